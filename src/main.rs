@@ -1,0 +1,2 @@
+//! switchback.
+fn main() {}
