@@ -1,0 +1,177 @@
+//! The table as people write it: in the configuration file, in `PUT /v1/table`, and in what `switchback check` prints.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
+};
+
+/// Decisions and rosters in one document.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableDocument {
+    /// Releases by name.
+    #[serde(default)]
+    pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
+    /// Routes; where two match a request equally well, the earlier one is taken.
+    #[serde(default)]
+    pub routes: Vec<RouteSpec>,
+}
+
+/// A release as people write it: what was decided, and its endpoints.
+///
+/// The fields of [`ReleaseSpec`] are written beside `endpoints`; unknown keys are refused.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Flat", into = "Flat")]
+pub struct ReleaseDocument {
+    /// What was decided.
+    pub spec: ReleaseSpec,
+    /// The endpoints it has now.
+    pub endpoints: Vec<EndpointUrl>,
+}
+
+/// The flat form. `serde(flatten)` cannot refuse unknown keys, so the fields are named once more.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Flat {
+    #[serde(default, skip_serializing_if = "super::Version::is_empty")]
+    version: super::Version,
+    endpoints: Vec<EndpointUrl>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    health: Option<super::HealthSpec>,
+    #[serde(default)]
+    protocol: super::Protocol,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tls: Option<super::UpstreamTls>,
+    #[serde(default)]
+    limits: super::LimitsSpec,
+}
+
+impl From<Flat> for ReleaseDocument {
+    fn from(flat: Flat) -> Self {
+        let Flat {
+            version,
+            endpoints,
+            health,
+            protocol,
+            tls,
+            limits,
+        } = flat;
+        Self {
+            spec: ReleaseSpec {
+                version,
+                health,
+                protocol,
+                tls,
+                limits,
+            },
+            endpoints,
+        }
+    }
+}
+
+impl From<ReleaseDocument> for Flat {
+    fn from(document: ReleaseDocument) -> Self {
+        let ReleaseDocument {
+            spec:
+                ReleaseSpec {
+                    version,
+                    health,
+                    protocol,
+                    tls,
+                    limits,
+                },
+            endpoints,
+        } = document;
+        Self {
+            version,
+            endpoints,
+            health,
+            protocol,
+            tls,
+            limits,
+        }
+    }
+}
+
+impl TableDocument {
+    /// The document of a state.
+    pub fn of(state: &TableState) -> Self {
+        let release = |(name, spec): (&ReleaseName, &Arc<Hashed<ReleaseSpec>>)| {
+            let endpoints = state.endpoints(name).to_vec();
+            (
+                name.clone(),
+                ReleaseDocument {
+                    spec: (***spec).clone(),
+                    endpoints,
+                },
+            )
+        };
+        Self {
+            releases: state.spec.releases().iter().map(release).collect(),
+            routes: state
+                .spec
+                .routes()
+                .iter()
+                .map(|route| (***route).clone())
+                .collect(),
+        }
+    }
+
+    /// The state that this document describes. Entries equal to the previous state's are shared with it, and rosters of
+    /// versions that the document does not name are kept.
+    pub fn into_state(self, previous: &TableState) -> TableState {
+        let mut rosters: Rosters = (*previous.rosters).clone();
+        let mut releases = BTreeMap::new();
+        for (name, ReleaseDocument { spec, endpoints }) in self.releases {
+            rosters.insert((name.clone(), spec.version.clone()), endpoints.into());
+            let old = previous
+                .spec
+                .release(&name)
+                .filter(|old| ****old == spec)
+                .cloned();
+            releases.insert(name, old.unwrap_or_else(|| Arc::new(Hashed::new(spec))));
+        }
+        let routes = self.routes.into_iter().map(|mut route| {
+            let old = previous.spec.route(&route.name);
+            route.keep_whole(old.and_then(|old| old.last_whole.as_ref()));
+            old.filter(|old| ****old == route)
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Hashed::new(route)))
+        });
+        TableState {
+            spec: TableSpec::new(releases, routes),
+            rosters: Arc::new(rosters),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_becomes_a_state_and_back() {
+        let text = r#"{"releases":{"blue":{"version":"1","endpoints":["http://a:1"]}},
+            "routes":[{"name":"chat","split":{"blue":1},"affinity":[{"header":"x-session-id"}],"strip_prefix":true}]}"#;
+        let document: TableDocument = serde_json::from_str(text).unwrap();
+        let state = document.clone().into_state(&TableState::default());
+        assert_eq!(TableDocument::of(&state), document);
+        let again = document.into_state(&state);
+        assert!(Arc::ptr_eq(
+            again.spec.routes().get(0).unwrap(),
+            state.spec.routes().get(0).unwrap()
+        ));
+        assert_eq!(again.spec.digest(), state.spec.digest());
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(
+            serde_json::from_str::<ReleaseDocument>(r#"{"endpoints":[],"color":"blue"}"#).is_err()
+        );
+        assert!(serde_json::from_str::<TableDocument>(r#"{"release":{}}"#).is_err());
+    }
+}

@@ -1,0 +1,221 @@
+//! Where requests are sent: `scheme://host:port`.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// How to talk to an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Scheme {
+    /// Plain TCP.
+    Http,
+    /// TLS.
+    Https,
+}
+
+impl Scheme {
+    /// The scheme as it stands in a URL.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+
+    const fn default_port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
+        }
+    }
+}
+
+/// One `scheme://host:port` that serves requests, as it is configured. The host is lower case, without brackets.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct EndpointUrl {
+    scheme: Scheme,
+    host: Box<str>,
+    port: u16,
+}
+
+impl EndpointUrl {
+    /// Whether to use TLS.
+    pub fn scheme(&self) -> Scheme {
+        self.scheme
+    }
+
+    /// The host: a name or an IP address without brackets.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+
+    /// The TCP port.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// The address, when the host is one rather than a name.
+    pub fn ip(&self) -> Option<IpAddr> {
+        self.host.parse().ok()
+    }
+
+    /// `host:port` as it stands in a `Host` field; the port is left out where it is the scheme's own.
+    pub fn authority(&self) -> String {
+        let host = if self.host.contains(':') {
+            format!("[{}]", self.host)
+        } else {
+            self.host.to_string()
+        };
+        if self.port == self.scheme.default_port() {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (open, close) = if self.host.contains(':') {
+            ("[", "]")
+        } else {
+            ("", "")
+        };
+        write!(
+            f,
+            "{}://{open}{}{close}:{}",
+            self.scheme.as_str(),
+            self.host,
+            self.port
+        )
+    }
+}
+
+impl FromStr for EndpointUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = |why: &str| format!("`{text}` is not an endpoint: {why}");
+        let (scheme, rest) = match text.split_once("://") {
+            Some(("http", rest)) => (Scheme::Http, rest),
+            Some(("https", rest)) => (Scheme::Https, rest),
+            _ => return Err(wrong("begin with `http://` or `https://`")),
+        };
+        let rest = rest.strip_suffix('/').unwrap_or(rest);
+        if rest.contains(['/', '?', '#']) {
+            return Err(wrong(
+                "give `scheme://host:port` without a path (a route's `strip_prefix` changes paths)",
+            ));
+        }
+        if rest.contains('@') {
+            return Err(wrong("credentials do not belong in it"));
+        }
+        let (host, port) =
+            split_port(rest).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;
+        if !is_host(host) {
+            return Err(wrong("the host is neither a name nor an address"));
+        }
+        let port = port.unwrap_or_else(|| scheme.default_port());
+        Ok(Self {
+            scheme,
+            host: host.to_ascii_lowercase().into(),
+            port,
+        })
+    }
+}
+
+fn split_port(rest: &str) -> Option<(&str, Option<u16>)> {
+    let (host, port) = match rest.strip_prefix('[') {
+        Some(inner) => {
+            let (host, tail) = inner.split_once(']')?;
+            (
+                host,
+                if tail.is_empty() {
+                    None
+                } else {
+                    Some(tail.strip_prefix(':')?)
+                },
+            )
+        }
+        None => rest
+            .rsplit_once(':')
+            .map_or((rest, None), |(host, port)| (host, Some(port))),
+    };
+    match port {
+        None => Some((host, None)),
+        Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits
+            .parse()
+            .ok()
+            .filter(|port| *port != 0)
+            .map(|port| (host, Some(port))),
+        Some(_) => None,
+    }
+}
+
+fn is_host(host: &str) -> bool {
+    let name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_');
+    host.parse::<IpAddr>().is_ok()
+        || (!host.is_empty()
+            && host.len() <= 253
+            && host.bytes().all(name)
+            && !host.starts_with(['.', '-']))
+}
+
+impl Serialize for EndpointUrl {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for EndpointUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn endpoints_are_read_and_written_in_one_form() {
+        for (text, form, authority) in [
+            (
+                "http://10.0.0.11:9000",
+                "http://10.0.0.11:9000",
+                "10.0.0.11:9000",
+            ),
+            (
+                "https://Agents.Internal",
+                "https://agents.internal:443",
+                "agents.internal",
+            ),
+            ("http://[::1]:80/", "http://[::1]:80", "[::1]"),
+        ] {
+            let url: EndpointUrl = text.parse().unwrap();
+            assert_eq!(
+                (url.to_string().as_str(), url.authority().as_str()),
+                (form, authority)
+            );
+            assert_eq!(url.to_string().parse::<EndpointUrl>().unwrap(), url);
+        }
+    }
+
+    #[test]
+    fn what_is_not_an_endpoint_is_refused() {
+        for bad in [
+            "10.0.0.1:80",
+            "ftp://a",
+            "http://a/b",
+            "http://",
+            "http://a:0",
+            "http://a:+1",
+            "http://u@a",
+            "http://a b",
+        ] {
+            assert!(bad.parse::<EndpointUrl>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! The words of switchback as types.
+//!
+//! What people write and read ([`TableDocument`], [`Change`], [`RevisionRecord`], [`Problem`]) and the only view of a
+//! request that a decision gets ([`RequestView`]). Nothing here knows tokio, hyper, a socket, a file or the clock, so
+//! every rule can be tested with literals.
+
+mod change;
+mod chunks;
+mod diff;
+mod digest;
+mod document;
+mod duration;
+mod endpoint;
+mod name;
+mod outcome;
+mod problem;
+mod release;
+mod request;
+mod revision;
+mod route;
+mod table;
+
+pub use self::{
+    change::{Applied, Change, ChangeError, Touched, Weights},
+    chunks::Chunks,
+    diff::{Diff, DiffEntry},
+    digest::{Digest, Hashed},
+    document::{ReleaseDocument, TableDocument},
+    duration::Span,
+    endpoint::{EndpointUrl, Scheme},
+    name::{NameError, ReleaseName, RouteName, Version},
+    outcome::{DecisionReason, Fault, Outcome, OutcomeClass},
+    problem::{Problem, closest},
+    release::{HealthSpec, LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
+    request::RequestView,
+    revision::{Actor, Author, Cause, Revision, RevisionRecord},
+    route::{AffinitySource, HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
+    table::{MAX_WEIGHT, Rosters, TableSpec, TableState},
+};

@@ -1,0 +1,188 @@
+//! All decisions ([`TableSpec`]) and the rosters that stood beside them ([`Rosters`]).
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use super::{
+    Chunks, Digest, EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, RouteSpec, Version,
+};
+
+/// The largest weight in a split.
+pub const MAX_WEIGHT: u32 = 1_000_000;
+
+/// The endpoints of each release, by version: the last roster of a version is kept when the version goes.
+pub type Rosters = BTreeMap<(ReleaseName, Version), Arc<[EndpointUrl]>>;
+
+/// What a change is applied to: decisions and facts.
+#[derive(Debug, Clone, Default)]
+pub struct TableState {
+    /// What was decided.
+    pub spec: TableSpec,
+    /// Which endpoints each release has, and had under other versions.
+    pub rosters: Arc<Rosters>,
+}
+
+impl TableState {
+    /// The endpoints that a release of the table has.
+    pub fn endpoints(&self, release: &ReleaseName) -> &[EndpointUrl] {
+        let Some(spec) = self.spec.release(release) else {
+            return &[];
+        };
+        self.rosters
+            .get(&(release.clone(), spec.version.clone()))
+            .map_or(&[], |roster| roster)
+    }
+}
+
+/// Everything that was decided: releases and routes. Entries are shared between revisions.
+#[derive(Debug, Clone, Default)]
+pub struct TableSpec {
+    releases: Arc<BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>>,
+    routes: Chunks<Arc<Hashed<RouteSpec>>>,
+    places: Arc<HashMap<RouteName, usize>>,
+    digest: Digest,
+}
+
+impl TableSpec {
+    /// A table of these releases and routes, in this order of routes. Of two routes with one name the later is found.
+    pub fn new(
+        releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>,
+        routes: impl IntoIterator<Item = Arc<Hashed<RouteSpec>>>,
+    ) -> Self {
+        let routes: Chunks<_> = routes.into_iter().collect();
+        let places = routes
+            .iter()
+            .enumerate()
+            .map(|(place, route)| (route.name.clone(), place))
+            .collect();
+        let route_sum = |sum: Digest, (place, route): (usize, &Arc<Hashed<RouteSpec>>)| {
+            sum.plus(route.hash().at(place))
+        };
+        let mut digest = routes.iter().enumerate().fold(Digest::default(), route_sum);
+        for (name, release) in &releases {
+            digest = digest.plus(release_digest(name, release));
+        }
+        Self {
+            releases: Arc::new(releases),
+            routes,
+            places: Arc::new(places),
+            digest,
+        }
+    }
+
+    /// The digest of the decisions; equal exactly when the decisions are.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// All releases by name.
+    pub fn releases(&self) -> &BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>> {
+        &self.releases
+    }
+
+    /// The release of that name.
+    pub fn release(&self, name: &ReleaseName) -> Option<&Arc<Hashed<ReleaseSpec>>> {
+        self.releases.get(name)
+    }
+
+    /// All routes in order.
+    pub fn routes(&self) -> &Chunks<Arc<Hashed<RouteSpec>>> {
+        &self.routes
+    }
+
+    /// The place in the order of the route of that name.
+    pub fn place(&self, name: &RouteName) -> Option<usize> {
+        self.places.get(name).copied()
+    }
+
+    /// The route of that name.
+    pub fn route(&self, name: &RouteName) -> Option<&Arc<Hashed<RouteSpec>>> {
+        self.routes.get(self.place(name)?)
+    }
+
+    /// The same table with another route in the place of the one that has its name; `None` if there is none.
+    #[must_use]
+    pub fn with_route(&self, route: Arc<Hashed<RouteSpec>>) -> Option<Self> {
+        let place = self.place(&route.name)?;
+        let old = self.routes.get(place)?;
+        let digest = self
+            .digest
+            .minus(old.hash().at(place))
+            .plus(route.hash().at(place));
+        Some(Self {
+            routes: self.routes.set(place, route),
+            digest,
+            ..self.clone()
+        })
+    }
+
+    /// The same routes with other releases.
+    #[must_use]
+    pub fn with_releases(&self, releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>) -> Self {
+        let mut digest = self.digest;
+        for (name, release) in self.releases.iter() {
+            digest = digest.minus(release_digest(name, release));
+        }
+        for (name, release) in &releases {
+            digest = digest.plus(release_digest(name, release));
+        }
+        Self {
+            releases: Arc::new(releases),
+            digest,
+            ..self.clone()
+        }
+    }
+}
+
+fn release_digest(name: &ReleaseName, release: &Hashed<ReleaseSpec>) -> Digest {
+    // The name is folded in by its own hash, so that two releases that swap names are another table.
+    let name = Digest::of(name);
+    release.hash().plus(name).at(usize::MAX - 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn route(name: &str, weights: &[(&str, u32)]) -> Arc<Hashed<RouteSpec>> {
+        let split = weights
+            .iter()
+            .map(|(release, weight)| (ReleaseName::new(release).unwrap(), *weight))
+            .collect();
+        Arc::new(Hashed::new(RouteSpec::plain(
+            RouteName::new(name).unwrap(),
+            split,
+        )))
+    }
+
+    #[test]
+    fn the_digest_of_a_replaced_route_is_that_of_the_table_made_anew() {
+        let first = TableSpec::new(
+            BTreeMap::new(),
+            [route("a", &[("blue", 1)]), route("b", &[("blue", 1)])],
+        );
+        let changed = first.with_route(route("b", &[("blue", 2)])).unwrap();
+        let anew = TableSpec::new(
+            BTreeMap::new(),
+            [route("a", &[("blue", 1)]), route("b", &[("blue", 2)])],
+        );
+        assert_eq!(changed.digest(), anew.digest());
+        assert_ne!(changed.digest(), first.digest());
+        let back = changed.with_route(route("b", &[("blue", 1)])).unwrap();
+        assert_eq!(back.digest(), first.digest());
+    }
+
+    #[test]
+    fn releases_count_in_the_digest_by_name() {
+        let spec = || Arc::new(Hashed::new(ReleaseSpec::default()));
+        let named = |name: &str| BTreeMap::from([(ReleaseName::new(name).unwrap(), spec())]);
+        let blue = TableSpec::new(named("blue"), []);
+        assert_ne!(blue.digest(), TableSpec::new(named("green"), []).digest());
+        assert_eq!(
+            TableSpec::default().with_releases(named("blue")).digest(),
+            blue.digest()
+        );
+    }
+}
