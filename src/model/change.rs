@@ -45,7 +45,7 @@ pub enum Change {
         /// Its name.
         release: ReleaseName,
         /// What it is to be.
-        document: ReleaseDocument,
+        document: Box<ReleaseDocument>,
     },
     /// A route is added (at the end) or replaced (in its place).
     PutRoute {
@@ -175,7 +175,7 @@ impl Change {
             Self::Abort { route } => abort(state, route),
             Self::PatchSplit { route, weights } => patch_split(state, route, weights),
             Self::Promote { route, to } => promote(state, route, to.as_ref()),
-            Self::PutRelease { release, document } => put_release(state, release, document),
+            Self::PutRelease { release, document } => Ok(put_release(state, release, document)),
             Self::PutRoute { route } => Ok(put_route(state, route)),
             Self::RemoveRelease { release } => remove_release(state, release),
             Self::RemoveRoute { route } => remove_route(state, route),
@@ -424,11 +424,7 @@ fn remove_route(state: &TableState, name: &RouteName) -> Result<Applied, ChangeE
     })
 }
 
-fn put_release(
-    state: &TableState,
-    name: &ReleaseName,
-    document: &ReleaseDocument,
-) -> Result<Applied, ChangeError> {
+fn put_release(state: &TableState, name: &ReleaseName, document: &ReleaseDocument) -> Applied {
     let ReleaseDocument { spec, endpoints } = document;
     let rosters = with_roster(state, name, &spec.version, endpoints);
     let same = state.spec.release(name).is_some_and(|old| ***old == *spec);
@@ -443,10 +439,10 @@ fn put_release(
         releases: BTreeSet::from([name.clone()]),
         ..Touched::default()
     };
-    Ok(Applied {
+    Applied {
         state: TableState { spec, rosters },
         touched,
-    })
+    }
 }
 
 fn set_endpoints(

@@ -60,14 +60,11 @@ fn release(state: &TableState, name: &ReleaseName) -> Option<Value> {
         spec: (***spec).clone(),
         endpoints: state.endpoints(name).to_vec(),
     };
-    json(&document)
+    Some(json(&document))
 }
 
-fn json(value: &impl Serialize) -> Option<Value> {
-    Some(
-        serde_json::to_value(value)
-            .expect("types of the model have string keys and finite numbers"),
-    )
+fn json(value: &impl Serialize) -> Value {
+    serde_json::to_value(value).expect("types of the model have string keys and finite numbers")
 }
 
 fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<DiffEntry>) {
@@ -77,8 +74,8 @@ fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<Dif
         let names = [new_routes.get(place), old_routes.get(place)];
         for name in names.into_iter().flatten().map(|route| &route.name) {
             if seen.insert(name.clone()) {
-                let old = before.spec.route(name).and_then(|route| json(&***route));
-                let new = after.spec.route(name).and_then(|route| json(&***route));
+                let old = before.spec.route(name).map(|route| json(&***route));
+                let new = after.spec.route(name).map(|route| json(&***route));
                 compare(
                     &format!("routes.{name}"),
                     old.as_ref(),
@@ -104,8 +101,8 @@ fn compare_places(
     if old != new {
         entries.push(DiffEntry {
             path: format!("routes.{name}.(place)"),
-            before: json(&old),
-            after: json(&new),
+            before: Some(json(&old)),
+            after: Some(json(&new)),
         });
     }
 }

@@ -16,6 +16,9 @@ pub struct Digest([u64; 4]);
 
 impl Digest {
     /// The hash of anything that can be written as JSON, which every type of the model can.
+    ///
+    /// # Panics
+    /// When the value cannot be written as JSON: a map with keys that are not text, or a number that is not finite.
     pub fn of(value: &impl Serialize) -> Self {
         let json = serde_json::to_vec(value)
             .expect("types of the model have string keys and finite numbers");

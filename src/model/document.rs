@@ -115,7 +115,10 @@ impl TableDocument {
                 .spec
                 .routes()
                 .iter()
-                .map(|route| (***route).clone())
+                .map(|route| RouteSpec {
+                    last_whole: None,
+                    ..(***route).clone()
+                })
                 .collect(),
         }
     }

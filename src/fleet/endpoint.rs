@@ -1,0 +1,256 @@
+//! One address that serves requests: its health, its refusals, and what is in flight on it.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use crossbeam_utils::CachePadded;
+
+use crate::{model::EndpointUrl, stats::Sharded};
+
+/// How long an endpoint that refused a connection is left alone, at first.
+const FIRST_SKIP_MS: u64 = 1_000;
+/// The longest that it is left alone; the time doubles with each refusal up to this.
+const LONGEST_SKIP_MS: u64 = 30_000;
+
+/// What active checks say of an endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Health {
+    /// The last checks failed.
+    Unhealthy,
+    /// Not checked, or not yet: taken as fit to serve.
+    Unknown,
+    /// The last checks succeeded.
+    Healthy,
+}
+
+impl Health {
+    /// The word in status, metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unhealthy => "unhealthy",
+            Self::Unknown => "unknown",
+            Self::Healthy => "healthy",
+        }
+    }
+}
+
+/// One address of one release. Counts and health are kept while the address stays in the roster.
+#[derive(Debug)]
+pub struct Endpoint {
+    url: EndpointUrl,
+    address: SocketAddr,
+    health: AtomicU8,
+    refusals: AtomicU32,
+    // Milliseconds of the caller's clock; 0 means that nothing was refused since the last connection.
+    skip_until_ms: AtomicU64,
+    in_flight: CachePadded<AtomicU32>,
+    connections: CachePadded<AtomicU32>,
+}
+
+impl Endpoint {
+    /// An endpoint that nothing is known about yet.
+    pub fn new(url: EndpointUrl, address: SocketAddr) -> Self {
+        Self {
+            url,
+            address,
+            health: AtomicU8::new(Health::Unknown as u8),
+            refusals: AtomicU32::new(0),
+            skip_until_ms: AtomicU64::new(0),
+            in_flight: CachePadded::default(),
+            connections: CachePadded::default(),
+        }
+    }
+
+    /// The URL that it was configured with; several endpoints share it when its host has several addresses.
+    pub fn url(&self) -> &EndpointUrl {
+        &self.url
+    }
+
+    /// Where to connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What active checks say.
+    pub fn health(&self) -> Health {
+        match self.health.load(Ordering::Relaxed) {
+            0 => Health::Unhealthy,
+            1 => Health::Unknown,
+            _ => Health::Healthy,
+        }
+    }
+
+    /// Notes what active checks say; returns what they said before.
+    pub fn set_health(&self, health: Health) -> Health {
+        let before = self.health();
+        self.health.store(health as u8, Ordering::Relaxed);
+        before
+    }
+
+    /// Notes a refused connection: the endpoint is skipped for 1 s, then 2 s, up to 30 s, each time with one trial.
+    pub fn refused(&self, now_ms: u64) {
+        let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
+        let skip = (FIRST_SKIP_MS << refusals.min(5)).min(LONGEST_SKIP_MS);
+        self.skip_until_ms
+            .store((now_ms + skip).max(1), Ordering::Relaxed);
+    }
+
+    /// Notes a connection that was made: earlier refusals are forgotten.
+    pub fn connected(&self) {
+        if self.skip_until_ms.load(Ordering::Relaxed) != 0 {
+            self.refusals.store(0, Ordering::Relaxed);
+            self.skip_until_ms.store(0, Ordering::Relaxed);
+        }
+    }
+
+    /// Requests in flight, streams and tunnels included.
+    pub fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Open connections to it, idle ones included, over all workers.
+    pub fn connections(&self) -> u32 {
+        self.connections.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that is about to be made, unless there are `limit` already; says whether it may be made.
+    pub fn add_connection(&self, limit: u32) -> bool {
+        let below = |count: u32| (count < limit).then(|| count + 1);
+        self.connections
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below)
+            .is_ok()
+    }
+
+    /// Counts a connection that was closed.
+    pub fn remove_connection(&self) {
+        self.connections.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Whether a request may be sent: healthy or unknown, and not skipped for a refusal.
+    pub(super) fn standing(&self, now_ms: u64) -> Standing {
+        if self.health() == Health::Unhealthy {
+            return Standing::Out;
+        }
+        match self.skip_until_ms.load(Ordering::Relaxed) {
+            0 => Standing::Fit,
+            until if now_ms < until => Standing::Skipped,
+            until => Standing::OnTrial(until),
+        }
+    }
+
+    /// Takes the one trial after a skip; the others go on skipping until it has ended either way, or for 5 s.
+    pub(super) fn take_trial(&self, until: u64, now_ms: u64) -> bool {
+        const TRIAL_MS: u64 = 5_000;
+        self.skip_until_ms
+            .compare_exchange(
+                until,
+                now_ms + TRIAL_MS,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            )
+            .is_ok()
+    }
+}
+
+/// Whether an endpoint may be picked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// Nothing speaks against it.
+    Fit,
+    /// The time of a skip is over: one request may try.
+    OnTrial(u64),
+    /// Active checks say no.
+    Out,
+    /// It refused a connection a moment ago.
+    Skipped,
+}
+
+/// One request in flight: counted on its endpoint and its release until this is dropped.
+#[derive(Debug)]
+pub struct InFlight {
+    endpoint: Arc<Endpoint>,
+    release: Arc<Sharded>,
+    slot: usize,
+}
+
+impl InFlight {
+    pub(super) fn new(endpoint: Arc<Endpoint>, release: Arc<Sharded>, slot: usize) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        release.add(slot);
+        Self {
+            endpoint,
+            release,
+            slot,
+        }
+    }
+
+    /// The endpoint that was picked.
+    pub fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.endpoint
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.release.sub(self.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new(
+            "http://127.0.0.1:9".parse().unwrap(),
+            "127.0.0.1:9".parse().unwrap(),
+        )
+    }
+
+    #[test]
+    fn a_refusal_skips_for_a_second_then_doubles_up_to_thirty() {
+        let endpoint = endpoint();
+        let mut now = 10_000;
+        for skip in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
+            endpoint.refused(now);
+            assert_eq!(
+                endpoint.standing(now + skip - 1),
+                Standing::Skipped,
+                "{skip}"
+            );
+            assert_eq!(endpoint.standing(now + skip), Standing::OnTrial(now + skip));
+            now += skip;
+        }
+        endpoint.connected();
+        assert_eq!(endpoint.standing(now), Standing::Fit);
+        endpoint.refused(now);
+        assert_eq!(
+            endpoint.standing(now + 1_000),
+            Standing::OnTrial(now + 1_000)
+        );
+    }
+
+    #[test]
+    fn only_one_request_takes_the_trial() {
+        let endpoint = endpoint();
+        endpoint.refused(0);
+        assert!(endpoint.take_trial(1_000, 1_000));
+        assert!(!endpoint.take_trial(1_000, 1_000));
+        assert_eq!(endpoint.standing(1_001), Standing::Skipped);
+    }
+
+    #[test]
+    fn a_connection_limit_is_not_passed() {
+        let endpoint = endpoint();
+        assert!(endpoint.add_connection(1));
+        assert!(!endpoint.add_connection(1));
+        endpoint.remove_connection();
+        assert!(endpoint.add_connection(1));
+    }
+}

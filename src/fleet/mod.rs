@@ -1,0 +1,14 @@
+//! What is, as opposed to what was decided: which endpoints a release has now, their health, what is in flight.
+//!
+//! Facts live beside the routing table and outlive every swap: a rollback meets the endpoints that exist now, with the
+//! health and the counts that they have now.
+
+mod endpoint;
+mod registry;
+mod roster;
+
+pub use self::{
+    endpoint::{Endpoint, Health, InFlight},
+    registry::{Fleet, Role, Watched},
+    roster::Roster,
+};

@@ -1,0 +1,125 @@
+//! All rosters, and the list of those that somebody needs: what is live, what a rollback would need, what drains.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
+use super::Roster;
+use crate::model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Version};
+
+/// Why a roster is looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// In the live table.
+    Live,
+    /// In a table that a rollback would go to.
+    Warm,
+    /// In neither, but requests are still in flight on it.
+    Draining,
+}
+
+impl Role {
+    /// The word in status and metrics.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Live => "live",
+            Self::Warm => "warm",
+            Self::Draining => "draining",
+        }
+    }
+}
+
+/// A roster that is to be resolved, health-checked and shown.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The roster.
+    pub roster: Arc<Roster>,
+    /// How to check and reach it.
+    pub spec: Arc<Hashed<ReleaseSpec>>,
+    /// What it is to hold: names to resolve, or addresses.
+    pub urls: Arc<[EndpointUrl]>,
+    /// Why it is looked after.
+    pub role: Role,
+}
+
+/// The registry of rosters. A roster that nobody holds any more is forgotten.
+#[derive(Debug)]
+pub struct Fleet {
+    workers: usize,
+    rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
+    watched: ArcSwap<Vec<Watched>>,
+    changes: watch::Sender<u64>,
+}
+
+impl Fleet {
+    /// An empty registry whose counters have a slot for each worker.
+    pub fn new(workers: usize) -> Self {
+        Self {
+            workers,
+            rosters: Mutex::default(),
+            watched: ArcSwap::default(),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// How many workers count in it.
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// The roster of a version of a release: the one that exists, or a new, empty one.
+    pub fn roster(&self, release: &ReleaseName, version: &Version) -> Arc<Roster> {
+        let mut rosters = self.rosters();
+        let key = (release.clone(), version.clone());
+        if let Some(roster) = rosters.get(&key).and_then(Weak::upgrade) {
+            return roster;
+        }
+        let roster = Arc::new(Roster::new(release.clone(), version.clone(), self.workers));
+        rosters.retain(|_, roster| roster.strong_count() > 0);
+        rosters.insert(key, Arc::downgrade(&roster));
+        roster
+    }
+
+    // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as another.
+    fn rosters(&self) -> MutexGuard<'_, HashMap<(ReleaseName, Version), Weak<Roster>>> {
+        self.rosters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says which rosters are needed from now on; wakes those who look after them. One caller: the controller.
+    pub fn watch(&self, watched: Vec<Watched>) {
+        self.watched.store(Arc::new(watched));
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    /// The rosters that are needed.
+    pub fn watched(&self) -> Arc<Vec<Watched>> {
+        self.watched.load_full()
+    }
+
+    /// A receiver that is told whenever [`Fleet::watched`] has changed.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_roster_is_the_same_for_all_who_hold_it_and_forgotten_afterwards() {
+        let fleet = Fleet::new(1);
+        let (name, version) = (ReleaseName::new("blue").unwrap(), Version::default());
+        let first = fleet.roster(&name, &version);
+        assert!(Arc::ptr_eq(&first, &fleet.roster(&name, &version)));
+        let other = fleet.roster(&name, &Version::new("2").unwrap());
+        assert!(!Arc::ptr_eq(&first, &other));
+        drop((first, other));
+        fleet.roster(&ReleaseName::new("green").unwrap(), &version);
+        assert!(!fleet.rosters().contains_key(&(name, version)));
+    }
+}

@@ -1,0 +1,362 @@
+//! The endpoints that one version of one release has now, and how one of them is picked.
+//!
+//! The balancer is the power of two choices: of two endpoints drawn at random, the one with fewer requests in flight.
+//! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log n
+//! instead of log n / log log n, without anybody reading every counter on every request.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use tokio::sync::Notify;
+
+use super::{
+    Health,
+    endpoint::{Endpoint, InFlight, Standing},
+};
+use crate::{
+    model::{EndpointUrl, ReleaseName, Version},
+    stats::Sharded,
+};
+
+/// The endpoints of one version of one release.
+#[derive(Debug)]
+pub struct Roster {
+    release: ReleaseName,
+    version: Version,
+    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    in_flight: Arc<Sharded>,
+    resolved: AtomicBool,
+    resolved_now: Notify,
+}
+
+impl Roster {
+    pub(super) fn new(release: ReleaseName, version: Version, workers: usize) -> Self {
+        Self {
+            release,
+            version,
+            endpoints: ArcSwap::default(),
+            in_flight: Arc::new(Sharded::new(workers)),
+            resolved: AtomicBool::new(false),
+            resolved_now: Notify::new(),
+        }
+    }
+
+    /// The release.
+    pub fn release(&self) -> &ReleaseName {
+        &self.release
+    }
+
+    /// Its version.
+    pub fn version(&self) -> &Version {
+        &self.version
+    }
+
+    /// The endpoints, in the order of the configuration.
+    pub fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
+        self.endpoints.load_full()
+    }
+
+    /// Replaces the members. An endpoint that stays keeps its counts and its health. One writer at a time: discovery.
+    pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
+        let before = self.endpoints.load();
+        let keep = |(url, address): &(EndpointUrl, SocketAddr)| {
+            let same =
+                |endpoint: &&Arc<Endpoint>| endpoint.url() == url && endpoint.address() == *address;
+            before
+                .iter()
+                .find(same)
+                .cloned()
+                .unwrap_or_else(|| Arc::new(Endpoint::new(url.clone(), *address)))
+        };
+        self.endpoints
+            .store(Arc::new(members.iter().map(keep).collect()));
+        self.resolved.store(true, Ordering::Release);
+        self.resolved_now.notify_waiters();
+    }
+
+    /// Whether the members were set at least once.
+    pub fn resolved(&self) -> bool {
+        self.resolved.load(Ordering::Acquire)
+    }
+
+    /// Waits until the members were set at least once. Cancelling it loses nothing.
+    pub async fn wait_resolved(&self) {
+        loop {
+            let notified = self.resolved_now.notified();
+            if self.resolved() {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    /// Requests in flight on the release, those on endpoints that left included.
+    pub fn in_flight(&self) -> u64 {
+        self.in_flight.sum()
+    }
+
+    /// How many endpoints are not unhealthy.
+    pub fn healthy(&self) -> usize {
+        self.endpoints
+            .load()
+            .iter()
+            .filter(|endpoint| endpoint.health() != Health::Unhealthy)
+            .count()
+    }
+
+    /// Whether a request could be answered: there is an endpoint that is not unhealthy.
+    pub fn is_ready(&self) -> bool {
+        self.healthy() > 0
+    }
+
+    /// Picks an endpoint and counts the request on it, in one step. `None` when every endpoint is unhealthy or there is
+    /// none. An endpoint that refused a connection a moment ago is only taken when there is no other.
+    pub fn pick(&self, draw: u64, now_ms: u64, slot: usize) -> Option<InFlight> {
+        self.pick_except(draw, now_ms, slot, &[])
+    }
+
+    /// Picks like [`Roster::pick`], but none of the addresses that were tried already.
+    pub fn pick_except(
+        &self,
+        draw: u64,
+        now_ms: u64,
+        slot: usize,
+        tried: &[SocketAddr],
+    ) -> Option<InFlight> {
+        let endpoints = self.endpoints.load();
+        let usable = |endpoint: &Endpoint| !tried.contains(&endpoint.address());
+        let picked = pick_two(&endpoints, draw, now_ms, usable)
+            .or_else(|| pick_scan(&endpoints, draw, now_ms, usable))
+            .or_else(|| pick_skipped(&endpoints, draw, now_ms, usable))?;
+        Some(InFlight::new(
+            Arc::clone(picked),
+            Arc::clone(&self.in_flight),
+            slot,
+        ))
+    }
+}
+
+type Endpoints = [Arc<Endpoint>];
+
+/// A place below `len` from the high half of a draw, by multiplication (Lemire 2019), good enough for a balancer.
+fn place(draw: u32, len: usize) -> usize {
+    usize::try_from((u64::from(draw) * len as u64) >> 32).unwrap_or(0)
+}
+
+fn halves(draw: u64) -> (u32, u32) {
+    let [a, b, c, d, e, f, g, h] = draw.to_be_bytes();
+    (
+        u32::from_be_bytes([a, b, c, d]),
+        u32::from_be_bytes([e, f, g, h]),
+    )
+}
+
+/// The quick way: two random endpoints, both fit.
+fn pick_two(
+    endpoints: &Endpoints,
+    draw: u64,
+    now_ms: u64,
+    usable: impl Fn(&Endpoint) -> bool,
+) -> Option<&Arc<Endpoint>> {
+    let (high, low) = halves(draw);
+    let first = endpoints.get(place(high, endpoints.len()))?;
+    let second = match endpoints.len() {
+        1 => first,
+        len => {
+            // Of the others, so that the two are never the same.
+            let other = place(low, len - 1);
+            &endpoints[if other < place(high, len) {
+                other
+            } else {
+                other + 1
+            }]
+        }
+    };
+    let fit = |endpoint: &Endpoint| usable(endpoint) && endpoint.standing(now_ms) == Standing::Fit;
+    let fewer = if second.in_flight() < first.in_flight() {
+        second
+    } else {
+        first
+    };
+    (fit(first) && fit(second)).then_some(fewer)
+}
+
+/// The thorough way: among all that are fit, two at random; before that, an endpoint whose trial is due gets this request.
+fn pick_scan(
+    endpoints: &Endpoints,
+    draw: u64,
+    now_ms: u64,
+    usable: impl Fn(&Endpoint) -> bool,
+) -> Option<&Arc<Endpoint>> {
+    for endpoint in endpoints.iter().filter(|endpoint| usable(endpoint)) {
+        if let Standing::OnTrial(until) = endpoint.standing(now_ms)
+            && endpoint.take_trial(until, now_ms)
+        {
+            return Some(endpoint);
+        }
+    }
+    two_of(endpoints, draw, |endpoint| {
+        usable(endpoint) && endpoint.standing(now_ms) == Standing::Fit
+    })
+}
+
+/// The last way: a refusal never empties a release, so what is only skipped is taken after all.
+fn pick_skipped(
+    endpoints: &Endpoints,
+    draw: u64,
+    now_ms: u64,
+    usable: impl Fn(&Endpoint) -> bool,
+) -> Option<&Arc<Endpoint>> {
+    two_of(endpoints, draw, |endpoint| {
+        usable(endpoint) && endpoint.standing(now_ms) != Standing::Out
+    })
+}
+
+fn two_of(
+    endpoints: &Endpoints,
+    draw: u64,
+    good: impl Fn(&Endpoint) -> bool,
+) -> Option<&Arc<Endpoint>> {
+    let count = endpoints.iter().filter(|endpoint| good(endpoint)).count();
+    let (high, low) = halves(draw);
+    let nth = |n: usize| endpoints.iter().filter(|endpoint| good(endpoint)).nth(n);
+    // Health may change between the two passes, so the first fit one is the answer if the place is gone.
+    let first = nth(place(high, count)).or_else(|| nth(0))?;
+    let second = nth((place(high, count) + 1 + place(low, count.saturating_sub(1))) % count.max(1))
+        .unwrap_or(first);
+    Some(if second.in_flight() < first.in_flight() {
+        second
+    } else {
+        first
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn roster(count: u16) -> Roster {
+        let roster = Roster::new(ReleaseName::new("blue").unwrap(), Version::default(), 2);
+        let member = |port: u16| {
+            (
+                format!("http://127.0.0.1:{port}").parse().unwrap(),
+                SocketAddr::from(([127, 0, 0, 1], port)),
+            )
+        };
+        roster.set(&(1..=count).map(member).collect::<Vec<_>>());
+        roster
+    }
+
+    /// A spread of draws that is the same on every run.
+    fn draws(count: u64) -> impl Iterator<Item = u64> {
+        (0..count).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    #[test]
+    fn picking_and_counting_is_one_step_and_dropping_counts_down() {
+        let roster = roster(3);
+        let held: Vec<_> = draws(300)
+            .map(|draw| roster.pick(draw, 0, 1).unwrap())
+            .collect();
+        assert_eq!(roster.in_flight(), 300);
+        for endpoint in roster.endpoints().iter() {
+            assert!(
+                (90..=110).contains(&endpoint.in_flight()),
+                "two choices keep loads close: {}",
+                endpoint.in_flight()
+            );
+        }
+        drop(held);
+        assert_eq!(roster.in_flight(), 0);
+        assert!(
+            roster
+                .endpoints()
+                .iter()
+                .all(|endpoint| endpoint.in_flight() == 0)
+        );
+    }
+
+    #[test]
+    fn an_unhealthy_endpoint_is_never_picked_and_none_left_is_none() {
+        let roster = roster(2);
+        roster.endpoints()[0].set_health(Health::Unhealthy);
+        assert!(
+            draws(100)
+                .all(|draw| roster.pick(draw, 0, 0).unwrap().endpoint().address().port() == 2)
+        );
+        roster.endpoints()[1].set_health(Health::Unhealthy);
+        assert!(roster.pick(1, 0, 0).is_none());
+        assert!(!roster.is_ready());
+    }
+
+    #[test]
+    fn a_refused_endpoint_is_skipped_then_tried_once_and_never_the_last_one() {
+        let roster = roster(2);
+        roster.endpoints()[0].refused(0);
+        assert!(draws(50).all(|draw| {
+            roster
+                .pick(draw, 999, 0)
+                .unwrap()
+                .endpoint()
+                .address()
+                .port()
+                == 2
+        }));
+        let tried = draws(50)
+            .filter(|draw| {
+                roster
+                    .pick(*draw, 1_000, 0)
+                    .unwrap()
+                    .endpoint()
+                    .address()
+                    .port()
+                    == 1
+            })
+            .count();
+        assert_eq!(tried, 1);
+        roster.endpoints()[1].refused(1_000);
+        assert!(
+            roster.pick(7, 1_001, 0).is_some(),
+            "a refusal never empties a release"
+        );
+    }
+
+    #[test]
+    fn what_was_tried_is_not_picked_again() {
+        let roster = roster(2);
+        let tried = [SocketAddr::from(([127, 0, 0, 1], 2))];
+        assert!(draws(50).all(|draw| {
+            roster
+                .pick_except(draw, 0, 0, &tried)
+                .unwrap()
+                .endpoint()
+                .address()
+                .port()
+                == 1
+        }));
+        let all = [tried[0], SocketAddr::from(([127, 0, 0, 1], 1))];
+        assert!(roster.pick_except(3, 0, 0, &all).is_none());
+    }
+
+    #[test]
+    fn an_endpoint_that_stays_keeps_its_counts() {
+        let roster = roster(2);
+        let held = roster.pick(0, 0, 0).unwrap();
+        let member = |endpoint: &Arc<Endpoint>| (endpoint.url().clone(), endpoint.address());
+        let kept = member(held.endpoint());
+        roster.set(&[kept]);
+        assert_eq!(roster.endpoints()[0].in_flight(), 1);
+        roster.set(&[]);
+        assert_eq!(
+            roster.in_flight(),
+            1,
+            "what is in flight on an endpoint that left still counts for the release"
+        );
+    }
+}

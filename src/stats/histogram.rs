@@ -1,0 +1,132 @@
+//! A histogram with fixed bounds: recording is one search among a few numbers and two additions.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering},
+    time::Duration,
+};
+
+/// Upper bounds in seconds. From Prometheus' default of 5 ms to 10 s, drawn out both ways: proxies answer in a
+/// millisecond, and agents take minutes.
+pub const BOUNDS_SECONDS: [f64; 16] = [
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+    600.0,
+];
+
+const BUCKETS: usize = BOUNDS_SECONDS.len() + 1;
+
+/// The same bounds in microseconds, so that recording compares integers.
+const BOUNDS_MICROS: [u64; 16] = [
+    1_000,
+    2_500,
+    5_000,
+    10_000,
+    25_000,
+    50_000,
+    100_000,
+    250_000,
+    500_000,
+    1_000_000,
+    2_500_000,
+    5_000_000,
+    10_000_000,
+    30_000_000,
+    120_000_000,
+    600_000_000,
+];
+
+/// One worker's histogram.
+#[derive(Debug, Default)]
+pub(super) struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+    sum_micros: AtomicU64,
+}
+
+impl Histogram {
+    pub(super) fn record(&self, value: Duration) {
+        let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
+        bump(&self.buckets[bucket], 1);
+        bump(&self.sum_micros, micros);
+    }
+
+    pub(super) fn add_to(&self, snapshot: &mut HistogramSnapshot) {
+        for (total, bucket) in snapshot.buckets.iter_mut().zip(&self.buckets) {
+            *total += bucket.load(Ordering::Relaxed);
+        }
+        snapshot.sum_micros += self.sum_micros.load(Ordering::Relaxed);
+    }
+}
+
+/// Adds without a locked instruction: only the worker that owns the line writes it.
+pub(super) fn bump(counter: &AtomicU64, by: u64) {
+    counter.store(
+        counter.load(Ordering::Relaxed).wrapping_add(by),
+        Ordering::Relaxed,
+    );
+}
+
+/// A histogram as it was read, summed over workers.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistogramSnapshot {
+    buckets: [u64; BUCKETS],
+    sum_micros: u64,
+}
+
+impl HistogramSnapshot {
+    /// How many values were recorded.
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+
+    /// The sum of all values, in seconds.
+    pub fn sum_seconds(&self) -> f64 {
+        Duration::from_micros(self.sum_micros).as_secs_f64()
+    }
+
+    /// Upper bounds in seconds with the number of values at or below each; the last bound is infinite.
+    pub fn cumulative(&self) -> impl Iterator<Item = (f64, u64)> {
+        let bounds = BOUNDS_SECONDS.into_iter().chain([f64::INFINITY]);
+        let mut total = 0;
+        bounds.zip(self.buckets).map(move |(bound, count)| {
+            total += count;
+            (bound, total)
+        })
+    }
+
+    /// Adds another histogram to this one.
+    pub fn add(&mut self, other: &Self) {
+        for (total, count) in self.buckets.iter_mut().zip(other.buckets) {
+            *total += count;
+        }
+        self.sum_micros += other.sum_micros;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_on_a_bound_counts_below_it() {
+        let histogram = Histogram::default();
+        for micros in [1_000, 1_001, 700_000_000] {
+            histogram.record(Duration::from_micros(micros));
+        }
+        let mut snapshot = HistogramSnapshot::default();
+        histogram.add_to(&mut snapshot);
+        let counts: Vec<u64> = snapshot.cumulative().map(|(_, count)| count).collect();
+        assert_eq!((counts[0], counts[1], counts[15], counts[16]), (1, 2, 2, 3));
+        assert_eq!(snapshot.count(), 3);
+        assert!((snapshot.sum_seconds() - 700.002_001).abs() < 1e-9);
+    }
+
+    #[test]
+    fn both_lists_of_bounds_say_the_same() {
+        for (seconds, micros) in BOUNDS_SECONDS.into_iter().zip(BOUNDS_MICROS) {
+            assert_eq!(
+                Duration::from_secs_f64(seconds),
+                Duration::from_micros(micros)
+            );
+        }
+    }
+}
