@@ -1,0 +1,641 @@
+//! The rules of the house that a compiler does not check: layers, file sizes, module heads, what must be documented.
+//!
+//! Sources are read as text, with comments and string literals blanked out where code is meant. Nothing here knows a
+//! type of the crate, so it builds in seconds and runs before every commit.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Each module of `src/` with the modules it may import, from the bottom up: whoever is imported stands further up in
+/// this list, so there can be no cycle. The picture is in ARCHITECTURE.md, section "Layers".
+const LAYERS: &[(&str, &[&str])] = &[
+    // the stack
+    ("model", &[]),
+    ("stats", &["model"]),
+    ("fleet", &["model", "stats"]),
+    ("table", &["fleet", "model", "stats"]),
+    // leaves beside it
+    ("message", &["model"]),
+    ("http1", &["message", "model"]),
+    ("api", &["model"]),
+    ("config", &["message", "model"]),
+    ("net", &["config", "model"]),
+    ("telemetry", &["config", "fleet", "model", "stats", "table"]),
+    ("demo", &["message", "model", "net"]),
+    // the control plane
+    ("history", &["model", "telemetry"]),
+    (
+        "control",
+        &[
+            "api",
+            "config",
+            "fleet",
+            "history",
+            "model",
+            "stats",
+            "table",
+            "telemetry",
+        ],
+    ),
+    // siblings: they never import each other
+    (
+        "proxy",
+        &[
+            "config",
+            "fleet",
+            "http1",
+            "message",
+            "model",
+            "net",
+            "stats",
+            "table",
+            "telemetry",
+        ],
+    ),
+    (
+        "admin",
+        &[
+            "api",
+            "config",
+            "control",
+            "fleet",
+            "model",
+            "stats",
+            "table",
+            "telemetry",
+        ],
+    ),
+    (
+        "health",
+        &[
+            "config",
+            "fleet",
+            "http1",
+            "message",
+            "model",
+            "net",
+            "telemetry",
+        ],
+    ),
+    (
+        "discovery",
+        &["config", "fleet", "model", "net", "telemetry"],
+    ),
+    // what wires them
+    (
+        "server",
+        &[
+            "admin",
+            "api",
+            "config",
+            "control",
+            "demo",
+            "discovery",
+            "fleet",
+            "health",
+            "history",
+            "model",
+            "net",
+            "proxy",
+            "stats",
+            "table",
+            "telemetry",
+        ],
+    ),
+    (
+        "cli",
+        &[
+            "admin",
+            "api",
+            "config",
+            "demo",
+            "model",
+            "server",
+            "telemetry",
+        ],
+    ),
+];
+
+/// Where types of hyper, h2, http and axum may be named: the files that do the I/O. Entries end in `/` for a folder.
+const HTTP_TYPES: &[&str] = &[
+    "src/admin/",
+    "src/cli/",
+    "src/cli.rs",
+    "src/demo/",
+    "src/demo.rs",
+];
+
+const MAX_LINES: usize = 400;
+
+/// Every rule collects what breaks it, so that one run shows everything.
+fn none(broken: Vec<String>) {
+    assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
+}
+
+fn read(path: impl AsRef<Path>) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// All files below a folder whose names end in one of these, as paths from the root of the repository, in order.
+fn files(folder: &str, ends: &[&str]) -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    let mut folders = vec![root.join(folder)];
+    while let Some(folder) = folders.pop() {
+        let Ok(entries) = fs::read_dir(&folder) else {
+            continue;
+        };
+        let mut entries: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        entries.sort();
+        for path in entries {
+            let name = path.file_name().unwrap().to_str().unwrap();
+            if path.is_dir() && name != "target" {
+                folders.push(path);
+            } else if ends.iter().any(|end| name.ends_with(end)) {
+                found.push(
+                    path.strip_prefix(root)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .to_owned(),
+                );
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn sources() -> Vec<(String, String)> {
+    files("src", &[".rs"])
+        .into_iter()
+        .map(|path| (read(&path), path))
+        .map(|(text, path)| (path, text))
+        .collect()
+}
+
+fn is_test_file(path: &str) -> bool {
+    path.ends_with("/tests.rs") || path.contains("/tests/")
+}
+
+/// The part of a file before its tests.
+fn without_tests(text: &str) -> &str {
+    text.find("#[cfg(test)]\nmod ")
+        .map_or(text, |end| &text[..end])
+}
+
+/// The code of a file: comments and the insides of string literals become spaces, line ends stay.
+fn code(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = bytes.to_vec();
+    let mut blank = |from: usize, to: usize| {
+        for byte in &mut out[from..to.min(bytes.len())] {
+            if *byte != b'\n' {
+                *byte = b' ';
+            }
+        }
+    };
+    let mut at = 0;
+    while at < bytes.len() {
+        let end = match &bytes[at..] {
+            [b'/', b'/', ..] => at + text[at..].find('\n').unwrap_or(text.len() - at),
+            [b'/', b'*', ..] => at + text[at..].find("*/").map_or(text.len() - at, |end| end + 2),
+            [b'r', b'"' | b'#', ..] if at == 0 || !is_word(bytes[at - 1]) => {
+                raw_string_end(text, at)
+            }
+            [b'"', ..] => string_end(bytes, at),
+            [b'\'', b'\\', ..] => at + 2 + text[at + 2..].find('\'').map_or(0, |end| end + 1),
+            [b'\'', _, b'\'', ..] => at + 3,
+            _ => {
+                at += 1;
+                continue;
+            }
+        };
+        blank(at, end);
+        at = end.max(at + 1);
+    }
+    String::from_utf8(out).expect("only whole literals and comments were blanked")
+}
+
+fn raw_string_end(text: &str, at: usize) -> usize {
+    let hashes = text[at + 1..]
+        .bytes()
+        .take_while(|byte| *byte == b'#')
+        .count();
+    if text.as_bytes().get(at + 1 + hashes) != Some(&b'"') {
+        return at + 1; // `r#type`
+    }
+    let close = format!("\"{}", "#".repeat(hashes));
+    let inside = at + 2 + hashes;
+    inside
+        + text[inside..]
+            .find(&close)
+            .map_or(0, |end| end + close.len())
+}
+
+fn string_end(bytes: &[u8], at: usize) -> usize {
+    let mut end = at + 1;
+    while end < bytes.len() && bytes[end] != b'"' {
+        end += if bytes[end] == b'\\' { 2 } else { 1 };
+    }
+    end + 1
+}
+
+fn is_word(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || byte == b'_'
+}
+
+/// Where `word` stands in the code as a path of its own: not the tail of another word or path.
+fn occurrences<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
+    code.match_indices(word)
+        .map(|(at, _)| at)
+        .filter(move |at| {
+            let before = code.as_bytes()[..*at].last().copied().unwrap_or(b' ');
+            !is_word(before) && before != b':' && before != b'$'
+        })
+}
+
+/// The first names after `prefix::`: one, or those of a group in braces.
+fn names_after(code: &str, at: usize) -> Vec<String> {
+    let rest = &code[at..];
+    let Some(group) = rest.strip_prefix('{') else {
+        return vec![
+            rest.bytes()
+                .take_while(|byte| is_word(*byte))
+                .map(char::from)
+                .collect(),
+        ];
+    };
+    let (mut names, mut depth, mut start) = (Vec::new(), 0_usize, 0);
+    for (place, byte) in group.bytes().enumerate() {
+        match byte {
+            b'{' => depth += 1,
+            b'}' if depth > 0 => depth -= 1,
+            b',' | b'}' if depth == 0 => {
+                names.extend(
+                    group[start..place]
+                        .trim()
+                        .split("::")
+                        .next()
+                        .map(str::to_owned),
+                );
+                start = place + 1;
+                if byte == b'}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    names.retain(|name| !name.is_empty());
+    names
+}
+
+/// The modules of the crate that a file names, through `crate::` or through enough `super::`.
+fn imports(path: &str, code: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for at in occurrences(code, "crate::") {
+        found.extend(names_after(code, at + "crate::".len()));
+    }
+    let inside = path
+        .trim_start_matches("src/")
+        .trim_end_matches(".rs")
+        .trim_end_matches("/mod");
+    let to_root = "super::".repeat(inside.split('/').count());
+    for at in occurrences(code, &to_root) {
+        found.extend(names_after(code, at + to_root.len()));
+    }
+    found
+}
+
+fn module(path: &str) -> &str {
+    let inside = path.trim_start_matches("src/");
+    inside.split('/').next().unwrap().trim_end_matches(".rs")
+}
+
+#[test]
+fn the_layers_are_listed_from_the_bottom_up() {
+    let mut below = BTreeSet::new();
+    for (name, allowed) in LAYERS {
+        for import in *allowed {
+            assert!(
+                below.contains(import),
+                "`{name}` may import `{import}`, which is not below it"
+            );
+        }
+        assert!(below.insert(name), "`{name}` is listed twice");
+    }
+}
+
+#[test]
+fn modules_import_only_what_is_below_them() {
+    let layers: BTreeMap<_, _> = LAYERS.iter().copied().collect();
+    let mut broken = Vec::new();
+    for (path, text) in sources() {
+        if path == "src/lib.rs" || path == "src/main.rs" {
+            continue;
+        }
+        let own = module(&path);
+        let Some(allowed) = layers.get(own) else {
+            broken.push(format!("{path}: `{own}` has no place in LAYERS"));
+            continue;
+        };
+        // Macros of the crate stand at its root: `crate::name!`.
+        for import in imports(&path, &code(without_tests(&text))) {
+            if import != own
+                && layers.contains_key(import.as_str())
+                && !allowed.contains(&import.as_str())
+            {
+                broken.push(format!("{path}: `{own}` must not import `{import}`"));
+            }
+        }
+    }
+    none(broken);
+}
+
+#[test]
+fn types_of_http_libraries_stay_in_the_files_that_do_io() {
+    let mut broken = Vec::new();
+    for (path, text) in sources() {
+        if HTTP_TYPES
+            .iter()
+            .any(|allowed| path == *allowed || allowed.ends_with('/') && path.starts_with(allowed))
+        {
+            continue;
+        }
+        let code = code(without_tests(&text));
+        for library in [
+            "axum",
+            "h2",
+            "http",
+            "http_body_util",
+            "hyper",
+            "hyper_util",
+        ] {
+            if occurrences(&code, &format!("{library}::")).next().is_some() {
+                broken.push(format!("{path}: names types of `{library}`"));
+            }
+        }
+    }
+    none(broken);
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    let all = ["src", "tests", "benches", "fuzz"]
+        .map(|folder| files(folder, &[".rs"]))
+        .concat();
+    none(
+        all.into_iter()
+            .filter(|path| !read(path).starts_with("//! "))
+            .map(|path| format!("{path}: no `//!`"))
+            .collect(),
+    )
+}
+
+#[test]
+fn no_file_is_two_ideas() {
+    let mut broken = Vec::new();
+    for (path, text) in sources() {
+        let lines = without_tests(&text).lines().count();
+        if lines > MAX_LINES && !is_test_file(&path) {
+            broken.push(format!(
+                "{path}: {lines} lines before its tests, {MAX_LINES} are allowed"
+            ));
+        }
+    }
+    none(broken);
+}
+
+#[test]
+fn what_the_conventions_rule_out_is_not_there() {
+    let ruled_out = [
+        ("use crate::*", "say what is imported"),
+        ("#[allow(", "use #[expect(lint, reason = \"…\")]"),
+        ("#![allow(", "use #![expect(lint, reason = \"…\")]"),
+        ("todo!", "leave nothing half done"),
+        ("unimplemented!", "leave nothing half done"),
+    ];
+    let marks = [
+        ["TO", "DO"].concat(),
+        ["FIX", "ME"].concat(),
+        ["X", "XX"].concat(),
+    ];
+    let mut broken = Vec::new();
+    for path in ["src", "tests", "benches", "fuzz"]
+        .map(|folder| files(folder, &[".rs"]))
+        .concat()
+    {
+        let text = read(&path);
+        if path != "tests/tidy.rs" {
+            let code = code(&text);
+            broken.extend(
+                ruled_out
+                    .iter()
+                    .filter(|(what, _)| code.contains(what))
+                    .map(|(what, instead)| format!("{path}: `{what}`: {instead}")),
+            );
+        }
+        for (number, line) in text.lines().enumerate() {
+            if marks.iter().any(|mark| {
+                line.split(|c: char| !c.is_alphanumeric())
+                    .any(|word| word == mark)
+            }) {
+                broken.push(format!("{path}:{}: a mark for later", number + 1));
+            }
+        }
+    }
+    none(broken);
+}
+
+/// String literals in the code of a file that satisfy a condition.
+fn literals(text: &str, wanted: impl Fn(&str) -> bool) -> BTreeSet<String> {
+    let lines = without_tests(text)
+        .lines()
+        .filter(|line| !line.trim_start().starts_with("//"));
+    lines
+        .flat_map(|line| line.split('"').skip(1).step_by(2))
+        .filter(|text| wanted(text))
+        .map(str::to_owned)
+        .collect()
+}
+
+fn is_metric(text: &str) -> bool {
+    text.starts_with("switchback_")
+        && text
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+}
+
+/// The names in the first column of the metric table.
+fn documented_metrics() -> BTreeSet<String> {
+    let text = read("docs/metrics.md");
+    let names = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next());
+    names
+        .map(|name| name.split('{').next().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn every_metric_is_documented_and_nothing_else_is() {
+    let in_code: BTreeSet<_> = files("src/telemetry", &[".rs"])
+        .into_iter()
+        .flat_map(|path| literals(&read(path), is_metric))
+        .collect();
+    assert!(!in_code.is_empty(), "src/telemetry names no metric");
+    let documented = documented_metrics();
+    let missing = in_code
+        .difference(&documented)
+        .map(|name| format!("docs/metrics.md: `{name}` is missing"));
+    let stale = documented
+        .difference(&in_code)
+        .map(|name| format!("docs/metrics.md: there is no `{name}`"));
+    none(missing.chain(stale).collect());
+}
+
+#[test]
+fn alert_rules_name_metrics_that_exist() {
+    let documented = documented_metrics();
+    let text = read("docker/alerts.yml");
+    let rules = text
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    let words: BTreeSet<_> = rules
+        .flat_map(|line| line.split(|c: char| !c.is_ascii_alphanumeric() && c != '_'))
+        .filter(|word| word.starts_with("switchback_"))
+        .collect();
+    assert!(!words.is_empty());
+    let base = |word: &str| {
+        let family = ["_bucket", "_sum", "_count"]
+            .iter()
+            .find_map(|end| word.strip_suffix(end))
+            .unwrap_or(word);
+        documented.contains(word) || documented.contains(family)
+    };
+    none(
+        words
+            .into_iter()
+            .filter(|word| !base(word))
+            .map(|word| format!("docker/alerts.yml: there is no `{word}`"))
+            .collect(),
+    );
+}
+
+#[test]
+fn every_endpoint_of_the_admin_api_stands_in_its_module_doc() {
+    let head = read("src/admin/mod.rs");
+    let head: Vec<&str> = head
+        .lines()
+        .take_while(|line| line.starts_with("//!"))
+        .collect();
+    let mut broken = Vec::new();
+    for path in files("src/admin", &[".rs"]) {
+        let endpoints = literals(&read(&path), |text| {
+            text.starts_with("/v1/")
+                || ["/metrics", "/livez", "/readyz", "/openapi.json"].contains(&text)
+        });
+        for endpoint in endpoints {
+            if !head
+                .iter()
+                .any(|line| line.split(['`', ' ']).any(|word| word == endpoint))
+            {
+                broken.push(format!(
+                    "src/admin/mod.rs: `{endpoint}` ({path}) is not in the module doc"
+                ));
+            }
+        }
+    }
+    none(broken);
+}
+
+#[test]
+fn every_file_in_config_passes_check() {
+    let configs = files("config", &[".toml"]);
+    assert!(
+        configs.len() >= 2,
+        "config/ holds the reference and the quick start"
+    );
+    let mut broken = Vec::new();
+    for path in configs.into_iter().chain(files("docker", &[".toml"])) {
+        let run = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"))
+            .args(["check", &path])
+            .current_dir(env!("CARGO_MANIFEST_DIR"))
+            .output()
+            .unwrap();
+        if !run.status.success() {
+            broken.push(format!(
+                "{path}: {}{}",
+                String::from_utf8_lossy(&run.stdout),
+                String::from_utf8_lossy(&run.stderr)
+            ));
+        }
+    }
+    none(broken);
+}
+
+#[test]
+fn the_changelog_has_a_place_for_what_is_new() {
+    assert!(read("CHANGELOG.md").contains("\n## [Unreleased]\n"));
+}
+
+/// Packages in Cargo.lock that stand there in several versions, and the versions that deny.toml knows a reason for.
+#[test]
+fn duplicate_crates_that_are_skipped_exist_and_have_a_reason() {
+    let deny: toml::Table = read("deny.toml").parse().expect("deny.toml is TOML");
+    for section in ["graph", "advisories", "licenses", "bans", "sources"] {
+        assert!(deny.contains_key(section), "deny.toml has no [{section}]");
+    }
+    let lock: toml::Table = read("Cargo.lock").parse().expect("Cargo.lock is TOML");
+    let mut versions: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
+    for package in lock["package"].as_array().unwrap() {
+        versions
+            .entry(package["name"].as_str().unwrap())
+            .or_default()
+            .push(package["version"].as_str().unwrap());
+    }
+    let mut broken = Vec::new();
+    for entry in deny["bans"]["skip"].as_array().unwrap() {
+        let (name, version) = entry["crate"]
+            .as_str()
+            .unwrap()
+            .split_once('@')
+            .expect("an entry is `name@version`");
+        let known = versions.get(name).map_or(&[][..], Vec::as_slice);
+        if known.len() < 2 || !known.iter().any(|known| known.starts_with(version)) {
+            broken.push(format!(
+                "deny.toml: {name} {version} is not a duplicate any more"
+            ));
+        }
+        if entry.get("reason").is_none() {
+            broken.push(format!(
+                "deny.toml: {name} {version} is skipped without a reason"
+            ));
+        }
+    }
+    none(broken);
+}
+
+#[test]
+fn the_reader_of_sources_sees_code_only() {
+    let text = "//! crate::a\nuse crate::{b::X, c::{d, e}};\nlet s = \"crate::f\"; let c = '\"'; let l: &'a str; r#\"crate::g\"#; crate::h!()";
+    let seen = imports("src/x/y.rs", &code(text));
+    assert_eq!(seen.into_iter().collect::<Vec<_>>(), ["b", "c", "h"]);
+    assert_eq!(
+        imports("src/x/y.rs", "use super::super::k::Z; use super::own;")
+            .into_iter()
+            .collect::<Vec<_>>(),
+        ["k"]
+    );
+    assert_eq!(
+        imports("src/x/mod.rs", "use super::k::Z;")
+            .into_iter()
+            .collect::<Vec<_>>(),
+        ["k"]
+    );
+}
