@@ -7,6 +7,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 use super::{
     EndpointUrl, Hashed, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName, RouteSpec,
@@ -17,7 +18,7 @@ use super::{
 pub type Weights = BTreeMap<ReleaseName, u32>;
 
 /// One change to a table.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
     /// The route's stable release gets everything.
@@ -30,6 +31,7 @@ pub enum Change {
         /// The route.
         route: RouteName,
         /// The weights that change.
+        #[schema(schema_with = super::schema::some_weights)]
         weights: Weights,
     },
     /// The route's canary gets everything and becomes stable.
@@ -79,6 +81,7 @@ pub enum Change {
         /// The route.
         route: RouteName,
         /// All its weights.
+        #[schema(schema_with = super::schema::weights)]
         weights: Weights,
     },
     /// One release of a route gets everything; the others stay in the split at 0.

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{
     EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
 };
 
 /// Decisions and rosters in one document.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableDocument {
     /// Releases by name.
@@ -33,9 +34,9 @@ pub struct ReleaseDocument {
 }
 
 /// The flat form. `serde(flatten)` cannot refuse unknown keys, so the fields are named once more.
-#[derive(Serialize, Deserialize)]
+#[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct Flat {
+pub(super) struct Flat {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,
     endpoints: Vec<EndpointUrl>,

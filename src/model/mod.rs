@@ -18,6 +18,7 @@ mod release;
 mod request;
 mod revision;
 mod route;
+mod schema;
 mod table;
 
 pub use self::{

@@ -2,11 +2,12 @@
 //! apart, in [`Rosters`](super::Rosters).
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Span, Version};
 
 /// What was decided about a release: everything but its endpoints.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseSpec {
     /// The version label; another version is another release to its users.
@@ -27,7 +28,7 @@ pub struct ReleaseSpec {
 }
 
 /// An active health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
     /// The path to get, such as `/healthz`.
@@ -65,7 +66,7 @@ impl HealthSpec {
 }
 
 /// What an endpoint speaks.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Protocol {
     /// HTTP/1.1.
     #[default]
@@ -87,7 +88,7 @@ impl Protocol {
 }
 
 /// How to trust, and be trusted by, an endpoint with `https://`. Verification cannot be switched off.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
     /// A PEM file of the authorities to trust instead of the system's.
@@ -105,7 +106,7 @@ pub struct UpstreamTls {
 }
 
 /// Limits of a release.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
     /// Idle and busy connections to one endpoint, over all workers.

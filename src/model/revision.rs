@@ -3,12 +3,24 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Change, Digest};
 
 /// The number of a revision. Numbers only go up; gaps are normal. Zero is the empty table before the first revision.
 #[derive(
-    Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    Default,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    ToSchema,
 )]
 #[serde(transparent)]
 pub struct Revision(pub u64);
@@ -20,7 +32,7 @@ impl fmt::Display for Revision {
 }
 
 /// What kind of hand made a change.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
     /// A person or a tool, through the admin API.
@@ -32,7 +44,7 @@ pub enum Actor {
 }
 
 /// Who makes a change, and why.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
     /// What kind of hand.
     pub actor: Actor,
@@ -50,7 +62,7 @@ pub struct Author {
 }
 
 /// What made a revision live.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
     /// A change was published.
@@ -84,7 +96,7 @@ impl Cause {
 }
 
 /// One entry of the history. It holds the change; the table is what all changes up to it make.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevisionRecord {
     /// Its number.
     pub revision: Revision,

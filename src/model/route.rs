@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{ReleaseName, RouteName, Span, Weights};
 
 /// What was decided about a route.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Its name, unique in the table.
@@ -25,6 +26,7 @@ pub struct RouteSpec {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub headers: BTreeMap<String, String>,
     /// Weights per release, relative, 0 to 1,000,000.
+    #[schema(schema_with = super::schema::weights)]
     pub split: Weights,
     /// The release that an abort gives everything to; by default the one that last had all the weight.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -94,7 +96,7 @@ impl RouteSpec {
 }
 
 /// What `strip_prefix` takes off.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum StripPrefix {
     /// `true`: the route's own `path_prefix`.
@@ -104,7 +106,7 @@ pub enum StripPrefix {
 }
 
 /// Where a session's key is found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AffinitySource {
     /// The value of a header field.
@@ -114,7 +116,7 @@ pub enum AffinitySource {
 }
 
 /// The `Host` that an endpoint sees.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HostHeader {
     /// What the client asked for.
@@ -135,7 +137,7 @@ impl HostHeader {
 }
 
 /// Time limits of a route; where one is absent, the default of the listener holds.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeoutsSpec {
     /// Connecting to an endpoint, TLS included; 3 s by default.

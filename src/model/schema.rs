@@ -1,0 +1,142 @@
+//! The JSON schemas of the model's texts: names, versions, endpoints, spans and digests, as exact as their parsers.
+//!
+//! Whoever generates requests from the `OpenAPI` document should get only such as are well formed, and a mistake should
+//! be caught before it is sent. What a schema cannot say (a release that does not exist) is left to the compiler.
+
+use std::borrow::Cow;
+
+use serde_json::{Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{
+        RefOr, Schema,
+        extensions::Extensions,
+        schema::{ObjectBuilder, SchemaType},
+    },
+};
+
+use super::{
+    Digest, EndpointUrl, MAX_WEIGHT, ReleaseDocument, ReleaseName, RouteName, Span, Version,
+    document::Flat,
+};
+
+/// What a name looks like.
+const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
+
+/// A schema from its keywords; some that are needed here (`not`, `propertyNames`) have no field in the builder.
+fn keywords(keywords: Value) -> Schema {
+    let Value::Object(keywords) = keywords else {
+        return Schema::default();
+    };
+    ObjectBuilder::new()
+        .schema_type(SchemaType::AnyValue)
+        .extensions(Some(keywords.into_iter().collect::<Extensions>()))
+        .build()
+        .into()
+}
+
+/// Weights per release: not all of them 0, which leaves nobody to answer.
+pub(super) fn weights() -> Schema {
+    keywords(json!({
+        "type": "object",
+        "description": "Weights per release, relative; at least one is not 0.",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_WEIGHT },
+        "not": { "additionalProperties": { "const": 0 } },
+        "examples": [{ "blue": 95, "green": 5 }],
+    }))
+}
+
+/// Weights that are laid over those of a route.
+pub(super) fn some_weights() -> Schema {
+    keywords(json!({
+        "type": "object",
+        "description": "The weights that change; the others stay.",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "type": "integer", "minimum": 0, "maximum": MAX_WEIGHT },
+        "minProperties": 1,
+        "examples": [{ "green": 5 }],
+    }))
+}
+
+macro_rules! text {
+    ($type:ty, $name:literal, $keywords:tt) => {
+        impl PartialSchema for $type {
+            fn schema() -> RefOr<Schema> {
+                keywords(json!($keywords)).into()
+            }
+        }
+
+        impl ToSchema for $type {
+            fn name() -> Cow<'static, str> {
+                Cow::Borrowed($name)
+            }
+        }
+    };
+}
+
+text!(ReleaseName, "ReleaseName", {
+    "type": "string",
+    "description": "The name of a release.",
+    "pattern": NAME,
+    "examples": ["blue"],
+});
+text!(RouteName, "RouteName", {
+    "type": "string",
+    "description": "The name of a route.",
+    "pattern": NAME,
+    "examples": ["chat"],
+});
+text!(Version, "Version", {
+    "type": "string",
+    "description": "The version label of a release; empty when it has none.",
+    "pattern": "^[!-~]{0,63}$",
+    "examples": ["1.0.0"],
+});
+text!(EndpointUrl, "EndpointUrl", {
+    "type": "string",
+    "description": "Where requests are sent: `scheme://host:port`.",
+    "pattern": "^https?://([A-Za-z0-9_][A-Za-z0-9._-]{0,199}|\\[::1\\])(:[1-9][0-9]{0,3})?$",
+    "examples": ["http://10.0.0.11:9000"],
+});
+text!(Span, "Span", {
+    "type": "string",
+    "description": "A span of time: a number with a unit, such as `2s` or `500ms`.",
+    "pattern": "^[0-9]{1,6}(ms|s|m|h|d)( [0-9]{1,6}(us|ms|s|m|h))*$",
+    "examples": ["2s"],
+});
+text!(Digest, "Digest", {
+    "type": "string",
+    "description": "A digest of a table's decisions: equal exactly when the decisions are.",
+    "pattern": "^[0-9a-f]{64}$",
+});
+
+impl PartialSchema for ReleaseDocument {
+    fn schema() -> RefOr<Schema> {
+        Flat::schema()
+    }
+}
+
+impl ToSchema for ReleaseDocument {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ReleaseDocument")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Flat::schemas(schemas);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_schema_without_a_field_in_the_builder_is_written_all_the_same() {
+        let schema = serde_json::to_value(weights()).unwrap();
+        assert_eq!(schema["not"]["additionalProperties"]["const"], 0);
+        assert_eq!(schema["type"], "object");
+        let name = serde_json::to_value(ReleaseName::schema()).unwrap();
+        assert_eq!(name["pattern"], NAME);
+    }
+}
