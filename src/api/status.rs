@@ -1,0 +1,217 @@
+//! All that a dashboard needs, in one answer.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::Timestamp;
+use crate::model::{
+    Author, Cause, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName, Version,
+};
+
+/// The state of things: what is decided, what is, and what could be undone.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// The live revision.
+    pub revision: Revision,
+    /// The digest of its decisions.
+    pub digest: Digest,
+    /// When it became live.
+    pub published_at: Timestamp,
+    /// Who made it live, and why; absent for the empty table before the first revision.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub author: Option<Author>,
+    /// What made it live.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<Cause>,
+    /// Routes in the order of the table.
+    pub routes: Vec<RouteStatus>,
+    /// Releases: those of the live table, then those that are warm, then those that drain.
+    pub releases: Vec<ReleaseStatus>,
+    /// What a bare rollback would do.
+    pub rollback: RollbackStatus,
+    /// How the history is.
+    pub durability: DurabilityStatus,
+    /// How far the workers are.
+    pub convergence: ConvergenceStatus,
+    /// Requests, streams and tunnels in flight, in all.
+    pub in_flight: u64,
+    /// The same by the revision that they were sent by, earlier ones only, latest first.
+    pub in_flight_on_previous: Vec<InFlightOn>,
+    /// How the live table differs from the file that was last imported.
+    pub drift: Drift,
+}
+
+/// A route and its split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RouteStatus {
+    /// Its name.
+    pub name: RouteName,
+    /// The host that it matches; any when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The path that it matches exactly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path: Option<String>,
+    /// The path prefix that it matches.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub path_prefix: Option<String>,
+    /// How requests are split, by name of the release.
+    pub split: Vec<Share>,
+    /// The release that an abort would give everything to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stable: Option<ReleaseName>,
+    /// The revision that last changed it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<Revision>,
+}
+
+/// A release in a split.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Share {
+    /// The release.
+    pub release: ReleaseName,
+    /// Its weight.
+    pub weight: u32,
+    /// Its share of the requests, 0 to 1.
+    pub share: f64,
+}
+
+/// What a release is for now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// It is in the live table.
+    Live,
+    /// It is not, but a rollback would bring it back; checked and connected.
+    Warm,
+    /// It is not; what is in flight on it may end.
+    Draining,
+}
+
+/// A release and its endpoints.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReleaseStatus {
+    /// Its name.
+    pub name: ReleaseName,
+    /// Its version.
+    pub version: Version,
+    /// What it is for now.
+    pub role: Role,
+    /// Whether it could take requests: it has an endpoint that is not unhealthy.
+    pub ready: bool,
+    /// How many of its endpoints are healthy.
+    pub healthy: usize,
+    /// Requests, streams and tunnels in flight on it.
+    pub in_flight: u64,
+    /// Its endpoints: one for each address.
+    pub endpoints: Vec<EndpointStatus>,
+    /// The revision that last changed it, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<Revision>,
+}
+
+/// What is known about an endpoint's health.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EndpointHealth {
+    /// It passes its checks.
+    Healthy,
+    /// It fails them.
+    Unhealthy,
+    /// Nothing is known yet, or nothing is checked; it is used.
+    Unknown,
+}
+
+/// An endpoint at one address.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EndpointStatus {
+    /// As it is configured.
+    pub url: EndpointUrl,
+    /// The address that its host has.
+    pub address: String,
+    /// Its health.
+    pub health: EndpointHealth,
+    /// Requests, streams and tunnels in flight on it.
+    pub in_flight: u64,
+}
+
+/// What a bare rollback would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RollbackStatus {
+    /// Whether there is something to go back to.
+    pub available: bool,
+    /// The revision whose content would be live again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<Revision>,
+    /// The revisions that would be undone, latest first.
+    pub undoes: Vec<Revision>,
+    /// What would change.
+    pub diff: Diff,
+    /// Whether every release that it would give a weight has an endpoint that is not unhealthy.
+    pub ready: bool,
+    /// Those that have not.
+    pub not_ready: Vec<ReleaseName>,
+    /// The nearest revision on the chain that is ready.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub nearest_ready: Option<Revision>,
+    /// How many times one could roll back.
+    pub depth: usize,
+}
+
+/// How the history is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct DurabilityStatus {
+    /// Whether the live revision would survive a restart and changes can be made durable.
+    pub healthy: bool,
+    /// Whether the live revision would survive a restart.
+    pub durable: bool,
+    /// The revision that a restart would bring.
+    pub restart_revision: Revision,
+    /// Records that wait to be written.
+    pub pending_records: usize,
+    /// What went wrong last, while it is wrong.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// How many revisions are kept.
+    pub kept_revisions: usize,
+    /// Where the history lies.
+    pub path: String,
+}
+
+/// How far the workers are.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ConvergenceStatus {
+    /// Whether all workers have taken up the live revision.
+    pub converged: bool,
+    /// Each worker, and the revision that it has taken up.
+    pub workers: Vec<WorkerStatus>,
+}
+
+/// How far a worker is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct WorkerStatus {
+    /// Its number.
+    pub worker: usize,
+    /// The revision by which it chooses; no request of it can still be sent by an earlier one.
+    pub revision: Revision,
+}
+
+/// What is in flight by one revision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct InFlightOn {
+    /// The revision.
+    pub revision: Revision,
+    /// How many requests, streams and tunnels.
+    pub in_flight: u64,
+}
+
+/// How the live table differs from the file that was last imported.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Drift {
+    /// Whether a file was ever imported.
+    pub imported: bool,
+    /// Whether the live table differs from it.
+    pub drifted: bool,
+    /// How: `before` is what the file says, `after` what is live.
+    pub diff: Diff,
+}
