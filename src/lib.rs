@@ -4,4 +4,5 @@
 pub mod api;
 pub mod fleet;
 pub mod model;
+pub mod net;
 pub mod stats;

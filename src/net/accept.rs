@@ -1,0 +1,161 @@
+//! Accepting: a loop that survives everything, and limits on how many connections there are.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+
+const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
+const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// A bound on connections, with what is open now. One per listener, each below the one for all of them.
+#[derive(Debug)]
+pub struct ConnectionLimits {
+    limit: usize,
+    open: AtomicUsize,
+    // One line in the log for each time that the limit is reached, not one per refused client.
+    full: AtomicBool,
+    parent: Option<Arc<ConnectionLimits>>,
+}
+
+/// A connection that is counted until this is dropped.
+#[derive(Debug)]
+pub struct ConnectionPermit(Arc<ConnectionLimits>);
+
+/// A connection that was accepted and counted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket.
+    pub tcp: TcpStream,
+    /// The other side.
+    pub peer: SocketAddr,
+    /// Counts it until dropped.
+    pub permit: ConnectionPermit,
+}
+
+/// One worker's socket of a listener.
+#[derive(Debug)]
+pub struct Acceptor {
+    listener: TcpListener,
+    limits: Arc<ConnectionLimits>,
+}
+
+// === impl ConnectionLimits ===
+
+impl ConnectionLimits {
+    /// At most `limit` here, and no more than `parent` allows in all.
+    #[must_use]
+    pub fn new(limit: usize, parent: Option<Arc<Self>>) -> Arc<Self> {
+        Arc::new(Self { limit, open: AtomicUsize::new(0), full: AtomicBool::new(false), parent })
+    }
+
+    /// How many are open.
+    #[must_use]
+    pub fn open(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    /// Counts one more, or nothing when that would be too many.
+    #[must_use]
+    pub fn acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
+        if !self.count() {
+            return None;
+        }
+        Some(ConnectionPermit(Arc::clone(self)))
+    }
+
+    fn count(&self) -> bool {
+        if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
+            self.open.fetch_sub(1, Ordering::Relaxed);
+            if !self.full.swap(true, Ordering::Relaxed) {
+                tracing::warn!(limit = self.limit, "connection limit reached, refusing new ones");
+            }
+            return false;
+        }
+        if self.parent.as_ref().is_none_or(|parent| parent.count()) {
+            return true;
+        }
+        self.open.fetch_sub(1, Ordering::Relaxed);
+        false
+    }
+
+    fn uncount(&self) {
+        let before = self.open.fetch_sub(1, Ordering::Relaxed);
+        if before * 10 < self.limit * 9 && self.full.load(Ordering::Relaxed) {
+            self.full.store(false, Ordering::Relaxed);
+        }
+        if let Some(parent) = &self.parent {
+            parent.uncount();
+        }
+    }
+}
+
+impl Drop for ConnectionPermit {
+    fn drop(&mut self) {
+        self.0.uncount();
+    }
+}
+
+// === impl Acceptor ===
+
+impl Acceptor {
+    /// Registers `socket` with the runtime of this thread.
+    ///
+    /// # Errors
+    /// When the runtime cannot take it.
+    pub fn new(socket: std::net::TcpListener, limits: Arc<ConnectionLimits>) -> io::Result<Self> {
+        Ok(Self { listener: TcpListener::from_std(socket)?, limits })
+    }
+
+    /// The next connection that is within the limits; those beyond are closed. Cancellation safe.
+    pub async fn accept(&self) -> Accepted {
+        let mut pause = SHORTEST_PAUSE;
+        loop {
+            match self.listener.accept().await {
+                Ok((tcp, peer)) => {
+                    pause = SHORTEST_PAUSE;
+                    if let Some(permit) = self.limits.acquire() {
+                        return Accepted { tcp, peer, permit };
+                    }
+                }
+                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) => {
+                    if pause == SHORTEST_PAUSE {
+                        tracing::warn!(%error, "cannot accept connections for the moment");
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+}
+
+/// The client left before it was accepted; the next one may be fine.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_permit_counts_in_both_limits_until_it_is_dropped() {
+        let all = ConnectionLimits::new(3, None);
+        let (a, b) =
+            (ConnectionLimits::new(2, Some(Arc::clone(&all))), ConnectionLimits::new(2, Some(Arc::clone(&all))));
+        let held = [a.acquire().unwrap(), a.acquire().unwrap(), b.acquire().unwrap()];
+        assert!(a.acquire().is_none(), "the listener is full");
+        assert!(b.acquire().is_none(), "all of them together are full");
+        assert_eq!((a.open(), b.open(), all.open()), (2, 1, 3));
+        drop(held);
+        assert_eq!((a.open(), b.open(), all.open()), (0, 0, 0));
+    }
+}

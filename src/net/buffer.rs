@@ -1,0 +1,274 @@
+//! Byte buffers of a worker: fixed sizes, a bounded free list, given back when they are dropped.
+//!
+//! A connection holds a buffer only while it has bytes in it; that is why thousands of open token streams cost little.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::rc::Rc;
+
+/// The sizes that exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BufferSize {
+    /// 16 KiB: heads and ordinary bodies.
+    Small,
+    /// 64 KiB: heads that do not fit, and bodies that keep filling small buffers.
+    Medium,
+    /// 256 KiB: large bodies.
+    Large,
+}
+
+impl BufferSize {
+    /// How many bytes a buffer of this size holds.
+    #[must_use]
+    pub const fn bytes(self) -> usize {
+        match self {
+            Self::Small => 16 * 1024,
+            Self::Medium => 64 * 1024,
+            Self::Large => 256 * 1024,
+        }
+    }
+
+    /// The next size up; the largest stays.
+    #[must_use]
+    pub const fn larger(self) -> Self {
+        match self {
+            Self::Small => Self::Medium,
+            Self::Medium | Self::Large => Self::Large,
+        }
+    }
+
+    /// How many free ones a worker keeps.
+    const fn kept(self) -> usize {
+        match self {
+            Self::Small => 256,
+            Self::Medium => 32,
+            Self::Large => 8,
+        }
+    }
+}
+
+/// The free buffers of one worker.
+#[derive(Default)]
+pub struct BufferPool {
+    free: RefCell<[Vec<Box<[u8]>>; 3]>,
+}
+
+/// One contiguous buffer: bytes that were read and not consumed yet, and space behind them.
+pub struct Buffer {
+    // Invariant: start <= end <= bytes.len().
+    bytes: Box<[u8]>,
+    start: u32,
+    end: u32,
+    pool: Rc<BufferPool>,
+}
+
+// === impl BufferPool ===
+
+impl BufferPool {
+    /// An empty pool.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::default()
+    }
+
+    /// An empty buffer of `size`.
+    #[must_use]
+    pub fn take(self: &Rc<Self>, size: BufferSize) -> Buffer {
+        let free = self.free.borrow_mut()[size as usize].pop();
+        Buffer {
+            bytes: free.unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice()),
+            start: 0,
+            end: 0,
+            pool: Rc::clone(self),
+        }
+    }
+
+    fn give_back(&self, bytes: Box<[u8]>) {
+        let size = match bytes.len() {
+            n if n == BufferSize::Small.bytes() => BufferSize::Small,
+            n if n == BufferSize::Medium.bytes() => BufferSize::Medium,
+            n if n == BufferSize::Large.bytes() => BufferSize::Large,
+            _ => return,
+        };
+        let free = &mut self.free.borrow_mut()[size as usize];
+        if free.len() < size.kept() {
+            free.push(bytes);
+        }
+    }
+}
+
+// === impl Buffer ===
+
+impl Buffer {
+    /// The bytes that are there.
+    #[must_use]
+    pub fn data(&self) -> &[u8] {
+        &self.bytes[self.start as usize..self.end as usize]
+    }
+
+    /// The bytes that are there, to change in place.
+    pub fn data_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.start as usize..self.end as usize]
+    }
+
+    /// The space behind them.
+    pub fn space(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.end as usize..]
+    }
+
+    /// How many bytes are there.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Whether none are.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.start == self.end
+    }
+
+    /// How many bytes it could hold in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Says that `n` bytes of the space were written.
+    ///
+    /// # Panics
+    /// When there was less space than that.
+    pub fn filled(&mut self, n: usize) {
+        assert!(n <= self.bytes.len() - self.end as usize);
+        self.end += index(n);
+    }
+
+    /// Drops `n` bytes from the front.
+    ///
+    /// # Panics
+    /// When fewer are there.
+    pub fn consume(&mut self, n: usize) {
+        assert!(n <= self.len());
+        self.start += index(n);
+        if self.start == self.end {
+            self.clear();
+        }
+    }
+
+    /// Keeps the first `n` bytes only.
+    ///
+    /// # Panics
+    /// When fewer are there.
+    pub fn truncate(&mut self, n: usize) {
+        assert!(n <= self.len());
+        self.end = self.start + index(n);
+    }
+
+    /// Forgets everything.
+    pub fn clear(&mut self) {
+        self.start = 0;
+        self.end = 0;
+    }
+
+    /// Moves the bytes to the front, so that all space is behind them.
+    pub fn compact(&mut self) {
+        if self.start > 0 {
+            self.bytes.copy_within(self.start as usize..self.end as usize, 0);
+            self.end -= self.start;
+            self.start = 0;
+        }
+    }
+
+    /// Appends `bytes`, moving into a larger buffer if they do not fit; false when no size is large enough.
+    #[must_use]
+    pub fn append(&mut self, bytes: &[u8]) -> bool {
+        if self.space().len() < bytes.len() {
+            self.compact();
+        }
+        while self.space().len() < bytes.len() {
+            if !self.grow() {
+                return false;
+            }
+        }
+        self.space()[..bytes.len()].copy_from_slice(bytes);
+        self.filled(bytes.len());
+        true
+    }
+
+    /// Moves the bytes into the next larger size; false when this is the largest.
+    #[must_use]
+    pub fn grow(&mut self) -> bool {
+        let size = match self.bytes.len() {
+            n if n < BufferSize::Medium.bytes() => BufferSize::Medium,
+            n if n < BufferSize::Large.bytes() => BufferSize::Large,
+            _ => return false,
+        };
+        let mut larger = self.pool.take(size);
+        let len = self.len();
+        larger.space()[..len].copy_from_slice(self.data());
+        larger.filled(len);
+        *self = larger;
+        true
+    }
+}
+
+impl Drop for Buffer {
+    fn drop(&mut self) {
+        self.pool.give_back(std::mem::take(&mut self.bytes));
+    }
+}
+
+impl fmt::Debug for Buffer {
+    /// Never the bytes: they may hold credentials.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Buffer({} of {})", self.len(), self.capacity())
+    }
+}
+
+fn index(n: usize) -> u32 {
+    u32::try_from(n).expect("a buffer is smaller than 4 GiB")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_dropped_buffer_is_handed_out_again() {
+        let pool = BufferPool::new();
+        let first = pool.take(BufferSize::Small);
+        let address = first.bytes.as_ptr();
+        drop(first);
+        assert_eq!(pool.take(BufferSize::Small).bytes.as_ptr(), address);
+    }
+
+    #[test]
+    fn free_buffers_are_bounded() {
+        let pool = BufferPool::new();
+        let many: Vec<_> = (0..20).map(|_| pool.take(BufferSize::Large)).collect();
+        drop(many);
+        assert_eq!(pool.free.borrow()[2].len(), BufferSize::Large.kept());
+    }
+
+    #[test]
+    fn appending_grows_and_keeps_the_bytes() {
+        let pool = BufferPool::new();
+        let mut buffer = pool.take(BufferSize::Small);
+        assert!(buffer.append(&[1; 10_000]));
+        buffer.consume(4_000);
+        assert!(buffer.append(&[2; 20_000]));
+        assert_eq!(buffer.len(), 26_000);
+        assert_eq!(buffer.data()[5_999], 1);
+        assert_eq!(buffer.data()[6_000], 2);
+        assert!(!buffer.append(&[3; 300_000]));
+    }
+
+    #[test]
+    fn consuming_everything_gives_all_the_space_back() {
+        let pool = BufferPool::new();
+        let mut buffer = pool.take(BufferSize::Small);
+        assert!(buffer.append(b"abc"));
+        buffer.consume(3);
+        assert_eq!(buffer.space().len(), BufferSize::Small.bytes());
+    }
+}

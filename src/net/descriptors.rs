@@ -1,0 +1,49 @@
+//! How many files this process may open, which is how many connections it can carry.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What the system allows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DescriptorLimit {
+    /// File descriptors that may be open at once.
+    pub descriptors: u64,
+}
+
+/// Raises the soft limit to the hard one; says what holds afterwards.
+#[must_use]
+pub fn raise_descriptor_limit() -> DescriptorLimit {
+    let before = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+    // A system that refuses keeps what it had, and the connection limit follows from that.
+    let _ = setrlimit(Resource::Nofile, raised);
+    let after = getrlimit(Resource::Nofile);
+    DescriptorLimit { descriptors: after.current.unwrap_or(u64::MAX) }
+}
+
+impl DescriptorLimit {
+    /// How many client connections fit: each may need an upstream one, and 256 descriptors are for everything else.
+    #[must_use]
+    pub fn connections(self) -> usize {
+        let fit = self.descriptors.saturating_sub(256) / 2;
+        usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, 10_000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_follow_from_descriptors() {
+        let connections = |descriptors| DescriptorLimit { descriptors }.connections();
+        assert_eq!(connections(1024), 384);
+        assert_eq!(connections(1_000_000), 10_000);
+        assert_eq!(connections(10), 1);
+    }
+
+    #[test]
+    fn the_soft_limit_ends_at_the_hard_one() {
+        let limit = raise_descriptor_limit();
+        assert_eq!(getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX), limit.descriptors);
+    }
+}

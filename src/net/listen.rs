@@ -1,0 +1,87 @@
+//! Binding: one address, one socket per worker.
+//!
+//! Sockets that share a port with `SO_REUSEPORT` would join a stranger's port silently, so the address is first bound
+//! once without it: a port in use is an error, and port 0 becomes a number once for all workers.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
+
+use super::dial::keepalive;
+use super::error::NetError;
+
+const BACKLOG: i32 = 4096;
+
+/// An address that is bound, with one listening socket for each worker.
+#[derive(Debug)]
+pub struct BoundListener {
+    /// The address, with the port that port 0 became.
+    pub address: SocketAddr,
+    /// One socket per worker.
+    pub sockets: Vec<TcpListener>,
+}
+
+/// Binds `address` for `workers`.
+///
+/// # Errors
+/// [`NetError::AddressInUse`] when somebody has it already, [`NetError::Bind`] for anything else.
+pub fn bind_listener(address: SocketAddr, workers: usize) -> Result<BoundListener, NetError> {
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AddrInUse => NetError::AddressInUse { address },
+        _ => NetError::Bind { address, source },
+    };
+    let probe = open(address, Sharing::Alone).map_err(failed)?;
+    let resolved = probe.local_addr().map_err(failed)?;
+    drop(probe);
+    let sockets: Result<_, _> = (0..workers).map(|_| open(resolved, Sharing::Workers)).collect();
+    Ok(BoundListener { address: resolved, sockets: sockets.map_err(failed)? })
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sharing {
+    Alone,
+    Workers,
+}
+
+fn open(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    if sharing == Sharing::Workers {
+        socket.set_reuse_port(true)?;
+    }
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    let listener = TcpListener::from(socket);
+    inherit_options(&listener)?;
+    Ok(listener)
+}
+
+/// Linux hands these to every accepted socket, which saves a system call for each.
+fn inherit_options(listener: &TcpListener) -> io::Result<()> {
+    let socket = SockRef::from(listener);
+    socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_keepalive(&keepalive())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn port_zero_becomes_one_port_for_all_workers() {
+        let bound = bind_listener("127.0.0.1:0".parse().unwrap(), 3).unwrap();
+        assert_ne!(bound.address.port(), 0);
+        for socket in &bound.sockets {
+            assert_eq!(socket.local_addr().unwrap(), bound.address);
+        }
+    }
+
+    #[test]
+    fn a_port_in_use_is_an_error_even_when_its_owner_shares_it() {
+        let first = bind_listener("127.0.0.1:0".parse().unwrap(), 1).unwrap();
+        let second = bind_listener(first.address, 1);
+        assert!(matches!(second, Err(NetError::AddressInUse { address }) if address == first.address));
+    }
+}

@@ -1,0 +1,36 @@
+//! Sockets and what they need: streams, TLS, buffers, timers, dialing, listening.
+//!
+//! A leaf: it knows no route, release or message.
+//! Everything here is made for workers that are single-threaded runtimes: methods take `&self`, so that one task can
+//! drive both directions of a connection at once, and nothing is held while a connection is idle.
+//! Readiness comes first, then a buffer from the pool, then one non-blocking read or write.
+
+mod accept;
+mod buffer;
+mod cidr;
+mod descriptors;
+mod dial;
+mod error;
+mod listen;
+mod proxy_header;
+mod stream;
+mod timer;
+mod tls_client;
+mod tls_files;
+mod tls_server;
+mod tls_stream;
+
+pub use accept::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit};
+pub use buffer::{Buffer, BufferPool, BufferSize};
+pub use cidr::{Cidr, CidrSet};
+pub use descriptors::{DescriptorLimit, raise_descriptor_limit};
+pub use dial::{Dialed, dial, dial_tls};
+pub use error::NetError;
+pub use listen::{BoundListener, bind_listener};
+pub use proxy_header::{ProxiedAddresses, ProxyHeaderError, parse_proxy_header, read_proxy_header};
+pub use stream::{Eof, Stream};
+pub use timer::{Deadline, Timers};
+pub use tls_client::{ClientTls, ClientTlsSettings};
+pub use tls_files::CertificateFiles;
+pub use tls_server::{ClientCertificates, ServerTls, ServerTlsSettings};
+pub use tls_stream::TlsStream;

@@ -1,0 +1,244 @@
+//! One connection, plain or TLS, driven by reference: reading and writing can go on at once in one task.
+//!
+//! Reads and writes never wait; readiness is asked for first. After a short read the socket is known to be empty, so
+//! no second read is made only to be told so: a request on a kept connection costs one read and one write.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+use std::task::{Context, Poll, Waker, ready};
+
+use socket2::SockRef;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::tls_stream::TlsStream;
+
+/// A connection.
+#[derive(Debug)]
+pub enum Stream {
+    /// Cleartext.
+    Tcp(TcpStream),
+    /// TLS, after its handshake.
+    Tls(Box<TlsStream>),
+}
+
+/// How the other side's bytes ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Eof {
+    /// It said that it was done: FIN, or `close_notify` on TLS.
+    Clean,
+    /// TLS without `close_notify`: somebody may have cut the connection.
+    Truncated,
+}
+
+// === impl Stream ===
+
+impl Stream {
+    /// Ready when a read is likely to bring something, the end included.
+    pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(tcp) => tcp.poll_read_ready(cx),
+            Self::Tls(tls) => tls.poll_readable(cx),
+        }
+    }
+
+    /// Ready when a write is likely to take something.
+    pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.tcp().poll_write_ready(cx)
+    }
+
+    /// Waits until a read is likely to bring something. Cancellation safe.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn readable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_readable(cx)).await
+    }
+
+    /// Waits until a write is likely to take something. Cancellation safe.
+    ///
+    /// # Errors
+    /// When the runtime is shutting down.
+    pub async fn writable(&self) -> io::Result<()> {
+        poll_fn(|cx| self.poll_writable(cx)).await
+    }
+
+    /// Reads what is there; 0 is a clean end.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing is there, `UnexpectedEof` when a TLS connection was cut, or what the system says.
+    pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => read_tcp(tcp, buffer),
+            Self::Tls(tls) => tls.try_read(buffer),
+        }
+    }
+
+    /// Writes what fits. On TLS, bytes that were taken may still have to be flushed.
+    ///
+    /// # Errors
+    /// `WouldBlock` when nothing fits, or what the system says.
+    pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => write_tcp(tcp, &[IoSlice::new(bytes)]),
+            Self::Tls(tls) => tls.try_write(&[IoSlice::new(bytes)]),
+        }
+    }
+
+    /// Writes what fits of several slices.
+    ///
+    /// # Errors
+    /// As [`Stream::try_write`].
+    pub fn try_write_vectored(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(tcp) => write_tcp(tcp, slices),
+            Self::Tls(tls) => tls.try_write(slices),
+        }
+    }
+
+    /// Ready once everything that was taken has left.
+    pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Tcp(_) => Poll::Ready(Ok(())),
+            Self::Tls(tls) => tls.poll_flush(cx),
+        }
+    }
+
+    /// Writes all of `slices`, which are advanced, and flushes; ready when nothing is left.
+    pub fn poll_write_all(&self, cx: &mut Context<'_>, slices: &mut &mut [IoSlice<'_>]) -> Poll<io::Result<()>> {
+        IoSlice::advance_slices(slices, 0);
+        while !slices.is_empty() {
+            match self.try_write_vectored(slices) {
+                Ok(0) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Ok(n) => IoSlice::advance_slices(slices, n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.poll_writable(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.poll_flush(cx)
+    }
+
+    /// Writes all of `bytes` and flushes. Not cancellation safe: a part may have been written.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
+        self.write_all_vectored(&mut [IoSlice::new(bytes)]).await
+    }
+
+    /// Writes all of `slices` and flushes. Not cancellation safe.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub async fn write_all_vectored(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
+        let mut slices = slices;
+        poll_fn(|cx| self.poll_write_all(cx, &mut slices)).await
+    }
+
+    /// Ends our direction: `close_notify` on TLS (as far as it fits), then FIN.
+    pub fn shutdown_write(&self) {
+        if let Self::Tls(tls) = self {
+            tls.send_close_notify();
+        }
+        // An error here means that the connection is gone already.
+        let _ = SockRef::from(self.tcp()).shutdown(Shutdown::Write);
+    }
+
+    /// Says on TLS that nothing more will come, without closing; nothing on cleartext.
+    pub fn close_notify(&self) {
+        if let Self::Tls(tls) = self {
+            tls.send_close_notify();
+        }
+    }
+
+    /// Makes closing abrupt: the other side sees a reset, so that a cut message never looks whole.
+    pub fn reset_on_close(&self) {
+        // An error here means that the connection is gone already.
+        let _ = SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO));
+    }
+
+    /// Whether the connection is as quiet as one that is idle should be: no end, no error, no unasked bytes.
+    ///
+    /// Costs no system call unless the runtime was told that something had happened.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        if self.poll_readable(&mut cx).is_pending() {
+            return true;
+        }
+        let mut byte = [0];
+        matches!(self.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The other side's address.
+    ///
+    /// # Errors
+    /// When the connection is gone.
+    pub fn peer_address(&self) -> io::Result<SocketAddr> {
+        self.tcp().peer_addr()
+    }
+
+    /// The socket below.
+    #[must_use]
+    pub fn tcp(&self) -> &TcpStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.tcp(),
+        }
+    }
+
+    /// The TLS session, if there is one.
+    #[must_use]
+    pub fn tls(&self) -> Option<&TlsStream> {
+        match self {
+            Self::Tcp(_) => None,
+            Self::Tls(tls) => Some(tls),
+        }
+    }
+
+    /// The protocol that ALPN agreed on.
+    #[must_use]
+    pub fn alpn(&self) -> Option<Vec<u8>> {
+        self.tls().and_then(TlsStream::alpn)
+    }
+}
+
+/// One read. A short one clears the readiness, since the socket is empty then.
+pub(super) fn read_tcp(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut got = 0;
+    let result = tcp.try_io(Interest::READABLE, || {
+        got = SockRef::from(tcp).read(buffer)?;
+        clear_when(got > 0 && got < buffer.len())
+    });
+    settle(got, result)
+}
+
+/// One write. A short one clears the readiness, since the socket is full then.
+pub(super) fn write_tcp(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+    let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
+    let mut took = 0;
+    let result = tcp.try_io(Interest::WRITABLE, || {
+        let mut socket = &*SockRef::from(tcp);
+        took = match slices {
+            [only] => socket.write(only)?,
+            several => socket.write_vectored(several)?,
+        };
+        clear_when(took > 0 && took < wanted)
+    });
+    settle(took, result)
+}
+
+/// The runtime clears a readiness when it is told that the call would have blocked.
+fn clear_when(short: bool) -> io::Result<()> {
+    if short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+}
+
+fn settle(moved: usize, result: io::Result<()>) -> io::Result<usize> {
+    match result {
+        Err(error) if moved == 0 => Err(error),
+        _ => Ok(moved),
+    }
+}

@@ -1,0 +1,239 @@
+//! Coarse deadlines: one list per worker, scanned when the nearest one is due.
+//!
+//! Arming is storing a number; nothing is allocated per request and no timer of the runtime is touched.
+//! The scan walks one contiguous list of `u32`, a few microseconds for ten thousand connections, and the task that
+//! does it sleeps until the nearest deadline. A deadline fires up to two ticks late, never early.
+
+use std::cell::{Cell, RefCell};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+const TICK: Duration = Duration::from_millis(100);
+/// A slot that waits for nothing.
+const UNARMED: u32 = u32::MAX;
+
+/// The deadlines of one worker.
+pub struct Timers {
+    epoch: Instant,
+    /// The tick that the last scan saw; what is due at or before it has expired.
+    now: Cell<u32>,
+    /// When the scan wakes next.
+    next: Cell<u32>,
+    slots: RefCell<Slots>,
+    earlier: Notify,
+}
+
+#[derive(Default)]
+struct Slots {
+    due: Vec<u32>,
+    wakers: Vec<Option<Waker>>,
+    free: Vec<u32>,
+}
+
+/// One deadline, unarmed at first. Its slot is given back when it is dropped.
+pub struct Deadline {
+    slot: u32,
+    timers: Rc<Timers>,
+}
+
+// === impl Timers ===
+
+impl Timers {
+    /// No deadlines yet. [`Timers::run`] must be running for them to fire.
+    #[must_use]
+    pub fn new() -> Rc<Self> {
+        Rc::new(Self {
+            epoch: Instant::now(),
+            now: Cell::new(0),
+            next: Cell::new(UNARMED),
+            slots: RefCell::default(),
+            earlier: Notify::new(),
+        })
+    }
+
+    /// A new deadline, unarmed.
+    #[must_use]
+    pub fn deadline(self: &Rc<Self>) -> Deadline {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.free.pop().unwrap_or_else(|| {
+            slots.due.push(UNARMED);
+            slots.wakers.push(None);
+            u32::try_from(slots.due.len() - 1).expect("fewer than 4 billion deadlines")
+        });
+        Deadline { slot, timers: Rc::clone(self) }
+    }
+
+    /// Fires what is due, for ever; sleeps while nothing is armed.
+    pub async fn run(&self) {
+        loop {
+            self.fire(self.tick(Instant::now()));
+            if self.next.get() == UNARMED {
+                self.earlier.notified().await;
+                continue;
+            }
+            let wake_at = self.epoch + TICK * self.next.get();
+            tokio::select! {
+                () = sleep_until(wake_at) => {}
+                () = self.earlier.notified() => {}
+            }
+        }
+    }
+
+    fn tick(&self, at: Instant) -> u32 {
+        let ticks = at.saturating_duration_since(self.epoch).as_millis() / TICK.as_millis();
+        u32::try_from(ticks).unwrap_or(UNARMED - 1).min(UNARMED - 1)
+    }
+
+    fn fire(&self, now: u32) {
+        self.now.set(now);
+        let mut slots = self.slots.borrow_mut();
+        let Slots { due, wakers, .. } = &mut *slots;
+        let mut next = UNARMED;
+        for (slot, &due) in due.iter().enumerate() {
+            if due > now {
+                next = next.min(due);
+            } else if let Some(waker) = wakers[slot].take() {
+                waker.wake();
+            }
+        }
+        self.next.set(next);
+    }
+
+    fn arm(&self, slot: u32, due: u32) {
+        self.slots.borrow_mut().due[slot as usize] = due;
+        if due < self.next.get() {
+            self.next.set(due);
+            self.earlier.notify_one();
+        }
+    }
+}
+
+// === impl Deadline ===
+
+impl Deadline {
+    /// Arms it for `after` from `now`, whatever it was armed for before.
+    pub fn set(&self, now: Instant, after: Duration) {
+        // One tick more: `now` may lie at the end of its tick, and early is never right.
+        let due = self.timers.tick(now + after).saturating_add(1).min(UNARMED - 1);
+        self.timers.arm(self.slot, due);
+    }
+
+    /// Arms it for `after` from now.
+    pub fn set_from_now(&self, after: Duration) {
+        self.set(Instant::now(), after);
+    }
+
+    /// Disarms it.
+    pub fn clear(&self) {
+        self.timers.slots.borrow_mut().due[self.slot as usize] = UNARMED;
+    }
+
+    /// Whether it was armed and its time has come.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        self.timers.slots.borrow().due[self.slot as usize] <= self.timers.now.get()
+    }
+
+    /// Ready once it has expired; wakes the task when that happens.
+    pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slots = self.timers.slots.borrow_mut();
+        if slots.due[self.slot as usize] <= self.timers.now.get() {
+            return Poll::Ready(());
+        }
+        let waker = &mut slots.wakers[self.slot as usize];
+        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+
+    /// Returns once it has expired. Cancellation safe.
+    pub async fn expired(&self) {
+        poll_fn(|cx| self.poll_expired(cx)).await;
+    }
+}
+
+impl Drop for Deadline {
+    fn drop(&mut self) {
+        let mut slots = self.timers.slots.borrow_mut();
+        slots.due[self.slot as usize] = UNARMED;
+        slots.wakers[self.slot as usize] = None;
+        slots.free.push(self.slot);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expired(deadline: &Deadline) -> bool {
+        deadline.poll_expired(&mut Context::from_waker(Waker::noop())).is_ready()
+    }
+
+    #[test]
+    fn a_deadline_fires_in_its_tick_and_not_before() {
+        let timers = Timers::new();
+        let deadline = timers.deadline();
+        deadline.set(timers.epoch, Duration::from_secs(1));
+        timers.fire(10);
+        assert!(!expired(&deadline));
+        timers.fire(11);
+        assert!(expired(&deadline));
+    }
+
+    #[test]
+    fn rearming_and_clearing_replace_what_was_there() {
+        let timers = Timers::new();
+        let deadline = timers.deadline();
+        deadline.set(timers.epoch, Duration::from_secs(1));
+        deadline.set(timers.epoch, Duration::from_secs(5));
+        timers.fire(20);
+        assert!(!deadline.is_expired());
+        deadline.clear();
+        timers.fire(1_000);
+        assert!(!expired(&deadline));
+    }
+
+    #[test]
+    fn a_slot_is_used_again_and_starts_unarmed() {
+        let timers = Timers::new();
+        let first = timers.deadline();
+        first.set(timers.epoch, Duration::ZERO);
+        drop(first);
+        let second = timers.deadline();
+        timers.fire(100);
+        assert!(!expired(&second));
+        assert_eq!(timers.slots.borrow().due.len(), 1);
+    }
+
+    #[test]
+    fn the_next_scan_is_the_nearest_deadline() {
+        let timers = Timers::new();
+        let (near, far) = (timers.deadline(), timers.deadline());
+        far.set(timers.epoch, Duration::from_secs(60));
+        assert_eq!(timers.next.get(), 601);
+        near.set(timers.epoch, Duration::from_secs(3));
+        assert_eq!(timers.next.get(), 31);
+        timers.fire(31);
+        assert_eq!(timers.next.get(), 601);
+        drop(far);
+        timers.fire(32);
+        assert_eq!(timers.next.get(), UNARMED);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn a_waiting_task_is_woken() {
+        let timers = Timers::new();
+        let deadline = timers.deadline();
+        deadline.set_from_now(Duration::from_millis(1));
+        tokio::select! {
+            () = timers.run() => unreachable!("the scan never ends"),
+            () = deadline.expired() => {}
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! TLS towards endpoints: whom we trust, who we are, which name we expect.
+//!
+//! Verification cannot be switched off: an endpoint with a private certificate needs its authority in `ca`.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, ClientConnection, Connection};
+use tokio::net::TcpStream;
+
+use super::error::NetError;
+use super::stream::Stream;
+use super::tls_files::{
+    CertificateFiles, authorities, certificates, native_authorities, private_key, provider, tls,
+};
+use super::tls_server::alpn;
+use super::tls_stream::TlsStream;
+
+/// TLS of a release's endpoints, as configured.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ClientTlsSettings {
+    /// Who may sign; the machine's own authorities without it.
+    pub ca: Option<PathBuf>,
+    /// What we show when asked.
+    pub client_certificate: Option<CertificateFiles>,
+    /// The name that the certificate must carry; the endpoint's host without it.
+    pub server_name: Option<String>,
+}
+
+/// TLS of a release's endpoints, ready for handshakes.
+pub struct ClientTls {
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+    server_name: Option<ServerName<'static>>,
+}
+
+impl ClientTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When a file cannot be used or the server name is none.
+    pub fn load(settings: &ClientTlsSettings) -> Result<Self, NetError> {
+        let config = build(settings)?;
+        let mut http2 = config.clone();
+        http2.alpn_protocols = vec![b"h2".to_vec()];
+        let server_name = settings.server_name.as_deref().map(server_name).transpose()?;
+        Ok(Self { http1: Arc::new(config), http2: Arc::new(http2), server_name })
+    }
+
+    /// Runs the handshake with `host`, asking for HTTP/2 or HTTP/1.1. The caller sets the deadline.
+    ///
+    /// # Errors
+    /// What the socket or the TLS library says; also when `host` cannot be a server name.
+    pub async fn connect(&self, tcp: TcpStream, host: &str, http2: bool) -> io::Result<Stream> {
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => server_name(host).map_err(io::Error::other)?,
+        };
+        let config = if http2 { &self.http2 } else { &self.http1 };
+        let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        let stream = TlsStream::handshake(tcp, Connection::Client(connection)).await?;
+        if http2 && !stream.is_h2() {
+            return Err(io::Error::other("the endpoint does not speak HTTP/2"));
+        }
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+fn build(settings: &ClientTlsSettings) -> Result<ClientConfig, NetError> {
+    let roots = match &settings.ca {
+        Some(ca) => authorities(ca)?,
+        None => native_authorities()?,
+    };
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(tls)?
+        .with_root_certificates(roots);
+    let mut config = match &settings.client_certificate {
+        None => builder.with_no_client_auth(),
+        Some(files) => builder
+            .with_client_auth_cert(certificates(&files.cert)?, private_key(&files.key)?)
+            .map_err(tls)?,
+    };
+    config.alpn_protocols = alpn(false);
+    Ok(config)
+}
+
+fn server_name(name: &str) -> Result<ServerName<'static>, NetError> {
+    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    ServerName::try_from(bare.to_owned()).map_err(|_| NetError::ServerName { name: name.to_owned() })
+}

@@ -1,0 +1,175 @@
+//! TLS towards clients: certificates by server name, protocols, client certificates, and how they are replaced.
+//!
+//! Everything a handshake reads is one immutable configuration behind a pointer; a reload swaps the pointer, and no
+//! connection notices. Tickets of before the reload stay good, unless client certificates are asked for.
+
+use std::collections::HashMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use rustls::crypto::CryptoProvider;
+use rustls::server::{ClientHello, ProducesTickets, ResolvesServerCert, WebPkiClientVerifier};
+use rustls::sign::CertifiedKey;
+use rustls::{Connection, ServerConfig, ServerConnection};
+use tokio::net::TcpStream;
+
+use super::error::NetError;
+use super::stream::Stream;
+use super::tls_files::{CertificateFiles, authorities, provider, tls};
+use super::tls_stream::TlsStream;
+
+/// Whether a client must show a certificate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ClientCertificates {
+    /// One that is shown must be good, none is fine too.
+    Optional,
+    /// No certificate, no connection.
+    #[default]
+    Required,
+}
+
+/// TLS of one listener, as configured.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServerTlsSettings {
+    /// By server name; the first one is for clients that ask for none that is known. Never empty.
+    pub certificates: Vec<CertificateFiles>,
+    /// Who may sign client certificates; none are asked for without it.
+    pub client_ca: Option<PathBuf>,
+    /// What `client_ca` means.
+    pub client_certificates: ClientCertificates,
+    /// Whether HTTP/2 is offered.
+    pub http2: bool,
+}
+
+/// TLS of one listener, ready for handshakes.
+pub struct ServerTls {
+    settings: ServerTlsSettings,
+    tickets: Arc<dyn ProducesTickets>,
+    config: ArcSwap<ServerConfig>,
+}
+
+/// Certificates by name.
+#[derive(Debug)]
+struct ByName {
+    default: Arc<CertifiedKey>,
+    exact: HashMap<String, Arc<CertifiedKey>>,
+    /// `example.com` for `*.example.com`.
+    wildcard: HashMap<String, Arc<CertifiedKey>>,
+}
+
+// === impl ServerTls ===
+
+impl ServerTls {
+    /// Reads the files.
+    ///
+    /// # Errors
+    /// When a file cannot be used or the settings contradict one another.
+    pub fn load(settings: ServerTlsSettings) -> Result<Self, NetError> {
+        let tickets = rustls::crypto::ring::Ticketer::new().map_err(tls)?;
+        let config = build(&settings, &tickets)?;
+        Ok(Self { settings, tickets, config: ArcSwap::from_pointee(config) })
+    }
+
+    /// Reads the same files again; connections that are open keep what they have.
+    ///
+    /// # Errors
+    /// As [`ServerTls::load`]; then everything stays as it was.
+    pub fn reload(&self) -> Result<(), NetError> {
+        let tickets = match self.settings.client_ca {
+            // A ticket carries who the client was; a changed authority must be asked again.
+            Some(_) => rustls::crypto::ring::Ticketer::new().map_err(tls)?,
+            None => Arc::clone(&self.tickets),
+        };
+        self.config.store(Arc::new(build(&self.settings, &tickets)?));
+        Ok(())
+    }
+
+    /// Runs the handshake. The caller sets the deadline.
+    ///
+    /// # Errors
+    /// What the socket or the TLS library says.
+    pub async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
+        let connection = ServerConnection::new(self.config.load_full()).map_err(io::Error::other)?;
+        let stream = TlsStream::handshake(tcp, Connection::Server(connection)).await?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
+fn build(settings: &ServerTlsSettings, tickets: &Arc<dyn ProducesTickets>) -> Result<ServerConfig, NetError> {
+    let provider = provider();
+    let names = ByName::load(&settings.certificates, &provider)?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_safe_default_protocol_versions()
+        .map_err(tls)?;
+    let mut config = match &settings.client_ca {
+        None => builder.with_no_client_auth(),
+        Some(ca) => {
+            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(ca)?, provider);
+            let verifier = match settings.client_certificates {
+                ClientCertificates::Optional => verifier.allow_unauthenticated(),
+                ClientCertificates::Required => verifier,
+            };
+            builder.with_client_cert_verifier(verifier.build().map_err(tls)?)
+        }
+    }
+    .with_cert_resolver(Arc::new(names));
+    config.ticketer = Arc::clone(tickets);
+    config.ignore_client_order = true;
+    config.alpn_protocols = alpn(settings.http2);
+    Ok(config)
+}
+
+pub(super) fn alpn(http2: bool) -> Vec<Vec<u8>> {
+    let http1 = b"http/1.1".to_vec();
+    if http2 { vec![b"h2".to_vec(), http1] } else { vec![http1] }
+}
+
+// === impl ByName ===
+
+impl ByName {
+    fn load(files: &[CertificateFiles], provider: &CryptoProvider) -> Result<Self, NetError> {
+        let mut keys = Vec::with_capacity(files.len());
+        for files in files {
+            keys.push(Arc::new(files.load(provider)?));
+        }
+        let default = keys.first().ok_or_else(|| tls("a listener with TLS needs a certificate"))?;
+        let mut names =
+            Self { default: Arc::clone(default), exact: HashMap::new(), wildcard: HashMap::new() };
+        for key in &keys {
+            names.add(key)?;
+        }
+        Ok(names)
+    }
+
+    /// The first certificate that carries a name answers for it.
+    fn add(&mut self, key: &Arc<CertifiedKey>) -> Result<(), NetError> {
+        let leaf = key.end_entity_cert().map_err(tls)?;
+        let leaf = webpki::EndEntityCert::try_from(leaf).map_err(tls)?;
+        for name in leaf.valid_dns_names() {
+            let name = name.to_ascii_lowercase();
+            let (map, name) = match name.strip_prefix("*.") {
+                Some(parent) => (&mut self.wildcard, parent.to_owned()),
+                None => (&mut self.exact, name),
+            };
+            map.entry(name).or_insert_with(|| Arc::clone(key));
+        }
+        Ok(())
+    }
+
+    fn find(&self, name: &str) -> &Arc<CertifiedKey> {
+        if let Some(key) = self.exact.get(name) {
+            return key;
+        }
+        let parent = name.split_once('.').map(|(_, parent)| parent);
+        parent.and_then(|parent| self.wildcard.get(parent)).unwrap_or(&self.default)
+    }
+}
+
+impl ResolvesServerCert for ByName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(str::to_ascii_lowercase);
+        Some(Arc::clone(name.map_or(&self.default, |name| self.find(&name))))
+    }
+}

@@ -1,0 +1,267 @@
+//! A TLS connection over a socket, driven directly: no task, no copy of the stream's halves, no buffer of ours at rest.
+//!
+//! The session is borrowed only inside synchronous calls, never across an await, so that one task can read and write
+//! at once. Ciphertext is read into a scratch buffer of the thread, up to a whole record at a time, and fed from there.
+
+use std::cell::RefCell;
+use std::fmt;
+use std::io::{self, IoSlice, Read, Write};
+use std::task::{Context, Poll, ready};
+
+use rustls::Connection;
+use tokio::net::TcpStream;
+
+use super::stream::{read_tcp, write_tcp};
+
+const SCRATCH: usize = 32 * 1024;
+
+thread_local! {
+    static CIPHERTEXT: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// A TLS connection after its handshake.
+pub struct TlsStream {
+    tcp: TcpStream,
+    session: RefCell<Session>,
+}
+
+struct Session {
+    connection: Connection,
+    /// Plaintext that is ready to be read.
+    plaintext: usize,
+    /// Ciphertext that the session could not take yet; nearly always empty.
+    leftover: Vec<u8>,
+    /// The socket has ended.
+    eof: bool,
+}
+
+/// A socket as the library wants it.
+struct Socket<'a>(&'a TcpStream);
+
+// === impl TlsStream ===
+
+impl TlsStream {
+    /// Runs the handshake to its end. The caller sets the deadline.
+    ///
+    /// # Errors
+    /// What the socket or the TLS library says.
+    pub(super) async fn handshake(tcp: TcpStream, connection: Connection) -> io::Result<Self> {
+        let session = Session { connection, plaintext: 0, leftover: Vec::new(), eof: false };
+        let stream = Self { tcp, session: RefCell::new(session) };
+        while stream.session.borrow().connection.is_handshaking() {
+            stream.flush().await?;
+            if !stream.session.borrow().connection.is_handshaking() {
+                break;
+            }
+            std::future::poll_fn(|cx| stream.tcp.poll_read_ready(cx)).await?;
+            stream.advance_handshake()?;
+        }
+        stream.flush().await?;
+        Ok(stream)
+    }
+
+    fn advance_handshake(&self) -> io::Result<()> {
+        let session = &mut *self.session.borrow_mut();
+        match session.receive(&self.tcp, &mut []) {
+            Ok(_) if session.eof => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(_) => Ok(()),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => {
+                // The alert says why; if it does not fit, the close says enough.
+                let _ = session.send(&self.tcp);
+                Err(error)
+            }
+        }
+    }
+
+    async fn flush(&self) -> io::Result<()> {
+        std::future::poll_fn(|cx| self.poll_flush(cx)).await
+    }
+
+    /// See [`super::Stream::poll_readable`].
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let session = self.session.borrow();
+        if session.plaintext > 0 || session.eof || !session.leftover.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.tcp.poll_read_ready(cx)
+    }
+
+    /// See [`super::Stream::try_read`].
+    pub(super) fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
+        let session = &mut *self.session.borrow_mut();
+        let got = session.take_plaintext(buffer)?;
+        let rest = &mut buffer[got..];
+        if rest.is_empty() {
+            return Ok(got);
+        }
+        match session.receive(&self.tcp, rest) {
+            Ok(more) if got + more > 0 => Ok(got + more),
+            Ok(_) => session.read_end(),
+            Err(_) if got > 0 => Ok(got),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// See [`super::Stream::try_write`].
+    pub(super) fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let session = &mut *self.session.borrow_mut();
+        session.send(&self.tcp)?;
+        let took = session.connection.writer().write_vectored(slices)?;
+        match session.send(&self.tcp) {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(took),
+        }
+    }
+
+    /// See [`super::Stream::poll_flush`].
+    pub(super) fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        loop {
+            match self.session.borrow_mut().send(&self.tcp) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => return Poll::Ready(done),
+            }
+            ready!(self.tcp.poll_write_ready(cx))?;
+        }
+    }
+
+    pub(super) fn send_close_notify(&self) {
+        let session = &mut *self.session.borrow_mut();
+        session.connection.send_close_notify();
+        // As far as it fits: nobody waits for a goodbye.
+        let _ = session.send(&self.tcp);
+    }
+
+    pub(super) fn tcp(&self) -> &TcpStream {
+        &self.tcp
+    }
+
+    /// The protocol that was agreed on.
+    #[must_use]
+    pub fn alpn(&self) -> Option<Vec<u8>> {
+        self.session.borrow().connection.alpn_protocol().map(<[u8]>::to_vec)
+    }
+
+    /// Whether HTTP/2 was agreed on.
+    #[must_use]
+    pub fn is_h2(&self) -> bool {
+        self.session.borrow().connection.alpn_protocol() == Some(b"h2")
+    }
+
+    /// The name that the client asked for; nothing on a connection that we opened.
+    #[must_use]
+    pub fn server_name(&self) -> Option<String> {
+        match &self.session.borrow().connection {
+            Connection::Server(server) => server.server_name().map(str::to_owned),
+            Connection::Client(_) => None,
+        }
+    }
+
+    /// Whether the other side presented a certificate, which was then verified.
+    #[must_use]
+    pub fn has_peer_certificate(&self) -> bool {
+        self.session.borrow().connection.peer_certificates().is_some_and(|chain| !chain.is_empty())
+    }
+}
+
+impl fmt::Debug for TlsStream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TlsStream").field("tcp", &self.tcp).finish_non_exhaustive()
+    }
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Moves plaintext that is ready into `buffer`.
+    fn take_plaintext(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut got = 0;
+        while self.plaintext > 0 && got < buffer.len() {
+            let n = self.connection.reader().read(&mut buffer[got..])?;
+            self.plaintext = self.plaintext.saturating_sub(n);
+            got += n;
+        }
+        Ok(got)
+    }
+
+    /// Reads ciphertext, decrypts it, and moves what comes of it into `buffer`. 0 means the end or a partial record.
+    fn receive(&mut self, tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
+        if !self.leftover.is_empty() {
+            let leftover = std::mem::take(&mut self.leftover);
+            return self.feed(&leftover, buffer);
+        }
+        if self.eof {
+            return Ok(0);
+        }
+        CIPHERTEXT.with_borrow_mut(|scratch| {
+            loop {
+                let read = read_tcp(tcp, scratch)?;
+                if read == 0 {
+                    self.eof = true;
+                    // The library remembers the end, and with it whether it was announced.
+                    self.connection.read_tls(&mut io::empty())?;
+                    return Ok(0);
+                }
+                let got = self.feed(&scratch[..read], buffer)?;
+                if got > 0 || buffer.is_empty() || self.eof {
+                    return Ok(got);
+                }
+            }
+        })
+    }
+
+    fn feed(&mut self, mut ciphertext: &[u8], buffer: &mut [u8]) -> io::Result<usize> {
+        let mut got = 0;
+        while !ciphertext.is_empty() {
+            if self.plaintext >= 8 * 1024 {
+                self.leftover = ciphertext.to_vec();
+                break;
+            }
+            if self.connection.read_tls(&mut ciphertext)? == 0 {
+                // The other side has said that it was done; what follows is not ours to read.
+                self.eof = true;
+                break;
+            }
+            let state = self.connection.process_new_packets().map_err(invalid)?;
+            self.plaintext = state.plaintext_bytes_to_read();
+            self.eof |= state.peer_has_closed();
+            got += self.take_plaintext(&mut buffer[got..])?;
+        }
+        Ok(got)
+    }
+
+    /// What a read at the end answers: 0 if the end was announced, `UnexpectedEof` if not.
+    fn read_end(&mut self) -> io::Result<usize> {
+        if self.eof { self.connection.reader().read(&mut [0]) } else { Err(io::ErrorKind::WouldBlock.into()) }
+    }
+
+    /// Writes ciphertext until none is left.
+    fn send(&mut self, tcp: &TcpStream) -> io::Result<()> {
+        while self.connection.wants_write() {
+            if self.connection.write_tls(&mut Socket(tcp))? == 0 {
+                return Err(io::ErrorKind::WriteZero.into());
+            }
+        }
+        Ok(())
+    }
+}
+
+// === impl Socket ===
+
+impl Write for Socket<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        write_tcp(self.0, &[IoSlice::new(bytes)])
+    }
+
+    fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        write_tcp(self.0, slices)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn invalid(error: rustls::Error) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, error)
+}
