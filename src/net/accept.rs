@@ -49,7 +49,12 @@ impl ConnectionLimits {
     /// At most `limit` here, and no more than `parent` allows in all.
     #[must_use]
     pub fn new(limit: usize, parent: Option<Arc<Self>>) -> Arc<Self> {
-        Arc::new(Self { limit, open: AtomicUsize::new(0), full: AtomicBool::new(false), parent })
+        Arc::new(Self {
+            limit,
+            open: AtomicUsize::new(0),
+            full: AtomicBool::new(false),
+            parent,
+        })
     }
 
     /// How many are open.
@@ -71,7 +76,10 @@ impl ConnectionLimits {
         if self.open.fetch_add(1, Ordering::Relaxed) >= self.limit {
             self.open.fetch_sub(1, Ordering::Relaxed);
             if !self.full.swap(true, Ordering::Relaxed) {
-                tracing::warn!(limit = self.limit, "connection limit reached, refusing new ones");
+                tracing::warn!(
+                    limit = self.limit,
+                    "connection limit reached, refusing new ones"
+                );
             }
             return false;
         }
@@ -107,7 +115,10 @@ impl Acceptor {
     /// # Errors
     /// When the runtime cannot take it.
     pub fn new(socket: std::net::TcpListener, limits: Arc<ConnectionLimits>) -> io::Result<Self> {
-        Ok(Self { listener: TcpListener::from_std(socket)?, limits })
+        Ok(Self {
+            listener: TcpListener::from_std(socket)?,
+            limits,
+        })
     }
 
     /// The next connection that is within the limits; those beyond are closed. Cancellation safe.
@@ -138,7 +149,9 @@ impl Acceptor {
 fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
     )
 }
 
@@ -149,9 +162,15 @@ mod tests {
     #[test]
     fn a_permit_counts_in_both_limits_until_it_is_dropped() {
         let all = ConnectionLimits::new(3, None);
-        let (a, b) =
-            (ConnectionLimits::new(2, Some(Arc::clone(&all))), ConnectionLimits::new(2, Some(Arc::clone(&all))));
-        let held = [a.acquire().unwrap(), a.acquire().unwrap(), b.acquire().unwrap()];
+        let (a, b) = (
+            ConnectionLimits::new(2, Some(Arc::clone(&all))),
+            ConnectionLimits::new(2, Some(Arc::clone(&all))),
+        );
+        let held = [
+            a.acquire().unwrap(),
+            a.acquire().unwrap(),
+            b.acquire().unwrap(),
+        ];
         assert!(a.acquire().is_none(), "the listener is full");
         assert!(b.acquire().is_none(), "all of them together are full");
         assert_eq!((a.open(), b.open(), all.open()), (2, 1, 3));

@@ -173,7 +173,8 @@ impl Buffer {
     /// Moves the bytes to the front, so that all space is behind them.
     pub fn compact(&mut self) {
         if self.start > 0 {
-            self.bytes.copy_within(self.start as usize..self.end as usize, 0);
+            self.bytes
+                .copy_within(self.start as usize..self.end as usize, 0);
             self.end -= self.start;
             self.start = 0;
         }

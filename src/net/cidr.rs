@@ -29,7 +29,9 @@ impl FromStr for Cidr {
     fn from_str(text: &str) -> Result<Self, CidrError> {
         let wrong = || CidrError(text.to_owned());
         let (address, bits) = match text.split_once('/') {
-            Some((address, bits)) if !bits.starts_with('+') => (address, Some(bits.parse().map_err(|_| wrong())?)),
+            Some((address, bits)) if !bits.starts_with('+') => {
+                (address, Some(bits.parse().map_err(|_| wrong())?))
+            }
             Some(_) => return Err(wrong()),
             None => (text, None),
         };
@@ -45,7 +47,12 @@ impl FromStr for Cidr {
         if base & !mask != 0 {
             return Err(wrong());
         }
-        Ok(Self { base, mask, text: address, bits })
+        Ok(Self {
+            base,
+            mask,
+            text: address,
+            bits,
+        })
     }
 }
 
@@ -60,7 +67,9 @@ impl CidrSet {
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
         let address = number(address);
-        self.0.iter().any(|range| address & range.mask == range.base)
+        self.0
+            .iter()
+            .any(|range| address & range.mask == range.base)
     }
 
     /// Whether there is no range at all.
@@ -112,7 +121,15 @@ mod tests {
 
     #[test]
     fn odd_text_is_refused() {
-        for odd in ["", "10.0.0.0/33", "10.0.0.1/8", "10.0.0.0/+8", "fd00::/129", "host/8", "10.0.0.0/"] {
+        for odd in [
+            "",
+            "10.0.0.0/33",
+            "10.0.0.1/8",
+            "10.0.0.0/+8",
+            "fd00::/129",
+            "host/8",
+            "10.0.0.0/",
+        ] {
             assert!(odd.parse::<Cidr>().is_err(), "{odd}");
         }
     }

@@ -13,11 +13,16 @@ pub struct DescriptorLimit {
 #[must_use]
 pub fn raise_descriptor_limit() -> DescriptorLimit {
     let before = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: before.maximum, maximum: before.maximum };
+    let raised = Rlimit {
+        current: before.maximum,
+        maximum: before.maximum,
+    };
     // A system that refuses keeps what it had, and the connection limit follows from that.
     let _ = setrlimit(Resource::Nofile, raised);
     let after = getrlimit(Resource::Nofile);
-    DescriptorLimit { descriptors: after.current.unwrap_or(u64::MAX) }
+    DescriptorLimit {
+        descriptors: after.current.unwrap_or(u64::MAX),
+    }
 }
 
 impl DescriptorLimit {
@@ -44,6 +49,9 @@ mod tests {
     #[test]
     fn the_soft_limit_ends_at_the_hard_one() {
         let limit = raise_descriptor_limit();
-        assert_eq!(getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX), limit.descriptors);
+        assert_eq!(
+            getrlimit(Resource::Nofile).maximum.unwrap_or(u64::MAX),
+            limit.descriptors
+        );
     }
 }

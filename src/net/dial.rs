@@ -35,7 +35,10 @@ pub async fn dial_tls(
     http2: bool,
     deadline: &Deadline,
 ) -> Dialed {
-    before(deadline, async { tls.connect(connect(address).await?, host, http2).await }).await
+    before(deadline, async {
+        tls.connect(connect(address).await?, host, http2).await
+    })
+    .await
 }
 
 async fn before(deadline: &Deadline, dialing: impl Future<Output = Dialed>) -> Dialed {
@@ -47,7 +50,11 @@ async fn before(deadline: &Deadline, dialing: impl Future<Output = Dialed>) -> D
 }
 
 async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    let socket = if address.is_ipv4() {
+        TcpSocket::new_v4()?
+    } else {
+        TcpSocket::new_v6()?
+    };
     socket.set_nodelay(true)?;
     SockRef::from(&socket).set_tcp_keepalive(&keepalive())?;
     socket.connect(address).await

@@ -34,8 +34,13 @@ pub fn bind_listener(address: SocketAddr, workers: usize) -> Result<BoundListene
     let probe = open(address, Sharing::Alone).map_err(failed)?;
     let resolved = probe.local_addr().map_err(failed)?;
     drop(probe);
-    let sockets: Result<_, _> = (0..workers).map(|_| open(resolved, Sharing::Workers)).collect();
-    Ok(BoundListener { address: resolved, sockets: sockets.map_err(failed)? })
+    let sockets: Result<_, _> = (0..workers)
+        .map(|_| open(resolved, Sharing::Workers))
+        .collect();
+    Ok(BoundListener {
+        address: resolved,
+        sockets: sockets.map_err(failed)?,
+    })
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,7 +50,11 @@ enum Sharing {
 }
 
 fn open(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
     socket.set_reuse_address(true)?;
     if sharing == Sharing::Workers {
         socket.set_reuse_port(true)?;
@@ -82,6 +91,8 @@ mod tests {
     fn a_port_in_use_is_an_error_even_when_its_owner_shares_it() {
         let first = bind_listener("127.0.0.1:0".parse().unwrap(), 1).unwrap();
         let second = bind_listener(first.address, 1);
-        assert!(matches!(second, Err(NetError::AddressInUse { address }) if address == first.address));
+        assert!(
+            matches!(second, Err(NetError::AddressInUse { address }) if address == first.address)
+        );
     }
 }

@@ -53,7 +53,9 @@ pub enum ProxyHeaderError {
 ///
 /// # Errors
 /// As soon as the bytes cannot become a header.
-pub fn parse_proxy_header(bytes: &[u8]) -> Result<Option<(usize, ProxiedAddresses)>, ProxyHeaderError> {
+pub fn parse_proxy_header(
+    bytes: &[u8],
+) -> Result<Option<(usize, ProxiedAddresses)>, ProxyHeaderError> {
     let known = bytes.len().min(SIGNATURE.len());
     if bytes[..known] != SIGNATURE[..known] {
         return Err(ProxyHeaderError::Signature);
@@ -68,7 +70,9 @@ pub fn parse_proxy_header(bytes: &[u8]) -> Result<Option<(usize, ProxiedAddresse
     if length > LONGEST {
         return Err(ProxyHeaderError::TooLong);
     }
-    let Some(block) = bytes.get(FIXED..FIXED + length) else { return Ok(None) };
+    let Some(block) = bytes.get(FIXED..FIXED + length) else {
+        return Ok(None);
+    };
     let addresses = match bytes[12] & 0x0f {
         0 => ProxiedAddresses::Local,
         1 => parse_addresses(bytes[13], block)?,
@@ -82,7 +86,10 @@ fn parse_addresses(kind: u8, block: &[u8]) -> Result<ProxiedAddresses, ProxyHead
         0x11 => {
             let block: &[u8; 12] = block.first_chunk().ok_or(ProxyHeaderError::Short)?;
             let [a, b, c, d, e, f, g, h, ports @ ..] = *block;
-            let ips = (Ipv4Addr::new(a, b, c, d).into(), Ipv4Addr::new(e, f, g, h).into());
+            let ips = (
+                Ipv4Addr::new(a, b, c, d).into(),
+                Ipv4Addr::new(e, f, g, h).into(),
+            );
             with_ports(ips, ports)
         }
         0x21 => {
@@ -92,13 +99,19 @@ fn parse_addresses(kind: u8, block: &[u8]) -> Result<ProxiedAddresses, ProxyHead
         }
         _ => return Ok(ProxiedAddresses::Local),
     };
-    Ok(ProxiedAddresses::Proxied { source, destination })
+    Ok(ProxiedAddresses::Proxied {
+        source,
+        destination,
+    })
 }
 
 fn with_ports((source, destination): (IpAddr, IpAddr), ports: [u8; 4]) -> (SocketAddr, SocketAddr) {
     let [a, b, c, d] = ports;
     let source = SocketAddr::new(source, u16::from_be_bytes([a, b]));
-    (source, SocketAddr::new(destination, u16::from_be_bytes([c, d])))
+    (
+        source,
+        SocketAddr::new(destination, u16::from_be_bytes([c, d])),
+    )
 }
 
 fn ipv6(bytes: &[u8]) -> IpAddr {
@@ -114,7 +127,11 @@ pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> 
     let mut bytes = [0; FIXED + LONGEST];
     let mut filled = 0;
     loop {
-        let wanted = if filled < FIXED { FIXED } else { FIXED + declared(&bytes) };
+        let wanted = if filled < FIXED {
+            FIXED
+        } else {
+            FIXED + declared(&bytes)
+        };
         tcp.readable().await?;
         match read_tcp(tcp, &mut bytes[filled..wanted]) {
             Ok(0) if filled < wanted => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -170,7 +187,9 @@ mod tests {
         block[31] = 2;
         block[33] = 80;
         block.extend([0x04, 0, 1, 0]);
-        let (length, addresses) = parse_proxy_header(&header(0x21, 0x21, &block)).unwrap().unwrap();
+        let (length, addresses) = parse_proxy_header(&header(0x21, 0x21, &block))
+            .unwrap()
+            .unwrap();
         assert_eq!(length, 56);
         let expected = ProxiedAddresses::Proxied {
             source: "[::1]:80".parse().unwrap(),
@@ -184,18 +203,36 @@ mod tests {
         let local = Ok(Some((16, ProxiedAddresses::Local)));
         assert_eq!(parse_proxy_header(&header(0x20, 0, &[])), local);
         assert_eq!(parse_proxy_header(&header(0x21, 0, &[])), local);
-        assert_eq!(parse_proxy_header(&header(0x20, 0x11, &IPV4)), Ok(Some((28, ProxiedAddresses::Local))));
+        assert_eq!(
+            parse_proxy_header(&header(0x20, 0x11, &IPV4)),
+            Ok(Some((28, ProxiedAddresses::Local)))
+        );
     }
 
     #[test]
     fn everything_else_is_refused() {
         let refused = |bytes: &[u8]| parse_proxy_header(bytes).unwrap_err();
-        assert_eq!(refused(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"), ProxyHeaderError::Signature);
+        assert_eq!(
+            refused(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"),
+            ProxyHeaderError::Signature
+        );
         assert_eq!(refused(b"GET / HTTP/1.1\r\n"), ProxyHeaderError::Signature);
-        assert_eq!(refused(&header(0x11, 0x11, &IPV4)), ProxyHeaderError::Version);
-        assert_eq!(refused(&header(0x22, 0x11, &IPV4)), ProxyHeaderError::Command);
-        assert_eq!(refused(&header(0x21, 0x11, &IPV4[..11])), ProxyHeaderError::Short);
+        assert_eq!(
+            refused(&header(0x11, 0x11, &IPV4)),
+            ProxyHeaderError::Version
+        );
+        assert_eq!(
+            refused(&header(0x22, 0x11, &IPV4)),
+            ProxyHeaderError::Command
+        );
+        assert_eq!(
+            refused(&header(0x21, 0x11, &IPV4[..11])),
+            ProxyHeaderError::Short
+        );
         assert_eq!(refused(&header(0x21, 0x21, &IPV4)), ProxyHeaderError::Short);
-        assert_eq!(refused(&header(0x21, 0x11, &[0; 3000])), ProxyHeaderError::TooLong);
+        assert_eq!(
+            refused(&header(0x21, 0x11, &[0; 3000])),
+            ProxyHeaderError::TooLong
+        );
     }
 }

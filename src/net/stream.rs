@@ -106,7 +106,11 @@ impl Stream {
     }
 
     /// Writes all of `slices`, which are advanced, and flushes; ready when nothing is left.
-    pub fn poll_write_all(&self, cx: &mut Context<'_>, slices: &mut &mut [IoSlice<'_>]) -> Poll<io::Result<()>> {
+    pub fn poll_write_all(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &mut &mut [IoSlice<'_>],
+    ) -> Poll<io::Result<()>> {
         IoSlice::advance_slices(slices, 0);
         while !slices.is_empty() {
             match self.try_write_vectored(slices) {
@@ -210,7 +214,8 @@ impl Stream {
 pub(super) fn read_tcp(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
     let mut got = 0;
     let result = tcp.try_io(Interest::READABLE, || {
-        got = SockRef::from(tcp).read(buffer)?;
+        let socket = SockRef::from(tcp);
+        got = (&*socket).read(buffer)?;
         clear_when(got > 0 && got < buffer.len())
     });
     settle(got, result)
@@ -221,10 +226,10 @@ pub(super) fn write_tcp(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<u
     let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
     let mut took = 0;
     let result = tcp.try_io(Interest::WRITABLE, || {
-        let mut socket = &*SockRef::from(tcp);
+        let socket = SockRef::from(tcp);
         took = match slices {
-            [only] => socket.write(only)?,
-            several => socket.write_vectored(several)?,
+            [only] => (&*socket).write(only)?,
+            several => (&*socket).write_vectored(several)?,
         };
         clear_when(took > 0 && took < wanted)
     });
@@ -233,7 +238,11 @@ pub(super) fn write_tcp(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<u
 
 /// The runtime clears a readiness when it is told that the call would have blocked.
 fn clear_when(short: bool) -> io::Result<()> {
-    if short { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(()) }
+    if short {
+        Err(io::ErrorKind::WouldBlock.into())
+    } else {
+        Ok(())
+    }
 }
 
 fn settle(moved: usize, result: io::Result<()>) -> io::Result<usize> {

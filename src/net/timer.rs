@@ -65,7 +65,10 @@ impl Timers {
             slots.wakers.push(None);
             u32::try_from(slots.due.len() - 1).expect("fewer than 4 billion deadlines")
         });
-        Deadline { slot, timers: Rc::clone(self) }
+        Deadline {
+            slot,
+            timers: Rc::clone(self),
+        }
     }
 
     /// Fires what is due, for ever; sleeps while nothing is armed.
@@ -119,7 +122,11 @@ impl Deadline {
     /// Arms it for `after` from `now`, whatever it was armed for before.
     pub fn set(&self, now: Instant, after: Duration) {
         // One tick more: `now` may lie at the end of its tick, and early is never right.
-        let due = self.timers.tick(now + after).saturating_add(1).min(UNARMED - 1);
+        let due = self
+            .timers
+            .tick(now + after)
+            .saturating_add(1)
+            .min(UNARMED - 1);
         self.timers.arm(self.slot, due);
     }
 
@@ -146,7 +153,10 @@ impl Deadline {
             return Poll::Ready(());
         }
         let waker = &mut slots.wakers[self.slot as usize];
-        if !waker.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
             *waker = Some(cx.waker().clone());
         }
         Poll::Pending
@@ -172,7 +182,9 @@ mod tests {
     use super::*;
 
     fn expired(deadline: &Deadline) -> bool {
-        deadline.poll_expired(&mut Context::from_waker(Waker::noop())).is_ready()
+        deadline
+            .poll_expired(&mut Context::from_waker(Waker::noop()))
+            .is_ready()
     }
 
     #[test]

@@ -45,8 +45,16 @@ impl ClientTls {
         let config = build(settings)?;
         let mut http2 = config.clone();
         http2.alpn_protocols = vec![b"h2".to_vec()];
-        let server_name = settings.server_name.as_deref().map(server_name).transpose()?;
-        Ok(Self { http1: Arc::new(config), http2: Arc::new(http2), server_name })
+        let server_name = settings
+            .server_name
+            .as_deref()
+            .map(server_name)
+            .transpose()?;
+        Ok(Self {
+            http1: Arc::new(config),
+            http2: Arc::new(http2),
+            server_name,
+        })
     }
 
     /// Runs the handshake with `host`, asking for HTTP/2 or HTTP/1.1. The caller sets the deadline.
@@ -59,7 +67,8 @@ impl ClientTls {
             None => server_name(host).map_err(io::Error::other)?,
         };
         let config = if http2 { &self.http2 } else { &self.http1 };
-        let connection = ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
+        let connection =
+            ClientConnection::new(Arc::clone(config), name).map_err(io::Error::other)?;
         let stream = TlsStream::handshake(tcp, Connection::Client(connection)).await?;
         if http2 && !stream.is_h2() {
             return Err(io::Error::other("the endpoint does not speak HTTP/2"));
@@ -88,6 +97,11 @@ fn build(settings: &ClientTlsSettings) -> Result<ClientConfig, NetError> {
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, NetError> {
-    let bare = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
-    ServerName::try_from(bare.to_owned()).map_err(|_| NetError::ServerName { name: name.to_owned() })
+    let bare = name
+        .strip_prefix('[')
+        .and_then(|name| name.strip_suffix(']'))
+        .unwrap_or(name);
+    ServerName::try_from(bare.to_owned()).map_err(|_| NetError::ServerName {
+        name: name.to_owned(),
+    })
 }

@@ -30,8 +30,9 @@ impl CertificateFiles {
 
 /// All certificates of a file; none is an error.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NetError> {
-    let chain: Result<Vec<_>, _> =
-        CertificateDer::pem_file_iter(path).map_err(|error| pem(path, error))?.collect();
+    let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
+        .map_err(|error| pem(path, error))?
+        .collect();
     let chain = chain.map_err(|error| pem(path, error))?;
     if chain.is_empty() {
         return Err(pem(path, "it holds no certificate"));
@@ -56,9 +57,12 @@ pub(super) fn authorities(path: &Path) -> Result<Arc<RootCertStore>, NetError> {
 /// The authorities that this machine trusts.
 pub(super) fn native_authorities() -> Result<Arc<RootCertStore>, NetError> {
     let mut roots = RootCertStore::empty();
-    let (added, _) = roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let (added, _) =
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
-        return Err(tls("this machine has no certificate authorities; name a `ca` file"));
+        return Err(tls(
+            "this machine has no certificate authorities; name a `ca` file",
+        ));
     }
     Ok(Arc::new(roots))
 }
@@ -68,9 +72,14 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 }
 
 pub(super) fn tls(error: impl ToString) -> NetError {
-    NetError::Tls { message: error.to_string() }
+    NetError::Tls {
+        message: error.to_string(),
+    }
 }
 
 fn pem(path: &Path, error: impl ToString) -> NetError {
-    NetError::Pem { path: path.to_owned(), message: error.to_string() }
+    NetError::Pem {
+        path: path.to_owned(),
+        message: error.to_string(),
+    }
 }

@@ -69,7 +69,11 @@ impl ServerTls {
     pub fn load(settings: ServerTlsSettings) -> Result<Self, NetError> {
         let tickets = rustls::crypto::ring::Ticketer::new().map_err(tls)?;
         let config = build(&settings, &tickets)?;
-        Ok(Self { settings, tickets, config: ArcSwap::from_pointee(config) })
+        Ok(Self {
+            settings,
+            tickets,
+            config: ArcSwap::from_pointee(config),
+        })
     }
 
     /// Reads the same files again; connections that are open keep what they have.
@@ -82,7 +86,8 @@ impl ServerTls {
             Some(_) => rustls::crypto::ring::Ticketer::new().map_err(tls)?,
             None => Arc::clone(&self.tickets),
         };
-        self.config.store(Arc::new(build(&self.settings, &tickets)?));
+        self.config
+            .store(Arc::new(build(&self.settings, &tickets)?));
         Ok(())
     }
 
@@ -91,13 +96,17 @@ impl ServerTls {
     /// # Errors
     /// What the socket or the TLS library says.
     pub async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
-        let connection = ServerConnection::new(self.config.load_full()).map_err(io::Error::other)?;
+        let connection =
+            ServerConnection::new(self.config.load_full()).map_err(io::Error::other)?;
         let stream = TlsStream::handshake(tcp, Connection::Server(connection)).await?;
         Ok(Stream::Tls(Box::new(stream)))
     }
 }
 
-fn build(settings: &ServerTlsSettings, tickets: &Arc<dyn ProducesTickets>) -> Result<ServerConfig, NetError> {
+fn build(
+    settings: &ServerTlsSettings,
+    tickets: &Arc<dyn ProducesTickets>,
+) -> Result<ServerConfig, NetError> {
     let provider = provider();
     let names = ByName::load(&settings.certificates, &provider)?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
@@ -123,7 +132,11 @@ fn build(settings: &ServerTlsSettings, tickets: &Arc<dyn ProducesTickets>) -> Re
 
 pub(super) fn alpn(http2: bool) -> Vec<Vec<u8>> {
     let http1 = b"http/1.1".to_vec();
-    if http2 { vec![b"h2".to_vec(), http1] } else { vec![http1] }
+    if http2 {
+        vec![b"h2".to_vec(), http1]
+    } else {
+        vec![http1]
+    }
 }
 
 // === impl ByName ===
@@ -134,9 +147,14 @@ impl ByName {
         for files in files {
             keys.push(Arc::new(files.load(provider)?));
         }
-        let default = keys.first().ok_or_else(|| tls("a listener with TLS needs a certificate"))?;
-        let mut names =
-            Self { default: Arc::clone(default), exact: HashMap::new(), wildcard: HashMap::new() };
+        let default = keys
+            .first()
+            .ok_or_else(|| tls("a listener with TLS needs a certificate"))?;
+        let mut names = Self {
+            default: Arc::clone(default),
+            exact: HashMap::new(),
+            wildcard: HashMap::new(),
+        };
         for key in &keys {
             names.add(key)?;
         }
@@ -163,13 +181,17 @@ impl ByName {
             return key;
         }
         let parent = name.split_once('.').map(|(_, parent)| parent);
-        parent.and_then(|parent| self.wildcard.get(parent)).unwrap_or(&self.default)
+        parent
+            .and_then(|parent| self.wildcard.get(parent))
+            .unwrap_or(&self.default)
     }
 }
 
 impl ResolvesServerCert for ByName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(str::to_ascii_lowercase);
-        Some(Arc::clone(name.map_or(&self.default, |name| self.find(&name))))
+        Some(Arc::clone(
+            name.map_or(&self.default, |name| self.find(&name)),
+        ))
     }
 }

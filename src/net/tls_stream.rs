@@ -46,8 +46,16 @@ impl TlsStream {
     /// # Errors
     /// What the socket or the TLS library says.
     pub(super) async fn handshake(tcp: TcpStream, connection: Connection) -> io::Result<Self> {
-        let session = Session { connection, plaintext: 0, leftover: Vec::new(), eof: false };
-        let stream = Self { tcp, session: RefCell::new(session) };
+        let session = Session {
+            connection,
+            plaintext: 0,
+            leftover: Vec::new(),
+            eof: false,
+        };
+        let stream = Self {
+            tcp,
+            session: RefCell::new(session),
+        };
         while stream.session.borrow().connection.is_handshaking() {
             stream.flush().await?;
             if !stream.session.borrow().connection.is_handshaking() {
@@ -139,7 +147,11 @@ impl TlsStream {
     /// The protocol that was agreed on.
     #[must_use]
     pub fn alpn(&self) -> Option<Vec<u8>> {
-        self.session.borrow().connection.alpn_protocol().map(<[u8]>::to_vec)
+        self.session
+            .borrow()
+            .connection
+            .alpn_protocol()
+            .map(<[u8]>::to_vec)
     }
 
     /// Whether HTTP/2 was agreed on.
@@ -160,13 +172,19 @@ impl TlsStream {
     /// Whether the other side presented a certificate, which was then verified.
     #[must_use]
     pub fn has_peer_certificate(&self) -> bool {
-        self.session.borrow().connection.peer_certificates().is_some_and(|chain| !chain.is_empty())
+        self.session
+            .borrow()
+            .connection
+            .peer_certificates()
+            .is_some_and(|chain| !chain.is_empty())
     }
 }
 
 impl fmt::Debug for TlsStream {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TlsStream").field("tcp", &self.tcp).finish_non_exhaustive()
+        f.debug_struct("TlsStream")
+            .field("tcp", &self.tcp)
+            .finish_non_exhaustive()
     }
 }
 
@@ -232,7 +250,11 @@ impl Session {
 
     /// What a read at the end answers: 0 if the end was announced, `UnexpectedEof` if not.
     fn read_end(&mut self) -> io::Result<usize> {
-        if self.eof { self.connection.reader().read(&mut [0]) } else { Err(io::ErrorKind::WouldBlock.into()) }
+        if self.eof {
+            self.connection.reader().read(&mut [0])
+        } else {
+            Err(io::ErrorKind::WouldBlock.into())
+        }
     }
 
     /// Writes ciphertext until none is left.
@@ -265,3 +287,6 @@ impl Write for Socket<'_> {
 fn invalid(error: rustls::Error) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, error)
 }
+
+#[cfg(test)]
+mod tests;
