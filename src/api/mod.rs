@@ -4,13 +4,22 @@
 //! Plain data, no behaviour beyond what a reader needs; times are text with microseconds, RFC 3339, UTC.
 
 mod import;
+mod lists;
+mod problem;
 mod receipt;
+mod requests;
 mod status;
 mod timestamp;
 
 pub use self::{
     import::{Conflict, ImportReport, Wins},
+    lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
+    problem::ProblemDocument,
     receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary},
+    requests::{
+        MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,
+        SplitRequest, SwitchRequest,
+    },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
         ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, WorkerStatus,

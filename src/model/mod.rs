@@ -36,5 +36,6 @@ pub use self::{
     request::RequestView,
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
     route::{AffinitySource, HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
+    schema::{some_weights as some_weights_schema, weights as weights_schema},
     table::{MAX_WEIGHT, Rosters, TableSpec, TableState},
 };

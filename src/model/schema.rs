@@ -36,7 +36,7 @@ fn keywords(keywords: Value) -> Schema {
 }
 
 /// Weights per release: not all of them 0, which leaves nobody to answer.
-pub(super) fn weights() -> Schema {
+pub fn weights() -> Schema {
     keywords(json!({
         "type": "object",
         "description": "Weights per release, relative; at least one is not 0.",
@@ -48,7 +48,7 @@ pub(super) fn weights() -> Schema {
 }
 
 /// Weights that are laid over those of a route.
-pub(super) fn some_weights() -> Schema {
+pub fn some_weights() -> Schema {
     keywords(json!({
         "type": "object",
         "description": "The weights that change; the others stay.",

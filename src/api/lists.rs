@@ -1,0 +1,48 @@
+//! The routes and releases of the live table, as the admin API lists them.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Preview, Receipt};
+use crate::model::{Diff, ReleaseDocument, ReleaseName, Revision, RouteSpec};
+
+/// `GET /v1/routes`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RouteList {
+    /// The live revision.
+    pub revision: Revision,
+    /// The routes in the order of the table.
+    pub routes: Vec<RouteSpec>,
+}
+
+/// `GET /v1/releases`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReleaseList {
+    /// The live revision.
+    pub revision: Revision,
+    /// The releases of the table by name.
+    pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
+}
+
+/// `GET /v1/revisions/{a}/diff/{b}`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RevisionDiff {
+    /// The earlier side.
+    pub from: Revision,
+    /// The later side.
+    pub to: Revision,
+    /// What differs; `before` is what `from` holds.
+    pub diff: Diff,
+}
+
+/// The answer to a mutation: a receipt, or with `?dry_run=true` what it would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum ChangeAnswer {
+    /// It was done.
+    Receipt(Box<Receipt>),
+    /// It was not done.
+    Preview(Box<Preview>),
+}
