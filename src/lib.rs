@@ -2,6 +2,7 @@
 //! operator change that decision, and take it back, in one atomic step.
 
 pub mod api;
+pub mod config;
 pub mod fleet;
 pub mod model;
 pub mod net;

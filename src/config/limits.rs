@@ -1,0 +1,171 @@
+//! Limits and time limits: what the edge withstands. Every one has a key and a default that is safe on the internet.
+
+use serde::{Deserialize, Serialize};
+
+use super::Size;
+use crate::model::Span;
+
+/// How much of anything a client or an endpoint can make us hold.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// A request's head in all; beyond it, 431.
+    pub head: Size,
+    /// Fields in a head, either direction.
+    pub head_fields: usize,
+    /// The request target; beyond it, 414.
+    pub target: Size,
+    /// The method.
+    pub method: Size,
+    /// A response's head in all; beyond it, 502.
+    pub response_head: Size,
+    /// Trailers of one message.
+    pub trailers: Size,
+    /// Chunk extensions of one body, which are read and thrown away.
+    pub chunk_extensions: Size,
+    /// Interim (1xx) answers to one request; beyond it, 502.
+    pub interim_responses: usize,
+    /// What we buffer of a body per direction while the reader is slower than the writer.
+    pub buffer: Size,
+    /// Client connections in all; lowered to (file descriptors − 256) / 2 where that is less.
+    pub connections: usize,
+    /// Requests in flight in all; beyond it, 503 with `Retry-After`.
+    pub requests: usize,
+    /// Idle connections kept to one endpoint, over all workers.
+    pub idle_per_endpoint: usize,
+    /// How many other endpoints of the same release are tried when a connection cannot be made.
+    pub retries: u32,
+    /// Limits of HTTP/2.
+    pub http2: Http2Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            head: Size::kib(64),
+            head_fields: 100,
+            target: Size::kib(16),
+            method: Size(32),
+            response_head: Size::kib(64),
+            trailers: Size::kib(16),
+            chunk_extensions: Size::kib(16),
+            interim_responses: 100,
+            buffer: Size::kib(64),
+            connections: 10_000,
+            requests: 20_000,
+            idle_per_endpoint: 256,
+            retries: 2,
+            http2: Http2Limits::default(),
+        }
+    }
+}
+
+/// Limits of one HTTP/2 connection.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Http2Limits {
+    /// Streams at a time.
+    pub streams: u32,
+    /// Flow control window of a stream.
+    pub stream_window: Size,
+    /// Flow control window of the connection.
+    pub connection_window: Size,
+    /// The largest frame that we take.
+    pub frame: Size,
+    /// A decoded list of header fields.
+    pub header_list: Size,
+    /// The table of the header compression.
+    pub header_table: Size,
+    /// What we hold of a stream that the client does not read.
+    pub send_buffer: Size,
+    /// Streams that the client reset before we took them up.
+    pub pending_resets: usize,
+    /// Streams that we reset because of the client's mistakes.
+    pub local_resets: usize,
+    /// Frames that cost us and bring nothing (resets, pings, settings, empty frames, priorities) in one window until
+    /// the connection is told to go away.
+    pub abuse_goaway: u32,
+    /// The same until the connection is closed at once.
+    pub abuse_close: u32,
+    /// The window in which such frames are counted.
+    pub abuse_window: Span,
+}
+
+impl Default for Http2Limits {
+    fn default() -> Self {
+        Self {
+            streams: 100,
+            stream_window: Size::kib(64),
+            connection_window: Size::mib(1),
+            frame: Size::kib(16),
+            header_list: Size::kib(64),
+            header_table: Size::kib(4),
+            send_buffer: Size::kib(64),
+            pending_resets: 20,
+            local_resets: 100,
+            abuse_goaway: 750,
+            abuse_close: 1_000,
+            abuse_window: Span::seconds(10),
+        }
+    }
+}
+
+/// How long anything may take. Routes may set `connect`, `silence`, `websocket_idle` and `request` for themselves.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Timeouts {
+    /// The client's TLS handshake.
+    pub tls_handshake: Span,
+    /// From the connection, or the first byte of a later request, to the end of the request's head; beyond it, 408.
+    pub head: Span,
+    /// Without any progress of a request's body.
+    pub body: Span,
+    /// A connection between two requests.
+    pub keep_alive: Span,
+    /// An HTTP/2 connection without streams.
+    pub http2_idle: Span,
+    /// Time between pings on a quiet HTTP/2 connection.
+    pub http2_ping: Span,
+    /// How long the answer to a ping may take.
+    pub http2_ping_answer: Span,
+    /// The age at which a client connection is asked to go, give or take a tenth; never when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub connection_age: Option<Span>,
+    /// Connecting to an endpoint, TLS and tries of other endpoints included.
+    pub connect: Span,
+    /// Silence of an endpoint before the first byte and between bytes of an answer.
+    pub silence: Span,
+    /// Silence of a WebSocket in both directions.
+    pub websocket_idle: Span,
+    /// The whole request, first byte to last; without a limit when absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request: Option<Span>,
+    /// An idle connection to an endpoint; less where the endpoint says so.
+    pub endpoint_idle: Span,
+    /// How long requests on a release that was removed may go on.
+    pub drain: Span,
+    /// How long the receipt of a change waits for every worker to take it up.
+    pub converge: Span,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Self {
+            tls_handshake: Span::seconds(10),
+            head: Span::seconds(15),
+            body: Span::seconds(60),
+            keep_alive: Span::seconds(75),
+            http2_idle: Span::seconds(60),
+            http2_ping: Span::seconds(30),
+            http2_ping_answer: Span::seconds(10),
+            connection_age: None,
+            connect: Span::seconds(3),
+            silence: Span::seconds(600),
+            websocket_idle: Span::seconds(3600),
+            request: None,
+            endpoint_idle: Span::seconds(4),
+            drain: Span::seconds(15 * 60),
+            converge: Span(std::time::Duration::from_millis(500)),
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The configuration: a TOML file becomes a [`Config`], or a list of everything that is wrong with it.
+//!
+//! Reading has two stages. What was typed becomes a typed value, key by key (`read`); then what the values mean together
+//! is judged (`check`, and [`table::compile`](crate::table::compile) for the table, so that the file and the admin API
+//! are held to the same rules). Each problem has a path, a line and, where there is something to say, a hint.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use thiserror::Error;
+
+mod check;
+mod control;
+mod file;
+mod limits;
+mod listener;
+mod network;
+mod normal;
+mod place;
+mod read;
+mod size;
+
+pub use self::{
+    check::own_listeners,
+    control::{
+        AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
+        Observe, Role, Rollback, Shutdown, TokenSpec,
+    },
+    file::{Config, Headers, Underscores},
+    limits::{Http2Limits, Limits, Timeouts},
+    listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
+    network::Network,
+    size::Size,
+};
+use crate::model::Problem;
+
+/// The largest file that is read.
+const LARGEST: u64 = 64 << 20;
+
+/// Why there is no configuration.
+#[derive(Debug, Error)]
+pub enum ConfigError {
+    /// The file was read and something is wrong with what it says.
+    #[error("{}", blocks(.path, .problems))]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// Everything that is wrong.
+        problems: Vec<Placed>,
+    },
+    /// The file could not be read.
+    #[error("`{}` cannot be read", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A problem with its place in the file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The line, counted from 1; `None` when what is missing has no line.
+    pub line: Option<usize>,
+    /// The problem.
+    pub problem: Problem,
+}
+
+fn blocks(path: &Path, problems: &[Placed]) -> String {
+    let block = |placed: &Placed| {
+        let line = placed.line.map(|line| format!(":{line}"));
+        let problem = &placed.problem;
+        let file = path.display();
+        let line = line.unwrap_or_default();
+        if problem.path.is_empty() {
+            format!("{file}{line}: {}", Unplaced(problem))
+        } else {
+            format!("{file}{line}: {problem}")
+        }
+    };
+    problems.iter().map(block).collect::<Vec<_>>().join("\n\n")
+}
+
+/// A problem without its empty path.
+struct Unplaced<'a>(&'a Problem);
+
+impl fmt::Display for Unplaced<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)?;
+        match &self.0.hint {
+            Some(hint) => write!(f, "\n  hint: {hint}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Reads a file and judges it. Relative paths in it are seen from the folder it is in.
+///
+/// # Errors
+/// When the file cannot be read, with the reason; when something is wrong with it, with all that is.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    let read = |source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    };
+    let length = std::fs::metadata(path).map_err(read)?.len();
+    if length > LARGEST {
+        return Err(read(io::Error::other("it is larger than 64 MiB")));
+    }
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    let folder = std::path::absolute(path).map_err(read)?;
+    let folder = folder.parent().unwrap_or(Path::new("/"));
+    parse(&text, folder, Files::MustExist).map_err(|problems| ConfigError::Invalid {
+        path: path.to_owned(),
+        problems,
+    })
+}
+
+/// Whether the files that a configuration names (certificates, keys, tokens) are looked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Files {
+    /// They are not.
+    MayBeMissing,
+    /// One that is missing is a problem.
+    MustExist,
+}
+
+/// Judges a text that would stand in a file in that folder.
+///
+/// # Errors
+/// When something is wrong with it: all that is, in the order of the file.
+pub fn parse(text: &str, folder: &Path, files: Files) -> Result<Config, Vec<Placed>> {
+    let read::Reading {
+        value,
+        problems,
+        removed,
+    } = read::read::<Config>(text);
+    let with_line = |(line, problem)| Placed {
+        line: Some(line),
+        problem,
+    };
+    let mut placed: Vec<Placed> = problems.into_iter().map(with_line).collect();
+    let Some(mut config) = value else {
+        return Err(placed);
+    };
+    config.resolve(folder);
+    let document = toml::de::DeTable::parse(text).map(toml::Spanned::into_inner);
+    let line = |path: &str| {
+        let span = place::find(document.as_ref().ok()?, path)?;
+        Some(place::line(text, span.start))
+    };
+    for problem in check::problems(&mut config, files) {
+        if !check::follows_from(&problem, &removed) {
+            let line = line(&problem.path);
+            placed.push(Placed { line, problem });
+        }
+    }
+    if placed.is_empty() {
+        return Ok(config);
+    }
+    placed.sort_by_key(|placed| placed.line.unwrap_or(usize::MAX));
+    Err(placed)
+}

@@ -1,0 +1,117 @@
+//! A range of addresses: `10.0.0.0/8`, `::1`.
+
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// An address and how many of its leading bits count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Network {
+    address: IpAddr,
+    bits: u8,
+}
+
+impl Network {
+    /// Whether an address lies in the network. An IPv4 address that came in IPv6 clothes is taken for what it is.
+    pub fn contains(&self, address: IpAddr) -> bool {
+        match (self.address, address.to_canonical()) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                let shift = 32 - u32::from(self.bits);
+                let front = |bits: u32| bits.checked_shr(shift).unwrap_or(0);
+                front(own.to_bits()) == front(other.to_bits())
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                let shift = 128 - u32::from(self.bits);
+                let front = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
+                front(own.to_bits()) == front(other.to_bits())
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
+
+impl FromStr for Network {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || {
+            format!(
+                "`{text}` is not a network: write an address, such as `10.0.0.7`, or a range, such as `10.0.0.0/8`"
+            )
+        };
+        let (address, bits) = text
+            .split_once('/')
+            .map_or((text, None), |(address, bits)| (address, Some(bits)));
+        let address: IpAddr = address.parse().map_err(|_| wrong())?;
+        let widest = if address.is_ipv4() { 32 } else { 128 };
+        let bits = match bits {
+            None => widest,
+            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits
+                .parse()
+                .ok()
+                .filter(|bits| *bits <= widest)
+                .ok_or_else(wrong)?,
+            Some(_) => return Err(wrong()),
+        };
+        Ok(Self { address, bits })
+    }
+}
+
+impl fmt::Display for Network {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.address, self.bits)
+    }
+}
+
+impl Serialize for Network {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Network {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holds(network: &str, address: &str) -> bool {
+        let network: Network = network.parse().unwrap();
+        network.contains(address.parse().unwrap())
+    }
+
+    #[test]
+    fn an_address_is_in_a_network_by_its_leading_bits() {
+        assert!(holds("10.0.0.0/8", "10.255.0.1"));
+        assert!(!holds("10.0.0.0/8", "11.0.0.1"));
+        assert!(holds("0.0.0.0/0", "1.2.3.4"));
+        assert!(holds("::/0", "::1"));
+        assert!(!holds("0.0.0.0/0", "::1"));
+        assert!(holds("fd00::/8", "fd12::1"));
+        assert!(!holds("192.0.2.1", "192.0.2.2"));
+        assert!(holds("10.0.0.0/8", "::ffff:10.1.2.3"), "mapped");
+    }
+
+    #[test]
+    fn networks_are_written_as_they_are_read() {
+        for text in ["10.0.0.0/8", "::1/128", "192.0.2.1/32"] {
+            assert_eq!(text.parse::<Network>().unwrap().to_string(), text);
+        }
+        for bad in [
+            "10.0.0.0/33",
+            "10.0.0/8",
+            "::1/129",
+            "a",
+            "10.0.0.0/",
+            "10.0.0.0/+8",
+        ] {
+            assert!(bad.parse::<Network>().is_err(), "{bad}");
+        }
+    }
+}

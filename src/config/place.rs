@@ -1,0 +1,256 @@
+//! Places in a TOML document: from a span to a path, from a path to a span, from a span to a line.
+//!
+//! A path is written with dots, as `routes.chat.split.green`. An element of an array is known by its `name` where it
+//! has one, by its number otherwise.
+
+use std::ops::Range;
+
+use toml::{
+    Spanned,
+    de::{DeTable, DeValue},
+};
+
+/// One step from a table or an array to what it holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// The value of this key.
+    Key(String),
+    /// The element at this place.
+    Index(usize),
+}
+
+/// The way to the deepest key or value that has exactly this span; to the deepest that holds it otherwise.
+pub(super) fn locate(root: &DeTable<'_>, span: &Range<usize>) -> Vec<Step> {
+    let mut exact = None;
+    let mut around: Option<(usize, Vec<Step>)> = None;
+    walk_table(root, &mut Vec::new(), &mut |steps, found| {
+        if found == *span {
+            exact = Some(steps.to_vec());
+        } else if found.start <= span.start && span.end <= found.end {
+            let width = found.end - found.start;
+            if around.as_ref().is_none_or(|(least, _)| width <= *least) {
+                around = Some((width, steps.to_vec()));
+            }
+        }
+    });
+    exact.or(around.map(|(_, steps)| steps)).unwrap_or_default()
+}
+
+fn walk_table(
+    table: &DeTable<'_>,
+    steps: &mut Vec<Step>,
+    visit: &mut impl FnMut(&[Step], Range<usize>),
+) {
+    for (key, value) in table {
+        steps.push(Step::Key(key.get_ref().to_string()));
+        visit(steps, key.span());
+        walk(value, steps, visit);
+        steps.pop();
+    }
+}
+
+fn walk(
+    value: &Spanned<DeValue<'_>>,
+    steps: &mut Vec<Step>,
+    visit: &mut impl FnMut(&[Step], Range<usize>),
+) {
+    visit(steps, value.span());
+    match value.get_ref() {
+        DeValue::Table(table) => walk_table(table, steps, visit),
+        DeValue::Array(items) => {
+            for (place, item) in items.iter().enumerate() {
+                steps.push(Step::Index(place));
+                walk(item, steps, visit);
+                steps.pop();
+            }
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => {}
+    }
+}
+
+/// The path that people know a place by.
+pub(super) fn path(root: &DeTable<'_>, steps: &[Step]) -> String {
+    let mut words = Vec::new();
+    let mut here: Option<&DeValue<'_>> = None;
+    for step in steps {
+        let next = match (step, here) {
+            (Step::Key(key), None) => root.get(key.as_str()),
+            (Step::Key(key), Some(value)) => value.get(key.as_str()),
+            (Step::Index(place), value) => value.and_then(|value| value.get(*place)),
+        };
+        here = next.map(Spanned::get_ref);
+        words.push(match step {
+            Step::Key(key) => key.clone(),
+            Step::Index(place) => here
+                .and_then(name)
+                .map_or_else(|| place.to_string(), Into::into),
+        });
+    }
+    words.join(".")
+}
+
+fn name<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
+    value.get("name")?.get_ref().as_str()
+}
+
+/// The span of the deepest thing on a path that the document has.
+pub(super) fn find(root: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
+    let (key, rest, value) = enter(root, path)?;
+    Some(find_in(value, rest).unwrap_or_else(|| key.span()))
+}
+
+fn find_in(value: &Spanned<DeValue<'_>>, path: &str) -> Option<Range<usize>> {
+    match value.get_ref() {
+        DeValue::Table(table) => find(table, path),
+        DeValue::Array(items) => {
+            let mut known = items.iter().enumerate().filter_map(|(place, item)| {
+                let number = place.to_string();
+                let rest = after(path, name(item.get_ref()).unwrap_or(&number))?;
+                Some((item, rest))
+            });
+            // Of two elements with one name the later is meant: it is the one that is too many.
+            let (item, rest) = known.next_back()?;
+            Some(find_in(item, rest).unwrap_or_else(|| item.span()))
+        }
+        DeValue::String(_)
+        | DeValue::Integer(_)
+        | DeValue::Float(_)
+        | DeValue::Boolean(_)
+        | DeValue::Datetime(_) => None,
+    }
+}
+
+/// The entry whose key the path begins with, the longest such key: names may hold dots themselves.
+fn enter<'t, 'i, 'p>(
+    table: &'t DeTable<'i>,
+    path: &'p str,
+) -> Option<(
+    &'t Spanned<std::borrow::Cow<'i, str>>,
+    &'p str,
+    &'t Spanned<DeValue<'i>>,
+)> {
+    let fitting = table
+        .iter()
+        .filter_map(|(key, value)| Some((key, after(path, key.get_ref())?, value)));
+    fitting.max_by_key(|(key, ..)| key.get_ref().len())
+}
+
+/// What follows a word, and its dot, at the front of a path.
+fn after<'p>(path: &'p str, word: &str) -> Option<&'p str> {
+    let rest = path.strip_prefix(word)?;
+    if rest.is_empty() {
+        Some(rest)
+    } else {
+        rest.strip_prefix('.')
+    }
+}
+
+/// Takes a key or an element out of a document.
+pub(super) fn remove(root: &mut DeTable<'_>, steps: &[Step]) {
+    match steps.split_last() {
+        None => {}
+        Some((Step::Index(place), way)) => {
+            if let Some(DeValue::Array(items)) = reach(root, way) {
+                let kept = items.iter().enumerate();
+                let kept = kept.filter(|(number, _)| number != place);
+                *items = kept.map(|(_, item)| item.clone()).collect();
+            }
+        }
+        Some((Step::Key(key), [])) => drop(root.remove(key.as_str())),
+        Some((Step::Key(key), way)) => {
+            if let Some(DeValue::Table(table)) = reach(root, way) {
+                table.remove(key.as_str());
+            }
+        }
+    }
+}
+
+/// Leaves only the first elements of an array.
+pub(super) fn truncate(root: &mut DeTable<'_>, steps: &[Step], count: usize) {
+    if let Some(DeValue::Array(items)) = reach(root, steps) {
+        *items = items.iter().take(count).cloned().collect();
+    }
+}
+
+/// The elements of the array that is there, if there is one.
+pub(super) fn array<'t, 'i>(
+    root: &'t DeTable<'i>,
+    steps: &[Step],
+) -> Option<&'t [Spanned<DeValue<'i>>]> {
+    let (Step::Key(first), rest) = steps.split_first()? else {
+        return None;
+    };
+    let mut here = root.get(first.as_str())?.get_ref();
+    for step in rest {
+        here = match step {
+            Step::Key(key) => here.get(key.as_str())?,
+            Step::Index(place) => here.get(*place)?,
+        }
+        .get_ref();
+    }
+    here.as_array().map(|items| &**items)
+}
+
+fn reach<'t, 'i>(root: &'t mut DeTable<'i>, steps: &[Step]) -> Option<&'t mut DeValue<'i>> {
+    let (Step::Key(first), rest) = steps.split_first()? else {
+        return None;
+    };
+    let mut here = root.get_mut(first.as_str())?.get_mut();
+    for step in rest {
+        here = match (step, here) {
+            (Step::Key(key), DeValue::Table(table)) => table.get_mut(key.as_str())?,
+            (Step::Index(place), DeValue::Array(items)) => items.get_mut(*place)?,
+            _ => return None,
+        }
+        .get_mut();
+    }
+    Some(here)
+}
+
+/// The line of a byte, counted from 1.
+pub(super) fn line(text: &str, offset: usize) -> usize {
+    let before = &text.as_bytes()[..offset.min(text.len())];
+    1 + before.iter().filter(|byte| **byte == b'\n').count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "[releases.\"v2.1\"]\nendpoints = [\"a\"]\n\n[[routes]]\nname = \"chat\"\nsplit = { \"v2.1\" = 1, \"v2\" = 2 }\n";
+
+    fn line_of(path: &str) -> Option<usize> {
+        let document = DeTable::parse(TEXT).unwrap();
+        find(document.get_ref(), path).map(|span| line(TEXT, span.start))
+    }
+
+    #[test]
+    fn a_path_is_found_down_to_what_the_document_has() {
+        assert_eq!(line_of("releases.v2.1.endpoints"), Some(2));
+        assert_eq!(line_of("releases.v2.1.endpoints.0"), Some(2));
+        assert_eq!(line_of("releases.v2.1.version"), Some(1));
+        assert_eq!(line_of("routes.chat"), Some(4));
+        assert_eq!(line_of("routes.chat.name"), Some(5));
+        assert_eq!(line_of("routes.chat.split.v2.1"), Some(6));
+        assert_eq!(line_of("routes.nobody"), Some(4));
+        assert_eq!(line_of("admin"), None);
+    }
+
+    #[test]
+    fn a_span_is_found_by_its_path_and_taken_out() {
+        let mut document = DeTable::parse(TEXT).unwrap().into_inner();
+        let span = find(&document, "routes.chat.split.v2").unwrap();
+        assert_eq!(&TEXT[span.clone()], "\"v2\"");
+        let steps = locate(&document, &span);
+        assert_eq!(path(&document, &steps), "routes.chat.split.v2");
+        remove(&mut document, &steps);
+        assert_eq!(
+            find(&document, "routes.chat.split.v2"),
+            find(&document, "routes.chat.split")
+        );
+    }
+}
