@@ -7,3 +7,4 @@ pub mod fleet;
 pub mod model;
 pub mod net;
 pub mod stats;
+pub mod table;

@@ -9,6 +9,6 @@ mod roster;
 
 pub use self::{
     endpoint::{Endpoint, Health, InFlight},
-    registry::{Fleet, Role, Watched},
+    registry::{CellKey, Fleet, Role, Watched},
     roster::Roster,
 };

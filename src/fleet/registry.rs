@@ -9,7 +9,10 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use super::Roster;
-use crate::model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Version};
+use crate::{
+    model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, Version},
+    stats::Cells,
+};
 
 /// Why a roster is looked after.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,11 +49,15 @@ pub struct Watched {
     pub role: Role,
 }
 
-/// The registry of rosters. A roster that nobody holds any more is forgotten.
+/// What cells are kept by: route, release and version.
+pub type CellKey = (RouteName, ReleaseName, Version);
+
+/// The registry of rosters and of statistics. A roster that nobody holds any more is forgotten.
 #[derive(Debug)]
 pub struct Fleet {
     workers: usize,
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
+    cells: Mutex<HashMap<CellKey, Arc<Cells>>>,
     watched: ArcSwap<Vec<Watched>>,
     changes: watch::Sender<u64>,
 }
@@ -61,6 +68,7 @@ impl Fleet {
         Self {
             workers,
             rosters: Mutex::default(),
+            cells: Mutex::default(),
             watched: ArcSwap::default(),
             changes: watch::Sender::new(0),
         }
@@ -87,6 +95,30 @@ impl Fleet {
     // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as another.
     fn rosters(&self) -> MutexGuard<'_, HashMap<(ReleaseName, Version), Weak<Roster>>> {
         self.rosters.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The statistics of a version of a release on a route: the ones that exist, or new ones at zero.
+    pub fn cells(&self, route: &RouteName, release: &ReleaseName, version: &Version) -> Arc<Cells> {
+        let key = (route.clone(), release.clone(), version.clone());
+        let make = || Arc::new(Cells::new(self.workers));
+        Arc::clone(self.all_cells().entry(key).or_insert_with(make))
+    }
+
+    /// All statistics there are, in no order.
+    pub fn each_cells(&self, mut each: impl FnMut(&CellKey, &Arc<Cells>)) {
+        self.all_cells()
+            .iter()
+            .for_each(|(key, cells)| each(key, cells));
+    }
+
+    /// Forgets statistics that no table holds any more and that `keep` does not want: the series of retired releases go.
+    pub fn retain_cells(&self, keep: impl Fn(&CellKey) -> bool) {
+        self.all_cells()
+            .retain(|key, cells| Arc::strong_count(cells) > 1 || keep(key));
+    }
+
+    fn all_cells(&self) -> MutexGuard<'_, HashMap<CellKey, Arc<Cells>>> {
+        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Says which rosters are needed from now on; wakes those who look after them. One caller: the controller.

@@ -150,10 +150,10 @@ fn place(draw: u32, len: usize) -> usize {
 }
 
 fn halves(draw: u64) -> (u32, u32) {
-    let [a, b, c, d, e, f, g, h] = draw.to_be_bytes();
+    let high = u32::try_from(draw >> 32).unwrap_or_default();
     (
-        u32::from_be_bytes([a, b, c, d]),
-        u32::from_be_bytes([e, f, g, h]),
+        high,
+        u32::try_from(draw & u64::from(u32::MAX)).unwrap_or_default(),
     )
 }
 

@@ -1,0 +1,341 @@
+//! Where the live table stands, and how another one takes its place.
+//!
+//! One atomic pointer for readers; one mutex, held for microseconds and never across I/O, for those who swap: it keeps
+//! the undo stack in step with what is live. The cell knows nothing of durability: the controller decides what must be
+//! written before a swap and what after.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use arc_swap::{ArcSwap, Cache};
+use thiserror::Error;
+
+use super::{Compiled, Draft, Level, RoutingTable, Target, seats::Seats, undo::UndoStack};
+use crate::{
+    model::{Revision, Rosters, TableSpec},
+    stats::Sharded,
+};
+
+/// The live table, the undo stack below it, and the workers that read it.
+#[derive(Debug)]
+pub struct TableCell {
+    current: Arc<ArcSwap<RoutingTable>>,
+    writer: Mutex<Writer>,
+    seats: Seats,
+    workers: usize,
+}
+
+#[derive(Debug)]
+struct Writer {
+    undo: UndoStack,
+    // Counters of revisions that are not live any more but may still have requests in flight.
+    previous: Vec<(Revision, Arc<Sharded>)>,
+}
+
+/// How a publish treats the undo stack.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undo {
+    /// A fact: a rollback goes where it would have gone before.
+    Keep,
+    /// A decision, perhaps of a group: a rollback goes to what it replaces.
+    Push(Option<Arc<str>>),
+}
+
+/// A swap that took place.
+#[derive(Debug)]
+pub struct Swapped {
+    /// What is live now.
+    pub table: Arc<RoutingTable>,
+    /// What was live before.
+    pub replaced: Arc<RoutingTable>,
+    /// The revision that was gone back to, in a rollback.
+    pub restored: Option<Revision>,
+    /// The revisions that a rollback undid, the latest first.
+    pub undid: Vec<Revision>,
+    /// Where a rollback would go now.
+    pub undo_to: Option<Revision>,
+    /// How long the mutex was held.
+    pub took: Duration,
+}
+
+/// The table is not the one any more that a publish is based on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+#[error("revision {live} is live, not the one that the change is based on")]
+pub struct Stale {
+    /// What is live.
+    pub live: Revision,
+}
+
+/// Why a rollback does not take place.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum RollbackError {
+    /// The level that is meant is not compiled; compile it and hand it over with [`TableCell::warm`].
+    #[error("the table of revision {0} is not compiled")]
+    Cold(Revision),
+    /// The undo stack does not hold what is asked for.
+    #[error("there is nothing to roll back to")]
+    NothingToUndo,
+    /// The table is not the one any more that the caller saw.
+    #[error(transparent)]
+    Stale(#[from] Stale),
+}
+
+impl TableCell {
+    /// A cell with an empty table, under revision 0, read by this many workers.
+    pub fn new(workers: usize) -> Self {
+        let table = RoutingTable::new(Revision(0), Compiled::empty(), Arc::default(), workers);
+        Self {
+            current: Arc::new(ArcSwap::from_pointee(table)),
+            writer: Mutex::new(Writer {
+                undo: UndoStack::default(),
+                previous: Vec::new(),
+            }),
+            seats: Seats::new(workers),
+            workers,
+        }
+    }
+
+    /// The live table, for the control plane.
+    pub fn load(&self) -> Arc<RoutingTable> {
+        self.current.load_full()
+    }
+
+    /// A reader with a copy of its own, for one worker.
+    pub fn reader(&self) -> TableReader {
+        TableReader(Cache::new(Arc::clone(&self.current)))
+    }
+
+    // What the lock guards is whole between any two statements, so a poisoned lock is as good as another.
+    fn writer(&self) -> MutexGuard<'_, Writer> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Sets what a history says was live, with the levels below it. Before any worker runs.
+    pub fn restore(
+        &self,
+        draft: Draft,
+        revision: Revision,
+        levels: Vec<Level>,
+        group: Option<Arc<str>>,
+    ) {
+        let mut writer = self.writer();
+        writer.undo = UndoStack::restored(levels, group);
+        let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
+        self.current.store(Arc::new(table));
+        self.seats.announce();
+    }
+
+    /// Makes a draft live, if what it is based on still is.
+    ///
+    /// # Errors
+    /// [`Stale`] with what is live instead; nothing has changed then.
+    pub fn publish(
+        &self,
+        draft: Draft,
+        revision: Revision,
+        based_on: Revision,
+        undo: Undo,
+        now_ms: u64,
+    ) -> Result<Swapped, Stale> {
+        let mut writer = self.writer();
+        let start = Instant::now();
+        let live = self.current.load_full();
+        if live.revision() != based_on {
+            return Err(Stale {
+                live: live.revision(),
+            });
+        }
+        // Below the first revision there is nothing to go back to: an empty table would answer nobody.
+        let first = live.revision() == Revision(0);
+        if let Undo::Push(group) = undo
+            && !first
+        {
+            let replaced = level(&live, writer.undo.live_group().cloned(), now_ms);
+            writer.undo.push(replaced, group);
+        }
+        let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
+        Ok(self.swap(&mut writer, live, table, start))
+    }
+
+    /// Makes an earlier table live again under the number that `next` gives. Rosters are facts: the live ones stay.
+    ///
+    /// # Errors
+    /// When there is nothing to go back to, when `expected` is not live any more, or when the level has to be compiled
+    /// first. Nothing has changed then.
+    pub fn rollback(
+        &self,
+        target: Target,
+        expected: Option<Revision>,
+        next: impl FnOnce() -> Revision,
+    ) -> Result<Swapped, RollbackError> {
+        let mut writer = self.writer();
+        let start = Instant::now();
+        let live = self.current.load_full();
+        if expected.is_some_and(|expected| expected != live.revision()) {
+            return Err(Stale {
+                live: live.revision(),
+            }
+            .into());
+        }
+        let place = writer
+            .undo
+            .place(target)
+            .ok_or(RollbackError::NothingToUndo)?;
+        let level = &writer.undo.levels()[place];
+        let compiled = level
+            .compiled
+            .clone()
+            .ok_or(RollbackError::Cold(level.revision))?;
+        let (level, mut undone) = writer
+            .undo
+            .pop_to(place)
+            .ok_or(RollbackError::NothingToUndo)?;
+        let rosters: Arc<Rosters> = Arc::clone(&live.state().rosters);
+        undone.push(live.revision());
+        undone.reverse();
+        let table = RoutingTable::new(next(), compiled, rosters, self.workers);
+        let swapped = self.swap(&mut writer, live, table, start);
+        Ok(Swapped {
+            restored: Some(level.revision),
+            undid: undone,
+            ..swapped
+        })
+    }
+
+    fn swap(
+        &self,
+        writer: &mut Writer,
+        replaced: Arc<RoutingTable>,
+        table: RoutingTable,
+        start: Instant,
+    ) -> Swapped {
+        let table = Arc::new(table);
+        self.current.store(Arc::clone(&table));
+        let took = start.elapsed();
+        self.seats.announce();
+        writer
+            .previous
+            .push((replaced.revision(), Arc::clone(replaced.in_flight())));
+        self.forget_drained(writer);
+        Swapped {
+            undo_to: writer.undo.undo_to(),
+            table,
+            replaced,
+            restored: None,
+            undid: Vec::new(),
+            took,
+        }
+    }
+
+    /// A counter may go once no worker can select by its revision any more and nothing is in flight on it.
+    fn forget_drained(&self, writer: &mut Writer) {
+        let oldest = self.seats.oldest();
+        writer
+            .previous
+            .retain(|(revision, counter)| *revision >= oldest || counter.sum() > 0);
+    }
+
+    /// The levels that a rollback can go to, the deepest first.
+    pub fn levels(&self) -> Vec<Level> {
+        self.writer().undo.levels().to_vec()
+    }
+
+    /// The level that a rollback means, if there is one.
+    pub fn level(&self, target: Target) -> Option<Level> {
+        let writer = self.writer();
+        writer
+            .undo
+            .place(target)
+            .map(|place| writer.undo.levels()[place].clone())
+    }
+
+    /// Where a rollback from the live table goes, and what is live, read together.
+    pub fn undo_to(&self) -> (Arc<RoutingTable>, Option<Revision>) {
+        let writer = self.writer();
+        (self.load(), writer.undo.undo_to())
+    }
+
+    /// The group that the live revision belongs to.
+    pub fn live_group(&self) -> Option<Arc<str>> {
+        self.writer().undo.live_group().cloned()
+    }
+
+    /// Gives the level of a revision its compiled form.
+    pub fn warm(&self, revision: Revision, compiled: &Arc<Compiled>) {
+        self.writer().undo.warm(revision, compiled);
+    }
+
+    /// Drops the compiled form of levels for which `warm` says no; it gets the distance from the top, from 0.
+    pub fn cool(&self, warm: impl Fn(usize, &Level) -> bool) {
+        self.writer().undo.cool(warm);
+    }
+
+    /// Keeps at most this many levels; the deepest go first.
+    pub fn truncate(&self, most: usize) {
+        self.writer().undo.truncate(most);
+    }
+
+    /// Requests in flight on revisions before the live one, by revision; those without any are left out.
+    pub fn in_flight_on_previous(&self) -> Vec<(Revision, u64)> {
+        let mut writer = self.writer();
+        self.forget_drained(&mut writer);
+        let counts = writer
+            .previous
+            .iter()
+            .map(|(revision, counter)| (*revision, counter.sum()));
+        counts.filter(|(_, count)| *count > 0).collect()
+    }
+
+    /// Waits until the table has changed since this worker last waited. Cancelling it loses nothing.
+    pub async fn changed(&self, worker: usize) {
+        self.seats.changed(worker).await;
+    }
+
+    /// A worker says that its loop has seen a revision: whatever it commits from now on is by this one or a later one.
+    pub fn acknowledge(&self, worker: usize, revision: Revision) {
+        self.seats.acknowledge(worker, revision);
+    }
+
+    /// A worker says that it does not run any more.
+    pub fn leave(&self, worker: usize) {
+        self.seats.leave(worker);
+    }
+
+    /// Waits until every running worker has seen a revision. Cancelling it loses nothing.
+    pub async fn converged(&self, revision: Revision) {
+        self.seats.converged(revision).await;
+    }
+
+    /// The workers that have not seen a revision yet.
+    pub fn waiting_for(&self, revision: Revision) -> Vec<usize> {
+        self.seats.missing(revision)
+    }
+}
+
+fn level(table: &RoutingTable, group: Option<Arc<str>>, now_ms: u64) -> Level {
+    let compiled = Arc::clone(table.compiled());
+    let spec: TableSpec = compiled.spec().clone();
+    Level {
+        revision: table.revision(),
+        group,
+        spec,
+        compiled: Some(compiled),
+        superseded_at_ms: now_ms,
+    }
+}
+
+/// One worker's view of the live table: an atomic load and a comparison while nothing changes.
+#[derive(Debug)]
+pub struct TableReader(Cache<Arc<ArcSwap<RoutingTable>>, Arc<RoutingTable>>);
+
+impl TableReader {
+    /// The live table. Called once per selection, in a synchronous function, never held across an `.await`.
+    pub fn load(&mut self) -> &Arc<RoutingTable> {
+        self.0.load()
+    }
+}
+
+#[cfg(test)]
+mod tests;

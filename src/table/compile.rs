@@ -1,0 +1,228 @@
+//! From decisions to a table: the only way to make one.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use super::{Release, Route, Split, SplitEntry, index::Index, validate};
+use crate::{
+    fleet::Fleet,
+    model::{
+        Chunks, Digest, Hashed, Problem, ReleaseName, ReleaseSpec, RequestView, RouteName,
+        RouteSpec, TableSpec, TableState, Touched,
+    },
+};
+
+/// Compiled decisions. What a change did not touch is shared with the table before.
+#[derive(Debug)]
+pub struct Compiled {
+    spec: TableSpec,
+    releases: Arc<BTreeMap<ReleaseName, Arc<Release>>>,
+    routes: Chunks<Arc<Route>>,
+    index: Arc<Index>,
+}
+
+/// A table that could become live. Only [`compile`] makes one.
+#[derive(Debug)]
+pub struct Draft {
+    pub(super) compiled: Arc<Compiled>,
+    pub(super) state: TableState,
+}
+
+impl Draft {
+    /// The digest of its decisions.
+    pub fn digest(&self) -> Digest {
+        self.state.spec.digest()
+    }
+
+    /// The decisions, compiled.
+    pub fn compiled(&self) -> &Arc<Compiled> {
+        &self.compiled
+    }
+
+    /// Decisions and rosters.
+    pub fn state(&self) -> &TableState {
+        &self.state
+    }
+}
+
+/// Checks what was touched and compiles it; the rest is shared with the previous table.
+///
+/// Rosters are facts of the fleet: compiling looks them up, or makes empty ones, and changes none.
+///
+/// # Errors
+/// All problems at once, each with its place and, where there is one, a hint.
+pub fn compile(
+    state: TableState,
+    touched: &Touched,
+    previous: Option<&Compiled>,
+    fleet: &Fleet,
+) -> Result<Draft, Vec<Problem>> {
+    let problems = validate::problems(&state, touched, previous);
+    if !problems.is_empty() {
+        return Err(problems);
+    }
+    let spec = state.spec.clone();
+    let releases = compile_releases(&spec, touched, previous, fleet);
+    let routes = compile_routes(&spec, touched, previous, &releases, fleet)?;
+    let index = match previous {
+        Some(previous) if !touched.structure => Arc::clone(&previous.index),
+        _ => Arc::new(Index::new(spec.routes().iter().map(|route| &***route))),
+    };
+    Ok(Draft {
+        compiled: Arc::new(Compiled {
+            spec,
+            releases,
+            routes,
+            index,
+        }),
+        state,
+    })
+}
+
+type Releases = Arc<BTreeMap<ReleaseName, Arc<Release>>>;
+
+fn compile_releases(
+    spec: &TableSpec,
+    touched: &Touched,
+    previous: Option<&Compiled>,
+    fleet: &Fleet,
+) -> Releases {
+    if let Some(previous) = previous
+        && touched.releases.is_empty()
+    {
+        return Arc::clone(&previous.releases);
+    }
+    let release = |(name, spec): (&ReleaseName, &Arc<Hashed<ReleaseSpec>>)| {
+        let old = previous
+            .and_then(|previous| previous.releases.get(name))
+            .filter(|old| old.spec().hash() == spec.hash());
+        let make = || {
+            Arc::new(Release::new(
+                name.clone(),
+                Arc::clone(spec),
+                fleet.roster(name, &spec.version),
+                fleet.workers(),
+            ))
+        };
+        (name.clone(), old.cloned().unwrap_or_else(make))
+    };
+    Arc::new(spec.releases().iter().map(release).collect())
+}
+
+fn compile_routes(
+    spec: &TableSpec,
+    touched: &Touched,
+    previous: Option<&Compiled>,
+    releases: &Releases,
+    fleet: &Fleet,
+) -> Result<Chunks<Arc<Route>>, Vec<Problem>> {
+    let compile = |route: &Arc<Hashed<RouteSpec>>| compile_route(route, releases, fleet);
+    let Some(previous) = previous else {
+        return spec.routes().iter().map(compile).collect();
+    };
+    let stale = |route: &Route| {
+        !route
+            .split()
+            .entries()
+            .iter()
+            .all(|entry| is_current(entry, releases))
+    };
+    if touched.structure || spec.routes().len() != previous.routes.len() {
+        let reuse = |route: &Arc<Hashed<RouteSpec>>| {
+            let old = previous
+                .named(&route.name)
+                .filter(|old| Arc::ptr_eq(old.spec(), route) && !stale(old));
+            old.map_or_else(|| compile(route), |old| Ok(Arc::clone(old)))
+        };
+        return spec.routes().iter().map(reuse).collect();
+    }
+    let by_release = previous
+        .routes
+        .iter()
+        .enumerate()
+        .filter(|(_, route)| !touched.releases.is_empty() && stale(route));
+    let mut places: Vec<usize> = touched
+        .routes
+        .iter()
+        .filter_map(|name| spec.place(name))
+        .collect();
+    places.extend(by_release.map(|(place, _)| place));
+    let replace = |routes: Chunks<Arc<Route>>, place: usize| {
+        let Some(route) = spec.routes().get(place) else {
+            return Ok(routes);
+        };
+        compile(route).map(|route| routes.set(place, route))
+    };
+    places
+        .into_iter()
+        .try_fold(previous.routes.clone(), replace)
+}
+
+fn is_current(entry: &SplitEntry, releases: &Releases) -> bool {
+    releases
+        .get(entry.release().name())
+        .is_some_and(|release| Arc::ptr_eq(release, entry.release()))
+}
+
+fn compile_route(
+    route: &Arc<Hashed<RouteSpec>>,
+    releases: &Releases,
+    fleet: &Fleet,
+) -> Result<Arc<Route>, Vec<Problem>> {
+    let entry = |(name, weight): (&ReleaseName, &u32)| {
+        let release = releases.get(name)?;
+        let cells = fleet.cells(&route.name, name, release.version());
+        Some(SplitEntry::new(Arc::clone(release), *weight, cells))
+    };
+    let entries: Option<Vec<_>> = route.split.iter().map(entry).collect();
+    let split = entries.and_then(Split::new);
+    // What was validated cannot fail here; a gap between the two is reported rather than trusted.
+    let unsound = || {
+        vec![Problem::new(
+            format!("routes.{}.split", route.name),
+            "the split names an unknown release or has no weight",
+        )]
+    };
+    split
+        .map(|split| Arc::new(Route::new(Arc::clone(route), split)))
+        .ok_or_else(unsound)
+}
+
+impl Compiled {
+    pub(super) fn empty() -> Arc<Self> {
+        let (spec, routes) = (TableSpec::default(), Chunks::default());
+        Arc::new(Self {
+            spec,
+            releases: Arc::default(),
+            routes,
+            index: Arc::default(),
+        })
+    }
+
+    /// The decisions that it was compiled from.
+    pub fn spec(&self) -> &TableSpec {
+        &self.spec
+    }
+
+    /// All releases by name.
+    pub fn releases(&self) -> &BTreeMap<ReleaseName, Arc<Release>> {
+        &self.releases
+    }
+
+    /// All routes in order.
+    pub fn routes(&self) -> &Chunks<Arc<Route>> {
+        &self.routes
+    }
+
+    /// The route of that name.
+    pub fn named(&self, name: &RouteName) -> Option<&Arc<Route>> {
+        self.routes.get(self.spec.place(name)?)
+    }
+
+    /// The route that a request takes if it asks for `path`, which may be another form of its own path.
+    pub fn route(&self, request: &impl RequestView, path: &str) -> Option<&Arc<Route>> {
+        self.routes.get(self.index.find(request, path)?)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,191 @@
+//! Which route a request takes: exact host, longest suffix, any host; then exact path, longest prefix; then more header
+//! matches; then the order of the table.
+//!
+//! The index knows places in the order of routes, not routes, so a change of a split shares it. Finding a route costs
+//! one look-up per label of the host and per segment of the path that a prefix could end at, however many routes there
+//! are; what a client can send is bounded by the deepest prefix and the longest suffix of the table.
+
+use std::collections::HashMap;
+
+use crate::model::{PathMatch, RequestView, RouteSpec};
+
+/// The longest host name that DNS allows, which bounds the buffer for its lower-case form.
+const LONGEST_HOST: usize = 255;
+
+/// Where to find the routes that match.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    exact: HashMap<Box<str>, Paths>,
+    // By what follows the `*`, such as `.example.com`.
+    suffixes: HashMap<Box<str>, Paths>,
+    any: Paths,
+}
+
+/// The routes of one host.
+#[derive(Debug, Default)]
+struct Paths {
+    exact: HashMap<Box<str>, Candidates>,
+    // Without the slash at the end; the root is the empty text.
+    prefixes: HashMap<Box<str>, Candidates>,
+    deepest: usize,
+}
+
+/// Routes that match the same host and path, more header matches first, then in order.
+#[derive(Debug, Default)]
+struct Candidates(Vec<Candidate>);
+
+#[derive(Debug)]
+struct Candidate {
+    place: usize,
+    headers: Box<[(Box<str>, Box<str>)]>,
+}
+
+impl Index {
+    pub(super) fn new<'a>(routes: impl Iterator<Item = &'a RouteSpec>) -> Self {
+        let mut index = Self::default();
+        for (place, route) in routes.enumerate() {
+            index.add(place, route);
+        }
+        index.sort();
+        index
+    }
+
+    fn add(&mut self, place: usize, route: &RouteSpec) {
+        let paths = match route.host.as_deref() {
+            None => &mut self.any,
+            Some(host) => match host.strip_prefix('*') {
+                Some(suffix) => self.suffixes.entry(suffix.into()).or_default(),
+                None => self.exact.entry(host.into()).or_default(),
+            },
+        };
+        let candidates = match route.path_match() {
+            PathMatch::Exact(path) => paths.exact.entry(path.into()).or_default(),
+            PathMatch::Prefix(prefix) => {
+                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+                paths.deepest = paths.deepest.max(segments(prefix));
+                paths.prefixes.entry(prefix.into()).or_default()
+            }
+        };
+        let headers = route
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect();
+        candidates.0.push(Candidate { place, headers });
+    }
+
+    fn sort(&mut self) {
+        let paths = self
+            .exact
+            .values_mut()
+            .chain(self.suffixes.values_mut())
+            .chain([&mut self.any]);
+        for candidates in
+            paths.flat_map(|paths| paths.exact.values_mut().chain(paths.prefixes.values_mut()))
+        {
+            candidates
+                .0
+                .sort_by_key(|candidate| (usize::MAX - candidate.headers.len(), candidate.place));
+        }
+    }
+
+    /// The place of the route that a request takes if it asks for `path`.
+    pub(super) fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
+        if self.exact.is_empty() && self.suffixes.is_empty() {
+            return self.any.find(request, path);
+        }
+        let mut buffer = [0; LONGEST_HOST];
+        let host = lower(request.host(), &mut buffer)?;
+        let exact = self
+            .exact
+            .get(host)
+            .and_then(|paths| paths.find(request, path));
+        exact
+            .or_else(|| self.find_suffix(request, host, path))
+            .or_else(|| self.any.find(request, path))
+    }
+
+    fn find_suffix(&self, request: &impl RequestView, host: &str, path: &str) -> Option<usize> {
+        if self.suffixes.is_empty() {
+            return None;
+        }
+        // From the left, so that the longest suffix comes first. `*` stands for at least one character.
+        let dots = host
+            .bytes()
+            .enumerate()
+            .skip(1)
+            .filter(|(_, byte)| *byte == b'.')
+            .map(|(place, _)| place);
+        dots.filter_map(|dot| self.suffixes.get(&host[dot..]))
+            .find_map(|paths| paths.find(request, path))
+    }
+}
+
+/// The lower-case form of a host, without the dot of a rooted name. A host that no buffer holds matches no route.
+fn lower<'a>(host: &'a str, buffer: &'a mut [u8; LONGEST_HOST]) -> Option<&'a str> {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    if !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Some(host);
+    }
+    let buffer = buffer.get_mut(..host.len())?;
+    buffer.copy_from_slice(host.as_bytes());
+    buffer.make_ascii_lowercase();
+    std::str::from_utf8(buffer).ok()
+}
+
+fn segments(prefix: &str) -> usize {
+    prefix.bytes().filter(|byte| *byte == b'/').count()
+}
+
+impl Paths {
+    fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
+        let exact = self
+            .exact
+            .get(path)
+            .and_then(|candidates| candidates.find(request));
+        exact.or_else(|| self.find_prefix(request, path))
+    }
+
+    fn find_prefix(&self, request: &impl RequestView, path: &str) -> Option<usize> {
+        // The ends of the first segments, at most as many as the deepest prefix has; then from the longest to the root.
+        let mut end = if segments(path) <= self.deepest {
+            path.len()
+        } else {
+            nth_slash(path, self.deepest)
+        };
+        loop {
+            let prefix = &path[..end];
+            let found = self
+                .prefixes
+                .get(prefix)
+                .and_then(|candidates| candidates.find(request));
+            if found.is_some() || prefix.is_empty() {
+                return found;
+            }
+            end = prefix.rfind('/').unwrap_or(0);
+        }
+    }
+}
+
+/// Where the slash after `count` segments stands.
+fn nth_slash(path: &str, count: usize) -> usize {
+    path.bytes()
+        .enumerate()
+        .filter(|(_, byte)| *byte == b'/')
+        .nth(count)
+        .map_or(path.len(), |(place, _)| place)
+}
+
+impl Candidates {
+    fn find(&self, request: &impl RequestView) -> Option<usize> {
+        let has =
+            |(name, value): &(Box<str>, Box<str>)| request.header(name) == Some(value.as_bytes());
+        self.0
+            .iter()
+            .find(|candidate| candidate.headers.iter().all(has))
+            .map(|candidate| candidate.place)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,59 @@
+//! A release as the table knows it: what was decided, and the roster that serves it.
+
+use std::sync::Arc;
+
+use crate::{
+    fleet::Roster,
+    model::{Hashed, ReleaseName, ReleaseSpec, Version},
+    stats::Sharded,
+};
+
+/// A release in a compiled table.
+#[derive(Debug)]
+pub struct Release {
+    name: ReleaseName,
+    spec: Arc<Hashed<ReleaseSpec>>,
+    roster: Arc<Roster>,
+    queued: Sharded,
+}
+
+impl Release {
+    pub(super) fn new(
+        name: ReleaseName,
+        spec: Arc<Hashed<ReleaseSpec>>,
+        roster: Arc<Roster>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            name,
+            spec,
+            roster,
+            queued: Sharded::new(workers),
+        }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &ReleaseName {
+        &self.name
+    }
+
+    /// Its version label.
+    pub fn version(&self) -> &Version {
+        &self.spec.version
+    }
+
+    /// What was decided about it.
+    pub fn spec(&self) -> &Arc<Hashed<ReleaseSpec>> {
+        &self.spec
+    }
+
+    /// Its endpoints.
+    pub fn roster(&self) -> &Arc<Roster> {
+        &self.roster
+    }
+
+    /// Requests that wait for a place under its concurrency limit.
+    pub fn queued(&self) -> &Sharded {
+        &self.queued
+    }
+}

@@ -1,0 +1,38 @@
+//! A route in a compiled table.
+
+use std::sync::Arc;
+
+use super::{Split, hash};
+use crate::model::{AffinitySource, Hashed, RequestView, RouteSpec};
+
+/// A route with its split.
+#[derive(Debug)]
+pub struct Route {
+    spec: Arc<Hashed<RouteSpec>>,
+    split: Split,
+}
+
+impl Route {
+    pub(super) fn new(spec: Arc<Hashed<RouteSpec>>, split: Split) -> Self {
+        Self { spec, split }
+    }
+
+    /// What was decided about it.
+    pub fn spec(&self) -> &Arc<Hashed<RouteSpec>> {
+        &self.spec
+    }
+
+    /// Its releases and their weights.
+    pub fn split(&self) -> &Split {
+        &self.split
+    }
+
+    /// The key of the request's session: of the first source that the request has. `None` means: draw one.
+    pub fn affinity_key(&self, request: &impl RequestView) -> Option<u64> {
+        let find = |source: &AffinitySource| match source {
+            AffinitySource::Header(name) => request.header(name).map(hash::key_of),
+            AffinitySource::Cookie(name) => request.cookie(name).map(hash::key_of),
+        };
+        self.spec.affinity.iter().find_map(find)
+    }
+}

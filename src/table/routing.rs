@@ -1,0 +1,89 @@
+//! The routing table: a compiled set of decisions under a revision number.
+
+use std::sync::Arc;
+
+use super::{Compiled, Route};
+use crate::{
+    model::{Digest, RequestView, Revision, Rosters, TableState},
+    stats::Sharded,
+};
+
+/// All decisions, immutable, under the number of the revision that made them live.
+#[derive(Debug)]
+pub struct RoutingTable {
+    revision: Revision,
+    compiled: Arc<Compiled>,
+    rosters: Arc<Rosters>,
+    in_flight: Arc<Sharded>,
+}
+
+impl RoutingTable {
+    pub(super) fn new(
+        revision: Revision,
+        compiled: Arc<Compiled>,
+        rosters: Arc<Rosters>,
+        workers: usize,
+    ) -> Self {
+        Self {
+            revision,
+            compiled,
+            rosters,
+            in_flight: Arc::new(Sharded::new(workers)),
+        }
+    }
+
+    /// The number under which it became live.
+    pub fn revision(&self) -> Revision {
+        self.revision
+    }
+
+    /// The digest of its decisions.
+    pub fn digest(&self) -> Digest {
+        self.compiled.spec().digest()
+    }
+
+    /// The decisions, compiled; an earlier table that is live again shares them.
+    pub fn compiled(&self) -> &Arc<Compiled> {
+        &self.compiled
+    }
+
+    /// Decisions and rosters as of this revision.
+    pub fn state(&self) -> TableState {
+        TableState {
+            spec: self.compiled.spec().clone(),
+            rosters: Arc::clone(&self.rosters),
+        }
+    }
+
+    /// The route that a request takes.
+    pub fn route(&self, request: &impl RequestView) -> Option<&Arc<Route>> {
+        self.compiled.route(request, request.path())
+    }
+
+    /// Counts a request on this revision until the guard is dropped.
+    pub fn count(&self, slot: usize) -> RevisionInFlight {
+        self.in_flight.add(slot);
+        RevisionInFlight {
+            counter: Arc::clone(&self.in_flight),
+            slot,
+        }
+    }
+
+    /// Requests that were selected by this table and have not ended.
+    pub fn in_flight(&self) -> &Arc<Sharded> {
+        &self.in_flight
+    }
+}
+
+/// One request that was selected by a revision. It holds the revision's counter, never the table.
+#[derive(Debug)]
+pub struct RevisionInFlight {
+    counter: Arc<Sharded>,
+    slot: usize,
+}
+
+impl Drop for RevisionInFlight {
+    fn drop(&mut self) {
+        self.counter.sub(self.slot);
+    }
+}

@@ -1,0 +1,125 @@
+//! One seat per worker, in which it says which revision its loop has seen.
+//!
+//! A worker re-reads the live table in the same synchronous step in which the first byte of a request's head is
+//! written. So once its loop has turned after a swap, nothing that it does later can use an older table, and saying so
+//! is all that convergence needs.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_utils::CachePadded;
+use tokio::sync::Notify;
+
+use crate::model::Revision;
+
+/// The mark of a worker that does not run: nobody waits for it.
+const ABSENT: u64 = u64::MAX;
+
+#[derive(Debug)]
+struct Seat {
+    acknowledged: AtomicU64,
+    changed: Notify,
+}
+
+/// The seats of all workers.
+#[derive(Debug)]
+pub(super) struct Seats {
+    seats: Box<[CachePadded<Seat>]>,
+    acknowledged: Notify,
+}
+
+impl Seats {
+    pub(super) fn new(workers: usize) -> Self {
+        let seat = |_| {
+            CachePadded::new(Seat {
+                acknowledged: AtomicU64::new(ABSENT),
+                changed: Notify::new(),
+            })
+        };
+        Self {
+            seats: (0..workers).map(seat).collect(),
+            acknowledged: Notify::new(),
+        }
+    }
+
+    /// Tells every worker that the table has changed. A worker that is not waiting finds the permit when it does.
+    pub(super) fn announce(&self) {
+        self.seats.iter().for_each(|seat| seat.changed.notify_one());
+    }
+
+    /// Waits until the table has changed since the worker last waited. Cancelling it loses nothing.
+    pub(super) async fn changed(&self, worker: usize) {
+        self.seats[worker].changed.notified().await;
+    }
+
+    pub(super) fn acknowledge(&self, worker: usize, revision: Revision) {
+        self.seats[worker]
+            .acknowledged
+            .store(revision.0, Ordering::SeqCst);
+        self.acknowledged.notify_waiters();
+    }
+
+    pub(super) fn leave(&self, worker: usize) {
+        self.acknowledge(worker, Revision(ABSENT));
+    }
+
+    /// The workers that have not seen a revision.
+    pub(super) fn missing(&self, revision: Revision) -> Vec<usize> {
+        let behind = |seat: &Seat| seat.acknowledged.load(Ordering::SeqCst) < revision.0;
+        self.seats
+            .iter()
+            .enumerate()
+            .filter(|(_, seat)| behind(seat))
+            .map(|(worker, _)| worker)
+            .collect()
+    }
+
+    /// The lowest revision that a running worker may still select by.
+    pub(super) fn oldest(&self) -> Revision {
+        let seen = |seat: &CachePadded<Seat>| seat.acknowledged.load(Ordering::SeqCst);
+        Revision(self.seats.iter().map(seen).min().unwrap_or(ABSENT))
+    }
+
+    /// Waits until every running worker has seen a revision. Cancelling it loses nothing.
+    pub(super) async fn converged(&self, revision: Revision) {
+        loop {
+            let notified = self.acknowledged.notified();
+            tokio::pin!(notified);
+            // Registered before the check, so that an acknowledgement between the two is not missed.
+            notified.as_mut().enable();
+            if self.missing(revision).is_empty() {
+                return;
+            }
+            notified.await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn convergence_waits_for_those_who_run_and_for_nobody_else() {
+        let seats = Seats::new(3);
+        seats.converged(Revision(5)).await;
+        seats.acknowledge(0, Revision(4));
+        seats.acknowledge(1, Revision(5));
+        assert_eq!(
+            (seats.missing(Revision(5)), seats.oldest()),
+            (vec![0], Revision(4))
+        );
+        let ((), ()) = tokio::join!(seats.converged(Revision(5)), async {
+            seats.acknowledge(0, Revision(6));
+        });
+        seats.leave(0);
+        assert!(seats.missing(Revision(5)).is_empty());
+    }
+
+    #[tokio::test]
+    async fn an_announcement_is_kept_for_a_worker_that_is_busy() {
+        let seats = Seats::new(1);
+        seats.announce();
+        seats.announce();
+        seats.changed(0).await;
+    }
+}

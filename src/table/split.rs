@@ -1,0 +1,255 @@
+//! The split of a route: which release answers a key.
+//!
+//! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithmic weights are Schindelhauer and Schomaker's,
+//! 2005): each release draws a number from the key and its own name and version, and the highest score `-w / ln(u)`
+//! wins. The law: *a key moves from i to j only if j's weight grew by a larger factor than i's.* So when one weight
+//! changes, keys move only to or from that release, and going back restores exactly who was where. A request without a
+//! key draws one at random: one mechanism, not two.
+
+use std::sync::Arc;
+
+use super::{Release, hash};
+use crate::stats::Cells;
+
+/// A release in a split, with its weight beside it.
+#[derive(Debug)]
+pub struct SplitEntry {
+    release: Arc<Release>,
+    weight: u32,
+    seed: u64,
+    cells: Arc<Cells>,
+}
+
+impl SplitEntry {
+    pub(super) fn new(release: Arc<Release>, weight: u32, cells: Arc<Cells>) -> Self {
+        let seed = hash::seed_of(release.name().as_str(), release.version().as_str());
+        Self {
+            release,
+            weight,
+            seed,
+            cells,
+        }
+    }
+
+    /// The release.
+    pub fn release(&self) -> &Arc<Release> {
+        &self.release
+    }
+
+    /// Its weight; 0 is never chosen.
+    pub fn weight(&self) -> u32 {
+        self.weight
+    }
+
+    /// Where its outcomes on this route are recorded.
+    pub fn cells(&self) -> &Arc<Cells> {
+        &self.cells
+    }
+
+    fn score(&self, key: u64) -> f64 {
+        // 53 bits, moved by half a step so that neither 0 nor 1 comes out and the logarithm is finite and negative.
+        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in an f64")]
+        let unit = ((hash::combine(key, self.seed) >> 11) as f64 + 0.5) * (0.5_f64).powi(53);
+        -f64::from(self.weight) / libm::log(unit)
+    }
+}
+
+/// The releases of a route and their weights. At least one weight is above zero: the compiler sees to it.
+#[derive(Debug)]
+pub struct Split {
+    entries: Box<[SplitEntry]>,
+    // Invariant: an index into `entries`. The only entry with a weight, or else the first with one.
+    first: usize,
+    sole: bool,
+}
+
+impl Split {
+    /// `None` if no entry has a weight.
+    pub(super) fn new(entries: Vec<SplitEntry>) -> Option<Self> {
+        let mut weighed = entries
+            .iter()
+            .enumerate()
+            .filter(|(_, entry)| entry.weight > 0)
+            .map(|(place, _)| place);
+        let first = weighed.next()?;
+        let sole = weighed.next().is_none();
+        Some(Self {
+            entries: entries.into(),
+            first,
+            sole,
+        })
+    }
+
+    /// The release that answers this key. A release with weight 0 is never chosen.
+    pub fn choose(&self, key: u64) -> &SplitEntry {
+        let first = &self.entries[self.first];
+        if self.sole {
+            return first;
+        }
+        let mut best = (first.score(key), first);
+        for entry in self.entries[self.first + 1..]
+            .iter()
+            .filter(|entry| entry.weight > 0)
+        {
+            let score = entry.score(key);
+            if score > best.0 {
+                best = (score, entry);
+            }
+        }
+        best.1
+    }
+
+    /// All entries, those with weight 0 included, by name.
+    pub fn entries(&self) -> &[SplitEntry] {
+        &self.entries
+    }
+
+    /// The entry of a release.
+    pub fn entry(&self, release: &str) -> Option<&SplitEntry> {
+        self.entries
+            .iter()
+            .find(|entry| entry.release.name().as_str() == release)
+    }
+
+    /// The share of the traffic that an entry gets, 0 to 1.
+    pub fn share(&self, entry: &SplitEntry) -> f64 {
+        let total: u64 = self
+            .entries
+            .iter()
+            .map(|entry| u64::from(entry.weight))
+            .sum();
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "at most 64 weights of at most a million"
+        )]
+        let total = total as f64;
+        f64::from(entry.weight) / total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        fleet::Fleet,
+        model::{Hashed, ReleaseName, ReleaseSpec, Version},
+    };
+
+    fn split(weights: &[(&str, &str, u32)]) -> Split {
+        let fleet = Fleet::new(1);
+        let entry = |(name, version, weight): &(&str, &str, u32)| {
+            let name = ReleaseName::new(name).unwrap();
+            let spec = ReleaseSpec {
+                version: Version::new(version).unwrap(),
+                ..ReleaseSpec::default()
+            };
+            let roster = fleet.roster(&name, &spec.version);
+            SplitEntry::new(
+                Arc::new(Release::new(name, Arc::new(Hashed::new(spec)), roster, 1)),
+                *weight,
+                Arc::new(Cells::new(1)),
+            )
+        };
+        Split::new(weights.iter().map(entry).collect()).unwrap()
+    }
+
+    fn chosen(split: &Split, key: u64) -> &str {
+        split.choose(key).release().name().as_str()
+    }
+
+    /// The same vectors as in the documentation of the hash, from an independent implementation.
+    #[test]
+    fn golden_choices() {
+        let split = split(&[("blue", "1.0.0", 95), ("green", "", 5)]);
+        let green = (0..200)
+            .filter(|i| chosen(&split, hash::key_of(format!("user-{i}").as_bytes())) == "green");
+        assert_eq!(green.collect::<Vec<_>>(), GREEN);
+    }
+
+    const GREEN: &[i32] = &[4, 27, 49, 68, 120, 122, 131, 149, 152, 173, 186];
+
+    #[test]
+    fn a_split_without_a_weight_is_none() {
+        assert!(Split::new(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_new_version_draws_new_users() {
+        let (old, new) = (
+            split(&[("blue", "1", 90), ("green", "1", 10)]),
+            split(&[("blue", "1", 90), ("green", "2", 10)]),
+        );
+        let users = |split: &Split| {
+            (0..20_000)
+                .filter(|key| chosen(split, *key) == "green")
+                .collect::<Vec<u64>>()
+        };
+        let (before, after) = (users(&old), users(&new));
+        let both = before.iter().filter(|key| after.contains(key)).count();
+        // A tenth of a tenth would be expected by chance: 200 of 20,000, give or take.
+        assert!(
+            both < 2 * before.len() / 10,
+            "{both} of {} are the same users",
+            before.len()
+        );
+    }
+
+    const NAMES: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+    fn weights() -> impl Strategy<Value = Vec<u32>> {
+        prop::collection::vec(
+            prop_oneof![Just(0_u32), 1_u32..=1_000_000, 1_u32..100],
+            2..=5,
+        )
+        .prop_filter("a weight", |weights| weights.iter().any(|w| *w > 0))
+    }
+
+    fn named(weights: &[u32]) -> Split {
+        split(
+            &NAMES
+                .iter()
+                .zip(weights)
+                .map(|(name, weight)| (*name, "1", *weight))
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn shares_are_within_statistical_bounds(weights in weights(), salt: u64) {
+            const DRAWS: u32 = 20_000;
+            let split = named(&weights);
+            let mut counts: BTreeMap<&str, u32> = BTreeMap::new();
+            for i in 0..DRAWS {
+                *counts.entry(chosen(&split, hash::key_of(&(salt.wrapping_add(u64::from(i))).to_le_bytes()))).or_default() += 1;
+            }
+            for entry in split.entries() {
+                let p = split.share(entry);
+                let expected = p * f64::from(DRAWS);
+                // Six standard deviations and a half: one false alarm in ten billion draws of this test.
+                let bound = 6.5 * (f64::from(DRAWS) * p * (1.0 - p)).sqrt() + 1e-9;
+                let count = f64::from(*counts.get(entry.release().name().as_str()).unwrap_or(&0));
+                prop_assert!((count - expected).abs() <= bound, "{count} for {expected} ± {bound}");
+                prop_assert!(entry.weight() > 0 || count == 0.0, "weight 0 is never chosen");
+            }
+        }
+
+        #[test]
+        fn a_key_moves_only_to_a_release_that_grew_by_a_larger_factor(before in weights(), after in weights(), key: u64) {
+            let count = before.len().min(after.len());
+            prop_assume!(before[..count].iter().any(|w| *w > 0) && after[..count].iter().any(|w| *w > 0));
+            let (old, new) = (named(&before[..count]), named(&after[..count]));
+            let place = |name: &str| NAMES.iter().position(|n| *n == name).unwrap();
+            let (i, j) = (place(chosen(&old, key)), place(chosen(&new, key)));
+            if i != j {
+                // after[j] / before[j] > after[i] / before[i], without a division by zero.
+                let (grew, shrank) = (u64::from(after[j]) * u64::from(before[i]), u64::from(after[i]) * u64::from(before[j]));
+                prop_assert!(grew > shrank, "moved from {i} to {j}: {before:?} -> {after:?}");
+            }
+        }
+    }
+}

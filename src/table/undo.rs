@@ -1,0 +1,186 @@
+//! The undo stack: what a rollback goes to. A stack, not a toggle: roll back twice and you are two revisions back.
+//!
+//! Pure: it holds levels and says which of them a rollback means; the cell swaps.
+
+use std::sync::Arc;
+
+use super::Compiled;
+use crate::model::{Revision, TableSpec};
+
+/// What a rollback asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Target {
+    /// The state before the live revision's whole group.
+    Previous,
+    /// The state of this revision, if it is on the stack.
+    Revision(Revision),
+    /// The state one record before, within a group too.
+    Step,
+}
+
+/// An earlier state that a rollback can go to.
+#[derive(Debug, Clone)]
+pub struct Level {
+    /// The revision that it was, or is, known by.
+    pub revision: Revision,
+    /// The group that the revision belonged to.
+    pub group: Option<Arc<str>>,
+    /// Its decisions.
+    pub spec: TableSpec,
+    /// Its decisions, compiled, while the level is kept warm.
+    pub compiled: Option<Arc<Compiled>>,
+    /// When it stopped being live: milliseconds since 1970.
+    pub superseded_at_ms: u64,
+}
+
+/// The levels below the live revision, the deepest first.
+#[derive(Debug, Clone, Default)]
+pub(super) struct UndoStack {
+    levels: Vec<Level>,
+    live_group: Option<Arc<str>>,
+}
+
+impl UndoStack {
+    pub(super) fn restored(levels: Vec<Level>, live_group: Option<Arc<str>>) -> Self {
+        Self { levels, live_group }
+    }
+
+    pub(super) fn levels(&self) -> &[Level] {
+        &self.levels
+    }
+
+    pub(super) fn live_group(&self) -> Option<&Arc<str>> {
+        self.live_group.as_ref()
+    }
+
+    /// The revision that a rollback from the live one goes to.
+    pub(super) fn undo_to(&self) -> Option<Revision> {
+        self.levels.last().map(|level| level.revision)
+    }
+
+    /// Puts what was live below a new revision of a group.
+    pub(super) fn push(&mut self, replaced: Level, group: Option<Arc<str>>) {
+        self.levels.push(replaced);
+        self.live_group = group;
+    }
+
+    /// The place of the level that a rollback means.
+    pub(super) fn place(&self, target: Target) -> Option<usize> {
+        match target {
+            Target::Step => self.levels.len().checked_sub(1),
+            Target::Revision(revision) => self
+                .levels
+                .iter()
+                .rposition(|level| level.revision == revision),
+            Target::Previous => {
+                let same_group =
+                    |level: &Level| self.live_group.is_some() && level.group == self.live_group;
+                self.levels.iter().rposition(|level| !same_group(level))
+            }
+        }
+    }
+
+    /// Takes the level at a place, and all above it, off the stack; its group is that of the live revision then.
+    pub(super) fn pop_to(&mut self, place: usize) -> Option<(Level, Vec<Revision>)> {
+        if place >= self.levels.len() {
+            return None;
+        }
+        let above = self.levels.split_off(place);
+        let undone = above.iter().skip(1).map(|level| level.revision).collect();
+        let level = above.into_iter().next()?;
+        self.live_group.clone_from(&level.group);
+        Some((level, undone))
+    }
+
+    /// Drops the compiled form of levels for which `warm` says no; it gets the distance from the top, from 0.
+    pub(super) fn cool(&mut self, warm: impl Fn(usize, &Level) -> bool) {
+        for (distance, level) in self.levels.iter_mut().rev().enumerate() {
+            if level.compiled.is_some() && !warm(distance, level) {
+                level.compiled = None;
+            }
+        }
+    }
+
+    /// Gives the level of a revision its compiled form.
+    pub(super) fn warm(&mut self, revision: Revision, compiled: &Arc<Compiled>) {
+        let levels = self
+            .levels
+            .iter_mut()
+            .filter(|level| level.revision == revision);
+        levels.for_each(|level| level.compiled = Some(Arc::clone(compiled)));
+    }
+
+    /// Drops the deepest levels beyond a number.
+    pub(super) fn truncate(&mut self, most: usize) {
+        let surplus = self.levels.len().saturating_sub(most);
+        self.levels.drain(..surplus);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn level(revision: u64, group: Option<&str>) -> Level {
+        let group = group.map(Arc::from);
+        Level {
+            revision: Revision(revision),
+            group,
+            spec: TableSpec::default(),
+            compiled: None,
+            superseded_at_ms: 0,
+        }
+    }
+
+    /// Publishes 1, 2, 3 (of a group), 4 (of the same group); 4 is live.
+    fn stack() -> UndoStack {
+        let mut stack = UndoStack::default();
+        stack.push(level(1, None), None);
+        stack.push(level(2, None), Some("trial".into()));
+        stack.push(level(3, Some("trial")), Some("trial".into()));
+        stack
+    }
+
+    fn place_of(stack: &UndoStack, target: Target) -> Option<u64> {
+        stack
+            .place(target)
+            .map(|place| stack.levels()[place].revision.0)
+    }
+
+    #[test]
+    fn a_bare_rollback_undoes_a_whole_group_and_a_step_one_record() {
+        let stack = stack();
+        assert_eq!(place_of(&stack, Target::Previous), Some(2));
+        assert_eq!(place_of(&stack, Target::Step), Some(3));
+        assert_eq!(place_of(&stack, Target::Revision(Revision(1))), Some(1));
+        assert_eq!(place_of(&stack, Target::Revision(Revision(9))), None);
+    }
+
+    #[test]
+    fn rolling_back_twice_goes_two_back_and_never_returns() {
+        let mut stack = stack();
+        let place = stack.place(Target::Previous).unwrap();
+        let (to, undone) = stack.pop_to(place).unwrap();
+        assert_eq!((to.revision, undone), (Revision(2), vec![Revision(3)]));
+        assert_eq!(place_of(&stack, Target::Previous), Some(1));
+        stack.pop_to(0).unwrap();
+        assert_eq!(stack.place(Target::Previous), None);
+        assert_eq!(stack.undo_to(), None);
+    }
+
+    #[test]
+    fn only_the_top_stays_warm() {
+        let mut stack = stack();
+        stack
+            .levels
+            .iter_mut()
+            .for_each(|level| level.compiled = Some(Compiled::empty()));
+        stack.cool(|distance, _| distance < 1);
+        let warm: Vec<bool> = stack
+            .levels()
+            .iter()
+            .map(|level| level.compiled.is_some())
+            .collect();
+        assert_eq!(warm, [false, false, true]);
+    }
+}

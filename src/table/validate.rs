@@ -1,0 +1,169 @@
+//! What a table must be before it may become live. All problems are found, not just the first.
+//!
+//! Only what a change touched is looked at, with one exception: when a release is gone, every split is searched for it.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::{Compiled, validate_route};
+use crate::model::{
+    EndpointUrl, HealthSpec, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, Span,
+    TableState, Touched,
+};
+
+/// The most endpoints that a release may have.
+const MOST_ENDPOINTS: usize = 1_024;
+
+pub(super) fn problems(
+    state: &TableState,
+    touched: &Touched,
+    previous: Option<&Compiled>,
+) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let everything = previous.is_none();
+    for (name, spec) in state.spec.releases() {
+        if everything || touched.releases.contains(name) {
+            release(name, spec, state.endpoints(name), &mut problems);
+        }
+    }
+    let gone = touched
+        .releases
+        .iter()
+        .any(|name| state.spec.release(name).is_none());
+    if everything || gone || touched.structure {
+        state
+            .spec
+            .routes()
+            .iter()
+            .for_each(|route| validate_route::problems(route, &state.spec, &mut problems));
+    } else {
+        let routes = touched
+            .routes
+            .iter()
+            .filter_map(|name| state.spec.route(name));
+        routes.for_each(|route| validate_route::problems(route, &state.spec, &mut problems));
+    }
+    if everything || touched.structure {
+        twins(state, &mut problems);
+    }
+    problems
+}
+
+fn release(
+    name: &ReleaseName,
+    spec: &ReleaseSpec,
+    endpoints: &[EndpointUrl],
+    problems: &mut Vec<Problem>,
+) {
+    let at = |key: &str| format!("releases.{name}.{key}");
+    if endpoints.is_empty() {
+        problems.push(
+            Problem::new(at("endpoints"), "a release needs at least one endpoint")
+                .hint("such as `http://10.0.0.11:9000`"),
+        );
+    }
+    if endpoints.len() > MOST_ENDPOINTS {
+        problems.push(Problem::new(
+            at("endpoints"),
+            format!(
+                "{} endpoints; {MOST_ENDPOINTS} is the most",
+                endpoints.len()
+            ),
+        ));
+    }
+    let mut seen = HashSet::new();
+    for (place, url) in endpoints.iter().enumerate() {
+        if !seen.insert(url) {
+            problems.push(Problem::new(
+                format!("{}[{place}]", at("endpoints")),
+                format!("`{url}` stands there twice"),
+            ));
+        }
+    }
+    if let Some(check) = &spec.health {
+        health(&at("health"), check, problems);
+    }
+    if let Some(tls) = &spec.tls {
+        if tls.cert.is_some() != tls.key.is_some() {
+            problems.push(Problem::new(
+                at("tls"),
+                "a client certificate needs both `cert` and `key`",
+            ));
+        }
+        if endpoints.iter().all(|url| url.scheme() == Scheme::Http) {
+            problems.push(
+                Problem::new(at("tls"), "no endpoint uses TLS")
+                    .hint("write `https://` in its endpoints"),
+            );
+        }
+    }
+    if spec.limits.concurrency == Some(0) || spec.limits.connections_per_endpoint == Some(0) {
+        problems.push(
+            Problem::new(at("limits"), "a limit of 0 lets nothing through")
+                .hint("leave it out for no limit"),
+        );
+    }
+}
+
+fn health(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
+    if !check.path.starts_with('/')
+        || check
+            .path
+            .bytes()
+            .any(|b| !b.is_ascii_graphic() || b == b'#')
+    {
+        problems.push(
+            Problem::new(
+                format!("{at}.path"),
+                format!("`{}` is not a path", check.path),
+            )
+            .hint("such as `/healthz`"),
+        );
+    }
+    for (key, span) in [("interval", check.interval), ("timeout", check.timeout)] {
+        if span < Span(std::time::Duration::from_millis(10)) {
+            problems.push(
+                Problem::new(format!("{at}.{key}"), format!("`{span}` is too short"))
+                    .hint("10ms is the least"),
+            );
+        }
+    }
+    if check.rise == 0 || check.fall == 0 {
+        problems.push(Problem::new(
+            at,
+            "`rise` and `fall` count results in a row and are at least 1",
+        ));
+    }
+}
+
+type Match<'a> = (Option<&'a str>, bool, &'a str, &'a BTreeMap<String, String>);
+
+fn match_of(route: &RouteSpec) -> Match<'_> {
+    let (exact, path) = match route.path_match() {
+        crate::model::PathMatch::Exact(path) => (true, path),
+        crate::model::PathMatch::Prefix(prefix) => {
+            (false, prefix.strip_suffix('/').unwrap_or(prefix))
+        }
+    };
+    (route.host.as_deref(), exact, path, &route.headers)
+}
+
+/// Two routes with one name, or two that match exactly the same requests.
+fn twins(state: &TableState, problems: &mut Vec<Problem>) {
+    let mut names = HashSet::new();
+    let mut matches: HashMap<Match<'_>, &RouteSpec> = HashMap::new();
+    for route in state.spec.routes().iter() {
+        let at = format!("routes.{}", route.name);
+        if !names.insert(&route.name) {
+            problems.push(
+                Problem::new(&at, format!("two routes are called `{}`", route.name))
+                    .hint("a name is used once"),
+            );
+        } else if let Some(first) = matches.insert(match_of(route), route) {
+            let message = format!("it matches the same requests as route `{}`", first.name);
+            problems.push(
+                Problem::new(at, message)
+                    .hint("change its host, path or headers, or take one of them out"),
+            );
+        }
+    }
+}

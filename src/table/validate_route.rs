@@ -1,0 +1,278 @@
+//! What a route must be.
+
+use std::time::Duration;
+
+use crate::model::{
+    AffinitySource, MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest,
+};
+
+/// The most releases in one split: enough for any trial, and a record of a split stays small.
+const MOST_RELEASES: usize = 64;
+/// The most header matches and affinity sources of a route.
+const MOST_MATCHES: usize = 16;
+
+pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<Problem>) {
+    let mut check = Check {
+        at: format!("routes.{}", route.name),
+        problems,
+    };
+    check.host(route.host.as_deref());
+    check.paths(route);
+    check.headers(route);
+    check.split(route, table);
+    check.affinity(&route.affinity);
+    check.timeouts(route);
+}
+
+struct Check<'a> {
+    at: String,
+    problems: &'a mut Vec<Problem>,
+}
+
+impl Check<'_> {
+    fn problem(&mut self, key: &str, message: impl Into<String>, hint: &str) {
+        let problem = Problem::new(format!("{}.{key}", self.at), message);
+        self.problems.push(if hint.is_empty() {
+            problem
+        } else {
+            problem.hint(hint)
+        });
+    }
+
+    fn host(&mut self, host: Option<&str>) {
+        let Some(host) = host else { return };
+        let name = host.strip_prefix("*.").unwrap_or(host);
+        let plain = |b: u8| {
+            b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b':')
+        };
+        if name.is_empty()
+            || name.len() > 253
+            || !name.bytes().all(plain)
+            || name.starts_with('.')
+            || name.ends_with('.')
+        {
+            let hint = "write an exact host such as `agents.example.com` or a suffix such as `*.example.com`, lower case, without a port";
+            self.problem("host", format!("`{host}` is not a host"), hint);
+        } else if name.contains(':') && name.parse::<std::net::Ipv6Addr>().is_err() {
+            self.problem(
+                "host",
+                format!("`{host}` has a port"),
+                "a route matches the host whatever the port is; leave it out",
+            );
+        }
+    }
+
+    fn paths(&mut self, route: &RouteSpec) {
+        if route.path.is_some() && route.path_prefix.is_some() {
+            self.problem(
+                "path",
+                "it has both `path` and `path_prefix`",
+                "keep one of them",
+            );
+        }
+        for (key, path) in [("path", &route.path), ("path_prefix", &route.path_prefix)] {
+            if let Some(path) = path {
+                self.path(key, path);
+            }
+        }
+        match (&route.strip_prefix, &route.path_prefix) {
+            (Some(StripPrefix::Whole(true)), None) => {
+                self.problem(
+                    "strip_prefix",
+                    "there is no `path_prefix` to take off",
+                    "give the route a `path_prefix`",
+                );
+            }
+            (Some(StripPrefix::Prefix(strip)), prefix) => {
+                self.strip_prefix(strip, prefix.as_deref().unwrap_or("/"));
+            }
+            _ => {}
+        }
+    }
+
+    fn path(&mut self, key: &str, path: &str) {
+        let odd =
+            |b: u8| !b.is_ascii_graphic() || matches!(b, b'?' | b'#' | b'\\' | b'"' | b'<' | b'>');
+        if !path.starts_with('/') || path.bytes().any(odd) {
+            self.problem(
+                key,
+                format!("`{path}` is not a path"),
+                "begin with `/`, without a query, spaces or characters that need an escape",
+            );
+        } else if path.contains("//")
+            || path
+                .split('/')
+                .any(|segment| segment == "." || segment == "..")
+        {
+            self.problem(
+                key,
+                format!("`{path}` is not in its normal form"),
+                "take out `//`, `.` and `..`: requests are compared as they come",
+            );
+        }
+    }
+
+    fn strip_prefix(&mut self, strip: &str, prefix: &str) {
+        let strip = strip.strip_suffix('/').unwrap_or(strip);
+        let rest = prefix.strip_prefix(strip);
+        if strip.is_empty() || !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            let message =
+                format!("`{strip}` is not the front of the route's path prefix `{prefix}`");
+            self.problem(
+                "strip_prefix",
+                message,
+                "only what every request of the route begins with can be taken off",
+            );
+        }
+    }
+
+    fn headers(&mut self, route: &RouteSpec) {
+        if route.headers.len() > MOST_MATCHES {
+            self.problem(
+                "headers",
+                format!(
+                    "{} header matches; {MOST_MATCHES} is the most",
+                    route.headers.len()
+                ),
+                "",
+            );
+        }
+        for (name, value) in &route.headers {
+            self.header_name(&format!("headers.{name}"), name);
+            if value.bytes().any(|b| b.is_ascii_control()) || value.trim() != value {
+                self.problem(
+                    &format!("headers.{name}"),
+                    "the value cannot occur in a header field",
+                    "take out control characters and outer spaces",
+                );
+            }
+        }
+        if let Some(name) = &route.expose_release {
+            self.header_name("expose_release", name);
+            if [
+                "connection",
+                "content-length",
+                "transfer-encoding",
+                "upgrade",
+                "te",
+                "trailer",
+                "keep-alive",
+                "set-cookie",
+            ]
+            .contains(&name.as_str())
+            {
+                self.problem(
+                    "expose_release",
+                    format!("`{name}` has a meaning of its own"),
+                    "choose a name such as `x-release`",
+                );
+            }
+        }
+    }
+
+    fn header_name(&mut self, key: &str, name: &str) {
+        let token =
+            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
+        if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
+            self.problem(
+                key,
+                format!("`{name}` is not the name of a header field"),
+                "lower case letters, digits and `-`",
+            );
+        }
+    }
+
+    fn split(&mut self, route: &RouteSpec, table: &TableSpec) {
+        let known = || table.releases().keys().map(ReleaseName::as_str);
+        for (name, weight) in &route.split {
+            let key = format!("split.{name}");
+            if table.release(name).is_none() {
+                let hint = closest(name.as_str(), known()).unwrap_or_else(|| list(known()));
+                self.problem(&key, format!("no release is called `{name}`"), &hint);
+            }
+            if *weight > MAX_WEIGHT {
+                self.problem(
+                    &key,
+                    format!("the weight {weight} is over {MAX_WEIGHT}"),
+                    "weights are relative: 95 and 5 do",
+                );
+            }
+        }
+        if route.split.values().all(|weight| *weight == 0) {
+            self.problem(
+                "split",
+                "no release has a weight",
+                "give at least one release a weight above 0",
+            );
+        }
+        if route.split.len() > MOST_RELEASES {
+            self.problem(
+                "split",
+                format!(
+                    "{} releases; {MOST_RELEASES} is the most",
+                    route.split.len()
+                ),
+                "",
+            );
+        }
+        if let Some(stable) = route
+            .stable
+            .as_ref()
+            .filter(|stable| table.release(stable).is_none())
+        {
+            let hint = closest(stable.as_str(), known()).unwrap_or_else(|| list(known()));
+            self.problem("stable", format!("no release is called `{stable}`"), &hint);
+        }
+    }
+
+    fn affinity(&mut self, sources: &[AffinitySource]) {
+        if sources.len() > MOST_MATCHES {
+            self.problem(
+                "affinity",
+                format!("{} sources; {MOST_MATCHES} is the most", sources.len()),
+                "",
+            );
+        }
+        for (place, source) in sources.iter().enumerate() {
+            let key = format!("affinity[{place}]");
+            match source {
+                AffinitySource::Header(name) => self.header_name(&key, name),
+                AffinitySource::Cookie(name) => {
+                    let token =
+                        |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+                    if name.is_empty() || !name.bytes().all(token) {
+                        self.problem(&key, format!("`{name}` is not the name of a cookie"), "");
+                    }
+                }
+            }
+        }
+    }
+
+    fn timeouts(&mut self, route: &RouteSpec) {
+        let limits = &route.timeouts;
+        let all = [
+            ("connect", limits.connect),
+            ("silence", limits.silence),
+            ("websocket_idle", limits.websocket_idle),
+            ("request", limits.request),
+        ];
+        for (key, span) in all {
+            if span.is_some_and(|span| span.0 < Duration::from_millis(1)) {
+                self.problem(
+                    &format!("timeouts.{key}"),
+                    "it is too short",
+                    "leave it out for the default",
+                );
+            }
+        }
+    }
+}
+
+fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
+    let names: Vec<_> = names.map(|name| format!("`{name}`")).take(20).collect();
+    if names.is_empty() {
+        "there are no releases".to_owned()
+    } else {
+        format!("there are {}", names.join(", "))
+    }
+}
