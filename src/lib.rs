@@ -4,6 +4,8 @@
 pub mod api;
 pub mod config;
 pub mod fleet;
+pub mod http1;
+pub mod message;
 pub mod model;
 pub mod net;
 pub mod stats;

@@ -1,0 +1,64 @@
+//! An HTTP/1.1 codec without I/O, for both sides of a proxy.
+//!
+//! It turns bytes into judged heads and bodies, and heads and bodies into bytes; it knows no route, no socket and no
+//! clock. Whoever drives it owns the buffers:
+//!
+//! 1. [`HeadScan::request`] or [`HeadScan::response`] says where the head in a buffer ends, and remembers how far it has
+//!    looked, so that a peer that sends one byte at a time costs no more than one that sends all at once.
+//! 2. [`RequestHead::parse`] or [`ResponseHead::parse`] makes a view of those bytes. It borrows them, allocates nothing,
+//!    and is cheap to make again, so that only bytes need to be kept while something is awaited. `judge` then concludes
+//!    the facts: framing, authority, keep-alive, upgrade.
+//! 3. [`HeadWriter`] writes a head anew: no line is ever copied, every name and value is checked again, and the framing
+//!    fields come from the framing alone. It ends in the [`BodyEncoder`] that this framing allows.
+//! 4. [`BodyDecoder`] finds the data of a body in a buffer, to its end and not a byte further.
+//! 5. [`Exchange`] keeps the books of one request on an upstream connection and yields [`Reusable`], the only thing
+//!    that lets a connection go back to its pool, when both sides were seen to the end.
+//!
+//! Where RFC 9112 lets a recipient be generous, it is not: bare LF or CR, folded lines, spaces before a colon, empty
+//! lines before a head (but for one), chunk sizes with signs or padding are errors. `httparse` reads the lines; what it
+//! would let pass is caught by the scan that runs before it.
+//!
+//! ```
+//! use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead};
+//! use switchback::message::{Limits, RequestFraming};
+//!
+//! let limits = Limits::default();
+//! let received = b"POST /chat HTTP/1.1\r\nHost: a.example\r\nContent-Length: 2\r\n\r\nhi";
+//! let end = HeadScan::default().request(received, &limits)?.expect("the head is whole");
+//!
+//! let mut slots = FieldSlots::new();
+//! let head = RequestHead::parse(&received[end.clone()], &limits, &mut slots)?;
+//! let facts = head.judge(&limits)?;
+//! assert_eq!(facts.framing, RequestFraming::Length(2));
+//!
+//! let mut sent = Vec::new();
+//! let mut writer = HeadWriter::request(&mut sent, head.line().method, facts.target.path, facts.target.query);
+//! writer.add("host", "a.example");
+//! writer.finish(facts.framing)?;
+//! assert_eq!(sent, b"POST /chat HTTP/1.1\r\nhost: a.example\r\ncontent-length: 2\r\n\r\n");
+//!
+//! let body = BodyDecoder::request(facts.framing, &limits).decode(&received[end.end..])?;
+//! assert_eq!((body.data, body.end), (0..2, true));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+mod chunk;
+mod decode;
+mod encode;
+mod exchange;
+mod head;
+mod preface;
+mod scan;
+mod status;
+mod trailers;
+mod write;
+
+pub use decode::{BodyDecoder, Decoded};
+pub use encode::{BodyEncoder, Frame};
+pub use exchange::{Exchange, Reusable};
+pub use head::{FieldSlots, Fields, RequestHead, ResponseHead};
+pub use preface::{H2_PREFACE, Preface, h2_preface};
+pub use scan::HeadScan;
+pub use status::canonical_reason;
+pub use trailers::Trailers;
+pub use write::{Framing, HeadWriter, WriteError};

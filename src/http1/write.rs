@@ -1,0 +1,209 @@
+//! Writing heads: start line, fields and framing, each checked, none copied from a line that was received.
+
+use super::encode::BodyEncoder;
+use super::status::canonical_reason;
+use crate::message::{
+    Field, Known, RequestFraming, ResponseFraming, is_field_value, is_token, trim,
+};
+
+/// Writes one head to the end of a buffer. After a mistake nothing more is written, and [`HeadWriter::finish`] takes back
+/// what was and says what the mistake was.
+#[must_use = "a head is complete only once it was finished"]
+#[derive(Debug)]
+pub struct HeadWriter<'o> {
+    out: &'o mut Vec<u8>,
+    start: usize,
+    error: Option<WriteError>,
+}
+
+/// The framing of the message that a head is written for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Of a request.
+    Request(RequestFraming),
+    /// Of a response.
+    Response(ResponseFraming),
+}
+
+/// What cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum WriteError {
+    /// More data than the framing has room for.
+    #[error("more data than the head announced")]
+    BodyTooLong,
+    /// Less data than the framing has room for.
+    #[error("less data than the head announced")]
+    BodyTooShort,
+    /// A framing field that does not come from the framing.
+    #[error("a framing field cannot be set")]
+    FramingField,
+    /// A field name that is no token.
+    #[error("a field name is not valid")]
+    InvalidName,
+    /// A method, target, status or reason that is not valid.
+    #[error("the start line is not valid")]
+    InvalidStartLine,
+    /// A field value with a control character.
+    #[error("a field value is not valid")]
+    InvalidValue,
+}
+
+// === impl HeadWriter ===
+
+impl<'o> HeadWriter<'o> {
+    /// Starts a request of HTTP/1.1.
+    pub fn request(out: &'o mut Vec<u8>, method: &[u8], path: &[u8], query: Option<&[u8]>) -> Self {
+        let is_valid = is_token(method)
+            && !path.is_empty()
+            && is_target(path)
+            && is_target(query.unwrap_or_default());
+        let mut writer = Self::start(out, is_valid && !path.contains(&b'?'));
+        writer.put(&[method, b" ", path]);
+        if let Some(query) = query {
+            writer.put(&[b"?", query]);
+        }
+        writer.put(&[b" HTTP/1.1\r\n"]);
+        writer
+    }
+
+    /// Starts a response of HTTP/1.1. A reason that is empty or not valid is replaced by the one of the status.
+    pub fn response(out: &'o mut Vec<u8>, status: u16, reason: &[u8]) -> Self {
+        let mut writer = Self::start(out, (100..=599).contains(&status));
+        let reason = if reason.is_empty() || !is_field_value(reason) {
+            canonical_reason(status).as_bytes()
+        } else {
+            reason
+        };
+        let digit = |unit: u16| b'0' + u8::try_from(status / unit % 10).expect("one digit");
+        writer.put(&[
+            b"HTTP/1.1 ",
+            &[digit(100), digit(10), digit(1)],
+            b" ",
+            reason,
+            b"\r\n",
+        ]);
+        writer
+    }
+
+    fn start(out: &'o mut Vec<u8>, is_valid: bool) -> Self {
+        let start = out.len();
+        Self {
+            out,
+            start,
+            error: (!is_valid).then_some(WriteError::InvalidStartLine),
+        }
+    }
+
+    fn put(&mut self, parts: &[&[u8]]) {
+        if self.error.is_none() {
+            for part in parts {
+                self.out.extend_from_slice(part);
+            }
+        }
+    }
+
+    /// Writes a field of ours.
+    pub fn add(&mut self, name: &str, value: impl AsRef<[u8]>) -> &mut Self {
+        self.field(&Field::new(name.as_bytes(), value.as_ref()))
+    }
+
+    /// Writes a field that was received.
+    pub fn field(&mut self, field: &Field<'_>) -> &mut Self {
+        if self.error.is_none() {
+            self.error = match field.known {
+                Known::ContentLength | Known::TransferEncoding => Some(WriteError::FramingField),
+                _ => write_line(self.out, field.name, field.value).err(),
+            };
+        }
+        self
+    }
+
+    /// Writes the framing and the empty line, and hands out the encoder of the body.
+    ///
+    /// # Errors
+    ///
+    /// The first mistake that was made; the buffer is then as it was before.
+    pub fn finish(mut self, framing: impl Into<Framing>) -> Result<BodyEncoder, WriteError> {
+        if let Some(error) = self.error {
+            self.out.truncate(self.start);
+            return Err(error);
+        }
+        let framing = framing.into();
+        self.write_framing(framing);
+        self.put(&[b"\r\n"]);
+        Ok(match framing {
+            Framing::Request(framing) => BodyEncoder::request(framing),
+            Framing::Response(framing) => BodyEncoder::response(framing),
+        })
+    }
+
+    fn write_framing(&mut self, framing: Framing) {
+        match framing {
+            Framing::Request(RequestFraming::None)
+            | Framing::Response(ResponseFraming::None | ResponseFraming::UntilClose) => {}
+            Framing::Request(RequestFraming::Chunked)
+            | Framing::Response(ResponseFraming::Chunked) => {
+                self.put(&[b"transfer-encoding: chunked\r\n"]);
+            }
+            Framing::Request(RequestFraming::Length(length))
+            | Framing::Response(
+                ResponseFraming::Length(length) | ResponseFraming::Announced(length),
+            ) => {
+                let mut digits = [0; 20];
+                self.put(&[b"content-length: ", decimal(length, &mut digits), b"\r\n"]);
+            }
+        }
+    }
+}
+
+// === impl Framing ===
+
+impl From<RequestFraming> for Framing {
+    fn from(framing: RequestFraming) -> Self {
+        Self::Request(framing)
+    }
+}
+
+impl From<ResponseFraming> for Framing {
+    fn from(framing: ResponseFraming) -> Self {
+        Self::Response(framing)
+    }
+}
+
+/// Writes one field line, or nothing if name or value are not valid.
+pub(super) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), WriteError> {
+    if !is_token(name) {
+        return Err(WriteError::InvalidName);
+    }
+    if !is_field_value(value) {
+        return Err(WriteError::InvalidValue);
+    }
+    let value = trim(value);
+    out.reserve(name.len() + value.len() + 4);
+    out.extend_from_slice(name);
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+    Ok(())
+}
+
+fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
+    let mut start = digits.len();
+    loop {
+        start -= 1;
+        digits[start] = b'0' + u8::try_from(number % 10).expect("one digit");
+        number /= 10;
+        if number == 0 {
+            return &digits[start..];
+        }
+    }
+}
+
+fn is_target(text: &[u8]) -> bool {
+    !text.iter().fold(false, |bad, &byte| {
+        bad | (byte <= b' ') | (byte >= 0x7f) | (byte == b'#')
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,294 @@
+//! Fields of a head, and the names that the proxy has something to say about.
+//!
+//! A name is classified once, by its length and then by its letters, into [`Known`]; after that nobody compares strings.
+
+/// One field as it arrived: a name that is a token and a value without controls and without spaces around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Field<'h> {
+    /// What the name means to the proxy.
+    pub known: Known,
+    /// The name as it was spelled.
+    pub name: &'h [u8],
+    /// The value.
+    pub value: &'h [u8],
+}
+
+/// A set of names.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub struct KnownSet(u128);
+
+macro_rules! known {
+    ($($name:ident = $text:literal,)*) => {
+        /// A field name that some rule mentions. The order is that of the length of the name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        #[expect(missing_docs, reason = "each variant is the field of its name")]
+        pub enum Known {
+            $($name,)*
+            /// Any other field that starts with `Mcp-`.
+            Mcp,
+            /// Any other field that starts with `X-Forwarded-`.
+            XForwarded,
+            /// Any field that starts with `X-Switchback-`.
+            XSwitchback,
+            /// No rule mentions it.
+            Other,
+        }
+
+        const NAMES: &[(&str, Known)] = &[$(($text, Known::$name),)*];
+    };
+}
+
+known! {
+    Te = "te",
+    Age = "age", Via = "via",
+    Date = "date", Host = "host", Vary = "vary",
+    Range = "range",
+    Accept = "accept", Cookie = "cookie", Expect = "expect", Server = "server",
+    Expires = "expires", IfMatch = "if-match", IfRange = "if-range", Trailer = "trailer", Upgrade = "upgrade",
+    Warning = "warning", Forwarded = "forwarded", Location = "location", XRealIp = "x-real-ip",
+    Connection = "connection", KeepAlive = "keep-alive", SetCookie = "set-cookie", Tracestate = "tracestate",
+    UserAgent = "user-agent", GrpcStatus = "grpc-status", RetryAfter = "retry-after", Traceparent = "traceparent",
+    ContentType = "content-type", GrpcTimeout = "grpc-timeout", MaxForwards = "max-forwards",
+    XRequestId = "x-request-id", Authorization = "authorization", CacheControl = "cache-control",
+    ContentRange = "content-range", IfNoneMatch = "if-none-match", AcceptEncoding = "accept-encoding",
+    ContentLength = "content-length", Http2Settings = "http2-settings", XForwardedFor = "x-forwarded-for",
+    ContentEncoding = "content-encoding", XForwardedHost = "x-forwarded-host", XForwardedPort = "x-forwarded-port",
+    ProxyConnection = "proxy-connection", WwwAuthenticate = "www-authenticate", XForwardedProto = "x-forwarded-proto",
+    IfModifiedSince = "if-modified-since", SecWebSocketKey = "sec-websocket-key",
+    TransferEncoding = "transfer-encoding", ProxyAuthenticate = "proxy-authenticate",
+    IfUnmodifiedSince = "if-unmodified-since", ProxyAuthorization = "proxy-authorization",
+    SecWebSocketAccept = "sec-websocket-accept", SecWebSocketVersion = "sec-websocket-version",
+    ProxyAuthenticationInfo = "proxy-authentication-info",
+}
+
+/// Fields of one connection; RFC 9110, section 7.6.1.
+const HOP_BY_HOP: KnownSet = KnownSet::of(&[
+    Known::Connection,
+    Known::Http2Settings,
+    Known::KeepAlive,
+    Known::ProxyAuthenticate,
+    Known::ProxyAuthenticationInfo,
+    Known::ProxyAuthorization,
+    Known::ProxyConnection,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
+
+/// Fields that a `Connection` option cannot remove: who reads them decides by them what the request is and whose it is.
+const PROTECTED: KnownSet = KnownSet::of(&[
+    Known::Authorization,
+    Known::ContentEncoding,
+    Known::ContentLength,
+    Known::ContentType,
+    Known::Cookie,
+    Known::Forwarded,
+    Known::Host,
+    Known::Mcp,
+    Known::SetCookie,
+    Known::Traceparent,
+    Known::Tracestate,
+    Known::TransferEncoding,
+    Known::Via,
+    Known::XForwarded,
+    Known::XForwardedFor,
+    Known::XForwardedHost,
+    Known::XForwardedPort,
+    Known::XForwardedProto,
+    Known::XRealIp,
+    Known::XRequestId,
+    Known::XSwitchback,
+]);
+
+// === impl Field ===
+
+impl<'h> Field<'h> {
+    /// Classifies a field; whether name and value are valid is the parser's business.
+    pub fn new(name: &'h [u8], value: &'h [u8]) -> Self {
+        Self {
+            known: Known::of(name),
+            name,
+            value,
+        }
+    }
+}
+
+// === impl KnownSet ===
+
+impl KnownSet {
+    /// The set of these names.
+    pub const fn of(members: &[Known]) -> Self {
+        let mut bits = 0;
+        let mut index = 0;
+        while index < members.len() {
+            bits |= 1 << members[index] as u8;
+            index += 1;
+        }
+        Self(bits)
+    }
+
+    /// Whether the name is in the set.
+    pub const fn contains(self, known: Known) -> bool {
+        self.0 & (1 << known as u8) != 0
+    }
+
+    /// Adds the name; whether it was there already.
+    pub const fn insert(&mut self, known: Known) -> bool {
+        let was_there = self.contains(known);
+        self.0 |= 1 << known as u8;
+        was_there
+    }
+}
+
+impl std::fmt::Debug for KnownSet {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let members = NAMES.iter().filter(|(_, known)| self.contains(*known));
+        f.debug_set()
+            .entries(members.map(|(text, _)| text))
+            .finish()
+    }
+}
+
+// === impl Known ===
+
+const LONGEST: usize = 25;
+
+/// Where the names of each length start in `NAMES`.
+const STARTS: [u8; LONGEST + 2] = {
+    let mut starts = [0; LONGEST + 2];
+    let mut length = 0;
+    while length <= LONGEST {
+        let mut index = 0;
+        while index < NAMES.len() && NAMES[index].0.len() < length {
+            index += 1;
+        }
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "there are fewer than 128 names"
+        )]
+        let start = index as u8;
+        starts[length] = start;
+        length += 1;
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "there are fewer than 128 names"
+    )]
+    let end = NAMES.len() as u8;
+    starts[LONGEST + 1] = end;
+    starts
+};
+
+impl Known {
+    /// Classifies a name, whatever its case.
+    #[inline]
+    pub fn of(name: &[u8]) -> Self {
+        let length = name.len();
+        if length == 0 || length > LONGEST {
+            return Self::by_prefix(name);
+        }
+        let first = name[0] | 0x20;
+        let range = usize::from(STARTS[length])..usize::from(STARTS[length + 1]);
+        for (text, known) in &NAMES[range] {
+            if text.as_bytes()[0] == first && name.eq_ignore_ascii_case(text.as_bytes()) {
+                return *known;
+            }
+        }
+        if first == b'x' || first == b'm' {
+            Self::by_prefix(name)
+        } else {
+            Self::Other
+        }
+    }
+
+    fn by_prefix(name: &[u8]) -> Self {
+        let starts_with = |prefix: &[u8]| {
+            name.get(..prefix.len())
+                .is_some_and(|start| start.eq_ignore_ascii_case(prefix))
+        };
+        if starts_with(b"mcp-") {
+            Self::Mcp
+        } else if starts_with(b"x-forwarded-") {
+            Self::XForwarded
+        } else if starts_with(b"x-switchback-") {
+            Self::XSwitchback
+        } else {
+            Self::Other
+        }
+    }
+
+    /// The name in lower case; `None` for a family of names and for `Other`.
+    pub fn as_str(self) -> Option<&'static str> {
+        NAMES.get(self as usize).map(|(text, _)| *text)
+    }
+
+    /// Whether the field is about one connection and never forwarded.
+    pub const fn is_hop_by_hop(self) -> bool {
+        HOP_BY_HOP.contains(self)
+    }
+
+    /// Whether a nomination by `Connection` is ignored for this field.
+    pub const fn is_protected(self) -> bool {
+        PROTECTED.contains(self)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_order_of_length_and_of_their_variants() {
+        assert!(NAMES.windows(2).all(|w| w[0].0.len() <= w[1].0.len()));
+        assert!(
+            NAMES
+                .iter()
+                .enumerate()
+                .all(|(i, (_, known))| *known as usize == i)
+        );
+        assert_eq!(NAMES.last().map(|n| n.0.len()), Some(LONGEST));
+        assert!((Known::Other as usize) < 128);
+    }
+
+    #[test]
+    fn every_name_is_known_in_any_case() {
+        for (text, known) in NAMES {
+            assert_eq!(Known::of(text.as_bytes()), *known, "{text}");
+            assert_eq!(Known::of(text.to_uppercase().as_bytes()), *known, "{text}");
+            assert_eq!(known.as_str(), Some(*text));
+        }
+    }
+
+    #[test]
+    fn families_are_known_by_their_prefix() {
+        assert_eq!(Known::of(b"Mcp-Session-Id"), Known::Mcp);
+        assert_eq!(Known::of(b"mcp-"), Known::Mcp);
+        assert_eq!(Known::of(b"X-Forwarded-Ssl"), Known::XForwarded);
+        assert_eq!(Known::of(b"x-switchback-release"), Known::XSwitchback);
+        assert_eq!(
+            Known::of(b"x-switchback-a-name-longer-than-all-the-others"),
+            Known::XSwitchback
+        );
+        for other in [
+            &b""[..],
+            b"x",
+            b"hosts",
+            b"hast",
+            b"mcp",
+            b"x-switchback",
+            b"\x08\x0fst",
+        ] {
+            assert_eq!(Known::of(other), Known::Other, "{other:?}");
+        }
+        assert_eq!(Known::Mcp.as_str(), None);
+    }
+
+    #[test]
+    fn sets_hold_what_was_put_in() {
+        let mut set = KnownSet::default();
+        assert!(!set.insert(Known::Other));
+        assert!(set.insert(Known::Other));
+        assert!(set.contains(Known::Other) && !set.contains(Known::Te));
+    }
+}

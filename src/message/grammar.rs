@@ -1,0 +1,141 @@
+//! Which bytes a name, a value, a host or a target may consist of, as tables that are built by the compiler.
+
+const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
+const HOST: [bool; 256] = table(b"-._~");
+
+/// Letters and digits, and `others`.
+const fn table(others: &[u8]) -> [bool; 256] {
+    let mut table = [false; 256];
+    let mut byte = 0;
+    while byte < 128 {
+        #[expect(clippy::cast_possible_truncation, reason = "below 128")]
+        let is_alphanumeric = (byte as u8).is_ascii_alphanumeric();
+        table[byte] = is_alphanumeric;
+        byte += 1;
+    }
+    let mut index = 0;
+    while index < others.len() {
+        table[others[index] as usize] = true;
+        index += 1;
+    }
+    table
+}
+
+/// Whether the byte is a `tchar` of RFC 9110, section 5.6.2.
+pub const fn is_token_byte(byte: u8) -> bool {
+    TOKEN[byte as usize]
+}
+
+/// Whether the text is a token: a method, a field name, a connection option, a transfer coding.
+pub fn is_token(text: &[u8]) -> bool {
+    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
+}
+
+/// Whether the text can be a field value: visible characters, space, tab and bytes above 127; no other control.
+pub fn is_field_value(text: &[u8]) -> bool {
+    // No early exit, so that the compiler can look at many bytes at once.
+    !text.iter().fold(false, |bad, &byte| {
+        bad | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f)
+    })
+}
+
+/// Whether the byte may stand in a host name. Percent encoding and sub-delimiters are legal in a URI, but no DNS name
+/// has them and two readers rarely agree on them.
+pub(super) const fn is_host_byte(byte: u8) -> bool {
+    HOST[byte as usize]
+}
+
+/// Whether the text has only bytes that may stand in a request target.
+pub(super) fn is_target(text: &[u8]) -> bool {
+    !text.iter().fold(false, |bad, &byte| {
+        bad | (byte <= b' ') | (byte >= 0x7f) | (byte == b'#')
+    })
+}
+
+/// The text without the spaces and tabs around it.
+pub fn trim(text: &[u8]) -> &[u8] {
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    let Some(first) = text.iter().position(|byte| !is_space(byte)) else {
+        return &[];
+    };
+    let last = text
+        .iter()
+        .rposition(|byte| !is_space(byte))
+        .unwrap_or(first);
+    &text[first..=last]
+}
+
+/// The number that 1 to 19 digits and nothing else stand for.
+pub(super) fn digits(text: &[u8]) -> Option<u64> {
+    if text.is_empty() || text.len() > 19 {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, byte| {
+        byte.is_ascii_digit()
+            .then(|| number * 10 + u64::from(byte - b'0'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_has_no_separators_spaces_or_controls() {
+        assert!(is_token(b"X-Request-Id"));
+        assert!(is_token(b"!#$%&'*+-.^_`|~09azAZ"));
+        for bad in [
+            &b""[..],
+            b"a b",
+            b"a:b",
+            b"a\0",
+            b"a\xc3",
+            b"a(b",
+            b"a,b",
+            b"a\"",
+            b"a/b",
+            b"a\t",
+        ] {
+            assert!(!is_token(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_has_no_controls_but_tab() {
+        assert!(is_field_value(b"a b\tc \xff\x80"));
+        assert!(is_field_value(b""));
+        for byte in (0..32_u8).filter(|&b| b != 9).chain([127]) {
+            assert!(!is_field_value(&[b'a', byte, b'b']), "{byte}");
+        }
+    }
+
+    #[test]
+    fn digits_are_at_most_nineteen_and_nothing_else() {
+        assert_eq!(digits(b"0"), Some(0));
+        assert_eq!(
+            digits(b"9999999999999999999"),
+            Some(9_999_999_999_999_999_999)
+        );
+        for bad in [
+            &b""[..],
+            b"+5",
+            b"-5",
+            b" 5",
+            b"5 ",
+            b"0x5",
+            b"5,5",
+            b"10000000000000000000",
+            b"5.0",
+            b"\xd9\xa5",
+        ] {
+            assert_eq!(digits(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn trim_takes_spaces_and_tabs_only() {
+        assert_eq!(trim(b" \t a b\t"), b"a b");
+        assert_eq!(trim(b" \t"), b"");
+        assert_eq!(trim(b"\x0ba"), b"\x0ba");
+    }
+}

@@ -1,0 +1,35 @@
+//! The rules of RFC 9110 and RFC 9112 on message heads, as pure functions over byte slices.
+//!
+//! What arrives over HTTP/1.1 and what arrives over HTTP/2 is judged by the same code: a parser hands over a start line
+//! and fields, this module answers with [`RequestFacts`], [`ResponseFacts`] or a [`Rejection`].
+//! It is a security boundary, so it is strict where the RFCs leave a choice, and each decision is made in one place:
+//! framing in [`RequestFraming::decide`] and [`ResponseFraming::decide`], the host in [`Authority::parse`], the path that
+//! routes are matched on in [`normal_path`].
+//!
+//! It knows no route, no socket and no clock, and it does not allocate, except for a path that is not in normal form.
+
+mod authority;
+mod connection;
+mod field;
+mod framing;
+mod grammar;
+mod limits;
+mod path;
+mod rejection;
+mod request;
+mod response;
+mod target;
+mod trailers;
+
+pub use authority::{Authority, Host};
+pub use connection::{MAX_NOMINATIONS, Nominated};
+pub use field::{Field, Known, KnownSet};
+pub use framing::{FramingFields, RequestFraming, ResponseFraming};
+pub use grammar::{is_field_value, is_token, is_token_byte, trim};
+pub use limits::{Limits, Underscores};
+pub use path::normal_path;
+pub use rejection::{Reason, Rejection};
+pub use request::{Method, RequestFacts, RequestLine, Version};
+pub use response::{Asked, ResponseFacts, StatusLine};
+pub use target::{Form, Scheme, Target};
+pub use trailers::is_trailer_allowed;

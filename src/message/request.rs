@@ -1,0 +1,315 @@
+//! What a request head says, concluded in one pass over its fields.
+
+use super::{
+    Authority, Field, FramingFields, Known, KnownSet, Limits, Nominated, Reason, Rejection,
+    RequestFraming, Target, Underscores, grammar,
+};
+
+/// The version of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Version {
+    /// HTTP/1.0.
+    Http10,
+    /// HTTP/1.1.
+    Http11,
+    /// HTTP/2.
+    Http2,
+}
+
+/// A method, as far as the proxy tells methods apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each variant is the method of its name")]
+pub enum Method {
+    Connect,
+    Delete,
+    Get,
+    Head,
+    Options,
+    Patch,
+    Post,
+    Put,
+    Trace,
+    /// Any other token.
+    Other,
+}
+
+/// The first line of a request, or the pseudo-fields that stand for it in HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RequestLine<'h> {
+    /// The version.
+    pub version: Version,
+    /// The method.
+    pub method: &'h [u8],
+    /// The target, or `:path`.
+    pub target: &'h [u8],
+    /// `:authority`; nothing in HTTP/1.1.
+    pub authority: Option<&'h [u8]>,
+    /// The HTTP/2 stream ended with this head; false in HTTP/1.1.
+    pub ended: bool,
+}
+
+/// What a request head says. It exists only for a request that may be forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestFacts<'h> {
+    /// The version that the request came with.
+    pub version: Version,
+    /// The method.
+    pub method: Method,
+    /// The target.
+    pub target: Target<'h>,
+    /// Whom the request is for; only a request of HTTP/1.0 can leave it out.
+    pub authority: Option<Authority<'h>>,
+    /// Where the body ends.
+    pub framing: RequestFraming,
+    /// The connection may carry another request.
+    pub keep_alive: bool,
+    /// It asks for a WebSocket and may have one.
+    pub websocket: bool,
+    /// A body follows once a 100 has been sent.
+    pub expects_continue: bool,
+    /// The client reads trailers (`TE: trailers`).
+    pub accepts_trailers: bool,
+    /// The options of `Connection`.
+    pub nominated: Nominated<'h>,
+    /// The known fields that are there.
+    pub present: KnownSet,
+}
+
+/// Notes made while the fields go by.
+#[derive(Default)]
+struct Notes<'h> {
+    framing: FramingFields<'h>,
+    nominated: Nominated<'h>,
+    present: KnownSet,
+    host: Option<&'h [u8]>,
+    upgrade: Upgrade,
+    keys: u8,
+    expects_continue: bool,
+    accepts_trailers: bool,
+    count: usize,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Upgrade {
+    #[default]
+    None,
+    Other,
+    WebSocket,
+}
+
+// === impl Method ===
+
+impl Method {
+    /// Recognises a method. Methods are compared as they are: `get` is not `GET`.
+    pub const fn of(text: &[u8]) -> Self {
+        match text {
+            b"CONNECT" => Self::Connect,
+            b"DELETE" => Self::Delete,
+            b"GET" => Self::Get,
+            b"HEAD" => Self::Head,
+            b"OPTIONS" => Self::Options,
+            b"PATCH" => Self::Patch,
+            b"POST" => Self::Post,
+            b"PUT" => Self::Put,
+            b"TRACE" => Self::Trace,
+            _ => Self::Other,
+        }
+    }
+
+    /// Whether doing it twice is doing it once (RFC 9110, section 9.2.2).
+    pub const fn is_idempotent(self) -> bool {
+        matches!(
+            self,
+            Self::Delete | Self::Get | Self::Head | Self::Options | Self::Put | Self::Trace
+        )
+    }
+}
+
+// === impl RequestFacts ===
+
+impl<'h> RequestFacts<'h> {
+    /// Judges a request head.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the head breaks.
+    pub fn judge(
+        line: &RequestLine<'h>,
+        fields: impl IntoIterator<Item = Field<'h>>,
+        limits: &Limits,
+    ) -> Result<Self, Rejection> {
+        let method = check_line(line, limits)?;
+        let target = Target::parse(method, line.target)?;
+        let mut notes = Notes::default();
+        for field in fields {
+            notes.read(&field, line.version, limits)?;
+        }
+        Ok(notes.conclude(line, method, target)?)
+    }
+}
+
+fn check_line(line: &RequestLine<'_>, limits: &Limits) -> Result<Method, Reason> {
+    if line.method.len() > limits.method {
+        return Err(Reason::MethodTooLong);
+    }
+    if line.target.len() > limits.target {
+        return Err(Reason::TargetTooLong);
+    }
+    match Method::of(line.method) {
+        Method::Other if !grammar::is_token(line.method) => Err(Reason::InvalidMethod),
+        method => Ok(method),
+    }
+}
+
+// === impl Notes ===
+
+impl<'h> Notes<'h> {
+    fn read(&mut self, field: &Field<'h>, version: Version, limits: &Limits) -> Result<(), Reason> {
+        self.count += 1;
+        if self.count > limits.fields {
+            return Err(Reason::TooManyFields);
+        }
+        let was_there = self.present.insert(field.known);
+        match field.known {
+            Known::Mcp | Known::XForwarded | Known::XSwitchback | Known::Other
+                if limits.underscores == Underscores::Refuse && field.name.contains(&b'_') =>
+            {
+                return Err(Reason::UnderscoreName);
+            }
+            Known::Host if was_there => return Err(Reason::DuplicateHost),
+            Known::Host => self.host = Some(field.value),
+            Known::ContentLength => self.framing.read(field),
+            known if version == Version::Http2 => self.read_http2(known, field.value)?,
+            known => self.read_http1(known, field, was_there, version)?,
+        }
+        Ok(())
+    }
+
+    fn read_http1(
+        &mut self,
+        known: Known,
+        field: &Field<'h>,
+        again: bool,
+        version: Version,
+    ) -> Result<(), Reason> {
+        match known {
+            Known::TransferEncoding => self.framing.read(field),
+            Known::Connection => self.nominated.read(field.value)?,
+            Known::Upgrade => self.upgrade = Upgrade::read(field.value, again),
+            Known::SecWebSocketKey => self.keys = self.keys.saturating_add(1),
+            Known::Te => self.accepts_trailers |= names_trailers(field.value),
+            // RFC 9110, 10.1.1: HTTP/1.0 knows no expectations.
+            Known::Expect if version == Version::Http11 => self.expect(field.value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn read_http2(&mut self, known: Known, value: &[u8]) -> Result<(), Reason> {
+        match known {
+            Known::Te if value.eq_ignore_ascii_case(b"trailers") => self.accepts_trailers = true,
+            // RFC 9113, 8.2.2.
+            Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::Te => {
+                return Err(Reason::ConnectionField);
+            }
+            Known::TransferEncoding | Known::Upgrade => return Err(Reason::ConnectionField),
+            Known::Expect => self.expect(value)?,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn expect(&mut self, value: &[u8]) -> Result<(), Reason> {
+        self.expects_continue = true;
+        if value.eq_ignore_ascii_case(b"100-continue") {
+            Ok(())
+        } else {
+            Err(Reason::ExpectationFailed)
+        }
+    }
+
+    fn conclude(
+        self,
+        line: &RequestLine<'h>,
+        method: Method,
+        target: Target<'h>,
+    ) -> Result<RequestFacts<'h>, Reason> {
+        let framing = RequestFraming::decide(line.version, &self.framing, line.ended)?;
+        Ok(RequestFacts {
+            version: line.version,
+            method,
+            target,
+            authority: self.authority(line, &target)?,
+            framing,
+            keep_alive: match line.version {
+                Version::Http10 => self.nominated.keep_alive && !self.nominated.close,
+                Version::Http11 => !self.nominated.close,
+                Version::Http2 => true,
+            },
+            websocket: self.websocket(line.version, method, framing)?,
+            expects_continue: self.expects_continue && !framing.is_empty(),
+            accepts_trailers: self.accepts_trailers,
+            nominated: self.nominated,
+            present: self.present,
+        })
+    }
+
+    /// Whom the request is for: the target or `:authority` if they say so, else `Host`, which must be right either way.
+    fn authority(
+        &self,
+        line: &RequestLine<'h>,
+        target: &Target<'h>,
+    ) -> Result<Option<Authority<'h>>, Reason> {
+        let host = self.host.map(Authority::parse).transpose()?;
+        let pseudo = line.authority.map(Authority::parse).transpose()?;
+        if line.version == Version::Http11 && host.is_none() {
+            return Err(Reason::MissingHost);
+        }
+        let authority = target.authority.or(pseudo).or(host);
+        if line.version == Version::Http2 && authority.is_none() {
+            return Err(Reason::MissingHost);
+        }
+        Ok(authority)
+    }
+
+    /// Whether this is the one upgrade that is passed on; any other is an ordinary request without its `Upgrade`.
+    fn websocket(
+        &self,
+        version: Version,
+        method: Method,
+        framing: RequestFraming,
+    ) -> Result<bool, Reason> {
+        if self.upgrade != Upgrade::WebSocket
+            || !self.nominated.upgrade
+            || version != Version::Http11
+        {
+            return Ok(false);
+        }
+        if !framing.is_empty() {
+            return Err(Reason::UpgradeWithBody);
+        }
+        let has_handshake = self.keys == 1 && self.present.contains(Known::SecWebSocketVersion);
+        Ok(method == Method::Get && has_handshake)
+    }
+}
+
+// === impl Upgrade ===
+
+impl Upgrade {
+    fn read(value: &[u8], again: bool) -> Self {
+        if !again && value.eq_ignore_ascii_case(b"websocket") {
+            Self::WebSocket
+        } else {
+            Self::Other
+        }
+    }
+}
+
+fn names_trailers(value: &[u8]) -> bool {
+    value
+        .split(|&byte| byte == b',')
+        .any(|coding| grammar::trim(coding).eq_ignore_ascii_case(b"trailers"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,287 @@
+//! What a response head says, concluded in one pass over its fields.
+
+use std::time::Duration;
+
+use super::{
+    Field, FramingFields, Known, KnownSet, Limits, Method, Nominated, Reason, Rejection,
+    RequestFacts, ResponseFraming, Version, grammar,
+};
+
+/// The first line of a response, or the pseudo-field that stands for it in HTTP/2.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StatusLine {
+    /// The version.
+    pub version: Version,
+    /// The status.
+    pub status: u16,
+    /// The HTTP/2 stream ended with this head; false in HTTP/1.1.
+    pub ended: bool,
+}
+
+/// What the request was that a response answers, as far as the response's meaning depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Asked {
+    /// It was a `HEAD`: the answer has no body.
+    pub head: bool,
+    /// It asked for a WebSocket: a 101 may come.
+    pub websocket: bool,
+}
+
+/// What a response head says. It exists only for a response that may be forwarded.
+#[derive(Clone, Copy, Debug)]
+pub struct ResponseFacts<'h> {
+    /// The version that the response came with.
+    pub version: Version,
+    /// The status.
+    pub status: u16,
+    /// Where the body ends.
+    pub framing: ResponseFraming,
+    /// The connection may carry another request once this response was read to its end.
+    pub keep_alive: bool,
+    /// How long the peer keeps the connection open without a request, if it says so.
+    pub idle: Option<Duration>,
+    /// The options of `Connection`.
+    pub nominated: Nominated<'h>,
+    /// The known fields that are there.
+    pub present: KnownSet,
+}
+
+// === impl Asked ===
+
+impl From<&RequestFacts<'_>> for Asked {
+    fn from(facts: &RequestFacts<'_>) -> Self {
+        Self {
+            head: facts.method == Method::Head,
+            websocket: facts.websocket,
+        }
+    }
+}
+
+// === impl ResponseFacts ===
+
+impl<'h> ResponseFacts<'h> {
+    /// Judges a response head.
+    ///
+    /// # Errors
+    ///
+    /// The first rule that the head breaks; the status is always 502.
+    pub fn judge(
+        line: StatusLine,
+        asked: Asked,
+        fields: impl IntoIterator<Item = Field<'h>>,
+        limits: &Limits,
+    ) -> Result<Self, Rejection> {
+        Self::conclude(line, asked, fields, limits).map_err(Rejection::response)
+    }
+
+    fn conclude(
+        line: StatusLine,
+        asked: Asked,
+        fields: impl IntoIterator<Item = Field<'h>>,
+        limits: &Limits,
+    ) -> Result<Self, Reason> {
+        let mut framing = FramingFields::default();
+        let mut nominated = Nominated::default();
+        let mut present = KnownSet::default();
+        let (mut idle, mut to_websocket) = (None, false);
+        for (index, field) in fields.into_iter().enumerate() {
+            if index >= limits.fields {
+                return Err(Reason::TooManyFields);
+            }
+            present.insert(field.known);
+            match field.known {
+                Known::ContentLength | Known::TransferEncoding => framing.read(&field),
+                Known::Connection => nominated.read(field.value)?,
+                Known::KeepAlive => idle = idle_of(field.value),
+                Known::Upgrade => to_websocket = field.value.eq_ignore_ascii_case(b"websocket"),
+                _ => {}
+            }
+        }
+        check_status(line, asked, to_websocket && nominated.upgrade)?;
+        let (framing, is_odd) =
+            ResponseFraming::decide(line.version, line.status, asked.head, &framing, line.ended)?;
+        let persists = match line.version {
+            Version::Http10 => nominated.keep_alive && !nominated.close,
+            Version::Http11 => !nominated.close,
+            Version::Http2 => true,
+        };
+        let keep_alive =
+            persists && !is_odd && framing != ResponseFraming::UntilClose && line.status != 101;
+        Ok(Self {
+            version: line.version,
+            status: line.status,
+            framing,
+            keep_alive,
+            idle,
+            nominated,
+            present,
+        })
+    }
+
+    /// Whether another response follows this one.
+    pub const fn is_informational(&self) -> bool {
+        self.status < 200 && self.status != 101
+    }
+
+    /// Whether the connection is a tunnel from here on.
+    pub const fn is_upgrade(&self) -> bool {
+        self.status == 101
+    }
+}
+
+fn check_status(line: StatusLine, asked: Asked, to_websocket: bool) -> Result<(), Reason> {
+    match line.status {
+        101 if line.version == Version::Http11 && asked.websocket && to_websocket => Ok(()),
+        101 => Err(Reason::UnsolicitedUpgrade),
+        100..=599 => Ok(()),
+        _ => Err(Reason::InvalidStatus),
+    }
+}
+
+/// The `timeout` parameter of a `Keep-Alive` field.
+fn idle_of(value: &[u8]) -> Option<Duration> {
+    value.split(|&byte| byte == b',').find_map(|parameter| {
+        let (name, seconds) = grammar::trim(parameter).split_at_checked(8)?;
+        let seconds =
+            grammar::digits(seconds).filter(|_| name.eq_ignore_ascii_case(b"timeout="))?;
+        Some(Duration::from_secs(seconds))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GET: Asked = Asked {
+        head: false,
+        websocket: false,
+    };
+    const UPGRADE: Asked = Asked {
+        head: false,
+        websocket: true,
+    };
+
+    fn judge(
+        version: Version,
+        status: u16,
+        asked: Asked,
+        lines: &[(&'static str, &'static str)],
+    ) -> Result<ResponseFacts<'static>, Reason> {
+        let fields = lines
+            .iter()
+            .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
+        let line = StatusLine {
+            version,
+            status,
+            ended: false,
+        };
+        ResponseFacts::judge(line, asked, fields, &Limits::default()).map_err(|rejection| {
+            assert_eq!(rejection.status, 502);
+            rejection.reason
+        })
+    }
+
+    #[test]
+    fn a_connection_is_kept_only_if_the_end_is_known_and_nothing_is_odd() {
+        type Case = (Version, u16, &'static [(&'static str, &'static str)], bool);
+        let cases: [Case; 11] = [
+            (Version::Http11, 200, &[("Content-Length", "5")], true),
+            (
+                Version::Http11,
+                200,
+                &[("Transfer-Encoding", "chunked")],
+                true,
+            ),
+            (Version::Http11, 204, &[], true),
+            (Version::Http11, 304, &[("Content-Length", "5")], true),
+            (Version::Http11, 200, &[], false),
+            (
+                Version::Http11,
+                200,
+                &[("Content-Length", "5"), ("Connection", "x, Close")],
+                false,
+            ),
+            (
+                Version::Http11,
+                200,
+                &[("Content-Length", "5"), ("Transfer-Encoding", "chunked")],
+                false,
+            ),
+            (Version::Http11, 204, &[("Content-Length", "5")], false),
+            (Version::Http10, 200, &[("Content-Length", "5")], false),
+            (
+                Version::Http10,
+                200,
+                &[("Content-Length", "5"), ("Connection", "keep-alive")],
+                true,
+            ),
+            (Version::Http10, 200, &[("Connection", "keep-alive")], false),
+        ];
+        for (version, status, lines, expected) in cases {
+            assert_eq!(
+                judge(version, status, GET, lines).unwrap().keep_alive,
+                expected,
+                "{status} {lines:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn an_upgrade_comes_only_when_it_was_asked_for() {
+        let lines = [("Upgrade", "WebSocket"), ("Connection", "Upgrade")];
+        let facts = judge(Version::Http11, 101, UPGRADE, &lines).unwrap();
+        assert!(facts.is_upgrade() && !facts.is_informational() && !facts.keep_alive);
+        let refused = Err(Reason::UnsolicitedUpgrade);
+        assert_eq!(
+            judge(Version::Http11, 101, GET, &lines).map(|_| ()),
+            refused
+        );
+        assert_eq!(
+            judge(Version::Http11, 101, UPGRADE, &lines[..1]).map(|_| ()),
+            refused
+        );
+        assert_eq!(
+            judge(
+                Version::Http11,
+                101,
+                UPGRADE,
+                &[("Upgrade", "h2c"), lines[1]]
+            )
+            .map(|_| ()),
+            refused
+        );
+        assert_eq!(
+            judge(Version::Http10, 101, UPGRADE, &lines).map(|_| ()),
+            refused
+        );
+    }
+
+    #[test]
+    fn a_status_has_three_digits_below_600() {
+        for status in [0, 99, 600, 999] {
+            assert_eq!(
+                judge(Version::Http11, status, GET, &[]).map(|_| ()),
+                Err(Reason::InvalidStatus)
+            );
+        }
+        assert!(
+            judge(Version::Http11, 103, GET, &[])
+                .unwrap()
+                .is_informational()
+        );
+    }
+
+    #[test]
+    fn the_peer_says_how_long_it_waits() {
+        for (value, seconds) in [
+            ("timeout=5", Some(5)),
+            ("max=100, Timeout=60", Some(60)),
+            ("timeout=5s", None),
+            ("timeout", None),
+            ("", None),
+        ] {
+            let facts = judge(Version::Http11, 200, GET, &[("Keep-Alive", value)]).unwrap();
+            assert_eq!(facts.idle, seconds.map(Duration::from_secs), "{value}");
+        }
+    }
+}

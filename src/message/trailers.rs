@@ -1,0 +1,93 @@
+//! Which fields may come after a body.
+//!
+//! Whoever merges trailers into the head would let them change what the head said, so whatever frames, routes,
+//! authenticates or describes a message is dropped there (RFC 9110, section 6.5.1).
+
+use super::{Field, Known, KnownSet};
+
+const FORBIDDEN: KnownSet = KnownSet::of(&[
+    Known::Accept,
+    Known::AcceptEncoding,
+    Known::Age,
+    Known::CacheControl,
+    Known::ContentRange,
+    Known::Date,
+    Known::Expect,
+    Known::Expires,
+    Known::GrpcTimeout,
+    Known::IfMatch,
+    Known::IfModifiedSince,
+    Known::IfNoneMatch,
+    Known::IfRange,
+    Known::IfUnmodifiedSince,
+    Known::Location,
+    Known::MaxForwards,
+    Known::Range,
+    Known::RetryAfter,
+    Known::SecWebSocketAccept,
+    Known::SecWebSocketKey,
+    Known::SecWebSocketVersion,
+    Known::Trailer,
+    Known::UserAgent,
+    Known::Vary,
+    Known::Warning,
+    Known::WwwAuthenticate,
+]);
+
+/// Whether the field is forwarded when it comes as a trailer; one that is not is dropped without a word.
+pub fn is_trailer_allowed(field: &Field<'_>) -> bool {
+    let known = field.known;
+    !(FORBIDDEN.contains(known)
+        || known.is_hop_by_hop()
+        || known.is_protected()
+        || field.name.contains(&b'_'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trailers_cannot_frame_route_or_authenticate() {
+        for name in [
+            "Content-Length",
+            "Transfer-Encoding",
+            "Host",
+            "Connection",
+            "Authorization",
+            "Cookie",
+            "Set-Cookie",
+            "TE",
+            "Trailer",
+            "Content-Type",
+            "Content-Encoding",
+            "X-Forwarded-For",
+            "Forwarded",
+            "X-Real-IP",
+            "Upgrade",
+            "Mcp-Session-Id",
+            "X-Switchback-Release",
+            "X_Real_IP",
+            "Expect",
+            "Range",
+        ] {
+            assert!(
+                !is_trailer_allowed(&Field::new(name.as_bytes(), b"")),
+                "{name}"
+            );
+        }
+        for name in [
+            "grpc-status",
+            "grpc-message",
+            "Digest",
+            "Server-Timing",
+            "ETag",
+            "x-checksum",
+        ] {
+            assert!(
+                is_trailer_allowed(&Field::new(name.as_bytes(), b"")),
+                "{name}"
+            );
+        }
+    }
+}
