@@ -1,0 +1,155 @@
+//! One selection, as a worker does it: load the table, match a route, choose a release, pick an endpoint and count the
+//! request, give it back. By number of routes, by number of threads, and with a writer that swaps 1,000 times a second.
+
+mod common;
+
+use std::{
+    hint::black_box,
+    sync::{
+        Arc, Barrier,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
+use switchback::{
+    fleet::Fleet,
+    model::{Change, Revision},
+    table::{TableCell, TableReader, Undo, compile},
+};
+
+use self::common::{Draws, Request, live};
+
+fn select(reader: &mut TableReader, request: &Request, draws: &mut Draws, slot: usize) {
+    let table = reader.load();
+    let route = table.route(request).expect("the request takes a route");
+    let key = route.affinity_key(request).unwrap_or_else(|| draws.next());
+    let release = route.split().choose(key).release();
+    let revision = table.count(slot);
+    black_box((release.roster().pick(draws.next(), 0, slot), revision));
+}
+
+fn requests(routes: usize) -> Vec<Request> {
+    (0..64)
+        .map(|number| Request::to(number * 7919 % routes).of(&format!("session-{number}")))
+        .collect()
+}
+
+fn by_routes(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("select/routes");
+    for routes in [1, 10, 100, 1_000, 10_000] {
+        let (cell, _fleet) = live(routes, 1);
+        let (mut reader, mut draws, requests) = (cell.reader(), Draws(1), requests(routes));
+        let mut turn = 0;
+        group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
+            bencher.iter(|| {
+                turn = (turn + 1) % requests.len();
+                select(&mut reader, &requests[turn], &mut draws, 0);
+            });
+        });
+    }
+    group.finish();
+}
+
+/// The mean time of one selection when every thread does `rounds` of them at once.
+fn together(cell: &TableCell, threads: usize, rounds: u64) -> Duration {
+    let barrier = Barrier::new(threads);
+    let times = thread::scope(|scope| {
+        let work = |slot: usize| {
+            let (mut reader, requests) = (cell.reader(), requests(100));
+            let mut draws = Draws(slot as u64);
+            barrier.wait();
+            let start = Instant::now();
+            for turn in (0..requests.len())
+                .cycle()
+                .zip(0..rounds)
+                .map(|(turn, _)| turn)
+            {
+                select(&mut reader, &requests[turn], &mut draws, slot);
+            }
+            start.elapsed()
+        };
+        let running: Vec<_> = (0..threads)
+            .map(|slot| scope.spawn(move || work(slot)))
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().expect("it does not panic"))
+            .max()
+    });
+    times.expect("there is a thread")
+}
+
+fn by_threads(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("select/threads");
+    for threads in [1, 2, 4, 8, 16] {
+        let (cell, _fleet) = live(100, threads);
+        group.bench_function(BenchmarkId::from_parameter(threads), |bencher| {
+            bencher.iter_custom(|rounds| together(&cell, threads, rounds));
+        });
+    }
+    group.finish();
+}
+
+/// Swaps between two splits every millisecond until it is told to stop.
+fn swap_on(cell: &TableCell, fleet: &Fleet, stop: &AtomicBool) {
+    let mut to = ["green", "blue"].into_iter().cycle();
+    while !stop.load(Ordering::Relaxed) {
+        let live = cell.load();
+        let change = Change::Switch {
+            route: "r0".parse().expect("a name"),
+            to: to
+                .next()
+                .expect("a cycle has no end")
+                .parse()
+                .expect("a name"),
+        };
+        let applied = change.apply_to(&live.state()).expect("the route is there");
+        let draft = compile(
+            applied.state,
+            &applied.touched,
+            Some(live.compiled()),
+            fleet,
+        )
+        .expect("a valid table");
+        let next = Revision(live.revision().0 + 1);
+        cell.publish(draft, next, live.revision(), Undo::Keep, 0)
+            .expect("there is one writer");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn while_swapping(criterion: &mut Criterion) {
+    let (cell, fleet) = live(100, 1);
+    let (cell, stop) = (Arc::new(cell), Arc::new(AtomicBool::new(false)));
+    let writer = thread::spawn({
+        let (cell, stop) = (Arc::clone(&cell), Arc::clone(&stop));
+        move || swap_on(&cell, &fleet, &stop)
+    });
+    let (mut reader, mut draws, requests) = (cell.reader(), Draws(1), requests(100));
+    let mut turn = 0;
+    criterion.bench_function("select/while swapping at 1 kHz", |bencher| {
+        bencher.iter(|| {
+            turn = (turn + 1) % requests.len();
+            select(&mut reader, &requests[turn], &mut draws, 0);
+        });
+    });
+    stop.store(true, Ordering::Relaxed);
+    writer.join().expect("the writer does not panic");
+}
+
+fn split(criterion: &mut Criterion) {
+    let (cell, _fleet) = live(1, 1);
+    let (table, mut draws) = (cell.load(), Draws(1));
+    let route = table
+        .route(&Request::to(0))
+        .expect("the request takes the route");
+    criterion.bench_function("split/choose of two", |bencher| {
+        bencher.iter(|| black_box(route.split().choose(draws.next())).weight());
+    });
+}
+
+criterion_group!(benches, by_routes, by_threads, while_swapping, split);
+criterion_main!(benches);
