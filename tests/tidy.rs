@@ -26,7 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("message", &["model"]),
     ("http1", &["message", "model"]),
     ("api", &["model"]),
-    ("config", &["message", "model"]),
+    ("config", &["fleet", "message", "model", "table"]),
     ("net", &["config", "model"]),
     ("telemetry", &["config", "fleet", "model", "stats", "table"]),
     ("demo", &["message", "model", "net"]),

@@ -7,7 +7,11 @@ use std::{
 };
 
 use super::{Config, Files, Listener, ListenerTls, Role};
-use crate::model::{EndpointUrl, Problem, ReleaseName, Span, TableDocument};
+use crate::{
+    fleet::Fleet,
+    model::{EndpointUrl, Problem, ReleaseName, Span, TableDocument, TableState, Touched},
+    table::compile,
+};
 
 /// Everything that is wrong with a configuration that reads.
 pub(super) fn problems(config: &mut Config, files: Files) -> Vec<Problem> {
@@ -19,9 +23,18 @@ pub(super) fn problems(config: &mut Config, files: Files) -> Vec<Problem> {
     if files == Files::MustExist {
         missing_files(config, &mut found);
     }
+    found.extend(table(config));
     let own: Vec<SocketAddr> = config.listeners.iter().map(|one| one.address).collect();
     found.extend(own_listeners(&config.table(), &own));
     found
+}
+
+/// What is wrong with the table, judged by the only thing that can make one live.
+fn table(config: &Config) -> Vec<Problem> {
+    let state = config.table().into_state(&TableState::default());
+    compile(state, &Touched::default(), None, &Fleet::new(1))
+        .err()
+        .unwrap_or_default()
 }
 
 /// Whether a problem is there only because something that was wrong had to be left out.
@@ -179,101 +192,79 @@ fn numbers(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-fn bounds(config: &Config) -> Vec<Bound> {
-    let (limits, http2) = (&config.limits, &config.limits.http2);
-    let bound = |path, value, least, most, hint| Bound {
+const fn bound(path: &'static str, value: usize, least: usize, most: usize) -> Bound {
+    Bound {
         path,
         value,
         least,
         most,
-        hint,
-    };
-    let some = |path, value| bound(path, value, 1, usize::MAX, "");
+        hint: "",
+    }
+}
+
+const fn at_least_one(path: &'static str, value: usize) -> Bound {
+    bound(path, value, 1, usize::MAX)
+}
+
+impl Bound {
+    const fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
+    }
+}
+
+fn bounds(config: &Config) -> Vec<Bound> {
+    let (limits, http2) = (&config.limits, &config.limits.http2);
+    let largest = 1 << 24;
+    let workers = config.workers.unwrap_or(1);
+    let (window, connection) = (http2.stream_window.0, http2.connection_window.0);
     vec![
-        bound(
-            "workers",
-            config.workers.unwrap_or(1),
-            1,
-            1_024,
-            "leave it out to have one for each core",
-        ),
-        bound("limits.head", limits.head.0, 1_024, 1 << 24, ""),
+        bound("workers", workers, 1, 1_024).hint("leave it out to have one for each core"),
+        bound("limits.head", limits.head.0, 1_024, largest),
         bound(
             "limits.response_head",
             limits.response_head.0,
             1_024,
-            1 << 24,
-            "",
+            largest,
         ),
-        bound("limits.head_fields", limits.head_fields, 16, 10_000, ""),
-        bound(
-            "limits.target",
-            limits.target.0,
-            8_000,
-            1 << 20,
-            "HTTP asks every server to take 8000 bytes",
-        ),
-        bound("limits.method", limits.method.0, 16, 256, ""),
-        bound("limits.buffer", limits.buffer.0, 4_096, 1 << 24, ""),
-        some("limits.connections", limits.connections),
-        some("limits.requests", limits.requests),
-        some("limits.http2.streams", http2.streams as usize),
-        bound(
-            "limits.http2.stream_window",
-            http2.stream_window.0,
-            16_384,
-            WINDOW_MOST,
-            "",
-        ),
+        bound("limits.head_fields", limits.head_fields, 16, 10_000),
+        bound("limits.target", limits.target.0, 8_000, 1 << 20)
+            .hint("HTTP asks every server to take 8000 bytes"),
+        bound("limits.method", limits.method.0, 16, 256),
+        bound("limits.buffer", limits.buffer.0, 4_096, largest),
+        at_least_one("limits.connections", limits.connections),
+        at_least_one("limits.requests", limits.requests),
+        at_least_one("limits.http2.streams", http2.streams as usize),
+        bound("limits.http2.stream_window", window, 16_384, WINDOW_MOST),
         bound(
             "limits.http2.connection_window",
-            http2.connection_window.0,
+            connection,
             65_535,
             WINDOW_MOST,
-            "",
         ),
-        bound(
-            "limits.http2.frame",
-            http2.frame.0,
-            16_384,
-            16_777_215,
-            "HTTP/2 allows 16384 to 16777215",
-        ),
+        bound("limits.http2.frame", http2.frame.0, 16_384, 16_777_215)
+            .hint("HTTP/2 allows 16384 to 16777215"),
         bound(
             "limits.http2.header_list",
             http2.header_list.0,
             1_024,
-            1 << 24,
-            "",
+            largest,
         ),
         bound(
             "limits.http2.send_buffer",
             http2.send_buffer.0,
             4_096,
-            1 << 24,
-            "",
+            largest,
         ),
-        some("limits.http2.abuse_close", http2.abuse_close as usize),
-        some("history.keep", config.history.keep),
-        some(
+        at_least_one("limits.http2.abuse_close", http2.abuse_close as usize),
+        at_least_one("history.keep", config.history.keep),
+        at_least_one(
             "health_checks.concurrency",
             config.health_checks.concurrency,
         ),
-        some("access_log.queue", config.access_log.queue),
-        bound(
-            "admin.max_body",
-            config.admin.max_body.0,
-            1_024,
-            1 << 30,
-            "",
-        ),
-        bound(
-            "admin.max_table",
-            config.admin.max_table.0,
-            1_024,
-            1 << 30,
-            "",
-        ),
+        at_least_one("access_log.queue", config.access_log.queue),
+        bound("admin.max_body", config.admin.max_body.0, 1_024, 1 << 30),
+        bound("admin.max_table", config.admin.max_table.0, 1_024, 1 << 30),
     ]
 }
 

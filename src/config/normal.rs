@@ -6,14 +6,13 @@ use super::Config;
 
 impl Config {
     /// The configuration as TOML. Reading it gives the same configuration.
+    ///
+    /// # Panics
+    /// Never: every key can be written as TOML.
     pub fn normal_form(&self) -> String {
         let mut table = table_of(self);
-        let mut defaults = table_of(&Self::default());
-        // What makes up the table is written whole: there is nothing in it that goes without saying.
-        for whole in ["listeners", "releases", "routes"] {
-            defaults.remove(whole);
-        }
-        subtract(&mut table, &defaults);
+        subtract(&mut table, &table_of(&Self::default()));
+        prune(&mut table);
         toml::to_string(&table).expect("a TOML table can be written as TOML")
     }
 }
@@ -26,26 +25,26 @@ fn table_of(config: &Config) -> Table {
 fn subtract(table: &mut Table, defaults: &Table) {
     for (key, default) in defaults {
         match (table.get_mut(key), default) {
-            (Some(Value::Table(inner)), Value::Table(default)) => {
-                subtract(inner, default);
-                if inner.is_empty() {
-                    table.remove(key);
-                }
-            }
+            (Some(Value::Table(inner)), Value::Table(default)) => subtract(inner, default),
             (Some(value), default) if value == default => {
                 table.remove(key);
             }
             _ => {}
         }
     }
-    for empty in ["listeners", "releases", "routes"] {
-        let nothing = table.get(empty).is_some_and(|value| match value {
-            Value::Array(items) => items.is_empty(),
-            Value::Table(entries) => entries.is_empty(),
-            _ => false,
-        });
-        if nothing {
-            table.remove(empty);
+}
+
+/// Takes out tables that say nothing.
+fn prune(table: &mut Table) {
+    for (_, value) in table.iter_mut() {
+        match value {
+            Value::Table(inner) => prune(inner),
+            Value::Array(items) => items
+                .iter_mut()
+                .filter_map(Value::as_table_mut)
+                .for_each(prune),
+            _ => {}
         }
     }
+    table.retain(|_, value| value.as_table().is_none_or(|inner| !inner.is_empty()));
 }

@@ -99,22 +99,27 @@ fn name<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
 
 /// The span of the deepest thing on a path that the document has.
 pub(super) fn find(root: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
-    let (key, rest, value) = enter(root, path)?;
-    Some(find_in(value, rest).unwrap_or_else(|| key.span()))
+    follow(root, path).map(|(_, span)| span)
 }
 
-fn find_in(value: &Spanned<DeValue<'_>>, path: &str) -> Option<Range<usize>> {
+/// How much of a path the document does not have, and the span of where it stops.
+fn follow(table: &DeTable<'_>, path: &str) -> Option<(usize, Range<usize>)> {
+    let (key, rest, value) = enter(table, path)?;
+    Some(follow_in(value, rest).unwrap_or_else(|| (rest.len(), key.span())))
+}
+
+fn follow_in(value: &Spanned<DeValue<'_>>, path: &str) -> Option<(usize, Range<usize>)> {
     match value.get_ref() {
-        DeValue::Table(table) => find(table, path),
+        DeValue::Table(table) => follow(table, path),
         DeValue::Array(items) => {
-            let mut known = items.iter().enumerate().filter_map(|(place, item)| {
+            let known = items.iter().enumerate().filter_map(|(place, item)| {
                 let number = place.to_string();
                 let rest = after(path, name(item.get_ref()).unwrap_or(&number))?;
-                Some((item, rest))
+                Some(follow_in(item, rest).unwrap_or_else(|| (rest.len(), item.span())))
             });
-            // Of two elements with one name the later is meant: it is the one that is too many.
-            let (item, rest) = known.next_back()?;
-            Some(find_in(item, rest).unwrap_or_else(|| item.span()))
+            // Of two elements with one name the one that has what the path names is meant, or else the later: it is the
+            // one that is too many.
+            known.rev().min_by_key(|(missing, _)| *missing)
         }
         DeValue::String(_)
         | DeValue::Integer(_)
@@ -124,15 +129,13 @@ fn find_in(value: &Spanned<DeValue<'_>>, path: &str) -> Option<Range<usize>> {
     }
 }
 
+type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
+
 /// The entry whose key the path begins with, the longest such key: names may hold dots themselves.
 fn enter<'t, 'i, 'p>(
     table: &'t DeTable<'i>,
     path: &'p str,
-) -> Option<(
-    &'t Spanned<std::borrow::Cow<'i, str>>,
-    &'p str,
-    &'t Spanned<DeValue<'i>>,
-)> {
+) -> Option<(&'t Key<'i>, &'p str, &'t Spanned<DeValue<'i>>)> {
     let fitting = table
         .iter()
         .filter_map(|(key, value)| Some((key, after(path, key.get_ref())?, value)));
@@ -214,7 +217,7 @@ fn reach<'t, 'i>(root: &'t mut DeTable<'i>, steps: &[Step]) -> Option<&'t mut De
 /// The line of a byte, counted from 1.
 pub(super) fn line(text: &str, offset: usize) -> usize {
     let before = &text.as_bytes()[..offset.min(text.len())];
-    1 + before.iter().filter(|byte| **byte == b'\n').count()
+    1 + memchr::memchr_iter(b'\n', before).count()
 }
 
 #[cfg(test)]

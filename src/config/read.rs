@@ -109,57 +109,78 @@ fn culprit<T: DeserializeOwned>(rest: &toml::Spanned<DeTable<'_>>, error: &Error
     }
 }
 
-/// Whether a key is missing because we took it out.
+/// Whether a mistake is there only because something was taken out.
 fn is_our_doing(error: &Error, path: &str, removed: &[String]) -> bool {
-    let Some(field) = error.message().strip_prefix("missing field ") else {
-        return false;
+    let Some(field) = missing_field(error) else {
+        let inside = |gone: &String| {
+            gone.strip_prefix(path)
+                .is_some_and(|rest| rest.starts_with('.'))
+        };
+        return error.message().starts_with("wanted exactly") && removed.iter().any(inside);
     };
-    let field = field.trim_matches('`');
-    let missing = if path.is_empty() {
-        field.to_owned()
-    } else {
-        format!("{path}.{field}")
-    };
-    removed.iter().any(|gone| *gone == missing)
+    let mut siblings = removed.iter().filter_map(|gone| {
+        let (parent, last) = gone.rsplit_once('.').unwrap_or(("", gone));
+        (parent == path).then_some(last)
+    });
+    // A key that is almost the missing one was refused already, with the hint that says so.
+    siblings.any(|gone| closest(gone, [field]).is_some())
 }
 
+fn missing_field(error: &Error) -> Option<&str> {
+    let field = error.message().strip_prefix("missing field ")?;
+    Some(field.trim_matches('`'))
+}
+
+/// serde's message in words of the configuration rather than of Rust.
 fn message(error: &Error) -> String {
     let message = error.message();
-    if let Some(rest) = message.strip_prefix("unknown field ") {
-        let wrong = rest.split('`').nth(1).unwrap_or_default();
+    if let Some((wrong, _)) = unknown(message, "unknown field ") {
         return format!("there is no key `{wrong}` here");
     }
-    if let Some(field) = message.strip_prefix("missing field ") {
-        return format!("the key {field} is missing");
+    if let Some((wrong, _)) = unknown(message, "unknown variant ") {
+        return format!("`{wrong}` cannot stand here");
     }
-    let mut message = message.trim_end_matches('.').to_owned();
-    if message.starts_with("invalid ") {
-        // serde's own words are lower case already, but name Rust's types.
-        message = message
-            .replace("a map", "a table")
-            .replace("a sequence", "an array");
+    if let Some(field) = missing_field(error) {
+        return format!("the key `{field}` is missing");
     }
-    message
+    let Some((found, expected)) = message.split_once(", expected ") else {
+        return message.to_owned();
+    };
+    let expected = match expected {
+        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "a map" => "a table",
+        "a sequence" => "an array",
+        "a string" => "a text",
+        other => other,
+    };
+    format!("{found}, expected {expected}")
 }
 
-/// What was meant: the closest of the words that serde says it expected, or all of them.
+/// The wrong word and the words that serde says it expected instead.
+fn unknown<'m>(message: &'m str, what: &str) -> Option<(&'m str, Vec<&'m str>)> {
+    let mut words = message.strip_prefix(what)?.split('`').skip(1).step_by(2);
+    Some((words.next()?, words.collect()))
+}
+
+/// What was meant: the closest of the words that could stand there, or all of them.
 fn hint(error: &Error, steps: &[Step]) -> Option<String> {
     let message = error.message();
-    let (found, expected) = message
-        .strip_prefix("unknown field ")
-        .or_else(|| message.strip_prefix("unknown variant "))?
-        .split_once(", ")?;
-    let wrong = found.trim_matches('`');
-    let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
+    let (wrong, known, what) = if let Some((wrong, known)) = unknown(message, "unknown field ") {
+        let what = elsewhere(wrong, steps).unwrap_or("the keys here are");
+        (wrong, known, what)
+    } else if let Some((wrong, known)) = unknown(message, "unknown variant ") {
+        (wrong, known, "what can stand here is")
+    } else {
+        let number = message.strip_prefix("invalid type: integer `")?;
+        let (number, expected) = number.split_once("`, expected ")?;
+        let text = expected == "a string";
+        return text
+            .then(|| format!("write it in quotes; if it is a time, with a unit: `\"{number}s\"`"));
+    };
     if known.is_empty() {
         return Some("nothing can stand here".into());
     }
     let near = closest(wrong, known.iter().copied());
-    let what = if message.starts_with("unknown field") {
-        elsewhere(wrong, steps).unwrap_or("the keys here are")
-    } else {
-        "what can stand here is"
-    };
     Some(near.unwrap_or_else(|| format!("{what} {}", list(&known))))
 }
 

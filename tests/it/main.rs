@@ -1,1 +1,8 @@
 //! Integration tests: one binary, real sockets, port 0.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test may fail as the test itself may"
+)]
+
+mod config;

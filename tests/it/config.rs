@@ -1,0 +1,271 @@
+//! The configuration as people meet it: the files that come with it, the reference that names every key, goldens of the
+//! normal form and of everything that can be wrong.
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::{Path, PathBuf},
+};
+
+use proptest::prelude::*;
+use switchback::{
+    config::{self, Config, ConfigError, Files, Placed, Size},
+    model::Span,
+};
+use toml::{Table, Value};
+
+const REFERENCE: &str = include_str!("../../config/switchback.toml");
+
+fn home(path: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
+}
+
+fn parse(text: &str) -> Result<Config, Vec<Placed>> {
+    config::parse(text, Path::new("/etc/switchback"), Files::MayBeMissing)
+}
+
+fn shown(problems: &[Placed]) -> String {
+    let line = |placed: &Placed| placed.line.map_or("-".into(), |line| line.to_string());
+    let one = |placed: &Placed| format!("{}: {}", line(placed), placed.problem);
+    problems.iter().map(one).collect::<Vec<_>>().join("\n") + "\n"
+}
+
+/// The reference with the keys that have no default brought to life.
+fn whole_reference() -> String {
+    let awake = |line: &str| {
+        let key = line
+            .strip_prefix('#')
+            .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
+        key.unwrap_or(line).to_owned()
+    };
+    // `tokens = []` and `path_prefix` stand for what the lines brought to life say otherwise.
+    let instead = ["tokens = []", "#path = \"/exact\"", "#env = "];
+    let kept = REFERENCE
+        .lines()
+        .filter(|line| !instead.iter().any(|front| line.starts_with(front)));
+    kept.map(awake).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn every_file_in_config_is_valid() {
+    let mut seen = 0;
+    for entry in fs::read_dir(home("config")).unwrap() {
+        let path = entry.unwrap().path();
+        if let Err(error) = config::load(&path) {
+            panic!("{error}");
+        }
+        seen += 1;
+    }
+    assert!(seen >= 2);
+}
+
+#[test]
+fn the_reference_states_the_defaults() {
+    let reference = parse(REFERENCE).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    let plain = Config {
+        listeners: reference.listeners.clone(),
+        releases: reference.releases.clone(),
+        routes: reference.routes.clone(),
+        ..Config::default()
+    };
+    assert_eq!(reference, plain);
+    let few = r#"[[listeners]]
+        address = "127.0.0.1:8080"
+        [releases.blue]
+        version = "1.0.0"
+        endpoints = ["http://10.0.0.11:9000", "http://10.0.0.12:9000"]
+        health = { path = "/healthz" }
+        [releases.green]
+        version = "2.0.0"
+        endpoints = ["http://10.0.1.11:9000"]
+        [[routes]]
+        name = "chat"
+        path_prefix = "/"
+        split = { blue = 95, green = 5 }"#;
+    assert_eq!(parse(few).unwrap(), plain);
+}
+
+#[test]
+fn the_reference_names_every_key() {
+    let text = whole_reference();
+    let known: Table = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
+    // Not everything in it goes together, so only its form is looked at.
+    known
+        .clone()
+        .try_into::<Config>()
+        .unwrap_or_else(|error| panic!("{error}"));
+    let mut missing = BTreeSet::new();
+    missing_keys(
+        &known,
+        &Value::Table(known.clone()),
+        &mut Vec::new(),
+        &mut missing,
+    );
+    // They stand in the reference beside what excludes them.
+    for excluded in ["routes.path", "admin.tokens.env"] {
+        assert!(missing.remove(excluded), "{excluded}");
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// Puts a key that nobody knows into each table in turn: the refusal lists the keys that the table may have.
+fn missing_keys(
+    document: &Table,
+    here: &Value,
+    way: &mut Vec<String>,
+    missing: &mut BTreeSet<String>,
+) {
+    match here {
+        Value::Array(items) => {
+            if let Some(first) = items.first() {
+                way.push("0".into());
+                missing_keys(document, first, way, missing);
+                way.pop();
+            }
+        }
+        Value::Table(table) => {
+            for key in expected_keys(document, way) {
+                let names = way.iter().filter(|step| *step != "0" && *step != "blue");
+                let path = names.chain([&key]).cloned().collect::<Vec<_>>().join(".");
+                if !table.contains_key(&key) {
+                    missing.insert(path);
+                }
+            }
+            // One release shows them all; the second is there to be split with.
+            for (key, value) in table.iter().filter(|(key, _)| *key != "green") {
+                way.push(key.clone());
+                missing_keys(document, value, way, missing);
+                way.pop();
+            }
+        }
+        _ => {}
+    }
+}
+
+fn expected_keys(document: &Table, way: &[String]) -> Vec<String> {
+    let mut document = Value::Table(document.clone());
+    let mut here = &mut document;
+    for step in way {
+        here = match here {
+            Value::Array(items) => &mut items[step.parse::<usize>().unwrap()],
+            other => other.get_mut(step).unwrap(),
+        };
+    }
+    let Value::Table(table) = here else {
+        unreachable!("the caller stands on a table");
+    };
+    // A table of names or of weights takes any key, or refuses it in other words: it has no keys of its own.
+    table.insert("zzzz_unknown".into(), Value::Integer(1));
+    let Err(error) = document.try_into::<Config>() else {
+        return Vec::new();
+    };
+    let error = error.to_string();
+    let Some(rest) = error
+        .split("unknown field `zzzz_unknown`, expected ")
+        .nth(1)
+    else {
+        return Vec::new();
+    };
+    let words = rest.lines().next().unwrap().split('`');
+    words.skip(1).step_by(2).map(str::to_owned).collect()
+}
+
+/// Compares with a golden file; `UPDATE_GOLDEN=1` writes it instead.
+fn golden(path: &str, found: &str) {
+    let path = home(&format!("tests/golden/config/{path}"));
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        fs::File::create(&path)
+            .and_then(|mut file| std::io::Write::write_all(&mut file, found.as_bytes()))
+            .unwrap();
+    }
+    let expected = fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(found, expected, "{}", path.display());
+}
+
+#[test]
+fn the_normal_form_is_stable() {
+    let text = fs::read_to_string(home("tests/golden/config/full.toml")).unwrap();
+    let config = parse(&text).unwrap_or_else(|problems| panic!("{}", shown(&problems)));
+    let normal = config.normal_form();
+    golden("full.normal.toml", &normal);
+    assert_eq!(parse(&normal).unwrap(), config);
+}
+
+#[test]
+fn everything_that_is_wrong_is_shown_at_once() {
+    for name in ["form", "meaning", "table"] {
+        let text = fs::read_to_string(home(&format!("tests/golden/config/{name}.toml"))).unwrap();
+        golden(&format!("{name}.txt"), &shown(&parse(&text).unwrap_err()));
+    }
+}
+
+#[test]
+fn a_file_that_is_not_there_is_named() {
+    let error = config::load(Path::new("/nowhere/switchback.toml")).unwrap_err();
+    assert!(matches!(error, ConfigError::Read { .. }));
+    assert_eq!(
+        error.to_string(),
+        "`/nowhere/switchback.toml` cannot be read"
+    );
+}
+
+#[test]
+fn an_error_shows_one_block_for_each_problem() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("bad.toml");
+    let text = "worker = 1\n[[listeners]]\naddress = \"127.0.0.1:0\"\ntls = { certificates = [{ cert = \"no.pem\", key = \"no.key\" }] }\n";
+    std::io::Write::write_all(&mut fs::File::create(&path).unwrap(), text.as_bytes()).unwrap();
+    let shown = config::load(&path).unwrap_err().to_string();
+    let blocks: Vec<_> = shown.split("\n\n").collect();
+    assert_eq!(blocks.len(), 3, "{shown}");
+    assert_eq!(
+        blocks[0],
+        format!(
+            "{}:1: worker: there is no key `worker` here\n  hint: did you mean `workers`?",
+            path.display()
+        )
+    );
+    assert!(
+        blocks[1].contains(":4: listeners.0.tls.certificates.0.cert: "),
+        "{shown}"
+    );
+}
+
+#[test]
+fn relative_paths_are_seen_from_the_folder_of_the_file() {
+    let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[history]\npath = \"state\"\n";
+    let config = parse(text).unwrap();
+    assert_eq!(config.history.path, Path::new("/etc/switchback/state"));
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_is_read_as_the_same(
+        workers in proptest::option::of(1_usize..64),
+        head in 1_024_usize..1 << 24,
+        millis in 1_u64..10_000_000,
+        port in 1_u16..,
+        preview: bool,
+        queue in 1_usize..1 << 20,
+        level in "[a-z=,:\"\\\\]{0,20}",
+        weights in proptest::collection::btree_map("[a-z][a-z0-9._-]{0,8}", 0_u32..=1_000_000, 1..4),
+    ) {
+        let mut config = parse("[[listeners]]\naddress = \"127.0.0.1:0\"\n").unwrap();
+        config.workers = workers;
+        config.limits.head = Size(head);
+        config.timeouts.silence = Span(std::time::Duration::from_millis(millis));
+        config.listeners[0].preview = preview;
+        config.access_log.queue = queue;
+        config.log.level = level;
+        let mut text = config.normal_form();
+        for name in weights.keys() {
+            text += &format!("[releases.\"{name}\"]\nendpoints = [\"http://192.0.2.1:{port}\"]\n");
+        }
+        let split = weights.iter().map(|(name, weight)| format!("\"{name}\" = {}", weight + 1));
+        let split = split.map(|one| one.replace("1000001", "1000000")).collect::<Vec<_>>().join(", ");
+        text += &format!("[[routes]]\nname = \"chat\"\nsplit = {{ {split} }}\n");
+        let config = parse(&text).map_err(|problems| TestCaseError::fail(shown(&problems)))?;
+        let again = parse(&config.normal_form()).map_err(|problems| TestCaseError::fail(shown(&problems)))?;
+        prop_assert_eq!(again, config);
+    }
+}
