@@ -10,3 +10,4 @@ pub mod model;
 pub mod net;
 pub mod stats;
 pub mod table;
+pub mod telemetry;

@@ -1,0 +1,308 @@
+//! One line per request, through a bounded queue that never makes a worker wait: what does not fit is dropped and
+//! counted.
+//!
+//! A line holds no query, cookie, token or other header value: those are secrets as often as not.
+
+use std::{
+    io::Write,
+    net::{IpAddr, SocketAddr},
+    time::{Duration, SystemTime},
+};
+
+use serde::{Serialize, Serializer};
+use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
+
+use super::names;
+
+/// What a line looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AccessFormat {
+    /// One JSON object.
+    Json,
+    /// A line for people.
+    Text,
+}
+
+/// What is told of one request.
+#[derive(Debug, Serialize)]
+pub struct AccessRecord<'a> {
+    /// When its first byte came.
+    #[serde(serialize_with = "rfc3339")]
+    pub time: SystemTime,
+    /// Its identity, as the endpoint and the client know it.
+    pub request_id: &'a str,
+    /// The client's address, as far as it can be trusted.
+    pub client: IpAddr,
+    /// `HTTP/1.1` or `HTTP/2`.
+    pub protocol: &'static str,
+    /// The method.
+    pub method: &'a str,
+    /// The host that was asked for.
+    pub host: &'a str,
+    /// The path, without the query.
+    pub path: &'a str,
+    /// The status that the client saw; 499 when it left before it saw one.
+    pub status: u16,
+    /// How it ended: the class of the outcome.
+    pub outcome: &'static str,
+    /// Why we answered it ourselves, if we did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<&'static str>,
+    /// The route.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub route: Option<&'a str>,
+    /// The release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub release: Option<&'a str>,
+    /// The release's version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub version: Option<&'a str>,
+    /// The endpoint.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint: Option<SocketAddr>,
+    /// The revision that selected.
+    pub revision: u64,
+    /// Why it went to that release.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub decision: Option<&'static str>,
+    /// How many endpoints were tried.
+    pub attempts: u32,
+    /// From its first byte to the answer's last.
+    #[serde(rename = "duration_ms", serialize_with = "millis")]
+    pub duration: Duration,
+    /// From its first byte to the answer's first.
+    #[serde(
+        rename = "first_byte_ms",
+        serialize_with = "maybe_millis",
+        skip_serializing_if = "Option::is_none"
+    )]
+    pub first_byte: Option<Duration>,
+    /// Body bytes that came from the client.
+    pub bytes_in: u64,
+    /// Body bytes that went to the client.
+    pub bytes_out: u64,
+}
+
+fn rfc3339<S: Serializer>(time: &SystemTime, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(&humantime::format_rfc3339_millis(*time))
+}
+
+fn millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(duration.as_secs_f64() * 1e3)
+}
+
+#[expect(clippy::ref_option, reason = "serde asks for a reference to the field")]
+fn maybe_millis<S: Serializer>(
+    duration: &Option<Duration>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    match duration {
+        Some(duration) => millis(duration, serializer),
+        None => serializer.serialize_none(),
+    }
+}
+
+/// The access log, or none. Each worker has a copy.
+#[derive(Debug, Clone, Default)]
+pub struct AccessLog(Option<On>);
+
+#[derive(Debug, Clone)]
+struct On {
+    writer: NonBlocking,
+    format: AccessFormat,
+}
+
+/// Keeps the writing thread alive, and counts what it could not take; writes out what is queued when dropped.
+#[derive(Debug)]
+pub struct AccessLogGuard {
+    _thread: WorkerGuard,
+    dropped: ErrorCounter,
+}
+
+impl AccessLogGuard {
+    /// Tells the metrics how many lines were dropped. To be called every few seconds.
+    pub fn upkeep(&self) {
+        metrics::counter!(names::ACCESS_LOG_DROPPED.0)
+            .absolute(self.dropped.dropped_lines() as u64);
+    }
+}
+
+impl AccessLog {
+    /// No access log.
+    pub fn off() -> Self {
+        Self(None)
+    }
+
+    /// A log that a thread of its own writes; at most `queue` lines wait for it.
+    pub fn new(
+        target: impl Write + Send + 'static,
+        format: AccessFormat,
+        queue: usize,
+    ) -> (Self, AccessLogGuard) {
+        let (writer, thread) = NonBlockingBuilder::default()
+            .lossy(true)
+            .buffered_lines_limit(queue.max(1))
+            .thread_name("access-log")
+            .finish(target);
+        let dropped = writer.error_counter();
+        (
+            Self(Some(On { writer, format })),
+            AccessLogGuard {
+                _thread: thread,
+                dropped,
+            },
+        )
+    }
+
+    /// Whether there is one: so that nobody makes a record for nothing.
+    pub fn is_on(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Queues a line; never waits.
+    pub fn write(&mut self, record: &AccessRecord<'_>) {
+        let Some(on) = &mut self.0 else { return };
+        let mut line = Vec::with_capacity(512);
+        let formatted = match on.format {
+            AccessFormat::Json => serde_json::to_writer(&mut line, record).is_ok(),
+            AccessFormat::Text => write_text(&mut line, record).is_ok(),
+        };
+        if formatted {
+            line.push(b'\n');
+            // A full queue is counted by the writer itself.
+            let _counted = on.writer.write_all(&line);
+        }
+    }
+}
+
+fn write_text(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> std::io::Result<()> {
+    let AccessRecord {
+        client,
+        method,
+        host,
+        path,
+        protocol,
+        status,
+        outcome,
+        ..
+    } = record;
+    write!(
+        line,
+        "{} {client} {protocol} {method} {host}{path} {status} {outcome}",
+        humantime::format_rfc3339_millis(record.time)
+    )?;
+    if let (Some(route), Some(release)) = (record.route, record.release) {
+        write!(line, " route={route} release={release}")?;
+    }
+    if let Some(endpoint) = record.endpoint {
+        write!(line, " endpoint={endpoint}")?;
+    }
+    if let Some(error) = record.error {
+        write!(line, " error={error}")?;
+    }
+    let decision = record.decision.unwrap_or("-");
+    write!(
+        line,
+        " revision={} decision={decision} duration={:.1}ms",
+        record.revision,
+        record.duration.as_secs_f64() * 1e3
+    )?;
+    write!(
+        line,
+        " in={} out={} id={}",
+        record.bytes_in, record.bytes_out, record.request_id
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex, PoisonError};
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Shared(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Shared {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn record() -> AccessRecord<'static> {
+        AccessRecord {
+            time: SystemTime::UNIX_EPOCH,
+            request_id: "r1",
+            client: [127, 0, 0, 1].into(),
+            protocol: "HTTP/1.1",
+            method: "GET",
+            host: "a.example",
+            path: "/x",
+            status: 200,
+            outcome: "good",
+            error: None,
+            route: Some("chat"),
+            release: Some("blue"),
+            version: Some("1.0.0"),
+            endpoint: Some("127.0.0.1:1".parse().unwrap()),
+            revision: 7,
+            decision: Some("split"),
+            attempts: 1,
+            duration: Duration::from_micros(1500),
+            first_byte: Some(Duration::from_millis(1)),
+            bytes_in: 0,
+            bytes_out: 12,
+        }
+    }
+
+    fn written(format: AccessFormat) -> String {
+        let target = Shared::default();
+        let (mut log, guard) = AccessLog::new(target.clone(), format, 16);
+        log.write(&record());
+        drop(guard);
+        let bytes = target
+            .0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_is_one_object() {
+        let value: serde_json::Value = serde_json::from_str(&written(AccessFormat::Json)).unwrap();
+        assert_eq!(
+            (&value["release"], &value["duration_ms"], &value["time"]),
+            (
+                &"blue".into(),
+                &1.5.into(),
+                &"1970-01-01T00:00:00.000Z".into()
+            )
+        );
+        assert!(value.get("error").is_none());
+    }
+
+    #[test]
+    fn a_text_line_reads_from_left_to_right() {
+        let line = written(AccessFormat::Text);
+        assert_eq!(
+            line,
+            "1970-01-01T00:00:00.000Z 127.0.0.1 HTTP/1.1 GET a.example/x 200 good route=chat release=blue endpoint=127.0.0.1:1 \
+             revision=7 decision=split duration=1.5ms in=0 out=12 id=r1\n"
+        );
+    }
+
+    #[test]
+    fn a_log_that_is_off_takes_nothing() {
+        assert!(!AccessLog::off().is_on());
+        AccessLog::off().write(&record());
+    }
+}

@@ -1,0 +1,17 @@
+//! What switchback tells about itself: metrics, the log, the access log.
+//!
+//! What happens per request is counted in cells of [`stats`](crate::stats) and only formatted when somebody scrapes;
+//! what happens rarely goes through the `metrics` crate. Both come out of one [`Metrics::render`].
+
+mod access;
+mod log;
+mod metrics;
+pub mod names;
+mod text;
+mod traffic;
+
+pub use self::{
+    access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
+    log::{LogError, start_log},
+    metrics::Metrics,
+};

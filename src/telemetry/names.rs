@@ -1,0 +1,142 @@
+//! Every metric there is: its name, its kind, what it tells. The table in the README is checked against this list.
+
+/// What kind of metric a name stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Only goes up.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// Counts in buckets.
+    Histogram,
+}
+
+impl Kind {
+    /// The word of the exposition format.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+}
+
+/// A metric: name, kind, help.
+pub type Metric = (&'static str, Kind, &'static str);
+
+/// Always 1; its labels say which build runs.
+pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The build that runs");
+/// Access-log lines that were dropped because their queue was full.
+pub const ACCESS_LOG_DROPPED: Metric = (
+    "switchback_access_log_dropped_total",
+    Kind::Counter,
+    "Lines of the access log that were dropped because their queue was full",
+);
+/// Open client connections by listener.
+pub const CONNECTIONS: Metric = (
+    "switchback_connections",
+    Kind::Gauge,
+    "Open connections of clients by listener",
+);
+/// Health of each endpoint.
+pub const ENDPOINT_HEALTHY: Metric = (
+    "switchback_endpoint_healthy",
+    Kind::Gauge,
+    "Whether active checks let an endpoint serve (1) or not (0); 1 where there are none",
+);
+/// Open connections to each endpoint.
+pub const ENDPOINT_CONNECTIONS: Metric = (
+    "switchback_endpoint_connections",
+    Kind::Gauge,
+    "Open connections to an endpoint, idle ones included",
+);
+/// Requests in flight on each endpoint.
+pub const ENDPOINT_IN_FLIGHT: Metric = (
+    "switchback_endpoint_requests_in_flight",
+    Kind::Gauge,
+    "Requests in flight on an endpoint, streams and tunnels included",
+);
+/// Requests answered by us without asking a release.
+pub const REJECTED: Metric = (
+    "switchback_requests_rejected_total",
+    Kind::Counter,
+    "Requests that were answered without asking a release, by reason",
+);
+/// Body bytes from clients.
+pub const REQUEST_BYTES: Metric = (
+    "switchback_request_body_bytes_total",
+    Kind::Counter,
+    "Body bytes that came from clients",
+);
+/// Duration of requests.
+pub const REQUEST_SECONDS: Metric = (
+    "switchback_request_duration_seconds",
+    Kind::Histogram,
+    "From the first byte of a request to the last of its answer",
+);
+/// Requests by how they ended.
+pub const REQUESTS: Metric = (
+    "switchback_requests_total",
+    Kind::Counter,
+    "Requests that were sent to a release, by how they ended",
+);
+/// Requests in flight by release.
+pub const REQUESTS_IN_FLIGHT: Metric = (
+    "switchback_requests_in_flight",
+    Kind::Gauge,
+    "Requests in flight on a release, streams and tunnels included",
+);
+/// Requests in flight that an earlier revision selected.
+pub const REQUESTS_IN_FLIGHT_PREVIOUS: Metric = (
+    "switchback_requests_in_flight_previous",
+    Kind::Gauge,
+    "Requests in flight that were selected by a revision before the live one",
+);
+/// Body bytes to clients.
+pub const RESPONSE_BYTES: Metric = (
+    "switchback_response_body_bytes_total",
+    Kind::Counter,
+    "Body bytes that went to clients",
+);
+/// Time to the first byte.
+pub const FIRST_BYTE_SECONDS: Metric = (
+    "switchback_response_first_byte_seconds",
+    Kind::Histogram,
+    "From the first byte of a request to the first of its answer",
+);
+/// Revision that is live.
+pub const LIVE_REVISION: Metric = (
+    "switchback_live_revision",
+    Kind::Gauge,
+    "The number of the live revision",
+);
+/// Weight of each release in each split.
+pub const SPLIT_WEIGHT: Metric = (
+    "switchback_split_weight",
+    Kind::Gauge,
+    "The weight of a release in the split of a route",
+);
+
+/// All metrics, by name.
+pub const ALL: &[Metric] = &[
+    ACCESS_LOG_DROPPED,
+    BUILD_INFO,
+    CONNECTIONS,
+    ENDPOINT_CONNECTIONS,
+    ENDPOINT_HEALTHY,
+    ENDPOINT_IN_FLIGHT,
+    FIRST_BYTE_SECONDS,
+    LIVE_REVISION,
+    REJECTED,
+    REQUESTS,
+    REQUESTS_IN_FLIGHT,
+    REQUESTS_IN_FLIGHT_PREVIOUS,
+    REQUEST_BYTES,
+    REQUEST_SECONDS,
+    RESPONSE_BYTES,
+    SPLIT_WEIGHT,
+];
+
+/// Histograms of what takes micro- to milliseconds.
+pub const SHORT: &[&str] = &[];

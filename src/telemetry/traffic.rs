@@ -1,0 +1,147 @@
+//! What the data plane counted, read at the moment of a scrape: nothing is kept, so a release that is gone is gone.
+
+use super::{names, text::Text};
+use crate::{
+    fleet::{CellKey, Fleet, Health, Watched},
+    stats::CellSnapshot,
+    table::TableCell,
+};
+
+/// Writes everything that the table, the fleet and the statistics say.
+pub(super) fn write(text: &mut Text, table: &TableCell, fleet: &Fleet) {
+    write_cells(text, fleet);
+    write_table(text, table);
+    write_fleet(text, &fleet.watched());
+}
+
+fn write_cells(text: &mut Text, fleet: &Fleet) {
+    let mut all: Vec<(CellKey, CellSnapshot)> = Vec::new();
+    fleet.each_cells(|key, cells| {
+        let snapshot = cells.snapshot();
+        if snapshot.requests() > 0 {
+            all.push((key.clone(), snapshot));
+        }
+    });
+    all.sort_by(|a, b| a.0.cmp(&b.0));
+    text.head(names::REQUESTS);
+    for (key, snapshot) in &all {
+        for ((class, code), count) in &snapshot.counts {
+            let code = code.to_string();
+            let [route, release, version] = labels(key);
+            text.sample(
+                names::REQUESTS,
+                &[
+                    route,
+                    release,
+                    version,
+                    ("outcome", class.as_str()),
+                    ("code", &code),
+                ],
+                count,
+            );
+        }
+    }
+    for (metric, histogram) in [
+        (
+            names::REQUEST_SECONDS,
+            (|s| &s.duration) as fn(&CellSnapshot) -> &_,
+        ),
+        (names::FIRST_BYTE_SECONDS, |s| &s.first_byte),
+    ] {
+        text.head(metric);
+        all.iter()
+            .for_each(|(key, snapshot)| text.histogram(metric, &labels(key), histogram(snapshot)));
+    }
+    for (metric, bytes) in [
+        (
+            names::REQUEST_BYTES,
+            (|s| s.bytes_in) as fn(&CellSnapshot) -> u64,
+        ),
+        (names::RESPONSE_BYTES, |s| s.bytes_out),
+    ] {
+        text.head(metric);
+        all.iter()
+            .for_each(|(key, snapshot)| text.sample(metric, &labels(key), bytes(snapshot)));
+    }
+}
+
+fn labels((route, release, version): &CellKey) -> [(&str, &str); 3] {
+    [
+        ("route", route.as_str()),
+        ("release", release.as_str()),
+        ("version", version.as_str()),
+    ]
+}
+
+fn write_table(text: &mut Text, cell: &TableCell) {
+    let table = cell.load();
+    text.head(names::LIVE_REVISION);
+    text.sample(names::LIVE_REVISION, &[], table.revision());
+    text.head(names::SPLIT_WEIGHT);
+    for route in table.compiled().routes().iter() {
+        for entry in route.split().entries() {
+            let labels = [
+                ("route", route.spec().name.as_str()),
+                ("release", entry.release().name().as_str()),
+            ];
+            text.sample(names::SPLIT_WEIGHT, &labels, entry.weight());
+        }
+    }
+    text.head(names::REQUESTS_IN_FLIGHT_PREVIOUS);
+    let previous: u64 = cell
+        .in_flight_on_previous()
+        .iter()
+        .map(|(_, count)| count)
+        .sum();
+    text.sample(names::REQUESTS_IN_FLIGHT_PREVIOUS, &[], previous);
+}
+
+fn write_fleet(text: &mut Text, watched: &[Watched]) {
+    text.head(names::REQUESTS_IN_FLIGHT);
+    for watched in watched {
+        let labels = [
+            ("release", watched.roster.release().as_str()),
+            ("version", watched.roster.version().as_str()),
+            ("role", watched.role.as_str()),
+        ];
+        text.sample(
+            names::REQUESTS_IN_FLIGHT,
+            &labels,
+            watched.roster.in_flight(),
+        );
+    }
+    let endpoints: Vec<_> = watched
+        .iter()
+        .flat_map(|watched| {
+            watched
+                .roster
+                .endpoints()
+                .to_vec()
+                .into_iter()
+                .map(move |endpoint| (watched, endpoint))
+        })
+        .collect();
+    for metric in [
+        names::ENDPOINT_HEALTHY,
+        names::ENDPOINT_IN_FLIGHT,
+        names::ENDPOINT_CONNECTIONS,
+    ] {
+        text.head(metric);
+        for (watched, endpoint) in &endpoints {
+            // The address tells apart what one name resolves to.
+            let (url, address) = (endpoint.url().to_string(), endpoint.address().to_string());
+            let labels = [
+                ("release", watched.roster.release().as_str()),
+                ("version", watched.roster.version().as_str()),
+                ("endpoint", url.as_str()),
+                ("address", address.as_str()),
+            ];
+            let value = match metric {
+                names::ENDPOINT_HEALTHY => u32::from(endpoint.health() != Health::Unhealthy),
+                names::ENDPOINT_IN_FLIGHT => endpoint.in_flight(),
+                _ => endpoint.connections(),
+            };
+            text.sample(metric, &labels, value);
+        }
+    }
+}
