@@ -229,14 +229,21 @@ fn reason_of<'h>(
         httparse::Error::Version => {
             let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
             match version(line) {
-                Some([b'H', b'T', b'T', b'P', b'/', major, b'.', minor])
-                    if major.is_ascii_digit() && minor.is_ascii_digit() =>
-                {
-                    Reason::UnsupportedVersion
-                }
+                Some(version) if is_other_version(version) => Reason::UnsupportedVersion,
                 _ => Reason::InvalidStartLine,
             }
         }
+    }
+}
+
+/// Whether the text is a version that is neither of ours; if it is one of ours, something around it was wrong.
+fn is_other_version(text: &[u8]) -> bool {
+    match text {
+        b"HTTP/1.0" | b"HTTP/1.1" => false,
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => {
+            major.is_ascii_digit() && minor.is_ascii_digit()
+        }
+        _ => false,
     }
 }
 

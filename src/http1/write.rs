@@ -3,7 +3,7 @@
 use super::encode::BodyEncoder;
 use super::status::canonical_reason;
 use crate::message::{
-    Field, Known, RequestFraming, ResponseFraming, is_field_value, is_token, trim,
+    Field, Known, RequestFraming, ResponseFraming, is_field_value, is_target, is_token, trim,
 };
 
 /// Writes one head to the end of a buffer. After a mistake nothing more is written, and [`HeadWriter::finish`] takes back
@@ -48,6 +48,8 @@ pub enum WriteError {
     InvalidValue,
 }
 
+const DIGITS: &[u8; 10] = b"0123456789";
+
 // === impl HeadWriter ===
 
 impl<'o> HeadWriter<'o> {
@@ -74,7 +76,7 @@ impl<'o> HeadWriter<'o> {
         } else {
             reason
         };
-        let digit = |unit: u16| b'0' + u8::try_from(status / unit % 10).expect("one digit");
+        let digit = |unit: u16| DIGITS[usize::from(status / unit % 10)];
         writer.put(&[
             b"HTTP/1.1 ",
             &[digit(100), digit(10), digit(1)],
@@ -191,18 +193,12 @@ fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
     let mut start = digits.len();
     loop {
         start -= 1;
-        digits[start] = b'0' + u8::try_from(number % 10).expect("one digit");
+        digits[start] = DIGITS[(number % 10) as usize];
         number /= 10;
         if number == 0 {
             return &digits[start..];
         }
     }
-}
-
-fn is_target(text: &[u8]) -> bool {
-    !text.iter().fold(false, |bad, &byte| {
-        bad | (byte <= b' ') | (byte >= 0x7f) | (byte == b'#')
-    })
 }
 
 #[cfg(test)]

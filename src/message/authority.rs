@@ -120,7 +120,7 @@ impl<'h> Host<'h> {
         let lower = &mut buffer[..self.0.len()];
         lower.copy_from_slice(self.0.as_bytes());
         lower.make_ascii_lowercase();
-        str::from_utf8(lower).expect("a host is ASCII")
+        str::from_utf8(lower).unwrap_or(self.0)
     }
 }
 

@@ -32,8 +32,11 @@ pub fn is_token(text: &[u8]) -> bool {
 }
 
 /// Whether the text can be a field value: visible characters, space, tab and bytes above 127; no other control.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches the compiler looks at many bytes at once"
+)]
 pub fn is_field_value(text: &[u8]) -> bool {
-    // No early exit, so that the compiler can look at many bytes at once.
     !text.iter().fold(false, |bad, &byte| {
         bad | ((byte < b' ') & (byte != b'\t')) | (byte == 0x7f)
     })
@@ -46,7 +49,11 @@ pub(super) const fn is_host_byte(byte: u8) -> bool {
 }
 
 /// Whether the text has only bytes that may stand in a request target.
-pub(super) fn is_target(text: &[u8]) -> bool {
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches the compiler looks at many bytes at once"
+)]
+pub fn is_target(text: &[u8]) -> bool {
     !text.iter().fold(false, |bad, &byte| {
         bad | (byte <= b' ') | (byte >= 0x7f) | (byte == b'#')
     })

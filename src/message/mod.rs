@@ -25,7 +25,7 @@ pub use authority::{Authority, Host};
 pub use connection::{MAX_NOMINATIONS, Nominated};
 pub use field::{Field, Known, KnownSet};
 pub use framing::{FramingFields, RequestFraming, ResponseFraming};
-pub use grammar::{is_field_value, is_token, is_token_byte, trim};
+pub use grammar::{is_field_value, is_target, is_token, is_token_byte, trim};
 pub use limits::{Limits, Underscores};
 pub use path::normal_path;
 pub use rejection::{Reason, Rejection};

@@ -50,6 +50,7 @@ pub struct RequestLine<'h> {
 
 /// What a request head says. It exists only for a request that may be forwarded.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct RequestFacts<'h> {
     /// The version that the request came with.
     pub version: Version,

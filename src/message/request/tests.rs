@@ -117,13 +117,12 @@ const UPGRADE: [(&str, &str); 5] = [
 #[test]
 fn only_a_whole_websocket_handshake_is_an_upgrade() {
     assert!(judge("GET", "/", &UPGRADE).unwrap().websocket);
-    for missing in 1..UPGRADE.len() {
+    for (missing, line) in UPGRADE.iter().enumerate().skip(1) {
         let mut lines = UPGRADE.to_vec();
         lines.remove(missing);
         assert!(
             !judge("GET", "/", &lines).unwrap().websocket,
-            "without {:?}",
-            UPGRADE[missing]
+            "without {line:?}"
         );
     }
     assert!(!judge("POST", "/", &UPGRADE).unwrap().websocket);
