@@ -4,6 +4,7 @@
 pub mod api;
 pub mod config;
 pub mod fleet;
+pub mod history;
 pub mod http1;
 pub mod message;
 pub mod model;

@@ -1,0 +1,221 @@
+//! The durable history: every table that was ever live, numbered, with who made it live, when and why.
+//!
+//! A publish is durable before it is live, a rollback is live before it is durable. So there are two ways in:
+//! [`History::append`] answers once the record is on the disk, [`History::keep`] returns at once and writes behind, for
+//! as long as it takes. Behind both stand two threads: one owns the store (an embedded database, which needs free blocks
+//! and may hang with its file system), the other owns a small file written in full long ago, which takes the latest
+//! rollbacks in place. Nobody who decides ever waits for either without a limit.
+//!
+//! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
+
+mod error;
+mod numbers;
+mod prune;
+mod record;
+mod replay;
+mod slots;
+mod store;
+mod writer;
+
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use tokio::sync::{oneshot, watch};
+
+pub use self::{
+    error::HistoryError,
+    prune::{KEPT_REVISIONS, Pruned, plan},
+    record::{Entry, Whole, with_whole},
+    replay::{Kept, Loaded},
+    writer::{AppendError, Hook, Moment, Progress, Standing},
+};
+use self::{
+    numbers::Numbers,
+    slots::{SlotFile, SlotWriter},
+    store::Store,
+    writer::{Job, Writer},
+};
+use crate::model::{Revision, TableDocument, TableState};
+
+/// The durable history, open. Dropping it leaves what is pending to a restart; [`History::close`] writes it.
+#[derive(Debug)]
+pub struct History {
+    path: PathBuf,
+    numbers: Arc<Numbers>,
+    writer: Writer,
+    slots: Option<SlotWriter>,
+    progress: watch::Receiver<Progress>,
+    // Held for as long as the process lives: the store itself is closed and opened again after an error.
+    _lock: File,
+}
+
+impl History {
+    /// Opens the history in a folder, which is made if there is none, and reads all that it holds.
+    ///
+    /// # Errors
+    /// When another process holds it, or when it cannot be read or written.
+    pub fn open(path: &Path) -> Result<(Self, Loaded), HistoryError> {
+        Self::open_hooked(path, None)
+    }
+
+    /// Like [`History::open`], with a hook that is called before each write, for tests of slow and failing disks.
+    ///
+    /// # Errors
+    /// As [`History::open`].
+    pub fn open_hooked(path: &Path, hook: Option<Hook>) -> Result<(Self, Loaded), HistoryError> {
+        store::make_folder(path)?;
+        let lock = store::lock(path)?;
+        let mut store = Store::open(path)?;
+        let contents = store.read()?;
+        let slots = SlotFile::open(path);
+        let slot_contents = slots.as_ref().map(SlotFile::read).unwrap_or_default();
+        let (loaded, late) =
+            replay::replay(path, contents.records, &contents.snapshots, &slot_contents)?;
+        let loaded = Loaded {
+            imported: contents.imported,
+            ..loaded
+        };
+        let last = loaded.kept.last().map_or(0, |kept| kept.record.revision.0);
+        let slot_reserved = slots.as_ref().map_or(0, SlotFile::reserved);
+        let numbers = Arc::new(Numbers::after(
+            last.max(contents.reserved).max(slot_reserved),
+        ));
+        let (writer, progress) = Writer::start(
+            path,
+            store,
+            hook.clone(),
+            Arc::clone(&numbers),
+            contents.last,
+        );
+        let slots = slots.map(|file| SlotWriter::start(file, writer.reporter(), hook, &numbers));
+        let history = Self {
+            path: path.to_owned(),
+            numbers,
+            writer,
+            slots,
+            progress,
+            _lock: lock,
+        };
+        history.settle(&loaded, late)?;
+        Ok((history, loaded))
+    }
+
+    /// Before anything is decided: numbers are reserved durably, and what only the slot file knew is in the store.
+    fn settle(&self, loaded: &Loaded, late: Vec<Entry>) -> Result<(), HistoryError> {
+        const PATIENCE: Duration = Duration::from_secs(5);
+        for entry in late {
+            self.writer.keep(entry);
+        }
+        for revision in &loaded.void {
+            let kept = loaded
+                .kept
+                .iter()
+                .find(|kept| kept.record.revision == *revision);
+            if let Some(kept) = kept {
+                self.writer.keep(Entry::new((*kept.record).clone()));
+            }
+        }
+        let reserved = self.writer.reserve_first(PATIENCE);
+        let by_slots = self
+            .slots
+            .as_ref()
+            .is_some_and(|slots| slots.reserve_first(PATIENCE));
+        if reserved.is_ok() || by_slots {
+            return Ok(());
+        }
+        Err(HistoryError::NotWritable {
+            path: self.path.clone(),
+            reason: reserved.err().unwrap_or_default(),
+        })
+    }
+
+    /// Where the history lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the next number. It was reserved durably before, so it is never given out again, whatever happens.
+    pub fn reserve(&self) -> Revision {
+        let (revision, refill) = self.numbers.take();
+        if refill {
+            self.writer.refill();
+        }
+        revision
+    }
+
+    /// Writes a record that must be durable before it becomes live. The answer comes once it is on the disk.
+    ///
+    /// # Errors
+    /// When the store is known to be sick: nothing was written, and nothing will be.
+    pub fn append(
+        &self,
+        entry: Entry,
+        imported: Option<Arc<TableDocument>>,
+    ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        self.writer.append(entry, imported)
+    }
+
+    /// Takes back a record that nobody began to write. `false` when it is too late to tell.
+    pub fn withdraw(&self, revision: Revision) -> bool {
+        self.writer.withdraw(revision)
+    }
+
+    /// Writes a record of what is live already, behind everything else, trying until it is written. A rollback's goes
+    /// to the slot file as well, beside the queue.
+    pub fn keep(&self, entry: Entry) {
+        if let Some(slots) = self.slots.as_ref().filter(|_| entry.is_rollback()) {
+            slots.write(&entry);
+        }
+        self.writer.keep(entry);
+    }
+
+    /// Remembers the file that was imported, when the import itself made no revision.
+    ///
+    /// # Errors
+    /// When the store is known to be sick.
+    pub fn remember_import(
+        &self,
+        document: Arc<TableDocument>,
+    ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        self.writer.remember_import(document)
+    }
+
+    /// Writes a whole table beside a record, so that a start need not go further back.
+    pub fn snapshot(&self, revision: Revision, state: TableState) {
+        self.writer.push_unless_sick(Job::Prune {
+            remove: Vec::new(),
+            snapshots: vec![(revision, state)],
+        });
+    }
+
+    /// Lets old records go, and writes the whole tables that those which stay need.
+    pub fn prune(&self, remove: Vec<Revision>, snapshots: Vec<(Revision, TableState)>) {
+        self.writer
+            .push_unless_sick(Job::Prune { remove, snapshots });
+    }
+
+    /// How far the disk is; changes wake whoever watches.
+    pub fn progress(&self) -> watch::Receiver<Progress> {
+        self.progress.clone()
+    }
+
+    /// How the disk is.
+    pub fn standing(&self) -> Standing {
+        self.writer.standing(Instant::now())
+    }
+
+    /// Writes what is pending, within a limit, and gives back the numbers that were not used.
+    pub fn close(self, patience: Duration) {
+        let last = self.numbers.last_taken();
+        let deadline = Instant::now() + patience;
+        let written = self.writer.close(last, deadline);
+        if let Some(slots) = self.slots {
+            // The higher of the two counts, so both have to know.
+            let _both = written && slots.reserve(last, deadline);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! From records back to tables: each kept record's state, made from the changes and the whole tables between them.
+//!
+//! Pure. The same function that applies a change when it is asked for applies it here, and the digest in the record
+//! checks that it led to the same table.
+
+use std::{collections::BTreeMap, path::Path, sync::Arc};
+
+use super::{
+    error::HistoryError,
+    record::{Entry, Snapshot, Whole, with_whole},
+};
+use crate::model::{Cause, Revision, RevisionRecord, TableDocument, TableState, Touched};
+
+/// A record and the table that it made live.
+#[derive(Debug, Clone)]
+pub struct Kept {
+    /// The record.
+    pub record: Arc<RevisionRecord>,
+    /// Releases that last had all the weight, where a route got back an earlier one.
+    pub whole: Whole,
+    /// The table; `None` for a number that never became live.
+    pub state: Option<TableState>,
+    /// What is another one than in the revision before.
+    pub touched: Touched,
+}
+
+/// What a history held when it was opened.
+#[derive(Debug, Default)]
+pub struct Loaded {
+    /// The kept revisions, oldest first.
+    pub kept: Vec<Kept>,
+    /// The configuration file as it was last imported.
+    pub imported: Option<TableDocument>,
+    /// The revisions that only the slot file knew.
+    pub from_slots: Vec<Revision>,
+    /// Numbers whose records were written but which never became live, found out only now.
+    pub void: Vec<Revision>,
+}
+
+/// Makes the state of every record. Slots that are newer than the last record follow it.
+pub(super) fn replay(
+    path: &Path,
+    records: Vec<Entry>,
+    snapshots: &BTreeMap<Revision, Snapshot>,
+    slots: &[Entry],
+) -> Result<(Loaded, Vec<Entry>), HistoryError> {
+    let last = records.iter().rfind(|entry| !entry.is_void());
+    let last = last.map_or(Revision(0), |entry| entry.record.revision);
+    let mut records = records;
+    let late: Vec<Entry> = slots
+        .iter()
+        .filter(|entry| entry.record.revision > last)
+        .cloned()
+        .collect();
+    let known: Vec<Revision> = late.iter().map(|entry| entry.record.revision).collect();
+    records.retain(|entry| !known.contains(&entry.record.revision));
+    records.extend(late.iter().cloned());
+    records.sort_by_key(|entry| entry.record.revision);
+    let void = never_live(&mut records);
+    let mut replay = Replay::default();
+    for entry in records {
+        let from_slot = known.contains(&entry.record.revision);
+        replay
+            .add(entry, snapshots, from_slot)
+            .map_err(|what| HistoryError::Damaged {
+                path: path.to_owned(),
+                what,
+            })?;
+    }
+    let loaded = Loaded {
+        kept: replay.kept,
+        imported: None,
+        from_slots: known,
+        void,
+    };
+    Ok((loaded, late))
+}
+
+/// Turns records that another one passed over into void ones: its parent is older than they are, so they were written
+/// but never live.
+fn never_live(records: &mut [Entry]) -> Vec<Revision> {
+    let mut void = Vec::new();
+    let mut parent = None;
+    for entry in records.iter_mut().rev() {
+        if entry.is_void() {
+            continue;
+        }
+        if parent.is_some_and(|parent| entry.record.revision > parent) {
+            entry.record.cause = Cause::Void;
+            entry.record.change = None;
+            void.push(entry.record.revision);
+        } else {
+            parent = Some(entry.record.parent);
+        }
+    }
+    void
+}
+
+#[derive(Default)]
+struct Replay {
+    kept: Vec<Kept>,
+    places: BTreeMap<Revision, usize>,
+    live: Option<usize>,
+}
+
+impl Replay {
+    fn live(&self) -> Option<&TableState> {
+        self.kept[self.live?].state.as_ref()
+    }
+
+    fn add(
+        &mut self,
+        entry: Entry,
+        snapshots: &BTreeMap<Revision, Snapshot>,
+        from_slot: bool,
+    ) -> Result<(), String> {
+        let revision = entry.record.revision;
+        let made = if entry.is_void() {
+            None
+        } else {
+            let made = self.derive(&entry).or_else(|| {
+                let state = snapshots.get(&revision)?.clone().into_state();
+                (state.spec.digest() == entry.record.digest).then_some(state)
+            });
+            if made.is_none() && from_slot {
+                // A rollback of one route whose base was lost: what the store holds is the truth then.
+                tracing::warn!(%revision, "a record in the slot file does not fit the store and is left out");
+                return Ok(());
+            }
+            Some(made.ok_or_else(|| {
+                format!("record {revision} does not lead to the table that it names")
+            })?)
+        };
+        let empty = TableState::default();
+        let touched = made
+            .as_ref()
+            .map(|state| Touched::between(self.live().unwrap_or(&empty), state));
+        if made.is_some() {
+            self.live = Some(self.kept.len());
+        }
+        self.places.insert(revision, self.kept.len());
+        self.kept.push(Kept {
+            record: Arc::new(entry.record),
+            whole: entry.whole,
+            state: made,
+            touched: touched.unwrap_or_default(),
+        });
+        Ok(())
+    }
+
+    /// The state that the record leads to from the one before it, if it does.
+    fn derive(&self, entry: &Entry) -> Option<TableState> {
+        let empty = TableState::default();
+        let before = match self.live() {
+            Some(live) => live,
+            None if entry.record.parent == Revision(0) => &empty,
+            None => return None,
+        };
+        let state = match (&entry.record.cause, &entry.record.change) {
+            (Cause::Rollback { to }, _) => {
+                let earlier = self.kept[*self.places.get(to)?].state.as_ref()?;
+                TableState {
+                    spec: earlier.spec.clone(),
+                    rosters: Arc::clone(&before.rosters),
+                }
+            }
+            (_, Some(change)) => change.apply_to(before).ok()?.state,
+            (_, None) => return None,
+        };
+        let state = with_whole(state, &entry.whole);
+        (state.spec.digest() == entry.record.digest).then_some(state)
+    }
+}

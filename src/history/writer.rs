@@ -1,0 +1,562 @@
+//! The thread that owns the store, and the queue before it.
+//!
+//! What must be durable before it is live is written or refused; what is live already is written for as long as it
+//! takes, in order, with the store opened anew after each error. The queue's lock is held for pushes and takes only.
+
+use std::{
+    collections::VecDeque,
+    io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+use tokio::sync::{oneshot, watch};
+
+use super::{
+    numbers::Numbers,
+    record::{self, Entry, Snapshot},
+    store::{Batch, Store},
+};
+use crate::model::{Cause, Revision, TableDocument, TableState};
+
+/// Records of what is live already that may wait; a chain of rollbacks cannot be longer than what is kept.
+const LONGEST_QUEUE: usize = 2_048;
+/// A disk that has not answered for so long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+
+/// Called before each write, for tests of slow and failing disks.
+pub type Hook = Arc<dyn Fn(Moment) -> io::Result<()> + Send + Sync>;
+
+/// Where a [`Hook`] is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Moment {
+    /// Before a transaction of the store is committed.
+    Commit,
+    /// Before a slot is written.
+    Slot,
+}
+
+/// Why a record was not written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// It was not written, and will not be.
+    #[error("the history cannot be written: {0}")]
+    NotWritten(String),
+    /// Nobody can say whether it was.
+    #[error("it is unknown whether the history was written: {0}")]
+    Unknown(String),
+}
+
+/// How far the disk is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// The last revision in the store.
+    pub stored: Revision,
+    /// The last revision in the slot file.
+    pub slotted: Revision,
+    /// How many errors there were.
+    pub errors: u64,
+}
+
+impl Progress {
+    /// The revision that a restart would bring.
+    pub fn durable(&self) -> Revision {
+        self.stored.max(self.slotted)
+    }
+}
+
+/// How the disk is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Records of what is live that are not in the store yet.
+    pub pending: usize,
+    /// What is wrong, while it is.
+    pub error: Option<String>,
+}
+
+#[derive(Debug)]
+pub(super) enum Job {
+    Append {
+        entry: Box<Entry>,
+        imported: Option<Arc<TableDocument>>,
+        done: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Import {
+        document: Arc<TableDocument>,
+        done: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Keep(Box<Entry>),
+    Prune {
+        remove: Vec<Revision>,
+        snapshots: Vec<(Revision, TableState)>,
+    },
+    Reserve(Option<SyncSender<Result<(), String>>>),
+}
+
+#[derive(Debug, Default)]
+struct Inbox {
+    jobs: VecDeque<Job>,
+    // Records taken from the queue that are not written yet.
+    taken: usize,
+    busy_since: Option<Instant>,
+    error: Option<String>,
+    ending: Option<Ending>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ending {
+    /// Leave everything as it is.
+    Abandon,
+    /// Write what is pending, then that numbers up to here were used.
+    Finish(u64),
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    inbox: Mutex<Inbox>,
+    wake: Condvar,
+}
+
+impl Shared {
+    fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Where both threads say how far they are.
+#[derive(Debug, Clone)]
+pub(super) struct Reporter(watch::Sender<Progress>);
+
+impl Reporter {
+    pub(super) fn stored(&self) -> Revision {
+        self.0.borrow().stored
+    }
+
+    pub(super) fn slotted(&self, revision: Revision) {
+        self.0
+            .send_modify(|progress| progress.slotted = progress.slotted.max(revision));
+    }
+}
+
+/// The handle on the thread.
+#[derive(Debug)]
+pub(super) struct Writer {
+    shared: Arc<Shared>,
+    reporter: Reporter,
+    ended: Mutex<Receiver<bool>>,
+}
+
+impl Writer {
+    pub(super) fn start(
+        path: &Path,
+        store: Store,
+        hook: Option<Hook>,
+        numbers: Arc<Numbers>,
+        stored: Revision,
+    ) -> (Self, watch::Receiver<Progress>) {
+        let (sender, progress) = watch::channel(Progress {
+            stored,
+            ..Progress::default()
+        });
+        let (end, ended) = sync_channel(1);
+        let shared = Arc::new(Shared::default());
+        let thread = Thread {
+            shared: Arc::clone(&shared),
+            reporter: Reporter(sender.clone()),
+            path: path.to_owned(),
+            store: Some(store),
+            hook,
+            numbers,
+        };
+        std::thread::Builder::new()
+            .name("history".to_owned())
+            .spawn(move || {
+                let written = thread.run();
+                // Nobody may be waiting any more.
+                let _received = end.try_send(written);
+            })
+            .expect("a process that starts can start a thread");
+        let writer = Self {
+            shared,
+            reporter: Reporter(sender),
+            ended: Mutex::new(ended),
+        };
+        (writer, progress)
+    }
+
+    pub(super) fn reporter(&self) -> Reporter {
+        self.reporter.clone()
+    }
+
+    pub(super) fn append(
+        &self,
+        entry: Entry,
+        imported: Option<Arc<TableDocument>>,
+    ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        let (done, answer) = oneshot::channel();
+        self.push_if_well(Job::Append {
+            entry: Box::new(entry),
+            imported,
+            done,
+        })?;
+        Ok(answer)
+    }
+
+    pub(super) fn remember_import(
+        &self,
+        document: Arc<TableDocument>,
+    ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        let (done, answer) = oneshot::channel();
+        self.push_if_well(Job::Import { document, done })?;
+        Ok(answer)
+    }
+
+    fn push_if_well(&self, job: Job) -> Result<(), AppendError> {
+        let mut inbox = self.shared.inbox();
+        if let Some(reason) = inbox.sickness(Instant::now()) {
+            return Err(AppendError::NotWritten(reason));
+        }
+        inbox.jobs.push_back(job);
+        drop(inbox);
+        self.shared.wake.notify_one();
+        Ok(())
+    }
+
+    pub(super) fn push_unless_sick(&self, job: Job) {
+        drop(self.push_if_well(job));
+    }
+
+    pub(super) fn refill(&self) {
+        self.push(Job::Reserve(None));
+    }
+
+    pub(super) fn keep(&self, entry: Entry) {
+        self.push(Job::Keep(Box::new(entry)));
+    }
+
+    fn push(&self, job: Job) {
+        let mut inbox = self.shared.inbox();
+        inbox.make_room();
+        inbox.jobs.push_back(job);
+        drop(inbox);
+        self.shared.wake.notify_one();
+    }
+
+    pub(super) fn withdraw(&self, revision: Revision) -> bool {
+        let mut inbox = self.shared.inbox();
+        let place = inbox.jobs.iter().position(
+            |job| matches!(job, Job::Append { entry, .. } if entry.record.revision == revision),
+        );
+        place.is_some_and(|place| inbox.jobs.remove(place).is_some())
+    }
+
+    /// Reserves the first block of numbers and waits for it, so that none is given out twice.
+    pub(super) fn reserve_first(&self, patience: Duration) -> Result<(), String> {
+        let (done, answer) = sync_channel(1);
+        self.push(Job::Reserve(Some(done)));
+        answer
+            .recv_timeout(patience)
+            .unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
+    }
+
+    pub(super) fn standing(&self, now: Instant) -> Standing {
+        let inbox = self.shared.inbox();
+        Standing {
+            pending: inbox.taken + inbox.jobs.iter().filter(|job| is_kept(job)).count(),
+            error: inbox.sickness(now),
+        }
+    }
+
+    /// Ends the thread once everything is written; `false` when that did not happen in time.
+    pub(super) fn close(&self, last: u64, deadline: Instant) -> bool {
+        self.end(Ending::Finish(last), deadline)
+    }
+
+    fn end(&self, ending: Ending, deadline: Instant) -> bool {
+        let mut inbox = self.shared.inbox();
+        if ending == Ending::Abandon || inbox.ending.is_none() {
+            inbox.ending = Some(ending);
+        }
+        drop(inbox);
+        self.shared.wake.notify_one();
+        let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
+        let left = deadline.saturating_duration_since(Instant::now());
+        ended.recv_timeout(left).unwrap_or(false)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        // A thread that hangs with its file system is left behind.
+        self.end(Ending::Abandon, Instant::now() + Duration::from_secs(1));
+    }
+}
+
+fn is_kept(job: &Job) -> bool {
+    matches!(job, Job::Keep(_))
+}
+
+impl Inbox {
+    fn sickness(&self, now: Instant) -> Option<String> {
+        let stuck = self
+            .busy_since
+            .filter(|since| now.saturating_duration_since(*since) > STUCK);
+        let stuck = || stuck.map(|_| "the disk has not answered for more than 2 s".to_owned());
+        self.error.clone().or_else(stuck)
+    }
+
+    /// When too many records wait, one goes that the next makes needless: a rollback of the whole table stands alone.
+    fn make_room(&mut self) {
+        if self.jobs.len() < LONGEST_QUEUE {
+            return;
+        }
+        let whole = |job: &Job| matches!(job, Job::Keep(entry) if matches!(entry.record.cause, Cause::Rollback { .. }));
+        let place =
+            (1..self.jobs.len()).find(|&i| whole(&self.jobs[i]) && is_kept(&self.jobs[i - 1]));
+        self.jobs.remove(place.map_or(0, |place| place - 1));
+    }
+}
+
+/// What one round writes, and who waits for it.
+#[derive(Default)]
+struct Round {
+    batch: Batch,
+    kept: usize,
+    has_void: bool,
+    stored: Revision,
+    answers: Vec<oneshot::Sender<Result<(), AppendError>>>,
+    reservers: Vec<SyncSender<Result<(), String>>>,
+    // What is live already: written again after an error, when everything else is refused.
+    again: Vec<Box<Entry>>,
+}
+
+impl Round {
+    fn of(jobs: impl IntoIterator<Item = Job>) -> Self {
+        let mut round = Self::default();
+        for job in jobs {
+            round.add(job);
+        }
+        round
+    }
+
+    fn add(&mut self, job: Job) {
+        match job {
+            Job::Append {
+                entry,
+                imported,
+                done,
+            } => {
+                self.record(&entry);
+                if let Some(document) = imported {
+                    self.batch.imported = Some(encode_document(&document));
+                }
+                self.answers.push(done);
+            }
+            Job::Import { document, done } => {
+                self.batch.imported = Some(encode_document(&document));
+                self.answers.push(done);
+            }
+            Job::Keep(entry) => {
+                self.record(&entry);
+                self.kept += 1;
+                self.again.push(entry);
+            }
+            Job::Prune { remove, snapshots } => {
+                let encode = |(revision, state): (Revision, TableState)| {
+                    (revision, Snapshot::of(&state).encode())
+                };
+                self.batch
+                    .snapshots
+                    .extend(snapshots.into_iter().map(encode));
+                self.batch.remove.extend(remove);
+            }
+            Job::Reserve(done) => self.reservers.extend(done),
+        }
+    }
+
+    fn record(&mut self, entry: &Entry) {
+        let revision = entry.record.revision;
+        self.has_void |= entry.is_void();
+        if !entry.is_void() {
+            self.stored = self.stored.max(revision);
+        }
+        self.batch.records.push((revision, record::encode(entry)));
+    }
+
+    fn succeeded(self) {
+        for answer in self.answers {
+            // Whoever asked may have given up; the record is there all the same.
+            drop(answer.send(Ok(())));
+        }
+        for reserver in self.reservers {
+            drop(reserver.try_send(Ok(())));
+        }
+    }
+
+    /// Refuses what may be refused, and gives back what has to be written.
+    fn failed(self, error: &AppendError) -> Self {
+        for answer in self.answers {
+            drop(answer.send(Err(error.clone())));
+        }
+        for reserver in self.reservers {
+            drop(reserver.try_send(Err(error.to_string())));
+        }
+        Self::of(self.again.into_iter().map(Job::Keep))
+    }
+}
+
+fn encode_document(document: &TableDocument) -> Vec<u8> {
+    serde_json::to_vec(document).expect("types of the model have string keys and finite numbers")
+}
+
+struct Thread {
+    shared: Arc<Shared>,
+    reporter: Reporter,
+    path: PathBuf,
+    store: Option<Store>,
+    hook: Option<Hook>,
+    numbers: Arc<Numbers>,
+}
+
+impl Thread {
+    /// Writes rounds until the end; says whether the last numbers were given back.
+    fn run(mut self) -> bool {
+        loop {
+            let (jobs, ending) = self.next_jobs();
+            match ending {
+                Some(Ending::Abandon) => return false,
+                Some(Ending::Finish(last)) if jobs.is_empty() => return self.finish(last),
+                Some(Ending::Finish(_)) | None => {}
+            }
+            if !self.write_all(Round::of(jobs)) {
+                return false;
+            }
+        }
+    }
+
+    fn next_jobs(&self) -> (VecDeque<Job>, Option<Ending>) {
+        let mut inbox = self.shared.inbox();
+        while inbox.jobs.is_empty() && inbox.ending.is_none() {
+            inbox = self
+                .shared
+                .wake
+                .wait(inbox)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+        let jobs = std::mem::take(&mut inbox.jobs);
+        inbox.taken = jobs.iter().filter(|job| is_kept(job)).count();
+        inbox.busy_since = Some(Instant::now());
+        (jobs, inbox.ending)
+    }
+
+    /// Tries until everything is written that has to be; `false` when the process ends first.
+    fn write_all(&mut self, mut round: Round) -> bool {
+        let mut pause = FIRST_PAUSE;
+        loop {
+            round.batch.reserved = Some(self.numbers.wanted());
+            match self.attempt(&round.batch) {
+                Ok(()) => {
+                    self.succeeded(round);
+                    return true;
+                }
+                Err(error) => {
+                    self.note_error(&error);
+                    round = round.failed(&error);
+                }
+            }
+            let Some(more) = self.rest(pause) else {
+                return false;
+            };
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            for job in more {
+                round.add(job);
+            }
+        }
+    }
+
+    fn attempt(&mut self, batch: &Batch) -> Result<(), AppendError> {
+        if self.store.is_none() {
+            let opened = Store::open(&self.path)
+                .map_err(|error| AppendError::NotWritten(error.to_string()))?;
+            self.store = Some(opened);
+        }
+        let store = self.store.as_ref().expect("opened above");
+        let hook = self.hook.as_ref();
+        let written = store.write(batch, || hook.map_or(Ok(()), |hook| hook(Moment::Commit)));
+        written.map_err(|error| {
+            // After an error the database refuses everything, so it is opened anew.
+            self.store = None;
+            if error.begun {
+                AppendError::Unknown(error.reason)
+            } else {
+                AppendError::NotWritten(error.reason)
+            }
+        })
+    }
+
+    fn succeeded(&self, round: Round) {
+        let mut inbox = self.shared.inbox();
+        inbox.taken = 0;
+        inbox.busy_since = None;
+        if inbox.error.take().is_some() {
+            tracing::info!(path = %self.path.display(), "the history can be written again");
+        }
+        drop(inbox);
+        if let Some(reserved) = round.batch.reserved {
+            self.numbers.reserved(reserved);
+        }
+        let last = round
+            .has_void
+            .then(|| self.store.as_ref().map(Store::last))
+            .flatten();
+        self.reporter.0.send_modify(|progress| {
+            progress.stored = last.unwrap_or_else(|| progress.stored.max(round.stored));
+        });
+        round.succeeded();
+    }
+
+    fn note_error(&self, error: &AppendError) {
+        let reason = match error {
+            AppendError::NotWritten(reason) | AppendError::Unknown(reason) => reason.clone(),
+        };
+        let mut inbox = self.shared.inbox();
+        if inbox.error.as_ref() != Some(&reason) {
+            tracing::error!(path = %self.path.display(), %reason, "the history cannot be written");
+        }
+        inbox.error = Some(reason);
+        drop(inbox);
+        self.reporter.0.send_modify(|progress| progress.errors += 1);
+    }
+
+    /// Waits before the next try; returns what came meanwhile, or `None` when the process ends.
+    fn rest(&self, pause: Duration) -> Option<VecDeque<Job>> {
+        let deadline = Instant::now() + pause;
+        let mut inbox = self.shared.inbox();
+        while inbox.ending != Some(Ending::Abandon) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let jobs = std::mem::take(&mut inbox.jobs);
+                inbox.taken += jobs.iter().filter(|job| is_kept(job)).count();
+                return Some(jobs);
+            }
+            let waited = self.shared.wake.wait_timeout(inbox, left);
+            inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        None
+    }
+
+    fn finish(&mut self, last: u64) -> bool {
+        let batch = Batch {
+            reserved: Some(last),
+            ..Batch::default()
+        };
+        self.attempt(&batch).is_ok()
+    }
+}
