@@ -219,3 +219,6 @@ impl History {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
