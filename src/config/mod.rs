@@ -11,7 +11,9 @@ use std::{
 
 use thiserror::Error;
 
+mod bounds;
 mod check;
+mod circle;
 mod control;
 mod file;
 mod limits;
@@ -23,7 +25,7 @@ mod read;
 mod size;
 
 pub use self::{
-    check::own_listeners,
+    circle::own_listeners,
     control::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
         Observe, Role, Rollback, Shutdown, TokenSpec,

@@ -1,0 +1,172 @@
+//! The bounds of numbers and spans of time: beyond them a setting could not mean what it says.
+
+use super::Config;
+use crate::model::{Problem, Span};
+
+/// A number that has bounds.
+struct Bound {
+    path: &'static str,
+    value: usize,
+    least: usize,
+    most: usize,
+    hint: &'static str,
+}
+
+const WINDOW_MOST: usize = (1 << 31) - 1;
+
+pub(super) fn numbers(config: &Config, found: &mut Vec<Problem>) {
+    for Bound {
+        path,
+        value,
+        least,
+        most,
+        hint,
+    } in bounds(config)
+    {
+        let message = if value < least {
+            format!("{value} is less than {least}")
+        } else if value > most {
+            format!("{value} is more than {most}")
+        } else {
+            continue;
+        };
+        let problem = Problem::new(path, message);
+        found.push(if hint.is_empty() {
+            problem
+        } else {
+            problem.hint(hint)
+        });
+    }
+    let (goaway, close) = (
+        config.limits.http2.abuse_goaway,
+        config.limits.http2.abuse_close,
+    );
+    if goaway > close {
+        found.push(Problem::new(
+            "limits.http2.abuse_goaway",
+            format!(
+                "{goaway} is more than `abuse_close`, {close}, so the connection would close first"
+            ),
+        ));
+    }
+}
+
+const fn bound(path: &'static str, value: usize, least: usize, most: usize) -> Bound {
+    Bound {
+        path,
+        value,
+        least,
+        most,
+        hint: "",
+    }
+}
+
+const fn at_least_one(path: &'static str, value: usize) -> Bound {
+    bound(path, value, 1, usize::MAX)
+}
+
+impl Bound {
+    const fn hint(mut self, hint: &'static str) -> Self {
+        self.hint = hint;
+        self
+    }
+}
+
+fn bounds(config: &Config) -> Vec<Bound> {
+    let (limits, http2) = (&config.limits, &config.limits.http2);
+    let largest = 1 << 24;
+    let workers = config.workers.unwrap_or(1);
+    let (window, connection) = (http2.stream_window.0, http2.connection_window.0);
+    vec![
+        bound("workers", workers, 1, 1_024).hint("leave it out to have one for each core"),
+        bound("limits.head", limits.head.0, 1_024, largest),
+        bound(
+            "limits.response_head",
+            limits.response_head.0,
+            1_024,
+            largest,
+        ),
+        bound("limits.head_fields", limits.head_fields, 16, 10_000),
+        bound("limits.target", limits.target.0, 8_000, 1 << 20)
+            .hint("HTTP asks every server to take 8000 bytes"),
+        bound("limits.method", limits.method.0, 16, 256),
+        bound("limits.buffer", limits.buffer.0, 4_096, largest),
+        at_least_one("limits.connections", limits.connections),
+        at_least_one("limits.requests", limits.requests),
+        at_least_one("limits.http2.streams", http2.streams as usize),
+        bound("limits.http2.stream_window", window, 16_384, WINDOW_MOST),
+        bound(
+            "limits.http2.connection_window",
+            connection,
+            65_535,
+            WINDOW_MOST,
+        ),
+        bound("limits.http2.frame", http2.frame.0, 16_384, 16_777_215)
+            .hint("HTTP/2 allows 16384 to 16777215"),
+        bound(
+            "limits.http2.header_list",
+            http2.header_list.0,
+            1_024,
+            largest,
+        ),
+        bound(
+            "limits.http2.send_buffer",
+            http2.send_buffer.0,
+            4_096,
+            largest,
+        ),
+        at_least_one("limits.http2.abuse_close", http2.abuse_close as usize),
+        at_least_one("history.keep", config.history.keep),
+        at_least_one(
+            "health_checks.concurrency",
+            config.health_checks.concurrency,
+        ),
+        at_least_one("access_log.queue", config.access_log.queue),
+        bound("admin.max_body", config.admin.max_body.0, 1_024, 1 << 30),
+        bound("admin.max_table", config.admin.max_table.0, 1_024, 1 << 30),
+    ]
+}
+
+/// Time limits of nothing would refuse everything; one that is not wanted is left out or made long.
+pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
+    let (times, dns) = (&config.timeouts, &config.discovery);
+    let always = [
+        ("timeouts.tls_handshake", times.tls_handshake),
+        ("timeouts.head", times.head),
+        ("timeouts.body", times.body),
+        ("timeouts.keep_alive", times.keep_alive),
+        ("timeouts.http2_idle", times.http2_idle),
+        ("timeouts.http2_ping", times.http2_ping),
+        ("timeouts.http2_ping_answer", times.http2_ping_answer),
+        ("timeouts.connect", times.connect),
+        ("timeouts.silence", times.silence),
+        ("timeouts.websocket_idle", times.websocket_idle),
+        ("timeouts.converge", times.converge),
+        ("history.durable_within", config.history.durable_within),
+        (
+            "limits.http2.abuse_window",
+            config.limits.http2.abuse_window,
+        ),
+        ("discovery.min_ttl", dns.min_ttl),
+        ("discovery.timeout", dns.timeout),
+    ];
+    let sometimes = [
+        ("timeouts.request", times.request),
+        ("timeouts.connection_age", times.connection_age),
+    ];
+    let sometimes = sometimes
+        .into_iter()
+        .filter_map(|(path, span)| Some((path, span?)));
+    for (path, Span(span)) in always.into_iter().chain(sometimes) {
+        if span.is_zero() {
+            found.push(
+                Problem::new(path, "a time limit of nothing refuses everything")
+                    .hint("leave it out to have the default"),
+            );
+        }
+    }
+    if dns.max_ttl < dns.min_ttl {
+        let message = format!("{} is less than `min_ttl`, {}", dns.max_ttl, dns.min_ttl);
+        found.push(Problem::new("discovery.max_ttl", message));
+    }
+}

@@ -1,0 +1,50 @@
+//! Endpoints that are listeners of our own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+
+use crate::model::{EndpointUrl, Problem, ReleaseName, TableDocument};
+
+/// Endpoints that are listeners of ours: requests to them would go round in a circle.
+///
+/// Host names other than `localhost` are not looked up here.
+pub fn own_listeners(table: &TableDocument, own: &[SocketAddr]) -> Vec<Problem> {
+    let mut found = Vec::new();
+    let endpoints = table.releases.iter().flat_map(|(name, release)| {
+        let numbered = release.endpoints.iter().enumerate();
+        numbered.map(move |(place, url)| (name, place, url))
+    });
+    for (name, place, url) in endpoints {
+        if let Some(listener) = own.iter().find(|own| is_same(url, **own)) {
+            found.push(in_a_circle(name, place, url, *listener));
+        }
+    }
+    found
+}
+
+fn in_a_circle(name: &ReleaseName, place: usize, url: &EndpointUrl, own: SocketAddr) -> Problem {
+    let message = format!("`{url}` is our own listener {own}: requests would go round in a circle");
+    Problem::new(format!("releases.{name}.endpoints.{place}"), message)
+        .hint("name the address that the agent itself listens on")
+}
+
+fn is_same(url: &EndpointUrl, own: SocketAddr) -> bool {
+    if own.port() == 0 || url.port() != own.port() {
+        return false;
+    }
+    let named: Vec<IpAddr> = match url.ip() {
+        Some(ip) => vec![ip.to_canonical()],
+        None if url.host() == "localhost" => {
+            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+        }
+        None => Vec::new(),
+    };
+    let listens = own.ip().to_canonical();
+    named
+        .into_iter()
+        .any(|ip| ip == listens || listens.is_unspecified() && is_ours(ip))
+}
+
+/// Whether an address belongs to this machine: only then can a socket be bound to it.
+fn is_ours(ip: IpAddr) -> bool {
+    ip.is_loopback() || ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok()
+}
