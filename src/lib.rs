@@ -3,6 +3,7 @@
 
 pub mod api;
 pub mod config;
+pub mod discovery;
 pub mod fleet;
 pub mod history;
 pub mod http1;

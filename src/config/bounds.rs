@@ -86,7 +86,7 @@ fn bounds(config: &Config) -> Vec<Bound> {
             1_024,
             largest,
         ),
-        bound("limits.head_fields", limits.head_fields, 16, 10_000),
+        bound("limits.head_fields", limits.head_fields, 16, 100),
         bound("limits.target", limits.target.0, 8_000, 1 << 20)
             .hint("HTTP asks every server to take 8000 bytes"),
         bound("limits.method", limits.method.0, 16, 256),

@@ -28,20 +28,26 @@ fn in_a_circle(name: &ReleaseName, place: usize, url: &EndpointUrl, own: SocketA
 }
 
 fn is_same(url: &EndpointUrl, own: SocketAddr) -> bool {
-    if own.port() == 0 || url.port() != own.port() {
-        return false;
-    }
-    let named: Vec<IpAddr> = match url.ip() {
-        Some(ip) => vec![ip.to_canonical()],
+    let port = url.port();
+    let same = |ip: IpAddr| is_own_listener(SocketAddr::new(ip, port), &[own]);
+    match url.ip() {
+        Some(ip) => same(ip),
         None if url.host() == "localhost" => {
-            vec![Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()]
+            same(Ipv4Addr::LOCALHOST.into()) || same(Ipv6Addr::LOCALHOST.into())
         }
-        None => Vec::new(),
-    };
-    let listens = own.ip().to_canonical();
-    named
-        .into_iter()
-        .any(|ip| ip == listens || listens.is_unspecified() && is_ours(ip))
+        None => false,
+    }
+}
+
+/// Whether a connection to that address would come to one of our own listeners.
+pub fn is_own_listener(address: SocketAddr, own: &[SocketAddr]) -> bool {
+    let ip = address.ip().to_canonical();
+    own.iter().any(|own| {
+        let listens = own.ip().to_canonical();
+        own.port() != 0
+            && own.port() == address.port()
+            && (ip == listens || listens.is_unspecified() && is_ours(ip))
+    })
 }
 
 /// Whether an address belongs to this machine: only then can a socket be bound to it.

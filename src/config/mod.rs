@@ -25,7 +25,7 @@ mod read;
 mod size;
 
 pub use self::{
-    circle::own_listeners,
+    circle::{is_own_listener, own_listeners},
     control::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
         Observe, Role, Rollback, Shutdown, TokenSpec,

@@ -4,16 +4,10 @@
 //! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log n
 //! instead of log n / log log n, without anybody reading every counter on every request.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::{
     Health,
@@ -31,8 +25,8 @@ pub struct Roster {
     version: Version,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     in_flight: Arc<Sharded>,
-    resolved: AtomicBool,
-    resolved_now: Notify,
+    // How often the members were set.
+    settings: watch::Sender<u64>,
 }
 
 impl Roster {
@@ -42,8 +36,7 @@ impl Roster {
             version,
             endpoints: ArcSwap::default(),
             in_flight: Arc::new(Sharded::new(workers)),
-            resolved: AtomicBool::new(false),
-            resolved_now: Notify::new(),
+            settings: watch::Sender::new(0),
         }
     }
 
@@ -76,24 +69,24 @@ impl Roster {
         };
         self.endpoints
             .store(Arc::new(members.iter().map(keep).collect()));
-        self.resolved.store(true, Ordering::Release);
-        self.resolved_now.notify_waiters();
+        self.settings.send_modify(|count| *count += 1);
     }
 
     /// Whether the members were set at least once.
     pub fn resolved(&self) -> bool {
-        self.resolved.load(Ordering::Acquire)
+        *self.settings.borrow() > 0
     }
 
     /// Waits until the members were set at least once. Cancelling it loses nothing.
     pub async fn wait_resolved(&self) {
-        loop {
-            let notified = self.resolved_now.notified();
-            if self.resolved() {
-                return;
-            }
-            notified.await;
-        }
+        let mut settings = self.settings.subscribe();
+        // The sender is ours, so the wait cannot end for want of one.
+        let _ = settings.wait_for(|count| *count > 0).await;
+    }
+
+    /// A receiver that is told whenever the members were set.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.settings.subscribe()
     }
 
     /// Requests in flight on the release, those on endpoints that left included.

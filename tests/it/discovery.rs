@@ -1,0 +1,284 @@
+//! Discovery against a real DNS server, a tiny one of our own on loopback: a change of answer moves the roster, a
+//! failure keeps it, and what needs no look-up is there at once.
+
+use std::{
+    collections::HashMap,
+    net::{IpAddr, SocketAddr},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use switchback::{
+    config,
+    discovery::{self, Resolver},
+    fleet::{Fleet, Role, Roster, Watched},
+    model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Span, Version},
+};
+use tokio::{net::UdpSocket, sync::watch, time::timeout};
+
+/// What the server says of a name.
+#[derive(Clone)]
+enum Says {
+    Addresses(Vec<IpAddr>),
+    NoSuchName,
+    Nothing,
+    ServerFailure,
+}
+
+/// A DNS server that says what it is told to, with a time to live of 0.
+struct Server {
+    address: SocketAddr,
+    zone: Arc<Mutex<HashMap<String, Says>>>,
+    asked: watch::Receiver<u64>,
+}
+
+impl Server {
+    async fn start() -> Self {
+        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let address = socket.local_addr().unwrap();
+        let zone: Arc<Mutex<HashMap<String, Says>>> = Arc::default();
+        let told = Arc::clone(&zone);
+        let (count, asked) = watch::channel(0);
+        tokio::spawn(async move {
+            let mut packet = [0; 1500];
+            while let Ok((length, from)) = socket.recv_from(&mut packet).await {
+                let (name, kind) = question(&packet[..length]);
+                count.send_modify(|count| *count += u64::from(name == "agents.test"));
+                let says = told.lock().unwrap().get(&name).cloned();
+                if let Some(answer) =
+                    answer(&packet[..length], kind, says.unwrap_or(Says::NoSuchName))
+                {
+                    socket.send_to(&answer, from).await.unwrap();
+                }
+            }
+        });
+        Self {
+            address,
+            zone,
+            asked,
+        }
+    }
+
+    /// Waits until `agents.test` was asked for a few times more, so that answers to earlier questions are known.
+    async fn asked_again(&self) {
+        let mut asked = self.asked.clone();
+        let enough = *asked.borrow() + 6;
+        let reached = timeout(
+            Duration::from_secs(20),
+            asked.wait_for(|count| *count >= enough),
+        );
+        reached.await.unwrap().unwrap();
+    }
+
+    fn say(&self, name: &str, says: Says) {
+        self.zone.lock().unwrap().insert(name.into(), says);
+    }
+}
+
+/// The name and the type that a query asks for.
+fn question(packet: &[u8]) -> (String, u16) {
+    let (mut labels, mut at) = (Vec::new(), 12);
+    while packet[at] != 0 {
+        let length = usize::from(packet[at]);
+        labels.push(String::from_utf8_lossy(&packet[at + 1..=at + length]).to_lowercase());
+        at += length + 1;
+    }
+    (
+        labels.join("."),
+        u16::from_be_bytes([packet[at + 1], packet[at + 2]]),
+    )
+}
+
+fn answer(query: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
+    let (code, addresses) = match says {
+        Says::Addresses(addresses) => (0, addresses),
+        Says::NoSuchName => (3, Vec::new()),
+        Says::Nothing => return None,
+        Says::ServerFailure => (2, Vec::new()),
+    };
+    let bytes = addresses
+        .iter()
+        .filter_map(|address| match (kind, address) {
+            (1, IpAddr::V4(four)) => Some(four.octets().to_vec()),
+            (28, IpAddr::V6(six)) => Some(six.octets().to_vec()),
+            _ => None,
+        });
+    let records: Vec<_> = bytes.collect();
+    let end = 12 + query[12..].iter().position(|byte| *byte == 0).unwrap() + 5;
+    let mut packet = query[..2].to_vec();
+    packet.extend([
+        0x81,
+        0x80 | code,
+        0,
+        1,
+        0,
+        u8::try_from(records.len()).unwrap(),
+        0,
+        0,
+        0,
+        0,
+    ]);
+    packet.extend(&query[12..end]);
+    for bytes in records {
+        packet.extend([0xC0, 12]);
+        packet.extend(kind.to_be_bytes());
+        packet.extend([0, 1, 0, 0, 0, 0, 0, u8::try_from(bytes.len()).unwrap()]);
+        packet.extend(bytes);
+    }
+    Some(packet)
+}
+
+fn ip(text: &str) -> IpAddr {
+    text.parse().unwrap()
+}
+
+fn watched(fleet: &Fleet, name: &str, urls: &[&str]) -> Watched {
+    let urls: Vec<EndpointUrl> = urls.iter().map(|url| url.parse().unwrap()).collect();
+    Watched {
+        roster: fleet.roster(&ReleaseName::new(name).unwrap(), &Version::default()),
+        spec: Arc::new(Hashed::new(ReleaseSpec::default())),
+        urls: urls.into(),
+        role: Role::Live,
+    }
+}
+
+/// Waits until a roster holds exactly these addresses.
+async fn holds(roster: &Roster, expected: &[&str]) {
+    let mut changes = roster.subscribe();
+    let reached = async {
+        loop {
+            let endpoints = roster.endpoints();
+            let now: Vec<_> = endpoints
+                .iter()
+                .map(|one| one.address().to_string())
+                .collect();
+            if now == expected {
+                return;
+            }
+            changes.changed().await.unwrap();
+        }
+    };
+    let reached = timeout(Duration::from_secs(20), reached).await;
+    assert!(
+        reached.is_ok(),
+        "{expected:?} is not {:?}",
+        roster.endpoints()
+    );
+}
+
+async fn start() -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
+    let server = Server::start().await;
+    let fleet = Arc::new(Fleet::new(1));
+    let settings = config::Discovery {
+        min_ttl: Span(Duration::from_millis(20)),
+        max_ttl: Span(Duration::from_millis(50)),
+        timeout: Span(Duration::from_millis(200)),
+    };
+    let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
+    let own = vec!["127.0.0.1:8080".parse().unwrap()];
+    let running = tokio::spawn(discovery::run(Arc::clone(&fleet), resolver, settings, own));
+    (server, fleet, running)
+}
+
+#[tokio::test]
+async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
+    let (server, fleet, running) = start().await;
+    server.say(
+        "agents.test",
+        Says::Addresses(vec![ip("192.0.2.2"), ip("192.0.2.1"), ip("2001:db8::1")]),
+    );
+    let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    holds(
+        &roster,
+        &["192.0.2.1:9000", "192.0.2.2:9000", "[2001:db8::1]:9000"],
+    )
+    .await;
+    let first = Arc::clone(&roster.endpoints()[0]);
+
+    server.say(
+        "agents.test",
+        Says::Addresses(vec![ip("192.0.2.3"), ip("192.0.2.1")]),
+    );
+    holds(&roster, &["192.0.2.1:9000", "192.0.2.3:9000"]).await;
+    assert!(
+        Arc::ptr_eq(&first, &roster.endpoints()[0]),
+        "who stays keeps its counts"
+    );
+
+    for failure in [Says::NoSuchName, Says::ServerFailure, Says::Nothing] {
+        server.say("agents.test", failure);
+        // A second name, first asked for after the failure began, shows that the loop goes on.
+        server.say("other.test", Says::Addresses(vec![ip("192.0.2.9")]));
+        let two = [
+            ("blue", "http://agents.test:9000"),
+            ("green", "http://other.test:9000"),
+        ];
+        fleet.watch(
+            two.map(|(name, url)| watched(&fleet, name, &[url]))
+                .to_vec(),
+        );
+        let green = fleet.watched()[1].roster.clone();
+        holds(&green, &["192.0.2.9:9000"]).await;
+        server.asked_again().await;
+        holds(&roster, &["192.0.2.1:9000", "192.0.2.3:9000"]).await;
+        fleet.watch(vec![watched(&fleet, "blue", &["http://agents.test:9000"])]);
+    }
+
+    server.say("agents.test", Says::Addresses(vec![ip("192.0.2.4")]));
+    holds(&roster, &["192.0.2.4:9000"]).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn addresses_are_there_at_once_and_our_own_listener_never() {
+    let (server, fleet, running) = start().await;
+    server.say("slow.test", Says::Nothing);
+    server.say("circle.test", Says::Addresses(vec![ip("127.0.0.1")]));
+    let urls = [
+        "http://192.0.2.1:9000",
+        "http://slow.test:9000",
+        "http://circle.test:8080",
+        "http://circle.test:8081",
+    ];
+    let blue = watched(&fleet, "blue", &urls);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    timeout(Duration::from_secs(5), roster.wait_resolved())
+        .await
+        .unwrap();
+    assert_eq!(
+        roster.endpoints()[0].address(),
+        "192.0.2.1:9000".parse().unwrap()
+    );
+    holds(&roster, &["192.0.2.1:9000", "127.0.0.1:8081"]).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_name_that_nobody_knows_leaves_an_empty_roster_that_is_resolved() {
+    let (_server, fleet, running) = start().await;
+    let blue = watched(&fleet, "blue", &["http://nobody.test:9000"]);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    timeout(Duration::from_secs(5), roster.wait_resolved())
+        .await
+        .unwrap();
+    assert!(roster.endpoints().is_empty());
+    running.abort();
+}
+
+#[tokio::test]
+async fn the_hosts_file_answers_for_localhost() {
+    let (_server, fleet, running) = start().await;
+    let blue = watched(&fleet, "blue", &["http://localhost:9000"]);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    timeout(Duration::from_secs(5), roster.wait_resolved())
+        .await
+        .unwrap();
+    let loopback = |one: &Arc<switchback::fleet::Endpoint>| one.address().ip().is_loopback();
+    assert!(!roster.endpoints().is_empty() && roster.endpoints().iter().all(loopback));
+    running.abort();
+}
