@@ -1,0 +1,334 @@
+//! How each change is done to a table: pure functions from the state before to the state after.
+
+use std::{collections::BTreeSet, sync::Arc};
+
+use super::{Applied, Change, ChangeError, Touched, Weights};
+use crate::model::{
+    EndpointUrl, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
+    RouteSpec, TableDocument, TableSpec, TableState, Version,
+};
+
+/// Does what the change asks for.
+pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
+    match change {
+        Change::Abort { route } => abort(state, route),
+        Change::PatchSplit { route, weights } => patch_split(state, route, weights),
+        Change::Promote { route, to } => promote(state, route, to.as_ref()),
+        Change::PutRelease { release, document } => Ok(put_release(state, release, document)),
+        Change::PutRoute { route } => Ok(put_route(state, route)),
+        Change::RemoveRelease { release } => remove_release(state, release),
+        Change::RemoveRoute { route } => remove_route(state, route),
+        Change::Replace { table } => Ok(replace(state, table)),
+        Change::SetEndpoints { release, endpoints } => set_endpoints(state, release, endpoints),
+        Change::SetSplit { route, weights } => {
+            with_split(state, find(state, route)?, weights.clone(), None)
+        }
+        Change::Switch { route, to } => switch(state, route, to),
+    }
+}
+
+fn find<'a>(
+    state: &'a TableState,
+    name: &RouteName,
+) -> Result<&'a Arc<Hashed<RouteSpec>>, ChangeError> {
+    state
+        .spec
+        .route(name)
+        .ok_or_else(|| ChangeError::UnknownRoute {
+            name: name.to_string(),
+            known: state
+                .spec
+                .routes()
+                .iter()
+                .map(|route| route.name.clone())
+                .collect(),
+        })
+}
+
+fn known_release(state: &TableState, name: &ReleaseName) -> Result<(), ChangeError> {
+    if state.spec.releases().contains_key(name) {
+        return Ok(());
+    }
+    let known = state.spec.releases().keys().cloned().collect();
+    Err(ChangeError::UnknownRelease {
+        name: name.to_string(),
+        known,
+    })
+}
+
+/// The same table with another split on one route, and perhaps another stable release.
+fn with_split(
+    state: &TableState,
+    route: &Arc<Hashed<RouteSpec>>,
+    weights: Weights,
+    stable: Option<ReleaseName>,
+) -> Result<Applied, ChangeError> {
+    weights
+        .keys()
+        .try_for_each(|name| known_release(state, name))?;
+    let mut spec: RouteSpec = (***route).clone();
+    spec.split = weights;
+    spec.stable = stable.or(spec.stable);
+    let before = spec.last_whole.take();
+    spec.keep_whole(before.as_ref());
+    let touched = Touched {
+        routes: BTreeSet::from([spec.name.clone()]),
+        ..Touched::default()
+    };
+    let spec = state
+        .spec
+        .with_route(Arc::new(Hashed::new(spec)))
+        .expect("the route was found in this table");
+    Ok(Applied {
+        state: TableState {
+            spec,
+            rosters: Arc::clone(&state.rosters),
+        },
+        touched,
+    })
+}
+
+fn patch_split(
+    state: &TableState,
+    route: &RouteName,
+    weights: &Weights,
+) -> Result<Applied, ChangeError> {
+    let route = find(state, route)?;
+    let mut all = route.split.clone();
+    all.extend(weights.iter().map(|(name, weight)| (name.clone(), *weight)));
+    with_split(state, route, all, None)
+}
+
+/// Everything to one release: the sum of the weights stays, so that a share can be read off before and after.
+fn everything_to(route: &RouteSpec, to: &ReleaseName) -> Weights {
+    let total: u64 = route.split.values().map(|weight| u64::from(*weight)).sum();
+    let whole = u32::try_from(total)
+        .unwrap_or(MAX_WEIGHT)
+        .clamp(1, MAX_WEIGHT);
+    let mut weights: Weights = route.split.keys().map(|name| (name.clone(), 0)).collect();
+    weights.insert(to.clone(), whole);
+    weights
+}
+
+fn switch(state: &TableState, route: &RouteName, to: &ReleaseName) -> Result<Applied, ChangeError> {
+    let route = find(state, route)?;
+    known_release(state, to)?;
+    with_split(state, route, everything_to(route, to), None)
+}
+
+fn promote(
+    state: &TableState,
+    route: &RouteName,
+    to: Option<&ReleaseName>,
+) -> Result<Applied, ChangeError> {
+    let route = find(state, route)?;
+    let to = match to {
+        Some(to) => to.clone(),
+        None => the_canary(route)?,
+    };
+    known_release(state, &to)?;
+    let stable = route.stable.is_some().then(|| to.clone());
+    with_split(state, route, everything_to(route, &to), stable)
+}
+
+/// The one release with a weight that is not stable.
+fn the_canary(route: &RouteSpec) -> Result<ReleaseName, ChangeError> {
+    let stable = route.stable_release();
+    let canaries: Vec<_> = route
+        .split
+        .iter()
+        .filter(|(name, weight)| **weight > 0 && Some(*name) != stable)
+        .collect();
+    match canaries.as_slice() {
+        [(name, _)] => Ok((*name).clone()),
+        [] => Err(ask_which(
+            route,
+            "there is no canary: no release but the stable one has a weight",
+        )),
+        _ => Err(ask_which(
+            route,
+            "more than one release could be the canary",
+        )),
+    }
+}
+
+fn ask_which(route: &RouteSpec, message: &str) -> ChangeError {
+    let names: Vec<_> = route.split.keys().map(|name| format!("`{name}`")).collect();
+    let hint = format!(
+        "name the release to promote with `to`: {}",
+        names.join(" or ")
+    );
+    ChangeError::Invalid(vec![
+        Problem::new(format!("routes.{}.split", route.name), message).hint(hint),
+    ])
+}
+
+fn abort(state: &TableState, route: &RouteName) -> Result<Applied, ChangeError> {
+    let route = find(state, route)?;
+    let Some(stable) = route.stable_release().cloned() else {
+        let problem = Problem::new(
+            format!("routes.{}.stable", route.name),
+            "it is not known which release is stable",
+        );
+        let hint =
+            "name one with `stable` on the route, or give one release all the weight with a switch";
+        return Err(ChangeError::Invalid(vec![problem.hint(hint)]));
+    };
+    known_release(state, &stable)?;
+    with_split(state, route, everything_to(route, &stable), None)
+}
+
+fn put_route(state: &TableState, route: &RouteSpec) -> Applied {
+    let mut route = route.clone();
+    let old = state.spec.route(&route.name);
+    route.keep_whole(old.and_then(|old| old.last_whole.as_ref()));
+    let structure = old.is_none_or(|old| !old.matches_like(&route));
+    let touched = Touched {
+        routes: BTreeSet::from([route.name.clone()]),
+        structure,
+        ..Touched::default()
+    };
+    let route = Arc::new(Hashed::new(route));
+    let spec = state
+        .spec
+        .with_route(Arc::clone(&route))
+        .unwrap_or_else(|| {
+            let routes = state.spec.routes().iter().cloned().chain([route]);
+            TableSpec::new(state.spec.releases().clone(), routes)
+        });
+    Applied {
+        state: TableState {
+            spec,
+            rosters: Arc::clone(&state.rosters),
+        },
+        touched,
+    }
+}
+
+fn remove_route(state: &TableState, name: &RouteName) -> Result<Applied, ChangeError> {
+    find(state, name)?;
+    let routes = state
+        .spec
+        .routes()
+        .iter()
+        .filter(|route| route.name != *name)
+        .cloned();
+    let spec = TableSpec::new(state.spec.releases().clone(), routes);
+    let touched = Touched {
+        routes: BTreeSet::from([name.clone()]),
+        structure: true,
+        ..Touched::default()
+    };
+    Ok(Applied {
+        state: TableState {
+            spec,
+            rosters: Arc::clone(&state.rosters),
+        },
+        touched,
+    })
+}
+
+fn put_release(state: &TableState, name: &ReleaseName, document: &ReleaseDocument) -> Applied {
+    let ReleaseDocument { spec, endpoints } = document;
+    let rosters = with_roster(state, name, &spec.version, endpoints);
+    let same = state.spec.release(name).is_some_and(|old| ***old == *spec);
+    let spec = if same {
+        state.spec.clone()
+    } else {
+        let mut releases = state.spec.releases().clone();
+        releases.insert(name.clone(), Arc::new(Hashed::new(spec.clone())));
+        state.spec.with_releases(releases)
+    };
+    let touched = Touched {
+        releases: BTreeSet::from([name.clone()]),
+        ..Touched::default()
+    };
+    Applied {
+        state: TableState { spec, rosters },
+        touched,
+    }
+}
+
+fn set_endpoints(
+    state: &TableState,
+    name: &ReleaseName,
+    endpoints: &[EndpointUrl],
+) -> Result<Applied, ChangeError> {
+    known_release(state, name)?;
+    let version = state
+        .spec
+        .release(name)
+        .map(|spec| spec.version.clone())
+        .unwrap_or_default();
+    let rosters = with_roster(state, name, &version, endpoints);
+    let touched = Touched {
+        releases: BTreeSet::from([name.clone()]),
+        ..Touched::default()
+    };
+    Ok(Applied {
+        state: TableState {
+            spec: state.spec.clone(),
+            rosters,
+        },
+        touched,
+    })
+}
+
+fn with_roster(
+    state: &TableState,
+    name: &ReleaseName,
+    version: &Version,
+    endpoints: &[EndpointUrl],
+) -> Arc<Rosters> {
+    let key = (name.clone(), version.clone());
+    if state
+        .rosters
+        .get(&key)
+        .is_some_and(|old| **old == *endpoints)
+    {
+        return Arc::clone(&state.rosters);
+    }
+    let mut rosters = (*state.rosters).clone();
+    rosters.insert(key, endpoints.into());
+    Arc::new(rosters)
+}
+
+fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, ChangeError> {
+    known_release(state, name)?;
+    let users: Vec<_> = state
+        .spec
+        .routes()
+        .iter()
+        .filter(|route| route.split.contains_key(name))
+        .map(|route| route.name.clone())
+        .collect();
+    if !users.is_empty() {
+        return Err(ChangeError::ReleaseInUse {
+            release: name.clone(),
+            routes: users,
+        });
+    }
+    let mut releases = state.spec.releases().clone();
+    releases.remove(name);
+    let touched = Touched {
+        releases: BTreeSet::from([name.clone()]),
+        ..Touched::default()
+    };
+    let spec = state.spec.with_releases(releases);
+    Ok(Applied {
+        state: TableState {
+            spec,
+            rosters: Arc::clone(&state.rosters),
+        },
+        touched,
+    })
+}
+
+fn replace(state: &TableState, table: &TableDocument) -> Applied {
+    let new = table.clone().into_state(state);
+    let touched = Touched::between(state, &new);
+    Applied {
+        state: new,
+        touched,
+    }
+}
