@@ -1,0 +1,44 @@
+"""What a process cost: CPU time and memory, as the kernel accounts for them."""
+
+import os
+
+
+def tree(pid):
+    """The process and all its descendants."""
+    pids, found = [pid], []
+    while pids:
+        pid = pids.pop()
+        found.append(pid)
+        try:
+            for task in os.listdir(f"/proc/{pid}/task"):
+                with open(f"/proc/{pid}/task/{task}/children") as children:
+                    pids += [int(child) for child in children.read().split()]
+        except FileNotFoundError:
+            pass
+    return found
+
+
+def cpu_ns(pid):
+    """Nanoseconds on a processor, user and kernel, over all threads that live."""
+    total = 0
+    for process in tree(pid):
+        try:
+            for task in os.listdir(f"/proc/{process}/task"):
+                with open(f"/proc/{process}/task/{task}/schedstat") as stat:
+                    total += int(stat.read().split()[0])
+        except FileNotFoundError:
+            pass
+    return total
+
+
+def memory_kb(pid):
+    """Resident memory that is the process's own, in kB."""
+    total = 0
+    for process in tree(pid):
+        try:
+            with open(f"/proc/{process}/smaps_rollup") as rollup:
+                fields = dict(line.split()[:2] for line in rollup if line.count(" ") and ":" in line)
+            total += int(fields.get("Private_Clean:", 0)) + int(fields.get("Private_Dirty:", 0))
+        except FileNotFoundError:
+            pass
+    return total
