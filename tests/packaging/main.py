@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import urllib.request
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
@@ -32,7 +33,7 @@ class Dockerfile:
     def __init__(self):
         text = (ROOT / "docker/Dockerfile").read_text().replace("\\\n", " ")
         lines = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-        stages, self.stages = [], []
+        stages = []
         for line in lines:
             if line.startswith("FROM "):
                 stages.append([])
@@ -94,7 +95,7 @@ def the_manifest_holds_without_the_rest(dockerfile):
             target = path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, target)
-        found = json.loads(run(["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline"], cwd=path, stderr=None).splitlines()[-1])
+        found = json.loads(run(["cargo", "metadata", "--no-deps", "--format-version", "1", "--offline"], cwd=path).splitlines()[-1])
         assert "switchback" in [target["name"] for package in found["packages"] for target in package["targets"]]
 
 
@@ -177,6 +178,26 @@ def compose_names_agree_with_the_configuration():
     assert target.split(":")[0] in services, target
 
 
+def agents_of_compose_answer():
+    """The sample agents' own commands, on other ports."""
+    for name, service in compose()["services"].items():
+        command = service.get("command")
+        if not command or service["image"] != "switchback":
+            continue
+        with folder() as path:
+            port = free_port()
+            command = [re.sub(r"^0\.0\.0\.0:\d+$", f"127.0.0.1:{port}", part) for part in command]
+            agent = Process(name, [str(ROOT / "target/image/switchback"), *command], path)
+            try:
+                agent.wait_for_port(port)
+                for where in ("/healthz", "/"):
+                    with urllib.request.urlopen(f"http://127.0.0.1:{port}{where}", timeout=5) as answer:
+                        body = answer.read().decode()
+                assert name in body, body
+            finally:
+                same(agent.stop(), 0)
+
+
 def main():
     suite, dockerfile = Suite(), Dockerfile()
     suite.check("steps_of_the_build", steps_of_the_build, dockerfile, seconds=1150)
@@ -185,6 +206,7 @@ def main():
         suite.check(function.__name__, function, dockerfile)
     suite.check("compose_refers_to_what_is_there", compose_refers_to_what_is_there)
     suite.check("compose_names_agree_with_the_configuration", compose_names_agree_with_the_configuration)
+    suite.check("agents_of_compose_answer", agents_of_compose_answer)
     suite.finish()
 
 
