@@ -2,6 +2,7 @@
 //! operator change that decision, and take it back, in one atomic step.
 
 pub mod api;
+pub mod cli;
 pub mod config;
 pub mod discovery;
 pub mod fleet;

@@ -1,9 +1,12 @@
 //! The routes and releases of the live table, as the admin API lists them.
 
-use std::collections::BTreeMap;
+use std::{borrow::Cow, collections::BTreeMap};
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
+};
 
 use super::{Preview, Receipt};
 use crate::model::{Diff, ReleaseDocument, ReleaseName, Revision, RouteSpec};
@@ -23,6 +26,7 @@ pub struct ReleaseList {
     /// The live revision.
     pub revision: Revision,
     /// The releases of the table by name.
+    #[schema(value_type = BTreeMap<String, ReleaseDocument>)]
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
 }
 
@@ -38,11 +42,35 @@ pub struct RevisionDiff {
 }
 
 /// The answer to a mutation: a receipt, or with `?dry_run=true` what it would do.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ChangeAnswer {
     /// It was done.
     Receipt(Box<Receipt>),
     /// It was not done.
     Preview(Box<Preview>),
+}
+
+// By hand, for a receipt has all that a preview has: a derived `oneOf` would refuse it.
+impl PartialSchema for ChangeAnswer {
+    fn schema() -> RefOr<Schema> {
+        let either = AnyOfBuilder::new()
+            .item(Ref::from_schema_name("Receipt"))
+            .item(Ref::from_schema_name("Preview"))
+            .build();
+        RefOr::T(Schema::AnyOf(either))
+    }
+}
+
+impl ToSchema for ChangeAnswer {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ChangeAnswer")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push(("Receipt".to_owned(), Receipt::schema()));
+        schemas.push(("Preview".to_owned(), Preview::schema()));
+        Receipt::schemas(schemas);
+        Preview::schemas(schemas);
+    }
 }

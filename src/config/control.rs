@@ -2,7 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -43,6 +43,9 @@ impl Default for Admin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSpec {
+    /// The name under which the history shows what the token's owner did; by default the file's or the variable's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// What the token allows.
     pub role: Role,
     /// A file that holds the token and nothing else but white space around it.
@@ -51,6 +54,19 @@ pub struct TokenSpec {
     /// The variable of the environment that holds the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
+}
+
+impl TokenSpec {
+    /// The name under which the history shows what the token's owner did, at most 64 bytes.
+    pub fn name(&self) -> String {
+        let file = self.file.as_deref().and_then(Path::file_stem);
+        let name = self
+            .name
+            .clone()
+            .or_else(|| file.map(|stem| stem.to_string_lossy().into_owned()))
+            .or_else(|| self.env.clone());
+        name.unwrap_or_default().chars().take(64).collect()
+    }
 }
 
 /// What a token allows.
@@ -242,6 +258,17 @@ fn default_grace(of_environment: Option<&str>) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_without_a_name_is_called_after_where_it_comes_from() {
+        let token = TokenSpec {
+            name: None,
+            role: Role::Operator,
+            file: Some("/run/secrets/ci.token".into()),
+            env: None,
+        };
+        assert_eq!(token.name(), "ci");
+    }
 
     #[test]
     fn the_grace_follows_what_the_environment_allows() {

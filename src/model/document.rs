@@ -36,6 +36,7 @@ pub struct ReleaseDocument {
 /// The flat form. `serde(flatten)` cannot refuse unknown keys, so the fields are named once more.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[schema(description = "A release as people write it: what was decided, and its endpoints.")]
 pub(super) struct Flat {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,

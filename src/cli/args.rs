@@ -1,0 +1,261 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+use super::client::AdminUrl;
+use crate::{
+    api::Wins,
+    model::{ReleaseName, Revision, RouteName},
+};
+
+/// What the exit status says, below every help text.
+const EXITS: &str = "\
+Exit status:
+  0   done, or nothing had to be done
+  64  the command line is wrong
+  65  refused: an unknown name, weights that cannot be, nothing to roll back to
+  66  a file cannot be read
+  69  the admin API cannot be reached
+  70  switchback made a mistake
+  74  the history cannot be read or written
+  75  not now: somebody else changed it meanwhile, or a release is not ready; look and try again
+  77  the token is missing, unknown or read-only
+  78  the configuration has problems; all of them are shown";
+
+/// The command line.
+#[derive(Debug, Parser)]
+#[command(
+    name = "switchback",
+    version,
+    about = "Flips traffic between versions of your agents, and flips it back, in one atomic step",
+    after_help = EXITS,
+    max_term_width = 110,
+    disable_help_subcommand = true
+)]
+pub(super) struct Cli {
+    #[command(flatten)]
+    pub(super) access: AccessArgs,
+    #[command(subcommand)]
+    pub(super) verb: Verb,
+}
+
+/// How to reach the admin API.
+#[derive(Debug, Args)]
+pub(super) struct AccessArgs {
+    /// Where the admin API listens
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "SWITCHBACK_ADMIN",
+        default_value = "http://127.0.0.1:9900",
+        help_heading = "Access"
+    )]
+    pub(super) admin: AdminUrl,
+    /// A file that holds the bearer token; otherwise `SWITCHBACK_TOKEN` is the token, if it is set
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SWITCHBACK_TOKEN_FILE",
+        help_heading = "Access"
+    )]
+    pub(super) token_file: Option<PathBuf>,
+    /// Print the answer of the admin API as JSON
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(super) enum Verb {
+    /// Check a configuration file: print its normal form, or everything that is wrong with it
+    #[command(after_help = "Example:\n  switchback check switchback.toml")]
+    Check {
+        /// The configuration file
+        file: PathBuf,
+    },
+    /// Take over the releases and routes of an edited configuration file
+    #[command(
+        after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused, unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --wins file -m 'as agreed'"
+    )]
+    Apply {
+        /// The configuration file
+        file: PathBuf,
+        /// Which side wins where both changed: file or live
+        #[arg(long)]
+        wins: Option<Wins>,
+        /// Why, for the history
+        #[arg(short, long)]
+        message: Option<String>,
+    },
+    /// Show what is decided, what is, and what a rollback would do
+    #[command(
+        after_help = "Examples:\n  switchback status\n  switchback status --json | jq .rollback.ready"
+    )]
+    Status,
+    /// Give the releases of a route new weights
+    #[command(
+        after_help = "Weights are relative, 0 to 1000000. A release that is not named leaves the split; with --patch it keeps its weight.\n\nExamples:\n  switchback split chat blue=95 green=5\n  switchback split chat green=10 --patch -m 'looks good so far'\n  switchback split chat blue=50 green=50 --dry-run"
+    )]
+    Split {
+        /// The route
+        route: RouteName,
+        /// A release and its weight, such as blue=95
+        #[arg(required = true, value_name = "RELEASE=WEIGHT")]
+        weights: Vec<Weight>,
+        /// Change only the weights that are named
+        #[arg(long)]
+        patch: bool,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Give everything on a route to one release
+    #[command(after_help = "Example:\n  switchback switch chat green -m 'release 2.0.0'")]
+    Switch {
+        /// The route
+        route: RouteName,
+        /// The release
+        to: ReleaseName,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Give everything on a route to its canary
+    #[command(
+        after_help = "Examples:\n  switchback promote chat\n  switchback promote chat --to green"
+    )]
+    Promote {
+        /// The route
+        route: RouteName,
+        /// The release to promote, where more than one could be meant
+        #[arg(long)]
+        to: Option<ReleaseName>,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Give everything on a route to its stable release
+    #[command(after_help = "Example:\n  switchback abort chat -m 'errors in green'")]
+    Abort {
+        /// The route
+        route: RouteName,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// Make what was live before live again
+    #[command(
+        after_help = "Twice is two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and waits for no disk.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
+    )]
+    Rollback {
+        /// The revision whose content is to be live again
+        #[arg(long, value_name = "REVISION", value_parser = revision, conflicts_with_all = ["step", "route"])]
+        to: Option<Revision>,
+        /// Undo one revision only, even of a group
+        #[arg(long, conflicts_with = "route")]
+        step: bool,
+        /// Bring back only the previous split of this route
+        #[arg(long)]
+        route: Option<RouteName>,
+        /// Do it although a release that comes back has no healthy endpoint
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+    /// List the revisions that were live, latest first
+    #[command(
+        after_help = "Examples:\n  switchback history\n  switchback history --limit 5 --before 40"
+    )]
+    History {
+        /// How many at most
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        /// Only revisions before this one
+        #[arg(long, value_name = "REVISION", value_parser = revision)]
+        before: Option<Revision>,
+    },
+    /// Show what differs between two revisions
+    #[command(after_help = "Example:\n  switchback diff 41 42")]
+    Diff {
+        /// The earlier side
+        #[arg(value_parser = revision)]
+        from: Revision,
+        /// The later side
+        #[arg(value_parser = revision)]
+        to: Revision,
+    },
+    /// List releases with their endpoints and health
+    #[command(after_help = "Example:\n  switchback releases")]
+    Releases,
+}
+
+/// What every change takes.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    /// Why, for the history
+    #[arg(short, long)]
+    pub(super) message: Option<String>,
+    /// Show what would happen, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Only if nothing it is about has changed since this revision; by default the one that is live when the command starts
+    #[arg(long, value_name = "REVISION", value_parser = revision)]
+    pub(super) based_on: Option<Revision>,
+}
+
+/// A release and its weight.
+#[derive(Debug, Clone)]
+pub(super) struct Weight(pub(super) ReleaseName, pub(super) u32);
+
+impl std::str::FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (release, weight) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not RELEASE=WEIGHT, such as blue=95"))?;
+        let release = release
+            .parse()
+            .map_err(|error: crate::model::NameError| error.to_string())?;
+        let weight = weight
+            .parse()
+            .map_err(|_| format!("`{weight}` is not a weight: a whole number from 0 to 1000000"))?;
+        Ok(Self(release, weight))
+    }
+}
+
+fn revision(text: &str) -> Result<Revision, String> {
+    text.parse()
+        .map(Revision)
+        .map_err(|_| format!("`{text}` is not the number of a revision"))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_every_verb_has_an_example() {
+        Cli::command().debug_assert();
+        for verb in Cli::command().get_subcommands() {
+            let help = verb
+                .get_after_help()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            let example = format!("  switchback {}", verb.get_name());
+            assert!(help.contains(&example), "{}", verb.get_name());
+        }
+    }
+
+    #[test]
+    fn a_weight_is_a_release_and_a_number() {
+        let Weight(release, weight) = "blue=95".parse().unwrap();
+        assert_eq!((release.as_str(), weight), ("blue", 95));
+        for wrong in ["blue", "blue=", "=5", "blue=-1", "blue=9.5", "b lue=1"] {
+            assert!(wrong.parse::<Weight>().is_err(), "{wrong}");
+        }
+    }
+}

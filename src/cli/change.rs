@@ -1,0 +1,238 @@
+//! The verbs that change something. Each reads what is live first and sends that revision along, so that nothing is
+//! overwritten that somebody else changed in between.
+
+use std::path::Path;
+
+use hyper::Method;
+
+use super::{
+    Out,
+    args::{ChangeArgs, Weight},
+    client::{Answer, Ask, Client},
+    exit::{Exit, Failure},
+    show,
+};
+use crate::{
+    api::{
+        ChangeAnswer, ImportReport, MessageRequest, PromoteRequest, RollbackRequest,
+        SplitPatchRequest, SplitRequest, SwitchRequest, Wins,
+    },
+    config::{self, ConfigError},
+    model::{ReleaseName, Revision, RouteName, Weights},
+};
+
+/// What a rollback goes back to.
+pub(super) struct Back {
+    pub(super) to: Option<Revision>,
+    pub(super) step: bool,
+    pub(super) route: Option<RouteName>,
+    pub(super) force: bool,
+}
+
+pub(super) async fn split(
+    client: &Client,
+    route: &RouteName,
+    weights: &[Weight],
+    patch: bool,
+    change: ChangeArgs,
+) -> Result<Out, Failure> {
+    let mut all = Weights::new();
+    for Weight(release, weight) in weights {
+        if all.insert(release.clone(), *weight).is_some() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("`{release}` is named twice"),
+            ));
+        }
+    }
+    let path = format!("/v1/routes/{route}/split");
+    let message = change.message.clone();
+    let ask = if patch {
+        Ask::of(Method::PATCH, path).json(&SplitPatchRequest {
+            weights: all,
+            message,
+        })
+    } else {
+        Ask::of(Method::PUT, path).json(&SplitRequest {
+            weights: all,
+            message,
+        })
+    };
+    on_route(client, route, ask, &change).await
+}
+
+pub(super) async fn switch(
+    client: &Client,
+    route: &RouteName,
+    to: ReleaseName,
+    change: ChangeArgs,
+) -> Result<Out, Failure> {
+    let message = change.message.clone();
+    let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/switch"));
+    on_route(
+        client,
+        route,
+        ask.json(&SwitchRequest { to, message }),
+        &change,
+    )
+    .await
+}
+
+pub(super) async fn promote(
+    client: &Client,
+    route: &RouteName,
+    to: Option<ReleaseName>,
+    change: ChangeArgs,
+) -> Result<Out, Failure> {
+    let message = change.message.clone();
+    let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/promote"));
+    on_route(
+        client,
+        route,
+        ask.json(&PromoteRequest { to, message }),
+        &change,
+    )
+    .await
+}
+
+pub(super) async fn abort(
+    client: &Client,
+    route: &RouteName,
+    change: ChangeArgs,
+) -> Result<Out, Failure> {
+    let message = change.message.clone();
+    let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/abort"));
+    on_route(
+        client,
+        route,
+        ask.json(&MessageRequest { message }),
+        &change,
+    )
+    .await
+}
+
+pub(super) async fn rollback(
+    client: &Client,
+    back: Back,
+    change: ChangeArgs,
+) -> Result<Out, Failure> {
+    let message = change.message.clone();
+    let Back {
+        to,
+        step,
+        route,
+        force,
+    } = back;
+    let (seen, ask) = match &route {
+        Some(route) => (
+            format!("/v1/routes/{route}"),
+            Ask::of(Method::POST, format!("/v1/routes/{route}/rollback"))
+                .json(&MessageRequest { message }),
+        ),
+        None => (
+            "/v1/status".to_owned(),
+            Ask::of(Method::POST, "/v1/rollback").json(&RollbackRequest { to, step, message }),
+        ),
+    };
+    let ask = if force {
+        ask.argument("force", true)
+    } else {
+        ask
+    };
+    based(client, seen, ask, &change).await
+}
+
+async fn on_route(
+    client: &Client,
+    route: &RouteName,
+    ask: Ask,
+    change: &ChangeArgs,
+) -> Result<Out, Failure> {
+    based(client, format!("/v1/routes/{route}"), ask, change).await
+}
+
+/// Sends a change on the condition that what it is about is still what it was when the command began.
+async fn based(
+    client: &Client,
+    seen: String,
+    ask: Ask,
+    change: &ChangeArgs,
+) -> Result<Out, Failure> {
+    let revision = match change.based_on {
+        Some(revision) => Some(revision),
+        None => client.send(Ask::get(seen)).await?.revision,
+    };
+    let mut ask = ask.based_on(revision);
+    if change.dry_run {
+        ask = ask.argument("dry_run", true);
+    }
+    done(client.send(ask).await?)
+}
+
+fn done(answer: Answer) -> Result<Out, Failure> {
+    let text = match answer.read()? {
+        ChangeAnswer::Receipt(receipt) => show::receipt(&receipt),
+        ChangeAnswer::Preview(preview) => show::preview(&preview),
+    };
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+/// Reads a configuration file; a file with problems is not sent anywhere.
+pub(super) fn configuration(file: &Path) -> Result<config::Config, Failure> {
+    config::load(file).map_err(|error| {
+        let (exit, cause) = match &error {
+            ConfigError::Invalid { .. } => (Exit::Config, String::new()),
+            ConfigError::Read { source, .. } => (Exit::NoInput, format!(": {source}")),
+        };
+        Failure::new(exit, format!("{error}{cause}"))
+    })
+}
+
+pub(super) async fn apply(
+    client: &Client,
+    file: &Path,
+    wins: Option<Wins>,
+    message: Option<String>,
+) -> Result<Out, Failure> {
+    let table = configuration(file)?.table();
+    let mut ask = Ask::of(Method::POST, "/v1/import").json(&table);
+    if let Some(wins) = wins {
+        let word = match wins {
+            Wins::File => "file",
+            Wins::Live => "live",
+        };
+        ask = ask.argument("wins", word);
+    }
+    if let Some(message) = message {
+        ask = ask.argument("message", message);
+    }
+    let answer = client.send(ask).await?;
+    let text = imported(&answer.read()?);
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+fn imported(report: &ImportReport) -> String {
+    let mut text = match &report.receipt {
+        Some(receipt) => show::receipt(receipt),
+        None => format!("revision {}  nothing to take over\n", report.revision),
+    };
+    for kept in &report.kept {
+        text = format!("{text}  {kept}: changed live, kept\n");
+    }
+    for conflict in &report.conflicts {
+        text = format!("{text}  {}: changed in the file and live\n", conflict.path);
+    }
+    if !report.drift.is_empty() {
+        text = format!("{text}the live table differs from the file:\n");
+        for line in show::summary(&report.drift) {
+            text = format!("{text}  {line}\n");
+        }
+    }
+    text
+}

@@ -1,0 +1,249 @@
+//! A thin client of the admin API.
+
+use std::{str::FromStr, time::Duration};
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::{
+    Method, Request, StatusCode, Uri,
+    header::{self, HeaderValue},
+};
+use hyper_util::{
+    client::legacy::{Client as HttpClient, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::exit::{Exit, Failure};
+use crate::model::Revision;
+
+/// How long connecting may take.
+const CONNECT: Duration = Duration::from_secs(3);
+
+/// How long a whole request may take. The longest change is bounded far below by the server.
+const WHOLE: Duration = Duration::from_secs(30);
+
+/// The largest answer that is read.
+const LARGEST: usize = 256 << 20;
+
+/// Where the admin API listens: `http://host:port`, without a path.
+#[derive(Debug, Clone)]
+pub(super) struct AdminUrl(String);
+
+impl FromStr for AdminUrl {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let with_scheme = if text.contains("://") {
+            text.to_owned()
+        } else {
+            format!("http://{text}")
+        };
+        let wrong = || {
+            format!("`{text}` is not the address of an admin API, such as http://127.0.0.1:9900")
+        };
+        let uri: Uri = with_scheme.parse().map_err(|_| wrong())?;
+        let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/");
+        let authority = uri.authority().filter(|_| plain).ok_or_else(wrong)?;
+        Ok(Self(format!("http://{authority}")))
+    }
+}
+
+/// Talks to one admin API.
+pub(super) struct Client {
+    url: AdminUrl,
+    token: Option<HeaderValue>,
+    http: HttpClient<HttpConnector, Full<Bytes>>,
+}
+
+/// What was answered, and by which revision.
+pub(super) struct Answer {
+    /// The body.
+    pub(super) body: Vec<u8>,
+    /// The revision in `ETag`.
+    pub(super) revision: Option<Revision>,
+}
+
+/// A request to be.
+pub(super) struct Ask {
+    method: Method,
+    path: String,
+    query: Vec<String>,
+    body: Option<Vec<u8>>,
+    based_on: Option<Revision>,
+}
+
+impl Ask {
+    pub(super) fn get(path: impl Into<String>) -> Self {
+        Self::of(Method::GET, path)
+    }
+
+    pub(super) fn of(method: Method, path: impl Into<String>) -> Self {
+        Self {
+            method,
+            path: path.into(),
+            query: Vec::new(),
+            body: None,
+            based_on: None,
+        }
+    }
+
+    pub(super) fn json(mut self, body: &impl Serialize) -> Self {
+        self.body = Some(serde_json::to_vec(body).expect("types of the API have string keys"));
+        self
+    }
+
+    /// Another argument; names and values are plain ASCII or numbers.
+    pub(super) fn argument(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+        self.query
+            .push(format!("{name}={}", escaped(&value.to_string())));
+        self
+    }
+
+    pub(super) fn based_on(mut self, revision: Option<Revision>) -> Self {
+        self.based_on = revision;
+        self
+    }
+}
+
+/// What may not stand in a query is written as `%XX`.
+fn escaped(text: &str) -> String {
+    let byte = |b: u8| {
+        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
+            char::from(b).to_string()
+        } else {
+            format!("%{b:02X}")
+        }
+    };
+    text.bytes().map(byte).collect()
+}
+
+impl Client {
+    pub(super) fn new(url: AdminUrl, token: Option<&str>) -> Result<Self, Failure> {
+        let token = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}")));
+        let mut token = token.transpose().map_err(|_| {
+            Failure::new(
+                Exit::Usage,
+                "the token cannot be sent: it is not one line of ASCII",
+            )
+        })?;
+        if let Some(token) = &mut token {
+            token.set_sensitive(true);
+        }
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT));
+        let http = HttpClient::builder(TokioExecutor::new()).build(connector);
+        Ok(Self { url, token, http })
+    }
+
+    /// Sends a request and waits for its answer, which is a failure unless it is 2xx.
+    pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Failure> {
+        let exchange = async {
+            let response = self
+                .http
+                .request(self.request(ask)?)
+                .await
+                .map_err(|error| self.unreachable(&error))?;
+            let (status, revision) = (response.status(), tag(response.headers()));
+            let body = Limited::new(response.into_body(), LARGEST).collect().await;
+            let body = body
+                .map_err(|error| self.broken(&*error))?
+                .to_bytes()
+                .to_vec();
+            judged(status, Answer { body, revision })
+        };
+        tokio::time::timeout(WHOLE, exchange)
+            .await
+            .unwrap_or_else(|_| {
+                let message = format!("{} did not answer in {} s", self.url.0, WHOLE.as_secs());
+                Err(Failure::new(Exit::Unreachable, message))
+            })
+    }
+
+    fn request(&self, ask: Ask) -> Result<Request<Full<Bytes>>, Failure> {
+        let mut target = format!("{}{}", self.url.0, ask.path);
+        if !ask.query.is_empty() {
+            target = format!("{target}?{}", ask.query.join("&"));
+        }
+        let mut request = Request::builder().method(ask.method).uri(target);
+        if let Some(token) = &self.token {
+            request = request.header(header::AUTHORIZATION, token);
+        }
+        if let Some(revision) = ask.based_on {
+            request = request.header(header::IF_MATCH, format!("\"{revision}\""));
+        }
+        if ask.body.is_some() {
+            request = request.header(header::CONTENT_TYPE, "application/json");
+        }
+        request
+            .body(Full::from(ask.body.unwrap_or_default()))
+            .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
+    }
+
+    fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        let mut failure = self.broken(error);
+        failure
+            .message
+            .push_str("\nhint: is switchback running? `--admin URL` says where");
+        failure
+    }
+
+    fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
+        let mut message = format!("{} cannot be reached", self.url.0);
+        let mut cause = error.source();
+        while let Some(error) = cause {
+            message = format!("{message}: {error}");
+            cause = error.source();
+        }
+        Failure::new(Exit::Unreachable, message)
+    }
+}
+
+fn tag(headers: &header::HeaderMap) -> Option<Revision> {
+    let tag = headers.get(header::ETAG)?.to_str().ok()?;
+    tag.trim_matches('"').parse().ok().map(Revision)
+}
+
+fn judged(status: StatusCode, answer: Answer) -> Result<Answer, Failure> {
+    if status.is_success() {
+        Ok(answer)
+    } else {
+        Err(Failure::problem(status.as_u16(), answer.body))
+    }
+}
+
+impl Answer {
+    /// The body as what it should be.
+    pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            Failure::new(
+                Exit::Internal,
+                format!("the answer cannot be read: {error}\nhint: are the command and the server of one version?"),
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_address_is_plain_http_without_a_path() {
+        let url = |text: &str| text.parse::<AdminUrl>().map(|url| url.0);
+        assert_eq!(
+            url("http://127.0.0.1:9900/").unwrap(),
+            "http://127.0.0.1:9900"
+        );
+        assert_eq!(url("[::1]:9900").unwrap(), "http://[::1]:9900");
+        assert_eq!(url("localhost:9900").unwrap(), "http://localhost:9900");
+        for wrong in ["https://localhost", "http://localhost/v1", "http://", ""] {
+            assert!(url(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_message_is_escaped_in_a_query() {
+        assert_eq!(escaped("a b&c=ü"), "a%20b%26c%3D%C3%BC");
+    }
+}

@@ -1,0 +1,206 @@
+//! Receipts and differences, for people.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::text::{clean, count, microseconds};
+use crate::{
+    api::{Preview, Receipt},
+    model::{Cause, Diff, DiffEntry},
+};
+
+/// The line (or lines) that say what a change did.
+pub(super) fn receipt(receipt: &Receipt) -> String {
+    if !receipt.changed {
+        return format!("revision {}  nothing to change\n", receipt.revision);
+    }
+    let mut more = summary(&receipt.diff);
+    let line = if let Cause::Rollback { to } = receipt.cause {
+        format!("= revision {to}")
+    } else if more.is_empty() {
+        String::new()
+    } else {
+        more.remove(0)
+    };
+    let head = format!("revision {}  {line}", receipt.revision);
+    let mut text = format!("{head}   {}\n", how(receipt));
+    for line in more {
+        text = format!("{text}  {line}\n");
+    }
+    if receipt.in_flight_on_previous > 0 {
+        let still = count(receipt.in_flight_on_previous, "request");
+        text = format!("{text}  {still} still in flight by earlier revisions\n");
+    }
+    text
+}
+
+/// `live in 38 µs, durable`, or what is still missing.
+fn how(receipt: &Receipt) -> String {
+    let mut how = format!("live in {}", microseconds(receipt.swap_microseconds));
+    if receipt.durable {
+        how.push_str(", durable");
+    } else if let Some(revision) = receipt.restart_revision {
+        how = format!("{how}, NOT durable yet: a restart would bring revision {revision}");
+    } else {
+        how.push_str(", NOT durable yet");
+    }
+    if receipt.converged_at.is_none() {
+        let missing = count(receipt.waiting_for.len() as u64, "worker");
+        how = format!("{how}; {missing} not there yet");
+    }
+    how
+}
+
+/// What a change would do.
+pub(super) fn preview(preview: &Preview) -> String {
+    if !preview.changed {
+        return format!(
+            "nothing would change; revision {} is live\n",
+            preview.revision
+        );
+    }
+    let mut text = match preview.to {
+        Some(to) => format!("would be revision {to} again; nothing has changed\n"),
+        None => "would change; nothing has changed\n".to_owned(),
+    };
+    for line in summary(&preview.diff) {
+        text = format!("{text}  {line}\n");
+    }
+    for release in &preview.not_ready {
+        text = format!("{text}  not ready: {release} has no healthy endpoint\n");
+    }
+    text
+}
+
+/// A line for each route whose split changed (`chat: blue 100→95  green 0→5`), then one for each other difference.
+pub(super) fn summary(diff: &Diff) -> Vec<String> {
+    let mut splits: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    let mut others = Vec::new();
+    for entry in &diff.0 {
+        match weight(entry) {
+            Some((route, change)) => splits.entry(route).or_default().push(change),
+            None => others.push(line(entry)),
+        }
+    }
+    let split = |(route, changes): (&str, Vec<String>)| format!("{route}: {}", changes.join("  "));
+    splits.into_iter().map(split).chain(others).collect()
+}
+
+/// A weight that changed, where the difference is one. Names of routes and releases may hold dots, so the path is cut at
+/// what stands between them.
+fn weight(entry: &DiffEntry) -> Option<(&str, String)> {
+    let (route, release) = entry.path.strip_prefix("routes.")?.split_once(".split.")?;
+    let number = |value: &Option<Value>| match value {
+        None => Some("–".to_owned()),
+        Some(value) => value.as_u64().map(|weight| weight.to_string()),
+    };
+    let (before, after) = (number(&entry.before)?, number(&entry.after)?);
+    Some((route, format!("{release} {before}→{after}")))
+}
+
+/// One difference on one line.
+pub(super) fn line(entry: &DiffEntry) -> String {
+    let path = clean(&entry.path);
+    match (&entry.before, &entry.after) {
+        (None, Some(after)) => format!("{path}: added {}", short(after)),
+        (Some(_), None) => format!("{path}: removed"),
+        (before, after) => {
+            let side = |value: &Option<Value>| value.as_ref().map(short).unwrap_or_default();
+            format!("{path}: {}→{}", side(before), side(after))
+        }
+    }
+}
+
+fn short(value: &Value) -> String {
+    /// Longer values are cut; `--json` has them whole.
+    const MOST: usize = 80;
+    let text = match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    };
+    let text = clean(&text);
+    if text.chars().count() <= MOST {
+        return text;
+    }
+    let start: String = text.chars().take(MOST).collect();
+    format!("{start}…")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn diff(entries: &[(&str, Value, Value)]) -> Diff {
+        let side = |value: &Value| (!value.is_null()).then(|| value.clone());
+        let entry = |(path, before, after): &(&str, Value, Value)| DiffEntry {
+            path: (*path).to_owned(),
+            before: side(before),
+            after: side(after),
+        };
+        Diff(entries.iter().map(entry).collect())
+    }
+
+    #[test]
+    fn weights_of_one_route_stand_on_one_line() {
+        let diff = diff(&[
+            ("releases.green.version", json!("1"), json!("2")),
+            ("routes.chat.split.blue", json!(100), json!(95)),
+            ("routes.chat.split.green", Value::Null, json!(5)),
+            ("routes.old", json!({ "split": {} }), Value::Null),
+        ]);
+        assert_eq!(
+            summary(&diff),
+            [
+                "chat: blue 100→95  green –→5",
+                "releases.green.version: 1→2",
+                "routes.old: removed",
+            ]
+        );
+    }
+
+    fn taken(changes: &Value) -> Receipt {
+        let mut receipt = json!({
+            "revision": 42, "parent": 41, "digest": "0".repeat(64), "changed": true,
+            "cause": { "kind": "publish" }, "durable": true, "swap_microseconds": 38, "in_flight_on_previous": 0,
+            "applied_at": "2026-11-20T13:50:00.000000Z", "converged_at": "2026-11-20T13:50:00.000100Z",
+            "diff": [
+                { "path": "routes.chat.split.blue", "before": 100, "after": 95 },
+                { "path": "routes.chat.split.green", "before": 0, "after": 5 },
+            ],
+        });
+        for (key, value) in changes.as_object().unwrap() {
+            receipt[key] = value.clone();
+        }
+        serde_json::from_value(receipt).unwrap()
+    }
+
+    #[test]
+    fn a_receipt_is_one_line_when_all_is_well() {
+        assert_eq!(
+            receipt(&taken(&json!({}))),
+            "revision 42  chat: blue 100→95  green 0→5   live in 38 µs, durable\n"
+        );
+        let back = taken(&json!({ "cause": { "kind": "rollback", "to": 41 }, "diff": [] }));
+        assert_eq!(
+            receipt(&back),
+            "revision 42  = revision 41   live in 38 µs, durable\n"
+        );
+        let same = taken(&json!({ "changed": false }));
+        assert_eq!(receipt(&same), "revision 42  nothing to change\n");
+    }
+
+    #[test]
+    fn what_is_missing_is_said() {
+        let text = receipt(&taken(&json!({
+            "durable": false, "restart_revision": 40, "converged_at": null, "waiting_for": [1],
+            "in_flight_on_previous": 3,
+        })));
+        assert!(text.contains(
+            "NOT durable yet: a restart would bring revision 40; 1 worker not there yet"
+        ));
+        assert!(text.ends_with("  3 requests still in flight by earlier revisions\n"));
+    }
+}
