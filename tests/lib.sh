@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # How .ci/run and tests/run report: one line for each part, the log of a part only if it failed, a count at the end.
 # Sourced from the root of the repository.
 
