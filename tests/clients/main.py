@@ -6,6 +6,7 @@ import hashlib
 import json
 import pathlib
 import re
+import signal
 import ssl
 import statistics
 import subprocess
@@ -21,7 +22,7 @@ import openai
 import websockets.asyncio.client
 import websockets.exceptions
 import websockets.sync.client
-from harness import Certificate, Proxy, Suite, folder, free_port
+from harness import Certificate, Proxy, Suite, folder, free_port, wait_until
 from origins import GrpcOrigin, HttpOrigin, Loop, WebSocketOrigin
 
 # The largest delay that the median chunk of a stream may have between the origin's write and the client's read.
@@ -41,21 +42,31 @@ class World:
         self.blue, self.green = HttpOrigin(self.loop, "blue"), HttpOrigin(self.loop, "green")
         self.sockets, self.grpc = WebSocketOrigin(self.loop), GrpcOrigin()
         self.certificate = Certificate(path)
+        self.upstream = Certificate(path / "upstream")
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(self.upstream.cert, self.upstream.key)
+        self.secure, self.secure_grpc = HttpOrigin(self.loop, "secure", tls), GrpcOrigin(self.upstream)
         releases = {
-            "blue": (self.blue.port, "http/1.1"), "green": (self.green.port, "http/1.1"),
-            "sockets": (self.sockets.port, "http/1.1"), "agents": (self.grpc.port, "h2"),
-            "gone": (free_port(), "http/1.1"), "gone-h2": (free_port(), "h2"),
+            "blue": ("http", self.blue.port, "http/1.1"), "green": ("http", self.green.port, "http/1.1"),
+            "sockets": ("http", self.sockets.port, "http/1.1"), "agents": ("http", self.grpc.port, "h2"),
+            "gone": ("http", free_port(), "http/1.1"), "gone-h2": ("http", free_port(), "h2"),
+            "secure": ("https", self.secure.port, "http/1.1"), "secure-h2": ("https", self.secure_grpc.port, "h2"),
+            # It speaks TLS with a certificate that nobody whom we trust has signed.
+            "stranger": ("https", self.secure.port, "http/1.1"),
         }
         routes = [
             ("chat", 'path_prefix = "/"', "{ blue = 1, green = 0 }"), ("sockets", 'path_prefix = "/ws"', "{ sockets = 1 }"),
             ("agents", 'path_prefix = "/test.Agent"', "{ agents = 1 }"), ("gone", 'path_prefix = "/gone"', "{ gone = 1 }"),
             ("gone-grpc", 'path_prefix = "/test.Gone"', "{ gone-h2 = 1 }"),
+            ("secure", 'path_prefix = "/secure"', "{ secure = 1 }"), ("stranger", 'path_prefix = "/stranger"', "{ stranger = 1 }"),
+            ("secure-grpc", 'path_prefix = "/test.Secure"\nstrip_prefix = true', "{ secure-h2 = 1 }"),
             ("preview", 'path_prefix = "/json"\nheaders = { x-preview = "yes" }', "{ green = 1 }"),
         ]
-        table = "".join(
-            f'[releases.{name}]\nendpoints = ["http://127.0.0.1:{port}"]\nprotocol = "{protocol}"\n'
-            for name, (port, protocol) in releases.items()
-        )
+        table = ""
+        for name, (scheme, port, protocol) in releases.items():
+            table += f'[releases.{name}]\nendpoints = ["{scheme}://127.0.0.1:{port}"]\nprotocol = "{protocol}"\n'
+            if name.startswith("secure"):
+                table += f'tls = {{ ca = "{self.upstream.ca}" }}\n'
         # `localhost` and `127.0.0.1` are ours; any other host has no route.
         for host in ("localhost", "127.0.0.1"):
             for name, match, split in routes:
@@ -521,6 +532,72 @@ def sslyze_is_clean(world):
         same({name: text for name, text in found.issues.items() if not name.startswith("certificate")}, {})
 
 
+def certificates_are_reloaded(world):
+    """A new certificate after SIGHUP, while a connection on the old one goes on."""
+
+    def serial():
+        pem = ssl.get_server_certificate(("localhost", world.proxy.tls))
+        return hashlib.sha256(pem.encode()).hexdigest()
+
+    before, again = serial(), Certificate(world.folder / "again")
+    with socket(world, "wss") as client:
+        client.send("before")
+        same(client.recv(timeout=10), "before")
+        for old, new in ((world.certificate.cert, again.cert), (world.certificate.key, again.key), (world.certificate.ca, again.ca)):
+            old.write_bytes(new.read_bytes())
+        world.proxy.process.child.send_signal(signal.SIGHUP)
+        wait_until("the new certificate", lambda: serial() != before)
+        client.send("after")
+        same(client.recv(timeout=10), "after")
+    curl_get(world, "https", "2")
+
+
+# --- TLS to the endpoints
+
+
+def secure_endpoint(world):
+    _, body, _ = curl(world, "http", "1.1", "/secure/json")
+    same(json.loads(body)["release"], "secure")
+
+
+def stranger_is_not_trusted(world):
+    before = world.secure.requests
+    said, body, _ = curl(world, "http", "1.1", "/stranger/json")
+    assert said[0]["http_code"] in (502, 503), said
+    same(world.secure.requests, before)
+
+
+def secure_grpc_endpoint(world):
+    with Calls(world, "http") as calls:
+        same(calls.channel.unary_unary("/test.Secure/test.Agent/Unary")(b"hello", timeout=10), b"hello")
+
+
+# --- changes under clients
+
+
+def streams_survive_a_switch(world):
+    """A stream that was committed goes on at its release while new requests go to the other one."""
+    route = "chat-l"
+
+    def now():
+        _, body, _ = curl(world, "http", "1.1", "/json")
+        return json.loads(body)["release"]
+
+    with world.httpx("http", False) as client, client.stream("GET", world.url("http", "/events?count=3")) as answer:
+        lines = (line for line in answer.iter_lines() if line)
+        same(next(lines), "data: 0")
+        same((now(), world.proxy.post(f"/v1/routes/{route}/switch", {"to": "green"})[0]), ("blue", 200))
+        same(now(), "green")
+        status, receipt = world.proxy.post("/v1/rollback")
+        same((status, now()), (200, "blue"))
+        assert json.loads(receipt)["undid"], receipt
+        for number in (1, 2):
+            world.blue.gate.next()
+            same(next(lines), f"data: {number}")
+        world.blue.gate.next()
+        same(list(lines), [])
+
+
 def main():
     suite = Suite()
     with folder() as path:
@@ -546,7 +623,9 @@ def main():
         for scheme in ("ws", "wss"):
             for function in (socket_echo, socket_compression, socket_closed_by_origin, socket_closed_by_client, socket_many):
                 suite.check(f"{function.__name__} {scheme}", function, world, scheme)
-        for function in (tls_versions, tls_alpn, tls_resumption, sslyze_is_clean):
+        for function in (secure_endpoint, stranger_is_not_trusted, secure_grpc_endpoint, streams_survive_a_switch):
+            suite.check(function.__name__, function, world)
+        for function in (tls_versions, tls_alpn, tls_resumption, sslyze_is_clean, certificates_are_reloaded):
             suite.check(function.__name__, function, world, seconds=120)
         suite.check("the proxy ends cleanly", lambda: same(world.proxy.stop(), 0))
         if suite.failed:

@@ -150,6 +150,7 @@ class Certificate:
         from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
         folder = pathlib.Path(folder)
+        folder.mkdir(exist_ok=True)
         self.ca, self.cert, self.key = folder / "ca.pem", folder / "cert.pem", folder / "key.pem"
         now = datetime.datetime.now(datetime.timezone.utc)
 

@@ -42,11 +42,11 @@ class Gate:
 class HttpOrigin:
     """HTTP/1.1 by h11: JSON, echo, downloads, streams that wait for the client, answers that break off."""
 
-    def __init__(self, loop, release):
+    def __init__(self, loop, release, tls=None):
         self.release, self.gate = release, Gate(loop.loop)
         self.connections, self.requests, self.closed_early = 0, 0, threading.Event()
         loop.run(self.gate.open())
-        self.server = loop.run(asyncio.start_server(self.serve, "127.0.0.1", 0))
+        self.server = loop.run(asyncio.start_server(self.serve, "127.0.0.1", 0, ssl=tls))
         self.port = self.server.sockets[0].getsockname()[1]
 
     async def serve(self, reader, writer):
@@ -210,7 +210,7 @@ class WebSocketOrigin:
 class GrpcOrigin:
     """A gRPC server by grpcio with every kind of call; messages are bytes."""
 
-    def __init__(self):
+    def __init__(self, certificate=None):
         self.cancelled = threading.Event()
         self.server = grpc.server(
             futures.ThreadPoolExecutor(16),
@@ -227,7 +227,11 @@ class GrpcOrigin:
             "Metadata": grpc.unary_unary_rpc_method_handler(self.metadata),
         }
         self.server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.Agent", handlers)])
-        self.port = self.server.add_insecure_port("127.0.0.1:0")
+        if certificate:
+            pair = (certificate.key.read_bytes(), certificate.cert.read_bytes())
+            self.port = self.server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([pair]))
+        else:
+            self.port = self.server.add_insecure_port("127.0.0.1:0")
         self.server.start()
 
     def server_stream(self, request, context):
