@@ -29,11 +29,9 @@ impl Seen {
         self.latencies_us.sort_unstable();
         let count = self.latencies_us.len();
         let at = |share: f64| {
-            #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss)]
             let place = ((count as f64) * share) as usize;
             self.latencies_us.get(place.min(count.saturating_sub(1))).copied().unwrap_or(0)
         };
-        #[allow(clippy::cast_precision_loss)]
         let rate = count as f64 / seconds;
         println!(
             "{{\"count\":{count},\"errors\":{},\"seconds\":{seconds:.3},\"rate\":{rate:.1},\"p50_us\":{},\"p90_us\":{},\"p99_us\":{},\"max_us\":{},\"blue\":{},\"green\":{},\"reads\":{},\"connections_lost\":{}}}",
