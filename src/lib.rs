@@ -4,6 +4,7 @@
 pub mod api;
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod discovery;
 pub mod fleet;
 pub mod history;

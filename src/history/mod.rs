@@ -209,11 +209,11 @@ impl History {
     }
 
     /// Writes what is pending, within a limit, and gives back the numbers that were not used.
-    pub fn close(self, patience: Duration) {
+    pub fn close(&self, patience: Duration) {
         let last = self.numbers.last_taken();
         let deadline = Instant::now() + patience;
         let written = self.writer.close(last, deadline);
-        if let Some(slots) = self.slots {
+        if let Some(slots) = &self.slots {
             // The higher of the two counts, so both have to know.
             let _both = written && slots.reserve(last, deadline);
         }

@@ -1,6 +1,9 @@
 //! What can be asked of a table, and the pure function that does it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -55,7 +58,7 @@ pub enum Change {
         /// What it is to be.
         route: Box<RouteSpec>,
     },
-    /// A release is removed.
+    /// A release is removed, and with it its place in splits where its weight is 0.
     RemoveRelease {
         /// Its name.
         release: ReleaseName,
@@ -132,8 +135,8 @@ pub enum ChangeError {
     /// The names are right, but what is asked cannot be.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Problem>),
-    /// A release is still part of a split, so it cannot go.
-    #[error("release `{release}` is in the split of {}", list(.routes))]
+    /// A release has a weight in a split, so it cannot go.
+    #[error("release `{release}` has a weight in the split of {}", list(.routes))]
     ReleaseInUse {
         /// The release.
         release: ReleaseName,
@@ -229,11 +232,11 @@ impl Touched {
                     .map(|route| route.name.clone()),
             );
         }
-        let names = before
-            .spec
-            .releases()
-            .keys()
-            .chain(after.spec.releases().keys());
+        let (old, new) = (before.spec.releases(), after.spec.releases());
+        if std::ptr::eq(old, new) && Arc::ptr_eq(&before.rosters, &after.rosters) {
+            return touched;
+        }
+        let names = old.keys().chain(new.keys());
         let hash = |state: &TableState, name: &ReleaseName| {
             state.spec.release(name).map(|spec| spec.hash())
         };

@@ -37,6 +37,9 @@ struct Writer {
 /// How a publish treats the undo stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undo {
+    /// One route got back what it had at this level: a rollback goes to the level, and those above it go, so that it
+    /// never leads to what was taken back.
+    Above(Revision),
     /// A fact: a rollback goes where it would have gone before.
     Keep,
     /// A decision, perhaps of a group: a rollback goes to what it replaces.
@@ -149,11 +152,14 @@ impl TableCell {
         }
         // Below the first revision there is nothing to go back to: an empty table would answer nobody.
         let first = live.revision() == Revision(0);
-        if let Undo::Push(group) = undo
-            && !first
-        {
-            let replaced = level(&live, writer.undo.live_group().cloned(), now_ms);
-            writer.undo.push(replaced, group);
+        match undo {
+            Undo::Above(revision) => writer.undo.cut_above(revision),
+            Undo::Push(group) if !first => {
+                let replaced = level(&live, writer.undo.live_group().cloned(), now_ms);
+                writer.undo.push(replaced, group);
+            }
+            Undo::Push(group) => writer.undo.set_group(group),
+            Undo::Keep => {}
         }
         let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
         Ok(self.swap(&mut writer, live, table, start))
@@ -306,6 +312,11 @@ impl TableCell {
     /// Waits until every running worker has seen a revision. Cancelling it loses nothing.
     pub async fn converged(&self, revision: Revision) {
         self.seats.converged(revision).await;
+    }
+
+    /// The revision that each running worker has seen.
+    pub fn seen(&self) -> Vec<(usize, Revision)> {
+        self.seats.seen()
     }
 
     /// The workers that have not seen a revision yet.

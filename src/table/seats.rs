@@ -73,6 +73,15 @@ impl Seats {
             .collect()
     }
 
+    /// The revision that each running worker has seen.
+    pub(super) fn seen(&self) -> Vec<(usize, Revision)> {
+        let seen = |seat: &CachePadded<Seat>| seat.acknowledged.load(Ordering::SeqCst);
+        let all = self.seats.iter().map(seen).enumerate();
+        all.filter(|(_, seen)| *seen != ABSENT)
+            .map(|(worker, seen)| (worker, Revision(seen)))
+            .collect()
+    }
+
     /// The lowest revision that a running worker may still select by.
     pub(super) fn oldest(&self) -> Revision {
         let seen = |seat: &CachePadded<Seat>| seat.acknowledged.load(Ordering::SeqCst);

@@ -64,6 +64,19 @@ impl UndoStack {
         self.live_group = group;
     }
 
+    /// Names the group that the live revision belongs to.
+    pub(super) fn set_group(&mut self, group: Option<Arc<str>>) {
+        self.live_group = group;
+    }
+
+    /// Drops the levels above that of a revision; what is live then belongs to no group.
+    pub(super) fn cut_above(&mut self, revision: Revision) {
+        if let Some(place) = self.place(Target::Revision(revision)) {
+            self.levels.truncate(place + 1);
+        }
+        self.live_group = None;
+    }
+
     /// The place of the level that a rollback means.
     pub(super) fn place(&self, target: Target) -> Option<usize> {
         match target {

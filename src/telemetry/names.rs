@@ -117,16 +117,69 @@ pub const SPLIT_WEIGHT: Metric = (
     Kind::Gauge,
     "The weight of a release in the split of a route",
 );
+/// How long until every worker had taken up a revision.
+pub const CONVERGENCE_SECONDS: Metric = (
+    "switchback_convergence_seconds",
+    Kind::Histogram,
+    "From a swap to the last worker that has taken it up",
+);
+/// Whether the live table differs from the imported file.
+pub const DRIFT: Metric = (
+    "switchback_drift",
+    Kind::Gauge,
+    "Whether the live table differs from the file that was last imported",
+);
+/// The revision that a restart would bring.
+pub const HISTORY_DURABLE_REVISION: Metric = (
+    "switchback_history_durable_revision",
+    Kind::Gauge,
+    "The revision that a restart would bring",
+);
+/// Failed writes to the history.
+pub const HISTORY_ERRORS: Metric = (
+    "switchback_history_errors_total",
+    Kind::Counter,
+    "Writes to the history that failed",
+);
+/// Records that wait to be written.
+pub const HISTORY_PENDING: Metric = (
+    "switchback_history_pending_records",
+    Kind::Gauge,
+    "Records of what is live that wait to be written",
+);
+/// Whether a bare rollback would work.
+pub const ROLLBACK_READY: Metric = (
+    "switchback_rollback_ready",
+    Kind::Gauge,
+    "Whether there is something to roll back to and all that it needs has a healthy endpoint",
+);
+/// Swaps by cause.
+pub const SWAPS: Metric = (
+    "switchback_swaps_total",
+    Kind::Counter,
+    "Tables that went live, by cause",
+);
+/// How long a swap took.
+pub const SWAP_SECONDS: Metric = (
+    "switchback_swap_seconds",
+    Kind::Histogram,
+    "How long a swap of the live table took",
+);
 
 /// All metrics, by name.
 pub const ALL: &[Metric] = &[
     ACCESS_LOG_DROPPED,
     BUILD_INFO,
     CONNECTIONS,
+    CONVERGENCE_SECONDS,
+    DRIFT,
     ENDPOINT_CONNECTIONS,
     ENDPOINT_HEALTHY,
     ENDPOINT_IN_FLIGHT,
     FIRST_BYTE_SECONDS,
+    HISTORY_DURABLE_REVISION,
+    HISTORY_ERRORS,
+    HISTORY_PENDING,
     LIVE_REVISION,
     REJECTED,
     REQUESTS,
@@ -135,8 +188,11 @@ pub const ALL: &[Metric] = &[
     REQUEST_BYTES,
     REQUEST_SECONDS,
     RESPONSE_BYTES,
+    ROLLBACK_READY,
     SPLIT_WEIGHT,
+    SWAPS,
+    SWAP_SECONDS,
 ];
 
 /// Histograms of what takes micro- to milliseconds.
-pub const SHORT: &[&str] = &[];
+pub const SHORT: &[&str] = &[CONVERGENCE_SECONDS.0, SWAP_SECONDS.0];

@@ -299,7 +299,7 @@ fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, Cha
         .spec
         .routes()
         .iter()
-        .filter(|route| route.split.contains_key(name))
+        .filter(|route| route.split.get(name).is_some_and(|weight| *weight > 0))
         .map(|route| route.name.clone())
         .collect();
     if !users.is_empty() {
@@ -314,14 +314,32 @@ fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, Cha
         releases: BTreeSet::from([name.clone()]),
         ..Touched::default()
     };
-    let spec = state.spec.with_releases(releases);
-    Ok(Applied {
+    let mut applied = Applied {
         state: TableState {
-            spec,
+            spec: state.spec.with_releases(releases),
             rosters: Arc::clone(&state.rosters),
         },
         touched,
-    })
+    };
+    let idle = |route: &&Arc<Hashed<RouteSpec>>| route.split.contains_key(name);
+    for route in state.spec.routes().iter().filter(idle) {
+        let mut weights = route.split.clone();
+        weights.remove(name);
+        applied = also(applied, |state| with_split(state, route, weights, None))?;
+    }
+    Ok(applied)
+}
+
+/// One change after another, as one.
+fn also(
+    first: Applied,
+    then: impl FnOnce(&TableState) -> Result<Applied, ChangeError>,
+) -> Result<Applied, ChangeError> {
+    let mut second = then(&first.state)?;
+    second.touched.routes.extend(first.touched.routes);
+    second.touched.releases.extend(first.touched.releases);
+    second.touched.structure |= first.touched.structure;
+    Ok(second)
 }
 
 fn replace(state: &TableState, table: &TableDocument) -> Applied {

@@ -113,7 +113,7 @@ fn a_release_in_a_split_cannot_go() {
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "release `red` is in the split of `three`"
+        "release `red` has a weight in the split of `three`"
     );
 }
 

@@ -1,0 +1,156 @@
+//! The controller: what it holds, and how it begins.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, SystemTime},
+};
+
+use super::{ControlError, book::Book, metrics::Metrics, status::DriftMemo, tend::Tended};
+use crate::{
+    api::Timestamp,
+    fleet::Fleet,
+    history::{History, KEPT_REVISIONS, Loaded},
+    model::{Revision, Touched},
+    table::{Level, RoutingTable, TableCell, compile},
+};
+
+/// What an operator can set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// How many revisions are kept.
+    pub keep: usize,
+    /// How long a publish may take to reach the disk before it is refused.
+    pub durable_within: Duration,
+    /// How many earlier revisions are kept compiled, checked and connected.
+    pub warm_revisions: usize,
+    /// For how long.
+    pub warm_for: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keep: KEPT_REVISIONS,
+            durable_within: Duration::from_secs(2),
+            warm_revisions: 2,
+            warm_for: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// The one writer.
+#[derive(Debug)]
+pub struct Controller {
+    pub(super) settings: Settings,
+    pub(super) history: History,
+    pub(super) cell: Arc<TableCell>,
+    pub(super) fleet: Arc<Fleet>,
+    // Held for moments, never across I/O or an await: a swap and its entry here are one step.
+    book: Mutex<Book>,
+    // Publishes queue here while one is being written. A rollback never does.
+    pub(super) publishing: tokio::sync::Mutex<()>,
+    pub(super) tended: Mutex<Tended>,
+    pub(super) drift: Mutex<Option<DriftMemo>>,
+    pub(super) metrics: Metrics,
+}
+
+pub(super) fn now() -> Timestamp {
+    Timestamp::of(SystemTime::now())
+}
+
+/// Milliseconds since 1970.
+pub(super) fn now_ms() -> u64 {
+    now().millis()
+}
+
+impl Controller {
+    /// Takes over an open history: its last revision is live when this returns. Before any worker runs.
+    ///
+    /// # Errors
+    /// [`ControlError::Invalid`] when the last revision does not compile any more, which only a later version's table
+    /// can do.
+    pub fn open(
+        settings: Settings,
+        history: History,
+        loaded: Loaded,
+        cell: Arc<TableCell>,
+        fleet: Arc<Fleet>,
+    ) -> Result<Self, ControlError> {
+        let controller = Self {
+            settings,
+            history,
+            cell,
+            fleet,
+            book: Mutex::new(Book::of(loaded)),
+            publishing: tokio::sync::Mutex::new(()),
+            tended: Mutex::default(),
+            drift: Mutex::default(),
+            metrics: Metrics::default(),
+        };
+        controller.restore()?;
+        controller.tend();
+        controller.observe();
+        Ok(controller)
+    }
+
+    fn restore(&self) -> Result<(), ControlError> {
+        let book = self.book();
+        let Some(live) = book.kept().values().rfind(|kept| kept.state.is_some()) else {
+            return Ok(());
+        };
+        let state = live
+            .state
+            .clone()
+            .expect("the record was chosen for its state");
+        let touched = Touched::default();
+        let draft = compile(state, &touched, None, &self.fleet).map_err(ControlError::Invalid)?;
+        let group = live.record.author.group.as_deref().map(Arc::from);
+        let levels = levels(&book, live.record.undo_to);
+        self.cell
+            .restore(draft, live.record.revision, levels, group);
+        Ok(())
+    }
+
+    // A panic while the lock is held leaves the maps whole, so a poisoned lock is as good as another.
+    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The live table.
+    pub fn live(&self) -> Arc<RoutingTable> {
+        self.cell.load()
+    }
+
+    /// What a rollback can reach, the live revision first.
+    pub(super) fn chain(&self) -> Vec<Revision> {
+        let live = self.cell.load().revision();
+        let levels = self.cell.levels();
+        let below = levels.iter().rev().map(|level| level.revision);
+        std::iter::once(live).chain(below).collect()
+    }
+
+    /// Writes what is pending, within a limit, and lets the history go. Blocks: to be called off the runtime, last.
+    pub fn close(&self, patience: Duration) {
+        self.history.close(patience);
+    }
+}
+
+/// The undo stack as the records tell it: each says where a rollback from it goes.
+fn levels(book: &Book, mut next: Option<Revision>) -> Vec<Level> {
+    let mut levels = Vec::new();
+    while let Some(kept) = next.and_then(|revision| book.get(revision)) {
+        let revision = kept.record.revision;
+        let Some(state) = &kept.state else { break };
+        let superseded = book.kept().range(revision..).nth(1);
+        levels.push(Level {
+            revision,
+            group: kept.record.author.group.as_deref().map(Arc::from),
+            spec: state.spec.clone(),
+            compiled: None,
+            superseded_at_ms: superseded.map_or(0, |(_, next)| next.record.published_at_ms),
+        });
+        next = kept.record.undo_to;
+    }
+    levels.reverse();
+    levels
+}

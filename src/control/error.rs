@@ -1,0 +1,82 @@
+//! Why a change does not take place. Nothing has changed then, unless the error says that this is unknown.
+
+use thiserror::Error;
+
+use crate::{
+    api::RevisionSummary,
+    history::AppendError,
+    model::{ChangeError, Problem, ReleaseName, Revision},
+};
+
+/// Why a change does not take place.
+#[derive(Debug, Error)]
+pub enum ControlError {
+    /// Too many changes wait.
+    #[error("other changes are still being written")]
+    Busy,
+    /// The change cannot be applied to the table.
+    #[error(transparent)]
+    Change(#[from] ChangeError),
+    /// The table that it leads to is not valid.
+    #[error("the table would not be valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Invalid(Vec<Problem>),
+    /// The key was used for another request.
+    #[error("the idempotency key was used for another change, revision {revision}")]
+    KeyReused {
+        /// The revision that it belongs to.
+        revision: Revision,
+    },
+    /// The history cannot take the record in time, so nothing is live.
+    #[error("the change is not live, because it could not be made durable")]
+    NotDurable(#[source] AppendError),
+    /// A release that would get requests has no endpoint for them.
+    #[error("no endpoint is healthy of {}", names(.releases))]
+    NotReady {
+        /// The releases.
+        releases: Vec<ReleaseName>,
+        /// The nearest revision on the undo chain of which this is not so.
+        nearest: Option<Revision>,
+    },
+    /// There is nothing to roll back to.
+    #[error("there is nothing to roll back to")]
+    NothingToUndo,
+    /// A whole table must name the revision that it is based on.
+    #[error("a whole table must name the revision that it is based on; revision {live} is live")]
+    PreconditionRequired {
+        /// What is live.
+        live: Revision,
+    },
+    /// The release is still of use.
+    #[error("release `{release}` is still of use: {reason}")]
+    ReleaseWanted {
+        /// The release.
+        release: ReleaseName,
+        /// Of what use.
+        reason: String,
+    },
+    /// What the change is based on is not what is live.
+    #[error(
+        "revision {live} is live, and what the change is about has changed since revision {expected}"
+    )]
+    Stale {
+        /// What is live.
+        live: Revision,
+        /// What the change is based on.
+        expected: Revision,
+        /// The changes since, latest first.
+        since: Vec<RevisionSummary>,
+    },
+    /// No such revision is kept.
+    #[error("revision {revision} is not kept")]
+    UnknownRevision {
+        /// The revision that was asked for.
+        revision: Revision,
+        /// The oldest that is kept.
+        oldest: Option<Revision>,
+    },
+}
+
+fn names(releases: &[ReleaseName]) -> String {
+    let names: Vec<_> = releases.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}

@@ -1,0 +1,164 @@
+//! Taking over a configuration file: at start, on `SIGHUP`, by `apply`.
+
+use std::sync::Arc;
+
+use super::{
+    ControlError, Controller,
+    merge::{Merged, merge},
+    publish::Proposal,
+};
+use crate::{
+    api::{Conflict, ImportReport, Receipt, Wins},
+    history::Kept,
+    model::{Author, Cause, Change, ReleaseName, Revision, RouteName, TableDocument},
+    table::RoutingTable,
+};
+
+impl Controller {
+    /// Compares the file as it was last imported, the live table and the file as it is now, entry by entry, and makes
+    /// live what changed only in the file. With a conflict that nobody decides, nothing changes and the report lists
+    /// it.
+    ///
+    /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
+    ///
+    /// # Errors
+    /// When the table that it leads to is not valid, or cannot be made durable. A bad file changes nothing.
+    pub async fn import(
+        &self,
+        file: TableDocument,
+        wins: Option<Wins>,
+        by: Author,
+    ) -> Result<ImportReport, ControlError> {
+        let file = Arc::new(file);
+        let (report, done) = {
+            let _turn = self.turn().await?;
+            if let Some(before) = self.imported_before(&by)? {
+                let receipt = self.receipt_again(&before);
+                return Ok(self.report(Merged::default(), wins, false, Some(receipt)));
+            }
+            let live = self.cell.load();
+            let base = self.book().imported.clone();
+            let first = base.is_none();
+            let base = base.unwrap_or_default();
+            let mut merged = merge(&base, &TableDocument::of(&live.state()), &file, wins);
+            if !merged.conflicts.is_empty() {
+                self.say_who(&mut merged.conflicts);
+                return Ok(self.report(merged, wins, first, None));
+            }
+            let proposal = self.proposal(&live, &merged, &file)?;
+            let done = match proposal {
+                Some(proposal) => Some(self.publish(&live, proposal, by).await?),
+                None => {
+                    self.remember(&base, &file, first).await?;
+                    None
+                }
+            };
+            ((merged, first), done)
+        };
+        let receipt = match done {
+            Some(done) => Some(self.receipt(done).await),
+            None => None,
+        };
+        Ok(self.report(report.0, wins, report.1, receipt))
+    }
+
+    fn imported_before(&self, by: &Author) -> Result<Option<Kept>, ControlError> {
+        let same = |kept: &Kept| kept.record.cause == Cause::Import;
+        Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
+    }
+
+    fn proposal(
+        &self,
+        live: &RoutingTable,
+        merged: &Merged,
+        file: &Arc<TableDocument>,
+    ) -> Result<Option<Proposal>, ControlError> {
+        let before = live.state();
+        let change = Change::Replace {
+            table: merged.document.clone(),
+        };
+        let applied = change.apply_to(&before)?;
+        if applied.is_same(&before) {
+            return Ok(None);
+        }
+        Ok(Some(Proposal {
+            cause: Cause::Import,
+            change: Some(change),
+            state: applied.state,
+            touched: applied.touched,
+            imported: Some(Arc::clone(file)),
+        }))
+    }
+
+    /// Remembers a file that changed nothing live, so that the next comparison begins with it.
+    async fn remember(
+        &self,
+        base: &TableDocument,
+        file: &Arc<TableDocument>,
+        first: bool,
+    ) -> Result<(), ControlError> {
+        if !first && base == &**file {
+            return Ok(());
+        }
+        let answer = self
+            .history
+            .remember_import(Arc::clone(file))
+            .map_err(ControlError::NotDurable)?;
+        let written = tokio::time::timeout(self.settings.durable_within, answer).await;
+        let lost = |what: &str| {
+            ControlError::NotDurable(crate::history::AppendError::Unknown(what.to_owned()))
+        };
+        written
+            .map_err(|_| lost("the disk did not answer in time"))?
+            .map_err(|_| lost("the thread of the history is gone"))?
+            .map_err(ControlError::NotDurable)?;
+        self.book().imported = Some(Arc::clone(file));
+        Ok(())
+    }
+
+    /// Names the revision that changed each conflicting entry live.
+    fn say_who(&self, conflicts: &mut [Conflict]) {
+        let book = self.book();
+        for conflict in conflicts {
+            let by: Option<Revision> = match conflict.path.split_once('.') {
+                Some(("releases", name)) => ReleaseName::new(name)
+                    .ok()
+                    .and_then(|name| book.release_changed(&name)),
+                Some(("routes", name)) => RouteName::new(name)
+                    .ok()
+                    .and_then(|name| book.route_changed(&name)),
+                _ => None,
+            };
+            conflict.changed_live_by = by;
+        }
+    }
+
+    fn report(
+        &self,
+        merged: Merged,
+        wins: Option<Wins>,
+        first: bool,
+        receipt: Option<Receipt>,
+    ) -> ImportReport {
+        let Merged {
+            applied,
+            kept,
+            conflicts,
+            document: _,
+        } = merged;
+        ImportReport {
+            revision: self.cell.load().revision(),
+            first,
+            applied: if conflicts.is_empty() {
+                applied
+            } else {
+                Vec::new()
+            },
+            kept,
+            conflicts,
+            wins,
+            drift: self.drift().diff,
+            receipt,
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! A publish: applied, compiled, written, and live only then.
+
+use std::{sync::Arc, time::Duration};
+
+use super::{
+    ControlError, Controller, Expected,
+    controller::{now, now_ms},
+    guard::Scope,
+    receipt::Done,
+};
+use crate::{
+    api::Receipt,
+    history::{AppendError, Entry, Kept, Whole},
+    model::{
+        Author, Cause, Change, Diff, Revision, RevisionRecord, TableDocument, TableState, Touched,
+    },
+    table::{Draft, RoutingTable, Undo, compile},
+};
+
+/// How long a publish may wait for those before it. Each of them is bounded itself.
+const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
+
+/// A change worked out, not yet compiled.
+#[derive(Debug)]
+pub(super) struct Proposal {
+    pub(super) cause: Cause,
+    pub(super) change: Option<Change>,
+    pub(super) state: TableState,
+    pub(super) touched: Touched,
+    pub(super) imported: Option<Arc<TableDocument>>,
+}
+
+impl Controller {
+    /// Makes a change: durable first, then live.
+    ///
+    /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
+    ///
+    /// # Errors
+    /// When the change cannot be applied, is not valid, is based on what is not live any more, or cannot be made
+    /// durable in time. Nothing has changed then; [`AppendError::Unknown`] says that a restart may bring it all the
+    /// same, until the record that voids it is written.
+    pub async fn apply(
+        &self,
+        change: Change,
+        by: Author,
+        expected: Expected,
+        force: bool,
+    ) -> Result<Receipt, ControlError> {
+        if let Some(before) = self.applied_before(&change, &by)? {
+            return Ok(self.receipt_again(&before));
+        }
+        let done = {
+            let _turn = self.turn().await?;
+            if let Some(before) = self.applied_before(&change, &by)? {
+                return Ok(self.receipt_again(&before));
+            }
+            let live = self.cell.load();
+            match self.propose(&live, change, expected, force)? {
+                None => return Ok(self.receipt_of_nothing(&live, &by)),
+                Some(proposal) => self.publish(&live, proposal, by).await?,
+            }
+        };
+        Ok(self.receipt(done).await)
+    }
+
+    fn applied_before(&self, change: &Change, by: &Author) -> Result<Option<Kept>, ControlError> {
+        let same = |kept: &Kept| kept.record.change.as_ref() == Some(change);
+        Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
+    }
+
+    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, ControlError> {
+        tokio::time::timeout(QUEUE_PATIENCE, self.publishing.lock())
+            .await
+            .map_err(|_| ControlError::Busy)
+    }
+
+    /// Works a change out; `None` when it changes nothing.
+    pub(super) fn propose(
+        &self,
+        live: &RoutingTable,
+        change: Change,
+        expected: Expected,
+        force: bool,
+    ) -> Result<Option<Proposal>, ControlError> {
+        let scope = Scope::of(&change);
+        if matches!((scope, expected), (Scope::Whole, Expected::Any)) {
+            return Err(ControlError::PreconditionRequired {
+                live: live.revision(),
+            });
+        }
+        self.check(&self.book(), live.revision(), scope, expected)?;
+        let before = live.state();
+        let applied = change.apply_to(&before)?;
+        if let Change::RemoveRelease { release } = &change
+            && !force
+        {
+            self.is_unwanted(&before, release)?;
+        }
+        if applied.is_same(&before) {
+            return Ok(None);
+        }
+        let fact = applied.is_fact(&before);
+        Ok(Some(Proposal {
+            cause: if fact { Cause::Roster } else { Cause::Publish },
+            change: Some(change),
+            state: applied.state,
+            touched: applied.touched,
+            imported: None,
+        }))
+    }
+
+    /// Compiles, writes and swaps. The caller holds the turn.
+    pub(super) async fn publish(
+        &self,
+        live: &RoutingTable,
+        proposal: Proposal,
+        by: Author,
+    ) -> Result<Done, ControlError> {
+        let Proposal {
+            cause,
+            change,
+            state,
+            touched,
+            imported,
+        } = proposal;
+        let draft = compile(state.clone(), &touched, Some(live.compiled()), &self.fleet)
+            .map_err(ControlError::Invalid)?;
+        self.await_rosters(&draft, &touched).await;
+        let (undo, undo_to, group) = self.undo_of(live, &state, &by);
+        let revision = self.history.reserve();
+        let record = RevisionRecord {
+            revision,
+            parent: live.revision(),
+            undo_to,
+            published_at_ms: now_ms(),
+            author: Author { group, ..by },
+            cause,
+            digest: draft.digest(),
+            change,
+        };
+        let kept = Kept {
+            record: Arc::new(record),
+            whole: Whole::new(),
+            state: Some(state),
+            touched,
+        };
+        self.write(&kept, imported.clone()).await?;
+        self.swap(live, draft, undo, kept, imported)
+    }
+
+    /// How the change treats the undo stack: a decision goes on it, a fact does not.
+    fn undo_of(
+        &self,
+        live: &RoutingTable,
+        state: &TableState,
+        by: &Author,
+    ) -> (Undo, Option<Revision>, Option<String>) {
+        if state.spec.digest() == live.digest() {
+            let (_, undo_to) = self.cell.undo_to();
+            let group = self.cell.live_group().map(|group| group.to_string());
+            return (Undo::Keep, undo_to, group);
+        }
+        let group = by.group.as_deref().map(Arc::from);
+        let undo_to = Some(live.revision()).filter(|revision| *revision > Revision(0));
+        (Undo::Push(group), undo_to, by.group.clone())
+    }
+
+    /// Makes a record durable, within the time it has.
+    async fn write(
+        &self,
+        kept: &Kept,
+        imported: Option<Arc<TableDocument>>,
+    ) -> Result<(), ControlError> {
+        let revision = kept.record.revision;
+        let entry = Entry::new((*kept.record).clone());
+        let written = match self.history.append(entry, imported) {
+            Ok(answer) => tokio::time::timeout(self.settings.durable_within, answer).await,
+            Err(error) => return Err(ControlError::NotDurable(error)),
+        };
+        let error = match written {
+            Ok(Ok(Ok(()))) => return Ok(()),
+            Ok(Ok(Err(error))) => error,
+            Ok(Err(_)) => AppendError::Unknown("the thread of the history is gone".to_owned()),
+            Err(_) if self.history.withdraw(revision) => AppendError::NotWritten(self.too_slow()),
+            Err(_) => AppendError::Unknown(self.too_slow()),
+        };
+        if matches!(error, AppendError::Unknown(_)) {
+            self.void(kept);
+        }
+        Err(ControlError::NotDurable(error))
+    }
+
+    fn too_slow(&self) -> String {
+        let limit = self.settings.durable_within;
+        format!("the disk did not answer within {limit:?}")
+    }
+
+    /// Records that a number never became live.
+    fn void(&self, kept: &Kept) {
+        let mut record = (*kept.record).clone();
+        record.cause = Cause::Void;
+        record.change = None;
+        record.undo_to = None;
+        record.author.idempotency_key = None;
+        self.history.keep(Entry::new(record.clone()));
+        self.book().insert(Kept {
+            record: Arc::new(record),
+            whole: Whole::new(),
+            state: None,
+            touched: Touched::default(),
+        });
+    }
+
+    /// Makes a durable record live, unless a rollback was faster.
+    fn swap(
+        &self,
+        live: &RoutingTable,
+        draft: Draft,
+        undo: Undo,
+        kept: Kept,
+        imported: Option<Arc<TableDocument>>,
+    ) -> Result<Done, ControlError> {
+        let (revision, parent) = (kept.record.revision, live.revision());
+        let swapped = {
+            let mut book = self.book();
+            let swapped = self.cell.publish(draft, revision, parent, undo, now_ms());
+            if swapped.is_ok() {
+                book.insert(kept.clone());
+                book.imported = imported.or_else(|| book.imported.take());
+            }
+            swapped
+        };
+        let swapped = swapped.map_err(|stale| {
+            self.void(&kept);
+            self.stale(&self.book(), stale.live, Scope::Whole, parent)
+        })?;
+        let before = live.state();
+        let state = kept.state.as_ref().expect("a publish has a state");
+        let done = Done {
+            diff: Diff::between(&before, state),
+            record: kept.record,
+            undid: Vec::new(),
+            applied_at: now(),
+            took: swapped.took,
+            rollback: false,
+        };
+        self.settle(&done);
+        Ok(done)
+    }
+}

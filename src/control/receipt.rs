@@ -1,0 +1,209 @@
+//! From a swap to its receipt: wait, within limits, for the workers and for the disk, and say how far both are.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Controller, book::Book, controller::now};
+use crate::{
+    api::{Receipt, Timestamp},
+    history::{Kept, plan},
+    model::{Author, Cause, Diff, Revision, RevisionRecord, TableState},
+    table::RoutingTable,
+};
+
+/// How long a receipt waits for the workers.
+const CONVERGENCE: Duration = Duration::from_millis(500);
+/// How long a rollback's receipt waits for the disk after that.
+const DURABILITY: Duration = Duration::from_millis(50);
+/// A whole table is written beside every so many records.
+const SNAPSHOT_EVERY: usize = 64;
+
+/// A swap that took place.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) record: Arc<RevisionRecord>,
+    pub(super) diff: Diff,
+    pub(super) undid: Vec<Revision>,
+    pub(super) applied_at: Timestamp,
+    pub(super) took: Duration,
+    pub(super) rollback: bool,
+}
+
+impl Controller {
+    /// What follows every swap: who looks after which roster, what is told, what is kept.
+    pub(super) fn settle(&self, done: &Done) {
+        self.tend();
+        self.metrics.swapped(&done.record.cause, done.took);
+        let record = &done.record;
+        tracing::info!(
+            target: "audit",
+            revision = record.revision.0,
+            parent = record.parent.0,
+            cause = record.cause.as_str(),
+            actor = ?record.author.actor,
+            name = %record.author.name,
+            message = record.author.message.as_deref(),
+            changes = done.diff.0.len(),
+            swap_us = done.took.as_micros(),
+            "a revision is live"
+        );
+        self.tidy_books();
+        self.observe();
+    }
+
+    /// Lets old revisions go, and has a whole table written now and then.
+    fn tidy_books(&self) {
+        let chain = self.chain();
+        let mut book = self.book();
+        let pruned = plan(book.kept(), &chain, self.settings.keep);
+        if !pruned.remove.is_empty() {
+            let state = |revision: &Revision| Some((*revision, book.state(*revision)?));
+            let snapshots = pruned.snapshots.iter().filter_map(state).collect();
+            book.remove(&pruned.remove);
+            self.history.prune(pruned.remove, snapshots);
+            let reachable = chain
+                .iter()
+                .skip(1)
+                .filter(|revision| book.get(**revision).is_some());
+            self.cell.truncate(reachable.count());
+        }
+        if book.since_snapshot >= SNAPSHOT_EVERY {
+            let live = chain
+                .first()
+                .and_then(|live| Some((*live, book.state(*live)?)));
+            if let Some((revision, state)) = live {
+                self.history.snapshot(revision, state);
+                book.since_snapshot = 0;
+            }
+        }
+    }
+
+    /// Waits for the workers, and after a rollback for the disk, and says how far they are.
+    pub(super) async fn receipt(&self, done: Done) -> Receipt {
+        let revision = done.record.revision;
+        let begin = Instant::now();
+        let converged = tokio::time::timeout(CONVERGENCE, self.cell.converged(revision)).await;
+        let converged_at = converged.is_ok().then(now);
+        self.metrics.converged(begin.elapsed() + done.took);
+        let mut progress = self.history.progress();
+        if done.rollback {
+            let written = progress.wait_for(|progress| progress.durable() >= revision);
+            drop(tokio::time::timeout(DURABILITY, written).await);
+        }
+        let restart = progress.borrow().durable();
+        let durable = restart >= revision;
+        let record = &done.record;
+        Receipt {
+            revision,
+            parent: record.parent,
+            digest: record.digest,
+            changed: true,
+            cause: record.cause.clone(),
+            message: record.author.message.clone(),
+            diff: done.diff,
+            undid: done.undid,
+            durable,
+            restart_revision: (!durable).then_some(restart),
+            applied_at: done.applied_at,
+            converged_at,
+            waiting_for: if converged_at.is_some() {
+                Vec::new()
+            } else {
+                self.cell.waiting_for(revision)
+            },
+            in_flight_on_previous: self.in_flight_on_previous(),
+            swap_microseconds: u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    pub(super) fn in_flight_on_previous(&self) -> u64 {
+        self.cell
+            .in_flight_on_previous()
+            .iter()
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// The receipt of a request that was answered before.
+    pub(super) fn receipt_again(&self, kept: &Kept) -> Receipt {
+        let record = &kept.record;
+        let restart = self.history.progress().borrow().durable();
+        let book = self.book();
+        let before = book.state(record.parent);
+        let diff = before
+            .zip(kept.state.as_ref())
+            .map(|(before, after)| Diff::between(&before, after));
+        let waiting_for = self.cell.waiting_for(record.revision);
+        let applied_at = Timestamp::from_millis(record.published_at_ms);
+        Receipt {
+            revision: record.revision,
+            parent: record.parent,
+            digest: record.digest,
+            changed: true,
+            cause: record.cause.clone(),
+            message: record.author.message.clone(),
+            diff: diff.unwrap_or_default(),
+            undid: undid(&book, record),
+            durable: restart >= record.revision,
+            restart_revision: (restart < record.revision).then_some(restart),
+            applied_at,
+            converged_at: waiting_for.is_empty().then(now),
+            waiting_for,
+            in_flight_on_previous: self.in_flight_on_previous(),
+            swap_microseconds: 0,
+        }
+    }
+
+    /// The receipt of a change that changed nothing.
+    pub(super) fn receipt_of_nothing(&self, live: &RoutingTable, by: &Author) -> Receipt {
+        let revision = live.revision();
+        let restart = self.history.progress().borrow().durable();
+        let durable = restart >= revision;
+        let book = self.book();
+        let record = book.get(revision).map(|kept| &kept.record);
+        let published = record.map_or(0, |record| record.published_at_ms);
+        let waiting_for = self.cell.waiting_for(revision);
+        Receipt {
+            revision,
+            parent: record.map_or(Revision(0), |record| record.parent),
+            digest: live.digest(),
+            changed: false,
+            cause: record.map_or(Cause::Publish, |record| record.cause.clone()),
+            message: by.message.clone(),
+            diff: Diff::default(),
+            undid: Vec::new(),
+            durable,
+            restart_revision: (!durable).then_some(restart),
+            applied_at: Timestamp::from_millis(published),
+            converged_at: waiting_for.is_empty().then(now),
+            waiting_for,
+            in_flight_on_previous: self.in_flight_on_previous(),
+            swap_microseconds: 0,
+        }
+    }
+}
+
+/// The revisions that a rollback took back, as the records tell it.
+fn undid(book: &Book, record: &RevisionRecord) -> Vec<Revision> {
+    let Cause::Rollback { to } = record.cause else {
+        return Vec::new();
+    };
+    let mut undid = Vec::new();
+    let mut next = Some(record.parent);
+    while let Some(revision) = next.filter(|revision| *revision != to) {
+        undid.push(revision);
+        next = book.get(revision).and_then(|kept| kept.record.undo_to);
+    }
+    // A revision that was not on the chain was published; nothing was undone.
+    if next == Some(to) { undid } else { Vec::new() }
+}
+
+/// The state of a level as a rollback would make it live: its decisions, and the facts of now.
+pub(super) fn with_rosters(spec: &crate::model::TableSpec, live: &RoutingTable) -> TableState {
+    TableState {
+        spec: spec.clone(),
+        rosters: live.state().rosters,
+    }
+}

@@ -1,0 +1,246 @@
+//! How things are: what is live, who is healthy, what a rollback would do, how the disk and the workers are.
+
+use std::sync::{Arc, PoisonError};
+
+use super::{Controller, book::Book, tend::live_keys};
+use crate::{
+    api::{
+        ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
+        ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, Timestamp, WorkerStatus,
+    },
+    fleet::{self, Endpoint, Health, Watched},
+    model::{Diff, Revision, RouteSpec, TableDocument, TableState},
+    table::{RoutingTable, Target},
+};
+
+/// The drift that was worked out last, and of what.
+#[derive(Debug)]
+pub(super) struct DriftMemo {
+    live: Revision,
+    imported: Arc<TableDocument>,
+    drift: Drift,
+}
+
+impl Controller {
+    /// All that a dashboard needs.
+    pub fn status(&self) -> Status {
+        let live = self.cell.load();
+        let previous = self.cell.in_flight_on_previous();
+        let on_previous: u64 = previous.iter().map(|(_, count)| count).sum();
+        let (record, routes, releases) = {
+            let book = self.book();
+            let record = book
+                .get(live.revision())
+                .map(|kept| Arc::clone(&kept.record));
+            (record, routes(&live, &book), self.releases(&live, &book))
+        };
+        Status {
+            revision: live.revision(),
+            digest: live.digest(),
+            published_at: Timestamp::from_millis(
+                record.as_ref().map_or(0, |record| record.published_at_ms),
+            ),
+            author: record.as_ref().map(|record| record.author.clone()),
+            cause: record.as_ref().map(|record| record.cause.clone()),
+            routes,
+            releases,
+            rollback: self.rollback_status(&live),
+            durability: self.durability(&live),
+            convergence: self.convergence(&live),
+            in_flight: live.in_flight().sum() + on_previous,
+            in_flight_on_previous: previous
+                .into_iter()
+                .rev()
+                .map(|(revision, in_flight)| InFlightOn {
+                    revision,
+                    in_flight,
+                })
+                .collect(),
+            drift: self.drift(),
+        }
+    }
+
+    fn releases(&self, live: &RoutingTable, book: &Book) -> Vec<ReleaseStatus> {
+        let watched = self.fleet.watched();
+        // A status right after a swap may come before the rosters are watched; the table says what is live.
+        let live = live_keys(live);
+        let mut releases: Vec<_> = watched
+            .iter()
+            .map(|watched| release(watched, book))
+            .collect();
+        for release in &mut releases {
+            if live.contains(&(release.name.clone(), release.version.clone())) {
+                release.role = Role::Live;
+            }
+        }
+        releases.sort_by(|a, b| {
+            (a.role as u8, &a.name, &a.version).cmp(&(b.role as u8, &b.name, &b.version))
+        });
+        releases
+    }
+
+    /// What a bare rollback would do.
+    pub(super) fn rollback_status(&self, live: &RoutingTable) -> RollbackStatus {
+        let levels = self.cell.levels();
+        let Some(level) = self.cell.level(Target::Previous) else {
+            return RollbackStatus {
+                available: false,
+                to: None,
+                undoes: Vec::new(),
+                diff: Diff::default(),
+                ready: false,
+                not_ready: Vec::new(),
+                nearest_ready: None,
+                depth: levels.len(),
+            };
+        };
+        let preview = self.preview_back(live, &level);
+        let ready = preview.not_ready.is_empty();
+        RollbackStatus {
+            available: true,
+            to: Some(level.revision),
+            undoes: preview.undoes,
+            diff: preview.diff,
+            ready,
+            not_ready: preview.not_ready,
+            nearest_ready: if ready {
+                Some(level.revision)
+            } else {
+                self.nearest_ready(live)
+            },
+            depth: levels.len(),
+        }
+    }
+
+    fn durability(&self, live: &RoutingTable) -> DurabilityStatus {
+        let standing = self.history.standing();
+        let restart = self.history.progress().borrow().durable();
+        let durable = restart >= live.revision();
+        DurabilityStatus {
+            healthy: standing.error.is_none() && durable,
+            durable,
+            restart_revision: restart,
+            pending_records: standing.pending,
+            error: standing.error,
+            kept_revisions: self.book().kept().len(),
+            path: self.history.path().display().to_string(),
+        }
+    }
+
+    fn convergence(&self, live: &RoutingTable) -> ConvergenceStatus {
+        let worker = |(worker, revision)| WorkerStatus { worker, revision };
+        let workers: Vec<_> = self.cell.seen().into_iter().map(worker).collect();
+        ConvergenceStatus {
+            converged: workers
+                .iter()
+                .all(|worker| worker.revision >= live.revision()),
+            workers,
+        }
+    }
+
+    /// How the live table differs from the file that was last imported. Worked out once for each pair.
+    pub(super) fn drift(&self) -> Drift {
+        let live = self.cell.load();
+        let Some(imported) = self.book().imported.clone() else {
+            return Drift::default();
+        };
+        let mut memo = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = memo
+            .as_ref()
+            .filter(|memo| memo.live == live.revision() && Arc::ptr_eq(&memo.imported, &imported));
+        if let Some(known) = known {
+            return known.drift.clone();
+        }
+        let drift = drift_between(&imported, &live.state());
+        *memo = Some(DriftMemo {
+            live: live.revision(),
+            imported,
+            drift: drift.clone(),
+        });
+        drift
+    }
+}
+
+/// What the file says, and what is live instead.
+fn drift_between(imported: &TableDocument, live: &TableState) -> Drift {
+    let file = imported.clone().into_state(live);
+    let diff = Diff::between(&file, live);
+    Drift {
+        imported: true,
+        drifted: !diff.is_empty(),
+        diff,
+    }
+}
+
+fn routes(live: &RoutingTable, book: &Book) -> Vec<RouteStatus> {
+    let route = |route: &RouteSpec| RouteStatus {
+        name: route.name.clone(),
+        host: route.host.clone(),
+        path: route.path.clone(),
+        path_prefix: route.path_prefix.clone(),
+        split: shares(route),
+        stable: route.stable_release().cloned(),
+        changed_by: book.route_changed(&route.name),
+    };
+    live.compiled()
+        .spec()
+        .routes()
+        .iter()
+        .map(|spec| route(spec))
+        .collect()
+}
+
+fn shares(route: &RouteSpec) -> Vec<Share> {
+    let total: f64 = route.split.values().map(|weight| f64::from(*weight)).sum();
+    let share = |weight: u32| {
+        if total > 0.0 {
+            f64::from(weight) / total
+        } else {
+            0.0
+        }
+    };
+    let shares = route.split.iter().map(|(release, weight)| Share {
+        release: release.clone(),
+        weight: *weight,
+        share: share(*weight),
+    });
+    shares.collect()
+}
+
+fn release(watched: &Watched, book: &Book) -> ReleaseStatus {
+    let roster = &watched.roster;
+    let endpoints = roster.endpoints();
+    ReleaseStatus {
+        name: roster.release().clone(),
+        version: roster.version().clone(),
+        role: match watched.role {
+            fleet::Role::Live => Role::Live,
+            fleet::Role::Warm => Role::Warm,
+            fleet::Role::Draining => Role::Draining,
+        },
+        ready: roster.is_ready(),
+        healthy: endpoints
+            .iter()
+            .filter(|endpoint| endpoint.health() == Health::Healthy)
+            .count(),
+        in_flight: roster.in_flight(),
+        endpoints: endpoints
+            .iter()
+            .map(|endpoint| endpoint_status(endpoint))
+            .collect(),
+        changed_by: book.release_changed(roster.release()),
+    }
+}
+
+fn endpoint_status(endpoint: &Endpoint) -> EndpointStatus {
+    EndpointStatus {
+        url: endpoint.url().clone(),
+        address: endpoint.address().to_string(),
+        health: match endpoint.health() {
+            Health::Healthy => EndpointHealth::Healthy,
+            Health::Unhealthy => EndpointHealth::Unhealthy,
+            Health::Unknown => EndpointHealth::Unknown,
+        },
+        in_flight: u64::from(endpoint.in_flight()),
+    }
+}

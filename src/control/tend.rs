@@ -1,0 +1,253 @@
+//! Who has to be looked after: releases that are live, those that a rollback would bring back, and those on which
+//! something is still in flight.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::{Arc, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use super::{ControlError, Controller, controller::now_ms, prepare::seed};
+use crate::{
+    fleet::{CellKey, Role, Watched},
+    model::{ReleaseName, TableState, Version},
+    table::{Compiled, Level, RoutingTable},
+};
+
+/// How long what is in flight on a release that left may take.
+const LONGEST_DRAIN: Duration = Duration::from_secs(15 * 60);
+/// How long the statistics of a release that left are still shown.
+const STATISTICS_STAY: Duration = Duration::from_secs(10 * 60);
+/// How often it is looked whether something has drained or cooled down.
+const EVERY: Duration = Duration::from_secs(1);
+
+type Key = (ReleaseName, Version);
+
+/// What tending remembers from one time to the next.
+#[derive(Debug, Default)]
+pub(super) struct Tended {
+    leaving: HashMap<Key, Instant>,
+    left: HashMap<Key, Instant>,
+}
+
+impl Controller {
+    /// Looks after warm and draining releases for as long as it is polled. Cancelling it loses nothing.
+    pub async fn run(&self) {
+        let mut ticks = tokio::time::interval(EVERY);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.tend();
+            self.observe();
+        }
+    }
+
+    fn tended(&self) -> MutexGuard<'_, Tended> {
+        self.tended.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Says which rosters are needed from now on. Called after every swap and every second.
+    pub(super) fn tend(&self) {
+        // Held throughout, so that of two callers the later one has the last word.
+        let mut tended = self.tended();
+        self.warm_up();
+        let live = self.cell.load();
+        let mut wanted: BTreeMap<Key, Watched> = BTreeMap::new();
+        for level in self.warm_levels() {
+            if let Some(compiled) = &level.compiled {
+                let state = TableState {
+                    spec: level.spec.clone(),
+                    rosters: live.state().rosters,
+                };
+                enter(&mut wanted, compiled, &state, Role::Warm);
+            }
+        }
+        enter(&mut wanted, live.compiled(), &live.state(), Role::Live);
+        let before = self.fleet.watched();
+        tended.keep_draining(&before, &mut wanted, Instant::now());
+        let watched: Vec<Watched> = wanted.into_values().collect();
+        for watched in &watched {
+            let old = before
+                .iter()
+                .find(|old| Arc::ptr_eq(&old.roster, &watched.roster));
+            if !watched.roster.resolved() || old.is_none_or(|old| old.urls != watched.urls) {
+                seed(&watched.roster, &watched.urls);
+            }
+        }
+        if !same(&before, &watched) {
+            self.fleet.watch(watched);
+        }
+        self.forget_statistics(&mut tended);
+    }
+
+    /// Watches some rosters beside those that are needed already.
+    pub(super) fn watch_also(&self, more: Vec<Watched>) {
+        let _tended = self.tended();
+        let mut watched = (*self.fleet.watched()).clone();
+        for new in more {
+            watched.retain(|old| !Arc::ptr_eq(&old.roster, &new.roster));
+            watched.push(new);
+        }
+        self.fleet.watch(watched);
+    }
+
+    fn is_warm(&self, distance: usize, level: &Level, now_ms: u64) -> bool {
+        let age = Duration::from_millis(now_ms.saturating_sub(level.superseded_at_ms));
+        distance < self.settings.warm_revisions && age < self.settings.warm_for
+    }
+
+    /// The levels that are kept warm, the nearest first.
+    pub(super) fn warm_levels(&self) -> Vec<Level> {
+        let now = now_ms();
+        let mut levels = self.cell.levels();
+        let near = levels.split_off(levels.len().saturating_sub(self.settings.warm_revisions));
+        let near = near.into_iter().rev().enumerate();
+        near.filter(|(distance, level)| self.is_warm(*distance, level, now))
+            .map(|(_, level)| level)
+            .collect()
+    }
+
+    /// Compiles what should be warm, and lets go what should not.
+    fn warm_up(&self) {
+        let now = now_ms();
+        self.cell
+            .cool(|distance, level| self.is_warm(distance, level, now));
+        let live = self.cell.load();
+        for level in self.warm_levels() {
+            if let Err(error) = self.ensure_compiled(&live, &level) {
+                tracing::warn!(%error, revision = %level.revision, "an earlier revision cannot be kept warm");
+            }
+        }
+    }
+
+    /// Refuses to let go of a release that a rollback would need, or on which something is in flight.
+    pub(super) fn is_unwanted(
+        &self,
+        live: &TableState,
+        release: &ReleaseName,
+    ) -> Result<(), ControlError> {
+        let wanted = |reason: String| {
+            Err(ControlError::ReleaseWanted {
+                release: release.clone(),
+                reason,
+            })
+        };
+        let idle = live
+            .spec
+            .routes()
+            .iter()
+            .find(|route| route.split.contains_key(release));
+        if let Some(route) = idle {
+            return wanted(format!(
+                "it is in the split of `{}`, with weight 0",
+                route.name
+            ));
+        }
+        let weighs = |level: &Level| {
+            let mut routes = level.spec.routes().iter();
+            routes.any(|route| route.split.get(release).is_some_and(|weight| *weight > 0))
+        };
+        if let Some(level) = self.warm_levels().iter().find(|level| weighs(level)) {
+            return wanted(format!(
+                "a rollback to revision {} would bring it back",
+                level.revision
+            ));
+        }
+        let version = live.spec.release(release).map(|spec| spec.version.clone());
+        let in_flight = self
+            .fleet
+            .roster(release, &version.unwrap_or_default())
+            .in_flight();
+        if in_flight > 0 {
+            return wanted(format!("{in_flight} requests are in flight on it"));
+        }
+        Ok(())
+    }
+
+    fn forget_statistics(&self, tended: &mut Tended) {
+        let now = Instant::now();
+        tended
+            .left
+            .retain(|_, since| now.duration_since(*since) < STATISTICS_STAY);
+        let watched = self.fleet.watched();
+        let keep = |(_, release, version): &CellKey| {
+            tended
+                .left
+                .contains_key(&(release.clone(), version.clone()))
+                || watched.iter().any(|watched| {
+                    watched.roster.release() == release && watched.roster.version() == version
+                })
+        };
+        self.fleet.retain_cells(keep);
+    }
+}
+
+impl Tended {
+    /// What was watched and is not wanted any more drains while something is in flight on it.
+    fn keep_draining(
+        &mut self,
+        before: &[Watched],
+        wanted: &mut BTreeMap<Key, Watched>,
+        now: Instant,
+    ) {
+        self.leaving.retain(|key, _| !wanted.contains_key(key));
+        for old in before {
+            let key = (old.roster.release().clone(), old.roster.version().clone());
+            if wanted.contains_key(&key) {
+                self.left.remove(&key);
+                continue;
+            }
+            let since = *self.leaving.entry(key.clone()).or_insert(now);
+            if old.roster.in_flight() > 0 && now.duration_since(since) < LONGEST_DRAIN {
+                wanted.insert(
+                    key,
+                    Watched {
+                        role: Role::Draining,
+                        ..old.clone()
+                    },
+                );
+            } else {
+                self.leaving.remove(&key);
+                self.left.insert(key, now);
+            }
+        }
+    }
+}
+
+fn enter(wanted: &mut BTreeMap<Key, Watched>, compiled: &Compiled, state: &TableState, role: Role) {
+    for (name, release) in compiled.releases() {
+        let key = (name.clone(), release.version().clone());
+        let urls = state
+            .rosters
+            .get(&key)
+            .cloned()
+            .unwrap_or_else(|| Arc::new([]));
+        wanted.insert(
+            key,
+            Watched {
+                roster: Arc::clone(release.roster()),
+                spec: Arc::clone(release.spec()),
+                urls,
+                role,
+            },
+        );
+    }
+}
+
+fn same(before: &[Watched], after: &[Watched]) -> bool {
+    let same = |(a, b): (&Watched, &Watched)| {
+        Arc::ptr_eq(&a.roster, &b.roster)
+            && a.spec.hash() == b.spec.hash()
+            && a.urls == b.urls
+            && a.role == b.role
+    };
+    before.len() == after.len() && before.iter().zip(after).all(same)
+}
+
+/// The live table's releases by name, for those who show them.
+pub(super) fn live_keys(live: &RoutingTable) -> Vec<Key> {
+    let releases = live.compiled().releases().iter();
+    releases
+        .map(|(name, release)| (name.clone(), release.version().clone()))
+        .collect()
+}

@@ -1,0 +1,1 @@
+//! The controller on a real history, without a socket.
