@@ -7,6 +7,7 @@ pub mod config;
 pub mod control;
 pub mod discovery;
 pub mod fleet;
+pub mod health;
 pub mod history;
 pub mod http1;
 pub mod message;

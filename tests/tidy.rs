@@ -131,6 +131,7 @@ const HTTP_TYPES: &[&str] = &[
     "src/cli.rs",
     "src/demo/",
     "src/demo.rs",
+    "src/health/over_http2.rs",
 ];
 
 const MAX_LINES: usize = 400;

@@ -1,0 +1,199 @@
+//! One check of one endpoint: connect, ask, look at the status.
+
+use std::{error::Error as _, io, path::PathBuf, sync::Arc, time::Duration};
+
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use super::over_http2;
+use crate::{
+    fleet::Endpoint,
+    http1::{FieldSlots, HeadScan, HeadWriter, ResponseHead},
+    message::{Limits, Rejection, RequestFraming},
+    model::{EndpointUrl, Protocol, ReleaseSpec, Scheme, UpstreamTls},
+    net::{CertificateFiles, ClientTls, ClientTlsSettings, NetError, Stream},
+};
+
+/// Why a check was bad.
+#[derive(Debug, Error)]
+pub(super) enum CheckError {
+    /// The endpoint closed the connection before it had answered.
+    #[error("the connection was closed before the answer")]
+    Closed,
+    /// No connection could be made.
+    #[error("no connection")]
+    Connect(#[source] io::Error),
+    /// The connection broke.
+    #[error("the connection broke")]
+    Exchange(#[source] io::Error),
+    /// HTTP/2 went wrong.
+    #[error("no answer over HTTP/2")]
+    Http2(#[source] over_http2::Error),
+    /// What came is no answer of HTTP/1.1.
+    #[error("the answer is malformed")]
+    Malformed(#[source] Rejection),
+    /// The path cannot be asked for.
+    #[error("the path `{0}` cannot be asked for")]
+    Path(String),
+    /// The answer says that it is not well.
+    #[error("it answers with status {0}")]
+    Status(u16),
+    /// There was no answer in time.
+    #[error("no answer within {0:?}")]
+    TimedOut(Duration),
+    /// The handshake did not succeed.
+    #[error("no TLS")]
+    Tls(#[source] io::Error),
+    /// The release's TLS settings cannot be used.
+    #[error("the TLS settings cannot be used")]
+    TlsSettings(#[source] Arc<NetError>),
+}
+
+/// How the endpoints of a release are reached.
+pub(super) struct Target {
+    protocol: Protocol,
+    /// `None` when no endpoint speaks TLS.
+    tls: Option<Result<ClientTls, Arc<NetError>>>,
+}
+
+// === impl CheckError ===
+
+impl CheckError {
+    /// The error and its causes in one line.
+    pub(super) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = self.source();
+        while let Some(error) = cause {
+            text = format!("{text}: {error}");
+            cause = error.source();
+        }
+        text
+    }
+}
+
+// === impl Target ===
+
+impl Target {
+    /// Reads the TLS settings if an endpoint needs them. If they cannot be used, each check says so.
+    pub(super) fn new(spec: &ReleaseSpec, urls: &[EndpointUrl]) -> Self {
+        let tls = urls.iter().any(|url| url.scheme() == Scheme::Https);
+        let load = || ClientTls::load(&settings(spec.tls.as_ref())).map_err(Arc::new);
+        Self {
+            protocol: spec.protocol,
+            tls: tls.then(load),
+        }
+    }
+
+    /// Asks an endpoint for a path. The caller sets the deadline.
+    pub(super) async fn check(&self, endpoint: &Endpoint, path: &str) -> Result<(), CheckError> {
+        let stream = self.connect(endpoint).await?;
+        let status = match self.protocol {
+            Protocol::Http1 => ask(&stream, endpoint.url(), path).await?,
+            Protocol::Http2 => over_http2::ask(stream, endpoint.url(), path)
+                .await
+                .map_err(CheckError::Http2)?,
+        };
+        if (200..300).contains(&status) {
+            Ok(())
+        } else {
+            Err(CheckError::Status(status))
+        }
+    }
+
+    async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, CheckError> {
+        let tcp = TcpStream::connect(endpoint.address())
+            .await
+            .map_err(CheckError::Connect)?;
+        // It is one small packet each way; if it cannot be set, the check is later by that much.
+        let _ = tcp.set_nodelay(true);
+        match (endpoint.url().scheme(), &self.tls) {
+            (Scheme::Https, Some(Ok(tls))) => {
+                let http2 = self.protocol == Protocol::Http2;
+                tls.connect(tcp, endpoint.url().host(), http2)
+                    .await
+                    .map_err(CheckError::Tls)
+            }
+            (Scheme::Https, Some(Err(error))) => Err(CheckError::TlsSettings(Arc::clone(error))),
+            (Scheme::Http, _) | (Scheme::Https, None) => Ok(Stream::Tcp(tcp)),
+        }
+    }
+}
+
+fn settings(tls: Option<&UpstreamTls>) -> ClientTlsSettings {
+    let Some(tls) = tls else {
+        return ClientTlsSettings::default();
+    };
+    let pair = tls.cert.as_ref().zip(tls.key.as_ref());
+    ClientTlsSettings {
+        ca: tls.ca.as_ref().map(PathBuf::from),
+        client_certificate: pair.map(|(cert, key)| CertificateFiles {
+            cert: cert.into(),
+            key: key.into(),
+        }),
+        server_name: tls.server_name.clone(),
+    }
+}
+
+/// What a check says that it is.
+pub(super) const USER_AGENT: &str = concat!("switchback-health/", env!("CARGO_PKG_VERSION"));
+
+/// Asks over HTTP/1.1; answers with the status. The body is not read: the connection ends here.
+async fn ask(stream: &Stream, url: &EndpointUrl, path: &str) -> Result<u16, CheckError> {
+    let request = request(url, path)?;
+    stream
+        .write_all(&request)
+        .await
+        .map_err(CheckError::Exchange)?;
+    let limits = Limits::default();
+    let mut received = Vec::new();
+    loop {
+        receive(stream, &mut received).await?;
+        while let Some(head) = HeadScan::default()
+            .response(&received, &limits)
+            .map_err(CheckError::Malformed)?
+        {
+            let mut slots = FieldSlots::new();
+            let status = ResponseHead::parse(&received[head.clone()], &limits, &mut slots)
+                .map_err(CheckError::Malformed)?
+                .line()
+                .status;
+            if status >= 200 {
+                return Ok(status);
+            }
+            received.drain(..head.end);
+        }
+    }
+}
+
+fn request(url: &EndpointUrl, path: &str) -> Result<Vec<u8>, CheckError> {
+    let (front, query) = path.split_once('?').map_or((path, None), |(front, query)| {
+        (front, Some(query.as_bytes()))
+    });
+    let mut request = Vec::new();
+    let mut writer = HeadWriter::request(&mut request, b"GET", front.as_bytes(), query);
+    writer
+        .add("host", url.authority())
+        .add("user-agent", USER_AGENT)
+        .add("accept", "*/*")
+        .add("connection", "close");
+    writer
+        .finish(RequestFraming::None)
+        .map_err(|_| CheckError::Path(path.into()))?;
+    Ok(request)
+}
+
+async fn receive(stream: &Stream, received: &mut Vec<u8>) -> Result<(), CheckError> {
+    let mut chunk = [0; 4096];
+    loop {
+        stream.readable().await.map_err(CheckError::Exchange)?;
+        match stream.try_read(&mut chunk) {
+            Ok(0) => return Err(CheckError::Closed),
+            Ok(length) => {
+                received.extend_from_slice(&chunk[..length]);
+                return Ok(());
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(CheckError::Exchange(error)),
+        }
+    }
+}

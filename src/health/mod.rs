@@ -1,0 +1,65 @@
+//! Active health checks of every release that is watched and has a `health` in its document.
+//!
+//! A check is one request on a connection of its own: `GET path`, over HTTP/1.1 or HTTP/2 as the release says, with its
+//! TLS settings. Any answer from 200 to 299 is good; another one, none in time, or no connection is bad. So many bad ones
+//! in a row make an endpoint unhealthy, so many good ones healthy again; a new endpoint is checked at once and healthy
+//! with its first good answer. Until something speaks against it, a new endpoint is taken as fit to serve.
+//!
+//! Each endpoint is checked by a task of its own, at intervals that vary by a tenth so that many proxies do not ask in
+//! step. The whole runs in a thread of its own, so that neither requests nor changes ever wait for a check, and it has
+//! at most so many checks under way: with more slow endpoints than that, checks of others come later.
+
+mod check;
+mod over_http2;
+mod streak;
+mod supervise;
+
+use std::{io, sync::Arc, thread};
+
+use tokio::{sync::oneshot, task::LocalSet};
+
+pub use self::supervise::run;
+use crate::{config, fleet::Fleet};
+
+/// Checks that go on until this is dropped.
+#[derive(Debug)]
+pub struct Checks {
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Starts to look after the health of whatever the fleet says is to be watched.
+///
+/// # Errors
+/// When no thread or no runtime can be had.
+pub fn start(fleet: Arc<Fleet>, settings: config::HealthChecks) -> io::Result<Checks> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()?;
+    let (stop, stopped) = oneshot::channel();
+    let thread = thread::Builder::new()
+        .name("health".into())
+        .spawn(move || {
+            LocalSet::new().block_on(&runtime, async {
+                tokio::select! {
+                    () = run(fleet, settings) => {}
+                    // Dropped is as good as sent.
+                    _ = stopped => {}
+                }
+            });
+        })?;
+    Ok(Checks {
+        stop: Some(stop),
+        thread: Some(thread),
+    })
+}
+
+impl Drop for Checks {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in a check was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Who is checked: a task for each roster, and one for each of its endpoints.
+
+use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+
+use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
+use tokio::{
+    sync::Semaphore,
+    task::{AbortHandle, spawn_local},
+    time::sleep,
+};
+use tracing::info;
+
+use super::{
+    check::{CheckError, Target},
+    streak::Streak,
+};
+use crate::{
+    config,
+    fleet::{Endpoint, Fleet, Health, Roster, Watched},
+    model::{Digest, HealthSpec},
+};
+
+/// A task that ends with its owner.
+struct Owned(AbortHandle);
+
+/// A roster that is checked.
+struct Checked {
+    roster: Arc<Roster>,
+    /// The release as it was when its checks began.
+    spec: Digest,
+    _task: Owned,
+}
+
+/// How the endpoints of a roster are checked.
+struct Plan {
+    roster: Arc<Roster>,
+    health: HealthSpec,
+    target: Target,
+    permits: Rc<Semaphore>,
+}
+
+/// Checks whatever is watched, until it is dropped. Needs a [`LocalSet`](tokio::task::LocalSet).
+pub async fn run(fleet: Arc<Fleet>, settings: config::HealthChecks) {
+    let permits = Rc::new(Semaphore::new(settings.concurrency));
+    let mut changes = fleet.subscribe();
+    let mut checked: Vec<Checked> = Vec::new();
+    loop {
+        changes.mark_unchanged();
+        let wanted = wanted(&fleet.watched());
+        let stays = |one: &Checked| {
+            let same = |other: &&Watched| Arc::ptr_eq(&one.roster, &other.roster);
+            wanted.iter().find(same).map(|other| other.spec.hash())
+        };
+        checked.retain(|one| {
+            let now = stays(one);
+            if now.is_none() {
+                forget(&one.roster);
+            }
+            now == Some(one.spec)
+        });
+        for one in &wanted {
+            if !checked
+                .iter()
+                .any(|other| Arc::ptr_eq(&other.roster, &one.roster))
+            {
+                checked.extend(begin(one, &permits));
+            }
+        }
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+/// What is to be checked. A roster that is watched for several reasons is checked as the first of them says: what is
+/// live goes before what is warm.
+fn wanted(watched: &[Watched]) -> Vec<Watched> {
+    let mut by_role: Vec<&Watched> = watched.iter().collect();
+    by_role.sort_by_key(|one| one.role);
+    let mut wanted: Vec<Watched> = Vec::new();
+    for one in by_role {
+        if !wanted
+            .iter()
+            .any(|other| Arc::ptr_eq(&other.roster, &one.roster))
+        {
+            wanted.push(one.clone());
+        }
+    }
+    wanted.retain(|one| one.spec.health.is_some());
+    wanted
+}
+
+/// What was found out about endpoints that are not checked any more holds no longer.
+fn forget(roster: &Roster) {
+    for endpoint in roster.endpoints().iter() {
+        endpoint.set_health(Health::Unknown);
+    }
+}
+
+fn begin(watched: &Watched, permits: &Rc<Semaphore>) -> Option<Checked> {
+    let plan = Rc::new(Plan {
+        roster: Arc::clone(&watched.roster),
+        health: watched.spec.health.clone()?,
+        target: Target::new(&watched.spec, &watched.urls),
+        permits: Rc::clone(permits),
+    });
+    let task = spawn_local(look_after(plan));
+    Some(Checked {
+        roster: Arc::clone(&watched.roster),
+        spec: watched.spec.hash(),
+        _task: Owned(task.abort_handle()),
+    })
+}
+
+/// Keeps one task for each endpoint that the roster has.
+async fn look_after(plan: Rc<Plan>) {
+    let mut changes = plan.roster.subscribe();
+    let mut tasks: HashMap<usize, (Arc<Endpoint>, Owned)> = HashMap::new();
+    loop {
+        changes.mark_unchanged();
+        let endpoints = plan.roster.endpoints();
+        // Endpoints are told apart by where they are: each is held as long as its task is.
+        let place = |endpoint: &Arc<Endpoint>| Arc::as_ptr(endpoint).addr();
+        let mut before = std::mem::take(&mut tasks);
+        for endpoint in endpoints.iter() {
+            let task = before.remove(&place(endpoint)).unwrap_or_else(|| {
+                let task = spawn_local(check_on(Arc::clone(endpoint), Rc::clone(&plan)));
+                (Arc::clone(endpoint), Owned(task.abort_handle()))
+            });
+            tasks.insert(place(endpoint), task);
+        }
+        drop(before);
+        if changes.changed().await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn check_on(endpoint: Arc<Endpoint>, plan: Rc<Plan>) {
+    let HealthSpec { rise, fall, .. } = plan.health;
+    let mut streak = Streak::new(endpoint.health(), rise, fall);
+    let mut rng = SmallRng::from_rng(&mut rand::rng());
+    loop {
+        let result = check_once(&endpoint, &plan).await;
+        if let Some(health) = streak.observe(result.is_ok()) {
+            endpoint.set_health(health);
+            tell(&plan.roster, &endpoint, health, result.as_ref().err());
+        }
+        sleep(varied(plan.health.interval.0, rng.random())).await;
+    }
+}
+
+async fn check_once(endpoint: &Endpoint, plan: &Plan) -> Result<(), CheckError> {
+    let _permit = plan.permits.acquire().await;
+    let check = plan.target.check(endpoint, &plan.health.path);
+    let timeout = plan.health.timeout.0;
+    tokio::time::timeout(timeout, check)
+        .await
+        .unwrap_or(Err(CheckError::TimedOut(timeout)))
+}
+
+fn tell(roster: &Roster, endpoint: &Endpoint, health: Health, error: Option<&CheckError>) {
+    let reason = error.map_or_else(|| "answers well".into(), CheckError::chain);
+    info!(
+        release = %roster.release(),
+        version = %roster.version(),
+        endpoint = %endpoint.url(),
+        address = %endpoint.address(),
+        health = health.as_str(),
+        %reason,
+        "health changed"
+    );
+}
+
+/// The interval, give or take a tenth, by a draw from 0 to 1.
+fn varied(interval: Duration, draw: f64) -> Duration {
+    interval.mul_f64(0.9 + 0.2 * draw)
+}
+
+// === impl Owned ===
+
+impl Drop for Owned {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fleet::Role,
+        model::{Hashed, ReleaseName, ReleaseSpec, Version},
+    };
+
+    #[test]
+    fn intervals_vary_by_a_tenth() {
+        let second = Duration::from_secs(1);
+        assert_eq!(varied(second, 0.0), Duration::from_millis(900));
+        assert_eq!(varied(second, 0.5), second);
+        assert!(varied(second, 0.999) < Duration::from_millis(1_100));
+    }
+
+    #[test]
+    fn a_roster_is_checked_once_and_as_the_live_release_says() {
+        let fleet = Fleet::new(1);
+        let roster = fleet.roster(&ReleaseName::new("blue").unwrap(), &Version::default());
+        let watched = |role, path: Option<&str>| Watched {
+            roster: Arc::clone(&roster),
+            spec: Arc::new(Hashed::new(ReleaseSpec {
+                health: path
+                    .map(|path| serde_json::from_str(&format!(r#"{{"path":"{path}"}}"#)).unwrap()),
+                ..ReleaseSpec::default()
+            })),
+            urls: Arc::from([]),
+            role,
+        };
+        let both = [
+            watched(Role::Warm, Some("/old")),
+            watched(Role::Live, Some("/new")),
+        ];
+        let wanted_now = wanted(&both);
+        assert_eq!(wanted_now.len(), 1);
+        assert_eq!(wanted_now[0].spec.health.as_ref().unwrap().path, "/new");
+        let both = [watched(Role::Warm, Some("/old")), watched(Role::Live, None)];
+        assert!(wanted(&both).is_empty(), "the live release wants no checks");
+    }
+}
