@@ -13,6 +13,7 @@ pub mod http1;
 pub mod message;
 pub mod model;
 pub mod net;
+pub mod proxy;
 pub mod stats;
 pub mod table;
 pub mod telemetry;

@@ -4,11 +4,13 @@
 //! health and the counts that they have now.
 
 mod endpoint;
+mod place;
 mod registry;
 mod roster;
 
 pub use self::{
     endpoint::{Endpoint, Health, InFlight},
+    place::{Place, Places, Waiting},
     registry::{CellKey, Fleet, Role, Watched},
     roster::Roster,
 };

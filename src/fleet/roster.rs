@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use super::{
     Health,
     endpoint::{Endpoint, InFlight, Standing},
+    place::Places,
 };
 use crate::{
     model::{EndpointUrl, ReleaseName, Version},
@@ -25,6 +26,7 @@ pub struct Roster {
     version: Version,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
     in_flight: Arc<Sharded>,
+    places: Arc<Places>,
     // How often the members were set.
     settings: watch::Sender<u64>,
 }
@@ -36,6 +38,7 @@ impl Roster {
             version,
             endpoints: ArcSwap::default(),
             in_flight: Arc::new(Sharded::new(workers)),
+            places: Arc::default(),
             settings: watch::Sender::new(0),
         }
     }
@@ -43,6 +46,11 @@ impl Roster {
     /// The release.
     pub fn release(&self) -> &ReleaseName {
         &self.release
+    }
+
+    /// Places under the limit on its requests in flight, where it has one.
+    pub fn places(&self) -> &Arc<Places> {
+        &self.places
     }
 
     /// Its version.

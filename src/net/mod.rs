@@ -7,7 +7,6 @@
 
 mod accept;
 mod buffer;
-mod cidr;
 mod descriptors;
 mod dial;
 mod error;
@@ -22,7 +21,6 @@ mod tls_stream;
 
 pub use accept::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit};
 pub use buffer::{Buffer, BufferPool, BufferSize};
-pub use cidr::{Cidr, CidrSet};
 pub use descriptors::{DescriptorLimit, raise_descriptor_limit};
 pub use dial::{Dialed, dial, dial_tls};
 pub use error::NetError;

@@ -87,6 +87,19 @@ impl Timers {
         }
     }
 
+    /// Wakes every task that waits for a deadline, so that it looks again at what else it waits for.
+    pub fn wake_all(&self) {
+        for waker in self
+            .slots
+            .borrow_mut()
+            .wakers
+            .iter_mut()
+            .filter_map(Option::take)
+        {
+            waker.wake();
+        }
+    }
+
     fn tick(&self, at: Instant) -> u32 {
         let ticks = at.saturating_duration_since(self.epoch).as_millis() / TICK.as_millis();
         u32::try_from(ticks).unwrap_or(UNARMED - 1).min(UNARMED - 1)

@@ -1,0 +1,176 @@
+//! The synchronous step from a request head to a request that is committed: select, find a connection, encode the head.
+//!
+//! What follows it without an await is the first write of the head. So a request is always committed by the table that
+//! is live at that moment.
+
+use std::sync::Arc;
+
+use crate::http1::{BodyEncoder, HeadWriter};
+use crate::message::{Reason, Rejection};
+use crate::model::{HostHeader, Protocol};
+use crate::table::Release;
+
+use super::error::{ProxyError, UpstreamError};
+use super::forward::{self, Forwarding};
+use super::pool::{Connection, PoolKey};
+use super::seam::{FieldSink, RequestParts};
+use super::select::{Choosing, Unselected, select};
+use super::ticket::Ticket;
+
+/// What a request does next.
+pub(super) enum Begun {
+    /// It needs a connection to the endpoint that was selected.
+    Dial,
+    /// It is committed once the head is written.
+    Http1(Http1Start),
+    /// It waits for a place on this release.
+    Wait(Arc<Release>),
+}
+
+/// A request on an HTTP/1.1 connection, its head encoded and not yet written.
+pub(super) struct Http1Start {
+    pub(super) connection: Connection,
+    pub(super) head: Vec<u8>,
+    pub(super) encoder: BodyEncoder,
+}
+
+/// Selects for a request, unless what was selected for it is still right, and prepares its head.
+///
+/// # Errors
+/// What the client is to be told.
+pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Begun, ProxyError> {
+    let spare = ticket.spare.take();
+    let is_current = ticket
+        .selection
+        .as_ref()
+        .is_some_and(|selection| spare.is_some() && selection.revision == ticket.worker.revision());
+    if is_current && let Some(connection) = spare {
+        return start(ticket, parts, connection);
+    }
+    if let Some(connection) = spare {
+        let worker = &ticket.worker;
+        worker.pools.park(
+            connection,
+            worker.shared.settings.timeouts.endpoint_idle.0,
+            worker.now_ms(),
+        );
+    }
+    // What was counted for the last selection is not counted beside the next one.
+    ticket.selection = None;
+    let choosing = Choosing {
+        preview: ticket.preview,
+        draw: ticket.draw,
+        tried: &ticket.tried,
+    };
+    match select(&ticket.worker, parts, &choosing) {
+        Ok(selection) => ticket.selection = Some(selection),
+        Err(Unselected::Busy(release)) => return Ok(Begun::Wait(release)),
+        Err(Unselected::Refused(error)) => return Err(error),
+    }
+    match pooled(ticket) {
+        Some(connection) => start(ticket, parts, connection),
+        None => Ok(Begun::Dial),
+    }
+}
+
+fn pooled(ticket: &Ticket) -> Option<Connection> {
+    let selection = ticket.selection.as_ref()?;
+    let release = selection.release();
+    if release.spec().protocol != Protocol::Http1 {
+        return None;
+    }
+    let key = PoolKey::new(selection.in_flight.endpoint(), release.spec());
+    ticket.worker.pools.take(key, ticket.worker.now_ms())
+}
+
+fn start(
+    ticket: &Ticket,
+    parts: &RequestParts<'_>,
+    connection: Connection,
+) -> Result<Begun, ProxyError> {
+    let mut head = ticket.worker.take_head();
+    let encoder = write_head(ticket, parts, &mut head)?;
+    Ok(Begun::Http1(Http1Start {
+        connection,
+        head,
+        encoder,
+    }))
+}
+
+fn write_head(
+    ticket: &Ticket,
+    parts: &RequestParts<'_>,
+    head: &mut Vec<u8>,
+) -> Result<BodyEncoder, ProxyError> {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("a head is written for a selection");
+    let path = forward::path(&parts.facts.target, &selection.route);
+    let mut writer = HeadWriter::request(head, parts.method, path, parts.facts.target.query);
+    write_fields(ticket, parts, &mut writer);
+    if parts.facts.websocket {
+        writer
+            .add("connection", "upgrade")
+            .add("upgrade", "websocket");
+    } else if parts.facts.accepts_trailers {
+        writer.add("connection", "te");
+    }
+    // Everything was checked when it was read, so this is a rule that the reader does not have.
+    writer
+        .finish(parts.facts.framing)
+        .map_err(|_| Rejection::request(Reason::InvalidFieldValue).into())
+}
+
+/// Writes all fields of a request but those of its framing and of its connection.
+pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut dyn FieldSink) {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("fields are written for a selection");
+    let worker = &ticket.worker;
+    let host = match selection.route.spec().host_header {
+        HostHeader::Preserve if parts.facts.authority.is_some() => None,
+        HostHeader::Preserve | HostHeader::Endpoint => {
+            Some(selection.in_flight.endpoint().url().authority())
+        }
+    };
+    let forwarding = Forwarding {
+        peer: ticket.peer,
+        id: &ticket.id,
+        via: &worker.shared.settings.via,
+        host: host.as_deref(),
+        trace: (worker.draw(), worker.draw()),
+    };
+    let mut scratch = worker.take_head();
+    forward::write_request(out, parts, &forwarding, &mut scratch);
+    worker.give_head(scratch);
+}
+
+/// What a failure to connect means for the endpoint and for the request: another endpoint, or an answer.
+pub(super) fn note_connect_failure(
+    ticket: &mut Ticket,
+    error: UpstreamError,
+) -> Result<(), ProxyError> {
+    let Some(selection) = &ticket.selection else {
+        return Err(ProxyError::Upstream(error));
+    };
+    let endpoint = Arc::clone(selection.in_flight.endpoint());
+    if error.is_refusal() {
+        endpoint.refused(ticket.worker.now_ms());
+    }
+    ticket.tried.push(endpoint.address());
+    let others = ticket.worker.shared.settings.limits.retries as usize;
+    let is_last = ticket.tried.len() > others
+        || selection
+            .release()
+            .roster()
+            .endpoints()
+            .iter()
+            .all(|other| ticket.tried.contains(&other.address()));
+    if is_last {
+        return Err(ProxyError::Upstream(error));
+    }
+    tracing::debug!(request_id = %ticket.id, endpoint = %endpoint.address(), %error, "trying another endpoint");
+    Ok(())
+}

@@ -1,0 +1,379 @@
+//! A client connection over HTTP/1.1, from its first byte to its last: one request after the other.
+//!
+//! While it is idle it holds its socket, a deadline and a few numbers. What a request needs lives in one box that
+//! exists while the request does.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::http1::{BodyDecoder, HeadScan, HeadWriter, Preface, h2_preface};
+use crate::message::{Reason, Rejection, ResponseFraming, Version};
+use crate::model::Outcome;
+use crate::net::{Buffer, BufferSize, Deadline, Stream};
+
+use super::begin::{Begun, begin};
+use super::error::ProxyError;
+use super::exchange::{Finished, Upgraded, serve};
+use super::forward::RequestId;
+use super::http1_body::{BodyReader, Channel};
+use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge};
+use super::problem;
+use super::seam::Asking;
+use super::settings::PeerInfo;
+use super::ticket::Ticket;
+use super::tunnel::{Side, tunnel};
+use super::worker::Worker;
+
+/// How long a client may take to read the end of an answer after which nothing follows.
+const LINGER: Duration = Duration::from_secs(2);
+/// How much of a request that nobody wants is read, so that its client sees the answer rather than a reset.
+const LINGER_BYTES: usize = 256 * 1024;
+
+/// A client connection.
+pub(super) struct Connection {
+    worker: Rc<Worker>,
+    stream: Stream,
+    peer: PeerInfo,
+    preview: bool,
+    deadline: Deadline,
+    received: Option<Buffer>,
+    is_first: bool,
+}
+
+/// What a connection turned out to be, once it ended here.
+pub(super) enum Ended {
+    Closed,
+    /// It starts with the preface of HTTP/2: these bytes were read.
+    Http2(Stream, Buffer),
+}
+
+enum Arrived {
+    Closed,
+    Head(Range<usize>),
+    Http2,
+    Refused(Rejection),
+}
+
+/// A request whose head was judged.
+struct Opened {
+    ticket: Ticket,
+    asking: Asking,
+    version: Version,
+    keep_alive: bool,
+    first: Result<Begun, ProxyError>,
+}
+
+impl Connection {
+    pub(super) fn new(worker: Rc<Worker>, stream: Stream, peer: PeerInfo, preview: bool) -> Self {
+        let deadline = worker.timers.deadline();
+        Self {
+            worker,
+            stream,
+            peer,
+            preview,
+            deadline,
+            received: None,
+            is_first: true,
+        }
+    }
+
+    /// Serves requests until the connection ends.
+    pub(super) async fn run(mut self) -> Ended {
+        loop {
+            match self.next_head().await {
+                Arrived::Closed => return Ended::Closed,
+                Arrived::Http2 => {
+                    let received = self.received.take().expect("the preface was read into it");
+                    return Ended::Http2(self.stream, received);
+                }
+                Arrived::Refused(rejection) => {
+                    Box::pin(self.refuse(rejection)).await;
+                    return Ended::Closed;
+                }
+                Arrived::Head(range) => match self.open(range.clone()) {
+                    Err(rejection) => {
+                        Box::pin(self.refuse(rejection)).await;
+                        return Ended::Closed;
+                    }
+                    Ok(opened) => {
+                        // One box for each request that is active; an idle connection has none.
+                        if !Box::pin(self.exchange(opened, range)).await {
+                            return Ended::Closed;
+                        }
+                    }
+                },
+            }
+            self.is_first = false;
+        }
+    }
+
+    /// Waits for the next request: first for its first byte, then for the rest of its head.
+    async fn next_head(&mut self) -> Arrived {
+        let timeouts = &self.worker.shared.settings.timeouts;
+        let (head, idle) = (timeouts.head.0, timeouts.keep_alive.0);
+        let mut scan = HeadScan::default();
+        let mut has_begun = self.is_first;
+        self.deadline
+            .set_from_now(if has_begun { head } else { idle });
+        loop {
+            match self.scan(&mut scan) {
+                Ok(None) => {}
+                Ok(Some(arrived)) => return arrived,
+                Err(rejection) => return Arrived::Refused(rejection),
+            }
+            if self.received.is_some() && !has_begun {
+                has_begun = true;
+                self.deadline.set_from_now(head);
+            }
+            if !self.wait().await {
+                let is_late = self.received.is_some() && self.deadline.is_expired();
+                return if is_late {
+                    Arrived::Refused(Rejection::request(Reason::RequestTimeout))
+                } else {
+                    Arrived::Closed
+                };
+            }
+            if !self.read() {
+                return Arrived::Closed;
+            }
+        }
+    }
+
+    fn scan(&mut self, scan: &mut HeadScan) -> Result<Option<Arrived>, Rejection> {
+        let Some(buffer) = &mut self.received else {
+            return Ok(None);
+        };
+        if self.is_first {
+            match h2_preface(buffer.data()) {
+                Preface::Yes => return Ok(Some(Arrived::Http2)),
+                Preface::Maybe => return Ok(None),
+                Preface::No => {}
+            }
+        }
+        let found = scan.request(buffer.data(), &self.worker.shared.settings.message)?;
+        if found.is_none() && buffer.space().is_empty() {
+            buffer.compact();
+            if buffer.space().is_empty() && !buffer.grow() {
+                return Err(Rejection::request(Reason::HeadTooLarge));
+            }
+        }
+        Ok(found.map(Arrived::Head))
+    }
+
+    /// Whether there is something to read; if not, it is time to close.
+    async fn wait(&self) -> bool {
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.stream.poll_readable(cx) {
+                return Poll::Ready(result.is_ok());
+            }
+            if self.worker.is_draining() && self.received.is_none() {
+                return Poll::Ready(false);
+            }
+            self.deadline.poll_expired(cx).map(|()| false)
+        })
+        .await
+    }
+
+    /// Reads what is there; false when the client has left.
+    fn read(&mut self) -> bool {
+        let mut buffer = self
+            .received
+            .take()
+            .unwrap_or_else(|| self.worker.buffers.take(BufferSize::Small));
+        match self.stream.try_read(buffer.space()) {
+            Ok(0) => return false,
+            Ok(read) => buffer.filled(read),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(_) => return false,
+        }
+        self.received = Some(buffer).filter(|buffer| !buffer.is_empty());
+        true
+    }
+
+    /// Judges a head and, in the same synchronous section, selects for it and encodes it.
+    fn open(&self, range: Range<usize>) -> Result<Opened, Rejection> {
+        let buffer = self.received.as_ref().expect("a head was found in it");
+        judge(
+            &buffer.data()[range],
+            &self.worker.shared.settings.message,
+            |parts| {
+                let mut ticket = Ticket::new(&self.worker, self.peer, self.preview, parts);
+                let first = ticket.admit(parts).and_then(|()| begin(&mut ticket, parts));
+                let (version, keep_alive) = (parts.facts.version, parts.facts.keep_alive);
+                Opened {
+                    asking: parts.asking(),
+                    version,
+                    keep_alive,
+                    first,
+                    ticket,
+                }
+            },
+        )
+    }
+
+    /// Serves one request; whether the connection can carry another.
+    async fn exchange(&mut self, opened: Opened, range: Range<usize>) -> bool {
+        let Opened {
+            mut ticket,
+            asking,
+            version,
+            keep_alive,
+            first,
+        } = opened;
+        let worker = Rc::clone(&self.worker);
+        let settings = &worker.shared.settings;
+        let mut buffer = self.received.take().expect("a head was found in it");
+        let body = split(&worker, &mut buffer, range.end);
+        let mut head = Some(Http1Head {
+            buffer,
+            range,
+            limits: &settings.message,
+        });
+        let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
+        let decoder = BodyDecoder::request(asking.framing, &settings.message);
+        let reader = BodyReader::new(
+            channel(settings.timeouts.body.0),
+            decoder,
+            &worker.buffers,
+            body,
+        );
+        let mut client = Http1Client {
+            reader,
+            worker: &worker,
+        };
+        let silence = channel(settings.timeouts.silence.0);
+        let mut responder = Http1Responder::new(silence, &worker, version, keep_alive);
+
+        let finished = serve(
+            &mut ticket,
+            asking,
+            first,
+            &mut head,
+            &mut client,
+            &mut responder,
+        )
+        .await;
+        match finished {
+            Finished::Whole if responder.keep_alive => {
+                drop(responder);
+                self.received = client.reader.into_rest();
+                true
+            }
+            Finished::Whole => {
+                let is_read = client.reader.decoder_is_done();
+                drop((client, responder, ticket));
+                self.close(is_read).await;
+                false
+            }
+            Finished::Cut => {
+                if responder.hides_a_cut() {
+                    self.stream.reset_on_close();
+                }
+                false
+            }
+            Finished::Upgraded(upgraded) => {
+                let received = client.reader.into_rest();
+                pass_on(&worker, &mut ticket, &self.stream, received, *upgraded).await;
+                false
+            }
+        }
+    }
+
+    /// Answers bytes that are no request.
+    async fn refuse(&mut self, rejection: Rejection) {
+        let error = ProxyError::Refused(rejection);
+        self.worker.count_refusal(error.reason());
+        tracing::debug!(client = %self.peer.client, reason = rejection.reason.as_str(), "request refused");
+        let id = RequestId::Own(u128::from(self.worker.draw()));
+        let body = problem::problem(&error, &id);
+        let mut out = self.worker.take_head();
+        let mut writer = HeadWriter::response(&mut out, error.status(), b"");
+        problem::write_fields(&mut writer, &error, &id);
+        writer.add("connection", "close");
+        if writer
+            .finish(ResponseFraming::Length(body.len() as u64))
+            .is_ok()
+        {
+            let channel = Channel::new(&self.stream, &self.worker.timers, LINGER);
+            let sent = channel
+                .write(&mut [IoSlice::new(&out), IoSlice::new(&body)])
+                .await;
+            if sent.is_ok() {
+                self.close(false).await;
+            }
+        }
+        self.worker.give_head(out);
+    }
+
+    /// Ends the connection so that the client can read what it was sent: closing with bytes unread would reset it.
+    async fn close(&self, everything_is_read: bool) {
+        self.stream.shutdown_write();
+        if everything_is_read {
+            return;
+        }
+        self.deadline.set_from_now(LINGER);
+        let mut scrap = self.worker.buffers.take(BufferSize::Small);
+        let mut read = 0;
+        while read < LINGER_BYTES {
+            let readable = poll_fn(|cx| match self.stream.poll_readable(cx) {
+                Poll::Ready(result) => Poll::Ready(result.is_ok()),
+                Poll::Pending => self.deadline.poll_expired(cx).map(|()| false),
+            });
+            if !readable.await {
+                return;
+            }
+            match self.stream.try_read(scrap.space()) {
+                Ok(1..) => read += scrap.capacity(),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => return,
+            }
+        }
+    }
+}
+
+/// Takes what follows the head out of its buffer.
+fn split(worker: &Worker, buffer: &mut Buffer, end: usize) -> Option<Buffer> {
+    let rest = &buffer.data()[end..];
+    if rest.is_empty() {
+        return None;
+    }
+    let mut body = worker.buffers.take(BufferSize::Small);
+    let fits = body.append(rest);
+    debug_assert!(fits, "the largest size holds what another buffer held");
+    buffer.truncate(end);
+    Some(body)
+}
+
+/// The tunnel counts as the request does, until it ends.
+async fn pass_on(
+    worker: &Worker,
+    ticket: &mut Ticket,
+    client: &Stream,
+    received: Option<Buffer>,
+    upgraded: Upgraded,
+) {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("an upgrade follows a selection");
+    let timeouts = worker
+        .shared
+        .settings
+        .for_route(&selection.route.spec().timeouts);
+    let near = Side {
+        stream: client,
+        received,
+        sent: &ticket.bytes_in,
+    };
+    let far = Side {
+        stream: &upgraded.connection.stream,
+        received: upgraded.received,
+        sent: &ticket.bytes_out,
+    };
+    tunnel(worker, near, far, timeouts.websocket_idle).await;
+    ticket.end(Outcome::Answered(101));
+}

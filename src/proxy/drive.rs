@@ -1,0 +1,235 @@
+//! A committed request: the body goes up while the answer comes down, in one task, until both are at an end.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use tokio::time::Instant;
+
+use crate::model::Outcome;
+
+use super::error::{Chain, ClientError, ProxyError, UpstreamError};
+use super::exchange::Finished;
+use super::forward;
+use super::seam::{
+    Answer, Asking, BodySink, Broken, ClientBody, Responder, Responding, ResponseParts, relay,
+};
+use super::ticket::Ticket;
+
+/// How a committed request went.
+pub(super) enum Driven {
+    /// The client has its answer, or as much of it as it will get.
+    Finished(Finished),
+    /// Nothing came of it and nothing can have been done: it may be sent again.
+    Retry,
+    /// No answer came: the client is to be told why.
+    Unanswered(ProxyError),
+}
+
+/// How the two directions came to an end.
+pub(super) enum End {
+    /// The client broke off, or broke a rule.
+    Client(ClientError),
+    /// The whole took longer than it may.
+    TooLong,
+    /// The endpoint broke off, or broke a rule.
+    Upstream(UpstreamError),
+    /// A 101 was sent to the client.
+    Upgraded,
+    /// The answer is whole.
+    Whole,
+}
+
+/// Moves a request and its answer. `forget` is called as soon as the head will not be needed again.
+pub(super) async fn drive<C, R, K, A>(
+    ticket: &Ticket,
+    asking: Asking,
+    (client, responder): (&mut C, &mut R),
+    (sink, answer): (&mut K, &mut A),
+    forget: impl FnOnce(),
+) -> End
+where
+    C: ClientBody,
+    R: Responder,
+    K: BodySink<Error = UpstreamError>,
+    A: Answer,
+{
+    let request_is_read = Cell::new(false);
+    let mut upload = pin!(async {
+        match relay(client, sink, &ticket.bytes_in).await {
+            Ok(()) => {
+                request_is_read.set(true);
+                client.gone().await;
+                Some(ClientError::Gone)
+            }
+            Err(Broken::Source(error)) => Some(error),
+            // The endpoint reads no more; its answer, if there is one, says why.
+            Err(Broken::Sink(_)) => None,
+        }
+    });
+    let mut download = pin!(download(
+        ticket,
+        asking,
+        answer,
+        responder,
+        &request_is_read,
+        forget
+    ));
+    let limit = total_limit(ticket);
+    let mut is_uploading = true;
+    poll_fn(|cx| {
+        if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
+            is_uploading = false;
+            if let Some(error) = ended {
+                return Poll::Ready(End::Client(error));
+            }
+        }
+        if let Poll::Ready(end) = download.as_mut().poll(cx) {
+            return Poll::Ready(end);
+        }
+        match &limit {
+            Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
+            None => Poll::Pending,
+        }
+    })
+    .await
+}
+
+fn total_limit(ticket: &Ticket) -> Option<crate::net::Deadline> {
+    let selection = ticket.selection.as_ref()?;
+    let timeouts = ticket
+        .worker
+        .shared
+        .settings
+        .for_route(&selection.route.spec().timeouts);
+    let limit = timeouts.request?;
+    let deadline = ticket.worker.timers.deadline();
+    deadline.set(ticket.started, limit);
+    Some(deadline)
+}
+
+/// What a response head turned out to be.
+enum Head {
+    Final,
+    Informational { to_flush: bool },
+    Upgrade,
+}
+
+async fn download<R: Responder, A: Answer>(
+    ticket: &Ticket,
+    asking: Asking,
+    answer: &mut A,
+    responder: &mut R,
+    request_is_read: &Cell<bool>,
+    forget: impl FnOnce(),
+) -> End {
+    let head = loop {
+        let taken = answer
+            .head(|parts| take_head(ticket, responder, parts, request_is_read.get()))
+            .await;
+        match taken {
+            Ok(Ok(Head::Informational { to_flush: false })) => {}
+            Ok(Ok(Head::Informational { to_flush: true })) => {
+                if let Err(error) = responder.flush().await {
+                    return End::Client(error);
+                }
+            }
+            Ok(Ok(head)) => break head,
+            Ok(Err(error)) | Err(error) => return End::Upstream(error),
+        }
+    };
+    forget();
+    let _ = asking;
+    if matches!(head, Head::Upgrade) {
+        return responder
+            .flush()
+            .await
+            .map_or_else(End::Client, |()| End::Upgraded);
+    }
+    match relay(answer, responder, &ticket.bytes_out).await {
+        Ok(()) => End::Whole,
+        Err(Broken::Source(error)) => End::Upstream(error),
+        Err(Broken::Sink(error)) => End::Client(error),
+    }
+}
+
+fn take_head<R: Responder>(
+    ticket: &Ticket,
+    responder: &mut R,
+    parts: &ResponseParts<'_>,
+    request_is_read: bool,
+) -> Result<Head, UpstreamError> {
+    if parts.facts.is_informational() {
+        let to_flush = responder.inform(parts.facts.status, |out| {
+            forward::write_response(out, parts)
+        });
+        return Ok(Head::Informational { to_flush });
+    }
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("an answer follows a selection");
+    let release = selection.release().name().as_str();
+    let expose = selection
+        .route
+        .spec()
+        .expose_release
+        .as_deref()
+        .map(|name| (name, release));
+    let responding = Responding {
+        status: parts.facts.status,
+        reason: parts.reason,
+        framing: parts.facts.framing,
+        request_is_read,
+    };
+    responder.respond(&responding, |out| {
+        forward::write_response(out, parts);
+        forward::write_response_own(out, parts, &ticket.id, expose);
+    })?;
+    ticket.status.set(Some(parts.facts.status));
+    ticket.first_byte.set(Some(Instant::now()));
+    Ok(if parts.facts.is_upgrade() {
+        Head::Upgrade
+    } else {
+        Head::Final
+    })
+}
+
+/// What an end means: to the books, to the client, and for whether the request may be sent again.
+pub(super) fn conclude(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven {
+    let status = ticket.status.get();
+    match (end, status) {
+        (End::Whole | End::Upgraded, status) => {
+            ticket.end(Outcome::Answered(status.unwrap_or(200)));
+            Driven::Finished(Finished::Whole)
+        }
+        (End::Client(ClientError::Invalid(rejection)), None) => {
+            Driven::Unanswered(ProxyError::Refused(rejection))
+        }
+        (End::Client(ClientError::Silent), None) => {
+            let rejection =
+                crate::message::Rejection::request(crate::message::Reason::RequestTimeout);
+            Driven::Unanswered(ProxyError::Refused(rejection))
+        }
+        (End::Client(_), status) => {
+            ticket.end(Outcome::ClientGone(status));
+            Driven::Finished(Finished::Cut)
+        }
+        (End::Upstream(UpstreamError::Closed(_)), None) if may_retry && !ticket.has_retried => {
+            ticket.has_retried = true;
+            Driven::Retry
+        }
+        (End::Upstream(error), None) => Driven::Unanswered(ProxyError::Upstream(error)),
+        (End::TooLong, None) => Driven::Unanswered(ProxyError::RequestTimeout),
+        (End::Upstream(error), Some(status)) => {
+            tracing::debug!(request_id = %ticket.id, error = %Chain(&error), "answer cut");
+            ticket.end(Outcome::Cut(status));
+            Driven::Finished(Finished::Cut)
+        }
+        (End::TooLong, Some(status)) => {
+            ticket.end(Outcome::Cut(status));
+            Driven::Finished(Finished::Cut)
+        }
+    }
+}

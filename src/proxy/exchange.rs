@@ -1,0 +1,180 @@
+//! One request from its head to its end, whatever its client and its endpoint speak.
+
+use crate::fleet::Waiting;
+use crate::model::Outcome;
+use crate::net::Deadline;
+use crate::table::Release;
+
+use super::begin::{Begun, begin, note_connect_failure};
+use super::connect::connect;
+use super::drive::Driven;
+use super::error::{ProxyError, UpstreamError};
+use super::http1_upstream;
+use super::pool::Connection;
+use super::problem::answer_problem;
+use super::seam::{Asking, ClientBody, RequestHead, Responder};
+use super::ticket::Ticket;
+use crate::net::Buffer;
+
+/// How the request left the client's connection.
+pub(super) enum Finished {
+    /// The response is whole; the connection may go on if everything else allows it.
+    Whole,
+    /// Something was cut: nothing more may be sent to the client on this connection.
+    Cut,
+    /// The client and the endpoint talk to each other directly from here on.
+    Upgraded(Box<Upgraded>),
+}
+
+/// The upstream side of a tunnel.
+pub(super) struct Upgraded {
+    pub(super) connection: Connection,
+    /// What came behind the 101.
+    pub(super) received: Option<Buffer>,
+}
+
+/// How long a request waits for a place unless its release says.
+const QUEUE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
+
+/// Serves one request. `head` is emptied as soon as it is not needed any more.
+pub(super) async fn serve<H: RequestHead, C: ClientBody, R: Responder>(
+    ticket: &mut Ticket,
+    asking: Asking,
+    first: Result<Begun, ProxyError>,
+    head: &mut Option<H>,
+    client: &mut C,
+    responder: &mut R,
+) -> Finished {
+    let connecting = ticket.worker.timers.deadline();
+    let mut next = first;
+    loop {
+        let failed = match next {
+            Ok(Begun::Http1(start)) => {
+                match http1_upstream::converse(ticket, asking, start, head, client, responder).await
+                {
+                    Driven::Finished(finished) => return finished,
+                    Driven::Retry => None,
+                    Driven::Unanswered(error) => Some(error),
+                }
+            }
+            Ok(Begun::Dial) => match dial(ticket, asking, &connecting, client).await {
+                Ok(()) => None,
+                Err(Left::Client) => return left(ticket),
+                Err(Left::Error(error)) => Some(error),
+            },
+            Ok(Begun::Wait(release)) => match queue(ticket, asking, &release, client).await {
+                Ok(()) => None,
+                Err(Left::Client) => return left(ticket),
+                Err(Left::Error(error)) => Some(error),
+            },
+            Err(error) => Some(error),
+        };
+        if let Some(error) = failed {
+            ticket.refuse(&error);
+            return answer_problem(ticket, asking, &error, responder).await;
+        }
+        let parts = head
+            .as_ref()
+            .expect("the head stays until the answer begins");
+        next = parts.look(|parts| begin(ticket, parts));
+    }
+}
+
+/// Why a wait before the commit ended without what it waited for.
+enum Left {
+    Client,
+    Error(ProxyError),
+}
+
+fn left(ticket: &mut Ticket) -> Finished {
+    ticket.end(Outcome::ClientGone(None));
+    Finished::Cut
+}
+
+/// Connects to the endpoint that was selected. One deadline holds for all endpoints that are tried.
+async fn dial<C: ClientBody>(
+    ticket: &mut Ticket,
+    asking: Asking,
+    deadline: &Deadline,
+    client: &mut C,
+) -> Result<(), Left> {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("dialing follows a selection");
+    if ticket.tried.is_empty() {
+        let timeouts = ticket
+            .worker
+            .shared
+            .settings
+            .for_route(&selection.route.spec().timeouts);
+        deadline.set_from_now(timeouts.connect);
+    }
+    let connected = unless_gone(asking, client, connect(&ticket.worker, selection, deadline)).await;
+    match connected.ok_or(Left::Client)? {
+        Ok(connection) => {
+            ticket.spare = Some(connection);
+            Ok(())
+        }
+        Err(error) => {
+            let is_over = deadline.is_expired();
+            note_connect_failure(ticket, error).map_err(Left::Error)?;
+            if is_over {
+                Err(Left::Error(ProxyError::Upstream(
+                    UpstreamError::ConnectTimeout,
+                )))
+            } else {
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Waits for a place on a release. It is not committed: when the table changes, it selects again.
+async fn queue<C: ClientBody>(
+    ticket: &mut Ticket,
+    asking: Asking,
+    release: &Release,
+    client: &mut C,
+) -> Result<(), Left> {
+    let limits = &release.spec().limits;
+    let places = release.roster().places();
+    let seat = places
+        .queue(limits.queue.unwrap_or(0))
+        .ok_or(Left::Error(ProxyError::Overloaded))?;
+    let longest = limits.queue_timeout.map_or(QUEUE_TIMEOUT, |span| span.0);
+    let Some(left) = longest.checked_sub(ticket.started.elapsed()) else {
+        return Err(Left::Error(ProxyError::QueueTimeout));
+    };
+    let deadline = ticket.worker.timers.deadline();
+    deadline.set_from_now(left);
+    let turn = unless_gone(asking, client, wait_for_turn(ticket, &seat, &deadline)).await;
+    match turn.ok_or(Left::Client)? {
+        true => Ok(()),
+        false => Err(Left::Error(ProxyError::QueueTimeout)),
+    }
+}
+
+async fn wait_for_turn(ticket: &Ticket, seat: &Waiting, deadline: &Deadline) -> bool {
+    tokio::select! {
+        () = seat.turn() => true,
+        () = ticket.worker.table_changed.notified() => true,
+        () = deadline.expired() => false,
+    }
+}
+
+/// Runs `work` unless the client leaves, as far as that can be seen: not while its body is unread.
+async fn unless_gone<C: ClientBody, T>(
+    asking: Asking,
+    client: &mut C,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    if !asking.framing.is_empty() {
+        return Some(work.await);
+    }
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = client.gone() => None,
+    }
+}

@@ -1,0 +1,351 @@
+//! The fields that we add, drop and rewrite on the way, as slices from one head to the other.
+//!
+//! Hop-by-hop and nominated fields end here; framing is written by whoever writes the head. Forwarding fields of a peer
+//! that is not trusted are overwritten, but for `X-Forwarded-For`, which is appended to.
+
+use std::fmt;
+use std::io::Write as _;
+use std::net::IpAddr;
+
+use crate::message::{Field, Known, Target, Version};
+use crate::table::Route;
+
+use super::seam::{FieldSink, RequestParts, ResponseParts};
+use super::settings::PeerInfo;
+
+/// The longest request id that is taken over.
+const LONGEST_ID: usize = 128;
+
+/// What a request is called, in `X-Request-Id` and in the log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum RequestId {
+    /// A trusted proxy named it.
+    Given(Box<str>),
+    /// We did.
+    Own(u128),
+}
+
+/// What is written about a request beside its own fields.
+pub(super) struct Forwarding<'f> {
+    pub(super) peer: PeerInfo,
+    pub(super) id: &'f RequestId,
+    /// Our name in `Via`.
+    pub(super) via: &'f str,
+    /// The `Host` to send, where it is not the client's.
+    pub(super) host: Option<&'f str>,
+    /// Two random numbers, for a trace that starts here.
+    pub(super) trace: (u64, u64),
+}
+
+// === impl RequestId ===
+
+impl RequestId {
+    /// The id that a trusted peer gave it, or a new one.
+    pub(super) fn of(
+        parts: &RequestParts<'_>,
+        is_trusted: bool,
+        draw: impl FnOnce() -> (u64, u64),
+    ) -> Self {
+        let given = is_trusted && parts.facts.present.contains(Known::XRequestId);
+        let given = given
+            .then(|| find(parts, Known::XRequestId))
+            .flatten()
+            .filter(|id| is_id(id));
+        match given.and_then(|id| std::str::from_utf8(id).ok()) {
+            Some(id) => Self::Given(id.into()),
+            None => {
+                let (high, low) = draw();
+                Self::Own(u128::from(high) << 64 | u128::from(low))
+            }
+        }
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Given(id) => f.write_str(id),
+            Self::Own(number) => write!(f, "{number:032x}"),
+        }
+    }
+}
+
+fn is_id(id: &[u8]) -> bool {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/+=@".contains(byte);
+    (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(is_plain)
+}
+
+// === requests ===
+
+/// Writes the fields of a request as the endpoint shall see them. `scratch` is empty, and is used for joined values.
+pub(super) fn write_request(
+    out: &mut dyn FieldSink,
+    parts: &RequestParts<'_>,
+    forwarding: &Forwarding<'_>,
+    scratch: &mut Vec<u8>,
+) {
+    let authority = parts
+        .facts
+        .authority
+        .as_ref()
+        .map(crate::message::Authority::as_str);
+    let host = forwarding.host.or(authority);
+    if let Some(host) = host {
+        out.add("host", host.as_bytes());
+    }
+    let mut seen = Seen::default();
+    for field in parts.fields.clone() {
+        if !parts.facts.nominated.ends(&field)
+            && !seen.takes(&field, parts, forwarding.peer.is_trusted)
+        {
+            out.field(&field);
+        }
+    }
+    if seen.cookies {
+        join(scratch, parts, Known::Cookie, b"; ");
+        out.add("cookie", scratch);
+    }
+    write_own(out, parts, forwarding, scratch, authority);
+    write_trace(out, forwarding, seen.has_trace, scratch);
+    if parts.facts.accepts_trailers {
+        out.add("te", b"trailers");
+    }
+}
+
+/// Which fields were taken out because we write them.
+#[derive(Default)]
+struct Seen {
+    cookies: bool,
+    has_trace: bool,
+}
+
+impl Seen {
+    /// Whether the field is taken out, whatever is written instead.
+    fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>, is_trusted: bool) -> bool {
+        match field.known {
+            Known::Host | Known::ContentLength | Known::TransferEncoding | Known::Via => true,
+            Known::XSwitchback | Known::XRequestId | Known::XForwardedFor | Known::Forwarded => {
+                true
+            }
+            Known::XForwarded | Known::XForwardedHost | Known::XForwardedPort => !is_trusted,
+            Known::XForwardedProto | Known::XRealIp => !is_trusted,
+            // HTTP/2 may split it (RFC 9113, section 8.2.3).
+            Known::Cookie if parts.facts.version == Version::Http2 => {
+                self.cookies = true;
+                true
+            }
+            Known::Expect => !parts.facts.expects_continue,
+            Known::Traceparent => {
+                let is_first = !std::mem::replace(&mut self.has_trace, is_traceparent(field.value));
+                !(is_first && self.has_trace)
+            }
+            Known::Tracestate => !find(parts, Known::Traceparent).is_some_and(is_traceparent),
+            _ => false,
+        }
+    }
+}
+
+fn write_own(
+    out: &mut dyn FieldSink,
+    parts: &RequestParts<'_>,
+    forwarding: &Forwarding<'_>,
+    scratch: &mut Vec<u8>,
+    authority: Option<&str>,
+) {
+    let (peer, present) = (forwarding.peer, parts.facts.present);
+    let address = peer.client.ip().to_canonical();
+    let scheme = if peer.is_secure { "https" } else { "http" };
+    let passes = |known| peer.is_trusted && present.contains(known);
+
+    joined_with(scratch, parts, Known::XForwardedFor, true, |scratch| {
+        write!(scratch, "{address}")
+    });
+    out.add("x-forwarded-for", scratch);
+    if !passes(Known::XRealIp) {
+        // The address is the last thing in the scratch.
+        let from = scratch
+            .iter()
+            .rposition(|&byte| byte == b' ')
+            .map_or(0, |space| space + 1);
+        out.add("x-real-ip", &scratch[from..]);
+    }
+    if !passes(Known::XForwardedProto) {
+        out.add("x-forwarded-proto", scheme.as_bytes());
+    }
+    if let Some(host) = authority.filter(|_| !passes(Known::XForwardedHost)) {
+        out.add("x-forwarded-host", host.as_bytes());
+    }
+    joined_with(
+        scratch,
+        parts,
+        Known::Forwarded,
+        peer.is_trusted,
+        |scratch| {
+            match address {
+                IpAddr::V4(address) => write!(scratch, "for={address}")?,
+                IpAddr::V6(address) => write!(scratch, "for=\"[{address}]\"")?,
+            }
+            if let Some(host) = authority {
+                write!(scratch, ";host=\"{host}\"")?;
+            }
+            write!(scratch, ";proto={scheme}")
+        },
+    );
+    out.add("forwarded", scratch);
+    joined_with(scratch, parts, Known::Via, true, |scratch| {
+        let version = match parts.facts.version {
+            Version::Http10 => "1.0",
+            Version::Http11 => "1.1",
+            Version::Http2 => "2",
+        };
+        write!(scratch, "{version} {}", forwarding.via)
+    });
+    out.add("via", scratch);
+    match forwarding.id {
+        RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
+        RequestId::Own(number) => out.add("x-request-id", &hex(*number)),
+    }
+}
+
+/// A request without a trace starts one here, so that what it causes can be found by it.
+fn write_trace(
+    out: &mut dyn FieldSink,
+    forwarding: &Forwarding<'_>,
+    has_trace: bool,
+    scratch: &mut Vec<u8>,
+) {
+    if has_trace {
+        return;
+    }
+    let (trace, span) = forwarding.trace;
+    scratch.clear();
+    scratch.extend_from_slice(b"00-");
+    let id = match forwarding.id {
+        RequestId::Own(number) => *number,
+        RequestId::Given(_) => u128::from(trace) << 64 | u128::from(span),
+    };
+    scratch.extend_from_slice(&hex(id.max(1)));
+    scratch.push(b'-');
+    scratch.extend_from_slice(&hex(u128::from(trace.max(1)))[16..]);
+    scratch.extend_from_slice(b"-01");
+    out.add("traceparent", scratch);
+}
+
+/// The values of all fields of a name, if they are to be kept, and one more behind them, in `scratch`.
+fn joined_with(
+    scratch: &mut Vec<u8>,
+    parts: &RequestParts<'_>,
+    known: Known,
+    keep: bool,
+    own: impl FnOnce(&mut Vec<u8>) -> std::io::Result<()>,
+) {
+    scratch.clear();
+    if keep && parts.facts.present.contains(known) {
+        join(scratch, parts, known, b", ");
+        scratch.extend_from_slice(b", ");
+    }
+    // Writing to memory cannot fail.
+    let _ = own(scratch);
+}
+
+fn join(scratch: &mut Vec<u8>, parts: &RequestParts<'_>, known: Known, separator: &[u8]) {
+    scratch.clear();
+    for field in parts
+        .fields
+        .clone()
+        .filter(|field| field.known == known && !field.value.is_empty())
+    {
+        if !scratch.is_empty() {
+            scratch.extend_from_slice(separator);
+        }
+        scratch.extend_from_slice(field.value);
+    }
+}
+
+fn find<'h>(parts: &RequestParts<'h>, known: Known) -> Option<&'h [u8]> {
+    parts
+        .fields
+        .clone()
+        .find(|field| field.known == known)
+        .map(|field| field.value)
+}
+
+fn hex(number: u128) -> [u8; 32] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [b'0'; 32];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(number.to_be_bytes()) {
+        pair[0] = DIGITS[usize::from(byte >> 4)];
+        pair[1] = DIGITS[usize::from(byte & 15)];
+    }
+    text
+}
+
+/// W3C Trace Context: version 00 exactly, later ones at least as long.
+fn is_traceparent(value: &[u8]) -> bool {
+    let is_hex = |part: &[u8]| {
+        part.iter()
+            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
+    };
+    let Some((head, rest)) = value.split_at_checked(55) else {
+        return false;
+    };
+    let dashes = head[2] == b'-' && head[35] == b'-' && head[52] == b'-';
+    let (version, trace, span, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
+    let is_valid = dashes && [version, trace, span, flags].into_iter().all(is_hex);
+    let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == b'0');
+    let fits = if version == b"00" {
+        rest.is_empty()
+    } else {
+        rest.is_empty() || rest[0] == b'-'
+    };
+    is_valid && version != b"ff" && !is_zero(trace) && !is_zero(span) && fits
+}
+
+/// The path to ask the endpoint for: what came, less the prefix that the route takes off.
+pub(super) fn path<'h>(target: &Target<'h>, route: &Route) -> &'h [u8] {
+    let Some(prefix) = route.spec().stripped_prefix() else {
+        return target.path;
+    };
+    let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+    match target.path.strip_prefix(prefix.as_bytes()) {
+        Some(rest @ [b'/', ..]) => rest,
+        Some([]) => b"/",
+        _ => target.path,
+    }
+}
+
+// === responses ===
+
+/// Writes the fields of a response as the client shall see them.
+pub(super) fn write_response(out: &mut dyn FieldSink, parts: &ResponseParts<'_>) {
+    for field in parts.fields.clone() {
+        let is_ours = matches!(
+            field.known,
+            Known::ContentLength | Known::TransferEncoding | Known::XSwitchback
+        );
+        if !is_ours && !parts.facts.nominated.ends(&field) {
+            out.field(&field);
+        }
+    }
+}
+
+/// Writes what we add to a final response.
+pub(super) fn write_response_own(
+    out: &mut dyn FieldSink,
+    parts: &ResponseParts<'_>,
+    id: &RequestId,
+    expose: Option<(&str, &str)>,
+) {
+    if !parts.facts.present.contains(Known::XRequestId) {
+        match id {
+            RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
+            RequestId::Own(number) => out.add("x-request-id", &hex(*number)),
+        }
+    }
+    if let Some((name, release)) = expose {
+        out.add(name, release.as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests;

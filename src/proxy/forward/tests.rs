@@ -1,0 +1,1 @@
+//! Fields as they are rewritten.

@@ -1,0 +1,353 @@
+//! Reading and writing HTTP/1.1 bodies on a connection, with limits on silence and buffers held only while full.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::rc::Rc;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::http1::{BodyDecoder, Decoded, Exchange, Trailers};
+use crate::message::Rejection;
+use crate::net::{Buffer, BufferPool, BufferSize, Deadline, Stream, Timers};
+
+use super::error::{ClientError, UpstreamError};
+use super::seam::{Piece, TrailerFields};
+
+/// What goes wrong while one side of a connection is read or written.
+#[derive(Debug)]
+pub(super) enum IoError {
+    Closed(Option<io::Error>),
+    Invalid(Rejection),
+    Silent,
+}
+
+/// Finds the data of a body; on the upstream side the books of the exchange do it.
+pub(super) trait Decode {
+    fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection>;
+    fn finish_eof(&mut self) -> Result<(), Rejection>;
+    fn is_done(&self) -> bool;
+    fn trailers(&self) -> Option<Trailers>;
+}
+
+/// One direction of a connection and how long it may be silent.
+pub(super) struct Channel<'s> {
+    pub(super) stream: &'s Stream,
+    deadline: Deadline,
+    limit: Duration,
+}
+
+/// Reads one body, and what comes before and after it, from a connection.
+pub(super) struct BodyReader<'s, D> {
+    pub(super) channel: Channel<'s>,
+    pub(super) decoder: D,
+    pub(super) buffer: Option<Buffer>,
+    buffers: Rc<BufferPool>,
+    /// So many bytes of the buffer belong to the piece that was handed out last.
+    taken: usize,
+    size: BufferSize,
+    trailers: Option<Trailers>,
+}
+
+struct Found {
+    data: Range<usize>,
+    consumed: usize,
+    end: bool,
+}
+
+// === impl Channel ===
+
+impl<'s> Channel<'s> {
+    pub(super) fn new(stream: &'s Stream, timers: &Rc<Timers>, limit: Duration) -> Self {
+        Self {
+            stream,
+            deadline: timers.deadline(),
+            limit,
+        }
+    }
+
+    /// Waits until there is something to read, for as long as silence is allowed. Cancellation safe.
+    pub(super) async fn readable(&self) -> Result<(), IoError> {
+        let mut armed = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.stream.poll_readable(cx) {
+                return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
+            }
+            self.poll_silent(cx, &mut armed)
+        })
+        .await
+    }
+
+    /// Writes all of `slices`, waiting for as long as silence is allowed.
+    pub(super) async fn write(&self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
+        let (mut slices, mut armed) = (slices, false);
+        poll_fn(|cx| {
+            let before = slices.len();
+            if let Poll::Ready(result) = self.stream.poll_write_all(cx, &mut slices) {
+                return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
+            }
+            armed &= before == slices.len();
+            self.poll_silent(cx, &mut armed)
+        })
+        .await
+    }
+
+    fn poll_silent<T>(
+        &self,
+        cx: &mut std::task::Context<'_>,
+        armed: &mut bool,
+    ) -> Poll<Result<T, IoError>> {
+        if !std::mem::replace(armed, true) {
+            self.deadline.set_from_now(self.limit);
+        }
+        self.deadline
+            .poll_expired(cx)
+            .map(|()| Err(IoError::Silent))
+    }
+}
+
+// === impl BodyReader ===
+
+impl<'s, D: Decode> BodyReader<'s, D> {
+    /// A reader of the body that starts with what `buffer` holds.
+    pub(super) fn new(
+        channel: Channel<'s>,
+        decoder: D,
+        buffers: &Rc<BufferPool>,
+        buffer: Option<Buffer>,
+    ) -> Self {
+        Self {
+            channel,
+            decoder,
+            buffer: buffer.filter(|buffer| !buffer.is_empty()),
+            buffers: Rc::clone(buffers),
+            taken: 0,
+            size: BufferSize::Small,
+            trailers: None,
+        }
+    }
+
+    /// See [`super::seam::BodySource::piece`].
+    pub(super) async fn next_piece(&mut self) -> Result<Piece<'_>, IoError> {
+        let (data, last) = loop {
+            self.settle();
+            if let Some(found) = self.decode_buffered()? {
+                break found;
+            }
+            if self.fill().await? == 0 {
+                self.decoder
+                    .finish_eof()
+                    .map_err(|_| IoError::Closed(None))?;
+                break (0..0, true);
+            }
+        };
+        if last {
+            self.trailers = self.decoder.trailers();
+        }
+        let bytes = self.buffer.as_ref().map_or(&[][..], Buffer::data);
+        Ok(Piece {
+            data: &bytes[data],
+            last,
+            trailers: self
+                .trailers
+                .as_ref()
+                .filter(|_| last)
+                .map(TrailerFields::Section),
+        })
+    }
+
+    /// See [`super::seam::BodySource::is_ready`].
+    pub(super) fn is_ready(&self) -> bool {
+        self.decoder.is_done()
+            || self
+                .buffer
+                .as_ref()
+                .is_some_and(|buffer| buffer.len() > self.taken)
+    }
+
+    /// Whether the body was read to its end.
+    pub(super) fn decoder_is_done(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// What was read beyond the end.
+    pub(super) fn into_rest(mut self) -> Option<Buffer> {
+        self.settle();
+        self.buffer
+    }
+
+    /// Lets go of the last piece, and of the buffer if nothing else is in it.
+    pub(super) fn settle(&mut self) {
+        if let Some(buffer) = &mut self.buffer {
+            buffer.consume(std::mem::take(&mut self.taken));
+            if buffer.is_empty() {
+                self.buffer = None;
+            }
+        }
+    }
+
+    /// The data that is there, moved together, so that one read makes one piece.
+    fn decode_buffered(&mut self) -> Result<Option<(Range<usize>, bool)>, IoError> {
+        if self.decoder.is_done() {
+            return Ok(Some((0..0, true)));
+        }
+        let Some(buffer) = &mut self.buffer else {
+            return Ok(None);
+        };
+        let found = gather(buffer, &mut self.decoder).map_err(IoError::Invalid)?;
+        self.taken = found.consumed;
+        let is_piece = found.end || !found.data.is_empty();
+        Ok(is_piece.then_some((found.data, found.end)))
+    }
+
+    /// Waits for bytes, then takes a buffer, then reads: how many bytes came, 0 at the end.
+    pub(super) async fn fill(&mut self) -> Result<usize, IoError> {
+        self.settle();
+        loop {
+            self.channel.readable().await?;
+            let buffer = self
+                .buffer
+                .get_or_insert_with(|| self.buffers.take(self.size));
+            match self.channel.stream.try_read(buffer.space()) {
+                Ok(read) => {
+                    buffer.filled(read);
+                    self.adapt(read);
+                    return Ok(read);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.settle(),
+                Err(error) => return Err(IoError::Closed(Some(error))),
+            }
+        }
+    }
+
+    /// Large reads for bodies that fill the small ones.
+    fn adapt(&mut self, read: usize) {
+        if read == self.size.bytes() {
+            self.size = self.size.larger();
+        } else if read <= BufferSize::Small.bytes() / 2 {
+            self.size = BufferSize::Small;
+        }
+    }
+}
+
+/// Decodes all that the buffer holds of the body; the data of several chunks is moved together.
+fn gather(buffer: &mut Buffer, decoder: &mut impl Decode) -> Result<Found, Rejection> {
+    let mut found = Found {
+        data: 0..0,
+        consumed: 0,
+        end: false,
+    };
+    while found.consumed < buffer.len() && !found.end {
+        let at = found.consumed;
+        let decoded = decoder.decode(&buffer.data()[at..])?;
+        let run = at + decoded.data.start..at + decoded.data.end;
+        if found.data.is_empty() {
+            found.data = run;
+        } else if !run.is_empty() {
+            let length = run.len();
+            buffer.data_mut().copy_within(run, found.data.end);
+            found.data.end += length;
+        }
+        found.end = decoded.end;
+        found.consumed += decoded.consumed;
+        if decoded.consumed == 0 {
+            break;
+        }
+    }
+    Ok(found)
+}
+
+// === impl Decode ===
+
+impl Decode for BodyDecoder {
+    fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection> {
+        Self::decode(self, input).map_err(Rejection::request)
+    }
+
+    fn finish_eof(&mut self) -> Result<(), Rejection> {
+        Self::finish_eof(self).map_err(Rejection::request)
+    }
+
+    fn is_done(&self) -> bool {
+        Self::is_done(self)
+    }
+
+    fn trailers(&self) -> Option<Trailers> {
+        Self::trailers(self).cloned()
+    }
+}
+
+impl Decode for &RefCell<Exchange> {
+    fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection> {
+        self.borrow_mut().decode(input)
+    }
+
+    fn finish_eof(&mut self) -> Result<(), Rejection> {
+        self.borrow_mut().finish_eof()
+    }
+
+    fn is_done(&self) -> bool {
+        self.borrow().is_answered()
+    }
+
+    fn trailers(&self) -> Option<Trailers> {
+        self.borrow().trailers().cloned()
+    }
+}
+
+// === impl IoError ===
+
+impl From<IoError> for ClientError {
+    fn from(error: IoError) -> Self {
+        match error {
+            IoError::Closed(_) => Self::Gone,
+            IoError::Invalid(rejection) => Self::Invalid(rejection),
+            IoError::Silent => Self::Silent,
+        }
+    }
+}
+
+impl From<IoError> for UpstreamError {
+    fn from(error: IoError) -> Self {
+        match error {
+            IoError::Closed(source) => Self::Closed(source),
+            IoError::Invalid(rejection) => Self::Invalid(rejection),
+            IoError::Silent => Self::Silent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::{Limits, RequestFraming};
+
+    fn gathered(input: &[u8]) -> (Vec<u8>, usize, bool) {
+        let pool = BufferPool::new();
+        let mut buffer = pool.take(BufferSize::Small);
+        assert!(buffer.append(input));
+        let mut decoder = BodyDecoder::request(RequestFraming::Chunked, &Limits::default());
+        let found = gather(&mut buffer, &mut decoder).unwrap();
+        (
+            buffer.data()[found.data].to_vec(),
+            found.consumed,
+            found.end,
+        )
+    }
+
+    #[test]
+    fn chunks_of_one_read_become_one_piece_and_nothing_beyond_the_end_is_taken() {
+        let body = b"3\r\nabc\r\n2;x=y\r\nde\r\n0\r\n\r\n";
+        let mut input = body.to_vec();
+        input.extend(b"GET / HTTP/1.1\r\n");
+        assert_eq!(gathered(&input), (b"abcde".to_vec(), body.len(), true));
+    }
+
+    #[test]
+    fn half_a_chunk_is_handed_out_and_half_a_size_is_not_lost() {
+        assert_eq!(gathered(b"5\r\nab"), (b"ab".to_vec(), 5, false));
+        assert_eq!(gathered(b"1\r\na\r\n1"), (b"a".to_vec(), 7, false));
+        assert_eq!(gathered(b"5"), (Vec::new(), 1, false));
+    }
+}

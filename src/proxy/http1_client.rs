@@ -1,0 +1,266 @@
+//! The client's side of a request over HTTP/1.1: its head, its body, and the response to it.
+
+use std::future::pending;
+use std::io::{self, IoSlice};
+
+use crate::http1::{
+    BodyDecoder, BodyEncoder, FieldSlots, Frame, HeadWriter, RequestHead as Head, WriteError,
+};
+use crate::message::{
+    Asked, Field, Known, Limits, Method, Reason, Rejection, RequestFacts, ResponseFraming, Version,
+};
+use crate::net::{Buffer, BufferSize};
+
+use super::error::{ClientError, UpstreamError};
+use super::http1_body::{BodyReader, Channel};
+use super::seam::{
+    Asking, BodySink, BodySource, ClientBody, FieldSink, HeadFields, Piece, RequestHead,
+    RequestParts, Responder, Responding, TrailerFields,
+};
+use super::worker::Worker;
+
+/// The bytes of a request head that was found to be good.
+pub(super) struct Http1Head<'w> {
+    pub(super) buffer: Buffer,
+    pub(super) range: std::ops::Range<usize>,
+    pub(super) limits: &'w Limits,
+}
+
+/// Reads the body of a request, and afterwards watches for the client to leave.
+pub(super) struct Http1Client<'s> {
+    pub(super) reader: BodyReader<'s, BodyDecoder>,
+    pub(super) worker: &'s Worker,
+}
+
+/// Writes the response.
+pub(super) struct Http1Responder<'s> {
+    channel: Channel<'s>,
+    worker: &'s Worker,
+    version: Version,
+    /// Whether the connection may carry another request, as far as is known.
+    pub(super) keep_alive: bool,
+    encoder: Option<BodyEncoder>,
+    out: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+/// Parses and judges a head, and hands it to `look`.
+pub(super) fn judge<R>(
+    bytes: &[u8],
+    limits: &Limits,
+    look: impl FnOnce(&RequestParts<'_>) -> R,
+) -> Result<R, Rejection> {
+    let mut slots = FieldSlots::new();
+    let head = Head::parse(bytes, limits, &mut slots)?;
+    let facts = head.judge(limits)?;
+    let fields = HeadFields::Http1(head.fields());
+    Ok(look(&RequestParts {
+        method: head.line().method,
+        facts: &facts,
+        fields,
+    }))
+}
+
+/// What has to be known of a request once its head is gone.
+pub(super) fn asking(facts: &RequestFacts<'_>, content_type: Option<&[u8]>) -> Asking {
+    let is_grpc = |kind: &[u8]| {
+        kind.strip_prefix(b"application/grpc")
+            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+    };
+    Asking {
+        framing: facts.framing,
+        asked: Asked::from(facts),
+        is_idempotent: Method::is_idempotent(facts.method),
+        is_grpc: content_type.is_some_and(is_grpc),
+    }
+}
+
+// === impl RequestParts ===
+
+impl<'h> RequestParts<'h> {
+    /// What has to be known of the request once its head is gone.
+    pub(super) fn asking(&self) -> Asking {
+        let kind = self.facts.present.contains(Known::ContentType);
+        let kind = kind.then(|| {
+            self.fields
+                .clone()
+                .find(|field| field.known == Known::ContentType)
+        });
+        asking(self.facts, kind.flatten().map(|field| field.value))
+    }
+}
+
+// === impl Http1Head ===
+
+impl RequestHead for Http1Head<'_> {
+    fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
+        judge(&self.buffer.data()[self.range.clone()], self.limits, look)
+            .expect("the same bytes were found to be good before")
+    }
+}
+
+// === impl Http1Client ===
+
+impl BodySource for Http1Client<'_> {
+    type Error = ClientError;
+
+    async fn piece(&mut self) -> Result<Piece<'_>, ClientError> {
+        Ok(self.reader.next_piece().await?)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.reader.is_ready()
+    }
+}
+
+impl ClientBody for Http1Client<'_> {
+    async fn gone(&mut self) {
+        self.reader.settle();
+        loop {
+            if self.reader.channel.stream.readable().await.is_err() {
+                return;
+            }
+            let buffers = &self.worker.buffers;
+            let buffer = self
+                .reader
+                .buffer
+                .get_or_insert_with(|| buffers.take(BufferSize::Small));
+            if buffer.space().is_empty() {
+                // The next requests fill what may be read ahead; whether their client is there shows in writing.
+                return pending().await;
+            }
+            match self.reader.channel.stream.try_read(buffer.space()) {
+                Ok(0) => return,
+                Ok(read) => buffer.filled(read),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.reader.settle(),
+                Err(_) => return,
+            }
+        }
+    }
+}
+
+// === impl Http1Responder ===
+
+impl<'s> Http1Responder<'s> {
+    pub(super) fn new(
+        channel: Channel<'s>,
+        worker: &'s Worker,
+        version: Version,
+        keep_alive: bool,
+    ) -> Self {
+        let out = worker.take_head();
+        Self {
+            channel,
+            worker,
+            version,
+            keep_alive,
+            encoder: None,
+            out,
+            tail: Vec::new(),
+        }
+    }
+
+    /// Whether the client could take what it has got so far for a whole response although it is not.
+    pub(super) fn hides_a_cut(&self) -> bool {
+        self.encoder
+            .as_ref()
+            .is_some_and(|encoder| !encoder.is_complete() && !encoder.shows_a_cut())
+    }
+
+    fn encode(&mut self, piece: &Piece<'_>) -> Result<Frame, WriteError> {
+        let encoder = self.encoder.as_mut().ok_or(WriteError::BodyTooLong)?;
+        let frame = encoder.frame(piece.data.len())?;
+        if piece.last {
+            match piece.trailers {
+                None => encoder.finish(&mut self.tail, []),
+                Some(TrailerFields::Section(section)) => {
+                    encoder.finish(&mut self.tail, section.allowed())
+                }
+                Some(TrailerFields::List(list)) => encoder.finish(
+                    &mut self.tail,
+                    list.iter().map(|(name, value)| Field::new(name, value)),
+                ),
+            }?;
+        }
+        Ok(frame)
+    }
+
+    fn write_connection(&self, writer: &mut HeadWriter<'_>, status: u16) {
+        if status == 101 {
+            writer
+                .add("connection", "upgrade")
+                .add("upgrade", "websocket");
+        } else if !self.keep_alive {
+            writer.add("connection", "close");
+        } else if self.version == Version::Http10 {
+            writer.add("connection", "keep-alive");
+        }
+    }
+}
+
+impl Responder for Http1Responder<'_> {
+    fn inform(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
+        if self.version == Version::Http10 {
+            return false;
+        }
+        let mut writer = HeadWriter::response(&mut self.out, status, b"");
+        fields(&mut writer);
+        writer.finish(ResponseFraming::None).is_ok()
+    }
+
+    fn respond(
+        &mut self,
+        response: &Responding<'_>,
+        fields: impl FnOnce(&mut dyn FieldSink),
+    ) -> Result<(), UpstreamError> {
+        let framing = response.framing.toward(self.version);
+        self.keep_alive &= response.request_is_read
+            && framing != ResponseFraming::UntilClose
+            && response.status != 101
+            && !self.worker.is_draining();
+        let mut out = std::mem::take(&mut self.out);
+        let mut writer = HeadWriter::response(&mut out, response.status, response.reason);
+        fields(&mut writer);
+        self.write_connection(&mut writer, response.status);
+        let finished = writer.finish(framing);
+        self.out = out;
+        let unwritable = |_| UpstreamError::Invalid(Rejection::response(Reason::InvalidFieldValue));
+        self.encoder = Some(finished.map_err(unwritable)?);
+        Ok(())
+    }
+}
+
+impl BodySink for Http1Responder<'_> {
+    type Error = ClientError;
+
+    async fn send(&mut self, piece: Piece<'_>) -> Result<(), ClientError> {
+        // A body that does not fit its head was framed by us: it is cut, and seen to be.
+        let frame = self.encode(&piece).map_err(|_| ClientError::Gone)?;
+        let mut slices = [
+            &self.out[..],
+            frame.before(),
+            piece.data,
+            frame.after(),
+            &self.tail,
+        ]
+        .map(IoSlice::new);
+        self.channel.write(&mut slices).await?;
+        self.worker.give_head(std::mem::take(&mut self.out));
+        self.tail.clear();
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), ClientError> {
+        if !self.out.is_empty() {
+            self.channel.write(&mut [IoSlice::new(&self.out)]).await?;
+            self.out.clear();
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Http1Responder<'_> {
+    fn drop(&mut self) {
+        self.worker.give_head(std::mem::take(&mut self.out));
+    }
+}

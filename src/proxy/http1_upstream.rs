@@ -1,0 +1,255 @@
+//! A request on an HTTP/1.1 connection to an endpoint.
+
+use std::cell::RefCell;
+use std::io::IoSlice;
+
+use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, WriteError};
+use crate::message::{Asked, Limits, Reason, Rejection};
+
+use super::begin::Http1Start;
+use super::drive::{Driven, End, conclude, drive};
+use super::error::UpstreamError;
+use super::exchange::{Finished, Upgraded};
+use super::http1_body::{BodyReader, Channel};
+use super::seam::{
+    Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
+    ResponseParts, TrailerFields,
+};
+use super::ticket::Ticket;
+use super::worker::Worker;
+
+/// Writes the request: its head, which waits for the first piece of body, then the body.
+struct Http1Sink<'s> {
+    channel: Channel<'s>,
+    books: &'s RefCell<Exchange>,
+    worker: &'s Worker,
+    head: Vec<u8>,
+    tail: Vec<u8>,
+}
+
+/// Reads the answer.
+struct Http1Answer<'s> {
+    reader: BodyReader<'s, &'s RefCell<Exchange>>,
+    asked: Asked,
+    limits: &'s Limits,
+    scan: HeadScan,
+}
+
+/// Sends a request whose head is encoded, and the answer back. The connection returns to its pool if both were whole.
+pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
+    ticket: &mut Ticket,
+    asking: Asking,
+    start: Http1Start,
+    head: &mut Option<H>,
+    client: &mut C,
+    responder: &mut R,
+) -> Driven {
+    let worker = std::rc::Rc::clone(&ticket.worker);
+    let Http1Start {
+        connection,
+        head: bytes,
+        encoder,
+    } = start;
+    let books = RefCell::new(Exchange::new(encoder));
+    let (end, received) = {
+        let silence = silence(ticket);
+        let channel = || Channel::new(&connection.stream, &worker.timers, silence);
+        let mut sink = Http1Sink {
+            channel: channel(),
+            books: &books,
+            worker: &worker,
+            head: bytes,
+            tail: Vec::new(),
+        };
+        let mut answer = Http1Answer {
+            reader: BodyReader::new(channel(), &books, &worker.buffers, None),
+            asked: asking.asked,
+            limits: &worker.shared.settings.message,
+            scan: HeadScan::default(),
+        };
+        let forget = || *head = None;
+        let end = drive(
+            ticket,
+            asking,
+            (client, responder),
+            (&mut sink, &mut answer),
+            forget,
+        )
+        .await;
+        (end, answer.reader.into_rest())
+    };
+    match end {
+        End::Upgraded => {
+            return Driven::Finished(Finished::Upgraded(Box::new(Upgraded {
+                connection,
+                received,
+            })));
+        }
+        End::Whole => {
+            let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
+            if let Some(proof) = books.into_inner().finish(unread) {
+                let longest = worker.shared.settings.timeouts.endpoint_idle.0;
+                worker
+                    .pools
+                    .give_back(connection, &proof, longest, worker.now_ms());
+            }
+            conclude(ticket, end, false)
+        }
+        end => {
+            let may_retry = connection.is_reused
+                && asking.is_idempotent
+                && asking.framing.is_empty()
+                && received.is_none();
+            conclude(ticket, end, may_retry)
+        }
+    }
+}
+
+fn silence(ticket: &Ticket) -> std::time::Duration {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("a conversation follows a selection");
+    ticket
+        .worker
+        .shared
+        .settings
+        .for_route(&selection.route.spec().timeouts)
+        .silence
+}
+
+// === impl Http1Sink ===
+
+impl Http1Sink<'_> {
+    fn encode(&mut self, piece: &Piece<'_>) -> Result<crate::http1::Frame, WriteError> {
+        let mut books = self.books.borrow_mut();
+        let frame = books.request().frame(piece.data.len())?;
+        if piece.last {
+            match piece.trailers {
+                None => books.request().finish(&mut self.tail, []),
+                Some(TrailerFields::Section(section)) => {
+                    books.request().finish(&mut self.tail, section.allowed())
+                }
+                Some(TrailerFields::List(list)) => {
+                    let fields = list
+                        .iter()
+                        .map(|(name, value)| crate::message::Field::new(name, value));
+                    books.request().finish(&mut self.tail, fields)
+                }
+            }?;
+        }
+        Ok(frame)
+    }
+
+    fn wrote(&mut self, last: bool) {
+        self.worker.give_head(std::mem::take(&mut self.head));
+        self.tail.clear();
+        if last {
+            self.books.borrow_mut().written();
+        }
+    }
+}
+
+impl BodySink for Http1Sink<'_> {
+    type Error = UpstreamError;
+
+    async fn send(&mut self, piece: Piece<'_>) -> Result<(), UpstreamError> {
+        // The client's side has held the body to its framing already.
+        let frame = self
+            .encode(&piece)
+            .map_err(|_| UpstreamError::Invalid(Rejection::response(Reason::LengthMismatch)))?;
+        let mut slices = [
+            &self.head[..],
+            frame.before(),
+            piece.data,
+            frame.after(),
+            &self.tail,
+        ]
+        .map(IoSlice::new);
+        self.channel.write(&mut slices).await?;
+        self.wrote(piece.last);
+        Ok(())
+    }
+
+    async fn flush(&mut self) -> Result<(), UpstreamError> {
+        if !self.head.is_empty() {
+            self.channel.write(&mut [IoSlice::new(&self.head)]).await?;
+            self.wrote(false);
+        }
+        Ok(())
+    }
+}
+
+// === impl Http1Answer ===
+
+impl Http1Answer<'_> {
+    /// Where the next head ends in the buffer, once it is whole.
+    async fn find_head(&mut self) -> Result<std::ops::Range<usize>, UpstreamError> {
+        loop {
+            if let Some(buffer) = &mut self.reader.buffer {
+                let found = self.scan.response(buffer.data(), self.limits);
+                if let Some(range) = found.map_err(UpstreamError::Invalid)? {
+                    return Ok(range);
+                }
+                if buffer.space().is_empty() && !buffer.grow() {
+                    let rejection = Rejection::response(Reason::HeadTooLarge);
+                    return Err(UpstreamError::Invalid(rejection));
+                }
+            }
+            if self.reader.fill().await? == 0 {
+                return Err(UpstreamError::Closed(None));
+            }
+        }
+    }
+
+    fn judge<R>(
+        &mut self,
+        range: std::ops::Range<usize>,
+        look: impl FnOnce(&ResponseParts<'_>) -> R,
+    ) -> Result<R, Rejection> {
+        let buffer = self.reader.buffer.as_ref().expect("a head was found in it");
+        let mut slots = FieldSlots::new();
+        let head = ResponseHead::parse(&buffer.data()[range], self.limits, &mut slots)?;
+        let facts = head.judge(self.asked, self.limits)?;
+        let books = self.reader.decoder;
+        if facts.is_informational() {
+            books.borrow_mut().informed(self.limits)?;
+        } else {
+            books.borrow_mut().answered(&facts, self.limits);
+        }
+        let fields = HeadFields::Http1(head.fields());
+        Ok(look(&ResponseParts {
+            reason: head.reason(),
+            facts: &facts,
+            fields,
+        }))
+    }
+}
+
+impl BodySource for Http1Answer<'_> {
+    type Error = UpstreamError;
+
+    async fn piece(&mut self) -> Result<Piece<'_>, UpstreamError> {
+        Ok(self.reader.next_piece().await?)
+    }
+
+    fn is_ready(&self) -> bool {
+        self.reader.is_ready()
+    }
+}
+
+impl Answer for Http1Answer<'_> {
+    async fn head<R>(
+        &mut self,
+        look: impl FnOnce(&ResponseParts<'_>) -> R,
+    ) -> Result<R, UpstreamError> {
+        let range = self.find_head().await?;
+        let end = range.end;
+        let looked = self.judge(range, look).map_err(UpstreamError::Invalid)?;
+        self.scan = HeadScan::default();
+        let buffer = self.reader.buffer.as_mut().expect("a head was found in it");
+        buffer.consume(end);
+        self.reader.settle();
+        Ok(looked)
+    }
+}

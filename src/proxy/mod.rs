@@ -1,0 +1,46 @@
+//! The data plane: from a client's connection to an endpoint's and back.
+//!
+//! Each worker is a single-threaded runtime with its own listeners, pools, buffers and timers ([`Worker`]). A request
+//! is served in the task of its client's connection: its head is judged, a release and an endpoint are selected and the
+//! head is encoded in one synchronous section, which ends in the first write to the endpoint; that is its commit. Then
+//! body and answer are relayed as slices of pooled buffers, without a task, a channel or a header map in between.
+//!
+//! | file | what |
+//! |---|---|
+//! | `serve`, `connection` | a client's connection: greeting, one request after the other |
+//! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `exchange`, `drive`, `seam` | one request, whatever both sides speak |
+//! | `http1_client`, `http1_upstream`, `http1_body` | both sides over HTTP/1.1 |
+//! | `tunnel` | WebSockets after their 101 |
+//! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
+//! | `ticket`, `error`, `problem` | how a request ends: statistics, access log, answers of our own |
+//! | `worker`, `settings` | what workers have and share |
+
+mod begin;
+mod connect;
+mod connection;
+mod drive;
+mod error;
+mod exchange;
+mod forward;
+mod http1_body;
+mod http1_client;
+mod http1_upstream;
+mod pool;
+mod problem;
+mod seam;
+mod select;
+mod serve;
+mod settings;
+mod ticket;
+mod tunnel;
+mod upstream_tls;
+mod view;
+mod worker;
+
+pub use self::{
+    error::Reason,
+    serve::{listen, serve_connection, serve_socket},
+    settings::{ListenerSettings, PeerInfo, ProxySettings},
+    worker::{Shared, Worker},
+};

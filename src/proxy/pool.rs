@@ -1,0 +1,231 @@
+//! Connections to endpoints that wait for their next request: one pool per address and TLS settings, last in, first out.
+//!
+//! A connection comes here only with a [`Reusable`], which exists once both sides of its last exchange were read to the
+//! end, or fresh from dialing. Before it is used again it must be quiet.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hash, Hasher};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use crate::fleet::Endpoint;
+use crate::http1::Reusable;
+use crate::model::{ReleaseSpec, Scheme};
+use crate::net::Stream;
+
+/// An HTTP/1.1 connection to an endpoint, counted on it until dropped.
+pub(super) struct Connection {
+    pub(super) stream: Stream,
+    /// It carried a request before.
+    pub(super) is_reused: bool,
+    counted: Counted,
+    key: PoolKey,
+}
+
+/// Which connections are interchangeable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct PoolKey {
+    address: SocketAddr,
+    /// 0 for cleartext, else a hash of the TLS settings and the name that was verified.
+    tls: u64,
+}
+
+/// A place among an endpoint's connections.
+pub(super) struct Counted(Arc<Endpoint>);
+
+/// All pools of one worker.
+pub(super) struct Pools {
+    pools: RefCell<HashMap<PoolKey, Vec<Idle>, BuildHasherDefault<Mixer>>>,
+    most: usize,
+    idle: Cell<usize>,
+    filled: Notify,
+}
+
+struct Idle {
+    connection: Connection,
+    until_ms: u64,
+}
+
+/// Keys are addresses that operators configured, so the hash needs to be quick, not hard to fool.
+#[derive(Default)]
+struct Mixer(u64);
+
+// === impl PoolKey ===
+
+impl PoolKey {
+    pub(super) fn new(endpoint: &Endpoint, spec: &ReleaseSpec) -> Self {
+        let tls = match endpoint.url().scheme() {
+            Scheme::Http => 0,
+            Scheme::Https => {
+                let mut mixer = Mixer(1);
+                (&spec.tls, endpoint.url().host()).hash(&mut mixer);
+                mixer.finish() | 1
+            }
+        };
+        Self {
+            address: endpoint.address(),
+            tls,
+        }
+    }
+}
+
+// === impl Counted ===
+
+impl Counted {
+    /// Counts one more connection to `endpoint`, unless it has as many as it may.
+    pub(super) fn new(endpoint: &Arc<Endpoint>, limit: u32) -> Option<Self> {
+        endpoint
+            .add_connection(limit)
+            .then(|| Self(Arc::clone(endpoint)))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.remove_connection();
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn new(stream: Stream, counted: Counted, key: PoolKey) -> Self {
+        Self {
+            stream,
+            is_reused: false,
+            counted,
+            key,
+        }
+    }
+}
+
+// === impl Pools ===
+
+impl Pools {
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            pools: RefCell::default(),
+            most,
+            idle: Cell::new(0),
+            filled: Notify::new(),
+        }
+    }
+
+    /// The connection that was used last and is still good.
+    pub(super) fn take(&self, key: PoolKey, now_ms: u64) -> Option<Connection> {
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.get_mut(&key)?;
+        while let Some(idle) = pool.pop() {
+            self.idle.set(self.idle.get() - 1);
+            if now_ms < idle.until_ms && idle.connection.stream.is_quiet() {
+                return Some(idle.connection);
+            }
+        }
+        None
+    }
+
+    /// Takes a connection back after an exchange.
+    pub(super) fn give_back(
+        &self,
+        mut connection: Connection,
+        proof: &Reusable,
+        longest: Duration,
+        now_ms: u64,
+    ) {
+        connection.is_reused = true;
+        // What the endpoint promises, less a second for the way: it must be us who close first.
+        let promised = proof
+            .idle()
+            .map(|idle| idle.saturating_sub(Duration::from_secs(1)));
+        self.put(
+            connection,
+            promised.map_or(longest, |promised| promised.min(longest)),
+            now_ms,
+        );
+    }
+
+    /// Keeps a connection that was dialed for a request that then went elsewhere.
+    pub(super) fn park(&self, connection: Connection, longest: Duration, now_ms: u64) {
+        self.put(connection, longest, now_ms);
+    }
+
+    fn put(&self, connection: Connection, idle: Duration, now_ms: u64) {
+        if idle.is_zero() {
+            return;
+        }
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(connection.key).or_default();
+        if pool.len() >= self.most {
+            // The oldest is the one that is least likely to be needed.
+            drop(pool.remove(0));
+            self.idle.set(self.idle.get() - 1);
+        }
+        let until_ms = now_ms + u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        pool.push(Idle {
+            connection,
+            until_ms,
+        });
+        if self.idle.replace(self.idle.get() + 1) == 0 {
+            self.filled.notify_one();
+        }
+    }
+
+    /// Returns when at least one connection is idle.
+    pub(super) async fn filled(&self) {
+        while self.idle.get() == 0 {
+            self.filled.notified().await;
+        }
+    }
+
+    /// Closes what has been idle for too long or was closed by the other side.
+    pub(super) fn sweep(&self, now_ms: u64) {
+        let mut left = 0;
+        self.pools.borrow_mut().retain(|_, pool| {
+            pool.retain(|idle| now_ms < idle.until_ms && idle.connection.stream.is_quiet());
+            left += pool.len();
+            !pool.is_empty()
+        });
+        self.idle.set(left);
+    }
+}
+
+// === impl Mixer ===
+
+impl Hasher for Mixer {
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u16(&mut self, value: u16) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u32(&mut self, value: u32) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = (self.0.rotate_left(5) ^ value).wrapping_mul(0x517c_c1b7_2722_0a95);
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
+    fn finish(&self) -> u64 {
+        // The table looks at the high bits as well as the low ones.
+        self.0 ^ (self.0 >> 32)
+    }
+}

@@ -1,0 +1,230 @@
+//! The seam between the protocols: what one request needs of its client and of its endpoint, whatever they speak.
+//!
+//! Each trait has an implementation for HTTP/1.1 and one for HTTP/2; the code between them is written once.
+//! Heads are looked at in synchronous calls and bodies go piece by piece, as slices of buffers that their reader owns,
+//! so nothing is boxed, spawned or sent through a channel between two HTTP/1.1 connections.
+
+use std::cell::Cell;
+
+use crate::http1::{self, HeadWriter, Trailers};
+use crate::message::{
+    Asked, Field, RequestFacts, RequestFraming, ResponseFacts, ResponseFraming, is_trailer_allowed,
+};
+
+use super::error::{ClientError, UpstreamError};
+
+/// The fields of a head, in their order, whatever brought it.
+#[derive(Clone)]
+pub(super) enum HeadFields<'h> {
+    /// Of an HTTP/1.1 head.
+    Http1(http1::Fields<'h>),
+}
+
+/// A request head while it is looked at: never held across an await.
+pub(super) struct RequestParts<'h> {
+    /// The method as it came.
+    pub(super) method: &'h [u8],
+    /// What the head says.
+    pub(super) facts: &'h RequestFacts<'h>,
+    /// Its fields.
+    pub(super) fields: HeadFields<'h>,
+}
+
+/// A response head while it is looked at: never held across an await.
+pub(super) struct ResponseParts<'h> {
+    /// The reason phrase; empty in HTTP/2.
+    pub(super) reason: &'h [u8],
+    /// What the head says.
+    pub(super) facts: &'h ResponseFacts<'h>,
+    /// Its fields.
+    pub(super) fields: HeadFields<'h>,
+}
+
+/// A request head that can be looked at again as long as nothing of it was sent.
+pub(super) trait RequestHead {
+    /// Hands a view of the head to `look`.
+    fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R;
+}
+
+/// What has to be known of a request once its head is gone.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asking {
+    /// Where the body ends.
+    pub(super) framing: RequestFraming,
+    /// What the answer's meaning depends on.
+    pub(super) asked: Asked,
+    /// Doing it twice is doing it once.
+    pub(super) is_idempotent: bool,
+    /// Errors of ours are told as a gRPC status.
+    pub(super) is_grpc: bool,
+}
+
+/// Takes the fields of a head that is being written, in their order.
+pub(super) trait FieldSink {
+    /// A field that was received.
+    fn field(&mut self, field: &Field<'_>);
+    /// A field of ours; the name is in lower case.
+    fn add(&mut self, name: &str, value: &[u8]);
+}
+
+/// A run of a body's data. It ends the body if it is the last; the last one may be empty, no other is.
+#[derive(Clone, Copy)]
+pub(super) struct Piece<'b> {
+    /// The data.
+    pub(super) data: &'b [u8],
+    /// Nothing follows.
+    pub(super) last: bool,
+    /// With the last piece: the trailer section, if there was one.
+    pub(super) trailers: Option<TrailerFields<'b>>,
+}
+
+/// The trailer section of either protocol.
+#[derive(Clone, Copy)]
+pub(super) enum TrailerFields<'b> {
+    /// As HTTP/1.1 chunks carried it.
+    Section(&'b Trailers),
+    /// Names and values.
+    List(&'b [(Vec<u8>, Vec<u8>)]),
+}
+
+/// Where a body comes from.
+pub(super) trait BodySource {
+    /// What goes wrong with this side.
+    type Error;
+
+    /// The next piece, as soon as there is one; what the last call handed out is done with then.
+    ///
+    /// Not called again after the last piece.
+    async fn piece(&mut self) -> Result<Piece<'_>, Self::Error>;
+
+    /// Whether the next piece is there already, without waiting.
+    fn is_ready(&self) -> bool;
+}
+
+/// Where a body goes to.
+pub(super) trait BodySink {
+    /// What goes wrong with this side.
+    type Error;
+
+    /// Sends a piece, together with a head that still waits; returns once it has left our hands.
+    async fn send(&mut self, piece: Piece<'_>) -> Result<(), Self::Error>;
+
+    /// Sends a head that still waits, without a piece.
+    async fn flush(&mut self) -> Result<(), Self::Error>;
+}
+
+/// The client's side of a request that is being read.
+pub(super) trait ClientBody: BodySource<Error = ClientError> {
+    /// Returns when the client has left. Called only after the last piece.
+    async fn gone(&mut self);
+}
+
+/// The way back to the client: heads are encoded in synchronous calls and leave with the next send or flush.
+pub(super) trait Responder: BodySink<Error = ClientError> {
+    /// Takes an informational head, to be flushed by the caller; false if this client cannot be sent one.
+    fn inform(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool;
+
+    /// Takes the final head.
+    ///
+    /// # Errors
+    /// When the head cannot be written, which means that upstream sent something odd.
+    fn respond(
+        &mut self,
+        response: &Responding<'_>,
+        fields: impl FnOnce(&mut dyn FieldSink),
+    ) -> Result<(), UpstreamError>;
+}
+
+/// The start of a final response.
+pub(super) struct Responding<'r> {
+    /// The status.
+    pub(super) status: u16,
+    /// The reason phrase; may be empty.
+    pub(super) reason: &'r [u8],
+    /// Where the body ends, as upstream framed it.
+    pub(super) framing: ResponseFraming,
+    /// The whole request was read. Without that, a connection that carries one request after the other ends here.
+    pub(super) request_is_read: bool,
+}
+
+/// The answer of an endpoint: heads, then the body.
+pub(super) trait Answer: BodySource<Error = UpstreamError> {
+    /// Waits for the next head, judges it and hands it to `look`.
+    async fn head<R>(
+        &mut self,
+        look: impl FnOnce(&ResponseParts<'_>) -> R,
+    ) -> Result<R, UpstreamError>;
+}
+
+/// Which side of a relay broke.
+#[derive(Debug)]
+pub(super) enum Broken<S, K> {
+    /// Where the body goes to.
+    Sink(K),
+    /// Where it comes from.
+    Source(S),
+}
+
+/// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there.
+pub(super) async fn relay<S: BodySource, K: BodySink>(
+    source: &mut S,
+    sink: &mut K,
+    moved: &Cell<u64>,
+) -> Result<(), Broken<S::Error, K::Error>> {
+    if !source.is_ready() {
+        sink.flush().await.map_err(Broken::Sink)?;
+    }
+    loop {
+        let piece = source.piece().await.map_err(Broken::Source)?;
+        let last = piece.last;
+        moved.set(moved.get() + piece.data.len() as u64);
+        sink.send(piece).await.map_err(Broken::Sink)?;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+// === impl HeadFields ===
+
+impl<'h> Iterator for HeadFields<'h> {
+    type Item = Field<'h>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'h>> {
+        match self {
+            Self::Http1(fields) => fields.next(),
+        }
+    }
+}
+
+// === impl TrailerFields ===
+
+impl TrailerFields<'_> {
+    /// Hands the fields that may be forwarded to `take`.
+    pub(super) fn each(&self, mut take: impl FnMut(Field<'_>)) {
+        match self {
+            Self::Section(section) => section.allowed().for_each(take),
+            Self::List(list) => {
+                for (name, value) in *list {
+                    let field = Field::new(name, value);
+                    if is_trailer_allowed(&field) {
+                        take(field);
+                    }
+                }
+            }
+        }
+    }
+}
+
+// === impl FieldSink ===
+
+impl FieldSink for HeadWriter<'_> {
+    fn field(&mut self, field: &Field<'_>) {
+        Self::field(self, field);
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) {
+        Self::add(self, name, value);
+    }
+}

@@ -1,0 +1,147 @@
+//! Which release and which endpoint answer a request: one table, loaded once, in one synchronous function.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use crate::fleet::{InFlight, Place};
+use crate::message::{Known, Reason, Rejection, normal_path};
+use crate::model::{DecisionReason, RequestView, Revision};
+use crate::stats::Cells;
+use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
+
+use super::error::ProxyError;
+use super::seam::RequestParts;
+use super::worker::Worker;
+
+/// What was chosen. It counts the request in flight until it is dropped, and holds the route, never the table.
+pub(super) struct Selection {
+    pub(super) route: Arc<Route>,
+    pub(super) revision: Revision,
+    pub(super) reason: DecisionReason,
+    pub(super) in_flight: InFlight,
+    // Invariant: an index into the entries of the route's split.
+    entry: usize,
+    _counted: RevisionInFlight,
+    _place: Option<Place>,
+}
+
+/// What comes out of a selection that cannot proceed at once.
+pub(super) enum Unselected {
+    /// The release has as many requests as it may: wait for a place.
+    Busy(Arc<Release>),
+    /// Nobody can answer.
+    Refused(ProxyError),
+}
+
+/// What a selection depends on beside the table and the head.
+pub(super) struct Choosing<'c> {
+    /// Whether the request may name its release itself.
+    pub(super) preview: bool,
+    /// What a request without an affinity key is split by: drawn once, so that selecting again changes nothing.
+    pub(super) draw: u64,
+    /// Endpoints that could not be connected to.
+    pub(super) tried: &'c [SocketAddr],
+}
+
+/// Selects for a request that is not committed yet.
+pub(super) fn select(
+    worker: &Worker,
+    request: &RequestParts<'_>,
+    choosing: &Choosing<'_>,
+) -> Result<Selection, Unselected> {
+    let now_ms = worker.now_ms();
+    worker.with_table(|table| {
+        let route = route(table, request)?;
+        let (entry, reason) = decide(route, request, choosing)?;
+        let release = route.split().entries()[entry].release();
+        let place = match release.spec().limits.concurrency {
+            None => None,
+            Some(limit) => {
+                let place = release.roster().places().acquire(limit);
+                Some(place.ok_or_else(|| Unselected::Busy(Arc::clone(release)))?)
+            }
+        };
+        let draw = worker.draw();
+        let in_flight = release
+            .roster()
+            .pick_except(draw, now_ms, worker.slot, choosing.tried)
+            .ok_or(ProxyError::NoEndpoint)?;
+        Ok(Selection {
+            route: Arc::clone(route),
+            revision: table.revision(),
+            reason,
+            in_flight,
+            entry,
+            _counted: table.count(worker.slot),
+            _place: place,
+        })
+    })
+}
+
+/// The route of the path as it came. If the normal form of the path would take another one, somebody is playing games.
+fn route<'t>(
+    table: &'t RoutingTable,
+    request: &RequestParts<'_>,
+) -> Result<&'t Arc<Route>, ProxyError> {
+    let found = table.route(request);
+    if let std::borrow::Cow::Owned(normal) =
+        normal_path(request.facts.target.path).map_err(Rejection::request)?
+    {
+        let normal = std::str::from_utf8(&normal).unwrap_or_default();
+        let other = table.compiled().route(request, normal);
+        if found.map(Arc::as_ptr) != other.map(Arc::as_ptr) {
+            return Err(Rejection::request(Reason::AmbiguousPath).into());
+        }
+    }
+    found.ok_or(ProxyError::NoRoute)
+}
+
+/// Override before split. The draw of a request without a key is a key like any other.
+fn decide(
+    route: &Route,
+    request: &RequestParts<'_>,
+    choosing: &Choosing<'_>,
+) -> Result<(usize, DecisionReason), ProxyError> {
+    let split = route.split();
+    if choosing.preview
+        && request.facts.present.contains(Known::XSwitchback)
+        && let Some(name) = request.header("x-switchback-release")
+    {
+        let named =
+            |entry: &crate::table::SplitEntry| entry.release().name().as_str().as_bytes() == name;
+        let entry = split
+            .entries()
+            .iter()
+            .position(named)
+            .ok_or(ProxyError::UnknownRelease)?;
+        return Ok((entry, DecisionReason::Override));
+    }
+    let key = route.affinity_key(request).unwrap_or(choosing.draw);
+    let chosen: *const _ = split.choose(key);
+    let entry = split
+        .entries()
+        .iter()
+        .position(|entry| std::ptr::eq(entry, chosen));
+    Ok((
+        entry.expect("a split chooses one of its entries"),
+        DecisionReason::Split,
+    ))
+}
+
+// === impl Selection ===
+
+impl Selection {
+    pub(super) fn release(&self) -> &Arc<Release> {
+        self.route.split().entries()[self.entry].release()
+    }
+
+    pub(super) fn cells(&self) -> &Arc<Cells> {
+        self.route.split().entries()[self.entry].cells()
+    }
+}
+
+impl From<ProxyError> for Unselected {
+    fn from(error: ProxyError) -> Self {
+        Self::Refused(error)
+    }
+}

@@ -1,0 +1,212 @@
+//! One request from its head to its last byte: what was selected for it, what is counted for it, how it ended.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::SystemTime;
+
+use tokio::time::Instant;
+
+use crate::message::{Known, Version};
+use crate::model::{Outcome, RequestView};
+use crate::telemetry::AccessRecord;
+
+use super::error::{Chain, ProxyError, Reason};
+use super::forward::RequestId;
+use super::pool::Connection;
+use super::seam::RequestParts;
+use super::select::Selection;
+use super::settings::PeerInfo;
+use super::worker::{RequestPermit, Worker};
+
+/// A request that is being served. What is counted for it is counted until it is dropped.
+pub(super) struct Ticket {
+    pub(super) worker: Rc<Worker>,
+    pub(super) peer: PeerInfo,
+    pub(super) preview: bool,
+    pub(super) id: RequestId,
+    pub(super) selection: Option<Selection>,
+    /// A connection that was dialed for this request and carries it unless the table changed meanwhile.
+    pub(super) spare: Option<Connection>,
+    /// Endpoints that could not be connected to.
+    pub(super) tried: Vec<SocketAddr>,
+    /// What it is split by without an affinity key.
+    pub(super) draw: u64,
+    /// It was sent on a connection that turned out to be stale.
+    pub(super) has_retried: bool,
+    pub(super) started: Instant,
+    pub(super) first_byte: Cell<Option<Instant>>,
+    pub(super) bytes_in: Cell<u64>,
+    pub(super) bytes_out: Cell<u64>,
+    /// The status of the final head, once the client was sent one.
+    pub(super) status: Cell<Option<u16>>,
+    error: Option<Reason>,
+    outcome: Option<Outcome>,
+    line: Option<Box<Line>>,
+    _permit: Option<RequestPermit>,
+}
+
+/// What the access log wants of the head.
+struct Line {
+    started_at: SystemTime,
+    protocol: &'static str,
+    method: String,
+    host: String,
+    path: String,
+}
+
+impl Ticket {
+    /// Starts the books of a request.
+    pub(super) fn new(
+        worker: &Rc<Worker>,
+        peer: PeerInfo,
+        preview: bool,
+        parts: &RequestParts<'_>,
+    ) -> Self {
+        let line = worker.access_log.borrow().is_on().then(|| {
+            Box::new(Line {
+                started_at: SystemTime::now(),
+                protocol: protocol(parts.facts.version),
+                method: parts.method().to_owned(),
+                host: parts.host().to_owned(),
+                path: parts.path().to_owned(),
+            })
+        });
+        Self {
+            peer,
+            preview,
+            id: RequestId::of(parts, peer.is_trusted, || (worker.draw(), worker.draw())),
+            selection: None,
+            spare: None,
+            tried: Vec::new(),
+            draw: worker.draw(),
+            has_retried: false,
+            started: Instant::now(),
+            first_byte: Cell::new(None),
+            bytes_in: Cell::new(0),
+            bytes_out: Cell::new(0),
+            status: Cell::new(None),
+            error: None,
+            outcome: None,
+            line,
+            _permit: None,
+            worker: Rc::clone(worker),
+        }
+    }
+
+    /// What every request must pass before anything is selected for it.
+    pub(super) fn admit(&mut self, parts: &RequestParts<'_>) -> Result<(), ProxyError> {
+        if parts.facts.present.contains(Known::Via)
+            && has_been_here(parts, &self.worker.shared.settings.via)
+        {
+            let rejection = crate::message::Rejection::request(crate::message::Reason::Loop);
+            return Err(ProxyError::Refused(rejection));
+        }
+        self._permit = Some(self.worker.shared.admit().ok_or(ProxyError::Overloaded)?);
+        Ok(())
+    }
+
+    /// Notes that we answer ourselves, and logs why.
+    pub(super) fn refuse(&mut self, error: &ProxyError) {
+        let reason = error.reason();
+        self.error = Some(reason);
+        self.worker.count_refusal(reason);
+        let selection = self.selection.as_ref();
+        tracing::debug!(
+            request_id = %self.id,
+            reason = reason.as_str(),
+            fault = ?error.fault(),
+            release = selection.map(|selection| selection.release().name().as_str()),
+            endpoint = selection.map(|selection| selection.in_flight.endpoint().address().to_string()),
+            error = %Chain(error),
+            "request refused",
+        );
+        if error.fault() == crate::model::Fault::Upstream {
+            self.outcome = Some(Outcome::Failed(error.status()));
+        }
+    }
+
+    /// Says how it ended. Without that, it ends as a client that left.
+    pub(super) fn end(&mut self, outcome: Outcome) {
+        self.outcome.get_or_insert(outcome);
+    }
+
+    fn write_line(&self, line: &Line, outcome: Outcome, is_refused: bool, ended: Instant) {
+        let selection = self.selection.as_ref();
+        let release = selection.map(Selection::release);
+        self.worker.access_log.borrow_mut().write(&AccessRecord {
+            time: line.started_at,
+            request_id: &self.id.to_string(),
+            client: self.peer.client.ip(),
+            protocol: line.protocol,
+            method: &line.method,
+            host: &line.host,
+            path: &line.path,
+            status: self.status.get().unwrap_or(outcome.code()),
+            outcome: if is_refused { "refused" } else { outcome.class().as_str() },
+            error: self.error.map(Reason::as_str),
+            route: selection.map(|selection| selection.route.spec().name.as_str()),
+            release: release.map(|release| release.name().as_str()),
+            version: release.map(|release| release.version().as_str()),
+            endpoint: selection.map(|selection| selection.in_flight.endpoint().address()),
+            revision: selection.map_or_else(|| self.worker.revision(), |selection| selection.revision).0,
+            decision: selection.map(|selection| selection.reason.as_str()),
+            attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX).saturating_add(1),
+            duration: ended - self.started,
+            first_byte: self.first_byte.get().map(|at| at - self.started),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+        });
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        let ended = Instant::now();
+        let outcome = self
+            .outcome
+            .unwrap_or(Outcome::ClientGone(self.status.get()));
+        let is_refused = self.error.is_some() && !matches!(outcome, Outcome::Failed(_));
+        if let Some(selection) = &self.selection
+            && !is_refused
+        {
+            let first_byte = self.first_byte.get().map(|at| at - self.started);
+            let slot = self.worker.slot;
+            selection
+                .cells()
+                .record(slot, outcome, ended - self.started, first_byte);
+            selection
+                .cells()
+                .record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
+        }
+        if let Some(line) = self.line.take() {
+            self.write_line(&line, outcome, is_refused, ended);
+        }
+    }
+}
+
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "HTTP/1.0",
+        Version::Http11 => "HTTP/1.1",
+        Version::Http2 => "HTTP/2",
+    }
+}
+
+/// Whether our own name stands in `Via` already.
+fn has_been_here(parts: &RequestParts<'_>, own: &str) -> bool {
+    let fields = parts
+        .fields
+        .clone()
+        .filter(|field| field.known == Known::Via);
+    fields
+        .flat_map(|field| field.value.split(|&byte| byte == b','))
+        .any(|hop| {
+            let mut words = hop
+                .split(|&byte| byte == b' ' || byte == b'\t')
+                .filter(|word| !word.is_empty());
+            words
+                .nth(1)
+                .is_some_and(|by| by.eq_ignore_ascii_case(own.as_bytes()))
+        })
+}

@@ -1,0 +1,99 @@
+//! A WebSocket after its 101: bytes pass both ways until both sides have ended, or nothing has moved for too long.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::pin::pin;
+use std::task::Poll;
+use std::time::Duration;
+
+use crate::net::{Buffer, BufferSize, Deadline, Stream};
+
+use super::worker::Worker;
+
+/// One direction.
+struct Direction<'t> {
+    from: &'t Stream,
+    to: &'t Stream,
+    moved: &'t Cell<u64>,
+    received: Option<Buffer>,
+}
+
+/// One side of a tunnel: its connection, what it has sent already, and a counter of what it sends.
+pub(super) struct Side<'t> {
+    pub(super) stream: &'t Stream,
+    pub(super) received: Option<Buffer>,
+    pub(super) sent: &'t Cell<u64>,
+}
+
+/// Passes bytes between two sides.
+///
+/// A side that ends its direction has this passed on, and may go on reading. An error ends both.
+pub(super) async fn tunnel(worker: &Worker, client: Side<'_>, upstream: Side<'_>, idle: Duration) {
+    let deadline = worker.timers.deadline();
+    deadline.set_from_now(idle);
+    let (near, far) = (client.stream, upstream.stream);
+    let up = Direction {
+        from: near,
+        to: far,
+        moved: client.sent,
+        received: client.received,
+    };
+    let down = Direction {
+        from: far,
+        to: near,
+        moved: upstream.sent,
+        received: upstream.received,
+    };
+    let mut up = pin!(up.run(worker, &deadline, idle));
+    let mut down = pin!(down.run(worker, &deadline, idle));
+    let (mut up_ended, mut down_ended) = (false, false);
+    poll_fn(|cx| {
+        if !up_ended && let Poll::Ready(result) = up.as_mut().poll(cx) {
+            up_ended = true;
+            if result.is_err() {
+                return Poll::Ready(());
+            }
+        }
+        if !down_ended && let Poll::Ready(result) = down.as_mut().poll(cx) {
+            down_ended = true;
+            if result.is_err() {
+                return Poll::Ready(());
+            }
+        }
+        if up_ended && down_ended {
+            Poll::Ready(())
+        } else {
+            deadline.poll_expired(cx)
+        }
+    })
+    .await;
+}
+
+impl Direction<'_> {
+    async fn run(mut self, worker: &Worker, deadline: &Deadline, idle: Duration) -> io::Result<()> {
+        loop {
+            if let Some(buffer) = self.received.take().filter(|buffer| !buffer.is_empty()) {
+                self.to
+                    .write_all_vectored(&mut [IoSlice::new(buffer.data())])
+                    .await?;
+                self.moved.set(self.moved.get() + buffer.len() as u64);
+                deadline.set_from_now(idle);
+            }
+            self.from.readable().await?;
+            let mut buffer = worker.buffers.take(BufferSize::Small);
+            match self.from.try_read(buffer.space()) {
+                Ok(0) => {
+                    self.to.shutdown_write();
+                    return Ok(());
+                }
+                Ok(read) => {
+                    buffer.filled(read);
+                    self.received = Some(buffer);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! One worker of the data plane: a single-threaded runtime's view of the table, its pools, buffers, timers and dice.
+//!
+//! Nothing here is shared with another worker except what [`Shared`] holds, and of that only counters are written.
+
+use std::cell::{Cell, RefCell};
+use std::hash::{BuildHasher, RandomState};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+
+use crate::model::Revision;
+use crate::net::{BufferPool, Timers};
+use crate::telemetry::{AccessLog, names};
+use crate::table::{RoutingTable, TableCell, TableReader};
+
+use super::error::Reason;
+use super::pool::Pools;
+use super::settings::ProxySettings;
+use super::upstream_tls::UpstreamTlsConfigs;
+
+/// How often idle connections are looked through.
+const SWEEP: Duration = Duration::from_secs(1);
+/// Output buffers that a worker keeps.
+const SPARE_HEADS: usize = 64;
+
+/// What all workers share.
+pub struct Shared {
+    pub(super) settings: ProxySettings,
+    pub(super) cell: Arc<TableCell>,
+    pub(super) workers: usize,
+    access_log: AccessLog,
+    pub(super) tls: UpstreamTlsConfigs,
+    requests: AtomicUsize,
+    epoch: Instant,
+    draining: watch::Sender<bool>,
+}
+
+/// One worker.
+pub struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) slot: usize,
+    pub(super) pools: Pools,
+    pub(super) buffers: Rc<BufferPool>,
+    pub(super) timers: Rc<Timers>,
+    pub(super) access_log: RefCell<AccessLog>,
+    /// Wakes requests that wait and are not committed, so that they select again.
+    pub(super) table_changed: Notify,
+    table: RefCell<TableReader>,
+    dice: Cell<u64>,
+    heads: RefCell<Vec<Vec<u8>>>,
+    draining: Cell<bool>,
+    connections: Cell<usize>,
+    idle: Notify,
+}
+
+/// A request that is counted until this is dropped.
+pub(super) struct RequestPermit(Arc<Shared>);
+
+/// A connection that is counted until this is dropped.
+pub(super) struct OpenConnection(Rc<Worker>);
+
+// === impl Shared ===
+
+impl Shared {
+    /// What workers share, for this many of them.
+    #[must_use]
+    pub fn new(
+        settings: ProxySettings,
+        cell: Arc<TableCell>,
+        workers: usize,
+        access_log: AccessLog,
+    ) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            cell,
+            workers: workers.max(1),
+            access_log,
+            tls: UpstreamTlsConfigs::default(),
+            requests: AtomicUsize::new(0),
+            epoch: Instant::now(),
+            draining: watch::Sender::new(false),
+        })
+    }
+
+    /// Requests in flight, streams and tunnels included.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Tells every worker to take no new connections and to close the ones that are idle.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+
+    /// Counts one more request, unless there are too many.
+    pub(super) fn admit(self: &Arc<Self>) -> Option<RequestPermit> {
+        if self.requests.fetch_add(1, Ordering::Relaxed) >= self.settings.limits.requests {
+            self.requests.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(RequestPermit(Arc::clone(self)))
+    }
+}
+
+impl Drop for RequestPermit {
+    fn drop(&mut self) {
+        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+// === impl Worker ===
+
+impl Worker {
+    /// A worker that counts in `slot`. [`Worker::run`] must run beside whatever uses it.
+    #[must_use]
+    pub fn new(shared: Arc<Shared>, slot: usize) -> Rc<Self> {
+        let idle_per_endpoint = (shared.settings.limits.idle_per_endpoint / shared.workers).max(1);
+        let table = shared.cell.reader();
+        let draining = *shared.draining.borrow();
+        Rc::new(Self {
+            slot,
+            pools: Pools::new(idle_per_endpoint),
+            buffers: BufferPool::new(),
+            timers: Timers::new(),
+            access_log: RefCell::new(shared.access_log.clone()),
+            table_changed: Notify::new(),
+            table: RefCell::new(table),
+            dice: Cell::new(RandomState::new().hash_one(slot) | 1),
+            heads: RefCell::default(),
+            draining: Cell::new(draining),
+            connections: Cell::new(0),
+            idle: Notify::new(),
+            shared,
+        })
+    }
+
+    /// What goes on beside the connections: timers, the table's changes, idle connections, draining. Never ends.
+    pub async fn run(&self) {
+        tokio::join!(
+            self.timers.run(),
+            self.follow_table(),
+            self.sweep(),
+            self.follow_drain()
+        );
+    }
+
+    /// Acknowledges each revision from this worker's own loop.
+    ///
+    /// A request checks at the moment of its commit, in the same synchronous section as the first write of its head,
+    /// that the table that it was selected from is still live. So once this loop has turned after a swap, no request
+    /// of this worker can be committed by an older table.
+    async fn follow_table(&self) {
+        loop {
+            let revision = self.with_table(|table| table.revision());
+            self.shared.cell.acknowledge(self.slot, revision);
+            self.table_changed.notify_waiters();
+            self.shared.cell.changed(self.slot).await;
+        }
+    }
+
+    async fn sweep(&self) {
+        loop {
+            self.pools.filled().await;
+            tokio::time::sleep(SWEEP).await;
+            self.pools.sweep(self.now_ms());
+        }
+    }
+
+    async fn follow_drain(&self) {
+        let mut draining = self.shared.draining.subscribe();
+        if draining.wait_for(|draining| *draining).await.is_ok() {
+            self.draining.set(true);
+            self.timers.wake_all();
+        }
+        std::future::pending().await
+    }
+
+    /// Looks at the live table: the one load of a selection.
+    pub(super) fn with_table<R>(&self, look: impl FnOnce(&Arc<RoutingTable>) -> R) -> R {
+        look(self.table.borrow_mut().load())
+    }
+
+    /// The live revision.
+    pub(super) fn revision(&self) -> Revision {
+        self.with_table(|table| table.revision())
+    }
+
+    /// Whether no new work is taken.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Returns when no connection is open.
+    pub async fn drained(&self) {
+        while self.connections.get() > 0 {
+            self.idle.notified().await;
+        }
+    }
+
+    pub(super) fn open_connection(self: &Rc<Self>) -> OpenConnection {
+        self.connections.set(self.connections.get() + 1);
+        OpenConnection(Rc::clone(self))
+    }
+
+    /// Milliseconds of the clock that all workers share.
+    pub(super) fn now_ms(&self) -> u64 {
+        u64::try_from(self.shared.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// A random number (wyrand); good enough to balance by and to name requests, not for secrets.
+    pub(super) fn draw(&self) -> u64 {
+        let state = self.dice.get().wrapping_add(0xa076_1d64_78bd_642f);
+        self.dice.set(state);
+        let product = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "both halves are folded together"
+        )]
+        let folded = (product >> 64) as u64 ^ product as u64;
+        folded
+    }
+
+    /// Counts a request that we answered without asking a release, or instead of one.
+    pub(super) fn count_refusal(&self, reason: Reason) {
+        metrics::counter!(names::REJECTED.0, "reason" => reason.as_str()).increment(1);
+    }
+
+    /// An empty buffer to write a head into.
+    pub(super) fn take_head(&self) -> Vec<u8> {
+        self.heads
+            .borrow_mut()
+            .pop()
+            .unwrap_or_else(|| Vec::with_capacity(2048))
+    }
+
+    /// Takes such a buffer back.
+    pub(super) fn give_head(&self, mut head: Vec<u8>) {
+        let mut heads = self.heads.borrow_mut();
+        if head.capacity() > 0 && head.capacity() <= 16 * 1024 && heads.len() < SPARE_HEADS {
+            head.clear();
+            heads.push(head);
+        }
+    }
+}
+
+impl Drop for OpenConnection {
+    fn drop(&mut self) {
+        let open = self.0.connections.get() - 1;
+        self.0.connections.set(open);
+        if open == 0 {
+            self.0.idle.notify_waiters();
+        }
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.shared.cell.leave(self.slot);
+    }
+}
