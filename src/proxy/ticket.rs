@@ -143,15 +143,23 @@ impl Ticket {
             host: &line.host,
             path: &line.path,
             status: self.status.get().unwrap_or(outcome.code()),
-            outcome: if is_refused { "refused" } else { outcome.class().as_str() },
+            outcome: if is_refused {
+                "refused"
+            } else {
+                outcome.class().as_str()
+            },
             error: self.error.map(Reason::as_str),
             route: selection.map(|selection| selection.route.spec().name.as_str()),
             release: release.map(|release| release.name().as_str()),
             version: release.map(|release| release.version().as_str()),
             endpoint: selection.map(|selection| selection.in_flight.endpoint().address()),
-            revision: selection.map_or_else(|| self.worker.revision(), |selection| selection.revision).0,
+            revision: selection
+                .map_or_else(|| self.worker.revision(), |selection| selection.revision)
+                .0,
             decision: selection.map(|selection| selection.reason.as_str()),
-            attempts: u32::try_from(self.tried.len()).unwrap_or(u32::MAX).saturating_add(1),
+            attempts: u32::try_from(self.tried.len())
+                .unwrap_or(u32::MAX)
+                .saturating_add(1),
             duration: ended - self.started,
             first_byte: self.first_byte.get().map(|at| at - self.started),
             bytes_in: self.bytes_in.get(),

@@ -14,8 +14,8 @@ use tokio::time::Instant;
 
 use crate::model::Revision;
 use crate::net::{BufferPool, Timers};
-use crate::telemetry::{AccessLog, names};
 use crate::table::{RoutingTable, TableCell, TableReader};
+use crate::telemetry::{AccessLog, names};
 
 use super::error::Reason;
 use super::pool::Pools;

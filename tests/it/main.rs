@@ -8,3 +8,5 @@
 mod config;
 mod discovery;
 mod health;
+mod http1;
+mod support;

@@ -1,0 +1,208 @@
+//! Endpoints of tests: threads that read and write raw bytes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+use super::PATIENCE;
+
+/// An endpoint on a port of its own. It ends when it is dropped.
+pub(crate) struct Origin {
+    address: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    connections: AtomicUsize,
+    ended: AtomicBool,
+    requests: Mutex<Vec<Request>>,
+}
+
+/// A request as the origin read it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Request {
+    /// Everything up to the empty line, with it.
+    pub(crate) head: String,
+    /// The body, decoded.
+    pub(crate) body: Vec<u8>,
+    /// The trailer section as it came.
+    pub(crate) trailers: String,
+}
+
+impl Request {
+    /// The first line.
+    pub(crate) fn line(&self) -> &str {
+        self.head.lines().next().unwrap_or_default()
+    }
+
+    /// All values of a field, whatever the case of its name.
+    pub(crate) fn values(&self, name: &str) -> Vec<&str> {
+        values(&self.head, name)
+    }
+
+    /// The only value of a field.
+    pub(crate) fn value(&self, name: &str) -> Option<&str> {
+        let values = self.values(name);
+        assert!(
+            values.len() <= 1,
+            "{name} stands there {} times: {}",
+            values.len(),
+            self.head
+        );
+        values.first().copied()
+    }
+}
+
+pub(super) fn values<'h>(head: &'h str, name: &str) -> Vec<&'h str> {
+    let fields = head.lines().skip(1).filter_map(|line| line.split_once(':'));
+    fields
+        .filter(|(n, _)| n.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value.trim())
+        .collect()
+}
+
+impl Origin {
+    /// Answers every request with 200 and this body, keeps connections, remembers what it was asked.
+    pub(crate) fn replying(body: &'static str) -> Self {
+        Self::answering(move |_| {
+            format!(
+                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes()
+        })
+    }
+
+    /// Answers every request with the bytes that `answer` makes, keeps connections, remembers what it was asked.
+    pub(crate) fn answering(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self::serving(move |stream, shared| {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            while let Some(request) = read_request(&mut reader) {
+                let bytes = answer(&request);
+                shared.requests.lock().unwrap().push(request);
+                if (&stream).write_all(&bytes).is_err() {
+                    return;
+                }
+            }
+        })
+    }
+
+    /// Hands every connection to `script`, in a thread of its own; the connection is closed when that returns.
+    pub(crate) fn scripted(script: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
+        Self::serving(move |stream, _| script(stream))
+    }
+
+    fn serving(serve: impl Fn(TcpStream, &Shared) + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let shared = Arc::new(Shared::default());
+        let (serve, own) = (Arc::new(serve), Arc::clone(&shared));
+        thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                if own.ended.load(Ordering::SeqCst) {
+                    return;
+                }
+                own.connections.fetch_add(1, Ordering::SeqCst);
+                stream.set_read_timeout(Some(PATIENCE)).unwrap();
+                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.set_nodelay(true).unwrap();
+                let (serve, own) = (Arc::clone(&serve), Arc::clone(&own));
+                thread::spawn(move || serve(stream, &own));
+            }
+        });
+        Self { address, shared }
+    }
+
+    /// Where it listens.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The same as the URL of an endpoint.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// How many connections it has accepted.
+    pub(crate) fn connections(&self) -> usize {
+        self.shared.connections.load(Ordering::SeqCst)
+    }
+
+    /// What it was asked so far (not kept by scripted origins).
+    pub(crate) fn requests(&self) -> Vec<Request> {
+        self.shared.requests.lock().unwrap().clone()
+    }
+
+    /// The last request.
+    pub(crate) fn last(&self) -> Request {
+        self.requests().pop().expect("it was asked something")
+    }
+}
+
+impl Drop for Origin {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::SeqCst);
+        // Wakes the thread that accepts.
+        drop(TcpStream::connect(self.address));
+    }
+}
+
+/// Reads one request, or nothing at the end of the connection.
+pub(crate) fn read_request(reader: &mut impl BufRead) -> Option<Request> {
+    let head = read_head(reader)?;
+    let mut request = Request {
+        head,
+        ..Request::default()
+    };
+    if request.value("transfer-encoding").is_some() {
+        (request.body, request.trailers) = read_chunks(reader)?;
+    } else if let Some(length) = request.value("content-length") {
+        request.body = vec![0; length.parse().ok()?];
+        reader.read_exact(&mut request.body).ok()?;
+    }
+    Some(request)
+}
+
+pub(super) fn read_head(reader: &mut impl BufRead) -> Option<String> {
+    let mut head = String::new();
+    loop {
+        let start = head.len();
+        match reader.read_line(&mut head) {
+            Ok(1..) if &head[start..] == "\r\n" => return Some(head),
+            Ok(1..) => {}
+            Ok(_) | Err(_) => return None,
+        }
+    }
+}
+
+/// Reads chunks to their end: the data and the trailer section.
+pub(super) fn read_chunks(reader: &mut impl BufRead) -> Option<(Vec<u8>, String)> {
+    let mut body = Vec::new();
+    loop {
+        let mut line = String::new();
+        reader.read_line(&mut line).ok()?;
+        let size = usize::from_str_radix(line.trim_end().split(';').next()?, 16).ok()?;
+        if size == 0 {
+            let mut trailers = String::new();
+            loop {
+                let mut line = String::new();
+                reader.read_line(&mut line).ok()?;
+                if line == "\r\n" {
+                    return Some((body, trailers));
+                }
+                if line.is_empty() {
+                    return None;
+                }
+                trailers.push_str(&line);
+            }
+        }
+        let start = body.len();
+        body.resize(start + size, 0);
+        reader.read_exact(&mut body[start..]).ok()?;
+        let mut end = [0; 2];
+        reader.read_exact(&mut end).ok()?;
+    }
+}

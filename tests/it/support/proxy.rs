@@ -1,0 +1,276 @@
+//! A data plane of its own for one test: workers, listeners on port 0, a table.
+
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use switchback::config::{self, Config, Files};
+use switchback::fleet::Fleet;
+use switchback::model::{Change, Revision, TableDocument};
+use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
+use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
+use switchback::table::{Swapped, TableCell, Target, Undo, compile};
+use switchback::telemetry::AccessLog;
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::watch;
+use tokio::task::LocalSet;
+
+use super::{Client, Origin, PATIENCE};
+
+/// What a proxy of a test consists of.
+#[derive(Default)]
+pub(crate) struct TestProxyBuilder {
+    settings: String,
+    tables: String,
+    workers: usize,
+    preview: bool,
+    proxy_protocol: bool,
+    tls: Option<Arc<switchback::net::ServerTls>>,
+}
+
+/// A running proxy. It ends when it is dropped.
+pub(crate) struct TestProxy {
+    pub(crate) address: SocketAddr,
+    pub(crate) cell: Arc<TableCell>,
+    pub(crate) fleet: Arc<Fleet>,
+    pub(crate) shared: Arc<Shared>,
+    runtime: Runtime,
+    stop: watch::Sender<bool>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl TestProxyBuilder {
+    /// Adds a release with these endpoints.
+    pub(crate) fn release(self, name: &str, origins: &[&Origin]) -> Self {
+        let urls: Vec<_> = origins.iter().map(|origin| origin.url()).collect();
+        self.release_with(name, &format!("endpoints = {urls:?}"))
+    }
+
+    /// Adds a release, written as in the configuration file.
+    pub(crate) fn release_with(mut self, name: &str, lines: &str) -> Self {
+        writeln!(self.tables, "[releases.{name}]\n{lines}").unwrap();
+        self
+    }
+
+    /// Adds a route for a path prefix.
+    pub(crate) fn route(self, name: &str, prefix: &str, split: &[(&str, u32)]) -> Self {
+        self.route_with(name, split, &format!("path_prefix = {prefix:?}"))
+    }
+
+    /// Adds a route with further lines, written as in the configuration file.
+    pub(crate) fn route_with(mut self, name: &str, split: &[(&str, u32)], lines: &str) -> Self {
+        let split: Vec<_> = split
+            .iter()
+            .map(|(name, weight)| format!("{name} = {weight}"))
+            .collect();
+        let split = split.join(", ");
+        writeln!(
+            self.tables,
+            "[[routes]]\nname = {name:?}\nsplit = {{ {split} }}\n{lines}"
+        )
+        .unwrap();
+        self
+    }
+
+    /// Adds settings, written as in the configuration file.
+    pub(crate) fn settings(mut self, lines: &str) -> Self {
+        writeln!(self.settings, "{lines}").unwrap();
+        self
+    }
+
+    /// How many workers; one unless said.
+    pub(crate) fn workers(mut self, workers: usize) -> Self {
+        self.workers = workers;
+        self
+    }
+
+    /// Marks the listener as one on which a request may name its release.
+    pub(crate) fn preview(mut self) -> Self {
+        self.preview = true;
+        self
+    }
+
+    /// Makes the listener expect a PROXY protocol header.
+    pub(crate) fn proxy_protocol(mut self) -> Self {
+        self.proxy_protocol = true;
+        self
+    }
+
+    /// Makes the listener speak TLS.
+    pub(crate) fn tls(mut self, tls: switchback::net::ServerTls) -> Self {
+        self.tls = Some(Arc::new(tls));
+        self
+    }
+
+    /// Starts it.
+    pub(crate) fn start(self) -> TestProxy {
+        let text = format!(
+            "{}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n{}",
+            self.settings, self.tables
+        );
+        let config = config::parse(&text, Path::new("/"), Files::MayBeMissing);
+        let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+        let workers = self.workers.max(1);
+        let cell = Arc::new(TableCell::new(workers));
+        let shared = Shared::new(
+            ProxySettings::new(&config),
+            Arc::clone(&cell),
+            workers,
+            AccessLog::off(),
+        );
+        let bound = bind_listener("127.0.0.1:0".parse().unwrap(), workers).unwrap();
+        let (stop, stopped) = watch::channel(false);
+        let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+        let mut proxy = TestProxy {
+            address: bound.address,
+            fleet: Arc::new(Fleet::new(workers)),
+            cell,
+            shared,
+            runtime,
+            stop,
+            threads: Vec::new(),
+        };
+        proxy.import(&config);
+        let limits = ConnectionLimits::new(config.limits.connections, None);
+        for (slot, socket) in bound.sockets.into_iter().enumerate() {
+            let (shared, limits, stopped) = (
+                Arc::clone(&proxy.shared),
+                Arc::clone(&limits),
+                stopped.clone(),
+            );
+            let (tls, preview, proxy_protocol) =
+                (self.tls.clone(), self.preview, self.proxy_protocol);
+            proxy.threads.push(std::thread::spawn(move || {
+                let settings = ListenerSettings {
+                    tls,
+                    preview,
+                    proxy_protocol,
+                };
+                run_worker(shared, slot, socket, limits, settings, stopped);
+            }));
+        }
+        proxy
+    }
+}
+
+fn run_worker(
+    shared: Arc<Shared>,
+    slot: usize,
+    socket: std::net::TcpListener,
+    limits: Arc<ConnectionLimits>,
+    settings: ListenerSettings,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+    let tasks = LocalSet::new();
+    tasks.block_on(&runtime, async move {
+        let worker = Worker::new(shared, slot);
+        let acceptor = Acceptor::new(socket, limits).unwrap();
+        let listening = listen(Rc::clone(&worker), acceptor, Rc::new(settings));
+        tokio::select! {
+            () = worker.run() => {}
+            () = async { listening.await; worker.drained().await } => {}
+            _ = stopped.wait_for(|stopped| *stopped) => {}
+        }
+    });
+}
+
+impl TestProxy {
+    /// An empty one.
+    pub(crate) fn builder() -> TestProxyBuilder {
+        TestProxyBuilder::default()
+    }
+
+    /// One release `blue` behind one route for everything.
+    pub(crate) fn before(origin: &Origin) -> Self {
+        Self::builder()
+            .release("blue", &[origin])
+            .route("all", "/", &[("blue", 1)])
+            .start()
+    }
+
+    fn import(&mut self, config: &Config) {
+        self.change(&Change::Replace {
+            table: config.table(),
+        });
+    }
+
+    /// A new connection.
+    pub(crate) fn client(&self) -> Client {
+        Client::connect(self.address)
+    }
+
+    /// Replaces the whole table.
+    pub(crate) fn replace(&self, table: TableDocument) -> Swapped {
+        self.change(&Change::Replace { table })
+    }
+
+    /// Publishes a change, as the next revision.
+    pub(crate) fn change(&self, change: &Change) -> Swapped {
+        let live = self.cell.load();
+        let applied = change.apply_to(&live.state()).unwrap();
+        let state = applied.state.clone();
+        let draft = compile(
+            applied.state,
+            &applied.touched,
+            Some(live.compiled()),
+            &self.fleet,
+        )
+        .unwrap();
+        for (name, spec) in state.spec.releases() {
+            let members: Vec<_> = state
+                .endpoints(name)
+                .iter()
+                .map(|url| (url.clone(), SocketAddr::new(url.ip().unwrap(), url.port())))
+                .collect();
+            self.fleet.roster(name, &spec.version).set(&members);
+        }
+        let next = Revision(live.revision().0 + 1);
+        self.cell
+            .publish(draft, next, live.revision(), Undo::Push(None), 0)
+            .unwrap()
+    }
+
+    /// Gives a route's traffic to one release.
+    pub(crate) fn switch(&self, route: &str, to: &str) -> Revision {
+        let change = Change::Switch {
+            route: route.parse().unwrap(),
+            to: to.parse().unwrap(),
+        };
+        self.change(&change).table.revision()
+    }
+
+    /// Goes back to the table before.
+    pub(crate) fn rollback(&self) -> Revision {
+        let next = Revision(self.cell.load().revision().0 + 1);
+        self.cell
+            .rollback(Target::Previous, None, || next)
+            .unwrap()
+            .table
+            .revision()
+    }
+
+    /// Waits until every worker has acknowledged a revision.
+    pub(crate) fn converged(&self, revision: Revision) {
+        let waiting = async { tokio::time::timeout(PATIENCE, self.cell.converged(revision)).await };
+        self.runtime
+            .block_on(waiting)
+            .expect("every worker acknowledges");
+    }
+}
+
+impl Drop for TestProxy {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        for thread in self.threads.drain(..) {
+            let ended = thread.join();
+            assert!(
+                ended.is_ok() || std::thread::panicking(),
+                "a worker panicked"
+            );
+        }
+    }
+}
