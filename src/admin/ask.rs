@@ -1,0 +1,310 @@
+//! What comes with every change beside its body: who asks and why, on what condition, and whether it is meant.
+
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
+
+use super::{access::Caller, refusal::Refusal};
+use crate::{
+    api::Wins,
+    model::{Actor, Author, Revision},
+};
+
+/// The longest message, in characters; four bytes each at most keeps it within what a record holds.
+const LONGEST_MESSAGE: usize = 256;
+
+/// The longest idempotency key, in bytes.
+const LONGEST_KEY: usize = 64;
+
+/// Options of a change, in the query.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChangeOptions {
+    /// Answer what would happen, and change nothing.
+    #[param(required = false)]
+    dry_run: bool,
+    /// Do it although a release that it brings back has no healthy endpoint, or although the release to be removed is
+    /// still warm or draining. Elsewhere it has no effect.
+    #[param(required = false)]
+    force: bool,
+    /// Why. A message in the body comes first.
+    #[param(required = false, nullable = false, max_length = 256)]
+    message: Option<String>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Only revisions before this one.
+    #[param(required = false, nullable = false, value_type = u64, maximum = 1_000_000_000_000_000_000_u64)]
+    pub(super) before: Option<u64>,
+    /// How many at most.
+    #[param(required = false, nullable = false, value_type = usize, minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<usize>,
+}
+
+/// Who wins where both sides changed.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImportOptions {
+    /// Which side wins where both the file and the live table changed; without it such a file is refused whole.
+    #[param(required = false, nullable = false, inline)]
+    pub(super) wins: Option<Wins>,
+    /// Why.
+    #[param(required = false, nullable = false, max_length = 256)]
+    pub(super) message: Option<String>,
+}
+
+/// Conditions of a change, in the header.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only the documentation reads it")]
+pub(super) struct ChangeConditions {
+    /// The revision that the change is based on, such as `"42"`: 412 if what it is about has changed since.
+    #[param(
+        rename = "If-Match",
+        required = false,
+        nullable = false,
+        pattern = r#"^"(0|[1-9][0-9]{0,17})"$"#
+    )]
+    if_match: Option<String>,
+    /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        nullable = false,
+        pattern = "^[!-~]{1,64}$"
+    )]
+    idempotency_key: Option<String>,
+}
+
+/// Conditions of a whole-table write: it must name the revision that it is based on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only the documentation reads it")]
+pub(super) struct TableConditions {
+    /// The live revision, such as `"42"`: 412 if it is another one by now, 428 if it is not said.
+    #[param(rename = "If-Match", pattern = r#"^"(0|[1-9][0-9]{0,17})"$"#)]
+    if_match: String,
+    /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        nullable = false,
+        pattern = "^[!-~]{1,64}$"
+    )]
+    idempotency_key: Option<String>,
+}
+
+/// Conditions of an import, in the header. What it is based on is the file as it was last imported.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only the documentation reads it")]
+pub(super) struct ImportConditions {
+    /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        nullable = false,
+        pattern = "^[!-~]{1,64}$"
+    )]
+    idempotency_key: Option<String>,
+}
+
+/// What comes with a change.
+pub(super) struct Ask {
+    caller: Caller,
+    message: Option<String>,
+    idempotency_key: Option<String>,
+    /// The revision that the change is based on, if that was said.
+    pub(super) based_on: Option<Revision>,
+    /// Whether only to say what would happen.
+    pub(super) dry_run: bool,
+    /// Whether to do what would be refused as unready.
+    pub(super) force: bool,
+}
+
+impl Ask {
+    /// Who asks, and why.
+    pub(super) fn author(&self) -> Author {
+        Author {
+            actor: Actor::Api,
+            name: self.caller.name.to_string(),
+            message: self.message.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+            group: None,
+        }
+    }
+
+    /// The same with the message of a body, which comes before that of the query.
+    pub(super) fn because(mut self, message: Option<String>) -> Result<Self, Refusal> {
+        if let Some(message) = message {
+            self.message = Some(short(message)?);
+        }
+        Ok(self)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Ask {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let caller = parts
+            .extensions
+            .get::<Caller>()
+            .cloned()
+            .ok_or_else(Refusal::internal)?;
+        let Arguments(options) =
+            Arguments::<ChangeOptions>::from_request_parts(parts, state).await?;
+        Ok(Self {
+            caller,
+            message: options.message.map(short).transpose()?,
+            idempotency_key: idempotency_key(&parts.headers)?,
+            based_on: if_match(&parts.headers)?,
+            dry_run: options.dry_run,
+            force: options.force,
+        })
+    }
+}
+
+pub(super) fn short(message: String) -> Result<String, Refusal> {
+    if message.chars().count() > LONGEST_MESSAGE {
+        return Err(Refusal::invalid(format!(
+            "`message` is longer than {LONGEST_MESSAGE} characters"
+        )));
+    }
+    Ok(message)
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
+    let mut fields = headers.get_all(header::IF_MATCH).iter();
+    let Some(field) = fields.next() else {
+        return Ok(None);
+    };
+    let text = field.to_str().unwrap_or_default().trim();
+    // Any revision will do: the same as not to ask.
+    if text == "*" && fields.next().is_none() {
+        return Ok(None);
+    }
+    let digits = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let plain = |digits: &&str| {
+        !digits.is_empty()
+            && digits.bytes().all(|b| b.is_ascii_digit())
+            && (*digits == "0" || !digits.starts_with('0'))
+    };
+    let revision = digits.filter(plain).and_then(|digits| digits.parse().ok());
+    match (revision, fields.next()) {
+        (Some(revision), None) => Ok(Some(Revision(revision))),
+        _ => Err(
+            Refusal::malformed("`If-Match` is not the number of one revision in quotes")
+                .hint("send what `ETag` said, such as `If-Match: \"42\"`"),
+        ),
+    }
+}
+
+/// The key under which a repeated request is recognised.
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+    let mut fields = headers.get_all("idempotency-key").iter();
+    let Some(field) = fields.next() else {
+        return Ok(None);
+    };
+    let key = field.as_bytes();
+    let fits = (1..=LONGEST_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
+    if !fits || fields.next().is_some() {
+        return Err(Refusal::malformed(format!(
+            "`Idempotency-Key` is not 1 to {LONGEST_KEY} visible ASCII characters"
+        )));
+    }
+    Ok(String::from_utf8(key.to_vec()).ok())
+}
+
+/// Arguments in the query; unknown ones are refused, for a misspelt `dry_run` must not be a change.
+pub(super) struct Arguments<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Arguments<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Query(arguments) = Query::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Refusal::malformed(rejection.body_text()))?;
+        Ok(Self(arguments))
+    }
+}
+
+/// Parts of the path, as they are written there.
+pub(super) struct Segments<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Segments<T> {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Path(segments) = Path::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| Refusal::malformed(rejection.body_text()))?;
+        Ok(Self(segments))
+    }
+}
+
+/// What a whole-table write without a revision is answered with.
+pub(super) fn needs_revision() -> Refusal {
+    Refusal::new(
+        StatusCode::PRECONDITION_REQUIRED,
+        "revision-required",
+        "a write of the whole table must name the revision that it is based on",
+    )
+    .hint("send the `ETag` of `GET /v1/table` as `If-Match`")
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    fn conditions(value: &str) -> Result<Option<Revision>, Refusal> {
+        if_match(&HeaderMap::from_iter([(
+            header::IF_MATCH,
+            value.parse().unwrap(),
+        )]))
+    }
+
+    #[test]
+    fn a_condition_is_one_revision_in_quotes() {
+        assert_eq!(conditions("\"42\"").unwrap(), Some(Revision(42)));
+        assert_eq!(conditions("*").unwrap(), None);
+        for wrong in [
+            "42",
+            "\"042\"",
+            "W/\"42\"",
+            "\"\"",
+            "\"x\"",
+            "\"1\", \"2\"",
+            "\"99999999999999999999\"",
+        ] {
+            assert!(conditions(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_key_is_short_and_visible() {
+        let key = |value: &[u8]| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            let name = HeaderName::from_static("idempotency-key");
+            idempotency_key(&HeaderMap::from_iter([(name, value)]))
+        };
+        assert_eq!(key(b"a-1").unwrap().as_deref(), Some("a-1"));
+        assert!(key(b"").is_err());
+        assert!(key(b"a b").is_err());
+        assert!(key(&[b'a'; 65]).is_err());
+    }
+}

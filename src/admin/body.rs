@@ -1,0 +1,186 @@
+//! Bodies of requests: JSON with known keys, of a limited size, and of a content type that no cross-site form can send.
+
+use axum::{
+    body::Bytes,
+    extract::{FromRequest, Request, rejection::BytesRejection},
+    http::{HeaderMap, StatusCode, header},
+};
+use serde::de::DeserializeOwned;
+
+use super::refusal::Refusal;
+
+/// A body that must be there.
+pub(super) struct Body<T>(pub(super) T);
+
+/// A body that may be left out; then it is what an empty object says.
+pub(super) struct OptionalBody<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Err(Refusal::malformed("the body is missing")
+                .hint("send a JSON object with `content-type: application/json`"));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        let bytes = read(request, state).await?;
+        if bytes.is_empty() {
+            return Ok(Self(T::default()));
+        }
+        parse(&bytes).map(Self)
+    }
+}
+
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    let has_type = is_json(request.headers())?;
+    let bytes = Bytes::from_request(request, state)
+        .await
+        .map_err(unreadable)?;
+    if !bytes.is_empty() && !has_type {
+        return Err(wrong_type("the body has no content type"));
+    }
+    Ok(bytes)
+}
+
+/// Whether the content is said to be JSON. A form, a file or plain text is refused even where there is no body: these are
+/// the types that a web page can send to another site without asking.
+fn is_json(headers: &HeaderMap) -> Result<bool, Refusal> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+        return Ok(false);
+    };
+    let essence = value.to_str().unwrap_or_default();
+    let essence = essence.split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(true);
+    }
+    let shown: String = essence.chars().take(80).collect();
+    Err(wrong_type(format!("the content type is `{shown}`")))
+}
+
+fn wrong_type(detail: impl Into<String>) -> Refusal {
+    Refusal::new(
+        StatusCode::UNSUPPORTED_MEDIA_TYPE,
+        "unsupported-media-type",
+        "the body is not said to be JSON",
+    )
+    .detail(detail)
+    .hint("send `content-type: application/json` (with curl: `--json '{…}'`)")
+}
+
+fn unreadable(rejection: BytesRejection) -> Refusal {
+    if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return Refusal::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            "body-too-large",
+            "the body is too large",
+        )
+        .hint("`admin.max_body` and, for whole tables, `admin.max_table` are the limits");
+    }
+    Refusal::malformed("the body broke off")
+}
+
+/// Reads JSON and says where a mistake is.
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let path = error.path().to_string();
+        refused(&path, &error.into_inner())
+    })?;
+    json.end().map_err(|error| refused(".", &error))?;
+    Ok(value)
+}
+
+/// Takes a JSON value as what it should be, and says where it is not.
+pub(super) fn typed<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(value).map_err(|error| {
+        let path = error.path().to_string();
+        refused(&path, &error.into_inner())
+    })
+}
+
+fn refused(path: &str, error: &serde_json::Error) -> Refusal {
+    if !error.is_data() {
+        return Refusal::malformed(format!("the body is not JSON: {error}"));
+    }
+    let place = if path == "." {
+        String::new()
+    } else {
+        format!("`{path}`: ")
+    };
+    Refusal::invalid(format!("{place}{error}"))
+}
+
+/// What is left of a body that a handler has no use for: nothing may be sent where nothing is read.
+pub(super) struct NoBody;
+
+impl<S: Send + Sync> FromRequest<S> for NoBody {
+    type Rejection = Refusal;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+        is_json(request.headers())?;
+        let bytes = Bytes::from_request(request, state)
+            .await
+            .map_err(unreadable)?;
+        if bytes.is_empty() {
+            return Ok(Self);
+        }
+        Err(Refusal::malformed("this request has no body"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::SplitRequest;
+
+    fn status(json: &str) -> StatusCode {
+        parse::<SplitRequest>(json.as_bytes()).unwrap_err().status()
+    }
+
+    #[test]
+    fn what_is_not_json_is_malformed_and_what_is_json_but_not_a_split_is_invalid() {
+        assert_eq!(status("{"), StatusCode::BAD_REQUEST);
+        assert_eq!(status(r#"{"weights":{}} x"#), StatusCode::BAD_REQUEST);
+        assert_eq!(
+            status(r#"{"weights":{"blue":-1}}"#),
+            StatusCode::UNPROCESSABLE_ENTITY
+        );
+        assert_eq!(
+            status(r#"{"wieghts":{"blue":1}}"#),
+            StatusCode::UNPROCESSABLE_ENTITY
+        );
+        assert_eq!(status("null"), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    #[test]
+    fn a_mistake_is_shown_with_its_place() {
+        let refusal = parse::<SplitRequest>(br#"{"weights":{"blue":"x"}}"#).unwrap_err();
+        let detail = refusal.document.detail.unwrap();
+        assert!(detail.starts_with("`weights.blue`: "), "{detail}");
+    }
+
+    #[test]
+    fn a_form_is_refused_even_without_a_body() {
+        let mut headers = HeaderMap::new();
+        assert!(!is_json(&headers).unwrap());
+        for (value, json) in [
+            ("application/json", true),
+            ("Application/JSON; charset=utf-8", true),
+            ("application/x-www-form-urlencoded", false),
+            ("text/plain", false),
+            ("multipart/form-data; boundary=x", false),
+        ] {
+            headers.insert(header::CONTENT_TYPE, value.parse().unwrap());
+            assert_eq!(is_json(&headers).is_ok(), json, "{value}");
+        }
+    }
+}

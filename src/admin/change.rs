@@ -1,0 +1,245 @@
+//! From a request to the controller and back: a change becomes a receipt, a preview or a refusal.
+
+use std::{str::FromStr, sync::Arc};
+
+use axum::{
+    extract::Request,
+    http::{HeaderValue, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+
+use super::{access::Caller, ask::Ask, problems::refused, refusal::Refusal, router::AdminState};
+use crate::{
+    api::Receipt,
+    control::{ControlError, Expected, RollbackTo},
+    model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
+};
+
+/// A JSON answer that shows its revision as `ETag`.
+pub(super) fn tagged(revision: Revision, body: &impl Serialize) -> Response {
+    let mut response = json(body);
+    let tag = HeaderValue::from_str(&format!("\"{revision}\""))
+        .expect("digits in quotes are a header value");
+    response.headers_mut().insert(header::ETAG, tag);
+    response
+}
+
+/// A JSON answer.
+pub(super) fn json(body: &impl Serialize) -> Response {
+    let body = serde_json::to_vec(body).expect("types of the API have string keys");
+    let fields = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (StatusCode::OK, fields, body).into_response()
+}
+
+fn expected(ask: &Ask) -> Expected {
+    ask.based_on.map_or(Expected::Any, Expected::Unchanged)
+}
+
+/// Makes a change, or says what it would do.
+pub(super) async fn answer(
+    admin: &AdminState,
+    ask: Ask,
+    change: Change,
+) -> Result<Response, Refusal> {
+    let controller = Arc::clone(&admin.controller);
+    let expected = expected(&ask);
+    let judged = Judged::of(&change);
+    if ask.dry_run {
+        let preview = controller
+            .preview(&change, expected, ask.force)
+            .map_err(|error| judged.refused(error))?;
+        return Ok(tagged(preview.revision, &preview));
+    }
+    let author = ask.author();
+    let done = async move { controller.apply(change, author, expected, ask.force).await };
+    receipt(
+        to_the_end(done)
+            .await?
+            .map_err(|error| judged.refused(error)),
+    )
+}
+
+/// Makes an earlier revision live again, or says what that would do.
+pub(super) async fn roll_back(
+    admin: &AdminState,
+    ask: Ask,
+    to: RollbackTo,
+) -> Result<Response, Refusal> {
+    let controller = Arc::clone(&admin.controller);
+    let expected = expected(&ask);
+    if ask.dry_run {
+        let preview = controller
+            .preview_rollback(&to, expected, ask.force)
+            .map_err(refused)?;
+        return Ok(tagged(preview.revision, &preview));
+    }
+    let author = ask.author();
+    let done = async move { controller.rollback(to, author, expected, ask.force).await };
+    receipt(to_the_end(done).await?.map_err(refused))
+}
+
+fn receipt(result: Result<Receipt, Refusal>) -> Result<Response, Refusal> {
+    let receipt = result?;
+    Ok(tagged(receipt.revision, &receipt))
+}
+
+/// Runs to its end what was begun, whether or not somebody still waits for the answer: a caller that hangs up must not
+/// leave a change half-way. Every change is bounded in time by itself.
+pub(super) async fn to_the_end<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, Refusal> {
+    tokio::spawn(work).await.map_err(|error| {
+        tracing::error!(%error, "a change came to no end");
+        Refusal::internal()
+    })
+}
+
+/// What is at fault when a change cannot be applied: the document that came with it, or the table that is live.
+#[derive(Clone, Copy)]
+enum Judged {
+    Document,
+    Table,
+}
+
+impl Judged {
+    fn of(change: &Change) -> Self {
+        match change {
+            Change::PutRelease { .. }
+            | Change::PutRoute { .. }
+            | Change::Replace { .. }
+            | Change::SetEndpoints { .. }
+            | Change::SetSplit { .. } => Self::Document,
+            Change::Abort { .. }
+            | Change::PatchSplit { .. }
+            | Change::Promote { .. }
+            | Change::RemoveRelease { .. }
+            | Change::RemoveRoute { .. }
+            | Change::Switch { .. } => Self::Table,
+        }
+    }
+
+    fn refused(self, error: ControlError) -> Refusal {
+        let mut refusal = refused(error);
+        if matches!(self, Self::Table) && refusal.status() == StatusCode::UNPROCESSABLE_ENTITY {
+            refusal.document.status = StatusCode::CONFLICT.as_u16();
+        }
+        refusal
+    }
+}
+
+/// A name out of a path, where it may be a new one.
+pub(super) fn named<T: FromStr<Err = NameError>>(text: &str) -> Result<T, Refusal> {
+    text.parse()
+        .map_err(|error: NameError| Refusal::invalid(error.to_string()))
+}
+
+impl AdminState {
+    /// The route that a path names.
+    pub(super) fn route(&self, text: &str) -> Result<RouteName, Refusal> {
+        let state = self.controller.live().state();
+        let routes = state.spec.routes();
+        let found = routes.iter().find(|route| route.name.as_str() == text);
+        found
+            .map(|route| route.name.clone())
+            .ok_or_else(|| unknown_route(text, routes.iter().map(|route| &route.name)))
+    }
+
+    /// The release that a path names.
+    pub(super) fn release(&self, text: &str) -> Result<ReleaseName, Refusal> {
+        let state = self.controller.live().state();
+        let releases = state.spec.releases();
+        releases
+            .get_key_value(text)
+            .map(|(name, _)| name.clone())
+            .ok_or_else(|| unknown("release", text, releases.keys().map(ReleaseName::as_str)))
+    }
+}
+
+/// A route that does not exist.
+pub(super) fn unknown_route<'a>(text: &str, known: impl Iterator<Item = &'a RouteName>) -> Refusal {
+    unknown("route", text, known.map(RouteName::as_str))
+}
+
+/// Something that does not exist, with what does.
+pub(super) fn unknown<'a>(what: &str, text: &str, known: impl Iterator<Item = &'a str>) -> Refusal {
+    /// How many names an answer lists at most.
+    const MOST: usize = 100;
+    let known: Vec<&str> = known.collect();
+    let shown: String = text.chars().take(80).collect();
+    let refusal = Refusal::new(
+        StatusCode::NOT_FOUND,
+        &format!("unknown-{what}"),
+        &format!("there is no such {what}"),
+    )
+    .detail(format!("no {what} is called `{shown}`"));
+    let hint = closest(&shown, known.iter().copied());
+    let mut refusal = match hint {
+        Some(hint) => refusal.hint(hint),
+        None if known.is_empty() => refusal.hint(format!("there is no {what} yet")),
+        None => refusal.hint(format!(
+            "there are {}",
+            quoted(&known[..known.len().min(20)])
+        )),
+    };
+    refusal.document.known = known.iter().take(MOST).map(ToString::to_string).collect();
+    refusal
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// Writes down who changed what, or tried to.
+pub(super) async fn audit(request: Request, next: Next) -> Response {
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+        return next.run(request).await;
+    }
+    let caller = request.extensions().get::<Caller>().cloned();
+    let method = request.method().clone();
+    let target: String = request.uri().path().chars().take(200).collect();
+    let dry_run = request
+        .uri()
+        .query()
+        .is_some_and(|query| query.contains("dry_run=true"));
+    let response = next.run(request).await;
+    let revision = response.headers().get(header::ETAG);
+    tracing::info!(
+        target: "audit",
+        name = caller.as_ref().map(|caller| &*caller.name),
+        role = ?caller.as_ref().map(|caller| caller.role),
+        %method,
+        path = target,
+        dry_run,
+        status = response.status().as_u16(),
+        revision = revision.and_then(|tag| tag.to_str().ok()).map(|tag| tag.trim_matches('"')),
+        "asked for a change"
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_misspells_a_name_is_told_the_right_one() {
+        let refusal = unknown("release", "gren", ["blue", "green"].into_iter());
+        assert_eq!(refusal.document.status, 404);
+        assert_eq!(
+            refusal.document.hint.as_deref(),
+            Some("did you mean `green`?")
+        );
+        assert_eq!(refusal.document.known, ["blue", "green"]);
+        let far = unknown("release", "purple", ["blue", "green"].into_iter());
+        assert_eq!(
+            far.document.hint.as_deref(),
+            Some("there are `blue`, `green`")
+        );
+    }
+}

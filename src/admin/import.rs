@@ -1,0 +1,71 @@
+//! Takes over an edited configuration file's table.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
+
+use super::{
+    access::Caller,
+    ask::{Arguments, ImportConditions, ImportOptions, idempotency_key, short},
+    body::Body,
+    change::{tagged, to_the_end},
+    problems::refused,
+    refusal::Refusal,
+    router::AdminState,
+};
+use crate::{
+    api::ImportReport,
+    model::{Actor, Author, TableDocument},
+};
+
+/// Takes over the table of an edited configuration file.
+///
+/// Three sides are compared, entry by entry: the file as it was last imported, the live table and the file as it is now.
+/// What changed only in the file is applied, as one revision; what changed only live is kept; what changed on both sides
+/// is a conflict: 409 with the list, unless `wins` says which side wins.
+#[utoipa::path(post, path = "/v1/import", tag = "table", params(ImportOptions, ImportConditions),
+    request_body = TableDocument,
+    responses((status = 200, description = "what was applied and what was kept", body = ImportReport)))]
+pub(super) async fn import(
+    State(admin): State<AdminState>,
+    Extension(caller): Extension<Caller>,
+    headers: HeaderMap,
+    Arguments(ImportOptions { wins, message }): Arguments<ImportOptions>,
+    Body(table): Body<TableDocument>,
+) -> Result<Response, Refusal> {
+    let author = Author {
+        actor: Actor::File,
+        name: caller.name.to_string(),
+        message: message.map(short).transpose()?,
+        idempotency_key: idempotency_key(&headers)?,
+        group: None,
+    };
+    let controller = Arc::clone(&admin.controller);
+    let import = async move { controller.import(table, wins, author).await };
+    let report = to_the_end(import).await?.map_err(refused)?;
+    if report.wins.is_none() && !report.conflicts.is_empty() {
+        return Err(undecided(report));
+    }
+    Ok(tagged(report.revision, &report))
+}
+
+fn undecided(report: ImportReport) -> Refusal {
+    let count = report.conflicts.len();
+    let mut refusal = Refusal::new(
+        StatusCode::CONFLICT,
+        "import-conflict",
+        "the file and the live table both changed",
+    )
+    .detail(format!(
+        "{count} entries changed in the file and live; nothing was applied"
+    ))
+    .hint("say which side wins with `?wins=file` or `?wins=live`, or edit the file");
+    refusal.document.revision = Some(report.revision);
+    refusal.document.conflicts = report.conflicts;
+    refusal
+}

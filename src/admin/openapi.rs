@@ -1,0 +1,129 @@
+//! The `OpenAPI` document: what the handlers declare, put together, with what holds for all of them.
+
+use axum::body::Bytes;
+use serde_json::{Map, Value, json};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{Info, License, OpenApi, OpenApiBuilder, Server},
+};
+
+use crate::api::ProblemDocument;
+
+/// The statuses that any request may be answered with.
+const ALWAYS: [(&str, &str); 6] = [
+    ("400", "the request is not well formed"),
+    (
+        "403",
+        "the request comes from a web page, or its token may only look",
+    ),
+    ("421", "the API is not called by this name"),
+    ("405", "the path does not have this method"),
+    ("500", "switchback made a mistake"),
+    (
+        "503",
+        "too much at once, too late, or the history cannot be written: nothing has changed",
+    ),
+];
+
+/// Those of requests that change something.
+const CHANGES: [(&str, &str); 4] = [
+    ("409", "the live table does not allow it"),
+    (
+        "412",
+        "what it is about has changed since the revision in `If-Match`",
+    ),
+    ("413", "the body is too large"),
+    (
+        "422",
+        "well formed, but it cannot be: every mistake is listed with its place",
+    ),
+];
+
+/// The whole document, ready to be sent.
+pub(super) fn document(parts: impl IntoIterator<Item = OpenApi>, tokens: bool) -> Bytes {
+    let mut api = OpenApiBuilder::new().info(info()).build();
+    api.servers = Some(vec![Server::new("/")]);
+    for part in parts {
+        api.merge(part);
+    }
+    let mut value = serde_json::to_value(&api).expect("the document has string keys");
+    complete(&mut value, tokens);
+    Bytes::from(value.to_string())
+}
+
+fn info() -> Info {
+    let mut info = Info::new("switchback", env!("CARGO_PKG_VERSION"));
+    info.description = Some(
+        "Decides which release of an agent fleet answers, and takes it back.\n\nEvery change is answered with a receipt, \
+         every error with an RFC 9457 problem document. Weights are relative: at least one in a split is not 0."
+            .to_owned(),
+    );
+    let mut license = License::new("Apache-2.0");
+    license.identifier = Some("Apache-2.0".to_owned());
+    info.license = Some(license);
+    info
+}
+
+fn complete(document: &mut Value, tokens: bool) {
+    let mut schemas = Vec::new();
+    ProblemDocument::schemas(&mut schemas);
+    schemas.push(("ProblemDocument".to_owned(), ProblemDocument::schema()));
+    for (name, schema) in schemas {
+        let schema = serde_json::to_value(schema).expect("a schema has string keys");
+        document["components"]["schemas"][name] = schema;
+    }
+    if tokens {
+        document["components"]["securitySchemes"]["token"] =
+            json!({ "type": "http", "scheme": "bearer" });
+        document["security"] = json!([{ "token": [] }]);
+    }
+    let paths = document["paths"].as_object_mut();
+    for (path, item) in paths.into_iter().flatten() {
+        for (method, operation) in item.as_object_mut().into_iter().flatten() {
+            describe(path, method, operation, tokens);
+        }
+    }
+}
+
+fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
+    let mut statuses = ALWAYS.to_vec();
+    if tokens {
+        statuses.push(("401", "the token is missing or not one of ours"));
+    }
+    if path.contains('{') || method != "get" {
+        statuses.push(("404", "no such name; the answer lists those that exist"));
+    }
+    if method != "get" {
+        statuses.extend(CHANGES);
+        statuses.push(("415", "the body is not said to be JSON"));
+    }
+    if path == "/v1/table" && method == "put" {
+        statuses.push(("428", "`If-Match` is missing"));
+    }
+    let responses = operation["responses"].as_object_mut();
+    let Some(responses) = responses else { return };
+    for (status, description) in statuses {
+        responses
+            .entry(status)
+            .or_insert_with(|| problem(description));
+    }
+    if method != "get" {
+        tag_answer(responses);
+    }
+}
+
+fn problem(description: &str) -> Value {
+    json!({
+        "description": description,
+        "content": { "application/problem+json": { "schema": { "$ref": "#/components/schemas/ProblemDocument" } } },
+    })
+}
+
+/// Every change answers with the revision that is live by it.
+fn tag_answer(responses: &mut Map<String, Value>) {
+    if let Some(answer) = responses.get_mut("200") {
+        answer["headers"]["etag"] = json!({
+            "description": "the live revision, in quotes", "schema": { "type": "string" },
+        });
+    }
+}

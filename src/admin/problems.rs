@@ -1,0 +1,148 @@
+//! What the controller refuses, as a refusal of the API. The one place where its errors get a status.
+
+use std::error::Error;
+
+use axum::http::{StatusCode, header};
+
+use super::{change::unknown, refusal::Refusal};
+use crate::{
+    control::ControlError,
+    model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
+};
+
+/// The refusal for an error of the controller.
+pub(super) fn refused(error: ControlError) -> Refusal {
+    let text = error.to_string();
+    match error {
+        ControlError::Busy => Refusal::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "busy",
+            "too many changes wait",
+        )
+        .detail(text)
+        .field(header::RETRY_AFTER, "1"),
+        ControlError::Change(error) => unapplicable(error),
+        ControlError::Invalid(problems) => invalid(problems),
+        ControlError::KeyReused { .. } => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "key-reused",
+            "the idempotency key belongs to another request",
+        )
+        .detail(text)
+        .hint("use a new key for a new request"),
+        ControlError::NotDurable(cause) => not_durable(&text, &cause),
+        ControlError::NotReady { releases, nearest } => not_ready(text, releases, nearest),
+        ControlError::NothingToUndo => {
+            conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
+        }
+        ControlError::PreconditionRequired { .. } => super::ask::needs_revision(),
+        ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is of use")
+            .detail(text)
+            .hint(
+                "`?force=true` removes it all the same, unless a split of the live table names it",
+            ),
+        ControlError::Stale { live, since, .. } => {
+            let mut refusal = Refusal::new(
+                StatusCode::PRECONDITION_FAILED,
+                "conflict",
+                "somebody else changed it meanwhile",
+            )
+            .detail(text)
+            .hint("look at what is live now, and decide again");
+            refusal.document.revision = Some(live);
+            refusal.document.since = since;
+            refusal
+        }
+        ControlError::UnknownRevision { oldest, .. } => unknown_revision(text, oldest),
+    }
+}
+
+fn conflict(kind: &str, title: &str) -> Refusal {
+    Refusal::new(StatusCode::CONFLICT, kind, title)
+}
+
+fn unapplicable(error: ChangeError) -> Refusal {
+    let text = error.to_string();
+    match error {
+        ChangeError::Invalid(problems) => invalid(problems),
+        ChangeError::ReleaseInUse { routes, .. } => {
+            let routes: Vec<_> = routes.iter().map(|route| format!("`{route}`")).collect();
+            conflict("release-in-use", "a split names the release")
+                .detail(text)
+                .hint(format!("take it out of {} first", routes.join(", ")))
+        }
+        ChangeError::UnknownRelease { name, known } => {
+            unknown("release", &name, known.iter().map(ReleaseName::as_str))
+        }
+        ChangeError::UnknownRoute { name, known } => {
+            unknown("route", &name, known.iter().map(RouteName::as_str))
+        }
+    }
+}
+
+fn invalid(problems: Vec<Problem>) -> Refusal {
+    let detail = match problems.as_slice() {
+        [only] => format!("{}: {}", only.path, only.message),
+        all => format!("there are {} problems", all.len()),
+    };
+    let hint = match problems.as_slice() {
+        [only] => only.hint.clone(),
+        _ => None,
+    };
+    let mut refusal = Refusal::invalid(detail);
+    refusal.document.hint = hint;
+    refusal.document.problems = problems;
+    refusal
+}
+
+fn not_durable(text: &str, cause: &dyn Error) -> Refusal {
+    let mut detail = text.to_owned();
+    let mut next = Some(cause);
+    while let Some(cause) = next {
+        detail = format!("{detail}: {cause}");
+        next = cause.source();
+    }
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "not-durable",
+        "the history cannot take the change",
+    )
+    .detail(detail)
+    .hint("nothing has changed; a rollback works all the same, for it waits for no disk")
+    .field(header::RETRY_AFTER, "5")
+}
+
+fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>) -> Refusal {
+    let hint = match nearest {
+        Some(nearest) => {
+            format!(
+                "revision {nearest} is the nearest that is ready; `?force=true` does it all the same"
+            )
+        }
+        None => "`?force=true` does it all the same".to_owned(),
+    };
+    let mut refusal = conflict(
+        "not-ready",
+        "a release that would come back cannot take requests",
+    )
+    .detail(text)
+    .hint(hint);
+    refusal.document.not_ready = releases;
+    refusal.document.nearest_ready = nearest;
+    refusal
+}
+
+fn unknown_revision(text: String, oldest: Option<Revision>) -> Refusal {
+    let refusal = Refusal::new(
+        StatusCode::NOT_FOUND,
+        "unknown-revision",
+        "there is no such revision",
+    )
+    .detail(text);
+    match oldest {
+        Some(oldest) => refusal.hint(format!(
+            "the oldest that is kept is {oldest}; `GET /v1/revisions` lists them"
+        )),
+        None => refusal.hint("none is kept yet"),
+    }
+}

@@ -1,0 +1,85 @@
+//! Releases of the table, one by one.
+
+use axum::{extract::State, response::Response};
+
+use super::{
+    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
+    body::{Body, NoBody},
+    change::{answer, named, tagged},
+    refusal::Refusal,
+    router::AdminState,
+};
+use crate::{
+    api::{ChangeAnswer, ReleaseList},
+    model::{Change, ReleaseDocument, ReleaseName, TableDocument},
+};
+
+/// All releases.
+#[utoipa::path(get, path = "/v1/releases", tag = "releases",
+    responses((status = 200, description = "the releases", body = ReleaseList,
+        headers(("etag" = String, description = "the live revision, in quotes")))))]
+pub(super) async fn list_releases(State(admin): State<AdminState>) -> Response {
+    let live = admin.controller.live();
+    let list = ReleaseList {
+        revision: live.revision(),
+        releases: TableDocument::of(&live.state()).releases,
+    };
+    tagged(live.revision(), &list)
+}
+
+/// One release.
+#[utoipa::path(get, path = "/v1/releases/{release}", tag = "releases",
+    params(("release" = ReleaseName, Path, description = "the release")),
+    responses((status = 200, description = "the release", body = ReleaseDocument,
+        headers(("etag" = String, description = "the live revision, in quotes")))))]
+pub(super) async fn read_release(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+) -> Result<Response, Refusal> {
+    let name = admin.release(&name)?;
+    let live = admin.controller.live();
+    let state = live.state();
+    let document = ReleaseDocument {
+        spec: state
+            .spec
+            .release(&name)
+            .map(|spec| (***spec).clone())
+            .unwrap_or_default(),
+        endpoints: state.endpoints(&name).to_vec(),
+    };
+    Ok(tagged(live.revision(), &document))
+}
+
+/// Adds a release or replaces one.
+///
+/// While its `version` stays the same, endpoints that come and go are facts: recorded, but not undone by a rollback.
+#[utoipa::path(put, path = "/v1/releases/{release}", tag = "releases",
+    params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
+    request_body = ReleaseDocument,
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn put_release(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    Body(document): Body<ReleaseDocument>,
+) -> Result<Response, Refusal> {
+    let release: ReleaseName = named(&name)?;
+    let document = Box::new(document);
+    answer(&admin, ask, Change::PutRelease { release, document }).await
+}
+
+/// Removes a release.
+///
+/// 409 while a split names it, whatever is asked; 409 while it is warm or draining, unless `?force=true`.
+#[utoipa::path(delete, path = "/v1/releases/{release}", tag = "releases",
+    params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn delete_release(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    _: NoBody,
+) -> Result<Response, Refusal> {
+    let release = admin.release(&name)?;
+    answer(&admin, ask, Change::RemoveRelease { release }).await
+}

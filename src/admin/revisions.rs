@@ -1,0 +1,74 @@
+//! What was live, and when.
+
+use axum::{extract::State, http::StatusCode, response::Response};
+
+use super::{
+    ask::{Arguments, Page, Segments},
+    change::json,
+    problems::refused,
+    refusal::Refusal,
+    router::AdminState,
+};
+use crate::{
+    api::{RevisionDetail, RevisionDiff, RevisionPage},
+    model::Revision,
+};
+
+/// How many revisions a page has, unless it was said.
+const PAGE: usize = 50;
+
+/// The revisions that are kept, latest first.
+#[utoipa::path(get, path = "/v1/revisions", tag = "history", params(Page),
+    responses((status = 200, description = "a page of revisions", body = RevisionPage)))]
+pub(super) async fn list_revisions(
+    State(admin): State<AdminState>,
+    Arguments(Page { before, limit }): Arguments<Page>,
+) -> Result<Response, Refusal> {
+    let limit = limit.unwrap_or(PAGE);
+    if !(1..=1000).contains(&limit) {
+        return Err(Refusal::malformed("`limit` is 1 to 1000"));
+    }
+    let page = admin.controller.revisions(before.map(Revision), limit);
+    Ok(json(&page))
+}
+
+/// One revision, with the change that made it and the whole table that it was.
+#[utoipa::path(get, path = "/v1/revisions/{n}", tag = "history",
+    params(("n" = u64, Path, description = "its number", maximum = 1_000_000_000_000_000_000_u64)),
+    responses((status = 200, description = "the revision", body = RevisionDetail)))]
+pub(super) async fn read_revision(
+    State(admin): State<AdminState>,
+    Segments(n): Segments<String>,
+) -> Result<Response, Refusal> {
+    let detail = admin.controller.revision(number(&n)?).map_err(refused)?;
+    Ok(json(&detail))
+}
+
+/// What differs between two revisions.
+#[utoipa::path(get, path = "/v1/revisions/{a}/diff/{b}", tag = "history",
+    params(
+        ("a" = u64, Path, description = "the earlier side", maximum = 1_000_000_000_000_000_000_u64),
+        ("b" = u64, Path, description = "the later side", maximum = 1_000_000_000_000_000_000_u64)),
+    responses((status = 200, description = "the differences", body = RevisionDiff)))]
+pub(super) async fn diff_revisions(
+    State(admin): State<AdminState>,
+    Segments((a, b)): Segments<(String, String)>,
+) -> Result<Response, Refusal> {
+    let (from, to) = (number(&a)?, number(&b)?);
+    let diff = admin.controller.diff(from, to).map_err(refused)?;
+    Ok(json(&RevisionDiff { from, to, diff }))
+}
+
+fn number(text: &str) -> Result<Revision, Refusal> {
+    let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let number = plain.then(|| text.parse().ok()).flatten();
+    number.map(Revision).ok_or_else(|| {
+        let shown: String = text.chars().take(80).collect();
+        Refusal::new(
+            StatusCode::NOT_FOUND,
+            "unknown-revision",
+            "there is no such revision",
+        )
+        .detail(format!("`{shown}` is not the number of a revision"))
+    })
+}

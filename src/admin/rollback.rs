@@ -1,0 +1,56 @@
+//! The way back.
+
+use axum::{extract::State, response::Response};
+
+use super::{
+    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
+    body::OptionalBody,
+    change::roll_back,
+    refusal::Refusal,
+    router::AdminState,
+};
+use crate::{
+    api::{ChangeAnswer, MessageRequest, RollbackRequest},
+    control::RollbackTo,
+    model::RouteName,
+};
+
+/// Makes what was live before live again.
+///
+/// Without a body, or with `{}`, it goes back to the revision before, or to the one before the whole group of the live
+/// one. A rollback is a stack, not a toggle: twice is two revisions back. 409 if there is nothing to go back to, or if a
+/// release that would come back has no healthy endpoint, unless `?force=true`; the answer then names the nearest revision
+/// that is ready.
+#[utoipa::path(post, path = "/v1/rollback", tag = "rollback", params(ChangeOptions, ChangeConditions),
+    request_body(content = RollbackRequest, description = "may be left out"),
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn rollback(
+    State(admin): State<AdminState>,
+    ask: Ask,
+    OptionalBody(RollbackRequest { to, step, message }): OptionalBody<RollbackRequest>,
+) -> Result<Response, Refusal> {
+    let to = match (to, step) {
+        (None, false) => RollbackTo::Previous,
+        (None, true) => RollbackTo::Step,
+        (Some(revision), false) => RollbackTo::Revision(revision),
+        (Some(_), true) => {
+            return Err(Refusal::invalid("`to` and `step` contradict each other").hint("keep one"));
+        }
+    };
+    roll_back(&admin, ask.because(message)?, to).await
+}
+
+/// Brings the previous split of one route back, and leaves everything else as it is.
+#[utoipa::path(post, path = "/v1/routes/{route}/rollback", tag = "rollback",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body(content = MessageRequest, description = "may be left out"),
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn rollback_route(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    roll_back(&admin, ask.because(message)?, RollbackTo::Route(route)).await
+}

@@ -1,0 +1,211 @@
+//! Puts paths, limits and guards together.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use axum::{
+    Router,
+    body::Bytes,
+    extract::{DefaultBodyLimit, FromRef},
+    http::header,
+    middleware::{from_fn, from_fn_with_state},
+    routing::get,
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    access::{Access, admit},
+    change::audit,
+    import, limits,
+    observe::{self, Observed},
+    openapi,
+    origin::{Hosts, guard},
+    refusal::{no_such_method, no_such_path},
+    releases, revisions, rollback, routes as table_routes, split, status, table,
+};
+use crate::{config::Admin, control::Controller};
+
+/// What the handlers work with.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The one writer.
+    pub controller: Arc<Controller>,
+    /// Metrics and readiness.
+    pub observed: Observed,
+}
+
+impl FromRef<AdminState> for Observed {
+    fn from_ref(state: &AdminState) -> Self {
+        state.observed.clone()
+    }
+}
+
+/// The admin API.
+///
+/// `bound` is the address that its listener really has: it is one of the names by which the API may be called.
+pub fn router(state: AdminState, access: Access, settings: &Admin, bound: SocketAddr) -> Router {
+    let document = document(access.asks());
+    let (small, _) = small().split_for_parts();
+    let (whole, _) = whole_tables().split_for_parts();
+    let (back, _) = rollbacks().split_for_parts();
+    let most = DefaultBodyLimit::max(settings.max_body.0);
+    let most_of_a_table = DefaultBodyLimit::max(settings.max_table.0);
+    let ordinary = small
+        .layer(most)
+        .merge(whole.layer(most_of_a_table))
+        .with_state(state.clone())
+        .route("/openapi.json", get(move || described(document.clone())));
+    let all = limits::around(ordinary)
+        .merge(limits::around_rollbacks(
+            back.layer(most).with_state(state.clone()),
+        ))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(no_such_method);
+    let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
+    all.layer(from_fn(audit))
+        .layer(from_fn_with_state(Arc::new(access), admit))
+        .merge(open(state))
+        .layer(from_fn_with_state(hosts, guard))
+}
+
+/// The API as an `OpenAPI` document.
+fn document(tokens: bool) -> Bytes {
+    let parts = [small(), whole_tables(), rollbacks(), probes()];
+    openapi::document(parts.map(OpenApiRouter::into_openapi), tokens)
+}
+
+/// What is asked for no token: a probe has none.
+fn open(state: AdminState) -> Router {
+    let (probes, _) = probes().split_for_parts();
+    probes
+        .with_state(state)
+        .method_not_allowed_fallback(no_such_method)
+}
+
+fn probes() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::default()
+        .routes(routes!(observe::livez))
+        .routes(routes!(observe::readyz))
+}
+
+fn small() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::default()
+        .routes(routes!(table_routes::list_routes))
+        .routes(routes!(
+            table_routes::read_route,
+            table_routes::put_route,
+            table_routes::delete_route
+        ))
+        .routes(routes!(split::put_split, split::patch_split))
+        .routes(routes!(split::switch))
+        .routes(routes!(split::promote))
+        .routes(routes!(split::abort))
+        .routes(routes!(releases::list_releases))
+        .routes(routes!(
+            releases::read_release,
+            releases::put_release,
+            releases::delete_release
+        ))
+        .routes(routes!(revisions::list_revisions))
+        .routes(routes!(revisions::read_revision))
+        .routes(routes!(revisions::diff_revisions))
+        .routes(routes!(status::status))
+        .routes(routes!(observe::metrics))
+}
+
+fn whole_tables() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::default()
+        .routes(routes!(table::read_table, table::put_table))
+        .routes(routes!(import::import))
+}
+
+fn rollbacks() -> OpenApiRouter<AdminState> {
+    OpenApiRouter::default()
+        .routes(routes!(rollback::rollback))
+        .routes(routes!(rollback::rollback_route))
+}
+
+async fn described(document: Bytes) -> ([(header::HeaderName, &'static str); 1], Bytes) {
+    ([(header::CONTENT_TYPE, "application/json")], document)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::Value;
+
+    use super::*;
+
+    fn api() -> Value {
+        serde_json::from_slice(&document(false)).unwrap()
+    }
+
+    #[test]
+    fn the_document_is_openapi_3_1_and_has_every_path_of_the_module_doc() {
+        let api = api();
+        assert_eq!(api["openapi"], "3.1.0");
+        let head = include_str!("mod.rs")
+            .lines()
+            .take_while(|line| line.starts_with("//!"));
+        let mut count = 0;
+        for row in head.filter(|line| line.starts_with("//! | `/")) {
+            let mut cells = row.split('|').map(str::trim);
+            let path = cells.nth(1).unwrap().trim_matches('`');
+            if path == "/openapi.json" {
+                continue;
+            }
+            for method in cells.next().unwrap().split(", ") {
+                count += 1;
+                let operation = &api["paths"][path][method.to_lowercase()];
+                assert!(operation.is_object(), "{method} {path}");
+            }
+        }
+        let described: usize = api["paths"]
+            .as_object()
+            .unwrap()
+            .values()
+            .map(|item| item.as_object().unwrap().len())
+            .sum();
+        assert_eq!(described, count);
+    }
+
+    #[test]
+    fn every_change_takes_the_same_conditions_and_options() {
+        for (path, item) in api()["paths"].as_object().unwrap() {
+            for (method, operation) in item.as_object().unwrap() {
+                if method == "get" || path == "/v1/import" {
+                    continue;
+                }
+                let parameters = operation["parameters"].as_array().unwrap();
+                for name in ["If-Match", "Idempotency-Key", "dry_run", "force", "message"] {
+                    let found = parameters.iter().any(|parameter| parameter["name"] == name);
+                    assert!(found, "{method} {path}: {name}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        fn walk(value: &Value, all: &Value) {
+            match value {
+                Value::Object(members) => {
+                    if let Some(Value::String(target)) = members.get("$ref") {
+                        let pointer = target.strip_prefix('#').unwrap();
+                        assert!(all.pointer(pointer).is_some(), "{target}");
+                    }
+                    members.values().for_each(|member| walk(member, all));
+                }
+                Value::Array(items) => items.iter().for_each(|item| walk(item, all)),
+                _ => {}
+            }
+        }
+        let api = api();
+        walk(&api, &api);
+    }
+
+    #[test]
+    fn tokens_are_described_only_where_they_are_asked_for() {
+        let with: Value = serde_json::from_slice(&document(true)).unwrap();
+        assert!(with["security"].is_array());
+        assert!(api().get("security").is_none());
+    }
+}

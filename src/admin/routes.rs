@@ -1,0 +1,100 @@
+//! Routes of the table, one by one.
+
+use axum::{extract::State, response::Response};
+use serde_json::Value;
+
+use super::{
+    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
+    body::{Body, NoBody},
+    change::{answer, named, tagged, unknown, unknown_route},
+    refusal::Refusal,
+    router::AdminState,
+};
+use crate::{
+    api::{ChangeAnswer, RouteBody, RouteList},
+    model::{Change, ReleaseName, RouteName, RouteSpec},
+};
+
+/// All routes, in the order of the table.
+#[utoipa::path(get, path = "/v1/routes", tag = "routes",
+    responses((status = 200, description = "the routes", body = RouteList,
+        headers(("etag" = String, description = "the live revision, in quotes")))))]
+pub(super) async fn list_routes(State(admin): State<AdminState>) -> Response {
+    let live = admin.controller.live();
+    let list = RouteList {
+        revision: live.revision(),
+        routes: live
+            .state()
+            .spec
+            .routes()
+            .iter()
+            .map(|route| (***route).clone())
+            .collect(),
+    };
+    tagged(live.revision(), &list)
+}
+
+/// One route.
+#[utoipa::path(get, path = "/v1/routes/{route}", tag = "routes",
+    params(("route" = RouteName, Path, description = "the route")),
+    responses((status = 200, description = "the route", body = RouteSpec,
+        headers(("etag" = String, description = "the live revision, in quotes")))))]
+pub(super) async fn read_route(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+) -> Result<Response, Refusal> {
+    let live = admin.controller.live();
+    let state = live.state();
+    let route = state
+        .spec
+        .routes()
+        .iter()
+        .find(|route| route.name.as_str() == name)
+        .ok_or_else(|| unknown_route(&name, state.spec.routes().iter().map(|route| &route.name)))?;
+    Ok(tagged(live.revision(), &***route))
+}
+
+/// Adds a route, at the end, or replaces one in its place.
+#[utoipa::path(put, path = "/v1/routes/{route}", tag = "routes",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body = RouteBody,
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn put_route(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    Body(RouteBody(mut body)): Body<RouteBody>,
+) -> Result<Response, Refusal> {
+    let name: RouteName = named(&name)?;
+    let said = body.insert("name".to_owned(), Value::String(name.to_string()));
+    if said.is_some_and(|said| said != name.as_str()) {
+        return Err(Refusal::invalid(format!(
+            "`name`: the path calls the route `{name}`, the body calls it otherwise"
+        ))
+        .hint("leave `name` out; to rename a route, add the new one and delete the old one"));
+    }
+    let route: RouteSpec = super::body::typed(Value::Object(body))?;
+    let state = admin.controller.live().state();
+    let releases = state.spec.releases();
+    let mut named = route.split.keys().chain(&route.stable);
+    if let Some(name) = named.find(|name| !releases.contains_key(*name)) {
+        let known = releases.keys().map(ReleaseName::as_str);
+        return Err(unknown("release", name.as_str(), known));
+    }
+    let route = Box::new(route);
+    answer(&admin, ask, Change::PutRoute { route }).await
+}
+
+/// Removes a route.
+#[utoipa::path(delete, path = "/v1/routes/{route}", tag = "routes",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn delete_route(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    _: NoBody,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    answer(&admin, ask, Change::RemoveRoute { route }).await
+}

@@ -1,0 +1,111 @@
+//! Who gets how much of a route: the changes that are made every day.
+
+use axum::{extract::State, response::Response};
+
+use super::{
+    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
+    body::{Body, OptionalBody},
+    change::answer,
+    refusal::Refusal,
+    router::AdminState,
+};
+use crate::{
+    api::{
+        ChangeAnswer, MessageRequest, PromoteRequest, SplitPatchRequest, SplitRequest,
+        SwitchRequest,
+    },
+    model::{Change, RouteName},
+};
+
+/// Replaces all weights of a route.
+///
+/// At least one of them is not 0; a release that is left out is no longer in the split.
+#[utoipa::path(put, path = "/v1/routes/{route}/split", tag = "splits",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body = SplitRequest,
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn put_split(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    Body(SplitRequest { weights, message }): Body<SplitRequest>,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    answer(
+        &admin,
+        ask.because(message)?,
+        Change::SetSplit { route, weights },
+    )
+    .await
+}
+
+/// Changes some weights of a route; the others stay.
+///
+/// 409 if no release would have a weight left.
+#[utoipa::path(patch, path = "/v1/routes/{route}/split", tag = "splits",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body = SplitPatchRequest,
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn patch_split(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    Body(SplitPatchRequest { weights, message }): Body<SplitPatchRequest>,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    answer(
+        &admin,
+        ask.because(message)?,
+        Change::PatchSplit { route, weights },
+    )
+    .await
+}
+
+/// Gives everything to one release; the others stay in the split at 0.
+#[utoipa::path(post, path = "/v1/routes/{route}/switch", tag = "splits",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body = SwitchRequest,
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn switch(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    Body(SwitchRequest { to, message }): Body<SwitchRequest>,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    answer(&admin, ask.because(message)?, Change::Switch { route, to }).await
+}
+
+/// Gives everything to the canary, which becomes stable.
+///
+/// 409 if it cannot be told which release is the canary; then name it with `to`.
+#[utoipa::path(post, path = "/v1/routes/{route}/promote", tag = "splits",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body(content = PromoteRequest, description = "may be left out"),
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn promote(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    OptionalBody(PromoteRequest { to, message }): OptionalBody<PromoteRequest>,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    answer(&admin, ask.because(message)?, Change::Promote { route, to }).await
+}
+
+/// Gives everything to the stable release.
+///
+/// 409 if it is not known which release that is.
+#[utoipa::path(post, path = "/v1/routes/{route}/abort", tag = "splits",
+    params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
+    request_body(content = MessageRequest, description = "may be left out"),
+    responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
+pub(super) async fn abort(
+    State(admin): State<AdminState>,
+    Segments(name): Segments<String>,
+    ask: Ask,
+    OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
+) -> Result<Response, Refusal> {
+    let route = admin.route(&name)?;
+    answer(&admin, ask.because(message)?, Change::Abort { route }).await
+}
