@@ -27,6 +27,3 @@ pub use self::{
     guard::Expected,
     rollback::RollbackTo,
 };
-
-#[cfg(test)]
-mod tests;

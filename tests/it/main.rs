@@ -6,7 +6,10 @@
 )]
 
 mod config;
+mod desk;
 mod discovery;
 mod health;
+mod history;
 mod http1;
+mod rollback;
 mod support;

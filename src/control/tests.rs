@@ -1,1 +1,0 @@
-//! The controller on a real history, without a socket.

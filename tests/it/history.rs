@@ -1,0 +1,340 @@
+//! The undo stack, rollbacks and imports against models, restarts included.
+
+use proptest::{
+    prelude::*,
+    test_runner::{Config, TestCaseError, TestRunner},
+};
+use switchback::{
+    api::Wins,
+    control::{ControlError, Expected, RollbackTo},
+    model::{Actor, Author, Revision, TableDocument},
+};
+
+use crate::desk::{Desk, author, document, folder, grouped, kept, set_split};
+
+#[derive(Debug, Clone)]
+enum Step {
+    Back,
+    One,
+    Publish(bool, u32, Option<u8>),
+    Restart,
+    Route(bool),
+    To(prop::sample::Index),
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let publish = (any::<bool>(), 0..=4_u32, prop::option::of(0..2_u8));
+    let step = prop_oneof![
+        6 => publish.prop_map(|(chat, green, group)| Step::Publish(chat, green, group)),
+        3 => Just(Step::Back),
+        1 => Just(Step::One),
+        1 => Just(Step::Restart),
+        2 => any::<bool>().prop_map(Step::Route),
+        2 => any::<prop::sample::Index>().prop_map(Step::To),
+    ];
+    prop::collection::vec(step, 1..25)
+}
+
+type Content = (u32, u32);
+
+/// What should be so: the levels below the live revision, and every content that ever was.
+#[derive(Debug)]
+struct Model {
+    levels: Vec<(Revision, Content, Option<u8>)>,
+    live: (Revision, Content, Option<u8>),
+    all: Vec<(Revision, Content)>,
+}
+
+impl Model {
+    fn push(&mut self, content: Content, group: Option<u8>) {
+        self.levels.push(self.live);
+        self.live = (Revision(0), content, group);
+    }
+
+    fn pop_to(&mut self, place: usize) {
+        let (_, content, group) = self.levels[place];
+        self.levels.truncate(place);
+        self.live = (Revision(0), content, group);
+    }
+
+    /// Does a step; `false` when there is nothing to go back to, `None` when nothing changes.
+    fn step(&mut self, step: &Step) -> Option<bool> {
+        match step {
+            Step::Back => {
+                let group = self.live.2;
+                let same =
+                    |level: &(Revision, Content, Option<u8>)| group.is_some() && level.2 == group;
+                let Some(place) = self.levels.iter().rposition(|level| !same(level)) else {
+                    return Some(false);
+                };
+                self.pop_to(place);
+            }
+            Step::One => {
+                let Some(place) = self.levels.len().checked_sub(1) else {
+                    return Some(false);
+                };
+                self.pop_to(place);
+            }
+            Step::Publish(chat, green, group) => {
+                let content = with(self.live.1, *chat, *green);
+                if content == self.live.1 {
+                    return None;
+                }
+                self.push(content, *group);
+            }
+            Step::Restart => return None,
+            Step::Route(chat) => return self.route(*chat),
+            Step::To(index) => return self.to(self.all[index.index(self.all.len())]),
+        }
+        Some(true)
+    }
+
+    fn route(&mut self, chat: bool) -> Option<bool> {
+        let now = part(self.live.1, chat);
+        let Some(place) = self
+            .levels
+            .iter()
+            .rposition(|level| part(level.1, chat) != now)
+        else {
+            return Some(false);
+        };
+        let (_, then, _) = self.levels[place];
+        let content = with(self.live.1, chat, part(then, chat));
+        if content == then {
+            self.pop_to(place);
+        } else {
+            self.levels.truncate(place + 1);
+            self.live = (Revision(0), content, None);
+        }
+        Some(true)
+    }
+
+    fn to(&mut self, (revision, content): (Revision, Content)) -> Option<bool> {
+        if content == self.live.1 {
+            return None;
+        }
+        match self.levels.iter().rposition(|level| level.0 == revision) {
+            Some(place) => self.pop_to(place),
+            None => self.push(content, None),
+        }
+        Some(true)
+    }
+}
+
+fn part((chat, search): Content, is_chat: bool) -> u32 {
+    if is_chat { chat } else { search }
+}
+
+fn with((chat, search): Content, is_chat: bool, green: u32) -> Content {
+    if is_chat {
+        (green, search)
+    } else {
+        (chat, green)
+    }
+}
+
+fn route(is_chat: bool) -> &'static str {
+    if is_chat { "chat" } else { "search" }
+}
+
+async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let folder = folder();
+    let mut desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let mut model = Model {
+        levels: Vec::new(),
+        live: (Revision(1), (0, 0), None),
+        all: vec![(Revision(1), (0, 0))],
+    };
+    for step in steps {
+        let to = match &step {
+            Step::To(index) => Some(model.all[index.index(model.all.len())].0),
+            _ => None,
+        };
+        let expected = model.step(&step);
+        let made = match &step {
+            Step::Restart => {
+                drop(desk);
+                desk = Desk::open(&kept(&folder));
+                prop_assert_eq!(desk.weights(), model.live.1);
+                prop_assert_eq!(desk.revision(), model.live.0);
+                continue;
+            }
+            Step::Publish(chat, green, group) => {
+                let by = group.map_or_else(author, |group| grouped(&group.to_string()));
+                let change = set_split(route(*chat), *green);
+                desk.controller
+                    .apply(change, by, Expected::Any, false)
+                    .await
+            }
+            Step::Back => desk.back().await,
+            Step::One => desk.back_to(RollbackTo::Step).await,
+            Step::Route(chat) => {
+                desk.back_to(RollbackTo::Route(route(*chat).parse().unwrap()))
+                    .await
+            }
+            Step::To(_) => desk.back_to(RollbackTo::Revision(to.unwrap())).await,
+        };
+        match (expected, made) {
+            (Some(true), Ok(receipt)) => {
+                prop_assert!(receipt.changed && receipt.durable, "{:?}", receipt);
+                prop_assert!(receipt.revision > model.all.last().unwrap().0);
+                model.live.0 = receipt.revision;
+                model.all.push((receipt.revision, model.live.1));
+            }
+            (Some(false), Err(ControlError::NothingToUndo)) => {}
+            (None, Ok(receipt)) => prop_assert!(!receipt.changed),
+            (expected, made) => {
+                prop_assert!(false, "{:?} gave {:?}, not {:?}", step, made, expected)
+            }
+        }
+        prop_assert_eq!(desk.weights(), model.live.1, "after {:?}", step);
+        let status = desk.controller.status();
+        prop_assert_eq!(status.rollback.depth, model.levels.len());
+    }
+    Ok(())
+}
+
+fn check<S: Strategy>(
+    strategy: &S,
+    cases: u32,
+    test: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let config = Config {
+        cases,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    TestRunner::new(config).run(strategy, test).unwrap();
+}
+
+fn on_a_runtime(
+    work: impl Future<Output = Result<(), TestCaseError>>,
+) -> Result<(), TestCaseError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    runtime.unwrap().block_on(work)
+}
+
+#[test]
+fn the_undo_stack_does_what_its_model_does_restarts_included() {
+    check(&steps(), 48, |steps| on_a_runtime(run(steps)));
+}
+
+#[test]
+fn apply_then_rollback_is_the_identity() {
+    let splits = prop::collection::vec((any::<bool>(), 0..=100_u32), 1..10);
+    check(&splits, 24, |splits| {
+        on_a_runtime(async {
+            let folder = folder();
+            let desk = Desk::begun(&kept(&folder), 50, 50).await;
+            let mut digests = vec![desk.controller.live().digest()];
+            for (chat, green) in splits {
+                if desk.split(route(chat), green).await.changed {
+                    digests.push(desk.controller.live().digest());
+                }
+            }
+            while let Some(digest) = digests.pop() {
+                prop_assert_eq!(desk.controller.live().digest(), digest);
+                prop_assert_eq!(desk.back().await.is_ok(), !digests.is_empty());
+            }
+            Ok(())
+        })
+    });
+}
+
+fn file() -> Author {
+    Author {
+        actor: Actor::File,
+        ..author()
+    }
+}
+
+/// Edits of the file and of the live table, and imports between them. A weight of 101 is a route that is not there.
+#[derive(Debug, Clone)]
+enum Edit {
+    File(bool, u32),
+    Import(Option<bool>),
+    Live(bool, u32),
+    Restart,
+}
+
+fn edits() -> impl Strategy<Value = Vec<Edit>> {
+    let edit = prop_oneof![
+        4 => (any::<bool>(), 0..=3_u32).prop_map(|(chat, green)| Edit::File(chat, green)),
+        4 => (any::<bool>(), 0..=3_u32).prop_map(|(chat, green)| Edit::Live(chat, green)),
+        4 => prop::option::of(any::<bool>()).prop_map(Edit::Import),
+        1 => Just(Edit::Restart),
+    ];
+    prop::collection::vec(edit, 1..20)
+}
+
+/// What one entry becomes, or `None` when both sides changed it.
+fn merged(base: u32, live: u32, file: u32, file_wins: Option<bool>) -> Option<u32> {
+    if file == base || file == live {
+        Some(live)
+    } else if live == base {
+        Some(file)
+    } else {
+        file_wins.map(|wins| if wins { file } else { live })
+    }
+}
+
+async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
+    let folder = folder();
+    let mut desk = Desk::open(&kept(&folder));
+    let (mut base, mut live, mut edited): (Content, Content, Content) = ((0, 0), (0, 0), (0, 0));
+    let first = desk
+        .controller
+        .import(document(0, 0), None, file())
+        .await
+        .unwrap();
+    prop_assert!(first.first && first.receipt.is_some());
+    for edit in edits {
+        match edit {
+            Edit::File(chat, green) => edited = with(edited, chat, green),
+            Edit::Live(chat, green) => {
+                live = with(live, chat, green);
+                desk.split(route(chat), green).await;
+            }
+            Edit::Restart => {
+                drop(desk);
+                desk = Desk::open(&kept(&folder));
+            }
+            Edit::Import(file_wins) => {
+                let wins = file_wins.map(|wins| if wins { Wins::File } else { Wins::Live });
+                let both = [true, false].map(|chat| {
+                    merged(
+                        part(base, chat),
+                        part(live, chat),
+                        part(edited, chat),
+                        file_wins,
+                    )
+                });
+                let document: TableDocument = document(edited.0, edited.1);
+                let report = desk
+                    .controller
+                    .import(document, wins, file())
+                    .await
+                    .unwrap();
+                let conflicts = both.iter().filter(|side| side.is_none()).count();
+                prop_assert_eq!(report.conflicts.len(), conflicts, "{:?}", report);
+                if let [Some(chat), Some(search)] = both {
+                    prop_assert_eq!(report.receipt.is_some(), (chat, search) != live);
+                    (base, live) = (edited, (chat, search));
+                } else {
+                    prop_assert!(report.receipt.is_none());
+                }
+                prop_assert_eq!(report.drift.is_empty(), live == base, "{:?}", report);
+            }
+        }
+        prop_assert_eq!(desk.weights(), live);
+        prop_assert_eq!(desk.controller.status().drift.drifted, live != base);
+    }
+    Ok(())
+}
+
+#[test]
+fn an_edited_file_is_merged_as_its_model_says_restarts_included() {
+    check(&edits(), 48, |edits| on_a_runtime(import(edits)));
+}

@@ -1,0 +1,574 @@
+//! Publishing and going back, on a real history: what is undone, what stays, and who may.
+
+use std::{
+    io,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, Ordering},
+        mpsc,
+    },
+    time::{Duration, Instant},
+};
+
+use switchback::{
+    api::Role,
+    control::{ControlError, Expected, RollbackTo, Settings},
+    history::{AppendError, Hook, Moment},
+    model::{Cause, Change, Revision},
+};
+
+use crate::desk::{
+    Desk, author, change, document, folder, grouped, kept, keyed, set_split, wait_until,
+};
+
+#[tokio::test]
+async fn rolling_back_twice_goes_two_back_and_restores_the_digests() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let first = desk.controller.live().digest();
+    let (two, three) = (desk.split("chat", 10).await, desk.split("chat", 50).await);
+    assert_eq!((two.parent, three.parent), (Revision(1), Revision(2)));
+    assert!(three.durable && three.changed && three.converged_at.is_some());
+    let back = desk.back().await.unwrap();
+    assert_eq!(
+        (back.digest, back.undid.clone()),
+        (two.digest, vec![Revision(3)])
+    );
+    assert_eq!(back.cause, Cause::Rollback { to: Revision(2) });
+    let back = desk.back().await.unwrap();
+    assert_eq!((back.digest, back.undid), (first, vec![Revision(4)]));
+    assert!(matches!(
+        desk.back().await,
+        Err(ControlError::NothingToUndo)
+    ));
+}
+
+#[tokio::test]
+async fn equal_content_makes_no_revision() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 5, 0).await;
+    let same = desk.split("chat", 5).await;
+    assert_eq!((same.changed, same.revision), (false, Revision(1)));
+    assert!(same.diff.is_empty());
+    desk.split("chat", 6).await;
+    desk.back().await.unwrap();
+    let same = desk
+        .back_to(RollbackTo::Revision(Revision(1)))
+        .await
+        .unwrap();
+    assert!(!same.changed, "revision 1's content is live already");
+    assert_eq!(desk.revision(), Revision(3));
+}
+
+#[tokio::test]
+async fn a_revision_that_is_not_on_the_chain_is_published_like_any_change() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    desk.back().await.unwrap();
+    let again = desk
+        .back_to(RollbackTo::Revision(Revision(2)))
+        .await
+        .unwrap();
+    assert_eq!(
+        (again.cause, again.undid),
+        (Cause::Rollback { to: Revision(2) }, vec![])
+    );
+    assert_eq!(desk.weights(), (10, 0));
+    desk.back().await.unwrap();
+    assert_eq!(desk.weights(), (0, 0));
+    let unknown = desk.back_to(RollbackTo::Revision(Revision(99))).await;
+    assert!(matches!(unknown, Err(ControlError::UnknownRevision { .. })));
+}
+
+#[tokio::test]
+async fn a_bare_rollback_undoes_a_group_and_a_step_one_record_after_a_restart_too() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    for green in [5, 20, 50] {
+        let by = grouped("rollout-1");
+        desk.controller
+            .apply(set_split("chat", green), by, Expected::Any, false)
+            .await
+            .unwrap();
+    }
+    desk.back_to(RollbackTo::Step).await.unwrap();
+    assert_eq!(desk.weights(), (20, 0));
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    assert_eq!(desk.weights(), (20, 0));
+    let back = desk.back().await.unwrap();
+    assert_eq!(
+        (desk.weights(), back.cause),
+        ((0, 0), Cause::Rollback { to: Revision(1) })
+    );
+}
+
+#[tokio::test]
+async fn one_route_goes_back_alone_and_never_forth() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    desk.split("chat", 60).await;
+    desk.split("search", 30).await;
+    let route = || RollbackTo::Route("chat".parse().unwrap());
+    let back = desk.back_to(route()).await.unwrap();
+    assert_eq!(
+        (desk.weights(), back.cause),
+        ((10, 30), Cause::RollbackRoute)
+    );
+    assert_eq!(
+        back.undid,
+        [Revision(3)],
+        "the revision that had changed the route"
+    );
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    assert_eq!(desk.weights(), (10, 30));
+    desk.back_to(route()).await.unwrap();
+    assert_eq!(desk.weights(), (0, 30));
+    assert!(matches!(
+        desk.back_to(route()).await,
+        Err(ControlError::NothingToUndo)
+    ));
+    desk.back().await.unwrap();
+    assert_eq!(
+        desk.weights(),
+        (0, 0),
+        "a bare rollback does not lead to what was taken back"
+    );
+}
+
+#[tokio::test]
+async fn a_route_that_alone_has_changed_is_the_revision_before_again() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    let back = desk
+        .back_to(RollbackTo::Route("chat".parse().unwrap()))
+        .await
+        .unwrap();
+    assert_eq!(back.cause, Cause::Rollback { to: Revision(1) });
+    assert!(matches!(
+        desk.back().await,
+        Err(ControlError::NothingToUndo)
+    ));
+}
+
+#[tokio::test]
+async fn abort_after_a_rollback_of_one_route_goes_to_the_stable_release_of_then() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    desk.split("chat", 100).await;
+    desk.split("search", 1).await;
+    desk.back_to(RollbackTo::Route("chat".parse().unwrap()))
+        .await
+        .unwrap();
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    desk.apply(change(r#"{"kind":"abort","route":"chat"}"#))
+        .await;
+    assert_eq!(desk.weights(), (0, 1));
+}
+
+#[tokio::test]
+async fn endpoints_are_facts_that_a_rollback_carries_forward() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    let fact = r#"{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:2001","http://127.0.0.1:2002"]}"#;
+    let receipt = desk.apply(change(fact)).await;
+    assert_eq!((receipt.cause, receipt.durable), (Cause::Roster, true));
+    let back = desk.back().await.unwrap();
+    assert_eq!(
+        back.cause,
+        Cause::Rollback { to: Revision(1) },
+        "a fact is not on the undo stack"
+    );
+    assert_eq!(desk.endpoints("blue").len(), 2);
+    let roster = desk.fleet.roster(
+        &"blue".parse().unwrap(),
+        &"1".to_owned().try_into().unwrap(),
+    );
+    assert_eq!(roster.endpoints().len(), 2, "the fleet has them as well");
+    drop(desk);
+    assert_eq!(Desk::open(&kept(&folder)).endpoints("blue").len(), 2);
+}
+
+#[tokio::test]
+async fn a_version_that_comes_back_brings_its_last_roster() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let add = r#"{"kind":"set_endpoints","release":"green","endpoints":["http://127.0.0.1:3001"]}"#;
+    desk.apply(change(add)).await;
+    let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
+    desk.apply(change(two)).await;
+    assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:4001"]);
+    let status = desk.controller.status();
+    let role = |version: &str| {
+        let mut releases = status.releases.iter();
+        let found = releases.find(|release| {
+            release.name.as_str() == "green" && release.version.to_string() == version
+        });
+        found.map(|release| release.role)
+    };
+    assert_eq!((role("2"), role("1")), (Some(Role::Live), Some(Role::Warm)));
+    assert!(status.rollback.ready);
+    desk.back().await.unwrap();
+    assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:3001"]);
+}
+
+#[tokio::test]
+async fn a_predecessor_without_a_healthy_endpoint_is_refused_with_the_nearest_that_has_one() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 100, 0).await;
+    desk.split("chat", 0).await;
+    desk.split("chat", 100).await;
+    let blue = desk.fleet.roster(
+        &"blue".parse().unwrap(),
+        &"1".to_owned().try_into().unwrap(),
+    );
+    blue.endpoints()[0].set_health(switchback::fleet::Health::Unhealthy);
+    let status = desk.controller.status().rollback;
+    assert!(status.available && !status.ready);
+    let refused = desk.back().await;
+    let Err(ControlError::NotReady { releases, nearest }) = refused else {
+        panic!("{refused:?}");
+    };
+    assert_eq!(releases[0].as_str(), "blue");
+    assert_eq!(nearest, None, "revision 1 has the content that is live");
+    let forced = desk
+        .controller
+        .rollback(RollbackTo::Previous, author(), Expected::Any, true)
+        .await;
+    assert_eq!(forced.unwrap().cause, Cause::Rollback { to: Revision(2) });
+    let status = desk.controller.status().rollback;
+    assert!(status.ready, "back on green it could go");
+}
+
+#[tokio::test]
+async fn a_partial_change_conflicts_only_with_changes_to_its_own_entry() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("search", 5).await;
+    let seen = Expected::Unchanged(Revision(1));
+    let fine = desk.try_apply(set_split("chat", 5), seen).await.unwrap();
+    assert_eq!((fine.revision, desk.weights()), (Revision(3), (5, 5)));
+    let stale = desk.try_apply(set_split("chat", 6), seen).await;
+    let Err(ControlError::Stale { live, since, .. }) = stale else {
+        panic!("{stale:?}");
+    };
+    assert_eq!(
+        (live, since.len(), since[0].revision),
+        (Revision(3), 1, Revision(3))
+    );
+    let whole = Change::Replace {
+        table: document(1, 1),
+    };
+    let refused = desk.try_apply(whole.clone(), Expected::Any).await;
+    assert!(matches!(
+        refused,
+        Err(ControlError::PreconditionRequired { live: Revision(3) })
+    ));
+    let refused = desk
+        .try_apply(whole, Expected::Unchanged(Revision(2)))
+        .await;
+    assert!(matches!(refused, Err(ControlError::Stale { .. })));
+    let rollback = desk
+        .controller
+        .rollback(RollbackTo::Previous, author(), seen, false)
+        .await;
+    assert!(matches!(rollback, Err(ControlError::Stale { .. })));
+    assert_eq!(desk.weights(), (5, 5));
+}
+
+#[tokio::test]
+async fn a_repeated_request_is_recognised_by_its_key_after_a_restart_too() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let apply = |desk: Desk, green: u32| async move {
+        let made = desk
+            .controller
+            .apply(set_split("chat", green), keyed("k1"), Expected::Any, false)
+            .await;
+        (desk, made)
+    };
+    let (desk, first) = apply(desk, 10).await;
+    let back = desk
+        .controller
+        .rollback(RollbackTo::Previous, keyed("k2"), Expected::Any, false)
+        .await;
+    drop(desk);
+    let (desk, again) = apply(Desk::open(&kept(&folder)), 10).await;
+    assert_eq!(again.unwrap().revision, first.unwrap().revision);
+    let again = desk
+        .controller
+        .rollback(RollbackTo::Previous, keyed("k2"), Expected::Any, false)
+        .await;
+    let (back, again) = (back.unwrap(), again.unwrap());
+    assert_eq!((again.revision, again.undid), (back.revision, back.undid));
+    assert_eq!(desk.weights(), (0, 0), "neither was done twice");
+    let (_, other) = apply(desk, 11).await;
+    assert!(matches!(other, Err(ControlError::KeyReused { .. })));
+}
+
+#[tokio::test]
+async fn a_release_that_a_rollback_needs_goes_only_by_force() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 100, 100).await;
+    desk.split("chat", 0).await;
+    desk.split("search", 0).await;
+    let remove = || change(r#"{"kind":"remove_release","release":"green"}"#);
+    let refused = desk.try_apply(remove(), Expected::Any).await;
+    assert!(
+        matches!(refused, Err(ControlError::ReleaseWanted { .. })),
+        "{refused:?}"
+    );
+    let blue = change(r#"{"kind":"remove_release","release":"blue"}"#);
+    let refused = desk
+        .controller
+        .apply(blue, author(), Expected::Any, true)
+        .await;
+    assert!(
+        matches!(refused, Err(ControlError::Change(_))),
+        "never while it is live: {refused:?}"
+    );
+    desk.controller
+        .apply(remove(), author(), Expected::Any, true)
+        .await
+        .unwrap();
+    assert!(
+        !desk
+            .controller
+            .live()
+            .state()
+            .spec
+            .releases()
+            .contains_key("green")
+    );
+    let back = desk.back().await.unwrap();
+    assert_eq!(back.undid.len(), 1);
+    assert_eq!(
+        desk.endpoints("green"),
+        ["http://127.0.0.1:1002"],
+        "it comes back with its roster"
+    );
+}
+
+#[tokio::test]
+async fn a_dry_run_says_what_would_be_and_changes_nothing() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    let preview = desk
+        .controller
+        .preview(&set_split("chat", 20), Expected::Any, false)
+        .unwrap();
+    assert!(
+        preview.changed
+            && preview
+                .diff
+                .0
+                .iter()
+                .any(|entry| entry.path == "routes.chat.split.green")
+    );
+    let preview = desk
+        .controller
+        .preview_rollback(&RollbackTo::Previous, Expected::Any, false)
+        .unwrap();
+    assert_eq!(
+        (preview.to, preview.undoes),
+        (Some(Revision(1)), vec![Revision(2)])
+    );
+    let invalid = desk
+        .controller
+        .preview(&set_split("chat", 0).clone(), Expected::Any, false);
+    assert!(invalid.is_ok());
+    let none = change(r#"{"kind":"set_split","route":"chat","weights":{"blue":0}}"#);
+    assert!(matches!(
+        desk.controller.preview(&none, Expected::Any, false),
+        Err(ControlError::Invalid(_))
+    ));
+    assert_eq!((desk.revision(), desk.weights()), (Revision(2), (10, 0)));
+}
+
+/// A disk whose writes wait until they are let through.
+struct Gate {
+    closed: Arc<AtomicBool>,
+    slots_too: Arc<AtomicBool>,
+    waiting: Arc<AtomicBool>,
+    open: mpsc::Sender<()>,
+    hook: Hook,
+}
+
+fn gate() -> Gate {
+    let (open, gate) = mpsc::channel::<()>();
+    let (closed, slots_too, waiting) = (
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+        Arc::new(AtomicBool::new(false)),
+    );
+    let (is_closed, slots, waits) = (
+        Arc::clone(&closed),
+        Arc::clone(&slots_too),
+        Arc::clone(&waiting),
+    );
+    let gate = Mutex::new(gate);
+    let hook: Hook = Arc::new(move |moment| {
+        let held = is_closed.load(Ordering::SeqCst)
+            && (moment == Moment::Commit || slots.load(Ordering::SeqCst));
+        if held {
+            waits.store(true, Ordering::SeqCst);
+            gate.lock().unwrap().recv().map_err(io::Error::other)?;
+        }
+        Ok(())
+    });
+    Gate {
+        closed,
+        slots_too,
+        waiting,
+        open,
+        hook,
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_while_a_publish_is_being_written_wins() {
+    let folder = folder();
+    let gate = gate();
+    let desk = Desk::open_with(
+        &kept(&folder),
+        Settings::default(),
+        Some(Arc::clone(&gate.hook)),
+    );
+    desk.begin(0, 0).await;
+    desk.split("chat", 10).await;
+    gate.closed.store(true, Ordering::SeqCst);
+    let controller = Arc::clone(&desk.controller);
+    let publish = tokio::spawn(async move {
+        controller
+            .apply(set_split("chat", 50), author(), Expected::Any, false)
+            .await
+    });
+    wait_until("the publish is being written", || {
+        gate.waiting.load(Ordering::SeqCst)
+    });
+    let begin = Instant::now();
+    let back = desk.back().await.unwrap();
+    assert!(back.durable, "by its slot");
+    assert!(
+        begin.elapsed() < Duration::from_secs(2),
+        "it waits for no disk: {:?}",
+        begin.elapsed()
+    );
+    gate.closed.store(false, Ordering::SeqCst);
+    gate.open.send(()).unwrap();
+    let lost = publish.await.unwrap();
+    assert!(
+        matches!(&lost, Err(ControlError::Stale { since, .. }) if since[0].revision == back.revision),
+        "{lost:?}"
+    );
+    assert_eq!((desk.weights(), desk.revision()), ((0, 0), back.revision));
+    let page = desk.controller.revisions(None, 10);
+    assert!(
+        page.revisions
+            .iter()
+            .any(|summary| summary.cause == Cause::Void)
+    );
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    assert_eq!((desk.weights(), desk.revision()), ((0, 0), back.revision));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
+    let folder = folder();
+    let gate = gate();
+    let settings = Settings {
+        durable_within: Duration::from_millis(100),
+        ..Settings::default()
+    };
+    let desk = Desk::open_with(&kept(&folder), settings, Some(Arc::clone(&gate.hook)));
+    desk.begin(0, 0).await;
+    desk.split("chat", 10).await;
+    gate.slots_too.store(true, Ordering::SeqCst);
+    gate.closed.store(true, Ordering::SeqCst);
+    let refused = desk.try_apply(set_split("chat", 50), Expected::Any).await;
+    assert!(
+        matches!(
+            &refused,
+            Err(ControlError::NotDurable(AppendError::Unknown(_)))
+        ),
+        "{refused:?}"
+    );
+    assert_eq!(desk.weights(), (10, 0), "nothing of it is live");
+    let back = desk.back().await.unwrap();
+    assert_eq!(
+        (back.durable, back.restart_revision),
+        (false, Some(Revision(2)))
+    );
+    assert_eq!(desk.weights(), (0, 0));
+    let status = desk.controller.status().durability;
+    assert!(
+        !status.healthy && !status.durable && status.pending_records >= 1,
+        "{status:?}"
+    );
+    gate.closed.store(false, Ordering::SeqCst);
+    drop(gate.open);
+    wait_until("what was pending has landed", || {
+        desk.controller.status().durability.healthy
+    });
+    drop(desk);
+    assert_eq!(Desk::open(&kept(&folder)).weights(), (0, 0));
+}
+
+#[tokio::test]
+async fn warm_predecessors_are_ready_after_a_restart_too() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
+    desk.apply(change(two)).await;
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    let status = desk.controller.status();
+    assert!(status.rollback.ready, "{:?}", status.rollback);
+    let warm = status
+        .releases
+        .iter()
+        .find(|release| release.role == Role::Warm)
+        .unwrap();
+    assert_eq!((warm.name.as_str(), warm.endpoints.len()), ("green", 1));
+}
+
+#[tokio::test]
+async fn many_revisions_are_pruned_and_the_chain_stays_usable_after_a_restart() {
+    let folder = folder();
+    let settings = Settings {
+        keep: 20,
+        ..Settings::default()
+    };
+    let desk = Desk::open_with(&kept(&folder), settings.clone(), None);
+    desk.begin(0, 0).await;
+    desk.split("search", 7).await;
+    for port in 1..=150 {
+        let fact = format!(
+            r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
+        );
+        desk.apply(change(&fact)).await;
+    }
+    let kept_now = desk.controller.status().durability.kept_revisions;
+    assert!(kept_now <= 40, "{kept_now}");
+    drop(desk);
+    let desk = Desk::open_with(&kept(&folder), settings, None);
+    assert_eq!(desk.controller.status().durability.kept_revisions, kept_now);
+    assert_eq!(
+        (desk.weights(), desk.endpoints("blue")),
+        ((0, 7), vec!["http://127.0.0.1:150".to_owned()])
+    );
+    desk.back().await.unwrap();
+    assert_eq!(
+        (desk.weights(), desk.endpoints("blue")),
+        ((0, 0), vec!["http://127.0.0.1:150".to_owned()])
+    );
+}
