@@ -6,6 +6,7 @@ pub mod api;
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod demo;
 pub mod discovery;
 pub mod fleet;
 pub mod health;

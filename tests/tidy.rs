@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["fleet", "message", "model", "table"]),
     ("net", &["config", "model"]),
     ("telemetry", &["config", "fleet", "model", "stats", "table"]),
-    ("demo", &["message", "model", "net"]),
+    ("demo", &["config", "model"]),
     // the control plane
     ("history", &["model", "telemetry"]),
     (

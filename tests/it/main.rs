@@ -7,6 +7,7 @@
 
 mod config;
 mod desk;
+mod demo;
 mod discovery;
 mod health;
 mod history;

@@ -1,0 +1,124 @@
+//! A sample agent: what it serves, and the switches that make it misbehave.
+//!
+//! - any path: JSON that names the release
+//! - `GET /stream?tokens=20&every=100ms`: tokens as server-sent events
+//! - `GET /ws`: a WebSocket that echoes
+//! - `GET /healthz`: 200
+//! - `GET /behave`, `POST /behave` with `{"error_rate":0.3,"latency":"200ms","cut_streams":true}`: what is wrong with it;
+//!   a key that is left out is as it should be
+
+use std::{
+    net::TcpListener,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use axum::{
+    Json, Router,
+    extract::{Query, Request, State},
+    http::StatusCode,
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::json;
+
+use super::{
+    behaviour::Behaviour,
+    stream::{Asked, stream},
+    websocket,
+};
+
+/// What an agent is.
+pub(super) struct Agent {
+    pub(super) release: String,
+    pub(super) version: String,
+    behaviour: Mutex<Behaviour>,
+    answered: AtomicU64,
+}
+
+/// Serves as a sample agent for as long as it is polled.
+///
+/// # Errors
+/// When the listener cannot be used.
+pub async fn serve_agent(
+    release: &str,
+    version: &str,
+    listener: TcpListener,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = tokio::net::TcpListener::from_std(listener)?;
+    let agent = Arc::new(Agent {
+        release: release.into(),
+        version: version.into(),
+        behaviour: Mutex::default(),
+        answered: AtomicU64::new(0),
+    });
+    let app = Router::new()
+        .route("/stream", get(tokens))
+        .route("/ws", get(websocket::echo))
+        .route("/healthz", get(|| async { "well\n" }))
+        .route("/behave", get(behaviour).post(behave))
+        .fallback(answer)
+        .with_state(agent);
+    axum::serve(listener, app).await
+}
+
+async fn answer(State(agent): State<Arc<Agent>>, request: Request) -> Response {
+    if let Some(failure) = agent.misbehave().await {
+        return failure;
+    }
+    let number = agent.answered.fetch_add(1, Ordering::Relaxed) + 1;
+    Json(json!({
+        "release": agent.release,
+        "version": agent.version,
+        "method": request.method().as_str(),
+        "path": request.uri().path(),
+        "answer": number,
+    }))
+    .into_response()
+}
+
+async fn tokens(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>) -> Response {
+    match agent.misbehave().await {
+        Some(failure) => failure,
+        None => stream(&agent, &asked, agent.behaviour().cut_streams),
+    }
+}
+
+async fn behaviour(State(agent): State<Arc<Agent>>) -> Json<Behaviour> {
+    Json(agent.behaviour().clone())
+}
+
+async fn behave(State(agent): State<Arc<Agent>>, Json(wanted): Json<Behaviour>) -> Response {
+    if let Some(wrong) = wanted.wrong() {
+        return (StatusCode::UNPROCESSABLE_ENTITY, format!("{wrong}\n")).into_response();
+    }
+    *agent.behaviour() = wanted.clone();
+    Json(wanted).into_response()
+}
+
+// === impl Agent ===
+
+impl Agent {
+    // A panic while the lock is held leaves a whole behaviour, so a poisoned lock is as good as another.
+    fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
+        self.behaviour
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits and fails as it was told to; `None` when it is to answer.
+    async fn misbehave(&self) -> Option<Response> {
+        let behaviour = self.behaviour().clone();
+        if !behaviour.latency.0.is_zero() {
+            tokio::time::sleep(behaviour.latency.0).await;
+        }
+        let failure = || {
+            let body = json!({ "release": self.release, "version": self.version, "error": "out of sorts" });
+            (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+        };
+        behaviour.fails(rand::random()).then(failure)
+    }
+}

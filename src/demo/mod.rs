@@ -1,0 +1,218 @@
+//! Two sample agents and a configuration that puts switchback in front of them, to try everything out with one command.
+//!
+//! `blue` (1.0.0) and `green` (2.0.0) listen on loopback, in a thread of their own; green can be made to misbehave. A
+//! [`Demo`] is what a run needs: agents, a folder for the history, a [`Config`], and lines to paste. It stops the agents
+//! when it is dropped and takes the folder away, unless the folder was named by the user.
+
+mod agent;
+mod behaviour;
+mod folder;
+mod steps;
+mod stream;
+mod websocket;
+
+use std::{
+    io,
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::{Path, PathBuf},
+    thread,
+};
+
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use self::folder::Folder;
+pub use self::{agent::serve_agent, behaviour::Behaviour, steps::next_steps};
+use crate::config::{self, Config, Files, Placed};
+
+/// Where a demo listens and what it keeps.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// Where the proxy listens.
+    pub listen: SocketAddr,
+    /// Where the admin API listens.
+    pub admin: SocketAddr,
+    /// The folder of the history; a new one, which goes when the demo ends, when absent.
+    pub history: Option<PathBuf>,
+}
+
+/// Why there is no demo.
+#[derive(Debug, Error)]
+pub enum DemoError {
+    /// An address cannot be listened on.
+    #[error("{address} cannot be listened on; choose another with `{flag}`")]
+    Address {
+        /// The address.
+        address: SocketAddr,
+        /// The flag that changes it.
+        flag: &'static str,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// The sample agents cannot be started.
+    #[error("the sample agents cannot be started")]
+    Agents(#[source] io::Error),
+    /// The options make no valid configuration.
+    #[error("{}", .0.iter().map(|placed| placed.problem.to_string()).collect::<Vec<_>>().join("\n"))]
+    Config(Vec<Placed>),
+    /// There is no folder for the history.
+    #[error("there is no folder for the history; name one with `--history`")]
+    Folder(#[source] io::Error),
+}
+
+/// The two sample agents, which serve until this is dropped.
+#[derive(Debug)]
+pub struct Agents {
+    /// Where blue, 1.0.0, listens.
+    pub blue: SocketAddr,
+    /// Where green, 2.0.0, listens.
+    pub green: SocketAddr,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<thread::JoinHandle<()>>,
+}
+
+/// Everything that a run needs.
+#[derive(Debug)]
+pub struct Demo {
+    /// What to start the server with.
+    pub config: Config,
+    /// The agents.
+    pub agents: Agents,
+    folder: Folder,
+}
+
+// === impl Options ===
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            admin: SocketAddr::from((Ipv4Addr::LOCALHOST, 9900)),
+            history: None,
+        }
+    }
+}
+
+// === impl Agents ===
+
+impl Agents {
+    /// Starts both on free ports of loopback.
+    ///
+    /// # Errors
+    /// When there is no port, thread or runtime to be had.
+    pub fn start() -> io::Result<Self> {
+        let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
+        let (blue, green) = (free()?, free()?);
+        let (blue_address, green_address) = (blue.local_addr()?, green.local_addr()?);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let (stop, stopped) = oneshot::channel::<()>();
+        let serve = async move {
+            tokio::select! {
+                _ = serve_agent("blue", "1.0.0", blue) => {}
+                _ = serve_agent("green", "2.0.0", green) => {}
+                // Dropped is as good as sent. Open streams end with the runtime.
+                _ = stopped => {}
+            }
+        };
+        let thread = thread::Builder::new()
+            .name("agents".into())
+            .spawn(move || runtime.block_on(serve))?;
+        Ok(Self {
+            blue: blue_address,
+            green: green_address,
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Agents {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // A panic in an agent was reported by its thread.
+            let _ = thread.join();
+        }
+    }
+}
+
+// === impl Demo ===
+
+impl Demo {
+    /// Starts the agents and makes the rest ready.
+    ///
+    /// # Errors
+    /// When a port is in use, which the error names together with the flag that changes it, or something else that a
+    /// demo needs cannot be had.
+    pub fn prepare(options: &Options) -> Result<Self, DemoError> {
+        is_free(options.listen, "--listen")?;
+        is_free(options.admin, "--admin")?;
+        let folder = Folder::take(options.history.as_deref()).map_err(DemoError::Folder)?;
+        let agents = Agents::start().map_err(DemoError::Agents)?;
+        let config = config(options, &agents, folder.path()).map_err(DemoError::Config)?;
+        Ok(Self {
+            config,
+            agents,
+            folder,
+        })
+    }
+
+    /// Lines to paste, with the addresses that the server listens on in the end.
+    pub fn next_steps(&self, listen: SocketAddr, admin: SocketAddr) -> String {
+        next_steps(listen, admin, &self.agents)
+    }
+
+    /// The folder of the history.
+    pub fn history(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn is_free(address: SocketAddr, flag: &'static str) -> Result<(), DemoError> {
+    TcpListener::bind(address)
+        .map(drop)
+        .map_err(|source| DemoError::Address {
+            address,
+            flag,
+            source,
+        })
+}
+
+/// The configuration of a demo.
+///
+/// # Errors
+/// When the options do not go together.
+pub fn config(options: &Options, agents: &Agents, history: &Path) -> Result<Config, Vec<Placed>> {
+    let Options { listen, admin, .. } = options;
+    let Agents { blue, green, .. } = agents;
+    let text = format!(
+        r#"
+        access_log = {{ format = "off" }}
+        admin = {{ address = "{admin}" }}
+        [[listeners]]
+        address = "{listen}"
+        preview = true
+        [releases.blue]
+        version = "1.0.0"
+        endpoints = ["http://{blue}"]
+        health = {{ path = "/healthz", interval = "2s" }}
+        [releases.green]
+        version = "2.0.0"
+        endpoints = ["http://{green}"]
+        health = {{ path = "/healthz", interval = "2s" }}
+        [[routes]]
+        name = "chat"
+        path_prefix = "/"
+        split = {{ blue = 100, green = 0 }}
+        stable = "blue"
+        affinity = [{{ header = "x-session-id" }}]
+        expose_release = "x-release"
+        "#
+    );
+    let mut config = config::parse(&text, Path::new("/"), Files::MayBeMissing)?;
+    history.clone_into(&mut config.history.path);
+    Ok(config)
+}
