@@ -6,8 +6,8 @@
 )]
 
 mod config;
-mod desk;
 mod demo;
+mod desk;
 mod discovery;
 mod health;
 mod history;
