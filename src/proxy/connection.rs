@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use crate::http1::{BodyDecoder, HeadScan, HeadWriter, Preface, h2_preface};
 use crate::message::{Reason, Rejection, ResponseFraming, Version};
 use crate::model::Outcome;
-use crate::net::{Buffer, BufferSize, Deadline, Stream};
+use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
 use super::begin::{Begun, begin};
 use super::error::ProxyError;
@@ -26,7 +27,7 @@ use super::seam::Asking;
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
 use super::tunnel::{Side, tunnel};
-use super::worker::Worker;
+use super::worker::{OpenConnection, Worker};
 
 /// How long a client may take to read the end of an answer after which nothing follows.
 const LINGER: Duration = Duration::from_secs(2);
@@ -42,13 +43,7 @@ pub(super) struct Connection {
     deadline: Deadline,
     received: Option<Buffer>,
     is_first: bool,
-}
-
-/// What a connection turned out to be, once it ended here.
-pub(super) enum Ended {
-    Closed,
-    /// It starts with the preface of HTTP/2: these bytes were read.
-    Http2(Stream, Buffer),
+    _counted: (ConnectionPermit, OpenConnection),
 }
 
 enum Arrived {
@@ -68,47 +63,63 @@ struct Opened {
 }
 
 impl Connection {
-    pub(super) fn new(worker: Rc<Worker>, stream: Stream, peer: PeerInfo, preview: bool) -> Self {
-        let deadline = worker.timers.deadline();
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        stream: Stream,
+        peer: PeerInfo,
+        preview: bool,
+        permit: ConnectionPermit,
+    ) -> Self {
         Self {
+            deadline: worker.timers.deadline(),
+            _counted: (permit, worker.open_connection()),
+            received: None,
+            is_first: true,
             worker,
             stream,
             peer,
             preview,
-            deadline,
-            received: None,
-            is_first: true,
         }
     }
 
     /// Serves requests until the connection ends.
-    pub(super) async fn run(mut self) -> Ended {
+    pub(super) async fn run(mut self) {
         loop {
             match self.next_head().await {
-                Arrived::Closed => return Ended::Closed,
-                Arrived::Http2 => {
-                    let received = self.received.take().expect("the preface was read into it");
-                    return Ended::Http2(self.stream, received);
-                }
-                Arrived::Refused(rejection) => {
-                    Box::pin(self.refuse(rejection)).await;
-                    return Ended::Closed;
-                }
-                Arrived::Head(range) => match self.open(range.clone()) {
-                    Err(rejection) => {
-                        Box::pin(self.refuse(rejection)).await;
-                        return Ended::Closed;
+                Arrived::Closed => return,
+                Arrived::Http2 => return self.serve_http2().await,
+                Arrived::Refused(rejection) => return self.refuse(rejection).await,
+                Arrived::Head(range) => {
+                    // One box for each request that is active; an idle connection has none.
+                    if !self.serve(range).await {
+                        return;
                     }
-                    Ok(opened) => {
-                        // One box for each request that is active; an idle connection has none.
-                        if !Box::pin(self.exchange(opened, range)).await {
-                            return Ended::Closed;
-                        }
-                    }
-                },
+                }
             }
             self.is_first = false;
         }
+    }
+
+    /// Not an `async fn`: what it makes lives in the box alone, not in the connection's task beside it.
+    fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = bool> + '_>> {
+        match self.open(range.clone()) {
+            Ok(opened) => Box::pin(self.exchange(opened, range)),
+            Err(rejection) => {
+                let refusing = self.refuse(rejection);
+                Box::pin(async {
+                    refusing.await;
+                    false
+                })
+            }
+        }
+    }
+
+    fn refuse(&mut self, rejection: Rejection) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        Box::pin(self.answer_rejection(rejection))
+    }
+
+    fn serve_http2(self) -> Pin<Box<dyn Future<Output = ()>>> {
+        Box::pin(std::future::ready(()))
     }
 
     /// Waits for the next request: first for its first byte, then for the rest of its head.
@@ -284,7 +295,7 @@ impl Connection {
     }
 
     /// Answers bytes that are no request.
-    async fn refuse(&mut self, rejection: Rejection) {
+    async fn answer_rejection(&mut self, rejection: Rejection) {
         let error = ProxyError::Refused(rejection);
         self.worker.count_refusal(error.reason());
         tracing::debug!(client = %self.peer.client, reason = rejection.reason.as_str(), "request refused");

@@ -40,7 +40,7 @@ mod worker;
 
 pub use self::{
     error::Reason,
-    serve::{listen, serve_connection, serve_socket},
+    serve::{listen, serve_connection},
     settings::{ListenerSettings, PeerInfo, ProxySettings},
     worker::{Shared, Worker},
 };

@@ -22,7 +22,7 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     /// It carried a request before.
     pub(super) is_reused: bool,
-    counted: Counted,
+    _counted: Counted,
     key: PoolKey,
 }
 
@@ -97,7 +97,7 @@ impl Connection {
         Self {
             stream,
             is_reused: false,
-            counted,
+            _counted: counted,
             key,
         }
     }

@@ -3,9 +3,11 @@
 use std::io;
 use std::rc::Rc;
 
-use crate::net::{Accepted, Acceptor, ProxiedAddresses, Stream, read_proxy_header};
+use crate::net::{
+    Accepted, Acceptor, ConnectionPermit, ProxiedAddresses, Stream, read_proxy_header,
+};
 
-use super::connection::{Connection, Ended};
+use super::connection::Connection;
 use super::settings::{ListenerSettings, PeerInfo};
 use super::worker::Worker;
 
@@ -18,12 +20,46 @@ pub async fn listen(worker: Rc<Worker>, acceptor: Acceptor, listener: Rc<Listene
             accepted = acceptor.accept() => accepted,
             () = draining(&worker, &drain) => return,
         };
-        tokio::task::spawn_local(serve_socket(
-            Rc::clone(&worker),
-            accepted,
-            Rc::clone(&listener),
-        ));
+        start(&worker, accepted, &listener);
     }
+}
+
+/// Starts the task of a connection. One that has to be greeted first is greeted in a task of its own, so that what
+/// that needs is gone afterwards.
+fn start(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<ListenerSettings>) {
+    let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
+    if listener.tls.is_some() || listener.proxy_protocol {
+        tokio::task::spawn_local(greet_and_serve(worker, accepted, listener));
+    } else {
+        let stream = Stream::Tcp(accepted.tcp);
+        let peer = PeerInfo {
+            client: accepted.peer,
+            is_trusted: worker.shared.settings.trusts(accepted.peer.ip()),
+            is_secure: false,
+        };
+        serve_connection(worker, stream, peer, &listener, accepted.permit);
+    }
+}
+
+async fn greet_and_serve(worker: Rc<Worker>, accepted: Accepted, listener: Rc<ListenerSettings>) {
+    let _open = worker.open_connection();
+    let Accepted { tcp, peer, permit } = accepted;
+    match greet(&worker, tcp, peer, &listener).await {
+        Ok((stream, peer)) => serve_connection(worker, stream, peer, &listener, permit),
+        Err(error) => tracing::debug!(client = %peer, %error, "connection refused"),
+    }
+}
+
+/// Serves a connection whose greeting is over, in a task of its own.
+pub fn serve_connection(
+    worker: Rc<Worker>,
+    stream: Stream,
+    peer: PeerInfo,
+    listener: &ListenerSettings,
+    permit: ConnectionPermit,
+) {
+    let connection = Connection::new(worker, stream, peer, listener.preview, permit);
+    tokio::task::spawn_local(connection.run());
 }
 
 /// Returns once the worker drains: draining wakes every task that waits for a deadline, armed or not.
@@ -37,19 +73,7 @@ async fn draining(worker: &Worker, deadline: &crate::net::Deadline) {
     .await;
 }
 
-/// Serves one connection to its end.
-pub async fn serve_socket(worker: Rc<Worker>, accepted: Accepted, listener: Rc<ListenerSettings>) {
-    let _open = worker.open_connection();
-    let Accepted { tcp, peer, permit } = accepted;
-    let greeted = Box::pin(greet(&worker, tcp, peer, &listener)).await;
-    match greeted {
-        Ok((stream, peer)) => serve_connection(worker, stream, peer, &listener).await,
-        Err(error) => tracing::debug!(client = %peer, %error, "connection refused"),
-    }
-    drop(permit);
-}
-
-/// What comes before the first request. In a box of its own: a connection is small once it is over.
+/// What comes before the first request.
 async fn greet(
     worker: &Worker,
     tcp: tokio::net::TcpStream,
@@ -87,16 +111,5 @@ async fn greet(
     ))
 }
 
-/// Serves a connection whose greeting is over.
-pub async fn serve_connection(
-    worker: Rc<Worker>,
-    stream: Stream,
-    peer: PeerInfo,
-    listener: &ListenerSettings,
-) {
-    let connection = Connection::new(worker, stream, peer, listener.preview);
-    match connection.run().await {
-        Ended::Closed => {}
-        Ended::Http2(..) => {}
-    }
-}
+#[cfg(test)]
+mod tests;

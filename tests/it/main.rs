@@ -12,5 +12,7 @@ mod discovery;
 mod health;
 mod history;
 mod http1;
+mod limits;
 mod rollback;
+mod streams;
 mod support;

@@ -1,1 +1,187 @@
-//! Fields as they are rewritten.
+//! Fields as the endpoint sees them.
+
+use super::*;
+use crate::message::{Limits, Reason, Underscores};
+use crate::proxy::http1_client::judge;
+
+#[derive(Default)]
+struct Lines(Vec<(String, String)>);
+
+impl FieldSink for Lines {
+    fn field(&mut self, field: &Field<'_>) {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        self.0
+            .push((text(field.name).to_lowercase(), text(field.value)));
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) {
+        self.field(&Field::new(name.as_bytes(), value));
+    }
+}
+
+impl Lines {
+    fn all(&self, name: &str) -> Vec<&str> {
+        self.0
+            .iter()
+            .filter(|(n, _)| n == name)
+            .map(|(_, value)| value.as_str())
+            .collect()
+    }
+
+    fn one(&self, name: &str) -> &str {
+        let [value] = self.all(name)[..] else {
+            panic!("{name}: {:?}", self.all(name))
+        };
+        value
+    }
+}
+
+fn forwarded(head: &str, client: &str, is_trusted: bool) -> Lines {
+    let bytes = format!("GET /x HTTP/1.1\r\nHost: agents.test:8080\r\n{head}\r\n");
+    let limits = Limits {
+        underscores: Underscores::Refuse,
+        ..Limits::default()
+    };
+    judge(bytes.as_bytes(), &limits, |parts| {
+        let peer = PeerInfo {
+            client: client.parse().unwrap(),
+            is_trusted,
+            is_secure: true,
+        };
+        let id = RequestId::of(parts, is_trusted, || (1, 2));
+        let forwarding = Forwarding {
+            peer,
+            id: &id,
+            via: "switchback",
+            host: None,
+            trace: (3, 4),
+        };
+        let mut lines = Lines::default();
+        write_request(&mut lines, parts, &forwarding, &mut Vec::new());
+        lines
+    })
+    .unwrap()
+}
+
+#[test]
+fn the_client_is_named_in_every_dialect() {
+    let lines = forwarded("", "203.0.113.7:999", false);
+    assert_eq!(lines.one("host"), "agents.test:8080");
+    assert_eq!(lines.one("x-forwarded-for"), "203.0.113.7");
+    assert_eq!(lines.one("x-real-ip"), "203.0.113.7");
+    assert_eq!(lines.one("x-forwarded-proto"), "https");
+    assert_eq!(lines.one("x-forwarded-host"), "agents.test:8080");
+    assert_eq!(
+        lines.one("forwarded"),
+        "for=203.0.113.7;host=\"agents.test:8080\";proto=https"
+    );
+    assert_eq!(lines.one("via"), "1.1 switchback");
+    assert_eq!(lines.one("x-request-id").len(), 32);
+    let six = forwarded("", "[2001:db8::1]:9", false);
+    assert_eq!(
+        six.one("forwarded"),
+        "for=\"[2001:db8::1]\";host=\"agents.test:8080\";proto=https"
+    );
+    assert_eq!(six.one("x-real-ip"), "2001:db8::1");
+}
+
+#[test]
+fn forged_fields_of_a_stranger_are_overwritten() {
+    let forged = "X-Forwarded-For: 1.2.3.4\r\nX-Real-IP: 1.2.3.4\r\nX-Forwarded-Proto: http\r\n\
+        X-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nX-Forwarded-User: root\r\nForwarded: for=1.2.3.4\r\n\
+        X-Request-Id: mine\r\nX-Switchback-Release: green\r\nVia: 1.0 edge\r\n";
+    let stranger = forwarded(forged, "203.0.113.7:9", false);
+    assert_eq!(stranger.one("x-forwarded-for"), "1.2.3.4, 203.0.113.7");
+    assert_eq!(stranger.one("x-real-ip"), "203.0.113.7");
+    assert_eq!(stranger.one("x-forwarded-proto"), "https");
+    assert_eq!(stranger.one("x-forwarded-host"), "agents.test:8080");
+    assert!(stranger.one("forwarded").starts_with("for=203.0.113.7;"));
+    assert_ne!(stranger.one("x-request-id"), "mine");
+    for gone in [
+        "x-forwarded-port",
+        "x-forwarded-user",
+        "x-switchback-release",
+    ] {
+        assert!(stranger.all(gone).is_empty(), "{gone}");
+    }
+    assert_eq!(stranger.one("via"), "1.0 edge, 1.1 switchback");
+
+    let trusted = forwarded(forged, "10.0.0.1:9", true);
+    assert_eq!(trusted.one("x-forwarded-for"), "1.2.3.4, 10.0.0.1");
+    assert_eq!(trusted.one("x-real-ip"), "1.2.3.4");
+    assert_eq!(trusted.one("x-forwarded-proto"), "http");
+    assert_eq!(trusted.one("x-forwarded-host"), "evil");
+    assert!(
+        trusted
+            .one("forwarded")
+            .starts_with("for=1.2.3.4, for=10.0.0.1;")
+    );
+    assert_eq!(trusted.one("x-request-id"), "mine");
+    assert!(trusted.all("x-switchback-release").is_empty());
+}
+
+#[test]
+fn fields_of_one_connection_end_here_and_protected_ones_cannot_be_nominated() {
+    let lines = forwarded(
+        "Connection: keep-alive, X-Drop, Authorization, X-Forwarded-For\r\nX-Drop: 1\r\nKeep-Alive: 5\r\n\
+         Upgrade: h2c\r\nHTTP2-Settings: x\r\nProxy-Authorization: p\r\nTE: trailers\r\nAuthorization: token\r\nAccept: */*\r\n",
+        "203.0.113.7:9",
+        false,
+    );
+    for gone in [
+        "connection",
+        "x-drop",
+        "keep-alive",
+        "upgrade",
+        "http2-settings",
+        "proxy-authorization",
+    ] {
+        assert!(lines.all(gone).is_empty(), "{gone}");
+    }
+    assert_eq!(lines.one("authorization"), "token");
+    assert_eq!(lines.one("accept"), "*/*");
+    assert_eq!(lines.one("te"), "trailers");
+    assert_eq!(lines.one("x-forwarded-for"), "203.0.113.7");
+}
+
+#[test]
+fn a_valid_trace_passes_and_any_other_is_replaced() {
+    let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let lines = forwarded(
+        &format!("traceparent: {valid}\r\ntracestate: a=b\r\n"),
+        "1.1.1.1:1",
+        false,
+    );
+    assert_eq!(lines.one("traceparent"), valid);
+    assert_eq!(lines.one("tracestate"), "a=b");
+    for odd in [
+        "00-x",
+        "ff-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+        "",
+        "00-0-0-01",
+    ] {
+        let lines = forwarded(
+            &format!("traceparent: {odd}\r\ntracestate: a=b\r\n"),
+            "1.1.1.1:1",
+            false,
+        );
+        assert!(is_traceparent(lines.one("traceparent").as_bytes()), "{odd}");
+        assert_ne!(lines.one("traceparent"), odd);
+        assert!(lines.all("tracestate").is_empty(), "{odd}");
+    }
+}
+
+#[test]
+fn names_with_an_underscore_are_refused() {
+    let head = b"GET / HTTP/1.1\r\nHost: a\r\nX_Real_IP: 1.2.3.4\r\n\r\n";
+    let refused = judge(head, &Limits::default(), |_| ()).unwrap_err();
+    assert_eq!(refused.reason, Reason::UnderscoreName);
+}
+
+#[test]
+fn ids_are_plain_and_short() {
+    assert!(is_id(b"req-0123_abc.def"));
+    for odd in [&b""[..], b"a b", b"a\"b", &[b'a'; 200]] {
+        assert!(!is_id(odd));
+    }
+}

@@ -253,6 +253,28 @@ impl TestProxy {
             .revision()
     }
 
+    /// The roster of a release.
+    pub(crate) fn roster(&self, release: &str) -> Arc<switchback::fleet::Roster> {
+        let live = self.cell.load();
+        let name = release.parse().unwrap();
+        let spec = live
+            .compiled()
+            .spec()
+            .release(&name)
+            .expect("the table has it")
+            .clone();
+        self.fleet.roster(&name, &spec.version)
+    }
+
+    /// Waits for a counter of the proxy, giving way to its threads in between.
+    pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
+        let start = std::time::Instant::now();
+        while !is_so() {
+            assert!(start.elapsed() < PATIENCE, "it never became so");
+            std::thread::yield_now();
+        }
+    }
+
     /// Waits until every worker has acknowledged a revision.
     pub(crate) fn converged(&self, revision: Revision) {
         let waiting = async { tokio::time::timeout(PATIENCE, self.cell.converged(revision)).await };

@@ -1,0 +1,313 @@
+//! Timers, limits, retries, previews: what the data plane does when something is too long, too many or gone.
+
+use std::io::{BufReader, Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+
+use crate::support::{Origin, PATIENCE, TestProxy, TestProxyBuilder, read_request};
+
+fn blue(origin: &Origin) -> TestProxyBuilder {
+    TestProxy::builder()
+        .release("blue", &[origin])
+        .route("all", "/", &[("blue", 1)])
+}
+
+#[test]
+fn a_slow_head_is_408_and_a_silent_connection_is_closed() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin)
+        .settings("[timeouts]\nhead = \"200ms\"\nkeep_alive = \"200ms\"")
+        .start();
+    let mut slow = proxy.client();
+    slow.send("GET / HTTP/1.1\r\nHo");
+    assert_eq!(slow.response().status, 408);
+    assert!(slow.is_closed());
+    assert!(proxy.client().is_closed(), "a connection without a byte");
+    let mut idle = proxy.client();
+    assert_eq!(idle.get("/").status, 200);
+    assert!(idle.is_closed(), "a connection between two requests");
+}
+
+#[test]
+fn a_body_without_progress_is_408() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin)
+        .settings("[timeouts]\nbody = \"200ms\"")
+        .start();
+    let mut slow = proxy.client();
+    slow.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nab");
+    assert_eq!(slow.response().status, 408);
+    assert!(slow.is_closed());
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_silent_endpoint_is_504_before_the_head_and_a_cut_after_it() {
+    let origin = Origin::scripted(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let request = read_request(&mut reader).unwrap();
+        if request.line().contains("/begun") {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nab")
+                .unwrap();
+        }
+        let _ = reader.read(&mut [0]);
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], "timeouts = { silence = \"200ms\" }")
+        .start();
+    let response = proxy.client().get("/");
+    assert_eq!(
+        (response.status, response.value("x-switchback-reason")),
+        (504, Some("upstream_silent"))
+    );
+    let response = proxy.client().get("/begun");
+    assert_eq!((response.status, response.is_whole), (200, false));
+}
+
+#[test]
+fn a_request_as_a_whole_can_be_limited() {
+    let origin = Origin::scripted(|stream| {
+        let _ = BufReader::new(stream).read_to_end(&mut Vec::new());
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], "timeouts = { request = \"200ms\" }")
+        .start();
+    let response = proxy.client().get("/");
+    assert_eq!(
+        (response.status, response.value("x-switchback-reason")),
+        (504, Some("request_timeout"))
+    );
+}
+
+/// Answers the first request of each connection and closes at the second, once it has read it.
+fn stale(answered: Arc<AtomicUsize>) -> Origin {
+    Origin::scripted(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        if read_request(&mut reader).is_some() {
+            answered.fetch_add(1, Ordering::SeqCst);
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .unwrap();
+            let _ = read_request(&mut reader);
+        }
+    })
+}
+
+#[test]
+fn a_stale_connection_is_tried_again_for_what_may_be_sent_twice_only() {
+    let answered = Arc::new(AtomicUsize::new(0));
+    let origin = stale(Arc::clone(&answered));
+    let proxy = blue(&origin).start();
+    let mut client = proxy.client();
+    assert_eq!(client.get("/").status, 200);
+    assert_eq!(
+        client.get("/").status,
+        200,
+        "a GET goes to a new connection"
+    );
+    assert_eq!(answered.load(Ordering::SeqCst), 2);
+    let response = client.post("/", b"once");
+    assert_eq!(
+        (response.status, response.value("x-switchback-reason")),
+        (502, Some("upstream_closed"))
+    );
+    assert_eq!(
+        answered.load(Ordering::SeqCst),
+        2,
+        "a POST is never sent twice"
+    );
+}
+
+/// Holds requests until told to answer; tells how many it holds.
+fn holding() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
+    let (asked, is_asked) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let origin = Origin::answering(move |_| {
+        asked.send(()).unwrap();
+        released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+    });
+    (origin, is_asked, release)
+}
+
+#[test]
+fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
+    let (origin, is_asked, release) = holding();
+    let limits = "limits = { concurrency = 1, queue = 1, queue_timeout = \"5s\" }";
+    let proxy = TestProxy::builder()
+        .release_with(
+            "blue",
+            &format!("endpoints = [{:?}]\n{limits}", origin.url()),
+        )
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    let (mut first, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
+    first.send(request);
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    second.send(request);
+    proxy.wait_until(|| proxy.roster("blue").places().waiting() == 1);
+    let refused = third.get("/");
+    assert_eq!(
+        (refused.status, refused.value("x-switchback-reason")),
+        (503, Some("overloaded"))
+    );
+    assert_eq!(refused.value("retry-after"), Some("1"));
+    release.send(()).unwrap();
+    assert_eq!(first.response().status, 200);
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    release.send(()).unwrap();
+    assert_eq!(second.response().status, 200);
+}
+
+#[test]
+fn a_queued_request_selects_again_when_the_table_changes() {
+    let (origin, is_asked, release) = holding();
+    let green = Origin::replying("green");
+    let limits = "limits = { concurrency = 1, queue = 9, queue_timeout = \"5s\" }";
+    let proxy = TestProxy::builder()
+        .release_with(
+            "blue",
+            &format!("endpoints = [{:?}]\n{limits}", origin.url()),
+        )
+        .release("green", &[&green])
+        .route("all", "/", &[("blue", 1), ("green", 0)])
+        .start();
+    let (mut first, mut queued) = (proxy.client(), proxy.client());
+    first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    queued.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+    proxy.wait_until(|| proxy.roster("blue").places().waiting() == 1);
+    proxy.converged(proxy.switch("all", "green"));
+    assert_eq!(queued.response().text(), "green");
+    release.send(()).unwrap();
+    assert_eq!(first.response().status, 200);
+}
+
+#[test]
+fn too_many_requests_in_all_are_refused() {
+    let (origin, is_asked, release) = holding();
+    let proxy = blue(&origin).settings("[limits]\nrequests = 1").start();
+    let mut first = proxy.client();
+    first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    assert_eq!(proxy.client().get("/").status, 503);
+    release.send(()).unwrap();
+    assert_eq!(first.response().status, 200);
+}
+
+#[test]
+fn a_preview_names_its_release_only_where_that_is_allowed() {
+    let (blue, green) = (Origin::replying("blue"), Origin::replying("green"));
+    let build = || {
+        TestProxy::builder()
+            .release("blue", &[&blue])
+            .release("green", &[&green])
+            .route_with(
+                "all",
+                &[("blue", 1), ("green", 0)],
+                "expose_release = \"x-release\"",
+            )
+    };
+    let request = "GET / HTTP/1.1\r\nHost: a\r\nX-Switchback-Release: green\r\n\r\n";
+    let preview = build().preview().start();
+    let response = preview.client().send(request).response();
+    assert_eq!(
+        (response.text().as_str(), response.value("x-release")),
+        ("green", Some("green"))
+    );
+    assert_eq!(green.last().value("x-switchback-release"), None);
+    let other = preview
+        .client()
+        .send(request.replace("green", "red"))
+        .response();
+    assert_eq!(
+        (other.status, other.value("x-switchback-reason")),
+        (404, Some("unknown_release"))
+    );
+    assert_eq!(
+        build().start().client().send(request).response().text(),
+        "blue"
+    );
+}
+
+#[test]
+fn a_request_that_was_here_before_is_a_loop() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin).start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\nVia: 1.1 edge, 1.1 switchback\r\n\r\n");
+    assert_eq!(client.response().status, 508);
+    assert_eq!(origin.connections(), 0);
+}
+
+#[test]
+fn prefixes_are_taken_off_and_games_with_paths_are_refused() {
+    let (api, other) = (Origin::replying("api"), Origin::replying("other"));
+    let proxy = TestProxy::builder()
+        .release("api", &[&api])
+        .release("other", &[&other])
+        .route_with(
+            "api",
+            &[("api", 1)],
+            "path_prefix = \"/api\"\nstrip_prefix = true\nhost_header = \"endpoint\"",
+        )
+        .route("other", "/", &[("other", 1)])
+        .start();
+    let mut client = proxy.client();
+    for (asked, seen) in [("/api/x?y=1", "/x?y=1"), ("/api", "/"), ("/api/", "/")] {
+        assert_eq!(client.get(asked).text(), "api");
+        assert_eq!(api.last().line(), format!("GET {seen} HTTP/1.1"));
+        assert_eq!(
+            api.last().value("host"),
+            Some(api.address().to_string().as_str())
+        );
+    }
+    assert_eq!(client.get("/apix").text(), "other");
+    for game in [
+        "/x/../api",
+        "/%61pi/x",
+        "//api",
+        "/api/../x",
+        "/x/%2e%2e/api/",
+    ] {
+        assert_eq!(proxy.client().get(game).status, 400, "{game}");
+    }
+}
+
+#[test]
+fn a_proxy_protocol_header_names_the_client_and_is_required() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin).proxy_protocol().start();
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend([203, 0, 113, 7, 10, 0, 0, 1, 0x10, 0, 0x01, 0xbb]);
+    let mut client = proxy.client();
+    client.send(&header);
+    assert_eq!(client.get("/").status, 200);
+    assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.7"));
+    let mut direct = proxy.client();
+    assert!(direct.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").is_closed());
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn draining_closes_what_is_idle_and_lets_what_is_busy_end() {
+    let (origin, is_asked, release) = holding();
+    let proxy = blue(&origin).start();
+    let (mut idle, mut busy) = (proxy.client(), proxy.client());
+    busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    is_asked.recv_timeout(PATIENCE).unwrap();
+    proxy.shared.drain();
+    assert!(idle.is_closed());
+    release.send(()).unwrap();
+    let response = busy.response();
+    assert_eq!(
+        (response.status, response.value("connection")),
+        (200, Some("close"))
+    );
+    assert!(busy.is_closed());
+}

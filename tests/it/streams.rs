@@ -1,0 +1,269 @@
+//! Streams: tokens that pass as they come, clients that leave, WebSockets.
+
+use std::io::{BufReader, Read, Write};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+
+use crate::support::{Origin, PATIENCE, TestProxy, read_request};
+
+/// An origin that sends what it is told to, and tells when its connection has ended.
+fn told(tell: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
+    let (send, orders) = channel::<Vec<u8>>();
+    let orders: Arc<Mutex<Receiver<Vec<u8>>>> = Arc::new(Mutex::new(orders));
+    let origin = Origin::scripted(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        if read_request(&mut reader).is_none() {
+            return;
+        }
+        tell.send("asked").unwrap();
+        let watch = {
+            let tell = tell.clone();
+            std::thread::spawn(move || {
+                let mut byte = [0];
+                if matches!(reader.read(&mut byte), Ok(0) | Err(_)) {
+                    let _ = tell.send("gone");
+                }
+            })
+        };
+        let orders = orders.lock().unwrap();
+        while let Ok(bytes) = orders.recv() {
+            if bytes.is_empty() || stream.write_all(&bytes).is_err() {
+                break;
+            }
+        }
+        drop(stream);
+        drop(watch);
+    });
+    (origin, send)
+}
+
+const STREAM: &[u8] =
+    b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+
+#[test]
+fn every_token_passes_as_soon_as_it_comes() {
+    let (tell, told_us) = channel();
+    let (origin, order) = told(tell);
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    order.send(STREAM.to_vec()).unwrap();
+    // The head alone, before any token.
+    loop {
+        if client.read_line() == "\r\n" {
+            break;
+        }
+    }
+    for token in ["data: a\n\n", "data: b\n\n"] {
+        order
+            .send(format!("{:x}\r\n{token}\r\n", token.len()).into_bytes())
+            .unwrap();
+        assert_eq!(client.read_line(), "9\r\n");
+        assert_eq!(client.read_exact(11), format!("{token}\r\n").into_bytes());
+    }
+    order.send(b"0\r\n\r\n".to_vec()).unwrap();
+    assert_eq!(client.read_exact(5), b"0\r\n\r\n");
+    order.send(Vec::new()).unwrap();
+}
+
+#[test]
+fn a_client_that_leaves_frees_the_endpoint_before_and_after_the_first_byte() {
+    for has_begun in [false, true] {
+        let (tell, told_us) = channel();
+        let (origin, order) = told(tell);
+        let proxy = TestProxy::before(&origin);
+        let mut client = proxy.client();
+        client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+        assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+        if has_begun {
+            order.send(STREAM.to_vec()).unwrap();
+            assert!(client.read_line().starts_with("HTTP/1.1 200"));
+        }
+        let left = std::time::Instant::now();
+        drop(client);
+        assert_eq!(told_us.recv_timeout(PATIENCE), Ok("gone"));
+        assert!(left.elapsed() < std::time::Duration::from_secs(1));
+        order.send(Vec::new()).unwrap();
+        let live = proxy.cell.load();
+        let cells = live
+            .compiled()
+            .routes()
+            .iter()
+            .next()
+            .unwrap()
+            .split()
+            .entries()[0]
+            .cells()
+            .clone();
+        drop(proxy);
+        let snapshot = cells.snapshot();
+        assert_eq!(
+            snapshot.of_class(switchback::model::OutcomeClass::ClientGone),
+            1
+        );
+    }
+}
+
+#[test]
+fn counts_go_back_to_zero_when_a_stream_ends() {
+    let (tell, told_us) = channel();
+    let (origin, order) = told(tell);
+    let proxy = TestProxy::before(&origin);
+    let roster = proxy.roster("blue");
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    assert_eq!((roster.in_flight(), proxy.shared.requests()), (1, 1));
+    order.send([STREAM, b"0\r\n\r\n"].concat()).unwrap();
+    assert!(client.response().is_whole);
+    // The next answer on the same connection comes after the books of the last request were closed.
+    order.send(Vec::new()).unwrap();
+    client.send("BAD\r\n\r\n");
+    assert_eq!(client.response().status, 400);
+    assert_eq!((roster.in_flight(), proxy.shared.requests()), (0, 0));
+}
+
+fn echo() -> Origin {
+    Origin::scripted(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let request = read_request(&mut reader).unwrap();
+        assert_eq!(request.value("upgrade"), Some("websocket"));
+        assert_eq!(request.value("connection"), Some("upgrade"));
+        stream
+            .write_all(
+                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nfirst",
+            )
+            .unwrap();
+        let mut buffer = [0; 1024];
+        while let Ok(read @ 1..) = reader.read(&mut buffer) {
+            if stream.write_all(&buffer[..read]).is_err() {
+                return;
+            }
+        }
+        let _ = stream.write_all(b"bye");
+    })
+}
+
+const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+#[test]
+fn a_websocket_is_a_tunnel_after_its_101_and_is_counted_until_it_ends() {
+    let origin = echo();
+    let proxy = TestProxy::before(&origin);
+    let roster = proxy.roster("blue");
+    let mut client = proxy.client();
+    let response = client.send(UPGRADE).response();
+    assert_eq!(response.status, 101);
+    assert_eq!(response.value("upgrade"), Some("websocket"));
+    assert_eq!(
+        response.value("sec-websocket-accept"),
+        Some("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")
+    );
+    assert_eq!(client.read_exact(5), b"first");
+    for frame in ["hello", "again"] {
+        client.send(frame);
+        assert_eq!(client.read_exact(5), frame.as_bytes());
+    }
+    assert_eq!(roster.in_flight(), 1);
+    client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(
+        client.read_exact(3),
+        b"bye",
+        "the other direction goes on after ours has ended"
+    );
+    assert!(client.is_closed());
+    assert_eq!(roster.in_flight(), 0);
+}
+
+#[test]
+fn a_101_that_nobody_asked_for_is_a_bad_gateway() {
+    let origin = Origin::answering(|_| {
+        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+            .to_vec()
+    });
+    let proxy = TestProxy::before(&origin);
+    let response = proxy.client().get("/");
+    assert_eq!(
+        (response.status, response.value("x-switchback-reason")),
+        (502, Some("bad_answer"))
+    );
+}
+
+#[test]
+fn informational_answers_pass_and_too_many_are_refused() {
+    let hints = |count: usize| {
+        move |_: &crate::support::Request| {
+            let mut bytes = b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n".repeat(count);
+            bytes.extend(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+            bytes
+        }
+    };
+    let (few, many) = (Origin::answering(hints(3)), Origin::answering(hints(101)));
+    let proxy = TestProxy::builder()
+        .release("few", &[&few])
+        .release("many", &[&many])
+        .route("few", "/few", &[("few", 1)])
+        .route("many", "/many", &[("many", 1)])
+        .start();
+    let mut client = proxy.client();
+    client.send("GET /few HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..3 {
+        let hint = client.try_response().unwrap();
+        assert_eq!((hint.status, hint.value("link")), (103, Some("</a>")));
+    }
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(client.get("/many").status, 502);
+}
+
+#[test]
+fn an_expectation_is_passed_on_and_so_is_the_answer_to_it() {
+    let origin = Origin::scripted(|mut stream| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            stream.read_exact(&mut byte).unwrap();
+            head.push(byte[0]);
+        }
+        assert!(
+            String::from_utf8(head)
+                .unwrap()
+                .to_lowercase()
+                .contains("expect: 100-continue")
+        );
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        let mut body = [0; 5];
+        stream.read_exact(&mut body).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+            .unwrap();
+        stream.write_all(&body).unwrap();
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.try_response().unwrap().status, 100);
+    assert_eq!(client.send("hello").response().text(), "hello");
+}
+
+#[test]
+fn an_early_answer_reaches_the_client_and_ends_both_connections() {
+    let origin = Origin::scripted(|mut stream| {
+        let _ = stream.read(&mut [0; 1024]);
+        stream
+            .write_all(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+            .unwrap();
+        let _ = stream.read_to_end(&mut Vec::new());
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000\r\n\r\nsome");
+    let response = client.response();
+    assert_eq!(
+        (response.status, response.value("connection")),
+        (413, Some("close"))
+    );
+    assert!(client.is_closed());
+}
