@@ -2,9 +2,12 @@
 
 use axum::{
     body::Bytes,
-    extract::{FromRequest, Request, rejection::BytesRejection},
+    extract::{FromRequest, Request, State, rejection::BytesRejection},
     http::{HeaderMap, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
 };
+use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::refusal::Refusal;
@@ -78,14 +81,30 @@ fn wrong_type(detail: impl Into<String>) -> Refusal {
 
 fn unreadable(rejection: BytesRejection) -> Refusal {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return Refusal::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "body-too-large",
-            "the body is too large",
-        )
-        .hint("`admin.max_body` and, for whole tables, `admin.max_table` are the limits");
+        return too_large();
     }
     Refusal::malformed("the body broke off")
+}
+
+fn too_large() -> Refusal {
+    Refusal::new(
+        StatusCode::PAYLOAD_TOO_LARGE,
+        "body-too-large",
+        "the body is too large",
+    )
+    .hint("`admin.max_body` and, for whole tables, `admin.max_table` are the limits")
+}
+
+/// Refuses a body that is announced as too large before it is sent. What is not announced is cut where it is read.
+pub(super) async fn announced(
+    State(limit): State<usize>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if request.body().size_hint().lower() > limit as u64 {
+        return too_large().into_response();
+    }
+    next.run(request).await
 }
 
 /// Reads JSON and says where a mistake is.

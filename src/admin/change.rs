@@ -125,7 +125,7 @@ impl Judged {
 
     fn refused(self, error: ControlError) -> Refusal {
         let mut refusal = refused(error);
-        if matches!(self, Self::Table) && refusal.status() == StatusCode::UNPROCESSABLE_ENTITY {
+        if matches!(self, Self::Table) && refusal.document.word() == "invalid" {
             refusal.document.status = StatusCode::CONFLICT.as_u16();
         }
         refusal

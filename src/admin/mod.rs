@@ -27,6 +27,7 @@
 //! error is an RFC 9457 problem document. The handlers know the [`Controller`](crate::control::Controller) and nothing
 //! below it that changes: they translate, it decides.
 
+mod accept;
 mod access;
 mod ask;
 mod body;

@@ -10,12 +10,13 @@ use utoipa::{
 use crate::api::ProblemDocument;
 
 /// The statuses that any request may be answered with.
-const ALWAYS: [(&str, &str); 6] = [
+const ALWAYS: [(&str, &str); 7] = [
     ("400", "the request is not well formed"),
     (
         "403",
         "the request comes from a web page, or its token may only look",
     ),
+    ("406", "the client does not take JSON"),
     ("421", "the API is not called by this name"),
     ("405", "the path does not have this method"),
     ("500", "switchback made a mistake"),

@@ -13,7 +13,9 @@ use axum::{
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
+    accept::negotiate,
     access::{Access, admit},
+    body::announced,
     change::audit,
     import, limits,
     observe::{self, Observed},
@@ -47,24 +49,30 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
     let (small, _) = small().split_for_parts();
     let (whole, _) = whole_tables().split_for_parts();
     let (back, _) = rollbacks().split_for_parts();
-    let most = DefaultBodyLimit::max(settings.max_body.0);
-    let most_of_a_table = DefaultBodyLimit::max(settings.max_table.0);
-    let ordinary = small
-        .layer(most)
-        .merge(whole.layer(most_of_a_table))
+    let (most, most_of_a_table) = (settings.max_body.0, settings.max_table.0);
+    let ordinary = limited(small, most)
+        .merge(limited(whole, most_of_a_table))
         .with_state(state.clone())
         .route("/openapi.json", get(move || described(document.clone())));
     let all = limits::around(ordinary)
         .merge(limits::around_rollbacks(
-            back.layer(most).with_state(state.clone()),
+            limited(back, most).with_state(state.clone()),
         ))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method);
     let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
-    all.layer(from_fn(audit))
+    all.layer(from_fn(negotiate))
+        .layer(from_fn(audit))
         .layer(from_fn_with_state(Arc::new(access), admit))
         .merge(open(state))
         .layer(from_fn_with_state(hosts, guard))
+}
+
+/// Puts a limit on bodies: on what is announced, and on what is read.
+fn limited(router: Router<AdminState>, limit: usize) -> Router<AdminState> {
+    router
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(from_fn_with_state(limit, announced))
 }
 
 /// The API as an `OpenAPI` document.

@@ -5,6 +5,8 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
+mod admin;
+mod cli;
 mod config;
 mod demo;
 mod desk;

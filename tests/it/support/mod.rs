@@ -2,10 +2,12 @@
 //!
 //! Everything blocks and has a time limit, so that a test that goes wrong ends. Nothing sleeps to wait for something.
 
+mod admin;
 mod client;
 mod origin;
 mod proxy;
 
+pub(crate) use admin::TestAdmin;
 pub(crate) use client::{Client, Response, read_response};
 pub(crate) use origin::{Origin, Request, read_request};
 pub(crate) use proxy::{TestProxy, TestProxyBuilder};

@@ -1,0 +1,187 @@
+//! Who is let in: tokens, names, pages; and what the observing listener shows.
+
+use std::io::Write;
+
+use serde_json::Value;
+
+use crate::support::{Client, TestAdmin};
+
+const OPERATOR: &str = "operator-0123456789abcdef";
+const READER: &str = "reader-0123456789abcdef";
+
+fn with_tokens() -> (TestAdmin, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, token: &str| {
+        let path = folder.path().join(name);
+        writeln!(std::fs::File::create(&path).unwrap(), "{token}").unwrap();
+        path.display().to_string()
+    };
+    let (operator, reader) = (file("alice", OPERATOR), file("dashboard", READER));
+    let admin = TestAdmin::with(&format!(
+        "tokens = [{{ role = \"operator\", file = {operator:?} }}, {{ role = \"read_only\", file = {reader:?} }}]"
+    ));
+    (admin, folder)
+}
+
+#[test]
+fn a_token_decides_what_may_be_done_and_who_did_it() {
+    let (admin, _folder) = with_tokens();
+    let bearer = |token: &str| format!("Bearer {token}");
+    let status = |method: &str, path: &str, authorization: Option<&str>| {
+        let field = authorization.map(|value| ("authorization", value));
+        let fields: Vec<_> = field.into_iter().collect();
+        admin.request(method, path, &fields, "").status
+    };
+    let (operator, reader) = (bearer(OPERATOR), bearer(READER));
+    for path in [
+        "/v1/status",
+        "/v1/table",
+        "/metrics",
+        "/openapi.json",
+        "/nothing",
+    ] {
+        assert_eq!(status("GET", path, None), 401, "{path}");
+        assert_eq!(
+            status("GET", path, Some("Bearer wrong-0123456789abcdef")),
+            401,
+            "{path}"
+        );
+        assert_ne!(status("GET", path, Some(&reader)), 401, "{path}");
+    }
+    for path in ["/livez", "/readyz"] {
+        assert_ne!(status("GET", path, None), 401, "{path}");
+    }
+    assert_eq!(status("POST", "/v1/routes/chat/abort", Some(&reader)), 403);
+    assert_eq!(
+        status("POST", "/v1/rollback?dry_run=true", Some(&reader)),
+        403
+    );
+    let fields = [
+        ("authorization", operator.as_str()),
+        ("content-type", "application/json"),
+    ];
+    let done = admin.request(
+        "POST",
+        "/v1/routes/chat/switch",
+        &fields,
+        r#"{"to":"green"}"#,
+    );
+    assert_eq!(done.status, 200);
+    let page = admin.request("GET", "/v1/revisions", &fields[..1], "");
+    let page: Value = serde_json::from_slice(&page.body).unwrap();
+    assert_eq!(page["revisions"][0]["author"]["name"], "alice");
+    let refused = admin.request("GET", "/v1/status", &[], "");
+    assert_eq!(
+        refused.value("www-authenticate"),
+        Some("Bearer realm=\"switchback\"")
+    );
+}
+
+#[test]
+fn a_token_is_not_taken_twice_over() {
+    let (admin, _folder) = with_tokens();
+    let bearer = format!("Bearer {OPERATOR}");
+    let fields = [
+        ("authorization", bearer.as_str()),
+        ("authorization", bearer.as_str()),
+    ];
+    assert_eq!(admin.request("GET", "/v1/status", &fields, "").status, 401);
+}
+
+#[test]
+fn no_web_page_gets_in() {
+    let admin = TestAdmin::with("hosts = [\"switch.internal\"]");
+    let own = format!("http://{}", admin.address);
+    let split = |fields: &[(&str, &str)]| {
+        admin
+            .request("POST", "/v1/routes/chat/abort", fields, "")
+            .status
+    };
+    assert_eq!(split(&[("host", "switch.internal")]), 200);
+    assert_eq!(split(&[("origin", &own)]), 200);
+    for (fields, status) in [
+        (&[("host", "rebound.example")][..], 421),
+        (&[("host", "localhost.example:9900")], 421),
+        (&[("origin", "http://evil.example")], 403),
+        (&[("origin", "null")], 403),
+        (&[("sec-fetch-site", "cross-site")], 403),
+        (&[("sec-fetch-site", "same-site")], 403),
+        (&[("content-type", "text/plain")], 415),
+        (&[("content-type", "multipart/form-data; boundary=x")], 415),
+    ] {
+        assert_eq!(split(fields), status, "{fields:?}");
+    }
+    for path in ["/livez", "/metrics", "/nothing"] {
+        let fields = [("host", "rebound.example")];
+        assert_eq!(
+            admin.request("GET", path, &fields, "").status,
+            421,
+            "{path}"
+        );
+    }
+}
+
+#[test]
+fn a_request_without_a_host_or_with_two_is_refused() {
+    let admin = TestAdmin::start();
+    for head in [
+        "GET /v1/status HTTP/1.1\r\n\r\n",
+        "GET /v1/status HTTP/1.1\r\nhost: localhost\r\nhost: localhost\r\n\r\n",
+        "GET http://evil.example/v1/status HTTP/1.1\r\nhost: localhost\r\n\r\n",
+    ] {
+        let response = Client::connect(admin.address).send(head).response();
+        assert_eq!(response.status, 400, "{head}");
+    }
+    let head = "GET http://evil.example/v1/status HTTP/1.1\r\nhost: evil.example\r\n\r\n";
+    assert_eq!(
+        Client::connect(admin.address).send(head).response().status,
+        421
+    );
+}
+
+#[test]
+fn the_observing_listener_shows_three_things_and_nothing_else() {
+    let admin = TestAdmin::start();
+    let get = |path: &str| {
+        let head = format!("GET {path} HTTP/1.1\r\nhost: pod-7.example\r\n\r\n");
+        Client::connect(admin.observe).send(head).response()
+    };
+    let metrics = get("/metrics");
+    assert_eq!(
+        (metrics.status, metrics.text().as_str()),
+        (200, "switchback_up 1\n")
+    );
+    assert!(
+        metrics
+            .value("content-type")
+            .unwrap()
+            .starts_with("text/plain; version=0.0.4")
+    );
+    assert_eq!(get("/livez").status, 200);
+    assert_eq!(get("/readyz").status, 503);
+    admin.readiness.set_ready();
+    assert_eq!(get("/readyz").status, 200);
+    admin.readiness.set_draining();
+    assert_eq!(get("/readyz").status, 503);
+    assert_eq!(get("/livez").status, 200);
+    for path in ["/v1/status", "/v1/table", "/openapi.json", "/"] {
+        assert_eq!(get(path).status, 404, "{path}");
+    }
+    for (method, path) in [
+        ("POST", "/metrics"),
+        ("POST", "/v1/rollback"),
+        ("PUT", "/readyz"),
+    ] {
+        let head = format!("{method} {path} HTTP/1.1\r\nhost: x\r\n\r\n");
+        let status = Client::connect(admin.observe).send(head).response().status;
+        assert!(matches!(status, 404 | 405), "{method} {path}: {status}");
+    }
+}
+
+#[test]
+fn the_api_describes_itself() {
+    let admin = TestAdmin::start();
+    let document = admin.get("/openapi.json");
+    assert_eq!(document["openapi"], "3.1.0");
+    assert!(document["paths"]["/v1/rollback"]["post"].is_object());
+}

@@ -1,0 +1,258 @@
+//! The program against a running admin API: what it prints, and how it ends.
+
+use std::io::Write;
+use std::process::Output;
+
+use serde_json::{Value, json};
+
+use crate::support::TestAdmin;
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+/// What a command that must succeed prints.
+fn said(admin: &TestAdmin, arguments: &[&str]) -> String {
+    let output = admin.cli(arguments);
+    assert_eq!(code(&output), 0, "{arguments:?}: {}", error(&output));
+    out(&output)
+}
+
+#[test]
+fn a_shift_and_the_way_back_are_one_line_each() {
+    let admin = TestAdmin::start();
+    let first = admin.revision();
+    let shift = said(
+        &admin,
+        &["split", "chat", "blue=95", "green=5", "-m", "begin"],
+    );
+    let second = admin.revision();
+    let begin = format!("revision {second}  chat: blue 100→95  green 0→5   live in ");
+    assert!(
+        shift.starts_with(&begin) && shift.trim_end().ends_with(", durable"),
+        "{shift}"
+    );
+    let back = said(&admin, &["rollback"]);
+    let begin = format!(
+        "revision {}  = revision {first}   live in ",
+        admin.revision()
+    );
+    assert!(back.starts_with(&begin), "{back}");
+    assert_eq!(admin.split("chat"), json!({ "blue": 100, "green": 0 }));
+}
+
+#[test]
+fn every_verb_that_changes_something_does_it() {
+    let admin = TestAdmin::start();
+    for (arguments, split) in [
+        (
+            &["split", "chat", "green=25", "--patch"][..],
+            json!({ "blue": 100, "green": 25 }),
+        ),
+        (&["promote", "chat"], json!({ "blue": 0, "green": 125 })),
+        (
+            &["switch", "chat", "blue"],
+            json!({ "blue": 125, "green": 0 }),
+        ),
+        (
+            &["rollback", "--route", "chat"],
+            json!({ "blue": 0, "green": 125 }),
+        ),
+        (&["rollback", "--step"], json!({ "blue": 100, "green": 25 })),
+        (&["split", "chat", "green=1"], json!({ "green": 1 })),
+    ] {
+        said(&admin, arguments);
+        assert_eq!(admin.split("chat"), split, "{arguments:?}");
+    }
+    said(&admin, &["split", "chat", "blue=1", "green=1"]);
+    said(&admin, &["abort", "chat", "-m", "errors"]);
+    let same = said(&admin, &["abort", "chat"]);
+    assert!(same.contains("nothing to change"), "{same}");
+}
+
+#[test]
+fn a_dry_run_changes_nothing() {
+    let admin = TestAdmin::start();
+    let before = admin.revision();
+    let text = said(&admin, &["switch", "chat", "green", "--dry-run"]);
+    assert!(
+        text.contains("nothing has changed") && text.contains("chat: blue 100→0  green 0→100"),
+        "{text}"
+    );
+    assert_eq!(admin.revision(), before);
+}
+
+#[test]
+fn what_was_seen_is_a_condition() {
+    let admin = TestAdmin::start();
+    let seen = admin.revision().to_string();
+    said(
+        &admin,
+        &["switch", "chat", "green", "-m", "by somebody else"],
+    );
+    let output = admin.cli(&["split", "chat", "blue=1", "--based-on", &seen]);
+    assert_eq!(code(&output), 75, "{}", error(&output));
+    assert!(
+        error(&output).contains("by somebody else"),
+        "{}",
+        error(&output)
+    );
+    assert_eq!(admin.split("chat")["green"], 100);
+}
+
+#[test]
+fn people_get_tables_and_machines_get_json() {
+    let admin = TestAdmin::start();
+    said(&admin, &["switch", "chat", "green", "-m", "\u{1b}[31mred"]);
+    let status = said(&admin, &["status"]);
+    for part in [
+        "a rollback would bring revision",
+        "ROUTE",
+        "green 100 (100%)",
+        "RELEASE",
+        "1.0.0",
+        "differs from the configuration file",
+    ] {
+        assert!(status.contains(part), "{part}: {status}");
+    }
+    let history = said(&admin, &["history"]);
+    assert!(
+        history.contains("live") && history.contains("undoable") && history.contains("import"),
+        "{history}"
+    );
+    assert!(
+        !history.contains('\u{1b}'),
+        "a message cannot steer the terminal"
+    );
+    let releases = said(&admin, &["releases"]);
+    assert!(releases.contains("http://127.0.0.1:2"), "{releases}");
+    let (from, to) = (
+        (admin.revision() - 1).to_string(),
+        admin.revision().to_string(),
+    );
+    let diff = said(&admin, &["diff", &from, &to]);
+    assert_eq!(diff, "chat: blue 100→0  green 0→100\n");
+    for arguments in [
+        &["status", "--json"][..],
+        &["history", "--json", "-n", "1"],
+        &["releases", "--json"],
+        &["diff", "--json", &from, &to],
+        &["--json", "abort", "chat"],
+    ] {
+        let json: Result<Value, _> = serde_json::from_str(&said(&admin, arguments));
+        assert!(json.is_ok(), "{arguments:?}");
+    }
+}
+
+#[test]
+fn a_file_is_checked_and_taken_over() {
+    let admin = TestAdmin::start();
+    let path = admin.folder().join("edited.toml");
+    let file = path.to_str().unwrap();
+    let write = |text: &str| {
+        let mut file = std::fs::File::create(&path).unwrap();
+        write!(file, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{text}").unwrap();
+    };
+    let table = |split: &str| {
+        format!(
+            "[releases.blue]\nversion = \"1.0.0\"\nendpoints = [\"http://127.0.0.1:1\"]\n[releases.green]\n\
+             version = \"2.0.0\"\nendpoints = [\"http://127.0.0.1:2\"]\n[[routes]]\nname = \"chat\"\nsplit = {split}\n\
+             stable = \"blue\"\n"
+        )
+    };
+    write(&table("{ blue = 9, green = 1 }"));
+    assert!(said(&admin, &["check", file]).contains("[[routes]]"));
+    let applied = said(&admin, &["apply", file]);
+    assert!(applied.contains("chat: blue 100→9  green 0→1"), "{applied}");
+    assert!(said(&admin, &["apply", file]).contains("nothing to take over"));
+
+    said(&admin, &["switch", "chat", "green"]);
+    write(&table("{ blue = 8, green = 2 }"));
+    let output = admin.cli(&["apply", file]);
+    assert_eq!(code(&output), 65, "{}", error(&output));
+    assert!(
+        error(&output).contains("routes.chat changed in the file and live"),
+        "{}",
+        error(&output)
+    );
+    said(
+        &admin,
+        &["apply", file, "--wins", "file", "-m", "as agreed"],
+    );
+    assert_eq!(admin.split("chat"), json!({ "blue": 8, "green": 2 }));
+
+    write(&table("{ blue = 8, gren = 2 }"));
+    for verb in ["check", "apply"] {
+        let output = admin.cli(&[verb, file]);
+        assert_eq!(code(&output), 78);
+        assert!(
+            error(&output).contains("did you mean `green`?"),
+            "{}",
+            error(&output)
+        );
+    }
+    assert_eq!(admin.split("chat"), json!({ "blue": 8, "green": 2 }));
+}
+
+#[test]
+fn how_it_ends_tells_why() {
+    let admin = TestAdmin::start();
+    let nobody = "http://127.0.0.1:9";
+    for (arguments, expected) in [
+        (&["--help"][..], 0),
+        (&["split", "--help"], 0),
+        (&["--version"], 0),
+        (&["frobnicate"], 64),
+        (&["split", "chat", "blue"], 64),
+        (&["split", "chat", "blue=1", "blue=2"], 64),
+        (&["rollback", "--to", "1", "--step"], 64),
+        (&["status", "--admin", "https://x"], 64),
+        (&["switch", "chat", "gren"], 65),
+        (&["switch", "chta", "green"], 65),
+        (&["split", "chat", "blue=0"], 65),
+        (&["rollback", "--to", "99999"], 65),
+        (&["diff", "1", "99999"], 65),
+        (&["check", "/nowhere/at/all.toml"], 66),
+        (&["status", "--token-file", "/nowhere/at/all"], 66),
+        (&["status", "--admin", nobody], 69),
+        (&["split", "chat", "blue=1", "--based-on", "99999"], 75),
+    ] {
+        let output = admin.cli(arguments);
+        assert_eq!(code(&output), expected, "{arguments:?}: {}", error(&output));
+    }
+    let output = admin.cli(&["switch", "chat", "gren", "--json"]);
+    let problem: Value = serde_json::from_str(&out(&output)).unwrap();
+    assert_eq!(problem["known"], json!(["blue", "green"]));
+    assert!(error(&output).contains("did you mean `green`?"));
+}
+
+#[test]
+fn a_token_comes_from_a_file_or_the_environment() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("token");
+    writeln!(
+        std::fs::File::create(&path).unwrap(),
+        "operator-0123456789abcdef"
+    )
+    .unwrap();
+    let file = path.to_str().unwrap();
+    let admin = TestAdmin::with(&format!(
+        "tokens = [{{ role = \"operator\", file = {file:?} }}]"
+    ));
+    assert_eq!(code(&admin.cli(&["status"])), 77);
+    said(&admin, &["status", "--token-file", file]);
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"))
+        .args(["--admin", &admin.url(), "switch", "chat", "green"])
+        .env("SWITCHBACK_TOKEN", "operator-0123456789abcdef")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", error(&output));
+}
