@@ -8,6 +8,7 @@
 mod admin;
 mod cli;
 mod config;
+mod conformance;
 mod demo;
 mod desk;
 mod discovery;

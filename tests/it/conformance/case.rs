@@ -1,0 +1,355 @@
+//! What a case is: bytes in, and what either end must see. The builder is the language in which the tables are written.
+
+use super::origin::{Script, Then, When};
+
+/// One case.
+pub(crate) struct Case {
+    pub(crate) name: String,
+    /// The requirements that it is about, by their numbers.
+    pub(crate) requirements: Vec<u8>,
+    pub(crate) door: Door,
+    pub(crate) steps: Vec<Step>,
+    /// What the public origin does, one script for each connection.
+    pub(crate) scripts: Vec<Script>,
+    pub(crate) client: Vec<Answer>,
+    pub(crate) after: After,
+    pub(crate) origin: Seen,
+    /// Whether the requests go to the private origin instead of the public one.
+    pub(crate) private: bool,
+    /// The address that the probe comes from.
+    pub(crate) prober: &'static str,
+    /// How many connections the public origin gets, the probe's included, if that matters.
+    pub(crate) connections: Option<usize>,
+}
+
+/// Where the client comes in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Door {
+    /// A plain listener, all settings as they are by default.
+    Plain,
+    /// A listener whose connections begin with a PROXY protocol header.
+    ProxyProtocol,
+    /// A plain listener of a proxy whose time limits are short.
+    Hasty,
+    /// A plain listener of a proxy that trusts the client, and lets `_` pass in names.
+    Trusting,
+}
+
+/// What a client does.
+#[derive(Debug, Clone)]
+pub(crate) enum Step {
+    /// It sends bytes.
+    Send(Vec<u8>),
+    /// It waits until it has received these bytes.
+    Receive(Vec<u8>),
+    /// It waits until the origin has received these bytes.
+    OriginReceives(Vec<u8>),
+    /// It waits until the proxy has ended its connections to the origin.
+    OriginEnds,
+    /// It ends its direction.
+    Shut,
+    /// It resets its connection.
+    Reset,
+}
+
+/// One answer that the client must get.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Answer {
+    /// One of these.
+    pub(crate) statuses: Vec<u16>,
+    pub(crate) to_head: bool,
+    /// Whether the client must see that it is not whole.
+    pub(crate) cut: bool,
+    /// Whether nothing is as good.
+    pub(crate) or_nothing: bool,
+    pub(crate) body: Option<Vec<u8>>,
+    /// Fields that must be there, once, with this value.
+    pub(crate) has: Vec<(String, String)>,
+    /// Fields that must not be there.
+    pub(crate) lacks: Vec<String>,
+    /// The interim answers before it, if they matter.
+    pub(crate) interim: Option<Vec<u16>>,
+}
+
+/// What becomes of the client's connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum After {
+    /// Whether it goes on does not matter.
+    Any,
+    /// The proxy ends it.
+    Closed,
+    /// It is for the client to end it, which it did.
+    Left,
+    /// It serves another request, which is sent as a proof.
+    Open,
+    /// It is a tunnel through which exactly these bytes came back.
+    Tunnel(&'static [u8]),
+}
+
+/// What the origin must see.
+#[derive(Debug, Clone)]
+pub(crate) enum Seen {
+    /// Nothing at all, not even a connection.
+    Nothing,
+    /// Nothing, or a request that is visibly not whole.
+    Cut,
+    /// Exactly these requests.
+    Requests(Vec<Request>),
+    /// Anything but a malformed request.
+    WellFormed,
+}
+
+/// A request as the origin must see it.
+#[derive(Debug, Clone)]
+pub(crate) struct Request {
+    /// Request line and fields, without those that the proxy adds to every request.
+    pub(crate) head: Vec<String>,
+    pub(crate) body: Body,
+    /// Fields of the proxy with the value that they must have.
+    pub(crate) added: Vec<(String, String)>,
+    /// A field that may be there or not.
+    pub(crate) maybe: Option<String>,
+}
+
+/// A body as the origin must see it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Body {
+    Chunked(Vec<u8>, Vec<(String, String)>),
+    Length(Vec<u8>),
+    None,
+}
+
+/// Starts a case.
+pub(crate) fn case(name: impl Into<String>, requirements: &[u8]) -> Case {
+    Case {
+        name: name.into(),
+        requirements: requirements.to_vec(),
+        door: Door::Plain,
+        steps: Vec::new(),
+        scripts: Vec::new(),
+        client: Vec::new(),
+        after: After::Open,
+        origin: Seen::Nothing,
+        private: false,
+        prober: "127.0.0.1",
+        connections: None,
+    }
+}
+
+/// A request line and fields as the origin must see them.
+pub(crate) fn request(head: &[&str]) -> Request {
+    Request {
+        head: head.iter().map(ToString::to_string).collect(),
+        body: Body::None,
+        added: Vec::new(),
+        maybe: None,
+    }
+}
+
+/// An answer with one of these statuses.
+pub(crate) fn status(statuses: &[u16]) -> Answer {
+    Answer {
+        statuses: statuses.to_vec(),
+        interim: Some(Vec::new()),
+        ..Answer::default()
+    }
+}
+
+// === impl Case ===
+
+impl Case {
+    pub(crate) fn door(mut self, door: Door) -> Self {
+        self.door = door;
+        self
+    }
+
+    fn step(mut self, step: Step) -> Self {
+        self.steps.push(step);
+        self
+    }
+
+    pub(crate) fn send(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Send(bytes.as_ref().to_vec()))
+    }
+
+    pub(crate) fn receive(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::Receive(bytes.as_ref().to_vec()))
+    }
+
+    pub(crate) fn origin_receives(self, bytes: impl AsRef<[u8]>) -> Self {
+        self.step(Step::OriginReceives(bytes.as_ref().to_vec()))
+    }
+
+    pub(crate) fn origin_ends(self) -> Self {
+        self.step(Step::OriginEnds)
+    }
+
+    pub(crate) fn shut(self) -> Self {
+        self.step(Step::Shut)
+    }
+
+    pub(crate) fn reset(self) -> Self {
+        self.step(Step::Reset)
+    }
+
+    /// The origin's answer to the next connection: when, which bytes, and what then.
+    pub(crate) fn answers(mut self, when: When, bytes: impl AsRef<[u8]>, then: Then) -> Self {
+        self.scripts.push(Script {
+            when,
+            answers: vec![(bytes.as_ref().to_vec(), then)],
+        });
+        self
+    }
+
+    /// The origin's answer to one more request on the connection of the answer before.
+    pub(crate) fn and(mut self, bytes: impl AsRef<[u8]>, then: Then) -> Self {
+        let last = self.scripts.last_mut().expect("an answer comes before");
+        last.answers.push((bytes.as_ref().to_vec(), then));
+        self
+    }
+
+    /// The client gets this answer next.
+    pub(crate) fn gets(mut self, answer: Answer) -> Self {
+        self.client.push(answer);
+        self
+    }
+
+    pub(crate) fn then(mut self, after: After) -> Self {
+        self.after = after;
+        self
+    }
+
+    /// The origin sees one more request.
+    pub(crate) fn sees(mut self, request: Request) -> Self {
+        match &mut self.origin {
+            Seen::Requests(requests) => requests.push(request),
+            Seen::Nothing | Seen::Cut | Seen::WellFormed => {
+                self.origin = Seen::Requests(vec![request])
+            }
+        }
+        self
+    }
+
+    /// The origin sees nothing, or a request that is visibly not whole.
+    pub(crate) fn sees_a_cut(mut self) -> Self {
+        self.origin = Seen::Cut;
+        self
+    }
+
+    /// The public origin gets so many connections, the probe's included.
+    pub(crate) fn connections(mut self, count: usize) -> Self {
+        self.connections = Some(count);
+        self
+    }
+
+    /// The origin sees whatever it is, as long as it is well-formed.
+    pub(crate) fn sees_whatever(mut self) -> Self {
+        self.origin = Seen::WellFormed;
+        self
+    }
+
+    /// The probe comes from this address.
+    pub(crate) fn probed_by(mut self, address: &'static str) -> Self {
+        self.prober = address;
+        self
+    }
+
+    /// The requests go to the private origin.
+    pub(crate) fn private(mut self) -> Self {
+        self.private = true;
+        self
+    }
+
+    /// The client gets an error and the end of the connection; the origin sees nothing.
+    pub(crate) fn refused(self, statuses: &[u16]) -> Self {
+        self.gets(status(statuses)).then(After::Closed)
+    }
+
+    /// As [`Case::refused`], but the origin may have seen a request that is visibly not whole.
+    pub(crate) fn aborted(self, statuses: &[u16]) -> Self {
+        self.refused(statuses).sees_a_cut()
+    }
+
+    /// The client gets the answer of the origin and may go on; the origin sees exactly this request.
+    pub(crate) fn passes(self, request: Request) -> Self {
+        self.gets(status(&[200]).body("ok")).sees(request)
+    }
+}
+
+// === impl Answer ===
+
+impl Answer {
+    pub(crate) fn body(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = Some(body.as_ref().to_vec());
+        self
+    }
+
+    pub(crate) fn cut(mut self) -> Self {
+        self.cut = true;
+        self
+    }
+
+    pub(crate) fn or_nothing(mut self) -> Self {
+        self.or_nothing = true;
+        self
+    }
+
+    pub(crate) fn to_head(mut self) -> Self {
+        self.to_head = true;
+        self
+    }
+
+    pub(crate) fn has(mut self, name: &str, value: &str) -> Self {
+        self.has.push((name.into(), value.into()));
+        self
+    }
+
+    pub(crate) fn lacks(mut self, name: &str) -> Self {
+        self.lacks.push(name.into());
+        self
+    }
+
+    pub(crate) fn interim(mut self, statuses: &[u16]) -> Self {
+        self.interim = Some(statuses.to_vec());
+        self
+    }
+
+    pub(crate) fn any_interim(mut self) -> Self {
+        self.interim = None;
+        self
+    }
+}
+
+// === impl Request ===
+
+impl Request {
+    pub(crate) fn length(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = Body::Length(body.as_ref().to_vec());
+        self
+    }
+
+    pub(crate) fn chunked(mut self, body: impl AsRef<[u8]>) -> Self {
+        self.body = Body::Chunked(body.as_ref().to_vec(), Vec::new());
+        self
+    }
+
+    pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
+        if let Body::Chunked(_, trailers) = &mut self.body {
+            trailers.push((name.into(), value.into()));
+        }
+        self
+    }
+
+    /// This field may be there or not.
+    pub(crate) fn maybe(mut self, field: &str) -> Self {
+        self.maybe = Some(field.into());
+        self
+    }
+
+    /// A field of the proxy has this value. `start*` and `*end` stand for values that start and end so, `!other` for any
+    /// other value.
+    pub(crate) fn added(mut self, name: &str, value: &str) -> Self {
+        self.added.push((name.into(), value.into()));
+        self
+    }
+}

@@ -1,0 +1,17 @@
+//! The conformance suite: tables of bytes in, and what the client and the origin must see. `README.md` beside this file
+//! says how to read and extend it, and which cases stand for which requirement.
+
+mod case;
+mod cases;
+mod check;
+pub(crate) mod child;
+mod origin;
+mod readme;
+mod run;
+mod tape;
+mod wire;
+
+#[test]
+fn http1() {
+    run::all(cases::all());
+}

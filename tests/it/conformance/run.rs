@@ -1,0 +1,398 @@
+//! Plays cases: several proxies, each with origins of its own, each case alone on one of them, so that every byte that
+//! reaches an origin belongs to the case.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use tokio::{
+    io::AsyncWriteExt,
+    net::{TcpStream, tcp::OwnedWriteHalf},
+    task::AbortHandle,
+};
+
+use super::{
+    case::{After, Case, Door, Request, Seen, Step, request},
+    check,
+    child::Switchback,
+    origin::{Origin, Script, Then, When},
+    tape::{End, Recorded, Tape},
+    wire::{self, Read},
+};
+
+/// How many proxies play the cases of the plain door.
+const LANES: usize = 6;
+
+/// How soon an origin must be set free by a client that left, with some patience for a machine under load.
+const SET_FREE: Duration = Duration::from_millis(1_500);
+
+/// A proxy and its origins.
+pub(crate) struct Lane {
+    pub(crate) switchback: Switchback,
+    pub(crate) public: Origin,
+    pub(crate) private: Origin,
+}
+
+/// The client's end of its connection.
+struct Client {
+    writer: Option<OwnedWriteHalf>,
+    recorder: AbortHandle,
+}
+
+/// What both ends saw.
+pub(crate) struct Sight {
+    pub(crate) client: Recorded,
+    pub(crate) public: Vec<Recorded>,
+    pub(crate) private: Vec<Recorded>,
+}
+
+/// Plays all cases; panics with both ends of each one that fails.
+pub(crate) fn all(cases: Vec<Case>) {
+    let chosen = std::env::var("CASE").unwrap_or_default();
+    let cases = cases.into_iter().filter(|case| case.name.contains(&chosen));
+    let mut by_proxy: BTreeMap<Door, VecDeque<Case>> = BTreeMap::new();
+    for case in cases {
+        by_proxy
+            .entry(proxy_of(case.door))
+            .or_default()
+            .push_back(case);
+    }
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let failures = runtime.block_on(async {
+        let mut lanes = Vec::new();
+        for (door, cases) in by_proxy {
+            let count = if door == Door::Plain { LANES } else { 2 }.min(cases.len());
+            let cases = Arc::new(Mutex::new(cases));
+            lanes.extend((0..count).map(|_| tokio::spawn(lane(door, Arc::clone(&cases)))));
+        }
+        let mut failures = Vec::new();
+        for lane in lanes {
+            failures.extend(lane.await.unwrap());
+        }
+        failures
+    });
+    assert!(
+        failures.is_empty(),
+        "{} cases failed\n\n{}",
+        failures.len(),
+        failures.join("\n\n")
+    );
+}
+
+/// The door whose proxy has this door.
+fn proxy_of(door: Door) -> Door {
+    match door {
+        Door::Plain | Door::ProxyProtocol => Door::Plain,
+        Door::Hasty | Door::Trusting => door,
+    }
+}
+
+async fn lane(door: Door, cases: Arc<Mutex<VecDeque<Case>>>) -> Vec<String> {
+    let mut lane = Lane::start(door).await;
+    let mut failures = Vec::new();
+    loop {
+        let Some(case) = cases.lock().unwrap().pop_front() else {
+            return failures;
+        };
+        failures.extend(lane.judge(&case).await.err());
+        if !lane.switchback.is_alive() {
+            failures.push(format!("switchback died\n{}", lane.switchback.last_words()));
+            lane = Lane::start(door).await;
+        }
+    }
+}
+
+// === impl Lane ===
+
+impl Lane {
+    pub(crate) async fn start(door: Door) -> Self {
+        let (public, private) = (Origin::start().await, Origin::start().await);
+        let settings = match door {
+            Door::Plain | Door::ProxyProtocol => "",
+            Door::Hasty => {
+                "timeouts.head = \"400ms\"\ntimeouts.body = \"400ms\"\ntimeouts.keep_alive = \"500ms\"\n\
+                 timeouts.silence = \"600ms\"\ntimeouts.http2_idle = \"500ms\"\ntimeouts.http2_ping = \"400ms\"\n\
+                 timeouts.http2_ping_answer = \"300ms\"\ntimeouts.websocket_idle = \"500ms\"\n"
+            }
+            Door::Trusting => {
+                "trusted_proxies = [\"127.0.0.0/8\"]\nheaders.underscores = \"pass\"\n"
+            }
+        };
+        let config = format!(
+            "workers = 1\n{settings}\
+             [releases.public]\nendpoints = [\"http://{}\"]\n\
+             [releases.private]\nendpoints = [\"http://{}\"]\n\
+             [releases.refused]\nendpoints = [\"http://127.0.0.1:1\"]\n\
+             [[routes]]\nname = \"refused\"\nhost = \"refused.example\"\nsplit = {{ refused = 1 }}\n\
+             [[routes]]\nname = \"private-host\"\nhost = \"private.example\"\nsplit = {{ private = 1 }}\n\
+             [[routes]]\nname = \"private-path\"\npath_prefix = \"/private\"\nsplit = {{ private = 1 }}\n\
+             [[routes]]\nname = \"private-exact\"\npath = \"/exact\"\nsplit = {{ private = 1 }}\n\
+             [[routes]]\nname = \"public\"\npath_prefix = \"/\"\nsplit = {{ public = 1 }}\n",
+            public.address, private.address
+        );
+        let listeners: &'static [&str] = match door {
+            Door::Plain | Door::ProxyProtocol => &["", "proxy_protocol = true"],
+            Door::Hasty | Door::Trusting => &[""],
+        };
+        let start = move || Switchback::start(listeners, &config);
+        Self {
+            switchback: tokio::task::spawn_blocking(start).await.unwrap(),
+            public,
+            private,
+        }
+    }
+
+    /// Plays a case and says what is wrong, with both ends.
+    async fn judge(&mut self, case: &Case) -> Result<(), String> {
+        let tape = Tape::new();
+        self.begin(&case.scripts);
+        let played = self.play(case, &tape).await;
+        let sight = self.sight(&tape);
+        self.begin(&[]);
+        let verdict = played.and_then(|()| verify(case, &sight));
+        verdict.map_err(|why| {
+            let (name, log) = (&case.name, self.switchback.last_words());
+            format!(
+                "=== {name}: {why}\n{}{}log:\n{log}",
+                shown(&case.steps),
+                sight.shown()
+            )
+        })
+    }
+
+    pub(crate) fn begin(&self, scripts: &[Script]) {
+        let plain = || vec![Script::plain()];
+        self.private.begin(plain());
+        self.public.begin([scripts, &plain()].concat());
+    }
+
+    pub(crate) fn sight(&self, client: &Tape) -> Sight {
+        let recorded = |origin: &Origin| origin.tapes().iter().map(Tape::now).collect();
+        Sight {
+            client: client.now(),
+            public: recorded(&self.public),
+            private: recorded(&self.private),
+        }
+    }
+
+    pub(crate) fn address(&self, door: Door) -> std::net::SocketAddr {
+        self.switchback.listeners[usize::from(door == Door::ProxyProtocol)]
+    }
+
+    async fn play(&self, case: &Case, tape: &Tape) -> Result<(), String> {
+        let socket = TcpStream::connect(self.address(case.door)).await;
+        let socket = socket.map_err(|error| format!("client: {error}"))?;
+        socket.set_nodelay(true).unwrap();
+        let (reader, writer) = socket.into_split();
+        let record = tape.clone();
+        let recorder = tokio::spawn(async move { record.record(reader).await });
+        let mut client = Client {
+            writer: Some(writer),
+            recorder: recorder.abort_handle(),
+        };
+        for step in &case.steps {
+            self.step(step, tape, &mut client).await?;
+        }
+        self.finish(case, tape, &mut client).await
+    }
+
+    async fn step(&self, step: &Step, tape: &Tape, client: &mut Client) -> Result<(), String> {
+        match step {
+            Step::Send(bytes) => client.send(bytes).await,
+            Step::Receive(bytes) => {
+                let what = format!("client receives `{}`", bytes.escape_ascii());
+                let is_in = |whole: &[u8]| whole.windows(bytes.len()).any(|part| part == bytes);
+                tape.until(&what, |recorded| is_in(&recorded.bytes)).await?;
+            }
+            Step::OriginReceives(bytes) => self.public.until_received(bytes).await?,
+            Step::OriginEnds => {
+                let start = Instant::now();
+                self.public.until_ended().await?;
+                if start.elapsed() > SET_FREE {
+                    return Err(format!(
+                        "the origin was set free after {:?}",
+                        start.elapsed()
+                    ));
+                }
+            }
+            Step::Shut => client.writer = None,
+            Step::Reset => client.reset(tape),
+        }
+        Ok(())
+    }
+
+    /// Waits for what must come after the steps.
+    async fn finish(&self, case: &Case, tape: &Tape, client: &mut Client) -> Result<(), String> {
+        match case.after {
+            After::Left => {}
+            After::Any => {
+                let enough = |recorded: &Recorded| {
+                    recorded.end.is_some() || answers(case, recorded) >= case.client.len()
+                };
+                tape.until("all answers come", enough).await?;
+            }
+            After::Closed => {
+                tape.until("the proxy ends the connection", |recorded| {
+                    recorded.end.is_some()
+                })
+                .await?;
+            }
+            After::Tunnel(bytes) => {
+                let what = "the tunnel brings its bytes";
+                tape.until(what, |recorded| {
+                    recorded.end.is_some() || recorded.bytes.ends_with(bytes)
+                })
+                .await?;
+            }
+            After::Open => {
+                let enough = |count: usize| {
+                    move |recorded: &Recorded| {
+                        recorded.end.is_some() || answers(case, recorded) >= count
+                    }
+                };
+                tape.until("all answers come", enough(case.client.len()))
+                    .await?;
+                client.send(check::PROBE).await;
+                tape.until("the probe is answered", enough(case.client.len() + 1))
+                    .await?;
+            }
+        }
+        // With the client's connection over, nothing more can come to the origin but the end.
+        if case.after != After::Open || !case.scripts.iter().any(keeps) {
+            client.writer = None;
+            self.public.until_ended().await?;
+            self.private.until_ended().await?;
+        }
+        Ok(())
+    }
+}
+
+// === impl Client ===
+
+impl Client {
+    /// Sends; the proxy may have had enough and closed.
+    async fn send(&mut self, bytes: &[u8]) {
+        if let Some(writer) = &mut self.writer {
+            _ = writer.write_all(bytes).await;
+        }
+    }
+
+    fn reset(&mut self, tape: &Tape) {
+        if let Some(writer) = self.writer.take() {
+            let socket: &TcpStream = writer.as_ref();
+            socket2::SockRef::from(socket)
+                .set_linger(Some(Duration::ZERO))
+                .unwrap();
+            writer.forget();
+        }
+        tape.ended(End::Reset);
+        self.recorder.abort();
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        self.recorder.abort();
+    }
+}
+
+fn keeps(script: &Script) -> bool {
+    script.answers.iter().any(|(_, then)| *then == Then::Keep) || script.when == When::Accepted
+}
+
+/// How many final answers have come.
+fn answers(case: &Case, recorded: &Recorded) -> usize {
+    let (mut rest, mut count) = (&recorded.bytes[..], 0);
+    loop {
+        let to_head = case.client.get(count).is_some_and(|answer| answer.to_head);
+        match wire::response(rest, to_head, recorded.end == Some(End::Orderly)) {
+            Read::Whole(message, length) => {
+                rest = &rest[length..];
+                count += usize::from(message.status() >= 200 || message.status() == 101);
+            }
+            Read::Cut | Read::Malformed(_) => return count,
+        }
+    }
+}
+
+fn verify(case: &Case, sight: &Sight) -> Result<(), String> {
+    check::client(case, &sight.client)?;
+    let connections = sight.public.len();
+    if case.connections.is_some_and(|count| count != connections) {
+        return Err(format!("origin: {connections} connections"));
+    }
+    let probe = (case.after == After::Open).then(|| probe(case.prober));
+    ends(case.private, &case.origin, probe, sight)
+}
+
+/// Checks both origins; the one that is not meant must see nothing, but the public one always gets the probe.
+pub(crate) fn ends(
+    private: bool,
+    expected: &Seen,
+    probe: Option<Request>,
+    sight: &Sight,
+) -> Result<(), String> {
+    let (mut public, mut other) = (expected.clone(), Seen::Nothing);
+    if private {
+        (public, other) = (Seen::Nothing, expected.clone());
+    }
+    if let Some(probe) = probe {
+        public = with_probe(public, probe);
+    }
+    check::origin(&public, &sight.public)?;
+    check::origin(&other, &sight.private).map_err(|why| format!("private {why}"))
+}
+
+fn probe(prober: &str) -> Request {
+    request(&["GET /probe HTTP/1.1", "Host: probe.example"])
+        .added("x-forwarded-for", prober)
+        .added("x-real-ip", prober)
+}
+
+fn with_probe(seen: Seen, probe: Request) -> Seen {
+    match seen {
+        Seen::Nothing => Seen::Requests(vec![probe]),
+        Seen::Requests(mut requests) => {
+            requests.push(probe);
+            Seen::Requests(requests)
+        }
+        Seen::WellFormed => Seen::WellFormed,
+        Seen::Cut => panic!("a connection on which a request was cut is over"),
+    }
+}
+
+// === impl Sight ===
+
+impl Sight {
+    pub(crate) fn shown(&self) -> String {
+        let mut text = format!("client got {}\n", one(&self.client));
+        for (name, connections) in [("public", &self.public), ("private", &self.private)] {
+            if connections.is_empty() {
+                text.push_str(&format!("{name} origin got nothing\n"));
+            }
+            for connection in connections {
+                text.push_str(&format!("{name} origin got {}\n", one(connection)));
+            }
+        }
+        text
+    }
+}
+
+fn one(recorded: &Recorded) -> String {
+    format!("`{}` {:?}", short(&recorded.bytes), recorded.end)
+}
+
+fn short(bytes: &[u8]) -> String {
+    let shown = bytes[..bytes.len().min(2_000)].escape_ascii();
+    format!("{shown}{}", if bytes.len() > 2_000 { "…" } else { "" })
+}
+
+fn shown(steps: &[Step]) -> String {
+    let lines = steps.iter().map(|step| match step {
+        Step::Send(bytes) => format!("client sent `{}`\n", short(bytes)),
+        other => format!("then {other:?}\n"),
+    });
+    lines.collect()
+}
