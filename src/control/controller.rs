@@ -85,7 +85,7 @@ impl Controller {
             publishing: tokio::sync::Mutex::new(()),
             tended: Mutex::default(),
             drift: Mutex::default(),
-            metrics: Metrics::default(),
+            metrics: Metrics,
         };
         controller.restore()?;
         controller.tend();

@@ -45,13 +45,12 @@ impl Controller {
                 self.say_who(&mut merged.conflicts);
                 return Ok(self.report(merged, wins, first, None));
             }
-            let proposal = self.proposal(&live, &merged, &file)?;
-            let done = match proposal {
-                Some(proposal) => Some(self.publish(&live, proposal, by).await?),
-                None => {
-                    self.remember(&base, &file, first).await?;
-                    None
-                }
+            let proposal = proposal(&live, &merged, &file)?;
+            let done = if let Some(proposal) = proposal {
+                Some(self.publish(&live, proposal, by).await?)
+            } else {
+                self.remember(&base, &file, first).await?;
+                None
             };
             ((merged, first), done)
         };
@@ -65,29 +64,6 @@ impl Controller {
     fn imported_before(&self, by: &Author) -> Result<Option<Kept>, ControlError> {
         let same = |kept: &Kept| kept.record.cause == Cause::Import;
         Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
-    }
-
-    fn proposal(
-        &self,
-        live: &RoutingTable,
-        merged: &Merged,
-        file: &Arc<TableDocument>,
-    ) -> Result<Option<Proposal>, ControlError> {
-        let before = live.state();
-        let change = Change::Replace {
-            table: merged.document.clone(),
-        };
-        let applied = change.apply_to(&before)?;
-        if applied.is_same(&before) {
-            return Ok(None);
-        }
-        Ok(Some(Proposal {
-            cause: Cause::Import,
-            change: Some(change),
-            state: applied.state,
-            touched: applied.touched,
-            imported: Some(Arc::clone(file)),
-        }))
     }
 
     /// Remembers a file that changed nothing live, so that the next comparison begins with it.
@@ -161,4 +137,26 @@ impl Controller {
             receipt,
         }
     }
+}
+
+fn proposal(
+    live: &RoutingTable,
+    merged: &Merged,
+    file: &Arc<TableDocument>,
+) -> Result<Option<Proposal>, ControlError> {
+    let before = live.state();
+    let change = Change::Replace {
+        table: merged.document.clone(),
+    };
+    let applied = change.apply_to(&before)?;
+    if applied.is_same(&before) {
+        return Ok(None);
+    }
+    Ok(Some(Proposal {
+        cause: Cause::Import,
+        change: Some(change),
+        state: applied.state,
+        touched: applied.touched,
+        imported: Some(Arc::clone(file)),
+    }))
 }

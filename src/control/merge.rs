@@ -160,10 +160,8 @@ impl Merge {
             if !chosen.contains_key(name) || order.contains(name) {
                 continue;
             }
-            let before = other[..place].iter().rev();
-            let after = before
-                .filter_map(|earlier| order.iter().position(|name| name == earlier))
-                .next();
+            let mut before = other[..place].iter().rev();
+            let after = before.find_map(|earlier| order.iter().position(|name| name == earlier));
             order.insert(after.map_or(0, |after| after + 1), name.clone());
         }
         order

@@ -18,6 +18,7 @@ mod readiness;
 mod receipt;
 mod revisions;
 mod rollback;
+mod route_back;
 mod status;
 mod tend;
 

@@ -26,19 +26,9 @@ impl Controller {
         let touched = Touched::between(&live.state(), &state);
         let draft = compile(state, &touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
-        self.seed_all(&draft);
+        seed_all(&draft);
         self.cell.warm(level.revision, draft.compiled());
         Ok(())
-    }
-
-    /// Gives rosters whose endpoints are addresses their members: that needs no look-up.
-    fn seed_all(&self, draft: &Draft) {
-        let state = draft.state();
-        for (name, release) in draft.compiled().releases() {
-            if !release.roster().resolved() {
-                seed(release.roster(), state.endpoints(name));
-            }
-        }
     }
 
     /// Waits, within a limit, until releases that the change touches have addresses.
@@ -93,4 +83,14 @@ pub(super) fn seed(roster: &Roster, urls: &[EndpointUrl]) -> bool {
     };
     roster.set(&members);
     true
+}
+
+/// Gives rosters whose endpoints are addresses their members: that needs no look-up.
+fn seed_all(draft: &Draft) {
+    let state = draft.state();
+    for (name, release) in draft.compiled().releases() {
+        if !release.roster().resolved() {
+            seed(release.roster(), state.endpoints(name));
+        }
+    }
 }

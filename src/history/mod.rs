@@ -9,10 +9,12 @@
 //! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
 
 mod error;
+mod inbox;
 mod numbers;
 mod prune;
 mod record;
 mod replay;
+mod round;
 mod slots;
 mod store;
 mod writer;
@@ -28,16 +30,18 @@ use tokio::sync::{oneshot, watch};
 
 pub use self::{
     error::HistoryError,
+    inbox::AppendError,
     prune::{KEPT_REVISIONS, Pruned, plan},
     record::{Entry, Whole, with_whole},
     replay::{Kept, Loaded},
-    writer::{AppendError, Hook, Moment, Progress, Standing},
+    writer::{Hook, Moment, Progress, Standing},
 };
 use self::{
+    inbox::Job,
     numbers::Numbers,
     slots::{SlotFile, SlotWriter},
     store::Store,
-    writer::{Job, Writer},
+    writer::Writer,
 };
 use crate::model::{Revision, TableDocument, TableState};
 

@@ -158,6 +158,9 @@ impl Snapshot {
 }
 
 /// The same state with these releases noted as the last that had all the weight.
+///
+/// # Panics
+/// Never: a route is replaced where it was found.
 pub fn with_whole(mut state: TableState, whole: &Whole) -> TableState {
     for (route, release) in whole {
         let Some(old) = state.spec.route(route) else {

@@ -1,33 +1,30 @@
 //! The thread that owns the store, and the queue before it.
 //!
 //! What must be durable before it is live is written or refused; what is live already is written for as long as it
-//! takes, in order, with the store opened anew after each error. The queue's lock is held for pushes and takes only.
+//! takes, in order, with the store opened anew after each error.
 
 use std::{
     collections::VecDeque,
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
-        mpsc::{Receiver, SyncSender, sync_channel},
+        Arc, Mutex, PoisonError,
+        mpsc::{Receiver, sync_channel},
     },
     time::{Duration, Instant},
 };
 
-use thiserror::Error;
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    inbox::{AppendError, Ending, Job, Shared, is_kept},
     numbers::Numbers,
-    record::{self, Entry, Snapshot},
+    record::Entry,
+    round::Round,
     store::{Batch, Store},
 };
-use crate::model::{Cause, Revision, TableDocument, TableState};
+use crate::model::{Revision, TableDocument};
 
-/// Records of what is live already that may wait; a chain of rollbacks cannot be longer than what is kept.
-const LONGEST_QUEUE: usize = 2_048;
-/// A disk that has not answered for so long is stuck.
-const STUCK: Duration = Duration::from_secs(2);
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -41,17 +38,6 @@ pub enum Moment {
     Commit,
     /// Before a slot is written.
     Slot,
-}
-
-/// Why a record was not written.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum AppendError {
-    /// It was not written, and will not be.
-    #[error("the history cannot be written: {0}")]
-    NotWritten(String),
-    /// Nobody can say whether it was.
-    #[error("it is unknown whether the history was written: {0}")]
-    Unknown(String),
 }
 
 /// How far the disk is.
@@ -79,55 +65,6 @@ pub struct Standing {
     pub pending: usize,
     /// What is wrong, while it is.
     pub error: Option<String>,
-}
-
-#[derive(Debug)]
-pub(super) enum Job {
-    Append {
-        entry: Box<Entry>,
-        imported: Option<Arc<TableDocument>>,
-        done: oneshot::Sender<Result<(), AppendError>>,
-    },
-    Import {
-        document: Arc<TableDocument>,
-        done: oneshot::Sender<Result<(), AppendError>>,
-    },
-    Keep(Box<Entry>),
-    Prune {
-        remove: Vec<Revision>,
-        snapshots: Vec<(Revision, TableState)>,
-    },
-    Reserve(Option<SyncSender<Result<(), String>>>),
-}
-
-#[derive(Debug, Default)]
-struct Inbox {
-    jobs: VecDeque<Job>,
-    // Records taken from the queue that are not written yet.
-    taken: usize,
-    busy_since: Option<Instant>,
-    error: Option<String>,
-    ending: Option<Ending>,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Ending {
-    /// Leave everything as it is.
-    Abandon,
-    /// Write what is pending, then that numbers up to here were used.
-    Finish(u64),
-}
-
-#[derive(Debug, Default)]
-struct Shared {
-    inbox: Mutex<Inbox>,
-    wake: Condvar,
-}
-
-impl Shared {
-    fn inbox(&self) -> MutexGuard<'_, Inbox> {
-        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Where both threads say how far they are.
@@ -297,123 +234,6 @@ impl Drop for Writer {
         // A thread that hangs with its file system is left behind.
         self.end(Ending::Abandon, Instant::now() + Duration::from_secs(1));
     }
-}
-
-fn is_kept(job: &Job) -> bool {
-    matches!(job, Job::Keep(_))
-}
-
-impl Inbox {
-    fn sickness(&self, now: Instant) -> Option<String> {
-        let stuck = self
-            .busy_since
-            .filter(|since| now.saturating_duration_since(*since) > STUCK);
-        let stuck = || stuck.map(|_| "the disk has not answered for more than 2 s".to_owned());
-        self.error.clone().or_else(stuck)
-    }
-
-    /// When too many records wait, one goes that the next makes needless: a rollback of the whole table stands alone.
-    fn make_room(&mut self) {
-        if self.jobs.len() < LONGEST_QUEUE {
-            return;
-        }
-        let whole = |job: &Job| matches!(job, Job::Keep(entry) if matches!(entry.record.cause, Cause::Rollback { .. }));
-        let place =
-            (1..self.jobs.len()).find(|&i| whole(&self.jobs[i]) && is_kept(&self.jobs[i - 1]));
-        self.jobs.remove(place.map_or(0, |place| place - 1));
-    }
-}
-
-/// What one round writes, and who waits for it.
-#[derive(Default)]
-struct Round {
-    batch: Batch,
-    kept: usize,
-    has_void: bool,
-    stored: Revision,
-    answers: Vec<oneshot::Sender<Result<(), AppendError>>>,
-    reservers: Vec<SyncSender<Result<(), String>>>,
-    // What is live already: written again after an error, when everything else is refused.
-    again: Vec<Box<Entry>>,
-}
-
-impl Round {
-    fn of(jobs: impl IntoIterator<Item = Job>) -> Self {
-        let mut round = Self::default();
-        for job in jobs {
-            round.add(job);
-        }
-        round
-    }
-
-    fn add(&mut self, job: Job) {
-        match job {
-            Job::Append {
-                entry,
-                imported,
-                done,
-            } => {
-                self.record(&entry);
-                if let Some(document) = imported {
-                    self.batch.imported = Some(encode_document(&document));
-                }
-                self.answers.push(done);
-            }
-            Job::Import { document, done } => {
-                self.batch.imported = Some(encode_document(&document));
-                self.answers.push(done);
-            }
-            Job::Keep(entry) => {
-                self.record(&entry);
-                self.kept += 1;
-                self.again.push(entry);
-            }
-            Job::Prune { remove, snapshots } => {
-                let encode = |(revision, state): (Revision, TableState)| {
-                    (revision, Snapshot::of(&state).encode())
-                };
-                self.batch
-                    .snapshots
-                    .extend(snapshots.into_iter().map(encode));
-                self.batch.remove.extend(remove);
-            }
-            Job::Reserve(done) => self.reservers.extend(done),
-        }
-    }
-
-    fn record(&mut self, entry: &Entry) {
-        let revision = entry.record.revision;
-        self.has_void |= entry.is_void();
-        if !entry.is_void() {
-            self.stored = self.stored.max(revision);
-        }
-        self.batch.records.push((revision, record::encode(entry)));
-    }
-
-    fn succeeded(self) {
-        for answer in self.answers {
-            // Whoever asked may have given up; the record is there all the same.
-            drop(answer.send(Ok(())));
-        }
-        for reserver in self.reservers {
-            drop(reserver.try_send(Ok(())));
-        }
-    }
-
-    /// Refuses what may be refused, and gives back what has to be written.
-    fn failed(self, error: &AppendError) -> Self {
-        for answer in self.answers {
-            drop(answer.send(Err(error.clone())));
-        }
-        for reserver in self.reservers {
-            drop(reserver.try_send(Err(error.to_string())));
-        }
-        Self::of(self.again.into_iter().map(Job::Keep))
-    }
-}
-
-fn encode_document(document: &TableDocument) -> Vec<u8> {
-    serde_json::to_vec(document).expect("types of the model have string keys and finite numbers")
 }
 
 struct Thread {

@@ -12,6 +12,7 @@ mod conformance;
 mod demo;
 mod desk;
 mod discovery;
+mod durability;
 mod health;
 mod history;
 mod http1;

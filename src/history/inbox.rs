@@ -1,0 +1,103 @@
+//! The queue before the store's thread. Its lock is held for pushes and takes only.
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc::SyncSender},
+    time::{Duration, Instant},
+};
+
+use thiserror::Error;
+use tokio::sync::oneshot;
+
+use super::record::Entry;
+use crate::model::{Cause, Revision, TableDocument, TableState};
+
+/// Records of what is live already that may wait; a chain of rollbacks cannot be longer than what is kept.
+const LONGEST_QUEUE: usize = 2_048;
+/// A disk that has not answered for so long is stuck.
+const STUCK: Duration = Duration::from_secs(2);
+
+/// Why a record was not written.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum AppendError {
+    /// It was not written, and will not be.
+    #[error("the history cannot be written: {0}")]
+    NotWritten(String),
+    /// Nobody can say whether it was.
+    #[error("it is unknown whether the history was written: {0}")]
+    Unknown(String),
+}
+
+#[derive(Debug)]
+pub(super) enum Job {
+    Append {
+        entry: Box<Entry>,
+        imported: Option<Arc<TableDocument>>,
+        done: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Import {
+        document: Arc<TableDocument>,
+        done: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Keep(Box<Entry>),
+    Prune {
+        remove: Vec<Revision>,
+        snapshots: Vec<(Revision, TableState)>,
+    },
+    Reserve(Option<SyncSender<Result<(), String>>>),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) jobs: VecDeque<Job>,
+    // Records taken from the queue that are not written yet.
+    pub(super) taken: usize,
+    pub(super) busy_since: Option<Instant>,
+    pub(super) error: Option<String>,
+    pub(super) ending: Option<Ending>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Ending {
+    /// Leave everything as it is.
+    Abandon,
+    /// Write what is pending, then that numbers up to here were used.
+    Finish(u64),
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Shared {
+    inbox: Mutex<Inbox>,
+    pub(super) wake: Condvar,
+}
+
+impl Shared {
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+pub(super) fn is_kept(job: &Job) -> bool {
+    matches!(job, Job::Keep(_))
+}
+
+impl Inbox {
+    pub(super) fn sickness(&self, now: Instant) -> Option<String> {
+        let stuck = self
+            .busy_since
+            .filter(|since| now.saturating_duration_since(*since) > STUCK);
+        let stuck = || stuck.map(|_| "the disk has not answered for more than 2 s".to_owned());
+        self.error.clone().or_else(stuck)
+    }
+
+    /// When too many records wait, one goes that the next makes needless: a rollback of the whole table stands alone.
+    pub(super) fn make_room(&mut self) {
+        if self.jobs.len() < LONGEST_QUEUE {
+            return;
+        }
+        let whole = |job: &Job| matches!(job, Job::Keep(entry) if matches!(entry.record.cause, Cause::Rollback { .. }));
+        let place =
+            (1..self.jobs.len()).find(|&i| whole(&self.jobs[i]) && is_kept(&self.jobs[i - 1]));
+        self.jobs.remove(place.map_or(0, |place| place - 1));
+    }
+}
