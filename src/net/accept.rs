@@ -23,7 +23,10 @@ pub struct ConnectionLimits {
 
 /// A connection that is counted until this is dropped.
 #[derive(Debug)]
-pub struct ConnectionPermit(Arc<ConnectionLimits>);
+pub struct ConnectionPermit {
+    limits: Arc<ConnectionLimits>,
+    also: Option<Arc<AtomicUsize>>,
+}
 
 /// A connection that was accepted and counted.
 #[derive(Debug)]
@@ -69,7 +72,10 @@ impl ConnectionLimits {
         if !self.count() {
             return None;
         }
-        Some(ConnectionPermit(Arc::clone(self)))
+        Some(ConnectionPermit {
+            limits: Arc::clone(self),
+            also: None,
+        })
     }
 
     fn count(&self) -> bool {
@@ -101,9 +107,25 @@ impl ConnectionLimits {
     }
 }
 
+impl ConnectionPermit {
+    /// Counts the connection here as well, for as long as it is open; no longer where it was counted so before.
+    pub fn count_on(&mut self, counter: &Arc<AtomicUsize>) {
+        counter.fetch_add(1, Ordering::Relaxed);
+        self.uncount_also();
+        self.also = Some(Arc::clone(counter));
+    }
+
+    fn uncount_also(&mut self) {
+        if let Some(counter) = self.also.take() {
+            counter.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.0.uncount();
+        self.uncount_also();
+        self.limits.uncount();
     }
 }
 

@@ -40,7 +40,7 @@ mod worker;
 
 pub use self::{
     error::Reason,
-    serve::{listen, serve_connection},
+    serve::{listen, serve_connection, serve_socket, start_connection},
     settings::{ListenerSettings, PeerInfo, ProxySettings},
     worker::{Shared, Worker},
 };

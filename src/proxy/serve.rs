@@ -20,13 +20,13 @@ pub async fn listen(worker: Rc<Worker>, acceptor: Acceptor, listener: Rc<Listene
             accepted = acceptor.accept() => accepted,
             () = draining(&worker, &drain) => return,
         };
-        start(&worker, accepted, &listener);
+        start_connection(&worker, accepted, &listener);
     }
 }
 
 /// Starts the task of a connection. One that has to be greeted first is greeted in a task of its own, so that what
 /// that needs is gone afterwards.
-fn start(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<ListenerSettings>) {
+pub fn start_connection(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<ListenerSettings>) {
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     if listener.tls.is_some() || listener.proxy_protocol {
         tokio::task::spawn_local(greet_and_serve(worker, accepted, listener));
@@ -38,6 +38,20 @@ fn start(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<ListenerSettings
             is_secure: false,
         };
         serve_connection(worker, stream, peer, &listener, accepted.permit);
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn serve_socket(worker: Rc<Worker>, accepted: Accepted, listener: Rc<ListenerSettings>) {
+    let _open = worker.open_connection();
+    let Accepted { tcp, peer, permit } = accepted;
+    match greet(&worker, tcp, peer, &listener).await {
+        Ok((stream, peer)) => {
+            Connection::new(worker, stream, peer, listener.preview, permit)
+                .run()
+                .await;
+        }
+        Err(error) => tracing::debug!(client = %peer, %error, "connection refused"),
     }
 }
 
