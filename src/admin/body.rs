@@ -79,6 +79,10 @@ fn wrong_type(detail: impl Into<String>) -> Refusal {
     .hint("send `content-type: application/json` (with curl: `--json '{…}'`)")
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "rejections are handed over by `map_err`"
+)]
 fn unreadable(rejection: BytesRejection) -> Refusal {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();

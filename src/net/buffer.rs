@@ -257,11 +257,11 @@ mod tests {
         let mut buffer = pool.take(BufferSize::Small);
         assert!(buffer.append(&[1; 10_000]));
         buffer.consume(4_000);
-        assert!(buffer.append(&[2; 20_000]));
+        assert!(buffer.append(&vec![2; 20_000]));
         assert_eq!(buffer.len(), 26_000);
         assert_eq!(buffer.data()[5_999], 1);
         assert_eq!(buffer.data()[6_000], 2);
-        assert!(!buffer.append(&[3; 300_000]));
+        assert!(!buffer.append(&vec![3; 300_000]));
     }
 
     #[test]

@@ -85,12 +85,12 @@ fn parse_addresses(kind: u8, block: &[u8]) -> Result<ProxiedAddresses, ProxyHead
     let (source, destination) = match kind {
         0x11 => {
             let block: &[u8; 12] = block.first_chunk().ok_or(ProxyHeaderError::Short)?;
-            let [a, b, c, d, e, f, g, h, ports @ ..] = *block;
-            let ips = (
-                Ipv4Addr::new(a, b, c, d).into(),
-                Ipv4Addr::new(e, f, g, h).into(),
-            );
-            with_ports(ips, ports)
+            let ip = |at: usize| {
+                let [a, b, c, d] = [block[at], block[at + 1], block[at + 2], block[at + 3]];
+                Ipv4Addr::new(a, b, c, d).into()
+            };
+            let ports = [block[8], block[9], block[10], block[11]];
+            with_ports((ip(0), ip(4)), ports)
         }
         0x21 => {
             let block: &[u8; 36] = block.first_chunk().ok_or(ProxyHeaderError::Short)?;

@@ -106,6 +106,7 @@ impl Stream {
     }
 
     /// Writes all of `slices`, which are advanced, and flushes; ready when nothing is left.
+    #[expect(clippy::mut_mut, reason = "it is what `IoSlice::advance_slices` takes")]
     pub fn poll_write_all(
         &self,
         cx: &mut Context<'_>,

@@ -57,6 +57,9 @@ impl Timers {
     }
 
     /// A new deadline, unarmed.
+    ///
+    /// # Panics
+    /// With four billion deadlines.
     #[must_use]
     pub fn deadline(self: &Rc<Self>) -> Deadline {
         let mut slots = self.slots.borrow_mut();

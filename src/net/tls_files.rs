@@ -71,12 +71,20 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
     Arc::new(rustls::crypto::ring::default_provider())
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "errors are handed over by `map_err`"
+)]
 pub(super) fn tls(error: impl ToString) -> NetError {
     NetError::Tls {
         message: error.to_string(),
     }
 }
 
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "errors are handed over by `map_err`"
+)]
 fn pem(path: &Path, error: impl ToString) -> NetError {
     NetError::Pem {
         path: path.to_owned(),

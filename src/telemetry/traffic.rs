@@ -49,8 +49,9 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         (names::FIRST_BYTE_SECONDS, |s| &s.first_byte),
     ] {
         text.head(metric);
-        all.iter()
-            .for_each(|(key, snapshot)| text.histogram(metric, &labels(key), histogram(snapshot)));
+        for (key, snapshot) in &all {
+            text.histogram(metric, &labels(key), histogram(snapshot));
+        }
     }
     for (metric, bytes) in [
         (
@@ -60,8 +61,9 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         (names::RESPONSE_BYTES, |s| s.bytes_out),
     ] {
         text.head(metric);
-        all.iter()
-            .for_each(|(key, snapshot)| text.sample(metric, &labels(key), bytes(snapshot)));
+        for (key, snapshot) in &all {
+            text.sample(metric, &labels(key), bytes(snapshot));
+        }
     }
 }
 
