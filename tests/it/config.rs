@@ -3,6 +3,7 @@
 
 use std::{
     collections::BTreeSet,
+    fmt::Write as _,
     fs,
     path::{Path, PathBuf},
 };
@@ -259,11 +260,11 @@ proptest! {
         config.log.level = level;
         let mut text = config.normal_form();
         for name in weights.keys() {
-            text += &format!("[releases.\"{name}\"]\nendpoints = [\"http://192.0.2.1:{port}\"]\n");
+            writeln!(text, "[releases.\"{name}\"]\nendpoints = [\"http://192.0.2.1:{port}\"]").unwrap();
         }
         let split = weights.iter().map(|(name, weight)| format!("\"{name}\" = {}", weight + 1));
         let split = split.map(|one| one.replace("1000001", "1000000")).collect::<Vec<_>>().join(", ");
-        text += &format!("[[routes]]\nname = \"chat\"\nsplit = {{ {split} }}\n");
+        writeln!(text, "[[routes]]\nname = \"chat\"\nsplit = {{ {split} }}").unwrap();
         let config = parse(&text).map_err(|problems| TestCaseError::fail(shown(&problems)))?;
         let again = parse(&config.normal_form()).map_err(|problems| TestCaseError::fail(shown(&problems)))?;
         prop_assert_eq!(again, config);

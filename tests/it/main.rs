@@ -19,4 +19,5 @@ mod http1;
 mod limits;
 mod rollback;
 mod streams;
+mod streaming;
 mod support;

@@ -1,0 +1,380 @@
+//! Streams through the proxy, byte by byte: pieces are passed on as they come, in both directions at once; what breaks
+//! upstream never looks whole; a client that leaves frees the endpoint; a reader that stops holds the writer up.
+//!
+//! Both ends go step by step: the next piece is sent only when the last one has arrived, so a proxy that holds anything
+//! back does not pass late, but never.
+
+use std::{
+    io::{BufRead as _, BufReader, Read as _, Write as _},
+    net::{Shutdown, TcpStream},
+    sync::{
+        Arc, Mutex,
+        mpsc::{Receiver, Sender, channel},
+    },
+    time::{Duration, Instant},
+};
+
+use socket2::SockRef;
+use switchback::model::Version;
+
+use super::support::{Client, Origin, PATIENCE, TestProxy, read_request};
+
+const EVENTS: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+const GET: &str = "GET /stream HTTP/1.1\r\nHost: agents.test\r\n\r\n";
+
+/// An origin that reads the head of a request and then does as the script says.
+fn scripted(script: impl Fn(TcpStream, BufReader<TcpStream>) + Send + Sync + 'static) -> Origin {
+    Origin::scripted(move |stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        if read_request(&mut reader).is_some() {
+            script(stream, reader);
+        }
+    })
+}
+
+/// An origin that sends each text that it is given, as one chunk, and ends the body when the sender goes.
+fn stepwise() -> (Origin, Sender<String>) {
+    let (sender, receiver) = channel::<String>();
+    let receiver = Mutex::new(receiver);
+    let origin = scripted(move |mut stream, _| {
+        stream.write_all(EVENTS.as_bytes()).unwrap();
+        for text in receiver.lock().unwrap().iter() {
+            let chunk = format!("{:x}\r\n{text}\r\n", text.len());
+            if stream.write_all(chunk.as_bytes()).is_err() {
+                return;
+            }
+        }
+        stream.write_all(b"0\r\n\r\n").unwrap();
+    });
+    (origin, sender)
+}
+
+fn read_head(client: &mut Client) -> String {
+    let mut head = String::new();
+    while !head.ends_with("\r\n\r\n") {
+        let line = client.read_line();
+        assert!(!line.is_empty(), "the connection ended in the head: {head}");
+        head.push_str(&line);
+    }
+    head
+}
+
+/// Reads one chunk; an empty one is the end of the body.
+fn read_chunk(client: &mut Client) -> String {
+    let size = client.read_line();
+    let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+    let chunk = client.read_exact(size + 2);
+    String::from_utf8(chunk[..size].to_vec()).unwrap()
+}
+
+#[test]
+fn each_event_arrives_before_the_next_is_sent_and_at_once() {
+    let (origin, tokens) = stepwise();
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send(GET);
+    let head = read_head(&mut client);
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let mut lags = Vec::new();
+    for number in 0..200 {
+        let token = format!("data: {number}\n\n");
+        let sent = Instant::now();
+        tokens.send(token.clone()).unwrap();
+        assert_eq!(read_chunk(&mut client), token);
+        lags.push(sent.elapsed());
+    }
+    drop(tokens);
+    assert_eq!(read_chunk(&mut client), "");
+    // The machine of a test may be busy; half of the events are certainly not held up by it.
+    lags.sort_unstable();
+    assert!(lags[100] < Duration::from_millis(20), "{:?}", lags[100]);
+}
+
+#[test]
+fn a_body_goes_up_while_its_answer_comes_down() {
+    let origin = Origin::scripted(|stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let mut writer = stream;
+        let mut line = String::new();
+        while line != "\r\n" {
+            line.clear();
+            if reader.read_line(&mut line).unwrap() == 0 {
+                return;
+            }
+        }
+        writer.write_all(EVENTS.as_bytes()).unwrap();
+        loop {
+            let mut size = String::new();
+            reader.read_line(&mut size).unwrap();
+            let length = usize::from_str_radix(size.trim_end(), 16).unwrap();
+            let mut chunk = vec![0; length + 2];
+            reader.read_exact(&mut chunk).unwrap();
+            writer.write_all(size.as_bytes()).unwrap();
+            writer.write_all(&chunk).unwrap();
+            if length == 0 {
+                return;
+            }
+        }
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("POST /echo HTTP/1.1\r\nHost: agents.test\r\nTransfer-Encoding: chunked\r\n\r\n");
+    client.send("5\r\nfirst\r\n");
+    read_head(&mut client);
+    assert_eq!(read_chunk(&mut client), "first");
+    for number in 0..50 {
+        let text = format!("part {number}");
+        client.send(format!("{:x}\r\n{text}\r\n", text.len()));
+        assert_eq!(read_chunk(&mut client), text);
+    }
+    client.send("0\r\n\r\n");
+    assert_eq!(read_chunk(&mut client), "");
+}
+
+#[test]
+fn a_body_that_is_cut_never_looks_whole() {
+    let cuts = [
+        (
+            "a chunked one between chunks",
+            format!("{EVENTS}5\r\nhello\r\n"),
+        ),
+        ("a chunked one in a chunk", format!("{EVENTS}5\r\nhel")),
+        (
+            "one with a length",
+            "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello".into(),
+        ),
+    ];
+    for (what, bytes) in cuts {
+        for abruptly in [false, true] {
+            let bytes = bytes.clone();
+            let origin = scripted(move |mut stream, _| {
+                stream.write_all(bytes.as_bytes()).unwrap();
+                end(&stream, abruptly);
+            });
+            let proxy = TestProxy::before(&origin);
+            let answer = proxy.client().get("/stream");
+            assert_eq!(answer.status, 200);
+            assert!(!answer.is_whole, "{what}, abruptly: {abruptly}");
+        }
+    }
+}
+
+/// Ends the origin's side, with a FIN or with a reset.
+fn end(stream: &TcpStream, abruptly: bool) {
+    if abruptly {
+        SockRef::from(stream)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+    }
+}
+
+#[test]
+fn a_body_that_ends_with_its_connection_is_whole_after_a_fin_and_cut_after_a_reset() {
+    for abruptly in [false, true] {
+        let (sent, arrived) = channel::<()>();
+        let arrived = Mutex::new(arrived);
+        let origin = scripted(move |mut stream, _| {
+            stream
+                .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")
+                .unwrap();
+            arrived.lock().unwrap().recv().unwrap();
+            end(&stream, abruptly);
+        });
+        let proxy = TestProxy::before(&origin);
+        let mut client = proxy.client();
+        client.send("GET / HTTP/1.1\r\nHost: agents.test\r\nConnection: close\r\n\r\n");
+        read_head(&mut client);
+        assert_eq!(read_chunk(&mut client), "hello");
+        sent.send(()).unwrap();
+        let mut rest = Vec::new();
+        // After a cut the connection may end in a reset.
+        let _ = client.reader().read_to_end(&mut rest);
+        assert_eq!(
+            rest == b"0\r\n\r\n",
+            !abruptly,
+            "{:?}",
+            String::from_utf8_lossy(&rest)
+        );
+    }
+}
+
+/// An origin that sends these bytes and tells when the proxy has left.
+fn tells_when_left(first: &'static str) -> (Origin, Receiver<()>, Receiver<Instant>) {
+    let (asked, was_asked) = channel();
+    let (left, was_left) = channel();
+    let tell = Mutex::new((asked, left));
+    let origin = scripted(move |mut stream, mut reader| {
+        stream.write_all(first.as_bytes()).unwrap();
+        let (asked, left) = tell.lock().unwrap().clone();
+        asked.send(()).unwrap();
+        // Nothing more comes from the proxy but its end, by a FIN or a reset.
+        let mut rest = Vec::new();
+        let _ = reader.read_to_end(&mut rest);
+        left.send(Instant::now()).unwrap();
+    });
+    (origin, was_asked, was_left)
+}
+
+#[test]
+fn a_client_that_leaves_frees_the_endpoint_within_a_second() {
+    for (what, first) in [
+        ("before the first byte", ""),
+        ("after the head", EVENTS),
+        (
+            "in a stream",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        ),
+    ] {
+        let (origin, was_asked, was_left) = tells_when_left(first);
+        let proxy = TestProxy::before(&origin);
+        let mut client = proxy.client();
+        client.send(GET);
+        was_asked.recv_timeout(PATIENCE).unwrap();
+        if !first.is_empty() {
+            read_head(&mut client);
+        }
+        let leaving = Instant::now();
+        drop(client);
+        let left = was_left.recv_timeout(PATIENCE).unwrap();
+        let took = left.saturating_duration_since(leaving);
+        assert!(took < Duration::from_secs(1), "{what}: {took:?}");
+    }
+}
+
+#[test]
+fn a_client_that_says_no_more_but_listens_is_taken_as_gone() {
+    let (origin, was_asked, was_left) = tells_when_left(EVENTS);
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send(GET);
+    was_asked.recv_timeout(PATIENCE).unwrap();
+    read_head(&mut client);
+    client.stream().shutdown(Shutdown::Write).unwrap();
+    was_left.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_client_that_stops_reading_holds_the_endpoint_up() {
+    const PIECE: usize = 64 * 1024;
+    const MOST: usize = 12 << 20;
+    let (count, counted) = channel();
+    let count = Mutex::new(count);
+    let origin = scripted(move |mut stream, _| {
+        let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 64 << 20);
+        stream.write_all(head.as_bytes()).unwrap();
+        stream
+            .set_write_timeout(Some(Duration::from_secs(1)))
+            .unwrap();
+        let mut written = 0;
+        // Stands still when nothing could be written for a second.
+        while let Ok(length @ 1..) = stream.write(&[b'x'; PIECE]) {
+            written += length;
+            if written > MOST {
+                break;
+            }
+        }
+        count.lock().unwrap().send(written).unwrap();
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send(GET);
+    read_head(&mut client);
+    let written = counted.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(
+        written <= MOST,
+        "{written} bytes are under way to a client that reads none"
+    );
+}
+
+#[test]
+fn a_stream_stays_where_it_began_when_the_route_is_switched() {
+    let (blue, tokens) = stepwise();
+    let green = Origin::replying("green");
+    let proxy = TestProxy::builder()
+        .release("blue", &[&blue])
+        .release("green", &[&green])
+        .route("chat", "/", &[("blue", 1), ("green", 0)])
+        .start();
+    let mut stream = proxy.client();
+    stream.send(GET);
+    read_head(&mut stream);
+    tokens.send("one".into()).unwrap();
+    assert_eq!(read_chunk(&mut stream), "one");
+
+    let revision = proxy.switch("chat", "green");
+    proxy.converged(revision);
+    assert_eq!(proxy.client().get("/").text(), "green");
+    let roster = proxy
+        .fleet
+        .roster(&"blue".parse().unwrap(), &Version::default());
+    assert_eq!(
+        roster.in_flight(),
+        1,
+        "an open stream delays no change, and is counted"
+    );
+    tokens.send("two".into()).unwrap();
+    assert_eq!(read_chunk(&mut stream), "two");
+    drop(tokens);
+    assert_eq!(read_chunk(&mut stream), "");
+    // The client may see the end before the worker has booked it: the next answer on the connection comes after.
+    assert_eq!(stream.get("/").text(), "green");
+    assert_eq!(roster.in_flight(), 0);
+}
+
+#[test]
+fn silence_has_a_limit_before_the_first_byte_and_between_bytes() {
+    let (hold, held) = channel::<()>();
+    let held = Arc::new(Mutex::new(held));
+    for (first, status) in [
+        ("", 504),
+        (
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+            200,
+        ),
+    ] {
+        let held = Arc::clone(&held);
+        let origin = scripted(move |mut stream, _| {
+            stream.write_all(first.as_bytes()).unwrap();
+            // Until the test has ended.
+            let _ = held.lock().unwrap().recv();
+        });
+        let proxy = TestProxy::builder()
+            .settings("[timeouts]\nsilence = \"300ms\"")
+            .release("blue", &[&origin])
+            .route("all", "/", &[("blue", 1)])
+            .start();
+        let start = Instant::now();
+        let answer = proxy.client().get("/stream");
+        assert_eq!(answer.status, status);
+        assert!(start.elapsed() >= Duration::from_millis(300));
+        assert_eq!(
+            answer.is_whole,
+            status == 504,
+            "what broke off never looks whole"
+        );
+    }
+    drop(hold);
+}
+
+#[test]
+fn a_stream_that_goes_on_has_no_limit_in_all() {
+    let (origin, tokens) = stepwise();
+    let proxy = TestProxy::builder()
+        .settings("[timeouts]\nsilence = \"400ms\"\nhead = \"400ms\"\nbody = \"400ms\"\nkeep_alive = \"400ms\"")
+        .release("blue", &[&origin])
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let mut client = proxy.client();
+    client.send(GET);
+    read_head(&mut client);
+    let start = Instant::now();
+    // Three times as long as any limit, and never silent for as long as one.
+    while start.elapsed() < Duration::from_millis(1_200) {
+        tokens.send("token".into()).unwrap();
+        assert_eq!(read_chunk(&mut client), "token");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    drop(tokens);
+    assert_eq!(read_chunk(&mut client), "");
+}
