@@ -18,6 +18,6 @@ mod history;
 mod http1;
 mod limits;
 mod rollback;
-mod streams;
 mod streaming;
+mod streams;
 mod support;
