@@ -132,6 +132,7 @@ const HTTP_TYPES: &[&str] = &[
     "src/demo/",
     "src/demo.rs",
     "src/health/over_http2.rs",
+    "src/proxy/h2/",
 ];
 
 const MAX_LINES: usize = 400;

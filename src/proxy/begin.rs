@@ -10,8 +10,10 @@ use crate::message::{Reason, Rejection};
 use crate::model::{HostHeader, Protocol};
 use crate::table::Release;
 
+use super::connect::Connected;
 use super::error::{ProxyError, UpstreamError};
 use super::forward::{self, Forwarding};
+use super::h2;
 use super::pool::{Connection, PoolKey};
 use super::seam::{FieldSink, RequestParts};
 use super::select::{Choosing, Unselected, select};
@@ -23,6 +25,8 @@ pub(super) enum Begun {
     Dial,
     /// It is committed once the head is written.
     Http1(Http1Start),
+    /// It is committed once its stream is opened.
+    Http2(h2::Start),
     /// It waits for a place on this release.
     Wait(Arc<Release>),
 }
@@ -44,16 +48,15 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
         .selection
         .as_ref()
         .is_some_and(|selection| spare.is_some() && selection.revision == ticket.worker.revision());
-    if is_current && let Some(connection) = spare {
-        return start(ticket, parts, connection);
-    }
-    if let Some(connection) = spare {
-        let worker = &ticket.worker;
-        worker.pools.park(
-            connection,
-            worker.shared.settings.timeouts.endpoint_idle.0,
-            worker.now_ms(),
-        );
+    match spare {
+        Some(connected) if is_current => return start(ticket, parts, connected),
+        Some(Connected::Http1(connection)) => {
+            let worker = &ticket.worker;
+            let idle = worker.shared.settings.timeouts.endpoint_idle.0;
+            worker.pools.park(connection, idle, worker.now_ms());
+        }
+        // A place on a shared connection is given up by dropping it.
+        Some(Connected::Http2(_)) | None => {}
     }
     // What was counted for the last selection is not counted beside the next one.
     ticket.selection = None;
@@ -67,34 +70,43 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
         Err(Unselected::Busy(release)) => return Ok(Begun::Wait(release)),
         Err(Unselected::Refused(error)) => return Err(error),
     }
-    match pooled(ticket) {
-        Some(connection) => start(ticket, parts, connection),
+    match open_connection(ticket) {
+        Some(connected) => start(ticket, parts, connected),
         None => Ok(Begun::Dial),
     }
 }
 
-fn pooled(ticket: &Ticket) -> Option<Connection> {
+/// A connection to the endpoint that was selected, if there is one that can take a request now.
+fn open_connection(ticket: &Ticket) -> Option<Connected> {
     let selection = ticket.selection.as_ref()?;
-    let release = selection.release();
-    if release.spec().protocol != Protocol::Http1 {
-        return None;
+    let (worker, spec) = (&ticket.worker, selection.release().spec());
+    let key = PoolKey::new(selection.in_flight.endpoint(), spec);
+    match spec.protocol {
+        Protocol::Http1 => worker
+            .pools
+            .take(key, worker.now_ms())
+            .map(Connected::Http1),
+        Protocol::Http2 => worker.http2.take(key).map(Connected::Http2),
     }
-    let key = PoolKey::new(selection.in_flight.endpoint(), release.spec());
-    ticket.worker.pools.take(key, ticket.worker.now_ms())
 }
 
 fn start(
     ticket: &Ticket,
     parts: &RequestParts<'_>,
-    connection: Connection,
+    connected: Connected,
 ) -> Result<Begun, ProxyError> {
-    let mut head = ticket.worker.take_head();
-    let encoder = write_head(ticket, parts, &mut head)?;
-    Ok(Begun::Http1(Http1Start {
-        connection,
-        head,
-        encoder,
-    }))
+    match connected {
+        Connected::Http1(connection) => {
+            let mut head = ticket.worker.take_head();
+            let encoder = write_head(ticket, parts, &mut head)?;
+            Ok(Begun::Http1(Http1Start {
+                connection,
+                head,
+                encoder,
+            }))
+        }
+        Connected::Http2(place) => h2::start(ticket, parts, place).map(Begun::Http2),
+    }
 }
 
 fn write_head(

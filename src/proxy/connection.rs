@@ -20,6 +20,7 @@ use super::begin::{Begun, begin};
 use super::error::ProxyError;
 use super::exchange::{Finished, Upgraded, serve};
 use super::forward::RequestId;
+use super::h2;
 use super::http1_body::{BodyReader, Channel};
 use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge};
 use super::problem;
@@ -43,7 +44,7 @@ pub(super) struct Connection {
     deadline: Deadline,
     received: Option<Buffer>,
     is_first: bool,
-    _counted: (ConnectionPermit, OpenConnection),
+    counted: (ConnectionPermit, OpenConnection),
 }
 
 enum Arrived {
@@ -72,7 +73,7 @@ impl Connection {
     ) -> Self {
         Self {
             deadline: worker.timers.deadline(),
-            _counted: (permit, worker.open_connection()),
+            counted: (permit, worker.open_connection()),
             received: None,
             is_first: true,
             worker,
@@ -118,8 +119,20 @@ impl Connection {
         Box::pin(self.answer_rejection(rejection))
     }
 
-    fn serve_http2(self) -> Pin<Box<dyn Future<Output = ()>>> {
-        Box::pin(std::future::ready(()))
+    /// Goes on with HTTP/2, from what was read so far.
+    pub(super) fn serve_http2(self) -> Pin<Box<dyn Future<Output = ()>>> {
+        let counted = self.counted;
+        let serving = h2::serve(
+            self.worker,
+            self.stream,
+            self.received,
+            self.peer,
+            self.preview,
+        );
+        Box::pin(async {
+            serving.await;
+            drop(counted);
+        })
     }
 
     /// Waits for the next request: first for its first byte, then for the rest of its head.

@@ -76,7 +76,7 @@ where
         &request_is_read,
         forget
     ));
-    let limit = total_limit(ticket);
+    let limit = total_limit(ticket, asking);
     let mut is_uploading = true;
     poll_fn(|cx| {
         if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
@@ -96,14 +96,14 @@ where
     .await
 }
 
-fn total_limit(ticket: &Ticket) -> Option<crate::net::Deadline> {
+fn total_limit(ticket: &Ticket, asking: Asking) -> Option<crate::net::Deadline> {
     let selection = ticket.selection.as_ref()?;
     let timeouts = ticket
         .worker
         .shared
         .settings
         .for_route(&selection.route.spec().timeouts);
-    let limit = timeouts.request?;
+    let limit = timeouts.request.into_iter().chain(asking.within).min()?;
     let deadline = ticket.worker.timers.deadline();
     deadline.set(ticket.started, limit);
     Some(deadline)
@@ -216,7 +216,9 @@ pub(super) fn conclude(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven
             ticket.end(Outcome::ClientGone(status));
             Driven::Finished(Finished::Cut)
         }
-        (End::Upstream(UpstreamError::Closed(_)), None) if may_retry && !ticket.has_retried => {
+        (End::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_)), None)
+            if may_retry && !ticket.has_retried =>
+        {
             ticket.has_retried = true;
             Driven::Retry
         }

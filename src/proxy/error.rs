@@ -57,6 +57,9 @@ pub(super) enum UpstreamError {
     /// It was silent, or did not read, for too long.
     #[error("the endpoint was silent for too long")]
     Silent,
+    /// It refused the request before it looked at it.
+    #[error("the endpoint refused the request unprocessed")]
+    Unprocessed(#[source] io::Error),
     /// TLS with it cannot be set up as configured.
     #[error("the TLS settings of the release are unusable")]
     Tls(#[source] crate::net::NetError),
@@ -175,13 +178,14 @@ impl UpstreamError {
             Self::ConnectionLimit => Reason::Overloaded,
             Self::Invalid(_) => Reason::BadAnswer,
             Self::Silent => Reason::Silence,
+            Self::Unprocessed(_) => Reason::UpstreamClosed,
         }
     }
 
     fn status(&self) -> u16 {
         match self {
             Self::Closed(_) | Self::Connect(_) | Self::Invalid(_) | Self::Tls(_) => 502,
-            Self::ConnectionLimit => 503,
+            Self::ConnectionLimit | Self::Unprocessed(_) => 503,
             Self::ConnectTimeout | Self::Silent => 504,
         }
     }

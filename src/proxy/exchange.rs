@@ -9,6 +9,7 @@ use super::begin::{Begun, begin, note_connect_failure};
 use super::connect::connect;
 use super::drive::Driven;
 use super::error::{ProxyError, UpstreamError};
+use super::h2;
 use super::http1_upstream;
 use super::pool::Connection;
 use super::problem::answer_problem;
@@ -52,6 +53,13 @@ pub(super) async fn serve<H: RequestHead, C: ClientBody, R: Responder>(
             Ok(Begun::Http1(start)) => {
                 match http1_upstream::converse(ticket, asking, start, head, client, responder).await
                 {
+                    Driven::Finished(finished) => return finished,
+                    Driven::Retry => None,
+                    Driven::Unanswered(error) => Some(error),
+                }
+            }
+            Ok(Begun::Http2(start)) => {
+                match h2::converse(ticket, asking, start, head, client, responder).await {
                     Driven::Finished(finished) => return finished,
                     Driven::Retry => None,
                     Driven::Unanswered(error) => Some(error),

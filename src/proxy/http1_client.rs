@@ -6,12 +6,11 @@ use std::io::{self, IoSlice};
 use crate::http1::{
     BodyDecoder, BodyEncoder, FieldSlots, Frame, HeadWriter, RequestHead as Head, WriteError,
 };
-use crate::message::{
-    Asked, Field, Known, Limits, Method, Reason, Rejection, RequestFacts, ResponseFraming, Version,
-};
+use crate::message::{Asked, Known, Limits, Reason, Rejection, ResponseFraming, Version};
 use crate::net::{Buffer, BufferSize};
 
 use super::error::{ClientError, UpstreamError};
+use super::grpc;
 use super::http1_body::{BodyReader, Channel};
 use super::seam::{
     Asking, BodySink, BodySource, ClientBody, FieldSink, HeadFields, Piece, RequestHead,
@@ -61,32 +60,29 @@ pub(super) fn judge<R>(
     }))
 }
 
-/// What has to be known of a request once its head is gone.
-pub(super) fn asking(facts: &RequestFacts<'_>, content_type: Option<&[u8]>) -> Asking {
-    let is_grpc = |kind: &[u8]| {
-        kind.strip_prefix(b"application/grpc")
-            .is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
-    };
-    Asking {
-        framing: facts.framing,
-        asked: Asked::from(facts),
-        is_idempotent: Method::is_idempotent(facts.method),
-        is_grpc: content_type.is_some_and(is_grpc),
-    }
-}
-
 // === impl RequestParts ===
 
 impl<'h> RequestParts<'h> {
     /// What has to be known of the request once its head is gone.
     pub(super) fn asking(&self) -> Asking {
-        let kind = self.facts.present.contains(Known::ContentType);
-        let kind = kind.then(|| {
-            self.fields
-                .clone()
-                .find(|field| field.known == Known::ContentType)
-        });
-        asking(self.facts, kind.flatten().map(|field| field.value))
+        let is_grpc = self.value(Known::ContentType).is_some_and(grpc::is_grpc);
+        let timeout = self.value(Known::GrpcTimeout).filter(|_| is_grpc);
+        Asking {
+            framing: self.facts.framing,
+            asked: Asked::from(self.facts),
+            is_idempotent: self.facts.method.is_idempotent(),
+            is_grpc,
+            within: timeout.and_then(grpc::timeout),
+        }
+    }
+
+    fn value(&self, known: Known) -> Option<&'h [u8]> {
+        let is_there = self.facts.present.contains(known);
+        let mut fields = self.fields.clone();
+        is_there
+            .then(|| fields.find(|field| field.known == known))
+            .flatten()
+            .map(|field| field.value)
     }
 }
 
@@ -108,7 +104,7 @@ impl BodySource for Http1Client<'_> {
         Ok(self.reader.next_piece().await?)
     }
 
-    fn is_ready(&self) -> bool {
+    fn is_ready(&mut self) -> bool {
         self.reader.is_ready()
     }
 }
@@ -176,10 +172,7 @@ impl<'s> Http1Responder<'s> {
                 Some(TrailerFields::Section(section)) => {
                     encoder.finish(&mut self.tail, section.allowed())
                 }
-                Some(TrailerFields::List(list)) => encoder.finish(
-                    &mut self.tail,
-                    list.iter().map(|(name, value)| Field::new(name, value)),
-                ),
+                Some(TrailerFields::Http2(list)) => encoder.finish(&mut self.tail, list.iter()),
             }?;
         }
         Ok(frame)

@@ -130,11 +130,8 @@ impl Http1Sink<'_> {
                 Some(TrailerFields::Section(section)) => {
                     books.request().finish(&mut self.tail, section.allowed())
                 }
-                Some(TrailerFields::List(list)) => {
-                    let fields = list
-                        .iter()
-                        .map(|(name, value)| crate::message::Field::new(name, value));
-                    books.request().finish(&mut self.tail, fields)
+                Some(TrailerFields::Http2(list)) => {
+                    books.request().finish(&mut self.tail, list.iter())
                 }
             }?;
         }
@@ -233,7 +230,7 @@ impl BodySource for Http1Answer<'_> {
         Ok(self.reader.next_piece().await?)
     }
 
-    fn is_ready(&self) -> bool {
+    fn is_ready(&mut self) -> bool {
         self.reader.is_ready()
     }
 }

@@ -11,6 +11,7 @@
 //! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `exchange`, `drive`, `seam` | one request, whatever both sides speak |
 //! | `http1_client`, `http1_upstream`, `http1_body` | both sides over HTTP/1.1 |
+//! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
 //! | `ticket`, `error`, `problem` | how a request ends: statistics, access log, answers of our own |
@@ -23,6 +24,8 @@ mod drive;
 mod error;
 mod exchange;
 mod forward;
+mod grpc;
+mod h2;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;

@@ -8,6 +8,7 @@ use crate::message::ResponseFraming;
 use super::error::ProxyError;
 use super::exchange::Finished;
 use super::forward::RequestId;
+use super::grpc::{self, GrpcStatus};
 use super::seam::{Asking, FieldSink, Piece, Responder, Responding};
 use super::ticket::Ticket;
 
@@ -18,36 +19,92 @@ pub(super) async fn answer_problem<R: Responder>(
     error: &ProxyError,
     responder: &mut R,
 ) -> Finished {
-    let body = problem(error, &ticket.id);
-    let length = body.len() as u64;
-    let framing = if asking.asked.head {
-        ResponseFraming::Announced(length)
+    let started = if asking.is_grpc {
+        start_grpc(&ticket.id, error, responder)
     } else {
-        ResponseFraming::Length(length)
+        start(
+            &ticket.id,
+            asking.asked.head,
+            asking.framing.is_empty(),
+            error,
+            responder,
+        )
     };
-    let is_client_error = matches!(error, ProxyError::Refused(_));
+    let Some(body) = started else {
+        return Finished::Cut;
+    };
+    ticket.status.set(Some(error.status()));
+    finish(&body, responder).await
+}
+
+/// Answers a request whose head was refused, where others go on beside it.
+pub(super) async fn answer_refused<R: Responder>(
+    id: &RequestId,
+    error: &ProxyError,
+    responder: &mut R,
+) -> Finished {
+    match start(id, false, false, error, responder) {
+        Some(body) => finish(&body, responder).await,
+        None => Finished::Cut,
+    }
+}
+
+/// Writes the head of the answer, and hands out its body.
+fn start<R: Responder>(
+    id: &RequestId,
+    to_head: bool,
+    request_is_read: bool,
+    error: &ProxyError,
+    responder: &mut R,
+) -> Option<Vec<u8>> {
+    let body = problem(error, id);
+    let length = body.len() as u64;
     let responding = Responding {
         status: error.status(),
         reason: b"",
-        framing,
-        request_is_read: asking.framing.is_empty() && !is_client_error,
+        framing: if to_head {
+            ResponseFraming::Announced(length)
+        } else {
+            ResponseFraming::Length(length)
+        },
+        request_is_read: request_is_read && !matches!(error, ProxyError::Refused(_)),
     };
-    if responder
-        .respond(&responding, |out| write_fields(out, error, &ticket.id))
-        .is_err()
-    {
-        return Finished::Cut;
-    }
-    ticket.status.set(Some(error.status()));
-    let data = if asking.asked.head { &[][..] } else { &body };
-    match responder
-        .send(Piece {
-            data,
-            last: true,
-            trailers: None,
-        })
-        .await
-    {
+    let started = responder.respond(&responding, |out| write_fields(out, error, id));
+    started
+        .ok()
+        .map(|()| if to_head { Vec::new() } else { body })
+}
+
+/// The same for a client that speaks gRPC: one head, which says how the call ended.
+fn start_grpc<R: Responder>(
+    id: &RequestId,
+    error: &ProxyError,
+    responder: &mut R,
+) -> Option<Vec<u8>> {
+    let responding = Responding {
+        status: 200,
+        reason: b"",
+        framing: ResponseFraming::None,
+        request_is_read: false,
+    };
+    let status = GrpcStatus::of_http(error.status());
+    let started = responder.respond(&responding, |out| {
+        out.add("content-type", b"application/grpc");
+        out.add("grpc-status", status.value().as_bytes());
+        out.add("grpc-message", grpc::message(&error.to_string()).as_bytes());
+        out.add("x-switchback-reason", error.reason().as_str().as_bytes());
+        out.add("x-request-id", id.to_string().as_bytes());
+    });
+    started.ok().map(|()| Vec::new())
+}
+
+async fn finish<R: Responder>(body: &[u8], responder: &mut R) -> Finished {
+    let piece = Piece {
+        data: body,
+        last: true,
+        trailers: None,
+    };
+    match responder.send(piece).await {
         Ok(()) => Finished::Whole,
         Err(_) => Finished::Cut,
     }

@@ -5,6 +5,7 @@
 //! so nothing is boxed, spawned or sent through a channel between two HTTP/1.1 connections.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use crate::http1::{self, HeadWriter, Trailers};
 use crate::message::{
@@ -18,6 +19,8 @@ use super::error::{ClientError, UpstreamError};
 pub(super) enum HeadFields<'h> {
     /// Of an HTTP/1.1 head.
     Http1(http1::Fields<'h>),
+    /// Of an HTTP/2 head.
+    Http2(super::h2::Fields<'h>),
 }
 
 /// A request head while it is looked at: never held across an await.
@@ -57,6 +60,8 @@ pub(super) struct Asking {
     pub(super) is_idempotent: bool,
     /// Errors of ours are told as a gRPC status.
     pub(super) is_grpc: bool,
+    /// How long the whole may take, if its client says so (`grpc-timeout`).
+    pub(super) within: Option<Duration>,
 }
 
 /// Takes the fields of a head that is being written, in their order.
@@ -83,8 +88,8 @@ pub(super) struct Piece<'b> {
 pub(super) enum TrailerFields<'b> {
     /// As HTTP/1.1 chunks carried it.
     Section(&'b Trailers),
-    /// Names and values.
-    List(&'b [(Vec<u8>, Vec<u8>)]),
+    /// As a head of HTTP/2 carried it.
+    Http2(&'b super::h2::FieldList),
 }
 
 /// Where a body comes from.
@@ -98,7 +103,7 @@ pub(super) trait BodySource {
     async fn piece(&mut self) -> Result<Piece<'_>, Self::Error>;
 
     /// Whether the next piece is there already, without waiting.
-    fn is_ready(&self) -> bool;
+    fn is_ready(&mut self) -> bool;
 }
 
 /// Where a body goes to.
@@ -194,6 +199,7 @@ impl<'h> Iterator for HeadFields<'h> {
     fn next(&mut self) -> Option<Field<'h>> {
         match self {
             Self::Http1(fields) => fields.next(),
+            Self::Http2(fields) => fields.next(),
         }
     }
 }
@@ -202,17 +208,10 @@ impl<'h> Iterator for HeadFields<'h> {
 
 impl TrailerFields<'_> {
     /// Hands the fields that may be forwarded to `take`.
-    pub(super) fn each(&self, mut take: impl FnMut(Field<'_>)) {
+    pub(super) fn each(&self, take: impl FnMut(Field<'_>)) {
         match self {
             Self::Section(section) => section.allowed().for_each(take),
-            Self::List(list) => {
-                for (name, value) in *list {
-                    let field = Field::new(name, value);
-                    if is_trailer_allowed(&field) {
-                        take(field);
-                    }
-                }
-            }
+            Self::Http2(list) => list.iter().filter(is_trailer_allowed).for_each(take),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 use std::rc::Rc;
 
 use crate::net::{
-    Accepted, Acceptor, ConnectionPermit, ProxiedAddresses, Stream, read_proxy_header,
+    Accepted, Acceptor, ConnectionPermit, ProxiedAddresses, Stream, TlsStream, read_proxy_header,
 };
 
 use super::connection::Connection;
@@ -72,8 +72,13 @@ pub fn serve_connection(
     listener: &ListenerSettings,
     permit: ConnectionPermit,
 ) {
+    let is_http2 = stream.tls().is_some_and(TlsStream::is_h2);
     let connection = Connection::new(worker, stream, peer, listener.preview, permit);
-    tokio::task::spawn_local(connection.run());
+    if is_http2 {
+        tokio::task::spawn_local(connection.serve_http2());
+    } else {
+        tokio::task::spawn_local(connection.run());
+    }
 }
 
 /// Returns once the worker drains: draining wakes every task that waits for a deadline, armed or not.

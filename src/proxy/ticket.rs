@@ -11,9 +11,9 @@ use crate::message::{Known, Version};
 use crate::model::{Outcome, RequestView};
 use crate::telemetry::AccessRecord;
 
+use super::connect::Connected;
 use super::error::{Chain, ProxyError, Reason};
 use super::forward::RequestId;
-use super::pool::Connection;
 use super::seam::RequestParts;
 use super::select::Selection;
 use super::settings::PeerInfo;
@@ -27,7 +27,7 @@ pub(super) struct Ticket {
     pub(super) id: RequestId,
     pub(super) selection: Option<Selection>,
     /// A connection that was dialed for this request and carries it unless the table changed meanwhile.
-    pub(super) spare: Option<Connection>,
+    pub(super) spare: Option<Connected>,
     /// Endpoints that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
     /// What it is split by without an affinity key.

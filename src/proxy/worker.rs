@@ -18,6 +18,7 @@ use crate::table::{RoutingTable, TableCell, TableReader};
 use crate::telemetry::{AccessLog, names};
 
 use super::error::Reason;
+use super::h2::Upstreams;
 use super::pool::Pools;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
@@ -44,6 +45,7 @@ pub struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) slot: usize,
     pub(super) pools: Pools,
+    pub(super) http2: Upstreams,
     pub(super) buffers: Rc<BufferPool>,
     pub(super) timers: Rc<Timers>,
     pub(super) access_log: RefCell<AccessLog>,
@@ -125,6 +127,7 @@ impl Worker {
         Rc::new(Self {
             slot,
             pools: Pools::new(idle_per_endpoint),
+            http2: Upstreams::default(),
             buffers: BufferPool::new(),
             timers: Timers::new(),
             access_log: RefCell::new(shared.access_log.clone()),

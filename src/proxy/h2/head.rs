@@ -1,0 +1,215 @@
+//! Heads of HTTP/2 as the rules on messages see them, and how heads are made for the library.
+//!
+//! The library has looked at a head first: pseudo-fields are whole, come once and come first, names are in lower case,
+//! no value holds a control character. Everything else is judged by the rules that HTTP/1.1 is judged by. What only
+//! HTTP/2 says is checked here: a path is no absolute form, and a value has no space around it.
+
+use std::sync::Arc;
+
+use http::header::{HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Uri};
+
+use crate::message::{
+    Field, Known, Reason, Rejection, RequestFacts, RequestLine, ResponseFraming, Version,
+};
+use crate::proxy::seam::{FieldSink, HeadFields, Piece, RequestHead, RequestParts, TrailerFields};
+use crate::proxy::worker::Shared;
+
+/// The fields of a head or a trailer section, those of one name together.
+pub(in crate::proxy) struct FieldList(Vec<(HeaderName, HeaderValue)>);
+
+/// The fields of a list, one by one.
+#[derive(Clone)]
+pub(in crate::proxy) struct Fields<'h>(std::slice::Iter<'h, (HeaderName, HeaderValue)>);
+
+/// The head of a request that came over HTTP/2 and may be forwarded.
+pub(in crate::proxy) struct Head {
+    method: Method,
+    uri: Uri,
+    fields: FieldList,
+    ended: bool,
+    shared: Arc<Shared>,
+}
+
+/// A map that is being filled with the fields of a head.
+pub(super) struct MapSink<'m> {
+    map: &'m mut HeaderMap,
+    pub(super) is_valid: bool,
+}
+
+// === impl Head ===
+
+impl Head {
+    /// Judges a request. `ended` says that nothing follows the head.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub(super) fn new(
+        request: Request<()>,
+        ended: bool,
+        shared: Arc<Shared>,
+    ) -> Result<Self, Rejection> {
+        let (parts, ()) = request.into_parts();
+        let head = Self {
+            method: parts.method,
+            uri: parts.uri,
+            fields: FieldList::new(parts.headers),
+            ended,
+            shared,
+        };
+        head.check()?;
+        head.judge()?;
+        Ok(head)
+    }
+
+    fn check(&self) -> Result<(), Reason> {
+        let path = self.target();
+        if !(path.starts_with('/') || path == "*" || self.method == Method::CONNECT) {
+            return Err(Reason::InvalidTarget);
+        }
+        let is_padded = |(_, value): &(HeaderName, HeaderValue)| {
+            let edge = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+            edge(value.as_bytes().first()) || edge(value.as_bytes().last())
+        };
+        if self.fields.0.iter().any(is_padded) {
+            return Err(Reason::InvalidFieldValue);
+        }
+        Ok(())
+    }
+
+    fn judge(&self) -> Result<RequestFacts<'_>, Rejection> {
+        let line = RequestLine {
+            version: Version::Http2,
+            method: self.method.as_str().as_bytes(),
+            target: self.target().as_bytes(),
+            authority: self
+                .uri
+                .authority()
+                .map(|authority| authority.as_str().as_bytes()),
+            ended: self.ended,
+        };
+        RequestFacts::judge(&line, self.fields.iter(), &self.shared.settings.message)
+    }
+
+    fn target(&self) -> &str {
+        self.uri
+            .path_and_query()
+            .map_or("", |target| target.as_str())
+    }
+}
+
+impl RequestHead for Head {
+    fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
+        let facts = self.judge().expect("it was judged when it was made");
+        look(&RequestParts {
+            method: self.method.as_str().as_bytes(),
+            facts: &facts,
+            fields: HeadFields::Http2(self.fields.iter()),
+        })
+    }
+}
+
+/// Whether a broken rule makes a request malformed, so that its stream is reset instead of answered (RFC 9113, 8.1.1).
+pub(super) const fn is_malformed(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::ConnectionField
+            | Reason::DuplicateContentLength
+            | Reason::InvalidContentLength
+            | Reason::InvalidFieldName
+            | Reason::InvalidFieldValue
+            | Reason::InvalidTransferEncoding
+            | Reason::LengthMismatch
+            | Reason::UnknownTransferCoding
+    )
+}
+
+/// The trailers of a piece that may be forwarded, as a map; nothing unless it is the last.
+pub(super) fn trailers(piece: &Piece<'_>) -> Option<Option<HeaderMap>> {
+    let collect = |fields: TrailerFields<'_>| {
+        let mut map = HeaderMap::new();
+        let mut sink = MapSink::new(&mut map);
+        fields.each(|field| sink.field(&field));
+        map
+    };
+    piece.last.then(|| piece.trailers.map(collect))
+}
+
+/// The framing as HTTP/2 says it: a length, or nothing; and whether the head is all there is.
+pub(super) fn frame(map: &mut HeaderMap, framing: ResponseFraming) -> bool {
+    let (length, ended) = match framing {
+        ResponseFraming::None => (None, true),
+        ResponseFraming::Announced(length) => (Some(length), true),
+        ResponseFraming::Length(length) => (Some(length), length == 0),
+        ResponseFraming::Chunked | ResponseFraming::UntilClose => (None, false),
+    };
+    if let Some(length) = length {
+        map.insert(http::header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    ended
+}
+
+// === impl FieldList ===
+
+impl FieldList {
+    pub(super) fn new(map: HeaderMap) -> Self {
+        let mut fields: Vec<(HeaderName, HeaderValue)> = Vec::with_capacity(map.len());
+        for (name, value) in map {
+            // A further value of a name comes without it.
+            if let Some(name) = name.or_else(|| Some(fields.last()?.0.clone())) {
+                fields.push((name, value));
+            }
+        }
+        Self(fields)
+    }
+
+    /// The fields in their order.
+    pub(in crate::proxy) fn iter(&self) -> Fields<'_> {
+        Fields(self.0.iter())
+    }
+}
+
+// === impl Fields ===
+
+impl<'h> Iterator for Fields<'h> {
+    type Item = Field<'h>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'h>> {
+        self.0
+            .next()
+            .map(|(name, value)| Field::new(name.as_str().as_bytes(), value.as_bytes()))
+    }
+}
+
+// === impl MapSink ===
+
+impl<'m> MapSink<'m> {
+    pub(super) fn new(map: &'m mut HeaderMap) -> Self {
+        Self {
+            map,
+            is_valid: true,
+        }
+    }
+
+    fn put(&mut self, name: &[u8], value: &[u8]) {
+        match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            // The map refuses more than anybody's limit on fields.
+            (Ok(name), Ok(value)) => self.is_valid &= self.map.try_append(name, value).is_ok(),
+            _ => self.is_valid = false,
+        }
+    }
+}
+
+impl FieldSink for MapSink<'_> {
+    fn field(&mut self, field: &Field<'_>) {
+        // The framing is said once, and nothing of one connection goes to another.
+        if field.known != Known::ContentLength && !field.known.is_hop_by_hop() {
+            self.put(field.name, field.value);
+        }
+    }
+
+    fn add(&mut self, name: &str, value: &[u8]) {
+        self.put(name.as_bytes(), value);
+    }
+}

@@ -1,0 +1,108 @@
+//! One stream of a client's connection, from its head to its end.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use h2::server::SendResponse;
+use h2::{Reason, RecvStream};
+use http::Request;
+
+use super::client_stream::{Body, Watch, Way, sides};
+use super::head::{Head, is_malformed};
+use crate::proxy::begin::begin;
+use crate::proxy::error::ProxyError;
+use crate::proxy::exchange;
+use crate::proxy::forward::RequestId;
+use crate::proxy::problem::answer_refused;
+use crate::proxy::seam::RequestHead;
+use crate::proxy::settings::PeerInfo;
+use crate::proxy::ticket::Ticket;
+use crate::proxy::worker::Worker;
+
+/// What the streams of one connection have in common.
+pub(super) struct Client {
+    pub(super) worker: Rc<Worker>,
+    pub(super) peer: PeerInfo,
+    pub(super) preview: bool,
+}
+
+/// Serves one request.
+pub(super) async fn serve(
+    client: Rc<Client>,
+    request: Request<RecvStream>,
+    mut respond: SendResponse<Bytes>,
+) {
+    let (head, body) = request.into_parts();
+    let is_over = body.is_end_stream();
+    let head = Request::from_parts(head, ());
+    match Head::new(head, is_over, Arc::clone(&client.worker.shared)) {
+        Ok(head) => forward(&client, head, body, respond).await,
+        Err(rejection) if is_malformed(rejection.reason) => {
+            client.count(&rejection.into());
+            respond.send_reset(Reason::PROTOCOL_ERROR);
+        }
+        Err(rejection) => {
+            let error = ProxyError::from(rejection);
+            client.count(&error);
+            let (_body, mut way, _watch) = client.sides(body, respond, false);
+            let id = RequestId::Own(u128::from(client.worker.draw()));
+            answer_refused(&id, &error, &mut way).await;
+        }
+    }
+}
+
+async fn forward(client: &Client, head: Head, body: RecvStream, respond: SendResponse<Bytes>) {
+    let (asking, ticket, first) = head.look(|parts| {
+        let asking = parts.asking();
+        let mut ticket = Ticket::new(&client.worker, client.peer, client.preview, parts);
+        let admitted = ticket.admit(parts);
+        let first = admitted.and_then(|()| begin(&mut ticket, parts));
+        (asking, ticket, first)
+    });
+    let mut ticket = ticket;
+    let (mut body, mut way, watch) = client.sides(body, respond, asking.is_grpc);
+    let mut head = Some(head);
+    let mut serving = pin!(exchange::serve(
+        &mut ticket,
+        asking,
+        first,
+        &mut head,
+        &mut body,
+        &mut way
+    ));
+    // A client can leave at any moment, also while its body waits for the endpoint.
+    poll_fn(|cx| match serving.as_mut().poll(cx) {
+        Poll::Ready(_) => Poll::Ready(()),
+        Poll::Pending => watch.poll_reset(cx),
+    })
+    .await;
+}
+
+// === impl Client ===
+
+impl Client {
+    fn sides(
+        &self,
+        body: RecvStream,
+        respond: SendResponse<Bytes>,
+        is_grpc: bool,
+    ) -> (Body, Way, Watch) {
+        let timeouts = &self.worker.shared.settings.timeouts;
+        // Both directions of a call may be quiet for long, as a stream of tokens may.
+        let patience = if is_grpc {
+            timeouts.silence
+        } else {
+            timeouts.body
+        };
+        let deadline = || self.worker.timers.deadline();
+        sides(body, respond, [deadline(), deadline()], patience.0)
+    }
+
+    fn count(&self, error: &ProxyError) {
+        self.worker.count_refusal(error.reason());
+    }
+}

@@ -1,0 +1,300 @@
+//! HTTP/2 connections to endpoints, shared by the requests of one worker.
+//!
+//! Streams are counted against what the peer allows; beyond that another connection is opened, since a request that
+//! waits inside the library could neither select again nor be seen to wait. A connection is dialed by one request at a
+//! time; others that need it meanwhile wait for it, and so do not dial one each.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use bytes::Bytes;
+use h2::client::{Connection, SendRequest};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+
+use super::keepalive::{Alive, Keepalive};
+use super::settings;
+use super::wire::{Wire, WireIo};
+use crate::config::Http2Limits;
+use crate::net::Stream;
+use crate::proxy::error::UpstreamError;
+use crate::proxy::pool::{Counted, PoolKey};
+use crate::proxy::worker::Worker;
+
+/// Streams on one connection, whatever the peer allows: one socket is one queue.
+const MOST_STREAMS: usize = 1_000;
+
+/// The connections of one worker.
+#[derive(Default)]
+pub(in crate::proxy) struct Upstreams {
+    groups: RefCell<HashMap<PoolKey, Rc<Group>>>,
+    tasks: RefCell<JoinSet<()>>,
+}
+
+/// Connections that are interchangeable.
+#[derive(Default)]
+struct Group {
+    members: RefCell<Vec<Rc<Member>>>,
+    is_dialing: Cell<bool>,
+    dialed: Notify,
+}
+
+/// One connection.
+struct Member {
+    requests: RefCell<SendRequest<Bytes>>,
+    streams: Cell<usize>,
+    is_closed: Cell<bool>,
+    // Wakes the connection's task when the number of streams falls to zero or rises from it.
+    task: RefCell<Option<Waker>>,
+}
+
+/// A place for one stream on a connection, counted until it is dropped.
+pub(in crate::proxy) struct Place(Rc<Member>);
+
+/// Lets the next request dial, however the dialing ended.
+struct Dialing<'g>(&'g Group);
+
+// === impl Upstreams ===
+
+impl Upstreams {
+    /// A place on a connection that is open, without waiting.
+    pub(in crate::proxy) fn take(&self, key: PoolKey) -> Option<Place> {
+        self.groups.borrow().get(&key)?.take()
+    }
+
+    /// Forgets what has ended.
+    fn sweep(&self) {
+        while self.tasks.borrow_mut().try_join_next().is_some() {}
+        self.groups.borrow_mut().retain(|_, group| {
+            group
+                .members
+                .borrow_mut()
+                .retain(|member| !member.is_closed.get());
+            group.is_dialing.get() || !group.members.borrow().is_empty()
+        });
+    }
+
+    fn group(&self, key: PoolKey) -> Rc<Group> {
+        Rc::clone(self.groups.borrow_mut().entry(key).or_default())
+    }
+}
+
+/// A place on a connection to an endpoint: on one that has room, on one that somebody is dialing, or on a new one.
+///
+/// Cancellation safe.
+pub(in crate::proxy) async fn place(
+    worker: &Rc<Worker>,
+    key: PoolKey,
+    dial: impl AsyncFnOnce() -> Result<(Stream, Counted), UpstreamError>,
+    deadline: &crate::net::Deadline,
+) -> Result<Place, UpstreamError> {
+    worker.http2.sweep();
+    let group = worker.http2.group(key);
+    loop {
+        if let Some(place) = group.take() {
+            return Ok(place);
+        }
+        let dialed = group.dialed.notified();
+        if !group.is_dialing.replace(true) {
+            break;
+        }
+        tokio::select! {
+            () = dialed => {}
+            () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
+        }
+    }
+    let _dialing = Dialing(&group);
+    let (stream, counted) = dial().await?;
+    let member = tokio::select! {
+        opened = open(worker, stream, counted) => opened?,
+        () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
+    };
+    group.members.borrow_mut().push(Rc::clone(&member));
+    Ok(Place::new(member))
+}
+
+/// Starts HTTP/2 on a connection and waits until the peer has said what it allows.
+async fn open(
+    worker: &Rc<Worker>,
+    stream: Stream,
+    counted: Counted,
+) -> Result<Rc<Member>, UpstreamError> {
+    let wire = Wire::new(stream, None, Rc::clone(&worker.buffers), None);
+    let limits = &worker.shared.settings.limits.http2;
+    let (requests, connection) = handshake(limits, &wire).await.map_err(connect_error)?;
+    let mut driver = Driver::new(worker, connection, wire);
+    poll_fn(|cx| driver.poll_greeted(cx))
+        .await
+        .map_err(UpstreamError::Connect)?;
+    let member = Rc::new(Member {
+        requests: RefCell::new(requests),
+        streams: Cell::new(0),
+        is_closed: Cell::new(false),
+        task: RefCell::new(None),
+    });
+    let task = drive(driver, Rc::clone(&member), counted);
+    worker.http2.tasks.borrow_mut().spawn_local(task);
+    Ok(member)
+}
+
+async fn handshake(
+    limits: &Http2Limits,
+    wire: &Rc<Wire>,
+) -> Result<(SendRequest<Bytes>, Connection<WireIo, Bytes>), h2::Error> {
+    // It only fills the wire, so it is ready at once.
+    settings::connect(limits, wire.io()).await
+}
+
+fn connect_error(error: h2::Error) -> UpstreamError {
+    UpstreamError::Connect(io::Error::other(error))
+}
+
+/// Moves a connection's frames until it ends or is not needed any more.
+async fn drive(mut driver: Driver, member: Rc<Member>, counted: Counted) {
+    poll_fn(|cx| driver.poll(cx, &member)).await;
+    member.is_closed.set(true);
+    drop(counted);
+}
+
+// === impl Group ===
+
+impl Group {
+    fn take(&self) -> Option<Place> {
+        let mut members = self.members.borrow_mut();
+        members.retain(|member| member.is_open());
+        // The fullest that has room, so that the others may become idle.
+        let free = members.iter().filter(|member| member.has_room());
+        let fullest = free.max_by_key(|member| member.streams.get())?;
+        Some(Place::new(Rc::clone(fullest)))
+    }
+}
+
+impl Drop for Dialing<'_> {
+    fn drop(&mut self) {
+        self.0.is_dialing.set(false);
+        self.0.dialed.notify_waiters();
+    }
+}
+
+// === impl Member ===
+
+impl Member {
+    /// Whether new streams may be opened: the peer has not said that it goes away.
+    fn is_open(&self) -> bool {
+        let mut cx = Context::from_waker(Waker::noop());
+        let mut requests = self.requests.borrow_mut();
+        let is_refused = matches!(requests.poll_ready(&mut cx), Poll::Ready(Err(_)));
+        !(self.is_closed.get() || is_refused)
+    }
+
+    fn has_room(&self) -> bool {
+        let allowed = self.requests.borrow().current_max_send_streams();
+        self.streams.get() < allowed.min(MOST_STREAMS)
+    }
+
+    fn count(&self, streams: usize) {
+        self.streams.set(streams);
+        if streams <= 1
+            && let Some(task) = self.task.borrow().as_ref()
+        {
+            task.wake_by_ref();
+        }
+    }
+}
+
+// === impl Place ===
+
+impl Place {
+    fn new(member: Rc<Member>) -> Self {
+        member.count(member.streams.get() + 1);
+        Self(member)
+    }
+
+    /// The way to open the stream.
+    pub(super) fn requests(&self) -> SendRequest<Bytes> {
+        self.0.requests.borrow().clone()
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.count(self.0.streams.get() - 1);
+    }
+}
+
+/// A connection with what keeps it alive.
+struct Driver {
+    connection: Connection<WireIo, Bytes>,
+    wire: Rc<Wire>,
+    keepalive: Keepalive,
+    idle: crate::net::Deadline,
+    is_idle: bool,
+    longest_idle: Duration,
+}
+
+// === impl Driver ===
+
+impl Driver {
+    fn new(worker: &Rc<Worker>, mut connection: Connection<WireIo, Bytes>, wire: Rc<Wire>) -> Self {
+        let timeouts = &worker.shared.settings.timeouts;
+        let pings = connection.ping_pong();
+        Self {
+            keepalive: Keepalive::new(
+                pings,
+                worker.timers.deadline(),
+                [timeouts.http2_ping.0, timeouts.http2_ping_answer.0],
+            ),
+            connection,
+            wire,
+            idle: worker.timers.deadline(),
+            is_idle: false,
+            longest_idle: timeouts.http2_idle.0,
+        }
+    }
+
+    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = std::pin::Pin::new(&mut self.connection).poll(cx);
+        if let Poll::Ready(Err(error)) = self.wire.poll_drain(cx) {
+            return Poll::Ready(Err(error));
+        }
+        polled.map_err(io::Error::other)
+    }
+
+    /// Ready once the peer's settings were read: the first thing that it sends.
+    fn poll_greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.poll_connection(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Pending if self.wire.received() > 0 => Poll::Ready(Ok(())),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    /// Ready when the connection has ended, is dead, or was idle for too long.
+    fn poll(&mut self, cx: &mut Context<'_>, member: &Member) -> Poll<()> {
+        *member.task.borrow_mut() = Some(cx.waker().clone());
+        if self.poll_connection(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        if self.keepalive.poll(cx, &self.wire) == Alive::No {
+            self.wire.reset_on_close();
+            return Poll::Ready(());
+        }
+        let is_idle = member.streams.get() == 0;
+        if is_idle != self.is_idle {
+            self.is_idle = is_idle;
+            if is_idle {
+                self.idle.set_from_now(self.longest_idle);
+            } else {
+                self.idle.clear();
+            }
+        }
+        // A ping that was just asked for leaves with the next poll, which the library has asked for.
+        self.idle.poll_expired(cx)
+    }
+}
