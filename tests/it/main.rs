@@ -13,6 +13,7 @@ mod demo;
 mod desk;
 mod discovery;
 mod durability;
+mod h2;
 mod health;
 mod history;
 mod http1;

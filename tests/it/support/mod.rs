@@ -4,6 +4,7 @@
 
 mod admin;
 mod client;
+pub(crate) mod h2;
 mod origin;
 mod proxy;
 
