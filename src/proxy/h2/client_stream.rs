@@ -11,10 +11,10 @@ use h2::server::SendResponse;
 use h2::{Reason, RecvStream};
 use http::{HeaderMap, Response, StatusCode};
 
-use super::head::{MapSink, frame, trailers};
+use super::head::{MapSink, frame, what_follows};
 use super::patience::patiently;
 use super::receiver::Incoming;
-use super::sender::Outgoing;
+use super::sender::{Follows, Outgoing};
 use crate::message::{self, Rejection};
 use crate::net::Deadline;
 use crate::proxy::error::{ClientError, UpstreamError};
@@ -141,12 +141,12 @@ impl BodySink for Way {
     type Error = ClientError;
 
     async fn send(&mut self, piece: Piece<'_>) -> Result<(), ClientError> {
-        let trailers = trailers(&piece);
-        let is_all = piece.data.is_empty() && matches!(trailers, Some(None));
+        let follows = what_follows(&piece);
+        let is_all = piece.data.is_empty() && matches!(follows, Follows::Nothing(None));
         self.start(is_all)?;
         match &mut *self.reply.borrow_mut() {
             Reply::Waiting(_) => return Err(ClientError::Gone),
-            Reply::Sending(outgoing) => outgoing.take(piece.data, trailers),
+            Reply::Sending(outgoing) => outgoing.take(piece.data, follows),
         }
         let reply = &self.reply;
         let leaving = poll_fn(|cx| reply.borrow_mut().poll_send(cx));

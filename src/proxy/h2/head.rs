@@ -9,6 +9,7 @@ use std::sync::Arc;
 use http::header::{HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Uri};
 
+use super::sender::Follows;
 use crate::message::{
     Field, Known, Reason, Rejection, RequestFacts, RequestLine, ResponseFraming, Version,
 };
@@ -124,15 +125,20 @@ pub(super) const fn is_malformed(reason: Reason) -> bool {
     )
 }
 
-/// The trailers of a piece that may be forwarded, as a map; nothing unless it is the last.
-pub(super) fn trailers(piece: &Piece<'_>) -> Option<Option<HeaderMap>> {
+/// What follows a piece, with the trailers that may be forwarded.
+pub(super) fn what_follows(piece: &Piece<'_>) -> Follows {
     let collect = |fields: TrailerFields<'_>| {
         let mut map = HeaderMap::new();
         let mut sink = MapSink::new(&mut map);
         fields.each(|field| sink.field(&field));
         map
     };
-    piece.last.then(|| piece.trailers.map(collect))
+    if piece.last {
+        let trailers = piece.trailers.map(collect);
+        Follows::Nothing(trailers.filter(|trailers| !trailers.is_empty()))
+    } else {
+        Follows::More
+    }
 }
 
 /// The framing as HTTP/2 says it: a length, or nothing; and whether the head is all there is.

@@ -13,11 +13,17 @@ pub(super) struct Outgoing {
     end: End,
 }
 
+/// What comes after a piece.
+pub(super) enum Follows {
+    /// Another piece.
+    More,
+    /// Nothing, but for the trailers.
+    Nothing(Option<HeaderMap>),
+}
+
 enum End {
-    /// More may come.
-    Open,
-    /// `rest` is the last.
-    Last(Option<HeaderMap>),
+    /// `rest` is all that was taken so far.
+    Before(Follows),
     /// The stream's end was handed over.
     Done,
 }
@@ -30,19 +36,20 @@ impl Outgoing {
         Self {
             stream,
             rest: Bytes::new(),
-            end: if is_over { End::Done } else { End::Open },
+            end: if is_over {
+                End::Done
+            } else {
+                End::Before(Follows::More)
+            },
         }
     }
 
-    /// Takes a piece; to be sent by [`Outgoing::poll_send`] before the next one. The last comes with its trailers.
-    pub(super) fn take(&mut self, data: &[u8], last: Option<Option<HeaderMap>>) {
+    /// Takes a piece, to be sent by [`Outgoing::poll_send`] before the next one.
+    pub(super) fn take(&mut self, data: &[u8], follows: Follows) {
         debug_assert!(self.rest.is_empty(), "the piece before has left");
-        if matches!(self.end, End::Done) {
-            return;
-        }
-        self.rest = Bytes::copy_from_slice(data);
-        if let Some(trailers) = last {
-            self.end = End::Last(trailers.filter(|trailers| !trailers.is_empty()));
+        if !self.is_done() {
+            self.rest = Bytes::copy_from_slice(data);
+            self.end = End::Before(follows);
         }
     }
 
@@ -51,7 +58,8 @@ impl Outgoing {
         while !self.rest.is_empty() {
             let capacity = ready!(self.poll_capacity(cx))?;
             let data = self.rest.split_to(capacity.min(self.rest.len()));
-            let is_last = self.rest.is_empty() && matches!(self.end, End::Last(None));
+            let is_last =
+                self.rest.is_empty() && matches!(self.end, End::Before(Follows::Nothing(None)));
             self.stream.send_data(data, is_last)?;
             if is_last {
                 self.end = End::Done;
@@ -77,10 +85,10 @@ impl Outgoing {
     fn finish(&mut self) -> Result<(), h2::Error> {
         match std::mem::replace(&mut self.end, End::Done) {
             End::Done => Ok(()),
-            End::Last(None) => self.stream.send_data(Bytes::new(), true),
-            End::Last(Some(trailers)) => self.stream.send_trailers(trailers),
-            End::Open => {
-                self.end = End::Open;
+            End::Before(Follows::Nothing(None)) => self.stream.send_data(Bytes::new(), true),
+            End::Before(Follows::Nothing(Some(trailers))) => self.stream.send_trailers(trailers),
+            End::Before(Follows::More) => {
+                self.end = End::Before(Follows::More);
                 Ok(())
             }
         }

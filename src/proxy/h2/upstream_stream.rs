@@ -11,7 +11,7 @@ use h2::client::ResponseFuture;
 use h2::{Reason, RecvStream};
 use http::Response;
 
-use super::head::{FieldList, trailers};
+use super::head::{FieldList, what_follows};
 use super::patience::patiently;
 use super::receiver::Incoming;
 use super::sender::Outgoing;
@@ -148,11 +148,14 @@ fn upstream_error(error: h2::Error) -> UpstreamError {
     UpstreamError::Closed(cause)
 }
 
+/// A head, and the body behind it unless it is an informational one.
+type Arrived = (Response<()>, Option<RecvStream>);
+
 /// The next head: informational ones, then the final one with the body.
 fn poll_head(
     response: &mut ResponseFuture,
     cx: &mut Context<'_>,
-) -> Poll<Result<(Response<()>, Option<RecvStream>), h2::Error>> {
+) -> Poll<Result<Arrived, h2::Error>> {
     if let Poll::Ready(Some(informational)) = response.poll_informational(cx) {
         return Poll::Ready(informational.map(|head| (head, None)));
     }
@@ -166,7 +169,7 @@ impl BodySink for Upload {
     type Error = UpstreamError;
 
     async fn send(&mut self, piece: Piece<'_>) -> Result<(), UpstreamError> {
-        self.outgoing.take(piece.data, trailers(&piece));
+        self.outgoing.take(piece.data, what_follows(&piece));
         let outgoing = &mut self.outgoing;
         let leaving = poll_fn(|cx| outgoing.poll_send(cx));
         match patiently(&self.progress, self.patience, leaving).await {
