@@ -16,6 +16,7 @@ pub mod message;
 pub mod model;
 pub mod net;
 pub mod proxy;
+pub mod server;
 pub mod stats;
 pub mod table;
 pub mod telemetry;

@@ -54,6 +54,7 @@ def all_binaries(wanted, switchback):
         "switchback": switchback or cargo(ROOT, "switchback"),
     }
     if "pingora" in wanted:
+        debian("cmake")  # its zlib is built with it
         found["pingora"] = cargo(os.path.join(HERE, "pingora"), "peer-pingora")
     for package in ("haproxy", "nginx"):
         if package in wanted:

@@ -103,6 +103,9 @@ pub struct ReleaseStatus {
     pub healthy: usize,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
+    /// Requests that wait for a place under its concurrency limit.
+    #[serde(default)]
+    pub queued: u64,
     /// Its endpoints: one for each address.
     pub endpoints: Vec<EndpointStatus>,
     /// The revision that last changed it, where it is known.

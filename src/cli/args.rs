@@ -71,6 +71,16 @@ pub(super) struct AccessArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    /// Run the proxy until a signal ends it; SIGHUP reads the file and the certificates again
+    #[command(after_help = "Example:\n  switchback serve --config /etc/switchback.toml")]
+    Serve {
+        /// The configuration file
+        #[arg(long, short, value_name = "FILE", env = "SWITCHBACK_CONFIG")]
+        config: PathBuf,
+        /// Which side wins where the file and the live table changed the same entry
+        #[arg(long, value_name = "SIDE")]
+        wins: Option<Wins>,
+    },
     /// Check a configuration file: print its normal form, or everything that is wrong with it
     #[command(after_help = "Example:\n  switchback check switchback.toml")]
     Check {

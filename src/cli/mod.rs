@@ -8,6 +8,7 @@ mod change;
 mod client;
 mod exit;
 mod look;
+mod serve;
 mod show;
 mod text;
 
@@ -74,6 +75,9 @@ fn say(bytes: &[u8]) {
 
 fn dispatch(cli: Cli) -> Result<Out, Failure> {
     let Cli { access, verb } = cli;
+    if let Verb::Serve { config, wins } = verb {
+        return serve::serve(config, wins);
+    }
     let token = token(&access)?;
     let client = Client::new(access.admin, token.as_deref())?;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -117,6 +121,8 @@ async fn ask(client: &Client, verb: Verb) -> Result<Out, Failure> {
             patch,
             change,
         } => change::split(client, &route, &weights, patch, change).await,
+        // It needs no admin API: it is one.
+        Verb::Serve { config, wins } => serve::serve(config, wins),
         Verb::Status => look::status(client).await,
         Verb::Switch { route, to, change } => change::switch(client, &route, to, change).await,
     }

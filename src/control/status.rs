@@ -224,6 +224,7 @@ fn release(watched: &Watched, book: &Book) -> ReleaseStatus {
             .filter(|endpoint| endpoint.health() == Health::Healthy)
             .count(),
         in_flight: roster.in_flight(),
+        queued: u64::from(roster.places().waiting()),
         endpoints: endpoints
             .iter()
             .map(|endpoint| endpoint_status(endpoint))

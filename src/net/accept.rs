@@ -23,10 +23,7 @@ pub struct ConnectionLimits {
 
 /// A connection that is counted until this is dropped.
 #[derive(Debug)]
-pub struct ConnectionPermit {
-    limits: Arc<ConnectionLimits>,
-    also: Option<Arc<AtomicUsize>>,
-}
+pub struct ConnectionPermit(Arc<ConnectionLimits>);
 
 /// A connection that was accepted and counted.
 #[derive(Debug)]
@@ -72,10 +69,7 @@ impl ConnectionLimits {
         if !self.count() {
             return None;
         }
-        Some(ConnectionPermit {
-            limits: Arc::clone(self),
-            also: None,
-        })
+        Some(ConnectionPermit(Arc::clone(self)))
     }
 
     fn count(&self) -> bool {
@@ -98,7 +92,7 @@ impl ConnectionLimits {
 
     fn uncount(&self) {
         let before = self.open.fetch_sub(1, Ordering::Relaxed);
-        if before * 10 < self.limit * 9 && self.full.load(Ordering::Relaxed) {
+        if before < self.limit - self.limit / 10 && self.full.load(Ordering::Relaxed) {
             self.full.store(false, Ordering::Relaxed);
         }
         if let Some(parent) = &self.parent {
@@ -107,25 +101,9 @@ impl ConnectionLimits {
     }
 }
 
-impl ConnectionPermit {
-    /// Counts the connection here as well, for as long as it is open; no longer where it was counted so before.
-    pub fn count_on(&mut self, counter: &Arc<AtomicUsize>) {
-        counter.fetch_add(1, Ordering::Relaxed);
-        self.uncount_also();
-        self.also = Some(Arc::clone(counter));
-    }
-
-    fn uncount_also(&mut self) {
-        if let Some(counter) = self.also.take() {
-            counter.fetch_sub(1, Ordering::Relaxed);
-        }
-    }
-}
-
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.uncount_also();
-        self.limits.uncount();
+        self.0.uncount();
     }
 }
 

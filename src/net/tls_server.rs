@@ -39,6 +39,8 @@ pub struct ServerTlsSettings {
     pub client_ca: Option<PathBuf>,
     /// What `client_ca` means.
     pub client_certificates: ClientCertificates,
+    /// Whether TLS 1.2 is spoken beside 1.3.
+    pub tls12: bool,
     /// Whether HTTP/2 is offered.
     pub http2: bool,
 }
@@ -109,8 +111,13 @@ fn build(
 ) -> Result<ServerConfig, NetError> {
     let provider = provider();
     let names = ByName::load(&settings.certificates, &provider)?;
+    let versions: &[_] = if settings.tls12 {
+        rustls::DEFAULT_VERSIONS
+    } else {
+        &[&rustls::version::TLS13]
+    };
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
-        .with_safe_default_protocol_versions()
+        .with_protocol_versions(versions)
         .map_err(tls)?;
     let mut config = match &settings.client_ca {
         None => builder.with_no_client_auth(),

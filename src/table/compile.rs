@@ -100,7 +100,6 @@ fn compile_releases(
                 name.clone(),
                 Arc::clone(spec),
                 fleet.roster(name, &spec.version),
-                fleet.workers(),
             ))
         };
         (name.clone(), old.cloned().unwrap_or_else(make))

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use crate::{
     fleet::Roster,
     model::{Hashed, ReleaseName, ReleaseSpec, Version},
-    stats::Sharded,
 };
 
 /// A release in a compiled table.
@@ -14,7 +13,6 @@ pub struct Release {
     name: ReleaseName,
     spec: Arc<Hashed<ReleaseSpec>>,
     roster: Arc<Roster>,
-    queued: Sharded,
 }
 
 impl Release {
@@ -22,14 +20,8 @@ impl Release {
         name: ReleaseName,
         spec: Arc<Hashed<ReleaseSpec>>,
         roster: Arc<Roster>,
-        workers: usize,
     ) -> Self {
-        Self {
-            name,
-            spec,
-            roster,
-            queued: Sharded::new(workers),
-        }
+        Self { name, spec, roster }
     }
 
     /// Its name.
@@ -50,10 +42,5 @@ impl Release {
     /// Its endpoints.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
-    }
-
-    /// Requests that wait for a place under its concurrency limit.
-    pub fn queued(&self) -> &Sharded {
-        &self.queued
     }
 }

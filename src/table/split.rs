@@ -149,7 +149,7 @@ mod tests {
             };
             let roster = fleet.roster(&name, &spec.version);
             SplitEntry::new(
-                Arc::new(Release::new(name, Arc::new(Hashed::new(spec)), roster, 1)),
+                Arc::new(Release::new(name, Arc::new(Hashed::new(spec)), roster)),
                 *weight,
                 Arc::new(Cells::new(1)),
             )

@@ -228,6 +228,7 @@ fn tls_agent(folder: &std::path::Path) -> SocketAddr {
         }],
         client_ca: None,
         client_certificates: ClientCertificates::Required,
+        tls12: true,
         http2: false,
     };
     let tls = ServerTls::load(settings).unwrap();

@@ -14,6 +14,7 @@ mod desk;
 mod discovery;
 mod durability;
 mod h2;
+mod founding;
 mod health;
 mod history;
 mod http1;

@@ -58,6 +58,7 @@ impl Pki {
             certificates: names.iter().map(|name| self.certificate(name)).collect(),
             client_ca: None,
             client_certificates: ClientCertificates::Required,
+            tls12: true,
             http2: true,
         }
     }

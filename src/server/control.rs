@@ -1,0 +1,184 @@
+//! The control plane: history, controller, discovery, health, the admin API, upkeep.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{sync::watch, task::JoinSet};
+
+use super::{ServerError, listeners};
+use crate::{
+    admin::{self, Access, AdminState, Observed, Readiness},
+    config::Config,
+    control::{Controller, Settings},
+    discovery::{self, Resolver},
+    fleet::Fleet,
+    health::{self, Checks},
+    history::History,
+    table::TableCell,
+    telemetry::{AccessLogGuard, Metrics},
+};
+
+/// How often buffers of metrics are drained.
+const UPKEEP: Duration = Duration::from_secs(5);
+
+/// Everything of the control plane that runs.
+pub(super) struct ControlPlane {
+    pub(super) controller: Arc<Controller>,
+    pub(super) readiness: Arc<Readiness>,
+    pub(super) admin: std::net::SocketAddr,
+    pub(super) observe: Option<std::net::SocketAddr>,
+    stop: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    checks: Checks,
+}
+
+/// Opens the history and takes over what it says is live.
+pub(super) fn open_controller(
+    config: &Config,
+    cell: &Arc<TableCell>,
+    fleet: &Arc<Fleet>,
+) -> Result<Controller, ServerError> {
+    let (history, loaded) = History::open(&config.history.path)?;
+    let settings = Settings {
+        keep: config.history.keep,
+        durable_within: config.history.durable_within.0,
+        warm_revisions: config.rollback.warm_revisions,
+        warm_for: config.rollback.warm_for.0,
+    };
+    Controller::open(
+        settings,
+        history,
+        loaded,
+        Arc::clone(cell),
+        Arc::clone(fleet),
+    )
+    .map_err(ServerError::Control)
+}
+
+impl ControlPlane {
+    /// Starts everything beside the data plane. Within the control runtime.
+    pub(super) fn start(
+        config: &Config,
+        controller: Controller,
+        cell: &Arc<TableCell>,
+        fleet: &Arc<Fleet>,
+        own: Vec<std::net::SocketAddr>,
+        access_log: Option<AccessLogGuard>,
+    ) -> Result<Self, ServerError> {
+        let (stop, _) = watch::channel(false);
+        let mut tasks = JoinSet::new();
+        let controller = Arc::new(controller);
+        let checks = health::start(Arc::clone(fleet), config.health_checks.clone())
+            .map_err(ServerError::Thread)?;
+        let resolver = Resolver::of_system(config.discovery.timeout.0)?;
+        tasks.spawn(discovery::run(
+            Arc::clone(fleet),
+            resolver,
+            config.discovery.clone(),
+            own,
+        ));
+        let metrics = Metrics::new(Arc::clone(cell), Arc::clone(fleet));
+        let tending = Arc::clone(&controller);
+        tasks.spawn(async move { tending.run().await });
+        tasks.spawn(upkeep(metrics.clone(), access_log));
+        let readiness = Arc::new(Readiness::default());
+        let observed = Observed {
+            render: Arc::new(move || metrics.render()),
+            readiness: Arc::clone(&readiness),
+        };
+        let mut plane = Self {
+            controller,
+            readiness,
+            admin: config.admin.address,
+            observe: None,
+            stop,
+            tasks,
+            checks,
+        };
+        plane.serve(config, observed)?;
+        Ok(plane)
+    }
+
+    fn serve(&mut self, config: &Config, observed: Observed) -> Result<(), ServerError> {
+        let access = Access::load(&config.admin.tokens, config.admin.address)?;
+        let (listener, address) = listen(config.admin.address, "admin.address")?;
+        self.admin = address;
+        let state = AdminState {
+            controller: Arc::clone(&self.controller),
+            observed: observed.clone(),
+        };
+        let router = admin::router(state, access, &config.admin, address);
+        self.tasks.spawn(admin::serve(
+            listener,
+            router,
+            stopped(self.stop.subscribe()),
+        ));
+        if let Some(observe) = &config.observe {
+            let (listener, address) = listen(observe.address, "observe.address")?;
+            self.observe = Some(address);
+            let router = admin::observe_router(observed);
+            self.tasks.spawn(admin::serve(
+                listener,
+                router,
+                stopped(self.stop.subscribe()),
+            ));
+        }
+        Ok(())
+    }
+
+    /// Ends the admin API and everything else, and writes what the history still has to write, within a time.
+    pub(super) async fn stop(mut self, patience: Duration) {
+        self.stop.send_replace(true);
+        drop(self.checks);
+        let served = async { while self.tasks.join_next().await.is_some() {} };
+        // Discovery and upkeep go on until they are dropped; the admin API has its own grace of five seconds.
+        let _ended_or_not = tokio::time::timeout(Duration::from_millis(200), served).await;
+        self.tasks.shutdown().await;
+        let controller = self.controller;
+        let closing = tokio::task::spawn_blocking(move || controller.close(patience));
+        if tokio::time::timeout(patience + Duration::from_secs(1), closing)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "the history did not end in time; what was not written is told again at the next start"
+            );
+        }
+    }
+}
+
+fn listen(
+    address: std::net::SocketAddr,
+    key: &str,
+) -> Result<(tokio::net::TcpListener, std::net::SocketAddr), ServerError> {
+    let bound = listeners::bind_one(address, 1, key)?;
+    let failed = |source| ServerError::Bind {
+        address,
+        key: key.to_owned(),
+        source: crate::net::NetError::Bind { address, source },
+    };
+    let socket = bound
+        .sockets
+        .into_iter()
+        .next()
+        .ok_or_else(|| failed(std::io::ErrorKind::NotFound.into()))?;
+    Ok((
+        tokio::net::TcpListener::from_std(socket).map_err(failed)?,
+        bound.address,
+    ))
+}
+
+async fn stopped(mut stop: watch::Receiver<bool>) {
+    // An error means that the sender is gone, which is as good as a stop.
+    let _stopped = stop.wait_for(|stop| *stop).await;
+}
+
+async fn upkeep(metrics: Metrics, access_log: Option<AccessLogGuard>) {
+    let mut ticks = tokio::time::interval(UPKEEP);
+    loop {
+        ticks.tick().await;
+        metrics.upkeep();
+        if let Some(log) = &access_log {
+            log.upkeep();
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! Why switchback does not start, and the exit status that says so.
+
+use std::{io, net::SocketAddr, path::PathBuf};
+
+use thiserror::Error;
+
+use crate::{
+    admin::AccessError, config::ConfigError, control::ControlError, discovery::DiscoveryError,
+    history::HistoryError, net::NetError,
+};
+
+/// Why switchback does not start.
+#[derive(Debug, Error)]
+pub enum ServerError {
+    /// The tokens of the admin API cannot be used.
+    #[error("the admin API cannot be protected as configured")]
+    Access(#[from] AccessError),
+    /// The access log cannot be written.
+    #[error("the access log `{}` cannot be opened", path.display())]
+    AccessLog {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// An address cannot be listened on.
+    #[error("cannot listen on {address} ({key})")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// The configuration key, or the flag, that changes it.
+        key: String,
+        /// Why.
+        #[source]
+        source: NetError,
+    },
+    /// The configuration file is wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The table cannot be made live.
+    #[error("the table cannot be made live")]
+    Control(#[source] ControlError),
+    /// Names cannot be resolved.
+    #[error("the resolver of host names cannot be set up")]
+    Discovery(#[from] DiscoveryError),
+    /// The history cannot be used.
+    #[error(transparent)]
+    History(#[from] HistoryError),
+    /// The file and the live table changed the same entries.
+    #[error("{0}")]
+    Import(String),
+    /// A thread or a runtime cannot be started.
+    #[error("a thread cannot be started")]
+    Thread(#[source] io::Error),
+    /// A certificate cannot be used.
+    #[error("TLS of the listener on {address} cannot be set up")]
+    Tls {
+        /// The listener.
+        address: SocketAddr,
+        /// Why.
+        #[source]
+        source: NetError,
+    },
+}

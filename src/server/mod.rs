@@ -1,0 +1,19 @@
+//! Wires the house together and runs it: listeners, workers, the control plane, signals, the end.
+//!
+//! The order of the start matters. The history is opened, and locked, before anything listens, so that a second process
+//! on the same history stops before it takes a connection; the configuration file is taken over before the workers
+//! start, so that the first request already sees it; `listening` is said last.
+
+mod control;
+mod error;
+mod file;
+mod listeners;
+mod logs;
+mod run;
+mod signals;
+mod worker;
+
+pub use self::{
+    error::ServerError,
+    run::{Options, Running, run, start},
+};

@@ -1,0 +1,272 @@
+//! The life of the process: start, serve, reload, drain, end.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Runtime, sync::watch};
+
+use super::{
+    ServerError,
+    control::{ControlPlane, open_controller},
+    file,
+    listeners::{self, Bound},
+    logs::open_access_log,
+    signals::{Asked, Signals},
+    worker::{self, Balance, Phase, Seat, WorkerListener},
+};
+use crate::{
+    config::Config,
+    control::Controller,
+    fleet::Fleet,
+    net::ServerTls,
+    proxy::{ProxySettings, Shared},
+    table::TableCell,
+};
+
+/// Threads of the control plane.
+const CONTROL_THREADS: usize = 2;
+/// How long the history may take to write what is pending, at the end.
+const CLOSE: Duration = Duration::from_secs(2);
+/// How long worker threads may take once they were told to end.
+const JOIN: Duration = Duration::from_secs(1);
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The file that the configuration came from, to be read again on SIGHUP.
+    pub file: Option<PathBuf>,
+    /// Which side wins where the file and the live table changed the same entry.
+    pub wins: Option<crate::api::Wins>,
+}
+
+/// A switchback that runs in this process.
+pub struct Running {
+    config: Config,
+    options: Options,
+    runtime: Runtime,
+    control: ControlPlane,
+    shared: Arc<Shared>,
+    tls: Vec<Arc<ServerTls>>,
+    phase: watch::Sender<Phase>,
+    threads: Vec<JoinHandle<()>>,
+    listeners: Vec<SocketAddr>,
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: Config, options: Options) -> Result<(), ServerError> {
+    start(config, options)?.until_signalled()
+}
+
+/// Starts everything; returns once every listener takes connections.
+///
+/// # Errors
+/// When something that is needed cannot be had: the first such thing.
+pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(ServerError::Thread)?;
+    let workers = config.effective_workers();
+    let (cell, fleet) = (
+        Arc::new(TableCell::new(workers)),
+        Arc::new(Fleet::new(workers)),
+    );
+    let entered = runtime.enter();
+    let controller = open_controller(&config, &cell, &fleet)?;
+    let bound = listeners::bind_all(&config, workers)?;
+    let (access_log, log_guard) = open_access_log(&config.access_log)?;
+    let shared = Shared::new(
+        ProxySettings::new(&config),
+        Arc::clone(&cell),
+        workers,
+        access_log,
+    );
+    let own = bound.iter().map(|bound| bound.address).collect();
+    let control = ControlPlane::start(&config, controller, &cell, &fleet, own, log_guard)?;
+    runtime.block_on(file::import_first(
+        &control.controller,
+        &config,
+        options.wins,
+    ))?;
+    drop(entered);
+    let (phase, _) = watch::channel(Phase::Serving);
+    let listeners = bound.iter().map(|bound| bound.address).collect();
+    let tls = bound.iter().filter_map(|bound| bound.tls.clone()).collect();
+    let threads = start_workers(bound, workers, &shared, &phase)?;
+    control.readiness.set_ready();
+    let running = Running {
+        config,
+        options,
+        runtime,
+        control,
+        shared,
+        tls,
+        phase,
+        threads,
+        listeners,
+    };
+    running.announce();
+    Ok(running)
+}
+
+fn start_workers(
+    bound: Vec<Bound>,
+    workers: usize,
+    shared: &Arc<Shared>,
+    phase: &watch::Sender<Phase>,
+) -> Result<Vec<JoinHandle<()>>, ServerError> {
+    let limits: Vec<_> = bound
+        .iter()
+        .map(|bound| Arc::clone(&bound.limits))
+        .collect();
+    let (balance, handed) = Balance::new(workers, &limits);
+    let mut sockets: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for (
+        place,
+        Bound {
+            sockets: each,
+            tls,
+            spec,
+            ..
+        },
+    ) in bound.into_iter().enumerate()
+    {
+        for (slot, socket) in each.into_iter().enumerate() {
+            let (tls, limits) = (tls.clone(), balance.limits(slot, place));
+            sockets[slot].push(WorkerListener {
+                socket,
+                limits,
+                tls,
+                preview: spec.preview,
+                proxy_protocol: spec.proxy_protocol,
+            });
+        }
+    }
+    let seats = sockets
+        .into_iter()
+        .zip(handed)
+        .enumerate()
+        .map(|(slot, (listeners, handed))| Seat {
+            slot,
+            shared: Arc::clone(shared),
+            listeners,
+            phase: phase.subscribe(),
+            balance: Arc::clone(&balance),
+            handed,
+        });
+    seats
+        .map(|seat| worker::start(seat).map_err(ServerError::Thread))
+        .collect()
+}
+
+impl Running {
+    /// Where clients connect, in the order of the configuration, with the ports that were chosen.
+    pub fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
+    }
+
+    /// Where the admin API is.
+    pub fn admin(&self) -> SocketAddr {
+        self.control.admin
+    }
+
+    /// The one writer.
+    pub fn controller(&self) -> &Arc<Controller> {
+        &self.control.controller
+    }
+
+    fn announce(&self) {
+        for address in &self.listeners {
+            tracing::info!(%address, kind = "proxy", "listening");
+        }
+        tracing::info!(address = %self.control.admin, kind = "admin", "listening");
+        if let Some(address) = self.control.observe {
+            tracing::info!(%address, kind = "observe", "listening");
+        }
+        let (revision, workers) = (
+            self.control.controller.live().revision(),
+            self.threads.len(),
+        );
+        tracing::info!(%revision, workers, version = env!("CARGO_PKG_VERSION"), "ready");
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets work finish within the grace; a second signal ends it at once.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn until_signalled(self) -> Result<(), ServerError> {
+        let entered = self.runtime.enter();
+        let mut signals = Signals::new().map_err(ServerError::Thread)?;
+        self.runtime.block_on(async {
+            while signals.next().await == Asked::Reload {
+                self.reload().await;
+            }
+        });
+        self.drain();
+        let grace = self.config.shutdown.effective_grace();
+        self.runtime.block_on(async {
+            tokio::select! {
+                () = self.finished() => tracing::info!("all work is done"),
+                () = tokio::time::sleep(grace) => tracing::warn!(requests = self.shared.requests(), "the grace is over: what is left is cut"),
+                () = end(&mut signals) => tracing::warn!(requests = self.shared.requests(), "asked again: what is left is cut"),
+            }
+        });
+        drop(entered);
+        self.stop();
+        Ok(())
+    }
+
+    async fn reload(&self) {
+        for tls in &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("certificates read again"),
+                Err(error) => tracing::error!(%error, "the certificates that were in use stay"),
+            }
+        }
+        if let Some(path) = &self.options.file {
+            file::reload(&self.control.controller, path, &self.config).await;
+        }
+    }
+
+    /// Takes no more connections; those that are open finish what they do.
+    pub fn drain(&self) {
+        self.control.readiness.set_draining();
+        self.phase.send_replace(Phase::Draining);
+        self.shared.drain();
+        tracing::info!(requests = self.shared.requests(), "draining");
+    }
+
+    /// Returns once every worker has ended, which they do when nothing is open any more.
+    async fn finished(&self) {
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends now, whatever is in work.
+    pub fn stop(self) {
+        let begin = Instant::now();
+        self.phase.send_replace(Phase::Ending);
+        if !worker::join(self.threads, JOIN) {
+            tracing::warn!("a worker did not end in time");
+        }
+        self.runtime.block_on(self.control.stop(CLOSE));
+        // A thread that hangs in a sick disk must not keep the process.
+        self.runtime.shutdown_background();
+        tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
+    }
+}
+
+async fn end(signals: &mut Signals) {
+    while signals.next().await != Asked::End {}
+}

@@ -1,0 +1,322 @@
+//! One thread of the data plane: a single-threaded runtime with its own sockets, pools and view of the table.
+
+use std::{
+    rc::Rc,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpStream,
+    runtime,
+    sync::{mpsc, watch},
+    task::{LocalSet, spawn_local},
+};
+
+use crate::{
+    net::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit, ServerTls},
+    proxy::{ListenerSettings, Shared, Worker, start_connection},
+};
+
+/// Connections that may wait to be taken over by another worker.
+const HANDED: usize = 64;
+
+/// How far the data plane is on its way to the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It takes connections.
+    Serving,
+    /// It takes none, and lets those that are open finish.
+    Draining,
+    /// It ends, whatever is open.
+    Ending,
+}
+
+/// A listener as one worker gets it.
+pub(super) struct WorkerListener {
+    pub(super) socket: std::net::TcpListener,
+    pub(super) limits: Arc<ConnectionLimits>,
+    pub(super) tls: Option<Arc<ServerTls>>,
+    pub(super) preview: bool,
+    pub(super) proxy_protocol: bool,
+}
+
+/// What a worker thread is given.
+pub(super) struct Seat {
+    pub(super) slot: usize,
+    pub(super) shared: Arc<Shared>,
+    pub(super) listeners: Vec<WorkerListener>,
+    pub(super) phase: watch::Receiver<Phase>,
+    pub(super) balance: Arc<Balance>,
+    pub(super) handed: mpsc::Receiver<Handed>,
+}
+
+/// A connection that another worker accepted, before a byte of it was read.
+pub(super) struct Handed {
+    tcp: std::net::TcpStream,
+    peer: std::net::SocketAddr,
+    permit: ConnectionPermit,
+    listener: usize,
+}
+
+/// How many connections each worker has, and the ways to hand one over.
+///
+/// The kernel spreads connections by a hash of their addresses, which is fine for many and bad for a few heavy ones: of
+/// eight HTTP/2 connections, six may land on one worker.
+pub(super) struct Balance {
+    // By worker, then by listener. Each counts what its worker has open, below the limits of the listener.
+    open: Vec<Vec<Arc<ConnectionLimits>>>,
+    ways: Vec<mpsc::Sender<Handed>>,
+}
+
+impl Balance {
+    /// Seats for a number of workers at listeners with these limits, with the receiving ends.
+    pub(super) fn new(
+        workers: usize,
+        listeners: &[Arc<ConnectionLimits>],
+    ) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
+        let (ways, ends): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(HANDED)).unzip();
+        let seat = |limits: &Arc<ConnectionLimits>| {
+            ConnectionLimits::new(usize::MAX, Some(Arc::clone(limits)))
+        };
+        let open = (0..workers)
+            .map(|_| listeners.iter().map(seat).collect())
+            .collect();
+        (Arc::new(Self { open, ways }), ends)
+    }
+
+    /// What one worker counts its connections to one listener by.
+    pub(super) fn limits(&self, worker: usize, listener: usize) -> Arc<ConnectionLimits> {
+        Arc::clone(&self.open[worker][listener])
+    }
+
+    fn load(&self, worker: usize) -> usize {
+        self.open[worker].iter().map(|limits| limits.open()).sum()
+    }
+
+    /// The worker that should rather have a new connection of this one: the less loaded of two others, if this one is
+    /// clearly busier. The difference that counts grows with the load, so that many light connections stay put.
+    fn better(&self, own: usize, draw: usize) -> Option<usize> {
+        let count = self.open.len();
+        if count < 2 {
+            return None;
+        }
+        let other = |draw: usize| (own + 1 + draw % (count - 1)) % count;
+        let (first, second) = (other(draw), other(draw / count + 1));
+        let less = if self.load(second) < self.load(first) {
+            second
+        } else {
+            first
+        };
+        is_clearly_busier(self.load(own), self.load(less)).then_some(less)
+    }
+}
+
+/// Whether a worker with `own` connections, the new one among them, should give that one to a worker with `other`.
+const fn is_clearly_busier(own: usize, other: usize) -> bool {
+    own > other + 1 + other / 8
+}
+
+/// Starts a worker on a thread of its own.
+pub(super) fn start(seat: Seat) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("worker-{}", seat.slot)).spawn(move || {
+        let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
+        match runtime {
+            Ok(runtime) => LocalSet::new().block_on(&runtime, work(seat)),
+            Err(error) => tracing::error!(%error, worker = seat.slot, "the worker's runtime cannot be started"),
+        }
+    })
+}
+
+async fn work(seat: Seat) {
+    let Seat {
+        slot,
+        shared,
+        listeners,
+        phase,
+        balance,
+        handed,
+    } = seat;
+    let worker = Worker::new(shared, slot);
+    let beside = spawn_local({
+        let worker = Rc::clone(&worker);
+        async move { worker.run().await }
+    });
+    let doors: Vec<Rc<Door>> = listeners
+        .iter()
+        .enumerate()
+        .map(|(place, listener)| Door::new(&worker, listener, &balance, slot, place))
+        .collect();
+    let mut accepting = Vec::new();
+    for (door, listener) in doors.iter().zip(listeners) {
+        match Acceptor::new(listener.socket, listener.limits) {
+            Ok(acceptor) => accepting.push(spawn_local(Rc::clone(door).accept(acceptor))),
+            Err(error) => {
+                tracing::error!(%error, worker = slot, "a listening socket cannot be used")
+            }
+        }
+    }
+    let end = phase.clone();
+    take_over_until_drained(phase, handed, &doors).await;
+    for task in &accepting {
+        task.abort();
+    }
+    wait_for_end(&worker, end).await;
+    beside.abort();
+}
+
+/// Serves connections that other workers hand over, until no more are taken.
+async fn take_over_until_drained(
+    mut phase: watch::Receiver<Phase>,
+    mut handed: mpsc::Receiver<Handed>,
+    doors: &[Rc<Door>],
+) {
+    loop {
+        tokio::select! {
+            // An error means that the process ends, and so does a worker then.
+            _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
+            Some(Handed { tcp, peer, permit, listener }) = handed.recv() => {
+                let Some(door) = doors.get(listener) else { continue };
+                match TcpStream::from_std(tcp) {
+                    Ok(tcp) => door.serve(Accepted { tcp, peer, permit }),
+                    Err(error) => tracing::warn!(%error, "a connection cannot be taken over"),
+                }
+            }
+        }
+    }
+}
+
+/// Waits until no connection is open, or until nobody may wait any longer.
+async fn wait_for_end(worker: &Worker, mut phase: watch::Receiver<Phase>) {
+    tokio::select! {
+        () = worker.drained() => {}
+        _ = phase.wait_for(|phase| *phase == Phase::Ending) => {}
+    }
+}
+
+/// Where one worker lets the connections of one listener in.
+struct Door {
+    worker: Rc<Worker>,
+    settings: Rc<ListenerSettings>,
+    balance: Arc<Balance>,
+    slot: usize,
+    place: usize,
+}
+
+impl Door {
+    fn new(
+        worker: &Rc<Worker>,
+        listener: &WorkerListener,
+        balance: &Arc<Balance>,
+        slot: usize,
+        place: usize,
+    ) -> Rc<Self> {
+        let settings = ListenerSettings {
+            tls: listener.tls.clone(),
+            preview: listener.preview,
+            proxy_protocol: listener.proxy_protocol,
+        };
+        Rc::new(Self {
+            worker: Rc::clone(worker),
+            settings: Rc::new(settings),
+            balance: Arc::clone(balance),
+            slot,
+            place,
+        })
+    }
+
+    async fn accept(self: Rc<Self>, acceptor: Acceptor) {
+        let mut draws = self.slot;
+        loop {
+            let accepted = acceptor.accept().await;
+            draws = draws.wrapping_mul(5).wrapping_add(1);
+            match self.balance.better(self.slot, draws >> 4) {
+                Some(other) => self.hand_over(accepted, other),
+                None => self.serve(accepted),
+            }
+        }
+    }
+
+    /// Gives a connection to another worker, or keeps it when that one cannot take it.
+    fn hand_over(&self, accepted: Accepted, other: usize) {
+        let way = self.balance.ways[other].try_reserve();
+        let (Ok(way), Some(permit)) = (way, self.balance.open[other][self.place].acquire()) else {
+            return self.serve(accepted);
+        };
+        let Accepted {
+            tcp,
+            peer,
+            permit: own,
+        } = accepted;
+        drop(own);
+        match tcp.into_std() {
+            Ok(tcp) => way.send(Handed {
+                tcp,
+                peer,
+                permit,
+                listener: self.place,
+            }),
+            Err(error) => tracing::warn!(%error, "a connection cannot be handed over"),
+        }
+    }
+
+    fn serve(&self, accepted: Accepted) {
+        start_connection(&self.worker, accepted, &self.settings);
+    }
+}
+
+/// Waits for the threads, at most for a time; says whether all of them ended.
+pub(super) fn join(threads: Vec<JoinHandle<()>>, patience: Duration) -> bool {
+    let end = std::time::Instant::now() + patience;
+    while threads.iter().any(|thread| !thread.is_finished()) {
+        if std::time::Instant::now() >= end {
+            return false;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+    threads.into_iter().all(|thread| thread.join().is_ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Workers with that many connections each.
+    fn loads(open: &[usize]) -> (Arc<Balance>, Vec<ConnectionPermit>) {
+        let (balance, _ends) = Balance::new(open.len(), &[ConnectionLimits::new(usize::MAX, None)]);
+        let permits = balance
+            .open
+            .iter()
+            .zip(open)
+            .flat_map(|(seats, open)| (0..*open).filter_map(|_| seats[0].acquire()));
+        let permits = permits.collect();
+        (balance, permits)
+    }
+
+    fn better_of(open: &[usize]) -> Option<usize> {
+        let (balance, _permits) = loads(open);
+        balance.better(0, 3)
+    }
+
+    #[test]
+    fn a_few_heavy_connections_are_shared_out() {
+        let mut open = [0_usize; 2];
+        for _ in 0..8 {
+            // The kernel gives everything to the first worker.
+            open[0] += 1;
+            if let Some(other) = better_of(&open) {
+                open[0] -= 1;
+                open[other] += 1;
+            }
+        }
+        assert_eq!(open, [4, 4]);
+    }
+
+    #[test]
+    fn many_connections_that_lie_close_together_stay_put() {
+        assert_eq!(better_of(&[520, 500]), None);
+        assert_eq!(better_of(&[600, 500]), Some(1));
+        assert_eq!(better_of(&[5]), None);
+    }
+}
