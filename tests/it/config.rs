@@ -270,3 +270,60 @@ proptest! {
         prop_assert_eq!(again, config);
     }
 }
+
+#[test]
+fn mistakes_of_form_and_of_meaning_are_shown_together_and_each_once() {
+    let text = r#"worker = 1
+[[listeners]]
+address = "127.0.0.1:8080"
+[releases.blue]
+endpoints = ["192.0.2.1:9000"]
+[releases.green]
+endpoints = ["http://192.0.2.2:9000"]
+version = 2
+[[routes]]
+name = "chat"
+split = { blue = 1, green = 1, gren = 1 }
+"#;
+    let problems = parse(text).unwrap_err();
+    let places: Vec<_> = problems
+        .iter()
+        .map(|placed| placed.problem.path.as_str())
+        .collect();
+    let expected = [
+        "worker",
+        "releases.blue.endpoints.0",
+        "releases.green.version",
+        "routes.chat.split.gren",
+    ];
+    assert_eq!(places, expected, "{}", shown(&problems));
+}
+
+proptest! {
+    #[test]
+    fn no_text_is_too_odd_to_be_judged(
+        cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..40, "[\\[\\]{}\"'=.,#a-z0-9 \n-]{0,12}"), 1..6),
+    ) {
+        let mut text = REFERENCE.to_owned();
+        for (place, length, instead) in cuts {
+            let start = place.index(text.len());
+            let end = (start + length).min(text.len());
+            if text.is_char_boundary(start) && text.is_char_boundary(end) {
+                text.replace_range(start..end, &instead);
+            }
+        }
+        match parse(&text) {
+            Ok(config) => {
+                let again = parse(&config.normal_form());
+                let again = again.map_err(|problems| TestCaseError::fail(shown(&problems)))?;
+                prop_assert_eq!(again, config);
+            }
+            Err(problems) => {
+                prop_assert!(!problems.is_empty());
+                let lines = text.lines().count() + 1;
+                let inside = |placed: &Placed| placed.line.is_none_or(|line| (1..=lines).contains(&line));
+                prop_assert!(problems.iter().all(inside), "{}", shown(&problems));
+            }
+        }
+    }
+}
