@@ -1,7 +1,7 @@
 //! Writing a body: what goes before and after each run of data, and after the last.
 
 use super::write::{self, WriteError};
-use crate::message::{Field, Known, RequestFraming, ResponseFraming, is_trailer_allowed};
+use crate::message::{Field, RequestFraming, ResponseFraming, is_trailer_allowed};
 
 /// Frames one body. It comes out of the writer of the head that announced the framing, and holds that head to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -130,8 +130,7 @@ fn write_last_chunk<'f>(
     let start = out.len();
     out.extend_from_slice(b"0\r\n");
     for field in trailers {
-        let is_framing = matches!(field.known, Known::ContentLength | Known::TransferEncoding);
-        if !is_framing && is_trailer_allowed(&field) {
+        if !field.known.is_framing() && is_trailer_allowed(&field) {
             write::write_line(out, field.name, field.value).inspect_err(|_| out.truncate(start))?;
         }
     }

@@ -1,20 +1,25 @@
 //! Views of heads: start line and fields, borrowed from the bytes of a whole head.
 
+use std::iter::Zip;
 use std::mem::MaybeUninit;
+use std::slice::Iter;
 
 use crate::message::{
-    Asked, Field, Limits, Reason, Rejection, RequestFacts, RequestLine, ResponseFacts, StatusLine,
-    Version, is_field_value,
+    Asked, Field, Known, Limits, Reason, Rejection, RequestFacts, RequestLine, ResponseFacts,
+    StatusLine, Version, is_field_value,
 };
 
 /// Room for the fields of one view, on the stack of whoever makes it. It costs nothing to make, and serves once.
-pub struct FieldSlots<'h>([MaybeUninit<httparse::Header<'h>>; Limits::MAX_FIELDS]);
+pub struct FieldSlots<'h> {
+    headers: [MaybeUninit<httparse::Header<'h>>; Limits::MAX_FIELDS],
+    known: [Known; Limits::MAX_FIELDS],
+}
 
 /// A request head.
 #[derive(Clone, Copy, Debug)]
 pub struct RequestHead<'h> {
     line: RequestLine<'h>,
-    fields: &'h [httparse::Header<'h>],
+    fields: Table<'h>,
 }
 
 /// A response head.
@@ -22,23 +27,29 @@ pub struct RequestHead<'h> {
 pub struct ResponseHead<'h> {
     line: StatusLine,
     reason: &'h [u8],
-    fields: &'h [httparse::Header<'h>],
+    fields: Table<'h>,
 }
 
 /// The fields of a head in their order.
 #[derive(Clone, Debug)]
-pub struct Fields<'h>(std::slice::Iter<'h, httparse::Header<'h>>);
+pub struct Fields<'h>(Zip<Iter<'h, httparse::Header<'h>>, Iter<'h, Known>>);
+
+/// The fields as the parser left them, and what their names mean, found out once.
+#[derive(Clone, Copy, Debug)]
+struct Table<'h> {
+    headers: &'h [httparse::Header<'h>],
+    known: &'h [Known],
+}
 
 // === impl FieldSlots ===
 
-impl<'h> FieldSlots<'h> {
+impl FieldSlots<'_> {
     /// Empty slots.
     pub const fn new() -> Self {
-        Self([const { MaybeUninit::uninit() }; Limits::MAX_FIELDS])
-    }
-
-    fn up_to(&mut self, limits: &Limits) -> &mut [MaybeUninit<httparse::Header<'h>>] {
-        &mut self.0[..limits.fields.min(Limits::MAX_FIELDS)]
+        Self {
+            headers: [const { MaybeUninit::uninit() }; Limits::MAX_FIELDS],
+            known: [Known::Other; Limits::MAX_FIELDS],
+        }
     }
 }
 
@@ -63,7 +74,7 @@ impl<'h> RequestHead<'h> {
     ) -> Result<Self, Rejection> {
         let mut request = httparse::Request::new(&mut []);
         let status = request
-            .parse_with_uninit_headers(head, slots.up_to(limits))
+            .parse_with_uninit_headers(head, up_to(&mut slots.headers, limits))
             .map_err(|error| {
                 reason_of(error, head, |line| line.rsplit(|&byte| byte == b' ').next())
             })?;
@@ -83,7 +94,7 @@ impl<'h> RequestHead<'h> {
         };
         Ok(Self {
             line,
-            fields: request.headers,
+            fields: Table::classify(request.headers, &mut slots.known),
         })
     }
 
@@ -94,7 +105,7 @@ impl<'h> RequestHead<'h> {
 
     /// The fields.
     pub fn fields(&self) -> Fields<'h> {
-        Fields(self.fields.iter())
+        self.fields.iter()
     }
 
     /// Judges the head.
@@ -130,7 +141,11 @@ impl<'h> ResponseHead<'h> {
     ) -> Result<Self, Reason> {
         let mut response = httparse::Response::new(&mut []);
         let status = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(&mut response, head, slots.up_to(limits))
+            .parse_response_with_uninit_headers(
+                &mut response,
+                head,
+                up_to(&mut slots.headers, limits),
+            )
             .map_err(|error| {
                 reason_of(error, head, |line| line.split(|&byte| byte == b' ').next())
             })?;
@@ -150,7 +165,7 @@ impl<'h> ResponseHead<'h> {
         Ok(Self {
             line,
             reason,
-            fields: response.headers,
+            fields: Table::classify(response.headers, &mut slots.known),
         })
     }
 
@@ -166,7 +181,7 @@ impl<'h> ResponseHead<'h> {
 
     /// The fields.
     pub fn fields(&self) -> Fields<'h> {
-        Fields(self.fields.iter())
+        self.fields.iter()
     }
 
     /// Judges the head as the answer to what was asked.
@@ -179,6 +194,21 @@ impl<'h> ResponseHead<'h> {
     }
 }
 
+// === impl Table ===
+
+impl<'h> Table<'h> {
+    fn classify(headers: &'h [httparse::Header<'h>], known: &'h mut [Known]) -> Self {
+        for (known, header) in known.iter_mut().zip(headers) {
+            *known = Known::of(header.name.as_bytes());
+        }
+        Self { headers, known }
+    }
+
+    fn iter(&self) -> Fields<'h> {
+        Fields(self.headers.iter().zip(self.known))
+    }
+}
+
 // === impl Fields ===
 
 impl<'h> Iterator for Fields<'h> {
@@ -186,9 +216,12 @@ impl<'h> Iterator for Fields<'h> {
 
     #[inline]
     fn next(&mut self) -> Option<Field<'h>> {
-        self.0
-            .next()
-            .map(|header| Field::new(header.name.as_bytes(), header.value))
+        let (header, known) = self.0.next()?;
+        Some(Field {
+            known: *known,
+            name: header.name.as_bytes(),
+            value: header.value,
+        })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -197,6 +230,14 @@ impl<'h> Iterator for Fields<'h> {
 }
 
 impl ExactSizeIterator for Fields<'_> {}
+
+fn up_to<'s, 'h>(
+    slots: &'s mut [MaybeUninit<httparse::Header<'h>>],
+    limits: &Limits,
+) -> &'s mut [MaybeUninit<httparse::Header<'h>>] {
+    let count = limits.fields.min(slots.len());
+    &mut slots[..count]
+}
 
 const fn version_of(minor: u8) -> Version {
     if minor == 0 {

@@ -106,15 +106,21 @@ impl<'o> HeadWriter<'o> {
 
     /// Writes a field of ours.
     pub fn add(&mut self, name: &str, value: impl AsRef<[u8]>) -> &mut Self {
-        self.field(&Field::new(name.as_bytes(), value.as_ref()))
+        let is_framing = matches!(name.len(), 14 | 17) && Known::of(name.as_bytes()).is_framing();
+        self.line(is_framing, name.as_bytes(), value.as_ref())
     }
 
     /// Writes a field that was received.
     pub fn field(&mut self, field: &Field<'_>) -> &mut Self {
+        self.line(field.known.is_framing(), field.name, field.value)
+    }
+
+    fn line(&mut self, is_framing: bool, name: &[u8], value: &[u8]) -> &mut Self {
         if self.error.is_none() {
-            self.error = match field.known {
-                Known::ContentLength | Known::TransferEncoding => Some(WriteError::FramingField),
-                _ => write_line(self.out, field.name, field.value).err(),
+            self.error = if is_framing {
+                Some(WriteError::FramingField)
+            } else {
+                write_line(self.out, name, value).err()
             };
         }
         self

@@ -28,14 +28,9 @@ pub fn normal_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Reason> {
 
 /// Whether the path has nothing that could change: no escape, no backslash, no segment that is empty or starts with a dot.
 fn is_plain(path: &[u8]) -> bool {
-    let mut previous = 0;
-    for &byte in path {
-        if matches!(byte, b'%' | b'\\') || (previous == b'/' && matches!(byte, b'/' | b'.')) {
-            return false;
-        }
-        previous = byte;
-    }
-    true
+    let has = |bad: fn(u8) -> bool| path.iter().fold(false, |found, &byte| found | bad(byte));
+    let starts_odd = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
+    !has(|byte| matches!(byte, b'%' | b'\\')) && !path.windows(2).any(starts_odd)
 }
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, Reason> {

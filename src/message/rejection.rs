@@ -146,6 +146,8 @@ impl From<Reason> for Rejection {
 
 // === impl Reason ===
 
+impl std::error::Error for Reason {}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
