@@ -98,8 +98,13 @@ impl HeadScan {
         match line.first() {
             None if rules.leading_line && self.start == 0 => self.start = next,
             None | Some(b' ' | b'\t') => return Err(Reason::InvalidLineEnd),
-            Some(_) if self.line == self.start && next - self.start > rules.line => {
-                return Err(rules.line_reason);
+            Some(first) if self.line == self.start => {
+                if !is_token_byte(*first) {
+                    return Err(Reason::InvalidStartLine);
+                }
+                if next - self.start > rules.line {
+                    return Err(rules.line_reason);
+                }
             }
             Some(_) => {}
         }
@@ -180,7 +185,8 @@ mod tests {
     #[test]
     fn bytes_that_start_no_request_are_refused_at_once() {
         for text in [
-            &b"\x16\x03\x01"[..],
+            &b"\r\0G\r\n\r\n"[..],
+            b"\x16\x03\x01",
             b"\0",
             b" ",
             b"\r\n\r",

@@ -187,7 +187,6 @@ pub(super) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result
         return Err(WriteError::InvalidValue);
     }
     let value = trim(value);
-    out.reserve(name.len() + value.len() + 4);
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

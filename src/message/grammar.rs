@@ -28,7 +28,10 @@ pub const fn is_token_byte(byte: u8) -> bool {
 
 /// Whether the text is a token: a method, a field name, a connection option, a transfer coding.
 pub fn is_token(text: &[u8]) -> bool {
-    !text.is_empty() && text.iter().all(|&byte| is_token_byte(byte))
+    !text.is_empty()
+        && text
+            .iter()
+            .fold(true, |good, &byte| good & is_token_byte(byte))
 }
 
 /// Whether the text can be a field value: visible characters, space, tab and bytes above 127; no other control.

@@ -157,6 +157,8 @@ fn check_line(line: &RequestLine<'_>, limits: &Limits) -> Result<Method, Reason>
         return Err(Reason::TargetTooLong);
     }
     match Method::of(line.method) {
+        // RFC 9113, 11.6: kept out of HTTP/1.1, so that nobody takes the start of HTTP/2 for a request.
+        Method::Other if line.method == b"PRI" => Err(Reason::InvalidMethod),
         Method::Other if !grammar::is_token(line.method) => Err(Reason::InvalidMethod),
         method => Ok(method),
     }

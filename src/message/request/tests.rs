@@ -238,7 +238,7 @@ fn sizes_are_limited() {
 fn methods_are_tokens_and_connect_is_not_served() {
     assert_eq!(judge("PURGE", "/", &[HOST]).unwrap().method, Method::Other);
     assert_eq!(judge("get", "/", &[HOST]).unwrap().method, Method::Other);
-    for method in ["", "G T", "G\0", "G(", "G\u{e4}"] {
+    for method in ["PRI", "", "G T", "G\0", "G(", "G\u{e4}"] {
         assert_eq!(
             judge(method, "/", &[HOST]).err(),
             Some(Reason::InvalidMethod),
