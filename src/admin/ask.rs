@@ -72,6 +72,8 @@ pub(super) struct ChangeConditions {
         rename = "If-Match",
         required = false,
         nullable = false,
+        min_length = 3,
+        max_length = 20,
         pattern = r#"^"(0|[1-9][0-9]{0,17})"$"#
     )]
     if_match: Option<String>,
@@ -80,6 +82,8 @@ pub(super) struct ChangeConditions {
         rename = "Idempotency-Key",
         required = false,
         nullable = false,
+        min_length = 1,
+        max_length = 64,
         pattern = "^[!-~]{1,64}$"
     )]
     idempotency_key: Option<String>,
@@ -91,13 +95,20 @@ pub(super) struct ChangeConditions {
 #[expect(dead_code, reason = "only the documentation reads it")]
 pub(super) struct TableConditions {
     /// The live revision, such as `"42"`: 412 if it is another one by now, 428 if it is not said.
-    #[param(rename = "If-Match", pattern = r#"^"(0|[1-9][0-9]{0,17})"$"#)]
+    #[param(
+        rename = "If-Match",
+        min_length = 3,
+        max_length = 20,
+        pattern = r#"^"(0|[1-9][0-9]{0,17})"$"#
+    )]
     if_match: String,
     /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
     #[param(
         rename = "Idempotency-Key",
         required = false,
         nullable = false,
+        min_length = 1,
+        max_length = 64,
         pattern = "^[!-~]{1,64}$"
     )]
     idempotency_key: Option<String>,
@@ -113,6 +124,8 @@ pub(super) struct ImportConditions {
         rename = "Idempotency-Key",
         required = false,
         nullable = false,
+        min_length = 1,
+        max_length = 64,
         pattern = "^[!-~]{1,64}$"
     )]
     idempotency_key: Option<String>,

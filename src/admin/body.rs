@@ -10,7 +10,7 @@ use axum::{
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
-use super::refusal::Refusal;
+use super::{json::Json, refusal::Refusal};
 
 /// A body that must be there.
 pub(super) struct Body<T>(pub(super) T);
@@ -113,27 +113,20 @@ pub(super) async fn announced(
 
 /// Reads JSON and says where a mistake is.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
-    let mut json = serde_json::Deserializer::from_slice(bytes);
-    let value = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let path = error.path().to_string();
-        refused(&path, &error.into_inner())
-    })?;
-    json.end().map_err(|error| refused(".", &error))?;
-    Ok(value)
+    let json: Json = serde_json::from_slice(bytes)
+        .map_err(|error| Refusal::malformed(format!("the body is not JSON: {error}")))?;
+    typed(json)
 }
 
-/// Takes a JSON value as what it should be, and says where it is not.
-pub(super) fn typed<T: DeserializeOwned>(value: serde_json::Value) -> Result<T, Refusal> {
-    serde_path_to_error::deserialize(value).map_err(|error| {
+/// Takes JSON as what it should be, and says where it is not.
+pub(super) fn typed<T: DeserializeOwned>(json: Json) -> Result<T, Refusal> {
+    serde_path_to_error::deserialize(json).map_err(|error| {
         let path = error.path().to_string();
         refused(&path, &error.into_inner())
     })
 }
 
 fn refused(path: &str, error: &serde_json::Error) -> Refusal {
-    if !error.is_data() {
-        return Refusal::malformed(format!("the body is not JSON: {error}"));
-    }
     let place = if path == "." {
         String::new()
     } else {

@@ -33,6 +33,7 @@ mod ask;
 mod body;
 mod change;
 mod import;
+mod json;
 mod limits;
 mod observe;
 mod openapi;

@@ -17,6 +17,9 @@ use crate::{
 /// How many revisions a page has, unless it was said.
 const PAGE: usize = 50;
 
+/// Larger numbers are not given out.
+const LARGEST: u64 = 1_000_000_000_000_000_000;
+
 /// The revisions that are kept, latest first.
 #[utoipa::path(get, path = "/v1/revisions", tag = "history", params(Page),
     responses((status = 200, description = "a page of revisions", body = RevisionPage)))]
@@ -27,6 +30,9 @@ pub(super) async fn list_revisions(
     let limit = limit.unwrap_or(PAGE);
     if !(1..=1000).contains(&limit) {
         return Err(Refusal::malformed("`limit` is 1 to 1000"));
+    }
+    if before.is_some_and(|before| before > LARGEST) {
+        return Err(Refusal::malformed(format!("`before` is at most {LARGEST}")));
     }
     let page = admin.controller.revisions(before.map(Revision), limit);
     Ok(json(&page))

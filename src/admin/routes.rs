@@ -1,12 +1,12 @@
 //! Routes of the table, one by one.
 
 use axum::{extract::State, response::Response};
-use serde_json::Value;
 
 use super::{
     ask::{Ask, ChangeConditions, ChangeOptions, Segments},
-    body::{Body, NoBody},
+    body::{Body, NoBody, typed},
     change::{answer, named, tagged, unknown, unknown_route},
+    json::Json,
     refusal::Refusal,
     router::AdminState,
 };
@@ -63,17 +63,10 @@ pub(super) async fn put_route(
     State(admin): State<AdminState>,
     Segments(name): Segments<String>,
     ask: Ask,
-    Body(RouteBody(mut body)): Body<RouteBody>,
+    Body(body): Body<Json>,
 ) -> Result<Response, Refusal> {
     let name: RouteName = named(&name)?;
-    let said = body.insert("name".to_owned(), Value::String(name.to_string()));
-    if said.is_some_and(|said| said != name.as_str()) {
-        return Err(Refusal::invalid(format!(
-            "`name`: the path calls the route `{name}`, the body calls it otherwise"
-        ))
-        .hint("leave `name` out; to rename a route, add the new one and delete the old one"));
-    }
-    let route: RouteSpec = super::body::typed(Value::Object(body))?;
+    let route: RouteSpec = typed(with_name(body, &name)?)?;
     let state = admin.controller.live().state();
     let releases = state.spec.releases();
     let mut named = route.split.keys().chain(&route.stable);
@@ -83,6 +76,24 @@ pub(super) async fn put_route(
     }
     let route = Box::new(route);
     answer(&admin, ask, Change::PutRoute { route }).await
+}
+
+/// The body with the name that stands in the path, which the body may say as well.
+fn with_name(body: Json, name: &RouteName) -> Result<Json, Refusal> {
+    let Json::Object(mut members) = body else {
+        return Ok(body);
+    };
+    let said = members.iter().position(|(key, _)| key == "name");
+    let said = said.map(|place| members.swap_remove(place).1);
+    let named = Json::Text(name.to_string());
+    if said.is_some_and(|said| said != named) {
+        return Err(Refusal::invalid(format!(
+            "`name`: the path calls the route `{name}`, the body calls it otherwise"
+        ))
+        .hint("leave `name` out; to rename a route, add the new one and delete the old one"));
+    }
+    members.push(("name".to_owned(), named));
+    Ok(Json::Object(members))
 }
 
 /// Removes a route.

@@ -87,11 +87,10 @@ pub struct RollbackRequest {
     pub message: Option<String>,
 }
 
-/// `PUT /v1/routes/{route}`: a route without its name, which stands in the path. A body that names the route as the path
-/// does is taken as well, so that what `GET` answered can be sent back.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(transparent)]
-pub struct RouteBody(pub serde_json::Map<String, serde_json::Value>);
+/// `PUT /v1/routes/{route}`: a [`RouteSpec`] without its name, which stands in the path. A body that names the route as
+/// the path does is taken as well, so that what `GET` answered can be sent back.
+#[derive(Debug, Clone, Copy)]
+pub struct RouteBody;
 
 impl PartialSchema for RouteBody {
     fn schema() -> RefOr<Schema> {

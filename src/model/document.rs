@@ -40,6 +40,7 @@ pub struct ReleaseDocument {
 pub(super) struct Flat {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,
+    #[schema(min_items = 1, max_items = 1024)]
     endpoints: Vec<EndpointUrl>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<super::HealthSpec>,

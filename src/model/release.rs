@@ -32,6 +32,7 @@ pub struct ReleaseSpec {
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
     /// The path to get, such as `/healthz`.
+    #[schema(pattern = r#"^/[!"$-~]{0,200}$"#)]
     pub path: String,
     /// Time between checks of one endpoint.
     #[serde(default = "HealthSpec::interval")]
@@ -41,9 +42,11 @@ pub struct HealthSpec {
     pub timeout: Span,
     /// How many successes in a row make an endpoint healthy.
     #[serde(default = "HealthSpec::rise")]
+    #[schema(minimum = 1)]
     pub rise: u32,
     /// How many failures in a row make it unhealthy.
     #[serde(default = "HealthSpec::fall")]
+    #[schema(minimum = 1)]
     pub fall: u32,
 }
 
@@ -111,9 +114,11 @@ pub struct UpstreamTls {
 pub struct LimitsSpec {
     /// Idle and busy connections to one endpoint, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub connections_per_endpoint: Option<u32>,
     /// Requests in flight on the whole release; more wait in the queue.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
     pub concurrency: Option<u32>,
     /// How many requests may wait for a place; 0 when absent. More are answered with 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -1,0 +1,228 @@
+//! JSON taken at its word: an array is no object, and a key stands there once.
+//!
+//! What serde derives for a struct also takes an array of its fields, so `[]` would be a rollback and `["green"]` a
+//! switch; and of a key that is written twice in a map the last would silently win. A body is read into this form first,
+//! and only then into its type.
+
+use std::{collections::HashSet, fmt};
+
+use serde::{
+    Deserialize, Deserializer,
+    de::{
+        Error as _, IntoDeserializer, MapAccess, SeqAccess, Unexpected, Visitor,
+        value::{MapAccessDeserializer, MapDeserializer, SeqDeserializer},
+    },
+    forward_to_deserialize_any,
+};
+use serde_json::{Error, Number};
+
+/// A JSON value.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Json {
+    Null,
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    Array(Vec<Json>),
+    Object(Vec<(String, Json)>),
+}
+
+impl<'de> Deserialize<'de> for Json {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Reader)
+    }
+}
+
+struct Reader;
+
+impl<'de> Visitor<'de> for Reader {
+    type Value = Json;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Json, E> {
+        Ok(Json::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Json, E> {
+        Ok(Json::Bool(value))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Json, E> {
+        Ok(Json::Number(value.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is not finite"))?;
+        Ok(Json::Number(number))
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Json, E> {
+        Ok(Json::Text(value.to_owned()))
+    }
+
+    fn visit_string<E>(self, value: String) -> Result<Json, E> {
+        Ok(Json::Text(value))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Json, A::Error> {
+        let mut all = Vec::new();
+        while let Some(item) = items.next_element()? {
+            all.push(item);
+        }
+        Ok(Json::Array(all))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Json, A::Error> {
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        while let Some((key, value)) = members.next_entry::<String, Json>()? {
+            if !seen.insert(key.clone()) {
+                return Err(A::Error::custom(format!(
+                    "the key `{key}` stands there twice"
+                )));
+            }
+            all.push((key, value));
+        }
+        Ok(Json::Object(all))
+    }
+}
+
+impl Json {
+    fn as_found(&self) -> Unexpected<'_> {
+        match self {
+            Self::Null => Unexpected::Unit,
+            Self::Bool(value) => Unexpected::Bool(*value),
+            Self::Number(_) => Unexpected::Other("number"),
+            Self::Text(text) => Unexpected::Str(text),
+            Self::Array(_) => Unexpected::Seq,
+            Self::Object(_) => Unexpected::Map,
+        }
+    }
+}
+
+impl<'de> IntoDeserializer<'de, Error> for Json {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+impl<'de> Deserializer<'de> for Json {
+    type Error = Error;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => visitor.visit_unit(),
+            Self::Bool(value) => visitor.visit_bool(value),
+            Self::Number(value) => value.deserialize_any(visitor),
+            Self::Text(text) => visitor.visit_string(text),
+            Self::Array(items) => {
+                let mut items = SeqDeserializer::new(items.into_iter());
+                let value = visitor.visit_seq(&mut items)?;
+                items.end()?;
+                Ok(value)
+            }
+            Self::Object(members) => {
+                let mut members = MapDeserializer::new(members.into_iter());
+                let value = visitor.visit_map(&mut members)?;
+                members.end()?;
+                Ok(value)
+            }
+        }
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+        match self {
+            Self::Null => visitor.visit_none(),
+            value => visitor.visit_some(value),
+        }
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        visitor.visit_newtype_struct(self)
+    }
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self {
+            Self::Object(_) => self.deserialize_any(visitor),
+            other => Err(Error::invalid_type(other.as_found(), &visitor)),
+        }
+    }
+
+    fn deserialize_enum<V: Visitor<'de>>(
+        self,
+        _name: &'static str,
+        _variants: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, Error> {
+        match self {
+            Self::Text(text) => visitor.visit_enum(text.into_deserializer()),
+            Self::Object(members) => {
+                let members = MapDeserializer::new(members.into_iter());
+                visitor.visit_enum(MapAccessDeserializer::new(members))
+            }
+            other => Err(Error::invalid_type(other.as_found(), &visitor)),
+        }
+    }
+
+    forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit unit_struct seq tuple
+        tuple_struct map identifier ignored_any
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{api::RollbackRequest, model::TableDocument};
+
+    fn read<T: for<'de> Deserialize<'de>>(text: &str) -> Result<T, Error> {
+        T::deserialize(serde_json::from_str::<Json>(text)?)
+    }
+
+    #[test]
+    fn an_array_is_no_object() {
+        assert!(read::<RollbackRequest>("{}").is_ok());
+        for wrong in ["[]", "[null]", "3", "null", "\"\""] {
+            assert!(read::<RollbackRequest>(wrong).is_err(), "{wrong}");
+        }
+        let nested = r#"{"routes":[{"name":"a","split":{"b":1},"timeouts":[]}]}"#;
+        assert!(read::<TableDocument>(nested).is_err());
+        assert!(read::<TableDocument>(r#"{"routes":[["a"]]}"#).is_err());
+    }
+
+    #[test]
+    fn a_key_stands_there_once() {
+        let twice = read::<Json>(r#"{"blue":1,"blue":2}"#).unwrap_err();
+        assert!(twice.to_string().contains("`blue` stands there twice"));
+    }
+
+    #[test]
+    fn a_table_is_read_as_serde_json_reads_it() {
+        let text = r#"{
+            "releases": {"blue": {"version": "1", "endpoints": ["http://a:1"], "protocol": "h2",
+                "health": {"path": "/", "interval": "2s"}, "limits": {"queue": 7, "queue_timeout": null}}},
+            "routes": [{"name": "chat", "split": {"blue": 1, "green": 0}, "affinity": [{"header": "x"}, {"cookie": "y"}],
+                "strip_prefix": true, "host_header": "endpoint", "timeouts": {"request": "1m"}},
+                {"name": "b", "split": {"blue": 1}, "strip_prefix": "/b", "path_prefix": "/b", "host": null}]
+        }"#;
+        let table: TableDocument = read(text).unwrap();
+        assert_eq!(table, serde_json::from_str(text).unwrap());
+    }
+}
