@@ -59,6 +59,13 @@ impl<'de> Visitor<'de> for Reader {
     }
 
     fn visit_f64<E: serde::de::Error>(self, value: f64) -> Result<Json, E> {
+        /// Below this every whole number is exact.
+        const EXACT: f64 = 9_007_199_254_740_992.0;
+        // JSON has one kind of number: `2.0` is the integer 2.
+        if value.fract() == 0.0 && value.abs() < EXACT {
+            #[expect(clippy::cast_possible_truncation, reason = "whole, and within 53 bits")]
+            return Ok(Json::Number((value as i64).into()));
+        }
         let number = Number::from_f64(value).ok_or_else(|| E::custom("a number is not finite"))?;
         Ok(Json::Number(number))
     }
@@ -208,7 +215,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_stands_there_once() {
+    fn a_key_stands_there_once_and_a_number_is_a_number() {
+        assert_eq!(read::<Json>("2.0").unwrap(), read::<Json>("2").unwrap());
+        assert_ne!(read::<Json>("2.5").unwrap(), read::<Json>("2").unwrap());
         let twice = read::<Json>(r#"{"blue":1,"blue":2}"#).unwrap_err();
         assert!(twice.to_string().contains("`blue` stands there twice"));
     }

@@ -73,6 +73,12 @@ fn complete(document: &mut Value, tokens: bool) {
         let schema = serde_json::to_value(schema).expect("a schema has string keys");
         document["components"]["schemas"][name] = schema;
     }
+    // Not both: what a rollback goes to is said in one way.
+    document["components"]["schemas"]["RollbackRequest"]["not"] = json!({
+        "required": ["to", "step"],
+        "properties": { "to": { "type": "integer" }, "step": { "const": true } },
+    });
+    unsign(document);
     if tokens {
         document["components"]["securitySchemes"]["token"] =
             json!({ "type": "http", "scheme": "bearer" });
@@ -83,6 +89,21 @@ fn complete(document: &mut Value, tokens: bool) {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             describe(path, method, operation, tokens);
         }
+    }
+}
+
+/// Takes `int32` and `int64` off whole numbers: they mean signed ones, and ours are not; `minimum` and `maximum` stay.
+fn unsign(value: &mut Value) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(unsign),
+        Value::Object(members) => {
+            let signed = |format: &Value| format == "int32" || format == "int64";
+            if members.get("format").is_some_and(signed) {
+                members.remove("format");
+            }
+            members.values_mut().for_each(unsign);
+        }
+        _ => {}
     }
 }
 
