@@ -1,6 +1,6 @@
 //! What can be typed.
 
-use std::path::PathBuf;
+use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -71,6 +71,15 @@ pub(super) struct AccessArgs {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
+    #[command(flatten)]
+    Here(Here),
+    #[command(flatten)]
+    There(There),
+}
+
+/// What is done by this process itself.
+#[derive(Debug, Subcommand)]
+pub(super) enum Here {
     /// Run the proxy until a signal ends it; SIGHUP reads the file and the certificates again
     #[command(after_help = "Example:\n  switchback serve --config /etc/switchback.toml")]
     Serve {
@@ -81,12 +90,44 @@ pub(super) enum Verb {
         #[arg(long, value_name = "SIDE")]
         wins: Option<Wins>,
     },
+    /// Run the proxy in front of two sample agents, and print lines to paste
+    #[command(
+        after_help = "Blue and green run in the same process. The admin API listens where --admin says.\n\nExamples:\n  switchback demo\n  switchback demo --listen 127.0.0.1:8088 --admin 127.0.0.1:9988"
+    )]
+    Demo {
+        /// Where the proxy listens
+        #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
+        listen: SocketAddr,
+        /// The folder of the history; without it a new one, which goes when the demo ends
+        #[arg(long, value_name = "FOLDER")]
+        history: Option<PathBuf>,
+    },
+    /// Run one sample agent, to try things out in containers
+    #[command(
+        after_help = "Example:\n  switchback agent --name blue --label 1.0.0 --address 127.0.0.1:9000"
+    )]
+    Agent {
+        /// The release that its answers name
+        #[arg(long)]
+        name: ReleaseName,
+        /// The version that its answers name
+        #[arg(long, value_name = "VERSION")]
+        label: String,
+        /// Where it listens
+        #[arg(long)]
+        address: SocketAddr,
+    },
     /// Check a configuration file: print its normal form, or everything that is wrong with it
     #[command(after_help = "Example:\n  switchback check switchback.toml")]
     Check {
         /// The configuration file
         file: PathBuf,
     },
+}
+
+/// What a running switchback is asked through its admin API.
+#[derive(Debug, Subcommand)]
+pub(super) enum There {
     /// Take over the releases and routes of an edited configuration file
     #[command(
         after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused, unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --wins file -m 'as agreed'"

@@ -1,6 +1,6 @@
 //! A thin client of the admin API.
 
-use std::{str::FromStr, time::Duration};
+use std::{net::SocketAddr, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -46,6 +46,18 @@ impl FromStr for AdminUrl {
         let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/");
         let authority = uri.authority().filter(|_| plain).ok_or_else(wrong)?;
         Ok(Self(format!("http://{authority}")))
+    }
+}
+
+impl AdminUrl {
+    /// The address, for who is to listen there.
+    pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
+        let authority = self.0.trim_start_matches("http://");
+        authority.parse().map_err(|_| {
+            let message =
+                format!("`{authority}` is not an address to listen on, such as 127.0.0.1:9900");
+            Failure::new(Exit::Usage, message)
+        })
     }
 }
 

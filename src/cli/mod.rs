@@ -1,4 +1,4 @@
-//! The command line: each verb a thin client of the admin API.
+//! The command line: verbs that run something here, and verbs that are thin clients of the admin API.
 //!
 //! What is printed is for people unless `--json` asks for the answer as it came. How a command ends is in its exit
 //! status, which `--help` lists. Nothing here decides anything about traffic.
@@ -17,13 +17,14 @@ use std::{io::Write, path::Path, process::ExitCode};
 use clap::Parser;
 
 use self::{
-    args::{AccessArgs, Cli, Verb},
+    args::{AccessArgs, Cli, Here, There, Verb},
     change::Back,
     client::Client,
     exit::{Exit, Failure},
 };
 
 /// What a verb says: as text, and as JSON.
+#[derive(Default)]
 struct Out {
     text: String,
     json: Vec<u8>,
@@ -65,6 +66,9 @@ pub fn run() -> ExitCode {
 
 /// Writes to standard output. Who closes it early wants no more, and that is no mistake.
 fn say(bytes: &[u8]) {
+    if bytes.is_empty() {
+        return;
+    }
     let mut out = std::io::stdout().lock();
     let end: &[u8] = if bytes.ends_with(b"\n") { b"" } else { b"\n" };
     let _ = out
@@ -75,32 +79,45 @@ fn say(bytes: &[u8]) {
 
 fn dispatch(cli: Cli) -> Result<Out, Failure> {
     let Cli { access, verb } = cli;
-    if let Verb::Serve { config, wins } = verb {
-        return serve::serve(config, wins);
+    match verb {
+        Verb::Here(Here::Agent {
+            name,
+            label,
+            address,
+        }) => serve::agent(&name, &label, address),
+        Verb::Here(Here::Check { file }) => check(&file),
+        Verb::Here(Here::Demo { listen, history }) => serve::demo(listen, &access.admin, history),
+        Verb::Here(Here::Serve { config, wins }) => serve::serve(config, wins),
+        Verb::There(verb) => remote(access, verb),
     }
-    let token = token(&access)?;
-    let client = Client::new(access.admin, token.as_deref())?;
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))?;
-    runtime.block_on(ask(&client, verb))
 }
 
-async fn ask(client: &Client, verb: Verb) -> Result<Out, Failure> {
+fn remote(access: AccessArgs, verb: There) -> Result<Out, Failure> {
+    let token = token(&access)?;
+    let client = Client::new(access.admin, token.as_deref())?;
+    runtime()?.block_on(ask(&client, verb))
+}
+
+fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
+}
+
+async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
     match verb {
-        Verb::Abort { route, change } => change::abort(client, &route, change).await,
-        Verb::Apply {
+        There::Abort { route, change } => change::abort(client, &route, change).await,
+        There::Apply {
             file,
             wins,
             message,
         } => change::apply(client, &file, wins, message).await,
-        Verb::Check { file } => check(&file),
-        Verb::Diff { from, to } => look::diff(client, from, to).await,
-        Verb::History { limit, before } => look::history(client, limit, before).await,
-        Verb::Promote { route, to, change } => change::promote(client, &route, to, change).await,
-        Verb::Releases => look::list_releases(client).await,
-        Verb::Rollback {
+        There::Diff { from, to } => look::diff(client, from, to).await,
+        There::History { limit, before } => look::history(client, limit, before).await,
+        There::Promote { route, to, change } => change::promote(client, &route, to, change).await,
+        There::Releases => look::list_releases(client).await,
+        There::Rollback {
             to,
             step,
             route,
@@ -115,16 +132,14 @@ async fn ask(client: &Client, verb: Verb) -> Result<Out, Failure> {
             };
             change::rollback(client, back, change).await
         }
-        Verb::Split {
+        There::Split {
             route,
             weights,
             patch,
             change,
         } => change::split(client, &route, &weights, patch, change).await,
-        // It needs no admin API: it is one.
-        Verb::Serve { config, wins } => serve::serve(config, wins),
-        Verb::Status => look::status(client).await,
-        Verb::Switch { route, to, change } => change::switch(client, &route, to, change).await,
+        There::Status => look::status(client).await,
+        There::Switch { route, to, change } => change::switch(client, &route, to, change).await,
     }
 }
 

@@ -1,17 +1,30 @@
-//! `serve`: runs the proxy until a signal ends it.
+//! `serve`, `demo` and `agent`: what runs until a signal ends it.
 
-use std::{error::Error, path::PathBuf};
+use std::{
+    error::Error,
+    net::{SocketAddr, TcpListener},
+    path::PathBuf,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     Out,
+    client::AdminUrl,
     exit::{Exit, Failure},
+    runtime, say,
 };
 use crate::{
     api::Wins,
     config::{self, Config, ConfigError, LogFormat},
+    demo::{self, Demo, DemoError},
+    model::{ReleaseName, Span},
     server::{self, Options, ServerError},
     telemetry::start_log,
 };
+
+/// How long streams may go on after Ctrl-C. A second one ends a demo at once.
+const DEMO_GRACE: Span = Span::seconds(3);
 
 /// Runs the configuration of a file.
 pub(super) fn serve(file: PathBuf, wins: Option<Wins>) -> Result<Out, Failure> {
@@ -22,9 +35,60 @@ pub(super) fn serve(file: PathBuf, wins: Option<Wins>) -> Result<Out, Failure> {
         wins,
     };
     server::run(config, options).map_err(|error| not_started(&error))?;
-    Ok(Out {
-        text: String::new(),
-        json: Vec::new(),
+    Ok(Out::default())
+}
+
+/// Runs the proxy in front of two sample agents.
+pub(super) fn demo(
+    listen: SocketAddr,
+    admin: &AdminUrl,
+    history: Option<PathBuf>,
+) -> Result<Out, Failure> {
+    let options = demo::Options {
+        listen,
+        admin: admin.address()?,
+        history,
+    };
+    let mut demo = Demo::prepare(&options).map_err(|error| unprepared(&error))?;
+    demo.config.shutdown.grace = Some(DEMO_GRACE);
+    // What goes well is said by the lines to paste.
+    start_log("warn", false).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    let running = server::start(demo.config.clone(), Options::default())
+        .map_err(|error| not_started(&error))?;
+    let proxy = running.listeners().first().copied().unwrap_or(listen);
+    say(demo.next_steps(proxy, running.admin()).as_bytes());
+    running
+        .until_signalled()
+        .map_err(|error| not_started(&error))?;
+    Ok(Out::default())
+}
+
+fn unprepared(error: &DemoError) -> Failure {
+    let exit = match error {
+        DemoError::Agents(_) => Exit::Internal,
+        DemoError::Folder(_) => Exit::History,
+        DemoError::Address { .. } | DemoError::Config(_) => Exit::Config,
+    };
+    Failure::new(exit, chain(error))
+}
+
+/// Runs one sample agent.
+pub(super) fn agent(name: &ReleaseName, label: &str, address: SocketAddr) -> Result<Out, Failure> {
+    let failed = |error: std::io::Error| {
+        Failure::new(
+            Exit::Config,
+            format!("{address} cannot be listened on: {error}"),
+        )
+    };
+    let listener = TcpListener::bind(address).map_err(failed)?;
+    runtime()?.block_on(async {
+        let mut end = signal(SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            served = demo::serve_agent(name.as_str(), label, listener) => served.map_err(failed)?,
+            _ = end.recv() => {}
+            _ = tokio::signal::ctrl_c() => {}
+        }
+        Ok(Out::default())
     })
 }
 
