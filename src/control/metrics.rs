@@ -41,9 +41,8 @@ impl Controller {
         counter!(names::HISTORY_ERRORS.0).absolute(errors);
         gauge!(names::HISTORY_PENDING.0).set(self.history.standing().pending as f64);
         gauge!(names::HISTORY_DURABLE_REVISION.0).set(durable.0 as f64);
-        let rollback = self.rollback_status(&self.cell.load());
-        gauge!(names::ROLLBACK_READY.0)
-            .set(f64::from(u8::from(rollback.available && rollback.ready)));
+        let ready = self.rollback_ready();
+        gauge!(names::ROLLBACK_READY.0).set(f64::from(u8::from(ready)));
         gauge!(names::DRIFT.0).set(f64::from(u8::from(self.drift().drifted)));
     }
 }

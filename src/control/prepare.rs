@@ -60,7 +60,7 @@ impl Controller {
             .iter()
             .map(|watched| Arc::clone(&watched.roster))
             .collect();
-        self.watch_also(unresolved);
+        self.expect(unresolved);
         let all = async {
             for roster in &rosters {
                 roster.wait_resolved().await;

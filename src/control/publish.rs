@@ -116,6 +116,17 @@ impl Controller {
         proposal: Proposal,
         by: Author,
     ) -> Result<Done, ControlError> {
+        let published = self.compile_and_write(live, proposal, by).await;
+        self.expect(Vec::new());
+        published
+    }
+
+    async fn compile_and_write(
+        &self,
+        live: &RoutingTable,
+        proposal: Proposal,
+        by: Author,
+    ) -> Result<Done, ControlError> {
         let Proposal {
             cause,
             change,

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use super::{ControlError, Controller, prepare::seed};
 use crate::{
     model::{ReleaseName, Revision, RouteSpec, TableSpec},
-    table::{Compiled, Level, RoutingTable},
+    table::{Compiled, Level, RoutingTable, Target},
 };
 
 impl Controller {
@@ -69,6 +69,13 @@ impl Controller {
             });
         }
         roster.is_ready()
+    }
+
+    /// Whether a bare rollback has somewhere to go that could answer.
+    pub(super) fn rollback_ready(&self) -> bool {
+        let live = self.cell.load();
+        let level = self.cell.level(Target::Previous);
+        level.is_some_and(|level| self.ready(&live, &level).is_ok())
     }
 
     /// The nearest level below the live revision that could answer.

@@ -92,8 +92,7 @@ impl Controller {
             let written = progress.wait_for(|progress| progress.durable() >= revision);
             drop(tokio::time::timeout(DURABILITY, written).await);
         }
-        let restart = progress.borrow().durable();
-        let durable = restart >= revision;
+        let durable = self.survives(revision);
         let record = &done.record;
         Receipt {
             revision,
@@ -105,7 +104,7 @@ impl Controller {
             diff: done.diff,
             undid: done.undid,
             durable,
-            restart_revision: (!durable).then_some(restart),
+            restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at: done.applied_at,
             converged_at,
             waiting_for: if converged_at.is_some() {
@@ -116,6 +115,23 @@ impl Controller {
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// The revision that a restart would bring.
+    pub(super) fn restart_revision(&self) -> Revision {
+        self.history.progress().borrow().durable()
+    }
+
+    /// Whether a restart would bring a revision, or one that was made live after it. A record that was written but never
+    /// became live, and is not voided on the disk yet, is neither.
+    pub(super) fn survives(&self, revision: Revision) -> bool {
+        let restart = self.restart_revision();
+        let was_live = || {
+            self.book()
+                .get(restart)
+                .is_some_and(|kept| kept.state.is_some())
+        };
+        restart == revision || restart > revision && was_live()
     }
 
     pub(super) fn in_flight_on_previous(&self) -> u64 {
@@ -129,7 +145,7 @@ impl Controller {
     /// The receipt of a request that was answered before.
     pub(super) fn receipt_again(&self, kept: &Kept) -> Receipt {
         let record = &kept.record;
-        let restart = self.history.progress().borrow().durable();
+        let durable = self.survives(record.revision);
         let book = self.book();
         let before = book.state(record.parent);
         let diff = before
@@ -146,8 +162,8 @@ impl Controller {
             message: record.author.message.clone(),
             diff: diff.unwrap_or_default(),
             undid: undid(&book, record),
-            durable: restart >= record.revision,
-            restart_revision: (restart < record.revision).then_some(restart),
+            durable,
+            restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at,
             converged_at: waiting_for.is_empty().then(now),
             waiting_for,
@@ -159,8 +175,7 @@ impl Controller {
     /// The receipt of a change that changed nothing.
     pub(super) fn receipt_of_nothing(&self, live: &RoutingTable, by: &Author) -> Receipt {
         let revision = live.revision();
-        let restart = self.history.progress().borrow().durable();
-        let durable = restart >= revision;
+        let durable = self.survives(revision);
         let book = self.book();
         let record = book.get(revision).map(|kept| &kept.record);
         let published = record.map_or(0, |record| record.published_at_ms);
@@ -175,7 +190,7 @@ impl Controller {
             diff: Diff::default(),
             undid: Vec::new(),
             durable,
-            restart_revision: (!durable).then_some(restart),
+            restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at: Timestamp::from_millis(published),
             converged_at: waiting_for.is_empty().then(now),
             waiting_for,

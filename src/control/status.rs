@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Controller, book::Book, tend::live_keys};
+use super::{Controller, tend::live_keys};
 use crate::{
     api::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
@@ -27,13 +27,10 @@ impl Controller {
         let live = self.cell.load();
         let previous = self.cell.in_flight_on_previous();
         let on_previous: u64 = previous.iter().map(|(_, count)| count).sum();
-        let (record, routes, releases) = {
-            let book = self.book();
-            let record = book
-                .get(live.revision())
-                .map(|kept| Arc::clone(&kept.record));
-            (record, routes(&live, &book), self.releases(&live, &book))
-        };
+        let record = self
+            .book()
+            .get(live.revision())
+            .map(|kept| Arc::clone(&kept.record));
         Status {
             revision: live.revision(),
             digest: live.digest(),
@@ -42,8 +39,8 @@ impl Controller {
             ),
             author: record.as_ref().map(|record| record.author.clone()),
             cause: record.as_ref().map(|record| record.cause.clone()),
-            routes,
-            releases,
+            routes: self.routes(&live),
+            releases: self.releases(&live),
             rollback: self.rollback_status(&live),
             durability: self.durability(&live),
             convergence: self.convergence(&live),
@@ -60,13 +57,28 @@ impl Controller {
         }
     }
 
-    fn releases(&self, live: &RoutingTable, book: &Book) -> Vec<ReleaseStatus> {
+    // The books are asked entry by entry: a rollback never waits until a long status is written.
+    fn routes(&self, live: &RoutingTable) -> Vec<RouteStatus> {
+        let route = |route: &RouteSpec| RouteStatus {
+            name: route.name.clone(),
+            host: route.host.clone(),
+            path: route.path.clone(),
+            path_prefix: route.path_prefix.clone(),
+            split: shares(route),
+            stable: route.stable_release().cloned(),
+            changed_by: self.book().route_changed(&route.name),
+        };
+        let routes = live.compiled().spec().routes().iter();
+        routes.map(|spec| route(spec)).collect()
+    }
+
+    fn releases(&self, live: &RoutingTable) -> Vec<ReleaseStatus> {
         let watched = self.fleet.watched();
         // A status right after a swap may come before the rosters are watched; the table says what is live.
         let live = live_keys(live);
         let mut releases: Vec<_> = watched
             .iter()
-            .map(|watched| release(watched, book))
+            .map(|watched| self.release(watched))
             .collect();
         for release in &mut releases {
             if live.contains(&(release.name.clone(), release.version.clone())) {
@@ -77,6 +89,32 @@ impl Controller {
             (a.role as u8, &a.name, &a.version).cmp(&(b.role as u8, &b.name, &b.version))
         });
         releases
+    }
+
+    fn release(&self, watched: &Watched) -> ReleaseStatus {
+        let roster = &watched.roster;
+        let endpoints = roster.endpoints();
+        ReleaseStatus {
+            name: roster.release().clone(),
+            version: roster.version().clone(),
+            role: match watched.role {
+                fleet::Role::Live => Role::Live,
+                fleet::Role::Warm => Role::Warm,
+                fleet::Role::Draining => Role::Draining,
+            },
+            ready: roster.is_ready(),
+            healthy: endpoints
+                .iter()
+                .filter(|endpoint| endpoint.health() == Health::Healthy)
+                .count(),
+            in_flight: roster.in_flight(),
+            queued: u64::from(roster.places().waiting()),
+            endpoints: endpoints
+                .iter()
+                .map(|endpoint| endpoint_status(endpoint))
+                .collect(),
+            changed_by: self.book().release_changed(roster.release()),
+        }
     }
 
     /// What a bare rollback would do.
@@ -114,8 +152,8 @@ impl Controller {
 
     fn durability(&self, live: &RoutingTable) -> DurabilityStatus {
         let standing = self.history.standing();
-        let restart = self.history.progress().borrow().durable();
-        let durable = restart >= live.revision();
+        let restart = self.restart_revision();
+        let durable = self.survives(live.revision());
         DurabilityStatus {
             healthy: standing.error.is_none() && durable,
             durable,
@@ -172,24 +210,6 @@ fn drift_between(imported: &TableDocument, live: &TableState) -> Drift {
     }
 }
 
-fn routes(live: &RoutingTable, book: &Book) -> Vec<RouteStatus> {
-    let route = |route: &RouteSpec| RouteStatus {
-        name: route.name.clone(),
-        host: route.host.clone(),
-        path: route.path.clone(),
-        path_prefix: route.path_prefix.clone(),
-        split: shares(route),
-        stable: route.stable_release().cloned(),
-        changed_by: book.route_changed(&route.name),
-    };
-    live.compiled()
-        .spec()
-        .routes()
-        .iter()
-        .map(|spec| route(spec))
-        .collect()
-}
-
 fn shares(route: &RouteSpec) -> Vec<Share> {
     let total: f64 = route.split.values().map(|weight| f64::from(*weight)).sum();
     let share = |weight: u32| {
@@ -205,32 +225,6 @@ fn shares(route: &RouteSpec) -> Vec<Share> {
         share: share(*weight),
     });
     shares.collect()
-}
-
-fn release(watched: &Watched, book: &Book) -> ReleaseStatus {
-    let roster = &watched.roster;
-    let endpoints = roster.endpoints();
-    ReleaseStatus {
-        name: roster.release().clone(),
-        version: roster.version().clone(),
-        role: match watched.role {
-            fleet::Role::Live => Role::Live,
-            fleet::Role::Warm => Role::Warm,
-            fleet::Role::Draining => Role::Draining,
-        },
-        ready: roster.is_ready(),
-        healthy: endpoints
-            .iter()
-            .filter(|endpoint| endpoint.health() == Health::Healthy)
-            .count(),
-        in_flight: roster.in_flight(),
-        queued: u64::from(roster.places().waiting()),
-        endpoints: endpoints
-            .iter()
-            .map(|endpoint| endpoint_status(endpoint))
-            .collect(),
-        changed_by: book.release_changed(roster.release()),
-    }
 }
 
 fn endpoint_status(endpoint: &Endpoint) -> EndpointStatus {

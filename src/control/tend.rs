@@ -2,7 +2,7 @@
 //! something is still in flight.
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -10,7 +10,7 @@ use std::{
 use super::{ControlError, Controller, controller::now_ms, prepare::seed};
 use crate::{
     fleet::{CellKey, Role, Watched},
-    model::{ReleaseName, TableState, Version},
+    model::{ReleaseName, Rosters, TableState, Version},
     table::{Compiled, Level, RoutingTable},
 };
 
@@ -26,6 +26,10 @@ type Key = (ReleaseName, Version);
 /// What tending remembers from one time to the next.
 #[derive(Debug, Default)]
 pub(super) struct Tended {
+    // What was looked at last time: when it is the same and nothing drains, there is nothing to do.
+    seen: Option<(Arc<Rosters>, Vec<Arc<Compiled>>)>,
+    // Releases of a change that is not live yet.
+    coming: Vec<Watched>,
     leaving: HashMap<Key, Instant>,
     left: HashMap<Key, Instant>,
 }
@@ -38,6 +42,7 @@ impl Controller {
         loop {
             ticks.tick().await;
             self.tend();
+            self.forget_statistics();
             self.observe();
         }
     }
@@ -52,43 +57,62 @@ impl Controller {
         let mut tended = self.tended();
         self.warm_up();
         let live = self.cell.load();
-        let mut wanted: BTreeMap<Key, Watched> = BTreeMap::new();
-        for level in self.warm_levels() {
-            if let Some(compiled) = &level.compiled {
-                let state = TableState {
-                    spec: level.spec.clone(),
-                    rosters: live.state().rosters,
-                };
-                enter(&mut wanted, compiled, &state, Role::Warm);
-            }
+        let rosters = live.state().rosters;
+        let warm = self.warm_levels();
+        let mut tables: Vec<_> = warm
+            .iter()
+            .filter_map(|level| level.compiled.clone())
+            .collect();
+        tables.push(Arc::clone(live.compiled()));
+        if !tended.is_news(&rosters, &tables) {
+            return;
         }
-        enter(&mut wanted, live.compiled(), &live.state(), Role::Live);
+        let mut wanted = BTreeMap::new();
+        for (place, table) in tables.iter().enumerate() {
+            let role = if place + 1 == tables.len() {
+                Role::Live
+            } else {
+                Role::Warm
+            };
+            enter(&mut wanted, table, &rosters, role);
+        }
+        for coming in &tended.coming {
+            let key = (
+                coming.roster.release().clone(),
+                coming.roster.version().clone(),
+            );
+            wanted.entry(key).or_insert_with(|| coming.clone());
+        }
+        tended.seen = Some((rosters, tables));
         let before = self.fleet.watched();
         tended.keep_draining(&before, &mut wanted, Instant::now());
+        let old: HashMap<_, _> = before
+            .iter()
+            .map(|old| (Arc::as_ptr(&old.roster), &old.urls))
+            .collect();
         let watched: Vec<Watched> = wanted.into_values().collect();
         for watched in &watched {
-            let old = before
-                .iter()
-                .find(|old| Arc::ptr_eq(&old.roster, &watched.roster));
-            if !watched.roster.resolved() || old.is_none_or(|old| old.urls != watched.urls) {
+            let same = old.get(&Arc::as_ptr(&watched.roster)) == Some(&&watched.urls);
+            if !(same && watched.roster.resolved()) {
                 seed(&watched.roster, &watched.urls);
             }
         }
         if !same(&before, &watched) {
             self.fleet.watch(watched);
         }
-        self.forget_statistics(&mut tended);
     }
 
-    /// Watches some rosters beside those that are needed already.
-    pub(super) fn watch_also(&self, more: Vec<Watched>) {
-        let _tended = self.tended();
-        let mut watched = (*self.fleet.watched()).clone();
-        for new in more {
-            watched.retain(|old| !Arc::ptr_eq(&old.roster, &new.roster));
-            watched.push(new);
+    /// Says which rosters a publish is about to need, so that they are looked after before it is live; none once it is
+    /// live or has come to nothing.
+    pub(super) fn expect(&self, coming: Vec<Watched>) {
+        let mut tended = self.tended();
+        if coming.is_empty() && tended.coming.is_empty() {
+            return;
         }
-        self.fleet.watch(watched);
+        tended.coming = coming;
+        tended.seen = None;
+        drop(tended);
+        self.tend();
     }
 
     fn is_warm(&self, distance: usize, level: &Level, now_ms: u64) -> bool {
@@ -164,8 +188,9 @@ impl Controller {
         Ok(())
     }
 
-    fn forget_statistics(&self, tended: &mut Tended) {
+    fn forget_statistics(&self) {
         let now = Instant::now();
+        let mut tended = self.tended();
         tended
             .left
             .retain(|_, since| now.duration_since(*since) < STATISTICS_STAY);
@@ -183,6 +208,19 @@ impl Controller {
 }
 
 impl Tended {
+    /// Whether somebody may have to be looked after who was not, or the other way round.
+    fn is_news(&self, rosters: &Arc<Rosters>, tables: &[Arc<Compiled>]) -> bool {
+        let Some((before, seen)) = &self.seen else {
+            return true;
+        };
+        let same =
+            |(a, b): (&Arc<Compiled>, &Arc<Compiled>)| std::ptr::eq(a.releases(), b.releases());
+        !self.leaving.is_empty()
+            || !Arc::ptr_eq(before, rosters)
+            || seen.len() != tables.len()
+            || !seen.iter().zip(tables).all(same)
+    }
+
     /// What was watched and is not wanted any more drains while something is in flight on it.
     fn keep_draining(
         &mut self,
@@ -214,23 +252,17 @@ impl Tended {
     }
 }
 
-fn enter(wanted: &mut BTreeMap<Key, Watched>, compiled: &Compiled, state: &TableState, role: Role) {
-    for (name, release) in compiled.releases() {
+fn enter(wanted: &mut BTreeMap<Key, Watched>, table: &Compiled, rosters: &Rosters, role: Role) {
+    for (name, release) in table.releases() {
         let key = (name.clone(), release.version().clone());
-        let urls = state
-            .rosters
-            .get(&key)
-            .cloned()
-            .unwrap_or_else(|| Arc::new([]));
-        wanted.insert(
-            key,
-            Watched {
-                roster: Arc::clone(release.roster()),
-                spec: Arc::clone(release.spec()),
-                urls,
-                role,
-            },
-        );
+        let urls = rosters.get(&key).cloned().unwrap_or_else(|| Arc::new([]));
+        let watched = Watched {
+            roster: Arc::clone(release.roster()),
+            spec: Arc::clone(release.spec()),
+            urls,
+            role,
+        };
+        wanted.insert(key, watched);
     }
 }
 
@@ -245,7 +277,7 @@ fn same(before: &[Watched], after: &[Watched]) -> bool {
 }
 
 /// The live table's releases by name, for those who show them.
-pub(super) fn live_keys(live: &RoutingTable) -> Vec<Key> {
+pub(super) fn live_keys(live: &RoutingTable) -> HashSet<Key> {
     let releases = live.compiled().releases().iter();
     releases
         .map(|(name, release)| (name.clone(), release.version().clone()))

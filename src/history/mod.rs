@@ -73,7 +73,7 @@ impl History {
     pub fn open_hooked(path: &Path, hook: Option<Hook>) -> Result<(Self, Loaded), HistoryError> {
         store::make_folder(path)?;
         let lock = store::lock(path)?;
-        let mut store = Store::open(path)?;
+        let mut store = Store::open_first(path)?;
         let contents = store.read()?;
         let slots = SlotFile::open(path);
         let slot_contents = slots.as_ref().map(SlotFile::read).unwrap_or_default();

@@ -9,6 +9,7 @@ use std::{
     io::{self, Read as _, Seek as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
@@ -25,6 +26,10 @@ const SNAPSHOTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("sn
 
 /// Memory for pages; a history is read once and then only written.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long a start waits for the process before it, which may be about to end.
+const HANDOVER: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// The open database.
 #[derive(Debug)]
@@ -99,10 +104,16 @@ pub(super) fn lock(path: &Path) -> Result<File, HistoryError> {
         .truncate(false)
         .mode(0o600);
     let mut lock = options.open(&file).map_err(unreadable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::Error(source)) => return Err(unreadable(source)),
-        Err(TryLockError::WouldBlock) => return Err(held(path, &mut lock)),
+    let deadline = Instant::now() + HANDOVER;
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::Error(source)) => return Err(unreadable(source)),
+            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
+                std::thread::sleep(PAUSE);
+            }
+            Err(TryLockError::WouldBlock) => return Err(held(path, &mut lock)),
+        }
     }
     // Only for the message above; on a full disk the lock holds without it.
     let noted = lock
@@ -124,6 +135,19 @@ fn held(path: &Path, lock: &mut File) -> HistoryError {
 }
 
 impl Store {
+    /// Opens the database at a start, when another process may still be closing it.
+    pub(super) fn open_first(folder: &Path) -> Result<Self, HistoryError> {
+        let deadline = Instant::now() + HANDOVER;
+        loop {
+            match Self::open(folder) {
+                Err(HistoryError::Held { .. }) if Instant::now() < deadline => {
+                    std::thread::sleep(PAUSE);
+                }
+                opened => return opened,
+            }
+        }
+    }
+
     /// Opens the database of a history's folder, and makes it if there is none.
     pub(super) fn open(folder: &Path) -> Result<Self, HistoryError> {
         let path = folder.join("history.redb");

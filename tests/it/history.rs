@@ -1,20 +1,30 @@
 //! The undo stack, rollbacks and imports against models, restarts included.
 
+use std::{
+    io,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
 use proptest::{
     prelude::*,
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use switchback::{
     api::Wins,
-    control::{ControlError, Expected, RollbackTo},
+    control::{ControlError, Expected, RollbackTo, Settings},
+    history::{AppendError, Hook, Moment},
     model::{Actor, Author, Revision, TableDocument},
 };
 
-use crate::desk::{Desk, author, document, folder, grouped, kept, set_split};
+use crate::desk::{Desk, author, document, folder, grouped, kept, set_split, wait_until};
 
 #[derive(Debug, Clone)]
 enum Step {
     Back,
+    Disk(bool),
     One,
     Publish(bool, u32, Option<u8>),
     Restart,
@@ -28,7 +38,8 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => publish.prop_map(|(chat, green, group)| Step::Publish(chat, green, group)),
         3 => Just(Step::Back),
         1 => Just(Step::One),
-        1 => Just(Step::Restart),
+        2 => Just(Step::Restart),
+        2 => any::<bool>().prop_map(Step::Disk),
         2 => any::<bool>().prop_map(Step::Route),
         2 => any::<prop::sample::Index>().prop_map(Step::To),
     ];
@@ -45,7 +56,30 @@ struct Model {
     all: Vec<(Revision, Content)>,
 }
 
+/// A store that refuses to commit while it is broken. The slot file stands apart.
+fn failing(broken: &Arc<AtomicBool>) -> Hook {
+    let broken = Arc::clone(broken);
+    Arc::new(move |moment| {
+        if moment == Moment::Commit && broken.load(Ordering::SeqCst) {
+            return Err(io::Error::other("no space left on device"));
+        }
+        Ok(())
+    })
+}
+
 impl Model {
+    /// Whether a step would be a publish, which needs the disk.
+    fn is_publish(&self, step: &Step) -> bool {
+        match step {
+            Step::Publish(chat, green, _) => with(self.live.1, *chat, *green) != self.live.1,
+            Step::To(index) => {
+                let (revision, content) = self.all[index.index(self.all.len())];
+                content != self.live.1 && self.levels.iter().all(|level| level.0 != revision)
+            }
+            Step::Back | Step::Disk(_) | Step::One | Step::Restart | Step::Route(_) => false,
+        }
+    }
+
     fn push(&mut self, content: Content, group: Option<u8>) {
         self.levels.push(self.live);
         self.live = (Revision(0), content, group);
@@ -82,7 +116,7 @@ impl Model {
                 }
                 self.push(content, *group);
             }
-            Step::Restart => return None,
+            Step::Disk(_) | Step::Restart => return None,
             Step::Route(chat) => return self.route(*chat),
             Step::To(index) => return self.to(self.all[index.index(self.all.len())]),
         }
@@ -139,7 +173,9 @@ fn route(is_chat: bool) -> &'static str {
 
 async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let folder = folder();
-    let mut desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let broken = Arc::new(AtomicBool::new(false));
+    let mut desk = Desk::open_with(&kept(&folder), Settings::default(), Some(failing(&broken)));
+    desk.begin(0, 0).await;
     let mut model = Model {
         levels: Vec::new(),
         live: (Revision(1), (0, 0), None),
@@ -150,11 +186,20 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::To(index) => Some(model.all[index.index(model.all.len())].0),
             _ => None,
         };
-        let expected = model.step(&step);
+        if let Step::Disk(works) = &step {
+            broken.store(!works, Ordering::SeqCst);
+            let well = || *works == desk.controller.status().durability.error.is_none();
+            // A sick disk is found out by a write; a well one by itself.
+            wait_until("the disk is as it is said to be", || !works || well());
+            continue;
+        }
+        let refused = broken.load(Ordering::SeqCst) && model.is_publish(&step);
+        let expected = if refused { None } else { model.step(&step) };
         let made = match &step {
+            Step::Disk(_) => continue,
             Step::Restart => {
                 drop(desk);
-                desk = Desk::open(&kept(&folder));
+                desk = Desk::open_with(&kept(&folder), Settings::default(), Some(failing(&broken)));
                 prop_assert_eq!(desk.weights(), model.live.1);
                 prop_assert_eq!(desk.revision(), model.live.0);
                 continue;
@@ -182,6 +227,9 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
                 model.all.push((receipt.revision, model.live.1));
             }
             (Some(false), Err(ControlError::NothingToUndo)) => {}
+            (None, Err(ControlError::NotDurable(AppendError::NotWritten(_)))) => {
+                prop_assert!(refused)
+            }
             (None, Ok(receipt)) => prop_assert!(!receipt.changed),
             (expected, made) => {
                 prop_assert!(false, "{:?} gave {:?}, not {:?}", step, made, expected)
@@ -218,7 +266,7 @@ fn on_a_runtime(
 
 #[test]
 fn the_undo_stack_does_what_its_model_does_restarts_included() {
-    check(&steps(), 48, |steps| on_a_runtime(run(steps)));
+    check(&steps(), 64, |steps| on_a_runtime(run(steps)));
 }
 
 #[test]

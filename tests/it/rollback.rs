@@ -4,14 +4,14 @@ use std::{
     io,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
         mpsc,
     },
     time::{Duration, Instant},
 };
 
 use switchback::{
-    api::Role,
+    api::{Receipt, Role},
     control::{ControlError, Expected, RollbackTo, Settings},
     history::{AppendError, Hook, Moment},
     model::{Cause, Change, Revision},
@@ -571,4 +571,126 @@ async fn many_revisions_are_pruned_and_the_chain_stays_usable_after_a_restart() 
         (desk.weights(), desk.endpoints("blue")),
         ((0, 0), vec!["http://127.0.0.1:150".to_owned()])
     );
+}
+
+/// What one answer says about the order of things.
+struct Told {
+    receipt: Receipt,
+    asked: Asked,
+}
+
+#[derive(Clone, Copy)]
+enum Asked {
+    Back,
+    Split(&'static str, u32),
+}
+
+/// Does one thing; of two that meet, one may lose, and that is said.
+async fn told(desk: &Desk, asked: Asked) -> Option<Told> {
+    let answer = match asked {
+        Asked::Back => desk.back().await,
+        Asked::Split(route, green) => desk.try_apply(set_split(route, green), Expected::Any).await,
+    };
+    match answer {
+        Ok(receipt) => receipt.changed.then_some(Told { receipt, asked }),
+        Err(ControlError::Stale { .. } | ControlError::NothingToUndo) => None,
+        Err(error) => panic!("{error:?}"),
+    }
+}
+
+async fn publish_all(desk: Arc<Desk>, asks: Vec<Asked>) -> Vec<Told> {
+    let mut all = Vec::new();
+    for asked in asks {
+        all.extend(told(&desk, asked).await);
+    }
+    all
+}
+
+/// Rolls back at odd moments until nobody publishes any more.
+async fn roll_back_until(desk: Arc<Desk>, done: Arc<AtomicBool>) -> Vec<Told> {
+    let mut all = Vec::new();
+    for n in 1_u64.. {
+        tokio::time::sleep(Duration::from_micros(n * 7_919 % 9_000)).await;
+        all.extend(told(&desk, Asked::Back).await);
+        if done.load(Ordering::SeqCst) {
+            break;
+        }
+    }
+    all
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn changes_that_meet_are_as_if_one_came_after_the_other() {
+    let folder = folder();
+    // Each write takes a moment of its own, so that rollbacks land at any point of it.
+    let count = AtomicU64::new(7);
+    let hook: Hook = Arc::new(move |_| {
+        let n = count.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
+        std::thread::sleep(Duration::from_micros((n >> 40) % 3_000));
+        Ok(())
+    });
+    let desk = Arc::new(Desk::open_with(
+        &kept(&folder),
+        Settings::default(),
+        Some(hook),
+    ));
+    let first = desk.begin(0, 0).await;
+    let splits = |route: &'static str, step: u32| {
+        (1..60)
+            .map(|n| Asked::Split(route, (n * step) % 101))
+            .collect()
+    };
+    let publishing = [splits("chat", 7), splits("search", 11)]
+        .map(|asks: Vec<Asked>| tokio::spawn(publish_all(Arc::clone(&desk), asks)));
+    let done = Arc::new(AtomicBool::new(false));
+    let back = tokio::spawn(roll_back_until(Arc::clone(&desk), Arc::clone(&done)));
+    let mut told = Vec::new();
+    for task in publishing {
+        told.extend(task.await.unwrap());
+    }
+    done.store(true, Ordering::SeqCst);
+    told.extend(back.await.unwrap());
+    told.sort_by_key(|told| told.receipt.revision);
+    let (mut live, mut content, mut stack) = (first.revision, (0, 0), Vec::new());
+    for Told { receipt, asked } in &told {
+        assert_eq!(receipt.parent, live, "each is based on the one before it");
+        match asked {
+            Asked::Back => (_, content) = stack.pop().expect("something was undone"),
+            Asked::Split(route, green) => {
+                stack.push((live, content));
+                if *route == "chat" {
+                    content.0 = *green;
+                } else {
+                    content.1 = *green;
+                }
+            }
+        }
+        live = receipt.revision;
+        let detail = desk.controller.revision(live).unwrap();
+        let green = |place: usize| {
+            detail.table.routes[place]
+                .split
+                .get("green")
+                .copied()
+                .unwrap_or_default()
+        };
+        assert_eq!((green(0), green(1)), content, "{receipt:?}");
+    }
+    let is_back = |told: &&Told| matches!(told.asked, Asked::Back);
+    let backs = told.iter().filter(is_back).count();
+    assert!(
+        backs > 5 && told.len() > 2 * backs,
+        "{backs} of {}",
+        told.len()
+    );
+    assert_eq!((desk.revision(), desk.weights()), (live, content));
+    let desk = Arc::into_inner(desk).expect("all tasks have ended");
+    wait_until("all is written", || {
+        desk.controller.status().durability.healthy
+    });
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    assert_eq!((desk.revision(), desk.weights()), (live, content));
+    let depth = desk.controller.status().rollback.depth;
+    assert_eq!(depth, stack.len());
 }
