@@ -22,7 +22,7 @@ mod writer;
 use std::{
     fs::File,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -54,7 +54,7 @@ pub struct History {
     slots: Option<SlotWriter>,
     progress: watch::Receiver<Progress>,
     // Held for as long as the process lives: the store itself is closed and opened again after an error.
-    _lock: File,
+    lock: Mutex<Option<File>>,
 }
 
 impl History {
@@ -102,7 +102,7 @@ impl History {
             writer,
             slots,
             progress,
-            _lock: lock,
+            lock: Mutex::new(Some(lock)),
         };
         history.settle(&loaded, late)?;
         Ok((history, loaded))
@@ -212,7 +212,7 @@ impl History {
         self.writer.standing(Instant::now())
     }
 
-    /// Writes what is pending, within a limit, and gives back the numbers that were not used.
+    /// Writes what is pending, within a limit, gives back the numbers that were not used, and lets the next process in.
     pub fn close(&self, patience: Duration) {
         let last = self.numbers.last_taken();
         let deadline = Instant::now() + patience;
@@ -220,6 +220,12 @@ impl History {
         if let Some(slots) = &self.slots {
             // The higher of the two counts, so both have to know.
             let _both = written && slots.reserve(last, deadline);
+        }
+        if written {
+            self.lock
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .take();
         }
     }
 }
