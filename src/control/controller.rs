@@ -21,6 +21,8 @@ pub struct Settings {
     pub keep: usize,
     /// How long a publish may take to reach the disk before it is refused.
     pub durable_within: Duration,
+    /// How long a receipt waits for every worker to take a change up.
+    pub converge_within: Duration,
     /// How many earlier revisions are kept compiled, checked and connected.
     pub warm_revisions: usize,
     /// For how long.
@@ -32,6 +34,7 @@ impl Default for Settings {
         Self {
             keep: KEPT_REVISIONS,
             durable_within: Duration::from_secs(2),
+            converge_within: Duration::from_millis(500),
             warm_revisions: 2,
             warm_for: Duration::from_secs(24 * 3600),
         }

@@ -13,8 +13,6 @@ use crate::{
     table::RoutingTable,
 };
 
-/// How long a receipt waits for the workers.
-const CONVERGENCE: Duration = Duration::from_millis(500);
 /// How long a rollback's receipt waits for the disk after that.
 const DURABILITY: Duration = Duration::from_millis(50);
 /// A whole table is written beside every so many records.
@@ -84,7 +82,7 @@ impl Controller {
     pub(super) async fn receipt(&self, done: Done) -> Receipt {
         let revision = done.record.revision;
         let begin = Instant::now();
-        let converged = tokio::time::timeout(CONVERGENCE, self.cell.converged(revision)).await;
+        let converged = tokio::time::timeout(self.settings.converge_within, self.cell.converged(revision)).await;
         let converged_at = converged.is_ok().then(now);
         self.metrics.converged(begin.elapsed() + done.took);
         let mut progress = self.history.progress();

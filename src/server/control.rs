@@ -41,6 +41,7 @@ pub(super) fn open_controller(
     let settings = Settings {
         keep: config.history.keep,
         durable_within: config.history.durable_within.0,
+        converge_within: config.timeouts.converge.0,
         warm_revisions: config.rollback.warm_revisions,
         warm_for: config.rollback.warm_for.0,
     };

@@ -65,10 +65,8 @@ impl TestAdmin {
         let folder = tempfile::tempdir().unwrap();
         let (history, loaded) = History::open(&folder.path().join("history")).unwrap();
         let settings = Settings {
-            keep: 1000,
-            durable_within: Duration::from_secs(2),
-            warm_revisions: 2,
             warm_for: Duration::from_secs(3600),
+            ..Settings::default()
         };
         let (cell, fleet) = (Arc::new(TableCell::new(1)), Arc::new(Fleet::new(1)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
