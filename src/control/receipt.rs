@@ -82,7 +82,9 @@ impl Controller {
     pub(super) async fn receipt(&self, done: Done) -> Receipt {
         let revision = done.record.revision;
         let begin = Instant::now();
-        let converged = tokio::time::timeout(self.settings.converge_within, self.cell.converged(revision)).await;
+        let converged =
+            tokio::time::timeout(self.settings.converge_within, self.cell.converged(revision))
+                .await;
         let converged_at = converged.is_ok().then(now);
         self.metrics.converged(begin.elapsed() + done.took);
         let mut progress = self.history.progress();
