@@ -208,3 +208,337 @@ fn each_chunk_of_a_stream_leaves_at_once() {
         assert!(slowest < Duration::from_secs(1), "{slowest:?}");
     });
 }
+
+/// An endpoint whose answer begins and then waits for ever; tells when the request was cancelled.
+fn stuck(head: bool) -> (H2Origin, std::sync::mpsc::Receiver<()>) {
+    let (told, cancelled) = std::sync::mpsc::channel();
+    let origin = H2Origin::start(move |request, mut respond| {
+        let told = told.clone();
+        async move {
+            let _body = request;
+            if head {
+                let mut out = respond.send_response(Response::new(()), false).unwrap();
+                out.send_data(Bytes::from_static(b"x"), false).unwrap();
+                let _ = std::future::poll_fn(|cx| out.poll_reset(cx)).await;
+            } else {
+                let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+            }
+            told.send(()).unwrap();
+        }
+    });
+    (origin, cancelled)
+}
+
+#[test]
+fn a_client_that_resets_its_stream_frees_the_endpoint_within_a_second() {
+    for (has_begun, has_body) in [(false, false), (true, false), (false, true), (true, true)] {
+        let (origin, cancelled) = stuck(has_begun);
+        let proxy = before(&origin);
+        block(async {
+            let client = H2Client::connect(proxy.address).await;
+            let (answer, mut out) = client.open(request("POST", "/"), !has_body).await;
+            if has_body {
+                // More than the endpoint takes, so that the body waits on its way.
+                out.reserve_capacity(60_000);
+                out.send_data(Bytes::from(vec![0; 60_000]), false).unwrap();
+            }
+            let body = if has_begun {
+                let mut body = answer.await.unwrap().into_body();
+                assert_eq!(body.data().await.unwrap().unwrap(), "x");
+                Some(body)
+            } else {
+                while origin.connections() == 0 {
+                    tokio::task::yield_now().await;
+                }
+                None
+            };
+            out.send_reset(h2::Reason::CANCEL);
+            let started = Instant::now();
+            let waiting = tokio::task::spawn_blocking(move || {
+                cancelled.recv_timeout(super::support::PATIENCE)
+            });
+            waiting.await.unwrap().expect("the endpoint hears of it");
+            assert!(
+                started.elapsed() < Duration::from_secs(1),
+                "{:?}",
+                started.elapsed()
+            );
+            drop(body);
+        });
+    }
+}
+
+#[test]
+fn a_client_that_resets_its_stream_closes_the_connection_of_http1() {
+    use std::io::Read;
+    let (told, closed) = std::sync::mpsc::channel();
+    let origin = Origin::scripted(move |mut stream| {
+        let mut bytes = [0; 4096];
+        let mut is_asked = false;
+        while stream.read(&mut bytes).is_ok_and(|read| read > 0) {
+            if !is_asked {
+                told.send(false).unwrap();
+            }
+            is_asked = true;
+        }
+        told.send(true).unwrap();
+    });
+    let proxy = TestProxy::before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let (_answer, mut out) = client.open(request("GET", "/"), true).await;
+        let watching = tokio::task::spawn_blocking(move || {
+            let asked = closed.recv_timeout(super::support::PATIENCE).unwrap();
+            (asked, closed)
+        });
+        let (asked, closed) = watching.await.unwrap();
+        assert!(!asked);
+        out.send_reset(h2::Reason::CANCEL);
+        let started = Instant::now();
+        let watching =
+            tokio::task::spawn_blocking(move || closed.recv_timeout(super::support::PATIENCE));
+        assert!(watching.await.unwrap().unwrap());
+        assert!(started.elapsed() < Duration::from_secs(1));
+    });
+}
+
+#[test]
+fn an_answer_that_is_cut_never_looks_whole() {
+    use std::io::Write;
+    let cuts: [&'static [u8]; 3] = [
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\nzz\r\n",
+    ];
+    for cut in cuts {
+        let origin = Origin::scripted(move |mut stream| {
+            let _ = crate::support::read_request(&mut std::io::BufReader::new(&stream));
+            stream.write_all(cut).unwrap();
+        });
+        let proxy = TestProxy::before(&origin);
+        block(async {
+            let client = H2Client::connect(proxy.address).await;
+            let Err(error) = client.get("/").await else {
+                panic!("it looked whole");
+            };
+            assert!(error.is_reset(), "{error}");
+            assert_eq!(error.reason(), Some(h2::Reason::INTERNAL_ERROR));
+        });
+    }
+}
+
+#[test]
+fn an_answer_of_http2_that_is_cut_never_looks_whole() {
+    use std::io::{Read, Write};
+    let origin = H2Origin::start(|request, mut respond| async move {
+        let mut out = respond.send_response(Response::new(()), false).unwrap();
+        send(&mut out, Bytes::from_static(b"half"), false)
+            .await
+            .unwrap();
+        // The client ends its body once it has seen the half.
+        let _ = read_body(&mut request.into_body()).await;
+        out.send_reset(h2::Reason::INTERNAL_ERROR);
+    });
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let (answer, mut out) = client.open(request("POST", "/"), false).await;
+        let mut body = answer.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "half");
+        out.send_data(Bytes::new(), true).unwrap();
+        assert!(body.data().await.unwrap().is_err());
+    });
+    let mut client = std::net::TcpStream::connect(proxy.address).unwrap();
+    client
+        .set_read_timeout(Some(super::support::PATIENCE))
+        .unwrap();
+    client
+        .write_all(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .unwrap();
+    let mut seen = Vec::new();
+    let mut bytes = [0; 1024];
+    while !seen.ends_with(b"half\r\n") {
+        let read = client.read(&mut bytes).unwrap();
+        assert!(read > 0);
+        seen.extend_from_slice(&bytes[..read]);
+    }
+    client.write_all(b"0\r\n\r\n").unwrap();
+    // A reset is as good as an end here: what must not come is the last chunk.
+    let _ = client.read_to_end(&mut seen);
+    assert!(seen.ends_with(b"half\r\n"), "{}", seen.escape_ascii());
+}
+
+#[test]
+fn an_endpoint_that_resets_instead_of_answering_is_502() {
+    let origin = H2Origin::start(|_, mut respond| async move {
+        respond.send_reset(h2::Reason::INTERNAL_ERROR);
+    });
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let answer = client.get("/").await.unwrap();
+        assert_eq!(answer.status(), 502);
+        assert_eq!(answer.value("x-switchback-reason"), Some("upstream_closed"));
+    });
+}
+
+#[test]
+fn a_stream_that_was_refused_unprocessed_is_sent_again() {
+    let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let seen = std::sync::Arc::clone(&count);
+    let origin = H2Origin::start(move |_, mut respond| {
+        let is_first = seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst) == 0;
+        async move {
+            if is_first {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            } else {
+                respond.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    });
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let (answer, _) = client.open(request("POST", "/"), true).await;
+        assert_eq!(answer.await.unwrap().status().as_u16(), 200);
+    });
+    assert_eq!(count.load(std::sync::atomic::Ordering::SeqCst), 2);
+}
+
+#[test]
+fn nothing_of_a_length_that_is_wrong_looks_whole_to_the_endpoint() {
+    let origin = Origin::replying("never");
+    let proxy = TestProxy::before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let mut lying = request("POST", "/");
+        lying
+            .headers_mut()
+            .insert("content-length", "5".parse().unwrap());
+        let (answer, mut out) = client.open(lying, false).await;
+        // The library on this side does not hold us to our word before the end.
+        let _ = out.send_data(Bytes::from_static(b"abc"), false);
+        let _ = out.send_data(Bytes::new(), true);
+        assert!(answer.await.is_err());
+    });
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_client_that_does_not_read_slows_the_endpoint_down() {
+    let sent = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counted = std::sync::Arc::clone(&sent);
+    let origin = H2Origin::start(move |_, mut respond| {
+        let sent = std::sync::Arc::clone(&counted);
+        async move {
+            let mut out = respond.send_response(Response::new(()), false).unwrap();
+            let chunk = Bytes::from(vec![0; 16 * 1024]);
+            while send(&mut out, chunk.clone(), false).await.is_ok() {
+                sent.fetch_add(chunk.len(), std::sync::atomic::Ordering::SeqCst);
+            }
+        }
+    });
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let (answer, _) = client.open(request("GET", "/"), true).await;
+        let _body = answer.await.unwrap().into_body();
+        // Another stream on the same connections is served meanwhile, and shows that everything else has settled.
+        let mut before = usize::MAX;
+        loop {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+            let now = sent.load(std::sync::atomic::Ordering::SeqCst);
+            if now == before {
+                break;
+            }
+            before = now;
+        }
+        assert!(
+            before > 0 && before <= 512 * 1024,
+            "{before} bytes are under way"
+        );
+    });
+}
+
+#[test]
+fn draining_asks_clients_to_go_and_lets_them_finish() {
+    let (release, held) = tokio::sync::watch::channel(false);
+    let origin = H2Origin::start(move |_, mut respond| {
+        let mut held = held.clone();
+        async move {
+            let mut out = respond.send_response(Response::new(()), false).unwrap();
+            out.send_data(Bytes::from_static(b"a"), false).unwrap();
+            held.wait_for(|open| *open).await.unwrap();
+            out.send_data(Bytes::from_static(b"b"), true).unwrap();
+        }
+    });
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let (answer, _) = client.open(request("GET", "/"), true).await;
+        let mut body = answer.await.unwrap().into_body();
+        assert_eq!(body.data().await.unwrap().unwrap(), "a");
+        proxy.shared.drain();
+        // The connection says that it takes nothing new, while the stream goes on.
+        let mut requests = client.requests.clone();
+        while std::future::poll_fn(|cx| requests.poll_ready(cx))
+            .await
+            .is_ok()
+        {
+            tokio::task::yield_now().await;
+        }
+        release.send_replace(true);
+        assert_eq!(body.data().await.unwrap().unwrap(), "b");
+        assert!(body.data().await.is_none());
+        drop((body, requests));
+        while client.ended.borrow().is_none() {
+            tokio::task::yield_now().await;
+        }
+    });
+}
+
+#[test]
+fn a_head_request_has_a_length_and_no_body() {
+    let origin = Origin::answering(|_| b"HTTP/1.1 200 OK\r\nContent-Length: 1234\r\n\r\n".to_vec());
+    let proxy = TestProxy::before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        for _ in 0..2 {
+            let (answer, _) = client.open(request("HEAD", "/"), true).await;
+            let answer = answer.await.unwrap();
+            assert_eq!(answer.headers()["content-length"], "1234");
+            assert!(answer.body().is_end_stream());
+        }
+    });
+    assert_eq!(origin.connections(), 1);
+}
+
+#[test]
+fn an_endpoint_that_is_down_is_502_and_one_that_goes_away_is_connected_to_again() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap();
+    drop(port);
+    let proxy = TestProxy::builder()
+        .release_with(
+            "blue",
+            &format!("endpoints = [\"http://{address}\"]\nprotocol = \"h2\""),
+        )
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        assert_eq!(client.get("/").await.unwrap().status(), 502);
+    });
+    let origin = H2Origin::echo();
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        assert_eq!(client.get("/").await.unwrap().status(), 200);
+        origin.goodbye();
+        let mut statuses = Vec::new();
+        while origin.connections() < 2 {
+            statuses.push(client.get("/").await.unwrap().status());
+        }
+        assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
+    });
+}

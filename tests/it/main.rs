@@ -15,6 +15,7 @@ mod discovery;
 mod durability;
 mod founding;
 mod h2;
+mod h2_abuse;
 mod health;
 mod history;
 mod http1;

@@ -154,7 +154,7 @@ impl Server {
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(client = %self.client.peer.client, %error, "HTTP/2 connection failed");
-                    return self.poll_wire(cx);
+                    return Poll::Ready(());
                 }
                 Poll::Ready(None) => return Poll::Ready(()),
                 Poll::Pending => return Poll::Pending,

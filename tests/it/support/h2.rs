@@ -179,6 +179,7 @@ pub(crate) struct H2Origin {
     pub(crate) address: SocketAddr,
     connections: Arc<AtomicUsize>,
     stop: watch::Sender<bool>,
+    leave: watch::Sender<bool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -207,6 +208,7 @@ impl H2Origin {
         let connections = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&connections);
         let (stop, mut stopped) = watch::channel(false);
+        let (leave, leaving) = watch::channel(false);
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -220,7 +222,12 @@ impl H2Origin {
                         let (tcp, _) = listener.accept().await.unwrap();
                         tcp.set_nodelay(true).unwrap();
                         counted.fetch_add(1, Ordering::SeqCst);
-                        tokio::task::spawn_local(serve(builder.clone(), tcp, Rc::clone(&answer)));
+                        tokio::task::spawn_local(serve(
+                            builder.clone(),
+                            tcp,
+                            Rc::clone(&answer),
+                            leaving.clone(),
+                        ));
                     }
                 };
                 tokio::select! {
@@ -233,6 +240,7 @@ impl H2Origin {
             address,
             connections,
             stop,
+            leave,
             thread: Some(thread),
         }
     }
@@ -250,6 +258,11 @@ impl H2Origin {
         )
     }
 
+    /// Asks the clients of all connections that are open to go.
+    pub(crate) fn goodbye(&self) {
+        self.leave.send_replace(true);
+    }
+
     /// How many connections it has accepted.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
@@ -260,14 +273,24 @@ async fn serve<F>(
     builder: h2::server::Builder,
     tcp: tokio::net::TcpStream,
     answer: Rc<impl Fn(Request<RecvStream>, SendResponse<Bytes>) -> F>,
+    mut leaving: watch::Receiver<bool>,
 ) where
     F: Future<Output = ()> + 'static,
 {
     let Ok(mut connection) = builder.handshake::<_, Bytes>(tcp).await else {
         return;
     };
-    while let Some(Ok((request, respond))) = connection.accept().await {
-        tokio::task::spawn_local(answer(request, respond));
+    leaving.mark_unchanged();
+    loop {
+        tokio::select! {
+            accepted = connection.accept() => match accepted {
+                Some(Ok((request, respond))) => {
+                    tokio::task::spawn_local(answer(request, respond));
+                }
+                _ => return,
+            },
+            _ = leaving.changed() => connection.graceful_shutdown(),
+        }
     }
 }
 
