@@ -14,6 +14,7 @@ mod desk;
 mod discovery;
 mod durability;
 mod founding;
+mod grpc;
 mod h2;
 mod h2_abuse;
 mod health;
