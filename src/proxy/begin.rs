@@ -33,9 +33,10 @@ pub(super) enum Begun {
 
 /// A request on an HTTP/1.1 connection, its head encoded and not yet written.
 pub(super) struct Http1Start {
-    pub(super) connection: Connection,
+    /// Taken out once it goes back to its pool.
+    pub(super) connection: Option<Connection>,
     pub(super) head: Vec<u8>,
-    pub(super) encoder: BodyEncoder,
+    pub(super) encoder: Option<BodyEncoder>,
 }
 
 /// Selects for a request, unless what was selected for it is still right, and prepares its head.
@@ -100,9 +101,9 @@ fn start(
             let mut head = ticket.worker.take_head();
             let encoder = write_head(ticket, parts, &mut head)?;
             Ok(Begun::Http1(Http1Start {
-                connection,
+                connection: Some(connection),
                 head,
-                encoder,
+                encoder: Some(encoder),
             }))
         }
         Connected::Http2(place) => h2::start(ticket, parts, place).map(Begun::Http2),

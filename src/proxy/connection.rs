@@ -60,7 +60,14 @@ struct Opened {
     asking: Asking,
     version: Version,
     keep_alive: bool,
-    first: Result<Begun, ProxyError>,
+    next: Result<Begun, ProxyError>,
+}
+
+/// What both sides of a request have come to.
+struct After {
+    keep_alive: bool,
+    hides_a_cut: bool,
+    is_read: bool,
 }
 
 impl Connection {
@@ -226,13 +233,13 @@ impl Connection {
             &self.worker.shared.settings.message,
             |parts| {
                 let mut ticket = Ticket::new(&self.worker, self.peer, self.preview, parts);
-                let first = ticket.admit(parts).and_then(|()| begin(&mut ticket, parts));
+                let next = ticket.admit(parts).and_then(|()| begin(&mut ticket, parts));
                 let (version, keep_alive) = (parts.facts.version, parts.facts.keep_alive);
                 Opened {
                     asking: parts.asking(),
                     version,
                     keep_alive,
-                    first,
+                    next,
                     ticket,
                 }
             },
@@ -240,71 +247,72 @@ impl Connection {
     }
 
     /// Serves one request; whether the connection can carry another.
-    async fn exchange(&mut self, opened: Opened, range: Range<usize>) -> bool {
-        let Opened {
-            mut ticket,
-            asking,
-            version,
-            keep_alive,
-            first,
-        } = opened;
-        let worker = Rc::clone(&self.worker);
-        let settings = &worker.shared.settings;
-        let mut buffer = self.received.take().expect("a head was found in it");
-        let body = split(&worker, &mut buffer, range.end);
-        let mut head = Some(Http1Head {
-            buffer,
-            range,
-            limits: &settings.message,
-        });
-        let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
-        let decoder = BodyDecoder::request(asking.framing, &settings.message);
-        let reader = BodyReader::new(
-            channel(settings.timeouts.body.0),
-            decoder,
-            &worker.buffers,
-            body,
-        );
-        let mut client = Http1Client {
-            reader,
-            worker: &worker,
-        };
-        let silence = channel(settings.timeouts.silence.0);
-        let mut responder = Http1Responder::new(silence, &worker, version, keep_alive);
+    ///
+    /// The block uses what was opened where it is captured, so that it is kept once.
+    fn exchange(&mut self, mut opened: Opened, range: Range<usize>) -> impl Future<Output = bool> {
+        async move {
+            let worker = Rc::clone(&self.worker);
+            let settings = &worker.shared.settings;
+            let asking = opened.asking;
+            let mut buffer = self.received.take().expect("a head was found in it");
+            let body = split(&worker, &mut buffer, range.end);
+            let mut head = Some(Http1Head {
+                buffer,
+                range,
+                limits: &settings.message,
+            });
+            let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
+            let decoder = BodyDecoder::request(asking.framing, &settings.message);
+            let reader = BodyReader::new(
+                channel(settings.timeouts.body.0),
+                decoder,
+                &worker.buffers,
+                body,
+            );
+            let mut client = Http1Client {
+                reader,
+                worker: &worker,
+            };
+            let silence = channel(settings.timeouts.silence.0);
+            let mut responder =
+                Http1Responder::new(silence, &worker, opened.version, opened.keep_alive);
+            let ticket = &mut opened.ticket;
+            let next = &mut opened.next;
 
-        let finished = serve(
-            &mut ticket,
-            asking,
-            first,
-            &mut head,
-            &mut client,
-            &mut responder,
-        )
-        .await;
+            let finished =
+                serve(ticket, asking, next, &mut head, &mut client, &mut responder).await;
+            let after = After {
+                keep_alive: responder.keep_alive,
+                hides_a_cut: responder.hides_a_cut(),
+                is_read: client.reader.decoder_is_done(),
+            };
+            drop(responder);
+            let rest = client.reader.into_rest();
+            self.finish(ticket, finished, rest, after).await
+        }
+    }
+
+    /// What becomes of the connection after a request.
+    async fn finish(
+        &mut self,
+        ticket: &mut Ticket,
+        finished: Finished,
+        rest: Option<Buffer>,
+        state: After,
+    ) -> bool {
         match finished {
-            Finished::Whole if responder.keep_alive => {
-                drop(responder);
-                self.received = client.reader.into_rest();
-                true
+            Finished::Whole if state.keep_alive => {
+                self.received = rest;
+                return true;
             }
-            Finished::Whole => {
-                let is_read = client.reader.decoder_is_done();
-                drop((client, responder, ticket));
-                self.close(is_read).await;
-                false
-            }
-            Finished::Cut => {
-                if responder.hides_a_cut() {
-                    self.stream.reset_on_close();
-                }
-                false
-            }
+            Finished::Whole => Box::pin(self.close(state.is_read)).await,
+            Finished::Cut if state.hides_a_cut => self.stream.reset_on_close(),
+            Finished::Cut => {}
             Finished::Upgraded(upgraded) => {
-                let received = client.reader.into_rest();
-                pass_on(&worker, &mut ticket, &self.stream, received, *upgraded).await;
-                false
+                Box::pin(pass_on(ticket, &self.stream, rest, *upgraded)).await;
             }
         }
+        false
     }
 
     /// Answers bytes that are no request.
@@ -374,7 +382,6 @@ fn split(worker: &Worker, buffer: &mut Buffer, end: usize) -> Option<Buffer> {
 
 /// The tunnel counts as the request does, until it ends.
 async fn pass_on(
-    worker: &Worker,
     ticket: &mut Ticket,
     client: &Stream,
     received: Option<Buffer>,
@@ -384,6 +391,7 @@ async fn pass_on(
         .selection
         .as_ref()
         .expect("an upgrade follows a selection");
+    let worker = Rc::clone(&ticket.worker);
     let timeouts = worker
         .shared
         .settings
@@ -398,6 +406,44 @@ async fn pass_on(
         received: upgraded.received,
         sent: &ticket.bytes_out,
     };
-    tunnel(worker, near, far, timeouts.websocket_idle).await;
+    tunnel(&worker, near, far, timeouts.websocket_idle).await;
     ticket.end(Outcome::Answered(101));
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::config::Config;
+    use crate::net::ConnectionLimits;
+    use crate::proxy::{ProxySettings, Shared};
+    use crate::table::TableCell;
+    use crate::telemetry::AccessLog;
+
+    #[tokio::test]
+    async fn an_active_request_is_one_small_box() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (_client, accepted) =
+            tokio::join!(tokio::net::TcpStream::connect(address), listener.accept());
+        let (tcp, client) = accepted.unwrap();
+        let permit = ConnectionLimits::new(1, None).acquire().unwrap();
+        let settings = ProxySettings::new(&Config::default());
+        let shared = Shared::new(settings, Arc::new(TableCell::new(1)), 1, AccessLog::off());
+        let worker = Worker::new(shared, 0);
+        let peer = PeerInfo {
+            client,
+            is_trusted: false,
+            is_secure: false,
+        };
+        let mut connection = Connection::new(worker, Stream::Tcp(tcp), peer, false, permit);
+        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+        let mut buffer = connection.worker.buffers.take(BufferSize::Small);
+        assert!(buffer.append(head));
+        connection.received = Some(buffer);
+        let opened = connection.open(0..head.len()).unwrap();
+        let size = size_of_val(&connection.exchange(opened, 0..head.len()));
+        assert!(size <= 3200, "a request takes {size} bytes");
+    }
 }

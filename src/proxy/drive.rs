@@ -8,6 +8,7 @@ use std::task::Poll;
 use tokio::time::Instant;
 
 use crate::model::Outcome;
+use crate::net::Buffer;
 
 use super::error::{Chain, ClientError, ProxyError, UpstreamError};
 use super::exchange::Finished;
@@ -25,6 +26,8 @@ pub(super) enum Driven {
     Retry,
     /// No answer came: the client is to be told why.
     Unanswered(ProxyError),
+    /// The connection is a tunnel from here on; this came behind the 101.
+    Upgraded(Option<Buffer>),
 }
 
 /// How the two directions came to an end.

@@ -1,11 +1,13 @@
 //! One request from its head to its end, whatever its client and its endpoint speak.
 
+use tokio::time::Instant;
+
 use crate::fleet::Waiting;
 use crate::model::Outcome;
 use crate::net::Deadline;
 use crate::table::Release;
 
-use super::begin::{Begun, begin, note_connect_failure};
+use super::begin::{Begun, Http1Start, begin, note_connect_failure};
 use super::connect::connect;
 use super::drive::Driven;
 use super::error::{ProxyError, UpstreamError};
@@ -38,54 +40,95 @@ pub(super) struct Upgraded {
 const QUEUE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves one request. `head` is emptied as soon as it is not needed any more.
+///
+/// What is to be done next stays where `next` is, and is lent to what does it: an argument that an `async fn` takes by
+/// value is kept twice for as long as it runs.
 pub(super) async fn serve<H: RequestHead, C: ClientBody, R: Responder>(
     ticket: &mut Ticket,
     asking: Asking,
-    first: Result<Begun, ProxyError>,
+    next: &mut Result<Begun, ProxyError>,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
 ) -> Finished {
-    let connecting = ticket.worker.timers.deadline();
-    let mut next = first;
     loop {
-        let failed = match next {
-            Ok(Begun::Http1(start)) => {
-                match http1_upstream::converse(ticket, asking, start, head, client, responder).await
-                {
-                    Driven::Finished(finished) => return finished,
-                    Driven::Retry => None,
-                    Driven::Unanswered(error) => Some(error),
-                }
+        match step(ticket, asking, next, head, client, responder).await {
+            Step::Again => {}
+            Step::Finished(finished) => return finished,
+            // What is rare lives in boxes of its own, so that a request that only relays stays small.
+            Step::Failed(error) => {
+                ticket.refuse(&error);
+                return Box::pin(answer_problem(ticket, asking, &error, responder)).await;
             }
-            Ok(Begun::Http2(start)) => {
-                match h2::converse(ticket, asking, start, head, client, responder).await {
-                    Driven::Finished(finished) => return finished,
-                    Driven::Retry => None,
-                    Driven::Unanswered(error) => Some(error),
-                }
-            }
-            Ok(Begun::Dial) => match dial(ticket, asking, &connecting, client).await {
-                Ok(()) => None,
-                Err(Left::Client) => return left(ticket),
-                Err(Left::Error(error)) => Some(error),
-            },
-            Ok(Begun::Wait(release)) => match queue(ticket, asking, &release, client).await {
-                Ok(()) => None,
-                Err(Left::Client) => return left(ticket),
-                Err(Left::Error(error)) => Some(error),
-            },
-            Err(error) => Some(error),
-        };
-        if let Some(error) = failed {
-            ticket.refuse(&error);
-            return answer_problem(ticket, asking, &error, responder).await;
         }
         let parts = head
             .as_ref()
             .expect("the head stays until the answer begins");
-        next = parts.look(|parts| begin(ticket, parts));
+        *next = parts.look(|parts| begin(ticket, parts));
     }
+}
+
+enum Step {
+    Again,
+    Failed(ProxyError),
+    Finished(Finished),
+}
+
+async fn step<H: RequestHead, C: ClientBody, R: Responder>(
+    ticket: &mut Ticket,
+    asking: Asking,
+    next: &mut Result<Begun, ProxyError>,
+    head: &mut Option<H>,
+    client: &mut C,
+    responder: &mut R,
+) -> Step {
+    let waited = match next {
+        Ok(Begun::Http1(start)) => {
+            let driven =
+                http1_upstream::converse(ticket, asking, start, head, client, responder).await;
+            return match driven {
+                Driven::Finished(finished) => Step::Finished(finished),
+                Driven::Retry => Step::Again,
+                Driven::Unanswered(error) => Step::Failed(error),
+                Driven::Upgraded(received) => upgraded(next, received),
+            };
+        }
+        Ok(Begun::Http2(_)) => {
+            let Ok(Begun::Http2(start)) = std::mem::replace(next, Ok(Begun::Dial)) else {
+                unreachable!("it was looked at a line above");
+            };
+            let conversing = h2::converse(ticket, asking, start, head, client, responder);
+            return match Box::pin(conversing).await {
+                Driven::Finished(finished) => Step::Finished(finished),
+                Driven::Retry => Step::Again,
+                Driven::Unanswered(error) => Step::Failed(error),
+                Driven::Upgraded(_) => unreachable!("HTTP/2 knows no upgrade"),
+            };
+        }
+        Ok(Begun::Dial) => Box::pin(dial(ticket, asking, client)).await,
+        Ok(Begun::Wait(release)) => Box::pin(queue(ticket, asking, release, client)).await,
+        Err(error) => Err(Left::Error(std::mem::replace(error, ProxyError::NoRoute))),
+    };
+    match waited {
+        Ok(()) => Step::Again,
+        Err(Left::Error(error)) => Step::Failed(error),
+        Err(Left::Client) => {
+            ticket.end(Outcome::ClientGone(None));
+            Step::Finished(Finished::Cut)
+        }
+    }
+}
+
+fn upgraded(next: &mut Result<Begun, ProxyError>, received: Option<Buffer>) -> Step {
+    let Ok(Begun::Http1(Http1Start { connection, .. })) = std::mem::replace(next, Ok(Begun::Dial))
+    else {
+        unreachable!("only a connection of HTTP/1.1 is upgraded");
+    };
+    let connection = connection.expect("a connection that was upgraded stays with its request");
+    Step::Finished(Finished::Upgraded(Box::new(Upgraded {
+        connection,
+        received,
+    })))
 }
 
 /// Why a wait before the commit ended without what it waited for.
@@ -94,46 +137,44 @@ enum Left {
     Error(ProxyError),
 }
 
-fn left(ticket: &mut Ticket) -> Finished {
-    ticket.end(Outcome::ClientGone(None));
-    Finished::Cut
-}
-
 /// Connects to the endpoint that was selected. One deadline holds for all endpoints that are tried.
 async fn dial<C: ClientBody>(
     ticket: &mut Ticket,
     asking: Asking,
-    deadline: &Deadline,
     client: &mut C,
 ) -> Result<(), Left> {
     let selection = ticket
         .selection
         .as_ref()
         .expect("dialing follows a selection");
-    if ticket.tried.is_empty() {
-        let timeouts = ticket
-            .worker
-            .shared
-            .settings
-            .for_route(&selection.route.spec().timeouts);
-        deadline.set_from_now(timeouts.connect);
-    }
-    let connected = unless_gone(asking, client, connect(&ticket.worker, selection, deadline)).await;
+    let timeouts = ticket
+        .worker
+        .shared
+        .settings
+        .for_route(&selection.route.spec().timeouts);
+    let now = Instant::now();
+    let until = *ticket.connect_by.get_or_insert(now + timeouts.connect);
+    let deadline = ticket.worker.timers.deadline();
+    deadline.set(now, until.saturating_duration_since(now));
+    let connected = unless_gone(
+        asking,
+        client,
+        connect(&ticket.worker, selection, &deadline),
+    )
+    .await;
     match connected.ok_or(Left::Client)? {
         Ok(connection) => {
             ticket.spare = Some(connection);
             Ok(())
         }
         Err(error) => {
-            let is_over = deadline.is_expired();
             note_connect_failure(ticket, error).map_err(Left::Error)?;
-            if is_over {
-                Err(Left::Error(ProxyError::Upstream(
+            if Instant::now() >= until {
+                return Err(Left::Error(ProxyError::Upstream(
                     UpstreamError::ConnectTimeout,
-                )))
-            } else {
-                Ok(())
+                )));
             }
+            Ok(())
         }
     }
 }

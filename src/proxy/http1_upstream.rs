@@ -3,13 +3,12 @@
 use std::cell::RefCell;
 use std::io::IoSlice;
 
-use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, WriteError};
+use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, Reusable, WriteError};
 use crate::message::{Asked, Limits, Reason, Rejection};
 
 use super::begin::Http1Start;
 use super::drive::{Driven, End, conclude, drive};
 use super::error::UpstreamError;
-use super::exchange::{Finished, Upgraded};
 use super::http1_body::{BodyReader, Channel};
 use super::seam::{
     Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
@@ -39,26 +38,23 @@ struct Http1Answer<'s> {
 pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
     ticket: &mut Ticket,
     asking: Asking,
-    start: Http1Start,
+    start: &mut Http1Start,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
 ) -> Driven {
-    let worker = std::rc::Rc::clone(&ticket.worker);
-    let Http1Start {
-        connection,
-        head: bytes,
-        encoder,
-    } = start;
+    let encoder = start.encoder.take().expect("a start is used once");
+    let connection = start.connection.as_ref().expect("a start has a connection");
     let books = RefCell::new(Exchange::new(encoder));
     let (end, received) = {
+        let worker = std::rc::Rc::clone(&ticket.worker);
         let silence = silence(ticket);
         let channel = || Channel::new(&connection.stream, &worker.timers, silence);
         let mut sink = Http1Sink {
             channel: channel(),
             books: &books,
             worker: &worker,
-            head: bytes,
+            head: std::mem::take(&mut start.head),
             tail: Vec::new(),
         };
         let mut answer = Http1Answer {
@@ -78,30 +74,27 @@ pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
         .await;
         (end, answer.reader.into_rest())
     };
-    match end {
-        End::Upgraded => {
-            return Driven::Finished(Finished::Upgraded(Box::new(Upgraded {
-                connection,
-                received,
-            })));
-        }
-        End::Whole => {
-            let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
-            if let Some(proof) = books.into_inner().finish(unread) {
-                let longest = worker.shared.settings.timeouts.endpoint_idle.0;
-                worker
-                    .pools
-                    .give_back(connection, &proof, longest, worker.now_ms());
-            }
-            conclude(ticket, end, false)
-        }
-        end => {
-            let may_retry = connection.is_reused
-                && asking.is_idempotent
-                && asking.framing.is_empty()
-                && received.is_none();
-            conclude(ticket, end, may_retry)
-        }
+    if matches!(end, End::Upgraded) {
+        return Driven::Upgraded(received);
+    }
+    let may_retry = connection.is_reused
+        && asking.is_idempotent
+        && asking.framing.is_empty()
+        && received.is_none();
+    if matches!(end, End::Whole) {
+        let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
+        give_back(ticket, start, books.into_inner().finish(unread));
+    }
+    conclude(ticket, end, may_retry)
+}
+
+fn give_back(ticket: &Ticket, start: &mut Http1Start, proof: Option<Reusable>) {
+    let worker = &ticket.worker;
+    if let (Some(proof), Some(connection)) = (proof, start.connection.take()) {
+        let longest = worker.shared.settings.timeouts.endpoint_idle.0;
+        worker
+            .pools
+            .give_back(connection, &proof, longest, worker.now_ms());
     }
 }
 

@@ -30,6 +30,8 @@ pub(super) struct Ticket {
     pub(super) spare: Option<Connected>,
     /// Endpoints that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
+    /// When the time for connecting is over, all endpoints together.
+    pub(super) connect_by: Option<Instant>,
     /// What it is split by without an affinity key.
     pub(super) draw: u64,
     /// It was sent on a connection that turned out to be stale.
@@ -79,6 +81,7 @@ impl Ticket {
             selection: None,
             spare: None,
             tried: Vec::new(),
+            connect_by: None,
             draw: worker.draw(),
             has_retried: false,
             started: Instant::now(),

@@ -94,6 +94,11 @@ impl Shared {
         self.requests.load(Ordering::Relaxed)
     }
 
+    /// Makes new connections to endpoints read the files of their TLS settings anew.
+    pub fn reload_upstream_tls(&self) {
+        self.tls.clear();
+    }
+
     /// Tells every worker to take no new connections and to close the ones that are idle.
     pub fn drain(&self) {
         self.draining.send_replace(true);

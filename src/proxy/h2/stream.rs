@@ -56,20 +56,19 @@ pub(super) async fn serve(
 }
 
 async fn forward(client: &Client, head: Head, body: RecvStream, respond: SendResponse<Bytes>) {
-    let (asking, ticket, first) = head.look(|parts| {
+    let (asking, mut ticket, mut first) = head.look(|parts| {
         let asking = parts.asking();
         let mut ticket = Ticket::new(&client.worker, client.peer, client.preview, parts);
         let admitted = ticket.admit(parts);
         let first = admitted.and_then(|()| begin(&mut ticket, parts));
         (asking, ticket, first)
     });
-    let mut ticket = ticket;
     let (mut body, mut way, watch) = client.sides(body, respond, asking.is_grpc);
     let mut head = Some(head);
     let mut serving = pin!(exchange::serve(
         &mut ticket,
         asking,
-        first,
+        &mut first,
         &mut head,
         &mut body,
         &mut way
