@@ -301,7 +301,7 @@ impl Connection {
         state: After,
     ) -> bool {
         match finished {
-            Finished::Whole if state.keep_alive => {
+            Finished::Whole if state.keep_alive && state.is_read => {
                 self.received = rest;
                 return true;
             }

@@ -207,7 +207,8 @@ impl Responder for Http1Responder<'_> {
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<(), UpstreamError> {
         let framing = response.framing.toward(self.version);
-        self.keep_alive &= response.request_is_read
+        // A success that comes early goes on beside the request; an error means that nobody will read the rest.
+        self.keep_alive &= (response.request_is_read || response.status < 400)
             && framing != ResponseFraming::UntilClose
             && response.status != 101
             && !self.worker.is_draining();

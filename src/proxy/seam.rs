@@ -148,7 +148,8 @@ pub(super) struct Responding<'r> {
     pub(super) reason: &'r [u8],
     /// Where the body ends, as upstream framed it.
     pub(super) framing: ResponseFraming,
-    /// The whole request was read. Without that, a connection that carries one request after the other ends here.
+    /// The whole request was read. Without that, an HTTP/1.1 connection ends with an error, and with any response that
+    /// is over before the request is.
     pub(super) request_is_read: bool,
 }
 
