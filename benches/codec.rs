@@ -101,7 +101,7 @@ fn codec(criterion: &mut Criterion) {
         });
     });
     criterion.bench_function("codec/decode_token", |bencher| {
-        bencher.iter(|| decode_token(&limits))
+        bencher.iter(|| decode_token(&limits));
     });
 }
 

@@ -141,6 +141,10 @@ impl<'h> RequestFacts<'h> {
     ) -> Result<Self, Rejection> {
         let method = check_line(line, limits)?;
         let target = Target::parse(method, line.target)?;
+        // RFC 9113, 8.3.1: `:path` has no authority; one that had would override `:authority`.
+        if line.version == Version::Http2 && target.authority.is_some() {
+            return Err(Reason::InvalidTarget.into());
+        }
         let mut notes = Notes::default();
         for field in fields {
             notes.read(&field, line.version, limits)?;

@@ -37,6 +37,9 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
 /// Whether the field is forwarded when it comes as a trailer; one that is not is dropped without a word.
 pub fn is_trailer_allowed(field: &Field<'_>) -> bool {
     let known = field.known;
+    if known == Known::GrpcStatus {
+        return true;
+    }
     !(FORBIDDEN.contains(known)
         || known.is_hop_by_hop()
         || known.is_protected()

@@ -279,6 +279,13 @@ fn http2_has_no_fields_of_a_connection() {
     let facts = judge_line(&stream, &[("te", "trailers"), ("host", "b.example")]).unwrap();
     assert!(facts.accepts_trailers && facts.keep_alive);
     assert_eq!(facts.authority.unwrap().as_str(), "a.example");
+    for target in [&b"http://b.example/"[..], b"http://b.example"] {
+        let absolute = RequestLine { target, ..stream };
+        assert_eq!(
+            judge_line(&absolute, &[]).err(),
+            Some(Reason::InvalidTarget)
+        );
+    }
     let nameless = RequestLine {
         authority: None,
         ..stream
