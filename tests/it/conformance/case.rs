@@ -18,8 +18,30 @@ pub(crate) struct Case {
     pub(crate) private: bool,
     /// The address that the probe comes from.
     pub(crate) prober: &'static str,
+    /// What comes on the streams of an HTTP/2 connection; nothing for a case of HTTP/1.1.
+    pub(crate) http2: Option<Http2>,
     /// How many connections the public origin gets, the probe's included, if that matters.
     pub(crate) connections: Option<usize>,
+}
+
+/// What is special about a case of HTTP/2.
+#[derive(Default)]
+pub(crate) struct Http2 {
+    /// Whether the case sends its preface itself.
+    pub(crate) raw: bool,
+    pub(crate) streams: Vec<(u32, Outcome)>,
+}
+
+/// What becomes of a stream.
+pub(crate) enum Outcome {
+    /// This answer.
+    Answer(Answer),
+    /// Whatever it is, as long as it ends.
+    Any,
+    /// A reset, an error as an answer, or the end of the connection.
+    Refused,
+    /// A reset.
+    Reset,
 }
 
 /// Where the client comes in.
@@ -42,6 +64,10 @@ pub(crate) enum Step {
     Send(Vec<u8>),
     /// It waits until it has received these bytes.
     Receive(Vec<u8>),
+    /// It waits for the head of the answer on this stream.
+    StreamHead(u32),
+    /// It waits until nothing more can come on this stream.
+    StreamOver(u32),
     /// It waits until the origin has received these bytes.
     OriginReceives(Vec<u8>),
     /// It waits until the proxy has ended its connections to the origin.
@@ -67,6 +93,8 @@ pub(crate) struct Answer {
     pub(crate) has: Vec<(String, String)>,
     /// Fields that must not be there.
     pub(crate) lacks: Vec<String>,
+    /// The trailers, if they matter.
+    pub(crate) trailers: Vec<(String, String)>,
     /// The interim answers before it, if they matter.
     pub(crate) interim: Option<Vec<u16>>,
 }
@@ -91,8 +119,8 @@ pub(crate) enum After {
 pub(crate) enum Seen {
     /// Nothing at all, not even a connection.
     Nothing,
-    /// Nothing, or a request that is visibly not whole.
-    Cut,
+    /// Nothing, or requests that are visibly not whole, and then the probe.
+    Cut(Option<Request>),
     /// Exactly these requests.
     Requests(Vec<Request>),
     /// Anything but a malformed request.
@@ -132,7 +160,16 @@ pub(crate) fn case(name: impl Into<String>, requirements: &[u8]) -> Case {
         origin: Seen::Nothing,
         private: false,
         prober: "127.0.0.1",
+        http2: None,
         connections: None,
+    }
+}
+
+/// Starts a case of HTTP/2.
+pub(crate) fn h2case(name: impl Into<String>, requirements: &[u8]) -> Case {
+    Case {
+        http2: Some(Http2::default()),
+        ..case(name, requirements)
     }
 }
 
@@ -223,7 +260,7 @@ impl Case {
     pub(crate) fn sees(mut self, request: Request) -> Self {
         match &mut self.origin {
             Seen::Requests(requests) => requests.push(request),
-            Seen::Nothing | Seen::Cut | Seen::WellFormed => {
+            Seen::Nothing | Seen::Cut(_) | Seen::WellFormed => {
                 self.origin = Seen::Requests(vec![request])
             }
         }
@@ -232,7 +269,7 @@ impl Case {
 
     /// The origin sees nothing, or a request that is visibly not whole.
     pub(crate) fn sees_a_cut(mut self) -> Self {
-        self.origin = Seen::Cut;
+        self.origin = Seen::Cut(None);
         self
     }
 
@@ -270,6 +307,63 @@ impl Case {
         self.refused(statuses).sees_a_cut()
     }
 
+    /// The case sends the preface of HTTP/2 itself.
+    pub(crate) fn raw(mut self) -> Self {
+        self.http2.get_or_insert_default().raw = true;
+        self
+    }
+
+    /// The client waits for the head on a stream.
+    pub(crate) fn head_on(self, stream: u32) -> Self {
+        self.step(Step::StreamHead(stream))
+    }
+
+    /// The client waits for the end of a stream.
+    pub(crate) fn stream_over(self, stream: u32) -> Self {
+        self.step(Step::StreamOver(stream))
+    }
+
+    fn on(mut self, stream: u32, outcome: Outcome) -> Self {
+        self.http2.get_or_insert_default().streams.push((stream, outcome));
+        self
+    }
+
+    /// The client gets this answer on a stream.
+    pub(crate) fn gets_on(self, stream: u32, answer: Answer) -> Self {
+        self.on(stream, Outcome::Answer(answer))
+    }
+
+    /// The client gets the answer of the origin on a stream; the origin sees exactly this request.
+    pub(crate) fn passes_on(self, stream: u32, request: Request) -> Self {
+        self.gets_on(stream, status(&[200]).body("ok")).sees(request)
+    }
+
+    /// The client is refused on a stream; the connection may end with it.
+    pub(crate) fn refused_on(mut self, stream: u32) -> Self {
+        self.after = After::Any;
+        self.on(stream, Outcome::Refused)
+    }
+
+    /// The stream is reset.
+    pub(crate) fn resets_on(self, stream: u32) -> Self {
+        self.on(stream, Outcome::Reset)
+    }
+
+    /// The stream ends in whatever way; the origin sees nothing malformed.
+    pub(crate) fn ends_on(self, stream: u32) -> Self {
+        self.on(stream, Outcome::Any).sees_whatever()
+    }
+
+    /// The public origin never answers.
+    pub(crate) fn never(mut self) -> Self {
+        let never = Script {
+            when: When::Never,
+            answers: Vec::new(),
+        };
+        self.scripts.extend(vec![never; 1_000]);
+        self
+    }
+
     /// The client gets the answer of the origin and may go on; the origin sees exactly this request.
     pub(crate) fn passes(self, request: Request) -> Self {
         self.gets(status(&[200]).body("ok")).sees(request)
@@ -286,6 +380,11 @@ impl Answer {
 
     pub(crate) fn cut(mut self) -> Self {
         self.cut = true;
+        self
+    }
+
+    pub(crate) fn trailer(mut self, name: &str, value: &str) -> Self {
+        self.trailers.push((name.into(), value.into()));
         self
     }
 

@@ -1,7 +1,8 @@
 //! Whether both ends saw what a case says.
 
 use super::{
-    case::{After, Answer, Body, Case, Request, Seen},
+    case::{After, Answer, Body, Case, Outcome, Request, Seen},
+    h2::view::{Stream, View},
     tape::{End, Recorded},
     wire::{self, Framing, Message, Read},
 };
@@ -20,6 +21,9 @@ const ADDED: [(&str, &str); 8] = [
 
 /// The request that proves that a connection still works.
 pub(crate) const PROBE: &[u8] = b"GET /probe HTTP/1.1\r\nHost: probe.example\r\n\r\n";
+
+/// The stream of the request that proves that a connection of HTTP/2 still works.
+pub(crate) const PROBE_STREAM: u32 = 0x7fff_fff1;
 
 type Verdict = Result<(), String>;
 
@@ -85,23 +89,84 @@ fn one_answer(expected: &Answer, bytes: &[u8], end: Option<End>) -> Result<usize
 }
 
 fn answer_fields(expected: &Answer, message: &Message) -> Verdict {
-    if !expected.statuses.contains(&message.status()) {
-        return fail(format!("client: status {}", message.status()));
+    fields_of(expected, message.status(), &message.fields, &message.body)?;
+    trailers_of(expected, &message.trailers)
+}
+
+fn trailers_of(expected: &Answer, trailers: &[(String, String)]) -> Verdict {
+    if expected.trailers.is_empty() || expected.trailers == trailers {
+        Ok(())
+    } else {
+        fail(format!("client: trailers {trailers:?}"))
     }
-    if expected
-        .body
-        .as_ref()
-        .is_some_and(|body| *body != message.body)
+}
+
+/// Checks what came on the streams of HTTP/2, and how the connection ended.
+pub(crate) fn streams(case: &Case, got: &Recorded) -> Verdict {
+    let view = View::of(&got.bytes);
+    if let Some(mistake) = view.mistakes.first() {
+        return fail(format!("client: {mistake}"));
+    }
+    let http2 = case.http2.as_ref().expect("a case of HTTP/2");
+    for (id, outcome) in &http2.streams {
+        let none = Stream::default();
+        let stream = view.streams.get(id).unwrap_or(&none);
+        one_stream(outcome, stream, got.end).map_err(|why| format!("stream {id}: {why}"))?;
+    }
+    match view.streams.get(&PROBE_STREAM) {
+        Some(probe) if probe.statuses() == [200] && probe.ended => Ok(()),
+        None if case.after != After::Open => Ok(()),
+        probe => fail(format!("client: the probe got {probe:?}")),
+    }
+}
+
+fn one_stream(expected: &Outcome, stream: &Stream, end: Option<End>) -> Verdict {
+    let is_error = stream.statuses().last().is_some_and(|status| *status >= 400);
+    match expected {
+        Outcome::Any => Ok(()),
+        Outcome::Reset if stream.reset.is_some() => Ok(()),
+        Outcome::Refused if stream.reset.is_some() || is_error => Ok(()),
+        Outcome::Refused if end.is_some() && stream.heads.is_empty() => Ok(()),
+        Outcome::Answer(answer) => one_answer_on(answer, stream, end),
+        Outcome::Refused | Outcome::Reset => fail(format!("client: {stream:?}")),
+    }
+}
+
+fn one_answer_on(expected: &Answer, stream: &Stream, end: Option<End>) -> Verdict {
+    let (Some(head), statuses) = (stream.head(), stream.statuses()) else {
+        return fail(format!("client: no head: {stream:?}"));
+    };
+    let (status, interim) = statuses.split_last().expect("there is a final head");
+    if expected.cut {
+        let is_cut = !stream.ended && (stream.reset.is_some_and(|code| code != 0) || end.is_some());
+        return if is_cut { Ok(()) } else { fail(format!("client: not cut: {stream:?}")) };
+    }
+    // A reset with NO_ERROR behind the end only says that the rest of the request is not wanted.
+    if !stream.ended || stream.reset.is_some_and(|code| code != 0) {
+        return fail(format!("client: not whole: {stream:?}"));
+    }
+    if expected.interim.as_ref().is_some_and(|expected| expected != interim) {
+        return fail(format!("client: interim answers {interim:?}"));
+    }
+    fields_of(expected, *status, head, &stream.body)?;
+    trailers_of(expected, stream.trailers())
+}
+
+fn fields_of(expected: &Answer, status: u16, fields: &[(String, String)], body: &[u8]) -> Verdict {
+    if !expected.statuses.contains(&status) {
+        return fail(format!("client: status {status}"));
+    }
+    if expected.body.as_ref().is_some_and(|own| own != body)
     {
-        return fail(format!("client: body `{}`", message.body.escape_ascii()));
+        return fail(format!("client: body `{}`", body.escape_ascii()));
     }
     for (name, value) in &expected.has {
-        if message.values(name) != [value] {
-            return fail(format!("client: {name} is {:?}", message.values(name)));
+        if wire::values(fields, name) != [value] {
+            return fail(format!("client: {name} is {:?}", wire::values(fields, name)));
         }
     }
     for name in &expected.lacks {
-        if !message.values(name).is_empty() {
+        if !wire::values(fields, name).is_empty() {
             return fail(format!("client: {name} is there"));
         }
     }
@@ -113,10 +178,19 @@ pub(crate) fn origin(expected: &Seen, connections: &[Recorded]) -> Verdict {
     match expected {
         Seen::Nothing if connections.is_empty() => Ok(()),
         Seen::Nothing => fail("origin: somebody connected"),
-        Seen::Cut => connections.iter().try_for_each(is_cut),
+        Seen::Cut(probe) => all_cut(probe.as_ref(), connections),
         Seen::Requests(requests) => all_requests(requests, connections),
         Seen::WellFormed => requests(connections).map(|_| ()),
     }
+}
+
+fn all_cut(probe: Option<&Request>, connections: &[Recorded]) -> Verdict {
+    let (probed, cut): (Vec<&Recorded>, Vec<&Recorded>) = connections
+        .iter()
+        .partition(|connection| connection.bytes.starts_with(b"GET /probe "));
+    cut.into_iter().try_for_each(is_cut)?;
+    let probed: Vec<Recorded> = probed.into_iter().cloned().collect();
+    all_requests(&probe.cloned().into_iter().collect::<Vec<_>>(), &probed)
 }
 
 fn is_cut(connection: &Recorded) -> Verdict {

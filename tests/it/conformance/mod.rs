@@ -5,6 +5,7 @@ mod case;
 mod cases;
 mod check;
 pub(crate) mod child;
+pub(crate) mod h2;
 mod origin;
 mod readme;
 mod run;
@@ -14,4 +15,9 @@ mod wire;
 #[test]
 fn http1() {
     run::all(cases::all());
+}
+
+#[test]
+fn http2() {
+    run::all(h2::cases::all());
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
-use super::cases;
+use super::{cases, h2};
 
 /// The requirements that cases are about.
 const REQUIREMENTS: [(u8, &str); 23] = [
@@ -74,7 +74,7 @@ const START: &str = "<!-- generated: run the suite with BLESS=1 to write it anew
 
 fn table() -> String {
     let mut by_requirement: BTreeMap<u8, Vec<String>> = BTreeMap::new();
-    for case in cases::all() {
+    for case in cases::all().into_iter().chain(h2::cases::all()) {
         for number in &case.requirements {
             let names = by_requirement.entry(*number).or_default();
             names.push(case.name.clone());

@@ -11,6 +11,7 @@ use tokio::{
     io::AsyncWriteExt,
     net::{TcpStream, tcp::OwnedWriteHalf},
     task::AbortHandle,
+    time::timeout,
 };
 
 use super::{
@@ -18,7 +19,8 @@ use super::{
     check,
     child::Switchback,
     origin::{Origin, Script, Then, When},
-    tape::{End, Recorded, Tape},
+    h2::{frame, view::{self, View}},
+    tape::{End, PATIENCE, Recorded, Tape},
     wire::{self, Read},
 };
 
@@ -192,6 +194,12 @@ impl Lane {
             writer: Some(writer),
             recorder: recorder.abort_handle(),
         };
+        if case.http2.as_ref().is_some_and(|http2| !http2.raw) {
+            client.send(&[frame::PREFACE, &frame::settings(&[])].concat()).await;
+            let greeted = |recorded: &Recorded| view::has(&View::of(&recorded.bytes), frame::SETTINGS, false);
+            tape.until("the proxy sends its settings", greeted).await?;
+            client.send(&frame::frame(frame::SETTINGS, frame::ACK, 0, &[])).await;
+        }
         for step in &case.steps {
             self.step(step, tape, &mut client).await?;
         }
@@ -205,6 +213,15 @@ impl Lane {
                 let what = format!("client receives `{}`", bytes.escape_ascii());
                 let is_in = |whole: &[u8]| whole.windows(bytes.len()).any(|part| part == bytes);
                 tape.until(&what, |recorded| is_in(&recorded.bytes)).await?;
+            }
+            Step::StreamHead(stream) => {
+                let has_head = |view: &View| view.streams.get(stream).is_some_and(|own| own.head().is_some());
+                let done = |recorded: &Recorded| has_head(&View::of(&recorded.bytes));
+                tape.until("a head comes on the stream", done).await?;
+            }
+            Step::StreamOver(stream) => {
+                let done = |recorded: &Recorded| View::of(&recorded.bytes).is_over(*stream);
+                tape.until("the stream ends", done).await?;
             }
             Step::OriginReceives(bytes) => self.public.until_received(bytes).await?,
             Step::OriginEnds => {
@@ -259,7 +276,38 @@ impl Lane {
                     .await?;
             }
         }
-        // With the client's connection over, nothing more can come to the origin but the end.
+        self.leave(case, client).await
+    }
+
+    /// The same for HTTP/2.
+    async fn finish_http2(&self, case: &Case, tape: &Tape, client: &mut Client) -> Result<(), String> {
+        let streams = &case.http2.as_ref().expect("a case of HTTP/2").streams;
+        let over = |recorded: &Recorded| {
+            let view = View::of(&recorded.bytes);
+            recorded.end.is_some() || streams.iter().all(|(id, _)| view.is_over(*id))
+        };
+        let recorded = tape.until("all streams end", over).await?;
+        match case.after {
+            After::Closed => {
+                let ended = |recorded: &Recorded| recorded.end.is_some();
+                tape.until("the proxy ends the connection", ended).await?;
+            }
+            After::Any | After::Open if recorded.end.is_none() => {
+                let mut fields = frame::get("/probe");
+                fields[3].1 = "probe.example";
+                client.send(&frame::head(check::PROBE_STREAM, &fields, frame::END_STREAM)).await;
+                let probed = |recorded: &Recorded| {
+                    recorded.end.is_some() || View::of(&recorded.bytes).is_over(check::PROBE_STREAM)
+                };
+                tape.until("the probe is answered", probed).await?;
+            }
+            _ => {}
+        }
+        self.leave(case, client).await
+    }
+
+    /// Ends the client's connection: with it over, nothing more can come to the origin but the end.
+    async fn leave(&self, case: &Case, client: &mut Client) -> Result<(), String> {
         if case.after != After::Open || !case.scripts.iter().any(keeps) {
             client.writer = None;
             self.public.until_ended().await?;
@@ -275,7 +323,7 @@ impl Client {
     /// Sends; the proxy may have had enough and closed.
     async fn send(&mut self, bytes: &[u8]) {
         if let Some(writer) = &mut self.writer {
-            _ = writer.write_all(bytes).await;
+            _ = timeout(PATIENCE, writer.write_all(bytes)).await;
         }
     }
 
@@ -318,12 +366,18 @@ fn answers(case: &Case, recorded: &Recorded) -> usize {
 }
 
 fn verify(case: &Case, sight: &Sight) -> Result<(), String> {
-    check::client(case, &sight.client)?;
+    let mut probe = (case.after == After::Open).then(|| probe(case));
+    if case.http2.is_some() {
+        check::streams(case, &sight.client)?;
+        let was_probed = View::of(&sight.client.bytes).streams.contains_key(&check::PROBE_STREAM);
+        probe = was_probed.then(|| self::probe(case));
+    } else {
+        check::client(case, &sight.client)?;
+    }
     let connections = sight.public.len();
     if case.connections.is_some_and(|count| count != connections) {
         return Err(format!("origin: {connections} connections"));
     }
-    let probe = (case.after == After::Open).then(|| probe(case.prober));
     ends(case.private, &case.origin, probe, sight)
 }
 
@@ -345,10 +399,12 @@ pub(crate) fn ends(
     check::origin(&other, &sight.private).map_err(|why| format!("private {why}"))
 }
 
-fn probe(prober: &str) -> Request {
+fn probe(case: &Case) -> Request {
+    let via = if case.http2.is_some() { "2 switchback" } else { "1.1 switchback" };
     request(&["GET /probe HTTP/1.1", "Host: probe.example"])
-        .added("x-forwarded-for", prober)
-        .added("x-real-ip", prober)
+        .added("x-forwarded-for", case.prober)
+        .added("x-real-ip", case.prober)
+        .added("via", via)
 }
 
 fn with_probe(seen: Seen, probe: Request) -> Seen {
@@ -359,7 +415,7 @@ fn with_probe(seen: Seen, probe: Request) -> Seen {
             Seen::Requests(requests)
         }
         Seen::WellFormed => Seen::WellFormed,
-        Seen::Cut => panic!("a connection on which a request was cut is over"),
+        Seen::Cut(_) => Seen::Cut(Some(probe)),
     }
 }
 

@@ -12,6 +12,8 @@ mod reuse;
 mod time;
 mod upgrade;
 
+pub(crate) use path::{AMBIGUOUS, PLAIN, PRIVATE};
+
 use super::case::{Case, Request, request};
 
 /// All cases.

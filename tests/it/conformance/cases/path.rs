@@ -5,7 +5,7 @@
 use crate::conformance::case::{Case, case, request};
 
 /// Paths that would be another route's once they were cleaned up.
-const AMBIGUOUS: [(&str, &str); 40] = [
+pub(crate) const AMBIGUOUS: [(&str, &str); 40] = [
     ("dots", "/x/../private"),
     ("dots-below", "/x/../private/y"),
     ("dots-twice", "/x/y/../../private"),
@@ -49,7 +49,7 @@ const AMBIGUOUS: [(&str, &str); 40] = [
 ];
 
 /// Paths that are nobody else's: forwarded as they are.
-const PLAIN: [(&str, &str); 23] = [
+pub(crate) const PLAIN: [(&str, &str); 23] = [
     ("root", "/"),
     ("almost-private", "/privatex"),
     ("almost-private-dash", "/private-x"),
@@ -76,7 +76,7 @@ const PLAIN: [(&str, &str); 23] = [
 ];
 
 /// Paths of the private origin.
-const PRIVATE: [(&str, &str); 9] = [
+pub(crate) const PRIVATE: [(&str, &str); 9] = [
     ("itself", "/private"),
     ("slash", "/private/"),
     ("below", "/private/x"),

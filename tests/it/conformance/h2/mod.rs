@@ -1,0 +1,7 @@
+//! HTTP/2 by hand: frames and header blocks as bytes, so that wrong ones can be sent, and a reader of what comes back.
+
+pub(crate) mod cases;
+pub(crate) mod frame;
+pub(crate) mod hpack;
+mod huffman;
+pub(crate) mod view;
