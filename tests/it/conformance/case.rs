@@ -324,7 +324,10 @@ impl Case {
     }
 
     fn on(mut self, stream: u32, outcome: Outcome) -> Self {
-        self.http2.get_or_insert_default().streams.push((stream, outcome));
+        self.http2
+            .get_or_insert_default()
+            .streams
+            .push((stream, outcome));
         self
     }
 
@@ -335,7 +338,8 @@ impl Case {
 
     /// The client gets the answer of the origin on a stream; the origin sees exactly this request.
     pub(crate) fn passes_on(self, stream: u32, request: Request) -> Self {
-        self.gets_on(stream, status(&[200]).body("ok")).sees(request)
+        self.gets_on(stream, status(&[200]).body("ok"))
+            .sees(request)
     }
 
     /// The client is refused on a stream; the connection may end with it.

@@ -121,7 +121,10 @@ pub(crate) fn streams(case: &Case, got: &Recorded) -> Verdict {
 }
 
 fn one_stream(expected: &Outcome, stream: &Stream, end: Option<End>) -> Verdict {
-    let is_error = stream.statuses().last().is_some_and(|status| *status >= 400);
+    let is_error = stream
+        .statuses()
+        .last()
+        .is_some_and(|status| *status >= 400);
     match expected {
         Outcome::Any => Ok(()),
         Outcome::Reset if stream.reset.is_some() => Ok(()),
@@ -139,13 +142,21 @@ fn one_answer_on(expected: &Answer, stream: &Stream, end: Option<End>) -> Verdic
     let (status, interim) = statuses.split_last().expect("there is a final head");
     if expected.cut {
         let is_cut = !stream.ended && (stream.reset.is_some_and(|code| code != 0) || end.is_some());
-        return if is_cut { Ok(()) } else { fail(format!("client: not cut: {stream:?}")) };
+        return if is_cut {
+            Ok(())
+        } else {
+            fail(format!("client: not cut: {stream:?}"))
+        };
     }
     // A reset with NO_ERROR behind the end only says that the rest of the request is not wanted.
     if !stream.ended || stream.reset.is_some_and(|code| code != 0) {
         return fail(format!("client: not whole: {stream:?}"));
     }
-    if expected.interim.as_ref().is_some_and(|expected| expected != interim) {
+    if expected
+        .interim
+        .as_ref()
+        .is_some_and(|expected| expected != interim)
+    {
         return fail(format!("client: interim answers {interim:?}"));
     }
     fields_of(expected, *status, head, &stream.body)?;
@@ -156,13 +167,15 @@ fn fields_of(expected: &Answer, status: u16, fields: &[(String, String)], body: 
     if !expected.statuses.contains(&status) {
         return fail(format!("client: status {status}"));
     }
-    if expected.body.as_ref().is_some_and(|own| own != body)
-    {
+    if expected.body.as_ref().is_some_and(|own| own != body) {
         return fail(format!("client: body `{}`", body.escape_ascii()));
     }
     for (name, value) in &expected.has {
         if wire::values(fields, name) != [value] {
-            return fail(format!("client: {name} is {:?}", wire::values(fields, name)));
+            return fail(format!(
+                "client: {name} is {:?}",
+                wire::values(fields, name)
+            ));
         }
     }
     for name in &expected.lacks {

@@ -53,7 +53,7 @@ impl Switchback {
         let log = File::create(folder.path().join("log")).unwrap();
         let built = env!("CARGO_BIN_EXE_switchback").to_string();
         let child = Command::new(std::env::var("SWITCHBACK_BINARY").unwrap_or(built))
-            .arg("serve")
+            .args(["serve", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

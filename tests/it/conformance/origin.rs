@@ -7,7 +7,7 @@ use std::{
 
 use tokio::{
     io::AsyncWriteExt,
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::watch,
     task::AbortHandle,
 };
@@ -47,7 +47,7 @@ pub(crate) enum Then {
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) when: When,
-    /// One answer for each request, the last one again and again. Without any: a plain 200.
+    /// One answer for each request; a plain 200 behind the last.
     pub(crate) answers: Vec<(Vec<u8>, Then)>,
 }
 
@@ -57,6 +57,8 @@ const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close
 struct Turn {
     scripts: Vec<Script>,
     tasks: Vec<AbortHandle>,
+    /// Where a connection of our own comes from; see [`Origin::settle`].
+    own: Option<SocketAddr>,
 }
 
 /// The origin.
@@ -64,6 +66,8 @@ pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     turn: Arc<Mutex<Turn>>,
     connections: Arc<watch::Sender<Vec<Tape>>>,
+    /// Changes whenever anything happens.
+    activity: Arc<watch::Sender<u64>>,
     task: AbortHandle,
 }
 
@@ -87,8 +91,7 @@ impl Script {
             };
             (PLAIN[..end].to_vec(), Then::Close)
         };
-        let last = self.answers.len().checked_sub(1);
-        last.map_or_else(plain, |last| self.answers[number.min(last)].clone())
+        self.answers.get(number).cloned().unwrap_or_else(plain)
     }
 }
 
@@ -102,14 +105,22 @@ impl Origin {
         let turn = Arc::new(Mutex::new(Turn {
             scripts: vec![Script::plain()],
             tasks: Vec::new(),
+            own: None,
         }));
         let connections = Arc::new(watch::Sender::new(Vec::new()));
-        let accept = accept(listener, Arc::clone(&turn), Arc::clone(&connections));
+        let activity = Arc::new(watch::Sender::new(0));
+        let accept = accept(
+            listener,
+            Arc::clone(&turn),
+            Arc::clone(&connections),
+            Arc::clone(&activity),
+        );
         let task = tokio::spawn(accept).abort_handle();
         Self {
             address,
             turn,
             connections,
+            activity,
             task,
         }
     }
@@ -131,16 +142,27 @@ impl Origin {
 
     /// Waits until some connection has received `bytes`.
     pub(crate) async fn until_received(&self, bytes: &[u8]) -> Result<(), String> {
-        let what = format!("origin receives `{}`", bytes.escape_ascii());
-        let mut receiver = self.connections.subscribe();
-        let connected = receiver.wait_for(|tapes| !tapes.is_empty());
-        let tapes = tokio::time::timeout(PATIENCE, connected).await;
-        let tapes = tapes.map_err(|_| format!("{what}: nobody connected"))?;
-        let tape = tapes.expect("the origin lives").last().cloned();
-        let tape = tape.expect("there is a connection");
         let is_in = |whole: &[u8]| whole.windows(bytes.len()).any(|part| part == bytes);
-        tape.until(&what, |recorded| is_in(&recorded.bytes)).await?;
+        let mut activity = self.activity.subscribe();
+        let received =
+            activity.wait_for(|_| self.tapes().iter().any(|tape| is_in(&tape.now().bytes)));
+        let waited = tokio::time::timeout(PATIENCE, received).await;
+        waited
+            .map_err(|_| format!("origin receives `{}`: did not happen", bytes.escape_ascii()))?;
         Ok(())
+    }
+
+    /// Makes sure that every connection that was made so far is known: those of the kernel come one after the other, so
+    /// once one of our own has come, all before it have.
+    pub(crate) async fn settle(&self) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        self.turn.lock().unwrap().own = Some(socket.local_addr().unwrap());
+        let connection = socket.connect(self.address).await.unwrap();
+        let mut activity = self.activity.subscribe();
+        let came = activity.wait_for(|_| self.turn.lock().unwrap().own.is_none());
+        tokio::time::timeout(PATIENCE, came).await.unwrap().unwrap();
+        drop(connection);
     }
 
     /// Waits until the proxy has ended every connection.
@@ -163,30 +185,49 @@ async fn accept(
     listener: TcpListener,
     turn: Arc<Mutex<Turn>>,
     connections: Arc<watch::Sender<Vec<Tape>>>,
+    activity: Arc<watch::Sender<u64>>,
 ) {
     loop {
-        let Ok((socket, _)) = listener.accept().await else {
+        let Ok((socket, peer)) = listener.accept().await else {
             continue;
         };
         let tape = Tape::new();
         let mut turn = turn.lock().unwrap();
+        if turn.own == Some(peer) {
+            turn.own = None;
+            drop(turn);
+            activity.send_modify(|count| *count += 1);
+            continue;
+        }
         let number = connections.borrow().len().min(turn.scripts.len() - 1);
         let script = turn.scripts[number].clone();
         connections.send_modify(|tapes| tapes.push(tape.clone()));
         turn.tasks
-            .push(tokio::spawn(serve(socket, tape, script)).abort_handle());
+            .push(tokio::spawn(serve(socket, tape, script, Arc::clone(&activity))).abort_handle());
     }
 }
 
 /// Plays the script on one connection.
-async fn serve(mut socket: TcpStream, tape: Tape, script: Script) {
+async fn serve(
+    mut socket: TcpStream,
+    tape: Tape,
+    script: Script,
+    activity: Arc<watch::Sender<u64>>,
+) {
     socket.set_nodelay(true).unwrap();
     let (mut seen, mut answered, mut echo) = (0, 0, false);
     if script.when == When::Accepted && answer(&mut socket, &script, &mut answered, b"").await {
         return;
     }
+    let mut continued = false;
     while tape.record_some(&mut socket).await {
+        activity.send_modify(|count| *count += 1);
         let bytes = tape.now().bytes;
+        if !continued && script.answers.is_empty() && script.when == When::Whole && expects(&bytes)
+        {
+            continued = true;
+            _ = socket.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").await;
+        }
         while !echo {
             let Some(length) = next_request(script.when, &bytes[seen..], answered) else {
                 break;
@@ -216,6 +257,12 @@ async fn answer(
     let (text, then) = script.answer(*answered, request);
     *answered += 1;
     play(socket, &text, then).await
+}
+
+/// Whether a head waits for a 100.
+fn expects(bytes: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
+    text.contains("\r\nexpect: 100-continue\r\n") && text.contains("\r\n\r\n")
 }
 
 /// The length of the request to answer now, if there is one.

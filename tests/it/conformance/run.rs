@@ -18,8 +18,11 @@ use super::{
     case::{After, Case, Door, Request, Seen, Step, request},
     check,
     child::Switchback,
+    h2::{
+        frame,
+        view::{self, View},
+    },
     origin::{Origin, Script, Then, When},
-    h2::{frame, view::{self, View}},
     tape::{End, PATIENCE, Recorded, Tape},
     wire::{self, Read},
 };
@@ -151,6 +154,8 @@ impl Lane {
         let tape = Tape::new();
         self.begin(&case.scripts);
         let played = self.play(case, &tape).await;
+        self.public.settle().await;
+        self.private.settle().await;
         let sight = self.sight(&tape);
         self.begin(&[]);
         let verdict = played.and_then(|()| verify(case, &sight));
@@ -195,10 +200,15 @@ impl Lane {
             recorder: recorder.abort_handle(),
         };
         if case.http2.as_ref().is_some_and(|http2| !http2.raw) {
-            client.send(&[frame::PREFACE, &frame::settings(&[])].concat()).await;
-            let greeted = |recorded: &Recorded| view::has(&View::of(&recorded.bytes), frame::SETTINGS, false);
+            client
+                .send(&[frame::PREFACE, &frame::settings(&[])].concat())
+                .await;
+            let greeted =
+                |recorded: &Recorded| view::has(&View::of(&recorded.bytes), frame::SETTINGS, false);
             tape.until("the proxy sends its settings", greeted).await?;
-            client.send(&frame::frame(frame::SETTINGS, frame::ACK, 0, &[])).await;
+            client
+                .send(&frame::frame(frame::SETTINGS, frame::ACK, 0, &[]))
+                .await;
         }
         for step in &case.steps {
             self.step(step, tape, &mut client).await?;
@@ -215,7 +225,11 @@ impl Lane {
                 tape.until(&what, |recorded| is_in(&recorded.bytes)).await?;
             }
             Step::StreamHead(stream) => {
-                let has_head = |view: &View| view.streams.get(stream).is_some_and(|own| own.head().is_some());
+                let has_head = |view: &View| {
+                    view.streams
+                        .get(stream)
+                        .is_some_and(|own| own.head().is_some())
+                };
                 let done = |recorded: &Recorded| has_head(&View::of(&recorded.bytes));
                 tape.until("a head comes on the stream", done).await?;
             }
@@ -242,6 +256,9 @@ impl Lane {
 
     /// Waits for what must come after the steps.
     async fn finish(&self, case: &Case, tape: &Tape, client: &mut Client) -> Result<(), String> {
+        if case.http2.is_some() {
+            return self.finish_http2(case, tape, client).await;
+        }
         match case.after {
             After::Left => {}
             After::Any => {
@@ -280,7 +297,12 @@ impl Lane {
     }
 
     /// The same for HTTP/2.
-    async fn finish_http2(&self, case: &Case, tape: &Tape, client: &mut Client) -> Result<(), String> {
+    async fn finish_http2(
+        &self,
+        case: &Case,
+        tape: &Tape,
+        client: &mut Client,
+    ) -> Result<(), String> {
         let streams = &case.http2.as_ref().expect("a case of HTTP/2").streams;
         let over = |recorded: &Recorded| {
             let view = View::of(&recorded.bytes);
@@ -295,7 +317,13 @@ impl Lane {
             After::Any | After::Open if recorded.end.is_none() => {
                 let mut fields = frame::get("/probe");
                 fields[3].1 = "probe.example";
-                client.send(&frame::head(check::PROBE_STREAM, &fields, frame::END_STREAM)).await;
+                client
+                    .send(&frame::head(
+                        check::PROBE_STREAM,
+                        &fields,
+                        frame::END_STREAM,
+                    ))
+                    .await;
                 let probed = |recorded: &Recorded| {
                     recorded.end.is_some() || View::of(&recorded.bytes).is_over(check::PROBE_STREAM)
                 };
@@ -369,7 +397,9 @@ fn verify(case: &Case, sight: &Sight) -> Result<(), String> {
     let mut probe = (case.after == After::Open).then(|| probe(case));
     if case.http2.is_some() {
         check::streams(case, &sight.client)?;
-        let was_probed = View::of(&sight.client.bytes).streams.contains_key(&check::PROBE_STREAM);
+        let was_probed = View::of(&sight.client.bytes)
+            .streams
+            .contains_key(&check::PROBE_STREAM);
         probe = was_probed.then(|| self::probe(case));
     } else {
         check::client(case, &sight.client)?;
@@ -400,7 +430,11 @@ pub(crate) fn ends(
 }
 
 fn probe(case: &Case) -> Request {
-    let via = if case.http2.is_some() { "2 switchback" } else { "1.1 switchback" };
+    let via = if case.http2.is_some() {
+        "2 switchback"
+    } else {
+        "1.1 switchback"
+    };
     request(&["GET /probe HTTP/1.1", "Host: probe.example"])
         .added("x-forwarded-for", case.prober)
         .added("x-real-ip", case.prober)

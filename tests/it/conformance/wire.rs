@@ -142,7 +142,7 @@ fn framing(fields: &[(String, String)]) -> Step<Option<Framing>> {
 }
 
 fn is_length(text: &str) -> bool {
-    (1..=18).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
+    (1..=19).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_digit())
 }
 
 struct Cursor<'b> {

@@ -120,6 +120,15 @@ fn answered(name: &str, requirements: &[u8], bytes: impl AsRef<[u8]>, answer: An
         .sees(seen_get(&[]))
 }
 
+/// An answer that has an end of its own, on a connection that stays.
+fn whole(name: &str, requirements: &[u8], bytes: impl AsRef<[u8]>, answer: Answer) -> Case {
+    case(name, requirements)
+        .send(get(""))
+        .answers(When::Whole, bytes, Then::Keep)
+        .gets(answer)
+        .sees(seen_get(&[]))
+}
+
 fn limits() -> Vec<Case> {
     let head = |fields: &str| format!("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n{fields}\r\nok");
     let trailers = format!(
@@ -128,13 +137,13 @@ fn limits() -> Vec<Case> {
     );
     let ok = || status(&[200]).body("ok");
     vec![
-        answered(
+        whole(
             "answer-head-of-60000",
             &[11],
             head(&format!("X: {}\r\n", "v".repeat(60_000))),
             ok(),
         ),
-        answered(
+        whole(
             "answer-head-of-70000",
             &[11, 20],
             head(&format!("X: {}\r\n", "v".repeat(70_000))),
@@ -155,20 +164,20 @@ fn limits() -> Vec<Case> {
             status(&[502]),
         )
         .then(After::Any),
-        answered(
+        whole(
             "answer-fields-of-90",
             &[11],
             head(&"X: y\r\n".repeat(89)),
             ok(),
         ),
-        answered(
+        whole(
             "answer-fields-of-200",
             &[11, 20],
             head(&"X: y\r\n".repeat(200)),
             status(&[502]),
         )
         .then(After::Any),
-        answered(
+        whole(
             "answer-trailers-too-long",
             &[11, 8],
             trailers,
@@ -247,17 +256,17 @@ fn good() -> Vec<Case> {
             .send(old_client)
             .answers(When::Whole, bytes, Then::Close)
             .gets(ok())
-            .sees(seen_get(&[]))
+            .sees(seen_get(&[]).added("via", "1.0 switchback"))
             .then(After::Closed)
     };
     vec![
-        answered(
+        whole(
             "answer-length",
             &[1],
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
             ok().has("content-length", "5"),
         ),
-        answered(
+        whole(
             "answer-chunks",
             &[1],
             chunks,
@@ -277,49 +286,49 @@ fn good() -> Vec<Case> {
             "HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello",
             ok(),
         ),
-        answered(
+        whole(
             "answer-empty",
             &[1],
             "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
             status(&[200]).body(""),
         ),
-        answered(
+        whole(
             "answer-length-and-chunks",
             &[20],
             "HTTP/1.1 200 OK\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             ok().lacks("content-length"),
         ),
-        answered(
+        whole(
             "answer-chunks-and-length",
             &[20],
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             ok().lacks("content-length"),
         ),
-        answered(
+        whole(
             "answer-chunk-extensions",
             &[1],
             "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a=\"b\"\r\nhello\r\n0;c\r\n\r\n",
             ok(),
         ),
-        answered(
+        whole(
             "answer-without-reason",
             &[1],
             "HTTP/1.1 200 \r\nContent-Length: 5\r\n\r\nhello",
             ok(),
         ),
-        answered(
+        whole(
             "answer-status-of-one's-own",
             &[1],
             "HTTP/1.1 299 Own\r\nContent-Length: 5\r\n\r\nhello",
             status(&[299]).body("hello"),
         ),
-        answered(
+        whole(
             "answer-error",
             &[1],
             "HTTP/1.1 500 No\r\nContent-Length: 5\r\n\r\nhello",
             status(&[500]).body("hello"),
         ),
-        answered(
+        whole(
             "answer-fields",
             &[5],
             "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nX-A: 1\r\nSet-Cookie: a=b\r\nX-B:2\r\n\r\nhello",
@@ -340,7 +349,7 @@ fn good() -> Vec<Case> {
                 Then::Close,
             )
             .gets(status(&[200]).cut())
-            .sees(seen_get(&[]))
+            .sees(seen_get(&[]).added("via", "1.0 switchback"))
             .then(After::Closed),
     ]
 }
@@ -356,25 +365,25 @@ fn interim() -> Vec<Case> {
             .maybe("Expect: 100-continue")
     };
     vec![
-        answered(
+        whole(
             "interim-103",
             &[20],
             format!("{early}{ok}"),
             status(&[200]).body("hello").interim(&[103]),
         ),
-        answered(
+        whole(
             "interim-102-and-103",
             &[20],
             format!("HTTP/1.1 102 Processing\r\n\r\n{early}{ok}"),
             status(&[200]).body("hello").interim(&[102, 103]),
         ),
-        answered(
+        whole(
             "interim-100-of-them",
             &[20],
             format!("{}{ok}", early.repeat(100)),
             status(&[200]).body("hello").interim(&[103; 100]),
         ),
-        answered(
+        whole(
             "interim-without-end",
             &[20],
             format!("{}{ok}", early.repeat(500)),
@@ -388,14 +397,14 @@ fn interim() -> Vec<Case> {
             status(&[502]).interim(&[103]),
         )
         .then(After::Any),
-        answered(
+        whole(
             "interim-bad",
             &[20],
             format!("HTTP/1.1 103 Early Hints\r\nX: \0\r\n\r\n{ok}"),
             status(&[502]),
         )
         .then(After::Any),
-        answered(
+        whole(
             "interim-with-a-length",
             &[20],
             format!("HTTP/1.1 103 Early Hints\r\nContent-Length: 5\r\n\r\n{ok}"),
@@ -417,7 +426,7 @@ fn interim() -> Vec<Case> {
             .send("GET /x HTTP/1.0\r\nHost: a.example\r\n\r\n")
             .answers(When::Whole, format!("{early}{ok}"), Then::Close)
             .gets(status(&[200]).body("hello"))
-            .sees(seen_get(&[]))
+            .sees(seen_get(&[]).added("via", "1.0 switchback"))
             .then(After::Closed),
     ]
 }

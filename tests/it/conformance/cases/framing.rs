@@ -183,16 +183,16 @@ fn old() -> Vec<Case> {
         case("old-without-length", &[1])
             .send(format!("{without}{SMUGGLED}"))
             .gets(status(&[200]).body("ok"))
-            .sees(seen_post())
+            .sees(seen_post().added("via", "1.0 switchback"))
             .then(After::Closed),
         case("old-length", &[1])
             .send(plain)
             .gets(status(&[200]).body("ok"))
-            .sees(seen_post().length("hello"))
+            .sees(seen_post().length("hello").added("via", "1.0 switchback"))
             .then(After::Closed),
         case("old-keep-alive", &[1, 5])
             .send(kept)
-            .passes(seen_get(&[])),
+            .passes(seen_get(&[]).added("via", "1.0 switchback")),
     ]
 }
 

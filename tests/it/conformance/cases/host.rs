@@ -280,7 +280,7 @@ fn absolute() -> Vec<Case> {
         case("absolute-old", &[2])
             .send(old)
             .gets(status(&[200]).body("ok"))
-            .sees(seen_get(&[]))
+            .sees(seen_get(&[]).added("via", "1.0 switchback"))
             .then(crate::conformance::case::After::Closed),
     ]
 }

@@ -154,12 +154,15 @@ fn refusals() -> Vec<Case> {
         case("upgrade-old", &[4])
             .send(ASK.replace("HTTP/1.1", "HTTP/1.0"))
             .gets(status(&[200]).body("ok"))
-            .sees(request(&[
-                "GET /chat HTTP/1.1",
-                "Host: a.example",
-                "Sec-WebSocket-Version: 13",
-                key,
-            ]))
+            .sees(
+                request(&[
+                    "GET /chat HTTP/1.1",
+                    "Host: a.example",
+                    "Sec-WebSocket-Version: 13",
+                    key,
+                ])
+                .added("via", "1.0 switchback"),
+            )
             .then(After::Closed),
     ]
 }

@@ -4,7 +4,10 @@ use super::huffman;
 
 /// A header block: every field a literal that is not indexed, without Huffman codes.
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
-    fields.iter().flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes())).collect()
+    fields
+        .iter()
+        .flat_map(|(name, value)| literal(name.as_bytes(), value.as_bytes()))
+        .collect()
 }
 
 /// One field as a literal.
@@ -47,19 +50,67 @@ pub(crate) struct Decoder {
 }
 
 const STATIC: [(&str, &str); 61] = [
-    (":authority", ""), (":method", "GET"), (":method", "POST"), (":path", "/"), (":path", "/index.html"),
-    (":scheme", "http"), (":scheme", "https"), (":status", "200"), (":status", "204"), (":status", "206"),
-    (":status", "304"), (":status", "400"), (":status", "404"), (":status", "500"), ("accept-charset", ""),
-    ("accept-encoding", "gzip, deflate"), ("accept-language", ""), ("accept-ranges", ""), ("accept", ""),
-    ("access-control-allow-origin", ""), ("age", ""), ("allow", ""), ("authorization", ""), ("cache-control", ""),
-    ("content-disposition", ""), ("content-encoding", ""), ("content-language", ""), ("content-length", ""),
-    ("content-location", ""), ("content-range", ""), ("content-type", ""), ("cookie", ""), ("date", ""),
-    ("etag", ""), ("expect", ""), ("expires", ""), ("from", ""), ("host", ""), ("if-match", ""),
-    ("if-modified-since", ""), ("if-none-match", ""), ("if-range", ""), ("if-unmodified-since", ""),
-    ("last-modified", ""), ("link", ""), ("location", ""), ("max-forwards", ""), ("proxy-authenticate", ""),
-    ("proxy-authorization", ""), ("range", ""), ("referer", ""), ("refresh", ""), ("retry-after", ""),
-    ("server", ""), ("set-cookie", ""), ("strict-transport-security", ""), ("transfer-encoding", ""),
-    ("user-agent", ""), ("vary", ""), ("via", ""), ("www-authenticate", ""),
+    (":authority", ""),
+    (":method", "GET"),
+    (":method", "POST"),
+    (":path", "/"),
+    (":path", "/index.html"),
+    (":scheme", "http"),
+    (":scheme", "https"),
+    (":status", "200"),
+    (":status", "204"),
+    (":status", "206"),
+    (":status", "304"),
+    (":status", "400"),
+    (":status", "404"),
+    (":status", "500"),
+    ("accept-charset", ""),
+    ("accept-encoding", "gzip, deflate"),
+    ("accept-language", ""),
+    ("accept-ranges", ""),
+    ("accept", ""),
+    ("access-control-allow-origin", ""),
+    ("age", ""),
+    ("allow", ""),
+    ("authorization", ""),
+    ("cache-control", ""),
+    ("content-disposition", ""),
+    ("content-encoding", ""),
+    ("content-language", ""),
+    ("content-length", ""),
+    ("content-location", ""),
+    ("content-range", ""),
+    ("content-type", ""),
+    ("cookie", ""),
+    ("date", ""),
+    ("etag", ""),
+    ("expect", ""),
+    ("expires", ""),
+    ("from", ""),
+    ("host", ""),
+    ("if-match", ""),
+    ("if-modified-since", ""),
+    ("if-none-match", ""),
+    ("if-range", ""),
+    ("if-unmodified-since", ""),
+    ("last-modified", ""),
+    ("link", ""),
+    ("location", ""),
+    ("max-forwards", ""),
+    ("proxy-authenticate", ""),
+    ("proxy-authorization", ""),
+    ("range", ""),
+    ("referer", ""),
+    ("refresh", ""),
+    ("retry-after", ""),
+    ("server", ""),
+    ("set-cookie", ""),
+    ("strict-transport-security", ""),
+    ("transfer-encoding", ""),
+    ("user-agent", ""),
+    ("vary", ""),
+    ("via", ""),
+    ("www-authenticate", ""),
 ];
 
 struct Cursor<'b> {
@@ -135,7 +186,11 @@ impl Cursor<'_> {
         let length = self.integer(7)?;
         let (text, rest) = self.bytes.split_at_checked(length)?;
         self.bytes = rest;
-        let text = if is_huffman { huffman::decode(text) } else { text.to_vec() };
+        let text = if is_huffman {
+            huffman::decode(text)
+        } else {
+            text.to_vec()
+        };
         Some(text.escape_ascii().to_string())
     }
 }
@@ -146,5 +201,8 @@ fn blocks_are_read_as_they_are_written() {
     let read = Decoder::default().decode(&block(&fields)).unwrap();
     assert_eq!(read[1].1.len(), 300);
     let mut decoder = Decoder::default();
-    assert_eq!(decoder.decode(&indexed_literal(b"a", b"b")).unwrap(), decoder.decode(&[0x80 | 62]).unwrap());
+    assert_eq!(
+        decoder.decode(&indexed_literal(b"a", b"b")).unwrap(),
+        decoder.decode(&[0x80 | 62]).unwrap()
+    );
 }

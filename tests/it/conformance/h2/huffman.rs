@@ -25,7 +25,10 @@ const LENGTHS: [u8; 257] = [
 /// Decodes a string; what is left at its end is padding.
 pub(super) fn decode(bytes: &[u8]) -> Vec<u8> {
     let (mut text, mut code, mut length) = (Vec::new(), 0_u32, 0_u8);
-    for bit in bytes.iter().flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1)) {
+    for bit in bytes
+        .iter()
+        .flat_map(|byte| (0..8).rev().map(move |at| byte >> at & 1))
+    {
         code = code << 1 | u32::from(bit);
         length += 1;
         if let Some(symbol) = symbol(code, length) {
@@ -53,7 +56,9 @@ fn symbol(code: u32, length: u8) -> Option<u8> {
 
 #[test]
 fn the_example_of_the_rfc_is_decoded() {
-    let text = [0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff];
+    let text = [
+        0xf1, 0xe3, 0xc2, 0xe5, 0xf2, 0x3a, 0x6b, 0xa0, 0xab, 0x90, 0xf4, 0xff,
+    ];
     assert_eq!(decode(&text), b"www.example.com");
     assert_eq!(decode(&[0x64, 0x02]), b"302");
 }

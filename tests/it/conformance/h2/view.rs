@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::{
-    frame::{ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, RST_STREAM, WITH_PRIORITY},
+    frame::{
+        ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, RST_STREAM,
+        WITH_PRIORITY,
+    },
     hpack::Decoder,
 };
 
@@ -58,7 +61,9 @@ impl View {
 
     /// Whether nothing more will come on the stream.
     pub(crate) fn is_over(&self, stream: u32) -> bool {
-        self.streams.get(&stream).is_some_and(|stream| stream.ended || stream.reset.is_some())
+        self.streams
+            .get(&stream)
+            .is_some_and(|stream| stream.ended || stream.reset.is_some())
     }
 }
 
@@ -67,7 +72,11 @@ impl View {
 impl Reader {
     fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.view.kinds.push((kind, flags));
-        let code = |at: usize| payload.get(at..at + 4).map(|four| u32::from_be_bytes(four.try_into().unwrap()));
+        let code = |at: usize| {
+            payload
+                .get(at..at + 4)
+                .map(|four| u32::from_be_bytes(four.try_into().unwrap()))
+        };
         match kind {
             DATA => {
                 let own = self.view.streams.entry(stream).or_default();
@@ -95,13 +104,25 @@ impl Reader {
             return;
         }
         let Some(fields) = self.decoder.decode(&self.block) else {
-            self.view.mistakes.push(format!("a block that nobody can read on stream {stream}"));
+            self.view
+                .mistakes
+                .push(format!("a block that nobody can read on stream {stream}"));
             return;
         };
         for (name, _) in &fields {
-            let ends_at_a_hop = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
-            if ends_at_a_hop.contains(&name.as_str()) || name.bytes().any(|byte| byte.is_ascii_uppercase()) {
-                self.view.mistakes.push(format!("a field `{name}` on stream {stream}"));
+            let ends_at_a_hop = [
+                "connection",
+                "keep-alive",
+                "proxy-connection",
+                "transfer-encoding",
+                "upgrade",
+            ];
+            if ends_at_a_hop.contains(&name.as_str())
+                || name.bytes().any(|byte| byte.is_ascii_uppercase())
+            {
+                self.view
+                    .mistakes
+                    .push(format!("a field `{name}` on stream {stream}"));
             }
         }
         let own = self.view.streams.entry(stream).or_default();
@@ -148,5 +169,7 @@ impl Stream {
 
 /// Whether settings of the server, or its acknowledgement of ours, are among the frames.
 pub(crate) fn has(view: &View, kind: u8, acknowledges: bool) -> bool {
-    view.kinds.iter().any(|(own, flags)| *own == kind && (flags & ACK != 0) == acknowledges)
+    view.kinds
+        .iter()
+        .any(|(own, flags)| *own == kind && (flags & ACK != 0) == acknowledges)
 }

@@ -23,46 +23,186 @@ const PSEUDO: [(&str, &[(&str, &str)]); 47] = [
     ("nothing", &[]),
     ("two-methods", &[METHOD, METHOD, SCHEME, PATH, AUTHORITY]),
     ("two-schemes", &[METHOD, SCHEME, SCHEME, PATH, AUTHORITY]),
-    ("two-paths", &[METHOD, SCHEME, PATH, (":path", "/private"), AUTHORITY]),
-    ("two-authorities", &[METHOD, SCHEME, PATH, AUTHORITY, (":authority", "private.example")]),
-    ("unknown", &[METHOD, SCHEME, PATH, AUTHORITY, (":foo", "bar")]),
-    ("status", &[METHOD, SCHEME, PATH, AUTHORITY, (":status", "200")]),
+    (
+        "two-paths",
+        &[METHOD, SCHEME, PATH, (":path", "/private"), AUTHORITY],
+    ),
+    (
+        "two-authorities",
+        &[
+            METHOD,
+            SCHEME,
+            PATH,
+            AUTHORITY,
+            (":authority", "private.example"),
+        ],
+    ),
+    (
+        "unknown",
+        &[METHOD, SCHEME, PATH, AUTHORITY, (":foo", "bar")],
+    ),
+    (
+        "status",
+        &[METHOD, SCHEME, PATH, AUTHORITY, (":status", "200")],
+    ),
     ("empty-name", &[METHOD, SCHEME, PATH, AUTHORITY, (":", "x")]),
     ("capitals", &[(":Method", "GET"), SCHEME, PATH, AUTHORITY]),
-    ("after-a-field", &[METHOD, SCHEME, AUTHORITY, ("x-a", "1"), PATH]),
+    (
+        "after-a-field",
+        &[METHOD, SCHEME, AUTHORITY, ("x-a", "1"), PATH],
+    ),
     ("path-empty", &[METHOD, SCHEME, (":path", ""), AUTHORITY]),
-    ("path-no-slash", &[METHOD, SCHEME, (":path", "x"), AUTHORITY]),
-    ("path-asterisk", &[METHOD, SCHEME, (":path", "*"), AUTHORITY]),
-    ("path-space", &[METHOD, SCHEME, (":path", "/x HTTP/1.1"), AUTHORITY]),
-    ("path-crlf", &[METHOD, SCHEME, (":path", "/x HTTP/1.1\r\nHost: private.example\r\n\r\nGET /"), AUTHORITY]),
-    ("path-lf", &[METHOD, SCHEME, (":path", "/x\nX: y"), AUTHORITY]),
+    (
+        "path-no-slash",
+        &[METHOD, SCHEME, (":path", "x"), AUTHORITY],
+    ),
+    (
+        "path-asterisk",
+        &[METHOD, SCHEME, (":path", "*"), AUTHORITY],
+    ),
+    (
+        "path-space",
+        &[METHOD, SCHEME, (":path", "/x HTTP/1.1"), AUTHORITY],
+    ),
+    (
+        "path-crlf",
+        &[
+            METHOD,
+            SCHEME,
+            (":path", "/x HTTP/1.1\r\nHost: private.example\r\n\r\nGET /"),
+            AUTHORITY,
+        ],
+    ),
+    (
+        "path-lf",
+        &[METHOD, SCHEME, (":path", "/x\nX: y"), AUTHORITY],
+    ),
     ("path-nul", &[METHOD, SCHEME, (":path", "/x\0"), AUTHORITY]),
     ("path-tab", &[METHOD, SCHEME, (":path", "/x\ty"), AUTHORITY]),
-    ("path-fragment", &[METHOD, SCHEME, (":path", "/x#y"), AUTHORITY]),
-    ("path-utf8", &[METHOD, SCHEME, (":path", "/\u{e9}"), AUTHORITY]),
-    ("path-delete", &[METHOD, SCHEME, (":path", "/x\x7f"), AUTHORITY]),
-    ("path-other-authority", &[METHOD, SCHEME, (":path", "@private.example/x"), AUTHORITY]),
+    (
+        "path-fragment",
+        &[METHOD, SCHEME, (":path", "/x#y"), AUTHORITY],
+    ),
+    (
+        "path-utf8",
+        &[METHOD, SCHEME, (":path", "/\u{e9}"), AUTHORITY],
+    ),
+    (
+        "path-delete",
+        &[METHOD, SCHEME, (":path", "/x\x7f"), AUTHORITY],
+    ),
+    (
+        "path-other-authority",
+        &[METHOD, SCHEME, (":path", "@private.example/x"), AUTHORITY],
+    ),
     ("method-empty", &[(":method", ""), SCHEME, PATH, AUTHORITY]),
-    ("method-space", &[(":method", "GET /private HTTP/1.1"), SCHEME, PATH, AUTHORITY]),
-    ("method-crlf", &[(":method", "GET / HTTP/1.1\r\nX: y\r\n\r\nGET"), SCHEME, PATH, AUTHORITY]),
-    ("method-nul", &[(":method", "GET\0"), SCHEME, PATH, AUTHORITY]),
-    ("method-colon", &[(":method", "GET:"), SCHEME, PATH, AUTHORITY]),
-    ("method-of-33", &[(":method", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG"), SCHEME, PATH, AUTHORITY]),
-    ("scheme-crlf", &[METHOD, (":scheme", "http\r\nX: y"), PATH, AUTHORITY]),
-    ("scheme-url", &[METHOD, (":scheme", "http://private.example/x?"), PATH, AUTHORITY]),
-    ("scheme-space", &[METHOD, (":scheme", "http x"), PATH, AUTHORITY]),
+    (
+        "method-space",
+        &[
+            (":method", "GET /private HTTP/1.1"),
+            SCHEME,
+            PATH,
+            AUTHORITY,
+        ],
+    ),
+    (
+        "method-crlf",
+        &[
+            (":method", "GET / HTTP/1.1\r\nX: y\r\n\r\nGET"),
+            SCHEME,
+            PATH,
+            AUTHORITY,
+        ],
+    ),
+    (
+        "method-nul",
+        &[(":method", "GET\0"), SCHEME, PATH, AUTHORITY],
+    ),
+    (
+        "method-colon",
+        &[(":method", "GET:"), SCHEME, PATH, AUTHORITY],
+    ),
+    (
+        "method-of-33",
+        &[
+            (":method", "ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEFG"),
+            SCHEME,
+            PATH,
+            AUTHORITY,
+        ],
+    ),
+    (
+        "scheme-crlf",
+        &[METHOD, (":scheme", "http\r\nX: y"), PATH, AUTHORITY],
+    ),
+    (
+        "scheme-url",
+        &[
+            METHOD,
+            (":scheme", "http://private.example/x?"),
+            PATH,
+            AUTHORITY,
+        ],
+    ),
+    (
+        "scheme-space",
+        &[METHOD, (":scheme", "http x"), PATH, AUTHORITY],
+    ),
     ("scheme-empty", &[METHOD, (":scheme", ""), PATH, AUTHORITY]),
-    ("authority-crlf", &[METHOD, SCHEME, PATH, (":authority", "a.example\r\nX: y")]),
-    ("authority-space", &[METHOD, SCHEME, PATH, (":authority", "a.example private.example")]),
-    ("authority-userinfo", &[METHOD, SCHEME, PATH, (":authority", "user@a.example")]),
-    ("authority-slash", &[METHOD, SCHEME, PATH, (":authority", "a.example/private")]),
-    ("authority-query", &[METHOD, SCHEME, PATH, (":authority", "a.example?x")]),
-    ("authority-fragment", &[METHOD, SCHEME, PATH, (":authority", "a.example#x")]),
-    ("authority-port", &[METHOD, SCHEME, PATH, (":authority", "a.example:x")]),
-    ("authority-list", &[METHOD, SCHEME, PATH, (":authority", "a.example, private.example")]),
-    ("authority-empty", &[METHOD, SCHEME, PATH, (":authority", "")]),
-    ("authority-nul", &[METHOD, SCHEME, PATH, (":authority", "a.example\0")]),
-    ("authority-utf8", &[METHOD, SCHEME, PATH, (":authority", "\u{e4}.example")]),
+    (
+        "authority-crlf",
+        &[METHOD, SCHEME, PATH, (":authority", "a.example\r\nX: y")],
+    ),
+    (
+        "authority-space",
+        &[
+            METHOD,
+            SCHEME,
+            PATH,
+            (":authority", "a.example private.example"),
+        ],
+    ),
+    (
+        "authority-userinfo",
+        &[METHOD, SCHEME, PATH, (":authority", "user@a.example")],
+    ),
+    (
+        "authority-slash",
+        &[METHOD, SCHEME, PATH, (":authority", "a.example/private")],
+    ),
+    (
+        "authority-query",
+        &[METHOD, SCHEME, PATH, (":authority", "a.example?x")],
+    ),
+    (
+        "authority-fragment",
+        &[METHOD, SCHEME, PATH, (":authority", "a.example#x")],
+    ),
+    (
+        "authority-port",
+        &[METHOD, SCHEME, PATH, (":authority", "a.example:x")],
+    ),
+    (
+        "authority-list",
+        &[
+            METHOD,
+            SCHEME,
+            PATH,
+            (":authority", "a.example, private.example"),
+        ],
+    ),
+    (
+        "authority-empty",
+        &[METHOD, SCHEME, PATH, (":authority", "")],
+    ),
+    (
+        "authority-nul",
+        &[METHOD, SCHEME, PATH, (":authority", "a.example\0")],
+    ),
+    (
+        "authority-utf8",
+        &[METHOD, SCHEME, PATH, (":authority", "\u{e4}.example")],
+    ),
 ];
 
 /// Fields that no request may have.
@@ -74,7 +214,11 @@ const FIELDS: [(&str, &str, &str); 42] = [
     ("name-space-at-end", "x-a ", "1"),
     ("name-colon", "x-a:b", "1"),
     ("name-crlf", "x-a\r\nhost", "private.example"),
-    ("name-request", "x: y\r\n\r\nGET /private HTTP/1.1\r\nHost", "a.example"),
+    (
+        "name-request",
+        "x: y\r\n\r\nGET /private HTTP/1.1\r\nHost",
+        "a.example",
+    ),
     ("name-lf", "x-a\n", "1"),
     ("name-nul", "x-a\0", "1"),
     ("name-tab", "x-a\t", "1"),
@@ -85,7 +229,11 @@ const FIELDS: [(&str, &str, &str); 42] = [
     ("name-quote", "x\"a", "1"),
     ("name-underscore", "x_real_ip", "1.2.3.4"),
     ("value-crlf", "x-a", "1\r\nhost: private.example"),
-    ("value-request", "x-a", "1\r\n\r\nGET /private HTTP/1.1\r\nHost: a.example\r\n\r\n"),
+    (
+        "value-request",
+        "x-a",
+        "1\r\n\r\nGET /private HTTP/1.1\r\nHost: a.example\r\n\r\n",
+    ),
     ("value-lf", "x-a", "1\nx-b: 2"),
     ("value-cr", "x-a", "1\rx-b: 2"),
     ("value-nul", "x-a", "1\0"),
@@ -97,7 +245,11 @@ const FIELDS: [(&str, &str, &str); 42] = [
     ("keep-alive", "keep-alive", "timeout=5"),
     ("proxy-connection", "proxy-connection", "keep-alive"),
     ("transfer-encoding", "transfer-encoding", "chunked"),
-    ("transfer-encoding-identity", "transfer-encoding", "identity"),
+    (
+        "transfer-encoding-identity",
+        "transfer-encoding",
+        "identity",
+    ),
     ("transfer-encoding-gzip", "transfer-encoding", "gzip"),
     ("transfer-encoding-empty", "transfer-encoding", ""),
     ("upgrade", "upgrade", "websocket"),
@@ -115,12 +267,20 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     for (name, fields) in PSEUDO {
         let sent = head(1, fields, END_STREAM);
-        cases.push(h2case(format!("h2-pseudo-{name}"), &[2, 3, 7]).send(sent).refused_on(1));
+        cases.push(
+            h2case(format!("h2-pseudo-{name}"), &[2, 3, 7])
+                .send(sent)
+                .refused_on(1),
+        );
     }
     for (name, field, value) in FIELDS {
         let fields = [&get("/x")[..], &[(field, value)]].concat();
         let sent = head(1, &fields, END_STREAM);
-        cases.push(h2case(format!("h2-field-{name}"), &[1, 4, 5, 6, 7]).send(sent).refused_on(1));
+        cases.push(
+            h2case(format!("h2-field-{name}"), &[1, 4, 5, 6, 7])
+                .send(sent)
+                .refused_on(1),
+        );
     }
     cases.extend(good());
     cases.extend(limits());
@@ -135,18 +295,39 @@ fn good() -> Vec<Case> {
     let latin = [block(&get("/x")), literal(b"x-a", b"\xe9")].concat();
     vec![
         h2case("h2-fields", &[7])
-            .send(with(&[("accept", "*/*"), ("x-a", "1"), ("x-a", "2"), ("x-empty", "")]))
-            .passes_on(1, seen_get(&["accept: */*", "x-a: 1", "x-a: 2", "x-empty: "])),
+            .send(with(&[
+                ("accept", "*/*"),
+                ("x-a", "1"),
+                ("x-a", "2"),
+                ("x-empty", ""),
+            ]))
+            .passes_on(
+                1,
+                seen_get(&["accept: */*", "x-a: 1", "x-a: 2", "x-empty: "]),
+            ),
         h2case("h2-value-latin", &[7])
             .send(frame(HEADERS, END_HEADERS | END_STREAM, 1, &latin))
             .passes_on(1, seen_get(&["x-a: \\xe9"])),
         h2case("h2-cookies-are-joined", &[7])
-            .send(with(&[("cookie", "a=b"), ("x-a", "1"), ("cookie", "c=d"), ("cookie", "e=f")]))
+            .send(with(&[
+                ("cookie", "a=b"),
+                ("x-a", "1"),
+                ("cookie", "c=d"),
+                ("cookie", "e=f"),
+            ]))
             .passes_on(1, seen_get(&["x-a: 1", "cookie: a=b; c=d; e=f"])),
-        h2case("h2-one-cookie", &[7]).send(with(&[("cookie", "a=b; c=d")])).passes_on(1, seen_get(&["cookie: a=b; c=d"])),
-        h2case("h2-te-trailers", &[5, 7]).send(with(&[("te", "trailers")])).passes_on(1, seen_get(&[]).maybe("te: trailers")),
-        h2case("h2-http2-settings", &[5]).send(with(&[("http2-settings", "AAMAAABk")])).passes_on(1, seen_get(&[])),
-        h2case("h2-proxy-authorization", &[5]).send(with(&[("proxy-authorization", "Basic x")])).passes_on(1, seen_get(&[])),
+        h2case("h2-one-cookie", &[7])
+            .send(with(&[("cookie", "a=b; c=d")]))
+            .passes_on(1, seen_get(&["cookie: a=b; c=d"])),
+        h2case("h2-te-trailers", &[5, 7])
+            .send(with(&[("te", "trailers")]))
+            .passes_on(1, seen_get(&[]).maybe("te: trailers")),
+        h2case("h2-http2-settings", &[5])
+            .send(with(&[("http2-settings", "AAMAAABk")]))
+            .passes_on(1, seen_get(&[])),
+        h2case("h2-proxy-authorization", &[5])
+            .send(with(&[("proxy-authorization", "Basic x")]))
+            .passes_on(1, seen_get(&[])),
         h2case("h2-host-only", &[2, 7])
             .send(to(&[METHOD, SCHEME, PATH, ("host", "a.example")]))
             .passes_on(1, seen_get(&[])),
@@ -155,7 +336,9 @@ fn good() -> Vec<Case> {
             .passes_on(1, seen(&["GET /x HTTP/1.1", "Host: private.example"]))
             .private(),
         // `:authority` wins, or the request is refused; the other host is never routed by, nor sent on.
-        h2case("h2-host-beside-authority", &[2, 7]).send(with(&[("host", "a.example")])).passes_on(1, seen_get(&[])),
+        h2case("h2-host-beside-authority", &[2, 7])
+            .send(with(&[("host", "a.example")]))
+            .passes_on(1, seen_get(&[])),
         h2case("h2-host-against-authority", &[2, 7])
             .send(with(&[("host", "private.example")]))
             .passes_on(1, seen_get(&[])),
@@ -163,11 +346,21 @@ fn good() -> Vec<Case> {
             .send(with(&[("host", "a.example"), ("host", "private.example")]))
             .refused_on(1),
         h2case("h2-authority-private", &[2, 7, 26])
-            .send(to(&[METHOD, SCHEME, PATH, (":authority", "private.example:80")]))
+            .send(to(&[
+                METHOD,
+                SCHEME,
+                PATH,
+                (":authority", "private.example:80"),
+            ]))
             .passes_on(1, seen(&["GET /x HTTP/1.1", "Host: private.example:80"]))
             .private(),
         h2case("h2-options-asterisk", &[3, 7])
-            .send(to(&[(":method", "OPTIONS"), SCHEME, (":path", "*"), AUTHORITY]))
+            .send(to(&[
+                (":method", "OPTIONS"),
+                SCHEME,
+                (":path", "*"),
+                AUTHORITY,
+            ]))
             .passes_on(1, seen(&["OPTIONS * HTTP/1.1", "Host: a.example"])),
         h2case("h2-method-of-one's-own", &[3, 7])
             .send(to(&[(":method", "BREW"), SCHEME, PATH, AUTHORITY]))
@@ -188,8 +381,12 @@ fn good() -> Vec<Case> {
                     .added("x-forwarded-host", "a.example")
                     .added("forwarded", "!1.2.3.4"),
             ),
-        h2case("h2-loop", &[27]).send(with(&[("via", "2 switchback")])).gets_on(1, status(&[508])),
-        h2case("h2-loop-old", &[27]).send(with(&[("via", "1.1 a, 1.1 switchback")])).gets_on(1, status(&[508])),
+        h2case("h2-loop", &[27])
+            .send(with(&[("via", "2 switchback")]))
+            .gets_on(1, status(&[508])),
+        h2case("h2-loop-old", &[27])
+            .send(with(&[("via", "1.1 a, 1.1 switchback")]))
+            .gets_on(1, status(&[508])),
     ]
 }
 
@@ -215,16 +412,33 @@ fn limits() -> Vec<Case> {
         h2case("h2-limit-target-too-long", &[11])
             .send({
                 let (start, rest) = block(&get(&long)).split_at(10_000).clone_both();
-                [frame(HEADERS, END_STREAM, 1, &start), frame(9, END_HEADERS, 1, &rest)].concat()
+                [
+                    frame(HEADERS, END_STREAM, 1, &start),
+                    frame(9, END_HEADERS, 1, &rest),
+                ]
+                .concat()
             })
             .refused_on(1),
-        h2case("h2-limit-fields-of-101", &[11]).send(many(101)).refused_on(1),
-        h2case("h2-limit-fields-of-90", &[11]).send(many(90)).passes_on(1, seen_get(&["x-a: 1"; 90])),
+        h2case("h2-limit-fields-of-101", &[11])
+            .send(many(101))
+            .refused_on(1),
+        h2case("h2-limit-fields-of-90", &[11])
+            .send(many(90))
+            .passes_on(1, seen_get(&["x-a: 1"; 90])),
         h2case("h2-limit-list-of-40000", &[11, 17])
             .send(list(5))
-            .passes_on(1, seen_get(&[&format!("x-a: {value}"); 5].map(String::as_str))),
-        h2case("h2-limit-list-of-160000", &[11, 17]).send(list(20)).refused_on(1).then(After::Any),
-        h2case("h2-limit-list-of-16-million", &[11, 17]).send(list(2_000)).refused_on(1).then(After::Any),
+            .passes_on(
+                1,
+                seen_get(&[&format!("x-a: {value}"); 5].map(String::as_str)),
+            ),
+        h2case("h2-limit-list-of-160000", &[11, 17])
+            .send(list(20))
+            .refused_on(1)
+            .then(After::Any),
+        h2case("h2-limit-list-of-16-million", &[11, 17])
+            .send(list(2_000))
+            .refused_on(1)
+            .then(After::Any),
     ]
 }
 
