@@ -68,6 +68,11 @@ impl Head {
         if !(path.starts_with('/') || path == "*" || self.method == Method::CONNECT) {
             return Err(Reason::InvalidTarget);
         }
+        // The library keeps a scheme only beside an authority, and takes any, even none.
+        let is_http = matches!(self.uri.scheme_str(), Some("http" | "https"));
+        if self.uri.authority().is_some() && !is_http && self.method != Method::CONNECT {
+            return Err(Reason::InvalidTarget);
+        }
         let is_padded = |(_, value): &(HeaderName, HeaderValue)| {
             let edge = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
             edge(value.as_bytes().first()) || edge(value.as_bytes().last())

@@ -16,6 +16,7 @@ mod kind {
     pub(super) const DATA: u8 = 0;
     pub(super) const HEADERS: u8 = 1;
     pub(super) const RST_STREAM: u8 = 3;
+    pub(super) const SETTINGS: u8 = 4;
     pub(super) const PUSH_PROMISE: u8 = 5;
     pub(super) const PING: u8 = 6;
     pub(super) const WINDOW_UPDATE: u8 = 8;
@@ -41,6 +42,8 @@ pub(super) struct Meter {
     credit: u32,
     block: HeaderBlock,
     block_limit: u32,
+    /// The peer's settings have come: they must be its first frame, which the library does not ask for.
+    has_begun: bool,
     verdict: Verdict,
 }
 
@@ -85,6 +88,7 @@ impl Meter {
             credit: FIRST_CREDIT,
             block: HeaderBlock::default(),
             block_limit: header_list.saturating_add(header_list / 4),
+            has_begun: false,
             verdict: Verdict::Calm,
         }
     }
@@ -97,6 +101,9 @@ impl Meter {
     /// Takes note of bytes that were received. `now_ms` is asked only if there is something to be counted.
     pub(super) fn received(&mut self, mut bytes: &[u8], now_ms: impl Fn() -> u64) {
         while let Some(frame) = self.inbound.next(&mut bytes) {
+            if !std::mem::replace(&mut self.has_begun, true) && frame.kind != kind::SETTINGS {
+                self.verdict = Verdict::Close;
+            }
             let cost = self.cost(frame);
             if cost > 0 {
                 self.spend(now_ms(), cost);
@@ -219,7 +226,21 @@ mod tests {
     };
 
     fn meter() -> Meter {
-        Meter::new(LIMITS, 0, 64 * 1024)
+        let mut meter = Meter::new(LIMITS, 0, 64 * 1024);
+        meter.has_begun = true;
+        meter
+    }
+
+    #[test]
+    fn settings_come_first() {
+        for (kind, expected) in [(4, Verdict::Calm), (1, Verdict::Close), (6, Verdict::Close)] {
+            let mut meter = Meter::new(LIMITS, 0, 64 * 1024);
+            assert_eq!(
+                after(&mut meter, &frame(kind, 4, &[]), 1),
+                expected,
+                "{kind}"
+            );
+        }
     }
 
     fn frame(kind: u8, flags: u8, payload: &[u8]) -> Vec<u8> {

@@ -315,10 +315,10 @@ fn harmless() -> Vec<Case> {
     let padded = [&[4][..], &fields, &[0; 4]].concat();
     let prioritised = [&[0, 0, 0, 0, 15][..], &fields].concat();
     let bytes: Vec<u8> = fields
-        .chunks(3)
+        .chunks(15)
         .enumerate()
         .flat_map(|(at, part)| {
-            let last = (at + 1) * 3 >= fields.len();
+            let last = (at + 1) * 15 >= fields.len();
             let kind = if at == 0 { HEADERS } else { CONTINUATION };
             let flags = if last { END_HEADERS } else { 0 } | if at == 0 { END_STREAM } else { 0 };
             frame(kind, flags, 1, part)
