@@ -134,6 +134,8 @@ fn build(
     config.ticketer = Arc::clone(tickets);
     config.ignore_client_order = true;
     config.alpn_protocols = alpn(settings.http2);
+    // Clients of HTTP/1.0 name their version as well, and a name that nobody takes ends the handshake.
+    config.alpn_protocols.push(b"http/1.0".to_vec());
     Ok(config)
 }
 

@@ -606,7 +606,9 @@ def main():
             http2, at = version == "2", f"{scheme} {version}"
             for function in (curl_get, curl_preview, curl_head, curl_upload, curl_upload_from_pipe, curl_download, curl_reuse,
                              curl_status, curl_cut, curl_endpoint_gone, curl_no_route, curl_leaves):
-                suite.check(f"{function.__name__} {at}", function, world, scheme, version)
+                # curl 7.88 cannot go on with a connection that it began with prior knowledge; nghttp can, see below.
+                if (function, at) != (curl_reuse, "http 2"):
+                    suite.check(f"{function.__name__} {at}", function, world, scheme, version)
             suite.check(f"curl_upload expect {at}", curl_upload, world, scheme, version, "--header", "Expect: 100-continue")
             suite.check(f"events {at}", events, world, scheme, http2)
             suite.check(f"many_at_once {at}", many_at_once, world, scheme, http2)

@@ -75,7 +75,21 @@ pub(super) fn sides(
     (body, way, watch)
 }
 
+/// How long a stream waits for the end of a body whose answer has left.
+const LINGER: Duration = Duration::from_secs(1);
+
 // === impl Body ===
+
+impl Body {
+    /// Waits for the end of a body of which nothing is left but the end. Many clients send it in a frame of its own, and
+    /// take it for an error if the stream is reset before.
+    pub(super) async fn end(&mut self) {
+        let incoming = &mut self.incoming;
+        let end = poll_fn(|cx| incoming.poll_next(cx));
+        // Whatever else comes is not wanted any more.
+        let _ended = patiently(&self.progress, LINGER, end).await;
+    }
+}
 
 impl BodySource for Body {
     type Error = ClientError;
@@ -119,6 +133,11 @@ impl Watch {
 // === impl Way ===
 
 impl Way {
+    /// Whether the answer was handed over to its end.
+    pub(super) fn is_whole(&self) -> bool {
+        matches!(&*self.reply.borrow(), Reply::Sending(outgoing) if outgoing.is_done())
+    }
+
     /// Starts the answer if its head waits; `is_all` if nothing comes after it.
     fn start(&mut self, is_all: bool) -> Result<(), ClientError> {
         let Some((head, ended)) = self.head.take() else {

@@ -65,20 +65,30 @@ async fn forward(client: &Client, head: Head, body: RecvStream, respond: SendRes
     });
     let (mut body, mut way, watch) = client.sides(body, respond, asking.is_grpc);
     let mut head = Some(head);
-    let mut serving = pin!(exchange::serve(
-        &mut ticket,
-        asking,
-        &mut first,
-        &mut head,
-        &mut body,
-        &mut way
-    ));
-    // A client can leave at any moment, also while its body waits for the endpoint.
-    poll_fn(|cx| match serving.as_mut().poll(cx) {
-        Poll::Ready(_) => Poll::Ready(()),
-        Poll::Pending => watch.poll_reset(cx),
-    })
-    .await;
+    let is_served = {
+        let mut serving = pin!(exchange::serve(
+            &mut ticket,
+            asking,
+            &mut first,
+            &mut head,
+            &mut body,
+            &mut way
+        ));
+        // A client can leave at any moment, also while its body waits for the endpoint.
+        poll_fn(|cx| match serving.as_mut().poll(cx) {
+            Poll::Ready(_) => Poll::Ready(true),
+            Poll::Pending => watch.poll_reset(cx).map(|()| false),
+        })
+        .await
+    };
+    drop(first);
+    drop(ticket);
+    if is_served && way.is_whole() {
+        body.end().await;
+    } else if is_served {
+        // What was sent of an answer that breaks off should arrive: a reset takes back what the connection still holds.
+        tokio::task::yield_now().await;
+    }
 }
 
 // === impl Client ===
