@@ -249,6 +249,10 @@ impl Connection {
     /// Serves one request; whether the connection can carry another.
     ///
     /// The block uses what was opened where it is captured, so that it is kept once.
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would keep its arguments twice"
+    )]
     fn exchange(&mut self, mut opened: Opened, range: Range<usize>) -> impl Future<Output = bool> {
         async move {
             let worker = Rc::clone(&self.worker);
@@ -318,7 +322,7 @@ impl Connection {
     /// Answers bytes that are no request.
     async fn answer_rejection(&mut self, rejection: Rejection) {
         let error = ProxyError::Refused(rejection);
-        self.worker.count_refusal(error.reason());
+        error.reason().count();
         tracing::debug!(client = %self.peer.client, reason = rejection.reason.as_str(), "request refused");
         let id = RequestId::Own(u128::from(self.worker.draw()));
         let body = problem::problem(&error, &id);

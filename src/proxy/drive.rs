@@ -165,7 +165,7 @@ fn take_head<R: Responder>(
 ) -> Result<Head, UpstreamError> {
     if parts.facts.is_informational() {
         let to_flush = responder.inform(parts.facts.status, |out| {
-            forward::write_response(out, parts)
+            forward::write_response(out, parts);
         });
         return Ok(Head::Informational { to_flush });
     }

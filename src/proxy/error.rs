@@ -6,6 +6,7 @@ use std::{fmt, io};
 
 use crate::message::{self, Rejection};
 use crate::model::Fault;
+use crate::telemetry::names;
 
 /// A request that we answer ourselves.
 #[derive(Debug, thiserror::Error)]
@@ -172,13 +173,12 @@ impl ProxyError {
 impl UpstreamError {
     fn reason(&self) -> Reason {
         match self {
-            Self::Closed(_) => Reason::UpstreamClosed,
+            Self::Closed(_) | Self::Unprocessed(_) => Reason::UpstreamClosed,
             Self::Connect(_) | Self::Tls(_) => Reason::ConnectFailed,
             Self::ConnectTimeout => Reason::ConnectTimeout,
             Self::ConnectionLimit => Reason::Overloaded,
             Self::Invalid(_) => Reason::BadAnswer,
             Self::Silent => Reason::Silence,
-            Self::Unprocessed(_) => Reason::UpstreamClosed,
         }
     }
 
@@ -203,6 +203,11 @@ impl From<Rejection> for ProxyError {
 }
 
 impl Reason {
+    /// Counts a request that we answered without asking a release, or instead of one.
+    pub(super) fn count(self) {
+        metrics::counter!(names::REJECTED.0, "reason" => self.as_str()).increment(1);
+    }
+
     /// The word in `x-switchback-reason`, in logs and in metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -198,9 +198,10 @@ async fn queue<C: ClientBody>(
     let deadline = ticket.worker.timers.deadline();
     deadline.set_from_now(left);
     let turn = unless_gone(asking, client, wait_for_turn(ticket, &seat, &deadline)).await;
-    match turn.ok_or(Left::Client)? {
-        true => Ok(()),
-        false => Err(Left::Error(ProxyError::QueueTimeout)),
+    if turn.ok_or(Left::Client)? {
+        Ok(())
+    } else {
+        Err(Left::Error(ProxyError::QueueTimeout))
     }
 }
 

@@ -51,13 +51,11 @@ impl RequestId {
             .then(|| find(parts, Known::XRequestId))
             .flatten()
             .filter(|id| is_id(id));
-        match given.and_then(|id| std::str::from_utf8(id).ok()) {
-            Some(id) => Self::Given(id.into()),
-            None => {
-                let (high, low) = draw();
-                Self::Own(u128::from(high) << 64 | u128::from(low))
-            }
+        if let Some(id) = given.and_then(|id| std::str::from_utf8(id).ok()) {
+            return Self::Given(id.into());
         }
+        let (high, low) = draw();
+        Self::Own(u128::from(high) << 64 | u128::from(low))
     }
 }
 
@@ -123,12 +121,19 @@ impl Seen {
     /// Whether the field is taken out, whatever is written instead.
     fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>, is_trusted: bool) -> bool {
         match field.known {
-            Known::Host | Known::ContentLength | Known::TransferEncoding | Known::Via => true,
-            Known::XSwitchback | Known::XRequestId | Known::XForwardedFor | Known::Forwarded => {
-                true
-            }
-            Known::XForwarded | Known::XForwardedHost | Known::XForwardedPort => !is_trusted,
-            Known::XForwardedProto | Known::XRealIp => !is_trusted,
+            Known::Host
+            | Known::ContentLength
+            | Known::TransferEncoding
+            | Known::Via
+            | Known::XSwitchback
+            | Known::XRequestId
+            | Known::XForwardedFor
+            | Known::Forwarded => true,
+            Known::XForwarded
+            | Known::XForwardedHost
+            | Known::XForwardedPort
+            | Known::XForwardedProto
+            | Known::XRealIp => !is_trusted,
             // HTTP/2 may split it (RFC 9113, section 8.2.3).
             Known::Cookie if parts.facts.version == Version::Http2 => {
                 self.cookies = true;
@@ -136,8 +141,9 @@ impl Seen {
             }
             Known::Expect => !parts.facts.expects_continue,
             Known::Traceparent => {
-                let is_first = !std::mem::replace(&mut self.has_trace, is_traceparent(field.value));
-                !(is_first && self.has_trace)
+                let passes = !self.has_trace && is_traceparent(field.value);
+                self.has_trace |= passes;
+                !passes
             }
             Known::Tracestate => !find(parts, Known::Traceparent).is_some_and(is_traceparent),
             _ => false,

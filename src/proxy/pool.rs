@@ -39,7 +39,7 @@ pub(super) struct Counted(Arc<Endpoint>);
 
 /// All pools of one worker.
 pub(super) struct Pools {
-    pools: RefCell<HashMap<PoolKey, Vec<Idle>, BuildHasherDefault<Mixer>>>,
+    by_key: RefCell<HashMap<PoolKey, Vec<Idle>, BuildHasherDefault<Mixer>>>,
     most: usize,
     idle: Cell<usize>,
     filled: Notify,
@@ -108,7 +108,7 @@ impl Connection {
 impl Pools {
     pub(super) fn new(most: usize) -> Self {
         Self {
-            pools: RefCell::default(),
+            by_key: RefCell::default(),
             most,
             idle: Cell::new(0),
             filled: Notify::new(),
@@ -117,7 +117,7 @@ impl Pools {
 
     /// The connection that was used last and is still good.
     pub(super) fn take(&self, key: PoolKey, now_ms: u64) -> Option<Connection> {
-        let mut pools = self.pools.borrow_mut();
+        let mut pools = self.by_key.borrow_mut();
         let pool = pools.get_mut(&key)?;
         while let Some(idle) = pool.pop() {
             self.idle.set(self.idle.get() - 1);
@@ -157,7 +157,7 @@ impl Pools {
         if idle.is_zero() {
             return;
         }
-        let mut pools = self.pools.borrow_mut();
+        let mut pools = self.by_key.borrow_mut();
         let pool = pools.entry(connection.key).or_default();
         if pool.len() >= self.most {
             // The oldest is the one that is least likely to be needed.
@@ -184,7 +184,7 @@ impl Pools {
     /// Closes what has been idle for too long or was closed by the other side.
     pub(super) fn sweep(&self, now_ms: u64) {
         let mut left = 0;
-        self.pools.borrow_mut().retain(|_, pool| {
+        self.by_key.borrow_mut().retain(|_, pool| {
             pool.retain(|idle| now_ms < idle.until_ms && idle.connection.stream.is_quiet());
             left += pool.len();
             !pool.is_empty()

@@ -45,7 +45,8 @@ pub(super) struct Ticket {
     error: Option<Reason>,
     outcome: Option<Outcome>,
     line: Option<Box<Line>>,
-    _permit: Option<RequestPermit>,
+    // Counts it among all requests.
+    permit: Option<RequestPermit>,
 }
 
 /// What the access log wants of the head.
@@ -92,7 +93,7 @@ impl Ticket {
             error: None,
             outcome: None,
             line,
-            _permit: None,
+            permit: None,
             worker: Rc::clone(worker),
         }
     }
@@ -105,7 +106,7 @@ impl Ticket {
             let rejection = crate::message::Rejection::request(crate::message::Reason::Loop);
             return Err(ProxyError::Refused(rejection));
         }
-        self._permit = Some(self.worker.shared.admit().ok_or(ProxyError::Overloaded)?);
+        self.permit = Some(self.worker.shared.admit().ok_or(ProxyError::Overloaded)?);
         Ok(())
     }
 
@@ -113,7 +114,7 @@ impl Ticket {
     pub(super) fn refuse(&mut self, error: &ProxyError) {
         let reason = error.reason();
         self.error = Some(reason);
-        self.worker.count_refusal(reason);
+        reason.count();
         let selection = self.selection.as_ref();
         tracing::debug!(
             request_id = %self.id,

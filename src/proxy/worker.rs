@@ -15,9 +15,8 @@ use tokio::time::Instant;
 use crate::model::Revision;
 use crate::net::{BufferPool, Timers};
 use crate::table::{RoutingTable, TableCell, TableReader};
-use crate::telemetry::{AccessLog, names};
+use crate::telemetry::AccessLog;
 
-use super::error::Reason;
 use super::h2::Upstreams;
 use super::pool::Pools;
 use super::settings::ProxySettings;
@@ -185,7 +184,7 @@ impl Worker {
             self.draining.set(true);
             self.timers.wake_all();
         }
-        std::future::pending().await
+        std::future::pending::<()>().await;
     }
 
     /// Looks at the live table: the one load of a selection.
@@ -232,11 +231,6 @@ impl Worker {
         )]
         let folded = (product >> 64) as u64 ^ product as u64;
         folded
-    }
-
-    /// Counts a request that we answered without asking a release, or instead of one.
-    pub(super) fn count_refusal(&self, reason: Reason) {
-        metrics::counter!(names::REJECTED.0, "reason" => reason.as_str()).increment(1);
     }
 
     /// An empty buffer to write a head into.

@@ -42,12 +42,12 @@ pub(super) async fn serve(
     match Head::new(head, is_over, Arc::clone(&client.worker.shared)) {
         Ok(head) => forward(&client, head, body, respond).await,
         Err(rejection) if is_malformed(rejection.reason) => {
-            client.count(&rejection.into());
+            ProxyError::from(rejection).reason().count();
             respond.send_reset(Reason::PROTOCOL_ERROR);
         }
         Err(rejection) => {
             let error = ProxyError::from(rejection);
-            client.count(&error);
+            error.reason().count();
             let (_body, mut way, _watch) = client.sides(body, respond, false);
             let id = RequestId::Own(u128::from(client.worker.draw()));
             answer_refused(&id, &error, &mut way).await;
@@ -109,9 +109,5 @@ impl Client {
         };
         let deadline = || self.worker.timers.deadline();
         sides(body, respond, [deadline(), deadline()], patience.0)
-    }
-
-    fn count(&self, error: &ProxyError) {
-        self.worker.count_refusal(error.reason());
     }
 }
