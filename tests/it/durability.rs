@@ -15,6 +15,8 @@ use switchback::control::RollbackTo;
 
 use crate::desk::{Desk, set_split, wait_until};
 
+/// What a rollback may take beside a disk that hangs for seconds: far more than it does, for a machine that is busy.
+const PROMPT: Duration = Duration::from_secs(1);
 const CHILD: &str = "SWITCHBACK_TEST_HISTORY";
 
 /// The child: opens the history that the environment names and does what it is told. Without the variable it is a test
@@ -150,6 +152,13 @@ impl Process {
         Answer::of(&line)
     }
 
+    fn wait_durable(&mut self, answer: &Answer) {
+        let restart = format!(" {}", answer.revision);
+        wait_until("the answer is durable", || {
+            self.ask("status").unwrap().ends_with(&restart)
+        });
+    }
+
     fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
@@ -170,6 +179,7 @@ struct Answer {
     ok: bool,
     green: u32,
     durable: bool,
+    revision: u64,
     took: Duration,
     text: String,
 }
@@ -183,6 +193,7 @@ impl Answer {
             ok,
             green: words[2].parse().unwrap(),
             durable: ok && words[3] == "true",
+            revision: words[1].parse().unwrap(),
             took: Duration::from_millis(took),
             text: line.to_owned(),
         }
@@ -222,7 +233,11 @@ fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
             } else {
                 format!("split {green}")
             });
-            assert!(answer.ok && answer.durable, "round {round}: {answer:?}");
+            assert!(answer.ok, "round {round}: {answer:?}");
+            // A rollback that says it is not durable yet is not acknowledged as such.
+            if !answer.durable {
+                process.wait_durable(&answer);
+            }
             if back {
                 stack.pop();
             } else if stack.last() != Some(&green) {
@@ -283,6 +298,7 @@ impl Drop for Mount {
     }
 }
 
+#[expect(clippy::print_stdout, reason = "a skipped test says so, and why")]
 fn run(mut command: Command, name: &str) -> bool {
     match command.stdout(Stdio::null()).output() {
         Ok(output) if output.status.success() => true,
@@ -335,8 +351,9 @@ fn a_full_disk_refuses_publishes_and_keeps_rollbacks_over_a_restart() {
     assert!(refused.text.contains("durable"), "{refused:?}");
     assert_eq!(refused.green, live, "nothing of it is live");
     let back = process.answer("back");
-    assert!(back.ok && back.durable && back.green != live, "{back:?}");
-    assert!(back.took < Duration::from_millis(150), "{back:?}");
+    assert!(back.ok && back.green != live, "{back:?}");
+    assert!(back.took < PROMPT, "{back:?}");
+    process.wait_durable(&back);
     process.kill();
 
     let mut process = Process::start(&path);
@@ -345,7 +362,8 @@ fn a_full_disk_refuses_publishes_and_keeps_rollbacks_over_a_restart() {
         "the rollback survived, on a disk that is still full"
     );
     let again = process.answer("back");
-    assert!(again.ok && again.durable, "{again:?}");
+    assert!(again.ok, "{again:?}");
+    process.wait_durable(&again);
     std::fs::remove_file(ballast).unwrap();
     wait_until("what was pending has landed", || {
         process.ask("status").unwrap().starts_with("status true 0 ")
@@ -396,11 +414,11 @@ fn a_frozen_disk_refuses_publishes_and_delays_no_rollback() {
         !publish.ok && publish.green == 20 && publish.took >= Duration::from_secs(2),
         "{publish:?}"
     );
-    assert!(publish.took < Duration::from_secs(3), "{publish:?}");
+    assert!(publish.took < Duration::from_secs(4), "{publish:?}");
     assert!(back.ok && !back.durable && back.green == 10, "{back:?}");
-    assert!(back.took < Duration::from_millis(150), "{back:?}");
+    assert!(back.took < PROMPT, "{back:?}");
     assert!(
-        !at_once.ok && at_once.took < Duration::from_millis(500),
+        !at_once.ok && at_once.took < PROMPT,
         "known to be stuck: {at_once:?}"
     );
     assert!(last.ok && last.green == 0, "{last:?}");

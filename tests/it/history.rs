@@ -13,7 +13,7 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use switchback::{
-    api::Wins,
+    api::{Receipt, Wins},
     control::{ControlError, Expected, RollbackTo, Settings},
     history::{AppendError, Hook, Moment},
     model::{Actor, Author, Revision, TableDocument},
@@ -117,20 +117,20 @@ impl Model {
                 self.push(content, *group);
             }
             Step::Disk(_) | Step::Restart => return None,
-            Step::Route(chat) => return self.route(*chat),
+            Step::Route(chat) => return Some(self.route(*chat)),
             Step::To(index) => return self.to(self.all[index.index(self.all.len())]),
         }
         Some(true)
     }
 
-    fn route(&mut self, chat: bool) -> Option<bool> {
+    fn route(&mut self, chat: bool) -> bool {
         let now = part(self.live.1, chat);
         let Some(place) = self
             .levels
             .iter()
             .rposition(|level| part(level.1, chat) != now)
         else {
-            return Some(false);
+            return false;
         };
         let (_, then, _) = self.levels[place];
         let content = with(self.live.1, chat, part(then, chat));
@@ -140,7 +140,7 @@ impl Model {
             self.levels.truncate(place + 1);
             self.live = (Revision(0), content, None);
         }
-        Some(true)
+        true
     }
 
     fn to(&mut self, (revision, content): (Revision, Content)) -> Option<bool> {
@@ -171,39 +171,30 @@ fn route(is_chat: bool) -> &'static str {
     if is_chat { "chat" } else { "search" }
 }
 
-async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
-    let folder = folder();
-    let broken = Arc::new(AtomicBool::new(false));
-    let mut desk = Desk::open_with(&kept(&folder), Settings::default(), Some(failing(&broken)));
-    desk.begin(0, 0).await;
-    let mut model = Model {
-        levels: Vec::new(),
-        live: (Revision(1), (0, 0), None),
-        all: vec![(Revision(1), (0, 0))],
-    };
-    for step in steps {
-        let to = match &step {
-            Step::To(index) => Some(model.all[index.index(model.all.len())].0),
-            _ => None,
-        };
-        if let Step::Disk(works) = &step {
-            broken.store(!works, Ordering::SeqCst);
-            let well = || *works == desk.controller.status().durability.error.is_none();
-            // A sick disk is found out by a write; a well one by itself.
-            wait_until("the disk is as it is said to be", || !works || well());
-            continue;
-        }
-        let refused = broken.load(Ordering::SeqCst) && model.is_publish(&step);
-        let expected = if refused { None } else { model.step(&step) };
-        let made = match &step {
-            Step::Disk(_) => continue,
-            Step::Restart => {
-                drop(desk);
-                desk = Desk::open_with(&kept(&folder), Settings::default(), Some(failing(&broken)));
-                prop_assert_eq!(desk.weights(), model.live.1);
-                prop_assert_eq!(desk.revision(), model.live.0);
-                continue;
-            }
+/// A desk on a disk that can break, and what should be so.
+struct Run {
+    folder: tempfile::TempDir,
+    broken: Arc<AtomicBool>,
+    desk: Option<Desk>,
+    model: Model,
+}
+
+impl Run {
+    fn open(&mut self) {
+        // The one before has to be gone: the history is held once.
+        self.desk = None;
+        let hook = failing(&self.broken);
+        let desk = Desk::open_with(&kept(&self.folder), Settings::default(), Some(hook));
+        self.desk = Some(desk);
+    }
+
+    fn desk(&self) -> &Desk {
+        self.desk.as_ref().unwrap()
+    }
+
+    async fn ask(&self, step: &Step) -> Result<Receipt, ControlError> {
+        let desk = self.desk();
+        match step {
             Step::Publish(chat, green, group) => {
                 let by = group.map_or_else(author, |group| grouped(&group.to_string()));
                 let change = set_split(route(*chat), *green);
@@ -214,30 +205,83 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
             Step::Back => desk.back().await,
             Step::One => desk.back_to(RollbackTo::Step).await,
             Step::Route(chat) => {
-                desk.back_to(RollbackTo::Route(route(*chat).parse().unwrap()))
-                    .await
+                let route = route(*chat).parse().unwrap();
+                desk.back_to(RollbackTo::Route(route)).await
             }
-            Step::To(_) => desk.back_to(RollbackTo::Revision(to.unwrap())).await,
-        };
-        match (expected, made) {
-            (Some(true), Ok(receipt)) => {
-                prop_assert!(receipt.changed && receipt.durable, "{:?}", receipt);
-                prop_assert!(receipt.revision > model.all.last().unwrap().0);
-                model.live.0 = receipt.revision;
-                model.all.push((receipt.revision, model.live.1));
+            Step::To(index) => {
+                let (revision, _) = self.model.all[index.index(self.model.all.len())];
+                desk.back_to(RollbackTo::Revision(revision)).await
             }
-            (Some(false), Err(ControlError::NothingToUndo)) => {}
-            (None, Err(ControlError::NotDurable(AppendError::NotWritten(_)))) => {
-                prop_assert!(refused)
+            Step::Disk(_) | Step::Restart => unreachable!("these ask for nothing"),
+        }
+    }
+
+    async fn step(&mut self, step: &Step) -> Result<(), TestCaseError> {
+        match step {
+            Step::Disk(works) => {
+                self.broken.store(!works, Ordering::SeqCst);
+                let well = || self.desk().controller.status().durability.error.is_none();
+                // A sick disk is found out by a write; a well one by itself.
+                wait_until("the disk is well again", || !works || well());
             }
-            (None, Ok(receipt)) => prop_assert!(!receipt.changed),
-            (expected, made) => {
-                prop_assert!(false, "{:?} gave {:?}, not {:?}", step, made, expected)
+            Step::Restart => self.open(),
+            Step::Back | Step::One | Step::Publish(..) | Step::Route(_) | Step::To(_) => {
+                let refused = self.broken.load(Ordering::SeqCst) && self.model.is_publish(step);
+                let made = self.ask(step).await;
+                let expected = if refused { None } else { self.model.step(step) };
+                self.compare(step, expected, made, refused)?;
             }
         }
-        prop_assert_eq!(desk.weights(), model.live.1, "after {:?}", step);
-        let status = desk.controller.status();
-        prop_assert_eq!(status.rollback.depth, model.levels.len());
+        prop_assert_eq!(self.desk().weights(), self.model.live.1, "after {:?}", step);
+        prop_assert_eq!(self.desk().revision(), self.model.live.0);
+        let status = self.desk().controller.status();
+        prop_assert_eq!(status.rollback.depth, self.model.levels.len());
+        Ok(())
+    }
+
+    fn compare(
+        &mut self,
+        step: &Step,
+        expected: Option<bool>,
+        made: Result<Receipt, ControlError>,
+        refused: bool,
+    ) -> Result<(), TestCaseError> {
+        match (expected, made) {
+            (Some(true), Ok(receipt)) => {
+                prop_assert!(receipt.changed, "{:?}", receipt);
+                prop_assert!(receipt.revision > self.model.all[self.model.all.len() - 1].0);
+                self.model.live.0 = receipt.revision;
+                self.model.all.push((receipt.revision, self.model.live.1));
+                let durable = || self.desk().controller.status().durability.durable;
+                wait_until("the receipt is durable, if only by its slot", durable);
+            }
+            (Some(false), Err(ControlError::NothingToUndo)) => {}
+            (None, Err(ControlError::NotDurable(AppendError::NotWritten(_)))) if refused => {}
+            (None, Ok(receipt)) => prop_assert!(!receipt.changed),
+            (expected, made) => {
+                let wrong = format!("{step:?} gave {made:?}, not {expected:?}");
+                return Err(TestCaseError::fail(wrong));
+            }
+        }
+        Ok(())
+    }
+}
+
+async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
+    let mut run = Run {
+        folder: folder(),
+        broken: Arc::default(),
+        desk: None,
+        model: Model {
+            levels: Vec::new(),
+            live: (Revision(1), (0, 0), None),
+            all: vec![(Revision(1), (0, 0))],
+        },
+    };
+    run.open();
+    run.desk().begin(0, 0).await;
+    for step in steps {
+        run.step(&step).await?;
     }
     Ok(())
 }
