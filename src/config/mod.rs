@@ -150,20 +150,22 @@ pub fn parse(text: &str, folder: &Path, files: Files) -> Result<Config, Vec<Plac
         return Err(placed);
     };
     config.resolve(folder);
-    let document = toml::de::DeTable::parse(text).map(toml::Spanned::into_inner);
-    let line = |path: &str| {
-        let span = place::find(document.as_ref().ok()?, path)?;
-        Some(place::line(text, span.start))
-    };
-    for problem in check::problems(&mut config, files) {
-        if !check::follows_from(&problem, &removed) {
-            let line = line(&problem.path);
-            placed.push(Placed { line, problem });
-        }
-    }
-    if placed.is_empty() {
+    let mut found = check::problems(&mut config, files);
+    found.retain(|problem| !check::follows_from(problem, &removed));
+    if placed.is_empty() && found.is_empty() {
         return Ok(config);
     }
+    let document = toml::de::DeTable::parse(text);
+    let lines = document.map(|document| place::Lines::of(text, document.get_ref()));
+    placed.extend(found.into_iter().map(|problem| {
+        Placed {
+            line: lines
+                .as_ref()
+                .ok()
+                .and_then(|lines| lines.find(&problem.path)),
+            problem,
+        }
+    }));
     placed.sort_by_key(|placed| placed.line.unwrap_or(usize::MAX));
     Err(placed)
 }

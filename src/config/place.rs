@@ -3,7 +3,7 @@
 //! A path is written with dots, as `routes.chat.split.green`. An element of an array is known by its `name` where it
 //! has one, by its number otherwise.
 
-use std::ops::Range;
+use std::{collections::HashMap, ops::Range};
 
 use toml::{
     Spanned,
@@ -97,58 +97,63 @@ fn name<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
     value.get("name")?.get_ref().as_str()
 }
 
-/// The span of the deepest thing on a path that the document has.
-pub(super) fn find(root: &DeTable<'_>, path: &str) -> Option<Range<usize>> {
-    follow(root, path).map(|(_, span)| span)
+/// The line of everything in a document, by path.
+pub(super) struct Lines(HashMap<String, usize>);
+
+// === impl Lines ===
+
+impl Lines {
+    /// Notes where everything is. Of two things with one path the later counts: it is the one that is too many.
+    pub(super) fn of(text: &str, root: &DeTable<'_>) -> Self {
+        let ends: Vec<usize> = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
+        let mut lines = HashMap::new();
+        note_table(root, "", &mut |path, offset| {
+            let line = 1 + ends.partition_point(|end| *end < offset);
+            lines.insert(path, line);
+        });
+        Self(lines)
+    }
+
+    /// The line of the deepest thing on a path that the document has.
+    pub(super) fn find(&self, path: &str) -> Option<usize> {
+        let mut front = path;
+        loop {
+            if let Some(line) = self.0.get(front) {
+                return Some(*line);
+            }
+            // A name may hold dots itself: it is tried whole first.
+            front = front.rsplit_once('.')?.0;
+        }
+    }
 }
 
-/// How much of a path the document does not have, and the span of where it stops.
-fn follow(table: &DeTable<'_>, path: &str) -> Option<(usize, Range<usize>)> {
-    let (key, rest, value) = enter(table, path)?;
-    Some(follow_in(value, rest).unwrap_or_else(|| (rest.len(), key.span())))
+fn note_table(table: &DeTable<'_>, at: &str, note: &mut impl FnMut(String, usize)) {
+    let dot = if at.is_empty() { "" } else { "." };
+    for (key, value) in table {
+        let path = format!("{at}{dot}{}", key.get_ref());
+        note(path.clone(), key.span().start);
+        note_inside(value.get_ref(), &path, note);
+    }
 }
 
-fn follow_in(value: &Spanned<DeValue<'_>>, path: &str) -> Option<(usize, Range<usize>)> {
-    match value.get_ref() {
-        DeValue::Table(table) => follow(table, path),
+fn note_inside(value: &DeValue<'_>, at: &str, note: &mut impl FnMut(String, usize)) {
+    match value {
+        DeValue::Table(table) => note_table(table, at, note),
         DeValue::Array(items) => {
-            let known = items.iter().enumerate().filter_map(|(place, item)| {
-                let number = place.to_string();
-                let rest = after(path, name(item.get_ref()).unwrap_or(&number))?;
-                Some(follow_in(item, rest).unwrap_or_else(|| (rest.len(), item.span())))
-            });
-            // Of two elements with one name the one that has what the path names is meant, or else the later: it is the
-            // one that is too many.
-            known.rev().min_by_key(|(missing, _)| *missing)
+            for (place, item) in items.iter().enumerate() {
+                let path = match name(item.get_ref()) {
+                    Some(name) => format!("{at}.{name}"),
+                    None => format!("{at}.{place}"),
+                };
+                note(path.clone(), item.span().start);
+                note_inside(item.get_ref(), &path, note);
+            }
         }
         DeValue::String(_)
         | DeValue::Integer(_)
         | DeValue::Float(_)
         | DeValue::Boolean(_)
-        | DeValue::Datetime(_) => None,
-    }
-}
-
-type Key<'i> = Spanned<std::borrow::Cow<'i, str>>;
-
-/// The entry whose key the path begins with, the longest such key: names may hold dots themselves.
-fn enter<'t, 'i, 'p>(
-    table: &'t DeTable<'i>,
-    path: &'p str,
-) -> Option<(&'t Key<'i>, &'p str, &'t Spanned<DeValue<'i>>)> {
-    let fitting = table
-        .iter()
-        .filter_map(|(key, value)| Some((key, after(path, key.get_ref())?, value)));
-    fitting.max_by_key(|(key, ..)| key.get_ref().len())
-}
-
-/// What follows a word, and its dot, at the front of a path.
-fn after<'p>(path: &'p str, word: &str) -> Option<&'p str> {
-    let rest = path.strip_prefix(word)?;
-    if rest.is_empty() {
-        Some(rest)
-    } else {
-        rest.strip_prefix('.')
+        | DeValue::Datetime(_) => {}
     }
 }
 
@@ -228,7 +233,7 @@ mod tests {
 
     fn line_of(path: &str) -> Option<usize> {
         let document = DeTable::parse(TEXT).unwrap();
-        find(document.get_ref(), path).map(|span| line(TEXT, span.start))
+        Lines::of(TEXT, document.get_ref()).find(path)
     }
 
     #[test]
@@ -246,14 +251,12 @@ mod tests {
     #[test]
     fn a_span_is_found_by_its_path_and_taken_out() {
         let mut document = DeTable::parse(TEXT).unwrap().into_inner();
-        let span = find(&document, "routes.chat.split.v2").unwrap();
-        assert_eq!(&TEXT[span.clone()], "\"v2\"");
-        let steps = locate(&document, &span);
+        let start = TEXT.find("\"v2\"").unwrap();
+        let steps = locate(&document, &(start..start + 4));
         assert_eq!(path(&document, &steps), "routes.chat.split.v2");
         remove(&mut document, &steps);
-        assert_eq!(
-            find(&document, "routes.chat.split.v2"),
-            find(&document, "routes.chat.split")
-        );
+        let lines = Lines::of(TEXT, &document);
+        assert!(lines.0.contains_key("routes.chat.split.v2.1"));
+        assert!(!lines.0.contains_key("routes.chat.split.v2"));
     }
 }

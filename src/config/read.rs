@@ -244,8 +244,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "2: access_log.format: unknown variant `xml`, expected one of `json`, `off`, `text`\n  \
-              hint: what can stand here is `json`, `off`, `text`"
+                "2: access_log.format: `xml` cannot stand here\n  hint: what can stand here is `json`, `off`, `text`"
             ]
         );
     }
