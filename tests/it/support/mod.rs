@@ -9,7 +9,7 @@ mod origin;
 mod proxy;
 
 pub(crate) use admin::TestAdmin;
-pub(crate) use client::{Client, Response, read_response};
+pub(crate) use client::{Client, Response};
 pub(crate) use origin::{Origin, Request, read_request};
 pub(crate) use proxy::{TestProxy, TestProxyBuilder};
 

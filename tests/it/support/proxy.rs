@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use switchback::config::{self, Config, Files};
 use switchback::fleet::Fleet;
-use switchback::model::{Change, Revision, TableDocument};
+use switchback::model::{Change, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
 use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
 use switchback::table::{Swapped, TableCell, Target, Undo, compile};
@@ -28,7 +28,6 @@ pub(crate) struct TestProxyBuilder {
     workers: usize,
     preview: bool,
     proxy_protocol: bool,
-    tls: Option<Arc<switchback::net::ServerTls>>,
 }
 
 /// A running proxy. It ends when it is dropped.
@@ -99,12 +98,6 @@ impl TestProxyBuilder {
         self
     }
 
-    /// Makes the listener speak TLS.
-    pub(crate) fn tls(mut self, tls: switchback::net::ServerTls) -> Self {
-        self.tls = Some(Arc::new(tls));
-        self
-    }
-
     /// Starts it.
     pub(crate) fn start(self) -> TestProxy {
         let text = format!(
@@ -141,11 +134,10 @@ impl TestProxyBuilder {
                 Arc::clone(&limits),
                 stopped.clone(),
             );
-            let (tls, preview, proxy_protocol) =
-                (self.tls.clone(), self.preview, self.proxy_protocol);
+            let (preview, proxy_protocol) = (self.preview, self.proxy_protocol);
             proxy.threads.push(std::thread::spawn(move || {
                 let settings = ListenerSettings {
-                    tls,
+                    tls: None,
                     preview,
                     proxy_protocol,
                 };
@@ -201,11 +193,6 @@ impl TestProxy {
     /// A new connection.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
-    }
-
-    /// Replaces the whole table.
-    pub(crate) fn replace(&self, table: TableDocument) -> Swapped {
-        self.change(&Change::Replace { table })
     }
 
     /// Publishes a change, as the next revision.
@@ -267,6 +254,7 @@ impl TestProxy {
     }
 
     /// Waits for a counter of the proxy, giving way to its threads in between.
+    #[expect(clippy::unused_self, reason = "it waits for something of this proxy")]
     pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
         let start = std::time::Instant::now();
         while !is_so() {
