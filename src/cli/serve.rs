@@ -81,6 +81,8 @@ pub(super) fn agent(name: &ReleaseName, label: &str, address: SocketAddr) -> Res
         )
     };
     let listener = TcpListener::bind(address).map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    say(format!("{name} {label} listens on {bound}").as_bytes());
     runtime()?.block_on(async {
         let mut end = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {

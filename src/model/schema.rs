@@ -23,6 +23,18 @@ use super::{
 /// What a name looks like.
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 
+/// What an endpoint looks like.
+const ENDPOINT: &str = concat!(
+    "^https?://([A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\\[[0-9A-Fa-f:.]{2,45}\\])",
+    "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$"
+);
+
+/// What a span of time looks like, as it is written back too.
+const SPAN: &str = concat!(
+    "^[0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years)",
+    "( [0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years))*$"
+);
+
 /// A schema from its keywords; some that are needed here (`not`, `propertyNames`) have no field in the builder.
 fn keywords(keywords: Value) -> Schema {
     let Value::Object(keywords) = keywords else {
@@ -96,13 +108,13 @@ text!(Version, "Version", {
 text!(EndpointUrl, "EndpointUrl", {
     "type": "string",
     "description": "Where requests are sent: `scheme://host:port`.",
-    "pattern": "^https?://([A-Za-z0-9_][A-Za-z0-9._-]{0,199}|\\[::1\\])(:[1-9][0-9]{0,3})?$",
+    "pattern": ENDPOINT,
     "examples": ["http://10.0.0.11:9000"],
 });
 text!(Span, "Span", {
     "type": "string",
     "description": "A span of time: a number with a unit, such as `2s` or `500ms`.",
-    "pattern": "^[0-9]{1,6}(ms|s|m|h|d)( [0-9]{1,6}(us|ms|s|m|h))*$",
+    "pattern": SPAN,
     "examples": ["2s"],
 });
 text!(Digest, "Digest", {

@@ -21,6 +21,7 @@ mod health;
 mod history;
 mod http1;
 mod limits;
+mod program;
 mod rollback;
 mod streaming;
 mod streams;

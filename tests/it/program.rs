@@ -1,0 +1,230 @@
+//! The program as a process: how it starts, what it refuses to start with, and how it ends.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use serde_json::Value;
+
+use crate::support::Client;
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
+    command.args(arguments).env_remove("SWITCHBACK_ADMIN");
+    command
+}
+
+/// A demo that listens where there is room. It is killed if the test does not end it.
+struct Demo {
+    child: Child,
+    lines: String,
+    proxy: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Demo {
+    fn start(more: &[&str]) -> Self {
+        let arguments = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
+        let mut child = program(&arguments)
+            .args(more)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut out = BufReader::new(child.stdout.take().unwrap());
+        let mut lines = String::new();
+        while !lines.ends_with("Ctrl-C ends it.\n") {
+            assert_ne!(out.read_line(&mut lines).unwrap(), 0, "it ended: {lines}");
+        }
+        let first = lines.lines().next().unwrap();
+        let mut addresses = first.split("http://").skip(1).map(|rest| {
+            let end = rest.find([',', ' ']).unwrap_or(rest.len());
+            rest[..end].trim_end_matches('.').parse().unwrap()
+        });
+        let (proxy, admin) = (addresses.next().unwrap(), addresses.next().unwrap());
+        Self {
+            child,
+            lines,
+            proxy,
+            admin,
+        }
+    }
+
+    fn end(&mut self, signal: &str) -> Option<i32> {
+        let pid = self.child.id().to_string();
+        assert!(
+            Command::new("kill")
+                .args([signal, &pid])
+                .status()
+                .unwrap()
+                .success()
+        );
+        self.child.wait().unwrap().code()
+    }
+
+    /// Runs a line that the demo printed.
+    fn paste(&self, part: &str) -> String {
+        let line = self.lines.lines().find(|line| line.contains(part)).unwrap();
+        let output = Command::new("bash").args(["-c", line]).output().unwrap();
+        assert!(output.status.success(), "{line}");
+        String::from_utf8(output.stdout).unwrap()
+    }
+}
+
+impl Drop for Demo {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn the_lines_that_a_demo_prints_do_what_they_say() {
+    let mut demo = Demo::start(&[]);
+    let answers = demo.paste("for i in $(seq 20); do curl -s http");
+    assert_eq!(
+        answers.matches(r#""release":"blue""#).count(),
+        20,
+        "{answers}"
+    );
+    assert!(
+        demo.paste("x-switchback-release: green")
+            .contains(r#""release":"green""#)
+    );
+    let receipt: Value = serde_json::from_str(&demo.paste("/split")).unwrap();
+    assert_eq!(receipt["durable"], true);
+    demo.paste("/switch");
+    let mut client = Client::connect(demo.proxy);
+    assert_eq!(client.get("/").value("x-release"), Some("green"));
+    demo.paste("/v1/rollback");
+    demo.paste("/v1/rollback");
+    assert_eq!(client.get("/").value("x-release"), Some("blue"));
+    assert!(demo.paste("/metrics").contains("switchback_requests_total"));
+    let status = program(&["status", "--admin", &demo.admin.to_string()])
+        .output()
+        .unwrap();
+    assert_eq!(status.status.code(), Some(0));
+    drop(client);
+    assert_eq!(demo.end("-INT"), Some(0));
+}
+
+#[test]
+fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = listener.local_addr().unwrap().to_string();
+    for (arguments, flag) in [
+        (
+            ["demo", "--listen", &taken, "--admin", "127.0.0.1:0"],
+            "--listen",
+        ),
+        (
+            ["demo", "--listen", "127.0.0.1:0", "--admin", &taken],
+            "--admin",
+        ),
+    ] {
+        let output = program(&arguments).output().unwrap();
+        let error = error(&output);
+        assert_eq!(output.status.code(), Some(78), "{error}");
+        assert!(error.contains(&taken) && error.contains(flag), "{error}");
+    }
+}
+
+#[test]
+fn a_history_that_is_in_use_ends_the_second_process_with_74() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let history = ["--history", path.to_str().unwrap()];
+    let mut first = Demo::start(&history);
+    let second = program(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+        .args(history)
+        .output()
+        .unwrap();
+    let error = error(&second);
+    assert_eq!(second.status.code(), Some(74), "{error}");
+    assert!(error.contains(path.to_str().unwrap()), "{error}");
+    assert_eq!(first.end("-TERM"), Some(0));
+}
+
+#[test]
+fn it_does_not_start_with_a_configuration_that_is_not_safe_or_not_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let serve = |text: &str| serve(folder.path(), text);
+    for (text, said) in [
+        (
+            "[admin]\naddress = \"0.0.0.0:0\"\n",
+            "can be reached from outside",
+        ),
+        ("[admin]\nadress = \"127.0.0.1:0\"\n", "adress"),
+        ("nonsense", "nonsense"),
+    ] {
+        let output = serve(text);
+        let error = error(&output);
+        assert_eq!(output.status.code(), Some(78), "{error}");
+        assert!(error.contains(said), "{error}");
+    }
+    let output = program(&["serve", "--config", "/nowhere/at/all.toml"])
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(66));
+    let output = program(&["serve"])
+        .env_remove("SWITCHBACK_CONFIG")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(64));
+}
+
+fn serve(folder: &Path, text: &str) -> Output {
+    let path = folder.join("switchback.toml");
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    program(&["serve", "--config", path.to_str().unwrap()])
+        .output()
+        .unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn a_sample_agent_runs_alone_and_ends_when_it_is_told_to() {
+    let free = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let address = free.to_string();
+    let arguments = [
+        "agent",
+        "--name",
+        "red",
+        "--label",
+        "3",
+        "--address",
+        &address,
+    ];
+    let mut child = program(&arguments).stdout(Stdio::piped()).spawn().unwrap();
+    // It says where it listens once it does.
+    let mut line = String::new();
+    BufReader::new(child.stdout.as_mut().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.contains(&address), "{line}");
+    let answer = Client::connect(free).get("/");
+    assert!(answer.text().contains(r#""release":"red""#));
+    assert!(
+        Command::new("kill")
+            .arg(child.id().to_string())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+    let mut rest = String::new();
+    child
+        .stdout
+        .take()
+        .unwrap()
+        .read_to_string(&mut rest)
+        .unwrap();
+}
