@@ -113,7 +113,7 @@ impl Json {
     }
 }
 
-impl<'de> IntoDeserializer<'de, Error> for Json {
+impl IntoDeserializer<'_, Error> for Json {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {

@@ -9,7 +9,7 @@ use switchback::fleet::Health;
 use crate::support::TestAdmin;
 
 #[test]
-fn every_change_of_a_split_is_answered_with_a_receipt() {
+fn a_change_is_answered_with_a_receipt() {
     let admin = TestAdmin::start();
     let before = admin.revision();
     let receipt = admin.done(
@@ -30,7 +30,16 @@ fn every_change_of_a_split_is_answered_with_a_receipt() {
         .map(|entry| entry["path"].clone())
         .collect();
     assert_eq!(paths, ["routes.chat.split.blue", "routes.chat.split.green"]);
+}
 
+#[test]
+fn every_verb_of_a_split_does_what_it_says() {
+    let admin = TestAdmin::start();
+    admin.done(
+        "PUT",
+        "/v1/routes/chat/split",
+        &json!({ "weights": { "blue": 95, "green": 5 } }),
+    );
     for (method, verb, body, split) in [
         (
             "PATCH",
@@ -410,7 +419,7 @@ fn an_edited_file_is_taken_over_without_undoing_what_changed_live() {
     let admin = TestAdmin::start();
     let file = admin.get("/v1/table");
     admin.done("POST", "/v1/routes/chat/switch", &json!({ "to": "green" }));
-    let mut edited = file.clone();
+    let mut edited = file;
     let route = json!({ "name": "code", "path_prefix": "/code", "split": { "blue": 1 } });
     edited["routes"].as_array_mut().unwrap().push(route);
     let report = admin.done("POST", "/v1/import", &edited);
