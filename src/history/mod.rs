@@ -222,10 +222,19 @@ impl History {
             let _both = written && slots.reserve(last, deadline);
         }
         if written {
-            self.lock
+            let lock = self
+                .lock
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)
                 .take();
+            drop(lock);
+        } else {
+            tracing::error!(
+                pending = self.standing().pending,
+                restart_revision = self.progress.borrow().durable().0,
+                path = %self.path.display(),
+                "the history could not be written before the end; a restart brings the revision named here"
+            );
         }
     }
 }
