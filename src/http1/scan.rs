@@ -1,17 +1,20 @@
-//! Finding the end of a head, a line at a time, and refusing on the way what no head may have.
+//! Finding the end of a head, and refusing on the way what no head may have.
 
 use std::ops::Range;
+use std::sync::LazyLock;
 
-use memchr::memchr_iter;
+use memchr::memmem::Finder;
 
 use crate::message::{Limits, Reason, Rejection, is_token_byte};
 
-/// How far the search for the end of a head has come. Four numbers that a connection keeps between two reads; the buffer
+/// The end of the last line, and the empty line.
+static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+
+/// How far the search for the end of a head has come. Two numbers that a connection keeps between two reads; the buffer
 /// must start with the same bytes each time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadScan {
     start: usize,
-    line: usize,
     searched: usize,
 }
 
@@ -39,10 +42,9 @@ impl HeadScan {
         buffer: &[u8],
         limits: &Limits,
     ) -> Result<Option<Range<usize>>, Rejection> {
-        let line = limits.method + limits.target + " ".len() * 2 + "HTTP/1.1\r\n".len();
         let rules = Rules {
             head: limits.request_head,
-            line,
+            line: limits.method + limits.target + " ".len() * 2 + "HTTP/1.1\r\n".len(),
             line_reason: Reason::TargetTooLong,
             leading_line: true,
         };
@@ -59,10 +61,9 @@ impl HeadScan {
         buffer: &[u8],
         limits: &Limits,
     ) -> Result<Option<Range<usize>>, Rejection> {
-        let head = limits.response_head;
         let rules = Rules {
-            head,
-            line: head,
+            head: limits.response_head,
+            line: limits.response_head,
             line_reason: Reason::HeadTooLarge,
             leading_line: false,
         };
@@ -70,67 +71,57 @@ impl HeadScan {
     }
 
     fn find(&mut self, buffer: &[u8], rules: Rules) -> Result<Option<Range<usize>>, Reason> {
-        let from = self.searched;
-        for offset in memchr_iter(b'\n', &buffer[from..]) {
-            let feed = from + offset;
-            let line = buffer[self.line..feed]
-                .strip_suffix(b"\r")
-                .ok_or(Reason::InvalidLineEnd)?;
-            if line.is_empty() && self.line > self.start {
-                return self.found(feed + 1, rules).map(Some);
-            }
-            self.line_ended(line, feed + 1, rules)?;
+        if rules.leading_line && self.start == 0 && buffer.starts_with(b"\r\n") {
+            self.start = 2;
         }
-        self.searched = buffer.len();
-        self.check_unfinished(buffer, rules)?;
-        Ok(None)
-    }
-
-    fn found(&self, end: usize, rules: Rules) -> Result<Range<usize>, Reason> {
-        if end - self.start > rules.head {
-            Err(Reason::HeadTooLarge)
-        } else {
-            Ok(self.start..end)
-        }
-    }
-
-    fn line_ended(&mut self, line: &[u8], next: usize, rules: Rules) -> Result<(), Reason> {
-        match line.first() {
-            None if rules.leading_line && self.start == 0 => self.start = next,
-            None | Some(b' ' | b'\t') => return Err(Reason::InvalidLineEnd),
-            Some(first) if self.line == self.start => {
-                if !is_token_byte(*first) {
-                    return Err(Reason::InvalidStartLine);
-                }
-                if next - self.start > rules.line {
-                    return Err(rules.line_reason);
-                }
-            }
+        match buffer.get(self.start..) {
+            None | Some([]) => return Ok(None),
+            Some([b'\r']) if rules.leading_line && self.start == 0 => return Ok(None),
+            Some([b'\r' | b'\n' | b' ' | b'\t', ..]) => return Err(Reason::InvalidLineEnd),
+            Some([first, ..]) if !is_token_byte(*first) => return Err(Reason::InvalidStartLine),
             Some(_) => {}
         }
-        self.line = next;
-        Ok(())
+        // What was searched is searched again only as far as something could have begun in it.
+        let from = self
+            .searched
+            .saturating_sub(END.needle().len() - 1)
+            .max(self.start);
+        let end = END
+            .find(&buffer[from..])
+            .map(|at| from + at + END.needle().len());
+        let seen = end.unwrap_or(buffer.len());
+        if has_odd_line(&buffer[from..seen]) {
+            return Err(Reason::InvalidLineEnd);
+        }
+        self.searched = buffer.len();
+        check_size(&buffer[self.start..seen], end.is_some(), rules)?;
+        Ok(end.map(|end| self.start..end))
     }
+}
 
-    /// Refuses as early as possible what cannot become a head any more.
-    fn check_unfinished(&self, buffer: &[u8], rules: Rules) -> Result<(), Reason> {
-        let pending = &buffer[self.start..];
-        if pending.len() >= rules.head {
-            return Err(if self.line == self.start {
-                rules.line_reason
-            } else {
-                Reason::HeadTooLarge
-            });
-        }
-        if self.line == self.start && pending.len() >= rules.line {
-            return Err(rules.line_reason);
-        }
-        match pending {
-            [b'\r'] if rules.leading_line && self.start == 0 => Ok(()),
-            [first, ..] if !is_token_byte(*first) => Err(Reason::InvalidStartLine),
-            _ => Ok(()),
-        }
+/// Whether there is a line feed without its return, or a line that starts with a space.
+#[expect(
+    clippy::needless_bitwise_bool,
+    reason = "without branches the compiler looks at many bytes at once"
+)]
+fn has_odd_line(text: &[u8]) -> bool {
+    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
+    pairs.fold(false, |odd, (&byte, &next)| {
+        let is_bare = (next == b'\n') & (byte != b'\r');
+        let is_folded = (byte == b'\n') & ((next == b' ') | (next == b'\t'));
+        odd | is_bare | is_folded
+    })
+}
+
+/// Refuses what is too long, or will be once it is whole.
+fn check_size(head: &[u8], is_whole: bool, rules: Rules) -> Result<(), Reason> {
+    if head.len() >= rules.line && !head[..rules.line].contains(&b'\n') {
+        return Err(rules.line_reason);
     }
+    if head.len() > rules.head || (head.len() == rules.head && !is_whole) {
+        return Err(Reason::HeadTooLarge);
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -217,6 +208,8 @@ mod tests {
         let target = |length: usize| format!("GET /{} HTTP/1.1\r\n", "a".repeat(length));
         assert_eq!(scan(&target(20)), Ok(None));
         assert_eq!(scan(&target(21)), Err(Reason::TargetTooLong));
+        let whole = target(21) + "\r\n";
+        assert_eq!(scan(&whole), Err(Reason::TargetTooLong));
         assert_eq!(scan(&"G".repeat(36)), Err(Reason::TargetTooLong));
         assert_eq!(scan(&"G".repeat(35)), Ok(None));
         let head = |length: usize| format!("GET / HTTP/1.1\r\nA: {}\r\n\r\n", "b".repeat(length));

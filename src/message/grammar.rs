@@ -65,14 +65,15 @@ pub fn is_target(text: &[u8]) -> bool {
 /// The text without the spaces and tabs around it.
 pub fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
+    match text {
+        [first, .., last] if !is_space(first) && !is_space(last) => return text,
+        _ => {}
+    }
     let Some(first) = text.iter().position(|byte| !is_space(byte)) else {
         return &[];
     };
-    let last = text
-        .iter()
-        .rposition(|byte| !is_space(byte))
-        .unwrap_or(first);
-    &text[first..=last]
+    let last = text.iter().rposition(|byte| !is_space(byte));
+    &text[first..=last.unwrap_or(first)]
 }
 
 /// The number that 1 to 19 digits and nothing else stand for.
