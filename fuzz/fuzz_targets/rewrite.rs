@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use switchback_fuzz::http1::{FieldSlots, HeadScan, HeadWriter, RequestHead};
-use switchback_fuzz::message::{Known, Limits};
+use switchback_fuzz::message::{Field, Known, Limits};
 
 fuzz_target!(|data: &[u8]| {
     // The limits are those of every day: what is written has a few bytes more than what was read.
@@ -35,11 +35,13 @@ fuzz_target!(|data: &[u8]| {
         .authority
         .map_or("none.example", |authority| authority.as_str());
     writer.add("host", host);
-    let forwarded = || {
-        head.fields().filter(|field| {
-            field.known != Known::Host && !field.known.is_framing() && !facts.nominated.ends(field)
-        })
+    // HTTP/1.0 knows no expectations: one that it names is nobody's, and is not brought to life by HTTP/1.1.
+    let ends = |field: &Field<'_>| match field.known {
+        Known::Host => true,
+        Known::Expect => !facts.expects_continue,
+        known => known.is_framing() || facts.nominated.ends(field),
     };
+    let forwarded = || head.fields().filter(|field| !ends(field));
     for field in forwarded() {
         writer.field(&field);
     }
