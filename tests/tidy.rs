@@ -383,7 +383,9 @@ fn types_of_http_libraries_stay_in_the_files_that_do_io() {
             "hyper",
             "hyper_util",
         ] {
-            if occurrences(&code, &format!("{library}::")).next().is_some() {
+            // A module of ours may have the name of a library.
+            let is_ours = code.contains(&format!("use super::{library};"));
+            if !is_ours && occurrences(&code, &format!("{library}::")).next().is_some() {
                 broken.push(format!("{path}: names types of `{library}`"));
             }
         }

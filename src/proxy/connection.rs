@@ -13,12 +13,11 @@ use std::time::Duration;
 
 use crate::http1::{BodyDecoder, HeadScan, HeadWriter, Preface, h2_preface};
 use crate::message::{Reason, Rejection, ResponseFraming, Version};
-use crate::model::Outcome;
 use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
 use super::begin::{Begun, begin};
 use super::error::ProxyError;
-use super::exchange::{Finished, Upgraded, serve};
+use super::exchange::{Finished, serve};
 use super::forward::RequestId;
 use super::h2;
 use super::http1_body::{BodyReader, Channel};
@@ -27,7 +26,7 @@ use super::problem;
 use super::seam::Asking;
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
-use super::tunnel::{Side, tunnel};
+use super::tunnel::pass_on;
 use super::worker::{OpenConnection, Worker};
 
 /// How long a client may take to read the end of an answer after which nothing follows.
@@ -382,36 +381,6 @@ fn split(worker: &Worker, buffer: &mut Buffer, end: usize) -> Option<Buffer> {
     debug_assert!(fits, "the largest size holds what another buffer held");
     buffer.truncate(end);
     Some(body)
-}
-
-/// The tunnel counts as the request does, until it ends.
-async fn pass_on(
-    ticket: &mut Ticket,
-    client: &Stream,
-    received: Option<Buffer>,
-    upgraded: Upgraded,
-) {
-    let selection = ticket
-        .selection
-        .as_ref()
-        .expect("an upgrade follows a selection");
-    let worker = Rc::clone(&ticket.worker);
-    let timeouts = worker
-        .shared
-        .settings
-        .for_route(&selection.route.spec().timeouts);
-    let near = Side {
-        stream: client,
-        received,
-        sent: &ticket.bytes_in,
-    };
-    let far = Side {
-        stream: &upgraded.connection.stream,
-        received: upgraded.received,
-        sent: &ticket.bytes_out,
-    };
-    tunnel(&worker, near, far, timeouts.websocket_idle).await;
-    ticket.end(Outcome::Answered(101));
 }
 
 #[cfg(test)]

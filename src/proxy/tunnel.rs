@@ -4,11 +4,15 @@ use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::pin::pin;
+use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
+use crate::model::Outcome;
 use crate::net::{Buffer, BufferSize, Deadline, Stream};
 
+use super::exchange::Upgraded;
+use super::ticket::Ticket;
 use super::worker::Worker;
 
 /// One direction.
@@ -19,17 +23,48 @@ struct Direction<'t> {
     received: Option<Buffer>,
 }
 
+/// Passes bytes between a client and what its request was upgraded to. The tunnel counts as the request does, until it
+/// ends.
+pub(super) async fn pass_on(
+    ticket: &mut Ticket,
+    client: &Stream,
+    received: Option<Buffer>,
+    upgraded: Upgraded,
+) {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("an upgrade follows a selection");
+    let worker = Rc::clone(&ticket.worker);
+    let timeouts = worker
+        .shared
+        .settings
+        .for_route(&selection.route.spec().timeouts);
+    let near = Side {
+        stream: client,
+        received,
+        sent: &ticket.bytes_in,
+    };
+    let far = Side {
+        stream: &upgraded.connection.stream,
+        received: upgraded.received,
+        sent: &ticket.bytes_out,
+    };
+    tunnel(&worker, near, far, timeouts.websocket_idle).await;
+    ticket.end(Outcome::Answered(101));
+}
+
 /// One side of a tunnel: its connection, what it has sent already, and a counter of what it sends.
-pub(super) struct Side<'t> {
-    pub(super) stream: &'t Stream,
-    pub(super) received: Option<Buffer>,
-    pub(super) sent: &'t Cell<u64>,
+struct Side<'t> {
+    stream: &'t Stream,
+    received: Option<Buffer>,
+    sent: &'t Cell<u64>,
 }
 
 /// Passes bytes between two sides.
 ///
 /// A side that ends its direction has this passed on, and may go on reading. An error ends both.
-pub(super) async fn tunnel(worker: &Worker, client: Side<'_>, upstream: Side<'_>, idle: Duration) {
+async fn tunnel(worker: &Worker, client: Side<'_>, upstream: Side<'_>, idle: Duration) {
     let deadline = worker.timers.deadline();
     deadline.set_from_now(idle);
     let (near, far) = (client.stream, upstream.stream);
