@@ -1,0 +1,566 @@
+//! Slow attacks, crowds and floods against the real binary, with a well-behaved client beside them: it must be served
+//! within 100 ms in 99 of 100 cases all through, and the memory of the proxy must stay bounded.
+//!
+//! The figures mean something only on a machine that does nothing else, so these tests run by themselves:
+//! `cargo test --test it attacks -- --ignored --test-threads 1 --nocapture`.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit, setrlimit};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    runtime::Runtime,
+    task::JoinSet,
+    time::{sleep, timeout},
+};
+
+use crate::conformance::{
+    child::Switchback,
+    h2::{
+        frame::{
+            CONTINUATION, END_STREAM, HEADERS, PREFACE, PRIORITY, data, frame, get,
+            head, ping, rst, settings, window,
+        },
+        hpack::block,
+    },
+};
+
+/// How long an attack lasts.
+const ATTACK: Duration = Duration::from_secs(4);
+
+/// How long 99 of 100 requests of the well-behaved client may take at most.
+const SERVED: Duration = Duration::from_millis(100);
+
+/// How much more memory an attack may cost at most, where it does not say otherwise.
+const MEMORY: u64 = 96 << 20;
+
+const BIG: usize = 64 << 20;
+
+const MIB: f64 = 1_048_576.0;
+
+/// A proxy, an origin, and what the origin has sent.
+struct Field {
+    switchback: Switchback,
+    address: SocketAddr,
+    sent: Arc<AtomicU64>,
+    runtime: Runtime,
+    before: u64,
+}
+
+/// What the well-behaved client saw.
+struct Served {
+    count: usize,
+    p50: Duration,
+    p99: Duration,
+}
+
+// === impl Field ===
+
+impl Field {
+    fn start(settings: &str) -> Self {
+        raise_descriptors();
+        let runtime = Runtime::new().unwrap();
+        let sent = Arc::new(AtomicU64::new(0));
+        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let origin = listener.local_addr().unwrap();
+        runtime.spawn(serve(listener, Arc::clone(&sent)));
+        let config = format!(
+            "workers = 2\naccess_log.format = \"off\"\n{settings}\n[releases.one]\nendpoints = [\"http://{origin}\"]\n\
+             [[routes]]\nname = \"all\"\npath_prefix = \"/\"\nsplit = {{ one = 1 }}\n"
+        );
+        let switchback = Switchback::start(&[""], &config);
+        let address = switchback.listeners[0];
+        let field = Self {
+            before: 0,
+            switchback,
+            address,
+            sent,
+            runtime,
+        };
+        field
+            .runtime
+            .block_on(behave(address, Duration::from_millis(500)));
+        let before = field.switchback.resident();
+        Self { before, ..field }
+    }
+
+    /// Runs an attack with the client beside it, says how both fared, and holds them to it.
+    fn withstand<F: Future<Output = u64> + Send + 'static>(
+        &self,
+        name: &str,
+        attack: impl FnOnce(SocketAddr, Arc<AtomicBool>) -> F,
+    ) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let attack = self.runtime.spawn(attack(self.address, Arc::clone(&stop)));
+        let served = self.runtime.block_on(behave(self.address, ATTACK));
+        let resident = self.switchback.resident();
+        stop.store(true, Ordering::Relaxed);
+        let count = self.runtime.block_on(attack).unwrap();
+        let more = resident.saturating_sub(self.before);
+        report(
+            name,
+            &format!(
+                "{count} attempts, {served}, memory {}",
+                mebibytes(self.before, more)
+            ),
+        );
+        assert!(served.p99 < SERVED, "{name}: {served}");
+        assert!(more < MEMORY, "{name}: {} MiB more", more >> 20);
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a figure for people")]
+fn mebibytes(before: u64, more: u64) -> String {
+    format!(
+        "{:.1} MiB before and {:.1} more",
+        before as f64 / MIB,
+        more as f64 / MIB
+    )
+}
+
+#[expect(clippy::print_stdout, reason = "the figures are what the run is for")]
+fn report(name: &str, text: &str) {
+    println!("{name}: {text}");
+}
+
+impl std::fmt::Display for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "{} requests served, p50 {:?}, p99 {:?}",
+            self.count, self.p50, self.p99
+        )
+    }
+}
+
+/// Lets this process open as many descriptors as it may, and says how many that is.
+fn raise_descriptors() -> u64 {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let limits = Rlimit {
+        current: hard,
+        maximum: hard,
+    };
+    setrlimit(Resource::Nofile, limits).unwrap();
+    hard.unwrap_or(1 << 20)
+}
+
+/// An origin: `ok` for everything, 64 MiB for `/big`, nothing for a body that does not come.
+async fn serve(listener: TcpListener, sent: Arc<AtomicU64>) {
+    while let Ok((socket, _)) = listener.accept().await {
+        tokio::spawn(answer(socket, Arc::clone(&sent)));
+    }
+}
+
+async fn answer(mut socket: TcpStream, sent: Arc<AtomicU64>) -> std::io::Result<()> {
+    let mut read = Vec::new();
+    loop {
+        let Some(end) = read.windows(4).position(|four| four == b"\r\n\r\n") else {
+            if socket.read_buf(&mut read).await? == 0 {
+                return Ok(());
+            }
+            continue;
+        };
+        let is_big = read.starts_with(b"GET /big");
+        let has_body = !read.starts_with(b"GET ");
+        read.drain(..end + 4);
+        if has_body {
+            while socket.read_buf(&mut read).await? > 0 {
+                read.clear();
+            }
+            return Ok(());
+        }
+        if is_big {
+            let start = format!("HTTP/1.1 200 OK\r\nContent-Length: {BIG}\r\n\r\n");
+            socket.write_all(start.as_bytes()).await?;
+            let piece = vec![b'x'; 16 * 1024];
+            for _ in 0..BIG / piece.len() {
+                socket.write_all(&piece).await?;
+                sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            }
+        } else {
+            socket
+                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+                .await?;
+        }
+    }
+}
+
+/// A client that asks every few milliseconds, on one connection, and each twentieth time on a new one.
+async fn behave(address: SocketAddr, period: Duration) -> Served {
+    let start = Instant::now();
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let mut taken = Vec::new();
+    while start.elapsed() < period {
+        let asked = Instant::now();
+        if taken.len() % 20 == 19 {
+            socket = TcpStream::connect(address).await.unwrap();
+        }
+        ask(&mut socket).await;
+        taken.push(asked.elapsed());
+        sleep(Duration::from_millis(4)).await;
+    }
+    taken.sort_unstable();
+    Served {
+        count: taken.len(),
+        p50: taken[taken.len() / 2],
+        p99: taken[taken.len() * 99 / 100],
+    }
+}
+
+async fn ask(socket: &mut TcpStream) {
+    socket.set_nodelay(true).unwrap();
+    socket
+        .write_all(b"GET / HTTP/1.1\r\nHost: a.example\r\n\r\n")
+        .await
+        .unwrap();
+    let mut read = Vec::new();
+    while !read.ends_with(b"ok") {
+        let more = timeout(Duration::from_secs(10), socket.read_buf(&mut read)).await;
+        let more = more.expect("an answer within ten seconds").unwrap();
+        assert!(
+            more > 0,
+            "the connection of the well-behaved client was ended"
+        );
+    }
+    assert!(
+        read.starts_with(b"HTTP/1.1 200 "),
+        "{}",
+        read.escape_ascii()
+    );
+}
+
+/// Reads to the end of a connection; whether it came in time.
+async fn is_ended(socket: &mut TcpStream, within: Duration) -> bool {
+    let mut sink = vec![0; 4096];
+    let drain = async { while matches!(socket.read(&mut sink).await, Ok(1..)) {} };
+    timeout(within, drain).await.is_ok()
+}
+
+/// So many connections that send `start` and then a byte now and then; all must be cut soon.
+async fn crowd(
+    address: SocketAddr,
+    count: usize,
+    start: &'static [u8],
+    drip: &'static [u8],
+) -> u64 {
+    let mut crowd = JoinSet::new();
+    for _ in 0..count {
+        crowd.spawn(async move {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            _ = socket.write_all(start).await;
+            for byte in drip {
+                sleep(Duration::from_millis(100)).await;
+                if socket.write_all(&[*byte]).await.is_err() {
+                    break;
+                }
+            }
+            assert!(
+                is_ended(&mut socket, Duration::from_secs(10)).await,
+                "a slow connection was left alone"
+            );
+        });
+    }
+    crowd.join_all().await.len() as u64
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn slow_heads_are_cut() {
+    let field = Field::start("timeouts.head = \"2s\"");
+    field.withstand("slow heads", |address, _| {
+        crowd(
+            address,
+            1_000,
+            b"GET / HTTP/1.1\r\nHost: a",
+            b"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        )
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn slow_bodies_are_cut() {
+    let field = Field::start("timeouts.body = \"2s\"");
+    field.withstand("slow bodies", |address, _| {
+        crowd(
+            address,
+            1_000,
+            b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\nx",
+            b"yz",
+        )
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn silent_connections_are_cut() {
+    let field = Field::start("timeouts.head = \"2s\"\ntimeouts.keep_alive = \"2s\"");
+    field.withstand("silent connections", |address, _| {
+        crowd(address, 2_000, b"", b"")
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn slow_readers_cost_little() {
+    let field = Field::start("");
+    let readers = 20;
+    let sent = Arc::clone(&field.sent);
+    field.withstand("slow readers", move |address, stop| async move {
+        let mut sockets = Vec::new();
+        for _ in 0..readers {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            socket
+                .write_all(b"GET /big HTTP/1.1\r\nHost: a\r\n\r\n")
+                .await
+                .unwrap();
+            sockets.push(socket);
+        }
+        until(&stop).await;
+        sockets.len() as u64
+    });
+    let each = sent.load(Ordering::Relaxed) / readers;
+    report(
+        "slow readers",
+        &format!("{} KiB in flight for each", each >> 10),
+    );
+    assert!(
+        each <= 12 << 20,
+        "{each} bytes in flight for a reader that does not read"
+    );
+}
+
+async fn until(stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn idle_connections_cost_little() {
+    let hard = raise_descriptors();
+    // The proxy takes half of what it may open for clients.
+    let count = usize::try_from(10_000.min((hard - 256) / 2 - 50)).unwrap();
+    let field = Field::start("timeouts.keep_alive = \"10m\"");
+    let sockets = field.runtime.block_on(async {
+        let mut sockets = Vec::new();
+        for _ in 0..count {
+            let mut socket = TcpStream::connect(field.address).await.unwrap();
+            ask(&mut socket).await;
+            sockets.push(socket);
+        }
+        sockets
+    });
+    let served = field.runtime.block_on(behave(field.address, ATTACK));
+    let more = field.switchback.resident().saturating_sub(field.before);
+    let each = more / sockets.len() as u64;
+    let figures = format!(
+        "{count}, {served}, memory {}, {each} bytes each",
+        mebibytes(field.before, more)
+    );
+    report("idle connections", &figures);
+    assert!(served.p99 < SERVED, "{served}");
+    assert!(each < 8_192, "{each} bytes for an idle connection");
+}
+
+/// A flood of HTTP/2 by ten connections, each made anew when it is cut. `make` builds the frames for the stream numbers
+/// from the given one on.
+fn flood(name: &str, make: fn(u32) -> Vec<u8>) {
+    let field = Field::start("");
+    field.withstand(name, |address, stop| async move {
+        let mut attackers = JoinSet::new();
+        for _ in 0..10 {
+            attackers.spawn(attack(address, Arc::clone(&stop), make));
+        }
+        attackers.join_all().await.into_iter().sum()
+    });
+}
+
+async fn attack(address: SocketAddr, stop: Arc<AtomicBool>, make: fn(u32) -> Vec<u8>) -> u64 {
+    let mut connections = 0;
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(mut socket) = TcpStream::connect(address).await else {
+            continue;
+        };
+        connections += 1;
+        let (mut reader, mut writer) = socket.split();
+        let write = async {
+            let start = [PREFACE, &settings(&[])].concat();
+            writer.write_all(&start).await?;
+            for round in 0_u32..10_000 {
+                if stop.load(Ordering::Relaxed) {
+                    break;
+                }
+                writer.write_all(&make(round * 200 + 1)).await?;
+            }
+            std::io::Result::Ok(())
+        };
+        let mut sink = vec![0; 65_536];
+        let read = async { while matches!(reader.read(&mut sink).await, Ok(1..)) {} };
+        tokio::select! {
+            _ = write => {}
+            () = read => {}
+        }
+        sleep(Duration::from_millis(10)).await;
+    }
+    connections
+}
+
+/// The odd numbers of a hundred streams.
+fn hundred(first: u32) -> impl Iterator<Item = u32> {
+    (0..100).map(move |at| first + 2 * at)
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn rapid_resets_are_withstood() {
+    flood("rapid reset", |first| {
+        hundred(first)
+            .flat_map(|id| [head(id, &get("/"), END_STREAM), rst(id, 8)].concat())
+            .collect()
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn made_resets_are_withstood() {
+    flood("made you reset", |first| {
+        hundred(first)
+            .flat_map(|id| [head(id, &get("/"), END_STREAM), window(id, 0)].concat())
+            .collect()
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn continuations_are_withstood() {
+    flood("continuation", |first| {
+        let more = frame(CONTINUATION, 0, 1, &block(&[("x", &"y".repeat(1_000))]));
+        let start = frame(HEADERS, END_STREAM, 1, &block(&get("/")));
+        if first == 1 {
+            [start, more].concat()
+        } else {
+            more.repeat(10)
+        }
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn settings_are_withstood() {
+    flood("settings", |_| settings(&[(1, 0), (1, 4_096)]).repeat(100));
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn pings_are_withstood() {
+    flood("ping", |_| ping(0).repeat(100));
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn priorities_are_withstood() {
+    flood("priority", |first| {
+        hundred(first)
+            .flat_map(|id| frame(PRIORITY, 0, id, &[0, 0, 0, 0, 9]))
+            .collect()
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn empty_data_is_withstood() {
+    flood("empty data", |first| {
+        let start = if first == 1 {
+            head(1, &get("/"), 0)
+        } else {
+            Vec::new()
+        };
+        [start, data(1, "", 0).repeat(100)].concat()
+    });
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn readers_without_a_window_cost_little() {
+    let field = Field::start("");
+    let connections = 10;
+    let sent = Arc::clone(&field.sent);
+    field.withstand("window 0", move |address, stop| async move {
+        let mut sockets = Vec::new();
+        for _ in 0..connections {
+            let mut socket = TcpStream::connect(address).await.unwrap();
+            let start = [PREFACE, &settings(&[(4, 0)])].concat();
+            socket.write_all(&start).await.unwrap();
+            let asked: Vec<u8> = hundred(1)
+                .flat_map(|id| head(id, &get("/big"), END_STREAM))
+                .collect();
+            socket.write_all(&asked).await.unwrap();
+            sockets.push(socket);
+        }
+        until(&stop).await;
+        sockets.len() as u64
+    });
+    let each = sent.load(Ordering::Relaxed) / (connections * 100);
+    report(
+        "window 0",
+        &format!(
+            "{} KiB in flight for each of {} streams",
+            each >> 10,
+            connections * 100
+        ),
+    );
+    assert!(
+        each <= 12 << 20,
+        "{each} bytes in flight for a stream that is not read"
+    );
+}
+
+#[test]
+#[ignore = "needs the machine for itself"]
+fn the_accept_loop_survives_without_descriptors() {
+    let field = Field::start("timeouts.head = \"2s\"");
+    let id = i32::try_from(field.switchback.id()).unwrap();
+    let pid = Pid::from_raw(id);
+    let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count() as u64;
+    let few = Rlimit {
+        current: Some(open + 20),
+        maximum: Some(open + 20),
+    };
+    prlimit(pid, Resource::Nofile, few).unwrap();
+    let served = field.runtime.block_on(async {
+        // A client that was there before goes on being served, on a connection to the origin that was there as well.
+        let mut socket = TcpStream::connect(field.address).await.unwrap();
+        ask(&mut socket).await;
+        let mut crowd = Vec::new();
+        for _ in 0..200 {
+            crowd.push(TcpStream::connect(field.address).await.unwrap());
+        }
+        let mut taken = Vec::new();
+        for _ in 0..200 {
+            let asked = Instant::now();
+            ask(&mut socket).await;
+            taken.push(asked.elapsed());
+            sleep(Duration::from_millis(4)).await;
+        }
+        taken.sort_unstable();
+        drop(crowd);
+        // And once there are descriptors again, newcomers are.
+        behave(field.address, Duration::from_secs(1)).await;
+        taken[taken.len() * 99 / 100]
+    });
+    report(
+        "no descriptors",
+        &format!("p99 {served:?} for a connection that was there before"),
+    );
+    assert!(served < SERVED, "{served:?}");
+}
