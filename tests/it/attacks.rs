@@ -26,8 +26,8 @@ use crate::conformance::{
     child::Switchback,
     h2::{
         frame::{
-            CONTINUATION, END_STREAM, HEADERS, PREFACE, PRIORITY, data, frame, get,
-            head, ping, rst, settings, window,
+            CONTINUATION, END_STREAM, HEADERS, PREFACE, PRIORITY, data, frame, get, head, ping,
+            rst, settings, window,
         },
         hpack::block,
     },

@@ -261,7 +261,7 @@ impl Case {
         match &mut self.origin {
             Seen::Requests(requests) => requests.push(request),
             Seen::Nothing | Seen::Cut(_) | Seen::WellFormed => {
-                self.origin = Seen::Requests(vec![request])
+                self.origin = Seen::Requests(vec![request]);
             }
         }
         self
@@ -397,7 +397,7 @@ impl Answer {
         self
     }
 
-    pub(crate) fn to_head(mut self) -> Self {
+    pub(crate) fn for_head(mut self) -> Self {
         self.to_head = true;
         self
     }

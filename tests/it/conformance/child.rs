@@ -1,7 +1,9 @@
 //! The real binary as a child process, with a configuration of its own.
 
 use std::{
+    fmt::Write as _,
     fs::{self, File},
+    io::Write as _,
     net::{SocketAddr, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     thread::sleep,
@@ -16,8 +18,6 @@ pub(crate) struct Switchback {
     folder: TempDir,
     /// Its listeners, in the order of the configuration.
     pub(crate) listeners: Vec<SocketAddr>,
-    /// Its admin API.
-    pub(crate) admin: SocketAddr,
 }
 
 /// How long a start may take.
@@ -46,13 +46,15 @@ impl Switchback {
         let mut config =
             format!("admin.address = \"{admin}\"\nhistory.path = \"history\"\n{rest}\n");
         for (address, keys) in addresses.iter().zip(listeners) {
-            config.push_str(&format!("[[listeners]]\naddress = \"{address}\"\n{keys}\n"));
+            writeln!(config, "[[listeners]]\naddress = \"{address}\"\n{keys}").unwrap();
         }
         let file = folder.path().join("switchback.toml");
-        fs::write(&file, &config).unwrap();
+        File::create(&file)
+            .and_then(|mut file| file.write_all(config.as_bytes()))
+            .unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let built = env!("CARGO_BIN_EXE_switchback").to_string();
-        let child = Command::new(std::env::var("SWITCHBACK_BINARY").unwrap_or(built))
+        let child = Command::new(std::env::var("SWITCHBACK").unwrap_or(built))
             .args(["serve", "--config"])
             .arg(&file)
             .stdin(Stdio::null())
@@ -64,7 +66,6 @@ impl Switchback {
             child,
             folder,
             listeners: addresses,
-            admin,
         };
         switchback.wait_until_it_listens()?;
         Ok(switchback)

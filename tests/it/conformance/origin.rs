@@ -147,9 +147,9 @@ impl Origin {
         let received =
             activity.wait_for(|_| self.tapes().iter().any(|tape| is_in(&tape.now().bytes)));
         let waited = tokio::time::timeout(PATIENCE, received).await;
-        waited
-            .map_err(|_| format!("origin receives `{}`: did not happen", bytes.escape_ascii()))?;
-        Ok(())
+        let late = |_| format!("origin receives `{}`: did not happen", bytes.escape_ascii());
+        let lost = |_| "the origin is gone".to_string();
+        waited.map_err(late)?.map(drop).map_err(lost)
     }
 
     /// Makes sure that every connection that was made so far is known: those of the kernel come one after the other, so

@@ -1,6 +1,6 @@
 //! The table in `README.md` that names the cases of each requirement is complete.
 
-use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write as _, fs, io::Write as _, path::Path};
 
 use super::{cases, h2};
 
@@ -70,6 +70,27 @@ const REQUIREMENTS: [(u8, &str); 23] = [
     (27, "no loops, no impersonation; a valid trace passes"),
 ];
 
+/// What is shown by attacks instead of cases.
+const ELSEWHERE: [(u8, &str); 4] = [
+    (
+        12,
+        "slow_heads_are_cut, slow_bodies_are_cut, silent_connections_are_cut",
+    ),
+    (
+        16,
+        "slow_readers_cost_little, readers_without_a_window_cost_little",
+    ),
+    (
+        18,
+        "rapid_resets_are_withstood, made_resets_are_withstood, continuations_are_withstood, settings_are_withstood, \
+         pings_are_withstood, priorities_are_withstood, empty_data_is_withstood",
+    ),
+    (
+        19,
+        "idle_connections_cost_little, the_accept_loop_survives_without_descriptors",
+    ),
+];
+
 const START: &str = "<!-- generated: run the suite with BLESS=1 to write it anew -->\n";
 
 fn table() -> String {
@@ -85,6 +106,10 @@ fn table() -> String {
         let names = by_requirement.remove(&number).unwrap_or_default();
         writeln!(text, "\n### {number}. {what}\n").unwrap();
         writeln!(text, "{} cases: {}.", names.len(), names.join(", ")).unwrap();
+        let elsewhere = ELSEWHERE.iter().filter(|(own, _)| *own == number);
+        for (_, tests) in elsewhere {
+            writeln!(text, "Beside them, in `attacks.rs`: {tests}.").unwrap();
+        }
     }
     assert!(
         by_requirement.is_empty(),
@@ -102,7 +127,9 @@ fn the_readme_names_the_cases_of_each_requirement() {
         .expect("the README has a generated part");
     let expected = format!("{before}{}", table());
     if std::env::var_os("BLESS").is_some() {
-        fs::write(&path, &expected).unwrap();
+        let file = fs::File::create(&path);
+        file.and_then(|mut file| file.write_all(expected.as_bytes()))
+            .unwrap();
     }
     let is_same = fs::read_to_string(&path).unwrap() == expected;
     assert!(

@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeMap, VecDeque},
+    fmt::Write as _,
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -460,10 +461,10 @@ impl Sight {
         let mut text = format!("client got {}\n", one(&self.client));
         for (name, connections) in [("public", &self.public), ("private", &self.private)] {
             if connections.is_empty() {
-                text.push_str(&format!("{name} origin got nothing\n"));
+                writeln!(text, "{name} origin got nothing").unwrap();
             }
             for connection in connections {
-                text.push_str(&format!("{name} origin got {}\n", one(connection)));
+                writeln!(text, "{name} origin got {}", one(connection)).unwrap();
             }
         }
         text

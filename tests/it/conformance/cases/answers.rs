@@ -228,7 +228,7 @@ fn without_body() -> Vec<Case> {
                 "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
                 Then::Keep,
             )
-            .gets(status(&[200]).to_head().has("content-length", "5"))
+            .gets(status(&[200]).for_head().has("content-length", "5"))
             .sees(seen_head()),
         case("answer-to-head-with-chunks", &[10, 20])
             .send(head)
@@ -237,12 +237,12 @@ fn without_body() -> Vec<Case> {
                 "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
                 Then::Keep,
             )
-            .gets(status(&[200]).to_head())
+            .gets(status(&[200]).for_head())
             .sees(seen_head()),
         case("answer-to-head-until-close", &[10])
             .send(head)
             .answers(When::Whole, "HTTP/1.1 200 OK\r\n\r\n", Then::Close)
-            .gets(status(&[200]).to_head())
+            .gets(status(&[200]).for_head())
             .sees(seen_head()),
     ]
 }

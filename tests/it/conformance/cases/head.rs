@@ -238,7 +238,7 @@ fn good() -> Vec<Case> {
             .passes(seen("M-SEARCH!")),
         case("good-head", &[1])
             .send(own("HEAD"))
-            .gets(status(&[200]).to_head().has("content-length", "2"))
+            .gets(status(&[200]).for_head().has("content-length", "2"))
             .sees(seen("HEAD")),
         case("good-fields", &[5])
             .send(get(

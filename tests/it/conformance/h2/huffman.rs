@@ -42,8 +42,8 @@ pub(super) fn decode(bytes: &[u8]) -> Vec<u8> {
 fn symbol(code: u32, length: u8) -> Option<u8> {
     let mut first = 0_u32;
     for shorter in 1..=length {
-        let count = LENGTHS.iter().filter(|own| **own == shorter).count();
-        let count = u32::try_from(count).unwrap();
+        let same = LENGTHS.iter().map(|own| u32::from(*own == shorter));
+        let count: u32 = same.sum();
         if shorter == length {
             let index = code.checked_sub(first).filter(|index| *index < count)?;
             let mut same = (0..=255_u8).filter(|byte| LENGTHS[usize::from(*byte)] == length);
