@@ -5,8 +5,8 @@
     reason = "a helper of a test may fail as the test itself may"
 )]
 
-mod attacks;
 mod admin;
+mod attacks;
 mod cli;
 mod config;
 mod conformance;
