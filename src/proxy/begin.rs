@@ -13,7 +13,7 @@ use crate::table::Release;
 use super::connect::Connected;
 use super::error::{ProxyError, UpstreamError};
 use super::forward::{self, Forwarding};
-use super::h2;
+use super::h2 as http2;
 use super::pool::{Connection, PoolKey};
 use super::seam::{FieldSink, RequestParts};
 use super::select::{Choosing, Unselected, select};
@@ -26,7 +26,7 @@ pub(super) enum Begun {
     /// It is committed once the head is written.
     Http1(Http1Start),
     /// It is committed once its stream is opened.
-    Http2(h2::Start),
+    Http2(http2::Start),
     /// It waits for a place on this release.
     Wait(Arc<Release>),
 }
@@ -106,7 +106,7 @@ fn start(
                 encoder: Some(encoder),
             }))
         }
-        Connected::Http2(place) => h2::start(ticket, parts, place).map(Begun::Http2),
+        Connected::Http2(place) => http2::start(ticket, parts, place).map(Begun::Http2),
     }
 }
 

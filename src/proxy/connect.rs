@@ -6,7 +6,7 @@ use crate::model::{Protocol, Scheme};
 use crate::net::{Deadline, Stream, dial, dial_tls};
 
 use super::error::UpstreamError;
-use super::h2;
+use super::h2 as http2;
 use super::pool::{Connection, Counted, PoolKey};
 use super::select::Selection;
 use super::worker::Worker;
@@ -16,7 +16,7 @@ pub(super) enum Connected {
     /// A connection of its own.
     Http1(Connection),
     /// A stream's place on a connection that is shared.
-    Http2(h2::Place),
+    Http2(http2::Place),
 }
 
 /// Connects before `deadline` passes. Cancellation safe: dropping it closes the socket.
@@ -34,7 +34,7 @@ pub(super) async fn connect(
         }
         Protocol::Http2 => {
             let open = async || open(worker, selection, deadline).await;
-            h2::place(worker, key, open, deadline)
+            http2::place(worker, key, open, deadline)
                 .await
                 .map(Connected::Http2)
         }

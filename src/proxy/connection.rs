@@ -4,35 +4,28 @@
 //! exists while the request does.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
+use std::io;
 use std::ops::Range;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::Duration;
 
-use crate::http1::{BodyDecoder, HeadScan, HeadWriter, Preface, h2_preface};
-use crate::message::{Reason, Rejection, ResponseFraming, Version};
+use crate::http1::{BodyDecoder, HeadScan, Preface, h2_preface};
+use crate::message::{Reason, Rejection, Version};
 use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
 use super::begin::{Begun, begin};
 use super::error::ProxyError;
 use super::exchange::{Finished, serve};
-use super::forward::RequestId;
-use super::h2;
+use super::farewell;
+use super::h2 as http2;
 use super::http1_body::{BodyReader, Channel};
 use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge};
-use super::problem;
 use super::seam::Asking;
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
 use super::tunnel::pass_on;
 use super::worker::{OpenConnection, Worker};
-
-/// How long a client may take to read the end of an answer after which nothing follows.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much of a request that nobody wants is read, so that its client sees the answer rather than a reset.
-const LINGER_BYTES: usize = 256 * 1024;
 
 /// A client connection.
 pub(super) struct Connection {
@@ -122,13 +115,18 @@ impl Connection {
     }
 
     fn refuse(&mut self, rejection: Rejection) -> Pin<Box<dyn Future<Output = ()> + '_>> {
-        Box::pin(self.answer_rejection(rejection))
+        Box::pin(farewell::reject(
+            &self.worker,
+            &self.stream,
+            self.peer,
+            rejection,
+        ))
     }
 
     /// Goes on with HTTP/2, from what was read so far.
     pub(super) fn serve_http2(self) -> Pin<Box<dyn Future<Output = ()>>> {
         let counted = self.counted;
-        let serving = h2::serve(
+        let serving = http2::serve(
             self.worker,
             self.stream,
             self.received,
@@ -308,7 +306,9 @@ impl Connection {
                 self.received = rest;
                 return true;
             }
-            Finished::Whole => Box::pin(self.close(state.is_read)).await,
+            Finished::Whole => {
+                Box::pin(farewell::close(&self.worker, &self.stream, state.is_read)).await;
+            }
             Finished::Cut if state.hides_a_cut => self.stream.reset_on_close(),
             Finished::Cut => {}
             Finished::Upgraded(upgraded) => {
@@ -316,57 +316,6 @@ impl Connection {
             }
         }
         false
-    }
-
-    /// Answers bytes that are no request.
-    async fn answer_rejection(&mut self, rejection: Rejection) {
-        let error = ProxyError::Refused(rejection);
-        error.reason().count();
-        tracing::debug!(client = %self.peer.client, reason = rejection.reason.as_str(), "request refused");
-        let id = RequestId::Own(u128::from(self.worker.draw()));
-        let body = problem::problem(&error, &id);
-        let mut out = self.worker.take_head();
-        let mut writer = HeadWriter::response(&mut out, error.status(), b"");
-        problem::write_fields(&mut writer, &error, &id);
-        writer.add("connection", "close");
-        if writer
-            .finish(ResponseFraming::Length(body.len() as u64))
-            .is_ok()
-        {
-            let channel = Channel::new(&self.stream, &self.worker.timers, LINGER);
-            let sent = channel
-                .write(&mut [IoSlice::new(&out), IoSlice::new(&body)])
-                .await;
-            if sent.is_ok() {
-                self.close(false).await;
-            }
-        }
-        self.worker.give_head(out);
-    }
-
-    /// Ends the connection so that the client can read what it was sent: closing with bytes unread would reset it.
-    async fn close(&self, everything_is_read: bool) {
-        self.stream.shutdown_write();
-        if everything_is_read {
-            return;
-        }
-        self.deadline.set_from_now(LINGER);
-        let mut scrap = self.worker.buffers.take(BufferSize::Small);
-        let mut read = 0;
-        while read < LINGER_BYTES {
-            let readable = poll_fn(|cx| match self.stream.poll_readable(cx) {
-                Poll::Ready(result) => Poll::Ready(result.is_ok()),
-                Poll::Pending => self.deadline.poll_expired(cx).map(|()| false),
-            });
-            if !readable.await {
-                return;
-            }
-            match self.stream.try_read(scrap.space()) {
-                Ok(1..) => read += scrap.capacity(),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(_) | Err(_) => return,
-            }
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use super::begin::{Begun, Http1Start, begin, note_connect_failure};
 use super::connect::connect;
 use super::drive::Driven;
 use super::error::{ProxyError, UpstreamError};
-use super::h2;
+use super::h2 as http2;
 use super::http1_upstream;
 use super::pool::Connection;
 use super::problem::answer_problem;
@@ -97,7 +97,7 @@ async fn step<H: RequestHead, C: ClientBody, R: Responder>(
             let Ok(Begun::Http2(start)) = std::mem::replace(next, Ok(Begun::Dial)) else {
                 unreachable!("it was looked at a line above");
             };
-            let conversing = h2::converse(ticket, asking, start, head, client, responder);
+            let conversing = http2::converse(ticket, asking, start, head, client, responder);
             return match Box::pin(conversing).await {
                 Driven::Finished(finished) => Step::Finished(finished),
                 Driven::Retry => Step::Again,

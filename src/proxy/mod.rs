@@ -7,7 +7,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `connection` | a client's connection: greeting, one request after the other |
+//! | `serve`, `connection`, `farewell` | a client's connection: greeting, one request after the other, the end |
 //! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `exchange`, `drive`, `seam` | one request, whatever both sides speak |
 //! | `http1_client`, `http1_upstream`, `http1_body` | both sides over HTTP/1.1 |
@@ -23,6 +23,7 @@ mod connection;
 mod drive;
 mod error;
 mod exchange;
+mod farewell;
 mod forward;
 mod grpc;
 mod h2;

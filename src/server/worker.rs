@@ -153,7 +153,7 @@ async fn work(seat: Seat) {
         match Acceptor::new(listener.socket, listener.limits) {
             Ok(acceptor) => accepting.push(spawn_local(Rc::clone(door).accept(acceptor))),
             Err(error) => {
-                tracing::error!(%error, worker = slot, "a listening socket cannot be used")
+                tracing::error!(%error, worker = slot, "a listening socket cannot be used");
             }
         }
     }
