@@ -62,6 +62,7 @@ fn with<'f>(more: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn malformed_heads_are_refused_and_reach_nobody() {
     let origin = Origin::replying("never");
     let proxy = TestProxy::before(&origin);
@@ -97,7 +98,7 @@ fn malformed_heads_are_refused_and_reach_nobody() {
         ("empty name", with(&[("", "1")])),
         ("line in a value", with(&[("x-a", "1\r\nx-b: 2")])),
         ("line feed in a value", with(&[("x-a", "1\n2")])),
-        ("NUL in a value", with(&[("x-a", "1\02")])),
+        ("NUL in a value", with(&[("x-a", "1\u{0}2")])),
         ("space before a value", with(&[("x-a", " 1")])),
         ("space after a value", with(&[("x-a", "1 ")])),
         ("connection", with(&[("connection", "close")])),
@@ -321,6 +322,18 @@ fn more_streams_than_allowed_are_refused_unprocessed() {
     }
 }
 
+/// Reads until the answer to a ping, and notes the codes of goodbyes before it; nothing if the peer has closed.
+fn until_answered(raw: &mut RawH2, goodbyes: &mut Vec<u32>) -> Option<()> {
+    loop {
+        let next = raw.next()?;
+        match next.kind {
+            GOAWAY => goodbyes.push(code(&next)),
+            PING if next.payload == b"in order" => return Some(()),
+            _ => {}
+        }
+    }
+}
+
 /// Sends `flood` until the connection is closed, and says how often, and with which codes it was asked to go.
 fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Vec<u32>) {
     let mut raw = RawH2::connect(proxy.address);
@@ -336,16 +349,8 @@ fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Ve
         if !raw.bytes(&bytes) {
             break;
         }
-        while is_step {
-            let Some(next) = raw.next() else {
-                return (times, goodbyes);
-            };
-            if next.kind == GOAWAY {
-                goodbyes.push(code(&next));
-            }
-            if next.kind == PING && next.payload == b"in order" {
-                break;
-            }
+        if is_step && until_answered(&mut raw, &mut goodbyes).is_none() {
+            break;
         }
     }
     let rest = raw.rest();
@@ -353,7 +358,11 @@ fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Ve
     (times, goodbyes)
 }
 
+/// The bytes of the nth time.
+type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
+
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a table")]
 fn floods_end_in_a_goodbye_and_a_closed_connection() {
     let origin = Origin::replying("hello");
     let proxy = TestProxy::before(&origin);
@@ -365,7 +374,6 @@ fn floods_end_in_a_goodbye_and_a_closed_connection() {
             &block_of(&pseudo("POST", "/")),
         ));
     };
-    type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
     let floods: Vec<(&str, Flood)> = vec![
         ("settings", Box::new(|_| frame(SETTINGS, 0, 0, b""))),
         ("ping", Box::new(|_| frame(PING, 0, 0, b"12345678"))),
@@ -457,6 +465,38 @@ fn a_goodbye_comes_first_and_what_is_in_flight_may_finish() {
     raw.frame(DATA, END_STREAM, 1, b"body");
     assert_eq!(end_of(&mut raw, 1), End::Answered);
     assert_eq!(origin.last().body, b"body");
+}
+
+#[test]
+fn a_path_with_a_fragment_is_refused_in_every_way_to_write_it() {
+    let origin = Origin::replying("hello");
+    let proxy = TestProxy::before(&origin);
+    let mut raw = RawH2::connect(proxy.address);
+    let rest = [
+        (":method", "GET"),
+        (":scheme", "http"),
+        (":authority", "agents.test"),
+    ];
+    let head = |path: &[u8]| [&block_of(&rest)[..], path].concat();
+    // In words, into the table, from the table, cut by a continuation, padded, with a priority.
+    let words = head(b"\x04\x04/a#b");
+    let indexed = head(b"\x44\x04/a#b");
+    raw.frame(HEADERS, END_STREAM | END_HEADERS, 1, &words);
+    raw.frame(HEADERS, END_STREAM | END_HEADERS, 3, &indexed);
+    raw.frame(HEADERS, END_STREAM | END_HEADERS, 5, &head(b"\xbe"));
+    raw.frame(HEADERS, END_STREAM, 7, &words[..words.len() - 2]);
+    raw.frame(CONTINUATION, END_HEADERS, 7, &words[words.len() - 2..]);
+    let padded = [&[3][..], &words, &[0; 3]].concat();
+    raw.frame(HEADERS, END_STREAM | END_HEADERS | 8, 9, &padded);
+    let with_priority = [&[0, 0, 0, 0, 9][..], &words].concat();
+    raw.frame(HEADERS, END_STREAM | END_HEADERS | 0x20, 11, &with_priority);
+    for stream in [1, 3, 5, 7, 9, 11] {
+        let answer = raw.until(|frame| frame.kind == HEADERS).unwrap();
+        assert_eq!(status(&answer.payload), End::Refused(400), "{stream}");
+    }
+    assert!(origin.requests().is_empty());
+    raw.head(13, END_STREAM, &pseudo("GET", "/a%23b"));
+    assert_eq!(end_of(&mut raw, 13), End::Answered);
 }
 
 #[test]

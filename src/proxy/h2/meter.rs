@@ -1,16 +1,19 @@
 //! Frame heads as they pass, in both directions, and what each costs the connection's budget. Without I/O, and without
-//! looking into a payload, except for the code of a reset.
+//! looking into a payload, except for the code of a reset, and for heads as far as [`FragmentWatch`] needs them.
 //!
 //! Requests and their bodies are free: limits on streams and flow control bound them. What costs is what makes us work
 //! and brings nothing. `WINDOW_UPDATE` and `PING` are what honest clients answer our data with, so each frame of data that
 //! we send pays for two of them; beyond that they cost as well.
 
 use super::budget::{Budget, BudgetLimits, Verdict};
+use super::fragment::FragmentWatch;
 
 const HEAD: usize = 9;
 /// Answers to data that a client may be ahead by, for windows that are opened when a connection starts.
 const FIRST_CREDIT: u32 = 256;
 const MOST_CREDIT: u32 = 4_096;
+/// Streams with a fragment that nobody has asked about yet; more than a connection may have at once.
+const MOST_FRAGMENTS: usize = 256;
 
 mod kind {
     pub(super) const DATA: u8 = 0;
@@ -27,6 +30,8 @@ mod flag {
     pub(super) const END_STREAM: u8 = 1;
     pub(super) const ACK: u8 = 1;
     pub(super) const END_HEADERS: u8 = 4;
+    pub(super) const PADDED: u8 = 8;
+    pub(super) const PRIORITY: u8 = 0x20;
 }
 
 /// Resets of ours that the peer has provoked (RFC 9113, section 7): `PROTOCOL_ERROR`, `FLOW_CONTROL_ERROR`,
@@ -44,6 +49,8 @@ pub(super) struct Meter {
     block_limit: u32,
     /// The peer's settings have come: they must be its first frame, which the library does not ask for.
     has_begun: bool,
+    watch: FragmentWatch,
+    fragments: Vec<u32>,
     verdict: Verdict,
 }
 
@@ -51,6 +58,10 @@ pub(super) struct Meter {
 #[derive(Debug, Default)]
 struct HeaderBlock {
     bytes: u32,
+    /// What arrived of it, without padding.
+    text: Vec<u8>,
+    /// The frame whose payload is arriving.
+    frame: Option<Frame>,
 }
 
 /// Finds frame heads in a stream of bytes that is cut anywhere.
@@ -60,6 +71,9 @@ struct Scanner {
     have: u8,
     skip: u32,
     head: [u8; HEAD + 4],
+    /// Whether the payload that is skipped is kept, until it is taken.
+    keeps: bool,
+    payload: Vec<u8>,
 }
 
 /// One frame's head.
@@ -68,6 +82,7 @@ struct Frame {
     length: u32,
     kind: u8,
     flags: u8,
+    stream: u32,
     /// The code, if it is a reset.
     code: u32,
 }
@@ -76,8 +91,8 @@ struct Frame {
 
 impl Meter {
     /// A meter for a connection on which the peer sends a preface of `preface` bytes. A header block in transit may have
-    /// `header_list` bytes and a quarter.
-    pub(super) fn new(limits: BudgetLimits, preface: u32, header_list: u32) -> Self {
+    /// `header_list` bytes and a quarter; the table of the compression `table` bytes.
+    pub(super) fn new(limits: BudgetLimits, preface: u32, [header_list, table]: [u32; 2]) -> Self {
         Self {
             budget: Budget::new(limits),
             inbound: Scanner {
@@ -89,6 +104,8 @@ impl Meter {
             block: HeaderBlock::default(),
             block_limit: header_list.saturating_add(header_list / 4),
             has_begun: false,
+            watch: FragmentWatch::new(u64::from(table)),
+            fragments: Vec::new(),
             verdict: Verdict::Calm,
         }
     }
@@ -98,9 +115,27 @@ impl Meter {
         self.verdict
     }
 
+    /// Whether the path of a stream's request had a fragment. Each stream is asked about once.
+    pub(super) fn take_fragment(&mut self, stream: u32) -> bool {
+        let place = self.fragments.iter().position(|other| *other == stream);
+        place
+            .map(|place| self.fragments.swap_remove(place))
+            .is_some()
+    }
+
     /// Takes note of bytes that were received. `now_ms` is asked only if there is something to be counted.
     pub(super) fn received(&mut self, mut bytes: &[u8], now_ms: impl Fn() -> u64) {
-        while let Some(frame) = self.inbound.next(&mut bytes) {
+        loop {
+            let next = self.inbound.next(&mut bytes);
+            // A next head, or nothing left to skip: the payload before it is whole.
+            if (next.is_some() || self.inbound.skip == 0)
+                && let Some(frame) = self.block.frame.take()
+            {
+                self.read_block(frame);
+            }
+            let Some(frame) = next else {
+                return;
+            };
             if !std::mem::replace(&mut self.has_begun, true) && frame.kind != kind::SETTINGS {
                 self.verdict = Verdict::Close;
             }
@@ -111,6 +146,31 @@ impl Meter {
             if !self.block.fits(frame, self.block_limit) {
                 self.verdict = Verdict::Close;
             }
+            let is_block = matches!(frame.kind, kind::HEADERS | kind::CONTINUATION);
+            self.inbound.keeps = is_block && self.verdict != Verdict::Close;
+            self.block.frame = Some(frame).filter(|_| self.inbound.keeps);
+        }
+    }
+
+    /// Reads the payload of a frame of a header block, and the block once it is whole.
+    fn read_block(&mut self, frame: Frame) {
+        let payload = std::mem::take(&mut self.inbound.payload);
+        let text = text_of(frame, &payload);
+        let is_whole = frame.flags & flag::END_HEADERS != 0;
+        let found = if is_whole && self.block.text.is_empty() {
+            self.watch.read(text)
+        } else {
+            self.block.text.extend_from_slice(text);
+            if !is_whole {
+                return;
+            }
+            self.watch.read(&std::mem::take(&mut self.block.text))
+        };
+        match found {
+            Ok(true) if self.fragments.len() < MOST_FRAGMENTS => self.fragments.push(frame.stream),
+            Ok(false) => {}
+            // The library ends the connection for what is malformed; nothing is let through before it does.
+            Ok(true) | Err(_) => self.verdict = Verdict::Close,
         }
     }
 
@@ -146,6 +206,21 @@ impl Meter {
     }
 }
 
+/// The part of a header block in a payload: without padding and priority.
+fn text_of(frame: Frame, payload: &[u8]) -> &[u8] {
+    let is_first = frame.kind == kind::HEADERS;
+    let mut text = payload;
+    if is_first && frame.flags & flag::PADDED != 0 {
+        let padding = usize::from(text.first().copied().unwrap_or_default());
+        let end = text.len().saturating_sub(padding).max(1);
+        text = text.get(1..end).unwrap_or_default();
+    }
+    if is_first && frame.flags & flag::PRIORITY != 0 {
+        text = text.get(5..).unwrap_or_default();
+    }
+    text
+}
+
 // === impl HeaderBlock ===
 
 impl HeaderBlock {
@@ -170,6 +245,9 @@ impl Scanner {
     fn next(&mut self, bytes: &mut &[u8]) -> Option<Frame> {
         loop {
             let skipped = bytes.len().min(self.skip as usize);
+            if self.keeps {
+                self.payload.extend_from_slice(&bytes[..skipped]);
+            }
             *bytes = &bytes[skipped..];
             self.skip -= u32::try_from(skipped).expect("no more than `skip`, which is one");
             while usize::from(self.have) < self.wanted() {
@@ -197,12 +275,13 @@ impl Scanner {
     }
 
     fn take(&mut self) -> Frame {
-        let [.., a, b, c, d] = self.head;
+        let [_, _, _, _, _, e, f, g, h, a, b, c, d] = self.head;
         let has_code = usize::from(self.have) > HEAD;
         let frame = Frame {
             length: self.length(),
             kind: self.head[3],
             flags: self.head[4],
+            stream: u32::from_be_bytes([e & 0x7f, f, g, h]),
             code: if has_code {
                 u32::from_be_bytes([a, b, c, d])
             } else {
@@ -211,6 +290,7 @@ impl Scanner {
         };
         self.skip = frame.length - if has_code { 4 } else { 0 };
         self.have = 0;
+        self.keeps = false;
         frame
     }
 }
@@ -226,7 +306,7 @@ mod tests {
     };
 
     fn meter() -> Meter {
-        let mut meter = Meter::new(LIMITS, 0, 64 * 1024);
+        let mut meter = Meter::new(LIMITS, 0, [64 * 1024, 4096]);
         meter.has_begun = true;
         meter
     }
@@ -234,7 +314,7 @@ mod tests {
     #[test]
     fn settings_come_first() {
         for (kind, expected) in [(4, Verdict::Calm), (1, Verdict::Close), (6, Verdict::Close)] {
-            let mut meter = Meter::new(LIMITS, 0, 64 * 1024);
+            let mut meter = Meter::new(LIMITS, 0, [64 * 1024, 4096]);
             assert_eq!(
                 after(&mut meter, &frame(kind, 4, &[]), 1),
                 expected,

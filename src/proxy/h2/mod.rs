@@ -6,13 +6,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `wire`, `meter`, `budget`, `settings`, `keepalive` | a connection, on either side |
+//! | `wire`, `meter`, `budget`, `fragment`, `settings`, `keepalive` | a connection, on either side |
 //! | `head`, `receiver`, `sender`, `patience` | heads and bodies, on either side |
 //! | `server`, `stream`, `client_stream` | a client's connection and its streams |
 //! | `upstream`, `upstream_head`, `upstream_stream` | connections to endpoints and their streams |
 
 mod budget;
 mod client_stream;
+mod fragment;
 mod head;
 mod keepalive;
 mod meter;

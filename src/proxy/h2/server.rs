@@ -59,8 +59,8 @@ pub(in crate::proxy) async fn serve(
 ) {
     let limits = &worker.shared.settings.limits.http2;
     let preface = u32::try_from(H2_PREFACE.len()).expect("it has 24 bytes");
-    let header_list = u32::try_from(limits.header_list.0).unwrap_or(u32::MAX);
-    let meter = Meter::new(settings::budget(limits), preface, header_list);
+    let lists = [limits.header_list, limits.header_table].map(settings::bytes);
+    let meter = Meter::new(settings::budget(limits), preface, lists);
     let wire = Wire::new(stream, before, Rc::clone(&worker.buffers), Some(meter));
     let Some(connection) = handshake(&worker, &wire).await else {
         return;
@@ -149,8 +149,9 @@ impl Server {
             match self.connection.poll_accept(cx) {
                 Poll::Ready(Some(Ok((request, respond)))) => {
                     let client = Rc::clone(&self.client);
-                    self.streams
-                        .spawn_local(stream::serve(client, request, respond));
+                    let has_fragment = self.wire.take_fragment(respond.stream_id().as_u32());
+                    let serving = stream::serve(client, request, respond, has_fragment);
+                    self.streams.spawn_local(serving);
                 }
                 Poll::Ready(Some(Err(error))) => {
                     tracing::debug!(client = %self.client.peer.client, %error, "HTTP/2 connection failed");

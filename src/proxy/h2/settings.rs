@@ -61,6 +61,7 @@ pub(super) fn budget(limits: &Http2Limits) -> BudgetLimits {
     }
 }
 
-fn bytes(size: Size) -> u32 {
+/// A size as the library takes it.
+pub(super) fn bytes(size: Size) -> u32 {
     u32::try_from(size.0).unwrap_or(u32::MAX)
 }

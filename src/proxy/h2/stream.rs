@@ -13,6 +13,7 @@ use http::Request;
 
 use super::client_stream::{Body, Watch, Way, sides};
 use super::head::{Head, is_malformed};
+use crate::message::{self, Rejection};
 use crate::proxy::begin::begin;
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
@@ -30,16 +31,22 @@ pub(super) struct Client {
     pub(super) preview: bool,
 }
 
-/// Serves one request.
+/// Serves one request. A path that came with a fragment is refused: the one that is left is not what was asked for.
 pub(super) async fn serve(
     client: Rc<Client>,
     request: Request<RecvStream>,
     mut respond: SendResponse<Bytes>,
+    has_fragment: bool,
 ) {
     let (head, body) = request.into_parts();
     let is_over = body.is_end_stream();
     let head = Request::from_parts(head, ());
-    match Head::new(head, is_over, Arc::clone(&client.worker.shared)) {
+    let judged = if has_fragment {
+        Err(Rejection::request(message::Reason::InvalidTarget))
+    } else {
+        Head::new(head, is_over, Arc::clone(&client.worker.shared))
+    };
+    match judged {
         Ok(head) => forward(&client, head, body, respond).await,
         Err(rejection) if is_malformed(rejection.reason) => {
             ProxyError::from(rejection).reason().count();
