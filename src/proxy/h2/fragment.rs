@@ -202,7 +202,9 @@ fn string(block: &mut &[u8]) -> Result<Text, Malformed> {
         return Ok(Text::read_compressed(bytes));
     }
     let mut text = Text::default();
-    bytes.iter().for_each(|byte| text.push(*byte));
+    for byte in bytes {
+        text.push(*byte);
+    }
     Ok(text)
 }
 

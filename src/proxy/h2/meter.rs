@@ -275,18 +275,14 @@ impl Scanner {
     }
 
     fn take(&mut self) -> Frame {
-        let [_, _, _, _, _, e, f, g, h, a, b, c, d] = self.head;
+        let word = |at: usize| u32::from_be_bytes([0, 1, 2, 3].map(|byte| self.head[at + byte]));
         let has_code = usize::from(self.have) > HEAD;
         let frame = Frame {
             length: self.length(),
             kind: self.head[3],
             flags: self.head[4],
-            stream: u32::from_be_bytes([e & 0x7f, f, g, h]),
-            code: if has_code {
-                u32::from_be_bytes([a, b, c, d])
-            } else {
-                0
-            },
+            stream: word(5) & 0x7fff_ffff,
+            code: if has_code { word(HEAD) } else { 0 },
         };
         self.skip = frame.length - if has_code { 4 } else { 0 };
         self.have = 0;
