@@ -83,7 +83,7 @@ fn append(criterion: &mut Criterion) {
     let folder = tempfile::tempdir().expect("there is space");
     let mut appender = Appender::open(folder.path());
     criterion.bench_function("history/append, synced", |bencher| {
-        bencher.iter(|| appender.switch())
+        bencher.iter(|| appender.switch());
     });
     let mut file = File::create(folder.path().join("beside")).expect("the folder is there");
     criterion.bench_function("history/fdatasync of 512 bytes, to compare", |bencher| {

@@ -3,7 +3,7 @@
 //! A name is looked up when a release that has it is first watched and again whenever its time to live is over, within
 //! the bounds of the configuration. When DNS fails, or says that there is no such name, the last answer is kept and the
 //! next try comes after a pause that doubles. Addresses need no look-up and are there at once. What decides when to ask
-//! and what holds is [`book`](self::book), without a clock; what waits is [`run`].
+//! and what holds is `book`, without a clock; what waits is [`run`].
 
 mod book;
 mod resolver;

@@ -83,9 +83,8 @@ fn pipelined_requests_are_answered_in_order() {
     });
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
-    let requests: String = (0..50)
-        .map(|n| format!("POST /{n} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc"))
-        .collect();
+    let one = |n| format!("POST /{n} HTTP/1.1\r\nHost: a.test\r\nContent-Length: 3\r\n\r\nabc");
+    let requests = (0..50).map(one).collect::<Vec<_>>().concat();
     client.send(requests);
     for n in 0..50 {
         assert_eq!(client.response().text(), format!("/{n}"));

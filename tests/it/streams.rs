@@ -1,4 +1,4 @@
-//! Streams: tokens that pass as they come, clients that leave, WebSockets.
+//! Streams: tokens that pass as they come, clients that leave, `WebSockets`.
 
 use std::io::{BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
