@@ -44,7 +44,7 @@ mod worker;
 
 pub use self::{
     error::Reason,
-    serve::{listen, serve_connection, serve_socket, start_connection},
+    serve::{listen, start_connection},
     settings::{ListenerSettings, PeerInfo, ProxySettings},
     worker::{Shared, Worker},
 };

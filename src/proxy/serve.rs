@@ -41,20 +41,6 @@ pub fn start_connection(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<L
     }
 }
 
-/// Serves one connection to its end.
-pub async fn serve_socket(worker: Rc<Worker>, accepted: Accepted, listener: Rc<ListenerSettings>) {
-    let _open = worker.open_connection();
-    let Accepted { tcp, peer, permit } = accepted;
-    match greet(&worker, tcp, peer, &listener).await {
-        Ok((stream, peer)) => {
-            Connection::new(worker, stream, peer, listener.preview, permit)
-                .run()
-                .await;
-        }
-        Err(error) => tracing::debug!(client = %peer, %error, "connection refused"),
-    }
-}
-
 async fn greet_and_serve(worker: Rc<Worker>, accepted: Accepted, listener: Rc<ListenerSettings>) {
     let _open = worker.open_connection();
     let Accepted { tcp, peer, permit } = accepted;
@@ -65,7 +51,7 @@ async fn greet_and_serve(worker: Rc<Worker>, accepted: Accepted, listener: Rc<Li
 }
 
 /// Serves a connection whose greeting is over, in a task of its own.
-pub fn serve_connection(
+fn serve_connection(
     worker: Rc<Worker>,
     stream: Stream,
     peer: PeerInfo,
