@@ -12,6 +12,9 @@ use super::dial::keepalive;
 use super::error::NetError;
 
 const BACKLOG: i32 = 4096;
+/// Bytes that the kernel takes beyond what it could send already. Without it the kernel holds megabytes for a client that
+/// stops reading; what is on its way to one that reads is not limited by it.
+const UNSENT: u32 = 256 * 1024;
 
 /// An address that is bound, with one listening socket for each worker.
 #[derive(Debug)]
@@ -71,6 +74,7 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
 fn inherit_options(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;
+    socket.set_tcp_notsent_lowat(UNSENT)?;
     socket.set_tcp_keepalive(&keepalive())
 }
 
