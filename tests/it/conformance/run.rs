@@ -155,8 +155,6 @@ impl Lane {
         let tape = Tape::new();
         self.begin(&case.scripts);
         let played = self.play(case, &tape).await;
-        self.public.settle().await;
-        self.private.settle().await;
         let sight = self.sight(&tape);
         self.begin(&[]);
         let verdict = played.and_then(|()| verify(case, &sight));
@@ -337,6 +335,9 @@ impl Lane {
 
     /// Ends the client's connection: with it over, nothing more can come to the origin but the end.
     async fn leave(&self, case: &Case, client: &mut Client) -> Result<(), String> {
+        // A connection that was made on the way must be known before its end is waited for.
+        self.public.settle().await;
+        self.private.settle().await;
         if case.after != After::Open || !case.scripts.iter().any(keeps) {
             client.writer = None;
             self.public.until_ended().await?;
