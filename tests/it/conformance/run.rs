@@ -118,8 +118,8 @@ impl Lane {
         let settings = match door {
             Door::Plain | Door::ProxyProtocol => "",
             Door::Hasty => {
-                "timeouts.head = \"400ms\"\ntimeouts.body = \"400ms\"\ntimeouts.keep_alive = \"500ms\"\n\
-                 timeouts.silence = \"600ms\"\ntimeouts.http2_idle = \"500ms\"\ntimeouts.http2_ping = \"400ms\"\n\
+                "timeouts.head = \"1s\"\ntimeouts.body = \"1s\"\ntimeouts.keep_alive = \"1s\"\n\
+                 timeouts.silence = \"1s\"\ntimeouts.http2_idle = \"1s\"\ntimeouts.http2_ping = \"400ms\"\n\
                  timeouts.http2_ping_answer = \"300ms\"\ntimeouts.websocket_idle = \"500ms\"\n"
             }
             Door::Trusting => {
@@ -202,8 +202,10 @@ impl Lane {
             client
                 .send(&[frame::PREFACE, &frame::settings(&[])].concat())
                 .await;
-            let greeted =
-                |recorded: &Recorded| view::has(&View::of(&recorded.bytes), frame::SETTINGS, false);
+            let greeted = |recorded: &Recorded| {
+                let view = View::of(&recorded.bytes);
+                recorded.end.is_some() || view::has(&view, frame::SETTINGS, false)
+            };
             tape.until("the proxy sends its settings", greeted).await?;
             client
                 .send(&frame::frame(frame::SETTINGS, frame::ACK, 0, &[]))
