@@ -327,7 +327,7 @@ async fn write(controller: Arc<Controller>, timeline: Arc<Timeline>, writer: u32
         } else {
             let blue = match number % 3 {
                 0 => 1_000 * (number / 3 % 2),
-                _ => number.wrapping_mul(7) % 1_001,
+                _ => number.wrapping_mul(17) % 1_001,
             };
             controller
                 .apply(weights(blue, 1_000 - blue), author(), Expected::Any, false)
