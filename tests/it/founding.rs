@@ -273,12 +273,12 @@ fn ten_thousand_changes_under_load_by_two_writers_fail_nobody() {
     let house = House::new(&runtime, "");
     runtime.block_on(async {
         let proxy = house.running.listeners()[0];
+        let timeline = Timeline::new(&house.controller().live());
         let load = house.load(8);
         let mut held = Vec::new();
         for _ in 0..5 {
             held.push(Held::open(proxy).await);
         }
-        let timeline = Timeline::new(house.controller().live().revision());
         let writers = (0..2).map(|writer| {
             tokio::spawn(write(
                 Arc::clone(house.controller()),
@@ -325,17 +325,11 @@ async fn write(controller: Arc<Controller>, timeline: Arc<Timeline>, writer: u32
                 .rollback(RollbackTo::Previous, author(), Expected::Any, true)
                 .await
         } else {
-            let blue = match number % 3 {
-                0 => 1_000 * (number / 3 % 2),
-                _ => number.wrapping_mul(17) % 1_001,
-            };
-            controller
-                .apply(weights(blue, 1_000 - blue), author(), Expected::Any, false)
-                .await
+            publish(&controller, &timeline, number).await
         };
         // Two writers meet: a publish that was overtaken by a rollback says so and changes nothing.
         match result {
-            Ok(receipt) => timeline.note(before, &receipt, &controller),
+            Ok(receipt) => timeline.note(before, &receipt),
             Err(error) => assert!(
                 matches!(
                     error,
@@ -345,4 +339,23 @@ async fn write(controller: Arc<Controller>, timeline: Arc<Timeline>, writer: u32
             ),
         }
     }
+}
+
+async fn publish(
+    controller: &Controller,
+    timeline: &Timeline,
+    number: u32,
+) -> Result<Receipt, ControlError> {
+    let blue = match number % 3 {
+        0 => 1_000 * (number / 3 % 2),
+        _ => number.wrapping_mul(17) % 1_001,
+    };
+    let change = weights(blue, 1_000 - blue);
+    let receipt = controller
+        .apply(change, author(), Expected::Any, false)
+        .await?;
+    let weighed = [("blue", blue), ("green", 1_000 - blue)];
+    let releases = weighed.into_iter().filter(|(_, weight)| *weight > 0);
+    timeline.learn(receipt.digest, releases.map(|(name, _)| name).collect());
+    Ok(receipt)
 }

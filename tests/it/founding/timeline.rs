@@ -6,7 +6,11 @@ use std::{
     time::Instant,
 };
 
-use switchback::{api::Receipt, control::Controller, model::Revision};
+use switchback::{
+    api::Receipt,
+    model::{Digest, Revision},
+    table::RoutingTable,
+};
 
 use super::load::Seen;
 
@@ -15,82 +19,85 @@ use super::load::Seen;
 struct Live {
     from: Instant,
     until: Option<Instant>,
-    releases: BTreeSet<String>,
+    digest: String,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    tables: BTreeMap<Revision, Live>,
+    // By digest: the releases with a weight. A rollback brings back what some publish made.
+    releases: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
 /// All tables of a test.
-pub(crate) struct Timeline {
-    tables: Mutex<(BTreeMap<Revision, Live>, BTreeSet<String>)>,
-}
+pub(crate) struct Timeline(Mutex<Book>);
 
 impl Timeline {
-    pub(crate) fn new(first: Revision) -> Arc<Self> {
-        let live = Live {
-            from: Instant::now(),
-            until: None,
-            releases: ["blue".to_owned()].into(),
-        };
-        Arc::new(Self {
-            tables: Mutex::new(([(first, live)].into(), BTreeSet::new())),
-        })
+    /// Begins with the table that is live, in which blue has everything.
+    pub(crate) fn new(first: &RoutingTable) -> Arc<Self> {
+        let mut book = Book::default();
+        let digest = first.digest().to_string();
+        book.releases.insert(digest.clone(), ["blue"].into());
+        let (from, until) = (Instant::now(), None);
+        book.tables.insert(
+            first.revision(),
+            Live {
+                from,
+                until,
+                digest,
+            },
+        );
+        Arc::new(Self(Mutex::new(book)))
     }
 
-    /// Notes a change: its table may be live since `before`, and once the receipt is here, its parent cannot be used by
-    /// any request that is not committed yet.
-    pub(crate) fn note(&self, before: Instant, receipt: &Receipt, controller: &Controller) {
-        let record = controller.revision(receipt.revision).unwrap();
-        let route = record
-            .table
-            .routes
-            .iter()
-            .find(|route| route.name.as_str() == "chat")
-            .unwrap();
-        let weighed = route
-            .split
-            .iter()
-            .filter(|(_, weight)| **weight > 0)
-            .map(|(name, _)| name.to_string());
-        let mut tables = self.tables.lock().unwrap();
-        tables.1.insert(receipt.digest.to_string());
+    /// Says which releases have a weight in the tables of a digest.
+    pub(crate) fn learn(&self, digest: Digest, releases: BTreeSet<&'static str>) {
+        self.0
+            .lock()
+            .unwrap()
+            .releases
+            .insert(digest.to_string(), releases);
+    }
+
+    /// Notes a change: its table may be live since `before`, and once the receipt is here, none that is older can be
+    /// used by any request that is not committed yet.
+    pub(crate) fn note(&self, before: Instant, receipt: &Receipt) {
         if !receipt.changed {
             return;
         }
-        tables.0.insert(
-            receipt.revision,
-            Live {
-                from: before,
-                until: None,
-                releases: weighed.collect(),
-            },
-        );
+        let mut book = self.0.lock().unwrap();
+        let (until, digest) = (None, receipt.digest.to_string());
+        let live = Live {
+            from: before,
+            until,
+            digest,
+        };
+        book.tables.insert(receipt.revision, live);
         if receipt.converged_at.is_some() {
             let now = Instant::now();
-            for (_, older) in tables.0.range_mut(..receipt.revision) {
+            for (_, older) in book.tables.range_mut(..receipt.revision) {
                 older.until.get_or_insert(now);
             }
         }
     }
 
     pub(crate) fn distinct_tables(&self) -> usize {
-        self.tables.lock().unwrap().1.len()
+        self.0.lock().unwrap().releases.len()
     }
 
     /// Holds every answer against the tables that can have given it; says how many of them left no choice.
     pub(crate) fn judge(&self, seen: &Seen) -> usize {
-        let tables = self.tables.lock().unwrap();
-        let all: Vec<&Live> = tables.0.values().collect();
+        let book = self.0.lock().unwrap();
         let mut checked = 0;
         for answer in &seen.answers {
-            let possible = all.iter().filter(|live| {
+            let possible = book.tables.values().filter(|live| {
                 live.from <= answer.received && live.until.is_none_or(|until| until >= answer.sent)
             });
             let releases: BTreeSet<&str> = possible
-                .flat_map(|live| live.releases.iter().map(String::as_str))
+                .flat_map(|live| book.releases[&live.digest].iter().copied())
                 .collect();
-            assert!(
-                releases.contains(answer.release.as_str()),
-                "{answer:?} can only come from {releases:?}"
-            );
+            let is_possible = releases.contains(answer.release.as_str());
+            assert!(is_possible, "{answer:?} can only come from {releases:?}");
             checked += usize::from(releases.len() == 1);
         }
         checked
