@@ -71,7 +71,14 @@ impl Field {
         raise_descriptors();
         let runtime = Runtime::new().unwrap();
         let sent = Arc::new(AtomicU64::new(0));
-        let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0")).unwrap();
+        let _entered = runtime.enter();
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        // The endpoint's kernel must not take megabytes for each stream that nobody reads: copying them would keep both
+        // cores of a small machine busy for seconds, whoever asked for them.
+        socket.set_send_buffer_size(64 << 10).unwrap();
+        // A crowd that comes at once must find room: a dropped SYN costs a second, and the endpoint's at that.
+        let listener: TcpListener = socket.listen(4_096).unwrap();
         let origin = listener.local_addr().unwrap();
         runtime.spawn(serve(listener, Arc::clone(&sent)));
         let config = format!(
