@@ -24,6 +24,9 @@ use crate::proxy::settings::PeerInfo;
 use crate::proxy::ticket::Ticket;
 use crate::proxy::worker::Worker;
 
+/// Turns of the worker's loop for which a stream that breaks off waits, so that what was sent of it leaves.
+const TURNS: usize = 8;
+
 /// What the streams of one connection have in common.
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
@@ -94,7 +97,10 @@ async fn forward(client: &Client, head: Head, body: RecvStream, respond: SendRes
         body.end().await;
     } else if is_served {
         // What was sent of an answer that breaks off should arrive: a reset takes back what the connection still holds.
-        tokio::task::yield_now().await;
+        // The connection's task runs in each of these turns; one does when nothing else is going on.
+        for _ in 0..TURNS {
+            tokio::task::yield_now().await;
+        }
     }
 }
 
