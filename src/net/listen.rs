@@ -34,12 +34,18 @@ pub fn bind_listener(address: SocketAddr, workers: usize) -> Result<BoundListene
         io::ErrorKind::AddrInUse => NetError::AddressInUse { address },
         _ => NetError::Bind { address, source },
     };
-    let probe = open(address, Sharing::Alone).map_err(failed)?;
-    let resolved = probe.local_addr().map_err(failed)?;
+    // It does not listen: a client that came now would be reset when it goes.
+    let probe = bind(address, Sharing::Alone).map_err(failed)?;
+    let resolved = probe
+        .local_addr()
+        .and_then(|local| {
+            local
+                .as_socket()
+                .ok_or_else(|| io::ErrorKind::Unsupported.into())
+        })
+        .map_err(failed)?;
     drop(probe);
-    let sockets: Result<_, _> = (0..workers)
-        .map(|_| open(resolved, Sharing::Workers))
-        .collect();
+    let sockets: Result<_, _> = (0..workers).map(|_| listen(resolved)).collect();
     Ok(BoundListener {
         address: resolved,
         sockets: sockets.map_err(failed)?,
@@ -52,7 +58,7 @@ enum Sharing {
     Workers,
 }
 
-fn open(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
+fn bind(address: SocketAddr, sharing: Sharing) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -63,6 +69,11 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<TcpListener> {
         socket.set_reuse_port(true)?;
     }
     socket.bind(&address.into())?;
+    Ok(socket)
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = bind(address, Sharing::Workers)?;
     socket.listen(BACKLOG)?;
     socket.set_nonblocking(true)?;
     let listener = TcpListener::from(socket);

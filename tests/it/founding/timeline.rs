@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     sync::{Arc, Mutex},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use switchback::{
@@ -88,11 +88,21 @@ impl Timeline {
     /// Holds every answer against the tables that can have given it; says how many of them left no choice.
     pub(crate) fn judge(&self, seen: &Seen) -> usize {
         let book = self.0.lock().unwrap();
-        let mut checked = 0;
-        for answer in &seen.answers {
-            let possible = book.tables.values().filter(|live| {
-                live.from <= answer.received && live.until.is_none_or(|until| until >= answer.sent)
-            });
+        let tables: Vec<&Live> = book.tables.values().collect();
+        let mut answers: Vec<_> = seen.answers.iter().collect();
+        answers.sort_by_key(|answer| answer.sent);
+        let (mut first, mut checked) = (0, 0);
+        for answer in answers {
+            let is_over = |live: &Live| live.until.is_some_and(|until| until < answer.sent);
+            // A table ends no later than the next one, so what is over for this answer is over for all that follow.
+            while is_over(tables[first]) {
+                first += 1;
+            }
+            // Two writers begin their changes in another order than they end them, but never this far apart.
+            let near = tables[first..]
+                .iter()
+                .take_while(|live| live.from <= answer.received + Duration::from_millis(100));
+            let possible = near.filter(|live| live.from <= answer.received && !is_over(live));
             let releases: BTreeSet<&str> = possible
                 .flat_map(|live| book.releases[&live.digest].iter().copied())
                 .collect();
