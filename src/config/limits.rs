@@ -142,8 +142,6 @@ pub struct Timeouts {
     pub request: Option<Span>,
     /// An idle connection to an endpoint; less where the endpoint says so.
     pub endpoint_idle: Span,
-    /// How long requests on a release that was removed may go on.
-    pub drain: Span,
     /// How long the receipt of a change waits for every worker to take it up.
     pub converge: Span,
 }
@@ -164,7 +162,6 @@ impl Default for Timeouts {
             websocket_idle: Span::seconds(3600),
             request: None,
             endpoint_idle: Span::seconds(4),
-            drain: Span::seconds(15 * 60),
             converge: Span(std::time::Duration::from_millis(500)),
         }
     }

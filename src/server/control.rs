@@ -1,6 +1,6 @@
 //! The control plane: history, controller, discovery, health, the admin API, upkeep.
 
-use std::{sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -13,8 +13,9 @@ use crate::{
     fleet::Fleet,
     health::{self, Checks},
     history::History,
+    net::ConnectionLimits,
     table::TableCell,
-    telemetry::{AccessLogGuard, Metrics},
+    telemetry::{AccessLogGuard, Metrics, names},
 };
 
 /// How often buffers of metrics are drained.
@@ -24,8 +25,8 @@ const UPKEEP: Duration = Duration::from_secs(5);
 pub(super) struct ControlPlane {
     pub(super) controller: Arc<Controller>,
     pub(super) readiness: Arc<Readiness>,
-    pub(super) admin: std::net::SocketAddr,
-    pub(super) observe: Option<std::net::SocketAddr>,
+    pub(super) admin: SocketAddr,
+    pub(super) observe: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     checks: Checks,
@@ -62,7 +63,7 @@ impl ControlPlane {
         controller: Controller,
         cell: &Arc<TableCell>,
         fleet: &Arc<Fleet>,
-        own: Vec<std::net::SocketAddr>,
+        doors: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
         access_log: Option<AccessLogGuard>,
     ) -> Result<Self, ServerError> {
         let (stop, _) = watch::channel(false);
@@ -70,6 +71,10 @@ impl ControlPlane {
         let controller = Arc::new(controller);
         let checks = health::start(Arc::clone(fleet), config.health_checks.clone())
             .map_err(ServerError::Thread)?;
+        let own = doors
+            .iter()
+            .map(|(address, _)| *address)
+            .collect::<Vec<_>>();
         let resolver = Resolver::of_system(config.discovery.timeout.0)?;
         tasks.spawn(discovery::run(
             Arc::clone(fleet),
@@ -83,7 +88,10 @@ impl ControlPlane {
         tasks.spawn(upkeep(metrics.clone(), access_log));
         let readiness = Arc::new(Readiness::default());
         let observed = Observed {
-            render: Arc::new(move || metrics.render()),
+            render: Arc::new(move || {
+                count_connections(&doors);
+                metrics.render()
+            }),
             readiness: Arc::clone(&readiness),
         };
         let mut plane = Self {
@@ -147,10 +155,22 @@ impl ControlPlane {
     }
 }
 
+/// Tells the metrics how many connections each listener has, at the moment of a scrape.
+fn count_connections(doors: &[(SocketAddr, Arc<ConnectionLimits>)]) {
+    for (address, limits) in doors {
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "connections are counted in thousands"
+        )]
+        let open = limits.open() as f64;
+        metrics::gauge!(names::CONNECTIONS.0, "listener" => address.to_string()).set(open);
+    }
+}
+
 fn listen(
-    address: std::net::SocketAddr,
+    address: SocketAddr,
     key: &str,
-) -> Result<(tokio::net::TcpListener, std::net::SocketAddr), ServerError> {
+) -> Result<(tokio::net::TcpListener, SocketAddr), ServerError> {
     let bound = listeners::bind_one(address, 1, key)?;
     let failed = |source| ServerError::Bind {
         address,

@@ -91,8 +91,11 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
         workers,
         access_log,
     );
-    let own = bound.iter().map(|bound| bound.address).collect();
-    let control = ControlPlane::start(&config, controller, &cell, &fleet, own, log_guard)?;
+    let doors = bound
+        .iter()
+        .map(|bound| (bound.address, Arc::clone(&bound.limits)))
+        .collect();
+    let control = ControlPlane::start(&config, controller, &cell, &fleet, doors, log_guard)?;
     runtime.block_on(file::import_first(
         &control.controller,
         &config,
