@@ -162,7 +162,12 @@ def curl_status(world, scheme, version):
 def curl_cut(world, scheme, version):
     # 18: partial file, 56: receive failure, 92: HTTP/2 stream was not closed cleanly.
     _, body, _ = curl(world, scheme, version, "/cut", expect=(18, 56, 92))
-    same(body, b"only the first part")
+    if version == "2":
+        # curl throws away what it has not written yet when it reads the stream's reset along with it; the integration
+        # tests look at the frames. What counts here is that curl does not take the answer for whole.
+        assert body in (b"", b"only the first part"), f"got {body!r}"
+    else:
+        same(body, b"only the first part")
 
 
 def curl_endpoint_gone(world, scheme, version):
