@@ -2,8 +2,13 @@
 
 import json
 import os
+import resource
 import socket
 import subprocess
+
+# What the system lets a process open; a proxied connection takes two.
+FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+CONNECTIONS = min(30_000, (FILES - 256) // 2)
 
 
 def write(peer, name, text):
@@ -59,12 +64,12 @@ def haproxy(peer):
         choose = f"  use_backend %[path,map({write(peer, 'routes.map', rows)})] if {{ path -m beg /r/ }}\n"
     text = f"""global
   nbthread 1
-  maxconn 30000
+  maxconn {CONNECTIONS}
   stats socket {peer.folder}/haproxy.sock level admin
   ssl-default-bind-options ssl-min-ver TLSv1.2
 defaults
   mode http
-  maxconn 30000
+  maxconn {CONNECTIONS}
   timeout connect 5s
   timeout client 600s
   timeout server 600s
@@ -119,8 +124,8 @@ def nginx_text(peer, blue, green):
     location / {{ {proxy} proxy_pass http://agents; }}
     location /sse {{ {proxy} proxy_buffering off; proxy_read_timeout 600s; proxy_pass http://agents; }}
     location /ws {{ proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_read_timeout 1h; proxy_pass http://agents; }}"""
-    return f"""daemon off; worker_processes 1; pid {peer.folder}/pid; error_log {peer.folder}/error.log; worker_rlimit_nofile 65536; user root;
-events {{ worker_connections 30000; }}
+    return f"""daemon off; worker_processes 1; pid {peer.folder}/pid; error_log {peer.folder}/error.log; worker_rlimit_nofile {FILES}; user root;
+events {{ worker_connections {FILES}; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s; tcp_nodelay on;
   client_body_temp_path {peer.folder}/body; proxy_temp_path {peer.folder}/proxy; fastcgi_temp_path {peer.folder}/fastcgi; uwsgi_temp_path {peer.folder}/uwsgi; scgi_temp_path {peer.folder}/scgi;
