@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
+use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
@@ -176,6 +177,14 @@ impl Stream {
         }
         let mut byte = [0];
         matches!(self.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// Whether the other side has ended or reset its direction, even if there are bytes before that end.
+    #[must_use]
+    pub fn is_read_closed(&self) -> bool {
+        let ready = pin!(self.tcp().ready(Interest::READABLE));
+        let polled = ready.poll(&mut Context::from_waker(Waker::noop()));
+        matches!(polled, Poll::Ready(Ok(ready)) if ready.is_read_closed())
     }
 
     /// The other side's address.

@@ -3,12 +3,15 @@
 //! While it is idle it holds its socket, a deadline and a few numbers. What a request needs lives in one box that
 //! exists while the request does.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
 use std::ops::Range;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
+
+use tokio::time::Instant;
 
 use crate::http1::{BodyDecoder, HeadScan, Preface, h2_preface};
 use crate::message::{Reason, Rejection, Version};
@@ -21,6 +24,7 @@ use super::farewell;
 use super::h2 as http2;
 use super::http1_body::{BodyReader, Channel};
 use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge};
+use super::lookout::Lookout;
 use super::seam::Asking;
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
@@ -34,6 +38,8 @@ pub(super) struct Connection {
     peer: PeerInfo,
     preview: bool,
     deadline: Deadline,
+    /// From then on it is asked to go.
+    oldest: Option<Instant>,
     received: Option<Buffer>,
     is_first: bool,
     counted: (ConnectionPermit, OpenConnection),
@@ -73,6 +79,7 @@ impl Connection {
         Self {
             deadline: worker.timers.deadline(),
             counted: (permit, worker.open_connection()),
+            oldest: worker.oldest(),
             received: None,
             is_first: true,
             worker,
@@ -130,8 +137,8 @@ impl Connection {
             self.worker,
             self.stream,
             self.received,
-            self.peer,
-            self.preview,
+            (self.peer, self.preview),
+            self.oldest,
         );
         Box::pin(async {
             serving.await;
@@ -270,18 +277,37 @@ impl Connection {
                 &worker.buffers,
                 body,
             );
+            let mut lookout = Lookout::default();
+            let is_watched = Cell::new(false);
             let mut client = Http1Client {
                 reader,
                 worker: &worker,
+                is_watched: &is_watched,
             };
             let silence = channel(settings.timeouts.silence.0);
-            let mut responder =
-                Http1Responder::new(silence, &worker, opened.version, opened.keep_alive);
+            let keep_alive = opened.keep_alive && !self.is_old();
+            let mut responder = Http1Responder::new(silence, &worker, opened.version, keep_alive);
             let ticket = &mut opened.ticket;
             let next = &mut opened.next;
 
-            let finished =
-                serve(ticket, asking, next, &mut head, &mut client, &mut responder).await;
+            let finished = {
+                let mut serving = pin!(serve(
+                    ticket,
+                    asking,
+                    next,
+                    &mut head,
+                    &mut client,
+                    &mut responder
+                ));
+                poll_fn(|cx| match serving.as_mut().poll(cx) {
+                    Poll::Pending if !is_watched.get() => {
+                        let left = lookout.poll_left(cx, &self.stream, &worker.timers);
+                        left.map(|()| Finished::Cut)
+                    }
+                    polled => polled,
+                })
+                .await
+            };
             let after = After {
                 keep_alive: responder.keep_alive,
                 hides_a_cut: responder.hides_a_cut(),
@@ -291,6 +317,11 @@ impl Connection {
             let rest = client.reader.into_rest();
             self.finish(ticket, finished, rest, after).await
         }
+    }
+
+    /// Whether it is to be asked to go.
+    fn is_old(&self) -> bool {
+        self.oldest.is_some_and(|oldest| oldest <= Instant::now())
     }
 
     /// What becomes of the connection after a request.
@@ -366,6 +397,6 @@ mod tests {
         connection.received = Some(buffer);
         let opened = connection.open(0..head.len()).unwrap();
         let size = size_of_val(&connection.exchange(opened, 0..head.len()));
-        assert!(size <= 3200, "a request takes {size} bytes");
+        assert!(size <= 3264, "a request takes {size} bytes");
     }
 }

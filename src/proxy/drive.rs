@@ -58,45 +58,51 @@ where
     K: BodySink<Error = UpstreamError>,
     A: Answer,
 {
-    let request_is_read = Cell::new(false);
-    let mut upload = pin!(async {
-        match relay(client, sink, &ticket.bytes_in).await {
-            Ok(()) => {
-                request_is_read.set(true);
-                client.gone().await;
-                Some(ClientError::Gone)
+    let end = {
+        let request_is_read = Cell::new(false);
+        let mut upload = pin!(async {
+            match relay(client, sink, &ticket.bytes_in).await {
+                Ok(()) => {
+                    request_is_read.set(true);
+                    client.gone().await;
+                    Some(ClientError::Gone)
+                }
+                Err(Broken::Source(error)) => Some(error),
+                // The endpoint reads no more; its answer, if there is one, says why.
+                Err(Broken::Sink(_)) => None,
             }
-            Err(Broken::Source(error)) => Some(error),
-            // The endpoint reads no more; its answer, if there is one, says why.
-            Err(Broken::Sink(_)) => None,
-        }
-    });
-    let mut download = pin!(download(
-        ticket,
-        asking,
-        answer,
-        responder,
-        &request_is_read,
-        forget
-    ));
-    let limit = total_limit(ticket, asking);
-    let mut is_uploading = true;
-    poll_fn(|cx| {
-        if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
-            is_uploading = false;
-            if let Some(error) = ended {
-                return Poll::Ready(End::Client(error));
+        });
+        let mut download = pin!(download(
+            ticket,
+            asking,
+            answer,
+            &mut *responder,
+            &request_is_read,
+            forget
+        ));
+        let limit = total_limit(ticket, asking);
+        let mut is_uploading = true;
+        poll_fn(|cx| {
+            if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
+                is_uploading = false;
+                if let Some(error) = ended {
+                    return Poll::Ready(End::Client(error));
+                }
             }
-        }
-        if let Poll::Ready(end) = download.as_mut().poll(cx) {
-            return Poll::Ready(end);
-        }
-        match &limit {
-            Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
-            None => Poll::Pending,
-        }
-    })
-    .await
+            if let Poll::Ready(end) = download.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
+            match &limit {
+                Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
+                None => Poll::Pending,
+            }
+        })
+        .await
+    };
+    if matches!(end, End::TooLong) && asking.is_grpc && ticket.status.get().is_some() {
+        responder.expire();
+    }
+    end
 }
 
 fn total_limit(ticket: &Ticket, asking: Asking) -> Option<crate::net::Deadline> {

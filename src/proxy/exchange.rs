@@ -213,7 +213,7 @@ async fn wait_for_turn(ticket: &Ticket, seat: &Waiting, deadline: &Deadline) -> 
     }
 }
 
-/// Runs `work` unless the client leaves, as far as that can be seen: not while its body is unread.
+/// Runs `work` unless the client leaves. A client whose body is unread is looked out for by its connection.
 async fn unless_gone<C: ClientBody, T>(
     asking: Asking,
     client: &mut C,

@@ -248,7 +248,9 @@ fn joined_with(
     scratch.clear();
     if keep && parts.facts.present.contains(known) {
         join(scratch, parts, known, b", ");
-        scratch.extend_from_slice(b", ");
+        if !scratch.is_empty() {
+            scratch.extend_from_slice(b", ");
+        }
     }
     // Writing to memory cannot fail.
     let _ = own(scratch);

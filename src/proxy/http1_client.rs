@@ -1,5 +1,6 @@
 //! The client's side of a request over HTTP/1.1: its head, its body, and the response to it.
 
+use std::cell::Cell;
 use std::future::pending;
 use std::io::{self, IoSlice};
 
@@ -29,6 +30,8 @@ pub(super) struct Http1Head<'w> {
 pub(super) struct Http1Client<'s> {
     pub(super) reader: BodyReader<'s, BodyDecoder>,
     pub(super) worker: &'s Worker,
+    /// Whether its leaving is waited for here at the moment; otherwise somebody else has to look out for it.
+    pub(super) is_watched: &'s Cell<bool>,
 }
 
 /// Writes the response.
@@ -111,6 +114,7 @@ impl BodySource for Http1Client<'_> {
 
 impl ClientBody for Http1Client<'_> {
     async fn gone(&mut self) {
+        let watched = Watched::new(self.is_watched);
         self.reader.settle();
         loop {
             if self.reader.channel.stream.readable().await.is_err() {
@@ -122,7 +126,8 @@ impl ClientBody for Http1Client<'_> {
                 .buffer
                 .get_or_insert_with(|| buffers.take(BufferSize::Small));
             if buffer.space().is_empty() {
-                // The next requests fill what may be read ahead; whether their client is there shows in writing.
+                // The next requests fill what may be read ahead.
+                drop(watched);
                 return pending().await;
             }
             match self.reader.channel.stream.try_read(buffer.space()) {
@@ -132,6 +137,22 @@ impl ClientBody for Http1Client<'_> {
                 Err(_) => return,
             }
         }
+    }
+}
+
+/// Says that the client is watched, until it is dropped.
+struct Watched<'s>(&'s Cell<bool>);
+
+impl<'s> Watched<'s> {
+    fn new(is_watched: &'s Cell<bool>) -> Self {
+        is_watched.set(true);
+        Self(is_watched)
+    }
+}
+
+impl Drop for Watched<'_> {
+    fn drop(&mut self) {
+        self.0.set(false);
     }
 }
 

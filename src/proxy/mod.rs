@@ -30,6 +30,7 @@ mod h2;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;
+mod lookout;
 mod pool;
 mod problem;
 mod seam;

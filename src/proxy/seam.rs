@@ -138,6 +138,10 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
         response: &Responding<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<(), UpstreamError>;
+
+    /// Ends an answer of gRPC that has begun and whose time is over with a status that says so, where there is a place
+    /// for it at the moment. Without it, the answer is cut.
+    fn expire(&mut self) {}
 }
 
 /// The start of a final response.

@@ -215,6 +215,12 @@ impl Worker {
         OpenConnection(Rc::clone(self))
     }
 
+    /// When a connection that begins now is asked to go: at the age that is configured, give or take a tenth.
+    pub(super) fn oldest(&self) -> Option<Instant> {
+        let age = self.shared.settings.timeouts.connection_age?;
+        Some(Instant::now() + age.0.mul_f64(about_one(self.draw())))
+    }
+
     /// Milliseconds of the clock that all workers share.
     pub(super) fn now_ms(&self) -> u64 {
         u64::try_from(self.shared.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
@@ -265,4 +271,11 @@ impl Drop for Worker {
     fn drop(&mut self) {
         self.shared.cell.leave(self.slot);
     }
+}
+
+/// Nine to eleven tenths.
+fn about_one(draw: u64) -> f64 {
+    f64::from(u32::try_from(draw >> 32).expect("half of the bits are left")) / f64::from(u32::MAX)
+        * 0.2
+        + 0.9
 }

@@ -31,7 +31,7 @@ fn status(code: &str) -> HeaderMap {
 }
 
 /// A service: `/echo` sends every message back as it comes, `/sum` answers at the end, `/count` answers with many,
-/// `/status/N` ends with that status, `/only/N` with nothing else, `/never` not at all.
+/// `/status/N` ends with that status, `/only/N` with nothing else, `/never` not at all, `/stuck` not after it has begun.
 fn service() -> H2Origin {
     H2Origin::start(|request, mut respond| async move {
         assert_eq!(request.headers()["te"], "trailers");
@@ -59,6 +59,11 @@ fn service() -> H2Origin {
                         send(&mut out, data, false).await.unwrap();
                     }
                 }
+            }
+            "/stuck" => {
+                send(&mut out, message("first"), false).await.unwrap();
+                let _ = std::future::poll_fn(|cx| out.poll_reset(cx)).await;
+                return;
             }
             "/sum" => {
                 let (received, _) = read_body(&mut body).await.unwrap();
@@ -191,6 +196,22 @@ fn a_deadline_of_the_client_is_kept_and_cancels_the_call() {
         assert!(took >= Duration::from_millis(300), "{took:?}");
         assert!(took < Duration::from_secs(2), "{took:?}");
     });
+}
+
+#[test]
+fn a_deadline_that_passes_in_the_middle_of_an_answer_ends_it_with_a_status() {
+    let origin = service();
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let mut late = call("/stuck");
+        late.headers_mut()
+            .insert("grpc-timeout", "300m".parse().unwrap());
+        let answer = unary(&client, late, message("?")).await;
+        assert_eq!(answer.body, message("first"));
+        assert_eq!(answer.trailer("grpc-status"), Some("4"));
+    });
+    proxy.wait_until(|| proxy.shared.requests() == 0);
 }
 
 #[test]

@@ -29,6 +29,30 @@ fn a_slow_head_is_408_and_a_silent_connection_is_closed() {
 }
 
 #[test]
+fn an_old_connection_is_asked_to_go_with_its_next_answer() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin)
+        .settings("[timeouts]\nconnection_age = \"300ms\"")
+        .start();
+    let mut client = proxy.client();
+    let started = std::time::Instant::now();
+    let mut answers = 0;
+    loop {
+        let answer = client.get("/");
+        assert_eq!(answer.text(), "x");
+        answers += 1;
+        if answer.value("connection") == Some("close") {
+            break;
+        }
+    }
+    let age = started.elapsed();
+    assert!(client.is_closed());
+    assert!(answers > 1, "a new connection was asked to go");
+    assert!(age >= std::time::Duration::from_millis(250), "{age:?}");
+    assert!(age < std::time::Duration::from_secs(2), "{age:?}");
+}
+
+#[test]
 fn a_body_without_progress_is_408() {
     let origin = Origin::replying("x");
     let proxy = blue(&origin)

@@ -243,6 +243,85 @@ fn a_client_that_leaves_frees_the_endpoint_within_a_second() {
 }
 
 #[test]
+fn a_client_that_leaves_while_its_body_is_unread_gives_up_its_place_within_a_second() {
+    let (origin, was_asked, was_left) = tells_when_left("");
+    let release = format!(
+        "endpoints = [{:?}]\nlimits = {{ concurrency = 1, queue = 9, queue_timeout = \"1m\" }}",
+        origin.url()
+    );
+    let proxy = TestProxy::builder()
+        .release_with("blue", &release)
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let roster = proxy.roster("blue");
+    let mut first = proxy.client();
+    first.send(GET);
+    was_asked.recv_timeout(PATIENCE).unwrap();
+    for (what, body, abruptly) in [
+        ("after half of its body", "half", false),
+        ("after all of its body", "whole body", false),
+        ("with a reset", "half", true),
+    ] {
+        let mut queued = proxy.client();
+        queued.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
+        queued.send(body);
+        proxy.wait_until(|| roster.places().waiting() == 1);
+        let leaving = Instant::now();
+        if abruptly {
+            end(queued.stream(), true);
+        }
+        drop(queued);
+        proxy.wait_until(|| roster.places().waiting() == 0);
+        let took = leaving.elapsed();
+        assert!(took < Duration::from_secs(1), "{what}: {took:?}");
+    }
+    drop(first);
+    was_left.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
+fn a_client_that_is_reset_while_its_endpoint_does_not_read_frees_it_within_a_second() {
+    let (asked, was_asked) = channel();
+    let (left, was_left) = channel();
+    let (go_on, may_go_on) = channel::<()>();
+    let tell = Mutex::new((asked, left, may_go_on));
+    let origin = Origin::scripted(move |mut stream| {
+        let mut start = [0; 16];
+        stream.read_exact(&mut start).unwrap();
+        let tell = tell.lock().unwrap();
+        tell.0.send(()).unwrap();
+        // Nothing is read until the client has left; what was sent by then is all that comes.
+        tell.2.recv_timeout(PATIENCE).unwrap();
+        let mut sink = vec![0; 1 << 20];
+        while matches!(stream.read(&mut sink), Ok(1..)) {}
+        tell.1.send(()).unwrap();
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
+    was_asked.recv_timeout(PATIENCE).unwrap();
+    // Until nobody takes any more.
+    let socket = client.stream();
+    socket.set_nonblocking(true).unwrap();
+    let piece = vec![b'x'; 1 << 20];
+    let mut stuck_since = Instant::now();
+    while stuck_since.elapsed() < Duration::from_millis(300) {
+        match (&*socket).write(&piece) {
+            Ok(_) => stuck_since = Instant::now(),
+            Err(_) => std::thread::yield_now(),
+        }
+    }
+    let leaving = Instant::now();
+    end(socket, true);
+    drop(client);
+    proxy.wait_until(|| proxy.shared.requests() == 0);
+    let took = leaving.elapsed();
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    go_on.send(()).unwrap();
+    was_left.recv_timeout(PATIENCE).unwrap();
+}
+
+#[test]
 fn a_client_that_says_no_more_but_listens_is_taken_as_gone() {
     let (origin, was_asked, was_left) = tells_when_left(EVENTS);
     let proxy = TestProxy::before(&origin);

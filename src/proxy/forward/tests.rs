@@ -185,3 +185,21 @@ fn ids_are_plain_and_short() {
         assert!(!is_id(odd));
     }
 }
+
+#[test]
+fn empty_fields_of_a_trusted_proxy_leave_no_empty_element() {
+    let lines = forwarded(
+        "X-Forwarded-For:\r\nForwarded: \r\nVia:\r\n",
+        "203.0.113.7:999",
+        true,
+    );
+    assert_eq!(lines.one("x-forwarded-for"), "203.0.113.7");
+    assert_eq!(lines.one("via"), "1.1 switchback");
+    assert!(lines.one("forwarded").starts_with("for=203.0.113.7;"));
+    let lines = forwarded(
+        "X-Forwarded-For: \r\nX-Forwarded-For: 192.0.2.1\r\n",
+        "203.0.113.7:999",
+        true,
+    );
+    assert_eq!(lines.one("x-forwarded-for"), "192.0.2.1, 203.0.113.7");
+}

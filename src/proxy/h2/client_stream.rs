@@ -18,6 +18,7 @@ use super::sender::{Follows, Outgoing};
 use crate::message::{self, Rejection};
 use crate::net::Deadline;
 use crate::proxy::error::{ClientError, UpstreamError};
+use crate::proxy::grpc::GrpcStatus;
 use crate::proxy::seam::{
     BodySink, BodySource, ClientBody, FieldSink, Piece, Responder, Responding,
 };
@@ -203,6 +204,20 @@ impl Responder for Way {
         let is_over = frame(head.headers_mut(), response.framing);
         self.head = Some((head, is_over));
         Ok(())
+    }
+
+    fn expire(&mut self) {
+        let is_started = self.start(false).is_ok();
+        if let Reply::Sending(outgoing) = &mut *self.reply.borrow_mut()
+            && is_started
+        {
+            let status = GrpcStatus::DEADLINE_EXCEEDED.value();
+            let mut trailers = HeaderMap::new();
+            let mut sink = MapSink::new(&mut trailers);
+            sink.add("grpc-status", status.as_bytes());
+            sink.add("grpc-message", b"deadline exceeded");
+            outgoing.end_with(trailers);
+        }
     }
 }
 

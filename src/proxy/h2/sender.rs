@@ -94,6 +94,15 @@ impl Outgoing {
         }
     }
 
+    /// Ends the stream with these trailers, unless a piece still waits for the peer's window.
+    pub(super) fn end_with(&mut self, trailers: HeaderMap) {
+        if self.rest.is_empty() && !self.is_done() {
+            self.end = End::Before(Follows::Nothing(Some(trailers)));
+            // An error means that the stream is gone.
+            let _ = self.finish();
+        }
+    }
+
     /// Whether the stream's end was handed over.
     pub(super) fn is_done(&self) -> bool {
         matches!(self.end, End::Done)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use h2::server::Connection;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 
 use super::budget::Verdict;
 use super::keepalive::{Alive, Keepalive};
@@ -49,13 +50,14 @@ enum State {
     Closing,
 }
 
-/// Serves a connection whose client speaks HTTP/2. `before` is what was read of it already, the preface included.
+/// Serves a connection whose client speaks HTTP/2. `before` is what was read of it already, the preface included; from
+/// `oldest` on it is asked to go.
 pub(in crate::proxy) async fn serve(
     worker: Rc<Worker>,
     stream: Stream,
     before: Option<Buffer>,
-    peer: PeerInfo,
-    preview: bool,
+    (peer, preview): (PeerInfo, bool),
+    oldest: Option<Instant>,
 ) {
     let limits = &worker.shared.settings.limits.http2;
     let preface = u32::try_from(H2_PREFACE.len()).expect("it has 24 bytes");
@@ -65,7 +67,7 @@ pub(in crate::proxy) async fn serve(
     let Some(connection) = handshake(&worker, &wire).await else {
         return;
     };
-    let mut server = Server::new(worker, connection, wire, peer, preview);
+    let mut server = Server::new(worker, connection, wire, (peer, preview), oldest);
     poll_fn(|cx| server.poll(cx)).await;
     server.streams.shutdown().await;
 }
@@ -94,8 +96,8 @@ impl Server {
         worker: Rc<Worker>,
         mut connection: Connection<WireIo, Bytes>,
         wire: Rc<Wire>,
-        peer: PeerInfo,
-        preview: bool,
+        (peer, preview): (PeerInfo, bool),
+        oldest: Option<Instant>,
     ) -> Self {
         let timeouts = &worker.shared.settings.timeouts;
         let keepalive = Keepalive::new(
@@ -103,9 +105,10 @@ impl Server {
             worker.timers.deadline(),
             [timeouts.http2_ping.0, timeouts.http2_ping_answer.0],
         );
-        let age = timeouts.connection_age.map(|age| {
+        let age = oldest.map(|oldest| {
             let deadline = worker.timers.deadline();
-            deadline.set_from_now(age.0.mul_f64(about_one(worker.draw())));
+            let now = Instant::now();
+            deadline.set(now, oldest.saturating_duration_since(now));
             deadline
         });
         Self {
@@ -220,11 +223,4 @@ impl Server {
         }
         self.arm();
     }
-}
-
-/// Nine to eleven tenths.
-fn about_one(draw: u64) -> f64 {
-    f64::from(u32::try_from(draw >> 32).expect("half of the bits are left")) / f64::from(u32::MAX)
-        * 0.2
-        + 0.9
 }
