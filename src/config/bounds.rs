@@ -141,6 +141,7 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
         ("timeouts.connect", times.connect),
         ("timeouts.silence", times.silence),
         ("timeouts.websocket_idle", times.websocket_idle),
+        ("timeouts.drain", times.drain),
         ("timeouts.converge", times.converge),
         ("history.durable_within", config.history.durable_within),
         (

@@ -142,6 +142,8 @@ pub struct Timeouts {
     pub request: Option<Span>,
     /// An idle connection to an endpoint; less where the endpoint says so.
     pub endpoint_idle: Span,
+    /// How long what is in flight on a release that left the table may go on.
+    pub drain: Span,
     /// How long the receipt of a change waits for every worker to take it up.
     pub converge: Span,
 }
@@ -162,6 +164,7 @@ impl Default for Timeouts {
             websocket_idle: Span::seconds(3600),
             request: None,
             endpoint_idle: Span::seconds(4),
+            drain: Span::seconds(900),
             converge: Span(std::time::Duration::from_millis(500)),
         }
     }

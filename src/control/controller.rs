@@ -27,6 +27,8 @@ pub struct Settings {
     pub warm_revisions: usize,
     /// For how long.
     pub warm_for: Duration,
+    /// How long what is in flight on a release that left the live table may go on.
+    pub drain: Duration,
 }
 
 impl Default for Settings {
@@ -37,6 +39,7 @@ impl Default for Settings {
             converge_within: Duration::from_millis(500),
             warm_revisions: 2,
             warm_for: Duration::from_secs(24 * 3600),
+            drain: Duration::from_secs(15 * 60),
         }
     }
 }

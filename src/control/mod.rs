@@ -15,6 +15,7 @@ mod prepare;
 mod preview;
 mod publish;
 mod readiness;
+mod recall;
 mod receipt;
 mod revisions;
 mod rollback;

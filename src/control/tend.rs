@@ -7,15 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ControlError, Controller, controller::now_ms, prepare::seed};
+use super::{ControlError, Controller, controller::now_ms, prepare::seed, recall::Recall};
 use crate::{
     fleet::{CellKey, Role, Watched},
     model::{ReleaseName, Rosters, TableState, Version},
     table::{Compiled, Level, RoutingTable},
 };
 
-/// How long what is in flight on a release that left may take.
-const LONGEST_DRAIN: Duration = Duration::from_secs(15 * 60);
+/// How long a release is looked after once all that is in flight on it was told to end.
+const AFTERWARDS: Duration = Duration::from_secs(10);
 /// How long the statistics of a release that left are still shown.
 const STATISTICS_STAY: Duration = Duration::from_secs(10 * 60);
 /// How often it is looked whether something has drained or cooled down.
@@ -30,6 +30,7 @@ pub(super) struct Tended {
     seen: Option<(Arc<Rosters>, Vec<Arc<Compiled>>)>,
     // Releases of a change that is not live yet.
     coming: Vec<Watched>,
+    recall: Recall,
     leaving: HashMap<Key, Instant>,
     left: HashMap<Key, Instant>,
 }
@@ -85,12 +86,16 @@ impl Controller {
         }
         tended.seen = Some((rosters, tables));
         let before = self.fleet.watched();
-        tended.keep_draining(&before, &mut wanted, Instant::now());
+        let (now, drain) = (Instant::now(), self.settings.drain);
+        tended.keep_draining(&before, &mut wanted, now, drain + AFTERWARDS);
         let old: HashMap<_, _> = before
             .iter()
             .map(|old| (Arc::as_ptr(&old.roster), &old.urls))
             .collect();
         let watched: Vec<Watched> = wanted.into_values().collect();
+        if tended.recall.look(&watched, now, drain) {
+            self.cell.recall();
+        }
         for watched in &watched {
             let same = old.get(&Arc::as_ptr(&watched.roster)) == Some(&&watched.urls);
             if !(same && watched.roster.resolved()) {
@@ -216,6 +221,7 @@ impl Tended {
         let same =
             |(a, b): (&Arc<Compiled>, &Arc<Compiled>)| std::ptr::eq(a.releases(), b.releases());
         !self.leaving.is_empty()
+            || self.recall.is_due()
             || !Arc::ptr_eq(before, rosters)
             || seen.len() != tables.len()
             || !seen.iter().zip(tables).all(same)
@@ -227,6 +233,7 @@ impl Tended {
         before: &[Watched],
         wanted: &mut BTreeMap<Key, Watched>,
         now: Instant,
+        longest: Duration,
     ) {
         self.leaving.retain(|key, _| !wanted.contains_key(key));
         for old in before {
@@ -236,7 +243,7 @@ impl Tended {
                 continue;
             }
             let since = *self.leaving.entry(key.clone()).or_insert(now);
-            if old.roster.in_flight() > 0 && now.duration_since(since) < LONGEST_DRAIN {
+            if old.roster.in_flight() > 0 && now.duration_since(since) < longest {
                 wanted.insert(
                     key,
                     Watched {

@@ -170,23 +170,56 @@ pub(super) enum Standing {
     Skipped,
 }
 
+/// What is in flight on a release.
+#[derive(Debug)]
+pub(super) struct Load {
+    count: Sharded,
+    /// How often everything that was in flight has been told to end.
+    ends: AtomicU64,
+}
+
 /// One request in flight: counted on its endpoint and its release until this is dropped.
 #[derive(Debug)]
 pub struct InFlight {
     endpoint: Arc<Endpoint>,
-    release: Arc<Sharded>,
+    load: Arc<Load>,
     slot: usize,
+    ends: u64,
+}
+
+impl Load {
+    pub(super) fn new(workers: usize) -> Self {
+        Self {
+            count: Sharded::new(workers),
+            ends: AtomicU64::new(0),
+        }
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.count.sum()
+    }
+
+    pub(super) fn end(&self) {
+        self.ends.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl InFlight {
-    pub(super) fn new(endpoint: Arc<Endpoint>, release: Arc<Sharded>, slot: usize) -> Self {
+    pub(super) fn new(endpoint: Arc<Endpoint>, load: Arc<Load>, slot: usize) -> Self {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        release.add(slot);
+        load.count.add(slot);
+        let ends = load.ends.load(Ordering::Relaxed);
         Self {
             endpoint,
-            release,
+            load,
             slot,
+            ends,
         }
+    }
+
+    /// Whether its release has left so long ago that it is to end; see [`Roster::end`](super::Roster::end).
+    pub fn is_ended(&self) -> bool {
+        self.load.ends.load(Ordering::Relaxed) != self.ends
     }
 
     /// The endpoint that was picked.
@@ -198,7 +231,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.release.sub(self.slot);
+        self.load.count.sub(self.slot);
     }
 }
 

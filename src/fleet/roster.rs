@@ -11,13 +11,10 @@ use tokio::sync::watch;
 
 use super::{
     Health,
-    endpoint::{Endpoint, InFlight, Standing},
+    endpoint::{Endpoint, InFlight, Load, Standing},
     place::Places,
 };
-use crate::{
-    model::{EndpointUrl, ReleaseName, Version},
-    stats::Sharded,
-};
+use crate::model::{EndpointUrl, ReleaseName, Version};
 
 /// The endpoints of one version of one release.
 #[derive(Debug)]
@@ -25,7 +22,7 @@ pub struct Roster {
     release: ReleaseName,
     version: Version,
     endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
-    in_flight: Arc<Sharded>,
+    load: Arc<Load>,
     places: Arc<Places>,
     // How often the members were set.
     settings: watch::Sender<u64>,
@@ -37,7 +34,7 @@ impl Roster {
             release,
             version,
             endpoints: ArcSwap::default(),
-            in_flight: Arc::new(Sharded::new(workers)),
+            load: Arc::new(Load::new(workers)),
             places: Arc::default(),
             settings: watch::Sender::new(0),
         }
@@ -99,7 +96,12 @@ impl Roster {
 
     /// Requests in flight on the release, those on endpoints that left included.
     pub fn in_flight(&self) -> u64 {
-        self.in_flight.sum()
+        self.load.sum()
+    }
+
+    /// Tells everything that is in flight on the release to end. What is picked from now on is not meant.
+    pub fn end(&self) {
+        self.load.end();
     }
 
     /// How many endpoints are not unhealthy.
@@ -137,7 +139,7 @@ impl Roster {
             .or_else(|| pick_skipped(&endpoints, draw, now_ms, usable))?;
         Some(InFlight::new(
             Arc::clone(picked),
-            Arc::clone(&self.in_flight),
+            Arc::clone(&self.load),
             slot,
         ))
     }
@@ -281,6 +283,16 @@ mod tests {
                 .iter()
                 .all(|endpoint| endpoint.in_flight() == 0)
         );
+    }
+
+    #[test]
+    fn what_is_told_to_end_is_what_was_in_flight_then() {
+        let roster = roster(1);
+        let before = roster.pick(0, 0, 0).unwrap();
+        assert!(!before.is_ended());
+        roster.end();
+        let after = roster.pick(0, 0, 0).unwrap();
+        assert!(before.is_ended() && !after.is_ended());
     }
 
     #[test]

@@ -36,6 +36,8 @@ pub(super) enum End {
     Client(ClientError),
     /// The whole took longer than it may.
     TooLong,
+    /// Its release left long ago.
+    Recalled,
     /// The endpoint broke off, or broke a rule.
     Upstream(UpstreamError),
     /// A 101 was sent to the client.
@@ -92,6 +94,9 @@ where
             if let Poll::Ready(end) = download.as_mut().poll(cx) {
                 return Poll::Ready(end);
             }
+            if ticket.is_ended() {
+                return Poll::Ready(End::Recalled);
+            }
             match &limit {
                 Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
                 None => Poll::Pending,
@@ -99,8 +104,12 @@ where
         })
         .await
     };
-    if matches!(end, End::TooLong) && asking.is_grpc && ticket.status.get().is_some() {
-        responder.expire();
+    if asking.is_grpc && ticket.status.get().is_some() {
+        match &end {
+            End::TooLong => responder.break_off(&ProxyError::RequestTimeout),
+            End::Recalled => responder.break_off(&ProxyError::ReleaseRemoved),
+            End::Client(_) | End::Upstream(_) | End::Upgraded | End::Whole => {}
+        }
     }
     end
 }
@@ -240,6 +249,11 @@ pub(super) fn conclude(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven
         }
         (End::TooLong, Some(status)) => {
             ticket.end(Outcome::Cut(status));
+            Driven::Finished(Finished::Cut)
+        }
+        (End::Recalled, None) => Driven::Unanswered(ProxyError::ReleaseRemoved),
+        (End::Recalled, Some(_)) => {
+            ticket.recalled();
             Driven::Finished(Finished::Cut)
         }
     }

@@ -26,6 +26,9 @@ pub(super) enum ProxyError {
     /// The request is not one that is forwarded.
     #[error("the request was refused")]
     Refused(#[source] Rejection),
+    /// The release left the table, and what was in flight on it has had its time.
+    #[error("the release was removed")]
+    ReleaseRemoved,
     /// The whole request took longer than it may.
     #[error("the request took too long")]
     RequestTimeout,
@@ -99,6 +102,8 @@ pub enum Reason {
     Overloaded,
     /// No place in the queue became free in time.
     QueueTimeout,
+    /// The release left the table long ago.
+    ReleaseRemoved,
     /// The request as a whole took too long.
     RequestTimeout,
     /// The endpoint was silent for too long.
@@ -128,9 +133,11 @@ impl ProxyError {
     /// Who is to blame.
     pub(super) fn fault(&self) -> Fault {
         match self {
-            Self::NoEndpoint | Self::NoRoute | Self::Overloaded | Self::QueueTimeout => {
-                Fault::Switchback
-            }
+            Self::NoEndpoint
+            | Self::NoRoute
+            | Self::Overloaded
+            | Self::QueueTimeout
+            | Self::ReleaseRemoved => Fault::Switchback,
             Self::Refused(_) | Self::UnknownRelease => Fault::Client,
             Self::RequestTimeout | Self::Upstream(_) => Fault::Upstream,
         }
@@ -144,6 +151,7 @@ impl ProxyError {
             Self::Overloaded => Reason::Overloaded,
             Self::QueueTimeout => Reason::QueueTimeout,
             Self::Refused(rejection) => Reason::BadRequest(rejection.reason),
+            Self::ReleaseRemoved => Reason::ReleaseRemoved,
             Self::RequestTimeout => Reason::RequestTimeout,
             Self::UnknownRelease => Reason::UnknownRelease,
             Self::Upstream(error) => error.reason(),
@@ -154,7 +162,7 @@ impl ProxyError {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::NoRoute | Self::UnknownRelease => 404,
-            Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout => 503,
+            Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseRemoved => 503,
             Self::RequestTimeout => 504,
             Self::Refused(rejection) => rejection.status,
             Self::Upstream(error) => error.status(),
@@ -220,6 +228,7 @@ impl Reason {
             Self::NoRoute => "no_route",
             Self::Overloaded => "overloaded",
             Self::QueueTimeout => "queue_timeout",
+            Self::ReleaseRemoved => "release_removed",
             Self::RequestTimeout => "request_timeout",
             Self::Silence => "upstream_silent",
             Self::UnknownRelease => "unknown_release",

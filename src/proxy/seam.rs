@@ -12,7 +12,7 @@ use crate::message::{
     Asked, Field, RequestFacts, RequestFraming, ResponseFacts, ResponseFraming, is_trailer_allowed,
 };
 
-use super::error::{ClientError, UpstreamError};
+use super::error::{ClientError, ProxyError, UpstreamError};
 
 /// The fields of a head, in their order, whatever brought it.
 #[derive(Clone)]
@@ -139,9 +139,9 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<(), UpstreamError>;
 
-    /// Ends an answer of gRPC that has begun and whose time is over with a status that says so, where there is a place
-    /// for it at the moment. Without it, the answer is cut.
-    fn expire(&mut self) {}
+    /// Ends an answer of gRPC that has begun with a status that says why, where there is a place for it at the moment.
+    /// Without it, the answer is cut.
+    fn break_off(&mut self, _why: &ProxyError) {}
 }
 
 /// The start of a final response.

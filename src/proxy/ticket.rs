@@ -130,6 +130,19 @@ impl Ticket {
         }
     }
 
+    /// Whether its release left so long ago that it is to end.
+    pub(super) fn is_ended(&self) -> bool {
+        let selection = self.selection.as_ref();
+        selection.is_some_and(|selection| selection.in_flight.is_ended())
+    }
+
+    /// Notes that we end it because its release left: no fault of anybody.
+    pub(super) fn recalled(&mut self) {
+        let status = self.status.get().unwrap_or(503);
+        self.refuse(&ProxyError::ReleaseRemoved);
+        self.end(Outcome::Answered(status));
+    }
+
     /// Says how it ended. Without that, it ends as a client that left.
     pub(super) fn end(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);

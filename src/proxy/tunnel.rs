@@ -50,7 +50,11 @@ pub(super) async fn pass_on(
         received: upgraded.received,
         sent: &ticket.bytes_out,
     };
-    tunnel(&worker, near, far, timeouts.websocket_idle).await;
+    let is_ended = || ticket.is_ended();
+    tunnel(&worker, near, far, timeouts.websocket_idle, is_ended).await;
+    if ticket.is_ended() {
+        ticket.recalled();
+    }
     ticket.end(Outcome::Answered(101));
 }
 
@@ -63,8 +67,14 @@ struct Side<'t> {
 
 /// Passes bytes between two sides.
 ///
-/// A side that ends its direction has this passed on, and may go on reading. An error ends both.
-async fn tunnel(worker: &Worker, client: Side<'_>, upstream: Side<'_>, idle: Duration) {
+/// A side that ends its direction has this passed on, and may go on reading. An error ends both, and so does `is_ended`.
+async fn tunnel(
+    worker: &Worker,
+    client: Side<'_>,
+    upstream: Side<'_>,
+    idle: Duration,
+    is_ended: impl Fn() -> bool,
+) {
     let deadline = worker.timers.deadline();
     deadline.set_from_now(idle);
     let (near, far) = (client.stream, upstream.stream);
@@ -96,7 +106,7 @@ async fn tunnel(worker: &Worker, client: Side<'_>, upstream: Side<'_>, idle: Dur
                 return Poll::Ready(());
             }
         }
-        if up_ended && down_ended {
+        if is_ended() || (up_ended && down_ended) {
             Poll::Ready(())
         } else {
             deadline.poll_expired(cx)

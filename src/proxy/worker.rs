@@ -162,10 +162,15 @@ impl Worker {
     /// that the table that it was selected from is still live. So once this loop has turned after a swap, no request
     /// of this worker can be committed by an older table.
     async fn follow_table(&self) {
+        let mut recalls = 0;
         loop {
             let revision = self.with_table(|table| table.revision());
             self.shared.cell.acknowledge(self.slot, revision);
             self.table_changed.notify_waiters();
+            // Whatever is in flight waits for a deadline beside all else, and looks whether it is to end when it wakes.
+            if std::mem::replace(&mut recalls, self.shared.cell.recalls()) != recalls {
+                self.timers.wake_all();
+            }
             self.shared.cell.changed(self.slot).await;
         }
     }

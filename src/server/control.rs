@@ -45,6 +45,7 @@ pub(super) fn open_controller(
         converge_within: config.timeouts.converge.0,
         warm_revisions: config.rollback.warm_revisions,
         warm_for: config.rollback.warm_for.0,
+        drain: config.timeouts.drain.0,
     };
     Controller::open(
         settings,

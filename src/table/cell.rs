@@ -5,7 +5,10 @@
 //! written before a swap and what after.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -24,6 +27,7 @@ pub struct TableCell {
     current: Arc<ArcSwap<RoutingTable>>,
     writer: Mutex<Writer>,
     seats: Seats,
+    recalls: AtomicU64,
     workers: usize,
 }
 
@@ -95,6 +99,7 @@ impl TableCell {
                 undo: UndoStack::default(),
                 previous: Vec::new(),
             }),
+            recalls: AtomicU64::new(0),
             seats: Seats::new(workers),
             workers,
         }
@@ -297,6 +302,17 @@ impl TableCell {
     /// Waits until the table has changed since this worker last waited. Cancelling it loses nothing.
     pub async fn changed(&self, worker: usize) {
         self.seats.changed(worker).await;
+    }
+
+    /// Makes every worker look at once whether what it has in flight is to end. The table stays as it is.
+    pub fn recall(&self) {
+        self.recalls.fetch_add(1, Ordering::Release);
+        self.seats.announce();
+    }
+
+    /// How often that was asked for.
+    pub fn recalls(&self) -> u64 {
+        self.recalls.load(Ordering::Acquire)
     }
 
     /// A worker says that its loop has seen a revision: whatever it commits from now on is by this one or a later one.

@@ -215,6 +215,27 @@ fn a_deadline_that_passes_in_the_middle_of_an_answer_ends_it_with_a_status() {
 }
 
 #[test]
+fn a_release_that_left_ends_its_calls_with_a_status_and_not_their_connection() {
+    let origin = service();
+    let proxy = before(&origin);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let (answer, mut out) = client.open(call("/stuck"), false).await;
+        send(&mut out, message("?"), true).await.unwrap();
+        let mut body = answer.await.unwrap().into_body();
+        let first = body.data().await.unwrap().unwrap();
+        assert_eq!(first, message("first"));
+        proxy.roster("blue").end();
+        proxy.cell.recall();
+        let (rest, trailers) = read_body(&mut body).await.unwrap();
+        assert!(rest.is_empty());
+        assert_eq!(trailers.unwrap()["grpc-status"], "14");
+        let answer = unary(&client, call("/echo"), message("hello")).await;
+        assert_eq!(answer.body, message("hello"));
+    });
+}
+
+#[test]
 fn what_the_status_says_is_held_against_the_release_or_not() {
     let origin = service();
     let proxy = before(&origin);

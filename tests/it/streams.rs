@@ -180,6 +180,44 @@ fn a_websocket_is_a_tunnel_after_its_101_and_is_counted_until_it_ends() {
 }
 
 #[test]
+fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
+    let (tell, told_us) = channel();
+    let (origin, order) = told(tell);
+    let echo = echo();
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .release("green", &[&echo])
+        .route("all", "/", &[("blue", 1)])
+        .route("ws", "/ws", &[("green", 1)])
+        .start();
+    let (mut stream, mut silent, mut tunnel) = (proxy.client(), proxy.client(), proxy.client());
+    stream.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    order.send(STREAM.to_vec()).unwrap();
+    order.send(b"2\r\nab\r\n".to_vec()).unwrap();
+    while stream.read_line() != "ab\r\n" {}
+    silent.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    assert_eq!(tunnel.send(UPGRADE).response().status, 101);
+    assert_eq!(tunnel.read_exact(5), b"first");
+
+    proxy.roster("blue").end();
+    proxy.cell.recall();
+    assert!(stream.is_closed(), "without the chunk that would end it");
+    let answer = silent.response();
+    assert_eq!(
+        (answer.status, answer.value("x-switchback-reason")),
+        (503, Some("release_removed"))
+    );
+    // Another release is not meant, until it is.
+    assert_eq!(tunnel.send("hello").read_exact(5), b"hello");
+    proxy.roster("green").end();
+    proxy.cell.recall();
+    assert!(tunnel.is_closed());
+    order.send(Vec::new()).unwrap();
+}
+
+#[test]
 fn a_101_that_nobody_asked_for_is_a_bad_gateway() {
     let origin = Origin::answering(|_| {
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"

@@ -17,8 +17,8 @@ use super::receiver::Incoming;
 use super::sender::{Follows, Outgoing};
 use crate::message::{self, Rejection};
 use crate::net::Deadline;
-use crate::proxy::error::{ClientError, UpstreamError};
-use crate::proxy::grpc::GrpcStatus;
+use crate::proxy::error::{ClientError, ProxyError, UpstreamError};
+use crate::proxy::grpc::{self, GrpcStatus};
 use crate::proxy::seam::{
     BodySink, BodySource, ClientBody, FieldSink, Piece, Responder, Responding,
 };
@@ -206,16 +206,16 @@ impl Responder for Way {
         Ok(())
     }
 
-    fn expire(&mut self) {
+    fn break_off(&mut self, why: &ProxyError) {
         let is_started = self.start(false).is_ok();
         if let Reply::Sending(outgoing) = &mut *self.reply.borrow_mut()
             && is_started
         {
-            let status = GrpcStatus::DEADLINE_EXCEEDED.value();
+            let (status, message) = (GrpcStatus::of_http(why.status()), why.to_string());
             let mut trailers = HeaderMap::new();
             let mut sink = MapSink::new(&mut trailers);
-            sink.add("grpc-status", status.as_bytes());
-            sink.add("grpc-message", b"deadline exceeded");
+            sink.add("grpc-status", status.value().as_bytes());
+            sink.add("grpc-message", grpc::message(&message).as_bytes());
             outgoing.end_with(trailers);
         }
     }
