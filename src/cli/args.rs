@@ -8,6 +8,7 @@ use super::client::AdminUrl;
 use crate::{
     api::Wins,
     model::{ReleaseName, Revision, RouteName},
+    server::KEEPER,
 };
 
 /// What the exit status says, below every help text.
@@ -102,6 +103,9 @@ pub(super) enum Here {
         #[arg(long, value_name = "FOLDER")]
         history: Option<PathBuf>,
     },
+    /// Write the history's disk for the proxy that starts it
+    #[command(name = KEEPER, hide = true)]
+    KeepHistory,
     /// Run one sample agent, to try things out in containers
     #[command(
         after_help = "Example:\n  switchback agent --name blue --label 1.0.0 --address 127.0.0.1:9000"

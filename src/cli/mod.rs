@@ -87,6 +87,7 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
         }) => serve::agent(&name, &label, address),
         Verb::Here(Here::Check { file }) => check(&file),
         Verb::Here(Here::Demo { listen, history }) => serve::demo(listen, &access.admin, history),
+        Verb::Here(Here::KeepHistory) => serve::keep(),
         Verb::Here(Here::Serve { config, wins }) => serve::serve(config, wins),
         Verb::There(verb) => remote(access, verb),
     }

@@ -33,6 +33,7 @@ pub(super) fn serve(file: PathBuf, wins: Option<Wins>) -> Result<Out, Failure> {
     let options = Options {
         file: Some(file),
         wins,
+        keeper: Some(this_program()),
     };
     server::run(config, options).map_err(|error| not_started(&error))?;
     Ok(Out::default())
@@ -53,13 +54,36 @@ pub(super) fn demo(
     demo.config.shutdown.grace = Some(DEMO_GRACE);
     // What goes well is said by the lines to paste.
     start_log("warn", false).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
-    let running = server::start(demo.config.clone(), Options::default())
-        .map_err(|error| not_started(&error))?;
+    let options = Options {
+        keeper: Some(this_program()),
+        ..Options::default()
+    };
+    let running =
+        server::start(demo.config.clone(), options).map_err(|error| not_started(&error))?;
     let proxy = running.listeners().first().copied().unwrap_or(listen);
     say(demo.next_steps(proxy, running.admin()).as_bytes());
     running
         .until_signalled()
         .map_err(|error| not_started(&error))?;
+    Ok(Out::default())
+}
+
+/// The program that runs, also when its file was replaced meanwhile.
+fn this_program() -> PathBuf {
+    let linked = PathBuf::from("/proc/self/exe");
+    match std::env::current_exe() {
+        Ok(path) if !linked.exists() => path,
+        _ => linked,
+    }
+}
+
+/// Writes the history's disk for the proxy that started this process.
+pub(super) fn keep() -> Result<Out, Failure> {
+    let failed = |error: std::io::Error| {
+        let message = format!("a keeper is started by `serve` and `demo` only: {error}");
+        Failure::new(Exit::Usage, message)
+    };
+    server::keep_history().map_err(failed)?;
     Ok(Out::default())
 }
 

@@ -1,8 +1,15 @@
 //! Why a history cannot be opened, and what to do about it.
 
-use std::{io, path::PathBuf};
+use std::{
+    ffi::OsStr,
+    io,
+    os::unix::ffi::OsStrExt as _,
+    path::{Path, PathBuf},
+};
 
 use thiserror::Error;
+
+use super::lane::{Message, Reading};
 
 /// Why a history cannot be opened. Each message names the file and says what to do.
 #[derive(Debug, Error)]
@@ -29,6 +36,17 @@ pub enum HistoryError {
         /// The process that said it holds it.
         pid: Option<String>,
     },
+    /// The process that writes it cannot be started, or ended.
+    #[error(
+        "the process that writes the history in `{path}` cannot be started, or is gone; the log says more"
+    )]
+    Keeper {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
     /// Nothing can be written to it.
     #[error(
         "the history in `{path}` cannot be written: {reason}; make the folder writable, or make room on its disk"
@@ -38,6 +56,17 @@ pub enum HistoryError {
         path: PathBuf,
         /// What the disk said.
         reason: String,
+    },
+    /// What an ended process left is not all written yet.
+    #[error(
+        "the history in `{path}` is still being written by the keeper of process {ended}, which has ended: its disk hangs \
+         or is slow; start again once the disk answers"
+    )]
+    StillWritten {
+        /// The folder.
+        path: PathBuf,
+        /// The process that has ended.
+        ended: u32,
     },
     /// It was written by a later version.
     #[error(
@@ -61,4 +90,74 @@ pub enum HistoryError {
         #[source]
         source: io::Error,
     },
+}
+
+impl HistoryError {
+    /// Tells it to another process.
+    pub(super) fn put(&self, message: Message) -> Message {
+        let begin =
+            |kind: u64, path: &Path| message.number(kind).bytes(path.as_os_str().as_bytes());
+        match self {
+            Self::Damaged { path, what } => begin(0, path).bytes(what.as_bytes()),
+            Self::Held { path, pid } => begin(1, path).optional(pid.as_ref().map(String::as_bytes)),
+            Self::Keeper { path, source } => put_error(begin(2, path), source),
+            Self::NotWritable { path, reason } => begin(3, path).bytes(reason.as_bytes()),
+            Self::StillWritten { path, ended } => begin(4, path).number((*ended).into()),
+            Self::UnknownFormat { path, found } => begin(5, path).number(*found),
+            Self::Unreadable { path, source } => put_error(begin(6, path), source),
+        }
+    }
+
+    /// Reads what another process told.
+    pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
+        let kind = reading.number()?;
+        let path = PathBuf::from(OsStr::from_bytes(reading.bytes()?));
+        Ok(match kind {
+            0 => Self::Damaged {
+                path,
+                what: reading.text()?,
+            },
+            1 => Self::Held {
+                path,
+                pid: reading
+                    .optional()?
+                    .map(|pid| String::from_utf8_lossy(pid).into_owned()),
+            },
+            3 => Self::NotWritable {
+                path,
+                reason: reading.text()?,
+            },
+            4 => Self::StillWritten {
+                path,
+                ended: u32::try_from(reading.number()?).unwrap_or_default(),
+            },
+            5 => Self::UnknownFormat {
+                path,
+                found: reading.number()?,
+            },
+            6 => Self::Unreadable {
+                path,
+                source: take_error(reading)?,
+            },
+            _ => Self::Keeper {
+                path,
+                source: take_error(reading)?,
+            },
+        })
+    }
+}
+
+fn put_error(message: Message, error: &io::Error) -> Message {
+    let code = error.raw_os_error().unwrap_or_default();
+    message
+        .number(code.unsigned_abs().into())
+        .bytes(error.to_string().as_bytes())
+}
+
+fn take_error(reading: &mut Reading<'_>) -> io::Result<io::Error> {
+    let (code, text) = (reading.number()?, reading.text()?);
+    Ok(match i32::try_from(code) {
+        Ok(0) | Err(_) => io::Error::other(text),
+        Ok(code) => io::Error::from_raw_os_error(code),
+    })
 }

@@ -4,13 +4,21 @@
 //! [`History::append`] answers once the record is on the disk, [`History::keep`] returns at once and writes behind, for
 //! as long as it takes. Behind both stand two threads: one owns the store (an embedded database, which needs free blocks
 //! and may hang with its file system), the other owns a small file written in full long ago, which takes the latest
-//! rollbacks in place. Nobody who decides ever waits for either without a limit.
+//! rollbacks in place. Nobody who decides ever waits for either without a limit. The program has both written by a
+//! process of its own, the keeper, so that a file system that hangs never holds the proxy itself.
 //!
 //! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
 
+mod batch;
+mod disk;
 mod error;
+mod folder;
 mod inbox;
+mod keep;
+mod keeper;
+mod lane;
 mod numbers;
+mod progress;
 mod prune;
 mod record;
 mod replay;
@@ -20,28 +28,29 @@ mod store;
 mod writer;
 
 use std::{
-    fs::File,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use tokio::sync::{oneshot, watch};
 
+use self::{
+    batch::Contents,
+    disk::{Disk, FoundSlots},
+    inbox::Job,
+    numbers::Numbers,
+    slots::SlotWriter,
+    writer::Writer,
+};
 pub use self::{
     error::HistoryError,
     inbox::AppendError,
+    keep::{KEEPER, keep},
+    progress::{Hook, Moment, Progress, Standing},
     prune::{KEPT_REVISIONS, Pruned, plan},
     record::{Entry, Whole, with_whole},
     replay::{Kept, Loaded},
-    writer::{Hook, Moment, Progress, Standing},
-};
-use self::{
-    inbox::Job,
-    numbers::Numbers,
-    slots::{SlotFile, SlotWriter},
-    store::Store,
-    writer::Writer,
 };
 use crate::model::{Revision, TableDocument, TableState};
 
@@ -53,8 +62,7 @@ pub struct History {
     writer: Writer,
     slots: Option<SlotWriter>,
     progress: watch::Receiver<Progress>,
-    // Held for as long as the process lives: the store itself is closed and opened again after an error.
-    lock: Mutex<Option<File>>,
+    disk: Disk,
 }
 
 impl History {
@@ -71,12 +79,33 @@ impl History {
     /// # Errors
     /// As [`History::open`].
     pub fn open_hooked(path: &Path, hook: Option<Hook>) -> Result<(Self, Loaded), HistoryError> {
-        store::make_folder(path)?;
-        let lock = store::lock(path)?;
-        let mut store = Store::open_first(path)?;
-        let contents = store.read()?;
-        let slots = SlotFile::open(path);
-        let slot_contents = slots.as_ref().map(SlotFile::read).unwrap_or_default();
+        Self::open_on(path, Disk::here(path)?, hook)
+    }
+
+    /// Like [`History::open`], with the disk written by a process of its own: `program` is started with [`KEEPER`] as its
+    /// only argument and calls [`keep`]. This process then never waits inside the kernel for the history's disk.
+    ///
+    /// # Errors
+    /// As [`History::open`], and when the program cannot be started.
+    pub fn open_apart(path: &Path, program: &Path) -> Result<(Self, Loaded), HistoryError> {
+        Self::open_on(path, Disk::apart(path, program)?, None)
+    }
+
+    fn open_on(
+        path: &Path,
+        disk: Disk,
+        hook: Option<Hook>,
+    ) -> Result<(Self, Loaded), HistoryError> {
+        let (store, rows) = disk.open_first()?;
+        let contents = Contents::of(&rows, path)?;
+        let (slots, slot_contents, slot_reserved) = match disk.open_slots() {
+            Some(FoundSlots {
+                slots,
+                entries,
+                reserved,
+            }) => (Some(slots), entries, reserved),
+            None => (None, Vec::new(), 0),
+        };
         let (loaded, late) =
             replay::replay(path, contents.records, &contents.snapshots, &slot_contents)?;
         let loaded = Loaded {
@@ -84,12 +113,11 @@ impl History {
             ..loaded
         };
         let last = loaded.kept.last().map_or(0, |kept| kept.record.revision.0);
-        let slot_reserved = slots.as_ref().map_or(0, SlotFile::reserved);
         let numbers = Arc::new(Numbers::after(
             last.max(contents.reserved).max(slot_reserved),
         ));
         let (writer, progress) = Writer::start(
-            path,
+            &disk,
             store,
             hook.clone(),
             Arc::clone(&numbers),
@@ -102,7 +130,7 @@ impl History {
             writer,
             slots,
             progress,
-            lock: Mutex::new(Some(lock)),
+            disk,
         };
         history.settle(&loaded, late)?;
         Ok((history, loaded))
@@ -213,7 +241,9 @@ impl History {
     }
 
     /// Writes what is pending, within a limit, gives back the numbers that were not used, and lets the next process in.
+    /// What is live and could not be written in time is left to the keeper, if there is one.
     pub fn close(&self, patience: Duration) {
+        const END: Duration = Duration::from_millis(500);
         let last = self.numbers.last_taken();
         let deadline = Instant::now() + patience;
         let written = self.writer.close(last, deadline);
@@ -222,17 +252,25 @@ impl History {
             let _both = written && slots.reserve(last, deadline);
         }
         if written {
-            let lock = self
-                .lock
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .take();
-            drop(lock);
+            self.disk.let_go(deadline.max(Instant::now() + END));
+        } else {
+            self.leave();
+        }
+    }
+
+    fn leave(&self) {
+        let pending = self.standing().pending;
+        let restart_revision = self.progress.borrow().durable().0;
+        let path = self.path.display();
+        if self.disk.hand_over(&self.writer.take_kept()) {
+            tracing::warn!(
+                pending, restart_revision, %path,
+                "the history's disk does not answer; its keeper writes what is pending once it does, and until then a \
+                 restart has to wait"
+            );
         } else {
             tracing::error!(
-                pending = self.standing().pending,
-                restart_revision = self.progress.borrow().durable().0,
-                path = %self.path.display(),
+                pending, restart_revision, %path,
                 "the history could not be written before the end; a restart brings the revision named here"
             );
         }

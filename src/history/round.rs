@@ -5,9 +5,9 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::oneshot;
 
 use super::{
+    batch::Batch,
     inbox::{AppendError, Job},
     record::{self, Entry, Snapshot},
-    store::Batch,
 };
 use crate::model::{Revision, TableDocument, TableState};
 

@@ -19,10 +19,12 @@ use std::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
+    disk::OpenSlots,
+    folder,
+    lane::{Message, Reading},
     numbers::Numbers,
+    progress::{Hook, Moment, Reporter},
     record::{self, Entry},
-    store::sync_folder,
-    writer::{Hook, Moment, Reporter},
 };
 use crate::model::{Cause, Revision};
 
@@ -51,15 +53,9 @@ pub(super) struct SlotFile {
 }
 
 impl SlotFile {
-    /// Opens the file in a history's folder; made and written in full if there is none. Without it a history works,
-    /// but a rollback is only as durable as the store.
-    pub(super) fn open(folder: &Path) -> Option<Self> {
-        open_file(folder)
-            .and_then(Self::scan)
-            .inspect_err(|error| {
-                tracing::warn!(%error, folder = %folder.display(), "the slot file for rollbacks cannot be used");
-            })
-            .ok()
+    /// Opens the file in a history's folder; made and written in full if there is none.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        open_file(folder).and_then(Self::scan)
     }
 
     fn scan(file: File) -> io::Result<Self> {
@@ -94,7 +90,7 @@ impl SlotFile {
     }
 
     /// Writes a slot in place, and returns once it is on the disk.
-    fn write(
+    pub(super) fn write(
         &mut self,
         write: &SlotWrite,
         stored: Revision,
@@ -170,7 +166,7 @@ fn open_file(folder: &Path) -> io::Result<File> {
     if file.metadata()?.len() < offset(SLOTS) {
         file.write_all_at(&vec![0; SLOTS * SLOT_BYTES], 0)?;
         file.sync_all()?;
-        sync_folder(folder)?;
+        folder::sync(folder)?;
     }
     Ok(file)
 }
@@ -219,13 +215,34 @@ fn builds_on(entry: &Entry) -> bool {
     entry.record.cause == Cause::RollbackRoute
 }
 
+/// One write to the file: a rollback's record, or with none only how far numbers are reserved.
 #[derive(Debug)]
-struct SlotWrite {
+pub(super) struct SlotWrite {
     revision: Revision,
     reserved: u64,
     payload: Vec<u8>,
     builds_on: bool,
     done: Option<SyncSender<bool>>,
+}
+
+impl SlotWrite {
+    pub(super) fn put(&self, message: Message) -> Message {
+        message
+            .number(self.revision.0)
+            .number(self.reserved)
+            .bytes(&self.payload)
+            .number(self.builds_on.into())
+    }
+
+    pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
+        Ok(Self {
+            revision: Revision(reading.number()?),
+            reserved: reading.number()?,
+            payload: reading.bytes()?.to_vec(),
+            builds_on: reading.number()? == 1,
+            done: None,
+        })
+    }
 }
 
 /// The thread that writes the file.
@@ -237,7 +254,7 @@ pub(super) struct SlotWriter {
 
 impl SlotWriter {
     pub(super) fn start(
-        file: SlotFile,
+        file: OpenSlots,
         reporter: Reporter,
         hook: Option<Hook>,
         numbers: &Arc<Numbers>,
@@ -292,7 +309,7 @@ impl SlotWriter {
 }
 
 fn run(
-    mut file: SlotFile,
+    mut file: OpenSlots,
     inbox: &Receiver<SlotWrite>,
     reporter: &Reporter,
     hook: Option<&Hook>,

@@ -4,10 +4,7 @@
 //! disk when it returns. After an I/O error the database refuses to go on, so its owner opens it anew.
 
 use std::{
-    collections::BTreeMap,
-    fs::{self, File, OpenOptions, TryLockError},
-    io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    io,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -15,10 +12,13 @@ use std::{
 use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 
 use super::{
+    batch::Batch,
     error::HistoryError,
-    record::{self, DecodeError, Entry, Snapshot},
+    folder,
+    lane::{Message, Reading},
+    record,
 };
-use crate::model::{Revision, TableDocument};
+use crate::model::Revision;
 
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
@@ -27,7 +27,7 @@ const SNAPSHOTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("sn
 /// Memory for pages; a history is read once and then only written.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long a start waits for the process before it, which may be about to end.
+/// How long a start waits for a database that is still being closed.
 const HANDOVER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -38,108 +38,55 @@ pub(super) struct Store {
     path: PathBuf,
 }
 
-/// All that the store holds.
-#[derive(Debug, Default)]
-pub(super) struct Contents {
-    pub(super) records: Vec<Entry>,
-    pub(super) snapshots: BTreeMap<Revision, Snapshot>,
-    pub(super) imported: Option<TableDocument>,
-    pub(super) reserved: u64,
-    /// The last record that is not void.
-    pub(super) last: Revision,
-}
-
-/// What one transaction writes.
-#[derive(Debug, Default)]
-pub(super) struct Batch {
-    pub(super) records: Vec<(Revision, Vec<u8>)>,
-    pub(super) snapshots: Vec<(Revision, Vec<u8>)>,
-    pub(super) remove: Vec<Revision>,
-    pub(super) imported: Option<Vec<u8>>,
-    pub(super) reserved: Option<u64>,
-}
-
 /// Why a transaction failed, and whether it may have reached the disk all the same.
 #[derive(Debug)]
 pub(super) struct WriteError {
     pub(super) reason: String,
     pub(super) begun: bool,
+    /// Whoever was asked to write is gone, and another one may be asked.
+    pub(super) gone: bool,
 }
 
-/// Makes the folder, readable by its owner only, and makes its name durable.
-pub(super) fn make_folder(path: &Path) -> Result<(), HistoryError> {
-    let unreadable = |source| HistoryError::Unreadable {
-        path: path.to_owned(),
-        source,
-    };
-    if path.is_dir() {
-        return Ok(());
-    }
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true).mode(0o700);
-    builder.create(path).map_err(unreadable)?;
-    let parent = path
-        .parent()
-        .filter(|parent| !parent.as_os_str().is_empty());
-    sync_folder(parent.unwrap_or(Path::new("."))).map_err(unreadable)
-}
-
-/// Makes the names in a folder durable.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
-}
-
-/// Takes the lock that says which process the history belongs to. It is held until the process ends.
-pub(super) fn lock(path: &Path) -> Result<File, HistoryError> {
-    let file = path.join("lock");
-    let unreadable = |source| HistoryError::Unreadable {
-        path: file.clone(),
-        source,
-    };
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
-    let mut lock = options.open(&file).map_err(unreadable)?;
-    let deadline = Instant::now() + HANDOVER;
-    loop {
-        match lock.try_lock() {
-            Ok(()) => break,
-            Err(TryLockError::Error(source)) => return Err(unreadable(source)),
-            Err(TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(PAUSE);
-            }
-            Err(TryLockError::WouldBlock) => return Err(held(path, &mut lock)),
+impl WriteError {
+    /// Tells what became of a write.
+    pub(super) fn put(written: &Result<(), Self>, message: Message) -> Message {
+        match written {
+            Ok(()) => message.number(0),
+            Err(error) => message
+                .number(1)
+                .number(error.begun.into())
+                .bytes(error.reason.as_bytes()),
         }
     }
-    // Only for the message above; on a full disk the lock holds without it.
-    let noted = lock
-        .set_len(0)
-        .and_then(|()| lock.rewind())
-        .and_then(|()| writeln!(lock, "process {}", std::process::id()));
-    drop(noted);
-    Ok(lock)
-}
 
-fn held(path: &Path, lock: &mut File) -> HistoryError {
-    let mut pid = String::new();
-    let read = lock.take(64).read_to_string(&mut pid).is_ok();
-    let pid = pid.trim().to_owned();
-    HistoryError::Held {
-        path: path.to_owned(),
-        pid: (read && !pid.is_empty()).then_some(pid),
+    pub(super) fn take(reading: &mut Reading<'_>) -> Result<(), Self> {
+        let mut said = || -> io::Result<Option<Self>> {
+            if reading.number()? == 0 {
+                return Ok(None);
+            }
+            Ok(Some(Self {
+                begun: reading.number()? == 1,
+                reason: reading.text()?,
+                gone: false,
+            }))
+        };
+        let unknown = |error: io::Error| {
+            Some(Self {
+                reason: error.to_string(),
+                begun: true,
+                gone: false,
+            })
+        };
+        said().unwrap_or_else(unknown).map_or(Ok(()), Err)
     }
 }
 
 impl Store {
     /// Opens the database at a start, when another process may still be closing it.
-    pub(super) fn open_first(folder: &Path) -> Result<Self, HistoryError> {
+    pub(super) fn open_first(path: &Path) -> Result<Self, HistoryError> {
         let deadline = Instant::now() + HANDOVER;
         loop {
-            match Self::open(folder) {
+            match Self::open(path) {
                 Err(HistoryError::Held { .. }) if Instant::now() < deadline => {
                     std::thread::sleep(PAUSE);
                 }
@@ -157,7 +104,7 @@ impl Store {
             .create(&path)
             .map_err(|error| open_error(folder, &path, error))?;
         if new {
-            sync_folder(folder).map_err(|source| HistoryError::Unreadable {
+            folder::sync(folder).map_err(|source| HistoryError::Unreadable {
                 path: folder.to_owned(),
                 source,
             })?;
@@ -169,47 +116,34 @@ impl Store {
     }
 
     /// Reads everything.
-    pub(super) fn read(&mut self) -> Result<Contents, HistoryError> {
-        self.read_tables().map_err(|error| match error {
-            ReadError::Decode(_, DecodeError::Format(found)) => HistoryError::UnknownFormat {
+    pub(super) fn read(&self) -> Result<Batch, HistoryError> {
+        self.read_rows().map_err(|error| match error {
+            ReadError::Format(found) => HistoryError::UnknownFormat {
                 path: self.path.clone(),
                 found,
-            },
-            ReadError::Decode(what, DecodeError::Json(error)) => HistoryError::Damaged {
-                path: self.path.clone(),
-                what: format!("{what} cannot be read ({error})"),
             },
             ReadError::Store(error) => store_error(&self.path, error),
         })
     }
 
-    fn read_tables(&self) -> Result<Contents, ReadError> {
-        let mut contents = Contents::default();
+    fn read_rows(&self) -> Result<Batch, ReadError> {
+        let mut rows = Batch::default();
         let read = self.database.begin_read()?;
         match read.open_table(META) {
-            Ok(meta) => read_meta(&meta, &mut contents)?,
-            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(contents),
+            Ok(meta) => read_meta(&meta, &mut rows)?,
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(rows),
             Err(error) => return Err(error.into()),
         }
-        for row in read.open_table(RECORDS)?.iter()? {
-            let (revision, bytes) = row?;
-            let entry = record::decode(bytes.value()).map_err(|error| {
-                ReadError::Decode(format!("record {}", revision.value()), error)
-            })?;
-            if !entry.is_void() {
-                contents.last = entry.record.revision;
+        for (table, found) in [
+            (RECORDS, &mut rows.records),
+            (SNAPSHOTS, &mut rows.snapshots),
+        ] {
+            for row in read.open_table(table)?.iter()? {
+                let (revision, bytes) = row?;
+                found.push((Revision(revision.value()), bytes.value().to_vec()));
             }
-            contents.records.push(entry);
         }
-        for row in read.open_table(SNAPSHOTS)?.iter()? {
-            let (revision, bytes) = row?;
-            let revision = Revision(revision.value());
-            let snapshot = Snapshot::decode(bytes.value()).map_err(|error| {
-                ReadError::Decode(format!("the whole table of {revision}"), error)
-            })?;
-            contents.snapshots.insert(revision, snapshot);
-        }
-        Ok(contents)
+        Ok(rows)
     }
 
     /// Writes a batch in one transaction; when it returns, the batch is on the disk.
@@ -221,6 +155,7 @@ impl Store {
         let not_begun = |error: redb::Error| WriteError {
             reason: error.to_string(),
             begun: false,
+            gone: false,
         };
         let write = self
             .database
@@ -231,6 +166,7 @@ impl Store {
         write.commit().map_err(|error| WriteError {
             reason: redb::Error::from(error).to_string(),
             begun: true,
+            gone: false,
         })
     }
 
@@ -275,7 +211,7 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Error
 }
 
 enum ReadError {
-    Decode(String, DecodeError),
+    Format(u64),
     Store(redb::Error),
 }
 
@@ -287,7 +223,7 @@ impl<E: Into<redb::Error>> From<E> for ReadError {
 
 fn read_meta(
     meta: &redb::ReadOnlyTable<&'static str, &'static [u8]>,
-    contents: &mut Contents,
+    rows: &mut Batch,
 ) -> Result<(), ReadError> {
     let number = |key: &str| -> Result<Option<u64>, ReadError> {
         let bytes = meta.get_owned(key)?;
@@ -296,18 +232,12 @@ fn read_meta(
     };
     let format = number("format")?.unwrap_or(record::FORMAT);
     if format != record::FORMAT {
-        return Err(ReadError::Decode(
-            "the store".to_owned(),
-            DecodeError::Format(format),
-        ));
+        return Err(ReadError::Format(format));
     }
-    contents.reserved = number("reserved")?.unwrap_or_default();
-    if let Some(bytes) = meta.get_owned("imported")? {
-        let document = serde_json::from_slice(bytes.value()).map_err(|error| {
-            ReadError::Decode("the imported file".to_owned(), DecodeError::Json(error))
-        })?;
-        contents.imported = Some(document);
-    }
+    rows.reserved = number("reserved")?;
+    rows.imported = meta
+        .get_owned("imported")?
+        .map(|bytes| bytes.value().to_vec());
     Ok(())
 }
 

@@ -5,8 +5,6 @@
 
 use std::{
     collections::VecDeque,
-    io,
-    path::{Path, PathBuf},
     sync::{
         Arc, Mutex, PoisonError,
         mpsc::{Receiver, sync_channel},
@@ -17,70 +15,19 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    batch::Batch,
+    disk::{Disk, OpenStore},
     inbox::{AppendError, Ending, Job, Shared, is_kept},
     numbers::Numbers,
+    progress::{Hook, Progress, Reporter, Standing},
     record::Entry,
     round::Round,
-    store::{Batch, Store},
+    store::WriteError,
 };
 use crate::model::{Revision, TableDocument};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-
-/// Called before each write, for tests of slow and failing disks.
-pub type Hook = Arc<dyn Fn(Moment) -> io::Result<()> + Send + Sync>;
-
-/// Where a [`Hook`] is called.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Moment {
-    /// Before a transaction of the store is committed.
-    Commit,
-    /// Before a slot is written.
-    Slot,
-}
-
-/// How far the disk is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// The last revision in the store.
-    pub stored: Revision,
-    /// The last revision in the slot file.
-    pub slotted: Revision,
-    /// How many errors there were.
-    pub errors: u64,
-}
-
-impl Progress {
-    /// The revision that a restart would bring.
-    pub fn durable(&self) -> Revision {
-        self.stored.max(self.slotted)
-    }
-}
-
-/// How the disk is.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Standing {
-    /// Records of what is live that are not in the store yet.
-    pub pending: usize,
-    /// What is wrong, while it is.
-    pub error: Option<String>,
-}
-
-/// Where both threads say how far they are.
-#[derive(Debug, Clone)]
-pub(super) struct Reporter(watch::Sender<Progress>);
-
-impl Reporter {
-    pub(super) fn stored(&self) -> Revision {
-        self.0.borrow().stored
-    }
-
-    pub(super) fn slotted(&self, revision: Revision) {
-        self.0
-            .send_modify(|progress| progress.slotted = progress.slotted.max(revision));
-    }
-}
 
 /// The handle on the thread.
 #[derive(Debug)]
@@ -92,8 +39,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn start(
-        path: &Path,
-        store: Store,
+        disk: &Disk,
+        store: OpenStore,
         hook: Option<Hook>,
         numbers: Arc<Numbers>,
         stored: Revision,
@@ -107,7 +54,7 @@ impl Writer {
         let thread = Thread {
             shared: Arc::clone(&shared),
             reporter: Reporter(sender.clone()),
-            path: path.to_owned(),
+            disk: disk.clone(),
             store: Some(store),
             hook,
             numbers,
@@ -216,6 +163,22 @@ impl Writer {
         self.end(Ending::Finish(last), deadline)
     }
 
+    /// Takes what is live and was not begun to be written, for somebody else to write, in batches of a bounded size.
+    pub(super) fn take_kept(&self) -> Vec<Batch> {
+        const RECORDS: usize = 32;
+        let mut inbox = self.shared.inbox();
+        inbox.ending = Some(Ending::Abandon);
+        let mut kept: Vec<Job> = inbox.jobs.drain(..).filter(is_kept).collect();
+        drop(inbox);
+        let mut batches = Vec::new();
+        while !kept.is_empty() {
+            let rest = kept.split_off(kept.len().min(RECORDS));
+            batches.push(Round::of(kept).batch);
+            kept = rest;
+        }
+        batches
+    }
+
     fn end(&self, ending: Ending, deadline: Instant) -> bool {
         let mut inbox = self.shared.inbox();
         if ending == Ending::Abandon || inbox.ending.is_none() {
@@ -239,8 +202,8 @@ impl Drop for Writer {
 struct Thread {
     shared: Arc<Shared>,
     reporter: Reporter,
-    path: PathBuf,
-    store: Option<Store>,
+    disk: Disk,
+    store: Option<OpenStore>,
     hook: Option<Hook>,
     numbers: Arc<Numbers>,
 }
@@ -302,17 +265,12 @@ impl Thread {
     }
 
     fn attempt(&mut self, batch: &Batch) -> Result<(), AppendError> {
-        if self.store.is_none() {
-            let opened = Store::open(&self.path)
-                .map_err(|error| AppendError::NotWritten(error.to_string()))?;
-            self.store = Some(opened);
+        let mut written = self.try_once(batch);
+        if matches!(&written, Err(error) if error.gone && !error.begun) {
+            // The keeper ended while there was nothing to do.
+            written = self.try_once(batch);
         }
-        let store = self.store.as_ref().expect("opened above");
-        let hook = self.hook.as_ref();
-        let written = store.write(batch, || hook.map_or(Ok(()), |hook| hook(Moment::Commit)));
         written.map_err(|error| {
-            // After an error the database refuses everything, so it is opened anew.
-            self.store = None;
             if error.begun {
                 AppendError::Unknown(error.reason)
             } else {
@@ -321,12 +279,28 @@ impl Thread {
         })
     }
 
+    fn try_once(&mut self, batch: &Batch) -> Result<(), WriteError> {
+        if self.store.is_none() {
+            let opened = self.disk.open_again().map_err(|error| WriteError {
+                reason: error.to_string(),
+                begun: false,
+                gone: false,
+            })?;
+            self.store = Some(opened);
+        }
+        let store = self.store.as_ref().expect("opened above");
+        // After an error the database refuses everything, so it is opened anew.
+        store
+            .write(batch, self.hook.as_ref())
+            .inspect_err(|_| self.store = None)
+    }
+
     fn succeeded(&self, round: Round) {
         let mut inbox = self.shared.inbox();
         inbox.taken = 0;
         inbox.busy_since = None;
         if inbox.error.take().is_some() {
-            tracing::info!(path = %self.path.display(), "the history can be written again");
+            tracing::info!("the history can be written again");
         }
         drop(inbox);
         if let Some(reserved) = round.batch.reserved {
@@ -334,7 +308,7 @@ impl Thread {
         }
         let last = round
             .has_void
-            .then(|| self.store.as_ref().map(Store::last))
+            .then(|| self.store.as_ref().map(OpenStore::last))
             .flatten();
         self.reporter.0.send_modify(|progress| {
             progress.stored = last.unwrap_or_else(|| progress.stored.max(round.stored));
@@ -348,7 +322,7 @@ impl Thread {
         };
         let mut inbox = self.shared.inbox();
         if inbox.error.as_ref() != Some(&reason) {
-            tracing::error!(path = %self.path.display(), %reason, "the history cannot be written");
+            tracing::error!(%reason, "the history cannot be written");
         }
         inbox.error = Some(reason);
         drop(inbox);

@@ -1,6 +1,6 @@
 //! The control plane: history, controller, discovery, health, the admin API, upkeep.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use tokio::{sync::watch, task::JoinSet};
 
@@ -35,10 +35,15 @@ pub(super) struct ControlPlane {
 /// Opens the history and takes over what it says is live.
 pub(super) fn open_controller(
     config: &Config,
+    keeper: Option<&Path>,
     cell: &Arc<TableCell>,
     fleet: &Arc<Fleet>,
 ) -> Result<Controller, ServerError> {
-    let (history, loaded) = History::open(&config.history.path)?;
+    let path = &config.history.path;
+    let (history, loaded) = match keeper {
+        Some(program) => History::open_apart(path, program)?,
+        None => History::open(path)?,
+    };
     let settings = Settings {
         keep: config.history.keep,
         durable_within: config.history.durable_within.0,

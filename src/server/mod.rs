@@ -17,3 +17,5 @@ pub use self::{
     error::ServerError,
     run::{Options, Running, run, start},
 };
+/// What a process does that was started to write the history's disk for another.
+pub use crate::history::{KEEPER, keep as keep_history};

@@ -42,6 +42,9 @@ pub struct Options {
     pub file: Option<PathBuf>,
     /// Which side wins where the file and the live table changed the same entry.
     pub wins: Option<crate::api::Wins>,
+    /// The program that writes the history's disk, in a process of its own (see [`crate::history::History::open_apart`]);
+    /// without one this process does.
+    pub keeper: Option<PathBuf>,
 }
 
 /// A switchback that runs in this process.
@@ -82,7 +85,7 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
         Arc::new(Fleet::new(workers)),
     );
     let entered = runtime.enter();
-    let controller = open_controller(&config, &cell, &fleet)?;
+    let controller = open_controller(&config, options.keeper.as_deref(), &cell, &fleet)?;
     let bound = listeners::bind_all(&config, workers)?;
     let (access_log, log_guard) = open_access_log(&config.access_log)?;
     let shared = Shared::new(

@@ -10,7 +10,7 @@ use switchback::{
     api::Receipt,
     control::{ControlError, Controller, Expected, RollbackTo, Settings},
     fleet::Fleet,
-    history::{History, Hook},
+    history::{History, Hook, Loaded},
     model::{Actor, Author, Change, Revision, TableDocument, Weights},
     table::TableCell,
 };
@@ -89,7 +89,19 @@ impl Desk {
     }
 
     pub(crate) fn open_with(path: &Path, settings: Settings, hook: Option<Hook>) -> Self {
-        let (history, loaded) = History::open_hooked(path, hook).unwrap();
+        Self::on(History::open_hooked(path, hook).unwrap(), settings)
+    }
+
+    /// A desk whose disk is written by a keeper, as the program's is.
+    pub(crate) fn open_apart(path: &Path) -> Self {
+        let program = Path::new(env!("CARGO_BIN_EXE_switchback"));
+        Self::on(
+            History::open_apart(path, program).unwrap(),
+            Settings::default(),
+        )
+    }
+
+    fn on((history, loaded): (History, Loaded), settings: Settings) -> Self {
         let (cell, fleet) = (Arc::new(TableCell::new(1)), Arc::new(Fleet::new(1)));
         let controller = Controller::open(
             settings,

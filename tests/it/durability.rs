@@ -2,7 +2,7 @@
 //! of writing and answering.
 //!
 //! The process under test is this test binary itself, run again as a child that serves a tiny protocol on its standard
-//! streams: one change a line in, what became of it a line out.
+//! streams: one change a line in, what became of it a line out. Its history is written by a keeper, as the program's is.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -34,7 +34,7 @@ fn child() {
 }
 
 async fn serve(path: &Path) {
-    let desk = Desk::open(path);
+    let desk = Desk::open_apart(path);
     if desk.revision().0 == 0 {
         desk.begin(0, 0).await;
     }
@@ -266,19 +266,49 @@ fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
 }
 
 /// A file system of its own, for as long as the test runs; `None`, with the reason said, where mounting is not allowed.
-struct Mount {
+pub(crate) struct Mount {
     folder: tempfile::TempDir,
 }
 
 impl Mount {
-    fn new(options: &[&str]) -> Option<Self> {
+    pub(crate) fn new(options: &[&str]) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let mut command = Command::new("mount");
         command.args(options).arg(folder.path());
         run(command, "mount").then_some(Self { folder })
     }
 
-    fn path(&self) -> PathBuf {
+    /// A file system on a disk of its own, which can be frozen.
+    pub(crate) fn to_freeze() -> Option<Self> {
+        let folder = tempfile::tempdir().unwrap();
+        let image = folder.path().join("image");
+        std::fs::File::create(&image)
+            .unwrap()
+            .set_len(32 << 20)
+            .unwrap();
+        let mut format = Command::new("mkfs.ext4");
+        format.args(["-q", "-F"]).arg(&image);
+        // The mount keeps the image, which has no name from here on.
+        let made = run(format, "mkfs.ext4");
+        made.then(|| Self::new(&["-o", "loop", image.to_str().unwrap()]))?
+    }
+
+    pub(crate) fn freeze(&self) -> bool {
+        let mut command = Command::new("fsfreeze");
+        command.arg("-f").arg(self.path());
+        run(command, "fsfreeze")
+    }
+
+    pub(crate) fn thaw(&self) {
+        let mut command = Command::new("fsfreeze");
+        command.arg("-u").arg(self.path());
+        assert!(
+            run(command, "fsfreeze"),
+            "a frozen file system has to be thawed"
+        );
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
         self.folder.path().to_owned()
     }
 }
@@ -377,36 +407,20 @@ fn a_full_disk_refuses_publishes_and_keeps_rollbacks_over_a_restart() {
 
 #[test]
 fn a_frozen_disk_refuses_publishes_and_delays_no_rollback() {
-    let folder = tempfile::tempdir().unwrap();
-    let image = folder.path().join("image");
-    std::fs::File::create(&image)
-        .unwrap()
-        .set_len(32 << 20)
-        .unwrap();
-    let mut format = Command::new("mkfs.ext4");
-    format.args(["-q", "-F"]).arg(&image);
-    if !run(format, "mkfs.ext4") {
-        return;
-    }
-    let Some(mount) = Mount::new(&["-o", "loop", image.to_str().unwrap()]) else {
+    let Some(mount) = Mount::to_freeze() else {
         return;
     };
     let path = mount.path().join("history");
     let mut process = Process::start(&path);
     assert!(process.answer("split 10").ok && process.answer("split 20").ok);
-    let freeze = |flag: &str| {
-        let mut command = Command::new("fsfreeze");
-        command.arg(flag).arg(mount.path());
-        run(command, "fsfreeze")
-    };
-    if !freeze("-f") {
+    if !mount.freeze() {
         return process.end();
     }
     let answers: Vec<_> = ["split 30", "back", "split 40", "back"]
         .map(|line| process.answer(line))
         .into();
     let status = process.ask("status").unwrap();
-    assert!(freeze("-u"), "a frozen file system has to be thawed");
+    mount.thaw();
     let [publish, back, at_once, last] = &answers[..] else {
         unreachable!("four were asked");
     };

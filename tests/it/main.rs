@@ -21,6 +21,7 @@ mod h2_abuse;
 mod health;
 mod history;
 mod http1;
+mod keeper;
 mod limits;
 mod program;
 mod rollback;

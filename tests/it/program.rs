@@ -16,15 +16,15 @@ fn program(arguments: &[&str]) -> Command {
 }
 
 /// A demo that listens where there is room. It is killed if the test does not end it.
-struct Demo {
-    child: Child,
+pub(crate) struct Demo {
+    pub(crate) child: Child,
     lines: String,
     proxy: SocketAddr,
-    admin: SocketAddr,
+    pub(crate) admin: SocketAddr,
 }
 
 impl Demo {
-    fn start(more: &[&str]) -> Self {
+    pub(crate) fn start(more: &[&str]) -> Self {
         let arguments = ["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"];
         let mut child = program(&arguments)
             .args(more)
@@ -51,7 +51,7 @@ impl Demo {
         }
     }
 
-    fn end(&mut self, signal: &str) -> Option<i32> {
+    pub(crate) fn end(&mut self, signal: &str) -> Option<i32> {
         let pid = self.child.id().to_string();
         assert!(
             Command::new("kill")

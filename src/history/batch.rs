@@ -1,0 +1,129 @@
+//! Rows of the store: what one transaction writes, and what a start reads.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use super::{
+    error::HistoryError,
+    lane::{Message, Reading},
+    record::{self, DecodeError, Entry, Snapshot},
+};
+use crate::model::{Revision, TableDocument};
+
+/// Rows as they stand in the store, or shall stand there.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    pub(super) records: Vec<(Revision, Vec<u8>)>,
+    pub(super) snapshots: Vec<(Revision, Vec<u8>)>,
+    pub(super) remove: Vec<Revision>,
+    pub(super) imported: Option<Vec<u8>>,
+    pub(super) reserved: Option<u64>,
+}
+
+/// All that the store holds.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) records: Vec<Entry>,
+    pub(super) snapshots: BTreeMap<Revision, Snapshot>,
+    pub(super) imported: Option<TableDocument>,
+    pub(super) reserved: u64,
+    /// The last record that is not void.
+    pub(super) last: Revision,
+}
+
+impl Batch {
+    pub(super) fn put(&self, message: Message) -> Message {
+        let rows = |mut message: Message, rows: &[(Revision, Vec<u8>)]| {
+            message = message.number(rows.len() as u64);
+            for (revision, bytes) in rows {
+                message = message.number(revision.0).bytes(bytes);
+            }
+            message
+        };
+        let mut message = rows(rows(message, &self.records), &self.snapshots);
+        message = message.number(self.remove.len() as u64);
+        for revision in &self.remove {
+            message = message.number(revision.0);
+        }
+        let reserved = self.reserved.map(u64::to_le_bytes);
+        message
+            .optional(self.imported.as_deref())
+            .optional(reserved.as_ref().map(<[u8; 8]>::as_slice))
+    }
+
+    pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
+        let mut batch = Self::default();
+        for rows in [&mut batch.records, &mut batch.snapshots] {
+            for _ in 0..reading.number()? {
+                rows.push((Revision(reading.number()?), reading.bytes()?.to_vec()));
+            }
+        }
+        for _ in 0..reading.number()? {
+            batch.remove.push(Revision(reading.number()?));
+        }
+        batch.imported = reading.optional()?.map(<[u8]>::to_vec);
+        let reserved = reading.optional()?.and_then(|bytes| bytes.try_into().ok());
+        batch.reserved = reserved.map(u64::from_le_bytes);
+        Ok(batch)
+    }
+}
+
+impl Contents {
+    /// What the rows of a history's folder say.
+    pub(super) fn of(rows: &Batch, folder: &Path) -> Result<Self, HistoryError> {
+        let said = |what: String| move |error| not_read(folder, &what, error);
+        let mut contents = Self {
+            reserved: rows.reserved.unwrap_or_default(),
+            ..Self::default()
+        };
+        for (revision, bytes) in &rows.records {
+            let entry = record::decode(bytes).map_err(said(format!("record {revision}")))?;
+            if !entry.is_void() {
+                contents.last = *revision;
+            }
+            contents.records.push(entry);
+        }
+        for (revision, bytes) in &rows.snapshots {
+            let what = format!("the whole table of {revision}");
+            let snapshot = Snapshot::decode(bytes).map_err(said(what))?;
+            contents.snapshots.insert(*revision, snapshot);
+        }
+        if let Some(bytes) = &rows.imported {
+            let document = serde_json::from_slice(bytes).map_err(DecodeError::Json);
+            contents.imported = Some(document.map_err(said("the imported file".to_owned()))?);
+        }
+        Ok(contents)
+    }
+}
+
+fn not_read(folder: &Path, what: &str, error: DecodeError) -> HistoryError {
+    let path = folder.to_owned();
+    match error {
+        DecodeError::Format(found) => HistoryError::UnknownFormat { path, found },
+        DecodeError::Json(error) => HistoryError::Damaged {
+            path,
+            what: format!("{what} cannot be read ({error})"),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_batch_arrives_as_it_was_sent() {
+        let batch = Batch {
+            records: vec![(Revision(3), b"three".to_vec()), (Revision(4), Vec::new())],
+            snapshots: vec![(Revision(3), b"whole".to_vec())],
+            remove: vec![Revision(1), Revision(2)],
+            imported: Some(b"file".to_vec()),
+            reserved: Some(4096),
+        };
+        let message = batch.put(Message::default());
+        let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
+        super::super::lane::send(&here, &message).unwrap();
+        let bytes = super::super::lane::receive(&there).unwrap();
+        let again = Batch::take(&mut Reading::of(&bytes)).unwrap();
+        assert_eq!(format!("{again:?}"), format!("{batch:?}"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The folder of a history, and the lock that says which process it belongs to.
+
+use std::{
+    fs::{self, File, OpenOptions, TryLockError},
+    io::{self, Read as _, Seek as _, Write as _},
+    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use super::error::HistoryError;
+
+/// How long a start waits for a process that is alive, which may be about to end.
+const HANDOVER: Duration = Duration::from_secs(1);
+/// How long it waits where that process is gone and only its keeper still writes what it was sent.
+const AFTER_A_KILL: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// Makes the folder, readable by its owner only, and makes its name durable.
+pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
+    let unreadable = |source| HistoryError::Unreadable {
+        path: path.to_owned(),
+        source,
+    };
+    if path.is_dir() {
+        return Ok(());
+    }
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true).mode(0o700);
+    builder.create(path).map_err(unreadable)?;
+    let parent = path
+        .parent()
+        .filter(|parent| !parent.as_os_str().is_empty());
+    sync(parent.unwrap_or(Path::new("."))).map_err(unreadable)
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Takes the lock for a process. It is held until the file is closed.
+pub(super) fn lock(path: &Path, owner: u32) -> Result<File, HistoryError> {
+    let file = path.join("lock");
+    let unreadable = |source| HistoryError::Unreadable {
+        path: file.clone(),
+        source,
+    };
+    let mut options = OpenOptions::new();
+    options
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .mode(0o600);
+    let mut lock = options.open(&file).map_err(unreadable)?;
+    let begin = Instant::now();
+    loop {
+        match lock.try_lock() {
+            Ok(()) => break,
+            Err(TryLockError::Error(source)) => return Err(unreadable(source)),
+            Err(TryLockError::WouldBlock) => {
+                let holder = holder(&mut lock);
+                if begin.elapsed() >= patience(holder, owner) {
+                    return Err(held(path, holder));
+                }
+                std::thread::sleep(PAUSE);
+            }
+        }
+    }
+    // Only for the message; on a full disk the lock holds without it.
+    let noted = lock
+        .set_len(0)
+        .and_then(|()| lock.rewind())
+        .and_then(|()| writeln!(lock, "process {owner}"));
+    drop(noted);
+    Ok(lock)
+}
+
+/// The process that said it holds the lock.
+fn holder(lock: &mut File) -> Option<u32> {
+    let mut text = String::new();
+    lock.rewind().ok()?;
+    lock.take(64).read_to_string(&mut text).ok()?;
+    text.trim().strip_prefix("process ")?.parse().ok()
+}
+
+/// A proxy's number that is our proxy's own was another's before it: in a container every start has the same.
+fn patience(holder: Option<u32>, owner: u32) -> Duration {
+    let before_us = |holder: &u32| *holder == owner && owner != std::process::id();
+    match holder.filter(|holder| !before_us(holder)) {
+        Some(holder) if is_alive(holder) => HANDOVER,
+        _ => AFTER_A_KILL,
+    }
+}
+
+fn is_alive(process: u32) -> bool {
+    let process = i32::try_from(process).ok();
+    let process = process.and_then(rustix::process::Pid::from_raw);
+    process.is_some_and(|process| {
+        rustix::process::test_kill_process(process) != Err(rustix::io::Errno::SRCH)
+    })
+}
+
+fn held(path: &Path, holder: Option<u32>) -> HistoryError {
+    let path = path.to_owned();
+    match holder {
+        Some(ended) if !is_alive(ended) => HistoryError::StillWritten { path, ended },
+        _ => HistoryError::Held {
+            path,
+            pid: holder.map(|holder| format!("process {holder}")),
+        },
+    }
+}

@@ -1,0 +1,134 @@
+//! Messages between the proxy and the keeper of its history: a length, then numbers and byte strings, one after another.
+//!
+//! Both ends are the same program, so there is no version and no name in it; a message that does not fit ends the lane.
+
+use std::{
+    io::{self, Read as _, Write as _},
+    os::unix::net::UnixStream,
+};
+
+/// The longest message: a whole history at a start. What is sent in a run is a few kilobytes.
+const LONGEST: u64 = 1 << 30;
+
+/// A message that is being put together.
+#[derive(Debug, Default)]
+pub(super) struct Message(Vec<u8>);
+
+impl Message {
+    pub(super) fn number(mut self, number: u64) -> Self {
+        self.0.extend(number.to_le_bytes());
+        self
+    }
+
+    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
+        self = self.number(bytes.len() as u64);
+        self.0.extend(bytes);
+        self
+    }
+
+    pub(super) fn optional(self, bytes: Option<&[u8]>) -> Self {
+        match bytes {
+            Some(bytes) => self.number(1).bytes(bytes),
+            None => self.number(0),
+        }
+    }
+}
+
+/// A message that is being read.
+#[derive(Debug)]
+pub(super) struct Reading<'a>(&'a [u8]);
+
+impl<'a> Reading<'a> {
+    pub(super) fn of(message: &'a [u8]) -> Self {
+        Self(message)
+    }
+
+    fn take(&mut self, length: usize) -> io::Result<&'a [u8]> {
+        let (taken, rest) = self
+            .0
+            .split_at_checked(length)
+            .ok_or(io::ErrorKind::UnexpectedEof)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    pub(super) fn number(&mut self) -> io::Result<u64> {
+        let bytes = self.take(8)?.try_into();
+        Ok(u64::from_le_bytes(bytes.expect("eight were taken")))
+    }
+
+    pub(super) fn bytes(&mut self) -> io::Result<&'a [u8]> {
+        let length = usize::try_from(self.number()?).map_err(io::Error::other)?;
+        self.take(length)
+    }
+
+    pub(super) fn text(&mut self) -> io::Result<String> {
+        Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
+    }
+
+    pub(super) fn optional(&mut self) -> io::Result<Option<&'a [u8]>> {
+        match self.number()? {
+            0 => Ok(None),
+            _ => self.bytes().map(Some),
+        }
+    }
+}
+
+/// Sends a message.
+pub(super) fn send(mut lane: &UnixStream, message: &Message) -> io::Result<()> {
+    let mut frame = Vec::with_capacity(8 + message.0.len());
+    frame.extend((message.0.len() as u64).to_le_bytes());
+    frame.extend(&message.0);
+    lane.write_all(&frame)
+}
+
+/// Waits for a message. An error as well when the other end is gone.
+pub(super) fn receive(mut lane: &UnixStream) -> io::Result<Vec<u8>> {
+    let mut length = [0; 8];
+    lane.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    if length > LONGEST {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut message = Vec::new();
+    let read = lane.take(length).read_to_end(&mut message)?;
+    if read as u64 == length {
+        Ok(message)
+    } else {
+        Err(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_sent_is_read_when_the_sender_is_gone() {
+        let (here, there) = UnixStream::pair().unwrap();
+        let message = Message::default().number(7).bytes(b"a").optional(None);
+        send(&here, &message.optional(Some(b""))).unwrap();
+        drop(here);
+        let message = receive(&there).unwrap();
+        let mut reading = Reading::of(&message);
+        assert_eq!(reading.number().unwrap(), 7);
+        assert_eq!(reading.bytes().unwrap(), b"a");
+        assert_eq!(reading.optional().unwrap(), None);
+        assert_eq!(reading.optional().unwrap(), Some(&b""[..]));
+        assert!(reading.number().is_err());
+        assert!(receive(&there).is_err());
+    }
+
+    #[test]
+    fn half_a_message_is_none_and_a_length_beyond_all_measure_takes_no_memory() {
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(&100_u64.to_le_bytes()).unwrap();
+        here.write_all(b"half").unwrap();
+        drop(here);
+        assert!(receive(&there).is_err());
+        let (mut here, there) = UnixStream::pair().unwrap();
+        here.write_all(&u64::MAX.to_le_bytes()).unwrap();
+        let error = receive(&there).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+    }
+}

@@ -1,0 +1,167 @@
+//! The process that writes the history's disk: it outlives the proxy by what is left to write, and no longer; one that
+//! dies is started again; and a disk that hangs does not hold the proxy.
+
+use std::{
+    path::Path,
+    process::Command,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+
+use crate::{
+    desk::{kept, wait_until},
+    durability::Mount,
+    program::Demo,
+    support::Client,
+};
+
+/// What a rollback may take after it has converged, beside a disk that hangs.
+const AT_ONCE: f64 = 0.1;
+
+fn demo(history: &Path) -> Demo {
+    Demo::start(&["--history", history.to_str().unwrap()])
+}
+
+fn ask(demo: &Demo, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let length = body.len();
+    let kind = "content-type: application/json\r\n";
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: {}\r\n{kind}content-length: {length}\r\n\r\n",
+        demo.admin
+    );
+    let mut client = Client::connect(demo.admin);
+    let answer = client.send(format!("{head}{body}")).response();
+    (answer.status, serde_json::from_slice(&answer.body).unwrap())
+}
+
+fn split(demo: &Demo, green: u32) -> (u16, Value) {
+    let body = format!(r#"{{"weights":{{"green":{green}}}}}"#);
+    ask(demo, "PATCH", "/v1/routes/chat/split", &body)
+}
+
+fn green(demo: &Demo) -> Value {
+    ask(demo, "GET", "/v1/routes/chat", "").1["split"]["green"].clone()
+}
+
+/// The keeper of a proxy: its only child.
+fn keeper(demo: &Demo) -> u32 {
+    let proxy = demo.child.id();
+    let tasks = std::fs::read_dir(format!("/proc/{proxy}/task")).unwrap();
+    let children = tasks.map(|task| {
+        let path = task.unwrap().path().join("children");
+        std::fs::read_to_string(path).unwrap_or_default()
+    });
+    let children: String = children.collect();
+    let children: Vec<u32> = children
+        .split_whitespace()
+        .map(|child| child.parse().unwrap())
+        .collect();
+    let [keeper] = children[..] else {
+        panic!("one child, not {children:?}");
+    };
+    keeper
+}
+
+fn is_there(process: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
+    // An orphan may wait to be collected by whoever adopts orphans here.
+    stat.is_ok_and(|stat| !stat.contains(") Z "))
+}
+
+fn signal(process: u32, signal: &str) {
+    let mut kill = Command::new("kill");
+    let sent = kill.args([signal, &process.to_string()]).status();
+    assert!(sent.unwrap().success());
+}
+
+#[test]
+fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it() {
+    let Some(mount) = Mount::to_freeze() else {
+        return;
+    };
+    let path = mount.path().join("history");
+    let mut first = demo(&path);
+    for weight in [10, 20] {
+        assert_eq!(split(&first, weight).0, 200);
+    }
+    if !mount.freeze() {
+        return;
+    }
+    let keeper = keeper(&first);
+    let (status, refused) = split(&first, 30);
+    assert_eq!(status, 503, "{refused}");
+    let begin = Instant::now();
+    let (status, receipt) = ask(&first, "POST", "/v1/rollback", "");
+    let took = begin.elapsed();
+    assert_eq!(status, 200, "{receipt}");
+    assert_eq!(receipt["durable"], false, "{receipt}");
+    assert!(took.as_secs_f64() < 10.0 * AT_ONCE, "{took:?}");
+    let begin = Instant::now();
+    assert_eq!(first.end("-TERM"), Some(0));
+    let took = begin.elapsed();
+    let held = is_there(keeper);
+    mount.thaw();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    assert!(held, "the keeper waits for the disk");
+    let second = demo(&path);
+    assert_eq!(green(&second), 10, "the rollback has landed");
+    assert!(!is_there(keeper), "a keeper ends when all is written");
+    let (_, next) = split(&second, 40);
+    let after = |receipt: &Value| receipt["revision"].as_u64().unwrap();
+    assert!(after(&next) > after(&receipt), "no number comes twice");
+}
+
+#[test]
+fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(&folder);
+    let mut proxy = demo(&path);
+    for (round, weight) in (1..=5).enumerate() {
+        let keeper = keeper(&proxy);
+        signal(keeper, "-TERM");
+        signal(keeper, "-INT");
+        assert_eq!(
+            split(&proxy, weight).0,
+            200,
+            "signals to end are not for it"
+        );
+        signal(keeper, "-KILL");
+        wait_until("it is dead", || !is_there(keeper));
+        let (status, receipt) = if round % 2 == 0 {
+            split(&proxy, weight + 50)
+        } else {
+            ask(&proxy, "POST", "/v1/rollback", "")
+        };
+        assert_eq!(status, 200, "{receipt}");
+        let durable = || ask(&proxy, "GET", "/v1/status", "").1["durability"].clone();
+        wait_until("all is durable", || {
+            durable()["restart_revision"] == receipt["revision"]
+        });
+    }
+    let (last, live) = (keeper(&proxy), green(&proxy));
+    assert_eq!(proxy.end("-TERM"), Some(0));
+    assert!(!is_there(last), "the proxy waits for its keeper");
+    assert_eq!(green(&demo(&path)), live);
+}
+
+#[test]
+fn the_keeper_of_a_proxy_that_was_killed_ends_by_itself() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(&folder);
+    let mut proxy = demo(&path);
+    assert_eq!(split(&proxy, 7).0, 200);
+    let keeper = keeper(&proxy);
+    assert_eq!(proxy.end("-KILL"), None);
+    wait_until("the keeper has ended", || !is_there(keeper));
+    assert_eq!(green(&demo(&path)), 7);
+}
+
+#[test]
+fn a_keeper_that_nobody_asks_says_what_it_is_for() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
+    let output = command.arg("keep-history").output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(said.contains("`serve`"), "{said}");
+}
