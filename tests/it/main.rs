@@ -6,7 +6,6 @@
 )]
 
 mod admin;
-mod attacks;
 mod cli;
 mod config;
 mod conformance;

@@ -15,6 +15,7 @@ use super::head::{MapSink, frame, what_follows};
 use super::patience::patiently;
 use super::receiver::Incoming;
 use super::sender::{Follows, Outgoing};
+use super::wire::Wire;
 use crate::message::{self, Rejection};
 use crate::net::Deadline;
 use crate::proxy::error::{ClientError, ProxyError, UpstreamError};
@@ -26,6 +27,7 @@ use crate::proxy::seam::{
 /// The body of a request, as it comes.
 pub(super) struct Body {
     incoming: Incoming,
+    wire: Rc<Wire>,
     reply: Rc<RefCell<Reply>>,
     progress: Deadline,
     patience: Duration,
@@ -55,6 +57,7 @@ enum Reply {
 pub(super) fn sides(
     body: RecvStream,
     respond: SendResponse<Bytes>,
+    wire: Rc<Wire>,
     deadlines: [Deadline; 2],
     patience: Duration,
 ) -> (Body, Way, Watch) {
@@ -62,6 +65,7 @@ pub(super) fn sides(
     let [reading, writing] = deadlines;
     let body = Body {
         incoming: Incoming::new(body),
+        wire,
         reply: Rc::clone(&reply),
         progress: reading,
         patience,
@@ -92,6 +96,14 @@ impl Body {
     }
 }
 
+impl Body {
+    /// Whether the body has ended with trailers that make the request malformed (RFC 9113, section 8.1).
+    fn has_bad_trailers(&self) -> bool {
+        let stream = self.incoming.stream();
+        self.incoming.trailers().is_some() && self.wire.take_bad_trailers(stream)
+    }
+}
+
 impl BodySource for Body {
     type Error = ClientError;
 
@@ -106,6 +118,10 @@ impl BodySource for Body {
         match patiently(progress, *patience, arrival).await {
             None => Err(ClientError::Silent),
             Some(Err(_)) => Err(ClientError::Gone),
+            Some(Ok(())) if self.has_bad_trailers() => {
+                self.reply.borrow_mut().reset(Reason::PROTOCOL_ERROR);
+                Err(ClientError::Gone)
+            }
             Some(Ok(())) => Ok(self.incoming.piece()),
         }
     }
@@ -234,13 +250,7 @@ fn head(status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> Option<(Respons
 
 impl Drop for Way {
     fn drop(&mut self) {
-        match &mut *self.reply.borrow_mut() {
-            Reply::Waiting(respond) => respond.send_reset(Reason::INTERNAL_ERROR),
-            Reply::Sending(outgoing) if !outgoing.is_done() => {
-                outgoing.reset(Reason::INTERNAL_ERROR);
-            }
-            Reply::Sending(_) => {}
-        }
+        self.reply.borrow_mut().reset(Reason::INTERNAL_ERROR);
     }
 }
 
@@ -251,6 +261,15 @@ impl Reply {
         match self {
             Self::Waiting(_) => Poll::Ready(Ok(())),
             Self::Sending(outgoing) => outgoing.poll_send(cx),
+        }
+    }
+
+    /// Breaks the answer off, if it is not whole.
+    fn reset(&mut self, reason: Reason) {
+        match self {
+            Self::Waiting(respond) => respond.send_reset(reason),
+            Self::Sending(outgoing) if !outgoing.is_done() => outgoing.reset(reason),
+            Self::Sending(_) => {}
         }
     }
 

@@ -1,8 +1,9 @@
-//! Which requests have a fragment in their `:path`.
+//! Which requests have a fragment in their `:path`, and which trailers have pseudo-fields.
 //!
-//! The library cuts a path at its `#` before anybody can see it, so a path that no client may send would pass for another.
+//! The library cuts a path at its `#` before anybody can see it, so a path that no client may send would pass for another;
+//! and it drops pseudo-fields of trailers, which make a request malformed, without a word.
 //! This follows the header compression (RFC 7541) only as far as that needs: of each entry of the dynamic table it keeps
-//! two lengths and two flags, and no text at all.
+//! two lengths and three flags, and no text at all.
 
 use std::collections::VecDeque;
 
@@ -22,6 +23,7 @@ const STATIC_NAMES: [u8; 61] = [
     25, 17, 10, 4, 3, 16,
 ];
 const STATIC_PATHS: [u64; 2] = [4, 5];
+const STATIC_PSEUDO: std::ops::RangeInclusive<u64> = 1..=14;
 const PATH: &[u8] = b":path";
 /// What an entry costs beside its text.
 const OVERHEAD: u64 = 32;
@@ -33,6 +35,15 @@ pub(super) struct FragmentWatch {
     size: u64,
     limit: u64,
     most: u64,
+}
+
+/// What a block has that the library does not show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// A path with a fragment.
+    pub(super) fragment: bool,
+    /// A pseudo-field, whichever.
+    pub(super) pseudo: bool,
 }
 
 /// A block that does not follow the grammar; the library ends the connection for it as well.
@@ -50,13 +61,15 @@ struct Entry {
 struct Name {
     length: u64,
     is_path: bool,
+    is_pseudo: bool,
 }
 
-/// A text as far as it is of interest: its length, whether it is `:path`, whether it has a `#`.
+/// A text as far as it is of interest: its length, whether it is `:path`, starts with a colon, or has a `#`.
 #[derive(Default)]
 struct Text {
     length: u64,
     same: usize,
+    has_colon: bool,
     has_fragment: bool,
 }
 
@@ -73,16 +86,16 @@ impl FragmentWatch {
         }
     }
 
-    /// Reads a whole block; whether a path in it has a fragment.
-    pub(super) fn read(&mut self, mut block: &[u8]) -> Result<bool, Malformed> {
-        let mut found = false;
+    /// Reads a whole block.
+    pub(super) fn read(&mut self, mut block: &[u8]) -> Result<Found, Malformed> {
+        let mut found = Found::default();
         while let Some(first) = block.first().copied() {
             if first & 0x80 != 0 {
                 let index = integer(&mut block, 7)?;
-                found |= self.entry(index)?.has_fragment;
+                found.note(self.entry(index)?);
             } else if first & 0xc0 == 0x40 {
                 let entry = self.literal(&mut block, 6)?;
-                found |= entry.has_fragment;
+                found.note(entry);
                 self.insert(entry);
             } else if first & 0xe0 == 0x20 {
                 self.limit = integer(&mut block, 5)?;
@@ -91,7 +104,7 @@ impl FragmentWatch {
                 }
                 self.evict();
             } else {
-                found |= self.literal(&mut block, 4)?.has_fragment;
+                found.note(self.literal(&mut block, 4)?);
             }
         }
         Ok(found)
@@ -104,6 +117,7 @@ impl FragmentWatch {
                 name: Name {
                     length: u64::from(STATIC_NAMES[place]),
                     is_path: STATIC_PATHS.contains(&index),
+                    is_pseudo: STATIC_PSEUDO.contains(&index),
                 },
                 value: 0,
                 has_fragment: false,
@@ -123,6 +137,7 @@ impl FragmentWatch {
                 Name {
                     length: text.length,
                     is_path: text.length == PATH.len() as u64 && text.same == PATH.len(),
+                    is_pseudo: text.has_colon,
                 }
             }
             index => self.entry(index)?.name,
@@ -150,6 +165,15 @@ impl FragmentWatch {
     }
 }
 
+// === impl Found ===
+
+impl Found {
+    fn note(&mut self, entry: Entry) {
+        self.fragment |= entry.has_fragment;
+        self.pseudo |= entry.name.is_pseudo;
+    }
+}
+
 // === impl Entry ===
 
 impl Entry {
@@ -164,6 +188,7 @@ impl Text {
     fn push(&mut self, byte: u8) {
         let is_same = PATH.get(self.same) == Some(&byte) && self.same as u64 == self.length;
         self.same += usize::from(is_same);
+        self.has_colon |= self.length == 0 && byte == b':';
         self.length += 1;
         self.has_fragment |= byte == b'#';
     }
@@ -236,6 +261,29 @@ fn integer(block: &mut &[u8], prefix: u32) -> Result<u64, Malformed> {
 mod tests {
     use super::*;
 
+    fn has_fragment(watch: &mut FragmentWatch, block: &[u8]) -> bool {
+        watch.read(block).unwrap().fragment
+    }
+
+    #[test]
+    fn a_pseudo_field_is_found_however_it_is_written() {
+        let compressed: &[u8] = &[&[0x00, 0x84][..], &compress(b":path"), &[1, b'/']].concat();
+        for (block, expected) in [
+            (&[0x82][..], true),
+            (&literal(0x01, &[b"a"]), true),
+            (&literal(0x00, &[b":any", b"1"]), true),
+            (compressed, true),
+            (&literal(0x00, &[b"a:", b":"]), false),
+            (&[0x0f, 0x00, 0x00], false),
+        ] {
+            let found = FragmentWatch::new(4096).read(block).unwrap();
+            assert_eq!(found.pseudo, expected, "{block:02x?}");
+        }
+        let mut watch = FragmentWatch::new(4096);
+        assert!(watch.read(&literal(0x40, &[b":any", b"1"])).unwrap().pseudo);
+        assert!(watch.read(&[0xbe]).unwrap().pseudo);
+    }
+
     fn hex(text: &str) -> Vec<u8> {
         let digits: Vec<u8> = text.bytes().filter(u8::is_ascii_hexdigit).collect();
         digits
@@ -263,7 +311,7 @@ mod tests {
         for requests in [plain, compressed] {
             let mut watch = FragmentWatch::new(4096);
             for (block, size) in requests {
-                assert_eq!(watch.read(&hex(block)), Ok(false));
+                assert!(!has_fragment(&mut watch, &hex(block)));
                 assert_eq!(watch.size, size, "{block}");
             }
         }
@@ -289,11 +337,8 @@ mod tests {
             &literal(0x40, &[b":path", b"/a#b"]),
             compressed,
         ] {
-            assert_eq!(
-                FragmentWatch::new(4096).read(block),
-                Ok(true),
-                "{block:02x?}"
-            );
+            let mut watch = FragmentWatch::new(4096);
+            assert!(has_fragment(&mut watch, block), "{block:02x?}");
         }
         for block in [
             &literal(0x04, &[b"/a"])[..],
@@ -302,11 +347,8 @@ mod tests {
             &literal(0x00, &[b"x:path", b"#"]),
             &[0x84],
         ] {
-            assert_eq!(
-                FragmentWatch::new(4096).read(block),
-                Ok(false),
-                "{block:02x?}"
-            );
+            let mut watch = FragmentWatch::new(4096);
+            assert!(!has_fragment(&mut watch, block), "{block:02x?}");
         }
     }
 
@@ -339,12 +381,12 @@ mod tests {
     #[test]
     fn an_indexed_path_keeps_its_fragment_until_it_is_evicted() {
         let mut watch = FragmentWatch::new(4096);
-        assert_eq!(watch.read(&literal(0x44, &[b"/#"])), Ok(true));
-        assert_eq!(watch.read(&[0xbe]), Ok(true));
+        assert!(has_fragment(&mut watch, &literal(0x44, &[b"/#"])));
+        assert!(has_fragment(&mut watch, &[0xbe]));
         // Its name alone says nothing about another value.
-        assert_eq!(watch.read(&[0x7e, 2, b'/', b'a']), Ok(false));
-        assert_eq!(watch.read(&[0xbf]), Ok(true));
-        assert_eq!(watch.read(&[0x20]), Ok(false));
+        assert!(!has_fragment(&mut watch, &[0x7e, 2, b'/', b'a']));
+        assert!(has_fragment(&mut watch, &[0xbf]));
+        assert!(!has_fragment(&mut watch, &[0x20]));
         assert_eq!(watch.size, 0);
         assert_eq!(watch.read(&[0xbe]), Err(Malformed));
     }

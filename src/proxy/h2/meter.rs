@@ -6,14 +6,14 @@
 //! we send pays for two of them; beyond that they cost as well.
 
 use super::budget::{Budget, BudgetLimits, Verdict};
-use super::fragment::FragmentWatch;
+use super::fragment::{Found, FragmentWatch};
 
 const HEAD: usize = 9;
 /// Answers to data that a client may be ahead by, for windows that are opened when a connection starts.
 const FIRST_CREDIT: u32 = 256;
 const MOST_CREDIT: u32 = 4_096;
-/// Streams with a fragment that nobody has asked about yet; more than a connection may have at once.
-const MOST_FRAGMENTS: usize = 256;
+/// Streams with something odd that nobody has asked about yet; more than a connection may have at once.
+const MOST_ODD: usize = 256;
 
 mod kind {
     pub(super) const DATA: u8 = 0;
@@ -51,6 +51,9 @@ pub(super) struct Meter {
     has_begun: bool,
     watch: FragmentWatch,
     fragments: Vec<u32>,
+    bad_trailers: Vec<u32>,
+    /// The last stream that was opened; a block on another is trailers.
+    last: u32,
     verdict: Verdict,
 }
 
@@ -106,6 +109,8 @@ impl Meter {
             has_begun: false,
             watch: FragmentWatch::new(u64::from(table)),
             fragments: Vec::new(),
+            bad_trailers: Vec::new(),
+            last: 0,
             verdict: Verdict::Calm,
         }
     }
@@ -117,10 +122,12 @@ impl Meter {
 
     /// Whether the path of a stream's request had a fragment. Each stream is asked about once.
     pub(super) fn take_fragment(&mut self, stream: u32) -> bool {
-        let place = self.fragments.iter().position(|other| *other == stream);
-        place
-            .map(|place| self.fragments.swap_remove(place))
-            .is_some()
+        take(&mut self.fragments, stream)
+    }
+
+    /// Whether the trailers of a stream's request had pseudo-fields. Each stream is asked about once.
+    pub(super) fn take_bad_trailers(&mut self, stream: u32) -> bool {
+        take(&mut self.bad_trailers, stream)
     }
 
     /// Takes note of bytes that were received. `now_ms` is asked only if there is something to be counted.
@@ -166,12 +173,25 @@ impl Meter {
             }
             self.watch.read(&std::mem::take(&mut self.block.text))
         };
-        match found {
-            Ok(true) if self.fragments.len() < MOST_FRAGMENTS => self.fragments.push(frame.stream),
-            Ok(false) => {}
-            // The library ends the connection for what is malformed; nothing is let through before it does.
-            Ok(true) | Err(_) => self.verdict = Verdict::Close,
+        // The library ends the connection for what is malformed; nothing is let through before it does.
+        if !found.is_ok_and(|found| self.note(frame.stream, found)) {
+            self.verdict = Verdict::Close;
         }
+    }
+
+    /// Notes what a block has that it may not have; false if there is too much of it.
+    fn note(&mut self, stream: u32, found: Found) -> bool {
+        let is_trailers = stream <= self.last;
+        self.last = self.last.max(stream);
+        let (is_odd, streams) = if is_trailers {
+            (found.pseudo, &mut self.bad_trailers)
+        } else {
+            (found.fragment, &mut self.fragments)
+        };
+        if is_odd {
+            streams.push(stream);
+        }
+        streams.len() <= MOST_ODD
     }
 
     /// Takes note of bytes that were sent.
@@ -204,6 +224,11 @@ impl Meter {
     fn spend(&mut self, now_ms: u64, cost: u32) {
         self.verdict = self.verdict.max(self.budget.spend(now_ms, cost));
     }
+}
+
+fn take(streams: &mut Vec<u32>, stream: u32) -> bool {
+    let place = streams.iter().position(|other| *other == stream);
+    place.map(|place| streams.swap_remove(place)).is_some()
 }
 
 /// The part of a header block in a payload: without padding and priority.

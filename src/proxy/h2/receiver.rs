@@ -75,6 +75,11 @@ impl Incoming {
         }
     }
 
+    /// The number of the stream.
+    pub(super) fn stream(&self) -> u32 {
+        self.stream.stream_id().as_u32()
+    }
+
     /// The trailers, if they came with the last piece.
     pub(super) fn trailers(&self) -> Option<&FieldList> {
         self.trailers.as_ref()

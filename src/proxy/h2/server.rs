@@ -113,7 +113,7 @@ impl Server {
         });
         Self {
             connection,
-            wire,
+            wire: Rc::clone(&wire),
             streams: JoinSet::new(),
             keepalive,
             idle: worker.timers.deadline(),
@@ -122,6 +122,7 @@ impl Server {
             is_idle: false,
             client: Rc::new(Client {
                 worker,
+                wire,
                 peer,
                 preview,
             }),

@@ -13,6 +13,7 @@ use http::Request;
 
 use super::client_stream::{Body, Watch, Way, sides};
 use super::head::{Head, is_malformed};
+use super::wire::Wire;
 use crate::message::{self, Rejection};
 use crate::proxy::begin::begin;
 use crate::proxy::error::ProxyError;
@@ -30,6 +31,7 @@ const TURNS: usize = 8;
 /// What the streams of one connection have in common.
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
+    pub(super) wire: Rc<Wire>,
     pub(super) peer: PeerInfo,
     pub(super) preview: bool,
 }
@@ -121,6 +123,7 @@ impl Client {
             timeouts.body
         };
         let deadline = || self.worker.timers.deadline();
-        sides(body, respond, [deadline(), deadline()], patience.0)
+        let wire = Rc::clone(&self.wire);
+        sides(body, respond, wire, [deadline(), deadline()], patience.0)
     }
 }

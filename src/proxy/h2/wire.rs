@@ -79,6 +79,12 @@ impl Wire {
         self.meter.as_ref().is_some_and(take)
     }
 
+    /// Whether the trailers of a stream's request had pseudo-fields, which the library does not show.
+    pub(super) fn take_bad_trailers(&self, stream: u32) -> bool {
+        let take = |meter: &RefCell<Meter>| meter.borrow_mut().take_bad_trailers(stream);
+        self.meter.as_ref().is_some_and(take)
+    }
+
     /// The verdict, if it is worse than the one that was taken last. Reading goes on after that, unless it was the last.
     pub(super) fn take_verdict(&self) -> Option<Verdict> {
         let verdict = self.verdict();

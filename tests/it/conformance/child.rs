@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 /// A switchback that runs, until it is dropped.
 pub(crate) struct Switchback {
-    child: Child,
+    pub(crate) child: Child,
     folder: TempDir,
     /// Its listeners, in the order of the configuration.
     pub(crate) listeners: Vec<SocketAddr>,
@@ -102,22 +102,6 @@ impl Switchback {
     /// Whether it still runs.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
-    }
-
-    /// Its process id.
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
-    /// Its resident memory in bytes.
-    pub(crate) fn resident(&self) -> u64 {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
-        let line = status
-            .lines()
-            .find(|line| line.starts_with("VmRSS:"))
-            .unwrap();
-        let kib: u64 = line.split_whitespace().nth(1).unwrap().parse().unwrap();
-        kib * 1024
     }
 }
 

@@ -108,7 +108,7 @@ fn table() -> String {
         writeln!(text, "{} cases: {}.", names.len(), names.join(", ")).unwrap();
         let elsewhere = ELSEWHERE.iter().filter(|(own, _)| *own == number);
         for (_, tests) in elsewhere {
-            writeln!(text, "Beside them, in `attacks.rs`: {tests}.").unwrap();
+            writeln!(text, "Beside them, in `tests/attacks`: {tests}.").unwrap();
         }
     }
     assert!(
