@@ -121,7 +121,11 @@ impl Lane {
         };
         lane::receive(&stream).map_err(|error| {
             self.close();
-            Unanswered::Lost(error)
+            match error.kind() {
+                // It ended with some of the message unread, so it did nothing about it.
+                io::ErrorKind::ConnectionReset => Unanswered::NotSent(error),
+                _ => Unanswered::Lost(error),
+            }
         })
     }
 }

@@ -16,8 +16,8 @@ use crate::{
     support::Client,
 };
 
-/// What a rollback may take after it has converged, beside a disk that hangs.
-const AT_ONCE: f64 = 0.1;
+/// What a rollback may take beside a disk that hangs, on a machine that is busy: whoever waits for the disk takes longer.
+const PROMPT: Duration = Duration::from_secs(2);
 
 fn demo(history: &Path) -> Demo {
     Demo::start(&["--history", history.to_str().unwrap()])
@@ -96,7 +96,7 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
     let took = begin.elapsed();
     assert_eq!(status, 200, "{receipt}");
     assert_eq!(receipt["durable"], false, "{receipt}");
-    assert!(took.as_secs_f64() < 10.0 * AT_ONCE, "{took:?}");
+    assert!(took < PROMPT, "{took:?}");
     let begin = Instant::now();
     assert_eq!(first.end("-TERM"), Some(0));
     let took = begin.elapsed();
