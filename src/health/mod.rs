@@ -16,7 +16,10 @@ mod supervise;
 
 use std::{io, sync::Arc, thread};
 
-use tokio::{sync::oneshot, task::LocalSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::LocalSet,
+};
 
 pub use self::supervise::run;
 use crate::{config, fleet::Fleet};
@@ -24,6 +27,7 @@ use crate::{config, fleet::Fleet};
 /// Checks that go on until this is dropped.
 #[derive(Debug)]
 pub struct Checks {
+    reloads: watch::Sender<u64>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
 }
@@ -37,21 +41,31 @@ pub fn start(fleet: Arc<Fleet>, settings: config::HealthChecks) -> io::Result<Ch
         .enable_all()
         .build()?;
     let (stop, stopped) = oneshot::channel();
+    let reloads = watch::Sender::new(0);
+    let reload = reloads.subscribe();
     let thread = thread::Builder::new()
         .name("health".into())
         .spawn(move || {
             LocalSet::new().block_on(&runtime, async {
                 tokio::select! {
-                    () = run(fleet, settings) => {}
+                    () = run(fleet, settings, reload) => {}
                     // Dropped is as good as sent.
                     _ = stopped => {}
                 }
             });
         })?;
     Ok(Checks {
+        reloads,
         stop: Some(stop),
         thread: Some(thread),
     })
+}
+
+impl Checks {
+    /// Makes later checks read the files of their TLS settings anew.
+    pub fn reload_tls(&self) {
+        self.reloads.send_modify(|count| *count += 1);
+    }
 }
 
 impl Drop for Checks {

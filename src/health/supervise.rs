@@ -1,10 +1,10 @@
 //! Who is checked: a task for each roster, and one for each of its endpoints.
 
-use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use tokio::{
-    sync::Semaphore,
+    sync::{Semaphore, watch},
     task::{AbortHandle, spawn_local},
     time::sleep,
 };
@@ -17,7 +17,7 @@ use super::{
 use crate::{
     config,
     fleet::{Endpoint, Fleet, Health, Roster, Watched},
-    model::{Digest, HealthSpec},
+    model::HealthSpec,
 };
 
 /// A task that ends with its owner.
@@ -25,9 +25,9 @@ struct Owned(AbortHandle);
 
 /// A roster that is checked.
 struct Checked {
-    roster: Arc<Roster>,
     /// The release as it was when its checks began.
-    spec: Digest,
+    watched: Watched,
+    plan: Rc<Plan>,
     _task: Owned,
 }
 
@@ -35,12 +35,17 @@ struct Checked {
 struct Plan {
     roster: Arc<Roster>,
     health: HealthSpec,
-    target: Target,
+    target: RefCell<Rc<Target>>,
     permits: Rc<Semaphore>,
 }
 
-/// Checks whatever is watched, until it is dropped. Needs a [`LocalSet`](tokio::task::LocalSet).
-pub async fn run(fleet: Arc<Fleet>, settings: config::HealthChecks) {
+/// Checks whatever is watched, until it is dropped, and reads the files of TLS settings again with each of `reloads`.
+/// Needs a [`LocalSet`](tokio::task::LocalSet).
+pub async fn run(
+    fleet: Arc<Fleet>,
+    settings: config::HealthChecks,
+    mut reloads: watch::Receiver<u64>,
+) {
     let permits = Rc::new(Semaphore::new(settings.concurrency));
     let mut changes = fleet.subscribe();
     let mut checked: Vec<Checked> = Vec::new();
@@ -48,26 +53,27 @@ pub async fn run(fleet: Arc<Fleet>, settings: config::HealthChecks) {
         changes.mark_unchanged();
         let wanted = wanted(&fleet.watched());
         let stays = |one: &Checked| {
-            let same = |other: &&Watched| Arc::ptr_eq(&one.roster, &other.roster);
+            let same = |other: &&Watched| Arc::ptr_eq(&one.watched.roster, &other.roster);
             wanted.iter().find(same).map(|other| other.spec.hash())
         };
         checked.retain(|one| {
             let now = stays(one);
             if now.is_none() {
-                forget(&one.roster);
+                forget(&one.watched.roster);
             }
-            now == Some(one.spec)
+            now == Some(one.watched.spec.hash())
         });
         for one in &wanted {
             if !checked
                 .iter()
-                .any(|other| Arc::ptr_eq(&other.roster, &one.roster))
+                .any(|other| Arc::ptr_eq(&other.watched.roster, &one.roster))
             {
                 checked.extend(begin(one, &permits));
             }
         }
-        if changes.changed().await.is_err() {
-            return;
+        tokio::select! {
+            changed = changes.changed() => if changed.is_err() { return },
+            Ok(()) = reloads.changed() => checked.iter().for_each(Checked::reload),
         }
     }
 }
@@ -97,17 +103,27 @@ fn forget(roster: &Roster) {
     }
 }
 
+impl Checked {
+    fn reload(&self) {
+        self.plan.target.replace(target(&self.watched));
+    }
+}
+
+fn target(watched: &Watched) -> Rc<Target> {
+    Rc::new(Target::new(&watched.spec, &watched.urls))
+}
+
 fn begin(watched: &Watched, permits: &Rc<Semaphore>) -> Option<Checked> {
     let plan = Rc::new(Plan {
         roster: Arc::clone(&watched.roster),
         health: watched.spec.health.clone()?,
-        target: Target::new(&watched.spec, &watched.urls),
+        target: RefCell::new(target(watched)),
         permits: Rc::clone(permits),
     });
-    let task = spawn_local(look_after(plan));
+    let task = spawn_local(look_after(Rc::clone(&plan)));
     Some(Checked {
-        roster: Arc::clone(&watched.roster),
-        spec: watched.spec.hash(),
+        watched: watched.clone(),
+        plan,
         _task: Owned(task.abort_handle()),
     })
 }
@@ -152,7 +168,8 @@ async fn check_on(endpoint: Arc<Endpoint>, plan: Rc<Plan>) {
 
 async fn check_once(endpoint: &Endpoint, plan: &Plan) -> Result<(), CheckError> {
     let _permit = plan.permits.acquire().await;
-    let check = plan.target.check(endpoint, &plan.health.path);
+    let target = Rc::clone(&plan.target.borrow());
+    let check = target.check(endpoint, &plan.health.path);
     let timeout = plan.health.timeout.0;
     tokio::time::timeout(timeout, check)
         .await

@@ -29,7 +29,7 @@ pub(super) struct ControlPlane {
     pub(super) observe: Option<SocketAddr>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
-    checks: Checks,
+    pub(super) checks: Checks,
 }
 
 /// Opens the history and takes over what it says is live.

@@ -234,6 +234,7 @@ impl Running {
 
     async fn reload(&self) {
         self.shared.reload_upstream_tls();
+        self.control.checks.reload_tls();
         for tls in &self.tls {
             match tls.reload() {
                 Ok(()) => tracing::info!("certificates read again"),

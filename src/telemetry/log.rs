@@ -3,7 +3,10 @@
 use std::io;
 
 use thiserror::Error;
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing::{Level, Metadata};
+use tracing_subscriber::{
+    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+};
 
 /// Why the log could not be started.
 #[derive(Debug, Error)]
@@ -19,6 +22,26 @@ pub enum LogError {
     },
 }
 
+/// Libraries through whose hands messages and keys go. Below a warning they may say what a message held, so that is
+/// never written, whatever the level: no credential of a client is in the log.
+const CONFIDENTIAL: [&str; 8] = [
+    "axum",
+    "h2",
+    "http",
+    "httparse",
+    "hyper",
+    "hyper_util",
+    "rustls",
+    "tower_http",
+];
+
+/// Whether a line may be written at all.
+fn may_be_said(line: &Metadata<'_>) -> bool {
+    let target = line.target();
+    let library = target.split_once("::").map_or(target, |(name, _)| name);
+    *line.level() <= Level::WARN || !CONFIDENTIAL.contains(&library)
+}
+
 /// Starts the process's log on standard error. A log that was started before stays.
 ///
 /// # Errors
@@ -28,7 +51,9 @@ pub fn start_log(directives: &str, json: bool) -> Result<(), LogError> {
         directives: directives.to_owned(),
         source,
     })?;
-    let registry = tracing_subscriber::registry().with(filter);
+    let registry = tracing_subscriber::registry()
+        .with(filter)
+        .with(filter_fn(may_be_said));
     // An error means that a log was started before, as tests do.
     let _already_started = if json {
         registry

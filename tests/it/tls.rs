@@ -1,0 +1,384 @@
+//! TLS from end to end, with the real binary: names, versions, resumption, new certificates without a dropped connection,
+//! certificates of clients and of endpoints.
+//!
+//! The client is the library's own, which is strict; that others are understood as well is shown with real clients
+//! elsewhere.
+
+use std::{
+    fs::File,
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Instant,
+};
+
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rustix::process::{Pid, Signal, kill_process};
+use rustls::{
+    ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
+    SupportedProtocolVersion,
+    version::{TLS12, TLS13},
+};
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject as _};
+use tempfile::TempDir;
+
+use crate::{
+    conformance::child::Switchback,
+    support::{Origin, PATIENCE},
+};
+
+/// An authority, and a folder that its certificates are in.
+struct Authority {
+    folder: TempDir,
+    issuer: CertifiedIssuer<'static, KeyPair>,
+}
+
+/// A client's connection.
+type Tls = StreamOwned<ClientConnection, TcpStream>;
+
+impl Authority {
+    fn new() -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let authority = Self {
+            folder: tempfile::tempdir().unwrap(),
+            issuer: CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap(),
+        };
+        authority.write("ca.pem", &authority.issuer.pem());
+        authority
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        let file = File::create(self.path(name));
+        file.and_then(|mut file| file.write_all(text.as_bytes()))
+            .unwrap();
+    }
+
+    /// Writes a certificate for a name, and its key, to `FILE.pem` and `FILE.key`.
+    fn issue(&self, file: &str, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        self.write(&format!("{file}.pem"), &certificate.pem());
+        self.write(&format!("{file}.key"), &key.serialize_pem());
+    }
+
+    fn certificate(&self, file: &str) -> CertificateDer<'static> {
+        CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).unwrap()
+    }
+
+    /// The keys of a listener that shows these certificates.
+    fn listener(&self, files: &[&str], more: &str) -> String {
+        let one = |file: &&str| {
+            let (cert, key) = (format!("{file}.pem"), format!("{file}.key"));
+            format!(
+                "{{ cert = {:?}, key = {:?} }}",
+                self.path(&cert),
+                self.path(&key)
+            )
+        };
+        let certificates: Vec<_> = files.iter().map(one).collect();
+        format!(
+            "[listeners.tls]\ncertificates = [{}]\n{more}",
+            certificates.join(", ")
+        )
+    }
+
+    /// A client that trusts this authority, and may show a certificate of its own.
+    fn client(
+        &self,
+        versions: &[&'static SupportedProtocolVersion],
+        shown: Option<(&Self, &str)>,
+    ) -> Arc<ClientConfig> {
+        let mut roots = RootCertStore::empty();
+        roots.add(self.issuer.der().clone()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let builder = ClientConfig::builder_with_provider(provider)
+            .with_protocol_versions(versions)
+            .unwrap()
+            .with_root_certificates(roots);
+        Arc::new(match shown {
+            None => builder.with_no_client_auth(),
+            Some((authority, file)) => {
+                let key = authority.path(&format!("{file}.key"));
+                let key = PrivateKeyDer::from_pem_file(key).unwrap();
+                builder
+                    .with_client_auth_cert(vec![authority.certificate(file)], key)
+                    .unwrap()
+            }
+        })
+    }
+}
+
+fn connect(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> Tls {
+    let tcp = TcpStream::connect(address).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let name = ServerName::try_from(name.to_owned()).unwrap();
+    let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
+    StreamOwned::new(tls, tcp)
+}
+
+/// Asks, and reads the head and the body of an answer that has a length.
+fn get(tls: &mut Tls) -> std::io::Result<String> {
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: agents.test\r\n\r\n")?;
+    let mut answer = Vec::new();
+    let mut piece = [0; 4096];
+    loop {
+        let read = tls.read(&mut piece)?;
+        if read == 0 {
+            return Err(std::io::ErrorKind::UnexpectedEof.into());
+        }
+        answer.extend_from_slice(&piece[..read]);
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        if let Some((head, body)) = text.split_once("\r\n\r\n") {
+            let length = head.to_lowercase();
+            let length = length.split("content-length: ").nth(1).unwrap();
+            let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
+            if body.len() >= length {
+                return Ok(text);
+            }
+        }
+    }
+}
+
+fn is_ok(tls: &mut Tls) -> bool {
+    get(tls).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+}
+
+/// The certificate that a new connection is shown.
+fn shown(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> CertificateDer<'static> {
+    let mut tls = connect(config, address, name);
+    assert!(is_ok(&mut tls), "{name}");
+    tls.conn.peer_certificates().unwrap()[0]
+        .clone()
+        .into_owned()
+}
+
+fn hang_up(switchback: &Switchback) {
+    let id = i32::try_from(switchback.child.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::HUP).unwrap();
+}
+
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !is_so() {
+        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        std::thread::yield_now();
+    }
+}
+
+/// The table: one release with one endpoint.
+fn table(url: &str, more: &str) -> String {
+    format!(
+        "[releases.one]\nendpoints = [{url:?}]\n{more}\n\
+         [[routes]]\nname = \"all\"\npath_prefix = \"/\"\nsplit = {{ one = 1 }}\n"
+    )
+}
+
+#[test]
+fn a_certificate_is_chosen_by_name_and_both_versions_are_spoken() {
+    let (origin, authority) = (Origin::replying("hi"), Authority::new());
+    authority.issue("a", "a.test");
+    authority.issue("b", "*.b.test");
+    let listeners = [
+        authority.listener(&["a", "b"], ""),
+        authority.listener(&["a"], "min_version = \"1.3\""),
+    ];
+    let listeners: Vec<&str> = listeners.iter().map(String::as_str).collect();
+    let switchback = Switchback::start(&listeners, &table(&origin.url(), ""));
+    for (version, number) in [
+        (&TLS12, ProtocolVersion::TLSv1_2),
+        (&TLS13, ProtocolVersion::TLSv1_3),
+    ] {
+        let client = authority.client(&[version], None);
+        let address = switchback.listeners[0];
+        for (name, file) in [("a.test", "a"), ("x.b.test", "b")] {
+            assert_eq!(shown(&client, address, name), authority.certificate(file));
+        }
+        let mut tls = connect(&client, address, "a.test");
+        assert!(is_ok(&mut tls));
+        assert_eq!(tls.conn.protocol_version(), Some(number));
+        // A name that nobody has gets the first certificate, which is not good for it.
+        assert!(get(&mut connect(&client, address, "c.test")).is_err());
+
+        let mut strict = connect(&client, switchback.listeners[1], "a.test");
+        assert_eq!(is_ok(&mut strict), number == ProtocolVersion::TLSv1_3);
+    }
+}
+
+#[test]
+fn a_session_is_resumed_in_either_version() {
+    let (origin, authority) = (Origin::replying("hi"), Authority::new());
+    authority.issue("a", "a.test");
+    let listener = authority.listener(&["a"], "");
+    let switchback = Switchback::start(&[&listener], &table(&origin.url(), ""));
+    for version in [&TLS12, &TLS13] {
+        let client = authority.client(&[version], None);
+        for expected in [HandshakeKind::Full, HandshakeKind::Resumed] {
+            let mut tls = connect(&client, switchback.listeners[0], "a.test");
+            assert!(is_ok(&mut tls));
+            assert_eq!(tls.conn.handshake_kind(), Some(expected), "{version:?}");
+        }
+    }
+}
+
+#[test]
+fn new_certificates_are_read_without_a_dropped_connection() {
+    let (origin, authority) = (Origin::replying("hi"), Authority::new());
+    authority.issue("a", "a.test");
+    let listener = authority.listener(&["a"], "");
+    let switchback = Switchback::start(&[&listener], &table(&origin.url(), ""));
+    let address = switchback.listeners[0];
+    // Without resumption, which would show what was shown before.
+    let client = || authority.client(&[&TLS13], None);
+    let mut before = connect(&client(), address, "a.test");
+    assert!(is_ok(&mut before));
+    let old = authority.certificate("a");
+
+    authority.issue("a", "a.test");
+    let new = authority.certificate("a");
+    assert_ne!(old, new);
+    hang_up(&switchback);
+    until("the new certificate", || {
+        shown(&client(), address, "a.test") == new
+    });
+    assert!(is_ok(&mut before), "a connection of before was dropped");
+
+    // Files that cannot be used change nothing.
+    authority.write("a.pem", "nothing");
+    hang_up(&switchback);
+    until("a complaint", || switchback.log().contains("a.pem"));
+    assert_eq!(shown(&client(), address, "a.test"), new);
+    assert!(is_ok(&mut before));
+}
+
+#[test]
+fn a_client_shows_a_good_certificate_or_is_not_served() {
+    let (origin, authority, stranger) =
+        (Origin::replying("hi"), Authority::new(), Authority::new());
+    authority.issue("a", "a.test");
+    authority.issue("client", "client.test");
+    stranger.issue("client", "client.test");
+    let ca = format!("client_ca = {:?}\n", authority.path("ca.pem"));
+    let listeners = [
+        authority.listener(&["a"], &ca),
+        authority.listener(&["a"], &format!("{ca}client_auth = \"optional\"")),
+    ];
+    let listeners: Vec<&str> = listeners.iter().map(String::as_str).collect();
+    let switchback = Switchback::start(&listeners, &table(&origin.url(), ""));
+    for version in [&TLS12, &TLS13] {
+        for (who, served) in [
+            (Some((&authority, "client")), [true, true]),
+            (Some((&stranger, "client")), [false, false]),
+            (None, [false, true]),
+        ] {
+            let client = authority.client(&[version], who);
+            let served_by =
+                |at: usize| is_ok(&mut connect(&client, switchback.listeners[at], "a.test"));
+            assert_eq!([served_by(0), served_by(1)], served, "{version:?}");
+        }
+    }
+}
+
+/// A proxy with TLS before `origin`, and the settings of a release whose endpoint it is.
+fn endpoint(authority: &Authority, origin: &Origin) -> (Switchback, String) {
+    authority.issue("endpoint", "endpoint.test");
+    let ca = format!("client_ca = {:?}", authority.path("ca.pem"));
+    let listener = authority.listener(&["endpoint"], &ca);
+    let endpoint = Switchback::start(&[&listener], &table(&origin.url(), ""));
+    let url = format!("https://{}", endpoint.listeners[0]);
+    (endpoint, url)
+}
+
+fn up(folder: &Path, ca: &str, client: &str, name: &str) -> String {
+    let path = |name: String| folder.join(name);
+    format!(
+        "[releases.one.tls]\nca = {:?}\ncert = {:?}\nkey = {:?}\nserver_name = {name:?}\n",
+        path(format!("{ca}.pem")),
+        path(format!("{client}.pem")),
+        path(format!("{client}.key")),
+    )
+}
+
+fn ask(switchback: &Switchback) -> crate::support::Response {
+    crate::support::Client::connect(switchback.listeners[0]).get("/")
+}
+
+#[test]
+fn an_endpoint_is_who_it_should_be_or_the_details_are_in_the_log_alone() {
+    let (origin, authority, stranger) =
+        (Origin::replying("hi"), Authority::new(), Authority::new());
+    authority.issue("client", "client.test");
+    let issued = std::fs::read_to_string(stranger.path("ca.pem")).unwrap();
+    authority.write("stranger.pem", &issued);
+    stranger.issue("stranger", "client.test");
+    for file in ["stranger.pem", "stranger.key"] {
+        let text = std::fs::read_to_string(stranger.path(file)).unwrap();
+        authority.write(&format!("shown-{file}"), &text);
+    }
+    let (_endpoint, url) = endpoint(&authority, &origin);
+    let start = |ca, client, name| {
+        let via = "[headers]\nvia = \"near\"\n[log]\nlevel = \"debug\"\n";
+        let release = table(&url, &up(authority.folder.path(), ca, client, name));
+        Switchback::start(&[""], &format!("{via}{release}"))
+    };
+    let good = start("ca", "client", "endpoint.test");
+    assert_eq!(ask(&good).text(), "hi");
+    assert_eq!(origin.requests().len(), 1);
+    for (ca, client, name, detail) in [
+        ("ca", "client", "other.test", "not valid for name"),
+        (
+            "stranger",
+            "client",
+            "endpoint.test",
+            "invalid peer certificate",
+        ),
+        ("ca", "shown-stranger", "endpoint.test", "alert"),
+    ] {
+        let bad = start(ca, client, name);
+        let answer = ask(&bad);
+        assert_eq!(answer.status, 502, "{name}: {}", answer.head);
+        let reason = answer.value("x-switchback-reason").unwrap();
+        assert!(["connect_failed", "upstream_closed"].contains(&reason));
+        let said = answer.head.clone() + &answer.text();
+        for secret in [
+            "certificate",
+            "issuer",
+            "alert",
+            &authority.folder.path().to_string_lossy(),
+        ] {
+            assert!(!said.to_lowercase().contains(secret), "{said}");
+        }
+        until(detail, || bad.log().contains(detail));
+    }
+    assert_eq!(origin.requests().len(), 1);
+}
+
+#[test]
+fn a_hang_up_reads_the_files_for_endpoints_and_their_checks_again() {
+    let (origin, authority, stranger) =
+        (Origin::replying("hi"), Authority::new(), Authority::new());
+    authority.issue("client", "client.test");
+    let good = std::fs::read_to_string(authority.path("ca.pem")).unwrap();
+    let bad = std::fs::read_to_string(stranger.path("ca.pem")).unwrap();
+    authority.write("now.pem", &bad);
+    let (_endpoint, url) = endpoint(&authority, &origin);
+    let settings = up(authority.folder.path(), "now", "client", "endpoint.test");
+    let check = "[releases.one.health]\npath = \"/\"\ninterval = \"100ms\"\nrise = 1\nfall = 1\n";
+    let release = table(&url, &format!("{check}{settings}"));
+    let near = Switchback::start(&[""], &format!("[headers]\nvia = \"near\"\n{release}"));
+    until("unhealthy", || {
+        ask(&near).value("x-switchback-reason") == Some("no_endpoint")
+    });
+    authority.write("now.pem", &good);
+    hang_up(&near);
+    until("healthy", || ask(&near).status == 200);
+    authority.write("now.pem", &bad);
+    hang_up(&near);
+    until("unhealthy again", || ask(&near).status == 503);
+}
