@@ -94,7 +94,7 @@ def message(start, target, fields):
 
 NGINX = """
 daemon off;
-worker_processes 1;
+master_process off;
 pid {folder}/pid;
 error_log {folder}/error.log crit;
 events {{ worker_connections 64; }}

@@ -175,6 +175,7 @@ class HttpOrigin:
     async def cut(self, conn, request, query, reader, writer):
         await self.start_stream(conn, request, reader, writer, "application/octet-stream")
         await self.send(conn, writer, h11.Data(data=b"only the first part"))
+        await self.gate.seen.acquire()
         raise ConnectionError("broken off on purpose")
 
     async def hang(self, conn, request, query, reader, writer):

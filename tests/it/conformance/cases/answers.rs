@@ -239,6 +239,11 @@ fn without_body() -> Vec<Case> {
             )
             .gets(status(&[200]).for_head())
             .sees(seen_head()),
+        case("answer-to-head-until-close", &[10])
+            .send(head)
+            .answers(When::Whole, "HTTP/1.1 200 OK\r\n\r\n", Then::Close)
+            .gets(status(&[200]).for_head())
+            .sees(seen_head()),
     ]
 }
 
