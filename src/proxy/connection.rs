@@ -191,6 +191,11 @@ impl Connection {
         }
         let found = scan.request(buffer.data(), &self.worker.shared.settings.message)?;
         if found.is_none() && buffer.space().is_empty() {
+            // An empty line before the request must not make its head look larger than the limit, which fits a buffer.
+            if buffer.data().starts_with(b"\r\n") {
+                buffer.consume(2);
+                *scan = HeadScan::default();
+            }
             buffer.compact();
             if buffer.space().is_empty() && !buffer.grow() {
                 return Err(Rejection::request(Reason::HeadTooLarge));

@@ -181,6 +181,10 @@ impl Http1Answer<'_> {
                 if let Some(range) = found.map_err(UpstreamError::Invalid)? {
                     return Ok(range);
                 }
+                if buffer.space().is_empty() {
+                    // Interim heads that were consumed leave room in front.
+                    buffer.compact();
+                }
                 if buffer.space().is_empty() && !buffer.grow() {
                     let rejection = Rejection::response(Reason::HeadTooLarge);
                     return Err(UpstreamError::Invalid(rejection));

@@ -258,6 +258,37 @@ fn informational_answers_pass_and_too_many_are_refused() {
 }
 
 #[test]
+fn interim_answers_may_be_larger_than_a_buffer_together() {
+    let hint = format!(
+        "HTTP/1.1 103 Early Hints\r\nLink: </{}>\r\n\r\n",
+        "a".repeat(4_000)
+    );
+    let all = hint.repeat(100) + "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    let origin = Origin::answering(move |_| all.clone().into_bytes());
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    for _ in 0..100 {
+        assert_eq!(client.try_response().unwrap().status, 103);
+    }
+    assert_eq!(client.response().text(), "ok");
+}
+
+#[test]
+fn an_empty_line_before_a_head_makes_it_no_larger() {
+    let origin = Origin::replying("ok");
+    let proxy = TestProxy::before(&origin);
+    let largest = 64 * 1024;
+    let (start, end) = ("GET / HTTP/1.1\r\nHost: a\r\nX-A: ", "\r\n\r\n");
+    for (length, status) in [(largest, 200), (largest + 1, 431)] {
+        let mut client = proxy.client();
+        let value = "a".repeat(length - start.len() - end.len());
+        client.send(format!("\r\n{start}{value}{end}"));
+        assert_eq!(client.response().status, status);
+    }
+}
+
+#[test]
 fn an_expectation_is_passed_on_and_so_is_the_answer_to_it() {
     let origin = Origin::scripted(|mut stream| {
         let mut head = Vec::new();
