@@ -1,6 +1,6 @@
 //! Writing a body: what goes before and after each run of data, and after the last.
 
-use super::write::{self, WriteError};
+use super::write::{WriteError, name_mistake, write_line};
 use crate::message::{Field, RequestFraming, ResponseFraming, is_trailer_allowed};
 
 /// Frames one body. It comes out of the writer of the head that announced the framing, and holds that head to it.
@@ -131,7 +131,10 @@ fn write_last_chunk<'f>(
     out.extend_from_slice(b"0\r\n");
     for field in trailers {
         if !field.known.is_framing() && is_trailer_allowed(&field) {
-            write::write_line(out, field.name, field.value).inspect_err(|_| out.truncate(start))?;
+            name_mistake(&field)
+                .map_or(Ok(()), Err)
+                .and_then(|()| write_line(out, field.name, field.value))
+                .inspect_err(|_| out.truncate(start))?;
         }
     }
     out.extend_from_slice(b"\r\n");

@@ -104,24 +104,31 @@ impl<'o> HeadWriter<'o> {
         }
     }
 
-    /// Writes a field of ours.
+    /// Writes a field whose name is computed or configured.
     pub fn add(&mut self, name: &str, value: impl AsRef<[u8]>) -> &mut Self {
-        let is_framing = matches!(name.len(), 14 | 17) && Known::of(name.as_bytes()).is_framing();
-        self.line(is_framing, name.as_bytes(), value.as_ref())
+        self.field(&Field::new(name.as_bytes(), value.as_ref()))
+    }
+
+    /// Writes a field of ours, whose name stands in the source: a token, and none that is about framing.
+    pub fn constant(&mut self, name: &'static str, value: impl AsRef<[u8]>) -> &mut Self {
+        let name = name.as_bytes();
+        debug_assert!(is_token(name) && !Known::of(name).is_framing());
+        self.checked(None, name, value.as_ref())
     }
 
     /// Writes a field that was received.
     pub fn field(&mut self, field: &Field<'_>) -> &mut Self {
-        self.line(field.known.is_framing(), field.name, field.value)
+        let mistake = if field.known.is_framing() {
+            Some(WriteError::FramingField)
+        } else {
+            name_mistake(field)
+        };
+        self.checked(mistake, field.name, field.value)
     }
 
-    fn line(&mut self, is_framing: bool, name: &[u8], value: &[u8]) -> &mut Self {
+    fn checked(&mut self, mistake: Option<WriteError>, name: &[u8], value: &[u8]) -> &mut Self {
         if self.error.is_none() {
-            self.error = if is_framing {
-                Some(WriteError::FramingField)
-            } else {
-                write_line(self.out, name, value).err()
-            };
+            self.error = mistake.or_else(|| write_line(self.out, name, value).err());
         }
         self
     }
@@ -178,15 +185,19 @@ impl From<ResponseFraming> for Framing {
     }
 }
 
-/// Writes one field line, or nothing if name or value are not valid.
+/// Whether the name cannot be written. One that was recognised as a whole is a token.
+pub(super) fn name_mistake(field: &Field<'_>) -> Option<WriteError> {
+    let is_valid = field.known.as_str().is_some() || is_token(field.name);
+    (!is_valid).then_some(WriteError::InvalidName)
+}
+
+/// Writes one field line under a name that was checked, or nothing if the value is not valid.
 pub(super) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), WriteError> {
-    if !is_token(name) {
-        return Err(WriteError::InvalidName);
-    }
     if !is_field_value(value) {
         return Err(WriteError::InvalidValue);
     }
     let value = trim(value);
+    out.reserve(name.len() + value.len() + ": \r\n".len());
     out.extend_from_slice(name);
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);

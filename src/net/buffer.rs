@@ -40,7 +40,7 @@ impl BufferSize {
     /// How many free ones a worker keeps.
     const fn kept(self) -> usize {
         match self {
-            Self::Small => 256,
+            Self::Small => 64,
             Self::Medium => 32,
             Self::Large => 8,
         }

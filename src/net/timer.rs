@@ -13,13 +13,17 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, sleep_until};
 
-const TICK: Duration = Duration::from_millis(100);
+const TICK_MS: u64 = 100;
+const TICK: Duration = Duration::from_millis(TICK_MS);
+const PER_SECOND: u64 = 1_000 / TICK_MS;
 /// A slot that waits for nothing.
 const UNARMED: u32 = u32::MAX;
 
 /// The deadlines of one worker.
 pub struct Timers {
     epoch: Instant,
+    /// When the clock was read last.
+    read: Cell<Instant>,
     /// The tick that the last scan saw; what is due at or before it has expired.
     now: Cell<u32>,
     /// When the scan wakes next.
@@ -47,8 +51,10 @@ impl Timers {
     /// No deadlines yet. [`Timers::run`] must be running for them to fire.
     #[must_use]
     pub fn new() -> Rc<Self> {
+        let epoch = Instant::now();
         Rc::new(Self {
-            epoch: Instant::now(),
+            epoch,
+            read: Cell::new(epoch),
             now: Cell::new(0),
             next: Cell::new(UNARMED),
             slots: RefCell::default(),
@@ -77,7 +83,7 @@ impl Timers {
     /// Fires what is due, for ever; sleeps while nothing is armed.
     pub async fn run(&self) {
         loop {
-            self.fire(self.tick(Instant::now()));
+            self.fire(self.tick(self.now()));
             if self.next.get() == UNARMED {
                 self.earlier.notified().await;
                 continue;
@@ -103,8 +109,21 @@ impl Timers {
         }
     }
 
+    /// Reads the clock.
+    pub fn now(&self) -> Instant {
+        let now = Instant::now();
+        self.read.set(now);
+        now
+    }
+
+    /// What the clock said when it was read last: good enough right behind something that reads it.
+    pub fn recent(&self) -> Instant {
+        self.read.get()
+    }
+
     fn tick(&self, at: Instant) -> u32 {
-        let ticks = at.saturating_duration_since(self.epoch).as_millis() / TICK.as_millis();
+        let since = at.saturating_duration_since(self.epoch);
+        let ticks = since.as_secs() * PER_SECOND + u64::from(since.subsec_millis()) / TICK_MS;
         u32::try_from(ticks).unwrap_or(UNARMED - 1).min(UNARMED - 1)
     }
 
@@ -148,7 +167,7 @@ impl Deadline {
 
     /// Arms it for `after` from now.
     pub fn set_from_now(&self, after: Duration) {
-        self.set(Instant::now(), after);
+        self.set(self.timers.now(), after);
     }
 
     /// Disarms it.

@@ -45,12 +45,8 @@ pub(super) struct Http1Start {
 /// What the client is to be told.
 pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Begun, ProxyError> {
     let spare = ticket.spare.take();
-    let is_current = ticket
-        .selection
-        .as_ref()
-        .is_some_and(|selection| spare.is_some() && selection.revision == ticket.worker.revision());
     match spare {
-        Some(connected) if is_current => return start(ticket, parts, connected),
+        Some(connected) if ticket.is_current() => return start(ticket, parts, connected),
         Some(Connected::Http1(connection)) => {
             let worker = &ticket.worker;
             let idle = worker.shared.settings.timeouts.endpoint_idle.0;
@@ -85,7 +81,7 @@ fn open_connection(ticket: &Ticket) -> Option<Connected> {
     match spec.protocol {
         Protocol::Http1 => worker
             .pools
-            .take(key, worker.now_ms())
+            .take(key, worker.recent_ms())
             .map(Connected::Http1),
         Protocol::Http2 => worker.http2.take(key).map(Connected::Http2),
     }
@@ -136,7 +132,7 @@ fn write_head(
 }
 
 /// Writes all fields of a request but those of its framing and of its connection.
-pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut dyn FieldSink) {
+pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut impl FieldSink) {
     let selection = ticket
         .selection
         .as_ref()

@@ -152,8 +152,12 @@ impl Connection {
         let (head, idle) = (timeouts.head.0, timeouts.keep_alive.0);
         let mut scan = HeadScan::default();
         let mut has_begun = self.is_first;
-        self.deadline
-            .set_from_now(if has_begun { head } else { idle });
+        if has_begun {
+            self.deadline.set_from_now(head);
+        } else {
+            // The end of the request before this one has just read the clock.
+            self.deadline.set(self.worker.timers.recent(), idle);
+        }
         loop {
             match self.scan(&mut scan) {
                 Ok(None) => {}

@@ -5,8 +5,6 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use tokio::time::Instant;
-
 use crate::model::Outcome;
 use crate::net::Buffer;
 
@@ -76,7 +74,6 @@ where
         });
         let mut download = pin!(download(
             ticket,
-            asking,
             answer,
             &mut *responder,
             &request_is_read,
@@ -85,13 +82,18 @@ where
         let limit = total_limit(ticket, asking);
         let mut is_uploading = true;
         poll_fn(|cx| {
+            // Once the request is whole, its answer may end it; nobody has to ask whether the client is still there.
+            let is_read = request_is_read.get();
+            if is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
+                return Poll::Ready(end);
+            }
             if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
                 is_uploading = false;
                 if let Some(error) = ended {
                     return Poll::Ready(End::Client(error));
                 }
             }
-            if let Poll::Ready(end) = download.as_mut().poll(cx) {
+            if !is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
                 return Poll::Ready(end);
             }
             if ticket.is_ended() {
@@ -112,6 +114,20 @@ where
         }
     }
     end
+}
+
+/// Lets whatever else is ready have its turn. What is written after it leaves in a burst with what others write: a
+/// reader that slept is woken for the first of them, and is awake for the rest. Nothing waits for what is not there yet.
+pub(super) async fn after_the_others() {
+    let mut was_polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut was_polled, true) {
+            return Poll::Ready(());
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
 }
 
 fn total_limit(ticket: &Ticket, asking: Asking) -> Option<crate::net::Deadline> {
@@ -136,7 +152,6 @@ enum Head {
 
 async fn download<R: Responder, A: Answer>(
     ticket: &Ticket,
-    asking: Asking,
     answer: &mut A,
     responder: &mut R,
     request_is_read: &Cell<bool>,
@@ -158,7 +173,7 @@ async fn download<R: Responder, A: Answer>(
         }
     };
     forget();
-    let _ = asking;
+    after_the_others().await;
     if matches!(head, Head::Upgrade) {
         return responder
             .flush()
@@ -206,7 +221,7 @@ fn take_head<R: Responder>(
         forward::write_response_own(out, parts, &ticket.id, expose);
     })?;
     ticket.status.set(Some(parts.facts.status));
-    ticket.first_byte.set(Some(Instant::now()));
+    ticket.first_byte.set(Some(ticket.worker.timers.now()));
     Ok(if parts.facts.is_upgrade() {
         Head::Upgrade
     } else {

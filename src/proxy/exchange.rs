@@ -8,8 +8,8 @@ use crate::net::Deadline;
 use crate::table::Release;
 
 use super::begin::{Begun, Http1Start, begin, note_connect_failure};
-use super::connect::connect;
-use super::drive::Driven;
+use super::connect::{Connected, connect};
+use super::drive::{Driven, after_the_others};
 use super::error::{ProxyError, UpstreamError};
 use super::h2 as http2;
 use super::http1_upstream;
@@ -64,6 +64,8 @@ pub(super) async fn serve<H: RequestHead, C: ClientBody, R: Responder>(
         let parts = head
             .as_ref()
             .expect("the head stays until the answer begins");
+        // It waited for something, so what time it is has to be found out anew.
+        ticket.worker.timers.now();
         *next = parts.look(|parts| begin(ticket, parts));
     }
 }
@@ -84,6 +86,13 @@ async fn step<H: RequestHead, C: ClientBody, R: Responder>(
 ) -> Step {
     let waited = match next {
         Ok(Begun::Http1(start)) => {
+            if !std::mem::replace(&mut ticket.has_waited, true) {
+                after_the_others().await;
+                if !ticket.is_current() {
+                    ticket.spare = start.connection.take().map(Connected::Http1);
+                    return Step::Again;
+                }
+            }
             let driven =
                 http1_upstream::converse(ticket, asking, start, head, client, responder).await;
             return match driven {

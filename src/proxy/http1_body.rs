@@ -8,12 +8,15 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
 
-use crate::http1::{BodyDecoder, Decoded, Exchange, Trailers};
+use crate::http1::{BodyDecoder, Decoded, Exchange, Frame, Trailers};
 use crate::message::Rejection;
 use crate::net::{Buffer, BufferPool, BufferSize, Deadline, Stream, Timers};
 
 use super::error::{ClientError, UpstreamError};
 use super::seam::{Piece, TrailerFields};
+
+/// Data up to this length leaves in one slice with what is around it: to copy it costs less than a list of slices does.
+const JOINED: usize = 2048;
 
 /// What goes wrong while one side of a connection is read or written.
 #[derive(Debug)]
@@ -104,6 +107,32 @@ impl<'s> Channel<'s> {
         self.deadline
             .poll_expired(cx)
             .map(|()| Err(IoError::Silent))
+    }
+}
+
+/// A piece in its frame behind `head`: one slice if it is short, which `head` then holds; else five.
+pub(super) fn framed<'p>(
+    head: &'p mut Vec<u8>,
+    frame: &'p Frame,
+    data: &'p [u8],
+    tail: &'p [u8],
+) -> Slices<'p> {
+    if data.len() > JOINED {
+        let slices = [head, frame.before(), data, frame.after(), tail];
+        return Slices(slices.map(IoSlice::new), 5);
+    }
+    for part in [frame.before(), data, frame.after(), tail] {
+        head.extend_from_slice(part);
+    }
+    Slices([&head[..], &[], &[], &[], &[]].map(IoSlice::new), 1)
+}
+
+/// Slices to be written one after the other.
+pub(super) struct Slices<'p>([IoSlice<'p>; 5], usize);
+
+impl<'p> Slices<'p> {
+    pub(super) fn as_mut(&mut self) -> &mut [IoSlice<'p>] {
+        &mut self.0[..self.1]
     }
 }
 

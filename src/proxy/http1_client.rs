@@ -12,7 +12,7 @@ use crate::net::{Buffer, BufferSize};
 
 use super::error::{ClientError, UpstreamError};
 use super::grpc;
-use super::http1_body::{BodyReader, Channel};
+use super::http1_body::{BodyReader, Channel, framed};
 use super::seam::{
     Asking, BodySink, BodySource, ClientBody, FieldSink, HeadFields, Piece, RequestHead,
     RequestParts, Responder, Responding, TrailerFields,
@@ -251,15 +251,11 @@ impl BodySink for Http1Responder<'_> {
     async fn send(&mut self, piece: Piece<'_>) -> Result<(), ClientError> {
         // A body that does not fit its head was framed by us: it is cut, and seen to be.
         let frame = self.encode(&piece).map_err(|_| ClientError::Gone)?;
-        let mut slices = [
-            &self.out[..],
-            frame.before(),
-            piece.data,
-            frame.after(),
-            &self.tail,
-        ]
-        .map(IoSlice::new);
-        self.channel.write(&mut slices).await?;
+        if self.out.capacity() == 0 {
+            self.out = self.worker.take_head();
+        }
+        let mut slices = framed(&mut self.out, &frame, piece.data, &self.tail);
+        self.channel.write(slices.as_mut()).await?;
         self.worker.give_head(std::mem::take(&mut self.out));
         self.tail.clear();
         Ok(())
@@ -268,7 +264,7 @@ impl BodySink for Http1Responder<'_> {
     async fn flush(&mut self) -> Result<(), ClientError> {
         if !self.out.is_empty() {
             self.channel.write(&mut [IoSlice::new(&self.out)]).await?;
-            self.out.clear();
+            self.worker.give_head(std::mem::take(&mut self.out));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use crate::message::{Asked, Limits, Reason, Rejection};
 use super::begin::Http1Start;
 use super::drive::{Driven, End, conclude, drive};
 use super::error::UpstreamError;
-use super::http1_body::{BodyReader, Channel};
+use super::http1_body::{BodyReader, Channel, framed};
 use super::seam::{
     Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
     ResponseParts, TrailerFields,
@@ -46,6 +46,11 @@ pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
     let encoder = start.encoder.take().expect("a start is used once");
     let connection = start.connection.as_ref().expect("a start has a connection");
     let books = RefCell::new(Exchange::new(encoder));
+    let is_repeatable = connection.is_reused && asking.is_idempotent && asking.framing.is_empty();
+    if !is_repeatable {
+        // Nobody will look at it again, and an agent may think for minutes.
+        *head = None;
+    }
     let (end, received) = {
         let worker = std::rc::Rc::clone(&ticket.worker);
         let silence = silence(ticket);
@@ -77,10 +82,7 @@ pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
     if matches!(end, End::Upgraded) {
         return Driven::Upgraded(received);
     }
-    let may_retry = connection.is_reused
-        && asking.is_idempotent
-        && asking.framing.is_empty()
-        && received.is_none();
+    let may_retry = is_repeatable && received.is_none();
     if matches!(end, End::Whole) {
         let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
         give_back(ticket, start, books.into_inner().finish(unread));
@@ -91,10 +93,11 @@ pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
 fn give_back(ticket: &Ticket, start: &mut Http1Start, proof: Option<Reusable>) {
     let worker = &ticket.worker;
     if let (Some(proof), Some(connection)) = (proof, start.connection.take()) {
+        // The clock was read when the answer began or was last waited for; that long ago makes the wait shorter only.
         let longest = worker.shared.settings.timeouts.endpoint_idle.0;
         worker
             .pools
-            .give_back(connection, &proof, longest, worker.now_ms());
+            .give_back(connection, &proof, longest, worker.recent_ms());
     }
 }
 
@@ -148,15 +151,11 @@ impl BodySink for Http1Sink<'_> {
         let frame = self
             .encode(&piece)
             .map_err(|_| UpstreamError::Invalid(Rejection::response(Reason::LengthMismatch)))?;
-        let mut slices = [
-            &self.head[..],
-            frame.before(),
-            piece.data,
-            frame.after(),
-            &self.tail,
-        ]
-        .map(IoSlice::new);
-        self.channel.write(&mut slices).await?;
+        if self.head.capacity() == 0 {
+            self.head = self.worker.take_head();
+        }
+        let mut slices = framed(&mut self.head, &frame, piece.data, &self.tail);
+        self.channel.write(slices.as_mut()).await?;
         self.wrote(piece.last);
         Ok(())
     }

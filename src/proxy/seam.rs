@@ -68,8 +68,8 @@ pub(super) struct Asking {
 pub(super) trait FieldSink {
     /// A field that was received.
     fn field(&mut self, field: &Field<'_>);
-    /// A field of ours; the name is in lower case.
-    fn add(&mut self, name: &str, value: &[u8]);
+    /// A field of ours; the name is a token in lower case.
+    fn add(&mut self, name: &'static str, value: &[u8]);
 }
 
 /// A run of a body's data. It ends the body if it is the last; the last one may be empty, no other is.
@@ -224,11 +224,13 @@ impl TrailerFields<'_> {
 // === impl FieldSink ===
 
 impl FieldSink for HeadWriter<'_> {
+    #[inline]
     fn field(&mut self, field: &Field<'_>) {
         Self::field(self, field);
     }
 
-    fn add(&mut self, name: &str, value: &[u8]) {
-        Self::add(self, name, value);
+    #[inline]
+    fn add(&mut self, name: &'static str, value: &[u8]) {
+        Self::constant(self, name, value);
     }
 }

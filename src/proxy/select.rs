@@ -49,7 +49,7 @@ pub(super) fn select(
     request: &RequestParts<'_>,
     choosing: &Choosing<'_>,
 ) -> Result<Selection, Unselected> {
-    let now_ms = worker.now_ms();
+    let now_ms = worker.recent_ms();
     worker.with_table(|table| {
         let route = route(table, request)?;
         let (entry, reason) = decide(route, request, choosing)?;

@@ -34,6 +34,8 @@ pub(super) struct Ticket {
     pub(super) connect_by: Option<Instant>,
     /// What it is split by without an affinity key.
     pub(super) draw: u64,
+    /// It has let the others have their turn before it was committed.
+    pub(super) has_waited: bool,
     /// It was sent on a connection that turned out to be stale.
     pub(super) has_retried: bool,
     pub(super) started: Instant,
@@ -84,8 +86,9 @@ impl Ticket {
             tried: Vec::new(),
             connect_by: None,
             draw: worker.draw(),
+            has_waited: false,
             has_retried: false,
-            started: Instant::now(),
+            started: worker.timers.now(),
             first_byte: Cell::new(None),
             bytes_in: Cell::new(0),
             bytes_out: Cell::new(0),
@@ -143,6 +146,13 @@ impl Ticket {
         self.end(Outcome::Answered(status));
     }
 
+    /// Whether the table that it was selected from is still live.
+    pub(super) fn is_current(&self) -> bool {
+        self.selection
+            .as_ref()
+            .is_some_and(|selection| selection.revision == self.worker.revision())
+    }
+
     /// Says how it ended. Without that, it ends as a client that left.
     pub(super) fn end(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
@@ -187,7 +197,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let ended = Instant::now();
+        let ended = self.worker.timers.now();
         let outcome = self
             .outcome
             .unwrap_or(Outcome::ClientGone(self.status.get()));

@@ -228,7 +228,17 @@ impl Worker {
 
     /// Milliseconds of the clock that all workers share.
     pub(super) fn now_ms(&self) -> u64 {
-        u64::try_from(self.shared.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+        self.ms_at(self.timers.now())
+    }
+
+    /// The same, as of when the clock was read last: for a moment that begins with reading it.
+    pub(super) fn recent_ms(&self) -> u64 {
+        self.ms_at(self.timers.recent())
+    }
+
+    fn ms_at(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.shared.epoch);
+        since.as_secs() * 1_000 + u64::from(since.subsec_millis())
     }
 
     /// A random number (wyrand); good enough to balance by and to name requests, not for secrets.

@@ -203,3 +203,27 @@ fn empty_fields_of_a_trusted_proxy_leave_no_empty_element() {
     );
     assert_eq!(lines.one("x-forwarded-for"), "192.0.2.1, 203.0.113.7");
 }
+
+#[test]
+fn addresses_and_numbers_are_written_as_the_formatter_would() {
+    for address in [
+        "0.0.0.0",
+        "1.20.255.100",
+        "127.0.0.1",
+        "::1",
+        "2001:db8::ff",
+    ] {
+        let mut text = Vec::new();
+        push_address(&mut text, address.parse().unwrap());
+        assert_eq!(text, address.as_bytes());
+    }
+    for number in [
+        0,
+        1,
+        u128::MAX,
+        0x0123_4567_89ab_cdef_fedc_ba98_7654_3210,
+        0xf0 << 64,
+    ] {
+        assert_eq!(hex(number), format!("{number:032x}").as_bytes());
+    }
+}

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, Uri};
 
 use super::sender::Follows;
 use crate::message::{
-    Field, Known, Reason, Rejection, RequestFacts, RequestLine, ResponseFraming, Version,
+    Field, Known, KnownSet, Reason, Rejection, RequestFacts, RequestLine, ResponseFraming, Version,
 };
 use crate::proxy::seam::{FieldSink, HeadFields, Piece, RequestHead, RequestParts, TrailerFields};
 use crate::proxy::worker::Shared;
@@ -32,6 +32,16 @@ pub(in crate::proxy) struct Head {
     shared: Arc<Shared>,
 }
 
+/// Fields that have another value in every message, or that nobody but the receiver should keep. They are sent as
+/// literals that are never indexed (RFC 7541, section 7.1.3), so that they push nothing out of the table of either side.
+const UNLIKE_ANY: KnownSet = KnownSet::of(&[
+    Known::Authorization,
+    Known::Cookie,
+    Known::SetCookie,
+    Known::Traceparent,
+    Known::XRequestId,
+]);
+
 /// A map that is being filled with the fields of a head.
 pub(super) struct MapSink<'m> {
     map: &'m mut HeaderMap,
@@ -41,7 +51,7 @@ pub(super) struct MapSink<'m> {
 // === impl Head ===
 
 impl Head {
-    /// Judges a request. `ended` says that nothing follows the head.
+    /// Takes a request, as far as the rules go that only HTTP/2 has. `ended` says that nothing follows the head.
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -59,8 +69,23 @@ impl Head {
             shared,
         };
         head.check()?;
-        head.judge()?;
         Ok(head)
+    }
+
+    /// Judges it by all other rules, and hands it to `look` if it is good. To be called before anything else looks.
+    ///
+    /// # Errors
+    /// The first rule that it breaks.
+    pub(super) fn first_look<R>(
+        &self,
+        look: impl FnOnce(&RequestParts<'_>) -> R,
+    ) -> Result<R, Rejection> {
+        let facts = self.judge()?;
+        Ok(look(&RequestParts {
+            method: self.method.as_str().as_bytes(),
+            facts: &facts,
+            fields: HeadFields::Http2(self.fields.iter()),
+        }))
     }
 
     fn check(&self) -> Result<(), Reason> {
@@ -106,12 +131,8 @@ impl Head {
 
 impl RequestHead for Head {
     fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
-        let facts = self.judge().expect("it was judged when it was made");
-        look(&RequestParts {
-            method: self.method.as_str().as_bytes(),
-            facts: &facts,
-            fields: HeadFields::Http2(self.fields.iter()),
-        })
+        self.first_look(look)
+            .expect("the first look found it to be good")
     }
 }
 
@@ -203,10 +224,13 @@ impl<'m> MapSink<'m> {
         }
     }
 
-    fn put(&mut self, name: &[u8], value: &[u8]) {
+    fn put(&mut self, known: Known, name: &[u8], value: &[u8]) {
         match (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
-            // The map refuses more than anybody's limit on fields.
-            (Ok(name), Ok(value)) => self.is_valid &= self.map.try_append(name, value).is_ok(),
+            (Ok(name), Ok(mut value)) => {
+                value.set_sensitive(UNLIKE_ANY.contains(known));
+                // The map refuses more than anybody's limit on fields.
+                self.is_valid &= self.map.try_append(name, value).is_ok();
+            }
             _ => self.is_valid = false,
         }
     }
@@ -216,11 +240,11 @@ impl FieldSink for MapSink<'_> {
     fn field(&mut self, field: &Field<'_>) {
         // The framing is said once, and nothing of one connection goes to another.
         if field.known != Known::ContentLength && !field.known.is_hop_by_hop() {
-            self.put(field.name, field.value);
+            self.put(field.known, field.name, field.value);
         }
     }
 
-    fn add(&mut self, name: &str, value: &[u8]) {
-        self.put(name.as_bytes(), value);
+    fn add(&mut self, name: &'static str, value: &[u8]) {
+        self.put(Known::of(name.as_bytes()), name.as_bytes(), value);
     }
 }

@@ -15,12 +15,12 @@ use super::client_stream::{Body, Watch, Way, sides};
 use super::head::{Head, is_malformed};
 use super::wire::Wire;
 use crate::message::{self, Rejection};
-use crate::proxy::begin::begin;
+use crate::proxy::begin::{Begun, begin};
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::forward::RequestId;
 use crate::proxy::problem::answer_refused;
-use crate::proxy::seam::RequestHead;
+use crate::proxy::seam::Asking;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::ticket::Ticket;
 use crate::proxy::worker::Worker;
@@ -46,13 +46,13 @@ pub(super) async fn serve(
     let (head, body) = request.into_parts();
     let is_over = body.is_end_stream();
     let head = Request::from_parts(head, ());
-    let judged = if has_fragment {
+    let opened = if has_fragment {
         Err(Rejection::request(message::Reason::InvalidTarget))
     } else {
-        Head::new(head, is_over, Arc::clone(&client.worker.shared))
+        open(&client, head, is_over)
     };
-    match judged {
-        Ok(head) => forward(&client, head, body, respond).await,
+    match opened {
+        Ok(opened) => forward(&client, opened, body, respond).await,
         Err(rejection) if is_malformed(rejection.reason) => {
             ProxyError::from(rejection).reason().count();
             respond.send_reset(Reason::PROTOCOL_ERROR);
@@ -67,14 +67,38 @@ pub(super) async fn serve(
     }
 }
 
-async fn forward(client: &Client, head: Head, body: RecvStream, respond: SendResponse<Bytes>) {
-    let (asking, mut ticket, mut first) = head.look(|parts| {
-        let asking = parts.asking();
+/// A request whose head was found to be good.
+struct Opened {
+    head: Head,
+    asking: Asking,
+    ticket: Ticket,
+    first: Result<Begun, ProxyError>,
+}
+
+/// Judges a head and, in the same synchronous section, selects for it.
+fn open(client: &Client, head: Request<()>, is_over: bool) -> Result<Opened, Rejection> {
+    let head = Head::new(head, is_over, Arc::clone(&client.worker.shared))?;
+    let (asking, ticket, first) = head.first_look(|parts| {
         let mut ticket = Ticket::new(&client.worker, client.peer, client.preview, parts);
         let admitted = ticket.admit(parts);
         let first = admitted.and_then(|()| begin(&mut ticket, parts));
-        (asking, ticket, first)
-    });
+        (parts.asking(), ticket, first)
+    })?;
+    Ok(Opened {
+        head,
+        asking,
+        ticket,
+        first,
+    })
+}
+
+async fn forward(client: &Client, opened: Opened, body: RecvStream, respond: SendResponse<Bytes>) {
+    let Opened {
+        head,
+        asking,
+        mut ticket,
+        mut first,
+    } = opened;
     let (mut body, mut way, watch) = client.sides(body, respond, asking.is_grpc);
     let mut head = Some(head);
     let is_served = {

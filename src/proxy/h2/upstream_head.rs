@@ -87,7 +87,7 @@ impl FieldSink for Sink<'_> {
         self.fields.field(field);
     }
 
-    fn add(&mut self, name: &str, value: &[u8]) {
+    fn add(&mut self, name: &'static str, value: &[u8]) {
         if name == "host" {
             self.authority = Authority::try_from(value).ok();
         } else {
