@@ -5,6 +5,8 @@ import os
 import resource
 import socket
 import subprocess
+import time
+import urllib.request
 
 # What the system lets a process open; a proxied connection takes two.
 FILES = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
@@ -26,12 +28,12 @@ def write(peer, name, text):
 def switchback(peer):
     origin, ports = peer.bench.origin, peer.ports
     lines = [
-        "workers = 1",
+        f"workers = {peer.workers}",
         *(f'[[listeners]]\naddress = "127.0.0.1:{ports[kind]}"' for kind in ("plain", "h2", "grpc")),
         f'[[listeners]]\naddress = "127.0.0.1:{ports["tls"]}"',
         f'tls = {{ certificates = [{{ cert = "{peer.bench.cert}", key = "{peer.bench.key}" }}] }}',
         f'[admin]\naddress = "127.0.0.1:{ports["admin"]}"',
-        f'[history]\npath = "{peer.folder}/history"',
+        f'[history]\npath = "{peer.history}"',
         '[access_log]\nformat = "off"',
         f'[releases.blue]\nendpoints = ["http://127.0.0.1:{origin.blue}"]',
         f'[releases.green]\nendpoints = ["http://127.0.0.1:{origin.green}"]',
@@ -47,10 +49,37 @@ def switchback(peer):
 
 
 def flip_switchback(peer, to):
-    from peers import admin
-
+    """Returns the receipt; nobody else's command says more than that it is done."""
     route = "chat" if peer.routes == 1 else f"r{peer.routes - 1}"
-    admin(peer.ports["admin"], "POST", f"/v1/routes/{route}/switch", {"to": to})
+    return admin(peer.ports["admin"], "POST", f"/v1/routes/{route}/switch", {"to": to})
+
+
+def wait_until_ready(peer):
+    """switchback and Envoy listen before they have their table, and say when they have it."""
+    path = {"switchback": "/readyz", "envoy": "/ready"}.get(peer.name)
+    for _ in range(600 if path else 0):
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{peer.ports['admin']}{path}", timeout=5):
+                return
+        except OSError:
+            time.sleep(0.05)
+
+
+def rollback_switchback(peer):
+    return admin(peer.ports["admin"], "POST", "/v1/rollback", {})
+
+
+def admin(port, method, path, body):
+    """One call of the admin API on a connection of its own, by hand: a client library would be most of what is timed."""
+    text = json.dumps(body)
+    head = f"{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncontent-type: application/json\r\ncontent-length: {len(text)}\r\nconnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", port), timeout=30) as control:
+        control.sendall((head + text).encode())
+        answer = b"".join(iter(lambda: control.recv(65_536), b"")).decode()
+    head, _, text = answer.partition("\r\n\r\n")
+    if not head.startswith("HTTP/1.1 2"):
+        raise RuntimeError(f"{method} {path}: {answer[:500]}")
+    return json.loads(text)
 
 
 # HAProxy
@@ -63,7 +92,7 @@ def haproxy(peer):
         rows = "\n".join(f"/r/{place} agents" for place in range(1, peer.routes))
         choose = f"  use_backend %[path,map({write(peer, 'routes.map', rows)})] if {{ path -m beg /r/ }}\n"
     text = f"""global
-  nbthread 1
+  nbthread {peer.workers}
   maxconn {CONNECTIONS}
   stats socket {peer.folder}/haproxy.sock level admin
   ssl-default-bind-options ssl-min-ver TLSv1.2
@@ -119,12 +148,14 @@ def nginx_text(peer, blue, green):
     origin, ports = peer.bench.origin, peer.ports
     servers = lambda b, g: "".join(f"server 127.0.0.1:{port} weight={weight};" for port, weight in ((b, blue), (g, green)) if weight)  # noqa: E731
     proxy = 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Host $host;'
+    # Room for the largest answer: with the default, half of it would go through files.
+    whole = "proxy_buffers 16 16k; proxy_busy_buffers_size 64k;"
     extra = "".join(f"location = /r/{place} {{ {proxy} proxy_pass http://agents; }}\n" for place in range(1, peer.routes))
     locations = f"""{extra}
-    location / {{ {proxy} proxy_pass http://agents; }}
+    location / {{ {proxy} {whole} proxy_pass http://agents; }}
     location /sse {{ {proxy} proxy_buffering off; proxy_read_timeout 600s; proxy_pass http://agents; }}
     location /ws {{ proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_read_timeout 1h; proxy_pass http://agents; }}"""
-    return f"""daemon off; worker_processes 1; pid {peer.folder}/pid; error_log {peer.folder}/error.log; worker_rlimit_nofile {FILES}; user root;
+    return f"""daemon off; worker_processes {peer.workers}; pid {peer.folder}/pid; error_log {peer.folder}/error.log; worker_rlimit_nofile {FILES}; user root;
 events {{ worker_connections {FILES}; }}
 http {{
   access_log off; keepalive_requests 100000000; keepalive_timeout 600s; tcp_nodelay on;
@@ -133,7 +164,7 @@ http {{
   upstream agents_h2 {{ {servers(origin.h2_blue, origin.h2_green)} keepalive 512; keepalive_requests 100000000; }}
   server {{ listen 127.0.0.1:{ports['plain']}; {locations} }}
   server {{ listen 127.0.0.1:{ports['tls']} ssl; ssl_certificate {peer.bench.cert}; ssl_certificate_key {peer.bench.key}; ssl_protocols TLSv1.2 TLSv1.3; {locations} }}
-  server {{ listen 127.0.0.1:{ports['h2']} http2; http2_max_requests 100000000; {locations} }}
+  server {{ listen 127.0.0.1:{ports['h2']} http2; {locations} }}
   server {{ listen 127.0.0.1:{ports['grpc']} http2; location / {{ grpc_pass grpc://agents_h2; }} }}
 }}
 """
@@ -200,6 +231,7 @@ def envoy(peer):
     dynamic = {"rds": {"route_config_name": "agents", "config_source": {"resource_api_version": "V3", "path_config_source": {"path": rds}}}}
     fixed = lambda suffix="": {"route_config": {k: v for k, v in envoy_routes(peer, 90, 10, suffix).items() if k != "@type"}}  # noqa: E731
     config = {
+        "node": {"id": "bench", "cluster": "bench"},
         "admin": {"address": {"socket_address": {"address": "127.0.0.1", "port_value": peer.ports["admin"]}}},
         "static_resources": {
             "listeners": [
@@ -215,7 +247,7 @@ def envoy(peer):
         },
     }
     path = write(peer, "envoy.json", json.dumps(config))
-    return [peer.bench.binaries["envoy"], "-c", path, "--concurrency", "1", "--log-level", "error", "--base-id", str(os.getpid() % 1000 + peer.routes)], {}
+    return [peer.bench.binaries["envoy"], "-c", path, "--concurrency", str(peer.workers), "--log-level", "error", "--disable-hot-restart"], {}
 
 
 def flip_envoy(peer, to):
@@ -237,6 +269,6 @@ FLIPS = {"switchback": flip_switchback, "haproxy": flip_haproxy, "nginx": flip_n
 
 
 def flip(peer, to):
-    FLIPS[peer.name](peer, to)
+    return FLIPS[peer.name](peer, to)
 
 

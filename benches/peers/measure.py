@@ -18,17 +18,21 @@ def tree(pid):
     return found
 
 
+def threads_ns(process):
+    """Nanoseconds on a processor, user and kernel, of each thread of one process that lives."""
+    found = []
+    try:
+        for task in os.listdir(f"/proc/{process}/task"):
+            with open(f"/proc/{process}/task/{task}/schedstat") as stat:
+                found.append((task, int(stat.read().split()[0])))
+    except (FileNotFoundError, ProcessLookupError):
+        pass
+    return found
+
+
 def cpu_ns(pid):
-    """Nanoseconds on a processor, user and kernel, over all threads that live."""
-    total = 0
-    for process in tree(pid):
-        try:
-            for task in os.listdir(f"/proc/{process}/task"):
-                with open(f"/proc/{process}/task/{task}/schedstat") as stat:
-                    total += int(stat.read().split()[0])
-        except FileNotFoundError:
-            pass
-    return total
+    """Nanoseconds on a processor, over all threads of the process and its descendants."""
+    return sum(ns for process in tree(pid) for _, ns in threads_ns(process))
 
 
 def memory_kb(pid):
@@ -39,6 +43,6 @@ def memory_kb(pid):
             with open(f"/proc/{process}/smaps_rollup") as rollup:
                 fields = dict(line.split()[:2] for line in rollup if line.count(" ") and ":" in line)
             total += int(fields.get("Private_Clean:", 0)) + int(fields.get("Private_Dirty:", 0))
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):
             pass
     return total

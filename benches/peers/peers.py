@@ -1,6 +1,5 @@
-"""Starts each candidate with one worker, its split 90/10, `X-Forwarded-For` added and no log; ends them by PID."""
+"""Starts each candidate with its split 90/10, `X-Forwarded-For` added and no log; ends them by PID."""
 
-import http.client
 import json
 import os
 import resource
@@ -21,13 +20,23 @@ def free_ports(count):
     return ports
 
 
-def pinned(core, command, **options):
-    return subprocess.Popen(["taskset", "-c", str(core)] + command, **options)
+def pinned(cores, command, **options):
+    return subprocess.Popen(["taskset", "-c", str(cores)] + [str(word) for word in command], **options)
 
 
-def wait_for(port, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
+def end(process):
+    """Ends one process, by force after five seconds."""
+    process.terminate()
+    try:
+        process.wait(5)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait(5)
+
+
+def wait_for(port, process, seconds=30):
+    until = time.monotonic() + seconds
+    while time.monotonic() < until and process.poll() is None:
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
@@ -36,34 +45,44 @@ def wait_for(port, seconds=20):
 
 
 class Origin:
-    """Blue and green, over HTTP/1.1 and HTTP/2, in one process on core 1."""
+    """Blue and green, over HTTP/1.1 and HTTP/2, and blue over TLS, in one process on core 1."""
 
-    def __init__(self, load):
-        self.blue, self.green, self.h2_blue, self.h2_green = free_ports(4)
-        command = [load, "origin", "--blue", self.blue, "--green", self.green, "--h2-blue", self.h2_blue, "--h2-green", self.h2_green]
-        self.process = pinned(1, [str(word) for word in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, bench):
+        self.blue, self.green, self.h2_blue, self.h2_green, self.tls = free_ports(5)
+        command = [bench.binaries["load"], "origin", "--blue", self.blue, "--green", self.green, "--h2-blue", self.h2_blue, "--h2-green", self.h2_green]
+        command += ["--tls", self.tls, "--cert", bench.cert, "--key", bench.key]
+        self.process = pinned(1, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert self.process.stdout.readline() == b"ready\n"
 
     def stop(self):
         self.process.stdin.close()
-        self.process.wait(10)
+        try:
+            self.process.wait(10)
+        except subprocess.TimeoutExpired:
+            end(self.process)
 
 
 class Peer:
     """One candidate. `ports` maps plain, tls, h2 (down only) and grpc (both sides) to where it listens."""
 
-    def __init__(self, bench, name, routes=1):
-        self.bench, self.name, self.routes = bench, name, routes
+    def __init__(self, bench, name, routes=1, workers=1, environment=None, history=None):
+        self.bench, self.name, self.routes, self.workers = bench, name, routes, workers
+        # Where requests go that a flip is about, and which side they are on.
+        self.path, self.side = "/b/1024" if routes == 1 else f"/r/{routes - 1}", None
         self.folder = os.path.join(bench.folder, f"{name}-{routes}-{time.monotonic_ns()}")
+        self.history = history or os.path.join(self.folder, "history")
         os.makedirs(self.folder)
         self.ports = dict(zip(("plain", "tls", "h2", "grpc", "admin"), free_ports(5)))
-        command, self.environment = getattr(configs, name)(self)
-        log = open(os.path.join(self.folder, "log"), "wb")
-        self.process = pinned(0, command, stdout=log, stderr=log, cwd=self.folder, env=dict(os.environ, **self.environment))
+        command, own = getattr(configs, name)(self)
+        cores = ",".join(str(core) for core in range(workers))
+        with open(os.path.join(self.folder, "log"), "wb") as log:
+            self.process = pinned(cores, command, stdout=log, stderr=log, cwd=self.folder, env=dict(os.environ, **own, **(environment or {})))
         try:
             for kind in ("plain", "tls", "h2", "grpc"):
-                wait_for(self.ports[kind])
+                wait_for(self.ports[kind], self.process)
+            configs.wait_until_ready(self)
         except RuntimeError:
+            end(self.process)
             with open(os.path.join(self.folder, "log")) as told:
                 raise RuntimeError(f"{name} did not start:\n" + told.read()[-3000:]) from None
         time.sleep(0.2)
@@ -74,15 +93,14 @@ class Peer:
 
     def flip(self, to):
         """Gives `to` everything; returns when the candidate's own command says that it is done."""
-        configs.flip(self, to)
+        self.side = to
+        return configs.flip(self, to)
+
+    def rollback(self):
+        return configs.rollback_switchback(self)
 
     def stop(self):
-        self.process.terminate()
-        try:
-            self.process.wait(5)
-        except subprocess.TimeoutExpired:
-            self.process.kill()
-            self.process.wait(5)
+        end(self.process)
 
 
 class Direct:
@@ -91,7 +109,7 @@ class Direct:
     name = "direct"
 
     def __init__(self, origin):
-        self.ports = {"plain": origin.blue, "h2": origin.h2_blue, "grpc": origin.h2_blue}
+        self.ports = {"plain": origin.blue, "tls": origin.tls, "h2": origin.h2_blue, "grpc": origin.h2_blue}
         self.pid = origin.process.pid
 
     def stop(self):
@@ -112,9 +130,11 @@ class Bench:
             check=True, stderr=subprocess.DEVNULL,
         )
         with open(self.both, "w") as both:
-            both.write(open(self.cert).read() + open(self.key).read())
-        self.origin = Origin(binaries["load"])
-        self.running = {}
+            for part in (self.cert, self.key):
+                with open(part) as text:
+                    both.write(text.read())
+        self.origin = Origin(self)
+        self.running, self.loads = {}, []
 
     def peer(self, name, routes=1):
         if name == "direct":
@@ -124,39 +144,51 @@ class Bench:
             self.running[key] = Peer(self, name, routes)
         return self.running[key]
 
-    def fresh(self, name, routes=1):
+    def drop(self, name, routes=1):
         old = self.running.pop((name, routes), None)
         if old:
             old.stop()
+
+    def fresh(self, name, routes=1):
+        self.drop(name, routes)
         return self.peer(name, routes)
 
-    def load(self, verb, address, **arguments):
+    def load(self, verb, port, **arguments):
         """Starts the load generator on core 1."""
-        command = [self.binaries["load"], verb, "--address", f"127.0.0.1:{address}"]
+        command = [self.binaries["load"], verb, "--address", f"127.0.0.1:{port}"]
         for key, value in arguments.items():
-            command += ["--" + key.replace("_", "-"), str(value)]
-        return pinned(1, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            command += ["--" + key, value]
+        process = pinned(1, command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        self.loads = [each for each in self.loads if each.poll() is None] + [process]
+        return process
 
-    def measured(self, verb, address, **arguments):
-        process = self.load(verb, address, **arguments)
-        out, _ = process.communicate(timeout=120)
+    def opened(self, verb, port, **arguments):
+        """The load generator when its measurement begins."""
+        process = self.load(verb, port, **arguments)
+        if process.stdout.readline() != "open\n":
+            self.result(process)
+            raise RuntimeError("the load generator did not begin")
+        return process
+
+    def result(self, process, seconds=60):
+        """What the load generator saw."""
+        try:
+            out, told = process.communicate(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            end(process)
+            raise RuntimeError("the load generator does not end") from None
         if process.returncode != 0:
-            raise RuntimeError(f"the load generator failed: {verb} {arguments}")
+            raise RuntimeError(f"the load generator failed: {told.strip()[-300:]}")
         return json.loads(out.strip().splitlines()[-1])
 
+    def measured(self, verb, port, **arguments):
+        return self.result(self.opened(verb, port, **arguments))
+
     def stop(self):
+        for process in self.loads:
+            if process.poll() is None:
+                end(process)
         for peer in self.running.values():
             peer.stop()
+        self.running = {}
         self.origin.stop()
-
-
-def admin(port, method, path, body=None):
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-    headers = {"content-type": "application/json"} if body is not None else {}
-    connection.request(method, path, body=None if body is None else json.dumps(body), headers=headers)
-    answer = connection.getresponse()
-    text = answer.read()
-    connection.close()
-    if answer.status >= 300:
-        raise RuntimeError(f"{method} {path}: {answer.status} {text[:500]!r}")
-    return json.loads(text) if text else None

@@ -1,61 +1,173 @@
-"""Figures as a Markdown table: each candidate's own, and switchback's ratio to it, round by round."""
+"""Figures as Markdown: each candidate's own, switchback's ratio to it round by round, and the targets."""
 
 import os
-import platform
 import statistics
 
+import results as r
 import scenarios
+import targets
+
+OURS = "switchback"
+SAYS = {name: scenario.says for name, scenario in scenarios.SCENARIOS.items()}
+TITLES = {"switchback": "switchback", "haproxy": "HAProxy", "nginx": "nginx", "envoy": "Envoy", "pingora": "Pingora"}
 
 
-def ratio(ours, theirs):
-    pairs = [a / b for a, b in zip(ours.get("all_cpu_us", []), theirs.get("all_cpu_us", [])) if b]
-    return statistics.median(pairs) if pairs else None
+def title(name):
+    return TITLES.get(name, name)
 
 
 def row(cells):
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(str(cell) for cell in cells) + " |"
+
+
+def table(head, rows):
+    return [row(head), row(["---"] + ["--:"] * (len(head) - 1)), *map(row, rows), ""]
 
 
 def figure(value, digits=1):
-    return "–" if value is None else f"{value:.{digits}f}"
+    return "–" if value is None else f"{value:,.{digits}f}"
 
 
-def markdown(figures, names):
-    others = [name for name in names if name != "switchback"]
-    lines = [f"Measured on {os.cpu_count()} cores ({platform.machine()}, Linux {platform.release()}); medians of interleaved rounds.", ""]
-    lines += ["CPU time of the proxy per request or chunk, µs; in brackets switchback's share of it.", ""]
-    lines += [row(["work", "switchback"] + others), row(["---"] + ["--:"] * (len(others) + 1))]
-    for name in scenarios.REQUESTS:
-        seen = figures.get(name)
-        if not seen or "switchback" not in seen:
-            continue
-        ours = seen["switchback"]
-        cells = [figure(ours["cpu_us"])]
-        for other in others:
-            theirs = seen.get(other)
-            cells.append("–" if not theirs else f"{figure(theirs['cpu_us'])} (**{figure(ratio(ours, theirs), 2)}**)")
-        lines.append(row([name] + cells))
-    lines += ["", "Latency in µs, p50 / p99, added to what the origin takes without a proxy; requests or chunks a second; failures.", ""]
-    lines += [row(["work"] + names), row(["---"] + ["--:"] * len(names))]
-    for name in scenarios.REQUESTS:
-        seen = figures.get(name)
-        if not seen:
-            continue
-        base = seen.get("direct", {"p50_us": 0, "p99_us": 0})
-        cell = lambda one: f"{one['p50_us'] - base['p50_us']:.0f} / {one['p99_us'] - base['p99_us']:.0f}, {one['rate']:.0f}/s" + (f", {one['errors']} failed" if one["errors"] else "")  # noqa: E731
-        lines.append(row([name] + [cell(seen[each]) if each in seen else "–" for each in names]))
-    memory = [name for name in ("idle-5000", "sse-1000", "sse-5000", "ws-1000", "ws-5000") if name in figures]
-    if memory:
-        lines += ["", "Memory for each connection or stream with its upstream side, kB.", "", row(["what"] + names), row(["---"] + ["--:"] * len(names))]
-        lines += [row([name] + [figure(figures[name].get(each, {}).get("kb_each")) for each in names]) for name in memory]
+def present(results, kind):
+    """Scenarios of a kind that were measured, in the order of the list."""
+    return [name for name, scenario in scenarios.SCENARIOS.items() if type(scenario) in kind and r.rows(results, name, OURS)]
+
+
+def candidates(results):
+    seen = {each for scenario in results["scenarios"].values() for each in scenario["rows"]}
+    return [name for name in TITLES if name in seen]
+
+
+def about(results):
+    said = results["about"]
+    versions = ", ".join(f"{title(name)} {version}" for name, version in said["versions"].items())
+    rounds = sorted({len(rows) for scenario in results["scenarios"].values() for rows in scenario["rows"].values() if rows})
+    how = f"{rounds[-1]}" if rounds and rounds[0] == rounds[-1] else f"{rounds[0]} to {rounds[-1]}" if rounds else "no"
+    return [f"Measured {said['date']} on {said['machine']}: {versions}. Medians of {how} interleaved rounds, with the range in brackets.", ""] + [
+        "```console", *[f"$ {command}" for command in said["commands"]], "```", ""]
+
+
+def ratio_cell(results, name, other, with_spread=True):
+    found = r.ratios(results, name, OURS, other)
+    if not found:
+        return "–"
+    spread = f" ({min(found):.2f}–{max(found):.2f})" if with_spread and len(found) > 1 else ""
+    return f"**{statistics.median(found):.2f}**{spread}"
+
+
+def cpu(results, kinds, what):
+    names = candidates(results)
+    others = [name for name in names if name != OURS]
+    own = [[SAYS[name]] + [figure(r.median(results, name, each, "cpu_us")) for each in names] for name in present(results, kinds)]
+    ratio = [[SAYS[name]] + [ratio_cell(results, name, each) for each in others] for name in present(results, kinds)]
+    if not own:
+        return []
+    return [f"CPU time of the proxy for each {what}, µs:", "", *table(["work"] + [title(name) for name in names], own),
+            f"switchback's share of the others' CPU time for each {what}:", "", *table(["work"] + [title(name) for name in others], ratio)]
+
+
+def latency_cell(results, name, each):
+    p50, p99 = (r.added(results, name, each, key) for key in ("p50_us", "p99_us"))
+    failed = r.total(results, name, each, "errors")
+    rate = r.median(results, name, each, "rate")
+    return "–" if rate is None else f"{figure(p50, 0)} / {figure(p99, 0)}, {figure(rate, 0)}/s" + (f", {failed} failed" if failed else "")
+
+
+def latency(results):
+    names = candidates(results)
+    shown = present(results, (scenarios.Requests, scenarios.Streams))
+    rows = [[SAYS[name]] + [latency_cell(results, name, each) for each in names] for name in shown]
+    if not rows:
+        return []
+    return ["Latency added to what the origin takes without a proxy, µs, p50 / p99 (for streams, of each chunk); requests or chunks a second. Where the load is a closed "
+            "loop, it shares its core with the origin, and both are full: requests a second are the load's limit, and latency is the queue's.", "",
+            *table(["work"] + [title(name) for name in names], rows)]
+
+
+def memory(results):
+    names = candidates(results)
+    shown = present(results, (scenarios.Streams, scenarios.Idle))
+    rows = [[SAYS[name]] + [figure(r.median(results, name, each, "kb_each")) for each in names] for name in shown]
+    return ["Memory for each connection, or stream with its upstream side, kB:", "", *table(["what"] + [title(name) for name in names], rows)] if rows else []
+
+
+def flips(results):
+    lines = []
     for name in ("flip", "flip-10000"):
-        if name in figures:
-            lines += ["", f"{name}: under 8,000 requests a second, 64 keep-alive connections.", ""]
-            lines += [row(["", "flips", "failed", "dropped", "command ms (max)", "last request on the old side, ms after the command (max)", "old side after the command returned"]), row(["---"] + ["--:"] * 6)]
-            for each, seen in figures[name].items():
-                cells = [seen["flips"], seen["failed"], seen["dropped"], f"{seen['command_ms']:.2f} ({seen['command_ms_max']:.2f})", f"{seen['last_old_ms']:.2f} ({seen['last_old_ms_max']:.2f})", seen["old_after_command"]]
-                lines.append(row([each] + [str(cell) for cell in cells]))
-    sick = figures.get("rollback-sick-disk", {}).get("switchback")
-    if sick:
-        lines += ["", f"A rollback while the disk is frozen: {sick['command_ms']:.1f} ms."]
-    return "\n".join(lines) + "\n"
+        rows = []
+        for each in candidates(results):
+            if not r.rows(results, name, each):
+                continue
+            one = lambda key: r.median(results, name, each, key)  # noqa: E731, B023
+            most = lambda key: max(r.values(results, name, each, key))  # noqa: E731, B023
+            count = lambda key: r.total(results, name, each, key)  # noqa: E731, B023
+            rows.append([title(each), count("flips"), count("failed"), count("dropped"), count("late"), f"{one('command_ms'):.2f} ({most('command_ms_max'):.2f})",
+                         f"{one('last_old_ms'):.2f} ({most('last_old_ms_max'):.2f})"])
+        if rows:
+            sync = r.median(results, name, OURS, "fsync_ms")
+            note = f"; a sync of the disk takes {sync:.2f} ms" if sync else ""
+            lines += [f"{SAYS[name].capitalize()}, 64 keep-alive connections{note}:", "",
+                      *table(["", "flips", "failed", "connections dropped", "on the old side after the command was done", "command, ms (max)", "last on the old side, ms after the command was issued (max)"], rows)]
+    return lines
+
+
+def rollback(results):
+    rows = []
+    for each, seen in results["scenarios"].get("rollback", {}).get("rows", {}).items():
+        if seen:
+            one = lambda key: r.median(results, "rollback", each, key)  # noqa: E731, B023
+            most = lambda key: max(r.values(results, "rollback", each, key))  # noqa: E731, B023
+            rows.append([each, figure(one("publish_ms"), 2), f"{one('command_ms'):.2f} ({most('command_ms_max'):.2f})", f"{one('moved_ms'):.2f} ({most('moved_ms_max'):.2f})",
+                         figure(one("swap_us"), 0), r.total(results, "rollback", each, "errors")])
+    return ["A publish waits for the disk; a rollback does not, its answer alone waits up to 50 ms to say whether it is durable (under 8,000 requests a second):", "",
+            *table(["", "publish, ms", "rollback, ms (max)", "traffic has moved, ms after the command was issued (max)", "swap, µs", "failed requests"], rows)] if rows else []
+
+
+def workers(results):
+    rows = []
+    for each in candidates(results):
+        names = [name for name in results["scenarios"].get("workers", {}).get("rows", {}) if name.startswith(f"{each}, ")]
+        if len(names) != 3 or not all(r.rows(results, "workers", name) for name in names):
+            continue
+        one, same, double = names
+        cells = [figure(r.median(results, "workers", name, "cpu_us")) for name in names]
+        for name in (same, double):
+            found = r.ratios(results, "workers", name, one)
+            cells.append(f"**{statistics.median(found):.2f}** ({min(found):.2f}–{max(found):.2f})")
+        cells.append(f"{100 * (r.median(results, 'workers', double, 'busiest_share') or 0):.0f} %")
+        rows.append([title(each)] + cells)
+    return ["CPU time for each request, µs, with one worker at 4,000/s, two at 4,000/s, two at 8,000/s (as much for each worker as the first); the second worker "
+            "shares its core with the load, so its caches are colder than alone:", "",
+            *table(["", "1 at 4,000", "2 at 4,000", "2 at 8,000", "ratio, same rate", "ratio, same per worker", "the busier worker does"], rows)] if rows else []
+
+
+def markdown(results):
+    """Everything."""
+    parts = [about(results), targets.lines(results), cpu(results, (scenarios.Requests,), "request"), cpu(results, (scenarios.Streams,), "chunk"), latency(results),
+             memory(results), flips(results), rollback(results), workers(results)]
+    return "\n".join(line for part in parts for line in part).rstrip() + "\n"
+
+
+def readme(results):
+    """What a reader of the README wants: ratios, memory, flips."""
+    names = candidates(results)
+    others = [name for name in names if name != OURS]
+    shown = present(results, (scenarios.Requests, scenarios.Streams))
+    rows = [[SAYS[name], figure(r.median(results, name, OURS, "cpu_us"))] + [ratio_cell(results, name, each, False) for each in others] for name in shown]
+    lines = about(results)
+    lines += ["CPU time for each request, or chunk of a stream: switchback's in µs, and its ratio to the others' (below 1 is better):", "",
+              *table(["work", "switchback"] + [f"to {title(name)}" for name in others], rows)]
+    return "\n".join(lines + memory(results) + flips(results) + rollback(results)).rstrip() + "\n"
+
+
+def put(path, text, mark="benches/peers/run"):
+    """Between the two marks in a file; what stands around them is not touched."""
+    begin, end = f"<!-- begin: {mark} -->", f"<!-- end: {mark} -->"
+    with open(path) as old:
+        whole = old.read()
+    if begin not in whole or end not in whole:
+        raise SystemExit(f"{path} has no place for figures: {begin} and {end}")
+    before, after = whole.split(begin)[0], whole.split(end)[1]
+    with open(path + ".new", "w") as out:
+        out.write(f"{before}{begin}\n\n{text}\n{end}{after}")
+    os.rename(path + ".new", path)

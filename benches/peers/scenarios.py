@@ -1,227 +1,200 @@
 """What is measured. Every round visits every candidate once, in turn, so that all meet the same noise."""
 
-import json
-import os
-import statistics
-import subprocess
 import sys
-import threading
 import time
+from dataclasses import dataclass
 
+import flips
 import measure
-import peers
+import workers
 
-CHUNKY = dict(settle=1.0)
-
-# name: (verb, port, arguments, candidates without it)
-REQUESTS = {
-    "keepalive-1k": ("keepalive", "plain", dict(connections=64, path="/b/1024")),
-    "keepalive-10k": ("keepalive", "plain", dict(connections=64, path="/b/10240")),
-    "keepalive-100k": ("keepalive", "plain", dict(connections=64, path="/b/102400")),
-    "open-15000": ("keepalive", "plain", dict(connections=64, path="/b/1024", rate=15_000)),
-    "close": ("close", "plain", dict(connections=16, path="/b/1024")),
-    "tls-keepalive": ("keepalive", "tls", dict(connections=64, path="/b/1024", tls=1)),
-    "tls-handshake": ("close", "tls", dict(connections=8, path="/b/1024", tls=1)),
-    "h2-8x16": ("h2", "h2", dict(connections=8, streams=16)),
-    "h2-64x1": ("h2", "h2", dict(connections=64, streams=1)),
-    "grpc": ("grpc", "grpc", dict(connections=8, streams=16)),
-    "routes-10000": ("keepalive", "plain", dict(connections=64, path="/r/9999")),
-    "sse-1000": ("sse", "plain", dict(connections=1_000, rate=20, **CHUNKY)),
-    "sse-5000": ("sse", "plain", dict(connections=5_000, rate=4, **CHUNKY)),
-    "ws-1000": ("ws", "plain", dict(connections=1_000, rate=20, **CHUNKY)),
-    "ws-5000": ("ws", "plain", dict(connections=5_000, rate=4, **CHUNKY)),
-}
-OTHERS = ["idle-5000", "flip", "flip-10000", "rollback-sick-disk"]
-NAMES = list(REQUESTS) + OTHERS
+WARM = 0.25
+SETTLE = 0.4
+# What a round of a candidate takes beyond what it measures: starting the load generator, and for streams the candidate.
+OVERHEAD, FRESH = 0.2, 1.6
+SPLIT_CHECK = 0.4
 
 
 def note(text):
     print(text, file=sys.stderr, flush=True)
 
 
-def run(bench, names, rounds, seconds, deadline):
-    figures = {}
-    check_split(bench)
-    for name in names:
-        if time.monotonic() > deadline:
-            note(f"time is up before {name}")
-            break
-        note(f"{name} …")
-        if name in REQUESTS:
-            figures[name] = requests(bench, name, rounds, seconds, deadline)
-        else:
-            figures[name] = {"idle-5000": idle, "flip": flip, "flip-10000": flip_large, "rollback-sick-disk": sick_disk}[name](bench, rounds)
-    return figures
+@dataclass(frozen=True)
+class Requests:
+    """Requests in a closed loop, or at a rate."""
+
+    says: str
+    verb: str
+    port: str
+    arguments: dict
+    routes: int = 1
+    without: tuple = ()
+    seconds: float = 1.5
+    most_rounds: int = 100
+    unit: str = "request"
+
+    def candidates(self, bench):
+        return [name for name in bench.names if name not in self.without] + ["direct"]
+
+    def estimate(self, names, rounds, seconds):
+        start = 3 * len(names) if self.routes > 1 else 0
+        return start + min(rounds, self.most_rounds) * (len(names) + 1) * (WARM + OVERHEAD + (seconds or self.seconds))
+
+    def round(self, bench, name, seconds):
+        peer = bench.peer(name, self.routes)
+        process = bench.opened(self.verb, peer.ports[self.port], seconds=seconds, warm=WARM, **self.arguments)
+        before = measure.cpu_ns(peer.pid)
+        seen = bench.result(process)
+        spent = measure.cpu_ns(peer.pid) - before
+        return {**shown(seen), "cpu_us": spent / 1e3 / max(1, seen["count"])}
+
+    def finish(self, bench):
+        if self.routes > 1:
+            for name in bench.names:
+                bench.drop(name, self.routes)
+
+
+@dataclass(frozen=True)
+class Streams(Requests):
+    """Streams that are opened first, on a candidate that was just started; CPU and memory are looked at while they flow."""
+
+    connections: int = 1_000
+    rate: int = 20
+    seconds: float = 1.5
+    unit: str = "chunk"
+
+    def estimate(self, names, rounds, seconds):
+        opening = self.connections / (1_000 if self.port == "tls" else 3_000)
+        return min(rounds, self.most_rounds) * (len(names) + 1) * (FRESH + SETTLE + opening + (seconds or self.seconds))
+
+    def round(self, bench, name, seconds):
+        peer = bench.peer(name) if name == "direct" else primed(bench, name, self.verb, self.port)
+        empty = measure.memory_kb(peer.pid)
+        how = self.arguments or dict(connections=self.connections)
+        process = bench.opened(self.verb, peer.ports[self.port], seconds=seconds, settle=SETTLE, rate=self.rate, **how)
+        time.sleep(SETTLE)
+        before, start = measure.cpu_ns(peer.pid), time.monotonic()
+        time.sleep(max(0.3, seconds - 0.2))
+        spent, took = measure.cpu_ns(peer.pid) - before, time.monotonic() - start
+        memory = measure.memory_kb(peer.pid) - empty
+        seen = bench.result(process)
+        if seen["rate"] < self.connections * self.rate * 0.9:
+            note(f"{name}: only {seen['rate']:.0f} of {self.connections * self.rate} chunks a second got through: somebody was too slow")
+        return {
+            **shown(seen), "cpu_us": spent / 1e3 / max(1.0, seen["rate"] * took), "kb_each": memory / self.connections,
+            "chunks_per_read": seen["count"] / max(1, seen["reads"]),
+        }
+
+
+@dataclass(frozen=True)
+class Idle(Requests):
+    """Keep-alive connections that have had one request each."""
+
+    connections: int = 5_000
+    most_rounds: int = 3
+    unit: str = "connection"
+
+    def candidates(self, bench):
+        return list(bench.names)
+
+    def estimate(self, names, rounds, seconds):
+        return min(rounds, self.most_rounds) * len(names) * (FRESH + 0.5 + self.connections / (700 if self.port == "tls" else 4_000))
+
+    def round(self, bench, name, seconds):
+        peer = primed(bench, name, "keepalive", self.port)
+        before = measure.memory_kb(peer.pid)
+        process = bench.load("idle", peer.ports[self.port], connections=self.connections, **self.arguments)
+        process.stdout.readline()
+        time.sleep(0.5)
+        kb = measure.memory_kb(peer.pid) - before
+        process.stdin.close()
+        process.stdin = None
+        process.wait(20)
+        return {"kb_each": kb / self.connections}
+
+
+def primed(bench, name, verb, port):
+    """A candidate that was just started and has had some requests, so that only what comes now is counted."""
+    peer = bench.fresh(name)
+    if verb == "sse-h2":
+        bench.measured("h2", peer.ports[port], connections=2, streams=4, seconds=0.2)
+    else:
+        bench.measured("keepalive", peer.ports[port], connections=8, seconds=0.2, tls=int(port == "tls"))
+    return peer
+
+
+def shown(seen):
+    return {key: seen[key] for key in ("rate", "p50_us", "p99_us", "errors")}
+
+
+def requests(says, verb, port, *, connections, **more):
+    options = {key: more.pop(key) for key in ("routes", "without", "seconds") if key in more}
+    return Requests(says, verb, port, dict(connections=connections, **more), **options)
+
+
+SCENARIOS = {
+    "keepalive-1k": requests("HTTP/1.1 keep-alive, 1 KB, 64 connections, saturated", "keepalive", "plain", connections=64, path="/b/1024", seconds=2.0),
+    "keepalive-10k": requests("the same, 10 KB", "keepalive", "plain", connections=64, path="/b/10240"),
+    "keepalive-100k": requests("the same, 100 KB", "keepalive", "plain", connections=64, path="/b/102400"),
+    "open-15000": requests("1 KB, open loop at 15,000/s", "keepalive", "plain", connections=64, path="/b/1024", rate=15_000, seconds=2.0),
+    "open-5000": requests("1 KB, open loop at 5,000/s", "keepalive", "plain", connections=64, path="/b/1024", rate=5_000),
+    "close": requests("a connection for each request", "close", "plain", connections=16, path="/b/1024"),
+    "tls-keepalive": requests("TLS 1.3 keep-alive", "keepalive", "tls", connections=64, path="/b/1024", tls=1),
+    "tls-handshake": requests("TLS 1.3, a handshake for each request", "close", "tls", connections=8, path="/b/1024", tls=1),
+    "h2-8x16": requests("HTTP/2, 8 connections × 16 streams", "h2", "h2", connections=8, streams=16, seconds=2.0),
+    "h2-64x1": requests("HTTP/2, 64 connections × 1 stream", "h2", "h2", connections=64, streams=1),
+    "grpc": requests("gRPC unary, 8 connections × 16 calls", "grpc", "grpc", connections=8, streams=16),
+    "routes-10000": requests("10,000 routes, the last one asked", "keepalive", "plain", connections=64, path="/r/9999", routes=10_000, without=("pingora",)),
+    "sse-1000": Streams("1,000 SSE streams × 20 chunks/s", "sse", "plain", {}),
+    "ws-1000": Streams("1,000 WebSockets × 20 frames/s", "ws", "plain", {}),
+    "sse-5000": Streams("5,000 SSE streams × 4 chunks/s", "sse", "plain", {}, connections=5_000, rate=4),
+    "ws-5000": Streams("5,000 WebSockets × 4 frames/s", "ws", "plain", {}, connections=5_000, rate=4),
+    "sse-tls-1000": Streams("1,000 SSE streams over TLS × 20 chunks/s", "sse", "tls", dict(connections=1_000, tls=1)),
+    "sse-h2-1000": Streams("1,000 SSE streams on 10 HTTP/2 connections × 20 chunks/s", "sse-h2", "h2", dict(connections=10, streams=100)),
+    "idle-5000": Idle("5,000 idle keep-alive connections", "idle", "plain", {}),
+    "idle-tls-2000": Idle("2,000 idle TLS connections", "idle", "tls", dict(tls=1), connections=2_000),
+    "flip": flips.Flips("flips under 8,000 requests/s", 1),
+    "flip-10000": flips.Flips("flips with 10,000 routes", 10_000),
+    "rollback": flips.Rollback("a publish and its rollback, by what the disk does"),
+    "workers": workers.Workers("one and two workers"),
+}
+NAMES = list(SCENARIOS)
+
+
+def estimate(chosen, names, rounds, seconds):
+    """Seconds that the whole will take, about."""
+    return SPLIT_CHECK * len(names) + sum(SCENARIOS[name].estimate(names, rounds, seconds) for name in chosen)
 
 
 def check_split(bench):
     """Each candidate really proxies, and really splits 90/10."""
-    for name in bench.names:
-        seen = bench.measured("keepalive", bench.peer(name).ports["plain"], connections=16, seconds=1.0)
+    for name in list(bench.names):
+        seen = bench.measured("keepalive", bench.peer(name).ports["plain"], connections=16, seconds=SPLIT_CHECK)
         share = seen["green"] / max(1, seen["count"])
-        if seen["errors"] or not 0.07 < share < 0.13:
+        if seen["errors"] or not seen["count"] or not 0.07 < share < 0.13:
             raise RuntimeError(f"{name} does not split 90/10: {seen}")
 
 
-def can(peer, name):
-    return not (name == "routes-10000" and peer == "pingora")
-
-
-def requests(bench, name, rounds, seconds, deadline):
-    verb, port, arguments = REQUESTS[name]
-    routes = 10_000 if name == "routes-10000" else 1
-    streams = verb in ("sse", "ws")
-    names = [each for each in bench.names if can(each, name)]
-    figures = {each: [] for each in names + ["direct"]}
-    for _ in range(rounds):
+def run(bench, name, rounds, seconds, deadline, keep):
+    """The rows of one scenario, by candidate; `keep` gets them after every round, so that an interrupted run has what it has."""
+    scenario = SCENARIOS[name]
+    names = scenario.candidates(bench)
+    rows = {each: [] for each in names}
+    ailing = {}
+    for number in range(min(rounds, scenario.most_rounds)):
         if time.monotonic() > deadline:
+            note(f"{name}: time is up after {number} rounds")
             break
-        for each in names + ["direct"]:
-            if each == "direct" and (port == "tls" or routes > 1):
+        turn = number % len(names)
+        for each in names[turn:] + names[:turn]:
+            if ailing.get(each, 0) > 1:
                 continue
-            peer = bench.fresh(each) if streams and each != "direct" else bench.peer(each, routes)
-            figures[each].append((stream_round if streams else request_round)(bench, peer, verb, port, arguments, seconds))
-    for each in names:
-        if routes > 1:
-            bench.running.pop((each, routes)).stop()
-    return {each: medians(rows) for each, rows in figures.items() if rows}
-
-
-def request_round(bench, peer, verb, port, arguments, seconds):
-    before = measure.cpu_ns(peer.pid)
-    seen = bench.measured(verb, peer.ports[port], seconds=seconds, **arguments)
-    spent = measure.cpu_ns(peer.pid) - before
-    seen["cpu_us"] = spent / 1e3 / max(1, seen["count"])
-    return seen
-
-
-def stream_round(bench, peer, verb, port, arguments, seconds):
-    """Streams are opened first; CPU and memory are looked at while they flow."""
-    empty = measure.memory_kb(peer.pid)
-    process = bench.load(verb, peer.ports[port], seconds=seconds, **arguments)
-    assert process.stdout.readline() == "open\n"
-    time.sleep(arguments["settle"])
-    before, start = measure.cpu_ns(peer.pid), time.monotonic()
-    time.sleep(max(0.5, seconds - 0.5))
-    spent, took = measure.cpu_ns(peer.pid) - before, time.monotonic() - start
-    memory = measure.memory_kb(peer.pid) - empty
-    out, _ = process.communicate(timeout=60)
-    seen = json.loads(out.strip().splitlines()[-1])
-    seen["cpu_us"] = spent / 1e3 / max(1.0, seen["rate"] * took)
-    seen["kb_each"] = memory / arguments["connections"]
-    seen["chunks_per_read"] = seen["count"] / max(1, seen["reads"])
-    return seen
-
-
-def medians(rows):
-    keys = {key for row in rows for key in row if isinstance(row[key], (int, float))}
-    out = {key: statistics.median(row[key] for row in rows if key in row) for key in keys}
-    out["rounds"] = len(rows)
-    out["all_cpu_us"] = [row["cpu_us"] for row in rows if "cpu_us" in row]
-    out["errors"] = sum(row.get("errors", 0) for row in rows)
-    return out
-
-
-def idle(bench, rounds):
-    figures = {}
-    for name in bench.names:
-        rows = []
-        for _ in range(min(rounds, 3)):
-            peer = bench.fresh(name)
-            bench.measured("keepalive", peer.ports["plain"], connections=8, seconds=0.5)
-            before = measure.memory_kb(peer.pid)
-            process = bench.load("idle", peer.ports["plain"], connections=5_000)
-            held = json.loads(process.stdout.readline())
-            time.sleep(0.5)
-            kb = (measure.memory_kb(peer.pid) - before) / max(1, held["held"])
-            process.stdin.close()
-            process.wait(20)
-            rows.append({"kb_each": kb, "errors": held["errors"]})
-        figures[name] = medians(rows)
-    return figures
-
-
-def flip(bench, rounds):
-    return flips(bench, rounds, 1, "/b/1024")
-
-
-def flip_large(bench, rounds):
-    return flips(bench, rounds, 10_000, "/r/9999")
-
-
-def flips(bench, rounds, routes, path):
-    """8,000 requests a second over 64 keep-alive connections while the candidate is flipped to and fro."""
-    figures = {}
-    count = max(4, 4 * rounds)
-    for name in [each for each in bench.names if each != "pingora"]:
-        peer = bench.fresh(name, routes)
-        log = os.path.join(bench.folder, "flips")
-        pause = 0.25 if routes == 1 or name != "nginx" else 12.0
-        times = count if routes == 1 or name != "nginx" else 2
-        seconds = 1.0 + times * (pause + (0.4 if name == "envoy" and routes > 1 else 0.05))
-        box = {}
-        thread = threading.Thread(target=lambda: box.update(bench.measured("keepalive", peer.ports["plain"], connections=64, rate=8_000, seconds=seconds, path=path, log=log)))
-        peer.flip("blue")
-        time.sleep(0.3 if routes == 1 else pause)
-        thread.start()
-        time.sleep(0.5)
-        commands = []
-        for place in range(times):
-            to = "green" if place % 2 == 0 else "blue"
-            issued = time.time_ns()
-            peer.flip(to)
-            commands.append((issued, time.time_ns(), to))
-            time.sleep(pause)
-        thread.join()
-        figures[name] = judge(box, log, commands)
-        bench.running.pop((name, routes)).stop()
-    return figures
-
-
-def judge(seen, log, commands):
-    rows = sorted(tuple(int(word) for word in line.split()) for line in open(log))
-    late, after, last = 0, 0, []
-    for place, (issued, done, to) in enumerate(commands):
-        until = commands[place + 1][0] if place + 1 < len(commands) else rows[-1][0] + 1
-        old = [sent for sent, _, side in rows if issued <= sent < until and side in (0, 1) and (side == 1) != (to == "green")]
-        late += len(old)
-        after += sum(1 for sent in old if sent > done)
-        last.append(max(((sent - issued) / 1e6 for sent in old), default=0.0))
-    took = [(done - issued) / 1e6 for issued, done, _ in commands]
-    return {
-        "failed": seen["errors"], "dropped": seen["connections_lost"], "flips": len(commands), "command_ms": statistics.median(took), "command_ms_max": max(took),
-        "last_old_ms": statistics.median(last), "last_old_ms_max": max(last), "old_after_command": after, "requests": len(rows),
-    }
-
-
-def sick_disk(bench, rounds):
-    """A rollback while the history's file system is frozen: an ext4 of our own on a loop device, frozen with fsfreeze."""
-    folder = os.path.join(bench.folder, "sick")
-    image = folder + ".img"
-    os.makedirs(folder)
-    quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    made = subprocess.run(f"truncate -s 64M {image} && mkfs.ext4 -q {image} && mount -o loop {image} {folder}", shell=True, **quiet)
-    if made.returncode != 0:
-        note("no loop-mounted file system can be had here: rollback-sick-disk is left out")
-        return {}
-    old, bench.folder = bench.folder, folder
-    try:
-        peer = peers.Peer(bench, "switchback")
-        rows = []
-        for _ in range(max(3, rounds)):
-            for to in ("green", "blue"):
-                peer.flip(to)
-            subprocess.run(["fsfreeze", "-f", folder], check=True)
-            start = time.monotonic()
             try:
-                answer = peers.admin(peer.ports["admin"], "POST", "/v1/rollback", {})
-            finally:
-                took = time.monotonic() - start
-                subprocess.run(["fsfreeze", "-u", folder], check=True)
-            rows.append({"command_ms": took * 1e3, "durable": int(bool(answer["durable"]))})
-            time.sleep(1.0)
-        peer.stop()
-        return {"switchback": medians(rows)}
-    finally:
-        bench.folder = old
-        subprocess.run(["umount", folder], **quiet)
+                rows[each].append({"round": number, **scenario.round(bench, each, seconds or scenario.seconds)})
+            except (RuntimeError, OSError, AssertionError, ValueError) as error:
+                note(f"{name}: {each}: {error}")
+                ailing[each] = ailing.get(each, 0) + 1
+                bench.drop(each, getattr(scenario, "routes", 1))
+        keep(rows)
+    scenario.finish(bench)
+    return rows

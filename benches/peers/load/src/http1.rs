@@ -1,17 +1,19 @@
 //! HTTP/1.1 load: closed loop, open loop at a rate, or a connection for each request; and connections that idle.
 
-use std::{rc::Rc, time::Duration};
+use std::rc::Rc;
 
 use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
-    time::{Instant, sleep_until},
+    sync::mpsc,
+    time::Instant,
 };
 
 use crate::{
     args::Args,
     clock::now_ns,
-    report::{Seen, Shared},
+    pace::pace,
+    report::{Seen, Shared, Window},
     tls,
 };
 
@@ -35,33 +37,34 @@ fn request(args: &Args, close: bool) -> Vec<u8> {
 
 pub async fn run(args: &Args, close: bool) {
     let seen = Shared::default();
-    let start = Instant::now();
-    let end = start + Duration::from_secs_f64(args.get("seconds", 3.0));
-    let connections: usize = args.get("connections", 64);
+    let window = Window::open(args, &seen);
     let rate: f64 = args.get("rate", 0.0);
-    let tasks: Vec<_> = (0..connections)
-        .map(|place| {
-            let (args, seen) = (args.clone(), Rc::clone(&seen));
-            tokio::task::spawn_local(async move {
-                if close {
-                    each_its_own(&args, &seen, end).await;
-                } else {
-                    let period = (rate > 0.0).then(|| Duration::from_secs_f64(connections as f64 / rate));
-                    let first = start + period.unwrap_or_default().mul_f64(place as f64 / connections as f64);
-                    keep_alive(&args, &seen, first, end, period).await;
-                }
-            })
-        })
-        .collect();
+    let mut turns = Vec::new();
+    let mut tasks = Vec::new();
+    for _ in 0..args.get("connections", 64) {
+        let (args, seen) = (args.clone(), Rc::clone(&seen));
+        let (send, due) = mpsc::unbounded_channel();
+        turns.push(send);
+        tasks.push(tokio::task::spawn_local(async move {
+            if close {
+                each_its_own(&args, &seen, window).await;
+            } else {
+                keep_alive(&args, &seen, window, (rate > 0.0).then_some(due)).await;
+            }
+        }));
+    }
+    if rate > 0.0 {
+        pace(turns, rate, window.end).await;
+    }
     for task in tasks {
         let _ = task.await;
     }
-    seen.borrow_mut().print(start.elapsed().as_secs_f64(), args.text("log"));
+    seen.borrow_mut().print(window.begin.elapsed().as_secs_f64(), args.text("log"));
 }
 
-async fn each_its_own(args: &Args, seen: &Shared, end: Instant) {
+async fn each_its_own(args: &Args, seen: &Shared, window: Window) {
     let request = request(args, true);
-    while Instant::now() < end {
+    while !window.over(seen) {
         let begin = Instant::now();
         let answer = async {
             let mut socket = connect(args).await?;
@@ -88,20 +91,18 @@ fn note(seen: &Shared, answer: std::io::Result<bool>, begin: Instant, sent: u64)
     }
 }
 
-async fn keep_alive(args: &Args, seen: &Shared, first: Instant, end: Instant, period: Option<Duration>) {
+/// With `turns`, a request is sent when its turn comes and timed from then, however late the connection is.
+async fn keep_alive(args: &Args, seen: &Shared, window: Window, mut turns: Option<mpsc::UnboundedReceiver<Instant>>) {
     let request = request(args, false);
     let mut buffer = Vec::with_capacity(32_768);
     let mut socket = connect(args).await.ok();
-    let mut due = first;
-    while Instant::now() < end {
-        let begin = match period {
+    while !window.over(seen) {
+        let begin = match turns.as_mut() {
             None => Instant::now(),
-            Some(period) => {
-                sleep_until(due).await;
-                let begin = due;
-                due += period;
-                begin
-            }
+            Some(turns) => match turns.recv().await {
+                Some(due) => due,
+                None => return,
+            },
         };
         let sent = now_ns();
         let Some(open) = socket.as_mut() else {

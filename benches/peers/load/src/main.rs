@@ -1,13 +1,14 @@
 //! Origin and load generator of the side-by-side bench: one thread, real sockets, one JSON object on standard output.
 //!
-//! `peer-load origin --blue PORT --green PORT --h2-blue PORT --h2-green PORT` answers until its standard input ends.
-//! `peer-load keepalive|close|h2|grpc|sse|ws|idle …` makes load against `--address` and reports what it saw.
+//! `peer-load origin --blue PORT --green PORT --h2-blue PORT --h2-green PORT --tls PORT …` answers until its standard input ends.
+//! `peer-load keepalive|close|h2|grpc|sse|ws|sse-h2|idle …` makes load against `--address` and reports what it saw.
 
 mod args;
 mod clock;
 mod http1;
 mod http2;
 mod origin;
+mod pace;
 mod report;
 mod streams;
 mod tls;
@@ -26,6 +27,7 @@ fn main() {
             "keepalive" | "close" => http1::run(&args, verb == "close").await,
             "h2" | "grpc" => http2::run(&args, verb == "grpc").await,
             "sse" | "ws" => streams::run(&args, verb == "ws").await,
+            "sse-h2" => streams::run_http2(&args).await,
             "idle" => http1::idle(&args).await,
             _ => panic!("unknown verb `{verb}`"),
         }

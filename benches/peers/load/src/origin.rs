@@ -4,12 +4,12 @@ use std::{collections::HashMap, rc::Rc, time::Duration};
 
 use bytes::Bytes;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-use crate::{args::Args, clock::now_ns};
+use crate::{args::Args, clock::now_ns, tls};
 
 pub async fn run(args: &Args) {
     for release in ["blue", "green"] {
@@ -17,6 +17,10 @@ pub async fn run(args: &Args) {
         tokio::task::spawn_local(accept(http1, release, false));
         let http2 = TcpListener::bind(("127.0.0.1", args.get(&format!("h2-{release}"), 0))).await.expect("the port is free");
         tokio::task::spawn_local(accept(http2, release, true));
+    }
+    if let Some((cert, key)) = args.text("cert").zip(args.text("key")) {
+        let listener = TcpListener::bind(("127.0.0.1", args.get("tls", 0))).await.expect("the port is free");
+        tokio::task::spawn_local(accept_tls(listener, tls::acceptor(cert, key)));
     }
     println!("ready");
     let ended = tokio::task::spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink()));
@@ -36,6 +40,17 @@ async fn accept(listener: TcpListener, release: &'static str, http2: bool) {
     }
 }
 
+/// Blue over TLS: what the candidates that end TLS are compared with.
+async fn accept_tls(listener: TcpListener, acceptor: tokio_rustls::TlsAcceptor) {
+    let answers = Rc::new(Answers::new("blue"));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else { continue };
+        let _ = stream.set_nodelay(true);
+        let (acceptor, answers) = (acceptor.clone(), Rc::clone(&answers));
+        tokio::task::spawn_local(async move { serve_http1(acceptor.accept(stream).await.ok()?, answers).await });
+    }
+}
+
 struct Answers {
     release: &'static str,
     bodies: HashMap<&'static str, Vec<u8>>,
@@ -52,7 +67,7 @@ impl Answers {
     }
 }
 
-async fn serve_http1(mut stream: TcpStream, answers: Rc<Answers>) -> Option<()> {
+async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, answers: Rc<Answers>) -> Option<()> {
     let mut buffer = Vec::with_capacity(4096);
     loop {
         let end = loop {
@@ -84,7 +99,7 @@ fn query(target: &str, key: &str, default: f64) -> f64 {
 }
 
 /// A token stream: each chunk begins with the time at which it was sent, 20 digits.
-async fn stream_chunks(mut stream: TcpStream, target: &str, release: &str, websocket: bool) -> Option<()> {
+async fn stream_chunks(mut stream: impl AsyncRead + AsyncWrite + Unpin, target: &str, release: &str, websocket: bool) -> Option<()> {
     let rate = query(target, "rate", 20.0);
     let head = if websocket {
         format!("HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nx-release: {release}\r\n\r\n")

@@ -1,9 +1,15 @@
 //! What was seen, as one JSON object.
 
-use std::{cell::RefCell, fmt::Write, rc::Rc};
+use std::{cell::RefCell, fmt::Write, rc::Rc, time::Duration};
+
+use tokio::time::{Instant, sleep_until};
+
+use crate::args::Args;
 
 #[derive(Default)]
 pub struct Seen {
+    /// Answers count from when the warm-up is over; failures count always.
+    pub counting: bool,
     pub latencies_us: Vec<u32>,
     pub errors: u64,
     pub blue: u64,
@@ -15,8 +21,37 @@ pub struct Seen {
 
 pub type Shared = Rc<RefCell<Seen>>;
 
+/// The time that is measured: it begins after `--warm` seconds, says `open` then, and lasts `--seconds`, or until there
+/// were `--requests` answers.
+#[derive(Clone, Copy)]
+pub struct Window {
+    pub begin: Instant,
+    pub end: Instant,
+    requests: usize,
+}
+
+impl Window {
+    pub fn open(args: &Args, seen: &Shared) -> Self {
+        let begin = Instant::now() + Duration::from_secs_f64(args.get("warm", 0.0));
+        let seen = Rc::clone(seen);
+        tokio::task::spawn_local(async move {
+            sleep_until(begin).await;
+            seen.borrow_mut().counting = true;
+            println!("open");
+        });
+        Self { begin, end: begin + Duration::from_secs_f64(args.get("seconds", 3.0)), requests: args.get("requests", usize::MAX) }
+    }
+
+    pub fn over(&self, seen: &Shared) -> bool {
+        Instant::now() >= self.end || seen.borrow().latencies_us.len() >= self.requests
+    }
+}
+
 impl Seen {
     pub fn answer(&mut self, micros: u64, green: bool) {
+        if !self.counting {
+            return;
+        }
         self.latencies_us.push(u32::try_from(micros).unwrap_or(u32::MAX));
         if green {
             self.green += 1;

@@ -4,32 +4,26 @@ use std::{rc::Rc, time::Duration};
 
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
+    sync::Semaphore,
     time::{Instant, timeout_at},
 };
 
-use crate::{args::Args, clock::now_ns, http1::connect, report::Shared};
+use crate::{args::Args, clock::now_ns, http1::{Socket, connect}, http2, report::Shared};
+
+/// How many connections are being opened at a time.
+const AT_ONCE: usize = 32;
 
 pub async fn run(args: &Args, websocket: bool) {
     let seen = Shared::default();
     let count: usize = args.get("connections", 1_000);
-    let seconds: f64 = args.get("seconds", 3.0);
-    let mut sockets = Vec::with_capacity(count);
-    for _ in 0..count {
-        let mut socket = connect(args).await.expect("a connection");
-        let rate: f64 = args.get("rate", 20.0);
-        let head = if websocket {
-            format!("GET /ws?rate={rate} HTTP/1.1\r\nhost: bench.test\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-        } else {
-            format!("GET /sse?rate={rate} HTTP/1.1\r\nhost: bench.test\r\naccept: text/event-stream\r\n\r\n")
-        };
-        socket.write_all(head.as_bytes()).await.expect("a request");
-        sockets.push(socket);
-    }
-    // The bench looks at memory and CPU from here to the end.
-    println!("open");
-    tokio::time::sleep(Duration::from_secs_f64(args.get("settle", 1.0))).await;
-    let start = Instant::now();
-    let (from, end) = (now_ns(), start + Duration::from_secs_f64(seconds));
+    let rate: f64 = args.get("rate", 20.0);
+    let head = if websocket {
+        format!("GET /ws?rate={rate} HTTP/1.1\r\nhost: bench.test\r\nupgrade: websocket\r\nconnection: Upgrade\r\nsec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+    } else {
+        format!("GET /sse?rate={rate} HTTP/1.1\r\nhost: bench.test\r\naccept: text/event-stream\r\n\r\n")
+    };
+    let sockets = open_many(args, count, head.into_bytes()).await;
+    let (start, from, end) = settled(args, &seen).await;
     let tasks: Vec<_> = sockets
         .into_iter()
         .map(|mut socket| {
@@ -54,6 +48,79 @@ pub async fn run(args: &Args, websocket: bool) {
         let _ = task.await;
     }
     seen.borrow_mut().print(start.elapsed().as_secs_f64(), None);
+}
+
+/// Connections that have sent this and have had the beginning of an answer.
+async fn open_many(args: &Args, count: usize, request: Vec<u8>) -> Vec<Box<dyn Socket>> {
+    let (places, request) = (Rc::new(Semaphore::new(AT_ONCE)), Rc::new(request));
+    let opening: Vec<_> = (0..count)
+        .map(|_| {
+            let (args, places, request) = (args.clone(), Rc::clone(&places), Rc::clone(&request));
+            tokio::task::spawn_local(async move {
+                let _place = places.acquire().await.expect("nobody closes it");
+                let mut socket = connect(&args).await.expect("a connection");
+                socket.write_all(&request).await.expect("a request");
+                let begun = socket.read(&mut [0; 4_096]).await.expect("an answer");
+                assert!(begun > 0, "the connection was closed");
+                socket
+            })
+        })
+        .collect();
+    let mut sockets = Vec::with_capacity(count);
+    for one in opening {
+        sockets.push(one.await.expect("a stream that opens"));
+    }
+    sockets
+}
+
+/// The bench looks at memory and CPU from when it reads `open` to the end; what is timed begins a little later.
+async fn settled(args: &Args, seen: &Shared) -> (Instant, u64, Instant) {
+    seen.borrow_mut().counting = true;
+    println!("open");
+    tokio::time::sleep(Duration::from_secs_f64(args.get("settle", 1.0))).await;
+    let start = Instant::now();
+    (start, now_ns(), start + Duration::from_secs_f64(args.get("seconds", 3.0)))
+}
+
+/// The same over HTTP/2: `--connections` connections with `--streams` streams each.
+pub async fn run_http2(args: &Args) {
+    let seen = Shared::default();
+    let rate: f64 = args.get("rate", 20.0);
+    let mut bodies = Vec::new();
+    for _ in 0..args.get("connections", 10) {
+        let client = http2::client(args).await;
+        for _ in 0..args.get("streams", 100) {
+            let request = http::Request::get(format!("http://bench.test/sse?rate={rate}")).header("accept", "text/event-stream");
+            let mut client = client.clone().ready().await.expect("the peer allows another stream");
+            let answer = client.send_request(request.body(()).expect("a request"), true).expect("a stream").0;
+            bodies.push(answer.await.expect("an answer").into_body());
+        }
+    }
+    let (start, from, end) = settled(args, &seen).await;
+    let tasks: Vec<_> = bodies
+        .into_iter()
+        .map(|body| {
+            let seen = Rc::clone(&seen);
+            tokio::task::spawn_local(async move {
+                if timeout_at(end, read_http2(body, &seen, from)).await.is_ok() {
+                    seen.borrow_mut().errors += 1;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        let _ = task.await;
+    }
+    seen.borrow_mut().print(start.elapsed().as_secs_f64(), None);
+}
+
+/// Reads until the stream ends, which it never should.
+async fn read_http2(mut body: h2::RecvStream, seen: &Shared, from: u64) -> Option<()> {
+    loop {
+        let data = body.data().await?.ok()?;
+        body.flow_control().release_capacity(data.len()).ok()?;
+        note(seen, &data, from);
+    }
 }
 
 /// Every time stamp in what was read; what was sent before the measurement began does not count.

@@ -1,13 +1,14 @@
-//! A TLS client that trusts anybody: the bench makes its own certificate, and verification is not what it measures.
+//! A TLS client that trusts anybody (the bench makes its own certificate, and verification is not what it measures), and
+//! the origin's side.
 
 use std::sync::Arc;
 
 use rustls::{
-    ClientConfig, DigitallySignedStruct, SignatureScheme,
+    ClientConfig, DigitallySignedStruct, ServerConfig, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
-    pki_types::{CertificateDer, ServerName, UnixTime},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime, pem::PemObject},
 };
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 #[derive(Debug)]
 struct Anybody;
@@ -39,6 +40,14 @@ pub fn connector(resume: bool) -> TlsConnector {
     }
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     TlsConnector::from(Arc::new(config))
+}
+
+pub fn acceptor(cert: &str, key: &str) -> TlsAcceptor {
+    let chain = vec![CertificateDer::from_pem_file(cert).expect("a certificate")];
+    let key = PrivateKeyDer::from_pem_file(key).expect("a key");
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let builder = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().expect("versions");
+    TlsAcceptor::from(Arc::new(builder.with_no_client_auth().with_single_cert(chain, key).expect("they belong together")))
 }
 
 pub fn name() -> ServerName<'static> {
