@@ -6,11 +6,11 @@ mod common;
 use std::{
     hint::black_box,
     sync::{
-        Arc, Barrier,
+        Arc,
         atomic::{AtomicBool, Ordering},
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
@@ -20,7 +20,7 @@ use switchback::{
     table::{TableCell, TableReader, Undo, compile},
 };
 
-use self::common::{Draws, Request, live};
+use self::common::{Draws, Request, THREADS, live, together};
 
 fn select(reader: &mut TableReader, request: &Request, draws: &mut Draws, slot: usize) {
     let table = reader.load();
@@ -53,41 +53,17 @@ fn by_routes(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// The mean time of one selection when every thread does `rounds` of them at once.
-fn together(cell: &TableCell, threads: usize, rounds: u64) -> Duration {
-    let barrier = Barrier::new(threads);
-    let times = thread::scope(|scope| {
-        let work = |slot: usize| {
-            let (mut reader, requests) = (cell.reader(), requests(100));
-            let mut draws = Draws(slot as u64);
-            barrier.wait();
-            let start = Instant::now();
-            for turn in (0..requests.len())
-                .cycle()
-                .zip(0..rounds)
-                .map(|(turn, _)| turn)
-            {
-                select(&mut reader, &requests[turn], &mut draws, slot);
-            }
-            start.elapsed()
-        };
-        let running: Vec<_> = (0..threads)
-            .map(|slot| scope.spawn(move || work(slot)))
-            .collect();
-        running
-            .into_iter()
-            .map(|thread| thread.join().expect("it does not panic"))
-            .max()
-    });
-    times.expect("there is a thread")
-}
-
 fn by_threads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("select/threads");
-    for threads in [1, 2, 4, 8, 16] {
+    for threads in THREADS {
         let (cell, _fleet) = live(100, threads);
+        let worker = |slot: usize| {
+            let (mut reader, requests) = (cell.reader(), requests(100));
+            let mut draws = Draws(slot as u64);
+            move |turn: usize| select(&mut reader, &requests[turn], &mut draws, slot)
+        };
         group.bench_function(BenchmarkId::from_parameter(threads), |bencher| {
-            bencher.iter_custom(|rounds| together(&cell, threads, rounds));
+            bencher.iter_custom(|rounds| together(threads, rounds, worker));
         });
     }
     group.finish();
@@ -140,16 +116,5 @@ fn while_swapping(criterion: &mut Criterion) {
     writer.join().expect("the writer does not panic");
 }
 
-fn split(criterion: &mut Criterion) {
-    let (cell, _fleet) = live(1, 1);
-    let (table, mut draws) = (cell.load(), Draws(1));
-    let route = table
-        .route(&Request::to(0))
-        .expect("the request takes the route");
-    criterion.bench_function("split/choose of two", |bencher| {
-        bencher.iter(|| black_box(route.split().choose(draws.next())).weight());
-    });
-}
-
-criterion_group!(benches, by_routes, by_threads, while_swapping, split);
+criterion_group!(benches, by_routes, by_threads, while_swapping);
 criterion_main!(benches);

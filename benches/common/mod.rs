@@ -1,7 +1,12 @@
-//! What the benches share: tables of any size, and requests that take their routes.
+//! What the benches share: tables of any size, requests that take their routes, and many threads at once.
 #![expect(dead_code, reason = "each bench uses a part of it")]
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Barrier},
+    thread,
+    time::Duration,
+};
 
 use switchback::{
     fleet::Fleet,
@@ -85,7 +90,12 @@ pub(crate) fn compiled(state: &TableState, fleet: &Fleet) -> Arc<Compiled> {
 
 /// A cell in which a table of this many routes is live, its endpoints known.
 pub(crate) fn live(routes: usize, workers: usize) -> (TableCell, Fleet) {
-    let (cell, fleet, state) = (TableCell::new(workers), Fleet::new(workers), state(routes));
+    of_state(&state(routes), workers)
+}
+
+/// A cell in which this table is live, its endpoints known.
+pub(crate) fn of_state(state: &TableState, workers: usize) -> (TableCell, Fleet) {
+    let (cell, fleet) = (TableCell::new(workers), Fleet::new(workers));
     let draft =
         compile(state.clone(), &Touched::default(), None, &fleet).expect("the table is valid");
     for (name, release) in draft.compiled().releases() {
@@ -110,4 +120,42 @@ impl Draws {
         let z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
+}
+
+/// How many threads are tried.
+pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
+
+/// What one turn costs when every thread takes `rounds` of them at once: the processor time of the thread that used most.
+/// Not the time on the wall: where there are more threads than cores, that would be a count of who else had its turn.
+pub(crate) fn together<W: FnMut(usize)>(
+    threads: usize,
+    rounds: u64,
+    worker: impl Fn(usize) -> W + Sync,
+) -> Duration {
+    let barrier = Barrier::new(threads);
+    let times = thread::scope(|scope| {
+        let run = |slot: usize| {
+            let mut work = worker(slot);
+            barrier.wait();
+            let before = on_processor();
+            (0..rounds).for_each(|turn| work(usize::try_from(turn % 64).unwrap_or_default()));
+            on_processor().saturating_sub(before)
+        };
+        let running: Vec<_> = (0..threads)
+            .map(|slot| scope.spawn(move || run(slot)))
+            .collect();
+        running
+            .into_iter()
+            .map(|thread| thread.join().expect("it does not panic"))
+            .max()
+    });
+    times.expect("there is a thread")
+}
+
+/// How long this thread has been on a processor, as the kernel's scheduler counts it.
+fn on_processor() -> Duration {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat");
+    let first = stat.as_deref().ok().and_then(|text| text.split(' ').next());
+    let nanoseconds = first.and_then(|text| text.parse().ok());
+    Duration::from_nanos(nanoseconds.expect("Linux counts processor time for each thread"))
 }
