@@ -41,6 +41,7 @@ mod ticket;
 mod tunnel;
 mod upstream_tls;
 mod view;
+mod websocket;
 mod worker;
 
 pub use self::{

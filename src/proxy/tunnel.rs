@@ -12,7 +12,9 @@ use crate::model::Outcome;
 use crate::net::{Buffer, BufferSize, Deadline, Stream};
 
 use super::exchange::Upgraded;
+use super::farewell;
 use super::ticket::Ticket;
+use super::websocket::{FrameBounds, GOODBYE, GOODBYE_MASKED};
 use super::worker::Worker;
 
 /// One direction.
@@ -20,6 +22,8 @@ struct Direction<'t> {
     from: &'t Stream,
     to: &'t Stream,
     moved: &'t Cell<u64>,
+    /// Nothing while a write is under way.
+    bounds: &'t Cell<Option<FrameBounds>>,
     received: Option<Buffer>,
 }
 
@@ -40,22 +44,39 @@ pub(super) async fn pass_on(
         .shared
         .settings
         .for_route(&selection.route.spec().timeouts);
+    let fresh = || Cell::new(Some(FrameBounds::default()));
+    let (to_client, to_endpoint) = (fresh(), fresh());
+    let endpoint = &upgraded.connection.stream;
     let near = Side {
         stream: client,
         received,
         sent: &ticket.bytes_in,
+        bounds: &to_endpoint,
     };
     let far = Side {
-        stream: &upgraded.connection.stream,
+        stream: endpoint,
         received: upgraded.received,
         sent: &ticket.bytes_out,
+        bounds: &to_client,
     };
     let is_ended = || ticket.is_ended();
-    tunnel(&worker, near, far, timeouts.websocket_idle, is_ended).await;
+    if tunnel(&worker, near, far, timeouts.websocket_idle, is_ended).await {
+        say_goodbye(endpoint, &to_endpoint, GOODBYE_MASKED);
+        if say_goodbye(client, &to_client, GOODBYE) {
+            farewell::close(&worker, client, false).await;
+        }
+    }
     if ticket.is_ended() {
         ticket.recalled();
     }
     ticket.end(Outcome::Answered(101));
+}
+
+/// Tells a side that this end goes away, if there is a place for it between two frames.
+fn say_goodbye(to: &Stream, bounds: &Cell<Option<FrameBounds>>, goodbye: &[u8]) -> bool {
+    let is_between = bounds.get().is_some_and(|bounds| bounds.is_between());
+    // What does not fit at once is for a side that does not read.
+    is_between && to.try_write(goodbye).is_ok()
 }
 
 /// One side of a tunnel: its connection, what it has sent already, and a counter of what it sends.
@@ -63,18 +84,21 @@ struct Side<'t> {
     stream: &'t Stream,
     received: Option<Buffer>,
     sent: &'t Cell<u64>,
+    /// Of the frames that it sends.
+    bounds: &'t Cell<Option<FrameBounds>>,
 }
 
 /// Passes bytes between two sides.
 ///
-/// A side that ends its direction has this passed on, and may go on reading. An error ends both, and so does `is_ended`.
+/// A side that ends its direction has this passed on, and may go on reading. An error ends both, and so do silence and
+/// `is_ended`. Whether it was us who ended it.
 async fn tunnel(
     worker: &Worker,
     client: Side<'_>,
     upstream: Side<'_>,
     idle: Duration,
     is_ended: impl Fn() -> bool,
-) {
+) -> bool {
     let deadline = worker.timers.deadline();
     deadline.set_from_now(idle);
     let (near, far) = (client.stream, upstream.stream);
@@ -82,12 +106,14 @@ async fn tunnel(
         from: near,
         to: far,
         moved: client.sent,
+        bounds: client.bounds,
         received: client.received,
     };
     let down = Direction {
         from: far,
         to: near,
         moved: upstream.sent,
+        bounds: upstream.bounds,
         received: upstream.received,
     };
     let mut up = pin!(up.run(worker, &deadline, idle));
@@ -97,31 +123,38 @@ async fn tunnel(
         if !up_ended && let Poll::Ready(result) = up.as_mut().poll(cx) {
             up_ended = true;
             if result.is_err() {
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
         }
         if !down_ended && let Poll::Ready(result) = down.as_mut().poll(cx) {
             down_ended = true;
             if result.is_err() {
-                return Poll::Ready(());
+                return Poll::Ready(false);
             }
         }
-        if is_ended() || (up_ended && down_ended) {
-            Poll::Ready(())
+        if up_ended && down_ended {
+            Poll::Ready(false)
+        } else if is_ended() {
+            Poll::Ready(true)
         } else {
-            deadline.poll_expired(cx)
+            deadline.poll_expired(cx).map(|()| true)
         }
     })
-    .await;
+    .await
 }
 
 impl Direction<'_> {
     async fn run(mut self, worker: &Worker, deadline: &Deadline, idle: Duration) -> io::Result<()> {
         loop {
             if let Some(buffer) = self.received.take().filter(|buffer| !buffer.is_empty()) {
+                let bounds = self.bounds.take();
                 self.to
                     .write_all_vectored(&mut [IoSlice::new(buffer.data())])
                     .await?;
+                self.bounds.set(bounds.map(|mut bounds| {
+                    bounds.pass(buffer.data());
+                    bounds
+                }));
                 self.moved.set(self.moved.get() + buffer.len() as u64);
                 deadline.set_from_now(idle);
             }

@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::{HeaderMap, Response};
 
-use crate::support::h2::{H2Client, H2Origin, block, read, read_body, request, send};
+use crate::support::h2::{
+    DATA, END_STREAM, GOAWAY, H2Client, H2Origin, PING, RawFrame, RawH2, block, pseudo, read,
+    read_body, request, send,
+};
 use crate::support::{Origin, TestProxy};
 
 fn before(origin: &H2Origin) -> TestProxy {
@@ -541,4 +544,59 @@ fn an_endpoint_that_is_down_is_502_and_one_that_goes_away_is_connected_to_again(
         }
         assert!(statuses.iter().all(|status| *status == 200), "{statuses:?}");
     });
+}
+
+fn is_question(frame: &RawFrame) -> bool {
+    frame.kind == PING && frame.flags == 0
+}
+
+#[test]
+fn a_quiet_client_is_asked_whether_it_is_there_and_let_go_if_it_does_not_say_so() {
+    let (origin, cancelled) = stuck(true);
+    let proxy = TestProxy::builder()
+        .release_with("blue", &origin.release())
+        .route("all", "/", &[("blue", 1)])
+        .settings("[timeouts]\nhttp2_ping = \"200ms\"\nhttp2_ping_answer = \"200ms\"")
+        .start();
+    let mut raw = RawH2::connect(proxy.address);
+    raw.head(1, END_STREAM, &pseudo("GET", "/"));
+    raw.until(|frame| frame.kind == DATA).unwrap();
+    for _ in 0..3 {
+        let question = raw.until(is_question).expect("it stays while it answers");
+        raw.frame(PING, 1, 0, &question.payload);
+    }
+    raw.until(is_question).unwrap();
+    let asked = Instant::now();
+    raw.rest();
+    assert!(asked.elapsed() >= Duration::from_millis(200));
+    cancelled
+        .recv_timeout(crate::support::PATIENCE)
+        .expect("the endpoint is free");
+}
+
+#[test]
+fn a_connection_without_streams_is_told_to_go_and_one_with_a_stream_is_not() {
+    let (release, held) = tokio::sync::watch::channel(false);
+    let origin = H2Origin::start(move |_, mut respond| {
+        let mut held = held.clone();
+        async move {
+            let mut out = respond.send_response(Response::new(()), false).unwrap();
+            held.wait_for(|open| *open).await.unwrap();
+            out.send_data(Bytes::from_static(b"x"), true).unwrap();
+        }
+    });
+    let proxy = TestProxy::builder()
+        .release_with("blue", &origin.release())
+        .route("all", "/", &[("blue", 1)])
+        .settings("[timeouts]\nhttp2_idle = \"200ms\"")
+        .start();
+    let mut idle = RawH2::connect(proxy.address);
+    let mut busy = RawH2::connect(proxy.address);
+    busy.head(1, END_STREAM, &pseudo("GET", "/"));
+    assert!(idle.rest().iter().any(|frame| frame.kind == GOAWAY));
+    // It was there as long, and is not over.
+    release.send_replace(true);
+    let first = busy.until(|frame| matches!(frame.kind, DATA | GOAWAY));
+    assert_eq!(first.unwrap().kind, DATA);
+    assert!(busy.rest().iter().any(|frame| frame.kind == GOAWAY));
 }

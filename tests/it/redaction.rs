@@ -26,9 +26,9 @@ fn exchange(address: SocketAddr, bytes: &str) -> String {
     String::from_utf8_lossy(&answer).into_owned()
 }
 
-#[test]
-fn nothing_confidential_is_logged_at_any_level() {
-    let origin = Origin::answering(|_| {
+/// An origin whose answers hold secrets, and one whose answers are refused besides.
+fn origins() -> (Origin, Origin) {
+    let good = Origin::answering(|_| {
         format!(
             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nSet-Cookie: sid={SECRET}\r\n\
              WWW-Authenticate: Bearer {SECRET}\r\n\r\nok"
@@ -39,6 +39,12 @@ fn nothing_confidential_is_logged_at_any_level() {
         format!("HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\nSet-Cookie: sid={SECRET}\r\n\r\nok")
             .into_bytes()
     });
+    (good, odd)
+}
+
+#[test]
+fn nothing_confidential_is_logged_at_any_level() {
+    let (origin, odd) = origins();
     let config = format!(
         "log.level = \"trace\"\n[releases.good]\nendpoints = [{:?}]\n[releases.odd]\nendpoints = [{:?}]\n\
          [[routes]]\nname = \"all\"\npath_prefix = \"/\"\nsplit = {{ good = 1 }}\n\

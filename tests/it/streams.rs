@@ -213,8 +213,45 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
     assert_eq!(tunnel.send("hello").read_exact(5), b"hello");
     proxy.roster("green").end();
     proxy.cell.recall();
-    assert!(tunnel.is_closed());
+    assert!(
+        tunnel.is_closed(),
+        "without a word, in the middle of a frame"
+    );
     order.send(Vec::new()).unwrap();
+}
+
+#[test]
+fn a_websocket_that_we_end_ends_with_a_goodbye_to_both_sides() {
+    for is_silent in [true, false] {
+        let (told, heard) = channel();
+        let origin = Origin::scripted(move |mut stream| {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            read_request(&mut reader).unwrap();
+            let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x82\x03abc";
+            stream.write_all(answer).unwrap();
+            let mut rest = Vec::new();
+            let _ = reader.read_to_end(&mut rest);
+            told.send(rest).unwrap();
+        });
+        let idle = if is_silent { "300ms" } else { "1h" };
+        let proxy = TestProxy::builder()
+            .release("blue", &[&origin])
+            .route("all", "/", &[("blue", 1)])
+            .settings(&format!("[timeouts]\nwebsocket_idle = {idle:?}"))
+            .start();
+        let mut client = proxy.client();
+        assert_eq!(client.send(UPGRADE).response().status, 101);
+        assert_eq!(client.read_exact(5), b"\x82\x03abc");
+        if !is_silent {
+            proxy.roster("blue").end();
+            proxy.cell.recall();
+        }
+        assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xe9], "1001");
+        assert!(client.is_closed());
+        drop(client);
+        let rest = heard.recv_timeout(PATIENCE).unwrap();
+        assert_eq!(rest, [0x88, 0x82, 0, 0, 0, 0, 3, 0xe9]);
+    }
 }
 
 #[test]

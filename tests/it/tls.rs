@@ -8,7 +8,7 @@ use std::{
     fs::File,
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     sync::Arc,
     time::Instant,
 };
@@ -49,8 +49,8 @@ impl Authority {
         authority
     }
 
-    fn path(&self, name: &str) -> PathBuf {
-        self.folder.path().join(name)
+    fn path(&self, name: &str) -> String {
+        path(self.folder.path(), name)
     }
 
     fn write(&self, name: &str, text: &str) {
@@ -113,6 +113,10 @@ impl Authority {
             }
         })
     }
+}
+
+fn path(folder: &Path, name: &str) -> String {
+    folder.join(name).to_str().unwrap().to_owned()
 }
 
 fn connect(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> Tls {
@@ -296,7 +300,7 @@ fn endpoint(authority: &Authority, origin: &Origin) -> (Switchback, String) {
 }
 
 fn up(folder: &Path, ca: &str, client: &str, name: &str) -> String {
-    let path = |name: String| folder.join(name);
+    let path = |name: String| path(folder, &name);
     format!(
         "[releases.one.tls]\nca = {:?}\ncert = {:?}\nkey = {:?}\nserver_name = {name:?}\n",
         path(format!("{ca}.pem")),

@@ -1,0 +1,112 @@
+//! Where the frames of a WebSocket begin and end, as far as a goodbye between two of them needs (RFC 6455, section 5.2).
+//!
+//! Frames pass as they are and nothing in them is judged. A side that does not follow the grammar only misses a goodbye
+//! at the right place, which it would not have understood either.
+
+/// A close frame to a client that says that this end goes away (1001).
+pub(super) const GOODBYE: &[u8] = &[0x88, 2, 0x03, 0xe9];
+/// The same to a server, which wants it masked; any mask does.
+pub(super) const GOODBYE_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
+
+/// A head: two bytes, a long length, a mask.
+const LONGEST_HEAD: usize = 2 + 8 + 4;
+
+/// How far the frame is that passes at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct FrameBounds {
+    head: [u8; LONGEST_HEAD],
+    // Invariant: less than `LONGEST_HEAD`, and 0 while `left` is not.
+    have: u8,
+    /// Bytes of the payload that are still to come.
+    left: u64,
+}
+
+// === impl FrameBounds ===
+
+impl FrameBounds {
+    /// Takes note of bytes that have passed.
+    pub(super) fn pass(&mut self, mut bytes: &[u8]) {
+        loop {
+            let taken =
+                usize::try_from(self.left).map_or(bytes.len(), |left| left.min(bytes.len()));
+            self.left -= taken as u64;
+            bytes = &bytes[taken..];
+            let Some((byte, rest)) = bytes.split_first() else {
+                return;
+            };
+            self.head[usize::from(self.have)] = *byte;
+            self.have += 1;
+            bytes = rest;
+            if let Some(length) = self.length() {
+                (self.have, self.left) = (0, length);
+            }
+        }
+    }
+
+    /// Whether the last byte that passed was the last of a frame.
+    pub(super) fn is_between(&self) -> bool {
+        self.have == 0 && self.left == 0
+    }
+
+    /// The length of the payload, once the head is whole.
+    fn length(&self) -> Option<u64> {
+        let have = usize::from(self.have);
+        let second = *self.head[..have].get(1)?;
+        let extended = match second & 0x7f {
+            126 => 2,
+            127 => 8,
+            _ => 0,
+        };
+        let mask = if second & 0x80 == 0 { 0 } else { 4 };
+        if have < 2 + extended + mask {
+            return None;
+        }
+        let long = &self.head[2..2 + extended];
+        Some(match extended {
+            0 => u64::from(second & 0x7f),
+            _ => long.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn frame(second: u8, extended: &[u8], mask: &[u8], length: usize) -> Vec<u8> {
+        [&[0x82, second][..], extended, mask, &vec![7; length]].concat()
+    }
+
+    #[test]
+    fn frames_of_every_form_end_where_they_end_wherever_they_are_cut() {
+        for frame in [
+            frame(0, &[], &[], 0),
+            frame(5, &[], &[], 5),
+            frame(0x80, &[], &[1; 4], 0),
+            frame(0x85, &[], &[1; 4], 5),
+            frame(126, &[1, 0], &[], 256),
+            frame(0xfe, &[0, 200], &[9; 4], 200),
+            frame(127, &[0, 0, 0, 0, 0, 1, 0, 0], &[], 65_536),
+            GOODBYE.to_vec(),
+            GOODBYE_MASKED.to_vec(),
+        ] {
+            for cut in 1..frame.len().min(400) {
+                let mut bounds = FrameBounds::default();
+                bounds.pass(&frame[..cut]);
+                assert!(!bounds.is_between(), "cut at {cut}");
+                bounds.pass(&frame[cut..]);
+                assert!(bounds.is_between(), "cut at {cut}");
+            }
+            let mut bounds = FrameBounds::default();
+            bounds.pass(&[frame.clone(), frame].concat());
+            assert!(bounds.is_between());
+        }
+    }
+
+    #[test]
+    fn a_length_beyond_everything_is_no_end() {
+        let mut bounds = FrameBounds::default();
+        bounds.pass(&frame(127, &[0xff; 8], &[], 1_000));
+        assert!(!bounds.is_between());
+    }
+}
