@@ -74,11 +74,9 @@ fn table(criterion: &mut Criterion) {
     });
     by_threads(criterion, "pick one of four endpoints and count", |slot| {
         let (table, mut draws) = (cell.load(), Draws(slot as u64));
-        move |_| {
-            let route = table.route(&Request::to(0)).expect("the request takes it");
-            let release = route.split().choose(draws.next()).release();
-            drop(black_box(release.roster().pick(draws.next(), 0, slot)));
-        }
+        let route = table.route(&Request::to(0)).expect("the request takes it");
+        let release = Arc::clone(route.split().choose(0).release());
+        move |_| drop(black_box(release.roster().pick(draws.next(), 0, slot)))
     });
 }
 

@@ -154,7 +154,7 @@ def nginx_text(peer, blue, green):
     locations = f"""{extra}
     location / {{ {proxy} {whole} proxy_pass http://agents; }}
     location /sse {{ {proxy} proxy_buffering off; proxy_read_timeout 600s; proxy_pass http://agents; }}
-    location /ws {{ proxy_http_version 1.1; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_read_timeout 1h; proxy_pass http://agents; }}"""
+    location /ws {{ proxy_http_version 1.1; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_read_timeout 1h; proxy_pass http://agents; }}"""
     return f"""daemon off; worker_processes {peer.workers}; pid {peer.folder}/pid; error_log {peer.folder}/error.log; worker_rlimit_nofile {FILES}; user root;
 events {{ worker_connections {FILES}; }}
 http {{
@@ -165,7 +165,7 @@ http {{
   server {{ listen 127.0.0.1:{ports['plain']}; {locations} }}
   server {{ listen 127.0.0.1:{ports['tls']} ssl; ssl_certificate {peer.bench.cert}; ssl_certificate_key {peer.bench.key}; ssl_protocols TLSv1.2 TLSv1.3; {locations} }}
   server {{ listen 127.0.0.1:{ports['h2']} http2; {locations} }}
-  server {{ listen 127.0.0.1:{ports['grpc']} http2; location / {{ grpc_pass grpc://agents_h2; }} }}
+  server {{ listen 127.0.0.1:{ports['grpc']} http2; location / {{ grpc_set_header X-Forwarded-For $proxy_add_x_forwarded_for; grpc_pass grpc://agents_h2; }} }}
 }}
 """
 

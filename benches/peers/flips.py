@@ -49,7 +49,7 @@ class Flips:
     def estimate(self, names, rounds, seconds):
         each = lambda name: 2.3 + (0.9 if self.routes > 1 else 0) + self.times(name)[0] * (self.times(name)[1] + 0.01)  # noqa: E731
         first = lambda name: (3.0 if self.routes > 1 else 0.5) + self.times(name)[1]  # noqa: E731
-        return sum(rounds * each(name) + first(name) for name in names if name != "pingora")
+        return sum(min(rounds, self.most_rounds) * each(name) + first(name) for name in names if name != "pingora")
 
     def round(self, bench, name, seconds):
         peer = bench.peer(name, self.routes)

@@ -91,6 +91,13 @@ def memory(results):
     return ["Memory for each connection, or stream with its upstream side, kB:", "", *table(["what"] + [title(name) for name in names], rows)] if rows else []
 
 
+def together(results):
+    names = candidates(results) + ["direct"]
+    rows = [[SAYS[name]] + [figure(r.median(results, name, each, "chunks_per_read"), 2) for each in names] for name in present(results, (scenarios.Streams,))]
+    return ["Chunks that the client reads at a time (1.00: each comes alone; more: somebody was late and sent several together):", "",
+            *table(["work"] + [title(name) for name in names], rows)] if rows else []
+
+
 def flips(results):
     lines = []
     for name in ("flip", "flip-10000"):
@@ -144,7 +151,7 @@ def workers(results):
 def markdown(results):
     """Everything."""
     parts = [about(results), targets.lines(results), cpu(results, (scenarios.Requests,), "request"), cpu(results, (scenarios.Streams,), "chunk"), latency(results),
-             memory(results), flips(results), rollback(results), workers(results)]
+             together(results), memory(results), flips(results), rollback(results), workers(results)]
     return "\n".join(line for part in parts for line in part).rstrip() + "\n"
 
 

@@ -84,6 +84,10 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, answers: R
         let path = target.split('?').next()?;
         match path {
             "/sse" => return stream_chunks(stream, &target, answers.release, false).await,
+            "/echo" => {
+                let answer = format!("HTTP/1.1 200 OK\r\nx-release: {}\r\ncontent-length: {}\r\n\r\n{head}", answers.release, head.len());
+                stream.write_all(answer.as_bytes()).await.ok()?;
+            }
             "/ws" => return stream_chunks(stream, &target, answers.release, true).await,
             _ => {
                 let answer = answers.bodies.get(path).or_else(|| answers.bodies.get("/b/1024"))?;
