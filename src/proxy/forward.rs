@@ -12,6 +12,9 @@ use crate::table::Route;
 
 use super::seam::{FieldSink, RequestParts, ResponseParts};
 use super::settings::PeerInfo;
+use trace::is_traceparent;
+
+mod trace;
 
 /// The longest request id that is taken over.
 const LONGEST_ID: usize = 128;
@@ -335,27 +338,6 @@ fn hex_half(number: u64) -> [u8; 16] {
     let letters = ((spread + ONES * 6) >> 4) & ONES;
     debug_assert_eq!(spread & NIBBLES, spread);
     (spread + ONES * u128::from(b'0') + letters * u128::from(b'a' - b'0' - 10)).to_be_bytes()
-}
-
-/// W3C Trace Context: version 00 exactly, later ones at least as long.
-fn is_traceparent(value: &[u8]) -> bool {
-    let is_hex = |part: &[u8]| {
-        part.iter()
-            .all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
-    };
-    let Some((head, rest)) = value.split_at_checked(55) else {
-        return false;
-    };
-    let dashes = head[2] == b'-' && head[35] == b'-' && head[52] == b'-';
-    let (version, trace, span, flags) = (&head[..2], &head[3..35], &head[36..52], &head[53..]);
-    let is_valid = dashes && [version, trace, span, flags].into_iter().all(is_hex);
-    let is_zero = |part: &[u8]| part.iter().all(|&byte| byte == b'0');
-    let fits = if version == b"00" {
-        rest.is_empty()
-    } else {
-        rest.is_empty() || rest[0] == b'-'
-    };
-    is_valid && version != b"ff" && !is_zero(trace) && !is_zero(span) && fits
 }
 
 /// The path to ask the endpoint for: what came, less the prefix that the route takes off.
