@@ -18,7 +18,10 @@ impl Folder {
     /// The folder that was asked for, or a new one among the temporary files.
     pub(super) fn take(asked: Option<&Path>) -> io::Result<Self> {
         if let Some(path) = asked {
-            fs::create_dir_all(path)?;
+            // Even what is there already is not made while its file system hangs.
+            if !path.is_dir() {
+                fs::create_dir_all(path)?;
+            }
             let path = fs::canonicalize(path)?;
             return Ok(Self { path, ours: false });
         }
