@@ -54,6 +54,7 @@ impl Appender {
             cause: Cause::Publish,
             digest: self.state.spec.digest(),
             change: Some(change),
+            request: None,
         };
         let written = self
             .history

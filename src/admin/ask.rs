@@ -10,6 +10,7 @@ use utoipa::IntoParams;
 use super::{access::Caller, refusal::Refusal};
 use crate::{
     api::Wins,
+    control::Expected,
     model::{Actor, Author, Revision},
 };
 
@@ -49,7 +50,7 @@ pub(super) struct Page {
     pub(super) limit: Option<usize>,
 }
 
-/// Who wins where both sides changed.
+/// Options of an import, in the query.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -57,9 +58,17 @@ pub(super) struct ImportOptions {
     /// Which side wins where both the file and the live table changed; without it such a file is refused whole.
     #[param(required = false, nullable = false, inline)]
     pub(super) wins: Option<Wins>,
+    /// Answer what would happen, and change nothing.
+    #[param(required = false)]
+    #[serde(default)]
+    dry_run: bool,
+    /// As with other changes. It has no effect here.
+    #[param(required = false)]
+    #[serde(default)]
+    force: bool,
     /// Why.
     #[param(required = false, nullable = false, max_length = 256)]
-    pub(super) message: Option<String>,
+    message: Option<String>,
 }
 
 /// Conditions of a change, in the header.
@@ -103,19 +112,15 @@ pub(super) struct TableConditions {
     idempotency_key: Option<String>,
 }
 
-/// Conditions of an import, in the header. What it is based on is the file as it was last imported.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Header)]
-#[expect(dead_code, reason = "only the documentation reads it")]
-pub(super) struct ImportConditions {
-    /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
-    #[param(
-        rename = "Idempotency-Key",
-        required = false,
-        nullable = false,
-        pattern = "^[!-~]{1,64}$"
-    )]
-    idempotency_key: Option<String>,
+/// What a change is said to be based on (`If-Match`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Whatever is live: it was not said, or `*`.
+    Any,
+    /// A list of nothing, of which nothing can match.
+    Nothing,
+    /// This revision.
+    Revision(Revision),
 }
 
 /// What comes with a change.
@@ -123,12 +128,35 @@ pub(super) struct Ask {
     caller: Caller,
     message: Option<String>,
     idempotency_key: Option<String>,
-    /// The revision that the change is based on, if that was said.
-    pub(super) based_on: Option<Revision>,
+    /// What the change is based on.
+    pub(super) condition: Condition,
     /// Whether only to say what would happen.
     pub(super) dry_run: bool,
     /// Whether to do what would be refused as unready.
     pub(super) force: bool,
+}
+
+/// What comes with an import.
+pub(super) struct ImportAsk {
+    pub(super) ask: Ask,
+    pub(super) wins: Option<Wins>,
+}
+
+impl Condition {
+    /// What the controller has to check. It is asked once everything else about the request is right: a condition that
+    /// does not hold says nothing about a request that cannot be.
+    pub(super) fn expected(self) -> Result<Expected, Refusal> {
+        match self {
+            Self::Any => Ok(Expected::Any),
+            Self::Nothing => Err(Refusal::new(
+                StatusCode::PRECONDITION_FAILED,
+                "conflict",
+                "the condition names no revision",
+            )
+            .hint("leave `If-Match` out, or send what `ETag` said")),
+            Self::Revision(revision) => Ok(Expected::Unchanged(revision)),
+        }
+    }
 }
 
 impl Ask {
@@ -152,29 +180,50 @@ impl Ask {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for Ask {
-    type Rejection = Refusal;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let caller = parts
-            .extensions
-            .get::<Caller>()
-            .cloned()
-            .ok_or_else(Refusal::internal)?;
-        let Arguments(options) =
-            Arguments::<ChangeOptions>::from_request_parts(parts, state).await?;
+impl Ask {
+    fn of(parts: &Parts, options: ChangeOptions) -> Result<Self, Refusal> {
+        let caller = parts.extensions.get::<Caller>().cloned();
         Ok(Self {
-            caller,
+            caller: caller.ok_or_else(Refusal::internal)?,
             message: options.message.map(short).transpose()?,
             idempotency_key: idempotency_key(&parts.headers)?,
-            based_on: if_match(&parts.headers)?,
+            condition: if_match(&parts.headers)?,
             dry_run: options.dry_run,
             force: options.force,
         })
     }
 }
 
-pub(super) fn short(message: String) -> Result<String, Refusal> {
+impl<S: Send + Sync> FromRequestParts<S> for Ask {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Arguments(options) = Arguments::from_request_parts(parts, state).await?;
+        Self::of(parts, options)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ImportAsk {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let Arguments(ImportOptions {
+            wins,
+            dry_run,
+            force,
+            message,
+        }) = Arguments::from_request_parts(parts, state).await?;
+        let options = ChangeOptions {
+            dry_run,
+            force,
+            message,
+        };
+        let ask = Ask::of(parts, options)?;
+        Ok(Self { ask, wins })
+    }
+}
+
+fn short(message: String) -> Result<String, Refusal> {
     if message.chars().count() > LONGEST_MESSAGE {
         return Err(Refusal::invalid(format!(
             "`message` is longer than {LONGEST_MESSAGE} characters"
@@ -183,24 +232,18 @@ pub(super) fn short(message: String) -> Result<String, Refusal> {
     Ok(message)
 }
 
-fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
+fn if_match(headers: &HeaderMap) -> Result<Condition, Refusal> {
     let mut fields = headers.get_all(header::IF_MATCH).iter();
     let Some(field) = fields.next() else {
-        return Ok(None);
+        return Ok(Condition::Any);
     };
     let text = field.to_str().unwrap_or_default().trim();
     if text.is_empty() {
-        // A list of nothing, of which nothing can match.
-        return Err(Refusal::new(
-            StatusCode::PRECONDITION_FAILED,
-            "conflict",
-            "the condition names no revision",
-        )
-        .hint("leave `If-Match` out, or send what `ETag` said"));
+        return Ok(Condition::Nothing);
     }
     // Any revision will do: the same as not to ask.
     if text == "*" && fields.next().is_none() {
-        return Ok(None);
+        return Ok(Condition::Any);
     }
     let digits = text
         .strip_prefix('"')
@@ -210,7 +253,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
     };
     let revision = digits.filter(plain).and_then(|digits| digits.parse().ok());
     match (revision, fields.next()) {
-        (Some(revision), None) => Ok(Some(Revision(revision))),
+        (Some(revision), None) => Ok(Condition::Revision(Revision(revision))),
         _ => Err(
             Refusal::malformed("`If-Match` is not the number of one revision in quotes")
                 .hint("send what `ETag` said, such as `If-Match: \"42\"`"),
@@ -219,7 +262,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<Revision>, Refusal> {
 }
 
 /// The key under which a repeated request is recognised.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let mut fields = headers.get_all("idempotency-key").iter();
     let Some(field) = fields.next() else {
         return Ok(None);
@@ -278,7 +321,7 @@ mod tests {
 
     use super::*;
 
-    fn conditions(value: &str) -> Result<Option<Revision>, Refusal> {
+    fn conditions(value: &str) -> Result<Condition, Refusal> {
         if_match(&HeaderMap::from_iter([(
             header::IF_MATCH,
             value.parse().unwrap(),
@@ -287,9 +330,11 @@ mod tests {
 
     #[test]
     fn a_condition_is_one_revision_in_quotes() {
-        assert_eq!(conditions("\"42\"").unwrap(), Some(Revision(42)));
-        assert_eq!(conditions("*").unwrap(), None);
-        assert_eq!(conditions("").unwrap_err().status().as_u16(), 412);
+        let revision = Condition::Revision(Revision(42));
+        assert_eq!(conditions("\"42\"").unwrap(), revision);
+        assert_eq!(conditions("*").unwrap(), Condition::Any);
+        let nothing = conditions("").unwrap();
+        assert_eq!(nothing.expected().unwrap_err().status().as_u16(), 412);
         for wrong in [
             "42",
             "W/\"42\"",

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{access::Caller, ask::Ask, problems::refused, refusal::Refusal, router::AdminState};
 use crate::{
     api::Receipt,
-    control::{ControlError, Expected, RollbackTo},
+    control::{ControlError, RollbackTo},
     model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
 };
 
@@ -36,10 +36,6 @@ pub(super) fn json(body: &impl Serialize) -> Response {
     (StatusCode::OK, fields, body).into_response()
 }
 
-fn expected(ask: &Ask) -> Expected {
-    ask.based_on.map_or(Expected::Any, Expected::Unchanged)
-}
-
 /// Makes a change, or says what it would do.
 pub(super) async fn answer(
     admin: &AdminState,
@@ -47,7 +43,7 @@ pub(super) async fn answer(
     change: Change,
 ) -> Result<Response, Refusal> {
     let controller = Arc::clone(&admin.controller);
-    let expected = expected(&ask);
+    let expected = ask.condition.expected()?;
     let judged = Judged::of(&change);
     if ask.dry_run {
         let preview = controller
@@ -57,11 +53,8 @@ pub(super) async fn answer(
     }
     let author = ask.author();
     let done = async move { controller.apply(change, author, expected, ask.force).await };
-    receipt(
-        to_the_end(done)
-            .await?
-            .map_err(|error| judged.refused(error)),
-    )
+    let done = to_the_end(done).await?;
+    receipt(done.map_err(|error| judged.refused(error)))
 }
 
 /// Makes an earlier revision live again, or says what that would do.
@@ -71,7 +64,7 @@ pub(super) async fn roll_back(
     to: RollbackTo,
 ) -> Result<Response, Refusal> {
     let controller = Arc::clone(&admin.controller);
-    let expected = expected(&ask);
+    let expected = ask.condition.expected()?;
     if ask.dry_run {
         let preview = controller
             .preview_rollback(&to, expected, ask.force)
@@ -99,34 +92,34 @@ pub(super) async fn to_the_end<T: Send + 'static>(
     })
 }
 
-/// What is at fault when a change cannot be applied: the document that came with it, or the table that is live.
+/// What is at fault when a change leads to a table that cannot be: the request alone, which is 422, or the request
+/// together with what is live, or one part of a document together with another, which is 409.
 #[derive(Clone, Copy)]
 enum Judged {
-    Document,
-    Table,
+    Alone,
+    Together,
 }
 
 impl Judged {
     fn of(change: &Change) -> Self {
         match change {
-            Change::PutRelease { .. }
-            | Change::PutRoute { .. }
-            | Change::Replace { .. }
-            | Change::SetEndpoints { .. }
-            | Change::SetSplit { .. } => Self::Document,
+            Change::SetEndpoints { .. } | Change::SetSplit { .. } => Self::Alone,
             Change::Abort { .. }
             | Change::PatchSplit { .. }
             | Change::Promote { .. }
+            | Change::PutRelease { .. }
+            | Change::PutRoute { .. }
             | Change::RemoveRelease { .. }
             | Change::RemoveRoute { .. }
-            | Change::Switch { .. } => Self::Table,
+            | Change::Replace { .. }
+            | Change::Switch { .. } => Self::Together,
         }
     }
 
     fn refused(self, error: ControlError) -> Refusal {
         let mut refusal = refused(error);
-        if matches!(self, Self::Table) && refusal.document.word() == "invalid" {
-            refusal.document.status = StatusCode::CONFLICT.as_u16();
+        if matches!(self, Self::Alone) && refusal.document.word() == "invalid" {
+            refusal.document.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
         }
         refusal
     }

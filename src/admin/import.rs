@@ -2,16 +2,10 @@
 
 use std::sync::Arc;
 
-use axum::{
-    Extension,
-    extract::State,
-    http::{HeaderMap, StatusCode},
-    response::Response,
-};
+use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
-    access::Caller,
-    ask::{Arguments, ImportConditions, ImportOptions, idempotency_key, short},
+    ask::{ChangeConditions, ImportAsk, ImportOptions},
     body::Body,
     change::{tagged, to_the_end},
     problems::refused,
@@ -28,26 +22,26 @@ use crate::{
 /// Three sides are compared, entry by entry: the file as it was last imported, the live table and the file as it is now.
 /// What changed only in the file is applied, as one revision; what changed only live is kept; what changed on both sides
 /// is a conflict: 409 with the list, unless `wins` says which side wins.
-#[utoipa::path(post, path = "/v1/import", tag = "table", params(ImportOptions, ImportConditions),
+#[utoipa::path(post, path = "/v1/import", tag = "table", params(ImportOptions, ChangeConditions),
     request_body = TableDocument,
     responses((status = 200, description = "what was applied and what was kept", body = ImportReport)))]
 pub(super) async fn import(
     State(admin): State<AdminState>,
-    Extension(caller): Extension<Caller>,
-    headers: HeaderMap,
-    Arguments(ImportOptions { wins, message }): Arguments<ImportOptions>,
+    ImportAsk { ask, wins }: ImportAsk,
     Body(table): Body<TableDocument>,
 ) -> Result<Response, Refusal> {
+    let expected = ask.condition.expected()?;
     let author = Author {
         actor: Actor::File,
-        name: caller.name.to_string(),
-        message: message.map(short).transpose()?,
-        idempotency_key: idempotency_key(&headers)?,
-        group: None,
+        ..ask.author()
     };
     let controller = Arc::clone(&admin.controller);
-    let import = async move { controller.import(table, wins, author).await };
-    let report = to_the_end(import).await?.map_err(refused)?;
+    let report = if ask.dry_run {
+        controller.preview_import(&table, wins, expected)
+    } else {
+        to_the_end(async move { controller.import(table, wins, author, expected).await }).await?
+    };
+    let report = report.map_err(refused)?;
     if report.wins.is_none() && !report.conflicts.is_empty() {
         return Err(undecided(report));
     }

@@ -28,7 +28,11 @@ const ALWAYS: [(&str, &str); 7] = [
 
 /// Those of requests that change something.
 const CHANGES: [(&str, &str); 4] = [
-    ("409", "the live table does not allow it"),
+    (
+        "409",
+        "the live table does not allow it, its parts would contradict each other, or the idempotency key belongs to \
+         another request: every mistake is listed with its place",
+    ),
     (
         "412",
         "what it is about has changed since the revision in `If-Match`",
@@ -36,7 +40,7 @@ const CHANGES: [(&str, &str); 4] = [
     ("413", "the body is too large"),
     (
         "422",
-        "well formed, but it cannot be: every mistake is listed with its place",
+        "JSON, but not what the schema says: the mistake is told with its place",
     ),
 ];
 
@@ -78,6 +82,10 @@ fn complete(document: &mut Value, tokens: bool) {
         "required": ["to", "step"],
         "properties": { "to": { "type": "integer" }, "step": { "const": true } },
     });
+    let sources = &mut document["components"]["schemas"]["AffinitySource"]["oneOf"];
+    for source in sources.as_array_mut().into_iter().flatten() {
+        source["additionalProperties"] = json!(false);
+    }
     unsign(document);
     if tokens {
         document["components"]["securitySchemes"]["token"] =
@@ -92,14 +100,19 @@ fn complete(document: &mut Value, tokens: bool) {
     }
 }
 
-/// Takes `int32` and `int64` off whole numbers: they mean signed ones, and ours are not; `minimum` and `maximum` stay.
+/// Takes `int32` and `int64` off whole numbers: they mean signed ones, and ours are not. `minimum` and `maximum` say it.
 fn unsign(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(unsign),
         Value::Object(members) => {
-            let signed = |format: &Value| format == "int32" || format == "int64";
-            if members.get("format").is_some_and(signed) {
+            let largest = match members.get("format").and_then(Value::as_str) {
+                Some("int32") => Some(u64::from(u32::MAX)),
+                Some("int64") => Some(u64::MAX),
+                _ => None,
+            };
+            if let Some(largest) = largest {
                 members.remove("format");
+                members.entry("maximum").or_insert_with(|| largest.into());
             }
             members.values_mut().for_each(unsign);
         }

@@ -23,8 +23,7 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         .field(header::RETRY_AFTER, "1"),
         ControlError::Change(error) => unapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
-        ControlError::KeyReused { .. } => Refusal::new(
-            StatusCode::UNPROCESSABLE_ENTITY,
+        ControlError::KeyReused { .. } => conflict(
             "key-reused",
             "the idempotency key belongs to another request",
         )
@@ -80,6 +79,7 @@ fn unapplicable(error: ChangeError) -> Refusal {
     }
 }
 
+/// A table that cannot be, with every reason.
 fn invalid(problems: Vec<Problem>) -> Refusal {
     let detail = match problems.as_slice() {
         [only] => format!("{}: {}", only.path, only.message),
@@ -90,6 +90,7 @@ fn invalid(problems: Vec<Problem>) -> Refusal {
         _ => None,
     };
     let mut refusal = Refusal::invalid(detail);
+    refusal.document.status = StatusCode::CONFLICT.as_u16();
     refusal.document.hint = hint;
     refusal.document.problems = problems;
     refusal

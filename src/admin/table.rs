@@ -3,7 +3,7 @@
 use axum::{extract::State, response::Response};
 
 use super::{
-    ask::{Ask, ChangeOptions, TableConditions, needs_revision},
+    ask::{Ask, ChangeOptions, Condition, TableConditions, needs_revision},
     body::Body,
     change::{answer, tagged},
     refusal::Refusal,
@@ -36,7 +36,7 @@ pub(super) async fn put_table(
     ask: Ask,
     Body(table): Body<TableDocument>,
 ) -> Result<Response, Refusal> {
-    if ask.based_on.is_none() {
+    if ask.condition == Condition::Any {
         return Err(needs_revision());
     }
     answer(&admin, ask, Change::Replace { table }).await

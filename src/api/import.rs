@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::Receipt;
+use super::{Preview, Receipt};
 use crate::model::{Diff, Revision};
 
 /// Which side wins where both the file and the live table changed since the last import.
@@ -50,6 +50,9 @@ pub struct ImportReport {
     /// The receipt of the revision that the import made, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
+    /// What the import would do, where it was only asked for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<Preview>,
 }
 
 /// An entry that changed in the file and live, in different ways.

@@ -14,7 +14,7 @@ use crate::{
 /// What the exit status says, below every help text.
 const EXITS: &str = "\
 Exit status:
-  0   done, or nothing had to be done
+  0   done, or nothing had to be done; for `status`: the admin API answered
   64  the command line is wrong
   65  refused: an unknown name, weights that cannot be, nothing to roll back to
   66  a file cannot be read

@@ -28,6 +28,11 @@ pub(super) async fn status(client: &Client) -> Result<Out, Failure> {
 
 /// What is live, whether it would survive a restart, and what a rollback would do.
 fn headline(status: &Status) -> String {
+    if status.revision == Revision(0) {
+        return "revision 0: nothing has been made live yet; `switchback apply FILE` does, and every request is \
+                answered with 404 until then\n"
+            .to_owned();
+    }
     let author = status.author.as_ref();
     let by = author.map(|author| format!(" by {}", clean(&author.name)));
     let why = author.and_then(|author| author.message.as_deref());

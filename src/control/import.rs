@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use super::{
-    ControlError, Controller,
+    ControlError, Controller, Expected,
+    guard::Scope,
     merge::{Merged, merge},
     publish::Proposal,
 };
 use crate::{
     api::{Conflict, ImportReport, Receipt, Wins},
     history::Kept,
-    model::{Author, Cause, Change, ReleaseName, Revision, RouteName, TableDocument},
+    model::{Author, Cause, Change, Digest, ReleaseName, Revision, RouteName, TableDocument},
     table::RoutingTable,
 };
 
@@ -28,15 +29,18 @@ impl Controller {
         file: TableDocument,
         wins: Option<Wins>,
         by: Author,
+        expected: Expected,
     ) -> Result<ImportReport, ControlError> {
         let file = Arc::new(file);
+        let request = Digest::of(&(&file, wins));
         let (report, done) = {
             let _turn = self.turn().await?;
-            if let Some(before) = self.imported_before(&by)? {
+            if let Some(before) = self.imported_before(&by, request)? {
                 let receipt = self.receipt_again(&before);
                 return Ok(self.report(Merged::default(), wins, false, Some(receipt)));
             }
             let live = self.cell.load();
+            self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
             let base = self.book().imported.clone();
             let first = base.is_none();
             let base = base.unwrap_or_default();
@@ -46,7 +50,8 @@ impl Controller {
                 return Ok(self.report(merged, wins, first, None));
             }
             let proposal = proposal(&live, &merged, &file)?;
-            let done = if let Some(proposal) = proposal {
+            let done = if let Some(mut proposal) = proposal {
+                proposal.request = Some(request);
                 Some(self.publish(&live, proposal, by).await?)
             } else {
                 self.remember(&base, &file, first).await?;
@@ -61,8 +66,40 @@ impl Controller {
         Ok(self.report(report.0, wins, report.1, receipt))
     }
 
-    fn imported_before(&self, by: &Author) -> Result<Option<Kept>, ControlError> {
-        let same = |kept: &Kept| kept.record.cause == Cause::Import;
+    /// What an import would do now. Nothing is written.
+    ///
+    /// # Errors
+    /// Those of [`Controller::import`].
+    pub fn preview_import(
+        &self,
+        file: &TableDocument,
+        wins: Option<Wins>,
+        expected: Expected,
+    ) -> Result<ImportReport, ControlError> {
+        let live = self.cell.load();
+        self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
+        let base = self.book().imported.clone();
+        let first = base.is_none();
+        let live_document = TableDocument::of(&live.state());
+        let mut merged = merge(&base.unwrap_or_default(), &live_document, file, wins);
+        if !merged.conflicts.is_empty() {
+            self.say_who(&mut merged.conflicts);
+            return Ok(self.report(merged, wins, first, None));
+        }
+        let table = merged.document.clone();
+        let preview = self.preview(
+            &Change::Replace { table },
+            Expected::Unchanged(live.revision()),
+            false,
+        )?;
+        Ok(ImportReport {
+            preview: Some(preview),
+            ..self.report(merged, wins, first, None)
+        })
+    }
+
+    fn imported_before(&self, by: &Author, request: Digest) -> Result<Option<Kept>, ControlError> {
+        let same = |kept: &Kept| kept.record.request == Some(request);
         Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
     }
 
@@ -133,6 +170,7 @@ impl Controller {
             kept,
             conflicts,
             wins,
+            preview: None,
             drift: self.drift().diff,
             receipt,
         }
@@ -158,5 +196,6 @@ fn proposal(
         state: applied.state,
         touched: applied.touched,
         imported: Some(Arc::clone(file)),
+        request: None,
     }))
 }

@@ -12,7 +12,8 @@ use crate::{
     api::Receipt,
     history::{AppendError, Entry, Kept, Whole},
     model::{
-        Author, Cause, Change, Diff, Revision, RevisionRecord, TableDocument, TableState, Touched,
+        Author, Cause, Change, Diff, Digest, Revision, RevisionRecord, TableDocument, TableState,
+        Touched,
     },
     table::{Draft, RoutingTable, Undo, compile},
 };
@@ -28,6 +29,8 @@ pub(super) struct Proposal {
     pub(super) state: TableState,
     pub(super) touched: Touched,
     pub(super) imported: Option<Arc<TableDocument>>,
+    /// The digest of what was asked for, where the change does not say it.
+    pub(super) request: Option<Digest>,
 }
 
 impl Controller {
@@ -106,6 +109,7 @@ impl Controller {
             state: applied.state,
             touched: applied.touched,
             imported: None,
+            request: None,
         }))
     }
 
@@ -133,6 +137,7 @@ impl Controller {
             state,
             touched,
             imported,
+            request,
         } = proposal;
         let draft = compile(state.clone(), &touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
@@ -148,6 +153,7 @@ impl Controller {
             cause,
             digest: draft.digest(),
             change,
+            request,
         };
         let kept = Kept {
             record: Arc::new(record),

@@ -191,6 +191,7 @@ impl Controller {
             cause,
             digest: swapped.table.digest(),
             change: None,
+            request: None,
         };
         Kept {
             record: Arc::new(record),
@@ -247,6 +248,7 @@ impl Controller {
                 touched: Touched::between(&live.state(), &state),
                 state,
                 imported: None,
+                request: None,
             };
             self.publish(&live, proposal, by).await?
         };

@@ -89,6 +89,7 @@ mod tests {
             cause,
             digest: Digest::default(),
             change: None,
+            request: None,
         };
         let kept = Kept {
             record: Arc::new(record),

@@ -351,6 +351,7 @@ mod tests {
             cause,
             digest: Digest::default(),
             change: None,
+            request: None,
         };
         let entry = Entry::new(record);
         SlotWrite {

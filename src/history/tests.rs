@@ -57,6 +57,7 @@ fn publish(
         cause: Cause::Publish,
         digest: state.spec.digest(),
         change: Some(change),
+        request: None,
     };
     (Entry::new(record), state)
 }
@@ -71,6 +72,7 @@ fn rollback(revision: Revision, parent: Revision, to: Revision, digest: Digest) 
         cause: Cause::Rollback { to },
         digest,
         change: None,
+        request: None,
     })
 }
 

@@ -116,4 +116,7 @@ pub struct RevisionRecord {
     /// What changed; absent for a rollback, whose content is that of the revision in its cause, and for a void number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
+    /// The digest of what was asked for, where the change does not say it: an import.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
 }

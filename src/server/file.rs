@@ -6,7 +6,7 @@ use super::ServerError;
 use crate::{
     api::{ImportReport, Wins},
     config::{self, Config},
-    control::{ControlError, Controller},
+    control::{ControlError, Controller, Expected},
     model::{Actor, Author, TableDocument},
 };
 
@@ -24,7 +24,9 @@ async fn import(
         idempotency_key: None,
         group: None,
     };
-    let report = controller.import(table, wins, author).await?;
+    let report = controller
+        .import(table, wins, author, Expected::Any)
+        .await?;
     if report.conflicts.is_empty() {
         tracing::info!(
             revision = %report.revision,

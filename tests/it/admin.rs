@@ -314,7 +314,7 @@ fn a_repeated_request_is_recognised_by_its_key() {
     );
     assert_eq!(
         (status, &problem["type"]),
-        (422, &json!("urn:switchback:problem:key-reused"))
+        (409, &json!("urn:switchback:problem:key-reused"))
     );
     let key = [("idempotency-key", "undo-1")];
     let (_, first) = admin.json_with("POST", "/v1/rollback", &key, &Value::Null);
@@ -450,4 +450,33 @@ fn the_status_has_what_a_dashboard_needs() {
     assert_eq!(status["rollback"]["available"], true);
     assert_eq!(status["durability"]["durable"], true);
     assert_eq!(status["drift"]["drifted"], true);
+}
+
+#[test]
+fn an_import_is_a_change_like_any_other() {
+    let admin = TestAdmin::start();
+    let table = |green: u64| {
+        let mut table = admin.get("/v1/table");
+        table["routes"][0]["split"] = json!({ "blue": 100, "green": green });
+        table
+    };
+    let (before, edited) = (admin.revision(), table(7));
+    let preview = admin.done("POST", "/v1/import?dry_run=true", &edited);
+    assert_eq!(preview["applied"], json!(["routes.chat"]));
+    assert_eq!(preview["preview"]["changed"], true);
+    assert_eq!(admin.revision(), before, "it was only asked");
+    let stale = [("if-match", "\"999\"")];
+    let (status, _) = admin.json_with("POST", "/v1/import", &stale, &edited);
+    assert_eq!((status, admin.revision()), (412, before));
+    let key = [("idempotency-key", "file-1")];
+    let (_, first) = admin.json_with("POST", "/v1/import", &key, &edited);
+    let (status, again) = admin.json_with("POST", "/v1/import", &key, &edited);
+    assert_eq!(status, 200);
+    assert_eq!(again["receipt"]["revision"], first["receipt"]["revision"]);
+    let (status, problem) = admin.json_with("POST", "/v1/import", &key, &table(8));
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:switchback:problem:key-reused"))
+    );
+    assert_eq!(admin.split("chat")["green"], 7);
 }

@@ -378,7 +378,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
     let (mut base, mut live, mut edited): (Content, Content, Content) = ((0, 0), (0, 0), (0, 0));
     let first = desk
         .controller
-        .import(document(0, 0), None, file())
+        .import(document(0, 0), None, file(), Expected::Any)
         .await
         .unwrap();
     prop_assert!(first.first && first.receipt.is_some());
@@ -406,7 +406,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                 let document: TableDocument = document(edited.0, edited.1);
                 let report = desk
                     .controller
-                    .import(document, wins, file())
+                    .import(document, wins, file(), Expected::Any)
                     .await
                     .unwrap();
                 let conflicts = both.iter().filter(|side| side.is_none()).count();

@@ -179,7 +179,7 @@ const CASES: &[Case] = &[
         "/v1/routes/x",
         &[JSON],
         r#"{"split":{"blue":1}}"#,
-        422,
+        409,
     ),
     case(
         "a route with a bad name",
@@ -195,7 +195,7 @@ const CASES: &[Case] = &[
         "/v1/routes/x",
         &[JSON],
         r#"{"path":"x","split":{"blue":1}}"#,
-        422,
+        409,
     ),
     case(
         "a release without endpoints",
@@ -203,7 +203,7 @@ const CASES: &[Case] = &[
         "/v1/releases/red",
         &[JSON],
         r#"{"endpoints":[]}"#,
-        422,
+        409,
     ),
     case(
         "an endpoint with a path",
@@ -422,7 +422,7 @@ fn all_mistakes_of_a_table_are_shown_at_once() {
     table["releases"]["blue"]["endpoints"] = json!([]);
     let tag = format!("\"{}\"", admin.revision());
     let (status, problem) = admin.json_with("PUT", "/v1/table", &[("if-match", &tag)], &table);
-    assert_eq!(status, 422);
+    assert_eq!(status, 409);
     let paths: Vec<_> = problem["problems"]
         .as_array()
         .unwrap()

@@ -10,7 +10,7 @@ use std::time::Duration;
 use serde_json::Value;
 use switchback::admin::{self, Access, AdminState, Observed, Readiness};
 use switchback::config::{self, Files};
-use switchback::control::{Controller, Settings};
+use switchback::control::{Controller, Expected, Settings};
 use switchback::fleet::Fleet;
 use switchback::history::History;
 use switchback::model::{Actor, Author};
@@ -79,7 +79,7 @@ impl TestAdmin {
             Controller::open(settings, history, loaded, cell, Arc::clone(&fleet)).unwrap();
         let controller = Arc::new(controller);
         runtime
-            .block_on(controller.import(config.table(), None, author()))
+            .block_on(controller.import(config.table(), None, author(), Expected::Any))
             .unwrap();
         let readiness = Arc::new(Readiness::default());
         let observed = Observed {
