@@ -152,8 +152,10 @@ pub(crate) fn together<W: FnMut(usize)>(
     times.expect("there is a thread")
 }
 
-/// How long this thread has been on a processor, as the kernel's scheduler counts it.
+/// How long this thread has been on a processor, as the kernel's scheduler counts it, which it does when a thread
+/// yields.
 fn on_processor() -> Duration {
+    thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat");
     let first = stat.as_deref().ok().and_then(|text| text.split(' ').next());
     let nanoseconds = first.and_then(|text| text.parse().ok());
