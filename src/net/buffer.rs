@@ -83,6 +83,17 @@ impl BufferPool {
         }
     }
 
+    /// A buffer that holds these bytes and has no space: for what has to be kept for a while.
+    #[must_use]
+    pub fn keep(self: &Rc<Self>, bytes: &[u8]) -> Buffer {
+        Buffer {
+            bytes: bytes.into(),
+            start: 0,
+            end: index(bytes.len()),
+            pool: Rc::clone(self),
+        }
+    }
+
     fn give_back(&self, bytes: Box<[u8]>) {
         let size = match bytes.len() {
             n if n == BufferSize::Small.bytes() => BufferSize::Small,
@@ -241,6 +252,15 @@ mod tests {
         let address = first.bytes.as_ptr();
         drop(first);
         assert_eq!(pool.take(BufferSize::Small).bytes.as_ptr(), address);
+    }
+
+    #[test]
+    fn what_is_kept_takes_no_more_than_its_length() {
+        let pool = BufferPool::new();
+        let kept = pool.keep(b"abc");
+        assert_eq!((kept.data(), kept.capacity()), (&b"abc"[..], 3));
+        drop(kept);
+        assert!(pool.free.borrow().iter().all(Vec::is_empty));
     }
 
     #[test]

@@ -26,7 +26,7 @@ pub(super) enum Begun {
     /// It is committed once the head is written.
     Http1(Http1Start),
     /// It is committed once its stream is opened.
-    Http2(http2::Start),
+    Http2(Box<http2::Start>),
     /// It waits for a place on this release.
     Wait(Arc<Release>),
 }
@@ -102,7 +102,9 @@ fn start(
                 encoder: Some(encoder),
             }))
         }
-        Connected::Http2(place) => http2::start(ticket, parts, place).map(Begun::Http2),
+        Connected::Http2(place) => {
+            http2::start(ticket, parts, place).map(|start| Begun::Http2(Box::new(start)))
+        }
     }
 }
 

@@ -28,7 +28,7 @@ use super::lookout::Lookout;
 use super::seam::Asking;
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
-use super::tunnel::pass_on;
+use super::tunnel::Tunnel;
 use super::worker::{OpenConnection, Worker};
 
 /// A client connection.
@@ -59,6 +59,14 @@ struct Opened {
     version: Version,
     keep_alive: bool,
     next: Result<Begun, ProxyError>,
+}
+
+/// What comes after a request.
+enum Next {
+    Request,
+    Over,
+    /// The box of the request is gone by then: a WebSocket may stay for days.
+    Tunnel(Box<Tunnel>),
 }
 
 /// What both sides of a request have come to.
@@ -98,8 +106,11 @@ impl Connection {
                 Arrived::Refused(rejection) => return self.refuse(rejection).await,
                 Arrived::Head(range) => {
                     // One box for each request that is active; an idle connection has none.
-                    if !self.serve(range).await {
-                        return;
+                    let next = self.serve(range).await;
+                    match next {
+                        Next::Request => {}
+                        Next::Over => return,
+                        Next::Tunnel(mut tunnel) => return tunnel.run(&self.stream).await,
                     }
                 }
             }
@@ -108,14 +119,14 @@ impl Connection {
     }
 
     /// Not an `async fn`: what it makes lives in the box alone, not in the connection's task beside it.
-    fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = bool> + '_>> {
+    fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = Next> + '_>> {
         match self.open(range.clone()) {
             Ok(opened) => Box::pin(self.exchange(opened, range)),
             Err(rejection) => {
                 let refusing = self.refuse(rejection);
                 Box::pin(async {
                     refusing.await;
-                    false
+                    Next::Over
                 })
             }
         }
@@ -259,20 +270,19 @@ impl Connection {
         )
     }
 
-    /// Serves one request; whether the connection can carry another.
+    /// Serves one request.
     ///
     /// The block uses what was opened where it is captured, so that it is kept once.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would keep its arguments twice"
     )]
-    fn exchange(&mut self, mut opened: Opened, range: Range<usize>) -> impl Future<Output = bool> {
+    fn exchange(&mut self, mut opened: Opened, range: Range<usize>) -> impl Future<Output = Next> {
         async move {
             let worker = Rc::clone(&self.worker);
             let settings = &worker.shared.settings;
-            let asking = opened.asking;
-            let mut buffer = self.received.take().expect("a head was found in it");
-            let body = split(&worker, &mut buffer, range.end);
+            let asking = &opened.asking;
+            let (buffer, body) = self.split(range.end, &opened.next);
             let mut head = Some(Http1Head {
                 buffer,
                 range,
@@ -280,12 +290,8 @@ impl Connection {
             });
             let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
             let decoder = BodyDecoder::request(asking.framing, &settings.message);
-            let reader = BodyReader::new(
-                channel(settings.timeouts.body.0),
-                decoder,
-                &worker.buffers,
-                body,
-            );
+            let patient = channel(settings.timeouts.body.0);
+            let reader = BodyReader::new(patient, decoder, &worker.buffers, body);
             let mut lookout = Lookout::default();
             let is_watched = Cell::new(false);
             let mut client = Http1Client {
@@ -324,8 +330,35 @@ impl Connection {
             };
             drop(responder);
             let rest = client.reader.into_rest();
-            self.finish(ticket, finished, rest, after).await
+            if let Finished::Upgraded(upgraded) = finished {
+                return Next::Tunnel(Box::new(Tunnel {
+                    ticket: opened.ticket,
+                    received: rest,
+                    upgraded: *upgraded,
+                }));
+            }
+            self.finish(finished, rest, after).await
         }
+    }
+
+    /// The head, and what was received behind it, each in a buffer of its own.
+    fn split(&mut self, end: usize, next: &Result<Begun, ProxyError>) -> (Buffer, Option<Buffer>) {
+        let buffers = &self.worker.buffers;
+        let mut head = self.received.take().expect("a head was found in it");
+        let rest = Some(&head.data()[end..]).filter(|rest| !rest.is_empty());
+        let body = rest.map(|rest| {
+            let mut body = buffers.take(BufferSize::Small);
+            let fits = body.append(rest);
+            debug_assert!(fits, "the largest size holds what another buffer held");
+            body
+        });
+        if matches!(next, Ok(Begun::Http1(_))) {
+            head.truncate(end);
+        } else {
+            // It will be looked at again, and that may take a while: thousands may wait for a connection at once.
+            head = buffers.keep(&head.data()[..end]);
+        }
+        (head, body)
     }
 
     /// Whether it is to be asked to go.
@@ -334,42 +367,20 @@ impl Connection {
     }
 
     /// What becomes of the connection after a request.
-    async fn finish(
-        &mut self,
-        ticket: &mut Ticket,
-        finished: Finished,
-        rest: Option<Buffer>,
-        state: After,
-    ) -> bool {
+    async fn finish(&mut self, finished: Finished, rest: Option<Buffer>, state: After) -> Next {
         match finished {
             Finished::Whole if state.keep_alive && state.is_read => {
                 self.received = rest;
-                return true;
+                return Next::Request;
             }
             Finished::Whole => {
                 Box::pin(farewell::close(&self.worker, &self.stream, state.is_read)).await;
             }
             Finished::Cut if state.hides_a_cut => self.stream.reset_on_close(),
-            Finished::Cut => {}
-            Finished::Upgraded(upgraded) => {
-                Box::pin(pass_on(ticket, &self.stream, rest, *upgraded)).await;
-            }
+            Finished::Cut | Finished::Upgraded(_) => {}
         }
-        false
+        Next::Over
     }
-}
-
-/// Takes what follows the head out of its buffer.
-fn split(worker: &Worker, buffer: &mut Buffer, end: usize) -> Option<Buffer> {
-    let rest = &buffer.data()[end..];
-    if rest.is_empty() {
-        return None;
-    }
-    let mut body = worker.buffers.take(BufferSize::Small);
-    let fits = body.append(rest);
-    debug_assert!(fits, "the largest size holds what another buffer held");
-    buffer.truncate(end);
-    Some(body)
 }
 
 #[cfg(test)]
@@ -406,6 +417,6 @@ mod tests {
         connection.received = Some(buffer);
         let opened = connection.open(0..head.len()).unwrap();
         let size = size_of_val(&connection.exchange(opened, 0..head.len()));
-        assert!(size <= 3264, "a request takes {size} bytes");
+        assert!(size <= 2600, "a request takes {size} bytes");
     }
 }

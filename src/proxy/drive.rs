@@ -45,75 +45,81 @@ pub(super) enum End {
 }
 
 /// Moves a request and its answer. `forget` is called as soon as the head will not be needed again.
-pub(super) async fn drive<C, R, K, A>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+pub(super) fn drive<C, R, K, A>(
     ticket: &Ticket,
-    asking: Asking,
+    asking: &Asking,
     (client, responder): (&mut C, &mut R),
     (sink, answer): (&mut K, &mut A),
     forget: impl FnOnce(),
-) -> End
+) -> impl Future<Output = End>
 where
     C: ClientBody,
     R: Responder,
     K: BodySink<Error = UpstreamError>,
     A: Answer,
 {
-    let end = {
-        let request_is_read = Cell::new(false);
-        let mut upload = pin!(async {
-            match relay(client, sink, &ticket.bytes_in).await {
-                Ok(()) => {
-                    request_is_read.set(true);
-                    client.gone().await;
-                    Some(ClientError::Gone)
+    async move {
+        let end = {
+            let request_is_read = Cell::new(false);
+            let mut upload = pin!(async {
+                match relay(client, sink, &ticket.bytes_in).await {
+                    Ok(()) => {
+                        request_is_read.set(true);
+                        client.gone().await;
+                        Some(ClientError::Gone)
+                    }
+                    Err(Broken::Source(error)) => Some(error),
+                    // The endpoint reads no more; its answer, if there is one, says why.
+                    Err(Broken::Sink(_)) => None,
                 }
-                Err(Broken::Source(error)) => Some(error),
-                // The endpoint reads no more; its answer, if there is one, says why.
-                Err(Broken::Sink(_)) => None,
-            }
-        });
-        let mut download = pin!(download(
-            ticket,
-            answer,
-            &mut *responder,
-            &request_is_read,
-            forget
-        ));
-        let limit = total_limit(ticket, asking);
-        let mut is_uploading = true;
-        poll_fn(|cx| {
-            // Once the request is whole, its answer may end it; nobody has to ask whether the client is still there.
-            let is_read = request_is_read.get();
-            if is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
-                return Poll::Ready(end);
-            }
-            if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
-                is_uploading = false;
-                if let Some(error) = ended {
-                    return Poll::Ready(End::Client(error));
+            });
+            let mut download = pin!(download(
+                ticket,
+                answer,
+                &mut *responder,
+                &request_is_read,
+                forget
+            ));
+            let limit = total_limit(ticket, asking);
+            let mut is_uploading = true;
+            poll_fn(|cx| {
+                // Once the request is whole, its answer may end it; nobody has to ask whether the client is still there.
+                let is_read = request_is_read.get();
+                if is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
+                    return Poll::Ready(end);
                 }
+                if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
+                    is_uploading = false;
+                    if let Some(error) = ended {
+                        return Poll::Ready(End::Client(error));
+                    }
+                }
+                if !is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
+                    return Poll::Ready(end);
+                }
+                if ticket.is_ended() {
+                    return Poll::Ready(End::Recalled);
+                }
+                match &limit {
+                    Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
+                    None => Poll::Pending,
+                }
+            })
+            .await
+        };
+        if asking.is_grpc && ticket.status.get().is_some() {
+            match &end {
+                End::TooLong => responder.break_off(&ProxyError::RequestTimeout),
+                End::Recalled => responder.break_off(&ProxyError::ReleaseRemoved),
+                End::Client(_) | End::Upstream(_) | End::Upgraded | End::Whole => {}
             }
-            if !is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
-                return Poll::Ready(end);
-            }
-            if ticket.is_ended() {
-                return Poll::Ready(End::Recalled);
-            }
-            match &limit {
-                Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
-                None => Poll::Pending,
-            }
-        })
-        .await
-    };
-    if asking.is_grpc && ticket.status.get().is_some() {
-        match &end {
-            End::TooLong => responder.break_off(&ProxyError::RequestTimeout),
-            End::Recalled => responder.break_off(&ProxyError::ReleaseRemoved),
-            End::Client(_) | End::Upstream(_) | End::Upgraded | End::Whole => {}
         }
+        end
     }
-    end
 }
 
 /// Lets whatever else is ready have its turn. What is written after it leaves in a burst with what others write: a
@@ -130,7 +136,7 @@ pub(super) async fn after_the_others() {
     .await;
 }
 
-fn total_limit(ticket: &Ticket, asking: Asking) -> Option<crate::net::Deadline> {
+fn total_limit(ticket: &Ticket, asking: &Asking) -> Option<crate::net::Deadline> {
     let selection = ticket.selection.as_ref()?;
     let timeouts = ticket
         .worker
@@ -150,40 +156,46 @@ enum Head {
     Upgrade,
 }
 
-async fn download<R: Responder, A: Answer>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+fn download<R: Responder, A: Answer>(
     ticket: &Ticket,
     answer: &mut A,
     responder: &mut R,
     request_is_read: &Cell<bool>,
     forget: impl FnOnce(),
-) -> End {
-    let head = loop {
-        let taken = answer
-            .head(|parts| take_head(ticket, responder, parts, request_is_read.get()))
-            .await;
-        match taken {
-            Ok(Ok(Head::Informational { to_flush: false })) => {}
-            Ok(Ok(Head::Informational { to_flush: true })) => {
-                if let Err(error) = responder.flush().await {
-                    return End::Client(error);
+) -> impl Future<Output = End> {
+    async move {
+        let head = loop {
+            let taken = answer
+                .head(|parts| take_head(ticket, responder, parts, request_is_read.get()))
+                .await;
+            match taken {
+                Ok(Ok(Head::Informational { to_flush: false })) => {}
+                Ok(Ok(Head::Informational { to_flush: true })) => {
+                    if let Err(error) = responder.flush().await {
+                        return End::Client(error);
+                    }
                 }
+                Ok(Ok(head)) => break head,
+                Ok(Err(error)) | Err(error) => return End::Upstream(error),
             }
-            Ok(Ok(head)) => break head,
-            Ok(Err(error)) | Err(error) => return End::Upstream(error),
+        };
+        forget();
+        after_the_others().await;
+        if matches!(head, Head::Upgrade) {
+            return responder
+                .flush()
+                .await
+                .map_or_else(End::Client, |()| End::Upgraded);
         }
-    };
-    forget();
-    after_the_others().await;
-    if matches!(head, Head::Upgrade) {
-        return responder
-            .flush()
-            .await
-            .map_or_else(End::Client, |()| End::Upgraded);
-    }
-    match relay(answer, responder, &ticket.bytes_out).await {
-        Ok(()) => End::Whole,
-        Err(Broken::Source(error)) => End::Upstream(error),
-        Err(Broken::Sink(error)) => End::Client(error),
+        match relay(answer, responder, &ticket.bytes_out).await {
+            Ok(()) => End::Whole,
+            Err(Broken::Source(error)) => End::Upstream(error),
+            Err(Broken::Sink(error)) => End::Client(error),
+        }
     }
 }
 

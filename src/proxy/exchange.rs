@@ -43,30 +43,36 @@ const QUEUE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 ///
 /// What is to be done next stays where `next` is, and is lent to what does it: an argument that an `async fn` takes by
 /// value is kept twice for as long as it runs.
-pub(super) async fn serve<H: RequestHead, C: ClientBody, R: Responder>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
     ticket: &mut Ticket,
-    asking: Asking,
+    asking: &Asking,
     next: &mut Result<Begun, ProxyError>,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> Finished {
-    loop {
-        match step(ticket, asking, next, head, client, responder).await {
-            Step::Again => {}
-            Step::Finished(finished) => return finished,
-            // What is rare lives in boxes of its own, so that a request that only relays stays small.
-            Step::Failed(error) => {
-                ticket.refuse(&error);
-                return Box::pin(answer_problem(ticket, asking, &error, responder)).await;
+) -> impl Future<Output = Finished> {
+    async move {
+        loop {
+            match step(ticket, asking, next, head, client, responder).await {
+                Step::Again => {}
+                Step::Finished(finished) => return finished,
+                // What is rare lives in boxes of its own, so that a request that only relays stays small.
+                Step::Failed(error) => {
+                    ticket.refuse(&error);
+                    return Box::pin(answer_problem(ticket, *asking, &error, responder)).await;
+                }
             }
+            let parts = head
+                .as_ref()
+                .expect("the head stays until the answer begins");
+            // It waited for something, so what time it is has to be found out anew.
+            ticket.worker.timers.now();
+            *next = parts.look(|parts| begin(ticket, parts));
         }
-        let parts = head
-            .as_ref()
-            .expect("the head stays until the answer begins");
-        // It waited for something, so what time it is has to be found out anew.
-        ticket.worker.timers.now();
-        *next = parts.look(|parts| begin(ticket, parts));
     }
 }
 
@@ -76,54 +82,60 @@ enum Step {
     Finished(Finished),
 }
 
-async fn step<H: RequestHead, C: ClientBody, R: Responder>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+fn step<H: RequestHead, C: ClientBody, R: Responder>(
     ticket: &mut Ticket,
-    asking: Asking,
+    asking: &Asking,
     next: &mut Result<Begun, ProxyError>,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> Step {
-    let waited = match next {
-        Ok(Begun::Http1(start)) => {
-            if !std::mem::replace(&mut ticket.has_waited, true) {
-                after_the_others().await;
-                if !ticket.is_current() {
-                    ticket.spare = start.connection.take().map(Connected::Http1);
-                    return Step::Again;
+) -> impl Future<Output = Step> {
+    async move {
+        let waited = match next {
+            Ok(Begun::Http1(start)) => {
+                if !std::mem::replace(&mut ticket.has_waited, true) {
+                    after_the_others().await;
+                    if !ticket.is_current() {
+                        ticket.spare = start.connection.take().map(Connected::Http1);
+                        return Step::Again;
+                    }
                 }
+                let driven =
+                    http1_upstream::converse(ticket, asking, start, head, client, responder).await;
+                return match driven {
+                    Driven::Finished(finished) => Step::Finished(finished),
+                    Driven::Retry => Step::Again,
+                    Driven::Unanswered(error) => Step::Failed(error),
+                    Driven::Upgraded(received) => upgraded(next, received),
+                };
             }
-            let driven =
-                http1_upstream::converse(ticket, asking, start, head, client, responder).await;
-            return match driven {
-                Driven::Finished(finished) => Step::Finished(finished),
-                Driven::Retry => Step::Again,
-                Driven::Unanswered(error) => Step::Failed(error),
-                Driven::Upgraded(received) => upgraded(next, received),
-            };
-        }
-        Ok(Begun::Http2(_)) => {
-            let Ok(Begun::Http2(start)) = std::mem::replace(next, Ok(Begun::Dial)) else {
-                unreachable!("it was looked at a line above");
-            };
-            let conversing = http2::converse(ticket, asking, start, head, client, responder);
-            return match Box::pin(conversing).await {
-                Driven::Finished(finished) => Step::Finished(finished),
-                Driven::Retry => Step::Again,
-                Driven::Unanswered(error) => Step::Failed(error),
-                Driven::Upgraded(_) => unreachable!("HTTP/2 knows no upgrade"),
-            };
-        }
-        Ok(Begun::Dial) => Box::pin(dial(ticket, asking, client)).await,
-        Ok(Begun::Wait(release)) => Box::pin(queue(ticket, asking, release, client)).await,
-        Err(error) => Err(Left::Error(std::mem::replace(error, ProxyError::NoRoute))),
-    };
-    match waited {
-        Ok(()) => Step::Again,
-        Err(Left::Error(error)) => Step::Failed(error),
-        Err(Left::Client) => {
-            ticket.end(Outcome::ClientGone(None));
-            Step::Finished(Finished::Cut)
+            Ok(Begun::Http2(_)) => {
+                let Ok(Begun::Http2(start)) = std::mem::replace(next, Ok(Begun::Dial)) else {
+                    unreachable!("it was looked at a line above");
+                };
+                let conversing = http2::converse(ticket, asking, *start, head, client, responder);
+                return match Box::pin(conversing).await {
+                    Driven::Finished(finished) => Step::Finished(finished),
+                    Driven::Retry => Step::Again,
+                    Driven::Unanswered(error) => Step::Failed(error),
+                    Driven::Upgraded(_) => unreachable!("HTTP/2 knows no upgrade"),
+                };
+            }
+            Ok(Begun::Dial) => Box::pin(dial(ticket, asking, client)).await,
+            Ok(Begun::Wait(release)) => Box::pin(queue(ticket, asking, release, client)).await,
+            Err(error) => Err(Left::Error(std::mem::replace(error, ProxyError::NoRoute))),
+        };
+        match waited {
+            Ok(()) => Step::Again,
+            Err(Left::Error(error)) => Step::Failed(error),
+            Err(Left::Client) => {
+                ticket.end(Outcome::ClientGone(None));
+                Step::Finished(Finished::Cut)
+            }
         }
     }
 }
@@ -149,7 +161,7 @@ enum Left {
 /// Connects to the endpoint that was selected. One deadline holds for all endpoints that are tried.
 async fn dial<C: ClientBody>(
     ticket: &mut Ticket,
-    asking: Asking,
+    asking: &Asking,
     client: &mut C,
 ) -> Result<(), Left> {
     let selection = ticket
@@ -191,7 +203,7 @@ async fn dial<C: ClientBody>(
 /// Waits for a place on a release. It is not committed: when the table changes, it selects again.
 async fn queue<C: ClientBody>(
     ticket: &mut Ticket,
-    asking: Asking,
+    asking: &Asking,
     release: &Release,
     client: &mut C,
 ) -> Result<(), Left> {
@@ -224,7 +236,7 @@ async fn wait_for_turn(ticket: &Ticket, seat: &Waiting, deadline: &Deadline) -> 
 
 /// Runs `work` unless the client leaves. A client whose body is unread is looked out for by its connection.
 async fn unless_gone<C: ClientBody, T>(
-    asking: Asking,
+    asking: &Asking,
     client: &mut C,
     work: impl Future<Output = T>,
 ) -> Option<T> {

@@ -248,17 +248,23 @@ impl Responder for Http1Responder<'_> {
 impl BodySink for Http1Responder<'_> {
     type Error = ClientError;
 
-    async fn send(&mut self, piece: Piece<'_>) -> Result<(), ClientError> {
-        // A body that does not fit its head was framed by us: it is cut, and seen to be.
-        let frame = self.encode(&piece).map_err(|_| ClientError::Gone)?;
-        if self.out.capacity() == 0 {
-            self.out = self.worker.take_head();
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would keep its arguments twice"
+    )]
+    fn send(&mut self, piece: Piece<'_>) -> impl Future<Output = Result<(), ClientError>> {
+        async move {
+            // A body that does not fit its head was framed by us: it is cut, and seen to be.
+            let frame = self.encode(&piece).map_err(|_| ClientError::Gone)?;
+            if self.out.capacity() == 0 {
+                self.out = self.worker.take_head();
+            }
+            let mut slices = framed(&mut self.out, &frame, piece.data, &self.tail);
+            self.channel.write(slices.as_mut()).await?;
+            self.worker.give_head(std::mem::take(&mut self.out));
+            self.tail.clear();
+            Ok(())
         }
-        let mut slices = framed(&mut self.out, &frame, piece.data, &self.tail);
-        self.channel.write(slices.as_mut()).await?;
-        self.worker.give_head(std::mem::take(&mut self.out));
-        self.tail.clear();
-        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), ClientError> {

@@ -35,59 +35,66 @@ struct Http1Answer<'s> {
 }
 
 /// Sends a request whose head is encoded, and the answer back. The connection returns to its pool if both were whole.
-pub(super) async fn converse<H: RequestHead, C: ClientBody, R: Responder>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
     ticket: &mut Ticket,
-    asking: Asking,
+    asking: &Asking,
     start: &mut Http1Start,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> Driven {
-    let encoder = start.encoder.take().expect("a start is used once");
-    let connection = start.connection.as_ref().expect("a start has a connection");
-    let books = RefCell::new(Exchange::new(encoder));
-    let is_repeatable = connection.is_reused && asking.is_idempotent && asking.framing.is_empty();
-    if !is_repeatable {
-        // Nobody will look at it again, and an agent may think for minutes.
-        *head = None;
-    }
-    let (end, received) = {
-        let worker = std::rc::Rc::clone(&ticket.worker);
-        let silence = silence(ticket);
-        let channel = || Channel::new(&connection.stream, &worker.timers, silence);
-        let mut sink = Http1Sink {
-            channel: channel(),
-            books: &books,
-            worker: &worker,
-            head: std::mem::take(&mut start.head),
-            tail: Vec::new(),
+) -> impl Future<Output = Driven> {
+    async move {
+        let encoder = start.encoder.take().expect("a start is used once");
+        let connection = start.connection.as_ref().expect("a start has a connection");
+        let books = RefCell::new(Exchange::new(encoder));
+        let is_repeatable =
+            connection.is_reused && asking.is_idempotent && asking.framing.is_empty();
+        if !is_repeatable {
+            // Nobody will look at it again, and an agent may think for minutes.
+            *head = None;
+        }
+        let (end, received) = {
+            let worker = std::rc::Rc::clone(&ticket.worker);
+            let silence = silence(ticket);
+            let channel = || Channel::new(&connection.stream, &worker.timers, silence);
+            let mut sink = Http1Sink {
+                channel: channel(),
+                books: &books,
+                worker: &worker,
+                head: std::mem::take(&mut start.head),
+                tail: Vec::new(),
+            };
+            let mut answer = Http1Answer {
+                reader: BodyReader::new(channel(), &books, &worker.buffers, None),
+                asked: asking.asked,
+                limits: &worker.shared.settings.message,
+                scan: HeadScan::default(),
+            };
+            let forget = || *head = None;
+            let end = drive(
+                ticket,
+                asking,
+                (client, responder),
+                (&mut sink, &mut answer),
+                forget,
+            )
+            .await;
+            (end, answer.reader.into_rest())
         };
-        let mut answer = Http1Answer {
-            reader: BodyReader::new(channel(), &books, &worker.buffers, None),
-            asked: asking.asked,
-            limits: &worker.shared.settings.message,
-            scan: HeadScan::default(),
-        };
-        let forget = || *head = None;
-        let end = drive(
-            ticket,
-            asking,
-            (client, responder),
-            (&mut sink, &mut answer),
-            forget,
-        )
-        .await;
-        (end, answer.reader.into_rest())
-    };
-    if matches!(end, End::Upgraded) {
-        return Driven::Upgraded(received);
+        if matches!(end, End::Upgraded) {
+            return Driven::Upgraded(received);
+        }
+        let may_retry = is_repeatable && received.is_none();
+        if matches!(end, End::Whole) {
+            let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
+            give_back(ticket, start, books.into_inner().finish(unread));
+        }
+        conclude(ticket, end, may_retry)
     }
-    let may_retry = is_repeatable && received.is_none();
-    if matches!(end, End::Whole) {
-        let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
-        give_back(ticket, start, books.into_inner().finish(unread));
-    }
-    conclude(ticket, end, may_retry)
 }
 
 fn give_back(ticket: &Ticket, start: &mut Http1Start, proof: Option<Reusable>) {
@@ -146,18 +153,24 @@ impl Http1Sink<'_> {
 impl BodySink for Http1Sink<'_> {
     type Error = UpstreamError;
 
-    async fn send(&mut self, piece: Piece<'_>) -> Result<(), UpstreamError> {
-        // The client's side has held the body to its framing already.
-        let frame = self
-            .encode(&piece)
-            .map_err(|_| UpstreamError::Invalid(Rejection::response(Reason::LengthMismatch)))?;
-        if self.head.capacity() == 0 {
-            self.head = self.worker.take_head();
+    #[expect(
+        clippy::manual_async_fn,
+        reason = "an async fn would keep its arguments twice"
+    )]
+    fn send(&mut self, piece: Piece<'_>) -> impl Future<Output = Result<(), UpstreamError>> {
+        async move {
+            // The client's side has held the body to its framing already.
+            let frame = self
+                .encode(&piece)
+                .map_err(|_| UpstreamError::Invalid(Rejection::response(Reason::LengthMismatch)))?;
+            if self.head.capacity() == 0 {
+                self.head = self.worker.take_head();
+            }
+            let mut slices = framed(&mut self.head, &frame, piece.data, &self.tail);
+            self.channel.write(slices.as_mut()).await?;
+            self.wrote(piece.last);
+            Ok(())
         }
-        let mut slices = framed(&mut self.head, &frame, piece.data, &self.tail);
-        self.channel.write(slices.as_mut()).await?;
-        self.wrote(piece.last);
-        Ok(())
     }
 
     async fn flush(&mut self) -> Result<(), UpstreamError> {

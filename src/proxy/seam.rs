@@ -176,21 +176,27 @@ pub(super) enum Broken<S, K> {
 }
 
 /// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there.
-pub(super) async fn relay<S: BodySource, K: BodySink>(
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+pub(super) fn relay<S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     moved: &Cell<u64>,
-) -> Result<(), Broken<S::Error, K::Error>> {
-    if !source.is_ready() {
-        sink.flush().await.map_err(Broken::Sink)?;
-    }
-    loop {
-        let piece = source.piece().await.map_err(Broken::Source)?;
-        let last = piece.last;
-        moved.set(moved.get() + piece.data.len() as u64);
-        sink.send(piece).await.map_err(Broken::Sink)?;
-        if last {
-            return Ok(());
+) -> impl Future<Output = Result<(), Broken<S::Error, K::Error>>> {
+    async move {
+        if !source.is_ready() {
+            sink.flush().await.map_err(Broken::Sink)?;
+        }
+        loop {
+            let piece = source.piece().await.map_err(Broken::Source)?;
+            let last = piece.last;
+            moved.set(moved.get() + piece.data.len() as u64);
+            sink.send(piece).await.map_err(Broken::Sink)?;
+            if last {
+                return Ok(());
+            }
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::Duration;
@@ -27,13 +27,34 @@ struct Direction<'t> {
     received: Option<Buffer>,
 }
 
-/// Passes bytes between a client and what its request was upgraded to. The tunnel counts as the request does, until it
-/// ends.
-pub(super) async fn pass_on(
+/// What a client and the endpoint need to talk to each other directly. It counts as the request does, until it ends.
+pub(super) struct Tunnel {
+    pub(super) ticket: Ticket,
+    /// What the client has sent behind its request.
+    pub(super) received: Option<Buffer>,
+    pub(super) upgraded: Upgraded,
+}
+
+impl Tunnel {
+    /// Passes bytes between the two until it ends.
+    pub(super) fn run<'t>(
+        &'t mut self,
+        client: &'t Stream,
+    ) -> Pin<Box<dyn Future<Output = ()> + 't>> {
+        let Self {
+            ticket,
+            received,
+            upgraded,
+        } = self;
+        Box::pin(pass_on(ticket, client, received.take(), upgraded))
+    }
+}
+
+async fn pass_on(
     ticket: &mut Ticket,
     client: &Stream,
     received: Option<Buffer>,
-    upgraded: Upgraded,
+    upgraded: &mut Upgraded,
 ) {
     let selection = ticket
         .selection
@@ -55,7 +76,7 @@ pub(super) async fn pass_on(
     };
     let far = Side {
         stream: endpoint,
-        received: upgraded.received,
+        received: upgraded.received.take(),
         sent: &ticket.bytes_out,
         bounds: &to_client,
     };
@@ -63,7 +84,7 @@ pub(super) async fn pass_on(
     if tunnel(&worker, near, far, timeouts.websocket_idle, is_ended).await {
         say_goodbye(endpoint, &to_endpoint, GOODBYE_MASKED);
         if say_goodbye(client, &to_client, GOODBYE) {
-            farewell::close(&worker, client, false).await;
+            Box::pin(farewell::close(&worker, client, false)).await;
         }
     }
     if ticket.is_ended() {

@@ -104,7 +104,7 @@ async fn forward(client: &Client, opened: Opened, body: RecvStream, respond: Sen
     let is_served = {
         let mut serving = pin!(exchange::serve(
             &mut ticket,
-            asking,
+            &asking,
             &mut first,
             &mut head,
             &mut body,

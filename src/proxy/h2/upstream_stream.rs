@@ -53,7 +53,7 @@ struct Download<'t> {
 /// Sends a request and brings its answer. Its first step, without an await, hands the head to the connection.
 pub(in crate::proxy) async fn converse<H, C, R>(
     ticket: &mut Ticket,
-    asking: Asking,
+    asking: &Asking,
     start: Start,
     head: &mut Option<H>,
     client: &mut C,

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tokio::{
-    io::AsyncWriteExt,
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpStream, tcp::OwnedWriteHalf},
     task::AbortHandle,
     time::timeout,
@@ -157,6 +157,9 @@ impl Lane {
         let played = self.play(case, &tape).await;
         let sight = self.sight(&tape);
         self.begin(&[]);
+        if case.scripts.iter().any(keeps) {
+            self.empty_pool().await;
+        }
         let verdict = played.and_then(|()| verify(case, &sight));
         verdict.map_err(|why| {
             let (name, log) = (&case.name, self.switchback.last_words());
@@ -166,6 +169,26 @@ impl Lane {
                 sight.shown()
             )
         })
+    }
+
+    /// Takes out of the proxy's pool what a case has left there, so that none begins with a connection that is just
+    /// being closed. A `GET` finds such connections one after the other, and is answered on a new one.
+    async fn empty_pool(&self) {
+        const MOST: usize = 10;
+        for _ in 0..MOST {
+            let mut client = TcpStream::connect(self.switchback.listeners[0])
+                .await
+                .unwrap();
+            let request =
+                b"GET /empty HTTP/1.1\r\nHost: empty.example\r\nConnection: close\r\n\r\n";
+            client.write_all(request).await.unwrap();
+            let mut answer = Vec::new();
+            client.read_to_end(&mut answer).await.unwrap();
+            if answer.starts_with(b"HTTP/1.1 200") {
+                return;
+            }
+        }
+        panic!("the proxy's pool does not become empty");
     }
 
     pub(crate) fn begin(&self, scripts: &[Script]) {
