@@ -3,7 +3,8 @@
 use std::{
     error::Error,
     net::{SocketAddr, TcpListener},
-    path::PathBuf,
+    os::unix::fs::MetadataExt as _,
+    path::{Path, PathBuf},
 };
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -68,11 +69,13 @@ pub(super) fn demo(
     Ok(Out::default())
 }
 
-/// The program that runs, also when its file was replaced meanwhile.
+/// The program that runs, also when its file was replaced meanwhile. Under a tool that runs it (valgrind), the link leads
+/// to the tool, and the path to the program.
 fn this_program() -> PathBuf {
     let linked = PathBuf::from("/proc/self/exe");
+    let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
     match std::env::current_exe() {
-        Ok(path) if !linked.exists() => path,
+        Ok(path) if path.exists() && file(&path).ok() != file(&linked).ok() => path,
         _ => linked,
     }
 }
