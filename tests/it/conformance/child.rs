@@ -4,7 +4,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::Write as _,
-    net::{SocketAddr, TcpListener, TcpStream},
+    net::SocketAddr,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -28,25 +28,12 @@ const START: Duration = Duration::from_secs(20);
 impl Switchback {
     /// Starts one. `listeners` are the keys of each listener beside its address, `rest` the rest of the configuration.
     pub(crate) fn start(listeners: &[&str], rest: &str) -> Self {
-        // A port that was free a moment ago may be somebody else's by now.
-        for _ in 0..3 {
-            match Self::try_start(listeners, rest) {
-                Ok(switchback) => return switchback,
-                Err(why) if why.contains("in use") => {}
-                Err(why) => panic!("switchback did not start:\n{why}"),
-            }
-        }
-        panic!("no free port in three attempts");
-    }
-
-    fn try_start(listeners: &[&str], rest: &str) -> Result<Self, String> {
         let folder = tempfile::tempdir().unwrap();
-        let mut addresses = free_addresses(listeners.len() + 1);
-        let admin = addresses.pop().unwrap();
+        // Ports of the system's choice, as the log tells them: one that was free a moment ago may be somebody else's.
         let mut config =
-            format!("admin.address = \"{admin}\"\nhistory.path = \"history\"\n{rest}\n");
-        for (address, keys) in addresses.iter().zip(listeners) {
-            writeln!(config, "[[listeners]]\naddress = \"{address}\"\n{keys}").unwrap();
+            format!("admin.address = \"127.0.0.1:0\"\nhistory.path = \"history\"\n{rest}\n");
+        for keys in listeners {
+            writeln!(config, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{keys}").unwrap();
         }
         let file = folder.path().join("switchback.toml");
         File::create(&file)
@@ -65,25 +52,26 @@ impl Switchback {
         let mut switchback = Self {
             child,
             folder,
-            listeners: addresses,
+            listeners: Vec::new(),
         };
-        switchback.wait_until_it_listens()?;
-        Ok(switchback)
+        switchback.wait_until_it_is_ready();
+        assert_eq!(switchback.listeners.len(), listeners.len());
+        switchback
     }
 
-    fn wait_until_it_listens(&mut self) -> Result<(), String> {
+    fn wait_until_it_is_ready(&mut self) {
         let until = Instant::now() + START;
-        while !self
-            .listeners
-            .iter()
-            .all(|address| TcpStream::connect(address).is_ok())
-        {
-            if self.child.try_wait().unwrap().is_some() || Instant::now() > until {
-                return Err(self.log());
-            }
+        while !self.log().contains(": ready ") {
+            let is_over = self.child.try_wait().unwrap().is_some() || Instant::now() > until;
+            assert!(!is_over, "switchback did not start:\n{}", self.log());
             sleep(Duration::from_millis(5));
         }
-        Ok(())
+        let log = self.log();
+        let proxies = log
+            .lines()
+            .filter(|line| line.contains("kind=\"proxy\""))
+            .filter_map(|line| line.split_once("listening address=")?.1.split(' ').next());
+        self.listeners = proxies.map(|address| address.parse().unwrap()).collect();
     }
 
     /// What it said so far.
@@ -110,15 +98,4 @@ impl Drop for Switchback {
         _ = self.child.kill();
         _ = self.child.wait();
     }
-}
-
-/// Addresses that were free a moment ago, all different.
-fn free_addresses(count: usize) -> Vec<SocketAddr> {
-    let bound: Vec<TcpListener> = (0..count)
-        .map(|_| TcpListener::bind("127.0.0.1:0").unwrap())
-        .collect();
-    bound
-        .iter()
-        .map(|listener| listener.local_addr().unwrap())
-        .collect()
 }
