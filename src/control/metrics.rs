@@ -43,6 +43,10 @@ impl Controller {
         gauge!(names::HISTORY_DURABLE_REVISION.0).set(durable.0 as f64);
         let ready = self.rollback_ready();
         gauge!(names::ROLLBACK_READY.0).set(f64::from(u8::from(ready)));
+    }
+
+    /// Sets the gauge of drift. It looks at every entry of the table, so no change waits for it.
+    pub(super) fn observe_drift(&self) {
         gauge!(names::DRIFT.0).set(f64::from(u8::from(self.drift().drifted)));
     }
 }

@@ -45,6 +45,7 @@ impl Controller {
             self.tend();
             self.forget_statistics();
             self.observe();
+            self.observe_drift();
         }
     }
 
