@@ -135,11 +135,12 @@ impl AdminState {
     /// The route that a path names.
     pub(super) fn route(&self, text: &str) -> Result<RouteName, Refusal> {
         let state = self.controller.live().state();
-        let routes = state.spec.routes();
-        let found = routes.iter().find(|route| route.name.as_str() == text);
-        found
-            .map(|route| route.name.clone())
-            .ok_or_else(|| unknown_route(text, routes.iter().map(|route| &route.name)))
+        let name = text.parse().ok();
+        let found = name.filter(|name| state.spec.place(name).is_some());
+        found.ok_or_else(|| {
+            let routes = state.spec.routes().iter();
+            unknown_route(text, routes.map(|route| &route.name))
+        })
     }
 
     /// The release that a path names.

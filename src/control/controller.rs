@@ -130,9 +130,7 @@ impl Controller {
     /// What a rollback can reach, the live revision first.
     pub(super) fn chain(&self) -> Vec<Revision> {
         let live = self.cell.load().revision();
-        let levels = self.cell.levels();
-        let below = levels.iter().rev().map(|level| level.revision);
-        std::iter::once(live).chain(below).collect()
+        std::iter::once(live).chain(self.cell.chain()).collect()
     }
 
     /// Writes what is pending, within a limit, and lets the history go. Blocks: to be called off the runtime, last.

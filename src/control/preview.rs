@@ -126,9 +126,11 @@ impl Controller {
 
     /// The live revision and the levels above one.
     fn above(&self, live: &RoutingTable, revision: Revision) -> Vec<Revision> {
-        let levels = self.cell.levels();
-        let above = levels.iter().rev().map(|level| level.revision);
-        let above = above.take_while(|above| *above != revision);
+        let above = self
+            .cell
+            .chain()
+            .into_iter()
+            .take_while(|above| *above != revision);
         std::iter::once(live.revision()).chain(above).collect()
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use super::{ControlError, Controller, prepare::seed};
 use crate::{
-    model::{ReleaseName, Revision, RouteSpec, TableSpec},
+    model::{Hashed, ReleaseName, Revision, RouteSpec, TableSpec},
     table::{Compiled, Level, RoutingTable, Target},
 };
 
@@ -82,9 +82,9 @@ impl Controller {
     pub(super) fn nearest_ready(&self, live: &RoutingTable) -> Option<Revision> {
         /// How far it is looked for.
         const FURTHEST: usize = 50;
-        let levels = self.cell.levels();
-        let near = levels.iter().rev().take(FURTHEST);
-        near.filter(|level| level.spec.digest() != live.digest())
+        let near = self.cell.nearest_levels(FURTHEST);
+        near.iter()
+            .filter(|level| level.spec.digest() != live.digest())
             .find(|level| {
                 self.not_ready(live, &level.spec, level.compiled.as_deref())
                     .is_empty()
@@ -98,7 +98,7 @@ fn wanted(live: &RoutingTable, spec: &TableSpec) -> BTreeSet<ReleaseName> {
     let now = live.compiled().spec();
     let changed = now
         .routes()
-        .differences(spec.routes(), |a, b| a.hash() == b.hash())
+        .differences(spec.routes(), Hashed::is_same)
         .filter_map(|place| spec.routes().get(place))
         .filter(|route| {
             now.route(&route.name)

@@ -53,8 +53,21 @@ impl Controller {
 
     /// Lets old revisions go, and has a whole table written now and then.
     fn tidy_books(&self) {
-        let chain = self.chain();
         let mut book = self.book();
+        if book.kept().len() > self.settings.keep {
+            self.prune(&mut book);
+        }
+        if book.since_snapshot >= SNAPSHOT_EVERY {
+            let live = self.cell.load().revision();
+            if let Some(state) = book.state(live) {
+                self.history.snapshot(live, state);
+                book.since_snapshot = 0;
+            }
+        }
+    }
+
+    fn prune(&self, book: &mut Book) {
+        let chain = self.chain();
         let pruned = plan(book.kept(), &chain, self.settings.keep);
         if !pruned.remove.is_empty() {
             let state = |revision: &Revision| Some((*revision, book.state(*revision)?));
@@ -66,15 +79,6 @@ impl Controller {
                 .skip(1)
                 .filter(|revision| book.get(**revision).is_some());
             self.cell.truncate(reachable.count());
-        }
-        if book.since_snapshot >= SNAPSHOT_EVERY {
-            let live = chain
-                .first()
-                .and_then(|live| Some((*live, book.state(*live)?)));
-            if let Some((revision, state)) = live {
-                self.history.snapshot(revision, state);
-                book.since_snapshot = 0;
-            }
         }
     }
 

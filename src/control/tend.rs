@@ -129,9 +129,8 @@ impl Controller {
     /// The levels that are kept warm, the nearest first.
     pub(super) fn warm_levels(&self) -> Vec<Level> {
         let now = now_ms();
-        let mut levels = self.cell.levels();
-        let near = levels.split_off(levels.len().saturating_sub(self.settings.warm_revisions));
-        let near = near.into_iter().rev().enumerate();
+        let near = self.cell.nearest_levels(self.settings.warm_revisions);
+        let near = near.into_iter().enumerate();
         near.filter(|(distance, level)| self.is_warm(*distance, level, now))
             .map(|(_, level)| level)
             .collect()

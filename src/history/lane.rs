@@ -10,6 +10,9 @@ use std::{
 /// The longest message: a whole history at a start. What is sent in a run is a few kilobytes.
 const LONGEST: u64 = 1 << 30;
 
+/// What is set aside for a message before it is read.
+const MOST: usize = 64 * 1024;
+
 /// A message that is being put together.
 #[derive(Debug, Default)]
 pub(super) struct Message(Vec<u8>);
@@ -90,7 +93,8 @@ pub(super) fn receive(mut lane: &UnixStream) -> io::Result<Vec<u8>> {
     if length > LONGEST {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut message = Vec::new();
+    // Most messages are short, and then are read at once.
+    let mut message = Vec::with_capacity(usize::try_from(length).unwrap_or(MOST).min(MOST));
     let read = lane.take(length).read_to_end(&mut message)?;
     if read as u64 == length {
         Ok(message)

@@ -44,6 +44,11 @@ impl Numbers {
         self.last_taken() + BLOCK
     }
 
+    /// What to write down where `written` stands: nothing while more than half a block is free.
+    pub(super) fn due(&self, written: u64) -> Option<u64> {
+        (self.last_taken() + BLOCK / 2 > written).then(|| self.wanted())
+    }
+
     /// Notes that numbers up to here are written down.
     pub(super) fn reserved(&self, upto: u64) {
         self.reserved.fetch_max(upto, Ordering::Relaxed);
@@ -67,5 +72,17 @@ mod tests {
         assert_eq!(asked, [10 + BLOCK / 2 + 1]);
         numbers.reserved(numbers.wanted());
         assert_eq!(numbers.take(), (Revision(10 + BLOCK + 1), false));
+    }
+
+    #[test]
+    fn numbers_are_written_down_beside_something_else_when_half_of_the_block_is_left() {
+        let numbers = Numbers::after(10);
+        assert_eq!(numbers.due(0), Some(10 + BLOCK));
+        let due: Vec<u64> = (0..BLOCK)
+            .map(|_| numbers.take().0.0)
+            .filter(|_| numbers.due(10 + BLOCK).is_some())
+            .collect();
+        assert_eq!(due.first(), Some(&(10 + BLOCK / 2 + 1)));
+        assert_eq!(numbers.due(10 + BLOCK), Some(numbers.wanted()));
     }
 }

@@ -188,7 +188,10 @@ impl Store {
 
 fn fill(write: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
     let mut meta = write.open_table(META)?;
-    meta.insert("format", record::FORMAT.to_le_bytes().as_slice())?;
+    // What stands there already is not written again: the imported file lies beside it, and may be long.
+    if meta.get("format")?.is_none() {
+        meta.insert("format", record::FORMAT.to_le_bytes().as_slice())?;
+    }
     if let Some(reserved) = batch.reserved {
         meta.insert("reserved", reserved.to_le_bytes().as_slice())?;
     }

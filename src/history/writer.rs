@@ -58,6 +58,7 @@ impl Writer {
             store: Some(store),
             hook,
             numbers,
+            reserved: 0,
         };
         std::thread::Builder::new()
             .name("history".to_owned())
@@ -206,6 +207,8 @@ struct Thread {
     store: Option<OpenStore>,
     hook: Option<Hook>,
     numbers: Arc<Numbers>,
+    // Up to where this thread wrote numbers down.
+    reserved: u64,
 }
 
 impl Thread {
@@ -243,7 +246,7 @@ impl Thread {
     fn write_all(&mut self, mut round: Round) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
-            round.batch.reserved = Some(self.numbers.wanted());
+            round.batch.reserved = self.numbers.due(self.reserved);
             match self.attempt(&round.batch) {
                 Ok(()) => {
                     self.succeeded(round);
@@ -295,7 +298,7 @@ impl Thread {
             .inspect_err(|_| self.store = None)
     }
 
-    fn succeeded(&self, round: Round) {
+    fn succeeded(&mut self, round: Round) {
         let mut inbox = self.shared.inbox();
         inbox.taken = 0;
         inbox.busy_since = None;
@@ -304,6 +307,7 @@ impl Thread {
         }
         drop(inbox);
         if let Some(reserved) = round.batch.reserved {
+            self.reserved = reserved;
             self.numbers.reserved(reserved);
         }
         let last = round

@@ -10,8 +10,8 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::{
-    EndpointUrl, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableDocument,
-    TableState,
+    EndpointUrl, Hashed, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
+    TableDocument, TableState,
 };
 
 mod apply;
@@ -221,7 +221,7 @@ impl Touched {
     pub fn between(before: &TableState, after: &TableState) -> Self {
         let (old, new) = (before.spec.routes(), after.spec.routes());
         let mut touched = Self::default();
-        for place in old.differences(new, |a, b| a.hash() == b.hash()) {
+        for place in old.differences(new, Hashed::is_same) {
             let pair = (old.get(place), new.get(place));
             touched.structure |=
                 !matches!(pair, (Some(a), Some(b)) if a.name == b.name && a.matches_like(b));

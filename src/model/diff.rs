@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{ReleaseDocument, ReleaseName, TableState, Touched};
+use super::{Hashed, ReleaseDocument, ReleaseName, TableState, Touched};
 
 /// The differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -65,7 +65,7 @@ fn json(value: &impl Serialize) -> Value {
 fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<DiffEntry>) {
     let (old_routes, new_routes) = (before.spec.routes(), after.spec.routes());
     let mut seen = BTreeSet::new();
-    for place in old_routes.differences(new_routes, |a, b| a.hash() == b.hash()) {
+    for place in old_routes.differences(new_routes, Hashed::is_same) {
         let names = [new_routes.get(place), old_routes.get(place)];
         for name in names.into_iter().flatten().map(|route| &route.name) {
             if seen.insert(name.clone()) {

@@ -5,7 +5,7 @@
 //! same digest however they came about. A sum of hashes can be forged by somebody who chooses many entries; the digest
 //! tells equal from different among an operator's own tables and protects nothing else.
 
-use std::{fmt, ops::Deref};
+use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
@@ -105,6 +105,13 @@ impl<T> Hashed<T> {
     /// The hash of the value.
     pub fn hash(&self) -> Digest {
         self.hash
+    }
+}
+
+impl<T> Hashed<T> {
+    /// Whether two shared values are the same, by their hashes where they are not one.
+    pub fn is_same(one: &Arc<Self>, other: &Arc<Self>) -> bool {
+        Arc::ptr_eq(one, other) || one.hash == other.hash
     }
 }
 

@@ -253,6 +253,20 @@ impl TableCell {
         self.writer().undo.levels().to_vec()
     }
 
+    /// So many levels, the nearest first.
+    pub fn nearest_levels(&self, most: usize) -> Vec<Level> {
+        let writer = self.writer();
+        let levels = writer.undo.levels().iter().rev();
+        levels.take(most).cloned().collect()
+    }
+
+    /// The revisions of the levels, the nearest first.
+    pub fn chain(&self) -> Vec<Revision> {
+        let writer = self.writer();
+        let levels = writer.undo.levels().iter().rev();
+        levels.map(|level| level.revision).collect()
+    }
+
     /// The level that a rollback means, if there is one.
     pub fn level(&self, target: Target) -> Option<Level> {
         let writer = self.writer();

@@ -134,17 +134,16 @@ fn compile_routes(
         };
         return spec.routes().iter().map(reuse).collect();
     }
-    let by_release = previous
-        .routes
-        .iter()
-        .enumerate()
-        .filter(|(_, route)| !touched.releases.is_empty() && stale(route));
     let mut places: Vec<usize> = touched
         .routes
         .iter()
         .filter_map(|name| spec.place(name))
         .collect();
-    places.extend(by_release.map(|(place, _)| place));
+    if !touched.releases.is_empty() {
+        let routes = previous.routes.iter().enumerate();
+        let by_release = routes.filter(|(_, route)| stale(route));
+        places.extend(by_release.map(|(place, _)| place));
+    }
     let replace = |routes: Chunks<Arc<Route>>, place: usize| {
         let Some(route) = spec.routes().get(place) else {
             return Ok(routes);
