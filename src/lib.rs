@@ -12,6 +12,7 @@ pub mod fleet;
 pub mod health;
 pub mod history;
 pub mod http1;
+pub mod http2;
 pub mod message;
 pub mod model;
 pub mod net;

@@ -25,6 +25,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // leaves beside it
     ("message", &["model"]),
     ("http1", &["message", "model"]),
+    ("http2", &["message"]),
     ("api", &["model"]),
     ("config", &["fleet", "message", "model", "table"]),
     ("net", &["config", "model"]),

@@ -1,0 +1,393 @@
+//! The fields of one header block.
+
+use crate::message::{Known, is_field_value, is_token_byte};
+
+/// What a field of a block is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// `:method`.
+    Method,
+    /// `:scheme`.
+    Scheme,
+    /// `:authority`.
+    Authority,
+    /// `:path`.
+    Path,
+    /// `:status`.
+    Status,
+    /// `:protocol` (RFC 8441).
+    Protocol,
+    /// Any other name that starts with a colon.
+    UnknownPseudo,
+    /// A field, and what its name means to the proxy.
+    Field(Known),
+}
+
+/// One field of a block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockField<'b> {
+    /// What it is.
+    pub name: Name,
+    /// Its name, in lower case.
+    pub text: &'b [u8],
+    /// Its value.
+    pub value: &'b [u8],
+}
+
+/// What makes a message malformed, but not its compression.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// A name is empty, or has a byte that no name has.
+    InvalidName,
+    /// A value has a control character, or a space or tab at one of its ends.
+    InvalidValue,
+    /// The list of fields is longer than its limit.
+    TooLong,
+    /// There are more fields than the limit says.
+    TooMany,
+    /// A name has a letter in upper case.
+    UppercaseName,
+}
+
+/// What one block may bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockLimits {
+    /// The size of the list: of each field name, value and 32 (RFC 9113, section 6.5.2).
+    pub list: usize,
+    /// How many fields there are.
+    pub fields: usize,
+}
+
+/// The fields of one header block, in their order, in one piece of memory.
+///
+/// Only sound fields are in it: one with a flaw is left out, and nothing follows one that goes beyond a limit. So a block
+/// is of use only if there is no [`FieldBlock::flaw`].
+#[derive(Clone, Debug, Default)]
+pub struct FieldBlock {
+    text: Vec<u8>,
+    entries: Vec<Entry>,
+    flaw: Option<Flaw>,
+    /// What is left of the limit on the list. Invariant: at most `MAX_LIST`, and nothing once a limit was passed.
+    room: usize,
+    /// What is left of the limit on fields.
+    places: usize,
+}
+
+/// The fields of a block, as an iterator.
+#[derive(Clone, Debug)]
+pub struct BlockFields<'b> {
+    text: &'b [u8],
+    entries: std::slice::Iter<'b, Entry>,
+}
+
+/// Where a field is in the text: its name, and right behind it its value.
+#[derive(Clone, Copy, Debug)]
+struct Entry {
+    start: u32,
+    value: u32,
+    end: u32,
+    name: Name,
+}
+
+/// What a field costs beside its text, in a list and in a table.
+pub(super) const OVERHEAD: usize = 32;
+
+/// A list is never longer, whatever its limit, so that 32 bits are enough for a place in its text.
+const MAX_LIST: usize = 1 << 30;
+
+// === impl Name ===
+
+impl Name {
+    /// Classifies a name, and says what is wrong with it.
+    pub(super) fn of(text: &[u8]) -> (Self, Option<Flaw>) {
+        if let [b':', rest @ ..] = text {
+            return (Self::of_pseudo(rest), name_flaw(rest));
+        }
+        let known = Known::of(text);
+        let is_exact = known.as_str().is_some_and(|name| name.as_bytes() == text);
+        let flaw = if is_exact { None } else { name_flaw(text) };
+        (Self::Field(known), flaw)
+    }
+
+    fn of_pseudo(rest: &[u8]) -> Self {
+        match rest {
+            b"authority" => Self::Authority,
+            b"method" => Self::Method,
+            b"path" => Self::Path,
+            b"protocol" => Self::Protocol,
+            b"scheme" => Self::Scheme,
+            b"status" => Self::Status,
+            _ => Self::UnknownPseudo,
+        }
+    }
+}
+
+fn name_flaw(text: &[u8]) -> Option<Flaw> {
+    let (is_token, is_upper) = text.iter().fold((true, false), |(token, upper), &byte| {
+        (
+            token & is_token_byte(byte),
+            upper | byte.is_ascii_uppercase(),
+        )
+    });
+    if !is_token || text.is_empty() {
+        Some(Flaw::InvalidName)
+    } else {
+        is_upper.then_some(Flaw::UppercaseName)
+    }
+}
+
+/// What is wrong with a value.
+pub(super) fn value_flaw(text: &[u8]) -> Option<Flaw> {
+    let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
+    let is_sound = is_field_value(text) && !is_space(text.first()) && !is_space(text.last());
+    (!is_sound).then_some(Flaw::InvalidValue)
+}
+
+// === impl FieldBlock ===
+
+impl FieldBlock {
+    /// An empty block, which allocates nothing.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Forgets the fields and keeps the memory.
+    pub fn clear(&mut self) {
+        self.start(BlockLimits { list: 0, fields: 0 });
+    }
+
+    /// How many fields there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The fields in their order.
+    pub fn iter(&self) -> BlockFields<'_> {
+        BlockFields {
+            text: &self.text,
+            entries: self.entries.iter(),
+        }
+    }
+
+    /// The first thing that makes the message malformed.
+    pub const fn flaw(&self) -> Option<Flaw> {
+        self.flaw
+    }
+
+    /// Empties the block and sets limits.
+    pub(super) fn start(&mut self, limits: BlockLimits) {
+        self.text.clear();
+        self.entries.clear();
+        self.flaw = None;
+        self.room = limits.list.min(MAX_LIST);
+        self.places = limits.fields;
+    }
+
+    /// Whether nothing can be added any more.
+    pub(super) const fn is_full(&self) -> bool {
+        self.room < OVERHEAD
+    }
+
+    /// Adds a field whose name is the first `name_length` bytes of `text`.
+    #[inline]
+    pub(super) fn add(&mut self, text: &[u8], name_length: usize, name: Name, flaw: Option<Flaw>) {
+        if self.takes(text.len(), flaw) {
+            let start = self.text.len();
+            self.text.extend_from_slice(text);
+            self.note(start, name_length, name);
+        }
+    }
+
+    /// The place for a text that is decoded right here, until [`FieldBlock::add_draft`] decides about it.
+    pub(super) const fn draft(&mut self) -> &mut Vec<u8> {
+        &mut self.text
+    }
+
+    /// Adds the field whose text was put behind the first `start` bytes, or takes it away again. `length` is what the
+    /// list grows by, even if the text is not there.
+    #[inline]
+    pub(super) fn add_draft(
+        &mut self,
+        start: usize,
+        length: usize,
+        name_length: usize,
+        name: Name,
+        flaw: Option<Flaw>,
+    ) {
+        if self.takes(length, flaw) {
+            self.note(start, name_length, name);
+        } else {
+            self.text.truncate(start);
+        }
+    }
+
+    /// Whether a field is sound and within the limits, which it then counts towards.
+    #[inline]
+    fn takes(&mut self, length: usize, flaw: Option<Flaw>) -> bool {
+        let left = self.room.checked_sub(length.saturating_add(OVERHEAD));
+        if let (Some(room), true, None) = (left, self.places > 0, flaw) {
+            self.room = room;
+            self.places -= 1;
+            return true;
+        }
+        self.refuse(left, flaw);
+        false
+    }
+
+    #[cold]
+    fn refuse(&mut self, left: Option<usize>, flaw: Option<Flaw>) {
+        let beyond = match left {
+            None => Some(Flaw::TooLong),
+            Some(_) if self.places == 0 => Some(Flaw::TooMany),
+            Some(_) => None,
+        };
+        self.flaw = self.flaw.or(flaw).or(beyond);
+        self.room = left.filter(|_| beyond.is_none()).unwrap_or_default();
+        self.places = self.places.saturating_sub(1);
+    }
+
+    #[inline]
+    fn note(&mut self, start: usize, name_length: usize, name: Name) {
+        self.entries.push(Entry {
+            start: small(start),
+            value: small(start + name_length),
+            end: small(self.text.len()),
+            name,
+        });
+    }
+}
+
+impl<'b> IntoIterator for &'b FieldBlock {
+    type Item = BlockField<'b>;
+    type IntoIter = BlockFields<'b>;
+
+    fn into_iter(self) -> BlockFields<'b> {
+        self.iter()
+    }
+}
+
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the text of a block is shorter than `MAX_LIST`"
+)]
+const fn small(place: usize) -> u32 {
+    place as u32
+}
+
+// === impl BlockFields ===
+
+impl<'b> Iterator for BlockFields<'b> {
+    type Item = BlockField<'b>;
+
+    #[inline]
+    fn next(&mut self) -> Option<BlockField<'b>> {
+        let entry = self.entries.next()?;
+        Some(BlockField {
+            name: entry.name,
+            text: &self.text[entry.start as usize..entry.value as usize],
+            value: &self.text[entry.value as usize..entry.end as usize],
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        self.entries.size_hint()
+    }
+}
+
+impl ExactSizeIterator for BlockFields<'_> {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_classified_and_judged() {
+        let other = Name::Field(Known::Other);
+        let cases: [(&[u8], Name, Option<Flaw>); 16] = [
+            (b":method", Name::Method, None),
+            (b":scheme", Name::Scheme, None),
+            (b":authority", Name::Authority, None),
+            (b":path", Name::Path, None),
+            (b":status", Name::Status, None),
+            (b":protocol", Name::Protocol, None),
+            (b":Path", Name::UnknownPseudo, Some(Flaw::UppercaseName)),
+            (b":paths", Name::UnknownPseudo, None),
+            (b":", Name::UnknownPseudo, Some(Flaw::InvalidName)),
+            (b"::path", Name::UnknownPseudo, Some(Flaw::InvalidName)),
+            (b"cookie", Name::Field(Known::Cookie), None),
+            (
+                b"Cookie",
+                Name::Field(Known::Cookie),
+                Some(Flaw::UppercaseName),
+            ),
+            (b"x-any_thing.9", other, None),
+            (b"", other, Some(Flaw::InvalidName)),
+            (b"a b", other, Some(Flaw::InvalidName)),
+            (b"\xc3\xa4", other, Some(Flaw::InvalidName)),
+        ];
+        for (text, name, flaw) in cases {
+            assert_eq!(Name::of(text), (name, flaw), "{}", text.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn values_have_no_controls_and_no_spaces_around_them() {
+        for sound in [&b""[..], b"a", b"a b", b"a\tb", b"\xff"] {
+            assert_eq!(value_flaw(sound), None);
+        }
+        for odd in [
+            &b" "[..],
+            b"\t",
+            b" a",
+            b"a ",
+            b"a\t",
+            b"a\r",
+            b"a\nb",
+            b"a\0b",
+            b"\x7f",
+        ] {
+            assert_eq!(value_flaw(odd), Some(Flaw::InvalidValue));
+        }
+    }
+
+    #[test]
+    fn a_block_ends_at_its_limits() {
+        let mut block = FieldBlock::new();
+        let name = Name::Field(Known::Other);
+        let limits = BlockLimits {
+            list: 70,
+            fields: 2,
+        };
+        block.start(limits);
+        block.add(b"ab", 1, name, None);
+        block.add(b"abcd", 2, name, None);
+        assert_eq!(
+            (block.len(), block.flaw(), block.is_full()),
+            (2, None, true)
+        );
+        block.add(b"", 0, name, None);
+        assert_eq!((block.len(), block.flaw()), (2, Some(Flaw::TooLong)));
+
+        block.start(BlockLimits {
+            list: 999,
+            ..limits
+        });
+        (0..3).for_each(|_| block.add(b"ab", 1, name, None));
+        assert_eq!((block.len(), block.flaw()), (2, Some(Flaw::TooMany)));
+        assert!(block.is_full());
+
+        block.start(limits);
+        block.add(b"ab", 1, name, Some(Flaw::InvalidValue));
+        assert_eq!((block.len(), block.flaw()), (0, Some(Flaw::InvalidValue)));
+        assert!(!block.is_full());
+        block.add(&[b'a'; 40], 1, name, None);
+        assert_eq!((block.len(), block.flaw()), (0, Some(Flaw::InvalidValue)));
+        block.clear();
+        assert_eq!((block.flaw(), block.iter().len()), (None, 0));
+    }
+}

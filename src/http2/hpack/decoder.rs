@@ -1,0 +1,219 @@
+//! From header blocks to fields.
+
+use super::block::{BlockLimits, FieldBlock, Flaw, Name, OVERHEAD, value_flaw};
+use super::table::{Row, Table};
+use super::{huffman, integer};
+
+/// What ends the connection: from here on the two sides would not have the same table any more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// Far more was put into the table than the limits on a block and the size of a table make sense of.
+    #[error("a block puts too much into the table")]
+    Excess,
+    /// An index that no row has.
+    #[error("an index points beyond the table")]
+    InvalidIndex,
+    /// A string with a code that may not be sent, or with odd padding.
+    #[error("a compressed string is not valid")]
+    InvalidHuffman,
+    /// A number that is too large, or too long.
+    #[error("an integer is too large")]
+    InvalidInteger,
+    /// A table size that was not announced, or that does not stand at the start of a block.
+    #[error("a change of the table's size is not valid")]
+    InvalidTableSize,
+    /// The block ends before its last field does.
+    #[error("a block ends in the middle of a field")]
+    Truncated,
+}
+
+/// Reads the header blocks of one direction of a connection, all of them and in their order.
+#[derive(Debug)]
+pub struct Decoder {
+    table: Table,
+    /// The largest size that the peer may set.
+    most: usize,
+}
+
+/// The size of a table that nothing was said about. A peer may use that much before it has read what was announced.
+const DEFAULT_TABLE: u32 = 4096;
+
+/// What a block may put into the table after it went beyond its limits. A few bytes can name a row of some thousands,
+/// whose text has to be copied, so this is what bounds the work.
+const MAX_EXCESS: usize = 1 << 20;
+
+/// A literal, whatever its first bits say about indexing.
+struct Literal {
+    start: usize,
+    name_length: usize,
+    name: Name,
+    flaw: Option<Flaw>,
+}
+
+// === impl Decoder ===
+
+impl Decoder {
+    /// A decoder whose peer was told `table_size` as `SETTINGS_HEADER_TABLE_SIZE`. It allocates nothing yet.
+    pub fn new(table_size: u32) -> Self {
+        Self {
+            table: Table::new(DEFAULT_TABLE as usize),
+            most: table_size.max(DEFAULT_TABLE) as usize,
+        }
+    }
+
+    /// Reads one whole block; what was in `into` before is forgotten.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the compression. The decoder is of no use after that, and `into` is empty.
+    pub fn decode(
+        &mut self,
+        mut block: &[u8],
+        limits: BlockLimits,
+        into: &mut FieldBlock,
+    ) -> Result<(), DecodeError> {
+        into.start(limits);
+        let decoded = self.decode_all(&mut block, into);
+        if decoded.is_err() {
+            into.clear();
+        }
+        decoded
+    }
+
+    fn decode_all(&mut self, block: &mut &[u8], into: &mut FieldBlock) -> Result<(), DecodeError> {
+        self.resize(block)?;
+        let mut excess = 0;
+        while let Some(&first) = block.first() {
+            match first {
+                0x80.. => {
+                    let row = self.row(integer::read(block, 7)?)?;
+                    into.add(row.text, row.name_length, row.name, row.flaw);
+                }
+                0x40..0x80 => self.indexed_literal(block, into, &mut excess)?,
+                0x20..0x40 => return Err(DecodeError::InvalidTableSize),
+                ..0x20 => self.plain_literal(block, into)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Changes of the table's size, which come first in a block.
+    fn resize(&mut self, block: &mut &[u8]) -> Result<(), DecodeError> {
+        while let Some(0x20..0x40) = block.first() {
+            let size = integer::read(block, 5)?;
+            if size > self.most {
+                return Err(DecodeError::InvalidTableSize);
+            }
+            self.table.resize(size);
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn row(&self, index: usize) -> Result<Row<'_>, DecodeError> {
+        self.table.row(index).ok_or(DecodeError::InvalidIndex)
+    }
+
+    /// A literal that becomes a row of the table, whether or not there is room for it in the block.
+    fn indexed_literal(
+        &mut self,
+        block: &mut &[u8],
+        into: &mut FieldBlock,
+        excess: &mut usize,
+    ) -> Result<(), DecodeError> {
+        let is_full = into.is_full();
+        let literal = self.literal(block, 6, into.draft(), true)?;
+        let text = &into.draft()[literal.start..];
+        let length = text.len();
+        self.table.insert(&literal.row(text));
+        if is_full {
+            *excess += length + OVERHEAD;
+            if *excess > MAX_EXCESS {
+                return Err(DecodeError::Excess);
+            }
+        }
+        literal.add_to(into, length);
+        Ok(())
+    }
+
+    /// A literal that is in this block only.
+    fn plain_literal(
+        &mut self,
+        block: &mut &[u8],
+        into: &mut FieldBlock,
+    ) -> Result<(), DecodeError> {
+        let is_full = into.is_full();
+        let literal = self.literal(block, 4, into.draft(), !is_full)?;
+        let length = into.draft().len() - literal.start;
+        literal.add_to(into, length);
+        Ok(())
+    }
+
+    /// Appends a literal to `text`; a name that stands in the table only if it `is_wanted`.
+    fn literal(
+        &self,
+        block: &mut &[u8],
+        prefix: u32,
+        text: &mut Vec<u8>,
+        is_wanted: bool,
+    ) -> Result<Literal, DecodeError> {
+        let start = text.len();
+        let (name, name_flaw) = match integer::read(block, prefix)? {
+            0 => {
+                string(block, text)?;
+                Name::of(&text[start..])
+            }
+            index => {
+                let row = self.row(index)?;
+                if is_wanted {
+                    text.extend_from_slice(row.name_text());
+                }
+                (row.name, row.name_flaw())
+            }
+        };
+        let value = text.len();
+        string(block, text)?;
+        Ok(Literal {
+            start,
+            name_length: value - start,
+            name,
+            flaw: name_flaw.or_else(|| value_flaw(&text[value..])),
+        })
+    }
+}
+
+/// Appends a string, decompressed.
+#[inline]
+fn string(block: &mut &[u8], text: &mut Vec<u8>) -> Result<(), DecodeError> {
+    let is_compressed = block.first().is_some_and(|first| first & 0x80 != 0);
+    let length = integer::read(block, 7)?;
+    let (bytes, rest) = block
+        .split_at_checked(length)
+        .ok_or(DecodeError::Truncated)?;
+    *block = rest;
+    if is_compressed {
+        return huffman::decode(bytes, text);
+    }
+    text.extend_from_slice(bytes);
+    Ok(())
+}
+
+// === impl Literal ===
+
+impl Literal {
+    fn row<'t>(&self, text: &'t [u8]) -> Row<'t> {
+        Row {
+            text,
+            name_length: self.name_length,
+            name: self.name,
+            flaw: self.flaw,
+        }
+    }
+
+    fn add_to(self, into: &mut FieldBlock, length: usize) {
+        into.add_draft(self.start, length, self.name_length, self.name, self.flaw);
+    }
+}
+
+#[cfg(test)]
+mod tests;
