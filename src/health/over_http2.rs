@@ -1,18 +1,15 @@
 //! One request over HTTP/2, on a connection of its own.
 
-use std::{
-    io,
-    pin::{Pin, pin},
-    task::{Context, Poll, ready},
-};
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
 
-use h2::client;
-use http::{Request, Uri};
 use thiserror::Error;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::check::USER_AGENT;
 use crate::{
+    http2::{BudgetLimits, Connection, Gone, Key, Role, Settings, hpack::Encoder},
+    message::Known,
     model::{EndpointUrl, Scheme},
     net::Stream,
 };
@@ -23,92 +20,131 @@ pub(super) enum Error {
     /// The connection ended first.
     #[error("the connection ended before the answer")]
     Ended,
-    /// The other side broke the protocol or refused the request.
+    /// The other side refused the request, or broke the protocol.
+    #[error("the answer was broken off: {}", .0.code)]
+    Gone(Gone),
+    /// The connection failed.
     #[error(transparent)]
-    Protocol(#[from] h2::Error),
+    Io(#[from] io::Error),
     /// The path cannot be asked for.
-    #[error(transparent)]
-    Request(#[from] http::Error),
+    #[error("the path cannot be asked for over HTTP/2")]
+    Request,
 }
+
+/// One answer's worth: a check reads a head and nothing else.
+const SETTINGS: Settings = Settings {
+    streams: 0,
+    pending_resets: 0,
+    stream_window: 65_535,
+    connection_window: 65_535,
+    frame: 16_384,
+    header_list: 16_384,
+    fields: 200,
+    header_table: 4_096,
+    gathered: 16_384,
+};
+
+/// A client counts nothing that a server sends.
+const BUDGET: BudgetLimits = BudgetLimits {
+    leave: u32::MAX,
+    close: u32::MAX,
+    window_ms: 1,
+};
 
 /// Asks for a path; answers with the status.
 pub(super) async fn ask(stream: Stream, url: &EndpointUrl, path: &str) -> Result<u16, Error> {
-    let scheme = match url.scheme() {
-        Scheme::Http => "http",
-        Scheme::Https => "https",
-    };
-    let uri = Uri::builder()
-        .scheme(scheme)
-        .authority(url.authority())
-        .path_and_query(path)
-        .build()?;
-    let request = Request::get(uri)
-        .header("user-agent", USER_AGENT)
-        .body(())?;
-    let (sender, connection) = client::handshake(Whole(stream)).await?;
-    let answer = async {
-        let (response, _) = sender.ready().await?.send_request(request, true)?;
-        Ok(response.await?.status().as_u16())
+    let mut engine = Connection::new(Role::Client, SETTINGS, BUDGET);
+    let block = head(url, path).ok_or(Error::Request)?;
+    let key = engine.open(&block, true).map_err(Error::Gone)?;
+    let mut buffer = vec![0; 32 * 1024];
+    let mut asking = Asking {
+        stream,
+        engine,
+        key,
+        filled: 0,
     };
     // The answer and the connection that brings it are driven here, so that nothing outlives the check.
-    let mut connection = pin!(connection);
-    tokio::select! {
-        biased;
-        status = answer => status,
-        ended = &mut connection => match ended {
-            Ok(()) => Err(Error::Ended),
-            Err(error) => Err(error.into()),
-        },
-    }
+    poll_fn(|cx| asking.poll(cx, &mut buffer)).await
 }
 
-/// A connection as h2 wants it.
-struct Whole(Stream);
+fn head(url: &EndpointUrl, path: &str) -> Option<Vec<u8>> {
+    let scheme = match url.scheme() {
+        Scheme::Http => b"http".as_slice(),
+        Scheme::Https => b"https",
+    };
+    let mut block = Vec::new();
+    let mut encoder = Encoder::new(&mut block);
+    let is_valid = encoder.method(b"GET")
+        && encoder.scheme(scheme)
+        && encoder.path(path.as_bytes())
+        && encoder.authority(url.authority().as_bytes())
+        && encoder.field(
+            Known::UserAgent,
+            b"user-agent",
+            USER_AGENT.as_bytes(),
+            false,
+        );
+    is_valid.then_some(block)
+}
 
-// === impl Whole ===
+/// A request on its way.
+struct Asking {
+    stream: Stream,
+    engine: Connection,
+    key: Key,
+    /// How much of the buffer is not understood yet.
+    filled: usize,
+}
 
-impl AsyncRead for Whole {
-    fn poll_read(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
+// === impl Asking ===
+
+impl Asking {
+    fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<u16, Error>> {
         loop {
-            ready!(self.0.poll_readable(cx))?;
-            match self.0.try_read(buffer.initialize_unfilled()) {
-                Ok(length) => {
-                    buffer.advance(length);
-                    return Poll::Ready(Ok(()));
+            // A socket that takes nothing may still bring the answer.
+            if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                return Poll::Ready(Err(error.into()));
+            }
+            while let Poll::Ready(head) = self.engine.poll_head(self.key, cx) {
+                match head {
+                    Ok(head) if head.status() < 200 => {}
+                    head => {
+                        return Poll::Ready(head.map(|head| head.status()).map_err(Error::Gone));
+                    }
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            }
+            ready!(self.poll_receive(cx, buffer))?;
+        }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), Error>> {
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            match self.stream.try_read(&mut buffer[self.filled..]) {
+                Ok(0) => return Poll::Ready(Err(Error::Ended)),
+                Ok(n) => self.filled += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+            // What breaks the connection breaks the stream, which says so.
+            let taken = self.engine.receive(&buffer[..self.filled], 0);
+            let taken = taken.unwrap_or(self.filled);
+            buffer.copy_within(taken..self.filled, 0);
+            self.filled -= taken;
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.engine.outgoing().is_empty() {
+            match self.stream.try_write(self.engine.outgoing()) {
+                Ok(n) => self.engine.sent(n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_writable(cx))?;
+                }
                 Err(error) => return Poll::Ready(Err(error)),
             }
         }
-    }
-}
-
-impl AsyncWrite for Whole {
-    fn poll_write(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            match self.0.try_write(bytes) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    ready!(self.0.poll_writable(cx))?;
-                }
-                done => return Poll::Ready(done),
-            }
-        }
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_flush(cx)
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.shutdown_write();
-        Poll::Ready(Ok(()))
+        self.stream.poll_flush(cx)
     }
 }

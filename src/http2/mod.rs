@@ -1,3 +1,35 @@
-//! HTTP/2 without I/O: for now its header compression.
+//! HTTP/2 without I/O, for both sides of a proxy: bytes in, bytes out, and streams between them.
+//!
+//! It knows no route, no socket and no clock. Whoever drives a [`Connection`] reads into it and sends what it has to say;
+//! whoever serves a stream takes its heads and data, and gives others back. What RFC 9113 lets a recipient be generous
+//! with, it is not: what is malformed ends its stream, what is no HTTP/2 ends the connection, and what costs and brings
+//! nothing is counted in a budget that ends it as well.
+//!
+//! - `frame`, `settings`: what is on the wire.
+//! - [`hpack`]: how fields are written on it.
+//! - `head`: what fields have to say before they are a head.
+//! - `stream`, `streams`: one stream, and all of a connection.
+//! - `connection` with `inbound` (what arrives: `blocks`, `data`, `control`) and `outbound` (what leaves).
+//! - `budget`: what a peer may cost.
 
+mod blocks;
+mod budget;
+mod connection;
+mod control;
+mod data;
+mod frame;
+mod head;
 pub mod hpack;
+mod inbound;
+mod outbound;
+mod settings;
+mod stream;
+mod streams;
+
+pub use budget::BudgetLimits;
+pub use connection::{Broken, Connection, PREFACE, Role};
+pub use frame::Code;
+pub use head::{Fields, Head, RequestPseudo};
+pub use outbound::{Gone, Taken};
+pub use settings::Settings;
+pub use streams::Key;

@@ -193,7 +193,7 @@ impl<'s> Http1Responder<'s> {
                 Some(TrailerFields::Section(section)) => {
                     encoder.finish(&mut self.tail, section.allowed())
                 }
-                Some(TrailerFields::Http2(list)) => encoder.finish(&mut self.tail, list.iter()),
+                Some(TrailerFields::Http2(list)) => encoder.finish(&mut self.tail, list.fields()),
             }?;
         }
         Ok(frame)

@@ -134,7 +134,7 @@ impl Http1Sink<'_> {
                     books.request().finish(&mut self.tail, section.allowed())
                 }
                 Some(TrailerFields::Http2(list)) => {
-                    books.request().finish(&mut self.tail, list.iter())
+                    books.request().finish(&mut self.tail, list.fields())
                 }
             }?;
         }

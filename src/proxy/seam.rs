@@ -8,6 +8,7 @@ use std::cell::Cell;
 use std::time::Duration;
 
 use crate::http1::{self, HeadWriter, Trailers};
+use crate::http2;
 use crate::message::{
     Asked, Field, RequestFacts, RequestFraming, ResponseFacts, ResponseFraming, is_trailer_allowed,
 };
@@ -20,7 +21,7 @@ pub(super) enum HeadFields<'h> {
     /// Of an HTTP/1.1 head.
     Http1(http1::Fields<'h>),
     /// Of an HTTP/2 head.
-    Http2(super::h2::Fields<'h>),
+    Http2(http2::Fields<'h>),
 }
 
 /// A request head while it is looked at: never held across an await.
@@ -89,7 +90,7 @@ pub(super) enum TrailerFields<'b> {
     /// As HTTP/1.1 chunks carried it.
     Section(&'b Trailers),
     /// As a head of HTTP/2 carried it.
-    Http2(&'b super::h2::FieldList),
+    Http2(&'b http2::Head),
 }
 
 /// Where a body comes from.
@@ -222,7 +223,7 @@ impl TrailerFields<'_> {
     pub(super) fn each(&self, take: impl FnMut(Field<'_>)) {
         match self {
             Self::Section(section) => section.allowed().for_each(take),
-            Self::Http2(list) => list.iter().filter(is_trailer_allowed).for_each(take),
+            Self::Http2(head) => head.fields().filter(is_trailer_allowed).for_each(take),
         }
     }
 }

@@ -25,15 +25,19 @@ enum End {
     Reset(u32),
 }
 
+/// A block without what it says about the size of the table.
+fn without_size(block: &[u8]) -> &[u8] {
+    block.strip_prefix(&[0x20]).unwrap_or(block)
+}
+
 /// The status of an answer, as far as it is in the static table or written out after one of its names.
 fn status(block: &[u8]) -> End {
-    match block {
+    match without_size(block) {
         [0x88, ..] => End::Answered,
         [0x8c, ..] => End::Refused(400),
         [0x8d, ..] => End::Refused(404),
         [0x8e, ..] => End::Refused(500),
-        // Three digits in Huffman's code, as the library writes them: 4 is 011010, 0 is 00000, 5 is 011011.
-        [0x48, 0x83, 0x68, 0x0d, 0xff, ..] => End::Refused(405),
+        [0x08, 3, b'4', b'0', b'5', ..] => End::Refused(405),
         other => panic!("a status is missing here: {other:02x?}"),
     }
 }
@@ -237,7 +241,7 @@ fn end_of_statusless(proxy: &TestProxy, fields: &[(&str, &str)]) -> bool {
         frame.kind == GOAWAY || frame.stream == 1 && matches!(frame.kind, HEADERS | RST_STREAM)
     };
     match raw.until(is_end) {
-        Some(frame) if frame.kind == HEADERS => frame.payload.first() != Some(&0x88),
+        Some(frame) if frame.kind == HEADERS => without_size(&frame.payload).first() != Some(&0x88),
         Some(_) | None => true,
     }
 }
@@ -531,7 +535,7 @@ fn header_blocks_are_bounded() {
     }
     let is_end = |frame: &RawFrame| matches!(frame.kind, GOAWAY | HEADERS | RST_STREAM);
     if let Some(end) = raw.until(is_end) {
-        assert_ne!(end.payload.first(), Some(&0x88), "{end:?}");
+        assert_ne!(without_size(&end.payload).first(), Some(&0x88), "{end:?}");
     }
     assert!(origin.requests().is_empty());
 }

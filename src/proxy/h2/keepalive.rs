@@ -3,9 +3,7 @@
 use std::task::Context;
 use std::time::Duration;
 
-use h2::{Ping, PingPong};
-
-use super::wire::Wire;
+use super::link::Link;
 use crate::net::Deadline;
 
 /// What is known of the other side.
@@ -19,7 +17,6 @@ pub(super) enum Alive {
 
 /// Pings a connection when nothing came for a while.
 pub(super) struct Keepalive {
-    pings: Option<PingPong>,
     deadline: Deadline,
     every: Duration,
     patience: Duration,
@@ -38,13 +35,8 @@ enum State {
 
 impl Keepalive {
     /// Pings `every` so often while nothing comes, and has `patience` for the answer.
-    pub(super) fn new(
-        pings: Option<PingPong>,
-        deadline: Deadline,
-        [every, patience]: [Duration; 2],
-    ) -> Self {
+    pub(super) fn new(deadline: Deadline, [every, patience]: [Duration; 2]) -> Self {
         Self {
-            pings,
             deadline,
             every,
             patience,
@@ -54,21 +46,17 @@ impl Keepalive {
     }
 
     /// To be polled with the connection. Whatever comes is a sign of life.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, wire: &Wire) -> Alive {
-        let Some(pings) = &mut self.pings else {
-            return Alive::Yes;
-        };
-        // Takes the answer up, so that the next ping can be sent.
-        let _ = pings.poll_pong(cx);
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Alive {
         loop {
             if self.state != State::Started && self.deadline.poll_expired(cx).is_pending() {
                 return Alive::Yes;
             }
-            let came = wire.received() != self.seen;
-            self.seen = wire.received();
+            let came = link.received() != self.seen;
+            self.seen = link.received();
             self.state = match self.state {
                 State::Asked if !came => return Alive::No,
-                State::Listening if !came && pings.send_ping(Ping::opaque()).is_ok() => {
+                State::Listening if !came => {
+                    link.engine().ping();
                     self.deadline.set_from_now(self.patience);
                     State::Asked
                 }

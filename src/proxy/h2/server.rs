@@ -1,25 +1,22 @@
 //! A client's HTTP/2 connection: its frames, its streams, how long it stays.
 //!
-//! One task owns the connection and everything that it has started; each stream is a task of its own on the same worker,
-//! and ends with the connection at the latest.
+//! One task owns the connection and everything that it has started: whatever its streams have to say when they have all
+//! had their turn leaves in one write.
 
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::server::Connection;
-use tokio::task::JoinSet;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use super::budget::Verdict;
 use super::keepalive::{Alive, Keepalive};
-use super::meter::Meter;
+use super::link::Link;
 use super::settings;
 use super::stream::{self, Client};
-use super::wire::{Wire, WireIo};
-use crate::http1::H2_PREFACE;
+use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
@@ -29,9 +26,7 @@ const GOODBYE: Duration = Duration::from_secs(1);
 
 /// A connection that is being served.
 struct Server {
-    connection: Connection<WireIo, Bytes>,
-    wire: Rc<Wire>,
-    streams: JoinSet<()>,
+    link: Rc<Link>,
     client: Rc<Client>,
     keepalive: Keepalive,
     idle: Deadline,
@@ -43,6 +38,8 @@ struct Server {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
+    /// The client has not said all that it has to say first.
+    Greeting,
     Open,
     /// Asked to go: no new streams, those in flight may finish.
     Leaving,
@@ -59,34 +56,20 @@ pub(in crate::proxy) async fn serve(
     (peer, preview): (PeerInfo, bool),
     oldest: Option<Instant>,
 ) {
-    let limits = &worker.shared.settings.limits.http2;
-    let preface = u32::try_from(H2_PREFACE.len()).expect("it has 24 bytes");
-    let lists = [limits.header_list, limits.header_table].map(settings::bytes);
-    let meter = Meter::new(settings::budget(limits), preface, lists);
-    let wire = Wire::new(stream, before, Rc::clone(&worker.buffers), Some(meter));
-    let Some(connection) = handshake(&worker, &wire).await else {
-        return;
-    };
-    let mut server = Server::new(worker, connection, wire, (peer, preview), oldest);
-    poll_fn(|cx| server.poll(cx)).await;
-    server.streams.shutdown().await;
-}
-
-async fn handshake(worker: &Worker, wire: &Rc<Wire>) -> Option<Connection<WireIo, Bytes>> {
-    let settings = &worker.shared.settings;
-    let deadline = worker.timers.deadline();
-    deadline.set_from_now(settings.timeouts.head.0);
-    let mut handshake = settings::serve(&settings.limits.http2, wire.io());
-    poll_fn(|cx| {
-        let polled = std::pin::Pin::new(&mut handshake).poll(cx);
-        let drained = wire.poll_drain(cx);
-        match (polled, drained) {
-            (Poll::Ready(connection), _) => Poll::Ready(connection.ok()),
-            (Poll::Pending, Poll::Ready(Err(_))) => Poll::Ready(None),
-            (Poll::Pending, _) => deadline.poll_expired(cx).map(|()| None),
-        }
-    })
-    .await
+    let server_settings = &worker.shared.settings;
+    let limits = &server_settings.limits.http2;
+    let engine = Connection::new(
+        Role::Server,
+        settings::settings(limits, &server_settings.message),
+        settings::budget(limits),
+    );
+    let link = Link::new(stream, before, Rc::clone(&worker.buffers), engine);
+    let mut server = Server::new(worker, link, (peer, preview), oldest);
+    let client = Rc::clone(&server.client);
+    let start = |(key, head): (Key, http2::Head)| stream::serve(Rc::clone(&client), key, head);
+    let mut streams = FuturesUnordered::new();
+    // What the streams do here counts for all of them, so the runtime's idea of one task's share does not fit.
+    unconstrained(poll_fn(|cx| server.poll(cx, &mut streams, &start))).await;
 }
 
 // === impl Server ===
@@ -94,14 +77,12 @@ async fn handshake(worker: &Worker, wire: &Rc<Wire>) -> Option<Connection<WireIo
 impl Server {
     fn new(
         worker: Rc<Worker>,
-        mut connection: Connection<WireIo, Bytes>,
-        wire: Rc<Wire>,
+        link: Rc<Link>,
         (peer, preview): (PeerInfo, bool),
         oldest: Option<Instant>,
     ) -> Self {
         let timeouts = &worker.shared.settings.timeouts;
         let keepalive = Keepalive::new(
-            connection.ping_pong(),
             worker.timers.deadline(),
             [timeouts.http2_ping.0, timeouts.http2_ping_answer.0],
         );
@@ -111,18 +92,18 @@ impl Server {
             deadline.set(now, oldest.saturating_duration_since(now));
             deadline
         });
+        let idle = worker.timers.deadline();
+        idle.set_from_now(timeouts.head.0);
         Self {
-            connection,
-            wire: Rc::clone(&wire),
-            streams: JoinSet::new(),
+            link: Rc::clone(&link),
             keepalive,
-            idle: worker.timers.deadline(),
+            idle,
             age,
-            state: State::Open,
-            is_idle: false,
+            state: State::Greeting,
+            is_idle: true,
             client: Rc::new(Client {
                 worker,
-                wire,
+                link,
                 peer,
                 preview,
             }),
@@ -130,62 +111,40 @@ impl Server {
     }
 
     /// Ready when the connection is over.
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    fn poll<F: Future<Output = ()>>(
+        &mut self,
+        cx: &mut Context<'_>,
+        streams: &mut FuturesUnordered<F>,
+        start: &impl Fn((Key, http2::Head)) -> F,
+    ) -> Poll<()> {
         loop {
-            if self.poll_streams(cx).is_ready() || self.poll_wire(cx).is_ready() {
+            let received = self.link.poll_receive(cx);
+            streams.extend(std::iter::from_fn(|| self.link.engine().accept()).map(start));
+            while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
+            let is_full = self.link.engine().is_full();
+            let drained = self.link.poll_drain(cx);
+            let is_broken = matches!(drained, Poll::Ready(Err(_)));
+            let has_left = drained.is_ready() && self.link.engine().has_left();
+            if received.is_ready() || is_broken || has_left {
                 return Poll::Ready(());
             }
-            while let Poll::Ready(Some(_)) = self.streams.poll_join_next(cx) {}
-            let next = self.judge(cx);
-            if next == State::Closing && self.state == State::Leaving && self.streams.is_empty() {
-                return Poll::Ready(());
-            }
-            if next <= self.state {
+            let next = self.judge(cx, streams.is_empty());
+            if next > self.state {
+                self.enter(next);
+            } else if drained.is_pending() || !(is_full || self.link.has_more()) {
                 return Poll::Pending;
             }
-            self.enter(next);
-        }
-    }
-
-    /// Takes up new streams; ready when there will be no more and all have ended.
-    fn poll_streams(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        loop {
-            match self.connection.poll_accept(cx) {
-                Poll::Ready(Some(Ok((request, respond)))) => {
-                    let client = Rc::clone(&self.client);
-                    let has_fragment = self.wire.take_fragment(respond.stream_id().as_u32());
-                    let serving = stream::serve(client, request, respond, has_fragment);
-                    self.streams.spawn_local(serving);
-                }
-                Poll::Ready(Some(Err(error))) => {
-                    tracing::debug!(client = %self.client.peer.client, %error, "HTTP/2 connection failed");
-                    return Poll::Ready(());
-                }
-                Poll::Ready(None) => return Poll::Ready(()),
-                Poll::Pending => return Poll::Pending,
-            }
-        }
-    }
-
-    /// Sends what the last poll has produced; ready when the socket is broken.
-    fn poll_wire(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        match self.wire.poll_drain(cx) {
-            Poll::Ready(Err(_)) => Poll::Ready(()),
-            Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
         }
     }
 
     /// What is to become of the connection.
-    fn judge(&mut self, cx: &mut Context<'_>) -> State {
-        match self.wire.take_verdict() {
-            Some(Verdict::Close) => return State::Closing,
-            Some(Verdict::Leave) => return State::Leaving,
-            Some(Verdict::Calm) | None => {}
+    fn judge(&mut self, cx: &mut Context<'_>, is_idle: bool) -> State {
+        if self.state == State::Greeting {
+            return self.judge_greeting(cx);
         }
-        if self.keepalive.poll(cx, &self.wire) == Alive::No {
+        if self.keepalive.poll(cx, &self.link) == Alive::No {
             return State::Closing;
         }
-        let is_idle = self.streams.is_empty();
         if is_idle != self.is_idle {
             self.is_idle = is_idle;
             self.arm();
@@ -202,10 +161,19 @@ impl Server {
         }
     }
 
+    fn judge_greeting(&self, cx: &mut Context<'_>) -> State {
+        let is_greeted = self.link.engine().is_greeted();
+        match self.idle.poll_expired(cx).is_ready() {
+            _ if is_greeted => State::Open,
+            true => State::Closing,
+            false => State::Greeting,
+        }
+    }
+
     fn arm(&self) {
         match (self.is_idle, self.state) {
-            (false, State::Open | State::Leaving) => self.idle.clear(),
-            (true, State::Open) => {
+            (false, State::Greeting | State::Open | State::Leaving) => self.idle.clear(),
+            (true, State::Greeting | State::Open) => {
                 let timeouts = &self.client.worker.shared.settings.timeouts;
                 self.idle.set_from_now(timeouts.http2_idle.0);
             }
@@ -216,11 +184,9 @@ impl Server {
     fn enter(&mut self, state: State) {
         self.state = state;
         match state {
-            State::Open => {}
-            State::Leaving => self.connection.graceful_shutdown(),
-            State::Closing => self
-                .connection
-                .abrupt_shutdown(h2::Reason::ENHANCE_YOUR_CALM),
+            State::Greeting | State::Open => {}
+            State::Leaving => self.link.engine().leave(),
+            State::Closing => self.link.engine().close(Code::NO_ERROR),
         }
         self.arm();
     }

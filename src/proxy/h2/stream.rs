@@ -6,15 +6,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use bytes::Bytes;
-use h2::server::SendResponse;
-use h2::{Reason, RecvStream};
-use http::Request;
-
-use super::client_stream::{Body, Watch, Way, sides};
-use super::head::{Head, is_malformed};
-use super::wire::Wire;
-use crate::message::{self, Rejection};
+use super::client_stream::{Body, Way, sides};
+use super::head::{Head, announced, is_malformed};
+use super::hold::Hold;
+use super::link::Link;
+use crate::http2::{self, Code, Key};
+use crate::message::Rejection;
 use crate::proxy::begin::{Begun, begin};
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
@@ -25,42 +22,27 @@ use crate::proxy::settings::PeerInfo;
 use crate::proxy::ticket::Ticket;
 use crate::proxy::worker::Worker;
 
-/// Turns of the worker's loop for which a stream that breaks off waits, so that what was sent of it leaves.
-const TURNS: usize = 8;
-
 /// What the streams of one connection have in common.
 pub(super) struct Client {
     pub(super) worker: Rc<Worker>,
-    pub(super) wire: Rc<Wire>,
+    pub(super) link: Rc<Link>,
     pub(super) peer: PeerInfo,
     pub(super) preview: bool,
 }
 
-/// Serves one request. A path that came with a fragment is refused: the one that is left is not what was asked for.
-pub(super) async fn serve(
-    client: Rc<Client>,
-    request: Request<RecvStream>,
-    mut respond: SendResponse<Bytes>,
-    has_fragment: bool,
-) {
-    let (head, body) = request.into_parts();
-    let is_over = body.is_end_stream();
-    let head = Request::from_parts(head, ());
-    let opened = if has_fragment {
-        Err(Rejection::request(message::Reason::InvalidTarget))
-    } else {
-        open(&client, head, is_over)
-    };
-    match opened {
-        Ok(opened) => forward(&client, opened, body, respond).await,
+/// Serves one request.
+pub(super) async fn serve(client: Rc<Client>, key: Key, head: http2::Head) {
+    let hold = Hold::new(Rc::clone(&client.link), key, false);
+    match open(&client, &hold, head) {
+        Ok(opened) => forward(&client, &hold, opened).await,
         Err(rejection) if is_malformed(rejection.reason) => {
             ProxyError::from(rejection).reason().count();
-            respond.send_reset(Reason::PROTOCOL_ERROR);
+            hold.reset(Code::PROTOCOL_ERROR);
         }
         Err(rejection) => {
             let error = ProxyError::from(rejection);
             error.reason().count();
-            let (_body, mut way, _watch) = client.sides(body, respond, false);
+            let (_body, mut way) = client.sides(&hold, false);
             let id = RequestId::Own(u128::from(client.worker.draw()));
             answer_refused(&id, &error, &mut way).await;
         }
@@ -76,14 +58,17 @@ struct Opened {
 }
 
 /// Judges a head and, in the same synchronous section, selects for it.
-fn open(client: &Client, head: Request<()>, is_over: bool) -> Result<Opened, Rejection> {
-    let head = Head::new(head, is_over, Arc::clone(&client.worker.shared))?;
+fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Rejection> {
+    let head = Head::new(head, Arc::clone(&client.worker.shared))?;
     let (asking, ticket, first) = head.first_look(|parts| {
         let mut ticket = Ticket::new(&client.worker, client.peer, client.preview, parts);
         let admitted = ticket.admit(parts);
         let first = admitted.and_then(|()| begin(&mut ticket, parts));
         (parts.asking(), ticket, first)
     })?;
+    if let Some(length) = announced(asking.framing) {
+        hold.engine().expect(hold.key(), length);
+    }
     Ok(Opened {
         head,
         asking,
@@ -92,14 +77,14 @@ fn open(client: &Client, head: Request<()>, is_over: bool) -> Result<Opened, Rej
     })
 }
 
-async fn forward(client: &Client, opened: Opened, body: RecvStream, respond: SendResponse<Bytes>) {
+async fn forward(client: &Client, hold: &Hold, opened: Opened) {
     let Opened {
         head,
         asking,
         mut ticket,
         mut first,
     } = opened;
-    let (mut body, mut way, watch) = client.sides(body, respond, asking.is_grpc);
+    let (mut body, mut way) = client.sides(hold, asking.is_grpc);
     let mut head = Some(head);
     let is_served = {
         let mut serving = pin!(exchange::serve(
@@ -113,7 +98,7 @@ async fn forward(client: &Client, opened: Opened, body: RecvStream, respond: Sen
         // A client can leave at any moment, also while its body waits for the endpoint.
         poll_fn(|cx| match serving.as_mut().poll(cx) {
             Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending => watch.poll_reset(cx).map(|()| false),
+            Poll::Pending => hold.poll_broken(cx).map(|()| false),
         })
         .await
     };
@@ -121,24 +106,13 @@ async fn forward(client: &Client, opened: Opened, body: RecvStream, respond: Sen
     drop(ticket);
     if is_served && way.is_whole() {
         body.end().await;
-    } else if is_served {
-        // What was sent of an answer that breaks off should arrive: a reset takes back what the connection still holds.
-        // The connection's task runs in each of these turns; one does when nothing else is going on.
-        for _ in 0..TURNS {
-            tokio::task::yield_now().await;
-        }
     }
 }
 
 // === impl Client ===
 
 impl Client {
-    fn sides(
-        &self,
-        body: RecvStream,
-        respond: SendResponse<Bytes>,
-        is_grpc: bool,
-    ) -> (Body, Way, Watch) {
+    fn sides<'s>(&'s self, hold: &'s Hold, is_grpc: bool) -> (Body<'s>, Way<'s>) {
         let timeouts = &self.worker.shared.settings.timeouts;
         // Both directions of a call may be quiet for long, as a stream of tokens may.
         let patience = if is_grpc {
@@ -147,7 +121,6 @@ impl Client {
             timeouts.body
         };
         let deadline = || self.worker.timers.deadline();
-        let wire = Rc::clone(&self.wire);
-        sides(body, respond, wire, [deadline(), deadline()], patience.0)
+        sides(hold, &self.worker, [deadline(), deadline()], patience.0)
     }
 }

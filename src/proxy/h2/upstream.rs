@@ -12,15 +12,14 @@ use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use bytes::Bytes;
-use h2::client::{Connection, SendRequest};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
+use super::hold::Hold;
 use super::keepalive::{Alive, Keepalive};
+use super::link::Link;
 use super::settings;
-use super::wire::{Wire, WireIo};
-use crate::config::Http2Limits;
+use crate::http2::{Broken, Code, Connection, Gone, Role};
 use crate::net::Stream;
 use crate::proxy::error::UpstreamError;
 use crate::proxy::pool::{Counted, PoolKey};
@@ -46,7 +45,7 @@ struct Group {
 
 /// One connection.
 struct Member {
-    requests: RefCell<SendRequest<Bytes>>,
+    link: Rc<Link>,
     streams: Cell<usize>,
     is_closed: Cell<bool>,
     // Wakes the connection's task when the number of streams falls to zero or rises from it.
@@ -124,15 +123,19 @@ async fn open(
     stream: Stream,
     counted: Counted,
 ) -> Result<Rc<Member>, UpstreamError> {
-    let wire = Wire::new(stream, None, Rc::clone(&worker.buffers), None);
     let limits = &worker.shared.settings.limits.http2;
-    let (requests, connection) = handshake(limits, &wire).await.map_err(connect_error)?;
-    let mut driver = Driver::new(worker, connection, wire);
+    let engine = Connection::new(
+        Role::Client,
+        settings::settings(limits, &worker.shared.settings.message),
+        settings::budget(limits),
+    );
+    let link = Link::new(stream, None, Rc::clone(&worker.buffers), engine);
+    let mut driver = Driver::new(worker, Rc::clone(&link));
     poll_fn(|cx| driver.poll_greeted(cx))
         .await
         .map_err(UpstreamError::Connect)?;
     let member = Rc::new(Member {
-        requests: RefCell::new(requests),
+        link,
         streams: Cell::new(0),
         is_closed: Cell::new(false),
         task: RefCell::new(None),
@@ -140,18 +143,6 @@ async fn open(
     let task = drive(driver, Rc::clone(&member), counted);
     worker.http2.tasks.borrow_mut().spawn_local(task);
     Ok(member)
-}
-
-async fn handshake(
-    limits: &Http2Limits,
-    wire: &Rc<Wire>,
-) -> Result<(SendRequest<Bytes>, Connection<WireIo, Bytes>), h2::Error> {
-    // It only fills the wire, so it is ready at once.
-    settings::connect(limits, wire.io()).await
-}
-
-fn connect_error(error: h2::Error) -> UpstreamError {
-    UpstreamError::Connect(io::Error::other(error))
 }
 
 /// Moves a connection's frames until it ends or is not needed any more.
@@ -186,14 +177,11 @@ impl Drop for Dialing<'_> {
 impl Member {
     /// Whether new streams may be opened: the peer has not said that it goes away.
     fn is_open(&self) -> bool {
-        let mut cx = Context::from_waker(Waker::noop());
-        let mut requests = self.requests.borrow_mut();
-        let is_refused = matches!(requests.poll_ready(&mut cx), Poll::Ready(Err(_)));
-        !(self.is_closed.get() || is_refused)
+        !self.is_closed.get() && self.link.engine().allows_more()
     }
 
     fn has_room(&self) -> bool {
-        let allowed = self.requests.borrow().current_max_send_streams();
+        let allowed = self.link.engine().allowed();
         self.streams.get() < allowed.min(MOST_STREAMS)
     }
 
@@ -215,9 +203,10 @@ impl Place {
         Self(member)
     }
 
-    /// The way to open the stream.
-    pub(super) fn requests(&self) -> SendRequest<Bytes> {
-        self.0.requests.borrow().clone()
+    /// Opens the stream with a head that was encoded; `is_over` if it is all there is.
+    pub(super) fn open(&self, block: &[u8], is_over: bool) -> Result<Hold, Gone> {
+        let key = self.0.link.engine().open(block, is_over)?;
+        Ok(Hold::new(Rc::clone(&self.0.link), key, is_over))
     }
 }
 
@@ -229,8 +218,7 @@ impl Drop for Place {
 
 /// A connection with what keeps it alive.
 struct Driver {
-    connection: Connection<WireIo, Bytes>,
-    wire: Rc<Wire>,
+    link: Rc<Link>,
     keepalive: Keepalive,
     idle: crate::net::Deadline,
     is_idle: bool,
@@ -240,49 +228,64 @@ struct Driver {
 // === impl Driver ===
 
 impl Driver {
-    fn new(worker: &Rc<Worker>, mut connection: Connection<WireIo, Bytes>, wire: Rc<Wire>) -> Self {
+    fn new(worker: &Rc<Worker>, link: Rc<Link>) -> Self {
         let timeouts = &worker.shared.settings.timeouts;
-        let pings = connection.ping_pong();
         Self {
             keepalive: Keepalive::new(
-                pings,
                 worker.timers.deadline(),
                 [timeouts.http2_ping.0, timeouts.http2_ping_answer.0],
             ),
-            connection,
-            wire,
+            link,
             idle: worker.timers.deadline(),
             is_idle: false,
             longest_idle: timeouts.http2_idle.0,
         }
     }
 
-    fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = std::pin::Pin::new(&mut self.connection).poll(cx);
-        if let Poll::Ready(Err(error)) = self.wire.poll_drain(cx) {
-            return Poll::Ready(Err(error));
+    /// Moves what arrived and what is to leave; ready when the connection is over. Whoever writes to it wakes this task.
+    fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.engine().forget_listener();
+        loop {
+            let received = self.link.poll_receive(cx);
+            let is_full = self.link.engine().is_full();
+            let drained = self.link.poll_drain(cx);
+            match (received, drained) {
+                (_, Poll::Ready(Err(error))) => {
+                    self.link.engine().lost();
+                    return Poll::Ready(Err(error));
+                }
+                (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
+                (Poll::Pending, Poll::Ready(Ok(()))) if is_full || self.link.has_more() => {}
+                (Poll::Pending, _) => break,
+            }
         }
-        polled.map_err(io::Error::other)
+        self.link.engine().listen(cx);
+        Poll::Pending
     }
 
     /// Ready once the peer's settings were read: the first thing that it sends.
     fn poll_greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.poll_connection(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
-            Poll::Ready(Ok(())) => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Pending if self.wire.received() > 0 => Poll::Ready(Ok(())),
-            Poll::Pending => Poll::Pending,
+        let polled = self.poll_connection(cx);
+        if self.link.engine().is_greeted() {
+            return Poll::Ready(Ok(()));
         }
+        let broken = self.link.engine().broken();
+        let why = |broken: Option<Broken>| match broken {
+            Some(broken) if broken.code != Code::NO_ERROR => io::Error::other(broken),
+            _ => io::ErrorKind::UnexpectedEof.into(),
+        };
+        polled.map(|ended| Err(ended.err().unwrap_or_else(|| why(broken))))
     }
 
     /// Ready when the connection has ended, is dead, or was idle for too long.
     fn poll(&mut self, cx: &mut Context<'_>, member: &Member) -> Poll<()> {
         *member.task.borrow_mut() = Some(cx.waker().clone());
-        if self.poll_connection(cx).is_ready() {
+        if self.keepalive.poll(cx, &self.link) == Alive::No {
+            self.link.reset_on_close();
+            self.link.engine().lost();
             return Poll::Ready(());
         }
-        if self.keepalive.poll(cx, &self.wire) == Alive::No {
-            self.wire.reset_on_close();
+        if self.poll_connection(cx).is_ready() {
             return Poll::Ready(());
         }
         let is_idle = member.streams.get() == 0;
@@ -294,7 +297,6 @@ impl Driver {
                 self.idle.clear();
             }
         }
-        // A ping that was just asked for leaves with the next poll, which the library has asked for.
         self.idle.poll_expired(cx)
     }
 }

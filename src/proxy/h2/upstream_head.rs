@@ -1,12 +1,8 @@
 //! The head of a request as an endpoint of HTTP/2 gets it: `Host` becomes `:authority`, the rest are fields.
 
-use http::header::{CONTENT_LENGTH, HeaderValue};
-use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
-use http::{HeaderMap, Method, Request, Uri, Version};
-
-use super::head::MapSink;
+use super::head::{BlockSink, announced};
 use super::upstream::Place;
-use crate::message::{Field, Reason, Rejection, RequestFraming};
+use crate::message::{Field, Reason, Rejection};
 use crate::model::Scheme;
 use crate::proxy::begin::write_fields;
 use crate::proxy::error::ProxyError;
@@ -17,16 +13,14 @@ use crate::proxy::ticket::Ticket;
 /// A request with a place on a connection, its head made and not yet sent.
 pub(in crate::proxy) struct Start {
     pub(super) place: Place,
-    pub(super) request: Request<()>,
+    /// The head, encoded.
+    pub(super) block: Vec<u8>,
     /// The head is all there is.
-    pub(super) ended: bool,
+    pub(super) is_over: bool,
 }
 
-/// Fields and authority.
-struct Sink<'m> {
-    fields: MapSink<'m>,
-    authority: Option<Authority>,
-}
+/// Fields, the first of which is what becomes the authority.
+struct Sink<'o>(BlockSink<'o>);
 
 /// Makes the head of a request that was selected for.
 ///
@@ -37,61 +31,61 @@ pub(in crate::proxy) fn start(
     parts: &RequestParts<'_>,
     place: Place,
 ) -> Result<Start, ProxyError> {
-    let mut map = HeaderMap::with_capacity(32);
-    let mut sink = Sink {
-        fields: MapSink::new(&mut map),
-        authority: None,
-    };
+    let mut block = ticket.worker.take_head();
+    let mut sink = BlockSink::new(&mut block);
+    write_pseudo(ticket, parts, &mut sink);
+    let mut sink = Sink(sink);
     write_fields(ticket, parts, &mut sink);
-    let (is_valid, authority) = (sink.fields.is_valid, sink.authority);
-    if let RequestFraming::Length(length) = parts.facts.framing {
-        map.insert(CONTENT_LENGTH, HeaderValue::from(length));
+    let mut sink = sink.0;
+    if let Some(length) = announced(parts.facts.framing) {
+        sink.length(length);
     }
-    let mut request = Request::new(());
-    *request.version_mut() = Version::HTTP_2;
-    *request.headers_mut() = map;
-    *request.method_mut() = Method::from_bytes(parts.method).map_err(|_| invalid())?;
-    *request.uri_mut() = uri(ticket, parts, authority)
-        .filter(|_| is_valid)
-        .ok_or_else(invalid)?;
-    Ok(Start {
-        place,
-        request,
-        ended: parts.facts.framing.is_empty(),
-    })
+    if sink.is_valid {
+        Ok(Start {
+            place,
+            block,
+            is_over: parts.facts.framing.is_empty(),
+        })
+    } else {
+        Err(Rejection::request(Reason::InvalidTarget).into())
+    }
 }
 
-fn uri(ticket: &Ticket, parts: &RequestParts<'_>, authority: Option<Authority>) -> Option<Uri> {
-    let selection = ticket.selection.as_ref()?;
-    let mut target = forward::path(&parts.facts.target, &selection.route).to_vec();
-    if let Some(query) = parts.facts.target.query {
-        target.push(b'?');
-        target.extend_from_slice(query);
+fn write_pseudo(ticket: &Ticket, parts: &RequestParts<'_>, sink: &mut BlockSink<'_>) {
+    let selection = ticket
+        .selection
+        .as_ref()
+        .expect("a head is written for a selection");
+    let scheme = match selection.in_flight.endpoint().url().scheme() {
+        Scheme::Http => b"http".as_slice(),
+        Scheme::Https => b"https",
+    };
+    sink.pseudo(|encoder| encoder.method(parts.method));
+    sink.pseudo(|encoder| encoder.scheme(scheme));
+    let path = forward::path(&parts.facts.target, &selection.route);
+    match parts.facts.target.query {
+        None => sink.pseudo(|encoder| encoder.path(path)),
+        Some(query) => {
+            let mut target = ticket.worker.take_head();
+            target.extend_from_slice(path);
+            target.push(b'?');
+            target.extend_from_slice(query);
+            sink.pseudo(|encoder| encoder.path(&target));
+            ticket.worker.give_head(target);
+        }
     }
-    let mut uri = http::uri::Parts::default();
-    uri.scheme = Some(match selection.in_flight.endpoint().url().scheme() {
-        Scheme::Http => UriScheme::HTTP,
-        Scheme::Https => UriScheme::HTTPS,
-    });
-    uri.authority = Some(authority?);
-    uri.path_and_query = Some(PathAndQuery::from_maybe_shared(bytes::Bytes::from(target)).ok()?);
-    Uri::from_parts(uri).ok()
-}
-
-fn invalid() -> ProxyError {
-    Rejection::request(Reason::InvalidTarget).into()
 }
 
 impl FieldSink for Sink<'_> {
     fn field(&mut self, field: &Field<'_>) {
-        self.fields.field(field);
+        self.0.field(field);
     }
 
     fn add(&mut self, name: &'static str, value: &[u8]) {
         if name == "host" {
-            self.authority = Authority::try_from(value).ok();
+            self.0.pseudo(|encoder| encoder.authority(value));
         } else {
-            self.fields.add(name, value);
+            self.0.add(name, value);
         }
     }
 }

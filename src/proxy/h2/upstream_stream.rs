@@ -3,19 +3,13 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use h2::client::ResponseFuture;
-use h2::{Reason, RecvStream};
-use http::Response;
-
-use super::head::{FieldList, what_follows};
+use super::hold::Hold;
+use super::incoming::Incoming;
 use super::patience::patiently;
-use super::receiver::Incoming;
-use super::sender::Outgoing;
 use super::upstream_head::Start;
+use crate::http2::{self, Gone};
 use crate::message::{
     self, Asked, Known, Limits, Rejection, ResponseFacts, ResponseFraming, StatusLine, Version,
 };
@@ -31,16 +25,16 @@ use crate::proxy::seam::{
 use crate::proxy::ticket::Ticket;
 
 /// The body on its way to the endpoint.
-struct Upload {
-    outgoing: Outgoing,
+struct Upload<'t> {
+    hold: &'t Hold,
     progress: Deadline,
     patience: Duration,
 }
 
 /// The endpoint's answer.
 struct Download<'t> {
-    response: ResponseFuture,
-    incoming: Option<Incoming>,
+    hold: &'t Hold,
+    incoming: Incoming,
     has_body: bool,
     informational: usize,
     asked: Asked,
@@ -66,14 +60,15 @@ where
 {
     let Start {
         place,
-        request,
-        ended,
+        block,
+        is_over,
     } = start;
-    let sent = place.requests().send_request(request, ended);
-    let (response, stream) = match sent {
-        Ok(sent) => sent,
-        Err(error) => {
-            let error = UpstreamError::Unprocessed(io::Error::other(error));
+    let opened = place.open(&block, is_over);
+    ticket.worker.give_head(block);
+    let hold = match opened {
+        Ok(hold) => hold,
+        Err(gone) => {
+            let error = UpstreamError::Unprocessed(cause(gone));
             return conclude(ticket, End::Upstream(error), true);
         }
     };
@@ -83,13 +78,13 @@ where
         let deadline = || worker.timers.deadline();
         let patience = patience(ticket);
         let mut upload = Upload {
-            outgoing: Outgoing::new(stream, ended),
+            hold: &hold,
             progress: deadline(),
             patience,
         };
         let mut download = Download {
-            response,
-            incoming: None,
+            hold: &hold,
+            incoming: Incoming::default(),
             has_body: true,
             informational: 0,
             asked: asking.asked,
@@ -132,47 +127,29 @@ fn note_grpc(ticket: &mut Ticket, status: Option<GrpcStatus>) {
     }
 }
 
-/// What a failure of the library means.
-fn upstream_error(error: h2::Error) -> UpstreamError {
+/// What the end of a stream means.
+fn upstream_error(gone: Gone) -> UpstreamError {
     // RFC 9113, sections 6.8 and 8.7: a stream beyond the last one that a GOAWAY names, and one that was refused, were
     // not processed at all.
-    let is_refused = error.is_reset() && error.reason() == Some(Reason::REFUSED_STREAM);
-    if error.is_remote() && (error.is_go_away() || is_refused) {
-        return UpstreamError::Unprocessed(io::Error::other(error));
-    }
-    let cause = if error.is_io() {
-        error.into_io()
+    if gone.is_unprocessed {
+        UpstreamError::Unprocessed(cause(gone))
     } else {
-        Some(io::Error::other(error))
-    };
-    UpstreamError::Closed(cause)
+        UpstreamError::Closed(Some(cause(gone)))
+    }
 }
 
-/// A head, and the body behind it unless it is an informational one.
-type Arrived = (Response<()>, Option<RecvStream>);
-
-/// The next head: informational ones, then the final one with the body.
-fn poll_head(
-    response: &mut ResponseFuture,
-    cx: &mut Context<'_>,
-) -> Poll<Result<Arrived, h2::Error>> {
-    if let Poll::Ready(Some(informational)) = response.poll_informational(cx) {
-        return Poll::Ready(informational.map(|head| (head, None)));
-    }
-    let (parts, body) = ready!(Pin::new(response).poll(cx))?.into_parts();
-    Poll::Ready(Ok((Response::from_parts(parts, ()), Some(body))))
+fn cause(gone: Gone) -> io::Error {
+    io::Error::other(format!("the stream ended: {}", gone.code))
 }
 
 // === impl Upload ===
 
-impl BodySink for Upload {
+impl BodySink for Upload<'_> {
     type Error = UpstreamError;
 
     async fn send(&mut self, piece: Piece<'_>) -> Result<(), UpstreamError> {
-        self.outgoing.take(piece.data, what_follows(&piece));
-        let outgoing = &mut self.outgoing;
-        let leaving = poll_fn(|cx| outgoing.poll_send(cx));
-        match patiently(&self.progress, self.patience, leaving).await {
+        let sending = self.hold.send(piece, (&self.progress, self.patience));
+        match sending.await {
             None => Err(UpstreamError::Silent),
             Some(sent) => sent.map_err(upstream_error),
         }
@@ -186,11 +163,33 @@ impl BodySink for Upload {
 // === impl Download ===
 
 impl Download<'_> {
-    fn note_grpc(&self, fields: &FieldList) {
-        let status = fields.iter().find(|field| field.known == Known::GrpcStatus);
+    fn note_grpc(&self, head: &http2::Head) {
+        let mut fields = head.fields();
+        let status = fields.find(|field| field.known == Known::GrpcStatus);
         if let Some(status) = status.and_then(|field| GrpcStatus::parse(field.value)) {
             self.grpc.set(Some(status));
         }
+    }
+
+    /// Notes what a head means for what comes behind it.
+    fn note(&mut self, head: &http2::Head, facts: &ResponseFacts<'_>) -> Result<(), UpstreamError> {
+        if facts.is_informational() {
+            self.informational += 1;
+        } else {
+            self.note_grpc(head);
+            self.has_body = !matches!(
+                facts.framing,
+                ResponseFraming::None | ResponseFraming::Announced(_)
+            );
+            if let ResponseFraming::Length(length) = facts.framing {
+                self.hold.engine().expect(self.hold.key(), length);
+            }
+        }
+        if self.informational > self.limits.informational {
+            let reason = message::Reason::TooManyInformational;
+            return Err(UpstreamError::Invalid(Rejection::response(reason)));
+        }
+        Ok(())
     }
 }
 
@@ -199,40 +198,24 @@ impl Answer for Download<'_> {
         &mut self,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, UpstreamError> {
-        let response = &mut self.response;
-        let arrival = poll_fn(|cx| poll_head(response, cx));
+        let hold = self.hold;
+        let arrival = poll_fn(|cx| hold.engine().poll_head(hold.key(), cx));
         let arrival = patiently(&self.progress, self.patience, arrival).await;
-        let (head, body) = arrival
+        let head = arrival
             .ok_or(UpstreamError::Silent)?
             .map_err(upstream_error)?;
-        let (parts, ()) = head.into_parts();
         let line = StatusLine {
             version: Version::Http2,
-            status: parts.status.as_u16(),
-            ended: body.as_ref().is_some_and(RecvStream::is_end_stream),
+            status: head.status(),
+            ended: head.is_last(),
         };
-        let fields = FieldList::new(parts.headers);
-        let facts = ResponseFacts::judge(line, self.asked, fields.iter(), self.limits)
+        let facts = ResponseFacts::judge(line, self.asked, head.fields(), self.limits)
             .map_err(UpstreamError::Invalid)?;
-        match body {
-            Some(body) => {
-                self.note_grpc(&fields);
-                self.incoming = Some(Incoming::new(body));
-                self.has_body = !matches!(
-                    facts.framing,
-                    ResponseFraming::None | ResponseFraming::Announced(_)
-                );
-            }
-            None => self.informational += 1,
-        }
-        if self.informational > self.limits.informational {
-            let reason = message::Reason::TooManyInformational;
-            return Err(UpstreamError::Invalid(Rejection::response(reason)));
-        }
+        self.note(&head, &facts)?;
         Ok(look(&ResponseParts {
             reason: b"",
             facts: &facts,
-            fields: HeadFields::Http2(fields.iter()),
+            fields: HeadFields::Http2(head.fields()),
         }))
     }
 }
@@ -241,29 +224,26 @@ impl BodySource for Download<'_> {
     type Error = UpstreamError;
 
     async fn piece(&mut self) -> Result<Piece<'_>, UpstreamError> {
-        let Some(incoming) = self.incoming.as_mut().filter(|_| self.has_body) else {
+        if !self.has_body {
             return Ok(Piece {
                 data: b"",
                 last: true,
                 trailers: None,
             });
-        };
-        let arrival = poll_fn(|cx| incoming.poll_next(cx));
+        }
+        let (incoming, hold) = (&mut self.incoming, self.hold);
+        let arrival = poll_fn(|cx| incoming.poll_next(hold, cx));
         match patiently(&self.progress, self.patience, arrival).await {
             None => return Err(UpstreamError::Silent),
             Some(arrived) => arrived.map_err(upstream_error)?,
         }
-        let incoming = self.incoming.as_ref().expect("a piece has just arrived");
-        if let Some(trailers) = incoming.trailers() {
+        if let Some(trailers) = self.incoming.trailers() {
             self.note_grpc(trailers);
         }
-        Ok(incoming.piece())
+        Ok(self.incoming.piece())
     }
 
     fn is_ready(&mut self) -> bool {
-        match &mut self.incoming {
-            Some(incoming) if self.has_body => incoming.is_ready(),
-            _ => true,
-        }
+        !self.has_body || self.incoming.is_ready(self.hold)
     }
 }

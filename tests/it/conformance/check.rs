@@ -225,16 +225,24 @@ fn is_cut(connection: &Recorded) -> Verdict {
     }
 }
 
-/// All requests on all connections.
+/// All requests on all connections. A probe that came behind an answer whose connection the origin then closed, and so was
+/// sent again on another one, is one request: both have the same id.
 fn requests(connections: &[Recorded]) -> Result<Vec<Message>, String> {
     let mut seen: Vec<Message> = Vec::new();
     for connection in connections {
+        let before = seen.len();
         let mut rest = &connection.bytes[..];
         while !rest.is_empty() {
             match wire::request(rest) {
                 Read::Whole(message, length) => {
                     rest = &rest[length..];
-                    seen.push(message);
+                    let is_again = seen[..before].last().is_some_and(|last| {
+                        message.start.starts_with("GET /probe ")
+                            && last.values("x-request-id") == message.values("x-request-id")
+                    });
+                    if !is_again {
+                        seen.push(message);
+                    }
                 }
                 // What follows the upgrade of a connection is the tunnel's.
                 _ if seen

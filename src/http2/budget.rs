@@ -17,13 +17,13 @@ pub(super) enum Verdict {
 
 /// The limits of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct BudgetLimits {
+pub struct BudgetLimits {
     /// Beyond this the connection is asked to go.
-    pub(super) leave: u32,
+    pub leave: u32,
     /// Beyond this it is closed.
-    pub(super) close: u32,
+    pub close: u32,
     /// The window in which both count.
-    pub(super) window_ms: u64,
+    pub window_ms: u64,
 }
 
 /// What one connection has spent.

@@ -1,0 +1,192 @@
+//! Blocks of fields that arrive: the heads of new streams, of answers, and trailers.
+
+use super::connection::{Broken, Connection, Leaving, Role};
+use super::frame::{Code, FrameHead, flag, word};
+use super::head::{Head, Of};
+use super::hpack::{BlockLimits, FieldBlock};
+use super::inbound::{broken, protocol, size};
+use super::stream::{Inbound, Stream};
+
+/// Heads of one answer that may wait for their reader: more than any honest server sends at once.
+const MOST_HEADS: usize = 128;
+
+/// A block of fields that comes in several frames.
+#[derive(Debug)]
+pub(super) struct Block {
+    pub(super) id: u32,
+    pub(super) is_last: bool,
+    pub(super) bytes: Vec<u8>,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn read_headers(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), Broken> {
+        if head.stream == 0 {
+            return Err(protocol("fields of the connection"));
+        }
+        let mut text = payload;
+        if head.has(flag::PADDED) {
+            let (padding, rest) = text.split_first().ok_or_else(|| size("no padding"))?;
+            let end = rest.len().checked_sub(usize::from(*padding));
+            text = &rest[..end.ok_or_else(|| protocol("more padding than frame"))?];
+        }
+        let mut depends_on = None;
+        if head.has(flag::PRIORITY) {
+            depends_on = Some(word(text) & 0x7fff_ffff);
+            text = text.get(5..).ok_or_else(|| size("a priority is cut"))?;
+        }
+        let is_last = head.has(flag::END_STREAM);
+        if head.has(flag::END_HEADERS) {
+            self.read_block(head.stream, is_last, text)?;
+        } else {
+            self.receiving.block = Some(Block {
+                id: head.stream,
+                is_last,
+                bytes: text.to_vec(),
+            });
+        }
+        if depends_on == Some(head.stream) {
+            self.refuse(head.stream, Code::PROTOCOL_ERROR)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn read_continuation(
+        &mut self,
+        head: FrameHead,
+        payload: &[u8],
+    ) -> Result<(), Broken> {
+        let Some(mut block) = self.receiving.block.take() else {
+            return Err(protocol("a continuation of nothing"));
+        };
+        block.bytes.extend_from_slice(payload);
+        if head.has(flag::END_HEADERS) {
+            self.read_block(block.id, block.is_last, &block.bytes)
+        } else {
+            self.receiving.block = Some(block);
+            Ok(())
+        }
+    }
+
+    /// Reads a whole block. It is read whatever becomes of its stream, since later blocks refer to it.
+    fn read_block(&mut self, id: u32, is_last: bool, text: &[u8]) -> Result<(), Broken> {
+        let mut fields = FieldBlock::new();
+        let limits = BlockLimits {
+            list: self.own.header_list as usize,
+            fields: self.own.fields,
+        };
+        self.receiving
+            .decoder
+            .decode(text, limits, &mut fields)
+            .map_err(|_| broken(Code::COMPRESSION_ERROR, "a block cannot be read"))?;
+        if let Some(key) = self.streams.find(id) {
+            let is_known = self
+                .streams
+                .get(key)
+                .is_some_and(|stream| !stream.is_closed());
+            if is_known {
+                return self.read_later_block(id, is_last, fields);
+            }
+        }
+        match self.role {
+            Role::Server => self.open_stream(id, is_last, fields),
+            Role::Client if self.is_unopened(id) => {
+                Err(protocol("an answer to what was not asked"))
+            }
+            // Its stream is over, and nobody waits for it any more.
+            Role::Client => Ok(()),
+        }
+    }
+
+    /// A head on a stream of the peer that is not open.
+    fn open_stream(&mut self, id: u32, is_last: bool, fields: FieldBlock) -> Result<(), Broken> {
+        if self.is_broken_off(id) {
+            return Ok(());
+        }
+        if id <= self.last || id.is_multiple_of(2) {
+            return Err(protocol("a stream's number does not rise"));
+        }
+        if let Leaving::After(last) = self.leaving
+            && id > last
+        {
+            return Ok(());
+        }
+        self.last = id;
+        let most = self.own.streams as usize + self.own.pending_resets;
+        if self.open >= self.own.streams || self.streams.len() >= most {
+            return self.refuse(id, Code::REFUSED_STREAM);
+        }
+        let Ok(head) = Head::new(fields, Of::Request, is_last) else {
+            return self.refuse(id, Code::PROTOCOL_ERROR);
+        };
+        let mut stream = Stream::new(id, self.first_window(), i64::from(self.peer.window));
+        stream.heads.push_back(head);
+        if is_last {
+            stream.inbound = Inbound::Ended;
+        }
+        self.open += 1;
+        let key = self.streams.insert(stream);
+        self.accepted.push_back(key);
+        Ok(())
+    }
+
+    /// A head of an answer, or trailers.
+    fn read_later_block(
+        &mut self,
+        id: u32,
+        is_last: bool,
+        fields: FieldBlock,
+    ) -> Result<(), Broken> {
+        let Some(key) = self.streams.find(id) else {
+            return Ok(());
+        };
+        let is_client = self.role == Role::Client;
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Ok(());
+        };
+        if stream.inbound != Inbound::Open {
+            return self.refuse(id, Code::STREAM_CLOSED);
+        }
+        let is_head = is_client && !stream.has_final_head;
+        let of = if is_head { Of::Response } else { Of::Trailers };
+        let Ok(head) = Head::new(fields, of, is_last) else {
+            return self.refuse(id, Code::PROTOCOL_ERROR);
+        };
+        if is_head {
+            let is_final = head.status() >= 200;
+            stream.has_final_head = is_final;
+            stream.heads.push_back(head);
+            if (is_last && !is_final) || stream.heads.len() > MOST_HEADS {
+                return self.refuse(id, Code::PROTOCOL_ERROR);
+            }
+        } else if is_last {
+            stream.trailers = Some(head);
+        } else {
+            return self.refuse(id, Code::PROTOCOL_ERROR);
+        }
+        if is_last {
+            return self.end_inbound(id);
+        }
+        stream.wake();
+        Ok(())
+    }
+
+    /// The peer's direction of a stream is over.
+    pub(super) fn end_inbound(&mut self, id: u32) -> Result<(), Broken> {
+        let Some(key) = self.streams.find(id) else {
+            return Ok(());
+        };
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.inbound == Inbound::Open
+        {
+            if stream.expected.is_some_and(|expected| expected > 0) {
+                return self.refuse(id, Code::PROTOCOL_ERROR);
+            }
+            stream.inbound = Inbound::Ended;
+            stream.wake();
+            self.settle(key);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,389 @@
+//! One connection of HTTP/2, of either role, without I/O: bytes in, bytes out, streams between.
+//!
+//! Whoever owns the socket hands over what was read ([`Connection::receive`]) and sends what [`Connection::outgoing`]
+//! has. Whoever serves a stream holds its [`Key`] and takes and gives heads and data by it; one task at a time, which is
+//! woken when something happened to its stream.
+
+use std::collections::VecDeque;
+use std::task::{Context, Waker};
+
+use thiserror::Error;
+
+use super::budget::{Budget, BudgetLimits, Verdict};
+use super::frame::{Code, FrameHead, flag, kind};
+use super::head::Head;
+use super::hpack::Decoder;
+use super::inbound::Receiving;
+use super::outbound::Sending;
+use super::settings::{FIRST_WINDOW, PeerSettings, Settings};
+use super::stream::Inbound;
+use super::streams::{Key, Streams};
+
+/// What a client says first.
+pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// The number that a goodbye names while it is not known yet which stream is the last.
+const ANY_STREAM: u32 = 0x7fff_ffff;
+/// Streams that we broke off, whose frames may still be on their way.
+const REMEMBERED: usize = 256;
+/// Streams that a client opens before the server has said how many it takes: few, so that none is refused.
+const FIRST_STREAMS: u32 = 100;
+/// What a ping says that asks whether somebody is there.
+const ALIVE: [u8; 8] = *b"are you?";
+/// What a ping says whose answer comes after everything that was sent before a goodbye.
+const GOODBYE: [u8; 8] = *b"goodbye!";
+
+/// Which side we are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// We open streams.
+    Client,
+    /// The peer does.
+    Server,
+}
+
+/// The connection is broken: what is on its way out, a goodbye with this code, is all that may still be done with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("HTTP/2: {code}: {why}")]
+pub struct Broken {
+    /// What the peer is told.
+    pub code: Code,
+    /// What happened.
+    pub why: &'static str,
+}
+
+/// A connection.
+#[derive(Debug)]
+pub struct Connection {
+    pub(super) role: Role,
+    pub(super) own: Settings,
+    pub(super) peer: PeerSettings,
+    pub(super) streams: Streams,
+    /// Streams of the peer that nobody has taken up yet.
+    pub(super) accepted: VecDeque<Key>,
+    /// Streams that are open, on the wire.
+    pub(super) open: u32,
+    /// The highest number of a stream that the peer has opened.
+    pub(super) last: u32,
+    /// The number of the next stream that we open.
+    pub(super) next: u32,
+    pub(super) receiving: Receiving,
+    pub(super) sending: Sending,
+    pub(super) leaving: Leaving,
+    /// The streams above this number were not looked at by the peer, which is going.
+    pub(super) refused_above: Option<u32>,
+    broken_off: VecDeque<u32>,
+    budget: Budget,
+    now_ms: u64,
+    broken: Option<Broken>,
+    driver: Option<Waker>,
+}
+
+/// How far our goodbye is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    No,
+    /// The peer was told, and new streams are taken until it has heard.
+    Told,
+    /// No stream above this number is taken.
+    After(u32),
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// A connection on which nothing was said yet. A client's preface is received like anything else.
+    pub fn new(role: Role, own: Settings, budget: BudgetLimits) -> Self {
+        let mut connection = Self {
+            role,
+            own,
+            peer: PeerSettings::new(FIRST_STREAMS),
+            streams: Streams::default(),
+            accepted: VecDeque::new(),
+            open: 0,
+            last: 0,
+            next: 1,
+            receiving: Receiving::new(role, Decoder::new(own.header_table)),
+            sending: Sending::default(),
+            leaving: Leaving::No,
+            refused_above: None,
+            broken_off: VecDeque::new(),
+            budget: Budget::new(budget),
+            now_ms: 0,
+            broken: None,
+            driver: None,
+        };
+        connection.greet();
+        connection
+    }
+
+    fn greet(&mut self) {
+        let is_client = self.role == Role::Client;
+        let out = self.sending.out();
+        if is_client {
+            out.extend_from_slice(PREFACE);
+        }
+        self.own.write(is_client, out);
+        self.receiving.window = i64::from(self.own.connection_window.max(FIRST_WINDOW));
+        let more = self.own.connection_window.saturating_sub(FIRST_WINDOW);
+        if more > 0 {
+            self.write_window(0, more);
+        }
+    }
+
+    /// Takes bytes that were read; says how many of them. The rest is to be handed over again, with what comes behind it.
+    ///
+    /// # Errors
+    /// When the connection is broken, by now or before.
+    pub fn receive(&mut self, bytes: &[u8], now_ms: u64) -> Result<usize, Broken> {
+        self.now_ms = now_ms;
+        let mut rest = bytes;
+        loop {
+            if let Some(broken) = self.broken {
+                return Err(broken);
+            }
+            if self.is_full() {
+                break;
+            }
+            match self.step(&mut rest) {
+                Ok(true) => {}
+                Ok(false) => break,
+                Err(broken) => self.fail(broken),
+            }
+        }
+        Ok(bytes.len() - rest.len())
+    }
+
+    /// Whether so much waits to be sent that nothing more is received before some of it has left.
+    pub fn is_full(&self) -> bool {
+        self.sending.len() > 2 * self.own.gathered
+    }
+
+    /// A stream that the peer has opened, with its head; it is to be let go by [`Connection::release`].
+    pub fn accept(&mut self) -> Option<(Key, Head)> {
+        loop {
+            let key = self.accepted.pop_front()?;
+            let stream = self.streams.get_mut(key)?;
+            if let Some(head) = stream.heads.pop_front() {
+                return Some((key, head));
+            }
+            self.release(key, Code::CANCEL);
+        }
+    }
+
+    /// Whether the peer's settings have come.
+    pub fn is_greeted(&self) -> bool {
+        self.receiving.has_settings
+    }
+
+    /// Whether nobody has a stream in hand.
+    pub fn is_idle(&self) -> bool {
+        self.streams.len() == 0
+    }
+
+    /// Asks whether the peer is there; whatever it sends is an answer.
+    pub fn ping(&mut self) {
+        self.write_ping(flag::NONE, ALIVE);
+    }
+
+    /// Asks the peer to go. It may finish what it has begun, also what is on its way here.
+    pub fn leave(&mut self) {
+        if self.leaving == Leaving::No && self.broken.is_none() {
+            self.leaving = Leaving::Told;
+            self.write_goodbye(ANY_STREAM, Code::NO_ERROR);
+            self.write_ping(flag::NONE, GOODBYE);
+        }
+    }
+
+    /// Whether the peer has been asked to go, has heard it, and has nothing open any more.
+    pub fn has_left(&self) -> bool {
+        matches!(self.leaving, Leaving::After(_)) && self.streams.len() == 0
+    }
+
+    /// Ends the connection, whatever is open.
+    pub fn close(&mut self, code: Code) {
+        let why = "closed by us";
+        self.fail(Broken { code, why });
+    }
+
+    /// Breaks all streams off: nothing will be received any more.
+    pub fn lost(&mut self) {
+        for stream in self.streams.iter_mut() {
+            stream.break_off(Inbound::Broken(Code::CANCEL));
+            stream.wake();
+        }
+        if self.broken.is_none() {
+            self.broken = Some(Broken {
+                code: Code::NO_ERROR,
+                why: "the peer closed the connection",
+            });
+        }
+    }
+
+    /// Why it is broken, if it is.
+    pub fn broken(&self) -> Option<Broken> {
+        self.broken
+    }
+
+    /// Remembers whom to wake, once, when somebody has written to the connection. Not needed where its streams are served
+    /// by the task that sends.
+    pub fn listen(&mut self, cx: &Context<'_>) {
+        self.driver = Some(cx.waker().clone());
+    }
+
+    /// Whoever sends is about to, and need not be woken.
+    pub fn forget_listener(&mut self) {
+        self.driver = None;
+    }
+
+    /// Wakes whoever sends what was written.
+    pub(super) fn notify(&mut self) {
+        if let Some(driver) = self.driver.take() {
+            driver.wake();
+        }
+    }
+
+    fn fail(&mut self, broken: Broken) {
+        if self.broken.is_none() {
+            self.broken = Some(broken);
+            self.write_goodbye(self.last, broken.code);
+            for stream in self.streams.iter_mut() {
+                stream.break_off(Inbound::Broken(broken.code));
+                stream.wake();
+            }
+        }
+    }
+
+    /// The answer to a ping of ours.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        if payload == GOODBYE && self.leaving == Leaving::Told {
+            self.leaving = Leaving::After(self.last);
+            self.write_goodbye(self.last, Code::NO_ERROR);
+        }
+    }
+
+    /// Spends of the budget of what costs us and brings nothing.
+    pub(super) fn spend(&mut self, cost: u32) -> Result<(), Broken> {
+        match self.budget.spend(self.now_ms, cost) {
+            Verdict::Calm => {}
+            Verdict::Leave => self.leave(),
+            Verdict::Close => {
+                return Err(Broken {
+                    code: Code::ENHANCE_YOUR_CALM,
+                    why: "too many frames that bring nothing",
+                });
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends a stream of which nobody may have heard yet.
+    ///
+    /// # Errors
+    /// When the peer has made us do that too often.
+    pub(super) fn refuse(&mut self, id: u32, code: Code) -> Result<(), Broken> {
+        self.write_reset(id, code);
+        self.remember(id);
+        if let Some(key) = self.streams.find(id) {
+            self.break_off(key, Inbound::Broken(code));
+        }
+        if code.is_provoked() && self.role == Role::Server {
+            return self.spend(1);
+        }
+        Ok(())
+    }
+
+    /// Breaks a stream off and tells whoever has it in hand.
+    pub(super) fn break_off(&mut self, key: Key, how: Inbound) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.break_off(how);
+            stream.wake();
+        }
+        self.settle(key);
+    }
+
+    /// Takes a stream that is over out of the count, and out of the books once nobody has it in hand.
+    pub(super) fn settle(&mut self, key: Key) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        if !stream.is_closed() {
+            return;
+        }
+        if std::mem::replace(&mut stream.is_counted, false) {
+            self.open -= 1;
+        }
+        if !stream.is_held {
+            let unread = stream.data.len();
+            self.streams.remove(key);
+            self.take_back(unread);
+        }
+    }
+
+    fn remember(&mut self, id: u32) {
+        if self.broken_off.len() == REMEMBERED {
+            self.broken_off.pop_front();
+        }
+        self.broken_off.push_back(id);
+    }
+
+    /// Whether frames of this stream are to be ignored: they were sent before our reset was seen.
+    pub(super) fn is_broken_off(&self, id: u32) -> bool {
+        self.broken_off.contains(&id)
+    }
+
+    /// Whether nobody has opened this stream yet.
+    pub(super) fn is_unopened(&self, id: u32) -> bool {
+        match self.role {
+            Role::Server => id > self.last || id.is_multiple_of(2),
+            Role::Client => id >= self.next || id.is_multiple_of(2),
+        }
+    }
+
+    pub(super) fn write_goodbye(&mut self, last: u32, code: Code) {
+        let out = self.sending.out();
+        FrameHead {
+            length: 8,
+            kind: kind::GOAWAY,
+            flags: flag::NONE,
+            stream: 0,
+        }
+        .write(out);
+        out.extend_from_slice(&last.to_be_bytes());
+        out.extend_from_slice(&code.0.to_be_bytes());
+        self.notify();
+    }
+
+    pub(super) fn write_ping(&mut self, flags: u8, payload: [u8; 8]) {
+        let out = self.sending.out();
+        FrameHead {
+            length: 8,
+            kind: kind::PING,
+            flags,
+            stream: 0,
+        }
+        .write(out);
+        out.extend_from_slice(&payload);
+        self.notify();
+    }
+
+    fn write_reset(&mut self, id: u32, code: Code) {
+        self.write_word(kind::RST_STREAM, id, code.0);
+    }
+
+    pub(super) fn write_window(&mut self, id: u32, more: u32) {
+        self.write_word(kind::WINDOW_UPDATE, id, more);
+    }
+
+    fn write_word(&mut self, kind: u8, stream: u32, word: u32) {
+        let out = self.sending.out();
+        FrameHead {
+            length: 4,
+            kind,
+            flags: flag::NONE,
+            stream,
+        }
+        .write(out);
+        out.extend_from_slice(&word.to_be_bytes());
+        self.notify();
+    }
+}

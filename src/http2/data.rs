@@ -1,0 +1,185 @@
+//! Data that arrives, as far as the windows allow, and the windows that open again when somebody has read it.
+
+use super::connection::{Broken, Connection, Role};
+use super::frame::{Code, FrameHead, flag};
+use super::inbound::{Stage, broken, protocol, size};
+use super::stream::Inbound;
+use super::streams::Key;
+
+/// A frame of data, of which a part has arrived.
+#[derive(Debug)]
+pub(super) struct Data {
+    id: u32,
+    /// Somebody wants it.
+    is_wanted: bool,
+    /// The byte that says how much padding there is has still to come.
+    is_padded: bool,
+    is_last: bool,
+    has_data: bool,
+    left: u32,
+    padding: u32,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn begin_data(&mut self, head: FrameHead) -> Result<(), Broken> {
+        let id = head.stream;
+        if id == 0 || self.is_unopened(id) {
+            return Err(protocol("data of a stream that is not open"));
+        }
+        if head.has(flag::PADDED) && head.length == 0 {
+            return Err(size("no padding"));
+        }
+        self.receiving.window -= i64::from(head.length);
+        if self.receiving.window < 0 {
+            return Err(broken(
+                Code::FLOW_CONTROL_ERROR,
+                "more than the connection's window",
+            ));
+        }
+        let is_wanted = self.admit_data(id, head.length)?;
+        self.receiving.stage = Stage::Data(Data {
+            id,
+            is_wanted,
+            is_padded: head.has(flag::PADDED),
+            is_last: head.has(flag::END_STREAM),
+            has_data: false,
+            left: head.length,
+            padding: 0,
+        });
+        Ok(())
+    }
+
+    /// Whether the stream takes a frame of data of this length.
+    fn admit_data(&mut self, id: u32, length: u32) -> Result<bool, Broken> {
+        let Some(stream) = self.streams.by_id(id) else {
+            return self.stray_data(id);
+        };
+        if stream.is_inbound_broken() {
+            return Ok(false);
+        }
+        let is_early = self.role == Role::Client && !stream.has_final_head;
+        stream.receive_window -= i64::from(length);
+        let code = if stream.inbound == Inbound::Ended {
+            Code::STREAM_CLOSED
+        } else if is_early {
+            Code::PROTOCOL_ERROR
+        } else if stream.receive_window < 0 {
+            Code::FLOW_CONTROL_ERROR
+        } else {
+            return Ok(true);
+        };
+        self.refuse(id, code)?;
+        Ok(false)
+    }
+
+    /// Data of a stream that is over: it may have been on its way when we broke the stream off.
+    fn stray_data(&mut self, id: u32) -> Result<bool, Broken> {
+        if !self.is_broken_off(id) {
+            self.refuse(id, Code::STREAM_CLOSED)?;
+        }
+        Ok(false)
+    }
+
+    pub(super) fn read_data(&mut self, rest: &mut &[u8]) -> Result<bool, Broken> {
+        let Stage::Data(data) = &mut self.receiving.stage else {
+            return Ok(true);
+        };
+        if data.is_padded {
+            let Some((padding, after)) = rest.split_first() else {
+                return Ok(false);
+            };
+            *rest = after;
+            data.is_padded = false;
+            data.left -= 1;
+            data.padding = u32::from(*padding);
+            if data.padding > data.left {
+                return Err(protocol("more padding than frame"));
+            }
+            let (id, unused) = (data.id, data.padding + 1);
+            let is_wanted = data.is_wanted;
+            self.take_padding(id, unused, is_wanted);
+            return Ok(true);
+        }
+        let n = rest.len().min((data.left - data.padding) as usize);
+        if n > 0 {
+            let (bytes, after) = rest.split_at(n);
+            *rest = after;
+            data.left -= u32::try_from(n).expect("no more than `left`");
+            data.has_data = true;
+            let id = data.id;
+            let is_wanted = data.is_wanted;
+            return self.deliver(id, bytes, is_wanted).map(|()| true);
+        }
+        if data.left > data.padding {
+            return Ok(false);
+        }
+        let (padding, end) = (data.left, (data.id, data.is_last, data.has_data));
+        self.receiving.stage = match padding {
+            0 => Stage::Frame,
+            left => Stage::Skip(left),
+        };
+        let (id, is_last, has_data) = end;
+        if is_last {
+            self.end_inbound(id)?;
+        } else if !has_data && self.role == Role::Server {
+            self.spend(1)?;
+        }
+        Ok(true)
+    }
+
+    fn deliver(&mut self, id: u32, bytes: &[u8], is_wanted: bool) -> Result<(), Broken> {
+        let stream = self.streams.by_id(id).filter(|_| is_wanted);
+        let Some(stream) = stream.filter(|stream| stream.inbound == Inbound::Open) else {
+            self.take_back(bytes.len());
+            return Ok(());
+        };
+        if !stream.count(bytes.len()) {
+            self.take_back(bytes.len());
+            return self.refuse(id, Code::PROTOCOL_ERROR);
+        }
+        stream.data.extend_from_slice(bytes);
+        stream.wake();
+        Ok(())
+    }
+
+    /// Padding counts in both windows, and nobody reads it.
+    fn take_padding(&mut self, id: u32, n: u32, is_wanted: bool) {
+        match self.streams.find(id).filter(|_| is_wanted) {
+            Some(key) => self.taken(key, n as usize),
+            None => self.take_back(n as usize),
+        }
+    }
+
+    /// Somebody has read data of a stream: its window and the connection's open again.
+    pub fn taken(&mut self, key: Key, n: usize) {
+        let window = self.own.stream_window;
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.inbound == Inbound::Open
+        {
+            stream.unclaimed = stream.unclaimed.saturating_add(count(n));
+            if stream.unclaimed >= window / 2 {
+                let (id, more) = (stream.id, std::mem::take(&mut stream.unclaimed));
+                stream.receive_window += i64::from(more);
+                self.write_window(id, more);
+            }
+        }
+        self.take_back(n);
+    }
+
+    /// The same for the connection's window alone.
+    pub(super) fn take_back(&mut self, n: usize) {
+        let unclaimed = self.receiving.unclaimed.saturating_add(count(n));
+        self.receiving.unclaimed = unclaimed;
+        if unclaimed > 0 && unclaimed >= self.own.connection_window / 2 && self.broken().is_none() {
+            self.receiving.unclaimed = 0;
+            self.receiving.window += i64::from(unclaimed);
+            self.write_window(0, unclaimed);
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

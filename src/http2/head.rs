@@ -1,0 +1,215 @@
+//! Heads: a block of fields whose pseudo-fields were found to be whole (RFC 9113, section 8.3).
+
+use super::hpack::{BlockFields, FieldBlock, Flaw, Name};
+use crate::message::{Field, Known, KnownSet};
+
+/// A head, or a trailer section.
+#[derive(Debug)]
+pub struct Head {
+    block: FieldBlock,
+    /// How many of the fields are pseudo-fields; they come first.
+    pseudo: usize,
+    is_too_long: bool,
+    is_last: bool,
+}
+
+/// What the pseudo-fields of a request say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RequestPseudo<'h> {
+    /// `:method`.
+    pub method: &'h [u8],
+    /// `:scheme`; empty for CONNECT.
+    pub scheme: &'h [u8],
+    /// `:path`; empty for CONNECT.
+    pub path: &'h [u8],
+    /// `:authority`, if there is one.
+    pub authority: Option<&'h [u8]>,
+}
+
+/// The fields of a head that are no pseudo-fields, in their order.
+#[derive(Clone, Debug)]
+pub struct Fields<'h>(BlockFields<'h>);
+
+/// The head is malformed: its stream ends with `PROTOCOL_ERROR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Malformed;
+
+/// What HTTP/2 has no place for (RFC 9113, section 8.2.2). In heads, whoever judges them says so; trailers are judged by
+/// nobody else.
+const OF_CONNECTIONS: KnownSet = KnownSet::of(&[
+    Known::Connection,
+    Known::KeepAlive,
+    Known::ProxyConnection,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+]);
+
+/// What a block is the head of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Of {
+    Request,
+    Response,
+    Trailers,
+}
+
+// === impl Head ===
+
+impl Head {
+    /// Judges the pseudo-fields of a block; `is_last` if it ends its direction of the stream.
+    pub(super) fn new(block: FieldBlock, of: Of, is_last: bool) -> Result<Self, Malformed> {
+        let is_too_long = match block.flaw() {
+            None => false,
+            // What was not kept cannot be judged; what is too long is refused with a status.
+            Some(Flaw::TooLong | Flaw::TooMany) if of == Of::Request => true,
+            Some(_) => return Err(Malformed),
+        };
+        let mut seen = Seen::default();
+        let mut pseudo = 0;
+        for (at, field) in block.iter().enumerate() {
+            match field.name {
+                Name::Field(known) if of == Of::Trailers && OF_CONNECTIONS.contains(known) => {
+                    return Err(Malformed);
+                }
+                Name::Field(_) => {}
+                _ if at > pseudo => return Err(Malformed),
+                name => {
+                    seen.note(name, field.value)?;
+                    pseudo += 1;
+                }
+            }
+        }
+        if is_too_long || seen.is_whole(of) {
+            Ok(Self {
+                block,
+                pseudo,
+                is_too_long,
+                is_last,
+            })
+        } else {
+            Err(Malformed)
+        }
+    }
+
+    /// Whether nothing follows it: its frame ended the stream.
+    pub fn is_last(&self) -> bool {
+        self.is_last
+    }
+
+    /// Whether the list was longer than it may be; what is kept of it is its start.
+    pub fn is_too_long(&self) -> bool {
+        self.is_too_long
+    }
+
+    /// What the pseudo-fields of a request say.
+    pub fn request(&self) -> RequestPseudo<'_> {
+        let mut pseudo = RequestPseudo::default();
+        for field in self.block.iter().take(self.pseudo) {
+            match field.name {
+                Name::Method => pseudo.method = field.value,
+                Name::Scheme => pseudo.scheme = field.value,
+                Name::Path => pseudo.path = field.value,
+                Name::Authority => pseudo.authority = Some(field.value),
+                _ => {}
+            }
+        }
+        pseudo
+    }
+
+    /// The status of a response: three digits, which were checked.
+    pub fn status(&self) -> u16 {
+        let first = self.block.iter().next();
+        first
+            .and_then(|field| status(field.value))
+            .unwrap_or_default()
+    }
+
+    /// The fields that are no pseudo-fields.
+    pub fn fields(&self) -> Fields<'_> {
+        let mut fields = self.block.iter();
+        for _ in 0..self.pseudo {
+            fields.next();
+        }
+        Fields(fields)
+    }
+}
+
+/// Three digits, the first of which is not zero.
+fn status(value: &[u8]) -> Option<u16> {
+    let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] = value else {
+        return None;
+    };
+    Some(
+        value
+            .iter()
+            .fold(0, |all, digit| all * 10 + u16::from(digit - b'0')),
+    )
+}
+
+/// Which pseudo-fields have come, and what they say about each other.
+#[derive(Default)]
+struct Seen {
+    method: bool,
+    scheme: bool,
+    path: bool,
+    authority: bool,
+    status: Option<u16>,
+    is_connect: bool,
+}
+
+impl Seen {
+    /// Each comes once at most, and none is empty that has a meaning.
+    fn note(&mut self, name: Name, value: &[u8]) -> Result<(), Malformed> {
+        let seen = match name {
+            Name::Method => {
+                self.is_connect = value == b"CONNECT";
+                &mut self.method
+            }
+            Name::Scheme => &mut self.scheme,
+            Name::Path if !value.is_empty() => &mut self.path,
+            Name::Authority => &mut self.authority,
+            Name::Status if self.status.is_none() => {
+                self.status = Some(status(value).ok_or(Malformed)?);
+                return Ok(());
+            }
+            _ => return Err(Malformed),
+        };
+        if std::mem::replace(seen, true) {
+            return Err(Malformed);
+        }
+        Ok(())
+    }
+
+    fn is_whole(&self, of: Of) -> bool {
+        let is_any = self.method || self.scheme || self.path || self.authority;
+        match of {
+            Of::Request if self.is_connect => {
+                self.authority && !self.scheme && !self.path && self.status.is_none()
+            }
+            Of::Request => self.method && self.scheme && self.path && self.status.is_none(),
+            // RFC 9113, section 8.6: HTTP/2 knows no 101.
+            Of::Response => !is_any && self.status.is_some_and(|status| status != 101),
+            Of::Trailers => !is_any && self.status.is_none(),
+        }
+    }
+}
+
+// === impl Fields ===
+
+impl<'h> Iterator for Fields<'h> {
+    type Item = Field<'h>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Field<'h>> {
+        loop {
+            let field = self.0.next()?;
+            if let Name::Field(known) = field.name {
+                return Some(Field {
+                    known,
+                    name: field.text,
+                    value: field.value,
+                });
+            }
+        }
+    }
+}

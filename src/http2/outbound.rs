@@ -1,0 +1,448 @@
+//! What leaves a connection: heads at once, data as far as the windows and the place on the way out allow.
+//!
+//! Everything is written into one run of bytes, so a stream's token and a hundred other streams' leave in one system
+//! call, and nothing is queued in between: what was written has a place on the wire already.
+
+use std::collections::VecDeque;
+use std::task::{Context, Poll};
+
+use super::connection::{Broken, Connection, Role};
+use super::frame::{Code, FrameHead, flag, kind};
+use super::head::Head;
+use super::hpack::Encoder;
+use super::settings::FIRST_WINDOW;
+use super::stream::{Inbound, Outbound, Stream};
+use super::streams::Key;
+
+/// No stream of ours has this number or a higher one.
+const LAST_NUMBER: u32 = 0x7fff_ff00;
+/// What is kept of memory once everything has left.
+const KEPT: usize = 1_024;
+/// What is asked for when something is to leave.
+const FIRST: usize = 8 * 1_024;
+
+/// What is on its way out.
+#[derive(Debug)]
+pub(super) struct Sending {
+    bytes: Vec<u8>,
+    sent: usize,
+    /// What we may still send, of all streams together.
+    pub(super) window: i64,
+    /// Streams that wait for that window, or for place.
+    line: VecDeque<Key>,
+    has_block: bool,
+}
+
+/// What a stream has for its reader.
+#[derive(Debug)]
+pub enum Taken {
+    /// Data; nothing follows it if it is the last.
+    Data {
+        /// Nothing follows.
+        last: bool,
+    },
+    /// The end, with trailers if there are any.
+    End(Option<Head>),
+}
+
+/// The stream is over, or was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Why, as far as somebody has said so.
+    pub code: Code,
+    /// The peer did not look at it: it may be asked again.
+    pub is_unprocessed: bool,
+}
+
+// === impl Sending ===
+
+impl Default for Sending {
+    fn default() -> Self {
+        Self {
+            bytes: Vec::new(),
+            sent: 0,
+            window: i64::from(FIRST_WINDOW),
+            line: VecDeque::new(),
+            has_block: false,
+        }
+    }
+}
+
+impl Sending {
+    /// Where to write.
+    pub(super) fn out(&mut self) -> &mut Vec<u8> {
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve(FIRST);
+        }
+        &mut self.bytes
+    }
+
+    /// How much waits.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.sent
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// What is to be sent.
+    pub fn outgoing(&self) -> &[u8] {
+        &self.sending.bytes[self.sending.sent..]
+    }
+
+    /// Says that `n` bytes of it were sent.
+    pub fn sent(&mut self, n: usize) {
+        self.sending.sent += n;
+        if self.sending.len() == 0 {
+            self.sending.sent = 0;
+            self.sending.bytes.clear();
+            if self.sending.bytes.capacity() > KEPT {
+                self.sending.bytes = Vec::new();
+            }
+            self.wake_line();
+        }
+    }
+
+    /// Lets the first of those that wait for window or place try again. When it has had its turn, the next one is let.
+    pub(super) fn wake_line(&mut self) {
+        while self.sending.window > 0 && self.sending.len() < self.own.gathered {
+            let Some(key) = self.sending.line.pop_front() else {
+                return;
+            };
+            if let Some(stream) = self.streams.get_mut(key)
+                && std::mem::take(&mut stream.is_in_line)
+            {
+                stream.wake();
+                return;
+            }
+        }
+    }
+
+    /// Whether streams may be opened at all: the peer is not going, and there are numbers left.
+    pub fn allows_more(&self) -> bool {
+        self.refused_above.is_none() && self.broken().is_none() && self.next < LAST_NUMBER
+    }
+
+    /// Streams that may be open at once.
+    pub fn allowed(&self) -> usize {
+        if self.allows_more() {
+            self.peer.streams as usize
+        } else {
+            0
+        }
+    }
+
+    /// Opens a stream with a head that an [`Encoder`] has written; `is_over` if the head is all there is. It is to be let go by
+    /// [`Connection::release`].
+    ///
+    /// # Errors
+    /// When there is no room for it.
+    pub fn open(&mut self, block: &[u8], is_over: bool) -> Result<Key, Gone> {
+        debug_assert_eq!(self.role, Role::Client);
+        if self.open as usize >= self.allowed() {
+            return Err(Gone {
+                code: Code::REFUSED_STREAM,
+                is_unprocessed: true,
+            });
+        }
+        let id = self.next;
+        self.next += 2;
+        self.open += 1;
+        let stream = Stream::new(id, self.first_window(), i64::from(self.peer.window));
+        let key = self.streams.insert(stream);
+        // It was opened a line above, so it takes its head.
+        self.send_head(key, block, is_over)?;
+        Ok(key)
+    }
+
+    /// Sends a head or trailers, which were encoded by an [`Encoder`].
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn send_head(&mut self, key: Key, block: &[u8], is_over: bool) -> Result<(), Gone> {
+        let stream = self.streams.get_mut(key).ok_or(CANCELLED)?;
+        if stream.outbound != Outbound::Open {
+            return Err(gone(stream));
+        }
+        let id = stream.id;
+        if is_over {
+            stream.outbound = Outbound::Ended;
+        }
+        self.write_block(id, block, is_over);
+        self.settle(key);
+        Ok(())
+    }
+
+    fn write_block(&mut self, id: u32, block: &[u8], is_over: bool) {
+        let most = self.peer.frame as usize;
+        let is_first = !std::mem::replace(&mut self.sending.has_block, true);
+        let out = self.sending.out();
+        let first = block.len().min(most - 1);
+        let (part, mut rest) = block.split_at(first);
+        let extra = usize::from(is_first);
+        FrameHead {
+            length: length(part.len() + extra),
+            kind: kind::HEADERS,
+            flags: flags(is_over, rest.is_empty()),
+            stream: id,
+        }
+        .write(out);
+        if is_first {
+            // We keep no table, and say so once.
+            Encoder::new(out).table_size_zero();
+        }
+        out.extend_from_slice(part);
+        while !rest.is_empty() {
+            let (part, after) = rest.split_at(rest.len().min(most));
+            rest = after;
+            FrameHead {
+                length: length(part.len()),
+                kind: kind::CONTINUATION,
+                flags: flags(false, rest.is_empty()),
+                stream: id,
+            }
+            .write(out);
+            out.extend_from_slice(part);
+        }
+        self.notify();
+    }
+
+    /// Sends data, which is advanced; ready once all of it was written. `is_last` if nothing follows it.
+    ///
+    /// # Errors
+    /// When the stream is gone.
+    pub fn poll_send(
+        &mut self,
+        key: Key,
+        cx: &Context<'_>,
+        data: &mut &[u8],
+        is_last: bool,
+    ) -> Poll<Result<(), Gone>> {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Poll::Ready(Err(CANCELLED));
+        };
+        if stream.outbound != Outbound::Open {
+            return Poll::Ready(Err(gone(stream)));
+        }
+        stream.wants_to_send = false;
+        let is_written = self.write_some(key, data, is_last);
+        if !is_written {
+            self.wait_to_send(key, cx);
+        }
+        self.wake_line();
+        if is_written {
+            Poll::Ready(Ok(()))
+        } else {
+            Poll::Pending
+        }
+    }
+
+    /// Writes as much as may go now, but only one frame if others wait; whether that was all.
+    fn write_some(&mut self, key: Key, data: &mut &[u8], is_last: bool) -> bool {
+        while !data.is_empty() || is_last {
+            let n = self.room_for(key, data.len());
+            if n == 0 && !data.is_empty() {
+                return false;
+            }
+            let (part, rest) = data.split_at(n);
+            *data = rest;
+            let is_end = is_last && rest.is_empty();
+            self.write_data(key, part, is_end);
+            if is_end {
+                return true;
+            }
+            if !rest.is_empty() && !self.sending.line.is_empty() {
+                return false;
+            }
+        }
+        true
+    }
+
+    /// How much of a stream's data may go in one frame now.
+    fn room_for(&self, key: Key, wanted: usize) -> usize {
+        let stream = self.streams.get(key);
+        let stream_window = stream.map_or(0, |stream| stream.send_window);
+        let window = stream_window.min(self.sending.window).max(0);
+        let place_left = self.own.gathered.saturating_sub(self.sending.len());
+        wanted
+            .min(self.peer.frame as usize)
+            .min(place_left)
+            .min(usize::try_from(window).unwrap_or(usize::MAX))
+    }
+
+    fn wait_to_send(&mut self, key: Key, cx: &Context<'_>) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.wants_to_send = true;
+            stream.listen(cx);
+            let is_held_up_by_others = stream.send_window > 0;
+            if is_held_up_by_others && !std::mem::replace(&mut stream.is_in_line, true) {
+                self.sending.line.push_back(key);
+            }
+        }
+    }
+
+    fn write_data(&mut self, key: Key, data: &[u8], is_end: bool) {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return;
+        };
+        let n = i64::from(length(data.len()));
+        stream.send_window -= n;
+        self.sending.window -= n;
+        if is_end {
+            stream.outbound = Outbound::Ended;
+        }
+        let out = self.sending.out();
+        FrameHead {
+            length: length(data.len()),
+            kind: kind::DATA,
+            flags: if is_end { flag::END_STREAM } else { flag::NONE },
+            stream: stream.id,
+        }
+        .write(out);
+        out.extend_from_slice(data);
+        self.receiving.earn();
+        self.notify();
+        if is_end {
+            self.settle(key);
+        }
+    }
+
+    /// The next head of an answer.
+    pub fn poll_head(&mut self, key: Key, cx: &Context<'_>) -> Poll<Result<Head, Gone>> {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Poll::Ready(Err(CANCELLED));
+        };
+        if let Some(head) = stream.heads.pop_front() {
+            return Poll::Ready(Ok(head));
+        }
+        if stream.inbound != Inbound::Open {
+            return Poll::Ready(Err(gone(stream)));
+        }
+        stream.listen(cx);
+        Poll::Pending
+    }
+
+    /// Takes what there is of a body. Data is put into `into`, which is empty; [`Connection::taken`] says when it was read.
+    ///
+    /// # Errors
+    /// When the stream is gone, and with it whatever of it was not taken.
+    pub fn poll_take(
+        &mut self,
+        key: Key,
+        cx: &Context<'_>,
+        into: &mut Vec<u8>,
+    ) -> Poll<Result<Taken, Gone>> {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Poll::Ready(Err(CANCELLED));
+        };
+        if stream.is_inbound_broken() {
+            return Poll::Ready(Err(gone(stream)));
+        }
+        if !stream.data.is_empty() {
+            std::mem::swap(&mut stream.data, into);
+            let last = stream.inbound == Inbound::Ended && stream.trailers.is_none();
+            return Poll::Ready(Ok(Taken::Data { last }));
+        }
+        if stream.inbound == Inbound::Ended {
+            return Poll::Ready(Ok(Taken::End(stream.trailers.take())));
+        }
+        stream.listen(cx);
+        Poll::Pending
+    }
+
+    /// Whether [`Connection::poll_take`] has something.
+    pub fn has_more(&self, key: Key) -> bool {
+        let stream = self.streams.get(key);
+        stream.is_none_or(|stream| stream.inbound != Inbound::Open || !stream.data.is_empty())
+    }
+
+    /// Ready once the peer has broken the stream off, or is gone.
+    pub fn poll_broken(&mut self, key: Key, cx: &Context<'_>) -> Poll<()> {
+        match self.streams.get_mut(key) {
+            Some(stream) if !stream.is_broken() => {
+                stream.listen(cx);
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// The body that comes shall have this length; if it has not, the stream is broken off.
+    pub fn expect(&mut self, key: Key, length: u64) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && !stream.expect(length)
+        {
+            self.reset(key, Code::PROTOCOL_ERROR);
+        }
+    }
+
+    /// Breaks a stream off, unless it is over.
+    pub fn reset(&mut self, key: Key, code: Code) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        if !stream.is_closed() && self.broken().is_none() {
+            let refused = self.refuse(stream.id, code);
+            self.end(refused);
+        }
+    }
+
+    /// Lets a stream go. One that is not over is broken off with this code.
+    pub fn release(&mut self, key: Key, code: Code) {
+        self.reset(key, code);
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.is_held = false;
+            // On a broken connection nothing ends by itself any more.
+            stream.break_off(Inbound::Broken(code));
+            self.settle(key);
+        }
+        self.wake_line();
+        if self.is_idle() {
+            self.notify();
+        }
+    }
+
+    fn end(&mut self, result: Result<(), Broken>) {
+        if let Err(broken) = result {
+            self.close(broken.code);
+        }
+    }
+}
+
+const CANCELLED: Gone = Gone {
+    code: Code::CANCEL,
+    is_unprocessed: false,
+};
+
+fn gone(stream: &Stream) -> Gone {
+    match stream.inbound {
+        Inbound::Broken(code) => Gone {
+            code,
+            is_unprocessed: false,
+        },
+        Inbound::Unprocessed => Gone {
+            code: Code::REFUSED_STREAM,
+            is_unprocessed: true,
+        },
+        Inbound::Open | Inbound::Ended => CANCELLED,
+    }
+}
+
+fn length(n: usize) -> u32 {
+    u32::try_from(n).expect("a frame is smaller than 16 MiB")
+}
+
+fn flags(is_over: bool, is_whole: bool) -> u8 {
+    let over = if is_over {
+        flag::END_STREAM
+    } else {
+        flag::NONE
+    };
+    let whole = if is_whole {
+        flag::END_HEADERS
+    } else {
+        flag::NONE
+    };
+    over | whole
+}

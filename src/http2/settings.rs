@@ -1,0 +1,166 @@
+//! Settings of both sides (RFC 9113, section 6.5).
+
+use super::frame::{Code, FrameHead, flag, kind, word};
+
+/// The window of a stream, and that of a connection, before anybody has said anything.
+pub(super) const FIRST_WINDOW: u32 = 65_535;
+/// The largest window.
+pub(super) const MOST_WINDOW: i64 = 0x7fff_ffff;
+const FIRST_FRAME: u32 = 16_384;
+const MOST_FRAME: u32 = 0x00ff_ffff;
+
+mod id {
+    pub(super) const HEADER_TABLE_SIZE: u16 = 1;
+    pub(super) const ENABLE_PUSH: u16 = 2;
+    pub(super) const MAX_CONCURRENT_STREAMS: u16 = 3;
+    pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
+    pub(super) const MAX_FRAME_SIZE: u16 = 5;
+    pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
+}
+
+/// What we allow the peer, and ourselves.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// Streams that the peer may have open.
+    pub streams: u32,
+    /// Streams that may still be in somebody's hands beside those, after the peer has reset them.
+    pub pending_resets: usize,
+    /// Bytes of a body that it may be ahead of its reader.
+    pub stream_window: u32,
+    /// The same for all bodies of the connection.
+    pub connection_window: u32,
+    /// Bytes of a frame.
+    pub frame: u32,
+    /// Bytes of a list of fields.
+    pub header_list: u32,
+    /// Fields in a list.
+    pub fields: usize,
+    /// Bytes of the table of the compression.
+    pub header_table: u32,
+    /// Bytes that are gathered on their way out before a body has to wait.
+    pub gathered: usize,
+}
+
+/// What the peer allows us.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PeerSettings {
+    pub(super) streams: u32,
+    pub(super) window: u32,
+    pub(super) frame: u32,
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Writes the frame that announces them. A client says that it wants nothing pushed.
+    pub(super) fn write(&self, is_client: bool, out: &mut Vec<u8>) {
+        let all = [
+            (id::HEADER_TABLE_SIZE, self.header_table),
+            (id::ENABLE_PUSH, 0),
+            (id::MAX_CONCURRENT_STREAMS, self.streams),
+            (id::INITIAL_WINDOW_SIZE, self.stream_window),
+            (id::MAX_FRAME_SIZE, self.frame),
+            (id::MAX_HEADER_LIST_SIZE, self.header_list),
+        ];
+        // Only a client may speak of pushes, and nobody opens streams to it.
+        let skipped = if is_client {
+            id::MAX_CONCURRENT_STREAMS
+        } else {
+            id::ENABLE_PUSH
+        };
+        FrameHead {
+            length: 5 * 6,
+            kind: kind::SETTINGS,
+            flags: flag::NONE,
+            stream: 0,
+        }
+        .write(out);
+        for (id, value) in all.into_iter().filter(|(id, _)| *id != skipped) {
+            out.extend_from_slice(&id.to_be_bytes());
+            out.extend_from_slice(&value.to_be_bytes());
+        }
+    }
+}
+
+// === impl PeerSettings ===
+
+impl PeerSettings {
+    /// What holds before the peer has said anything. `streams` are few on a client's side, so that none is refused.
+    pub(super) fn new(streams: u32) -> Self {
+        Self {
+            streams,
+            window: FIRST_WINDOW,
+            frame: FIRST_FRAME,
+        }
+    }
+
+    /// Takes a payload over. `is_first` says that it is the first one: what it does not limit is not limited.
+    pub(super) fn read(&mut self, payload: &[u8], is_first: bool) -> Result<(), Code> {
+        if is_first {
+            self.streams = u32::MAX;
+        }
+        let (settings, []) = payload.as_chunks::<6>() else {
+            return Err(Code::FRAME_SIZE_ERROR);
+        };
+        for setting in settings {
+            self.set(
+                u16::from_be_bytes([setting[0], setting[1]]),
+                word(&setting[2..]),
+            )?;
+        }
+        Ok(())
+    }
+
+    fn set(&mut self, id: u16, value: u32) -> Result<(), Code> {
+        match id {
+            id::ENABLE_PUSH if value > 1 => return Err(Code::PROTOCOL_ERROR),
+            id::MAX_CONCURRENT_STREAMS => self.streams = value,
+            id::INITIAL_WINDOW_SIZE if i64::from(value) > MOST_WINDOW => {
+                return Err(Code::FLOW_CONTROL_ERROR);
+            }
+            id::INITIAL_WINDOW_SIZE => self.window = value,
+            id::MAX_FRAME_SIZE if !(FIRST_FRAME..=MOST_FRAME).contains(&value) => {
+                return Err(Code::PROTOCOL_ERROR);
+            }
+            id::MAX_FRAME_SIZE => self.frame = value,
+            // Our heads are short and use no table; what is unknown is ignored.
+            _ => {}
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(settings: &[(u16, u32)]) -> Result<PeerSettings, Code> {
+        let payload: Vec<u8> = settings
+            .iter()
+            .flat_map(|(id, value)| [&id.to_be_bytes()[..], &value.to_be_bytes()].concat())
+            .collect();
+        let mut peer = PeerSettings::new(100);
+        peer.read(&payload, true).map(|()| peer)
+    }
+
+    #[test]
+    fn what_is_set_is_taken_over_and_what_is_unknown_is_not() {
+        let peer = read(&[(3, 7), (4, 1_000), (5, 20_000), (0xff, 1), (1, 0), (2, 1)]).unwrap();
+        assert_eq!((peer.streams, peer.window, peer.frame), (7, 1_000, 20_000));
+        assert_eq!(read(&[]).unwrap().streams, u32::MAX);
+    }
+
+    #[test]
+    fn what_cannot_be_is_an_error() {
+        for (id, value, code) in [
+            (2, 2, Code::PROTOCOL_ERROR),
+            (4, 0x8000_0000, Code::FLOW_CONTROL_ERROR),
+            (5, 16_383, Code::PROTOCOL_ERROR),
+            (5, 0x0100_0000, Code::PROTOCOL_ERROR),
+        ] {
+            assert_eq!(read(&[(id, value)]).unwrap_err(), code, "{id} {value}");
+        }
+        let cut = PeerSettings::new(1).read(&[0; 5], true);
+        assert_eq!(cut, Err(Code::FRAME_SIZE_ERROR));
+    }
+}

@@ -1,0 +1,126 @@
+//! A stream in somebody's hands, and the way out of it.
+
+use std::cell::{Cell, RefMut};
+use std::future::poll_fn;
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::head::trailers;
+use super::link::Link;
+use super::patience::patiently;
+use crate::http2::{Code, Connection, Gone, Key};
+use crate::net::Deadline;
+use crate::proxy::seam::Piece;
+
+/// A stream. It is let go when this is dropped.
+pub(super) struct Hold {
+    link: Rc<Link>,
+    key: Key,
+    /// How far our direction is.
+    sending: Cell<Sending>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Open,
+    /// A piece is on its way.
+    Within,
+    Over,
+}
+
+// === impl Hold ===
+
+impl Hold {
+    /// Takes a stream in hand; `is_over` if its head was all that we send on it.
+    pub(super) fn new(link: Rc<Link>, key: Key, is_over: bool) -> Self {
+        let sending = if is_over {
+            Sending::Over
+        } else {
+            Sending::Open
+        };
+        Self {
+            link,
+            key,
+            sending: Cell::new(sending),
+        }
+    }
+
+    pub(super) fn engine(&self) -> RefMut<'_, Connection> {
+        self.link.engine()
+    }
+
+    pub(super) fn key(&self) -> Key {
+        self.key
+    }
+
+    /// Whether our direction came to its end.
+    pub(super) fn is_over(&self) -> bool {
+        self.sending.get() == Sending::Over
+    }
+
+    /// Ready once the peer has broken the stream off, or is gone.
+    pub(super) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
+        self.engine().poll_broken(self.key, cx)
+    }
+
+    /// Breaks the stream off.
+    pub(super) fn reset(&self, code: Code) {
+        self.engine().reset(self.key, code);
+    }
+
+    /// Sends a head or trailers.
+    pub(super) fn send_head(&self, block: &[u8], is_over: bool) -> Result<(), Gone> {
+        self.engine().send_head(self.key, block, is_over)?;
+        if is_over {
+            self.sending.set(Sending::Over);
+        }
+        Ok(())
+    }
+
+    /// Sends a piece of a body, as fast as the peer takes it; nothing if it does not for too long.
+    pub(super) async fn send(
+        &self,
+        piece: Piece<'_>,
+        (progress, patience): (&Deadline, Duration),
+    ) -> Option<Result<(), Gone>> {
+        if self.is_over() {
+            return Some(Ok(()));
+        }
+        let trailers = trailers(&piece);
+        let is_last = piece.last && trailers.is_none();
+        let mut data = piece.data;
+        if !data.is_empty() || is_last {
+            self.sending.set(Sending::Within);
+            let leaving = poll_fn(|cx| self.engine().poll_send(self.key, cx, &mut data, is_last));
+            if let Err(gone) = patiently(progress, patience, leaving).await? {
+                return Some(Err(gone));
+            }
+            self.sending.set(if is_last {
+                Sending::Over
+            } else {
+                Sending::Open
+            });
+        }
+        Some(trailers.map_or(Ok(()), |block| self.send_head(&block, true)))
+    }
+
+    /// Ends our direction with these trailers, unless a piece is on its way.
+    pub(super) fn end_with(&self, trailers: &[u8]) {
+        if self.sending.get() == Sending::Open {
+            // An error means that the stream is gone.
+            let _ = self.send_head(trailers, true);
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let code = if self.is_over() {
+            Code::NO_ERROR
+        } else {
+            Code::CANCEL
+        };
+        self.link.engine().release(self.key, code);
+    }
+}
