@@ -53,6 +53,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "fleet",
             "http1",
+            "http2",
             "message",
             "model",
             "net",
@@ -80,6 +81,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "fleet",
             "http1",
+            "http2",
             "message",
             "model",
             "net",
@@ -125,15 +127,13 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Where types of hyper, h2, http and axum may be named: the files that do the I/O. Entries end in `/` for a folder.
+/// Where types of hyper, http and axum may be named: the files that do the I/O. Entries end in `/` for a folder.
 const HTTP_TYPES: &[&str] = &[
     "src/admin/",
     "src/cli/",
     "src/cli.rs",
     "src/demo/",
     "src/demo.rs",
-    "src/health/over_http2.rs",
-    "src/proxy/h2/",
 ];
 
 const MAX_LINES: usize = 400;

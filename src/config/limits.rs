@@ -76,11 +76,11 @@ pub struct Http2Limits {
     pub header_list: Size,
     /// The table of the header compression.
     pub header_table: Size,
-    /// What we hold of a stream that the client does not read.
+    /// What waits on a connection whose peer does not read, before its streams wait too.
     pub send_buffer: Size,
-    /// Streams that the client reset before we took them up.
+    /// Streams that the client has reset and whose requests are still being ended, beside those that are open.
     pub pending_resets: usize,
-    /// Streams that we reset because of the client's mistakes.
+    /// Streams that we had to reset because of the client's mistakes, in the life of a connection.
     pub local_resets: usize,
     /// Frames that cost us and bring nothing (resets, pings, settings, empty frames, priorities) in one window until
     /// the connection is told to go away.

@@ -35,6 +35,7 @@ pub(super) enum Error {
 const SETTINGS: Settings = Settings {
     streams: 0,
     pending_resets: 0,
+    local_resets: usize::MAX,
     stream_window: 65_535,
     connection_window: 65_535,
     frame: 16_384,

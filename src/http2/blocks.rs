@@ -7,6 +7,9 @@ use super::hpack::{BlockLimits, FieldBlock};
 use super::inbound::{broken, protocol, size};
 use super::stream::{Inbound, Stream};
 
+/// What most heads have room in.
+const USUAL_TEXT: usize = 512;
+const USUAL_FIELDS: usize = 16;
 /// Heads of one answer that may wait for their reader: more than any honest server sends at once.
 const MOST_HEADS: usize = 128;
 
@@ -71,7 +74,7 @@ impl Connection {
 
     /// Reads a whole block. It is read whatever becomes of its stream, since later blocks refer to it.
     fn read_block(&mut self, id: u32, is_last: bool, text: &[u8]) -> Result<(), Broken> {
-        let mut fields = FieldBlock::new();
+        let mut fields = FieldBlock::with_capacity(USUAL_TEXT.max(text.len()), USUAL_FIELDS);
         let limits = BlockLimits {
             list: self.own.header_list as usize,
             fields: self.own.fields,

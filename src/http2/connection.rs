@@ -72,6 +72,8 @@ pub struct Connection {
     /// The streams above this number were not looked at by the peer, which is going.
     pub(super) refused_above: Option<u32>,
     broken_off: VecDeque<u32>,
+    /// How many of those were the peer's mistakes.
+    mistakes: usize,
     budget: Budget,
     now_ms: u64,
     broken: Option<Broken>,
@@ -107,6 +109,7 @@ impl Connection {
             leaving: Leaving::No,
             refused_above: None,
             broken_off: VecDeque::new(),
+            mistakes: 0,
             budget: Budget::new(budget),
             now_ms: 0,
             broken: None,
@@ -286,10 +289,18 @@ impl Connection {
         if let Some(key) = self.streams.find(id) {
             self.break_off(key, Inbound::Broken(code));
         }
-        if code.is_provoked() && self.role == Role::Server {
-            return self.spend(1);
+        if !code.is_provoked() || self.role == Role::Client {
+            return Ok(());
         }
-        Ok(())
+        // One that asks for more than it may have made no mistake.
+        self.mistakes += usize::from(code != Code::REFUSED_STREAM);
+        if self.mistakes > self.own.local_resets {
+            return Err(Broken {
+                code: Code::ENHANCE_YOUR_CALM,
+                why: "too many streams had to be broken off",
+            });
+        }
+        self.spend(1)
     }
 
     /// Breaks a stream off and tells whoever has it in hand.

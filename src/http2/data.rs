@@ -8,6 +8,7 @@ use super::streams::Key;
 
 /// A frame of data, of which a part has arrived.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Data {
     id: u32,
     /// Somebody wants it.
@@ -15,7 +16,7 @@ pub(super) struct Data {
     /// The byte that says how much padding there is has still to come.
     is_padded: bool,
     is_last: bool,
-    has_data: bool,
+    is_filled: bool,
     left: u32,
     padding: u32,
 }
@@ -44,7 +45,7 @@ impl Connection {
             is_wanted,
             is_padded: head.has(flag::PADDED),
             is_last: head.has(flag::END_STREAM),
-            has_data: false,
+            is_filled: false,
             left: head.length,
             padding: 0,
         });
@@ -107,7 +108,7 @@ impl Connection {
             let (bytes, after) = rest.split_at(n);
             *rest = after;
             data.left -= u32::try_from(n).expect("no more than `left`");
-            data.has_data = true;
+            data.is_filled = true;
             let id = data.id;
             let is_wanted = data.is_wanted;
             return self.deliver(id, bytes, is_wanted).map(|()| true);
@@ -115,15 +116,15 @@ impl Connection {
         if data.left > data.padding {
             return Ok(false);
         }
-        let (padding, end) = (data.left, (data.id, data.is_last, data.has_data));
+        let (padding, end) = (data.left, (data.id, data.is_last, data.is_filled));
         self.receiving.stage = match padding {
             0 => Stage::Frame,
             left => Stage::Skip(left),
         };
-        let (id, is_last, has_data) = end;
+        let (id, is_last, is_filled) = end;
         if is_last {
             self.end_inbound(id)?;
-        } else if !has_data && self.role == Role::Server {
+        } else if !is_filled && self.role == Role::Server {
             self.spend(1)?;
         }
         Ok(true)

@@ -148,6 +148,7 @@ fn status(value: &[u8]) -> Option<u16> {
 
 /// Which pseudo-fields have come, and what they say about each other.
 #[derive(Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
     method: bool,
     scheme: bool,

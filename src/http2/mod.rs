@@ -9,7 +9,8 @@
 //! - [`hpack`]: how fields are written on it.
 //! - `head`: what fields have to say before they are a head.
 //! - `stream`, `streams`: one stream, and all of a connection.
-//! - `connection` with `inbound` (what arrives: `blocks`, `data`, `control`) and `outbound` (what leaves).
+//! - `connection` with `inbound` (what arrives: `blocks`, `data`, `control`) and `outbound` (what leaves);
+//!   `held` is for whoever has a stream in hand.
 //! - `budget`: what a peer may cost.
 
 mod blocks;
@@ -19,6 +20,7 @@ mod control;
 mod data;
 mod frame;
 mod head;
+mod held;
 pub mod hpack;
 mod inbound;
 mod outbound;
@@ -30,6 +32,6 @@ pub use budget::BudgetLimits;
 pub use connection::{Broken, Connection, PREFACE, Role};
 pub use frame::Code;
 pub use head::{Fields, Head, RequestPseudo};
-pub use outbound::{Gone, Taken};
+pub use held::{Gone, Taken};
 pub use settings::Settings;
 pub use streams::Key;

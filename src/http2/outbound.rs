@@ -6,20 +6,18 @@
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use super::connection::{Broken, Connection, Role};
+use super::connection::{Connection, Role};
 use super::frame::{Code, FrameHead, flag, kind};
-use super::head::Head;
+use super::held::{CANCELLED, Gone, gone};
 use super::hpack::Encoder;
 use super::settings::FIRST_WINDOW;
-use super::stream::{Inbound, Outbound, Stream};
+use super::stream::{Outbound, Stream};
 use super::streams::Key;
 
 /// No stream of ours has this number or a higher one.
 const LAST_NUMBER: u32 = 0x7fff_ff00;
-/// What is kept of memory once everything has left.
-const KEPT: usize = 1_024;
-/// What is asked for when something is to leave.
-const FIRST: usize = 8 * 1_024;
+/// What is asked for when something is to leave and nothing was lent.
+const FIRST: usize = 4 * 1_024;
 
 /// What is on its way out.
 #[derive(Debug)]
@@ -31,27 +29,6 @@ pub(super) struct Sending {
     /// Streams that wait for that window, or for place.
     line: VecDeque<Key>,
     has_block: bool,
-}
-
-/// What a stream has for its reader.
-#[derive(Debug)]
-pub enum Taken {
-    /// Data; nothing follows it if it is the last.
-    Data {
-        /// Nothing follows.
-        last: bool,
-    },
-    /// The end, with trailers if there are any.
-    End(Option<Head>),
-}
-
-/// The stream is over, or was broken off.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Gone {
-    /// Why, as far as somebody has said so.
-    pub code: Code,
-    /// The peer did not look at it: it may be asked again.
-    pub is_unprocessed: bool,
 }
 
 // === impl Sending ===
@@ -97,11 +74,22 @@ impl Connection {
         if self.sending.len() == 0 {
             self.sending.sent = 0;
             self.sending.bytes.clear();
-            if self.sending.bytes.capacity() > KEPT {
-                self.sending.bytes = Vec::new();
-            }
             self.wake_line();
         }
+    }
+
+    /// Lends memory to write into, if there is none; what is not needed is dropped.
+    pub fn lend(&mut self, memory: impl FnOnce() -> Vec<u8>) {
+        if self.sending.bytes.capacity() == 0 {
+            self.sending.bytes = memory();
+            self.sending.bytes.clear();
+        }
+    }
+
+    /// Takes the memory back once everything has left, so that a connection that has nothing to say holds none.
+    pub fn take_memory(&mut self) -> Option<Vec<u8>> {
+        let is_spent = self.sending.bytes.is_empty() && self.sending.bytes.capacity() > 0;
+        is_spent.then(|| std::mem::take(&mut self.sending.bytes))
     }
 
     /// Lets the first of those that wait for window or place try again. When it has had its turn, the next one is let.
@@ -306,126 +294,6 @@ impl Connection {
         if is_end {
             self.settle(key);
         }
-    }
-
-    /// The next head of an answer.
-    pub fn poll_head(&mut self, key: Key, cx: &Context<'_>) -> Poll<Result<Head, Gone>> {
-        let Some(stream) = self.streams.get_mut(key) else {
-            return Poll::Ready(Err(CANCELLED));
-        };
-        if let Some(head) = stream.heads.pop_front() {
-            return Poll::Ready(Ok(head));
-        }
-        if stream.inbound != Inbound::Open {
-            return Poll::Ready(Err(gone(stream)));
-        }
-        stream.listen(cx);
-        Poll::Pending
-    }
-
-    /// Takes what there is of a body. Data is put into `into`, which is empty; [`Connection::taken`] says when it was read.
-    ///
-    /// # Errors
-    /// When the stream is gone, and with it whatever of it was not taken.
-    pub fn poll_take(
-        &mut self,
-        key: Key,
-        cx: &Context<'_>,
-        into: &mut Vec<u8>,
-    ) -> Poll<Result<Taken, Gone>> {
-        let Some(stream) = self.streams.get_mut(key) else {
-            return Poll::Ready(Err(CANCELLED));
-        };
-        if stream.is_inbound_broken() {
-            return Poll::Ready(Err(gone(stream)));
-        }
-        if !stream.data.is_empty() {
-            std::mem::swap(&mut stream.data, into);
-            let last = stream.inbound == Inbound::Ended && stream.trailers.is_none();
-            return Poll::Ready(Ok(Taken::Data { last }));
-        }
-        if stream.inbound == Inbound::Ended {
-            return Poll::Ready(Ok(Taken::End(stream.trailers.take())));
-        }
-        stream.listen(cx);
-        Poll::Pending
-    }
-
-    /// Whether [`Connection::poll_take`] has something.
-    pub fn has_more(&self, key: Key) -> bool {
-        let stream = self.streams.get(key);
-        stream.is_none_or(|stream| stream.inbound != Inbound::Open || !stream.data.is_empty())
-    }
-
-    /// Ready once the peer has broken the stream off, or is gone.
-    pub fn poll_broken(&mut self, key: Key, cx: &Context<'_>) -> Poll<()> {
-        match self.streams.get_mut(key) {
-            Some(stream) if !stream.is_broken() => {
-                stream.listen(cx);
-                Poll::Pending
-            }
-            _ => Poll::Ready(()),
-        }
-    }
-
-    /// The body that comes shall have this length; if it has not, the stream is broken off.
-    pub fn expect(&mut self, key: Key, length: u64) {
-        if let Some(stream) = self.streams.get_mut(key)
-            && !stream.expect(length)
-        {
-            self.reset(key, Code::PROTOCOL_ERROR);
-        }
-    }
-
-    /// Breaks a stream off, unless it is over.
-    pub fn reset(&mut self, key: Key, code: Code) {
-        let Some(stream) = self.streams.get(key) else {
-            return;
-        };
-        if !stream.is_closed() && self.broken().is_none() {
-            let refused = self.refuse(stream.id, code);
-            self.end(refused);
-        }
-    }
-
-    /// Lets a stream go. One that is not over is broken off with this code.
-    pub fn release(&mut self, key: Key, code: Code) {
-        self.reset(key, code);
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.is_held = false;
-            // On a broken connection nothing ends by itself any more.
-            stream.break_off(Inbound::Broken(code));
-            self.settle(key);
-        }
-        self.wake_line();
-        if self.is_idle() {
-            self.notify();
-        }
-    }
-
-    fn end(&mut self, result: Result<(), Broken>) {
-        if let Err(broken) = result {
-            self.close(broken.code);
-        }
-    }
-}
-
-const CANCELLED: Gone = Gone {
-    code: Code::CANCEL,
-    is_unprocessed: false,
-};
-
-fn gone(stream: &Stream) -> Gone {
-    match stream.inbound {
-        Inbound::Broken(code) => Gone {
-            code,
-            is_unprocessed: false,
-        },
-        Inbound::Unprocessed => Gone {
-            code: Code::REFUSED_STREAM,
-            is_unprocessed: true,
-        },
-        Inbound::Open | Inbound::Ended => CANCELLED,
     }
 }
 

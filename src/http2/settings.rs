@@ -25,6 +25,8 @@ pub struct Settings {
     pub streams: u32,
     /// Streams that may still be in somebody's hands beside those, after the peer has reset them.
     pub pending_resets: usize,
+    /// Streams that we may have to break off because of the peer's mistakes.
+    pub local_resets: usize,
     /// Bytes of a body that it may be ahead of its reader.
     pub stream_window: u32,
     /// The same for all bodies of the connection.

@@ -8,6 +8,7 @@ use super::head::Head;
 
 /// A stream. Its number is given once; its place in the connection is used again.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Stream {
     pub(super) id: u32,
     /// Heads that arrived and were not taken.

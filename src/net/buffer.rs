@@ -40,17 +40,22 @@ impl BufferSize {
     /// How many free ones a worker keeps.
     const fn kept(self) -> usize {
         match self {
-            Self::Small => 64,
+            Self::Small => 160,
             Self::Medium => 32,
             Self::Large => 8,
         }
     }
 }
 
+/// How many pieces of memory that grows a worker keeps.
+const GROWING_KEPT: usize = 8;
+
 /// The free buffers of one worker.
 #[derive(Default)]
 pub struct BufferPool {
     free: RefCell<[Vec<Box<[u8]>>; 3]>,
+    /// Memory that grows with what is written into it.
+    growing: RefCell<Vec<Vec<u8>>>,
 }
 
 /// One contiguous buffer: bytes that were read and not consumed yet, and space behind them.
@@ -91,6 +96,22 @@ impl BufferPool {
             start: 0,
             end: index(bytes.len()),
             pool: Rc::clone(self),
+        }
+    }
+
+    /// Empty memory that grows with what is written into it, with room for some already.
+    #[must_use]
+    pub fn take_growing(&self) -> Vec<u8> {
+        let free = self.growing.borrow_mut().pop();
+        free.unwrap_or_else(|| Vec::with_capacity(BufferSize::Small.bytes()))
+    }
+
+    /// Takes such memory back. What has grown too large, and what would be too much, is let go.
+    pub fn give_growing(&self, mut memory: Vec<u8>) {
+        let mut growing = self.growing.borrow_mut();
+        if growing.len() < GROWING_KEPT && memory.capacity() <= BufferSize::Large.bytes() {
+            memory.clear();
+            growing.push(memory);
         }
     }
 

@@ -151,6 +151,15 @@ impl FieldBlock {
         Self::default()
     }
 
+    /// An empty block with room for this many bytes of text and this many fields, before it has to grow.
+    pub fn with_capacity(text: usize, fields: usize) -> Self {
+        Self {
+            text: Vec::with_capacity(text),
+            entries: Vec::with_capacity(fields),
+            ..Self::default()
+        }
+    }
+
     /// Forgets the fields and keeps the memory.
     pub fn clear(&mut self) {
         self.start(BlockLimits { list: 0, fields: 0 });

@@ -68,6 +68,7 @@ impl Link {
 
     /// Hands what arrives to the engine; ready once nothing more will be received.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.engine().lend(|| self.pool.take_growing());
         for _ in 0..READS {
             if self.feed().is_err() {
                 return Poll::Ready(());
@@ -159,6 +160,9 @@ impl Link {
                 }
                 Err(error) => return Poll::Ready(Err(error)),
             }
+        }
+        if let Some(memory) = engine.take_memory() {
+            self.pool.give_growing(memory);
         }
         self.stream.poll_flush(cx)
     }

@@ -9,6 +9,7 @@ pub(super) fn settings(limits: &Http2Limits, message: &Limits) -> Settings {
     Settings {
         streams: limits.streams,
         pending_resets: limits.pending_resets,
+        local_resets: limits.local_resets,
         stream_window: bytes(limits.stream_window),
         connection_window: bytes(limits.connection_window),
         frame: bytes(limits.frame),

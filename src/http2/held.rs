@@ -1,0 +1,154 @@
+//! What whoever has a stream in hand can do with it: take what arrived, say what it expects, and let it go.
+
+use std::task::{Context, Poll};
+
+use super::connection::{Broken, Connection};
+use super::frame::Code;
+use super::head::Head;
+use super::stream::{Inbound, Stream};
+use super::streams::Key;
+
+/// What a stream has for its reader.
+#[derive(Debug)]
+pub enum Taken {
+    /// Data; nothing follows it if it is the last.
+    Data {
+        /// Nothing follows.
+        last: bool,
+    },
+    /// The end, with trailers if there are any.
+    End(Option<Head>),
+}
+
+/// The stream is over, or was broken off.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gone {
+    /// Why, as far as somebody has said so.
+    pub code: Code,
+    /// The peer did not look at it: it may be asked again.
+    pub is_unprocessed: bool,
+}
+
+pub(super) const CANCELLED: Gone = Gone {
+    code: Code::CANCEL,
+    is_unprocessed: false,
+};
+
+pub(super) fn gone(stream: &Stream) -> Gone {
+    match stream.inbound {
+        Inbound::Broken(code) => Gone {
+            code,
+            is_unprocessed: false,
+        },
+        Inbound::Unprocessed => Gone {
+            code: Code::REFUSED_STREAM,
+            is_unprocessed: true,
+        },
+        Inbound::Open | Inbound::Ended => CANCELLED,
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// The next head of an answer.
+    pub fn poll_head(&mut self, key: Key, cx: &Context<'_>) -> Poll<Result<Head, Gone>> {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Poll::Ready(Err(CANCELLED));
+        };
+        if let Some(head) = stream.heads.pop_front() {
+            return Poll::Ready(Ok(head));
+        }
+        if stream.inbound != Inbound::Open {
+            return Poll::Ready(Err(gone(stream)));
+        }
+        stream.listen(cx);
+        Poll::Pending
+    }
+
+    /// Takes what there is of a body. Data is put into `into`, which is empty; [`Connection::taken`] says when it was read.
+    ///
+    /// # Errors
+    /// When the stream is gone, and with it whatever of it was not taken.
+    pub fn poll_take(
+        &mut self,
+        key: Key,
+        cx: &Context<'_>,
+        into: &mut Vec<u8>,
+    ) -> Poll<Result<Taken, Gone>> {
+        let Some(stream) = self.streams.get_mut(key) else {
+            return Poll::Ready(Err(CANCELLED));
+        };
+        if stream.is_inbound_broken() {
+            return Poll::Ready(Err(gone(stream)));
+        }
+        if !stream.data.is_empty() {
+            std::mem::swap(&mut stream.data, into);
+            let last = stream.inbound == Inbound::Ended && stream.trailers.is_none();
+            return Poll::Ready(Ok(Taken::Data { last }));
+        }
+        if stream.inbound == Inbound::Ended {
+            return Poll::Ready(Ok(Taken::End(stream.trailers.take())));
+        }
+        stream.listen(cx);
+        Poll::Pending
+    }
+
+    /// Whether [`Connection::poll_take`] has something.
+    pub fn has_more(&self, key: Key) -> bool {
+        let stream = self.streams.get(key);
+        stream.is_none_or(|stream| stream.inbound != Inbound::Open || !stream.data.is_empty())
+    }
+
+    /// Ready once the peer has broken the stream off, or is gone.
+    pub fn poll_broken(&mut self, key: Key, cx: &Context<'_>) -> Poll<()> {
+        match self.streams.get_mut(key) {
+            Some(stream) if !stream.is_broken() => {
+                stream.listen(cx);
+                Poll::Pending
+            }
+            _ => Poll::Ready(()),
+        }
+    }
+
+    /// The body that comes shall have this length; if it has not, the stream is broken off.
+    pub fn expect(&mut self, key: Key, length: u64) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && !stream.expect(length)
+        {
+            self.reset(key, Code::PROTOCOL_ERROR);
+        }
+    }
+
+    /// Breaks a stream off, unless it is over.
+    pub fn reset(&mut self, key: Key, code: Code) {
+        let Some(stream) = self.streams.get(key) else {
+            return;
+        };
+        if !stream.is_closed() && self.broken().is_none() {
+            let refused = self.refuse(stream.id, code);
+            self.end(refused);
+        }
+    }
+
+    /// Lets a stream go. One that is not over is broken off with this code.
+    pub fn release(&mut self, key: Key, code: Code) {
+        self.reset(key, code);
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.is_held = false;
+            // On a broken connection nothing ends by itself any more.
+            stream.break_off(Inbound::Broken(code));
+            self.settle(key);
+        }
+        self.wake_line();
+        if self.is_idle() {
+            self.notify();
+        }
+    }
+
+    fn end(&mut self, result: Result<(), Broken>) {
+        if let Err(broken) = result {
+            self.close(broken.code);
+        }
+    }
+}
