@@ -178,11 +178,20 @@ pub(super) struct Load {
     ends: AtomicU64,
 }
 
+/// What a request holds on to, in a copy for each worker: so that of a request's counts only the one on its endpoint,
+/// which is one truth for all, is in a line that several workers write to.
+#[derive(Debug)]
+pub(super) struct Hold {
+    pub(super) endpoints: Arc<Vec<Arc<Endpoint>>>,
+    pub(super) load: Arc<Load>,
+}
+
 /// One request in flight: counted on its endpoint and its release until this is dropped.
 #[derive(Debug)]
 pub struct InFlight {
-    endpoint: Arc<Endpoint>,
-    load: Arc<Load>,
+    hold: Arc<CachePadded<Hold>>,
+    // Invariant: there is an endpoint at this place.
+    place: usize,
     slot: usize,
     ends: u64,
 }
@@ -205,33 +214,34 @@ impl Load {
 }
 
 impl InFlight {
-    pub(super) fn new(endpoint: Arc<Endpoint>, load: Arc<Load>, slot: usize) -> Self {
+    /// Counts a request on the endpoint at a place, where there is one.
+    pub(super) fn new(hold: &Arc<CachePadded<Hold>>, place: usize, slot: usize) -> Option<Self> {
+        let endpoint = hold.endpoints.get(place)?;
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        load.count.add(slot);
-        let ends = load.ends.load(Ordering::Relaxed);
-        Self {
-            endpoint,
-            load,
+        hold.load.count.add(slot);
+        Some(Self {
+            ends: hold.load.ends.load(Ordering::Relaxed),
+            hold: Arc::clone(hold),
+            place,
             slot,
-            ends,
-        }
+        })
     }
 
     /// Whether its release has left so long ago that it is to end; see [`Roster::end`](super::Roster::end).
     pub fn is_ended(&self) -> bool {
-        self.load.ends.load(Ordering::Relaxed) != self.ends
+        self.hold.load.ends.load(Ordering::Relaxed) != self.ends
     }
 
     /// The endpoint that was picked.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.endpoint
+        &self.hold.endpoints[self.place]
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.load.count.sub(self.slot);
+        self.endpoint().in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.hold.load.count.sub(self.slot);
     }
 }
 

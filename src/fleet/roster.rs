@@ -7,11 +7,12 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use arc_swap::ArcSwap;
+use crossbeam_utils::CachePadded;
 use tokio::sync::watch;
 
 use super::{
     Health,
-    endpoint::{Endpoint, InFlight, Load, Standing},
+    endpoint::{Endpoint, Hold, InFlight, Load, Standing},
     place::Places,
 };
 use crate::model::{EndpointUrl, ReleaseName, Version};
@@ -21,20 +22,46 @@ use crate::model::{EndpointUrl, ReleaseName, Version};
 pub struct Roster {
     release: ReleaseName,
     version: Version,
-    endpoints: ArcSwap<Vec<Arc<Endpoint>>>,
+    members: ArcSwap<Members>,
     load: Arc<Load>,
+    workers: usize,
     places: Arc<Places>,
     // How often the members were set.
     settings: watch::Sender<u64>,
 }
 
+#[derive(Debug)]
+struct Members {
+    endpoints: Arc<Vec<Arc<Endpoint>>>,
+    // By worker, each with a reference count of its own.
+    holds: Box<[Arc<CachePadded<Hold>>]>,
+}
+
+impl Members {
+    fn new(endpoints: Vec<Arc<Endpoint>>, load: &Arc<Load>, workers: usize) -> Self {
+        let endpoints = Arc::new(endpoints);
+        let hold = |_| {
+            Arc::new(CachePadded::new(Hold {
+                endpoints: Arc::clone(&endpoints),
+                load: Arc::clone(load),
+            }))
+        };
+        Self {
+            holds: (0..workers.max(1)).map(hold).collect(),
+            endpoints,
+        }
+    }
+}
+
 impl Roster {
     pub(super) fn new(release: ReleaseName, version: Version, workers: usize) -> Self {
+        let load = Arc::new(Load::new(workers));
         Self {
             release,
             version,
-            endpoints: ArcSwap::default(),
-            load: Arc::new(Load::new(workers)),
+            members: ArcSwap::from_pointee(Members::new(Vec::new(), &load, workers)),
+            load,
+            workers,
             places: Arc::default(),
             settings: watch::Sender::new(0),
         }
@@ -57,23 +84,25 @@ impl Roster {
 
     /// The endpoints, in the order of the configuration.
     pub fn endpoints(&self) -> Arc<Vec<Arc<Endpoint>>> {
-        self.endpoints.load_full()
+        Arc::clone(&self.members.load().endpoints)
     }
 
     /// Replaces the members. An endpoint that stays keeps its counts and its health. One writer at a time: discovery.
     pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
-        let before = self.endpoints.load();
+        let before = self.members.load();
         let keep = |(url, address): &(EndpointUrl, SocketAddr)| {
             let same =
                 |endpoint: &&Arc<Endpoint>| endpoint.url() == url && endpoint.address() == *address;
             before
+                .endpoints
                 .iter()
                 .find(same)
                 .cloned()
                 .unwrap_or_else(|| Arc::new(Endpoint::new(url.clone(), *address)))
         };
-        self.endpoints
-            .store(Arc::new(members.iter().map(keep).collect()));
+        let endpoints = members.iter().map(keep).collect();
+        let members = Members::new(endpoints, &self.load, self.workers);
+        self.members.store(Arc::new(members));
         self.settings.send_modify(|count| *count += 1);
     }
 
@@ -106,8 +135,9 @@ impl Roster {
 
     /// How many endpoints are not unhealthy.
     pub fn healthy(&self) -> usize {
-        self.endpoints
+        self.members
             .load()
+            .endpoints
             .iter()
             .filter(|endpoint| endpoint.health() != Health::Unhealthy)
             .count()
@@ -132,16 +162,13 @@ impl Roster {
         slot: usize,
         tried: &[SocketAddr],
     ) -> Option<InFlight> {
-        let endpoints = self.endpoints.load();
+        let members = self.members.load();
+        let endpoints = members.endpoints.as_slice();
         let usable = |endpoint: &Endpoint| !tried.contains(&endpoint.address());
-        let picked = pick_two(&endpoints, draw, now_ms, usable)
-            .or_else(|| pick_scan(&endpoints, draw, now_ms, usable))
-            .or_else(|| pick_skipped(&endpoints, draw, now_ms, usable))?;
-        Some(InFlight::new(
-            Arc::clone(picked),
-            Arc::clone(&self.load),
-            slot,
-        ))
+        let picked = pick_two(endpoints, draw, now_ms, usable)
+            .or_else(|| pick_scan(endpoints, draw, now_ms, usable))
+            .or_else(|| pick_skipped(endpoints, draw, now_ms, usable))?;
+        InFlight::new(&members.holds[slot % members.holds.len()], picked, slot)
     }
 }
 
@@ -166,28 +193,29 @@ fn pick_two(
     draw: u64,
     now_ms: u64,
     usable: impl Fn(&Endpoint) -> bool,
-) -> Option<&Arc<Endpoint>> {
+) -> Option<usize> {
     let (high, low) = halves(draw);
-    let first = endpoints.get(place(high, endpoints.len()))?;
+    let first = place(high, endpoints.len());
     let second = match endpoints.len() {
-        1 => first,
+        0 | 1 => first,
         len => {
             // Of the others, so that the two are never the same.
             let other = place(low, len - 1);
-            &endpoints[if other < place(high, len) {
-                other
-            } else {
-                other + 1
-            }]
+            other + usize::from(other >= first)
         }
     };
     let fit = |endpoint: &Endpoint| usable(endpoint) && endpoint.standing(now_ms) == Standing::Fit;
-    let fewer = if second.in_flight() < first.in_flight() {
+    let are_fit = fit(endpoints.get(first)?) && fit(endpoints.get(second)?);
+    are_fit.then(|| with_fewer(endpoints, first, second))
+}
+
+/// Of two, the one with fewer requests in flight; the first if both have as many.
+fn with_fewer(endpoints: &Endpoints, first: usize, second: usize) -> usize {
+    if endpoints[second].in_flight() < endpoints[first].in_flight() {
         second
     } else {
         first
-    };
-    (fit(first) && fit(second)).then_some(fewer)
+    }
 }
 
 /// The thorough way: among all that are fit, two at random; before that, an endpoint whose trial is due gets this request.
@@ -196,12 +224,13 @@ fn pick_scan(
     draw: u64,
     now_ms: u64,
     usable: impl Fn(&Endpoint) -> bool,
-) -> Option<&Arc<Endpoint>> {
-    for endpoint in endpoints.iter().filter(|endpoint| usable(endpoint)) {
-        if let Standing::OnTrial(until) = endpoint.standing(now_ms)
+) -> Option<usize> {
+    for (place, endpoint) in endpoints.iter().enumerate() {
+        if usable(endpoint)
+            && let Standing::OnTrial(until) = endpoint.standing(now_ms)
             && endpoint.take_trial(until, now_ms)
         {
-            return Some(endpoint);
+            return Some(place);
         }
     }
     two_of(endpoints, draw, |endpoint| {
@@ -215,29 +244,22 @@ fn pick_skipped(
     draw: u64,
     now_ms: u64,
     usable: impl Fn(&Endpoint) -> bool,
-) -> Option<&Arc<Endpoint>> {
+) -> Option<usize> {
     two_of(endpoints, draw, |endpoint| {
         usable(endpoint) && endpoint.standing(now_ms) != Standing::Out
     })
 }
 
-fn two_of(
-    endpoints: &Endpoints,
-    draw: u64,
-    good: impl Fn(&Endpoint) -> bool,
-) -> Option<&Arc<Endpoint>> {
-    let count = endpoints.iter().filter(|endpoint| good(endpoint)).count();
+fn two_of(endpoints: &Endpoints, draw: u64, good: impl Fn(&Endpoint) -> bool) -> Option<usize> {
+    let all_good = || (0..endpoints.len()).filter(|&place| good(&endpoints[place]));
+    let count = all_good().count();
     let (high, low) = halves(draw);
-    let nth = |n: usize| endpoints.iter().filter(|endpoint| good(endpoint)).nth(n);
+    let nth = |n: usize| all_good().nth(n);
     // Health may change between the two passes, so the first fit one is the answer if the place is gone.
     let first = nth(place(high, count)).or_else(|| nth(0))?;
     let second = nth((place(high, count) + 1 + place(low, count.saturating_sub(1))) % count.max(1))
         .unwrap_or(first);
-    Some(if second.in_flight() < first.in_flight() {
-        second
-    } else {
-        first
-    })
+    Some(with_fewer(endpoints, first, second))
 }
 
 #[cfg(test)]
@@ -283,6 +305,41 @@ mod tests {
                 .iter()
                 .all(|endpoint| endpoint.in_flight() == 0)
         );
+    }
+
+    #[test]
+    fn counts_come_back_wherever_they_are_dropped_while_the_members_change() {
+        let roster = Arc::new(roster(4));
+        let all: Vec<_> = roster.endpoints().iter().cloned().collect();
+        let member = |endpoint: &Arc<Endpoint>| (endpoint.url().clone(), endpoint.address());
+        let members: Vec<_> = all.iter().map(member).collect();
+        let (give, take) = std::sync::mpsc::sync_channel(64);
+        std::thread::scope(|scope| {
+            for slot in 0..2 {
+                let (roster, give) = (Arc::clone(&roster), give.clone());
+                scope.spawn(move || {
+                    for draw in draws(20_000) {
+                        let picked = roster.pick(draw, 0, slot).unwrap();
+                        assert!(picked.endpoint().in_flight() > 0);
+                        give.send(picked).unwrap();
+                    }
+                });
+            }
+            drop(give);
+            scope.spawn(move || take.into_iter().for_each(drop));
+            for turn in 0..2_000 {
+                roster.set(&members[turn % 3..]);
+            }
+        });
+        assert_eq!(roster.in_flight(), 0);
+        assert!(all.iter().all(|endpoint| endpoint.in_flight() == 0));
+        let held = roster.pick(0, 0, 0).unwrap();
+        roster.set(&[]);
+        let (endpoint, kept) = (Arc::downgrade(held.endpoint()), Arc::downgrade(&all[3]));
+        drop(all);
+        assert!(endpoint.upgrade().is_some());
+        drop(held);
+        assert!(endpoint.upgrade().is_none() && kept.upgrade().is_none());
     }
 
     #[test]

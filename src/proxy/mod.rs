@@ -27,6 +27,7 @@ mod farewell;
 mod forward;
 mod grpc;
 mod h2;
+mod held;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;

@@ -1,6 +1,7 @@
 //! Which release and which endpoint answer a request: one table, loaded once, in one synchronous function.
 
 use std::net::SocketAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fleet::{InFlight, Place};
@@ -15,7 +16,7 @@ use super::worker::Worker;
 
 /// What was chosen. It counts the request in flight until it is dropped, and holds the route, never the table.
 pub(super) struct Selection {
-    pub(super) route: Arc<Route>,
+    pub(super) route: Rc<Arc<Route>>,
     pub(super) revision: Revision,
     pub(super) reason: DecisionReason,
     pub(super) in_flight: InFlight,
@@ -67,7 +68,7 @@ pub(super) fn select(
             .pick_except(draw, now_ms, worker.slot, choosing.tried)
             .ok_or(ProxyError::NoEndpoint)?;
         Ok(Selection {
-            route: Arc::clone(route),
+            route: worker.hold(route),
             revision: table.revision(),
             reason,
             in_flight,

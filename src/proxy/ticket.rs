@@ -109,7 +109,7 @@ impl Ticket {
             let rejection = crate::message::Rejection::request(crate::message::Reason::Loop);
             return Err(ProxyError::Refused(rejection));
         }
-        self.permit = Some(self.worker.shared.admit().ok_or(ProxyError::Overloaded)?);
+        self.permit = Some(self.worker.admit().ok_or(ProxyError::Overloaded)?);
         Ok(())
     }
 

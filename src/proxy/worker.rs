@@ -9,15 +9,17 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use crossbeam_utils::CachePadded;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::model::Revision;
 use crate::net::{BufferPool, Timers};
-use crate::table::{RoutingTable, TableCell, TableReader};
+use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
 use super::h2::Upstreams;
+use super::held::HeldRoutes;
 use super::pool::Pools;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
@@ -34,7 +36,8 @@ pub struct Shared {
     pub(super) workers: usize,
     access_log: AccessLog,
     pub(super) tls: UpstreamTlsConfigs,
-    requests: AtomicUsize,
+    // The one count that every request of every worker goes through, since its limit is one for all.
+    requests: CachePadded<AtomicUsize>,
     epoch: Instant,
     draining: watch::Sender<bool>,
 }
@@ -51,6 +54,7 @@ pub struct Worker {
     /// Wakes requests that wait and are not committed, so that they select again.
     pub(super) table_changed: Notify,
     table: RefCell<TableReader>,
+    routes: RefCell<HeldRoutes>,
     dice: Cell<u64>,
     heads: RefCell<Vec<Vec<u8>>>,
     draining: Cell<bool>,
@@ -59,7 +63,7 @@ pub struct Worker {
 }
 
 /// A request that is counted until this is dropped.
-pub(super) struct RequestPermit(Arc<Shared>);
+pub(super) struct RequestPermit(Rc<Worker>);
 
 /// A connection that is counted until this is dropped.
 pub(super) struct OpenConnection(Rc<Worker>);
@@ -81,7 +85,7 @@ impl Shared {
             workers: workers.max(1),
             access_log,
             tls: UpstreamTlsConfigs::default(),
-            requests: AtomicUsize::new(0),
+            requests: CachePadded::new(AtomicUsize::new(0)),
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
         })
@@ -102,20 +106,11 @@ impl Shared {
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
-
-    /// Counts one more request, unless there are too many.
-    pub(super) fn admit(self: &Arc<Self>) -> Option<RequestPermit> {
-        if self.requests.fetch_add(1, Ordering::Relaxed) >= self.settings.limits.requests {
-            self.requests.fetch_sub(1, Ordering::Relaxed);
-            return None;
-        }
-        Some(RequestPermit(Arc::clone(self)))
-    }
 }
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {
-        self.0.requests.fetch_sub(1, Ordering::Relaxed);
+        self.0.shared.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -137,6 +132,7 @@ impl Worker {
             access_log: RefCell::new(shared.access_log.clone()),
             table_changed: Notify::new(),
             table: RefCell::new(table),
+            routes: RefCell::default(),
             dice: Cell::new(RandomState::new().hash_one(slot) | 1),
             heads: RefCell::default(),
             draining: Cell::new(draining),
@@ -165,6 +161,7 @@ impl Worker {
         let mut recalls = 0;
         loop {
             let revision = self.with_table(|table| table.revision());
+            self.routes.borrow_mut().clear();
             self.shared.cell.acknowledge(self.slot, revision);
             self.table_changed.notify_waiters();
             // Whatever is in flight waits for a deadline beside all else, and looks whether it is to end when it wakes.
@@ -190,6 +187,21 @@ impl Worker {
             self.timers.wake_all();
         }
         std::future::pending::<()>().await;
+    }
+
+    /// Counts one more request among those of all workers, unless there are too many.
+    pub(super) fn admit(self: &Rc<Self>) -> Option<RequestPermit> {
+        let (requests, most) = (&self.shared.requests, self.shared.settings.limits.requests);
+        if requests.fetch_add(1, Ordering::Relaxed) >= most {
+            requests.fetch_sub(1, Ordering::Relaxed);
+            return None;
+        }
+        Some(RequestPermit(Rc::clone(self)))
+    }
+
+    /// This worker's own reference to a route of the live table.
+    pub(super) fn hold(&self, route: &Arc<Route>) -> Rc<Arc<Route>> {
+        self.routes.borrow_mut().hold(route)
     }
 
     /// Looks at the live table: the one load of a selection.

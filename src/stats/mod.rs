@@ -10,5 +10,5 @@ mod sharded;
 pub use self::{
     cells::{CellSnapshot, Cells},
     histogram::{BOUNDS_SECONDS, HistogramSnapshot},
-    sharded::Sharded,
+    sharded::{Counted, Sharded},
 };

@@ -1,6 +1,9 @@
-//! A counter that goes up and down, with one cache line per worker.
+//! A counter that goes up and down, with cache lines of its own for each worker.
 
-use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{
+    Arc,
+    atomic::{AtomicI64, Ordering},
+};
 
 use crossbeam_utils::CachePadded;
 
@@ -8,27 +11,44 @@ use crossbeam_utils::CachePadded;
 ///
 /// A unit may be added in one slot and taken away in another, so only the sum has a meaning.
 #[derive(Debug)]
-pub struct Sharded(Box<[CachePadded<AtomicI64>]>);
+pub struct Sharded(Box<[Slot]>);
+
+// Each with a reference count of its own: who holds one of them writes to no line that another worker writes to.
+type Slot = Arc<CachePadded<AtomicI64>>;
+
+/// One unit, counted until this is dropped. It holds its slot, not the whole counter.
+#[derive(Debug)]
+pub struct Counted(Slot);
 
 impl Sharded {
     /// A counter at zero with this many slots, at least one.
     pub fn new(slots: usize) -> Self {
         Self(
             (0..slots.max(1))
-                .map(|_| CachePadded::new(AtomicI64::new(0)))
+                .map(|_| Arc::new(CachePadded::new(AtomicI64::new(0))))
                 .collect(),
         )
+    }
+
+    fn slot(&self, slot: usize) -> &Slot {
+        &self.0[slot % self.0.len()]
     }
 
     /// Adds one in a slot; slots beyond the last wrap around.
     pub fn add(&self, slot: usize) {
         // SeqCst: a count must be seen by whoever has seen the request's worker acknowledge a later revision.
-        self.0[slot % self.0.len()].fetch_add(1, Ordering::SeqCst);
+        self.slot(slot).fetch_add(1, Ordering::SeqCst);
     }
 
     /// Takes one away in a slot.
     pub fn sub(&self, slot: usize) {
-        self.0[slot % self.0.len()].fetch_sub(1, Ordering::SeqCst);
+        self.slot(slot).fetch_sub(1, Ordering::SeqCst);
+    }
+
+    /// Adds one in a slot until the guard is dropped.
+    pub fn count(&self, slot: usize) -> Counted {
+        self.add(slot);
+        Counted(Arc::clone(self.slot(slot)))
     }
 
     /// The sum over all slots, never below zero.
@@ -39,6 +59,12 @@ impl Sharded {
             .map(|count| count.load(Ordering::SeqCst))
             .sum();
         sum.max(0).unsigned_abs()
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
@@ -57,6 +83,7 @@ mod tests {
                 for i in 0..1000 {
                     counter.add(slot);
                     counter.sub(slot + i);
+                    drop((counter.count(slot), counter.count(slot + i)));
                 }
                 counter.add(slot);
             })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Compiled, Route};
 use crate::{
     model::{Digest, RequestView, Revision, Rosters, TableState},
-    stats::Sharded,
+    stats::{Counted, Sharded},
 };
 
 /// All decisions, immutable, under the number of the revision that made them live.
@@ -62,11 +62,7 @@ impl RoutingTable {
 
     /// Counts a request on this revision until the guard is dropped.
     pub fn count(&self, slot: usize) -> RevisionInFlight {
-        self.in_flight.add(slot);
-        RevisionInFlight {
-            counter: Arc::clone(&self.in_flight),
-            slot,
-        }
+        RevisionInFlight(self.in_flight.count(slot))
     }
 
     /// Requests that were selected by this table and have not ended.
@@ -75,15 +71,6 @@ impl RoutingTable {
     }
 }
 
-/// One request that was selected by a revision. It holds the revision's counter, never the table.
+/// One request that was selected by a revision. It holds its worker's part of the revision's counter, never the table.
 #[derive(Debug)]
-pub struct RevisionInFlight {
-    counter: Arc<Sharded>,
-    slot: usize,
-}
-
-impl Drop for RevisionInFlight {
-    fn drop(&mut self) {
-        self.counter.sub(self.slot);
-    }
-}
+pub struct RevisionInFlight(#[expect(dead_code, reason = "it counts until it is dropped")] Counted);
