@@ -1,19 +1,22 @@
 //! Views of heads: start line and fields, borrowed from the bytes of a whole head.
 
-use std::iter::Zip;
-use std::mem::MaybeUninit;
 use std::slice::Iter;
 
+use super::lines::{self, Line, Place};
+use super::scan::request_line;
 use crate::message::{
-    Asked, Field, Known, Limits, Reason, Rejection, RequestFacts, RequestLine, ResponseFacts,
-    StatusLine, Version, is_field_value,
+    Asked, Field, Limits, Reason, Rejection, RequestFacts, RequestLine, ResponseFacts, StatusLine,
+    Version,
 };
 
-/// Room for the fields of one view, on the stack of whoever makes it. It costs nothing to make, and serves once.
-pub struct FieldSlots<'h> {
-    headers: [MaybeUninit<httparse::Header<'h>>; Limits::MAX_FIELDS],
-    known: [Known; Limits::MAX_FIELDS],
+/// Room for the fields of one view, on the stack of whoever makes it; on the heap only if there are many.
+pub struct FieldSlots {
+    few: [Place; FEW],
+    many: Vec<Place>,
 }
+
+/// Most heads have fewer fields than this.
+const FEW: usize = 24;
 
 /// A request head.
 #[derive(Clone, Copy, Debug)]
@@ -30,30 +33,58 @@ pub struct ResponseHead<'h> {
     fields: Table<'h>,
 }
 
-/// The fields of a head in their order.
-#[derive(Clone, Debug)]
-pub struct Fields<'h>(Zip<Iter<'h, httparse::Header<'h>>, Iter<'h, Known>>);
-
-/// The fields as the parser left them, and what their names mean, found out once.
+/// Where the fields are.
 #[derive(Clone, Copy, Debug)]
 struct Table<'h> {
-    headers: &'h [httparse::Header<'h>],
-    known: &'h [Known],
+    head: &'h [u8],
+    places: &'h [Place],
+}
+
+/// The fields of a head in their order.
+#[derive(Clone, Debug)]
+pub struct Fields<'h> {
+    head: &'h [u8],
+    places: Iter<'h, Place>,
 }
 
 // === impl FieldSlots ===
 
-impl FieldSlots<'_> {
+impl FieldSlots {
     /// Empty slots.
     pub const fn new() -> Self {
         Self {
-            headers: [const { MaybeUninit::uninit() }; Limits::MAX_FIELDS],
-            known: [Known::Other; Limits::MAX_FIELDS],
+            few: [Place::EMPTY; FEW],
+            many: Vec::new(),
+        }
+    }
+
+    /// Reads the fields of a head: where they are, and where the head ends.
+    fn read(
+        &mut self,
+        head: &[u8],
+        from: usize,
+        limits: &Limits,
+    ) -> Result<(&[Place], usize), Reason> {
+        let most = limits.fields.min(Limits::MAX_FIELDS);
+        match lines::fields(head, from, &mut self.few[..most.min(FEW)]) {
+            Err(Reason::TooManyFields) if most > FEW => {
+                self.many.resize(most, Place::EMPTY);
+                let (count, end) = lines::fields(head, from, &mut self.many)?;
+                Ok((&self.many[..count], end))
+            }
+            read => read.map(|(count, end)| (&self.few[..count], end)),
+        }
+    }
+
+    fn read_all(&mut self, head: &[u8], from: usize, limits: &Limits) -> Result<&[Place], Reason> {
+        match self.read(head, from, limits)? {
+            (places, end) if end == head.len() => Ok(places),
+            _ => Err(Reason::InvalidLineEnd),
         }
     }
 }
 
-impl Default for FieldSlots<'_> {
+impl Default for FieldSlots {
     fn default() -> Self {
         Self::new()
     }
@@ -70,32 +101,37 @@ impl<'h> RequestHead<'h> {
     pub fn parse(
         head: &'h [u8],
         limits: &Limits,
-        slots: &'h mut FieldSlots<'h>,
+        slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
-        let mut request = httparse::Request::new(&mut []);
-        let status = request
-            .parse_with_uninit_headers(head, up_to(&mut slots.headers, limits))
-            .map_err(|error| {
-                reason_of(error, head, |line| line.rsplit(|&byte| byte == b' ').next())
-            })?;
-        let (Some(method), Some(target), Some(version)) =
-            (request.method, request.path, request.version)
-        else {
-            return Err(Reason::InvalidStartLine.into());
-        };
-        check_length(status, head)?;
-        let (method, target) = (method.as_bytes(), target.as_bytes());
-        let line = RequestLine {
-            version: version_of(version),
-            method,
-            target,
-            authority: None,
-            ended: false,
-        };
-        Ok(Self {
-            line,
-            fields: Table::classify(request.headers, &mut slots.known),
-        })
+        let line = lines::asking(head)?;
+        let places = slots.read_all(head, line.end, limits)?;
+        Ok(Self::new(head, &line, places))
+    }
+
+    /// Makes a view of the head that `buffer` starts with, and says where it ends, if it is whole and nothing is odd about
+    /// it; whatever else the scan finds out. So a head that comes in one piece is read once.
+    pub fn parse_start(
+        buffer: &'h [u8],
+        limits: &Limits,
+        slots: &'h mut FieldSlots,
+    ) -> Option<(Self, usize)> {
+        let line = lines::asking(buffer).ok()?;
+        let (places, end) = slots.read(buffer, line.end, limits).ok()?;
+        let fits = line.end <= request_line(limits) && end <= limits.request_head;
+        fits.then(|| (Self::new(&buffer[..end], &line, places), end))
+    }
+
+    fn new(head: &'h [u8], line: &lines::Asking<'h>, places: &'h [Place]) -> Self {
+        Self {
+            line: RequestLine {
+                version: version_of(line.is_current),
+                method: line.method,
+                target: line.target,
+                authority: None,
+                ended: false,
+            },
+            fields: Table { head, places },
+        }
     }
 
     /// The first line.
@@ -129,44 +165,37 @@ impl<'h> ResponseHead<'h> {
     pub fn parse(
         head: &'h [u8],
         limits: &Limits,
-        slots: &'h mut FieldSlots<'h>,
+        slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
-        Self::parse_inner(head, limits, slots).map_err(Rejection::response)
+        let line = lines::answering(head).map_err(Rejection::response)?;
+        let places = slots
+            .read_all(head, line.end, limits)
+            .map_err(Rejection::response)?;
+        Ok(Self::new(head, &line, places))
     }
 
-    fn parse_inner(
-        head: &'h [u8],
+    /// As [`RequestHead::parse_start`].
+    pub fn parse_start(
+        buffer: &'h [u8],
         limits: &Limits,
-        slots: &'h mut FieldSlots<'h>,
-    ) -> Result<Self, Reason> {
-        let mut response = httparse::Response::new(&mut []);
-        let status = httparse::ParserConfig::default()
-            .parse_response_with_uninit_headers(
-                &mut response,
-                head,
-                up_to(&mut slots.headers, limits),
-            )
-            .map_err(|error| {
-                reason_of(error, head, |line| line.split(|&byte| byte == b' ').next())
-            })?;
-        check_length(status, head)?;
-        let (Some(version), Some(code)) = (response.version, response.code) else {
-            return Err(Reason::InvalidStartLine);
-        };
-        let reason = response.reason.unwrap_or_default().as_bytes();
-        if !is_field_value(reason) {
-            return Err(Reason::InvalidStartLine);
+        slots: &'h mut FieldSlots,
+    ) -> Option<(Self, usize)> {
+        let line = lines::answering(buffer).ok()?;
+        let (places, end) = slots.read(buffer, line.end, limits).ok()?;
+        let fits = end <= limits.response_head;
+        fits.then(|| (Self::new(&buffer[..end], &line, places), end))
+    }
+
+    fn new(head: &'h [u8], line: &lines::Answering<'h>, places: &'h [Place]) -> Self {
+        Self {
+            line: StatusLine {
+                version: version_of(line.is_current),
+                status: line.status,
+                ended: false,
+            },
+            reason: line.reason,
+            fields: Table { head, places },
         }
-        let line = StatusLine {
-            version: version_of(version),
-            status: code,
-            ended: false,
-        };
-        Ok(Self {
-            line,
-            reason,
-            fields: Table::classify(response.headers, &mut slots.known),
-        })
     }
 
     /// The version and the status.
@@ -197,94 +226,45 @@ impl<'h> ResponseHead<'h> {
 // === impl Table ===
 
 impl<'h> Table<'h> {
-    fn classify(headers: &'h [httparse::Header<'h>], known: &'h mut [Known]) -> Self {
-        for (known, header) in known.iter_mut().zip(headers) {
-            *known = Known::of(header.name.as_bytes());
-        }
-        Self { headers, known }
-    }
-
     fn iter(&self) -> Fields<'h> {
-        Fields(self.headers.iter().zip(self.known))
+        Fields {
+            head: self.head,
+            places: self.places.iter(),
+        }
     }
 }
 
 // === impl Fields ===
+
+impl<'h> Fields<'h> {
+    /// The same fields with their lines.
+    pub fn lines(self) -> impl Iterator<Item = Line<'h>> {
+        let head = self.head;
+        self.places.map(move |place| place.line(head))
+    }
+}
 
 impl<'h> Iterator for Fields<'h> {
     type Item = Field<'h>;
 
     #[inline]
     fn next(&mut self) -> Option<Field<'h>> {
-        let (header, known) = self.0.next()?;
-        Some(Field {
-            known: *known,
-            name: header.name.as_bytes(),
-            value: header.value,
-        })
+        let place = self.places.next()?;
+        Some(place.field(self.head))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.0.size_hint()
+        self.places.size_hint()
     }
 }
 
 impl ExactSizeIterator for Fields<'_> {}
 
-fn up_to<'s, 'h>(
-    slots: &'s mut [MaybeUninit<httparse::Header<'h>>],
-    limits: &Limits,
-) -> &'s mut [MaybeUninit<httparse::Header<'h>>] {
-    let count = limits.fields.min(slots.len());
-    &mut slots[..count]
-}
-
-const fn version_of(minor: u8) -> Version {
-    if minor == 0 {
-        Version::Http10
-    } else {
+const fn version_of(is_current: bool) -> Version {
+    if is_current {
         Version::Http11
-    }
-}
-
-/// The scan and the parser must agree on where the head ends.
-fn check_length(status: httparse::Status<usize>, head: &[u8]) -> Result<(), Reason> {
-    match status {
-        httparse::Status::Complete(length) if length == head.len() => Ok(()),
-        _ => Err(Reason::InvalidLineEnd),
-    }
-}
-
-fn reason_of<'h>(
-    error: httparse::Error,
-    head: &'h [u8],
-    version: fn(&'h [u8]) -> Option<&'h [u8]>,
-) -> Reason {
-    match error {
-        httparse::Error::HeaderName => Reason::InvalidFieldName,
-        httparse::Error::HeaderValue => Reason::InvalidFieldValue,
-        httparse::Error::NewLine => Reason::InvalidLineEnd,
-        httparse::Error::Status => Reason::InvalidStatus,
-        httparse::Error::Token => Reason::InvalidStartLine,
-        httparse::Error::TooManyHeaders => Reason::TooManyFields,
-        httparse::Error::Version => {
-            let line = head.split(|&byte| byte == b'\r').next().unwrap_or_default();
-            match version(line) {
-                Some(version) if is_other_version(version) => Reason::UnsupportedVersion,
-                _ => Reason::InvalidStartLine,
-            }
-        }
-    }
-}
-
-/// Whether the text is a version that is neither of ours; if it is one of ours, something around it was wrong.
-fn is_other_version(text: &[u8]) -> bool {
-    match text {
-        b"HTTP/1.0" | b"HTTP/1.1" => false,
-        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor] => {
-            major.is_ascii_digit() && minor.is_ascii_digit()
-        }
-        _ => false,
+    } else {
+        Version::Http10
     }
 }
 

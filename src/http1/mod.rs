@@ -15,8 +15,8 @@
 //!    that lets a connection go back to its pool, when both sides were seen to the end.
 //!
 //! Where RFC 9112 lets a recipient be generous, it is not: bare LF or CR, folded lines, spaces before a colon, empty
-//! lines before a head (but for one), chunk sizes with signs or padding are errors. `httparse` reads the lines; what it
-//! would let pass is caught by the scan that runs before it.
+//! lines before a head (but for one), chunk sizes with signs or padding are errors. The lines of a head are read by a parser
+//! of ours (`lines.rs`); `httparse`, which reads trailer sections, is what the tests compare it with.
 //!
 //! ```
 //! use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead};
@@ -47,6 +47,7 @@ mod decode;
 mod encode;
 mod exchange;
 mod head;
+mod lines;
 mod preface;
 mod scan;
 mod status;
@@ -57,6 +58,7 @@ pub use decode::{BodyDecoder, Decoded};
 pub use encode::{BodyEncoder, Frame};
 pub use exchange::{Exchange, Reusable};
 pub use head::{FieldSlots, Fields, RequestHead, ResponseHead};
+pub use lines::Line;
 pub use preface::{H2_PREFACE, Preface, h2_preface};
 pub use scan::HeadScan;
 pub use status::canonical_reason;

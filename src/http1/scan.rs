@@ -1,14 +1,9 @@
 //! Finding the end of a head, and refusing on the way what no head may have.
 
 use std::ops::Range;
-use std::sync::LazyLock;
 
-use memchr::memmem::Finder;
-
+use crate::message::words::{equal, find};
 use crate::message::{Limits, Reason, Rejection, is_token_byte};
-
-/// The end of the last line, and the empty line.
-static END: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
 
 /// How far the search for the end of a head has come. Two numbers that a connection keeps between two reads; the buffer
 /// must start with the same bytes each time.
@@ -44,7 +39,7 @@ impl HeadScan {
     ) -> Result<Option<Range<usize>>, Rejection> {
         let rules = Rules {
             head: limits.request_head,
-            line: limits.method + limits.target + " ".len() * 2 + "HTTP/1.1\r\n".len(),
+            line: request_line(limits),
             line_reason: Reason::TargetTooLong,
             leading_line: true,
         };
@@ -82,35 +77,45 @@ impl HeadScan {
             Some(_) => {}
         }
         // What was searched is searched again only as far as something could have begun in it.
-        let from = self
-            .searched
-            .saturating_sub(END.needle().len() - 1)
-            .max(self.start);
-        let end = END
-            .find(&buffer[from..])
-            .map(|at| from + at + END.needle().len());
-        let seen = end.unwrap_or(buffer.len());
-        if has_odd_line(&buffer[from..seen]) {
-            return Err(Reason::InvalidLineEnd);
-        }
+        let from = self.searched.saturating_sub(3).max(self.start);
+        let end = find_end(buffer, from)?;
         self.searched = buffer.len();
+        let seen = end.unwrap_or(buffer.len());
         check_size(&buffer[self.start..seen], end.is_some(), rules)?;
         Ok(end.map(|end| self.start..end))
     }
 }
 
-/// Whether there is a line feed without its return, or a line that starts with a space.
-#[expect(
-    clippy::needless_bitwise_bool,
-    reason = "without branches the compiler looks at many bytes at once"
-)]
-fn has_odd_line(text: &[u8]) -> bool {
-    let pairs = text.iter().zip(text.get(1..).unwrap_or_default());
-    pairs.fold(false, |odd, (&byte, &next)| {
-        let is_bare = (next == b'\n') & (byte != b'\r');
-        let is_folded = (byte == b'\n') & ((next == b' ') | (next == b'\t'));
-        odd | is_bare | is_folded
-    })
+/// The longest request line.
+pub(super) const fn request_line(limits: &Limits) -> usize {
+    limits.method + limits.target + " ".len() * 2 + "HTTP/1.1\r\n".len()
+}
+
+/// Where the first empty line ends. Up to there, each line feed has its return and no line starts with a space.
+fn find_end(text: &[u8], from: usize) -> Result<Option<usize>, Reason> {
+    let mut at = from;
+    loop {
+        at = find(text, at, |word| equal(word, b'\n'), |byte| byte == b'\n');
+        if at >= text.len() {
+            return Ok(None);
+        }
+        if let Some(end) = end_of_head(text, at)? {
+            return Ok(Some(end));
+        }
+        at += 1;
+    }
+}
+
+/// Whether the line feed at `feed` ends an empty line, which ends the head: where it is over then.
+#[inline]
+fn end_of_head(text: &[u8], feed: usize) -> Result<Option<usize>, Reason> {
+    let is_whole = feed > 0 && text[feed - 1] == b'\r';
+    match text.get(feed + 1) {
+        _ if !is_whole => Err(Reason::InvalidLineEnd),
+        Some(b' ' | b'\t') => Err(Reason::InvalidLineEnd),
+        Some(b'\r') if text.get(feed + 2) == Some(&b'\n') => Ok(Some(feed + 3)),
+        _ => Ok(None),
+    }
 }
 
 /// Refuses what is too long, or will be once it is whole.

@@ -1,6 +1,7 @@
-//! Writing heads: start line, fields and framing, each checked, none copied from a line that was received.
+//! Writing heads: start line, fields and framing, each checked here or by what has just read it.
 
 use super::encode::BodyEncoder;
+use super::lines::Line;
 use super::status::canonical_reason;
 use crate::message::{
     Field, Known, RequestFraming, ResponseFraming, is_field_value, is_target, is_token, trim,
@@ -49,6 +50,7 @@ pub enum WriteError {
 }
 
 const DIGITS: &[u8; 10] = b"0123456789";
+const LINE_END: &[u8] = b"\r\n";
 
 // === impl HeadWriter ===
 
@@ -59,31 +61,36 @@ impl<'o> HeadWriter<'o> {
             && !path.is_empty()
             && is_target(path)
             && is_target(query.unwrap_or_default());
-        let mut writer = Self::start(out, is_valid && !path.contains(&b'?'));
-        writer.put(&[method, b" ", path]);
-        if let Some(query) = query {
-            writer.put(&[b"?", query]);
+        let writer = Self::start(out, is_valid && !path.contains(&b'?'));
+        if writer.error.is_none() {
+            writer.out.extend_from_slice(method);
+            writer.out.extend_from_slice(b" ");
+            writer.out.extend_from_slice(path);
+            if let Some(query) = query {
+                writer.out.extend_from_slice(b"?");
+                writer.out.extend_from_slice(query);
+            }
+            writer.out.extend_from_slice(b" HTTP/1.1\r\n");
         }
-        writer.put(&[b" HTTP/1.1\r\n"]);
         writer
     }
 
     /// Starts a response of HTTP/1.1. A reason that is empty or not valid is replaced by the one of the status.
     pub fn response(out: &'o mut Vec<u8>, status: u16, reason: &[u8]) -> Self {
-        let mut writer = Self::start(out, (100..=599).contains(&status));
-        let reason = if reason.is_empty() || !is_field_value(reason) {
-            canonical_reason(status).as_bytes()
-        } else {
-            reason
-        };
-        let digit = |unit: u16| DIGITS[usize::from(status / unit % 10)];
-        writer.put(&[
-            b"HTTP/1.1 ",
-            &[digit(100), digit(10), digit(1)],
-            b" ",
-            reason,
-            b"\r\n",
-        ]);
+        let writer = Self::start(out, (100..=599).contains(&status));
+        if writer.error.is_none() {
+            let digit = |unit: u16| DIGITS[usize::from(status / unit % 10)];
+            let digits = [digit(100), digit(10), digit(1), b' '];
+            writer.out.extend_from_slice(b"HTTP/1.1 ");
+            writer.out.extend_from_slice(&digits);
+            if reason.is_empty() || !is_field_value(reason) {
+                let canonical = canonical_reason(status).as_bytes();
+                writer.out.extend_from_slice(canonical);
+            } else {
+                writer.out.extend_from_slice(reason);
+            }
+            writer.out.extend_from_slice(LINE_END);
+        }
         writer
     }
 
@@ -93,14 +100,6 @@ impl<'o> HeadWriter<'o> {
             out,
             start,
             error: (!is_valid).then_some(WriteError::InvalidStartLine),
-        }
-    }
-
-    fn put(&mut self, parts: &[&[u8]]) {
-        if self.error.is_none() {
-            for part in parts {
-                self.out.extend_from_slice(part);
-            }
         }
     }
 
@@ -114,6 +113,37 @@ impl<'o> HeadWriter<'o> {
         let name = name.as_bytes();
         debug_assert!(is_token(name) && !Known::of(name).is_framing());
         self.checked(None, name, value.as_ref())
+    }
+
+    /// Writes a field of ours as [`HeadWriter::constant`] does, whose value consists of what was checked before: of our own
+    /// words and numbers, and of hosts.
+    #[inline]
+    pub fn own(&mut self, name: &'static str, value: &[u8]) -> &mut Self {
+        let name = name.as_bytes();
+        debug_assert!(is_token(name) && !Known::of(name).is_framing());
+        debug_assert!(is_field_value(value) && trim(value) == value);
+        if self.error.is_none() {
+            self.out.extend_from_slice(name);
+            self.out.extend_from_slice(b": ");
+            self.out.extend_from_slice(value);
+            self.out.extend_from_slice(LINE_END);
+        }
+        self
+    }
+
+    /// Writes a field that was received, and whose name and value its parser has found good: at once, if the line stood
+    /// there just as it would be written.
+    #[inline]
+    pub fn line(&mut self, line: &Line<'_>) -> &mut Self {
+        match line.whole {
+            Some(whole) if !line.field.known.is_framing() => {
+                if self.error.is_none() {
+                    self.out.extend_from_slice(whole);
+                }
+                self
+            }
+            _ => self.field(&line.field),
+        }
     }
 
     /// Writes a field that was received.
@@ -145,7 +175,7 @@ impl<'o> HeadWriter<'o> {
         }
         let framing = framing.into();
         self.write_framing(framing);
-        self.put(&[b"\r\n"]);
+        self.out.extend_from_slice(LINE_END);
         Ok(match framing {
             Framing::Request(framing) => BodyEncoder::request(framing),
             Framing::Response(framing) => BodyEncoder::response(framing),
@@ -158,14 +188,18 @@ impl<'o> HeadWriter<'o> {
             | Framing::Response(ResponseFraming::None | ResponseFraming::UntilClose) => {}
             Framing::Request(RequestFraming::Chunked)
             | Framing::Response(ResponseFraming::Chunked) => {
-                self.put(&[b"transfer-encoding: chunked\r\n"]);
+                self.out
+                    .extend_from_slice(b"transfer-encoding: chunked\r\n");
             }
             Framing::Request(RequestFraming::Length(length))
             | Framing::Response(
                 ResponseFraming::Length(length) | ResponseFraming::Announced(length),
             ) => {
                 let mut digits = [0; 20];
-                self.put(&[b"content-length: ", decimal(length, &mut digits), b"\r\n"]);
+                let digits = decimal(length, &mut digits);
+                self.out.extend_from_slice(b"content-length: ");
+                self.out.extend_from_slice(digits);
+                self.out.extend_from_slice(LINE_END);
             }
         }
     }

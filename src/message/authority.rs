@@ -30,22 +30,26 @@ impl<'h> Authority<'h> {
     ///
     /// `InvalidHost` unless it is one host that a name server or an address parser would take, and at most one port.
     pub fn parse(text: &'h [u8]) -> Result<Self, Reason> {
+        let end = match text {
+            [b'[', rest @ ..] => {
+                let close = rest.iter().position(|&byte| byte == b']');
+                close.ok_or(Reason::InvalidHost)? + 2
+            }
+            _ => name_end(text)?,
+        };
+        let port = match &text[end..] {
+            [b':', port @ ..] => Some(parse_port(port)?),
+            [] => None,
+            _ => return Err(Reason::InvalidHost),
+        };
+        // Of the name, and of what surrounds it, every byte was looked at by now, and is ASCII.
         let text = str::from_utf8(text).map_err(|_| Reason::InvalidHost)?;
-        let end = match text.strip_prefix('[') {
-            Some(rest) => rest.find(']').ok_or(Reason::InvalidHost)? + 2,
-            None => text.find(':').unwrap_or(text.len()),
+        let host = if text.starts_with('[') {
+            Host::parse(&text[..end])?
+        } else {
+            Host::rooted(&text[..end])
         };
-        let (host, port) = text.split_at(end);
-        let port = match port.strip_prefix(':') {
-            Some(port) => Some(parse_port(port)?),
-            None if port.is_empty() => None,
-            None => return Err(Reason::InvalidHost),
-        };
-        Ok(Self {
-            text,
-            host: Host::parse(host)?,
-            port,
-        })
+        Ok(Self { text, host, port })
     }
 
     /// The authority as it was sent.
@@ -64,11 +68,11 @@ impl<'h> Authority<'h> {
     }
 }
 
-fn parse_port(text: &str) -> Result<u16, Reason> {
+fn parse_port(text: &[u8]) -> Result<u16, Reason> {
     if text.len() > 5 {
         return Err(Reason::InvalidHost);
     }
-    let number = grammar::digits(text.as_bytes()).ok_or(Reason::InvalidHost)?;
+    let number = grammar::digits(text).ok_or(Reason::InvalidHost)?;
     u16::try_from(number).map_err(|_| Reason::InvalidHost)
 }
 
@@ -85,12 +89,16 @@ impl<'h> Host<'h> {
             Some(rest) => rest
                 .strip_suffix(']')
                 .is_some_and(|v6| v6.parse::<Ipv6Addr>().is_ok()),
-            None => is_name(text),
+            None => name_end(text.as_bytes()) == Ok(text.len()),
         };
         if !is_valid {
             return Err(Reason::InvalidHost);
         }
-        Ok(Self(text.strip_suffix('.').unwrap_or(text)))
+        Ok(Self::rooted(text))
+    }
+
+    fn rooted(text: &'h str) -> Self {
+        Self(text.strip_suffix('.').unwrap_or(text))
     }
 
     /// The host as it was sent, without a final dot.
@@ -124,18 +132,25 @@ impl<'h> Host<'h> {
     }
 }
 
-/// Whether the text is labels of host bytes with one dot between them, and perhaps one at the end.
-fn is_name(text: &str) -> bool {
+/// Where labels of host bytes with one dot between them, and perhaps one at the end, are over: at a colon or at the end.
+fn name_end(text: &[u8]) -> Result<usize, Reason> {
     let mut label_is_empty = true;
-    for byte in text.bytes() {
+    let mut end = 0;
+    for &byte in text {
         match byte {
-            b'.' if label_is_empty => return false,
+            b'.' if label_is_empty => return Err(Reason::InvalidHost),
             b'.' => label_is_empty = true,
             _ if grammar::is_host_byte(byte) => label_is_empty = false,
-            _ => return false,
+            b':' => break,
+            _ => return Err(Reason::InvalidHost),
         }
+        end += 1;
     }
-    !text.is_empty() && text.len() <= MAX_HOST
+    if (1..=MAX_HOST).contains(&end) {
+        Ok(end)
+    } else {
+        Err(Reason::InvalidHost)
+    }
 }
 
 #[cfg(test)]

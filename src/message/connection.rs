@@ -68,9 +68,19 @@ impl<'h> Nominated<'h> {
 
     /// Whether the field ends here: because of what it is, or because it was nominated and is not protected.
     pub fn ends(&self, field: &Field<'_>) -> bool {
-        field.known.is_hop_by_hop()
-            || self.known.contains(field.known)
-            || (self.count > 0 && field.known == Known::Other && self.names(field.name))
+        self.ending().contains(field.known) || self.ends_other(field)
+    }
+
+    /// The names that end here, but for those that no rule mentions.
+    #[inline]
+    pub const fn ending(&self) -> KnownSet {
+        self.known.and(KnownSet::HOP_BY_HOP)
+    }
+
+    /// Whether the field has a name that no rule mentions and that was nominated.
+    #[inline]
+    pub fn ends_other(&self, field: &Field<'_>) -> bool {
+        self.count > 0 && field.known == Known::Other && self.names(field.name)
     }
 
     fn names(&self, name: &[u8]) -> bool {

@@ -15,7 +15,7 @@ pub struct Field<'h> {
 
 /// A set of names.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-pub struct KnownSet(u128);
+pub struct KnownSet([u64; 2]);
 
 macro_rules! known {
     ($($name:ident = $text:literal,)*) => {
@@ -97,20 +97,6 @@ known! {
     ProxyAuthenticationInfo = "proxy-authentication-info",
 }
 
-/// Fields of one connection; RFC 9110, section 7.6.1.
-const HOP_BY_HOP: KnownSet = KnownSet::of(&[
-    Known::Connection,
-    Known::Http2Settings,
-    Known::KeepAlive,
-    Known::ProxyAuthenticate,
-    Known::ProxyAuthenticationInfo,
-    Known::ProxyAuthorization,
-    Known::ProxyConnection,
-    Known::Te,
-    Known::TransferEncoding,
-    Known::Upgrade,
-]);
-
 /// Fields that a `Connection` option cannot remove: who reads them decides by them what the request is and whose it is.
 const PROTECTED: KnownSet = KnownSet::of(&[
     Known::Authorization,
@@ -158,27 +144,58 @@ impl<'h> Field<'h> {
 // === impl KnownSet ===
 
 impl KnownSet {
+    /// Fields of one connection; RFC 9110, section 7.6.1.
+    pub const HOP_BY_HOP: Self = Self::of(&[
+        Known::Connection,
+        Known::Http2Settings,
+        Known::KeepAlive,
+        Known::ProxyAuthenticate,
+        Known::ProxyAuthenticationInfo,
+        Known::ProxyAuthorization,
+        Known::ProxyConnection,
+        Known::Te,
+        Known::TransferEncoding,
+        Known::Upgrade,
+    ]);
+
     /// The set of these names.
     pub const fn of(members: &[Known]) -> Self {
-        let mut bits = 0;
+        let mut set = Self([0; 2]);
         let mut index = 0;
         while index < members.len() {
-            bits |= 1 << members[index] as u8;
+            set.insert(members[index]);
             index += 1;
         }
-        Self(bits)
+        set
     }
 
     /// Whether the name is in the set.
+    #[inline]
     pub const fn contains(self, known: Known) -> bool {
-        self.0 & (1 << known as u8) != 0
+        let (word, bit) = Self::place(known);
+        self.0[word] & bit != 0
     }
 
     /// Adds the name; whether it was there already.
+    #[inline]
     pub const fn insert(&mut self, known: Known) -> bool {
-        let was_there = self.contains(known);
-        self.0 |= 1 << known as u8;
+        let (word, bit) = Self::place(known);
+        let was_there = self.0[word] & bit != 0;
+        self.0[word] |= bit;
         was_there
+    }
+
+    /// What is in either of two sets.
+    #[must_use]
+    #[inline]
+    pub const fn and(self, other: Self) -> Self {
+        Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
+    }
+
+    /// There are fewer than 128 names.
+    const fn place(known: Known) -> (usize, u64) {
+        let number = known as usize;
+        ((number >> 6) & 1, 1 << (number & 63))
     }
 }
 
@@ -195,24 +212,75 @@ impl std::fmt::Debug for KnownSet {
 
 const LONGEST: usize = 25;
 
-/// A size that holds every name, so that comparing two takes two instructions and not a call.
+/// A size that holds every name, so that comparing two takes a few instructions and not a call.
 const PADDED: usize = 32;
 
-/// `NAMES`, filled up with zeroes.
-const LOWER: [[u8; PADDED]; NAMES.len()] = {
-    let mut table = [[0; PADDED]; NAMES.len()];
+/// A name in lower case as words, filled up with zeroes.
+type Padded = [u64; PADDED / 8];
+
+/// `NAMES`, filled up.
+const LOWER: [Padded; NAMES.len()] = {
+    let mut table = [[0; PADDED / 8]; NAMES.len()];
     let mut index = 0;
     while index < NAMES.len() {
-        let text = NAMES[index].0.as_bytes();
-        let mut at = 0;
-        while at < text.len() {
-            table[index][at] = text[at];
-            at += 1;
-        }
+        table[index] = padded(NAMES[index].0.as_bytes());
         index += 1;
     }
     table
 };
+
+const fn padded(text: &[u8]) -> Padded {
+    let mut words = [0; PADDED / 8];
+    let mut at = 0;
+    while at < words.len() {
+        words[at] = word(text, at * 8);
+        at += 1;
+    }
+    words
+}
+
+/// Eight bytes of the text, or zeroes behind its end.
+const fn word(text: &[u8], from: usize) -> u64 {
+    let mut word = [0; 8];
+    let mut at = 0;
+    while at < 8 {
+        if from + at < text.len() {
+            word[at] = text[from + at];
+        }
+        at += 1;
+    }
+    u64::from_le_bytes(word)
+}
+
+/// The starts of the families, and how long they are.
+const FAMILIES: [(Padded, usize, Known); 3] = [
+    (padded(b"mcp-"), 4, Known::Mcp),
+    (padded(b"x-forwarded-"), 12, Known::XForwarded),
+    (padded(b"x-switchback-"), 13, Known::XSwitchback),
+];
+
+/// Which bits of a padded name belong to it, by its length.
+const MASKS: [Padded; PADDED + 1] = {
+    let mut masks = [[0; PADDED / 8]; PADDED + 1];
+    let mut length = 0;
+    while length <= PADDED {
+        masks[length] = padded([0xff; PADDED].split_at(length).0);
+        length += 1;
+    }
+    masks
+};
+
+/// Part of a name in lower case. Bytes from 0x40 on get the bit that makes letters small; those that are no letters become
+/// others by it, but none of them one that stands in a name.
+#[inline]
+const fn lower_case(word: u64) -> u64 {
+    const LETTERS: u64 = u64::from_le_bytes([0x40; 8]);
+    word | ((word & LETTERS) >> 1)
+}
+
+/// What the names of the families start with.
+const M: u64 = b'm' as u64;
+const X: u64 = b'x' as u64;
 
 /// Where the names of each length start in `NAMES`.
 const STARTS: [u8; LONGEST + 2] = {
@@ -247,28 +315,54 @@ const STARTS: [u8; LONGEST + 2] = {
 impl Known {
     /// Classifies a name, whatever its case.
     pub fn of(name: &[u8]) -> Self {
-        let mut lower = [0; PADDED];
-        let length = name.len().min(PADDED);
-        lower[..length].copy_from_slice(&name[..length]);
-        lower.make_ascii_lowercase();
-        if name.len() <= LONGEST {
+        Self::of_start(name, name.len())
+    }
+
+    /// Classifies the first `length` bytes of `text`.
+    #[inline]
+    pub fn of_start(text: &[u8], length: usize) -> Self {
+        if let Some(start) = text.first_chunk() {
+            return Self::of_padded(start, length);
+        }
+        let mut start = [0; PADDED];
+        let taken = text.len().min(PADDED);
+        start[..taken].copy_from_slice(&text[..taken]);
+        Self::of_padded(&start, length)
+    }
+
+    /// `start` holds the first letters of the name, and whatever follows it.
+    fn of_padded(start: &[u8; PADDED], length: usize) -> Self {
+        let mask = &MASKS[length.min(PADDED)];
+        let (words, _) = start.as_chunks();
+        let lower = |at: usize| lower_case(u64::from_le_bytes(words[at]) & mask[at]);
+        let first = lower(0);
+        if length <= LONGEST {
             let range = usize::from(STARTS[length])..usize::from(STARTS[length + 1]);
-            for ((_, known), text) in NAMES[range.clone()].iter().zip(&LOWER[range]) {
-                if *text == lower {
-                    return *known;
+            for (place, text) in range.clone().zip(&LOWER[range]) {
+                if text[0] == first
+                    && text[1] == lower(1)
+                    && text[2] == lower(2)
+                    && text[3] == lower(3)
+                {
+                    return NAMES[place].1;
                 }
             }
         }
-        Self::family(&lower)
-    }
-
-    fn family(lower: &[u8; PADDED]) -> Self {
-        match lower {
-            [b'm', b'c', b'p', b'-', ..] => Self::Mcp,
-            [b'x', b'-', ..] if lower.starts_with(b"x-forwarded-") => Self::XForwarded,
-            [b'x', b'-', ..] if lower.starts_with(b"x-switchback-") => Self::XSwitchback,
+        match first & 0xff {
+            M | X => Self::family(&[first, lower(1), lower(2), lower(3)]),
             _ => Self::Other,
         }
+    }
+
+    fn family(lower: &Padded) -> Self {
+        let starts_with = |prefix: &Padded, length: usize| {
+            let mask = &MASKS[length];
+            (0..PADDED / 8).all(|at| lower[at] & mask[at] == prefix[at])
+        };
+        let family = FAMILIES
+            .iter()
+            .find(|(prefix, length, _)| starts_with(prefix, *length));
+        family.map_or(Self::Other, |(_, _, known)| *known)
     }
 
     /// The name in lower case; `None` for a family of names and for `Other`.
@@ -283,7 +377,7 @@ impl Known {
 
     /// Whether the field is about one connection and never forwarded.
     pub const fn is_hop_by_hop(self) -> bool {
-        HOP_BY_HOP.contains(self)
+        KnownSet::HOP_BY_HOP.contains(self)
     }
 
     /// Whether a nomination by `Connection` is ignored for this field.
@@ -335,7 +429,11 @@ mod tests {
             b"hast",
             b"mcp",
             b"x-switchback",
+            b"x-forwarded",
             b"\x08\x0fst",
+            b"h\xcfst",
+            b"set\x0dcookie",
+            b"accep\xf4",
         ] {
             assert_eq!(Known::of(other), Known::Other, "{other:?}");
         }

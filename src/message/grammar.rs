@@ -1,5 +1,7 @@
 //! Which bytes a name, a value, a host or a target may consist of, as tables that are built by the compiler.
 
+use super::words::{HIGHS, any_word, below, equal};
+
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 const HOST: [bool; 256] = table(b"-._~");
 
@@ -43,33 +45,6 @@ pub fn is_field_value(text: &[u8]) -> bool {
         |word| below(word, b' ') | equal(word, 0x7f),
         |byte| !is_good(byte),
     ) || text.iter().all(|&byte| is_good(byte))
-}
-
-const ONES: u64 = u64::from_le_bytes([1; 8]);
-const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
-
-/// Not zero if a byte of the word is below `limit`, which is at most 128 (Anderson, "Bit Twiddling Hacks": `hasless`).
-const fn below(word: u64, limit: u8) -> u64 {
-    word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
-}
-
-/// Not zero if a byte of the word is `wanted`.
-const fn equal(word: u64, wanted: u8) -> u64 {
-    below(word ^ (ONES * wanted as u64), 1)
-}
-
-/// Whether `odd` finds something in a word of the text; in a text shorter than a word, whether `is_odd` does in a byte.
-/// The last word overlaps the one before it, so that nothing is left over.
-#[inline]
-fn any_word(text: &[u8], odd: impl Fn(u64) -> u64, is_odd: impl Fn(u8) -> bool) -> bool {
-    let Some(last) = text.last_chunk() else {
-        return text.iter().any(|&byte| is_odd(byte));
-    };
-    let words = text.chunks_exact(8).map(|chunk| {
-        let chunk = chunk.first_chunk().expect("chunks are exact");
-        odd(u64::from_le_bytes(*chunk))
-    });
-    words.fold(odd(u64::from_le_bytes(*last)), |found, word| found | word) != 0
 }
 
 /// Whether the byte may stand in a host name. Percent encoding and sub-delimiters are legal in a URI, but no DNS name

@@ -20,6 +20,7 @@ mod request;
 mod response;
 mod target;
 mod trailers;
+pub mod words;
 
 pub use authority::{Authority, Host};
 pub use connection::{MAX_NOMINATIONS, Nominated};

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::Reason;
+use super::{Reason, words};
 
 /// The normal form of a path: unreserved characters decoded, `\`, `%5C` and `%2F` read as separators, repeated separators
 /// merged, dot segments removed. Borrowed if the path is in normal form already.
@@ -28,9 +28,20 @@ pub fn normal_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Reason> {
 
 /// Whether the path has nothing that could change: no escape, no backslash, no segment that is empty or starts with a dot.
 fn is_plain(path: &[u8]) -> bool {
-    let has = |bad: fn(u8) -> bool| path.iter().fold(false, |found, &byte| found | bad(byte));
-    let starts_odd = |pair: &[u8]| pair[0] == b'/' && matches!(pair[1], b'/' | b'.');
-    !has(|byte| matches!(byte, b'%' | b'\\')) && !path.windows(2).any(starts_odd)
+    let mut at = 0;
+    loop {
+        at = words::find(
+            path,
+            at,
+            |word| words::equal(word, b'%') | words::equal(word, b'\\') | words::equal(word, b'/'),
+            |byte| matches!(byte, b'%' | b'\\' | b'/'),
+        );
+        match &path[at..] {
+            [] => return true,
+            [b'/', b'/' | b'.', ..] | [b'%' | b'\\', ..] => return false,
+            _ => at += 1,
+        }
+    }
 }
 
 fn decode(path: &[u8]) -> Result<Vec<u8>, Reason> {

@@ -90,6 +90,24 @@ struct Notes<'h> {
     count: usize,
 }
 
+/// The fields that say something here, and those whose names may be odd.
+const READ: KnownSet = KnownSet::of(&[
+    Known::Connection,
+    Known::ContentLength,
+    Known::Expect,
+    Known::Host,
+    Known::KeepAlive,
+    Known::Mcp,
+    Known::Other,
+    Known::ProxyConnection,
+    Known::SecWebSocketKey,
+    Known::Te,
+    Known::TransferEncoding,
+    Known::Upgrade,
+    Known::XForwarded,
+    Known::XSwitchback,
+]);
+
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Upgrade {
     #[default]
@@ -177,6 +195,9 @@ impl<'h> Notes<'h> {
             return Err(Reason::TooManyFields);
         }
         let was_there = self.present.insert(field.known);
+        if !READ.contains(field.known) {
+            return Ok(());
+        }
         match field.known {
             Known::Mcp | Known::XForwarded | Known::XSwitchback | Known::Other
                 if limits.underscores == Underscores::Refuse && field.name.contains(&b'_') =>

@@ -1,6 +1,6 @@
 //! The target of a request in the forms of RFC 9112, section 3.2.
 
-use super::{Authority, Method, Reason, grammar};
+use super::{Authority, Method, Reason, grammar, words};
 
 /// A checked request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,8 +94,14 @@ impl<'h> Target<'h> {
         authority: Option<Authority<'h>>,
         text: &'h [u8],
     ) -> Self {
-        let (path, query) = match memchr::memchr(b'?', text) {
-            Some(mark) => (&text[..mark], Some(&text[mark + 1..])),
+        let mark = words::find(
+            text,
+            0,
+            |word| words::equal(word, b'?'),
+            |byte| byte == b'?',
+        );
+        let (path, query) = match text.get(mark + 1..) {
+            Some(query) => (&text[..mark], Some(query)),
             None => (text, None),
         };
         Self {

@@ -27,7 +27,7 @@ pub use error::NetError;
 pub use listen::{BoundListener, bind_listener};
 pub use proxy_header::{ProxiedAddresses, ProxyHeaderError, parse_proxy_header, read_proxy_header};
 pub use stream::{Eof, Stream};
-pub use timer::{Deadline, Timers};
+pub use timer::{Deadline, Limit, Moment, Timers};
 pub use tls_client::{ClientTls, ClientTlsSettings};
 pub use tls_files::CertificateFiles;
 pub use tls_server::{ClientCertificates, ServerTls, ServerTlsSettings};

@@ -15,15 +15,21 @@ use tokio::time::{Instant, sleep_until};
 
 const TICK_MS: u64 = 100;
 const TICK: Duration = Duration::from_millis(TICK_MS);
-const PER_SECOND: u64 = 1_000 / TICK_MS;
+const TICK_NANOS: u64 = TICK_MS * 1_000_000;
 /// A slot that waits for nothing.
 const UNARMED: u32 = u32::MAX;
+/// No slot was taken yet.
+const NO_SLOT: u32 = u32::MAX;
+
+/// A moment on the clock of one worker, in nanoseconds since its timers began: to compare two of them is one instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(u64);
 
 /// The deadlines of one worker.
 pub struct Timers {
     epoch: Instant,
     /// When the clock was read last.
-    read: Cell<Instant>,
+    read: Cell<Moment>,
     /// The tick that the last scan saw; what is due at or before it has expired.
     now: Cell<u32>,
     /// When the scan wakes next.
@@ -45,6 +51,36 @@ pub struct Deadline {
     timers: Rc<Timers>,
 }
 
+/// A limit on how long something may take that seldom has to be waited for: a deadline that has a slot from the moment on
+/// in which it is armed first.
+pub struct Limit<'t> {
+    slot: Cell<u32>,
+    timers: &'t Timers,
+}
+
+// === impl Moment ===
+
+impl Moment {
+    /// How long after `earlier` it is; nothing if it is before.
+    #[must_use]
+    pub const fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    /// Whole milliseconds since the timers began.
+    #[must_use]
+    pub const fn millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+
+    const fn after(self, after: Duration) -> u64 {
+        let seconds = after.as_secs().saturating_mul(1_000_000_000);
+        self.0
+            .saturating_add(seconds)
+            .saturating_add(after.subsec_nanos() as u64)
+    }
+}
+
 // === impl Timers ===
 
 impl Timers {
@@ -54,7 +90,7 @@ impl Timers {
         let epoch = Instant::now();
         Rc::new(Self {
             epoch,
-            read: Cell::new(epoch),
+            read: Cell::new(Moment(0)),
             now: Cell::new(0),
             next: Cell::new(UNARMED),
             slots: RefCell::default(),
@@ -68,22 +104,31 @@ impl Timers {
     /// With four billion deadlines.
     #[must_use]
     pub fn deadline(self: &Rc<Self>) -> Deadline {
-        let mut slots = self.slots.borrow_mut();
-        let slot = slots.free.pop().unwrap_or_else(|| {
-            slots.due.push(UNARMED);
-            slots.wakers.push(None);
-            u32::try_from(slots.due.len() - 1).expect("fewer than 4 billion deadlines")
-        });
         Deadline {
-            slot,
+            slot: self.take(),
             timers: Rc::clone(self),
         }
+    }
+
+    /// A limit that has no slot yet.
+    #[must_use]
+    pub fn limit(&self) -> Limit<'_> {
+        Limit {
+            slot: Cell::new(NO_SLOT),
+            timers: self,
+        }
+    }
+
+    /// When the clock of the moments began.
+    #[must_use]
+    pub fn began(&self) -> Instant {
+        self.epoch
     }
 
     /// Fires what is due, for ever; sleeps while nothing is armed.
     pub async fn run(&self) {
         loop {
-            self.fire(self.tick(self.now()));
+            self.fire(tick(self.now().0));
             if self.next.get() == UNARMED {
                 self.earlier.notified().await;
                 continue;
@@ -110,21 +155,36 @@ impl Timers {
     }
 
     /// Reads the clock.
-    pub fn now(&self) -> Instant {
-        let now = Instant::now();
+    pub fn now(&self) -> Moment {
+        let now = self.at(Instant::now());
         self.read.set(now);
         now
     }
 
+    fn at(&self, instant: Instant) -> Moment {
+        let since = instant.saturating_duration_since(self.epoch);
+        Moment(Moment(0).after(since))
+    }
+
     /// What the clock said when it was read last: good enough right behind something that reads it.
-    pub fn recent(&self) -> Instant {
+    pub fn recent(&self) -> Moment {
         self.read.get()
     }
 
-    fn tick(&self, at: Instant) -> u32 {
-        let since = at.saturating_duration_since(self.epoch);
-        let ticks = since.as_secs() * PER_SECOND + u64::from(since.subsec_millis()) / TICK_MS;
-        u32::try_from(ticks).unwrap_or(UNARMED - 1).min(UNARMED - 1)
+    fn take(&self) -> u32 {
+        let mut slots = self.slots.borrow_mut();
+        slots.free.pop().unwrap_or_else(|| {
+            slots.due.push(UNARMED);
+            slots.wakers.push(None);
+            u32::try_from(slots.due.len() - 1).expect("fewer than 4 billion deadlines")
+        })
+    }
+
+    fn give_back(&self, slot: u32) {
+        let mut slots = self.slots.borrow_mut();
+        slots.due[slot as usize] = UNARMED;
+        slots.wakers[slot as usize] = None;
+        slots.free.push(slot);
     }
 
     fn fire(&self, now: u32) {
@@ -142,13 +202,36 @@ impl Timers {
         self.next.set(next);
     }
 
-    fn arm(&self, slot: u32, due: u32) {
+    fn arm(&self, slot: u32, from: Moment, after: Duration) {
+        // One tick more: `from` may lie at the end of its tick, and early is never right.
+        let due = (tick(from.after(after)) + 1).min(UNARMED - 1);
         self.slots.borrow_mut().due[slot as usize] = due;
         if due < self.next.get() {
             self.next.set(due);
             self.earlier.notify_one();
         }
     }
+
+    fn poll(&self, slot: u32, cx: &mut Context<'_>) -> Poll<()> {
+        let mut slots = self.slots.borrow_mut();
+        if slots.due[slot as usize] <= self.now.get() {
+            return Poll::Ready(());
+        }
+        let waker = &mut slots.wakers[slot as usize];
+        if !waker
+            .as_ref()
+            .is_some_and(|known| known.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+        Poll::Pending
+    }
+}
+
+fn tick(nanos: u64) -> u32 {
+    u32::try_from(nanos / TICK_NANOS)
+        .unwrap_or(UNARMED - 2)
+        .min(UNARMED - 2)
 }
 
 // === impl Deadline ===
@@ -156,18 +239,17 @@ impl Timers {
 impl Deadline {
     /// Arms it for `after` from `now`, whatever it was armed for before.
     pub fn set(&self, now: Instant, after: Duration) {
-        // One tick more: `now` may lie at the end of its tick, and early is never right.
-        let due = self
-            .timers
-            .tick(now + after)
-            .saturating_add(1)
-            .min(UNARMED - 1);
-        self.timers.arm(self.slot, due);
+        self.set_from(self.timers.at(now), after);
+    }
+
+    /// Arms it for `after` from `moment` on.
+    pub fn set_from(&self, moment: Moment, after: Duration) {
+        self.timers.arm(self.slot, moment, after);
     }
 
     /// Arms it for `after` from now.
     pub fn set_from_now(&self, after: Duration) {
-        self.set(self.timers.now(), after);
+        self.set_from(self.timers.now(), after);
     }
 
     /// Disarms it.
@@ -183,18 +265,7 @@ impl Deadline {
 
     /// Ready once it has expired; wakes the task when that happens.
     pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut slots = self.timers.slots.borrow_mut();
-        if slots.due[self.slot as usize] <= self.timers.now.get() {
-            return Poll::Ready(());
-        }
-        let waker = &mut slots.wakers[self.slot as usize];
-        if !waker
-            .as_ref()
-            .is_some_and(|known| known.will_wake(cx.waker()))
-        {
-            *waker = Some(cx.waker().clone());
-        }
-        Poll::Pending
+        self.timers.poll(self.slot, cx)
     }
 
     /// Returns once it has expired. Cancellation safe.
@@ -205,10 +276,35 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        let mut slots = self.timers.slots.borrow_mut();
-        slots.due[self.slot as usize] = UNARMED;
-        slots.wakers[self.slot as usize] = None;
-        slots.free.push(self.slot);
+        self.timers.give_back(self.slot);
+    }
+}
+
+// === impl Limit ===
+
+impl Limit<'_> {
+    /// Arms it for `after` from now.
+    pub fn set_from_now(&self, after: Duration) {
+        if self.slot.get() == NO_SLOT {
+            self.slot.set(self.timers.take());
+        }
+        self.timers.arm(self.slot.get(), self.timers.now(), after);
+    }
+
+    /// Ready once it has expired; wakes the task when that happens. One that was never armed never expires.
+    pub fn poll_expired(&self, cx: &mut Context<'_>) -> Poll<()> {
+        match self.slot.get() {
+            NO_SLOT => Poll::Pending,
+            slot => self.timers.poll(slot, cx),
+        }
+    }
+}
+
+impl Drop for Limit<'_> {
+    fn drop(&mut self) {
+        if self.slot.get() != NO_SLOT {
+            self.timers.give_back(self.slot.get());
+        }
     }
 }
 
@@ -271,6 +367,32 @@ mod tests {
         drop(far);
         timers.fire(32);
         assert_eq!(timers.next.get(), UNARMED);
+    }
+
+    #[test]
+    fn a_limit_has_a_slot_only_once_it_was_armed() {
+        let timers = Timers::new();
+        let limit = timers.limit();
+        let mut cx = Context::from_waker(Waker::noop());
+        timers.fire(1_000);
+        assert!(limit.poll_expired(&mut cx).is_pending());
+        assert!(timers.slots.borrow().due.is_empty());
+        limit.set_from_now(Duration::from_secs(1));
+        timers.fire(5);
+        assert!(limit.poll_expired(&mut cx).is_pending());
+        timers.fire(1_000);
+        assert!(limit.poll_expired(&mut cx).is_ready());
+        drop(limit);
+        assert_eq!(timers.slots.borrow().free.len(), 1);
+    }
+
+    #[test]
+    fn no_span_is_too_long() {
+        let timers = Timers::new();
+        let deadline = timers.deadline();
+        deadline.set_from_now(Duration::MAX);
+        timers.fire(UNARMED - 2);
+        assert!(!expired(&deadline));
     }
 
     #[tokio::test(flavor = "current_thread")]

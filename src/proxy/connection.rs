@@ -23,9 +23,9 @@ use super::exchange::{Finished, serve};
 use super::farewell;
 use super::h2 as http2;
 use super::http1_body::{BodyReader, Channel};
-use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge};
+use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge, judge_start};
 use super::lookout::Lookout;
-use super::seam::Asking;
+use super::seam::{Asking, RequestParts};
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
 use super::tunnel::Tunnel;
@@ -47,6 +47,8 @@ pub(super) struct Connection {
 
 enum Arrived {
     Closed,
+    /// Bytes that are probably a whole head.
+    Start,
     Head(Range<usize>),
     Http2,
     Refused(Rejection),
@@ -99,28 +101,55 @@ impl Connection {
 
     /// Serves requests until the connection ends.
     pub(super) async fn run(mut self) {
+        let mut was_tried = false;
         loop {
-            match self.next_head().await {
+            let next = match self.next_head(was_tried).await {
                 Arrived::Closed => return,
                 Arrived::Http2 => return self.serve_http2().await,
                 Arrived::Refused(rejection) => return self.refuse(rejection).await,
-                Arrived::Head(range) => {
-                    // One box for each request that is active; an idle connection has none.
-                    let next = self.serve(range).await;
-                    match next {
-                        Next::Request => {}
-                        Next::Over => return,
-                        Next::Tunnel(mut tunnel) => return tunnel.run(&self.stream).await,
+                // One box for each request that is active; an idle connection has none.
+                Arrived::Head(range) => self.serve(range).await,
+                Arrived::Start => match self.serve_start() {
+                    Some(serving) => serving.await,
+                    None => {
+                        was_tried = true;
+                        continue;
                     }
-                }
+                },
+            };
+            match next {
+                Next::Request => {}
+                Next::Over => return,
+                Next::Tunnel(mut tunnel) => return tunnel.run(&self.stream).await,
             }
+            was_tried = false;
             self.is_first = false;
         }
     }
 
     /// Not an `async fn`: what it makes lives in the box alone, not in the connection's task beside it.
     fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = Next> + '_>> {
-        match self.open(range.clone()) {
+        let opened = self.open(range.clone());
+        self.serve_opened(opened, range)
+    }
+
+    /// The same for a head that is whole and good at first sight.
+    fn serve_start(&mut self) -> Option<Pin<Box<dyn Future<Output = Next> + '_>>> {
+        let buffer = self.received.as_ref()?;
+        let limits = &self.worker.shared.settings.message;
+        let (opened, end) = match judge_start(buffer.data(), limits, |parts| self.begin(parts))? {
+            Ok((opened, end)) => (Ok(opened), end),
+            Err(rejection) => (Err(rejection), 0),
+        };
+        Some(self.serve_opened(opened, 0..end))
+    }
+
+    fn serve_opened(
+        &mut self,
+        opened: Result<Opened, Rejection>,
+        range: Range<usize>,
+    ) -> Pin<Box<dyn Future<Output = Next> + '_>> {
+        match opened {
             Ok(opened) => Box::pin(self.exchange(opened, range)),
             Err(rejection) => {
                 let refusing = self.refuse(rejection);
@@ -157,19 +186,23 @@ impl Connection {
         })
     }
 
-    /// Waits for the next request: first for its first byte, then for the rest of its head.
-    async fn next_head(&mut self) -> Arrived {
+    /// Waits for the next request: first for its first byte, then for the rest of its head. What is there already was tried
+    /// in vain if `was_tried`.
+    async fn next_head(&mut self, was_tried: bool) -> Arrived {
         let timeouts = &self.worker.shared.settings.timeouts;
         let (head, idle) = (timeouts.head.0, timeouts.keep_alive.0);
         let mut scan = HeadScan::default();
         let mut has_begun = self.is_first;
-        if has_begun {
-            self.deadline.set_from_now(head);
-        } else {
+        match (was_tried, has_begun) {
+            (true, _) => {}
+            (false, true) => self.deadline.set_from_now(head),
             // The end of the request before this one has just read the clock.
-            self.deadline.set(self.worker.timers.recent(), idle);
+            (false, false) => self.deadline.set_from(self.worker.timers.recent(), idle),
         }
         loop {
+            if !was_tried && self.has_start() {
+                return Arrived::Start;
+            }
             match self.scan(&mut scan) {
                 Ok(None) => {}
                 Ok(Some(arrived)) => return arrived,
@@ -191,6 +224,13 @@ impl Connection {
                 return Arrived::Closed;
             }
         }
+    }
+
+    /// Whether there is something that HTTP/1.1 may start with.
+    fn has_start(&self) -> bool {
+        self.received.as_ref().is_some_and(|buffer| {
+            !self.is_first || matches!(h2_preface(buffer.data()), Preface::No)
+        })
     }
 
     fn scan(&mut self, scan: &mut HeadScan) -> Result<Option<Arrived>, Rejection> {
@@ -252,22 +292,21 @@ impl Connection {
     /// Judges a head and, in the same synchronous section, selects for it and encodes it.
     fn open(&self, range: Range<usize>) -> Result<Opened, Rejection> {
         let buffer = self.received.as_ref().expect("a head was found in it");
-        judge(
-            &buffer.data()[range],
-            &self.worker.shared.settings.message,
-            |parts| {
-                let mut ticket = Ticket::new(&self.worker, self.peer, self.preview, parts);
-                let next = ticket.admit(parts).and_then(|()| begin(&mut ticket, parts));
-                let (version, keep_alive) = (parts.facts.version, parts.facts.keep_alive);
-                Opened {
-                    asking: parts.asking(),
-                    version,
-                    keep_alive,
-                    next,
-                    ticket,
-                }
-            },
-        )
+        let limits = &self.worker.shared.settings.message;
+        judge(&buffer.data()[range], limits, |parts| self.begin(parts))
+    }
+
+    fn begin(&self, parts: &RequestParts<'_>) -> Opened {
+        let mut ticket = Ticket::new(&self.worker, self.peer, self.preview, parts);
+        let next = ticket.admit(parts).and_then(|()| begin(&mut ticket, parts));
+        let (version, keep_alive) = (parts.facts.version, parts.facts.keep_alive);
+        Opened {
+            asking: parts.asking(),
+            version,
+            keep_alive,
+            next,
+            ticket,
+        }
     }
 
     /// Serves one request.
@@ -283,53 +322,59 @@ impl Connection {
             let settings = &worker.shared.settings;
             let asking = &opened.asking;
             let (buffer, body) = self.split(range.end, &opened.next);
-            let mut head = Some(Http1Head {
-                buffer,
-                range,
-                limits: &settings.message,
-            });
-            let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
-            let decoder = BodyDecoder::request(asking.framing, &settings.message);
-            let patient = channel(settings.timeouts.body.0);
-            let reader = BodyReader::new(patient, decoder, &worker.buffers, body);
-            let mut lookout = Lookout::default();
-            let is_watched = Cell::new(false);
-            let mut client = Http1Client {
-                reader,
-                worker: &worker,
-                is_watched: &is_watched,
-            };
-            let silence = channel(settings.timeouts.silence.0);
-            let keep_alive = opened.keep_alive && !self.is_old();
-            let mut responder = Http1Responder::new(silence, &worker, opened.version, keep_alive);
-            let ticket = &mut opened.ticket;
-            let next = &mut opened.next;
+            let (finished, rest, after) = {
+                let mut head = Some(Http1Head {
+                    buffer,
+                    range,
+                    limits: &settings.message,
+                });
+                let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
+                let decoder = BodyDecoder::request(asking.framing, &settings.message);
+                let patient = channel(settings.timeouts.body.0);
+                let reader = BodyReader::new(patient, decoder, &worker.buffers, body);
+                let mut lookout = Lookout::default();
+                let is_watched = Cell::new(false);
+                let mut client = Http1Client {
+                    reader,
+                    worker: &worker,
+                    is_watched: &is_watched,
+                };
+                let silence = channel(settings.timeouts.silence.0);
+                let keep_alive = opened.keep_alive && !self.is_old();
+                let mut responder =
+                    Http1Responder::new(silence, &worker, opened.version, keep_alive);
+                let ticket = &mut opened.ticket;
+                let next = &mut opened.next;
 
-            let finished = {
-                let mut serving = pin!(serve(
-                    ticket,
-                    asking,
-                    next,
-                    &mut head,
-                    &mut client,
-                    &mut responder
-                ));
-                poll_fn(|cx| match serving.as_mut().poll(cx) {
-                    Poll::Pending if !is_watched.get() => {
-                        let left = lookout.poll_left(cx, &self.stream, &worker.timers);
-                        left.map(|()| Finished::Cut)
-                    }
-                    polled => polled,
-                })
-                .await
+                let finished = {
+                    let mut serving = pin!(serve(
+                        ticket,
+                        asking,
+                        next,
+                        &mut head,
+                        &mut client,
+                        &mut responder
+                    ));
+                    poll_fn(|cx| {
+                        worker.is_turning.set(false);
+                        match serving.as_mut().poll(cx) {
+                            Poll::Pending if !is_watched.get() && !worker.is_turning.get() => {
+                                let left = lookout.poll_left(cx, &self.stream, &worker.timers);
+                                left.map(|()| Finished::Cut)
+                            }
+                            polled => polled,
+                        }
+                    })
+                    .await
+                };
+                let after = After {
+                    keep_alive: responder.keep_alive,
+                    hides_a_cut: responder.hides_a_cut(),
+                    is_read: client.reader.decoder_is_done(),
+                };
+                drop(responder);
+                (finished, client.reader.into_rest(), after)
             };
-            let after = After {
-                keep_alive: responder.keep_alive,
-                hides_a_cut: responder.hides_a_cut(),
-                is_read: client.reader.decoder_is_done(),
-            };
-            drop(responder);
-            let rest = client.reader.into_rest();
             if let Finished::Upgraded(upgraded) = finished {
                 return Next::Tunnel(Box::new(Tunnel {
                     ticket: opened.ticket,

@@ -15,6 +15,7 @@ use super::seam::{
     Answer, Asking, BodySink, Broken, ClientBody, Responder, Responding, ResponseParts, relay,
 };
 use super::ticket::Ticket;
+use super::worker::Worker;
 
 /// How a committed request went.
 pub(super) enum Driven {
@@ -89,8 +90,15 @@ where
             poll_fn(|cx| {
                 // Once the request is whole, its answer may end it; nobody has to ask whether the client is still there.
                 let is_read = request_is_read.get();
-                if is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
-                    return Poll::Ready(end);
+                if is_read {
+                    ticket.worker.is_turning.set(false);
+                    if let Poll::Ready(end) = download.as_mut().poll(cx) {
+                        return Poll::Ready(end);
+                    }
+                    // It goes on at once, and may well be over then.
+                    if ticket.worker.is_turning.get() {
+                        return Poll::Pending;
+                    }
                 }
                 if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
                     is_uploading = false;
@@ -124,12 +132,13 @@ where
 
 /// Lets whatever else is ready have its turn. What is written after it leaves in a burst with what others write: a
 /// reader that slept is woken for the first of them, and is awake for the rest. Nothing waits for what is not there yet.
-pub(super) async fn after_the_others() {
+pub(super) async fn after_the_others(worker: &Worker) {
     let mut was_polled = false;
     poll_fn(|cx| {
         if std::mem::replace(&mut was_polled, true) {
             return Poll::Ready(());
         }
+        worker.is_turning.set(true);
         cx.waker().wake_by_ref();
         Poll::Pending
     })
@@ -145,7 +154,7 @@ fn total_limit(ticket: &Ticket, asking: &Asking) -> Option<crate::net::Deadline>
         .for_route(&selection.route.spec().timeouts);
     let limit = timeouts.request.into_iter().chain(asking.within).min()?;
     let deadline = ticket.worker.timers.deadline();
-    deadline.set(ticket.started, limit);
+    deadline.set_from(ticket.started, limit);
     Some(deadline)
 }
 
@@ -184,7 +193,7 @@ fn download<R: Responder, A: Answer>(
             }
         };
         forget();
-        after_the_others().await;
+        after_the_others(&ticket.worker).await;
         if matches!(head, Head::Upgrade) {
             return responder
                 .flush()

@@ -98,7 +98,7 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
         let waited = match next {
             Ok(Begun::Http1(start)) => {
                 if !std::mem::replace(&mut ticket.has_waited, true) {
-                    after_the_others().await;
+                    after_the_others(&ticket.worker).await;
                     if !ticket.is_current() {
                         ticket.spare = start.connection.take().map(Connected::Http1);
                         return Step::Again;
@@ -176,7 +176,7 @@ async fn dial<C: ClientBody>(
     let now = Instant::now();
     let until = *ticket.connect_by.get_or_insert(now + timeouts.connect);
     let deadline = ticket.worker.timers.deadline();
-    deadline.set(now, until.saturating_duration_since(now));
+    deadline.set_from_now(until.saturating_duration_since(now));
     let connected = unless_gone(
         asking,
         client,
@@ -213,7 +213,7 @@ async fn queue<C: ClientBody>(
         .queue(limits.queue.unwrap_or(0))
         .ok_or(Left::Error(ProxyError::Overloaded))?;
     let longest = limits.queue_timeout.map_or(QUEUE_TIMEOUT, |span| span.0);
-    let Some(left) = longest.checked_sub(ticket.started.elapsed()) else {
+    let Some(left) = longest.checked_sub(ticket.worker.timers.now().since(ticket.started)) else {
         return Err(Left::Error(ProxyError::QueueTimeout));
     };
     let deadline = ticket.worker.timers.deadline();

@@ -7,10 +7,10 @@ use std::fmt;
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 
-use crate::message::{Field, Known, Target, Version};
+use crate::message::{Field, Known, KnownSet, Target, Version};
 use crate::table::Route;
 
-use super::seam::{FieldSink, RequestParts, ResponseParts};
+use super::seam::{FieldSink, HeadFields, RequestParts, ResponseParts};
 use super::settings::PeerInfo;
 use trace::is_traceparent;
 
@@ -90,16 +90,26 @@ pub(super) fn write_request(
         .authority
         .as_ref()
         .map(crate::message::Authority::as_str);
-    let host = forwarding.host.or(authority);
-    if let Some(host) = host {
-        out.add("host", host.as_bytes());
+    match (forwarding.host, authority) {
+        (Some(host), _) => out.add("host", host.as_bytes()),
+        (None, Some(host)) => out.own("host", host.as_bytes()),
+        (None, None) => {}
     }
-    let mut seen = Seen::default();
-    for field in parts.fields.clone() {
-        if !parts.facts.nominated.ends(&field)
-            && !seen.takes(&field, parts, forwarding.peer.is_trusted)
-        {
-            out.field(&field);
+    let mut seen = Seen::new(parts, forwarding.peer.is_trusted);
+    match &parts.fields {
+        HeadFields::Http1(fields) => {
+            for line in fields.clone().lines() {
+                if !seen.takes(&line.field, parts) {
+                    out.line(&line);
+                }
+            }
+        }
+        fields @ HeadFields::Http2(_) => {
+            for field in fields.clone() {
+                if !seen.takes(&field, parts) {
+                    out.field(&field);
+                }
+            }
         }
     }
     if seen.cookies {
@@ -107,36 +117,74 @@ pub(super) fn write_request(
         out.add("cookie", scratch);
     }
     write_own(out, parts, forwarding, scratch, authority);
-    write_trace(out, forwarding, seen.has_trace, scratch);
+    write_ids(out, forwarding, seen.has_trace);
     if parts.facts.accepts_trailers {
-        out.add("te", b"trailers");
+        out.own("te", b"trailers");
     }
 }
 
+/// Fields that we write ourselves, whoever the peer is.
+const OURS: KnownSet = KnownSet::of(&[
+    Known::Host,
+    Known::ContentLength,
+    Known::TransferEncoding,
+    Known::Via,
+    Known::XSwitchback,
+    Known::XRequestId,
+    Known::XForwardedFor,
+    Known::Forwarded,
+]);
+
+/// Fields that we write ourselves unless the peer is trusted.
+const VOUCHED: KnownSet = KnownSet::of(&[
+    Known::XForwarded,
+    Known::XForwardedHost,
+    Known::XForwardedPort,
+    Known::XForwardedProto,
+    Known::XRealIp,
+]);
+
+/// Fields that are looked at before they are taken out or left.
+const WEIGHED: KnownSet = KnownSet::of(&[
+    Known::Cookie,
+    Known::Expect,
+    Known::Other,
+    Known::Traceparent,
+    Known::Tracestate,
+]);
+
 /// Which fields were taken out because we write them.
-#[derive(Default)]
 struct Seen {
     cookies: bool,
     has_trace: bool,
+    /// What is taken out, whatever its value.
+    taken: KnownSet,
 }
 
 impl Seen {
+    fn new(parts: &RequestParts<'_>, is_trusted: bool) -> Self {
+        let taken = OURS.and(parts.facts.nominated.ending());
+        Self {
+            cookies: false,
+            has_trace: false,
+            taken: if is_trusted {
+                taken
+            } else {
+                taken.and(VOUCHED)
+            },
+        }
+    }
+
     /// Whether the field is taken out, whatever is written instead.
-    fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>, is_trusted: bool) -> bool {
+    #[inline]
+    fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
+        self.taken.contains(field.known)
+            || (WEIGHED.contains(field.known) && self.takes_this(field, parts))
+    }
+
+    fn takes_this(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
         match field.known {
-            Known::Host
-            | Known::ContentLength
-            | Known::TransferEncoding
-            | Known::Via
-            | Known::XSwitchback
-            | Known::XRequestId
-            | Known::XForwardedFor
-            | Known::Forwarded => true,
-            Known::XForwarded
-            | Known::XForwardedHost
-            | Known::XForwardedPort
-            | Known::XForwardedProto
-            | Known::XRealIp => !is_trusted,
+            Known::Other => parts.facts.nominated.ends_other(field),
             // HTTP/2 may split it (RFC 9113, section 8.2.3).
             Known::Cookie if parts.facts.version == Version::Http2 => {
                 self.cookies = true;
@@ -166,29 +214,33 @@ fn write_own(
     let scheme = if peer.is_secure { "https" } else { "http" };
     let passes = |known| peer.is_trusted && present.contains(known);
 
-    joined_with(scratch, parts, Known::XForwardedFor, true, |scratch| {
-        push_address(scratch, address);
-    });
-    out.add("x-forwarded-for", scratch);
+    let address = Address::of(address);
+    if present.contains(Known::XForwardedFor) {
+        joined_with(scratch, parts, Known::XForwardedFor, true, |scratch| {
+            scratch.extend_from_slice(address.text());
+        });
+        out.add("x-forwarded-for", scratch);
+    } else {
+        out.own("x-forwarded-for", address.text());
+    }
     if !passes(Known::XRealIp) {
-        // The address is the last thing in the scratch.
-        let from = scratch
-            .iter()
-            .rposition(|&byte| byte == b' ')
-            .map_or(0, |space| space + 1);
-        out.add("x-real-ip", &scratch[from..]);
+        out.own("x-real-ip", address.text());
     }
     if !passes(Known::XForwardedProto) {
-        out.add("x-forwarded-proto", scheme.as_bytes());
+        out.own("x-forwarded-proto", scheme.as_bytes());
     }
     if let Some(host) = authority.filter(|_| !passes(Known::XForwardedHost)) {
-        out.add("x-forwarded-host", host.as_bytes());
+        out.own("x-forwarded-host", host.as_bytes());
     }
     let keep = peer.is_trusted;
     joined_with(scratch, parts, Known::Forwarded, keep, |scratch| {
-        push_forwarded(scratch, address, authority, scheme);
+        push_forwarded(scratch, &address, authority, scheme);
     });
-    out.add("forwarded", scratch);
+    if passes(Known::Forwarded) {
+        out.add("forwarded", scratch);
+    } else {
+        out.own("forwarded", scratch);
+    }
     joined_with(scratch, parts, Known::Via, true, |scratch| {
         scratch.extend_from_slice(match parts.facts.version {
             Version::Http10 => b"1.0 ",
@@ -197,82 +249,115 @@ fn write_own(
         });
         scratch.extend_from_slice(forwarding.via.as_bytes());
     });
-    out.add("via", scratch);
-    match forwarding.id {
-        RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
-        RequestId::Own(number) => out.add("x-request-id", &hex(*number)),
+    if present.contains(Known::Via) {
+        out.add("via", scratch);
+    } else {
+        out.own("via", scratch);
     }
 }
 
 /// One element of `Forwarded` (RFC 7239).
-fn push_forwarded(out: &mut Vec<u8>, address: IpAddr, authority: Option<&str>, scheme: &str) {
-    out.extend_from_slice(b"for=");
-    match address {
-        IpAddr::V4(_) => push_address(out, address),
-        IpAddr::V6(_) => {
-            out.extend_from_slice(b"\"[");
-            push_address(out, address);
-            out.extend_from_slice(b"]\"");
-        }
+fn push_forwarded(out: &mut Vec<u8>, address: &Address, authority: Option<&str>, scheme: &str) {
+    out.extend_from_slice(if address.is_v6 { b"for=\"[" } else { b"for=" });
+    out.extend_from_slice(address.text());
+    if address.is_v6 {
+        out.extend_from_slice(b"]\"");
     }
     if let Some(host) = authority {
         out.extend_from_slice(b";host=\"");
         out.extend_from_slice(host.as_bytes());
-        out.push(b'"');
+        out.extend_from_slice(b"\"");
     }
     out.extend_from_slice(b";proto=");
     out.extend_from_slice(scheme.as_bytes());
 }
 
-/// The text of an address; formatting costs ten times as much as four numbers do.
-fn push_address(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => push_v4(out, address),
-        IpAddr::V6(address) => {
-            // Writing to memory cannot fail.
-            let _ = write!(out, "{address}");
-        }
-    }
+/// The text of an address.
+struct Address {
+    text: [u8; 48],
+    length: usize,
+    is_v6: bool,
 }
 
-fn push_v4(out: &mut Vec<u8>, address: Ipv4Addr) {
-    let mut text = [b'.'; 16];
-    let mut length = 0;
-    for octet in address.octets() {
-        for (unit, is_shown) in [(100, octet >= 100), (10, octet >= 10), (1, true)] {
-            if is_shown {
-                text[length] = b'0' + octet / unit % 10;
-                length += 1;
+impl Address {
+    /// Formatting costs ten times as much as four numbers do.
+    fn of(address: IpAddr) -> Self {
+        let mut text = [0; 48];
+        let length = match address {
+            IpAddr::V4(address) => write_v4(&mut text, address),
+            IpAddr::V6(address) => {
+                let mut rest = &mut text[..];
+                // The longest address has 45 characters, so this cannot fail.
+                let _ = write!(rest, "{address}");
+                let left = rest.len();
+                text.len() - left
             }
+        };
+        Self {
+            text,
+            length,
+            is_v6: address.is_ipv6(),
         }
-        text[length] = b'.';
-        length += 1;
     }
-    out.extend_from_slice(&text[..length - 1]);
+
+    fn text(&self) -> &[u8] {
+        &self.text[..self.length]
+    }
 }
 
-/// A request without a trace starts one here, so that what it causes can be found by it.
-fn write_trace(
-    out: &mut impl FieldSink,
-    forwarding: &Forwarding<'_>,
-    has_trace: bool,
-    scratch: &mut Vec<u8>,
-) {
+/// The digits of each octet and a dot, and how long that is.
+const OCTETS: [([u8; 4], u8); 256] = {
+    let mut table = [([b'.'; 4], 0); 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (text, length) = &mut table[octet];
+        let mut unit = 100;
+        while unit > 0 {
+            if octet >= unit || unit == 1 {
+                #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+                let digit = b'0' + (octet / unit % 10) as u8;
+                text[*length as usize] = digit;
+                *length += 1;
+            }
+            unit /= 10;
+        }
+        *length += 1;
+        octet += 1;
+    }
+    table
+};
+
+fn write_v4(text: &mut [u8; 48], address: Ipv4Addr) -> usize {
+    let mut at = 0;
+    for octet in address.octets() {
+        let (digits, length) = &OCTETS[usize::from(octet)];
+        text[at..at + 4].copy_from_slice(digits);
+        at += usize::from(*length);
+    }
+    at - 1
+}
+
+/// The request's id, and a trace for one that came without, so that what it causes can be found by it.
+fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: bool) {
+    let (trace, span) = forwarding.trace;
+    let number = match forwarding.id {
+        RequestId::Given(id) => {
+            out.add("x-request-id", id.as_bytes());
+            hex(u128::from(trace) << 64 | u128::from(span.max(1)))
+        }
+        RequestId::Own(number) => {
+            let text = hex((*number).max(1));
+            out.own("x-request-id", &text);
+            text
+        }
+    };
     if has_trace {
         return;
     }
-    let (trace, span) = forwarding.trace;
-    scratch.clear();
-    scratch.extend_from_slice(b"00-");
-    let id = match forwarding.id {
-        RequestId::Own(number) => *number,
-        RequestId::Given(_) => u128::from(trace) << 64 | u128::from(span),
-    };
-    scratch.extend_from_slice(&hex(id.max(1)));
-    scratch.push(b'-');
-    scratch.extend_from_slice(&hex_half(trace.max(1)));
-    scratch.extend_from_slice(b"-01");
-    out.add("traceparent", scratch);
+    let mut text = *b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+    text[3..35].copy_from_slice(&number);
+    text[36..52].copy_from_slice(&hex_half(trace.max(1)));
+    out.own("traceparent", &text);
 }
 
 /// The values of all fields of a name, if they are to be kept, and one more behind them, in `scratch`.
@@ -357,16 +442,29 @@ pub(super) fn path<'h>(target: &Target<'h>, route: &Route) -> &'h [u8] {
 
 /// Writes the fields of a response as the client shall see them.
 pub(super) fn write_response(out: &mut dyn FieldSink, parts: &ResponseParts<'_>) {
-    for field in parts.fields.clone() {
-        let is_ours = matches!(
-            field.known,
-            Known::ContentLength | Known::TransferEncoding | Known::XSwitchback
-        );
-        if !is_ours && !parts.facts.nominated.ends(&field) {
-            out.field(&field);
+    let taken = FRAMING.and(parts.facts.nominated.ending());
+    let takes =
+        |field: &Field<'_>| taken.contains(field.known) || parts.facts.nominated.ends_other(field);
+    match &parts.fields {
+        HeadFields::Http1(fields) => {
+            for line in fields.clone().lines().filter(|line| !takes(&line.field)) {
+                out.line(&line);
+            }
+        }
+        fields @ HeadFields::Http2(_) => {
+            for field in fields.clone().filter(|field| !takes(field)) {
+                out.field(&field);
+            }
         }
     }
 }
+
+/// Fields of a response that whoever writes its head writes, and those that are ours alone.
+const FRAMING: KnownSet = KnownSet::of(&[
+    Known::ContentLength,
+    Known::TransferEncoding,
+    Known::XSwitchback,
+]);
 
 /// Writes what we add to a final response.
 pub(super) fn write_response_own(
@@ -378,7 +476,7 @@ pub(super) fn write_response_own(
     if !parts.facts.present.contains(Known::XRequestId) {
         match id {
             RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
-            RequestId::Own(number) => out.add("x-request-id", &hex(*number)),
+            RequestId::Own(number) => out.own("x-request-id", &hex(*number)),
         }
     }
     if let Some((name, release)) = expose {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::http1::{BodyDecoder, Decoded, Exchange, Frame, Trailers};
 use crate::message::Rejection;
-use crate::net::{Buffer, BufferPool, BufferSize, Deadline, Stream, Timers};
+use crate::net::{Buffer, BufferPool, BufferSize, Limit, Stream, Timers};
 
 use super::error::{ClientError, UpstreamError};
 use super::seam::{Piece, TrailerFields};
@@ -37,8 +37,8 @@ pub(super) trait Decode {
 /// One direction of a connection and how long it may be silent.
 pub(super) struct Channel<'s> {
     pub(super) stream: &'s Stream,
-    deadline: Deadline,
-    limit: Duration,
+    limit: Limit<'s>,
+    silence: Duration,
 }
 
 /// Reads one body, and what comes before and after it, from a connection.
@@ -62,11 +62,11 @@ struct Found {
 // === impl Channel ===
 
 impl<'s> Channel<'s> {
-    pub(super) fn new(stream: &'s Stream, timers: &Rc<Timers>, limit: Duration) -> Self {
+    pub(super) fn new(stream: &'s Stream, timers: &'s Timers, silence: Duration) -> Self {
         Self {
             stream,
-            deadline: timers.deadline(),
-            limit,
+            limit: timers.limit(),
+            silence,
         }
     }
 
@@ -102,11 +102,9 @@ impl<'s> Channel<'s> {
         armed: &mut bool,
     ) -> Poll<Result<T, IoError>> {
         if !std::mem::replace(armed, true) {
-            self.deadline.set_from_now(self.limit);
+            self.limit.set_from_now(self.silence);
         }
-        self.deadline
-            .poll_expired(cx)
-            .map(|()| Err(IoError::Silent))
+        self.limit.poll_expired(cx).map(|()| Err(IoError::Silent))
     }
 }
 

@@ -54,6 +54,26 @@ pub(super) fn judge<R>(
 ) -> Result<R, Rejection> {
     let mut slots = FieldSlots::new();
     let head = Head::parse(bytes, limits, &mut slots)?;
+    judge_head(&head, limits, look)
+}
+
+/// Does the same with the head that `bytes` start with, and says where it ends; nothing if that cannot be seen at once.
+pub(super) fn judge_start<R>(
+    bytes: &[u8],
+    limits: &Limits,
+    look: impl FnOnce(&RequestParts<'_>) -> R,
+) -> Option<Result<(R, usize), Rejection>> {
+    let mut slots = FieldSlots::new();
+    let (head, end) = Head::parse_start(bytes, limits, &mut slots)?;
+    Some(judge_head(&head, limits, look).map(|looked| (looked, end)))
+}
+
+#[inline]
+fn judge_head<R>(
+    head: &Head<'_>,
+    limits: &Limits,
+    look: impl FnOnce(&RequestParts<'_>) -> R,
+) -> Result<R, Rejection> {
     let facts = head.judge(limits)?;
     let fields = HeadFields::Http1(head.fields());
     Ok(look(&RequestParts {

@@ -216,6 +216,26 @@ impl Http1Answer<'_> {
         let buffer = self.reader.buffer.as_ref().expect("a head was found in it");
         let mut slots = FieldSlots::new();
         let head = ResponseHead::parse(&buffer.data()[range], self.limits, &mut slots)?;
+        self.judge_head(&head, look)
+    }
+
+    /// Does the same with what the buffer starts with, and says where that head ends, if it is whole and good at first sight.
+    fn judge_start<R>(
+        &self,
+        look: &mut Option<impl FnOnce(&ResponseParts<'_>) -> R>,
+    ) -> Option<Result<(R, usize), Rejection>> {
+        let buffer = self.reader.buffer.as_ref()?;
+        let mut slots = FieldSlots::new();
+        let (head, end) = ResponseHead::parse_start(buffer.data(), self.limits, &mut slots)?;
+        let looked = self.judge_head(&head, look.take()?);
+        Some(looked.map(|looked| (looked, end)))
+    }
+
+    fn judge_head<R>(
+        &self,
+        head: &ResponseHead<'_>,
+        look: impl FnOnce(&ResponseParts<'_>) -> R,
+    ) -> Result<R, Rejection> {
         let facts = head.judge(self.asked, self.limits)?;
         let books = self.reader.decoder;
         if facts.is_informational() {
@@ -229,6 +249,12 @@ impl Http1Answer<'_> {
             facts: &facts,
             fields,
         }))
+    }
+
+    fn consume_head(&mut self, end: usize) {
+        let buffer = self.reader.buffer.as_mut().expect("a head was found in it");
+        buffer.consume(end);
+        self.reader.settle();
     }
 }
 
@@ -249,13 +275,21 @@ impl Answer for Http1Answer<'_> {
         &mut self,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, UpstreamError> {
+        let mut look = Some(look);
+        if self.reader.buffer.is_none() && self.reader.fill().await? == 0 {
+            return Err(UpstreamError::Closed(None));
+        }
+        if let Some(judged) = self.judge_start(&mut look) {
+            let (looked, end) = judged.map_err(UpstreamError::Invalid)?;
+            self.consume_head(end);
+            return Ok(looked);
+        }
+        let look = look.expect("a head that was not read was not looked at");
         let range = self.find_head().await?;
         let end = range.end;
         let looked = self.judge(range, look).map_err(UpstreamError::Invalid)?;
         self.scan = HeadScan::default();
-        let buffer = self.reader.buffer.as_mut().expect("a head was found in it");
-        buffer.consume(end);
-        self.reader.settle();
+        self.consume_head(end);
         Ok(looked)
     }
 }

@@ -71,6 +71,14 @@ pub(super) trait FieldSink {
     fn field(&mut self, field: &Field<'_>);
     /// A field of ours; the name is a token in lower case.
     fn add(&mut self, name: &'static str, value: &[u8]);
+    /// A field of ours whose value consists of what was checked before: of our own words and numbers, and of hosts.
+    fn own(&mut self, name: &'static str, value: &[u8]) {
+        self.add(name, value);
+    }
+    /// A field that was received over HTTP/1.1, with its line.
+    fn line(&mut self, line: &http1::Line<'_>) {
+        self.field(&line.field);
+    }
 }
 
 /// A run of a body's data. It ends the body if it is the last; the last one may be empty, no other is.
@@ -239,5 +247,15 @@ impl FieldSink for HeadWriter<'_> {
     #[inline]
     fn add(&mut self, name: &'static str, value: &[u8]) {
         Self::constant(self, name, value);
+    }
+
+    #[inline]
+    fn own(&mut self, name: &'static str, value: &[u8]) {
+        Self::own(self, name, value);
+    }
+
+    #[inline]
+    fn line(&mut self, line: &http1::Line<'_>) {
+        Self::line(self, line);
     }
 }

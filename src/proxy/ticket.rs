@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::message::{Known, Version};
 use crate::model::{Outcome, RequestView};
+use crate::net::Moment;
 use crate::telemetry::AccessRecord;
 
 use super::connect::Connected;
@@ -38,8 +39,8 @@ pub(super) struct Ticket {
     pub(super) has_waited: bool,
     /// It was sent on a connection that turned out to be stale.
     pub(super) has_retried: bool,
-    pub(super) started: Instant,
-    pub(super) first_byte: Cell<Option<Instant>>,
+    pub(super) started: Moment,
+    pub(super) first_byte: Cell<Option<Moment>>,
     pub(super) bytes_in: Cell<u64>,
     pub(super) bytes_out: Cell<u64>,
     /// The status of the final head, once the client was sent one.
@@ -158,7 +159,7 @@ impl Ticket {
         self.outcome.get_or_insert(outcome);
     }
 
-    fn write_line(&self, line: &Line, outcome: Outcome, is_refused: bool, ended: Instant) {
+    fn write_line(&self, line: &Line, outcome: Outcome, is_refused: bool, ended: Moment) {
         let selection = self.selection.as_ref();
         let release = selection.map(Selection::release);
         self.worker.access_log.borrow_mut().write(&AccessRecord {
@@ -187,8 +188,8 @@ impl Ticket {
             attempts: u32::try_from(self.tried.len())
                 .unwrap_or(u32::MAX)
                 .saturating_add(1),
-            duration: ended - self.started,
-            first_byte: self.first_byte.get().map(|at| at - self.started),
+            duration: ended.since(self.started),
+            first_byte: self.first_byte.get().map(|at| at.since(self.started)),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
         });
@@ -205,11 +206,11 @@ impl Drop for Ticket {
         if let Some(selection) = &self.selection
             && !is_refused
         {
-            let first_byte = self.first_byte.get().map(|at| at - self.started);
+            let first_byte = self.first_byte.get().map(|at| at.since(self.started));
             let slot = self.worker.slot;
             selection
                 .cells()
-                .record(slot, outcome, ended - self.started, first_byte);
+                .record(slot, outcome, ended.since(self.started), first_byte);
             selection
                 .cells()
                 .record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());

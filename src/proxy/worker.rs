@@ -60,6 +60,10 @@ pub struct Worker {
     draining: Cell<bool>,
     connections: Cell<usize>,
     idle: Notify,
+    /// How long after the clock that all workers share its own began.
+    began_ms: u64,
+    /// A request has just let the others have their turn: what called it is called again at once.
+    pub(super) is_turning: Cell<bool>,
 }
 
 /// A request that is counted until this is dropped.
@@ -123,12 +127,14 @@ impl Worker {
         let idle_per_endpoint = (shared.settings.limits.idle_per_endpoint / shared.workers).max(1);
         let table = shared.cell.reader();
         let draining = *shared.draining.borrow();
+        let timers = Timers::new();
+        let began = timers.began().saturating_duration_since(shared.epoch);
         Rc::new(Self {
             slot,
             pools: Pools::new(idle_per_endpoint),
             http2: Upstreams::default(),
             buffers: BufferPool::new(),
-            timers: Timers::new(),
+            timers,
             access_log: RefCell::new(shared.access_log.clone()),
             table_changed: Notify::new(),
             table: RefCell::new(table),
@@ -138,6 +144,8 @@ impl Worker {
             draining: Cell::new(draining),
             connections: Cell::new(0),
             idle: Notify::new(),
+            began_ms: began.as_secs() * 1_000 + u64::from(began.subsec_millis()),
+            is_turning: Cell::new(false),
             shared,
         })
     }
@@ -240,17 +248,12 @@ impl Worker {
 
     /// Milliseconds of the clock that all workers share.
     pub(super) fn now_ms(&self) -> u64 {
-        self.ms_at(self.timers.now())
+        self.began_ms + self.timers.now().millis()
     }
 
     /// The same, as of when the clock was read last: for a moment that begins with reading it.
     pub(super) fn recent_ms(&self) -> u64 {
-        self.ms_at(self.timers.recent())
-    }
-
-    fn ms_at(&self, at: Instant) -> u64 {
-        let since = at.saturating_duration_since(self.shared.epoch);
-        since.as_secs() * 1_000 + u64::from(since.subsec_millis())
+        self.began_ms + self.timers.recent().millis()
     }
 
     /// A random number (wyrand); good enough to balance by and to name requests, not for secrets.

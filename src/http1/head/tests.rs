@@ -319,3 +319,62 @@ fn odd_responses_are_bad_gateways() {
         assert_eq!(rejection.status, 502, "{text:?}");
     }
 }
+
+/// A head that is read at first sight is the one that the scan finds.
+#[test]
+fn what_is_read_at_first_sight_is_what_the_scan_finds() {
+    let text = b"POST /a HTTP/1.1\r\nHost: a\r\nX-Long: 0123456789 0123456789\r\n\r\nGET / HTTP/1.1\r\n\r\n";
+    let limits = Limits {
+        request_head: 66,
+        target: 8,
+        method: 6,
+        fields: 3,
+        ..Limits::default()
+    };
+    let check = |text: &[u8]| {
+        let mut slots = FieldSlots::new();
+        let start = RequestHead::parse_start(text, &limits, &mut slots);
+        let mut others = FieldSlots::new();
+        let scanned = HeadScan::default().request(text, &limits);
+        let parsed = scanned.ok().flatten().and_then(|range| {
+            let head = RequestHead::parse(&text[range.clone()], &limits, &mut others);
+            Some((head.ok()?, range))
+        });
+        let (Some((head, end)), Some((other, range))) = (start, &parsed) else {
+            let has_empty_line = text.starts_with(b"\r\n");
+            assert!(
+                start.is_none() && (parsed.is_none() || has_empty_line),
+                "{}",
+                text.escape_ascii()
+            );
+            return;
+        };
+        assert_eq!((0..end, head.line()), (range.clone(), other.line()));
+        assert!(head.fields().eq(other.fields()));
+    };
+    for at in 0..text.len() {
+        check(&text[..at]);
+        for byte in (0..=255).chain(*b"\r\n") {
+            let mut odd = text.to_vec();
+            odd[at] = byte;
+            check(&odd);
+            odd.insert(at, text[at]);
+            check(&odd);
+        }
+        for more in 0..4 {
+            let mut long = text.to_vec();
+            long.splice(at..at, vec![b'x'; more]);
+            check(&long);
+        }
+    }
+}
+
+#[test]
+fn heads_with_many_fields_are_read_all_the_same() {
+    for count in [FEW - 1, FEW, FEW + 1, Limits::MAX_FIELDS] {
+        let text = format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
+        let mut slots = FieldSlots::new();
+        let head = RequestHead::parse(text.as_bytes(), &Limits::default(), &mut slots).unwrap();
+        assert_eq!(head.fields().count(), count);
+    }
+}

@@ -213,9 +213,15 @@ fn addresses_and_numbers_are_written_as_the_formatter_would() {
         "::1",
         "2001:db8::ff",
     ] {
-        let mut text = Vec::new();
-        push_address(&mut text, address.parse().unwrap());
-        assert_eq!(text, address.as_bytes());
+        let text = Address::of(address.parse().unwrap());
+        assert_eq!(text.text(), address.as_bytes());
+    }
+    for octet in 0..=255 {
+        let address = Ipv4Addr::new(octet, 255 - octet, octet / 2, octet / 26);
+        assert_eq!(
+            Address::of(address.into()).text(),
+            address.to_string().as_bytes()
+        );
     }
     for number in [
         0,
