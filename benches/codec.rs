@@ -1,9 +1,11 @@
-//! What it costs to read, judge and write anew one request and one response as clients of agents send them.
+//! What it costs to read, judge and write anew one request and one response as clients of agents send them, and what
+//! header compression costs in HTTP/2.
 
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead, ResponseHead};
+use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};
 use switchback::message::{Asked, Known, Limits, RequestFraming, normal_path};
 
 const REQUEST: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\n\
@@ -25,6 +27,30 @@ const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\n\
     x-accel-buffering: no\r\n\
     content-type: text/event-stream; charset=utf-8\r\n\
     transfer-encoding: chunked\r\n\r\n";
+
+const FIELDS: [(&str, &str); 10] = [
+    (":method", "POST"),
+    (":scheme", "https"),
+    (":authority", "agents.example.com"),
+    (":path", "/v1/chat/completions"),
+    ("user-agent", "OpenAI/Python 1.99.1"),
+    ("accept", "application/json"),
+    (
+        "authorization",
+        "Bearer sk-0123456789abcdef0123456789abcdef",
+    ),
+    ("x-stainless-lang", "python"),
+    ("x-stainless-read-timeout", "600"),
+    ("content-type", "application/json"),
+];
+
+/// The same, as literals that are not indexed, names and values compressed.
+const COMPRESSED: &str = "\
+    0085b9495339e484d7ab76ff0085b8824e5a4b849d29ad1f0088b83b5339ec327d7f8d1cc5a9285cbe474d7415721e9f0084\
+    b958d33f8e63b85824e34b043d35d05498f5230087b505b161cc5a938fd5596a87231afd2673d4a0577df5c3008419085ad3\
+    8b1d75d0620d263d4c7441ea00891da99cf61bd8d263d59eba51d85b144755801132d36e3af3e38c921650044cb4db8ebcf8\
+    e3248597008cf2b2123355415085a81d537f85afd2673d5f0091f2b2123355415085ac28e45926a4a7b53f827000008921ea\
+    496a4ac9f5597f8b1d75d0620d263d4c7441ea";
 
 #[inline(never)]
 fn forward_request(received: &[u8], limits: &Limits, sent: &mut Vec<u8>) {
@@ -83,6 +109,81 @@ fn decode_token(limits: &Limits) -> usize {
         .consumed
 }
 
+/// The fields as literals that are put into the table, and then by their indices.
+fn indexed() -> [Vec<u8>; 2] {
+    let mut literals = Vec::new();
+    for (name, value) in FIELDS {
+        literals.push(0x40);
+        for text in [name, value] {
+            literals.push(u8::try_from(text.len()).expect("short texts"));
+            literals.extend_from_slice(text.as_bytes());
+        }
+    }
+    let indices = (0..FIELDS.len()).map(|place| 0x80 | u8::try_from(71 - place).expect("small"));
+    [literals, indices.collect()]
+}
+
+fn compressed() -> Vec<u8> {
+    let digit =
+        |byte: u8| u8::try_from(char::from(byte).to_digit(16).expect("hex")).expect("small");
+    let pairs = COMPRESSED.as_bytes().chunks_exact(2);
+    pairs
+        .map(|pair| digit(pair[0]) << 4 | digit(pair[1]))
+        .collect()
+}
+
+#[inline(never)]
+fn decode_block(decoder: &mut Decoder, block: &[u8], into: &mut FieldBlock) -> usize {
+    let limits = BlockLimits {
+        list: 64 << 10,
+        fields: 100,
+    };
+    decoder.decode(block, limits, into).expect("valid");
+    into.iter().map(|field| field.value.len()).sum()
+}
+
+#[inline(never)]
+fn encode_block(fields: &FieldBlock, out: &mut Vec<u8>) {
+    let mut encoder = Encoder::new(out);
+    for field in fields {
+        match field.name {
+            Name::Method => encoder.method(field.value),
+            Name::Scheme => encoder.scheme(field.value),
+            Name::Authority => encoder.authority(field.value),
+            Name::Path => encoder.path(field.value),
+            Name::Field(known) => encoder.field(known, field.text, field.value, false),
+            _ => false,
+        };
+    }
+}
+
+fn hpack(criterion: &mut Criterion) {
+    let mut into = FieldBlock::new();
+    let mut decoder = Decoder::new(4096);
+    let [literals, indices] = indexed();
+    decode_block(&mut decoder, &literals, &mut into);
+    criterion.bench_function("hpack/decode_10_fields_indexed", |bencher| {
+        bencher.iter(|| decode_block(&mut decoder, black_box(&indices), &mut into));
+    });
+    let compressed = compressed();
+    criterion.bench_function("hpack/decode_10_fields_literal_huffman", |bencher| {
+        bencher.iter(|| decode_block(&mut decoder, black_box(&compressed), &mut into));
+    });
+    assert!(
+        into.iter()
+            .map(|field| (field.text, field.value))
+            .eq(FIELDS.map(|(name, value)| (name.as_bytes(), value.as_bytes())))
+    );
+    let mut sent = Vec::with_capacity(4096);
+    criterion.bench_function("hpack/encode_10_fields", |bencher| {
+        bencher.iter(|| {
+            sent.clear();
+            encode_block(black_box(&into), &mut sent);
+            sent.len()
+        });
+    });
+}
+
 fn codec(criterion: &mut Criterion) {
     let limits = Limits::default();
     let mut sent = Vec::with_capacity(4096);
@@ -105,5 +206,5 @@ fn codec(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, codec);
+criterion_group!(benches, codec, hpack);
 criterion_main!(benches);

@@ -193,7 +193,12 @@ mod tests {
 
     #[test]
     fn pseudo_fields_go_by_their_index() {
-        assert_eq!(encode(|e| e.table_size_zero()), [0x20]);
+        assert_eq!(
+            encode(|e| {
+                e.table_size_zero();
+            }),
+            [0x20]
+        );
         assert_eq!(encode(|e| e.status(404)), [0x8d]);
         assert_eq!(encode(|e| e.status(503)), b"\x08\x03503");
         assert_eq!(encode(|e| assert!(e.method(b"POST"))), [0x83]);

@@ -27,7 +27,8 @@ pub(super) const LENGTHS: [u8; 256] = [
     26, 27, 26, 26, 27, 27, 27, 27, 27, 28, 27, 27, 27, 27, 27, 26,
 ];
 
-const LONGEST: usize = 30;
+const LONGEST: u32 = 30;
+const LENGTHS_END: usize = LONGEST as usize + 1;
 const FAST_BITS: u32 = 10;
 /// The bits that are looked at for a code.
 const WORD: u32 = 32;
@@ -35,8 +36,8 @@ const WORD: u32 = 32;
 /// The codes of each length: what comes behind the last, at the top of a word; and what leads from a code to its place
 /// among the symbols.
 struct Ranges {
-    end: [u64; LONGEST + 1],
-    offset: [u32; LONGEST + 1],
+    end: [u64; LENGTHS_END],
+    offset: [u32; LENGTHS_END],
 }
 
 /// The symbols in the order of their codes.
@@ -44,7 +45,7 @@ const SYMBOLS: [u8; 256] = {
     let mut symbols = [0; 256];
     let mut place = 0;
     let mut length = 0;
-    while length <= LONGEST {
+    while length < LENGTHS_END {
         let mut symbol: u8 = 0;
         loop {
             if LENGTHS[symbol as usize] as usize == length {
@@ -63,11 +64,11 @@ const SYMBOLS: [u8; 256] = {
 
 static RANGES: Ranges = {
     let mut ranges = Ranges {
-        end: [0; LONGEST + 1],
-        offset: [0; LONGEST + 1],
+        end: [0; LENGTHS_END],
+        offset: [0; LENGTHS_END],
     };
     let (mut code, mut place, mut length) = (0_u32, 0_u32, 1);
-    while length <= LONGEST {
+    while length < LENGTHS_END {
         code <<= 1;
         ranges.offset[length] = place.wrapping_sub(code);
         let mut symbol = 0;
@@ -82,7 +83,7 @@ static RANGES: Ranges = {
         length += 1;
     }
     // What is left is the end of a string.
-    ranges.end[LONGEST] = 1 << WORD;
+    ranges.end[LONGEST as usize] = 1 << WORD;
     ranges
 };
 
@@ -136,10 +137,10 @@ impl Bits<'_> {
         let mut room = room.iter_mut();
         loop {
             self.refill();
-            if self.count < LONGEST as u32 {
+            if self.count < LONGEST {
                 break;
             }
-            while self.count >= LONGEST as u32 {
+            while self.count >= LONGEST {
                 let (symbol, length) = self.next();
                 self.skip(length);
                 let symbol = symbol.ok_or(DecodeError::InvalidHuffman)?;
@@ -174,7 +175,7 @@ impl Bits<'_> {
             self.window |= u64::from_be_bytes(*word) >> self.count;
             let taken = (63 - self.count) >> 3;
             self.rest = &self.rest[taken as usize..];
-            self.count |= 56;
+            self.count += 8 * taken;
             return;
         }
         while self.count < 56

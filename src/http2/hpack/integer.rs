@@ -47,7 +47,7 @@ pub(super) fn write(out: &mut Vec<u8>, flags: u8, prefix: u32, value: usize) {
 
 fn write_more(out: &mut Vec<u8>, mut value: usize) {
     loop {
-        let low = (value & 0x7f) as u8;
+        let low = value.to_le_bytes()[0] & 0x7f;
         value >>= 7;
         if value == 0 {
             out.push(low);

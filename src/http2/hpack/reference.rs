@@ -74,7 +74,9 @@ impl Bits {
 /// A text in codes.
 pub(super) fn huffman(text: &[u8]) -> Vec<u8> {
     let mut bits = Bits::default();
-    text.iter().for_each(|byte| bits.symbol(*byte));
+    for byte in text {
+        bits.symbol(*byte);
+    }
     bits.pad()
 }
 
@@ -124,12 +126,11 @@ impl Reference {
             return integer(out, 0x80, 7, place + 1);
         }
         let (flags, prefix) = [(0x00, 4), (0x10, 4), (0x40, 6)][usize::from(style.kind % 3)];
-        match named.filter(|_| style.uses_rows) {
-            Some(place) => integer(out, flags, prefix, place + 1),
-            None => {
-                integer(out, flags, prefix, 0);
-                string(out, name, style.compresses_name);
-            }
+        if let Some(place) = named.filter(|_| style.uses_rows) {
+            integer(out, flags, prefix, place + 1);
+        } else {
+            integer(out, flags, prefix, 0);
+            string(out, name, style.compresses_name);
         }
         string(out, value, style.compresses_value);
         if flags == 0x40 {
@@ -154,13 +155,17 @@ fn string(out: &mut Vec<u8>, text: &[u8], compresses: bool) {
 fn integer(out: &mut Vec<u8>, flags: u8, prefix: u32, value: usize) {
     let most = (1 << prefix) - 1;
     if value < most {
-        return out.push(flags | value as u8);
+        return out.push(flags | low(value));
     }
-    out.push(flags | most as u8);
+    out.push(flags | low(most));
     let mut left = value - most;
     while left >= 128 {
-        out.push((left % 128 + 128) as u8);
+        out.push(low(left % 128 + 128));
         left /= 128;
     }
-    out.push(left as u8);
+    out.push(low(left));
+}
+
+fn low(value: usize) -> u8 {
+    value.to_le_bytes()[0]
 }
