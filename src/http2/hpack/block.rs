@@ -122,17 +122,33 @@ impl Name {
     }
 }
 
+/// What a byte makes of a name: nothing, or one of the flaws below, of which the larger counts.
+const NAME_BYTES: [u8; 256] = {
+    let mut bytes = [INVALID; 256];
+    let mut byte = 0;
+    while byte < 128_u8 {
+        if is_token_byte(byte) {
+            bytes[byte as usize] = if byte.is_ascii_uppercase() {
+                UPPERCASE
+            } else {
+                0
+            };
+        }
+        byte += 1;
+    }
+    bytes
+};
+const UPPERCASE: u8 = 1;
+const INVALID: u8 = 2;
+
 fn name_flaw(text: &[u8]) -> Option<Flaw> {
-    let (is_token, is_upper) = text.iter().fold((true, false), |(token, upper), &byte| {
-        (
-            token & is_token_byte(byte),
-            upper | byte.is_ascii_uppercase(),
-        )
-    });
-    if !is_token || text.is_empty() {
-        Some(Flaw::InvalidName)
-    } else {
-        is_upper.then_some(Flaw::UppercaseName)
+    let found = text
+        .iter()
+        .fold(0, |found, byte| found | NAME_BYTES[usize::from(*byte)]);
+    match found {
+        0 if !text.is_empty() => None,
+        UPPERCASE => Some(Flaw::UppercaseName),
+        _ => Some(Flaw::InvalidName),
     }
 }
 

@@ -190,11 +190,12 @@ fn string(block: &mut &[u8], text: &mut Vec<u8>) -> Result<(), DecodeError> {
     let (bytes, rest) = block
         .split_at_checked(length)
         .ok_or(DecodeError::Truncated)?;
-    *block = rest;
     if is_compressed {
-        return huffman::decode(bytes, text);
+        huffman::decode(block, length, text)?;
+    } else {
+        text.extend_from_slice(bytes);
     }
-    text.extend_from_slice(bytes);
+    *block = rest;
     Ok(())
 }
 

@@ -1,8 +1,9 @@
 //! Reading Huffman's codes (RFC 7541, section 5.2 and appendix B).
 //!
 //! The codes are canonical, so their lengths say everything: codes of one length follow each other in the order of their
-//! symbols, and the first of a length follows from those before. Codes up to ten bits, which is nearly all there is in
-//! text, are looked up by the next ten bits; for a longer one its length is searched and its place computed.
+//! symbols, and the first of a length follows from those before. Text mostly has codes of five to seven bits, so the next
+//! twelve bits are looked up at once, which is one symbol or two; for a code that is longer than that, its length is
+//! searched and its place computed.
 
 use super::DecodeError;
 
@@ -29,7 +30,11 @@ pub(super) const LENGTHS: [u8; 256] = [
 
 const LONGEST: u32 = 30;
 const LENGTHS_END: usize = LONGEST as usize + 1;
-const FAST_BITS: u32 = 10;
+const FAST_BITS: u32 = 12;
+/// How many bits can be looked at after a load, wherever in a byte they start.
+const LOADED: usize = 56;
+/// How often codes can be looked up after a load.
+const ROUND: u32 = 4;
 /// The bits that are looked at for a code.
 const WORD: u32 = 32;
 
@@ -87,131 +92,202 @@ static RANGES: Ranges = {
     ranges
 };
 
-/// By the next bits: a symbol and the length of its code, or zero for a code that is longer.
-static FAST: [(u8, u8); 1 << FAST_BITS] = {
-    let mut fast = [(0, 0); 1 << FAST_BITS];
+/// What the next bits begin with, in 32 bits: two symbols (or one, and a zero), the length of the codes of all of them and
+/// of the first, how many there are. Nothing but zeroes stands for a code that is longer than what was looked up.
+#[derive(Clone, Copy)]
+struct Codes(u32);
+
+static FAST: [Codes; 1 << FAST_BITS] = {
+    let mut fast = [Codes(0); 1 << FAST_BITS];
     let (mut at, mut place) = (0, 0);
     while LENGTHS[SYMBOLS[place] as usize] as u32 <= FAST_BITS {
-        let symbol = SYMBOLS[place];
-        let length = LENGTHS[symbol as usize];
-        let end = at + (1 << (FAST_BITS - length as u32));
+        let length = LENGTHS[SYMBOLS[place] as usize] as u32;
+        let end = at + (1 << (FAST_BITS - length));
         while at < end {
-            fast[at] = (symbol, length);
+            fast[at] = Codes::new([SYMBOLS[place], 0], length, length, 1);
             at += 1;
         }
         place += 1;
     }
+    let mut at = 0;
+    while at < fast.len() {
+        let first = fast[at];
+        // The second code is looked up by the bits that are left, with zeroes behind them.
+        let second = fast[(at << first.first()) & (fast.len() - 1)];
+        let whole = first.first() + second.first();
+        if first.count() > 0 && second.count() > 0 && whole <= FAST_BITS {
+            let symbols = [first.symbols()[0], second.symbols()[0]];
+            fast[at] = Codes::new(symbols, first.first(), whole, 2);
+        }
+        at += 1;
+    }
     fast
 };
 
-/// The bits of a string that are still to be read.
-struct Bits<'i> {
-    /// The next ones, from the top.
-    window: u64,
-    /// How many of them count.
-    count: u32,
-    rest: &'i [u8],
+/// A string that is being read.
+struct Reader<'i> {
+    /// It, and whatever comes behind it.
+    input: &'i [u8],
+    /// The bits that were read.
+    at: usize,
+    /// The bits that there are.
+    end: usize,
 }
 
-/// Appends the text that `input` stands for.
-pub(super) fn decode(input: &[u8], out: &mut Vec<u8>) -> Result<(), DecodeError> {
+/// The text so far, and room for all that can come.
+struct Text<'o> {
+    room: &'o mut [u8],
+    length: usize,
+}
+
+/// Appends the text that the first `length` bytes of `input` stand for; there are so many.
+pub(super) fn decode(input: &[u8], length: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let start = out.len();
-    // No code has fewer than five bits.
-    out.resize(start + input.len() * 8 / 5, 0);
-    let room = &mut out[start..];
-    let length = Bits {
-        window: 0,
-        count: 0,
-        rest: input,
-    }
-    .decode(room)?;
-    out.truncate(start + length);
+    // No code has fewer than five bits; and what is put down are always two symbols.
+    out.resize(start + length * 8 / 5 + 2, 0);
+    let reader = Reader {
+        input,
+        at: 0,
+        end: length * 8,
+    };
+    let mut text = Text {
+        room: &mut out[start..],
+        length: 0,
+    };
+    reader.read(&mut text)?;
+    let end = start + text.length;
+    out.truncate(end);
     Ok(())
 }
 
-// === impl Bits ===
+// === impl Codes ===
 
-impl Bits<'_> {
-    fn decode(mut self, room: &mut [u8]) -> Result<usize, DecodeError> {
-        let size = room.len();
-        let mut room = room.iter_mut();
-        loop {
-            self.refill();
-            if self.count < LONGEST {
-                break;
-            }
-            while self.count >= LONGEST {
-                let (symbol, length) = self.next();
-                self.skip(length);
-                let symbol = symbol.ok_or(DecodeError::InvalidHuffman)?;
-                *room.next().expect("no code has fewer than five bits") = symbol;
+impl Codes {
+    const fn new(symbols: [u8; 2], first: u32, whole: u32, count: u32) -> Self {
+        let symbols = u16::from_le_bytes(symbols) as u32;
+        Self(symbols | whole << 16 | first << 20 | count << 24)
+    }
+
+    #[inline]
+    fn of(window: u64) -> Self {
+        FAST[(window >> (u64::BITS - FAST_BITS)) as usize]
+    }
+
+    const fn symbols(self) -> [u8; 2] {
+        let [first, second, ..] = self.0.to_le_bytes();
+        [first, second]
+    }
+
+    const fn whole(self) -> u32 {
+        self.0 >> 16 & 0xf
+    }
+
+    const fn first(self) -> u32 {
+        self.0 >> 20 & 0xf
+    }
+
+    const fn count(self) -> usize {
+        (self.0 >> 24) as usize
+    }
+}
+
+// === impl Reader ===
+
+impl Reader<'_> {
+    fn read(mut self, text: &mut Text<'_>) -> Result<(), DecodeError> {
+        while self.at + LOADED <= self.end {
+            let mut window = self.load();
+            for _ in 0..ROUND {
+                let codes = Codes::of(window);
+                if codes.count() == 0 {
+                    let (symbol, length) = long(window).ok_or(DecodeError::InvalidHuffman)?;
+                    text.put([symbol, 0], 1);
+                    self.at += length as usize;
+                    break;
+                }
+                text.put(codes.symbols(), codes.count());
+                self.at += codes.whole() as usize;
+                window <<= codes.whole();
             }
         }
-        self.finish(&mut room)?;
-        Ok(size - room.len())
+        self.finish(text)
     }
 
     /// The last bits: symbols, and padding of at most seven ones. Behind them ones are put, so that what begins with the
     /// padding is the beginning of the longest code.
-    fn finish(mut self, room: &mut std::slice::IterMut<'_, u8>) -> Result<(), DecodeError> {
-        self.window |= u64::MAX >> self.count;
-        while self.count > 0 {
-            let (symbol, length) = self.next();
-            if length > self.count {
+    fn finish(self, text: &mut Text<'_>) -> Result<(), DecodeError> {
+        let mut left =
+            u32::try_from(self.end - self.at).map_err(|_| DecodeError::InvalidHuffman)?;
+        let mut window = self.load() | u64::MAX >> left;
+        while left > 0 {
+            let codes = Codes::of(window);
+            let (symbols, count, length) = if codes.count() == 0 {
+                if left <= FAST_BITS {
+                    break;
+                }
+                match long(window) {
+                    Some((symbol, length)) => ([symbol, 0], 1, length),
+                    None => return Err(DecodeError::InvalidHuffman),
+                }
+            } else if codes.whole() <= left {
+                (codes.symbols(), codes.count(), codes.whole())
+            } else {
+                (codes.symbols(), 1, codes.first())
+            };
+            if length > left {
                 break;
             }
-            self.skip(length);
-            let symbol = symbol.ok_or(DecodeError::InvalidHuffman)?;
-            *room.next().expect("no code has fewer than five bits") = symbol;
+            text.put(symbols, count);
+            window <<= length;
+            left -= length;
         }
-        let is_padding = self.count < 8 && self.window.leading_ones() >= self.count;
+        let is_padding = left < 8 && window.leading_ones() >= left;
         is_padding.then_some(()).ok_or(DecodeError::InvalidHuffman)
     }
 
-    /// Reads bytes until at least 56 bits count, or there are no more bytes.
-    fn refill(&mut self) {
-        if let Some(word) = self.rest.first_chunk() {
-            // Bits beyond those that count are those that come next, so that reading them again changes nothing.
-            self.window |= u64::from_be_bytes(*word) >> self.count;
-            let taken = (63 - self.count) >> 3;
-            self.rest = &self.rest[taken as usize..];
-            self.count += 8 * taken;
-            return;
-        }
-        while self.count < 56
-            && let Some((byte, rest)) = self.rest.split_first()
-        {
-            self.window |= u64::from(*byte) << (56 - self.count);
-            self.count += 8;
-            self.rest = rest;
-        }
-    }
-
-    /// The next symbol and the length of its code; no symbol at the end of a string.
+    /// The next bits, from the top: at least `LOADED`, as far as there are so many.
     #[inline]
-    fn next(&self) -> (Option<u8>, u32) {
-        let (symbol, length) = FAST[(self.window >> (u64::BITS - FAST_BITS)) as usize];
-        if length != 0 {
-            return (Some(symbol), u32::from(length));
-        }
-        self.next_long()
+    fn load(&self) -> u64 {
+        let rest = self.input.get(self.at / 8..).unwrap_or_default();
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_be_bytes(*word),
+            None => load_last(rest),
+        };
+        word << (self.at % 8)
     }
+}
 
-    fn next_long(&self) -> (Option<u8>, u32) {
-        let word = self.window >> WORD;
-        let mut length = FAST_BITS + 1;
-        while word >= RANGES.end[length as usize] {
-            length += 1;
-        }
-        let code = (word >> (WORD - length)) as u32;
-        let place = code.wrapping_add(RANGES.offset[length as usize]);
-        (SYMBOLS.get(place as usize).copied(), length)
+fn load_last(rest: &[u8]) -> u64 {
+    let bytes = rest.iter().zip((0..u64::BITS).step_by(8));
+    bytes.fold(0, |word, (byte, place)| {
+        word | u64::from(*byte) << (56 - place)
+    })
+}
+
+/// The symbol of a code that is not in the table, and the code's length; `None` for the end of a string.
+fn long(window: u64) -> Option<(u8, u32)> {
+    let word = window >> WORD;
+    let mut length = FAST_BITS + 1;
+    while word >= RANGES.end[length as usize] {
+        length += 1;
     }
+    let code = u32::try_from(word >> (WORD - length)).ok()?;
+    let place = code.wrapping_add(RANGES.offset[length as usize]);
+    Some((*SYMBOLS.get(place as usize)?, length))
+}
 
+// === impl Text ===
+
+impl Text<'_> {
+    /// Puts both symbols down, of which `count` are meant.
     #[inline]
-    fn skip(&mut self, length: u32) {
-        self.window <<= length;
-        self.count -= length;
+    fn put(&mut self, symbols: [u8; 2], count: usize) {
+        let room = self
+            .room
+            .get_mut(self.length..)
+            .and_then(<[u8]>::first_chunk_mut);
+        *room.expect("no code has fewer than five bits") = symbols;
+        self.length += count;
     }
 }
 
@@ -222,9 +298,15 @@ mod tests {
 
     fn text(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
         let mut out = b"before".to_vec();
-        decode(input, &mut out)?;
-        assert!(out.starts_with(b"before"));
-        Ok(out.split_off(6))
+        let decoded = decode(input, input.len(), &mut out);
+        // What comes behind a string has no say.
+        for behind in [[0; 9], [0xff; 9]] {
+            let mut again = b"before".to_vec();
+            let more = [input, &behind].concat();
+            assert_eq!(decode(&more, input.len(), &mut again), decoded);
+            assert!(decoded.is_err() || again == out);
+        }
+        decoded.map(|()| out.split_off(6))
     }
 
     #[test]
