@@ -326,6 +326,7 @@ fn field() -> impl Strategy<Value = Text> {
     let value = prop_oneof![
         4 => "(GET|/|200|gzip|[a-c]{0,2})".prop_map(String::into_bytes),
         1 => prop::collection::vec(0x80..=0xff_u8, 0..100),
+        1 => prop::collection::vec(prop_oneof![6 => 0x21..=0x7e_u8, 1 => 0x80..=0xff_u8], 0..100),
         1 => "[!-~]{0,300}".prop_map(String::into_bytes),
     ];
     (name.prop_map(String::into_bytes), value)
