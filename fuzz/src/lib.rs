@@ -9,6 +9,8 @@ pub mod config;
 pub mod fleet;
 #[path = "../../src/http1/mod.rs"]
 pub mod http1;
+#[path = "../../src/http2/mod.rs"]
+pub mod http2;
 #[path = "../../src/message/mod.rs"]
 pub mod message;
 #[path = "../../src/model/mod.rs"]

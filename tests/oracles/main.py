@@ -1,4 +1,4 @@
-"""Compares the HTTP/1.1 codec with h11, llhttp, nginx and hyper.
+"""Compares the HTTP/1.1 codec with h11, llhttp, nginx and hyper, and header compression with Python's h2 (blocks.py).
 
 Two questions are asked. What is read: every byte string of the corpus goes to every reader, and where one of them differs
 from ours, the difference must be one that explained.py explains. What is written: whatever ours would send on goes to
@@ -10,6 +10,7 @@ import collections
 import sys
 import time
 
+import blocks
 import explained
 import readers
 from corpus import cases
@@ -71,7 +72,10 @@ def main(seed):
                     explanations[reader, why] += 1
 
     report(corpus, problems, explanations, checked, time.monotonic() - started)
-    return 1 if problems else 0
+    compared, failed = blocks.check(seed)
+    failed += len(problems)
+    print(f"{len(corpus) + checked + compared - failed} passed, {failed} failed")
+    return 1 if failed else 0
 
 
 def comparable(reader, message, is_request):
@@ -148,7 +152,6 @@ def report(corpus, problems, explanations, checked, seconds):
         if count > 3:
             print(f"UNEXPLAINED {reader}: {count} times {difference}")
     print(f"{len(corpus)} byte strings read, {checked} readings of what was written, in {seconds:.0f} s")
-    print(f"{len(corpus) + checked - len(problems)} passed, {len(problems)} failed")
 
 
 if __name__ == "__main__":
