@@ -101,7 +101,10 @@ impl Name {
     /// Classifies a name, and says what is wrong with it.
     pub(super) fn of(text: &[u8]) -> (Self, Option<Flaw>) {
         if let [b':', rest @ ..] = text {
-            return (Self::of_pseudo(rest), name_flaw(rest));
+            return match Self::of_pseudo(rest) {
+                Self::UnknownPseudo => (Self::UnknownPseudo, name_flaw(rest)),
+                name => (name, None),
+            };
         }
         let known = Known::of(text);
         let is_exact = known.as_str().is_some_and(|name| name.as_bytes() == text);

@@ -150,13 +150,12 @@ pub(super) fn decode(input: &[u8], length: usize, out: &mut Vec<u8>) -> Result<(
         at: 0,
         end: length * 8,
     };
-    let mut text = Text {
+    let text = Text {
         room: &mut out[start..],
         length: 0,
     };
-    reader.read(&mut text)?;
-    let end = start + text.length;
-    out.truncate(end);
+    let length = reader.read(text)?;
+    out.truncate(start + length);
     Ok(())
 }
 
@@ -194,24 +193,25 @@ impl Codes {
 // === impl Reader ===
 
 impl Reader<'_> {
-    fn read(mut self, text: &mut Text<'_>) -> Result<(), DecodeError> {
+    fn read(mut self, mut text: Text<'_>) -> Result<usize, DecodeError> {
         while self.at + LOADED <= self.end {
             let mut window = self.load();
-            for turn in 0..ROUND {
-                let codes = Codes::of(window);
-                if codes.count() == 0 {
-                    // Only right after a load is there enough of the longest code.
-                    if turn > 0 {
-                        break;
-                    }
-                    let (symbol, length) = long(window).ok_or(DecodeError::InvalidHuffman)?;
-                    text.put([symbol, 0], 1);
-                    self.at += length as usize;
-                    break;
-                }
+            let mut codes = Codes::of(window);
+            if codes.count() == 0 {
+                // Only right after a load is there enough of the longest code.
+                let (symbol, length) = long(window).ok_or(DecodeError::InvalidHuffman)?;
+                text.put([symbol, 0], 1);
+                self.at += length as usize;
+                continue;
+            }
+            for _ in 0..ROUND {
                 text.put(codes.symbols(), codes.count());
                 self.at += codes.whole() as usize;
                 window <<= codes.whole();
+                codes = Codes::of(window);
+                if codes.count() == 0 {
+                    break;
+                }
             }
         }
         self.finish(text)
@@ -219,7 +219,7 @@ impl Reader<'_> {
 
     /// The last bits: symbols, and padding of at most seven ones. Behind them ones are put, so that what begins with the
     /// padding is the beginning of the longest code.
-    fn finish(self, text: &mut Text<'_>) -> Result<(), DecodeError> {
+    fn finish(self, mut text: Text<'_>) -> Result<usize, DecodeError> {
         let mut left =
             u32::try_from(self.end - self.at).map_err(|_| DecodeError::InvalidHuffman)?;
         let mut window = self.load() | u64::MAX >> left;
@@ -246,7 +246,9 @@ impl Reader<'_> {
             left -= length;
         }
         let is_padding = left < 8 && window.leading_ones() >= left;
-        is_padding.then_some(()).ok_or(DecodeError::InvalidHuffman)
+        is_padding
+            .then_some(text.length)
+            .ok_or(DecodeError::InvalidHuffman)
     }
 
     /// The next bits, from the top: at least `LOADED`, as far as there are so many.
