@@ -12,10 +12,10 @@ use super::error::{Chain, ClientError, ProxyError, UpstreamError};
 use super::exchange::Finished;
 use super::forward;
 use super::seam::{
-    Answer, Asking, BodySink, Broken, ClientBody, Responder, Responding, ResponseParts, relay,
+    Answer, Asking, BodySink, Broken, ClientBody, Responder, Responding, ResponseParts,
+    after_the_others, relay,
 };
 use super::ticket::Ticket;
-use super::worker::Worker;
 
 /// How a committed request went.
 pub(super) enum Driven {
@@ -66,8 +66,9 @@ where
     async move {
         let end = {
             let request_is_read = Cell::new(false);
+            let turning = &ticket.worker.is_turning;
             let mut upload = pin!(async {
-                match relay(client, sink, &ticket.bytes_in).await {
+                match relay(client, sink, &ticket.bytes_in, turning).await {
                     Ok(()) => {
                         request_is_read.set(true);
                         client.gone().await;
@@ -130,21 +131,6 @@ where
     }
 }
 
-/// Lets whatever else is ready have its turn. What is written after it leaves in a burst with what others write: a
-/// reader that slept is woken for the first of them, and is awake for the rest. Nothing waits for what is not there yet.
-pub(super) async fn after_the_others(worker: &Worker) {
-    let mut was_polled = false;
-    poll_fn(|cx| {
-        if std::mem::replace(&mut was_polled, true) {
-            return Poll::Ready(());
-        }
-        worker.is_turning.set(true);
-        cx.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await;
-}
-
 fn total_limit(ticket: &Ticket, asking: &Asking) -> Option<crate::net::Deadline> {
     let selection = ticket.selection.as_ref()?;
     let timeouts = ticket
@@ -193,14 +179,17 @@ fn download<R: Responder, A: Answer>(
             }
         };
         forget();
-        after_the_others(&ticket.worker).await;
+        let turning = &ticket.worker.is_turning;
+        if !responder.is_gathered() {
+            after_the_others(turning).await;
+        }
         if matches!(head, Head::Upgrade) {
             return responder
                 .flush()
                 .await
                 .map_or_else(End::Client, |()| End::Upgraded);
         }
-        match relay(answer, responder, &ticket.bytes_out).await {
+        match relay(answer, responder, &ticket.bytes_out, turning).await {
             Ok(()) => End::Whole,
             Err(Broken::Source(error)) => End::Upstream(error),
             Err(Broken::Sink(error)) => End::Client(error),

@@ -9,13 +9,13 @@ use crate::table::Release;
 
 use super::begin::{Begun, Http1Start, begin, note_connect_failure};
 use super::connect::{Connected, connect};
-use super::drive::{Driven, after_the_others};
+use super::drive::Driven;
 use super::error::{ProxyError, UpstreamError};
 use super::h2 as http2;
 use super::http1_upstream;
 use super::pool::Connection;
 use super::problem::answer_problem;
-use super::seam::{Asking, ClientBody, RequestHead, Responder};
+use super::seam::{Asking, ClientBody, RequestHead, Responder, after_the_others};
 use super::ticket::Ticket;
 use crate::net::Buffer;
 
@@ -98,7 +98,7 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
         let waited = match next {
             Ok(Begun::Http1(start)) => {
                 if !std::mem::replace(&mut ticket.has_waited, true) {
-                    after_the_others(&ticket.worker).await;
+                    after_the_others(&ticket.worker.is_turning).await;
                     if !ticket.is_current() {
                         ticket.spare = start.connection.take().map(Connected::Http1);
                         return Step::Again;

@@ -5,6 +5,8 @@
 //! so nothing is boxed, spawned or sent through a channel between two HTTP/1.1 connections.
 
 use std::cell::Cell;
+use std::future::poll_fn;
+use std::task::Poll;
 use std::time::Duration;
 
 use crate::http1::{self, HeadWriter, Trailers};
@@ -125,6 +127,11 @@ pub(super) trait BodySink {
 
     /// Sends a head that still waits, without a piece.
     async fn flush(&mut self) -> Result<(), Self::Error>;
+
+    /// Whether what is sent leaves together with what others send, whenever that is.
+    fn is_gathered(&self) -> bool {
+        false
+    }
 }
 
 /// The client's side of a request that is being read.
@@ -184,7 +191,24 @@ pub(super) enum Broken<S, K> {
     Source(S),
 }
 
-/// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there.
+/// Lets whatever else is ready have its turn. What is written after it leaves in a burst with what others write: a
+/// reader that slept is woken for the first of them, and is awake for the rest. Nothing waits for what is not there yet.
+/// Meanwhile `turning` says that there is nothing else to be asked.
+pub(super) async fn after_the_others(turning: &Cell<bool>) {
+    let mut was_polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut was_polled, true) {
+            return Poll::Ready(());
+        }
+        turning.set(true);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there;
+/// a piece that had to be waited for lets others have their turn first.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -193,13 +217,18 @@ pub(super) fn relay<S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     moved: &Cell<u64>,
+    turning: &Cell<bool>,
 ) -> impl Future<Output = Result<(), Broken<S::Error, K::Error>>> {
     async move {
         if !source.is_ready() {
             sink.flush().await.map_err(Broken::Sink)?;
         }
         loop {
+            let was_ready = source.is_ready();
             let piece = source.piece().await.map_err(Broken::Source)?;
+            if !(was_ready || sink.is_gathered()) {
+                after_the_others(turning).await;
+            }
             let last = piece.last;
             moved.set(moved.get() + piece.data.len() as u64);
             sink.send(piece).await.map_err(Broken::Sink)?;

@@ -153,6 +153,10 @@ impl BodySink for Way<'_> {
     async fn flush(&mut self) -> Result<(), ClientError> {
         self.start(false)
     }
+
+    fn is_gathered(&self) -> bool {
+        true
+    }
 }
 
 impl Responder for Way<'_> {

@@ -158,6 +158,10 @@ impl BodySink for Upload<'_> {
     async fn flush(&mut self) -> Result<(), UpstreamError> {
         Ok(())
     }
+
+    fn is_gathered(&self) -> bool {
+        true
+    }
 }
 
 // === impl Download ===
