@@ -10,8 +10,8 @@ use super::stream::{Inbound, Stream};
 /// What most heads have room in.
 const USUAL_TEXT: usize = 512;
 const USUAL_FIELDS: usize = 16;
-/// Heads of one answer that may wait for their reader: more than any honest server sends at once.
-const MOST_HEADS: usize = 128;
+/// Heads of one answer that wait for their reader. Informational ones beyond that are dropped, as anybody may do with them.
+const MOST_HEADS: usize = 4;
 
 /// A block of fields that comes in several frames.
 #[derive(Debug)]
@@ -75,24 +75,24 @@ impl Connection {
     /// Reads a whole block. It is read whatever becomes of its stream, since later blocks refer to it.
     fn read_block(&mut self, id: u32, is_last: bool, text: &[u8]) -> Result<(), Broken> {
         let mut fields = FieldBlock::with_capacity(USUAL_TEXT.max(text.len()), USUAL_FIELDS);
+        let known = self.streams.by_id(id).filter(|stream| !stream.is_closed());
+        let is_server = self.role == Role::Server;
+        let is_trailers = known.is_some_and(|stream| is_server || stream.has_final_head);
         let limits = BlockLimits {
-            list: self.own.header_list as usize,
+            list: if is_trailers {
+                self.own.trailers
+            } else {
+                self.own.header_list as usize
+            },
             fields: self.own.fields,
         };
         self.receiving
             .decoder
             .decode(text, limits, &mut fields)
             .map_err(|_| broken(Code::COMPRESSION_ERROR, "a block cannot be read"))?;
-        if let Some(key) = self.streams.find(id) {
-            let is_known = self
-                .streams
-                .get(key)
-                .is_some_and(|stream| !stream.is_closed());
-            if is_known {
-                return self.read_later_block(id, is_last, fields);
-            }
-        }
+        let known = self.streams.by_id(id).filter(|stream| !stream.is_closed());
         match self.role {
+            _ if known.is_some() => self.read_later_block(id, is_last, fields),
             Role::Server => self.open_stream(id, is_last, fields),
             Role::Client if self.is_unopened(id) => {
                 Err(protocol("an answer to what was not asked"))
@@ -107,12 +107,13 @@ impl Connection {
         if self.is_broken_off(id) {
             return Ok(());
         }
-        if id <= self.last || id.is_multiple_of(2) {
+        if id <= self.highest || id.is_multiple_of(2) {
             return Err(protocol("a stream's number does not rise"));
         }
-        if let Leaving::After(last) = self.leaving
-            && id > last
-        {
+        self.highest = id;
+        if matches!(self.leaving, Leaving::After(_)) {
+            // It was sent before our goodbye was read, and what belongs to it may follow.
+            self.remember(id);
             return Ok(());
         }
         self.last = id;
@@ -159,8 +160,10 @@ impl Connection {
         if is_head {
             let is_final = head.status() >= 200;
             stream.has_final_head = is_final;
-            stream.heads.push_back(head);
-            if (is_last && !is_final) || stream.heads.len() > MOST_HEADS {
+            if is_final || stream.heads.len() < MOST_HEADS {
+                stream.heads.push_back(head);
+            }
+            if is_last && !is_final {
                 return self.refuse(id, Code::PROTOCOL_ERROR);
             }
         } else if is_last {

@@ -62,8 +62,10 @@ pub struct Connection {
     pub(super) accepted: VecDeque<Key>,
     /// Streams that are open, on the wire.
     pub(super) open: u32,
-    /// The highest number of a stream that the peer has opened.
+    /// The highest number of a stream of the peer that was taken up.
     pub(super) last: u32,
+    /// The highest number that the peer has used; higher than `last` once it was told to go.
+    pub(super) highest: u32,
     /// The number of the next stream that we open.
     pub(super) next: u32,
     pub(super) receiving: Receiving,
@@ -103,6 +105,7 @@ impl Connection {
             accepted: VecDeque::new(),
             open: 0,
             last: 0,
+            highest: 0,
             next: 1,
             receiving: Receiving::new(role, Decoder::new(own.header_table)),
             sending: Sending::default(),
@@ -158,7 +161,13 @@ impl Connection {
 
     /// Whether so much waits to be sent that nothing more is received before some of it has left.
     pub fn is_full(&self) -> bool {
-        self.sending.len() > 2 * self.own.gathered
+        // Heads of answers and replies to what the peer sends come on top of the bodies. A server's answers go on being read,
+        // since it may well read no requests before; what a client gets to send is bounded by what others ask for.
+        let most = match self.role {
+            Role::Server => 2,
+            Role::Client => 16,
+        };
+        self.sending.len() > most * self.own.gathered
     }
 
     /// A stream that the peer has opened, with its head; it is to be let go by [`Connection::release`].
@@ -166,7 +175,9 @@ impl Connection {
         loop {
             let key = self.accepted.pop_front()?;
             let stream = self.streams.get_mut(key)?;
-            if let Some(head) = stream.heads.pop_front() {
+            let head = stream.heads.pop_front();
+            // One that the client has taken back already concerns nobody.
+            if let Some(head) = head.filter(|_| !stream.is_broken()) {
                 return Some((key, head));
             }
             self.release(key, Code::CANCEL);
@@ -195,6 +206,19 @@ impl Connection {
             self.write_goodbye(ANY_STREAM, Code::NO_ERROR);
             self.write_ping(flag::NONE, GOODBYE);
         }
+    }
+
+    /// Takes no stream from here on, whether or not the peer has heard that it is to go.
+    pub fn leave_now(&mut self) {
+        if self.leaving == Leaving::Told {
+            self.leaving = Leaving::After(self.last);
+            self.write_goodbye(self.last, Code::NO_ERROR);
+        }
+    }
+
+    /// Whether the peer was asked to go.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving != Leaving::No
     }
 
     /// Whether the peer has been asked to go, has heard it, and has nothing open any more.
@@ -258,9 +282,8 @@ impl Connection {
 
     /// The answer to a ping of ours.
     pub(super) fn pong(&mut self, payload: &[u8]) {
-        if payload == GOODBYE && self.leaving == Leaving::Told {
-            self.leaving = Leaving::After(self.last);
-            self.write_goodbye(self.last, Code::NO_ERROR);
+        if payload == GOODBYE {
+            self.leave_now();
         }
     }
 
@@ -284,11 +307,7 @@ impl Connection {
     /// # Errors
     /// When the peer has made us do that too often.
     pub(super) fn refuse(&mut self, id: u32, code: Code) -> Result<(), Broken> {
-        self.write_reset(id, code);
-        self.remember(id);
-        if let Some(key) = self.streams.find(id) {
-            self.break_off(key, Inbound::Broken(code));
-        }
+        self.abandon(id, code);
         if !code.is_provoked() || self.role == Role::Client {
             return Ok(());
         }
@@ -301,6 +320,19 @@ impl Connection {
             });
         }
         self.spend(1)
+    }
+
+    /// Ends a stream, whatever of it was whole.
+    pub(super) fn abandon(&mut self, id: u32, code: Code) {
+        self.write_reset(id, code);
+        self.remember(id);
+        if let Some(key) = self.streams.find(id) {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.condemn(code);
+                stream.wake();
+            }
+            self.settle(key);
+        }
     }
 
     /// Breaks a stream off and tells whoever has it in hand.
@@ -324,13 +356,16 @@ impl Connection {
             self.open -= 1;
         }
         if !stream.is_held {
-            let unread = stream.data.len();
+            let unread = stream.data.len() + stream.lent;
+            if stream.is_in_line {
+                self.sending.line.retain(|other| *other != key);
+            }
             self.streams.remove(key);
             self.take_back(unread);
         }
     }
 
-    fn remember(&mut self, id: u32) {
+    pub(super) fn remember(&mut self, id: u32) {
         if self.broken_off.len() == REMEMBERED {
             self.broken_off.pop_front();
         }
@@ -345,7 +380,7 @@ impl Connection {
     /// Whether nobody has opened this stream yet.
     pub(super) fn is_unopened(&self, id: u32) -> bool {
         match self.role {
-            Role::Server => id > self.last || id.is_multiple_of(2),
+            Role::Server => id > self.highest || id.is_multiple_of(2),
             Role::Client => id >= self.next || id.is_multiple_of(2),
         }
     }

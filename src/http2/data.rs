@@ -148,13 +148,21 @@ impl Connection {
     /// Padding counts in both windows, and nobody reads it.
     fn take_padding(&mut self, id: u32, n: u32, is_wanted: bool) {
         match self.streams.find(id).filter(|_| is_wanted) {
-            Some(key) => self.taken(key, n as usize),
+            Some(key) => self.open_windows(key, n as usize),
             None => self.take_back(n as usize),
         }
     }
 
-    /// Somebody has read data of a stream: its window and the connection's open again.
+    /// Somebody has read data that was taken of a stream: its window and the connection's open again.
     pub fn taken(&mut self, key: Key, n: usize) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            let n = n.min(stream.lent);
+            stream.lent -= n;
+            self.open_windows(key, n);
+        }
+    }
+
+    fn open_windows(&mut self, key: Key, n: usize) {
         let window = self.own.stream_window;
         if let Some(stream) = self.streams.get_mut(key)
             && stream.inbound == Inbound::Open

@@ -84,6 +84,7 @@ impl Connection {
         }
         if !stream.data.is_empty() {
             std::mem::swap(&mut stream.data, into);
+            stream.lent += into.len();
             let last = stream.inbound == Inbound::Ended && stream.trailers.is_none();
             return Poll::Ready(Ok(Taken::Data { last }));
         }
@@ -111,13 +112,12 @@ impl Connection {
         }
     }
 
-    /// The body that comes shall have this length; if it has not, the stream is broken off.
-    pub fn expect(&mut self, key: Key, length: u64) {
-        if let Some(stream) = self.streams.get_mut(key)
-            && !stream.expect(length)
-        {
-            self.reset(key, Code::PROTOCOL_ERROR);
-        }
+    /// The body that comes shall have this length; if it turns out not to, the stream is broken off. False if what has
+    /// come already says so: nothing of it may be used then.
+    #[must_use]
+    pub fn expect(&mut self, key: Key, length: u64) -> bool {
+        let stream = self.streams.get_mut(key);
+        stream.is_none_or(|stream| stream.expect(length))
     }
 
     /// Breaks a stream off, unless it is over.

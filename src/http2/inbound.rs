@@ -9,6 +9,8 @@ use super::settings::FIRST_WINDOW;
 
 /// Answers to our data that a peer may be ahead by, for windows that are opened when a connection starts.
 const FIRST_CREDIT: u32 = 256;
+/// Frames that are read as a whole are no longer than this, whatever the setting: only data comes in parts.
+const LONGEST_WHOLE: u32 = 192 * 1_024;
 const MOST_CREDIT: u32 = 4_096;
 
 /// How far what arrives is understood.
@@ -168,6 +170,10 @@ impl Connection {
             && before + head.length as usize > self.longest_block()
         {
             return Err(broken(Code::ENHANCE_YOUR_CALM, "a block is too long"));
+        }
+        let is_whole = matches!(head.kind, kind::HEADERS..=kind::CONTINUATION);
+        if is_whole && head.length > LONGEST_WHOLE {
+            return Err(size("a frame is too long to be taken as a whole"));
         }
         let wanted = match head.kind {
             kind::PRIORITY => 5,

@@ -16,6 +16,8 @@ use super::streams::Key;
 
 /// No stream of ours has this number or a higher one.
 const LAST_NUMBER: u32 = 0x7fff_ff00;
+/// What was sent is taken out of the way once there is so much of it.
+const COMPACTED: usize = 16 * 1_024;
 /// What is asked for when something is to leave and nothing was lent.
 const FIRST: usize = 4 * 1_024;
 
@@ -27,7 +29,7 @@ pub(super) struct Sending {
     /// What we may still send, of all streams together.
     pub(super) window: i64,
     /// Streams that wait for that window, or for place.
-    line: VecDeque<Key>,
+    pub(super) line: VecDeque<Key>,
     has_block: bool,
 }
 
@@ -71,9 +73,16 @@ impl Connection {
     /// Says that `n` bytes of it were sent.
     pub fn sent(&mut self, n: usize) {
         self.sending.sent += n;
-        if self.sending.len() == 0 {
-            self.sending.sent = 0;
-            self.sending.bytes.clear();
+        let sending = &mut self.sending;
+        if sending.len() == 0 {
+            sending.sent = 0;
+            sending.bytes.clear();
+        } else if sending.sent >= COMPACTED && sending.sent >= sending.len() {
+            // One that never catches up takes no more memory than one that does.
+            sending.bytes.drain(..sending.sent);
+            sending.sent = 0;
+        }
+        if self.sending.len() <= self.own.gathered / 2 {
             self.wake_line();
         }
     }
@@ -100,6 +109,7 @@ impl Connection {
             };
             if let Some(stream) = self.streams.get_mut(key)
                 && std::mem::take(&mut stream.is_in_line)
+                && stream.wants_to_send
             {
                 stream.wake();
                 return;

@@ -18,7 +18,7 @@ mod id {
     pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
 }
 
-/// What we allow the peer, and ourselves.
+/// What we allow the peer, and ourselves. What is about streams that the peer opens means nothing to a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// Streams that the peer may have open.
@@ -35,6 +35,8 @@ pub struct Settings {
     pub frame: u32,
     /// Bytes of a list of fields.
     pub header_list: u32,
+    /// Bytes of a list of trailers.
+    pub trailers: usize,
     /// Fields in a list.
     pub fields: usize,
     /// Bytes of the table of the compression.

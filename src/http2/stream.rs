@@ -15,6 +15,8 @@ pub(super) struct Stream {
     pub(super) heads: VecDeque<Head>,
     /// Data that arrived and was not taken.
     pub(super) data: Vec<u8>,
+    /// How much was taken and is not said to be read yet.
+    pub(super) lent: usize,
     pub(super) trailers: Option<Head>,
     /// What the peer may still send.
     pub(super) receive_window: i64,
@@ -71,6 +73,7 @@ impl Stream {
             id,
             heads: VecDeque::new(),
             data: Vec::new(),
+            lent: 0,
             trailers: None,
             receive_window,
             unclaimed: 0,
@@ -115,6 +118,14 @@ impl Stream {
         if self.outbound == Outbound::Open || self.inbound == Inbound::Ended {
             self.outbound = Outbound::Broken;
         }
+        self.wants_to_send = false;
+    }
+
+    /// Breaks it off because of what is wrong with it: nothing of it counts any more, not even what was whole.
+    pub(super) fn condemn(&mut self, code: Code) {
+        self.inbound = Inbound::Broken(code);
+        self.outbound = Outbound::Broken;
+        self.wants_to_send = false;
     }
 
     /// Takes note of data; false if it is more than was announced.

@@ -161,6 +161,10 @@ impl BodySink for Way<'_> {
 
 impl Responder for Way<'_> {
     fn inform(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
+        // An informational head may be left out, and is where the client reads too slowly for what it has asked for.
+        if self.hold.engine().is_full() {
+            return false;
+        }
         let Some((block, _)) = self.encode(status, fields, |_| false) else {
             return false;
         };

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use super::head::trailers;
 use super::link::Link;
-use super::patience::patiently;
 use crate::http2::{Code, Connection, Gone, Key};
 use crate::net::Deadline;
 use crate::proxy::seam::Piece;
@@ -78,7 +77,7 @@ impl Hold {
         Ok(())
     }
 
-    /// Sends a piece of a body, as fast as the peer takes it; nothing if it does not for too long.
+    /// Sends a piece of a body, as fast as the peer takes it; nothing if it takes none of it for `patience`.
     pub(super) async fn send(
         &self,
         piece: Piece<'_>,
@@ -92,8 +91,24 @@ impl Hold {
         let mut data = piece.data;
         if !data.is_empty() || is_last {
             self.sending.set(Sending::Within);
-            let leaving = poll_fn(|cx| self.engine().poll_send(self.key, cx, &mut data, is_last));
-            if let Err(gone) = patiently(progress, patience, leaving).await? {
+            let mut is_armed = false;
+            let leaving = poll_fn(|cx| {
+                let before = data.len();
+                let polled = self.engine().poll_send(self.key, cx, &mut data, is_last);
+                if let Poll::Ready(sent) = polled {
+                    return Poll::Ready(Some(sent));
+                }
+                if !is_armed || data.len() < before {
+                    is_armed = true;
+                    progress.set_from_now(patience);
+                }
+                progress.poll_expired(cx).map(|()| None)
+            });
+            let sent = leaving.await?;
+            if is_armed {
+                progress.clear();
+            }
+            if let Err(gone) = sent {
                 return Some(Err(gone));
             }
             self.sending.set(if is_last {

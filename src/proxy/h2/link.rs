@@ -5,6 +5,7 @@
 //! hundred streams share a system call.
 
 use std::cell::{Cell, RefCell, RefMut};
+use std::future::poll_fn;
 use std::io;
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -61,6 +62,14 @@ impl Link {
         self.received.get()
     }
 
+    /// Sends what is still to be said, and ends our direction. The caller sets the deadline.
+    pub(super) async fn finish(&self) {
+        // An error means that nobody listens any more.
+        if poll_fn(|cx| self.poll_drain(cx)).await.is_ok() {
+            self.stream.shutdown_write();
+        }
+    }
+
     /// Makes closing abrupt, so that nothing of ours looks whole.
     pub(super) fn reset_on_close(&self) {
         self.stream.reset_on_close();
@@ -74,7 +83,7 @@ impl Link {
                 return Poll::Ready(());
             }
             if self.engine().is_full() {
-                // What leaves makes room, and wakes whoever sends.
+                // Whoever polls this drains next, and comes back when that has made room.
                 return Poll::Pending;
             }
             match ready!(self.poll_read(cx)) {
@@ -101,7 +110,7 @@ impl Link {
         let taken = self
             .engine()
             .receive(buffer.data(), self.now_ms())
-            .map_err(|broken| tracing::debug!(error = %broken, "HTTP/2 connection ended"))?;
+            .map_err(drop)?;
         buffer.consume(taken);
         if buffer.is_empty() {
             *input = None;

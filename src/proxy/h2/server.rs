@@ -30,7 +30,7 @@ struct Server {
     client: Rc<Client>,
     keepalive: Keepalive,
     idle: Deadline,
-    /// Asked to go when it expires.
+    /// Asked to go when it expires; once it was asked, taken to have heard it.
     age: Option<Deadline>,
     state: State,
     is_idle: bool,
@@ -60,7 +60,7 @@ pub(in crate::proxy) async fn serve(
     let limits = &server_settings.limits.http2;
     let engine = Connection::new(
         Role::Server,
-        settings::settings(limits, &server_settings.message),
+        settings::of_server(limits, &server_settings.message),
         settings::budget(limits),
     );
     let link = Link::new(stream, before, Rc::clone(&worker.buffers), engine);
@@ -70,6 +70,8 @@ pub(in crate::proxy) async fn serve(
     let mut streams = FuturesUnordered::new();
     // What the streams do here counts for all of them, so the runtime's idea of one task's share does not fit.
     unconstrained(poll_fn(|cx| server.poll(cx, &mut streams, &start))).await;
+    drop(streams);
+    server.finish().await;
 }
 
 // === impl Server ===
@@ -123,7 +125,8 @@ impl Server {
             while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
             let is_full = self.link.engine().is_full();
             let drained = self.link.poll_drain(cx);
-            let is_broken = matches!(drained, Poll::Ready(Err(_)));
+            let is_broken =
+                matches!(drained, Poll::Ready(Err(_))) || self.link.engine().broken().is_some();
             let has_left = drained.is_ready() && self.link.engine().has_left();
             if received.is_ready() || is_broken || has_left {
                 return Poll::Ready(());
@@ -131,9 +134,26 @@ impl Server {
             let next = self.judge(cx, streams.is_empty());
             if next > self.state {
                 self.enter(next);
-            } else if drained.is_pending() || !(is_full || self.link.has_more()) {
-                return Poll::Pending;
+                continue;
             }
+            if drained.is_ready() && (is_full || self.link.has_more()) {
+                // There is place again for what waits, after others have had their turn.
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Says goodbye, as far as the client still listens.
+    async fn finish(&self) {
+        let broken = self.link.engine().broken();
+        if let Some(broken) = broken.filter(|broken| broken.code != Code::NO_ERROR) {
+            tracing::debug!(client = %self.client.peer.client, error = %broken, "HTTP/2 connection ended");
+        }
+        self.idle.set_from_now(GOODBYE);
+        tokio::select! {
+            () = self.link.finish() => {}
+            () = self.idle.expired() => {}
         }
     }
 
@@ -153,10 +173,17 @@ impl Server {
             .age
             .as_ref()
             .is_some_and(|age| age.poll_expired(cx).is_ready());
+        if is_old && self.state == State::Leaving {
+            // It has had the time to hear that it is to go.
+            self.link.engine().leave_now();
+        }
+        let is_leaving = self.link.engine().is_leaving();
         match (self.idle.poll_expired(cx).is_ready(), self.state) {
             (true, State::Leaving) => State::Closing,
             (true, _) => State::Leaving,
-            (false, _) if is_old || self.client.worker.is_draining() => State::Leaving,
+            (false, _) if is_old || is_leaving || self.client.worker.is_draining() => {
+                State::Leaving
+            }
             (false, _) => State::Open,
         }
     }
@@ -185,7 +212,12 @@ impl Server {
         self.state = state;
         match state {
             State::Greeting | State::Open => {}
-            State::Leaving => self.link.engine().leave(),
+            State::Leaving => {
+                self.link.engine().leave();
+                let heard = self.client.worker.timers.deadline();
+                heard.set_from_now(GOODBYE);
+                self.age = Some(heard);
+            }
             State::Closing => self.link.engine().close(Code::NO_ERROR),
         }
         self.arm();

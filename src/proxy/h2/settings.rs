@@ -4,8 +4,11 @@ use crate::config::{Http2Limits, Size};
 use crate::http2::{BudgetLimits, Settings};
 use crate::message::Limits;
 
-/// What we allow a peer.
-pub(super) fn settings(limits: &Http2Limits, message: &Limits) -> Settings {
+/// The largest window that there is (RFC 9113, section 6.9.1).
+const MOST_WINDOW: u32 = 0x7fff_ffff;
+
+/// What we allow a client.
+pub(super) fn of_server(limits: &Http2Limits, message: &Limits) -> Settings {
     Settings {
         streams: limits.streams,
         pending_resets: limits.pending_resets,
@@ -14,10 +17,23 @@ pub(super) fn settings(limits: &Http2Limits, message: &Limits) -> Settings {
         connection_window: bytes(limits.connection_window),
         frame: bytes(limits.frame),
         header_list: bytes(limits.header_list),
+        trailers: message.trailers,
         // Pseudo-fields count as well; who judges a head counts the others.
         fields: message.fields.saturating_add(8),
         header_table: bytes(limits.header_table),
         gathered: bytes(limits.send_buffer) as usize,
+    }
+}
+
+/// What we allow an endpoint, on a connection that carries up to `streams` streams. They are those of many clients, so
+/// each may be ahead by its whole window: readers that are slow must not stop the answers to all others.
+pub(super) fn of_client(limits: &Http2Limits, message: &Limits, streams: usize) -> Settings {
+    let streams = u32::try_from(streams).unwrap_or(u32::MAX);
+    let all = bytes(limits.stream_window).saturating_mul(streams);
+    let own = of_server(limits, message);
+    Settings {
+        connection_window: own.connection_window.max(all).min(MOST_WINDOW),
+        ..own
     }
 }
 

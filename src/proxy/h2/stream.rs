@@ -11,7 +11,7 @@ use super::head::{Head, announced, is_malformed};
 use super::hold::Hold;
 use super::link::Link;
 use crate::http2::{self, Code, Key};
-use crate::message::Rejection;
+use crate::message::{Reason, Rejection};
 use crate::proxy::begin::{Begun, begin};
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
@@ -60,15 +60,17 @@ struct Opened {
 /// Judges a head and, in the same synchronous section, selects for it.
 fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Rejection> {
     let head = Head::new(head, Arc::clone(&client.worker.shared))?;
-    let (asking, ticket, first) = head.first_look(|parts| {
+    let opened = head.first_look(|parts| {
+        let length = announced(parts.facts.framing);
+        if length.is_some_and(|length| !hold.engine().expect(hold.key(), length)) {
+            return Err(Rejection::request(Reason::LengthMismatch));
+        }
         let mut ticket = Ticket::new(&client.worker, client.peer, client.preview, parts);
         let admitted = ticket.admit(parts);
         let first = admitted.and_then(|()| begin(&mut ticket, parts));
-        (parts.asking(), ticket, first)
+        Ok((parts.asking(), ticket, first))
     })?;
-    if let Some(length) = announced(asking.framing) {
-        hold.engine().expect(hold.key(), length);
-    }
+    let (asking, ticket, first) = opened?;
     Ok(Opened {
         head,
         asking,

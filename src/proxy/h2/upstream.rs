@@ -8,7 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::io;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -27,6 +27,9 @@ use crate::proxy::worker::Worker;
 
 /// Streams on one connection, whatever the peer allows: one socket is one queue.
 const MOST_STREAMS: usize = 1_000;
+
+/// How long a goodbye may take.
+const GOODBYE: Duration = Duration::from_secs(1);
 
 /// The connections of one worker.
 #[derive(Default)]
@@ -110,7 +113,7 @@ pub(in crate::proxy) async fn place(
     let _dialing = Dialing(&group);
     let (stream, counted) = dial().await?;
     let member = tokio::select! {
-        opened = open(worker, stream, counted) => opened?,
+        opened = open(worker, stream, (Rc::downgrade(&group), counted)) => opened?,
         () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
     };
     group.members.borrow_mut().push(Rc::clone(&member));
@@ -121,12 +124,12 @@ pub(in crate::proxy) async fn place(
 async fn open(
     worker: &Rc<Worker>,
     stream: Stream,
-    counted: Counted,
+    (group, counted): (Weak<Group>, Counted),
 ) -> Result<Rc<Member>, UpstreamError> {
     let limits = &worker.shared.settings.limits.http2;
     let engine = Connection::new(
         Role::Client,
-        settings::settings(limits, &worker.shared.settings.message),
+        settings::of_client(limits, &worker.shared.settings.message, MOST_STREAMS),
         settings::budget(limits),
     );
     let link = Link::new(stream, None, Rc::clone(&worker.buffers), engine);
@@ -140,15 +143,21 @@ async fn open(
         is_closed: Cell::new(false),
         task: RefCell::new(None),
     });
-    let task = drive(driver, Rc::clone(&member), counted);
+    let task = drive(driver, Rc::clone(&member), group, counted);
     worker.http2.tasks.borrow_mut().spawn_local(task);
     Ok(member)
 }
 
 /// Moves a connection's frames until it ends or is not needed any more.
-async fn drive(mut driver: Driver, member: Rc<Member>, counted: Counted) {
+async fn drive(mut driver: Driver, member: Rc<Member>, group: Weak<Group>, counted: Counted) {
     poll_fn(|cx| driver.poll(cx, &member)).await;
     member.is_closed.set(true);
+    // Whoever comes now dials; the socket ends here and not when somebody looks for the next connection.
+    if let Some(group) = group.upgrade() {
+        let mut members = group.members.borrow_mut();
+        members.retain(|other| !Rc::ptr_eq(other, &member));
+    }
+    driver.finish().await;
     drop(counted);
 }
 
@@ -242,22 +251,30 @@ impl Driver {
         }
     }
 
+    /// Ends the connection: what is in flight on it breaks off, and the endpoint is told, as far as it listens.
+    async fn finish(&self) {
+        self.link.engine().lost();
+        self.idle.set_from_now(GOODBYE);
+        tokio::select! {
+            () = self.link.finish() => {}
+            () = self.idle.expired() => {}
+        }
+    }
+
     /// Moves what arrived and what is to leave; ready when the connection is over. Whoever writes to it wakes this task.
     fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.link.engine().forget_listener();
-        loop {
-            let received = self.link.poll_receive(cx);
-            let is_full = self.link.engine().is_full();
-            let drained = self.link.poll_drain(cx);
-            match (received, drained) {
-                (_, Poll::Ready(Err(error))) => {
-                    self.link.engine().lost();
-                    return Poll::Ready(Err(error));
-                }
-                (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
-                (Poll::Pending, Poll::Ready(Ok(()))) if is_full || self.link.has_more() => {}
-                (Poll::Pending, _) => break,
+        let received = self.link.poll_receive(cx);
+        let is_full = self.link.engine().is_full();
+        let drained = self.link.poll_drain(cx);
+        match (received, drained) {
+            (_, Poll::Ready(Err(error))) => {
+                self.link.engine().lost();
+                return Poll::Ready(Err(error));
             }
+            (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
+            (Poll::Pending, Poll::Ready(Ok(()))) if is_full => cx.waker().wake_by_ref(),
+            (Poll::Pending, _) => {}
         }
         self.link.engine().listen(cx);
         Poll::Pending

@@ -106,8 +106,11 @@ where
     if asking.is_grpc && matches!(end, End::Whole) {
         note_grpc(ticket, grpc.get());
     }
-    // Of a body nothing is kept, so a request that had one cannot be sent again.
-    conclude(ticket, end, asking.framing.is_empty())
+    // Of a body nothing is kept, so a request that had one cannot be sent again; nor can one that the endpoint may have
+    // done, if doing it twice is not doing it once.
+    let is_unprocessed = matches!(end, End::Upstream(UpstreamError::Unprocessed(_)));
+    let may_retry = asking.framing.is_empty() && (is_unprocessed || asking.is_idempotent);
+    conclude(ticket, end, may_retry)
 }
 
 fn patience(ticket: &Ticket) -> Duration {
@@ -185,8 +188,11 @@ impl Download<'_> {
                 facts.framing,
                 ResponseFraming::None | ResponseFraming::Announced(_)
             );
-            if let ResponseFraming::Length(length) = facts.framing {
-                self.hold.engine().expect(self.hold.key(), length);
+            if let ResponseFraming::Length(length) = facts.framing
+                && !self.hold.engine().expect(self.hold.key(), length)
+            {
+                let rejection = Rejection::response(message::Reason::LengthMismatch);
+                return Err(UpstreamError::Invalid(rejection));
             }
         }
         if self.informational > self.limits.informational {
