@@ -1,10 +1,11 @@
 //! Blocks of fields that arrive: the heads of new streams, of answers, and trailers.
 
-use super::connection::{Broken, Connection, Leaving, Role};
+use super::connection::{Broken, Connection, Role};
 use super::frame::{Code, FrameHead, flag, word};
 use super::head::{Head, Of};
 use super::hpack::{BlockLimits, FieldBlock};
 use super::inbound::{broken, protocol, size};
+use super::leaving::Leaving;
 use super::stream::{Inbound, Stream};
 
 /// What most heads have room in.

@@ -10,7 +10,7 @@
 //! - `head`: what fields have to say before they are a head.
 //! - `stream`, `streams`: one stream, and all of a connection.
 //! - `connection` with `inbound` (what arrives: `blocks`, `data`, `control`) and `outbound` (what leaves);
-//!   `held` is for whoever has a stream in hand.
+//!   `leaving` ends it, `held` is for whoever has a stream in hand.
 //! - `budget`: what a peer may cost.
 
 mod blocks;
@@ -23,6 +23,7 @@ mod head;
 mod held;
 pub mod hpack;
 mod inbound;
+mod leaving;
 mod outbound;
 mod settings;
 mod stream;

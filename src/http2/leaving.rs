@@ -1,0 +1,91 @@
+//! Goodbyes and signs of life: GOAWAY and PING.
+
+use super::connection::Connection;
+use super::frame::{Code, FrameHead, flag, kind};
+
+/// The number that a goodbye names while it is not known yet which stream is the last.
+const ANY_STREAM: u32 = 0x7fff_ffff;
+/// What a ping says that asks whether somebody is there.
+const ALIVE: [u8; 8] = *b"are you?";
+/// What a ping says whose answer comes after everything that was sent before a goodbye.
+const GOODBYE: [u8; 8] = *b"goodbye!";
+
+/// How far our goodbye is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leaving {
+    No,
+    /// The peer was told, and new streams are taken until it has heard.
+    Told,
+    /// No stream above this number is taken.
+    After(u32),
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Asks whether the peer is there; whatever it sends is an answer.
+    pub fn ping(&mut self) {
+        self.write_ping(flag::NONE, ALIVE);
+    }
+
+    /// Asks the peer to go. It may finish what it has begun, also what is on its way here.
+    pub fn leave(&mut self) {
+        if self.leaving == Leaving::No && self.broken().is_none() {
+            self.leaving = Leaving::Told;
+            self.write_goodbye(ANY_STREAM, Code::NO_ERROR);
+            self.write_ping(flag::NONE, GOODBYE);
+        }
+    }
+
+    /// Takes no stream from here on, whether or not the peer has heard that it is to go.
+    pub fn leave_now(&mut self) {
+        if self.leaving == Leaving::Told {
+            self.leaving = Leaving::After(self.last);
+            self.write_goodbye(self.last, Code::NO_ERROR);
+        }
+    }
+
+    /// Whether the peer was asked to go.
+    pub fn is_leaving(&self) -> bool {
+        self.leaving != Leaving::No
+    }
+
+    /// Whether the peer has been asked to go, has heard it, and has nothing open any more.
+    pub fn has_left(&self) -> bool {
+        matches!(self.leaving, Leaving::After(_)) && self.streams.len() == 0
+    }
+
+    /// The answer to a ping of ours.
+    pub(super) fn pong(&mut self, payload: &[u8]) {
+        if payload == GOODBYE {
+            self.leave_now();
+        }
+    }
+
+    pub(super) fn write_goodbye(&mut self, last: u32, code: Code) {
+        let out = self.sending.out();
+        FrameHead {
+            length: 8,
+            kind: kind::GOAWAY,
+            flags: flag::NONE,
+            stream: 0,
+        }
+        .write(out);
+        out.extend_from_slice(&last.to_be_bytes());
+        out.extend_from_slice(&code.0.to_be_bytes());
+        self.notify();
+    }
+
+    pub(super) fn write_ping(&mut self, flags: u8, payload: [u8; 8]) {
+        let out = self.sending.out();
+        FrameHead {
+            length: 8,
+            kind: kind::PING,
+            flags,
+            stream: 0,
+        }
+        .write(out);
+        out.extend_from_slice(&payload);
+        self.notify();
+    }
+}
