@@ -80,9 +80,9 @@ fn response() -> Vec<u8> {
 
 fn send(connection: &mut Connection, key: Key, mut data: &[u8], is_last: bool) -> bool {
     let (_, waker) = waker();
-    let mut cx = Context::from_waker(&waker);
+    let cx = Context::from_waker(&waker);
     connection
-        .poll_send(key, &mut cx, &mut data, is_last)
+        .poll_send(key, &cx, &mut data, is_last)
         .is_ready()
 }
 
@@ -220,13 +220,10 @@ fn crowd(count: usize) -> (Connection, Connection, Vec<(Key, Arc<Woken>)>) {
     while let Some((key, _)) = server.accept() {
         server.send_head(key, &response(), false).unwrap();
         let (woken, waker) = waker();
-        let mut data = &[1; 70_000][..];
-        let mut cx = Context::from_waker(&waker);
-        assert!(
-            server
-                .poll_send(key, &mut cx, &mut data, false)
-                .is_pending()
-        );
+        let bytes = vec![1; 70_000];
+        let mut data = &bytes[..];
+        let cx = Context::from_waker(&waker);
+        assert!(server.poll_send(key, &cx, &mut data, false).is_pending());
         waiting.push((key, woken));
     }
     assert!(
@@ -259,9 +256,10 @@ fn each_stream_that_waits_has_its_turn() {
             if woken.0.swap(0, Ordering::Relaxed) > 0 {
                 *turn += 1;
                 let waker = Waker::from(Arc::clone(woken));
-                let mut data = &[1; 10_000][..];
-                let mut cx = Context::from_waker(&waker);
-                let _ = server.poll_send(*key, &mut cx, &mut data, false);
+                let bytes = vec![1; 10_000];
+                let mut data = &bytes[..];
+                let cx = Context::from_waker(&waker);
+                let _ = server.poll_send(*key, &cx, &mut data, false);
             }
         }
         // Whoever reads keeps the windows open.
@@ -273,9 +271,10 @@ fn each_stream_that_waits_has_its_turn() {
         }
         for (key, woken) in &waiting {
             let waker = Waker::from(Arc::clone(woken));
-            let mut data = &[1; 70_000][..];
-            let mut cx = Context::from_waker(&waker);
-            let _ = server.poll_send(*key, &mut cx, &mut data, false);
+            let bytes = vec![1; 70_000];
+            let mut data = &bytes[..];
+            let cx = Context::from_waker(&waker);
+            let _ = server.poll_send(*key, &cx, &mut data, false);
         }
     }
     assert!(turns.iter().all(|turns| *turns > 2), "{turns:?}");
