@@ -9,11 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
+use tokio::sync::oneshot;
 
 use super::{access::Caller, ask::Ask, problems::refused, refusal::Refusal, router::AdminState};
 use crate::{
     api::Receipt,
-    control::{ControlError, RollbackTo},
+    control::{ControlError, Controller, RollbackTo},
     model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
 };
 
@@ -52,8 +53,11 @@ pub(super) async fn answer(
         return Ok(tagged(preview.revision, &preview));
     }
     let author = ask.author();
-    let done = async move { controller.apply(change, author, expected, ask.force).await };
-    let done = to_the_end(done).await?;
+    let done = answered_first(controller, async move |controller| {
+        let done = controller.apply_promptly(change, author, expected, ask.force);
+        done.await
+    });
+    let done = done.await?;
     receipt(done.map_err(|error| judged.refused(error)))
 }
 
@@ -72,8 +76,11 @@ pub(super) async fn roll_back(
         return Ok(tagged(preview.revision, &preview));
     }
     let author = ask.author();
-    let done = async move { controller.rollback(to, author, expected, ask.force).await };
-    receipt(to_the_end(done).await?.map_err(refused))
+    let done = answered_first(controller, async move |controller| {
+        let done = controller.rollback_promptly(to, author, expected, ask.force);
+        done.await
+    });
+    receipt(done.await?.map_err(refused))
 }
 
 fn receipt(result: Result<Receipt, Refusal>) -> Result<Response, Refusal> {
@@ -90,6 +97,26 @@ pub(super) async fn to_the_end<T: Send + 'static>(
         tracing::error!(%error, "a change came to no end");
         Refusal::internal()
     })
+}
+
+/// The same for a change, whose answer leaves before what need not be waited for is done.
+async fn answered_first<T: Send + 'static, W: Future<Output = T> + Send>(
+    controller: Arc<Controller>,
+    work: impl FnOnce(Arc<Controller>) -> W + Send + 'static,
+) -> Result<T, Refusal> {
+    let (answer, answered) = oneshot::channel();
+    let done = to_the_end(async move {
+        // Whoever asked may be gone.
+        drop(answer.send(work(Arc::clone(&controller)).await));
+        // Lets the answer be written.
+        tokio::task::yield_now().await;
+        controller.settle();
+    });
+    tokio::select! {
+        biased;
+        Ok(answer) = answered => Ok(answer),
+        ended = done => ended.and(Err(Refusal::internal())),
+    }
 }
 
 /// What is at fault when a change leads to a table that cannot be: the request alone, which is 422, or the request

@@ -5,7 +5,9 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{ControlError, book::Book, metrics::Metrics, status::DriftMemo, tend::Tended};
+use super::{
+    ControlError, book::Book, metrics::Metrics, receipt::Unsettled, status::DriftMemo, tend::Tended,
+};
 use crate::{
     api::Timestamp,
     fleet::Fleet,
@@ -56,6 +58,7 @@ pub struct Controller {
     // Publishes queue here while one is being written. A rollback never does.
     pub(super) publishing: tokio::sync::Mutex<()>,
     pub(super) tended: Mutex<Tended>,
+    pub(super) unsettled: Mutex<Vec<Unsettled>>,
     pub(super) drift: Mutex<Option<DriftMemo>>,
     pub(super) metrics: Metrics,
 }
@@ -90,6 +93,7 @@ impl Controller {
             book: Mutex::new(Book::of(loaded)),
             publishing: tokio::sync::Mutex::new(()),
             tended: Mutex::default(),
+            unsettled: Mutex::default(),
             drift: Mutex::default(),
             metrics: Metrics,
         };

@@ -63,6 +63,7 @@ impl Controller {
             Some(done) => Some(self.receipt(done).await),
             None => None,
         };
+        self.settle();
         Ok(self.report(report.0, wins, report.1, receipt))
     }
 

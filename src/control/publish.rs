@@ -39,10 +39,27 @@ impl Controller {
     /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
     ///
     /// # Errors
+    /// As [`Controller::apply_promptly`].
+    pub async fn apply(
+        &self,
+        change: Change,
+        by: Author,
+        expected: Expected,
+        force: bool,
+    ) -> Result<Receipt, ControlError> {
+        let receipt = self.apply_promptly(change, by, expected, force).await;
+        self.settle();
+        receipt
+    }
+
+    /// Like [`Controller::apply`], but leaves what no answer has to wait for to [`Controller::settle`], which is to be
+    /// called next.
+    ///
+    /// # Errors
     /// When the change cannot be applied, is not valid, is based on what is not live any more, or cannot be made
     /// durable in time. Nothing has changed then; [`AppendError::Unknown`] says that a restart may bring it all the
     /// same, until the record that voids it is written.
-    pub async fn apply(
+    pub async fn apply_promptly(
         &self,
         change: Change,
         by: Author,
@@ -261,7 +278,7 @@ impl Controller {
             took: swapped.took,
             rollback: false,
         };
-        self.settle(&done);
+        self.swapped(&done);
         Ok(done)
     }
 }

@@ -1,7 +1,7 @@
 //! From a swap to its receipt: wait, within limits, for the workers and for the disk, and say how far both are.
 
 use std::{
-    sync::Arc,
+    sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -15,6 +15,8 @@ use crate::{
 
 /// How long a rollback's receipt waits for the disk after that.
 const DURABILITY: Duration = Duration::from_millis(50);
+/// How much of that the slot file has for itself, before the store begins beside it.
+const ALONE: Duration = Duration::from_millis(10);
 /// A whole table is written beside every so many records.
 const SNAPSHOT_EVERY: usize = 64;
 
@@ -29,24 +31,40 @@ pub(super) struct Done {
     pub(super) rollback: bool,
 }
 
+/// A swap of which no answer has to wait for the rest.
+#[derive(Debug)]
+pub(super) struct Unsettled {
+    record: Arc<RevisionRecord>,
+    changes: usize,
+    took: Duration,
+}
+
 impl Controller {
-    /// What follows every swap: who looks after which roster, what is told, what is kept.
-    pub(super) fn settle(&self, done: &Done) {
-        self.tend();
+    /// Notes a swap, for [`Controller::settle`].
+    pub(super) fn swapped(&self, done: &Done) {
         self.metrics.swapped(&done.record.cause, done.took);
-        let record = &done.record;
-        tracing::info!(
-            target: "audit",
-            revision = record.revision.0,
-            parent = record.parent.0,
-            cause = record.cause.as_str(),
-            actor = ?record.author.actor,
-            name = %record.author.name,
-            message = record.author.message.as_deref(),
-            changes = done.diff.0.len(),
-            swap_us = done.took.as_micros(),
-            "a revision is live"
-        );
+        self.unsettled().push(Unsettled {
+            record: Arc::clone(&done.record),
+            changes: done.diff.0.len(),
+            took: done.took,
+        });
+    }
+
+    fn unsettled(&self) -> MutexGuard<'_, Vec<Unsettled>> {
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What follows every swap: who looks after which roster, what is told, what is kept. Nothing to do if it was done.
+    pub fn settle(&self) {
+        let unsettled = std::mem::take(&mut *self.unsettled());
+        if unsettled.is_empty() {
+            return;
+        }
+        self.history.go_on();
+        self.tend();
+        unsettled.iter().for_each(tell);
         self.tidy_books();
         self.observe();
     }
@@ -91,10 +109,8 @@ impl Controller {
                 .await;
         let converged_at = converged.is_ok().then(now);
         self.metrics.converged(begin.elapsed() + done.took);
-        let mut progress = self.history.progress();
         if done.rollback {
-            let written = progress.wait_for(|progress| progress.durable() >= revision);
-            drop(tokio::time::timeout(DURABILITY, written).await);
+            self.wait_durable(revision).await;
         }
         let durable = self.survives(revision);
         let record = &done.record;
@@ -118,6 +134,18 @@ impl Controller {
             },
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX),
+        }
+    }
+
+    /// Waits, within a limit, until a rollback is on the disk: in the slot file, or in the store where that takes long.
+    async fn wait_durable(&self, revision: Revision) {
+        let mut progress = self.history.progress();
+        for limit in [ALONE, DURABILITY.saturating_sub(ALONE)] {
+            let written = progress.wait_for(|progress| progress.durable() >= revision);
+            if tokio::time::timeout(limit, written).await.is_ok() {
+                return;
+            }
+            self.history.go_on();
         }
     }
 
@@ -202,6 +230,22 @@ impl Controller {
             swap_microseconds: 0,
         }
     }
+}
+
+fn tell(swap: &Unsettled) {
+    let record = &swap.record;
+    tracing::info!(
+        target: "audit",
+        revision = record.revision.0,
+        parent = record.parent.0,
+        cause = record.cause.as_str(),
+        actor = ?record.author.actor,
+        name = %record.author.name,
+        message = record.author.message.as_deref(),
+        changes = swap.changes,
+        swap_us = swap.took.as_micros(),
+        "a revision is live"
+    );
 }
 
 /// The revisions that a rollback took back, as the records tell it.

@@ -48,10 +48,27 @@ impl Controller {
     /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
     ///
     /// # Errors
+    /// As [`Controller::rollback_promptly`].
+    pub async fn rollback(
+        &self,
+        to: RollbackTo,
+        by: Author,
+        expected: Expected,
+        force: bool,
+    ) -> Result<Receipt, ControlError> {
+        let receipt = self.rollback_promptly(to, by, expected, force).await;
+        self.settle();
+        receipt
+    }
+
+    /// Like [`Controller::rollback`], but leaves what no answer has to wait for to [`Controller::settle`], which is to
+    /// be called next.
+    ///
+    /// # Errors
     /// When there is nothing to go back to, when what it would go back to has no healthy endpoint and it is not forced,
     /// or when it is based on what is not live any more. A revision that is not on the undo chain is published, with
     /// the errors of a publish.
-    pub async fn rollback(
+    pub async fn rollback_promptly(
         &self,
         to: RollbackTo,
         by: Author,
@@ -218,7 +235,7 @@ impl Controller {
             took,
             rollback: true,
         };
-        self.settle(&done);
+        self.swapped(&done);
         done
     }
 

@@ -9,7 +9,7 @@ use crate::{
         ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, Timestamp, WorkerStatus,
     },
     fleet::{self, Endpoint, Health, Watched},
-    model::{Diff, Revision, RouteSpec, TableDocument, TableState},
+    model::{Diff, Revision, Rosters, RouteSpec, TableDocument, TableState},
     table::{RoutingTable, Target},
 };
 
@@ -18,6 +18,9 @@ use crate::{
 pub(super) struct DriftMemo {
     live: Revision,
     imported: Arc<TableDocument>,
+    // What the file says, beside these rosters: it is made from the document again only when one of the two changes.
+    file: TableState,
+    rosters: Arc<Rosters>,
     drift: Drift,
 }
 
@@ -189,10 +192,18 @@ impl Controller {
         if let Some(known) = known {
             return known.drift.clone();
         }
-        let drift = drift_between(&imported, &live.state());
+        let state = live.state();
+        let known = memo.take().filter(|memo| {
+            Arc::ptr_eq(&memo.rosters, &state.rosters) && Arc::ptr_eq(&memo.imported, &imported)
+        });
+        let file = known.map(|memo| memo.file);
+        let file = file.unwrap_or_else(|| (*imported).clone().into_state(&state));
+        let drift = drift_between(&file, &state);
         *memo = Some(DriftMemo {
             live: live.revision(),
             imported,
+            file,
+            rosters: state.rosters,
             drift: drift.clone(),
         });
         drift
@@ -200,9 +211,8 @@ impl Controller {
 }
 
 /// What the file says, and what is live instead.
-fn drift_between(imported: &TableDocument, live: &TableState) -> Drift {
-    let file = imported.clone().into_state(live);
-    let diff = Diff::between(&file, live);
+fn drift_between(file: &TableState, live: &TableState) -> Drift {
+    let diff = Diff::between(file, live);
     Drift {
         imported: true,
         drifted: !diff.is_empty(),

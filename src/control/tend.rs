@@ -42,6 +42,7 @@ impl Controller {
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
+            self.settle();
             self.tend();
             self.forget_statistics();
             self.observe();

@@ -123,7 +123,8 @@ impl History {
             Arc::clone(&numbers),
             contents.last,
         );
-        let slots = slots.map(|file| SlotWriter::start(file, writer.reporter(), hook, &numbers));
+        let slots = slots
+            .map(|file| SlotWriter::start(file, writer.reporter(), hook, &numbers, writer.waker()));
         let history = Self {
             path: path.to_owned(),
             numbers,
@@ -151,6 +152,7 @@ impl History {
                 self.writer.keep(Entry::new((*kept.record).clone()));
             }
         }
+        self.writer.go_on();
         let reserved = self.writer.reserve_first(PATIENCE);
         let by_slots = self
             .slots
@@ -197,12 +199,24 @@ impl History {
     }
 
     /// Writes a record of what is live already, behind everything else, trying until it is written. A rollback's goes
-    /// to the slot file as well, beside the queue.
+    /// to the slot file first: the store begins when it is told to [go on](History::go_on), when something else comes, or
+    /// when the slot cannot be written, so that the two do not get into each other's way while somebody waits.
     pub fn keep(&self, entry: Entry) {
-        if let Some(slots) = self.slots.as_ref().filter(|_| entry.is_rollback()) {
-            slots.write(&entry);
-        }
+        let slots = self.slots.as_ref().filter(|_| entry.is_rollback());
+        // The store has it before the slot does, so that it is never nowhere.
+        let write = slots.map(|slots| slots.prepare(&entry));
         self.writer.keep(entry);
+        let begun = slots
+            .zip(write)
+            .is_some_and(|(slots, write)| slots.write(write));
+        if !begun {
+            self.writer.go_on();
+        }
+    }
+
+    /// Lets the store begin with what it has, wherever the slot file is.
+    pub fn go_on(&self) {
+        self.writer.go_on();
     }
 
     /// Remembers the file that was imported, when the import itself made no revision.

@@ -258,12 +258,22 @@ impl SlotWriter {
         reporter: Reporter,
         hook: Option<Hook>,
         numbers: &Arc<Numbers>,
+        after_failure: impl Fn() + Send + 'static,
     ) -> Self {
         let (jobs, inbox) = sync_channel(SLOTS);
         let shared = Arc::clone(numbers);
         std::thread::Builder::new()
             .name("history-slots".to_owned())
-            .spawn(move || run(file, &inbox, &reporter, hook.as_ref(), &shared))
+            .spawn(move || {
+                run(
+                    file,
+                    &inbox,
+                    &reporter,
+                    hook.as_ref(),
+                    &shared,
+                    after_failure,
+                );
+            })
             .expect("a process that starts can start a thread");
         Self {
             jobs,
@@ -271,16 +281,20 @@ impl SlotWriter {
         }
     }
 
-    /// Writes a rollback's record. When the thread is behind by a whole ring, the store alone will have it.
-    pub(super) fn write(&self, entry: &Entry) {
-        let write = SlotWrite {
+    /// What is to be written for a rollback.
+    pub(super) fn prepare(&self, entry: &Entry) -> SlotWrite {
+        SlotWrite {
             revision: entry.record.revision,
             reserved: self.numbers.wanted(),
             payload: record::encode(entry),
             builds_on: builds_on(entry),
             done: None,
-        };
-        drop(self.jobs.try_send(write));
+        }
+    }
+
+    /// Writes a rollback's record. `false` when the thread is behind by a whole ring: the store alone will have it.
+    pub(super) fn write(&self, write: SlotWrite) -> bool {
+        self.jobs.try_send(write).is_ok()
     }
 
     /// Writes which numbers are reserved, and waits for it.
@@ -314,11 +328,13 @@ fn run(
     reporter: &Reporter,
     hook: Option<&Hook>,
     numbers: &Numbers,
+    after_failure: impl Fn(),
 ) {
     while let Ok(write) = inbox.recv() {
         let written = file.write(&write, reporter.stored(), hook);
         if let Err(error) = &written {
             tracing::warn!(%error, revision = %write.revision, "a rollback cannot be written to the slot file");
+            after_failure();
         } else if write.revision != Revision(0) {
             numbers.reserved(write.reserved);
             reporter.slotted(write.revision);

@@ -126,6 +126,11 @@ fn what_was_acknowledged_is_found_again_and_no_number_comes_twice() {
         first.spec.digest(),
     ));
     wait_until(&history, |history| {
+        history.progress().borrow().slotted == back
+    });
+    assert_eq!(history.progress().borrow().stored, Revision(2));
+    history.go_on();
+    wait_until(&history, |history| {
         history.progress().borrow().stored == back
     });
     // Like a process that was killed: nothing is given back.

@@ -122,16 +122,30 @@ impl Writer {
         self.push(Job::Reserve(None));
     }
 
+    /// Takes a record in; [`Writer::go_on`] has it written.
     pub(super) fn keep(&self, entry: Entry) {
-        self.push(Job::Keep(Box::new(entry)));
+        self.put(Job::Keep(Box::new(entry)));
+    }
+
+    pub(super) fn go_on(&self) {
+        self.shared.wake.notify_one();
+    }
+
+    /// What has the thread go on.
+    pub(super) fn waker(&self) -> impl Fn() + Send + 'static {
+        let shared = Arc::clone(&self.shared);
+        move || shared.wake.notify_one()
     }
 
     fn push(&self, job: Job) {
+        self.put(job);
+        self.go_on();
+    }
+
+    fn put(&self, job: Job) {
         let mut inbox = self.shared.inbox();
         inbox.make_room();
         inbox.jobs.push_back(job);
-        drop(inbox);
-        self.shared.wake.notify_one();
     }
 
     pub(super) fn withdraw(&self, revision: Revision) -> bool {

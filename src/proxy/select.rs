@@ -52,6 +52,8 @@ pub(super) fn select(
 ) -> Result<Selection, Unselected> {
     let now_ms = worker.recent_ms();
     worker.with_table(|table| {
+        // Whoever was selected before and is not committed yet looks again before it is.
+        worker.acknowledge(table.revision());
         let route = route(table, request)?;
         let (entry, reason) = decide(route, request, choosing)?;
         let release = route.split().entries()[entry].release();

@@ -55,6 +55,7 @@ pub struct Worker {
     pub(super) table_changed: Notify,
     table: RefCell<TableReader>,
     routes: RefCell<HeldRoutes>,
+    acknowledged: Cell<Option<Revision>>,
     dice: Cell<u64>,
     heads: RefCell<Vec<Vec<u8>>>,
     draining: Cell<bool>,
@@ -139,6 +140,7 @@ impl Worker {
             table_changed: Notify::new(),
             table: RefCell::new(table),
             routes: RefCell::default(),
+            acknowledged: Cell::new(None),
             dice: Cell::new(RandomState::new().hash_one(slot) | 1),
             heads: RefCell::default(),
             draining: Cell::new(draining),
@@ -164,19 +166,28 @@ impl Worker {
     ///
     /// A request checks at the moment of its commit, in the same synchronous section as the first write of its head,
     /// that the table that it was selected from is still live. So once this loop has turned after a swap, no request
-    /// of this worker can be committed by an older table.
+    /// of this worker can be committed by an older table. A selection acknowledges too: a busy worker comes to one before
+    /// it comes to this.
     async fn follow_table(&self) {
         let mut recalls = 0;
         loop {
             let revision = self.with_table(|table| table.revision());
             self.routes.borrow_mut().clear();
-            self.shared.cell.acknowledge(self.slot, revision);
+            self.acknowledge(revision);
             self.table_changed.notify_waiters();
             // Whatever is in flight waits for a deadline beside all else, and looks whether it is to end when it wakes.
             if std::mem::replace(&mut recalls, self.shared.cell.recalls()) != recalls {
                 self.timers.wake_all();
             }
             self.shared.cell.changed(self.slot).await;
+        }
+    }
+
+    /// Says that nothing is committed by an older table than this one's from now on. Not between the check that a request
+    /// is selected by what is live and the write that commits it.
+    pub(super) fn acknowledge(&self, revision: Revision) {
+        if self.acknowledged.replace(Some(revision)) != Some(revision) {
+            self.shared.cell.acknowledge(self.slot, revision);
         }
     }
 
