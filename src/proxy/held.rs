@@ -4,7 +4,7 @@
 //! So a worker takes a route once and counts its own requests on it without an atomic. What it keeps is bounded, and it
 //! lets go of everything when the table changes: nothing that left the table stays only because of this.
 
-use std::{rc::Rc, sync::Arc};
+use std::{ops::Deref, rc::Rc, sync::Arc};
 
 use crate::table::Route;
 
@@ -13,18 +13,29 @@ const PLACES: usize = 64;
 
 /// The routes that were asked for last.
 #[derive(Default)]
-pub(super) struct HeldRoutes(Vec<Option<Rc<Arc<Route>>>>);
+pub(super) struct HeldRoutes(Vec<Option<Rc<HeldRoute>>>);
+
+/// A route that a worker holds.
+pub(super) struct HeldRoute(Arc<Route>);
+
+impl Deref for HeldRoute {
+    type Target = Route;
+
+    fn deref(&self) -> &Route {
+        &self.0
+    }
+}
 
 impl HeldRoutes {
-    pub(super) fn hold(&mut self, route: &Arc<Route>) -> Rc<Arc<Route>> {
+    pub(super) fn hold(&mut self, route: &Arc<Route>) -> Rc<HeldRoute> {
         if self.0.is_empty() {
             self.0.resize_with(PLACES, || None);
         }
         // Addresses differ least in their lowest bits.
         let place = &mut self.0[(Arc::as_ptr(route).addr() >> 5) % PLACES];
         match place {
-            Some(held) if Arc::ptr_eq(held, route) => Rc::clone(held),
-            _ => Rc::clone(place.insert(Rc::new(Arc::clone(route)))),
+            Some(held) if Arc::ptr_eq(&held.0, route) => Rc::clone(held),
+            _ => Rc::clone(place.insert(Rc::new(HeldRoute(Arc::clone(route))))),
         }
     }
 
@@ -56,8 +67,8 @@ mod tests {
         let routes: Vec<_> = draft.compiled().routes().iter().collect();
         let mut held = HeldRoutes::default();
         for route in &routes {
-            assert!(Arc::ptr_eq(&held.hold(route), route));
-            assert!(Arc::ptr_eq(&held.hold(route), route));
+            assert!(Arc::ptr_eq(&held.hold(route).0, route));
+            assert!(Arc::ptr_eq(&held.hold(route).0, route));
         }
         let count = |held: &HeldRoutes| held.0.iter().flatten().count();
         assert!((1..=PLACES).contains(&count(&held)));

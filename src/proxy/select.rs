@@ -11,12 +11,13 @@ use crate::stats::Cells;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
 use super::error::ProxyError;
+use super::held::HeldRoute;
 use super::seam::RequestParts;
 use super::worker::Worker;
 
 /// What was chosen. It counts the request in flight until it is dropped, and holds the route, never the table.
 pub(super) struct Selection {
-    pub(super) route: Rc<Arc<Route>>,
+    pub(super) route: Rc<HeldRoute>,
     pub(super) revision: Revision,
     pub(super) reason: DecisionReason,
     pub(super) in_flight: InFlight,

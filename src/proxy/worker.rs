@@ -19,7 +19,7 @@ use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
 use super::h2::Upstreams;
-use super::held::HeldRoutes;
+use super::held::{HeldRoute, HeldRoutes};
 use super::pool::Pools;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
@@ -219,7 +219,7 @@ impl Worker {
     }
 
     /// This worker's own reference to a route of the live table.
-    pub(super) fn hold(&self, route: &Arc<Route>) -> Rc<Arc<Route>> {
+    pub(super) fn hold(&self, route: &Arc<Route>) -> Rc<HeldRoute> {
         self.routes.borrow_mut().hold(route)
     }
 
