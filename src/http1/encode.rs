@@ -164,6 +164,11 @@ impl Frame {
         }
     }
 
+    /// Whether nothing goes around the data.
+    pub const fn is_bare(&self) -> bool {
+        self.start as usize == self.head.len()
+    }
+
     /// The bytes before the data.
     pub fn before(&self) -> &[u8] {
         &self.head[usize::from(self.start)..]

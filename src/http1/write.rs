@@ -3,6 +3,7 @@
 use super::encode::BodyEncoder;
 use super::lines::Line;
 use super::status::canonical_reason;
+use crate::message::words::{equal, find};
 use crate::message::{
     Field, Known, RequestFraming, ResponseFraming, is_field_value, is_target, is_token, trim,
 };
@@ -60,8 +61,9 @@ impl<'o> HeadWriter<'o> {
         let is_valid = is_token(method)
             && !path.is_empty()
             && is_target(path)
-            && is_target(query.unwrap_or_default());
-        let writer = Self::start(out, is_valid && !path.contains(&b'?'));
+            && query.is_none_or(is_target)
+            && find(path, 0, |word| equal(word, b'?'), |byte| byte == b'?') == path.len();
+        let writer = Self::start(out, is_valid);
         if writer.error.is_none() {
             writer.out.extend_from_slice(method);
             writer.out.extend_from_slice(b" ");
@@ -117,7 +119,11 @@ impl<'o> HeadWriter<'o> {
 
     /// Writes a field of ours as [`HeadWriter::constant`] does, whose value consists of what was checked before: of our own
     /// words and numbers, and of hosts.
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "with its name known, it is a few instructions"
+    )]
     pub fn own(&mut self, name: &'static str, value: &[u8]) -> &mut Self {
         let name = name.as_bytes();
         debug_assert!(is_token(name) && !Known::of(name).is_framing());

@@ -2,6 +2,10 @@
 //!
 //! A name is classified once, by its length and then by its letters, into [`Known`]; after that nobody compares strings.
 
+use lookup::{FACTOR, FAMILIES, M, MASKS, PADDED, Padded, TABLE, X, lower_case, slot};
+
+mod lookup;
+
 /// One field as it arrived: a name that is a token and a value without controls and without spaces around it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'h> {
@@ -210,108 +214,6 @@ impl std::fmt::Debug for KnownSet {
 
 // === impl Known ===
 
-const LONGEST: usize = 25;
-
-/// A size that holds every name, so that comparing two takes a few instructions and not a call.
-const PADDED: usize = 32;
-
-/// A name in lower case as words, filled up with zeroes.
-type Padded = [u64; PADDED / 8];
-
-/// `NAMES`, filled up.
-const LOWER: [Padded; NAMES.len()] = {
-    let mut table = [[0; PADDED / 8]; NAMES.len()];
-    let mut index = 0;
-    while index < NAMES.len() {
-        table[index] = padded(NAMES[index].0.as_bytes());
-        index += 1;
-    }
-    table
-};
-
-const fn padded(text: &[u8]) -> Padded {
-    let mut words = [0; PADDED / 8];
-    let mut at = 0;
-    while at < words.len() {
-        words[at] = word(text, at * 8);
-        at += 1;
-    }
-    words
-}
-
-/// Eight bytes of the text, or zeroes behind its end.
-const fn word(text: &[u8], from: usize) -> u64 {
-    let mut word = [0; 8];
-    let mut at = 0;
-    while at < 8 {
-        if from + at < text.len() {
-            word[at] = text[from + at];
-        }
-        at += 1;
-    }
-    u64::from_le_bytes(word)
-}
-
-/// The starts of the families, and how long they are.
-const FAMILIES: [(Padded, usize, Known); 3] = [
-    (padded(b"mcp-"), 4, Known::Mcp),
-    (padded(b"x-forwarded-"), 12, Known::XForwarded),
-    (padded(b"x-switchback-"), 13, Known::XSwitchback),
-];
-
-/// Which bits of a padded name belong to it, by its length.
-const MASKS: [Padded; PADDED + 1] = {
-    let mut masks = [[0; PADDED / 8]; PADDED + 1];
-    let mut length = 0;
-    while length <= PADDED {
-        masks[length] = padded([0xff; PADDED].split_at(length).0);
-        length += 1;
-    }
-    masks
-};
-
-/// Part of a name in lower case. Bytes from 0x40 on get the bit that makes letters small; those that are no letters become
-/// others by it, but none of them one that stands in a name.
-#[inline]
-const fn lower_case(word: u64) -> u64 {
-    const LETTERS: u64 = u64::from_le_bytes([0x40; 8]);
-    word | ((word & LETTERS) >> 1)
-}
-
-/// What the names of the families start with.
-const M: u64 = b'm' as u64;
-const X: u64 = b'x' as u64;
-
-/// Where the names of each length start in `NAMES`.
-const STARTS: [u8; LONGEST + 2] = {
-    assert!(
-        NAMES[NAMES.len() - 1].0.len() == LONGEST,
-        "the last name is the longest"
-    );
-    let mut starts = [0; LONGEST + 2];
-    let mut length = 0;
-    while length <= LONGEST {
-        let mut index = 0;
-        while index < NAMES.len() && NAMES[index].0.len() < length {
-            index += 1;
-        }
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "there are fewer than 128 names"
-        )]
-        let start = index as u8;
-        starts[length] = start;
-        length += 1;
-    }
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "there are fewer than 128 names"
-    )]
-    let end = NAMES.len() as u8;
-    starts[LONGEST + 1] = end;
-    starts
-};
-
 impl Known {
     /// Classifies a name, whatever its case.
     pub fn of(name: &[u8]) -> Self {
@@ -331,25 +233,21 @@ impl Known {
     }
 
     /// `start` holds the first letters of the name, and whatever follows it.
+    #[inline]
     fn of_padded(start: &[u8; PADDED], length: usize) -> Self {
         let mask = &MASKS[length.min(PADDED)];
         let (words, _) = start.as_chunks();
         let lower = |at: usize| lower_case(u64::from_le_bytes(words[at]) & mask[at]);
-        let first = lower(0);
-        if length <= LONGEST {
-            let range = usize::from(STARTS[length])..usize::from(STARTS[length + 1]);
-            for (place, text) in range.clone().zip(&LOWER[range]) {
-                if text[0] == first
-                    && text[1] == lower(1)
-                    && text[2] == lower(2)
-                    && text[3] == lower(3)
-                {
-                    return NAMES[place].1;
-                }
-            }
+        let (first, second) = (lower(0), lower(1));
+        let entry = &TABLE[slot(first, second, length, FACTOR)];
+        let starts = entry.length == length && entry.text[0] == first && entry.text[1] == second;
+        // Two names of one length that fits two words have nothing behind them.
+        let ends = || entry.text[2] == lower(2) && entry.text[3] == lower(3);
+        if starts && (length <= 16 || ends()) {
+            return entry.known;
         }
         match first & 0xff {
-            M | X => Self::family(&[first, lower(1), lower(2), lower(3)]),
+            M | X => Self::family(&[first, second, lower(2), lower(3)]),
             _ => Self::Other,
         }
     }
@@ -399,13 +297,30 @@ mod tests {
                 .enumerate()
                 .all(|(i, (_, known))| *known as usize == i)
         );
-        assert_eq!(NAMES.last().map(|n| n.0.len()), Some(LONGEST));
+        assert!(NAMES.iter().all(|(text, _)| text.len() <= PADDED));
         assert!((Known::Other as usize) < 128);
     }
 
     #[test]
     fn every_name_is_known_in_any_case() {
         for (text, known) in NAMES {
+            for at in 0..text.len() {
+                // One byte more, one less, and each other byte in place of one.
+                assert_ne!(Known::of(&text.as_bytes()[..at]), *known, "{text}");
+                for byte in
+                    (0..=255_u8).filter(|byte| !byte.eq_ignore_ascii_case(&text.as_bytes()[at]))
+                {
+                    let mut other = text.as_bytes().to_vec();
+                    other[at] = byte;
+                    assert_ne!(Known::of(&other), *known, "{text} with {byte} at {at}");
+                    other.push(byte);
+                    assert_ne!(Known::of(&other), *known);
+                }
+                assert_ne!(
+                    Known::of(format!("{text}{}", &text[at..]).as_bytes()),
+                    *known
+                );
+            }
             assert_eq!(Known::of(text.as_bytes()), *known, "{text}");
             assert_eq!(Known::of(text.to_uppercase().as_bytes()), *known, "{text}");
             assert_eq!(known.as_str(), Some(*text));

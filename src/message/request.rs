@@ -2,7 +2,7 @@
 
 use super::{
     Authority, Field, FramingFields, Known, KnownSet, Limits, Nominated, Reason, Rejection,
-    RequestFraming, Target, Underscores, grammar,
+    RequestFraming, Target, Underscores, grammar, words,
 };
 
 /// The version of a message.
@@ -200,7 +200,7 @@ impl<'h> Notes<'h> {
         }
         match field.known {
             Known::Mcp | Known::XForwarded | Known::XSwitchback | Known::Other
-                if limits.underscores == Underscores::Refuse && field.name.contains(&b'_') =>
+                if limits.underscores == Underscores::Refuse && has_underscore(field.name) =>
             {
                 return Err(Reason::UnderscoreName);
             }
@@ -331,6 +331,16 @@ impl Upgrade {
             Self::Other
         }
     }
+}
+
+fn has_underscore(name: &[u8]) -> bool {
+    let found = words::find(
+        name,
+        0,
+        |word| words::equal(word, b'_'),
+        |byte| byte == b'_',
+    );
+    found < name.len()
 }
 
 fn names_trailers(value: &[u8]) -> bool {

@@ -8,8 +8,6 @@ const ONES: u64 = u64::from_le_bytes([1; 8]);
 /// The highest bit of each byte.
 pub const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
-const WORD: usize = 8;
-
 /// Not zero if a byte of the word is below `limit`, which is at most 128.
 #[inline]
 pub const fn below(word: u64, limit: u8) -> u64 {
@@ -57,11 +55,9 @@ pub fn any_word(text: &[u8], odd: impl Fn(u64) -> u64, is_odd: impl Fn(u8) -> bo
     let Some(last) = text.last_chunk() else {
         return text.iter().any(|&byte| is_odd(byte));
     };
-    let words = text.chunks_exact(WORD).map(|chunk| {
-        let chunk = chunk.first_chunk().expect("chunks are exact");
-        odd(u64::from_le_bytes(*chunk))
-    });
-    words.fold(odd(u64::from_le_bytes(*last)), |found, word| found | word) != 0
+    let (words, _) = text.as_chunks();
+    let found = words.iter().map(|word| odd(u64::from_le_bytes(*word)));
+    found.fold(odd(u64::from_le_bytes(*last)), |all, one| all | one) != 0
 }
 
 #[cfg(test)]

@@ -55,6 +55,7 @@ pub struct Deadline {
 /// in which it is armed first.
 pub struct Limit<'t> {
     slot: Cell<u32>,
+    millis: u32,
     timers: &'t Timers,
 }
 
@@ -110,11 +111,12 @@ impl Timers {
         }
     }
 
-    /// A limit that has no slot yet.
+    /// A limit of `span`, in whole milliseconds up to 49 days, that has no slot yet.
     #[must_use]
-    pub fn limit(&self) -> Limit<'_> {
+    pub fn limit(&self, span: Duration) -> Limit<'_> {
         Limit {
             slot: Cell::new(NO_SLOT),
+            millis: u32::try_from(span.as_millis()).unwrap_or(u32::MAX),
             timers: self,
         }
     }
@@ -283,12 +285,13 @@ impl Drop for Deadline {
 // === impl Limit ===
 
 impl Limit<'_> {
-    /// Arms it for `after` from now.
-    pub fn set_from_now(&self, after: Duration) {
+    /// Arms it from now on.
+    pub fn start(&self) {
         if self.slot.get() == NO_SLOT {
             self.slot.set(self.timers.take());
         }
-        self.timers.arm(self.slot.get(), self.timers.now(), after);
+        let span = Duration::from_millis(self.millis.into());
+        self.timers.arm(self.slot.get(), self.timers.now(), span);
     }
 
     /// Ready once it has expired; wakes the task when that happens. One that was never armed never expires.
@@ -372,12 +375,12 @@ mod tests {
     #[test]
     fn a_limit_has_a_slot_only_once_it_was_armed() {
         let timers = Timers::new();
-        let limit = timers.limit();
+        let limit = timers.limit(Duration::from_secs(1));
         let mut cx = Context::from_waker(Waker::noop());
         timers.fire(1_000);
         assert!(limit.poll_expired(&mut cx).is_pending());
         assert!(timers.slots.borrow().due.is_empty());
-        limit.set_from_now(Duration::from_secs(1));
+        limit.start();
         timers.fire(5);
         assert!(limit.poll_expired(&mut cx).is_pending());
         timers.fire(1_000);

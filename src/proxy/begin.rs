@@ -44,7 +44,7 @@ pub(super) struct Http1Start {
 /// # Errors
 /// What the client is to be told.
 pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Begun, ProxyError> {
-    let spare = ticket.spare.take();
+    let spare = ticket.spare.take().map(|spare| *spare);
     match spare {
         Some(connected) if ticket.is_current() => return start(ticket, parts, connected),
         Some(Connected::Http1(connection)) => {

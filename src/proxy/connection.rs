@@ -5,16 +5,14 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io;
 use std::ops::Range;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
 
 use tokio::time::Instant;
 
-use crate::http1::{BodyDecoder, HeadScan, Preface, h2_preface};
-use crate::message::{Reason, Rejection, Version};
+use crate::http1::BodyDecoder;
+use crate::message::{Rejection, Version};
 use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
 use super::begin::{Begun, begin};
@@ -30,6 +28,9 @@ use super::settings::PeerInfo;
 use super::ticket::Ticket;
 use super::tunnel::Tunnel;
 use super::worker::{OpenConnection, Worker};
+use arrival::Arrived;
+
+mod arrival;
 
 /// A client connection.
 pub(super) struct Connection {
@@ -43,15 +44,6 @@ pub(super) struct Connection {
     received: Option<Buffer>,
     is_first: bool,
     counted: (ConnectionPermit, OpenConnection),
-}
-
-enum Arrived {
-    Closed,
-    /// Bytes that are probably a whole head.
-    Start,
-    Head(Range<usize>),
-    Http2,
-    Refused(Rejection),
 }
 
 /// A request whose head was judged.
@@ -76,6 +68,16 @@ struct After {
     keep_alive: bool,
     hides_a_cut: bool,
     is_read: bool,
+}
+
+impl After {
+    fn of(responder: &Http1Responder<'_>, client: &Http1Client<'_>) -> Self {
+        Self {
+            keep_alive: responder.keep_alive,
+            hides_a_cut: responder.hides_a_cut(),
+            is_read: client.reader.decoder_is_done(),
+        }
+    }
 }
 
 impl Connection {
@@ -109,13 +111,13 @@ impl Connection {
                 Arrived::Refused(rejection) => return self.refuse(rejection).await,
                 // One box for each request that is active; an idle connection has none.
                 Arrived::Head(range) => self.serve(range).await,
-                Arrived::Start => match self.serve_start() {
-                    Some(serving) => serving.await,
-                    None => {
+                Arrived::Start => {
+                    let Some(serving) = self.serve_start() else {
                         was_tried = true;
                         continue;
-                    }
-                },
+                    };
+                    serving.await
+                }
             };
             match next {
                 Next::Request => {}
@@ -186,109 +188,6 @@ impl Connection {
         })
     }
 
-    /// Waits for the next request: first for its first byte, then for the rest of its head. What is there already was tried
-    /// in vain if `was_tried`.
-    async fn next_head(&mut self, was_tried: bool) -> Arrived {
-        let timeouts = &self.worker.shared.settings.timeouts;
-        let (head, idle) = (timeouts.head.0, timeouts.keep_alive.0);
-        let mut scan = HeadScan::default();
-        let mut has_begun = self.is_first;
-        match (was_tried, has_begun) {
-            (true, _) => {}
-            (false, true) => self.deadline.set_from_now(head),
-            // The end of the request before this one has just read the clock.
-            (false, false) => self.deadline.set_from(self.worker.timers.recent(), idle),
-        }
-        loop {
-            if !was_tried && self.has_start() {
-                return Arrived::Start;
-            }
-            match self.scan(&mut scan) {
-                Ok(None) => {}
-                Ok(Some(arrived)) => return arrived,
-                Err(rejection) => return Arrived::Refused(rejection),
-            }
-            if self.received.is_some() && !has_begun {
-                has_begun = true;
-                self.deadline.set_from_now(head);
-            }
-            if !self.wait().await {
-                let is_late = self.received.is_some() && self.deadline.is_expired();
-                return if is_late {
-                    Arrived::Refused(Rejection::request(Reason::RequestTimeout))
-                } else {
-                    Arrived::Closed
-                };
-            }
-            if !self.read() {
-                return Arrived::Closed;
-            }
-        }
-    }
-
-    /// Whether there is something that HTTP/1.1 may start with.
-    fn has_start(&self) -> bool {
-        self.received.as_ref().is_some_and(|buffer| {
-            !self.is_first || matches!(h2_preface(buffer.data()), Preface::No)
-        })
-    }
-
-    fn scan(&mut self, scan: &mut HeadScan) -> Result<Option<Arrived>, Rejection> {
-        let Some(buffer) = &mut self.received else {
-            return Ok(None);
-        };
-        if self.is_first {
-            match h2_preface(buffer.data()) {
-                Preface::Yes => return Ok(Some(Arrived::Http2)),
-                Preface::Maybe => return Ok(None),
-                Preface::No => {}
-            }
-        }
-        let found = scan.request(buffer.data(), &self.worker.shared.settings.message)?;
-        if found.is_none() && buffer.space().is_empty() {
-            // An empty line before the request must not make its head look larger than the limit, which fits a buffer.
-            if buffer.data().starts_with(b"\r\n") {
-                buffer.consume(2);
-                *scan = HeadScan::default();
-            }
-            buffer.compact();
-            if buffer.space().is_empty() && !buffer.grow() {
-                return Err(Rejection::request(Reason::HeadTooLarge));
-            }
-        }
-        Ok(found.map(Arrived::Head))
-    }
-
-    /// Whether there is something to read; if not, it is time to close.
-    async fn wait(&self) -> bool {
-        poll_fn(|cx| {
-            if let Poll::Ready(result) = self.stream.poll_readable(cx) {
-                return Poll::Ready(result.is_ok());
-            }
-            if self.worker.is_draining() && self.received.is_none() {
-                return Poll::Ready(false);
-            }
-            self.deadline.poll_expired(cx).map(|()| false)
-        })
-        .await
-    }
-
-    /// Reads what is there; false when the client has left.
-    fn read(&mut self) -> bool {
-        let mut buffer = self
-            .received
-            .take()
-            .unwrap_or_else(|| self.worker.buffers.take(BufferSize::Small));
-        match self.stream.try_read(buffer.space()) {
-            Ok(0) => return false,
-            Ok(read) => buffer.filled(read),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            Err(_) => return false,
-        }
-        self.received = Some(buffer).filter(|buffer| !buffer.is_empty());
-        true
-    }
-
     /// Judges a head and, in the same synchronous section, selects for it and encodes it.
     fn open(&self, range: Range<usize>) -> Result<Opened, Rejection> {
         let buffer = self.received.as_ref().expect("a head was found in it");
@@ -343,9 +242,7 @@ impl Connection {
                 let keep_alive = opened.keep_alive && !self.is_old();
                 let mut responder =
                     Http1Responder::new(silence, &worker, opened.version, keep_alive);
-                let ticket = &mut opened.ticket;
-                let next = &mut opened.next;
-
+                let (ticket, next) = (&mut opened.ticket, &mut opened.next);
                 let finished = {
                     let mut serving = pin!(serve(
                         ticket,
@@ -357,21 +254,16 @@ impl Connection {
                     ));
                     poll_fn(|cx| {
                         worker.is_turning.set(false);
-                        match serving.as_mut().poll(cx) {
-                            Poll::Pending if !is_watched.get() && !worker.is_turning.get() => {
-                                let left = lookout.poll_left(cx, &self.stream, &worker.timers);
-                                left.map(|()| Finished::Cut)
-                            }
-                            polled => polled,
+                        let polled = serving.as_mut().poll(cx);
+                        if polled.is_ready() || is_watched.get() || worker.is_turning.get() {
+                            return polled;
                         }
+                        let left = lookout.poll_left(cx, &self.stream, &worker.timers);
+                        left.map(|()| Finished::Cut)
                     })
                     .await
                 };
-                let after = After {
-                    keep_alive: responder.keep_alive,
-                    hides_a_cut: responder.hides_a_cut(),
-                    is_read: client.reader.decoder_is_done(),
-                };
+                let after = After::of(&responder, &client);
                 drop(responder);
                 (finished, client.reader.into_rest(), after)
             };

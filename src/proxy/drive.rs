@@ -92,13 +92,11 @@ where
                 // Once the request is whole, its answer may end it; nobody has to ask whether the client is still there.
                 let is_read = request_is_read.get();
                 if is_read {
-                    ticket.worker.is_turning.set(false);
-                    if let Poll::Ready(end) = download.as_mut().poll(cx) {
-                        return Poll::Ready(end);
-                    }
-                    // It goes on at once, and may well be over then.
-                    if ticket.worker.is_turning.get() {
-                        return Poll::Pending;
+                    turning.set(false);
+                    let polled = download.as_mut().poll(cx);
+                    // After a turn it goes on at once, and may well be over then.
+                    if polled.is_ready() || turning.get() {
+                        return polled;
                     }
                 }
                 if is_uploading && let Poll::Ready(ended) = upload.as_mut().poll(cx) {
@@ -113,10 +111,8 @@ where
                 if ticket.is_ended() {
                     return Poll::Ready(End::Recalled);
                 }
-                match &limit {
-                    Some(limit) => limit.poll_expired(cx).map(|()| End::TooLong),
-                    None => Poll::Pending,
-                }
+                let expired = limit.as_ref().map(|limit| limit.poll_expired(cx));
+                expired.map_or(Poll::Pending, |polled| polled.map(|()| End::TooLong))
             })
             .await
         };

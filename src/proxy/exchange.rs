@@ -100,7 +100,8 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
                 if !std::mem::replace(&mut ticket.has_waited, true) {
                     after_the_others(&ticket.worker.is_turning).await;
                     if !ticket.is_current() {
-                        ticket.spare = start.connection.take().map(Connected::Http1);
+                        let connection = start.connection.take();
+                        ticket.spare = connection.map(Connected::Http1).map(Box::new);
                         return Step::Again;
                     }
                 }
@@ -185,7 +186,7 @@ async fn dial<C: ClientBody>(
     .await;
     match connected.ok_or(Left::Client)? {
         Ok(connection) => {
-            ticket.spare = Some(connection);
+            ticket.spare = Some(Box::new(connection));
             Ok(())
         }
         Err(error) => {

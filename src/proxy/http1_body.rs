@@ -5,10 +5,10 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::http1::{BodyDecoder, Decoded, Exchange, Frame, Trailers};
+use crate::http1::{BodyDecoder, BodyEncoder, Decoded, Exchange, Frame, Trailers, WriteError};
 use crate::message::Rejection;
 use crate::net::{Buffer, BufferPool, BufferSize, Limit, Stream, Timers};
 
@@ -31,14 +31,13 @@ pub(super) trait Decode {
     fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection>;
     fn finish_eof(&mut self) -> Result<(), Rejection>;
     fn is_done(&self) -> bool;
-    fn trailers(&self) -> Option<Trailers>;
+    fn trailers(&self) -> Option<Box<Trailers>>;
 }
 
 /// One direction of a connection and how long it may be silent.
 pub(super) struct Channel<'s> {
     pub(super) stream: &'s Stream,
-    limit: Limit<'s>,
-    silence: Duration,
+    silence: Limit<'s>,
 }
 
 /// Reads one body, and what comes before and after it, from a connection.
@@ -46,11 +45,11 @@ pub(super) struct BodyReader<'s, D> {
     pub(super) channel: Channel<'s>,
     pub(super) decoder: D,
     pub(super) buffer: Option<Buffer>,
-    buffers: Rc<BufferPool>,
+    buffers: &'s Rc<BufferPool>,
     /// So many bytes of the buffer belong to the piece that was handed out last.
     taken: usize,
     size: BufferSize,
-    trailers: Option<Trailers>,
+    trailers: Option<Box<Trailers>>,
 }
 
 struct Found {
@@ -65,8 +64,7 @@ impl<'s> Channel<'s> {
     pub(super) fn new(stream: &'s Stream, timers: &'s Timers, silence: Duration) -> Self {
         Self {
             stream,
-            limit: timers.limit(),
-            silence,
+            silence: timers.limit(silence),
         }
     }
 
@@ -84,53 +82,102 @@ impl<'s> Channel<'s> {
 
     /// Writes all of `slices`, waiting for as long as silence is allowed.
     pub(super) async fn write(&self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
-        let (mut slices, mut armed) = (slices, false);
-        poll_fn(|cx| {
-            let before = slices.len();
-            if let Poll::Ready(result) = self.stream.poll_write_all(cx, &mut slices) {
-                return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
-            }
-            armed &= before == slices.len();
-            self.poll_silent(cx, &mut armed)
-        })
-        .await
+        let mut written = Written::default();
+        poll_fn(|cx| self.poll_write(cx, &mut slices.to_vec(), &mut written)).await
     }
 
-    fn poll_silent<T>(
+    /// Does the same with what is left of the slices, which have to be the same each time.
+    pub(super) fn poll_write(
         &self,
-        cx: &mut std::task::Context<'_>,
-        armed: &mut bool,
-    ) -> Poll<Result<T, IoError>> {
-        if !std::mem::replace(armed, true) {
-            self.limit.set_from_now(self.silence);
+        cx: &mut Context<'_>,
+        slices: &mut [IoSlice<'_>],
+        written: &mut Written,
+    ) -> Poll<Result<(), IoError>> {
+        let mut slices = slices;
+        IoSlice::advance_slices(&mut slices, written.bytes);
+        let count = |slices: &[IoSlice<'_>]| slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let before = count(slices);
+        if let Poll::Ready(result) = self.stream.poll_write_all(cx, &mut slices) {
+            return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
         }
-        self.limit.poll_expired(cx).map(|()| Err(IoError::Silent))
+        let moved = before - count(slices);
+        written.bytes += moved;
+        written.is_waiting &= moved == 0;
+        self.poll_silent(cx, &mut written.is_waiting)
+    }
+
+    fn poll_silent<T>(&self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Result<T, IoError>> {
+        if !std::mem::replace(armed, true) {
+            self.silence.start();
+        }
+        self.silence.poll_expired(cx).map(|()| Err(IoError::Silent))
     }
 }
 
-/// A piece in its frame behind `head`: one slice if it is short, which `head` then holds; else five.
-pub(super) fn framed<'p>(
-    head: &'p mut Vec<u8>,
-    frame: &'p Frame,
-    data: &'p [u8],
-    tail: &'p [u8],
-) -> Slices<'p> {
-    if data.len() > JOINED {
-        let slices = [head, frame.before(), data, frame.after(), tail];
-        return Slices(slices.map(IoSlice::new), 5);
-    }
-    for part in [frame.before(), data, frame.after(), tail] {
-        head.extend_from_slice(part);
-    }
-    Slices([&head[..], &[], &[], &[], &[]].map(IoSlice::new), 1)
+/// How far a write has come.
+#[derive(Default)]
+pub(super) struct Written {
+    bytes: usize,
+    is_waiting: bool,
 }
 
-/// Slices to be written one after the other.
-pub(super) struct Slices<'p>([IoSlice<'p>; 5], usize);
+/// A piece of a body in its frame, behind what waits in `out`: all of it in `out` if it is short, else around the data.
+pub(super) struct Framed {
+    frame: Frame,
+    /// What follows this in `out` belongs behind the data.
+    split: usize,
+    is_long: bool,
+}
 
-impl<'p> Slices<'p> {
-    pub(super) fn as_mut(&mut self) -> &mut [IoSlice<'p>] {
-        &mut self.0[..self.1]
+// === impl Framed ===
+
+impl Framed {
+    pub(super) fn new(
+        encoder: &mut BodyEncoder,
+        out: &mut Vec<u8>,
+        piece: &Piece<'_>,
+    ) -> Result<Self, WriteError> {
+        let frame = encoder.frame(piece.data.len())?;
+        let is_long = piece.data.len() > JOINED;
+        if !is_long {
+            if frame.is_bare() {
+                out.extend_from_slice(piece.data);
+            } else {
+                out.extend_from_slice(frame.before());
+                out.extend_from_slice(piece.data);
+                out.extend_from_slice(frame.after());
+            }
+        }
+        let split = out.len();
+        if piece.last {
+            match piece.trailers {
+                None => encoder.finish(out, []),
+                Some(TrailerFields::Section(section)) => encoder.finish(out, section.allowed()),
+                Some(TrailerFields::Http2(list)) => encoder.finish(out, list.fields()),
+            }?;
+        }
+        Ok(Self {
+            frame,
+            split,
+            is_long,
+        })
+    }
+
+    /// Writes what `out` and `data` hold.
+    pub(super) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        channel: &Channel<'_>,
+        (out, data): (&[u8], &[u8]),
+        written: &mut Written,
+    ) -> Poll<Result<(), IoError>> {
+        if !self.is_long {
+            return channel.poll_write(cx, &mut [IoSlice::new(out)], written);
+        }
+        let (head, tail) = out.split_at(self.split);
+        let (before, after) = (self.frame.before(), self.frame.after());
+        let mut slices = [head, before, data, after, tail].map(IoSlice::new);
+        channel.poll_write(cx, &mut slices, written)
     }
 }
 
@@ -141,14 +188,14 @@ impl<'s, D: Decode> BodyReader<'s, D> {
     pub(super) fn new(
         channel: Channel<'s>,
         decoder: D,
-        buffers: &Rc<BufferPool>,
+        buffers: &'s Rc<BufferPool>,
         buffer: Option<Buffer>,
     ) -> Self {
         Self {
             channel,
             decoder,
             buffer: buffer.filter(|buffer| !buffer.is_empty()),
-            buffers: Rc::clone(buffers),
+            buffers,
             taken: 0,
             size: BufferSize::Small,
             trailers: None,
@@ -178,7 +225,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
             last,
             trailers: self
                 .trailers
-                .as_ref()
+                .as_deref()
                 .filter(|_| last)
                 .map(TrailerFields::Section),
         })
@@ -300,8 +347,8 @@ impl Decode for BodyDecoder {
         Self::is_done(self)
     }
 
-    fn trailers(&self) -> Option<Trailers> {
-        Self::trailers(self).cloned()
+    fn trailers(&self) -> Option<Box<Trailers>> {
+        Self::trailers(self).cloned().map(Box::new)
     }
 }
 
@@ -318,8 +365,8 @@ impl Decode for &RefCell<Exchange> {
         self.borrow().is_answered()
     }
 
-    fn trailers(&self) -> Option<Trailers> {
-        self.borrow().trailers().cloned()
+    fn trailers(&self) -> Option<Box<Trailers>> {
+        self.borrow().trailers().cloned().map(Box::new)
     }
 }
 

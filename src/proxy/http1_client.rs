@@ -1,21 +1,21 @@
 //! The client's side of a request over HTTP/1.1: its head, its body, and the response to it.
 
 use std::cell::Cell;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
 
 use crate::http1::{
-    BodyDecoder, BodyEncoder, FieldSlots, Frame, HeadWriter, RequestHead as Head, WriteError,
+    BodyDecoder, BodyEncoder, FieldSlots, HeadWriter, RequestHead as Head, WriteError,
 };
 use crate::message::{Asked, Known, Limits, Reason, Rejection, ResponseFraming, Version};
 use crate::net::{Buffer, BufferSize};
 
 use super::error::{ClientError, UpstreamError};
 use super::grpc;
-use super::http1_body::{BodyReader, Channel, framed};
+use super::http1_body::{BodyReader, Channel, Framed, Written};
 use super::seam::{
     Asking, BodySink, BodySource, ClientBody, FieldSink, HeadFields, Piece, RequestHead,
-    RequestParts, Responder, Responding, TrailerFields,
+    RequestParts, Responder, Responding,
 };
 use super::worker::Worker;
 
@@ -43,7 +43,6 @@ pub(super) struct Http1Responder<'s> {
     pub(super) keep_alive: bool,
     encoder: Option<BodyEncoder>,
     out: Vec<u8>,
-    tail: Vec<u8>,
 }
 
 /// Parses and judges a head, and hands it to `look`.
@@ -89,13 +88,13 @@ impl<'h> RequestParts<'h> {
     /// What has to be known of the request once its head is gone.
     pub(super) fn asking(&self) -> Asking {
         let is_grpc = self.value(Known::ContentType).is_some_and(grpc::is_grpc);
-        let timeout = self.value(Known::GrpcTimeout).filter(|_| is_grpc);
+        let timeout = || self.value(Known::GrpcTimeout);
         Asking {
             framing: self.facts.framing,
             asked: Asked::from(self.facts),
             is_idempotent: self.facts.method.is_idempotent(),
             is_grpc,
-            within: timeout.and_then(grpc::timeout),
+            within: is_grpc.then(timeout).flatten().and_then(grpc::timeout),
         }
     }
 
@@ -193,7 +192,6 @@ impl<'s> Http1Responder<'s> {
             keep_alive,
             encoder: None,
             out,
-            tail: Vec::new(),
         }
     }
 
@@ -204,19 +202,12 @@ impl<'s> Http1Responder<'s> {
             .is_some_and(|encoder| !encoder.is_complete() && !encoder.shows_a_cut())
     }
 
-    fn encode(&mut self, piece: &Piece<'_>) -> Result<Frame, WriteError> {
-        let encoder = self.encoder.as_mut().ok_or(WriteError::BodyTooLong)?;
-        let frame = encoder.frame(piece.data.len())?;
-        if piece.last {
-            match piece.trailers {
-                None => encoder.finish(&mut self.tail, []),
-                Some(TrailerFields::Section(section)) => {
-                    encoder.finish(&mut self.tail, section.allowed())
-                }
-                Some(TrailerFields::Http2(list)) => encoder.finish(&mut self.tail, list.fields()),
-            }?;
+    fn encode(&mut self, piece: &Piece<'_>) -> Result<Framed, WriteError> {
+        if self.out.capacity() == 0 {
+            self.out = self.worker.take_head();
         }
-        Ok(frame)
+        let encoder = self.encoder.as_mut().ok_or(WriteError::BodyTooLong)?;
+        Framed::new(encoder, &mut self.out, piece)
     }
 
     fn write_connection(&self, writer: &mut HeadWriter<'_>, status: u16) {
@@ -275,14 +266,14 @@ impl BodySink for Http1Responder<'_> {
     fn send(&mut self, piece: Piece<'_>) -> impl Future<Output = Result<(), ClientError>> {
         async move {
             // A body that does not fit its head was framed by us: it is cut, and seen to be.
-            let frame = self.encode(&piece).map_err(|_| ClientError::Gone)?;
-            if self.out.capacity() == 0 {
-                self.out = self.worker.take_head();
-            }
-            let mut slices = framed(&mut self.out, &frame, piece.data, &self.tail);
-            self.channel.write(slices.as_mut()).await?;
+            let framed = self.encode(&piece).map_err(|_| ClientError::Gone)?;
+            let mut written = Written::default();
+            poll_fn(|cx| {
+                let parts = (&self.out[..], piece.data);
+                framed.poll_write(cx, &self.channel, parts, &mut written)
+            })
+            .await?;
             self.worker.give_head(std::mem::take(&mut self.out));
-            self.tail.clear();
             Ok(())
         }
     }

@@ -1,6 +1,7 @@
 //! A request on an HTTP/1.1 connection to an endpoint.
 
 use std::cell::RefCell;
+use std::future::poll_fn;
 use std::io::IoSlice;
 
 use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, Reusable, WriteError};
@@ -9,10 +10,10 @@ use crate::message::{Asked, Limits, Reason, Rejection};
 use super::begin::Http1Start;
 use super::drive::{Driven, End, conclude, drive};
 use super::error::UpstreamError;
-use super::http1_body::{BodyReader, Channel, framed};
+use super::http1_body::{BodyReader, Channel, Framed, Written};
 use super::seam::{
     Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
-    ResponseParts, TrailerFields,
+    ResponseParts,
 };
 use super::ticket::Ticket;
 use super::worker::Worker;
@@ -23,7 +24,6 @@ struct Http1Sink<'s> {
     books: &'s RefCell<Exchange>,
     worker: &'s Worker,
     head: Vec<u8>,
-    tail: Vec<u8>,
 }
 
 /// Reads the answer.
@@ -66,7 +66,6 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
                 books: &books,
                 worker: &worker,
                 head: std::mem::take(&mut start.head),
-                tail: Vec::new(),
             };
             let mut answer = Http1Answer {
                 reader: BodyReader::new(channel(), &books, &worker.buffers, None),
@@ -124,26 +123,15 @@ fn silence(ticket: &Ticket) -> std::time::Duration {
 // === impl Http1Sink ===
 
 impl Http1Sink<'_> {
-    fn encode(&mut self, piece: &Piece<'_>) -> Result<crate::http1::Frame, WriteError> {
-        let mut books = self.books.borrow_mut();
-        let frame = books.request().frame(piece.data.len())?;
-        if piece.last {
-            match piece.trailers {
-                None => books.request().finish(&mut self.tail, []),
-                Some(TrailerFields::Section(section)) => {
-                    books.request().finish(&mut self.tail, section.allowed())
-                }
-                Some(TrailerFields::Http2(list)) => {
-                    books.request().finish(&mut self.tail, list.fields())
-                }
-            }?;
+    fn encode(&mut self, piece: &Piece<'_>) -> Result<Framed, WriteError> {
+        if self.head.capacity() == 0 {
+            self.head = self.worker.take_head();
         }
-        Ok(frame)
+        Framed::new(self.books.borrow_mut().request(), &mut self.head, piece)
     }
 
     fn wrote(&mut self, last: bool) {
         self.worker.give_head(std::mem::take(&mut self.head));
-        self.tail.clear();
         if last {
             self.books.borrow_mut().written();
         }
@@ -160,14 +148,15 @@ impl BodySink for Http1Sink<'_> {
     fn send(&mut self, piece: Piece<'_>) -> impl Future<Output = Result<(), UpstreamError>> {
         async move {
             // The client's side has held the body to its framing already.
-            let frame = self
+            let framed = self
                 .encode(&piece)
                 .map_err(|_| UpstreamError::Invalid(Rejection::response(Reason::LengthMismatch)))?;
-            if self.head.capacity() == 0 {
-                self.head = self.worker.take_head();
-            }
-            let mut slices = framed(&mut self.head, &frame, piece.data, &self.tail);
-            self.channel.write(slices.as_mut()).await?;
+            let mut written = Written::default();
+            poll_fn(|cx| {
+                let parts = (&self.head[..], piece.data);
+                framed.poll_write(cx, &self.channel, parts, &mut written)
+            })
+            .await?;
             self.wrote(piece.last);
             Ok(())
         }

@@ -22,8 +22,9 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     /// It carried a request before.
     pub(super) is_reused: bool,
-    _counted: Counted,
-    key: PoolKey,
+    counted: Counted,
+    /// As in [`PoolKey`].
+    tls: u64,
 }
 
 /// Which connections are interchangeable.
@@ -97,8 +98,15 @@ impl Connection {
         Self {
             stream,
             is_reused: false,
-            _counted: counted,
-            key,
+            counted,
+            tls: key.tls,
+        }
+    }
+
+    fn key(&self) -> PoolKey {
+        PoolKey {
+            address: self.counted.0.address(),
+            tls: self.tls,
         }
     }
 }
@@ -158,7 +166,7 @@ impl Pools {
             return;
         }
         let mut pools = self.by_key.borrow_mut();
-        let pool = pools.entry(connection.key).or_default();
+        let pool = pools.entry(connection.key()).or_default();
         if pool.len() >= self.most {
             // The oldest is the one that is least likely to be needed.
             drop(pool.remove(0));

@@ -278,7 +278,11 @@ impl FieldSink for HeadWriter<'_> {
         Self::constant(self, name, value);
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "with its name known, it is a few instructions"
+    )]
     fn own(&mut self, name: &'static str, value: &[u8]) {
         Self::own(self, name, value);
     }

@@ -28,7 +28,7 @@ pub(super) struct Ticket {
     pub(super) id: RequestId,
     pub(super) selection: Option<Selection>,
     /// A connection that was dialed for this request and carries it unless the table changed meanwhile.
-    pub(super) spare: Option<Connected>,
+    pub(super) spare: Option<Box<Connected>>,
     /// Endpoints that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
     /// When the time for connecting is over, all endpoints together.

@@ -105,14 +105,13 @@ fn every_change(head: &[u8], check: impl Fn(&[u8])) {
 }
 
 /// A target that is no text at all is one that the other parser does not take; we refuse it when it is judged.
-fn is_text(read: &Option<Read>) -> bool {
-    read.as_ref()
-        .is_none_or(|(words, _)| str::from_utf8(&words[1]).is_ok())
+fn is_text(read: Option<&Read>) -> bool {
+    read.is_none_or(|(words, _)| str::from_utf8(&words[1]).is_ok())
 }
 
 fn compare_request(head: &[u8]) {
     let read = request(head);
-    if is_text(&read) {
+    if is_text(read.as_ref()) {
         assert_eq!(read, other_request(head), "{}", head.escape_ascii());
     }
 }

@@ -1,5 +1,7 @@
 //! Fields as the endpoint sees them.
 
+use std::net::Ipv4Addr;
+
 use super::*;
 use crate::message::{Limits, Reason, Underscores};
 use crate::proxy::http1_client::judge;
