@@ -65,7 +65,10 @@ fn write(fields: &[(String, String)]) -> String {
             name => encoder.field(Known::of(name), name, &value, value.len().is_multiple_of(2)),
         };
     }
-    out.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);
+    out.iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)])
+        .collect()
 }
 
 fn bytes(hex: &str) -> anyhow::Result<Vec<u8>> {
