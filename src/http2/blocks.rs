@@ -106,7 +106,7 @@ impl Connection {
     /// A head on a stream of the peer that is not open.
     fn open_stream(&mut self, id: u32, is_last: bool, fields: FieldBlock) -> Result<(), Broken> {
         if self.is_broken_off(id) {
-            return Ok(());
+            return self.spend(1);
         }
         if id <= self.highest || id.is_multiple_of(2) {
             return Err(protocol("a stream's number does not rise"));
@@ -115,7 +115,7 @@ impl Connection {
         if matches!(self.leaving, Leaving::After(_)) {
             // It was sent before our goodbye was read, and what belongs to it may follow.
             self.remember(id);
-            return Ok(());
+            return self.spend(1);
         }
         self.last = id;
         let most = self.own.streams as usize + self.own.pending_resets;

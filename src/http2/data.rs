@@ -66,7 +66,7 @@ impl Connection {
             Code::STREAM_CLOSED
         } else if is_early {
             Code::PROTOCOL_ERROR
-        } else if stream.receive_window < 0 {
+        } else if length > 0 && stream.receive_window < 0 {
             Code::FLOW_CONTROL_ERROR
         } else {
             return Ok(true);

@@ -29,6 +29,9 @@ mod settings;
 mod stream;
 mod streams;
 
+#[cfg(test)]
+mod tests;
+
 pub use budget::BudgetLimits;
 pub use connection::{Broken, Connection, PREFACE, Role};
 pub use frame::Code;

@@ -221,7 +221,10 @@ impl Connection {
             return Poll::Ready(Err(CANCELLED));
         };
         if stream.outbound != Outbound::Open {
-            return Poll::Ready(Err(gone(stream)));
+            let gone = gone(stream);
+            // If it was its turn, it is the next one's now.
+            self.wake_line();
+            return Poll::Ready(Err(gone));
         }
         stream.wants_to_send = false;
         let is_written = self.write_some(key, data, is_last);

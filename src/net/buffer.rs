@@ -53,9 +53,17 @@ const GROWING_KEPT: usize = 8;
 /// The free buffers of one worker.
 #[derive(Default)]
 pub struct BufferPool {
-    free: RefCell<[Vec<Box<[u8]>>; 3]>,
+    free: RefCell<[Free; 3]>,
     /// Memory that grows with what is written into it.
     growing: RefCell<Vec<Vec<u8>>>,
+}
+
+/// The free buffers of one size.
+#[derive(Default)]
+struct Free {
+    buffers: Vec<Box<[u8]>>,
+    /// How many were free at all times since the last trim.
+    spare: usize,
 }
 
 /// One contiguous buffer: bytes that were read and not consumed yet, and space behind them.
@@ -79,7 +87,7 @@ impl BufferPool {
     /// An empty buffer of `size`.
     #[must_use]
     pub fn take(self: &Rc<Self>, size: BufferSize) -> Buffer {
-        let free = self.free.borrow_mut()[size as usize].pop();
+        let free = self.free.borrow_mut()[size as usize].take();
         Buffer {
             bytes: free.unwrap_or_else(|| vec![0; size.bytes()].into_boxed_slice()),
             start: 0,
@@ -122,10 +130,29 @@ impl BufferPool {
             n if n == BufferSize::Large.bytes() => BufferSize::Large,
             _ => return,
         };
-        let free = &mut self.free.borrow_mut()[size as usize];
+        let free = &mut self.free.borrow_mut()[size as usize].buffers;
         if free.len() < size.kept() {
             free.push(bytes);
         }
+    }
+
+    /// Lets go of the buffers that nobody has needed since the last time.
+    pub fn trim(&self) {
+        for free in &mut *self.free.borrow_mut() {
+            let left = free.buffers.len() - free.spare;
+            free.buffers.truncate(left);
+            free.spare = left;
+        }
+    }
+}
+
+// === impl Free ===
+
+impl Free {
+    fn take(&mut self) -> Option<Box<[u8]>> {
+        let taken = self.buffers.pop();
+        self.spare = self.spare.min(self.buffers.len());
+        taken
     }
 }
 
@@ -281,7 +308,12 @@ mod tests {
         let kept = pool.keep(b"abc");
         assert_eq!((kept.data(), kept.capacity()), (&b"abc"[..], 3));
         drop(kept);
-        assert!(pool.free.borrow().iter().all(Vec::is_empty));
+        assert!(
+            pool.free
+                .borrow()
+                .iter()
+                .all(|free| free.buffers.is_empty())
+        );
     }
 
     #[test]
@@ -289,7 +321,26 @@ mod tests {
         let pool = BufferPool::new();
         let many: Vec<_> = (0..20).map(|_| pool.take(BufferSize::Large)).collect();
         drop(many);
-        assert_eq!(pool.free.borrow()[2].len(), BufferSize::Large.kept());
+        assert_eq!(
+            pool.free.borrow()[2].buffers.len(),
+            BufferSize::Large.kept()
+        );
+    }
+
+    #[test]
+    fn what_was_not_needed_for_a_while_is_let_go() {
+        let pool = BufferPool::new();
+        let free = || pool.free.borrow()[0].buffers.len();
+        let many: Vec<_> = (0..10).map(|_| pool.take(BufferSize::Small)).collect();
+        drop(many);
+        pool.trim();
+        assert_eq!(free(), 10, "all were needed before");
+        let few: Vec<_> = (0..3).map(|_| pool.take(BufferSize::Small)).collect();
+        drop(few);
+        pool.trim();
+        assert_eq!(free(), 3);
+        pool.trim();
+        assert_eq!(free(), 0);
     }
 
     #[test]

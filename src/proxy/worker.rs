@@ -26,6 +26,8 @@ use super::upstream_tls::UpstreamTlsConfigs;
 
 /// How often idle connections are looked through.
 const SWEEP: Duration = Duration::from_secs(1);
+/// How often buffers are looked through that nobody needs any more.
+const TRIM: Duration = Duration::from_secs(1);
 /// Output buffers that a worker keeps.
 const SPARE_HEADS: usize = 64;
 
@@ -158,6 +160,7 @@ impl Worker {
             self.timers.run(),
             self.follow_table(),
             self.sweep(),
+            self.trim(),
             self.follow_drain()
         );
     }
@@ -196,6 +199,14 @@ impl Worker {
             self.pools.filled().await;
             tokio::time::sleep(SWEEP).await;
             self.pools.sweep(self.now_ms());
+        }
+    }
+
+    /// Buffers that a burst has left behind are let go.
+    async fn trim(&self) {
+        loop {
+            tokio::time::sleep(TRIM).await;
+            self.buffers.trim();
         }
     }
 

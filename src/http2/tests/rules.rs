@@ -1,0 +1,195 @@
+//! One rule each, held against frames that are given.
+
+use super::*;
+use crate::http2::inbound::Stage;
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+const PADDED: u8 = 8;
+
+fn opened(server: &mut Connection, id: u32, flags: u8) -> (Key, Head) {
+    feed(server, &frame(HEADERS, END_HEADERS | flags, id, &asking()));
+    server.accept().expect("a stream was opened")
+}
+
+#[test]
+fn the_window_is_whole_after_streams_that_were_reset_at_every_point() {
+    let mut server = server(settings());
+    let mut id = 1;
+    for cut in 0..200 {
+        for is_ours in [false, true] {
+            let (key, _) = opened(&mut server, id, 0);
+            let data = frame(DATA, PADDED, id, &[&[50][..], &[0; 150]].concat());
+            let cut = cut.min(data.len());
+            let taken = server.receive(&data[..cut], 0).unwrap();
+            if is_ours {
+                server.reset(key, Code::CANCEL);
+            }
+            feed(&mut server, &data[taken..]);
+            if !is_ours {
+                feed(&mut server, &frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+            }
+            server.release(key, Code::CANCEL);
+            assert!(matches!(server.receiving.stage, Stage::Frame));
+            drain(&mut server);
+            id += 2;
+        }
+    }
+    assert!(is_whole(&server, &settings()) && server.is_idle() && server.open == 0);
+}
+
+#[test]
+fn an_end_without_data_passes_a_window_that_is_overdrawn() {
+    let small = Settings {
+        stream_window: 1_000,
+        ..settings()
+    };
+    let mut server = Connection::new(Role::Server, small, budget());
+    feed(&mut server, &[PREFACE, &frame(4, 0, 0, b"")].concat());
+    let (key, _) = opened(&mut server, 1, 0);
+    // It was sent before our settings were seen.
+    feed(&mut server, &frame(DATA, 0, 1, &[b'x'; 5_000]));
+    feed(&mut server, &frame(4, 1, 0, b""));
+    feed(&mut server, &frame(DATA, END_STREAM, 1, b""));
+    let (data, is_last) = take(&mut server, key).unwrap().unwrap();
+    assert_eq!((data.len(), is_last), (5_000, true));
+}
+
+#[test]
+fn a_stream_that_is_gone_leaves_the_line() {
+    let mut client = client(settings());
+    for _ in 0..500 {
+        let key = client.open(&asking(), false).unwrap();
+        // The connection's window is used up by the first, and the others wait for it.
+        let _ = client.poll_send(key, &quiet(), &mut &vec![0; 70_000][..60_000], false);
+        client.release(key, Code::CANCEL);
+        drain(&mut client);
+    }
+    assert_eq!(client.sending.line.len(), 0);
+}
+
+#[test]
+fn a_token_passes_bulk_streams_and_each_of_those_has_its_turn() {
+    let mut client = client(settings());
+    feed(&mut client, &frame(8, 0, 0, &0x3fff_ffff_u32.to_be_bytes()));
+    let settings_of_peer = [&4_u16.to_be_bytes()[..], &0x3fff_ffff_u32.to_be_bytes()].concat();
+    feed(&mut client, &frame(4, 0, 0, &settings_of_peer));
+    let bells: Vec<Arc<Bell>> = (0..11).map(|_| Arc::default()).collect();
+    let keys: Vec<Key> = (0..11)
+        .map(|_| client.open(&asking(), false).unwrap())
+        .collect();
+    let bulk = vec![0; 2_000_000];
+    let mut left: Vec<&[u8]> = (0..11).map(|_| &bulk[..]).collect();
+    let mut turns = [0; 11];
+    let mut waited = 0;
+    let write = |client: &mut Connection, at: usize, left: &mut Vec<&[u8]>| {
+        let waker = Waker::from(Arc::clone(&bells[at]));
+        let before = left[at].len();
+        let sent = client.poll_send(keys[at], &Context::from_waker(&waker), &mut left[at], false);
+        (before - left[at].len(), sent.is_ready())
+    };
+    for at in 0..10 {
+        write(&mut client, at, &mut left);
+    }
+    for round in 0..300 {
+        // Every third time a token comes, and it waits for no more than what was written before it.
+        let mut token: &[u8] = b"token";
+        let mut is_token_out = round % 3 != 0;
+        for slow in 0..100 {
+            if !is_token_out && (slow == 0 || bells[10].rings() > 0) {
+                let waker = Waker::from(Arc::clone(&bells[10]));
+                is_token_out = client
+                    .poll_send(keys[10], &Context::from_waker(&waker), &mut token, false)
+                    .is_ready();
+                waited = waited.max(slow);
+            }
+            for at in 0..10 {
+                if bells[at].rings() > 0 {
+                    turns[at] += usize::from(write(&mut client, at, &mut left).0 > 0);
+                    if left[at].len() < 100_000 {
+                        left[at] = &bulk;
+                    }
+                }
+            }
+            if is_token_out && slow > 0 {
+                break;
+            }
+            assert!(
+                !client.outgoing().is_empty(),
+                "nobody was woken although there is room"
+            );
+            client.sent(client.outgoing().len().min(20_000));
+        }
+        assert!(is_token_out, "the token starves");
+    }
+    // Ten frames of the others and what was gathered before, at 20,000 bytes a step, and one turn missed.
+    assert!(waited <= 16, "{waited}");
+    let (least, most) = (
+        turns[..10].iter().min().unwrap(),
+        turns[..10].iter().max().unwrap(),
+    );
+    assert!(*least > 0 && most - least <= 2 + most / 5, "{turns:?}");
+}
+
+#[test]
+fn heads_longer_than_a_frame_pass_both_ways() {
+    let large = Settings {
+        header_list: 60_000,
+        ..settings()
+    };
+    let (mut client, mut server) = (
+        Connection::new(Role::Client, large, budget()),
+        Connection::new(Role::Server, large, budget()),
+    );
+    settle(&mut client, &mut server);
+    let mut block = asking();
+    block.extend(trailing(&vec![b'v'; 50_000]));
+    let key = client.open(&block, true).unwrap();
+    settle(&mut client, &mut server);
+    let (other, head) = server.accept().unwrap();
+    assert_eq!(head.fields().next().unwrap().value.len(), 50_000);
+    let mut block = answering(200);
+    block.extend(trailing(&vec![b'w'; 50_000]));
+    server.send_head(other, &block, true).unwrap();
+    settle(&mut client, &mut server);
+    let Poll::Ready(Ok(head)) = client.poll_head(key, &quiet()) else {
+        panic!("no head")
+    };
+    assert_eq!(
+        (head.status(), head.fields().next().unwrap().value.len()),
+        (200, 50_000)
+    );
+}
+
+#[test]
+fn what_a_goodbye_does_not_name_and_what_was_refused_is_unprocessed() {
+    let mut client = client(settings());
+    let keys: Vec<Key> = (0..3)
+        .map(|_| client.open(&asking(), true).unwrap())
+        .collect();
+    feed(&mut client, &frame(RST_STREAM, 0, 1, &7_u32.to_be_bytes()));
+    feed(
+        &mut client,
+        &frame(GOAWAY, 0, 0, &[&3_u32.to_be_bytes()[..], &[0; 4]].concat()),
+    );
+    let gone = |client: &mut Connection, key| match client.poll_head(key, &quiet()) {
+        Poll::Ready(Err(gone)) => Some(gone.is_unprocessed),
+        _ => None,
+    };
+    let all: Vec<_> = keys.iter().map(|key| gone(&mut client, *key)).collect();
+    assert_eq!(all, [Some(true), None, Some(true)]);
+    assert!(client.open(&asking(), true).unwrap_err().is_unprocessed);
+    feed(
+        &mut client,
+        &frame(HEADERS, END_HEADERS | END_STREAM, 3, &answering(204)),
+    );
+    assert!(client.poll_head(keys[1], &quiet()).is_ready());
+    for key in keys {
+        client.release(key, Code::NO_ERROR);
+    }
+    assert_eq!(client.open, 0);
+}
