@@ -68,7 +68,7 @@ where
             let request_is_read = Cell::new(false);
             let turning = &ticket.worker.is_turning;
             let mut upload = pin!(async {
-                match relay(client, sink, &ticket.bytes_in, turning).await {
+                match relay(client, sink, &ticket.bytes_in).await {
                     Ok(()) => {
                         request_is_read.set(true);
                         client.gone().await;
@@ -185,7 +185,7 @@ fn download<R: Responder, A: Answer>(
                 .await
                 .map_or_else(End::Client, |()| End::Upgraded);
         }
-        match relay(answer, responder, &ticket.bytes_out, turning).await {
+        match relay(answer, responder, &ticket.bytes_out).await {
             Ok(()) => End::Whole,
             Err(Broken::Source(error)) => End::Upstream(error),
             Err(Broken::Sink(error)) => End::Client(error),

@@ -207,8 +207,7 @@ pub(super) async fn after_the_others(turning: &Cell<bool>) {
     .await;
 }
 
-/// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there;
-/// a piece that had to be waited for lets others have their turn first.
+/// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -217,18 +216,13 @@ pub(super) fn relay<S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     moved: &Cell<u64>,
-    turning: &Cell<bool>,
 ) -> impl Future<Output = Result<(), Broken<S::Error, K::Error>>> {
     async move {
         if !source.is_ready() {
             sink.flush().await.map_err(Broken::Sink)?;
         }
         loop {
-            let was_ready = source.is_ready();
             let piece = source.piece().await.map_err(Broken::Source)?;
-            if !(was_ready || sink.is_gathered()) {
-                after_the_others(turning).await;
-            }
             let last = piece.last;
             moved.set(moved.get() + piece.data.len() as u64);
             sink.send(piece).await.map_err(Broken::Sink)?;
