@@ -112,7 +112,7 @@ impl Connection {
             return Err(protocol("a stream's number does not rise"));
         }
         self.highest = id;
-        if matches!(self.leaving, Leaving::After(_)) {
+        if self.leaving == Leaving::Over {
             // It was sent before our goodbye was read, and what belongs to it may follow.
             self.remember(id);
             return self.spend(1);

@@ -16,8 +16,8 @@ pub(super) enum Leaving {
     No,
     /// The peer was told, and new streams are taken until it has heard.
     Told,
-    /// No stream above this number is taken.
-    After(u32),
+    /// No new stream is taken.
+    Over,
 }
 
 // === impl Connection ===
@@ -40,7 +40,7 @@ impl Connection {
     /// Takes no stream from here on, whether or not the peer has heard that it is to go.
     pub fn leave_now(&mut self) {
         if self.leaving == Leaving::Told {
-            self.leaving = Leaving::After(self.last);
+            self.leaving = Leaving::Over;
             self.write_goodbye(self.last, Code::NO_ERROR);
         }
     }
@@ -52,7 +52,7 @@ impl Connection {
 
     /// Whether the peer has been asked to go, has heard it, and has nothing open any more.
     pub fn has_left(&self) -> bool {
-        matches!(self.leaving, Leaving::After(_)) && self.streams.len() == 0
+        self.leaving == Leaving::Over && self.streams.len() == 0
     }
 
     /// The answer to a ping of ours.

@@ -24,9 +24,8 @@ pub enum LogError {
 
 /// Libraries through whose hands messages and keys go. Below a warning they may say what a message held, so that is
 /// never written, whatever the level: no credential of a client is in the log.
-const CONFIDENTIAL: [&str; 8] = [
+const CONFIDENTIAL: [&str; 7] = [
     "axum",
-    "h2",
     "http",
     "httparse",
     "hyper",

@@ -89,7 +89,7 @@ fn nothing_confidential_is_logged_at_any_level() {
         let (answer, _) = client.open(asked, true).await;
         assert_eq!(answer.await.unwrap().status(), 200);
     });
-    // What the library refuses, it complains of.
+    // What is malformed is refused, and that is told.
     let mut raw = RawH2::connect(address);
     let bad = [
         &pseudo("GET", "/")[..],

@@ -1,7 +1,7 @@
 //! HTTP/2 connections to endpoints, shared by the requests of one worker.
 //!
 //! Streams are counted against what the peer allows; beyond that another connection is opened, since a request that
-//! waits inside the library could neither select again nor be seen to wait. A connection is dialed by one request at a
+//! waits inside the engine could neither select again nor be seen to wait. A connection is dialed by one request at a
 //! time; others that need it meanwhile wait for it, and so do not dial one each.
 
 use std::cell::{Cell, RefCell};
