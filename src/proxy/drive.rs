@@ -5,10 +5,11 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use crate::message::{Reason, Rejection};
 use crate::model::Outcome;
 use crate::net::Buffer;
 
-use super::error::{Chain, ClientError, ProxyError, UpstreamError};
+use super::error::{ClientError, ProxyError, UpstreamError};
 use super::exchange::Finished;
 use super::forward;
 use super::seam::{
@@ -41,6 +42,8 @@ pub(super) enum End {
     Upstream(UpstreamError),
     /// A 101 was sent to the client.
     Upgraded,
+    /// It went wrong after the answer began, but nothing of the answer had left, so that the client can be told why.
+    Unsent(ProxyError),
     /// The answer is whole.
     Whole,
 }
@@ -116,14 +119,45 @@ where
             })
             .await
         };
-        if asking.is_grpc && ticket.status.get().is_some() {
-            match &end {
-                End::TooLong => responder.break_off(&ProxyError::RequestTimeout),
-                End::Recalled => responder.break_off(&ProxyError::ReleaseRemoved),
-                End::Client(_) | End::Upstream(_) | End::Upgraded | End::Whole => {}
-            }
+        broken_off(ticket, asking, end, responder)
+    }
+}
+
+/// What an end means to an answer that has begun: it is taken back if nothing of it has left.
+fn broken_off<R: Responder>(ticket: &Ticket, asking: &Asking, end: End, responder: &mut R) -> End {
+    if ticket.status.get().is_none() || matches!(end, End::Whole | End::Upgraded) {
+        return end;
+    }
+    let can_be_told = !matches!(end, End::Client(ClientError::Gone));
+    if can_be_told && responder.take_back() {
+        ticket.status.set(None);
+        ticket.first_byte.set(None);
+        return end.unanswered().map_or_else(|end| end, End::Unsent);
+    }
+    if asking.is_grpc {
+        match &end {
+            End::TooLong => responder.break_off(&ProxyError::RequestTimeout),
+            End::Recalled => responder.break_off(&ProxyError::ReleaseRemoved),
+            _ => {}
         }
-        end
+    }
+    end
+}
+
+impl End {
+    /// What a client that has seen nothing yet is told; the end itself if there is nothing to tell or nobody to be told.
+    fn unanswered(self) -> Result<ProxyError, Self> {
+        match self {
+            Self::Client(ClientError::Invalid(rejection)) => Ok(ProxyError::Refused(rejection)),
+            Self::Client(ClientError::Silent) => {
+                Ok(Rejection::request(Reason::RequestTimeout).into())
+            }
+            Self::Upstream(error) => Ok(ProxyError::Upstream(error)),
+            Self::TooLong => Ok(ProxyError::RequestTimeout),
+            Self::Recalled => Ok(ProxyError::ReleaseRemoved),
+            Self::Unsent(error) => Ok(error),
+            end @ (Self::Client(ClientError::Gone) | Self::Upgraded | Self::Whole) => Err(end),
+        }
     }
 }
 
@@ -237,45 +271,49 @@ fn take_head<R: Responder>(
 
 /// What an end means: to the books, to the client, and for whether the request may be sent again.
 pub(super) fn conclude(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven {
-    let status = ticket.status.get();
-    match (end, status) {
-        (End::Whole | End::Upgraded, status) => {
-            ticket.end(Outcome::Answered(status.unwrap_or(200)));
-            Driven::Finished(Finished::Whole)
+    let Some(status) = ticket.status.get() else {
+        return conclude_unanswered(ticket, end, may_retry);
+    };
+    match end {
+        End::Whole | End::Upgraded => {
+            ticket.end(Outcome::Answered(status));
+            return Driven::Finished(Finished::Whole);
         }
-        (End::Client(ClientError::Invalid(rejection)), None) => {
-            Driven::Unanswered(ProxyError::Refused(rejection))
+        End::Recalled => ticket.recalled(),
+        End::Client(error) => {
+            ticket.end(Outcome::ClientGone(Some(status)));
+            if let Ok(error) = End::Client(error).unanswered() {
+                ticket.cut(&error);
+            }
         }
-        (End::Client(ClientError::Silent), None) => {
-            let rejection =
-                crate::message::Rejection::request(crate::message::Reason::RequestTimeout);
-            Driven::Unanswered(ProxyError::Refused(rejection))
+        end @ (End::TooLong | End::Unsent(_) | End::Upstream(_)) => {
+            ticket.end(Outcome::Cut(status));
+            if let Ok(error) = end.unanswered() {
+                ticket.cut(&error);
+            }
         }
-        (End::Client(_), status) => {
-            ticket.end(Outcome::ClientGone(status));
-            Driven::Finished(Finished::Cut)
-        }
-        (End::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_)), None)
+    }
+    Driven::Finished(Finished::Cut)
+}
+
+fn conclude_unanswered(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven {
+    match end {
+        End::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_))
             if may_retry && !ticket.has_retried =>
         {
             ticket.has_retried = true;
             Driven::Retry
         }
-        (End::Upstream(error), None) => Driven::Unanswered(ProxyError::Upstream(error)),
-        (End::TooLong, None) => Driven::Unanswered(ProxyError::RequestTimeout),
-        (End::Upstream(error), Some(status)) => {
-            tracing::debug!(request_id = %ticket.id, error = %Chain(&error), "answer cut");
-            ticket.end(Outcome::Cut(status));
-            Driven::Finished(Finished::Cut)
-        }
-        (End::TooLong, Some(status)) => {
-            ticket.end(Outcome::Cut(status));
-            Driven::Finished(Finished::Cut)
-        }
-        (End::Recalled, None) => Driven::Unanswered(ProxyError::ReleaseRemoved),
-        (End::Recalled, Some(_)) => {
-            ticket.recalled();
-            Driven::Finished(Finished::Cut)
-        }
+        end => match end.unanswered() {
+            Ok(error) => Driven::Unanswered(error),
+            Err(End::Client(_)) => {
+                ticket.end(Outcome::ClientGone(None));
+                Driven::Finished(Finished::Cut)
+            }
+            Err(_) => {
+                ticket.end(Outcome::Answered(200));
+                Driven::Finished(Finished::Whole)
+            }
+        },
     }
 }

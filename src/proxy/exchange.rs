@@ -62,6 +62,8 @@ pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
                 Step::Finished(finished) => return finished,
                 // What is rare lives in boxes of its own, so that a request that only relays stays small.
                 Step::Failed(error) => {
+                    // Nobody may read for long what is written now, and the endpoint's connection does not wait for that.
+                    *next = Ok(Begun::Dial);
                     ticket.refuse(&error);
                     return Box::pin(answer_problem(ticket, *asking, &error, responder)).await;
                 }

@@ -50,12 +50,15 @@ pub(super) struct BodyReader<'s, D> {
     taken: usize,
     size: BufferSize,
     trailers: Option<Box<Trailers>>,
+    /// What was found wrong behind the data that was handed out last.
+    broken: Option<Rejection>,
 }
 
 struct Found {
     data: Range<usize>,
     consumed: usize,
     end: bool,
+    broken: Option<Rejection>,
 }
 
 // === impl Channel ===
@@ -117,7 +120,7 @@ impl<'s> Channel<'s> {
 /// How far a write has come.
 #[derive(Default)]
 pub(super) struct Written {
-    bytes: usize,
+    pub(super) bytes: usize,
     is_waiting: bool,
 }
 
@@ -199,6 +202,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
             taken: 0,
             size: BufferSize::Small,
             trailers: None,
+            broken: None,
         }
     }
 
@@ -234,6 +238,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
     /// See [`super::seam::BodySource::is_ready`].
     pub(super) fn is_ready(&self) -> bool {
         self.decoder.is_done()
+            || self.broken.is_some()
             || self
                 .buffer
                 .as_ref()
@@ -263,6 +268,9 @@ impl<'s, D: Decode> BodyReader<'s, D> {
 
     /// The data that is there, moved together, so that one read makes one piece.
     fn decode_buffered(&mut self) -> Result<Option<(Range<usize>, bool)>, IoError> {
+        if let Some(broken) = self.broken {
+            return Err(IoError::Invalid(broken));
+        }
         if self.decoder.is_done() {
             return Ok(Some((0..0, true)));
         }
@@ -271,6 +279,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
         };
         let found = gather(buffer, &mut self.decoder).map_err(IoError::Invalid)?;
         self.taken = found.consumed;
+        self.broken = found.broken;
         let is_piece = found.end || !found.data.is_empty();
         Ok(is_piece.then_some((found.data, found.end)))
     }
@@ -305,16 +314,26 @@ impl<'s, D: Decode> BodyReader<'s, D> {
     }
 }
 
-/// Decodes all that the buffer holds of the body; the data of several chunks is moved together.
+/// Decodes all that the buffer holds of the body; the data of several chunks is moved together. What is wrong behind data
+/// is told after it.
 fn gather(buffer: &mut Buffer, decoder: &mut impl Decode) -> Result<Found, Rejection> {
     let mut found = Found {
         data: 0..0,
         consumed: 0,
         end: false,
+        broken: None,
     };
     while found.consumed < buffer.len() && !found.end {
         let at = found.consumed;
-        let decoded = decoder.decode(&buffer.data()[at..])?;
+        let decoded = match decoder.decode(&buffer.data()[at..]) {
+            Ok(decoded) => decoded,
+            Err(broken) if found.data.is_empty() => return Err(broken),
+            Err(broken) => {
+                found.broken = Some(broken);
+                found.consumed = buffer.len();
+                break;
+            }
+        };
         let run = at + decoded.data.start..at + decoded.data.end;
         if found.data.is_empty() {
             found.data = run;

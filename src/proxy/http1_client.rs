@@ -42,7 +42,12 @@ pub(super) struct Http1Responder<'s> {
     /// Whether the connection may carry another request, as far as is known.
     pub(super) keep_alive: bool,
     encoder: Option<BodyEncoder>,
+    /// What was encoded and has not left whole: of an interim head, or of the final one.
     out: Vec<u8>,
+    /// How much of it has left: a write that was given up is gone on with, and never begun anew.
+    left: Written,
+    /// Where in it the final head starts, as long as nothing of that can have left.
+    unsent: Option<usize>,
 }
 
 /// Parses and judges a head, and hands it to `look`.
@@ -192,7 +197,23 @@ impl<'s> Http1Responder<'s> {
             keep_alive,
             encoder: None,
             out,
+            left: Written::default(),
+            unsent: None,
         }
+    }
+
+    /// Forgets what has left of `out`: what is encoded next goes on behind it.
+    fn settle(&mut self) {
+        let left = std::mem::take(&mut self.left);
+        if left.bytes > 0 {
+            self.out.drain(..left.bytes);
+        }
+    }
+
+    /// Takes note that all of `out` has left.
+    fn wrote(&mut self) {
+        self.left = Written::default();
+        self.worker.give_head(std::mem::take(&mut self.out));
     }
 
     /// Whether the client could take what it has got so far for a whole response although it is not.
@@ -244,7 +265,9 @@ impl Responder for Http1Responder<'_> {
             && framing != ResponseFraming::UntilClose
             && response.status != 101
             && !self.worker.is_draining();
+        self.settle();
         let mut out = std::mem::take(&mut self.out);
+        let start = out.len();
         let mut writer = HeadWriter::response(&mut out, response.status, response.reason);
         fields(&mut writer);
         self.write_connection(&mut writer, response.status);
@@ -252,7 +275,17 @@ impl Responder for Http1Responder<'_> {
         self.out = out;
         let unwritable = |_| UpstreamError::Invalid(Rejection::response(Reason::InvalidFieldValue));
         self.encoder = Some(finished.map_err(unwritable)?);
+        self.unsent = Some(start);
         Ok(())
+    }
+
+    fn take_back(&mut self) -> bool {
+        let Some(start) = self.unsent.take() else {
+            return false;
+        };
+        self.out.truncate(start);
+        self.encoder = None;
+        true
     }
 }
 
@@ -267,21 +300,24 @@ impl BodySink for Http1Responder<'_> {
         async move {
             // A body that does not fit its head was framed by us: it is cut, and seen to be.
             let framed = self.encode(&piece).map_err(|_| ClientError::Gone)?;
+            self.unsent = None;
             let mut written = Written::default();
             poll_fn(|cx| {
                 let parts = (&self.out[..], piece.data);
                 framed.poll_write(cx, &self.channel, parts, &mut written)
             })
             .await?;
-            self.worker.give_head(std::mem::take(&mut self.out));
+            self.wrote();
             Ok(())
         }
     }
 
     async fn flush(&mut self) -> Result<(), ClientError> {
         if !self.out.is_empty() {
-            self.channel.write(&mut [IoSlice::new(&self.out)]).await?;
-            self.worker.give_head(std::mem::take(&mut self.out));
+            self.unsent = None;
+            let (channel, out, left) = (&self.channel, &self.out, &mut self.left);
+            poll_fn(|cx| channel.poll_write(cx, &mut [IoSlice::new(out)], left)).await?;
+            self.wrote();
         }
         Ok(())
     }

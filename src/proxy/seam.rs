@@ -155,6 +155,10 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<(), UpstreamError>;
 
+    /// Takes back a final head of which nothing has left yet, so that another can be sent in its place; false if it is too
+    /// late for that.
+    fn take_back(&mut self) -> bool;
+
     /// Ends an answer of gRPC that has begun with a status that says why, where there is a place for it at the moment.
     /// Without it, the answer is cut.
     fn break_off(&mut self, _why: &ProxyError) {}

@@ -45,7 +45,10 @@ pub(super) struct Ticket {
     pub(super) bytes_out: Cell<u64>,
     /// The status of the final head, once the client was sent one.
     pub(super) status: Cell<Option<u16>>,
+    /// Why we answered it ourselves, or why its answer was cut.
     error: Option<Reason>,
+    /// We answered it ourselves.
+    is_refused: bool,
     outcome: Option<Outcome>,
     line: Option<Box<Line>>,
     // Counts it among all requests.
@@ -95,6 +98,7 @@ impl Ticket {
             bytes_out: Cell::new(0),
             status: Cell::new(None),
             error: None,
+            is_refused: false,
             outcome: None,
             line,
             permit: None,
@@ -118,6 +122,7 @@ impl Ticket {
     pub(super) fn refuse(&mut self, error: &ProxyError) {
         let reason = error.reason();
         self.error = Some(reason);
+        self.is_refused = true;
         reason.count();
         let selection = self.selection.as_ref();
         tracing::debug!(
@@ -132,6 +137,12 @@ impl Ticket {
         if error.fault() == crate::model::Fault::Upstream {
             self.outcome = Some(Outcome::Failed(error.status()));
         }
+    }
+
+    /// Notes why an answer that had begun to leave was cut.
+    pub(super) fn cut(&mut self, error: &ProxyError) {
+        self.error = Some(error.reason());
+        tracing::debug!(request_id = %self.id, error = %Chain(error), "answer cut");
     }
 
     /// Whether its release left so long ago that it is to end.
@@ -202,7 +213,7 @@ impl Drop for Ticket {
         let outcome = self
             .outcome
             .unwrap_or(Outcome::ClientGone(self.status.get()));
-        let is_refused = self.error.is_some() && !matches!(outcome, Outcome::Failed(_));
+        let is_refused = self.is_refused && !matches!(outcome, Outcome::Failed(_));
         if let Some(selection) = &self.selection
             && !is_refused
         {

@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod answers;
 mod cli;
 mod config;
 mod conformance;

@@ -184,6 +184,13 @@ impl Responder for Way<'_> {
         Ok(())
     }
 
+    fn take_back(&mut self) -> bool {
+        let taken = self.head.take();
+        taken
+            .map(|(block, _)| self.worker.give_head(block))
+            .is_some()
+    }
+
     fn break_off(&mut self, why: &ProxyError) {
         if self.start(false).is_ok() {
             let (status, message) = (GrpcStatus::of_http(why.status()), why.to_string());

@@ -112,6 +112,11 @@ impl Client {
         read_response(&mut self.reader, true).expect("a response")
     }
 
+    /// Reads a head, up to its empty line.
+    pub(crate) fn response_head(&mut self) -> String {
+        read_head(&mut self.reader).expect("a head")
+    }
+
     /// Reads exactly this many bytes.
     pub(crate) fn read_exact(&mut self, count: usize) -> Vec<u8> {
         let mut bytes = vec![0; count];

@@ -5,6 +5,7 @@
 mod admin;
 mod client;
 pub(crate) mod h2;
+mod log;
 mod origin;
 mod proxy;
 

@@ -13,11 +13,11 @@ use switchback::model::{Change, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
 use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
 use switchback::table::{Swapped, TableCell, Target, Undo, compile};
-use switchback::telemetry::AccessLog;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
+use super::log::MemoryLog;
 use super::{Client, Origin, PATIENCE};
 
 /// What a proxy of a test consists of.
@@ -36,6 +36,7 @@ pub(crate) struct TestProxy {
     pub(crate) cell: Arc<TableCell>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) shared: Arc<Shared>,
+    log: MemoryLog,
     runtime: Runtime,
     stop: watch::Sender<bool>,
     threads: Vec<JoinHandle<()>>,
@@ -108,11 +109,12 @@ impl TestProxyBuilder {
         let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
         let workers = self.workers.max(1);
         let cell = Arc::new(TableCell::new(workers));
+        let (access_log, log) = MemoryLog::new();
         let shared = Shared::new(
             ProxySettings::new(&config),
             Arc::clone(&cell),
             workers,
-            AccessLog::off(),
+            access_log,
         );
         let bound = bind_listener("127.0.0.1:0".parse().unwrap(), workers).unwrap();
         let (stop, stopped) = watch::channel(false);
@@ -122,6 +124,7 @@ impl TestProxyBuilder {
             fleet: Arc::new(Fleet::new(workers)),
             cell,
             shared,
+            log,
             runtime,
             stop,
             threads: Vec::new(),
@@ -193,6 +196,12 @@ impl TestProxy {
     /// A new connection.
     pub(crate) fn client(&self) -> Client {
         Client::connect(self.address)
+    }
+
+    /// The lines of the access log, once there are this many.
+    pub(crate) fn access_lines(&self, count: usize) -> Vec<serde_json::Value> {
+        self.wait_until(|| self.log.lines().len() >= count);
+        self.log.lines()
     }
 
     /// Publishes a change, as the next revision.

@@ -59,28 +59,100 @@ const BAD: [(&str, &[u8]); 48] = [
 ];
 
 /// Answers that are visibly not whole where they end, and with what the origin ends them.
-const CUT: [(&str, &[u8], Then); 21] = [
-    ("length", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", Then::Close),
-    ("length-no-byte", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n", Then::Close),
-    ("length-reset", b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello", Then::Reset),
-    ("chunks", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", Then::Close),
-    ("chunks-no-byte", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", Then::Close),
-    ("chunks-reset", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", Then::Reset),
-    ("chunk-data", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel", Then::Close),
-    ("chunk-size", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1", Then::Close),
-    ("last-chunk", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n", Then::Close),
-    ("trailer", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n", Then::Close),
-    ("bad-size", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0x1\r\na\r\n0\r\n\r\n", Then::Keep),
-    ("bad-size-first", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n", Then::Keep),
-    ("bad-size-lf", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n", Then::Keep),
-    ("bad-size-huge", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n", Then::Keep),
-    ("bad-data-end", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n", Then::Keep),
-    ("bad-data-end-lf", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n", Then::Keep),
-    ("bad-extension", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nb\r\nhello\r\n0\r\n\r\n", Then::Keep),
-    ("bad-trailer", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX y\r\n\r\n", Then::Keep),
-    ("bad-trailer-nul", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: \0\r\n\r\n", Then::Keep),
-    ("until-close-reset", b"HTTP/1.1 200 OK\r\n\r\nhello", Then::Reset),
-    ("until-close-old-reset", b"HTTP/1.0 200 OK\r\n\r\nhello", Then::Reset),
+const CUT: [(&str, &[u8], Then); 17] = [
+    (
+        "length",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+        Then::Close,
+    ),
+    (
+        "length-no-byte",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n",
+        Then::Close,
+    ),
+    (
+        "length-reset",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhello",
+        Then::Reset,
+    ),
+    (
+        "chunks",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        Then::Close,
+    ),
+    (
+        "chunks-no-byte",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        Then::Close,
+    ),
+    (
+        "chunks-reset",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n",
+        Then::Reset,
+    ),
+    (
+        "chunk-data",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhel",
+        Then::Close,
+    ),
+    (
+        "chunk-size",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n1",
+        Then::Close,
+    ),
+    (
+        "last-chunk",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n",
+        Then::Close,
+    ),
+    (
+        "trailer",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: y\r\n",
+        Then::Close,
+    ),
+    (
+        "bad-size",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0x1\r\na\r\n0\r\n\r\n",
+        Then::Keep,
+    ),
+    (
+        "bad-data-end",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhelloX\r\n0\r\n\r\n",
+        Then::Keep,
+    ),
+    (
+        "bad-data-end-lf",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\n0\r\n\r\n",
+        Then::Keep,
+    ),
+    (
+        "bad-trailer",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX y\r\n\r\n",
+        Then::Keep,
+    ),
+    (
+        "bad-trailer-nul",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\nX: \0\r\n\r\n",
+        Then::Keep,
+    ),
+    (
+        "until-close-reset",
+        b"HTTP/1.1 200 OK\r\n\r\nhello",
+        Then::Reset,
+    ),
+    (
+        "until-close-old-reset",
+        b"HTTP/1.0 200 OK\r\n\r\nhello",
+        Then::Reset,
+    ),
+];
+
+/// Answers that break behind a good head, and before a byte of them has left.
+const BROKEN: [(&str, &[u8]); 4] = [
+    ("size-first", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n"),
+    ("size-lf", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n"),
+    ("size-huge", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n10000000000000005\r\nhello\r\n0\r\n\r\n"),
+    ("extension", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5;a\nb\r\nhello\r\n0\r\n\r\n"),
 ];
 
 pub(super) fn cases() -> Vec<Case> {
@@ -90,6 +162,16 @@ pub(super) fn cases() -> Vec<Case> {
             case(format!("answer-bad-{name}"), &[20, 21])
                 .send(get(""))
                 .answers(When::Whole, bytes, Then::Close)
+                .gets(status(&[502]))
+                .sees(seen_get(&[]))
+                .then(After::Any),
+        );
+    }
+    for (name, bytes) in BROKEN {
+        cases.push(
+            case(format!("answer-broken-{name}"), &[8, 20])
+                .send(get(""))
+                .answers(When::Whole, bytes, Then::Keep)
                 .gets(status(&[502]))
                 .sees(seen_get(&[]))
                 .then(After::Any),
