@@ -1,30 +1,20 @@
 //! Reading and writing HTTP/1.1 bodies on a connection, with limits on silence and buffers held only while full.
 
 use std::cell::RefCell;
-use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use crate::http1::{BodyDecoder, BodyEncoder, Decoded, Exchange, Frame, Trailers, WriteError};
 use crate::message::Rejection;
-use crate::net::{Buffer, BufferPool, BufferSize, Limit, Stream, Timers};
+use crate::net::{Buffer, BufferPool, BufferSize};
 
-use super::error::{ClientError, UpstreamError};
+pub(super) use super::channel::{Channel, IoError, Written};
 use super::seam::{Piece, TrailerFields};
 
 /// Data up to this length leaves in one slice with what is around it: to copy it costs less than a list of slices does.
 const JOINED: usize = 2048;
-
-/// What goes wrong while one side of a connection is read or written.
-#[derive(Debug)]
-pub(super) enum IoError {
-    Closed(Option<io::Error>),
-    Invalid(Rejection),
-    Silent,
-}
 
 /// Finds the data of a body; on the upstream side the books of the exchange do it.
 pub(super) trait Decode {
@@ -32,12 +22,6 @@ pub(super) trait Decode {
     fn finish_eof(&mut self) -> Result<(), Rejection>;
     fn is_done(&self) -> bool;
     fn trailers(&self) -> Option<Box<Trailers>>;
-}
-
-/// One direction of a connection and how long it may be silent.
-pub(super) struct Channel<'s> {
-    pub(super) stream: &'s Stream,
-    silence: Limit<'s>,
 }
 
 /// Reads one body, and what comes before and after it, from a connection.
@@ -59,69 +43,6 @@ struct Found {
     consumed: usize,
     end: bool,
     broken: Option<Rejection>,
-}
-
-// === impl Channel ===
-
-impl<'s> Channel<'s> {
-    pub(super) fn new(stream: &'s Stream, timers: &'s Timers, silence: Duration) -> Self {
-        Self {
-            stream,
-            silence: timers.limit(silence),
-        }
-    }
-
-    /// Waits until there is something to read, for as long as silence is allowed. Cancellation safe.
-    pub(super) async fn readable(&self) -> Result<(), IoError> {
-        let mut armed = false;
-        poll_fn(|cx| {
-            if let Poll::Ready(result) = self.stream.poll_readable(cx) {
-                return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
-            }
-            self.poll_silent(cx, &mut armed)
-        })
-        .await
-    }
-
-    /// Writes all of `slices`, waiting for as long as silence is allowed.
-    pub(super) async fn write(&self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
-        let mut written = Written::default();
-        poll_fn(|cx| self.poll_write(cx, &mut slices.to_vec(), &mut written)).await
-    }
-
-    /// Does the same with what is left of the slices, which have to be the same each time.
-    pub(super) fn poll_write(
-        &self,
-        cx: &mut Context<'_>,
-        slices: &mut [IoSlice<'_>],
-        written: &mut Written,
-    ) -> Poll<Result<(), IoError>> {
-        let mut slices = slices;
-        IoSlice::advance_slices(&mut slices, written.bytes);
-        let count = |slices: &[IoSlice<'_>]| slices.iter().map(|slice| slice.len()).sum::<usize>();
-        let before = count(slices);
-        if let Poll::Ready(result) = self.stream.poll_write_all(cx, &mut slices) {
-            return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
-        }
-        let moved = before - count(slices);
-        written.bytes += moved;
-        written.is_waiting &= moved == 0;
-        self.poll_silent(cx, &mut written.is_waiting)
-    }
-
-    fn poll_silent<T>(&self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Result<T, IoError>> {
-        if !std::mem::replace(armed, true) {
-            self.silence.start();
-        }
-        self.silence.poll_expired(cx).map(|()| Err(IoError::Silent))
-    }
-}
-
-/// How far a write has come.
-#[derive(Default)]
-pub(super) struct Written {
-    pub(super) bytes: usize,
-    is_waiting: bool,
 }
 
 /// A piece of a body in its frame, behind what waits in `out`: all of it in `out` if it is short, else around the data.
@@ -386,28 +307,6 @@ impl Decode for &RefCell<Exchange> {
 
     fn trailers(&self) -> Option<Box<Trailers>> {
         self.borrow().trailers().cloned().map(Box::new)
-    }
-}
-
-// === impl IoError ===
-
-impl From<IoError> for ClientError {
-    fn from(error: IoError) -> Self {
-        match error {
-            IoError::Closed(_) => Self::Gone,
-            IoError::Invalid(rejection) => Self::Invalid(rejection),
-            IoError::Silent => Self::Silent,
-        }
-    }
-}
-
-impl From<IoError> for UpstreamError {
-    fn from(error: IoError) -> Self {
-        match error {
-            IoError::Closed(source) => Self::Closed(source),
-            IoError::Invalid(rejection) => Self::Invalid(rejection),
-            IoError::Silent => Self::Silent,
-        }
     }
 }
 

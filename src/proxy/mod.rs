@@ -10,7 +10,7 @@
 //! | `serve`, `connection`, `farewell` | a client's connection: greeting, one request after the other, the end |
 //! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `exchange`, `drive`, `seam` | one request, whatever both sides speak |
-//! | `http1_client`, `http1_upstream`, `http1_body` | both sides over HTTP/1.1 |
+//! | `http1_client`, `http1_upstream`, `http1_body`, `channel` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
@@ -18,6 +18,7 @@
 //! | `worker`, `settings` | what workers have and share |
 
 mod begin;
+mod channel;
 mod connect;
 mod connection;
 mod drive;
