@@ -1,6 +1,6 @@
 //! The bounds of numbers and spans of time: beyond them a setting could not mean what it says.
 
-use super::Config;
+use super::{Config, Http2Limits};
 use crate::model::{Problem, Span};
 
 /// A number that has bounds.
@@ -41,6 +41,7 @@ pub(super) fn numbers(config: &Config, found: &mut Vec<Problem>) {
         config.limits.http2.abuse_goaway,
         config.limits.http2.abuse_close,
     );
+    windows(&config.limits.http2, found);
     if goaway > close {
         found.push(Problem::new(
             "limits.http2.abuse_goaway",
@@ -48,6 +49,20 @@ pub(super) fn numbers(config: &Config, found: &mut Vec<Problem>) {
                 "{goaway} is more than `abuse_close`, {close}, so the connection would close first"
             ),
         ));
+    }
+}
+
+/// A stream cannot be further ahead than its whole connection.
+fn windows(http2: &Http2Limits, found: &mut Vec<Problem>) {
+    let (stream, connection) = (http2.stream_window, http2.connection_window);
+    if stream.0 > connection.0 {
+        let message = format!(
+            "{stream} is more than `connection_window`, {connection}, so a stream could never use it"
+        );
+        found.push(
+            Problem::new("limits.http2.stream_window", message)
+                .hint("raise `connection_window` to at least as much, or lower `stream_window`"),
+        );
     }
 }
 

@@ -66,9 +66,10 @@ impl Default for Limits {
 pub struct Http2Limits {
     /// Streams at a time.
     pub streams: u32,
-    /// Flow control window of a stream.
+    /// Flow control window of a stream: what a body may be ahead of its reader. A connection holds no more than this for
+    /// each of its streams.
     pub stream_window: Size,
-    /// Flow control window of the connection.
+    /// Flow control window of the connection: what may be on its way to us, of all its streams together.
     pub connection_window: Size,
     /// The largest frame that we take.
     pub frame: Size,

@@ -283,8 +283,13 @@ impl Connection {
 
     /// Breaks a stream off and tells whoever has it in hand.
     pub(super) fn break_off(&mut self, key: Key, how: Inbound) {
+        let is_server = self.role == Role::Server;
         if let Some(stream) = self.streams.get_mut(key) {
             stream.break_off(how);
+            if is_server && stream.is_inbound_broken() {
+                // Nobody reads the rest of a request that was taken back. What has come of an answer is passed on.
+                stream.data = Vec::new();
+            }
             stream.wake();
         }
         self.settle(key);
@@ -302,12 +307,10 @@ impl Connection {
             self.open -= 1;
         }
         if !stream.is_held {
-            let unread = stream.data.len() + stream.lent;
             if stream.is_in_line {
                 self.sending.line.retain(|other| *other != key);
             }
             self.streams.remove(key);
-            self.take_back(unread);
         }
     }
 

@@ -1,4 +1,8 @@
-//! Data that arrives, as far as the windows allow, and the windows that open again when somebody has read it.
+//! Data that arrives, as far as the windows allow, and the windows that open again.
+//!
+//! A stream's window opens when its data was read. The connection's opens when data has arrived: what a slow reader
+//! leaves lying is held against its own stream alone, so no stream can take from the others what they need to go on.
+//! What a connection holds is bounded by its streams and the window of each.
 
 use super::connection::{Broken, Connection, Role};
 use super::frame::{Code, FrameHead, flag};
@@ -39,6 +43,7 @@ impl Connection {
                 "more than the connection's window",
             ));
         }
+        self.reopen(head.length);
         let is_wanted = self.admit_data(id, head.length)?;
         self.receiving.stage = Stage::Data(Data {
             id,
@@ -133,11 +138,9 @@ impl Connection {
     fn deliver(&mut self, id: u32, bytes: &[u8], is_wanted: bool) -> Result<(), Broken> {
         let stream = self.streams.by_id(id).filter(|_| is_wanted);
         let Some(stream) = stream.filter(|stream| stream.inbound == Inbound::Open) else {
-            self.take_back(bytes.len());
             return Ok(());
         };
         if !stream.count(bytes.len()) {
-            self.take_back(bytes.len());
             return self.refuse(id, Code::PROTOCOL_ERROR);
         }
         stream.data.extend_from_slice(bytes);
@@ -145,43 +148,42 @@ impl Connection {
         Ok(())
     }
 
-    /// Padding counts in both windows, and nobody reads it.
+    /// Padding counts in the window, and nobody reads it.
     fn take_padding(&mut self, id: u32, n: u32, is_wanted: bool) {
-        match self.streams.find(id).filter(|_| is_wanted) {
-            Some(key) => self.open_windows(key, n as usize),
-            None => self.take_back(n as usize),
+        if let Some(key) = self.streams.find(id).filter(|_| is_wanted) {
+            self.open_window_of(key, n as usize);
         }
     }
 
-    /// Somebody has read data that was taken of a stream: its window and the connection's open again.
+    /// Somebody has read data that was taken of a stream: its window opens again.
     pub fn taken(&mut self, key: Key, n: usize) {
         if let Some(stream) = self.streams.get_mut(key) {
             let n = n.min(stream.lent);
             stream.lent -= n;
-            self.open_windows(key, n);
+            self.open_window_of(key, n);
         }
     }
 
-    fn open_windows(&mut self, key: Key, n: usize) {
+    fn open_window_of(&mut self, key: Key, n: usize) {
         let window = self.own.stream_window;
         if let Some(stream) = self.streams.get_mut(key)
             && stream.inbound == Inbound::Open
         {
             stream.unclaimed = stream.unclaimed.saturating_add(count(n));
-            if stream.unclaimed >= window / 2 {
+            if stream.unclaimed > 0 && stream.unclaimed >= window / 2 {
                 let (id, more) = (stream.id, std::mem::take(&mut stream.unclaimed));
                 stream.receive_window += i64::from(more);
                 self.write_window(id, more);
             }
         }
-        self.take_back(n);
     }
 
-    /// The same for the connection's window alone.
-    pub(super) fn take_back(&mut self, n: usize) {
-        let unclaimed = self.receiving.unclaimed.saturating_add(count(n));
+    /// Opens the connection's window again for a frame that has arrived, whatever becomes of it: at the latest when half of
+    /// the window is left.
+    fn reopen(&mut self, n: u32) {
+        let unclaimed = self.receiving.unclaimed.saturating_add(n);
         self.receiving.unclaimed = unclaimed;
-        if unclaimed > 0 && unclaimed >= self.own.connection_window / 2 && self.broken().is_none() {
+        if unclaimed > 0 && unclaimed >= self.own.connection_window / 2 {
             self.receiving.unclaimed = 0;
             self.receiving.window += i64::from(unclaimed);
             self.write_window(0, unclaimed);

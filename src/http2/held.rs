@@ -69,7 +69,7 @@ impl Connection {
     /// Takes what there is of a body. Data is put into `into`, which is empty; [`Connection::taken`] says when it was read.
     ///
     /// # Errors
-    /// When the stream is gone, and with it whatever of it was not taken.
+    /// When the stream is gone, and what had come before was taken.
     pub fn poll_take(
         &mut self,
         key: Key,
@@ -79,14 +79,15 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(key) else {
             return Poll::Ready(Err(CANCELLED));
         };
-        if stream.is_inbound_broken() {
-            return Poll::Ready(Err(gone(stream)));
-        }
+        // What came before a break is passed on, so that the reader has what there was and sees where it breaks.
         if !stream.data.is_empty() {
             std::mem::swap(&mut stream.data, into);
             stream.lent += into.len();
             let last = stream.inbound == Inbound::Ended && stream.trailers.is_none();
             return Poll::Ready(Ok(Taken::Data { last }));
+        }
+        if stream.is_inbound_broken() {
+            return Poll::Ready(Err(gone(stream)));
         }
         if stream.inbound == Inbound::Ended {
             return Poll::Ready(Ok(Taken::End(stream.trailers.take())));

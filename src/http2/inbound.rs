@@ -24,7 +24,7 @@ pub(super) struct Receiving {
     pub(super) is_acknowledged: bool,
     /// What the peer may still send, of all streams together.
     pub(super) window: i64,
-    /// What was taken and not given back to that window yet.
+    /// What has come and was not given back to that window yet.
     pub(super) unclaimed: u32,
     /// Pings and windows that answer what we sent, and so cost nothing.
     credit: u32,

@@ -18,6 +18,8 @@ use super::streams::Key;
 const LAST_NUMBER: u32 = 0x7fff_ff00;
 /// What was sent is taken out of the way once there is so much of it.
 const COMPACTED: usize = 16 * 1_024;
+/// A connection whose window has less left than this is short of it: streams of the others wait there for one another.
+const SHORT: i64 = FIRST_WINDOW as i64 / 4;
 /// What is asked for when something is to leave and nothing was lent.
 const FIRST: usize = 4 * 1_024;
 
@@ -129,6 +131,13 @@ impl Connection {
         } else {
             0
         }
+    }
+
+    /// Whether a stream that is opened now gets on: the peer takes it, there is place for its head, and what is left of the
+    /// connection's window is not what others wait for. If not, another connection is the better one. The peer's side of
+    /// the window is never short, since it opens whenever something has come.
+    pub fn can_take_stream(&self) -> bool {
+        (self.open as usize) < self.allowed() && !self.is_full() && self.sending.window >= SHORT
     }
 
     /// Opens a stream with a head that an [`Encoder`] has written; `is_over` if the head is all there is. It is to be let go by

@@ -29,7 +29,7 @@ pub struct Settings {
     pub local_resets: usize,
     /// Bytes of a body that it may be ahead of its reader.
     pub stream_window: u32,
-    /// The same for all bodies of the connection.
+    /// Bytes of all bodies that may be on their way; what has come is held against its stream alone.
     pub connection_window: u32,
     /// Bytes of a frame.
     pub frame: u32,

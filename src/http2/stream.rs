@@ -125,6 +125,7 @@ impl Stream {
     pub(super) fn condemn(&mut self, code: Code) {
         self.inbound = Inbound::Broken(code);
         self.outbound = Outbound::Broken;
+        self.data = Vec::new();
         self.wants_to_send = false;
     }
 

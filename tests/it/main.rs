@@ -18,6 +18,7 @@ mod founding;
 mod grpc;
 mod h2;
 mod h2_abuse;
+mod h2_stalled;
 mod health;
 mod history;
 mod http1;

@@ -42,6 +42,96 @@ fn the_window_is_whole_after_streams_that_were_reset_at_every_point() {
     assert!(is_whole(&server, &settings()) && server.is_idle() && server.open == 0);
 }
 
+/// Sends a frame of 16 KiB after the other of a stream, as far as the windows that were given allow; how much left.
+fn send_on(from: &mut Connection, key: Key, to: &mut Connection, mut bytes: usize) -> usize {
+    let all = bytes;
+    let piece = vec![b'x'; 16 << 10];
+    while bytes > 0 {
+        let mut data = &piece[..bytes.min(piece.len())];
+        let before = data.len();
+        let _ = from.poll_send(key, &quiet(), &mut data, false);
+        bytes -= before - data.len();
+        carry(from, to, usize::MAX);
+        carry(to, from, usize::MAX);
+        if before == data.len() {
+            break;
+        }
+    }
+    all - bytes
+}
+
+#[test]
+fn streams_that_nobody_reads_leave_the_others_their_window() {
+    for is_upload in [true, false] {
+        let mut client = Connection::new(Role::Client, settings(), budget());
+        let mut server = Connection::new(Role::Server, settings(), budget());
+        settle(&mut client, &mut server);
+        let mut pairs = Vec::new();
+        for _ in 0..100 {
+            let asked = client.open(&asking(), false).unwrap();
+            settle(&mut client, &mut server);
+            let (given, _) = server.accept().unwrap();
+            server.send_head(given, &answering(200), false).unwrap();
+            settle(&mut client, &mut server);
+            assert!(client.poll_head(asked, &quiet()).is_ready());
+            pairs.push(if is_upload { (asked, given) } else { (given, asked) });
+        }
+        let (from, to) = match is_upload {
+            true => (&mut client, &mut server),
+            false => (&mut server, &mut client),
+        };
+        let (writer, reader) = pairs.pop().unwrap();
+        for (stalled, _) in &pairs {
+            assert_eq!(send_on(from, *stalled, to, 100_000), 64 << 10);
+        }
+        let mut got = 0;
+        while got < 5_000_000 {
+            let sent = send_on(from, writer, to, 64 << 10);
+            assert!(sent > 0, "it stands still after {got} bytes");
+            let (data, _) = take(to, reader).unwrap().unwrap();
+            to.taken(reader, data.len());
+            got += data.len();
+            carry(to, from, usize::MAX);
+        }
+    }
+}
+
+#[test]
+fn what_a_reset_stream_held_is_given_back_before_it_is_let_go() {
+    let mut server = server(settings());
+    let mut held = Vec::new();
+    for id in (1..40).step_by(2) {
+        held.push(opened(&mut server, id, 0).0);
+        for _ in 0..4 {
+            feed(&mut server, &frame(DATA, 0, id, &[b'x'; 16_000]));
+        }
+        feed(&mut server, &frame(RST_STREAM, 0, id, &8_u32.to_be_bytes()));
+    }
+    assert!(server.receiving.window >= i64::from(settings().connection_window / 2));
+    for key in held {
+        assert!(matches!(take(&mut server, key), Some(Err(_))));
+        server.release(key, Code::CANCEL);
+    }
+    drain(&mut server);
+    assert!(is_whole(&server, &settings()) && server.is_idle());
+}
+
+#[test]
+fn what_came_before_a_reset_is_passed_on() {
+    let mut client = client(settings());
+    let key = client.open(&asking(), true).unwrap();
+    let came = [
+        frame(HEADERS, END_HEADERS, 1, &answering(200)),
+        frame(DATA, 0, 1, b"half"),
+        frame(RST_STREAM, 0, 1, &2_u32.to_be_bytes()),
+    ];
+    feed(&mut client, &came.concat());
+    assert!(matches!(client.poll_head(key, &quiet()), Poll::Ready(Ok(_))));
+    assert_eq!(take(&mut client, key).unwrap().unwrap(), (b"half".to_vec(), false));
+    let gone = take(&mut client, key).unwrap().unwrap_err();
+    assert_eq!((gone.code, gone.is_unprocessed), (Code(2), false));
+}
+
 #[test]
 fn an_end_without_data_passes_a_window_that_is_overdrawn() {
     let small = Settings {

@@ -26,7 +26,7 @@ pub(super) fn of_server(limits: &Http2Limits, message: &Limits) -> Settings {
 }
 
 /// What we allow an endpoint, on a connection that carries up to `streams` streams. They are those of many clients, so
-/// each may be ahead by its whole window: readers that are slow must not stop the answers to all others.
+/// the whole windows of all may be on their way at once, however long the way is.
 pub(super) fn of_client(limits: &Http2Limits, message: &Limits, streams: usize) -> Settings {
     let streams = u32::try_from(streams).unwrap_or(u32::MAX);
     let all = bytes(limits.stream_window).saturating_mul(streams);

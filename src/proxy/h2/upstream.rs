@@ -111,7 +111,14 @@ pub(in crate::proxy) async fn place(
         }
     }
     let _dialing = Dialing(&group);
-    let (stream, counted) = dial().await?;
+    let (stream, counted) = match dial().await {
+        Ok(dialed) => dialed,
+        // No other connection may be opened, so one that is short has to do.
+        Err(UpstreamError::ConnectionLimit) => {
+            return group.squeeze().ok_or(UpstreamError::ConnectionLimit);
+        }
+        Err(error) => return Err(error),
+    };
     let member = tokio::select! {
         opened = open(worker, stream, (Rc::downgrade(&group), counted)) => opened?,
         () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
@@ -164,11 +171,21 @@ async fn drive(mut driver: Driver, member: Rc<Member>, group: Weak<Group>, count
 // === impl Group ===
 
 impl Group {
+    /// A place where the stream gets on at once.
     fn take(&self) -> Option<Place> {
+        self.take_where(|member| member.has_room() && member.link.engine().can_take_stream())
+    }
+
+    /// A place where the stream may have to wait for the others.
+    fn squeeze(&self) -> Option<Place> {
+        self.take_where(Member::has_room)
+    }
+
+    fn take_where(&self, is_fit: impl Fn(&Member) -> bool) -> Option<Place> {
         let mut members = self.members.borrow_mut();
         members.retain(|member| member.is_open());
         // The fullest that has room, so that the others may become idle.
-        let free = members.iter().filter(|member| member.has_room());
+        let free = members.iter().filter(|member| is_fit(member));
         let fullest = free.max_by_key(|member| member.streams.get())?;
         Some(Place::new(Rc::clone(fullest)))
     }
