@@ -67,7 +67,11 @@ fn an_upload_that_an_endpoint_does_not_read_stops_no_other_upload_to_it() {
             assert_eq!(answer.value("x-read"), Some("100000"));
         }
     });
-    assert_eq!(origin.connections(), 2, "the window of the first is used up");
+    assert_eq!(
+        origin.connections(),
+        2,
+        "the window of the first is used up"
+    );
 }
 
 #[test]

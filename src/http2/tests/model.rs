@@ -175,12 +175,7 @@ impl<'p> World<'p> {
     /// Lets each side of a stream do what it does in this step.
     fn turn(&mut self, at: usize) {
         let (plan, step) = (&self.plans[at], self.step);
-        let piece = |pieces: &[usize]| {
-            pieces
-                .get(step % pieces.len().max(1))
-                .copied()
-                .unwrap_or(1)
-        };
+        let piece = |pieces: &[usize]| pieces.get(step % pieces.len().max(1)).copied().unwrap_or(1);
         let is_read = self.is_thawed || !plan.is_stalled;
         let one = &mut self.asking[at];
         one.write(&mut self.client, piece(&plan.asked), plan.has_trailers);
@@ -214,7 +209,11 @@ impl<'p> World<'p> {
 
     fn progress(&self) -> usize {
         let answering = self.answering.iter().flatten();
-        self.asking.iter().chain(answering).map(Side::progress).sum()
+        self.asking
+            .iter()
+            .chain(answering)
+            .map(Side::progress)
+            .sum()
     }
 
     fn is_quiet(&self) -> bool {
@@ -244,7 +243,11 @@ impl<'p> World<'p> {
                 self.is_thawed = true;
                 continue;
             }
-            let what = if self.is_thawed { "nothing moves" } else { "a stalled stream stops others" };
+            let what = if self.is_thawed {
+                "nothing moves"
+            } else {
+                "a stalled stream stops others"
+            };
             prop_assert!(idle < PATIENCE, "{what}");
         }
     }
@@ -263,7 +266,10 @@ impl<'p> World<'p> {
                 let is_whole = from.out == to.got;
                 prop_assert!(to.end == Some(false) || is_whole, "what ends is whole");
                 let may_break = plan.reset.is_some();
-                prop_assert!(to.end == Some(true) || may_break, "nothing breaks by itself");
+                prop_assert!(
+                    to.end == Some(true) || may_break,
+                    "nothing breaks by itself"
+                );
             }
         }
         Ok(())
@@ -294,7 +300,14 @@ fn plans() -> impl Strategy<Value = Vec<Plan>> {
     let pieces = || prop::collection::vec(1_usize..40_000, 0..6);
     let reset = prop::option::weighted(0.25, (any::<bool>(), 0_usize..30));
     let is_stalled = prop::bool::weighted(0.4);
-    let plan = (pieces(), pieces(), any::<bool>(), reset, 1_usize..6, is_stalled);
+    let plan = (
+        pieces(),
+        pieces(),
+        any::<bool>(),
+        reset,
+        1_usize..6,
+        is_stalled,
+    );
     let plan = plan.prop_map(
         |(asked, answered, has_trailers, reset, reads_every, is_stalled)| Plan {
             asked,
@@ -324,7 +337,10 @@ fn windows() -> impl Strategy<Value = Settings> {
 fn shortened(mut plans: Vec<Plan>, [of_client, of_server]: [&Settings; 2]) -> Vec<Plan> {
     for plan in &mut plans {
         // The window is the reader's.
-        for (pieces, reader) in [(&mut plan.asked, of_server), (&mut plan.answered, of_client)] {
+        for (pieces, reader) in [
+            (&mut plan.asked, of_server),
+            (&mut plan.answered, of_client),
+        ] {
             let least = (reader.stream_window as usize).min(reader.gathered);
             for piece in pieces {
                 *piece = (*piece).min(least * 40);

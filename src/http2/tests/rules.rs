@@ -74,7 +74,11 @@ fn streams_that_nobody_reads_leave_the_others_their_window() {
             server.send_head(given, &answering(200), false).unwrap();
             settle(&mut client, &mut server);
             assert!(client.poll_head(asked, &quiet()).is_ready());
-            pairs.push(if is_upload { (asked, given) } else { (given, asked) });
+            pairs.push(if is_upload {
+                (asked, given)
+            } else {
+                (given, asked)
+            });
         }
         let (from, to) = match is_upload {
             true => (&mut client, &mut server),
@@ -126,8 +130,14 @@ fn what_came_before_a_reset_is_passed_on() {
         frame(RST_STREAM, 0, 1, &2_u32.to_be_bytes()),
     ];
     feed(&mut client, &came.concat());
-    assert!(matches!(client.poll_head(key, &quiet()), Poll::Ready(Ok(_))));
-    assert_eq!(take(&mut client, key).unwrap().unwrap(), (b"half".to_vec(), false));
+    assert!(matches!(
+        client.poll_head(key, &quiet()),
+        Poll::Ready(Ok(_))
+    ));
+    assert_eq!(
+        take(&mut client, key).unwrap().unwrap(),
+        (b"half".to_vec(), false)
+    );
     let gone = take(&mut client, key).unwrap().unwrap_err();
     assert_eq!((gone.code, gone.is_unprocessed), (Code(2), false));
 }
