@@ -48,7 +48,7 @@ pub(super) async fn import(
     Ok(tagged(report.revision, &report))
 }
 
-fn undecided(report: ImportReport) -> Refusal {
+pub(super) fn undecided(report: ImportReport) -> Refusal {
     let count = report.conflicts.len();
     let mut refusal = Refusal::new(
         StatusCode::CONFLICT,

@@ -14,6 +14,8 @@
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
 //! | `/v1/rollback` | POST | what was live before comes back; works without a body |
 //! | `/v1/import` | POST | takes over an edited file: what changed in it, but not what changed live |
+//! | `/v1/settings` | GET | digests of the static settings that run |
+//! | `/v1/reload` | POST | reads the configuration file and the certificates again, as SIGHUP does |
 //! | `/v1/revisions` | GET | what was live, latest first |
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
 //! | `/v1/revisions/{a}/diff/{b}` | GET | what differs between two |
@@ -46,6 +48,7 @@ mod rollback;
 mod router;
 mod routes;
 mod serve;
+mod settings;
 mod split;
 mod status;
 mod table;
@@ -55,4 +58,5 @@ pub use self::{
     observe::{Observed, Readiness, Render, observe_router},
     router::{AdminState, router},
     serve::serve,
+    settings::{ReloadError, ReloadRequest, RunningSettings},
 };

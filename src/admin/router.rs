@@ -22,7 +22,9 @@ use super::{
     openapi,
     origin::{Hosts, guard},
     refusal::{no_such_method, no_such_path},
-    releases, revisions, rollback, routes as table_routes, split, status, table,
+    releases, revisions, rollback, routes as table_routes,
+    settings::{self, RunningSettings},
+    split, status, table,
 };
 use crate::{config::Admin, control::Controller};
 
@@ -33,6 +35,8 @@ pub struct AdminState {
     pub controller: Arc<Controller>,
     /// Metrics and readiness.
     pub observed: Observed,
+    /// The static settings, and the way to have files read again.
+    pub settings: Arc<RunningSettings>,
 }
 
 impl FromRef<AdminState> for Observed {
@@ -117,6 +121,8 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(revisions::read_revision))
         .routes(routes!(revisions::diff_revisions))
         .routes(routes!(status::status))
+        .routes(routes!(settings::read_settings))
+        .routes(routes!(settings::reload))
         .routes(routes!(observe::metrics))
 }
 
@@ -180,7 +186,8 @@ mod tests {
     fn every_change_takes_the_same_conditions_and_options() {
         for (path, item) in api()["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                if method == "get" {
+                // A reload is no change of its own: what it changes is in the file.
+                if method == "get" || path == "/v1/reload" {
                     continue;
                 }
                 let parameters = operation["parameters"].as_array().unwrap();

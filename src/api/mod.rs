@@ -7,6 +7,7 @@ mod import;
 mod lists;
 mod problem;
 mod receipt;
+mod reload;
 mod requests;
 mod status;
 mod timestamp;
@@ -16,6 +17,7 @@ pub use self::{
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     problem::ProblemDocument,
     receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary},
+    reload::{ReloadReport, SettingsReport},
     requests::{
         MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,
         SplitRequest, SwitchRequest,

@@ -22,6 +22,7 @@ mod network;
 mod normal;
 mod place;
 mod read;
+mod settings;
 mod size;
 
 pub use self::{
@@ -34,6 +35,7 @@ pub use self::{
     limits::{Http2Limits, Limits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
+    settings::{SettingsDigests, changed_settings},
     size::Size,
 };
 use crate::model::Problem;

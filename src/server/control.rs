@@ -2,11 +2,14 @@
 
 use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{mpsc, watch},
+    task::JoinSet,
+};
 
 use super::{ServerError, listeners};
 use crate::{
-    admin::{self, Access, AdminState, Observed, Readiness},
+    admin::{self, Access, AdminState, Observed, Readiness, ReloadRequest, RunningSettings},
     config::Config,
     control::{Controller, Settings},
     discovery::{self, Resolver},
@@ -30,6 +33,8 @@ pub(super) struct ControlPlane {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     pub(super) checks: Checks,
+    /// Reloads that were asked for over the admin API.
+    pub(super) reloads: mpsc::Receiver<ReloadRequest>,
 }
 
 /// Opens the history and takes over what it says is live.
@@ -100,6 +105,7 @@ impl ControlPlane {
             }),
             readiness: Arc::clone(&readiness),
         };
+        let (settings, reloads) = RunningSettings::new(config.settings_digests());
         let mut plane = Self {
             controller,
             readiness,
@@ -108,18 +114,25 @@ impl ControlPlane {
             stop,
             tasks,
             checks,
+            reloads,
         };
-        plane.serve(config, observed)?;
+        plane.serve(config, observed, Arc::new(settings))?;
         Ok(plane)
     }
 
-    fn serve(&mut self, config: &Config, observed: Observed) -> Result<(), ServerError> {
+    fn serve(
+        &mut self,
+        config: &Config,
+        observed: Observed,
+        settings: Arc<RunningSettings>,
+    ) -> Result<(), ServerError> {
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let (listener, address) = listen(config.admin.address, "admin.address")?;
         self.admin = address;
         let state = AdminState {
             controller: Arc::clone(&self.controller),
             observed: observed.clone(),
+            settings,
         };
         let router = admin::router(state, access, &config.admin, address);
         self.tasks.spawn(admin::serve(

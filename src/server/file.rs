@@ -1,11 +1,12 @@
 //! Takes the configuration file over: at the start, and again on SIGHUP.
 
-use std::path::Path;
+use std::{error::Error as _, path::Path};
 
 use super::ServerError;
 use crate::{
-    api::{ImportReport, Wins},
-    config::{self, Config},
+    admin::ReloadError,
+    api::{ImportReport, ReloadReport, Wins},
+    config::{self, Config, ConfigError, SettingsDigests, changed_settings},
     control::{ControlError, Controller, Expected},
     model::{Actor, Author, TableDocument},
 };
@@ -70,76 +71,47 @@ pub(super) async fn import_first(
     }
 }
 
-/// Reads the file again: its table is taken over, and what needs a restart is named. A bad file changes nothing.
-pub(super) async fn reload(controller: &Controller, path: &Path, running: &Config) {
-    let config = match config::load(path) {
-        Ok(config) => config,
-        Err(error) => return tracing::error!("the configuration file is left alone:\n{error}"),
-    };
-    let restart = needs_restart(running, &config);
-    if !restart.is_empty() {
-        tracing::warn!(
-            keys = restart.join(", "),
-            "these keys changed and need a restart"
-        );
-    }
-    match import(controller, config.table(), None, "SIGHUP").await {
+/// Reads the file again and takes its table over; static settings that differ are named. A bad file changes nothing.
+pub(super) async fn reload(
+    controller: &Controller,
+    path: &Path,
+    running: &SettingsDigests,
+    by: &str,
+) -> Result<ReloadReport, ReloadError> {
+    let config = config::load(path).map_err(|error| ReloadError::File(chain(&error)))?;
+    let import = import(controller, config.table(), None, by).await?;
+    Ok(ReloadReport {
+        import,
+        restart: changed_settings(running, &config.settings_digests()),
+        certificates: Vec::new(),
+    })
+}
+
+/// Logs the result of a reload.
+pub(super) fn log_reload(result: &Result<ReloadReport, ReloadError>) {
+    match result {
         Ok(report) => {
-            if let Some(which) = conflicts(&report) {
+            if !report.restart.is_empty() {
+                tracing::warn!(
+                    keys = report.restart.join(", "),
+                    "these keys changed and need a restart"
+                );
+            }
+            if let Some(which) = conflicts(&report.import) {
                 tracing::error!(
                     "the configuration file is left alone: {which}; `switchback apply FILE --wins file|live` settles it"
                 );
             }
         }
-        Err(error) => tracing::error!(%error, "the configuration file is left alone"),
+        // A demo has no file, and nothing is wrong with that.
+        Err(ReloadError::NoFile) => {}
+        Err(error) => tracing::error!("the configuration file is left alone:\n{error}"),
     }
 }
 
-/// The static settings that differ.
-fn needs_restart(running: &Config, new: &Config) -> Vec<&'static str> {
-    let differs = [
-        ("workers", running.workers != new.workers),
-        (
-            "trusted_proxies",
-            running.trusted_proxies != new.trusted_proxies,
-        ),
-        ("listeners", running.listeners != new.listeners),
-        ("admin", running.admin != new.admin),
-        ("observe", running.observe != new.observe),
-        ("history", running.history != new.history),
-        ("rollback", running.rollback != new.rollback),
-        ("headers", running.headers != new.headers),
-        ("limits", running.limits != new.limits),
-        ("timeouts", running.timeouts != new.timeouts),
-        ("discovery", running.discovery != new.discovery),
-        ("health_checks", running.health_checks != new.health_checks),
-        ("access_log", running.access_log != new.access_log),
-        ("log", running.log != new.log),
-        ("shutdown", running.shutdown != new.shutdown),
-    ];
-    differs
-        .into_iter()
-        .filter(|(_, differs)| *differs)
-        .map(|(key, _)| key)
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn what_needs_a_restart_is_named_and_a_changed_table_does_not() {
-        let running = Config::default();
-        let mut new = Config {
-            workers: Some(3),
-            ..Config::default()
-        };
-        new.routes.push(crate::model::RouteSpec::plain(
-            "chat".parse().unwrap(),
-            std::collections::BTreeMap::new(),
-        ));
-        new.shutdown.grace = Some(crate::model::Span::seconds(1));
-        assert_eq!(needs_restart(&running, &new), ["workers", "shutdown"]);
+fn chain(error: &ConfigError) -> String {
+    match error.source() {
+        Some(cause) => format!("{error}: {cause}"),
+        None => error.to_string(),
     }
 }

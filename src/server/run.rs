@@ -20,6 +20,8 @@ use super::{
     worker::{self, Balance, Phase, Seat, WorkerListener},
 };
 use crate::{
+    admin::ReloadError,
+    api::ReloadReport,
     config::Config,
     control::Controller,
     fleet::Fleet,
@@ -210,17 +212,27 @@ impl Running {
     ///
     /// # Errors
     /// When signals cannot be listened to.
-    pub fn until_signalled(self) -> Result<(), ServerError> {
-        let entered = self.runtime.enter();
+    pub fn until_signalled(mut self) -> Result<(), ServerError> {
+        let runtime = self.runtime.handle().clone();
+        let entered = runtime.enter();
         let mut signals = Signals::new().map_err(ServerError::Thread)?;
-        self.runtime.block_on(async {
-            while signals.next().await == Asked::Reload {
-                self.reload().await;
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    asked = signals.next() => match asked {
+                        Asked::End => break,
+                        Asked::Reload => drop(self.reload("SIGHUP").await),
+                    },
+                    Some(reply) = self.control.reloads.recv() => {
+                        // A client that is gone has no use for the report; the log has it.
+                        drop(reply.send(self.reload("reload").await));
+                    }
+                }
             }
         });
         self.drain();
         let grace = self.config.shutdown.effective_grace();
-        self.runtime.block_on(async {
+        runtime.block_on(async {
             tokio::select! {
                 () = self.finished() => tracing::info!("all work is done"),
                 () = tokio::time::sleep(grace) => tracing::warn!(requests = self.shared.requests(), "the grace is over: what is left is cut"),
@@ -232,18 +244,38 @@ impl Running {
         Ok(())
     }
 
-    async fn reload(&self) {
+    /// Reads the certificates and the configuration file again.
+    async fn reload(&self, by: &str) -> Result<ReloadReport, ReloadError> {
+        let certificates = self.reload_certificates();
+        let result = match &self.options.file {
+            Some(path) => {
+                let running = self.config.settings_digests();
+                file::reload(&self.control.controller, path, &running, by).await
+            }
+            None => Err(ReloadError::NoFile),
+        };
+        file::log_reload(&result);
+        result.map(|report| ReloadReport {
+            certificates,
+            ..report
+        })
+    }
+
+    /// Reads all certificates again; returns what could not be read.
+    fn reload_certificates(&self) -> Vec<String> {
         self.shared.reload_upstream_tls();
         self.control.checks.reload_tls();
+        let mut failed = Vec::new();
         for tls in &self.tls {
             match tls.reload() {
                 Ok(()) => tracing::info!("certificates read again"),
-                Err(error) => tracing::error!(%error, "the certificates that were in use stay"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificates that were in use stay");
+                    failed.push(error.to_string());
+                }
             }
         }
-        if let Some(path) = &self.options.file {
-            file::reload(&self.control.controller, path, &self.config).await;
-        }
+        failed
     }
 
     /// Takes no more connections; those that are open finish what they do.

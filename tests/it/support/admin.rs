@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use switchback::admin::{self, Access, AdminState, Observed, Readiness};
+use switchback::admin::{self, Access, AdminState, Observed, Readiness, RunningSettings};
 use switchback::config::{self, Files};
 use switchback::control::{Controller, Expected, Settings};
 use switchback::fleet::Fleet;
@@ -92,6 +92,8 @@ impl TestAdmin {
         let state = AdminState {
             controller: Arc::clone(&controller),
             observed: observed.clone(),
+            // Nothing answers a reload here: there is no process around this API.
+            settings: Arc::new(RunningSettings::new(config.settings_digests()).0),
         };
         let router = admin::router(state, access, &config.admin, address);
         runtime.spawn(admin::serve(listener, router, until(stopped.clone())));

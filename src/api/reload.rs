@@ -1,0 +1,30 @@
+//! The static settings that run, and the result of reading the files again.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::ImportReport;
+
+/// `GET /v1/settings`: a digest for each top-level key of the static settings, as 16 hexadecimal digits.
+///
+/// `switchback apply` compares them with those of its file, to name what a restart would change.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SettingsReport {
+    /// Digests by key: `listeners`, `limits`, ….
+    pub settings: BTreeMap<String, String>,
+}
+
+/// `POST /v1/reload`: the result of reading the configuration file and the certificates again.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ReloadReport {
+    /// What became of the file's table.
+    pub import: ImportReport,
+    /// Static settings that differ from those that run and need a restart.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub restart: Vec<String>,
+    /// Certificates that could not be read, with the reason; the earlier ones stay in use.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<String>,
+}
