@@ -29,7 +29,9 @@ pub(super) fn tagged(revision: Revision, body: &impl Serialize) -> Response {
 
 /// A JSON answer.
 pub(super) fn json(body: &impl Serialize) -> Response {
-    let body = serde_json::to_vec(body).expect("types of the API have string keys");
+    let mut body = serde_json::to_vec(body).expect("types of the API have string keys");
+    // So that a prompt that follows stands on a line of its own.
+    body.push(b'\n');
     let fields = [
         (header::CONTENT_TYPE, "application/json"),
         (header::CACHE_CONTROL, "no-store"),

@@ -89,8 +89,9 @@ impl Refusal {
 impl IntoResponse for Refusal {
     fn into_response(self) -> Response {
         let status = self.status();
-        let body = serde_json::to_vec(&self.document)
+        let mut body = serde_json::to_vec(&self.document)
             .expect("a problem document has string keys and finite numbers");
+        body.push(b'\n');
         let mut response = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
         if let Some((name, value)) = self.field {
             response.headers_mut().insert(name, value);

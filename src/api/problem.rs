@@ -60,6 +60,11 @@ impl ProblemDocument {
         }
     }
 
+    /// True if its type is one of the admin API's.
+    pub fn is_of_admin(&self) -> bool {
+        self.kind.starts_with(PREFIX)
+    }
+
     /// The word of its type, such as `conflict`.
     pub fn word(&self) -> &str {
         self.kind.strip_prefix(PREFIX).unwrap_or(&self.kind)

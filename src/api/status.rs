@@ -55,6 +55,9 @@ pub struct RouteStatus {
     /// The path prefix that it matches.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
+    /// The header fields that must be present with these values.
+    #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
+    pub headers: std::collections::BTreeMap<String, String>,
     /// How requests are split, by name of the release.
     pub split: Vec<Share>,
     /// The release that an abort would give everything to.

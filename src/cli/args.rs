@@ -2,9 +2,13 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, builder::TypedValueParser as _};
 
-use super::client::AdminUrl;
+use super::{
+    client::{AdminUrl, DEFAULT_ADMIN},
+    config_file::ConfigFile,
+    resources::{EndpointVerb, ReleaseVerb, RouteVerb},
+};
 use crate::{
     api::Wins,
     model::{ReleaseName, Revision, RouteName},
@@ -19,7 +23,7 @@ Exit status:
   65  refused: an unknown name, weights that cannot be, nothing to roll back to
   66  a file cannot be read
   69  the admin API cannot be reached
-  70  switchback made a mistake
+  70  an internal error of switchback
   74  the history cannot be read or written
   75  not now: somebody else changed it meanwhile, or a release is not ready; look and try again
   77  the token is missing, unknown or read-only
@@ -32,8 +36,7 @@ Exit status:
     version,
     about = "Flips traffic between versions of your agents, and flips it back, in one atomic step",
     after_help = EXITS,
-    max_term_width = 110,
-    disable_help_subcommand = true
+    max_term_width = 110
 )]
 pub(super) struct Cli {
     #[command(flatten)]
@@ -51,7 +54,7 @@ pub(super) struct AccessArgs {
         global = true,
         value_name = "URL",
         env = "SWITCHBACK_ADMIN",
-        default_value = "http://127.0.0.1:9900",
+        default_value = DEFAULT_ADMIN,
         help_heading = "Access"
     )]
     pub(super) admin: AdminUrl,
@@ -61,6 +64,7 @@ pub(super) struct AccessArgs {
         global = true,
         value_name = "FILE",
         env = "SWITCHBACK_TOKEN_FILE",
+        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
         help_heading = "Access"
     )]
     pub(super) token_file: Option<PathBuf>,
@@ -84,9 +88,8 @@ pub(super) enum Here {
     /// Run the proxy until a signal ends it; SIGHUP reads the file and the certificates again
     #[command(after_help = "Example:\n  switchback serve --config /etc/switchback.toml")]
     Serve {
-        /// The configuration file
-        #[arg(long, short, value_name = "FILE", env = "SWITCHBACK_CONFIG")]
-        config: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
         /// Which side wins where the file and the live table changed the same entry
         #[arg(long, value_name = "SIDE")]
         wins: Option<Wins>,
@@ -124,9 +127,12 @@ pub(super) enum Here {
     /// Check a configuration file: print its normal form, or everything that is wrong with it
     #[command(after_help = "Example:\n  switchback check switchback.toml")]
     Check {
-        /// The configuration file
-        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
     },
+    /// Print the version of this program
+    #[command(after_help = "Example:\n  switchback version")]
+    Version,
 }
 
 /// What a running switchback is asked through its admin API.
@@ -134,11 +140,14 @@ pub(super) enum Here {
 pub(super) enum There {
     /// Take over the releases and routes of an edited configuration file
     #[command(
-        after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused, unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --wins file -m 'as agreed'"
+        after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused, unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
     )]
     Apply {
-        /// The configuration file
-        file: PathBuf,
+        #[command(flatten)]
+        config: ConfigFile,
+        /// Show what would happen, and change nothing
+        #[arg(long)]
+        dry_run: bool,
         /// Which side wins where both changed: file or live
         #[arg(long)]
         wins: Option<Wins>,
@@ -243,6 +252,47 @@ pub(super) enum There {
     /// List releases with their endpoints and health
     #[command(after_help = "Example:\n  switchback releases")]
     Releases,
+    /// Show a revision: when, who, why, what it changed
+    #[command(
+        after_help = "Examples:\n  switchback show 41\n  switchback show 41 --json | jq .table"
+    )]
+    Show {
+        /// The revision
+        #[arg(value_parser = revision)]
+        revision: Revision,
+    },
+    /// Print the live table as TOML, for the configuration file
+    #[command(
+        after_help = "With --config the static settings of that file come first, so that the result is a whole configuration; its comments are not kept.\n\nExamples:\n  switchback export\n  switchback export --config switchback.toml > new.toml"
+    )]
+    Export {
+        /// A configuration file whose static settings come first
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Have the configuration file and the certificates read again, as SIGHUP does
+    #[command(
+        after_help = "The process reads the file that it was started with. A file with problems changes nothing.\n\nExample:\n  switchback reload"
+    )]
+    Reload,
+    /// Show, set and remove releases
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000\n  switchback release show green\n  switchback release remove green"
+    )]
+    Release(ReleaseVerb),
+    /// Add and remove endpoints of a release
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000"
+    )]
+    Endpoint(EndpointVerb),
+    /// Show, set and remove routes
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route show chat\n  switchback route remove chat"
+    )]
+    Route(RouteVerb),
 }
 
 /// What every change takes.
@@ -296,7 +346,8 @@ mod tests {
     fn the_command_line_is_sound_and_every_verb_has_an_example() {
         Cli::command().debug_assert();
         let command = Cli::command();
-        for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        let own = |verb: &&clap::Command| !verb.is_hide_set() && verb.get_name() != "help";
+        for verb in command.get_subcommands().filter(own) {
             let help = verb
                 .get_after_help()
                 .map(ToString::to_string)

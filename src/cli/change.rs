@@ -1,8 +1,6 @@
 //! The verbs that change something. Each reads what is live first and sends that revision along, so that nothing is
 //! overwritten that somebody else changed in between.
 
-use std::path::Path;
-
 use hyper::Method;
 
 use super::{
@@ -14,10 +12,9 @@ use super::{
 };
 use crate::{
     api::{
-        ChangeAnswer, ImportReport, MessageRequest, PromoteRequest, RollbackRequest,
-        SplitPatchRequest, SplitRequest, SwitchRequest, Wins,
+        ChangeAnswer, MessageRequest, PromoteRequest, RollbackRequest, SplitPatchRequest,
+        SplitRequest, SwitchRequest,
     },
-    config::{self, ConfigError},
     model::{ReleaseName, Revision, RouteName, Weights},
 };
 
@@ -36,15 +33,7 @@ pub(super) async fn split(
     patch: bool,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
-    let mut all = Weights::new();
-    for Weight(release, weight) in weights {
-        if all.insert(release.clone(), *weight).is_some() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("`{release}` is named twice"),
-            ));
-        }
-    }
+    let all = self::weights(weights)?;
     let path = format!("/v1/routes/{route}/split");
     let message = change.message.clone();
     let ask = if patch {
@@ -169,7 +158,7 @@ async fn based(
     done(client.send(ask).await?)
 }
 
-fn done(answer: Answer) -> Result<Out, Failure> {
+pub(super) fn done(answer: Answer) -> Result<Out, Failure> {
     let text = match answer.read()? {
         ChangeAnswer::Receipt(receipt) => show::receipt(&receipt),
         ChangeAnswer::Preview(preview) => show::preview(&preview),
@@ -180,59 +169,16 @@ fn done(answer: Answer) -> Result<Out, Failure> {
     })
 }
 
-/// Reads a configuration file; a file with problems is not sent anywhere.
-pub(super) fn configuration(file: &Path) -> Result<config::Config, Failure> {
-    config::load(file).map_err(|error| {
-        let (exit, cause) = match &error {
-            ConfigError::Invalid { .. } => (Exit::Config, String::new()),
-            ConfigError::Read { source, .. } => (Exit::NoInput, format!(": {source}")),
-        };
-        Failure::new(exit, format!("{error}{cause}"))
-    })
-}
-
-pub(super) async fn apply(
-    client: &Client,
-    file: &Path,
-    wins: Option<Wins>,
-    message: Option<String>,
-) -> Result<Out, Failure> {
-    let table = configuration(file)?.table();
-    let mut ask = Ask::of(Method::POST, "/v1/import").json(&table);
-    if let Some(wins) = wins {
-        let word = match wins {
-            Wins::File => "file",
-            Wins::Live => "live",
-        };
-        ask = ask.argument("wins", word);
-    }
-    if let Some(message) = message {
-        ask = ask.argument("message", message);
-    }
-    let answer = client.send(ask).await?;
-    let text = imported(&answer.read()?);
-    Ok(Out {
-        text,
-        json: answer.body,
-    })
-}
-
-fn imported(report: &ImportReport) -> String {
-    let mut text = match &report.receipt {
-        Some(receipt) => show::receipt(receipt),
-        None => format!("revision {}  nothing to take over\n", report.revision),
-    };
-    for kept in &report.kept {
-        text = format!("{text}  {kept}: changed live, kept\n");
-    }
-    for conflict in &report.conflicts {
-        text = format!("{text}  {}: changed in the file and live\n", conflict.path);
-    }
-    if !report.drift.is_empty() {
-        text = format!("{text}the live table differs from the file:\n");
-        for line in show::summary(&report.drift) {
-            text = format!("{text}  {line}\n");
+/// Weights by release, each named once.
+pub(super) fn weights(named: &[Weight]) -> Result<Weights, Failure> {
+    let mut all = Weights::new();
+    for Weight(release, weight) in named {
+        if all.insert(release.clone(), *weight).is_some() {
+            return Err(Failure::new(
+                Exit::Usage,
+                format!("`{release}` is named twice"),
+            ));
         }
     }
-    text
+    Ok(all)
 }

@@ -14,7 +14,10 @@ use hyper_util::{
 };
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::exit::{Exit, Failure};
+use super::{
+    args::ChangeArgs,
+    exit::{Exit, Failure},
+};
 use crate::model::Revision;
 
 /// How long connecting may take.
@@ -26,6 +29,9 @@ const WHOLE: Duration = Duration::from_secs(30);
 /// The largest answer that is read.
 const LARGEST: usize = 256 << 20;
 
+/// The address of the admin API unless another one is configured.
+pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9900";
+
 /// Where the admin API listens: `http://host:port`, without a path.
 #[derive(Debug, Clone)]
 pub(super) struct AdminUrl(String);
@@ -33,7 +39,9 @@ pub(super) struct AdminUrl(String);
 impl FromStr for AdminUrl {
     type Err = String;
 
+    /// An empty address is the default one: a variable of the environment that is set to nothing says nothing.
     fn from_str(text: &str) -> Result<Self, String> {
+        let text = if text.is_empty() { DEFAULT_ADMIN } else { text };
         let with_scheme = if text.contains("://") {
             text.to_owned()
         } else {
@@ -105,6 +113,19 @@ impl Ask {
         self
     }
 
+    /// What every change takes, but for the message, which stands in the body of some and in the query of others.
+    pub(super) fn options(self, change: &ChangeArgs) -> Self {
+        let ask = match &change.message {
+            Some(message) => self.argument("message", message),
+            None => self,
+        };
+        if change.dry_run {
+            ask.argument("dry_run", true)
+        } else {
+            ask
+        }
+    }
+
     /// Another argument; names and values are plain ASCII or numbers.
     pub(super) fn argument(mut self, name: &str, value: impl std::fmt::Display) -> Self {
         self.query
@@ -148,6 +169,15 @@ impl Client {
         Ok(Self { url, token, http })
     }
 
+    /// Sends a request for something that may not exist.
+    pub(super) async fn find(&self, ask: Ask) -> Result<Option<Answer>, Failure> {
+        match self.send(ask).await {
+            Ok(answer) => Ok(Some(answer)),
+            Err(failure) if failure.is_unknown() => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
     /// Sends a request and waits for its answer, which is a failure unless it is 2xx.
     pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Failure> {
         let exchange = async {
@@ -162,7 +192,7 @@ impl Client {
                 .map_err(|error| self.broken(&*error))?
                 .to_bytes()
                 .to_vec();
-            judged(status, Answer { body, revision })
+            self.judged(status, Answer { body, revision })
         };
         tokio::time::timeout(WHOLE, exchange)
             .await
@@ -192,6 +222,23 @@ impl Client {
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
     }
 
+    fn judged(&self, status: StatusCode, answer: Answer) -> Result<Answer, Failure> {
+        if status.is_success() && answer.body.first() == Some(&b'{') {
+            return Ok(answer);
+        }
+        Failure::problem(status.as_u16(), &answer.body)
+            .map_or_else(|| Err(self.no_api(status)), Err)
+    }
+
+    /// What answers is something else: the proxy's own port, for example, or another server.
+    fn no_api(&self, status: StatusCode) -> Failure {
+        let message = format!(
+            "{} is not an admin API: it answered {status} in a form that is not switchback's\nhint: `--admin URL` names the address of `[admin]` in the configuration, not that of a listener",
+            self.url.0
+        );
+        Failure::new(Exit::Unreachable, message)
+    }
+
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
         let mut failure = self.broken(error);
         failure
@@ -216,22 +263,14 @@ fn tag(headers: &header::HeaderMap) -> Option<Revision> {
     tag.trim_matches('"').parse().ok().map(Revision)
 }
 
-fn judged(status: StatusCode, answer: Answer) -> Result<Answer, Failure> {
-    if status.is_success() {
-        Ok(answer)
-    } else {
-        Err(Failure::problem(status.as_u16(), answer.body))
-    }
-}
-
 impl Answer {
     /// The body as what it should be.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|error| {
-            Failure::new(
-                Exit::Internal,
-                format!("the answer cannot be read: {error}\nhint: are the command and the server of one version?"),
-            )
+            let message = format!(
+                "the answer is not one of this version's admin API: {error}\nhint: `--admin URL` names the address of `[admin]`, not that of a listener; the command and the server should be of one version"
+            );
+            Failure::new(Exit::Unreachable, message)
         })
     }
 }
@@ -249,7 +288,12 @@ mod tests {
         );
         assert_eq!(url("[::1]:9900").unwrap(), "http://[::1]:9900");
         assert_eq!(url("localhost:9900").unwrap(), "http://localhost:9900");
-        for wrong in ["https://localhost", "http://localhost/v1", "http://", ""] {
+        assert_eq!(
+            url("").unwrap(),
+            DEFAULT_ADMIN,
+            "an empty variable says nothing"
+        );
+        for wrong in ["https://localhost", "http://localhost/v1", "http://"] {
             assert!(url(wrong).is_err(), "{wrong}");
         }
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use super::text::clean;
 use crate::api::ProblemDocument;
 
 /// Exit statuses, those of `sysexits.h` where they fit.
@@ -37,6 +38,8 @@ pub(super) struct Failure {
     pub(super) message: String,
     /// The answer of the admin API, for machines.
     pub(super) json: Option<Vec<u8>>,
+    /// What was asked about does not exist.
+    unknown: bool,
 }
 
 impl From<Exit> for ExitCode {
@@ -51,19 +54,33 @@ impl Failure {
             exit,
             message: message.into(),
             json: None,
+            unknown: false,
         }
     }
 
-    /// What the admin API answered instead of doing what was asked.
-    pub(super) fn problem(status: u16, body: Vec<u8>) -> Self {
-        let problem: ProblemDocument = serde_json::from_slice(&body).unwrap_or_else(|_| {
-            ProblemDocument::new(status, "unknown", "the answer is not one of switchback's")
-        });
-        Self {
+    /// The same with an answer for `--json`.
+    pub(super) fn with_json(mut self, json: Vec<u8>) -> Self {
+        self.json = Some(json);
+        self
+    }
+
+    /// The problem that the admin API answered with; `None` if the answer is not one of its own.
+    pub(super) fn problem(status: u16, body: &[u8]) -> Option<Self> {
+        let problem: ProblemDocument = serde_json::from_slice(body).ok()?;
+        if !problem.is_of_admin() {
+            return None;
+        }
+        Some(Self {
             exit: exit_of(status, problem.word()),
             message: told(&problem),
-            json: Some(body),
-        }
+            unknown: problem.word().starts_with("unknown-") && status == 404,
+            json: Some(body.to_vec()),
+        })
+    }
+
+    /// True if what the request was about does not exist.
+    pub(super) fn is_unknown(&self) -> bool {
+        self.unknown
     }
 }
 
@@ -79,22 +96,20 @@ fn exit_of(status: u16, word: &str) -> Exit {
 
 /// A problem for people: what is wrong, every mistake, and the hint.
 fn told(problem: &ProblemDocument) -> String {
-    let mut lines = vec![
-        problem
-            .detail
-            .clone()
-            .unwrap_or_else(|| problem.title.clone()),
-    ];
-    lines.extend(problem.problems.iter().map(ToString::to_string));
-    let who = |since: &crate::api::RevisionSummary| {
-        let why = since.author.message.as_deref();
-        let why = why.map(|why| format!(": {why}")).unwrap_or_default();
-        format!(
-            "  revision {} at {} by {}{why}",
-            since.revision, since.published_at, since.author.name
-        )
+    let mut lines = match problem.problems.as_slice() {
+        // The detail of a single mistake says the same.
+        [only] => vec![only.to_string()],
+        all => {
+            let detail = problem
+                .detail
+                .clone()
+                .unwrap_or_else(|| problem.title.clone());
+            std::iter::once(detail)
+                .chain(all.iter().map(ToString::to_string))
+                .collect()
+        }
     };
-    lines.extend(problem.since.iter().map(who));
+    lines.extend(problem.since.iter().map(changed_since));
     let conflict = |conflict: &crate::api::Conflict| {
         format!("  {} changed in the file and live", conflict.path)
     };
@@ -104,10 +119,40 @@ fn told(problem: &ProblemDocument) -> String {
             "the nearest revision that is ready is {revision}: switchback rollback --to {revision}"
         ));
     }
-    if let Some(hint) = &problem.hint {
+    if let Some(hint) = hint(problem) {
         lines.push(format!("hint: {hint}"));
     }
     lines.join("\n")
+}
+
+fn changed_since(since: &crate::api::RevisionSummary) -> String {
+    let why = since.author.message.as_deref();
+    let why = why
+        .map(|why| format!(": {}", clean(why)))
+        .unwrap_or_default();
+    format!(
+        "  revision {} at {} by {}{why}",
+        since.revision,
+        since.published_at,
+        clean(&since.author.name)
+    )
+}
+
+/// The hint in the words of this command line; the API's own speaks of queries and methods.
+fn hint(problem: &ProblemDocument) -> Option<String> {
+    let own = match problem.word() {
+        "conflict" => "look at `switchback status`, and decide again",
+        "import-conflict" => {
+            "say which side wins with `--wins file` or `--wins live`, or edit the file"
+        }
+        "precondition-required" => "`--based-on REVISION` names the revision that you have seen",
+        "release-wanted" => {
+            "`--force` removes it all the same, unless a split of the live table names it"
+        }
+        _ if problem.problems.len() == 1 => return None,
+        _ => return problem.hint.clone(),
+    };
+    Some(own.to_owned())
 }
 
 #[cfg(test)]
@@ -139,9 +184,26 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_of_somebody_else_is_told_as_such() {
-        let failure = Failure::problem(502, b"<html>".to_vec());
-        assert_eq!(failure.exit, Exit::Internal);
-        assert!(failure.message.contains("not one of switchback's"));
+    fn an_answer_of_another_server_is_no_problem_document() {
+        for other in [
+            "<html>",
+            "{}",
+            r#"{"type":"about:blank","title":"x","status":404}"#,
+        ] {
+            assert!(Failure::problem(502, other.as_bytes()).is_none(), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_single_mistake_is_told_once() {
+        let mut problem = ProblemDocument::new(409, "invalid", "cannot be");
+        problem.detail = Some("routes.chat: which release?".to_owned());
+        problem.hint = Some("name one".to_owned());
+        let only = crate::model::Problem::new("routes.chat", "which release?").hint("name one");
+        problem.problems = vec![only];
+        assert_eq!(
+            told(&problem),
+            "routes.chat: which release?\n  hint: name one"
+        );
     }
 }

@@ -110,7 +110,7 @@ fn way_back(status: &Status) -> String {
 }
 
 fn routes(routes: &[RouteStatus]) -> String {
-    let mut columns = Columns::titled(&["ROUTE", "HOST", "PATH", "SPLIT", "STABLE"]);
+    let mut columns = Columns::titled(&["ROUTE", "HOST", "MATCH", "SPLIT", "STABLE"]);
     for route in routes {
         let share = |share: &crate::api::Share| {
             format!(
@@ -120,18 +120,13 @@ fn routes(routes: &[RouteStatus]) -> String {
                 percent(share.share)
             )
         };
-        let path = match (&route.path, &route.path_prefix) {
-            (Some(path), _) => path.clone(),
-            (None, Some(prefix)) => format!("{}*", clean(prefix)),
-            (None, None) => "/*".to_owned(),
-        };
         columns.row(vec![
             route.name.to_string(),
             route
                 .host
                 .as_deref()
                 .map_or_else(|| "any".to_owned(), clean),
-            clean(&path),
+            matched(route),
             route.split.iter().map(share).collect::<Vec<_>>().join("  "),
             route
                 .stable
@@ -140,6 +135,26 @@ fn routes(routes: &[RouteStatus]) -> String {
         ]);
     }
     columns.shown()
+}
+
+/// The path that a route matches, and the header fields.
+fn matched(route: &RouteStatus) -> String {
+    let path = match (&route.path, &route.path_prefix) {
+        (Some(path), _) => format!("path {}", clean(path)),
+        (None, prefix) => format!("prefix {}", clean(prefix.as_deref().unwrap_or("/"))),
+    };
+    let header = |(name, value): (&String, &String)| format!("  {}: {}", clean(name), clean(value));
+    path + &route.headers.iter().map(header).collect::<String>()
+}
+
+pub(super) async fn list_routes(client: &Client) -> Result<Out, Failure> {
+    let answer = client.send(Ask::get("/v1/status")).await?;
+    let status: Status = answer.read()?;
+    let json = serde_json::to_vec(&status.routes).expect("types of the API have string keys");
+    Ok(Out {
+        text: routes(&status.routes),
+        json,
+    })
 }
 
 fn releases(releases: &[ReleaseStatus]) -> String {
@@ -255,7 +270,7 @@ fn mark(revision: &RevisionSummary) -> &'static str {
     }
 }
 
-fn what(revision: &RevisionSummary) -> String {
+pub(super) fn what(revision: &RevisionSummary) -> String {
     let what = match &revision.cause {
         Cause::Rollback { to } => format!("rollback to {to}"),
         Cause::RollbackRoute => "rollback of a route".to_owned(),
@@ -276,11 +291,7 @@ pub(super) async fn diff(client: &Client, from: Revision, to: Revision) -> Resul
     let text = if found.diff.is_empty() {
         format!("revisions {from} and {to} hold the same\n")
     } else {
-        show::summary(&found.diff).join(
-            "
-",
-        ) + "
-"
+        show::summary(&found.diff).join("\n") + "\n"
     };
     Ok(Out {
         text,

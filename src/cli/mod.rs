@@ -6,10 +6,13 @@
 mod args;
 mod change;
 mod client;
+mod config_file;
 mod exit;
 mod look;
+mod resources;
 mod serve;
 mod show;
+mod table;
 mod text;
 
 use std::{io::Write, path::Path, process::ExitCode};
@@ -85,10 +88,11 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
             label,
             address,
         }) => serve::agent(&name, &label, address),
-        Verb::Here(Here::Check { file }) => check(&file),
+        Verb::Here(Here::Check { config }) => check(&config.path()),
         Verb::Here(Here::Demo { listen, history }) => serve::demo(listen, &access.admin, history),
         Verb::Here(Here::KeepHistory) => serve::keep(),
-        Verb::Here(Here::Serve { config, wins }) => serve::serve(config, wins),
+        Verb::Here(Here::Serve { config, wins }) => serve::serve(config.path(), wins),
+        Verb::Here(Here::Version) => Ok(version()),
         Verb::There(verb) => remote(access, verb),
     }
 }
@@ -110,14 +114,26 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
     match verb {
         There::Abort { route, change } => change::abort(client, &route, change).await,
         There::Apply {
-            file,
+            config,
+            dry_run,
             wins,
             message,
-        } => change::apply(client, &file, wins, message).await,
+        } => {
+            let import = table::Import {
+                wins,
+                message,
+                dry_run,
+            };
+            table::apply(client, &config.path(), import).await
+        }
         There::Diff { from, to } => look::diff(client, from, to).await,
+        There::Endpoint(verb) => resources::endpoint(client, verb).await,
+        There::Export { config } => table::export(client, config.as_deref()).await,
         There::History { limit, before } => look::history(client, limit, before).await,
         There::Promote { route, to, change } => change::promote(client, &route, to, change).await,
+        There::Release(verb) => resources::release(client, verb).await,
         There::Releases => look::list_releases(client).await,
+        There::Reload => table::reload(client).await,
         There::Rollback {
             to,
             step,
@@ -133,6 +149,8 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
             };
             change::rollback(client, back, change).await
         }
+        There::Route(verb) => resources::route(client, verb).await,
+        There::Show { revision } => table::show_revision(client, revision).await,
         There::Split {
             route,
             weights,
@@ -145,15 +163,24 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
 }
 
 fn check(file: &Path) -> Result<Out, Failure> {
-    let config = change::configuration(file)?;
+    let config = table::configuration(file)?;
     let json = serde_json::to_vec(&config).expect("a configuration has string keys");
     let text = config.normal_form();
     Ok(Out { text, json })
 }
 
+fn version() -> Out {
+    let version = env!("CARGO_PKG_VERSION");
+    Out {
+        text: format!("switchback {version}\n"),
+        json: format!("{{\"version\":\"{version}\"}}\n").into_bytes(),
+    }
+}
+
 /// The bearer token, from its file or from the environment.
 fn token(access: &AccessArgs) -> Result<Option<String>, Failure> {
-    let Some(file) = &access.token_file else {
+    let file = access.token_file.as_ref();
+    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else {
         let token = std::env::var("SWITCHBACK_TOKEN").ok();
         return Ok(token
             .map(|token| token.trim().to_owned())

@@ -62,7 +62,9 @@ pub(super) fn demo(
     let running =
         server::start(demo.config.clone(), options).map_err(|error| not_started(&error))?;
     let proxy = running.listeners().first().copied().unwrap_or(listen);
-    say(demo.next_steps(proxy, running.admin()).as_bytes());
+    let program = std::env::current_exe().ok();
+    let folder = program.as_deref().and_then(Path::parent);
+    say(demo.next_steps(proxy, running.admin(), folder).as_bytes());
     running
         .until_signalled()
         .map_err(|error| not_started(&error))?;

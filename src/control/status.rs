@@ -67,6 +67,7 @@ impl Controller {
             host: route.host.clone(),
             path: route.path.clone(),
             path_prefix: route.path_prefix.clone(),
+            headers: route.headers.clone(),
             split: shares(route),
             stable: route.stable_release().cloned(),
             changed_by: self.book().route_changed(&route.name),

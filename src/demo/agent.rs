@@ -18,7 +18,7 @@ use std::{
 use axum::{
     Json, Router,
     extract::{Query, Request, State},
-    http::StatusCode,
+    http::{StatusCode, header},
     response::{IntoResponse, Response},
     routing::get,
 };
@@ -70,14 +70,19 @@ async fn answer(State(agent): State<Arc<Agent>>, request: Request) -> Response {
         return failure;
     }
     let number = agent.answered.fetch_add(1, Ordering::Relaxed) + 1;
-    Json(json!({
+    line(&json!({
         "release": agent.release,
         "version": agent.version,
         "method": request.method().as_str(),
         "path": request.uri().path(),
         "answer": number,
     }))
-    .into_response()
+}
+
+/// A JSON response that ends its line, so that a prompt that follows stands on a line of its own.
+fn line(value: &serde_json::Value) -> Response {
+    let json = [(header::CONTENT_TYPE, "application/json")];
+    (json, format!("{value}\n")).into_response()
 }
 
 async fn tokens(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>) -> Response {
@@ -117,7 +122,7 @@ impl Agent {
         }
         let failure = || {
             let body = json!({ "release": self.release, "version": self.version, "error": "out of sorts" });
-            (StatusCode::INTERNAL_SERVER_ERROR, Json(body)).into_response()
+            (StatusCode::INTERNAL_SERVER_ERROR, line(&body)).into_response()
         };
         behaviour.fails(rand::random()).then(failure)
     }

@@ -161,8 +161,13 @@ impl Demo {
     }
 
     /// Lines to paste, with the addresses that the server listens on in the end.
-    pub fn next_steps(&self, listen: SocketAddr, admin: SocketAddr) -> String {
-        next_steps(listen, admin, &self.agents)
+    pub fn next_steps(
+        &self,
+        listen: SocketAddr,
+        admin: SocketAddr,
+        folder: Option<&Path>,
+    ) -> String {
+        next_steps(listen, admin, &self.agents, folder)
     }
 
     /// The folder of the history.

@@ -3,6 +3,7 @@
 use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    path::Path,
     time::{Duration, Instant},
 };
 
@@ -179,10 +180,12 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
 fn the_next_steps_name_every_address() {
     let agents = Agents::start().unwrap();
     let [listen, admin] = [([0, 0, 0, 0], 8080), ([127, 0, 0, 1], 9900)].map(SocketAddr::from);
-    let steps = next_steps(listen, admin, &agents);
+    let steps = next_steps(listen, admin, &agents, Some(Path::new("/opt/bin")));
     for part in [
         "http://127.0.0.1:8080/stream".to_owned(),
         "http://127.0.0.1:9900/v1/rollback".into(),
+        "export PATH='/opt/bin':\"$PATH\"".into(),
+        "switchback rollback".into(),
         format!("http://{}/behave", agents.green),
     ] {
         assert!(steps.contains(&part), "{part} is not in {steps}");

@@ -8,6 +8,7 @@
 mod admin;
 mod answers;
 mod cli;
+mod cli_table;
 mod config;
 mod conformance;
 mod demo;

@@ -63,10 +63,18 @@ impl Demo {
         self.child.wait().unwrap().code()
     }
 
-    /// Runs a line that the demo printed.
+    /// Runs a line that the demo printed, after the lines that name the program and the admin API.
     fn paste(&self, part: &str) -> String {
         let line = self.lines.lines().find(|line| line.contains(part)).unwrap();
-        let output = Command::new("bash").args(["-c", line]).output().unwrap();
+        let exports = self
+            .lines
+            .lines()
+            .filter(|line| line.starts_with("export "));
+        let script: Vec<_> = exports.chain([line]).collect();
+        let output = Command::new("bash")
+            .args(["-c", &script.join("\n")])
+            .output()
+            .unwrap();
         assert!(output.status.success(), "{line}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -98,8 +106,13 @@ fn the_lines_that_a_demo_prints_do_what_they_say() {
     let mut client = Client::connect(demo.proxy);
     assert_eq!(client.get("/").value("x-release"), Some("green"));
     demo.paste("/v1/rollback");
-    demo.paste("/v1/rollback");
+    demo.paste("switchback rollback");
     assert_eq!(client.get("/").value("x-release"), Some("blue"));
+    assert!(
+        demo.paste("switchback split")
+            .contains("chat: blue 100→90  green 0→10")
+    );
+    assert!(demo.paste("switchback history").contains("a first look"));
     assert!(demo.paste("/metrics").contains("switchback_requests_total"));
     let status = program(&["status", "--admin", &demo.admin.to_string()])
         .output()

@@ -1,0 +1,387 @@
+//! The verbs about one release, endpoint or route: show it, set it, remove it.
+//!
+//! `set` begins with what is live, so that a flag changes one thing and leaves the rest; `--file` replaces the whole.
+//! Every write names the revision that was read, and a conflict says who changed what.
+
+use std::path::{Path, PathBuf};
+
+use clap::{Args, Subcommand};
+use hyper::Method;
+use serde::{Serialize, de::DeserializeOwned};
+
+use super::{
+    Out,
+    args::{ChangeArgs, Weight},
+    change::{done, weights},
+    client::{Ask, Client},
+    exit::{Exit, Failure},
+    look,
+};
+use crate::model::{
+    EndpointUrl, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName, RouteSpec, Version,
+};
+
+/// What to do with releases.
+#[derive(Debug, Subcommand)]
+pub(super) enum ReleaseVerb {
+    /// List them with their endpoints and health
+    List,
+    /// Print one as TOML
+    Show {
+        /// The release
+        release: ReleaseName,
+    },
+    /// Register one, or change what is named
+    #[command(
+        after_help = "What is not named stays as it is. A new version label is a decision that a rollback takes back; endpoints that come and go under the same version are facts, which it leaves alone.\n\nExamples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000 --health /healthz\n  switchback release set green --file green.toml"
+    )]
+    Set(ReleaseSet),
+    /// Remove one that no split names
+    Remove {
+        /// The release
+        release: ReleaseName,
+        /// Do it although a rollback would bring it back, or requests are in flight on it
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// The values of a release that are to be set.
+#[derive(Debug, Args)]
+pub(super) struct ReleaseSet {
+    /// The release
+    release: ReleaseName,
+    /// A TOML file that holds the whole release, as below `[releases.NAME]`
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "endpoint", "health", "protocol"])]
+    file: Option<PathBuf>,
+    /// The label of the version
+    #[arg(long, value_parser = version)]
+    version: Option<Version>,
+    /// An endpoint, such as http://10.0.0.7:9000; once for each, and all of them
+    #[arg(long, value_name = "URL")]
+    endpoint: Vec<EndpointUrl>,
+    /// The path of its health check, such as /healthz
+    #[arg(long, value_name = "PATH")]
+    health: Option<String>,
+    /// The protocol of its endpoints: http/1.1 or h2
+    #[arg(long, value_parser = protocol)]
+    protocol: Option<Protocol>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// What to do with the endpoints of a release.
+#[derive(Debug, Subcommand)]
+pub(super) enum EndpointVerb {
+    /// Add endpoints to a release
+    #[command(after_help = "Example:\n  switchback endpoint add green http://10.0.0.8:9000")]
+    Add(Endpoints),
+    /// Take endpoints out of a release; what is in flight on them may end
+    #[command(after_help = "Example:\n  switchback endpoint remove green http://10.0.0.7:9000")]
+    Remove(Endpoints),
+}
+
+/// Endpoints of one release.
+#[derive(Debug, Args)]
+pub(super) struct Endpoints {
+    /// The release
+    release: ReleaseName,
+    /// The endpoints
+    #[arg(required = true, value_name = "URL")]
+    urls: Vec<EndpointUrl>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+/// What to do with routes.
+#[derive(Debug, Subcommand)]
+pub(super) enum RouteVerb {
+    /// List them with their splits
+    List,
+    /// Print one as TOML
+    Show {
+        /// The route
+        route: RouteName,
+    },
+    /// Add one, or change what is named
+    #[command(
+        after_help = "What is not named stays as it is. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --file chat.toml"
+    )]
+    Set(RouteSet),
+    /// Remove one
+    Remove {
+        /// The route
+        route: RouteName,
+        #[command(flatten)]
+        change: ChangeArgs,
+    },
+}
+
+/// The values of a route that are to be set.
+#[derive(Debug, Args)]
+pub(super) struct RouteSet {
+    /// The route
+    route: RouteName,
+    /// A TOML file that holds the whole route, as below `[[routes]]`; its name may be left out
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "path", "path_prefix", "split", "stable"])]
+    file: Option<PathBuf>,
+    /// The host that it matches
+    #[arg(long)]
+    host: Option<String>,
+    /// The path that it matches exactly
+    #[arg(long, conflicts_with = "path_prefix")]
+    path: Option<String>,
+    /// The path prefix that it matches, up to a `/` or the end
+    #[arg(long)]
+    path_prefix: Option<String>,
+    /// A release and its weight; once for each, and all of them
+    #[arg(long, value_name = "RELEASE=WEIGHT")]
+    split: Vec<Weight>,
+    /// The release that an abort goes back to
+    #[arg(long, value_name = "RELEASE")]
+    stable: Option<ReleaseName>,
+    #[command(flatten)]
+    change: ChangeArgs,
+}
+
+pub(super) async fn release(client: &Client, verb: ReleaseVerb) -> Result<Out, Failure> {
+    match verb {
+        ReleaseVerb::List => look::list_releases(client).await,
+        ReleaseVerb::Show { release } => show(client, release_path(&release)).await,
+        ReleaseVerb::Set(set) => set_release(client, set).await,
+        ReleaseVerb::Remove {
+            release,
+            force,
+            change,
+        } => remove(client, release_path(&release), force, &change).await,
+    }
+}
+
+pub(super) async fn endpoint(client: &Client, verb: EndpointVerb) -> Result<Out, Failure> {
+    let (endpoints, adds) = match verb {
+        EndpointVerb::Add(endpoints) => (endpoints, true),
+        EndpointVerb::Remove(endpoints) => (endpoints, false),
+    };
+    let Endpoints {
+        release,
+        urls,
+        change,
+    } = endpoints;
+    let path = release_path(&release);
+    let read = client.send(Ask::get(&path)).await?;
+    let mut document: ReleaseDocument = read.read()?;
+    for url in urls {
+        let place = document.endpoints.iter().position(|known| *known == url);
+        match (place, adds) {
+            (None, true) => document.endpoints.push(url),
+            (Some(place), false) => drop(document.endpoints.remove(place)),
+            (Some(_), true) => return Err(refused(format!("`{release}` has `{url}` already"))),
+            (None, false) => {
+                let known: Vec<_> = document.endpoints.iter().map(ToString::to_string).collect();
+                let message = format!(
+                    "`{release}` has no endpoint `{url}`\nhint: it has {}",
+                    known.join(", ")
+                );
+                return Err(refused(message));
+            }
+        }
+    }
+    write(client, path, &document, read.revision, &change).await
+}
+
+pub(super) async fn route(client: &Client, verb: RouteVerb) -> Result<Out, Failure> {
+    match verb {
+        RouteVerb::List => look::list_routes(client).await,
+        RouteVerb::Show { route } => show(client, route_path(&route)).await,
+        RouteVerb::Set(set) => set_route(client, set).await,
+        RouteVerb::Remove { route, change } => {
+            remove(client, route_path(&route), false, &change).await
+        }
+    }
+}
+
+async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
+    let path = release_path(&set.release);
+    let live = client.find(Ask::get(&path)).await?;
+    let seen = live.as_ref().and_then(|answer| answer.revision);
+    let mut document: ReleaseDocument = match (&set.file, &live) {
+        (Some(file), _) => from_toml(file)?,
+        (None, Some(live)) => live.read()?,
+        (None, None) => ReleaseDocument::default(),
+    };
+    if let Some(version) = set.version {
+        document.spec.version = version;
+    }
+    if !set.endpoint.is_empty() {
+        document.endpoints = set.endpoint;
+    }
+    if let Some(path) = set.health {
+        match &mut document.spec.health {
+            Some(health) => health.path = path,
+            none => *none = Some(health_check(path)?),
+        }
+    }
+    if let Some(protocol) = set.protocol {
+        document.spec.protocol = protocol;
+    }
+    write(client, path, &document, seen, &set.change).await
+}
+
+/// A health check with the defaults of the configuration.
+fn health_check(path: String) -> Result<HealthSpec, Failure> {
+    serde_json::from_value(serde_json::json!({ "path": path }))
+        .map_err(|error| Failure::new(Exit::Usage, format!("--health: {error}")))
+}
+
+async fn set_route(client: &Client, set: RouteSet) -> Result<Out, Failure> {
+    let path = route_path(&set.route);
+    let live = client.find(Ask::get(&path)).await?;
+    let seen = live.as_ref().and_then(|answer| answer.revision);
+    let mut spec: RouteSpec = match (&set.file, &live) {
+        (Some(file), _) => named_route(file, &set.route)?,
+        (None, Some(live)) => live.read()?,
+        (None, None) => RouteSpec::plain(set.route.clone(), std::collections::BTreeMap::new()),
+    };
+    if set.host.is_some() {
+        spec.host = set.host;
+    }
+    if set.path.is_some() {
+        (spec.path, spec.path_prefix) = (set.path, None);
+    }
+    if set.path_prefix.is_some() {
+        (spec.path, spec.path_prefix) = (None, set.path_prefix);
+    }
+    if !set.split.is_empty() {
+        spec.split = weights(&set.split)?;
+    }
+    if set.stable.is_some() {
+        spec.stable = set.stable;
+    }
+    write(client, path, &spec, seen, &set.change).await
+}
+
+async fn show(client: &Client, path: String) -> Result<Out, Failure> {
+    let answer = client.send(Ask::get(path)).await?;
+    let value: serde_json::Value = answer.read()?;
+    let text = to_toml(&value)?;
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+async fn write(
+    client: &Client,
+    path: String,
+    body: &impl Serialize,
+    seen: Option<crate::model::Revision>,
+    change: &ChangeArgs,
+) -> Result<Out, Failure> {
+    let ask = Ask::of(Method::PUT, path)
+        .json(body)
+        .based_on(change.based_on.or(seen))
+        .options(change);
+    done(client.send(ask).await?)
+}
+
+async fn remove(
+    client: &Client,
+    path: String,
+    force: bool,
+    change: &ChangeArgs,
+) -> Result<Out, Failure> {
+    let seen = match change.based_on {
+        Some(revision) => Some(revision),
+        None => client.send(Ask::get(&path)).await?.revision,
+    };
+    let mut ask = Ask::of(Method::DELETE, path).based_on(seen).options(change);
+    if force {
+        ask = ask.argument("force", true);
+    }
+    done(client.send(ask).await?)
+}
+
+/// A JSON value as TOML: what is `null` has no place in TOML and is left out.
+pub(super) fn to_toml(value: &impl Serialize) -> Result<String, Failure> {
+    let failed = |error: &dyn std::fmt::Display| {
+        Failure::new(
+            Exit::Internal,
+            format!("the answer cannot be written as TOML: {error}"),
+        )
+    };
+    let mut value = serde_json::to_value(value).map_err(|error| failed(&error))?;
+    drop_nulls(&mut value);
+    let table = toml::Table::try_from(value).map_err(|error| failed(&error))?;
+    toml::to_string(&table).map_err(|error| failed(&error))
+}
+
+fn drop_nulls(value: &mut serde_json::Value) {
+    match value {
+        serde_json::Value::Object(members) => {
+            members.retain(|_, member| !member.is_null());
+            members.values_mut().for_each(drop_nulls);
+        }
+        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
+    }
+}
+
+fn from_toml<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
+    parsed(file, &text_of(file)?)
+}
+
+/// A route of a file, whose name stands on the command line and may stand in the file as well.
+fn named_route(file: &Path, name: &RouteName) -> Result<RouteSpec, Failure> {
+    let mut table: toml::Table = parsed(file, &text_of(file)?)?;
+    let named = table.entry("name").or_insert_with(|| name.as_str().into());
+    if named.as_str() != Some(name.as_str()) {
+        let message = format!(
+            "`{}` is about another route: `name` is {named}",
+            file.display()
+        );
+        return Err(Failure::new(Exit::Usage, message));
+    }
+    let text = toml::to_string(&table).unwrap_or_default();
+    parsed(file, &text)
+}
+
+fn text_of(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(
+            Exit::NoInput,
+            format!("`{}` cannot be read: {error}", file.display()),
+        )
+    })
+}
+
+fn parsed<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Failure> {
+    toml::from_str(text).map_err(|error| {
+        Failure::new(
+            Exit::Config,
+            format!("`{}`: {}", file.display(), error.to_string().trim_end()),
+        )
+    })
+}
+
+fn version(text: &str) -> Result<Version, String> {
+    Version::new(text).map_err(|error| error.to_string())
+}
+
+fn protocol(text: &str) -> Result<Protocol, String> {
+    serde_json::from_value(text.into())
+        .map_err(|_| format!("`{text}` is neither `http/1.1` nor `h2`"))
+}
+
+fn refused(message: String) -> Failure {
+    Failure::new(Exit::Refused, message)
+}
+
+fn release_path(release: &ReleaseName) -> String {
+    format!("/v1/releases/{release}")
+}
+
+fn route_path(route: &RouteName) -> String {
+    format!("/v1/routes/{route}")
+}

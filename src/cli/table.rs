@@ -1,0 +1,197 @@
+//! The verbs about the whole table: take over a file, print what is live, show a revision.
+
+use std::path::Path;
+
+use hyper::Method;
+use serde_json::json;
+
+use super::{
+    Out,
+    client::{Ask, Client},
+    exit::{Exit, Failure},
+    look,
+    resources::to_toml,
+    show,
+    text::clean,
+};
+use crate::{
+    api::{ImportReport, ReloadReport, RevisionDetail, SettingsReport, Wins},
+    config::{self, Config, ConfigError, Placed, changed_settings},
+    model::{Revision, TableDocument},
+};
+
+/// How a file is taken over.
+pub(super) struct Import {
+    pub(super) wins: Option<Wins>,
+    pub(super) message: Option<String>,
+    pub(super) dry_run: bool,
+}
+
+/// Takes over a file's table, and names its static settings that need a restart.
+pub(super) async fn apply(client: &Client, file: &Path, import: Import) -> Result<Out, Failure> {
+    let config = configuration(file)?;
+    let mut ask = Ask::of(Method::POST, "/v1/import").json(&config.table());
+    if let Some(wins) = import.wins {
+        let word = match wins {
+            Wins::File => "file",
+            Wins::Live => "live",
+        };
+        ask = ask.argument("wins", word);
+    }
+    if let Some(message) = import.message {
+        ask = ask.argument("message", message);
+    }
+    if import.dry_run {
+        ask = ask.argument("dry_run", true);
+    }
+    let answer = client.send(ask).await?;
+    let text = imported(&answer.read()?) + &needs_restart(&restart_keys(client, &config).await?);
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+/// The static settings of a file that differ from those that run.
+async fn restart_keys(client: &Client, config: &Config) -> Result<Vec<String>, Failure> {
+    let running: SettingsReport = client.send(Ask::get("/v1/settings")).await?.read()?;
+    Ok(changed_settings(
+        &running.settings,
+        &config.settings_digests(),
+    ))
+}
+
+fn needs_restart(keys: &[String]) -> String {
+    if keys.is_empty() {
+        return String::new();
+    }
+    format!(
+        "these keys of the file differ from what runs, and need a restart: {}\n",
+        keys.join(", ")
+    )
+}
+
+fn imported(report: &ImportReport) -> String {
+    let mut text = match (&report.receipt, &report.preview) {
+        (Some(receipt), _) => show::receipt(receipt),
+        (None, Some(preview)) => show::preview(preview),
+        (None, None) => format!(
+            "revision {}  the table has nothing to take over\n",
+            report.revision
+        ),
+    };
+    for kept in &report.kept {
+        text = format!("{text}  {kept}: changed live, kept\n");
+    }
+    for conflict in &report.conflicts {
+        text = format!("{text}  {}: changed in the file and live\n", conflict.path);
+    }
+    if !report.drift.is_empty() {
+        text = format!("{text}the live table differs from the file:\n");
+        for line in show::summary(&report.drift) {
+            text = format!("{text}  {line}\n");
+        }
+    }
+    text
+}
+
+/// Has the process read its files again.
+pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
+    let answer = client.send(Ask::of(Method::POST, "/v1/reload")).await?;
+    let report: ReloadReport = answer.read()?;
+    let text = imported(&report.import) + &needs_restart(&report.restart);
+    if report.certificates.is_empty() {
+        return Ok(Out {
+            text,
+            json: answer.body,
+        });
+    }
+    let failed = report.certificates.iter();
+    let failed: Vec<_> = failed.map(|error| clean(error)).collect();
+    let message = format!(
+        "{}\nhint: the certificates that were in use stay",
+        failed.join("\n")
+    );
+    Err(Failure::new(Exit::Config, message).with_json(answer.body))
+}
+
+/// Prints the live table; with a file, below the static settings of that file.
+pub(super) async fn export(client: &Client, file: Option<&Path>) -> Result<Out, Failure> {
+    let answer = client.send(Ask::get("/v1/table")).await?;
+    let table: TableDocument = answer.read()?;
+    let text = match file {
+        None => to_toml(&table)?,
+        Some(file) => {
+            let mut config = configuration(file)?;
+            (config.releases, config.routes) = (table.releases, table.routes);
+            config.normal_form()
+        }
+    };
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+/// Prints one revision: who, when, why, what it changed, and its table.
+pub(super) async fn show_revision(client: &Client, revision: Revision) -> Result<Out, Failure> {
+    let answer = client
+        .send(Ask::get(format!("/v1/revisions/{revision}")))
+        .await?;
+    let detail: RevisionDetail = answer.read()?;
+    let summary = &detail.summary;
+    let mut text = format!(
+        "revision {revision}, {} by {} at {}",
+        look::what(summary),
+        clean(&summary.author.name),
+        summary.published_at
+    );
+    if let Some(message) = &summary.author.message {
+        text = format!("{text}: {}", clean(message));
+    }
+    text = format!("{text}\n{}", undo(summary.undo_to));
+    for line in detail.diff.iter().flat_map(show::summary) {
+        text = format!("{text}  {line}\n");
+    }
+    text = format!("{text}\n{}", to_toml(&detail.table)?);
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+fn undo(to: Option<Revision>) -> String {
+    match to {
+        Some(to) => format!("a rollback from it goes to revision {to}; it changed:\n"),
+        None => "nothing is before it; it changed:\n".to_owned(),
+    }
+}
+
+/// Reads a configuration file; a file with problems is not sent anywhere.
+pub(super) fn configuration(file: &Path) -> Result<Config, Failure> {
+    config::load(file).map_err(|error| {
+        let (exit, cause, problems) = match &error {
+            ConfigError::Invalid { problems, .. } => {
+                (Exit::Config, String::new(), problems.as_slice())
+            }
+            ConfigError::Read { source, .. } => (Exit::NoInput, format!(": {source}"), &[][..]),
+        };
+        let message = format!("{error}{cause}");
+        Failure::new(exit, &*message).with_json(problem_list(file, &message, problems))
+    })
+}
+
+/// The mistakes of a file for machines: its path, the whole text, and each with its line.
+fn problem_list(file: &Path, text: &str, problems: &[Placed]) -> Vec<u8> {
+    let problem = |placed: &Placed| {
+        json!({
+            "line": placed.line,
+            "path": placed.problem.path,
+            "message": placed.problem.message,
+            "hint": placed.problem.hint,
+        })
+    };
+    let problems: Vec<_> = problems.iter().map(problem).collect();
+    let list = json!({ "file": file, "valid": false, "error": text, "problems": problems });
+    list.to_string().into_bytes()
+}
