@@ -21,6 +21,7 @@ mod begin;
 mod channel;
 mod connect;
 mod connection;
+mod connection_refusal;
 mod drive;
 mod error;
 mod exchange;
