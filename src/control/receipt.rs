@@ -8,9 +8,9 @@ use std::{
 use super::{Controller, book::Book, controller::now};
 use crate::{
     api::{Receipt, Timestamp},
-    history::{Kept, plan},
+    history::{KEPT_REVISIONS, Kept, plan},
     model::{Author, Cause, Diff, Revision, RevisionRecord, TableState},
-    table::RoutingTable,
+    table::{RoutingTable, Target},
 };
 
 /// How long a rollback's receipt waits for the disk after that.
@@ -86,7 +86,7 @@ impl Controller {
 
     fn prune(&self, book: &mut Book) {
         let chain = self.chain();
-        let pruned = plan(book.kept(), &chain, self.settings.keep);
+        let pruned = plan(book.kept(), &chain, self.needed(&chain), self.settings.keep);
         if !pruned.remove.is_empty() {
             let state = |revision: &Revision| Some((*revision, book.state(*revision)?));
             let snapshots = pruned.snapshots.iter().filter_map(state).collect();
@@ -98,6 +98,17 @@ impl Controller {
                 .filter(|revision| book.get(**revision).is_some());
             self.cell.truncate(reachable.count());
         }
+    }
+
+    /// How much of the chain, the live revision included, is needed to go one step back, and to go back at all: over a
+    /// whole group, if it is not a very long one.
+    fn needed(&self, chain: &[Revision]) -> usize {
+        let to = self
+            .cell
+            .level(Target::Previous)
+            .map(|level| level.revision);
+        let place = chain.iter().position(|revision| Some(*revision) == to);
+        place.unwrap_or(1).min(KEPT_REVISIONS) + 1
     }
 
     /// Waits for the workers, and after a rollback for the disk, and says how far they are.

@@ -1,7 +1,8 @@
 //! Which records go when there are too many. Pure.
 //!
-//! What is live and what a rollback can reach stay; of the rest the oldest go first, and when the chain itself is
-//! longer than what is kept, its far end goes.
+//! What is live and what a rollback would go to stay in any case, and so does the near end of the chain, as long as it
+//! takes no more than half of the room: what merely happens to be so must not push the way back out. Of the rest the
+//! oldest go first, whether a rollback can reach them or has undone them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -23,22 +24,24 @@ pub struct Pruned {
     pub snapshots: Vec<Revision>,
 }
 
-/// Plans which of the kept records go; `chain` is what a rollback can reach, live first.
-pub fn plan(kept: &BTreeMap<Revision, Kept>, chain: &[Revision], limit: usize) -> Pruned {
+/// Plans which of the kept records go; `chain` is what a rollback can reach, live first, of which the first `needed`
+/// stay in any case.
+pub fn plan(
+    kept: &BTreeMap<Revision, Kept>,
+    chain: &[Revision],
+    needed: usize,
+    limit: usize,
+) -> Pruned {
     if kept.len() <= limit + SLACK.min(limit) {
         return Pruned::default();
     }
-    let mut surplus = kept.len() - limit;
-    let on_chain: BTreeSet<_> = chain.iter().copied().collect();
-    let mut remove: Vec<Revision> = kept
+    let near: BTreeSet<_> = chain.iter().take(needed.max(limit / 2)).collect();
+    let remove: Vec<Revision> = kept
         .keys()
+        .filter(|revision| !near.contains(revision))
+        .take(kept.len() - limit)
         .copied()
-        .filter(|revision| !on_chain.contains(revision))
-        .take(surplus)
         .collect();
-    surplus -= remove.len();
-    // The live revision is first on the chain and never goes.
-    remove.extend(chain.iter().skip(1).rev().take(surplus));
     let snapshots = orphans(kept, &remove.iter().copied().collect());
     Pruned { remove, snapshots }
 }
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_chain_and_the_live_revision_outlive_younger_facts() {
+    fn the_near_end_of_the_chain_outlives_younger_facts() {
         let kept: BTreeMap<_, _> = (1..=20)
             .map(|n| {
                 kept(
@@ -114,30 +117,62 @@ mod tests {
                 )
             })
             .collect();
-        let pruned = plan(&kept, &[Revision(20), Revision(2), Revision(1)], 5);
-        assert_eq!(pruned.remove, (3..=17).map(Revision).collect::<Vec<_>>());
-        assert_eq!(pruned.snapshots, [Revision(18)]);
+        let pruned = plan(&kept, &[Revision(20), Revision(2), Revision(1)], 2, 6);
+        assert_eq!(pruned.remove, (3..=16).map(Revision).collect::<Vec<_>>());
+        assert_eq!(pruned.snapshots, [Revision(17)]);
     }
 
     #[test]
     fn a_chain_that_is_too_long_loses_its_far_end() {
         let kept: BTreeMap<_, _> = (1..=20).map(|n| kept(n, Cause::Publish)).collect();
         let chain: Vec<_> = (1..=20).rev().map(Revision).collect();
-        let pruned = plan(&kept, &chain, 5);
+        let pruned = plan(&kept, &chain, 2, 5);
         assert_eq!(pruned.remove, (1..=15).map(Revision).collect::<Vec<_>>());
         assert_eq!(pruned.snapshots, [Revision(16)]);
         assert_eq!(
-            plan(&kept, &chain, 19),
+            plan(&kept, &chain, 2, 19),
             Pruned::default(),
             "a few more wait for the next step"
         );
     }
 
     #[test]
+    fn what_a_rollback_goes_to_is_kept_however_little_is_to_be_kept() {
+        let kept: BTreeMap<_, _> = (1..=20).map(|n| kept(n, Cause::Publish)).collect();
+        // A group of three is live, so that a rollback goes three back.
+        let chain = [20, 19, 18, 12, 11].map(Revision);
+        let pruned = plan(&kept, &chain, 4, 1);
+        let stays: Vec<_> = kept
+            .keys()
+            .filter(|revision| !pruned.remove.contains(revision))
+            .collect();
+        assert_eq!(
+            stays,
+            [&Revision(12), &Revision(18), &Revision(19), &Revision(20)]
+        );
+        assert_eq!(pruned.snapshots, [Revision(12), Revision(18)]);
+    }
+
+    #[test]
+    fn what_was_undone_outlives_what_is_much_older() {
+        // Ninety on the chain, then nine that a rollback to the ninetieth undid.
+        let mut all: BTreeMap<_, _> = (1..=99).map(|n| kept(n, Cause::Publish)).collect();
+        all.extend([kept(100, Cause::Rollback { to: Revision(90) })]);
+        all.extend((101..=120).map(|n| kept(n, Cause::Publish)));
+        let chain: Vec<_> = (100..=120)
+            .rev()
+            .chain((1..90).rev())
+            .map(Revision)
+            .collect();
+        let pruned = plan(&all, &chain, 2, 50);
+        assert_eq!(pruned.remove, (1..=70).map(Revision).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_rollback_whose_origin_goes_needs_a_whole_table() {
         let mut all: BTreeMap<_, _> = (1..=10).map(|n| kept(n, Cause::Publish)).collect();
         all.extend([kept(11, Cause::Rollback { to: Revision(2) })]);
-        let pruned = plan(&all, &[Revision(11), Revision(10), Revision(9)], 3);
+        let pruned = plan(&all, &[Revision(11), Revision(10), Revision(9)], 3, 3);
         assert_eq!(pruned.remove, (1..=8).map(Revision).collect::<Vec<_>>());
         assert_eq!(pruned.snapshots, [Revision(9), Revision(11)]);
     }
