@@ -102,7 +102,7 @@ pub struct ReleaseStatus {
     pub role: Role,
     /// Whether it could take requests: it has an endpoint that is not unhealthy.
     pub ready: bool,
-    /// How many of its endpoints are not unhealthy: those that nothing is known of are used, and count.
+    /// How many of its endpoints are healthy.
     pub healthy: usize,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
@@ -211,13 +211,17 @@ pub struct InFlightOn {
     pub in_flight: u64,
 }
 
-/// How the live table differs from the file that was last imported.
+/// How the live table differs from the file that was last imported, or that was read since and not taken over.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Drift {
     /// Whether a file was ever imported.
     pub imported: bool,
     /// Whether the live table differs from it.
     pub drifted: bool,
+    /// Whether the file was read again since, at a start or by a signal, and could not be taken over: both sides changed
+    /// the same entries, or the table that they lead to is not valid. `diff` is about that file then.
+    #[serde(default)]
+    pub refused: bool,
     /// How: `before` is what the file says, `after` what is live.
     pub diff: Diff,
 }

@@ -93,6 +93,10 @@ pub(super) enum Here {
         /// Which side wins where the file and the live table changed the same entry
         #[arg(long, value_name = "SIDE")]
         wins: Option<Wins>,
+        /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be taken over; without it, what
+        /// was live before is served, with a warning
+        #[arg(long)]
+        strict: bool,
     },
     /// Run the proxy in front of two sample agents, and print lines to paste
     #[command(

@@ -63,7 +63,12 @@ fn headline(status: &Status) -> String {
     );
     text.push_str(&way_back(status));
     if status.drift.drifted {
-        text.push_str("the live table differs from the configuration file:\n");
+        let why = if status.drift.refused {
+            ", which was read again and not taken over (`switchback apply FILE --wins file|live` settles it)"
+        } else {
+            ""
+        };
+        text = format!("{text}the live table differs from the configuration file{why}:\n");
         for line in show::summary(&status.drift.diff) {
             text = format!("{text}  {line}\n");
         }

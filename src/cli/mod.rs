@@ -91,7 +91,11 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
         Verb::Here(Here::Check { config }) => check(&config.path()),
         Verb::Here(Here::Demo { listen, history }) => serve::demo(listen, &access.admin, history),
         Verb::Here(Here::KeepHistory) => serve::keep(),
-        Verb::Here(Here::Serve { config, wins }) => serve::serve(config.path(), wins),
+        Verb::Here(Here::Serve {
+            config,
+            wins,
+            strict,
+        }) => serve::serve(config.path(), wins, strict),
         Verb::Here(Here::Version) => Ok(version()),
         Verb::There(verb) => remote(access, verb),
     }

@@ -28,12 +28,13 @@ use crate::{
 const DEMO_GRACE: Span = Span::seconds(3);
 
 /// Runs the configuration of a file.
-pub(super) fn serve(file: PathBuf, wins: Option<Wins>) -> Result<Out, Failure> {
+pub(super) fn serve(file: PathBuf, wins: Option<Wins>, strict: bool) -> Result<Out, Failure> {
     let config = config::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {
         file: Some(file),
         wins,
+        strict,
         keeper: Some(this_program()),
     };
     server::run(config, options).map_err(|error| not_started(&error))?;

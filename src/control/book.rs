@@ -22,6 +22,8 @@ pub(super) struct Book {
     releases: HashMap<ReleaseName, Revision>,
     /// The configuration file as it was last imported.
     pub(super) imported: Option<Arc<TableDocument>>,
+    /// The configuration file as it was last read, where it was not taken over.
+    pub(super) refused: Option<Arc<TableDocument>>,
     /// Revisions since a whole table was last written.
     pub(super) since_snapshot: usize,
 }

@@ -97,7 +97,11 @@ impl Controller {
             drift: Mutex::default(),
             metrics: Metrics,
         };
-        controller.restore()?;
+        if let Err(error) = controller.restore() {
+            // What was set aside for this run goes back.
+            controller.close(Duration::from_secs(2));
+            return Err(error);
+        }
         controller.tend();
         controller.observe();
         Ok(controller)

@@ -11,7 +11,9 @@ use super::{
 use crate::{
     api::{Conflict, ImportReport, Receipt, Wins},
     history::Kept,
-    model::{Author, Cause, Change, Digest, ReleaseName, Revision, RouteName, TableDocument},
+    model::{
+        Actor, Author, Cause, Change, Digest, ReleaseName, Revision, RouteName, TableDocument,
+    },
     table::RoutingTable,
 };
 
@@ -32,7 +34,29 @@ impl Controller {
         expected: Expected,
     ) -> Result<ImportReport, ControlError> {
         let file = Arc::new(file);
-        let request = Digest::of(&(&file, wins));
+        let by_file = by.actor == Actor::File;
+        let report = self.take_over(&file, wins, by, expected).await;
+        let taken = report
+            .as_ref()
+            .is_ok_and(|report| report.conflicts.is_empty());
+        if taken || by_file {
+            self.book().refused = (!taken).then_some(file);
+        }
+        // Worked out last, for it depends on whether the file was taken over.
+        report.map(|report| ImportReport {
+            drift: self.drift().diff,
+            ..report
+        })
+    }
+
+    async fn take_over(
+        &self,
+        file: &Arc<TableDocument>,
+        wins: Option<Wins>,
+        by: Author,
+        expected: Expected,
+    ) -> Result<ImportReport, ControlError> {
+        let request = Digest::of(&(file, wins));
         let (report, done) = {
             let _turn = self.turn().await?;
             if let Some(before) = self.imported_before(&by, request)? {
@@ -44,17 +68,17 @@ impl Controller {
             let base = self.book().imported.clone();
             let first = base.is_none();
             let base = base.unwrap_or_default();
-            let mut merged = merge(&base, &TableDocument::of(&live.state()), &file, wins);
+            let mut merged = merge(&base, &TableDocument::of(&live.state()), file, wins);
             if !merged.conflicts.is_empty() {
                 self.say_who(&mut merged.conflicts);
                 return Ok(self.report(merged, wins, first, None));
             }
-            let proposal = proposal(&live, &merged, &file)?;
+            let proposal = proposal(&live, &merged, file)?;
             let done = if let Some(mut proposal) = proposal {
                 proposal.request = Some(request);
                 Some(self.publish(&live, proposal, by).await?)
             } else {
-                self.remember(&base, &file, first).await?;
+                self.remember(&base, file, first).await?;
                 None
             };
             ((merged, first), done)

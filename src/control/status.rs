@@ -109,7 +109,7 @@ impl Controller {
             ready: roster.is_ready(),
             healthy: endpoints
                 .iter()
-                .filter(|endpoint| endpoint.health() != Health::Unhealthy)
+                .filter(|endpoint| endpoint.health() == Health::Healthy)
                 .count(),
             in_flight: roster.in_flight(),
             queued: u64::from(roster.places().waiting()),
@@ -180,10 +180,16 @@ impl Controller {
         }
     }
 
-    /// How the live table differs from the file that was last imported. Worked out once for each pair.
+    /// How the live table differs from the file that was last imported, or was read since and not taken over. Worked out
+    /// once for each pair.
     pub(super) fn drift(&self) -> Drift {
         let live = self.cell.load();
-        let Some(imported) = self.book().imported.clone() else {
+        let (imported, refused) = {
+            let book = self.book();
+            (book.imported.clone(), book.refused.clone())
+        };
+        let refused_now = refused.is_some();
+        let Some(imported) = refused.or(imported) else {
             return Drift::default();
         };
         let mut memo = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
@@ -199,7 +205,10 @@ impl Controller {
         });
         let file = known.map(|memo| memo.file);
         let file = file.unwrap_or_else(|| (*imported).clone().into_state(&state));
-        let drift = drift_between(&file, &state);
+        let drift = Drift {
+            refused: refused_now,
+            ..drift_between(&file, &state)
+        };
         *memo = Some(DriftMemo {
             live: live.revision(),
             imported,
@@ -217,6 +226,7 @@ fn drift_between(file: &TableState, live: &TableState) -> Drift {
     Drift {
         imported: true,
         drifted: !diff.is_empty(),
+        refused: false,
         diff,
     }
 }

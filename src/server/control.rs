@@ -71,7 +71,7 @@ impl ControlPlane {
     /// Starts everything beside the data plane. Within the control runtime.
     pub(super) fn start(
         config: &Config,
-        controller: Controller,
+        controller: Arc<Controller>,
         cell: &Arc<TableCell>,
         fleet: &Arc<Fleet>,
         doors: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
@@ -79,7 +79,6 @@ impl ControlPlane {
     ) -> Result<Self, ServerError> {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
-        let controller = Arc::new(controller);
         let checks = health::start(Arc::clone(fleet), config.health_checks.clone())
             .map_err(ServerError::Thread)?;
         let own = doors
@@ -183,11 +182,6 @@ fn count_connections(doors: &[(SocketAddr, Arc<ConnectionLimits>)]) {
         )]
         let open = limits.open() as f64;
         metrics::gauge!(names::CONNECTIONS.0, "listener" => address.to_string()).set(open);
-        let labels = [
-            ("listener", address.to_string()),
-            ("reason", "limit".into()),
-        ];
-        metrics::counter!(names::CONNECTIONS_REFUSED.0, &labels).absolute(limits.refused());
     }
 }
 

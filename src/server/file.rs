@@ -1,14 +1,14 @@
 //! Takes the configuration file over: at the start, and again on SIGHUP.
 
-use std::{error::Error as _, path::Path};
+use std::{error::Error, path::Path};
 
-use super::ServerError;
+use super::{Options, ServerError};
 use crate::{
     admin::ReloadError,
     api::{ImportReport, ReloadReport, Wins},
-    config::{self, Config, ConfigError, SettingsDigests, changed_settings},
+    config::{self, Config, SettingsDigests, changed_settings},
     control::{ControlError, Controller, Expected},
-    model::{Actor, Author, TableDocument},
+    model::{Actor, Author, Revision, TableDocument},
 };
 
 /// Takes over the table of a file and says in one line what happened.
@@ -54,21 +54,35 @@ fn conflicts(report: &ImportReport) -> Option<String> {
     })
 }
 
-/// Takes over the table of the file that the process was started with.
+/// Takes over the table of the file that the process was started with. Where it cannot be, what the history says was live
+/// stays live, unless there is nothing, or the operator wants no start then.
 pub(super) async fn import_first(
     controller: &Controller,
     config: &Config,
-    wins: Option<Wins>,
+    options: &Options,
 ) -> Result<(), ServerError> {
-    let report = import(controller, config.table(), wins, "start")
-        .await
-        .map_err(ServerError::Control)?;
-    match conflicts(&report) {
-        None => Ok(()),
-        Some(which) => Err(ServerError::Import(format!(
-            "{which}\n  hint: start with `--wins file` to take the file's side, with `--wins live` to keep what is live"
-        ))),
-    }
+    let nothing_live = controller.live().revision() == Revision(0);
+    let strict = options.strict || nothing_live;
+    let why = match import(controller, config.table(), options.wins, "start").await {
+        Err(error) if strict => return Err(ServerError::Control(error)),
+        Err(error) => chain(&error),
+        Ok(report) => match conflicts(&report) {
+            None => return Ok(()),
+            Some(which) if strict => {
+                return Err(ServerError::Import(format!(
+                    "{which}\n  hint: start with `--wins file` to take the file's side, with `--wins live` to keep what is live"
+                )));
+            }
+            Some(which) => which,
+        },
+    };
+    // A machine that reboots has to serve what it served before.
+    tracing::warn!(
+        revision = %controller.live().revision(),
+        "the configuration file's table is not taken over, and what was live before is served: {why}; `switchback status` \
+         shows the difference, `switchback apply FILE --wins file|live` settles it"
+    );
+    Ok(())
 }
 
 /// Reads the file again and takes its table over; static settings that differ are named. A bad file changes nothing.
@@ -109,9 +123,13 @@ pub(super) fn log_reload(result: &Result<ReloadReport, ReloadError>) {
     }
 }
 
-fn chain(error: &ConfigError) -> String {
-    match error.source() {
-        Some(cause) => format!("{error}: {cause}"),
-        None => error.to_string(),
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
     }
+    text
 }

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     admin::ReloadError,
     api::ReloadReport,
-    config::{Config, Network},
+    config::Config,
     control::Controller,
     fleet::Fleet,
     net::ServerTls,
@@ -44,6 +44,8 @@ pub struct Options {
     pub file: Option<PathBuf>,
     /// Which side wins where the file and the live table changed the same entry.
     pub wins: Option<crate::api::Wins>,
+    /// Do not start when the file's table cannot be taken over. Otherwise what is durable is served, with a warning.
+    pub strict: bool,
     /// The program that writes the history's disk, in a process of its own (see [`crate::history::History::open_apart`]);
     /// without one this process does.
     pub keeper: Option<PathBuf>,
@@ -88,11 +90,29 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
     );
     let entered = runtime.enter();
     let controller = open_controller(&config, options.keeper.as_deref(), &cell, &fleet)?;
+    drop(entered);
+    let controller = Arc::new(controller);
+    let history = Arc::clone(&controller);
+    let started = start_around(config, options, runtime, controller, (&cell, &fleet));
+    started.inspect_err(|_| history.close(CLOSE))
+}
+
+/// Starts everything around an open history. When that fails, the history is to be closed: otherwise the numbers that it
+/// has set aside are lost, and whoever starts next finds a gap.
+fn start_around(
+    config: Config,
+    options: Options,
+    runtime: Runtime,
+    controller: Arc<Controller>,
+    (cell, fleet): (&Arc<TableCell>, &Arc<Fleet>),
+) -> Result<Running, ServerError> {
+    let entered = runtime.enter();
+    let workers = config.effective_workers();
     let bound = listeners::bind_all(&config, workers)?;
     let (access_log, log_guard) = open_access_log(&config.access_log)?;
     let shared = Shared::new(
         ProxySettings::new(&config),
-        Arc::clone(&cell),
+        Arc::clone(cell),
         workers,
         access_log,
     );
@@ -100,17 +120,13 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
         .iter()
         .map(|bound| (bound.address, Arc::clone(&bound.limits)))
         .collect();
-    let control = ControlPlane::start(&config, controller, &cell, &fleet, doors, log_guard)?;
-    runtime.block_on(file::import_first(
-        &control.controller,
-        &config,
-        options.wins,
-    ))?;
+    let control = ControlPlane::start(&config, controller, cell, fleet, doors, log_guard)?;
+    runtime.block_on(file::import_first(&control.controller, &config, &options))?;
     drop(entered);
     let (phase, _) = watch::channel(Phase::Serving);
     let listeners = bound.iter().map(|bound| bound.address).collect();
     let tls = bound.iter().filter_map(|bound| bound.tls.clone()).collect();
-    let threads = start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
+    let threads = start_workers(bound, workers, &shared, &phase)?;
     control.readiness.set_ready();
     let running = Running {
         config,
@@ -129,7 +145,6 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
 
 fn start_workers(
     bound: Vec<Bound>,
-    trusted: &[Network],
     workers: usize,
     shared: &Arc<Shared>,
     phase: &watch::Sender<Phase>,
@@ -146,7 +161,6 @@ fn start_workers(
             sockets: each,
             tls,
             spec,
-            address,
             ..
         },
     ) in bound.into_iter().enumerate()
@@ -158,8 +172,7 @@ fn start_workers(
                 limits,
                 tls,
                 preview: spec.preview,
-                proxy_senders: spec.proxy_senders(trusted).map(<[_]>::to_vec),
-                name: address.to_string(),
+                proxy_protocol: spec.proxy_protocol,
             });
         }
     }

@@ -15,7 +15,6 @@ use tokio::{
 };
 
 use crate::{
-    config::Network,
     net::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit, ServerTls},
     proxy::{ListenerSettings, Shared, Worker, start_connection},
 };
@@ -40,8 +39,7 @@ pub(super) struct WorkerListener {
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) preview: bool,
-    pub(super) proxy_senders: Option<Vec<Network>>,
-    pub(super) name: String,
+    pub(super) proxy_protocol: bool,
 }
 
 /// What a worker thread is given.
@@ -217,8 +215,7 @@ impl Door {
         let settings = ListenerSettings {
             tls: listener.tls.clone(),
             preview: listener.preview,
-            proxy_senders: listener.proxy_senders.clone(),
-            name: listener.name.clone(),
+            proxy_protocol: listener.proxy_protocol,
         };
         Rc::new(Self {
             worker: Rc::clone(worker),

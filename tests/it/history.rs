@@ -376,6 +376,8 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
     let folder = folder();
     let mut desk = Desk::open(&kept(&folder));
     let (mut base, mut live, mut edited): (Content, Content, Content) = ((0, 0), (0, 0), (0, 0));
+    // The file as it was read last, if it was not taken over.
+    let mut refused = None;
     let first = desk
         .controller
         .import(document(0, 0), None, file(), Expected::Any)
@@ -392,6 +394,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
             Edit::Restart => {
                 drop(desk);
                 desk = Desk::open(&kept(&folder));
+                refused = None;
             }
             Edit::Import(file_wins) => {
                 let wins = file_wins.map(|wins| if wins { Wins::File } else { Wins::Live });
@@ -413,15 +416,19 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                 prop_assert_eq!(report.conflicts.len(), conflicts, "{:?}", report);
                 if let [Some(chat), Some(search)] = both {
                     prop_assert_eq!(report.receipt.is_some(), (chat, search) != live);
-                    (base, live) = (edited, (chat, search));
+                    (base, live, refused) = (edited, (chat, search), None);
                 } else {
                     prop_assert!(report.receipt.is_none());
+                    refused = Some(edited);
                 }
-                prop_assert_eq!(report.drift.is_empty(), live == base, "{:?}", report);
+                let same = live == refused.unwrap_or(base);
+                prop_assert_eq!(report.drift.is_empty(), same, "{:?}", report);
             }
         }
         prop_assert_eq!(desk.weights(), live);
-        prop_assert_eq!(desk.controller.status().drift.drifted, live != base);
+        let drift = desk.controller.status().drift;
+        prop_assert_eq!(drift.drifted, live != refused.unwrap_or(base));
+        prop_assert_eq!(drift.refused, refused.is_some());
     }
     Ok(())
 }
