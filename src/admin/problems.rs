@@ -13,6 +13,7 @@ use crate::{
 /// The refusal for an error of the controller.
 pub(super) fn refused(error: ControlError) -> Refusal {
     let text = error.to_string();
+    let may_return = error.may_return();
     match error {
         ControlError::Busy => Refusal::new(
             StatusCode::SERVICE_UNAVAILABLE,
@@ -29,7 +30,7 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         )
         .detail(text)
         .hint("use a new key for a new request"),
-        ControlError::NotDurable(cause) => not_durable(&text, &cause),
+        ControlError::NotDurable(cause) => not_durable(&text, &cause, may_return),
         ControlError::NotReady { releases, nearest } => not_ready(text, releases, nearest),
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
@@ -96,7 +97,12 @@ fn invalid(problems: Vec<Problem>) -> Refusal {
     refusal
 }
 
-fn not_durable(text: &str, cause: &dyn Error) -> Refusal {
+fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> Refusal {
+    let hint = if may_return {
+        "nothing that is live has changed; after a restart look at what is live before you ask again"
+    } else {
+        "nothing has changed; a rollback works all the same, for it waits for no disk"
+    };
     let mut detail = text.to_owned();
     let mut next = Some(cause);
     while let Some(cause) = next {
@@ -109,7 +115,7 @@ fn not_durable(text: &str, cause: &dyn Error) -> Refusal {
         "the history cannot take the change",
     )
     .detail(detail)
-    .hint("nothing has changed; a rollback works all the same, for it waits for no disk")
+    .hint(hint)
     .field(header::RETRY_AFTER, "5")
 }
 

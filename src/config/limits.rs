@@ -5,14 +5,11 @@ use serde::{Deserialize, Serialize};
 use super::Size;
 use crate::model::Span;
 
-/// The sizes of the buffers that connections read into, in bytes.
-pub const BUFFER_SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
-
 /// How much of anything a client or an endpoint can make us hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// A request's head in all; beyond it, 431. At most 256 KiB, as for an answer's.
+    /// A request's head in all; beyond it, 431.
     pub head: Size,
     /// Fields in a head, either direction.
     pub head_fields: usize,
@@ -28,8 +25,7 @@ pub struct Limits {
     pub chunk_extensions: Size,
     /// Interim (1xx) answers to one request; beyond it, 502.
     pub interim_responses: usize,
-    /// What we buffer of a body per direction while the reader is slower than the writer: a body is read into buffers of
-    /// 16, 64 or 256 KiB, none larger than this. Over HTTP/2 the windows hold as well.
+    /// What we buffer of a body per direction while the reader is slower than the writer.
     pub buffer: Size,
     /// Client connections in all; lowered to (file descriptors − 256) / 2 where that is less.
     pub connections: usize,

@@ -76,6 +76,13 @@ pub enum ControlError {
     },
 }
 
+impl ControlError {
+    /// Whether a restart may bring what was refused, since its record may be on the disk and that which voids it not yet.
+    pub fn may_return(&self) -> bool {
+        matches!(self, Self::NotDurable(AppendError::Unknown(_)))
+    }
+}
+
 fn names(releases: &[ReleaseName]) -> String {
     let names: Vec<_> = releases.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")

@@ -20,6 +20,8 @@ use crate::{
 
 /// How long a publish may wait for those before it. Each of them is bounded itself.
 const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a refusal waits until what it refuses cannot come back.
+const TAKE_BACK: Duration = Duration::from_millis(500);
 
 /// A change worked out, not yet compiled.
 #[derive(Debug)]
@@ -31,6 +33,13 @@ pub(super) struct Proposal {
     pub(super) imported: Option<Arc<TableDocument>>,
     /// The digest of what was asked for, where the change does not say it.
     pub(super) request: Option<Digest>,
+}
+
+/// A change that is not live, and of which a restart may find the record before that which voids it.
+fn returns(revision: Revision, reason: &str) -> ControlError {
+    ControlError::NotDurable(AppendError::Unknown(format!(
+        "revision {revision} is not live, but a restart in the next moments may bring it: {reason}"
+    )))
 }
 
 impl Controller {
@@ -178,8 +187,14 @@ impl Controller {
             state: Some(state),
             touched,
         };
-        self.write(&kept, imported.clone()).await?;
-        self.swap(live, draft, undo, kept, imported)
+        self.write(&kept, imported.as_ref()).await?;
+        match self.swap(live, draft, undo, &kept, imported.as_ref()) {
+            Ok(done) => Ok(done),
+            Err(stale) => match self.take_back(&kept, imported.is_some()).await {
+                true => Err(stale),
+                false => Err(returns(kept.record.revision, "a rollback was faster")),
+            },
+        }
     }
 
     /// How the change treats the undo stack: a decision goes on it, a fact does not.
@@ -203,11 +218,11 @@ impl Controller {
     async fn write(
         &self,
         kept: &Kept,
-        imported: Option<Arc<TableDocument>>,
+        imported: Option<&Arc<TableDocument>>,
     ) -> Result<(), ControlError> {
         let revision = kept.record.revision;
         let entry = Entry::new((*kept.record).clone());
-        let written = match self.history.append(entry, imported) {
+        let written = match self.history.append(entry, imported.cloned()) {
             Ok(answer) => tokio::time::timeout(self.settings.durable_within, answer).await,
             Err(error) => return Err(ControlError::NotDurable(error)),
         };
@@ -218,10 +233,21 @@ impl Controller {
             Err(_) if self.history.withdraw(revision) => AppendError::NotWritten(self.too_slow()),
             Err(_) => AppendError::Unknown(self.too_slow()),
         };
-        if matches!(error, AppendError::Unknown(_)) {
-            self.void(kept);
+        let AppendError::Unknown(reason) = error else {
+            return Err(ControlError::NotDurable(error));
+        };
+        if self.take_back(kept, imported.is_some()).await {
+            return Err(ControlError::NotDurable(AppendError::NotWritten(reason)));
         }
-        Err(ControlError::NotDurable(error))
+        Err(returns(revision, &reason))
+    }
+
+    /// Has it recorded that a number never became live although its record may be on the disk. What is refused must not
+    /// come back, so this waits until that record cannot be lost with this process; `false` when that takes too long.
+    async fn take_back(&self, kept: &Kept, imported: bool) -> bool {
+        let safe = self.void(kept, imported);
+        let told = tokio::time::timeout(TAKE_BACK, safe).await;
+        matches!(told, Ok(Ok(())))
     }
 
     fn too_slow(&self) -> String {
@@ -230,19 +256,22 @@ impl Controller {
     }
 
     /// Records that a number never became live.
-    fn void(&self, kept: &Kept) {
+    fn void(&self, kept: &Kept, imported: bool) -> tokio::sync::oneshot::Receiver<()> {
         let mut record = (*kept.record).clone();
         record.cause = Cause::Void;
         record.change = None;
         record.undo_to = None;
         record.author.idempotency_key = None;
-        self.history.keep(Entry::new(record.clone()));
-        self.book().insert(Kept {
+        let mut book = self.book();
+        let before = imported.then_some(book.imported.as_deref());
+        let safe = self.history.void(Entry::new(record.clone()), before);
+        book.insert(Kept {
             record: Arc::new(record),
             whole: Whole::new(),
             state: None,
             touched: Touched::default(),
         });
+        safe
     }
 
     /// Makes a durable record live, unless a rollback was faster.
@@ -251,8 +280,8 @@ impl Controller {
         live: &RoutingTable,
         draft: Draft,
         undo: Undo,
-        kept: Kept,
-        imported: Option<Arc<TableDocument>>,
+        kept: &Kept,
+        imported: Option<&Arc<TableDocument>>,
     ) -> Result<Done, ControlError> {
         let (revision, parent) = (kept.record.revision, live.revision());
         let swapped = {
@@ -260,19 +289,17 @@ impl Controller {
             let swapped = self.cell.publish(draft, revision, parent, undo, now_ms());
             if swapped.is_ok() {
                 book.insert(kept.clone());
-                book.imported = imported.or_else(|| book.imported.take());
+                book.imported = imported.cloned().or_else(|| book.imported.take());
             }
             swapped
         };
-        let swapped = swapped.map_err(|stale| {
-            self.void(&kept);
-            self.stale(&self.book(), stale.live, Scope::Whole, parent)
-        })?;
+        let swapped =
+            swapped.map_err(|stale| self.stale(&self.book(), stale.live, Scope::Whole, parent))?;
         let before = live.state();
         let state = kept.state.as_ref().expect("a publish has a state");
         let done = Done {
             diff: Diff::between(&before, state),
-            record: kept.record,
+            record: Arc::clone(&kept.record),
             undid: Vec::new(),
             applied_at: now(),
             took: swapped.took,

@@ -4,8 +4,10 @@ use std::{collections::BTreeMap, io, path::Path};
 
 use super::{
     error::HistoryError,
+    inbox::Pending,
     lane::{Message, Reading},
-    record::{self, DecodeError, Entry, Snapshot},
+    record::{self, Entry, Snapshot},
+    seal::DecodeError,
 };
 use crate::model::{Revision, TableDocument};
 
@@ -15,8 +17,13 @@ pub(super) struct Batch {
     pub(super) records: Vec<(Revision, Vec<u8>)>,
     pub(super) snapshots: Vec<(Revision, Vec<u8>)>,
     pub(super) remove: Vec<Revision>,
+    /// The imported file; empty where there is to be none.
     pub(super) imported: Option<Vec<u8>>,
     pub(super) reserved: Option<u64>,
+    /// How many transactions the store has taken; it counts them itself.
+    pub(super) writes: u64,
+    /// The last rollback that the slot file has taken, as the mark beside it says.
+    pub(super) slotted: Revision,
 }
 
 /// All that the store holds.
@@ -31,6 +38,16 @@ pub(super) struct Contents {
 }
 
 impl Batch {
+    /// Takes up a record of what is decided already.
+    pub(super) fn add(&mut self, pending: &Pending) {
+        let revision = pending.entry.record.revision;
+        self.records
+            .push((revision, record::encode(&pending.entry)));
+        if let Some(imported) = &pending.imported {
+            self.imported = Some(imported.clone());
+        }
+    }
+
     pub(super) fn put(&self, message: Message) -> Message {
         let rows = |mut message: Message, rows: &[(Revision, Vec<u8>)]| {
             message = message.number(rows.len() as u64);
@@ -48,6 +65,8 @@ impl Batch {
         message
             .optional(self.imported.as_deref())
             .optional(reserved.as_ref().map(<[u8; 8]>::as_slice))
+            .number(self.writes)
+            .number(self.slotted.0)
     }
 
     pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
@@ -63,6 +82,8 @@ impl Batch {
         batch.imported = reading.optional()?.map(<[u8]>::to_vec);
         let reserved = reading.optional()?.and_then(|bytes| bytes.try_into().ok());
         batch.reserved = reserved.map(u64::from_le_bytes);
+        batch.writes = reading.number()?;
+        batch.slotted = Revision(reading.number()?);
         Ok(batch)
     }
 }
@@ -77,6 +98,9 @@ impl Contents {
         };
         for (revision, bytes) in &rows.records {
             let entry = record::decode(bytes).map_err(said(format!("record {revision}")))?;
+            if entry.record.revision != *revision {
+                return Err(misplaced(folder, *revision, entry.record.revision));
+            }
             if !entry.is_void() {
                 contents.last = *revision;
             }
@@ -88,16 +112,27 @@ impl Contents {
             contents.snapshots.insert(*revision, snapshot);
         }
         if let Some(bytes) = &rows.imported {
-            let document = serde_json::from_slice(bytes).map_err(DecodeError::Json);
+            let document = record::decode_document(bytes);
             contents.imported = Some(document.map_err(said("the imported file".to_owned()))?);
         }
         Ok(contents)
     }
 }
 
+fn misplaced(folder: &Path, place: Revision, found: Revision) -> HistoryError {
+    HistoryError::Damaged {
+        path: folder.to_owned(),
+        what: format!("record {found} stands in the place of {place}"),
+    }
+}
+
 fn not_read(folder: &Path, what: &str, error: DecodeError) -> HistoryError {
     let path = folder.to_owned();
     match error {
+        DecodeError::Checksum => HistoryError::Damaged {
+            path,
+            what: format!("{what} is not what was written: its checksum differs"),
+        },
         DecodeError::Format(found) => HistoryError::UnknownFormat { path, found },
         DecodeError::Json(error) => HistoryError::Damaged {
             path,
@@ -118,6 +153,8 @@ mod tests {
             remove: vec![Revision(1), Revision(2)],
             imported: Some(b"file".to_vec()),
             reserved: Some(4096),
+            writes: 12,
+            slotted: Revision(3),
         };
         let message = batch.put(Message::default());
         let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();

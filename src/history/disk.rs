@@ -13,13 +13,13 @@ use std::{
 
 use super::{
     batch::Batch,
-    error::HistoryError,
+    error::{HistoryError, WriteError},
     folder,
     keeper::Keeper,
     progress::{Hook, Moment},
     record::Entry,
     slots::{SlotFile, SlotWrite},
-    store::{Store, WriteError},
+    store::Store,
 };
 use crate::model::Revision;
 
@@ -141,10 +141,16 @@ impl Disk {
 // === impl OpenStore ===
 
 impl OpenStore {
-    /// Writes a batch in one transaction; when it returns, the batch is on the disk.
-    pub(super) fn write(&self, batch: &Batch, hook: Option<&Hook>) -> Result<(), WriteError> {
+    /// Writes a batch in one transaction; when it returns, the batch is on the disk. While that takes long, the batches
+    /// that `ahead` has go to whoever outlives this process and will write them.
+    pub(super) fn write(
+        &self,
+        batch: &Batch,
+        hook: Option<&Hook>,
+        ahead: impl FnMut(&mut dyn FnMut(&Batch) -> bool),
+    ) -> Result<(), WriteError> {
         match self {
-            Self::Apart(keeper) => keeper.write_store(batch),
+            Self::Apart(keeper) => keeper.write_store(batch, ahead),
             Self::Here(store) => {
                 store.write(batch, || hook.map_or(Ok(()), |hook| hook(Moment::Commit)))
             }
@@ -163,15 +169,17 @@ impl OpenStore {
 // === impl OpenSlots ===
 
 impl OpenSlots {
-    /// Writes a slot in place, and returns once it is on the disk.
+    /// Writes a slot in place, and returns once it is on the disk. While that takes long, the writes that `ahead` has go
+    /// to whoever outlives this process and will do them.
     pub(super) fn write(
         &mut self,
         write: &SlotWrite,
         stored: Revision,
         hook: Option<&Hook>,
+        ahead: impl FnMut(&mut dyn FnMut(&SlotWrite) -> bool),
     ) -> io::Result<()> {
         match self {
-            Self::Apart(keeper) => keeper.write_slot(write, stored),
+            Self::Apart(keeper) => keeper.write_slot(write, stored, ahead),
             Self::Here(file) => file.write(write, stored, hook),
         }
     }

@@ -70,7 +70,7 @@ pub enum HistoryError {
     },
     /// It was written by a later version.
     #[error(
-        "the history in `{path}` has format {found}, and this version knows formats up to 1; start the version that \
+        "the history in `{path}` has format {found}, and this version knows formats up to 2; start the version that \
          wrote it, or move the folder away"
     )]
     UnknownFormat {
@@ -160,4 +160,47 @@ fn take_error(reading: &mut Reading<'_>) -> io::Result<io::Error> {
         Ok(0) | Err(_) => io::Error::other(text),
         Ok(code) => io::Error::from_raw_os_error(code),
     })
+}
+
+/// Why a transaction failed, and whether it may have reached the disk all the same.
+#[derive(Debug)]
+pub(super) struct WriteError {
+    pub(super) reason: String,
+    pub(super) begun: bool,
+    /// Whoever was asked to write is gone, and another one may be asked.
+    pub(super) gone: bool,
+}
+
+impl WriteError {
+    /// Tells what became of a write.
+    pub(super) fn put(written: &Result<(), Self>, message: Message) -> Message {
+        match written {
+            Ok(()) => message.number(0),
+            Err(error) => message
+                .number(1)
+                .number(error.begun.into())
+                .bytes(error.reason.as_bytes()),
+        }
+    }
+
+    pub(super) fn take(reading: &mut Reading<'_>) -> Result<(), Self> {
+        let mut said = || -> io::Result<Option<Self>> {
+            if reading.number()? == 0 {
+                return Ok(None);
+            }
+            Ok(Some(Self {
+                begun: reading.number()? == 1,
+                reason: reading.text()?,
+                gone: false,
+            }))
+        };
+        let unknown = |error: io::Error| {
+            Some(Self {
+                reason: error.to_string(),
+                begun: true,
+                gone: false,
+            })
+        };
+        said().unwrap_or_else(unknown).map_or(Ok(()), Err)
+    }
 }

@@ -1,14 +1,24 @@
-//! The folder of a history, and the lock that says which process it belongs to.
+//! The folder of a history, what lies in it, who may read it, and the lock that says which process it belongs to.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
     io::{self, Read as _, Seek as _, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _},
+    os::unix::fs::{
+        DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _,
+    },
     path::Path,
     time::{Duration, Instant},
 };
 
-use super::error::HistoryError;
+use super::{error::HistoryError, mark::MARK};
+
+/// The store.
+pub(super) const STORE: &str = "history.redb";
+/// The latest rollbacks.
+pub(super) const SLOT_FILE: &str = "rollback.slot";
+
+const LOCK: &str = "lock";
+const FILES: [&str; 4] = [STORE, SLOT_FILE, MARK, LOCK];
 
 /// How long a start waits for a process that is alive, which may be about to end.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -23,7 +33,7 @@ pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
         source,
     };
     if path.is_dir() {
-        return Ok(());
+        return narrow_folder(path).map_err(unreadable);
     }
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true).mode(0o700);
@@ -34,18 +44,36 @@ pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
     sync(parent.unwrap_or(Path::new("."))).map_err(unreadable)
 }
 
-/// Makes the names in a folder durable.
-pub(super) fn sync(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+/// Takes the folder of an earlier version from others than its owner. One that holds other things as well is left as it
+/// is: its files are private, and who else has business there is not known here.
+fn narrow_folder(path: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(path)? {
+        let name = entry?.file_name();
+        if !FILES.iter().any(|file| name == *file) {
+            return Ok(());
+        }
+    }
+    narrow(path, &File::open(path)?)
 }
 
-/// Takes the lock for a process. It is held until the file is closed.
-pub(super) fn lock(path: &Path, owner: u32) -> Result<File, HistoryError> {
-    let file = path.join("lock");
-    let unreadable = |source| HistoryError::Unreadable {
-        path: file.clone(),
-        source,
-    };
+/// Takes away what others than the owner may do with a file or folder, and says so.
+fn narrow(path: &Path, file: &File) -> io::Result<()> {
+    const OTHERS: u32 = 0o077;
+    let metadata = file.metadata()?;
+    let mode = metadata.mode() & 0o7777;
+    if mode & OTHERS == 0 || metadata.uid() != rustix::process::geteuid().as_raw() {
+        return Ok(());
+    }
+    file.set_permissions(fs::Permissions::from_mode(mode & !OTHERS))?;
+    tracing::warn!(
+        path = %path.display(), before = format!("{mode:o}"), now = format!("{:o}", mode & !OTHERS),
+        "the history was open to other users of this machine; now it belongs to its owner alone"
+    );
+    Ok(())
+}
+
+/// Opens a file for its owner alone; made if there is none.
+pub(super) fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options
         .read(true)
@@ -53,7 +81,31 @@ pub(super) fn lock(path: &Path, owner: u32) -> Result<File, HistoryError> {
         .create(true)
         .truncate(false)
         .mode(0o600);
-    let mut lock = options.open(&file).map_err(unreadable)?;
+    let file = options.open(path)?;
+    narrow(path, &file)?;
+    Ok(file)
+}
+
+/// The files that speak of an earlier life of the history, of those that are there and not empty.
+pub(super) fn traces(folder: &Path) -> Vec<&'static str> {
+    let is_there =
+        |name: &&str| fs::metadata(folder.join(name)).is_ok_and(|metadata| metadata.len() > 0);
+    [SLOT_FILE, MARK].into_iter().filter(is_there).collect()
+}
+
+/// Makes the names in a folder durable.
+pub(super) fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Takes the lock for a process. It is held until the file is closed.
+pub(super) fn lock(path: &Path, owner: u32) -> Result<File, HistoryError> {
+    let file = path.join(LOCK);
+    let unreadable = |source| HistoryError::Unreadable {
+        path: file.clone(),
+        source,
+    };
+    let mut lock = open_private(&file).map_err(unreadable)?;
     let begin = Instant::now();
     loop {
         match lock.try_lock() {

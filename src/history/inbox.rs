@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::record::Entry;
+use super::{batch::Batch, record::Entry};
 use crate::model::{Cause, Revision, TableDocument, TableState};
 
 /// Records of what is live already that may wait; a chain of rollbacks cannot be longer than what is kept.
@@ -39,12 +39,24 @@ pub(super) enum Job {
         document: Arc<TableDocument>,
         done: oneshot::Sender<Result<(), AppendError>>,
     },
-    Keep(Box<Entry>),
+    Keep(Pending),
     Prune {
         remove: Vec<Revision>,
         snapshots: Vec<(Revision, TableState)>,
     },
     Reserve(Option<SyncSender<Result<(), String>>>),
+}
+
+/// A record of what is decided already.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) entry: Box<Entry>,
+    /// The imported file that was the last before; a void record brings it back.
+    pub(super) imported: Option<Vec<u8>>,
+    /// Whether a keeper has it that will write it whatever becomes of this process.
+    pub(super) sent: bool,
+    /// Told once it cannot be lost with this process.
+    pub(super) safe: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -81,7 +93,43 @@ pub(super) fn is_kept(job: &Job) -> bool {
     matches!(job, Job::Keep(_))
 }
 
+impl Pending {
+    pub(super) fn new(entry: Entry) -> Self {
+        Self {
+            entry: Box::new(entry),
+            imported: None,
+            sent: false,
+            safe: None,
+        }
+    }
+
+    /// Tells whoever waits for it that it cannot be lost with this process.
+    pub(super) fn is_safe(&mut self) {
+        if let Some(safe) = self.safe.take() {
+            // Whoever asked may have given up.
+            let _received = safe.send(());
+        }
+    }
+}
+
 impl Inbox {
+    /// Hands records to a keeper that has not answered yet. They stay here, to be written in their turn.
+    pub(super) fn send_ahead(&mut self, send: &mut dyn FnMut(&Batch) -> bool) {
+        for job in &mut self.jobs {
+            let Job::Keep(pending) = job else { continue };
+            if pending.sent {
+                continue;
+            }
+            let mut batch = Batch::default();
+            batch.add(pending);
+            if !send(&batch) {
+                return;
+            }
+            pending.sent = true;
+            pending.is_safe();
+        }
+    }
+
     pub(super) fn sickness(&self, now: Instant) -> Option<String> {
         let stuck = self
             .busy_since
@@ -95,7 +143,7 @@ impl Inbox {
         if self.jobs.len() < LONGEST_QUEUE {
             return;
         }
-        let whole = |job: &Job| matches!(job, Job::Keep(entry) if matches!(entry.record.cause, Cause::Rollback { .. }));
+        let whole = |job: &Job| matches!(job, Job::Keep(pending) if matches!(pending.entry.record.cause, Cause::Rollback { .. }));
         let place =
             (1..self.jobs.len()).find(|&i| whole(&self.jobs[i]) && is_kept(&self.jobs[i - 1]));
         self.jobs.remove(place.map_or(0, |place| place - 1));

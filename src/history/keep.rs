@@ -22,12 +22,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     batch::Batch,
-    error::HistoryError,
-    folder,
+    error::{HistoryError, WriteError},
+    folder, guarded,
     lane::{self, Message, Reading},
     record,
     slots::{SlotFile, SlotWrite},
-    store::{Store, WriteError},
+    store::Store,
 };
 use crate::model::Revision;
 
@@ -48,6 +48,7 @@ type Place = Arc<OnceLock<PathBuf>>;
 /// When the process was not started as a keeper is, or cannot start a thread.
 pub fn keep() -> io::Result<()> {
     outlast_signals()?;
+    guarded::quiet();
     let (store, slots) = (
         lane_of(io::stdin().as_fd())?,
         lane_of(io::stdout().as_fd())?,

@@ -6,7 +6,6 @@
 
 use std::{
     io,
-    net::Shutdown,
     os::{
         fd::OwnedFd,
         unix::{net::UnixStream, process::CommandExt as _},
@@ -14,7 +13,7 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command},
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
     time::{Duration, Instant},
@@ -22,12 +21,12 @@ use std::{
 
 use super::{
     batch::Batch,
-    error::HistoryError,
+    call::{Ahead, End, Lane, Unanswered, nothing_ahead},
+    error::{HistoryError, WriteError},
     keep::{ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, KEEPER},
     lane::{self, Message, Reading},
     record::{self, Entry},
     slots::SlotWrite,
-    store::WriteError,
 };
 use crate::model::Revision;
 
@@ -50,87 +49,6 @@ pub(super) struct Keeper {
     store: Lane,
     slots: Lane,
 }
-
-/// One way to the keeper, used by one thread.
-#[derive(Debug, Default)]
-struct Lane {
-    // Locked while a message is sent, so that what is handed over at the end begins where a message may begin.
-    stream: Mutex<Option<Arc<UnixStream>>>,
-    came: Condvar,
-}
-
-/// Why a call has no answer.
-enum Unanswered {
-    Lost(io::Error),
-    NotSent(io::Error),
-}
-
-// === impl Lane ===
-
-impl Lane {
-    fn stream(&self) -> MutexGuard<'_, Option<Arc<UnixStream>>> {
-        self.stream.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn set(&self, stream: UnixStream) {
-        *self.stream() = Some(Arc::new(stream));
-        self.came.notify_all();
-    }
-
-    fn is_open(&self) -> bool {
-        self.stream().is_some()
-    }
-
-    /// How long an answer may take; for ever when absent.
-    fn wait_at_most(&self, limit: Option<Duration>) {
-        if let Some(stream) = self.stream().as_ref() {
-            // Without a limit a start on a sick disk waits longer, and is right all the same.
-            drop(stream.set_read_timeout(limit));
-        }
-    }
-
-    fn wait_open(&self, limit: Duration) {
-        let open = self.stream();
-        let waited = self
-            .came
-            .wait_timeout_while(open, limit, |stream| stream.is_none());
-        drop(waited);
-    }
-
-    /// Ends the lane: the keeper reads what was sent, and then its end.
-    fn close(&self) -> Option<Arc<UnixStream>> {
-        let stream = self.stream().take()?;
-        // It fails when the other end is gone, which is as good.
-        drop(stream.shutdown(Shutdown::Both));
-        Some(stream)
-    }
-
-    fn call(&self, message: &Message) -> Result<Vec<u8>, Unanswered> {
-        let stream = {
-            let mut place = self.stream();
-            let stream = place
-                .clone()
-                .ok_or_else(|| Unanswered::NotSent(io::ErrorKind::NotConnected.into()))?;
-            if let Err(error) = lane::send(&stream, message) {
-                *place = None;
-                // What arrived of it stays half a message, and is never read as one.
-                drop(stream.shutdown(Shutdown::Both));
-                return Err(Unanswered::NotSent(error));
-            }
-            stream
-        };
-        lane::receive(&stream).map_err(|error| {
-            self.close();
-            match error.kind() {
-                // It ended with some of the message unread, so it did nothing about it.
-                io::ErrorKind::ConnectionReset => Unanswered::NotSent(error),
-                _ => Unanswered::Lost(error),
-            }
-        })
-    }
-}
-
-// === impl Keeper ===
 
 impl Keeper {
     /// Starts a keeper of a folder, and returns once it holds the lock.
@@ -197,7 +115,9 @@ impl Keeper {
     }
 
     fn asked_at_start(&self, lane: &Lane, ask: &Message) -> Result<Vec<u8>, HistoryError> {
-        let answer = lane.call(ask).map_err(|error| self.unanswered(error))?;
+        let answer = lane
+            .call(ask, &mut nothing_ahead)
+            .map_err(|error| self.unanswered(error))?;
         lane.wait_at_most(None);
         let mut reading = Reading::of(&answer);
         let told = |source| HistoryError::Keeper {
@@ -234,8 +154,15 @@ impl Keeper {
         })
     }
 
-    pub(super) fn write_store(&self, batch: &Batch) -> Result<(), WriteError> {
-        let answer = self.store.call(&write_message(batch));
+    /// Has a batch written. While that takes long, the batches that `ahead` has are sent after it.
+    pub(super) fn write_store(
+        &self,
+        batch: &Batch,
+        mut ahead: impl FnMut(&mut dyn FnMut(&Batch) -> bool),
+    ) -> Result<(), WriteError> {
+        let answer = self.store.call(&write_message(batch), &mut |send| {
+            ahead(&mut |batch| send(&write_message(batch)));
+        });
         let answer = answer.map_err(|error| match error {
             Unanswered::Lost(error) => WriteError {
                 reason: format!("the keeper is gone ({error})"),
@@ -252,7 +179,8 @@ impl Keeper {
     }
 
     pub(super) fn last_stored(&self) -> Revision {
-        let answer = self.store.call(&Message::default().number(ASK_LAST));
+        let ask = Message::default().number(ASK_LAST);
+        let answer = self.store.call(&ask, &mut nothing_ahead);
         let last = answer
             .ok()
             .and_then(|answer| Reading::of(&answer).number().ok());
@@ -262,7 +190,8 @@ impl Keeper {
     /// Opens the slot file and reads it: its records, and the number up to which numbers are reserved.
     pub(super) fn read_slots(&self) -> io::Result<(Vec<Entry>, u64)> {
         self.slots.wait_at_most(Some(START));
-        let answer = self.call_slots(&Message::default().number(ASK_OPEN))?;
+        let ask = Message::default().number(ASK_OPEN);
+        let answer = self.call_slots(&ask, &mut nothing_ahead)?;
         self.slots.wait_at_most(None);
         let mut reading = Reading::of(&answer);
         let (_said, reserved, count) = (reading.number()?, reading.number()?, reading.number()?);
@@ -274,14 +203,24 @@ impl Keeper {
         Ok((entries, reserved))
     }
 
-    pub(super) fn write_slot(&self, write: &SlotWrite, stored: Revision) -> io::Result<()> {
+    /// Has a slot written. While that takes long, the writes that `ahead` has are sent after it.
+    pub(super) fn write_slot(
+        &self,
+        write: &SlotWrite,
+        stored: Revision,
+        mut ahead: impl FnMut(&mut dyn FnMut(&SlotWrite) -> bool),
+    ) -> io::Result<()> {
         self.slots.wait_open(AGAIN);
-        let ask = Message::default().number(ASK_WRITE).number(stored.0);
-        self.call_slots(&write.put(ask)).map(drop)
+        let ask =
+            |write: &SlotWrite| write.put(Message::default().number(ASK_WRITE).number(stored.0));
+        let called = self.call_slots(&ask(write), &mut |send| {
+            ahead(&mut |write| send(&ask(write)));
+        });
+        called.map(drop)
     }
 
-    fn call_slots(&self, ask: &Message) -> io::Result<Vec<u8>> {
-        let answer = self.slots.call(ask);
+    fn call_slots(&self, ask: &Message, ahead: Ahead<'_>) -> io::Result<Vec<u8>> {
+        let answer = self.slots.call(ask, ahead);
         let answer =
             answer.map_err(|(Unanswered::Lost(error) | Unanswered::NotSent(error))| error)?;
         let mut reading = Reading::of(&answer);
@@ -294,8 +233,8 @@ impl Keeper {
     /// Sends batches that nobody here will wait for, and leaves the keeper alone with them.
     pub(super) fn hand_over(&self, batches: &[Batch]) -> bool {
         self.left.store(true, Ordering::Relaxed);
-        let place = self.store.stream();
-        let Some(stream) = place.as_ref() else {
+        let place = self.store.end();
+        let Some(End { stream, .. }) = place.as_ref() else {
             return false;
         };
         let mut messages = batches.iter().map(write_message);

@@ -5,6 +5,13 @@
 use std::{
     io::{self, Read as _, Write as _},
     os::unix::net::UnixStream,
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec},
+    io::Errno,
+    net::SendFlags,
 };
 
 /// The longest message: a whole history at a start. What is sent in a run is a few kilobytes.
@@ -27,6 +34,14 @@ impl Message {
         self = self.number(bytes.len() as u64);
         self.0.extend(bytes);
         self
+    }
+
+    /// The message behind its length.
+    fn framed(&self) -> Vec<u8> {
+        let mut frame = Vec::with_capacity(8 + self.0.len());
+        frame.extend((self.0.len() as u64).to_le_bytes());
+        frame.extend(&self.0);
+        frame
     }
 
     pub(super) fn optional(self, bytes: Option<&[u8]>) -> Self {
@@ -79,10 +94,30 @@ impl<'a> Reading<'a> {
 
 /// Sends a message.
 pub(super) fn send(mut lane: &UnixStream, message: &Message) -> io::Result<()> {
-    let mut frame = Vec::with_capacity(8 + message.0.len());
-    frame.extend((message.0.len() as u64).to_le_bytes());
-    frame.extend(&message.0);
-    lane.write_all(&frame)
+    lane.write_all(&message.framed())
+}
+
+/// Sends a message if there is room for it; `false` when there is none, and nothing was sent.
+pub(super) fn send_if_room(mut lane: &UnixStream, message: &Message) -> io::Result<bool> {
+    let frame = message.framed();
+    let sent = match rustix::net::send(lane, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+        Ok(sent) => sent,
+        Err(Errno::AGAIN) => return Ok(false),
+        Err(error) => return Err(error.into()),
+    };
+    // What was begun has to be finished.
+    lane.write_all(&frame[sent..]).map(|()| true)
+}
+
+/// Waits for the other end to say something, or to go away; `false` when it did neither within the limit.
+pub(super) fn is_readable(lane: &UnixStream, limit: Duration) -> io::Result<bool> {
+    let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+    let mut lanes = [PollFd::new(lane, PollFlags::IN)];
+    match rustix::event::poll(&mut lanes, Some(&limit)) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Waits for a message. An error as well when the other end is gone.

@@ -10,19 +10,23 @@
 //! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
 
 mod batch;
+mod call;
 mod disk;
 mod error;
 mod folder;
+mod guarded;
 mod inbox;
 mod keep;
 mod keeper;
 mod lane;
+mod mark;
 mod numbers;
 mod progress;
 mod prune;
 mod record;
 mod replay;
 mod round;
+mod seal;
 mod slots;
 mod store;
 mod writer;
@@ -38,7 +42,7 @@ use tokio::sync::{oneshot, watch};
 use self::{
     batch::Contents,
     disk::{Disk, FoundSlots},
-    inbox::Job,
+    inbox::{Job, Pending},
     numbers::Numbers,
     slots::SlotWriter,
     writer::Writer,
@@ -112,6 +116,7 @@ impl History {
             imported: contents.imported,
             ..loaded
         };
+        loaded.reaches(rows.slotted, path)?;
         let last = loaded.kept.last().map_or(0, |kept| kept.record.revision.0);
         let numbers = Arc::new(Numbers::after(
             last.max(contents.reserved).max(slot_reserved),
@@ -141,7 +146,7 @@ impl History {
     fn settle(&self, loaded: &Loaded, late: Vec<Entry>) -> Result<(), HistoryError> {
         const PATIENCE: Duration = Duration::from_secs(5);
         for entry in late {
-            self.writer.keep(entry);
+            self.writer.keep(Pending::new(entry));
         }
         for revision in &loaded.void {
             let kept = loaded
@@ -149,7 +154,8 @@ impl History {
                 .iter()
                 .find(|kept| kept.record.revision == *revision);
             if let Some(kept) = kept {
-                self.writer.keep(Entry::new((*kept.record).clone()));
+                let entry = Entry::new((*kept.record).clone());
+                self.writer.keep(Pending::new(entry));
             }
         }
         self.writer.go_on();
@@ -205,13 +211,32 @@ impl History {
         let slots = self.slots.as_ref().filter(|_| entry.is_rollback());
         // The store has it before the slot does, so that it is never nowhere.
         let write = slots.map(|slots| slots.prepare(&entry));
-        self.writer.keep(entry);
+        self.writer.keep(Pending::new(entry));
         let begun = slots
             .zip(write)
             .is_some_and(|(slots, write)| slots.write(write));
         if !begun {
             self.writer.go_on();
         }
+    }
+
+    /// Records that a number never became live although its record was, or may be, written. `imported` is the imported
+    /// file that was the last before, where the record came with another: `Some(None)` where there was none. The answer
+    /// comes once the record cannot be lost with this process: it is on the disk, or with a keeper that will write it.
+    pub fn void(
+        &self,
+        entry: Entry,
+        imported: Option<Option<&TableDocument>>,
+    ) -> oneshot::Receiver<()> {
+        let (safe, answer) = oneshot::channel();
+        let none = Vec::new;
+        self.writer.keep(Pending {
+            imported: imported.map(|document| document.map_or_else(none, record::encode_document)),
+            safe: Some(safe),
+            ..Pending::new(entry)
+        });
+        self.writer.go_on();
+        answer
     }
 
     /// Lets the store begin with what it has, wherever the slot file is.

@@ -1,16 +1,14 @@
-//! What stands in the store for one revision, and how it is written: JSON with a format number.
+//! What stands in the store for one revision, as JSON in an envelope with a checksum.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use super::seal::{self, DecodeError};
 use crate::model::{
     Cause, EndpointUrl, Hashed, ReleaseName, RevisionRecord, RouteName, TableDocument, TableSpec,
     TableState, Version,
 };
-
-/// The format that this version writes, and the only one that it reads.
-pub(super) const FORMAT: u64 = 1;
 
 /// Which release last had all the weight, by route.
 pub type Whole = BTreeMap<RouteName, ReleaseName>;
@@ -49,7 +47,6 @@ impl Entry {
 
 #[derive(Serialize)]
 struct WrittenEntry<'a> {
-    format: u64,
     record: &'a RevisionRecord,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     whole: &'a Whole,
@@ -62,46 +59,39 @@ struct ReadEntry {
     whole: Whole,
 }
 
-#[derive(Deserialize)]
-struct Format {
-    format: u64,
-}
-
-/// Why a record cannot be read.
-#[derive(Debug)]
-pub(super) enum DecodeError {
-    Format(u64),
-    Json(serde_json::Error),
-}
-
-fn check_format(bytes: &[u8]) -> Result<(), DecodeError> {
-    let found: Format = serde_json::from_slice(bytes).map_err(DecodeError::Json)?;
-    if found.format == FORMAT {
-        Ok(())
-    } else {
-        Err(DecodeError::Format(found.format))
-    }
-}
-
 pub(super) fn encode(entry: &Entry) -> Vec<u8> {
-    let written = WrittenEntry {
-        format: FORMAT,
+    sealed(&WrittenEntry {
         record: &entry.record,
         whole: &entry.whole,
-    };
-    serde_json::to_vec(&written).expect("types of the model have string keys and finite numbers")
+    })
 }
 
 pub(super) fn decode(bytes: &[u8]) -> Result<Entry, DecodeError> {
-    check_format(bytes)?;
-    let ReadEntry { record, whole } = serde_json::from_slice(bytes).map_err(DecodeError::Json)?;
+    let ReadEntry { record, whole } = unsealed(bytes)?;
     Ok(Entry { record, whole })
+}
+
+fn sealed(value: &impl Serialize) -> Vec<u8> {
+    let text = serde_json::to_string(value);
+    seal::seal(&text.expect("types of the model have string keys and finite numbers"))
+}
+
+fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
+    serde_json::from_slice(seal::open(bytes)?).map_err(DecodeError::Json)
+}
+
+/// The imported file, as it stands in the store.
+pub(super) fn encode_document(document: &TableDocument) -> Vec<u8> {
+    sealed(document)
+}
+
+pub(super) fn decode_document(bytes: &[u8]) -> Result<TableDocument, DecodeError> {
+    unsealed(bytes)
 }
 
 /// A whole table with all rosters, as it stands beside a record now and then.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
-    format: u64,
     table: TableDocument,
     rosters: Vec<RosterLine>,
     whole: Whole,
@@ -128,7 +118,6 @@ impl Snapshot {
         let whole =
             routes.filter_map(|route| Some((route.name.clone(), route.last_whole.clone()?)));
         Self {
-            format: FORMAT,
             table: TableDocument::of(state),
             rosters: state.rosters.iter().map(roster).collect(),
             whole: whole.collect(),
@@ -148,12 +137,11 @@ impl Snapshot {
     }
 
     pub(super) fn encode(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("types of the model have string keys and finite numbers")
+        sealed(self)
     }
 
     pub(super) fn decode(bytes: &[u8]) -> Result<Self, DecodeError> {
-        check_format(bytes)?;
-        serde_json::from_slice(bytes).map_err(DecodeError::Json)
+        unsealed(bytes)
     }
 }
 

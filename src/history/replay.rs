@@ -7,6 +7,8 @@ use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
     error::HistoryError,
+    folder::SLOT_FILE,
+    mark::MARK,
     record::{Entry, Snapshot, Whole, with_whole},
 };
 use crate::model::{Cause, Revision, RevisionRecord, TableDocument, TableState, Touched};
@@ -35,6 +37,24 @@ pub struct Loaded {
     pub from_slots: Vec<Revision>,
     /// Numbers whose records were written but which never became live, found out only now.
     pub void: Vec<Revision>,
+}
+
+impl Loaded {
+    /// A history that ends before a rollback that was written to the slot file has lost it.
+    pub(super) fn reaches(&self, slotted: Revision, path: &Path) -> Result<(), HistoryError> {
+        let live = self.kept.iter().rfind(|kept| kept.state.is_some());
+        let live = live.map_or(Revision(0), |kept| kept.record.revision);
+        if live >= slotted {
+            return Ok(());
+        }
+        Err(HistoryError::Damaged {
+            path: path.to_owned(),
+            what: format!(
+                "it ends at revision {live}, and the rollback that made revision {slotted} was written to \
+                 `{SLOT_FILE}` and cannot be read; remove `{MARK}` to go on with revision {live}"
+            ),
+        })
+    }
 }
 
 /// Makes the state of every record. Slots that are newer than the last record follow it.
@@ -151,9 +171,10 @@ impl Replay {
     /// The state that the record leads to from the one before it, if it does.
     fn derive(&self, entry: &Entry) -> Option<TableState> {
         let empty = TableState::default();
-        let before = match self.live() {
-            Some(live) => live,
-            None if entry.record.parent == Revision(0) => &empty,
+        let parent = entry.record.parent;
+        let (before, follows) = match self.live.map(|place| &self.kept[place]) {
+            Some(kept) => (kept.state.as_ref()?, kept.record.revision == parent),
+            None if parent == Revision(0) => (&empty, true),
             None => return None,
         };
         let state = match (&entry.record.cause, &entry.record.change) {
@@ -164,7 +185,10 @@ impl Replay {
                     rosters: Arc::clone(&before.rosters),
                 }
             }
-            (_, Some(change)) => change.apply_to(before).ok()?.state,
+            // A change says nothing about what it is not based on. Rollbacks of the whole table do: between two of them
+            // one may have been left out.
+            (_, Some(change)) if follows => change.apply_to(before).ok()?.state,
+            (_, Some(_)) => return None,
             (_, None) => return None,
         };
         let state = with_whole(state, &entry.whole);

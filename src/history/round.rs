@@ -6,10 +6,10 @@ use tokio::sync::oneshot;
 
 use super::{
     batch::Batch,
-    inbox::{AppendError, Job},
+    inbox::{AppendError, Job, Pending},
     record::{self, Entry, Snapshot},
 };
-use crate::model::{Revision, TableDocument, TableState};
+use crate::model::{Revision, TableState};
 
 /// What one round writes, and who waits for it.
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Round {
     answers: Vec<oneshot::Sender<Result<(), AppendError>>>,
     reservers: Vec<SyncSender<Result<(), String>>>,
     // What is live already: written again after an error, when everything else is refused.
-    again: Vec<Entry>,
+    again: Vec<Pending>,
 }
 
 impl Round {
@@ -39,19 +39,22 @@ impl Round {
                 imported,
                 done,
             } => {
-                self.record(&entry);
+                self.note(&entry);
+                let row = (entry.record.revision, record::encode(&entry));
+                self.batch.records.push(row);
                 if let Some(document) = imported {
-                    self.batch.imported = Some(encode_document(&document));
+                    self.batch.imported = Some(record::encode_document(&document));
                 }
                 self.answers.push(done);
             }
             Job::Import { document, done } => {
-                self.batch.imported = Some(encode_document(&document));
+                self.batch.imported = Some(record::encode_document(&document));
                 self.answers.push(done);
             }
-            Job::Keep(entry) => {
-                self.record(&entry);
-                self.again.push(*entry);
+            Job::Keep(pending) => {
+                self.note(&pending.entry);
+                self.batch.add(&pending);
+                self.again.push(pending);
             }
             Job::Prune { remove, snapshots } => {
                 let encode = |(revision, state): (Revision, TableState)| {
@@ -66,13 +69,11 @@ impl Round {
         }
     }
 
-    fn record(&mut self, entry: &Entry) {
-        let revision = entry.record.revision;
+    fn note(&mut self, entry: &Entry) {
         self.has_void |= entry.is_void();
         if !entry.is_void() {
-            self.stored = self.stored.max(revision);
+            self.stored = self.stored.max(entry.record.revision);
         }
-        self.batch.records.push((revision, record::encode(entry)));
     }
 
     pub(super) fn succeeded(self) {
@@ -82,6 +83,9 @@ impl Round {
         }
         for reserver in self.reservers {
             drop(reserver.try_send(Ok(())));
+        }
+        for mut pending in self.again {
+            pending.is_safe();
         }
     }
 
@@ -93,14 +97,6 @@ impl Round {
         for reserver in self.reservers {
             drop(reserver.try_send(Err(error.to_string())));
         }
-        Self::of(
-            self.again
-                .into_iter()
-                .map(|entry| Job::Keep(Box::new(entry))),
-        )
+        Self::of(self.again.into_iter().map(Job::Keep))
     }
-}
-
-fn encode_document(document: &TableDocument) -> Vec<u8> {
-    serde_json::to_vec(document).expect("types of the model have string keys and finite numbers")
 }

@@ -5,9 +5,10 @@
 //! A second thread writes it, so that a store that hangs holds nothing up.
 
 use std::{
-    fs::{File, OpenOptions},
+    collections::VecDeque,
+    fs::File,
     io,
-    os::unix::fs::{FileExt as _, OpenOptionsExt as _},
+    os::unix::fs::FileExt as _,
     path::Path,
     sync::{
         Arc,
@@ -22,6 +23,7 @@ use super::{
     disk::OpenSlots,
     folder,
     lane::{Message, Reading},
+    mark::{About, Mark},
     numbers::Numbers,
     progress::{Hook, Moment, Reporter},
     record::{self, Entry},
@@ -48,6 +50,7 @@ struct Slot {
 #[derive(Debug)]
 pub(super) struct SlotFile {
     file: File,
+    mark: Mark,
     slots: [Slot; SLOTS],
     entries: Vec<Entry>,
 }
@@ -55,16 +58,22 @@ pub(super) struct SlotFile {
 impl SlotFile {
     /// Opens the file in a history's folder; made and written in full if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        open_file(folder).and_then(Self::scan)
+        Self::scan(open_file(folder)?, Mark::open(folder)?)
     }
 
-    fn scan(file: File) -> io::Result<Self> {
+    fn scan(file: File, mark: Mark) -> io::Result<Self> {
         let mut slots = [Slot::default(); SLOTS];
         let mut entries = Vec::new();
         for (place, slot) in slots.iter_mut().enumerate() {
             let mut bytes = vec![0; SLOT_BYTES];
             file.read_exact_at(&mut bytes, offset(place))?;
             let Some((found, entry)) = parse(&bytes) else {
+                if bytes.iter().any(|byte| *byte != 0) {
+                    tracing::warn!(
+                        place,
+                        "a slot of the history's rollbacks cannot be read and counts as empty"
+                    );
+                }
                 continue;
             };
             *slot = found;
@@ -73,6 +82,7 @@ impl SlotFile {
         entries.sort_by_key(|entry| entry.record.revision);
         Ok(Self {
             file,
+            mark,
             slots,
             entries,
         })
@@ -96,6 +106,9 @@ impl SlotFile {
         stored: Revision,
         hook: Option<&Hook>,
     ) -> io::Result<()> {
+        if self.has(write) {
+            return Ok(());
+        }
         let place = self.victim(write, stored).ok_or_else(|| {
             io::Error::other("all slots hold rollbacks that the store has not got yet")
         })?;
@@ -123,7 +136,19 @@ impl SlotFile {
             revision: write.revision,
             builds_on: write.builds_on,
         };
+        if write.revision > Revision(0) {
+            self.mark.note(About::Slots, write.revision.0);
+        }
         Ok(())
+    }
+
+    /// Whether a write was done already: it was sent ahead.
+    fn has(&self, write: &SlotWrite) -> bool {
+        write.revision > Revision(0)
+            && self
+                .slots
+                .iter()
+                .any(|slot| slot.revision == write.revision)
     }
 
     /// The slot to write over: the oldest whose record the store has, or the oldest of all where each stands alone.
@@ -154,15 +179,7 @@ fn offset(place: usize) -> u64 {
 }
 
 fn open_file(folder: &Path) -> io::Result<File> {
-    let path = folder.join("rollback.slot");
-    let mut options = OpenOptions::new();
-    options
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600);
-    let file = options.open(path)?;
+    let file = folder::open_private(&folder.join(folder::SLOT_FILE))?;
     if file.metadata()?.len() < offset(SLOTS) {
         file.write_all_at(&vec![0; SLOTS * SLOT_BYTES], 0)?;
         file.sync_all()?;
@@ -330,8 +347,18 @@ fn run(
     numbers: &Numbers,
     after_failure: impl Fn(),
 ) {
-    while let Ok(write) = inbox.recv() {
-        let written = file.write(&write, reporter.stored(), hook);
+    let mut sent = VecDeque::new();
+    while let Some(write) = sent.pop_front().or_else(|| inbox.recv().ok()) {
+        let ahead = |send: &mut dyn FnMut(&SlotWrite) -> bool| {
+            // What is sent ahead is written in its turn all the same; the file knows what it has.
+            while sent.len() < SLOTS
+                && let Ok(next) = inbox.try_recv()
+            {
+                send(&next);
+                sent.push_back(next);
+            }
+        };
+        let written = file.write(&write, reporter.stored(), hook, ahead);
         if let Err(error) = &written {
             tracing::warn!(%error, revision = %write.revision, "a rollback cannot be written to the slot file");
             after_failure();

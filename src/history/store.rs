@@ -4,24 +4,31 @@
 //! disk when it returns. After an I/O error the database refuses to go on, so its owner opens it anew.
 
 use std::{
-    io,
+    fs, io,
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
     time::{Duration, Instant},
 };
 
-use redb::{Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, TableDefinition};
+use redb::{
+    Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
+    TableDefinition,
+};
 
 use super::{
     batch::Batch,
-    error::HistoryError,
+    error::{HistoryError, WriteError},
     folder,
-    lane::{Message, Reading},
+    guarded::guarded,
+    mark::{About, MARK, Mark},
     record,
+    seal::FORMAT,
 };
 use crate::model::Revision;
 
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
+const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts");
 const SNAPSHOTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("snapshots");
 
 /// Memory for pages; a history is read once and then only written.
@@ -34,51 +41,12 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Store {
-    database: Database,
+    // Taken out only to be closed.
+    database: Option<Database>,
     path: PathBuf,
-}
-
-/// Why a transaction failed, and whether it may have reached the disk all the same.
-#[derive(Debug)]
-pub(super) struct WriteError {
-    pub(super) reason: String,
-    pub(super) begun: bool,
-    /// Whoever was asked to write is gone, and another one may be asked.
-    pub(super) gone: bool,
-}
-
-impl WriteError {
-    /// Tells what became of a write.
-    pub(super) fn put(written: &Result<(), Self>, message: Message) -> Message {
-        match written {
-            Ok(()) => message.number(0),
-            Err(error) => message
-                .number(1)
-                .number(error.begun.into())
-                .bytes(error.reason.as_bytes()),
-        }
-    }
-
-    pub(super) fn take(reading: &mut Reading<'_>) -> Result<(), Self> {
-        let mut said = || -> io::Result<Option<Self>> {
-            if reading.number()? == 0 {
-                return Ok(None);
-            }
-            Ok(Some(Self {
-                begun: reading.number()? == 1,
-                reason: reading.text()?,
-                gone: false,
-            }))
-        };
-        let unknown = |error: io::Error| {
-            Some(Self {
-                reason: error.to_string(),
-                begun: true,
-                gone: false,
-            })
-        };
-        said().unwrap_or_else(unknown).map_or(Ok(()), Err)
-    }
+    mark: Mark,
+    // How many transactions it has taken.
+    writes: AtomicU64,
 }
 
 impl Store {
@@ -95,40 +63,81 @@ impl Store {
         }
     }
 
-    /// Opens the database of a history's folder, and makes it if there is none.
+    /// Opens the database of a history's folder, and makes it if there never was one.
     pub(super) fn open(folder: &Path) -> Result<Self, HistoryError> {
-        let path = folder.join("history.redb");
-        let new = !path.exists();
-        let database = Database::builder()
-            .set_cache_size(CACHE_BYTES)
-            .create(&path)
+        let path = folder.join(folder::STORE);
+        let unreadable = |source| HistoryError::Unreadable {
+            path: path.clone(),
+            source,
+        };
+        let new = fs::metadata(&path).map_or(0, |metadata| metadata.len()) == 0;
+        if new {
+            never_written(folder)?;
+        }
+        drop(folder::open_private(&path).map_err(unreadable)?);
+        let mark = Mark::open(folder).map_err(unreadable)?;
+        let database = guarded(|| create(&path))
+            .map_err(|panic| damaged(folder, panic))?
             .map_err(|error| open_error(folder, &path, error))?;
         if new {
-            folder::sync(folder).map_err(|source| HistoryError::Unreadable {
-                path: folder.to_owned(),
-                source,
-            })?;
+            folder::sync(folder).map_err(unreadable)?;
         }
-        Ok(Self {
-            database,
+        let store = Self {
+            database: Some(database),
             path: folder.to_owned(),
-        })
+            mark,
+            writes: AtomicU64::new(0),
+        };
+        store.compare_with_mark()?;
+        Ok(store)
+    }
+
+    /// A store that has taken fewer transactions than were acknowledged has lost its end.
+    fn compare_with_mark(&self) -> Result<(), HistoryError> {
+        let (found, marked) = (self.read()?.writes, self.mark.read(About::Store));
+        self.writes.store(found, Ordering::Relaxed);
+        if found >= marked {
+            return Ok(());
+        }
+        let lost = marked - found;
+        Err(damaged(
+            &self.path,
+            format!(
+                "the last {lost} of {marked} writes to `{}` are gone; remove `{MARK}` to go on with what is left",
+                folder::STORE
+            ),
+        ))
+    }
+
+    fn database(&self) -> &Database {
+        self.database.as_ref().expect("taken out only to be closed")
     }
 
     /// Reads everything.
     pub(super) fn read(&self) -> Result<Batch, HistoryError> {
-        self.read_rows().map_err(|error| match error {
+        let rows = guarded(|| self.read_rows()).map_err(|panic| damaged(&self.path, panic))?;
+        rows.map_err(|error| match error {
             ReadError::Format(found) => HistoryError::UnknownFormat {
                 path: self.path.clone(),
                 found,
             },
+            ReadError::Rows(what) => damaged(&self.path, what),
             ReadError::Store(error) => store_error(&self.path, error),
         })
     }
 
     fn read_rows(&self) -> Result<Batch, ReadError> {
-        let mut rows = Batch::default();
-        let read = self.database.begin_read()?;
+        let mut rows = Batch {
+            slotted: Revision(self.mark.read(About::Slots)),
+            ..Batch::default()
+        };
+        let read = self.database().begin_read()?;
+        match read.open_table(COUNTS) {
+            Ok(counts) => rows.writes = counts.get("writes")?.map_or(0, |count| count.value()),
+            // A store of an earlier version, or a new one.
+            Err(redb::TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         match read.open_table(META) {
             Ok(meta) => read_meta(&meta, &mut rows)?,
             Err(redb::TableError::TableDoesNotExist(_)) => return Ok(rows),
@@ -138,9 +147,17 @@ impl Store {
             (RECORDS, &mut rows.records),
             (SNAPSHOTS, &mut rows.snapshots),
         ] {
-            for row in read.open_table(table)?.iter()? {
+            let table = read.open_table(table)?;
+            for row in table.iter()? {
                 let (revision, bytes) = row?;
                 found.push((Revision(revision.value()), bytes.value().to_vec()));
+            }
+            if found.len() as u64 != table.len()? {
+                let count = table.len()?;
+                return Err(ReadError::Rows(format!(
+                    "of {count} rows {} are found",
+                    found.len()
+                )));
             }
         }
         Ok(rows)
@@ -152,20 +169,27 @@ impl Store {
         batch: &Batch,
         before_commit: impl FnOnce() -> io::Result<()>,
     ) -> Result<(), WriteError> {
-        let not_begun = |error: redb::Error| WriteError {
-            reason: error.to_string(),
-            begun: false,
-            gone: false,
+        let writes = self.writes.load(Ordering::Relaxed) + 1;
+        let mut begun = false;
+        let written = guarded(|| -> Result<(), redb::Error> {
+            let write = self.database().begin_write()?;
+            fill(&write, batch, writes)?;
+            before_commit().map_err(redb::Error::Io)?;
+            begun = true;
+            Ok(write.commit()?)
+        });
+        let reason = match written {
+            Ok(Ok(())) => {
+                self.writes.store(writes, Ordering::Relaxed);
+                self.mark.note(About::Store, writes);
+                return Ok(());
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(panic) => format!("the history is damaged: {panic}"),
         };
-        let write = self
-            .database
-            .begin_write()
-            .map_err(|error| not_begun(error.into()))?;
-        fill(&write, batch).map_err(not_begun)?;
-        before_commit().map_err(|error| not_begun(redb::Error::Io(error)))?;
-        write.commit().map_err(|error| WriteError {
-            reason: redb::Error::from(error).to_string(),
-            begun: true,
+        Err(WriteError {
+            reason,
+            begun,
             gone: false,
         })
     }
@@ -173,7 +197,7 @@ impl Store {
     /// The last record that is not void.
     pub(super) fn last(&self) -> Revision {
         let last = || -> Result<Option<Revision>, redb::Error> {
-            let read = self.database.begin_read()?;
+            let read = self.database().begin_read()?;
             for row in read.open_table(RECORDS)?.iter()?.rev() {
                 let (revision, bytes) = row?;
                 if record::decode(bytes.value()).is_ok_and(|entry| !entry.is_void()) {
@@ -182,21 +206,70 @@ impl Store {
             }
             Ok(None)
         };
-        last().ok().flatten().unwrap_or_default()
+        guarded(last)
+            .ok()
+            .and_then(Result::ok)
+            .flatten()
+            .unwrap_or_default()
     }
 }
 
-fn fill(write: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Error> {
+impl Drop for Store {
+    fn drop(&mut self) {
+        let database = self.database.take();
+        if let Err(panic) = guarded(|| drop(database)) {
+            tracing::error!(%panic, "the history is damaged; it could not be closed");
+        }
+    }
+}
+
+fn create(path: &Path) -> Result<Database, DatabaseError> {
+    Database::builder().set_cache_size(CACHE_BYTES).create(path)
+}
+
+/// Refuses to begin anew beside what an earlier life left.
+fn never_written(folder: &Path) -> Result<(), HistoryError> {
+    let traces = folder::traces(folder);
+    if traces.is_empty() {
+        return Ok(());
+    }
+    let traces: Vec<_> = traces.iter().map(|name| format!("`{name}`")).collect();
+    let what = format!(
+        "`{}` is missing or empty, and {} beside it say that it was written",
+        folder::STORE,
+        traces.join(" and ")
+    );
+    Err(damaged(folder, what))
+}
+
+fn damaged(folder: &Path, what: String) -> HistoryError {
+    HistoryError::Damaged {
+        path: folder.to_owned(),
+        what,
+    }
+}
+
+fn fill(write: &redb::WriteTransaction, batch: &Batch, writes: u64) -> Result<(), redb::Error> {
+    let mut counts = write.open_table(COUNTS)?;
+    counts.insert("writes", writes)?;
     let mut meta = write.open_table(META)?;
     // What stands there already is not written again: the imported file lies beside it, and may be long.
-    if meta.get("format")?.is_none() {
-        meta.insert("format", record::FORMAT.to_le_bytes().as_slice())?;
+    let format = FORMAT.to_le_bytes();
+    if meta
+        .get("format")?
+        .is_none_or(|found| found.value() != format.as_slice())
+    {
+        meta.insert("format", format.as_slice())?;
     }
     if let Some(reserved) = batch.reserved {
-        meta.insert("reserved", reserved.to_le_bytes().as_slice())?;
+        // Twice, the second time inverted: nothing else says that it is what was written.
+        let twice = [reserved.to_le_bytes(), (!reserved).to_le_bytes()].concat();
+        meta.insert("reserved", twice.as_slice())?;
     }
-    if let Some(imported) = &batch.imported {
-        meta.insert("imported", imported.as_slice())?;
+    match batch.imported.as_deref() {
+        Some([]) => drop(meta.remove("imported")?),
+        Some(imported) => drop(meta.insert("imported", imported)?),
+        None => {}
     }
     let mut records = write.open_table(RECORDS)?;
     let mut snapshots = write.open_table(SNAPSHOTS)?;
@@ -215,6 +288,7 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch) -> Result<(), redb::Error
 
 enum ReadError {
     Format(u64),
+    Rows(String),
     Store(redb::Error),
 }
 
@@ -228,20 +302,34 @@ fn read_meta(
     meta: &redb::ReadOnlyTable<&'static str, &'static [u8]>,
     rows: &mut Batch,
 ) -> Result<(), ReadError> {
-    let number = |key: &str| -> Result<Option<u64>, ReadError> {
-        let bytes = meta.get_owned(key)?;
-        let bytes = bytes.and_then(|bytes| bytes.value().try_into().ok());
-        Ok(bytes.map(u64::from_le_bytes))
-    };
-    let format = number("format")?.unwrap_or(record::FORMAT);
-    if format != record::FORMAT {
-        return Err(ReadError::Format(format));
+    let format = meta
+        .get_owned("format")?
+        .map(|bytes| bytes.value().to_vec());
+    let format = format.map_or(Some(FORMAT), |bytes| {
+        Some(u64::from_le_bytes(bytes.try_into().ok()?))
+    });
+    match format {
+        Some(0) | None => return Err(ReadError::Rows("its format has no number".to_owned())),
+        Some(format) if format > FORMAT => return Err(ReadError::Format(format)),
+        Some(_) => {}
     }
-    rows.reserved = number("reserved")?;
+    if let Some(reserved) = meta.get_owned("reserved")? {
+        let reserved = reserved_upto(reserved.value());
+        let damaged =
+            || ReadError::Rows("it cannot be read which numbers were given out".to_owned());
+        rows.reserved = Some(reserved.ok_or_else(damaged)?);
+    }
     rows.imported = meta
         .get_owned("imported")?
         .map(|bytes| bytes.value().to_vec());
     Ok(())
+}
+
+/// Up to where numbers may have been given out. Format 1 has the number alone.
+fn reserved_upto(bytes: &[u8]) -> Option<u64> {
+    let (number, check) = bytes.split_first_chunk()?;
+    let number = u64::from_le_bytes(*number);
+    (check.is_empty() || check == (!number).to_le_bytes()).then_some(number)
 }
 
 fn open_error(folder: &Path, file: &Path, error: DatabaseError) -> HistoryError {

@@ -17,12 +17,12 @@ use tokio::sync::{oneshot, watch};
 use super::{
     batch::Batch,
     disk::{Disk, OpenStore},
-    inbox::{AppendError, Ending, Job, Shared, is_kept},
+    error::WriteError,
+    inbox::{AppendError, Ending, Job, Pending, Shared, is_kept},
     numbers::Numbers,
     progress::{Hook, Progress, Reporter, Standing},
     record::Entry,
     round::Round,
-    store::WriteError,
 };
 use crate::model::{Revision, TableDocument};
 
@@ -123,8 +123,8 @@ impl Writer {
     }
 
     /// Takes a record in; [`Writer::go_on`] has it written.
-    pub(super) fn keep(&self, entry: Entry) {
-        self.put(Job::Keep(Box::new(entry)));
+    pub(super) fn keep(&self, pending: Pending) {
+        self.put(Job::Keep(pending));
     }
 
     pub(super) fn go_on(&self) {
@@ -306,9 +306,10 @@ impl Thread {
             self.store = Some(opened);
         }
         let store = self.store.as_ref().expect("opened above");
+        let ahead = |send: &mut dyn FnMut(&Batch) -> bool| self.shared.inbox().send_ahead(send);
         // After an error the database refuses everything, so it is opened anew.
         store
-            .write(batch, self.hook.as_ref())
+            .write(batch, self.hook.as_ref(), ahead)
             .inspect_err(|_| self.store = None)
     }
 

@@ -16,7 +16,7 @@ use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::pool::{Connection, PoolKey};
 use super::seam::{FieldSink, RequestParts};
-use super::select::{Choosing, QueuePosition, Selection, Unselected, select};
+use super::select::{Choosing, Unselected, select};
 use super::ticket::Ticket;
 
 /// What a request does next.
@@ -56,21 +56,15 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
         Some(Connected::Http2(_)) | None => {}
     }
     // What was counted for the last selection is not counted beside the next one.
-    let position = QueuePosition {
-        place: ticket.selection.take().and_then(Selection::into_place),
-        waiting: ticket.waiting.take().map(|waiting| *waiting),
-    };
+    ticket.selection = None;
     let choosing = Choosing {
         preview: ticket.preview,
         draw: ticket.draw,
         tried: &ticket.tried,
     };
-    match select(&ticket.worker, parts, &choosing, position) {
+    match select(&ticket.worker, parts, &choosing) {
         Ok(selection) => ticket.selection = Some(selection),
-        Err(Unselected::Busy(release, waiting)) => {
-            ticket.waiting = waiting.map(Box::new);
-            return Ok(Begun::Wait(release));
-        }
+        Err(Unselected::Busy(release)) => return Ok(Begun::Wait(release)),
         Err(Unselected::Refused(error)) => return Err(error),
     }
     match open_connection(ticket) {

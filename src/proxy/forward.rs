@@ -163,14 +163,14 @@ struct Seen {
 
 impl Seen {
     fn new(parts: &RequestParts<'_>, is_trusted: bool) -> Self {
-        let taken = OURS.union(parts.facts.nominated.ending());
+        let taken = OURS.and(parts.facts.nominated.ending());
         Self {
             cookies: false,
             has_trace: false,
             taken: if is_trusted {
                 taken
             } else {
-                taken.union(VOUCHED)
+                taken.and(VOUCHED)
             },
         }
     }
@@ -352,7 +352,7 @@ pub(super) fn path<'h>(target: &Target<'h>, route: &Route) -> &'h [u8] {
 
 /// Writes the fields of a response as the client shall see them.
 pub(super) fn write_response(out: &mut dyn FieldSink, parts: &ResponseParts<'_>) {
-    let taken = FRAMING.union(parts.facts.nominated.ending());
+    let taken = FRAMING.and(parts.facts.nominated.ending());
     let takes =
         |field: &Field<'_>| taken.contains(field.known) || parts.facts.nominated.ends_other(field);
     match &parts.fields {

@@ -18,11 +18,9 @@
 //! | `worker`, `settings` | what workers have and share |
 
 mod begin;
-mod budget;
 mod channel;
 mod connect;
 mod connection;
-mod connection_refusal;
 mod drive;
 mod error;
 mod exchange;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::fleet::{InFlight, Place, Places, Waiting};
+use crate::fleet::{InFlight, Place};
 use crate::message::{Known, Reason, Rejection, normal_path};
 use crate::model::{DecisionReason, RequestView, Revision};
 use crate::stats::Cells;
@@ -24,13 +24,13 @@ pub(super) struct Selection {
     // Invariant: an index into the entries of the route's split.
     entry: usize,
     _counted: RevisionInFlight,
-    place: Option<Place>,
+    _place: Option<Place>,
 }
 
 /// What comes out of a selection that cannot proceed at once.
 pub(super) enum Unselected {
-    /// The release has as many requests as it may: wait for a place, on the seat that was taken before if there is one.
-    Busy(Arc<Release>, Option<Waiting>),
+    /// The release has as many requests as it may: wait for a place.
+    Busy(Arc<Release>),
     /// Nobody can answer.
     Refused(ProxyError),
 }
@@ -45,19 +45,11 @@ pub(super) struct Choosing<'c> {
     pub(super) tried: &'c [SocketAddr],
 }
 
-/// What a request that selects again has of the release that was selected before: so it does not queue anew for it.
-#[derive(Default)]
-pub(super) struct QueuePosition {
-    pub(super) place: Option<Place>,
-    pub(super) waiting: Option<Waiting>,
-}
-
 /// Selects for a request that is not committed yet.
 pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
     choosing: &Choosing<'_>,
-    position: QueuePosition,
 ) -> Result<Selection, Unselected> {
     let now_ms = worker.recent_ms();
     worker.with_table(|table| {
@@ -69,8 +61,8 @@ pub(super) fn select(
         let place = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
-                let place = position.place(release.roster().places(), limit);
-                Some(place.map_err(|waiting| Unselected::Busy(Arc::clone(release), waiting))?)
+                let place = release.roster().places().acquire(limit);
+                Some(place.ok_or_else(|| Unselected::Busy(Arc::clone(release)))?)
             }
         };
         let draw = worker.draw();
@@ -85,7 +77,7 @@ pub(super) fn select(
             in_flight,
             entry,
             _counted: table.count(worker.slot),
-            place,
+            _place: place,
         })
     })
 }
@@ -140,28 +132,9 @@ fn decide(
     ))
 }
 
-// === impl QueuePosition ===
-
-impl QueuePosition {
-    fn place(self, places: &Arc<Places>, limit: u32) -> Result<Place, Option<Waiting>> {
-        let held = self.place.filter(|place| place.is_of(places));
-        let waiting = self.waiting.filter(|waiting| waiting.is_for(places));
-        match (held, waiting) {
-            (Some(place), _) => Ok(place),
-            (None, Some(waiting)) => waiting.place(limit).map_err(Some),
-            (None, None) => places.acquire(limit).ok_or(None),
-        }
-    }
-}
-
 // === impl Selection ===
 
 impl Selection {
-    /// Gives up all that is counted but the place on its release.
-    pub(super) fn into_place(self) -> Option<Place> {
-        self.place
-    }
-
     pub(super) fn release(&self) -> &Arc<Release> {
         self.route.split().entries()[self.entry].release()
     }

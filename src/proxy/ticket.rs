@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::fleet::Waiting;
 use crate::message::{Known, Version};
 use crate::model::{Outcome, RequestView};
 use crate::net::Moment;
@@ -30,8 +29,6 @@ pub(super) struct Ticket {
     pub(super) selection: Option<Selection>,
     /// A connection that was dialed for this request and carries it unless the table changed meanwhile.
     pub(super) spare: Option<Box<Connected>>,
-    /// Its seat in the queue of a release.
-    pub(super) waiting: Option<Box<Waiting>>,
     /// Endpoints that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
     /// When the time for connecting is over, all endpoints together.
@@ -90,7 +87,6 @@ impl Ticket {
             id: RequestId::of(parts, peer.is_trusted, || (worker.draw(), worker.draw())),
             selection: None,
             spare: None,
-            waiting: None,
             tried: Vec::new(),
             connect_by: None,
             draw: worker.draw(),

@@ -14,11 +14,10 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::model::Revision;
-use crate::net::{BufferPool, BufferSize, Timers};
+use crate::net::{BufferPool, Timers};
 use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
-use super::connection_refusal::RefusalLog;
 use super::h2::Upstreams;
 use super::held::{HeldRoute, HeldRoutes};
 use super::pool::Pools;
@@ -43,7 +42,6 @@ pub struct Shared {
     requests: CachePadded<AtomicUsize>,
     epoch: Instant,
     draining: watch::Sender<bool>,
-    refusals: RefusalLog,
 }
 
 /// One worker.
@@ -97,7 +95,6 @@ impl Shared {
             requests: CachePadded::new(AtomicUsize::new(0)),
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
-            refusals: RefusalLog::default(),
         })
     }
 
@@ -105,17 +102,6 @@ impl Shared {
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Counts a connection that was refused before it had a request.
-    pub(super) fn note_refused(
-        &self,
-        listener: &str,
-        client: std::net::SocketAddr,
-        error: &std::io::Error,
-    ) {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.refusals.note(now, listener, client, error);
     }
 
     /// Makes new connections to endpoints read the files of their TLS settings anew.
@@ -150,7 +136,7 @@ impl Worker {
             slot,
             pools: Pools::new(idle_per_endpoint),
             http2: Upstreams::default(),
-            buffers: BufferPool::new(BufferSize::within(shared.settings.limits.buffer.0)),
+            buffers: BufferPool::new(),
             timers,
             access_log: RefCell::new(shared.access_log.clone()),
             table_changed: Notify::new(),

@@ -15,7 +15,6 @@ mod seats;
 mod split;
 mod undo;
 mod validate;
-mod validate_health;
 mod validate_route;
 
 pub use self::{

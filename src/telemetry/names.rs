@@ -39,12 +39,6 @@ pub const CONNECTIONS: Metric = (
     Kind::Gauge,
     "Open connections of clients by listener",
 );
-/// Connections that were refused before they had a request.
-pub const CONNECTIONS_REFUSED: Metric = (
-    "switchback_connections_refused_total",
-    Kind::Counter,
-    "Connections that were refused before they had a request, by listener and reason",
-);
 /// Health of each endpoint.
 pub const ENDPOINT_HEALTHY: Metric = (
     "switchback_endpoint_healthy",
@@ -177,7 +171,6 @@ pub const ALL: &[Metric] = &[
     ACCESS_LOG_DROPPED,
     BUILD_INFO,
     CONNECTIONS,
-    CONNECTIONS_REFUSED,
     CONVERGENCE_SECONDS,
     DRIFT,
     ENDPOINT_CONNECTIONS,

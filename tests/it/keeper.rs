@@ -112,6 +112,68 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
     assert!(after(&next) > after(&receipt), "no number comes twice");
 }
 
+/// Kills a proxy whose keeper has been held for a while, and lets the keeper go on: what a restart brings then.
+fn after_a_kill(mut proxy: Demo, keeper: u32, path: &Path) -> Demo {
+    assert_eq!(proxy.end("-KILL"), None);
+    signal(keeper, "-CONT");
+    demo(path)
+}
+
+#[test]
+fn a_publish_that_was_refused_does_not_come_back_after_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(&folder);
+    let proxy = demo(&path);
+    for weight in [10, 20] {
+        assert_eq!(split(&proxy, weight).0, 200);
+    }
+    let keeper = keeper(&proxy);
+    // Like a disk that hangs: it has the record, and writes it when it can.
+    signal(keeper, "-STOP");
+    let (status, refused) = split(&proxy, 30);
+    assert_eq!(status, 503, "{refused}");
+    let hint = refused["hint"].as_str().unwrap();
+    assert!(hint.contains("nothing has changed"), "final: {refused}");
+    let proxy = after_a_kill(proxy, keeper, &path);
+    assert_eq!(green(&proxy), 20);
+    let (_, history) = ask(&proxy, "GET", "/v1/revisions", "");
+    let void = |revision: &Value| revision["cause"]["kind"] == "void";
+    let revisions = history["revisions"].as_array().unwrap();
+    assert!(
+        revisions.iter().any(void),
+        "its record was written, and is void: {history}"
+    );
+}
+
+#[test]
+fn every_rollback_beside_a_disk_that_hangs_survives_a_kill() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(&folder);
+    let proxy = demo(&path);
+    for weight in [10, 20, 30, 40] {
+        assert_eq!(split(&proxy, weight).0, 200);
+    }
+    let keeper = keeper(&proxy);
+    signal(keeper, "-STOP");
+    for _ in 0..3 {
+        let (status, receipt) = ask(&proxy, "POST", "/v1/rollback", "");
+        assert_eq!(
+            (status, &receipt["durable"]),
+            (200, &false.into()),
+            "{receipt}"
+        );
+    }
+    assert_eq!(green(&proxy), 10);
+    let proxy = after_a_kill(proxy, keeper, &path);
+    assert_eq!(green(&proxy), 10);
+    let (status, _) = ask(&proxy, "POST", "/v1/rollback", "");
+    assert_eq!(
+        (status, green(&proxy)),
+        (200, 0.into()),
+        "and the stack with it"
+    );
+}
+
 #[test]
 fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
     let folder = tempfile::tempdir().unwrap();

@@ -188,45 +188,6 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
     assert_eq!(second.response().status, 200);
 }
 
-/// A client that has its next request ready when its last one ends is not served before those who wait.
-#[test]
-fn nobody_overtakes_the_queue_of_a_release() {
-    let (asked, is_asked) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let origin = Origin::answering(move |request| {
-        asked.send(request.line().to_owned()).unwrap();
-        released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
-    });
-    let limits = "limits = { concurrency = 1, queue = 9, queue_timeout = \"30s\" }";
-    let proxy = TestProxy::builder()
-        .release_with(
-            "blue",
-            &format!("endpoints = [{:?}]\n{limits}", origin.url()),
-        )
-        .route("all", "/", &[("blue", 1)])
-        .start();
-    let places = || proxy.roster("blue").places().waiting();
-    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let asked = || is_asked.recv_timeout(PATIENCE).unwrap();
-    let (mut greedy, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
-    greedy.send(&request("/1").repeat(2));
-    assert_eq!(asked(), "GET /1 HTTP/1.1");
-    second.send(&request("/2"));
-    proxy.wait_until(|| places() == 1);
-    third.send(&request("/3"));
-    proxy.wait_until(|| places() == 2);
-    for next in ["/2", "/3", "/1"] {
-        release.send(()).unwrap();
-        assert_eq!(asked(), format!("GET {next} HTTP/1.1"));
-    }
-    release.send(()).unwrap();
-    for client in [&mut greedy, &mut second, &mut third] {
-        assert_eq!(client.response().status, 200);
-    }
-}
-
 #[test]
 fn a_queued_request_selects_again_when_the_table_changes() {
     let (origin, is_asked, release) = holding();
@@ -342,67 +303,19 @@ fn prefixes_are_taken_off_and_games_with_paths_are_refused() {
     }
 }
 
-/// A header of version 2 that names a client with IPv4.
-fn proxy_header(client: [u8; 4]) -> Vec<u8> {
-    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
-    header.extend(client);
-    header.extend([10, 0, 0, 1, 0x10, 0, 0x01, 0xbb]);
-    header
-}
-
 #[test]
 fn a_proxy_protocol_header_names_the_client_and_is_required() {
     let origin = Origin::replying("x");
-    let proxy = blue(&origin).proxy_protocol_from("127.0.0.0/8").start();
-    let version_1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 54321 443\r\n".to_vec();
-    for header in [proxy_header([203, 0, 113, 7]), version_1] {
-        let mut client = proxy.client();
-        client.send(&header);
-        assert_eq!(client.get("/").status, 200);
-        assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.7"));
-    }
-    let mut pieces = proxy.client();
-    for piece in ["PROXY TCP4 203.0.1", "13.8 10.0.0.1 54321 443\r", "\n"] {
-        pieces.send(piece);
-    }
-    assert_eq!(pieces.get("/").status, 200);
-    assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.8"));
+    let proxy = blue(&origin).proxy_protocol().start();
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend([203, 0, 113, 7, 10, 0, 0, 1, 0x10, 0, 0x01, 0xbb]);
+    let mut client = proxy.client();
+    client.send(&header);
+    assert_eq!(client.get("/").status, 200);
+    assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.7"));
     let mut direct = proxy.client();
     assert!(direct.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").is_closed());
-    assert_eq!(origin.requests().len(), 3);
-}
-
-#[test]
-fn a_proxy_protocol_header_of_a_sender_that_is_not_listed_is_refused() {
-    let origin = Origin::replying("x");
-    let proxy = blue(&origin).proxy_protocol_from("10.0.0.0/8").start();
-    let mut client = proxy.client();
-    client.send(proxy_header([203, 0, 113, 7]));
-    assert!(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").is_closed());
-    assert!(origin.requests().is_empty());
-}
-
-#[test]
-fn a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy() {
-    let origin = Origin::replying("x");
-    let forwarded = |trusted: &str| {
-        let proxy = blue(&origin)
-            .settings(&format!("trusted_proxies = [{trusted}]"))
-            .proxy_protocol_from("127.0.0.0/8")
-            .start();
-        let mut client = proxy.client();
-        client.send(proxy_header([10, 1, 1, 1]));
-        client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Real-Ip: 7.7.7.7\r\n\r\n");
-        assert_eq!(client.response().status, 200);
-        origin.last().value("x-real-ip").unwrap().to_owned()
-    };
-    assert_eq!(
-        forwarded("\"10.0.0.0/8\""),
-        "127.0.0.1",
-        "neither the address nor the field is believed"
-    );
-    assert_eq!(forwarded("\"10.0.0.0/8\", \"127.0.0.1\""), "7.7.7.7");
-    assert_eq!(forwarded("\"192.0.2.0/24\""), "10.1.1.1");
+    assert_eq!(origin.requests().len(), 1);
 }
 
 #[test]
@@ -421,64 +334,4 @@ fn draining_closes_what_is_idle_and_lets_what_is_busy_end() {
         (200, Some("close"))
     );
     assert!(busy.is_closed());
-}
-
-/// How large the chunks are in which a body arrives, one for each buffer that was read.
-fn largest_chunk(buffer: &str) -> usize {
-    const CHUNKS: usize = 4;
-    let origin = Origin::scripted(|mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        read_request(&mut reader).unwrap();
-        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-        stream.write_all(head).unwrap();
-        let chunk = [
-            b"100000\r\n".to_vec(),
-            vec![b'x'; 1 << 20],
-            b"\r\n".to_vec(),
-        ]
-        .concat();
-        for _ in 0..CHUNKS {
-            stream.write_all(&chunk).unwrap();
-        }
-        stream.write_all(b"0\r\n\r\n").unwrap();
-    });
-    let proxy = blue(&origin)
-        .settings(&format!("[limits]\nbuffer = \"{buffer}\""))
-        .start();
-    let mut client = proxy.client();
-    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    assert_eq!(client.head_response().status, 200);
-    let (mut largest, mut total) = (0, 0);
-    loop {
-        let line = client.read_line();
-        let size = usize::from_str_radix(line.trim(), 16).unwrap();
-        client.read_exact(size + 2);
-        (largest, total) = (largest.max(size), total + size);
-        if size == 0 {
-            assert_eq!(total, CHUNKS << 20);
-            return largest;
-        }
-    }
-}
-
-#[test]
-fn a_body_is_read_into_buffers_of_the_size_that_is_allowed() {
-    let sizes = ["16KiB", "256KiB"].map(largest_chunk);
-    assert!(sizes[0] <= 16 * 1024, "{sizes:?}");
-    assert!(sizes[1] > 16 * 1024, "{sizes:?}");
-}
-
-#[test]
-fn a_head_may_be_as_large_as_its_limit_says() {
-    let origin = Origin::replying("x");
-    let proxy = blue(&origin)
-        .settings("[limits]\nhead = \"256KiB\"\nresponse_head = \"256KiB\"")
-        .start();
-    for (length, status) in [(256 * 1024, 200), (256 * 1024 + 1, 431)] {
-        let (start, end) = ("GET / HTTP/1.1\r\nHost: a\r\nX: ", "\r\n\r\n");
-        let value = "y".repeat(length - start.len() - end.len());
-        let mut client = proxy.client();
-        client.send(format!("{start}{value}{end}"));
-        assert_eq!(client.response().status, status, "{length}");
-    }
 }

@@ -14,7 +14,9 @@ use tokio::time::Instant;
 
 use crate::http2::Connection;
 use crate::net::{Buffer, BufferPool, BufferSize, Stream};
-use crate::proxy::budget::{Budget, poll_again};
+
+/// Reads in one poll, before others have their turn.
+const READS: usize = 16;
 
 /// One connection.
 pub(super) struct Link {
@@ -76,8 +78,7 @@ impl Link {
     /// Hands what arrives to the engine; ready once nothing more will be received.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.engine().lend(|| self.pool.take_growing());
-        let mut budget = Budget::default();
-        loop {
+        for _ in 0..READS {
             if self.feed().is_err() {
                 return Poll::Ready(());
             }
@@ -90,15 +91,10 @@ impl Link {
                     self.engine().lost();
                     return Poll::Ready(());
                 }
-                Ok(n) => {
-                    self.received.set(self.received.get() + n as u64);
-                    if budget.spend(n) {
-                        break;
-                    }
-                }
+                Ok(n) => self.received.set(self.received.get() + n as u64),
             }
         }
-        poll_again(cx);
+        cx.waker().wake_by_ref();
         if self.feed().is_err() {
             return Poll::Ready(());
         }
@@ -155,7 +151,7 @@ impl Link {
 
     fn size(&self) -> BufferSize {
         if self.is_busy.get() {
-            self.pool.for_body(BufferSize::Medium)
+            BufferSize::Medium
         } else {
             BufferSize::Small
         }

@@ -18,7 +18,6 @@ use super::settings;
 use super::stream::{self, Client};
 use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
-use crate::proxy::budget::poll_again;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
 
@@ -139,7 +138,7 @@ impl Server {
             }
             if drained.is_ready() && (is_full || self.link.has_more()) {
                 // There is place again for what waits, after others have had their turn.
-                poll_again(cx);
+                cx.waker().wake_by_ref();
             }
             return Poll::Pending;
         }

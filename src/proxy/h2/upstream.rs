@@ -21,7 +21,6 @@ use super::link::Link;
 use super::settings;
 use crate::http2::{Broken, Code, Connection, Gone, Role};
 use crate::net::Stream;
-use crate::proxy::budget::poll_again;
 use crate::proxy::error::UpstreamError;
 use crate::proxy::pool::{Counted, PoolKey};
 use crate::proxy::worker::Worker;
@@ -291,7 +290,7 @@ impl Driver {
                 return Poll::Ready(Err(error));
             }
             (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
-            (Poll::Pending, Poll::Ready(Ok(()))) if is_full => poll_again(cx),
+            (Poll::Pending, Poll::Ready(Ok(()))) if is_full => cx.waker().wake_by_ref(),
             (Poll::Pending, _) => {}
         }
         self.link.engine().listen(cx);
