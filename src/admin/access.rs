@@ -16,7 +16,11 @@ use sha2::{Digest as _, Sha256};
 use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
 use thiserror::Error;
 
-use super::refusal::Refusal;
+use super::{
+    auth_failures::{AuthFailure, AuthFailures},
+    connections::Connection,
+    refusal::Refusal,
+};
 use crate::config::{Role, TokenSpec};
 
 /// The name in the history of whoever called without a token.
@@ -70,6 +74,7 @@ struct Token {
 /// The tokens that are accepted; none means that nobody is asked for one.
 pub struct Access {
     tokens: Vec<Token>,
+    failures: AuthFailures,
 }
 
 impl Access {
@@ -88,7 +93,10 @@ impl Access {
         if !address.ip().to_canonical().is_loopback() && !operator {
             return Err(AccessError::Exposed(address));
         }
-        Ok(Self { tokens })
+        Ok(Self {
+            tokens,
+            failures: AuthFailures::default(),
+        })
     }
 
     /// Whether a token is asked for.
@@ -96,7 +104,7 @@ impl Access {
         !self.tokens.is_empty()
     }
 
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, AuthFailure> {
         if !self.asks() {
             return Ok(Caller {
                 name: LOCAL.into(),
@@ -105,13 +113,13 @@ impl Access {
         }
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
-            return Err(unauthorized("a bearer token is needed"));
+            return Err(match headers.contains_key(header::AUTHORIZATION) {
+                true => AuthFailure::Malformed,
+                false => AuthFailure::Missing,
+            });
         };
-        let presented = bearer(field.as_bytes())
-            .ok_or_else(|| unauthorized("the authorization is not a bearer token"))?;
-        self.find(presented)
-            .cloned()
-            .ok_or_else(|| unauthorized("the token is not one of ours"))
+        let presented = bearer(field.as_bytes()).ok_or(AuthFailure::Malformed)?;
+        self.find(presented).cloned().ok_or(AuthFailure::Unknown)
     }
 
     /// Looks at every token, whether or not one before it was right.
@@ -161,7 +169,13 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
     (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then(|| token.trim_ascii())
 }
 
-fn unauthorized(detail: &str) -> Refusal {
+fn unauthorized(failure: AuthFailure) -> Refusal {
+    let detail = match failure {
+        AuthFailure::Forbidden => "the token may only look",
+        AuthFailure::Malformed => "the authorization is not one bearer token",
+        AuthFailure::Missing => "a bearer token is needed",
+        AuthFailure::Unknown => "the token is not one of ours",
+    };
     Refusal::new(StatusCode::UNAUTHORIZED, "unauthorized", "who is calling?")
         .detail(detail)
         .hint("send `authorization: Bearer TOKEN`")
@@ -176,9 +190,18 @@ pub(super) async fn admit(
 ) -> Response {
     let caller = match access.caller(request.headers()) {
         Ok(caller) => caller,
-        Err(refusal) => return refusal.into_response(),
+        Err(failure) => {
+            access.failures.note(&request, failure);
+            return unauthorized(failure).into_response();
+        }
     };
+    if access.asks()
+        && let Some(connection) = request.extensions().get::<Arc<Connection>>()
+    {
+        connection.is_known();
+    }
     if caller.role != Role::Operator && changes(request.method()) {
+        access.failures.note(&request, AuthFailure::Forbidden);
         return Refusal::new(
             StatusCode::FORBIDDEN,
             "forbidden",
@@ -191,7 +214,8 @@ pub(super) async fn admit(
     next.run(request).await
 }
 
-fn changes(method: &Method) -> bool {
+/// Whether a method is one that changes something.
+pub(super) fn changes(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }
 
@@ -248,7 +272,7 @@ mod tests {
             "Basic fedcba9876543210",
         ] {
             assert_eq!(
-                role(wrong).unwrap_err().status(),
+                unauthorized(role(wrong).unwrap_err()).status(),
                 StatusCode::UNAUTHORIZED,
                 "{wrong}"
             );

@@ -1,5 +1,7 @@
 //! What comes with every change beside its body: who asks and why, on what condition, and whether it is meant.
 
+use std::sync::Arc;
+
 use axum::{
     extract::{FromRequestParts, Path, Query},
     http::{HeaderMap, StatusCode, header, request::Parts},
@@ -7,7 +9,11 @@ use axum::{
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
-use super::{access::Caller, refusal::Refusal};
+use super::{
+    access::Caller,
+    connections::{Changing, Connection},
+    refusal::Refusal,
+};
 use crate::{
     api::Wins,
     control::Expected,
@@ -126,6 +132,7 @@ pub(super) enum Condition {
 /// What comes with a change.
 pub(super) struct Ask {
     caller: Caller,
+    connection: Option<Arc<Connection>>,
     message: Option<String>,
     idempotency_key: Option<String>,
     /// What the change is based on.
@@ -171,6 +178,11 @@ impl Ask {
         }
     }
 
+    /// Keeps the connection from being cut off for another one while the change is carried out.
+    pub(super) fn changing(&self) -> Option<Changing> {
+        self.connection.as_ref().map(Connection::changing)
+    }
+
     /// The same with the message of a body, which comes before that of the query.
     pub(super) fn because(mut self, message: Option<String>) -> Result<Self, Refusal> {
         if let Some(message) = message {
@@ -184,6 +196,7 @@ impl Ask {
     fn of(parts: &Parts, options: ChangeOptions) -> Result<Self, Refusal> {
         let caller = parts.extensions.get::<Caller>().cloned();
         Ok(Self {
+            connection: parts.extensions.get::<Arc<Connection>>().cloned(),
             caller: caller.ok_or_else(Refusal::internal)?,
             message: options.message.map(short).transpose()?,
             idempotency_key: idempotency_key(&parts.headers)?,

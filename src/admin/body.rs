@@ -1,5 +1,7 @@
 //! Bodies of requests: JSON with known keys, of a limited size, and of a content type that no cross-site form can send.
 
+use std::time::Duration;
+
 use axum::{
     body::Bytes,
     extract::{FromRequest, Request, State, rejection::BytesRejection},
@@ -11,6 +13,9 @@ use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
 use super::{json::Json, refusal::Refusal};
+
+/// How long a body may take. What follows it is bounded in time by itself, and its answer is never thrown away.
+const TIME: Duration = Duration::from_secs(20);
 
 /// A body that must be there.
 pub(super) struct Body<T>(pub(super) T);
@@ -45,13 +50,33 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
 
 async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
     let has_type = is_json(request.headers())?;
-    let bytes = Bytes::from_request(request, state)
-        .await
-        .map_err(unreadable)?;
+    let bytes = whole(request, state).await?;
     if !bytes.is_empty() && !has_type {
         return Err(wrong_type("the body has no content type"));
     }
     Ok(bytes)
+}
+
+/// The whole body, if it comes in time.
+async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+    within(TIME, Bytes::from_request(request, state)).await
+}
+
+async fn within(
+    time: Duration,
+    body: impl Future<Output = Result<Bytes, BytesRejection>>,
+) -> Result<Bytes, Refusal> {
+    let read = tokio::time::timeout(time, body).await;
+    read.map_err(|_| too_slow())?.map_err(unreadable)
+}
+
+fn too_slow() -> Refusal {
+    Refusal::new(
+        StatusCode::REQUEST_TIMEOUT,
+        "timeout",
+        "the body did not come in time",
+    )
+    .detail(format!("it may take {} seconds", TIME.as_secs()))
 }
 
 /// Whether the content is said to be JSON. A form, a file or plain text is refused even where there is no body: these are
@@ -143,9 +168,7 @@ impl<S: Send + Sync> FromRequest<S> for NoBody {
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
         is_json(request.headers())?;
-        let bytes = Bytes::from_request(request, state)
-            .await
-            .map_err(unreadable)?;
+        let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self);
         }
@@ -175,6 +198,13 @@ mod tests {
             StatusCode::UNPROCESSABLE_ENTITY
         );
         assert_eq!(status("null"), StatusCode::UNPROCESSABLE_ENTITY);
+    }
+
+    #[tokio::test]
+    async fn a_body_that_does_not_come_is_not_waited_for() {
+        let never = std::future::pending();
+        let refusal = within(Duration::from_millis(1), never).await.unwrap_err();
+        assert_eq!(refusal.status(), StatusCode::REQUEST_TIMEOUT);
     }
 
     #[test]

@@ -4,26 +4,26 @@ use std::{str::FromStr, sync::Arc};
 
 use axum::{
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, task::JoinError};
 
-use super::{access::Caller, ask::Ask, problems::refused, refusal::Refusal, router::AdminState};
+use super::{
+    access::Caller, ask::Ask, page::tag, problems::refused, refusal::Refusal, router::AdminState,
+};
 use crate::{
     api::Receipt,
-    control::{ControlError, Controller, RollbackTo},
+    control::{ControlError, RollbackTo},
     model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
 };
 
 /// A JSON answer that shows its revision as `ETag`.
 pub(super) fn tagged(revision: Revision, body: &impl Serialize) -> Response {
     let mut response = json(body);
-    let tag = HeaderValue::from_str(&format!("\"{revision}\""))
-        .expect("digits in quotes are a header value");
-    response.headers_mut().insert(header::ETAG, tag);
+    response.headers_mut().insert(header::ETAG, tag(revision));
     response
 }
 
@@ -49,17 +49,18 @@ pub(super) async fn answer(
     let expected = ask.condition.expected()?;
     let judged = Judged::of(&change);
     if ask.dry_run {
-        let preview = controller
-            .preview(&change, expected, ask.force)
-            .map_err(|error| judged.refused(error))?;
+        let looked = move || controller.preview(&change, expected, ask.force);
+        let preview = admin.pages.look(looked).await?;
+        let preview = preview.map_err(|error| judged.refused(error))?;
         return Ok(tagged(preview.revision, &preview));
     }
-    let author = ask.author();
-    let done = answered_first(controller, async move |controller| {
+    let (author, _changing) = (ask.author(), ask.changing());
+    let settled = Arc::clone(&controller);
+    let work = async move {
         let done = controller.apply_promptly(change, author, expected, ask.force);
         done.await
-    });
-    let done = done.await?;
+    };
+    let done = respond_then(work, move || settled.settle()).await?;
     receipt(done.map_err(|error| judged.refused(error)))
 }
 
@@ -72,17 +73,18 @@ pub(super) async fn roll_back(
     let controller = Arc::clone(&admin.controller);
     let expected = ask.condition.expected()?;
     if ask.dry_run {
-        let preview = controller
-            .preview_rollback(&to, expected, ask.force)
-            .map_err(refused)?;
+        let looked = move || controller.preview_rollback(&to, expected, ask.force);
+        let preview = admin.pages.look(looked).await?.map_err(refused)?;
         return Ok(tagged(preview.revision, &preview));
     }
-    let author = ask.author();
-    let done = answered_first(controller, async move |controller| {
+    let (author, _changing) = (ask.author(), ask.changing());
+    let settled = Arc::clone(&controller);
+    let work = async move {
         let done = controller.rollback_promptly(to, author, expected, ask.force);
         done.await
-    });
-    receipt(done.await?.map_err(refused))
+    };
+    let done = respond_then(work, move || settled.settle()).await?;
+    receipt(done.map_err(refused))
 }
 
 fn receipt(result: Result<Receipt, Refusal>) -> Result<Response, Refusal> {
@@ -95,30 +97,35 @@ fn receipt(result: Result<Receipt, Refusal>) -> Result<Response, Refusal> {
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::spawn(work).await.map_err(|error| {
-        tracing::error!(%error, "a change came to no end");
-        Refusal::internal()
-    })
+    tokio::spawn(work).await.map_err(|error| broken(Some(error)))
 }
 
-/// The same for a change, whose answer leaves before what need not be waited for is done.
-async fn answered_first<T: Send + 'static, W: Future<Output = T> + Send>(
-    controller: Arc<Controller>,
-    work: impl FnOnce(Arc<Controller>) -> W + Send + 'static,
+/// The same for what is answered before the rest of it is done: answers with what `work` comes to, then does `rest`.
+///
+/// The answer has one way out, the channel: the task's own end is looked at only once the channel has closed without an
+/// answer, which a panic alone can do. Waiting for both at once would throw an answer away that came between two looks.
+async fn respond_then<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+    rest: impl FnOnce() + Send + 'static,
 ) -> Result<T, Refusal> {
     let (answer, answered) = oneshot::channel();
-    let done = to_the_end(async move {
+    let task = tokio::spawn(async move {
         // Whoever asked may be gone.
-        drop(answer.send(work(Arc::clone(&controller)).await));
+        drop(answer.send(work.await));
         // Lets the answer be written.
         tokio::task::yield_now().await;
-        controller.settle();
+        rest();
     });
-    tokio::select! {
-        biased;
-        Ok(answer) = answered => Ok(answer),
-        ended = done => ended.and(Err(Refusal::internal())),
+    match answered.await {
+        Ok(answer) => Ok(answer),
+        Err(_closed) => Err(broken(task.await.err())),
     }
+}
+
+fn broken(error: Option<JoinError>) -> Refusal {
+    let error = error.map(|error| error.to_string());
+    tracing::error!(error, "a change came to no end");
+    Refusal::internal()
 }
 
 /// What is at fault when a change leads to a table that cannot be: the request alone, which is 422, or the request
@@ -249,6 +256,25 @@ pub(super) async fn audit(request: Request, next: Next) -> Response {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_there_after_its_task_has_ended() {
+        let (rest, is_over) = oneshot::channel();
+        let mut asked = std::pin::pin!(respond_then(async { 7 }, move || rest.send(()).unwrap()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(asked.as_mut().poll(&mut context).is_pending());
+        is_over.await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(asked.await.ok(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_panics_is_answered_and_what_follows_an_answer_does_not_take_it_back() {
+        let lost = respond_then(async { assert_eq!(1, 2) }, || ()).await;
+        assert_eq!(lost.unwrap_err().status(), StatusCode::INTERNAL_SERVER_ERROR);
+        let kept = respond_then(async { 7 }, || assert_eq!(1, 2)).await;
+        assert_eq!(kept.ok(), Some(7));
+    }
 
     #[test]
     fn who_misspells_a_name_is_told_the_right_one() {

@@ -37,8 +37,10 @@ pub(super) async fn import(
     };
     let controller = Arc::clone(&admin.controller);
     let report = if ask.dry_run {
-        controller.preview_import(&table, wins, expected)
+        let looked = move || controller.preview_import(&table, wins, expected);
+        admin.pages.look(looked).await?
     } else {
+        let _changing = ask.changing();
         to_the_end(async move { controller.import(table, wins, author, expected).await }).await?
     };
     let report = report.map_err(refused)?;

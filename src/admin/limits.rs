@@ -1,151 +1,141 @@
 //! Limits that keep one caller from starving the others, and what is answered beyond them.
 //!
-//! A rollback is under none of them but the time: no flood of dashboards may stand between an operator and the way back.
+//! Reading and changing have a limit each, so that no flood of dashboards stands in the way of a change. A rollback and a
+//! probe are under none. How long a request takes is bounded where it waits: for its body, for the disk, for a rendering.
 
-use std::time::Duration;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use axum::{
-    BoxError, Router,
-    error_handling::HandleErrorLayer,
+    Router,
+    body::{Body, Bytes, HttpBody},
+    extract::{Request, State},
     http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse as _, Response},
 };
-use tower::{
-    ServiceBuilder, limit::GlobalConcurrencyLimitLayer, load_shed::LoadShedLayer,
-    timeout::TimeoutLayer,
-};
+use hyper::body::{Frame, SizeHint};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::trace::TraceLayer;
 
-use super::refusal::Refusal;
+use super::{access::changes, refusal::Refusal};
 
-/// Requests that may be in work at a time.
+/// Requests of a kind that may be in work at a time; one that reads is in work until its answer is written.
 const CONCURRENCY: usize = 64;
 
-/// How long a request may take, reading its body included. A publish is bounded by itself, far below.
-const TIME: Duration = Duration::from_secs(20);
+/// What may be in work at a time.
+#[derive(Clone)]
+struct Limits {
+    reads: Arc<Semaphore>,
+    changes: Arc<Semaphore>,
+}
 
 /// Puts the limits around ordinary requests.
 pub(super) fn around(router: Router) -> Router {
-    within(router, TIME)
-}
-
-fn within(router: Router, time: Duration) -> Router {
-    router.layer(
-        ServiceBuilder::new()
-            .layer(TraceLayer::new_for_http())
-            .layer(HandleErrorLayer::new(beyond))
-            .layer(LoadShedLayer::new())
-            .layer(GlobalConcurrencyLimitLayer::new(CONCURRENCY))
-            .layer(TimeoutLayer::new(time)),
-    )
-}
-
-/// Puts the limit of time around rollbacks.
-pub(super) fn around_rollbacks(router: Router) -> Router {
-    rollbacks_within(router, TIME)
-}
-
-fn rollbacks_within(router: Router, time: Duration) -> Router {
-    router.layer(
-        ServiceBuilder::new()
-            .layer(TraceLayer::new_for_http())
-            .layer(HandleErrorLayer::new(beyond))
-            .layer(TimeoutLayer::new(time)),
-    )
-}
-
-async fn beyond(error: BoxError) -> Refusal {
-    let late = error.is::<tower::timeout::error::Elapsed>();
-    let (kind, title) = if late {
-        ("timeout", "the request took too long")
-    } else {
-        ("overloaded", "too many requests are in work")
+    let limits = Limits {
+        reads: Arc::new(Semaphore::new(CONCURRENCY)),
+        changes: Arc::new(Semaphore::new(CONCURRENCY)),
     };
-    Refusal::new(StatusCode::SERVICE_UNAVAILABLE, kind, title).field(header::RETRY_AFTER, "1")
+    router
+        .layer(from_fn_with_state(limits, within))
+        .layer(TraceLayer::new_for_http())
+}
+
+async fn within(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+    let is_change = changes(request.method());
+    let limit = if is_change {
+        limits.changes
+    } else {
+        limits.reads
+    };
+    let Ok(permit) = limit.try_acquire_owned() else {
+        return overloaded().into_response();
+    };
+    let response = next.run(request).await;
+    if is_change {
+        return response;
+    }
+    response.map(|inner| Body::new(Counted { inner, _permit: permit }))
+}
+
+fn overloaded() -> Refusal {
+    Refusal::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        "overloaded",
+        "too many requests are in work",
+    )
+    .field(header::RETRY_AFTER, "1")
+}
+
+/// A body that counts as work until it is written.
+struct Counted {
+    inner: Body,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl HttpBody for Counted {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Pin::new(&mut self.inner).poll_frame(context)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use axum::{
-        Router,
-        body::{Body, Bytes, to_bytes},
-        http::{Request, header},
-        response::Response,
-        routing::{get, post},
+        body::to_bytes,
+        routing::{get, put},
     };
     use serde_json::Value;
     use tower::ServiceExt as _;
 
     use super::*;
 
-    /// A handler that reads the body to its end, which may never come.
-    fn slow() -> Router {
-        Router::new()
-            .route("/", get(async || "done"))
-            .route("/", post(async |body: Bytes| body))
+    fn router() -> Router {
+        around(
+            Router::new()
+                .route("/", get(async || "done"))
+                .route("/", put(async || "done")),
+        )
     }
 
-    fn endless() -> Request<Body> {
-        Request::post("/").body(Body::new(Never)).unwrap()
+    async fn ask(router: &Router, method: &str) -> Response {
+        let request = Request::builder().method(method).uri("/");
+        let request = request.body(Body::empty()).unwrap();
+        router.clone().oneshot(request).await.unwrap()
     }
 
-    struct Never;
-
-    impl hyper::body::Body for Never {
-        type Data = Bytes;
-        type Error = std::convert::Infallible;
-
-        fn poll_frame(
-            self: std::pin::Pin<&mut Self>,
-            _: &mut std::task::Context<'_>,
-        ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Self::Error>>> {
-            std::task::Poll::Pending
+    #[tokio::test]
+    async fn answers_that_nobody_reads_count_and_stand_in_no_changes_way() {
+        let router = router();
+        let mut unread = Vec::new();
+        for _ in 0..CONCURRENCY {
+            unread.push(ask(&router, "GET").await);
         }
-    }
-
-    async fn refused(response: Response, kind: &str) {
-        assert_eq!(response.status(), StatusCode::SERVICE_UNAVAILABLE);
-        assert_eq!(response.headers()[header::RETRY_AFTER], "1");
-        let body = to_bytes(response.into_body(), 4096).await.unwrap();
+        let refused = ask(&router, "GET").await;
+        assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
+        let body = to_bytes(refused.into_body(), 4096).await.unwrap();
         let problem: Value = serde_json::from_slice(&body).unwrap();
-        assert_eq!(problem["type"], format!("urn:switchback:problem:{kind}"));
-    }
-
-    #[tokio::test]
-    async fn who_takes_too_long_is_told_to_come_again() {
-        let time = Duration::from_millis(30);
-        for router in [within(slow(), time), rollbacks_within(slow(), time)] {
-            let response = router.oneshot(endless()).await.unwrap();
-            refused(response, "timeout").await;
-        }
-    }
-
-    /// Lets every task have its turn: a runtime does not poll them all between two looks at its timers.
-    async fn turn_often() {
-        for _ in 0..4 * CONCURRENCY {
-            tokio::task::yield_now().await;
-        }
-    }
-
-    #[tokio::test]
-    async fn beyond_the_limit_requests_are_refused_at_once_and_rollbacks_are_not() {
-        let (router, rollbacks) = (around(slow()), around_rollbacks(slow()));
-        let fill = |router: &Router| {
-            let mut waiting = tokio::task::JoinSet::new();
-            for _ in 0..CONCURRENCY {
-                waiting.spawn(router.clone().oneshot(endless()));
-            }
-            waiting
-        };
-        let ask = || Request::get("/").body(Body::empty()).unwrap();
-        let (busy, _busy_too) = (fill(&router), fill(&rollbacks));
-        turn_often().await;
-        let response = router.clone().oneshot(ask()).await.unwrap();
-        refused(response, "overloaded").await;
-        let response = rollbacks.oneshot(ask()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
-        drop(busy);
-        turn_often().await;
-        let response = router.oneshot(ask()).await.unwrap();
-        assert_eq!(response.status(), StatusCode::OK);
+        assert_eq!(problem["type"], "urn:switchback:problem:overloaded");
+        assert_eq!(ask(&router, "PUT").await.status(), StatusCode::OK);
+        unread.pop();
+        assert_eq!(ask(&router, "GET").await.status(), StatusCode::OK);
     }
 }

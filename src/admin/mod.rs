@@ -32,14 +32,18 @@
 mod accept;
 mod access;
 mod ask;
+mod auth_failures;
 mod body;
 mod change;
+mod connections;
 mod import;
 mod json;
 mod limits;
 mod observe;
 mod openapi;
 mod origin;
+mod page;
+mod pages;
 mod problems;
 mod refusal;
 mod releases;
@@ -49,13 +53,16 @@ mod router;
 mod routes;
 mod serve;
 mod settings;
+mod shared_page;
 mod split;
 mod status;
 mod table;
+mod unread_body;
+mod write_timeout;
 
 pub use self::{
     access::{Access, AccessError},
-    observe::{Observed, Readiness, Render, observe_router},
+    observe::{Observed, Readiness, observe_router},
     router::{AdminState, router},
     serve::serve,
     settings::{ReloadError, ReloadRequest, RunningSettings},

@@ -3,23 +3,29 @@
 //! These three are part of the admin API and, where `[observe]` is configured, all that a listener of their own shows, so
 //! that a kubelet and Prometheus can reach them from outside.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU8, Ordering},
+use std::{
+    io::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU8, Ordering},
+    },
 };
 
 use axum::{
     Router,
     extract::State,
-    http::{StatusCode, header},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    middleware::from_fn,
+    response::Response,
     routing::get,
 };
 
-use super::refusal::{Refusal, no_such_method, no_such_path};
-
-/// Renders all metrics as Prometheus text.
-pub type Render = Arc<dyn Fn() -> String + Send + Sync>;
+use super::{
+    page::{Page, PageWriter},
+    refusal::{Refusal, no_such_method, no_such_path},
+    shared_page::SharedPage,
+    unread_body::close_if_unread,
+};
 
 /// The media type of the text that Prometheus scrapes.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -55,10 +61,28 @@ impl Readiness {
 /// What the three endpoints need.
 #[derive(Clone)]
 pub struct Observed {
-    /// The metrics.
-    pub render: Render,
-    /// The readiness.
-    pub readiness: Arc<Readiness>,
+    metrics: Arc<SharedPage>,
+    readiness: Arc<Readiness>,
+}
+
+impl Observed {
+    /// `render` makes the Prometheus text, on a thread that may be kept busy.
+    pub fn new(
+        render: impl Fn() -> String + Send + Sync + 'static,
+        readiness: Arc<Readiness>,
+    ) -> Self {
+        let page = move || {
+            let mut writer = PageWriter::default();
+            writer
+                .write_all(render().as_bytes())
+                .expect("memory takes every byte");
+            Page::new(PROMETHEUS, None, writer)
+        };
+        Self {
+            metrics: Arc::new(SharedPage::of_now(page)),
+            readiness,
+        }
+    }
 }
 
 /// The router of a listener that shows nothing else.
@@ -69,14 +93,15 @@ pub fn observe_router(observed: Observed) -> Router {
         .route("/readyz", get(readyz))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method)
+        .layer(from_fn(close_if_unread))
         .with_state(observed)
 }
 
 /// All metrics.
 #[utoipa::path(get, path = "/metrics", tag = "observe",
     responses((status = 200, description = "Prometheus text", body = String, content_type = "text/plain")))]
-pub(super) async fn metrics(State(observed): State<Observed>) -> Response {
-    ([(header::CONTENT_TYPE, PROMETHEUS)], (observed.render)()).into_response()
+pub(super) async fn metrics(State(observed): State<Observed>) -> Result<Response, Refusal> {
+    Ok(observed.metrics.get().await?.response())
 }
 
 /// Whether the process lives: it does if it answers.

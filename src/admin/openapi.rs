@@ -22,12 +22,12 @@ const ALWAYS: [(&str, &str); 7] = [
     ("500", "switchback made a mistake"),
     (
         "503",
-        "too much at once, too late, or the history cannot be written: nothing has changed",
+        "too much at once, or the history cannot be written: nothing has changed",
     ),
 ];
 
 /// Those of requests that change something.
-const CHANGES: [(&str, &str); 4] = [
+const CHANGES: [(&str, &str); 5] = [
     (
         "409",
         "the live table does not allow it, its parts would contradict each other, or the idempotency key belongs to \
@@ -37,6 +37,7 @@ const CHANGES: [(&str, &str); 4] = [
         "412",
         "what it is about has changed since the revision in `If-Match`",
     ),
+    ("408", "the body did not come in time"),
     ("413", "the body is too large"),
     (
         "422",

@@ -11,20 +11,15 @@ use super::{
 };
 use crate::{
     api::{ChangeAnswer, ReleaseList},
-    model::{Change, ReleaseDocument, ReleaseName, TableDocument},
+    model::{Change, ReleaseDocument, ReleaseName},
 };
 
 /// All releases.
 #[utoipa::path(get, path = "/v1/releases", tag = "releases",
     responses((status = 200, description = "the releases", body = ReleaseList,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
-pub(super) async fn list_releases(State(admin): State<AdminState>) -> Response {
-    let live = admin.controller.live();
-    let list = ReleaseList {
-        revision: live.revision(),
-        releases: TableDocument::of(&live.state()).releases,
-    };
-    tagged(live.revision(), &list)
+pub(super) async fn list_releases(State(admin): State<AdminState>) -> Result<Response, Refusal> {
+    Ok(admin.pages.releases.get().await?.response())
 }
 
 /// One release.

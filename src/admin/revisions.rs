@@ -1,5 +1,7 @@
 //! What was live, and when.
 
+use std::sync::Arc;
+
 use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
@@ -34,8 +36,9 @@ pub(super) async fn list_revisions(
     if before.is_some_and(|before| before > LARGEST) {
         return Err(Refusal::malformed(format!("`before` is at most {LARGEST}")));
     }
-    let page = admin.controller.revisions(before.map(Revision), limit);
-    Ok(json(&page))
+    let controller = Arc::clone(&admin.controller);
+    let look = move || controller.revisions(before.map(Revision), limit);
+    Ok(json(&admin.pages.look(look).await?))
 }
 
 /// One revision, with the change that made it and the whole table that it was.
@@ -46,8 +49,9 @@ pub(super) async fn read_revision(
     State(admin): State<AdminState>,
     Segments(n): Segments<String>,
 ) -> Result<Response, Refusal> {
-    let detail = admin.controller.revision(number(&n)?).map_err(refused)?;
-    Ok(json(&detail))
+    let (number, controller) = (number(&n)?, Arc::clone(&admin.controller));
+    let look = move || Ok(json(&controller.revision(number)?));
+    admin.pages.look(look).await?.map_err(refused)
 }
 
 /// What differs between two revisions.
@@ -61,8 +65,12 @@ pub(super) async fn diff_revisions(
     Segments((a, b)): Segments<(String, String)>,
 ) -> Result<Response, Refusal> {
     let (from, to) = (number(&a)?, number(&b)?);
-    let diff = admin.controller.diff(from, to).map_err(refused)?;
-    Ok(json(&RevisionDiff { from, to, diff }))
+    let controller = Arc::clone(&admin.controller);
+    let look = move || {
+        let diff = controller.diff(from, to)?;
+        Ok(json(&RevisionDiff { from, to, diff }))
+    };
+    admin.pages.look(look).await?.map_err(refused)
 }
 
 fn number(text: &str) -> Result<Revision, Refusal> {

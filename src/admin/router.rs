@@ -10,6 +10,7 @@ use axum::{
     middleware::{from_fn, from_fn_with_state},
     routing::get,
 };
+use tower_http::trace::TraceLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
@@ -21,10 +22,12 @@ use super::{
     observe::{self, Observed},
     openapi,
     origin::{Hosts, guard},
+    pages::Pages,
     refusal::{no_such_method, no_such_path},
     releases, revisions, rollback, routes as table_routes,
     settings::{self, RunningSettings},
     split, status, table,
+    unread_body::close_if_unread,
 };
 use crate::{config::Admin, control::Controller};
 
@@ -32,11 +35,29 @@ use crate::{config::Admin, control::Controller};
 #[derive(Clone)]
 pub struct AdminState {
     /// The one writer.
-    pub controller: Arc<Controller>,
+    pub(super) controller: Arc<Controller>,
     /// Metrics and readiness.
-    pub observed: Observed,
+    pub(super) observed: Observed,
     /// The static settings, and the way to have files read again.
-    pub settings: Arc<RunningSettings>,
+    pub(super) settings: Arc<RunningSettings>,
+    /// What is long, rendered once for all who ask.
+    pub(super) pages: Pages,
+}
+
+impl AdminState {
+    /// The state for a controller, with metrics and readiness, and the settings that run.
+    pub fn new(
+        controller: Arc<Controller>,
+        observed: Observed,
+        settings: Arc<RunningSettings>,
+    ) -> Self {
+        Self {
+            pages: Pages::of(&controller),
+            controller,
+            observed,
+            settings,
+        }
+    }
 }
 
 impl FromRef<AdminState> for Observed {
@@ -58,10 +79,9 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .merge(limited(whole, most_of_a_table))
         .with_state(state.clone())
         .route("/openapi.json", get(move || described(document.clone())));
+    let back = limited(back, most).with_state(state.clone());
     let all = limits::around(ordinary)
-        .merge(limits::around_rollbacks(
-            limited(back, most).with_state(state.clone()),
-        ))
+        .merge(back.layer(TraceLayer::new_for_http()))
         .fallback(no_such_path)
         .method_not_allowed_fallback(no_such_method);
     let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
@@ -70,6 +90,7 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .layer(from_fn_with_state(Arc::new(access), admit))
         .merge(open(state))
         .layer(from_fn_with_state(hosts, guard))
+        .layer(from_fn(close_if_unread))
 }
 
 /// Puts a limit on bodies: on what is announced, and on what is read.

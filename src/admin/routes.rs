@@ -19,19 +19,8 @@ use crate::{
 #[utoipa::path(get, path = "/v1/routes", tag = "routes",
     responses((status = 200, description = "the routes", body = RouteList,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
-pub(super) async fn list_routes(State(admin): State<AdminState>) -> Response {
-    let live = admin.controller.live();
-    let list = RouteList {
-        revision: live.revision(),
-        routes: live
-            .state()
-            .spec
-            .routes()
-            .iter()
-            .map(|route| (***route).clone())
-            .collect(),
-    };
-    tagged(live.revision(), &list)
+pub(super) async fn list_routes(State(admin): State<AdminState>) -> Result<Response, Refusal> {
+    Ok(admin.pages.routes.get().await?.response())
 }
 
 /// One route.

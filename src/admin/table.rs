@@ -5,7 +5,7 @@ use axum::{extract::State, response::Response};
 use super::{
     ask::{Ask, ChangeOptions, Condition, TableConditions, needs_revision},
     body::Body,
-    change::{answer, tagged},
+    change::answer,
     refusal::Refusal,
     router::AdminState,
 };
@@ -20,9 +20,8 @@ use crate::{
 #[utoipa::path(get, path = "/v1/table", tag = "table",
     responses((status = 200, description = "the table", body = TableDocument,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
-pub(super) async fn read_table(State(admin): State<AdminState>) -> Response {
-    let live = admin.controller.live();
-    tagged(live.revision(), &TableDocument::of(&live.state()))
+pub(super) async fn read_table(State(admin): State<AdminState>) -> Result<Response, Refusal> {
+    Ok(admin.pages.table.get().await?.response())
 }
 
 /// Replaces the whole table.

@@ -59,7 +59,7 @@ pub struct Controller {
     pub(super) publishing: tokio::sync::Mutex<()>,
     pub(super) tended: Mutex<Tended>,
     pub(super) unsettled: Mutex<Vec<Unsettled>>,
-    pub(super) drift: Mutex<Option<DriftMemo>>,
+    pub(super) drift: Mutex<Option<Arc<DriftMemo>>>,
     pub(super) metrics: Metrics,
 }
 

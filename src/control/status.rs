@@ -123,7 +123,7 @@ impl Controller {
 
     /// What a bare rollback would do.
     pub(super) fn rollback_status(&self, live: &RoutingTable) -> RollbackStatus {
-        let levels = self.cell.levels();
+        let depth = self.cell.chain().len();
         let Some(level) = self.cell.level(Target::Previous) else {
             return RollbackStatus {
                 available: false,
@@ -133,7 +133,7 @@ impl Controller {
                 ready: false,
                 not_ready: Vec::new(),
                 nearest_ready: None,
-                depth: levels.len(),
+                depth,
             };
         };
         let preview = self.preview_back(live, &level);
@@ -150,7 +150,7 @@ impl Controller {
             } else {
                 self.nearest_ready(live)
             },
-            depth: levels.len(),
+            depth,
         }
     }
 
@@ -192,30 +192,30 @@ impl Controller {
         let Some(imported) = refused.or(imported) else {
             return Drift::default();
         };
-        let mut memo = self.drift.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = memo
-            .as_ref()
-            .filter(|memo| memo.live == live.revision() && Arc::ptr_eq(&memo.imported, &imported));
-        if let Some(known) = known {
+        // Held to copy a pointer, not while entries are compared: whoever changes something looks at the drift, too.
+        let memo = || self.drift.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = memo().clone();
+        let known = known.filter(|memo| Arc::ptr_eq(&memo.imported, &imported));
+        if let Some(known) = &known
+            && known.live == live.revision()
+        {
             return known.drift.clone();
         }
         let state = live.state();
-        let known = memo.take().filter(|memo| {
-            Arc::ptr_eq(&memo.rosters, &state.rosters) && Arc::ptr_eq(&memo.imported, &imported)
-        });
-        let file = known.map(|memo| memo.file);
+        let known = known.filter(|memo| Arc::ptr_eq(&memo.rosters, &state.rosters));
+        let file = known.map(|memo| memo.file.clone());
         let file = file.unwrap_or_else(|| (*imported).clone().into_state(&state));
         let drift = Drift {
             refused: refused_now,
             ..drift_between(&file, &state)
         };
-        *memo = Some(DriftMemo {
+        *memo() = Some(Arc::new(DriftMemo {
             live: live.revision(),
             imported,
             file,
             rosters: state.rosters,
             drift: drift.clone(),
-        });
+        }));
         drift
     }
 }

@@ -97,13 +97,11 @@ impl ControlPlane {
         tasks.spawn(async move { tending.run().await });
         tasks.spawn(upkeep(metrics.clone(), access_log));
         let readiness = Arc::new(Readiness::default());
-        let observed = Observed {
-            render: Arc::new(move || {
-                count_connections(&doors);
-                metrics.render()
-            }),
-            readiness: Arc::clone(&readiness),
+        let render = move || {
+            count_connections(&doors);
+            metrics.render()
         };
+        let observed = Observed::new(render, Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
         let mut plane = Self {
             controller,
@@ -128,11 +126,8 @@ impl ControlPlane {
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let (listener, address) = listen(config.admin.address, "admin.address")?;
         self.admin = address;
-        let state = AdminState {
-            controller: Arc::clone(&self.controller),
-            observed: observed.clone(),
-            settings,
-        };
+        let state =
+            AdminState::new(Arc::clone(&self.controller), observed.clone(), settings);
         let router = admin::router(state, access, &config.admin, address);
         self.tasks.spawn(admin::serve(
             listener,

@@ -33,6 +33,12 @@ pub const ACCESS_LOG_DROPPED: Metric = (
     Kind::Counter,
     "Lines of the access log that were dropped because their queue was full",
 );
+/// Requests to the admin API that were not authorized, by reason.
+pub const ADMIN_AUTH_FAILURES: Metric = (
+    "switchback_admin_auth_failures_total",
+    Kind::Counter,
+    "Requests to the admin API that were not authorized",
+);
 /// Open client connections by listener.
 pub const CONNECTIONS: Metric = (
     "switchback_connections",
@@ -169,6 +175,7 @@ pub const SWAP_SECONDS: Metric = (
 /// All metrics, by name.
 pub const ALL: &[Metric] = &[
     ACCESS_LOG_DROPPED,
+    ADMIN_AUTH_FAILURES,
     BUILD_INFO,
     CONNECTIONS,
     CONVERGENCE_SECONDS,

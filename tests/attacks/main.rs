@@ -38,6 +38,8 @@ mod h2 {
     mod huffman;
 }
 
+mod admin;
+
 use child::Switchback;
 use h2::{
     frame::{

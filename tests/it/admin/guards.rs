@@ -1,10 +1,17 @@
 //! Who is let in: tokens, names, pages; and what the observing listener shows.
 
-use std::io::Write;
+use std::{
+    io::Write,
+    net::{SocketAddr, TcpStream},
+};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use serde_json::Value;
 
-use crate::support::{Client, TestAdmin};
+use crate::{
+    conformance::child::Switchback,
+    support::{Client, TestAdmin},
+};
 
 const OPERATOR: &str = "operator-0123456789abcdef";
 const READER: &str = "reader-0123456789abcdef";
@@ -75,6 +82,88 @@ fn a_token_decides_what_may_be_done_and_who_did_it() {
         refused.value("www-authenticate"),
         Some("Bearer realm=\"switchback\"")
     );
+}
+
+/// So many connections that say nothing.
+fn crowd(address: SocketAddr) -> Vec<TcpStream> {
+    let hard = getrlimit(Resource::Nofile).maximum;
+    let limits = Rlimit {
+        current: hard,
+        maximum: hard,
+    };
+    setrlimit(Resource::Nofile, limits).unwrap();
+    let connect = |_| TcpStream::connect(address).unwrap();
+    (0..600).map(connect).collect()
+}
+
+#[test]
+fn a_crowd_that_says_nothing_keeps_nobody_out() {
+    let (admin, _folder) = with_tokens();
+    let bearer = format!("Bearer {OPERATOR}");
+    let fields = [("authorization", bearer.as_str())];
+    let mut operator = Client::connect(admin.address);
+    let head = format!(
+        "GET /v1/status HTTP/1.1\r\nhost: {}\r\nauthorization: {bearer}\r\n\r\n",
+        admin.address
+    );
+    assert_eq!(operator.send(&head).response().status, 200);
+    let _silent = (crowd(admin.address), crowd(admin.observe));
+    assert_eq!(admin.request("GET", "/livez", &[], "").status, 200);
+    let rolled_back = admin.request("POST", "/v1/rollback", &fields, "");
+    assert_eq!(rolled_back.status, 409, "there is nothing to go back to");
+    let probe = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", admin.observe);
+    let mut kubelet = Client::connect(admin.observe);
+    assert_eq!(kubelet.send(&probe).response().status, 200);
+    // A connection that has shown its token is not the one that makes room.
+    assert_eq!(operator.send(&head).response().status, 200);
+}
+
+#[test]
+fn a_request_that_was_not_authorized_is_counted_and_logged_without_its_token() {
+    let config = "admin.tokens = [{ role = \"operator\", env = \"PATH\" }]\n\
+        [releases.one]\nendpoints = [\"http://127.0.0.1:1\"]\n\
+        [[routes]]\nname = \"all\"\npath_prefix = \"/\"\nsplit = { one = 1 }\n";
+    let switchback = Switchback::start(&[""], config);
+    let admin = switchback.admin();
+    for field in ["", "authorization: Basic x\r\n", "authorization: Bearer c0nf1dent1al\r\n"] {
+        let head = format!("GET /v1/status HTTP/1.1\r\nhost: {admin}\r\n{field}\r\n");
+        let status = Client::connect(admin).send(head).response().status;
+        assert_eq!(status, 401);
+    }
+    let token = std::env::var("PATH").unwrap();
+    let head = format!(
+        "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\r\n"
+    );
+    let metrics = Client::connect(admin).send(head).response().text();
+    let log = switchback.log();
+    for reason in ["missing", "malformed", "unknown"] {
+        let counted = format!("switchback_admin_auth_failures_total{{reason=\"{reason}\"}} 1");
+        assert!(metrics.contains(&counted), "{counted}: {metrics}");
+        assert!(log.contains(&format!("reason=\"{reason}\"")), "{log}");
+    }
+    assert!(log.contains("peer=\"127.0.0.1\""), "{log}");
+    assert!(!log.contains("c0nf1dent1al"), "{log}");
+}
+
+#[test]
+fn an_answer_before_the_body_was_read_says_that_the_connection_ends() {
+    let (admin, _folder) = with_tokens();
+    let post = |fields: &str, body: &str| {
+        let head = format!(
+            "POST /v1/routes/chat/abort HTTP/1.1\r\nhost: {}\r\n{fields}content-length: 9\r\n\r\n{body}",
+            admin.address
+        );
+        Client::connect(admin.address).send(head).response()
+    };
+    let refused = post("", "");
+    assert_eq!(refused.status, 401);
+    assert_eq!(refused.value("connection"), Some("close"));
+    let read = post(
+        &format!("authorization: Bearer {OPERATOR}\r\ncontent-type: application/json\r\n"),
+        "{\"a\": 1 }",
+    );
+    assert_eq!(read.status, 422);
+    assert_eq!(read.value("connection"), None);
 }
 
 #[test]

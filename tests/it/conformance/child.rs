@@ -74,6 +74,14 @@ impl Switchback {
         self.listeners = proxies.map(|address| address.parse().unwrap()).collect();
     }
 
+    /// The address of its admin API.
+    pub(crate) fn admin(&self) -> SocketAddr {
+        let log = self.log();
+        let line = log.lines().find(|line| line.contains("kind=\"admin\""));
+        let address = line.and_then(|line| line.split_once("listening address=")?.1.split(' ').next());
+        address.unwrap_or_else(|| panic!("{log}")).parse().unwrap()
+    }
+
     /// What it said so far.
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.folder.path().join("log")).unwrap_or_default();

@@ -82,19 +82,16 @@ impl TestAdmin {
             .block_on(controller.import(config.table(), None, author(), Expected::Any))
             .unwrap();
         let readiness = Arc::new(Readiness::default());
-        let observed = Observed {
-            render: Arc::new(|| "switchback_up 1\n".to_owned()),
-            readiness: Arc::clone(&readiness),
-        };
+        let observed = Observed::new(
+            || "switchback_up 1\n".to_owned(),
+            Arc::clone(&readiness),
+        );
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind(&runtime);
         let access = Access::load(&config.admin.tokens, address).unwrap();
-        let state = AdminState {
-            controller: Arc::clone(&controller),
-            observed: observed.clone(),
-            // Nothing answers a reload here: there is no process around this API.
-            settings: Arc::new(RunningSettings::new(config.settings_digests()).0),
-        };
+        // Nothing answers a reload here: there is no process around this API.
+        let settings = Arc::new(RunningSettings::new(config.settings_digests()).0);
+        let state = AdminState::new(Arc::clone(&controller), observed.clone(), settings);
         let router = admin::router(state, access, &config.admin, address);
         runtime.spawn(admin::serve(listener, router, until(stopped.clone())));
         let (listener, observe) = bind(&runtime);

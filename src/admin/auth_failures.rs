@@ -1,0 +1,112 @@
+//! Requests that were not let in: every one is counted, and some of them are in the log.
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use axum::extract::Request;
+
+use super::connections::Connection;
+use crate::telemetry::names;
+
+/// The time in which so many are logged at most.
+const WINDOW: Duration = Duration::from_secs(10);
+
+/// Lines in that time.
+const MOST: u32 = 10;
+
+/// Why a request is not let in; the label of the metric.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AuthFailure {
+    /// Its token may only look.
+    Forbidden,
+    /// What it sends is not a bearer token.
+    Malformed,
+    /// It sends no token.
+    Missing,
+    /// Its token is not one of ours.
+    Unknown,
+}
+
+/// Decides which failures are logged.
+#[derive(Debug, Default)]
+pub(super) struct AuthFailures(Mutex<Sampling>);
+
+#[derive(Debug, Default)]
+struct Sampling {
+    begun: Option<Instant>,
+    logged: u32,
+    left_out: u64,
+}
+
+// === impl AuthFailure ===
+
+impl AuthFailure {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Forbidden => "forbidden",
+            Self::Malformed => "malformed",
+            Self::Missing => "missing",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+// === impl AuthFailures ===
+
+impl AuthFailures {
+    /// Counts a failure, and logs it unless many were logged just now. What was sent as a token is never logged.
+    pub(super) fn note(&self, request: &Request, failure: AuthFailure) {
+        metrics::counter!(names::ADMIN_AUTH_FAILURES.0, "reason" => failure.as_str()).increment(1);
+        let mut sampling = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(left_out) = sampling.take(Instant::now()) else {
+            return;
+        };
+        drop(sampling);
+        let connection = request.extensions().get::<std::sync::Arc<Connection>>();
+        let path: String = request.uri().path().chars().take(200).collect();
+        tracing::warn!(
+            target: "audit",
+            reason = failure.as_str(),
+            peer = connection.map(|connection| connection.peer().to_string()),
+            method = %request.method(),
+            path,
+            left_out,
+            "a request to the admin API was not authorized"
+        );
+    }
+}
+
+// === impl Sampling ===
+
+impl Sampling {
+    /// How many were left out since the last that was logged; `None` if this one is left out too.
+    fn take(&mut self, now: Instant) -> Option<u64> {
+        let is_over = |begun: Instant| now.saturating_duration_since(begun) >= WINDOW;
+        if self.begun.is_none_or(is_over) {
+            self.begun = Some(now);
+            self.logged = 0;
+        }
+        if self.logged >= MOST {
+            self.left_out += 1;
+            return None;
+        }
+        self.logged += 1;
+        Some(std::mem::take(&mut self.left_out))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_is_a_few_lines_and_the_next_one_says_how_many_were_left_out() {
+        let (mut sampling, start) = (Sampling::default(), Instant::now());
+        let logged = (0..1_000).filter(|_| sampling.take(start).is_some());
+        assert_eq!(logged.count(), MOST as usize);
+        assert_eq!(sampling.take(start + WINDOW), Some(990));
+        assert_eq!(sampling.take(start + WINDOW), Some(0));
+    }
+}

@@ -1,0 +1,95 @@
+//! Long answers: rendered off the threads that carry changes out, and once for all who ask.
+
+use std::sync::Arc;
+
+use tokio::{sync::Semaphore, task};
+
+use super::{page::Page, refusal::Refusal, shared_page::SharedPage};
+use crate::{
+    api::{ReleaseList, RouteList},
+    control::Controller,
+    model::TableDocument,
+};
+
+/// Threads that look something up for one request each.
+const LOOKING: usize = 2;
+
+/// The long answers of the API.
+#[derive(Clone)]
+pub(super) struct Pages {
+    pub(super) releases: Arc<SharedPage>,
+    pub(super) routes: Arc<SharedPage>,
+    pub(super) status: Arc<SharedPage>,
+    pub(super) table: Arc<SharedPage>,
+    looking: Arc<Semaphore>,
+}
+
+impl Pages {
+    pub(super) fn of(controller: &Arc<Controller>) -> Self {
+        let by_revision = |render: fn(&Controller) -> Page| {
+            let (shown, controller) = (Arc::clone(controller), Arc::clone(controller));
+            Arc::new(SharedPage::of_revision(
+                move || shown.live().revision(),
+                move || render(&controller),
+            ))
+        };
+        let now = Arc::clone(controller);
+        Self {
+            releases: by_revision(releases),
+            routes: by_revision(routes),
+            table: by_revision(table),
+            status: Arc::new(SharedPage::of_now(move || status(&now))),
+            looking: Arc::new(Semaphore::new(LOOKING)),
+        }
+    }
+
+    /// What `look` finds out, on a thread that no change needs.
+    pub(super) async fn look<T: Send + 'static>(
+        &self,
+        look: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, Refusal> {
+        let permit = Arc::clone(&self.looking).acquire_owned().await;
+        let found = task::spawn_blocking(move || {
+            let _permit = permit;
+            look()
+        });
+        found.await.map_err(|error| {
+            tracing::error!(%error, "an answer could not be found out");
+            Refusal::internal()
+        })
+    }
+}
+
+fn status(controller: &Controller) -> Page {
+    let status = controller.status();
+    Page::json(Some(status.revision), &status)
+}
+
+fn table(controller: &Controller) -> Page {
+    let live = controller.live();
+    Page::json(Some(live.revision()), &TableDocument::of(&live.state()))
+}
+
+fn releases(controller: &Controller) -> Page {
+    let live = controller.live();
+    let list = ReleaseList {
+        revision: live.revision(),
+        releases: TableDocument::of(&live.state()).releases,
+    };
+    Page::json(Some(live.revision()), &list)
+}
+
+fn routes(controller: &Controller) -> Page {
+    let live = controller.live();
+    let state = live.state();
+    let list = RouteList {
+        revision: live.revision(),
+        routes: state
+            .spec
+            .routes()
+            .iter()
+            .map(|route| (***route).clone())
+            .collect(),
+    };
+    Page::json(Some(live.revision()), &list)
+}

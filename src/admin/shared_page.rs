@@ -1,0 +1,186 @@
+//! One rendering for all who ask for it at the same time.
+//!
+//! Rendering metrics or the status of ten thousand routes takes long and makes megabytes. It is done on a thread of its
+//! own, never on those that carry changes out, by one thread at a time, for at most a quarter of that thread's time; and
+//! at most [`MOST`] renderings are in memory, however many clients do not read theirs.
+
+use std::{
+    sync::{Arc, Weak},
+    time::{Duration, Instant},
+};
+
+use tokio::{task, time};
+
+use super::{page::Page, refusal::Refusal};
+use crate::model::Revision;
+
+/// Renderings that are in memory at most.
+const MOST: usize = 4;
+
+/// How old a rendering may be that somebody gets when there are that many. Before that, it is never older than the request.
+const STALE: Duration = Duration::from_secs(5);
+
+/// A pause after each rendering, as a multiple of the time that it took.
+const PAUSE: u32 = 3;
+
+type Render = Arc<dyn Fn() -> Page + Send + Sync>;
+type Shown = Arc<dyn Fn() -> Revision + Send + Sync>;
+
+/// A page that is rendered when it is asked for, and shared.
+pub(super) struct SharedPage {
+    render: Render,
+    // For what a revision alone decides: the one that a rendering must show.
+    shown: Option<Shown>,
+    renderings: tokio::sync::Mutex<Renderings>,
+}
+
+#[derive(Default)]
+struct Renderings {
+    alive: Vec<Rendering>,
+    not_before: Option<Instant>,
+}
+
+struct Rendering {
+    begun: Instant,
+    page: Weak<Page>,
+}
+
+impl SharedPage {
+    /// A page of what is so at the moment.
+    pub(super) fn of_now(render: impl Fn() -> Page + Send + Sync + 'static) -> Self {
+        Self::new(Arc::new(render), None)
+    }
+
+    /// A page that stays the same as long as `shown` does.
+    pub(super) fn of_revision(
+        shown: impl Fn() -> Revision + Send + Sync + 'static,
+        render: impl Fn() -> Page + Send + Sync + 'static,
+    ) -> Self {
+        Self::new(Arc::new(render), Some(Arc::new(shown)))
+    }
+
+    fn new(render: Render, shown: Option<Shown>) -> Self {
+        Self {
+            render,
+            shown,
+            renderings: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// A rendering that was begun after this was called, or shows the same; a little older where many are still read.
+    pub(super) async fn get(&self) -> Result<Arc<Page>, Refusal> {
+        let asked = Instant::now();
+        let mut renderings = self.renderings.lock().await;
+        if let Some(page) = renderings.suitable(asked, Instant::now(), self.shown.as_deref()) {
+            return Ok(page);
+        }
+        if let Some(moment) = renderings.not_before {
+            time::sleep_until(moment.into()).await;
+        }
+        let (begun, render) = (Instant::now(), Arc::clone(&self.render));
+        let page = task::spawn_blocking(move || Arc::new(render())).await;
+        let page = page.map_err(|error| {
+            tracing::error!(%error, "an answer could not be rendered");
+            Refusal::internal()
+        })?;
+        renderings.not_before = Some(Instant::now() + PAUSE * begun.elapsed());
+        renderings.add(begun, &page);
+        Ok(page)
+    }
+}
+
+impl Renderings {
+    /// A rendering that will do, if there is one.
+    fn suitable(
+        &mut self,
+        asked: Instant,
+        now: Instant,
+        shown: Option<&(dyn Fn() -> Revision + Send + Sync)>,
+    ) -> Option<Arc<Page>> {
+        self.alive.retain(|old| old.page.strong_count() > 0);
+        let latest = self.alive.last()?;
+        let page = latest.page.upgrade()?;
+        let crowded = self.alive.len() >= MOST;
+        let suits = match shown {
+            Some(shown) => page.revision() == Some(shown()),
+            None => latest.begun >= asked || crowded && now.saturating_duration_since(latest.begun) < STALE,
+        };
+        suits.then_some(page)
+    }
+
+    /// Enters a new one. The oldest of too many is revoked.
+    fn add(&mut self, begun: Instant, page: &Arc<Page>) {
+        while self.alive.len() >= MOST {
+            if let Some(page) = self.alive.remove(0).page.upgrade() {
+                page.revoke();
+            }
+        }
+        self.alive.push(Rendering {
+            begun,
+            page: Arc::downgrade(page),
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    fn counted() -> (Arc<AtomicU64>, SharedPage) {
+        let count = Arc::new(AtomicU64::new(0));
+        let counting = Arc::clone(&count);
+        let page = SharedPage::of_now(move || {
+            let number = counting.fetch_add(1, Ordering::Relaxed) + 1;
+            Page::json(Some(Revision(number)), &number)
+        });
+        (count, page)
+    }
+
+    #[tokio::test]
+    async fn who_asks_alone_gets_what_is_so_now() {
+        let (_, page) = counted();
+        for number in 1..=10 {
+            assert_eq!(page.get().await.unwrap().revision(), Some(Revision(number)));
+        }
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_another_is_waited_for_shares_the_next() {
+        let (count, page) = counted();
+        let all = futures_util::future::join_all((0..50).map(|_| page.get())).await;
+        assert_eq!(all.len(), 50);
+        assert!(count.load(Ordering::Relaxed) <= 2);
+    }
+
+    #[tokio::test]
+    async fn renderings_that_nobody_reads_are_few_and_the_oldest_goes_for_a_new_one() {
+        let (count, page) = counted();
+        let mut held = Vec::new();
+        for _ in 0..100 {
+            held.push(page.get().await.unwrap());
+        }
+        assert_eq!(count.load(Ordering::Relaxed), MOST as u64);
+        let later = Instant::now() + STALE;
+        let mut renderings = page.renderings.lock().await;
+        assert!(renderings.suitable(later, later, None).is_none());
+        renderings.add(later, &held[0]);
+        assert!(held[0].is_revoked() && !held[1].is_revoked());
+        assert_eq!(renderings.alive.len(), MOST);
+    }
+
+    #[tokio::test]
+    async fn what_a_revision_decides_is_rendered_once_for_it() {
+        let live = Arc::new(AtomicU64::new(1));
+        let (shown, rendered) = (Arc::clone(&live), Arc::clone(&live));
+        let revision = move || Revision(shown.load(Ordering::Relaxed));
+        let page = SharedPage::of_revision(revision, move || {
+            Page::json(Some(Revision(rendered.load(Ordering::Relaxed))), &())
+        });
+        let (first, again) = (page.get().await.unwrap(), page.get().await.unwrap());
+        assert!(Arc::ptr_eq(&first, &again));
+        live.store(2, Ordering::Relaxed);
+        assert_eq!(page.get().await.unwrap().revision(), Some(Revision(2)));
+    }
+}
