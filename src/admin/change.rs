@@ -97,7 +97,9 @@ fn receipt(result: Result<Receipt, Refusal>) -> Result<Response, Refusal> {
 pub(super) async fn to_the_end<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, Refusal> {
-    tokio::spawn(work).await.map_err(|error| broken(Some(error)))
+    tokio::spawn(work)
+        .await
+        .map_err(|error| broken(Some(error)))
 }
 
 /// The same for what is answered before the rest of it is done: answers with what `work` comes to, then does `rest`.
@@ -271,7 +273,10 @@ mod tests {
     #[tokio::test]
     async fn what_panics_is_answered_and_what_follows_an_answer_does_not_take_it_back() {
         let lost = respond_then(async { assert_eq!(1, 2) }, || ()).await;
-        assert_eq!(lost.unwrap_err().status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(
+            lost.unwrap_err().status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
         let kept = respond_then(async { 7 }, || assert_eq!(1, 2)).await;
         assert_eq!(kept.ok(), Some(7));
     }

@@ -222,7 +222,10 @@ mod tests {
         let operator = table.enter(address(9)).unwrap();
         operator.connection.is_known();
         let lonely = table.enter(address(1)).unwrap();
-        let crowd = [table.enter(address(2)).unwrap(), table.enter(address(2)).unwrap()];
+        let crowd = [
+            table.enter(address(2)).unwrap(),
+            table.enter(address(2)).unwrap(),
+        ];
         let _new = table.enter(address(3)).unwrap();
         assert!(is_cut(&crowd[0]).await);
         drop(crowd);

@@ -58,7 +58,12 @@ async fn within(State(limits): State<Limits>, request: Request, next: Next) -> R
     if is_change {
         return response;
     }
-    response.map(|inner| Body::new(Counted { inner, _permit: permit }))
+    response.map(|inner| {
+        Body::new(Counted {
+            inner,
+            _permit: permit,
+        })
+    })
 }
 
 fn overloaded() -> Refusal {

@@ -12,12 +12,7 @@ use std::{
 };
 
 use axum::{
-    Router,
-    extract::State,
-    http::StatusCode,
-    middleware::from_fn,
-    response::Response,
-    routing::get,
+    Router, extract::State, http::StatusCode, middleware::from_fn, response::Response, routing::get,
 };
 
 use super::{

@@ -103,7 +103,10 @@ impl Renderings {
         let crowded = self.alive.len() >= MOST;
         let suits = match shown {
             Some(shown) => page.revision() == Some(shown()),
-            None => latest.begun >= asked || crowded && now.saturating_duration_since(latest.begun) < STALE,
+            None => {
+                latest.begun >= asked
+                    || crowded && now.saturating_duration_since(latest.begun) < STALE
+            }
         };
         suits.then_some(page)
     }

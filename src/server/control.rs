@@ -126,8 +126,7 @@ impl ControlPlane {
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let (listener, address) = listen(config.admin.address, "admin.address")?;
         self.admin = address;
-        let state =
-            AdminState::new(Arc::clone(&self.controller), observed.clone(), settings);
+        let state = AdminState::new(Arc::clone(&self.controller), observed.clone(), settings);
         let router = admin::router(state, access, &config.admin, address);
         self.tasks.spawn(admin::serve(
             listener,

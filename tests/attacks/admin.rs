@@ -22,7 +22,9 @@ const ROUTES: usize = 1_000;
 /// The address of a listener of this kind, as the log tells it.
 fn address(field: &Field, kind: &str) -> SocketAddr {
     let log = field.switchback.log();
-    let line = log.lines().find(|line| line.contains(&format!("kind=\"{kind}\"")));
+    let line = log
+        .lines()
+        .find(|line| line.contains(&format!("kind=\"{kind}\"")));
     let address = line.unwrap().split_once("listening address=").unwrap().1;
     address.split(' ').next().unwrap().parse().unwrap()
 }
@@ -71,7 +73,10 @@ fn silent_admin_connections_keep_nobody_out() {
         crowd.abort();
         slowest
     });
-    report("silent admin connections", &format!("a rollback and a probe took {slowest:?} at most"));
+    report(
+        "silent admin connections",
+        &format!("a rollback and a probe took {slowest:?} at most"),
+    );
 }
 
 /// A client that asks for the metrics and takes nothing of them.
@@ -99,7 +104,8 @@ fn unread_scrapes_cost_little() {
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         for number in 0..ROUTES {
-            let request = format!("GET /r{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+            let request =
+                format!("GET /r{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
             assert_eq!(status(field.address, &request, SCRAPED).await, "200");
         }
         let before = resident(field.switchback.child.id());
@@ -113,7 +119,10 @@ fn unread_scrapes_cost_little() {
         let scrape = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         assert_eq!(status(observe, scrape, SCRAPED).await, "200");
         let more = resident(field.switchback.child.id()).saturating_sub(before);
-        report("unread scrapes", &format!("memory {}", mebibytes(before, more)));
+        report(
+            "unread scrapes",
+            &format!("memory {}", mebibytes(before, more)),
+        );
         assert!(more < MEMORY, "{} MiB more", more >> 20);
     });
 }

@@ -125,15 +125,18 @@ fn a_request_that_was_not_authorized_is_counted_and_logged_without_its_token() {
         [[routes]]\nname = \"all\"\npath_prefix = \"/\"\nsplit = { one = 1 }\n";
     let switchback = Switchback::start(&[""], config);
     let admin = switchback.admin();
-    for field in ["", "authorization: Basic x\r\n", "authorization: Bearer c0nf1dent1al\r\n"] {
+    for field in [
+        "",
+        "authorization: Basic x\r\n",
+        "authorization: Bearer c0nf1dent1al\r\n",
+    ] {
         let head = format!("GET /v1/status HTTP/1.1\r\nhost: {admin}\r\n{field}\r\n");
         let status = Client::connect(admin).send(head).response().status;
         assert_eq!(status, 401);
     }
     let token = std::env::var("PATH").unwrap();
-    let head = format!(
-        "GET /metrics HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\r\n"
-    );
+    let head =
+        format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nauthorization: Bearer {token}\r\n\r\n");
     let metrics = Client::connect(admin).send(head).response().text();
     let log = switchback.log();
     for reason in ["missing", "malformed", "unknown"] {

@@ -78,7 +78,8 @@ impl Switchback {
     pub(crate) fn admin(&self) -> SocketAddr {
         let log = self.log();
         let line = log.lines().find(|line| line.contains("kind=\"admin\""));
-        let address = line.and_then(|line| line.split_once("listening address=")?.1.split(' ').next());
+        let address =
+            line.and_then(|line| line.split_once("listening address=")?.1.split(' ').next());
         address.unwrap_or_else(|| panic!("{log}")).parse().unwrap()
     }
 

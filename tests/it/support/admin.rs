@@ -82,10 +82,7 @@ impl TestAdmin {
             .block_on(controller.import(config.table(), None, author(), Expected::Any))
             .unwrap();
         let readiness = Arc::new(Readiness::default());
-        let observed = Observed::new(
-            || "switchback_up 1\n".to_owned(),
-            Arc::clone(&readiness),
-        );
+        let observed = Observed::new(|| "switchback_up 1\n".to_owned(), Arc::clone(&readiness));
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind(&runtime);
         let access = Access::load(&config.admin.tokens, address).unwrap();
