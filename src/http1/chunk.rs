@@ -7,6 +7,9 @@ use crate::message::{Reason, is_field_value, is_token_byte};
 pub(super) enum ChunkState {
     /// In the size, after so many digits.
     Size(u8),
+    /// After the size and so many spaces. Servers that write a size of fixed width pad it with them; nobody reads
+    /// anything else into it, and the chunk is written anew.
+    Gap(u8),
     /// In an extension.
     Extension(Extension),
     /// After the CR of the line with the size.
@@ -51,8 +54,9 @@ pub(super) enum Extension {
     Closed,
 }
 
-/// The most digits of a size.
-const MAX_DIGITS: u8 = 16;
+/// The most digits of a size, zeros in front included, and the most spaces behind it. The value has to fit 64 bits however
+/// many digits there are.
+const MAX_WIDTH: u8 = 32;
 
 // === impl ChunkState ===
 
@@ -60,9 +64,11 @@ impl ChunkState {
     /// The state after `byte` in all states that are neither data nor trailers; `size` is the size read so far.
     pub(super) fn step(self, byte: u8, size: &mut u64) -> Result<Self, Reason> {
         match (self, byte) {
-            (Self::Size(1..), b'\r') => Ok(Self::SizeFeed),
-            (Self::Size(1..), b';') => Ok(Self::Extension(Extension::Start)),
-            (Self::Size(digits), _) if digits < MAX_DIGITS => {
+            (Self::Size(1..) | Self::Gap(_), b'\r') => Ok(Self::SizeFeed),
+            (Self::Size(1..) | Self::Gap(_), b';') => Ok(Self::Extension(Extension::Start)),
+            (Self::Size(1..), b' ' | b'\t') => Ok(Self::Gap(1)),
+            (Self::Gap(spaces), b' ' | b'\t') if spaces < MAX_WIDTH => Ok(Self::Gap(spaces + 1)),
+            (Self::Size(digits), _) if digits < MAX_WIDTH && *size <= u64::MAX >> 4 => {
                 let digit = char::from(byte).to_digit(16).ok_or(Reason::InvalidChunk)?;
                 *size = (*size << 4) | u64::from(digit);
                 Ok(Self::Size(digits + 1))
@@ -83,7 +89,9 @@ impl ChunkState {
 impl Extension {
     fn step(self, byte: u8) -> Result<ChunkState, Reason> {
         let next = match (self, byte) {
-            (Self::Name | Self::Value | Self::Closed, b'\r') => return Ok(ChunkState::SizeFeed),
+            (Self::Name | Self::Value | Self::Closed | Self::Gap { .. }, b'\r') => {
+                return Ok(ChunkState::SizeFeed);
+            }
             (Self::Name | Self::Value | Self::Closed | Self::Gap { .. }, b';') => Self::Start,
             (Self::Name | Self::Gap { after_name: true }, b'=') => Self::Equals,
             (Self::Name, b' ' | b'\t') => Self::Gap { after_name: true },

@@ -161,6 +161,15 @@ impl BodyDecoder {
         }
     }
 
+    /// How much of the body is left, if that was announced.
+    pub fn left(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Length => Some(self.left),
+            Kind::Chunked(ChunkState::Done) => Some(0),
+            Kind::Chunked(_) | Kind::UntilClose => None,
+        }
+    }
+
     /// Whether the body has an end of its own, other than that of the connection.
     pub fn is_delimited(&self) -> bool {
         self.kind != Kind::UntilClose

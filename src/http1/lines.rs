@@ -30,7 +30,7 @@ pub struct Line<'h> {
 pub(super) struct Asking<'h> {
     pub(super) method: &'h [u8],
     pub(super) target: &'h [u8],
-    /// `HTTP/1.1`, not `HTTP/1.0`.
+    /// `HTTP/1.1`, not `HTTP/1.0`. A later minor version is taken for the highest that is known (RFC 9110, section 2.5).
     pub(super) is_current: bool,
     /// Where the first field line starts.
     pub(super) end: usize,
@@ -103,9 +103,9 @@ pub(super) fn asking(head: &[u8]) -> Result<Asking<'_>, Reason> {
             b'/',
             b'1',
             b'.',
-            minor @ (b'0' | b'1'),
+            minor @ b'0'..=b'9',
             after @ ..,
-        ] => (*minor == b'1', after),
+        ] => (*minor != b'0', after),
         _ => return Err(other_version(last_word(head))),
     };
     if !after.starts_with(LINE_END) {
@@ -129,7 +129,7 @@ pub(super) fn answering(head: &[u8]) -> Result<Answering<'_>, Reason> {
         b'/',
         b'1',
         b'.',
-        minor @ (b'0' | b'1'),
+        minor @ b'0'..=b'9',
         b' ',
         after @ ..,
     ] = head
@@ -153,7 +153,7 @@ pub(super) fn answering(head: &[u8]) -> Result<Answering<'_>, Reason> {
     }
     let reason = head.get(start + 1..end).unwrap_or_default();
     Ok(Answering {
-        is_current: *minor == b'1',
+        is_current: *minor != b'0',
         status: digit(a) * 100 + digit(b) * 10 + digit(c),
         reason: if reason.is_ascii() { reason } else { b"" },
         end: end + LINE_END.len(),

@@ -2,15 +2,17 @@
 
 use std::ops::Range;
 
+use super::lines::asking;
 use crate::message::words::{equal, find};
 use crate::message::{Limits, Reason, Rejection, is_token_byte};
 
-/// How far the search for the end of a head has come. Two numbers that a connection keeps between two reads; the buffer
-/// must start with the same bytes each time.
+/// How far the search for the end of a head has come. A connection keeps it between two reads; the buffer must start with
+/// the same bytes each time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadScan {
     start: usize,
     searched: usize,
+    has_line: bool,
 }
 
 /// What differs between the two kinds of heads.
@@ -30,7 +32,7 @@ impl HeadScan {
     ///
     /// # Errors
     ///
-    /// A line that does not end in CR LF, a folded line, an empty line too many, a first byte that starts no request, a
+    /// A line that does not end in CR LF, a folded line, an empty line too many, a first line that is no request line, a
     /// request line or a head beyond its limit.
     pub fn request(
         &mut self,
@@ -43,7 +45,26 @@ impl HeadScan {
             line_reason: Reason::TargetTooLong,
             leading_line: true,
         };
-        self.find(buffer, rules).map_err(Rejection::request)
+        let searched = self.searched;
+        let found = self.find(buffer, rules).map_err(Rejection::request)?;
+        if found.is_none() && !self.has_line {
+            self.check_line(buffer, searched)
+                .map_err(Rejection::request)?;
+        }
+        Ok(found)
+    }
+
+    /// Refuses a request line that is none as soon as it is there: what came before HTTP/1.0 sends nothing else, and waits.
+    fn check_line(&mut self, buffer: &[u8], searched: usize) -> Result<(), Reason> {
+        let from = searched.max(self.start);
+        let Some(unseen) = buffer.get(from..) else {
+            return Ok(());
+        };
+        if memchr::memchr(b'\n', unseen).is_some() {
+            asking(&buffer[self.start..])?;
+            self.has_line = true;
+        }
+        Ok(())
     }
 
     /// Looks for the end of a response head in `buffer`.
@@ -195,6 +216,23 @@ mod tests {
         for text in [&b""[..], b"\r", b"\r\n", b"G", b"\r\nG"] {
             assert_eq!(request(text), Ok(None), "{}", text.escape_ascii());
         }
+    }
+
+    #[test]
+    fn a_request_line_that_is_none_is_refused_before_the_head_ends() {
+        let mut scan = HeadScan::default();
+        let mut refused = None;
+        let text = b"\r\nGET /old\r\n";
+        for cut in 0..=text.len() {
+            assert_eq!(refused, None, "before {cut}");
+            refused = scan.request(&text[..cut], &Limits::default()).err();
+        }
+        assert_eq!(refused.unwrap().reason, Reason::InvalidStartLine);
+        assert_eq!(
+            request(b"GET / HTTP/3.0\r\nHo"),
+            Err(Reason::UnsupportedVersion)
+        );
+        assert_eq!(request(b"GET / HTTP/1.1\r\nHo"), Ok(None));
     }
 
     #[test]

@@ -2,8 +2,11 @@
 
 use super::{Field, Known, KnownSet, Reason, grammar};
 
-/// How many names without a meaning to the proxy `Connection` may nominate.
-pub const MAX_NOMINATIONS: usize = 8;
+/// How many names without a meaning to the proxy `Connection` may nominate, in how many fields.
+pub const MAX_NOMINATIONS: usize = 64;
+const MAX_LISTS: usize = 8;
+/// How long these fields may be together: each field of the message is looked for in them.
+const MAX_BYTES: usize = 4096;
 
 /// The options of all `Connection` fields of one message.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,8 +18,11 @@ pub struct Nominated<'h> {
     /// `upgrade` was among them.
     pub upgrade: bool,
     known: KnownSet,
-    others: [&'h [u8]; MAX_NOMINATIONS],
+    /// The values that hold names without a meaning to the proxy.
+    lists: [&'h [u8]; MAX_LISTS],
+    /// How many of them there are, and names in them.
     count: usize,
+    others: usize,
 }
 
 // === impl Nominated ===
@@ -29,16 +35,23 @@ impl<'h> Nominated<'h> {
     /// `InvalidConnection` for an option that is no token, `TooManyNominations` for more unknown names than
     /// [`MAX_NOMINATIONS`].
     pub fn read(&mut self, value: &'h [u8]) -> Result<(), Reason> {
-        for option in value.split(|&byte| byte == b',') {
-            let option = grammar::trim(option);
-            if !option.is_empty() {
-                self.add(option)?;
+        let before = self.others;
+        for option in options(value) {
+            self.add(option)?;
+        }
+        if self.others > before {
+            let used: usize = self.lists.iter().map(|list| list.len()).sum();
+            if used + value.len() > MAX_BYTES {
+                return Err(Reason::TooManyNominations);
             }
+            let free = self.lists.get_mut(self.count);
+            *free.ok_or(Reason::TooManyNominations)? = value;
+            self.count += 1;
         }
         Ok(())
     }
 
-    fn add(&mut self, option: &'h [u8]) -> Result<(), Reason> {
+    fn add(&mut self, option: &[u8]) -> Result<(), Reason> {
         if !grammar::is_token(option) {
             return Err(Reason::InvalidConnection);
         }
@@ -49,20 +62,13 @@ impl<'h> Nominated<'h> {
         match Known::of(option) {
             Known::KeepAlive => self.keep_alive = true,
             Known::Upgrade => self.upgrade = true,
-            Known::Other => return self.add_other(option),
+            Known::Other if self.others == MAX_NOMINATIONS => {
+                return Err(Reason::TooManyNominations);
+            }
+            Known::Other => self.others += 1,
             known if known.is_protected() => {}
             known => _ = self.known.insert(known),
         }
-        Ok(())
-    }
-
-    fn add_other(&mut self, option: &'h [u8]) -> Result<(), Reason> {
-        let free = self
-            .others
-            .get_mut(self.count)
-            .ok_or(Reason::TooManyNominations)?;
-        *free = option;
-        self.count += 1;
         Ok(())
     }
 
@@ -84,10 +90,21 @@ impl<'h> Nominated<'h> {
     }
 
     fn names(&self, name: &[u8]) -> bool {
-        self.others[..self.count]
+        self.lists[..self.count]
             .iter()
-            .any(|other| other.eq_ignore_ascii_case(name))
+            .flat_map(|list| options(list))
+            .any(|option| option.eq_ignore_ascii_case(name))
     }
+}
+
+/// The options in a value. Some peers write parameters behind an option, as in `keep-alive; timeout=5`: there are none,
+/// and the option is what stands before them.
+fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let bare = |element: &'_ [u8]| memchr::memchr(b';', element).unwrap_or(element.len());
+    value
+        .split(|&byte| byte == b',')
+        .map(move |element| grammar::trim(&element[..bare(element)]))
+        .filter(|option| !option.is_empty())
 }
 
 #[cfg(test)]
@@ -149,12 +166,46 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_behind_an_option_is_not_an_option() {
+        let mut nominated = Nominated::default();
+        nominated
+            .read(b"keep-alive; timeout=5, x-a ;q=\"b\", ;")
+            .unwrap();
+        assert!(nominated.keep_alive && !nominated.close);
+        assert!(nominated.ends(&Field::new(b"X-A", b"")));
+        assert!(!nominated.ends(&Field::new(b"timeout", b"")));
+    }
+
+    #[test]
     fn odd_and_endless_lists_are_refused() {
         let mut nominated = Nominated::default();
         assert_eq!(nominated.read(b"a b"), Err(Reason::InvalidConnection));
-        assert_eq!(nominated.read(b"close; x"), Err(Reason::InvalidConnection));
+        assert_eq!(
+            nominated.read(b"close, x y; z"),
+            Err(Reason::InvalidConnection)
+        );
+        let list = |count: usize| (0..count).map(|n| format!("a{n},")).collect::<String>();
+        let (most, one_more) = (list(MAX_NOMINATIONS), list(MAX_NOMINATIONS + 1));
         let mut nominated = Nominated::default();
-        nominated.read(b"a1,a2,a3,a4,a5,a6,a7,a8").unwrap();
-        assert_eq!(nominated.read(b"a9"), Err(Reason::TooManyNominations));
+        nominated.read(most.as_bytes()).unwrap();
+        assert!(nominated.ends(&Field::new(b"A63", b"")));
+        assert_eq!(nominated.read(b"a64"), Err(Reason::TooManyNominations));
+        let mut nominated = Nominated::default();
+        assert_eq!(
+            nominated.read(one_more.as_bytes()),
+            Err(Reason::TooManyNominations)
+        );
+        let long = format!("a{}", ",".repeat(MAX_BYTES));
+        let mut nominated = Nominated::default();
+        assert_eq!(
+            nominated.read(long.as_bytes()),
+            Err(Reason::TooManyNominations)
+        );
+        let mut nominated = Nominated::default();
+        for _ in 0..MAX_LISTS {
+            nominated.read(b"a, b").unwrap();
+        }
+        assert_eq!(nominated.read(b"a"), Err(Reason::TooManyNominations));
+        nominated.read(b"close, keep-alive").unwrap();
     }
 }

@@ -14,7 +14,7 @@ STRICTER = {
     "duplicate_host": ("one host, as RFC 9112, 3.2 wants it", {"h11", "llhttp", "hyper"}),
     "expectation_failed": ("an expectation that nobody knows is answered with 417", {"h11", "llhttp", "hyper", "nginx"}),
     "invalid_chunk": (
-        "no space after a size, no more than 16 digits, extensions by the grammar, CR LF alone ends a line",
+        "no space before or inside a size, at most 32 digits and 64 bits, extensions by the grammar, CR LF alone ends a line",
         {"h11", "llhttp", "hyper", "nginx"},
     ),
     "invalid_connection": ("an option is a token", {"h11", "llhttp", "hyper", "nginx"}),
@@ -85,6 +85,8 @@ LAXER = [
     ("h11", both(says("ConnectionClosed"), lambda case, detail: case["data"] == b""), "a connection without a byte"),
     ("llhttp", both(says("INVALID_METHOD"), unknown_method), "a method that Node does not know"),
     ("llhttp", both(says("STRICT"), has(rb"\n[0-9a-f]+;[^\r]*[ \t]")), "no space in a chunk extension"),
+    ("llhttp", has(rb"\n[0-9a-f]+[ \t]+[;\r]"), "no space after the size of a chunk"),
+    ("h11", both(says("chunk"), has(rb"\n(0{5,}[0-9a-f]{16,}|[0-9a-f]+[ \t]+;)")), "at most 20 digits, and no space before a `;`"),
     ("llhttp", both(says("CLOSED_CONNECTION"), has(rb"proxy-connection")), "`Proxy-Connection` means nothing to us"),
     ("llhttp", has(rb"\r\nupgrade: *(h2c|websocket)"), "it stops at any upgrade; we drop all but a whole handshake"),
     ("llhttp", both(says("INVALID_(CONTENT_LENGTH|TRANSFER_ENCODING)"), has(rb"\r\n0\r\n(content-length|transfer-encoding)")),

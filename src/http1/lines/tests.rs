@@ -56,7 +56,30 @@ fn pairs(headers: &[httparse::Header<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
     headers.iter().map(pair).collect()
 }
 
+/// The head with a version that the other parser knows, in place of a later minor one.
+fn in_known_version(head: &[u8], at: usize) -> Vec<u8> {
+    let mut known = head.to_vec();
+    if let Some(
+        [
+            b'H',
+            b'T',
+            b'T',
+            b'P',
+            b'/',
+            b'1',
+            b'.',
+            minor @ b'2'..=b'9',
+        ],
+    ) = known.get_mut(at..at + VERSION)
+    {
+        *minor = b'1';
+    }
+    known
+}
+
 fn other_request(head: &[u8]) -> Option<Read> {
+    let line = head.iter().position(|&byte| byte == b'\r').unwrap_or(0);
+    let head = &in_known_version(head, line.saturating_sub(VERSION))[..];
     let mut headers = [httparse::EMPTY_HEADER; 20];
     let mut request = httparse::Request::new(&mut headers);
     let whole = request.parse(head) == Ok(httparse::Status::Complete(head.len()));
@@ -71,6 +94,7 @@ fn other_request(head: &[u8]) -> Option<Read> {
 }
 
 fn other_response(head: &[u8]) -> Option<Read> {
+    let head = &in_known_version(head, 0)[..];
     let mut headers = [httparse::EMPTY_HEADER; 20];
     let mut response = httparse::Response::new(&mut headers);
     let whole = response.parse(head) == Ok(httparse::Status::Complete(head.len()));

@@ -4,7 +4,7 @@ use super::{SMUGGLED, post, seen_post};
 use crate::conformance::case::{After, Case, case, status};
 
 /// Bodies that are no chunked bodies.
-const BAD: [(&str, &str); 50] = [
+const BAD: [(&str, &str); 52] = [
     ("hex-prefix", "0x5\r\nhello\r\n0\r\n\r\n"),
     ("hex-prefix-zero", "0x0\r\n\r\n"),
     ("plus", "+5\r\nhello\r\n0\r\n\r\n"),
@@ -12,8 +12,6 @@ const BAD: [(&str, &str); 50] = [
     ("minus-zero", "-0\r\n\r\n"),
     ("space-before", " 5\r\nhello\r\n0\r\n\r\n"),
     ("tab-before", "\t5\r\nhello\r\n0\r\n\r\n"),
-    ("space-after", "5 \r\nhello\r\n0\r\n\r\n"),
-    ("tab-after", "5\t\r\nhello\r\n0\r\n\r\n"),
     ("vertical-tab-after", "5\x0b\r\nhello\r\n0\r\n\r\n"),
     ("space-inside", "0 5\r\nhello\r\n0\r\n\r\n"),
     ("underscore", "0_5\r\nhello\r\n0\r\n\r\n"),
@@ -28,7 +26,17 @@ const BAD: [(&str, &str); 50] = [
         "seventeen-digits",
         "10000000000000005\r\nhello\r\n0\r\n\r\n",
     ),
-    ("seventeen-zeros", "00000000000000005\r\nhello\r\n0\r\n\r\n"),
+    (
+        "thirty-three-digits",
+        "000000000000000000000000000000005\r\nhello\r\n0\r\n\r\n",
+    ),
+    (
+        "thirty-three-spaces-after",
+        "5                                 \r\nhello\r\n0\r\n\r\n",
+    ),
+    ("space-then-digit", "5 0\r\nhello\r\n0\r\n\r\n"),
+    ("space-ends-in-lf", "5 \nhello\r\n0\r\n\r\n"),
+    ("space-ends-in-cr", "5 \rhello\r\n0\r\n\r\n"),
     ("size-ends-in-lf", "5\nhello\r\n0\r\n\r\n"),
     ("size-ends-in-cr", "5\rhello\r\n0\r\n\r\n"),
     ("size-ends-in-cr-cr-lf", "5\r\r\nhello\r\n0\r\n\r\n"),
@@ -64,11 +72,17 @@ const BAD: [(&str, &str); 50] = [
 ];
 
 /// Bodies that are `hello` in other words.
-const GOOD: [(&str, &str); 13] = [
+const GOOD: [(&str, &str); 19] = [
     ("one", "5\r\nhello\r\n0\r\n\r\n"),
     ("many", "1\r\nh\r\n1\r\ne\r\n3\r\nllo\r\n0\r\n\r\n"),
     ("leading-zeros", "0005\r\nhello\r\n000\r\n\r\n"),
     ("sixteen-digits", "0000000000000005\r\nhello\r\n0\r\n\r\n"),
+    ("seventeen-zeros", "00000000000000005\r\nhello\r\n0\r\n\r\n"),
+    ("space-after", "5 \r\nhello\r\n0  \r\n\r\n"),
+    ("tab-after", "5\t\r\nhello\r\n0\t \r\n\r\n"),
+    ("space-then-extension", "5 ;a=b\r\nhello\r\n0\t;b\r\n\r\n"),
+    ("extension-spaces", "5; a = b ;c\r\nhello\r\n0\r\n\r\n"),
+    ("extension-space-after", "5;a \r\nhello\r\n0;b=c\t\r\n\r\n"),
     ("extension", "5;a\r\nhello\r\n0;b\r\n\r\n"),
     ("extension-value", "5;a=b\r\nhello\r\n0\r\n\r\n"),
     (
