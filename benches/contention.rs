@@ -106,6 +106,7 @@ fn record() -> AccessRecord<'static> {
         status: 200,
         outcome: "good",
         error: None,
+        field: None,
         route: Some("chat"),
         release: Some("blue"),
         version: Some("1.0.0"),

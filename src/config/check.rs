@@ -142,14 +142,15 @@ fn admin(config: &Config, found: &mut Vec<Problem>) {
 }
 
 fn names(config: &Config, found: &mut Vec<Problem>) {
-    let via = &config.headers.via;
+    let Some(via) = &config.headers.via else {
+        return;
+    };
     let token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if via.is_empty() || via.len() > 64 || !via.bytes().all(token) {
         let message = format!("`{via}` is not a name for `Via`");
-        found.push(
-            Problem::new("headers.via", message)
-                .hint("use 1 to 64 letters, digits, `.`, `_` or `-`"),
-        );
+        found.push(Problem::new("headers.via", message).hint(
+            "use 1 to 64 letters, digits, `.`, `_` or `-`; `send_via = false` leaves it out",
+        ));
     }
 }
 

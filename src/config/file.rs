@@ -64,18 +64,36 @@ pub struct Config {
 pub struct Headers {
     /// What becomes of a request with a `_` in the name of a field.
     pub underscores: Underscores,
-    /// Our name in `Via`. A request that carries it already is answered with 508, so two switchbacks in a row need
-    /// two names.
-    pub via: String,
+    /// Our name in `Via`. A request that carries it already has come in a circle, and is answered with 508. When absent,
+    /// a name that no other instance has.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub via: Option<String>,
+    /// Whether we write ourselves into `Via`. Without it a circle is not noticed; some servers do not compress what they
+    /// send to a proxy that says that it is one.
+    pub send_via: bool,
+    /// What becomes of a request without `traceparent`.
+    pub traceparent: Traceparent,
 }
 
 impl Default for Headers {
     fn default() -> Self {
         Self {
             underscores: Underscores::Refuse,
-            via: "switchback".into(),
+            via: None,
+            send_via: true,
+            traceparent: Traceparent::Pass,
         }
     }
+}
+
+/// What becomes of a request that belongs to no trace (W3C Trace Context).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Traceparent {
+    /// It starts one here, which is not sampled.
+    Create,
+    /// It is passed on as it came, as what belongs to a trace always is.
+    Pass,
 }
 
 /// What becomes of a request with a `_` in the name of a field, which some servers cannot tell from `-`.

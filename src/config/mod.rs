@@ -31,7 +31,7 @@ pub use self::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
         Observe, Role, Rollback, Shutdown, TokenSpec,
     },
-    file::{Config, Headers, Underscores},
+    file::{Config, Headers, Traceparent, Underscores},
     limits::{Http2Limits, Limits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,

@@ -10,6 +10,7 @@
 
 mod authority;
 mod connection;
+mod culprit;
 mod field;
 mod framing;
 mod grammar;
@@ -24,6 +25,7 @@ pub mod words;
 
 pub use authority::{Authority, Host};
 pub use connection::{MAX_NOMINATIONS, Nominated};
+pub use culprit::{LooseField, field_at_fault, loose_fields};
 pub use field::{Field, Known, KnownSet};
 pub use framing::{FramingFields, RequestFraming, ResponseFraming};
 pub use grammar::{is_field_value, is_target, is_token, is_token_byte, trim};

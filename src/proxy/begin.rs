@@ -146,12 +146,15 @@ pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut 
             Some(selection.in_flight.endpoint().url().authority())
         }
     };
+    let settings = &worker.shared.settings;
     let forwarding = Forwarding {
         peer: ticket.peer,
         id: &ticket.id,
-        via: &worker.shared.settings.via,
+        via: settings.sends_via.then_some(&settings.via),
         host: host.as_deref(),
-        trace: (worker.draw(), worker.draw()),
+        trace: settings
+            .makes_traces
+            .then(|| (worker.draw(), worker.draw())),
     };
     let mut scratch = worker.take_head();
     forward::write_request(out, parts, &forwarding, &mut scratch);

@@ -23,6 +23,7 @@ use super::h2 as http2;
 use super::http1_body::{BodyReader, Channel};
 use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge, judge_start};
 use super::lookout::Lookout;
+use super::refused::RefusedHead;
 use super::seam::{Asking, RequestParts};
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
@@ -75,7 +76,7 @@ impl After {
         Self {
             keep_alive: responder.keep_alive,
             hides_a_cut: responder.hides_a_cut(),
-            is_read: client.reader.decoder_is_done(),
+            is_read: client.is_read(),
         }
     }
 }
@@ -164,11 +165,13 @@ impl Connection {
     }
 
     fn refuse(&mut self, rejection: Rejection) -> Pin<Box<dyn Future<Output = ()> + '_>> {
+        let head = self.received.as_ref().map_or(&[][..], Buffer::data);
+        let limits = &self.worker.shared.settings.message;
         Box::pin(farewell::reject(
             &self.worker,
             &self.stream,
             self.peer,
-            rejection,
+            RefusedHead::http1(head, rejection, limits),
         ))
     }
 
@@ -237,6 +240,7 @@ impl Connection {
                     reader,
                     worker: &worker,
                     is_watched: &is_watched,
+                    is_expectant: asking.expects_continue,
                 };
                 let silence = channel(settings.timeouts.silence.0);
                 let keep_alive = opened.keep_alive && !self.is_old();
@@ -263,6 +267,10 @@ impl Connection {
                     })
                     .await
                 };
+                if matches!(finished, Finished::Whole) && responder.keep_alive && !client.is_read()
+                {
+                    Box::pin(client.drain()).await;
+                }
                 let after = After::of(&responder, &client);
                 drop(responder);
                 (finished, client.reader.into_rest(), after)
@@ -310,9 +318,7 @@ impl Connection {
                 self.received = rest;
                 return Next::Request;
             }
-            Finished::Whole => {
-                Box::pin(farewell::close(&self.worker, &self.stream, state.is_read)).await;
-            }
+            Finished::Whole => Box::pin(farewell::close(&self.worker, &self.stream)).await,
             Finished::Cut if state.hides_a_cut => self.stream.reset_on_close(),
             Finished::Cut | Finished::Upgraded(_) => {}
         }

@@ -233,23 +233,21 @@ fn take_head<R: Responder>(
     parts: &ResponseParts<'_>,
     request_is_read: bool,
 ) -> Result<Head, UpstreamError> {
-    if parts.facts.is_informational() {
-        let to_flush = responder.inform(parts.facts.status, |out| {
-            forward::write_response(out, parts);
-        });
-        return Ok(Head::Informational { to_flush });
-    }
     let selection = ticket
         .selection
         .as_ref()
         .expect("an answer follows a selection");
     let release = selection.release().name().as_str();
-    let expose = selection
-        .route
-        .spec()
-        .expose_release
-        .as_deref()
-        .map(|name| (name, release));
+    let exposed = selection.route.spec().expose_release.as_deref();
+    if parts.facts.is_informational() {
+        let to_flush = responder.inform(parts.facts.status, |out| {
+            forward::write_response(out, parts, exposed);
+        });
+        return Ok(Head::Informational { to_flush });
+    }
+    let expose = exposed.map(|name| (name, release));
+    let worker = &ticket.worker;
+    let now = worker.timers.now();
     let responding = Responding {
         status: parts.facts.status,
         reason: parts.reason,
@@ -257,11 +255,11 @@ fn take_head<R: Responder>(
         request_is_read,
     };
     responder.respond(&responding, |out| {
-        forward::write_response(out, parts);
-        forward::write_response_own(out, parts, &ticket.id, expose);
+        forward::write_response(out, parts, exposed);
+        forward::write_response_own(out, parts, &ticket.id, expose, || worker.date());
     })?;
     ticket.status.set(Some(parts.facts.status));
-    ticket.first_byte.set(Some(ticket.worker.timers.now()));
+    ticket.first_byte.set(Some(now));
     Ok(if parts.facts.is_upgrade() {
         Head::Upgrade
     } else {

@@ -11,6 +11,10 @@ use crate::telemetry::names;
 /// A request that we answer ourselves.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
+    /// The request is to be answered by whoever stands here (`Max-Forwards: 0`): a `TRACE` with what came, an `OPTIONS`
+    /// with nothing.
+    #[error("the request goes no further")]
+    LastHop(Option<Box<[u8]>>),
     /// A selection found nobody: every endpoint is unhealthy, or there is none.
     #[error("no endpoint is available")]
     NoEndpoint,
@@ -94,6 +98,8 @@ pub enum Reason {
     ConnectFailed,
     /// No connection to an endpoint in time.
     ConnectTimeout,
+    /// The request was not to go any further (`Max-Forwards: 0`).
+    MaxForwards,
     /// No endpoint is left.
     NoEndpoint,
     /// No route matches.
@@ -138,7 +144,7 @@ impl ProxyError {
             | Self::Overloaded
             | Self::QueueTimeout
             | Self::ReleaseRemoved => Fault::Switchback,
-            Self::Refused(_) | Self::UnknownRelease => Fault::Client,
+            Self::LastHop(_) | Self::Refused(_) | Self::UnknownRelease => Fault::Client,
             Self::RequestTimeout | Self::Upstream(_) => Fault::Upstream,
         }
     }
@@ -146,6 +152,7 @@ impl ProxyError {
     /// Why, as a word.
     pub(super) fn reason(&self) -> Reason {
         match self {
+            Self::LastHop(_) => Reason::MaxForwards,
             Self::NoEndpoint => Reason::NoEndpoint,
             Self::NoRoute => Reason::NoRoute,
             Self::Overloaded => Reason::Overloaded,
@@ -161,12 +168,18 @@ impl ProxyError {
     /// What the client gets.
     pub(super) fn status(&self) -> u16 {
         match self {
+            Self::LastHop(_) => 200,
             Self::NoRoute | Self::UnknownRelease => 404,
             Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseRemoved => 503,
             Self::RequestTimeout => 504,
             Self::Refused(rejection) => rejection.status,
             Self::Upstream(error) => error.status(),
         }
+    }
+
+    /// Whether the client is to be told which methods there are (RFC 9110, section 15.5.6).
+    pub(super) fn names_methods(&self) -> bool {
+        matches!(self, Self::LastHop(None)) || self.status() == 405
     }
 
     /// When to come again, in seconds, where that is known to help.
@@ -224,6 +237,7 @@ impl Reason {
             Self::BadRequest(reason) => reason.as_str(),
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::MaxForwards => "max_forwards",
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
             Self::Overloaded => "overloaded",

@@ -65,7 +65,15 @@ pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
                     // Nobody may read for long what is written now, and the endpoint's connection does not wait for that.
                     *next = Ok(Begun::Dial);
                     ticket.refuse(&error);
-                    return Box::pin(answer_problem(ticket, *asking, &error, responder)).await;
+                    let is_nearly_read = client.is_nearly_read();
+                    return Box::pin(answer_problem(
+                        ticket,
+                        *asking,
+                        &error,
+                        is_nearly_read,
+                        responder,
+                    ))
+                    .await;
                 }
             }
             let parts = head

@@ -6,65 +6,93 @@ use std::task::Poll;
 use std::time::Duration;
 
 use crate::http1::HeadWriter;
-use crate::message::{Rejection, ResponseFraming};
-use crate::net::{BufferSize, Stream};
+use crate::net::{BufferSize, Deadline, Stream};
 
 use super::error::ProxyError;
 use super::forward::RequestId;
 use super::http1_body::Channel;
-use super::problem;
+use super::problem::Own;
+use super::refused::RefusedHead;
 use super::settings::PeerInfo;
 use super::worker::Worker;
 
-/// How long a client may take to read the end of an answer after which nothing follows.
-const LINGER: Duration = Duration::from_secs(2);
-/// How much of a request that nobody wants is read, so that its client sees the answer rather than a reset.
-const LINGER_BYTES: usize = 256 * 1024;
+/// How long a client may send nothing while it reads the end of an answer after which nothing follows.
+const QUIET: Duration = Duration::from_secs(2);
+/// How long all of that may take.
+const LINGER: Duration = Duration::from_secs(10);
+/// How much of what nobody wants is read meanwhile, so that its client sees the answer rather than a reset.
+const LINGER_BYTES: usize = 1024 * 1024;
 
 /// Answers bytes that are no request, and closes.
-pub(super) async fn reject(worker: &Worker, stream: &Stream, peer: PeerInfo, rejection: Rejection) {
-    let error = ProxyError::Refused(rejection);
+pub(super) async fn reject(
+    worker: &Worker,
+    stream: &Stream,
+    peer: PeerInfo,
+    refused: RefusedHead<'_>,
+) {
+    let error = ProxyError::Refused(refused.rejection);
     error.reason().count();
-    tracing::debug!(client = %peer.client, reason = rejection.reason.as_str(), "request refused");
     let id = RequestId::Own(u128::from(worker.draw()));
-    let body = problem::problem(&error, &id);
+    let own = Own {
+        worker,
+        id: &id,
+        error: &error,
+        to_head: refused.is_head(),
+        request_is_read: false,
+    };
+    let body = own.body();
+    let framing = own.framing(&body);
+    let body = own.sent(body);
+    refused.log(worker, peer, &id, body.len());
     let mut out = worker.take_head();
     let mut writer = HeadWriter::response(&mut out, error.status(), b"");
-    problem::write_fields(&mut writer, &error, &id);
+    own.write_fields(&mut writer);
     writer.add("connection", "close");
-    let length = ResponseFraming::Length(body.len() as u64);
-    if writer.finish(length).is_ok() {
-        let channel = Channel::new(stream, &worker.timers, LINGER);
+    if writer.finish(framing).is_ok() {
+        let channel = Channel::new(stream, &worker.timers, QUIET);
         let mut slices = [IoSlice::new(&out), IoSlice::new(&body)];
         if channel.write(&mut slices).await.is_ok() {
-            close(worker, stream, false).await;
+            close(worker, stream).await;
         }
     }
     worker.give_head(out);
 }
 
-/// Ends a connection so that the client can read what it was sent: closing with bytes unread would reset it.
-pub(super) async fn close(worker: &Worker, stream: &Stream, everything_is_read: bool) {
+/// Ends a connection so that the client can read what it was sent: a close while bytes of the client's are unread, or on
+/// their way, would reset it, and what the client has not read yet would be gone. So what comes is read, until the client
+/// ends its side as well, or for as long as is reasonable.
+pub(super) async fn close(worker: &Worker, stream: &Stream) {
     stream.shutdown_write();
-    if everything_is_read {
-        return;
-    }
-    let deadline = worker.timers.deadline();
-    deadline.set_from_now(LINGER);
-    let mut scrap = worker.buffers.take(BufferSize::Small);
+    let (whole, quiet) = (worker.timers.deadline(), worker.timers.deadline());
+    whole.set_from_now(LINGER);
+    let mut scrap = None;
     let mut read = 0;
     while read < LINGER_BYTES {
-        let readable = poll_fn(|cx| match stream.poll_readable(cx) {
-            Poll::Ready(result) => Poll::Ready(result.is_ok()),
-            Poll::Pending => deadline.poll_expired(cx).map(|()| false),
-        });
-        if !readable.await {
+        quiet.set_from_now(QUIET);
+        if !is_readable(stream, [&whole, &quiet]).await {
             return;
         }
+        // Most clients end their side at once, and need no buffer for that.
+        let scrap = scrap.get_or_insert_with(|| worker.buffers.take(BufferSize::Small));
         match stream.try_read(scrap.space()) {
             Ok(some @ 1..) => read += some,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Ok(_) | Err(_) => return,
         }
     }
+}
+
+async fn is_readable(stream: &Stream, deadlines: [&Deadline; 2]) -> bool {
+    poll_fn(|cx| match stream.poll_readable(cx) {
+        Poll::Ready(result) => Poll::Ready(result.is_ok()),
+        Poll::Pending => {
+            let is_over = deadlines.map(|deadline| deadline.poll_expired(cx).is_ready());
+            if is_over.contains(&true) {
+                Poll::Ready(false)
+            } else {
+                Poll::Pending
+            }
+        }
+    })
+    .await
 }

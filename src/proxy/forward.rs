@@ -1,18 +1,22 @@
 //! The fields that we add, drop and rewrite on the way, as slices from one head to the other.
 //!
 //! Hop-by-hop and nominated fields end here; framing is written by whoever writes the head. Forwarding fields of a peer
-//! that is not trusted are overwritten, but for `X-Forwarded-For`, which is appended to.
+//! that is not trusted are overwritten.
 
 use std::fmt;
 
 use crate::message::{Field, Known, KnownSet, Target, Version};
 use crate::table::Route;
 
-use super::seam::{FieldSink, HeadFields, RequestParts, ResponseParts};
+use super::seam::{FieldSink, HeadFields, RequestParts};
 use super::settings::PeerInfo;
+pub(super) use hops::{hops_left, traced};
+pub(super) use response::{write_response, write_response_own};
 use text::{Address, hex, hex_half};
 use trace::is_traceparent;
 
+mod hops;
+mod response;
 mod text;
 mod trace;
 
@@ -32,12 +36,12 @@ pub(super) enum RequestId {
 pub(super) struct Forwarding<'f> {
     pub(super) peer: PeerInfo,
     pub(super) id: &'f RequestId,
-    /// Our name in `Via`.
-    pub(super) via: &'f str,
+    /// Our name in `Via`; nothing if we are not to be seen there.
+    pub(super) via: Option<&'f str>,
     /// The `Host` to send, where it is not the client's.
     pub(super) host: Option<&'f str>,
-    /// Two random numbers, for a trace that starts here.
-    pub(super) trace: (u64, u64),
+    /// Two random numbers, for a trace that starts here if none came; nothing if none is to start.
+    pub(super) trace: Option<(u64, u64)>,
 }
 
 // === impl RequestId ===
@@ -95,7 +99,7 @@ pub(super) fn write_request(
         (None, Some(host)) => out.own("host", host.as_bytes()),
         (None, None) => {}
     }
-    let mut seen = Seen::new(parts, forwarding.peer.is_trusted);
+    let mut seen = Seen::new(parts, forwarding);
     match &parts.fields {
         HeadFields::Http1(fields) => {
             for line in fields.clone().lines() {
@@ -118,6 +122,12 @@ pub(super) fn write_request(
     }
     write_own(out, parts, forwarding, scratch, authority);
     write_ids(out, forwarding, seen.has_trace);
+    if let Some(hops) = seen.hops {
+        out.own(
+            "max-forwards",
+            hops.saturating_sub(1).to_string().as_bytes(),
+        );
+    }
     if parts.facts.accepts_trailers {
         out.own("te", b"trailers");
     }
@@ -128,7 +138,6 @@ const OURS: KnownSet = KnownSet::of(&[
     Known::Host,
     Known::ContentLength,
     Known::TransferEncoding,
-    Known::Via,
     Known::XSwitchback,
     Known::XRequestId,
     Known::XForwardedFor,
@@ -148,6 +157,7 @@ const VOUCHED: KnownSet = KnownSet::of(&[
 const WEIGHED: KnownSet = KnownSet::of(&[
     Known::Cookie,
     Known::Expect,
+    Known::MaxForwards,
     Known::Other,
     Known::Traceparent,
     Known::Tracestate,
@@ -157,21 +167,29 @@ const WEIGHED: KnownSet = KnownSet::of(&[
 struct Seen {
     cookies: bool,
     has_trace: bool,
+    /// A trace starts here if none came. Otherwise what is said about one is nobody's business here.
+    makes_traces: bool,
+    /// How far it may go, if that is counted here.
+    hops: Option<u32>,
     /// What is taken out, whatever its value.
     taken: KnownSet,
 }
 
 impl Seen {
-    fn new(parts: &RequestParts<'_>, is_trusted: bool) -> Self {
-        let taken = OURS.and(parts.facts.nominated.ending());
+    fn new(parts: &RequestParts<'_>, forwarding: &Forwarding<'_>) -> Self {
+        let mut taken = OURS.and(parts.facts.nominated.ending());
+        if !forwarding.peer.is_trusted {
+            taken = taken.and(VOUCHED);
+        }
+        if forwarding.via.is_some() {
+            taken.insert(Known::Via);
+        }
         Self {
+            makes_traces: forwarding.trace.is_some(),
             cookies: false,
             has_trace: false,
-            taken: if is_trusted {
-                taken
-            } else {
-                taken.and(VOUCHED)
-            },
+            hops: None,
+            taken,
         }
     }
 
@@ -191,12 +209,18 @@ impl Seen {
                 true
             }
             Known::Expect => !parts.facts.expects_continue,
-            Known::Traceparent => {
+            Known::MaxForwards => {
+                self.hops = hops_left(parts);
+                self.hops.is_some()
+            }
+            Known::Traceparent if self.makes_traces => {
                 let passes = !self.has_trace && is_traceparent(field.value);
                 self.has_trace |= passes;
                 !passes
             }
-            Known::Tracestate => !find(parts, Known::Traceparent).is_some_and(is_traceparent),
+            Known::Tracestate if self.makes_traces => {
+                !find(parts, Known::Traceparent).is_some_and(is_traceparent)
+            }
             _ => false,
         }
     }
@@ -215,7 +239,7 @@ fn write_own(
     let passes = |known| peer.is_trusted && present.contains(known);
 
     let address = Address::of(address);
-    if present.contains(Known::XForwardedFor) {
+    if passes(Known::XForwardedFor) {
         joined_with(scratch, parts, Known::XForwardedFor, true, |scratch| {
             scratch.extend_from_slice(address.text());
         });
@@ -241,15 +265,21 @@ fn write_own(
     } else {
         out.own("forwarded", scratch);
     }
+    if let Some(via) = forwarding.via {
+        write_via(out, parts, via, scratch);
+    }
+}
+
+fn write_via(out: &mut impl FieldSink, parts: &RequestParts<'_>, via: &str, scratch: &mut Vec<u8>) {
     joined_with(scratch, parts, Known::Via, true, |scratch| {
         scratch.extend_from_slice(match parts.facts.version {
             Version::Http10 => b"1.0 ",
             Version::Http11 => b"1.1 ",
             Version::Http2 => b"2 ",
         });
-        scratch.extend_from_slice(forwarding.via.as_bytes());
+        scratch.extend_from_slice(via.as_bytes());
     });
-    if present.contains(Known::Via) {
+    if parts.facts.present.contains(Known::Via) {
         out.add("via", scratch);
     } else {
         out.own("via", scratch);
@@ -272,24 +302,21 @@ fn push_forwarded(out: &mut Vec<u8>, address: &Address, authority: Option<&str>,
     out.extend_from_slice(scheme.as_bytes());
 }
 
-/// The request's id, and a trace for one that came without, so that what it causes can be found by it.
+/// The request's id, and a trace for one that came without if there is to be one. Nobody has decided to record it, so it
+/// says that it is not (the flag of the last two digits).
 fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: bool) {
-    let (trace, span) = forwarding.trace;
-    let number = match forwarding.id {
-        RequestId::Given(id) => {
-            out.add("x-request-id", id.as_bytes());
-            hex(u128::from(trace) << 64 | u128::from(span.max(1)))
-        }
-        RequestId::Own(number) => {
-            let text = hex((*number).max(1));
-            out.own("x-request-id", &text);
-            text
-        }
-    };
-    if has_trace {
-        return;
+    match forwarding.id {
+        RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
+        RequestId::Own(number) => out.own("x-request-id", &hex((*number).max(1))),
     }
-    let mut text = *b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-01";
+    let Some((trace, span)) = forwarding.trace.filter(|_| !has_trace) else {
+        return;
+    };
+    let number = match forwarding.id {
+        RequestId::Given(_) => hex(u128::from(trace) << 64 | u128::from(span.max(1))),
+        RequestId::Own(number) => hex((*number).max(1)),
+    };
+    let mut text = *b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
     text[3..35].copy_from_slice(&number);
     text[36..52].copy_from_slice(&hex_half(trace.max(1)));
     out.own("traceparent", &text);
@@ -345,52 +372,6 @@ pub(super) fn path<'h>(target: &Target<'h>, route: &Route) -> &'h [u8] {
         Some(rest @ [b'/', ..]) => rest,
         Some([]) => b"/",
         _ => target.path,
-    }
-}
-
-// === responses ===
-
-/// Writes the fields of a response as the client shall see them.
-pub(super) fn write_response(out: &mut dyn FieldSink, parts: &ResponseParts<'_>) {
-    let taken = FRAMING.and(parts.facts.nominated.ending());
-    let takes =
-        |field: &Field<'_>| taken.contains(field.known) || parts.facts.nominated.ends_other(field);
-    match &parts.fields {
-        HeadFields::Http1(fields) => {
-            for line in fields.clone().lines().filter(|line| !takes(&line.field)) {
-                out.line(&line);
-            }
-        }
-        fields @ HeadFields::Http2(_) => {
-            for field in fields.clone().filter(|field| !takes(field)) {
-                out.field(&field);
-            }
-        }
-    }
-}
-
-/// Fields of a response that whoever writes its head writes, and those that are ours alone.
-const FRAMING: KnownSet = KnownSet::of(&[
-    Known::ContentLength,
-    Known::TransferEncoding,
-    Known::XSwitchback,
-]);
-
-/// Writes what we add to a final response.
-pub(super) fn write_response_own(
-    out: &mut dyn FieldSink,
-    parts: &ResponseParts<'_>,
-    id: &RequestId,
-    expose: Option<(&str, &str)>,
-) {
-    if !parts.facts.present.contains(Known::XRequestId) {
-        match id {
-            RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
-            RequestId::Own(number) => out.own("x-request-id", &hex(*number)),
-        }
-    }
-    if let Some((name, release)) = expose {
-        out.field(&Field::new(name.as_bytes(), release.as_bytes()));
     }
 }
 

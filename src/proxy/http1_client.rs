@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
+use std::time::Duration;
 
 use crate::http1::{
     BodyDecoder, BodyEncoder, FieldSlots, HeadWriter, RequestHead as Head, WriteError,
@@ -32,7 +33,13 @@ pub(super) struct Http1Client<'s> {
     pub(super) worker: &'s Worker,
     /// Whether its leaving is waited for here at the moment; otherwise somebody else has to look out for it.
     pub(super) is_watched: &'s Cell<bool>,
+    /// It may wait for a 100 before it sends the body: whether that still comes cannot be known.
+    pub(super) is_expectant: bool,
 }
+
+/// How much of a body that nobody wants is read, and how long, so that its connection can go on.
+const DRAINED: u64 = 64 * 1024;
+const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Writes the response.
 pub(super) struct Http1Responder<'s> {
@@ -96,6 +103,7 @@ impl<'h> RequestParts<'h> {
         let timeout = || self.value(Known::GrpcTimeout);
         Asking {
             framing: self.facts.framing,
+            expects_continue: self.facts.expects_continue,
             asked: Asked::from(self.facts),
             is_idempotent: self.facts.method.is_idempotent(),
             is_grpc,
@@ -124,6 +132,36 @@ impl RequestHead for Http1Head<'_> {
 
 // === impl Http1Client ===
 
+impl Http1Client<'_> {
+    /// Whether nothing of the request is left.
+    pub(super) fn is_read(&self) -> bool {
+        self.reader.decoder_is_done()
+    }
+
+    /// Reads what is left of a body that nobody wants, unless that is much.
+    pub(super) async fn drain(&mut self) {
+        let deadline = self.worker.timers.deadline();
+        deadline.set_from_now(DRAINED_WITHIN);
+        let read = async {
+            let mut left = DRAINED;
+            while !self.reader.decoder_is_done() {
+                let Ok(piece) = self.reader.next_piece().await else {
+                    return;
+                };
+                match left.checked_sub(piece.data.len() as u64) {
+                    Some(rest) => left = rest,
+                    None => return,
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = read => {}
+            () = deadline.expired() => {}
+        }
+    }
+}
+
 impl BodySource for Http1Client<'_> {
     type Error = ClientError;
 
@@ -137,6 +175,12 @@ impl BodySource for Http1Client<'_> {
 }
 
 impl ClientBody for Http1Client<'_> {
+    fn is_nearly_read(&self) -> bool {
+        let decoder = &self.reader.decoder;
+        decoder.is_done()
+            || (!self.is_expectant && decoder.left().is_none_or(|left| left <= DRAINED))
+    }
+
     async fn gone(&mut self) {
         let watched = Watched::new(self.is_watched);
         self.reader.settle();

@@ -14,13 +14,14 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `ticket`, `error`, `problem` | how a request ends: statistics, access log, answers of our own |
+//! | `ticket`, `error`, `problem`, `refused`, `date` | how a request ends: statistics, access log, answers of our own |
 //! | `worker`, `settings` | what workers have and share |
 
 mod begin;
 mod channel;
 mod connect;
 mod connection;
+mod date;
 mod drive;
 mod error;
 mod exchange;
@@ -35,6 +36,7 @@ mod http1_upstream;
 mod lookout;
 mod pool;
 mod problem;
+mod refused;
 mod seam;
 mod select;
 mod serve;

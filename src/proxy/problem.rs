@@ -1,34 +1,52 @@
-//! The answers that are ours: a small problem document, the reason, the request's id, and nothing from inside.
+//! The answers that are ours: mostly a small problem document, the reason, the request's id, and nothing from inside.
 
 use std::io::Write as _;
 
 use crate::http1::canonical_reason;
 use crate::message::ResponseFraming;
 
+use super::date;
 use super::error::ProxyError;
 use super::exchange::Finished;
 use super::forward::RequestId;
 use super::grpc::{self, GrpcStatus};
 use super::seam::{Asking, FieldSink, Piece, Responder, Responding};
 use super::ticket::Ticket;
+use super::worker::Worker;
 
-/// Answers in place of an endpoint. The connection goes on if the request was read to its end.
+/// The methods that are forwarded.
+const ALLOW: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
+
+/// What an answer of ours is about.
+pub(super) struct Own<'p> {
+    pub(super) worker: &'p Worker,
+    pub(super) id: &'p RequestId,
+    pub(super) error: &'p ProxyError,
+    /// Whether it answers a `HEAD`, and so has no body.
+    pub(super) to_head: bool,
+    /// Whether nothing of the request is left that would have to be read before the next one.
+    pub(super) request_is_read: bool,
+}
+
+/// Answers in place of an endpoint. The connection goes on if the request was read to its end, or nearly so.
 pub(super) async fn answer_problem<R: Responder>(
     ticket: &mut Ticket,
     asking: Asking,
     error: &ProxyError,
+    is_nearly_read: bool,
     responder: &mut R,
 ) -> Finished {
+    let own = Own {
+        worker: &ticket.worker,
+        id: &ticket.id,
+        error,
+        to_head: asking.asked.head,
+        request_is_read: is_nearly_read && !matches!(error, ProxyError::Refused(_)),
+    };
     let started = if asking.is_grpc {
-        start_grpc(&ticket.id, error, responder)
+        own.start_grpc(responder)
     } else {
-        start(
-            &ticket.id,
-            asking.asked.head,
-            asking.framing.is_empty(),
-            error,
-            responder,
-        )
+        own.start(responder)
     };
     let Some(body) = started else {
         return Finished::Cut;
@@ -38,64 +56,11 @@ pub(super) async fn answer_problem<R: Responder>(
 }
 
 /// Answers a request whose head was refused, where others go on beside it.
-pub(super) async fn answer_refused<R: Responder>(
-    id: &RequestId,
-    error: &ProxyError,
-    responder: &mut R,
-) -> Finished {
-    match start(id, false, false, error, responder) {
+pub(super) async fn answer_refused<R: Responder>(own: Own<'_>, responder: &mut R) -> Finished {
+    match own.start(responder) {
         Some(body) => finish(&body, responder).await,
         None => Finished::Cut,
     }
-}
-
-/// Writes the head of the answer, and hands out its body.
-fn start<R: Responder>(
-    id: &RequestId,
-    to_head: bool,
-    request_is_read: bool,
-    error: &ProxyError,
-    responder: &mut R,
-) -> Option<Vec<u8>> {
-    let body = problem(error, id);
-    let length = body.len() as u64;
-    let responding = Responding {
-        status: error.status(),
-        reason: b"",
-        framing: if to_head {
-            ResponseFraming::Announced(length)
-        } else {
-            ResponseFraming::Length(length)
-        },
-        request_is_read: request_is_read && !matches!(error, ProxyError::Refused(_)),
-    };
-    let started = responder.respond(&responding, |out| write_fields(out, error, id));
-    started
-        .ok()
-        .map(|()| if to_head { Vec::new() } else { body })
-}
-
-/// The same for a client that speaks gRPC: one head, which says how the call ended.
-fn start_grpc<R: Responder>(
-    id: &RequestId,
-    error: &ProxyError,
-    responder: &mut R,
-) -> Option<Vec<u8>> {
-    let responding = Responding {
-        status: 200,
-        reason: b"",
-        framing: ResponseFraming::None,
-        request_is_read: false,
-    };
-    let status = GrpcStatus::of_http(error.status());
-    let started = responder.respond(&responding, |out| {
-        out.add("content-type", b"application/grpc");
-        out.add("grpc-status", status.value().as_bytes());
-        out.add("grpc-message", grpc::message(&error.to_string()).as_bytes());
-        out.add("x-switchback-reason", error.reason().as_str().as_bytes());
-        out.add("x-request-id", id.to_string().as_bytes());
-    });
-    started.ok().map(|()| Vec::new())
 }
 
 async fn finish<R: Responder>(body: &[u8], responder: &mut R) -> Finished {
@@ -110,19 +75,104 @@ async fn finish<R: Responder>(body: &[u8], responder: &mut R) -> Finished {
     }
 }
 
-/// The fields of such an answer.
-pub(super) fn write_fields(out: &mut dyn FieldSink, error: &ProxyError, id: &RequestId) {
-    out.add("content-type", b"application/problem+json");
-    out.add("cache-control", b"no-store");
-    out.add("x-switchback-reason", error.reason().as_str().as_bytes());
-    out.add("x-request-id", id.to_string().as_bytes());
-    if let Some(seconds) = error.retry_after() {
-        out.add("retry-after", seconds.as_bytes());
+// === impl Own ===
+
+impl Own<'_> {
+    /// Writes the head of the answer, and hands out its body.
+    fn start<R: Responder>(&self, responder: &mut R) -> Option<Vec<u8>> {
+        let body = self.body();
+        let framing = self.framing(&body);
+        self.respond(responder, self.error.status(), framing, |out| {
+            self.write_fields(out);
+        })?;
+        Some(self.sent(body))
+    }
+
+    /// The same for a client that speaks gRPC: one head, which says how the call ended.
+    fn start_grpc<R: Responder>(&self, responder: &mut R) -> Option<Vec<u8>> {
+        let status = GrpcStatus::of_http(self.error.status());
+        self.respond(responder, 200, self.framing(&[]), |out| {
+            out.add("content-type", b"application/grpc");
+            out.add("grpc-status", status.value().as_bytes());
+            out.add(
+                "grpc-message",
+                grpc::message(&self.error.to_string()).as_bytes(),
+            );
+            self.write_marks(out);
+        })?;
+        Some(Vec::new())
+    }
+
+    fn respond<R: Responder>(
+        &self,
+        responder: &mut R,
+        status: u16,
+        framing: ResponseFraming,
+        fields: impl FnOnce(&mut dyn FieldSink),
+    ) -> Option<()> {
+        let responding = Responding {
+            status,
+            reason: b"",
+            framing,
+            request_is_read: self.request_is_read,
+        };
+        responder.respond(&responding, fields).ok()
+    }
+
+    /// Every answer of ours says how long it is.
+    pub(super) fn framing(&self, body: &[u8]) -> ResponseFraming {
+        let length = body.len() as u64;
+        if self.to_head {
+            ResponseFraming::Announced(length)
+        } else {
+            ResponseFraming::Length(length)
+        }
+    }
+
+    /// What of a body is sent.
+    pub(super) fn sent(&self, body: Vec<u8>) -> Vec<u8> {
+        if self.to_head { Vec::new() } else { body }
+    }
+
+    /// The body, as it is or would be.
+    pub(super) fn body(&self) -> Vec<u8> {
+        match self.error {
+            ProxyError::LastHop(traced) => traced.as_deref().unwrap_or_default().to_vec(),
+            error => problem(error, self.id),
+        }
+    }
+
+    /// The fields of such an answer.
+    pub(super) fn write_fields(&self, out: &mut dyn FieldSink) {
+        match self.error {
+            ProxyError::LastHop(Some(_)) => out.add("content-type", b"message/http"),
+            ProxyError::LastHop(None) => {}
+            _ => out.add("content-type", b"application/problem+json"),
+        }
+        if self.error.names_methods() {
+            out.add("allow", ALLOW);
+        }
+        out.add("cache-control", b"no-store");
+        self.write_marks(out);
+        if let Some(seconds) = self.error.retry_after() {
+            out.add("retry-after", seconds.as_bytes());
+        }
+    }
+
+    /// What every answer of ours can be told by.
+    fn write_marks(&self, out: &mut dyn FieldSink) {
+        let date: [u8; date::LENGTH] = self.worker.date();
+        out.add("date", &date);
+        out.add(
+            "x-switchback-reason",
+            self.error.reason().as_str().as_bytes(),
+        );
+        out.add("x-request-id", self.id.to_string().as_bytes());
     }
 }
 
 /// The document (RFC 9457). Everything in it is from closed lists, but the id, which has no character to escape.
-pub(super) fn problem(error: &ProxyError, id: &RequestId) -> Vec<u8> {
+fn problem(error: &ProxyError, id: &RequestId) -> Vec<u8> {
     let (status, reason) = (error.status(), error.reason().as_str());
     let title = canonical_reason(status);
     let mut body = Vec::with_capacity(160);

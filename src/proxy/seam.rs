@@ -57,6 +57,8 @@ pub(super) trait RequestHead {
 pub(super) struct Asking {
     /// Where the body ends.
     pub(super) framing: RequestFraming,
+    /// Its client may wait for a 100 before it sends the body.
+    pub(super) expects_continue: bool,
     /// What the answer's meaning depends on.
     pub(super) asked: Asked,
     /// Doing it twice is doing it once.
@@ -138,6 +140,9 @@ pub(super) trait BodySink {
 pub(super) trait ClientBody: BodySource<Error = ClientError> {
     /// Returns when the client has left. Called only after the last piece.
     async fn gone(&mut self);
+
+    /// Whether what is left of the body, if anything, may well be read and thrown away.
+    fn is_nearly_read(&self) -> bool;
 }
 
 /// The way back to the client: heads are encoded in synchronous calls and leave with the next send or flush.

@@ -1,10 +1,11 @@
 //! What the data plane is told: limits, time limits, whom to believe, and what a listener and a connection are.
 
+use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Limits, Network, Timeouts, Underscores};
+use crate::config::{Config, Limits, Network, Timeouts, Traceparent, Underscores};
 use crate::message;
 use crate::model::TimeoutsSpec;
 use crate::net::ServerTls;
@@ -22,6 +23,10 @@ pub struct ProxySettings {
     pub trusted: Vec<Network>,
     /// Our name in `Via`.
     pub via: String,
+    /// Whether it is written there.
+    pub sends_via: bool,
+    /// Whether a request that belongs to no trace starts one.
+    pub makes_traces: bool,
 }
 
 /// One listener, as its connections know it.
@@ -79,7 +84,9 @@ impl ProxySettings {
             timeouts: config.timeouts.clone(),
             message,
             trusted: config.trusted_proxies.clone(),
-            via: config.headers.via.clone(),
+            via: config.headers.via.clone().unwrap_or_else(unique_name),
+            sends_via: config.headers.send_via,
+            makes_traces: config.headers.traceparent == Traceparent::Create,
         }
     }
 
@@ -98,4 +105,12 @@ impl ProxySettings {
             request: route.request.or(own.request).map(|span| span.0),
         }
     }
+}
+
+/// A name that no other instance has: two in a row must not take each other's requests for their own.
+fn unique_name() -> String {
+    format!(
+        "switchback-{:016x}",
+        RandomState::new().hash_one(std::process::id())
+    )
 }

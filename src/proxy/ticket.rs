@@ -14,7 +14,7 @@ use crate::telemetry::AccessRecord;
 
 use super::connect::Connected;
 use super::error::{Chain, ProxyError, Reason};
-use super::forward::RequestId;
+use super::forward::{RequestId, hops_left, traced};
 use super::seam::RequestParts;
 use super::select::Selection;
 use super::settings::PeerInfo;
@@ -114,6 +114,9 @@ impl Ticket {
             let rejection = crate::message::Rejection::request(crate::message::Reason::Loop);
             return Err(ProxyError::Refused(rejection));
         }
+        if parts.facts.present.contains(Known::MaxForwards) && hops_left(parts) == Some(0) {
+            return Err(ProxyError::LastHop(traced(parts)));
+        }
         self.permit = Some(self.worker.admit().ok_or(ProxyError::Overloaded)?);
         Ok(())
     }
@@ -188,6 +191,7 @@ impl Ticket {
                 outcome.class().as_str()
             },
             error: self.error.map(Reason::as_str),
+            field: None,
             route: selection.map(|selection| selection.route.spec().name.as_str()),
             release: release.map(|release| release.name().as_str()),
             version: release.map(|release| release.version().as_str()),

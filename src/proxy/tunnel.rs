@@ -84,7 +84,7 @@ async fn pass_on(
     if tunnel(&worker, near, far, timeouts.websocket_idle, is_ended).await {
         say_goodbye(endpoint, &to_endpoint, GOODBYE_MASKED);
         if say_goodbye(client, &to_client, GOODBYE) {
-            Box::pin(farewell::close(&worker, client, false)).await;
+            Box::pin(farewell::close(&worker, client)).await;
         }
     }
     if ticket.is_ended() {

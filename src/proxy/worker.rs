@@ -18,6 +18,7 @@ use crate::net::{BufferPool, Timers};
 use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
+use super::date::{self, DateCache};
 use super::h2::Upstreams;
 use super::held::{HeldRoute, HeldRoutes};
 use super::pool::Pools;
@@ -60,6 +61,7 @@ pub struct Worker {
     acknowledged: Cell<Option<Revision>>,
     dice: Cell<u64>,
     heads: RefCell<Vec<Vec<u8>>>,
+    date: DateCache,
     draining: Cell<bool>,
     connections: Cell<usize>,
     idle: Notify,
@@ -145,6 +147,7 @@ impl Worker {
             acknowledged: Cell::new(None),
             dice: Cell::new(RandomState::new().hash_one(slot) | 1),
             heads: RefCell::default(),
+            date: DateCache::default(),
             draining: Cell::new(draining),
             connections: Cell::new(0),
             idle: Notify::new(),
@@ -276,6 +279,11 @@ impl Worker {
     /// The same, as of when the clock was read last: for a moment that begins with reading it.
     pub(super) fn recent_ms(&self) -> u64 {
         self.began_ms + self.timers.recent().millis()
+    }
+
+    /// The time of day, as of when the clock was read last.
+    pub(super) fn date(&self) -> [u8; date::LENGTH] {
+        self.date.at(self.recent_ms() / 1_000)
     }
 
     /// A random number (wyrand); good enough to balance by and to name requests, not for secrets.

@@ -30,9 +30,12 @@ impl Route {
     /// The key of the request's session: of the first source that the request has. `None` means: draw one.
     pub fn affinity_key(&self, request: &impl RequestView) -> Option<u64> {
         let find = |source: &AffinitySource| match source {
-            AffinitySource::Header(name) => request.header(name).map(hash::key_of),
-            AffinitySource::Cookie(name) => request.cookie(name).map(hash::key_of),
+            AffinitySource::Header(name) => request.header(name),
+            AffinitySource::Cookie(name) => request.cookie(name),
         };
-        self.spec.affinity.iter().find_map(find)
+        // An empty value names nobody: all who send one would be taken for the same client.
+        let is_empty = |value: &[u8]| value.is_empty() || value == b"\"\"";
+        let key = |source| find(source).filter(|value| !is_empty(value));
+        self.spec.affinity.iter().find_map(key).map(hash::key_of)
     }
 }

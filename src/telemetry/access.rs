@@ -45,9 +45,12 @@ pub struct AccessRecord<'a> {
     pub status: u16,
     /// How it ended: the class of the outcome.
     pub outcome: &'static str,
-    /// Why we answered it ourselves, if we did.
+    /// Why we answered it ourselves or cut its answer, if we did.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
+    /// The name of the header field that it was refused for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub field: Option<&'a str>,
     /// The route.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub route: Option<&'a str>,
@@ -200,6 +203,9 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> std::io::Result<
     if let Some(error) = record.error {
         write!(line, " error={error}")?;
     }
+    if let Some(field) = record.field {
+        write!(line, " field={field}")?;
+    }
     let decision = record.decision.unwrap_or("-");
     write!(
         line,
@@ -249,6 +255,7 @@ mod tests {
             status: 200,
             outcome: "good",
             error: None,
+            field: None,
             route: Some("chat"),
             release: Some("blue"),
             version: Some("1.0.0"),

@@ -144,3 +144,324 @@ fn an_interim_answer_that_left_in_part_goes_on_where_it_stopped() {
     }
     assert!(next < HINTS, "the client was too slow for all of them");
 }
+
+/// Routes for `/api` only, so that everything else is answered by the proxy.
+fn with_one_route(origin: &Origin) -> TestProxy {
+    TestProxy::builder()
+        .release("blue", &[origin])
+        .route("api", "/api", &[("blue", 1)])
+        .start()
+}
+
+#[test]
+fn a_grpc_error_over_http1_says_where_it_ends() {
+    let origin = Origin::replying("x");
+    let proxy = with_one_route(&origin);
+    let mut client = proxy.client();
+    let call = "POST /nope HTTP/1.1\r\nHost: a\r\nContent-Type: application/grpc\r\nContent-Length: 0\r\n\r\n";
+    client.send(format!("{call}GET /api HTTP/1.1\r\nHost: a\r\n\r\n"));
+    let error = client.response();
+    assert_eq!(
+        (error.status, error.value("grpc-status")),
+        (200, Some("12"))
+    );
+    assert_eq!(error.value("content-length"), Some("0"));
+    assert_eq!(
+        client.response().text(),
+        "x",
+        "the next answer is one of its own"
+    );
+}
+
+#[test]
+fn an_answer_of_ours_to_a_head_has_no_body() {
+    let origin = Origin::replying("x");
+    let proxy = with_one_route(&origin);
+    let mut client = proxy.client();
+    client.send("HEAD /nope HTTP/1.1\r\nHost: a\r\n\r\n");
+    let missing = client.head_response();
+    assert_eq!(missing.status, 404);
+    client.send("HEAD / HTTP/1.1\r\nHost: a\r\nX_Y: 1\r\n\r\n");
+    let refused = client.head_response();
+    assert_eq!(refused.status, 400);
+    assert_ne!(
+        refused.value("content-length"),
+        Some("0"),
+        "it is that of a GET"
+    );
+    assert!(client.is_closed(), "nothing follows the head");
+}
+
+#[test]
+fn every_answer_has_a_date_and_a_405_says_what_is_allowed() {
+    let dated = "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+    let origin = Origin::answering(move |request| {
+        let date = if request.line().contains("dated") {
+            dated
+        } else {
+            ""
+        };
+        format!("HTTP/1.1 200 OK\r\n{date}Content-Length: 0\r\n\r\n").into_bytes()
+    });
+    let proxy = with_one_route(&origin);
+    let mut client = proxy.client();
+    let dated = client.get("/api/dated");
+    assert_eq!(dated.value("date"), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+    for path in ["/api", "/nope"] {
+        let date = client.get(path).value("date").map(str::len);
+        assert_eq!(date, Some(29), "{path}");
+    }
+    let refused = proxy
+        .client()
+        .send("CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n")
+        .response();
+    assert_eq!(refused.status, 405);
+    assert!(refused.value("allow").unwrap().starts_with("GET, HEAD, "));
+    assert!(refused.value("date").is_some());
+}
+
+#[test]
+fn what_may_go_no_further_is_answered_here() {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send(
+        "TRACE /a?b HTTP/1.1\r\nHost: a\r\nVia: 1.1 edge\r\nCookie: secret\r\nMax-Forwards: 0\r\n\r\n",
+    );
+    let traced = client.response();
+    assert_eq!(
+        (traced.status, traced.value("content-type")),
+        (200, Some("message/http"))
+    );
+    assert_eq!(
+        traced.text(),
+        "TRACE /a HTTP/1.1\r\nHost: a\r\nVia: 1.1 edge\r\nMax-Forwards: 0\r\n\r\n"
+    );
+    client.send("OPTIONS * HTTP/1.1\r\nHost: a\r\nMax-Forwards: 0\r\n\r\n");
+    let options = client.response();
+    assert_eq!((options.status, options.text().as_str()), (200, ""));
+    assert!(options.value("allow").unwrap().contains("OPTIONS"));
+    assert!(origin.requests().is_empty());
+    client.send("OPTIONS / HTTP/1.1\r\nHost: a\r\nMax-Forwards: 1\r\n\r\n");
+    assert_eq!(client.response().text(), "x");
+    assert_eq!(origin.last().value("max-forwards"), Some("0"));
+}
+
+#[test]
+fn a_request_line_of_before_http_1_is_answered_and_closed() {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    let answer = client.send("GET /old\r\n").response();
+    assert_eq!(answer.status, 400);
+    assert!(client.is_closed());
+}
+
+#[test]
+fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
+    let origin = Origin::replying("x");
+    let proxy = with_one_route(&origin);
+    let mut client = proxy.client();
+    for body in [&b"hi"[..], &[b'b'; 60_000]] {
+        let response = client.post("/nope", body);
+        assert_eq!((response.status, response.value("connection")), (404, None));
+        // The rest comes after the answer.
+        let head = format!(
+            "POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
+            body.len()
+        );
+        assert_eq!(client.send(head).response().status, 404);
+        client.send(body);
+        client.send(
+            "POST /nope HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+        );
+        assert_eq!(client.response().status, 404);
+        assert_eq!(client.send("0\r\n\r\n").get("/api").text(), "x");
+    }
+    for head in [
+        "Content-Length: 1000000\r\n",
+        "Content-Length: 5\r\nExpect: 100-continue\r\n",
+    ] {
+        let mut client = proxy.client();
+        client.send(format!("POST /nope HTTP/1.1\r\nHost: a\r\n{head}\r\n"));
+        assert_eq!(
+            client.response().value("connection"),
+            Some("close"),
+            "{head}"
+        );
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn a_body_that_was_read_for_a_dead_endpoint_keeps_the_connection() {
+    let origin = Origin::scripted(|mut stream| {
+        let _read = stream.read(&mut [0; 4096]);
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    for _ in 0..3 {
+        let response = client.post("/", b"hi");
+        assert_eq!((response.status, response.value("connection")), (502, None));
+    }
+}
+
+#[test]
+fn a_close_lets_the_client_read_its_answer_whatever_it_has_sent_behind() {
+    const SIZE: usize = 300_000;
+    let origin = Origin::answering(|_| {
+        let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").into_bytes();
+        bytes.resize(bytes.len() + SIZE, b'x');
+        bytes
+    });
+    let proxy = TestProxy::before(&origin);
+    let behind = "GET /2 HTTP/1.1\r\nHost: a\r\n\r\n".repeat(3_000);
+    for first in [
+        "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET / HTTP/1.0\r\nHost: a\r\n\r\n",
+    ] {
+        let mut client = proxy.client();
+        client.send(first).send(&behind);
+        // Everything that was sent has arrived before a byte is read.
+        proxy.access_lines(1);
+        let response = client.response();
+        assert_eq!((response.body.len(), response.is_whole), (SIZE, true));
+        assert!(client.is_closed());
+    }
+}
+
+#[test]
+fn an_endpoint_cannot_say_which_release_it_is() {
+    let origin = Origin::answering(|_| {
+        b"HTTP/1.1 103 Early Hints\r\nX-Release: green\r\n\r\n\
+          HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-RELEASE: green\r\n\r\n"
+            .to_vec()
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with(
+            "all",
+            &[("blue", 1)],
+            "path_prefix = \"/\"\nexpose_release = \"x-release\"",
+        )
+        .start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let hints = client.try_response().unwrap();
+    assert_eq!((hints.status, hints.value("x-release")), (103, None));
+    assert_eq!(client.response().value("x-release"), Some("blue"));
+}
+
+#[test]
+fn a_refused_head_is_in_the_access_log_with_its_id_and_the_field_at_fault() {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::builder()
+        .settings("[limits]\nhead = \"4KiB\"")
+        .release("blue", &[&origin])
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let large = format!("Cookie: {}\r\n", "c".repeat(5_000));
+    let cases = [
+        ("X_Y: 1\r\n", "underscore_name", "X_Y"),
+        ("Host: b\r\n", "duplicate_host", "Host"),
+        (
+            "Content-Length: +1\r\n",
+            "invalid_content_length",
+            "Content-Length",
+        ),
+        (&large, "head_too_large", "Cookie"),
+    ];
+    for (number, (fields, reason, field)) in cases.into_iter().enumerate() {
+        let mut client = proxy.client();
+        client.send(format!(
+            "GET /p?secret HTTP/1.1\r\nHost: a.test\r\n{fields}\r\n"
+        ));
+        let response = client.response();
+        let lines = proxy.access_lines(number + 1);
+        let line = &lines[number];
+        assert_eq!(line["request_id"], response.value("x-request-id").unwrap());
+        assert_eq!(line["status"], response.status);
+        assert_eq!(
+            (&line["error"], &line["field"]),
+            (&reason.into(), &field.into())
+        );
+        assert_eq!(
+            (&line["method"], &line["host"], &line["path"]),
+            (&"GET".into(), &"a.test".into(), &"/p".into())
+        );
+    }
+}
+
+#[test]
+fn two_instances_with_the_names_they_give_themselves_stand_in_a_row() {
+    let origin = Origin::replying("through");
+    let inner = TestProxy::before(&origin);
+    let outer = TestProxy::builder()
+        .release_with(
+            "inner",
+            &format!("endpoints = [\"http://{}\"]", inner.address),
+        )
+        .route("all", "/", &[("inner", 1)])
+        .start();
+    assert_eq!(outer.client().get("/").text(), "through");
+    let via = origin.last().value("via").unwrap().to_owned();
+    assert_eq!(via.matches("switchback-").count(), 2, "{via}");
+    // And a request that has been here is still told from one that has not.
+    let mut client = inner.client();
+    client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nVia: {via}\r\n\r\n"));
+    assert_eq!(client.response().status, 508);
+}
+
+#[test]
+fn a_proxy_that_is_not_to_be_seen_leaves_no_via_and_starts_a_trace_if_it_is_to() {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::builder()
+        .settings("[headers]\nsend_via = false\ntraceparent = \"create\"")
+        .release("blue", &[&origin])
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    proxy.client().get("/");
+    assert_eq!(origin.last().value("via"), None);
+    let trace = origin.last().value("traceparent").unwrap().to_owned();
+    assert!(
+        trace.starts_with("00-") && trace.ends_with("-00"),
+        "{trace}"
+    );
+}
+
+#[test]
+fn an_empty_affinity_value_is_none_and_the_next_source_is_asked() {
+    let (blue, green) = (Origin::replying("blue"), Origin::replying("green"));
+    let proxy = TestProxy::builder()
+        .release("blue", &[&blue])
+        .release("green", &[&green])
+        .route_with(
+            "all",
+            &[("blue", 50), ("green", 50)],
+            "path_prefix = \"/\"\naffinity = [{ header = \"x-session-id\" }, { cookie = \"sid\" }]",
+        )
+        .start();
+    let mut client = proxy.client();
+    let mut ask = |fields: &str| {
+        client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
+        client.response().text()
+    };
+    for fields in [
+        "X-Session-Id:\r\n",
+        "Cookie: sid=\r\n",
+        "Cookie: sid=\"\"; a=b\r\n",
+    ] {
+        let first = ask(fields);
+        assert!(
+            (0..100).any(|_| ask(fields) != first),
+            "{fields} binds everybody"
+        );
+    }
+    let with_cookie = |n: usize| format!("X-Session-Id: \r\nCookie: sid=k{n}\r\n");
+    let answers: Vec<_> = (0..100).map(|n| ask(&with_cookie(n))).collect();
+    assert!(answers.iter().any(|answer| *answer != answers[0]));
+    assert!(
+        (0..100).all(|n| ask(&with_cookie(n)) == answers[n]),
+        "and each is bound"
+    );
+}

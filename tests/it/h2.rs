@@ -37,7 +37,7 @@ fn requests_reach_an_endpoint_that_speaks_http1() {
     let first = &origin.requests()[0];
     assert_eq!(first.line(), "GET /chat?x=1 HTTP/1.1");
     assert_eq!(first.value("host"), Some("agents.test"));
-    assert_eq!(first.value("via"), Some("2 switchback"));
+    assert!(first.value("via").unwrap().starts_with("2 switchback-"));
     assert_eq!(origin.connections(), 1);
 }
 

@@ -39,12 +39,26 @@ impl Lines {
 }
 
 fn forwarded(head: &str, client: &str, is_trusted: bool) -> Lines {
-    let bytes = format!("GET /x HTTP/1.1\r\nHost: agents.test:8080\r\n{head}\r\n");
+    let head = format!("GET /x HTTP/1.1\r\nHost: agents.test:8080\r\n{head}\r\n");
+    forwarded_as(
+        &head,
+        (client, is_trusted),
+        Some("switchback"),
+        Some((3, 4)),
+    )
+}
+
+fn forwarded_as(
+    head: &str,
+    (client, is_trusted): (&str, bool),
+    via: Option<&str>,
+    trace: Option<(u64, u64)>,
+) -> Lines {
     let limits = Limits {
         underscores: Underscores::Refuse,
         ..Limits::default()
     };
-    judge(bytes.as_bytes(), &limits, |parts| {
+    judge(head.as_bytes(), &limits, |parts| {
         let peer = PeerInfo {
             client: client.parse().unwrap(),
             is_trusted,
@@ -54,9 +68,9 @@ fn forwarded(head: &str, client: &str, is_trusted: bool) -> Lines {
         let forwarding = Forwarding {
             peer,
             id: &id,
-            via: "switchback",
+            via,
             host: None,
-            trace: (3, 4),
+            trace,
         };
         let mut lines = Lines::default();
         write_request(&mut lines, parts, &forwarding, &mut Vec::new());
@@ -93,7 +107,7 @@ fn forged_fields_of_a_stranger_are_overwritten() {
         X-Forwarded-Host: evil\r\nX-Forwarded-Port: 1\r\nX-Forwarded-User: root\r\nForwarded: for=1.2.3.4\r\n\
         X-Request-Id: mine\r\nX-Switchback-Release: green\r\nVia: 1.0 edge\r\n";
     let stranger = forwarded(forged, "203.0.113.7:9", false);
-    assert_eq!(stranger.one("x-forwarded-for"), "1.2.3.4, 203.0.113.7");
+    assert_eq!(stranger.one("x-forwarded-for"), "203.0.113.7");
     assert_eq!(stranger.one("x-real-ip"), "203.0.113.7");
     assert_eq!(stranger.one("x-forwarded-proto"), "https");
     assert_eq!(stranger.one("x-forwarded-host"), "agents.test:8080");
@@ -147,7 +161,7 @@ fn fields_of_one_connection_end_here_and_protected_ones_cannot_be_nominated() {
 }
 
 #[test]
-fn a_valid_trace_passes_and_any_other_is_replaced() {
+fn where_traces_are_made_a_valid_one_passes_and_any_other_is_replaced_unsampled() {
     let valid = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
     let lines = forwarded(
         &format!("traceparent: {valid}\r\ntracestate: a=b\r\n"),
@@ -169,7 +183,52 @@ fn a_valid_trace_passes_and_any_other_is_replaced() {
         );
         assert!(is_traceparent(lines.one("traceparent").as_bytes()), "{odd}");
         assert_ne!(lines.one("traceparent"), odd);
+        assert!(
+            lines.one("traceparent").ends_with("-00"),
+            "nobody records it"
+        );
         assert!(lines.all("tracestate").is_empty(), "{odd}");
+    }
+}
+
+#[test]
+fn without_a_key_nothing_is_said_about_traces_and_nothing_is_touched() {
+    let pass = |fields: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        forwarded_as(&head, ("1.1.1.1:1", false), None, None)
+    };
+    assert!(pass("").all("traceparent").is_empty());
+    for value in [
+        "00-x",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
+    ] {
+        let lines = pass(&format!("traceparent: {value}\r\ntracestate: a=b\r\n"));
+        assert_eq!(lines.one("traceparent"), value);
+        assert_eq!(lines.one("tracestate"), "a=b");
+    }
+}
+
+#[test]
+fn who_is_not_to_be_seen_in_via_leaves_it_as_it_came() {
+    let pass = |fields: &str| {
+        let head = format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+        forwarded_as(&head, ("1.1.1.1:1", false), None, None)
+    };
+    assert!(pass("").all("via").is_empty());
+    assert_eq!(pass("Via: 1.0 edge\r\n").one("via"), "1.0 edge");
+}
+
+#[test]
+fn a_trace_and_an_options_go_one_hop_less_and_nothing_else_does() {
+    for (method, value, expected) in [
+        ("TRACE", "3", "2"),
+        ("OPTIONS", "1", "0"),
+        ("OPTIONS", "x", "x"),
+        ("GET", "3", "3"),
+    ] {
+        let head = format!("{method} / HTTP/1.1\r\nHost: a\r\nMax-Forwards: {value}\r\n\r\n");
+        let lines = forwarded_as(&head, ("1.1.1.1:1", false), None, None);
+        assert_eq!(lines.one("max-forwards"), expected, "{method} {value}");
     }
 }
 

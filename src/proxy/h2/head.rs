@@ -33,12 +33,19 @@ pub(super) struct BlockSink<'o> {
 // === impl Head ===
 
 impl Head {
-    /// Takes a request, as far as the rules go that only HTTP/2 has.
-    ///
-    /// # Errors
-    /// The first rule that it breaks.
-    pub(super) fn new(head: http2::Head, shared: Arc<Shared>) -> Result<Self, Rejection> {
-        if head.is_too_long() {
+    /// Takes a request.
+    pub(super) const fn new(head: http2::Head, shared: Arc<Shared>) -> Self {
+        Self { head, shared }
+    }
+
+    /// What came.
+    pub(super) const fn raw(&self) -> &http2::Head {
+        &self.head
+    }
+
+    /// Judges it as far as the rules go that only HTTP/2 has.
+    fn check(&self) -> Result<(), Rejection> {
+        if self.head.is_too_long() {
             return Err(Reason::HeadTooLarge.into());
         }
         let RequestPseudo {
@@ -46,7 +53,7 @@ impl Head {
             scheme,
             path,
             ..
-        } = head.request();
+        } = self.head.request();
         // A tunnel has neither; everything else has both.
         let is_http = [b"http".as_slice(), b"https"]
             .iter()
@@ -55,10 +62,10 @@ impl Head {
         if method != b"CONNECT" && !(is_http && is_target) {
             return Err(Reason::InvalidTarget.into());
         }
-        Ok(Self { head, shared })
+        Ok(())
     }
 
-    /// Judges it by all other rules, and hands it to `look` if it is good. To be called before anything else looks.
+    /// Judges it by all rules, and hands it to `look` if it is good. To be called before anything else looks.
     ///
     /// # Errors
     /// The first rule that it breaks.
@@ -66,6 +73,7 @@ impl Head {
         &self,
         look: impl FnOnce(&RequestParts<'_>) -> R,
     ) -> Result<R, Rejection> {
+        self.check()?;
         let pseudo = self.head.request();
         let line = RequestLine {
             version: Version::Http2,

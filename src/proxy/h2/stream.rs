@@ -16,7 +16,8 @@ use crate::proxy::begin::{Begun, begin};
 use crate::proxy::error::ProxyError;
 use crate::proxy::exchange;
 use crate::proxy::forward::RequestId;
-use crate::proxy::problem::answer_refused;
+use crate::proxy::problem::{Own, answer_refused};
+use crate::proxy::refused::RefusedHead;
 use crate::proxy::seam::Asking;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::ticket::Ticket;
@@ -35,18 +36,32 @@ pub(super) async fn serve(client: Rc<Client>, key: Key, head: http2::Head) {
     let hold = Hold::new(Rc::clone(&client.link), key, false);
     match open(&client, &hold, head) {
         Ok(opened) => forward(&client, &hold, opened).await,
-        Err(rejection) if is_malformed(rejection.reason) => {
-            ProxyError::from(rejection).reason().count();
-            hold.reset(Code::PROTOCOL_ERROR);
-        }
-        Err(rejection) => {
-            let error = ProxyError::from(rejection);
-            error.reason().count();
-            let (_body, mut way) = client.sides(&hold, false);
-            let id = RequestId::Own(u128::from(client.worker.draw()));
-            answer_refused(&id, &error, &mut way).await;
-        }
+        Err(refused) => Box::pin(refuse(&client, &hold, *refused)).await,
     }
+}
+
+async fn refuse(client: &Client, hold: &Hold, (rejection, head): (Rejection, Head)) {
+    let worker = &*client.worker;
+    let error = ProxyError::from(rejection);
+    error.reason().count();
+    let id = RequestId::Own(u128::from(worker.draw()));
+    let limits = &worker.shared.settings.message;
+    let refused = RefusedHead::http2(head.raw(), rejection, limits);
+    let own = Own {
+        worker,
+        id: &id,
+        error: &error,
+        to_head: refused.is_head(),
+        request_is_read: false,
+    };
+    if is_malformed(rejection.reason) {
+        refused.log(worker, client.peer, &id, 0);
+        hold.reset(Code::PROTOCOL_ERROR);
+        return;
+    }
+    refused.log(worker, client.peer, &id, own.sent(own.body()).len());
+    let (_body, mut way) = client.sides(hold, false);
+    answer_refused(own, &mut way).await;
 }
 
 /// A request whose head was found to be good.
@@ -58,9 +73,9 @@ struct Opened {
 }
 
 /// Judges a head and, in the same synchronous section, selects for it.
-fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Rejection> {
-    let head = Head::new(head, Arc::clone(&client.worker.shared))?;
-    let opened = head.first_look(|parts| {
+fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Box<(Rejection, Head)>> {
+    let head = Head::new(head, Arc::clone(&client.worker.shared));
+    let looked = head.first_look(|parts| {
         let length = announced(parts.facts.framing);
         if length.is_some_and(|length| !hold.engine().expect(hold.key(), length)) {
             return Err(Rejection::request(Reason::LengthMismatch));
@@ -69,14 +84,16 @@ fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Rejec
         let admitted = ticket.admit(parts);
         let first = admitted.and_then(|()| begin(&mut ticket, parts));
         Ok((parts.asking(), ticket, first))
-    })?;
-    let (asking, ticket, first) = opened?;
-    Ok(Opened {
-        head,
-        asking,
-        ticket,
-        first,
-    })
+    });
+    match looked.flatten() {
+        Ok((asking, ticket, first)) => Ok(Opened {
+            head,
+            asking,
+            ticket,
+            first,
+        }),
+        Err(rejection) => Err(Box::new((rejection, head))),
+    }
 }
 
 async fn forward(client: &Client, hold: &Hold, opened: Opened) {

@@ -10,7 +10,7 @@ use super::{
 /// The fields that the proxy adds to every request, and the value that each has for a client that is not trusted.
 const ADDED: [(&str, &str); 8] = [
     ("forwarded", ""),
-    ("traceparent", ""),
+    ("traceparent", "*-00"),
     ("via", "1.1 switchback"),
     ("x-forwarded-for", "127.0.0.1"),
     ("x-forwarded-host", ""),

@@ -127,7 +127,7 @@ impl Lane {
             }
         };
         let config = format!(
-            "workers = 1\n{settings}\
+            "workers = 1\nheaders.via = \"switchback\"\nheaders.traceparent = \"create\"\n{settings}\
              [releases.public]\nendpoints = [\"http://{}\"]\n\
              [releases.private]\nendpoints = [\"http://{}\"]\n\
              [releases.refused]\nendpoints = [\"http://127.0.0.1:1\"]\n\

@@ -1,0 +1,41 @@
+//! How far a request may go (`Max-Forwards`; RFC 9110, section 7.6.2).
+
+use crate::message::{Known, KnownSet, Method};
+
+use super::{RequestParts, find};
+
+/// What of a `TRACE` is told to who sent it: the way that it took, and nothing that is a secret.
+const TRACED: KnownSet = KnownSet::of(&[
+    Known::Forwarded,
+    Known::Host,
+    Known::MaxForwards,
+    Known::Traceparent,
+    Known::UserAgent,
+    Known::Via,
+    Known::XForwardedFor,
+]);
+
+/// Over how many more hops a `TRACE` or an `OPTIONS` may go; nothing for all else, and where it says nothing.
+pub(in crate::proxy) fn hops_left(parts: &RequestParts<'_>) -> Option<u32> {
+    if !matches!(parts.facts.method, Method::Options | Method::Trace) {
+        return None;
+    }
+    let value = find(parts, Known::MaxForwards)?;
+    let is_number = (1..=9).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
+    let digits = value.iter().filter(|_| is_number);
+    is_number.then(|| digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
+}
+
+/// The request as it came here, for the answer to a `TRACE` that goes no further; nothing for another method.
+pub(in crate::proxy) fn traced(parts: &RequestParts<'_>) -> Option<Box<[u8]>> {
+    if parts.facts.method != Method::Trace {
+        return None;
+    }
+    let mut text = [b"TRACE ", parts.facts.target.path, b" HTTP/1.1\r\n"].concat();
+    let fields = parts.fields.clone();
+    for field in fields.filter(|field| TRACED.contains(field.known)) {
+        text.extend([field.name, b": ", field.value, b"\r\n"].concat());
+    }
+    text.extend(b"\r\n");
+    Some(text.into())
+}

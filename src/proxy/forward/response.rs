@@ -1,0 +1,65 @@
+//! The fields of a response on its way to the client.
+
+use crate::message::{Field, Known, KnownSet};
+
+use super::super::date;
+use super::super::seam::{FieldSink, HeadFields, ResponseParts};
+use super::RequestId;
+use super::text::hex;
+
+/// Writes the fields of a response as the client shall see them. `exposed` is the name of a field that only we write.
+pub(in crate::proxy) fn write_response(
+    out: &mut dyn FieldSink,
+    parts: &ResponseParts<'_>,
+    exposed: Option<&str>,
+) {
+    let taken = FRAMING.and(parts.facts.nominated.ending());
+    let is_exposed = |field: &Field<'_>| {
+        exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
+    };
+    let takes = |field: &Field<'_>| {
+        taken.contains(field.known) || parts.facts.nominated.ends_other(field) || is_exposed(field)
+    };
+    match &parts.fields {
+        HeadFields::Http1(fields) => {
+            for line in fields.clone().lines().filter(|line| !takes(&line.field)) {
+                out.line(&line);
+            }
+        }
+        fields @ HeadFields::Http2(_) => {
+            for field in fields.clone().filter(|field| !takes(field)) {
+                out.field(&field);
+            }
+        }
+    }
+}
+
+/// Fields of a response that whoever writes its head writes, and those that are ours alone.
+const FRAMING: KnownSet = KnownSet::of(&[
+    Known::ContentLength,
+    Known::TransferEncoding,
+    Known::XSwitchback,
+]);
+
+/// Writes what we add to a final response.
+pub(in crate::proxy) fn write_response_own(
+    out: &mut dyn FieldSink,
+    parts: &ResponseParts<'_>,
+    id: &RequestId,
+    expose: Option<(&str, &str)>,
+    date: impl FnOnce() -> [u8; date::LENGTH],
+) {
+    // RFC 9110, section 6.6.1: who passes on an answer without a date adds the time at which it came.
+    if !parts.facts.present.contains(Known::Date) {
+        out.own("date", &date());
+    }
+    if !parts.facts.present.contains(Known::XRequestId) {
+        match id {
+            RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
+            RequestId::Own(number) => out.own("x-request-id", &hex(*number)),
+        }
+    }
+    if let Some((name, release)) = expose {
+        out.field(&Field::new(name.as_bytes(), release.as_bytes()));
+    }
+}
