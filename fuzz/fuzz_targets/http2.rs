@@ -17,6 +17,7 @@ const OWN: Settings = Settings {
     connection_window: 65_535,
     frame: 16_384,
     header_list: 2_048,
+    informational: 100,
     trailers: 256,
     fields: 20,
     header_table: 4_096,

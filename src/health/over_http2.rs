@@ -40,6 +40,7 @@ const SETTINGS: Settings = Settings {
     connection_window: 65_535,
     frame: 16_384,
     header_list: 16_384,
+    informational: 100,
     trailers: 16_384,
     fields: 200,
     header_table: 4_096,

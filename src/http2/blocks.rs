@@ -2,23 +2,24 @@
 
 use super::connection::{Broken, Connection, Role};
 use super::frame::{Code, FrameHead, flag, word};
-use super::head::{Head, Of};
+use super::head::{Head, Malformed, Of};
 use super::hpack::{BlockLimits, FieldBlock};
 use super::inbound::{broken, protocol, size};
 use super::leaving::Leaving;
 use super::stream::{Inbound, Stream};
+use crate::message::Reason;
 
 /// What most heads have room in.
 const USUAL_TEXT: usize = 512;
 const USUAL_FIELDS: usize = 16;
-/// Heads of one answer that wait for their reader. Informational ones beyond that are dropped, as anybody may do with them.
-const MOST_HEADS: usize = 4;
 
 /// A block of fields that comes in several frames.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) id: u32,
     pub(super) is_last: bool,
+    /// It says that its stream depends on itself.
+    is_circular: bool,
     pub(super) bytes: Vec<u8>,
 }
 
@@ -35,23 +36,31 @@ impl Connection {
             let end = rest.len().checked_sub(usize::from(*padding));
             text = &rest[..end.ok_or_else(|| protocol("more padding than frame"))?];
         }
-        let mut depends_on = None;
+        let mut is_circular = false;
         if head.has(flag::PRIORITY) {
-            depends_on = Some(word(text) & 0x7fff_ffff);
+            is_circular = word(text) & 0x7fff_ffff == head.stream;
             text = text.get(5..).ok_or_else(|| size("a priority is cut"))?;
         }
         let is_last = head.has(flag::END_STREAM);
         if head.has(flag::END_HEADERS) {
             self.read_block(head.stream, is_last, text)?;
+            self.judge_priority(head.stream, is_circular)
         } else {
             self.receiving.block = Some(Block {
                 id: head.stream,
                 is_last,
+                is_circular,
                 bytes: text.to_vec(),
             });
+            Ok(())
         }
-        if depends_on == Some(head.stream) {
-            self.refuse(head.stream, Code::PROTOCOL_ERROR)?;
+    }
+
+    /// A stream cannot depend on itself (RFC 7540, section 5.3.1): the one thing that a priority still says.
+    pub(super) fn judge_priority(&mut self, id: u32, is_circular: bool) -> Result<(), Broken> {
+        if is_circular {
+            self.check_backlog()?;
+            self.refuse(id, Code::PROTOCOL_ERROR)?;
         }
         Ok(())
     }
@@ -66,7 +75,8 @@ impl Connection {
         };
         block.bytes.extend_from_slice(payload);
         if head.has(flag::END_HEADERS) {
-            self.read_block(block.id, block.is_last, &block.bytes)
+            self.read_block(block.id, block.is_last, &block.bytes)?;
+            self.judge_priority(block.id, block.is_circular)
         } else {
             self.receiving.block = Some(block);
             Ok(())
@@ -105,7 +115,7 @@ impl Connection {
 
     /// A head on a stream of the peer that is not open.
     fn open_stream(&mut self, id: u32, is_last: bool, fields: FieldBlock) -> Result<(), Broken> {
-        if self.is_broken_off(id) {
+        if id <= self.highest && self.resets.may_have(id) {
             return self.spend(1);
         }
         if id <= self.highest || id.is_multiple_of(2) {
@@ -114,7 +124,7 @@ impl Connection {
         self.highest = id;
         if self.leaving == Leaving::Over {
             // It was sent before our goodbye was read, and what belongs to it may follow.
-            self.remember(id);
+            self.resets.remember(id);
             return self.spend(1);
         }
         self.last = id;
@@ -122,8 +132,9 @@ impl Connection {
         if self.open >= self.own.streams || self.streams.len() >= most {
             return self.refuse(id, Code::REFUSED_STREAM);
         }
-        let Ok(head) = Head::new(fields, Of::Request, is_last) else {
-            return self.refuse(id, Code::PROTOCOL_ERROR);
+        let head = match Head::new(fields, Of::Request, is_last) {
+            Ok(head) => head,
+            Err(Malformed(why)) => return self.reject(id, why),
         };
         let mut stream = Stream::new(id, self.first_window(), i64::from(self.peer.window));
         stream.heads.push_back(head);
@@ -155,22 +166,18 @@ impl Connection {
         }
         let is_head = is_client && !stream.has_final_head;
         let of = if is_head { Of::Response } else { Of::Trailers };
-        let Ok(head) = Head::new(fields, of, is_last) else {
-            return self.refuse(id, Code::PROTOCOL_ERROR);
+        let head = match Head::new(fields, of, is_last) {
+            Ok(head) => head,
+            Err(Malformed(why)) => return self.reject(id, why),
         };
         if is_head {
-            let is_final = head.status() >= 200;
-            stream.has_final_head = is_final;
-            if is_final || stream.heads.len() < MOST_HEADS {
-                stream.heads.push_back(head);
-            }
-            if is_last && !is_final {
-                return self.refuse(id, Code::PROTOCOL_ERROR);
+            if let Err(why) = stream.add_head(head, self.own.informational) {
+                return self.reject(id, why);
             }
         } else if is_last {
             stream.trailers = Some(head);
         } else {
-            return self.refuse(id, Code::PROTOCOL_ERROR);
+            return self.reject(id, Reason::InvalidTrailer);
         }
         if is_last {
             return self.end_inbound(id);
@@ -188,7 +195,7 @@ impl Connection {
             && stream.inbound == Inbound::Open
         {
             if stream.expected.is_some_and(|expected| expected > 0) {
-                return self.refuse(id, Code::PROTOCOL_ERROR);
+                return self.reject(id, Reason::LengthMismatch);
             }
             stream.inbound = Inbound::Ended;
             stream.wake();

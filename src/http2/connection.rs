@@ -16,14 +16,16 @@ use super::hpack::Decoder;
 use super::inbound::Receiving;
 use super::leaving::Leaving;
 use super::outbound::Sending;
+use super::resets::Resets;
 use super::settings::{FIRST_WINDOW, PeerSettings, Settings};
 use super::stream::Inbound;
 use super::streams::{Key, Streams};
+use crate::message::Reason;
 
 /// What a client says first.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// Streams that we broke off, whose frames may still be on their way.
-const REMEMBERED: usize = 256;
+/// What may wait on its way out while the peer asks for replies, as a multiple of what bodies may gather.
+const MOST_BACKLOG: usize = 32;
 /// Streams that a client opens before the server has said how many it takes: few, so that none is refused.
 const FIRST_STREAMS: u32 = 100;
 
@@ -68,9 +70,7 @@ pub struct Connection {
     pub(super) leaving: Leaving,
     /// The streams above this number were not looked at by the peer, which is going.
     pub(super) refused_above: Option<u32>,
-    broken_off: VecDeque<u32>,
-    /// How many of those were the peer's mistakes.
-    mistakes: usize,
+    pub(super) resets: Resets,
     budget: Budget,
     now_ms: u64,
     broken: Option<Broken>,
@@ -96,8 +96,7 @@ impl Connection {
             sending: Sending::default(),
             leaving: Leaving::No,
             refused_above: None,
-            broken_off: VecDeque::new(),
-            mistakes: 0,
+            resets: Resets::default(),
             budget: Budget::new(budget),
             now_ms: 0,
             broken: None,
@@ -144,15 +143,24 @@ impl Connection {
         Ok(bytes.len() - rest.len())
     }
 
-    /// Whether so much waits to be sent that nothing more is received before some of it has left.
+    /// Whether so much waits to be sent that nothing more is received before some of it has left: heads of answers and
+    /// replies to what the client sends come on top of the bodies.
+    ///
+    /// Answers of a server go on being read, since it may well read nothing before it has written them. What we have to say
+    /// meanwhile is bounded without that: no stream is opened ([`Connection::can_take_stream`]), windows open as often as
+    /// something has come, and a server that asks for replies that it does not read is let go.
     pub fn is_full(&self) -> bool {
-        // Heads of answers and replies to what the peer sends come on top of the bodies. A server's answers go on being read,
-        // since it may well read no requests before; what a client gets to send is bounded by what others ask for.
-        let most = match self.role {
-            Role::Server => 2,
-            Role::Client => 16,
-        };
-        self.sending.len() > most * self.own.gathered
+        self.role == Role::Server && self.sending.len() > 2 * self.own.gathered
+    }
+
+    /// Whether replies may be written for the peer: to one that makes us write them, and does not read, nothing is said.
+    pub(super) fn check_backlog(&self) -> Result<(), Broken> {
+        if self.sending.len() > MOST_BACKLOG * self.own.gathered {
+            let code = Code::ENHANCE_YOUR_CALM;
+            let why = "replies are asked for and not read";
+            return Err(Broken { code, why });
+        }
+        Ok(())
     }
 
     /// A stream that the peer has opened, with its head; it is to be let go by [`Connection::release`].
@@ -253,32 +261,42 @@ impl Connection {
     /// # Errors
     /// When the peer has made us do that too often.
     pub(super) fn refuse(&mut self, id: u32, code: Code) -> Result<(), Broken> {
-        self.abandon(id, code);
+        self.abandon(id, code, Inbound::Broken(code))
+    }
+
+    /// Ends a stream because what came of it is no message.
+    ///
+    /// # Errors
+    /// When the peer has made us do that too often.
+    pub(super) fn reject(&mut self, id: u32, why: Reason) -> Result<(), Broken> {
+        self.abandon(id, Code::PROTOCOL_ERROR, Inbound::Invalid(why))
+    }
+
+    /// Ends a stream, whatever of it was whole.
+    fn abandon(&mut self, id: u32, code: Code, how: Inbound) -> Result<(), Broken> {
+        self.write_reset(id, code);
+        if !self.is_unopened(id) {
+            self.resets.remember(id);
+        }
+        if let Some(key) = self.streams.find(id) {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.condemn(how);
+                stream.wake();
+            }
+            self.settle(key);
+        }
         if !code.is_provoked() || self.role == Role::Client {
             return Ok(());
         }
         // One that asks for more than it may have made no mistake.
-        self.mistakes += usize::from(code != Code::REFUSED_STREAM);
-        if self.mistakes > self.own.local_resets {
+        self.resets.mistakes += usize::from(code != Code::REFUSED_STREAM);
+        if self.resets.mistakes > self.own.local_resets {
             return Err(Broken {
                 code: Code::ENHANCE_YOUR_CALM,
                 why: "too many streams had to be broken off",
             });
         }
         self.spend(1)
-    }
-
-    /// Ends a stream, whatever of it was whole.
-    pub(super) fn abandon(&mut self, id: u32, code: Code) {
-        self.write_reset(id, code);
-        self.remember(id);
-        if let Some(key) = self.streams.find(id) {
-            if let Some(stream) = self.streams.get_mut(key) {
-                stream.condemn(code);
-                stream.wake();
-            }
-            self.settle(key);
-        }
     }
 
     /// Breaks a stream off and tells whoever has it in hand.
@@ -312,18 +330,6 @@ impl Connection {
             }
             self.streams.remove(key);
         }
-    }
-
-    pub(super) fn remember(&mut self, id: u32) {
-        if self.broken_off.len() == REMEMBERED {
-            self.broken_off.pop_front();
-        }
-        self.broken_off.push_back(id);
-    }
-
-    /// Whether frames of this stream are to be ignored: they were sent before our reset was seen.
-    pub(super) fn is_broken_off(&self, id: u32) -> bool {
-        self.broken_off.contains(&id)
     }
 
     /// Whether nobody has opened this stream yet.

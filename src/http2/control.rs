@@ -13,11 +13,7 @@ impl Connection {
         if head.stream == 0 {
             return Err(protocol("a priority of the connection"));
         }
-        let is_own = word(payload) & 0x7fff_ffff == head.stream;
-        if is_own && self.streams.find(head.stream).is_some() {
-            self.refuse(head.stream, Code::PROTOCOL_ERROR)?;
-        }
-        Ok(())
+        self.judge_priority(head.stream, word(payload) & 0x7fff_ffff == head.stream)
     }
 
     pub(super) fn read_reset(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), Broken> {
@@ -31,6 +27,9 @@ impl Connection {
             Inbound::Broken(code)
         };
         if let Some(key) = self.streams.find(head.stream) {
+            if let Some(stream) = self.streams.get_mut(key) {
+                stream.is_reset = true;
+            }
             self.break_off(key, how);
         }
         Ok(())
@@ -47,6 +46,7 @@ impl Connection {
             self.acknowledged();
             return Ok(());
         }
+        self.check_backlog()?;
         let before = self.peer.window;
         let is_first = !std::mem::replace(&mut self.receiving.has_settings, true);
         self.peer
@@ -99,6 +99,7 @@ impl Connection {
         if head.has(flag::ACK) {
             self.pong(payload);
         } else if let Some(payload) = payload.first_chunk() {
+            self.check_backlog()?;
             self.write_ping(flag::ACK, *payload);
         }
         Ok(())

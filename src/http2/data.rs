@@ -9,6 +9,7 @@ use super::frame::{Code, FrameHead, flag};
 use super::inbound::{Stage, broken, protocol, size};
 use super::stream::Inbound;
 use super::streams::Key;
+use crate::message::Reason;
 
 /// A frame of data, of which a part has arrived.
 #[derive(Debug)]
@@ -63,14 +64,20 @@ impl Connection {
             return self.stray_data(id);
         };
         if stream.is_inbound_broken() {
+            // It may have been on its way when we broke the stream off, but not when the peer did (RFC 9113, section 5.1).
+            if stream.is_reset {
+                self.refuse(id, Code::STREAM_CLOSED)?;
+            }
             return Ok(false);
         }
         let is_early = self.role == Role::Client && !stream.has_final_head;
         stream.receive_window -= i64::from(length);
+        if is_early {
+            self.reject(id, Reason::InvalidStartLine)?;
+            return Ok(false);
+        }
         let code = if stream.inbound == Inbound::Ended {
             Code::STREAM_CLOSED
-        } else if is_early {
-            Code::PROTOCOL_ERROR
         } else if length > 0 && stream.receive_window < 0 {
             Code::FLOW_CONTROL_ERROR
         } else {
@@ -82,7 +89,7 @@ impl Connection {
 
     /// Data of a stream that is over: it may have been on its way when we broke the stream off.
     fn stray_data(&mut self, id: u32) -> Result<bool, Broken> {
-        if !self.is_broken_off(id) {
+        if !self.resets.may_have(id) {
             self.refuse(id, Code::STREAM_CLOSED)?;
         }
         Ok(false)
@@ -141,7 +148,7 @@ impl Connection {
             return Ok(());
         };
         if !stream.count(bytes.len()) {
-            return self.refuse(id, Code::PROTOCOL_ERROR);
+            return self.reject(id, Reason::LengthMismatch);
         }
         stream.data.extend_from_slice(bytes);
         stream.wake();

@@ -1,7 +1,7 @@
 //! Heads: a block of fields whose pseudo-fields were found to be whole (RFC 9113, section 8.3).
 
 use super::hpack::{BlockFields, FieldBlock, Flaw, Name};
-use crate::message::{Field, Known, KnownSet};
+use crate::message::{Field, Known, KnownSet, Reason};
 
 /// A head, or a trailer section.
 #[derive(Debug)]
@@ -32,7 +32,10 @@ pub struct Fields<'h>(BlockFields<'h>);
 
 /// The head is malformed: its stream ends with `PROTOCOL_ERROR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Malformed;
+pub(super) struct Malformed(pub(super) Reason);
+
+/// A pseudo-field is missing, comes twice, or is none.
+const NOT_WHOLE: Malformed = Malformed(Reason::InvalidStartLine);
 
 /// What HTTP/2 has no place for (RFC 9113, section 8.2.2). In heads, whoever judges them says so; trailers are judged by
 /// nobody else.
@@ -62,17 +65,17 @@ impl Head {
             None => false,
             // What was not kept cannot be judged; what is too long is refused with a status.
             Some(Flaw::TooLong | Flaw::TooMany) if of == Of::Request => true,
-            Some(_) => return Err(Malformed),
+            Some(flaw) => return Err(Malformed(reason(flaw, of))),
         };
         let mut seen = Seen::default();
         let mut pseudo = 0;
         for (at, field) in block.iter().enumerate() {
             match field.name {
                 Name::Field(known) if of == Of::Trailers && OF_CONNECTIONS.contains(known) => {
-                    return Err(Malformed);
+                    return Err(Malformed(Reason::InvalidTrailer));
                 }
                 Name::Field(_) => {}
-                _ if at > pseudo => return Err(Malformed),
+                _ if at > pseudo => return Err(NOT_WHOLE),
                 name => {
                     seen.note(name, field.value)?;
                     pseudo += 1;
@@ -87,7 +90,7 @@ impl Head {
                 is_last,
             })
         } else {
-            Err(Malformed)
+            Err(NOT_WHOLE)
         }
     }
 
@@ -134,6 +137,17 @@ impl Head {
     }
 }
 
+/// What a flaw is to whoever gets the message.
+const fn reason(flaw: Flaw, of: Of) -> Reason {
+    match (flaw, of) {
+        (Flaw::TooLong, Of::Trailers) => Reason::TrailersTooLarge,
+        (Flaw::TooLong, _) => Reason::HeadTooLarge,
+        (Flaw::TooMany, _) => Reason::TooManyFields,
+        (Flaw::InvalidName | Flaw::UppercaseName, _) => Reason::InvalidFieldName,
+        (Flaw::InvalidValue, _) => Reason::InvalidFieldValue,
+    }
+}
+
 /// Three digits, the first of which is not zero.
 fn status(value: &[u8]) -> Option<u16> {
     let [b'1'..=b'9', b'0'..=b'9', b'0'..=b'9'] = value else {
@@ -170,13 +184,13 @@ impl Seen {
             Name::Path if !value.is_empty() => &mut self.path,
             Name::Authority => &mut self.authority,
             Name::Status if self.status.is_none() => {
-                self.status = Some(status(value).ok_or(Malformed)?);
+                self.status = Some(status(value).ok_or(Malformed(Reason::InvalidStatus))?);
                 return Ok(());
             }
-            _ => return Err(Malformed),
+            _ => return Err(NOT_WHOLE),
         };
         if std::mem::replace(seen, true) {
-            return Err(Malformed);
+            return Err(NOT_WHOLE);
         }
         Ok(())
     }

@@ -7,6 +7,7 @@ use super::frame::Code;
 use super::head::Head;
 use super::stream::{Inbound, Stream};
 use super::streams::Key;
+use crate::message::Reason;
 
 /// What a stream has for its reader.
 #[derive(Debug)]
@@ -27,23 +28,32 @@ pub struct Gone {
     pub code: Code,
     /// The peer did not look at it: it may be asked again.
     pub is_unprocessed: bool,
+    /// We broke it off, because what the peer sent is no message.
+    pub invalid: Option<Reason>,
 }
 
 pub(super) const CANCELLED: Gone = Gone {
     code: Code::CANCEL,
     is_unprocessed: false,
+    invalid: None,
+};
+
+/// The peer did not look at it.
+pub(super) const UNPROCESSED: Gone = Gone {
+    code: Code::REFUSED_STREAM,
+    is_unprocessed: true,
+    invalid: None,
 };
 
 pub(super) fn gone(stream: &Stream) -> Gone {
     match stream.inbound {
-        Inbound::Broken(code) => Gone {
-            code,
-            is_unprocessed: false,
+        Inbound::Broken(code) => Gone { code, ..CANCELLED },
+        Inbound::Invalid(why) => Gone {
+            code: Code::PROTOCOL_ERROR,
+            invalid: Some(why),
+            ..CANCELLED
         },
-        Inbound::Unprocessed => Gone {
-            code: Code::REFUSED_STREAM,
-            is_unprocessed: true,
-        },
+        Inbound::Unprocessed => UNPROCESSED,
         Inbound::Open | Inbound::Ended => CANCELLED,
     }
 }

@@ -11,6 +11,8 @@ use super::settings::FIRST_WINDOW;
 const FIRST_CREDIT: u32 = 256;
 /// Frames that are read as a whole are no longer than this, whatever the setting: only data comes in parts.
 const LONGEST_WHOLE: u32 = 192 * 1_024;
+/// Of a block that is too long no more than this is read before it ends the connection.
+const LONGEST_SPARE: usize = 1 << 20;
 const MOST_CREDIT: u32 = 4_096;
 
 /// How far what arrives is understood.
@@ -189,10 +191,16 @@ impl Connection {
         }
     }
 
-    /// A list as long as is allowed, and a quarter for how it is written.
+    /// A list as long as is allowed, and a quarter for how it is written; or more, which is read and thrown away, so that
+    /// one head that is too long fails its own stream and no other. Those of an endpoint are of many clients.
     fn longest_block(&self) -> usize {
         let list = self.own.header_list as usize;
-        list.saturating_add(list / 4)
+        let times = match self.role {
+            Role::Server => 4,
+            Role::Client => 16,
+        };
+        let spare = list.saturating_mul(times).min(LONGEST_SPARE);
+        list.saturating_add(list / 4).max(spare)
     }
 
     fn spend_on(&mut self, head: FrameHead) -> Result<(), Broken> {

@@ -9,6 +9,7 @@
 //! - [`hpack`]: how fields are written on it.
 //! - `head`: what fields have to say before they are a head.
 //! - `stream`, `streams`: one stream, and all of a connection.
+//! - `resets`: streams that are over and may not be for the peer.
 //! - `connection` with `inbound` (what arrives: `blocks`, `data`, `control`) and `outbound` (what leaves);
 //!   `leaving` ends it, `held` is for whoever has a stream in hand.
 //! - `budget`: what a peer may cost.
@@ -25,6 +26,7 @@ pub mod hpack;
 mod inbound;
 mod leaving;
 mod outbound;
+mod resets;
 mod settings;
 mod stream;
 mod streams;

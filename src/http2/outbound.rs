@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
 use super::connection::{Connection, Role};
-use super::frame::{Code, FrameHead, flag, kind};
-use super::held::{CANCELLED, Gone, gone};
+use super::frame::{FrameHead, flag, kind};
+use super::held::{CANCELLED, Gone, UNPROCESSED, gone};
 use super::hpack::Encoder;
 use super::settings::FIRST_WINDOW;
 use super::stream::{Outbound, Stream};
@@ -20,6 +20,8 @@ const LAST_NUMBER: u32 = 0x7fff_ff00;
 const COMPACTED: usize = 16 * 1_024;
 /// A connection whose window has less left than this is short of it: streams of the others wait there for one another.
 const SHORT: i64 = FIRST_WINDOW as i64 / 4;
+/// What may wait for a peer that does not read before no stream is opened any more, as a multiple of what bodies may gather.
+const MOST_HEADS: usize = 16;
 /// What is asked for when something is to leave and nothing was lent.
 const FIRST: usize = 4 * 1_024;
 
@@ -137,7 +139,17 @@ impl Connection {
     /// connection's window is not what others wait for. If not, another connection is the better one. The peer's side of
     /// the window is never short, since it opens whenever something has come.
     pub fn can_take_stream(&self) -> bool {
-        (self.open as usize) < self.allowed() && !self.is_full() && self.sending.window >= SHORT
+        let has_place = self.sending.len() <= MOST_HEADS * self.own.gathered;
+        (self.open as usize) < self.allowed() && has_place && self.sending.window >= SHORT
+    }
+
+    /// The longest list of fields that the peer takes, of which it may end the connection if it is longer. What clients say
+    /// about answers is advice, and theirs to judge.
+    pub fn longest_list(&self) -> usize {
+        match self.role {
+            Role::Client => self.peer.header_list as usize,
+            Role::Server => usize::MAX,
+        }
     }
 
     /// Opens a stream with a head that an [`Encoder`] has written; `is_over` if the head is all there is. It is to be let go by
@@ -148,10 +160,7 @@ impl Connection {
     pub fn open(&mut self, block: &[u8], is_over: bool) -> Result<Key, Gone> {
         debug_assert_eq!(self.role, Role::Client);
         if self.open as usize >= self.allowed() {
-            return Err(Gone {
-                code: Code::REFUSED_STREAM,
-                is_unprocessed: true,
-            });
+            return Err(UNPROCESSED);
         }
         let id = self.next;
         self.next += 2;

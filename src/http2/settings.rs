@@ -35,6 +35,8 @@ pub struct Settings {
     pub frame: u32,
     /// Bytes of a list of fields.
     pub header_list: u32,
+    /// Informational heads of one answer.
+    pub informational: usize,
     /// Bytes of a list of trailers.
     pub trailers: usize,
     /// Fields in a list.
@@ -51,6 +53,7 @@ pub(super) struct PeerSettings {
     pub(super) streams: u32,
     pub(super) window: u32,
     pub(super) frame: u32,
+    pub(super) header_list: u32,
 }
 
 // === impl Settings ===
@@ -95,6 +98,7 @@ impl PeerSettings {
             streams,
             window: FIRST_WINDOW,
             frame: FIRST_FRAME,
+            header_list: u32::MAX,
         }
     }
 
@@ -127,7 +131,8 @@ impl PeerSettings {
                 return Err(Code::PROTOCOL_ERROR);
             }
             id::MAX_FRAME_SIZE => self.frame = value,
-            // Our heads are short and use no table; what is unknown is ignored.
+            id::MAX_HEADER_LIST_SIZE => self.header_list = value,
+            // Our heads use no table; what is unknown is ignored.
             _ => {}
         }
         Ok(())
@@ -149,9 +154,20 @@ mod tests {
 
     #[test]
     fn what_is_set_is_taken_over_and_what_is_unknown_is_not() {
-        let peer = read(&[(3, 7), (4, 1_000), (5, 20_000), (0xff, 1), (1, 0), (2, 1)]).unwrap();
+        let peer = read(&[
+            (3, 7),
+            (4, 1_000),
+            (5, 20_000),
+            (0xff, 1),
+            (1, 0),
+            (2, 1),
+            (6, 8),
+        ])
+        .unwrap();
         assert_eq!((peer.streams, peer.window, peer.frame), (7, 1_000, 20_000));
-        assert_eq!(read(&[]).unwrap().streams, u32::MAX);
+        assert_eq!(peer.header_list, 8);
+        let peer = read(&[]).unwrap();
+        assert_eq!((peer.streams, peer.header_list), (u32::MAX, u32::MAX));
     }
 
     #[test]

@@ -5,6 +5,10 @@ use std::task::{Context, Waker};
 
 use super::frame::Code;
 use super::head::Head;
+use crate::message::Reason;
+
+/// Heads of one answer that wait for their reader. Informational ones beyond that are dropped, as anybody may do with them.
+const MOST_HEADS: usize = 4;
 
 /// A stream. Its number is given once; its place in the connection is used again.
 #[derive(Debug)]
@@ -13,6 +17,8 @@ pub(super) struct Stream {
     pub(super) id: u32,
     /// Heads that arrived and were not taken.
     pub(super) heads: VecDeque<Head>,
+    /// How many informational ones have come.
+    informational: usize,
     /// Data that arrived and was not taken.
     pub(super) data: Vec<u8>,
     /// How much was taken and is not said to be read yet.
@@ -40,6 +46,8 @@ pub(super) struct Stream {
     pub(super) is_held: bool,
     /// It counts among those that are open.
     pub(super) is_counted: bool,
+    /// The peer has reset it, and so may send nothing more on it.
+    pub(super) is_reset: bool,
     waker: Option<Waker>,
 }
 
@@ -51,6 +59,8 @@ pub(super) enum Inbound {
     Ended,
     /// It was broken off, by either side.
     Broken(Code),
+    /// We broke it off, because what came of it is no message.
+    Invalid(Reason),
     /// The peer has said that it did not look at it.
     Unprocessed,
 }
@@ -72,6 +82,7 @@ impl Stream {
         Self {
             id,
             heads: VecDeque::new(),
+            informational: 0,
             data: Vec::new(),
             lent: 0,
             trailers: None,
@@ -87,6 +98,7 @@ impl Stream {
             is_in_line: false,
             is_held: true,
             is_counted: true,
+            is_reset: false,
             waker: None,
         }
     }
@@ -96,7 +108,7 @@ impl Stream {
         match self.inbound {
             Inbound::Open => false,
             Inbound::Ended => self.outbound != Outbound::Open,
-            Inbound::Broken(_) | Inbound::Unprocessed => true,
+            Inbound::Broken(_) | Inbound::Invalid(_) | Inbound::Unprocessed => true,
         }
     }
 
@@ -107,7 +119,7 @@ impl Stream {
 
     /// Whether what has not come yet will never come.
     pub(super) fn is_inbound_broken(&self) -> bool {
-        matches!(self.inbound, Inbound::Broken(_) | Inbound::Unprocessed)
+        !matches!(self.inbound, Inbound::Open | Inbound::Ended)
     }
 
     /// Breaks it off. A direction that came to its end stays what it is.
@@ -122,11 +134,32 @@ impl Stream {
     }
 
     /// Breaks it off because of what is wrong with it: nothing of it counts any more, not even what was whole.
-    pub(super) fn condemn(&mut self, code: Code) {
-        self.inbound = Inbound::Broken(code);
+    pub(super) fn condemn(&mut self, how: Inbound) {
+        self.inbound = how;
+        self.is_reset = false;
         self.outbound = Outbound::Broken;
         self.data = Vec::new();
         self.wants_to_send = false;
+    }
+
+    /// Takes a head of an answer.
+    ///
+    /// # Errors
+    /// When it cannot be one.
+    pub(super) fn add_head(&mut self, head: Head, most_informational: usize) -> Result<(), Reason> {
+        let is_final = head.status() >= 200;
+        if !is_final && head.is_last() {
+            return Err(Reason::CutBody);
+        }
+        self.has_final_head = is_final;
+        self.informational += usize::from(!is_final);
+        if self.informational > most_informational {
+            return Err(Reason::TooManyInformational);
+        }
+        if is_final || self.heads.len() < MOST_HEADS {
+            self.heads.push_back(head);
+        }
+        Ok(())
     }
 
     /// Takes note of data; false if it is more than was announced.

@@ -98,7 +98,10 @@ fn trailers_pass_both_ways() {
 
 #[test]
 fn a_hundred_and_twenty_eight_streams_share_a_few_connections() {
-    let origin = H2Origin::echo();
+    // All bodies together fit: where the window of a connection is used up, another one is opened.
+    let mut settings = h2::server::Builder::new();
+    settings.initial_connection_window_size(2 << 20);
+    let origin = H2Origin::start_with(settings, crate::support::h2::echo);
     let proxy = before(&origin);
     block(async {
         let mut streams = tokio::task::JoinSet::new();

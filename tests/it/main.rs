@@ -20,6 +20,7 @@ mod founding;
 mod grpc;
 mod h2;
 mod h2_abuse;
+mod h2_neighbours;
 mod h2_stalled;
 mod health;
 mod history;

@@ -17,6 +17,7 @@ const OWN: Settings = Settings {
     connection_window: 1 << 20,
     frame: 16_384,
     header_list: 65_536,
+    informational: 100,
     trailers: 16_384,
     fields: 108,
     header_table: 4_096,

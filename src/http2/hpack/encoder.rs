@@ -12,7 +12,11 @@ use crate::message::{Known, is_field_value, is_target, is_token, trim};
 #[derive(Debug)]
 pub struct Encoder<'o> {
     out: &'o mut Vec<u8>,
+    list: usize,
 }
+
+/// What a field counts beside its name and value (RFC 9113, section 6.5.2).
+const FIELD: usize = 32;
 
 const DIGITS: &[u8; 10] = b"0123456789";
 
@@ -50,7 +54,16 @@ const STATIC_ROWS: usize = 61;
 impl<'o> Encoder<'o> {
     /// Writes to the end of `out`.
     pub const fn new(out: &'o mut Vec<u8>) -> Self {
-        Self { out }
+        Self { out, list: 0 }
+    }
+
+    /// The size of the list of what was written, as a limit on it counts.
+    pub const fn list(&self) -> usize {
+        self.list
+    }
+
+    const fn count(&mut self, name: usize, value: usize) {
+        self.list += name + value + FIELD;
     }
 
     /// Says that no table is used. At the start of a connection's first block; then nothing has to be said when the peer
@@ -61,6 +74,7 @@ impl<'o> Encoder<'o> {
 
     /// Writes `:status`, of three digits.
     pub fn status(&mut self, status: u16) {
+        self.count(":status".len(), 3);
         let index = match status {
             200 => 8,
             204 => 9,
@@ -80,6 +94,7 @@ impl<'o> Encoder<'o> {
 
     /// Writes `:method`, a token.
     pub fn method(&mut self, method: &[u8]) -> bool {
+        self.count(":method".len(), method.len());
         match method {
             b"GET" => self.out.push(INDEXED | 2),
             b"POST" => self.out.push(INDEXED | 3),
@@ -91,6 +106,7 @@ impl<'o> Encoder<'o> {
 
     /// Writes `:scheme`.
     pub fn scheme(&mut self, scheme: &[u8]) -> bool {
+        self.count(":scheme".len(), scheme.len());
         match scheme {
             b"http" => self.out.push(INDEXED | 6),
             b"https" => self.out.push(INDEXED | 7),
@@ -102,6 +118,7 @@ impl<'o> Encoder<'o> {
 
     /// Writes `:authority`, which is not empty and has no spaces and no controls.
     pub fn authority(&mut self, authority: &[u8]) -> bool {
+        self.count(":authority".len(), authority.len());
         let is_valid = !authority.is_empty() && is_target(authority);
         if is_valid {
             self.literal(AUTHORITY, authority);
@@ -111,6 +128,7 @@ impl<'o> Encoder<'o> {
 
     /// Writes `:path`, which is not empty and can be sent as a target.
     pub fn path(&mut self, path: &[u8]) -> bool {
+        self.count(":path".len(), path.len());
         match path {
             b"/" => self.out.push(INDEXED | 4),
             _ if !path.is_empty() && is_target(path) => self.literal(PATH, path),
@@ -133,6 +151,7 @@ impl<'o> Encoder<'o> {
             LITERAL
         };
         let value = trim(value);
+        self.count(name.len(), value.len());
         self.out.reserve(name.len() + value.len() + 8);
         match (INDICES[known as usize], known.as_str()) {
             (0, Some(name)) => {
@@ -167,7 +186,7 @@ impl<'o> Encoder<'o> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BlockLimits, Decoder, FieldBlock};
+    use super::super::{BlockLimits, Decoder, FieldBlock, Flaw};
     use super::*;
 
     fn encode(write: impl FnOnce(&mut Encoder<'_>)) -> Vec<u8> {
@@ -189,6 +208,26 @@ mod tests {
         into.iter()
             .map(|field| (field.name, text(field.text), text(field.value)))
             .collect()
+    }
+
+    #[test]
+    fn the_list_is_as_long_as_its_reader_counts_it() {
+        let mut out = Vec::new();
+        let mut encoder = Encoder::new(&mut out);
+        assert!(encoder.method(b"GET") && encoder.scheme(b"https") && encoder.path(b"/a"));
+        assert!(encoder.authority(b"agents.test"));
+        assert!(encoder.field(Known::Cookie, b"cookie", b" a=b ", true));
+        assert!(encoder.field(Known::Other, b"X-Own", b"1", false));
+        let list = encoder.list();
+        for (limit, flaw) in [(list, None), (list - 1, Some(Flaw::TooLong))] {
+            let limits = BlockLimits {
+                list: limit,
+                fields: 10,
+            };
+            let mut into = FieldBlock::new();
+            Decoder::new(4096).decode(&out, limits, &mut into).unwrap();
+            assert_eq!(into.flaw(), flaw);
+        }
     }
 
     #[test]

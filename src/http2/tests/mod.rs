@@ -38,6 +38,7 @@ fn settings() -> Settings {
         frame: 16 << 10,
         header_list: 16 << 10,
         fields: 100,
+        informational: 100,
         trailers: 8 << 10,
         header_table: 4 << 10,
         gathered: 64 << 10,

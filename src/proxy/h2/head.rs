@@ -122,13 +122,14 @@ pub(super) fn announced(framing: RequestFraming) -> Option<u64> {
     }
 }
 
-/// The trailers that may be forwarded behind the last piece, encoded.
-pub(super) fn trailers(piece: &Piece<'_>) -> Option<Vec<u8>> {
+/// The trailers that may be forwarded behind the last piece, encoded, and the size of their list.
+pub(super) fn trailers(piece: &Piece<'_>) -> Option<(Vec<u8>, usize)> {
     let fields = piece.trailers.filter(|_| piece.last)?;
     let mut block = Vec::new();
     let mut sink = BlockSink::new(&mut block);
     fields.each(|field| sink.field(&field));
-    Some(block).filter(|block| !block.is_empty())
+    let list = sink.list();
+    (list > 0).then_some((block, list))
 }
 
 /// Writes the framing as HTTP/2 says it: a length, or nothing; and says whether the head is all there is.
@@ -163,6 +164,11 @@ impl<'o> BlockSink<'o> {
     /// Writes a pseudo-field; they come before the fields.
     pub(super) fn pseudo(&mut self, write: impl FnOnce(&mut Encoder<'o>) -> bool) {
         self.is_valid &= write(&mut self.encoder);
+    }
+
+    /// The size of the list that was written.
+    pub(super) fn list(&self) -> usize {
+        self.encoder.list()
     }
 
     /// Says how long the body is.

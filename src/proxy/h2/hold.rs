@@ -87,6 +87,17 @@ impl Hold {
             return Some(Ok(()));
         }
         let trailers = trailers(&piece);
+        if let Some((_, list)) = &trailers
+            && *list > self.engine().longest_list()
+        {
+            // The peer may end the connection of all others for them.
+            self.reset(Code::CANCEL);
+            return Some(Err(Gone {
+                code: Code::CANCEL,
+                is_unprocessed: false,
+                invalid: None,
+            }));
+        }
         let is_last = piece.last && trailers.is_none();
         let mut data = piece.data;
         if !data.is_empty() || is_last {
@@ -117,7 +128,7 @@ impl Hold {
                 Sending::Open
             });
         }
-        Some(trailers.map_or(Ok(()), |block| self.send_head(&block, true)))
+        Some(trailers.map_or(Ok(()), |(block, _)| self.send_head(&block, true)))
     }
 
     /// Ends our direction with these trailers, unless a piece is on its way.

@@ -17,6 +17,7 @@ pub(super) fn of_server(limits: &Http2Limits, message: &Limits) -> Settings {
         connection_window: bytes(limits.connection_window),
         frame: bytes(limits.frame),
         header_list: bytes(limits.header_list),
+        informational: message.informational,
         trailers: message.trailers,
         // Pseudo-fields count as well; who judges a head counts the others.
         fields: message.fields.saturating_add(8),

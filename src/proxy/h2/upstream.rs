@@ -229,6 +229,11 @@ impl Place {
         Self(member)
     }
 
+    /// The longest list of fields that the endpoint takes.
+    pub(super) fn longest_list(&self) -> usize {
+        self.0.link.engine().longest_list()
+    }
+
     /// Opens the stream with a head that was encoded; `is_over` if it is all there is.
     pub(super) fn open(&self, block: &[u8], is_over: bool) -> Result<Hold, Gone> {
         let key = self.0.link.engine().open(block, is_over)?;
@@ -282,7 +287,6 @@ impl Driver {
     fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.link.engine().forget_listener();
         let received = self.link.poll_receive(cx);
-        let is_full = self.link.engine().is_full();
         let drained = self.link.poll_drain(cx);
         match (received, drained) {
             (_, Poll::Ready(Err(error))) => {
@@ -290,7 +294,6 @@ impl Driver {
                 return Poll::Ready(Err(error));
             }
             (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
-            (Poll::Pending, Poll::Ready(Ok(()))) if is_full => cx.waker().wake_by_ref(),
             (Poll::Pending, _) => {}
         }
         self.link.engine().listen(cx);

@@ -25,7 +25,7 @@ struct Sink<'o>(BlockSink<'o>);
 /// Makes the head of a request that was selected for.
 ///
 /// # Errors
-/// When the head has something that HTTP/2 cannot say.
+/// When the head has something that HTTP/2 cannot say, or is longer than the endpoint takes.
 pub(in crate::proxy) fn start(
     ticket: &Ticket,
     parts: &RequestParts<'_>,
@@ -39,6 +39,10 @@ pub(in crate::proxy) fn start(
     let mut sink = sink.0;
     if let Some(length) = announced(parts.facts.framing) {
         sink.length(length);
+    }
+    if sink.list() > place.longest_list() {
+        // The endpoint may end the connection of all others for it.
+        return Err(Rejection::request(Reason::HeadTooLarge).into());
     }
     if sink.is_valid {
         Ok(Start {

@@ -36,7 +36,6 @@ struct Download<'t> {
     hold: &'t Hold,
     incoming: Incoming,
     has_body: bool,
-    informational: usize,
     asked: Asked,
     limits: &'t Limits,
     progress: Deadline,
@@ -86,7 +85,6 @@ where
             hold: &hold,
             incoming: Incoming::default(),
             has_body: true,
-            informational: 0,
             asked: asking.asked,
             limits: &worker.shared.settings.message,
             progress: deadline(),
@@ -132,6 +130,9 @@ fn note_grpc(ticket: &mut Ticket, status: Option<GrpcStatus>) {
 
 /// What the end of a stream means.
 fn upstream_error(gone: Gone) -> UpstreamError {
+    if let Some(reason) = gone.invalid {
+        return UpstreamError::Invalid(Rejection::response(reason));
+    }
     // RFC 9113, sections 6.8 and 8.7: a stream beyond the last one that a GOAWAY names, and one that was refused, were
     // not processed at all.
     if gone.is_unprocessed {
@@ -180,24 +181,20 @@ impl Download<'_> {
 
     /// Notes what a head means for what comes behind it.
     fn note(&mut self, head: &http2::Head, facts: &ResponseFacts<'_>) -> Result<(), UpstreamError> {
+        // How many informational ones there may be, the connection knows.
         if facts.is_informational() {
-            self.informational += 1;
-        } else {
-            self.note_grpc(head);
-            self.has_body = !matches!(
-                facts.framing,
-                ResponseFraming::None | ResponseFraming::Announced(_)
-            );
-            if let ResponseFraming::Length(length) = facts.framing
-                && !self.hold.engine().expect(self.hold.key(), length)
-            {
-                let rejection = Rejection::response(message::Reason::LengthMismatch);
-                return Err(UpstreamError::Invalid(rejection));
-            }
+            return Ok(());
         }
-        if self.informational > self.limits.informational {
-            let reason = message::Reason::TooManyInformational;
-            return Err(UpstreamError::Invalid(Rejection::response(reason)));
+        self.note_grpc(head);
+        self.has_body = !matches!(
+            facts.framing,
+            ResponseFraming::None | ResponseFraming::Announced(_)
+        );
+        if let ResponseFraming::Length(length) = facts.framing
+            && !self.hold.engine().expect(self.hold.key(), length)
+        {
+            let rejection = Rejection::response(message::Reason::LengthMismatch);
+            return Err(UpstreamError::Invalid(rejection));
         }
         Ok(())
     }

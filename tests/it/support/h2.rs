@@ -371,6 +371,22 @@ impl RawH2 {
         raw
     }
 
+    /// The endpoint's side: waits for the preface, and sends settings.
+    pub(crate) fn accept(stream: TcpStream, settings: &[u8]) -> Option<Self> {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        let mut raw = Self { stream };
+        let mut preface = [0; 24];
+        raw.stream.read_exact(&mut preface).ok()?;
+        raw.frame(SETTINGS, 0, 0, settings).then_some(raw)
+    }
+
+    /// The number of the next stream that the peer opens; nothing when it has closed.
+    pub(crate) fn asked(&mut self) -> Option<u32> {
+        self.until(|frame| frame.kind == HEADERS)
+            .map(|frame| frame.stream)
+    }
+
     /// Sends bytes; false when the peer takes no more.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
