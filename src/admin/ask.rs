@@ -12,19 +12,20 @@ use utoipa::IntoParams;
 use super::{
     access::Caller,
     connections::{Changing, Connection},
+    idempotency::idempotency_key,
     refusal::Refusal,
 };
 use crate::{
     api::Wins,
-    control::Expected,
+    control::{Expected, KeyTurn},
     model::{Actor, Author, Revision},
 };
 
 /// The longest message, in characters; four bytes each at most keeps it within what a record holds.
 const LONGEST_MESSAGE: usize = 256;
 
-/// The longest idempotency key, in bytes.
-const LONGEST_KEY: usize = 64;
+/// The longest name of a group, in bytes.
+const LONGEST_GROUP: usize = 64;
 
 /// Options of a change, in the query.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -35,12 +36,16 @@ pub(super) struct ChangeOptions {
     #[param(required = false)]
     dry_run: bool,
     /// Do it although a release that it brings back has no healthy endpoint, or although the release to be removed is
-    /// still warm or draining. Elsewhere it has no effect.
+    /// still warm, draining, or in a split with weight 0. Elsewhere it has no effect.
     #[param(required = false)]
     force: bool,
     /// Why. A message in the body comes first.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
+    /// What the change belongs to, such as `deploy-7`. Changes in a row that name the same group are undone by one bare
+    /// rollback. On a rollback it has no effect.
+    #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
+    group: Option<String>,
 }
 
 /// Which page.
@@ -75,6 +80,9 @@ pub(super) struct ImportOptions {
     /// Why.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
+    /// What the change belongs to, as with other changes.
+    #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
+    group: Option<String>,
 }
 
 /// Conditions of a change, in the header.
@@ -82,15 +90,18 @@ pub(super) struct ImportOptions {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only the documentation reads it")]
 pub(super) struct ChangeConditions {
-    /// The revision that the change is based on, such as `"42"`: 412 if what it is about has changed since.
+    /// The revision that the change is based on, such as `"42"`: 412 if what it is about has changed since. With `*`: 412
+    /// if what it replaces does not exist.
     #[param(
         rename = "If-Match",
         required = false,
         nullable = false,
-        pattern = r#"^"[0-9]{1,18}"$"#
+        pattern = r#"^(\*|"[0-9]{1,18}")$"#
     )]
     if_match: Option<String>,
-    /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
+    /// Makes repeating the request safe: the same key and the same request get the answer that the first got, whatever
+    /// has happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of answers come; `Idempotency-Replayed`
+    /// says so. Another request under the key is 422. What was refused is not kept. A dry run has no key.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -108,7 +119,9 @@ pub(super) struct TableConditions {
     /// The live revision, such as `"42"`: 412 if it is another one by now, 428 if it is not said.
     #[param(rename = "If-Match", pattern = r#"^"[0-9]{1,18}"$"#)]
     if_match: String,
-    /// Makes repeating the request safe: the same key and the same request are answered with the same receipt.
+    /// Makes repeating the request safe: the same key and the same request get the answer that the first got, whatever
+    /// has happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of answers come; `Idempotency-Replayed`
+    /// says so. Another request under the key is 422. What was refused is not kept. A dry run has no key.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -121,8 +134,10 @@ pub(super) struct TableConditions {
 /// What a change is said to be based on (`If-Match`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// Whatever is live: it was not said, or `*`.
+    /// Whatever is live: it was not said.
     Any,
+    /// Whatever is live, if there is such a thing (`*`).
+    Existing,
     /// A list of nothing, of which nothing can match.
     Nothing,
     /// This revision.
@@ -133,7 +148,9 @@ pub(super) enum Condition {
 pub(super) struct Ask {
     caller: Caller,
     connection: Option<Arc<Connection>>,
+    turn: Option<Arc<KeyTurn>>,
     message: Option<String>,
+    group: Option<String>,
     idempotency_key: Option<String>,
     /// What the change is based on.
     pub(super) condition: Condition,
@@ -154,7 +171,7 @@ impl Condition {
     /// does not hold says nothing about a request that cannot be.
     pub(super) fn expected(self) -> Result<Expected, Refusal> {
         match self {
-            Self::Any => Ok(Expected::Any),
+            Self::Any | Self::Existing => Ok(Expected::Any),
             Self::Nothing => Err(Refusal::new(
                 StatusCode::PRECONDITION_FAILED,
                 "conflict",
@@ -163,6 +180,19 @@ impl Condition {
             .hint("leave `If-Match` out, or send what `ETag` said")),
             Self::Revision(revision) => Ok(Expected::Unchanged(revision)),
         }
+    }
+
+    /// Refuses a change of what must exist and does not.
+    pub(super) fn holds_for(self, exists: bool) -> Result<(), Refusal> {
+        if exists || self != Self::Existing {
+            return Ok(());
+        }
+        Err(Refusal::new(
+            StatusCode::PRECONDITION_FAILED,
+            "conflict",
+            "what is to be replaced does not exist",
+        )
+        .hint("leave `If-Match` out to add it"))
     }
 }
 
@@ -174,8 +204,13 @@ impl Ask {
             name: self.caller.name.to_string(),
             message: self.message.clone(),
             idempotency_key: self.idempotency_key.clone(),
-            group: None,
+            group: self.group.clone(),
         }
+    }
+
+    /// The turn of the request under its idempotency key, to be kept until its answer is.
+    pub(super) fn turn(&self) -> Option<Arc<KeyTurn>> {
+        self.turn.clone()
     }
 
     /// Keeps the connection from being cut off for another one while the change is carried out.
@@ -197,8 +232,10 @@ impl Ask {
         let caller = parts.extensions.get::<Caller>().cloned();
         Ok(Self {
             connection: parts.extensions.get::<Arc<Connection>>().cloned(),
+            turn: parts.extensions.get::<Arc<KeyTurn>>().cloned(),
             caller: caller.ok_or_else(Refusal::internal)?,
             message: options.message.map(short).transpose()?,
+            group: options.group.map(grouped).transpose()?,
             idempotency_key: idempotency_key(&parts.headers)?,
             condition: if_match(&parts.headers)?,
             dry_run: options.dry_run,
@@ -225,11 +262,13 @@ impl<S: Send + Sync> FromRequestParts<S> for ImportAsk {
             dry_run,
             force,
             message,
+            group,
         }) = Arguments::from_request_parts(parts, state).await?;
         let options = ChangeOptions {
             dry_run,
             force,
             message,
+            group,
         };
         let ask = Ask::of(parts, options)?;
         Ok(Self { ask, wins })
@@ -245,6 +284,15 @@ fn short(message: String) -> Result<String, Refusal> {
     Ok(message)
 }
 
+fn grouped(group: String) -> Result<String, Refusal> {
+    if (1..=LONGEST_GROUP).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_graphic()) {
+        return Ok(group);
+    }
+    Err(Refusal::invalid(format!(
+        "`group` is not 1 to {LONGEST_GROUP} visible ASCII characters"
+    )))
+}
+
 fn if_match(headers: &HeaderMap) -> Result<Condition, Refusal> {
     let mut fields = headers.get_all(header::IF_MATCH).iter();
     let Some(field) = fields.next() else {
@@ -254,9 +302,8 @@ fn if_match(headers: &HeaderMap) -> Result<Condition, Refusal> {
     if text.is_empty() {
         return Ok(Condition::Nothing);
     }
-    // Any revision will do: the same as not to ask.
     if text == "*" && fields.next().is_none() {
-        return Ok(Condition::Any);
+        return Ok(Condition::Existing);
     }
     let digits = text
         .strip_prefix('"')
@@ -272,22 +319,6 @@ fn if_match(headers: &HeaderMap) -> Result<Condition, Refusal> {
                 .hint("send what `ETag` said, such as `If-Match: \"42\"`"),
         ),
     }
-}
-
-/// The key under which a repeated request is recognised.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
-    let mut fields = headers.get_all("idempotency-key").iter();
-    let Some(field) = fields.next() else {
-        return Ok(None);
-    };
-    let key = field.as_bytes();
-    let fits = (1..=LONGEST_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
-    if !fits || fields.next().is_some() {
-        return Err(Refusal::malformed(format!(
-            "`Idempotency-Key` is not 1 to {LONGEST_KEY} visible ASCII characters"
-        )));
-    }
-    Ok(String::from_utf8(key.to_vec()).ok())
 }
 
 /// Arguments in the query; unknown ones are refused, for a misspelt `dry_run` must not be a change.
@@ -330,8 +361,6 @@ pub(super) fn needs_revision() -> Refusal {
 
 #[cfg(test)]
 mod tests {
-    use axum::http::{HeaderName, HeaderValue};
-
     use super::*;
 
     fn conditions(value: &str) -> Result<Condition, Refusal> {
@@ -345,7 +374,10 @@ mod tests {
     fn a_condition_is_one_revision_in_quotes() {
         let revision = Condition::Revision(Revision(42));
         assert_eq!(conditions("\"42\"").unwrap(), revision);
-        assert_eq!(conditions("*").unwrap(), Condition::Any);
+        let existing = conditions("*").unwrap();
+        assert_eq!(existing, Condition::Existing);
+        assert!(existing.holds_for(true).is_ok());
+        assert_eq!(existing.holds_for(false).unwrap_err().status().as_u16(), 412);
         let nothing = conditions("").unwrap();
         assert_eq!(nothing.expected().unwrap_err().status().as_u16(), 412);
         for wrong in [
@@ -358,18 +390,5 @@ mod tests {
         ] {
             assert!(conditions(wrong).is_err(), "{wrong}");
         }
-    }
-
-    #[test]
-    fn a_key_is_short_and_visible() {
-        let key = |value: &[u8]| {
-            let value = HeaderValue::from_bytes(value).unwrap();
-            let name = HeaderName::from_static("idempotency-key");
-            idempotency_key(&HeaderMap::from_iter([(name, value)]))
-        };
-        assert_eq!(key(b"a-1").unwrap().as_deref(), Some("a-1"));
-        assert!(key(b"").is_err());
-        assert!(key(b"a b").is_err());
-        assert!(key(&[b'a'; 65]).is_err());
     }
 }

@@ -58,7 +58,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refu
 }
 
 /// The whole body, if it comes in time.
-async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
     within(TIME, Bytes::from_request(request, state)).await
 }
 

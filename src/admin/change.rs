@@ -12,7 +12,7 @@ use serde::Serialize;
 use tokio::{sync::oneshot, task::JoinError};
 
 use super::{
-    access::Caller, ask::Ask, page::tag, problems::refused, refusal::Refusal, router::AdminState,
+    access::Caller, ask::Ask, idempotency::{asks_only, keep}, page::tag, problems::refused, refusal::Refusal, router::AdminState,
 };
 use crate::{
     api::Receipt,
@@ -55,10 +55,13 @@ pub(super) async fn answer(
         return Ok(tagged(preview.revision, &preview));
     }
     let (author, _changing) = (ask.author(), ask.changing());
-    let settled = Arc::clone(&controller);
+    let (turn, settled) = (ask.turn(), Arc::clone(&controller));
     let work = async move {
         let done = controller.apply_promptly(change, author, expected, ask.force);
-        done.await
+        let receipt = done.await?;
+        let is_recorded = receipt.changed;
+        keep(turn.as_deref(), &receipt, receipt.revision, is_recorded).await?;
+        Ok(receipt)
     };
     let done = respond_then(work, move || settled.settle()).await?;
     receipt(done.map_err(|error| judged.refused(error)))
@@ -78,10 +81,13 @@ pub(super) async fn roll_back(
         return Ok(tagged(preview.revision, &preview));
     }
     let (author, _changing) = (ask.author(), ask.changing());
-    let settled = Arc::clone(&controller);
+    let (turn, settled) = (ask.turn(), Arc::clone(&controller));
     let work = async move {
         let done = controller.rollback_promptly(to, author, expected, ask.force);
-        done.await
+        let receipt = done.await?;
+        // The disk refuses no rollback, one that changes nothing included.
+        keep(turn.as_deref(), &receipt, receipt.revision, true).await?;
+        Ok(receipt)
     };
     let done = respond_then(work, move || settled.settle()).await?;
     receipt(done.map_err(refused))
@@ -235,10 +241,7 @@ pub(super) async fn audit(request: Request, next: Next) -> Response {
     let caller = request.extensions().get::<Caller>().cloned();
     let method = request.method().clone();
     let target: String = request.uri().path().chars().take(200).collect();
-    let dry_run = request
-        .uri()
-        .query()
-        .is_some_and(|query| query.contains("dry_run=true"));
+    let dry_run = asks_only(request.uri().query());
     let response = next.run(request).await;
     let revision = response.headers().get(header::ETAG);
     tracing::info!(

@@ -8,6 +8,7 @@ use super::{
     ask::{ChangeConditions, ImportAsk, ImportOptions},
     body::Body,
     change::{tagged, to_the_end},
+    idempotency::keep,
     problems::refused,
     refusal::Refusal,
     router::AdminState,
@@ -41,13 +42,26 @@ pub(super) async fn import(
         admin.pages.look(looked).await?
     } else {
         let _changing = ask.changing();
-        to_the_end(async move { controller.import(table, wins, author, expected).await }).await?
+        let turn = ask.turn();
+        to_the_end(async move {
+            let report = controller.import(table, wins, author, expected).await?;
+            if is_decided(&report) {
+                let is_recorded = report.receipt.is_some();
+                keep(turn.as_deref(), &report, report.revision, is_recorded).await?;
+            }
+            Ok(report)
+        })
+        .await?
     };
     let report = report.map_err(refused)?;
-    if report.wins.is_none() && !report.conflicts.is_empty() {
+    if !is_decided(&report) {
         return Err(undecided(report));
     }
     Ok(tagged(report.revision, &report))
+}
+
+fn is_decided(report: &ImportReport) -> bool {
+    report.wins.is_some() || report.conflicts.is_empty()
 }
 
 pub(super) fn undecided(report: ImportReport) -> Refusal {

@@ -30,8 +30,7 @@ const ALWAYS: [(&str, &str); 7] = [
 const CHANGES: [(&str, &str); 5] = [
     (
         "409",
-        "the live table does not allow it, its parts would contradict each other, or the idempotency key belongs to \
-         another request: every mistake is listed with its place",
+        "the live table does not allow it, or its parts would contradict each other: every mistake is listed with its place",
     ),
     (
         "412",
@@ -41,7 +40,7 @@ const CHANGES: [(&str, &str); 5] = [
     ("413", "the body is too large"),
     (
         "422",
-        "JSON, but not what the schema says: the mistake is told with its place",
+        "JSON, but not what the schema says, with the place of the mistake; or the idempotency key belongs to another request",
     ),
 ];
 

@@ -24,7 +24,8 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         .field(header::RETRY_AFTER, "1"),
         ControlError::Change(error) => unapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
-        ControlError::KeyReused { .. } => conflict(
+        ControlError::KeyReused { .. } => Refusal::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
             "key-reused",
             "the idempotency key belongs to another request",
         )
@@ -39,7 +40,7 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is of use")
             .detail(text)
             .hint(
-                "`?force=true` removes it all the same, unless a split of the live table names it",
+                "`?force=true` removes it all the same, and takes it out of the splits in which it has the weight 0",
             ),
         ControlError::Stale { live, since, .. } => {
             let mut refusal = Refusal::new(

@@ -59,13 +59,17 @@ pub(super) async fn put_release(
     Body(document): Body<ReleaseDocument>,
 ) -> Result<Response, Refusal> {
     let release: ReleaseName = named(&name)?;
+    let state = admin.controller.live().state();
+    ask.condition
+        .holds_for(state.spec.releases().contains_key(&release))?;
     let document = Box::new(document);
     answer(&admin, ask, Change::PutRelease { release, document }).await
 }
 
 /// Removes a release.
 ///
-/// 409 while a split names it, whatever is asked; 409 while it is warm or draining, unless `?force=true`.
+/// 409 while it has a weight in a split, whatever is asked. 409 while it is in a split with weight 0, warm or draining,
+/// unless `?force=true`, which takes it out of those splits as well.
 #[utoipa::path(delete, path = "/v1/releases/{release}", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]

@@ -18,6 +18,7 @@ use super::{
     access::{Access, admit},
     body::announced,
     change::audit,
+    idempotency::answer_repeats,
     import, limits,
     observe::{self, Observed},
     openapi,
@@ -75,11 +76,11 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
     let (whole, _) = whole_tables().split_for_parts();
     let (back, _) = rollbacks().split_for_parts();
     let (most, most_of_a_table) = (settings.max_body.0, settings.max_table.0);
-    let ordinary = limited(small, most)
-        .merge(limited(whole, most_of_a_table))
+    let ordinary = limited(small, most, &state)
+        .merge(limited(whole, most_of_a_table, &state))
         .with_state(state.clone())
         .route("/openapi.json", get(move || described(document.clone())));
-    let back = limited(back, most).with_state(state.clone());
+    let back = limited(back, most, &state).with_state(state.clone());
     let all = limits::around(ordinary)
         .merge(back.layer(TraceLayer::new_for_http()))
         .fallback(no_such_path)
@@ -93,9 +94,11 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .layer(from_fn(close_if_unread))
 }
 
-/// Puts a limit on bodies: on what is announced, and on what is read.
-fn limited(router: Router<AdminState>, limit: usize) -> Router<AdminState> {
+/// Puts a limit on bodies: on what is announced, and on what is read. Repeats are answered within it.
+fn limited(router: Router<AdminState>, limit: usize, state: &AdminState) -> Router<AdminState> {
+    let controller = Arc::clone(&state.controller);
     router
+        .layer(from_fn_with_state(controller, answer_repeats))
         .layer(DefaultBodyLimit::max(limit))
         .layer(from_fn_with_state(limit, announced))
 }
@@ -212,7 +215,14 @@ mod tests {
                     continue;
                 }
                 let parameters = operation["parameters"].as_array().unwrap();
-                for name in ["If-Match", "Idempotency-Key", "dry_run", "force", "message"] {
+                for name in [
+                    "If-Match",
+                    "Idempotency-Key",
+                    "dry_run",
+                    "force",
+                    "group",
+                    "message",
+                ] {
                     let found = parameters.iter().any(|parameter| parameter["name"] == name);
                     assert!(found, "{method} {path}: {name}");
                 }

@@ -57,6 +57,7 @@ pub(super) async fn put_route(
     let name: RouteName = named(&name)?;
     let route: RouteSpec = typed(with_name(body, &name)?)?;
     let state = admin.controller.live().state();
+    ask.condition.holds_for(state.spec.place(&name).is_some())?;
     let releases = state.spec.releases();
     let mut named = route.split.keys().chain(&route.stable);
     if let Some(name) = named.find(|name| !releases.contains_key(*name)) {

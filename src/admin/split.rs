@@ -53,6 +53,10 @@ pub(super) async fn patch_split(
     Body(SplitPatchRequest { weights, message }): Body<SplitPatchRequest>,
 ) -> Result<Response, Refusal> {
     let route = admin.route(&name)?;
+    if weights.is_empty() {
+        return Err(Refusal::invalid("`weights`: no release is named")
+            .hint("name those that change, such as `{\"weights\":{\"green\":5}}`"));
+    }
     answer(
         &admin,
         ask.because(message)?,

@@ -35,7 +35,7 @@ pub(super) async fn put_table(
     ask: Ask,
     Body(table): Body<TableDocument>,
 ) -> Result<Response, Refusal> {
-    if ask.condition == Condition::Any {
+    if matches!(ask.condition, Condition::Any | Condition::Existing) {
         return Err(needs_revision());
     }
     answer(&admin, ask, Change::Replace { table }).await

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    ControlError, book::Book, metrics::Metrics, receipt::Unsettled, status::DriftMemo, tend::Tended,
+    ControlError, answers::Answers, book::Book, metrics::Metrics, receipt::Unsettled, status::DriftMemo, tend::Tended,
 };
 use crate::{
     api::Timestamp,
@@ -55,6 +55,7 @@ pub struct Controller {
     pub(super) fleet: Arc<Fleet>,
     // Held for moments, never across I/O or an await: a swap and its entry here are one step.
     book: Mutex<Book>,
+    pub(super) answers: Answers,
     // Publishes queue here while one is being written. A rollback never does.
     pub(super) publishing: tokio::sync::Mutex<()>,
     pub(super) tended: Mutex<Tended>,
@@ -81,7 +82,7 @@ impl Controller {
     pub fn open(
         settings: Settings,
         history: History,
-        loaded: Loaded,
+        mut loaded: Loaded,
         cell: Arc<TableCell>,
         fleet: Arc<Fleet>,
     ) -> Result<Self, ControlError> {
@@ -90,6 +91,7 @@ impl Controller {
             history,
             cell,
             fleet,
+            answers: Answers::of(std::mem::take(&mut loaded.answers)),
             book: Mutex::new(Book::of(loaded)),
             publishing: tokio::sync::Mutex::new(()),
             tended: Mutex::default(),

@@ -21,10 +21,10 @@ pub enum ControlError {
     #[error("the table would not be valid: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Problem>),
     /// The key was used for another request.
-    #[error("the idempotency key was used for another change, revision {revision}")]
+    #[error("the idempotency key belongs to another request{}", of_revision(*.revision))]
     KeyReused {
-        /// The revision that it belongs to.
-        revision: Revision,
+        /// The revision that was live by that request, once it was answered.
+        revision: Option<Revision>,
     },
     /// The history cannot take the record in time, so nothing is live.
     #[error("the change is not live, because it could not be made durable")]
@@ -81,6 +81,10 @@ impl ControlError {
     pub fn may_return(&self) -> bool {
         matches!(self, Self::NotDurable(AppendError::Unknown(_)))
     }
+}
+
+fn of_revision(revision: Option<Revision>) -> String {
+    revision.map_or_else(String::new, |revision| format!(", answered with revision {revision}"))
 }
 
 fn names(releases: &[ReleaseName]) -> String {

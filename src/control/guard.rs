@@ -114,7 +114,7 @@ impl Controller {
             return Ok(Some(kept.clone()));
         }
         Err(ControlError::KeyReused {
-            revision: kept.record.revision,
+            revision: Some(kept.record.revision),
         })
     }
 }

@@ -56,7 +56,8 @@ impl Controller {
         by: Author,
         expected: Expected,
     ) -> Result<ImportReport, ControlError> {
-        let request = Digest::of(&(file, wins));
+        let asked = || Digest::of(&(file, wins));
+        let request = self.answers.request_of(&by).unwrap_or_else(asked);
         let (report, done) = {
             let _turn = self.turn().await?;
             if let Some(before) = self.imported_before(&by, request)? {
@@ -121,6 +122,11 @@ impl Controller {
             preview: Some(preview),
             ..self.report(merged, wins, first, None)
         })
+    }
+
+    /// The report of an import that was made, as far as its record tells it.
+    pub(super) fn report_again(&self, receipt: Receipt) -> ImportReport {
+        self.report(Merged::default(), None, false, Some(receipt))
     }
 
     fn imported_before(&self, by: &Author, request: Digest) -> Result<Option<Kept>, ControlError> {

@@ -4,6 +4,7 @@
 //! nothing: it takes the cell's short lock, is live, and is written behind. Both keep the same books, so that what is
 //! live, what is recorded and what can be undone never tell different stories.
 
+mod answers;
 mod book;
 mod controller;
 mod error;
@@ -24,6 +25,7 @@ mod status;
 mod tend;
 
 pub use self::{
+    answers::{AnsweredBefore, KeyTurn},
     controller::{Controller, Settings},
     error::ControlError,
     guard::Expected,

@@ -169,6 +169,7 @@ impl Controller {
             .map_err(ControlError::Invalid)?;
         self.await_rosters(&draft, &touched).await;
         let (undo, undo_to, group) = self.undo_of(live, &state, &by);
+        let request = self.answers.request_of(&by).or(request);
         let revision = self.history.reserve();
         let record = RevisionRecord {
             revision,

@@ -208,7 +208,7 @@ impl Controller {
             cause,
             digest: swapped.table.digest(),
             change: None,
-            request: None,
+            request: self.answers.request_of(by),
         };
         Kept {
             record: Arc::new(record),

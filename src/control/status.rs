@@ -10,7 +10,7 @@ use crate::{
     },
     fleet::{self, Endpoint, Health, Watched},
     model::{Diff, Revision, Rosters, RouteSpec, TableDocument, TableState},
-    table::{RoutingTable, Target},
+    table::{Level, RoutingTable, Target},
 };
 
 /// The drift that was worked out last, and of what.
@@ -84,9 +84,17 @@ impl Controller {
             .iter()
             .map(|watched| self.release(watched))
             .collect();
+        let back = self.cell.nearest_levels(1);
+        let is_back = |release: &ReleaseStatus| {
+            let spec = |level: &Level| level.spec.release(&release.name).cloned();
+            let spec = back.first().and_then(spec);
+            spec.is_some_and(|spec| spec.version == release.version)
+        };
         for release in &mut releases {
             if live.contains(&(release.name.clone(), release.version.clone())) {
                 release.role = Role::Live;
+            } else if release.role == Role::Live {
+                release.role = if is_back(release) { Role::Warm } else { Role::Draining };
             }
         }
         releases.sort_by(|a, b| {

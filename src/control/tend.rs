@@ -47,6 +47,7 @@ impl Controller {
             self.forget_statistics();
             self.observe();
             self.observe_drift();
+            self.retry_answers().await;
         }
     }
 

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use super::{
+    answer::{self, KeptAnswer},
     error::HistoryError,
     inbox::Pending,
     lane::{Message, Reading},
@@ -24,6 +25,8 @@ pub(super) struct Batch {
     pub(super) writes: u64,
     /// The last rollback that the slot file has taken, as the mark beside it says.
     pub(super) slotted: Revision,
+    /// Answers by idempotency key; `None` for one to be forgotten.
+    pub(super) answers: Vec<(String, Option<Vec<u8>>)>,
 }
 
 /// All that the store holds.
@@ -33,6 +36,7 @@ pub(super) struct Contents {
     pub(super) snapshots: BTreeMap<Revision, Snapshot>,
     pub(super) imported: Option<TableDocument>,
     pub(super) reserved: u64,
+    pub(super) answers: Vec<(String, KeptAnswer)>,
     /// The last record that is not void.
     pub(super) last: Revision,
 }
@@ -62,11 +66,16 @@ impl Batch {
             message = message.number(revision.0);
         }
         let reserved = self.reserved.map(u64::to_le_bytes);
-        message
+        message = message
             .optional(self.imported.as_deref())
             .optional(reserved.as_ref().map(<[u8; 8]>::as_slice))
             .number(self.writes)
             .number(self.slotted.0)
+            .number(self.answers.len() as u64);
+        for (key, answer) in &self.answers {
+            message = message.bytes(key.as_bytes()).optional(answer.as_deref());
+        }
+        message
     }
 
     pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
@@ -84,6 +93,10 @@ impl Batch {
         batch.reserved = reserved.map(u64::from_le_bytes);
         batch.writes = reading.number()?;
         batch.slotted = Revision(reading.number()?);
+        for _ in 0..reading.number()? {
+            let (key, answer) = (reading.text()?, reading.optional()?);
+            batch.answers.push((key, answer.map(<[u8]>::to_vec)));
+        }
         Ok(batch)
     }
 }
@@ -114,6 +127,12 @@ impl Contents {
         if let Some(bytes) = &rows.imported {
             let document = record::decode_document(bytes);
             contents.imported = Some(document.map_err(said("the imported file".to_owned()))?);
+        }
+        for (key, bytes) in &rows.answers {
+            let Some(bytes) = bytes else { continue };
+            let what = format!("the answer under the key {key}");
+            let answer = answer::decode(bytes).map_err(said(what))?;
+            contents.answers.push((key.clone(), answer));
         }
         Ok(contents)
     }
@@ -155,6 +174,7 @@ mod tests {
             reserved: Some(4096),
             writes: 12,
             slotted: Revision(3),
+            answers: vec![("a".to_owned(), Some(b"x".to_vec())), ("b".to_owned(), None)],
         };
         let message = batch.put(Message::default());
         let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();

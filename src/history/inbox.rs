@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{batch::Batch, record::Entry};
+use super::{answer::AnswerRow, batch::Batch, record::Entry};
 use crate::model::{Cause, Revision, TableDocument, TableState};
 
 /// Records of what is live already that may wait; a chain of rollbacks cannot be longer than what is kept.
@@ -37,6 +37,10 @@ pub(super) enum Job {
     },
     Import {
         document: Arc<TableDocument>,
+        done: oneshot::Sender<Result<(), AppendError>>,
+    },
+    Answers {
+        rows: Vec<AnswerRow>,
         done: oneshot::Sender<Result<(), AppendError>>,
     },
     Keep(Pending),

@@ -9,6 +9,7 @@
 //!
 //! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
 
+mod answer;
 mod batch;
 mod call;
 mod disk;
@@ -48,6 +49,7 @@ use self::{
     writer::Writer,
 };
 pub use self::{
+    answer::{AnswerRow, KeptAnswer},
     error::HistoryError,
     inbox::AppendError,
     keep::{KEEPER, keep},
@@ -114,6 +116,7 @@ impl History {
             replay::replay(path, contents.records, &contents.snapshots, &slot_contents)?;
         let loaded = Loaded {
             imported: contents.imported,
+            answers: contents.answers,
             ..loaded
         };
         loaded.reaches(rows.slotted, path)?;
@@ -253,6 +256,17 @@ impl History {
         document: Arc<TableDocument>,
     ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
         self.writer.remember_import(document)
+    }
+
+    /// Keeps answers under idempotency keys, or forgets them.
+    ///
+    /// # Errors
+    /// When the store is known to be sick.
+    pub fn keep_answers(
+        &self,
+        rows: Vec<AnswerRow>,
+    ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        self.writer.keep_answers(rows)
     }
 
     /// Writes a whole table beside a record, so that a start need not go further back.

@@ -6,6 +6,7 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
+    answer::KeptAnswer,
     error::HistoryError,
     folder::SLOT_FILE,
     mark::MARK,
@@ -33,6 +34,8 @@ pub struct Loaded {
     pub kept: Vec<Kept>,
     /// The configuration file as it was last imported.
     pub imported: Option<TableDocument>,
+    /// The answers that requests under idempotency keys got, by key.
+    pub answers: Vec<(String, KeptAnswer)>,
     /// The revisions that only the slot file knew.
     pub from_slots: Vec<Revision>,
     /// Numbers whose records were written but which never became live, found out only now.
@@ -90,6 +93,7 @@ pub(super) fn replay(
     let loaded = Loaded {
         kept: replay.kept,
         imported: None,
+        answers: Vec::new(),
         from_slots: known,
         void,
     };

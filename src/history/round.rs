@@ -5,6 +5,7 @@ use std::sync::mpsc::SyncSender;
 use tokio::sync::oneshot;
 
 use super::{
+    answer::{self, AnswerRow},
     batch::Batch,
     inbox::{AppendError, Job, Pending},
     record::{self, Entry, Snapshot},
@@ -49,6 +50,11 @@ impl Round {
             }
             Job::Import { document, done } => {
                 self.batch.imported = Some(record::encode_document(&document));
+                self.answers.push(done);
+            }
+            Job::Answers { rows, done } => {
+                let encode = |(key, answer): AnswerRow| (key, answer.as_ref().map(answer::encode));
+                self.batch.answers.extend(rows.into_iter().map(encode));
                 self.answers.push(done);
             }
             Job::Keep(pending) => {

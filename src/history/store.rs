@@ -26,6 +26,7 @@ use super::{
 };
 use crate::model::Revision;
 
+const ANSWERS: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("answers");
 const META: TableDefinition<'static, &str, &[u8]> = TableDefinition::new("meta");
 const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("records");
 const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts");
@@ -160,6 +161,18 @@ impl Store {
                 )));
             }
         }
+        // A history of an earlier version has none.
+        match read.open_table(ANSWERS) {
+            Ok(answers) => {
+                for row in answers.iter()? {
+                    let (key, bytes) = row?;
+                    let answer = Some(bytes.value().to_vec());
+                    rows.answers.push((key.value().to_owned(), answer));
+                }
+            }
+            Err(redb::TableError::TableDoesNotExist(_)) => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok(rows)
     }
 
@@ -282,6 +295,16 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch, writes: u64) -> Result<()
     for revision in &batch.remove {
         records.remove(revision.0)?;
         snapshots.remove(revision.0)?;
+    }
+    if batch.answers.is_empty() {
+        return Ok(());
+    }
+    let mut answers = write.open_table(ANSWERS)?;
+    for (key, answer) in &batch.answers {
+        match answer {
+            Some(answer) => answers.insert(key.as_str(), answer.as_slice())?,
+            None => answers.remove(key.as_str())?,
+        };
     }
     Ok(())
 }

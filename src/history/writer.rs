@@ -15,6 +15,7 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
+    answer::AnswerRow,
     batch::Batch,
     disk::{Disk, OpenStore},
     error::WriteError,
@@ -100,6 +101,15 @@ impl Writer {
     ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
         let (done, answer) = oneshot::channel();
         self.push_if_well(Job::Import { document, done })?;
+        Ok(answer)
+    }
+
+    pub(super) fn keep_answers(
+        &self,
+        rows: Vec<AnswerRow>,
+    ) -> Result<oneshot::Receiver<Result<(), AppendError>>, AppendError> {
+        let (done, answer) = oneshot::channel();
+        self.push_if_well(Job::Answers { rows, done })?;
         Ok(answer)
     }
 

@@ -1,7 +1,9 @@
 //! The admin API over real sockets: what it does, and what it refuses.
 
 mod guards;
+mod options;
 mod refusals;
+mod repeats;
 
 use serde_json::{Value, json};
 use switchback::fleet::Health;
@@ -314,7 +316,7 @@ fn a_repeated_request_is_recognised_by_its_key() {
     );
     assert_eq!(
         (status, &problem["type"]),
-        (409, &json!("urn:switchback:problem:key-reused"))
+        (422, &json!("urn:switchback:problem:key-reused"))
     );
     let key = [("idempotency-key", "undo-1")];
     let (_, first) = admin.json_with("POST", "/v1/rollback", &key, &Value::Null);
@@ -476,7 +478,7 @@ fn an_import_is_a_change_like_any_other() {
     let (status, problem) = admin.json_with("POST", "/v1/import", &key, &table(8));
     assert_eq!(
         (status, &problem["type"]),
-        (409, &json!("urn:switchback:problem:key-reused"))
+        (422, &json!("urn:switchback:problem:key-reused"))
     );
     assert_eq!(admin.split("chat")["green"], 7);
 }
