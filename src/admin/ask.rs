@@ -377,7 +377,10 @@ mod tests {
         let existing = conditions("*").unwrap();
         assert_eq!(existing, Condition::Existing);
         assert!(existing.holds_for(true).is_ok());
-        assert_eq!(existing.holds_for(false).unwrap_err().status().as_u16(), 412);
+        assert_eq!(
+            existing.holds_for(false).unwrap_err().status().as_u16(),
+            412
+        );
         let nothing = conditions("").unwrap();
         assert_eq!(nothing.expected().unwrap_err().status().as_u16(), 412);
         for wrong in [

@@ -12,7 +12,13 @@ use serde::Serialize;
 use tokio::{sync::oneshot, task::JoinError};
 
 use super::{
-    access::Caller, ask::Ask, idempotency::{asks_only, keep}, page::tag, problems::refused, refusal::Refusal, router::AdminState,
+    access::Caller,
+    ask::Ask,
+    idempotency::{asks_only, keep},
+    page::tag,
+    problems::refused,
+    refusal::Refusal,
+    router::AdminState,
 };
 use crate::{
     api::Receipt,

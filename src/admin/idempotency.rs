@@ -7,9 +7,7 @@ use std::sync::Arc;
 use axum::{
     body::Body,
     extract::{Request, State},
-    http::{
-        HeaderMap, HeaderName, HeaderValue, header, request::Parts, uri::PathAndQuery,
-    },
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts, uri::PathAndQuery},
     middleware::Next,
     response::{IntoResponse as _, Response},
 };
@@ -81,7 +79,10 @@ async fn again(before: AnsweredBefore, turn: &KeyTurn) -> Result<Response, Contr
     match before {
         AnsweredBefore::Kept(answer) => {
             let fields = [
-                (header::CONTENT_TYPE, HeaderValue::from_static("application/json")),
+                (
+                    header::CONTENT_TYPE,
+                    HeaderValue::from_static("application/json"),
+                ),
                 (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
                 (header::ETAG, tag(answer.revision)),
             ];

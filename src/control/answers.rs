@@ -102,7 +102,11 @@ impl Answers {
     }
 
     /// Begins with a request, or says whose end it has to wait for.
-    fn begin(&self, key: &str, request: Digest) -> Result<Option<watch::Receiver<()>>, ControlError> {
+    fn begin(
+        &self,
+        key: &str,
+        request: Digest,
+    ) -> Result<Option<watch::Receiver<()>>, ControlError> {
         let mut inner = self.inner();
         if let Some(in_work) = inner.in_work.get(key) {
             if in_work.request != request {
@@ -111,7 +115,9 @@ impl Answers {
             return Ok(Some(in_work.over.subscribe()));
         }
         let (over, _) = watch::channel(());
-        inner.in_work.insert(key.to_owned(), InWork { request, over });
+        inner
+            .in_work
+            .insert(key.to_owned(), InWork { request, over });
         Ok(None)
     }
 }
@@ -127,11 +133,16 @@ impl Inner {
     fn forget(&mut self, now_ms: u64) {
         let oldest_ms = now_ms.saturating_sub(u64::try_from(KEEP.as_millis()).unwrap_or(u64::MAX));
         while let Some(key) = self.order.front() {
-            let is_old = self.kept.get(key).is_none_or(|answer| answer.given_at_ms < oldest_ms);
+            let is_old = self
+                .kept
+                .get(key)
+                .is_none_or(|answer| answer.given_at_ms < oldest_ms);
             if !is_old && self.order.len() <= MOST && self.bytes <= MOST_BYTES {
                 return;
             }
-            let Some(key) = self.order.pop_front() else { return };
+            let Some(key) = self.order.pop_front() else {
+                return;
+            };
             if let Some(answer) = self.kept.remove(&key) {
                 self.bytes -= key.len() + answer.body.len();
             }
@@ -342,7 +353,10 @@ mod tests {
         assert_eq!(keys(&inner), ["large"]);
         assert_eq!(inner.bytes, MOST_BYTES - 3);
         let forgotten: Vec<_> = inner.take_unsaved();
-        assert_eq!(forgotten, [("old".to_owned(), None), ("new".to_owned(), None)]);
+        assert_eq!(
+            forgotten,
+            [("old".to_owned(), None), ("new".to_owned(), None)]
+        );
         for number in 0..=MOST {
             inner.insert(number.to_string(), answer(13, 0));
         }

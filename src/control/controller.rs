@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    ControlError, answers::Answers, book::Book, metrics::Metrics, receipt::Unsettled, status::DriftMemo, tend::Tended,
+    ControlError, answers::Answers, book::Book, metrics::Metrics, receipt::Unsettled,
+    status::DriftMemo, tend::Tended,
 };
 use crate::{
     api::Timestamp,

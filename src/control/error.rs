@@ -84,7 +84,9 @@ impl ControlError {
 }
 
 fn of_revision(revision: Option<Revision>) -> String {
-    revision.map_or_else(String::new, |revision| format!(", answered with revision {revision}"))
+    revision.map_or_else(String::new, |revision| {
+        format!(", answered with revision {revision}")
+    })
 }
 
 fn names(releases: &[ReleaseName]) -> String {

@@ -94,7 +94,11 @@ impl Controller {
             if live.contains(&(release.name.clone(), release.version.clone())) {
                 release.role = Role::Live;
             } else if release.role == Role::Live {
-                release.role = if is_back(release) { Role::Warm } else { Role::Draining };
+                release.role = if is_back(release) {
+                    Role::Warm
+                } else {
+                    Role::Draining
+                };
             }
         }
         releases.sort_by(|a, b| {

@@ -174,7 +174,10 @@ mod tests {
             reserved: Some(4096),
             writes: 12,
             slotted: Revision(3),
-            answers: vec![("a".to_owned(), Some(b"x".to_vec())), ("b".to_owned(), None)],
+            answers: vec![
+                ("a".to_owned(), Some(b"x".to_vec())),
+                ("b".to_owned(), None),
+            ],
         };
         let message = batch.put(Message::default());
         let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();

@@ -40,14 +40,6 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-use self::{
-    batch::Contents,
-    disk::{Disk, FoundSlots},
-    inbox::{Job, Pending},
-    numbers::Numbers,
-    slots::SlotWriter,
-    writer::Writer,
-};
 pub use self::{
     answer::{AnswerRow, KeptAnswer},
     error::HistoryError,
@@ -57,6 +49,14 @@ pub use self::{
     prune::{KEPT_REVISIONS, Pruned, plan},
     record::{Entry, Whole, with_whole},
     replay::{Kept, Loaded},
+};
+use self::{
+    batch::Contents,
+    disk::{Disk, FoundSlots},
+    inbox::{Job, Pending},
+    numbers::Numbers,
+    slots::SlotWriter,
+    writer::Writer,
 };
 use crate::model::{Revision, TableDocument, TableState};
 

@@ -33,7 +33,11 @@ fn changes_of_one_group_are_undone_by_one_rollback() {
     let before = (admin.split("chat"), admin.get("/v1/routes"));
     let weights = |green: u64| json!({ "weights": { "blue": 100 - green, "green": green } });
     for green in [5, 50] {
-        admin.done("PUT", "/v1/routes/chat/split?group=deploy-7", &weights(green));
+        admin.done(
+            "PUT",
+            "/v1/routes/chat/split?group=deploy-7",
+            &weights(green),
+        );
     }
     let page = admin.get("/v1/revisions?limit=1");
     assert_eq!(page["revisions"][0]["author"]["group"], "deploy-7");
@@ -48,11 +52,17 @@ fn changes_of_one_group_are_undone_by_one_rollback() {
 fn a_release_in_a_split_with_weight_0_goes_by_force() {
     let admin = TestAdmin::start();
     let (status, problem) = admin.json("DELETE", "/v1/releases/green", &Value::Null);
-    assert_eq!((status, &problem["type"]), (409, &json!("urn:switchback:problem:release-wanted")));
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:switchback:problem:release-wanted"))
+    );
     admin.done("DELETE", "/v1/releases/green?force=true", &Value::Null);
     assert_eq!(admin.split("chat"), json!({ "blue": 100 }));
     let (status, problem) = admin.json("DELETE", "/v1/releases/blue?force=true", &Value::Null);
-    assert_eq!((status, &problem["type"]), (409, &json!("urn:switchback:problem:release-in-use")));
+    assert_eq!(
+        (status, &problem["type"]),
+        (409, &json!("urn:switchback:problem:release-in-use"))
+    );
 }
 
 #[test]

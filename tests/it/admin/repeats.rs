@@ -7,15 +7,22 @@ use switchback::{
 };
 
 use crate::{
-    desk::{Desk, folder, keyed, kept, set_split},
+    desk::{Desk, folder, kept, keyed, set_split},
     support::{Response, TestAdmin},
 };
 
 const PROBLEM: &str = "urn:switchback:problem:key-reused";
 
 fn send(admin: &TestAdmin, key: &str, method: &str, path: &str, body: &Value) -> Response {
-    let fields = [("idempotency-key", key), ("content-type", "application/json")];
-    let text = if body.is_null() { String::new() } else { body.to_string() };
+    let fields = [
+        ("idempotency-key", key),
+        ("content-type", "application/json"),
+    ];
+    let text = if body.is_null() {
+        String::new()
+    } else {
+        body.to_string()
+    };
     admin.request(method, path, &fields, &text)
 }
 
@@ -28,7 +35,11 @@ fn a_repeat_gets_the_first_answer_whatever_has_happened_since() {
         ("PUT", "/v1/releases/red", red),
         ("PUT", "/v1/routes/edge", route),
         ("POST", "/v1/routes/chat/switch", json!({ "to": "blue" })),
-        ("PUT", "/v1/routes/chat/split", json!({ "weights": { "blue": 1, "green": 1 } })),
+        (
+            "PUT",
+            "/v1/routes/chat/split",
+            json!({ "weights": { "blue": 1, "green": 1 } }),
+        ),
         ("POST", "/v1/routes/chat/rollback", Value::Null),
         ("POST", "/v1/rollback", Value::Null),
         ("DELETE", "/v1/routes/edge?force=true", Value::Null),
@@ -65,7 +76,10 @@ fn a_key_belongs_to_one_request() {
     let admin = TestAdmin::start();
     admin.done("POST", "/v1/routes/chat/switch", &json!({ "to": "green" }));
     admin.done("POST", "/v1/routes/chat/switch", &json!({ "to": "blue" }));
-    assert_eq!(send(&admin, "undo", "POST", "/v1/rollback", &Value::Null).status, 200);
+    assert_eq!(
+        send(&admin, "undo", "POST", "/v1/rollback", &Value::Null).status,
+        200
+    );
     let before = admin.revision();
     for (path, body) in [
         ("/v1/rollback", json!({ "step": true })),
@@ -78,7 +92,13 @@ fn a_key_belongs_to_one_request() {
         assert_eq!(refused.status, 422, "{path} {body}");
         assert!(refused.text().contains(PROBLEM), "{}", refused.text());
     }
-    let asked = send(&admin, "undo", "POST", "/v1/rollback?dry_run=true", &Value::Null);
+    let asked = send(
+        &admin,
+        "undo",
+        "POST",
+        "/v1/rollback?dry_run=true",
+        &Value::Null,
+    );
     assert_eq!(asked.status, 200, "a dry run has no key");
     assert_eq!(admin.revision(), before);
 }
@@ -91,7 +111,10 @@ fn what_was_refused_may_be_tried_again_under_its_key() {
     assert_eq!(refused.status, 404);
     let route = json!({ "path": "/edge", "split": { "blue": 1 } });
     admin.done("PUT", "/v1/routes/edge", &route);
-    assert_eq!(send(&admin, "k", "POST", "/v1/routes/edge/switch", &green).status, 200);
+    assert_eq!(
+        send(&admin, "k", "POST", "/v1/routes/edge/switch", &green).status,
+        200
+    );
 }
 
 #[tokio::test]
@@ -100,16 +123,22 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
     let desk = Desk::begun(&kept(&folder), 100, 100).await;
     let (asked, other) = (Digest::of(&"asked"), Digest::of(&"other"));
     let turn = desk.controller.key_turn("nothing", asked).await.unwrap();
-    turn.keep(Revision(7), "first".to_owned(), false).await.unwrap();
+    turn.keep(Revision(7), "first".to_owned(), false)
+        .await
+        .unwrap();
     drop(turn);
     // The process ends before the answer is kept: the record knows the key and the request.
     let turn = desk.controller.key_turn("made", asked).await.unwrap();
     let change = set_split("chat", 10);
-    let made = desk.controller.apply(change, keyed("made"), Expected::Any, false);
+    let made = desk
+        .controller
+        .apply(change, keyed("made"), Expected::Any, false);
     let made = made.await.unwrap();
     drop(turn);
     let turn = desk.controller.key_turn("back", asked).await.unwrap();
-    let back = desk.controller.rollback(RollbackTo::Previous, keyed("back"), Expected::Any, true);
+    let back = desk
+        .controller
+        .rollback(RollbackTo::Previous, keyed("back"), Expected::Any, true);
     let back = back.await.unwrap();
     drop((turn, desk));
 
@@ -129,7 +158,10 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
     for key in ["nothing", "made", "back"] {
         let turn = desk.controller.key_turn(key, other).await.unwrap();
         let refused = desk.controller.answered_before(&turn);
-        assert!(matches!(refused, Err(ControlError::KeyReused { revision: Some(_) })));
+        assert!(matches!(
+            refused,
+            Err(ControlError::KeyReused { revision: Some(_) })
+        ));
     }
 }
 
@@ -140,11 +172,17 @@ async fn requests_under_one_key_come_one_after_the_other() {
     let (asked, other) = (Digest::of(&"asked"), Digest::of(&"other"));
     let first = desk.controller.key_turn("k", asked).await.unwrap();
     let refused = desk.controller.key_turn("k", other).await;
-    assert!(matches!(refused, Err(ControlError::KeyReused { revision: None })));
+    assert!(matches!(
+        refused,
+        Err(ControlError::KeyReused { revision: None })
+    ));
     let mut second = std::pin::pin!(desk.controller.key_turn("k", asked));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(second.as_mut().poll(&mut context).is_pending());
-    first.keep(Revision(1), "first".to_owned(), true).await.unwrap();
+    first
+        .keep(Revision(1), "first".to_owned(), true)
+        .await
+        .unwrap();
     drop(first);
     let second = second.await.unwrap();
     let before = desk.controller.answered_before(&second).unwrap();
