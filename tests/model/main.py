@@ -1,0 +1,673 @@
+"""The admin API against a model of its promises, over the wire.
+
+One client is compared step by step: every answer, the table, the status and the history, with restarts, kills, a keeper
+that dies or hangs, an edited file, dry runs, conditions and repeated keys between the steps. Then several clients at
+once, whose receipts are put in order and replayed. A run is made of seeds, which are printed; `--seed N` repeats one.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import pathlib
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+
+import promises
+from promises import File, Live, Refused
+from server import Client, Lost, Server, pause, send_signal, wait_gone, wait_until
+
+RELEASES = ["blue", "green", "red", "grey"]
+ROUTES = ["chat", "search", "mail"]
+VERSIONS = ["1", "2", "3"]
+STEPS_SHOWN = int(os.environ.get("STEPS_SHOWN", "12"))
+# Kept from runs that failed once.
+SEEDS = [int(line) for line in (pathlib.Path(__file__).parent / "seeds").read_text().split()]
+
+
+def endpoints(dice):
+    ports = dice.sample(range(20001, 20009), dice.randint(1, 3))
+    return [f"http://127.0.0.1:{port}" for port in sorted(ports)]
+
+
+def first_file():
+    releases = {name: ("1", (f"http://127.0.0.1:{20001 + place}",)) for place, name in enumerate(RELEASES[:3])}
+    routes = {
+        "chat": ("/chat", {"blue": 100}, None),
+        "search": ("/search", {"blue": 95, "green": 5}, "blue"),
+    }
+    return File(releases, routes)
+
+
+class Request:
+    """One change: how it is asked for, and what the model makes of it."""
+
+    def __init__(self, method, path, body, promise, about, publish=True):
+        self.method, self.path, self.body = method, path, body
+        self.promise, self.about, self.publish = promise, about, publish
+
+    def __repr__(self):
+        return f"{self.method} {self.path} {self.body}"
+
+
+class Run:
+    """One server, one client, one model."""
+
+    def __init__(self, seed, folder, steps, skip=()):
+        self.skip = skip
+        self.dice = random.Random(seed)
+        self.steps = steps
+        self.file = self.base = first_file()
+        self.server = Server(folder, self.file)
+        self.live = Live()
+        self.tables = {}  # the content of every revision that was live
+        self.changed = {}  # the revision that last changed ("route" or "release", name)
+        self.structure = 0  # the last revision that added, removed or reordered routes
+        self.receipts = {}  # idempotency key: request, headers, answer
+        self.highest = 0
+        self.trace = []
+        self.compared = 0
+
+    # --- the run ---
+
+    def go(self):
+        self.server.start()
+        self.client = Client(self.server.admin)
+        self.adopt(promises.import_file(Live(), File(), self.file), self.revision_live())
+        self.compare()
+        choices = [
+            (70, self.step), (12, self.look), (6, self.repeat), (4, self.edit), (1, self.kill_idle), (1.5, self.kill_busy),
+            (1, self.kill_keeper), (0.2, self.hang), (0.5, self.restart),
+        ]
+        choices = [(weight, action) for weight, action in choices if action.__name__ not in self.skip]
+        actions, weights = [action for _, action in choices], [weight for weight, _ in choices]
+        for _ in range(self.steps):
+            self.dice.choices(actions, weights)[0]()
+        self.compare()
+        assert self.server.stop() == 0, "it ends well"
+
+    def note(self, what):
+        self.trace.append(what)
+
+    def revision_live(self):
+        return int(self.client.ask("GET", "/v1/table").etag.strip('"'))
+
+    def adopt(self, outcome, revision):
+        """Takes over what a request came to, under the number that it got."""
+        before = self.live
+        self.live = outcome.numbered(revision)
+        if not outcome.changed:
+            return
+        assert revision > self.highest, f"revision {revision} after {self.highest}"
+        self.highest = revision
+        self.tables[revision] = self.live.table
+        old, new = promises.as_file(before), promises.as_file(self.live)
+        for kind in ("routes", "releases"):
+            was, now = getattr(old, kind), getattr(new, kind)
+            for name in {*was, *now}:
+                if was.get(name) != now.get(name):
+                    self.changed[kind, name] = revision
+        if list(old.routes) != list(new.routes):
+            self.structure = revision
+
+    # --- requests ---
+
+    def weights(self, known=True):
+        names = list(self.live.table.versions) if known else RELEASES
+        chosen = self.dice.sample(names, self.dice.randint(1, min(3, len(names))))
+        return {name: self.dice.choice([0, 1, 5, 50, 95, 100]) for name in chosen}
+
+    def request(self):
+        """A change at random, mostly one that makes sense."""
+        dice, live = self.dice, self.live
+        route = dice.choice(ROUTES if dice.random() < 0.1 else [name for name, _, _ in live.table.routes] or ROUTES)
+        release = dice.choice(RELEASES if dice.random() < 0.1 else list(live.table.versions))
+        on_route = lambda method, word, body, name, **words: Request(
+            method, f"/v1/routes/{route}/{word}", body, lambda now: getattr(promises, name)(now, route, **words), ("routes", route)
+        )
+        kind = dice.choices(
+            ["split", "patch", "switch", "promote", "promote_to", "abort", "put_route", "delete_route", "put_release",
+             "scale", "delete_release", "back", "step", "to", "back_route"],
+            [8, 8, 6, 5, 2, 5, 3, 1, 4, 5, 2, 9, 2, 5, 5],
+        )[0]
+        if kind in ("split", "patch"):
+            weights = self.weights(known=dice.random() < 0.9)
+            return on_route("PUT" if kind == "split" else "PATCH", "split", {"weights": weights}, kind, weights=weights)
+        if kind == "switch":
+            return on_route("POST", "switch", {"to": release}, kind, to=release)
+        if kind == "promote":
+            return on_route("POST", "promote", None, kind)
+        if kind == "promote_to":
+            return on_route("POST", "promote", {"to": release}, "promote", to=release)
+        if kind == "abort":
+            return on_route("POST", "abort", None, kind)
+        if kind == "put_route":
+            weights = self.weights()
+            name, stable = dice.choice(ROUTES), dice.choice([None, *weights])
+            body = {"path_prefix": f"/{name}", "split": weights} | ({"stable": stable} if stable else {})
+            promise = lambda now: promises.add_route(now, name, f"/{name}", weights, stable)
+            return Request("PUT", f"/v1/routes/{name}", body, promise, ("routes", name))
+        if kind == "delete_route":
+            promise = lambda now: promises.remove_route(now, route)
+            return Request("DELETE", f"/v1/routes/{route}", None, promise, ("routes", route))
+        if kind in ("put_release", "scale"):
+            version = dice.choice(VERSIONS)
+            if kind == "scale" and release in live.table.versions:
+                version = live.table.versions[release]
+            urls = endpoints(dice)
+            promise = lambda now: promises.put_release(now, release, version, urls)
+            body = {"version": version, "endpoints": urls}
+            return Request("PUT", f"/v1/releases/{release}", body, promise, ("releases", release))
+        if kind == "delete_release":
+            force = dice.random() < 0.5
+            promise = lambda now: promises.remove_release(now, release, force)
+            path = f"/v1/releases/{release}" + ("?force=true" if force else "")
+            return Request("DELETE", path, None, promise, ("releases", release))
+        return self.rollback(kind, route)
+
+    def rollback(self, kind, route):
+        if kind == "back_route":
+            promise = lambda now: promises.back_route(now, route)
+            return Request("POST", f"/v1/routes/{route}/rollback", None, promise, ("routes", route), publish=False)
+        if kind == "to":
+            revision = self.dice.choice(list(self.tables)[-12:])
+            promise = lambda now: promises.back_to(now, revision, self.tables[revision])
+            return Request("POST", "/v1/rollback", {"to": revision}, promise, None, publish=False)
+        body = {"step": True} if kind == "step" else self.dice.choice([None, {}])
+        return Request("POST", "/v1/rollback", body, promises.back, None, publish=False)
+
+    def expected(self, request):
+        """The outcome, or the statuses of a refusal."""
+        try:
+            return request.promise(self.live), ()
+        except Refused as refused:
+            return None, refused.statuses
+
+    def condition(self, request):
+        """An `If-Match`, and what has to become of it: `None` where the model cannot tell."""
+        base = self.dice.choice([self.live.revision, self.dice.choice(list(self.tables)[-8:])])
+        if base == self.live.revision:
+            holds = True
+        elif request.about is None:
+            holds = False
+        elif base < self.structure:
+            # Which routes count as changed by a change of their order is not promised.
+            holds = None
+        else:
+            holds = self.changed.get(request.about, 0) <= base
+        return {"if-match": f'"{base}"'}, holds
+
+    # --- actions ---
+
+    def step(self):
+        request = self.request()
+        headers, holds = self.condition(request) if self.dice.random() < 0.15 else ({}, True)
+        outcome, refusals = self.expected(request)
+        if self.dice.random() < 0.1:
+            self.preview(request, headers, outcome, refusals, holds)
+        key = None
+        if self.dice.random() < 0.2:
+            key = f"key-{len(self.receipts)}-{self.dice.getrandbits(32)}"
+            headers = headers | {"idempotency-key": key}
+        self.note((request, headers))
+        answer = self.client.ask(request.method, request.path, request.body, headers)
+        self.judge(answer, outcome, refusals, holds)
+        if key and answer.status == 200:
+            self.receipts[key] = request, headers, answer
+        if self.dice.random() < 0.4:
+            self.compare()
+
+    def preview(self, request, headers, outcome, refusals, holds):
+        self.note(("dry run", request, headers))
+        path = request.path + ("&" if "?" in request.path else "?") + "dry_run=true"
+        answer = self.client.ask(request.method, path, request.body, headers)
+        self.compared += 1
+        if self.is_refused(answer, outcome, refusals, holds):
+            return
+        preview = answer.json
+        assert preview["revision"] == self.live.revision, answer
+        assert preview["changed"] == outcome.changed, answer
+        if outcome.undid is not None:
+            assert tuple(preview.get("undoes", ())) == outcome.undid, f"undoes {outcome.undid}: {answer}"
+
+    def is_refused(self, answer, outcome, refusals, holds):
+        """Whether it was refused, and had to be."""
+        allowed = set(refusals)
+        if holds is not True:
+            allowed.add(412)
+        if outcome is not None and holds is not False:
+            allowed.add(200)
+        assert answer.status in allowed, f"one of {sorted(allowed)} was promised: {answer}"
+        return answer.status != 200
+
+    def judge(self, answer, outcome, refusals, holds):
+        self.compared += 1
+        if self.is_refused(answer, outcome, refusals, holds):
+            return
+        receipt = answer.json
+        assert receipt["changed"] == outcome.changed, f"changed is {outcome.changed}: {answer}"
+        if not outcome.changed:
+            assert receipt["revision"] == self.live.revision, answer
+            return
+        assert receipt["parent"] == self.live.revision, f"parent {self.live.revision}: {answer}"
+        assert receipt["cause"]["kind"] == outcome.cause, f"cause {outcome.cause}: {answer}"
+        if outcome.to is not None:
+            assert receipt["cause"]["to"] == outcome.to, f"to {outcome.to}: {answer}"
+        if outcome.undid is not None:
+            assert tuple(receipt.get("undid", ())) == outcome.undid, f"undid {outcome.undid}: {answer}"
+        assert receipt.get("converged_at"), f"every worker has it: {answer}"
+        if not outcome.is_rollback:
+            assert receipt["durable"], f"durable before live: {answer}"
+        self.adopt(outcome, receipt["revision"])
+
+    def repeat(self):
+        """A key that was used is answered as it was, whatever happened since; for another request it is refused."""
+        if not self.receipts:
+            return self.step()
+        key = self.dice.choice(list(self.receipts)[-40:])
+        request, headers, before = self.receipts[key]
+        self.note(("repeat", request, headers))
+        answer = self.client.ask(request.method, request.path, request.body, headers)
+        self.compared += 1
+        assert (answer.status, answer.body, answer.etag) == (200, before.body, before.etag), f"as before, {before}: {answer}"
+        if self.dice.random() < 0.3:
+            self.note(("another under the key", key))
+            other = {"weights": {"blue": 17, "green": self.dice.randint(1, 99)}}
+            answer = self.client.ask("PUT", "/v1/routes/chat/split", other, {"idempotency-key": key})
+            self.compared += 1
+            assert answer.status == 422, f"another request under a key: {answer}"
+        return self.compare()
+
+    def look(self):
+        """The status and the history."""
+        self.compared += 2
+        live, status = self.live, self.client.ask("GET", "/v1/status").json
+        assert status["revision"] == live.revision, status["revision"]
+        rollback = status["rollback"]
+        assert rollback["available"] == bool(live.levels), rollback
+        assert rollback["depth"] == len(live.levels), f"{len(live.levels)} levels: {rollback}"
+        if live.levels:
+            assert rollback["to"] == live.levels[-1].revision, f"to {live.levels[-1].revision}: {rollback}"
+        for route in status["routes"]:
+            stable = live.table.step(route["name"]).stable_release()
+            assert route.get("stable") == stable, f"stable {stable}: {route}"
+        page = self.client.ask("GET", "/v1/revisions?limit=20").json["revisions"]
+        shown = [entry["revision"] for entry in page if entry["cause"]["kind"] != "void"]
+        known = sorted(self.tables, reverse=True)[: len(shown)]
+        assert shown == known, f"history {known}, not {shown}"
+        on_stack = {live.revision, live.decision, *(level.revision for level in live.levels)}
+        for entry in page:
+            assert entry["live"] == (entry["revision"] == live.revision), entry
+            assert entry["undoable"] or entry["revision"] not in on_stack - {live.decision}, entry
+
+    def compare(self):
+        """The whole table, entry by entry."""
+        self.compared += 1
+        answer = self.client.ask("GET", "/v1/table")
+        assert answer.etag == f'"{self.live.revision}"', f"revision {self.live.revision} is live: {answer.etag}"
+        self.compare_table(answer.json, self.live)
+
+    @staticmethod
+    def compare_table(document, live):
+        releases = {
+            name: (release.get("version", ""), tuple(release["endpoints"])) for name, release in document["releases"].items()
+        }
+        routes = {
+            route["name"]: (route["path_prefix"], route["split"], route.get("stable")) for route in document["routes"]
+        }
+        expected = promises.as_file(live)
+        assert releases == expected.releases, f"releases {expected.releases}, not {releases}"
+        assert routes == expected.routes, f"routes {expected.routes}, not {routes}"
+        assert list(routes) == list(expected.routes), f"in this order {list(expected.routes)}, not {list(routes)}"
+
+    # --- the file ---
+
+    def edit(self):
+        """Somebody edits the file, and has it read again: by a signal, or over the API."""
+        edited = self.file.copy()
+        name = self.dice.choice(list(edited.routes))
+        path, _, stable = edited.routes[name]
+        weights = {release: self.dice.choice([0, 5, 95]) for release in self.dice.sample(list(edited.releases), 2)}
+        weights[self.dice.choice(list(weights))] = 100
+        edited.routes[name] = (path, weights, stable if stable in weights else None)
+        if self.dice.random() < 0.3:
+            edited.releases[self.dice.choice(list(edited.releases))] = (self.dice.choice(VERSIONS), tuple(endpoints(self.dice)))
+        self.file = edited
+        self.server.write(edited)
+        self.note(("edit", edited))
+        if self.dice.random() < 0.5:
+            self.server.signal(signal.SIGHUP)
+        self.take_over(self.client.ask("POST", "/v1/reload"))
+
+    def take_over(self, answer):
+        self.compared += 1
+        try:
+            outcome, refusals = promises.import_file(self.live, self.base, self.file), ()
+        except Refused as refused:
+            outcome, refusals = None, refused.statuses
+        if outcome is None:
+            # A conflict, or a table that cannot be.
+            assert answer.status in (409, *refusals), f"nothing is taken over: {answer}"
+            return self.compare()
+        assert answer.status == 200, answer
+        if outcome.changed:
+            # The signal may have been faster than the request.
+            self.adopt(outcome, answer.json["import"]["revision"])
+        self.base = self.file
+        return self.compare()
+
+    def started(self):
+        """After a start, which takes the file over once more: with a conflict, what was live stays."""
+        self.client = Client(self.server.admin)
+        try:
+            outcome = promises.import_file(self.live, self.base, self.file)
+        except Refused:
+            outcome = None
+        if outcome is not None:
+            if outcome.changed:
+                self.adopt(outcome, self.revision_live())
+            self.base = self.file
+        self.compare()
+
+    # --- ends, clean and otherwise ---
+
+    def restart(self):
+        self.note("restart")
+        self.client.close()
+        assert self.server.stop() == 0
+        self.server.start()
+        self.started()
+
+    def settle(self):
+        """Waits until a restart would bring what is live."""
+        durable = lambda: self.client.ask("GET", "/v1/status").json["durability"]["durable"]
+        wait_until("what is live is durable", durable, 15)
+
+    def kill_idle(self):
+        """`kill -9`: what was acknowledged is live again."""
+        self.settle()
+        self.note("kill -9")
+        self.client.close()
+        self.server.kill()
+        self.server.start()
+        self.started()
+
+    def kill_busy(self):
+        """`kill -9` with a change in flight: what was acknowledged is live again, or that change."""
+        self.settle()
+        request = self.request()
+        outcome, _ = self.expected(request)
+        key = f"busy-{self.dice.getrandbits(48)}"
+        headers = {"idempotency-key": key}
+        self.note(("kill -9 amid", request))
+        self.client.ask("GET", "/livez")
+        self.client.send(request.method, request.path, request.body, headers)
+        pause(self.dice.random() * 0.003)
+        self.server.kill()
+        self.client.close()
+        self.server.start()
+        self.client = Client(self.server.admin)
+        revision = self.revision_live()
+        mine = self.made_by(key)
+        if mine is not None:
+            assert outcome is not None and outcome.changed, f"{request} came to revision {mine}"
+            self.adopt(outcome, mine)
+        else:
+            assert revision == self.live.revision or self.file is not self.base, f"{revision}, not {self.live.revision}"
+        self.started()
+        if mine is not None and "repeat" not in self.skip:
+            # Whoever got no answer asks again, and is told what it came to the first time.
+            answer = self.client.ask(request.method, request.path, request.body, headers)
+            assert answer.status == 200 and answer.json["revision"] == mine, f"revision {mine}: {answer}"
+            self.compare()
+
+    def made_by(self, key):
+        page = self.client.ask("GET", "/v1/revisions?limit=5").json["revisions"]
+        made = [
+            entry["revision"]
+            for entry in page
+            if entry["author"].get("idempotency_key") == key and entry["cause"]["kind"] != "void"
+        ]
+        return made[0] if made else None
+
+    def kill_keeper(self):
+        """The keeper dies: the next change is made by another one, or refused, and nothing is lost."""
+        self.settle()
+        keeper = self.server.keeper()
+        if keeper is None:
+            return self.step()
+        self.note("the keeper is killed")
+        send_signal(keeper, signal.SIGKILL)
+        if self.dice.random() < 0.5:
+            wait_gone(keeper)
+        request = self.request()
+        outcome, refusals = self.expected(request)
+        self.note(request)
+        answer = self.client.ask(request.method, request.path, request.body)
+        if answer.status == 503:
+            assert request.publish, f"a rollback waits for no disk: {answer}"
+        else:
+            self.judge(answer, outcome, refusals, True)
+        self.compare()
+        return self.settle()
+
+    def hang(self):
+        """The disk hangs: publishes are refused, rollbacks work, and a kill brings back no more and no less."""
+        self.settle()
+        keeper = self.server.keeper()
+        if keeper is None:
+            # It was killed, and nothing was to be written since.
+            return self.step()
+        self.note("the disk hangs")
+        send_signal(keeper, signal.SIGSTOP)
+        for _ in range(self.dice.randint(1, 6)):
+            request = self.request()
+            outcome, refusals = self.expected(request)
+            if outcome is not None and outcome.changed and not outcome.is_rollback:
+                refusals = (503,)
+            self.note(request)
+            answer = self.client.ask(request.method, request.path, request.body)
+            if refusals:
+                self.compared += 1
+                assert answer.status in refusals, f"one of {refusals} was promised: {answer}"
+            else:
+                self.judge(answer, outcome, refusals, True)
+                if outcome.changed:
+                    assert not answer.json["durable"], answer
+        self.compare()
+        killed = self.dice.random() < 0.7
+        if killed:
+            self.note("kill -9 while the disk hangs")
+            self.client.close()
+            self.server.kill()
+        send_signal(keeper, signal.SIGCONT)
+        if killed:
+            self.server.start()
+            self.started()
+        else:
+            self.settle()
+        return self.compare()
+
+
+# --- several clients ---
+
+
+class Crowd:
+    """Several clients at once. Their receipts say in which order they happened; in that order the model must agree."""
+
+    def __init__(self, seed, folder, clients, each):
+        self.seed, self.clients, self.each = seed, clients, each
+        self.server = Server(folder, first_file())
+        self.trace = []
+        self.compared = 0
+
+    def go(self):
+        self.server.start()
+        watcher = Client(self.server.admin)
+        first = int(watcher.ask("GET", "/v1/table").etag.strip('"'))
+        live = promises.import_file(Live(), File(), first_file()).numbered(first)
+        with concurrent.futures.ThreadPoolExecutor(self.clients) as pool:
+            done = [call for calls in pool.map(self.client, range(self.clients)) for call in calls]
+        self.compared = len(done)
+        live = self.replay(live, done)
+        Run.compare_table(watcher.ask("GET", "/v1/table").json, live)
+        self.server.kill()
+        self.server.start()
+        Run.compare_table(Client(self.server.admin).ask("GET", "/v1/table").json, live)
+        assert self.server.stop() == 0
+
+    def client(self, number):
+        dice, client = random.Random(f"{self.seed}/{number}"), Client(self.server.admin)
+        calls = []
+        for _ in range(self.each):
+            method, path, body, promise = self.request(dice)
+            begin = time.monotonic()
+            answer = client.ask(method, path, body)
+            calls.append((begin, time.monotonic(), (method, path, body), promise, answer))
+        return calls
+
+    @staticmethod
+    def request(dice):
+        route = dice.choice(["chat", "search"])
+        kind = dice.choices(["split", "patch", "switch", "promote", "abort", "scale", "back"], [6, 6, 5, 2, 2, 2, 5])[0]
+        path = f"/v1/routes/{route}"
+        if kind in ("split", "patch"):
+            weights = {name: dice.randint(1, 100) for name in dice.sample(RELEASES[:3], dice.randint(1, 3))}
+            method = "PUT" if kind == "split" else "PATCH"
+            return method, f"{path}/split", {"weights": weights}, lambda now: getattr(promises, kind)(now, route, weights)
+        if kind == "switch":
+            to = dice.choice(RELEASES[:3])
+            return "POST", f"{path}/switch", {"to": to}, lambda now: promises.switch(now, route, to)
+        if kind in ("promote", "abort"):
+            return "POST", f"{path}/{kind}", None, lambda now: getattr(promises, kind)(now, route)
+        if kind == "scale":
+            urls = endpoints(dice)
+            body = {"version": "1", "endpoints": urls}
+            return "PUT", "/v1/releases/red", body, lambda now: promises.put_release(now, "red", "1", urls)
+        return "POST", "/v1/rollback", None, promises.back
+
+    def replay(self, live, calls):
+        states = {live.revision: live}
+        made = [call for call in calls if call[4].status == 200 and call[4].json["changed"]]
+        made.sort(key=lambda call: call[4].json["revision"])
+        latest_begin = 0
+        for begin, end, request, promise, answer in made:
+            self.trace.append((request, answer.json["revision"]))
+            receipt = answer.json
+            assert receipt["parent"] == live.revision, f"parent {live.revision}: {request} {answer}"
+            assert end > latest_begin, f"{request} was answered before one that it follows was asked: {answer}"
+            latest_begin = max(latest_begin, begin)
+            outcome = promise(live)
+            assert outcome.changed and receipt["cause"]["kind"] == outcome.cause, f"{outcome.cause}: {request} {answer}"
+            if outcome.undid is not None:
+                assert tuple(receipt["undid"]) == outcome.undid, f"undid {outcome.undid}: {request} {answer}"
+            live = outcome.numbered(receipt["revision"])
+            states[live.revision] = live
+        self.check_rest(calls, made, states)
+        return live
+
+    def check_rest(self, calls, made, states):
+        """What changed nothing must have had a moment, while it was asked, at which that was right."""
+        order = sorted(states)
+        begun = {call[4].json["revision"]: call[0] for call in made}
+        ended = {call[4].json["revision"]: call[1] for call in made}
+        for begin, end, request, promise, answer in calls:
+            if answer.status == 200 and answer.json["changed"]:
+                continue
+            # Live at some moment of the call: begun before its end, and not replaced before its beginning.
+            window = [
+                states[revision]
+                for place, revision in enumerate(order)
+                if begun.get(revision, 0) <= end and (place + 1 == len(order) or ended[order[place + 1]] >= begin)
+            ]
+            assert any(self.fits(promise, answer, live, window) for live in window), f"never right: {request} {answer}"
+
+    @staticmethod
+    def fits(promise, answer, live, window):
+        try:
+            outcome = promise(live)
+        except Refused as refused:
+            return answer.status in refused.statuses
+        if answer.status == 412:
+            # A rollback was faster than a publish that was being written.
+            return len(window) > 1
+        return answer.status == 200 and not outcome.changed and answer.json["revision"] == live.revision
+
+
+# --- the suite ---
+
+
+def attempt(name, make):
+    """Runs one case in a folder of its own; what failed is told with its seed and its last steps."""
+    memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
+    folder = tempfile.mkdtemp(prefix="switchback-model-", dir=memory)
+    case, begin = make(folder), time.monotonic()
+    try:
+        case.go()
+        failure = None
+    except BaseException:  # noqa: B036 - whatever it was, the case has failed
+        failure = traceback.format_exc(limit=4)
+    finally:
+        child = case.server.child
+        if child is not None and child.poll() is None:
+            with_keeper = case.server.keeper()
+            case.server.kill()
+            if with_keeper:
+                try:
+                    send_signal(with_keeper, signal.SIGCONT)
+                except ProcessLookupError:
+                    pass
+    took = time.monotonic() - begin
+    if failure is None:
+        shutil.rmtree(folder, ignore_errors=True)
+        return name, case.compared, took, None
+    steps = "\n".join(f"  {step}" for step in case.trace[-STEPS_SHOWN:])
+    log = case.server.tail()
+    shutil.rmtree(folder, ignore_errors=True)
+    return name, case.compared, took, f"{failure}last steps:\n{steps}\nlog:\n{log}"
+
+
+def one(argument):
+    kind, seed, size, skip = argument
+    if kind == "one":
+        return attempt(f"one client, seed {seed}", lambda folder: Run(seed, folder, size, skip))
+    return attempt(f"several clients, seed {seed}", lambda folder: Crowd(seed, folder, 4, size))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--seed", type=int, help="run this seed alone, with one client and with several")
+    parser.add_argument("--runs", type=int, default=24, help="runs with new seeds")
+    parser.add_argument("--steps", type=int, default=500, help="steps of a run with one client")
+    parser.add_argument("--only", choices=["one", "several"])
+    parser.add_argument("--skip", default="", help="actions to leave out, to look at one kind of failure: repeat,hang")
+    options = parser.parse_args()
+    fresh = random.SystemRandom()
+    seeds = [options.seed] if options.seed is not None else SEEDS + [fresh.randrange(10**9) for _ in range(options.runs)]
+    skip = tuple(options.skip.split(","))
+    cases = [("one", seed, options.steps, skip) for seed in seeds]
+    few = seeds if options.seed is not None else seeds[-max(1, options.runs // 4) :]
+    cases += [("several", seed, options.steps * 2 // 3, skip) for seed in few]
+    cases = [case for case in cases if options.only in (None, case[0])]
+    passed = failed = operations = 0
+    begin = time.monotonic()
+    with concurrent.futures.ProcessPoolExecutor(max(2, os.cpu_count() or 2)) as pool:
+        for name, compared, took, failure in pool.map(one, cases):
+            operations += compared
+            if failure is None:
+                passed += 1
+                print(f"ok      {name}: {compared} compared ({took:.1f} s)", flush=True)
+            else:
+                failed += 1
+                print(f"FAILED  {name}: after {compared} ({took:.1f} s); again: tests/model/run --seed N\n{failure}", flush=True)
+    print(f"{operations} operations compared in {time.monotonic() - begin:.0f} s")
+    print(f"{passed} passed, {failed} failed")
+    sys.exit(0 if failed == 0 and passed > 0 else 1)
+
+
+if __name__ == "__main__":
+    main()
