@@ -114,6 +114,7 @@ fn record() -> AccessRecord<'static> {
         revision: Revision(7).0,
         decision: Some("split"),
         attempts: 1,
+        attempt_error: None,
         duration: Duration::from_micros(870),
         first_byte: Some(Duration::from_micros(850)),
         bytes_in: 120,

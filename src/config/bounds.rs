@@ -106,6 +106,8 @@ fn bounds(config: &Config) -> Vec<Bound> {
             .hint("HTTP asks every server to take 8000 bytes"),
         bound("limits.method", limits.method.0, 16, 256),
         bound("limits.buffer", limits.buffer.0, 4_096, largest),
+        bound("limits.retry_body", limits.retry_body.0, 0, 1 << 20)
+            .hint("each request in flight may hold as much"),
         at_least_one("limits.connections", limits.connections),
         at_least_one("limits.requests", limits.requests),
         at_least_one("limits.http2.streams", http2.streams as usize),
@@ -169,6 +171,7 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
     let sometimes = [
         ("timeouts.request", times.request),
         ("timeouts.connection_age", times.connection_age),
+        ("timeouts.endpoint_ping", times.endpoint_ping),
     ];
     let sometimes = sometimes
         .into_iter()

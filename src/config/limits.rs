@@ -35,6 +35,9 @@ pub struct Limits {
     pub idle_per_endpoint: usize,
     /// How many other endpoints of the same release are tried when a connection cannot be made.
     pub retries: u32,
+    /// What is kept of a request's body until its answer begins, so that it can be sent again if an endpoint did not look
+    /// at it; a longer body is sent once. Nothing is kept if it is 0.
+    pub retry_body: Size,
     /// Limits of HTTP/2.
     pub http2: Http2Limits,
 }
@@ -55,6 +58,7 @@ impl Default for Limits {
             requests: 20_000,
             idle_per_endpoint: 256,
             retries: 2,
+            retry_body: Size::kib(64),
             http2: Http2Limits::default(),
         }
     }
@@ -123,9 +127,9 @@ pub struct Timeouts {
     pub body: Span,
     /// A connection between two requests.
     pub keep_alive: Span,
-    /// An HTTP/2 connection without streams.
+    /// A client's HTTP/2 connection without streams.
     pub http2_idle: Span,
-    /// Time between pings on a quiet HTTP/2 connection.
+    /// Time between pings on a client's quiet HTTP/2 connection.
     pub http2_ping: Span,
     /// How long the answer to a ping may take.
     pub http2_ping_answer: Span,
@@ -143,6 +147,10 @@ pub struct Timeouts {
     pub request: Option<Span>,
     /// An idle connection to an endpoint; less where the endpoint says so.
     pub endpoint_idle: Span,
+    /// Time between pings on a quiet HTTP/2 connection to an endpoint that has streams open; no pings when absent. An
+    /// endpoint that does not answer gets no new streams until it does; those that it has are held to `silence`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endpoint_ping: Option<Span>,
     /// How long what is in flight on a release that left the table may go on.
     pub drain: Span,
     /// How long the receipt of a change waits for every worker to take it up.
@@ -165,6 +173,7 @@ impl Default for Timeouts {
             websocket_idle: Span::seconds(3600),
             request: None,
             endpoint_idle: Span::seconds(4),
+            endpoint_ping: None,
             drain: Span::seconds(900),
             converge: Span(std::time::Duration::from_millis(500)),
         }

@@ -195,8 +195,15 @@ impl Connection {
 
     /// Breaks all streams off: nothing will be received any more.
     pub fn lost(&mut self) {
+        let (role, left) = (self.role, self.sending.left());
         for stream in self.streams.iter_mut() {
-            stream.break_off(Inbound::Broken(Code::CANCEL));
+            // What we have asked for in bytes that never left was asked of nobody.
+            let is_unsent = role == Role::Client && stream.starts_at >= left;
+            stream.break_off(if is_unsent {
+                Inbound::Unprocessed
+            } else {
+                Inbound::Lost
+            });
             stream.wake();
         }
         if self.broken.is_none() {

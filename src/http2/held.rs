@@ -54,7 +54,7 @@ pub(super) fn gone(stream: &Stream) -> Gone {
             ..CANCELLED
         },
         Inbound::Unprocessed => UNPROCESSED,
-        Inbound::Open | Inbound::Ended => CANCELLED,
+        Inbound::Open | Inbound::Ended | Inbound::Lost => CANCELLED,
     }
 }
 
@@ -121,6 +121,14 @@ impl Connection {
             }
             _ => Poll::Ready(()),
         }
+    }
+
+    /// Whether the connection ended, and the peer has said nothing about the stream: neither that it looked at it, nor a
+    /// part of a head.
+    pub fn is_lost(&self, key: Key) -> bool {
+        let stream = self.streams.get(key);
+        let is_lost = stream.is_some_and(|stream| stream.inbound == Inbound::Lost);
+        is_lost && self.receiving.block.is_none()
     }
 
     /// The body that comes shall have this length; if it turns out not to, the stream is broken off. False if what has

@@ -30,6 +30,8 @@ const FIRST: usize = 4 * 1_024;
 pub(super) struct Sending {
     bytes: Vec<u8>,
     sent: usize,
+    /// Bytes that have left since the connection began.
+    left: u64,
     /// What we may still send, of all streams together.
     pub(super) window: i64,
     /// Streams that wait for that window, or for place.
@@ -44,6 +46,7 @@ impl Default for Sending {
         Self {
             bytes: Vec::new(),
             sent: 0,
+            left: 0,
             window: i64::from(FIRST_WINDOW),
             line: VecDeque::new(),
             has_block: false,
@@ -64,6 +67,11 @@ impl Sending {
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
+
+    /// How much has left since the connection began.
+    pub(super) fn left(&self) -> u64 {
+        self.left
+    }
 }
 
 // === impl Connection ===
@@ -77,6 +85,7 @@ impl Connection {
     /// Says that `n` bytes of it were sent.
     pub fn sent(&mut self, n: usize) {
         self.sending.sent += n;
+        self.sending.left += n as u64;
         let sending = &mut self.sending;
         if sending.len() == 0 {
             sending.sent = 0;
@@ -165,7 +174,8 @@ impl Connection {
         let id = self.next;
         self.next += 2;
         self.open += 1;
-        let stream = Stream::new(id, self.first_window(), i64::from(self.peer.window));
+        let mut stream = Stream::new(id, self.first_window(), i64::from(self.peer.window));
+        stream.starts_at = self.sending.left + self.sending.len() as u64;
         let key = self.streams.insert(stream);
         // It was opened a line above, so it takes its head.
         self.send_head(key, block, is_over)?;

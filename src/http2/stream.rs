@@ -48,6 +48,8 @@ pub(super) struct Stream {
     pub(super) is_counted: bool,
     /// The peer has reset it, and so may send nothing more on it.
     pub(super) is_reset: bool,
+    /// Bytes of the connection in front of its first one, for a stream that we opened.
+    pub(super) starts_at: u64,
     waker: Option<Waker>,
 }
 
@@ -61,7 +63,9 @@ pub(super) enum Inbound {
     Broken(Code),
     /// We broke it off, because what came of it is no message.
     Invalid(Reason),
-    /// The peer has said that it did not look at it.
+    /// The connection ended, and nobody has said anything about the stream.
+    Lost,
+    /// The peer has said that it did not look at it, or never got a byte of it.
     Unprocessed,
 }
 
@@ -99,6 +103,7 @@ impl Stream {
             is_held: true,
             is_counted: true,
             is_reset: false,
+            starts_at: 0,
             waker: None,
         }
     }
@@ -108,7 +113,7 @@ impl Stream {
         match self.inbound {
             Inbound::Open => false,
             Inbound::Ended => self.outbound != Outbound::Open,
-            Inbound::Broken(_) | Inbound::Invalid(_) | Inbound::Unprocessed => true,
+            Inbound::Broken(_) | Inbound::Invalid(_) | Inbound::Lost | Inbound::Unprocessed => true,
         }
     }
 

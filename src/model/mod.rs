@@ -30,7 +30,7 @@ pub use self::{
     duration::Span,
     endpoint::{EndpointUrl, Scheme},
     name::{NameError, ReleaseName, RouteName, Version},
-    outcome::{DecisionReason, Fault, Outcome, OutcomeClass},
+    outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     problem::{Problem, closest},
     release::{HealthSpec, LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,

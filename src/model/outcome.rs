@@ -39,6 +39,60 @@ pub enum Fault {
     Upstream,
 }
 
+/// Why an attempt to have an endpoint answer a request failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AttemptFailure {
+    /// What it sent is not an answer.
+    BadAnswer,
+    /// It closed the connection, or reset the stream.
+    Closed,
+    /// No connection could be made.
+    ConnectFailed,
+    /// No connection could be made in time.
+    ConnectTimeout,
+    /// It has as many connections or streams as it may have.
+    ConnectionLimit,
+    /// It said that it did not look at the request.
+    Refused,
+    /// The whole request took longer than it may.
+    RequestTimeout,
+    /// It was silent for too long.
+    Silent,
+}
+
+impl AttemptFailure {
+    /// Every failure, in the order of [`AttemptFailure::index`].
+    pub const ALL: [Self; 8] = [
+        Self::BadAnswer,
+        Self::Closed,
+        Self::ConnectFailed,
+        Self::ConnectTimeout,
+        Self::ConnectionLimit,
+        Self::Refused,
+        Self::RequestTimeout,
+        Self::Silent,
+    ];
+
+    /// The word in metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::BadAnswer => "bad_answer",
+            Self::Closed => "upstream_closed",
+            Self::ConnectFailed => "connect_failed",
+            Self::ConnectTimeout => "connect_timeout",
+            Self::ConnectionLimit => "connection_limit",
+            Self::Refused => "refused",
+            Self::RequestTimeout => "request_timeout",
+            Self::Silent => "upstream_silent",
+        }
+    }
+
+    /// The place in [`AttemptFailure::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+}
+
 /// How a request that was sent to a release ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
@@ -137,6 +191,9 @@ mod tests {
     fn the_index_of_a_class_is_its_place() {
         for (place, class) in OutcomeClass::ALL.into_iter().enumerate() {
             assert_eq!(class.index(), place);
+        }
+        for (place, failure) in AttemptFailure::ALL.into_iter().enumerate() {
+            assert_eq!(failure.index(), place);
         }
     }
 }

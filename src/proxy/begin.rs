@@ -55,26 +55,63 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
         // A place on a shared connection is given up by dropping it.
         Some(Connected::Http2(_)) | None => {}
     }
+    if ticket.is_bound() {
+        pick_again(ticket)?;
+        return Ok(Begun::Dial);
+    }
     // What was counted for the last selection is not counted beside the next one.
     ticket.selection = None;
+    let tried = ticket.attempts.as_ref();
     let choosing = Choosing {
         preview: ticket.preview,
         draw: ticket.draw,
-        tried: &ticket.tried,
+        tried: tried.map_or(&[], |attempts| &attempts.tried),
     };
-    match select(&ticket.worker, parts, &choosing) {
-        Ok(selection) => ticket.selection = Some(selection),
-        Err(Unselected::Busy(release)) => return Ok(Begun::Wait(release)),
-        Err(Unselected::Refused(error)) => return Err(error),
+    let busy = match select(&ticket.worker, parts, &choosing) {
+        Ok(selection) => {
+            ticket.selection = Some(selection);
+            return match open_connection(ticket) {
+                Some(connected) => start(ticket, parts, connected),
+                None => Ok(Begun::Dial),
+            };
+        }
+        Err(Unselected::Refused(error)) => {
+            ticket.unselected = None;
+            return Err(error);
+        }
+        Err(Unselected::NoEndpoint(decision)) => {
+            ticket.unselected = Some(Box::new(decision));
+            return Err(ProxyError::NoEndpoint);
+        }
+        Err(Unselected::Busy(decision)) => decision,
+    };
+    let release = Arc::clone(busy.release());
+    ticket.unselected = Some(Box::new(busy));
+    Ok(Begun::Wait(release))
+}
+
+/// Picks an endpoint of the release that a request is bound to.
+fn pick_again(ticket: &mut Ticket) -> Result<(), ProxyError> {
+    let (Some(selection), Some(attempts)) = (&mut ticket.selection, &ticket.attempts) else {
+        return Err(ProxyError::NoEndpoint);
+    };
+    // Its release may have left for good meanwhile; what is picked anew would not be told.
+    if selection.in_flight.is_ended() {
+        return Err(ProxyError::ReleaseRemoved);
     }
-    match open_connection(ticket) {
-        Some(connected) => start(ticket, parts, connected),
-        None => Ok(Begun::Dial),
+    if selection.pick_again(&ticket.worker, &attempts.tried) {
+        Ok(())
+    } else {
+        Err(ProxyError::NoEndpoint)
     }
 }
 
 /// A connection to the endpoint that was selected, if there is one that can take a request now.
 fn open_connection(ticket: &Ticket) -> Option<Connected> {
+    let attempts = ticket.attempts.as_ref();
+    if attempts.is_some_and(|attempts| attempts.newer_than.is_some()) {
+        return None;
+    }
     let selection = ticket.selection.as_ref()?;
     let (worker, spec) = (&ticket.worker, selection.release().spec());
     let key = PoolKey::new(selection.in_flight.endpoint(), spec);
@@ -117,7 +154,7 @@ fn write_head(
         .selection
         .as_ref()
         .expect("a head is written for a selection");
-    let path = forward::path(&parts.facts.target, &selection.route);
+    let path = forward::path(&parts.facts.target, selection.route());
     let mut writer = HeadWriter::request(head, parts.method, path, parts.facts.target.query);
     write_fields(ticket, parts, &mut writer);
     if parts.facts.websocket {
@@ -140,7 +177,7 @@ pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut 
         .as_ref()
         .expect("fields are written for a selection");
     let worker = &ticket.worker;
-    let host = match selection.route.spec().host_header {
+    let host = match selection.route().spec().host_header {
         HostHeader::Preserve if parts.facts.authority.is_some() => None,
         HostHeader::Preserve | HostHeader::Endpoint => {
             Some(selection.in_flight.endpoint().url().authority())
@@ -170,21 +207,21 @@ pub(super) fn note_connect_failure(
         return Err(ProxyError::Upstream(error));
     };
     let endpoint = Arc::clone(selection.in_flight.endpoint());
+    let roster = Arc::clone(selection.release().roster());
     if error.is_refusal() {
         endpoint.refused(ticket.worker.now_ms());
     }
-    ticket.tried.push(endpoint.address());
+    ticket.count_failed_attempt(error.failure(), &error);
     let others = ticket.worker.shared.settings.limits.retries as usize;
-    let is_last = ticket.tried.len() > others
-        || selection
-            .release()
-            .roster()
+    let tried = &mut ticket.attempts.get_or_insert_default().tried;
+    tried.push(endpoint.address());
+    let is_last = tried.len() > others
+        || roster
             .endpoints()
             .iter()
-            .all(|other| ticket.tried.contains(&other.address()));
+            .all(|other| tried.contains(&other.address()));
     if is_last {
         return Err(ProxyError::Upstream(error));
     }
-    tracing::debug!(request_id = %ticket.id, endpoint = %endpoint.address(), %error, "trying another endpoint");
     Ok(())
 }

@@ -70,11 +70,12 @@ impl<'s> Channel<'s> {
         IoSlice::advance_slices(&mut slices, written.bytes);
         let count = |slices: &[IoSlice<'_>]| slices.iter().map(|slice| slice.len()).sum::<usize>();
         let before = count(slices);
-        if let Poll::Ready(result) = self.stream.poll_write_all(cx, &mut slices) {
-            return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
-        }
+        let polled = self.stream.poll_write_all(cx, &mut slices);
         let moved = before - count(slices);
         written.bytes += moved;
+        if let Poll::Ready(result) = polled {
+            return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
+        }
         written.is_waiting &= moved == 0;
         self.poll_silent(cx, &mut written.is_waiting)
     }

@@ -19,10 +19,12 @@ pub(super) enum Connected {
     Http2(http2::Place),
 }
 
-/// Connects before `deadline` passes. Cancellation safe: dropping it closes the socket.
+/// Connects before `deadline` passes. Where connections are shared, one with a number below `newer_than` is not taken.
+/// Cancellation safe: dropping it closes the socket.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     selection: &Selection,
+    newer_than: Option<u64>,
     deadline: &Deadline,
 ) -> Result<Connected, UpstreamError> {
     let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
@@ -34,7 +36,7 @@ pub(super) async fn connect(
         }
         Protocol::Http2 => {
             let open = async || open(worker, selection, deadline).await;
-            http2::place(worker, key, open, deadline)
+            http2::place(worker, (key, newer_than), open, deadline)
                 .await
                 .map(Connected::Http2)
         }

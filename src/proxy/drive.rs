@@ -6,23 +6,25 @@ use std::pin::pin;
 use std::task::Poll;
 
 use crate::message::{Reason, Rejection};
-use crate::model::Outcome;
+use crate::model::{AttemptFailure, Outcome};
 use crate::net::Buffer;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::exchange::Finished;
 use super::forward;
+use super::retry::Evidence;
 use super::seam::{
-    Answer, Asking, BodySink, Broken, ClientBody, Responder, Responding, ResponseParts,
-    after_the_others, relay,
+    Answer, Asking, Broken, ClientBody, Responder, Responding, ResponseParts, after_the_others,
+    relay,
 };
 use super::ticket::Ticket;
+use super::upload::{RequestSink, upload};
 
 /// How a committed request went.
 pub(super) enum Driven {
     /// The client has its answer, or as much of it as it will get.
     Finished(Finished),
-    /// Nothing came of it and nothing can have been done: it may be sent again.
+    /// No answer came, and it may be sent again.
     Retry,
     /// No answer came: the client is to be told why.
     Unanswered(ProxyError),
@@ -63,7 +65,7 @@ pub(super) fn drive<C, R, K, A>(
 where
     C: ClientBody,
     R: Responder,
-    K: BodySink<Error = UpstreamError>,
+    K: RequestSink,
     A: Answer,
 {
     async move {
@@ -71,7 +73,7 @@ where
             let request_is_read = Cell::new(false);
             let turning = &ticket.worker.is_turning;
             let mut upload = pin!(async {
-                match relay(client, sink, &ticket.bytes_in).await {
+                match upload(ticket, client, sink).await {
                     Ok(()) => {
                         request_is_read.set(true);
                         client.gone().await;
@@ -167,7 +169,7 @@ fn total_limit(ticket: &Ticket, asking: &Asking) -> Option<crate::net::Deadline>
         .worker
         .shared
         .settings
-        .for_route(&selection.route.spec().timeouts);
+        .for_route(&selection.route().spec().timeouts);
     let limit = timeouts.request.into_iter().chain(asking.within).min()?;
     let deadline = ticket.worker.timers.deadline();
     deadline.set_from(ticket.started, limit);
@@ -209,6 +211,7 @@ fn download<R: Responder, A: Answer>(
             }
         };
         forget();
+        ticket.body.discard(&ticket.worker);
         let turning = &ticket.worker.is_turning;
         if !responder.is_gathered() {
             after_the_others(turning).await;
@@ -238,7 +241,7 @@ fn take_head<R: Responder>(
         .as_ref()
         .expect("an answer follows a selection");
     let release = selection.release().name().as_str();
-    let exposed = selection.route.spec().expose_release.as_deref();
+    let exposed = selection.route().spec().expose_release.as_deref();
     if parts.facts.is_informational() {
         let to_flush = responder.inform(parts.facts.status, |out| {
             forward::write_response(out, parts, exposed);
@@ -267,10 +270,16 @@ fn take_head<R: Responder>(
     })
 }
 
-/// What an end means: to the books, to the client, and for whether the request may be sent again.
-pub(super) fn conclude(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven {
+/// What an end means: to the books, to the client, and for whether the request is sent again. `evidence` is what it shows
+/// if the endpoint broke off.
+pub(super) fn conclude(
+    ticket: &mut Ticket,
+    asking: &Asking,
+    end: End,
+    evidence: Evidence,
+) -> Driven {
     let Some(status) = ticket.status.get() else {
-        return conclude_unanswered(ticket, end, may_retry);
+        return conclude_unanswered(ticket, asking, end, evidence);
     };
     match end {
         End::Whole | End::Upgraded => {
@@ -294,24 +303,37 @@ pub(super) fn conclude(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven
     Driven::Finished(Finished::Cut)
 }
 
-fn conclude_unanswered(ticket: &mut Ticket, end: End, may_retry: bool) -> Driven {
-    match end {
-        End::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_))
-            if may_retry && !ticket.has_retried =>
-        {
-            ticket.has_retried = true;
-            Driven::Retry
+fn conclude_unanswered(
+    ticket: &mut Ticket,
+    asking: &Asking,
+    end: End,
+    evidence: Evidence,
+) -> Driven {
+    let evidence = match end {
+        End::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_)) => evidence,
+        _ => Evidence::Unknown,
+    };
+    match end.unanswered() {
+        Ok(ProxyError::Upstream(error)) => {
+            if ticket.attempt_failed(&error, evidence, asking) {
+                Driven::Retry
+            } else {
+                Driven::Unanswered(ProxyError::Upstream(error))
+            }
         }
-        end => match end.unanswered() {
-            Ok(error) => Driven::Unanswered(error),
-            Err(End::Client(_)) => {
-                ticket.end(Outcome::ClientGone(None));
-                Driven::Finished(Finished::Cut)
+        Ok(error) => {
+            if matches!(error, ProxyError::RequestTimeout) {
+                ticket.count_failed_attempt(AttemptFailure::RequestTimeout, &error);
             }
-            Err(_) => {
-                ticket.end(Outcome::Answered(200));
-                Driven::Finished(Finished::Whole)
-            }
-        },
+            Driven::Unanswered(error)
+        }
+        Err(End::Client(_)) => {
+            ticket.end(Outcome::ClientGone(None));
+            Driven::Finished(Finished::Cut)
+        }
+        Err(_) => {
+            ticket.end(Outcome::Answered(200));
+            Driven::Finished(Finished::Whole)
+        }
     }
 }

@@ -5,7 +5,7 @@
 use std::{fmt, io};
 
 use crate::message::{self, Rejection};
-use crate::model::Fault;
+use crate::model::{AttemptFailure, Fault};
 use crate::telemetry::names;
 
 /// A request that we answer ourselves.
@@ -59,6 +59,9 @@ pub(super) enum UpstreamError {
     /// It has as many connections as it may have.
     #[error("the endpoint has too many connections")]
     ConnectionLimit,
+    /// It allows no streams at the moment.
+    #[error("the endpoint allows no streams")]
+    NoStreams,
     /// What it sent is not an answer.
     #[error("the answer was refused")]
     Invalid(#[source] Rejection),
@@ -149,6 +152,14 @@ impl ProxyError {
         }
     }
 
+    /// Whether a release that was decided on had no room, or nobody, for the request: it has failed.
+    pub(super) fn is_want_of_release(&self) -> bool {
+        matches!(
+            self,
+            Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout
+        )
+    }
+
     /// Why, as a word.
     pub(super) fn reason(&self) -> Reason {
         match self {
@@ -197,7 +208,7 @@ impl UpstreamError {
             Self::Closed(_) | Self::Unprocessed(_) => Reason::UpstreamClosed,
             Self::Connect(_) | Self::Tls(_) => Reason::ConnectFailed,
             Self::ConnectTimeout => Reason::ConnectTimeout,
-            Self::ConnectionLimit => Reason::Overloaded,
+            Self::ConnectionLimit | Self::NoStreams => Reason::Overloaded,
             Self::Invalid(_) => Reason::BadAnswer,
             Self::Silent => Reason::Silence,
         }
@@ -206,14 +217,30 @@ impl UpstreamError {
     fn status(&self) -> u16 {
         match self {
             Self::Closed(_) | Self::Connect(_) | Self::Invalid(_) | Self::Tls(_) => 502,
-            Self::ConnectionLimit | Self::Unprocessed(_) => 503,
+            Self::ConnectionLimit | Self::NoStreams | Self::Unprocessed(_) => 503,
             Self::ConnectTimeout | Self::Silent => 504,
+        }
+    }
+
+    /// The same for the statistics of attempts.
+    pub(super) fn failure(&self) -> AttemptFailure {
+        match self {
+            Self::Closed(_) => AttemptFailure::Closed,
+            Self::Connect(_) | Self::Tls(_) => AttemptFailure::ConnectFailed,
+            Self::ConnectTimeout => AttemptFailure::ConnectTimeout,
+            Self::ConnectionLimit | Self::NoStreams => AttemptFailure::ConnectionLimit,
+            Self::Invalid(_) => AttemptFailure::BadAnswer,
+            Self::Silent => AttemptFailure::Silent,
+            Self::Unprocessed(_) => AttemptFailure::Refused,
         }
     }
 
     /// Whether it says that nobody serves at the address: the fleet then leaves it alone for a while.
     pub(super) fn is_refusal(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::ConnectTimeout)
+        matches!(
+            self,
+            Self::Connect(_) | Self::ConnectTimeout | Self::NoStreams
+        )
     }
 }
 

@@ -183,15 +183,17 @@ async fn dial<C: ClientBody>(
         .worker
         .shared
         .settings
-        .for_route(&selection.route.spec().timeouts);
+        .for_route(&selection.route().spec().timeouts);
     let now = Instant::now();
     let until = *ticket.connect_by.get_or_insert(now + timeouts.connect);
     let deadline = ticket.worker.timers.deadline();
     deadline.set_from_now(until.saturating_duration_since(now));
+    let attempts = ticket.attempts.as_ref();
+    let newer_than = attempts.and_then(|attempts| attempts.newer_than);
     let connected = unless_gone(
         asking,
         client,
-        connect(&ticket.worker, selection, &deadline),
+        connect(&ticket.worker, selection, newer_than, &deadline),
     )
     .await;
     match connected.ok_or(Left::Client)? {

@@ -11,11 +11,13 @@ use super::begin::Http1Start;
 use super::drive::{Driven, End, conclude, drive};
 use super::error::UpstreamError;
 use super::http1_body::{BodyReader, Channel, Framed, Written};
+use super::retry::Evidence;
 use super::seam::{
     Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
     ResponseParts,
 };
 use super::ticket::Ticket;
+use super::upload::RequestSink;
 use super::worker::Worker;
 
 /// Writes the request: its head, which waits for the first piece of body, then the body.
@@ -24,6 +26,12 @@ struct Http1Sink<'s> {
     books: &'s RefCell<Exchange>,
     worker: &'s Worker,
     head: Vec<u8>,
+    /// Something of the request was written.
+    has_written: bool,
+    /// What was sent may have to be sent again.
+    is_repeatable: bool,
+    /// Lets go of the request's head, once it cannot be sent again.
+    forget: &'s dyn Fn(),
 }
 
 /// Reads the answer.
@@ -32,6 +40,8 @@ struct Http1Answer<'s> {
     asked: Asked,
     limits: &'s Limits,
     scan: HeadScan,
+    /// A byte of it has come.
+    has_begun: bool,
 }
 
 /// Sends a request whose head is encoded, and the answer back. The connection returns to its pool if both were whole.
@@ -51,29 +61,29 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
         let encoder = start.encoder.take().expect("a start is used once");
         let connection = start.connection.as_ref().expect("a start has a connection");
         let books = RefCell::new(Exchange::new(encoder));
-        let is_repeatable =
-            connection.is_reused && asking.is_idempotent && asking.framing.is_empty();
-        if !is_repeatable {
-            // Nobody will look at it again, and an agent may think for minutes.
-            *head = None;
-        }
-        let (end, received) = {
+        let is_repeatable = connection.is_reused && asking.is_idempotent;
+        let (end, evidence, received) = {
             let worker = std::rc::Rc::clone(&ticket.worker);
             let silence = silence(ticket);
             let channel = || Channel::new(&connection.stream, &worker.timers, silence);
+            let head = RefCell::new(head);
+            let forget = || **head.borrow_mut() = None;
             let mut sink = Http1Sink {
                 channel: channel(),
                 books: &books,
                 worker: &worker,
                 head: std::mem::take(&mut start.head),
+                has_written: false,
+                is_repeatable,
+                forget: &forget,
             };
             let mut answer = Http1Answer {
                 reader: BodyReader::new(channel(), &books, &worker.buffers, None),
                 asked: asking.asked,
                 limits: &worker.shared.settings.message,
                 scan: HeadScan::default(),
+                has_begun: false,
             };
-            let forget = || *head = None;
             let end = drive(
                 ticket,
                 asking,
@@ -82,17 +92,21 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
                 forget,
             )
             .await;
-            (end, answer.reader.into_rest())
+            let evidence = match (sink.has_written, answer.has_begun) {
+                (false, false) => Evidence::NotSent,
+                (true, false) if connection.is_reused => Evidence::KeptConnectionEnded,
+                _ => Evidence::Unknown,
+            };
+            (end, evidence, answer.reader.into_rest())
         };
         if matches!(end, End::Upgraded) {
             return Driven::Upgraded(received);
         }
-        let may_retry = is_repeatable && received.is_none();
         if matches!(end, End::Whole) {
             let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
             give_back(ticket, start, books.into_inner().finish(unread));
         }
-        conclude(ticket, end, may_retry)
+        conclude(ticket, asking, end, evidence)
     }
 }
 
@@ -116,7 +130,7 @@ fn silence(ticket: &Ticket) -> std::time::Duration {
         .worker
         .shared
         .settings
-        .for_route(&selection.route.spec().timeouts)
+        .for_route(&selection.route().spec().timeouts)
         .silence
 }
 
@@ -131,6 +145,10 @@ impl Http1Sink<'_> {
     }
 
     fn wrote(&mut self, last: bool) {
+        if !self.is_repeatable {
+            // Nobody will look at it again, and an agent may think for minutes.
+            (self.forget)();
+        }
         self.worker.give_head(std::mem::take(&mut self.head));
         if last {
             self.books.borrow_mut().written();
@@ -154,7 +172,9 @@ impl BodySink for Http1Sink<'_> {
             let mut written = Written::default();
             poll_fn(|cx| {
                 let parts = (&self.head[..], piece.data);
-                framed.poll_write(cx, &self.channel, parts, &mut written)
+                let polled = framed.poll_write(cx, &self.channel, parts, &mut written);
+                self.has_written |= written.bytes > 0;
+                polled
             })
             .await?;
             self.wrote(piece.last);
@@ -164,10 +184,27 @@ impl BodySink for Http1Sink<'_> {
 
     async fn flush(&mut self) -> Result<(), UpstreamError> {
         if !self.head.is_empty() {
-            self.channel.write(&mut [IoSlice::new(&self.head)]).await?;
+            let mut written = Written::default();
+            poll_fn(|cx| {
+                let mut head = [IoSlice::new(&self.head)];
+                let polled = self.channel.poll_write(cx, &mut head, &mut written);
+                self.has_written |= written.bytes > 0;
+                polled
+            })
+            .await?;
             self.wrote(false);
         }
         Ok(())
+    }
+}
+
+impl RequestSink for Http1Sink<'_> {
+    fn keeps_body(&self) -> bool {
+        self.is_repeatable
+    }
+
+    fn is_untouched(&self) -> bool {
+        !self.has_written
     }
 }
 
@@ -191,10 +228,16 @@ impl Http1Answer<'_> {
                     return Err(UpstreamError::Invalid(rejection));
                 }
             }
-            if self.reader.fill().await? == 0 {
-                return Err(UpstreamError::Closed(None));
-            }
+            self.fill().await?;
         }
+    }
+
+    async fn fill(&mut self) -> Result<(), UpstreamError> {
+        if self.reader.fill().await? == 0 {
+            return Err(UpstreamError::Closed(None));
+        }
+        self.has_begun = true;
+        Ok(())
     }
 
     fn judge<R>(
@@ -265,8 +308,8 @@ impl Answer for Http1Answer<'_> {
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, UpstreamError> {
         let mut look = Some(look);
-        if self.reader.buffer.is_none() && self.reader.fill().await? == 0 {
-            return Err(UpstreamError::Closed(None));
+        if self.reader.buffer.is_none() {
+            self.fill().await?;
         }
         if let Some(judged) = self.judge_start(&mut look) {
             let (looked, end) = judged.map_err(UpstreamError::Invalid)?;

@@ -9,7 +9,8 @@
 //! |---|---|
 //! | `serve`, `connection`, `farewell` | a client's connection: greeting, one request after the other, the end |
 //! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
-//! | `exchange`, `drive`, `seam` | one request, whatever both sides speak |
+//! | `exchange`, `drive`, `upload`, `seam` | one request, whatever both sides speak |
+//! | `retry`, `kept_body` | what is sent again, and the body that it needs |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `channel` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
 //! | `tunnel` | WebSockets after their 101 |
@@ -33,16 +34,19 @@ mod held;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;
+mod kept_body;
 mod lookout;
 mod pool;
 mod problem;
 mod refused;
+mod retry;
 mod seam;
 mod select;
 mod serve;
 mod settings;
 mod ticket;
 mod tunnel;
+mod upload;
 mod upstream_tls;
 mod view;
 mod websocket;

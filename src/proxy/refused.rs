@@ -105,6 +105,7 @@ impl<'h> RefusedHead<'h> {
             revision: worker.revision().0,
             decision: None,
             attempts: 0,
+            attempt_error: None,
             duration: Duration::ZERO,
             first_byte: None,
             bytes_in: 0,

@@ -15,14 +15,19 @@ use super::held::HeldRoute;
 use super::seam::RequestParts;
 use super::worker::Worker;
 
-/// What was chosen. It counts the request in flight until it is dropped, and holds the route, never the table.
-pub(super) struct Selection {
+/// A release that was decided on, whether or not it can answer. It holds the route, never the table.
+pub(super) struct Decision {
     pub(super) route: Rc<HeldRoute>,
     pub(super) revision: Revision,
     pub(super) reason: DecisionReason,
-    pub(super) in_flight: InFlight,
     // Invariant: an index into the entries of the route's split.
     entry: usize,
+}
+
+/// What was chosen. It counts the request in flight until it is dropped.
+pub(super) struct Selection {
+    pub(super) decision: Decision,
+    pub(super) in_flight: InFlight,
     _counted: RevisionInFlight,
     _place: Option<Place>,
 }
@@ -30,7 +35,9 @@ pub(super) struct Selection {
 /// What comes out of a selection that cannot proceed at once.
 pub(super) enum Unselected {
     /// The release has as many requests as it may: wait for a place.
-    Busy(Arc<Release>),
+    Busy(Decision),
+    /// The release has no endpoint that could answer.
+    NoEndpoint(Decision),
     /// Nobody can answer.
     Refused(ProxyError),
 }
@@ -58,24 +65,27 @@ pub(super) fn select(
         let route = route(table, request)?;
         let (entry, reason) = decide(route, request, choosing)?;
         let release = route.split().entries()[entry].release();
+        let decision = || Decision {
+            route: worker.hold(route),
+            revision: table.revision(),
+            reason,
+            entry,
+        };
         let place = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
                 let place = release.roster().places().acquire(limit);
-                Some(place.ok_or_else(|| Unselected::Busy(Arc::clone(release)))?)
+                Some(place.ok_or_else(|| Unselected::Busy(decision()))?)
             }
         };
         let draw = worker.draw();
         let in_flight = release
             .roster()
             .pick_except(draw, now_ms, worker.slot, choosing.tried)
-            .ok_or(ProxyError::NoEndpoint)?;
+            .ok_or_else(|| Unselected::NoEndpoint(decision()))?;
         Ok(Selection {
-            route: worker.hold(route),
-            revision: table.revision(),
-            reason,
+            decision: decision(),
             in_flight,
-            entry,
             _counted: table.count(worker.slot),
             _place: place,
         })
@@ -132,15 +142,34 @@ fn decide(
     ))
 }
 
-// === impl Selection ===
+// === impl Decision ===
 
-impl Selection {
+impl Decision {
     pub(super) fn release(&self) -> &Arc<Release> {
         self.route.split().entries()[self.entry].release()
     }
 
     pub(super) fn cells(&self) -> &Arc<Cells> {
         self.route.split().entries()[self.entry].cells()
+    }
+}
+
+// === impl Selection ===
+
+impl Selection {
+    pub(super) fn route(&self) -> &HeldRoute {
+        &self.decision.route
+    }
+
+    pub(super) fn release(&self) -> &Arc<Release> {
+        self.decision.release()
+    }
+
+    /// Picks an endpoint of the same release anew, whatever the table says by now; whether there is one.
+    pub(super) fn pick_again(&mut self, worker: &Worker, tried: &[SocketAddr]) -> bool {
+        let roster = self.release().roster();
+        let picked = roster.pick_except(worker.draw(), worker.now_ms(), worker.slot, tried);
+        picked.map(|picked| self.in_flight = picked).is_some()
     }
 }
 

@@ -8,15 +8,17 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::message::{Known, Version};
-use crate::model::{Outcome, RequestView};
+use crate::model::{AttemptFailure, Outcome, RequestView};
 use crate::net::Moment;
 use crate::telemetry::AccessRecord;
 
 use super::connect::Connected;
-use super::error::{Chain, ProxyError, Reason};
+use super::error::{Chain, ProxyError, Reason, UpstreamError};
 use super::forward::{RequestId, hops_left, traced};
-use super::seam::RequestParts;
-use super::select::Selection;
+use super::kept_body::KeptBody;
+use super::retry::{Attempts, Evidence, FailedAttempt};
+use super::seam::{Asking, RequestParts};
+use super::select::{Decision, Selection};
 use super::settings::PeerInfo;
 use super::worker::{RequestPermit, Worker};
 
@@ -27,18 +29,20 @@ pub(super) struct Ticket {
     pub(super) preview: bool,
     pub(super) id: RequestId,
     pub(super) selection: Option<Selection>,
+    /// What was decided where nothing could be selected: its release is named as if it had answered.
+    pub(super) unselected: Option<Box<Decision>>,
     /// A connection that was dialed for this request and carries it unless the table changed meanwhile.
     pub(super) spare: Option<Box<Connected>>,
-    /// Endpoints that could not be connected to.
-    pub(super) tried: Vec<SocketAddr>,
+    /// The attempts so far, once one has failed.
+    pub(super) attempts: Option<Box<Attempts>>,
+    /// What was read of the body, in case that an attempt fails.
+    pub(super) body: KeptBody,
     /// When the time for connecting is over, all endpoints together.
     pub(super) connect_by: Option<Instant>,
     /// What it is split by without an affinity key.
     pub(super) draw: u64,
     /// It has let the others have their turn before it was committed.
     pub(super) has_waited: bool,
-    /// It was sent on a connection that turned out to be stale.
-    pub(super) has_retried: bool,
     pub(super) started: Moment,
     pub(super) first_byte: Cell<Option<Moment>>,
     pub(super) bytes_in: Cell<u64>,
@@ -86,12 +90,13 @@ impl Ticket {
             preview,
             id: RequestId::of(parts, peer.is_trusted, || (worker.draw(), worker.draw())),
             selection: None,
+            unselected: None,
             spare: None,
-            tried: Vec::new(),
+            attempts: None,
+            body: KeptBody::default(),
             connect_by: None,
             draw: worker.draw(),
             has_waited: false,
-            has_retried: false,
             started: worker.timers.now(),
             first_byte: Cell::new(None),
             bytes_in: Cell::new(0),
@@ -127,17 +132,19 @@ impl Ticket {
         self.error = Some(reason);
         self.is_refused = true;
         reason.count();
-        let selection = self.selection.as_ref();
+        let decision = self.decision();
         tracing::debug!(
             request_id = %self.id,
             reason = reason.as_str(),
             fault = ?error.fault(),
-            release = selection.map(|selection| selection.release().name().as_str()),
-            endpoint = selection.map(|selection| selection.in_flight.endpoint().address().to_string()),
+            release = decision.map(|decision| decision.release().name().as_str()),
+            endpoint = self.endpoint().map(|endpoint| endpoint.to_string()),
             error = %Chain(error),
             "request refused",
         );
-        if error.fault() == crate::model::Fault::Upstream {
+        if error.fault() == crate::model::Fault::Upstream
+            || error.is_want_of_release() && decision.is_some()
+        {
             self.outcome = Some(Outcome::Failed(error.status()));
         }
     }
@@ -146,6 +153,80 @@ impl Ticket {
     pub(super) fn cut(&mut self, error: &ProxyError) {
         self.error = Some(error.reason());
         tracing::debug!(request_id = %self.id, error = %Chain(error), "answer cut");
+    }
+
+    /// Counts an attempt that brought no answer against the release that it was made for.
+    pub(super) fn count_failed_attempt(
+        &mut self,
+        failure: AttemptFailure,
+        error: &dyn std::error::Error,
+    ) {
+        let attempts = self.attempts.get_or_insert_default();
+        attempts.failed += 1;
+        attempts.last = Some(failure);
+        let Some(decision) = self.decision() else {
+            return;
+        };
+        decision
+            .cells()
+            .record_failed_attempt(self.worker.slot, failure);
+        tracing::debug!(
+            request_id = %self.id,
+            reason = failure.as_str(),
+            release = decision.release().name().as_str(),
+            endpoint = self.endpoint().map(|endpoint| endpoint.to_string()),
+            error = %Chain(error),
+            "attempt failed",
+        );
+    }
+
+    /// Does so for one that may have been sent, and says whether it is sent again.
+    pub(super) fn attempt_failed(
+        &mut self,
+        error: &UpstreamError,
+        evidence: Evidence,
+        asking: &Asking,
+    ) -> bool {
+        self.count_failed_attempt(error.failure(), error);
+        let (Some(attempts), Some(selection)) = (&mut self.attempts, &self.selection) else {
+            return false;
+        };
+        let now = Instant::now();
+        let settings = &self.worker.shared.settings;
+        let connect = || {
+            now + settings
+                .for_route(&selection.route().spec().timeouts)
+                .connect
+        };
+        let until = match (attempts.newer_than, self.connect_by) {
+            (Some(_), Some(until)) => until,
+            // The time for connecting begins with the first failure.
+            _ => connect(),
+        };
+        self.connect_by = Some(until);
+        let failed = FailedAttempt {
+            evidence,
+            is_idempotent: asking.is_idempotent,
+            holds_body: self.body.is_whole(),
+            attempts: attempts.failed,
+            is_in_time: now < until,
+        };
+        let again = failed.may_be_repeated();
+        if again {
+            attempts.repeat(evidence, self.worker.http2.opened());
+        }
+        again
+    }
+
+    /// The release that was decided on last, whether or not it could answer.
+    pub(super) fn decision(&self) -> Option<&Decision> {
+        let selected = self.selection.as_ref().map(|selection| &selection.decision);
+        selected.or(self.unselected.as_deref())
+    }
+
+    fn endpoint(&self) -> Option<SocketAddr> {
+        let selection = self.selection.as_ref()?;
+        Some(selection.in_flight.endpoint().address())
     }
 
     /// Whether its release left so long ago that it is to end.
@@ -161,11 +242,24 @@ impl Ticket {
         self.end(Outcome::Answered(status));
     }
 
-    /// Whether the table that it was selected from is still live.
+    /// Whether what was selected stays: the table that it was selected from is still live, or it is bound to its release.
     pub(super) fn is_current(&self) -> bool {
-        self.selection
-            .as_ref()
-            .is_some_and(|selection| selection.revision == self.worker.revision())
+        self.selection.as_ref().is_some_and(|selection| {
+            selection.decision.revision == self.worker.revision() || self.is_bound()
+        })
+    }
+
+    /// Whether an endpoint of its release may have seen a byte of it.
+    pub(super) fn is_bound(&self) -> bool {
+        let attempts = self.attempts.as_ref();
+        attempts.is_some_and(|attempts| attempts.is_bound)
+    }
+
+    /// How many attempts there were; an answer, and what was still on its way, comes on top of those that failed.
+    fn attempts(&self) -> u32 {
+        let failed = self.attempts.as_ref().map_or(0, |attempts| attempts.failed);
+        let is_last_failed = matches!(self.outcome, Some(Outcome::Failed(_)));
+        failed.saturating_add(u32::from(!is_last_failed && self.selection.is_some()))
     }
 
     /// Says how it ended. Without that, it ends as a client that left.
@@ -174,8 +268,8 @@ impl Ticket {
     }
 
     fn write_line(&self, line: &Line, outcome: Outcome, is_refused: bool, ended: Moment) {
-        let selection = self.selection.as_ref();
-        let release = selection.map(Selection::release);
+        let decision = self.decision();
+        let release = decision.map(Decision::release);
         self.worker.access_log.borrow_mut().write(&AccessRecord {
             time: line.started_at,
             request_id: &self.id.to_string(),
@@ -192,17 +286,19 @@ impl Ticket {
             },
             error: self.error.map(Reason::as_str),
             field: None,
-            route: selection.map(|selection| selection.route.spec().name.as_str()),
+            route: decision.map(|decision| decision.route.spec().name.as_str()),
             release: release.map(|release| release.name().as_str()),
             version: release.map(|release| release.version().as_str()),
-            endpoint: selection.map(|selection| selection.in_flight.endpoint().address()),
-            revision: selection
-                .map_or_else(|| self.worker.revision(), |selection| selection.revision)
+            endpoint: self.endpoint(),
+            revision: decision
+                .map_or_else(|| self.worker.revision(), |decision| decision.revision)
                 .0,
-            decision: selection.map(|selection| selection.reason.as_str()),
-            attempts: u32::try_from(self.tried.len())
-                .unwrap_or(u32::MAX)
-                .saturating_add(1),
+            decision: decision.map(|decision| decision.reason.as_str()),
+            attempts: self.attempts(),
+            attempt_error: self
+                .attempts
+                .as_ref()
+                .and_then(|attempts| attempts.last.map(AttemptFailure::as_str)),
             duration: ended.since(self.started),
             first_byte: self.first_byte.get().map(|at| at.since(self.started)),
             bytes_in: self.bytes_in.get(),
@@ -218,15 +314,15 @@ impl Drop for Ticket {
             .outcome
             .unwrap_or(Outcome::ClientGone(self.status.get()));
         let is_refused = self.is_refused && !matches!(outcome, Outcome::Failed(_));
-        if let Some(selection) = &self.selection
+        if let Some(decision) = self.decision()
             && !is_refused
         {
             let first_byte = self.first_byte.get().map(|at| at.since(self.started));
             let slot = self.worker.slot;
-            selection
+            decision
                 .cells()
                 .record(slot, outcome, ended.since(self.started), first_byte);
-            selection
+            decision
                 .cells()
                 .record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
         }

@@ -64,7 +64,7 @@ async fn pass_on(
     let timeouts = worker
         .shared
         .settings
-        .for_route(&selection.route.spec().timeouts);
+        .for_route(&selection.route().spec().timeouts);
     let fresh = || Cell::new(Some(FrameBounds::default()));
     let (to_client, to_endpoint) = (fresh(), fresh());
     let endpoint = &upgraded.connection.stream;

@@ -137,7 +137,7 @@ impl Worker {
         Rc::new(Self {
             slot,
             pools: Pools::new(idle_per_endpoint),
-            http2: Upstreams::default(),
+            http2: Upstreams::new(idle_per_endpoint),
             buffers: BufferPool::new(),
             timers,
             access_log: RefCell::new(shared.access_log.clone()),

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::histogram::{Histogram, HistogramSnapshot, bump};
-use crate::model::{Outcome, OutcomeClass};
+use crate::model::{AttemptFailure, Outcome, OutcomeClass};
 
 /// The codes that are counted one by one; another code is counted as the `x00` of its hundred. Closed, so that no
 /// upstream can make series (architecture, "Invariants").
@@ -21,6 +21,7 @@ const CODES: [u16; 39] = [
 ];
 
 const CLASSES: usize = OutcomeClass::ALL.len();
+const FAILURES: usize = AttemptFailure::ALL.len();
 
 fn code_index(code: u16) -> usize {
     let find = |code: u16| CODES.binary_search(&code).ok();
@@ -32,6 +33,7 @@ fn code_index(code: u16) -> usize {
 #[derive(Debug)]
 struct Cell {
     counts: [[AtomicU64; CODES.len()]; CLASSES],
+    failed_attempts: [AtomicU64; FAILURES],
     duration: Histogram,
     first_byte: Histogram,
     bytes_in: AtomicU64,
@@ -42,6 +44,7 @@ impl Default for Cell {
     fn default() -> Self {
         Self {
             counts: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            failed_attempts: std::array::from_fn(|_| AtomicU64::new(0)),
             duration: Histogram::default(),
             first_byte: Histogram::default(),
             bytes_in: AtomicU64::new(0),
@@ -79,6 +82,11 @@ impl Cells {
         }
     }
 
+    /// Records an attempt that brought no answer.
+    pub fn record_failed_attempt(&self, slot: usize, failure: AttemptFailure) {
+        bump(&self.cell(slot).failed_attempts[failure.index()], 1);
+    }
+
     /// Records how many body bytes went each way: from the client, and to it.
     pub fn record_bytes(&self, slot: usize, from_client: u64, to_client: u64) {
         let cell = self.cell(slot);
@@ -102,6 +110,13 @@ impl Cells {
                     }
                 }
             }
+            for (total, count) in snapshot
+                .failed_attempts
+                .iter_mut()
+                .zip(&cell.failed_attempts)
+            {
+                *total += count.load(Ordering::Relaxed);
+            }
             cell.duration.add_to(&mut snapshot.duration);
             cell.first_byte.add_to(&mut snapshot.first_byte);
             snapshot.bytes_in += cell.bytes_in.load(Ordering::Relaxed);
@@ -116,6 +131,8 @@ impl Cells {
 pub struct CellSnapshot {
     /// Requests by class and code.
     pub counts: BTreeMap<(OutcomeClass, u16), u64>,
+    /// Attempts that brought no answer, in the order of [`AttemptFailure::ALL`].
+    pub failed_attempts: [u64; FAILURES],
     /// From the request's first byte to the answer's last.
     pub duration: HistogramSnapshot,
     /// From the request's first byte to the answer's first.
@@ -146,6 +163,9 @@ impl CellSnapshot {
         for (key, count) in &other.counts {
             *self.counts.entry(*key).or_default() += count;
         }
+        for (total, count) in self.failed_attempts.iter_mut().zip(other.failed_attempts) {
+            *total += count;
+        }
         self.duration.add(&other.duration);
         self.first_byte.add(&other.first_byte);
         self.bytes_in += other.bytes_in;
@@ -156,6 +176,17 @@ impl CellSnapshot {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn failed_attempts_are_summed_by_reason() {
+        let cells = Cells::new(2);
+        cells.record_failed_attempt(0, AttemptFailure::Refused);
+        cells.record_failed_attempt(1, AttemptFailure::Refused);
+        cells.record_failed_attempt(1, AttemptFailure::Silent);
+        let mut snapshot = cells.snapshot();
+        snapshot.add(&cells.snapshot());
+        assert_eq!(snapshot.failed_attempts, [0, 0, 0, 0, 0, 4, 0, 2]);
+    }
 
     #[test]
     fn workers_are_summed() {

@@ -68,8 +68,11 @@ pub struct AccessRecord<'a> {
     /// Why it went to that release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<&'static str>,
-    /// How many endpoints were tried.
+    /// How many attempts there were to have an endpoint answer it.
     pub attempts: u32,
+    /// Why the last one that brought no answer failed, if one did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt_error: Option<&'static str>,
     /// From its first byte to the answer's last.
     #[serde(rename = "duration_ms", serialize_with = "millis")]
     pub duration: Duration,
@@ -263,6 +266,7 @@ mod tests {
             revision: 7,
             decision: Some("split"),
             attempts: 1,
+            attempt_error: None,
             duration: Duration::from_micros(1500),
             first_byte: Some(Duration::from_millis(1)),
             bytes_in: 0,

@@ -69,6 +69,12 @@ pub const REJECTED: Metric = (
     Kind::Counter,
     "Requests that were answered without asking a release, by reason",
 );
+/// Attempts that brought no answer.
+pub const FAILED_ATTEMPTS: Metric = (
+    "switchback_failed_attempts_total",
+    Kind::Counter,
+    "Attempts that brought no answer of an endpoint, also those after which a request was sent again, by reason",
+);
 /// Body bytes from clients.
 pub const REQUEST_BYTES: Metric = (
     "switchback_request_body_bytes_total",
@@ -183,6 +189,7 @@ pub const ALL: &[Metric] = &[
     ENDPOINT_CONNECTIONS,
     ENDPOINT_HEALTHY,
     ENDPOINT_IN_FLIGHT,
+    FAILED_ATTEMPTS,
     FIRST_BYTE_SECONDS,
     HISTORY_DURABLE_REVISION,
     HISTORY_ERRORS,

@@ -3,6 +3,7 @@
 use super::{names, text::Text};
 use crate::{
     fleet::{CellKey, Fleet, Health, Watched},
+    model::AttemptFailure,
     stats::CellSnapshot,
     table::TableCell,
 };
@@ -18,7 +19,7 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
     let mut all: Vec<(CellKey, CellSnapshot)> = Vec::new();
     fleet.each_cells(|key, cells| {
         let snapshot = cells.snapshot();
-        if snapshot.requests() > 0 {
+        if snapshot.requests() > 0 || snapshot.failed_attempts.iter().any(|count| *count > 0) {
             all.push((key.clone(), snapshot));
         }
     });
@@ -41,6 +42,7 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
             );
         }
     }
+    write_failed_attempts(text, &all);
     for (metric, histogram) in [
         (
             names::REQUEST_SECONDS,
@@ -63,6 +65,19 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         text.head(metric);
         for (key, snapshot) in &all {
             text.sample(metric, &labels(key), bytes(snapshot));
+        }
+    }
+}
+
+fn write_failed_attempts(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
+    text.head(names::FAILED_ATTEMPTS);
+    for (key, snapshot) in all {
+        let failures = AttemptFailure::ALL.iter().zip(snapshot.failed_attempts);
+        for (failure, count) in failures.filter(|(_, count)| *count > 0) {
+            let [route, release, version] = labels(key);
+            let reason = ("reason", failure.as_str());
+            let labels = [route, release, version, reason];
+            text.sample(names::FAILED_ATTEMPTS, &labels, count);
         }
     }
 }

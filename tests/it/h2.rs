@@ -412,26 +412,6 @@ fn a_stream_that_was_refused_unprocessed_is_sent_again() {
 }
 
 #[test]
-fn what_an_endpoint_may_have_done_is_sent_again_only_if_that_is_safe() {
-    for (method, times) in [("GET", 2), ("POST", 1)] {
-        let count = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
-        let seen = std::sync::Arc::clone(&count);
-        let origin = H2Origin::start(move |_, mut respond| {
-            seen.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
-            async move { respond.send_reset(h2::Reason::INTERNAL_ERROR) }
-        });
-        let proxy = before(&origin);
-        block(async {
-            let client = H2Client::connect(proxy.address).await;
-            let (answer, _) = client.open(request(method, "/"), true).await;
-            assert_eq!(answer.await.unwrap().status().as_u16(), 502, "{method}");
-        });
-        let count = count.load(std::sync::atomic::Ordering::SeqCst);
-        assert_eq!(count, times, "{method}");
-    }
-}
-
-#[test]
 fn nothing_of_a_length_that_is_wrong_looks_whole_to_the_endpoint() {
     let origin = Origin::replying("never");
     let proxy = TestProxy::before(&origin);

@@ -335,3 +335,63 @@ fn draining_closes_what_is_idle_and_lets_what_is_busy_end() {
     );
     assert!(busy.is_closed());
 }
+
+#[test]
+fn a_release_that_cannot_answer_is_named_in_its_statistics_and_in_the_log() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin).start();
+    let healths = proxy.roster("blue").endpoints();
+    healths[0].set_health(switchback::fleet::Health::Unhealthy);
+    let response = proxy.client().get("/");
+    assert_eq!(response.value("x-switchback-reason"), Some("no_endpoint"));
+    let line = &proxy.access_lines(1)[0];
+    for (key, value) in [
+        ("route", "all"),
+        ("release", "blue"),
+        ("decision", "split"),
+        ("outcome", "failure"),
+        ("error", "no_endpoint"),
+    ] {
+        assert_eq!(line[key], value, "{key}: {line}");
+    }
+    assert_eq!(
+        (&line["status"], &line["attempts"]),
+        (&503.into(), &0.into())
+    );
+    let live = proxy.cell.load();
+    let route = live.compiled().routes().iter().next().unwrap();
+    let snapshot = route.split().entries()[0].cells().snapshot();
+    let failed = switchback::model::OutcomeClass::Failure;
+    assert_eq!(snapshot.counts.get(&(failed, 503)), Some(&1));
+}
+
+#[test]
+fn a_release_that_has_no_place_is_named_in_the_log() {
+    let (arrived, arrival) = mpsc::channel();
+    let (go, gate) = mpsc::channel();
+    let gate = Mutex::new(gate);
+    let origin = Origin::answering(move |_| {
+        arrived.send(()).unwrap();
+        let _ = gate.lock().unwrap().recv();
+        b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".to_vec()
+    });
+    let lines = format!(
+        "endpoints = [{:?}]\n[releases.blue.limits]\nconcurrency = 1",
+        origin.url()
+    );
+    let proxy = TestProxy::builder()
+        .release_with("blue", &lines)
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let mut first = proxy.client();
+    first.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    arrival.recv().unwrap();
+    assert_eq!(proxy.client().get("/").status, 503);
+    let line = &proxy.access_lines(1)[0];
+    assert_eq!(
+        (&line["error"], &line["release"]),
+        (&"overloaded".into(), &"blue".into())
+    );
+    go.send(()).unwrap();
+    assert_eq!(first.response().status, 200);
+}

@@ -63,6 +63,11 @@ impl Hold {
         self.engine().poll_broken(self.key, cx)
     }
 
+    /// Whether the connection ended, between two frames and without a word about the stream.
+    pub(super) fn is_lost(&self) -> bool {
+        !self.link.is_within_frame() && self.engine().is_lost(self.key)
+    }
+
     /// Breaks the stream off.
     pub(super) fn reset(&self, code: Code) {
         self.engine().reset(self.key, code);

@@ -62,17 +62,18 @@ impl Link {
         self.received.get()
     }
 
+    /// Whether a part of a frame was read.
+    pub(super) fn is_within_frame(&self) -> bool {
+        let input = self.input.borrow();
+        input.as_ref().is_some_and(|buffer| !buffer.is_empty())
+    }
+
     /// Sends what is still to be said, and ends our direction. The caller sets the deadline.
     pub(super) async fn finish(&self) {
         // An error means that nobody listens any more.
         if poll_fn(|cx| self.poll_drain(cx)).await.is_ok() {
             self.stream.shutdown_write();
         }
-    }
-
-    /// Makes closing abrupt, so that nothing of ours looks whole.
-    pub(super) fn reset_on_close(&self) {
-        self.stream.reset_on_close();
     }
 
     /// Hands what arrives to the engine; ready once nothing more will be received.

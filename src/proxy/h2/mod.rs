@@ -2,12 +2,14 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `link`, `settings`, `keepalive` | a connection, on either side |
+//! | `link`, `settings` | a connection, on either side |
 //! | `hold`, `head`, `incoming`, `patience` | a stream, its heads and bodies, on either side |
-//! | `server`, `stream`, `client_stream` | a client's connection and its streams |
-//! | `upstream`, `upstream_head`, `upstream_stream` | connections to endpoints and their streams |
+//! | `server`, `keepalive`, `stream`, `client_stream` | a client's connection and its streams |
+//! | `upstream`, `upstream_driver`, `endpoint_ping` | connections to endpoints |
+//! | `upstream_head`, `upstream_stream` | their streams |
 
 mod client_stream;
+mod endpoint_ping;
 mod head;
 mod hold;
 mod incoming;
@@ -18,6 +20,7 @@ mod server;
 mod settings;
 mod stream;
 mod upstream;
+mod upstream_driver;
 mod upstream_head;
 mod upstream_stream;
 

@@ -7,19 +7,17 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::io;
 use std::rc::{Rc, Weak};
-use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use super::hold::Hold;
-use super::keepalive::{Alive, Keepalive};
 use super::link::Link;
 use super::settings;
-use crate::http2::{Broken, Code, Connection, Gone, Role};
+use super::upstream_driver::Driver;
+use crate::http2::{Connection, Gone, Role};
 use crate::net::Stream;
 use crate::proxy::error::UpstreamError;
 use crate::proxy::pool::{Counted, PoolKey};
@@ -28,35 +26,42 @@ use crate::proxy::worker::Worker;
 /// Streams on one connection, whatever the peer allows: one socket is one queue.
 const MOST_STREAMS: usize = 1_000;
 
-/// How long a goodbye may take.
-const GOODBYE: Duration = Duration::from_secs(1);
-
 /// The connections of one worker.
-#[derive(Default)]
 pub(in crate::proxy) struct Upstreams {
     groups: RefCell<HashMap<PoolKey, Rc<Group>>>,
     tasks: RefCell<JoinSet<()>>,
+    /// Connections that were opened so far: each has its number.
+    opened: Cell<u64>,
+    /// Connections without streams that are kept to one endpoint.
+    most_idle: usize,
 }
 
 /// Connections that are interchangeable.
 #[derive(Default)]
-struct Group {
+pub(super) struct Group {
     members: RefCell<Vec<Rc<Member>>>,
     is_dialing: Cell<bool>,
     dialed: Notify,
 }
 
 /// One connection.
-struct Member {
+pub(super) struct Member {
     link: Rc<Link>,
+    number: u64,
     streams: Cell<usize>,
     is_closed: Cell<bool>,
+    /// The endpoint has not answered a ping: it gets no new streams until it says something.
+    is_suspect: Cell<bool>,
     // Wakes the connection's task when the number of streams falls to zero or rises from it.
     task: RefCell<Option<Waker>>,
 }
 
 /// A place for one stream on a connection, counted until it is dropped.
-pub(in crate::proxy) struct Place(Rc<Member>);
+pub(in crate::proxy) struct Place {
+    member: Rc<Member>,
+    /// The connection was not opened for this request, nor while it waited.
+    is_kept: bool,
+}
 
 /// Lets the next request dial, however the dialing ended.
 struct Dialing<'g>(&'g Group);
@@ -64,9 +69,29 @@ struct Dialing<'g>(&'g Group);
 // === impl Upstreams ===
 
 impl Upstreams {
+    /// No connections; at most `most_idle` without streams will be kept to one endpoint.
+    pub(in crate::proxy) fn new(most_idle: usize) -> Self {
+        Self {
+            groups: RefCell::default(),
+            tasks: RefCell::default(),
+            opened: Cell::new(0),
+            most_idle,
+        }
+    }
+
     /// A place on a connection that is open, without waiting.
     pub(in crate::proxy) fn take(&self, key: PoolKey) -> Option<Place> {
-        self.groups.borrow().get(&key)?.take()
+        let member = self.groups.borrow().get(&key)?.take(None)?;
+        Some(Place::new(member, true))
+    }
+
+    pub(super) fn most_idle(&self) -> usize {
+        self.most_idle
+    }
+
+    /// How many connections were opened so far.
+    pub(in crate::proxy) fn opened(&self) -> u64 {
+        self.opened.get()
     }
 
     /// Forgets what has ended.
@@ -86,20 +111,24 @@ impl Upstreams {
     }
 }
 
-/// A place on a connection to an endpoint: on one that has room, on one that somebody is dialing, or on a new one.
+/// A place on a connection to an endpoint: on one that has room, on one that is being dialed, or on a new one. None with a
+/// number below `newer_than` is taken.
 ///
 /// Cancellation safe.
 pub(in crate::proxy) async fn place(
     worker: &Rc<Worker>,
-    key: PoolKey,
+    (key, newer_than): (PoolKey, Option<u64>),
     dial: impl AsyncFnOnce() -> Result<(Stream, Counted), UpstreamError>,
     deadline: &crate::net::Deadline,
 ) -> Result<Place, UpstreamError> {
     worker.http2.sweep();
     let group = worker.http2.group(key);
     loop {
-        if let Some(place) = group.take() {
-            return Ok(place);
+        if let Some(member) = group.take(newer_than) {
+            return Ok(Place::new(member, false));
+        }
+        if group.is_refusing() {
+            return Err(UpstreamError::NoStreams);
         }
         let dialed = group.dialed.notified();
         if !group.is_dialing.replace(true) {
@@ -115,7 +144,8 @@ pub(in crate::proxy) async fn place(
         Ok(dialed) => dialed,
         // No other connection may be opened, so one that is short has to do.
         Err(UpstreamError::ConnectionLimit) => {
-            return group.squeeze().ok_or(UpstreamError::ConnectionLimit);
+            let squeezed = group.squeeze().ok_or(UpstreamError::ConnectionLimit)?;
+            return Ok(Place::new(squeezed, true));
         }
         Err(error) => return Err(error),
     };
@@ -124,7 +154,10 @@ pub(in crate::proxy) async fn place(
         () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
     };
     group.members.borrow_mut().push(Rc::clone(&member));
-    Ok(Place::new(member))
+    if group.is_refusing() {
+        return Err(UpstreamError::NoStreams);
+    }
+    Ok(Place::new(member, false))
 }
 
 /// Starts HTTP/2 on a connection and waits until the peer has said what it allows.
@@ -140,14 +173,18 @@ async fn open(
         settings::budget(limits),
     );
     let link = Link::new(stream, None, Rc::clone(&worker.buffers), engine);
-    let mut driver = Driver::new(worker, Rc::clone(&link));
+    let mut driver = Driver::new(worker, Rc::clone(&link), Weak::clone(&group));
     poll_fn(|cx| driver.poll_greeted(cx))
         .await
         .map_err(UpstreamError::Connect)?;
+    let number = worker.http2.opened.get();
+    worker.http2.opened.set(number + 1);
     let member = Rc::new(Member {
         link,
+        number,
         streams: Cell::new(0),
         is_closed: Cell::new(false),
+        is_suspect: Cell::new(false),
         task: RefCell::new(None),
     });
     let task = drive(driver, Rc::clone(&member), group, counted);
@@ -171,23 +208,40 @@ async fn drive(mut driver: Driver, member: Rc<Member>, group: Weak<Group>, count
 // === impl Group ===
 
 impl Group {
-    /// A place where the stream gets on at once.
-    fn take(&self) -> Option<Place> {
-        self.take_where(|member| member.has_room() && member.link.engine().can_take_stream())
+    /// A connection on which a stream gets on at once, none with a number below `newer_than`.
+    fn take(&self, newer_than: Option<u64>) -> Option<Rc<Member>> {
+        let least = newer_than.unwrap_or_default();
+        self.take_where(|member| {
+            let is_fit = member.number >= least && member.has_room() && !member.is_suspect.get();
+            is_fit && member.link.engine().can_take_stream()
+        })
     }
 
-    /// A place where the stream may have to wait for the others.
-    fn squeeze(&self) -> Option<Place> {
+    /// A connection on which a stream may have to wait for the others.
+    fn squeeze(&self) -> Option<Rc<Member>> {
         self.take_where(Member::has_room)
     }
 
-    fn take_where(&self, is_fit: impl Fn(&Member) -> bool) -> Option<Place> {
+    fn take_where(&self, is_fit: impl Fn(&Member) -> bool) -> Option<Rc<Member>> {
         let mut members = self.members.borrow_mut();
         members.retain(|member| member.is_open());
         // The fullest that has room, so that the others may become idle.
         let free = members.iter().filter(|member| is_fit(member));
-        let fullest = free.max_by_key(|member| member.streams.get())?;
-        Some(Place::new(Rc::clone(fullest)))
+        free.max_by_key(|member| member.streams.get()).cloned()
+    }
+
+    /// Whether the endpoint allows no streams: another connection would bring none either.
+    fn is_refusing(&self) -> bool {
+        let members = self.members.borrow();
+        let mut open = members.iter().filter(|member| member.is_open());
+        open.any(|member| member.link.engine().allowed() == 0)
+    }
+
+    /// Connections without streams.
+    pub(super) fn idle(&self) -> usize {
+        let members = self.members.borrow();
+        let is_idle = |member: &&Rc<Member>| member.streams() == 0 && !member.is_closed.get();
+        members.iter().filter(is_idle).count()
     }
 }
 
@@ -211,6 +265,24 @@ impl Member {
         self.streams.get() < allowed.min(MOST_STREAMS)
     }
 
+    pub(super) fn streams(&self) -> usize {
+        self.streams.get()
+    }
+
+    pub(super) fn suspect(&self, is_suspect: bool) {
+        self.is_suspect.set(is_suspect);
+    }
+
+    /// Whether nothing would be lost without it: it has no streams, and gets none.
+    pub(super) fn is_useless(&self) -> bool {
+        self.streams.get() == 0 && (!self.is_open() || self.is_suspect.get())
+    }
+
+    /// Remembers whom to wake when its streams end.
+    pub(super) fn listen(&self, cx: &Context<'_>) {
+        *self.task.borrow_mut() = Some(cx.waker().clone());
+    }
+
     fn count(&self, streams: usize) {
         self.streams.set(streams);
         if streams <= 1
@@ -224,116 +296,31 @@ impl Member {
 // === impl Place ===
 
 impl Place {
-    fn new(member: Rc<Member>) -> Self {
+    fn new(member: Rc<Member>, is_kept: bool) -> Self {
         member.count(member.streams.get() + 1);
-        Self(member)
+        Self { member, is_kept }
+    }
+
+    /// Whether the connection was there before the request.
+    pub(super) fn is_kept(&self) -> bool {
+        self.is_kept
     }
 
     /// The longest list of fields that the endpoint takes.
     pub(super) fn longest_list(&self) -> usize {
-        self.0.link.engine().longest_list()
+        self.member.link.engine().longest_list()
     }
 
     /// Opens the stream with a head that was encoded; `is_over` if it is all there is.
     pub(super) fn open(&self, block: &[u8], is_over: bool) -> Result<Hold, Gone> {
-        let key = self.0.link.engine().open(block, is_over)?;
-        Ok(Hold::new(Rc::clone(&self.0.link), key, is_over))
+        let link = &self.member.link;
+        let key = link.engine().open(block, is_over)?;
+        Ok(Hold::new(Rc::clone(link), key, is_over))
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.count(self.0.streams.get() - 1);
-    }
-}
-
-/// A connection with what keeps it alive.
-struct Driver {
-    link: Rc<Link>,
-    keepalive: Keepalive,
-    idle: crate::net::Deadline,
-    is_idle: bool,
-    longest_idle: Duration,
-}
-
-// === impl Driver ===
-
-impl Driver {
-    fn new(worker: &Rc<Worker>, link: Rc<Link>) -> Self {
-        let timeouts = &worker.shared.settings.timeouts;
-        Self {
-            keepalive: Keepalive::new(
-                worker.timers.deadline(),
-                [timeouts.http2_ping.0, timeouts.http2_ping_answer.0],
-            ),
-            link,
-            idle: worker.timers.deadline(),
-            is_idle: false,
-            longest_idle: timeouts.http2_idle.0,
-        }
-    }
-
-    /// Ends the connection: what is in flight on it breaks off, and the endpoint is told, as far as it listens.
-    async fn finish(&self) {
-        self.link.engine().lost();
-        self.idle.set_from_now(GOODBYE);
-        tokio::select! {
-            () = self.link.finish() => {}
-            () = self.idle.expired() => {}
-        }
-    }
-
-    /// Moves what arrived and what is to leave; ready when the connection is over. Whoever writes to it wakes this task.
-    fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.engine().forget_listener();
-        let received = self.link.poll_receive(cx);
-        let drained = self.link.poll_drain(cx);
-        match (received, drained) {
-            (_, Poll::Ready(Err(error))) => {
-                self.link.engine().lost();
-                return Poll::Ready(Err(error));
-            }
-            (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
-            (Poll::Pending, _) => {}
-        }
-        self.link.engine().listen(cx);
-        Poll::Pending
-    }
-
-    /// Ready once the peer's settings were read: the first thing that it sends.
-    fn poll_greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let polled = self.poll_connection(cx);
-        if self.link.engine().is_greeted() {
-            return Poll::Ready(Ok(()));
-        }
-        let broken = self.link.engine().broken();
-        let why = |broken: Option<Broken>| match broken {
-            Some(broken) if broken.code != Code::NO_ERROR => io::Error::other(broken),
-            _ => io::ErrorKind::UnexpectedEof.into(),
-        };
-        polled.map(|ended| Err(ended.err().unwrap_or_else(|| why(broken))))
-    }
-
-    /// Ready when the connection has ended, is dead, or was idle for too long.
-    fn poll(&mut self, cx: &mut Context<'_>, member: &Member) -> Poll<()> {
-        *member.task.borrow_mut() = Some(cx.waker().clone());
-        if self.keepalive.poll(cx, &self.link) == Alive::No {
-            self.link.reset_on_close();
-            self.link.engine().lost();
-            return Poll::Ready(());
-        }
-        if self.poll_connection(cx).is_ready() {
-            return Poll::Ready(());
-        }
-        let is_idle = member.streams.get() == 0;
-        if is_idle != self.is_idle {
-            self.is_idle = is_idle;
-            if is_idle {
-                self.idle.set_from_now(self.longest_idle);
-            } else {
-                self.idle.clear();
-            }
-        }
-        self.idle.poll_expired(cx)
+        self.member.count(self.member.streams.get() - 1);
     }
 }

@@ -66,7 +66,7 @@ fn write_pseudo(ticket: &Ticket, parts: &RequestParts<'_>, sink: &mut BlockSink<
     };
     sink.pseudo(|encoder| encoder.method(parts.method));
     sink.pseudo(|encoder| encoder.scheme(scheme));
-    let path = forward::path(&parts.facts.target, &selection.route);
+    let path = forward::path(&parts.facts.target, selection.route());
     match parts.facts.target.query {
         None => sink.pseudo(|encoder| encoder.path(path)),
         Some(query) => {

@@ -18,11 +18,13 @@ use crate::net::Deadline;
 use crate::proxy::drive::{Driven, End, conclude, drive};
 use crate::proxy::error::UpstreamError;
 use crate::proxy::grpc::GrpcStatus;
+use crate::proxy::retry::Evidence;
 use crate::proxy::seam::{
     Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
     ResponseParts,
 };
 use crate::proxy::ticket::Ticket;
+use crate::proxy::upload::RequestSink;
 
 /// The body on its way to the endpoint.
 struct Upload<'t> {
@@ -36,6 +38,8 @@ struct Download<'t> {
     hold: &'t Hold,
     incoming: Incoming,
     has_body: bool,
+    /// A head has come, whatever it was.
+    has_begun: bool,
     asked: Asked,
     limits: &'t Limits,
     progress: Deadline,
@@ -67,12 +71,12 @@ where
     let hold = match opened {
         Ok(hold) => hold,
         Err(gone) => {
-            let error = UpstreamError::Unprocessed(cause(gone));
-            return conclude(ticket, End::Upstream(error), true);
+            let end = End::Upstream(UpstreamError::Unprocessed(cause(gone)));
+            return conclude(ticket, asking, end, Evidence::NotSent);
         }
     };
     let grpc = Cell::new(None);
-    let end = {
+    let (end, has_begun) = {
         let worker = &ticket.worker;
         let deadline = || worker.timers.deadline();
         let patience = patience(ticket);
@@ -85,6 +89,7 @@ where
             hold: &hold,
             incoming: Incoming::default(),
             has_body: true,
+            has_begun: false,
             asked: asking.asked,
             limits: &worker.shared.settings.message,
             progress: deadline(),
@@ -92,23 +97,29 @@ where
             grpc: &grpc,
         };
         let forget = || *head = None;
-        drive(
+        let end = drive(
             ticket,
             asking,
             (client, responder),
             (&mut upload, &mut download),
             forget,
         )
-        .await
+        .await;
+        (end, download.has_begun)
     };
     if asking.is_grpc && matches!(end, End::Whole) {
         note_grpc(ticket, grpc.get());
     }
-    // Of a body nothing is kept, so a request that had one cannot be sent again; nor can one that the endpoint may have
-    // done, if doing it twice is not doing it once.
-    let is_unprocessed = matches!(end, End::Upstream(UpstreamError::Unprocessed(_)));
-    let may_retry = asking.framing.is_empty() && (is_unprocessed || asking.is_idempotent);
-    conclude(ticket, end, may_retry)
+    let evidence = match &end {
+        End::Upstream(UpstreamError::Unprocessed(_)) if !has_begun => Evidence::Refused,
+        End::Upstream(UpstreamError::Closed(_))
+            if !has_begun && place.is_kept() && hold.is_lost() =>
+        {
+            Evidence::KeptConnectionEnded
+        }
+        _ => Evidence::Unknown,
+    };
+    conclude(ticket, asking, end, evidence)
 }
 
 fn patience(ticket: &Ticket) -> Duration {
@@ -116,7 +127,7 @@ fn patience(ticket: &Ticket) -> Duration {
         .selection
         .as_ref()
         .expect("a request is sent for a selection");
-    let timeouts = &selection.route.spec().timeouts;
+    let timeouts = &selection.route().spec().timeouts;
     ticket.worker.shared.settings.for_route(timeouts).silence
 }
 
@@ -168,6 +179,16 @@ impl BodySink for Upload<'_> {
     }
 }
 
+impl RequestSink for Upload<'_> {
+    fn keeps_body(&self) -> bool {
+        true
+    }
+
+    fn is_untouched(&self) -> bool {
+        false
+    }
+}
+
 // === impl Download ===
 
 impl Download<'_> {
@@ -211,6 +232,7 @@ impl Answer for Download<'_> {
         let head = arrival
             .ok_or(UpstreamError::Silent)?
             .map_err(upstream_error)?;
+        self.has_begun = true;
         let line = StatusLine {
             version: Version::Http2,
             status: head.status(),

@@ -387,6 +387,18 @@ impl RawH2 {
             .map(|frame| frame.stream)
     }
 
+    /// Answers a stream with 200 and a body.
+    pub(crate) fn answer(&mut self, stream: u32, body: &[u8]) -> bool {
+        self.head(stream, 0, &[(":status", "200")]) && self.frame(DATA, END_STREAM, stream, body)
+    }
+
+    /// Says that streams above `last` were not looked at.
+    pub(crate) fn goaway(&mut self, last: u32) -> bool {
+        let mut payload = last.to_be_bytes().to_vec();
+        payload.extend_from_slice(&[0; 4]);
+        self.frame(GOAWAY, 0, 0, &payload)
+    }
+
     /// Sends bytes; false when the peer takes no more.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()

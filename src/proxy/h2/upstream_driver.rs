@@ -1,0 +1,116 @@
+//! One HTTP/2 connection to an endpoint while it is open: its frames, its pings, its end.
+
+use std::io;
+use std::rc::{Rc, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use super::endpoint_ping::EndpointPing;
+use super::link::Link;
+use super::upstream::{Group, Member};
+use crate::http2::{Broken, Code};
+use crate::proxy::worker::Worker;
+
+/// How long the end of a connection may take.
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// A connection on its way, with what ends it.
+pub(super) struct Driver {
+    link: Rc<Link>,
+    group: Weak<Group>,
+    ping: EndpointPing,
+    most_idle: usize,
+    idle: crate::net::Deadline,
+    is_idle: bool,
+    longest_idle: Duration,
+}
+
+// === impl Driver ===
+
+impl Driver {
+    pub(super) fn new(worker: &Rc<Worker>, link: Rc<Link>, group: Weak<Group>) -> Self {
+        let timeouts = &worker.shared.settings.timeouts;
+        Self {
+            ping: EndpointPing::new(
+                worker.timers.deadline(),
+                timeouts.endpoint_ping.map(|span| span.0),
+                timeouts.http2_ping_answer.0,
+            ),
+            link,
+            group,
+            most_idle: worker.http2.most_idle(),
+            idle: worker.timers.deadline(),
+            is_idle: false,
+            longest_idle: timeouts.endpoint_idle.0,
+        }
+    }
+
+    /// Ends the connection: what is in flight on it breaks off, and the endpoint is told, as far as it listens.
+    pub(super) async fn finish(&self) {
+        self.link.engine().lost();
+        self.idle.set_from_now(SHUTDOWN_TIMEOUT);
+        tokio::select! {
+            () = self.link.finish() => {}
+            () = self.idle.expired() => {}
+        }
+    }
+
+    /// Moves what arrived and what is to leave; ready when the connection is over. Whoever writes to it wakes this task.
+    fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.link.engine().forget_listener();
+        let received = self.link.poll_receive(cx);
+        let drained = self.link.poll_drain(cx);
+        match (received, drained) {
+            (_, Poll::Ready(Err(error))) => {
+                self.link.engine().lost();
+                return Poll::Ready(Err(error));
+            }
+            (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
+            (Poll::Pending, _) => {}
+        }
+        self.link.engine().listen(cx);
+        Poll::Pending
+    }
+
+    /// Ready once the peer's settings were read: the first thing that it sends.
+    pub(super) fn poll_greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let polled = self.poll_connection(cx);
+        if self.link.engine().is_greeted() {
+            return Poll::Ready(Ok(()));
+        }
+        let broken = self.link.engine().broken();
+        let why = |broken: Option<Broken>| match broken {
+            Some(broken) if broken.code != Code::NO_ERROR => io::Error::other(broken),
+            _ => io::ErrorKind::UnexpectedEof.into(),
+        };
+        polled.map(|ended| Err(ended.err().unwrap_or_else(|| why(broken))))
+    }
+
+    /// Ready when the connection has ended, is of no use any more, or was idle for too long.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &Member) -> Poll<()> {
+        member.listen(cx);
+        if self.poll_connection(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        self.ping.poll(cx, &self.link, member);
+        let is_idle = member.streams() == 0;
+        if is_idle != self.is_idle {
+            self.is_idle = is_idle;
+            if is_idle {
+                self.idle.set_from_now(self.longest_idle);
+            } else {
+                self.idle.clear();
+            }
+        }
+        if is_idle && (member.is_useless() || self.is_one_too_many()) {
+            return Poll::Ready(());
+        }
+        self.idle.poll_expired(cx)
+    }
+
+    /// Whether more connections to the endpoint are idle than are kept.
+    fn is_one_too_many(&self) -> bool {
+        let group = self.group.upgrade();
+        group.is_some_and(|group| group.idle() > self.most_idle)
+    }
+}
