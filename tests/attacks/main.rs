@@ -39,6 +39,7 @@ mod h2 {
 }
 
 mod admin;
+mod stalled;
 
 use child::Switchback;
 use h2::{
