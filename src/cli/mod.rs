@@ -168,6 +168,9 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
 
 fn check(file: &Path) -> Result<Out, Failure> {
     let config = table::configuration(file)?;
+    for warning in config.warnings() {
+        let _ = writeln!(std::io::stderr(), "warning: {warning}");
+    }
     let json = serde_json::to_vec(&config).expect("a configuration has string keys");
     let text = config.normal_form();
     Ok(Out { text, json })

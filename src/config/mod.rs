@@ -24,6 +24,7 @@ mod place;
 mod read;
 mod settings;
 mod size;
+mod warnings;
 
 pub use self::{
     circle::{is_own_listener, own_listeners},

@@ -114,6 +114,8 @@ reasons! {
     UnsolicitedUpgrade = "unsolicited_upgrade" => 400,
     /// A version other than HTTP/1.0 and HTTP/1.1.
     UnsupportedVersion = "unsupported_version" => 505,
+    /// An upgrade that the protocol of the endpoint does not have.
+    UpgradeUnsupported = "upgrade_unsupported" => 501,
     /// A WebSocket upgrade with a body.
     UpgradeWithBody = "upgrade_with_body" => 400,
 }

@@ -70,6 +70,7 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
     let busy = match select(&ticket.worker, parts, &choosing) {
         Ok(selection) => {
             ticket.selection = Some(selection);
+            check_upgrade(ticket, parts)?;
             return match open_connection(ticket) {
                 Some(connected) => start(ticket, parts, connected),
                 None => Ok(Begun::Dial),
@@ -104,6 +105,16 @@ fn pick_again(ticket: &mut Ticket) -> Result<(), ProxyError> {
     } else {
         Err(ProxyError::NoEndpoint)
     }
+}
+
+/// Refuses a WebSocket where the endpoint speaks HTTP/2: what would get there is a plain GET, and its answer no 101.
+fn check_upgrade(ticket: &Ticket, parts: &RequestParts<'_>) -> Result<(), Rejection> {
+    let selection = ticket.selection.as_ref();
+    let protocol = selection.map(|selection| selection.release().spec().protocol);
+    if parts.facts.websocket && protocol == Some(Protocol::Http2) {
+        return Err(Rejection::request(Reason::UpgradeUnsupported));
+    }
+    Ok(())
 }
 
 /// A connection to the endpoint that was selected, if there is one that can take a request now.

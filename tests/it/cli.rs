@@ -170,6 +170,15 @@ fn a_file_is_checked_and_taken_over() {
     };
     write(&table("{ blue = 9, green = 1 }"));
     assert!(said(&admin, &["check", file]).contains("[[routes]]"));
+    let websockets = "timeouts = { websocket_idle = \"5m\" }\n[releases.blue]\nprotocol = \"h2\"\n";
+    let (routes, releases) = websockets.split_once('\n').unwrap();
+    let text = table("{ blue = 9, green = 1 }").replacen("[releases.blue]\n", releases, 1);
+    write(&format!("{text}{routes}\n"));
+    let output = admin.cli(&["check", file]);
+    let warning = "warning: routes.chat.timeouts.websocket_idle: WebSockets to `blue`";
+    assert!(error(&output).contains(warning), "{}", error(&output));
+    write(&table("{ blue = 9, green = 1 }"));
+    assert_eq!(error(&admin.cli(&["check", file])), "");
     let applied = said(&admin, &["apply", file]);
     assert!(applied.contains("chat: blue 100→9  green 0→1"), "{applied}");
     assert!(said(&admin, &["apply", file]).contains("nothing to take over"));

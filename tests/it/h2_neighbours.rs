@@ -186,6 +186,22 @@ fn a_head_that_is_longer_than_the_endpoint_takes_is_refused_and_never_sent() {
 }
 
 #[test]
+fn a_websocket_to_an_endpoint_of_http2_is_refused_and_no_plain_get_gets_there() {
+    let origin = H2Origin::echo();
+    let proxy = before(origin.address);
+    let mut client = proxy.client();
+    client.send(
+        "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    let response = client.response();
+    let why = response.value("x-switchback-reason");
+    assert_eq!((response.status, why), (501, Some("upgrade_unsupported")));
+    assert_eq!(origin.connections(), 0);
+    assert_eq!(proxy.client().get("/").status, 200);
+}
+
+#[test]
 fn more_interim_answers_than_the_limit_are_a_bad_answer() {
     let origin = raw(|raw| {
         let stream = raw.asked()?;
