@@ -1,8 +1,9 @@
 //! Keeps the rosters of all watched releases up to date: host names become addresses, and every address is an endpoint.
 //!
 //! A name is looked up when a release that has it is first watched and again whenever its time to live is over, within
-//! the bounds of the configuration. When DNS fails, or says that there is no such name, the last answer is kept and the
-//! next try comes after a pause that doubles. Addresses need no look-up and are there at once. What decides when to ask
+//! the bounds of the configuration. IPv4 and IPv6 addresses are asked for at once and apart: what comes is used, and a
+//! server that is deaf for one kind delays nothing of the other. When DNS fails, or says that there is no such name, the
+//! last answer is kept and the next try comes after a pause that doubles. Addresses need no look-up and are there at once. What decides when to ask
 //! and what holds is `book`, without a clock; what waits is [`run`].
 
 mod book;
@@ -20,19 +21,18 @@ use tokio::{
 };
 use tracing::{info, warn};
 
+use self::book::{Book, Family, News, Outcome, Question};
 pub use self::resolver::{DiscoveryError, Resolver};
-use self::{
-    book::{Book, Known},
-    resolver::Answer,
-};
 use crate::{
     config,
     fleet::{Fleet, Watched},
     model::EndpointUrl,
 };
 
-/// Look-ups at a time.
+/// Look-ups at a time, of each family: those of one never wait for those of the other.
 const MOST_LOOKUPS: usize = 32;
+
+type Lookups = JoinSet<(Question, Result<Outcome, DiscoveryError>)>;
 
 type Members = Vec<(EndpointUrl, SocketAddr)>;
 
@@ -46,28 +46,39 @@ pub async fn run(
 ) {
     let mut changes = fleet.subscribe();
     let mut book = Book::new(settings.min_ttl.0, settings.max_ttl.0);
-    let mut lookups = JoinSet::new();
+    let [mut v4, mut v6] = [Lookups::new(), Lookups::new()];
     loop {
         changes.mark_unchanged();
         let watched = fleet.watched();
         book.need(&hosts(&watched), Instant::now());
         set_rosters(&watched, &book, &own);
-        let room = MOST_LOOKUPS - lookups.len();
-        for host in book.take_due(Instant::now(), room) {
-            let resolver = resolver.clone();
-            lookups.spawn(async move {
-                let result = resolver.lookup(&host).await;
-                (host, result)
-            });
-        }
-        let due = book.next_due().filter(|_| lookups.len() < MOST_LOOKUPS);
+        ask(&mut book, Family::V4, &mut v4, &resolver);
+        ask(&mut book, Family::V6, &mut v6, &resolver);
+        let lookups = [(Family::V4, v4.len()), (Family::V6, v6.len())];
+        let with_room = lookups
+            .iter()
+            .filter(|(_, running)| *running < MOST_LOOKUPS);
+        let due = with_room
+            .filter_map(|(family, _)| book.next_due(*family))
+            .min();
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
-            Some(Ok((host, result))) = lookups.join_next() => {
-                note(&mut book, &host, result, Instant::now());
-            }
+            Some(Ok((question, result))) = v4.join_next() => note(&mut book, &question, result),
+            Some(Ok((question, result))) = v6.join_next() => note(&mut book, &question, result),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
+    }
+}
+
+/// Starts the questions of a family that are due.
+fn ask(book: &mut Book, family: Family, lookups: &mut Lookups, resolver: &Resolver) {
+    let room = MOST_LOOKUPS - lookups.len();
+    for question in book.take_due(family, Instant::now(), room) {
+        let resolver = resolver.clone();
+        lookups.spawn(async move {
+            let result = resolver.lookup(&question).await;
+            (question, result)
+        });
     }
 }
 
@@ -78,17 +89,20 @@ fn hosts(watched: &[Watched]) -> BTreeSet<Arc<str>> {
         .collect()
 }
 
-fn note(book: &mut Book, host: &Arc<str>, result: Result<Answer, DiscoveryError>, now: Instant) {
-    match result {
-        Ok(Answer { addresses, ttl }) => {
-            if book.answered(host, addresses, ttl, now) {
-                info!(%host, addresses = ?book.addresses(host), "resolved");
-            }
-        }
-        Err(error) => {
-            if book.failed(host, now) {
-                warn!(%host, %error, kept = ?book.addresses(host), "cannot be resolved");
-            }
+fn note(book: &mut Book, question: &Question, result: Result<Outcome, DiscoveryError>) {
+    let Question { host, family, .. } = question;
+    let (outcome, error) = match result {
+        Ok(outcome) => (outcome, DiscoveryError::NoAddress),
+        Err(error) => (Outcome::Failed, error),
+    };
+    let news = book.note(host, *family, outcome, Instant::now());
+    let addresses: Vec<_> = book.known(host).addresses().collect();
+    match news {
+        News::Unchanged => {}
+        News::Resolved => info!(%host, ?addresses, "resolved"),
+        News::Failing => {
+            let records = family.record();
+            warn!(%host, records, %error, kept = ?addresses, "cannot be resolved");
         }
     }
 }
@@ -136,16 +150,14 @@ fn members(
             add(ip);
             continue;
         }
-        match book.addresses(url.host()) {
-            Known::Addresses(addresses) => addresses.iter().copied().for_each(add),
-            Known::Nothing => {}
-            Known::NotYet => {
-                // What the roster has of this host already stays until there is an answer.
-                let kept = now.iter().filter(|(other, _)| other == url);
-                kept.for_each(|(_, address)| add(address.ip()));
-                waiting = true;
-            }
-        }
+        let known = book.known(url.host());
+        known.addresses().for_each(&mut add);
+        // What the roster has of this host already stays until there is an answer.
+        let kept = now
+            .iter()
+            .filter(|(other, address)| other == url && !known.has(Family::of(address.ip())));
+        kept.for_each(|(_, address)| add(address.ip()));
+        waiting |= known.waiting;
     }
     (!waiting || !members.is_empty()).then_some(members)
 }
@@ -179,7 +191,8 @@ mod tests {
         let members_now = |book: &Book| shown(members(&urls, &[], book));
         assert_eq!(members_now(&book).unwrap(), ["192.0.2.1 192.0.2.1:9"]);
         let two = vec!["192.0.2.3".parse().unwrap(), "192.0.2.2".parse().unwrap()];
-        book.answered("a.test", two, Duration::from_secs(5), Instant::now());
+        let two = Outcome::Addresses(two, Duration::from_secs(5));
+        book.note("a.test", Family::V4, two, Instant::now());
         assert_eq!(
             members_now(&book).unwrap(),
             [
@@ -197,11 +210,29 @@ mod tests {
         assert_eq!(members(&urls, &[], &book), None);
         let now = [(urls[0].clone(), "192.0.2.7:9".parse().unwrap())];
         assert_eq!(members(&urls, &now, &book).unwrap(), now);
-        book.failed("a.test", Instant::now());
+        for family in Family::BOTH {
+            book.note("a.test", family, Outcome::Failed, Instant::now());
+        }
         assert_eq!(
             members(&urls, &[], &book),
             Some(vec![]),
             "asked, and nothing is known"
+        );
+        assert_eq!(members(&urls, &now, &book).unwrap(), now, "a failure");
+    }
+
+    #[test]
+    fn an_answer_of_one_family_leaves_what_is_there_of_the_other() {
+        let mut book = book_of(&["a.test"]);
+        let urls = urls(&["http://a.test:9"]);
+        let now = ["192.0.2.7:9", "[2001:db8::7]:9"];
+        let now = now.map(|address| (urls[0].clone(), address.parse().unwrap()));
+        let one = vec!["192.0.2.8".parse().unwrap()];
+        let one = Outcome::Addresses(one, Duration::from_secs(5));
+        book.note("a.test", Family::V4, one, Instant::now());
+        assert_eq!(
+            shown(members(&urls, &now, &book)).unwrap(),
+            ["a.test 192.0.2.8:9", "a.test [2001:db8::7]:9"]
         );
     }
 }

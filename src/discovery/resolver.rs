@@ -1,21 +1,25 @@
-//! One look-up of a host name: `/etc/hosts` first, then DNS as `/etc/resolv.conf` says.
+//! One look-up of one kind of addresses of a host name: `/etc/hosts` first, then DNS as `/etc/resolv.conf` says.
 //!
-//! hickory's own cache is off: when to ask again is decided in one place, the book.
+//! hickory's own cache is off, and so are its tries beside the repeated packets of one question: when to ask again is
+//! decided in one place, the book. One question has the whole time, so that a server that is slow is heard.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    sync::Arc,
-    time::Duration,
-};
+use std::{net::SocketAddr, time::Duration};
 
 use hickory_resolver::{
     Hosts, TokioResolver,
-    config::{ConnectionConfig, LookupIpStrategy, NameServerConfig, ResolverConfig, ResolverOpts},
-    net::{NetError, runtime::TokioRuntimeProvider},
+    config::{ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig, ResolverOpts},
+    lookup::Lookup,
+    net::{DnsError, NetError, NoRecords, runtime::TokioRuntimeProvider},
+    proto::{
+        op::{Query, ResponseCode},
+        rr::{Name, RecordType},
+    },
     system_conf::read_system_conf,
 };
 use thiserror::Error;
 use tracing::warn;
+
+use super::book::{Family, Outcome, Question};
 
 /// Why a host name has no addresses.
 #[derive(Debug, Error)]
@@ -31,17 +35,12 @@ pub enum DiscoveryError {
     TimedOut(Duration),
 }
 
-/// What DNS said of a name.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Answer {
-    pub(super) addresses: Vec<IpAddr>,
-    pub(super) ttl: Duration,
-}
-
 /// Looks names up. Clones share their sockets.
 #[derive(Debug, Clone)]
 pub struct Resolver {
-    inner: TokioResolver,
+    plain: TokioResolver,
+    /// For answers that are too long for plain UDP where TCP does not get through.
+    edns: TokioResolver,
     timeout: Duration,
 }
 
@@ -81,29 +80,90 @@ impl Resolver {
         timeout: Duration,
     ) -> Result<Self, DiscoveryError> {
         options.cache_size = 0;
-        options.ip_strategy = LookupIpStrategy::Ipv4AndIpv6;
-        options.timeout = options.timeout.min(timeout / 2);
-        let builder = TokioResolver::builder_with_config(config, TokioRuntimeProvider::default());
-        let inner = builder.with_options(options).build()?;
-        Ok(Self { inner, timeout })
+        options.attempts = 0;
+        options.use_hosts_file = ResolveHosts::Never;
+        // A little less than what we wait ourselves, so that the resolver learns which servers are deaf.
+        options.timeout = timeout.mul_f64(0.9);
+        let build = |options: ResolverOpts| {
+            let provider = TokioRuntimeProvider::default();
+            TokioResolver::builder_with_config(config.clone(), provider)
+                .with_options(options)
+                .build()
+        };
+        let mut with_edns = options.clone();
+        with_edns.edns0 = true;
+        Ok(Self {
+            plain: build(options)?,
+            edns: build(with_edns)?,
+            timeout,
+        })
     }
 
-    /// Looks one name up, both kinds of addresses.
-    pub(super) async fn lookup(&self, host: &str) -> Result<Answer, DiscoveryError> {
-        let mut resolver = self.inner.clone();
+    /// Asks one question.
+    pub(super) async fn lookup(&self, question: &Question) -> Result<Outcome, DiscoveryError> {
         // The file is small, and whoever edits it expects it to count.
-        if let Ok(Ok(hosts)) = tokio::task::spawn_blocking(Hosts::from_system).await {
-            resolver.set_hosts(Arc::new(hosts));
+        if let Ok(Ok(hosts)) = tokio::task::spawn_blocking(Hosts::from_system).await
+            && let Some(outcome) = in_hosts_file(&hosts, question)?
+        {
+            return Ok(outcome);
         }
-        let found = tokio::time::timeout(self.timeout, resolver.lookup_ip(host))
-            .await
-            .map_err(|_| DiscoveryError::TimedOut(self.timeout))??;
-        let addresses: Vec<_> = found.iter().collect();
-        if addresses.is_empty() {
-            return Err(DiscoveryError::NoAddress);
+        let resolver = if question.edns {
+            &self.edns
+        } else {
+            &self.plain
+        };
+        let asked = resolver.lookup(&*question.host, record_type(question.family));
+        match tokio::time::timeout(self.timeout, asked).await {
+            Ok(Ok(found)) => Ok(outcome(&found)),
+            Ok(Err(NetError::Dns(DnsError::NoRecordsFound(none)))) if is_negative(&none) => {
+                let ttl = none.negative_ttl.unwrap_or_default();
+                Ok(Outcome::Absent(Duration::from_secs(ttl.into())))
+            }
+            Ok(Err(error)) => Err(error.into()),
+            Err(_) => Err(DiscoveryError::TimedOut(self.timeout)),
         }
-        let ttl = found.as_lookup().answers().iter().map(|record| record.ttl);
-        let ttl = Duration::from_secs(u64::from(ttl.min().unwrap_or_default()));
-        Ok(Answer { addresses, ttl })
+    }
+}
+
+/// What the file says. A name that it has is not asked for elsewhere, whichever kind of address it has there.
+fn in_hosts_file(hosts: &Hosts, question: &Question) -> Result<Option<Outcome>, DiscoveryError> {
+    let name = Name::from_utf8(&*question.host).map_err(NetError::from)?;
+    let of = |family| hosts.lookup_static_host(&Query::query(name.clone(), record_type(family)));
+    Ok(match of(question.family) {
+        Some(found) => Some(outcome(&found)),
+        None => {
+            let has_other = Family::BOTH.into_iter().any(|family| of(family).is_some());
+            has_other.then_some(Outcome::Absent(Duration::ZERO))
+        }
+    })
+}
+
+/// Whether an answer without addresses says that there are none, rather than that the server could not tell.
+fn is_negative(none: &NoRecords) -> bool {
+    matches!(
+        none.response_code,
+        ResponseCode::NoError | ResponseCode::NXDomain
+    )
+}
+
+const fn record_type(family: Family) -> RecordType {
+    match family {
+        Family::V4 => RecordType::A,
+        Family::V6 => RecordType::AAAA,
+    }
+}
+
+fn outcome(found: &Lookup) -> Outcome {
+    let answers = found.answers();
+    let ttl = answers.iter().map(|record| record.ttl).min();
+    let ttl = Duration::from_secs(ttl.unwrap_or_default().into());
+    let addresses: Vec<_> = answers
+        .iter()
+        .filter_map(|record| record.data.ip_addr())
+        .collect();
+    if addresses.is_empty() {
+        Outcome::Absent(ttl)
+    } else {
+        Outcome::Addresses(addresses, ttl)
     }
 }

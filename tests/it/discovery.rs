@@ -14,7 +14,12 @@ use switchback::{
     fleet::{Fleet, Role, Roster, Watched},
     model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Span, Version},
 };
-use tokio::{net::UdpSocket, sync::watch, time::timeout};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream, UdpSocket},
+    sync::watch,
+    time::timeout,
+};
 
 /// What the server says of a name.
 #[derive(Clone)]
@@ -23,32 +28,48 @@ enum Says {
     NoSuchName,
     Nothing,
     ServerFailure,
+    /// Questions for one kind of record get no answer.
+    DeafFor(u16, Vec<IpAddr>),
+    After(Duration, Vec<IpAddr>),
+    /// What UDP brings is cut off, whatever the question says.
+    OverTcp(Vec<IpAddr>),
+    /// What UDP brings is cut off unless the question has EDNS, and TCP brings nothing.
+    WithEdns(Vec<IpAddr>),
 }
+
+const A: u16 = 1;
+const AAAA: u16 = 28;
+
+type Zone = Arc<Mutex<HashMap<String, Says>>>;
 
 /// A DNS server that says what it is told to, with a time to live of 0.
 struct Server {
     address: SocketAddr,
-    zone: Arc<Mutex<HashMap<String, Says>>>,
+    zone: Zone,
     asked: watch::Receiver<u64>,
 }
 
 impl Server {
     async fn start() -> Self {
-        let socket = UdpSocket::bind("127.0.0.1:0").await.unwrap();
-        let address = socket.local_addr().unwrap();
-        let zone: Arc<Mutex<HashMap<String, Says>>> = Arc::default();
+        let (tcp, udp) = sockets().await;
+        let address = udp.local_addr().unwrap();
+        let zone = Zone::default();
         let told = Arc::clone(&zone);
         let (count, asked) = watch::channel(0);
         tokio::spawn(async move {
             let mut packet = [0; 1500];
-            while let Ok((length, from)) = socket.recv_from(&mut packet).await {
-                let (name, kind) = question(&packet[..length]);
-                count.send_modify(|count| *count += u64::from(name == "agents.test"));
-                let says = told.lock().unwrap().get(&name).cloned();
-                if let Some(answer) =
-                    answer(&packet[..length], kind, says.unwrap_or(Says::NoSuchName))
-                {
-                    socket.send_to(&answer, from).await.unwrap();
+            let udp = Arc::new(udp);
+            loop {
+                tokio::select! {
+                    Ok((length, from)) = udp.recv_from(&mut packet) => {
+                        let query = &packet[..length];
+                        let (name, _) = question(query);
+                        count.send_modify(|count| *count += u64::from(name == "agents.test"));
+                        tokio::spawn(over_udp(Arc::clone(&udp), query.to_vec(), from, said(&told, &name)));
+                    }
+                    Ok((stream, _)) = tcp.accept() => {
+                        tokio::spawn(over_tcp(stream, Arc::clone(&told)));
+                    }
                 }
             }
         });
@@ -75,6 +96,59 @@ impl Server {
     }
 }
 
+/// Sockets of both kinds on one port.
+async fn sockets() -> (TcpListener, UdpSocket) {
+    loop {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        if let Ok(udp) = UdpSocket::bind(tcp.local_addr().unwrap()).await {
+            return (tcp, udp);
+        }
+    }
+}
+
+fn said(zone: &Zone, name: &str) -> Says {
+    let says = zone.lock().unwrap().get(name).cloned();
+    says.unwrap_or(Says::NoSuchName)
+}
+
+async fn over_udp(socket: Arc<UdpSocket>, query: Vec<u8>, from: SocketAddr, says: Says) {
+    let (_, kind) = question(&query);
+    let has_edns = query[11] > 0;
+    let says = match says {
+        Says::DeafFor(deaf, _) if deaf == kind => return,
+        Says::After(delay, addresses) => {
+            tokio::time::sleep(delay).await;
+            Says::Addresses(addresses)
+        }
+        Says::WithEdns(addresses) if has_edns => Says::Addresses(addresses),
+        Says::OverTcp(_) | Says::WithEdns(_) => {
+            let mut cut = answer(&query, kind, Says::Addresses(Vec::new())).unwrap();
+            cut[2] |= 2;
+            socket.send_to(&cut, from).await.unwrap();
+            return;
+        }
+        says => says,
+    };
+    if let Some(answer) = answer(&query, kind, says) {
+        socket.send_to(&answer, from).await.unwrap();
+    }
+}
+
+async fn over_tcp(mut stream: TcpStream, zone: Zone) {
+    while let Ok(length) = stream.read_u16().await {
+        let mut query = vec![0; length.into()];
+        stream.read_exact(&mut query).await.unwrap();
+        let (name, kind) = question(&query);
+        let Says::OverTcp(addresses) = said(&zone, &name) else {
+            return;
+        };
+        let answer = answer(&query, kind, Says::Addresses(addresses)).unwrap();
+        let length = u16::try_from(answer.len()).unwrap();
+        stream.write_u16(length).await.unwrap();
+        stream.write_all(&answer).await.unwrap();
+    }
+}
+
 /// The name and the type that a query asks for.
 fn question(packet: &[u8]) -> (String, u16) {
     let (mut labels, mut at) = (Vec::new(), 12);
@@ -91,7 +165,11 @@ fn question(packet: &[u8]) -> (String, u16) {
 
 fn answer(query: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
     let (code, addresses) = match says {
-        Says::Addresses(addresses) => (0, addresses),
+        Says::Addresses(addresses)
+        | Says::DeafFor(_, addresses)
+        | Says::After(_, addresses)
+        | Says::OverTcp(addresses)
+        | Says::WithEdns(addresses) => (0, addresses),
         Says::NoSuchName => (3, Vec::new()),
         Says::Nothing => return None,
         Says::ServerFailure => (2, Vec::new()),
@@ -99,8 +177,8 @@ fn answer(query: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
     let bytes = addresses
         .iter()
         .filter_map(|address| match (kind, address) {
-            (1, IpAddr::V4(four)) => Some(four.octets().to_vec()),
-            (28, IpAddr::V6(six)) => Some(six.octets().to_vec()),
+            (A, IpAddr::V4(four)) => Some(four.octets().to_vec()),
+            (AAAA, IpAddr::V6(six)) => Some(six.octets().to_vec()),
             _ => None,
         });
     let records: Vec<_> = bytes.collect();
@@ -167,12 +245,16 @@ async fn holds(roster: &Roster, expected: &[&str]) {
 }
 
 async fn start() -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
+    start_within(Duration::from_millis(200)).await
+}
+
+async fn start_within(patience: Duration) -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
     let server = Server::start().await;
     let fleet = Arc::new(Fleet::new(1));
     let settings = config::Discovery {
         min_ttl: Span(Duration::from_millis(20)),
         max_ttl: Span(Duration::from_millis(50)),
-        timeout: Span(Duration::from_millis(200)),
+        timeout: Span(patience),
     };
     let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
     let own = vec!["127.0.0.1:8080".parse().unwrap()];
@@ -281,4 +363,66 @@ async fn the_hosts_file_answers_for_localhost() {
     let loopback = |one: &Arc<switchback::fleet::Endpoint>| one.address().ip().is_loopback();
     assert!(!roster.endpoints().is_empty() && roster.endpoints().iter().all(loopback));
     running.abort();
+}
+
+/// The addresses of `agents.test` as a server of that kind lets us have them.
+async fn resolves(patience: u64, says: Says, expected: &[&str]) {
+    let (server, fleet, running) = start_within(Duration::from_millis(patience)).await;
+    server.say("agents.test", says);
+    let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    holds(&roster, expected).await;
+    server.asked_again().await;
+    holds(&roster, expected).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_is_deaf_for_one_kind_of_address_gives_the_other() {
+    let both = || vec![ip("192.0.2.1"), ip("2001:db8::1")];
+    resolves(200, Says::DeafFor(AAAA, both()), &["192.0.2.1:9000"]).await;
+    resolves(200, Says::DeafFor(A, both()), &["[2001:db8::1]:9000"]).await;
+}
+
+#[tokio::test]
+async fn what_one_kind_brings_is_used_at_once_and_the_other_one_later() {
+    // Nobody waits here for the end of a question that gets no answer.
+    let (server, fleet, running) = start_within(Duration::from_secs(3600)).await;
+    let both = vec![ip("192.0.2.1"), ip("2001:db8::1")];
+    server.say("agents.test", Says::DeafFor(AAAA, both));
+    let names: Vec<_> = (0..40).map(|n| format!("deaf{n}.test")).collect();
+    for name in &names {
+        server.say(name, Says::DeafFor(AAAA, vec![ip("192.0.2.7")]));
+    }
+    let urls = names.iter().map(|name| format!("http://{name}:9000"));
+    let urls: Vec<_> = urls.chain(["http://agents.test:9000".into()]).collect();
+    let urls: Vec<_> = urls.iter().map(String::as_str).collect();
+    let blue = watched(&fleet, "blue", &urls);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    let mut expected = vec!["192.0.2.7:9000"; 40];
+    expected.push("192.0.2.1:9000");
+    holds(&roster, &expected).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn a_server_that_is_slow_is_heard() {
+    let slow = Says::After(Duration::from_millis(600), vec![ip("192.0.2.1")]);
+    let (server, fleet, running) = start_within(Duration::from_secs(1)).await;
+    server.say("agents.test", slow);
+    let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
+    let roster = Arc::clone(&blue.roster);
+    fleet.watch(vec![blue]);
+    holds(&roster, &["192.0.2.1:9000"]).await;
+    running.abort();
+}
+
+#[tokio::test]
+async fn an_answer_that_is_cut_off_comes_over_tcp_or_with_edns() {
+    let both = || vec![ip("192.0.2.1"), ip("2001:db8::1")];
+    let expected = ["192.0.2.1:9000", "[2001:db8::1]:9000"];
+    resolves(1000, Says::OverTcp(both()), &expected).await;
+    resolves(1000, Says::WithEdns(both()), &expected).await;
 }
