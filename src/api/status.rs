@@ -102,7 +102,7 @@ pub struct ReleaseStatus {
     pub role: Role,
     /// Whether it could take requests: it has an endpoint that is not unhealthy.
     pub ready: bool,
-    /// How many of its endpoints are healthy.
+    /// How many of its endpoints are not unhealthy: those that nothing is known of are used, and count.
     pub healthy: usize,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{Config, Files, Listener, ListenerTls, Role, bounds, own_listeners};
+use super::{Config, Files, Listener, ListenerTls, Network, Role, bounds, own_listeners};
 use crate::{
     fleet::Fleet,
     model::{Problem, TableState, Touched},
@@ -81,11 +81,16 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
         }
     }
     for (place, listener) in config.listeners.iter().enumerate() {
-        listener_itself(place, listener, found);
+        listener_itself(place, listener, &config.trusted_proxies, found);
     }
 }
 
-fn listener_itself(place: usize, listener: &Listener, found: &mut Vec<Problem>) {
+fn listener_itself(
+    place: usize,
+    listener: &Listener,
+    trusted: &[Network],
+    found: &mut Vec<Problem>,
+) {
     let at = format!("listeners.{place}");
     if listener.max_connections == Some(0) {
         let path = format!("{at}.max_connections");
@@ -94,8 +99,30 @@ fn listener_itself(place: usize, listener: &Listener, found: &mut Vec<Problem>) 
             "a listener without connections serves nobody",
         ));
     }
+    proxy_senders(&at, listener, trusted, found);
     if let Some(tls) = &listener.tls {
         listener_tls(&at, tls, found);
+    }
+}
+
+fn proxy_senders(at: &str, listener: &Listener, trusted: &[Network], found: &mut Vec<Problem>) {
+    if listener.proxy_senders(trusted).is_some_and(<[_]>::is_empty) {
+        found.push(
+            Problem::new(
+                format!("{at}.proxy_protocol"),
+                "nobody is allowed to send PROXY headers: anybody who could would choose the client's address",
+            )
+            .hint("name the balancers: `proxy_protocol_from = [\"10.0.0.0/8\"]`, or list them in `trusted_proxies`"),
+        );
+    }
+    if listener.proxy_protocol_from.is_some() && !listener.proxy_protocol {
+        found.push(
+            Problem::new(
+                format!("{at}.proxy_protocol_from"),
+                "it means nothing without `proxy_protocol`",
+            )
+            .hint("add `proxy_protocol = true`, or take it out"),
+        );
     }
 }
 

@@ -4,6 +4,8 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use super::Network;
+
 /// One address that clients connect to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,9 +18,12 @@ pub struct Listener {
     /// Whether a request may name its release itself, by `x-switchback-release`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preview: bool,
-    /// Whether each connection begins with a PROXY protocol header, version 2.
+    /// Whether each connection begins with a PROXY protocol header, version 1 or 2.
     #[serde(default, skip_serializing_if = "is_false")]
     pub proxy_protocol: bool,
+    /// The peers that may send that header; `trusted_proxies` when absent. Others are turned away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proxy_protocol_from: Option<Vec<Network>>,
     /// Connections at a time on this listener; the limit in all when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
@@ -32,8 +37,15 @@ impl Listener {
             tls: None,
             preview: false,
             proxy_protocol: false,
+            proxy_protocol_from: None,
             max_connections: None,
         }
+    }
+
+    /// The peers that must begin with a PROXY header; `None` when the listener does not speak that protocol.
+    pub fn proxy_senders<'a>(&'a self, trusted: &'a [Network]) -> Option<&'a [Network]> {
+        let own = self.proxy_protocol_from.as_deref();
+        self.proxy_protocol.then(|| own.unwrap_or(trusted))
     }
 }
 

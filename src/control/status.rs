@@ -121,7 +121,7 @@ impl Controller {
             ready: roster.is_ready(),
             healthy: endpoints
                 .iter()
-                .filter(|endpoint| endpoint.health() == Health::Healthy)
+                .filter(|endpoint| endpoint.health() != Health::Unhealthy)
                 .count(),
             in_flight: roster.in_flight(),
             queued: u64::from(roster.places().waiting()),

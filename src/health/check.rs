@@ -5,18 +5,24 @@ use std::{error::Error as _, io, path::PathBuf, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::over_http2;
+use super::{expect::BodyMatch, over_http2};
 use crate::{
     fleet::Endpoint,
-    http1::{FieldSlots, HeadScan, HeadWriter, ResponseHead},
-    message::{Limits, Rejection, RequestFraming},
-    model::{EndpointUrl, Protocol, ReleaseSpec, Scheme, UpstreamTls},
+    http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, ResponseHead},
+    message::{Asked, Limits, Reason, Rejection, RequestFraming, ResponseFraming},
+    model::{EndpointUrl, HealthMethod, HealthSpec, Protocol, ReleaseSpec, Scheme, UpstreamTls},
     net::{CertificateFiles, ClientTls, ClientTlsSettings, NetError, Stream},
 };
 
 /// Why a check was bad.
 #[derive(Debug, Error)]
 pub(super) enum CheckError {
+    /// The answer's body lacks the text.
+    #[error("`{0}` is not in the first 64 KiB of the answer's body")]
+    Body(String),
+    /// The answer's body breaks off or is malformed.
+    #[error("the answer's body is malformed: {}", .0.as_str())]
+    BrokenBody(Reason),
     /// The endpoint closed the connection before it had answered.
     #[error("the connection was closed before the answer")]
     Closed,
@@ -84,24 +90,26 @@ impl Target {
         }
     }
 
-    /// Asks an endpoint for a path. The caller sets the deadline.
-    pub(super) async fn check(&self, endpoint: &Endpoint, path: &str) -> Result<(), CheckError> {
-        let stream = self.connect(endpoint).await?;
-        let status = match self.protocol {
-            Protocol::Http1 => ask(&stream, endpoint.url(), path).await?,
-            Protocol::Http2 => over_http2::ask(stream, endpoint.url(), path)
-                .await
-                .map_err(CheckError::Http2)?,
-        };
-        if (200..300).contains(&status) {
-            Ok(())
-        } else {
-            Err(CheckError::Status(status))
+    /// Asks an endpoint. The caller sets the deadline.
+    pub(super) async fn check(
+        &self,
+        endpoint: &Endpoint,
+        health: &HealthSpec,
+    ) -> Result<(), CheckError> {
+        let stream = self.connect(endpoint, health.port).await?;
+        let authority = authority(endpoint.url(), health);
+        match self.protocol {
+            Protocol::Http1 => ask(&stream, &authority, health).await,
+            Protocol::Http2 => {
+                over_http2::ask(stream, endpoint.url().scheme(), &authority, health).await
+            }
         }
     }
 
-    async fn connect(&self, endpoint: &Endpoint) -> Result<Stream, CheckError> {
-        let tcp = TcpStream::connect(endpoint.address())
+    async fn connect(&self, endpoint: &Endpoint, port: Option<u16>) -> Result<Stream, CheckError> {
+        let mut address = endpoint.address();
+        address.set_port(port.unwrap_or(address.port()));
+        let tcp = TcpStream::connect(address)
             .await
             .map_err(CheckError::Connect)?;
         // It is one small packet each way; if it cannot be set, the check is later by that much.
@@ -137,14 +145,27 @@ fn settings(tls: Option<&UpstreamTls>) -> ClientTlsSettings {
 /// What a check says that it is.
 pub(super) const USER_AGENT: &str = concat!("switchback-health/", env!("CARGO_PKG_VERSION"));
 
-/// Asks over HTTP/1.1; answers with the status. The body is not read: the connection ends here.
-async fn ask(stream: &Stream, url: &EndpointUrl, path: &str) -> Result<u16, CheckError> {
-    let request = request(url, path)?;
+/// What the request names as its host.
+fn authority(url: &EndpointUrl, health: &HealthSpec) -> String {
+    let own = || match health.port {
+        Some(port) => url.with_port(port).authority(),
+        None => url.authority(),
+    };
+    health.host.clone().unwrap_or_else(own)
+}
+
+/// Asks over HTTP/1.1. The body is read only as far as it is to be looked at: the connection ends here.
+async fn ask(stream: &Stream, authority: &str, health: &HealthSpec) -> Result<(), CheckError> {
+    let request = request(authority, health)?;
     stream
         .write_all(&request)
         .await
         .map_err(CheckError::Exchange)?;
     let limits = Limits::default();
+    let asked = Asked {
+        head: health.method == HealthMethod::Head,
+        websocket: false,
+    };
     let mut received = Vec::new();
     loop {
         receive(stream, &mut received).await?;
@@ -153,31 +174,80 @@ async fn ask(stream: &Stream, url: &EndpointUrl, path: &str) -> Result<u16, Chec
             .map_err(CheckError::Malformed)?
         {
             let mut slots = FieldSlots::new();
-            let status = ResponseHead::parse(&received[head.clone()], &limits, &mut slots)
-                .map_err(CheckError::Malformed)?
-                .line()
-                .status;
-            if status >= 200 {
-                return Ok(status);
-            }
+            let facts = ResponseHead::parse(&received[head.clone()], &limits, &mut slots)
+                .and_then(|head| head.judge(asked, &limits))
+                .map_err(CheckError::Malformed)?;
+            let (status, framing) = (facts.status, facts.framing);
             received.drain(..head.end);
+            if status >= 200 {
+                judge_status(status, health)?;
+                return find_in_body(stream, received, framing, health).await;
+            }
         }
     }
 }
 
-fn request(url: &EndpointUrl, path: &str) -> Result<Vec<u8>, CheckError> {
+/// An error unless the status is a good one.
+pub(super) fn judge_status(status: u16, health: &HealthSpec) -> Result<(), CheckError> {
+    if health.status.contains(status) {
+        Ok(())
+    } else {
+        Err(CheckError::Status(status))
+    }
+}
+
+async fn find_in_body(
+    stream: &Stream,
+    mut received: Vec<u8>,
+    framing: ResponseFraming,
+    health: &HealthSpec,
+) -> Result<(), CheckError> {
+    let Some(text) = &health.body else {
+        return Ok(());
+    };
+    let missing = || CheckError::Body(text.clone());
+    let mut body = BodyMatch::new(text);
+    let mut decoder = BodyDecoder::response(framing, &Limits::default());
+    loop {
+        let decoded = decoder.decode(&received).map_err(CheckError::BrokenBody)?;
+        match body.push(&received[decoded.data]) {
+            Some(true) => return Ok(()),
+            Some(false) => return Err(missing()),
+            None if decoded.end => return Err(missing()),
+            None => {}
+        }
+        received.drain(..decoded.consumed);
+        if decoded.consumed == 0 || received.is_empty() {
+            match receive(stream, &mut received).await {
+                Err(CheckError::Closed) if framing == ResponseFraming::UntilClose => {
+                    return Err(missing());
+                }
+                result => result?,
+            }
+        }
+    }
+}
+
+fn request(authority: &str, health: &HealthSpec) -> Result<Vec<u8>, CheckError> {
+    let path = health.path.as_str();
     let (front, query) = path.split_once('?').map_or((path, None), |(front, query)| {
         (front, Some(query.as_bytes()))
     });
     let mut request = Vec::new();
-    let mut writer = HeadWriter::request(&mut request, b"GET", front.as_bytes(), query);
+    let method = health.method.as_str().as_bytes();
+    let mut writer = HeadWriter::request(&mut request, method, front.as_bytes(), query);
     writer
-        .add("host", url.authority())
+        .add("host", authority)
         .add("user-agent", USER_AGENT)
         .add("accept", "*/*")
         .add("connection", "close");
+    let framing = match health.method {
+        // A POST without a length makes some servers wait for one.
+        HealthMethod::Post => RequestFraming::Length(0),
+        HealthMethod::Get | HealthMethod::Head | HealthMethod::Options => RequestFraming::None,
+    };
     writer
-        .finish(RequestFraming::None)
+        .finish(framing)
         .map_err(|_| CheckError::Path(path.into()))?;
     Ok(request)
 }

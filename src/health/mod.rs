@@ -1,7 +1,8 @@
 //! Active health checks of every release that is watched and has a `health` in its document.
 //!
-//! A check is one request on a connection of its own: `GET path`, over HTTP/1.1 or HTTP/2 as the release says, with its
-//! TLS settings. Any answer from 200 to 299 is good; another one, none in time, or no connection is bad. So many bad ones
+//! A check is one request on a connection of its own, over HTTP/1.1 or HTTP/2 as the release says, with its TLS
+//! settings. An answer with a status, and where asked for a body, as the release expects it is good; another one, none
+//! in time, or no connection is bad. So many bad ones
 //! in a row make an endpoint unhealthy, so many good ones healthy again; a new endpoint is checked at once and healthy
 //! with its first good answer. Until something speaks against it, a new endpoint is taken as fit to serve.
 //!
@@ -10,6 +11,7 @@
 //! at most so many checks under way: with more slow endpoints than that, checks of others come later.
 
 mod check;
+mod expect;
 mod over_http2;
 mod streak;
 mod supervise;

@@ -6,11 +6,14 @@ use std::task::{Context, Poll, ready};
 
 use thiserror::Error;
 
-use super::check::USER_AGENT;
+use super::{
+    check::{CheckError, USER_AGENT, judge_status},
+    expect::BodyMatch,
+};
 use crate::{
-    http2::{BudgetLimits, Connection, Gone, Key, Role, Settings, hpack::Encoder},
+    http2::{BudgetLimits, Connection, Gone, Key, Role, Settings, Taken, hpack::Encoder},
     message::Known,
-    model::{EndpointUrl, Scheme},
+    model::{HealthMethod, HealthSpec, Scheme},
     net::Stream,
 };
 
@@ -31,7 +34,7 @@ pub(super) enum Error {
     Request,
 }
 
-/// One answer's worth: a check reads a head and nothing else.
+/// One answer's worth: a check reads a head and the front of a body.
 const SETTINGS: Settings = Settings {
     streams: 0,
     pending_resets: 0,
@@ -54,11 +57,19 @@ const BUDGET: BudgetLimits = BudgetLimits {
     window_ms: 1,
 };
 
-/// Asks for a path; answers with the status.
-pub(super) async fn ask(stream: Stream, url: &EndpointUrl, path: &str) -> Result<u16, Error> {
+/// Asks, and looks at the answer.
+pub(super) async fn ask(
+    stream: Stream,
+    scheme: Scheme,
+    authority: &str,
+    health: &HealthSpec,
+) -> Result<(), CheckError> {
+    let failed = CheckError::Http2;
     let mut engine = Connection::new(Role::Client, SETTINGS, BUDGET);
-    let block = head(url, path).ok_or(Error::Request)?;
-    let key = engine.open(&block, true).map_err(Error::Gone)?;
+    let block = head(scheme, authority, health).ok_or(failed(Error::Request))?;
+    let key = engine
+        .open(&block, true)
+        .map_err(|gone| failed(Error::Gone(gone)))?;
     let mut buffer = vec![0; 32 * 1024];
     let mut asking = Asking {
         stream,
@@ -67,26 +78,40 @@ pub(super) async fn ask(stream: Stream, url: &EndpointUrl, path: &str) -> Result
         filled: 0,
     };
     // The answer and the connection that brings it are driven here, so that nothing outlives the check.
-    poll_fn(|cx| asking.poll(cx, &mut buffer)).await
+    let status = poll_fn(|cx| asking.poll(cx, &mut buffer, Asking::poll_status));
+    judge_status(status.await.map_err(failed)?, health)?;
+    let Some(text) = &health.body else {
+        return Ok(());
+    };
+    let mut body = BodyMatch::new(text);
+    let mut find = |asking: &mut Asking, cx: &mut Context<'_>| asking.poll_find(&mut body, cx);
+    let found = poll_fn(|cx| asking.poll(cx, &mut buffer, &mut find));
+    if found.await.map_err(failed)? {
+        Ok(())
+    } else {
+        Err(CheckError::Body(text.clone()))
+    }
 }
 
-fn head(url: &EndpointUrl, path: &str) -> Option<Vec<u8>> {
-    let scheme = match url.scheme() {
+fn head(scheme: Scheme, authority: &str, health: &HealthSpec) -> Option<Vec<u8>> {
+    let scheme = match scheme {
         Scheme::Http => b"http".as_slice(),
         Scheme::Https => b"https",
     };
     let mut block = Vec::new();
     let mut encoder = Encoder::new(&mut block);
-    let is_valid = encoder.method(b"GET")
+    let is_valid = encoder.method(health.method.as_str().as_bytes())
         && encoder.scheme(scheme)
-        && encoder.path(path.as_bytes())
-        && encoder.authority(url.authority().as_bytes())
+        && encoder.path(health.path.as_bytes())
+        && encoder.authority(authority.as_bytes())
         && encoder.field(
             Known::UserAgent,
             b"user-agent",
             USER_AGENT.as_bytes(),
             false,
-        );
+        )
+        && (health.method != HealthMethod::Post
+            || encoder.field(Known::ContentLength, b"content-length", b"0", false));
     is_valid.then_some(block)
 }
 
@@ -102,21 +127,54 @@ struct Asking {
 // === impl Asking ===
 
 impl Asking {
-    fn poll(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<u16, Error>> {
+    /// Drives the connection until the answer has what is wanted of it.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        mut wanted: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, Gone>>,
+    ) -> Poll<Result<T, Error>> {
         loop {
             // A socket that takes nothing may still bring the answer.
             if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
                 return Poll::Ready(Err(error.into()));
             }
-            while let Poll::Ready(head) = self.engine.poll_head(self.key, cx) {
-                match head {
-                    Ok(head) if head.status() < 200 => {}
-                    head => {
-                        return Poll::Ready(head.map(|head| head.status()).map_err(Error::Gone));
+            if let Poll::Ready(result) = wanted(self, cx) {
+                return Poll::Ready(result.map_err(Error::Gone));
+            }
+            ready!(self.poll_receive(cx, buffer))?;
+        }
+    }
+
+    /// The status of the answer that is not an interim one.
+    fn poll_status(&mut self, cx: &mut Context<'_>) -> Poll<Result<u16, Gone>> {
+        loop {
+            let head = ready!(self.engine.poll_head(self.key, cx))?;
+            if head.status() >= 200 {
+                return Poll::Ready(Ok(head.status()));
+            }
+        }
+    }
+
+    /// Whether the body has the text.
+    fn poll_find(
+        &mut self,
+        body: &mut BodyMatch<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, Gone>> {
+        loop {
+            let mut piece = Vec::new();
+            match ready!(self.engine.poll_take(self.key, cx, &mut piece))? {
+                Taken::End(_) => return Poll::Ready(Ok(false)),
+                Taken::Data { last } => {
+                    self.engine.taken(self.key, piece.len());
+                    match body.push(&piece) {
+                        Some(found) => return Poll::Ready(Ok(found)),
+                        None if last => return Poll::Ready(Ok(false)),
+                        None => {}
                     }
                 }
             }
-            ready!(self.poll_receive(cx, buffer))?;
         }
     }
 

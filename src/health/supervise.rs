@@ -169,7 +169,7 @@ async fn check_on(endpoint: Arc<Endpoint>, plan: Rc<Plan>) {
 async fn check_once(endpoint: &Endpoint, plan: &Plan) -> Result<(), CheckError> {
     let _permit = plan.permits.acquire().await;
     let target = Rc::clone(&plan.target.borrow());
-    let check = target.check(endpoint, &plan.health.path);
+    let check = target.check(endpoint, &plan.health);
     let timeout = plan.health.timeout.0;
     tokio::time::timeout(timeout, check)
         .await

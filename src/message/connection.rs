@@ -80,7 +80,7 @@ impl<'h> Nominated<'h> {
     /// The names that end here, but for those that no rule mentions.
     #[inline]
     pub const fn ending(&self) -> KnownSet {
-        self.known.and(KnownSet::HOP_BY_HOP)
+        self.known.union(KnownSet::HOP_BY_HOP)
     }
 
     /// Whether the field has a name that no rule mentions and that was nominated.

@@ -192,7 +192,7 @@ impl KnownSet {
     /// What is in either of two sets.
     #[must_use]
     #[inline]
-    pub const fn and(self, other: Self) -> Self {
+    pub const fn union(self, other: Self) -> Self {
         Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
     }
 

@@ -54,6 +54,15 @@ impl EndpointUrl {
         self.port
     }
 
+    /// The same host at another port.
+    #[must_use]
+    pub fn with_port(&self, port: u16) -> Self {
+        Self {
+            port,
+            ..self.clone()
+        }
+    }
+
     /// The address, when the host is one rather than a name.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()

@@ -11,6 +11,7 @@ mod digest;
 mod document;
 mod duration;
 mod endpoint;
+mod health;
 mod name;
 mod outcome;
 mod problem;
@@ -29,10 +30,11 @@ pub use self::{
     document::{ReleaseDocument, TableDocument},
     duration::Span,
     endpoint::{EndpointUrl, Scheme},
+    health::{HealthMethod, HealthSpec, StatusRange},
     name::{NameError, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     problem::{Problem, closest},
-    release::{HealthSpec, LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
+    release::{LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
     route::{AffinitySource, HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},

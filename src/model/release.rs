@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Span, Version};
+use super::{HealthSpec, Span, Version};
 
 /// What was decided about a release: everything but its endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -25,47 +25,6 @@ pub struct ReleaseSpec {
     /// Limits that protect its endpoints.
     #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
     pub limits: LimitsSpec,
-}
-
-/// An active health check.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct HealthSpec {
-    /// The path to get, such as `/healthz`.
-    #[schema(pattern = r#"^/[!"$-~]{0,200}$"#)]
-    pub path: String,
-    /// Time between checks of one endpoint.
-    #[serde(default = "HealthSpec::interval")]
-    pub interval: Span,
-    /// How long an answer may take.
-    #[serde(default = "HealthSpec::timeout")]
-    pub timeout: Span,
-    /// How many successes in a row make an endpoint healthy.
-    #[serde(default = "HealthSpec::rise")]
-    #[schema(minimum = 1)]
-    pub rise: u32,
-    /// How many failures in a row make it unhealthy.
-    #[serde(default = "HealthSpec::fall")]
-    #[schema(minimum = 1)]
-    pub fall: u32,
-}
-
-impl HealthSpec {
-    const fn interval() -> Span {
-        Span::seconds(5)
-    }
-
-    const fn timeout() -> Span {
-        Span::seconds(2)
-    }
-
-    const fn rise() -> u32 {
-        2
-    }
-
-    const fn fall() -> u32 {
-        3
-    }
 }
 
 /// What an endpoint speaks.

@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
@@ -16,6 +16,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 pub struct ConnectionLimits {
     limit: usize,
     open: AtomicUsize,
+    refused: AtomicU64,
     // One line in the log for each time that the limit is reached, not one per refused client.
     full: AtomicBool,
     parent: Option<Arc<ConnectionLimits>>,
@@ -52,6 +53,7 @@ impl ConnectionLimits {
         Arc::new(Self {
             limit,
             open: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
             full: AtomicBool::new(false),
             parent,
         })
@@ -61,6 +63,12 @@ impl ConnectionLimits {
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
+    }
+
+    /// How many were refused because there were too many, here or in all.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Counts one more, or nothing when that would be too many.
@@ -88,6 +96,13 @@ impl ConnectionLimits {
         }
         self.open.fetch_sub(1, Ordering::Relaxed);
         false
+    }
+
+    fn note_refused(&self) {
+        self.refused.fetch_add(1, Ordering::Relaxed);
+        if let Some(parent) = &self.parent {
+            parent.note_refused();
+        }
     }
 
     fn uncount(&self) {
@@ -131,6 +146,7 @@ impl Acceptor {
                     if let Some(permit) = self.limits.acquire() {
                         return Accepted { tcp, peer, permit };
                     }
+                    self.limits.note_refused();
                 }
                 Err(error) if is_about_one_connection(&error) => {}
                 Err(error) => {

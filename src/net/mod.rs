@@ -16,6 +16,7 @@ mod stream;
 mod timer;
 mod tls_client;
 mod tls_files;
+mod tls_refusal;
 mod tls_server;
 mod tls_stream;
 
@@ -30,5 +31,6 @@ pub use stream::{Eof, Stream};
 pub use timer::{Deadline, Limit, Moment, Timers};
 pub use tls_client::{ClientTls, ClientTlsSettings};
 pub use tls_files::CertificateFiles;
+pub use tls_refusal::TlsRefusal;
 pub use tls_server::{ClientCertificates, ServerTls, ServerTlsSettings};
 pub use tls_stream::TlsStream;

@@ -1,7 +1,7 @@
-//! PROXY protocol, version 2: who the client of a load balancer in front of us is.
+//! PROXY protocol, versions 1 and 2: the address of a load balancer's client.
 //!
-//! Read on listeners that ask for it, and then required; version 1 is refused. Exactly the header is read, since TLS
-//! or a message follows directly. Unknown kinds of addresses and all extensions are skipped, as the protocol says.
+//! Read on listeners that ask for it, and then required. Exactly the header is read, since TLS or a message follows
+//! directly. Unknown kinds of addresses and all extensions are skipped, as the protocol says.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,6 +12,11 @@ use super::stream::read_tcp;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
+/// No header is shorter: `PROXY UNKNOWN` and the end of its line.
+const SHORTEST: usize = 15;
+const SIGNATURE_V1: &[u8; 6] = b"PROXY ";
+/// The longest line of version 1, its end included.
+const LONGEST_V1: usize = 107;
 /// Addresses and extensions; what real balancers send is far below.
 const LONGEST: usize = 2048;
 
@@ -29,7 +34,7 @@ pub enum ProxiedAddresses {
     },
 }
 
-/// Bytes that are no PROXY protocol, version 2.
+/// Bytes that are no header of the PROXY protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyHeaderError {
     /// Neither proxied nor local.
@@ -38,14 +43,17 @@ pub enum ProxyHeaderError {
     /// The block of addresses is shorter than its family needs.
     #[error("PROXY protocol addresses are cut short")]
     Short,
+    /// The line of version 1 is none.
+    #[error("the line of the PROXY protocol, version 1, is malformed")]
+    Line,
     /// It does not start as it must.
     #[error("no PROXY protocol signature")]
     Signature,
     /// More than any balancer sends.
     #[error("PROXY protocol header is too long")]
     TooLong,
-    /// Not version 2.
-    #[error("not version 2 of the PROXY protocol")]
+    /// A binary header that is not of version 2.
+    #[error("neither version 1 nor version 2 of the PROXY protocol")]
     Version,
 }
 
@@ -56,6 +64,10 @@ pub enum ProxyHeaderError {
 pub fn parse_proxy_header(
     bytes: &[u8],
 ) -> Result<Option<(usize, ProxiedAddresses)>, ProxyHeaderError> {
+    let known = bytes.len().min(SIGNATURE_V1.len());
+    if known > 0 && bytes[..known] == SIGNATURE_V1[..known] {
+        return parse_line(bytes);
+    }
     let known = bytes.len().min(SIGNATURE.len());
     if bytes[..known] != SIGNATURE[..known] {
         return Err(ProxyHeaderError::Signature);
@@ -79,6 +91,48 @@ pub fn parse_proxy_header(
         _ => return Err(ProxyHeaderError::Command),
     };
     Ok(Some((FIXED + length, addresses)))
+}
+
+/// Version 1: `PROXY TCP4 203.0.113.7 10.0.0.1 54321 443`, or `PROXY UNKNOWN` with anything behind it.
+fn parse_line(bytes: &[u8]) -> Result<Option<(usize, ProxiedAddresses)>, ProxyHeaderError> {
+    let searched = &bytes[..bytes.len().min(LONGEST_V1)];
+    let Some(end) = memchr::memmem::find(searched, b"\r\n") else {
+        let is_too_long = bytes.len() >= LONGEST_V1;
+        return if is_too_long {
+            Err(ProxyHeaderError::TooLong)
+        } else {
+            Ok(None)
+        };
+    };
+    let words = str::from_utf8(&bytes[SIGNATURE_V1.len().min(end)..end]);
+    let words = words.map_err(|_| ProxyHeaderError::Line)?;
+    let addresses = line_addresses(words).ok_or(ProxyHeaderError::Line)?;
+    Ok(Some((end + 2, addresses)))
+}
+
+fn line_addresses(words: &str) -> Option<ProxiedAddresses> {
+    let mut words = words.split(' ');
+    let family = words.next()?;
+    if family == "UNKNOWN" {
+        return Some(ProxiedAddresses::Local);
+    }
+    let mut ip = || -> Option<IpAddr> {
+        let ip: IpAddr = words.next()?.parse().ok()?;
+        (ip.is_ipv4() == (family == "TCP4")).then_some(ip)
+    };
+    let ips = (ip()?, ip()?);
+    let mut port = || -> Option<u16> {
+        let digits = words.next()?;
+        let plain = digits.bytes().all(|b| b.is_ascii_digit());
+        let shortest = digits.len() == 1 || !digits.starts_with('0');
+        (plain && shortest).then(|| digits.parse().ok()).flatten()
+    };
+    let ports = (port()?, port()?);
+    let is_whole = words.next().is_none() && matches!(family, "TCP4" | "TCP6");
+    is_whole.then_some(ProxiedAddresses::Proxied {
+        source: SocketAddr::new(ips.0, ports.0),
+        destination: SocketAddr::new(ips.1, ports.1),
+    })
 }
 
 fn parse_addresses(kind: u8, block: &[u8]) -> Result<ProxiedAddresses, ProxyHeaderError> {
@@ -127,14 +181,10 @@ pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> 
     let mut bytes = [0; FIXED + LONGEST];
     let mut filled = 0;
     loop {
-        let wanted = if filled < FIXED {
-            FIXED
-        } else {
-            FIXED + declared(&bytes)
-        };
+        let wanted = wanted(tcp, &mut bytes, filled).await?;
         tcp.readable().await?;
         match read_tcp(tcp, &mut bytes[filled..wanted]) {
-            Ok(0) if filled < wanted => return Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
             Err(error) => return Err(error),
@@ -145,6 +195,23 @@ pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> 
             Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
         }
     }
+}
+
+/// How far the header surely goes, with what of it is there already.
+async fn wanted(tcp: &TcpStream, bytes: &mut [u8], filled: usize) -> io::Result<usize> {
+    if filled < SHORTEST {
+        return Ok(SHORTEST);
+    }
+    if bytes[..SIGNATURE_V1.len()] != *SIGNATURE_V1 {
+        return Ok(match filled {
+            ..FIXED => FIXED,
+            _ => FIXED + declared(bytes),
+        });
+    }
+    // Only the end of the line says where it ends: what is there is looked at before it is taken.
+    let there = tcp.peek(&mut bytes[filled..LONGEST_V1]).await?;
+    let end = memchr::memmem::find(&bytes[..filled + there], b"\r\n");
+    Ok(end.map_or(filled + there.max(1), |end| end + 2))
 }
 
 fn declared(bytes: &[u8]) -> usize {
@@ -212,10 +279,6 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         let refused = |bytes: &[u8]| parse_proxy_header(bytes).unwrap_err();
-        assert_eq!(
-            refused(b"PROXY TCP4 1.2.3.4 5.6.7.8 1 2\r\n"),
-            ProxyHeaderError::Signature
-        );
         assert_eq!(refused(b"GET / HTTP/1.1\r\n"), ProxyHeaderError::Signature);
         assert_eq!(
             refused(&header(0x11, 0x11, &IPV4)),
@@ -234,5 +297,54 @@ mod tests {
             refused(&header(0x21, 0x11, &[0; 3000])),
             ProxyHeaderError::TooLong
         );
+    }
+
+    #[test]
+    fn a_line_of_version_1_is_read_at_every_cut() {
+        for (line, source) in [
+            (
+                "PROXY TCP4 203.0.113.7 10.0.0.1 54321 443\r\n",
+                "203.0.113.7:54321",
+            ),
+            ("PROXY TCP6 ::1 2001:db8::2 1 65535\r\n", "[::1]:1"),
+        ] {
+            let mut bytes = line.as_bytes().to_vec();
+            let length = bytes.len();
+            bytes.extend(b"GET / HTTP/1.1\r\n");
+            for cut in 0..length {
+                assert_eq!(parse_proxy_header(&bytes[..cut]), Ok(None), "{cut}");
+            }
+            let Ok(Some((read, ProxiedAddresses::Proxied { source: found, .. }))) =
+                parse_proxy_header(&bytes)
+            else {
+                panic!("{line}");
+            };
+            assert_eq!((read, found), (length, source.parse().unwrap()));
+        }
+        let unknown = b"PROXY UNKNOWN ffff::1 whatever\r\n";
+        let local = Ok(Some((unknown.len(), ProxiedAddresses::Local)));
+        assert_eq!(parse_proxy_header(unknown), local);
+    }
+
+    #[test]
+    fn lines_that_are_not_of_version_1_are_refused() {
+        for bad in [
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1\r\n",
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 2 3\r\n",
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 02\r\n",
+            "PROXY TCP4 1.2.3.4 5.6.7.8 +1 2\r\n",
+            "PROXY TCP4 1.2.3.4 5.6.7.8 1 65536\r\n",
+            "PROXY TCP4 ::1 ::2 1 2\r\n",
+            "PROXY TCP6 1.2.3.4 5.6.7.8 1 2\r\n",
+            "PROXY TCP4  1.2.3.4 5.6.7.8 1 2\r\n",
+            "PROXY UDP4 1.2.3.4 5.6.7.8 1 2\r\n",
+            "PROXY \r\n",
+        ] {
+            let refused = parse_proxy_header(bad.as_bytes());
+            assert_eq!(refused, Err(ProxyHeaderError::Line), "{bad}");
+        }
+        let endless = format!("PROXY UNKNOWN {}", "x".repeat(200));
+        let refused = parse_proxy_header(endless.as_bytes());
+        assert_eq!(refused, Err(ProxyHeaderError::TooLong));
     }
 }

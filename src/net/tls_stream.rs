@@ -12,8 +12,11 @@ use rustls::Connection;
 use tokio::net::TcpStream;
 
 use super::stream::{read_tcp, write_tcp};
+use super::tls_refusal::{PLAIN_HTTP_ANSWER, PlainHttp, TlsRefusal, is_plain_http};
 
 const SCRATCH: usize = 32 * 1024;
+/// How much of a request in plain text is read, so that its client sees the answer rather than a reset.
+const LINGER_BYTES: usize = 64 * 1024;
 
 thread_local! {
     static CIPHERTEXT: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
@@ -33,6 +36,8 @@ struct Session {
     leftover: Vec<u8>,
     /// The socket has ended.
     eof: bool,
+    /// The first bytes were HTTP, not TLS.
+    got_plain_http: bool,
 }
 
 /// A socket as the library wants it.
@@ -51,6 +56,7 @@ impl TlsStream {
             plaintext: 0,
             leftover: Vec::new(),
             eof: false,
+            got_plain_http: false,
         };
         let stream = Self {
             tcp,
@@ -62,7 +68,12 @@ impl TlsStream {
                 break;
             }
             std::future::poll_fn(|cx| stream.tcp.poll_read_ready(cx)).await?;
-            stream.advance_handshake()?;
+            if let Err(error) = stream.advance_handshake() {
+                if TlsRefusal::of(&error) == Some(TlsRefusal::PlainHttp) {
+                    stream.refuse_plain_http().await;
+                }
+                return Err(error);
+            }
         }
         stream.flush().await?;
         Ok(stream)
@@ -74,10 +85,32 @@ impl TlsStream {
             Ok(_) if session.eof => Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(_) => Ok(()),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(_) if session.got_plain_http => {
+                Err(io::Error::new(io::ErrorKind::InvalidData, PlainHttp))
+            }
             Err(error) => {
                 // The alert says why; if it does not fit, the close says enough.
                 let _ = session.send(&self.tcp);
                 Err(error)
+            }
+        }
+    }
+
+    /// Says in plain text what is spoken here, as far as it fits, and lets the client read it: a close with bytes unread
+    /// would reset the connection. The caller's deadline bounds it.
+    async fn refuse_plain_http(&self) {
+        let _ = write_tcp(&self.tcp, &[IoSlice::new(PLAIN_HTTP_ANSWER)]);
+        let _ = socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write);
+        let mut scrap = [0; 4096];
+        let mut read = 0;
+        while read < LINGER_BYTES {
+            if self.tcp.readable().await.is_err() {
+                return;
+            }
+            match read_tcp(&self.tcp, &mut scrap) {
+                Ok(some @ 1..) => read += some,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(_) | Err(_) => return,
             }
         }
     }
@@ -229,7 +262,7 @@ impl Session {
     }
 
     fn feed(&mut self, mut ciphertext: &[u8], buffer: &mut [u8]) -> io::Result<usize> {
-        let mut got = 0;
+        let (first, mut got) = (ciphertext, 0);
         while !ciphertext.is_empty() {
             if self.plaintext >= 8 * 1024 {
                 self.leftover = ciphertext.to_vec();
@@ -240,12 +273,27 @@ impl Session {
                 self.eof = true;
                 break;
             }
-            let state = self.connection.process_new_packets().map_err(invalid)?;
+            let state = match self.connection.process_new_packets() {
+                Ok(state) => state,
+                Err(error) => {
+                    self.got_plain_http = self.is_first_of_http(&error, first);
+                    return Err(invalid(error));
+                }
+            };
             self.plaintext = state.plaintext_bytes_to_read();
             self.eof |= state.peer_has_closed();
             got += self.take_plaintext(&mut buffer[got..])?;
         }
         Ok(got)
+    }
+
+    /// Whether a handshake fails because its client began to speak HTTP.
+    fn is_first_of_http(&self, error: &rustls::Error, first: &[u8]) -> bool {
+        let is_no_record = matches!(
+            error,
+            rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType)
+        );
+        is_no_record && matches!(self.connection, Connection::Server(_)) && is_plain_http(first)
     }
 
     /// What a read at the end answers: 0 if the end was announced, `UnexpectedEof` if not.

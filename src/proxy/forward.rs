@@ -177,9 +177,9 @@ struct Seen {
 
 impl Seen {
     fn new(parts: &RequestParts<'_>, forwarding: &Forwarding<'_>) -> Self {
-        let mut taken = OURS.and(parts.facts.nominated.ending());
+        let mut taken = OURS.union(parts.facts.nominated.ending());
         if !forwarding.peer.is_trusted {
-            taken = taken.and(VOUCHED);
+            taken = taken.union(VOUCHED);
         }
         if forwarding.via.is_some() {
             taken.insert(Known::Via);

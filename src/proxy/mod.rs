@@ -23,6 +23,7 @@ mod channel;
 mod connect;
 mod connection;
 mod date;
+mod connection_refusal;
 mod drive;
 mod error;
 mod exchange;

@@ -1,13 +1,17 @@
 //! From an accepted socket to a connection that is served: PROXY protocol, TLS, then HTTP/1.1 or HTTP/2.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
+
+use crate::config::Network;
 
 use crate::net::{
     Accepted, Acceptor, ConnectionPermit, ProxiedAddresses, Stream, TlsStream, read_proxy_header,
 };
 
 use super::connection::Connection;
+use super::connection_refusal::UnlistedSender;
 use super::settings::{ListenerSettings, PeerInfo};
 use super::worker::Worker;
 
@@ -28,7 +32,7 @@ pub async fn listen(worker: Rc<Worker>, acceptor: Acceptor, listener: Rc<Listene
 /// that needs is gone afterwards.
 pub fn start_connection(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<ListenerSettings>) {
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
-    if listener.tls.is_some() || listener.proxy_protocol {
+    if listener.tls.is_some() || listener.proxy_senders.is_some() {
         tokio::task::spawn_local(greet_and_serve(worker, accepted, listener));
     } else {
         let stream = Stream::Tcp(accepted.tcp);
@@ -46,7 +50,7 @@ async fn greet_and_serve(worker: Rc<Worker>, accepted: Accepted, listener: Rc<Li
     let Accepted { tcp, peer, permit } = accepted;
     match greet(&worker, tcp, peer, &listener).await {
         Ok((stream, peer)) => serve_connection(worker, stream, peer, &listener, permit),
-        Err(error) => tracing::debug!(client = %peer, %error, "connection refused"),
+        Err(error) => worker.shared.note_refused(&listener.name, peer, &error),
     }
 }
 
@@ -82,18 +86,21 @@ async fn draining(worker: &Worker, deadline: &crate::net::Deadline) {
 async fn greet(
     worker: &Worker,
     tcp: tokio::net::TcpStream,
-    peer: std::net::SocketAddr,
+    peer: SocketAddr,
     listener: &ListenerSettings,
 ) -> io::Result<(Stream, PeerInfo)> {
     let settings = &worker.shared.settings;
     let deadline = worker.timers.deadline();
     deadline.set_from_now(settings.timeouts.tls_handshake.0);
     let mut client = peer;
+    let sender_is_trusted = settings.trusts(peer.ip());
     let greeting = async {
-        if listener.proxy_protocol
-            && let ProxiedAddresses::Proxied { source, .. } = read_proxy_header(&tcp).await?
-        {
-            client = source;
+        if let Some(senders) = &listener.proxy_senders {
+            client = client_of(&tcp, peer, senders, |claimed| {
+                // Fields are believed of whom we trust, so only they may say that somebody is one of them.
+                sender_is_trusted || !settings.trusts(claimed)
+            })
+            .await?;
         }
         match &listener.tls {
             None => Ok(Stream::Tcp(tcp)),
@@ -105,7 +112,7 @@ async fn greet(
         stream = greeting => stream?,
         () = deadline.expired() => return Err(io::ErrorKind::TimedOut.into()),
     };
-    let is_trusted = settings.trusts(client.ip());
+    let is_trusted = settings.trusts(client.ip()) && (client == peer || sender_is_trusted);
     Ok((
         stream,
         PeerInfo {
@@ -114,6 +121,23 @@ async fn greet(
             is_secure: listener.tls.is_some(),
         },
     ))
+}
+
+/// The client that a PROXY header names, if its sender may send one and is believed; the sender otherwise.
+async fn client_of(
+    tcp: &tokio::net::TcpStream,
+    sender: SocketAddr,
+    senders: &[Network],
+    is_believed: impl Fn(IpAddr) -> bool,
+) -> io::Result<SocketAddr> {
+    if !senders.iter().any(|network| network.contains(sender.ip())) {
+        let unlisted = UnlistedSender(sender.ip());
+        return Err(io::Error::new(io::ErrorKind::PermissionDenied, unlisted));
+    }
+    Ok(match read_proxy_header(tcp).await? {
+        ProxiedAddresses::Proxied { source, .. } if is_believed(source.ip()) => source,
+        ProxiedAddresses::Proxied { .. } | ProxiedAddresses::Local => sender,
+    })
 }
 
 #[cfg(test)]

@@ -36,8 +36,10 @@ pub struct ListenerSettings {
     pub tls: Option<Arc<ServerTls>>,
     /// Whether a request may name its release itself.
     pub preview: bool,
-    /// Whether a connection starts with a PROXY protocol header.
-    pub proxy_protocol: bool,
+    /// The senders of the PROXY protocol header that each connection begins with; none begins with one when absent.
+    pub proxy_senders: Option<Vec<Network>>,
+    /// Its address, as metrics and logs name it.
+    pub name: String,
 }
 
 /// Whom a connection comes from.

@@ -19,6 +19,7 @@ use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
 use super::date::{self, DateCache};
+use super::connection_refusal::RefusalLog;
 use super::h2::Upstreams;
 use super::held::{HeldRoute, HeldRoutes};
 use super::pool::Pools;
@@ -43,6 +44,7 @@ pub struct Shared {
     requests: CachePadded<AtomicUsize>,
     epoch: Instant,
     draining: watch::Sender<bool>,
+    refusals: RefusalLog,
 }
 
 /// One worker.
@@ -97,6 +99,7 @@ impl Shared {
             requests: CachePadded::new(AtomicUsize::new(0)),
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
+            refusals: RefusalLog::default(),
         })
     }
 
@@ -104,6 +107,17 @@ impl Shared {
     #[must_use]
     pub fn requests(&self) -> usize {
         self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that was refused before it had a request.
+    pub(super) fn note_refused(
+        &self,
+        listener: &str,
+        client: std::net::SocketAddr,
+        error: &std::io::Error,
+    ) {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.refusals.note(now, listener, client, error);
     }
 
     /// Makes new connections to endpoints read the files of their TLS settings anew.

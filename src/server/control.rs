@@ -176,6 +176,11 @@ fn count_connections(doors: &[(SocketAddr, Arc<ConnectionLimits>)]) {
         )]
         let open = limits.open() as f64;
         metrics::gauge!(names::CONNECTIONS.0, "listener" => address.to_string()).set(open);
+        let labels = [
+            ("listener", address.to_string()),
+            ("reason", "limit".into()),
+        ];
+        metrics::counter!(names::CONNECTIONS_REFUSED.0, &labels).absolute(limits.refused());
     }
 }
 

@@ -22,7 +22,7 @@ use super::{
 use crate::{
     admin::ReloadError,
     api::ReloadReport,
-    config::Config,
+    config::{Config, Network},
     control::Controller,
     fleet::Fleet,
     net::ServerTls,
@@ -126,7 +126,7 @@ fn start_around(
     let (phase, _) = watch::channel(Phase::Serving);
     let listeners = bound.iter().map(|bound| bound.address).collect();
     let tls = bound.iter().filter_map(|bound| bound.tls.clone()).collect();
-    let threads = start_workers(bound, workers, &shared, &phase)?;
+    let threads = start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
     control.readiness.set_ready();
     let running = Running {
         config,
@@ -145,6 +145,7 @@ fn start_around(
 
 fn start_workers(
     bound: Vec<Bound>,
+    trusted: &[Network],
     workers: usize,
     shared: &Arc<Shared>,
     phase: &watch::Sender<Phase>,
@@ -161,6 +162,7 @@ fn start_workers(
             sockets: each,
             tls,
             spec,
+            address,
             ..
         },
     ) in bound.into_iter().enumerate()
@@ -172,7 +174,8 @@ fn start_workers(
                 limits,
                 tls,
                 preview: spec.preview,
-                proxy_protocol: spec.proxy_protocol,
+                proxy_senders: spec.proxy_senders(trusted).map(<[_]>::to_vec),
+                name: address.to_string(),
             });
         }
     }

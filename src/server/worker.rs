@@ -15,6 +15,7 @@ use tokio::{
 };
 
 use crate::{
+    config::Network,
     net::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit, ServerTls},
     proxy::{ListenerSettings, Shared, Worker, start_connection},
 };
@@ -39,7 +40,8 @@ pub(super) struct WorkerListener {
     pub(super) limits: Arc<ConnectionLimits>,
     pub(super) tls: Option<Arc<ServerTls>>,
     pub(super) preview: bool,
-    pub(super) proxy_protocol: bool,
+    pub(super) proxy_senders: Option<Vec<Network>>,
+    pub(super) name: String,
 }
 
 /// What a worker thread is given.
@@ -215,7 +217,8 @@ impl Door {
         let settings = ListenerSettings {
             tls: listener.tls.clone(),
             preview: listener.preview,
-            proxy_protocol: listener.proxy_protocol,
+            proxy_senders: listener.proxy_senders.clone(),
+            name: listener.name.clone(),
         };
         Rc::new(Self {
             worker: Rc::clone(worker),

@@ -15,6 +15,7 @@ mod seats;
 mod split;
 mod undo;
 mod validate;
+mod validate_health;
 mod validate_route;
 
 pub use self::{

@@ -4,10 +4,9 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Compiled, validate_route};
+use super::{Compiled, validate_health, validate_route};
 use crate::model::{
-    EndpointUrl, HealthSpec, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, Span,
-    TableState, Touched,
+    EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState, Touched,
 };
 
 /// The most endpoints that a release may have.
@@ -74,13 +73,13 @@ fn release(
     for (place, url) in endpoints.iter().enumerate() {
         if !seen.insert(url) {
             problems.push(Problem::new(
-                format!("{}[{place}]", at("endpoints")),
+                format!("{}.{place}", at("endpoints")),
                 format!("`{url}` stands there twice"),
             ));
         }
     }
     if let Some(check) = &spec.health {
-        health(&at("health"), check, problems);
+        validate_health::problems(&at("health"), check, problems);
     }
     if let Some(tls) = &spec.tls {
         if tls.cert.is_some() != tls.key.is_some() {
@@ -101,37 +100,6 @@ fn release(
             Problem::new(at("limits"), "a limit of 0 lets nothing through")
                 .hint("leave it out for no limit"),
         );
-    }
-}
-
-fn health(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
-    if !check.path.starts_with('/')
-        || check
-            .path
-            .bytes()
-            .any(|b| !b.is_ascii_graphic() || b == b'#')
-    {
-        problems.push(
-            Problem::new(
-                format!("{at}.path"),
-                format!("`{}` is not a path", check.path),
-            )
-            .hint("such as `/healthz`"),
-        );
-    }
-    for (key, span) in [("interval", check.interval), ("timeout", check.timeout)] {
-        if span < Span(std::time::Duration::from_millis(10)) {
-            problems.push(
-                Problem::new(format!("{at}.{key}"), format!("`{span}` is too short"))
-                    .hint("10ms is the least"),
-            );
-        }
-    }
-    if check.rise == 0 || check.fall == 0 {
-        problems.push(Problem::new(
-            at,
-            "`rise` and `fall` count results in a row and are at least 1",
-        ));
     }
 }
 

@@ -234,7 +234,7 @@ impl Check<'_> {
             );
         }
         for (place, source) in sources.iter().enumerate() {
-            let key = format!("affinity[{place}]");
+            let key = format!("affinity.{place}");
             match source {
                 AffinitySource::Header(name) => self.header_name(&key, name),
                 AffinitySource::Cookie(name) => {

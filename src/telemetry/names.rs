@@ -45,6 +45,12 @@ pub const CONNECTIONS: Metric = (
     Kind::Gauge,
     "Open connections of clients by listener",
 );
+/// Connections that were refused before they had a request.
+pub const CONNECTIONS_REFUSED: Metric = (
+    "switchback_connections_refused_total",
+    Kind::Counter,
+    "Connections that were refused before they had a request, by listener and reason",
+);
 /// Health of each endpoint.
 pub const ENDPOINT_HEALTHY: Metric = (
     "switchback_endpoint_healthy",
@@ -184,6 +190,7 @@ pub const ALL: &[Metric] = &[
     ADMIN_AUTH_FAILURES,
     BUILD_INFO,
     CONNECTIONS,
+    CONNECTIONS_REFUSED,
     CONVERGENCE_SECONDS,
     DRIFT,
     ENDPOINT_CONNECTIONS,

@@ -327,3 +327,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_problem_of_an_element_points_to_the_line_of_the_element() {
+    let text = "[[listeners]]\naddress = \"127.0.0.1:0\"\n[releases.blue]\nendpoints = [\n  \"http://10.0.0.1:80\",\n\
+                \x20 \"http://10.0.0.1:80\",\n]\n[[routes]]\nname = \"chat\"\nsplit = { blue = 1 }\naffinity = [\n\
+                \x20 { header = \"x-session\" },\n  { header = \"X-Session\" },\n]\n";
+    assert_eq!(
+        shown(&parse(text).unwrap_err()),
+        "6: releases.blue.endpoints.1: `http://10.0.0.1:80` stands there twice\n\
+         13: routes.chat.affinity.1: `X-Session` is not the name of a header field\n  \
+         hint: lower case letters, digits and `-`\n"
+    );
+}

@@ -149,6 +149,90 @@ async fn an_endpoint_falls_and_rises_with_its_answers() {
     }
 }
 
+/// An agent that answers one request a connection by what the request says.
+async fn strict_agent(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        loop {
+            let (mut tcp, _) = listener.accept().await.unwrap();
+            let answer = Arc::clone(&answer);
+            tokio::spawn(async move {
+                let mut request = [0; 1024];
+                let length = tcp.read(&mut request).await.unwrap();
+                let answer = answer(&String::from_utf8_lossy(&request[..length]));
+                tcp.write_all(answer.as_bytes()).await.unwrap();
+            });
+        }
+    });
+    address
+}
+
+/// What checks with these keys make of an agent.
+async fn judged(agent: SocketAddr, keys: &str) -> Health {
+    let (fleet, _checks) = start();
+    let url = format!("http://{agent}");
+    let endpoints = watch(&fleet, spec(&format!("{QUICK}{keys}")), &[(url, agent)]);
+    let start = Instant::now();
+    while endpoints[0].health() == Health::Unknown {
+        assert!(start.elapsed() < Duration::from_secs(20));
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    endpoints[0].health()
+}
+
+#[tokio::test]
+async fn a_check_asks_as_it_is_told_and_looks_at_what_it_is_told() {
+    let agent = strict_agent(|request| {
+        let known = request.contains("host: agents.example.com\r\n");
+        let status = if known { 200 } else { 403 };
+        let body = "4\r\n{\"re\r\n8\r\nady\":1}\n\r\n0\r\n\r\n";
+        let body = if request.starts_with("HEAD ") {
+            ""
+        } else {
+            body
+        };
+        format!("HTTP/1.1 {status} X\r\ntransfer-encoding: chunked\r\n\r\n{body}")
+    });
+    let agent = agent.await;
+    let known = r#","host":"agents.example.com""#;
+    for (keys, health) in [
+        ("", Health::Unhealthy),
+        (known, Health::Healthy),
+        (r#","status":"200-403""#, Health::Healthy),
+        (r#","status":403"#, Health::Healthy),
+        (r#","status":"404""#, Health::Unhealthy),
+        (
+            r#","host":"agents.example.com","method":"HEAD""#,
+            Health::Healthy,
+        ),
+        (
+            r#","host":"agents.example.com","body":"ready\":1""#,
+            Health::Healthy,
+        ),
+        (
+            r#","host":"agents.example.com","body":"ready\":0""#,
+            Health::Unhealthy,
+        ),
+    ] {
+        assert_eq!(judged(agent, keys).await, health, "{keys}");
+    }
+}
+
+#[tokio::test]
+async fn a_check_asks_another_port_where_it_is_told_to() {
+    let (agent, listener) = Agent::bind().await;
+    drop(listener);
+    let beside = strict_agent(|request| {
+        let port = request.contains("host: 127.0.0.1:");
+        format!("HTTP/1.1 {} X\r\n\r\n", if port { 204 } else { 500 })
+    });
+    let port = format!(r#","port":{}"#, beside.await.port());
+    assert_eq!(judged(agent.address, "").await, Health::Unhealthy);
+    assert_eq!(judged(agent.address, &port).await, Health::Healthy);
+}
+
 #[tokio::test]
 async fn a_port_where_nobody_listens_is_unhealthy() {
     let (agent, listener) = Agent::bind().await;

@@ -303,19 +303,67 @@ fn prefixes_are_taken_off_and_games_with_paths_are_refused() {
     }
 }
 
+/// A header of version 2 that names a client with IPv4.
+fn proxy_header(client: [u8; 4]) -> Vec<u8> {
+    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
+    header.extend(client);
+    header.extend([10, 0, 0, 1, 0x10, 0, 0x01, 0xbb]);
+    header
+}
+
 #[test]
 fn a_proxy_protocol_header_names_the_client_and_is_required() {
     let origin = Origin::replying("x");
-    let proxy = blue(&origin).proxy_protocol().start();
-    let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
-    header.extend([203, 0, 113, 7, 10, 0, 0, 1, 0x10, 0, 0x01, 0xbb]);
-    let mut client = proxy.client();
-    client.send(&header);
-    assert_eq!(client.get("/").status, 200);
-    assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.7"));
+    let proxy = blue(&origin).proxy_protocol_from("127.0.0.0/8").start();
+    let version_1 = b"PROXY TCP4 203.0.113.7 10.0.0.1 54321 443\r\n".to_vec();
+    for header in [proxy_header([203, 0, 113, 7]), version_1] {
+        let mut client = proxy.client();
+        client.send(&header);
+        assert_eq!(client.get("/").status, 200);
+        assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.7"));
+    }
+    let mut pieces = proxy.client();
+    for piece in ["PROXY TCP4 203.0.1", "13.8 10.0.0.1 54321 443\r", "\n"] {
+        pieces.send(piece);
+    }
+    assert_eq!(pieces.get("/").status, 200);
+    assert_eq!(origin.last().value("x-forwarded-for"), Some("203.0.113.8"));
     let mut direct = proxy.client();
     assert!(direct.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").is_closed());
-    assert_eq!(origin.requests().len(), 1);
+    assert_eq!(origin.requests().len(), 3);
+}
+
+#[test]
+fn a_proxy_protocol_header_of_a_sender_that_is_not_listed_is_refused() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin).proxy_protocol_from("10.0.0.0/8").start();
+    let mut client = proxy.client();
+    client.send(proxy_header([203, 0, 113, 7]));
+    assert!(client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n").is_closed());
+    assert!(origin.requests().is_empty());
+}
+
+#[test]
+fn a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy() {
+    let origin = Origin::replying("x");
+    let forwarded = |trusted: &str| {
+        let proxy = blue(&origin)
+            .settings(&format!("trusted_proxies = [{trusted}]"))
+            .proxy_protocol_from("127.0.0.0/8")
+            .start();
+        let mut client = proxy.client();
+        client.send(proxy_header([10, 1, 1, 1]));
+        client.send("GET / HTTP/1.1\r\nHost: a\r\nX-Real-Ip: 7.7.7.7\r\n\r\n");
+        assert_eq!(client.response().status, 200);
+        origin.last().value("x-real-ip").unwrap().to_owned()
+    };
+    assert_eq!(
+        forwarded("\"10.0.0.0/8\""),
+        "127.0.0.1",
+        "neither the address nor the field is believed"
+    );
+    assert_eq!(forwarded("\"10.0.0.0/8\", \"127.0.0.1\""), "7.7.7.7");
+    assert_eq!(forwarded("\"192.0.2.0/24\""), "10.1.1.1");
 }
 
 #[test]

@@ -386,3 +386,57 @@ fn a_hang_up_reads_the_files_for_endpoints_and_their_checks_again() {
     hang_up(&near);
     until("unhealthy again", || ask(&near).status == 503);
 }
+
+fn metrics(admin: SocketAddr) -> String {
+    let mut tcp = TcpStream::connect(admin).unwrap();
+    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    let request = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
+    tcp.write_all(request.as_bytes()).unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).unwrap();
+    answer
+}
+
+#[test]
+fn plain_http_on_a_port_with_tls_is_told_so_and_refused_connections_are_counted() {
+    let (origin, authority) = (Origin::replying("hi"), Authority::new());
+    authority.issue("a", "a.test");
+    let ca = format!("client_ca = {:?}\n", authority.path("ca.pem"));
+    let listener = authority.listener(&["a"], &ca);
+    let switchback = Switchback::start(&[&listener], &table(&origin.url(), ""));
+    let address = switchback.listeners[0];
+    for request in [
+        "GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+        "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    ] {
+        let mut tcp = TcpStream::connect(address).unwrap();
+        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        tcp.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        tcp.shutdown(std::net::Shutdown::Write).unwrap();
+        tcp.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        assert!(
+            answer.ends_with("use https:// instead of http://\n"),
+            "{answer}"
+        );
+    }
+    let without = authority.client(&[&TLS13], None);
+    assert!(!is_ok(&mut connect(&without, address, "a.test")));
+    let mut garbage = TcpStream::connect(address).unwrap();
+    garbage.write_all(b"\x16\x03\x01\x00\x05hello").unwrap();
+    let counted = |reason: &str, count: u32| {
+        let line = format!(
+            "switchback_connections_refused_total{{listener=\"{address}\",reason=\"{reason}\"}} {count}\n"
+        );
+        until(&line, || metrics(switchback.admin()).contains(&line));
+    };
+    counted("plain_http", 2);
+    counted("client_certificate", 1);
+    counted("tls", 1);
+    until("a line in the log", || {
+        let log = switchback.log();
+        let told = |reason: &str| log.contains(&format!("reason=\"{reason}\""));
+        told("plain_http") && told("client_certificate") && told("tls")
+    });
+}

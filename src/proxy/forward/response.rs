@@ -13,7 +13,7 @@ pub(in crate::proxy) fn write_response(
     parts: &ResponseParts<'_>,
     exposed: Option<&str>,
 ) {
-    let taken = FRAMING.and(parts.facts.nominated.ending());
+    let taken = FRAMING.union(parts.facts.nominated.ending());
     let is_exposed = |field: &Field<'_>| {
         exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
     };

@@ -139,7 +139,10 @@ impl Lane {
             public.address, private.address
         );
         let listeners: &'static [&str] = match door {
-            Door::Plain | Door::ProxyProtocol => &["", "proxy_protocol = true"],
+            Door::Plain | Door::ProxyProtocol => &[
+                "",
+                "proxy_protocol = true\nproxy_protocol_from = [\"127.0.0.1\"]",
+            ],
             Door::Hasty | Door::Trusting => &[""],
         };
         let start = move || Switchback::start(listeners, &config);

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use switchback::config::{self, Config, Files};
+use switchback::config::{self, Config, Files, Network};
 use switchback::fleet::Fleet;
 use switchback::model::{Change, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
@@ -27,7 +27,7 @@ pub(crate) struct TestProxyBuilder {
     tables: String,
     workers: usize,
     preview: bool,
-    proxy_protocol: bool,
+    proxy_senders: Option<Vec<Network>>,
 }
 
 /// A running proxy. It ends when it is dropped.
@@ -93,9 +93,9 @@ impl TestProxyBuilder {
         self
     }
 
-    /// Makes the listener expect a PROXY protocol header.
-    pub(crate) fn proxy_protocol(mut self) -> Self {
-        self.proxy_protocol = true;
+    /// Makes the listener expect a PROXY protocol header from senders in this network.
+    pub(crate) fn proxy_protocol_from(mut self, senders: &str) -> Self {
+        self.proxy_senders = Some(vec![senders.parse().unwrap()]);
         self
     }
 
@@ -137,12 +137,13 @@ impl TestProxyBuilder {
                 Arc::clone(&limits),
                 stopped.clone(),
             );
-            let (preview, proxy_protocol) = (self.preview, self.proxy_protocol);
+            let (preview, proxy_senders) = (self.preview, self.proxy_senders.clone());
             proxy.threads.push(std::thread::spawn(move || {
                 let settings = ListenerSettings {
                     tls: None,
                     preview,
-                    proxy_protocol,
+                    proxy_senders,
+                    name: "test".into(),
                 };
                 run_worker(shared, slot, socket, limits, settings, stopped);
             }));

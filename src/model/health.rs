@@ -1,0 +1,235 @@
+//! An active health check as it is decided: what is asked for, and which answer is good.
+
+use std::{fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use utoipa::ToSchema;
+
+use super::Span;
+
+/// An active health check.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct HealthSpec {
+    /// The path to ask for, such as `/healthz`.
+    #[schema(pattern = r#"^/[!"$-~]{0,200}$"#)]
+    pub path: String,
+    /// The method of the request.
+    #[serde(default, skip_serializing_if = "HealthMethod::is_default")]
+    pub method: HealthMethod,
+    /// The `Host` of the request; the endpoint's own when absent. For applications that know only the names of their
+    /// users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The port to ask; the endpoint's own when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub port: Option<u16>,
+    /// The statuses that are good: `"200-299"`, `"204"`.
+    #[serde(default, skip_serializing_if = "StatusRange::is_default")]
+    #[schema(value_type = String, pattern = "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$")]
+    pub status: StatusRange,
+    /// A text that must stand in the first 64 KiB of the answer's body.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub body: Option<String>,
+    /// Time between checks of one endpoint.
+    #[serde(default = "HealthSpec::interval")]
+    pub interval: Span,
+    /// How long an answer may take.
+    #[serde(default = "HealthSpec::timeout")]
+    pub timeout: Span,
+    /// How many successes in a row make an endpoint healthy.
+    #[serde(default = "HealthSpec::rise")]
+    #[schema(minimum = 1)]
+    pub rise: u32,
+    /// How many failures in a row make it unhealthy.
+    #[serde(default = "HealthSpec::fall")]
+    #[schema(minimum = 1)]
+    pub fall: u32,
+}
+
+/// The method of a check.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum HealthMethod {
+    /// `GET`.
+    #[default]
+    Get,
+    /// `HEAD`: the answer has no body.
+    Head,
+    /// `OPTIONS`.
+    Options,
+    /// `POST`, without a body.
+    Post,
+}
+
+/// The statuses from a first to a last one. Written `"200-299"`, or `"204"` for one alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatusRange {
+    first: u16,
+    last: u16,
+}
+
+// === impl HealthSpec ===
+
+impl HealthSpec {
+    const fn interval() -> Span {
+        Span::seconds(5)
+    }
+
+    const fn timeout() -> Span {
+        Span::seconds(2)
+    }
+
+    const fn rise() -> u32 {
+        2
+    }
+
+    const fn fall() -> u32 {
+        3
+    }
+}
+
+// === impl HealthMethod ===
+
+impl HealthMethod {
+    /// The method as it stands in a request.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Head => "HEAD",
+            Self::Options => "OPTIONS",
+            Self::Post => "POST",
+        }
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+// === impl StatusRange ===
+
+impl StatusRange {
+    /// Whether a status lies in it.
+    pub const fn contains(self, status: u16) -> bool {
+        self.first <= status && status <= self.last
+    }
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    fn new(first: u16, last: u16) -> Option<Self> {
+        // An interim answer is not the answer.
+        (200 <= first && first <= last && last <= 599).then_some(Self { first, last })
+    }
+}
+
+impl Default for StatusRange {
+    fn default() -> Self {
+        Self {
+            first: 200,
+            last: 299,
+        }
+    }
+}
+
+impl FromStr for StatusRange {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let number = |digits: &str| {
+            let three = digits.len() == 3 && digits.bytes().all(|b| b.is_ascii_digit());
+            three.then(|| digits.parse().ok()).flatten()
+        };
+        let (first, last) = text.split_once('-').unwrap_or((text, text));
+        let range = number(first).zip(number(last));
+        range
+            .and_then(|(first, last)| Self::new(first, last))
+            .ok_or_else(|| {
+                format!("`{text}` is not a range of statuses: write `\"200-399\"`, or `\"204\"` for one alone, from 200 to 599")
+            })
+    }
+}
+
+impl fmt::Display for StatusRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.first == self.last {
+            write!(f, "{}", self.first)
+        } else {
+            write!(f, "{}-{}", self.first, self.last)
+        }
+    }
+}
+
+impl Serialize for StatusRange {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for StatusRange {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StatusVisitor)
+    }
+}
+
+struct StatusVisitor;
+
+impl de::Visitor<'_> for StatusVisitor {
+    type Value = StatusRange;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a range of statuses, such as `\"200-399\"`")
+    }
+
+    fn visit_i64<E: de::Error>(self, status: i64) -> Result<StatusRange, E> {
+        self.visit_str(&status.to_string())
+    }
+
+    fn visit_u64<E: de::Error>(self, status: u64) -> Result<StatusRange, E> {
+        self.visit_str(&status.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<StatusRange, E> {
+        text.parse().map_err(E::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_are_written_as_they_are_read() {
+        for text in ["200-299", "204", "200-599"] {
+            assert_eq!(text.parse::<StatusRange>().unwrap().to_string(), text);
+        }
+        for bad in [
+            "", "99", "199", "100-200", "300-200", "200-600", "2xx", "+200", "200-", "0200",
+        ] {
+            assert!(bad.parse::<StatusRange>().is_err(), "{bad}");
+        }
+        let read: StatusRange = serde_json::from_str("403").unwrap();
+        assert!(read.contains(403) && !read.contains(404));
+    }
+
+    #[test]
+    fn what_is_the_default_is_not_written() {
+        let plain: HealthSpec = serde_json::from_str(r#"{"path":"/"}"#).unwrap();
+        let written = serde_json::to_string(&plain).unwrap();
+        assert_eq!(
+            written,
+            r#"{"path":"/","interval":"5s","timeout":"2s","rise":2,"fall":3}"#
+        );
+    }
+}

@@ -1,0 +1,157 @@
+//! Connections that end before there is a request: why, how often, and a line in the log now and then.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::net::{ProxyHeaderError, TlsRefusal};
+use crate::telemetry::names;
+
+/// At most one line for each reason in this time, however many connections are refused.
+const SAMPLE_MS: u64 = 10_000;
+
+/// The reason for which a connection was refused before it had a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ConnectionRefusal {
+    ClientCertificate,
+    Closed,
+    PlainHttp,
+    ProxyHeader,
+    ProxySender,
+    Timeout,
+    Tls,
+}
+
+/// When each reason was last told, and how many were not.
+#[derive(Debug, Default)]
+pub(super) struct RefusalLog([Sampler; ConnectionRefusal::COUNT]);
+
+#[derive(Debug, Default)]
+struct Sampler {
+    /// The end of the time in which nothing is said.
+    quiet_until_ms: AtomicU64,
+    untold: AtomicU64,
+}
+
+/// A sender of PROXY headers that is not on the list.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "{0} is not allowed to send PROXY headers; `proxy_protocol_from` of the listener names those that are"
+)]
+pub(super) struct UnlistedSender(pub(super) std::net::IpAddr);
+
+// === impl ConnectionRefusal ===
+
+impl ConnectionRefusal {
+    const COUNT: usize = 7;
+
+    /// The reason behind an error of what comes before the first request.
+    pub(super) fn of(error: &io::Error) -> Self {
+        let inner = error.get_ref();
+        if inner.is_some_and(|inner| inner.is::<UnlistedSender>()) {
+            return Self::ProxySender;
+        }
+        if inner.is_some_and(|inner| inner.is::<ProxyHeaderError>()) {
+            return Self::ProxyHeader;
+        }
+        match TlsRefusal::of(error) {
+            Some(TlsRefusal::PlainHttp) => Self::PlainHttp,
+            Some(TlsRefusal::ClientCertificate) => Self::ClientCertificate,
+            Some(TlsRefusal::Handshake) => Self::Tls,
+            None if error.kind() == io::ErrorKind::TimedOut => Self::Timeout,
+            None => Self::Closed,
+        }
+    }
+
+    /// The word in metrics and logs.
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientCertificate => "client_certificate",
+            Self::Closed => "closed",
+            Self::PlainHttp => "plain_http",
+            Self::ProxyHeader => "proxy_header",
+            Self::ProxySender => "proxy_sender",
+            Self::Timeout => "timeout",
+            Self::Tls => "tls",
+        }
+    }
+}
+
+// === impl RefusalLog ===
+
+impl RefusalLog {
+    /// Counts a refused connection, and says so if nothing was said of its kind for a while.
+    pub(super) fn note(&self, now_ms: u64, listener: &str, client: SocketAddr, error: &io::Error) {
+        let reason = ConnectionRefusal::of(error);
+        let labels = [
+            ("listener", listener.to_owned()),
+            ("reason", reason.as_str().to_owned()),
+        ];
+        metrics::counter!(names::CONNECTIONS_REFUSED.0, &labels).increment(1);
+        let reason_word = reason.as_str();
+        if reason == ConnectionRefusal::Closed {
+            // Balancers that look whether a port is open do nothing else all day.
+            tracing::debug!(%client, listener, reason = reason_word, %error, "connection refused");
+        } else if let Some(untold) = self.0[reason as usize].take(now_ms) {
+            tracing::info!(%client, listener, reason = reason_word, %error, untold, "connection refused");
+        }
+    }
+}
+
+// === impl Sampler ===
+
+impl Sampler {
+    /// The number of connections that nothing was said of, if this one is told.
+    fn take(&self, now_ms: u64) -> Option<u64> {
+        let quiet_until = self.quiet_until_ms.load(Ordering::Relaxed);
+        let is_mine = now_ms >= quiet_until
+            && self
+                .quiet_until_ms
+                .compare_exchange(
+                    quiet_until,
+                    now_ms + SAMPLE_MS,
+                    Ordering::Relaxed,
+                    Ordering::Relaxed,
+                )
+                .is_ok();
+        if is_mine {
+            return Some(self.untold.swap(0, Ordering::Relaxed));
+        }
+        self.untold.fetch_add(1, Ordering::Relaxed);
+        None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_in_a_while_says_how_many_were_not_told() {
+        let sampler = Sampler::default();
+        assert_eq!(sampler.take(5), Some(0));
+        assert_eq!(sampler.take(6), None);
+        assert_eq!(sampler.take(10_004), None);
+        assert_eq!(sampler.take(10_005), Some(2));
+    }
+
+    #[test]
+    fn what_ends_a_connection_has_a_word() {
+        let word = |error: io::Error| ConnectionRefusal::of(&error).as_str();
+        let invalid = |inner: rustls::Error| io::Error::new(io::ErrorKind::InvalidData, inner);
+        assert_eq!(word(io::ErrorKind::UnexpectedEof.into()), "closed");
+        assert_eq!(word(io::ErrorKind::TimedOut.into()), "timeout");
+        assert_eq!(
+            word(invalid(rustls::Error::NoCertificatesPresented)),
+            "client_certificate"
+        );
+        assert_eq!(word(invalid(rustls::Error::DecryptError)), "tls");
+        assert_eq!(
+            word(io::Error::new(
+                io::ErrorKind::InvalidData,
+                ProxyHeaderError::Signature
+            )),
+            "proxy_header"
+        );
+    }
+}

@@ -1,0 +1,72 @@
+//! What a health check must be.
+
+use std::time::Duration;
+
+use crate::model::{EndpointUrl, HealthMethod, HealthSpec, Problem, Span};
+
+/// The longest text that is looked for in a body.
+const LONGEST_TEXT: usize = 1024;
+
+pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
+    if !check.path.starts_with('/')
+        || check
+            .path
+            .bytes()
+            .any(|b| !b.is_ascii_graphic() || b == b'#')
+    {
+        problems.push(
+            Problem::new(
+                format!("{at}.path"),
+                format!("`{}` is not a path", check.path),
+            )
+            .hint("such as `/healthz`"),
+        );
+    }
+    for (key, span) in [("interval", check.interval), ("timeout", check.timeout)] {
+        if span < Span(Duration::from_millis(10)) {
+            problems.push(
+                Problem::new(format!("{at}.{key}"), format!("`{span}` is too short"))
+                    .hint("10ms is the least"),
+            );
+        }
+    }
+    if check.rise == 0 || check.fall == 0 {
+        problems.push(Problem::new(
+            at,
+            "`rise` and `fall` count results in a row and are at least 1",
+        ));
+    }
+    answer(at, check, problems);
+}
+
+fn answer(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
+    if let Some(host) = &check.host
+        && format!("http://{host}").parse::<EndpointUrl>().is_err()
+    {
+        problems.push(
+            Problem::new(format!("{at}.host"), format!("`{host}` is not a host"))
+                .hint("such as `agents.example.com`, with a port where the endpoint expects one"),
+        );
+    }
+    if check.port == Some(0) {
+        problems.push(
+            Problem::new(format!("{at}.port"), "nothing can listen on port 0")
+                .hint("leave it out to ask the endpoint's own port"),
+        );
+    }
+    let Some(text) = &check.body else { return };
+    let at = format!("{at}.body");
+    if text.is_empty() || text.len() > LONGEST_TEXT {
+        problems.push(
+            Problem::new(
+                at,
+                format!("a text of {} bytes cannot be looked for", text.len()),
+            )
+            .hint("write 1 to 1024 bytes, or leave it out"),
+        );
+    } else if check.method == HealthMethod::Head {
+        problems.push(
+            Problem::new(at, "the answer to HEAD has no body").hint("use `method = \"GET\"`"),
+        );
+    }
+}
