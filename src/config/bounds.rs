@@ -1,6 +1,6 @@
 //! The bounds of numbers and spans of time: beyond them a setting could not mean what it says.
 
-use super::{Config, Http2Limits};
+use super::{Config, Http2Limits, limits::BUFFER_SIZES};
 use crate::model::{Problem, Span};
 
 /// A number that has bounds.
@@ -13,6 +13,9 @@ struct Bound {
 }
 
 const WINDOW_MOST: usize = (1 << 31) - 1;
+const BUFFER_LEAST: usize = BUFFER_SIZES[0];
+const BUFFER_MOST: usize = BUFFER_SIZES[2];
+const ONE_BUFFER: &str = "a head has to fit into one buffer, and the largest has 256KiB";
 
 pub(super) fn numbers(config: &Config, found: &mut Vec<Problem>) {
     for Bound {
@@ -94,18 +97,20 @@ fn bounds(config: &Config) -> Vec<Bound> {
     let (window, connection) = (http2.stream_window.0, http2.connection_window.0);
     vec![
         bound("workers", workers, 1, 1_024).hint("leave it out to have one for each core"),
-        bound("limits.head", limits.head.0, 1_024, largest),
+        bound("limits.head", limits.head.0, 1_024, BUFFER_MOST).hint(ONE_BUFFER),
         bound(
             "limits.response_head",
             limits.response_head.0,
             1_024,
-            largest,
-        ),
+            BUFFER_MOST,
+        )
+        .hint(ONE_BUFFER),
         bound("limits.head_fields", limits.head_fields, 16, 100),
-        bound("limits.target", limits.target.0, 8_000, 1 << 20)
+        bound("limits.target", limits.target.0, 8_000, BUFFER_MOST)
             .hint("HTTP asks every server to take 8000 bytes"),
         bound("limits.method", limits.method.0, 16, 256),
-        bound("limits.buffer", limits.buffer.0, 4_096, largest),
+        bound("limits.buffer", limits.buffer.0, BUFFER_LEAST, BUFFER_MOST)
+            .hint("there are buffers of 16KiB, 64KiB and 256KiB"),
         bound("limits.retry_body", limits.retry_body.0, 0, 1 << 20)
             .hint("each request in flight may hold as much"),
         at_least_one("limits.connections", limits.connections),

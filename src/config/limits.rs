@@ -5,11 +5,14 @@ use serde::{Deserialize, Serialize};
 use super::Size;
 use crate::model::Span;
 
+/// The sizes of the buffers that connections read into, in bytes.
+pub const BUFFER_SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
+
 /// How much of anything a client or an endpoint can make us hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// A request's head in all; beyond it, 431.
+    /// A request's head in all; beyond it, 431. At most 256 KiB, as for an answer's.
     pub head: Size,
     /// Fields in a head, either direction.
     pub head_fields: usize,
@@ -25,7 +28,8 @@ pub struct Limits {
     pub chunk_extensions: Size,
     /// Interim (1xx) answers to one request; beyond it, 502.
     pub interim_responses: usize,
-    /// What we buffer of a body per direction while the reader is slower than the writer.
+    /// What we buffer of a body per direction while the reader is slower than the writer: a body is read into buffers of
+    /// 16, 64 or 256 KiB, none larger than this. Over HTTP/2 the windows hold as well.
     pub buffer: Size,
     /// Client connections in all; lowered to (file descriptors − 256) / 2 where that is less.
     pub connections: usize,

@@ -33,7 +33,7 @@ pub use self::{
         Observe, Role, Rollback, Shutdown, TokenSpec,
     },
     file::{Config, Headers, Traceparent, Underscores},
-    limits::{Http2Limits, Limits, Timeouts},
+    limits::{BUFFER_SIZES, Http2Limits, Limits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
     settings::{SettingsDigests, changed_settings},

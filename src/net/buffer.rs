@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use std::fmt;
 use std::rc::Rc;
 
+use crate::config::BUFFER_SIZES;
+
 /// The sizes that exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BufferSize {
@@ -21,11 +23,7 @@ impl BufferSize {
     /// How many bytes a buffer of this size holds.
     #[must_use]
     pub const fn bytes(self) -> usize {
-        match self {
-            Self::Small => 16 * 1024,
-            Self::Medium => 64 * 1024,
-            Self::Large => 256 * 1024,
-        }
+        BUFFER_SIZES[self as usize]
     }
 
     /// The next size up; the largest stays.
@@ -35,6 +33,15 @@ impl BufferSize {
             Self::Small => Self::Medium,
             Self::Medium | Self::Large => Self::Large,
         }
+    }
+
+    /// The largest size that is within so many bytes.
+    #[must_use]
+    pub fn within(bytes: usize) -> Self {
+        [Self::Large, Self::Medium]
+            .into_iter()
+            .find(|size| size.bytes() <= bytes)
+            .unwrap_or(Self::Small)
     }
 
     /// How many free ones a worker keeps.
@@ -51,8 +58,9 @@ impl BufferSize {
 const GROWING_KEPT: usize = 8;
 
 /// The free buffers of one worker.
-#[derive(Default)]
 pub struct BufferPool {
+    /// The largest that a body is read into.
+    largest_for_bodies: BufferSize,
     free: RefCell<[Free; 3]>,
     /// Memory that grows with what is written into it.
     growing: RefCell<Vec<Vec<u8>>>,
@@ -78,10 +86,20 @@ pub struct Buffer {
 // === impl BufferPool ===
 
 impl BufferPool {
-    /// An empty pool.
+    /// An empty pool, whose buffers for bodies have up to this size.
     #[must_use]
-    pub fn new() -> Rc<Self> {
-        Rc::default()
+    pub fn new(largest_for_bodies: BufferSize) -> Rc<Self> {
+        Rc::new(Self {
+            largest_for_bodies,
+            free: RefCell::default(),
+            growing: RefCell::default(),
+        })
+    }
+
+    /// A size that is read into next, or the largest that bodies may have.
+    #[must_use]
+    pub fn for_body(&self, size: BufferSize) -> BufferSize {
+        size.min(self.largest_for_bodies)
     }
 
     /// An empty buffer of `size`.
@@ -295,7 +313,7 @@ mod tests {
 
     #[test]
     fn a_dropped_buffer_is_handed_out_again() {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let first = pool.take(BufferSize::Small);
         let address = first.bytes.as_ptr();
         drop(first);
@@ -304,7 +322,7 @@ mod tests {
 
     #[test]
     fn what_is_kept_takes_no_more_than_its_length() {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let kept = pool.keep(b"abc");
         assert_eq!((kept.data(), kept.capacity()), (&b"abc"[..], 3));
         drop(kept);
@@ -318,7 +336,7 @@ mod tests {
 
     #[test]
     fn free_buffers_are_bounded() {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let many: Vec<_> = (0..20).map(|_| pool.take(BufferSize::Large)).collect();
         drop(many);
         assert_eq!(
@@ -329,7 +347,7 @@ mod tests {
 
     #[test]
     fn what_was_not_needed_for_a_while_is_let_go() {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let free = || pool.free.borrow()[0].buffers.len();
         let many: Vec<_> = (0..10).map(|_| pool.take(BufferSize::Small)).collect();
         drop(many);
@@ -345,7 +363,7 @@ mod tests {
 
     #[test]
     fn appending_grows_and_keeps_the_bytes() {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let mut buffer = pool.take(BufferSize::Small);
         assert!(buffer.append(&[1; 10_000]));
         buffer.consume(4_000);
@@ -358,7 +376,7 @@ mod tests {
 
     #[test]
     fn consuming_everything_gives_all_the_space_back() {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let mut buffer = pool.take(BufferSize::Small);
         assert!(buffer.append(b"abc"));
         buffer.consume(3);

@@ -16,7 +16,7 @@ use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::pool::{Connection, PoolKey};
 use super::seam::{FieldSink, RequestParts};
-use super::select::{Choosing, Unselected, select};
+use super::select::{Choosing, QueuePosition, Selection, Unselected, select};
 use super::ticket::Ticket;
 
 /// What a request does next.
@@ -60,14 +60,17 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
         return Ok(Begun::Dial);
     }
     // What was counted for the last selection is not counted beside the next one.
-    ticket.selection = None;
+    let position = QueuePosition {
+        place: ticket.selection.take().and_then(Selection::into_place),
+        waiting: ticket.waiting.take().map(|waiting| *waiting),
+    };
     let tried = ticket.attempts.as_ref();
     let choosing = Choosing {
         preview: ticket.preview,
         draw: ticket.draw,
         tried: tried.map_or(&[], |attempts| &attempts.tried),
     };
-    let busy = match select(&ticket.worker, parts, &choosing) {
+    let busy = match select(&ticket.worker, parts, &choosing, position) {
         Ok(selection) => {
             ticket.selection = Some(selection);
             check_upgrade(ticket, parts)?;
@@ -84,7 +87,10 @@ pub(super) fn begin(ticket: &mut Ticket, parts: &RequestParts<'_>) -> Result<Beg
             ticket.unselected = Some(Box::new(decision));
             return Err(ProxyError::NoEndpoint);
         }
-        Err(Unselected::Busy(decision)) => decision,
+        Err(Unselected::Busy(decision, waiting)) => {
+            ticket.waiting = waiting.map(Box::new);
+            decision
+        }
     };
     let release = Arc::clone(busy.release());
     ticket.unselected = Some(Box::new(busy));

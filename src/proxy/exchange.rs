@@ -221,10 +221,7 @@ async fn queue<C: ClientBody>(
     client: &mut C,
 ) -> Result<(), Left> {
     let limits = &release.spec().limits;
-    let places = release.roster().places();
-    let seat = places
-        .queue(limits.queue.unwrap_or(0))
-        .ok_or(Left::Error(ProxyError::Overloaded))?;
+    let seat = take_seat(ticket, release).ok_or(Left::Error(ProxyError::Overloaded))?;
     let longest = limits.queue_timeout.map_or(QUEUE_TIMEOUT, |span| span.0);
     let Some(left) = longest.checked_sub(ticket.worker.timers.now().since(ticket.started)) else {
         return Err(Left::Error(ProxyError::QueueTimeout));
@@ -233,15 +230,28 @@ async fn queue<C: ClientBody>(
     deadline.set_from_now(left);
     let turn = unless_gone(asking, client, wait_for_turn(ticket, &seat, &deadline)).await;
     if turn.ok_or(Left::Client)? {
+        ticket.waiting = Some(seat);
         Ok(())
     } else {
         Err(Left::Error(ProxyError::QueueTimeout))
     }
 }
 
+/// The seat that it has already, or one at the end of the queue.
+fn take_seat(ticket: &mut Ticket, release: &Release) -> Option<Box<Waiting>> {
+    let limits = &release.spec().limits;
+    let limit = limits.concurrency.unwrap_or(u32::MAX);
+    let queue = || {
+        let most = limits.queue.unwrap_or(0);
+        let places = release.roster().places();
+        places.queue(limit, most, ticket.worker.slot).map(Box::new)
+    };
+    ticket.waiting.take().or_else(queue)
+}
+
 async fn wait_for_turn(ticket: &Ticket, seat: &Waiting, deadline: &Deadline) -> bool {
     tokio::select! {
-        () = seat.turn() => true,
+        () = seat.granted() => true,
         () = ticket.worker.table_changed.notified() => true,
         () = deadline.expired() => false,
     }

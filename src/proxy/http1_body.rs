@@ -228,7 +228,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
     /// Large reads for bodies that fill the small ones.
     fn adapt(&mut self, read: usize) {
         if read == self.size.bytes() {
-            self.size = self.size.larger();
+            self.size = self.buffers.for_body(self.size.larger());
         } else if read <= BufferSize::Small.bytes() / 2 {
             self.size = BufferSize::Small;
         }
@@ -316,7 +316,7 @@ mod tests {
     use crate::message::{Limits, RequestFraming};
 
     fn gathered(input: &[u8]) -> (Vec<u8>, usize, bool) {
-        let pool = BufferPool::new();
+        let pool = BufferPool::new(BufferSize::Large);
         let mut buffer = pool.take(BufferSize::Small);
         assert!(buffer.append(input));
         let mut decoder = BodyDecoder::request(RequestFraming::Chunked, &Limits::default());

@@ -19,6 +19,7 @@
 //! | `worker`, `settings` | what workers have and share |
 
 mod begin;
+mod budget;
 mod channel;
 mod connect;
 mod connection;

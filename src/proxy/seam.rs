@@ -15,6 +15,7 @@ use crate::message::{
     Asked, Field, RequestFacts, RequestFraming, ResponseFacts, ResponseFraming, is_trailer_allowed,
 };
 
+use super::budget::Budget;
 use super::error::{ClientError, ProxyError, UpstreamError};
 
 /// The fields of a head, in their order, whatever brought it.
@@ -230,14 +231,16 @@ pub(super) fn relay<S: BodySource, K: BodySink>(
         if !source.is_ready() {
             sink.flush().await.map_err(Broken::Sink)?;
         }
+        let mut budget = Budget::default();
         loop {
             let piece = source.piece().await.map_err(Broken::Source)?;
-            let last = piece.last;
-            moved.set(moved.get() + piece.data.len() as u64);
+            let (last, length) = (piece.last, piece.data.len());
+            moved.set(moved.get() + length as u64);
             sink.send(piece).await.map_err(Broken::Sink)?;
             if last {
                 return Ok(());
             }
+            budget.pay(length).await;
         }
     }
 }
@@ -293,5 +296,59 @@ impl FieldSink for HeadWriter<'_> {
     #[inline]
     fn line(&mut self, line: &http1::Line<'_>) {
         Self::line(self, line);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    /// A body whose next piece is always there, and a reader that always takes it.
+    struct Endless([u8; 16 * 1024]);
+
+    impl BodySource for Endless {
+        type Error = Infallible;
+
+        async fn piece(&mut self) -> Result<Piece<'_>, Infallible> {
+            Ok(Piece {
+                data: &self.0,
+                last: false,
+                trailers: None,
+            })
+        }
+
+        fn is_ready(&mut self) -> bool {
+            true
+        }
+    }
+
+    struct Greedy;
+
+    impl BodySink for Greedy {
+        type Error = Infallible;
+
+        async fn send(&mut self, _piece: Piece<'_>) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        async fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_body_without_end_lets_the_others_have_their_turn() {
+        let moved = Cell::new(0);
+        let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
+        let mut relay = pin!(relay(&mut source, &mut sink, &moved));
+        for turn in 1..=3 {
+            let polled = relay.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert!(polled.is_pending());
+            assert_eq!(moved.get(), turn * 64 * 1024);
+        }
     }
 }

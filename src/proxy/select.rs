@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::fleet::{InFlight, Place};
+use crate::fleet::{InFlight, Place, Places, Waiting};
 use crate::message::{Known, Reason, Rejection, normal_path};
 use crate::model::{DecisionReason, RequestView, Revision};
 use crate::stats::Cells;
@@ -29,13 +29,13 @@ pub(super) struct Selection {
     pub(super) decision: Decision,
     pub(super) in_flight: InFlight,
     _counted: RevisionInFlight,
-    _place: Option<Place>,
+    place: Option<Place>,
 }
 
 /// What comes out of a selection that cannot proceed at once.
 pub(super) enum Unselected {
-    /// The release has as many requests as it may: wait for a place.
-    Busy(Decision),
+    /// The release has as many requests as it may: wait for a place, on the seat that was taken before if there is one.
+    Busy(Decision, Option<Waiting>),
     /// The release has no endpoint that could answer.
     NoEndpoint(Decision),
     /// Nobody can answer.
@@ -52,11 +52,19 @@ pub(super) struct Choosing<'c> {
     pub(super) tried: &'c [SocketAddr],
 }
 
+/// What a request that selects again has of the release that was selected before: so it does not queue anew for it.
+#[derive(Default)]
+pub(super) struct QueuePosition {
+    pub(super) place: Option<Place>,
+    pub(super) waiting: Option<Waiting>,
+}
+
 /// Selects for a request that is not committed yet.
 pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
     choosing: &Choosing<'_>,
+    position: QueuePosition,
 ) -> Result<Selection, Unselected> {
     let now_ms = worker.recent_ms();
     worker.with_table(|table| {
@@ -74,8 +82,8 @@ pub(super) fn select(
         let place = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
-                let place = release.roster().places().acquire(limit);
-                Some(place.ok_or_else(|| Unselected::Busy(decision()))?)
+                let place = position.place(release.roster().places(), limit);
+                Some(place.map_err(|waiting| Unselected::Busy(decision(), waiting))?)
             }
         };
         let draw = worker.draw();
@@ -87,7 +95,7 @@ pub(super) fn select(
             decision: decision(),
             in_flight,
             _counted: table.count(worker.slot),
-            _place: place,
+            place,
         })
     })
 }
@@ -142,6 +150,20 @@ fn decide(
     ))
 }
 
+// === impl QueuePosition ===
+
+impl QueuePosition {
+    fn place(self, places: &Arc<Places>, limit: u32) -> Result<Place, Option<Waiting>> {
+        let held = self.place.filter(|place| place.is_of(places));
+        let waiting = self.waiting.filter(|waiting| waiting.is_for(places));
+        match (held, waiting) {
+            (Some(place), _) => Ok(place),
+            (None, Some(waiting)) => waiting.place(limit).map_err(Some),
+            (None, None) => places.acquire(limit).ok_or(None),
+        }
+    }
+}
+
 // === impl Decision ===
 
 impl Decision {
@@ -157,6 +179,11 @@ impl Decision {
 // === impl Selection ===
 
 impl Selection {
+    /// Gives up all that is counted but the place on its release.
+    pub(super) fn into_place(self) -> Option<Place> {
+        self.place
+    }
+
     pub(super) fn route(&self) -> &HeldRoute {
         &self.decision.route
     }

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
+use crate::fleet::Waiting;
 use crate::message::{Known, Version};
 use crate::model::{AttemptFailure, Outcome, RequestView};
 use crate::net::Moment;
@@ -37,6 +38,8 @@ pub(super) struct Ticket {
     pub(super) attempts: Option<Box<Attempts>>,
     /// What was read of the body, in case that an attempt fails.
     pub(super) body: KeptBody,
+    /// Its seat in the queue of a release.
+    pub(super) waiting: Option<Box<Waiting>>,
     /// When the time for connecting is over, all endpoints together.
     pub(super) connect_by: Option<Instant>,
     /// What it is split by without an affinity key.
@@ -94,6 +97,7 @@ impl Ticket {
             spare: None,
             attempts: None,
             body: KeptBody::default(),
+            waiting: None,
             connect_by: None,
             draw: worker.draw(),
             has_waited: false,

@@ -11,6 +11,7 @@ use std::time::Duration;
 use crate::model::Outcome;
 use crate::net::{Buffer, BufferSize, Deadline, Stream};
 
+use super::budget::Budget;
 use super::exchange::Upgraded;
 use super::farewell;
 use super::ticket::Ticket;
@@ -166,6 +167,7 @@ async fn tunnel(
 
 impl Direction<'_> {
     async fn run(mut self, worker: &Worker, deadline: &Deadline, idle: Duration) -> io::Result<()> {
+        let mut budget = Budget::default();
         loop {
             if let Some(buffer) = self.received.take().filter(|buffer| !buffer.is_empty()) {
                 let bounds = self.bounds.take();
@@ -178,6 +180,9 @@ impl Direction<'_> {
                 }));
                 self.moved.set(self.moved.get() + buffer.len() as u64);
                 deadline.set_from_now(idle);
+                let length = buffer.len();
+                drop(buffer);
+                budget.pay(length).await;
             }
             self.from.readable().await?;
             let mut buffer = worker.buffers.take(BufferSize::Small);

@@ -14,7 +14,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use crate::model::Revision;
-use crate::net::{BufferPool, Timers};
+use crate::net::{BufferPool, BufferSize, Timers};
 use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
@@ -152,7 +152,7 @@ impl Worker {
             slot,
             pools: Pools::new(idle_per_endpoint),
             http2: Upstreams::new(idle_per_endpoint),
-            buffers: BufferPool::new(),
+            buffers: BufferPool::new(BufferSize::within(shared.settings.limits.buffer.0)),
             timers,
             access_log: RefCell::new(shared.access_log.clone()),
             table_changed: Notify::new(),

@@ -239,11 +239,35 @@ fn relative_paths_are_seen_from_the_folder_of_the_file() {
     assert_eq!(config.history.path, Path::new("/etc/switchback/state"));
 }
 
+/// A head larger than the largest buffer would be refused whatever the limit says.
+#[test]
+fn sizes_that_no_buffer_has_are_refused() {
+    let text = r#"[[listeners]]
+address = "127.0.0.1:8080"
+[limits]
+head = "1MiB"
+response_head = "257KiB"
+target = "512KiB"
+buffer = "4KiB"
+"#;
+    let problems = shown(&parse(text).unwrap_err());
+    for expected in [
+        "limits.head: 1048576 is more than 262144",
+        "limits.response_head: 263168 is more than 262144",
+        "limits.target: 524288 is more than 262144",
+        "limits.buffer: 4096 is less than 16384",
+        "a head has to fit into one buffer",
+        "there are buffers of 16KiB, 64KiB and 256KiB",
+    ] {
+        assert!(problems.contains(expected), "{expected}\n{problems}");
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_printed_is_read_as_the_same(
         workers in proptest::option::of(1_usize..64),
-        head in 1_024_usize..1 << 24,
+        head in 1_024_usize..1 << 18,
         millis in 1_u64..10_000_000,
         port in 1_u16..,
         preview: bool,

@@ -188,6 +188,45 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
     assert_eq!(second.response().status, 200);
 }
 
+/// A client that has its next request ready when its last one ends is not served before those who wait.
+#[test]
+fn nobody_overtakes_the_queue_of_a_release() {
+    let (asked, is_asked) = mpsc::channel();
+    let (release, released) = mpsc::channel::<()>();
+    let released = Mutex::new(released);
+    let origin = Origin::answering(move |request| {
+        asked.send(request.line().to_owned()).unwrap();
+        released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+    });
+    let limits = "limits = { concurrency = 1, queue = 9, queue_timeout = \"30s\" }";
+    let proxy = TestProxy::builder()
+        .release_with(
+            "blue",
+            &format!("endpoints = [{:?}]\n{limits}", origin.url()),
+        )
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let places = || proxy.roster("blue").places().waiting();
+    let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let asked = || is_asked.recv_timeout(PATIENCE).unwrap();
+    let (mut greedy, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
+    greedy.send(&request("/1").repeat(2));
+    assert_eq!(asked(), "GET /1 HTTP/1.1");
+    second.send(&request("/2"));
+    proxy.wait_until(|| places() == 1);
+    third.send(&request("/3"));
+    proxy.wait_until(|| places() == 2);
+    for next in ["/2", "/3", "/1"] {
+        release.send(()).unwrap();
+        assert_eq!(asked(), format!("GET {next} HTTP/1.1"));
+    }
+    release.send(()).unwrap();
+    for client in [&mut greedy, &mut second, &mut third] {
+        assert_eq!(client.response().status, 200);
+    }
+}
+
 #[test]
 fn a_queued_request_selects_again_when_the_table_changes() {
     let (origin, is_asked, release) = holding();
@@ -442,4 +481,64 @@ fn a_release_that_has_no_place_is_named_in_the_log() {
     );
     go.send(()).unwrap();
     assert_eq!(first.response().status, 200);
+}
+
+/// How large the chunks are in which a body arrives, one for each buffer that was read.
+fn largest_chunk(buffer: &str) -> usize {
+    const CHUNKS: usize = 4;
+    let origin = Origin::scripted(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        read_request(&mut reader).unwrap();
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(head).unwrap();
+        let chunk = [
+            b"100000\r\n".to_vec(),
+            vec![b'x'; 1 << 20],
+            b"\r\n".to_vec(),
+        ]
+        .concat();
+        for _ in 0..CHUNKS {
+            stream.write_all(&chunk).unwrap();
+        }
+        stream.write_all(b"0\r\n\r\n").unwrap();
+    });
+    let proxy = blue(&origin)
+        .settings(&format!("[limits]\nbuffer = \"{buffer}\""))
+        .start();
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(client.head_response().status, 200);
+    let (mut largest, mut total) = (0, 0);
+    loop {
+        let line = client.read_line();
+        let size = usize::from_str_radix(line.trim(), 16).unwrap();
+        client.read_exact(size + 2);
+        (largest, total) = (largest.max(size), total + size);
+        if size == 0 {
+            assert_eq!(total, CHUNKS << 20);
+            return largest;
+        }
+    }
+}
+
+#[test]
+fn a_body_is_read_into_buffers_of_the_size_that_is_allowed() {
+    let sizes = ["16KiB", "256KiB"].map(largest_chunk);
+    assert!(sizes[0] <= 16 * 1024, "{sizes:?}");
+    assert!(sizes[1] > 16 * 1024, "{sizes:?}");
+}
+
+#[test]
+fn a_head_may_be_as_large_as_its_limit_says() {
+    let origin = Origin::replying("x");
+    let proxy = blue(&origin)
+        .settings("[limits]\nhead = \"256KiB\"\nresponse_head = \"256KiB\"")
+        .start();
+    for (length, status) in [(256 * 1024, 200), (256 * 1024 + 1, 431)] {
+        let (start, end) = ("GET / HTTP/1.1\r\nHost: a\r\nX: ", "\r\n\r\n");
+        let value = "y".repeat(length - start.len() - end.len());
+        let mut client = proxy.client();
+        client.send(format!("{start}{value}{end}"));
+        assert_eq!(client.response().status, status, "{length}");
+    }
 }

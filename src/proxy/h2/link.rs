@@ -14,9 +14,7 @@ use tokio::time::Instant;
 
 use crate::http2::Connection;
 use crate::net::{Buffer, BufferPool, BufferSize, Stream};
-
-/// Reads in one poll, before others have their turn.
-const READS: usize = 16;
+use crate::proxy::budget::{Budget, poll_again};
 
 /// One connection.
 pub(super) struct Link {
@@ -79,7 +77,8 @@ impl Link {
     /// Hands what arrives to the engine; ready once nothing more will be received.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.engine().lend(|| self.pool.take_growing());
-        for _ in 0..READS {
+        let mut budget = Budget::default();
+        loop {
             if self.feed().is_err() {
                 return Poll::Ready(());
             }
@@ -92,10 +91,15 @@ impl Link {
                     self.engine().lost();
                     return Poll::Ready(());
                 }
-                Ok(n) => self.received.set(self.received.get() + n as u64),
+                Ok(n) => {
+                    self.received.set(self.received.get() + n as u64);
+                    if budget.spend(n) {
+                        break;
+                    }
+                }
             }
         }
-        cx.waker().wake_by_ref();
+        poll_again(cx);
         if self.feed().is_err() {
             return Poll::Ready(());
         }
@@ -152,7 +156,7 @@ impl Link {
 
     fn size(&self) -> BufferSize {
         if self.is_busy.get() {
-            BufferSize::Medium
+            self.pool.for_body(BufferSize::Medium)
         } else {
             BufferSize::Small
         }

@@ -18,6 +18,7 @@ use super::settings;
 use super::stream::{self, Client};
 use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
+use crate::proxy::budget::poll_again;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
 
@@ -138,7 +139,7 @@ impl Server {
             }
             if drained.is_ready() && (is_full || self.link.has_more()) {
                 // There is place again for what waits, after others have had their turn.
-                cx.waker().wake_by_ref();
+                poll_again(cx);
             }
             return Poll::Pending;
         }
