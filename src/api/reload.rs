@@ -27,4 +27,7 @@ pub struct ReloadReport {
     /// Certificates that could not be read, with the reason; the earlier ones stay in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
+    /// The reason why the file of the access log could not be opened again; the earlier one stays in use.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub access_log: Option<String>,
 }

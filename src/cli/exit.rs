@@ -122,7 +122,10 @@ fn told(problem: &ProblemDocument) -> String {
     if let Some(hint) = hint(problem) {
         lines.push(format!("hint: {hint}"));
     }
-    lines.join("\n")
+    // What was refused may be quoted in what the answer says of it.
+    let shown = lines.join("\n");
+    let shown: Vec<_> = shown.lines().map(clean).collect();
+    shown.join("\n")
 }
 
 fn changed_since(since: &crate::api::RevisionSummary) -> String {

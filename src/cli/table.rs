@@ -81,10 +81,13 @@ fn imported(report: &ImportReport) -> String {
         ),
     };
     for kept in &report.kept {
-        text = format!("{text}  {kept}: changed live, kept\n");
+        text = format!("{text}  {}: changed live, kept\n", clean(kept));
     }
     for conflict in &report.conflicts {
-        text = format!("{text}  {}: changed in the file and live\n", conflict.path);
+        text = format!(
+            "{text}  {}: changed in the file and live\n",
+            clean(&conflict.path)
+        );
     }
     if !report.drift.is_empty() {
         text = format!("{text}the live table differs from the file:\n");
@@ -100,16 +103,16 @@ pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
     let answer = client.send(Ask::of(Method::POST, "/v1/reload")).await?;
     let report: ReloadReport = answer.read()?;
     let text = imported(&report.import) + &needs_restart(&report.restart);
-    if report.certificates.is_empty() {
+    if report.certificates.is_empty() && report.access_log.is_none() {
         return Ok(Out {
             text,
             json: answer.body,
         });
     }
-    let failed = report.certificates.iter();
+    let failed = report.certificates.iter().chain(&report.access_log);
     let failed: Vec<_> = failed.map(|error| clean(error)).collect();
     let message = format!(
-        "{}\nhint: the certificates that were in use stay",
+        "{}\nhint: the certificates and the access log that were in use stay",
         failed.join("\n")
     );
     Err(Failure::new(Exit::Config, message).with_json(answer.body))

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use crate::telemetry::is_unprintable;
+
 /// Rows of cells that are shown as columns, two spaces apart.
 pub(super) struct Columns(Vec<Vec<String>>);
 
@@ -38,7 +40,9 @@ impl Columns {
 
 /// A text of somebody else, without anything that a terminal would obey.
 pub(super) fn clean(text: &str) -> String {
-    let plain = |c: char| if c.is_control() { '\u{FFFD}' } else { c };
+    let plain = |c: char| {
+        if is_unprintable(c) { '\u{FFFD}' } else { c }
+    };
     text.chars().map(plain).collect()
 }
 
@@ -96,6 +100,9 @@ mod tests {
 
     #[test]
     fn a_terminal_obeys_nothing() {
-        assert_eq!(clean("a\u{1b}[31mb\n"), "a\u{FFFD}[31mb\u{FFFD}");
+        assert_eq!(
+            clean("a\u{1b}[31mb\n\u{202E}c"),
+            "a\u{FFFD}[31mb\u{FFFD}\u{FFFD}c"
+        );
     }
 }

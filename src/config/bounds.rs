@@ -114,6 +114,7 @@ fn bounds(config: &Config) -> Vec<Bound> {
         bound("limits.retry_body", limits.retry_body.0, 0, 1 << 20)
             .hint("each request in flight may hold as much"),
         at_least_one("limits.connections", limits.connections),
+        at_least_one("limits.upstream_connections", limits.upstream_connections),
         at_least_one("limits.requests", limits.requests),
         at_least_one("limits.http2.streams", http2.streams as usize),
         bound("limits.http2.stream_window", window, 16_384, WINDOW_MOST),

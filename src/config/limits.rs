@@ -33,6 +33,9 @@ pub struct Limits {
     pub buffer: Size,
     /// Client connections in all; lowered to (file descriptors − 256) / 2 where that is less.
     pub connections: usize,
+    /// Connections to endpoints in all, idle ones included; lowered to what file descriptors leave. No release takes more
+    /// of them than leaves a fifth to the others.
+    pub upstream_connections: usize,
     /// Requests in flight in all; beyond it, 503 with `Retry-After`.
     pub requests: usize,
     /// Idle connections kept to one endpoint, over all workers.
@@ -59,6 +62,7 @@ impl Default for Limits {
             interim_responses: 100,
             buffer: Size::kib(64),
             connections: 10_000,
+            upstream_connections: 20_000,
             requests: 20_000,
             idle_per_endpoint: 256,
             retries: 2,

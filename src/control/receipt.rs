@@ -252,7 +252,7 @@ fn tell(swap: &Unsettled) {
         cause = record.cause.as_str(),
         actor = ?record.author.actor,
         name = %record.author.name,
-        message = record.author.message.as_deref(),
+        note = record.author.message.as_deref(),
         changes = swap.changes,
         swap_us = swap.took.as_micros(),
         "a revision is live"

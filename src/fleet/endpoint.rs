@@ -10,6 +10,7 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
+use super::place::Places;
 use crate::{model::EndpointUrl, stats::Sharded};
 
 /// How long an endpoint that refused a connection is left alone, at first.
@@ -49,7 +50,7 @@ pub struct Endpoint {
     // Milliseconds of the caller's clock; 0 means that nothing was refused since the last connection.
     skip_until_ms: AtomicU64,
     in_flight: CachePadded<AtomicU32>,
-    connections: CachePadded<AtomicU32>,
+    connections: Arc<Places>,
 }
 
 impl Endpoint {
@@ -62,7 +63,7 @@ impl Endpoint {
             refusals: AtomicU32::new(0),
             skip_until_ms: AtomicU64::new(0),
             in_flight: CachePadded::default(),
-            connections: CachePadded::default(),
+            connections: Arc::default(),
         }
     }
 
@@ -115,20 +116,12 @@ impl Endpoint {
 
     /// Open connections to it, idle ones included, over all workers.
     pub fn connections(&self) -> u32 {
-        self.connections.load(Ordering::Relaxed)
+        self.connections.held()
     }
 
-    /// Counts a connection that is about to be made, unless there are `limit` already; says whether it may be made.
-    pub fn add_connection(&self, limit: u32) -> bool {
-        let below = |count: u32| (count < limit).then(|| count + 1);
-        self.connections
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, below)
-            .is_ok()
-    }
-
-    /// Counts a connection that was closed.
-    pub fn remove_connection(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
+    /// The places of its connections, and the queue of those who may not open another one.
+    pub fn connection_places(&self) -> &Arc<Places> {
+        &self.connections
     }
 
     /// Whether a request may be sent: healthy or unknown, and not skipped for a refusal.
@@ -286,14 +279,5 @@ mod tests {
         assert!(endpoint.take_trial(1_000, 1_000));
         assert!(!endpoint.take_trial(1_000, 1_000));
         assert_eq!(endpoint.standing(1_001), Standing::Skipped);
-    }
-
-    #[test]
-    fn a_connection_limit_is_not_passed() {
-        let endpoint = endpoint();
-        assert!(endpoint.add_connection(1));
-        assert!(!endpoint.add_connection(1));
-        endpoint.remove_connection();
-        assert!(endpoint.add_connection(1));
     }
 }

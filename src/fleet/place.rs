@@ -110,12 +110,15 @@ impl Places {
         waiting(self.counts.load(Ordering::Relaxed))
     }
 
-    /// The worker of the one who has waited longest, after waking that one.
-    pub fn wake_first(&self) -> Option<usize> {
+    /// Wakes the one who has waited longest, if it waits on this worker; says whether it does.
+    pub fn wake_first_of(&self, worker: usize) -> bool {
         let line = self.line();
-        let (_, first) = line.seats.first_key_value()?;
-        first.woken.notify_one();
-        Some(first.worker)
+        let first = line.seats.first_key_value();
+        let is_ours = first.is_some_and(|(_, first)| first.worker == worker);
+        if is_ours && let Some((_, first)) = first {
+            first.woken.notify_one();
+        }
+        is_ours
     }
 
     /// Gives free places to those at the front of the queue.
@@ -175,7 +178,7 @@ impl Waiting {
         }
     }
 
-    /// Returns once a place was granted or [`Places::wake_first`] meant this one. Cancelling it loses nothing.
+    /// Returns once a place was granted or [`Places::wake_first_of`] meant this one. Cancelling it loses nothing.
     pub async fn woken(&self) {
         if !self.seat.is_granted.load(Ordering::Acquire) {
             self.seat.woken.notified().await;

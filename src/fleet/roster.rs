@@ -4,7 +4,10 @@
 //! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log n
 //! instead of log n / log log n, without anybody reading every counter on every request.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, atomic::AtomicUsize},
+};
 
 use arc_swap::ArcSwap;
 use crossbeam_utils::CachePadded;
@@ -26,6 +29,8 @@ pub struct Roster {
     load: Arc<Load>,
     workers: usize,
     places: Arc<Places>,
+    /// Connections to its endpoints, idle ones included, those to endpoints that left as well.
+    pub(super) connections: AtomicUsize,
     // How often the members were set.
     settings: watch::Sender<u64>,
 }
@@ -63,6 +68,7 @@ impl Roster {
             load,
             workers,
             places: Arc::default(),
+            connections: AtomicUsize::new(0),
             settings: watch::Sender::new(0),
         }
     }

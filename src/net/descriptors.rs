@@ -2,6 +2,9 @@
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+/// Descriptors for everything else: the admin API, health checks, the history, logs and listeners.
+const RESERVED: u64 = 256;
+
 /// What the system allows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorLimit {
@@ -26,10 +29,21 @@ pub fn raise_descriptor_limit() -> DescriptorLimit {
 }
 
 impl DescriptorLimit {
-    /// How many client connections fit: each may need an upstream one, and 256 descriptors are for everything else.
+    /// How many connections to endpoints fit beside so many of clients.
+    #[must_use]
+    pub fn upstream_connections(self, clients: usize) -> usize {
+        let clients = u64::try_from(clients).unwrap_or(u64::MAX);
+        let left = self
+            .descriptors
+            .saturating_sub(RESERVED)
+            .saturating_sub(clients);
+        usize::try_from(left).unwrap_or(usize::MAX).max(1)
+    }
+
+    /// How many client connections fit: each may need an upstream one, beside those that are reserved.
     #[must_use]
     pub fn connections(self) -> usize {
-        let fit = self.descriptors.saturating_sub(256) / 2;
+        let fit = self.descriptors.saturating_sub(RESERVED) / 2;
         usize::try_from(fit).unwrap_or(usize::MAX).clamp(1, 10_000)
     }
 }
@@ -44,6 +58,11 @@ mod tests {
         assert_eq!(connections(1024), 384);
         assert_eq!(connections(1_000_000), 10_000);
         assert_eq!(connections(10), 1);
+        let upstream =
+            |descriptors, clients| DescriptorLimit { descriptors }.upstream_connections(clients);
+        assert_eq!(upstream(1024, 384), 384);
+        assert_eq!(upstream(1024, 100), 668);
+        assert_eq!(upstream(100, 100), 1);
     }
 
     #[test]

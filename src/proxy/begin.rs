@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use crate::fleet::{Endpoint, Health};
 use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection};
 use crate::model::{HostHeader, Protocol};
@@ -131,8 +132,16 @@ fn open_connection(ticket: &Ticket) -> Option<Connected> {
     }
     let selection = ticket.selection.as_ref()?;
     let (worker, spec) = (&ticket.worker, selection.release().spec());
-    let key = PoolKey::new(selection.in_flight.endpoint(), spec);
+    let endpoint = selection.in_flight.endpoint();
+    let key = PoolKey::new(endpoint, spec);
     match spec.protocol {
+        // Who may not open another one comes before those who come later.
+        Protocol::Http1
+            if spec.limits.connections_per_endpoint.is_some()
+                && endpoint.connection_places().waiting() > 0 =>
+        {
+            None
+        }
         Protocol::Http1 => worker
             .pools
             .take(key, worker.recent_ms())
@@ -213,6 +222,24 @@ pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut 
     let mut scratch = worker.take_head();
     forward::write_request(out, parts, &forwarding, &mut scratch);
     worker.give_head(scratch);
+}
+
+/// Whether no endpoint would be tried after the one that was selected.
+pub(super) fn is_last_endpoint(ticket: &Ticket) -> bool {
+    let Some(selection) = &ticket.selection else {
+        return true;
+    };
+    let tried = ticket.attempts.as_ref();
+    let tried = tried.map_or(&[][..], |attempts| &attempts.tried);
+    let selected = selection.in_flight.endpoint().address();
+    let endpoints = selection.release().roster().endpoints();
+    let is_out = |other: &Arc<Endpoint>| {
+        other.address() == selected
+            || other.health() == Health::Unhealthy
+            || tried.contains(&other.address())
+    };
+    tried.len() >= ticket.worker.shared.settings.limits.retries as usize
+        || endpoints.iter().all(is_out)
 }
 
 /// What a failure to connect means for the endpoint and for the request: another endpoint, or an answer.

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use crate::model::{Protocol, Scheme};
 use crate::net::{Deadline, Stream, dial, dial_tls};
 
+use super::admission::{self, Admission};
 use super::error::UpstreamError;
 use super::h2 as http2;
 use super::pool::{Connection, Counted, PoolKey};
@@ -20,25 +21,60 @@ pub(super) enum Connected {
 }
 
 /// Connects before `deadline` passes. Where connections are shared, one with a number below `newer_than` is not taken.
-/// Cancellation safe: dropping it closes the socket.
+/// Where the endpoint has as many connections as it may have, it waits for one if `may_wait`; nothing comes back when the
+/// table changed meanwhile. Cancellation safe: dropping it closes the socket.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     selection: &Selection,
     newer_than: Option<u64>,
     deadline: &Deadline,
-) -> Result<Connected, UpstreamError> {
+    may_wait: bool,
+) -> Result<Option<Connected>, UpstreamError> {
     let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
     let key = PoolKey::new(endpoint, spec);
-    match spec.protocol {
-        Protocol::Http1 => {
-            let (stream, counted) = open(worker, selection, deadline).await?;
-            Ok(Connected::Http1(Connection::new(stream, counted, key)))
+    let admitted = |waited_for: &mut Option<Counted>| {
+        let waited_for = waited_for.take();
+        waited_for.or_else(|| admission::at_once(worker, selection))
+    };
+    let mut counted = None;
+    loop {
+        let connected = match spec.protocol {
+            Protocol::Http1 => match admitted(&mut counted) {
+                Some(counted) => {
+                    open(worker, selection, counted, deadline)
+                        .await
+                        .map(|(stream, counted)| {
+                            Connected::Http1(Connection::new(stream, counted, key))
+                        })
+                }
+                None => Err(UpstreamError::ConnectionLimit),
+            },
+            Protocol::Http2 => {
+                let dial = async || {
+                    let counted = admitted(&mut counted).ok_or(UpstreamError::ConnectionLimit)?;
+                    open(worker, selection, counted, deadline).await
+                };
+                http2::place(worker, (key, newer_than), dial, deadline)
+                    .await
+                    .map(Connected::Http2)
+            }
+        };
+        match connected {
+            Err(UpstreamError::ConnectionLimit) if may_wait => {}
+            connected => return connected.map(Some),
         }
-        Protocol::Http2 => {
-            let open = async || open(worker, selection, deadline).await;
-            http2::place(worker, (key, newer_than), open, deadline)
-                .await
-                .map(Connected::Http2)
+        let existing = || match spec.protocol {
+            _ if newer_than.is_some() => None,
+            Protocol::Http1 => worker
+                .pools
+                .take(key, worker.now_ms())
+                .map(Connected::Http1),
+            Protocol::Http2 => worker.http2.take(key).map(Connected::Http2),
+        };
+        match admission::wait(worker, selection, existing, deadline).await? {
+            Admission::New(place) => counted = Some(place),
+            Admission::Existing(connected) => return Ok(Some(connected)),
+            Admission::TableChanged => return Ok(None),
         }
     }
 }
@@ -47,11 +83,10 @@ pub(super) async fn connect(
 async fn open(
     worker: &Worker,
     selection: &Selection,
+    counted: Counted,
     deadline: &Deadline,
 ) -> Result<(Stream, Counted), UpstreamError> {
     let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
-    let limit = spec.limits.connections_per_endpoint.unwrap_or(u32::MAX);
-    let counted = Counted::new(endpoint, limit).ok_or(UpstreamError::ConnectionLimit)?;
     let address = endpoint.address();
     let dialed = match endpoint.url().scheme() {
         Scheme::Http => dial(address, deadline).await,

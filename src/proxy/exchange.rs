@@ -7,7 +7,7 @@ use crate::model::Outcome;
 use crate::net::Deadline;
 use crate::table::Release;
 
-use super::begin::{Begun, Http1Start, begin, note_connect_failure};
+use super::begin::{Begun, Http1Start, begin, is_last_endpoint, note_connect_failure};
 use super::connect::{Connected, connect};
 use super::drive::Driven;
 use super::error::{ProxyError, UpstreamError};
@@ -193,14 +193,21 @@ async fn dial<C: ClientBody>(
     let connected = unless_gone(
         asking,
         client,
-        connect(&ticket.worker, selection, newer_than, &deadline),
+        connect(
+            &ticket.worker,
+            selection,
+            newer_than,
+            &deadline,
+            is_last_endpoint(ticket),
+        ),
     )
     .await;
     match connected.ok_or(Left::Client)? {
-        Ok(connection) => {
+        Ok(Some(connection)) => {
             ticket.spare = Some(Box::new(connection));
             Ok(())
         }
+        Ok(None) => Ok(()),
         Err(error) => {
             note_connect_failure(ticket, error).map_err(Left::Error)?;
             if Instant::now() >= until {

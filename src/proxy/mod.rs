@@ -18,6 +18,7 @@
 //! | `ticket`, `error`, `problem`, `refused`, `date` | how a request ends: statistics, access log, answers of our own |
 //! | `worker`, `settings` | what workers have and share |
 
+mod admission;
 mod begin;
 mod budget;
 mod channel;

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::fleet::Endpoint;
+use crate::fleet::{CountedConnection, Endpoint, Place, Places};
 use crate::http1::Reusable;
 use crate::model::{ReleaseSpec, Scheme};
 use crate::net::Stream;
@@ -35,12 +35,17 @@ pub(super) struct PoolKey {
     tls: u64,
 }
 
-/// A place among an endpoint's connections.
-pub(super) struct Counted(Arc<Endpoint>);
+/// A place among an endpoint's connections, and among those to all endpoints.
+pub(super) struct Counted {
+    endpoint: Arc<Endpoint>,
+    _place: Place,
+    _budgeted: CountedConnection,
+}
 
 /// All pools of one worker.
 pub(super) struct Pools {
     by_key: RefCell<HashMap<PoolKey, Vec<Idle>, BuildHasherDefault<Mixer>>>,
+    worker: usize,
     most: usize,
     idle: Cell<usize>,
     filled: Notify,
@@ -77,17 +82,17 @@ impl PoolKey {
 // === impl Counted ===
 
 impl Counted {
-    /// Counts one more connection to `endpoint`, unless it has as many as it may.
-    pub(super) fn new(endpoint: &Arc<Endpoint>, limit: u32) -> Option<Self> {
-        endpoint
-            .add_connection(limit)
-            .then(|| Self(Arc::clone(endpoint)))
+    pub(super) fn new(endpoint: &Arc<Endpoint>, place: Place, budgeted: CountedConnection) -> Self {
+        Self {
+            endpoint: Arc::clone(endpoint),
+            _place: place,
+            _budgeted: budgeted,
+        }
     }
-}
 
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.remove_connection();
+    /// The places of which it has one.
+    pub(super) fn places(&self) -> &Arc<Places> {
+        self.endpoint.connection_places()
     }
 }
 
@@ -105,7 +110,7 @@ impl Connection {
 
     fn key(&self) -> PoolKey {
         PoolKey {
-            address: self.counted.0.address(),
+            address: self.counted.endpoint.address(),
             tls: self.tls,
         }
     }
@@ -114,8 +119,10 @@ impl Connection {
 // === impl Pools ===
 
 impl Pools {
-    pub(super) fn new(most: usize) -> Self {
+    /// Pools of this worker; `most` to one endpoint.
+    pub(super) fn new(worker: usize, most: usize) -> Self {
         Self {
+            worker,
             by_key: RefCell::default(),
             most,
             idle: Cell::new(0),
@@ -162,7 +169,7 @@ impl Pools {
     }
 
     fn put(&self, connection: Connection, idle: Duration, now_ms: u64) {
-        if idle.is_zero() {
+        if idle.is_zero() || self.is_for_another_worker(&connection) {
             return;
         }
         let mut pools = self.by_key.borrow_mut();
@@ -187,6 +194,31 @@ impl Pools {
         while self.idle.get() == 0 {
             self.filled.notified().await;
         }
+    }
+
+    /// Whether the connection is to be closed because its endpoint may have no more and the first who waits for one is
+    /// on another worker. If it is on this one it is woken, to take this connection.
+    fn is_for_another_worker(&self, connection: &Connection) -> bool {
+        let places = connection.counted.places();
+        places.waiting() > 0 && !places.wake_first_of(self.worker)
+    }
+
+    /// Closes connections that somebody on another worker waits for, and beside them as many as `more`, the oldest first.
+    pub(super) fn give_up(&self, more: usize) {
+        let (mut left, mut more) = (0, more);
+        self.by_key.borrow_mut().retain(|_, pool| {
+            pool.retain(|idle| {
+                if self.is_for_another_worker(&idle.connection) {
+                    return false;
+                }
+                let is_kept = more == 0;
+                more = more.saturating_sub(1);
+                is_kept
+            });
+            left += pool.len();
+            !pool.is_empty()
+        });
+        self.idle.set(left);
     }
 
     /// Closes what has been idle for too long or was closed by the other side.

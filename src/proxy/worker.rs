@@ -13,6 +13,7 @@ use crossbeam_utils::CachePadded;
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
+use crate::fleet::ConnectionBudget;
 use crate::model::Revision;
 use crate::net::{BufferPool, BufferSize, Timers};
 use crate::table::{Route, RoutingTable, TableCell, TableReader};
@@ -45,6 +46,9 @@ pub struct Shared {
     epoch: Instant,
     draining: watch::Sender<bool>,
     refusals: RefusalLog,
+    /// Connections to endpoints, of all workers.
+    pub(super) connections: Arc<ConnectionBudget>,
+    idle_wanted: watch::Sender<()>,
 }
 
 /// One worker.
@@ -90,6 +94,7 @@ impl Shared {
         workers: usize,
         access_log: AccessLog,
     ) -> Arc<Self> {
+        let connections = ConnectionBudget::new(settings.limits.upstream_connections);
         Arc::new(Self {
             settings,
             cell,
@@ -100,6 +105,8 @@ impl Shared {
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
             refusals: RefusalLog::default(),
+            connections,
+            idle_wanted: watch::Sender::new(()),
         })
     }
 
@@ -118,6 +125,11 @@ impl Shared {
     ) {
         let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.refusals.note(now, listener, client, error);
+    }
+
+    /// Asks every worker for idle connections that others wait for.
+    pub(super) fn want_idle(&self) {
+        self.idle_wanted.send_replace(());
     }
 
     /// Makes new connections to endpoints read the files of their TLS settings anew.
@@ -150,7 +162,7 @@ impl Worker {
         let began = timers.began().saturating_duration_since(shared.epoch);
         Rc::new(Self {
             slot,
-            pools: Pools::new(idle_per_endpoint),
+            pools: Pools::new(slot, idle_per_endpoint),
             http2: Upstreams::new(idle_per_endpoint),
             buffers: BufferPool::new(BufferSize::within(shared.settings.limits.buffer.0)),
             timers,
@@ -178,7 +190,8 @@ impl Worker {
             self.follow_table(),
             self.sweep(),
             self.trim(),
-            self.follow_drain()
+            self.follow_drain(),
+            self.give_up_idle()
         );
     }
 
@@ -216,6 +229,16 @@ impl Worker {
             self.pools.filled().await;
             tokio::time::sleep(SWEEP).await;
             self.pools.sweep(self.now_ms());
+        }
+    }
+
+    /// Closes idle connections that another worker waits for.
+    async fn give_up_idle(&self) {
+        let mut wanted = self.shared.idle_wanted.subscribe();
+        // The sender is in what this worker shares, so there is no end.
+        while wanted.changed().await.is_ok() {
+            self.pools.give_up(self.shared.connections.waiting());
+            self.http2.give_up();
         }
     }
 

@@ -98,6 +98,7 @@ pub(super) async fn reload(
         import,
         restart: changed_settings(running, &config.settings_digests()),
         certificates: Vec::new(),
+        access_log: None,
     })
 }
 

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::ServerError;
 use crate::{
-    config::{ClientAuth, Config, Listener, ListenerTls, TlsVersion},
+    config::{ClientAuth, Config, Limits, Listener, ListenerTls, TlsVersion},
     net::{
         BoundListener, CertificateFiles, ClientCertificates, ConnectionLimits, ServerTls,
         ServerTlsSettings, bind_listener, raise_descriptor_limit,
@@ -23,9 +23,44 @@ pub(super) struct Bound {
 /// Fewer connections than this are worth a warning.
 const FEW_CONNECTIONS: usize = 1_000;
 
+/// The limits of the configuration, those on connections lowered to what the file descriptors allow.
+pub(super) fn fit_descriptors(config: &Config) -> Limits {
+    let mut limits = config.limits.clone();
+    let allowed = raise_descriptor_limit();
+    limits.connections = limits.connections.min(allowed.connections());
+    let upstream = allowed.upstream_connections(limits.connections);
+    limits.upstream_connections = limits.upstream_connections.min(upstream);
+    let (connections, upstream_connections) = (limits.connections, limits.upstream_connections);
+    tracing::info!(
+        connections,
+        upstream_connections,
+        descriptors = allowed.descriptors,
+        "connection limits"
+    );
+    if connections < FEW_CONNECTIONS {
+        tracing::warn!(
+            connections,
+            upstream_connections,
+            "few connections are allowed: raise the limit of open files (`ulimit -n`)"
+        );
+    }
+    if limits.requests > limits.upstream_connections {
+        tracing::warn!(
+            requests = limits.requests,
+            upstream_connections,
+            "more requests are allowed at a time than connections to endpoints: over HTTP/1.1 the rest is refused"
+        );
+    }
+    limits
+}
+
 /// Binds all listeners of the data plane.
-pub(super) fn bind_all(config: &Config, workers: usize) -> Result<Vec<Bound>, ServerError> {
-    let all = ConnectionLimits::new(connections(config), None);
+pub(super) fn bind_all(
+    config: &Config,
+    connections: usize,
+    workers: usize,
+) -> Result<Vec<Bound>, ServerError> {
+    let all = ConnectionLimits::new(connections, None);
     let bind = |(place, spec): (usize, &Listener)| {
         let key = format!("listeners.{place}.address");
         let BoundListener { address, sockets } = bind_one(spec.address, workers, &key)?;
@@ -58,24 +93,6 @@ pub(super) fn bind_one(
         key: key.to_owned(),
         source,
     })
-}
-
-/// How many client connections there may be: what is configured, or what the file descriptors allow.
-fn connections(config: &Config) -> usize {
-    let allowed = raise_descriptor_limit();
-    let limit = config.limits.connections.min(allowed.connections());
-    tracing::info!(
-        connections = limit,
-        descriptors = allowed.descriptors,
-        "connection limit"
-    );
-    if limit < FEW_CONNECTIONS {
-        tracing::warn!(
-            connections = limit,
-            "few connections are allowed: raise the limit of open files (`ulimit -n`)"
-        );
-    }
-    limit
 }
 
 fn server_tls(address: SocketAddr, tls: &ListenerTls) -> Result<Arc<ServerTls>, ServerError> {

@@ -15,7 +15,7 @@ use super::{
     control::{ControlPlane, open_controller},
     file,
     listeners::{self, Bound},
-    logs::open_access_log,
+    logs::{LogFile, open_access_log},
     signals::{Asked, Signals},
     worker::{self, Balance, Phase, Seat, WorkerListener},
 };
@@ -59,6 +59,7 @@ pub struct Running {
     control: ControlPlane,
     shared: Arc<Shared>,
     tls: Vec<Arc<ServerTls>>,
+    access_log: Option<LogFile>,
     phase: watch::Sender<Phase>,
     threads: Vec<JoinHandle<()>>,
     listeners: Vec<SocketAddr>,
@@ -108,19 +109,19 @@ fn start_around(
 ) -> Result<Running, ServerError> {
     let entered = runtime.enter();
     let workers = config.effective_workers();
-    let bound = listeners::bind_all(&config, workers)?;
-    let (access_log, log_guard) = open_access_log(&config.access_log)?;
-    let shared = Shared::new(
-        ProxySettings::new(&config),
-        Arc::clone(cell),
-        workers,
-        access_log,
-    );
+    let limits = listeners::fit_descriptors(&config);
+    let bound = listeners::bind_all(&config, limits.connections, workers)?;
+    let opened = open_access_log(&config.access_log)?;
+    let settings = ProxySettings {
+        limits,
+        ..ProxySettings::new(&config)
+    };
+    let shared = Shared::new(settings, Arc::clone(cell), workers, opened.log);
     let doors = bound
         .iter()
         .map(|bound| (bound.address, Arc::clone(&bound.limits)))
         .collect();
-    let control = ControlPlane::start(&config, controller, cell, fleet, doors, log_guard)?;
+    let control = ControlPlane::start(&config, controller, cell, fleet, doors, opened.guard)?;
     runtime.block_on(file::import_first(&control.controller, &config, &options))?;
     drop(entered);
     let (phase, _) = watch::channel(Phase::Serving);
@@ -135,6 +136,7 @@ fn start_around(
         control,
         shared,
         tls,
+        access_log: opened.file,
         phase,
         threads,
         listeners,
@@ -266,6 +268,7 @@ impl Running {
     /// Reads the certificates and the configuration file again.
     async fn reload(&self, by: &str) -> Result<ReloadReport, ReloadError> {
         let certificates = self.reload_certificates();
+        let access_log = self.reopen_access_log().await;
         let result = match &self.options.file {
             Some(path) => {
                 let running = self.config.settings_digests();
@@ -276,8 +279,23 @@ impl Running {
         file::log_reload(&result);
         result.map(|report| ReloadReport {
             certificates,
+            access_log,
             ..report
         })
+    }
+
+    /// Opens the file of the access log again, as whoever moved it away wants; returns why it could not be.
+    async fn reopen_access_log(&self) -> Option<String> {
+        match self.access_log.as_ref()?.reopen().await {
+            Ok(()) => {
+                tracing::info!("access log opened again");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "the file of the access log that was in use stays");
+                Some(error.to_string())
+            }
+        }
     }
 
     /// Reads all certificates again; returns what could not be read.

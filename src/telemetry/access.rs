@@ -12,7 +12,7 @@ use std::{
 use serde::{Serialize, Serializer};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use super::names;
+use super::{Escaped, names};
 
 /// What a line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,8 +194,11 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> std::io::Result<
     } = record;
     write!(
         line,
-        "{} {client} {protocol} {method} {host}{path} {status} {outcome}",
-        humantime::format_rfc3339_millis(record.time)
+        "{} {client} {protocol} {} {}{} {status} {outcome}",
+        humantime::format_rfc3339_millis(record.time),
+        Escaped(method),
+        Escaped(host),
+        Escaped(path),
     )?;
     if let (Some(route), Some(release)) = (record.route, record.release) {
         write!(line, " route={route} release={release}")?;
@@ -219,7 +222,9 @@ fn write_text(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> std::io::Result<
     write!(
         line,
         " in={} out={} id={}",
-        record.bytes_in, record.bytes_out, record.request_id
+        record.bytes_in,
+        record.bytes_out,
+        Escaped(record.request_id)
     )
 }
 
@@ -308,6 +313,21 @@ mod tests {
             line,
             "1970-01-01T00:00:00.000Z 127.0.0.1 HTTP/1.1 GET a.example/x 200 good route=chat release=blue endpoint=127.0.0.1:1 \
              revision=7 decision=split duration=1.5ms in=0 out=12 id=r1\n"
+        );
+    }
+
+    #[test]
+    fn a_line_is_one_line_whatever_a_client_sends() {
+        let forged = AccessRecord {
+            path: "/x\u{2028}y\u{85}\u{202E}\n",
+            ..record()
+        };
+        let mut line = Vec::new();
+        write_text(&mut line, &forged).unwrap();
+        let line = String::from_utf8(line).unwrap();
+        assert!(
+            line.contains(r"a.example/x\u{2028}y\u{85}\u{202e}\n 200"),
+            "{line}"
         );
     }
 

@@ -1,12 +1,25 @@
 //! The log of what an operator did or must know.
 
-use std::io;
+use std::{
+    fmt::{Debug, Write as _},
+    io,
+};
 
 use thiserror::Error;
-use tracing::{Level, Metadata};
+use tracing::{Level, Metadata, field::Field};
 use tracing_subscriber::{
-    EnvFilter, filter::filter_fn, fmt, layer::SubscriberExt, util::SubscriberInitExt,
+    EnvFilter,
+    field::MakeExt as _,
+    filter::filter_fn,
+    fmt::{
+        self,
+        format::{Writer, debug_fn},
+    },
+    layer::SubscriberExt,
+    util::SubscriberInitExt,
 };
+
+use super::escape::EscapingWriter;
 
 /// Why the log could not be started.
 #[derive(Debug, Error)]
@@ -41,6 +54,15 @@ fn may_be_said(line: &Metadata<'_>) -> bool {
     *line.level() <= Level::WARN || !CONFIDENTIAL.contains(&library)
 }
 
+/// Writes a field of a line for people. Values may be what somebody sent, so a line stays one line.
+fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
+    let mut out = EscapingWriter(out);
+    match field.name() {
+        "message" => write!(out, "{value:?}"),
+        name => write!(out, "{name}={value:?}"),
+    }
+}
+
 /// Starts the process's log on standard error. A log that was started before stays.
 ///
 /// # Errors
@@ -65,8 +87,73 @@ pub fn start_log(directives: &str, json: bool) -> Result<(), LogError> {
             .try_init()
     } else {
         registry
-            .with(fmt::layer().with_ansi(false).with_writer(io::stderr))
+            .with(
+                fmt::layer()
+                    .with_ansi(false)
+                    .fmt_fields(debug_fn(write_field).delimited(" "))
+                    .with_writer(io::stderr),
+            )
             .try_init()
     };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use tracing_subscriber::fmt::MakeWriter;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+
+    impl io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl<'w> MakeWriter<'w> for Lines {
+        type Writer = Self;
+
+        fn make_writer(&'w self) -> Self {
+            self.clone()
+        }
+    }
+
+    fn logged(log: impl FnOnce()) -> String {
+        let lines = Lines::default();
+        let layer = fmt::layer()
+            .with_ansi(false)
+            .fmt_fields(debug_fn(write_field).delimited(" "))
+            .with_writer(lines.clone());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), log);
+        String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+    }
+
+    #[test]
+    fn nobody_forges_a_line_of_the_log() {
+        let forged = "x\n2026-01-01T00:00:00Z  INFO audit: a revision is live \u{1b}[2K";
+        let log = logged(|| {
+            tracing::info!(
+                note = forged,
+                name = %forged,
+                other = ?forged,
+                "a revision is live because of {forged}"
+            );
+        });
+        assert_eq!(log.lines().count(), 1, "{log}");
+        assert!(!log.contains('\u{1b}'), "{log}");
+        assert!(
+            log.contains(r"because of x\n2026") && log.contains("note=\"x"),
+            "{log}"
+        );
+    }
 }

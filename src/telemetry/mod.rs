@@ -4,6 +4,7 @@
 //! what happens rarely goes through the `metrics` crate. Both come out of one [`Metrics::render`].
 
 mod access;
+mod escape;
 mod log;
 mod metrics;
 pub mod names;
@@ -12,6 +13,7 @@ mod traffic;
 
 pub use self::{
     access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
+    escape::{Escaped, is_unprintable},
     log::{LogError, start_log},
     metrics::Metrics,
 };

@@ -11,6 +11,7 @@ mod cli;
 mod cli_table;
 mod config;
 mod conformance;
+mod connection_limits;
 mod damage;
 mod demo;
 mod desk;

@@ -187,6 +187,52 @@ fn it_does_not_start_with_a_configuration_that_is_not_safe_or_not_right() {
     assert_eq!(output.status.code(), Some(64));
 }
 
+/// What rotates logs moves the file away and sends SIGHUP.
+#[test]
+fn the_access_log_goes_to_a_new_file_after_a_move_and_sighup() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let text = format!(
+        "[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = {:?}\n\
+         [access_log]\npath = {:?}\n",
+        path("history"),
+        path("access.log")
+    );
+    let config = path("switchback.toml");
+    std::fs::File::create(&config)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    let mut child = program(&["serve", "--config", config.to_str().unwrap()])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    let mut until = |part: &str| {
+        let mut line = String::new();
+        while !line.contains(part) {
+            line.clear();
+            assert_ne!(log.read_line(&mut line).unwrap(), 0, "{part} did not come");
+        }
+        line
+    };
+    let listening = until("kind=\"proxy\"");
+    let address = listening.split_once("address=").unwrap().1;
+    let address = address.split_whitespace().next().unwrap().parse().unwrap();
+    until("ready");
+    std::fs::rename(path("access.log"), path("access.log.1")).unwrap();
+    let pid = child.id().to_string();
+    let hangup = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
+    assert!(hangup.success());
+    until("access log opened again");
+    Client::connect(address).get("/after");
+    Command::new("kill").args([&pid]).status().unwrap();
+    child.wait().unwrap();
+    let read = |name| std::fs::read_to_string(path(name)).unwrap();
+    assert!(read("access.log").contains("/after"));
+    assert_eq!(read("access.log.1"), "");
+}
+
 fn serve(folder: &Path, text: &str) -> Output {
     let path = folder.join("switchback.toml");
     let mut file = std::fs::File::create(&path).unwrap();

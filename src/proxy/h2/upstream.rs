@@ -8,6 +8,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::task::{Context, Waker};
 
 use tokio::sync::Notify;
@@ -17,6 +18,7 @@ use super::hold::Hold;
 use super::link::Link;
 use super::settings;
 use super::upstream_driver::Driver;
+use crate::fleet::{ConnectionBudget, Places};
 use crate::http2::{Connection, Gone, Role};
 use crate::net::Stream;
 use crate::proxy::error::UpstreamError;
@@ -48,6 +50,10 @@ pub(super) struct Group {
 pub(super) struct Member {
     link: Rc<Link>,
     number: u64,
+    /// Of the endpoint's connections, of which it is one.
+    places: Arc<Places>,
+    budget: Arc<ConnectionBudget>,
+    worker: usize,
     streams: Cell<usize>,
     is_closed: Cell<bool>,
     /// The endpoint has not answered a ping: it gets no new streams until it says something.
@@ -92,6 +98,15 @@ impl Upstreams {
     /// How many connections were opened so far.
     pub(in crate::proxy) fn opened(&self) -> u64 {
         self.opened.get()
+    }
+
+    /// Has connections without streams closed that another worker waits for.
+    pub(in crate::proxy) fn give_up(&self) {
+        for group in self.groups.borrow().values() {
+            for member in group.members.borrow().iter() {
+                member.wake_if_idle();
+            }
+        }
     }
 
     /// Forgets what has ended.
@@ -182,6 +197,9 @@ async fn open(
     let member = Rc::new(Member {
         link,
         number,
+        places: Arc::clone(counted.places()),
+        budget: Arc::clone(&worker.shared.connections),
+        worker: worker.slot,
         streams: Cell::new(0),
         is_closed: Cell::new(false),
         is_suspect: Cell::new(false),
@@ -283,11 +301,32 @@ impl Member {
         *self.task.borrow_mut() = Some(cx.waker().clone());
     }
 
+    /// Whether it is to be closed once it has no streams, because its endpoint may have no more connections and the first
+    /// who waits for one is on another worker.
+    pub(super) fn is_for_another_worker(&self) -> bool {
+        let is_wanted = self.places.waiting() > 0 && !self.places.wake_first_of(self.worker);
+        is_wanted || self.budget.waiting() > 0
+    }
+
     fn count(&self, streams: usize) {
         self.streams.set(streams);
-        if streams <= 1
-            && let Some(task) = self.task.borrow().as_ref()
-        {
+        if self.places.waiting() > 0 {
+            // One that waits for another connection may have this stream's place.
+            self.places.wake_first_of(self.worker);
+        }
+        if streams <= 1 {
+            self.wake();
+        }
+    }
+
+    fn wake_if_idle(&self) {
+        if self.streams.get() == 0 {
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
+        if let Some(task) = self.task.borrow().as_ref() {
             task.wake_by_ref();
         }
     }

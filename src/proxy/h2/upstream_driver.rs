@@ -102,7 +102,8 @@ impl Driver {
                 self.idle.clear();
             }
         }
-        if is_idle && (member.is_useless() || self.is_one_too_many()) {
+        let is_given_up = || member.is_useless() || member.is_for_another_worker();
+        if is_idle && (is_given_up() || self.is_one_too_many()) {
             return Poll::Ready(());
         }
         self.idle.poll_expired(cx)

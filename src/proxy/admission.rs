@@ -1,0 +1,89 @@
+//! Whether another connection to an endpoint may be opened, and the wait until it may be, or until one is idle.
+//!
+//! Each worker keeps connections of its own. Where the limit is reached, those that are idle elsewhere are asked for: they
+//! are closed, which makes room for a new one here. While a request waits, a connection that becomes idle goes to the
+//! first who waits. Without a limit that is reached, nobody looks at any of this.
+
+use std::sync::Arc;
+
+use crate::fleet::CountedConnection;
+use crate::net::Deadline;
+
+use super::error::UpstreamError;
+use super::pool::Counted;
+use super::select::Selection;
+use super::worker::Worker;
+
+/// How a wait for a connection ended.
+pub(super) enum Admission<T> {
+    /// Another one may be opened.
+    New(Counted),
+    /// There is one that can be used.
+    Existing(T),
+    /// What was selected has to be selected again.
+    TableChanged,
+}
+
+fn limit(selection: &Selection) -> u32 {
+    let limits = &selection.release().spec().limits;
+    limits.connections_per_endpoint.unwrap_or(u32::MAX)
+}
+
+fn budgeted(worker: &Worker, selection: &Selection) -> Option<CountedConnection> {
+    worker
+        .shared
+        .connections
+        .acquire(selection.release().roster())
+}
+
+/// Counts another connection, if there may be one and nobody waits for it.
+pub(super) fn at_once(worker: &Worker, selection: &Selection) -> Option<Counted> {
+    let endpoint = selection.in_flight.endpoint();
+    let place = endpoint.connection_places().acquire(limit(selection))?;
+    Some(Counted::new(endpoint, place, budgeted(worker, selection)?))
+}
+
+/// Waits until another connection may be opened or `existing` finds one, first come, first served.
+///
+/// # Errors
+/// When the deadline passes before.
+pub(super) async fn wait<T>(
+    worker: &Worker,
+    selection: &Selection,
+    existing: impl Fn() -> Option<T>,
+    deadline: &Deadline,
+) -> Result<Admission<T>, UpstreamError> {
+    let endpoint = selection.in_flight.endpoint();
+    let limit = limit(selection);
+    // Requests in flight have a limit of their own, so those who wait here have it as well.
+    let waiting = Arc::clone(endpoint.connection_places()).queue(limit, u32::MAX, worker.slot);
+    let mut waiting = waiting.ok_or(UpstreamError::ConnectionLimit)?;
+    let place = loop {
+        waiting = match waiting.place(limit) {
+            Ok(place) => break place,
+            Err(waiting) => waiting,
+        };
+        worker.shared.want_idle();
+        tokio::select! {
+            () = waiting.woken() => {}
+            () = worker.table_changed.notified() => return Ok(Admission::TableChanged),
+            () = deadline.expired() => return Err(UpstreamError::ConnectionLimit),
+        }
+        // Woken without a place: one may have become idle on this worker.
+        if let Some(existing) = existing() {
+            return Ok(Admission::Existing(existing));
+        }
+    };
+    loop {
+        if let Some(budgeted) = budgeted(worker, selection) {
+            return Ok(Admission::New(Counted::new(endpoint, place, budgeted)));
+        }
+        let closing = worker.shared.connections.wait();
+        worker.shared.want_idle();
+        tokio::select! {
+            () = closing.freed() => {}
+            () = worker.table_changed.notified() => return Ok(Admission::TableChanged),
+            () = deadline.expired() => return Err(UpstreamError::ConnectionLimit),
+        }
+    }
+}
