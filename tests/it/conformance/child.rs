@@ -89,15 +89,6 @@ impl Switchback {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// Where its admin API is.
-    pub(crate) fn admin(&self) -> SocketAddr {
-        let log = self.log();
-        let mut lines = log.lines();
-        let line = lines.find(|line| line.contains("kind=\"admin\"")).unwrap();
-        let address = line.split_once("listening address=").unwrap().1;
-        address.split(' ').next().unwrap().parse().unwrap()
-    }
-
     /// The last lines of what it said.
     pub(crate) fn last_words(&self) -> String {
         let log = self.log();
