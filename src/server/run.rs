@@ -141,7 +141,6 @@ fn start_around(
         threads,
         listeners,
     };
-    running.announce();
     Ok(running)
 }
 
@@ -237,6 +236,8 @@ impl Running {
         let runtime = self.runtime.handle().clone();
         let entered = runtime.enter();
         let mut signals = Signals::new().map_err(ServerError::Thread)?;
+        // Whoever reads that it is ready may send a signal.
+        self.announce();
         runtime.block_on(async {
             loop {
                 tokio::select! {
