@@ -19,8 +19,8 @@ use crate::net::{BufferPool, BufferSize, Timers};
 use crate::table::{Route, RoutingTable, TableCell, TableReader};
 use crate::telemetry::AccessLog;
 
-use super::date::{self, DateCache};
 use super::connection_refusal::RefusalLog;
+use super::date::{self, DateCache};
 use super::h2::Upstreams;
 use super::held::{HeldRoute, HeldRoutes};
 use super::pool::Pools;

@@ -129,7 +129,7 @@ fn start_around(
     let tls = bound.iter().filter_map(|bound| bound.tls.clone()).collect();
     let threads = start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
     control.readiness.set_ready();
-    let running = Running {
+    Ok(Running {
         config,
         options,
         runtime,
@@ -140,8 +140,7 @@ fn start_around(
         phase,
         threads,
         listeners,
-    };
-    Ok(running)
+    })
 }
 
 fn start_workers(
