@@ -187,7 +187,7 @@ impl Book {
         outcome: Outcome,
         now: Instant,
     ) -> News {
-        let before = self.known(host);
+        let before: Vec<_> = self.known(host).addresses().collect();
         let (min, max) = (self.min_ttl, self.max_ttl);
         let Some(entries) = self.names.get_mut(host) else {
             return News::Unchanged;
@@ -216,9 +216,10 @@ impl Book {
             }
         };
         let recovered = failures > 0 && entry.is_positive() && entry.failures == 0;
+        let is_other = self.known(host).addresses().ne(before);
         if failing {
             News::Failing
-        } else if recovered || self.known(host).families != before.families {
+        } else if recovered || is_other {
             News::Resolved
         } else {
             News::Unchanged
