@@ -49,6 +49,9 @@ pub struct RouteStatus {
     /// The host that it matches; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Further hosts that it matches.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// The path that it matches exactly.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,

@@ -127,10 +127,7 @@ fn routes(routes: &[RouteStatus]) -> String {
         };
         columns.row(vec![
             route.name.to_string(),
-            route
-                .host
-                .as_deref()
-                .map_or_else(|| "any".to_owned(), clean),
+            hosts(route),
             matched(route),
             route.split.iter().map(share).collect::<Vec<_>>().join("  "),
             route
@@ -174,6 +171,15 @@ fn releases(releases: &[ReleaseStatus]) -> String {
         ]);
     }
     columns.shown()
+}
+
+fn hosts(route: &RouteStatus) -> String {
+    let hosts = route.host.iter().chain(&route.hosts);
+    let hosts: Vec<_> = hosts.map(|host| clean(host)).collect();
+    if hosts.is_empty() {
+        return "any".to_owned();
+    }
+    hosts.join(" ")
 }
 
 fn version(release: &ReleaseStatus) -> String {

@@ -167,11 +167,11 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
 }
 
 fn check(file: &Path) -> Result<Out, Failure> {
-    let config = table::configuration(file)?;
+    let config = table::configuration_by(crate::server::load, file)?;
     for warning in config.warnings() {
         let _ = writeln!(std::io::stderr(), "warning: {warning}");
     }
-    let json = serde_json::to_vec(&config).expect("a configuration has string keys");
+    let json = config.json().to_string().into_bytes();
     let text = config.normal_form();
     Ok(Out { text, json })
 }

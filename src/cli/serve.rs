@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::Wins,
-    config::{self, Config, ConfigError, LogFormat},
+    config::{Config, ConfigError, LogFormat},
     demo::{self, Demo, DemoError},
     model::{ReleaseName, Span},
     server::{self, Options, ServerError},
@@ -29,7 +29,7 @@ const DEMO_GRACE: Span = Span::seconds(3);
 
 /// Runs the configuration of a file.
 pub(super) fn serve(file: PathBuf, wins: Option<Wins>, strict: bool) -> Result<Out, Failure> {
-    let config = config::load(&file).map_err(|error| unreadable(&error))?;
+    let config = server::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {
         file: Some(file),

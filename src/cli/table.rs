@@ -172,7 +172,15 @@ fn undo(to: Option<Revision>) -> String {
 
 /// Reads a configuration file; a file with problems is not sent anywhere.
 pub(super) fn configuration(file: &Path) -> Result<Config, Failure> {
-    config::load(file).map_err(|error| {
+    configuration_by(config::load, file)
+}
+
+/// Reads a configuration file in the way that is given.
+pub(super) fn configuration_by(
+    load: impl FnOnce(&Path) -> Result<Config, ConfigError>,
+    file: &Path,
+) -> Result<Config, Failure> {
+    load(file).map_err(|error| {
         let (exit, cause, problems) = match &error {
             ConfigError::Invalid { problems, .. } => {
                 (Exit::Config, String::new(), problems.as_slice())

@@ -15,6 +15,7 @@ pub(super) fn problems(config: &mut Config, files: Files) -> Vec<Problem> {
     listeners(config, &mut found);
     admin(config, &mut found);
     names(config, &mut found);
+    globs(config, &mut found);
     bounds::numbers(config, &mut found);
     bounds::spans(config, &mut found);
     if files == Files::MustExist {
@@ -37,6 +38,10 @@ fn table(config: &Config) -> Vec<Problem> {
 /// Whether a problem is there only because something that was wrong had to be left out.
 pub(super) fn follows_from(problem: &Problem, removed: &[String]) -> bool {
     let about = problem.path.as_str();
+    let of_release = about.contains(".split.") || about.ends_with(".stable");
+    if of_release && removed.iter().any(|gone| gone == "releases") {
+        return true;
+    }
     removed.iter().any(|gone| {
         let parent = gone.rsplit_once('.').map_or("", |(parent, _)| parent);
         let name = gone.strip_prefix("releases.");
@@ -163,6 +168,35 @@ fn admin(config: &Config, found: &mut Vec<Problem>) {
             found.push(
                 Problem::new(path, "a token is read from one place")
                     .hint("give either `file` or `env`"),
+            );
+        }
+    }
+}
+
+/// Paths with a `*`, which would be taken as it stands. The table itself may have them: a `*` is a character of a path.
+fn globs(config: &Config, found: &mut Vec<Problem>) {
+    for route in &config.routes {
+        let paths = [("path", &route.path), ("path_prefix", &route.path_prefix)];
+        for (key, path) in paths {
+            let Some(path) = path
+                .as_ref()
+                .filter(|path| path.starts_with('/') && path.contains('*'))
+            else {
+                continue;
+            };
+            let front = path.split('*').next().unwrap_or_default();
+            let front = match front.trim_end_matches('/') {
+                "" => "/",
+                front => front,
+            };
+            found.push(
+                Problem::new(
+                    format!("routes.{}.{key}", route.name),
+                    format!("`{path}` has a `*`, which stands for nothing but itself"),
+                )
+                .hint(format!(
+                    "a prefix matches everything below it: `path_prefix = \"{front}\"`"
+                )),
             );
         }
     }

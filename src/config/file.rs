@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Discovery, HealthChecks, History, Limits, Listener, Log, Network, Observe,
-    Rollback, Shutdown, Timeouts,
+    Rollback, Shutdown, Timeouts, Variables,
 };
 use crate::model::{ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
 
@@ -54,6 +54,9 @@ pub struct Config {
     pub shutdown: Shutdown,
     /// Releases by name.
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
+    /// The texts that hold variables of the environment.
+    #[serde(skip)]
+    pub variables: Variables,
     /// Routes; where two match a request equally well, the earlier one is taken.
     pub routes: Vec<RouteSpec>,
 }

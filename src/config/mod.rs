@@ -11,10 +11,12 @@ use std::{
 
 use thiserror::Error;
 
+mod advice;
 mod bounds;
 mod check;
 mod circle;
 mod control;
+mod environment;
 mod file;
 mod limits;
 mod listener;
@@ -23,8 +25,12 @@ mod normal;
 mod place;
 mod read;
 mod settings;
+mod shape;
 mod size;
+mod syntax;
 mod warnings;
+mod wrong_key;
+mod wrong_value;
 
 pub use self::{
     circle::{is_own_listener, own_listeners},
@@ -32,6 +38,7 @@ pub use self::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
         Observe, Role, Rollback, Shutdown, TokenSpec,
     },
+    environment::Variables,
     file::{Config, Headers, Traceparent, Underscores},
     limits::{BUFFER_SIZES, Http2Limits, Limits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
@@ -108,6 +115,17 @@ impl fmt::Display for Unplaced<'_> {
 /// # Errors
 /// When the file cannot be read, with the reason; when something is wrong with it, with all that is.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    load_and(path, |_| Vec::new())
+}
+
+/// Reads a file as [`load`] does, and judges it by one more rule. Of two problems at one place the rule's is left out.
+///
+/// # Errors
+/// As [`load`].
+pub fn load_and(
+    path: &Path,
+    rule: impl FnOnce(&Config) -> Vec<Problem>,
+) -> Result<Config, ConfigError> {
     let read = |source| ConfigError::Read {
         path: path.to_owned(),
         source,
@@ -119,7 +137,7 @@ pub fn load(path: &Path) -> Result<Config, ConfigError> {
     let text = std::fs::read_to_string(path).map_err(read)?;
     let folder = std::path::absolute(path).map_err(read)?;
     let folder = folder.parent().unwrap_or(Path::new("/"));
-    parse(&text, folder, Files::MustExist).map_err(|problems| ConfigError::Invalid {
+    judge(&text, folder, Files::MustExist, rule).map_err(|problems| ConfigError::Invalid {
         path: path.to_owned(),
         problems,
     })
@@ -139,10 +157,20 @@ pub enum Files {
 /// # Errors
 /// When something is wrong with it: all that is, in the order of the file.
 pub fn parse(text: &str, folder: &Path, files: Files) -> Result<Config, Vec<Placed>> {
+    judge(text, folder, files, |_| Vec::new())
+}
+
+fn judge(
+    text: &str,
+    folder: &Path,
+    files: Files,
+    rule: impl FnOnce(&Config) -> Vec<Problem>,
+) -> Result<Config, Vec<Placed>> {
     let read::Reading {
         value,
         problems,
         removed,
+        variables,
     } = read::read::<Config>(text);
     let with_line = |(line, problem)| Placed {
         line: Some(line),
@@ -152,21 +180,30 @@ pub fn parse(text: &str, folder: &Path, files: Files) -> Result<Config, Vec<Plac
     let Some(mut config) = value else {
         return Err(placed);
     };
+    config.variables = variables;
     config.resolve(folder);
     let mut found = check::problems(&mut config, files);
+    for problem in rule(&config) {
+        if found.iter().all(|other| other.path != problem.path) {
+            found.push(problem);
+        }
+    }
     found.retain(|problem| !check::follows_from(problem, &removed));
     if placed.is_empty() && found.is_empty() {
         return Ok(config);
     }
     let document = toml::de::DeTable::parse(text);
     let lines = document.map(|document| place::Lines::of(text, document.get_ref()));
-    placed.extend(found.into_iter().map(|problem| {
+    placed.extend(found.into_iter().map(|mut problem| {
         Placed {
             line: lines
                 .as_ref()
                 .ok()
                 .and_then(|lines| lines.find(&problem.path)),
-            problem,
+            problem: {
+                config.variables.hide(&mut problem);
+                problem
+            },
         }
     }));
     placed.sort_by_key(|placed| placed.line.unwrap_or(usize::MAX));

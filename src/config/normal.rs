@@ -5,7 +5,18 @@ use toml::{Table, Value};
 use super::Config;
 
 impl Config {
-    /// The configuration as TOML. Reading it gives the same configuration.
+    /// The whole configuration as JSON, for programs.
+    ///
+    /// # Panics
+    /// Never: every key can be written as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        let json = serde_json::to_value(self);
+        let mut json = json.expect("every key of a configuration can be written as JSON");
+        self.variables.show_in_json(&mut json);
+        json
+    }
+
+    /// The configuration as TOML. Reading it in the same environment gives the same configuration.
     ///
     /// # Panics
     /// Never: every key can be written as TOML.
@@ -13,6 +24,7 @@ impl Config {
         let mut table = table_of(self);
         subtract(&mut table, &table_of(&Self::default()));
         prune(&mut table);
+        self.variables.show_in_toml(&mut table);
         toml::to_string(&table).expect("a TOML table can be written as TOML")
     }
 }

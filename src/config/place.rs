@@ -177,6 +177,13 @@ pub(super) fn remove(root: &mut DeTable<'_>, steps: &[Step]) {
     }
 }
 
+/// Puts another value there; where it is in the text stays.
+pub(super) fn set<'i>(root: &mut DeTable<'i>, steps: &[Step], value: DeValue<'i>) {
+    if let Some(here) = reach(root, steps) {
+        *here = value;
+    }
+}
+
 /// Leaves only the first elements of an array.
 pub(super) fn truncate(root: &mut DeTable<'_>, steps: &[Step], count: usize) {
     if let Some(DeValue::Array(items)) = reach(root, steps) {
@@ -184,11 +191,8 @@ pub(super) fn truncate(root: &mut DeTable<'_>, steps: &[Step], count: usize) {
     }
 }
 
-/// The elements of the array that is there, if there is one.
-pub(super) fn array<'t, 'i>(
-    root: &'t DeTable<'i>,
-    steps: &[Step],
-) -> Option<&'t [Spanned<DeValue<'i>>]> {
+/// The value that is there.
+pub(super) fn value<'t, 'i>(root: &'t DeTable<'i>, steps: &[Step]) -> Option<&'t DeValue<'i>> {
     let (Step::Key(first), rest) = steps.split_first()? else {
         return None;
     };
@@ -200,7 +204,15 @@ pub(super) fn array<'t, 'i>(
         }
         .get_ref();
     }
-    here.as_array().map(|items| &**items)
+    Some(here)
+}
+
+/// The elements of the array that is there, if there is one.
+pub(super) fn array<'t, 'i>(
+    root: &'t DeTable<'i>,
+    steps: &[Step],
+) -> Option<&'t [Spanned<DeValue<'i>>]> {
+    value(root, steps)?.as_array().map(|items| &**items)
 }
 
 fn reach<'t, 'i>(root: &'t mut DeTable<'i>, steps: &[Step]) -> Option<&'t mut DeValue<'i>> {

@@ -9,7 +9,12 @@ use std::ops::Range;
 use serde::de::DeserializeOwned;
 use toml::de::{DeTable, Deserializer, Error};
 
-use super::place::{self, Step};
+use super::{
+    advice::Advice,
+    environment::Variables,
+    place::{self, Step},
+    shape, syntax, wrong_key, wrong_value,
+};
 use crate::model::{Problem, closest};
 
 /// The most mistakes that are shown at once.
@@ -23,6 +28,8 @@ pub(super) struct Reading<T> {
     pub(super) problems: Vec<(usize, Problem)>,
     /// The paths that were taken out, so that what follows from that is not reported as well.
     pub(super) removed: Vec<String>,
+    /// The texts that hold variables of the environment.
+    pub(super) variables: Variables,
 }
 
 /// Reads a text.
@@ -32,17 +39,37 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         value: None,
         problems: Vec::new(),
         removed: Vec::new(),
+        variables: Variables::default(),
     };
     if errors.is_empty() {
+        let mut document = document;
+        put_variables_in(text, &mut document, &mut reading);
         repair(text, &document, &mut reading);
+        for (_, problem) in &mut reading.problems {
+            reading.variables.hide(problem);
+        }
     } else {
-        let syntax = |error: &Error| {
-            let line = place::line(text, error.span().map_or(0, |span| span.start));
-            (line, Problem::new("", error.message()))
-        };
-        reading.problems = errors.iter().take(MOST).map(syntax).collect();
+        reading.problems = syntax::problems(text, &errors, MOST);
     }
     reading
+}
+
+/// Puts the variables of the environment in; a text that cannot be made is taken out.
+fn put_variables_in(
+    text: &str,
+    document: &mut toml::Spanned<DeTable<'_>>,
+    reading: &mut Reading<impl Sized>,
+) {
+    let variable = |name: &str| std::env::var(name).ok();
+    let (variables, unset) = Variables::put_into(document.get_mut(), variable);
+    reading.variables = variables;
+    // From the back, so that no element moves up before it is its turn.
+    for one in unset.into_iter().rev() {
+        let line = place::line(text, one.offset);
+        place::remove(document.get_mut(), &one.steps);
+        reading.removed.push(one.problem.path.clone());
+        reading.problems.push((line, one.problem));
+    }
 }
 
 fn repair<T: DeserializeOwned>(
@@ -51,6 +78,12 @@ fn repair<T: DeserializeOwned>(
     reading: &mut Reading<T>,
 ) {
     let mut rest = document.clone();
+    for wrong in shape::misshapen(document.get_ref()) {
+        place::remove(rest.get_mut(), &wrong.steps);
+        let line = place::line(text, wrong.offset);
+        reading.problems.push((line, wrong.problem));
+        reading.removed.extend(wrong.gone);
+    }
     while reading.problems.len() < MOST {
         let error = match T::deserialize(Deserializer::from(rest.clone())) {
             Ok(value) => return reading.value = Some(value),
@@ -61,11 +94,23 @@ fn repair<T: DeserializeOwned>(
         let steps = place::locate(document.get_ref(), &span);
         let path = place::path(document.get_ref(), &steps);
         if !is_our_doing(&error, &path, &reading.removed) {
-            let problem = Problem::new(&path, message(&error));
-            let problem = match hint(&error, &steps) {
+            let found = if reading.variables.has(&path) {
+                Advice::default()
+            } else {
+                advice::<T>(&error, &steps, document.get_ref())
+            };
+            let problem = Problem::new(&path, found.message.unwrap_or_else(|| message(&error)));
+            let problem = match found.hint.or_else(|| hint(&error)) {
                 Some(hint) => problem.hint(hint),
                 None => problem,
             };
+            if let Some(meant) = found.meant {
+                let parent = path
+                    .rsplit_once('.')
+                    .map(|(parent, _)| format!("{parent}."));
+                let parent = parent.unwrap_or_default();
+                reading.removed.push(format!("{parent}{meant}"));
+            }
             reading
                 .problems
                 .push((place::line(text, span.start), problem));
@@ -109,6 +154,39 @@ fn culprit<T: DeserializeOwned>(rest: &toml::Spanned<DeTable<'_>>, error: &Error
     }
 }
 
+/// What is known of a slip of this kind.
+fn advice<T: DeserializeOwned>(error: &Error, steps: &[Step], document: &DeTable<'_>) -> Advice {
+    if let Some((wrong, known)) = unknown(error.message(), "unknown field ") {
+        let mut advice = wrong_key::of_key(steps, is_top_level::<T>);
+        if advice.hint.is_none() {
+            // What was probably meant is not missing as well.
+            let near = known.iter().find(|one| closest(wrong, [**one]).is_some());
+            advice.meant = near.map(|one| (*one).to_owned());
+        }
+        return advice;
+    }
+    if let Some(field) = missing_field(error) {
+        return Advice {
+            hint: wrong_key::of_missing(field).map(str::to_owned),
+            ..Advice::default()
+        };
+    }
+    let wants_switch = error.message().ends_with("expected a boolean");
+    let value = place::value(document, steps);
+    value.map_or_else(Advice::default, |value| {
+        wrong_value::of_value(steps, value, wants_switch)
+    })
+}
+
+/// Whether a key stands at the top of the file: all of them are named when one is not known.
+fn is_top_level<T: DeserializeOwned>(key: &str) -> bool {
+    let asked = toml::from_str::<T>("\"\" = 0").err();
+    let known = asked
+        .as_ref()
+        .and_then(|error| unknown(error.message(), "unknown field "));
+    known.is_some_and(|(_, known)| known.contains(&key))
+}
+
 /// Whether a mistake is there only because something was taken out.
 fn is_our_doing(error: &Error, path: &str, removed: &[String]) -> bool {
     let Some(field) = missing_field(error) else {
@@ -122,8 +200,8 @@ fn is_our_doing(error: &Error, path: &str, removed: &[String]) -> bool {
         let (parent, last) = gone.rsplit_once('.').unwrap_or(("", gone));
         (parent == path).then_some(last)
     });
-    // A key that is almost the missing one was refused already, with the hint that says so.
-    siblings.any(|gone| closest(gone, [field]).is_some())
+    // A key that was meant to be the missing one was refused already, with the hint that says so.
+    siblings.any(|gone| gone == field)
 }
 
 fn missing_field(error: &Error) -> Option<&str> {
@@ -151,6 +229,12 @@ fn message(error: &Error) -> String {
         "a map" => "a table",
         "a sequence" => "an array",
         "a string" => "a text",
+        other if other.starts_with("struct ") => "a table",
+        other => other,
+    };
+    let found = match found {
+        "invalid type: map" => "invalid type: table",
+        "invalid type: sequence" => "invalid type: array",
         other => other,
     };
     format!("{found}, expected {expected}")
@@ -163,11 +247,10 @@ fn unknown<'m>(message: &'m str, what: &str) -> Option<(&'m str, Vec<&'m str>)> 
 }
 
 /// What was meant: the closest of the words that could stand there, or all of them.
-fn hint(error: &Error, steps: &[Step]) -> Option<String> {
+fn hint(error: &Error) -> Option<String> {
     let message = error.message();
     let (wrong, known, what) = if let Some((wrong, known)) = unknown(message, "unknown field ") {
-        let what = elsewhere(wrong, steps).unwrap_or("the keys here are");
-        (wrong, known, what)
+        (wrong, known, "the keys here are")
     } else if let Some((wrong, known)) = unknown(message, "unknown variant ") {
         (wrong, known, "what can stand here is")
     } else {
@@ -182,17 +265,6 @@ fn hint(error: &Error, steps: &[Step]) -> Option<String> {
     }
     let near = closest(wrong, known.iter().copied());
     Some(near.unwrap_or_else(|| format!("{what} {}", list(&known))))
-}
-
-/// Words that other proxies use for what is called otherwise here.
-fn elsewhere(wrong: &str, steps: &[Step]) -> Option<&'static str> {
-    let top = steps.len() == 1;
-    match wrong {
-        "backends" | "upstreams" | "clusters" | "services" | "targets" if top => {
-            Some("what takes requests is called a release; the keys here are")
-        }
-        _ => None,
-    }
 }
 
 fn list(words: &[&str]) -> String {
@@ -219,12 +291,12 @@ mod tests {
         let begins = |front: &str| found.iter().any(|problem| problem.starts_with(front));
         for front in [
             "1: worker: there is no key `worker` here\n  hint: did you mean `workers`?",
-            "3: listeners.0.address: invalid socket address syntax",
+            "3: listeners.0.address: `nowhere` is not an address with a port",
             "5: releases.blue.endpoints.0: `a` is not an endpoint",
             "5: releases.blue.endpoints.2: invalid type: integer `7`",
             "6: releases.green: the key `endpoints` is missing",
             "7: releases.a b: `a b` is not a name",
-            "11: routes.chat.split.blue: invalid value: integer `-1`",
+            "11: routes.chat.split.blue: a weight is 0 or more, not `-1`",
         ] {
             assert!(begins(front), "{front}\nis not in {found:#?}");
         }

@@ -65,6 +65,7 @@ impl Controller {
         let route = |route: &RouteSpec| RouteStatus {
             name: route.name.clone(),
             host: route.host.clone(),
+            hosts: route.hosts.clone(),
             path: route.path.clone(),
             path_prefix: route.path_prefix.clone(),
             headers: route.headers.clone(),

@@ -1,6 +1,6 @@
 //! One check of one endpoint: connect, ask, look at the status.
 
-use std::{error::Error as _, io, path::PathBuf, sync::Arc, time::Duration};
+use std::{error::Error as _, io, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::net::TcpStream;
@@ -10,8 +10,8 @@ use crate::{
     fleet::Endpoint,
     http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, ResponseHead},
     message::{Asked, Limits, Reason, Rejection, RequestFraming, ResponseFraming},
-    model::{EndpointUrl, HealthMethod, HealthSpec, Protocol, ReleaseSpec, Scheme, UpstreamTls},
-    net::{CertificateFiles, ClientTls, ClientTlsSettings, NetError, Stream},
+    model::{EndpointUrl, HealthMethod, HealthSpec, Protocol, ReleaseSpec, Scheme, },
+    net::{ClientTls, NetError, Stream},
 };
 
 /// Why a check was bad.
@@ -83,7 +83,7 @@ impl Target {
     /// Reads the TLS settings if an endpoint needs them. If they cannot be used, each check says so.
     pub(super) fn new(spec: &ReleaseSpec, urls: &[EndpointUrl]) -> Self {
         let tls = urls.iter().any(|url| url.scheme() == Scheme::Https);
-        let load = || ClientTls::load(&settings(spec.tls.as_ref())).map_err(Arc::new);
+        let load = || ClientTls::load(&spec.tls.as_ref().map(Into::into).unwrap_or_default()).map_err(Arc::new);
         Self {
             protocol: spec.protocol,
             tls: tls.then(load),
@@ -124,21 +124,6 @@ impl Target {
             (Scheme::Https, Some(Err(error))) => Err(CheckError::TlsSettings(Arc::clone(error))),
             (Scheme::Http, _) | (Scheme::Https, None) => Ok(Stream::Tcp(tcp)),
         }
-    }
-}
-
-fn settings(tls: Option<&UpstreamTls>) -> ClientTlsSettings {
-    let Some(tls) = tls else {
-        return ClientTlsSettings::default();
-    };
-    let pair = tls.cert.as_ref().zip(tls.key.as_ref());
-    ClientTlsSettings {
-        ca: tls.ca.as_ref().map(PathBuf::from),
-        client_certificate: pair.map(|(cert, key)| CertificateFiles {
-            cert: cert.into(),
-            key: key.into(),
-        }),
-        server_name: tls.server_name.clone(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A route as it is decided: what it matches and how its requests are split over releases.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -16,6 +16,9 @@ pub struct RouteSpec {
     /// The host to match: exact (`agents.example.com`) or a suffix (`*.example.com`); any host when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
+    /// Further hosts to match, written as `host` is.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub hosts: Vec<String>,
     /// The exact path to match, instead of `path_prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
@@ -61,6 +64,11 @@ pub enum PathMatch<'a> {
 }
 
 impl RouteSpec {
+    /// All hosts that the route matches; none stands for any.
+    pub fn all_hosts(&self) -> impl Iterator<Item = &str> {
+        self.host.iter().chain(&self.hosts).map(String::as_str)
+    }
+
     /// How the route matches a path.
     pub fn path_match(&self) -> PathMatch<'_> {
         match (&self.path, &self.path_prefix) {
@@ -166,6 +174,7 @@ impl RouteSpec {
         Self {
             name,
             host: None,
+            hosts: Vec::new(),
             path: None,
             path_prefix: None,
             headers: BTreeMap::new(),
@@ -189,7 +198,14 @@ impl RouteSpec {
 impl RouteSpec {
     /// Whether another route matches exactly the same requests as this one.
     pub fn matches_like(&self, other: &Self) -> bool {
-        (&self.name, &self.host, self.path_match(), &self.headers)
-            == (&other.name, &other.host, other.path_match(), &other.headers)
+        let hosts =
+            |route: &Self| -> BTreeSet<String> { route.all_hosts().map(Into::into).collect() };
+        (&self.name, hosts(self), self.path_match(), &self.headers)
+            == (
+                &other.name,
+                hosts(other),
+                other.path_match(),
+                &other.headers,
+            )
     }
 }

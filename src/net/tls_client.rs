@@ -10,10 +10,13 @@ use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ClientConnection, Connection};
 use tokio::net::TcpStream;
 
+use crate::model::UpstreamTls;
+
 use super::error::NetError;
 use super::stream::Stream;
 use super::tls_files::{
-    CertificateFiles, authorities, certificates, native_authorities, private_key, provider, tls,
+    CertificateFiles, authorities, certificates, native_authorities, pair, private_key, provider,
+    tls,
 };
 use super::tls_server::alpn;
 use super::tls_stream::TlsStream;
@@ -27,6 +30,20 @@ pub struct ClientTlsSettings {
     pub client_certificate: Option<CertificateFiles>,
     /// The name that the certificate must carry; the endpoint's host without it.
     pub server_name: Option<String>,
+}
+
+impl From<&UpstreamTls> for ClientTlsSettings {
+    fn from(tls: &UpstreamTls) -> Self {
+        let pair = tls.cert.as_ref().zip(tls.key.as_ref());
+        Self {
+            ca: tls.ca.as_ref().map(PathBuf::from),
+            client_certificate: pair.map(|(cert, key)| CertificateFiles {
+                cert: cert.into(),
+                key: key.into(),
+            }),
+            server_name: tls.server_name.clone(),
+        }
+    }
 }
 
 /// TLS of a release's endpoints, ready for handshakes.
@@ -90,7 +107,7 @@ fn build(settings: &ClientTlsSettings) -> Result<ClientConfig, NetError> {
         None => builder.with_no_client_auth(),
         Some(files) => builder
             .with_client_auth_cert(certificates(&files.cert)?, private_key(&files.key)?)
-            .map_err(tls)?,
+            .map_err(|error| pair(&files.key, &error))?,
     };
     config.alpn_protocols = alpn(false);
     Ok(config)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::crypto::CryptoProvider;
-use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::pem::{Error, PemObject};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 use rustls::{CipherSuite, RootCertStore};
@@ -24,7 +24,7 @@ impl CertificateFiles {
     pub(super) fn load(&self, provider: &CryptoProvider) -> Result<CertifiedKey, NetError> {
         let chain = certificates(&self.cert)?;
         let key = private_key(&self.key)?;
-        CertifiedKey::from_der(chain, key, provider).map_err(|error| pem(&self.key, error))
+        CertifiedKey::from_der(chain, key, provider).map_err(|error| pair(&self.key, &error))
     }
 }
 
@@ -42,7 +42,10 @@ pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, 
 
 /// The first private key of a file.
 pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, NetError> {
-    PrivateKeyDer::from_pem_file(path).map_err(|error| pem(path, error))
+    PrivateKeyDer::from_pem_file(path).map_err(|error| match error {
+        Error::NoItemsFound => pem(path, "it holds no private key"),
+        error => pem(path, error),
+    })
 }
 
 /// The authorities of a file.
@@ -92,6 +95,14 @@ pub(super) fn provider() -> Arc<CryptoProvider> {
 pub(super) fn tls(error: impl ToString) -> NetError {
     NetError::Tls {
         message: error.to_string(),
+    }
+}
+
+/// The error of a certificate and a key that cannot be used together.
+pub(super) fn pair(key: &Path, error: &rustls::Error) -> NetError {
+    match error {
+        rustls::Error::InconsistentKeys(_) => pem(key, "it is not the key of the certificate"),
+        error => pem(key, error),
     }
 }
 

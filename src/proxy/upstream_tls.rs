@@ -1,11 +1,10 @@
 //! TLS settings of releases, loaded once for all workers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::model::UpstreamTls;
-use crate::net::{CertificateFiles, ClientTls, ClientTlsSettings, NetError};
+use crate::net::{ClientTls, NetError};
 
 /// By what a release's settings say; files are read when a connection first needs them.
 #[derive(Default)]
@@ -20,7 +19,7 @@ impl UpstreamTlsConfigs {
         if let Some(config) = known.get(&key) {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(ClientTls::load(&files(settings))?);
+        let config = Arc::new(ClientTls::load(&settings.map(Into::into).unwrap_or_default())?);
         known.insert(key, Arc::clone(&config));
         Ok(config)
     }
@@ -31,24 +30,5 @@ impl UpstreamTlsConfigs {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
-    }
-}
-
-fn files(settings: Option<&UpstreamTls>) -> ClientTlsSettings {
-    let Some(settings) = settings else {
-        return ClientTlsSettings::default();
-    };
-    let path = |text: &String| PathBuf::from(text);
-    let client_certificate = match (&settings.cert, &settings.key) {
-        (Some(cert), key) => Some(CertificateFiles {
-            cert: path(cert),
-            key: path(key.as_ref().unwrap_or(cert)),
-        }),
-        (None, _) => None,
-    };
-    ClientTlsSettings {
-        ca: settings.ca.as_ref().map(path),
-        client_certificate,
-        server_name: settings.server_name.clone(),
     }
 }

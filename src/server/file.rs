@@ -2,11 +2,11 @@
 
 use std::{error::Error, path::Path};
 
-use super::{Options, ServerError};
+use super::{Options, ServerError, preflight};
 use crate::{
     admin::ReloadError,
     api::{ImportReport, ReloadReport, Wins},
-    config::{self, Config, SettingsDigests, changed_settings},
+    config::{Config, SettingsDigests, changed_settings},
     control::{ControlError, Controller, Expected},
     model::{Actor, Author, Revision, TableDocument},
 };
@@ -92,7 +92,7 @@ pub(super) async fn reload(
     running: &SettingsDigests,
     by: &str,
 ) -> Result<ReloadReport, ReloadError> {
-    let config = config::load(path).map_err(|error| ReloadError::File(chain(&error)))?;
+    let config = preflight::load(path).map_err(|error| ReloadError::File(chain(&error)))?;
     let import = import(controller, config.table(), None, by).await?;
     Ok(ReloadReport {
         import,

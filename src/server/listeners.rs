@@ -96,7 +96,14 @@ pub(super) fn bind_one(
 }
 
 fn server_tls(address: SocketAddr, tls: &ListenerTls) -> Result<Arc<ServerTls>, ServerError> {
-    let settings = ServerTlsSettings {
+    ServerTls::load(tls_settings(tls))
+        .map(Arc::new)
+        .map_err(|source| ServerError::Tls { address, source })
+}
+
+/// TLS of a listener as the network layer takes it.
+pub(super) fn tls_settings(tls: &ListenerTls) -> ServerTlsSettings {
+    ServerTlsSettings {
         certificates: tls
             .certificates
             .iter()
@@ -112,8 +119,5 @@ fn server_tls(address: SocketAddr, tls: &ListenerTls) -> Result<Arc<ServerTls>, 
         },
         tls12: tls.min_version == TlsVersion::Tls12,
         http2: true,
-    };
-    ServerTls::load(settings)
-        .map(Arc::new)
-        .map_err(|source| ServerError::Tls { address, source })
+    }
 }

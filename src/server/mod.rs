@@ -9,12 +9,14 @@ mod error;
 mod file;
 mod listeners;
 mod logs;
+mod preflight;
 mod run;
 mod signals;
 mod worker;
 
 pub use self::{
     error::ServerError,
+    preflight::load,
     run::{Options, Running, run, start},
 };
 /// What a process does that was started to write the history's disk for another.

@@ -51,27 +51,17 @@ impl Index {
     }
 
     fn add(&mut self, place: usize, route: &RouteSpec) {
-        let paths = match route.host.as_deref() {
-            None => &mut self.any,
-            Some(host) => match host.strip_prefix('*') {
+        let mut hosts = route.all_hosts().peekable();
+        if hosts.peek().is_none() {
+            self.any.add(place, route);
+        }
+        for host in hosts {
+            let paths = match host.strip_prefix('*') {
                 Some(suffix) => self.suffixes.entry(suffix.into()).or_default(),
                 None => self.exact.entry(host.into()).or_default(),
-            },
-        };
-        let candidates = match route.path_match() {
-            PathMatch::Exact(path) => paths.exact.entry(path.into()).or_default(),
-            PathMatch::Prefix(prefix) => {
-                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
-                paths.deepest = paths.deepest.max(segments(prefix));
-                paths.prefixes.entry(prefix.into()).or_default()
-            }
-        };
-        let headers = route
-            .headers
-            .iter()
-            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
-            .collect();
-        candidates.0.push(Candidate { place, headers });
+            };
+            paths.add(place, route);
+        }
     }
 
     fn sort(&mut self) {
@@ -138,6 +128,23 @@ fn segments(prefix: &str) -> usize {
 }
 
 impl Paths {
+    fn add(&mut self, place: usize, route: &RouteSpec) {
+        let candidates = match route.path_match() {
+            PathMatch::Exact(path) => self.exact.entry(path.into()).or_default(),
+            PathMatch::Prefix(prefix) => {
+                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+                self.deepest = self.deepest.max(segments(prefix));
+                self.prefixes.entry(prefix.into()).or_default()
+            }
+        };
+        let headers = route
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().into(), value.as_str().into()))
+            .collect();
+        candidates.0.push(Candidate { place, headers });
+    }
+
     fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
         let exact = self
             .exact

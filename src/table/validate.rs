@@ -105,14 +105,17 @@ fn release(
 
 type Match<'a> = (Option<&'a str>, bool, &'a str, &'a BTreeMap<String, String>);
 
-fn match_of(route: &RouteSpec) -> Match<'_> {
+/// What a route matches, once for each of its hosts.
+fn matches_of(route: &RouteSpec) -> impl Iterator<Item = Match<'_>> {
     let (exact, path) = match route.path_match() {
         crate::model::PathMatch::Exact(path) => (true, path),
         crate::model::PathMatch::Prefix(prefix) => {
             (false, prefix.strip_suffix('/').unwrap_or(prefix))
         }
     };
-    (route.host.as_deref(), exact, path, &route.headers)
+    let any = route.all_hosts().next().is_none().then_some(None);
+    let hosts = route.all_hosts().map(Some).chain(any);
+    hosts.map(move |host| (host, exact, path, &route.headers))
 }
 
 /// Two routes with one name, or two that match exactly the same requests.
@@ -126,7 +129,11 @@ fn twins(state: &TableState, problems: &mut Vec<Problem>) {
                 Problem::new(&at, format!("two routes are called `{}`", route.name))
                     .hint("a name is used once"),
             );
-        } else if let Some(first) = matches.insert(match_of(route), route) {
+            continue;
+        }
+        // A host that a route has twice is told with the route itself.
+        let first = matches_of(route).find_map(|one| matches.insert(one, route));
+        if let Some(first) = first.filter(|first| first.name != route.name) {
             let message = format!("it matches the same requests as route `{}`", first.name);
             problems.push(
                 Problem::new(at, message)

@@ -8,6 +8,8 @@ use crate::model::{
 
 /// The most releases in one split: enough for any trial, and a record of a split stays small.
 const MOST_RELEASES: usize = 64;
+/// The most hosts of a route beside the first one.
+const MOST_HOSTS: usize = 64;
 /// The most header matches and affinity sources of a route.
 const MOST_MATCHES: usize = 16;
 
@@ -16,7 +18,7 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<
         at: format!("routes.{}", route.name),
         problems,
     };
-    check.host(route.host.as_deref());
+    check.hosts(route);
     check.paths(route);
     check.headers(route);
     check.split(route, table);
@@ -39,23 +41,45 @@ impl Check<'_> {
         });
     }
 
-    fn host(&mut self, host: Option<&str>) {
-        let Some(host) = host else { return };
+    fn hosts(&mut self, route: &RouteSpec) {
+        if let Some(host) = &route.host {
+            self.host("host", host);
+        }
+        if route.hosts.len() > MOST_HOSTS {
+            let count = route.hosts.len();
+            self.problem(
+                "hosts",
+                format!("{count} hosts; {MOST_HOSTS} is the most"),
+                "",
+            );
+        }
+        for (place, host) in route.hosts.iter().enumerate() {
+            let key = format!("hosts.{place}");
+            let before = route.host.iter().chain(&route.hosts[..place]);
+            if before.into_iter().any(|other| other == host) {
+                self.problem(&key, format!("`{host}` stands there twice"), "");
+            } else {
+                self.host(&key, host);
+            }
+        }
+    }
+
+    fn host(&mut self, key: &str, host: &str) {
         let name = host.strip_prefix("*.").unwrap_or(host);
         let plain = |b: u8| {
             b.is_ascii_lowercase() || b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b':')
         };
-        if name.is_empty()
-            || name.len() > 253
-            || !name.bytes().all(plain)
-            || name.starts_with('.')
-            || name.ends_with('.')
-        {
-            let hint = "write an exact host such as `agents.example.com` or a suffix such as `*.example.com`, lower case, without a port";
-            self.problem("host", format!("`{host}` is not a host"), hint);
+        let is_host = !name.is_empty()
+            && name.len() <= 253
+            && name.bytes().all(plain)
+            && !name.starts_with('.')
+            && !name.ends_with('.');
+        if !is_host {
+            let hint = host_hint(host);
+            self.problem(key, format!("`{host}` is not a host"), &hint);
         } else if name.contains(':') && name.parse::<std::net::Ipv6Addr>().is_err() {
             self.problem(
-                "host",
+                key,
                 format!("`{host}` has a port"),
                 "a route matches the host whatever the port is; leave it out",
             );
@@ -266,6 +290,22 @@ impl Check<'_> {
             }
         }
     }
+}
+
+/// What was meant by a text that is not a host.
+fn host_hint(host: &str) -> String {
+    if host == "*" {
+        return "leave it out to match any host".to_owned();
+    }
+    let bare = host.split_once("://").map_or(host, |(_, rest)| rest);
+    let bare = bare.split(['/', ':']).next().unwrap_or(bare);
+    let lower = bare.trim_end_matches('.').to_ascii_lowercase();
+    let plain = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b".-_".contains(&b);
+    if lower != host && !lower.is_empty() && lower.trim_start_matches("*.").bytes().all(plain) {
+        return format!("write `{lower}`");
+    }
+    "write an exact host such as `agents.example.com` or a suffix such as `*.example.com`"
+        .to_owned()
 }
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {

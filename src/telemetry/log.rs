@@ -5,10 +5,8 @@ use std::{
     io,
 };
 
-use thiserror::Error;
 use tracing::{Level, Metadata, field::Field};
 use tracing_subscriber::{
-    EnvFilter,
     field::MakeExt as _,
     filter::filter_fn,
     fmt::{
@@ -19,21 +17,10 @@ use tracing_subscriber::{
     util::SubscriberInitExt,
 };
 
-use super::escape::EscapingWriter;
-
-/// Why the log could not be started.
-#[derive(Debug, Error)]
-pub enum LogError {
-    /// The level or one of its directives is not one.
-    #[error("`{directives}` is not a log level")]
-    Level {
-        /// What was given.
-        directives: String,
-        /// Why it is none.
-        #[source]
-        source: tracing_subscriber::filter::ParseError,
-    },
-}
+use super::{
+    escape::EscapingWriter,
+    log_level::{LogError, filter},
+};
 
 /// Libraries through whose hands messages and keys go. Below a warning they may say what a message held, so that is
 /// never written, whatever the level: no credential of a client is in the log.
@@ -68,10 +55,7 @@ fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::f
 /// # Errors
 /// When the level cannot be read.
 pub fn start_log(directives: &str, json: bool) -> Result<(), LogError> {
-    let filter = EnvFilter::try_new(directives).map_err(|source| LogError::Level {
-        directives: directives.to_owned(),
-        source,
-    })?;
+    let filter = filter(directives)?;
     let registry = tracing_subscriber::registry()
         .with(filter)
         .with(filter_fn(may_be_said));

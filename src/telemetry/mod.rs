@@ -6,6 +6,7 @@
 mod access;
 mod escape;
 mod log;
+mod log_level;
 mod metrics;
 pub mod names;
 mod text;
@@ -14,6 +15,7 @@ mod traffic;
 pub use self::{
     access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
     escape::{Escaped, is_unprintable},
-    log::{LogError, start_log},
+    log::start_log,
+    log_level::{LogError, check_log_level},
     metrics::Metrics,
 };

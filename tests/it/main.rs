@@ -32,6 +32,7 @@ mod program;
 mod redaction;
 mod retries;
 mod rollback;
+mod slips;
 mod start;
 mod streaming;
 mod streams;

@@ -172,3 +172,23 @@ fn a_path_of_many_segments_costs_no_more_than_the_deepest_prefix() {
         Some(1)
     );
 }
+
+#[test]
+fn a_route_with_several_hosts_is_found_by_each() {
+    let mut several = route("a.example.com /");
+    several.hosts = vec!["b.example.com".into(), "*.c.example.com".into()];
+    let routes = [several, route("- /")];
+    let index = Index::new(routes.iter());
+    for (host, place) in [
+        ("a.example.com", 0),
+        ("b.example.com", 0),
+        ("x.c.example.com", 0),
+        ("d.example.com", 1),
+    ] {
+        let request = Request {
+            host,
+            headers: &[],
+        };
+        assert_eq!(index.find(&request, "/"), Some(place), "{host}");
+    }
+}

@@ -1,0 +1,324 @@
+//! Values that cannot stand where they stand, and what they were meant to be.
+
+use toml::de::DeValue;
+
+use super::{
+    advice::{Advice, pattern, say},
+    place::Step,
+};
+
+/// What to say of a value that cannot stand where it stands.
+pub(super) fn of_value(steps: &[Step], value: &DeValue<'_>, wants_switch: bool) -> Advice {
+    let place = pattern(steps);
+    let key = match steps.last() {
+        Some(Step::Key(key)) => key.as_str(),
+        _ => "",
+    };
+    match place.as_str() {
+        "listeners.*.address" | "admin.address" | "observe.address" => address(value),
+        "routes.*.split.*" => weight(key, value),
+        "releases.*.protocol" => protocol(value),
+        _ if wants_switch && place != "listeners.*.proxy_protocol" => switch(key, value),
+        place if place.contains("timeouts.") => time(value),
+        place => shape(place, key, value),
+    }
+}
+
+fn text<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
+    value.as_str()
+}
+
+/// A number as it was written.
+fn number<'v>(value: &'v DeValue<'_>) -> Option<&'v str> {
+    match value {
+        DeValue::Integer(integer) => Some(integer.as_str()),
+        DeValue::Float(float) => Some(float.as_str()),
+        _ => None,
+    }
+}
+
+fn address(value: &DeValue<'_>) -> Advice {
+    let Some(given) = text(value).or_else(|| number(value)) else {
+        return say(
+            "it is not an address with a port",
+            "write `\"127.0.0.1:8080\"`",
+        );
+    };
+    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if is_port(given) {
+        return say(
+            format!("`{given}` is a port without an address"),
+            format!(
+                "write `\"127.0.0.1:{given}\"`, or `\"0.0.0.0:{given}\"` for all addresses of this machine"
+            ),
+        );
+    }
+    if let Some((scheme, rest)) = given.split_once("://") {
+        let rest = rest.trim_end_matches('/');
+        return say(
+            format!("`{given}` is a URL, and a listener has an address"),
+            format!("leave `{scheme}://` out: `\"{rest}\"`"),
+        );
+    }
+    if given.parse::<std::net::IpAddr>().is_ok() {
+        let host = if given.contains(':') {
+            format!("[{given}]")
+        } else {
+            given.to_owned()
+        };
+        return say(
+            format!("`{given}` has no port"),
+            format!("write `\"{host}:8080\"`"),
+        );
+    }
+    match given.rsplit_once(':') {
+        Some(("" | "*", port)) if is_port(port) => say(
+            format!("`{given}` has no address before the port"),
+            format!(
+                "write `\"0.0.0.0:{port}\"` for all addresses of this machine, or `\"127.0.0.1:{port}\"` for itself alone"
+            ),
+        ),
+        Some((host, port)) if is_port(port) && port.parse::<u16>().is_err() => say(
+            format!("`{port}` is not a port"),
+            format!("ports go from 1 to 65535: `\"{host}:8080\"`"),
+        ),
+        Some(("localhost", port)) if is_port(port) => say(
+            format!("`{given}` is a name, and a listener has an address"),
+            format!("write `\"127.0.0.1:{port}\"`"),
+        ),
+        Some((host, port))
+            if is_port(port)
+                && host.bytes().any(|b| b.is_ascii_alphabetic())
+                && !host.contains(':') =>
+        {
+            say(
+                format!("`{given}` is a name, and a listener has an address"),
+                format!(
+                    "write the address that `{host}` stands for, such as `\"10.0.0.1:{port}\"`"
+                ),
+            )
+        }
+        _ => say(
+            format!("`{given}` is not an address with a port"),
+            "such as `\"127.0.0.1:8080\"` or `\"[::]:8080\"`",
+        ),
+    }
+}
+
+fn weight(release: &str, value: &DeValue<'_>) -> Advice {
+    let message = |given: &str| format!("a weight is a whole number, not `{given}`");
+    let relative = "weights are relative to one another";
+    if let Some(given) = text(value) {
+        let digits = given.trim().trim_end_matches('%').trim();
+        if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+            return say(
+                message(given),
+                format!("write `{release} = {digits}`, without quotes: {relative}"),
+            );
+        }
+        return say(message(given), format!("write `{release} = 1`: {relative}"));
+    }
+    match number(value) {
+        Some(given) if given.starts_with('-') => say(
+            format!("a weight is 0 or more, not `{given}`"),
+            format!("write `{release} = 0` for none: {relative}"),
+        ),
+        Some(given) => say(
+            message(given),
+            format!("write `95` and `5` instead of `0.95` and `0.05`: {relative}"),
+        ),
+        None => say(
+            "a weight is a whole number",
+            format!("write `{release} = 1`: {relative}"),
+        ),
+    }
+}
+
+fn protocol(value: &DeValue<'_>) -> Advice {
+    let Some(given) = text(value) else {
+        return Advice::default();
+    };
+    let hint = match given.to_ascii_lowercase().as_str() {
+        "http2" | "http/2" | "http/2.0" | "h2c" | "2" => "did you mean `h2`?",
+        "grpc" => "gRPC is spoken over `h2`",
+        "http" | "http1" | "http1.1" | "http/1" | "http/1.1" | "1.1" | "h1" => {
+            "did you mean `http/1.1`?"
+        }
+        "https" | "tls" => "leave it out, and begin the endpoints with `https://`",
+        "ws" | "wss" | "websocket" => "leave it out: WebSocket goes over `http/1.1`",
+        _ => return Advice::default(),
+    };
+    Advice {
+        hint: Some(hint.to_owned()),
+        ..Advice::default()
+    }
+}
+
+fn switch(key: &str, value: &DeValue<'_>) -> Advice {
+    let hint = match text(value).map(str::to_ascii_lowercase).as_deref() {
+        Some("true" | "yes" | "on" | "1") => format!("write `{key} = true`, without quotes"),
+        Some("false" | "no" | "off" | "0") => format!("write `{key} = false`, without quotes"),
+        _ => format!("write `{key} = true` or `{key} = false`"),
+    };
+    say("a switch is `true` or `false`", hint)
+}
+
+fn time(value: &DeValue<'_>) -> Advice {
+    let is_none = |word: &str| ["off", "none", "never", "infinite", "unlimited"].contains(&word);
+    let hint = "leave it out to have the default";
+    Advice {
+        hint: text(value).is_some_and(is_none).then(|| hint.to_owned()),
+        ..Advice::default()
+    }
+}
+
+/// A value of another shape than is wanted.
+fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
+    if let Some(advice) = in_table(place, value).or_else(|| in_release(place, value)) {
+        return advice;
+    }
+    let inner = match place {
+        "access_log" | "history" => "path",
+        "admin" | "observe" => "address",
+        "log" => "level",
+        _ => "",
+    };
+    match (place, text(value)) {
+        ("admin.tokens.*", _) => say(
+            "a token does not stand in this file",
+            "name where it is read from: `{ role = \"operator\", file = \"/run/secrets/switchback\" }`",
+        ),
+        (_, Some(given)) if !inner.is_empty() => say(
+            format!("`{place}` is a table"),
+            format!("write `{place} = {{ {inner} = \"{given}\" }}`"),
+        ),
+        ("access_log.format", None) if value.as_bool() == Some(false) => {
+            say("the format is a text", "write `format = \"off\"`")
+        }
+        (
+            "trusted_proxies"
+            | "admin.hosts"
+            | "routes.*.hosts"
+            | "listeners.*.proxy_protocol_from",
+            Some(given),
+        ) => say(
+            format!("`{key}` is a list"),
+            format!("write `{key} = [\"{given}\"]`"),
+        ),
+        ("workers", Some(_)) => say(
+            "the number of workers is a whole number",
+            "leave it out to have one for each core",
+        ),
+        _ => Advice::default(),
+    }
+}
+
+fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
+    Some(match (place, value) {
+        ("listeners", DeValue::Table(_)) => say(
+            "`[listeners]` is one table, and there may be several listeners",
+            "write `[[listeners]]`, with two brackets",
+        ),
+        ("listeners.*", DeValue::String(given)) => say(
+            "a listener is a table",
+            format!("write `[[listeners]]`, and below it `address = \"{given}\"`"),
+        ),
+        ("listeners.*.tls", DeValue::Boolean(_) | DeValue::String(_)) => say(
+            "`tls` is a table that names the certificates",
+            "write `tls = { certificates = [{ cert = \"agents.pem\", key = \"agents.key\" }] }`",
+        ),
+        ("listeners.*.proxy_protocol", DeValue::String(_) | DeValue::Integer(_)) => say(
+            "`proxy_protocol` is a switch",
+            "write `proxy_protocol = true`: versions 1 and 2 are both read",
+        ),
+        ("routes", DeValue::Table(table)) => {
+            let is_one = ["name", "split", "path", "path_prefix", "host"];
+            let is_one = is_one.iter().any(|key| table.contains_key(*key));
+            let name = table.keys().next().map_or("chat", |name| name.get_ref());
+            say(
+                "`routes` is a list, since their order counts",
+                if is_one {
+                    "write `[[routes]]`, with two brackets".to_owned()
+                } else {
+                    format!("write `[[routes]]`, and below it `name = \"{name}\"`")
+                },
+            )
+        }
+        ("routes.*.split", DeValue::String(given)) => say(
+            "a split is a table of weights",
+            format!("write `split = {{ {given} = 1 }}`"),
+        ),
+        ("routes.*.split", DeValue::Array(_)) => say(
+            "a split is a table of weights",
+            "write `split = { blue = 95, green = 5 }`",
+        ),
+        ("routes.*.host", DeValue::Array(_)) => {
+            say("`host` is one host", "write `hosts = [...]` for several")
+        }
+        ("routes.*.affinity" | "routes.*.affinity.*", DeValue::String(given)) => say(
+            "an affinity source is a header or a cookie",
+            format!("write `affinity = [{{ header = \"{given}\" }}]`, or `cookie`"),
+        ),
+        ("routes.*.affinity", DeValue::Table(_)) => say(
+            "`affinity` is a list, asked in order",
+            "put brackets around it: `affinity = [{ cookie = \"sid\" }]`",
+        ),
+        ("routes.*.headers", DeValue::Array(_) | DeValue::String(_)) => say(
+            "`headers` is a table of names and values",
+            "write `headers = { x-beta = \"yes\" }`",
+        ),
+        _ => return None,
+    })
+}
+
+fn in_release(place: &str, value: &DeValue<'_>) -> Option<Advice> {
+    Some(match (place, value) {
+        ("releases.*.version", _) => {
+            let given = number(value)?;
+            say(
+                "a version is a text",
+                format!("put it in quotes: `version = \"{given}\"`"),
+            )
+        }
+        ("releases.*.health", DeValue::String(given)) if given.starts_with('/') => say(
+            "a health check is a table",
+            format!("write `health = {{ path = \"{given}\" }}`"),
+        ),
+        ("releases.*.health", DeValue::String(_) | DeValue::Boolean(_)) => say(
+            "a health check is a table",
+            "write `health = { path = \"/healthz\" }`",
+        ),
+        ("releases.*.health.status", DeValue::Array(_)) => say(
+            "the good statuses are one range",
+            "write `status = \"200-299\"`",
+        ),
+        ("releases.*.health.status", DeValue::String(given)) if given.ends_with("xx") => say(
+            format!("`{given}` is not a range of statuses"),
+            format!(
+                "write `status = \"{0}00-{0}99\"`",
+                given.trim_end_matches('x')
+            ),
+        ),
+        ("releases.*.endpoints", DeValue::String(given)) => say(
+            "`endpoints` is a list",
+            format!("write `endpoints = [\"{given}\"]`"),
+        ),
+        ("releases.*.endpoints.*", DeValue::Table(_)) => say(
+            "an endpoint is a text",
+            "such as `\"http://10.0.0.11:9000\"`",
+        ),
+        ("releases.*.endpoints.*", DeValue::String(given)) => {
+            let (scheme, rest) = given.split_once("://")?;
+            let hint = match scheme {
+                "ws" => format!("WebSocket goes over HTTP: `\"http://{rest}\"`"),
+                "wss" => format!("WebSocket goes over HTTP: `\"https://{rest}\"`"),
+                "grpc" | "h2" | "h2c" => {
+                    format!("write `\"http://{rest}\"`, and `protocol = \"h2\"`")
+                }
+                _ => return None,
+            };
+            say(format!("`{given}` is not an endpoint"), hint)
+        }
+        _ => return None,
+    })
+}

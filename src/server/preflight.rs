@@ -1,0 +1,159 @@
+//! What would keep a configuration from being served, found before anything is started: `check`, `serve` and a reload read
+//! a file through here, so that what one of them takes, the others take.
+//!
+//! Files are read with the code that serves with them. Nothing is created, bound or locked: a check may run beside a
+//! switchback that serves, and on another machine than the one that will.
+
+use std::{
+    fs::{self, OpenOptions},
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+};
+
+use super::listeners::tls_settings;
+use crate::{
+    admin::Access,
+    config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
+    model::{Problem, UpstreamTls},
+    net::{ClientTls, ClientTlsSettings, NetError, ServerTls},
+    telemetry::check_log_level,
+};
+
+/// Reads a configuration that can be served.
+///
+/// # Errors
+/// When the file cannot be read, with the reason; when something is wrong with it, with all that is.
+pub fn load(path: &Path) -> Result<Config, ConfigError> {
+    config::load_and(path, problems)
+}
+
+/// Everything that would keep a configuration from being served, whose values are right in themselves.
+fn problems(config: &Config) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for (place, listener) in config.listeners.iter().enumerate() {
+        if let Some(tls) = &listener.tls {
+            listener_tls(&format!("listeners.{place}.tls"), tls, &mut found);
+        }
+    }
+    for (name, release) in &config.releases {
+        if let Some(tls) = &release.spec.tls {
+            release_tls(&format!("releases.{name}.tls"), tls, &mut found);
+        }
+    }
+    tokens(config, &mut found);
+    access_log(config, &mut found);
+    history(config, &mut found);
+    if let Err(error) = check_log_level(&config.log.level) {
+        found.push(Problem::new("log.level", error.to_string()).hint(error.hint()));
+    }
+    found
+}
+
+/// Each certificate by itself, so that all that are wrong are told, and then the whole.
+fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
+    let before = found.len();
+    for (place, pair) in tls.certificates.iter().enumerate() {
+        let alone = ListenerTls {
+            certificates: vec![pair.clone()],
+            client_ca: None,
+            client_auth: None,
+            ..tls.clone()
+        };
+        if let Err(error) = ServerTls::load(tls_settings(&alone)) {
+            found.push(in_pair(&format!("{at}.certificates.{place}"), pair, &error));
+        }
+    }
+    let is_sound = found.len() == before && !tls.certificates.is_empty();
+    if is_sound && let Err(error) = ServerTls::load(tls_settings(tls)) {
+        found.push(in_files(
+            at,
+            &[("client_ca", tls.client_ca.as_deref())],
+            &error,
+        ));
+    }
+}
+
+fn in_pair(at: &str, pair: &Certificate, error: &NetError) -> Problem {
+    let files = [
+        ("cert", Some(pair.cert.as_path())),
+        ("key", Some(pair.key.as_path())),
+    ];
+    let problem = in_files(at, &files, error);
+    let holds = |path: &Path, what: &str| fs::read_to_string(path).is_ok_and(|t| t.contains(what));
+    if holds(&pair.cert, "PRIVATE KEY-----") && holds(&pair.key, "BEGIN CERTIFICATE-----") {
+        return problem
+            .hint("the two files are swapped: `cert` is the certificate, `key` its private key");
+    }
+    problem
+}
+
+fn release_tls(at: &str, tls: &UpstreamTls, found: &mut Vec<Problem>) {
+    // That a pair needs both is told with the table.
+    if tls.cert.is_some() != tls.key.is_some() {
+        return;
+    }
+    if let Err(error) = ClientTls::load(&ClientTlsSettings::from(tls)) {
+        let files = [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)];
+        let files = files.map(|(key, path)| (key, path.as_deref().map(Path::new)));
+        found.push(in_files(at, &files, &error));
+    }
+}
+
+/// The problem of a file, at the key that names it.
+fn in_files(at: &str, files: &[(&str, Option<&Path>)], error: &NetError) -> Problem {
+    let named = |path: &Path| files.iter().find(|(_, file)| *file == Some(path));
+    let at = match error {
+        NetError::Pem { path, .. } => {
+            named(path).map_or_else(|| at.to_owned(), |(key, _)| format!("{at}.{key}"))
+        }
+        _ => at.to_owned(),
+    };
+    Problem::new(at, error.to_string())
+}
+
+fn tokens(config: &Config, found: &mut Vec<Problem>) {
+    // Whether the address needs a token is asked elsewhere.
+    let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    for (place, token) in config.admin.tokens.iter().enumerate() {
+        if token.file.is_some() == token.env.is_some() {
+            continue;
+        }
+        if let Err(error) = Access::load(std::slice::from_ref(token), here) {
+            let key = if token.file.is_some() { "file" } else { "env" };
+            found.push(Problem::new(
+                format!("admin.tokens.{place}.{key}"),
+                error.to_string(),
+            ));
+        }
+    }
+}
+
+fn access_log(config: &Config, found: &mut Vec<Problem>) {
+    let Some(path) = &config.access_log.path else {
+        return;
+    };
+    if config.access_log.format == AccessLogFormat::Off {
+        return;
+    }
+    let at = "access_log.path";
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if !folder.is_dir() {
+        let message = format!("there is no folder `{}`", folder.display());
+        found.push(Problem::new(at, message).hint("make it first; only the file in it is made"));
+    } else if path.exists()
+        && let Err(error) = OpenOptions::new().append(true).open(path)
+    {
+        let message = format!("`{}` cannot be written: {error}", path.display());
+        found.push(Problem::new(at, message));
+    }
+}
+
+/// The folder is made at the start, as far as it is missing, which only a file in its way prevents for certain.
+fn history(config: &Config, found: &mut Vec<Problem>) {
+    let path = &config.history.path;
+    let there = path.ancestors().find(|path| path.exists());
+    if let Some(file) = there.filter(|there| !there.is_dir()) {
+        let message = format!("`{}` is not a folder", file.display());
+        found.push(Problem::new("history.path", message).hint("name a folder for the revisions"));
+    }
+}

@@ -1,0 +1,234 @@
+//! What many write wrongly, and what they are told: the table is `tests/golden/config/slips.txt`. Whatever `check` refuses
+//! `serve` refuses, in the same words.
+
+use std::{
+    fmt::Write as _,
+    fs::{self, File},
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::{Command, Output, Stdio},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rcgen::{CertifiedKey, generate_simple_self_signed};
+
+/// Programs that run at a time.
+const AT_A_TIME: usize = 4;
+
+fn table() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config/slips.txt")
+}
+
+/// A name, a configuration and what is said of it, as it stands in the table.
+fn slips(table: &str) -> Vec<(String, String, String)> {
+    let blocks = table.split("=== ").skip(1);
+    let slip = |block: &str| {
+        let (name, rest) = block.split_once('\n').unwrap();
+        let (text, said) = match rest.strip_prefix("---\n") {
+            Some(said) => ("", said),
+            None => rest.split_once("\n---\n").unwrap(),
+        };
+        let end = if text.is_empty() { "" } else { "\n" };
+        (name.to_owned(), format!("{text}{end}"), said.to_owned())
+    };
+    blocks.map(slip).collect()
+}
+
+fn write(folder: &Path, name: &str, text: &str) {
+    let mut file = File::create(folder.join(name)).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
+fn run(folder: &Path, arguments: &[&str]) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_switchback"))
+        .args(arguments)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // What starts although it should not is ended here.
+    let end = Instant::now() + Duration::from_secs(20);
+    while child.try_wait().unwrap().is_none() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(2));
+    }
+    _ = child.kill();
+    child.wait_with_output().unwrap()
+}
+
+/// What `check` says of the file in a folder, after `serve` was seen to say the same.
+fn said(folder: &Path) -> String {
+    let check = run(folder, &["check", "switchback.toml"]);
+    let serve = run(folder, &["serve", "--config", "switchback.toml"]);
+    let words = |output: &Output| {
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        said.replace(folder.to_str().unwrap(), "FOLDER")
+    };
+    assert_eq!(check.status.code(), Some(78), "{}", words(&check));
+    assert_eq!(serve.status.code(), Some(78), "{}", words(&serve));
+    assert_eq!(words(&check), words(&serve));
+    words(&check)
+}
+
+#[test]
+fn every_slip_is_answered_with_what_was_meant_and_check_and_serve_agree() {
+    let golden = fs::read_to_string(table()).unwrap();
+    let slips = slips(&golden);
+    assert!(slips.len() > 100, "{}", slips.len());
+    let part = slips.len().div_ceil(AT_A_TIME);
+    let said_of = |(_, text, _): &(String, String, String)| {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), "switchback.toml", text);
+        said(folder.path())
+    };
+    let found: Vec<String> = thread::scope(|scope| {
+        let parts = slips.chunks(part);
+        let parts = parts.map(|part| scope.spawn(move || part.iter().map(said_of).collect()));
+        let parts: Vec<_> = parts.collect();
+        let joined = parts.into_iter().map(|part| part.join().unwrap());
+        joined.collect::<Vec<Vec<String>>>().concat()
+    });
+    let mut written = String::new();
+    for ((name, text, _), said) in slips.iter().zip(&found) {
+        write!(written, "=== {name}\n{text}---\n{said}").unwrap();
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        let path = table();
+        write(path.parent().unwrap(), "slips.txt", &written);
+    }
+    assert_eq!(written, fs::read_to_string(table()).unwrap());
+}
+
+const REST: &str = "[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = \"history\"\n\
+    [releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\nname = \"chat\"\nsplit = { blue = 1 }\n";
+
+#[test]
+fn what_serve_cannot_use_check_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for name in ["a", "b"] {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed([format!("{name}.test")]).unwrap();
+        write(folder, &format!("{name}.pem"), &cert.pem());
+        write(folder, &format!("{name}.key"), &signing_key.serialize_pem());
+    }
+    write(folder, "empty", "");
+    write(folder, "token", "short\n");
+    let tls = |cert: &str, key: &str, more: &str| {
+        format!(
+            "[[listeners]]\naddress = \"127.0.0.1:0\"\n[listeners.tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n{more}{REST}"
+        )
+    };
+    let plain = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
+    let token = |file: &str| {
+        let tokens = format!("[admin]\ntokens = [{{ role = \"operator\", file = \"{file}\" }}]\n");
+        format!("{plain}{}", REST.replace("[admin]\n", &tokens))
+    };
+    let endpoint = |tls: &str| {
+        let https = format!("https://127.0.0.1:1\"]\ntls = {{ {tls} }}\n");
+        format!("{plain}{}", REST.replace("http://127.0.0.1:1\"]\n", &https))
+    };
+    for (text, expected) in [
+        (
+            tls("a.key", "a.pem", ""),
+            "4: listeners.0.tls.certificates.0.cert: cannot use `FOLDER/a.key`: it holds no certificate\n  \
+             hint: the two files are swapped: `cert` is the certificate, `key` its private key\n",
+        ),
+        (
+            tls("a.pem", "b.key", ""),
+            "4: listeners.0.tls.certificates.0.key: cannot use `FOLDER/b.key`: it is not the key of the certificate\n",
+        ),
+        (
+            tls("empty", "a.key", ""),
+            "4: listeners.0.tls.certificates.0.cert: cannot use `FOLDER/empty`: it holds no certificate\n",
+        ),
+        (
+            tls("a.pem", "empty", ""),
+            "4: listeners.0.tls.certificates.0.key: cannot use `FOLDER/empty`: it holds no private key\n",
+        ),
+        (
+            tls("a.pem", "a.key", "client_ca = \"a.key\"\n"),
+            "5: listeners.0.tls.client_ca: cannot use `FOLDER/a.key`: it holds no certificate\n",
+        ),
+        (
+            token("empty"),
+            "4: admin.tokens.0.file: the token `empty` is not 16 or more visible ASCII characters\n",
+        ),
+        (
+            token("token"),
+            "4: admin.tokens.0.file: the token `token` is not 16 or more visible ASCII characters\n",
+        ),
+        (
+            endpoint("ca = \"empty\""),
+            "9: releases.blue.tls.ca: cannot use `FOLDER/empty`: it holds no certificate\n",
+        ),
+        (
+            endpoint("ca = \"a.pem\", cert = \"a.pem\", key = \"b.key\""),
+            "9: releases.blue.tls.key: cannot use `FOLDER/b.key`: it is not the key of the certificate\n",
+        ),
+    ] {
+        write(folder, "switchback.toml", &text);
+        assert_eq!(
+            said(folder),
+            format!("error: switchback.toml:{expected}"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn variables_are_read_and_what_they_hold_is_not_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let check = |text: &str, arguments: &[&str]| {
+        write(folder.path(), "switchback.toml", text);
+        let output = Command::new(env!("CARGO_BIN_EXE_switchback"))
+            .args(["check", "switchback.toml"])
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("BLUE", "hidden-host.internal")
+            .env("BETA", "hidden value")
+            .output()
+            .unwrap();
+        let all = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8(all).unwrap())
+    };
+    let text = "[[listeners]]\naddress = \"${ADDRESS:-127.0.0.1:0}\"\n\
+                [releases.blue]\nendpoints = [\"http://${BLUE}:9000\"]\n\
+                [[routes]]\nname = \"chat\"\nheaders = { x-beta = \"${BETA}\", x-cost = \"$${BETA} $5\" }\nsplit = { blue = 1 }\n";
+    let (status, normal) = check(text, &[]);
+    assert_eq!(status, Some(0), "{normal}");
+    for shown in [
+        "${ADDRESS:-127.0.0.1:0}",
+        "http://${BLUE}:9000",
+        "\"${BETA}\"",
+        "\"$${BETA} $5\"",
+    ] {
+        assert!(normal.contains(shown), "{shown} is not in\n{normal}");
+    }
+    assert_eq!(
+        check(&normal, &[]),
+        (Some(0), normal.clone()),
+        "it is read again"
+    );
+    let (_, json) = check(text, &["--json"]);
+    assert!(
+        !normal.contains("hidden") && !json.contains("hidden"),
+        "{json}"
+    );
+    for wrong in [
+        text.replace("http://${BLUE}:9000", "${BLUE}"),
+        text.replace("${ADDRESS:-127.0.0.1:0}", "${BLUE}"),
+        text.replace("\"${BETA}\"", "\" ${BETA} \""),
+        text.replace(
+            "http://${BLUE}:9000\"",
+            "http://${BLUE}:9000\", \"http://${BLUE}:9000\"",
+        ),
+        text.replace("name = \"chat\"", "name = \"${BETA}\""),
+    ] {
+        let (status, said) = check(&wrong, &[]);
+        assert_eq!(status, Some(78), "{said}");
+        assert!(!said.contains("hidden") && said.contains("${B"), "{said}");
+    }
+}
