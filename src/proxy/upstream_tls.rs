@@ -19,7 +19,9 @@ impl UpstreamTlsConfigs {
         if let Some(config) = known.get(&key) {
             return Ok(Arc::clone(config));
         }
-        let config = Arc::new(ClientTls::load(&settings.map(Into::into).unwrap_or_default())?);
+        let config = Arc::new(ClientTls::load(
+            &settings.map(Into::into).unwrap_or_default(),
+        )?);
         known.insert(key, Arc::clone(&config));
         Ok(config)
     }

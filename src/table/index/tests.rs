@@ -185,10 +185,7 @@ fn a_route_with_several_hosts_is_found_by_each() {
         ("x.c.example.com", 0),
         ("d.example.com", 1),
     ] {
-        let request = Request {
-            host,
-            headers: &[],
-        };
+        let request = Request { host, headers: &[] };
         assert_eq!(index.find(&request, "/"), Some(place), "{host}");
     }
 }
