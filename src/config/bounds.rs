@@ -106,6 +106,12 @@ fn bounds(config: &Config) -> Vec<Bound> {
         )
         .hint(ONE_BUFFER),
         bound("limits.head_fields", limits.head_fields, 16, 100),
+        bound(
+            "limits.response_head_fields",
+            limits.response_head_fields,
+            16,
+            1_000,
+        ),
         bound("limits.target", limits.target.0, 8_000, BUFFER_MOST)
             .hint("HTTP asks every server to take 8000 bytes"),
         bound("limits.method", limits.method.0, 16, 256),

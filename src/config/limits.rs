@@ -14,7 +14,7 @@ pub const BUFFER_SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
 pub struct Limits {
     /// A request's head in all; beyond it, 431. At most 256 KiB, as for an answer's.
     pub head: Size,
-    /// Fields in a head, either direction.
+    /// Fields in a request's head; beyond it, 431.
     pub head_fields: usize,
     /// The request target; beyond it, 414.
     pub target: Size,
@@ -22,6 +22,8 @@ pub struct Limits {
     pub method: Size,
     /// A response's head in all; beyond it, 502.
     pub response_head: Size,
+    /// Fields in a response's head; beyond it, 502.
+    pub response_head_fields: usize,
     /// Trailers of one message.
     pub trailers: Size,
     /// Chunk extensions of one body, which are read and thrown away.
@@ -57,6 +59,7 @@ impl Default for Limits {
             target: Size::kib(16),
             method: Size(32),
             response_head: Size::kib(64),
+            response_head_fields: 256,
             trailers: Size::kib(16),
             chunk_extensions: Size::kib(16),
             interim_responses: 100,

@@ -152,7 +152,7 @@ async fn ask(stream: &Stream, authority: &str, health: &HealthSpec) -> Result<()
     let limits = Limits::default();
     let asked = Asked {
         head: health.method == HealthMethod::Head,
-        websocket: false,
+        ..Asked::default()
     };
     let mut received = Vec::new();
     loop {

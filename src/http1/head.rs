@@ -58,14 +58,8 @@ impl FieldSlots {
         }
     }
 
-    /// Reads the fields of a head: where they are, and where the head ends.
-    fn read(
-        &mut self,
-        head: &[u8],
-        from: usize,
-        limits: &Limits,
-    ) -> Result<(&[Place], usize), Reason> {
-        let most = limits.fields.min(Limits::MAX_FIELDS);
+    /// Reads the fields of a head, of which there may be so many: where they are, and where the head ends.
+    fn read(&mut self, head: &[u8], from: usize, most: usize) -> Result<(&[Place], usize), Reason> {
         match lines::fields(head, from, &mut self.few[..most.min(FEW)]) {
             Err(Reason::TooManyFields) if most > FEW => {
                 self.many.resize(most, Place::EMPTY);
@@ -76,8 +70,8 @@ impl FieldSlots {
         }
     }
 
-    fn read_all(&mut self, head: &[u8], from: usize, limits: &Limits) -> Result<&[Place], Reason> {
-        match self.read(head, from, limits)? {
+    fn read_all(&mut self, head: &[u8], from: usize, most: usize) -> Result<&[Place], Reason> {
+        match self.read(head, from, most)? {
             (places, end) if end == head.len() => Ok(places),
             _ => Err(Reason::InvalidLineEnd),
         }
@@ -88,6 +82,16 @@ impl Default for FieldSlots {
     fn default() -> Self {
         Self::new()
     }
+}
+
+/// The most fields of a request.
+fn asking_fields(limits: &Limits) -> usize {
+    limits.fields.min(Limits::MAX_FIELDS)
+}
+
+/// The most fields of a response.
+fn answering_fields(limits: &Limits) -> usize {
+    limits.response_fields.min(Limits::MAX_RESPONSE_FIELDS)
 }
 
 // === impl RequestHead ===
@@ -104,7 +108,7 @@ impl<'h> RequestHead<'h> {
         slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
         let line = lines::asking(head)?;
-        let places = slots.read_all(head, line.end, limits)?;
+        let places = slots.read_all(head, line.end, asking_fields(limits))?;
         Ok(Self::new(head, &line, places))
     }
 
@@ -116,7 +120,7 @@ impl<'h> RequestHead<'h> {
         slots: &'h mut FieldSlots,
     ) -> Option<(Self, usize)> {
         let line = lines::asking(buffer).ok()?;
-        let (places, end) = slots.read(buffer, line.end, limits).ok()?;
+        let (places, end) = slots.read(buffer, line.end, asking_fields(limits)).ok()?;
         let fits = line.end <= request_line(limits) && end <= limits.request_head;
         fits.then(|| (Self::new(&buffer[..end], &line, places), end))
     }
@@ -169,7 +173,7 @@ impl<'h> ResponseHead<'h> {
     ) -> Result<Self, Rejection> {
         let line = lines::answering(head).map_err(Rejection::response)?;
         let places = slots
-            .read_all(head, line.end, limits)
+            .read_all(head, line.end, answering_fields(limits))
             .map_err(Rejection::response)?;
         Ok(Self::new(head, &line, places))
     }
@@ -181,7 +185,9 @@ impl<'h> ResponseHead<'h> {
         slots: &'h mut FieldSlots,
     ) -> Option<(Self, usize)> {
         let line = lines::answering(buffer).ok()?;
-        let (places, end) = slots.read(buffer, line.end, limits).ok()?;
+        let (places, end) = slots
+            .read(buffer, line.end, answering_fields(limits))
+            .ok()?;
         let fits = end <= limits.response_head;
         fits.then(|| (Self::new(&buffer[..end], &line, places), end))
     }

@@ -7,8 +7,10 @@ pub struct Limits {
     pub request_head: usize,
     /// Bytes of a response head.
     pub response_head: usize,
-    /// Fields in one head or one trailer section; at most [`Limits::MAX_FIELDS`] whatever is set here.
+    /// Fields in a request head or a trailer section; at most [`Limits::MAX_FIELDS`] whatever is set here.
     pub fields: usize,
+    /// Fields in a response head; at most [`Limits::MAX_RESPONSE_FIELDS`] whatever is set here.
+    pub response_fields: usize,
     /// Bytes of a request target.
     pub target: usize,
     /// Bytes of a method.
@@ -38,8 +40,10 @@ pub enum Underscores {
 // === impl Limits ===
 
 impl Limits {
-    /// The most fields that a head can have: the size of the table that heads are parsed into.
+    /// The most fields that a request head or a trailer section can have.
     pub const MAX_FIELDS: usize = 100;
+    /// The most fields that a response head can have. Whoever sends it was chosen, and some set a cookie for each thing.
+    pub const MAX_RESPONSE_FIELDS: usize = 1000;
 }
 
 impl Default for Limits {
@@ -48,6 +52,7 @@ impl Default for Limits {
             request_head: 64 * 1024,
             response_head: 64 * 1024,
             fields: Self::MAX_FIELDS,
+            response_fields: 256,
             target: 16 * 1024,
             method: 32,
             trailers: 16 * 1024,

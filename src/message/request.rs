@@ -66,6 +66,8 @@ pub struct RequestFacts<'h> {
     pub keep_alive: bool,
     /// It asks for a WebSocket and may have one.
     pub websocket: bool,
+    /// It asks for this other protocol, and would have nothing to say in HTTP.
+    pub upgrade: Option<&'h [u8]>,
     /// A body follows once a 100 has been sent.
     pub expects_continue: bool,
     /// The client reads trailers (`TE: trailers`).
@@ -83,7 +85,7 @@ struct Notes<'h> {
     nominated: Nominated<'h>,
     present: KnownSet,
     host: Option<&'h [u8]>,
-    upgrade: Upgrade,
+    upgrade: Upgrade<'h>,
     keys: u8,
     expects_continue: bool,
     accepts_trailers: bool,
@@ -109,10 +111,11 @@ const READ: KnownSet = KnownSet::of(&[
 ]);
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
-enum Upgrade {
+enum Upgrade<'h> {
     #[default]
     None,
-    Other,
+    /// Another protocol; empty if there is more than one, or none that can be named.
+    Other(&'h [u8]),
     WebSocket,
 }
 
@@ -275,6 +278,7 @@ impl<'h> Notes<'h> {
                 Version::Http2 => true,
             },
             websocket: self.websocket(line.version, method, framing)?,
+            upgrade: self.other_upgrade(line.version, framing),
             expects_continue: self.expects_continue && !framing.is_empty(),
             accepts_trailers: self.accepts_trailers,
             nominated: self.nominated,
@@ -300,7 +304,18 @@ impl<'h> Notes<'h> {
         Ok(authority)
     }
 
-    /// Whether this is the one upgrade that is passed on; any other is an ordinary request without its `Upgrade`.
+    /// The one protocol that the request asks for and that is no WebSocket. Whether it is passed on is for the route to say.
+    fn other_upgrade(&self, version: Version, framing: RequestFraming) -> Option<&'h [u8]> {
+        let may_upgrade =
+            self.nominated.upgrade && version == Version::Http11 && framing.is_empty();
+        match self.upgrade {
+            Upgrade::Other(protocol) if may_upgrade && !protocol.is_empty() => Some(protocol),
+            _ => None,
+        }
+    }
+
+    /// Whether this is the upgrade that is always passed on; any other is an ordinary request without its `Upgrade` unless
+    /// its route says otherwise.
     fn websocket(
         &self,
         version: Version,
@@ -323,12 +338,17 @@ impl<'h> Notes<'h> {
 
 // === impl Upgrade ===
 
-impl Upgrade {
-    fn read(value: &[u8], again: bool) -> Self {
-        if !again && value.eq_ignore_ascii_case(b"websocket") {
+impl<'h> Upgrade<'h> {
+    fn read(value: &'h [u8], again: bool) -> Self {
+        let is_protocol = |part: &[u8]| grammar::is_token(part);
+        if again {
+            Self::Other(b"")
+        } else if value.eq_ignore_ascii_case(b"websocket") {
             Self::WebSocket
+        } else if value.split(|&byte| byte == b'/').all(is_protocol) {
+            Self::Other(value)
         } else {
-            Self::Other
+            Self::Other(b"")
         }
     }
 }

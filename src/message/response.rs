@@ -25,6 +25,8 @@ pub struct Asked {
     pub head: bool,
     /// It asked for a WebSocket: a 101 may come.
     pub websocket: bool,
+    /// It asked for another protocol: a 101 to that may come, if its route lets it.
+    pub upgrade: bool,
 }
 
 /// What a response head says. It exists only for a response that may be forwarded.
@@ -53,6 +55,7 @@ impl From<&RequestFacts<'_>> for Asked {
         Self {
             head: facts.method == Method::Head,
             websocket: facts.websocket,
+            upgrade: facts.upgrade.is_some(),
         }
     }
 }
@@ -83,9 +86,9 @@ impl<'h> ResponseFacts<'h> {
         let mut framing = FramingFields::default();
         let mut nominated = Nominated::default();
         let mut present = KnownSet::default();
-        let (mut idle, mut to_websocket) = (None, false);
+        let (mut idle, mut to) = (None, None);
         for (index, field) in fields.into_iter().enumerate() {
-            if index >= limits.fields {
+            if index >= limits.response_fields {
                 return Err(Reason::TooManyFields);
             }
             present.insert(field.known);
@@ -93,11 +96,11 @@ impl<'h> ResponseFacts<'h> {
                 Known::ContentLength | Known::TransferEncoding => framing.read(&field),
                 Known::Connection => nominated.read(field.value)?,
                 Known::KeepAlive => idle = idle_of(field.value),
-                Known::Upgrade => to_websocket = field.value.eq_ignore_ascii_case(b"websocket"),
+                Known::Upgrade => to = Some(field.value.eq_ignore_ascii_case(b"websocket")),
                 _ => {}
             }
         }
-        check_status(line, asked, to_websocket && nominated.upgrade)?;
+        check_status(line, asked, to.filter(|_| nominated.upgrade))?;
         let (framing, is_odd) =
             ResponseFraming::decide(line.version, line.status, asked.head, &framing, line.ended)?;
         let persists = match line.version {
@@ -129,9 +132,15 @@ impl<'h> ResponseFacts<'h> {
     }
 }
 
-fn check_status(line: StatusLine, asked: Asked, to_websocket: bool) -> Result<(), Reason> {
+/// Whether a status may come. With an upgrade: whether to a WebSocket.
+fn check_status(line: StatusLine, asked: Asked, to: Option<bool>) -> Result<(), Reason> {
+    let is_wanted = match to {
+        Some(true) => asked.websocket,
+        Some(false) => asked.upgrade,
+        None => false,
+    };
     match line.status {
-        101 if line.version == Version::Http11 && asked.websocket && to_websocket => Ok(()),
+        101 if line.version == Version::Http11 && is_wanted => Ok(()),
         101 => Err(Reason::UnsolicitedUpgrade),
         100..=599 => Ok(()),
         _ => Err(Reason::InvalidStatus),
@@ -155,10 +164,12 @@ mod tests {
     const GET: Asked = Asked {
         head: false,
         websocket: false,
+        upgrade: false,
     };
     const UPGRADE: Asked = Asked {
         head: false,
         websocket: true,
+        upgrade: false,
     };
 
     fn judge(

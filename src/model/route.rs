@@ -49,6 +49,9 @@ pub struct RouteSpec {
     /// The name of a response header that names the release, such as `x-release`; none when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose_release: Option<String>,
+    /// The protocols that a connection may be upgraded to beside WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub upgrades: Vec<String>,
     /// The release that last had all the weight. Kept by changes, not written by people, not part of the digest.
     #[serde(skip)]
     pub last_whole: Option<ReleaseName>,
@@ -85,6 +88,12 @@ impl RouteSpec {
             StripPrefix::Whole(true) => self.path_prefix.as_deref(),
             StripPrefix::Prefix(prefix) => Some(prefix),
         }
+    }
+
+    /// Whether a connection may be upgraded to a protocol that is no WebSocket.
+    pub fn upgrades_to(&self, protocol: &[u8]) -> bool {
+        let is_it = |name: &String| name.as_bytes().eq_ignore_ascii_case(protocol);
+        self.upgrades.iter().any(is_it)
     }
 
     /// The release that has all the weight, if one has.
@@ -185,6 +194,7 @@ impl RouteSpec {
             strip_prefix: None,
             host_header: HostHeader::default(),
             expose_release: None,
+            upgrades: Vec::new(),
             last_whole: None,
         }
     }

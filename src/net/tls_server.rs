@@ -186,6 +186,8 @@ impl ByName {
     }
 
     fn find(&self, name: &str) -> &Arc<CertifiedKey> {
+        // Some clients send the name as it was typed, and a final dot only says that it is whole.
+        let name = name.strip_suffix('.').unwrap_or(name);
         if let Some(key) = self.exact.get(name) {
             return key;
         }
@@ -202,5 +204,38 @@ impl ResolvesServerCert for ByName {
         Some(Arc::clone(
             name.map_or(&self.default, |name| self.find(&name)),
         ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn a_name_with_a_final_dot_is_the_same_name() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = |name: &str, text: &str| {
+            let path = folder.path().join(name);
+            let mut file = std::fs::File::create(&path).unwrap();
+            file.write_all(text.as_bytes()).unwrap();
+            path
+        };
+        let files = ["a.test", "*.b.test"].map(|name| {
+            let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
+            CertificateFiles {
+                cert: file(&format!("{}.pem", name.len()), &made.cert.pem()),
+                key: file(
+                    &format!("{}.key", name.len()),
+                    &made.signing_key.serialize_pem(),
+                ),
+            }
+        });
+        let names = ByName::load(&files, &provider()).unwrap();
+        let is_default = |name: &str| Arc::ptr_eq(names.find(name), &names.default);
+        assert!(is_default("a.test") && is_default("a.test."));
+        assert!(!is_default("x.b.test") && !is_default("x.b.test."));
+        assert!(is_default("x.c.test.") && is_default("."));
     }
 }

@@ -187,6 +187,10 @@ fn write_head(
         writer
             .add("connection", "upgrade")
             .add("upgrade", "websocket");
+    } else if let Some(protocol) = parts.facts.upgrade
+        && selection.route().spec().upgrades_to(protocol)
+    {
+        writer.add("connection", "upgrade").add("upgrade", protocol);
     } else if parts.facts.accepts_trailers {
         writer.add("connection", "te");
     }

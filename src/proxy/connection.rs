@@ -280,6 +280,7 @@ impl Connection {
                     ticket: opened.ticket,
                     received: rest,
                     upgraded: *upgraded,
+                    is_websocket: opened.asking.asked.websocket,
                 }));
             }
             self.finish(finished, rest, after).await

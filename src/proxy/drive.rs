@@ -5,9 +5,10 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use crate::message::{Reason, Rejection};
+use crate::message::{Known, Reason, Rejection};
 use crate::model::{AttemptFailure, Outcome};
 use crate::net::Buffer;
+use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::exchange::Finished;
@@ -254,6 +255,7 @@ fn take_head<R: Responder>(
     let responding = Responding {
         status: parts.facts.status,
         reason: parts.reason,
+        upgrade: upgrade(parts, selection.route())?,
         framing: parts.facts.framing,
         request_is_read,
     };
@@ -268,6 +270,26 @@ fn take_head<R: Responder>(
     } else {
         Head::Final
     })
+}
+
+/// The protocol that follows a 101, which the judge found to be a WebSocket or something that was asked for; what that may be,
+/// the route says.
+fn upgrade<'h>(
+    parts: &ResponseParts<'h>,
+    route: &Route,
+) -> Result<Option<&'h [u8]>, UpstreamError> {
+    if !parts.facts.is_upgrade() {
+        return Ok(None);
+    }
+    let mut fields = parts.fields.clone();
+    let protocol = fields.find(|field| field.known == Known::Upgrade);
+    let protocol = protocol.map(|field| field.value).unwrap_or_default();
+    if protocol.eq_ignore_ascii_case(b"websocket") {
+        return Ok(Some(b"websocket"));
+    }
+    let is_allowed = route.spec().upgrades_to(protocol);
+    let refused = || UpstreamError::Invalid(Rejection::response(Reason::UnsolicitedUpgrade));
+    is_allowed.then_some(Some(protocol)).ok_or_else(refused)
 }
 
 /// What an end means: to the books, to the client, and for whether the request is sent again. `evidence` is what it shows

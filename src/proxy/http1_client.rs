@@ -275,11 +275,9 @@ impl<'s> Http1Responder<'s> {
         Framed::new(encoder, &mut self.out, piece)
     }
 
-    fn write_connection(&self, writer: &mut HeadWriter<'_>, status: u16) {
-        if status == 101 {
-            writer
-                .add("connection", "upgrade")
-                .add("upgrade", "websocket");
+    fn write_connection(&self, writer: &mut HeadWriter<'_>, upgrade: Option<&[u8]>) {
+        if let Some(protocol) = upgrade {
+            writer.add("connection", "upgrade").add("upgrade", protocol);
         } else if !self.keep_alive {
             writer.add("connection", "close");
         } else if self.version == Version::Http10 {
@@ -314,7 +312,7 @@ impl Responder for Http1Responder<'_> {
         let start = out.len();
         let mut writer = HeadWriter::response(&mut out, response.status, response.reason);
         fields(&mut writer);
-        self.write_connection(&mut writer, response.status);
+        self.write_connection(&mut writer, response.upgrade);
         let finished = writer.finish(framing);
         self.out = out;
         let unwritable = |_| UpstreamError::Invalid(Rejection::response(Reason::InvalidFieldValue));

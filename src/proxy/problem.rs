@@ -113,6 +113,7 @@ impl Own<'_> {
         let responding = Responding {
             status,
             reason: b"",
+            upgrade: None,
             framing,
             request_is_read: self.request_is_read,
         };

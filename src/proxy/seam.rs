@@ -176,6 +176,8 @@ pub(super) struct Responding<'r> {
     pub(super) status: u16,
     /// The reason phrase; may be empty.
     pub(super) reason: &'r [u8],
+    /// With a 101: the protocol that follows.
+    pub(super) upgrade: Option<&'r [u8]>,
     /// Where the body ends, as upstream framed it.
     pub(super) framing: ResponseFraming,
     /// The whole request was read. Without that, an HTTP/1.1 connection ends with an error, and with any response that

@@ -71,6 +71,7 @@ impl ProxySettings {
             request_head: limits.head.0,
             response_head: limits.response_head.0,
             fields: limits.head_fields,
+            response_fields: limits.response_head_fields,
             target: limits.target.0,
             method: limits.method.0,
             trailers: limits.trailers.0,

@@ -1,4 +1,4 @@
-//! A WebSocket after its 101: bytes pass both ways until both sides have ended, or nothing has moved for too long.
+//! A WebSocket, or what else a route lets through, after its 101: bytes pass both ways until both sides have ended, or nothing has moved for too long.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -23,7 +23,7 @@ struct Direction<'t> {
     from: &'t Stream,
     to: &'t Stream,
     moved: &'t Cell<u64>,
-    /// Nothing while a write is under way.
+    /// Nothing while a write is under way, and where there are no frames.
     bounds: &'t Cell<Option<FrameBounds>>,
     received: Option<Buffer>,
 }
@@ -34,6 +34,8 @@ pub(super) struct Tunnel {
     /// What the client has sent behind its request.
     pub(super) received: Option<Buffer>,
     pub(super) upgraded: Upgraded,
+    /// Its bytes are the frames of a WebSocket; otherwise nobody here knows what they are.
+    pub(super) is_websocket: bool,
 }
 
 impl Tunnel {
@@ -46,8 +48,15 @@ impl Tunnel {
             ticket,
             received,
             upgraded,
+            is_websocket,
         } = self;
-        Box::pin(pass_on(ticket, client, received.take(), upgraded))
+        Box::pin(pass_on(
+            ticket,
+            client,
+            received.take(),
+            upgraded,
+            *is_websocket,
+        ))
     }
 }
 
@@ -56,6 +65,7 @@ async fn pass_on(
     client: &Stream,
     received: Option<Buffer>,
     upgraded: &mut Upgraded,
+    is_websocket: bool,
 ) {
     let selection = ticket
         .selection
@@ -66,7 +76,7 @@ async fn pass_on(
         .shared
         .settings
         .for_route(&selection.route().spec().timeouts);
-    let fresh = || Cell::new(Some(FrameBounds::default()));
+    let fresh = || Cell::new(is_websocket.then(FrameBounds::default));
     let (to_client, to_endpoint) = (fresh(), fresh());
     let endpoint = &upgraded.connection.stream;
     let near = Side {

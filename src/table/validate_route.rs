@@ -21,6 +21,7 @@ pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<
     check.hosts(route);
     check.paths(route);
     check.headers(route);
+    check.upgrades(route);
     check.split(route, table);
     check.affinity(&route.affinity);
     check.timeouts(route);
@@ -194,6 +195,21 @@ impl Check<'_> {
         }
     }
 
+    fn upgrades(&mut self, route: &RouteSpec) {
+        if route.upgrades.len() > MOST_MATCHES {
+            self.problem(
+                "upgrades",
+                format!("more than {MOST_MATCHES} protocols"),
+                "name only those that the endpoints speak",
+            );
+        }
+        for (place, name) in route.upgrades.iter().enumerate() {
+            if let Some((message, hint)) = upgrade_mistake(name) {
+                self.problem(&format!("upgrades.{place}"), message, hint);
+            }
+        }
+    }
+
     fn header_name(&mut self, key: &str, name: &str) {
         let token =
             |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
@@ -315,4 +331,31 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     } else {
         format!("there are {}", names.join(", "))
     }
+}
+
+/// What is wrong with a protocol to upgrade to, and what to do. What follows an upgrade is not looked at, so it must not be
+/// HTTP again, with requests that nobody judges.
+fn upgrade_mistake(name: &str) -> Option<(String, &'static str)> {
+    let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
+    let is_token = |part: &str| !part.is_empty() && part.bytes().all(token);
+    let lower = name.to_ascii_lowercase();
+    if name.len() > 64 || !name.split('/').all(is_token) {
+        let message = format!("`{name}` is not the name of a protocol");
+        return Some((
+            message,
+            "write it as in `Upgrade`, such as `tcp` or `SPDY/3.1`",
+        ));
+    }
+    if lower == "websocket" {
+        let message = "a WebSocket passes in any case".to_owned();
+        return Some((message, "leave it out; this key is for other protocols"));
+    }
+    if ["h2", "http", "tls"]
+        .iter()
+        .any(|front| lower.starts_with(front))
+    {
+        let message = format!("requests inside `{name}` would reach the endpoint unseen");
+        return Some((message, "leave it out; HTTP/2 and TLS need no upgrade here"));
+    }
+    None
 }

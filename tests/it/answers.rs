@@ -4,7 +4,8 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::{Origin, TestProxy};
+use crate::support::h2::{RawH2, pseudo};
+use crate::support::{Origin, TestProxy, read_request};
 
 /// An origin that answers every request with these bytes, and then waits for the proxy to close.
 fn breaking(bytes: &'static [u8]) -> Origin {
@@ -464,4 +465,112 @@ fn an_empty_affinity_value_is_none_and_the_next_source_is_asked() {
         (0..100).all(|n| ask(&with_cookie(n)) == answers[n]),
         "and each is bound"
     );
+}
+
+/// Answers every upgrade with a 101 to this protocol and then echoes; everything else with the words `no upgrade`.
+fn upgrading(to: &'static str) -> Origin {
+    Origin::scripted(move |mut stream| {
+        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+        while let Some(request) = read_request(&mut reader) {
+            if request.value("upgrade").is_none() {
+                let plain = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nno upgrade";
+                stream.write_all(plain).unwrap();
+                continue;
+            }
+            let head = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {to}\r\n\r\nhello "
+            );
+            stream.write_all(head.as_bytes()).unwrap();
+            let _echoed = std::io::copy(&mut reader, &mut stream);
+            return;
+        }
+    })
+}
+
+#[test]
+fn a_route_lets_other_upgrades_through_if_it_is_told_to() {
+    let (origin, odd) = (upgrading("tcp"), upgrading("other"));
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .release("odd", &[&odd])
+        .route_with(
+            "open",
+            &[("blue", 1)],
+            "path_prefix = \"/open\"\nupgrades = [\"TCP\"]",
+        )
+        .route_with(
+            "odd",
+            &[("odd", 1)],
+            "path_prefix = \"/odd\"\nupgrades = [\"tcp\"]",
+        )
+        .route("shut", "/", &[("blue", 1)])
+        .start();
+    let ask = |path: &str, protocol: &str| {
+        let mut client = proxy.client();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nContent-Length: 0\r\n\r\n"
+        ));
+        let response = client.response();
+        (client, response)
+    };
+    let (mut client, answer) = ask("/open", "tcp");
+    assert_eq!((answer.status, answer.value("upgrade")), (101, Some("tcp")));
+    assert_eq!(answer.value("connection"), Some("upgrade"));
+    assert_eq!(client.read_exact(6), b"hello ");
+    assert_eq!(
+        client.send(b"\x88\x02bytes").read_exact(7),
+        b"\x88\x02bytes"
+    );
+    client.stream().shutdown(std::net::Shutdown::Write).unwrap();
+    assert!(client.is_closed(), "the end of either side is passed on");
+    for (path, protocol) in [("/", "tcp"), ("/open", "other"), ("/open", "tcp, other")] {
+        let (_, answer) = ask(path, protocol);
+        assert_eq!(answer.text(), "no upgrade", "{path} {protocol}");
+    }
+    let (_, answer) = ask("/odd", "tcp");
+    assert_eq!(answer.status, 502, "nobody asked for that protocol");
+}
+
+#[test]
+fn an_answer_has_a_limit_of_its_own_on_fields() {
+    let origin = Origin::answering(|request| {
+        let count = request.line().split('/').nth(1).unwrap();
+        let count: usize = count.split(' ').next().unwrap().parse().unwrap();
+        let cookies = "Set-Cookie: a=b\r\n".repeat(count);
+        format!("HTTP/1.1 200 OK\r\n{cookies}Content-Length: 0\r\n\r\n").into_bytes()
+    });
+    let build = || {
+        TestProxy::builder()
+            .release("blue", &[&origin])
+            .route("all", "/", &[("blue", 1)])
+    };
+    let proxy = build().start();
+    assert_eq!(proxy.client().get("/200").values("set-cookie").len(), 200);
+    assert_eq!(proxy.client().get("/256").status, 502);
+    let strict = build()
+        .settings("[limits]\nresponse_head_fields = 20")
+        .start();
+    assert_eq!(strict.client().get("/19").status, 200);
+    assert_eq!(strict.client().get("/20").status, 502);
+}
+
+#[test]
+fn a_refused_head_over_http2_is_answered_without_a_body_and_logged() {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::before(&origin);
+    let mut raw = RawH2::connect(proxy.address);
+    let fields = [&pseudo("HEAD", "/p?secret")[..], &[("x_y", "1")]].concat();
+    raw.head(1, 5, &fields);
+    let answer = raw.until(|frame| frame.stream == 1).unwrap();
+    assert_eq!(answer.flags & 1, 1, "the head is all there is");
+    let line = &proxy.access_lines(1)[0];
+    assert_eq!(
+        (&line["protocol"], &line["method"]),
+        (&"HTTP/2".into(), &"HEAD".into())
+    );
+    assert_eq!(
+        (&line["error"], &line["field"]),
+        (&"underscore_name".into(), &"x_y".into())
+    );
+    assert_eq!(line["path"], "/p");
 }

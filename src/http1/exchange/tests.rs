@@ -26,6 +26,7 @@ fn facts(status: u16, lines: &[(&'static str, &'static str)]) -> ResponseFacts<'
         Asked {
             head: false,
             websocket: true,
+            upgrade: false,
         },
         fields,
         &Limits::default(),

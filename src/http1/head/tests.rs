@@ -385,3 +385,25 @@ fn heads_with_many_fields_are_read_all_the_same() {
         assert_eq!(head.fields().count(), count);
     }
 }
+
+#[test]
+fn an_answer_may_have_more_fields_than_a_request() {
+    let limits = Limits::default();
+    let text = |count: usize| {
+        format!(
+            "HTTP/1.1 200 OK\r\n{}\r\n",
+            "Set-Cookie: b\r\n".repeat(count)
+        )
+    };
+    for count in [Limits::MAX_FIELDS + 1, limits.response_fields] {
+        let text = text(count);
+        let mut slots = FieldSlots::new();
+        let head = ResponseHead::parse(text.as_bytes(), &limits, &mut slots).unwrap();
+        assert_eq!(head.fields().count(), count);
+        assert!(head.judge(Asked::default(), &limits).is_ok());
+    }
+    let text = text(limits.response_fields + 1);
+    let mut slots = FieldSlots::new();
+    let refused = ResponseHead::parse(text.as_bytes(), &limits, &mut slots).unwrap_err();
+    assert_eq!(refused.reason, Reason::TooManyFields);
+}

@@ -115,6 +115,42 @@ const UPGRADE: [(&str, &str); 5] = [
 ];
 
 #[test]
+fn one_other_protocol_without_a_body_can_be_asked_for() {
+    let ask = |method: &'static str, lines: &[(&'static str, &'static str)]| {
+        judge(method, "/", &[&[("Host", "a")][..], lines].concat())
+            .unwrap()
+            .upgrade
+    };
+    let connection = ("Connection", "Upgrade");
+    for (protocol, expected) in [
+        ("tcp", Some(&b"tcp"[..])),
+        ("SPDY/3.1", Some(b"SPDY/3.1")),
+        ("websocket", None),
+        ("tcp, other", None),
+        ("a/", None),
+        ("", None),
+    ] {
+        assert_eq!(
+            ask("POST", &[connection, ("Upgrade", protocol)]),
+            expected,
+            "{protocol}"
+        );
+    }
+    assert_eq!(ask("GET", &[("Upgrade", "tcp")]), None);
+    assert_eq!(
+        ask("GET", &[connection, ("Upgrade", "tcp"), ("Upgrade", "tcp")]),
+        None
+    );
+    assert_eq!(
+        ask(
+            "POST",
+            &[connection, ("Upgrade", "tcp"), ("Content-Length", "3")]
+        ),
+        None
+    );
+}
+
+#[test]
 fn only_a_whole_websocket_handshake_is_an_upgrade() {
     assert!(judge("GET", "/", &UPGRADE).unwrap().websocket);
     for (missing, line) in UPGRADE.iter().enumerate().skip(1) {

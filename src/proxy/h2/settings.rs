@@ -33,6 +33,7 @@ pub(super) fn of_client(limits: &Http2Limits, message: &Limits, streams: usize) 
     let all = bytes(limits.stream_window).saturating_mul(streams);
     let own = of_server(limits, message);
     Settings {
+        fields: message.response_fields.saturating_add(8),
         connection_window: own.connection_window.max(all).min(MOST_WINDOW),
         ..own
     }

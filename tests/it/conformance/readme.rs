@@ -20,7 +20,7 @@ const REQUIREMENTS: [(u8, &str); 23] = [
     ),
     (
         4,
-        "upgrades only to a WebSocket; a tunnel only after 101; no unsolicited 101",
+        "upgrades only to a WebSocket and to what a route names; a tunnel only after 101; no unsolicited 101",
     ),
     (
         5,

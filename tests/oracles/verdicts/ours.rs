@@ -76,6 +76,7 @@ fn response_in(bytes: &[u8], asked: &str, pieces: &[usize]) -> Verdict {
     let asked = Asked {
         head: asked == "HEAD",
         websocket: false,
+        upgrade: false,
     };
     read(bytes, pieces, |source, verdict| {
         one_response(source, asked, &Limits::default(), verdict)

@@ -247,15 +247,15 @@ fn limits() -> Vec<Case> {
         )
         .then(After::Any),
         whole(
-            "answer-fields-of-90",
+            "answer-fields-of-250",
             &[11],
-            head(&"X: y\r\n".repeat(89)),
+            head(&"X: y\r\n".repeat(249)),
             ok(),
         ),
         whole(
-            "answer-fields-of-200",
+            "answer-fields-of-300",
             &[11, 20],
-            head(&"X: y\r\n".repeat(200)),
+            head(&"X: y\r\n".repeat(300)),
             status(&[502]),
         )
         .then(After::Any),
