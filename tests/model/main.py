@@ -136,7 +136,11 @@ class Run:
         )[0]
         if kind in ("split", "patch"):
             weights = self.weights(known=dice.random() < 0.9)
-            return on_route("PUT" if kind == "split" else "PATCH", "split", {"weights": weights}, kind, weights=weights)
+            if kind == "patch":
+                return on_route("PATCH", "split", {"weights": weights}, kind, weights=weights)
+            drop = dice.random() < 0.8
+            body = {"weights": weights} | ({"drop": True} if drop else {})
+            return on_route("PUT", "split", body, kind, weights=weights, drop=drop)
         if kind == "switch":
             return on_route("POST", "switch", {"to": release}, kind, to=release)
         if kind == "promote":
@@ -177,8 +181,16 @@ class Run:
             revision = self.dice.choice(list(self.tables)[-12:])
             promise = lambda now: promises.back_to(now, revision, self.tables[revision])
             return Request("POST", "/v1/rollback", {"to": revision}, promise, None, publish=False)
-        body = {"step": True} if kind == "step" else self.dice.choice([None, {}])
-        return Request("POST", "/v1/rollback", body, promises.back, None, publish=False)
+        if kind == "step":
+            return Request("POST", "/v1/rollback", {"step": True}, promises.back_a_step, None, publish=False)
+        return Request("POST", "/v1/rollback", self.dice.choice([None, {}]), promises.back, None, publish=False)
+
+    def in_group(self, request):
+        """The same change as one of a group, which a bare rollback undoes whole."""
+        group = self.dice.choice(["night", "day"])
+        path = request.path + ("&" if "?" in request.path else "?") + f"group={group}"
+        promise = lambda now: promises.grouped(request.promise(now), group)
+        return Request(request.method, path, request.body, promise, request.about)
 
     def expected(self, request):
         """The outcome, or the statuses of a refusal."""
@@ -205,6 +217,8 @@ class Run:
 
     def step(self):
         request = self.request()
+        if request.publish and self.dice.random() < 0.3:
+            request = self.in_group(request)
         headers, holds = self.condition(request) if self.dice.random() < 0.15 else ({}, True)
         outcome, refusals = self.expected(request)
         if self.dice.random() < 0.1:
@@ -276,7 +290,7 @@ class Run:
         assert (answer.status, answer.body, answer.etag) == (200, before.body, before.etag), f"as before, {before}: {answer}"
         if self.dice.random() < 0.3:
             self.note(("another under the key", key))
-            other = {"weights": {"blue": 17, "green": self.dice.randint(1, 99)}}
+            other = {"weights": {"blue": 17, "green": self.dice.randint(1, 99)}, "drop": True}
             answer = self.client.ask("PUT", "/v1/routes/chat/split", other, {"idempotency-key": key})
             self.compared += 1
             assert answer.status == 422, f"another request under a key: {answer}"
@@ -288,10 +302,11 @@ class Run:
         live, status = self.live, self.client.ask("GET", "/v1/status").json
         assert status["revision"] == live.revision, status["revision"]
         rollback = status["rollback"]
-        assert rollback["available"] == bool(live.levels), rollback
+        place = live.previous()
+        assert rollback["available"] == (place is not None), rollback
         assert rollback["depth"] == len(live.levels), f"{len(live.levels)} levels: {rollback}"
-        if live.levels:
-            assert rollback["to"] == live.levels[-1].revision, f"to {live.levels[-1].revision}: {rollback}"
+        if place is not None:
+            assert rollback["to"] == live.levels[place].revision, f"to {live.levels[place].revision}: {rollback}"
         for route in status["routes"]:
             stable = live.table.step(route["name"]).stable_release()
             assert route.get("stable") == stable, f"stable {stable}: {route}"
@@ -537,8 +552,8 @@ class Crowd:
         path = f"/v1/routes/{route}"
         if kind in ("split", "patch"):
             weights = {name: dice.randint(1, 100) for name in dice.sample(RELEASES[:3], dice.randint(1, 3))}
-            method = "PUT" if kind == "split" else "PATCH"
-            return method, f"{path}/split", {"weights": weights}, lambda now: getattr(promises, kind)(now, route, weights)
+            method, body = ("PUT", {"weights": weights, "drop": True}) if kind == "split" else ("PATCH", {"weights": weights})
+            return method, f"{path}/split", body, lambda now: getattr(promises, kind)(now, route, weights)
         if kind == "switch":
             to = dice.choice(RELEASES[:3])
             return "POST", f"{path}/switch", {"to": to}, lambda now: promises.switch(now, route, to)

@@ -66,17 +66,31 @@ class Level:
 
     revision: int
     table: Table
+    group: str | None = None
 
 
 @dataclass(frozen=True)
 class Live:
-    """What is live: its number, the number of its decision, what was decided, the facts, and the levels below."""
+    """What is live: its number, the number of its decision, what was decided, the facts, the levels below, and the group
+    that the decision belongs to."""
 
     revision: int = 0
     decision: int = 0
     table: Table = Table()
     rosters: tuple = ()  # ((release, version), endpoints)
     levels: tuple = ()  # the deepest first
+    group: str | None = None
+
+    def previous(self):
+        """The place of the level that a bare rollback goes to: below the whole group of what is live."""
+        outside = [
+            place for place, level in enumerate(self.levels) if self.group is None or level.group != self.group
+        ]
+        return outside[-1] if outside else None
+
+    def level(self):
+        """What is live, as a level below the next decision."""
+        return Level(self.decision, self.table, self.group)
 
     def endpoints(self, release):
         return dict(self.rosters).get((release, self.table.versions[release]), ())
@@ -159,8 +173,15 @@ def published(live, table, rosters=None, cause="publish"):
             return Outcome(live, changed=False)
         fact = "roster" if cause == "publish" else cause
         return Outcome(replace(live, table=table, rosters=rosters), cause=fact, is_fact=True)
-    levels = live.levels + (Level(live.decision, live.table),) if live.revision else live.levels
-    return Outcome(replace(live, table=table, rosters=rosters, levels=levels), cause=cause)
+    levels = live.levels + (live.level(),) if live.revision else live.levels
+    return Outcome(replace(live, table=table, rosters=rosters, levels=levels, group=None), cause=cause)
+
+
+def grouped(outcome, group):
+    """The same change as one of a group."""
+    if not outcome.changed or outcome.is_fact:
+        return outcome
+    return replace(outcome, after=replace(outcome.after, group=group))
 
 
 def set_weights(live, route, weights, stable):
@@ -182,8 +203,12 @@ def everything_to(live, route, release, moves=True):
 # --- what each request does: one function each, called with what is live and the request's own words ---
 
 
-def split(live, route, weights):
-    return set_weights(live, route, weights, known(live.table, route).stable)
+def split(live, route, weights, drop=True):
+    step = known(live.table, route)
+    if not drop and any(weight > 0 and release not in weights for release, weight in step.split):
+        # It may as well be refused for a name that there is not.
+        raise Refused(400, 404, 409, 422)
+    return set_weights(live, route, weights, step.stable)
 
 
 def patch(live, route, weights):
@@ -253,11 +278,17 @@ def remove_release(live, release, force=False):
 def gone_back(live, place):
     level = live.levels[place]
     undid = [live.decision, *(above.revision for above in reversed(live.levels[place + 1 :]))]
-    after = replace(live, table=level.table, levels=live.levels[:place])
+    after = replace(live, table=level.table, levels=live.levels[:place], group=level.group)
     return Outcome(after, cause="rollback", to=level.revision, undid=tuple(undid), is_rollback=True)
 
 
 def back(live):
+    if live.previous() is None:
+        raise Refused(409)
+    return gone_back(live, live.previous())
+
+
+def back_a_step(live):
     if not live.levels:
         raise Refused(409)
     return gone_back(live, len(live.levels) - 1)
@@ -276,8 +307,7 @@ def back_to(live, revision, table):
     routes = tuple(
         (name, path, retaken(live, steps.get(name), step)) for name, path, step in again[1]
     )
-    levels = live.levels + (Level(live.decision, live.table),)
-    after = replace(live, table=Table(routes, table.releases), levels=levels)
+    after = replace(live, table=Table(routes, table.releases), levels=live.levels + (live.level(),), group=None)
     return Outcome(after, cause="rollback", to=revision, is_rollback=True)
 
 
@@ -301,7 +331,7 @@ def back_route(live, route):
     if levels and levels[-1].table.decides_like(table):
         # It is that revision again; going back to it would be no step.
         levels = levels[:-1]
-    after = replace(live, table=table, levels=levels)
+    after = replace(live, table=table, levels=levels, group=None)
     return Outcome(after, cause="rollback_route", is_rollback=True)
 
 
