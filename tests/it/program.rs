@@ -160,6 +160,33 @@ fn a_history_that_is_in_use_ends_the_second_process_with_74() {
 }
 
 #[test]
+fn a_damaged_history_ends_it_with_74_and_a_hint() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("history");
+    let history = ["--history", path.to_str().unwrap()];
+    let mut first = Demo::start(&history);
+    assert_eq!(first.end("-TERM"), Some(0));
+    let store = path.join("history.redb");
+    let whole = std::fs::read(&store).unwrap();
+    let mut torn = whole.clone();
+    torn[64..4096].fill(0xff);
+    for (bytes, said) in [(&whole[..0], "missing or empty"), (&torn[..], "is damaged")] {
+        std::fs::write(&store, bytes).unwrap();
+        let output = program(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
+            .args(history)
+            .output()
+            .unwrap();
+        let error = error(&output);
+        assert_eq!(output.status.code(), Some(74), "{error}");
+        assert!(
+            error.contains(said) && error.contains("move it away"),
+            "{error}"
+        );
+        assert!(!error.contains("panicked"), "{error}");
+    }
+}
+
+#[test]
 fn it_does_not_start_with_a_configuration_that_is_not_safe_or_not_right() {
     let folder = tempfile::tempdir().unwrap();
     let serve = |text: &str| serve(folder.path(), text);

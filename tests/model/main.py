@@ -217,7 +217,7 @@ class Run:
 
     def step(self):
         request = self.request()
-        if request.publish and self.dice.random() < 0.3:
+        if request.publish and "group" not in self.skip and self.dice.random() < 0.3:
             request = self.in_group(request)
         headers, holds = self.condition(request) if self.dice.random() < 0.15 else ({}, True)
         outcome, refusals = self.expected(request)
