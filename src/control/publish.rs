@@ -189,13 +189,11 @@ impl Controller {
             touched,
         };
         self.write(&kept, imported.as_ref()).await?;
-        match self.swap(live, draft, undo, &kept, imported.as_ref()) {
-            Ok(done) => Ok(done),
-            Err(stale) => match self.take_back(&kept, imported.is_some()).await {
-                true => Err(stale),
-                false => Err(returns(kept.record.revision, "a rollback was faster")),
-            },
+        let swapped = self.swap(live, draft, undo, &kept, imported.as_ref());
+        if swapped.is_ok() || self.take_back(&kept, imported.is_some()).await {
+            return swapped;
         }
+        Err(returns(kept.record.revision, "a rollback was faster"))
     }
 
     /// How the change treats the undo stack: a decision goes on it, a fact does not.

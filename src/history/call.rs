@@ -102,13 +102,14 @@ impl Lane {
                 end.limit,
             )
         };
-        let answers = (0..=before).map(|_| self.answer(&stream, limit, ahead));
-        let last = answers.reduce(|before, answer| before.and(answer));
-        last.expect("there is one at least").map_err(|error| {
+        // The last of them is that of this call.
+        let answers = (0..=before).try_fold(Vec::new(), |_, _| self.answer(&stream, limit, ahead));
+        answers.map_err(|error| {
+            let followed = self.end().as_ref().is_some_and(|end| end.ahead > 0);
             self.close();
             match error.kind() {
-                // It ended with some of the message unread, so it did nothing about it.
-                io::ErrorKind::ConnectionReset => Unanswered::NotSent(error),
+                // It ended with some of the message unread, so it did nothing about it; unless what is unread came later.
+                io::ErrorKind::ConnectionReset if !followed => Unanswered::NotSent(error),
                 _ => Unanswered::Lost(error),
             }
         })

@@ -192,8 +192,7 @@ impl Replay {
             // A change says nothing about what it is not based on. Rollbacks of the whole table do: between two of them
             // one may have been left out.
             (_, Some(change)) if follows => change.apply_to(before).ok()?.state,
-            (_, Some(_)) => return None,
-            (_, None) => return None,
+            (_, Some(_) | None) => return None,
         };
         let state = with_whole(state, &entry.whole);
         (state.spec.digest() == entry.record.digest).then_some(state)
