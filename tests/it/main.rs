@@ -10,6 +10,7 @@ mod answers;
 mod cli;
 mod cli_table;
 mod config;
+mod config_keys;
 mod conformance;
 mod connection_limits;
 mod damage;

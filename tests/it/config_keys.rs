@@ -1,0 +1,382 @@
+//! Every key of the configuration changes something that can be seen.
+//!
+//! The keys are asked of the types that read them, so that a new one without an entry here fails. An entry is a probe, which
+//! runs a proxy with two values and sees two results, or the name of the test that does as much.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use switchback::config::Config;
+
+use crate::support::{Origin, TestProxy};
+
+/// The place where it is shown that a key does something.
+enum Shown {
+    /// Sees the same with two values.
+    Here(fn(&str) -> String, [&'static str; 2]),
+    /// A test by its name.
+    By(&'static str),
+    /// Not yet: entries may leave this list and none may come.
+    NotYet,
+}
+
+use Shown::{By, Here, NotYet};
+
+#[rustfmt::skip]
+const KEYS: &[(&str, Shown)] = &[
+    ("workers", NotYet),
+    ("trusted_proxies", By("a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy")),
+    ("listeners.address", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),
+    ("listeners.preview", By("a_preview_names_its_release_only_where_that_is_allowed")),
+    ("listeners.proxy_protocol", By("a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy")),
+    ("listeners.proxy_protocol_from", By("a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy")),
+    ("listeners.max_connections", By("a_permit_counts_in_both_limits_until_it_is_dropped")),
+    ("listeners.tls.certificates.cert", By("a_certificate_is_chosen_by_name_and_both_versions_are_spoken")),
+    ("listeners.tls.certificates.key", By("a_certificate_is_chosen_by_name_and_both_versions_are_spoken")),
+    ("listeners.tls.client_ca", By("a_client_shows_a_good_certificate_or_is_not_served")),
+    ("listeners.tls.client_auth", By("a_client_shows_a_good_certificate_or_is_not_served")),
+    ("listeners.tls.min_version", By("a_certificate_is_chosen_by_name_and_both_versions_are_spoken")),
+    ("admin.address", By("a_port_in_use_is_named_with_the_flag_that_changes_it")),
+    ("admin.tokens.name", By("a_token_decides_what_may_be_done_and_who_did_it")),
+    ("admin.tokens.role", By("a_token_decides_what_may_be_done_and_who_did_it")),
+    ("admin.tokens.file", By("a_token_comes_from_a_file_or_the_environment")),
+    ("admin.tokens.env", By("a_token_comes_from_a_file_or_the_environment")),
+    ("admin.hosts", By("no_web_page_gets_in")),
+    ("admin.max_body", By("a_body_has_a_limit_and_a_whole_table_a_larger_one")),
+    ("admin.max_table", By("a_body_has_a_limit_and_a_whole_table_a_larger_one")),
+    ("observe.address", NotYet),
+    ("history.path", By("a_history_that_is_in_use_ends_the_second_process_with_74")),
+    ("history.keep", By("many_revisions_are_pruned_and_the_chain_stays_usable_after_a_restart")),
+    ("history.durable_within", By("a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback")),
+    ("rollback.warm_revisions", By("only_the_top_stays_warm")),
+    ("rollback.warm_for", NotYet),
+    ("headers.underscores", Here(underscore, ["pass", "refuse"])),
+    ("headers.via", Here(via, ["one", "two"])),
+    ("headers.send_via", Here(via_is_sent, ["true", "false"])),
+    ("headers.traceparent", By("where_traces_are_made_a_valid_one_passes_and_any_other_is_replaced_unsampled")),
+    ("limits.head", Here(long_head, ["1KiB", "64KiB"])),
+    ("limits.head_fields", Here(many_fields, ["16", "100"])),
+    ("limits.target", Here(long_target, ["8000B", "16KiB"])),
+    ("limits.method", Here(long_method, ["16B", "32B"])),
+    ("limits.response_head", Here(long_answer_head, ["1KiB", "64KiB"])),
+    ("limits.trailers", Here(long_trailer, ["64B", "16KiB"])),
+    ("limits.chunk_extensions", Here(long_extension, ["64B", "16KiB"])),
+    ("limits.interim_responses", Here(interim, ["1", "100"])),
+    ("limits.buffer", By("a_body_is_read_into_buffers_of_the_size_that_is_allowed")),
+    ("limits.connections", Here(two_connections, ["1", "10"])),
+    ("limits.upstream_connections", By("a_release_that_eats_connections_leaves_some_to_the_others")),
+    ("limits.requests", By("too_many_requests_in_all_are_refused")),
+    ("limits.idle_per_endpoint", NotYet),
+    ("limits.retries", Here(dead_endpoint, ["0", "2"])),
+    ("limits.retry_body", By("a_body_that_comes_piece_by_piece_is_sent_again_from_its_beginning")),
+    ("limits.http2.streams", NotYet),
+    ("limits.http2.stream_window", NotYet),
+    ("limits.http2.connection_window", NotYet),
+    ("limits.http2.frame", NotYet),
+    ("limits.http2.header_list", NotYet),
+    ("limits.http2.header_table", NotYet),
+    ("limits.http2.send_buffer", NotYet),
+    ("limits.http2.pending_resets", NotYet),
+    ("limits.http2.local_resets", NotYet),
+    ("limits.http2.abuse_goaway", NotYet),
+    ("limits.http2.abuse_close", NotYet),
+    ("limits.http2.abuse_window", NotYet),
+    ("timeouts.tls_handshake", NotYet),
+    ("timeouts.head", By("a_slow_head_is_408_and_a_silent_connection_is_closed")),
+    ("timeouts.body", By("a_body_without_progress_is_408")),
+    ("timeouts.keep_alive", By("a_slow_head_is_408_and_a_silent_connection_is_closed")),
+    ("timeouts.http2_idle", NotYet),
+    ("timeouts.http2_ping", NotYet),
+    ("timeouts.http2_ping_answer", NotYet),
+    ("timeouts.connection_age", By("an_old_connection_is_asked_to_go_with_its_next_answer")),
+    ("timeouts.connect", By("a_limit_on_connections_is_told_when_the_time_for_connecting_is_over")),
+    ("timeouts.silence", By("a_silent_endpoint_is_504_before_the_head_and_a_cut_after_it")),
+    ("timeouts.websocket_idle", By("a_websocket_that_we_end_ends_with_a_goodbye_to_both_sides")),
+    ("timeouts.request", By("a_request_as_a_whole_can_be_limited")),
+    ("timeouts.endpoint_idle", NotYet),
+    ("timeouts.endpoint_ping", By("an_endpoint_is_not_pinged_unless_asked_for_nor_without_a_stream")),
+    ("timeouts.drain", By("a_release_that_left_ends_its_calls_with_a_status_and_not_their_connection")),
+    ("timeouts.converge", NotYet),
+    ("discovery.min_ttl", NotYet),
+    ("discovery.max_ttl", NotYet),
+    ("discovery.timeout", NotYet),
+    ("health_checks.concurrency", NotYet),
+    ("access_log.format", By("a_json_line_is_one_object")),
+    ("access_log.path", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),
+    ("access_log.queue", NotYet),
+    ("log.level", By("nothing_confidential_is_logged_at_any_level")),
+    ("log.format", NotYet),
+    ("shutdown.grace", NotYet),
+    ("releases.version", By("a_version_that_comes_back_brings_its_last_roster")),
+    ("releases.endpoints", By("a_release_is_registered_scaled_and_removed")),
+    ("releases.protocol", By("an_endpoint_that_speaks_only_http2_is_asked_over_http2")),
+    ("releases.health.path", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
+    ("releases.health.method", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
+    ("releases.health.host", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
+    ("releases.health.port", By("a_check_asks_another_port_where_it_is_told_to")),
+    ("releases.health.status", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
+    ("releases.health.body", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
+    ("releases.health.interval", By("a_slow_endpoint_delays_no_other")),
+    ("releases.health.timeout", By("a_slow_endpoint_delays_no_other")),
+    ("releases.health.rise", NotYet),
+    ("releases.health.fall", NotYet),
+    ("releases.tls.ca", By("a_certificate_is_checked_as_the_release_says")),
+    ("releases.tls.cert", NotYet),
+    ("releases.tls.key", NotYet),
+    ("releases.tls.server_name", By("a_certificate_is_checked_as_the_release_says")),
+    ("releases.limits.connections_per_endpoint", By("who_waits_for_a_connection_gets_it_in_turn")),
+    ("releases.limits.concurrency", By("a_release_takes_so_many_requests_queues_some_and_refuses_the_rest")),
+    ("releases.limits.queue", By("a_release_takes_so_many_requests_queues_some_and_refuses_the_rest")),
+    ("releases.limits.queue_timeout", NotYet),
+    ("routes.name", By("a_route_is_added_changed_and_removed")),
+    ("routes.host", By("the_most_specific_route_is_taken")),
+    ("routes.path", By("the_most_specific_route_is_taken")),
+    ("routes.path_prefix", By("the_most_specific_route_is_taken")),
+    ("routes.headers", By("of_equals_the_first_is_taken_and_no_match_is_none")),
+    ("routes.split", By("shares_are_within_statistical_bounds")),
+    ("routes.stable", NotYet),
+    ("routes.affinity", By("an_empty_affinity_value_is_none_and_the_next_source_is_asked")),
+    ("routes.timeouts.connect", NotYet),
+    ("routes.timeouts.silence", NotYet),
+    ("routes.timeouts.websocket_idle", NotYet),
+    ("routes.timeouts.request", NotYet),
+    ("routes.strip_prefix", By("prefixes_are_taken_off_and_games_with_paths_are_refused")),
+    ("routes.host_header", NotYet),
+    ("routes.expose_release", By("an_endpoint_cannot_say_which_release_it_is")),
+];
+
+/// The keys below a value of this form: what its type says that it expects instead of one that it does not know.
+fn keys_of(wrap: &dyn Fn(Value) -> Value) -> Option<Vec<String>> {
+    let forms: [fn(Value) -> Value; 3] = [
+        |value| value,
+        |value| json!([value]),
+        |value| json!({ "blue": value }),
+    ];
+    forms.iter().find_map(|form| {
+        let error = serde_json::from_value::<Config>(wrap(form(json!({ "zz": 1 })))).err()?;
+        let error = error.to_string();
+        let (_, expected) = error.split_once("unknown field `zz`, expected ")?;
+        let names = expected.split('`').skip(1).step_by(2);
+        Some(names.map(str::to_owned).collect())
+    })
+}
+
+fn collect(path: &str, wrap: &dyn Fn(Value) -> Value, found: &mut BTreeSet<String>) {
+    // What can be written as one value of several forms is one key, as are the keys of a map.
+    let is_leaf = ["routes.affinity", "routes.headers", "routes.split"].contains(&path);
+    let Some(keys) = keys_of(wrap).filter(|_| !is_leaf) else {
+        found.insert(path.to_owned());
+        return;
+    };
+    for key in keys {
+        let below = if path.is_empty() {
+            key.clone()
+        } else {
+            format!("{path}.{key}")
+        };
+        for form in [
+            |value| value,
+            |value| json!([value]),
+            |value| json!({ "blue": value }),
+        ] {
+            let nested = |value: Value| wrap(form(json!({ key.as_str(): value })));
+            // Only the form that the type has gets as far as the key.
+            let probe = serde_json::from_value::<Config>(wrap(form(json!({ "zz": 1 }))));
+            if probe.is_err_and(|error| error.to_string().contains("unknown field `zz`")) {
+                collect(&below, &nested, found);
+                break;
+            }
+        }
+    }
+}
+
+fn sources(folder: &Path, text: &mut String) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path: PathBuf = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, text);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            text.push_str(&std::fs::read_to_string(path).unwrap());
+        }
+    }
+}
+
+#[test]
+fn every_key_has_an_entry_and_every_test_that_is_named_exists() {
+    let mut keys = BTreeSet::new();
+    collect("", &|value| value, &mut keys);
+    let listed: BTreeSet<_> = KEYS.iter().map(|(key, _)| (*key).to_owned()).collect();
+    assert_eq!(
+        keys, listed,
+        "keys that the types know, and those listed here"
+    );
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut text = String::new();
+    sources(&root.join("src"), &mut text);
+    sources(&root.join("tests"), &mut text);
+    for (key, shown) in KEYS {
+        if let By(name) = shown {
+            assert!(text.contains(&format!("fn {name}(")), "{key}: {name}");
+        }
+    }
+    let open = KEYS.iter().filter(|(_, shown)| matches!(shown, NotYet));
+    assert!(
+        open.count() <= 40,
+        "no key may join those that nothing shows"
+    );
+}
+
+#[test]
+fn changing_a_key_changes_what_is_seen() {
+    for (key, shown) in KEYS {
+        let Here(probe, [one, other]) = shown else {
+            continue;
+        };
+        let (table, name) = key.rsplit_once('.').unwrap();
+        let line = |value: &str| {
+            let is_bare = value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok();
+            let value = if is_bare {
+                value.to_owned()
+            } else {
+                format!("{value:?}")
+            };
+            format!("[{table}]\n{name} = {value}")
+        };
+        let seen = [probe(&line(one)), probe(&line(other))];
+        assert_ne!(seen[0], seen[1], "{key} = {one} or {other}");
+    }
+}
+
+fn status_of(settings: &str, origin: &Origin, request: &str) -> String {
+    let proxy = TestProxy::builder()
+        .release("blue", &[origin])
+        .route("all", "/", &[("blue", 1)])
+        .settings(settings)
+        .start();
+    proxy.client().send(request).response().status.to_string()
+}
+
+fn asked(settings: &str, request: &str) -> String {
+    status_of(settings, &Origin::replying("x"), request)
+}
+
+fn underscore(settings: &str) -> String {
+    asked(settings, "GET / HTTP/1.1\r\nHost: a\r\nX_Y: 1\r\n\r\n")
+}
+
+/// What the endpoint gets as `Via`.
+fn via(settings: &str) -> String {
+    let origin = Origin::replying("x");
+    asked_of(settings, &origin);
+    origin.last().values("via").join(",")
+}
+
+fn asked_of(settings: &str, origin: &Origin) {
+    let status = status_of(settings, origin, "GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert_eq!(status, "200");
+}
+
+fn via_is_sent(settings: &str) -> String {
+    via(settings)
+}
+
+fn long_head(settings: &str) -> String {
+    let value = "y".repeat(2_000);
+    asked(
+        settings,
+        &format!("GET / HTTP/1.1\r\nHost: a\r\nX: {value}\r\n\r\n"),
+    )
+}
+
+fn many_fields(settings: &str) -> String {
+    let fields = "X: y\r\n".repeat(40);
+    asked(
+        settings,
+        &format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"),
+    )
+}
+
+fn long_target(settings: &str) -> String {
+    let path = "y".repeat(9_000);
+    asked(
+        settings,
+        &format!("GET /{path} HTTP/1.1\r\nHost: a\r\n\r\n"),
+    )
+}
+
+fn long_method(settings: &str) -> String {
+    let method = "Y".repeat(20);
+    asked(settings, &format!("{method} / HTTP/1.1\r\nHost: a\r\n\r\n"))
+}
+
+fn long_answer_head(settings: &str) -> String {
+    let value = "y".repeat(2_000);
+    let origin = Origin::answering(move |_| {
+        format!("HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX: {value}\r\n\r\n").into_bytes()
+    });
+    status_of(settings, &origin, "GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+fn chunked(settings: &str, body: &str) -> String {
+    let head = "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    asked(settings, &format!("{head}{body}"))
+}
+
+fn long_trailer(settings: &str) -> String {
+    let value = "y".repeat(500);
+    chunked(settings, &format!("1\r\na\r\n0\r\nX-Y: {value}\r\n\r\n"))
+}
+
+fn long_extension(settings: &str) -> String {
+    let value = "y".repeat(500);
+    chunked(settings, &format!("1;x={value}\r\na\r\n0\r\n\r\n"))
+}
+
+fn interim(settings: &str) -> String {
+    let origin = Origin::answering(|_| {
+        let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(3);
+        format!("{interim}HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route("all", "/", &[("blue", 1)])
+        .settings(settings)
+        .start();
+    let mut client = proxy.client();
+    // HTTP/1.0 knows no interim answers, so the final one is the first that comes.
+    client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
+    client.response().status.to_string()
+}
+
+/// Whether a second connection is closed without an answer.
+fn two_connections(settings: &str) -> String {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route("all", "/", &[("blue", 1)])
+        .settings(settings)
+        .start();
+    let mut first = proxy.client();
+    assert_eq!(first.get("/").status, 200);
+    let mut second = proxy.client();
+    second.send("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    second.is_closed().to_string()
+}
+
+/// Whether a request fails because one of two endpoints is down.
+fn dead_endpoint(settings: &str) -> String {
+    let origin = Origin::replying("x");
+    let dead = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        listener.local_addr().unwrap()
+    };
+    let lines = format!("endpoints = [{:?}, \"http://{dead}\"]", origin.url());
+    let proxy = TestProxy::builder()
+        .release_with("blue", &lines)
+        .route("all", "/", &[("blue", 1)])
+        .settings(settings)
+        .start();
+    let failed = (0..40).any(|_| proxy.client().get("/").status != 200);
+    failed.to_string()
+}
