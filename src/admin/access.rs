@@ -113,9 +113,11 @@ impl Access {
         }
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
         let (Some(field), None) = (fields.next(), fields.next()) else {
-            return Err(match headers.contains_key(header::AUTHORIZATION) {
-                true => AuthFailure::Malformed,
-                false => AuthFailure::Missing,
+            let is_sent = headers.contains_key(header::AUTHORIZATION);
+            return Err(if is_sent {
+                AuthFailure::Malformed
+            } else {
+                AuthFailure::Missing
             });
         };
         let presented = bearer(field.as_bytes()).ok_or(AuthFailure::Malformed)?;

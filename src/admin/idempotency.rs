@@ -89,12 +89,12 @@ async fn again(before: AnsweredBefore, turn: &KeyTurn) -> Result<Response, Contr
             Ok((fields, answer.body.clone()).into_response())
         }
         AnsweredBefore::Imported(report) => {
-            turn.keep(report.revision, text(&report), true).await?;
-            Ok(tagged(report.revision, &report))
+            turn.keep(report.revision, text(&*report), true).await?;
+            Ok(tagged(report.revision, &*report))
         }
         AnsweredBefore::Made(receipt) => {
-            turn.keep(receipt.revision, text(&receipt), true).await?;
-            Ok(tagged(receipt.revision, &receipt))
+            turn.keep(receipt.revision, text(&*receipt), true).await?;
+            Ok(tagged(receipt.revision, &*receipt))
         }
     }
 }

@@ -62,6 +62,9 @@ pub struct Observed {
 
 impl Observed {
     /// `render` makes the Prometheus text, on a thread that may be kept busy.
+    ///
+    /// # Panics
+    /// Never: memory takes every byte.
     pub fn new(
         render: impl Fn() -> String + Send + Sync + 'static,
         readiness: Arc<Readiness>,

@@ -192,7 +192,9 @@ mod tests {
     use super::*;
 
     fn page(length: usize) -> (Arc<Page>, Vec<u8>) {
-        let text: Vec<u8> = (0..length).map(|n| (n % 251) as u8).collect();
+        let text: Vec<u8> = (0..length)
+            .map(|n| u8::try_from(n % 251).unwrap())
+            .collect();
         let mut writer = PageWriter::default();
         for piece in text.chunks(1_000) {
             writer.write_all(piece).unwrap();

@@ -12,7 +12,7 @@ use axum::{
 use crate::api::ProblemDocument;
 
 /// The media type of a problem document.
-const PROBLEM_JSON: &str = "application/problem+json";
+pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
 /// A refused request.
 #[derive(Debug)]
@@ -68,6 +68,12 @@ impl Refusal {
             "the request asks for something that cannot be",
         )
         .detail(detail)
+    }
+
+    /// Plain HTTP where TLS is spoken.
+    pub(super) fn speaks_tls() -> Self {
+        Self::malformed("the admin API speaks TLS here, and the request is plain HTTP")
+            .hint("call it by `https://`")
     }
 
     /// Something of ours broke. What it was goes to the log only.

@@ -1,27 +1,27 @@
 //! The loop that accepts connections for the admin API and for the observing listener.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
-use axum::{Router, extract::Request};
-use hyper::{body::Incoming, server::conn::http1};
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    service::TowerToHyperService,
-};
+use axum::{BoxError, Router, extract::Request};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
     sync::watch,
     task::JoinSet,
     time,
 };
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tower::ServiceExt as _;
 
 use super::{
     connections::{Connection, ConnectionTable, Place},
+    refusal::{PROBLEM_JSON, Refusal},
     write_timeout::WriteTimeout,
 };
+use crate::net::ServerTls;
 
 /// Connections at a time; one more takes the place of the least useful one.
 const CONNECTIONS: usize = 512;
@@ -38,16 +38,25 @@ const WRITE: Duration = Duration::from_secs(10);
 /// Bytes that a connection keeps for reading a head and for writing an answer, each, in this process and in the kernel.
 const BUFFER: usize = 64 << 10;
 
+/// Bytes that are read from a client that was answered before it had written everything, and for how long.
+const LEFT: u64 = 1 << 20;
+const LINGER: Duration = Duration::from_secs(2);
+
 /// How long requests in work may go on after the end was asked for.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// Pause after a connection could not be accepted, as when there is no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is done, then lets what is in work end.
+/// Serves until `shutdown` is done, then lets what is in work end. With `tls`, every connection begins with a handshake.
 ///
 /// Each task that it starts is joined, or aborted after a grace of five seconds, before it returns.
-pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<Output = ()>) {
+pub async fn serve(
+    listener: TcpListener,
+    tls: Option<Arc<ServerTls>>,
+    router: Router,
+    shutdown: impl Future<Output = ()>,
+) {
     let table = Arc::new(ConnectionTable::new(CONNECTIONS));
     let (stop, stopped) = watch::channel(false);
     let mut connections = JoinSet::new();
@@ -58,7 +67,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: impl Future<
             Some(_) = connections.join_next(), if !connections.is_empty() => {}
             accepted = accept(&listener) => match accepted {
                 Some((stream, peer)) => if let Some(place) = table.enter(peer.ip()) {
-                    connections.spawn(connection(stream, router.clone(), stopped.clone(), place));
+                    let ways = (tls.clone(), router.clone());
+                    connections.spawn(connection(stream, ways, stopped.clone(), place));
                 },
                 None => time::sleep(PAUSE).await,
             },
@@ -83,7 +93,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
 /// Serves a connection until it ends, is cut off for another one, or has not sent a head in time.
 async fn connection(
     stream: TcpStream,
-    router: Router,
+    (tls, router): (Option<Arc<ServerTls>>, Router),
     stopped: watch::Receiver<bool>,
     place: Place,
 ) {
@@ -92,7 +102,16 @@ async fn connection(
         return;
     }
     let connection = &place.connection;
-    let served = requests(stream, router, stopped, Arc::clone(connection));
+    let requests_of = Arc::clone(connection);
+    let served = async {
+        let Some(tls) = tls else {
+            return requests(stream, router, stopped, requests_of).await;
+        };
+        match begin_tls(&tls, stream).await? {
+            Some(stream) => requests(stream, router, stopped, requests_of).await,
+            None => Ok(()),
+        }
+    };
     let ended = tokio::select! {
         ended = served => ended,
         () = connection.cut() => {
@@ -107,6 +126,32 @@ async fn connection(
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection of the admin API broke off");
     }
+}
+
+/// Makes the handshake. Who speaks plain HTTP is told so in plain HTTP.
+async fn begin_tls(
+    tls: &ServerTls,
+    mut stream: TcpStream,
+) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let mut first = [0];
+    stream.peek(&mut first).await?;
+    if first[0].is_ascii_uppercase() {
+        let document = serde_json::to_string(&Refusal::speaks_tls().document);
+        let body = document.expect("a problem document has string keys and finite numbers");
+        let head = format!(
+            "HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",
+            body.len() + 1
+        );
+        stream
+            .write_all(format!("{head}{body}\n").as_bytes())
+            .await?;
+        linger(stream).await?;
+        return Ok(None);
+    }
+    TlsAcceptor::from(tls.config())
+        .accept(stream)
+        .await
+        .map(Some)
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
@@ -129,26 +174,36 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     router: Router,
     mut stopped: watch::Receiver<bool>,
     connection: Arc<Connection>,
-) -> hyper::Result<()> {
-    let service = router.map_request(move |mut request: Request<Incoming>| {
+) -> Result<(), BoxError> {
+    let service = service_fn(move |mut request: Request<Incoming>| {
         connection.requested();
         request.extensions_mut().insert(Arc::clone(&connection));
-        request
+        Box::pin(router.clone().oneshot(request))
     });
-    let serving = http1::Builder::new()
+    let mut serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(NEXT_HEAD)
         .max_buf_size(BUFFER)
-        .serve_connection(
-            TokioIo::new(WriteTimeout::new(stream, WRITE)),
-            TowerToHyperService::new(service),
-        );
-    let mut serving = std::pin::pin!(serving);
-    tokio::select! {
-        ended = serving.as_mut() => ended,
-        () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => {
-            serving.as_mut().graceful_shutdown();
-            serving.await
-        }
+        .serve_connection(TokioIo::new(WriteTimeout::new(stream, WRITE)), service);
+    let is_stopped = tokio::select! {
+        ended = poll_fn(|context| serving.poll_without_shutdown(context)) => ended.map(|()| false)?,
+        () = async { drop(stopped.wait_for(|stopped| *stopped).await) } => true,
+    };
+    if is_stopped {
+        Pin::new(&mut serving).graceful_shutdown();
+        poll_fn(|context| serving.poll_without_shutdown(context)).await?;
     }
+    Ok(linger(serving.into_parts().io.into_inner()).await?)
+}
+
+/// Ends our side, and reads what the client is still sending: a socket that is closed with unread bytes is reset, and the
+/// answer may be lost with it.
+async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
+    stream.shutdown().await?;
+    let mut left = stream.take(LEFT);
+    let mut nowhere = tokio::io::sink();
+    let reading = tokio::io::copy(&mut left, &mut nowhere);
+    // Neither a client that goes on nor one that breaks off matters any more.
+    drop(time::timeout(LINGER, reading).await);
+    Ok(())
 }

@@ -68,6 +68,38 @@ pub(super) struct AccessArgs {
         help_heading = "Access"
     )]
     pub(super) token_file: Option<PathBuf>,
+    /// A PEM file of the authorities that the admin API's certificate may come from, instead of the system's
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SWITCHBACK_CA_FILE",
+        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "Access"
+    )]
+    pub(super) ca_file: Option<PathBuf>,
+    /// A PEM file of the certificate that is shown to an admin API that asks for one
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SWITCHBACK_CERT_FILE",
+        requires = "key_file",
+        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "Access"
+    )]
+    pub(super) cert_file: Option<PathBuf>,
+    /// A PEM file of its private key
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "SWITCHBACK_KEY_FILE",
+        requires = "cert_file",
+        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
+        help_heading = "Access"
+    )]
+    pub(super) key_file: Option<PathBuf>,
     /// Print the answer of the admin API as JSON
     #[arg(long, global = true, help_heading = "Output")]
     pub(super) json: bool,

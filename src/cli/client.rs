@@ -8,17 +8,15 @@ use hyper::{
     Method, Request, StatusCode, Uri,
     header::{self, HeaderValue},
 };
-use hyper_util::{
-    client::legacy::{Client as HttpClient, connect::HttpConnector},
-    rt::TokioExecutor,
-};
+use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     args::ChangeArgs,
+    connector::Connector,
     exit::{Exit, Failure},
 };
-use crate::model::Revision;
+use crate::{model::Revision, net::ClientTlsSettings};
 
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -32,7 +30,7 @@ const LARGEST: usize = 256 << 20;
 /// The address of the admin API unless another one is configured.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9900";
 
-/// Where the admin API listens: `http://host:port`, without a path.
+/// Where the admin API listens: `http://host:port` or `https://host:port`, without a path.
 #[derive(Debug, Clone)]
 pub(super) struct AdminUrl(String);
 
@@ -51,13 +49,22 @@ impl FromStr for AdminUrl {
             format!("`{text}` is not the address of an admin API, such as http://127.0.0.1:9900")
         };
         let uri: Uri = with_scheme.parse().map_err(|_| wrong())?;
-        let plain = uri.scheme_str() == Some("http") && matches!(uri.path(), "" | "/");
-        let authority = uri.authority().filter(|_| plain).ok_or_else(wrong)?;
-        Ok(Self(format!("http://{authority}")))
+        let scheme = uri
+            .scheme_str()
+            .filter(|scheme| matches!(*scheme, "http" | "https"));
+        let scheme = scheme
+            .filter(|_| matches!(uri.path(), "" | "/"))
+            .ok_or_else(wrong)?;
+        let authority = uri.authority().ok_or_else(wrong)?;
+        Ok(Self(format!("{scheme}://{authority}")))
     }
 }
 
 impl AdminUrl {
+    fn is_tls(&self) -> bool {
+        self.0.starts_with("https://")
+    }
+
     /// The address, for who is to listen there.
     pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
         let authority = self.0.trim_start_matches("http://");
@@ -73,7 +80,7 @@ impl AdminUrl {
 pub(super) struct Client {
     url: AdminUrl,
     token: Option<HeaderValue>,
-    http: HttpClient<HttpConnector, Full<Bytes>>,
+    http: HttpClient<Connector, Full<Bytes>>,
 }
 
 /// What was answered, and by which revision.
@@ -152,7 +159,11 @@ fn escaped(text: &str) -> String {
 }
 
 impl Client {
-    pub(super) fn new(url: AdminUrl, token: Option<&str>) -> Result<Self, Failure> {
+    pub(super) fn new(
+        url: AdminUrl,
+        token: Option<&str>,
+        tls: &ClientTlsSettings,
+    ) -> Result<Self, Failure> {
         let token = token.map(|token| HeaderValue::from_str(&format!("Bearer {token}")));
         let mut token = token.transpose().map_err(|_| {
             Failure::new(
@@ -163,8 +174,7 @@ impl Client {
         if let Some(token) = &mut token {
             token.set_sensitive(true);
         }
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(CONNECT));
+        let connector = Connector::new(url.is_tls().then_some(tls), CONNECT)?;
         let http = HttpClient::builder(TokioExecutor::new()).build(connector);
         Ok(Self { url, token, http })
     }
@@ -244,6 +254,11 @@ impl Client {
         failure
             .message
             .push_str("\nhint: is switchback running? `--admin URL` says where");
+        if self.url.is_tls() {
+            failure
+                .message
+                .push_str(", and `--ca-file FILE` who may have issued its certificate");
+        }
         failure
     }
 
@@ -280,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_address_is_plain_http_without_a_path() {
+    fn the_address_is_http_with_or_without_tls_and_has_no_path() {
         let url = |text: &str| text.parse::<AdminUrl>().map(|url| url.0);
         assert_eq!(
             url("http://127.0.0.1:9900/").unwrap(),
@@ -293,7 +308,8 @@ mod tests {
             DEFAULT_ADMIN,
             "an empty variable says nothing"
         );
-        for wrong in ["https://localhost", "http://localhost/v1", "http://"] {
+        assert_eq!(url("https://localhost/").unwrap(), "https://localhost");
+        for wrong in ["ftp://localhost", "http://localhost/v1", "http://"] {
             assert!(url(wrong).is_err(), "{wrong}");
         }
     }

@@ -7,6 +7,7 @@ mod args;
 mod change;
 mod client;
 mod config_file;
+mod connector;
 mod exit;
 mod look;
 mod resources;
@@ -25,6 +26,7 @@ use self::{
     client::Client,
     exit::{Exit, Failure},
 };
+use crate::net::{CertificateFiles, ClientTlsSettings};
 
 /// What a verb says: as text, and as JSON.
 #[derive(Default)]
@@ -103,7 +105,13 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
 
 fn remote(access: AccessArgs, verb: There) -> Result<Out, Failure> {
     let token = token(&access)?;
-    let client = Client::new(access.admin, token.as_deref())?;
+    let shown = access.cert_file.zip(access.key_file);
+    let tls = ClientTlsSettings {
+        ca: access.ca_file,
+        client_certificate: shown.map(|(cert, key)| CertificateFiles { cert, key }),
+        server_name: None,
+    };
+    let client = Client::new(access.admin, token.as_deref(), &tls)?;
     runtime()?.block_on(ask(&client, verb))
 }
 

@@ -149,6 +149,9 @@ fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
 
 fn admin(config: &Config, found: &mut Vec<Problem>) {
     let admin = &config.admin;
+    if let Some(tls) = &admin.tls {
+        listener_tls("admin", tls, found);
+    }
     let operator = admin
         .tokens
         .iter()

@@ -8,7 +8,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::Size;
+use super::{ListenerTls, Size};
 use crate::model::Span;
 
 /// The admin API.
@@ -17,6 +17,9 @@ use crate::model::Span;
 pub struct Admin {
     /// Its address. One that is not loopback needs an operator token.
     pub address: SocketAddr,
+    /// TLS; plain HTTP without it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<ListenerTls>,
     /// Bearer tokens; without any, whoever reaches the address may do everything.
     pub tokens: Vec<TokenSpec>,
     /// Names, beside addresses and `localhost`, by which the API may be called.
@@ -31,6 +34,7 @@ impl Default for Admin {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 9900)),
+            tls: None,
             tokens: Vec::new(),
             hosts: Vec::new(),
             max_body: Size::kib(64),

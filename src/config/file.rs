@@ -137,17 +137,19 @@ impl Config {
                 visit(format!("admin.tokens.{place}.file"), file);
             }
         }
-        for (place, listener) in self.listeners.iter_mut().enumerate() {
-            let Some(tls) = &mut listener.tls else {
-                continue;
-            };
+        let listeners = self.listeners.iter_mut().enumerate();
+        let listeners = listeners
+            .map(|(place, listener)| (format!("listeners.{place}"), listener.tls.as_mut()));
+        let admin = ("admin".to_owned(), self.admin.tls.as_mut());
+        for (at, tls) in listeners.chain([admin]) {
+            let Some(tls) = tls else { continue };
             for (number, pair) in tls.certificates.iter_mut().enumerate() {
-                let at = format!("listeners.{place}.tls.certificates.{number}");
+                let at = format!("{at}.tls.certificates.{number}");
                 visit(format!("{at}.cert"), &mut pair.cert);
                 visit(format!("{at}.key"), &mut pair.key);
             }
             if let Some(client_ca) = &mut tls.client_ca {
-                visit(format!("listeners.{place}.tls.client_ca"), client_ca);
+                visit(format!("{at}.tls.client_ca"), client_ca);
             }
         }
     }

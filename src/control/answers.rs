@@ -69,9 +69,9 @@ pub enum AnsweredBefore {
     /// The answer as it was given.
     Kept(Arc<KeptAnswer>),
     /// An import that was made, of which no answer was kept.
-    Imported(ImportReport),
+    Imported(Box<ImportReport>),
     /// A change that was made, of which no answer was kept.
-    Made(Receipt),
+    Made(Box<Receipt>),
 }
 
 // === impl Answers ===
@@ -266,12 +266,12 @@ impl Controller {
         }
         let receipt = self.receipt_again(&made);
         Ok(Some(match made.record.cause {
-            Cause::Import => AnsweredBefore::Imported(self.report_again(receipt)),
+            Cause::Import => AnsweredBefore::Imported(Box::new(self.report_again(receipt))),
             Cause::Publish
             | Cause::Rollback { .. }
             | Cause::RollbackRoute
             | Cause::Roster
-            | Cause::Void => AnsweredBefore::Made(receipt),
+            | Cause::Void => AnsweredBefore::Made(Box::new(receipt)),
         }))
     }
 

@@ -74,6 +74,18 @@ impl ClientTls {
         })
     }
 
+    /// What handshakes for HTTP/1.1 are made with, and for which name, for another library to make them.
+    ///
+    /// # Errors
+    /// When `host` cannot be a server name.
+    pub fn config(&self, host: &str) -> Result<(Arc<ClientConfig>, ServerName<'static>), NetError> {
+        let name = match &self.server_name {
+            Some(name) => name.clone(),
+            None => server_name(host)?,
+        };
+        Ok((Arc::clone(&self.http1), name))
+    }
+
     /// Runs the handshake with `host`, asking for HTTP/2 or HTTP/1.1. The caller sets the deadline.
     ///
     /// # Errors

@@ -93,6 +93,11 @@ impl ServerTls {
         Ok(())
     }
 
+    /// What handshakes are made with now, for another library to make them.
+    pub fn config(&self) -> Arc<ServerConfig> {
+        self.config.load_full()
+    }
+
     /// Runs the handshake. The caller sets the deadline.
     ///
     /// # Errors

@@ -16,7 +16,7 @@ use crate::{
     fleet::Fleet,
     health::{self, Checks},
     history::History,
-    net::ConnectionLimits,
+    net::{ConnectionLimits, ServerTls},
     table::TableCell,
     telemetry::{AccessLogGuard, Metrics, names},
 };
@@ -30,6 +30,8 @@ pub(super) struct ControlPlane {
     pub(super) readiness: Arc<Readiness>,
     pub(super) admin: SocketAddr,
     pub(super) observe: Option<SocketAddr>,
+    /// TLS of the admin API.
+    pub(super) tls: Option<Arc<ServerTls>>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     pub(super) checks: Checks,
@@ -108,6 +110,7 @@ impl ControlPlane {
             readiness,
             admin: config.admin.address,
             observe: None,
+            tls: None,
             stop,
             tasks,
             checks,
@@ -123,6 +126,9 @@ impl ControlPlane {
         observed: Observed,
         settings: Arc<RunningSettings>,
     ) -> Result<(), ServerError> {
+        let tls = config.admin.tls.as_ref();
+        let tls = tls.map(|tls| listeners::server_tls(config.admin.address, tls, false));
+        self.tls = tls.transpose()?;
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let (listener, address) = listen(config.admin.address, "admin.address")?;
         self.admin = address;
@@ -130,6 +136,7 @@ impl ControlPlane {
         let router = admin::router(state, access, &config.admin, address);
         self.tasks.spawn(admin::serve(
             listener,
+            self.tls.clone(),
             router,
             stopped(self.stop.subscribe()),
         ));
@@ -139,6 +146,7 @@ impl ControlPlane {
             let router = admin::observe_router(observed);
             self.tasks.spawn(admin::serve(
                 listener,
+                None,
                 router,
                 stopped(self.stop.subscribe()),
             ));

@@ -69,7 +69,7 @@ pub(super) fn bind_all(
         let tls = spec
             .tls
             .as_ref()
-            .map(|tls| server_tls(address, tls))
+            .map(|tls| server_tls(address, tls, true))
             .transpose()?;
         Ok(Bound {
             address,
@@ -95,8 +95,17 @@ pub(super) fn bind_one(
     })
 }
 
-fn server_tls(address: SocketAddr, tls: &ListenerTls) -> Result<Arc<ServerTls>, ServerError> {
-    ServerTls::load(tls_settings(tls))
+/// TLS of a listener; `http2` says whether it is offered.
+pub(super) fn server_tls(
+    address: SocketAddr,
+    tls: &ListenerTls,
+    http2: bool,
+) -> Result<Arc<ServerTls>, ServerError> {
+    let settings = ServerTlsSettings {
+        http2,
+        ..tls_settings(tls)
+    };
+    ServerTls::load(settings)
         .map(Arc::new)
         .map_err(|source| ServerError::Tls { address, source })
 }

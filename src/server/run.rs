@@ -126,7 +126,8 @@ fn start_around(
     drop(entered);
     let (phase, _) = watch::channel(Phase::Serving);
     let listeners = bound.iter().map(|bound| bound.address).collect();
-    let tls = bound.iter().filter_map(|bound| bound.tls.clone()).collect();
+    let tls = bound.iter().filter_map(|bound| bound.tls.clone());
+    let tls = tls.chain(control.tls.clone()).collect();
     let threads = start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
     control.readiness.set_ready();
     Ok(Running {

@@ -223,7 +223,7 @@ fn how_it_ends_tells_why() {
         (&["split", "chat", "blue"], 64),
         (&["split", "chat", "blue=1", "blue=2"], 64),
         (&["rollback", "--to", "1", "--step"], 64),
-        (&["status", "--admin", "https://x"], 64),
+        (&["status", "--admin", "ftp://x"], 64),
         (&["switch", "chat", "gren"], 65),
         (&["switch", "chta", "green"], 65),
         (&["split", "chat", "blue=0"], 65),

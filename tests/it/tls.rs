@@ -9,11 +9,12 @@ use std::{
     io::{Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
+    process::Command,
     sync::Arc,
     time::Instant,
 };
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use rustix::process::{Pid, Signal, kill_process};
 use rustls::{
     ClientConfig, ClientConnection, HandshakeKind, ProtocolVersion, RootCertStore, StreamOwned,
@@ -62,7 +63,9 @@ impl Authority {
     /// Writes a certificate for a name, and its key, to `FILE.pem` and `FILE.key`.
     fn issue(&self, file: &str, name: &str) {
         let key = KeyPair::generate().unwrap();
-        let params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        // A subject of its own: OpenSSL takes one that is its issuer's for self-signed.
+        params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         self.write(&format!("{file}.pem"), &certificate.pem());
         self.write(&format!("{file}.key"), &key.serialize_pem());
@@ -439,4 +442,53 @@ fn plain_http_on_a_port_with_tls_is_told_so_and_refused_connections_are_counted(
         let told = |reason: &str| log.contains(&format!("reason=\"{reason}\""));
         told("plain_http") && told("client_certificate") && told("tls")
     });
+}
+
+/// The command line against an admin API: whether it went well, and what it said.
+fn status_by_cli(admin: &str, more: &[&str]) -> (bool, String) {
+    let asked = Command::new(env!("CARGO_BIN_EXE_switchback"))
+        .args(["status", "--admin", admin])
+        .args(more)
+        .env_remove("SWITCHBACK_TOKEN")
+        .env_remove("SWITCHBACK_CA_FILE")
+        .output()
+        .unwrap();
+    let said = [asked.stdout, asked.stderr].concat();
+    (asked.status.success(), String::from_utf8(said).unwrap())
+}
+
+#[test]
+fn the_admin_api_speaks_tls_with_the_command_line_with_curl_and_after_new_certificates() {
+    let (authority, origin) = (Authority::new(), Origin::replying("hi"));
+    authority.issue("admin", "127.0.0.1");
+    let tls = authority.listener(&["admin"], "");
+    let tls = tls.replace("[listeners.tls]", "[admin.tls]");
+    let switchback = Switchback::start(&[""], &format!("{tls}{}", table(&origin.url(), "")));
+    let admin = switchback.admin();
+    let (url, ca) = (format!("https://{admin}"), authority.path("ca.pem"));
+    let (is_good, said) = status_by_cli(&url, &["--ca-file", &ca]);
+    assert!(is_good && said.contains("revision"), "{said}");
+    let (is_good, said) = status_by_cli(&url, &[]);
+    assert!(!is_good && said.contains("--ca-file"), "{said}");
+    let (is_good, said) = status_by_cli(&format!("http://{admin}"), &[]);
+    assert!(!is_good && said.contains("https://"), "{said}");
+    let curl = Command::new("curl")
+        .args(["-sS", "--cacert", &ca, &format!("{url}/livez")])
+        .output();
+    // Nothing but Rust need be on the machine.
+    if let Ok(curl) = curl {
+        assert_eq!(String::from_utf8_lossy(&curl.stdout), "ok\n", "{curl:?}");
+    }
+    let other = Authority::new();
+    other.issue("admin", "127.0.0.1");
+    for name in ["admin.pem", "admin.key"] {
+        std::fs::copy(other.path(name), authority.path(name)).unwrap();
+    }
+    let reloaded = Command::new(env!("CARGO_BIN_EXE_switchback"))
+        .args(["reload", "--admin", &url, "--ca-file", &ca])
+        .output()
+        .unwrap();
+    assert!(reloaded.status.success(), "{reloaded:?}");
+    let (is_good, said) = status_by_cli(&url, &["--ca-file", &other.path("ca.pem")]);
+    assert!(is_good, "{said}");
 }

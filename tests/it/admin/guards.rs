@@ -170,6 +170,22 @@ fn an_answer_before_the_body_was_read_says_that_the_connection_ends() {
 }
 
 #[test]
+fn an_answer_reaches_a_client_that_has_not_sent_everything() {
+    let (admin, _folder) = with_tokens();
+    let head = format!(
+        "PUT /v1/table HTTP/1.1\r\nhost: {}\r\ncontent-length: 900000\r\n\r\n",
+        admin.address
+    );
+    let mut client = Client::connect(admin.address);
+    client.send(head);
+    // What is sent after the answer has been written would reset the connection, were it not read.
+    for _ in 0..9 {
+        client.send(&"x".repeat(100_000));
+    }
+    assert_eq!(client.response().status, 401);
+}
+
+#[test]
 fn a_token_is_not_taken_twice_over() {
     let (admin, _folder) = with_tokens();
     let bearer = format!("Bearer {OPERATOR}");

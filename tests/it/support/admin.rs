@@ -90,10 +90,11 @@ impl TestAdmin {
         let settings = Arc::new(RunningSettings::new(config.settings_digests()).0);
         let state = AdminState::new(Arc::clone(&controller), observed.clone(), settings);
         let router = admin::router(state, access, &config.admin, address);
-        runtime.spawn(admin::serve(listener, router, until(stopped.clone())));
+        runtime.spawn(admin::serve(listener, None, router, until(stopped.clone())));
         let (listener, observe) = bind(&runtime);
         runtime.spawn(admin::serve(
             listener,
+            None,
             admin::observe_router(observed),
             until(stopped),
         ));
