@@ -35,6 +35,9 @@ fn problems(config: &Config) -> Vec<Problem> {
             listener_tls(&format!("listeners.{place}.tls"), tls, &mut found);
         }
     }
+    if let Some(tls) = &config.admin.tls {
+        listener_tls("admin.tls", tls, &mut found);
+    }
     for (name, release) in &config.releases {
         if let Some(tls) = &release.spec.tls {
             release_tls(&format!("releases.{name}.tls"), tls, &mut found);
