@@ -142,6 +142,9 @@ pub struct EndpointStatus {
     pub health: EndpointHealth,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
+    /// It was removed from its release, and stays until its last request ends.
+    #[serde(default)]
+    pub draining: bool,
 }
 
 /// What a bare rollback would do.

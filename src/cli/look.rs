@@ -219,7 +219,11 @@ pub(super) async fn list_releases(client: &Client) -> Result<Out, Failure> {
                 role(release.role).to_owned(),
                 endpoint.url.to_string(),
                 clean(&endpoint.address),
-                format!("{:?}", endpoint.health).to_lowercase(),
+                if endpoint.draining {
+                    "draining".to_owned()
+                } else {
+                    format!("{:?}", endpoint.health).to_lowercase()
+                },
                 endpoint.in_flight.to_string(),
             ]);
         }

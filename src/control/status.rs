@@ -110,7 +110,7 @@ impl Controller {
 
     fn release(&self, watched: &Watched) -> ReleaseStatus {
         let roster = &watched.roster;
-        let endpoints = roster.endpoints();
+        let (endpoints, draining) = (roster.endpoints(), roster.draining());
         ReleaseStatus {
             name: roster.release().clone(),
             version: roster.version().clone(),
@@ -128,7 +128,12 @@ impl Controller {
             queued: u64::from(roster.places().waiting()),
             endpoints: endpoints
                 .iter()
-                .map(|endpoint| endpoint_status(endpoint))
+                .map(|endpoint| endpoint_status(endpoint, false))
+                .chain(
+                    draining
+                        .iter()
+                        .map(|endpoint| endpoint_status(endpoint, true)),
+                )
                 .collect(),
             changed_by: self.book().release_changed(roster.release()),
         }
@@ -261,7 +266,7 @@ fn shares(route: &RouteSpec) -> Vec<Share> {
     shares.collect()
 }
 
-fn endpoint_status(endpoint: &Endpoint) -> EndpointStatus {
+fn endpoint_status(endpoint: &Endpoint, draining: bool) -> EndpointStatus {
     EndpointStatus {
         url: endpoint.url().clone(),
         address: endpoint.address().to_string(),
@@ -271,5 +276,6 @@ fn endpoint_status(endpoint: &Endpoint) -> EndpointStatus {
             Health::Unknown => EndpointHealth::Unknown,
         },
         in_flight: u64::from(endpoint.in_flight()),
+        draining,
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, atomic::AtomicUsize},
+    sync::{Arc, Weak, atomic::AtomicUsize},
 };
 
 use arc_swap::ArcSwap;
@@ -38,12 +38,19 @@ pub struct Roster {
 #[derive(Debug)]
 struct Members {
     endpoints: Arc<Vec<Arc<Endpoint>>>,
+    // Those that were removed; what is in flight on them holds them.
+    removed: Vec<Weak<Endpoint>>,
     // By worker, each with a reference count of its own.
     holds: Box<[Arc<CachePadded<Hold>>]>,
 }
 
 impl Members {
-    fn new(endpoints: Vec<Arc<Endpoint>>, load: &Arc<Load>, workers: usize) -> Self {
+    fn new(
+        endpoints: Vec<Arc<Endpoint>>,
+        removed: Vec<Weak<Endpoint>>,
+        load: &Arc<Load>,
+        workers: usize,
+    ) -> Self {
         let endpoints = Arc::new(endpoints);
         let hold = |_| {
             Arc::new(CachePadded::new(Hold {
@@ -54,7 +61,13 @@ impl Members {
         Self {
             holds: (0..workers.max(1)).map(hold).collect(),
             endpoints,
+            removed,
         }
+    }
+
+    fn draining(&self) -> Vec<Arc<Endpoint>> {
+        let removed = self.removed.iter().filter_map(Weak::upgrade);
+        removed.filter(|old| old.in_flight() > 0).collect()
     }
 }
 
@@ -64,7 +77,7 @@ impl Roster {
         Self {
             release,
             version,
-            members: ArcSwap::from_pointee(Members::new(Vec::new(), &load, workers)),
+            members: ArcSwap::from_pointee(Members::new(Vec::new(), Vec::new(), &load, workers)),
             load,
             workers,
             places: Arc::default(),
@@ -93,21 +106,35 @@ impl Roster {
         Arc::clone(&self.members.load().endpoints)
     }
 
-    /// Replaces the members. An endpoint that stays keeps its counts and its health. One writer at a time: discovery.
+    /// Endpoints that were removed and still have requests in flight.
+    pub fn draining(&self) -> Vec<Arc<Endpoint>> {
+        self.members.load().draining()
+    }
+
+    /// Replaces the members. An endpoint that stays keeps its counts and its health; one that comes back while it drains
+    /// keeps its counts. One writer at a time: discovery.
     pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
         let before = self.members.load();
+        let draining = before.draining();
         let keep = |(url, address): &(EndpointUrl, SocketAddr)| {
             let same =
                 |endpoint: &&Arc<Endpoint>| endpoint.url() == url && endpoint.address() == *address;
-            before
-                .endpoints
-                .iter()
-                .find(same)
-                .cloned()
+            let back = || {
+                let back = draining.iter().find(same).cloned()?;
+                back.set_health(Health::Unknown);
+                Some(back)
+            };
+            let stays = before.endpoints.iter().find(same).cloned();
+            stays
+                .or_else(back)
                 .unwrap_or_else(|| Arc::new(Endpoint::new(url.clone(), *address)))
         };
-        let endpoints = members.iter().map(keep).collect();
-        let members = Members::new(endpoints, &self.load, self.workers);
+        let endpoints: Vec<_> = members.iter().map(keep).collect();
+        let is_gone = |old: &&Arc<Endpoint>| !endpoints.iter().any(|new| Arc::ptr_eq(old, new));
+        // One that is removed just now may be picked by a request that has looked at the members before.
+        let removed = before.endpoints.iter().chain(&draining).filter(is_gone);
+        let removed = removed.map(Arc::downgrade).collect();
+        let members = Members::new(endpoints, removed, &self.load, self.workers);
         self.members.store(Arc::new(members));
         self.settings.send_modify(|count| *count += 1);
     }
@@ -287,6 +314,32 @@ mod tests {
     /// A spread of draws that is the same on every run.
     fn draws(count: u64) -> impl Iterator<Item = u64> {
         (0..count).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+    }
+
+    #[test]
+    fn a_removed_endpoint_is_draining_until_its_last_request_ends() {
+        let roster = roster(2);
+        let all: Vec<_> = roster.endpoints().iter().cloned().collect();
+        let members: Vec<_> = all
+            .iter()
+            .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
+            .collect();
+        let in_flight: Vec<_> = (0..2)
+            .map(|_| roster.pick_except(0, 0, 0, &[all[1].address()]).unwrap())
+            .collect();
+        roster.set(&members[1..]);
+        roster.set(&members[1..]);
+        assert!(Arc::ptr_eq(&roster.draining()[0], &all[0]));
+        assert_eq!((roster.draining().len(), roster.in_flight()), (1, 2));
+        all[0].set_health(Health::Unhealthy);
+        roster.set(&members);
+        assert!(Arc::ptr_eq(&roster.endpoints()[0], &all[0]), "its counts");
+        assert_eq!(all[0].health(), Health::Unknown);
+        assert!(roster.draining().is_empty());
+        roster.set(&members[1..]);
+        assert_eq!(roster.draining().len(), 1);
+        drop(in_flight);
+        assert!(roster.draining().is_empty());
     }
 
     #[test]

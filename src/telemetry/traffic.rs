@@ -127,15 +127,21 @@ fn write_fleet(text: &mut Text, watched: &[Watched]) {
             watched.roster.in_flight(),
         );
     }
+    write_endpoints(text, watched);
+}
+
+/// Those that were removed and still serve are there as well, but for their health: nobody looks at it any more.
+fn write_endpoints(text: &mut Text, watched: &[Watched]) {
     let endpoints: Vec<_> = watched
         .iter()
         .flat_map(|watched| {
-            watched
-                .roster
-                .endpoints()
-                .to_vec()
-                .into_iter()
-                .map(move |endpoint| (watched, endpoint))
+            let members = watched.roster.endpoints().to_vec();
+            let members = members.into_iter().map(|endpoint| (endpoint, false));
+            let draining = watched.roster.draining();
+            let draining = draining.into_iter().map(|endpoint| (endpoint, true));
+            members
+                .chain(draining)
+                .map(move |(endpoint, is_draining)| (watched, endpoint, is_draining))
         })
         .collect();
     for metric in [
@@ -144,7 +150,7 @@ fn write_fleet(text: &mut Text, watched: &[Watched]) {
         names::ENDPOINT_CONNECTIONS,
     ] {
         text.head(metric);
-        for (watched, endpoint) in &endpoints {
+        for (watched, endpoint, is_draining) in &endpoints {
             // The address tells apart what one name resolves to.
             let (url, address) = (endpoint.url().to_string(), endpoint.address().to_string());
             let labels = [
@@ -154,11 +160,50 @@ fn write_fleet(text: &mut Text, watched: &[Watched]) {
                 ("address", address.as_str()),
             ];
             let value = match metric {
+                names::ENDPOINT_HEALTHY if *is_draining => continue,
                 names::ENDPOINT_HEALTHY => u32::from(endpoint.health() != Health::Unhealthy),
                 names::ENDPOINT_IN_FLIGHT => endpoint.in_flight(),
                 _ => endpoint.connections(),
             };
             text.sample(metric, &labels, value);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::{
+        fleet::Role,
+        model::{Hashed, ReleaseName, ReleaseSpec, Version},
+    };
+
+    #[test]
+    fn a_removed_endpoint_is_in_the_metrics_until_its_last_request_ends() {
+        let fleet = Fleet::new(1);
+        let roster = fleet.roster(&ReleaseName::new("blue").unwrap(), &Version::default());
+        let address = "127.0.0.1:9".parse().unwrap();
+        roster.set(&[("http://127.0.0.1:9".parse().unwrap(), address)]);
+        let watched = [Watched {
+            roster: Arc::clone(&roster),
+            spec: Arc::new(Hashed::new(ReleaseSpec::default())),
+            urls: Arc::new([]),
+            role: Role::Live,
+        }];
+        let samples = || {
+            let mut text = Text::default();
+            write_endpoints(&mut text, &watched);
+            let text = text.finish();
+            let of = |line: &&str| !line.starts_with('#');
+            text.lines().filter(of).count()
+        };
+        let in_flight = roster.pick(0, 0, 0).unwrap();
+        assert_eq!(samples(), 3);
+        roster.set(&[]);
+        assert_eq!(samples(), 2, "all but its health");
+        drop(in_flight);
+        assert_eq!(samples(), 0);
     }
 }

@@ -482,3 +482,31 @@ fn an_import_is_a_change_like_any_other() {
     );
     assert_eq!(admin.split("chat")["green"], 7);
 }
+
+#[test]
+fn an_endpoint_that_was_removed_is_shown_as_draining_until_its_last_request_ends() {
+    let admin = TestAdmin::start();
+    let watched = admin.fleet.watched();
+    let is_blue =
+        |watched: &&switchback::fleet::Watched| watched.roster.release().as_str() == "blue";
+    let roster = &watched.iter().find(is_blue).unwrap().roster;
+    let endpoints = || {
+        let status = admin.get("/v1/status");
+        let releases = status["releases"].as_array().unwrap().clone();
+        let blue = releases
+            .into_iter()
+            .find(|release| release["name"] == "blue");
+        blue.unwrap()["endpoints"].as_array().unwrap().clone()
+    };
+    let in_flight = roster.pick(0, 0, 0).unwrap();
+    let address = in_flight.endpoint().address().to_string();
+    roster.set(&[]);
+    let shown = endpoints();
+    assert_eq!(shown.len(), 1, "{shown:?}");
+    assert_eq!(
+        (&shown[0]["address"], &shown[0]["draining"]),
+        (&address.into(), &true.into())
+    );
+    drop(in_flight);
+    assert!(endpoints().is_empty());
+}
