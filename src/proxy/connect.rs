@@ -91,8 +91,10 @@ async fn open(
     let dialed = match endpoint.url().scheme() {
         Scheme::Http => dial(address, deadline).await,
         Scheme::Https => {
-            let tls = worker.shared.tls.load(spec.tls.as_ref());
-            let tls = tls.map_err(UpstreamError::Tls)?;
+            let tls = tokio::select! {
+                tls = worker.shared.tls.load(spec.tls.as_ref()) => tls.map_err(UpstreamError::Tls)?,
+                () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
+            };
             let is_http2 = spec.protocol == Protocol::Http2;
             dial_tls(address, &tls, endpoint.url().host(), is_http2, deadline).await
         }

@@ -73,7 +73,7 @@ pub(super) enum UpstreamError {
     Unprocessed(#[source] io::Error),
     /// TLS with it cannot be set up as configured.
     #[error("the TLS settings of the release are unusable")]
-    Tls(#[source] crate::net::NetError),
+    Tls(#[source] std::sync::Arc<crate::net::NetError>),
 }
 
 /// What a client did wrong.

@@ -1,29 +1,57 @@
-//! TLS settings of releases, loaded once for all workers.
+//! TLS settings of releases, read once for all workers, by a thread of its own: a disk that hangs holds no worker.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tokio::sync::watch;
 
 use crate::model::UpstreamTls;
-use crate::net::{ClientTls, NetError};
+use crate::net::{ClientTls, ClientTlsSettings, NetError};
+
+/// How long files that could not be used are not looked at again.
+const RETRY: Duration = Duration::from_secs(1);
+
+type Loaded = Result<Arc<ClientTls>, Arc<NetError>>;
 
 /// By what a release's settings say; files are read when a connection first needs them.
 #[derive(Default)]
-pub(super) struct UpstreamTlsConfigs(Mutex<HashMap<Option<UpstreamTls>, Arc<ClientTls>>>);
+pub(super) struct UpstreamTlsConfigs(Mutex<HashMap<Option<UpstreamTls>, Loading>>);
+
+/// Files that are being read, or were.
+#[derive(Clone)]
+struct Loading {
+    loaded: watch::Receiver<Option<Loaded>>,
+    since: Instant,
+}
+
+// === impl UpstreamTlsConfigs ===
 
 impl UpstreamTlsConfigs {
-    /// The configuration for these settings.
-    pub(super) fn load(&self, settings: Option<&UpstreamTls>) -> Result<Arc<ClientTls>, NetError> {
-        // A panic while the lock is held leaves the map whole.
+    /// The configuration for these settings. Whoever waits for it may leave; it is read once all the same.
+    pub(super) async fn load(&self, settings: Option<&UpstreamTls>) -> Loaded {
+        let mut loaded = self.entry(settings).loaded;
+        match loaded.wait_for(Option::is_some).await.as_deref() {
+            Ok(Some(loaded)) => loaded.clone(),
+            Ok(None) | Err(_) => Err(Arc::new(NetError::Tls {
+                message: "no thread could be started to read the files".to_owned(),
+            })),
+        }
+    }
+
+    fn entry(&self, settings: Option<&UpstreamTls>) -> Loading {
+        // A panic while the lock is held leaves the map whole; nothing that waits is done under it.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = settings.cloned();
-        if let Some(config) = known.get(&key) {
-            return Ok(Arc::clone(config));
+        match known.get(&key) {
+            Some(loading) if !loading.is_stale() => loading.clone(),
+            _ => {
+                let loading = Loading::start(settings.map(Into::into).unwrap_or_default());
+                known.insert(key, loading.clone());
+                loading
+            }
         }
-        let config = Arc::new(ClientTls::load(
-            &settings.map(Into::into).unwrap_or_default(),
-        )?);
-        known.insert(key, Arc::clone(&config));
-        Ok(config)
     }
 
     /// Forgets everything, so that files are read anew; connections that are open keep what they have.
@@ -32,5 +60,57 @@ impl UpstreamTlsConfigs {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .clear();
+    }
+}
+
+// === impl Loading ===
+
+impl Loading {
+    fn start(settings: ClientTlsSettings) -> Self {
+        let (done, loaded) = watch::channel(None);
+        let read = move || {
+            let read = ClientTls::load(&settings);
+            done.send_replace(Some(read.map(Arc::new).map_err(Arc::new)));
+        };
+        // Without a thread the sender is dropped, which is seen by whoever waits.
+        if let Err(error) = thread::Builder::new().name("tls-files".into()).spawn(read) {
+            tracing::warn!(%error, "cannot start a thread to read TLS files");
+        }
+        Self {
+            loaded,
+            since: Instant::now(),
+        }
+    }
+
+    /// Whether it failed, long enough ago.
+    fn is_stale(&self) -> bool {
+        let has_failed = match &*self.loaded.borrow() {
+            Some(loaded) => loaded.is_err(),
+            None => self.loaded.has_changed().is_err(),
+        };
+        has_failed && self.since.elapsed() >= RETRY
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn files_that_cannot_be_used_are_read_once_for_a_crowd() {
+        let configs = UpstreamTlsConfigs::default();
+        let settings = UpstreamTls {
+            ca: Some("/nowhere/ca.pem".to_owned()),
+            ..UpstreamTls::default()
+        };
+        // One that leaves stops nothing.
+        drop(configs.load(Some(&settings)));
+        let load = || configs.load(Some(&settings));
+        let (one, other) = tokio::join!(load(), load());
+        let (one, other) = (one.err().unwrap(), other.err().unwrap());
+        assert!(Arc::ptr_eq(&one, &other), "{one}");
+        configs.clear();
+        let again = configs.load(Some(&settings)).await.err().unwrap();
+        assert!(!Arc::ptr_eq(&one, &again));
     }
 }
