@@ -44,7 +44,6 @@ fn address(value: &DeValue<'_>) -> Advice {
             "write `\"127.0.0.1:8080\"`",
         );
     };
-    let is_port = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     if is_port(given) {
         return say(
             format!("`{given}` is a port without an address"),
@@ -71,6 +70,14 @@ fn address(value: &DeValue<'_>) -> Advice {
             format!("write `\"{host}:8080\"`"),
         );
     }
+    host_and_port(given)
+}
+
+fn is_port(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit())
+}
+
+fn host_and_port(given: &str) -> Advice {
     match given.rsplit_once(':') {
         Some(("" | "*", port)) if is_port(port) => say(
             format!("`{given}` has no address before the port"),

@@ -56,7 +56,7 @@ impl Resolver {
             warn!(%error, "the system's DNS settings cannot be read: only /etc/hosts answers");
             Default::default()
         });
-        Self::build(config, options, timeout)
+        Self::build(&config, options, timeout)
     }
 
     /// A resolver that asks one server, over UDP and, for long answers, TCP.
@@ -71,11 +71,11 @@ impl Resolver {
         });
         let server = NameServerConfig::new(server.ip(), true, connections.into());
         let config = ResolverConfig::from_parts(None, Vec::new(), vec![server]);
-        Self::build(config, ResolverOpts::default(), timeout)
+        Self::build(&config, ResolverOpts::default(), timeout)
     }
 
     fn build(
-        config: ResolverConfig,
+        config: &ResolverConfig,
         mut options: ResolverOpts,
         timeout: Duration,
     ) -> Result<Self, DiscoveryError> {
@@ -129,13 +129,11 @@ impl Resolver {
 fn in_hosts_file(hosts: &Hosts, question: &Question) -> Result<Option<Outcome>, DiscoveryError> {
     let name = Name::from_utf8(&*question.host).map_err(NetError::from)?;
     let of = |family| hosts.lookup_static_host(&Query::query(name.clone(), record_type(family)));
-    Ok(match of(question.family) {
-        Some(found) => Some(outcome(&found)),
-        None => {
-            let has_other = Family::BOTH.into_iter().any(|family| of(family).is_some());
-            has_other.then_some(Outcome::Absent(Duration::ZERO))
-        }
-    })
+    if let Some(found) = of(question.family) {
+        return Ok(Some(outcome(&found)));
+    }
+    let has_other = Family::BOTH.into_iter().any(|family| of(family).is_some());
+    Ok(has_other.then_some(Outcome::Absent(Duration::ZERO)))
 }
 
 /// Whether an answer without addresses says that there are none, rather than that the server could not tell.

@@ -1,5 +1,6 @@
 //! Connections that end before there is a request: why, how often, and a line in the log now and then.
 
+use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -48,10 +49,10 @@ impl ConnectionRefusal {
     /// The reason behind an error of what comes before the first request.
     pub(super) fn of(error: &io::Error) -> Self {
         let inner = error.get_ref();
-        if inner.is_some_and(|inner| inner.is::<UnlistedSender>()) {
+        if inner.is_some_and(<dyn Error + Send + Sync>::is::<UnlistedSender>) {
             return Self::ProxySender;
         }
-        if inner.is_some_and(|inner| inner.is::<ProxyHeaderError>()) {
+        if inner.is_some_and(<dyn Error + Send + Sync>::is::<ProxyHeaderError>) {
             return Self::ProxyHeader;
         }
         match TlsRefusal::of(error) {
