@@ -3,7 +3,7 @@
 //! | what the failed attempt shows | idempotent | other methods |
 //! |---|---|---|
 //! | no connection was made, or not one byte of the request was written | again | again |
-//! | the endpoint refused it: REFUSED_STREAM, or a stream above the last one of its GOAWAY | again | again |
+//! | the endpoint refused it: `REFUSED_STREAM`, or a stream above the last one of its GOAWAY | again | again |
 //! | a kept connection ended before one byte of the answer | again | no |
 //! | a new connection ended, another reset, a malformed answer, silence, a part of an answer | no | no |
 //!
@@ -67,7 +67,7 @@ pub(super) struct Attempts {
 
 impl FailedAttempt {
     /// Whether the request is sent again.
-    pub(super) fn may_be_repeated(&self) -> bool {
+    pub(super) fn may_be_repeated(self) -> bool {
         let is_safe = match self.evidence {
             Evidence::NotSent | Evidence::Refused => true,
             Evidence::KeptConnectionEnded => self.is_idempotent,

@@ -110,16 +110,20 @@ where
     if asking.is_grpc && matches!(end, End::Whole) {
         note_grpc(ticket, grpc.get());
     }
-    let evidence = match &end {
+    let is_stale = place.is_kept() && hold.is_lost();
+    let evidence = evidence(&end, has_begun, is_stale);
+    conclude(ticket, asking, end, evidence)
+}
+
+/// What the end of a stream shows; a stale connection was kept and has ended without a word about it.
+fn evidence(end: &End, has_begun: bool, is_stale: bool) -> Evidence {
+    match end {
         End::Upstream(UpstreamError::Unprocessed(_)) if !has_begun => Evidence::Refused,
-        End::Upstream(UpstreamError::Closed(_))
-            if !has_begun && place.is_kept() && hold.is_lost() =>
-        {
+        End::Upstream(UpstreamError::Closed(_)) if !has_begun && is_stale => {
             Evidence::KeptConnectionEnded
         }
         _ => Evidence::Unknown,
-    };
-    conclude(ticket, asking, end, evidence)
+    }
 }
 
 fn patience(ticket: &Ticket) -> Duration {
