@@ -91,11 +91,9 @@ impl Bound {
 }
 
 fn bounds(config: &Config) -> Vec<Bound> {
-    let (limits, http2) = (&config.limits, &config.limits.http2);
-    let largest = 1 << 24;
+    let limits = &config.limits;
     let workers = config.workers.unwrap_or(1);
-    let (window, connection) = (http2.stream_window.0, http2.connection_window.0);
-    vec![
+    let mut bounds = vec![
         bound("workers", workers, 1, 1_024).hint("leave it out to have one for each core"),
         bound("limits.head", limits.head.0, 1_024, BUFFER_MOST).hint(ONE_BUFFER),
         bound(
@@ -122,6 +120,23 @@ fn bounds(config: &Config) -> Vec<Bound> {
         at_least_one("limits.connections", limits.connections),
         at_least_one("limits.upstream_connections", limits.upstream_connections),
         at_least_one("limits.requests", limits.requests),
+        at_least_one("history.keep", config.history.keep),
+        at_least_one(
+            "health_checks.concurrency",
+            config.health_checks.concurrency,
+        ),
+        at_least_one("access_log.queue", config.access_log.queue),
+        bound("admin.max_body", config.admin.max_body.0, 1_024, 1 << 30),
+        bound("admin.max_table", config.admin.max_table.0, 1_024, 1 << 30),
+    ];
+    bounds.extend(http2_bounds(&limits.http2));
+    bounds
+}
+
+fn http2_bounds(http2: &Http2Limits) -> Vec<Bound> {
+    let largest = 1 << 24;
+    let (window, connection) = (http2.stream_window.0, http2.connection_window.0);
+    vec![
         at_least_one("limits.http2.streams", http2.streams as usize),
         bound("limits.http2.stream_window", window, 16_384, WINDOW_MOST),
         bound(
@@ -145,14 +160,6 @@ fn bounds(config: &Config) -> Vec<Bound> {
             largest,
         ),
         at_least_one("limits.http2.abuse_close", http2.abuse_close as usize),
-        at_least_one("history.keep", config.history.keep),
-        at_least_one(
-            "health_checks.concurrency",
-            config.health_checks.concurrency,
-        ),
-        at_least_one("access_log.queue", config.access_log.queue),
-        bound("admin.max_body", config.admin.max_body.0, 1_024, 1 << 30),
-        bound("admin.max_table", config.admin.max_table.0, 1_024, 1 << 30),
     ]
 }
 

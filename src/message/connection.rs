@@ -184,7 +184,10 @@ mod tests {
             nominated.read(b"close, x y; z"),
             Err(Reason::InvalidConnection)
         );
-        let list = |count: usize| (0..count).map(|n| format!("a{n},")).collect::<String>();
+        let list = |count: usize| {
+            let names: Vec<_> = (0..count).map(|n| format!("a{n}")).collect();
+            names.join(",")
+        };
         let (most, one_more) = (list(MAX_NOMINATIONS), list(MAX_NOMINATIONS + 1));
         let mut nominated = Nominated::default();
         nominated.read(most.as_bytes()).unwrap();

@@ -17,7 +17,7 @@ use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
 use super::begin::{Begun, begin};
 use super::error::ProxyError;
-use super::exchange::{Finished, serve};
+use super::exchange::{Finished, Upgraded, serve};
 use super::farewell;
 use super::h2 as http2;
 use super::http1_body::{BodyReader, Channel};
@@ -69,6 +69,17 @@ struct After {
     keep_alive: bool,
     hides_a_cut: bool,
     is_read: bool,
+}
+
+impl Opened {
+    fn into_tunnel(self, received: Option<Buffer>, upgraded: Upgraded) -> Tunnel {
+        Tunnel {
+            ticket: self.ticket,
+            received,
+            upgraded,
+            is_websocket: self.asking.asked.websocket,
+        }
+    }
 }
 
 impl After {
@@ -225,11 +236,7 @@ impl Connection {
             let asking = &opened.asking;
             let (buffer, body) = self.split(range.end, &opened.next);
             let (finished, rest, after) = {
-                let mut head = Some(Http1Head {
-                    buffer,
-                    range,
-                    limits: &settings.message,
-                });
+                let mut head = Some(Http1Head::new(buffer, range, &settings.message));
                 let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
                 let decoder = BodyDecoder::request(asking.framing, &settings.message);
                 let patient = channel(settings.timeouts.body.0);
@@ -276,12 +283,7 @@ impl Connection {
                 (finished, client.reader.into_rest(), after)
             };
             if let Finished::Upgraded(upgraded) = finished {
-                return Next::Tunnel(Box::new(Tunnel {
-                    ticket: opened.ticket,
-                    received: rest,
-                    upgraded: *upgraded,
-                    is_websocket: opened.asking.asked.websocket,
-                }));
+                return Next::Tunnel(Box::new(opened.into_tunnel(rest, *upgraded)));
             }
             self.finish(finished, rest, after).await
         }

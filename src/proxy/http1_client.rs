@@ -22,9 +22,9 @@ use super::worker::Worker;
 
 /// The bytes of a request head that was found to be good.
 pub(super) struct Http1Head<'w> {
-    pub(super) buffer: Buffer,
-    pub(super) range: std::ops::Range<usize>,
-    pub(super) limits: &'w Limits,
+    buffer: Buffer,
+    range: std::ops::Range<usize>,
+    limits: &'w Limits,
 }
 
 /// Reads the body of a request, and afterwards watches for the client to leave.
@@ -122,6 +122,20 @@ impl<'h> RequestParts<'h> {
 }
 
 // === impl Http1Head ===
+
+impl<'w> Http1Head<'w> {
+    pub(super) const fn new(
+        buffer: Buffer,
+        range: std::ops::Range<usize>,
+        limits: &'w Limits,
+    ) -> Self {
+        Self {
+            buffer,
+            range,
+            limits,
+        }
+    }
+}
 
 impl RequestHead for Http1Head<'_> {
     fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
