@@ -70,12 +70,15 @@ fn what_came_before_a_reset_is_passed_on_and_the_break_is_shown_and_logged() {
     }
 }
 
+/// What an endpoint answers on a stream.
+type Answering = fn(u32) -> Vec<u8>;
+
 #[test]
 fn a_head_that_was_reset_before_a_byte_has_left_is_a_bad_gateway() {
     let good_and_reset = |stream| [head(stream, "200"), reset(stream)].concat();
     let bad_and_reset = |stream| [head(stream, "999999"), reset(stream)].concat();
     let no_head = |stream| frame(DATA, END_STREAM, stream, b"no head");
-    let answers: [(fn(u32) -> Vec<u8>, &str); 3] = [
+    let answers: [(Answering, &str); 3] = [
         (good_and_reset, "upstream_closed"),
         (bad_and_reset, "bad_answer"),
         (no_head, "bad_answer"),

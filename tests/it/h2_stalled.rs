@@ -63,7 +63,7 @@ fn an_upload_that_an_endpoint_does_not_read_stops_no_other_upload_to_it() {
         let client = stalled(&proxy, &came).await;
         let others = H2Client::connect(proxy.address).await;
         for client in [&client, &others] {
-            let answer = client.post("/", &[1; 100_000]).await.unwrap();
+            let answer = client.post("/", &vec![1; 100_000]).await.unwrap();
             assert_eq!(answer.value("x-read"), Some("100000"));
         }
     });
@@ -104,7 +104,7 @@ fn an_upload_that_stands_still_stops_no_other_of_its_client() {
     block(async {
         let client = stalled(&proxy, &came).await;
         for _ in 0..2 {
-            let answer = client.post("/", &[1; 500_000]).await.unwrap();
+            let answer = client.post("/", &vec![1; 500_000]).await.unwrap();
             assert_eq!(answer.value("x-read"), Some("500000"));
         }
     });

@@ -83,9 +83,10 @@ fn streams_that_nobody_reads_leave_the_others_their_window() {
                 (given, asked)
             });
         }
-        let (from, to) = match is_upload {
-            true => (&mut client, &mut server),
-            false => (&mut server, &mut client),
+        let (from, to) = if is_upload {
+            (&mut client, &mut server)
+        } else {
+            (&mut server, &mut client)
         };
         let (writer, reader) = pairs.pop().unwrap();
         for (stalled, _) in &pairs {
