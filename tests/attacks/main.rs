@@ -39,6 +39,7 @@ mod h2 {
 }
 
 mod admin;
+mod greedy;
 mod stalled;
 
 use child::Switchback;
