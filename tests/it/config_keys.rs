@@ -60,6 +60,7 @@ const KEYS: &[(&str, Shown)] = &[
     ("limits.target", Here(long_target, ["8000B", "16KiB"])),
     ("limits.method", Here(long_method, ["16B", "32B"])),
     ("limits.response_head", Here(long_answer_head, ["1KiB", "64KiB"])),
+    ("limits.response_head_fields", By("an_answer_has_a_limit_of_its_own_on_fields")),
     ("limits.trailers", Here(long_trailer, ["64B", "16KiB"])),
     ("limits.chunk_extensions", Here(long_extension, ["64B", "16KiB"])),
     ("limits.interim_responses", Here(interim, ["1", "100"])),
@@ -144,6 +145,7 @@ const KEYS: &[(&str, Shown)] = &[
     ("routes.strip_prefix", By("prefixes_are_taken_off_and_games_with_paths_are_refused")),
     ("routes.host_header", NotYet),
     ("routes.expose_release", By("an_endpoint_cannot_say_which_release_it_is")),
+    ("routes.upgrades", By("a_route_lets_other_upgrades_through_if_it_is_told_to")),
 ];
 
 /// The keys below a value of this form: what its type says that it expects instead of one that it does not know.
