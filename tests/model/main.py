@@ -656,7 +656,7 @@ def one(argument):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="run this seed alone, with one client and with several")
-    parser.add_argument("--runs", type=int, default=24, help="runs with new seeds")
+    parser.add_argument("--runs", type=int, default=20, help="runs with new seeds")
     parser.add_argument("--steps", type=int, default=500, help="steps of a run with one client")
     parser.add_argument("--only", choices=["one", "several"])
     parser.add_argument("--skip", default="", help="actions to leave out, to look at one kind of failure: repeat,hang")
