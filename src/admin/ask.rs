@@ -1,6 +1,6 @@
 //! What comes with every change beside its body: who asks and why, on what condition, and whether it is meant.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Path, Query},
@@ -17,8 +17,8 @@ use super::{
 };
 use crate::{
     api::Wins,
-    control::{Expected, KeyTurn},
-    model::{Actor, Author, Revision},
+    control::{Consent, Expected, KeyTurn},
+    model::{Actor, Author, Revision, Span},
 };
 
 /// The longest message, in characters; four bytes each at most keeps it within what a record holds.
@@ -26,6 +26,9 @@ const LONGEST_MESSAGE: usize = 256;
 
 /// The longest name of a group, in bytes.
 const LONGEST_GROUP: usize = 64;
+
+/// The longest that a change may wait for health.
+pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Options of a change, in the query.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -35,10 +38,14 @@ pub(super) struct ChangeOptions {
     /// Answer what would happen, and change nothing.
     #[param(required = false)]
     dry_run: bool,
-    /// Do it although a release that it brings back has no healthy endpoint, or although the release to be removed is
-    /// still warm, draining, or in a split with weight 0. Elsewhere it has no effect.
+    /// Do it although a release that gets more requests by it has no healthy endpoint, or although the release to be
+    /// removed is still warm, draining, or in a split with weight 0.
     #[param(required = false)]
     force: bool,
+    /// How long to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at
+    /// most `60s`. Then it is refused. A rollback waits for nothing.
+    #[param(required = false, nullable = false, value_type = String)]
+    wait: Option<Span>,
     /// Why. A message in the body comes first.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
@@ -73,10 +80,13 @@ pub(super) struct ImportOptions {
     #[param(required = false)]
     #[serde(default)]
     dry_run: bool,
-    /// As with other changes. It has no effect here.
+    /// Do it although a release that gets more requests by it has no healthy endpoint.
     #[param(required = false)]
     #[serde(default)]
     force: bool,
+    /// How long to wait, as with other changes.
+    #[param(required = false, nullable = false, value_type = String)]
+    wait: Option<Span>,
     /// Why.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
@@ -158,6 +168,8 @@ pub(super) struct Ask {
     pub(super) dry_run: bool,
     /// Whether to do what would be refused as unready.
     pub(super) force: bool,
+    wait: Option<Duration>,
+    drop: bool,
 }
 
 /// What comes with an import.
@@ -218,6 +230,29 @@ impl Ask {
         self.connection.as_ref().map(Connection::changing)
     }
 
+    /// What the change may do, and how long it may wait.
+    pub(super) fn consent(&self) -> Consent {
+        Consent {
+            force: self.force,
+            wait: self.wait.unwrap_or_default(),
+            drop: self.drop,
+        }
+    }
+
+    /// The same for a split that may leave out a release that has a weight.
+    pub(super) fn dropping(mut self, drop: bool) -> Self {
+        self.drop = drop;
+        self
+    }
+
+    /// The same for a rollback, which waits for nothing.
+    pub(super) fn without_wait(self) -> Result<Self, Refusal> {
+        if self.wait.is_some() {
+            return Err(Refusal::invalid("a rollback waits for nothing").hint("leave `wait` out"));
+        }
+        Ok(self)
+    }
+
     /// The same with the message of a body, which comes before that of the query.
     pub(super) fn because(mut self, message: Option<String>) -> Result<Self, Refusal> {
         if let Some(message) = message {
@@ -240,6 +275,8 @@ impl Ask {
             condition: if_match(&parts.headers)?,
             dry_run: options.dry_run,
             force: options.force,
+            wait: options.wait.map(short_wait).transpose()?,
+            drop: false,
         })
     }
 }
@@ -261,18 +298,30 @@ impl<S: Send + Sync> FromRequestParts<S> for ImportAsk {
             wins,
             dry_run,
             force,
+            wait,
             message,
             group,
         }) = Arguments::from_request_parts(parts, state).await?;
         let options = ChangeOptions {
             dry_run,
             force,
+            wait,
             message,
             group,
         };
         let ask = Ask::of(parts, options)?;
         Ok(Self { ask, wins })
     }
+}
+
+fn short_wait(Span(wait): Span) -> Result<Duration, Refusal> {
+    if wait > LONGEST_WAIT {
+        return Err(Refusal::invalid(format!(
+            "`wait` is longer than {}",
+            Span(LONGEST_WAIT)
+        )));
+    }
+    Ok(wait)
 }
 
 fn short(message: String) -> Result<String, Refusal> {

@@ -55,15 +55,17 @@ pub(super) async fn answer(
     let expected = ask.condition.expected()?;
     let judged = Judged::of(&change);
     if ask.dry_run {
-        let looked = move || controller.preview(&change, expected, ask.force);
+        let consent = ask.consent();
+        let looked = move || controller.preview(&change, expected, consent);
         let preview = admin.pages.look(looked).await?;
         let preview = preview.map_err(|error| judged.refused(error))?;
         return Ok(tagged(preview.revision, &preview));
     }
-    let (author, _changing) = (ask.author(), ask.changing());
+    let (author, consent) = (ask.author(), ask.consent());
+    let _changing = ask.changing();
     let (turn, settled) = (ask.turn(), Arc::clone(&controller));
     let work = async move {
-        let done = controller.apply_promptly(change, author, expected, ask.force);
+        let done = controller.apply_promptly(change, author, expected, consent);
         let receipt = done.await?;
         let is_recorded = receipt.changed;
         keep(turn.as_deref(), &receipt, receipt.revision, is_recorded).await?;
@@ -79,6 +81,7 @@ pub(super) async fn roll_back(
     ask: Ask,
     to: RollbackTo,
 ) -> Result<Response, Refusal> {
+    let ask = ask.without_wait()?;
     let controller = Arc::clone(&admin.controller);
     let expected = ask.condition.expected()?;
     if ask.dry_run {
@@ -162,6 +165,7 @@ impl Judged {
             | Change::RemoveRelease { .. }
             | Change::RemoveRoute { .. }
             | Change::Replace { .. }
+            | Change::SetPercents { .. }
             | Change::Switch { .. } => Self::Together,
         }
     }

@@ -38,13 +38,15 @@ pub(super) async fn import(
     };
     let controller = Arc::clone(&admin.controller);
     let report = if ask.dry_run {
-        let looked = move || controller.preview_import(&table, wins, expected);
+        let looked = move || controller.preview_import(&table, wins, expected, ask.force);
         admin.pages.look(looked).await?
     } else {
-        let _changing = ask.changing();
+        let (consent, _changing) = (ask.consent(), ask.changing());
         let turn = ask.turn();
         to_the_end(async move {
-            let report = controller.import(table, wins, author, expected).await?;
+            let report = controller
+                .import(table, wins, author, expected, consent)
+                .await?;
             if is_decided(&report) {
                 let is_recorded = report.receipt.is_some();
                 keep(turn.as_deref(), &report, report.revision, is_recorded).await?;

@@ -54,6 +54,7 @@ pub(super) fn refused(error: ControlError) -> Refusal {
             refusal.document.since = since;
             refusal
         }
+        ControlError::WouldDrop { releases, .. } => would_drop(text, &releases),
         ControlError::UnknownRevision { oldest, .. } => unknown_revision(text, oldest),
     }
 }
@@ -120,6 +121,16 @@ fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> Refusal {
     .field(header::RETRY_AFTER, "5")
 }
 
+fn would_drop(text: String, releases: &[ReleaseName]) -> Refusal {
+    let zero: Vec<_> = releases.iter().map(|name| format!("`{name}`")).collect();
+    conflict("would-drop", "a release that gets requests would leave the split")
+        .detail(text)
+        .hint(format!(
+            "give {} a weight of 0, send `\"drop\": true`, or PATCH percents: what is not named keeps its part of the rest",
+            zero.join(" and ")
+        ))
+}
+
 fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>) -> Refusal {
     let hint = match nearest {
         Some(nearest) => {
@@ -127,11 +138,12 @@ fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>
                 "revision {nearest} is the nearest that is ready; `?force=true` does it all the same"
             )
         }
-        None => "`?force=true` does it all the same".to_owned(),
+        None => "see `GET /v1/status` for its endpoints; `?wait=30s` waits until one is healthy,                  except for a rollback; `?force=true` does it all the same"
+            .to_owned(),
     };
     let mut refusal = conflict(
         "not-ready",
-        "a release that would come back cannot take requests",
+        "a release that would get more requests has no healthy endpoint",
     )
     .detail(text)
     .hint(hint);

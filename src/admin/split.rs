@@ -19,7 +19,8 @@ use crate::{
 
 /// Replaces all weights of a route.
 ///
-/// At least one of them is not 0; a release that is left out is no longer in the split.
+/// At least one of them is not 0; a release that is left out is no longer in the split. One that has a weight now is only
+/// left out with `"drop": true`: 409 otherwise.
 #[utoipa::path(put, path = "/v1/routes/{route}/split", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SplitRequest,
@@ -28,20 +29,27 @@ pub(super) async fn put_split(
     State(admin): State<AdminState>,
     Segments(name): Segments<String>,
     ask: Ask,
-    Body(SplitRequest { weights, message }): Body<SplitRequest>,
+    Body(request): Body<SplitRequest>,
 ) -> Result<Response, Refusal> {
+    let SplitRequest {
+        weights,
+        drop,
+        message,
+    } = request;
     let route = admin.route(&name)?;
     answer(
         &admin,
-        ask.because(message)?,
+        ask.because(message)?.dropping(drop),
         Change::SetSplit { route, weights },
     )
     .await
 }
 
-/// Changes some weights of a route; the others stay.
+/// Gives some releases of a route their part, in percent or as weights.
 ///
-/// 409 if no release would have a weight left.
+/// With `percent`, such as `{"percent": {"green": 5}}`, the releases that are not named share the rest in the proportion
+/// that they have; with `weights` they keep their weights. 409 if the percents cannot be, or no release would have a
+/// weight left.
 #[utoipa::path(patch, path = "/v1/routes/{route}/split", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SplitPatchRequest,
@@ -50,19 +58,30 @@ pub(super) async fn patch_split(
     State(admin): State<AdminState>,
     Segments(name): Segments<String>,
     ask: Ask,
-    Body(SplitPatchRequest { weights, message }): Body<SplitPatchRequest>,
+    Body(request): Body<SplitPatchRequest>,
 ) -> Result<Response, Refusal> {
+    let SplitPatchRequest {
+        percent,
+        weights,
+        message,
+    } = request;
     let route = admin.route(&name)?;
-    if weights.is_empty() {
-        return Err(Refusal::invalid("`weights`: no release is named")
-            .hint("name those that change, such as `{\"weights\":{\"green\":5}}`"));
-    }
-    answer(
-        &admin,
-        ask.because(message)?,
-        Change::PatchSplit { route, weights },
-    )
-    .await
+    let change = match (percent.is_empty(), weights.is_empty()) {
+        (false, true) => Change::SetPercents {
+            route,
+            percents: percent,
+        },
+        (true, false) => Change::PatchSplit { route, weights },
+        (true, true) => {
+            let nothing = Refusal::invalid("neither `percent` nor `weights` names a release");
+            return Err(nothing.hint("such as `{\"percent\": {\"green\": 5}}`"));
+        }
+        (false, false) => {
+            let both = Refusal::invalid("`percent` and `weights` contradict each other");
+            return Err(both.hint("keep one"));
+        }
+    };
+    answer(&admin, ask.because(message)?, change).await
 }
 
 /// Gives everything to one release; the others stay in the split at 0.

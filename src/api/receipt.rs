@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::Timestamp;
-use crate::model::{Author, Cause, Change, Diff, Digest, ReleaseName, Revision, TableDocument};
+use crate::model::{
+    Author, Cause, Change, Diff, Digest, ReleaseName, Revision, RouteName, TableDocument,
+};
 
 /// The answer to a change: what it did, and how far it has got.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -40,6 +42,9 @@ pub struct Receipt {
     /// The workers that have not taken it up yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<usize>,
+    /// Releases of which all endpoints are new names that are not looked up yet: requests go to those before until then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unresolved: Vec<ReleaseName>,
     /// Requests, streams and tunnels that are still in flight by earlier revisions.
     pub in_flight_on_previous: u64,
     /// How long the swap itself took.
@@ -57,12 +62,19 @@ pub struct Preview {
     pub changed: bool,
     /// What would differ.
     pub diff: Diff,
-    /// The revision whose content a rollback would bring back.
+    /// The revision whose content a rollback would bring back: all of it, or its split of `route`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Revision>,
+    /// The route that a rollback would bring back alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub route: Option<RouteName>,
     /// The revisions that a rollback would take back, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undoes: Vec<Revision>,
+    /// After a rollback of one route: the changes to other things that the next rollback of everything would take back
+    /// too, latest first, because it goes back to before them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub takes_along: Vec<Revision>,
     /// Releases with a weight that have no healthy endpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ready: Vec<ReleaseName>,

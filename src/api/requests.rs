@@ -8,7 +8,7 @@ use utoipa::{
     openapi::{RefOr, Schema},
 };
 
-use crate::model::{ReleaseName, Revision, RouteSpec, Weights};
+use crate::model::{Percents, ReleaseName, Revision, RouteSpec, Weights};
 
 /// `PUT /v1/routes/{route}/split`: all weights of the route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -17,17 +17,26 @@ pub struct SplitRequest {
     /// Weights per release, relative, 0 to 1,000,000; at least one is not 0.
     #[schema(schema_with = crate::model::weights_schema)]
     pub weights: Weights,
+    /// Whether a release that has a weight now may be left out; without it that is refused.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drop: bool,
     /// Why.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// `PATCH /v1/routes/{route}/split`: the weights that change; the others stay.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
+/// `PATCH /v1/routes/{route}/split`: what some releases get, in percent of the route or as weights. One of the two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
 pub struct SplitPatchRequest {
-    /// Weights per release, 0 to 1,000,000. The split that they lead to must have one that is not 0.
+    /// Percents of the route, 0 to 100; the other releases share the rest in the proportion that they have. A release that
+    /// is not in the split joins it.
+    #[serde(skip_serializing_if = "Percents::is_empty")]
+    #[schema(schema_with = crate::model::percents_schema)]
+    pub percent: Percents,
+    /// Weights per release, 0 to 1,000,000; the others keep theirs. The split that they lead to must have one that is not 0.
+    #[serde(skip_serializing_if = "Weights::is_empty")]
     #[schema(schema_with = crate::model::some_weights_schema)]
     pub weights: Weights,
     /// Why.

@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     api::Wins,
-    model::{ReleaseName, Revision, RouteName},
+    model::{ReleaseName, Revision, RouteName, Span},
     server::KEEPER,
 };
 
@@ -187,6 +187,8 @@ pub(super) enum There {
         /// Which side wins where both changed: file or live
         #[arg(long)]
         wins: Option<Wins>,
+        #[command(flatten)]
+        health: HealthArgs,
         /// Why, for the history
         #[arg(short, long)]
         message: Option<String>,
@@ -196,19 +198,27 @@ pub(super) enum There {
         after_help = "Examples:\n  switchback status\n  switchback status --json | jq .rollback.ready"
     )]
     Status,
-    /// Give the releases of a route new weights
+    /// Give releases of a route their percent of it; the others share the rest as before
     #[command(
-        after_help = "Weights are relative, 0 to 1000000. A release that is not named leaves the split; with --patch it keeps its weight.\n\nExamples:\n  switchback split chat blue=95 green=5\n  switchback split chat green=10 --patch -m 'looks good so far'\n  switchback split chat blue=50 green=50 --dry-run"
+        after_help = "The numbers are percents, with up to four digits behind the point. A release that is not named keeps its part of what is left; one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
     )]
     Split {
         /// The route
         route: RouteName,
-        /// A release and its weight, such as blue=95
-        #[arg(required = true, value_name = "RELEASE=WEIGHT")]
-        weights: Vec<Weight>,
-        /// Change only the weights that are named
+        /// A release and its percent, such as green=5
+        #[arg(required = true, value_name = "RELEASE=PERCENT")]
+        parts: Vec<Part>,
+        /// The numbers are weights, and only those that are named change
         #[arg(long)]
         patch: bool,
+        /// The numbers are weights, and they are the whole split from now on
+        #[arg(long, conflicts_with = "patch")]
+        replace: bool,
+        /// With --replace: leave out a release that gets requests now
+        #[arg(long, requires = "replace")]
+        drop: bool,
+        #[command(flatten)]
+        health: HealthArgs,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -219,6 +229,8 @@ pub(super) enum There {
         route: RouteName,
         /// The release
         to: ReleaseName,
+        #[command(flatten)]
+        health: HealthArgs,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -233,6 +245,8 @@ pub(super) enum There {
         #[arg(long)]
         to: Option<ReleaseName>,
         #[command(flatten)]
+        health: HealthArgs,
+        #[command(flatten)]
         change: ChangeArgs,
     },
     /// Give everything on a route to its stable release
@@ -241,11 +255,13 @@ pub(super) enum There {
         /// The route
         route: RouteName,
         #[command(flatten)]
+        health: HealthArgs,
+        #[command(flatten)]
         change: ChangeArgs,
     },
     /// Make what was live before live again
     #[command(
-        after_help = "Twice is two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and waits for no disk.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
+        after_help = "Twice is two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and waits for no disk.\nWith --route one route gets its split of before, and all else stays. What lies between leaves the undo stack, so the next rollback of everything also takes back what other routes changed meanwhile; --dry-run names those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
     )]
     Rollback {
         /// The revision whose content is to be live again
@@ -257,7 +273,7 @@ pub(super) enum There {
         /// Bring back only the previous split of this route
         #[arg(long)]
         route: Option<RouteName>,
-        /// Do it although a release that comes back has no healthy endpoint
+        /// Do it although a release that gets more by it has no healthy endpoint
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -345,6 +361,35 @@ pub(super) struct ChangeArgs {
     pub(super) based_on: Option<Revision>,
 }
 
+/// What a change takes that may give more to a release.
+#[derive(Debug, Args)]
+pub(super) struct HealthArgs {
+    /// Do it although a release that gets more by it has no healthy endpoint
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Wait so long, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
+    #[arg(long, value_name = "TIME", conflicts_with = "force")]
+    pub(super) wait: Option<Span>,
+}
+
+/// A release and a number for it: a percent or a weight, as the verb says.
+#[derive(Debug, Clone)]
+pub(super) struct Part(pub(super) ReleaseName, pub(super) String);
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (release, number) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not RELEASE=PERCENT, such as green=5"))?;
+        let release = release
+            .parse()
+            .map_err(|error: crate::model::NameError| error.to_string())?;
+        Ok(Self(release, number.to_owned()))
+    }
+}
+
 /// A release and its weight.
 #[derive(Debug, Clone)]
 pub(super) struct Weight(pub(super) ReleaseName, pub(super) u32);
@@ -359,11 +404,14 @@ impl std::str::FromStr for Weight {
         let release = release
             .parse()
             .map_err(|error: crate::model::NameError| error.to_string())?;
-        let weight = weight
-            .parse()
-            .map_err(|_| format!("`{weight}` is not a weight: a whole number from 0 to 1000000"))?;
-        Ok(Self(release, weight))
+        Ok(Self(release, whole(weight)?))
     }
+}
+
+/// A weight.
+pub(super) fn whole(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a weight: a whole number from 0 to 1000000"))
 }
 
 fn revision(text: &str) -> Result<Revision, String> {

@@ -1,11 +1,13 @@
 //! The verbs that change something. Each reads what is live first and sends that revision along, so that nothing is
 //! overwritten that somebody else changed in between.
 
+use std::collections::BTreeMap;
+
 use hyper::Method;
 
 use super::{
     Out,
-    args::{ChangeArgs, Weight},
+    args::{ChangeArgs, HealthArgs, Part, Weight, whole},
     client::{Answer, Ask, Client},
     exit::{Exit, Failure},
     show,
@@ -15,7 +17,7 @@ use crate::{
         ChangeAnswer, MessageRequest, PromoteRequest, RollbackRequest, SplitPatchRequest,
         SplitRequest, SwitchRequest,
     },
-    model::{ReleaseName, Revision, RouteName, Weights},
+    model::{Percent, ReleaseName, Revision, RouteName, Weights},
 };
 
 /// What a rollback goes back to.
@@ -26,34 +28,68 @@ pub(super) struct Back {
     pub(super) force: bool,
 }
 
+/// How the numbers of a split are meant.
+pub(super) enum SplitBy {
+    Percent,
+    Patch,
+    Replace { drop: bool },
+}
+
 pub(super) async fn split(
     client: &Client,
     route: &RouteName,
-    weights: &[Weight],
-    patch: bool,
+    parts: &[Part],
+    by: SplitBy,
+    health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
-    let all = self::weights(weights)?;
     let path = format!("/v1/routes/{route}/split");
     let message = change.message.clone();
-    let ask = if patch {
-        Ask::of(Method::PATCH, path).json(&SplitPatchRequest {
-            weights: all,
+    let patch = Ask::of(Method::PATCH, &path);
+    let ask = match by {
+        SplitBy::Percent => patch.json(&SplitPatchRequest {
+            percent: each(parts, |text| text.parse::<Percent>())?,
             message,
-        })
-    } else {
-        Ask::of(Method::PUT, path).json(&SplitRequest {
-            weights: all,
+            ..SplitPatchRequest::default()
+        }),
+        SplitBy::Patch => patch.json(&SplitPatchRequest {
+            weights: each(parts, whole)?,
             message,
-        })
+            ..SplitPatchRequest::default()
+        }),
+        SplitBy::Replace { drop } => Ask::of(Method::PUT, &path).json(&SplitRequest {
+            weights: each(parts, whole)?,
+            drop,
+            message,
+        }),
     };
-    on_route(client, route, ask, &change).await
+    on_route(client, route, ask.health(health), &change).await
+}
+
+/// The number of each release, each named once.
+fn each<T>(
+    parts: &[Part],
+    number: impl Fn(&str) -> Result<T, String>,
+) -> Result<BTreeMap<ReleaseName, T>, Failure> {
+    let mut all = BTreeMap::new();
+    for Part(release, text) in parts {
+        let number = number(text).map_err(|error| Failure::new(Exit::Usage, error))?;
+        if all.insert(release.clone(), number).is_some() {
+            return Err(named_twice(release));
+        }
+    }
+    Ok(all)
+}
+
+fn named_twice(release: &ReleaseName) -> Failure {
+    Failure::new(Exit::Usage, format!("`{release}` is named twice"))
 }
 
 pub(super) async fn switch(
     client: &Client,
     route: &RouteName,
     to: ReleaseName,
+    health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.message.clone();
@@ -61,7 +97,7 @@ pub(super) async fn switch(
     on_route(
         client,
         route,
-        ask.json(&SwitchRequest { to, message }),
+        ask.json(&SwitchRequest { to, message }).health(health),
         &change,
     )
     .await
@@ -71,6 +107,7 @@ pub(super) async fn promote(
     client: &Client,
     route: &RouteName,
     to: Option<ReleaseName>,
+    health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.message.clone();
@@ -78,7 +115,7 @@ pub(super) async fn promote(
     on_route(
         client,
         route,
-        ask.json(&PromoteRequest { to, message }),
+        ask.json(&PromoteRequest { to, message }).health(health),
         &change,
     )
     .await
@@ -87,6 +124,7 @@ pub(super) async fn promote(
 pub(super) async fn abort(
     client: &Client,
     route: &RouteName,
+    health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.message.clone();
@@ -94,7 +132,7 @@ pub(super) async fn abort(
     on_route(
         client,
         route,
-        ask.json(&MessageRequest { message }),
+        ask.json(&MessageRequest { message }).health(health),
         &change,
     )
     .await
@@ -174,10 +212,7 @@ pub(super) fn weights(named: &[Weight]) -> Result<Weights, Failure> {
     let mut all = Weights::new();
     for Weight(release, weight) in named {
         if all.insert(release.clone(), *weight).is_some() {
-            return Err(Failure::new(
-                Exit::Usage,
-                format!("`{release}` is named twice"),
-            ));
+            return Err(named_twice(release));
         }
     }
     Ok(all)

@@ -12,7 +12,7 @@ use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    args::ChangeArgs,
+    args::{ChangeArgs, HealthArgs},
     connector::Connector,
     exit::{Exit, Failure},
 };
@@ -98,6 +98,8 @@ pub(super) struct Ask {
     query: Vec<String>,
     body: Option<Vec<u8>>,
     based_on: Option<Revision>,
+    // How much longer than others it may take.
+    wait: Duration,
 }
 
 impl Ask {
@@ -112,6 +114,7 @@ impl Ask {
             query: Vec::new(),
             body: None,
             based_on: None,
+            wait: Duration::ZERO,
         }
     }
 
@@ -131,6 +134,18 @@ impl Ask {
         } else {
             ask
         }
+    }
+
+    /// What a change takes that may give more to a release.
+    pub(super) fn health(mut self, health: &HealthArgs) -> Self {
+        if let Some(wait) = health.wait {
+            self = self.argument("wait", wait);
+            self.wait = wait.0;
+        }
+        if health.force {
+            self = self.argument("force", true);
+        }
+        self
     }
 
     /// Another argument; names and values are plain ASCII or numbers.
@@ -190,6 +205,7 @@ impl Client {
 
     /// Sends a request and waits for its answer, which is a failure unless it is 2xx.
     pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Failure> {
+        let most = WHOLE + ask.wait;
         let exchange = async {
             let response = self
                 .http
@@ -204,10 +220,10 @@ impl Client {
                 .to_vec();
             self.judged(status, Answer { body, revision })
         };
-        tokio::time::timeout(WHOLE, exchange)
+        tokio::time::timeout(most, exchange)
             .await
             .unwrap_or_else(|_| {
-                let message = format!("{} did not answer in {} s", self.url.0, WHOLE.as_secs());
+                let message = format!("{} did not answer in {} s", self.url.0, most.as_secs());
                 Err(Failure::new(Exit::Unreachable, message))
             })
     }

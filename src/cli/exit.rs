@@ -152,6 +152,11 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
         "release-wanted" => {
             "`--force` removes it all the same, unless a split of the live table names it"
         }
+        "not-ready" => {
+            "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
+             rollback; `--force` does it all the same"
+        }
+        "would-drop" => "name percents without `--replace`, give it a weight of 0, or add `--drop`",
         _ if problem.problems.len() == 1 => return None,
         _ => return problem.hint.clone(),
     };

@@ -288,7 +288,11 @@ fn mark(revision: &RevisionSummary) -> &'static str {
 pub(super) fn what(revision: &RevisionSummary) -> String {
     let what = match &revision.cause {
         Cause::Rollback { to } => format!("rollback to {to}"),
-        Cause::RollbackRoute => "rollback of a route".to_owned(),
+        Cause::RollbackRoute {
+            route: Some(route),
+            to,
+        } => format!("rollback of {route} to {to}"),
+        Cause::RollbackRoute { route: None, .. } => "rollback of a route".to_owned(),
         other => other.as_str().to_owned(),
     };
     if revision.durable {

@@ -22,7 +22,7 @@ use clap::Parser;
 
 use self::{
     args::{AccessArgs, Cli, Here, There, Verb},
-    change::Back,
+    change::{Back, SplitBy},
     client::Client,
     exit::{Exit, Failure},
 };
@@ -124,17 +124,23 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
     match verb {
-        There::Abort { route, change } => change::abort(client, &route, change).await,
+        There::Abort {
+            route,
+            health,
+            change,
+        } => change::abort(client, &route, &health, change).await,
         There::Apply {
             config,
             dry_run,
             wins,
+            health,
             message,
         } => {
             let import = table::Import {
                 wins,
                 message,
                 dry_run,
+                health,
             };
             table::apply(client, &config.path(), import).await
         }
@@ -142,7 +148,12 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
         There::Endpoint(verb) => resources::endpoint(client, verb).await,
         There::Export { config } => table::export(client, config.as_deref()).await,
         There::History { limit, before } => look::history(client, limit, before).await,
-        There::Promote { route, to, change } => change::promote(client, &route, to, change).await,
+        There::Promote {
+            route,
+            to,
+            health,
+            change,
+        } => change::promote(client, &route, to, &health, change).await,
         There::Release(verb) => resources::release(client, verb).await,
         There::Releases => look::list_releases(client).await,
         There::Reload => table::reload(client).await,
@@ -165,12 +176,27 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
         There::Show { revision } => table::show_revision(client, revision).await,
         There::Split {
             route,
-            weights,
+            parts,
             patch,
+            replace,
+            drop,
+            health,
             change,
-        } => change::split(client, &route, &weights, patch, change).await,
+        } => {
+            let by = match (patch, replace) {
+                (true, _) => SplitBy::Patch,
+                (_, true) => SplitBy::Replace { drop },
+                _ => SplitBy::Percent,
+            };
+            change::split(client, &route, &parts, by, &health, change).await
+        }
         There::Status => look::status(client).await,
-        There::Switch { route, to, change } => change::switch(client, &route, to, change).await,
+        There::Switch {
+            route,
+            to,
+            health,
+            change,
+        } => change::switch(client, &route, to, &health, change).await,
     }
 }
 

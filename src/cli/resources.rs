@@ -11,7 +11,7 @@ use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
     Out,
-    args::{ChangeArgs, Weight},
+    args::{ChangeArgs, HealthArgs, Weight},
     change::{done, weights},
     client::{Ask, Client},
     exit::{Exit, Failure},
@@ -68,6 +68,8 @@ pub(super) struct ReleaseSet {
     /// The protocol of its endpoints: http/1.1 or h2
     #[arg(long, value_parser = protocol)]
     protocol: Option<Protocol>,
+    #[command(flatten)]
+    more: HealthArgs,
     #[command(flatten)]
     change: ChangeArgs,
 }
@@ -143,6 +145,8 @@ pub(super) struct RouteSet {
     #[arg(long, value_name = "RELEASE")]
     stable: Option<ReleaseName>,
     #[command(flatten)]
+    more: HealthArgs,
+    #[command(flatten)]
     change: ChangeArgs,
 }
 
@@ -188,7 +192,11 @@ pub(super) async fn endpoint(client: &Client, verb: EndpointVerb) -> Result<Out,
             }
         }
     }
-    write(client, path, &document, read.revision, &change).await
+    done(
+        client
+            .send(write(path, &document, read.revision, &change))
+            .await?,
+    )
 }
 
 pub(super) async fn route(client: &Client, verb: RouteVerb) -> Result<Out, Failure> {
@@ -226,7 +234,8 @@ async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
     if let Some(protocol) = set.protocol {
         document.spec.protocol = protocol;
     }
-    write(client, path, &document, seen, &set.change).await
+    let ask = write(path, &document, seen, &set.change);
+    done(client.send(ask.health(&set.more)).await?)
 }
 
 /// A health check with the defaults of the configuration.
@@ -259,7 +268,8 @@ async fn set_route(client: &Client, set: RouteSet) -> Result<Out, Failure> {
     if set.stable.is_some() {
         spec.stable = set.stable;
     }
-    write(client, path, &spec, seen, &set.change).await
+    let ask = write(path, &spec, seen, &set.change);
+    done(client.send(ask.health(&set.more)).await?)
 }
 
 async fn show(client: &Client, path: String) -> Result<Out, Failure> {
@@ -272,18 +282,16 @@ async fn show(client: &Client, path: String) -> Result<Out, Failure> {
     })
 }
 
-async fn write(
-    client: &Client,
+fn write(
     path: String,
     body: &impl Serialize,
     seen: Option<crate::model::Revision>,
     change: &ChangeArgs,
-) -> Result<Out, Failure> {
-    let ask = Ask::of(Method::PUT, path)
+) -> Ask {
+    Ask::of(Method::PUT, path)
         .json(body)
         .based_on(change.based_on.or(seen))
-        .options(change);
-    done(client.send(ask).await?)
+        .options(change)
 }
 
 async fn remove(

@@ -16,12 +16,14 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         return format!("revision {}  nothing to change\n", receipt.revision);
     }
     let mut more = summary(&receipt.diff);
-    let line = if let Cause::Rollback { to } = receipt.cause {
-        format!("= revision {to}")
-    } else if more.is_empty() {
-        String::new()
-    } else {
-        more.remove(0)
+    let line = match &receipt.cause {
+        Cause::Rollback { to } => format!("= revision {to}"),
+        Cause::RollbackRoute {
+            route: Some(route),
+            to,
+        } => format!("{route} = revision {to}"),
+        _ if more.is_empty() => String::new(),
+        _ => more.remove(0),
     };
     let head = format!("revision {}  {line}", receipt.revision);
     let mut text = format!("{head}   {}\n", how(receipt));
@@ -60,12 +62,26 @@ pub(super) fn preview(preview: &Preview) -> String {
             preview.revision
         );
     }
-    let mut text = match preview.to {
-        Some(to) => format!("would be revision {to} again; nothing has changed\n"),
-        None => "would change; nothing has changed\n".to_owned(),
+    let mut text = match (preview.to, &preview.route) {
+        (Some(to), Some(route)) => {
+            format!("`{route}` would have its split of revision {to} again; nothing has changed\n")
+        }
+        (Some(to), None) => format!("would be revision {to} again; nothing has changed\n"),
+        (None, _) => "would change; nothing has changed\n".to_owned(),
     };
     for line in summary(&preview.diff) {
         text = format!("{text}  {line}\n");
+    }
+    if !preview.takes_along.is_empty() {
+        let revisions: Vec<_> = preview
+            .takes_along
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        let revisions = revisions.join(", ");
+        text = format!(
+            "{text}  a later rollback without --route takes back what else changed too: revisions {revisions}\n"
+        );
     }
     for release in &preview.not_ready {
         text = format!("{text}  not ready: {release} has no healthy endpoint\n");

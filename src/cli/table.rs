@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     Out,
+    args::HealthArgs,
     client::{Ask, Client},
     exit::{Exit, Failure},
     look,
@@ -25,6 +26,7 @@ pub(super) struct Import {
     pub(super) wins: Option<Wins>,
     pub(super) message: Option<String>,
     pub(super) dry_run: bool,
+    pub(super) health: HealthArgs,
 }
 
 /// Takes over a file's table, and names its static settings that need a restart.
@@ -44,7 +46,7 @@ pub(super) async fn apply(client: &Client, file: &Path, import: Import) -> Resul
     if import.dry_run {
         ask = ask.argument("dry_run", true);
     }
-    let answer = client.send(ask).await?;
+    let answer = client.send(ask.health(&import.health)).await?;
     let text = imported(&answer.read()?) + &needs_restart(&restart_keys(client, &config).await?);
     Ok(Out {
         text,

@@ -269,7 +269,7 @@ impl Controller {
             Cause::Import => AnsweredBefore::Imported(Box::new(self.report_again(receipt))),
             Cause::Publish
             | Cause::Rollback { .. }
-            | Cause::RollbackRoute
+            | Cause::RollbackRoute { .. }
             | Cause::Roster
             | Cause::Void => AnsweredBefore::Made(Box::new(receipt)),
         }))

@@ -73,6 +73,28 @@ impl Book {
         self.kept.get(&revision)?.state.clone()
     }
 
+    /// The decision that a live revision holds: itself, or the one before it that was no fact. Facts are told by what they
+    /// leave alone: the decisions and where a rollback goes.
+    pub(super) fn decision(&self, live: Revision) -> Revision {
+        let Some(record) = self.get(live).map(|kept| &kept.record) else {
+            return live;
+        };
+        let earlier = self.kept.range(..=live).rev();
+        let was_live = earlier.filter(|(_, kept)| kept.state.is_some());
+        let mut decision = live;
+        for (revision, kept) in was_live {
+            let same = kept.record.digest == record.digest && kept.record.undo_to == record.undo_to;
+            if !same {
+                break;
+            }
+            decision = *revision;
+            if kept.record.cause.is_rollback() {
+                break;
+            }
+        }
+        decision
+    }
+
     pub(super) fn oldest(&self) -> Option<Revision> {
         self.kept.keys().next().copied()
     }

@@ -122,9 +122,10 @@ impl Controller {
         let touched = Touched::default();
         let draft = compile(state, &touched, None, &self.fleet).map_err(ControlError::Invalid)?;
         let group = live.record.author.group.as_deref().map(Arc::from);
-        let levels = levels(&book, live.record.undo_to);
-        self.cell
-            .restore(draft, live.record.revision, levels, group);
+        let revision = live.record.revision;
+        let decision = book.decision(revision);
+        let levels = levels(&book, decision);
+        self.cell.restore(draft, revision, decision, levels, group);
         Ok(())
     }
 
@@ -138,10 +139,13 @@ impl Controller {
         self.cell.load()
     }
 
-    /// What a rollback can reach, the live revision first.
+    /// What has to be kept for rollbacks: the live revision, the decision that it holds, and what a rollback can reach.
     pub(super) fn chain(&self) -> Vec<Revision> {
         let live = self.cell.load().revision();
-        std::iter::once(live).chain(self.cell.chain()).collect()
+        let chain = self.cell.chain().into_iter();
+        std::iter::once(live)
+            .chain(chain.skip_while(|decision| *decision == live))
+            .collect()
     }
 
     /// Writes what is pending, within a limit, and lets the history go. Blocks: to be called off the runtime, last.
@@ -150,21 +154,23 @@ impl Controller {
     }
 }
 
-/// The undo stack as the records tell it: each says where a rollback from it goes.
-fn levels(book: &Book, mut next: Option<Revision>) -> Vec<Level> {
+/// The undo stack below a decision as the records tell it: each says where a rollback from it goes.
+fn levels(book: &Book, decision: Revision) -> Vec<Level> {
     let mut levels = Vec::new();
-    while let Some(kept) = next.and_then(|revision| book.get(revision)) {
-        let revision = kept.record.revision;
+    let mut above = book.get(decision);
+    while let Some(kept) = above
+        .and_then(|above| above.record.undo_to)
+        .and_then(|revision| book.get(revision))
+    {
         let Some(state) = &kept.state else { break };
-        let superseded = book.kept().range(revision..).nth(1);
         levels.push(Level {
-            revision,
+            revision: kept.record.revision,
             group: kept.record.author.group.as_deref().map(Arc::from),
             spec: state.spec.clone(),
             compiled: None,
-            superseded_at_ms: superseded.map_or(0, |(_, next)| next.record.published_at_ms),
+            superseded_at_ms: above.map_or(0, |above| above.record.published_at_ms),
         });
-        next = kept.record.undo_to;
+        above = Some(kept);
     }
     levels.reverse();
     levels

@@ -5,7 +5,7 @@ use thiserror::Error;
 use crate::{
     api::RevisionSummary,
     history::AppendError,
-    model::{ChangeError, Problem, ReleaseName, Revision},
+    model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
 };
 
 /// Why a change does not take place.
@@ -53,6 +53,14 @@ pub enum ControlError {
         release: ReleaseName,
         /// Of what use.
         reason: String,
+    },
+    /// A split that is set leaves out what has a weight.
+    #[error("the split of `{route}` would lose {}, which gets requests now", names(.releases))]
+    WouldDrop {
+        /// The route.
+        route: RouteName,
+        /// The releases.
+        releases: Vec<ReleaseName>,
     },
     /// What the change is based on is not what is live.
     #[error(

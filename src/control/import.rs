@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    ControlError, Controller, Expected,
+    Consent, ControlError, Controller, Expected,
     guard::Scope,
     merge::{Merged, merge},
     publish::Proposal,
@@ -25,17 +25,20 @@ impl Controller {
     /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
     ///
     /// # Errors
-    /// When the table that it leads to is not valid, or cannot be made durable. A bad file changes nothing.
+    /// When the table that it leads to is not valid, gives more to a release without a healthy endpoint, or cannot be made
+    /// durable. A bad file changes nothing.
     pub async fn import(
         &self,
         file: TableDocument,
         wins: Option<Wins>,
         by: Author,
         expected: Expected,
+        consent: impl Into<Consent>,
     ) -> Result<ImportReport, ControlError> {
+        let consent = consent.into();
         let file = Arc::new(file);
         let by_file = by.actor == Actor::File;
-        let report = self.take_over(&file, wins, by, expected).await;
+        let report = self.take_over(&file, wins, by, expected, consent).await;
         let taken = report
             .as_ref()
             .is_ok_and(|report| report.conflicts.is_empty());
@@ -55,9 +58,13 @@ impl Controller {
         wins: Option<Wins>,
         by: Author,
         expected: Expected,
+        consent: Consent,
     ) -> Result<ImportReport, ControlError> {
         let asked = || Digest::of(&(file, wins));
         let request = self.answers.request_of(&by).unwrap_or_else(asked);
+        if !consent.wait.is_zero() && self.imported_before(&by, request)?.is_none() {
+            self.wait_for_file(file, wins, consent).await?;
+        }
         let (report, done) = {
             let _turn = self.turn().await?;
             if let Some(before) = self.imported_before(&by, request)? {
@@ -74,7 +81,7 @@ impl Controller {
                 self.say_who(&mut merged.conflicts);
                 return Ok(self.report(merged, wins, first, None));
             }
-            let proposal = proposal(&live, &merged, file)?;
+            let proposal = proposal(&live, &merged, file, consent.force)?;
             let done = if let Some(mut proposal) = proposal {
                 proposal.request = Some(request);
                 Some(self.publish(&live, proposal, by).await?)
@@ -92,6 +99,28 @@ impl Controller {
         Ok(self.report(report.0, wins, report.1, receipt))
     }
 
+    /// Waits until what the file gives more to is healthy.
+    async fn wait_for_file(
+        &self,
+        file: &Arc<TableDocument>,
+        wins: Option<Wins>,
+        consent: Consent,
+    ) -> Result<(), ControlError> {
+        let live = self.cell.load();
+        let base = self.book().imported.clone().unwrap_or_default();
+        let merged = merge(&base, &TableDocument::of(&live.state()), file, wins);
+        if !merged.conflicts.is_empty() {
+            return Ok(());
+        }
+        match proposal(&live, &merged, file, consent.force)? {
+            Some(proposal) => {
+                self.wait_for_health(&proposal.state, &proposal.touched, consent)
+                    .await
+            }
+            None => Ok(()),
+        }
+    }
+
     /// What an import would do now. Nothing is written.
     ///
     /// # Errors
@@ -101,6 +130,7 @@ impl Controller {
         file: &TableDocument,
         wins: Option<Wins>,
         expected: Expected,
+        force: bool,
     ) -> Result<ImportReport, ControlError> {
         let live = self.cell.load();
         self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
@@ -116,7 +146,7 @@ impl Controller {
         let preview = self.preview(
             &Change::Replace { table },
             Expected::Unchanged(live.revision()),
-            false,
+            force,
         )?;
         Ok(ImportReport {
             preview: Some(preview),
@@ -212,6 +242,7 @@ fn proposal(
     live: &RoutingTable,
     merged: &Merged,
     file: &Arc<TableDocument>,
+    force: bool,
 ) -> Result<Option<Proposal>, ControlError> {
     let before = live.state();
     let change = Change::Replace {
@@ -228,5 +259,6 @@ fn proposal(
         touched: applied.touched,
         imported: Some(Arc::clone(file)),
         request: None,
+        force,
     }))
 }

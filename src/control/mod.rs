@@ -6,6 +6,8 @@
 
 mod answers;
 mod book;
+mod coming;
+mod consent;
 mod controller;
 mod error;
 mod guard;
@@ -26,6 +28,7 @@ mod tend;
 
 pub use self::{
     answers::{AnsweredBefore, KeyTurn},
+    consent::Consent,
     controller::{Controller, Settings},
     error::ControlError,
     guard::Expected,

@@ -2,10 +2,10 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{ControlError, Controller, receipt::with_rosters};
+use super::{ControlError, Controller, coming::Coming, receipt::with_rosters};
 use crate::{
     fleet::{Role, Roster, Watched},
-    model::{EndpointUrl, Touched},
+    model::{EndpointUrl, TableSpec, Touched},
     table::{Draft, Level, RoutingTable, compile},
 };
 
@@ -22,17 +22,32 @@ impl Controller {
         if level.compiled.is_some() {
             return Ok(());
         }
-        let state = with_rosters(&level.spec, live);
-        let touched = Touched::between(&live.state(), &state);
-        let draft = compile(state, &touched, Some(live.compiled()), &self.fleet)
-            .map_err(ControlError::Invalid)?;
-        seed_all(&draft);
+        let draft = self.compile_again(live, &level.spec)?;
         self.cell.warm(level.revision, draft.compiled());
         Ok(())
     }
 
-    /// Waits, within a limit, until releases that the change touches have addresses.
-    pub(super) async fn await_rosters(&self, draft: &Draft, touched: &Touched) {
+    /// Compiles decisions that were live once, beside the facts of now.
+    pub(super) fn compile_again(
+        &self,
+        live: &RoutingTable,
+        spec: &TableSpec,
+    ) -> Result<Draft, ControlError> {
+        let state = with_rosters(spec, live);
+        let touched = Touched::between(&live.state(), &state);
+        let draft = compile(state, &touched, Some(live.compiled()), &self.fleet)
+            .map_err(ControlError::Invalid)?;
+        seed_all(&draft);
+        Ok(draft)
+    }
+
+    /// Waits, within a limit, until releases that the change touches have addresses. They are looked after until what is
+    /// answered is dropped.
+    pub(super) async fn await_rosters(
+        &self,
+        draft: &Draft,
+        touched: &Touched,
+    ) -> Option<Coming<'_>> {
         let state = draft.state();
         let releases = draft.compiled().releases();
         let mut unresolved = Vec::new();
@@ -54,13 +69,13 @@ impl Controller {
             });
         }
         if unresolved.is_empty() {
-            return;
+            return None;
         }
         let rosters: Vec<_> = unresolved
             .iter()
             .map(|watched| Arc::clone(&watched.roster))
             .collect();
-        self.expect(unresolved);
+        let coming = self.expect(unresolved);
         let all = async {
             for roster in &rosters {
                 roster.wait_resolved().await;
@@ -71,6 +86,7 @@ impl Controller {
                 "the endpoints of a new release could not be resolved in time; the change goes on without"
             );
         }
+        Some(coming)
     }
 }
 
@@ -91,6 +107,17 @@ fn seed_all(draft: &Draft) {
     for (name, release) in draft.compiled().releases() {
         if !release.roster().resolved() {
             seed(release.roster(), state.endpoints(name));
+        }
+    }
+}
+
+/// Tells the rosters of releases that a change touches which endpoints they have from now on.
+pub(super) fn set_rosters(draft: &Draft, touched: &Touched) {
+    let state = draft.state();
+    let releases = draft.compiled().releases();
+    for name in &touched.releases {
+        if let Some(release) = releases.get(name) {
+            release.roster().tell(state.endpoints(name));
         }
     }
 }

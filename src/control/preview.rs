@@ -1,10 +1,13 @@
 //! What a change would do, without doing it.
 
-use super::{ControlError, Controller, Expected, RollbackTo, guard::Scope, receipt::with_rosters};
+use super::{
+    Consent, ControlError, Controller, Expected, RollbackTo, guard::Scope, readiness::Resolved,
+    receipt::with_rosters,
+};
 use crate::{
     api::Preview,
-    model::{Change, Diff, Revision, TableState},
-    table::{Level, RoutingTable, Target, compile},
+    model::{Change, Diff, Revision, RouteName, TableState},
+    table::{Compiled, Level, RoutingTable, Target, compile},
 };
 
 impl Controller {
@@ -16,11 +19,12 @@ impl Controller {
         &self,
         change: &Change,
         expected: Expected,
-        force: bool,
+        consent: impl Into<Consent>,
     ) -> Result<Preview, ControlError> {
+        let consent = consent.into();
         let live = self.cell.load();
-        let Some(proposal) = self.propose(&live, change.clone(), expected, force)? else {
-            return Ok(self.preview_of(&live, &live.state()));
+        let Some(proposal) = self.propose(&live, change.clone(), expected, consent)? else {
+            return Ok(Self::preview_of(&live, &live.state()));
         };
         compile(
             proposal.state.clone(),
@@ -29,10 +33,15 @@ impl Controller {
             &self.fleet,
         )
         .map_err(ControlError::Invalid)?;
-        Ok(self.preview_of(&live, &proposal.state))
+        let not_ready = self.unready_growth(&live, &proposal.state, Resolved::NotYet);
+        let preview = Preview {
+            not_ready: not_ready.into_iter().collect(),
+            ..Self::preview_of(&live, &proposal.state)
+        };
+        unless_unready(preview, consent.force, || None)
     }
 
-    fn preview_of(&self, live: &RoutingTable, state: &TableState) -> Preview {
+    fn preview_of(live: &RoutingTable, state: &TableState) -> Preview {
         let diff = Diff::between(&live.state(), state);
         Preview {
             revision: live.revision(),
@@ -40,8 +49,24 @@ impl Controller {
             changed: !diff.is_empty(),
             diff,
             to: None,
+            route: None,
             undoes: Vec::new(),
-            not_ready: self.not_ready(live, &state.spec, None),
+            takes_along: Vec::new(),
+            not_ready: Vec::new(),
+        }
+    }
+
+    /// The same for going back to a state.
+    fn preview_of_return(
+        &self,
+        live: &RoutingTable,
+        state: &TableState,
+        compiled: Option<&Compiled>,
+    ) -> Preview {
+        let not_ready = self.unready_return(live, &state.spec, compiled);
+        Preview {
+            not_ready: not_ready.into_iter().collect(),
+            ..Self::preview_of(live, state)
         }
     }
 
@@ -65,22 +90,25 @@ impl Controller {
             RollbackTo::Previous => self.preview_level(&live, Target::Previous)?,
             RollbackTo::Step => self.preview_level(&live, Target::Step)?,
             RollbackTo::Revision(revision) => self.preview_revision(&live, *revision)?,
-            RollbackTo::Route(route) => {
-                let back = self.route_back(&live, route)?;
-                let preview = self.preview_of(&live, &back.state);
-                Preview {
-                    to: Some(back.level.revision),
-                    undoes: back.undid,
-                    ..preview
-                }
-            }
+            RollbackTo::Route(route) => self.preview_route_back(&live, route)?,
         };
-        if force || preview.not_ready.is_empty() {
-            return Ok(preview);
-        }
-        Err(ControlError::NotReady {
-            releases: preview.not_ready,
-            nearest: self.nearest_ready(&live),
+        unless_unready(preview, force, || self.nearest_ready(&live))
+    }
+
+    fn preview_route_back(
+        &self,
+        live: &RoutingTable,
+        route: &RouteName,
+    ) -> Result<Preview, ControlError> {
+        let back = self.route_back(live, route)?;
+        // Its releases may be gone by now.
+        self.compile_route(live, route, back.state.clone())?;
+        Ok(Preview {
+            to: Some(back.to),
+            route: Some(route.clone()),
+            takes_along: self.takes_along(&back, route),
+            undoes: vec![back.undid],
+            ..self.preview_of_return(live, &back.state, None)
         })
     }
 
@@ -91,12 +119,11 @@ impl Controller {
 
     /// What going back to a level would do.
     pub(super) fn preview_back(&self, live: &RoutingTable, level: &Level) -> Preview {
-        let preview = self.preview_of(live, &with_rosters(&level.spec, live));
+        let state = with_rosters(&level.spec, live);
         Preview {
             to: Some(level.revision),
-            undoes: self.above(live, level.revision),
-            not_ready: self.not_ready(live, &level.spec, level.compiled.as_deref()),
-            ..preview
+            undoes: self.above(level.revision),
+            ..self.preview_of_return(live, &state, level.compiled.as_deref())
         }
     }
 
@@ -105,7 +132,7 @@ impl Controller {
         live: &RoutingTable,
         revision: Revision,
     ) -> Result<Preview, ControlError> {
-        if let Some(level) = self.cell.level(Target::Revision(revision)) {
+        if let Some(level) = self.level_of(revision) {
             return Ok(self.preview_back(live, &level));
         }
         let book = self.book();
@@ -117,20 +144,30 @@ impl Controller {
             });
         };
         drop(book);
-        let preview = self.preview_of(live, &with_rosters(&state.spec, live));
         Ok(Preview {
             to: Some(revision),
-            ..preview
+            ..self.preview_of_return(live, &with_rosters(&state.spec, live), None)
         })
     }
 
-    /// The live revision and the levels above one.
-    fn above(&self, live: &RoutingTable, revision: Revision) -> Vec<Revision> {
-        let above = self
-            .cell
-            .chain()
-            .into_iter()
-            .take_while(|above| *above != revision);
-        std::iter::once(live.revision()).chain(above).collect()
+    /// The decisions above one.
+    fn above(&self, revision: Revision) -> Vec<Revision> {
+        let chain = self.cell.chain().into_iter();
+        chain.take_while(|above| *above != revision).collect()
     }
+}
+
+/// A preview, or the refusal that the change itself would meet.
+fn unless_unready(
+    preview: Preview,
+    force: bool,
+    nearest: impl FnOnce() -> Option<Revision>,
+) -> Result<Preview, ControlError> {
+    if force || preview.not_ready.is_empty() {
+        return Ok(preview);
+    }
+    Err(ControlError::NotReady {
+        releases: preview.not_ready,
+        nearest: nearest(),
+    })
 }

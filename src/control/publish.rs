@@ -3,9 +3,10 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    ControlError, Controller, Expected,
+    Consent, ControlError, Controller, Expected,
     controller::{now, now_ms},
     guard::Scope,
+    prepare::set_rosters,
     receipt::Done,
 };
 use crate::{
@@ -33,6 +34,8 @@ pub(super) struct Proposal {
     pub(super) imported: Option<Arc<TableDocument>>,
     /// The digest of what was asked for, where the change does not say it.
     pub(super) request: Option<Digest>,
+    /// Whether it may give more to a release without a healthy endpoint.
+    pub(super) force: bool,
 }
 
 /// A change that is not live, and of which a restart may find the record before that which voids it.
@@ -54,9 +57,9 @@ impl Controller {
         change: Change,
         by: Author,
         expected: Expected,
-        force: bool,
+        consent: impl Into<Consent>,
     ) -> Result<Receipt, ControlError> {
-        let receipt = self.apply_promptly(change, by, expected, force).await;
+        let receipt = self.apply_promptly(change, by, expected, consent).await;
         self.settle();
         receipt
     }
@@ -65,18 +68,26 @@ impl Controller {
     /// called next.
     ///
     /// # Errors
-    /// When the change cannot be applied, is not valid, is based on what is not live any more, or cannot be made
-    /// durable in time. Nothing has changed then; [`AppendError::Unknown`] says that a restart may bring it all the
+    /// When the change cannot be applied, is not valid, is based on what is not live any more, gives more to a release
+    /// that has no healthy endpoint, or cannot be made durable in time. Nothing has changed then; [`AppendError::Unknown`] says that a restart may bring it all the
     /// same, until the record that voids it is written.
     pub async fn apply_promptly(
         &self,
         change: Change,
         by: Author,
         expected: Expected,
-        force: bool,
+        consent: impl Into<Consent>,
     ) -> Result<Receipt, ControlError> {
+        let consent = consent.into();
         if let Some(before) = self.applied_before(&change, &by)? {
             return Ok(self.receipt_again(&before));
+        }
+        if !consent.wait.is_zero() {
+            let proposal = self.propose(&self.cell.load(), change.clone(), expected, consent)?;
+            if let Some(proposal) = proposal {
+                self.wait_for_health(&proposal.state, &proposal.touched, consent)
+                    .await?;
+            }
         }
         let done = {
             let _turn = self.turn().await?;
@@ -84,7 +95,7 @@ impl Controller {
                 return Ok(self.receipt_again(&before));
             }
             let live = self.cell.load();
-            match self.propose(&live, change, expected, force)? {
+            match self.propose(&live, change, expected, consent)? {
                 None => return Ok(self.receipt_of_nothing(&live, &by)),
                 Some(proposal) => self.publish(&live, proposal, by).await?,
             }
@@ -109,8 +120,9 @@ impl Controller {
         live: &RoutingTable,
         change: Change,
         expected: Expected,
-        force: bool,
+        consent: Consent,
     ) -> Result<Option<Proposal>, ControlError> {
+        let Consent { force, drop, .. } = consent;
         let scope = Scope::of(&change);
         if matches!((scope, expected), (Scope::Whole, Expected::Any)) {
             return Err(ControlError::PreconditionRequired {
@@ -120,6 +132,9 @@ impl Controller {
         self.check(&self.book(), live.revision(), scope, expected)?;
         let before = live.state();
         let applied = change.apply_to(&before)?;
+        if !drop {
+            keeps_weighed(&before, &change)?;
+        }
         if let Change::RemoveRelease { release } = &change
             && !force
         {
@@ -136,22 +151,12 @@ impl Controller {
             touched: applied.touched,
             imported: None,
             request: None,
+            force,
         }))
     }
 
     /// Compiles, writes and swaps. The caller holds the turn.
     pub(super) async fn publish(
-        &self,
-        live: &RoutingTable,
-        proposal: Proposal,
-        by: Author,
-    ) -> Result<Done, ControlError> {
-        let published = self.compile_and_write(live, proposal, by).await;
-        self.expect(Vec::new());
-        published
-    }
-
-    async fn compile_and_write(
         &self,
         live: &RoutingTable,
         proposal: Proposal,
@@ -164,10 +169,14 @@ impl Controller {
             touched,
             imported,
             request,
+            force,
         } = proposal;
         let draft = compile(state.clone(), &touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
-        self.await_rosters(&draft, &touched).await;
+        let _coming = self.await_rosters(&draft, &touched).await;
+        if !force {
+            self.check_growth(live, &state)?;
+        }
         let (undo, undo_to, group) = self.undo_of(live, &state, &by);
         let request = self.answers.request_of(&by).or(request);
         let revision = self.history.reserve();
@@ -209,7 +218,7 @@ impl Controller {
             return (Undo::Keep, undo_to, group);
         }
         let group = by.group.as_deref().map(Arc::from);
-        let undo_to = Some(live.revision()).filter(|revision| *revision > Revision(0));
+        let undo_to = Some(self.cell.decision()).filter(|revision| *revision > Revision(0));
         (Undo::Push(group), undo_to, by.group.clone())
     }
 
@@ -285,7 +294,10 @@ impl Controller {
         let (revision, parent) = (kept.record.revision, live.revision());
         let swapped = {
             let mut book = self.book();
-            let swapped = self.cell.publish(draft, revision, parent, undo, now_ms());
+            let facts = |draft: &Draft| set_rosters(draft, &kept.touched);
+            let swapped = self
+                .cell
+                .publish_after(draft, revision, parent, undo, now_ms(), facts);
             if swapped.is_ok() {
                 book.insert(kept.clone());
                 book.imported = imported.cloned().or_else(|| book.imported.take());
@@ -307,4 +319,28 @@ impl Controller {
         self.swapped(&done);
         Ok(done)
     }
+}
+
+/// Refuses a split that leaves out a release that has a weight: more often than not it was forgotten.
+fn keeps_weighed(before: &TableState, change: &Change) -> Result<(), ControlError> {
+    let Change::SetSplit { route, weights } = change else {
+        return Ok(());
+    };
+    // A split without any weight cannot be at all, and that is said first.
+    if weights.values().all(|weight| *weight == 0) {
+        return Ok(());
+    }
+    let old = before.spec.route(route);
+    let weighed = old.into_iter().flat_map(|old| old.weighed());
+    let releases: Vec<_> = weighed
+        .filter(|name| !weights.contains_key(*name))
+        .cloned()
+        .collect();
+    if releases.is_empty() {
+        return Ok(());
+    }
+    Err(ControlError::WouldDrop {
+        route: route.clone(),
+        releases,
+    })
 }

@@ -9,7 +9,7 @@ use super::{Controller, book::Book, controller::now};
 use crate::{
     api::{Receipt, Timestamp},
     history::{KEPT_REVISIONS, Kept, plan},
-    model::{Author, Cause, Diff, Revision, RevisionRecord, TableState},
+    model::{Author, Cause, Diff, ReleaseName, Revision, RevisionRecord, TableState},
     table::{RoutingTable, Target},
 };
 
@@ -92,10 +92,8 @@ impl Controller {
             let snapshots = pruned.snapshots.iter().filter_map(state).collect();
             book.remove(&pruned.remove);
             self.history.prune(pruned.remove, snapshots);
-            let reachable = chain
-                .iter()
-                .skip(1)
-                .filter(|revision| book.get(**revision).is_some());
+            let levels = self.cell.chain().into_iter().skip(1);
+            let reachable = levels.filter(|revision| book.get(*revision).is_some());
             self.cell.truncate(reachable.count());
         }
     }
@@ -143,9 +141,26 @@ impl Controller {
             } else {
                 self.cell.waiting_for(revision)
             },
+            unresolved: self.unresolved(&self.book(), revision),
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX),
         }
+    }
+
+    /// Releases that still hold the endpoints from before a change, because the names of their new ones are not looked up.
+    fn unresolved(&self, book: &Book, revision: Revision) -> Vec<ReleaseName> {
+        let live = self.cell.load();
+        let touched = book.get(revision).map(|kept| &kept.touched.releases);
+        let is_behind = |name: &&ReleaseName| {
+            let release = live.compiled().releases().get(*name);
+            release.is_some_and(|release| release.roster().is_behind())
+        };
+        touched
+            .into_iter()
+            .flatten()
+            .filter(is_behind)
+            .cloned()
+            .collect()
     }
 
     /// Waits, within a limit, until a rollback is on the disk: in the slot file, or in the store where that takes long.
@@ -210,6 +225,7 @@ impl Controller {
             applied_at,
             converged_at: waiting_for.is_empty().then(now),
             waiting_for,
+            unresolved: self.unresolved(&book, record.revision),
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: 0,
         }
@@ -237,6 +253,7 @@ impl Controller {
             applied_at: Timestamp::from_millis(published),
             converged_at: waiting_for.is_empty().then(now),
             waiting_for,
+            unresolved: self.unresolved(&book, revision),
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: 0,
         }
@@ -265,7 +282,7 @@ fn undid(book: &Book, record: &RevisionRecord) -> Vec<Revision> {
         return Vec::new();
     };
     let mut undid = Vec::new();
-    let mut next = Some(record.parent);
+    let mut next = Some(book.decision(record.parent));
     while let Some(revision) = next.filter(|revision| *revision != to) {
         undid.push(revision);
         next = book.get(revision).and_then(|kept| kept.record.undo_to);

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use super::{
     ControlError, Controller, Expected,
+    book::Book,
     controller::{now, now_ms},
     guard::Scope,
-    publish::Proposal,
     receipt::Done,
 };
 use crate::{
     api::Receipt,
     history::{Entry, Kept, Whole},
-    model::{Author, Cause, Diff, Revision, RevisionRecord, RouteName, TableState, Touched},
-    table::{RollbackError, RoutingTable, Swapped, Target},
+    model::{Author, Cause, Change, Diff, Revision, RevisionRecord, RouteName, Touched},
+    table::{Draft, Level, RollbackError, RoutingTable, Swapped, Target, Undo},
 };
 
 /// How often a rollback looks again when something else was faster. Each time another change succeeded.
@@ -24,7 +24,7 @@ const MOST_TRIES: usize = 100;
 pub enum RollbackTo {
     /// To what was before the live revision, with the whole group that it belongs to.
     Previous,
-    /// To a revision: on the undo chain if it is on it, else its content is published.
+    /// To a revision: on the undo chain if it is on it, else its content goes on top of what is live.
     Revision(Revision),
     /// One route alone, to its previous split.
     Route(RouteName),
@@ -36,10 +36,19 @@ pub enum RollbackTo {
 pub(super) enum Tried {
     Done(Done),
     Made(Kept),
-    NotOnChain(TableState, Revision),
     Same,
     // Something else was faster.
     Again,
+}
+
+/// A table that goes live without having been on the undo stack, and is written behind like any rollback.
+pub(super) struct LiveFirst {
+    pub(super) draft: Draft,
+    pub(super) undo: Undo,
+    pub(super) cause: Cause,
+    pub(super) change: Option<Change>,
+    pub(super) whole: Whole,
+    pub(super) undid: Vec<Revision>,
 }
 
 impl Controller {
@@ -65,9 +74,8 @@ impl Controller {
     /// be called next.
     ///
     /// # Errors
-    /// When there is nothing to go back to, when what it would go back to has no healthy endpoint and it is not forced,
-    /// or when it is based on what is not live any more. A revision that is not on the undo chain is published, with
-    /// the errors of a publish.
+    /// When there is nothing to go back to, when a release that would get more by it has no healthy endpoint and it is not
+    /// forced, or when it is based on what is not live any more.
     pub async fn rollback_promptly(
         &self,
         to: RollbackTo,
@@ -88,11 +96,6 @@ impl Controller {
                 Tried::Done(done) => return Ok(self.receipt(done).await),
                 Tried::Made(kept) => return Ok(self.receipt_again(&kept)),
                 Tried::Same => return Ok(self.receipt_of_nothing(&self.cell.load(), &by)),
-                Tried::NotOnChain(state, revision) => {
-                    return self
-                        .publish_again(state, revision, by, expected, force)
-                        .await;
-                }
                 Tried::Again => {}
             }
         }
@@ -108,7 +111,11 @@ impl Controller {
             (Cause::Rollback { to }, Target::Revision(revision)) => *to == revision,
             (Cause::Rollback { .. }, Target::Previous | Target::Step) => true,
             (
-                Cause::Import | Cause::Publish | Cause::RollbackRoute | Cause::Roster | Cause::Void,
+                Cause::Import
+                | Cause::Publish
+                | Cause::RollbackRoute { .. }
+                | Cause::Roster
+                | Cause::Void,
                 _,
             ) => false,
         };
@@ -127,53 +134,106 @@ impl Controller {
         }
         let live = self.cell.load();
         self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
-        let Some(level) = self.cell.level(target) else {
-            return self.off_chain(&live, target);
+        let level = match target {
+            Target::Revision(revision) => self.level_of(revision),
+            Target::Previous | Target::Step => self.cell.level(target),
+        };
+        let Some(level) = level else {
+            return self.off_chain(&live, target, by, force);
         };
         if level.spec.digest() == live.digest() && matches!(target, Target::Revision(_)) {
             return Ok(Tried::Same);
         }
         if !force {
-            self.ready(&live, &level)?;
+            self.check_return(&live, &level.spec, level.compiled.as_deref())?;
         }
         self.ensure_compiled(&live, &level)?;
+        let target = match target {
+            Target::Revision(_) => Target::Revision(level.revision),
+            other => other,
+        };
         Ok(self.swap_back(&live, target, by))
     }
 
-    fn off_chain(&self, live: &RoutingTable, target: Target) -> Result<Tried, ControlError> {
-        let Target::Revision(revision) = target else {
+    /// The level that a revision means: its own, or the nearest with the same decisions. A fact beside a decision, or a
+    /// rollback to it, has a number of its own and is the same place to go back to.
+    pub(super) fn level_of(&self, revision: Revision) -> Option<Level> {
+        let own = self.cell.level(Target::Revision(revision));
+        own.or_else(|| {
+            let state = self.book().state(revision)?;
+            self.cell.level_of(state.spec.digest())
+        })
+    }
+
+    /// Makes a revision live again to which no rollback leads any more: a new decision, on top of what is live.
+    fn off_chain(
+        &self,
+        live: &Arc<RoutingTable>,
+        target: Target,
+        by: &Author,
+        force: bool,
+    ) -> Result<Tried, ControlError> {
+        let Target::Revision(to) = target else {
             return Err(ControlError::NothingToUndo);
         };
-        if revision == live.revision() {
-            return Ok(Tried::Same);
-        }
-        let book = self.book();
-        let kept = book.get(revision).and_then(|kept| kept.state.as_ref());
-        let Some(state) = kept else {
-            return Err(ControlError::UnknownRevision {
-                revision,
+        let spec = {
+            let book = self.book();
+            let kept = book.get(to).and_then(|kept| kept.state.as_ref());
+            let unknown = || ControlError::UnknownRevision {
+                revision: to,
                 oldest: book.oldest(),
-            });
+            };
+            kept.ok_or_else(unknown)?.spec.clone()
         };
-        if state.spec.digest() == live.digest() {
+        if spec.digest() == live.digest() {
             return Ok(Tried::Same);
         }
-        let state = TableState {
-            spec: state.spec.clone(),
-            rosters: live.state().rosters,
+        if !force {
+            self.check_return(live, &spec, None)?;
+        }
+        let swap = LiveFirst {
+            draft: self.compile_again(live, &spec)?,
+            undo: Undo::Push(by.group.as_deref().map(Arc::from)),
+            cause: Cause::Rollback { to },
+            change: None,
+            whole: Whole::new(),
+            undid: Vec::new(),
         };
-        Ok(Tried::NotOnChain(state, revision))
+        Ok(self.swap_live_first(live, swap, by))
+    }
+
+    /// The swap to a draft and its entry in the books: one step, which the history then follows.
+    pub(super) fn swap_live_first(
+        &self,
+        live: &Arc<RoutingTable>,
+        swap: LiveFirst,
+        by: &Author,
+    ) -> Tried {
+        let mut book = self.book();
+        if was_made(&book, by) {
+            return Tried::Again;
+        }
+        let (revision, based_on) = (self.history.reserve(), live.revision());
+        let LiveFirst { draft, undo, .. } = swap;
+        let Ok(swapped) = self.cell.publish(draft, revision, based_on, undo, now_ms()) else {
+            return Tried::Again;
+        };
+        let mut kept = self.record_back(&swapped, swap.cause, by);
+        Arc::make_mut(&mut kept.record).change = swap.change;
+        kept.whole = swap.whole;
+        book.insert(kept.clone());
+        self.history.keep(Entry {
+            record: (*kept.record).clone(),
+            whole: kept.whole.clone(),
+        });
+        drop(book);
+        Tried::Done(self.done_back(live, &kept, swap.undid, swapped.took))
     }
 
     /// The swap and its entry in the books: one step, which the history then follows.
     pub(super) fn swap_back(&self, live: &Arc<RoutingTable>, target: Target, by: &Author) -> Tried {
         let mut book = self.book();
-        // Two requests with one key may have come this far.
-        if by
-            .idempotency_key
-            .as_ref()
-            .is_some_and(|key| book.by_key(key).is_some())
-        {
+        if was_made(&book, by) {
             return Tried::Again;
         }
         let next = || self.history.reserve();
@@ -238,37 +298,10 @@ impl Controller {
         self.swapped(&done);
         done
     }
+}
 
-    /// Publishes the content of a revision that is not on the chain: durable first, like any other change.
-    async fn publish_again(
-        &self,
-        state: TableState,
-        revision: Revision,
-        by: Author,
-        expected: Expected,
-        force: bool,
-    ) -> Result<Receipt, ControlError> {
-        let done = {
-            let _turn = self.turn().await?;
-            let live = self.cell.load();
-            self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
-            let state = TableState {
-                rosters: live.state().rosters,
-                ..state
-            };
-            if !force {
-                self.ready_state(&live, &state.spec, None)?;
-            }
-            let proposal = Proposal {
-                cause: Cause::Rollback { to: revision },
-                change: None,
-                touched: Touched::between(&live.state(), &state),
-                state,
-                imported: None,
-                request: None,
-            };
-            self.publish(&live, proposal, by).await?
-        };
-        Ok(self.receipt(done).await)
-    }
+/// Whether another request with the same key was faster: two of them may have come this far.
+fn was_made(book: &Book, by: &Author) -> bool {
+    let key = by.idempotency_key.as_ref();
+    key.is_some_and(|key| book.by_key(key).is_some())
 }

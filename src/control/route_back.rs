@@ -1,26 +1,40 @@
 //! A rollback of one route: its previous split comes back, everything else stays.
 //!
 //! Like any rollback it is live before it is durable, and it never leads forth again: what it took back leaves the undo
-//! stack.
+//! stack. Where the route was before is told by the records and not by the stack, from which a rollback of another route
+//! may have taken steps of this one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    ControlError, Controller, Expected, controller::now_ms, guard::Scope, rollback::Tried,
+    ControlError, Controller, Expected,
+    book::Book,
+    guard::Scope,
+    rollback::{LiveFirst, Tried},
 };
 use crate::{
-    history::{Entry, Kept, Whole, with_whole},
-    model::{Author, Cause, Change, ChangeError, Revision, RouteName, TableState, Touched},
-    table::{Level, RoutingTable, Target, Undo, compile},
+    history::{Kept, Whole, with_whole},
+    model::{
+        Author, Cause, Change, ChangeError, Revision, RouteName, RouteSpec, TableState, Touched,
+    },
+    table::{Draft, RoutingTable, Undo, compile},
 };
 
 /// A change to one route, worked out.
 pub(super) struct RouteBack {
-    pub(super) level: Level,
-    pub(super) change: Change,
+    /// The revision whose split comes back.
+    pub(super) to: Revision,
+    /// The revision that had changed it.
+    pub(super) undid: Revision,
     pub(super) state: TableState,
-    pub(super) whole: Whole,
-    pub(super) undid: Vec<Revision>,
+    change: Change,
+    whole: Whole,
+}
+
+/// A step of one route: the revision that made it, and the one before.
+struct Step {
+    made_by: Revision,
+    from: Revision,
 }
 
 impl Controller {
@@ -31,13 +45,7 @@ impl Controller {
         expected: Expected,
         force: bool,
     ) -> Result<Tried, ControlError> {
-        let same = |kept: &Kept| {
-            kept.touched.routes.contains(route)
-                && matches!(
-                    kept.record.cause,
-                    Cause::RollbackRoute | Cause::Rollback { .. }
-                )
-        };
+        let same = |kept: &Kept| matches!(&kept.record.cause, Cause::RollbackRoute { route: Some(other), .. } if other == route);
         if let Some(kept) = Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)? {
             return Ok(Tried::Made(kept));
         }
@@ -45,125 +53,140 @@ impl Controller {
         self.check(&self.book(), live.revision(), Scope::Route(route), expected)?;
         let back = self.route_back(&live, route)?;
         if !force {
-            self.ready_state(&live, &back.state.spec, back.level.compiled.as_deref())?;
+            self.check_return(&live, &back.state.spec, None)?;
         }
-        if back.state.spec.digest() == back.level.spec.digest() {
-            // Nothing else has changed since: it is that revision again.
-            self.ensure_compiled(&live, &back.level)?;
-            return Ok(self.swap_back(&live, Target::Revision(back.level.revision), by));
-        }
-        self.swap_route_back(&live, route, back, by)
+        let draft = self.compile_route(&live, route, back.state)?;
+        let swap = LiveFirst {
+            draft,
+            undo: Undo::Above(back.to),
+            cause: Cause::RollbackRoute {
+                route: Some(route.clone()),
+                to: back.to,
+            },
+            change: Some(back.change),
+            whole: back.whole,
+            undid: vec![back.undid],
+        };
+        Ok(self.swap_live_first(&live, swap, by))
     }
 
-    fn swap_route_back(
+    /// Compiles a table of which one route is another one.
+    pub(super) fn compile_route(
         &self,
-        live: &Arc<RoutingTable>,
+        live: &RoutingTable,
         route: &RouteName,
-        back: RouteBack,
-        by: &Author,
-    ) -> Result<Tried, ControlError> {
+        state: TableState,
+    ) -> Result<Draft, ControlError> {
         let touched = Touched {
             routes: [route.clone()].into(),
             ..Touched::default()
         };
-        let draft = compile(
-            back.state.clone(),
-            &touched,
-            Some(live.compiled()),
-            &self.fleet,
-        )
-        .map_err(ControlError::Invalid)?;
-        let mut book = self.book();
-        if by
-            .idempotency_key
-            .as_ref()
-            .is_some_and(|key| book.by_key(key).is_some())
-        {
-            return Ok(Tried::Again);
-        }
-        let (revision, level) = (self.history.reserve(), back.level.revision);
-        let swapped = self.cell.publish(
-            draft,
-            revision,
-            live.revision(),
-            Undo::Above(level),
-            now_ms(),
-        );
-        let Ok(swapped) = swapped else {
-            return Ok(Tried::Again);
-        };
-        let mut kept = self.record_back(&swapped, Cause::RollbackRoute, by);
-        Arc::make_mut(&mut kept.record).change = Some(back.change);
-        kept.whole = back.whole;
-        kept.touched = touched;
-        book.insert(kept.clone());
-        self.history.keep(Entry {
-            record: (*kept.record).clone(),
-            whole: kept.whole.clone(),
-        });
-        drop(book);
-        Ok(Tried::Done(self.done_back(
-            live,
-            &kept,
-            back.undid,
-            swapped.took,
-        )))
+        compile(state, &touched, Some(live.compiled()), &self.fleet).map_err(ControlError::Invalid)
     }
 
-    /// The nearest level at which the route had another split, and the table with that one on this route alone.
+    /// The table with the previous split of a route, and all else as it is live.
     pub(super) fn route_back(
         &self,
         live: &RoutingTable,
         route: &RouteName,
     ) -> Result<RouteBack, ControlError> {
         let before = live.state();
-        let known = || {
-            before
-                .spec
-                .routes()
-                .iter()
-                .map(|route| route.name.clone())
-                .collect()
-        };
         let now = before
             .spec
             .route(route)
-            .ok_or_else(|| ChangeError::UnknownRoute {
-                name: route.to_string(),
-                known: known(),
-            })?;
-        let mut undid = vec![live.revision()];
-        let mut levels = self.cell.levels();
-        while let Some(level) = levels.pop() {
-            let Some(then) = level.spec.route(route).cloned() else {
-                break;
-            };
-            if (&then.split, &then.stable) == (&now.split, &now.stable) {
-                undid.push(level.revision);
-                continue;
-            }
-            let mut spec = (***now).clone();
-            spec.split.clone_from(&then.split);
-            spec.stable.clone_from(&then.stable);
-            let whole: Whole = then
-                .last_whole
-                .clone()
-                .map(|release| BTreeMap::from([(route.clone(), release)]))
-                .unwrap_or_default();
-            let change = Change::PutRoute {
-                route: Box::new(spec),
-            };
-            let state = with_whole(change.apply_to(&before)?.state, &whole);
-            // What changed the route is the lowest of those passed: above it stand changes to other routes.
-            undid = undid.into_iter().next_back().into_iter().collect();
-            return Ok(RouteBack {
-                level,
-                change,
-                state,
-                whole,
-                undid,
+            .ok_or_else(|| unknown(&before, route))?;
+        let (step, then) = self.last_step(route).ok_or(ControlError::NothingToUndo)?;
+        let mut spec = (***now).clone();
+        spec.split.clone_from(&then.split);
+        spec.stable.clone_from(&then.stable);
+        let whole: Whole = BTreeMap::from([(route.clone(), then.last_whole.clone())]);
+        let change = Change::PutRoute {
+            route: Box::new(spec),
+        };
+        Ok(RouteBack {
+            to: step.from,
+            undid: step.made_by,
+            state: with_whole(change.apply_to(&before)?.state, &whole),
+            change,
+            whole,
+        })
+    }
+
+    /// The last step of a route that was not taken back, and what the route was before.
+    fn last_step(&self, route: &RouteName) -> Option<(Step, Arc<crate::model::Hashed<RouteSpec>>)> {
+        let decision = self.cell.decision();
+        let book = self.book();
+        let step = last_step(&book, decision, route)?;
+        let state = book.get(step.from)?.state.as_ref()?;
+        let then = state.spec.route(route).cloned()?;
+        Some((step, then))
+    }
+
+    /// What is not about the route among that which leaves the undo stack with a rollback of it: the next rollback of
+    /// everything goes back to before it.
+    pub(super) fn takes_along(&self, back: &RouteBack, route: &RouteName) -> Vec<Revision> {
+        let book = self.book();
+        let others = |revision: &Revision| {
+            book.get(*revision).is_some_and(|kept| {
+                let touched = &kept.touched;
+                touched.structure
+                    || !touched.releases.is_empty()
+                    || touched.routes.iter().any(|other| other != route)
+            })
+        };
+        let chain = self.cell.chain().into_iter();
+        chain
+            .take_while(|revision| *revision > back.to)
+            .filter(others)
+            .collect()
+    }
+}
+
+/// Walks back from a decision to the step that gave a route the split that it has there.
+fn last_step(book: &Book, decision: Revision, route: &RouteName) -> Option<Step> {
+    let spec = |revision| book.get(revision)?.state.as_ref()?.spec.route(route);
+    let now = spec(decision)?;
+    let same = |then: &RouteSpec| (&then.split, &then.stable) == (&now.split, &now.stable);
+    // `at` is where the walk is, `seen` the decision by which that is live: a rollback shows an earlier one.
+    let (mut at, mut seen) = (decision, decision);
+    loop {
+        let record = &book.get(at)?.record;
+        let parent = book.decision(record.parent);
+        let shown = match &record.cause {
+            Cause::RollbackRoute {
+                route: Some(other),
+                to,
+            } if other == route => Some(*to),
+            Cause::Rollback { to } if record.undo_to != Some(parent) => Some(*to),
+            _ => None,
+        };
+        if let Some(shown) = shown.filter(|shown| book.get(*shown).is_some()) {
+            at = shown;
+            continue;
+        }
+        // A rollback of another route left this one as it was; where that is not kept any more, the stack goes on.
+        let aside = matches!(
+            &record.cause,
+            Cause::RollbackRoute { route: Some(other), .. } if other != route
+        );
+        let before = match book.get(parent) {
+            Some(_) if aside => parent,
+            _ => record.undo_to?,
+        };
+        if !same(spec(before)?) {
+            return Some(Step {
+                made_by: seen,
+                from: before,
             });
         }
-        Err(ControlError::NothingToUndo)
+        (at, seen) = (before, before);
+    }
+}
+
+fn unknown(state: &TableState, route: &RouteName) -> ChangeError {
+    let routes = state.spec.routes().iter();
+    ChangeError::UnknownRoute {
+        name: route.to_string(),
+        known: routes.map(|route| route.name.clone()).collect(),
     }
 }

@@ -10,7 +10,7 @@ use crate::{
     },
     fleet::{self, Endpoint, Health, Watched},
     model::{Diff, Revision, Rosters, RouteSpec, TableDocument, TableState},
-    table::{Level, RoutingTable, Target},
+    table::{RoutingTable, Target},
 };
 
 /// The drift that was worked out last, and of what.
@@ -80,27 +80,19 @@ impl Controller {
     fn releases(&self, live: &RoutingTable) -> Vec<ReleaseStatus> {
         let watched = self.fleet.watched();
         // A status right after a swap may come before the rosters are watched; the table says what is live.
-        let live = live_keys(live);
+        let (live, warm) = (live_keys(live), self.warm_keys());
         let mut releases: Vec<_> = watched
             .iter()
             .map(|watched| self.release(watched))
             .collect();
-        let back = self.cell.nearest_levels(1);
-        let is_back = |release: &ReleaseStatus| {
-            let spec = |level: &Level| level.spec.release(&release.name).cloned();
-            let spec = back.first().and_then(spec);
-            spec.is_some_and(|spec| spec.version == release.version)
-        };
         for release in &mut releases {
-            if live.contains(&(release.name.clone(), release.version.clone())) {
-                release.role = Role::Live;
-            } else if release.role == Role::Live {
-                release.role = if is_back(release) {
-                    Role::Warm
-                } else {
-                    Role::Draining
-                };
-            }
+            let key = (release.name.clone(), release.version.clone());
+            release.role = match release.role {
+                _ if live.contains(&key) => Role::Live,
+                Role::Live if warm.contains(&key) => Role::Warm,
+                Role::Live => Role::Draining,
+                other => other,
+            };
         }
         releases.sort_by(|a, b| {
             (a.role as u8, &a.name, &a.version).cmp(&(b.role as u8, &b.name, &b.version))
@@ -141,7 +133,8 @@ impl Controller {
 
     /// What a bare rollback would do.
     pub(super) fn rollback_status(&self, live: &RoutingTable) -> RollbackStatus {
-        let depth = self.cell.chain().len();
+        // The first of the chain is what is live.
+        let depth = self.cell.chain().len() - 1;
         let Some(level) = self.cell.level(Target::Previous) else {
             return RollbackStatus {
                 available: false,

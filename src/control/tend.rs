@@ -7,7 +7,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{ControlError, Controller, controller::now_ms, prepare::seed, recall::Recall};
+use super::{
+    ControlError, Controller, coming::Expected, controller::now_ms, prepare::seed, recall::Recall,
+};
 use crate::{
     fleet::{CellKey, Role, Watched},
     model::{ReleaseName, Rosters, TableState, Version},
@@ -29,7 +31,7 @@ pub(super) struct Tended {
     // What was looked at last time: when it is the same and nothing drains, there is nothing to do.
     seen: Option<(Arc<Rosters>, Vec<Arc<Compiled>>)>,
     // Releases of a change that is not live yet.
-    coming: Vec<Watched>,
+    coming: Expected,
     recall: Recall,
     leaving: HashMap<Key, Instant>,
     left: HashMap<Key, Instant>,
@@ -80,7 +82,7 @@ impl Controller {
             };
             enter(&mut wanted, table, &rosters, role);
         }
-        for coming in &tended.coming {
+        for coming in tended.coming.iter() {
             let key = (
                 coming.roster.release().clone(),
                 coming.roster.version().clone(),
@@ -110,17 +112,14 @@ impl Controller {
         }
     }
 
-    /// Says which rosters a publish is about to need, so that they are looked after before it is live; none once it is
-    /// live or has come to nothing.
-    pub(super) fn expect(&self, coming: Vec<Watched>) {
+    /// Changes what is looked after for changes that are not live yet.
+    pub(super) fn change_expected<T>(&self, change: impl FnOnce(&mut Expected) -> T) -> T {
         let mut tended = self.tended();
-        if coming.is_empty() && tended.coming.is_empty() {
-            return;
-        }
-        tended.coming = coming;
+        let changed = change(&mut tended.coming);
         tended.seen = None;
         drop(tended);
         self.tend();
+        changed
     }
 
     fn is_warm(&self, distance: usize, level: &Level, now_ms: u64) -> bool {
@@ -135,6 +134,15 @@ impl Controller {
         let near = near.into_iter().enumerate();
         near.filter(|(distance, level)| self.is_warm(*distance, level, now))
             .map(|(_, level)| level)
+            .collect()
+    }
+
+    /// The releases of the levels that are kept warm.
+    pub(super) fn warm_keys(&self) -> HashSet<Key> {
+        let levels = self.warm_levels();
+        let releases = levels.iter().flat_map(|level| level.spec.releases());
+        releases
+            .map(|(name, spec)| (name.clone(), spec.version.clone()))
             .collect()
     }
 

@@ -6,7 +6,7 @@
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Weak, atomic::AtomicUsize},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicUsize},
 };
 
 use arc_swap::ArcSwap;
@@ -31,6 +31,8 @@ pub struct Roster {
     places: Arc<Places>,
     /// Connections to its endpoints, idle ones included, those to endpoints that left as well.
     pub(super) connections: AtomicUsize,
+    // What it is to hold, once it was told. Held while members are set, so that one word is the last.
+    told: Mutex<Option<Arc<[EndpointUrl]>>>,
     // How often the members were set.
     settings: watch::Sender<u64>,
 }
@@ -82,6 +84,7 @@ impl Roster {
             workers,
             places: Arc::default(),
             connections: AtomicUsize::new(0),
+            told: Mutex::default(),
             settings: watch::Sender::new(0),
         }
     }
@@ -111,9 +114,63 @@ impl Roster {
         self.members.load().draining()
     }
 
-    /// Replaces the members. An endpoint that stays keeps its counts and its health; one that comes back while it drains
-    /// keeps its counts. One writer at a time: discovery.
+    /// Replaces the members by what was looked up. An endpoint that stays keeps its counts and its health; one that comes
+    /// back while it drains keeps its counts. Members that were looked up for other endpoints than it was told of come too
+    /// late: nothing changes then.
     pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
+        let told = self.told();
+        let is_of = |urls: &Arc<[EndpointUrl]>| members.iter().all(|(url, _)| urls.contains(url));
+        if told.as_ref().is_none_or(is_of) {
+            self.replace(members);
+        }
+    }
+
+    /// Says what it is to hold from now on. What is not among it leaves at once and addresses join at once, so that what
+    /// is picked afterwards is one of these; names join when they were looked up. What it holds stays only if there would
+    /// be nothing until then.
+    pub fn tell(&self, urls: &[EndpointUrl]) {
+        let mut told = self.told();
+        *told = Some(urls.into());
+        let now = self.endpoints();
+        let mut members = Vec::new();
+        for url in urls {
+            match url.ip() {
+                Some(ip) => members.push((url.clone(), SocketAddr::new(ip, url.port()))),
+                None => members.extend(
+                    now.iter()
+                        .filter(|endpoint| endpoint.url() == url)
+                        .map(|endpoint| (url.clone(), endpoint.address())),
+                ),
+            }
+        }
+        let is_there = |(url, address): &(EndpointUrl, SocketAddr), endpoint: &Arc<Endpoint>| {
+            endpoint.url() == url && endpoint.address() == *address
+        };
+        let same = members.len() == now.len()
+            && members.iter().zip(now.iter()).all(|(a, b)| is_there(a, b));
+        if !same && (urls.is_empty() || !members.is_empty()) {
+            self.replace(&members);
+        }
+    }
+
+    /// Whether it still holds endpoints that it was told to let go, until the names of the others are looked up.
+    pub fn is_behind(&self) -> bool {
+        let told = self.told();
+        let gone = |urls: &Arc<[EndpointUrl]>| {
+            let endpoints = self.endpoints();
+            endpoints
+                .iter()
+                .any(|endpoint| !urls.contains(endpoint.url()))
+        };
+        told.as_ref().is_some_and(gone)
+    }
+
+    // What the lock guards is whole between any two statements, so a poisoned lock is as good as another.
+    fn told(&self) -> MutexGuard<'_, Option<Arc<[EndpointUrl]>>> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn replace(&self, members: &[(EndpointUrl, SocketAddr)]) {
         let before = self.members.load();
         let draining = before.draining();
         let keep = |(url, address): &(EndpointUrl, SocketAddr)| {

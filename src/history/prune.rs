@@ -56,9 +56,11 @@ fn orphans(kept: &BTreeMap<Revision, Kept>, removed: &BTreeSet<Revision>) -> Vec
         }
         let source_goes = match entry.record.cause {
             Cause::Rollback { to } => removed.contains(&to) || !kept.contains_key(&to),
-            Cause::Import | Cause::Publish | Cause::RollbackRoute | Cause::Roster | Cause::Void => {
-                false
-            }
+            Cause::Import
+            | Cause::Publish
+            | Cause::RollbackRoute { .. }
+            | Cause::Roster
+            | Cause::Void => false,
         };
         let goes = removed.contains(revision);
         if !goes && (before_goes || source_goes) {

@@ -10,8 +10,8 @@ use crate::model::{
     TableState, Version,
 };
 
-/// Which release last had all the weight, by route.
-pub type Whole = BTreeMap<RouteName, ReleaseName>;
+/// Which release last had all the weight, by route; none where it is not known.
+pub type Whole = BTreeMap<RouteName, Option<ReleaseName>>;
 
 /// A record with what the change alone does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,7 +35,7 @@ impl Entry {
     pub fn is_rollback(&self) -> bool {
         matches!(
             self.record.cause,
-            Cause::Rollback { .. } | Cause::RollbackRoute
+            Cause::Rollback { .. } | Cause::RollbackRoute { .. }
         )
     }
 
@@ -116,7 +116,7 @@ impl Snapshot {
             };
         let routes = state.spec.routes().iter();
         let whole =
-            routes.filter_map(|route| Some((route.name.clone(), route.last_whole.clone()?)));
+            routes.filter_map(|route| Some((route.name.clone(), Some(route.last_whole.clone()?))));
         Self {
             table: TableDocument::of(state),
             rosters: state.rosters.iter().map(roster).collect(),
@@ -154,16 +154,36 @@ pub fn with_whole(mut state: TableState, whole: &Whole) -> TableState {
         let Some(old) = state.spec.route(route) else {
             continue;
         };
-        if old.last_whole.as_ref() == Some(release) {
+        if old.last_whole == *release {
             continue;
         }
         let mut spec = (***old).clone();
-        spec.last_whole = Some(release.clone());
+        spec.last_whole.clone_from(release);
         let route = Arc::new(Hashed::new(spec));
         state.spec = state
             .spec
             .with_route(route)
             .expect("the route was found in this table");
+    }
+    state
+}
+
+/// The same state with the stable releases that routes named before.
+pub(super) fn with_stable_of(before: &TableState, mut state: TableState) -> TableState {
+    let (old, new) = (before.spec.routes(), state.spec.routes());
+    let changed: Vec<_> = old
+        .differences(new, Hashed::is_same)
+        .filter_map(|place| old.get(place).cloned())
+        .collect();
+    for old in changed {
+        let Some(route) = state.spec.route(&old.name) else {
+            continue;
+        };
+        let mut spec = (***route).clone();
+        spec.stable.clone_from(&old.stable);
+        if let Some(table) = state.spec.with_route(Arc::new(Hashed::new(spec))) {
+            state.spec = table;
+        }
     }
     state
 }

@@ -10,7 +10,7 @@ use super::{
     error::HistoryError,
     folder::SLOT_FILE,
     mark::MARK,
-    record::{Entry, Snapshot, Whole, with_whole},
+    record::{Entry, Snapshot, Whole, with_stable_of, with_whole},
 };
 use crate::model::{Cause, Revision, RevisionRecord, TableDocument, TableState, Touched};
 
@@ -194,7 +194,12 @@ impl Replay {
             (_, Some(change)) if follows => change.apply_to(before).ok()?.state,
             (_, Some(_) | None) => return None,
         };
+        let leads_there = |state: &TableState| state.spec.digest() == entry.record.digest;
         let state = with_whole(state, &entry.whole);
-        (state.spec.digest() == entry.record.digest).then_some(state)
+        if leads_there(&state) {
+            return Some(state);
+        }
+        // Before a switch moved a named stable release, and what left a split took its name along, it stayed.
+        Some(with_stable_of(before, state)).filter(leads_there)
     }
 }

@@ -229,7 +229,7 @@ fn parse(bytes: &[u8]) -> Option<(Slot, Option<Entry>)> {
 }
 
 fn builds_on(entry: &Entry) -> bool {
-    entry.record.cause == Cause::RollbackRoute
+    matches!(entry.record.cause, Cause::RollbackRoute { .. })
 }
 
 /// One write to the file: a rollback's record, or with none only how far numbers are reserved.
@@ -443,7 +443,11 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut file = SlotFile::open(folder.path()).unwrap();
         for revision in 1..=16 {
-            file.write(&rollback(revision, Cause::RollbackRoute), Revision(0), None)
+            let cause = Cause::RollbackRoute {
+                route: Some("chat".parse().unwrap()),
+                to: Revision(0),
+            };
+            file.write(&rollback(revision, cause), Revision(0), None)
                 .unwrap();
         }
         assert!(file.write(&whole(17), Revision(0), None).is_err());

@@ -10,7 +10,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::{
-    EndpointUrl, Hashed, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
+    EndpointUrl, Hashed, Percents, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
     TableDocument, TableState,
 };
 
@@ -79,6 +79,14 @@ pub enum Change {
         release: ReleaseName,
         /// Its endpoints.
         endpoints: Vec<EndpointUrl>,
+    },
+    /// Some releases of a route get these percents; the others share the rest in the proportion that they have.
+    SetPercents {
+        /// The route.
+        route: RouteName,
+        /// The percents.
+        #[schema(schema_with = super::schema::percents)]
+        percents: Percents,
     },
     /// All weights of a route are replaced.
     SetSplit {
@@ -188,6 +196,7 @@ impl Change {
             | Self::PatchSplit { route, .. }
             | Self::Promote { route, .. }
             | Self::RemoveRoute { route }
+            | Self::SetPercents { route, .. }
             | Self::SetSplit { route, .. }
             | Self::Switch { route, .. } => Some(route),
             Self::PutRoute { route } => Some(&route.name),
@@ -210,6 +219,7 @@ impl Change {
             | Self::PutRoute { .. }
             | Self::RemoveRoute { .. }
             | Self::Replace { .. }
+            | Self::SetPercents { .. }
             | Self::SetSplit { .. }
             | Self::Switch { .. } => None,
         }

@@ -11,9 +11,11 @@ mod digest;
 mod document;
 mod duration;
 mod endpoint;
+mod growth;
 mod health;
 mod name;
 mod outcome;
+mod percent;
 mod problem;
 mod release;
 mod request;
@@ -30,14 +32,18 @@ pub use self::{
     document::{ReleaseDocument, TableDocument},
     duration::Span,
     endpoint::{EndpointUrl, Scheme},
+    growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
     name::{NameError, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
+    percent::{Percent, Percents},
     problem::{Problem, closest},
     release::{LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
     route::{AffinitySource, HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
-    schema::{some_weights as some_weights_schema, weights as weights_schema},
+    schema::{
+        percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
+    },
     table::{MAX_WEIGHT, Rosters, TableSpec, TableState},
 };

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Change, Digest};
+use super::{Change, Digest, RouteName};
 
 /// The number of a revision. Numbers only go up; gaps are normal. Zero is the empty table before the first revision.
 #[derive(
@@ -73,7 +73,14 @@ pub enum Cause {
         to: Revision,
     },
     /// One route got its previous split back.
-    RollbackRoute,
+    RollbackRoute {
+        /// The route; earlier versions did not write it down.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        route: Option<RouteName>,
+        /// The revision whose split of the route is live again.
+        #[serde(default)]
+        to: Revision,
+    },
     /// Only endpoints joined or left: a fact, not a decision.
     Roster,
     /// The configuration file was taken over.
@@ -83,11 +90,16 @@ pub enum Cause {
 }
 
 impl Cause {
+    /// Whether it went back, live first.
+    pub const fn is_rollback(&self) -> bool {
+        matches!(self, Self::Rollback { .. } | Self::RollbackRoute { .. })
+    }
+
     /// The word in metrics and tables.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Publish => "publish",
-            Self::Rollback { .. } | Self::RollbackRoute => "rollback",
+            Self::Rollback { .. } | Self::RollbackRoute { .. } => "rollback",
             Self::Roster => "roster",
             Self::Import => "import",
             Self::Void => "void",

@@ -96,19 +96,24 @@ impl RouteSpec {
         self.upgrades.iter().any(is_it)
     }
 
+    /// The releases with a weight that is not 0.
+    pub fn weighed(&self) -> impl Iterator<Item = &ReleaseName> {
+        let weighed = self.split.iter().filter(|(_, weight)| **weight > 0);
+        weighed.map(|(name, _)| name)
+    }
+
     /// The release that has all the weight, if one has.
     pub fn whole(&self) -> Option<&ReleaseName> {
-        let mut weighed = self
-            .split
-            .iter()
-            .filter(|(_, weight)| **weight > 0)
-            .map(|(name, _)| name);
+        let mut weighed = self.weighed();
         weighed.next().filter(|_| weighed.next().is_none())
     }
 
-    /// The stable release: the named one, or the one that last had all the weight.
+    /// The stable release: the named one, or the one that last had all the weight. Only a release in the split is: what
+    /// has left it is nothing to go back to.
     pub fn stable_release(&self) -> Option<&ReleaseName> {
-        self.stable.as_ref().or(self.last_whole.as_ref())
+        let candidates = [self.stable.as_ref(), self.last_whole.as_ref()];
+        let in_split = |name: &&ReleaseName| self.split.contains_key(*name);
+        candidates.into_iter().flatten().find(in_split)
     }
 }
 
@@ -199,8 +204,9 @@ impl RouteSpec {
         }
     }
 
-    /// Notes the release that has all the weight, or keeps the one that had it before.
+    /// Notes the release that has all the weight, or keeps the one that had it before while it is in the split.
     pub fn keep_whole(&mut self, before: Option<&ReleaseName>) {
+        let before = before.filter(|before| self.split.contains_key(*before));
         self.last_whole = self.whole().or(before).cloned();
     }
 }

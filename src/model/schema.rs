@@ -75,6 +75,18 @@ pub fn some_weights() -> Schema {
     }))
 }
 
+/// Percents that some releases of a route get.
+pub fn percents() -> Schema {
+    keywords(json!({
+        "type": "object",
+        "description": "Percents, with up to four digits behind the point; the others share the rest as before.",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.0001 },
+        "minProperties": 1,
+        "examples": [{ "green": 5 }],
+    }))
+}
+
 macro_rules! text {
     ($type:ty, $name:literal, $keywords:tt) => {
         impl PartialSchema for $type {

@@ -17,6 +17,7 @@ async fn import(
     table: TableDocument,
     wins: Option<Wins>,
     by: &str,
+    force: bool,
 ) -> Result<ImportReport, ControlError> {
     let author = Author {
         actor: Actor::File,
@@ -26,7 +27,7 @@ async fn import(
         group: None,
     };
     let report = controller
-        .import(table, wins, author, Expected::Any)
+        .import(table, wins, author, Expected::Any, force)
         .await?;
     if report.conflicts.is_empty() {
         tracing::info!(
@@ -61,9 +62,10 @@ pub(super) async fn import_first(
     config: &Config,
     options: &Options,
 ) -> Result<(), ServerError> {
+    // Nothing was checked yet, and names may not be known yet: a start is not refused for that.
     let nothing_live = controller.live().revision() == Revision(0);
     let strict = options.strict || nothing_live;
-    let why = match import(controller, config.table(), options.wins, "start").await {
+    let why = match import(controller, config.table(), options.wins, "start", true).await {
         Err(error) if strict => return Err(ServerError::Control(error)),
         Err(error) => chain(&error),
         Ok(report) => match conflicts(&report) {
@@ -93,7 +95,7 @@ pub(super) async fn reload(
     by: &str,
 ) -> Result<ReloadReport, ReloadError> {
     let config = preflight::load(path).map_err(|error| ReloadError::File(chain(&error)))?;
-    let import = import(controller, config.table(), None, by).await?;
+    let import = import(controller, config.table(), None, by, false).await?;
     Ok(ReloadReport {
         import,
         restart: changed_settings(running, &config.settings_digests()),

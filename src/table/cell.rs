@@ -17,7 +17,7 @@ use thiserror::Error;
 
 use super::{Compiled, Draft, Level, RoutingTable, Target, seats::Seats, undo::UndoStack};
 use crate::{
-    model::{Revision, Rosters, TableSpec},
+    model::{Digest, Revision, Rosters, TableSpec},
     stats::Sharded,
 };
 
@@ -41,8 +41,8 @@ struct Writer {
 /// How a publish treats the undo stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Undo {
-    /// One route got back what it had at this level: a rollback goes to the level, and those above it go, so that it
-    /// never leads to what was taken back.
+    /// One route got back what it had in this revision: the levels that are later go, so that a rollback never leads to
+    /// what was taken back.
     Above(Revision),
     /// A fact: a rollback goes where it would have gone before.
     Keep,
@@ -120,16 +120,17 @@ impl TableCell {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets what a history says was live, with the levels below it. Before any worker runs.
+    /// Sets what a history says was live, with the number of its decision and the levels below it. Before any worker runs.
     pub fn restore(
         &self,
         draft: Draft,
         revision: Revision,
+        decision: Revision,
         levels: Vec<Level>,
         group: Option<Arc<str>>,
     ) {
         let mut writer = self.writer();
-        writer.undo = UndoStack::restored(levels, group);
+        writer.undo = UndoStack::restored(levels, decision, group);
         let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
         self.current.store(Arc::new(table));
         self.seats.announce();
@@ -147,6 +148,23 @@ impl TableCell {
         undo: Undo,
         now_ms: u64,
     ) -> Result<Swapped, Stale> {
+        self.publish_after(draft, revision, based_on, undo, now_ms, |_| {})
+    }
+
+    /// The same, and before the swap, once nothing can keep it from taking place, `facts` sets what belongs to it outside
+    /// the table: whoever selects by the new table finds it.
+    ///
+    /// # Errors
+    /// As [`TableCell::publish`]; `facts` was not called then.
+    pub fn publish_after(
+        &self,
+        draft: Draft,
+        revision: Revision,
+        based_on: Revision,
+        undo: Undo,
+        now_ms: u64,
+        facts: impl FnOnce(&Draft),
+    ) -> Result<Swapped, Stale> {
         let mut writer = self.writer();
         let start = Instant::now();
         let live = self.current.load_full();
@@ -157,15 +175,20 @@ impl TableCell {
         }
         // Below the first revision there is nothing to go back to: an empty table would answer nobody.
         let first = live.revision() == Revision(0);
+        let undo_is_decision = first || undo != Undo::Keep;
         match undo {
-            Undo::Above(revision) => writer.undo.cut_above(revision),
+            Undo::Above(revision) => writer.undo.cut_above(revision, draft.digest()),
             Undo::Push(group) if !first => {
-                let replaced = level(&live, writer.undo.live_group().cloned(), now_ms);
+                let replaced = level(&live, &writer.undo, now_ms);
                 writer.undo.push(replaced, group);
             }
             Undo::Push(group) => writer.undo.set_group(group),
             Undo::Keep => {}
         }
+        if undo_is_decision {
+            writer.undo.set_live(revision);
+        }
+        facts(&draft);
         let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
         Ok(self.swap(&mut writer, live, table, start))
     }
@@ -204,9 +227,11 @@ impl TableCell {
             .pop_to(place)
             .ok_or(RollbackError::NothingToUndo)?;
         let rosters: Arc<Rosters> = Arc::clone(&live.state().rosters);
-        undone.push(live.revision());
+        undone.push(writer.undo.live());
         undone.reverse();
-        let table = RoutingTable::new(next(), compiled, rosters, self.workers);
+        let revision = next();
+        writer.undo.set_live(revision);
+        let table = RoutingTable::new(revision, compiled, rosters, self.workers);
         let swapped = self.swap(&mut writer, live, table, start);
         Ok(Swapped {
             restored: Some(level.revision),
@@ -260,11 +285,25 @@ impl TableCell {
         levels.take(most).cloned().collect()
     }
 
-    /// The revisions of the levels, the nearest first.
+    /// The revisions of the decisions that a rollback undoes or goes to: the live one, then the levels, the nearest first.
     pub fn chain(&self) -> Vec<Revision> {
         let writer = self.writer();
         let levels = writer.undo.levels().iter().rev();
-        levels.map(|level| level.revision).collect()
+        std::iter::once(writer.undo.live())
+            .chain(levels.map(|level| level.revision))
+            .collect()
+    }
+
+    /// The decision that is live: the live revision, or the one before it that was no fact.
+    pub fn decision(&self) -> Revision {
+        self.writer().undo.live()
+    }
+
+    /// The nearest level that has these decisions.
+    pub fn level_of(&self, digest: Digest) -> Option<Level> {
+        let writer = self.writer();
+        let mut levels = writer.undo.levels().iter().rev();
+        levels.find(|level| level.spec.digest() == digest).cloned()
     }
 
     /// The level that a rollback means, if there is one.
@@ -355,12 +394,12 @@ impl TableCell {
     }
 }
 
-fn level(table: &RoutingTable, group: Option<Arc<str>>, now_ms: u64) -> Level {
+fn level(table: &RoutingTable, undo: &UndoStack, now_ms: u64) -> Level {
     let compiled = Arc::clone(table.compiled());
     let spec: TableSpec = compiled.spec().clone();
     Level {
-        revision: table.revision(),
-        group,
+        revision: undo.live(),
+        group: undo.live_group().cloned(),
         spec,
         compiled: Some(compiled),
         superseded_at_ms: now_ms,

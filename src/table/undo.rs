@@ -1,18 +1,21 @@
 //! The undo stack: what a rollback goes to. A stack, not a toggle: roll back twice and you are two revisions back.
 //!
+//! It holds decisions only. A fact (endpoints that came or went) makes a revision, but the decision that is live stays the
+//! one before it, and a level is known by the number of its decision.
+//!
 //! Pure: it holds levels and says which of them a rollback means; the cell swaps.
 
 use std::sync::Arc;
 
 use super::Compiled;
-use crate::model::{Revision, TableSpec};
+use crate::model::{Digest, Revision, TableSpec};
 
 /// What a rollback asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Target {
     /// The state before the live revision's whole group.
     Previous,
-    /// The state of this revision, if it is on the stack.
+    /// The state of the decision with this number, if it is on the stack.
     Revision(Revision),
     /// The state one record before, within a group too.
     Step,
@@ -21,7 +24,7 @@ pub enum Target {
 /// An earlier state that a rollback can go to.
 #[derive(Debug, Clone)]
 pub struct Level {
-    /// The revision that it was, or is, known by.
+    /// The revision that made the decision.
     pub revision: Revision,
     /// The group that the revision belonged to.
     pub group: Option<Arc<str>>,
@@ -37,12 +40,32 @@ pub struct Level {
 #[derive(Debug, Clone, Default)]
 pub(super) struct UndoStack {
     levels: Vec<Level>,
+    // The decision that is live; a later live revision holds only facts beside it.
+    live: Revision,
     live_group: Option<Arc<str>>,
 }
 
 impl UndoStack {
-    pub(super) fn restored(levels: Vec<Level>, live_group: Option<Arc<str>>) -> Self {
-        Self { levels, live_group }
+    pub(super) fn restored(
+        levels: Vec<Level>,
+        live: Revision,
+        live_group: Option<Arc<str>>,
+    ) -> Self {
+        Self {
+            levels,
+            live,
+            live_group,
+        }
+    }
+
+    /// The decision that is live.
+    pub(super) fn live(&self) -> Revision {
+        self.live
+    }
+
+    /// Notes the number of the decision that went live.
+    pub(super) fn set_live(&mut self, live: Revision) {
+        self.live = live;
     }
 
     pub(super) fn levels(&self) -> &[Level] {
@@ -69,11 +92,11 @@ impl UndoStack {
         self.live_group = group;
     }
 
-    /// Drops the levels above that of a revision; what is live then belongs to no group.
-    pub(super) fn cut_above(&mut self, revision: Revision) {
-        if let Some(place) = self.place(Target::Revision(revision)) {
-            self.levels.truncate(place + 1);
-        }
+    /// Drops the levels that are later than a revision, and then the top if it has the decisions that go live: a rollback
+    /// to it would change nothing. What is live then belongs to no group.
+    pub(super) fn cut_above(&mut self, revision: Revision, digest: Digest) {
+        self.levels.retain(|level| level.revision <= revision);
+        self.levels.pop_if(|level| level.spec.digest() == digest);
         self.live_group = None;
     }
 

@@ -56,10 +56,16 @@ fn every_verb_of_a_split_does_what_it_says() {
             json!({ "blue": 0, "green": 105 }),
         ),
         (
+            "PATCH",
+            "split",
+            json!({ "weights": { "blue": 5 } }),
+            json!({ "blue": 5, "green": 105 }),
+        ),
+        (
             "POST",
             "abort",
             Value::Null,
-            json!({ "blue": 105, "green": 0 }),
+            json!({ "blue": 0, "green": 110 }),
         ),
         (
             "PUT",
@@ -68,10 +74,16 @@ fn every_verb_of_a_split_does_what_it_says() {
             json!({ "blue": 1, "green": 1 }),
         ),
         (
+            "PATCH",
+            "split",
+            json!({ "percent": { "green": 5 } }),
+            json!({ "blue": 95, "green": 5 }),
+        ),
+        (
             "POST",
             "promote",
             Value::Null,
-            json!({ "blue": 0, "green": 2 }),
+            json!({ "blue": 100, "green": 0 }),
         ),
         (
             "PUT",
@@ -91,6 +103,32 @@ fn every_verb_of_a_split_does_what_it_says() {
     );
     assert_eq!(again["changed"], false);
     assert_eq!(again["revision"], admin.revision());
+}
+
+#[test]
+fn a_split_that_is_set_drops_nothing_by_accident_and_a_patch_says_something() {
+    let admin = TestAdmin::start();
+    let path = "/v1/routes/chat/split";
+    for (method, body, status) in [
+        ("PUT", json!({ "weights": { "green": 1 } }), 409),
+        ("PATCH", json!({ "weights": {} }), 422),
+        ("PATCH", json!({}), 422),
+        (
+            "PATCH",
+            json!({ "weights": { "green": 1 }, "percent": { "green": 1 } }),
+            422,
+        ),
+        ("PATCH", json!({ "percent": { "green": 100.5 } }), 422),
+        ("PATCH", json!({ "percent": { "blue": 5 } }), 409),
+        (
+            "PUT",
+            json!({ "weights": { "green": 1 }, "drop": true }),
+            200,
+        ),
+    ] {
+        let (answered, problem) = admin.json(method, path, &body);
+        assert_eq!(answered, status, "{method} {body} {problem}");
+    }
 }
 
 #[test]
@@ -195,7 +233,7 @@ fn a_rollback_to_a_sick_release_names_the_nearest_that_is_ready_unless_forced() 
     admin.done(
         "PUT",
         "/v1/routes/chat/split",
-        &json!({ "weights": { "blue": 5 } }),
+        &json!({ "weights": { "blue": 5, "green": 0 } }),
     );
     let watched = admin.fleet.watched();
     let green = watched

@@ -67,15 +67,80 @@ fn every_verb_that_changes_something_does_it() {
             json!({ "blue": 0, "green": 125 }),
         ),
         (&["rollback", "--step"], json!({ "blue": 100, "green": 25 })),
-        (&["split", "chat", "green=1"], json!({ "green": 1 })),
+        (
+            &["split", "chat", "green=5"],
+            json!({ "blue": 95, "green": 5 }),
+        ),
+        (
+            &["split", "chat", "green=12.5%"],
+            json!({ "blue": 875, "green": 125 }),
+        ),
+        (
+            &["split", "chat", "blue=1", "green=1", "--replace"],
+            json!({ "blue": 1, "green": 1 }),
+        ),
+        (
+            &["split", "chat", "green=1", "--replace", "--drop"],
+            json!({ "green": 1 }),
+        ),
     ] {
         said(&admin, arguments);
         assert_eq!(admin.split("chat"), split, "{arguments:?}");
     }
-    said(&admin, &["split", "chat", "blue=1", "green=1"]);
+    said(&admin, &["split", "chat", "blue=50", "green=50"]);
     said(&admin, &["abort", "chat", "-m", "errors"]);
     let same = said(&admin, &["abort", "chat"]);
     assert!(same.contains("nothing to change"), "{same}");
+}
+
+#[test]
+fn a_forgotten_release_is_not_dropped_in_silence() {
+    let admin = TestAdmin::start();
+    let output = admin.cli(&["split", "chat", "green=1", "--replace"]);
+    let error = error(&output);
+    assert!(
+        error.contains("`blue`") && error.contains("--drop"),
+        "{error}"
+    );
+    assert_eq!(admin.split("chat"), json!({ "blue": 100, "green": 0 }));
+}
+
+#[test]
+fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
+    let admin = TestAdmin::start();
+    said(&admin, &["split", "chat", "green=5"]);
+    let to = admin.revision();
+    said(&admin, &["split", "chat", "green=50"]);
+    said(
+        &admin,
+        &[
+            "route",
+            "set",
+            "other",
+            "--path-prefix",
+            "/other",
+            "--split",
+            "blue=1",
+        ],
+    );
+    let other = admin.revision();
+    let dry = said(&admin, &["rollback", "--route", "chat", "--dry-run"]);
+    let begin = format!("`chat` would have its split of revision {to} again");
+    assert!(dry.starts_with(&begin), "{dry}");
+    assert!(dry.contains("chat: blue 50→95  green 50→5"), "{dry}");
+    assert!(dry.contains(&format!("too: revisions {other}")), "{dry}");
+    let done = said(&admin, &["rollback", "--route", "chat"]);
+    assert!(done.contains(&format!("chat = revision {to}")), "{done}");
+    let history = said(&admin, &["history"]);
+    assert!(
+        history.contains(&format!("rollback of chat to {to}")),
+        "{history}"
+    );
+    let help = said(&admin, &["rollback", "--help"]);
+    assert!(
+        help.contains("also takes back what other routes changed"),
+        "{help}"
+    );
 }
 
 #[test]
@@ -139,7 +204,10 @@ fn people_get_tables_and_machines_get_json() {
         admin.revision().to_string(),
     );
     let diff = said(&admin, &["diff", &from, &to]);
-    assert_eq!(diff, "chat: blue 100→0  green 0→100\n");
+    assert_eq!(
+        diff,
+        "chat: blue 100→0  green 0→100\nroutes.chat.stable: blue→green\n"
+    );
     for arguments in [
         &["status", "--json"][..],
         &["history", "--json", "-n", "1"],
@@ -227,6 +295,11 @@ fn how_it_ends_tells_why() {
         (&["switch", "chat", "gren"], 65),
         (&["switch", "chta", "green"], 65),
         (&["split", "chat", "blue=0"], 65),
+        (&["split", "chat", "blue=60", "green=60"], 65),
+        (&["split", "chat", "green=1", "--replace"], 65),
+        (&["split", "chat", "green=101"], 64),
+        (&["split", "chat", "green=1.5", "--patch"], 64),
+        (&["switch", "chat", "green", "--wait", "2h"], 65),
         (&["rollback", "--to", "99999"], 65),
         (&["diff", "1", "99999"], 65),
         (&["check", "/nowhere/at/all.toml"], 66),

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    rc::Rc,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -19,12 +20,13 @@ use switchback::{
     model::{Actor, Author, Revision, TableDocument},
 };
 
-use crate::desk::{Desk, author, document, folder, grouped, kept, set_split, wait_until};
+use crate::desk::{Desk, author, change, document, folder, grouped, kept, set_split, wait_until};
 
 #[derive(Debug, Clone)]
 enum Step {
     Back,
     Disk(bool),
+    Fact,
     One,
     Publish(bool, u32, Option<u8>),
     Restart,
@@ -38,6 +40,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         6 => publish.prop_map(|(chat, green, group)| Step::Publish(chat, green, group)),
         3 => Just(Step::Back),
         1 => Just(Step::One),
+        2 => Just(Step::Fact),
         2 => Just(Step::Restart),
         2 => any::<bool>().prop_map(Step::Disk),
         2 => any::<bool>().prop_map(Step::Route),
@@ -48,11 +51,28 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 type Content = (u32, u32);
 
-/// What should be so: the levels below the live revision, and every content that ever was.
+/// A decision: what it made of both routes, and for each route the decision before that gave it another split.
+#[derive(Debug)]
+struct Made {
+    content: Content,
+    before: [Option<(Revision, Rc<Made>)>; 2],
+}
+
+/// A decision by the number that it is known by, and its group.
+#[derive(Debug, Clone)]
+struct Level {
+    revision: Revision,
+    made: Rc<Made>,
+    group: Option<u8>,
+}
+
+/// What should be so: the levels below the live decision, and every content that ever was by its number.
 #[derive(Debug)]
 struct Model {
-    levels: Vec<(Revision, Content, Option<u8>)>,
-    live: (Revision, Content, Option<u8>),
+    levels: Vec<Level>,
+    live: Level,
+    // The live revision: that of the decision, or of a fact after it.
+    revision: Revision,
     all: Vec<(Revision, Content)>,
 }
 
@@ -68,36 +88,63 @@ fn failing(broken: &Arc<AtomicBool>) -> Hook {
 }
 
 impl Model {
+    fn content(&self) -> Content {
+        self.live.made.content
+    }
+
     /// Whether a step would be a publish, which needs the disk.
     fn is_publish(&self, step: &Step) -> bool {
         match step {
-            Step::Publish(chat, green, _) => with(self.live.1, *chat, *green) != self.live.1,
-            Step::To(index) => {
-                let (revision, content) = self.all[index.index(self.all.len())];
-                content != self.live.1 && self.levels.iter().all(|level| level.0 != revision)
-            }
-            Step::Back | Step::Disk(_) | Step::One | Step::Restart | Step::Route(_) => false,
+            Step::Publish(chat, green, _) => with(self.content(), *chat, *green) != self.content(),
+            Step::Fact => true,
+            Step::Back
+            | Step::Disk(_)
+            | Step::One
+            | Step::Restart
+            | Step::Route(_)
+            | Step::To(_) => false,
         }
     }
 
     fn push(&mut self, content: Content, group: Option<u8>) {
-        self.levels.push(self.live);
-        self.live = (Revision(0), content, group);
+        let replaced = self.live.clone();
+        let before = [true, false].map(|chat| {
+            if part(content, chat) == part(self.content(), chat) {
+                replaced.made.before[usize::from(chat)].clone()
+            } else {
+                Some((replaced.revision, Rc::clone(&replaced.made)))
+            }
+        });
+        let [of_chat, of_search] = before;
+        let made = Made {
+            content,
+            before: [of_search, of_chat],
+        };
+        self.levels.push(replaced);
+        self.go_live(Rc::new(made), group);
+    }
+
+    /// What is live gets its number from the receipt.
+    fn go_live(&mut self, made: Rc<Made>, group: Option<u8>) {
+        self.live = Level {
+            revision: Revision(0),
+            made,
+            group,
+        };
     }
 
     fn pop_to(&mut self, place: usize) {
-        let (_, content, group) = self.levels[place];
+        let Level { made, group, .. } = self.levels[place].clone();
         self.levels.truncate(place);
-        self.live = (Revision(0), content, group);
+        self.go_live(made, group);
     }
 
     /// Does a step; `false` when there is nothing to go back to, `None` when nothing changes.
     fn step(&mut self, step: &Step) -> Option<bool> {
         match step {
             Step::Back => {
-                let group = self.live.2;
-                let same =
-                    |level: &(Revision, Content, Option<u8>)| group.is_some() && level.2 == group;
+                let group = self.live.group;
+                let same = |level: &Level| group.is_some() && level.group == group;
                 let Some(place) = self.levels.iter().rposition(|level| !same(level)) else {
                     return Some(false);
                 };
@@ -110,13 +157,14 @@ impl Model {
                 self.pop_to(place);
             }
             Step::Publish(chat, green, group) => {
-                let content = with(self.live.1, *chat, *green);
-                if content == self.live.1 {
+                let content = with(self.content(), *chat, *green);
+                if content == self.content() {
                     return None;
                 }
                 self.push(content, *group);
             }
             Step::Disk(_) | Step::Restart => return None,
+            Step::Fact => {}
             Step::Route(chat) => return Some(self.route(*chat)),
             Step::To(index) => return self.to(self.all[index.index(self.all.len())]),
         }
@@ -124,34 +172,44 @@ impl Model {
     }
 
     fn route(&mut self, chat: bool) -> bool {
-        let now = part(self.live.1, chat);
-        let Some(place) = self
-            .levels
-            .iter()
-            .rposition(|level| part(level.1, chat) != now)
-        else {
+        let which = usize::from(chat);
+        let Some((revision, earlier)) = self.live.made.before[which].clone() else {
             return false;
         };
-        let (_, then, _) = self.levels[place];
-        let content = with(self.live.1, chat, part(then, chat));
-        if content == then {
-            self.pop_to(place);
-        } else {
-            self.levels.truncate(place + 1);
-            self.live = (Revision(0), content, None);
-        }
+        let content = with(self.content(), chat, part(earlier.content, chat));
+        let mut before = self.live.made.before.clone();
+        before[which].clone_from(&earlier.before[which]);
+        self.levels.retain(|level| level.revision <= revision);
+        self.levels.pop_if(|level| level.made.content == content);
+        self.go_live(Rc::new(Made { content, before }), None);
         true
     }
 
     fn to(&mut self, (revision, content): (Revision, Content)) -> Option<bool> {
-        if content == self.live.1 {
+        if content == self.content() {
             return None;
         }
-        match self.levels.iter().rposition(|level| level.0 == revision) {
+        let levels = self.levels.iter();
+        let own = levels.clone().rposition(|level| level.revision == revision);
+        let place = own.or_else(|| {
+            levels
+                .clone()
+                .rposition(|level| level.made.content == content)
+        });
+        match place {
             Some(place) => self.pop_to(place),
             None => self.push(content, None),
         }
         Some(true)
+    }
+
+    /// Notes the number that something got.
+    fn numbered(&mut self, step: &Step, revision: Revision) {
+        if !matches!(step, Step::Fact) {
+            self.live.revision = revision;
+        }
+        self.revision = revision;
+        self.all.push((revision, self.content()));
     }
 }
 
@@ -212,6 +270,13 @@ impl Run {
                 let (revision, _) = self.model.all[index.index(self.model.all.len())];
                 desk.back_to(RollbackTo::Revision(revision)).await
             }
+            Step::Fact => {
+                let port = 2_000 + self.model.revision.0;
+                let text = format!(
+                    r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
+                );
+                desk.try_apply(change(&text), Expected::Any).await
+            }
             Step::Disk(_) | Step::Restart => unreachable!("these ask for nothing"),
         }
     }
@@ -225,15 +290,25 @@ impl Run {
                 wait_until("the disk is well again", || !works || well());
             }
             Step::Restart => self.open(),
-            Step::Back | Step::One | Step::Publish(..) | Step::Route(_) | Step::To(_) => {
+            Step::Back
+            | Step::Fact
+            | Step::One
+            | Step::Publish(..)
+            | Step::Route(_)
+            | Step::To(_) => {
                 let refused = self.broken.load(Ordering::SeqCst) && self.model.is_publish(step);
                 let made = self.ask(step).await;
                 let expected = if refused { None } else { self.model.step(step) };
                 self.compare(step, expected, made, refused)?;
             }
         }
-        prop_assert_eq!(self.desk().weights(), self.model.live.1, "after {:?}", step);
-        prop_assert_eq!(self.desk().revision(), self.model.live.0);
+        prop_assert_eq!(
+            self.desk().weights(),
+            self.model.content(),
+            "after {:?}",
+            step
+        );
+        prop_assert_eq!(self.desk().revision(), self.model.revision);
         let status = self.desk().controller.status();
         prop_assert_eq!(status.rollback.depth, self.model.levels.len());
         Ok(())
@@ -250,8 +325,7 @@ impl Run {
             (Some(true), Ok(receipt)) => {
                 prop_assert!(receipt.changed, "{:?}", receipt);
                 prop_assert!(receipt.revision > self.model.all[self.model.all.len() - 1].0);
-                self.model.live.0 = receipt.revision;
-                self.model.all.push((receipt.revision, self.model.live.1));
+                self.model.numbered(step, receipt.revision);
                 let durable = || self.desk().controller.status().durability.durable;
                 wait_until("the receipt is durable, if only by its slot", durable);
             }
@@ -274,7 +348,15 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         desk: None,
         model: Model {
             levels: Vec::new(),
-            live: (Revision(1), (0, 0), None),
+            live: Level {
+                revision: Revision(1),
+                made: Rc::new(Made {
+                    content: (0, 0),
+                    before: [None, None],
+                }),
+                group: None,
+            },
+            revision: Revision(1),
             all: vec![(Revision(1), (0, 0))],
         },
     };
@@ -380,7 +462,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
     let mut refused = None;
     let first = desk
         .controller
-        .import(document(0, 0), None, file(), Expected::Any)
+        .import(document(0, 0), None, file(), Expected::Any, false)
         .await
         .unwrap();
     prop_assert!(first.first && first.receipt.is_some());
@@ -409,7 +491,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                 let document: TableDocument = document(edited.0, edited.1);
                 let report = desk
                     .controller
-                    .import(document, wins, file(), Expected::Any)
+                    .import(document, wins, file(), Expected::Any, false)
                     .await
                     .unwrap();
                 let conflicts = both.iter().filter(|side| side.is_none()).count();

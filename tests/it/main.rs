@@ -30,6 +30,7 @@ mod http1;
 mod keeper;
 mod limits;
 mod program;
+mod readiness;
 mod redaction;
 mod retries;
 mod rollback;

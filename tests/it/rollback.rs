@@ -61,7 +61,7 @@ async fn equal_content_makes_no_revision() {
 }
 
 #[tokio::test]
-async fn a_revision_that_is_not_on_the_chain_is_published_like_any_change() {
+async fn a_revision_that_is_not_on_the_chain_goes_on_top_of_what_is_live() {
     let folder = folder();
     let desk = Desk::begun(&kept(&folder), 0, 0).await;
     desk.split("chat", 10).await;
@@ -113,10 +113,11 @@ async fn one_route_goes_back_alone_and_never_forth() {
     desk.split("search", 30).await;
     let route = || RollbackTo::Route("chat".parse().unwrap());
     let back = desk.back_to(route()).await.unwrap();
-    assert_eq!(
-        (desk.weights(), back.cause),
-        ((10, 30), Cause::RollbackRoute)
-    );
+    let cause = |to| Cause::RollbackRoute {
+        route: Some("chat".parse().unwrap()),
+        to: Revision(to),
+    };
+    assert_eq!((desk.weights(), back.cause), ((10, 30), cause(2)));
     assert_eq!(
         back.undid,
         [Revision(3)],
@@ -140,7 +141,7 @@ async fn one_route_goes_back_alone_and_never_forth() {
 }
 
 #[tokio::test]
-async fn a_route_that_alone_has_changed_is_the_revision_before_again() {
+async fn after_the_rollback_of_a_route_that_alone_has_changed_there_is_nothing_to_undo() {
     let folder = folder();
     let desk = Desk::begun(&kept(&folder), 0, 0).await;
     desk.split("chat", 10).await;
@@ -148,7 +149,11 @@ async fn a_route_that_alone_has_changed_is_the_revision_before_again() {
         .back_to(RollbackTo::Route("chat".parse().unwrap()))
         .await
         .unwrap();
-    assert_eq!(back.cause, Cause::Rollback { to: Revision(1) });
+    let cause = Cause::RollbackRoute {
+        route: Some("chat".parse().unwrap()),
+        to: Revision(1),
+    };
+    assert_eq!((back.cause, desk.weights()), (cause, (0, 0)));
     assert!(matches!(
         desk.back().await,
         Err(ControlError::NothingToUndo)
@@ -389,6 +394,247 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     assert_eq!((desk.revision(), desk.weights()), (Revision(2), (10, 0)));
 }
 
+#[tokio::test]
+async fn a_rollback_to_a_revision_is_no_toggle_after_an_endpoint_changed() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    let fact = r#"{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:2001"]}"#;
+    desk.apply(change(fact)).await;
+    desk.split("chat", 90).await;
+    let bad = desk.revision();
+    let back = desk
+        .back_to(RollbackTo::Revision(Revision(2)))
+        .await
+        .unwrap();
+    assert_eq!((desk.weights(), back.undid), ((10, 0), vec![bad]));
+    desk.back().await.unwrap();
+    assert_eq!(desk.weights(), (0, 0), "never on the bad one again");
+}
+
+#[tokio::test]
+async fn the_number_of_a_fact_means_the_decision_beside_it_after_a_restart_too() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    let fact = |port: u16| {
+        let text = format!(
+            r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
+        );
+        change(&text)
+    };
+    let first = desk.apply(fact(2001)).await.revision;
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    desk.split("chat", 90).await;
+    let bad = desk.revision();
+    desk.apply(fact(2002)).await;
+    let preview = desk
+        .controller
+        .preview_rollback(&RollbackTo::Revision(first), Expected::Any, false)
+        .unwrap();
+    assert_eq!(
+        (preview.to, preview.undoes),
+        (Some(Revision(2)), vec![bad]),
+        "the decision that a fact came after is undone, not the fact"
+    );
+    let back = desk.back_to(RollbackTo::Revision(first)).await.unwrap();
+    assert_eq!((desk.weights(), back.undid), ((10, 0), vec![bad]));
+    assert_eq!(desk.endpoints("blue"), ["http://127.0.0.1:2002"]);
+    desk.back().await.unwrap();
+    assert_eq!(desk.weights(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_rollback_of_one_route_takes_no_step_of_another() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("search", 30).await;
+    desk.split("chat", 10).await;
+    desk.split("chat", 60).await;
+    let back = |route: &str| RollbackTo::Route(route.parse().unwrap());
+    let preview = desk
+        .controller
+        .preview_rollback(&back("search"), Expected::Any, false)
+        .unwrap();
+    assert_eq!(
+        (preview.to, preview.undoes, preview.takes_along),
+        (
+            Some(Revision(1)),
+            vec![Revision(2)],
+            vec![Revision(4), Revision(3)]
+        )
+    );
+    desk.back_to(back("search")).await.unwrap();
+    assert_eq!(desk.weights(), (60, 0));
+    desk.back_to(back("chat")).await.unwrap();
+    assert_eq!(desk.weights(), (10, 0), "one step, not two");
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    desk.back_to(back("chat")).await.unwrap();
+    assert_eq!(desk.weights(), (0, 0));
+    for route in ["chat", "search"] {
+        let nothing = desk.back_to(back(route)).await;
+        assert!(matches!(nothing, Err(ControlError::NothingToUndo)));
+    }
+}
+
+#[tokio::test]
+async fn an_abort_after_a_rollback_of_one_route_goes_nowhere_that_was_taken_back() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 5, 0).await;
+    desk.apply(change(r#"{"kind":"promote","route":"chat","to":"green"}"#))
+        .await;
+    desk.split("search", 1).await;
+    desk.back_to(RollbackTo::Route("chat".parse().unwrap()))
+        .await
+        .unwrap();
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    let abort = change(r#"{"kind":"abort","route":"chat"}"#);
+    let refused = desk.try_apply(abort, Expected::Any).await;
+    assert!(
+        matches!(&refused, Err(ControlError::Change(_))),
+        "nothing was stable then: {refused:?}"
+    );
+    assert_eq!(desk.weights(), (5, 1));
+}
+
+#[tokio::test]
+async fn a_release_that_goes_is_stable_nowhere() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let put = r#"{"kind":"put_route","route":{"name":"chat","path_prefix":"/chat","split":{"blue":1},"stable":"green"}}"#;
+    desk.apply(change(put)).await;
+    desk.apply(change(r#"{"kind":"switch","route":"search","to":"blue"}"#))
+        .await;
+    let gone = change(r#"{"kind":"remove_release","release":"green"}"#);
+    let force = true;
+    desk.controller
+        .apply(gone, author(), Expected::Any, force)
+        .await
+        .unwrap();
+    let status = desk.controller.status();
+    let named = status
+        .routes
+        .iter()
+        .filter_map(|route| route.stable.as_ref());
+    assert!(named.clone().all(|stable| stable.as_str() == "blue"));
+    desk.apply(change(r#"{"kind":"abort","route":"chat"}"#))
+        .await;
+}
+
+#[tokio::test]
+async fn two_who_go_back_to_one_revision_make_one() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    desk.back().await.unwrap();
+    let again = || desk.back_to(RollbackTo::Revision(Revision(2)));
+    let (one, two) = tokio::join!(again(), again());
+    let (one, two) = (one.unwrap(), two.unwrap());
+    assert!(one.changed != two.changed, "{one:?} {two:?}");
+    assert_eq!(one.revision, two.revision);
+}
+
+#[tokio::test]
+async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
+    // Before `settle`, which would say who is looked after.
+    desk.controller
+        .apply_promptly(change(two), author(), Expected::Any, false)
+        .await
+        .unwrap();
+    let status = desk.controller.status();
+    let live: Vec<_> = status
+        .releases
+        .iter()
+        .filter(|release| release.role == Role::Live && release.name.as_str() == "green")
+        .map(|release| release.version.to_string())
+        .collect();
+    assert!(!live.contains(&"1".to_owned()), "{live:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_of_a_routes_rollback_is_refused_where_the_rollback_is() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 50, 0).await;
+    desk.apply(change(
+        r#"{"kind":"set_split","route":"chat","weights":{"blue":1,"green":0}}"#,
+    ))
+    .await;
+    let gone = change(r#"{"kind":"remove_release","release":"green"}"#);
+    desk.apply(change(
+        r#"{"kind":"set_split","route":"search","weights":{"blue":1,"green":0}}"#,
+    ))
+    .await;
+    desk.controller
+        .apply(gone, author(), Expected::Any, true)
+        .await
+        .unwrap();
+    let back = RollbackTo::Route("chat".parse().unwrap());
+    let dry = desk
+        .controller
+        .preview_rollback(&back, Expected::Any, true)
+        .map(|_| ());
+    let real = desk
+        .controller
+        .rollback(back, author(), Expected::Any, true)
+        .await
+        .map(|_| ());
+    assert!(
+        matches!(
+            (&dry, &real),
+            (Err(ControlError::Invalid(_)), Err(ControlError::Invalid(_)))
+        ),
+        "{dry:?} {real:?}"
+    );
+}
+
+#[tokio::test]
+async fn the_roster_is_there_before_the_table_that_names_it() {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let endpoints = |ports: &[u16]| {
+        let urls: Vec<_> = ports
+            .iter()
+            .map(|port| format!("\"http://127.0.0.1:{port}\""))
+            .collect();
+        change(&format!(
+            r#"{{"kind":"set_endpoints","release":"blue","endpoints":[{}]}}"#,
+            urls.join(",")
+        ))
+    };
+    desk.apply(endpoints(&[1, 2])).await;
+    // Before `settle`: what is converged is so for the endpoints as well.
+    let receipt = desk
+        .controller
+        .apply_promptly(endpoints(&[1]), author(), Expected::Any, false)
+        .await
+        .unwrap();
+    assert!(receipt.converged_at.is_some());
+    let version = "1".to_owned().try_into().unwrap();
+    let roster = desk.fleet.roster(&"blue".parse().unwrap(), &version);
+    let members = || {
+        let endpoints = roster.endpoints();
+        endpoints
+            .iter()
+            .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
+            .collect::<Vec<_>>()
+    };
+    let now = members();
+    assert_eq!(now.len(), 1);
+    // What was looked up for the endpoints from before comes too late.
+    let late = (
+        "http://127.0.0.1:2".parse().unwrap(),
+        "127.0.0.1:2".parse().unwrap(),
+    );
+    roster.set(&[now[0].clone(), late]);
+    assert_eq!(members(), now);
+}
+
 /// A disk whose writes wait until they are let through.
 struct Gate {
     closed: Arc<AtomicBool>,
@@ -518,6 +764,37 @@ async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
     });
     drop(desk);
     assert_eq!(Desk::open(&kept(&folder)).weights(), (0, 0));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rollback_to_a_revision_off_the_stack_waits_for_no_disk() {
+    let folder = folder();
+    let gate = gate();
+    let desk = Desk::open_with(
+        &kept(&folder),
+        Settings::default(),
+        Some(Arc::clone(&gate.hook)),
+    );
+    desk.begin(0, 0).await;
+    desk.split("chat", 10).await;
+    desk.back().await.unwrap();
+    gate.slots_too.store(true, Ordering::SeqCst);
+    gate.closed.store(true, Ordering::SeqCst);
+    let again = desk
+        .back_to(RollbackTo::Revision(Revision(2)))
+        .await
+        .unwrap();
+    assert_eq!((again.durable, desk.weights()), (false, (10, 0)));
+    gate.closed.store(false, Ordering::SeqCst);
+    drop(gate.open);
+    wait_until("what was pending has landed", || {
+        desk.controller.status().durability.healthy
+    });
+    drop(desk);
+    let desk = Desk::open(&kept(&folder));
+    assert_eq!(desk.weights(), (10, 0));
+    desk.back().await.unwrap();
+    assert_eq!(desk.weights(), (0, 0));
 }
 
 #[tokio::test]

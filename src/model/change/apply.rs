@@ -5,7 +5,7 @@ use std::{collections::BTreeSet, sync::Arc};
 use super::{Applied, Change, ChangeError, Touched, Weights};
 use crate::model::{
     EndpointUrl, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
-    RouteSpec, TableDocument, TableSpec, TableState, Version,
+    RouteSpec, TableDocument, TableSpec, TableState, Version, percent,
 };
 
 /// Does what the change asks for.
@@ -20,6 +20,11 @@ pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, Chan
         Change::RemoveRoute { route } => remove_route(state, route),
         Change::Replace { table } => Ok(replace(state, table)),
         Change::SetEndpoints { release, endpoints } => set_endpoints(state, release, endpoints),
+        Change::SetPercents { route, percents } => {
+            let route = find(state, route)?;
+            let weights = percent::weights(route, percents).map_err(ChangeError::Invalid)?;
+            with_split(state, route, weights, None)
+        }
         Change::SetSplit { route, weights } => {
             with_split(state, find(state, route)?, weights.clone(), None)
         }
@@ -68,7 +73,10 @@ fn with_split(
         .try_for_each(|name| known_release(state, name))?;
     let mut spec: RouteSpec = (***route).clone();
     spec.split = weights;
-    spec.stable = stable.or(spec.stable);
+    // What has left the split is not stable any more, and is not again when it comes back.
+    spec.stable = stable
+        .or(spec.stable)
+        .filter(|stable| spec.split.contains_key(stable));
     let before = spec.last_whole.take();
     spec.keep_whole(before.as_ref());
     let touched = Touched {
@@ -113,7 +121,13 @@ fn everything_to(route: &RouteSpec, to: &ReleaseName) -> Weights {
 fn switch(state: &TableState, route: &RouteName, to: &ReleaseName) -> Result<Applied, ChangeError> {
     let route = find(state, route)?;
     known_release(state, to)?;
-    with_split(state, route, everything_to(route, to), None)
+    with_split(state, route, everything_to(route, to), moved(route, to))
+}
+
+/// The stable release once everything goes to one: where it is named, the name moves along, so that a later abort does
+/// not go back behind this.
+fn moved(route: &RouteSpec, to: &ReleaseName) -> Option<ReleaseName> {
+    route.stable.is_some().then(|| to.clone())
 }
 
 fn promote(
@@ -127,8 +141,7 @@ fn promote(
         None => the_canary(route)?,
     };
     known_release(state, &to)?;
-    let stable = route.stable.is_some().then(|| to.clone());
-    with_split(state, route, everything_to(route, &to), stable)
+    with_split(state, route, everything_to(route, &to), moved(route, &to))
 }
 
 /// The one release with a weight that is not stable.
@@ -321,8 +334,10 @@ fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, Cha
         },
         touched,
     };
-    let idle = |route: &&Arc<Hashed<RouteSpec>>| route.split.contains_key(name);
-    for route in state.spec.routes().iter().filter(idle) {
+    let names = |route: &&Arc<Hashed<RouteSpec>>| {
+        route.split.contains_key(name) || route.stable.as_ref() == Some(name)
+    };
+    for route in state.spec.routes().iter().filter(names) {
         let mut weights = route.split.clone();
         weights.remove(name);
         applied = also(applied, |state| with_split(state, route, weights, None))?;

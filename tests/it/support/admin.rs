@@ -79,7 +79,7 @@ impl TestAdmin {
             Controller::open(settings, history, loaded, cell, Arc::clone(&fleet)).unwrap();
         let controller = Arc::new(controller);
         runtime
-            .block_on(controller.import(config.table(), None, author(), Expected::Any))
+            .block_on(controller.import(config.table(), None, author(), Expected::Any, true))
             .unwrap();
         let readiness = Arc::new(Readiness::default());
         let observed = Observed::new(|| "switchback_up 1\n".to_owned(), Arc::clone(&readiness));
