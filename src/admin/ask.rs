@@ -17,7 +17,7 @@ use super::{
 };
 use crate::{
     api::Wins,
-    control::{Consent, Expected, KeyTurn},
+    control::{Expected, KeyTurn},
     model::{Actor, Author, Revision, Span},
 };
 
@@ -168,8 +168,8 @@ pub(super) struct Ask {
     pub(super) dry_run: bool,
     /// Whether to do what would be refused as unready.
     pub(super) force: bool,
-    wait: Option<Duration>,
-    drop: bool,
+    pub(super) wait: Option<Duration>,
+    pub(super) drop: bool,
 }
 
 /// What comes with an import.
@@ -228,29 +228,6 @@ impl Ask {
     /// Keeps the connection from being cut off for another one while the change is carried out.
     pub(super) fn changing(&self) -> Option<Changing> {
         self.connection.as_ref().map(Connection::changing)
-    }
-
-    /// What the change may do, and how long it may wait.
-    pub(super) fn consent(&self) -> Consent {
-        Consent {
-            force: self.force,
-            wait: self.wait.unwrap_or_default(),
-            drop: self.drop,
-        }
-    }
-
-    /// The same for a split that may leave out a release that has a weight.
-    pub(super) fn dropping(mut self, drop: bool) -> Self {
-        self.drop = drop;
-        self
-    }
-
-    /// The same for a rollback, which waits for nothing.
-    pub(super) fn without_wait(self) -> Result<Self, Refusal> {
-        if self.wait.is_some() {
-            return Err(Refusal::invalid("a rollback waits for nothing").hint("leave `wait` out"));
-        }
-        Ok(self)
     }
 
     /// The same with the message of a body, which comes before that of the query.

@@ -36,6 +36,7 @@ mod auth_failures;
 mod body;
 mod change;
 mod connections;
+mod consent;
 mod idempotency;
 mod import;
 mod json;

@@ -4,6 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand, builder::TypedValueParser as _};
 
+pub(super) use super::part::{Part, Weight, whole};
 use super::{
     client::{AdminUrl, DEFAULT_ADMIN},
     config_file::ConfigFile,
@@ -370,48 +371,6 @@ pub(super) struct HealthArgs {
     /// Wait so long, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
     #[arg(long, value_name = "TIME", conflicts_with = "force")]
     pub(super) wait: Option<Span>,
-}
-
-/// A release and a number for it: a percent or a weight, as the verb says.
-#[derive(Debug, Clone)]
-pub(super) struct Part(pub(super) ReleaseName, pub(super) String);
-
-impl std::str::FromStr for Part {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (release, number) = text
-            .split_once('=')
-            .ok_or_else(|| format!("`{text}` is not RELEASE=PERCENT, such as green=5"))?;
-        let release = release
-            .parse()
-            .map_err(|error: crate::model::NameError| error.to_string())?;
-        Ok(Self(release, number.to_owned()))
-    }
-}
-
-/// A release and its weight.
-#[derive(Debug, Clone)]
-pub(super) struct Weight(pub(super) ReleaseName, pub(super) u32);
-
-impl std::str::FromStr for Weight {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let (release, weight) = text
-            .split_once('=')
-            .ok_or_else(|| format!("`{text}` is not RELEASE=WEIGHT, such as blue=95"))?;
-        let release = release
-            .parse()
-            .map_err(|error: crate::model::NameError| error.to_string())?;
-        Ok(Self(release, whole(weight)?))
-    }
-}
-
-/// A weight.
-pub(super) fn whole(text: &str) -> Result<u32, String> {
-    text.parse()
-        .map_err(|_| format!("`{text}` is not a weight: a whole number from 0 to 1000000"))
 }
 
 fn revision(text: &str) -> Result<Revision, String> {

@@ -10,6 +10,7 @@ mod config_file;
 mod connector;
 mod exit;
 mod look;
+mod part;
 mod resources;
 mod serve;
 mod show;

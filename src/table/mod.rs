@@ -13,18 +13,20 @@ mod route;
 mod routing;
 mod seats;
 mod split;
+mod swap;
 mod undo;
 mod validate;
 mod validate_health;
 mod validate_route;
 
 pub use self::{
-    cell::{RollbackError, Stale, Swapped, TableCell, TableReader, Undo},
+    cell::{TableCell, TableReader},
     compile::{Compiled, Draft, compile},
     hash::key_of,
     release::Release,
     route::Route,
     routing::{RevisionInFlight, RoutingTable},
     split::{Split, SplitEntry},
+    swap::{RollbackError, Stale, Swapped, Undo},
     undo::{Level, Target},
 };

@@ -1,0 +1,45 @@
+//! A release and its part of a route, as it is typed.
+
+use crate::model::ReleaseName;
+
+/// A release and a number for it: a percent or a weight, as the verb says.
+#[derive(Debug, Clone)]
+pub(super) struct Part(pub(super) ReleaseName, pub(super) String);
+
+impl std::str::FromStr for Part {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (release, number) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not RELEASE=PERCENT, such as green=5"))?;
+        let release = release
+            .parse()
+            .map_err(|error: crate::model::NameError| error.to_string())?;
+        Ok(Self(release, number.to_owned()))
+    }
+}
+
+/// A release and its weight.
+#[derive(Debug, Clone)]
+pub(super) struct Weight(pub(super) ReleaseName, pub(super) u32);
+
+impl std::str::FromStr for Weight {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let (release, weight) = text
+            .split_once('=')
+            .ok_or_else(|| format!("`{text}` is not RELEASE=WEIGHT, such as blue=95"))?;
+        let release = release
+            .parse()
+            .map_err(|error: crate::model::NameError| error.to_string())?;
+        Ok(Self(release, whole(weight)?))
+    }
+}
+
+/// A weight.
+pub(super) fn whole(text: &str) -> Result<u32, String> {
+    text.parse()
+        .map_err(|_| format!("`{text}` is not a weight: a whole number from 0 to 1000000"))
+}
