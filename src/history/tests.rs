@@ -413,8 +413,8 @@ fn what_an_earlier_version_wrote_is_read_and_goes_on() {
     history.close(PATIENCE);
     age(folder.path());
     let (history, loaded) = History::open(folder.path()).unwrap();
-    let digests = loaded.kept.iter().map(|kept| kept.record.digest);
-    assert_eq!(digests.last(), Some(second.spec.digest()));
+    let mut digests = loaded.kept.iter().map(|kept| kept.record.digest);
+    assert_eq!(digests.next_back(), Some(second.spec.digest()));
     let number = history.reserve();
     assert_eq!(number, Revision(41));
     let (entry, _) = publish(&second, number, Revision(2), set_split(1, 1));

@@ -19,7 +19,7 @@ use switchback::{
     model::TableDocument,
 };
 
-use crate::desk::{Desk, change, folder, grouped, set_split, wait_until};
+use crate::desk::{Desk, change, folder, grouped, set_split, wait_until, write};
 
 const STORE: &str = "history.redb";
 const FILES: [&str; 3] = [STORE, "rollback.slot", "history.mark"];
@@ -217,7 +217,7 @@ async fn a_store_that_is_missing_or_empty_beside_its_other_files_is_refused() {
             "{what}: {said}"
         );
     };
-    fs::write(path.join(STORE), b"").unwrap();
+    write(&path.join(STORE), b"");
     refused("empty");
     fs::remove_file(path.join(STORE)).unwrap();
     refused("missing");
@@ -253,7 +253,7 @@ async fn a_history_is_for_its_owner_alone_and_one_of_old_becomes_so() {
     // A folder in which others have business keeps its mode.
     open_up(&path, 0o755);
     open_up(&path.join(STORE), 0o644);
-    fs::write(path.join("notes"), b"").unwrap();
+    write(&path.join("notes"), b"");
     opened(&path).unwrap();
     assert_eq!(all(), (0o755, [0o600; 3]));
 }

@@ -21,6 +21,12 @@ pub(crate) struct Desk {
     pub(crate) fleet: Arc<Fleet>,
 }
 
+/// Writes a file whole.
+pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
+    let mut file = std::fs::File::create(path).unwrap();
+    std::io::Write::write_all(&mut file, bytes.as_ref()).unwrap();
+}
+
 /// A folder in memory where there is one: what these tests ask is not how fast a disk is.
 pub(crate) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");

@@ -173,7 +173,7 @@ fn a_damaged_history_ends_it_with_74_and_a_hint() {
     let mut torn = whole.clone();
     torn[64..4096].fill(0xff);
     for (bytes, said) in [(&whole[..0], "missing or empty"), (&torn[..], "is damaged")] {
-        std::fs::write(&store, bytes).unwrap();
+        crate::desk::write(&store, bytes);
         let output = program(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(history)
             .output()

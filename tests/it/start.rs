@@ -13,7 +13,7 @@ use switchback::{
     server::{self, Options, Running, ServerError},
 };
 
-use crate::desk::{author, change, folder};
+use crate::desk::{author, change, folder, write};
 
 /// A configuration file with one route over two releases.
 fn file(folder: &Path, green: u32, more: &str) -> PathBuf {
@@ -27,7 +27,7 @@ address = "127.0.0.1:0"
 [admin]
 address = "127.0.0.1:0"
 [history]
-path = {history:?}
+path = "{}"
 [releases.blue]
 endpoints = ["http://127.0.0.1:1001"]
 [releases.green]
@@ -36,9 +36,10 @@ endpoints = ["http://127.0.0.1:1002"]
 name = "chat"
 split = {{ blue = 100, green = {green} }}
 {more}
-"#
+"#,
+        history.display()
     );
-    fs::write(&path, text).unwrap();
+    write(&path, text);
     path
 }
 
@@ -110,7 +111,7 @@ fn a_file_that_does_not_fit_what_is_live_keeps_no_machine_from_starting() {
     // The release that the new route needs leaves the file.
     let text = fs::read_to_string(&path).unwrap();
     let release = "[releases.green]\nendpoints = [\"http://127.0.0.1:1002\"]\n";
-    fs::write(&path, text.replace(", green = 0", "").replace(release, "")).unwrap();
+    write(&path, text.replace(", green = 0", "").replace(release, ""));
     let running = start(&path, false).unwrap();
     assert_eq!(green(&running), 0);
     assert!(running.controller().status().drift.refused);
