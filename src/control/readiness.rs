@@ -93,9 +93,12 @@ impl Controller {
         let told = if version(before, name) == version(state, name) {
             before.endpoints(name)
         } else {
-            match resolved {
-                Resolved::All => urls,
-                Resolved::NotYet => &[],
+            // A roster of a version that was live before knows what it had then, and not what the change brings.
+            let key = (name.clone(), roster.version().clone());
+            match (before.rosters.get(&key), resolved) {
+                (Some(earlier), _) => earlier,
+                (None, Resolved::All) => urls,
+                (None, Resolved::NotYet) => &[],
             }
         };
         could_answer(&roster, urls, told)
