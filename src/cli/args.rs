@@ -175,6 +175,84 @@ pub(super) enum Here {
 /// What a running switchback is asked through its admin API.
 #[derive(Debug, Subcommand)]
 pub(super) enum There {
+    #[command(flatten)]
+    Change(ChangeVerb),
+    /// Show what is decided, what is, and what a rollback would do
+    #[command(
+        after_help = "Examples:\n  switchback status\n  switchback status --json | jq .rollback.ready"
+    )]
+    Status,
+    /// List the revisions that were live, latest first
+    #[command(
+        after_help = "Examples:\n  switchback history\n  switchback history --limit 5 --before 40"
+    )]
+    History {
+        /// How many at most
+        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
+        limit: u16,
+        /// Only revisions before this one
+        #[arg(long, value_name = "REVISION", value_parser = revision)]
+        before: Option<Revision>,
+    },
+    /// Show what differs between two revisions
+    #[command(after_help = "Example:\n  switchback diff 41 42")]
+    Diff {
+        /// The earlier side
+        #[arg(value_parser = revision)]
+        from: Revision,
+        /// The later side
+        #[arg(value_parser = revision)]
+        to: Revision,
+    },
+    /// List releases with their endpoints and health
+    #[command(after_help = "Example:\n  switchback releases")]
+    Releases,
+    /// Show a revision: when, who, why, what it changed
+    #[command(
+        after_help = "Examples:\n  switchback show 41\n  switchback show 41 --json | jq .table"
+    )]
+    Show {
+        /// The revision
+        #[arg(value_parser = revision)]
+        revision: Revision,
+    },
+    /// Print the live table as TOML, for the configuration file
+    #[command(
+        after_help = "With --config the static settings of that file come first, so that the result is a whole configuration; its comments are not kept.\n\nExamples:\n  switchback export\n  switchback export --config switchback.toml > new.toml"
+    )]
+    Export {
+        /// A configuration file whose static settings come first
+        #[arg(long, short, value_name = "FILE")]
+        config: Option<PathBuf>,
+    },
+    /// Have the configuration file and the certificates read again, as SIGHUP does
+    #[command(
+        after_help = "The process reads the file that it was started with. A file with problems changes nothing.\n\nExample:\n  switchback reload"
+    )]
+    Reload,
+    /// Show, set and remove releases
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000\n  switchback release show green\n  switchback release remove green"
+    )]
+    Release(ReleaseVerb),
+    /// Add and remove endpoints of a release
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000"
+    )]
+    Endpoint(EndpointVerb),
+    /// Show, set and remove routes
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route show chat\n  switchback route remove chat"
+    )]
+    Route(RouteVerb),
+}
+
+/// A change of what is live.
+#[derive(Debug, Subcommand)]
+pub(super) enum ChangeVerb {
     /// Take over the releases and routes of an edited configuration file
     #[command(
         after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused, unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
@@ -194,11 +272,6 @@ pub(super) enum There {
         #[arg(short, long)]
         message: Option<String>,
     },
-    /// Show what is decided, what is, and what a rollback would do
-    #[command(
-        after_help = "Examples:\n  switchback status\n  switchback status --json | jq .rollback.ready"
-    )]
-    Status,
     /// Give releases of a route their percent of it; the others share the rest as before
     #[command(
         after_help = "The numbers are percents, with up to four digits behind the point. A release that is not named keeps its part of what is left; one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
@@ -280,72 +353,6 @@ pub(super) enum There {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// List the revisions that were live, latest first
-    #[command(
-        after_help = "Examples:\n  switchback history\n  switchback history --limit 5 --before 40"
-    )]
-    History {
-        /// How many at most
-        #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
-        limit: u16,
-        /// Only revisions before this one
-        #[arg(long, value_name = "REVISION", value_parser = revision)]
-        before: Option<Revision>,
-    },
-    /// Show what differs between two revisions
-    #[command(after_help = "Example:\n  switchback diff 41 42")]
-    Diff {
-        /// The earlier side
-        #[arg(value_parser = revision)]
-        from: Revision,
-        /// The later side
-        #[arg(value_parser = revision)]
-        to: Revision,
-    },
-    /// List releases with their endpoints and health
-    #[command(after_help = "Example:\n  switchback releases")]
-    Releases,
-    /// Show a revision: when, who, why, what it changed
-    #[command(
-        after_help = "Examples:\n  switchback show 41\n  switchback show 41 --json | jq .table"
-    )]
-    Show {
-        /// The revision
-        #[arg(value_parser = revision)]
-        revision: Revision,
-    },
-    /// Print the live table as TOML, for the configuration file
-    #[command(
-        after_help = "With --config the static settings of that file come first, so that the result is a whole configuration; its comments are not kept.\n\nExamples:\n  switchback export\n  switchback export --config switchback.toml > new.toml"
-    )]
-    Export {
-        /// A configuration file whose static settings come first
-        #[arg(long, short, value_name = "FILE")]
-        config: Option<PathBuf>,
-    },
-    /// Have the configuration file and the certificates read again, as SIGHUP does
-    #[command(
-        after_help = "The process reads the file that it was started with. A file with problems changes nothing.\n\nExample:\n  switchback reload"
-    )]
-    Reload,
-    /// Show, set and remove releases
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000\n  switchback release show green\n  switchback release remove green"
-    )]
-    Release(ReleaseVerb),
-    /// Add and remove endpoints of a release
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000"
-    )]
-    Endpoint(EndpointVerb),
-    /// Show, set and remove routes
-    #[command(
-        subcommand,
-        after_help = "Examples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route show chat\n  switchback route remove chat"
-    )]
-    Route(RouteVerb),
 }
 
 /// What every change takes.

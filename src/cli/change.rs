@@ -48,7 +48,7 @@ pub(super) async fn split(
     let patch = Ask::of(Method::PATCH, &path);
     let ask = match by {
         SplitBy::Percent => patch.json(&SplitPatchRequest {
-            percent: each(parts, |text| text.parse::<Percent>())?,
+            percent: each(parts, str::parse::<Percent>)?,
             message,
             ..SplitPatchRequest::default()
         }),

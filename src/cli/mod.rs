@@ -22,7 +22,7 @@ use std::{io::Write, path::Path, process::ExitCode};
 use clap::Parser;
 
 use self::{
-    args::{AccessArgs, Cli, Here, There, Verb},
+    args::{AccessArgs, ChangeVerb, Cli, Here, There, Verb},
     change::{Back, SplitBy},
     client::Client,
     exit::{Exit, Failure},
@@ -125,40 +125,44 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
 
 async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
     match verb {
-        There::Abort {
+        There::Change(verb) => ask_change(client, verb).await,
+        There::Diff { from, to } => look::diff(client, from, to).await,
+        There::Endpoint(verb) => resources::endpoint(client, verb).await,
+        There::Export { config } => table::export(client, config.as_deref()).await,
+        There::History { limit, before } => look::history(client, limit, before).await,
+        There::Release(verb) => resources::release(client, verb).await,
+        There::Releases => look::list_releases(client).await,
+        There::Reload => table::reload(client).await,
+        There::Route(verb) => resources::route(client, verb).await,
+        There::Show { revision } => table::show_revision(client, revision).await,
+        There::Status => look::status(client).await,
+    }
+}
+
+async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
+    match verb {
+        ChangeVerb::Abort {
             route,
             health,
             change,
         } => change::abort(client, &route, &health, change).await,
-        There::Apply {
+        ChangeVerb::Apply {
             config,
             dry_run,
             wins,
             health,
             message,
         } => {
-            let import = table::Import {
-                wins,
-                message,
-                dry_run,
-                health,
-            };
+            let import = table::Import::new(wins, message, dry_run, health);
             table::apply(client, &config.path(), import).await
         }
-        There::Diff { from, to } => look::diff(client, from, to).await,
-        There::Endpoint(verb) => resources::endpoint(client, verb).await,
-        There::Export { config } => table::export(client, config.as_deref()).await,
-        There::History { limit, before } => look::history(client, limit, before).await,
-        There::Promote {
+        ChangeVerb::Promote {
             route,
             to,
             health,
             change,
         } => change::promote(client, &route, to, &health, change).await,
-        There::Release(verb) => resources::release(client, verb).await,
-        There::Releases => look::list_releases(client).await,
-        There::Reload => table::reload(client).await,
-        There::Rollback {
+        ChangeVerb::Rollback {
             to,
             step,
             route,
@@ -173,9 +177,7 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
             };
             change::rollback(client, back, change).await
         }
-        There::Route(verb) => resources::route(client, verb).await,
-        There::Show { revision } => table::show_revision(client, revision).await,
-        There::Split {
+        ChangeVerb::Split {
             route,
             parts,
             patch,
@@ -184,20 +186,23 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
             health,
             change,
         } => {
-            let by = match (patch, replace) {
-                (true, _) => SplitBy::Patch,
-                (_, true) => SplitBy::Replace { drop },
-                _ => SplitBy::Percent,
-            };
+            let by = split_by(patch, replace, drop);
             change::split(client, &route, &parts, by, &health, change).await
         }
-        There::Status => look::status(client).await,
-        There::Switch {
+        ChangeVerb::Switch {
             route,
             to,
             health,
             change,
         } => change::switch(client, &route, to, &health, change).await,
+    }
+}
+
+fn split_by(patch: bool, replace: bool, drop: bool) -> SplitBy {
+    match (patch, replace) {
+        (true, _) => SplitBy::Patch,
+        (_, true) => SplitBy::Replace { drop },
+        _ => SplitBy::Percent,
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) struct ReleaseSet {
     /// The label of the version
     #[arg(long, value_parser = version)]
     version: Option<Version>,
-    /// An endpoint, such as http://10.0.0.7:9000; once for each, and all of them
+    /// An endpoint, such as `http://10.0.0.7:9000`; once for each, and all of them
     #[arg(long, value_name = "URL")]
     endpoint: Vec<EndpointUrl>,
     /// The path of its health check, such as /healthz
@@ -228,7 +228,7 @@ async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
     if let Some(path) = set.health {
         match &mut document.spec.health {
             Some(health) => health.path = path,
-            none => *none = Some(health_check(path)?),
+            none => *none = Some(health_check(&path)?),
         }
     }
     if let Some(protocol) = set.protocol {
@@ -239,7 +239,7 @@ async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
 }
 
 /// A health check with the defaults of the configuration.
-fn health_check(path: String) -> Result<HealthSpec, Failure> {
+fn health_check(path: &str) -> Result<HealthSpec, Failure> {
     serde_json::from_value(serde_json::json!({ "path": path }))
         .map_err(|error| Failure::new(Exit::Usage, format!("--health: {error}")))
 }

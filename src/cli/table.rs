@@ -29,6 +29,22 @@ pub(super) struct Import {
     pub(super) health: HealthArgs,
 }
 
+impl Import {
+    pub(super) fn new(
+        wins: Option<Wins>,
+        message: Option<String>,
+        dry_run: bool,
+        health: HealthArgs,
+    ) -> Self {
+        Self {
+            wins,
+            message,
+            dry_run,
+            health,
+        }
+    }
+}
+
 /// Takes over a file's table, and names its static settings that need a restart.
 pub(super) async fn apply(client: &Client, file: &Path, import: Import) -> Result<Out, Failure> {
     let config = configuration(file)?;

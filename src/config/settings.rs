@@ -1,6 +1,6 @@
 //! The static settings: all keys of a configuration but the table, which a running process cannot take over.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, fmt::Write as _};
 
 use sha2::{Digest as _, Sha256};
 
@@ -37,10 +37,13 @@ pub fn changed_settings(running: &SettingsDigests, new: &SettingsDigests) -> Vec
 }
 
 fn short_digest(text: &str) -> String {
-    Sha256::digest(text.as_bytes())[..8]
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let whole = Sha256::digest(text.as_bytes());
+    let (first, _) = whole.split_at(8);
+    first.iter().fold(String::new(), |mut digits, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
 }
 
 #[cfg(test)]

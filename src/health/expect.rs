@@ -47,7 +47,7 @@ mod tests {
         assert_eq!(body.push(b"ad"), None);
         assert_eq!(body.push(b"y"), Some(true));
         let mut body = BodyMatch::new("ready");
-        assert_eq!(body.push(&[b'x'; MOST - 2]), None);
+        assert_eq!(body.push(&vec![b'x'; MOST - 2]), None);
         assert_eq!(body.push(b"ready"), Some(false));
     }
 }

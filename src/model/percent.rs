@@ -273,7 +273,9 @@ mod tests {
             let weight = |name: &str| f64::from(weights[name]);
             let total = weight("blue") + weight("green") + weight("red");
             prop_assert!(weights.values().all(|weight| *weight <= MAX_WEIGHT));
-            prop_assert_eq!(weight("green") * f64::from(1_000_000_u32), f64::from(green) * total);
+            let exact = u64::from(weights["green"]) * 1_000_000;
+            let sum: u64 = weights.values().map(|weight| u64::from(*weight)).sum();
+            prop_assert_eq!(exact, u64::from(green) * sum);
             let rest = f64::from(1_000_000 - green) / f64::from(1_000_000_u32);
             let expected = rest * f64::from(blue) / f64::from(blue + red);
             prop_assert!((weight("blue") / total - expected).abs() <= 1e-6);

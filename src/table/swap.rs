@@ -47,7 +47,7 @@ pub struct Stale {
 /// Why a rollback does not take place.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RollbackError {
-    /// The level that is meant is not compiled; compile it and hand it over with [`TableCell::warm`].
+    /// The level that is meant is not compiled; compile it and hand it over with [`TableCell::warm`](super::TableCell::warm).
     #[error("the table of revision {0} is not compiled")]
     Cold(Revision),
     /// The undo stack does not hold what is asked for.

@@ -96,13 +96,19 @@ fn every_verb_of_a_split_does_what_it_says() {
         assert_eq!(receipt["revision"], admin.revision());
         assert_eq!(admin.split("chat"), split, "{method} {verb}");
     }
-    let again = admin.done(
-        "PUT",
-        "/v1/routes/chat/split",
-        &json!({ "weights": { "blue": 1 } }),
-    );
+}
+
+#[test]
+fn the_split_that_is_there_already_makes_no_revision() {
+    let admin = TestAdmin::start();
+    let body = json!({ "weights": { "blue": 100, "green": 0 } });
+    let before = admin.revision();
+    let again = admin.done("PUT", "/v1/routes/chat/split", &body);
     assert_eq!(again["changed"], false);
-    assert_eq!(again["revision"], admin.revision());
+    assert_eq!(
+        (&again["revision"], admin.revision()),
+        (&json!(before), before)
+    );
 }
 
 #[test]

@@ -263,7 +263,8 @@ fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
     let origin = Origin::replying("x");
     let proxy = with_one_route(&origin);
     let mut client = proxy.client();
-    for body in [&b"hi"[..], &[b'b'; 60_000]] {
+    for body in [b"hi".to_vec(), vec![b'b'; 60_000]] {
+        let body = body.as_slice();
         let response = client.post("/nope", body);
         assert_eq!((response.status, response.value("connection")), (404, None));
         // The rest comes after the answer.

@@ -211,11 +211,11 @@ fn nobody_overtakes_the_queue_of_a_release() {
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let asked = || is_asked.recv_timeout(PATIENCE).unwrap();
     let (mut greedy, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
-    greedy.send(&request("/1").repeat(2));
+    greedy.send(request("/1").repeat(2));
     assert_eq!(asked(), "GET /1 HTTP/1.1");
-    second.send(&request("/2"));
+    second.send(request("/2"));
     proxy.wait_until(|| places() == 1);
-    third.send(&request("/3"));
+    third.send(request("/3"));
     proxy.wait_until(|| places() == 2);
     for next in ["/2", "/3", "/1"] {
         release.send(()).unwrap();

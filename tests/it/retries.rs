@@ -72,7 +72,10 @@ fn frames(
 #[test]
 fn what_was_refused_goes_again_with_its_body_whatever_the_method() {
     let refuse_stream = |raw: &mut RawH2, stream| raw.frame(RST_STREAM, 0, stream, &[0, 0, 0, 7]);
-    let goaway = |raw: &mut RawH2, _| raw.goaway(0) && false;
+    let goaway = |raw: &mut RawH2, _| {
+        raw.goaway(0);
+        false
+    };
     for refuse in [refuse_stream as fn(&mut RawH2, u32) -> bool, goaway] {
         for (method, body) in METHODS {
             let origin = frames(&[], move |raw, (connection, stream), body| {

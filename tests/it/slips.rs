@@ -104,18 +104,8 @@ fn every_slip_is_answered_with_what_was_meant_and_check_and_serve_agree() {
 const REST: &str = "[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = \"history\"\n\
     [releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\nname = \"chat\"\nsplit = { blue = 1 }\n";
 
-#[test]
-fn what_serve_cannot_use_check_refuses() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    for name in ["a", "b"] {
-        let CertifiedKey { cert, signing_key } =
-            generate_simple_self_signed([format!("{name}.test")]).unwrap();
-        write(folder, &format!("{name}.pem"), &cert.pem());
-        write(folder, &format!("{name}.key"), &signing_key.serialize_pem());
-    }
-    write(folder, "empty", "");
-    write(folder, "token", "short\n");
+/// Configurations that name files which cannot be used, each with what is said of it.
+fn unusable() -> Vec<(String, &'static str)> {
     let tls = |cert: &str, key: &str, more: &str| {
         format!(
             "[[listeners]]\naddress = \"127.0.0.1:0\"\n[listeners.tls]\ncertificates = [{{ cert = \"{cert}\", key = \"{key}\" }}]\n{more}{REST}"
@@ -130,7 +120,7 @@ fn what_serve_cannot_use_check_refuses() {
         let https = format!("https://127.0.0.1:1\"]\ntls = {{ {tls} }}\n");
         format!("{plain}{}", REST.replace("http://127.0.0.1:1\"]\n", &https))
     };
-    for (text, expected) in [
+    vec![
         (
             tls("a.key", "a.pem", ""),
             "4: listeners.0.tls.certificates.0.cert: cannot use `FOLDER/a.key`: it holds no certificate\n  \
@@ -168,7 +158,22 @@ fn what_serve_cannot_use_check_refuses() {
             endpoint("ca = \"a.pem\", cert = \"a.pem\", key = \"b.key\""),
             "9: releases.blue.tls.key: cannot use `FOLDER/b.key`: it is not the key of the certificate\n",
         ),
-    ] {
+    ]
+}
+
+#[test]
+fn what_serve_cannot_use_check_refuses() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    for name in ["a", "b"] {
+        let CertifiedKey { cert, signing_key } =
+            generate_simple_self_signed([format!("{name}.test")]).unwrap();
+        write(folder, &format!("{name}.pem"), &cert.pem());
+        write(folder, &format!("{name}.key"), &signing_key.serialize_pem());
+    }
+    write(folder, "empty", "");
+    write(folder, "token", "short\n");
+    for (text, expected) in unusable() {
         write(folder, "switchback.toml", &text);
         assert_eq!(
             said(folder),

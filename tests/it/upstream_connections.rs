@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::support::h2::{DATA, HEADERS, PING, RawH2};
 use crate::support::{Origin, TestProxy, TestProxyBuilder};
 
-/// MAX_CONCURRENT_STREAMS (RFC 9113, section 6.5.2).
+/// `MAX_CONCURRENT_STREAMS` (RFC 9113, section 6.5.2).
 fn streams(most: u8) -> [u8; 6] {
     [0, 3, 0, 0, 0, most]
 }

@@ -180,7 +180,7 @@ fn an_answer_reaches_a_client_that_has_not_sent_everything() {
     client.send(head);
     // What is sent after the answer has been written would reset the connection, were it not read.
     for _ in 0..9 {
-        client.send(&"x".repeat(100_000));
+        client.send("x".repeat(100_000));
     }
     assert_eq!(client.response().status, 401);
 }
