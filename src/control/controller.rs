@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     api::Timestamp,
+    config::Config,
     fleet::Fleet,
     history::{History, KEPT_REVISIONS, Loaded},
     model::{Revision, Touched},
@@ -32,6 +33,21 @@ pub struct Settings {
     pub warm_for: Duration,
     /// How long what is in flight on a release that left the live table may go on.
     pub drain: Duration,
+}
+
+impl Settings {
+    /// What a configuration says.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            keep: config.history.keep,
+            durable_within: config.history.durable_within.0,
+            converge_within: config.timeouts.converge.0,
+            warm_revisions: config.rollback.warm_revisions,
+            warm_for: config.rollback.warm_for.0,
+            drain: config.timeouts.drain.0,
+        }
+    }
 }
 
 impl Default for Settings {

@@ -51,16 +51,8 @@ pub(super) fn open_controller(
         Some(program) => History::open_apart(path, program)?,
         None => History::open(path)?,
     };
-    let settings = Settings {
-        keep: config.history.keep,
-        durable_within: config.history.durable_within.0,
-        converge_within: config.timeouts.converge.0,
-        warm_revisions: config.rollback.warm_revisions,
-        warm_for: config.rollback.warm_for.0,
-        drain: config.timeouts.drain.0,
-    };
     Controller::open(
-        settings,
+        Settings::new(config),
         history,
         loaded,
         Arc::clone(cell),

@@ -19,6 +19,7 @@ use switchback::{
 pub(crate) struct Desk {
     pub(crate) controller: Arc<Controller>,
     pub(crate) fleet: Arc<Fleet>,
+    pub(crate) cell: Arc<TableCell>,
 }
 
 /// Writes a file whole.
@@ -119,6 +120,7 @@ impl Desk {
         Self {
             controller: Arc::new(controller.unwrap()),
             fleet,
+            cell,
         }
     }
 

@@ -25,6 +25,8 @@ use tokio::{
 #[derive(Clone)]
 enum Says {
     Addresses(Vec<IpAddr>),
+    /// The same, with a time to live of an hour.
+    Lasting(Vec<IpAddr>),
     NoSuchName,
     Nothing,
     ServerFailure,
@@ -42,7 +44,7 @@ const AAAA: u16 = 28;
 
 type Zone = Arc<Mutex<HashMap<String, Says>>>;
 
-/// A DNS server that says what it is told to, with a time to live of 0.
+/// A DNS server that says what it is told to, with a time to live of 0 unless said.
 struct Server {
     address: SocketAddr,
     zone: Zone,
@@ -164,8 +166,14 @@ fn question(packet: &[u8]) -> (String, u16) {
 }
 
 fn answer(query: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
+    let ttl: u32 = if matches!(says, Says::Lasting(_)) {
+        3600
+    } else {
+        0
+    };
     let (code, addresses) = match says {
         Says::Addresses(addresses)
+        | Says::Lasting(addresses)
         | Says::DeafFor(_, addresses)
         | Says::After(_, addresses)
         | Says::OverTcp(addresses)
@@ -200,7 +208,9 @@ fn answer(query: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
     for bytes in records {
         packet.extend([0xC0, 12]);
         packet.extend(kind.to_be_bytes());
-        packet.extend([0, 1, 0, 0, 0, 0, 0, u8::try_from(bytes.len()).unwrap()]);
+        packet.extend([0, 1]);
+        packet.extend(ttl.to_be_bytes());
+        packet.extend([0, u8::try_from(bytes.len()).unwrap()]);
         packet.extend(bytes);
     }
     Some(packet)
@@ -249,13 +259,19 @@ async fn start() -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
 }
 
 async fn start_within(patience: Duration) -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
-    let server = Server::start().await;
-    let fleet = Arc::new(Fleet::new(1));
-    let settings = config::Discovery {
+    start_with(config::Discovery {
         min_ttl: Span(Duration::from_millis(20)),
         max_ttl: Span(Duration::from_millis(50)),
         timeout: Span(patience),
-    };
+    })
+    .await
+}
+
+async fn start_with(
+    settings: config::Discovery,
+) -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
+    let server = Server::start().await;
+    let fleet = Arc::new(Fleet::new(1));
     let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
     let own = vec!["127.0.0.1:8080".parse().unwrap()];
     let running = tokio::spawn(discovery::run(Arc::clone(&fleet), resolver, settings, own));
@@ -425,4 +441,63 @@ async fn an_answer_that_is_cut_off_comes_over_tcp_or_with_edns() {
     let expected = ["192.0.2.1:9000", "[2001:db8::1]:9000"];
     resolves(1000, Says::OverTcp(both()), &expected).await;
     resolves(1000, Says::WithEdns(both()), &expected).await;
+}
+
+/// What the keys of the configuration change.
+pub(crate) mod probes {
+    use super::{Says, Server, ip, start_with, watched};
+    use crate::{config_keys::table::config, support::h2::block};
+    use std::{sync::Arc, time::Duration};
+    use switchback::fleet::Roster;
+    use tokio::time::timeout;
+
+    const SOON: Duration = Duration::from_millis(1_500);
+
+    /// Starts with these settings and what the server says.
+    async fn seen(
+        settings: &str,
+        says: fn(Vec<std::net::IpAddr>) -> Says,
+        is_so: impl AsyncFnOnce(Server, Arc<Roster>),
+    ) -> String {
+        let (server, fleet, running) = start_with(config(settings).discovery).await;
+        server.say(
+            "agents.test",
+            says(vec![ip("192.0.2.1"), ip("2001:db8::1")]),
+        );
+        let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
+        let roster = Arc::clone(&blue.roster);
+        fleet.watch(vec![blue]);
+        let is_so = timeout(SOON, is_so(server, roster)).await.is_ok();
+        running.abort();
+        is_so.to_string()
+    }
+
+    async fn again(server: Server, _: Arc<Roster>) {
+        server.asked_again().await;
+    }
+
+    async fn is_known(_server: Server, roster: Arc<Roster>) {
+        let mut changes = roster.subscribe();
+        while roster.endpoints().is_empty() {
+            changes.changed().await.unwrap();
+        }
+    }
+
+    /// Whether a name that may not be kept is soon asked for again.
+    pub(crate) fn min_ttl(settings: &str) -> String {
+        let settings = format!("discovery.max_ttl = \"2h\"\n{settings}");
+        block(seen(&settings, Says::Addresses, again))
+    }
+
+    /// Whether a name that may be kept for an hour is soon asked for again.
+    pub(crate) fn max_ttl(settings: &str) -> String {
+        let settings = format!("discovery.min_ttl = \"10ms\"\n{settings}");
+        block(seen(&settings, Says::Lasting, again))
+    }
+
+    /// Whether an answer is heard that takes its time.
+    pub(crate) fn patience(settings: &str) -> String {
+        let slow = |addresses| Says::After(Duration::from_millis(300), addresses);
+        block(seen(settings, slow, is_known))
+    }
 }

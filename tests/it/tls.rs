@@ -492,3 +492,26 @@ fn the_admin_api_speaks_tls_with_the_command_line_with_curl_and_after_new_certif
     let (is_good, said) = status_by_cli(&url, &["--ca-file", &other.path("ca.pem")]);
     assert!(is_good, "{said}");
 }
+
+#[test]
+fn the_admin_api_asks_for_a_certificate_and_a_version_as_it_is_told_to() {
+    let authority = Authority::new();
+    authority.issue("admin", "127.0.0.1");
+    authority.issue("client", "client.test");
+    let served = |more: &str, version, who| {
+        let tls = authority.listener(&["admin"], more);
+        let tls = tls.replace("[listeners.tls]", "[admin.tls]");
+        let switchback = Switchback::start(&[""], &tls);
+        let client = authority.client(&[version], who);
+        // Which `Host` it may be called by is another question: any answer is one.
+        get(&mut connect(&client, switchback.admin(), "127.0.0.1")).is_ok()
+    };
+    let ca = format!("client_ca = {:?}", authority.path("ca.pem"));
+    let optional = format!("{ca}\nclient_auth = \"optional\"");
+    let client = Some((&authority, "client"));
+    assert!(served("", &TLS12, None));
+    assert!(!served("min_version = \"1.3\"", &TLS12, None));
+    assert!(!served(&ca, &TLS13, None));
+    assert!(served(&ca, &TLS13, client));
+    assert!(served(&optional, &TLS13, None));
+}

@@ -381,6 +381,11 @@ impl RawH2 {
         raw.frame(SETTINGS, 0, 0, settings).then_some(raw)
     }
 
+    /// Says how long the next frame may take to come.
+    pub(crate) fn patience(&self, patience: std::time::Duration) {
+        self.stream.set_read_timeout(Some(patience)).unwrap();
+    }
+
     /// The number of the next stream that the peer opens; nothing when it has closed.
     pub(crate) fn asked(&mut self) -> Option<u32> {
         self.until(|frame| frame.kind == HEADERS)

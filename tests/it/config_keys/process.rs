@@ -1,0 +1,188 @@
+//! Probes of what the process as a whole is told.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    process::{Command, Stdio},
+    thread,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use switchback::{
+    config,
+    server::{self, Options, Running},
+};
+use tempfile::TempDir;
+
+use super::{
+    table::becomes,
+    time::{happens, silent},
+};
+use crate::{conformance::child::Switchback, support::Client};
+
+/// A whole switchback within this process. It ends when it is dropped.
+pub(super) struct House {
+    running: Option<Running>,
+    _folder: TempDir,
+}
+
+/// Settings, then listeners and table, as a file.
+fn text(settings: &str, rest: &str) -> String {
+    let mut text =
+        format!("{settings}\nadmin.address = \"127.0.0.1:0\"\nhistory.path = \"history\"\n");
+    writeln!(text, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{rest}").unwrap();
+    text
+}
+
+impl House {
+    pub(super) fn start(settings: &str, rest: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("switchback.toml");
+        let mut file = File::create(&path).unwrap();
+        file.write_all(text(settings, rest).as_bytes()).unwrap();
+        let config = config::load(&path).unwrap();
+        let running = server::start(config, Options::default()).unwrap();
+        Self {
+            running: Some(running),
+            _folder: folder,
+        }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    pub(super) fn client(&self) -> Client {
+        Client::connect(self.running().listeners()[0])
+    }
+
+    /// Asks the admin API.
+    pub(super) fn ask(&self, method: &str, path: &str) -> Value {
+        let address = self.running().admin();
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
+        let response = Client::connect(address).send(head).response();
+        assert_eq!(response.status, 200, "{path}: {}", response.text());
+        serde_json::from_slice(&response.body).unwrap()
+    }
+}
+
+impl Drop for House {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+/// Whether three workers soon have the table.
+pub(super) fn workers(settings: &str) -> String {
+    let house = House::start(settings, "");
+    let are_three = || {
+        let status = house.ask("GET", "/v1/status");
+        status["convergence"]["workers"].as_array().unwrap().len() == 3
+    };
+    becomes(are_three).to_string()
+}
+
+/// The address on which the process is asked whether it lives.
+pub(super) fn observed(settings: &str) -> String {
+    let switchback = Switchback::start(&[""], settings);
+    let log = switchback.log();
+    let line = log.lines().find(|line| line.contains("kind=\"observe\""));
+    let address = line.unwrap().split_once("address=").unwrap().1;
+    let address = address.split(' ').next().unwrap().parse().unwrap();
+    assert_eq!(Client::connect(address).get("/livez").status, 200);
+    address.ip().to_string()
+}
+
+/// Whether a client is let go soon that does not begin with TLS.
+pub(super) fn handshake(settings: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
+    let write = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        let mut file = File::create(&path).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        path
+    };
+    let certificate = write("a.pem", made.cert.pem());
+    let key = write("a.key", made.signing_key.serialize_pem());
+    let listener = format!("tls.certificates = [{{ cert = {certificate:?}, key = {key:?} }}]");
+    let house = House::start(settings, &listener);
+    happens(house.client().reader()).to_string()
+}
+
+/// Whether all of many lines are there at last that nobody has read meanwhile.
+pub(super) fn queue(settings: &str) -> String {
+    const LINES: usize = 400;
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("log");
+    assert!(
+        Command::new("mkfifo")
+            .arg(&pipe)
+            .status()
+            .unwrap()
+            .success()
+    );
+    // For writing as well: a pipe that only one side has open blocks.
+    let mut end = File::options().read(true).write(true).open(&pipe).unwrap();
+    let reader = BufReader::new(end.try_clone().unwrap());
+    let house = House::start(&format!("access_log.path = {pipe:?}\n{settings}"), "");
+    let mut client = house.client();
+    let path = format!("/{}", "y".repeat(1_000));
+    for _ in 0..LINES {
+        assert_eq!(client.get(&path).status, 404);
+    }
+    let reading = thread::spawn(move || {
+        let lines = reader.lines().map(Result::unwrap);
+        lines.take_while(|line| line != "END").count()
+    });
+    drop(house);
+    end.write_all(b"END\n").unwrap();
+    (reading.join().unwrap() == LINES).to_string()
+}
+
+/// Whether the first line of the log is an object.
+pub(super) fn log_format(settings: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("switchback.toml");
+    let mut file = File::create(&path).unwrap();
+    file.write_all(text(settings, "").as_bytes()).unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_switchback"))
+        .args(["serve", "--config"])
+        .arg(&path)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    log.read_line(&mut first).unwrap();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!first.is_empty());
+    serde_json::from_str::<Value>(&first).is_ok().to_string()
+}
+
+/// Whether it ends soon after it was told to, with a request in work.
+pub(super) fn grace(settings: &str) -> String {
+    let origin = silent();
+    let mut switchback = Switchback::start(
+        &[""],
+        &format!(
+            "{settings}\n[releases.blue]\nendpoints = [{:?}]\n\
+             [[routes]]\nname = \"all\"\nsplit = {{ blue = 1 }}\n",
+            origin.url()
+        ),
+    );
+    let mut client = Client::connect(switchback.listeners[0]);
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert!(becomes(|| origin.connections() == 1));
+    let id = i32::try_from(switchback.child.id()).unwrap();
+    kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
+    becomes(|| !switchback.is_alive()).to_string()
+}

@@ -1,0 +1,160 @@
+//! Probes of what releases and routes say, and of how their changes are handled.
+
+use std::{
+    path::Path,
+    sync::Arc,
+    sync::atomic::{AtomicBool, Ordering},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde_json::Value;
+use switchback::{
+    api::Role,
+    config::{self, Config, Files},
+    control::Settings,
+    model::Revision,
+};
+
+use super::{process::House, time::SOON};
+use crate::{
+    desk::{Desk, change, folder, kept, set_split},
+    support::{Origin, TestProxy, h2::block},
+};
+
+/// A configuration of nothing but settings.
+pub(crate) fn config(settings: &str) -> Config {
+    let text = format!("{settings}\n[[listeners]]\naddress = \"127.0.0.1:0\"");
+    config::parse(&text, Path::new("/"), Files::MayBeMissing)
+        .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
+}
+
+/// Whether it becomes so soon.
+pub(super) fn becomes(mut is_so: impl FnMut() -> bool) -> bool {
+    let begin = Instant::now();
+    while begin.elapsed() < SOON {
+        if is_so() {
+            return true;
+        }
+        sleep(Duration::from_millis(5));
+    }
+    false
+}
+
+fn routed(route: &str, request: &str) -> (Origin, u16) {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], route)
+        .start();
+    let status = proxy.client().send(request).response().status;
+    (origin, status)
+}
+
+pub(super) fn host(route: &str) -> String {
+    let (_, status) = routed(route, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    status.to_string()
+}
+
+/// Whether the endpoint sees the `Host` of the client.
+pub(super) fn host_header(route: &str) -> String {
+    let (origin, _) = routed(route, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    (origin.last().value("host") == Some("a.test")).to_string()
+}
+
+/// Where an abort goes.
+pub(super) fn stable(route: &str) -> String {
+    let house = House::start(
+        "",
+        &format!(
+            "[releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n\
+             [releases.green]\nendpoints = [\"http://127.0.0.1:2\"]\n\
+             [[routes]]\nname = \"all\"\nsplit = {{ blue = 1, green = 1 }}\n{route}"
+        ),
+    );
+    house.ask("POST", "/v1/routes/all/abort");
+    house.ask("GET", "/v1/routes/all")["split"].to_string()
+}
+
+fn checked(origins: &[&Origin], settings: &str, health: &str) -> House {
+    let urls: Vec<_> = origins.iter().map(|origin| origin.url()).collect();
+    House::start(
+        settings,
+        &format!(
+            "[releases.blue]\nendpoints = {urls:?}\nhealth.path = \"/\"\nhealth.interval = \"10ms\"\n{health}\n\
+             [[routes]]\nname = \"all\"\nsplit = {{ blue = 1 }}\n"
+        ),
+    )
+}
+
+fn is(house: &House, health: &str) -> bool {
+    let status = house.ask("GET", "/v1/status");
+    let releases = status["releases"].as_array().cloned();
+    let endpoints = releases.unwrap_or_default().into_iter();
+    let mut endpoints =
+        endpoints.flat_map(|one| one["endpoints"].as_array().cloned().unwrap_or_default());
+    endpoints.any(|endpoint: Value| endpoint["health"] == health)
+}
+
+/// Whether an endpoint that always fails is soon unhealthy.
+pub(super) fn falls(release: &str) -> String {
+    let origin = Origin::answering(|_| b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n".to_vec());
+    let house = checked(&[&origin], "", release);
+    becomes(|| is(&house, "unhealthy")).to_string()
+}
+
+/// Whether an endpoint is soon healthy again after it has failed.
+pub(super) fn rises(release: &str) -> String {
+    let is_well = Arc::new(AtomicBool::new(false));
+    let well = Arc::clone(&is_well);
+    let origin = Origin::answering(move |_| {
+        let status = if well.load(Ordering::SeqCst) {
+            200
+        } else {
+            500
+        };
+        format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").into_bytes()
+    });
+    let house = checked(&[&origin], "", &format!("health.fall = 1\n{release}"));
+    assert!(becomes(|| is(&house, "unhealthy")));
+    is_well.store(true, Ordering::SeqCst);
+    becomes(|| is(&house, "healthy")).to_string()
+}
+
+/// Whether a second endpoint is asked while the first one thinks.
+pub(super) fn checks_at_a_time(settings: &str) -> String {
+    let origins = [super::time::silent(), super::time::silent()];
+    let [one, other] = &origins;
+    let _house = checked(&[one, other], settings, "health.timeout = \"1h\"");
+    becomes(|| one.connections() + other.connections() == 2).to_string()
+}
+
+/// Whether the receipt of a change comes soon although a worker does not take the change up.
+pub(super) fn converge(settings: &str) -> String {
+    let folder = folder();
+    let desk = Desk::open_with(&kept(&folder), Settings::new(&config(settings)), None);
+    block(async {
+        desk.begin(0, 0).await;
+        desk.cell.acknowledge(0, Revision(0));
+        let applied = desk.apply(set_split("chat", 10));
+        tokio::time::timeout(SOON, applied)
+            .await
+            .is_ok()
+            .to_string()
+    })
+}
+
+/// Whether a release is kept warm that only an earlier revision has.
+pub(super) fn warm(settings: &str) -> String {
+    let folder = folder();
+    let settings = Settings::new(&config(settings));
+    let desk = Desk::open_with(&kept(&folder), settings, None);
+    let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
+    block(async {
+        desk.begin(0, 0).await;
+        desk.apply(change(two)).await;
+    });
+    let releases = desk.controller.status().releases;
+    let mut roles = releases.iter().map(|release| release.role);
+    roles.any(|role| role == Role::Warm).to_string()
+}

@@ -1,0 +1,102 @@
+//! Probes of time limits: with a short one something happens soon, with a long one it does not.
+
+use std::{
+    io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
+    net::TcpStream,
+    sync::mpsc,
+    time::Duration,
+};
+
+use crate::support::{Origin, PATIENCE, TestProxy, read_request};
+
+/// What happens soon happens within this. That something does not happen costs as much.
+pub(super) const SOON: Duration = Duration::from_millis(1_500);
+
+/// An endpoint that takes requests and never answers.
+pub(super) fn silent() -> Origin {
+    Origin::scripted(|mut stream| drop(stream.read_to_end(&mut Vec::new())))
+}
+
+/// Whether soon something comes, or the connection ends.
+pub(super) fn happens(reader: &mut BufReader<TcpStream>) -> bool {
+    reader.get_ref().set_read_timeout(Some(SOON)).unwrap();
+    let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
+    !matches!(reader.fill_buf(), Err(error) if waits.contains(&error.kind()))
+}
+
+const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+/// Whether a request ends soon whose endpoint says nothing.
+pub(super) fn unanswered(route: &str) -> String {
+    let origin = silent();
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], route)
+        .start();
+    happens(proxy.client().send(GET).reader()).to_string()
+}
+
+/// Whether a request ends soon that waits for another one.
+fn second(release: &str, route: &str) -> String {
+    let origin = silent();
+    let lines = format!("endpoints = [{:?}]\n{release}", origin.url());
+    let proxy = TestProxy::builder()
+        .release_with("blue", &lines)
+        .route_with("all", &[("blue", 1)], route)
+        .start();
+    let (mut first, mut second) = (proxy.client(), proxy.client());
+    first.send(GET);
+    proxy.wait_until(|| origin.connections() == 1);
+    happens(second.send(GET).reader()).to_string()
+}
+
+pub(super) fn queued(release: &str) -> String {
+    let limits = format!("limits.concurrency = 1\nlimits.queue = 1\n{release}");
+    second(&limits, "")
+}
+
+pub(super) fn unconnected(route: &str) -> String {
+    second("limits.connections_per_endpoint = 1", route)
+}
+
+pub(super) fn quiet_websocket(route: &str) -> String {
+    let origin = Origin::scripted(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        read_request(&mut reader).unwrap();
+        let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+        stream.write_all(answer.as_bytes()).unwrap();
+        drop(reader.read_to_end(&mut Vec::new()));
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], route)
+        .start();
+    let mut client = proxy.client();
+    let response = client.send(
+        "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
+    );
+    assert_eq!(response.response().status, 101);
+    happens(client.reader()).to_string()
+}
+
+/// Whether a connection that nobody needs any more is closed soon, as its endpoint sees it.
+pub(super) fn idle_connection(settings: &str) -> String {
+    let (tell, told) = mpsc::channel();
+    let origin = Origin::scripted(move |mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        read_request(&mut reader).unwrap();
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+        tell.send(happens(&mut reader)).unwrap();
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route("all", "/", &[("blue", 1)])
+        .settings(settings)
+        .start();
+    assert_eq!(proxy.client().get("/").status, 200);
+    told.recv_timeout(PATIENCE).unwrap().to_string()
+}
