@@ -86,8 +86,10 @@ pub struct Share {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// It is in the live table.
+    /// It is in the live table, and a split gives it a weight.
     Live,
+    /// It is in the live table, and no split gives it a weight: checked and connected.
+    Standby,
     /// It is not, but a rollback would bring it back; checked and connected.
     Warm,
     /// It is not; what is in flight on it may end.

@@ -194,6 +194,7 @@ fn role(role: Role) -> &'static str {
     match role {
         Role::Draining => "draining",
         Role::Live => "live",
+        Role::Standby => "standby",
         Role::Warm => "warm",
     }
 }

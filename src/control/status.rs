@@ -80,6 +80,7 @@ impl Controller {
     fn releases(&self, live: &RoutingTable) -> Vec<ReleaseStatus> {
         let watched = self.fleet.watched();
         // A status right after a swap may come before the rosters are watched; the table says what is live.
+        let weighted = live.compiled().spec().weighted();
         let (live, warm) = (live_keys(live), self.warm_keys());
         let mut releases: Vec<_> = watched
             .iter()
@@ -88,7 +89,8 @@ impl Controller {
         for release in &mut releases {
             let key = (release.name.clone(), release.version.clone());
             release.role = match release.role {
-                _ if live.contains(&key) => Role::Live,
+                _ if live.contains(&key) && weighted.contains(&release.name) => Role::Live,
+                _ if live.contains(&key) => Role::Standby,
                 Role::Live if warm.contains(&key) => Role::Warm,
                 Role::Live => Role::Draining,
                 other => other,

@@ -1,7 +1,7 @@
 //! All decisions ([`TableSpec`]) and the rosters that stood beside them ([`Rosters`]).
 
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, HashMap, HashSet},
     sync::Arc,
 };
 
@@ -70,6 +70,14 @@ impl TableSpec {
             places: Arc::new(places),
             digest,
         }
+    }
+
+    /// The releases that some split gives a weight; the others stand by.
+    pub fn weighted(&self) -> HashSet<&ReleaseName> {
+        let routes = self.routes().iter();
+        let entries = routes.flat_map(|route| route.split.iter());
+        let weighted = entries.filter(|(_, weight)| **weight > 0);
+        weighted.map(|(release, _)| release).collect()
     }
 
     /// The digest of the decisions; equal exactly when the decisions are.

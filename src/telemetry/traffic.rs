@@ -1,18 +1,20 @@
 //! What the data plane counted, read at the moment of a scrape: nothing is kept, so a release that is gone is gone.
 
+use std::collections::HashSet;
+
 use super::{names, text::Text};
 use crate::{
-    fleet::{CellKey, Fleet, Health, Watched},
-    model::AttemptFailure,
+    fleet::{CellKey, Fleet, Health, Role, Watched},
+    model::{AttemptFailure, ReleaseName},
     stats::CellSnapshot,
-    table::TableCell,
+    table::{RoutingTable, TableCell},
 };
 
 /// Writes everything that the table, the fleet and the statistics say.
 pub(super) fn write(text: &mut Text, table: &TableCell, fleet: &Fleet) {
     write_cells(text, fleet);
     write_table(text, table);
-    write_fleet(text, &fleet.watched());
+    write_fleet(text, &fleet.watched(), &table.load());
 }
 
 fn write_cells(text: &mut Text, fleet: &Fleet) {
@@ -113,13 +115,22 @@ fn write_table(text: &mut Text, cell: &TableCell) {
     text.sample(names::REQUESTS_IN_FLIGHT_PREVIOUS, &[], previous);
 }
 
-fn write_fleet(text: &mut Text, watched: &[Watched]) {
+/// `live`, `standby` if no split gives it a weight, `warm` or `draining`: the words of the status.
+fn role(watched: &Watched, weighted: &HashSet<&ReleaseName>) -> &'static str {
+    match watched.role {
+        Role::Live if !weighted.contains(watched.roster.release()) => "standby",
+        role => role.as_str(),
+    }
+}
+
+fn write_fleet(text: &mut Text, watched: &[Watched], table: &RoutingTable) {
+    let weighted = table.compiled().spec().weighted();
     text.head(names::REQUESTS_IN_FLIGHT);
     for watched in watched {
         let labels = [
             ("release", watched.roster.release().as_str()),
             ("version", watched.roster.version().as_str()),
-            ("role", watched.role.as_str()),
+            ("role", role(watched, &weighted)),
         ];
         text.sample(
             names::REQUESTS_IN_FLIGHT,
@@ -175,10 +186,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::{
-        fleet::Role,
-        model::{Hashed, ReleaseName, ReleaseSpec, Version},
-    };
+    use crate::model::{Hashed, ReleaseSpec, Version};
 
     #[test]
     fn a_removed_endpoint_is_in_the_metrics_until_its_last_request_ends() {

@@ -140,6 +140,33 @@ fn status_shows_the_header_fields_that_a_route_asks_for() {
 }
 
 #[test]
+fn a_release_without_weight_stands_by() {
+    let admin = TestAdmin::start();
+    let roles = || {
+        let status = admin.get("/v1/status");
+        let releases = status["releases"].as_array().unwrap();
+        let role = |release: &Value| (release["name"].clone(), release["role"].clone());
+        releases.iter().map(role).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        roles(),
+        [
+            (json!("blue"), json!("live")),
+            (json!("green"), json!("standby"))
+        ]
+    );
+    said(&admin, &["switch", "chat", "green"]);
+    assert_eq!(
+        roles(),
+        [
+            (json!("green"), json!("live")),
+            (json!("blue"), json!("standby"))
+        ]
+    );
+    assert!(said(&admin, &["status"]).contains("standby"));
+}
+
+#[test]
 fn what_is_exported_can_be_taken_over_again() {
     let admin = TestAdmin::start();
     said(&admin, &["split", "chat", "blue=70", "green=30"]);

@@ -17,6 +17,7 @@ mod damage;
 mod demo;
 mod desk;
 mod discovery;
+mod docs;
 mod durability;
 mod founding;
 mod grpc;

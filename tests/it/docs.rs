@@ -1,0 +1,290 @@
+//! The transcripts in `docs/`: every command is run, and what it prints is held against what the page shows.
+//!
+//! A page's `console` blocks are one shell session. Its addresses are exchanged for free ports. Times, and the spaces
+//! between columns, are not compared; `…` stands for anything. `DOCS_RECORD=1 cargo test --test it docs` writes what was
+//! printed into the pages.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+/// How long one command of a page may take.
+const COMMAND: Duration = Duration::from_secs(60);
+
+/// Ends the output of a command; a number follows, its exit status.
+const MARK: &str = "-- end of the output --";
+
+#[test]
+fn what_a_release_day_shows_is_what_happens() {
+    run_page("docs/release-day.md");
+}
+
+/// Runs a page and compares, or records.
+fn run_page(name: &str) {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
+    let page = std::fs::read_to_string(&path).unwrap();
+    let ports = free_ports(&page);
+    let mut shell = Shell::start();
+    let mut shown = String::new();
+    let mut wrong = String::new();
+    for part in parts(&page) {
+        match part {
+            Part::Text(text) => shown.push_str(text),
+            Part::Command { line, expected } => {
+                let printed = there_and_back(&mut shell, line, &ports);
+                if !agrees(expected, &printed) {
+                    let _ = writeln!(
+                        wrong,
+                        "{line}\n-- the page shows:\n{expected}-- it printed:\n{printed}"
+                    );
+                }
+                let _ = writeln!(shown, "{line}");
+                shown.push_str(if agrees(expected, &printed) {
+                    expected
+                } else {
+                    &printed
+                });
+            }
+        }
+    }
+    if std::env::var_os("DOCS_RECORD").is_some() {
+        record(&path, &shown);
+    } else {
+        assert!(
+            wrong.is_empty(),
+            "{name}, to be recorded with DOCS_RECORD=1:\n{wrong}"
+        );
+    }
+}
+
+/// Runs a line with the ports of this run, and gives back what it printed with the ports of the page.
+fn there_and_back(shell: &mut Shell, line: &str, ports: &BTreeMap<String, String>) -> String {
+    let lines: Vec<_> = line.lines().map(|line| &line[2..]).collect();
+    let mut text = lines.join("\n");
+    for (page, own) in ports {
+        text = text.replace(page, own);
+    }
+    let mut printed = shell.run(&text);
+    for (page, own) in ports {
+        printed = printed.replace(own, page);
+    }
+    printed
+}
+
+fn record(path: &Path, text: &str) {
+    let new: PathBuf = path.with_extension("new");
+    std::fs::File::create(&new)
+        .unwrap()
+        .write_all(text.as_bytes())
+        .unwrap();
+    std::fs::rename(new, path).unwrap();
+}
+
+/// A stretch of a page.
+enum Part<'a> {
+    /// Prose, and the lines around a block.
+    Text(&'a str),
+    /// A command with what the page shows below it.
+    Command { line: &'a str, expected: &'a str },
+}
+
+fn parts(page: &str) -> Vec<Part<'_>> {
+    let mut parts = Vec::new();
+    let mut in_console = false;
+    let mut at = 0;
+    while at < page.len() {
+        let end = page[at..]
+            .find('\n')
+            .map_or(page.len(), |length| at + length + 1);
+        let line = &page[at..end];
+        if line.starts_with("```") {
+            in_console = line.trim_end() == "```console";
+        }
+        if !in_console || !line.starts_with("$ ") {
+            parts.push(Part::Text(line));
+            at = end;
+            continue;
+        }
+        // Lines that begin with `> ` go on with the command, as a shell shows them.
+        let more = page[end..].split_inclusive('\n');
+        let more: usize = more
+            .take_while(|line| line.starts_with("> "))
+            .map(str::len)
+            .sum();
+        let (line, rest) = page[at..].split_at(end + more - at);
+        let stops = ["\n$ ", "\n```"].iter();
+        let length = stops
+            .filter_map(|stop| format!("\n{rest}").find(stop))
+            .min();
+        let length = length.unwrap_or(rest.len());
+        parts.push(Part::Command {
+            line: line.trim_end(),
+            expected: &rest[..length],
+        });
+        at = end + more + length;
+    }
+    parts
+}
+
+/// A free port for each address of loopback that the page names.
+fn free_ports(page: &str) -> BTreeMap<String, String> {
+    let mut held = Vec::new();
+    let mut ports = BTreeMap::new();
+    for rest in page.split("127.0.0.1:").skip(1) {
+        let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
+        ports
+            .entry(format!("127.0.0.1:{digits}"))
+            .or_insert_with(|| {
+                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+                let address = listener.local_addr().unwrap().to_string();
+                held.push(listener);
+                address
+            });
+    }
+    ports
+}
+
+/// True if what was printed is what the page shows, but for times and the spaces between columns.
+fn agrees(expected: &str, printed: &str) -> bool {
+    let (expected, printed) = (plain(expected), plain(printed));
+    let mut pieces = expected.split('…');
+    let first = pieces.next().unwrap_or_default();
+    let Some(mut rest) = printed.strip_prefix(first) else {
+        return false;
+    };
+    let mut exact = true;
+    for piece in pieces {
+        exact = piece.is_empty();
+        let Some(at) = rest.find(piece) else {
+            return false;
+        };
+        rest = &rest[at + piece.len()..];
+    }
+    rest.is_empty() || (exact && expected.contains('…'))
+}
+
+/// A text with one space between words, and without times.
+fn plain(text: &str) -> String {
+    let text: Vec<_> = text.lines().map(plain_line).collect();
+    text.join("\n")
+}
+
+fn plain_line(line: &str) -> String {
+    let mut words: Vec<String> = Vec::new();
+    for word in line.split_whitespace() {
+        let bare = word.trim_end_matches([',', ';']);
+        let after_number = words.last().is_some_and(|last| last.parse::<f64>().is_ok());
+        if matches!(bare, "µs" | "ms") && after_number {
+            // `38 µs`, `1.2 ms`: how long something took.
+            words.pop();
+            words.push(word.replace(bare, "TIME"));
+        } else if bare.len() > 20 && bare.starts_with("20") && bare.ends_with('Z') {
+            words.push(word.replace(bare, "TIME"));
+        } else {
+            words.push(word.to_owned());
+        }
+    }
+    words.join(" ")
+}
+
+/// A shell that runs one line after the other, in a folder of its own. Everything that it started ends with it.
+struct Shell {
+    child: Child,
+    lines: Receiver<String>,
+    _folder: tempfile::TempDir,
+}
+
+impl Shell {
+    fn start() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let program = Path::new(env!("CARGO_BIN_EXE_switchback"));
+        let path = format!(
+            "{}:{}",
+            program.parent().unwrap().display(),
+            std::env::var("PATH").unwrap_or_default()
+        );
+        let mut child = Command::new("bash")
+            .current_dir(folder.path())
+            .env("PATH", path)
+            .env_remove("SWITCHBACK_ADMIN")
+            .env_remove("SWITCHBACK_TOKEN")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .process_group(0)
+            .spawn()
+            .unwrap();
+        let out = child.stdout.take().unwrap();
+        let (tell, lines) = channel();
+        std::thread::spawn(move || {
+            for line in BufReader::new(out).lines().map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut shell = Self {
+            child,
+            lines,
+            _folder: folder,
+        };
+        shell.run("exec 2>&1");
+        shell
+    }
+
+    /// Runs a line; what it printed.
+    fn run(&mut self, line: &str) -> String {
+        let stdin = self.child.stdin.as_mut().unwrap();
+        writeln!(stdin, "{line}\necho '{MARK}'").unwrap();
+        let mut printed = String::new();
+        loop {
+            let next = self.lines.recv_timeout(COMMAND);
+            let next = next.unwrap_or_else(|_| panic!("`{line}` did not end: {printed}"));
+            if let Some(rest) = next.strip_suffix(MARK) {
+                printed.push_str(rest);
+                return printed;
+            }
+            printed.push_str(&next);
+            printed.push('\n');
+        }
+    }
+}
+
+impl Drop for Shell {
+    fn drop(&mut self) {
+        let group = format!("-{}", self.child.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_page_that_shows_something_else_is_seen() {
+    for (expected, printed, same) in [
+        (
+            "revision 2  a: 1→2   live in 10 µs, durable\n",
+            "revision 2  a: 1→2   live in 7.1 ms, durable\n",
+            true,
+        ),
+        (
+            "revision 2   live in 10 µs\n",
+            "revision 2 live in 10 µs\n",
+            true,
+        ),
+        ("revision 2\n", "revision 3\n", false),
+        ("a …\n", "a b c\n", true),
+        ("a … d\n", "a b c\n", false),
+        (
+            "at 2026-11-20T15:57:03.519000Z by x\n",
+            "at 2026-11-28T01:02:03.000000Z by x\n",
+            true,
+        ),
+    ] {
+        assert_eq!(agrees(expected, printed), same, "{expected} {printed}");
+    }
+}
