@@ -218,7 +218,10 @@ async fn a_version_that_comes_back_brings_its_last_roster() {
         });
         found.map(|release| release.role)
     };
-    assert_eq!((role("2"), role("1")), (Some(Role::Standby), Some(Role::Warm)));
+    assert_eq!(
+        (role("2"), role("1")),
+        (Some(Role::Standby), Some(Role::Warm))
+    );
     assert!(status.rollback.ready);
     desk.back().await.unwrap();
     assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:3001"]);
