@@ -15,6 +15,7 @@ use crate::discovery::probes as discovery;
 
 mod http1;
 mod http2;
+mod listener;
 mod process;
 pub(crate) mod table;
 mod time;
@@ -34,16 +35,16 @@ const KEYS: &[(&str, Shown)] = &[
     ("workers", Here(process::workers, ["1", "3"])),
     ("trusted_proxies", By("a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy")),
     ("listeners.address", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),
-    ("listeners.preview", By("a_preview_names_its_release_only_where_that_is_allowed")),
-    ("listeners.proxy_protocol", By("a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy")),
-    ("listeners.proxy_protocol_from", By("a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy")),
-    ("listeners.max_connections", By("a_permit_counts_in_both_limits_until_it_is_dropped")),
+    ("listeners.preview", Here(listener::preview, ["true", "false"])),
+    ("listeners.proxy_protocol", Here(listener::proxy_protocol, ["true", "false"])),
+    ("listeners.proxy_protocol_from", Here(listener::proxy_protocol_from, ["['127.0.0.1']", "['10.0.0.0/8']"])),
+    ("listeners.max_connections", Here(listener::max_connections, ["1", "10"])),
     ("listeners.tls.certificates.cert", By("a_certificate_is_chosen_by_name_and_both_versions_are_spoken")),
     ("listeners.tls.certificates.key", By("a_certificate_is_chosen_by_name_and_both_versions_are_spoken")),
     ("listeners.tls.client_ca", By("a_client_shows_a_good_certificate_or_is_not_served")),
     ("listeners.tls.client_auth", By("a_client_shows_a_good_certificate_or_is_not_served")),
     ("listeners.tls.min_version", By("a_certificate_is_chosen_by_name_and_both_versions_are_spoken")),
-    ("admin.address", By("a_port_in_use_is_named_with_the_flag_that_changes_it")),
+    ("admin.address", Here(process::admin, ["127.0.0.1:0", "127.0.0.2:0"])),
     ("admin.tokens.name", By("a_token_decides_what_may_be_done_and_who_did_it")),
     ("admin.tokens.role", By("a_token_decides_what_may_be_done_and_who_did_it")),
     ("admin.tokens.file", By("a_token_comes_from_a_file_or_the_environment")),
@@ -54,18 +55,18 @@ const KEYS: &[(&str, Shown)] = &[
     ("admin.tls.client_auth", By("the_admin_api_asks_for_a_certificate_and_a_version_as_it_is_told_to")),
     ("admin.tls.min_version", By("the_admin_api_asks_for_a_certificate_and_a_version_as_it_is_told_to")),
     ("admin.hosts", By("no_web_page_gets_in")),
-    ("admin.max_body", By("a_body_has_a_limit_and_a_whole_table_a_larger_one")),
+    ("admin.max_body", Here(process::long_change, ["1KiB", "64KiB"])),
     ("admin.max_table", By("a_body_has_a_limit_and_a_whole_table_a_larger_one")),
     ("observe.address", Here(process::observed, ["127.0.0.1:0", "127.0.0.2:0"])),
     ("history.path", By("a_history_that_is_in_use_ends_the_second_process_with_74")),
-    ("history.keep", By("many_revisions_are_pruned_and_the_chain_stays_usable_after_a_restart")),
-    ("history.durable_within", By("a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback")),
-    ("rollback.warm_revisions", By("only_the_top_stays_warm")),
+    ("history.keep", Here(table::kept_revisions, ["10", "1000"])),
+    ("history.durable_within", Here(table::durable_within, ["50ms", "1h"])),
+    ("rollback.warm_revisions", Here(table::warm, ["2", "0"])),
     ("rollback.warm_for", Here(table::warm, ["1h", "0s"])),
     ("headers.underscores", Here(http1::underscore, ["pass", "refuse"])),
     ("headers.via", Here(http1::via, ["one", "two"])),
     ("headers.send_via", Here(http1::via_is_sent, ["true", "false"])),
-    ("headers.traceparent", By("where_traces_are_made_a_valid_one_passes_and_any_other_is_replaced_unsampled")),
+    ("headers.traceparent", Here(http1::trace, ["create", "pass"])),
     ("limits.head", Here(http1::long_head, ["1KiB", "64KiB"])),
     ("limits.head_fields", Here(http1::many_fields, ["16", "100"])),
     ("limits.target", Here(http1::long_target, ["8000B", "16KiB"])),
@@ -81,7 +82,7 @@ const KEYS: &[(&str, Shown)] = &[
     ("limits.requests", By("too_many_requests_in_all_are_refused")),
     ("limits.idle_per_endpoint", By("idle_connections_are_as_few_as_the_limit_says")),
     ("limits.retries", Here(http1::dead_endpoint, ["0", "2"])),
-    ("limits.retry_body", By("a_body_that_comes_piece_by_piece_is_sent_again_from_its_beginning")),
+    ("limits.retry_body", By("a_body_longer_than_is_kept_is_sent_once")),
     ("limits.http2.streams", Here(http2::streams, ["5", "100"])),
     ("limits.http2.stream_window", Here(http2::stream_window, ["16KiB", "128KiB"])),
     ("limits.http2.connection_window", Here(http2::connection_window, ["128KiB", "2MiB"])),
@@ -102,22 +103,22 @@ const KEYS: &[(&str, Shown)] = &[
     ("timeouts.http2_ping", By("a_quiet_client_is_asked_whether_it_is_there_and_let_go_if_it_does_not_say_so")),
     ("timeouts.http2_ping_answer", Here(http2::ping_answer, ["50ms", "1h"])),
     ("timeouts.connection_age", By("an_old_connection_is_asked_to_go_with_its_next_answer")),
-    ("timeouts.connect", By("a_limit_on_connections_is_told_when_the_time_for_connecting_is_over")),
+    ("timeouts.connect", Here(time::unconnected_in_all, ["50ms", "1h"])),
     ("timeouts.silence", By("a_silent_endpoint_is_504_before_the_head_and_a_cut_after_it")),
     ("timeouts.websocket_idle", By("a_websocket_that_we_end_ends_with_a_goodbye_to_both_sides")),
     ("timeouts.request", By("a_request_as_a_whole_can_be_limited")),
     ("timeouts.endpoint_idle", Here(time::idle_connection, ["50ms", "1h"])),
     ("timeouts.endpoint_ping", By("an_endpoint_is_not_pinged_unless_asked_for_nor_without_a_stream")),
-    ("timeouts.drain", By("a_release_that_left_ends_its_calls_with_a_status_and_not_their_connection")),
+    ("timeouts.drain", Here(process::drain, ["50ms", "1h"])),
     ("timeouts.converge", Here(table::converge, ["20ms", "1h"])),
     ("discovery.min_ttl", Here(discovery::min_ttl, ["50ms", "1h"])),
     ("discovery.max_ttl", Here(discovery::max_ttl, ["50ms", "1h"])),
     ("discovery.timeout", Here(discovery::patience, ["50ms", "1h"])),
     ("health_checks.concurrency", Here(table::checks_at_a_time, ["1", "64"])),
-    ("access_log.format", By("a_json_line_is_one_object")),
+    ("access_log.format", Here(process::access_format, ["json", "text"])),
     ("access_log.path", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),
     ("access_log.queue", Here(process::queue, ["1", "8192"])),
-    ("log.level", By("nothing_confidential_is_logged_at_any_level")),
+    ("log.level", Here(process::log_level, ["info", "trace"])),
     ("log.format", Here(process::log_format, ["text", "json"])),
     ("shutdown.grace", Here(process::grace, ["50ms", "1h"])),
     ("releases.version", By("a_version_that_comes_back_brings_its_last_roster")),
@@ -129,8 +130,8 @@ const KEYS: &[(&str, Shown)] = &[
     ("releases.health.port", By("a_check_asks_another_port_where_it_is_told_to")),
     ("releases.health.status", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
     ("releases.health.body", By("a_check_asks_as_it_is_told_and_looks_at_what_it_is_told")),
-    ("releases.health.interval", By("a_slow_endpoint_delays_no_other")),
-    ("releases.health.timeout", By("a_slow_endpoint_delays_no_other")),
+    ("releases.health.interval", Here(table::check_interval, ["10ms", "1h"])),
+    ("releases.health.timeout", Here(table::check_timeout, ["50ms", "1h"])),
     ("releases.health.rise", Here(table::rises, ["1", "100000"])),
     ("releases.health.fall", Here(table::falls, ["1", "100000"])),
     ("releases.tls.ca", By("a_certificate_is_checked_as_the_release_says")),
@@ -142,11 +143,11 @@ const KEYS: &[(&str, Shown)] = &[
     ("releases.limits.queue", By("a_release_takes_so_many_requests_queues_some_and_refuses_the_rest")),
     ("releases.limits.queue_timeout", Here(time::queued, ["50ms", "1h"])),
     ("routes.name", By("a_route_is_added_changed_and_removed")),
-    ("routes.host", By("the_most_specific_route_is_taken")),
+    ("routes.host", Here(table::host, ["a.test", "b.test"])),
     ("routes.hosts", Here(table::host, ["['a.test', 'b.test']", "['b.test']"])),
-    ("routes.path", By("the_most_specific_route_is_taken")),
-    ("routes.path_prefix", By("the_most_specific_route_is_taken")),
-    ("routes.headers", By("of_equals_the_first_is_taken_and_no_match_is_none")),
+    ("routes.path", Here(table::host, ["/", "/b"])),
+    ("routes.path_prefix", Here(table::host, ["/", "/b"])),
+    ("routes.headers", Here(table::host, ["{ x = '1' }", "{ x = '2' }"])),
     ("routes.split", By("shares_are_within_statistical_bounds")),
     ("routes.stable", Here(table::stable, ["blue", "green"])),
     ("routes.affinity", By("an_empty_affinity_value_is_none_and_the_next_source_is_asked")),
@@ -239,12 +240,12 @@ fn every_key_has_an_entry_and_every_test_that_is_named_exists() {
 /// How many keys are looked at at a time: most of the time they wait for something that does not happen.
 const AT_A_TIME: usize = 12;
 
-/// The line that sets a key: at the front of a file, or within the release or the route that it is about.
+/// The line that sets a key: at the front of a file, or within the listener, the release or the route that it is about.
 fn line(key: &str, value: &str) -> String {
-    let parts = ["releases.", "routes."];
+    let parts = ["listeners.", "releases.", "routes."];
     let name = parts.iter().find_map(|part| key.strip_prefix(part));
     let is_bare = value.parse::<u64>().is_ok() || value.parse::<bool>().is_ok();
-    let value = if is_bare || value.starts_with('[') {
+    let value = if is_bare || value.starts_with(['[', '{']) {
         value.to_owned()
     } else {
         format!("{value:?}")

@@ -639,15 +639,15 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
 }
 
 /// A disk whose writes wait until they are let through.
-struct Gate {
-    closed: Arc<AtomicBool>,
-    slots_too: Arc<AtomicBool>,
+pub(crate) struct Gate {
+    pub(crate) closed: Arc<AtomicBool>,
+    pub(crate) slots_too: Arc<AtomicBool>,
     waiting: Arc<AtomicBool>,
-    open: mpsc::Sender<()>,
-    hook: Hook,
+    pub(crate) open: mpsc::Sender<()>,
+    pub(crate) hook: Hook,
 }
 
-fn gate() -> Gate {
+pub(crate) fn gate() -> Gate {
     let (open, gate) = mpsc::channel::<()>();
     let (closed, slots_too, waiting) = (
         Arc::new(AtomicBool::new(false)),

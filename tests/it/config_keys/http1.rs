@@ -134,3 +134,10 @@ pub(super) fn dead_endpoint(settings: &str) -> String {
     let failed = (0..40).any(|_| proxy.client().get("/").status != 200);
     failed.to_string()
 }
+
+/// Whether a trace begins here.
+pub(super) fn trace(settings: &str) -> String {
+    let origin = Origin::replying("x");
+    asked_of(settings, &origin);
+    origin.last().value("traceparent").is_some().to_string()
+}

@@ -150,7 +150,10 @@ pub(super) fn connection_window(settings: &str) -> String {
 pub(super) fn long_frame(settings: &str) -> String {
     let block = block_of(&pseudo("POST", "/"));
     let open = frame(HEADERS, END_HEADERS, 1, &block);
-    sent(settings, &[open, frame(DATA, 0, 1, &[0; 20_000])].concat())
+    sent(
+        settings,
+        &[open, frame(DATA, 0, 1, &vec![0; 20_000])].concat(),
+    )
 }
 
 /// How the answer to a head begins.
@@ -184,7 +187,7 @@ pub(super) fn large_table(settings: &str) -> String {
 pub(super) fn send_buffer(settings: &str) -> String {
     let origin = Origin::answering(|_| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n";
-        [&head[..], &[b'y'; 60_000]].concat()
+        [&head[..], &vec![b'y'; 60_000]].concat()
     });
     let proxy = before(settings, &origin);
     let mut raw = RawH2::connect(proxy.address);

@@ -1,9 +1,9 @@
 //! Probes of what the process as a whole is told.
 
 use std::{
-    fmt::Write as _,
-    fs::File,
+    fs::{File, read_to_string},
     io::{BufRead as _, BufReader, Write as _},
+    path::Path,
     process::{Command, Stdio},
     thread,
 };
@@ -20,7 +20,10 @@ use super::{
     table::becomes,
     time::{happens, silent},
 };
-use crate::{conformance::child::Switchback, support::Client};
+use crate::{
+    conformance::child::Switchback,
+    support::{Client, Origin, Response},
+};
 
 /// A whole switchback within this process. It ends when it is dropped.
 pub(super) struct House {
@@ -30,10 +33,17 @@ pub(super) struct House {
 
 /// Settings, then listeners and table, as a file.
 fn text(settings: &str, rest: &str) -> String {
-    let mut text =
-        format!("{settings}\nadmin.address = \"127.0.0.1:0\"\nhistory.path = \"history\"\n");
-    writeln!(text, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{rest}").unwrap();
-    text
+    let mut text = format!("{settings}\nhistory.path = \"history\"\n");
+    for (key, line) in [
+        ("admin.address", "admin.address = \"127.0.0.1:0\"\n"),
+        // What is written to the standard output is nothing that a test looks at.
+        ("access_log.", "access_log.format = \"off\"\n"),
+    ] {
+        if !settings.contains(key) {
+            text.push_str(line);
+        }
+    }
+    text + "[[listeners]]\naddress = \"127.0.0.1:0\"\n" + rest
 }
 
 impl House {
@@ -60,12 +70,19 @@ impl House {
 
     /// Asks the admin API.
     pub(super) fn ask(&self, method: &str, path: &str) -> Value {
-        let address = self.running().admin();
-        let head =
-            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Length: 0\r\n\r\n");
-        let response = Client::connect(address).send(head).response();
+        let response = self.answer(method, path, "");
         assert_eq!(response.status, 200, "{path}: {}", response.text());
         serde_json::from_slice(&response.body).unwrap()
+    }
+
+    fn answer(&self, method: &str, path: &str, body: &str) -> Response {
+        let (address, length) = (self.running().admin(), body.len());
+        let mut client = Client::connect(address);
+        client.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ));
+        client.response()
     }
 }
 
@@ -106,13 +123,17 @@ pub(super) fn handshake(settings: &str) -> String {
         let path = folder.path().join(name);
         let mut file = File::create(&path).unwrap();
         file.write_all(text.as_bytes()).unwrap();
-        path
+        path.to_str().unwrap().to_owned()
     };
     let certificate = write("a.pem", made.cert.pem());
     let key = write("a.key", made.signing_key.serialize_pem());
     let listener = format!("tls.certificates = [{{ cert = {certificate:?}, key = {key:?} }}]");
     let house = House::start(settings, &listener);
     happens(house.client().reader()).to_string()
+}
+
+fn log_to(path: &Path) -> String {
+    format!("access_log.path = {:?}", path.to_str().unwrap())
 }
 
 /// Whether all of many lines are there at last that nobody has read meanwhile.
@@ -130,7 +151,7 @@ pub(super) fn queue(settings: &str) -> String {
     // For writing as well: a pipe that only one side has open blocks.
     let mut end = File::options().read(true).write(true).open(&pipe).unwrap();
     let reader = BufReader::new(end.try_clone().unwrap());
-    let house = House::start(&format!("access_log.path = {pipe:?}\n{settings}"), "");
+    let house = House::start(&format!("{}\n{settings}", log_to(&pipe)), "");
     let mut client = house.client();
     let path = format!("/{}", "y".repeat(1_000));
     for _ in 0..LINES {
@@ -185,4 +206,66 @@ pub(super) fn grace(settings: &str) -> String {
     let id = i32::try_from(switchback.child.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), Signal::TERM).unwrap();
     becomes(|| !switchback.is_alive()).to_string()
+}
+
+/// The address of the admin API.
+pub(super) fn admin(settings: &str) -> String {
+    let house = House::start(settings, "");
+    house.ask("GET", "/v1/status");
+    house.running().admin().ip().to_string()
+}
+
+/// What a long change is answered with.
+pub(super) fn long_change(settings: &str) -> String {
+    let body = format!("{{\"message\": \"{}\"}}", "y".repeat(2_000));
+    let house = House::start(settings, "");
+    let answer = house.answer("POST", "/v1/routes/none/abort", &body);
+    answer.status.to_string()
+}
+
+/// Whether a line of the access log is an object.
+pub(super) fn access_format(settings: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("log");
+    let house = House::start(&format!("{}\n{settings}", log_to(&path)), "");
+    assert_eq!(house.client().get("/").status, 404);
+    drop(house);
+    let text = read_to_string(path).unwrap();
+    let line = text.lines().next().expect("a line");
+    serde_json::from_str::<Value>(line).is_ok().to_string()
+}
+
+/// Whether the log soon says what only developers ask.
+pub(super) fn log_level(settings: &str) -> String {
+    let switchback = Switchback::start(&[""], settings);
+    Client::connect(switchback.listeners[0]).get("/");
+    let has_details = || {
+        ["DEBUG", "TRACE"]
+            .iter()
+            .any(|level| switchback.log().contains(level))
+    };
+    becomes(has_details).to_string()
+}
+
+/// Whether a request ends soon whose release has left the table.
+pub(super) fn drain(settings: &str) -> String {
+    let (blue, green) = (silent(), Origin::replying("green"));
+    let house = House::start(
+        settings,
+        &format!(
+            "[releases.blue]\nendpoints = [{:?}]\n[releases.green]\nendpoints = [{:?}]\n\
+             [[routes]]\nname = \"all\"\nsplit = {{ blue = 1, green = 0 }}\n",
+            blue.url(),
+            green.url()
+        ),
+    );
+    let mut client = house.client();
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    assert!(becomes(|| blue.connections() == 1));
+    let switched = house.answer("POST", "/v1/routes/all/switch", "{\"to\": \"green\"}");
+    assert_eq!(switched.status, 200, "{}", switched.text());
+    house.ask("DELETE", "/v1/releases/blue?force=true");
+    // It is looked once a second whether something has drained for long enough.
+    let ends = happens(client.reader()) || happens(client.reader());
+    ends.to_string()
 }

@@ -12,13 +12,14 @@ use serde_json::Value;
 use switchback::{
     api::Role,
     config::{self, Config, Files},
-    control::Settings,
+    control::{Expected, Settings},
     model::Revision,
 };
 
 use super::{process::House, time::SOON};
 use crate::{
     desk::{Desk, change, folder, kept, set_split},
+    rollback::gate,
     support::{Origin, TestProxy, h2::block},
 };
 
@@ -51,8 +52,9 @@ fn routed(route: &str, request: &str) -> (Origin, u16) {
     (origin, status)
 }
 
+/// Whether a request is for this route.
 pub(super) fn host(route: &str) -> String {
-    let (_, status) = routed(route, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    let (_, status) = routed(route, "GET / HTTP/1.1\r\nHost: a.test\r\nX: 1\r\n\r\n");
     status.to_string()
 }
 
@@ -78,10 +80,15 @@ pub(super) fn stable(route: &str) -> String {
 
 fn checked(origins: &[&Origin], settings: &str, health: &str) -> House {
     let urls: Vec<_> = origins.iter().map(|origin| origin.url()).collect();
+    let interval = if health.contains("interval") {
+        ""
+    } else {
+        "health.interval = \"10ms\""
+    };
     House::start(
         settings,
         &format!(
-            "[releases.blue]\nendpoints = {urls:?}\nhealth.path = \"/\"\nhealth.interval = \"10ms\"\n{health}\n\
+            "[releases.blue]\nendpoints = {urls:?}\nhealth.path = \"/\"\n{interval}\n{health}\n\
              [[routes]]\nname = \"all\"\nsplit = {{ blue = 1 }}\n"
         ),
     )
@@ -157,4 +164,49 @@ pub(super) fn warm(settings: &str) -> String {
     let releases = desk.controller.status().releases;
     let mut roles = releases.iter().map(|release| release.role);
     roles.any(|role| role == Role::Warm).to_string()
+}
+
+/// Whether an endpoint is soon checked again and again.
+pub(super) fn check_interval(release: &str) -> String {
+    let origin = Origin::replying("x");
+    let _house = checked(&[&origin], "", release);
+    becomes(|| origin.requests().len() >= 4).to_string()
+}
+
+/// Whether an endpoint that does not answer its check is soon unhealthy.
+pub(super) fn check_timeout(release: &str) -> String {
+    let origin = super::time::silent();
+    let house = checked(&[&origin], "", &format!("health.fall = 1\n{release}"));
+    becomes(|| is(&house, "unhealthy")).to_string()
+}
+
+/// Whether most of a hundred revisions are soon forgotten.
+pub(super) fn kept_revisions(settings: &str) -> String {
+    let folder = folder();
+    let desk = Desk::open_with(&kept(&folder), Settings::new(&config(settings)), None);
+    block(async {
+        desk.begin(0, 0).await;
+        for green in 0..100 {
+            desk.split("chat", 1 + green % 2).await;
+        }
+    });
+    becomes(|| desk.controller.status().durability.kept_revisions < 50).to_string()
+}
+
+/// Whether a change is refused soon that the disk does not take.
+pub(super) fn durable_within(settings: &str) -> String {
+    let folder = folder();
+    let gate = gate();
+    let settings = Settings::new(&config(settings));
+    let desk = Desk::open_with(&kept(&folder), settings, Some(Arc::clone(&gate.hook)));
+    let is_refused = block(async {
+        desk.begin(0, 0).await;
+        gate.slots_too.store(true, Ordering::SeqCst);
+        gate.closed.store(true, Ordering::SeqCst);
+        let applied = desk.try_apply(set_split("chat", 50), Expected::Any);
+        tokio::time::timeout(SOON, applied).await.is_ok()
+    });
+    gate.closed.store(false, Ordering::SeqCst);
+    drop(gate.open);
+    is_refused.to_string()
 }

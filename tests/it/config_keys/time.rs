@@ -37,12 +37,13 @@ pub(super) fn unanswered(route: &str) -> String {
 }
 
 /// Whether a request ends soon that waits for another one.
-fn second(release: &str, route: &str) -> String {
+fn second(settings: &str, release: &str, route: &str) -> String {
     let origin = silent();
     let lines = format!("endpoints = [{:?}]\n{release}", origin.url());
     let proxy = TestProxy::builder()
         .release_with("blue", &lines)
         .route_with("all", &[("blue", 1)], route)
+        .settings(settings)
         .start();
     let (mut first, mut second) = (proxy.client(), proxy.client());
     first.send(GET);
@@ -52,11 +53,15 @@ fn second(release: &str, route: &str) -> String {
 
 pub(super) fn queued(release: &str) -> String {
     let limits = format!("limits.concurrency = 1\nlimits.queue = 1\n{release}");
-    second(&limits, "")
+    second("", &limits, "")
 }
 
 pub(super) fn unconnected(route: &str) -> String {
-    second("limits.connections_per_endpoint = 1", route)
+    second("", "limits.connections_per_endpoint = 1", route)
+}
+
+pub(super) fn unconnected_in_all(settings: &str) -> String {
+    second(settings, "limits.connections_per_endpoint = 1", "")
 }
 
 pub(super) fn quiet_websocket(route: &str) -> String {
