@@ -66,6 +66,8 @@ pub(super) struct Pending {
 #[derive(Debug, Default)]
 pub(super) struct Inbox {
     pub(super) jobs: VecDeque<Job>,
+    // The thread is to begin with them. A rollback's record waits for its slot, even if the thread comes by.
+    due: bool,
     // Records taken from the queue that are not written yet.
     pub(super) taken: usize,
     pub(super) busy_since: Option<Instant>,
@@ -88,6 +90,12 @@ pub(super) struct Shared {
 }
 
 impl Shared {
+    /// Has the thread begin with what waits.
+    pub(super) fn go_on(&self) {
+        self.inbox().begin();
+        self.wake.notify_one();
+    }
+
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -117,6 +125,24 @@ impl Pending {
 }
 
 impl Inbox {
+    /// Has what waits be taken.
+    pub(super) fn begin(&mut self) {
+        self.due = !self.jobs.is_empty();
+    }
+
+    /// The thread has something to do.
+    pub(super) fn is_due(&self) -> bool {
+        self.ending.is_some() || (self.due && !self.jobs.is_empty())
+    }
+
+    /// Everything that waits.
+    pub(super) fn take(&mut self) -> VecDeque<Job> {
+        self.due = false;
+        let jobs = std::mem::take(&mut self.jobs);
+        self.taken += jobs.iter().filter(|job| is_kept(job)).count();
+        jobs
+    }
+
     /// Hands records to a keeper that has not answered yet. They stay here, to be written in their turn.
     pub(super) fn send_ahead(&mut self, send: &mut dyn FnMut(&Batch) -> bool) {
         for job in &mut self.jobs {
@@ -151,5 +177,47 @@ impl Inbox {
         let place =
             (1..self.jobs.len()).find(|&i| whole(&self.jobs[i]) && is_kept(&self.jobs[i - 1]));
         self.jobs.remove(place.map_or(0, |place| place - 1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Actor, Author, Digest, RevisionRecord};
+
+    fn kept() -> Job {
+        Job::Keep(Pending::new(Entry::new(RevisionRecord {
+            revision: Revision(2),
+            parent: Revision(1),
+            undo_to: None,
+            published_at_ms: 1,
+            author: Author {
+                actor: Actor::Api,
+                name: "test".to_owned(),
+                message: None,
+                idempotency_key: None,
+                group: None,
+            },
+            cause: Cause::Rollback { to: Revision(1) },
+            digest: Digest::default(),
+            change: None,
+            request: None,
+        })))
+    }
+
+    #[test]
+    fn what_is_kept_waits_until_the_store_is_told_even_if_the_thread_comes_by() {
+        let mut inbox = Inbox::default();
+        // Told while nothing waited: that is not for what comes later.
+        inbox.begin();
+        inbox.jobs.push_back(kept());
+        assert!(!inbox.is_due());
+        inbox.begin();
+        assert!(inbox.is_due());
+        assert_eq!((inbox.take().len(), inbox.taken), (1, 1));
+        inbox.jobs.push_back(kept());
+        assert!(!inbox.is_due(), "the word was for what was taken");
+        inbox.ending = Some(Ending::Finish(2));
+        assert!(inbox.is_due(), "the end waits for nothing");
     }
 }

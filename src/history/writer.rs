@@ -119,6 +119,7 @@ impl Writer {
             return Err(AppendError::NotWritten(reason));
         }
         inbox.jobs.push_back(job);
+        inbox.begin();
         drop(inbox);
         self.shared.wake.notify_one();
         Ok(())
@@ -138,13 +139,13 @@ impl Writer {
     }
 
     pub(super) fn go_on(&self) {
-        self.shared.wake.notify_one();
+        self.shared.go_on();
     }
 
     /// What has the thread go on.
     pub(super) fn waker(&self) -> impl Fn() + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        move || shared.wake.notify_one()
+        move || shared.go_on()
     }
 
     fn push(&self, job: Job) {
@@ -253,15 +254,14 @@ impl Thread {
 
     fn next_jobs(&self) -> (VecDeque<Job>, Option<Ending>) {
         let mut inbox = self.shared.inbox();
-        while inbox.jobs.is_empty() && inbox.ending.is_none() {
+        while !inbox.is_due() {
             inbox = self
                 .shared
                 .wake
                 .wait(inbox)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let jobs = std::mem::take(&mut inbox.jobs);
-        inbox.taken = jobs.iter().filter(|job| is_kept(job)).count();
+        let jobs = inbox.take();
         inbox.busy_since = Some(Instant::now());
         (jobs, inbox.ending)
     }
@@ -365,9 +365,7 @@ impl Thread {
         while inbox.ending != Some(Ending::Abandon) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                let jobs = std::mem::take(&mut inbox.jobs);
-                inbox.taken += jobs.iter().filter(|job| is_kept(job)).count();
-                return Some(jobs);
+                return Some(inbox.take());
             }
             let waited = self.shared.wake.wait_timeout(inbox, left);
             inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
