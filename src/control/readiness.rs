@@ -93,9 +93,11 @@ impl Controller {
         let told = if version(before, name) == version(state, name) {
             before.endpoints(name)
         } else {
-            // A roster of a version that was live before knows what it had then, and not what the change brings.
+            // A roster of a version that was live before knows what it had then, and not what the change brings; one that
+            // nothing held since knows nothing.
             let key = (name.clone(), roster.version().clone());
-            match (before.rosters.get(&key), resolved) {
+            let earlier = before.rosters.get(&key).filter(|_| roster.resolved());
+            match (earlier, resolved) {
                 (Some(earlier), _) => earlier,
                 (None, Resolved::All) => urls,
                 (None, Resolved::NotYet) => &[],

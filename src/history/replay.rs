@@ -203,3 +203,91 @@ impl Replay {
         Some(with_stable_of(before, state)).filter(leads_there)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        history::record::decode,
+        model::{Change, Digest, ReleaseName},
+    };
+
+    /// A record as format 1 wrote it, around a cause and a change.
+    fn written(revision: u64, cause: &str, change: &str, digest: Digest) -> Entry {
+        let parent = revision - 1;
+        let author = r#"{"actor":"api","name":"test"}"#;
+        let text = format!(
+            r#"{{"format":1,"record":{{"revision":{revision},"parent":{parent},"published_at_ms":1,"author":{author},
+                "cause":{cause},"digest":"{digest}","change":{change}}}}}"#
+        );
+        decode(text.as_bytes()).unwrap()
+    }
+
+    const TABLE: &str = r#"{"kind":"replace","table":{
+        "releases":{"blue":{"endpoints":["http://127.0.0.1:1"]},"green":{"endpoints":["http://127.0.0.1:2"]}},
+        "routes":[{"name":"chat","stable":"blue","split":{"blue":1,"green":0}}]}}"#;
+    const SPLIT: &str = r#"{"kind":"set_split","route":"chat","weights":{"blue":3,"green":1}}"#;
+    const SWITCH: &str = r#"{"kind":"switch","route":"chat","to":"green"}"#;
+
+    fn after(before: &TableState, change: &str) -> TableState {
+        let change: Change = serde_json::from_str(change).unwrap();
+        change.apply_to(before).unwrap().state
+    }
+
+    fn states(entries: Vec<Entry>) -> Result<Vec<TableState>, HistoryError> {
+        let path = Path::new("history");
+        let (loaded, _) = replay(path, entries, &BTreeMap::new(), &[])?;
+        let states = loaded.kept.into_iter().map(|kept| kept.state.unwrap());
+        Ok(states.collect())
+    }
+
+    fn stable(state: &TableState) -> Option<&str> {
+        let route = state.spec.route(&"chat".parse().unwrap()).unwrap();
+        route.stable.as_ref().map(ReleaseName::as_str)
+    }
+
+    #[test]
+    fn a_switch_of_an_earlier_version_left_a_named_stable_where_it_was() {
+        let first = after(&TableState::default(), TABLE);
+        let now = after(&first, SWITCH);
+        let then = with_stable_of(&first, now.clone());
+        assert_ne!(now.spec.digest(), then.spec.digest());
+        let later = after(&then, SPLIT);
+        let replayed = |switched: Digest| {
+            let publish = r#"{"kind":"publish"}"#;
+            let mut entries = vec![written(1, publish, TABLE, first.spec.digest())];
+            entries.push(written(2, publish, SWITCH, switched));
+            entries
+        };
+        let states_now = states(replayed(now.spec.digest())).unwrap();
+        assert_eq!(stable(&states_now[1]), Some("green"));
+        let mut entries = replayed(then.spec.digest());
+        let publish = r#"{"kind":"publish"}"#;
+        entries.push(written(3, publish, SPLIT, later.spec.digest()));
+        let states_then = states(entries).unwrap();
+        assert_eq!(stable(&states_then[1]), Some("blue"));
+        assert_eq!(states_then[2].spec.digest(), later.spec.digest());
+        // A table that neither of the two leads to is damage.
+        assert!(states(replayed(first.spec.digest())).is_err());
+    }
+
+    #[test]
+    fn a_rollback_of_a_route_that_does_not_name_it_is_read() {
+        let first = after(&TableState::default(), TABLE);
+        let second = after(&first, SPLIT);
+        let back = r#"{"kind":"set_split","route":"chat","weights":{"blue":1,"green":0}}"#;
+        let third = after(&second, back);
+        assert_eq!(third.spec.digest(), first.spec.digest());
+        let publish = r#"{"kind":"publish"}"#;
+        let unnamed = r#"{"kind":"rollback_route"}"#;
+        let last = written(3, unnamed, back, third.spec.digest());
+        let (route, to) = (None, Revision(0));
+        assert_eq!(last.record.cause, Cause::RollbackRoute { route, to });
+        let states = states(vec![
+            written(1, publish, TABLE, first.spec.digest()),
+            written(2, publish, SPLIT, second.spec.digest()),
+            last,
+        ]);
+        assert_eq!(states.unwrap()[2].spec.digest(), first.spec.digest());
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::{
     io,
+    path::Path,
     sync::{
         Arc, Mutex,
         atomic::{AtomicBool, AtomicU64, Ordering},
@@ -13,7 +14,7 @@ use std::{
 use switchback::{
     api::{Receipt, Role},
     control::{ControlError, Expected, RollbackTo, Settings},
-    history::{AppendError, Hook, Moment},
+    history::{AppendError, Entry, History, Hook, Moment},
     model::{Cause, Change, Revision},
 };
 
@@ -362,6 +363,70 @@ async fn a_release_that_a_rollback_needs_goes_only_by_force() {
         ["http://127.0.0.1:1002"],
         "it comes back with its roster"
     );
+}
+
+/// Copies a history as an earlier version would have written it: rollbacks of routes do not name them.
+fn copy_unnamed(from: &Path, to: &Path) {
+    let (_, loaded) = History::open(from).unwrap();
+    let (history, _) = History::open(to).unwrap();
+    for kept in loaded.kept {
+        let mut record = (*kept.record).clone();
+        assert_eq!(history.reserve(), record.revision);
+        if record.cause.is_rollback() {
+            let (route, to) = (None, Revision(0));
+            record.cause = Cause::RollbackRoute { route, to };
+        }
+        let entry = Entry {
+            record,
+            whole: kept.whole,
+        };
+        let written = history.append(entry, None).unwrap();
+        written.blocking_recv().unwrap().unwrap();
+    }
+    history.close(Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn a_rollback_of_a_route_that_an_earlier_version_did_not_name_is_gone_back_over() {
+    let folder = folder();
+    let old = folder.path().join("old");
+    let route = |name: &str| RollbackTo::Route(name.parse().unwrap());
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    desk.split("chat", 10).await;
+    desk.split("search", 20).await;
+    desk.back_to(route("chat")).await.unwrap();
+    drop(desk);
+    let (from, to) = (kept(&folder), old.clone());
+    let copied = tokio::task::spawn_blocking(move || copy_unnamed(&from, &to));
+    copied.await.unwrap();
+    let desk = Desk::open(&old);
+    assert_eq!((desk.revision(), desk.weights()), (Revision(4), (0, 20)));
+    let again = desk.back_to(route("chat")).await;
+    assert!(
+        matches!(again, Err(ControlError::NothingToUndo)),
+        "{again:?}"
+    );
+    desk.back_to(route("search")).await.unwrap();
+    assert_eq!(desk.weights(), (0, 0));
+}
+
+#[tokio::test]
+async fn a_dry_run_with_a_version_that_nothing_holds_any_more_is_answered_as_the_change_is() {
+    let folder = folder();
+    let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
+    let desk = Desk::begun(&kept(&folder), 50, 50).await;
+    desk.apply(change(two)).await;
+    desk.back().await.unwrap();
+    drop(desk);
+    // What a start brings knows which endpoints the version had, and has no roster of it.
+    let desk = Desk::open(&kept(&folder));
+    let preview = desk
+        .controller
+        .preview(&change(two), Expected::Any, false)
+        .unwrap();
+    assert!(preview.changed && preview.not_ready.is_empty());
+    desk.apply(change(two)).await;
+    assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:4001"]);
 }
 
 #[tokio::test]
