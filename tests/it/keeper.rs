@@ -75,6 +75,20 @@ fn signal(process: u32, signal: &str) {
     assert!(sent.unwrap().success());
 }
 
+/// Stops a process, all its threads: they run on until the one that takes the signal gets a processor.
+fn halt(process: u32) {
+    signal(process, "-STOP");
+    let stopped = || {
+        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+            let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
+            stat.is_ok_and(|stat| stat.contains(") T "))
+        };
+        tasks.map(stands).all(|stands| stands)
+    };
+    wait_until("the process stands still", stopped);
+}
+
 #[test]
 fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it() {
     let Some(mount) = Mount::to_freeze() else {
@@ -129,7 +143,7 @@ fn a_publish_that_was_refused_does_not_come_back_after_a_kill() {
     }
     let keeper = keeper(&proxy);
     // Like a disk that hangs: it has the record, and writes it when it can.
-    signal(keeper, "-STOP");
+    halt(keeper);
     let (status, refused) = split(&proxy, 30);
     assert_eq!(status, 503, "{refused}");
     let hint = refused["hint"].as_str().unwrap();
@@ -154,7 +168,7 @@ fn every_rollback_beside_a_disk_that_hangs_survives_a_kill() {
         assert_eq!(split(&proxy, weight).0, 200);
     }
     let keeper = keeper(&proxy);
-    signal(keeper, "-STOP");
+    halt(keeper);
     for _ in 0..3 {
         let (status, receipt) = ask(&proxy, "POST", "/v1/rollback", "");
         assert_eq!(

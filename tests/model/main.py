@@ -354,9 +354,13 @@ class Run:
         self.file = edited
         self.server.write(edited)
         self.note(("edit", edited))
-        if self.dice.random() < 0.5:
+        signalled, reloads = self.dice.random() < 0.5, self.server.reloads()
+        if signalled:
             self.server.signal(signal.SIGHUP)
-        self.take_over(self.client.ask("POST", "/v1/reload"))
+        answer = self.client.ask("POST", "/v1/reload")
+        # Later, a file that is refused now may be one that can be taken over.
+        wait_until("it is read again", lambda: self.server.reloads() >= reloads + 1 + signalled, 10)
+        self.take_over(answer)
 
     def take_over(self, answer):
         self.compared += 1

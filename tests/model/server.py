@@ -124,6 +124,11 @@ class Server:
     def tail(self):
         return self.log.read_text(errors="replace")[-2000:]
 
+    def reloads(self):
+        """How often the file was read again and taken over or left alone, as the log says."""
+        log = self.log.read_bytes()
+        return log.count(b"configuration file taken over") + log.count(b"configuration file is left alone")
+
     def keeper(self):
         """The process that writes the history: the only child that lives, if there is one."""
         tasks = pathlib.Path(f"/proc/{self.child.pid}/task").iterdir()
@@ -144,6 +149,18 @@ class Server:
 
 def send_signal(process, number):
     os.kill(process, number)
+    if number == signal.SIGSTOP:
+        # The other threads run on until the one that takes the signal gets a processor.
+        wait_until(f"process {process} stands still", lambda: is_stopped(process), 10)
+
+
+def is_stopped(process):
+    tasks = pathlib.Path(f"/proc/{process}/task").iterdir()
+    try:
+        return all(") T " in (task / "stat").read_text() for task in tasks)
+    except OSError:
+        # A thread ended meanwhile.
+        return False
 
 
 def is_gone(process):
