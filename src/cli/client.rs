@@ -76,6 +76,9 @@ impl AdminUrl {
     }
 }
 
+// What `rustls` says of a server's certificate that may issue others.
+const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
+
 /// Talks to one admin API.
 pub(super) struct Client {
     url: AdminUrl,
@@ -267,6 +270,13 @@ impl Client {
 
     fn unreachable(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
         let mut failure = self.broken(error);
+        if failure.message.contains(AUTHORITY_AS_SERVER) {
+            failure.message.push_str(
+                "\nhint: that is the certificate of an authority (`CA:TRUE`), which no server may show; one that is \
+                 self-signed is made with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`",
+            );
+            return failure;
+        }
         failure
             .message
             .push_str("\nhint: is switchback running? `--admin URL` says where");

@@ -146,7 +146,7 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
     let own = match problem.word() {
         "conflict" => "look at `switchback status`, and decide again",
         "import-conflict" => {
-            "say which side wins with `--wins file` or `--wins live`, or edit the file"
+            "say which side wins with `switchback apply FILE --wins file` or `--wins live`, or edit the file"
         }
         "precondition-required" => "`--based-on REVISION` names the revision that you have seen",
         "release-wanted" => {
@@ -156,6 +156,11 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
             "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
              rollback; `--force` does it all the same"
         }
+        "unauthorized" => "`--token-file FILE` holds the token, or `SWITCHBACK_TOKEN` is it",
+        "no-file" => {
+            "`switchback split`, `switchback route` and `switchback release` change the live table"
+        }
+        "unknown-revision" => "`switchback history` lists those that are kept",
         "would-drop" => "name percents without `--replace`, give it a weight of 0, or add `--drop`",
         _ if problem.problems.len() == 1 => return None,
         _ => return problem.hint.clone(),

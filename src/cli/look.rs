@@ -36,6 +36,7 @@ fn headline(status: &Status) -> String {
     let author = status.author.as_ref();
     let by = author.map(|author| format!(" by {}", clean(&author.name)));
     let why = author.and_then(|author| author.message.as_deref());
+    let why = why.filter(|why| !why.is_empty());
     let why = why.map(|why| format!(": {}", clean(why)));
     let mut text = format!(
         "revision {}, live since {}{}{}\n",

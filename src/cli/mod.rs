@@ -91,14 +91,14 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
             label,
             address,
         }) => serve::agent(&name, &label, address),
-        Verb::Here(Here::Check { config }) => check(&config.path()),
+        Verb::Here(Here::Check { config }) => check(&config.path()?),
         Verb::Here(Here::Demo { listen, history }) => serve::demo(listen, &access.admin, history),
         Verb::Here(Here::KeepHistory) => serve::keep(),
         Verb::Here(Here::Serve {
             config,
             wins,
             strict,
-        }) => serve::serve(config.path(), wins, strict),
+        }) => serve::serve(config.path()?, wins, strict),
         Verb::Here(Here::Version) => Ok(version()),
         Verb::There(verb) => remote(access, verb),
     }
@@ -154,7 +154,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
             message,
         } => {
             let import = table::Import::new(wins, message, dry_run, health);
-            table::apply(client, &config.path(), import).await
+            table::apply(client, &config.path()?, import).await
         }
         ChangeVerb::Promote {
             route,

@@ -63,12 +63,13 @@ pub(super) fn count(count: u64, one: &str) -> String {
     }
 }
 
-/// A share of the whole, as per cent with as many digits as it takes to tell it from nothing.
+/// A share of the whole, as per cent with as many digits as it takes to tell it from nothing and from all.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let digits = if (percent - percent.round()).abs() < 0.005 {
+    let whole = (percent - percent.round()).abs() < 0.005 && (percent >= 100.0 || percent < 99.5);
+    let digits = if whole {
         0
-    } else if percent >= 1.0 {
+    } else if (1.0..99.0).contains(&percent) {
         1
     } else {
         3
@@ -96,6 +97,8 @@ mod tests {
         assert_eq!(percent(0.95), "95%");
         assert_eq!(percent(1.0 / 3.0), "33.3%");
         assert_eq!(percent(0.000_05), "0.005%");
+        assert_eq!(percent(0.9995), "99.950%");
+        assert_eq!(percent(1.0), "100%");
     }
 
     #[test]
