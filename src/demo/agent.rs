@@ -92,16 +92,17 @@ async fn tokens(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>) -> 
     }
 }
 
-async fn behaviour(State(agent): State<Arc<Agent>>) -> Json<Behaviour> {
-    Json(agent.behaviour().clone())
+async fn behaviour(State(agent): State<Arc<Agent>>) -> Response {
+    line(&json!(*agent.behaviour()))
 }
 
 async fn behave(State(agent): State<Arc<Agent>>, Json(wanted): Json<Behaviour>) -> Response {
     if let Some(wrong) = wanted.wrong() {
         return (StatusCode::UNPROCESSABLE_ENTITY, format!("{wrong}\n")).into_response();
     }
-    *agent.behaviour() = wanted.clone();
-    Json(wanted).into_response()
+    let told = line(&json!(wanted));
+    *agent.behaviour() = wanted;
+    told
 }
 
 // === impl Agent ===
