@@ -96,8 +96,14 @@ impl Controller {
                 other => other,
             };
         }
+        // Releases of the live table keep their places by name when weights move.
+        let rank = |role: Role| match role {
+            Role::Live | Role::Standby => 0,
+            Role::Warm => 1,
+            Role::Draining => 2,
+        };
         releases.sort_by(|a, b| {
-            (a.role as u8, &a.name, &a.version).cmp(&(b.role as u8, &b.name, &b.version))
+            (rank(a.role), &a.name, &a.version).cmp(&(rank(b.role), &b.name, &b.version))
         });
         releases
     }

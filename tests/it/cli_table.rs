@@ -159,8 +159,8 @@ fn a_release_without_weight_stands_by() {
     assert_eq!(
         roles(),
         [
-            (json!("green"), json!("live")),
-            (json!("blue"), json!("standby"))
+            (json!("blue"), json!("standby")),
+            (json!("green"), json!("live"))
         ]
     );
     assert!(said(&admin, &["status"]).contains("standby"));
