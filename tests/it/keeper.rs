@@ -79,12 +79,12 @@ fn signal(process: u32, signal: &str) {
 fn halt(process: u32) {
     signal(process, "-STOP");
     let stopped = || {
-        let tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
+        let mut tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
         let stands = |task: std::io::Result<std::fs::DirEntry>| {
             let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
             stat.is_ok_and(|stat| stat.contains(") T "))
         };
-        tasks.map(stands).all(|stands| stands)
+        tasks.all(stands)
     };
     wait_until("the process stands still", stopped);
 }
