@@ -44,7 +44,12 @@ pub(super) struct ChangeOptions {
     force: bool,
     /// How long to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at
     /// most `60s`. Then it is refused. A rollback waits for nothing.
-    #[param(required = false, nullable = false, value_type = String)]
+    #[param(
+        required = false,
+        nullable = false,
+        value_type = String,
+        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
+    )]
     wait: Option<Span>,
     /// Why. A message in the body comes first.
     #[param(required = false, nullable = false, max_length = 256)]
@@ -85,7 +90,12 @@ pub(super) struct ImportOptions {
     #[serde(default)]
     force: bool,
     /// How long to wait, as with other changes.
-    #[param(required = false, nullable = false, value_type = String)]
+    #[param(
+        required = false,
+        nullable = false,
+        value_type = String,
+        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
+    )]
     wait: Option<Span>,
     /// Why.
     #[param(required = false, nullable = false, max_length = 256)]

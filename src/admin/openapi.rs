@@ -82,6 +82,9 @@ fn complete(document: &mut Value, tokens: bool) {
         "required": ["to", "step"],
         "properties": { "to": { "type": "integer" }, "step": { "const": true } },
     });
+    // One of the two, and one of them.
+    document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
+        json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
     let sources = &mut document["components"]["schemas"]["AffinitySource"]["oneOf"];
     for source in sources.as_array_mut().into_iter().flatten() {
         source["additionalProperties"] = json!(false);
@@ -135,6 +138,9 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     if path == "/v1/table" && method == "put" {
         statuses.push(("428", "`If-Match` is missing"));
     }
+    if path.ends_with("/rollback") {
+        without_wait(operation);
+    }
     let responses = operation["responses"].as_object_mut();
     let Some(responses) = responses else { return };
     for (status, description) in statuses {
@@ -144,6 +150,13 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     }
     if method != "get" {
         tag_answer(responses);
+    }
+}
+
+/// A rollback takes the options of any change, but for this one.
+fn without_wait(operation: &mut Value) {
+    if let Some(parameters) = operation["parameters"].as_array_mut() {
+        parameters.retain(|parameter| parameter["name"] != "wait");
     }
 }
 

@@ -23,7 +23,7 @@ pub struct HealthSpec {
     pub host: Option<String>,
     /// The port to ask; the endpoint's own when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(minimum = 1)]
+    #[schema(minimum = 1, maximum = 65_535)]
     pub port: Option<u16>,
     /// The statuses that are good: `"200-299"`, `"204"`.
     #[serde(default, skip_serializing_if = "StatusRange::is_default")]

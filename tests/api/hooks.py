@@ -1,9 +1,55 @@
-"""What schemathesis cannot know: what was deleted with `dry_run` is still there."""
+"""What schemathesis cannot know, because no schema can say it.
+
+What was deleted with `dry_run` is still there; a key belongs to the request that came with it first; a range of statuses
+does not run backwards. And a change does not wait for long here, where nobody becomes healthy.
+"""
+
+import json
+import re
 
 import schemathesis
+
+KEY, FIRST = re.compile(r"[!-~]{1,64}"), {}
+WAIT = re.compile(r"[0-9]+(ms|s|m)")
+RANGE = re.compile(r"([2-5][0-9]{2})-([2-5][0-9]{2})")
+
+
+def with_a_key_of_its_own(case):
+    """A key that came with another request gets a number behind it; the same request keeps it, and is a repeat."""
+    headers = case.headers or {}
+    key = headers.get("Idempotency-Key")
+    if not isinstance(key, str) or not KEY.fullmatch(key):
+        return
+    request = json.dumps([case.method, case.path, case.path_parameters, case.query, case.body], default=repr, sort_keys=True)
+    requests = FIRST.setdefault(key, [])
+    if request not in requests:
+        requests.append(request)
+    number = requests.index(request)
+    if number:
+        headers["Idempotency-Key"] = f"{key[:50]}-again-{number}"
+
+
+def forwards(value):
+    """The same with every range of statuses of a health check from its lower end to its upper one."""
+    if isinstance(value, list):
+        return [forwards(item) for item in value]
+    if not isinstance(value, dict):
+        return value
+    value = {key: forwards(member) for key, member in value.items()}
+    status = value.get("status")
+    found = RANGE.fullmatch(status) if isinstance(status, str) else None
+    if found:
+        value["status"] = "-".join(sorted(found.groups()))
+    return value
 
 
 @schemathesis.hook
 def before_call(context, case, kwargs):
-    if case.method == "DELETE" and (case.query or {}).get("dry_run") is True:
-        del case.query["dry_run"]
+    query = case.query or {}
+    if case.method == "DELETE" and query.get("dry_run") in (True, "true"):
+        del query["dry_run"]
+    if isinstance(query.get("wait"), str) and WAIT.fullmatch(query["wait"]):
+        query["wait"] = "1ms"
+    if isinstance(case.body, (dict, list)):
+        case.body = forwards(case.body)
+    with_a_key_of_its_own(case)

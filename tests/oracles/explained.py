@@ -84,6 +84,8 @@ LAXER = [
     ("h11", lambda case, detail: detail == "" and b"HTTP/1.0" in case["data"], "HTTP/1.0 is never kept alive"),
     ("h11", both(says("ConnectionClosed"), lambda case, detail: case["data"] == b""), "a connection without a byte"),
     ("llhttp", both(says("INVALID_METHOD"), unknown_method), "a method that Node does not know"),
+    ("llhttp", both(says("INVALID_VERSION"), has(rb"HTTP/1\.[2-9]")), "a minor version that it does not know: we read it as 1.1, RFC 9110, 2.5"),
+    ("hyper", both(says("invalid HTTP version"), has(rb"HTTP/1\.[2-9]")), "a minor version that it does not know: we read it as 1.1, RFC 9110, 2.5"),
     ("llhttp", both(says("STRICT"), has(rb"\n[0-9a-f]+;[^\r]*[ \t]")), "no space in a chunk extension"),
     ("llhttp", has(rb"\n[0-9a-f]+[ \t]+[;\r]"), "no space after the size of a chunk"),
     ("h11", both(says("chunk"), has(rb"\n(0{5,}[0-9a-f]{16,}|[0-9a-f]+[ \t]+;)")), "at most 20 digits, and no space before a `;`"),

@@ -293,3 +293,24 @@ fn the_api_describes_itself() {
     assert_eq!(document["openapi"], "3.1.0");
     assert!(document["paths"]["/v1/rollback"]["post"].is_object());
 }
+
+#[test]
+fn the_description_offers_only_what_is_taken() {
+    let document = TestAdmin::start().get("/openapi.json");
+    let wait = |path: &str| {
+        let parameters = document["paths"][path]["post"]["parameters"].as_array();
+        let mut parameters = parameters.expect("parameters").iter();
+        parameters.any(|parameter| parameter["name"] == "wait")
+    };
+    assert!(wait("/v1/routes/{route}/switch"));
+    assert!(!wait("/v1/rollback"));
+    assert!(!wait("/v1/routes/{route}/rollback"));
+    let schemas = &document["components"]["schemas"];
+    let either = schemas["SplitPatchRequest"]["oneOf"].as_array();
+    assert_eq!(either.map(Vec::len), Some(2));
+    let port = &schemas["HealthSpec"]["properties"]["port"];
+    assert_eq!(
+        (&port["minimum"], &port["maximum"]),
+        (&1.into(), &65_535.into())
+    );
+}
