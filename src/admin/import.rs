@@ -67,14 +67,17 @@ fn is_decided(report: &ImportReport) -> bool {
 }
 
 pub(super) fn undecided(report: ImportReport) -> Refusal {
-    let count = report.conflicts.len();
+    let entries = match report.conflicts.len() {
+        1 => "1 entry".to_owned(),
+        more => format!("{more} entries"),
+    };
     let mut refusal = Refusal::new(
         StatusCode::CONFLICT,
         "import-conflict",
         "the file and the live table both changed",
     )
     .detail(format!(
-        "{count} entries changed in the file and live; nothing was applied"
+        "{entries} changed in the file and live; nothing was applied"
     ))
     .hint("say which side wins with `?wins=file` or `?wins=live`, or edit the file");
     refusal.document.revision = Some(report.revision);

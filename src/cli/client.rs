@@ -307,10 +307,9 @@ fn tag(headers: &header::HeaderMap) -> Option<Revision> {
 impl Answer {
     /// The body as what it should be.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
-        serde_json::from_slice(&self.body).map_err(|error| {
-            let message = format!(
-                "the answer is not one of this version's admin API: {error}\nhint: `--admin URL` names the address of `[admin]`, not that of a listener; the command and the server should be of one version"
-            );
+        serde_json::from_slice(&self.body).map_err(|_| {
+            let message = "the answer is not one of this version's admin API\nhint: `--admin URL` names the address of \
+                           `[admin]`, not that of a listener; the command and the server should be of one version";
             Failure::new(Exit::Unreachable, message)
         })
     }
