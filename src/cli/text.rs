@@ -66,7 +66,7 @@ pub(super) fn count(count: u64, one: &str) -> String {
 /// A share of the whole, as per cent with as many digits as it takes to tell it from nothing and from all.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let whole = (percent - percent.round()).abs() < 0.005 && (percent >= 100.0 || percent < 99.5);
+    let whole = (percent - percent.round()).abs() < 0.005 && !(99.5..100.0).contains(&percent);
     let digits = if whole {
         0
     } else if (1.0..99.0).contains(&percent) {
