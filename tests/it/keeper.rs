@@ -80,11 +80,10 @@ fn halt(process: u32) {
     signal(process, "-STOP");
     let stopped = || {
         let mut tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
-        let stands = |task: std::io::Result<std::fs::DirEntry>| {
+        tasks.all(|task| {
             let stat = std::fs::read_to_string(task.unwrap().path().join("stat"));
             stat.is_ok_and(|stat| stat.contains(") T "))
-        };
-        tasks.all(stands)
+        })
     };
     wait_until("the process stands still", stopped);
 }
