@@ -45,7 +45,8 @@ pub struct Limits {
     /// How many other endpoints of the same release are tried when a connection cannot be made.
     pub retries: u32,
     /// What is kept of a request's body until its answer begins, so that it can be sent again if an endpoint did not look
-    /// at it; a longer body is sent once. Nothing is kept if it is 0.
+    /// at it; a longer body is sent once, and so is every body while its worker keeps 16 MiB of others. Nothing is kept if
+    /// it is 0.
     pub retry_body: Size,
     /// Limits of HTTP/2.
     pub http2: Http2Limits,

@@ -2,14 +2,18 @@
 
 use std::cell::{Cell, RefCell};
 
+use super::kept_room::KeptShare;
 use super::seam::Piece;
 use super::worker::Worker;
 
-/// What was read of a body. It holds at most `limits.retry_body`, and nothing once an answer has begun.
+/// What was read of a body. It holds at most `limits.retry_body` and what its worker has room for, and nothing once an
+/// answer has begun.
 #[derive(Default)]
 pub(super) struct KeptBody {
     state: Cell<State>,
     bytes: RefCell<Vec<u8>>,
+    // What the bytes take of the worker's room, from the first one on.
+    share: RefCell<Option<KeptShare>>,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -56,10 +60,15 @@ impl KeptBody {
 
     /// Takes back a piece that was read and not kept, of which nothing was sent. Nothing else was read before it.
     pub(super) fn put_back(&self, piece: &Piece<'_>, worker: &Worker) {
-        if !self.is_whole() && self.append(piece, worker) {
+        if self.is_whole() {
+            return;
+        }
+        if self.append(piece, worker) {
             self.state.set(State::Kept {
                 is_over: piece.last,
             });
+        } else {
+            self.discard(worker);
         }
     }
 
@@ -67,6 +76,7 @@ impl KeptBody {
     pub(super) fn discard(&self, worker: &Worker) {
         self.state.set(State::Lost);
         worker.give_head(self.bytes.take());
+        self.share.take();
     }
 
     /// What has to be sent first, after an attempt that failed.
@@ -93,7 +103,10 @@ impl KeptBody {
             *bytes = worker.take_head();
         }
         bytes.extend_from_slice(piece.data);
-        true
+        // What was allocated counts, not what is in use: many small bodies are large together.
+        let mut share = self.share.borrow_mut();
+        let share = share.get_or_insert_with(|| worker.kept_room.share());
+        share.grow_to(bytes.capacity())
     }
 }
 

@@ -10,7 +10,7 @@
 //! | `serve`, `connection`, `farewell` | a client's connection: greeting, one request after the other, the end |
 //! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `exchange`, `drive`, `upload`, `seam` | one request, whatever both sides speak |
-//! | `retry`, `kept_body` | what is sent again, and the body that it needs |
+//! | `retry`, `kept_body`, `kept_room` | what is sent again, the body that it needs, and the memory for that |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `channel` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
 //! | `tunnel` | WebSockets after their 101 |
@@ -38,6 +38,7 @@ mod http1_body;
 mod http1_client;
 mod http1_upstream;
 mod kept_body;
+mod kept_room;
 mod lookout;
 mod pool;
 mod problem;

@@ -23,6 +23,7 @@ use super::connection_refusal::RefusalLog;
 use super::date::{self, DateCache};
 use super::h2::Upstreams;
 use super::held::{HeldRoute, HeldRoutes};
+use super::kept_room::KeptRoom;
 use super::pool::Pools;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
@@ -59,6 +60,7 @@ pub struct Worker {
     pub(super) http2: Upstreams,
     pub(super) buffers: Rc<BufferPool>,
     pub(super) timers: Rc<Timers>,
+    pub(super) kept_room: KeptRoom,
     pub(super) access_log: RefCell<AccessLog>,
     /// Wakes requests that wait and are not committed, so that they select again.
     pub(super) table_changed: Notify,
@@ -166,6 +168,7 @@ impl Worker {
             http2: Upstreams::new(idle_per_endpoint),
             buffers: BufferPool::new(BufferSize::within(shared.settings.limits.buffer.0)),
             timers,
+            kept_room: KeptRoom::default(),
             access_log: RefCell::new(shared.access_log.clone()),
             table_changed: Notify::new(),
             table: RefCell::new(table),
