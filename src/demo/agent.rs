@@ -22,6 +22,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use serde::Serialize;
 use serde_json::json;
 
 use super::{
@@ -80,9 +81,11 @@ async fn answer(State(agent): State<Arc<Agent>>, request: Request) -> Response {
 }
 
 /// A JSON response that ends its line, so that a prompt that follows stands on a line of its own.
-fn line(value: &serde_json::Value) -> Response {
+fn line(value: &impl Serialize) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
-    (json, format!("{value}\n")).into_response()
+    let mut text = serde_json::to_string(value).expect("what an agent says has string keys");
+    text.push('\n');
+    (json, text).into_response()
 }
 
 async fn tokens(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>) -> Response {
@@ -93,14 +96,14 @@ async fn tokens(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>) -> 
 }
 
 async fn behaviour(State(agent): State<Arc<Agent>>) -> Response {
-    line(&json!(*agent.behaviour()))
+    line(&*agent.behaviour())
 }
 
 async fn behave(State(agent): State<Arc<Agent>>, Json(wanted): Json<Behaviour>) -> Response {
     if let Some(wrong) = wanted.wrong() {
         return (StatusCode::UNPROCESSABLE_ENTITY, format!("{wrong}\n")).into_response();
     }
-    let told = line(&json!(wanted));
+    let told = line(&wanted);
     *agent.behaviour() = wanted;
     told
 }
