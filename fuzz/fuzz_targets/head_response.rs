@@ -14,6 +14,7 @@ fuzz_target!(|data: &[u8]| {
     let asked = Asked {
         head: first & 0x80 != 0,
         websocket: first & 0x40 != 0,
+        upgrade: first & 0xc0 == 0x80,
     };
     let Some(range) = scan(data, usize::from(first & 0x3f), HeadScan::response) else {
         return;
@@ -33,7 +34,7 @@ fuzz_target!(|data: &[u8]| {
     let count = |known| head.fields().filter(|field| field.known == known).count();
     assert!((100..600).contains(&facts.status));
     assert!(count(Known::ContentLength) <= 1 && count(Known::TransferEncoding) <= 1);
-    assert!(facts.status != 101 || asked.websocket && !facts.keep_alive);
+    assert!(facts.status != 101 || (asked.websocket || asked.upgrade) && !facts.keep_alive);
     if asked.head || matches!(facts.status, 100..=199 | 204 | 304) {
         assert!(matches!(
             facts.framing,

@@ -102,7 +102,8 @@ impl User {
         if self.roll(3) == 0 {
             let all = self.connection.outgoing().len();
             let n = if self.roll(2) == 0 { all } else { all / 2 };
-            self.sent.extend_from_slice(&self.connection.outgoing()[..n]);
+            self.sent
+                .extend_from_slice(&self.connection.outgoing()[..n]);
             self.connection.sent(n);
         }
         if self.roll(64) == 0 {

@@ -71,6 +71,13 @@ pub fn scan(data: &[u8], step: usize, scan: Scan) -> Option<Range<usize>> {
     }
     match (&whole, &found) {
         (Err(_), Err(_)) => {}
+        // A request line that is none is refused before its head is whole; with the whole head it is refused by its reader.
+        (Ok(Some(range)), Err(early)) if early.status != 502 => {
+            let mut slots = http1::FieldSlots::new();
+            let parsed = http1::RequestHead::parse(&data[range.clone()], &limits(), &mut slots);
+            assert!(parsed.is_err(), "refused early and not late");
+            return None;
+        }
         // Bytes beyond a head are not looked at; a limit can be reached before the end of a piece.
         _ => assert_eq!(whole, found),
     }
