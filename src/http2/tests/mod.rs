@@ -2,6 +2,7 @@
 
 mod model;
 mod rules;
+mod windows;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
