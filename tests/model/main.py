@@ -402,9 +402,16 @@ class Run:
         self.started()
 
     def settle(self):
-        """Waits until a restart would bring what is live."""
-        durable = lambda: self.client.ask("GET", "/v1/status").json["durability"]["durable"]
-        wait_until("what is live is durable", durable, 15)
+        """Waits until a restart would bring what is live, and the next change can be written.
+
+        A rollback's slot alone makes it durable; the store behind it may still be waiting for another keeper.
+        """
+
+        def written():
+            durability = self.client.ask("GET", "/v1/status").json["durability"]
+            return durability["healthy"] and durability["pending_records"] == 0
+
+        wait_until("the history is written and healthy", written, 15)
 
     def kill_idle(self):
         """`kill -9`: what was acknowledged is live again."""
