@@ -69,7 +69,7 @@ pub(super) struct AccessArgs {
         help_heading = "Access"
     )]
     pub(super) token_file: Option<PathBuf>,
-    /// A PEM file of the authorities that the admin API's certificate may come from, instead of the system's
+    /// A PEM file of the authorities that the admin API's certificate may come from, or of that certificate itself, instead of the system's authorities
     #[arg(
         long,
         global = true,

@@ -272,8 +272,8 @@ impl Client {
         let mut failure = self.broken(error);
         if failure.message.contains(AUTHORITY_AS_SERVER) {
             failure.message.push_str(
-                "\nhint: that is the certificate of an authority (`CA:TRUE`), which no server may show; one that is \
-                 self-signed is made with `openssl req -x509 -addext basicConstraints=critical,CA:FALSE`",
+                "\nhint: that is the certificate of an authority (`CA:TRUE`), which may be a server's only where \
+                 `--ca-file FILE` names this very certificate",
             );
             return failure;
         }

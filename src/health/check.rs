@@ -83,10 +83,7 @@ impl Target {
     /// Reads the TLS settings if an endpoint needs them. If they cannot be used, each check says so.
     pub(super) fn new(spec: &ReleaseSpec, urls: &[EndpointUrl]) -> Self {
         let tls = urls.iter().any(|url| url.scheme() == Scheme::Https);
-        let load = || {
-            ClientTls::load(&spec.tls.as_ref().map(Into::into).unwrap_or_default())
-                .map_err(Arc::new)
-        };
+        let load = || ClientTls::load(&spec.tls.as_ref().into()).map_err(Arc::new);
         Self {
             protocol: spec.protocol,
             tls: tls.then(load),

@@ -53,7 +53,7 @@ impl Protocol {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
-    /// A PEM file of the authorities to trust instead of the system's.
+    /// A PEM file of the authorities to trust instead of the system's, or of the endpoint's own certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
     /// A PEM file with the client certificate to present.

@@ -19,6 +19,7 @@ mod tls_files;
 mod tls_refusal;
 mod tls_server;
 mod tls_stream;
+mod tls_verifier;
 
 pub use accept::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit};
 pub use buffer::{Buffer, BufferPool, BufferSize};

@@ -1,9 +1,10 @@
 //! TLS towards endpoints: whom we trust, who we are, which name we expect.
 //!
-//! Verification cannot be switched off: an endpoint with a private certificate needs its authority in `ca`.
+//! Verification cannot be switched off: an endpoint with a private certificate needs its authority, or that
+//! certificate, in `ca`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::ServerName;
@@ -20,16 +21,24 @@ use super::tls_files::{
 };
 use super::tls_server::alpn;
 use super::tls_stream::TlsStream;
+use super::tls_verifier::FileVerifier;
 
 /// TLS of a release's endpoints, as configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientTlsSettings {
-    /// Who may sign; the machine's own authorities without it.
+    /// Trusted certificates, of authorities or of the server itself; the machine's own authorities without it.
     pub ca: Option<PathBuf>,
     /// What we show when asked.
     pub client_certificate: Option<CertificateFiles>,
     /// The name that the certificate must carry; the endpoint's host without it.
     pub server_name: Option<String>,
+}
+
+impl From<Option<&UpstreamTls>> for ClientTlsSettings {
+    /// A release that says nothing trusts the machine's authorities.
+    fn from(tls: Option<&UpstreamTls>) -> Self {
+        tls.map(Self::from).unwrap_or_default()
+    }
 }
 
 impl From<&UpstreamTls> for ClientTlsSettings {
@@ -107,14 +116,15 @@ impl ClientTls {
 }
 
 fn build(settings: &ClientTlsSettings) -> Result<ClientConfig, NetError> {
-    let roots = match &settings.ca {
-        Some(ca) => authorities(ca)?,
-        None => native_authorities()?,
-    };
     let builder = ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()
-        .map_err(tls)?
-        .with_root_certificates(roots);
+        .map_err(tls)?;
+    let builder = match &settings.ca {
+        Some(ca) => builder
+            .dangerous()
+            .with_custom_certificate_verifier(Arc::new(trusted_file(ca)?)),
+        None => builder.with_root_certificates(native_authorities()?),
+    };
     let mut config = match &settings.client_certificate {
         None => builder.with_no_client_auth(),
         Some(files) => builder
@@ -123,6 +133,11 @@ fn build(settings: &ClientTlsSettings) -> Result<ClientConfig, NetError> {
     };
     config.alpn_protocols = alpn(false);
     Ok(config)
+}
+
+fn trusted_file(path: &Path) -> Result<FileVerifier, NetError> {
+    let listed = certificates(path)?;
+    FileVerifier::new(authorities(path, &listed)?, listed, provider())
 }
 
 fn server_name(name: &str) -> Result<ServerName<'static>, NetError> {

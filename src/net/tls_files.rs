@@ -48,11 +48,16 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, NetErro
     })
 }
 
-/// The authorities of a file.
-pub(super) fn authorities(path: &Path) -> Result<Arc<RootCertStore>, NetError> {
+/// The certificates of a file as authorities.
+pub(super) fn authorities(
+    path: &Path,
+    certificates: &[CertificateDer<'static>],
+) -> Result<Arc<RootCertStore>, NetError> {
     let mut roots = RootCertStore::empty();
-    for certificate in certificates(path)? {
-        roots.add(certificate).map_err(|error| pem(path, error))?;
+    for certificate in certificates {
+        roots
+            .add(certificate.clone())
+            .map_err(|error| pem(path, error))?;
     }
     Ok(Arc::new(roots))
 }

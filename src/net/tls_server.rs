@@ -17,7 +17,7 @@ use tokio::net::TcpStream;
 
 use super::error::NetError;
 use super::stream::Stream;
-use super::tls_files::{CertificateFiles, authorities, provider, tls};
+use super::tls_files::{CertificateFiles, authorities, certificates, provider, tls};
 use super::tls_stream::TlsStream;
 
 /// Whether a client must show a certificate.
@@ -127,7 +127,10 @@ fn build(
     let mut config = match &settings.client_ca {
         None => builder.with_no_client_auth(),
         Some(ca) => {
-            let verifier = WebPkiClientVerifier::builder_with_provider(authorities(ca)?, provider);
+            // A listed authority is no client itself, unlike a server (`FileVerifier`): a key that a client holds must
+            // not be one that issues further clients.
+            let roots = authorities(ca, &certificates(ca)?)?;
+            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
             let verifier = match settings.client_certificates {
                 ClientCertificates::Optional => verifier.allow_unauthenticated(),
                 ClientCertificates::Required => verifier,

@@ -47,7 +47,7 @@ impl UpstreamTlsConfigs {
         match known.get(&key) {
             Some(loading) if !loading.is_stale() => loading.clone(),
             _ => {
-                let loading = Loading::start(settings.map(Into::into).unwrap_or_default());
+                let loading = Loading::start(settings.into());
                 known.insert(key, loading.clone());
                 loading
             }

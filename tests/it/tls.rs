@@ -75,6 +75,16 @@ impl Authority {
         CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).unwrap()
     }
 
+    /// Writes a certificate as `openssl req -x509` makes it: self-signed, and an authority.
+    fn issue_to_itself(&self, file: &str, name: &str) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let certificate = params.self_signed(&key).unwrap();
+        self.write(&format!("{file}.pem"), &certificate.pem());
+        self.write(&format!("{file}.key"), &key.serialize_pem());
+    }
+
     /// The keys of a listener that shows these certificates.
     fn listener(&self, files: &[&str], more: &str) -> String {
         let one = |file: &&str| {
@@ -491,6 +501,46 @@ fn the_admin_api_speaks_tls_with_the_command_line_with_curl_and_after_new_certif
     assert!(reloaded.status.success(), "{reloaded:?}");
     let (is_good, said) = status_by_cli(&url, &["--ca-file", &other.path("ca.pem")]);
     assert!(is_good, "{said}");
+}
+
+#[test]
+fn a_self_signed_authority_is_a_server_for_whom_its_own_certificate_is_given_to() {
+    let (files, origin) = (Authority::new(), Origin::replying("hi"));
+    files.issue_to_itself("own", "127.0.0.1");
+    files.issue_to_itself("stranger", "127.0.0.1");
+    let (own, stranger) = (files.path("own.pem"), files.path("stranger.pem"));
+    let listener = files.listener(&["own"], "");
+    let admin = listener.replace("[listeners.tls]", "[admin.tls]");
+    let table_behind = table(&origin.url(), "");
+    let far = Switchback::start(&[&listener], &format!("{admin}{table_behind}"));
+    let port = far.admin().port();
+    let status =
+        |host: &str, ca: &str| status_by_cli(&format!("https://{host}:{port}"), &["--ca-file", ca]);
+    let (is_good, said) = status("127.0.0.1", &own);
+    assert!(is_good && said.contains("revision"), "{said}");
+    let (is_good, said) = status("127.0.0.1", &stranger);
+    assert!(!is_good && said.contains("this very certificate"), "{said}");
+    let (is_good, said) = status("localhost", &own);
+    assert!(!is_good && said.contains("not valid for name"), "{said}");
+
+    // Endpoints and their checks.
+    let near = |ca: &str| {
+        let settings = format!(
+            "[releases.one.health]\npath = \"/\"\ninterval = \"100ms\"\nrise = 1\nfall = 1\n[releases.one.tls]\nca = {ca:?}\n"
+        );
+        let release = table(&format!("https://{}", far.listeners[0]), &settings);
+        Switchback::start(&[""], &format!("[headers]\nvia = \"near\"\n{release}"))
+    };
+    let (trusting, wary) = (near(&own), near(&stranger));
+    until("unhealthy", || {
+        ask(&wary).value("x-switchback-reason") == Some("no_endpoint")
+    });
+    until("healthy", || {
+        let is_so =
+            |line: &str| line.starts_with("switchback_endpoint_healthy{") && line.ends_with(" 1");
+        metrics(trusting.admin()).lines().any(is_so)
+    });
+    assert_eq!(ask(&trusting).text(), "hi");
 }
 
 #[test]
