@@ -22,7 +22,7 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         )
         .detail(text)
         .field(header::RETRY_AFTER, "1"),
-        ControlError::Change(error) => unapplicable(error),
+        ControlError::Change(error) => inapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
         ControlError::KeyReused { .. } => Refusal::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -63,7 +63,7 @@ fn conflict(kind: &str, title: &str) -> Refusal {
     Refusal::new(StatusCode::CONFLICT, kind, title)
 }
 
-fn unapplicable(error: ChangeError) -> Refusal {
+fn inapplicable(error: ChangeError) -> Refusal {
     let text = error.to_string();
     match error {
         ChangeError::Invalid(problems) => invalid(problems),
