@@ -1,4 +1,5 @@
-//! The transcripts in `docs/`: every command is run, and what it prints is held against what the page shows.
+//! The transcripts in `docs/`, and the commands of the README: every command is run, and what it prints is held against
+//! what the page shows.
 //!
 //! A page's `console` blocks are one shell session. Its addresses are exchanged for free ports. Times, and the spaces
 //! between columns, are not compared; `…` stands for anything. `DOCS_RECORD=1 cargo test --test it docs` writes what was
@@ -7,10 +8,11 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write};
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
@@ -25,6 +27,46 @@ fn what_a_release_day_shows_is_what_happens() {
     run_page("docs/release-day.md");
 }
 
+/// From `Use it` to the containers, as a new user pastes it: no command fails.
+#[test]
+fn every_command_of_the_readme_works() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let start = readme.find("\n## Use it\n").unwrap();
+    let end = start + readme[start..].find("\n### In containers\n").unwrap();
+    let page = &readme[start..end];
+    let quickstart = std::fs::read_to_string(root.join("config/quickstart.toml")).unwrap();
+    let ports = free_ports(&format!("{page}{quickstart}"));
+    let mut shell = Shell::start();
+    let mut run = |line: &str| {
+        let (printed, status) = there_and_back(&mut shell, line, &ports);
+        assert_eq!(status, 0, "{line}\n{printed}");
+    };
+    run("$ mkdir config; export SWITCHBACK_ADMIN=http://127.0.0.1:9900");
+    run(&here("config/quickstart.toml", &quickstart));
+    let mut count = 0;
+    for part in parts(page) {
+        match part {
+            Part::Command { line, .. } => {
+                run(line);
+                count += 1;
+                if line.contains("switchback serve ") {
+                    run("$ until switchback status 2> errors.log; do sleep 0.05; done");
+                }
+            }
+            Part::Toml(text) => run(&here("switchback.toml", text)),
+            Part::Text(_) => {}
+        }
+    }
+    assert!(count > 20, "only {count} commands were found");
+}
+
+/// A command that adds a text to a file.
+fn here(file: &str, text: &str) -> String {
+    let text: Vec<_> = text.lines().map(|line| format!("> {line}\n")).collect();
+    format!("$ cat >> {file} <<'END'\n{}> END", text.concat())
+}
+
 /// Runs a page and compares, or records.
 fn run_page(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
@@ -35,9 +77,9 @@ fn run_page(name: &str) {
     let mut wrong = String::new();
     for part in parts(&page) {
         match part {
-            Part::Text(text) => shown.push_str(text),
+            Part::Text(text) | Part::Toml(text) => shown.push_str(text),
             Part::Command { line, expected } => {
-                let printed = there_and_back(&mut shell, line, &ports);
+                let (printed, _) = there_and_back(&mut shell, line, &ports);
                 if !agrees(expected, &printed) {
                     let _ = writeln!(
                         wrong,
@@ -63,18 +105,22 @@ fn run_page(name: &str) {
     }
 }
 
-/// Runs a line with the ports of this run, and gives back what it printed with the ports of the page.
-fn there_and_back(shell: &mut Shell, line: &str, ports: &BTreeMap<String, String>) -> String {
+/// Runs a line with the ports of this run, and gives back what it printed with the ports of the page, and its status.
+fn there_and_back(
+    shell: &mut Shell,
+    line: &str,
+    ports: &BTreeMap<String, String>,
+) -> (String, i32) {
     let lines: Vec<_> = line.lines().map(|line| &line[2..]).collect();
     let mut text = lines.join("\n");
     for (page, own) in ports {
         text = text.replace(page, own);
     }
-    let mut printed = shell.run(&text);
+    let (mut printed, status) = shell.run(&text);
     for (page, own) in ports {
         printed = printed.replace(own, page);
     }
-    printed
+    (printed, status)
 }
 
 fn record(path: &Path, text: &str) {
@@ -90,13 +136,15 @@ fn record(path: &Path, text: &str) {
 enum Part<'a> {
     /// Prose, and the lines around a block.
     Text(&'a str),
+    /// A line of a file.
+    Toml(&'a str),
     /// A command with what the page shows below it.
     Command { line: &'a str, expected: &'a str },
 }
 
 fn parts(page: &str) -> Vec<Part<'_>> {
     let mut parts = Vec::new();
-    let mut in_console = false;
+    let mut block = "";
     let mut at = 0;
     while at < page.len() {
         let end = page[at..]
@@ -104,10 +152,12 @@ fn parts(page: &str) -> Vec<Part<'_>> {
             .map_or(page.len(), |length| at + length + 1);
         let line = &page[at..end];
         if line.starts_with("```") {
-            in_console = line.trim_end() == "```console";
+            block = line[3..].trim_end();
         }
-        if !in_console || !line.starts_with("$ ") {
-            parts.push(Part::Text(line));
+        if block != "console" || !line.starts_with("$ ") {
+            let in_toml = block == "toml" && !line.starts_with("```");
+            let part = if in_toml { Part::Toml } else { Part::Text };
+            parts.push(part(line));
             at = end;
             continue;
         }
@@ -133,19 +183,24 @@ fn parts(page: &str) -> Vec<Part<'_>> {
 }
 
 /// A free port for each address of loopback that the page names.
+///
+/// It is below those that the system gives out: a test beside this one cannot take it before the page's program does.
 fn free_ports(page: &str) -> BTreeMap<String, String> {
-    let mut held = Vec::new();
+    static TRIED: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 700).unwrap() * 16;
+    let free = || loop {
+        let tried = TRIED.fetch_add(1, Ordering::Relaxed);
+        let port = 20_000 + (first + tried) % 12_000;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return format!("127.0.0.1:{port}");
+        }
+    };
     let mut ports = BTreeMap::new();
     for rest in page.split("127.0.0.1:").skip(1) {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
         ports
             .entry(format!("127.0.0.1:{digits}"))
-            .or_insert_with(|| {
-                let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-                let address = listener.local_addr().unwrap().to_string();
-                held.push(listener);
-                address
-            });
+            .or_insert_with(free);
     }
     ports
 }
@@ -237,17 +292,17 @@ impl Shell {
         shell
     }
 
-    /// Runs a line; what it printed.
-    fn run(&mut self, line: &str) -> String {
+    /// Runs a line; what it printed, and its exit status.
+    fn run(&mut self, line: &str) -> (String, i32) {
         let stdin = self.child.stdin.as_mut().unwrap();
-        writeln!(stdin, "{line}\necho '{MARK}'").unwrap();
+        writeln!(stdin, "{line}\necho \"{MARK}$?\"").unwrap();
         let mut printed = String::new();
         loop {
             let next = self.lines.recv_timeout(COMMAND);
             let next = next.unwrap_or_else(|_| panic!("`{line}` did not end: {printed}"));
-            if let Some(rest) = next.strip_suffix(MARK) {
+            if let Some((rest, status)) = next.split_once(MARK) {
                 printed.push_str(rest);
-                return printed;
+                return (printed, status.parse().unwrap());
             }
             printed.push_str(&next);
             printed.push('\n');
