@@ -38,12 +38,13 @@ pub(super) struct ChangeOptions {
     /// Answer what would happen, and change nothing.
     #[param(required = false)]
     dry_run: bool,
-    /// Do it although a release that gets more requests by it has no healthy endpoint, or although the release to be
-    /// removed is still warm, draining, or in a split with weight 0.
+    /// Do it although a release that gets more requests by it has no healthy endpoint, or was not checked yet, or although
+    /// the release to be removed is still warm, draining, or in a split with weight 0.
     #[param(required = false)]
     force: bool,
     /// How long to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at
-    /// most `60s`. Then it is refused. A rollback waits for nothing.
+    /// most `60s`. Then it is refused. Without it a change waits for first checks alone: of a release with checks of which
+    /// none was answered yet, no longer than that takes. A rollback or an abort waits for nothing.
     #[param(
         required = false,
         nullable = false,

@@ -32,7 +32,9 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         .detail(text)
         .hint("use a new key for a new request"),
         ControlError::NotDurable(cause) => not_durable(&text, &cause, may_return),
-        ControlError::NotReady { releases, nearest } => not_ready(text, releases, nearest),
+        ControlError::NotReady {
+            releases, nearest, ..
+        } => not_ready(text, releases, nearest),
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
@@ -138,7 +140,8 @@ fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>
                 "revision {nearest} is the nearest that is ready; `?force=true` does it all the same"
             )
         }
-        None => "see `GET /v1/status` for its endpoints; `?wait=30s` waits until one is healthy,                  except for a rollback; `?force=true` does it all the same"
+        None => "see `GET /v1/status` for its endpoints; `?wait=30s` waits until one is healthy, \
+                 except for a rollback; `?force=true` does it all the same"
             .to_owned(),
     };
     let mut refusal = conflict(

@@ -17,6 +17,8 @@ use crate::{
 
 /// Makes what was live before live again.
 ///
+/// It is what helps when a release that was promoted, or switched to, fails: an abort ends a trial, and then there is none.
+///
 /// Without a body, or with `{}`, it goes back to the revision before, or to the one before the whole group of the live
 /// one. A rollback is a stack, not a toggle: twice is two revisions back. 409 if there is nothing to go back to, or if a
 /// release that would come back has no healthy endpoint, unless `?force=true`; the answer then names the nearest revision

@@ -118,7 +118,8 @@ pub(super) async fn promote(
 
 /// Gives everything to the stable release.
 ///
-/// 409 if it is not known which release that is.
+/// 409 if it is not known which release that is. Where it has everything already, nothing changes, and `hint` says what
+/// goes back behind a promotion.
 #[utoipa::path(post, path = "/v1/routes/{route}/abort", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),

@@ -49,6 +49,9 @@ pub struct Receipt {
     pub in_flight_on_previous: u64,
     /// How long the swap itself took.
     pub swap_microseconds: u64,
+    /// What would do something, where an abort finds nothing on trial and there is something to roll back to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
 }
 
 /// What a change would do (`?dry_run=true`).
@@ -78,6 +81,10 @@ pub struct Preview {
     /// Releases with a weight that have no healthy endpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ready: Vec<ReleaseName>,
+    /// Releases that would get more and have checks, of which none was answered yet: the change waits for the first one,
+    /// and is refused if it is not good.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unknown: Vec<ReleaseName>,
 }
 
 /// A revision in a list.

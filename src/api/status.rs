@@ -94,6 +94,8 @@ pub enum Role {
     Warm,
     /// It is not; what is in flight on it may end.
     Draining,
+    /// A change that would give it requests waits for its health.
+    Candidate,
 }
 
 /// A release and its endpoints.
@@ -107,7 +109,7 @@ pub struct ReleaseStatus {
     pub role: Role,
     /// Whether it could take requests: it has an endpoint that is not unhealthy.
     pub ready: bool,
-    /// How many of its endpoints are not unhealthy: those that nothing is known of are used, and count.
+    /// How many of its endpoints pass their checks; all of them where nothing is checked.
     pub healthy: usize,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
@@ -129,8 +131,10 @@ pub enum EndpointHealth {
     Healthy,
     /// It fails them.
     Unhealthy,
-    /// Nothing is known yet, or nothing is checked; it is used.
+    /// It has a check that was not answered yet; it is used.
     Unknown,
+    /// Its release has no check; it is used.
+    Unchecked,
 }
 
 /// An endpoint at one address.

@@ -324,7 +324,9 @@ pub(super) enum ChangeVerb {
         change: ChangeArgs,
     },
     /// Give everything on a route to its stable release
-    #[command(after_help = "Example:\n  switchback abort chat -m 'errors in green'")]
+    #[command(
+        after_help = "It ends a trial. If the canary was promoted already, `switchback rollback` goes back.\n\nExample:\n  switchback abort chat -m 'errors in green'"
+    )]
     Abort {
         /// The route
         route: RouteName,
@@ -347,7 +349,7 @@ pub(super) enum ChangeVerb {
         /// Bring back only the previous split of this route
         #[arg(long)]
         route: Option<RouteName>,
-        /// Do it although a release that gets more by it has no healthy endpoint
+        /// Do it although a release that gets more by it has no healthy endpoint, or was not checked yet
         #[arg(long)]
         force: bool,
         #[command(flatten)]

@@ -5,10 +5,13 @@ use super::{
     client::{Ask, Client},
     exit::Failure,
     show,
-    text::{Columns, clean, count, percent},
+    text::{self, Columns, clean, count},
 };
 use crate::{
-    api::{ReleaseStatus, RevisionDiff, RevisionPage, RevisionSummary, Role, RouteStatus, Status},
+    api::{
+        EndpointHealth, ReleaseStatus, RevisionDiff, RevisionPage, RevisionSummary, Role,
+        RouteStatus, Status,
+    },
     model::{Cause, Revision},
 };
 
@@ -119,12 +122,8 @@ fn routes(routes: &[RouteStatus]) -> String {
     let mut columns = Columns::titled(&["ROUTE", "HOST", "MATCH", "SPLIT", "STABLE"]);
     for route in routes {
         let share = |share: &crate::api::Share| {
-            format!(
-                "{} {} ({})",
-                share.release,
-                share.weight,
-                percent(share.share)
-            )
+            let part = text::share(share.share, u64::from(share.weight));
+            format!("{} {part}", share.release)
         };
         columns.row(vec![
             route.name.to_string(),
@@ -167,11 +166,34 @@ fn releases(releases: &[ReleaseStatus]) -> String {
             release.name.to_string(),
             version(release),
             role(release.role).to_owned(),
-            format!("{} of {}", release.healthy, release.endpoints.len()),
+            healthy(release),
             release.in_flight.to_string(),
         ]);
     }
     columns.shown()
+}
+
+/// `1 of 2`, with what is not known yet; `unchecked` where nothing is checked.
+fn healthy(release: &ReleaseStatus) -> String {
+    let count = |is: &dyn Fn(EndpointHealth) -> bool| {
+        let serving = release
+            .endpoints
+            .iter()
+            .filter(|endpoint| !endpoint.draining);
+        serving.filter(|endpoint| is(endpoint.health)).count()
+    };
+    let all = count(&|_| true);
+    if all > 0 && count(&|health| health == EndpointHealth::Unchecked) == all {
+        return "unchecked".to_owned();
+    }
+    let healthy = format!(
+        "{} of {all}",
+        count(&|health| health == EndpointHealth::Healthy)
+    );
+    match count(&|health| health == EndpointHealth::Unknown) {
+        0 => healthy,
+        unknown => format!("{healthy}, {unknown} unknown"),
+    }
 }
 
 fn hosts(route: &RouteStatus) -> String {
@@ -193,6 +215,7 @@ fn version(release: &ReleaseStatus) -> String {
 
 fn role(role: Role) -> &'static str {
     match role {
+        Role::Candidate => "candidate",
         Role::Draining => "draining",
         Role::Live => "live",
         Role::Standby => "standby",

@@ -4,16 +4,23 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{clean, count, microseconds};
+use super::text::{clean, count, microseconds, percent, share};
 use crate::{
     api::{Preview, Receipt},
-    model::{Cause, Diff, DiffEntry},
+    model::{Cause, Diff, DiffEntry, ShareChange},
 };
+
+/// The hint of the API in the words of this command line.
+const NOTHING_ON_TRIAL: &str = "  hint: one release has the whole split, and an abort only ends a trial; `switchback rollback` goes back to what was live before, `--dry-run` shows it\n";
 
 /// The line (or lines) that say what a change did.
 pub(super) fn receipt(receipt: &Receipt) -> String {
     if !receipt.changed {
-        return format!("revision {}  nothing to change\n", receipt.revision);
+        let text = format!("revision {}  nothing to change\n", receipt.revision);
+        return match receipt.hint {
+            None => text,
+            Some(_) => text + NOTHING_ON_TRIAL,
+        };
     }
     let mut more = summary(&receipt.diff);
     let line = match &receipt.cause {
@@ -86,15 +93,20 @@ pub(super) fn preview(preview: &Preview) -> String {
     for release in &preview.not_ready {
         text = format!("{text}  not ready: {release} has no healthy endpoint\n");
     }
+    for release in &preview.unknown {
+        text = format!(
+            "{text}  unknown: {release} was not checked yet; the change waits for its first check, and is refused if it fails\n"
+        );
+    }
     text
 }
 
-/// A line for each route whose split changed (`chat: blue 100→95  green 0→5`), then one for each other difference.
+/// A line for each route whose split changed (`chat: blue 100%→95%  green 0%→5%`), then one for each other difference.
 pub(super) fn summary(diff: &Diff) -> Vec<String> {
     let mut splits: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     let mut others = Vec::new();
     for entry in &diff.0 {
-        match weight(entry) {
+        match share_of(entry) {
             Some((route, change)) => splits.entry(route).or_default().push(change),
             None => others.push(line(entry)),
         }
@@ -103,15 +115,15 @@ pub(super) fn summary(diff: &Diff) -> Vec<String> {
     splits.into_iter().map(split).chain(others).collect()
 }
 
-/// A weight that changed, where the difference is one. Names of routes and releases may hold dots, so the path is cut at
+/// A share that changed, where the difference is one. Names of routes and releases may hold dots, so the path is cut at
 /// what stands between them.
-fn weight(entry: &DiffEntry) -> Option<(&str, String)> {
+fn share_of(entry: &DiffEntry) -> Option<(&str, String)> {
     let (route, release) = entry.path.strip_prefix("routes.")?.split_once(".split.")?;
-    let number = |value: &Option<Value>| match value {
-        None => Some("–".to_owned()),
-        Some(value) => value.as_u64().map(|weight| weight.to_string()),
-    };
-    let (before, after) = (number(&entry.before)?, number(&entry.after)?);
+    let ShareChange { before, after } = entry.share?;
+    let weight = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
+    // What is not in the split is something else than what gets nothing.
+    let before = weight(&entry.before).map_or_else(|| "–".to_owned(), |_| percent(before));
+    let after = weight(&entry.after).map_or_else(|| "–".to_owned(), |weight| share(after, weight));
     Some((route, format!("{release} {before}→{after}")))
 }
 
@@ -155,22 +167,42 @@ mod tests {
             path: (*path).to_owned(),
             before: side(before),
             after: side(after),
+            share: None,
         };
         Diff(entries.iter().map(entry).collect())
     }
 
+    fn shares(entries: &[(&str, f64, f64)], mut diff: Diff) -> Diff {
+        for entry in &mut diff.0 {
+            let of = entries.iter().find(|(path, ..)| *path == entry.path);
+            entry.share = of.map(|&(_, before, after)| ShareChange { before, after });
+        }
+        diff
+    }
+
     #[test]
-    fn weights_of_one_route_stand_on_one_line() {
+    fn shares_of_one_route_stand_on_one_line() {
         let diff = diff(&[
             ("releases.green.version", json!("1"), json!("2")),
-            ("routes.chat.split.blue", json!(100), json!(95)),
+            ("routes.chat.split.blue", json!(100), json!(9_995)),
             ("routes.chat.split.green", Value::Null, json!(5)),
+            ("routes.chat.split.red", json!(0), Value::Null),
+            ("routes.even.split.blue", json!(3), json!(1)),
+            ("routes.even.split.green", json!(1), json!(1)),
             ("routes.old", json!({ "split": {} }), Value::Null),
         ]);
+        let of = [
+            ("routes.chat.split.blue", 1.0, 0.9995),
+            ("routes.chat.split.green", 0.0, 0.0005),
+            ("routes.chat.split.red", 0.0, 0.0),
+            ("routes.even.split.blue", 0.75, 0.5),
+            ("routes.even.split.green", 0.25, 0.5),
+        ];
         assert_eq!(
-            summary(&diff),
+            summary(&shares(&of, diff)),
             [
-                "chat: blue 100→95  green –→5",
+                "chat: blue 100%→99.95%  green –→0.05%  red 0%→–",
+                "even: blue 75%→50% (weight 1)  green 25%→50% (weight 1)",
                 "releases.green.version: 1→2",
                 "routes.old: removed",
             ]
@@ -183,8 +215,8 @@ mod tests {
             "cause": { "kind": "publish" }, "durable": true, "swap_microseconds": 38, "in_flight_on_previous": 0,
             "applied_at": "2026-11-20T13:50:00.000000Z", "converged_at": "2026-11-20T13:50:00.000100Z",
             "diff": [
-                { "path": "routes.chat.split.blue", "before": 100, "after": 95 },
-                { "path": "routes.chat.split.green", "before": 0, "after": 5 },
+                { "path": "routes.chat.split.blue", "before": 100, "after": 95, "share": { "before": 1.0, "after": 0.95 } },
+                { "path": "routes.chat.split.green", "before": 0, "after": 5, "share": { "before": 0.0, "after": 0.05 } },
             ],
         });
         for (key, value) in changes.as_object().unwrap() {
@@ -197,7 +229,7 @@ mod tests {
     fn a_receipt_is_one_line_when_all_is_well() {
         assert_eq!(
             receipt(&taken(&json!({}))),
-            "revision 42  chat: blue 100→95  green 0→5   live in 38 µs, durable\n"
+            "revision 42  chat: blue 100%→95%  green 0%→5%   live in 38 µs, durable\n"
         );
         let back = taken(&json!({ "cause": { "kind": "rollback", "to": 41 }, "diff": [] }));
         assert_eq!(

@@ -63,18 +63,50 @@ pub(super) fn count(count: u64, one: &str) -> String {
     }
 }
 
-/// A share of the whole, as per cent with as many digits as it takes to tell it from nothing and from all.
+/// A share of the whole as per cent: as it was said, with up to four digits behind the point, or rounded with as many as
+/// it takes to tell it from nothing and from all.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
-    let whole = (percent - percent.round()).abs() < 0.005 && !(99.5..100.0).contains(&percent);
-    let digits = if whole {
-        0
+    let parts = percent * 10_000.0;
+    let digits = if (parts - parts.round()).abs() < 0.001 {
+        4
     } else if (1.0..99.0).contains(&percent) {
         1
     } else {
-        3
+        4
     };
-    format!("{percent:.digits$}%")
+    if 0.0 < percent && percent < 0.000_1 {
+        return "<0.0001%".to_owned();
+    }
+    if 99.999_9 < percent && percent < 100.0 {
+        return ">99.9999%".to_owned();
+    }
+    let text = format!("{percent:.digits$}");
+    // There are digits behind the point, so it ends here at the latest.
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    format!("{text}%")
+}
+
+/// A share with the weight that it comes from, unless the weights of the route are themselves percents: their sum is 100,
+/// or 1,000 and so on where they have digits behind the point.
+pub(super) fn share(share: f64, weight: u64) -> String {
+    let percent = percent(share);
+    let are_percents = |sum: u64| [100, 1_000, 10_000, 100_000, 1_000_000].contains(&sum);
+    if weight == 0 || are_percents(sum_of(share, weight)) {
+        return percent;
+    }
+    format!("{percent} (weight {weight})")
+}
+
+/// The sum of the weights of which one comes to a share.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "weights are small, and a cast of what is out of range saturates"
+)]
+fn sum_of(share: f64, weight: u64) -> u64 {
+    (weight as f64 / share).round() as u64
 }
 
 #[cfg(test)]
@@ -97,8 +129,19 @@ mod tests {
         assert_eq!(percent(0.95), "95%");
         assert_eq!(percent(1.0 / 3.0), "33.3%");
         assert_eq!(percent(0.000_05), "0.005%");
-        assert_eq!(percent(0.9995), "99.950%");
-        assert_eq!(percent(1.0), "100%");
+        assert_eq!(percent(0.9995), "99.95%");
+        assert_eq!(percent(0.123_45), "12.345%");
+        assert_eq!(percent(1.0 / 3_000_000.0), "<0.0001%");
+        assert_eq!(percent(1.0 - 1.0 / 3_000_000.0), ">99.9999%");
+        assert_eq!([percent(0.0), percent(1.0)], ["0%", "100%"]);
+    }
+
+    #[test]
+    fn weights_are_said_where_they_are_no_percents() {
+        assert_eq!(share(0.05, 5), "5%");
+        assert_eq!(share(0.0005, 5), "0.05%");
+        assert_eq!(share(0.25, 1), "25% (weight 1)");
+        assert_eq!(share(0.0, 0), "0%");
     }
 
     #[test]

@@ -30,10 +30,12 @@ pub enum ControlError {
     #[error("the change is not live, because it could not be made durable")]
     NotDurable(#[source] AppendError),
     /// A release that would get requests has no endpoint for them.
-    #[error("no endpoint is healthy of {}", names(.releases))]
+    #[error("{}", unready(.releases, .unknown))]
     NotReady {
         /// The releases.
         releases: Vec<ReleaseName>,
+        /// Those among them whose first check was not answered in time.
+        unknown: Vec<ReleaseName>,
         /// The nearest revision on the undo chain of which this is not so.
         nearest: Option<Revision>,
     },
@@ -95,6 +97,17 @@ fn of_revision(revision: Option<Revision>) -> String {
     revision.map_or_else(String::new, |revision| {
         format!(", answered with revision {revision}")
     })
+}
+
+fn unready(releases: &[ReleaseName], unknown: &[ReleaseName]) -> String {
+    if unknown.is_empty() {
+        return format!("no endpoint is healthy of {}", names(releases));
+    }
+    format!(
+        "no endpoint is known to be healthy of {}; the first check of {} was not answered in time",
+        names(releases),
+        names(unknown)
+    )
 }
 
 fn names(releases: &[ReleaseName]) -> String {

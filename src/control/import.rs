@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::{
     Consent, ControlError, Controller, Expected,
+    consent::Candidates,
     guard::Scope,
     merge::{Merged, merge},
     publish::Proposal,
+    receipt::Done,
 };
 use crate::{
     api::{Conflict, ImportReport, Receipt, Wins},
@@ -16,6 +18,30 @@ use crate::{
     },
     table::RoutingTable,
 };
+
+/// What is asked for by an import.
+struct Import<'a> {
+    file: &'a Arc<TableDocument>,
+    wins: Option<Wins>,
+    by: &'a Author,
+    expected: Expected,
+    consent: Consent,
+    request: Digest,
+}
+
+/// What came of an import.
+enum Imported {
+    /// The same one was made before.
+    Before(Box<Receipt>),
+    /// Nothing yet: it waits for the health of what it gives more to.
+    Waits(Box<Proposal>),
+    /// It was made, unless there are conflicts or nothing to do.
+    Done {
+        merged: Box<Merged>,
+        first: bool,
+        done: Option<Done>,
+    },
+}
 
 impl Controller {
     /// Compares the file as it was last imported, the live table and the file as it is now, entry by entry, and makes
@@ -62,63 +88,85 @@ impl Controller {
     ) -> Result<ImportReport, ControlError> {
         let asked = || Digest::of(&(file, wins));
         let request = self.answers.request_of(&by).unwrap_or_else(asked);
-        if !consent.wait.is_zero() && self.imported_before(&by, request)?.is_none() {
-            self.wait_for_file(file, wins, consent).await?;
-        }
-        let (report, done) = {
-            let _turn = self.turn().await?;
-            if let Some(before) = self.imported_before(&by, request)? {
-                let receipt = self.receipt_again(&before);
-                return Ok(self.report(Merged::default(), wins, false, Some(receipt)));
+        let asked = Import {
+            file,
+            wins,
+            by: &by,
+            expected,
+            consent,
+            request,
+        };
+        let mut candidates = None;
+        let (merged, first, done) = loop {
+            match self.import_once(&asked, candidates.as_ref()).await? {
+                Imported::Before(receipt) => {
+                    return Ok(self.report(Merged::default(), wins, false, Some(*receipt)));
+                }
+                Imported::Waits(proposal) => {
+                    candidates = Some(self.await_health(&proposal, consent).await?);
+                }
+                Imported::Done {
+                    merged,
+                    first,
+                    done,
+                } => break (*merged, first, done),
             }
-            let live = self.cell.load();
-            self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
-            let base = self.book().imported.clone();
-            let first = base.is_none();
-            let base = base.unwrap_or_default();
-            let mut merged = merge(&base, &TableDocument::of(&live.state()), file, wins);
-            if !merged.conflicts.is_empty() {
-                self.say_who(&mut merged.conflicts);
-                return Ok(self.report(merged, wins, first, None));
-            }
-            let proposal = proposal(&live, &merged, file, consent.force)?;
-            let done = if let Some(mut proposal) = proposal {
-                proposal.request = Some(request);
-                Some(self.publish(&live, proposal, by).await?)
-            } else {
-                self.remember(&base, file, first).await?;
-                None
-            };
-            ((merged, first), done)
         };
         let receipt = match done {
             Some(done) => Some(self.receipt(done).await),
             None => None,
         };
         self.settle();
-        Ok(self.report(report.0, wins, report.1, receipt))
+        Ok(self.report(merged, wins, first, receipt))
     }
 
-    /// Waits until what the file gives more to is healthy.
-    async fn wait_for_file(
+    /// Takes a file over, or says for what it has to wait first.
+    async fn import_once(
         &self,
-        file: &Arc<TableDocument>,
-        wins: Option<Wins>,
-        consent: Consent,
-    ) -> Result<(), ControlError> {
+        asked: &Import<'_>,
+        candidates: Option<&Candidates<'_>>,
+    ) -> Result<Imported, ControlError> {
+        let _turn = self.turn().await?;
+        if let Some(before) = self.imported_before(asked.by, asked.request)? {
+            return Ok(Imported::Before(Box::new(self.receipt_again(&before))));
+        }
         let live = self.cell.load();
-        let base = self.book().imported.clone().unwrap_or_default();
-        let merged = merge(&base, &TableDocument::of(&live.state()), file, wins);
-        if !merged.conflicts.is_empty() {
-            return Ok(());
-        }
-        match proposal(&live, &merged, file, consent.force)? {
-            Some(proposal) => {
-                self.wait_for_health(&proposal.state, &proposal.touched, consent)
-                    .await
+        self.check(&self.book(), live.revision(), Scope::Whole, asked.expected)?;
+        let base = self.book().imported.clone();
+        let first = base.is_none();
+        let base = base.unwrap_or_default();
+        let mut merged = merge(
+            &base,
+            &TableDocument::of(&live.state()),
+            asked.file,
+            asked.wins,
+        );
+        let mut done = None;
+        if merged.conflicts.is_empty() {
+            let nothing = Candidates::default();
+            match proposal(&live, &merged, asked.file, asked.consent.force)? {
+                Some(proposal)
+                    if candidates.is_none()
+                        && self.has_to_wait(&proposal, asked.consent, &nothing) =>
+                {
+                    return Ok(Imported::Waits(Box::new(proposal)));
+                }
+                Some(mut proposal) => {
+                    proposal.request = Some(asked.request);
+                    let by = asked.by.clone();
+                    let candidates = candidates.unwrap_or(&nothing);
+                    done = Some(self.publish(&live, proposal, by, candidates).await?);
+                }
+                None => self.remember(&base, asked.file, first).await?,
             }
-            None => Ok(()),
+        } else {
+            self.say_who(&mut merged.conflicts);
         }
+        Ok(Imported::Done {
+            merged: Box::new(merged),
+            first,
+            done,
+        })
     }
 
     /// What an import would do now. Nothing is written.

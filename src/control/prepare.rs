@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// How long a publish waits for the addresses of releases that are new.
-const RESOLVING: Duration = Duration::from_secs(2);
+pub(super) const RESOLVING: Duration = Duration::from_secs(2);
 
 impl Controller {
     /// Compiles a level that is not warm any more.

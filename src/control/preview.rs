@@ -1,7 +1,10 @@
 //! What a change would do, without doing it.
 
 use super::{
-    Consent, ControlError, Controller, Expected, RollbackTo, guard::Scope, readiness::Resolved,
+    Consent, ControlError, Controller, Expected, RollbackTo,
+    consent::Candidates,
+    guard::Scope,
+    readiness::{Readiness, Resolved},
     receipt::with_rosters,
 };
 use crate::{
@@ -33,9 +36,19 @@ impl Controller {
             &self.fleet,
         )
         .map_err(ControlError::Invalid)?;
-        let not_ready = self.unready_growth(&live, &proposal.state, Resolved::NotYet);
+        let nothing = Candidates::default();
+        let growing = self.growing(&live, &proposal.state, &nothing, Resolved::NotYet);
+        let are = |wanted: Readiness| {
+            let some = growing.iter().filter(|(_, one)| **one == wanted);
+            some.map(|(name, _)| name.clone()).collect()
+        };
         let preview = Preview {
-            not_ready: not_ready.into_iter().collect(),
+            not_ready: are(Readiness::NotReady),
+            unknown: if proposal.is_way_back() {
+                Vec::new()
+            } else {
+                are(Readiness::Unknown)
+            },
             ..Self::preview_of(&live, &proposal.state)
         };
         unless_unready(preview, consent.force, || None)
@@ -53,6 +66,7 @@ impl Controller {
             undoes: Vec::new(),
             takes_along: Vec::new(),
             not_ready: Vec::new(),
+            unknown: Vec::new(),
         }
     }
 
@@ -168,6 +182,7 @@ fn unless_unready(
     }
     Err(ControlError::NotReady {
         releases: preview.not_ready,
+        unknown: Vec::new(),
         nearest: nearest(),
     })
 }

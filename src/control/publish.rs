@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use super::{
     Consent, ControlError, Controller, Expected,
+    consent::Candidates,
     controller::{now, now_ms},
     guard::Scope,
     prepare::set_rosters,
@@ -36,6 +37,13 @@ pub(super) struct Proposal {
     pub(super) request: Option<Digest>,
     /// Whether it may give more to a release without a healthy endpoint.
     pub(super) force: bool,
+}
+
+impl Proposal {
+    /// Whether it only goes back to what was live, and so waits for no check.
+    pub(super) fn is_way_back(&self) -> bool {
+        matches!(self.change, Some(Change::Abort { .. }))
+    }
 }
 
 /// A change that is not live, and of which a restart may find the record before that which voids it.
@@ -82,23 +90,29 @@ impl Controller {
         if let Some(before) = self.applied_before(&change, &by)? {
             return Ok(self.receipt_again(&before));
         }
-        if !consent.wait.is_zero() {
-            let proposal = self.propose(&self.cell.load(), change.clone(), expected, consent)?;
-            if let Some(proposal) = proposal {
-                self.wait_for_health(&proposal.state, &proposal.touched, consent)
-                    .await?;
-            }
-        }
-        let done = {
-            let _turn = self.turn().await?;
-            if let Some(before) = self.applied_before(&change, &by)? {
-                return Ok(self.receipt_again(&before));
-            }
-            let live = self.cell.load();
-            match self.propose(&live, change, expected, consent)? {
-                None => return Ok(self.receipt_of_nothing(&live, &by)),
-                Some(proposal) => self.publish(&live, proposal, by).await?,
-            }
+        let mut candidates = None;
+        let done = loop {
+            let nothing = Candidates::default();
+            let proposal = {
+                let _turn = self.turn().await?;
+                if let Some(before) = self.applied_before(&change, &by)? {
+                    return Ok(self.receipt_again(&before));
+                }
+                let live = self.cell.load();
+                let Some(proposal) = self.propose(&live, change.clone(), expected, consent)? else {
+                    return Ok(match &change {
+                        Change::Abort { .. } => self.receipt_of_no_trial(&live, &by),
+                        _ => self.receipt_of_nothing(&live, &by),
+                    });
+                };
+                let has_waited = candidates.is_some();
+                if has_waited || !self.has_to_wait(&proposal, consent, &nothing) {
+                    let candidates = candidates.as_ref().unwrap_or(&nothing);
+                    break self.publish(&live, proposal, by, candidates).await?;
+                }
+                proposal
+            };
+            candidates = Some(self.await_health(&proposal, consent).await?);
         };
         Ok(self.receipt(done).await)
     }
@@ -161,7 +175,15 @@ impl Controller {
         live: &RoutingTable,
         proposal: Proposal,
         by: Author,
+        candidates: &Candidates<'_>,
     ) -> Result<Done, ControlError> {
+        let Proposal { state, touched, .. } = &proposal;
+        let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
+            .map_err(ControlError::Invalid)?;
+        let _coming = self.await_rosters(&draft, touched).await;
+        if !proposal.force {
+            self.check_growth(live, &proposal, candidates)?;
+        }
         let Proposal {
             cause,
             change,
@@ -169,14 +191,8 @@ impl Controller {
             touched,
             imported,
             request,
-            force,
+            force: _,
         } = proposal;
-        let draft = compile(state.clone(), &touched, Some(live.compiled()), &self.fleet)
-            .map_err(ControlError::Invalid)?;
-        let _coming = self.await_rosters(&draft, &touched).await;
-        if !force {
-            self.check_growth(live, &state)?;
-        }
         let (undo, undo_to, group) = self.undo_of(live, &state, &by);
         let request = self.answers.request_of(&by).or(request);
         let revision = self.history.reserve();

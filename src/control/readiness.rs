@@ -1,11 +1,21 @@
 //! Whether what a change would send more requests to could answer them.
 //!
-//! Only releases whose share grows are asked: of one that shrinks less is wanted, however it is. A release can answer if
-//! it has an endpoint that is not known to be unhealthy; what was never checked is taken as fit.
+//! Only releases whose share grows are asked: of one that shrinks less is wanted, however it is. A release without checks
+//! can answer if it has an endpoint. One with checks needs an endpoint that is healthy, so a change that gives more to it
+//! waits for its first check. On the way back, a rollback or an abort, what was never checked is taken as fit: it waits for
+//! nothing, and goes to what was live.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
-use super::{ControlError, Controller, prepare::seed};
+use super::{
+    ControlError, Controller,
+    consent::{Candidates, checks_alike},
+    prepare::seed,
+    publish::Proposal,
+};
 use crate::{
     fleet::{Health, Roster},
     model::{
@@ -16,62 +26,64 @@ use crate::{
 };
 
 impl Controller {
-    /// Refuses a change that gives more to a release that could not answer.
+    /// Refuses a change that gives more to a release that could not answer, or of which it is not known.
     pub(super) fn check_growth(
         &self,
         live: &RoutingTable,
-        state: &TableState,
+        proposal: &Proposal,
+        candidates: &Candidates<'_>,
     ) -> Result<(), ControlError> {
-        let names = self.unready_growth(live, state, Resolved::All);
-        refuse(names, None)
-    }
-
-    /// The releases that a change gives more to and that could not answer.
-    pub(super) fn unready_growth(
-        &self,
-        live: &RoutingTable,
-        state: &TableState,
-        resolved: Resolved,
-    ) -> BTreeSet<ReleaseName> {
-        let before = live.state();
-        let growth = Growth::between(&before.spec, &state.spec);
-        Growth::unready(&growth, |name| {
-            self.can_answer(&before, state, name, resolved)
-        })
-    }
-
-    /// Of the releases that a change gives more to, those that no check has found healthy yet. Where a release has no
-    /// checks, it is enough that it could answer.
-    pub(super) fn unproven_growth(
-        &self,
-        live: &RoutingTable,
-        state: &TableState,
-    ) -> BTreeSet<ReleaseName> {
-        let before = live.state();
-        let growth = Growth::between(&before.spec, &state.spec);
-        Growth::unready(&growth, |name| {
-            self.can_answer(&before, state, name, Resolved::All)
-                && self.is_proven(&before, state, name)
-        })
-    }
-
-    fn is_proven(&self, before: &TableState, state: &TableState, name: &ReleaseName) -> bool {
-        let spec = state.spec.release(name);
-        if spec.is_none_or(|spec| spec.health.is_none()) {
-            return true;
+        let mut growth = self.growing(live, &proposal.state, candidates, Resolved::All);
+        if proposal.is_way_back() {
+            growth.retain(|_, readiness| *readiness == Readiness::NotReady);
         }
-        let Some(roster) = self.roster_of(state, name) else {
-            return false;
+        not_ready(growth, None)
+    }
+
+    /// The releases that a change gives more to.
+    pub(super) fn growing(
+        &self,
+        live: &RoutingTable,
+        state: &TableState,
+        candidates: &Candidates<'_>,
+        resolved: Resolved,
+    ) -> Growing {
+        let before = live.state();
+        let growth = Growth::between(&before.spec, &state.spec);
+        let names = growth.into_iter().flat_map(|growth| growth.releases);
+        let readiness = |name: ReleaseName| {
+            let candidate = candidates.roster(&name);
+            let readiness = self.readiness(&before, state, &name, candidate, resolved);
+            (name, readiness)
         };
-        let urls = state.endpoints(name);
-        let endpoints = roster.endpoints();
-        let mut here = endpoints
-            .iter()
-            .filter(|endpoint| urls.contains(endpoint.url()))
-            .peekable();
-        // Endpoints that only the change itself brings to a release that is live are checked once they are live.
-        let later = here.peek().is_none() && version(before, name) == version(state, name);
-        later || here.any(|endpoint| endpoint.health() == Health::Healthy)
+        names.map(readiness).collect()
+    }
+
+    /// Where a release has checks, they alone say that it can answer.
+    fn readiness(
+        &self,
+        before: &TableState,
+        state: &TableState,
+        name: &ReleaseName,
+        candidate: Option<&Arc<Roster>>,
+        resolved: Resolved,
+    ) -> Readiness {
+        let Some(spec) = state.spec.release(name) else {
+            return Readiness::NotReady;
+        };
+        if spec.health.is_some() {
+            let own = self.fleet.roster(name, &spec.version);
+            let watched = self.fleet.watched();
+            let now = watched.iter().find(|one| Arc::ptr_eq(&one.roster, &own));
+            // What nobody looks at any more may have been found out long ago.
+            let counts = now.is_some_and(|now| checks_alike(&now.spec, spec));
+            return checked_readiness(state.endpoints(name), counts.then_some(&own), candidate);
+        }
+        if self.can_answer(before, state, name, resolved) {
+            Readiness::Ready
+        } else {
+            Readiness::NotReady
+        }
     }
 
     fn roster_of(&self, state: &TableState, name: &ReleaseName) -> Option<Arc<Roster>> {
@@ -117,7 +129,11 @@ impl Controller {
         if names.is_empty() {
             return Ok(());
         }
-        refuse(names, self.nearest_ready(live))
+        Err(ControlError::NotReady {
+            releases: names.into_iter().collect(),
+            unknown: Vec::new(),
+            nearest: self.nearest_ready(live),
+        })
     }
 
     /// The releases that a rollback gives more to and that could not answer. Where nothing that is live on a route can
@@ -200,6 +216,20 @@ impl Controller {
     }
 }
 
+/// Releases that get more by a change, and whether they could answer.
+pub(super) type Growing = BTreeMap<ReleaseName, Readiness>;
+
+/// Whether a release could answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// It could.
+    Ready,
+    /// It has checks, and not one of its endpoints is known to be healthy yet, though one may be.
+    Unknown,
+    /// It could not.
+    NotReady,
+}
+
 /// Whether the endpoints of a release that a change brings were looked up already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Resolved {
@@ -230,12 +260,52 @@ fn could_answer(roster: &Roster, urls: &[EndpointUrl], told: &[EndpointUrl]) -> 
     urls.iter().any(fit)
 }
 
-fn refuse(names: BTreeSet<ReleaseName>, nearest: Option<Revision>) -> Result<(), ControlError> {
-    if names.is_empty() {
+/// What the checks of a release say. What is not looked up yet is not known either.
+fn checked_readiness(
+    urls: &[EndpointUrl],
+    own: Option<&Arc<Roster>>,
+    candidate: Option<&Arc<Roster>>,
+) -> Readiness {
+    let mut missing: Vec<_> = urls.iter().collect();
+    let mut unknown = false;
+    for roster in own.into_iter().chain(candidate) {
+        for endpoint in roster.endpoints().iter() {
+            if !urls.contains(endpoint.url()) {
+                continue;
+            }
+            missing.retain(|url| *url != endpoint.url());
+            match endpoint.health() {
+                Health::Healthy => return Readiness::Ready,
+                Health::Unknown => unknown = true,
+                Health::Unhealthy => {}
+            }
+        }
+    }
+    let looked_up = candidate.is_some_and(|candidate| candidate.resolved());
+    if unknown || !(missing.is_empty() || looked_up) {
+        Readiness::Unknown
+    } else {
+        Readiness::NotReady
+    }
+}
+
+/// The refusal of what cannot answer, or is not known to.
+pub(super) fn not_ready(growing: Growing, nearest: Option<Revision>) -> Result<(), ControlError> {
+    let is = |wanted: Readiness| {
+        move |(_, readiness): &(&ReleaseName, &Readiness)| **readiness == wanted
+    };
+    let unknown = growing.iter().filter(is(Readiness::Unknown));
+    let unknown: Vec<_> = unknown.map(|(name, _)| name.clone()).collect();
+    let mut releases = growing
+        .into_iter()
+        .filter(|(_, one)| *one != Readiness::Ready)
+        .peekable();
+    if releases.peek().is_none() {
         return Ok(());
     }
     Err(ControlError::NotReady {
-        releases: names.into_iter().collect(),
+        releases: releases.map(|(name, _)| name).collect(),
+        unknown,
         nearest,
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     api::{Receipt, Timestamp},
     history::{KEPT_REVISIONS, Kept, plan},
     model::{Author, Cause, Diff, ReleaseName, Revision, RevisionRecord, TableState},
-    table::{RoutingTable, Target},
+    table::{Level, RoutingTable, Target},
 };
 
 /// How long a rollback's receipt waits for the disk after that.
@@ -144,6 +144,7 @@ impl Controller {
             unresolved: self.unresolved(&self.book(), revision),
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX),
+            hint: None,
         }
     }
 
@@ -228,6 +229,7 @@ impl Controller {
             unresolved: self.unresolved(&book, record.revision),
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: 0,
+            hint: None,
         }
     }
 
@@ -256,6 +258,24 @@ impl Controller {
             unresolved: self.unresolved(&book, revision),
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: 0,
+            hint: None,
+        }
+    }
+}
+
+impl Controller {
+    /// The receipt of an abort that finds nothing on trial: what failed may have been promoted already, and then it is a
+    /// rollback that is wanted.
+    pub(super) fn receipt_of_no_trial(&self, live: &RoutingTable, by: &Author) -> Receipt {
+        let hint = |level: Level| {
+            format!(
+                "one release has the whole split, and an abort only ends a trial; `POST /v1/rollback` brings back revision {}",
+                level.revision
+            )
+        };
+        Receipt {
+            hint: self.cell.level(Target::Previous).map(hint),
+            ..self.receipt_of_nothing(live, by)
         }
     }
 }

@@ -89,6 +89,7 @@ impl Controller {
         for release in &mut releases {
             let key = (release.name.clone(), release.version.clone());
             release.role = match release.role {
+                Role::Candidate => Role::Candidate,
                 _ if live.contains(&key) && weighted.contains(&release.name) => Role::Live,
                 _ if live.contains(&key) => Role::Standby,
                 Role::Live if warm.contains(&key) => Role::Warm,
@@ -101,6 +102,7 @@ impl Controller {
             Role::Live | Role::Standby => 0,
             Role::Warm => 1,
             Role::Draining => 2,
+            Role::Candidate => 3,
         };
         releases.sort_by(|a, b| {
             (rank(a.role), &a.name, &a.version).cmp(&(rank(b.role), &b.name, &b.version))
@@ -111,6 +113,9 @@ impl Controller {
     fn release(&self, watched: &Watched) -> ReleaseStatus {
         let roster = &watched.roster;
         let (endpoints, draining) = (roster.endpoints(), roster.draining());
+        let is_checked = watched.spec.health.is_some();
+        let status =
+            |endpoint: &Arc<Endpoint>, draining| endpoint_status(endpoint, is_checked, draining);
         ReleaseStatus {
             name: roster.release().clone(),
             version: roster.version().clone(),
@@ -118,22 +123,19 @@ impl Controller {
                 fleet::Role::Live => Role::Live,
                 fleet::Role::Warm => Role::Warm,
                 fleet::Role::Draining => Role::Draining,
+                fleet::Role::Candidate => Role::Candidate,
             },
             ready: roster.is_ready(),
             healthy: endpoints
                 .iter()
-                .filter(|endpoint| endpoint.health() != Health::Unhealthy)
+                .filter(|endpoint| !is_checked || endpoint.health() == Health::Healthy)
                 .count(),
             in_flight: roster.in_flight(),
             queued: u64::from(roster.places().waiting()),
             endpoints: endpoints
                 .iter()
-                .map(|endpoint| endpoint_status(endpoint, false))
-                .chain(
-                    draining
-                        .iter()
-                        .map(|endpoint| endpoint_status(endpoint, true)),
-                )
+                .map(|endpoint| status(endpoint, false))
+                .chain(draining.iter().map(|endpoint| status(endpoint, true)))
                 .collect(),
             changed_by: self.book().release_changed(roster.release()),
         }
@@ -251,27 +253,20 @@ fn drift_between(file: &TableState, live: &TableState) -> Drift {
 }
 
 fn shares(route: &RouteSpec) -> Vec<Share> {
-    let total: f64 = route.split.values().map(|weight| f64::from(*weight)).sum();
-    let share = |weight: u32| {
-        if total > 0.0 {
-            f64::from(weight) / total
-        } else {
-            0.0
-        }
-    };
     let shares = route.split.iter().map(|(release, weight)| Share {
         release: release.clone(),
         weight: *weight,
-        share: share(*weight),
+        share: route.share(release),
     });
     shares.collect()
 }
 
-fn endpoint_status(endpoint: &Endpoint, draining: bool) -> EndpointStatus {
+fn endpoint_status(endpoint: &Endpoint, is_checked: bool, draining: bool) -> EndpointStatus {
     EndpointStatus {
         url: endpoint.url().clone(),
         address: endpoint.address().to_string(),
         health: match endpoint.health() {
+            _ if !is_checked => EndpointHealth::Unchecked,
             Health::Healthy => EndpointHealth::Healthy,
             Health::Unhealthy => EndpointHealth::Unhealthy,
             Health::Unknown => EndpointHealth::Unknown,

@@ -2,7 +2,7 @@
 //! something is still in flight.
 
 use std::{
-    collections::{BTreeMap, HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet, btree_map::Entry},
     sync::{Arc, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -82,13 +82,7 @@ impl Controller {
             };
             enter(&mut wanted, table, &rosters, role);
         }
-        for coming in tended.coming.iter() {
-            let key = (
-                coming.roster.release().clone(),
-                coming.roster.version().clone(),
-            );
-            wanted.entry(key).or_insert_with(|| coming.clone());
-        }
+        let apart = enter_candidates(&mut wanted, &tended.coming);
         tended.seen = Some((rosters, tables));
         let before = self.fleet.watched();
         let (now, drain) = (Instant::now(), self.settings.drain);
@@ -97,10 +91,11 @@ impl Controller {
             .iter()
             .map(|old| (Arc::as_ptr(&old.roster), &old.urls))
             .collect();
-        let watched: Vec<Watched> = wanted.into_values().collect();
+        let mut watched: Vec<Watched> = wanted.into_values().collect();
         if tended.recall.look(&watched, now, drain) {
             self.cell.recall();
         }
+        watched.extend(apart);
         for watched in &watched {
             let same = old.get(&Arc::as_ptr(&watched.roster)) == Some(&&watched.urls);
             if !(same && watched.roster.resolved()) {
@@ -281,6 +276,23 @@ fn enter(wanted: &mut BTreeMap<Key, Watched>, table: &Compiled, rosters: &Roster
         };
         wanted.insert(key, watched);
     }
+}
+
+/// Enters what changes wait for. Rosters apart from those of the same releases that are wanted already are answered.
+fn enter_candidates(wanted: &mut BTreeMap<Key, Watched>, coming: &Expected) -> Vec<Watched> {
+    let mut apart = Vec::new();
+    for candidate in coming.iter() {
+        let roster = &candidate.roster;
+        let key = (roster.release().clone(), roster.version().clone());
+        match wanted.entry(key) {
+            Entry::Vacant(place) => {
+                place.insert(candidate.clone());
+            }
+            Entry::Occupied(other) if Arc::ptr_eq(&other.get().roster, roster) => {}
+            Entry::Occupied(_) => apart.push(candidate.clone()),
+        }
+    }
+    apart
 }
 
 fn same(before: &[Watched], after: &[Watched]) -> bool {

@@ -23,6 +23,8 @@ pub enum Role {
     Warm,
     /// In neither, but requests are still in flight on it.
     Draining,
+    /// In none of them: a change that is to bring it waits for its health.
+    Candidate,
 }
 
 impl Role {
@@ -32,6 +34,7 @@ impl Role {
             Self::Live => "live",
             Self::Warm => "warm",
             Self::Draining => "draining",
+            Self::Candidate => "candidate",
         }
     }
 }
@@ -90,6 +93,12 @@ impl Fleet {
         rosters.retain(|_, roster| roster.strong_count() > 0);
         rosters.insert(key, Arc::downgrade(&roster));
         roster
+    }
+
+    /// A roster apart from the one that requests are sent by: what a version of a release would have, to be checked before
+    /// it has it.
+    pub fn candidate(&self, release: &ReleaseName, version: &Version) -> Arc<Roster> {
+        Arc::new(Roster::new(release.clone(), version.clone(), self.workers))
     }
 
     // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as another.

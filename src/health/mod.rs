@@ -3,8 +3,8 @@
 //! A check is one request on a connection of its own, over HTTP/1.1 or HTTP/2 as the release says, with its TLS
 //! settings. An answer with a status, and where asked for a body, as the release expects it is good; another one, none
 //! in time, or no connection is bad. So many bad ones
-//! in a row make an endpoint unhealthy, so many good ones healthy again; a new endpoint is checked at once and healthy
-//! with its first good answer. Until something speaks against it, a new endpoint is taken as fit to serve.
+//! in a row make an endpoint unhealthy, so many good ones healthy again. A new endpoint is checked at once, and what
+//! comes of its first check is what it is; until then it is taken as fit to serve.
 //!
 //! Each endpoint is checked by a task of its own, at intervals that vary by a tenth so that many proxies do not ask in
 //! step. The whole runs in a thread of its own, so that neither requests nor changes ever wait for a check, and it has

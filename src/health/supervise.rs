@@ -162,7 +162,7 @@ async fn check_on(endpoint: Arc<Endpoint>, plan: Rc<Plan>) {
             endpoint.set_health(health);
             tell(&plan.roster, &endpoint, health, result.as_ref().err());
         }
-        sleep(varied(plan.health.interval.0, rng.random())).await;
+        sleep(varied(streak.pause(plan.health.interval.0), rng.random())).await;
     }
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Hashed, ReleaseDocument, ReleaseName, TableState, Touched};
+use super::{Hashed, ReleaseDocument, ReleaseName, RouteSpec, TableState, Touched};
 
 /// The differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -23,6 +23,19 @@ pub struct DiffEntry {
     /// What stands there now; absent when there is nothing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
+    /// For a weight in a split: the share of the route's requests that it comes to. A release whose share differs has an
+    /// entry although its weight may be the same.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub share: Option<ShareChange>,
+}
+
+/// A share of a route's requests, from 0 to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ShareChange {
+    /// What it was.
+    pub before: f64,
+    /// What it is now.
+    pub after: f64,
 }
 
 impl Diff {
@@ -69,18 +82,45 @@ fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<Dif
         let names = [new_routes.get(place), old_routes.get(place)];
         for name in names.into_iter().flatten().map(|route| &route.name) {
             if seen.insert(name.clone()) {
-                let old = before.spec.route(name).map(|route| json(&***route));
-                let new = after.spec.route(name).map(|route| json(&***route));
-                compare(
-                    &format!("routes.{name}"),
-                    old.as_ref(),
-                    new.as_ref(),
-                    entries,
-                );
+                let (old, new) = (before.spec.route(name), after.spec.route(name));
+                let path = format!("routes.{name}");
+                let mut found = Vec::new();
+                let texts = [old, new].map(|route| route.map(|route| json(&***route)));
+                compare(&path, texts[0].as_ref(), texts[1].as_ref(), &mut found);
+                if let (Some(old), Some(new)) = (old, new) {
+                    compare_shares(&format!("{path}.split."), old, new, &mut found);
+                }
+                entries.append(&mut found);
                 compare_places(before, after, name, entries);
             }
         }
     }
+}
+
+/// Puts entries for shares in the place of those for weights.
+fn compare_shares(split: &str, old: &RouteSpec, new: &RouteSpec, entries: &mut Vec<DiffEntry>) {
+    let is_weight = |entry: &DiffEntry| entry.path.starts_with(split);
+    let Some(first) = entries.iter().position(is_weight) else {
+        return;
+    };
+    entries.retain(|entry| !is_weight(entry));
+    let names: BTreeSet<_> = old.split.keys().chain(new.split.keys()).collect();
+    let entry = |name: &ReleaseName| {
+        let weight = |route: &RouteSpec| route.split.get(name).copied();
+        let share = ShareChange {
+            before: old.share(name),
+            after: new.share(name),
+        };
+        let (before, after) = (weight(old), weight(new));
+        let same = before == after && (share.before - share.after).abs() < f64::EPSILON;
+        (!same).then(|| DiffEntry {
+            path: format!("{split}{name}"),
+            before: before.map(Value::from),
+            after: after.map(Value::from),
+            share: Some(share),
+        })
+    };
+    entries.splice(first..first, names.into_iter().filter_map(entry));
 }
 
 /// A route that only moved is a difference too: among routes that match equally well, the order decides.
@@ -98,6 +138,7 @@ fn compare_places(
             path: format!("routes.{name}.(place)"),
             before: Some(json(&old)),
             after: Some(json(&new)),
+            share: None,
         });
     }
 }
@@ -118,6 +159,7 @@ fn compare(
         path: path.to_owned(),
         before: before.cloned(),
         after: after.cloned(),
+        share: None,
     });
 }
 
@@ -134,6 +176,51 @@ fn compare_fields(
             old.get(key),
             new.get(key),
             entries,
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::TableDocument;
+
+    fn state(split: &str) -> TableState {
+        let text = format!(
+            r#"{{"releases":{{"blue":{{"endpoints":[]}},"green":{{"endpoints":[]}},"red":{{"endpoints":[]}}}},
+                "routes":[{{"name":"chat","split":{split}}}]}}"#
+        );
+        let document: TableDocument = serde_json::from_str(&text).unwrap();
+        document.into_state(&TableState::default())
+    }
+
+    fn shares(before: &str, after: &str) -> Vec<String> {
+        let diff = Diff::between(&state(before), &state(after));
+        let entry = |entry: &DiffEntry| {
+            let share = entry.share.unwrap();
+            let path = entry.path.strip_prefix("routes.chat.split.").unwrap();
+            format!("{path} {} {}", share.before, share.after)
+        };
+        diff.0.iter().map(entry).collect()
+    }
+
+    #[test]
+    fn whatever_gets_another_share_is_named_though_its_weight_is_the_same() {
+        let (before, after) = (r#"{"blue":95,"green":5}"#, r#"{"blue":9995,"green":5}"#);
+        assert_eq!(
+            shares(before, after),
+            ["blue 0.95 0.9995", "green 0.05 0.0005"]
+        );
+        let after = r#"{"blue":95,"green":5,"red":100}"#;
+        assert_eq!(
+            shares(before, after),
+            ["blue 0.95 0.475", "green 0.05 0.025", "red 0 0.5"]
+        );
+        let (before, after) = (r#"{"blue":1,"green":0}"#, r#"{"blue":2,"green":0}"#);
+        assert_eq!(
+            shares(before, after),
+            ["blue 1 1"],
+            "the weight has changed"
         );
     }
 }

@@ -27,7 +27,7 @@ mod table;
 pub use self::{
     change::{Applied, Change, ChangeError, Touched, Weights},
     chunks::Chunks,
-    diff::{Diff, DiffEntry},
+    diff::{Diff, DiffEntry, ShareChange},
     digest::{Digest, Hashed},
     document::{ReleaseDocument, TableDocument},
     duration::Span,

@@ -102,6 +102,17 @@ impl RouteSpec {
         weighed.map(|(name, _)| name)
     }
 
+    /// The share of the requests that a release gets, from 0 to 1.
+    pub fn share(&self, release: &ReleaseName) -> f64 {
+        let total: f64 = self.split.values().map(|weight| f64::from(*weight)).sum();
+        let weight = self.split.get(release).copied().unwrap_or_default();
+        if total > 0.0 {
+            f64::from(weight) / total
+        } else {
+            0.0
+        }
+    }
+
     /// The release that has all the weight, if one has.
     pub fn whole(&self) -> Option<&ReleaseName> {
         let mut weighed = self.weighed();

@@ -14,7 +14,12 @@ use crate::{
 pub(super) fn write(text: &mut Text, table: &TableCell, fleet: &Fleet) {
     write_cells(text, fleet);
     write_table(text, table);
-    write_fleet(text, &fleet.watched(), &table.load());
+    // A candidate may be there beside the release that it is a candidate for, and serves nothing.
+    let watched: Vec<_> = fleet.watched().iter().cloned().collect();
+    let in_use = watched
+        .into_iter()
+        .filter(|one| one.role != Role::Candidate);
+    write_fleet(text, &in_use.collect::<Vec<_>>(), &table.load());
 }
 
 fn write_cells(text: &mut Text, fleet: &Fleet) {

@@ -35,7 +35,7 @@ fn a_shift_and_the_way_back_are_one_line_each() {
         &["split", "chat", "blue=95", "green=5", "-m", "begin"],
     );
     let second = admin.revision();
-    let begin = format!("revision {second}  chat: blue 100→95  green 0→5   live in ");
+    let begin = format!("revision {second}  chat: blue 100%→95%  green 0%→5%   live in ");
     assert!(
         shift.starts_with(&begin) && shift.trim_end().ends_with(", durable"),
         "{shift}"
@@ -47,6 +47,52 @@ fn a_shift_and_the_way_back_are_one_line_each() {
     );
     assert!(back.starts_with(&begin), "{back}");
     assert_eq!(admin.split("chat"), json!({ "blue": 100, "green": 0 }));
+}
+
+#[test]
+fn percents_are_told_as_percents_with_all_whose_share_changes() {
+    let admin = TestAdmin::start();
+    said(&admin, &["split", "chat", "green=5"]);
+    let line = "chat: blue 95%→99.95%  green 5%→0.05%";
+    let dry = said(&admin, &["split", "chat", "green=0.05", "--dry-run"]);
+    assert!(dry.contains(line), "{dry}");
+    let before = admin.revision().to_string();
+    let done = said(&admin, &["split", "chat", "green=0.05"]);
+    assert!(done.contains(line), "{done}");
+    let after = admin.revision().to_string();
+    let diff = said(&admin, &["diff", &before, &after]);
+    assert_eq!(diff.trim_end(), line);
+    let status = said(&admin, &["status"]);
+    assert!(status.contains("blue 99.95%  green 0.05%"), "{status}");
+    assert!(
+        status.contains("(chat: blue 99.95%→95%  green 0.05%→5%)"),
+        "{status}"
+    );
+    // Weights that are no percents are said.
+    let weights = said(&admin, &["split", "chat", "blue=3", "green=1", "--replace"]);
+    let line = "chat: blue 99.95%→75% (weight 3)  green 0.05%→25% (weight 1)";
+    assert!(weights.contains(line), "{weights}");
+}
+
+#[test]
+fn an_abort_behind_a_promotion_points_to_the_rollback() {
+    let admin = TestAdmin::start();
+    said(&admin, &["split", "chat", "green=5"]);
+    said(&admin, &["promote", "chat"]);
+    let before = admin.revision();
+    let abort = said(&admin, &["abort", "chat"]);
+    assert!(abort.contains("nothing to change"), "{abort}");
+    assert!(
+        abort.contains("hint:") && abort.contains("`switchback rollback`"),
+        "{abort}"
+    );
+    let json: Value = serde_json::from_str(&said(&admin, &["abort", "chat", "--json"])).unwrap();
+    let hint = json["hint"].as_str().unwrap();
+    assert!(
+        hint.contains("`POST /v1/rollback` brings back revision"),
+        "{hint}"
+    );
+    assert_eq!(admin.revision(), before);
 }
 
 #[test]
@@ -127,7 +173,7 @@ fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
     let dry = said(&admin, &["rollback", "--route", "chat", "--dry-run"]);
     let begin = format!("`chat` would have its split of revision {to} again");
     assert!(dry.starts_with(&begin), "{dry}");
-    assert!(dry.contains("chat: blue 50→95  green 50→5"), "{dry}");
+    assert!(dry.contains("chat: blue 50%→95%  green 50%→5%"), "{dry}");
     assert!(dry.contains(&format!("too: revisions {other}")), "{dry}");
     let done = said(&admin, &["rollback", "--route", "chat"]);
     assert!(done.contains(&format!("chat = revision {to}")), "{done}");
@@ -149,7 +195,7 @@ fn a_dry_run_changes_nothing() {
     let before = admin.revision();
     let text = said(&admin, &["switch", "chat", "green", "--dry-run"]);
     assert!(
-        text.contains("nothing has changed") && text.contains("chat: blue 100→0  green 0→100"),
+        text.contains("nothing has changed") && text.contains("chat: blue 100%→0%  green 0%→100%"),
         "{text}"
     );
     assert_eq!(admin.revision(), before);
@@ -181,7 +227,7 @@ fn people_get_tables_and_machines_get_json() {
     for part in [
         "a rollback would bring revision",
         "ROUTE",
-        "green 100 (100%)",
+        "green 100%",
         "RELEASE",
         "1.0.0",
         "differs from the configuration file",
@@ -206,7 +252,7 @@ fn people_get_tables_and_machines_get_json() {
     let diff = said(&admin, &["diff", &from, &to]);
     assert_eq!(
         diff,
-        "chat: blue 100→0  green 0→100\nroutes.chat.stable: blue→green\n"
+        "chat: blue 100%→0%  green 0%→100%\nroutes.chat.stable: blue→green\n"
     );
     for arguments in [
         &["status", "--json"][..],
@@ -248,7 +294,10 @@ fn a_file_is_checked_and_taken_over() {
     write(&table("{ blue = 9, green = 1 }"));
     assert_eq!(error(&admin.cli(&["check", file])), "");
     let applied = said(&admin, &["apply", file]);
-    assert!(applied.contains("chat: blue 100→9  green 0→1"), "{applied}");
+    assert!(
+        applied.contains("chat: blue 100%→90% (weight 9)  green 0%→10% (weight 1)"),
+        "{applied}"
+    );
     assert!(said(&admin, &["apply", file]).contains("nothing to take over"));
 
     said(&admin, &["switch", "chat", "green"]);

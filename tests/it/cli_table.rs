@@ -194,12 +194,12 @@ fn a_file_is_looked_at_before_it_is_taken_over_and_static_settings_are_named() {
     let path = file(&admin, "edited.toml", &format!("{head}{table}"));
     let before = admin.revision();
     let text = said(&admin, &["apply", &path, "--dry-run"]);
-    assert!(text.contains("chat: blue 100→60"), "{text}");
+    assert!(text.contains("chat: blue 100%→100% (weight 60)"), "{text}");
     assert!(text.contains("need a restart: admin, workers"), "{text}");
     assert_eq!(admin.revision(), before);
     let text = said(&admin, &["apply", &path]);
     assert!(
-        text.contains("chat: blue 100→60") && text.contains("need a restart"),
+        text.contains("chat: blue 100%→100% (weight 60)") && text.contains("need a restart"),
         "{text}"
     );
     let text = said(&admin, &["apply", &path]);
@@ -217,7 +217,7 @@ fn a_revision_is_shown_with_who_when_why_and_what() {
     for part in [
         "publish by local at ",
         "2.0.0\u{FFFD}for all",
-        "chat: blue 100→0  green 0→100",
+        "chat: blue 100%→0%  green 0%→100%",
         "[[routes]]",
     ] {
         assert!(shown.contains(part), "{part}: {shown}");

@@ -19,6 +19,7 @@ mod desk;
 mod discovery;
 mod docs;
 mod durability;
+mod first_check;
 mod founding;
 mod grpc;
 mod h2;

@@ -110,7 +110,7 @@ fn the_lines_that_a_demo_prints_do_what_they_say() {
     assert_eq!(client.get("/").value("x-release"), Some("blue"));
     assert!(
         demo.paste("switchback split")
-            .contains("chat: blue 100→90  green 0→10")
+            .contains("chat: blue 100%→90%  green 0%→10%")
     );
     assert!(demo.paste("switchback history").contains("a first look"));
     assert!(demo.paste("/metrics").contains("switchback_requests_total"));

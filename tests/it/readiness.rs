@@ -61,10 +61,15 @@ fn split(weights: [u32; 3]) -> BTreeMap<ReleaseName, u32> {
         .collect()
 }
 
-fn table(splits: [[u32; 3]; 2], stable: Option<usize>) -> TableDocument {
+fn table(splits: [[u32; 3]; 2], stable: Option<usize>, checked: [bool; 3]) -> TableDocument {
     let release = |(port, name): (usize, &&str)| {
+        let health = if checked[port] {
+            r#","health":{"path":"/healthz"}"#
+        } else {
+            ""
+        };
         format!(
-            r#""{name}":{{"version":"1","endpoints":["http://127.0.0.1:{}"]}}"#,
+            r#""{name}":{{"version":"1","endpoints":["http://127.0.0.1:{}"]{health}}}"#,
             1001 + port
         )
     };
@@ -160,12 +165,74 @@ async fn obey(desk: &Desk, ask: &Ask) -> Result<(), ControlError> {
     done.map(|_| ())
 }
 
+/// What the checks of each release say, and would say the first time.
+#[derive(Debug, Clone, Copy)]
+struct Checks {
+    checked: [bool; 3],
+    first: [bool; 3],
+}
+
+impl Checks {
+    /// The releases that could answer. On the way back what is not known yet will do.
+    fn fit(self, desk: &Desk, back: bool) -> [bool; 3] {
+        [0, 1, 2].map(|which| match health_of(desk, RELEASES[which]) {
+            Health::Healthy => true,
+            Health::Unhealthy => false,
+            Health::Unknown => back || !self.checked[which],
+        })
+    }
+
+    /// Those that could answer once their first check was made.
+    fn fit_then(self, desk: &Desk) -> [bool; 3] {
+        let fit = self.fit(desk, true);
+        [0, 1, 2].map(|which| {
+            let unknown = health_of(desk, RELEASES[which]) == Health::Unknown;
+            fit[which] && (!self.checked[which] || !unknown || self.first[which])
+        })
+    }
+
+    /// Makes first checks of what nothing is known of.
+    fn check(self, desk: &Desk) {
+        let unknown = |which: &usize| {
+            self.checked[*which] && health_of(desk, RELEASES[*which]) == Health::Unknown
+        };
+        for which in (0..3).filter(unknown) {
+            let health = if self.first[which] {
+                Health::Healthy
+            } else {
+                Health::Unhealthy
+            };
+            set_health(desk, RELEASES[which], health);
+        }
+    }
+}
+
+fn health_of(desk: &Desk, release: &str) -> Health {
+    let version = "1".to_owned().try_into().unwrap();
+    let roster = desk.fleet.roster(&release.parse().unwrap(), &version);
+    roster.endpoints()[0].health()
+}
+
+/// Carries out a command. Checks are made only while it waits.
+async fn obey_and_check(desk: &Desk, ask: &Ask, checks: Checks) -> Result<(), ControlError> {
+    let mut done = std::pin::pin!(obey(desk, ask));
+    loop {
+        tokio::select! {
+            biased;
+            done = &mut done => return done,
+            () = tokio::time::sleep(Duration::from_millis(20)) => checks.check(desk),
+        }
+    }
+}
+
 /// A command that succeeds gives more to nothing that cannot answer, and an abort adds nothing to the split.
-async fn hold(desk: &Desk, ask: &Ask, fit: [bool; 3]) {
+async fn hold(desk: &Desk, ask: &Ask, checks: Checks) {
     let before = desk.controller.live().state().spec;
-    let done = obey(desk, ask).await;
+    let done = obey_and_check(desk, ask, checks).await;
     let after = desk.controller.live().state().spec;
     let back = matches!(ask, Ask::Back | Ask::BackTo(_) | Ask::BackRoute(_));
+    let waits_for_nothing = back || matches!(ask, Ask::Abort(_));
+    let fit = checks.fit(desk, waits_for_nothing);
     assert_eq!(
         wrongly_grown(&before, &after, fit, back),
         [],
@@ -182,35 +249,41 @@ async fn hold(desk: &Desk, ask: &Ask, fit: [bool; 3]) {
     }
 }
 
-/// Whatever has a fit endpoint gets everything by one command.
-async fn all_fit_can_be_live(desk: &Desk, fit: [bool; 3]) {
+/// Whatever has a fit endpoint gets everything by one command, though it has to be checked first.
+async fn all_fit_can_be_live(desk: &Desk, checks: Checks) {
+    let fit = checks.fit_then(desk);
     for which in 0..ROUTES.len() {
         for to in (0..3).filter(|&to| fit[to]) {
-            let switched = obey(desk, &Ask::Switch(which, to)).await;
+            let switched = obey_and_check(desk, &Ask::Switch(which, to), checks).await;
             assert!(switched.is_ok(), "{which} {to} {switched:?}");
         }
     }
 }
 
-async fn history_of_commands(splits: [[u32; 3]; 2], stable: Option<usize>, asks: Vec<Ask>) {
+async fn history_of_commands(
+    splits: [[u32; 3]; 2],
+    stable: Option<usize>,
+    checks: Checks,
+    asks: Vec<Ask>,
+) {
     let folder = folder();
     let desk = Desk::open(&kept(&folder));
     let first = Change::Replace {
-        table: table(splits, stable),
+        table: table(splits, stable, checks.checked),
     };
     let empty = Expected::Unchanged(Revision(0));
+    // As a start is.
     desk.controller
-        .apply(first, author(), empty, false)
+        .apply(first, author(), empty, true)
         .await
         .unwrap();
-    let mut fit = [true; 3];
     for ask in &asks {
         if let Ask::Health(release, health) = ask {
             set_health(&desk, RELEASES[*release], *health);
-            fit[*release] = *health != Health::Unhealthy;
         }
-        hold(&desk, ask, fit).await;
+        hold(&desk, ask, checks).await;
     }
+    let fit = checks.fit(&desk, true);
     // A rollback to what could answer whole is never refused.
     for revision in 1..=desk.revision().0 {
         let Ok(detail) = desk.controller.revision(Revision(revision)) else {
@@ -229,7 +302,7 @@ async fn history_of_commands(splits: [[u32; 3]; 2], stable: Option<usize>, asks:
             assert!(back.is_ok(), "{revision} {back:?}");
         }
     }
-    all_fit_can_be_live(&desk, fit).await;
+    all_fit_can_be_live(&desk, checks).await;
 }
 
 proptest! {
@@ -239,10 +312,12 @@ proptest! {
     fn what_can_answer_may_grow_and_what_cannot_may_not(
         splits in [weights(), weights()],
         stable in proptest::option::of(0..3_usize),
+        checked in any::<[bool; 3]>(),
+        first in any::<[bool; 3]>(),
         asks in proptest::collection::vec(ask(), 1..16),
     ) {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        runtime.block_on(history_of_commands(splits, stable, asks));
+        runtime.block_on(history_of_commands(splits, stable, Checks { checked, first }, asks));
     }
 }
 
@@ -277,7 +352,7 @@ async fn where_nothing_can_answer_whatever_can_in_part_may_come_back() {
     let folder = folder();
     let desk = Desk::open(&kept(&folder));
     let first = Change::Replace {
-        table: table([[50, 0, 50], [1, 0, 0]], None),
+        table: table([[50, 0, 50], [1, 0, 0]], None, [false; 3]),
     };
     let empty = Expected::Unchanged(Revision(0));
     let begun = desk.controller.apply(first, author(), empty, false).await;
@@ -360,7 +435,7 @@ async fn a_switch_moves_a_named_stable_and_an_abort_follows_it() {
     let folder = folder();
     let desk = Desk::open(&kept(&folder));
     let first = Change::Replace {
-        table: table([[1, 0, 0], [1, 0, 0]], Some(0)),
+        table: table([[1, 0, 0], [1, 0, 0]], Some(0), [false; 3]),
     };
     let empty = Expected::Unchanged(Revision(0));
     let begun = desk.controller.apply(first, author(), empty, false).await;

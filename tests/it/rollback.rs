@@ -242,7 +242,10 @@ async fn a_predecessor_without_a_healthy_endpoint_is_refused_with_the_nearest_th
     let status = desk.controller.status().rollback;
     assert!(status.available && !status.ready);
     let refused = desk.back().await;
-    let Err(ControlError::NotReady { releases, nearest }) = refused else {
+    let Err(ControlError::NotReady {
+        releases, nearest, ..
+    }) = refused
+    else {
         panic!("{refused:?}");
     };
     assert_eq!(releases[0].as_str(), "blue");

@@ -103,16 +103,9 @@ fn is(house: &House, health: &str) -> bool {
     endpoints.any(|endpoint: Value| endpoint["health"] == health)
 }
 
-/// Whether an endpoint that always fails is soon unhealthy.
-pub(super) fn falls(release: &str) -> String {
-    let origin = Origin::answering(|_| b"HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n".to_vec());
-    let house = checked(&[&origin], "", release);
-    becomes(|| is(&house, "unhealthy")).to_string()
-}
-
-/// Whether an endpoint is soon healthy again after it has failed.
-pub(super) fn rises(release: &str) -> String {
-    let is_well = Arc::new(AtomicBool::new(false));
+/// An endpoint that is healthy as long as it is told to be, and a program that checks it.
+fn switched(release: &str) -> (Arc<AtomicBool>, Origin, House) {
+    let is_well = Arc::new(AtomicBool::new(true));
     let well = Arc::clone(&is_well);
     let origin = Origin::answering(move |_| {
         let status = if well.load(Ordering::SeqCst) {
@@ -122,7 +115,22 @@ pub(super) fn rises(release: &str) -> String {
         };
         format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").into_bytes()
     });
-    let house = checked(&[&origin], "", &format!("health.fall = 1\n{release}"));
+    let house = checked(&[&origin], "", release);
+    assert!(becomes(|| is(&house, "healthy")));
+    (is_well, origin, house)
+}
+
+/// Whether an endpoint that begins to fail is soon unhealthy.
+pub(super) fn falls(release: &str) -> String {
+    let (is_well, _origin, house) = switched(release);
+    is_well.store(false, Ordering::SeqCst);
+    becomes(|| is(&house, "unhealthy")).to_string()
+}
+
+/// Whether an endpoint is soon healthy again after it has failed.
+pub(super) fn rises(release: &str) -> String {
+    let (is_well, _origin, house) = switched(&format!("health.fall = 1\n{release}"));
+    is_well.store(false, Ordering::SeqCst);
     assert!(becomes(|| is(&house, "unhealthy")));
     is_well.store(true, Ordering::SeqCst);
     becomes(|| is(&house, "healthy")).to_string()
