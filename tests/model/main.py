@@ -19,9 +19,9 @@ import traceback
 
 import promises
 from promises import File, Live, Refused
-from server import Client, Lost, Server, pause, send_signal, wait_gone, wait_until
+from server import HEALTH, Agents, Client, Lost, Server, pause, send_signal, wait_gone, wait_until
 
-RELEASES = ["blue", "green", "red", "grey"]
+RELEASES = ["blue", "green", "red", "grey", "gold"]
 ROUTES = ["chat", "search", "mail"]
 VERSIONS = ["1", "2", "3"]
 STEPS_SHOWN = int(os.environ.get("STEPS_SHOWN", "12"))
@@ -32,6 +32,22 @@ SEEDS = [int(line) for line in (pathlib.Path(__file__).parent / "seeds").read_te
 def endpoints(dice):
     ports = dice.sample(range(20001, 20009), dice.randint(1, 3))
     return [f"http://127.0.0.1:{port}" for port in sorted(ports)]
+
+
+def document(file):
+    """A table as the API takes it."""
+    release = lambda name, version, urls: {"version": version, "endpoints": list(urls)} | check_of(name)
+    route = lambda name, path, weights, stable: {"name": name, "path_prefix": path, "split": weights} | (
+        {"stable": stable} if stable else {}
+    )
+    return {
+        "releases": {name: release(name, *entry) for name, entry in file.releases.items()},
+        "routes": [route(name, *entry) for name, entry in file.routes.items()],
+    }
+
+
+def check_of(release):
+    return {"health": HEALTH} if release in promises.CHECKED else {}
 
 
 def first_file():
@@ -61,7 +77,10 @@ class Run:
         self.skip = skip
         self.dice = random.Random(seed)
         self.steps = steps
-        self.file = self.base = first_file()
+        self.agents = Agents(3)
+        self.file = first_file()
+        self.file.releases["gold"] = ("1", (min(self.agents.well),))
+        self.base = self.file
         self.server = Server(folder, self.file)
         self.live = Live()
         self.tables = {}  # the content of every revision that was live
@@ -75,12 +94,18 @@ class Run:
     # --- the run ---
 
     def go(self):
+        try:
+            self.run()
+        finally:
+            self.agents.stop()
+
+    def run(self):
         self.server.start()
         self.client = Client(self.server.admin)
         self.adopt(promises.import_file(Live(), File(), self.file), self.revision_live())
         self.compare()
         choices = [
-            (70, self.step), (12, self.look), (6, self.repeat), (4, self.edit), (1, self.kill_idle), (1.5, self.kill_busy),
+            (70, self.step), (12, self.look), (6, self.repeat), (4, self.edit), (2, self.turn), (1, self.kill_idle), (1.5, self.kill_busy),
             (1, self.kill_keeper), (0.2, self.hang), (0.5, self.restart),
         ]
         choices = [(weight, action) for weight, action in choices if action.__name__ not in self.skip]
@@ -121,6 +146,32 @@ class Run:
         chosen = self.dice.sample(names, self.dice.randint(1, min(3, len(names))))
         return {name: self.dice.choice([0, 1, 5, 50, 95, 100]) for name in chosen}
 
+    def endpoints(self, release):
+        if release not in promises.CHECKED:
+            return endpoints(self.dice)
+        return sorted(self.dice.sample(sorted(self.agents.well), self.dice.randint(1, 2)))
+
+    def edited(self, file):
+        """A table with a split changed, and now and then a release."""
+        edited = file.copy()
+        name = self.dice.choice(list(edited.routes))
+        path, _, stable = edited.routes[name]
+        weights = {release: self.dice.choice([0, 5, 95]) for release in self.dice.sample(list(edited.releases), 2)}
+        weights[self.dice.choice(list(weights))] = 100
+        edited.routes[name] = (path, weights, stable if stable in weights else None)
+        if self.dice.random() < 0.3:
+            release = self.dice.choice(list(edited.releases))
+            edited.releases[release] = (self.dice.choice(VERSIONS), tuple(self.endpoints(release)))
+        return edited
+
+    def whole_table(self):
+        """All of the table at once; it has to name the revision that it is based on."""
+        edited = self.edited(promises.as_file(self.live))
+        if self.dice.random() < 0.2 and len(edited.routes) > 1:
+            del edited.routes[self.dice.choice(list(edited.routes))]
+        promise = lambda now: promises.whole_table(now, edited)
+        return Request("PUT", "/v1/table", document(edited), promise, None)
+
     def request(self):
         """A change at random, mostly one that makes sense."""
         dice, live = self.dice, self.live
@@ -130,9 +181,9 @@ class Run:
             method, f"/v1/routes/{route}/{word}", body, lambda now: getattr(promises, name)(now, route, **words), ("routes", route)
         )
         kind = dice.choices(
-            ["split", "patch", "switch", "promote", "promote_to", "abort", "put_route", "delete_route", "put_release",
+            ["split", "patch", "percent", "switch", "promote", "promote_to", "abort", "put_route", "delete_route", "put_release",
              "scale", "delete_release", "back", "step", "to", "back_route"],
-            [8, 8, 6, 5, 2, 5, 3, 1, 4, 5, 2, 9, 2, 5, 5],
+            [8, 6, 6, 6, 5, 2, 5, 3, 1, 4, 5, 2, 9, 2, 5, 5],
         )[0]
         if kind in ("split", "patch"):
             weights = self.weights(known=dice.random() < 0.9)
@@ -141,6 +192,9 @@ class Run:
             drop = dice.random() < 0.8
             body = {"weights": weights} | ({"drop": True} if drop else {})
             return on_route("PUT", "split", body, kind, weights=weights, drop=drop)
+        if kind == "percent":
+            percents = {name: dice.choice([0, 0.5, 5, 33.3333, 50, 95, 100]) for name in self.weights(dice.random() < 0.9)}
+            return on_route("PATCH", "split", {"percent": percents}, kind, percents=percents)
         if kind == "switch":
             return on_route("POST", "switch", {"to": release}, kind, to=release)
         if kind == "promote":
@@ -162,9 +216,9 @@ class Run:
             version = dice.choice(VERSIONS)
             if kind == "scale" and release in live.table.versions:
                 version = live.table.versions[release]
-            urls = endpoints(dice)
+            urls = self.endpoints(release)
             promise = lambda now: promises.put_release(now, release, version, urls)
-            body = {"version": version, "endpoints": urls}
+            body = {"version": version, "endpoints": urls} | check_of(release)
             return Request("PUT", f"/v1/releases/{release}", body, promise, ("releases", release))
         if kind == "delete_release":
             force = dice.random() < 0.5
@@ -193,11 +247,28 @@ class Run:
         return Request(request.method, path, request.body, promise, request.about)
 
     def expected(self, request):
-        """The outcome, or the statuses of a refusal."""
+        """The outcome, or the statuses of a refusal. Both where a way back may be refused, since what it leads to is ill, or
+        was not checked for long."""
+        self.ill = []
         try:
-            return request.promise(self.live), ()
+            outcome = request.promise(self.live)
         except Refused as refused:
             return None, refused.statuses
+        if not outcome.changed:
+            return outcome, ()
+        self.ill = promises.unanswered(self.live, outcome.after, self.agents.well.get)
+        if request.publish and not request.path.split("?")[0].endswith("/abort"):
+            return (None, (409,)) if self.ill else (outcome, ())
+        may_be_refused = self.ill or not self.are_known(outcome.after)
+        return outcome, (409,) if may_be_refused else ()
+
+    def are_known(self, after):
+        """Whether each release with a check that gets more is looked after, and has an endpoint that is known to be well."""
+        names = promises.growing(self.live, after) & set(promises.CHECKED)
+        if not names:
+            return True
+        found = {(one["name"], one["version"]) for one in self.client.ask("GET", "/v1/status").json["releases"] if one["healthy"]}
+        return all((name, after.table.versions[name]) in found for name in names)
 
     def condition(self, request):
         """An `If-Match`, and what has to become of it: `None` where the model cannot tell."""
@@ -216,10 +287,13 @@ class Run:
     # --- actions ---
 
     def step(self):
-        request = self.request()
+        whole = self.live.table.routes and self.live.table.releases[1:] and self.dice.random() < 0.05
+        request = self.whole_table() if whole else self.request()
         if request.publish and "group" not in self.skip and self.dice.random() < 0.3:
             request = self.in_group(request)
-        headers, holds = self.condition(request) if self.dice.random() < 0.15 else ({}, True)
+        headers, holds = {"if-match": f'"{self.live.revision}"'} if whole else {}, True
+        if self.dice.random() < 0.15:
+            headers, holds = self.condition(request)
         outcome, refusals = self.expected(request)
         if self.dice.random() < 0.1:
             self.preview(request, headers, outcome, refusals, holds)
@@ -240,6 +314,10 @@ class Run:
         path = request.path + ("&" if "?" in request.path else "?") + "dry_run=true"
         answer = self.client.ask(request.method, path, request.body, headers)
         self.compared += 1
+        if self.ill and answer.status == 200:
+            # What was not checked yet is told as such: the change itself waits for the check.
+            assert outcome is not None or answer.json["unknown"] == self.ill, answer
+            return
         if self.is_refused(answer, outcome, refusals, holds):
             return
         preview = answer.json
@@ -339,18 +417,24 @@ class Run:
         assert routes == expected.routes, f"routes {expected.routes}, not {routes}"
         assert list(routes) == list(expected.routes), f"in this order {list(expected.routes)}, not {list(routes)}"
 
+    def turn(self):
+        """An agent falls ill, or recovers; its checks say so."""
+        url = self.dice.choice(sorted(self.agents.well))
+        self.agents.well[url] = well = not self.agents.well[url]
+        self.note(("an agent is well", url, well))
+
+        def is_seen():
+            releases = self.client.ask("GET", "/v1/status").json["releases"]
+            its = [one for release in releases for one in release["endpoints"] if one["url"] == url and not one["draining"]]
+            return all(one["health"] == ("healthy" if well else "unhealthy") for one in its)
+
+        wait_until("its checks are answered", is_seen, 20)
+
     # --- the file ---
 
     def edit(self):
         """Somebody edits the file, and has it read again: by a signal, or over the API."""
-        edited = self.file.copy()
-        name = self.dice.choice(list(edited.routes))
-        path, _, stable = edited.routes[name]
-        weights = {release: self.dice.choice([0, 5, 95]) for release in self.dice.sample(list(edited.releases), 2)}
-        weights[self.dice.choice(list(weights))] = 100
-        edited.routes[name] = (path, weights, stable if stable in weights else None)
-        if self.dice.random() < 0.3:
-            edited.releases[self.dice.choice(list(edited.releases))] = (self.dice.choice(VERSIONS), tuple(endpoints(self.dice)))
+        edited = self.edited(self.file)
         self.file = edited
         self.server.write(edited)
         self.note(("edit", edited))
@@ -368,8 +452,10 @@ class Run:
             outcome, refusals = promises.import_file(self.live, self.base, self.file), ()
         except Refused as refused:
             outcome, refusals = None, refused.statuses
+        if outcome is not None and outcome.changed and promises.unanswered(self.live, outcome.after, self.agents.well.get):
+            outcome = None
         if outcome is None:
-            # A conflict, or a table that cannot be.
+            # A conflict, a table that cannot be, or one that leads to what is ill.
             assert answer.status in (409, *refusals), f"nothing is taken over: {answer}"
             return self.compare()
         assert answer.status == 200, answer
@@ -494,11 +580,11 @@ class Run:
             request = self.request()
             outcome, refusals = self.expected(request)
             if outcome is not None and outcome.changed and not outcome.is_rollback:
-                refusals = (503,)
+                refusals = (503, *refusals)
             self.note(request)
             answer = self.client.ask(request.method, request.path, request.body)
             nothing = outcome is not None and not outcome.changed and not outcome.is_rollback
-            if refusals:
+            if refusals and not (outcome is not None and outcome.is_rollback and answer.status == 200):
                 self.compared += 1
                 assert answer.status in refusals, f"one of {refusals} was promised: {answer}"
             elif nothing and answer.status == 503:

@@ -6,6 +6,9 @@ Nothing here knows how switchback does it: no digests, no records, no files. The
 
 from dataclasses import dataclass, field, replace
 
+# Releases that have a health check; of the others nothing is known, and they count as fit.
+CHECKED = ("gold",)
+
 
 class Refused(Exception):
     """A request that changes nothing; the statuses that it may have."""
@@ -216,6 +219,27 @@ def patch(live, route, weights):
     return set_weights(live, route, step.weights | weights, step.stable)
 
 
+def percent(live, route, percents):
+    """Those that are named get their percents; the others that have a weight share the rest as they did, to a millionth."""
+    step = known(live.table, route)
+    whole = 1_000_000
+    named = {name: round(number * whole / 100) for name, number in percents.items()}
+    rest = whole - sum(named.values())
+    others = {name: weight for name, weight in step.split if weight > 0 and name not in named}
+    unknown = [404] if any(name not in live.table.versions for name in named) else []
+    if rest < 0 or (rest > 0 and not others):
+        raise Refused(409, *unknown)
+    total = sum(others.values())
+    parts = {name: rest * weight // total for name, weight in others.items()}
+    by_remainder = sorted(others, key=lambda name: (-(rest * others[name] % total), name))
+    for name in by_remainder[: rest - sum(parts.values())]:
+        parts[name] += 1
+    weights = dict.fromkeys(step.weights, 0) | named | parts
+    # As few digits as it takes, but a sum of 100 at least.
+    by = next(by for by in (10_000, 1_000, 100, 10, 1) if all(weight % by == 0 for weight in weights.values()))
+    return set_weights(live, route, {name: weight // by for name, weight in weights.items()}, step.stable)
+
+
 def switch(live, route, to):
     return everything_to(live, route, to)
 
@@ -335,6 +359,35 @@ def back_route(live, route):
     return Outcome(after, cause="rollback_route", is_rollback=True)
 
 
+# --- health ---
+
+
+def shares(table, route):
+    """The share of each release of a route, by weight and sum."""
+    step = table.step(route)
+    weights = step.weights if step else {}
+    return {name: (weight, sum(weights.values())) for name, weight in weights.items()}
+
+
+def growing(before, after):
+    """The releases that get a larger share of a route. One with another version is another one, and begins with nothing."""
+    names = set()
+    for route, _, _ in after.table.routes:
+        was = shares(before.table, route)
+        for name, (weight, of) in shares(after.table, route).items():
+            same = before.table.versions.get(name) == after.table.versions.get(name)
+            old, old_of = was.get(name, (0, 1)) if same else (0, 1)
+            if weight * old_of > old * of:
+                names.add(name)
+    return names
+
+
+def unanswered(before, after, is_well):
+    """Releases with a check that get more although none of their endpoints passes it."""
+    checked = [name for name in growing(before, after) if name in CHECKED]
+    return [name for name in checked if not any(is_well(url) for url in after.endpoints(name))]
+
+
 # --- the file ---
 
 
@@ -369,6 +422,11 @@ def import_file(live, base, edited):
             value = sides[2] if sides[0] == sides[1] else sides[1]
             if value is not None:
                 chosen[name] = value
+    return whole_table(live, merged, cause="import")
+
+
+def whole_table(live, merged, cause="publish"):
+    """Another table instead of what is live; endpoints of other versions stay known."""
     table = Table((), tuple(sorted((name, version) for name, (version, _) in merged.releases.items())))
     rosters = live.rosters
     for name, (version, endpoints) in merged.releases.items():
@@ -377,4 +435,4 @@ def import_file(live, base, edited):
     for name, (path, weights, stable) in merged.routes.items():
         check_weights(table, weights)
         routes.append((name, path, make_step(live, live.table.step(name), weights, stable)))
-    return published(live, replace(table, routes=tuple(routes)), rosters, cause="import")
+    return published(live, replace(table, routes=tuple(routes)), rosters, cause=cause)

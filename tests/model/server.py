@@ -4,13 +4,17 @@ import http.client
 import json
 import os
 import pathlib
+import selectors
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from harness import accepts, binary, free_port, wait_until  # noqa: E402
+from promises import CHECKED  # noqa: E402
 
 
 class Lost(Exception):
@@ -69,6 +73,54 @@ class Client:
             self.connection = None
 
 
+# The check of a release that has one, as the API and the file take it.
+HEALTH = {"path": "/healthz", "interval": "100ms", "timeout": "5s", "rise": 1, "fall": 1}
+
+
+class Agents:
+    """Endpoints that answer health checks as they are told to, on ports of their own and one thread."""
+
+    def __init__(self, count):
+        self.selector = selectors.DefaultSelector()
+        self.well, self.sockets = {}, []
+        for _ in range(count):
+            listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+            url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+            self.well[url] = True
+            self.sockets.append(listener)
+            self.selector.register(listener, selectors.EVENT_READ, url)
+        self.ended, self.end = socket.socketpair()
+        self.selector.register(self.ended, selectors.EVENT_READ, None)
+        self.thread = threading.Thread(target=self.serve, daemon=True)
+        self.thread.start()
+
+    def serve(self):
+        while True:
+            for key, _ in self.selector.select():
+                if key.data is None:
+                    return
+                connection, _ = key.fileobj.accept()
+                with connection:
+                    self.answer(connection, self.well[key.data])
+
+    @staticmethod
+    def answer(connection, well):
+        connection.settimeout(5)
+        try:
+            connection.recv(4096)
+            status = b"200 OK" if well else b"503 Ill"
+            connection.sendall(b"HTTP/1.1 " + status + b"\r\ncontent-length: 0\r\nconnection: close\r\n\r\n")
+        except OSError:
+            # The proxy was killed.
+            pass
+
+    def stop(self):
+        self.end.close()
+        self.thread.join(10)
+        for listener in [*self.sockets, self.ended]:
+            listener.close()
+
+
 class Server:
     """`switchback serve` on a folder. What it is killed with is up to the caller."""
 
@@ -91,6 +143,9 @@ class Server:
         ]
         for name, (version, endpoints) in table.releases.items():
             lines.append(f"[releases.{name}]\nversion = {json.dumps(version)}\nendpoints = {json.dumps(list(endpoints))}")
+            if name in CHECKED:
+                check = ", ".join(f"{key} = {json.dumps(value)}" for key, value in HEALTH.items())
+                lines.append(f"health = {{ {check} }}")
         for name, (path, weights, stable) in table.routes.items():
             split = ", ".join(f"{release} = {weight}" for release, weight in weights.items())
             lines.append(f'[[routes]]\nname = "{name}"\npath_prefix = "{path}"\nsplit = {{ {split} }}')
