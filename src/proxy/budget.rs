@@ -3,39 +3,106 @@
 //! Without it a fast download would be read and written until one side has to wait, and everything else on its worker
 //! would wait meanwhile.
 
-use std::pin::pin;
-use std::task::Context;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
 
 use tokio::task::yield_now;
 
+use super::turns::{Place, Turns};
+
 /// Bytes that one direction moves in a turn.
-const BYTES: usize = 64 * 1024;
+const BYTES: u32 = 64 * 1024;
 
 /// Counted for each piece beside its bytes, since it costs system calls as well.
 const PIECE: usize = 1024;
 
-/// What one direction has moved in its turn.
+/// A body that moves a turn's bytes within this many milliseconds, once it has begun to, is greedy.
+const GREEDY_MS: u32 = 100;
+
+/// What was moved of one turn.
 #[derive(Debug, Default)]
-pub(super) struct Budget {
-    spent: usize,
+pub(super) struct Spent(u32);
+
+/// What one body has moved, and how fast.
+pub(super) struct Budget<'t> {
+    turns: &'t Turns,
+    place: Option<Place>,
+    spent: Spent,
+    /// When the last turn was over, in milliseconds of the worker's clock.
+    turned_ms: Option<u32>,
+    is_greedy: bool,
+    /// It is greedy, and its turn is not over.
+    has_turn: bool,
 }
 
-impl Budget {
+// === impl Spent ===
+
+impl Spent {
     /// Counts a piece of so many bytes; true if that was the last of this turn, and the next one begins.
     pub(super) fn spend(&mut self, bytes: usize) -> bool {
-        self.spent += bytes + PIECE;
-        let is_spent = self.spent >= BYTES;
+        let piece = u32::try_from(bytes + PIECE).unwrap_or(u32::MAX);
+        self.0 = self.0.saturating_add(piece);
+        let is_spent = self.0 >= BYTES;
         if is_spent {
-            self.spent = 0;
+            self.0 = 0;
         }
         is_spent
+    }
+}
+
+// === impl Budget ===
+
+impl<'t> Budget<'t> {
+    /// A body that has moved nothing yet.
+    pub(super) fn new(turns: &'t Turns) -> Self {
+        Self {
+            turns,
+            place: None,
+            spent: Spent::default(),
+            turned_ms: None,
+            is_greedy: false,
+            has_turn: false,
+        }
+    }
+
+    /// Asks for what the body brings next; a greedy one gets it only when it is its turn.
+    pub(super) fn poll_next<F: Future>(
+        &mut self,
+        cx: &mut Context<'_>,
+        next: Pin<&mut F>,
+    ) -> Poll<F::Output> {
+        if self.is_greedy && !self.has_turn {
+            ready!(self.turns.poll_turn(cx, &mut self.place));
+            self.has_turn = true;
+        }
+        let polled = next.poll(cx);
+        // Whoever has to wait has moved what there was: it is not to come back between two looks at the sockets.
+        self.has_turn &= polled.is_ready();
+        polled
     }
 
     /// Counts a piece, and lets everything else have its turn if it was the last of this one.
     pub(super) async fn pay(&mut self, bytes: usize) {
-        if self.spend(bytes) {
-            yield_now().await;
+        self.turns.moved(bytes + PIECE);
+        if self.spent.spend(bytes) {
+            self.judge(self.turns.now_ms());
+            if !self.is_greedy {
+                yield_now().await;
+            }
         }
+    }
+
+    /// A turn is over.
+    fn judge(&mut self, now_ms: u32) {
+        let before = self.turned_ms.replace(now_ms);
+        self.is_greedy = before.is_some_and(|before| now_ms.wrapping_sub(before) < GREEDY_MS);
+        self.has_turn = false;
+    }
+}
+
+impl Drop for Budget<'_> {
+    fn drop(&mut self) {
+        self.turns.leave(&mut self.place);
     }
 }
 
@@ -48,15 +115,44 @@ pub(super) fn poll_again(cx: &mut Context<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use std::future::ready;
+    use std::task::Waker;
+
     use super::*;
 
     #[test]
     fn a_turn_ends_after_so_many_bytes_or_pieces() {
-        let mut budget = Budget::default();
-        assert!(budget.spend(BYTES));
-        assert!(!budget.spend(BYTES / 2));
-        assert!(budget.spend(BYTES / 2));
-        let small = (0..1_000).take_while(|_| !budget.spend(1)).count();
+        let mut spent = Spent::default();
+        let turn = BYTES as usize;
+        assert!(spent.spend(turn));
+        assert!(!spent.spend(turn / 2));
+        assert!(spent.spend(turn / 2));
+        let small = (0..1_000).take_while(|_| !spent.spend(1)).count();
         assert!((40..64).contains(&small), "{small} small pieces in a turn");
+    }
+
+    #[test]
+    fn only_who_moves_much_in_little_time_waits_for_a_turn() {
+        let turns = Turns::new();
+        turns.moved(usize::MAX);
+        let asks = |budget: &mut Budget<'_>| {
+            let cx = &mut Context::from_waker(Waker::noop());
+            budget.poll_next(cx, pin!(ready(()))).is_ready()
+        };
+        let mut budget = Budget::new(&turns);
+        assert!(asks(&mut budget));
+        budget.judge(5);
+        assert!(asks(&mut budget), "nobody knows yet how fast it is");
+        budget.judge(5 + GREEDY_MS);
+        assert!(asks(&mut budget), "it is slow");
+        budget.judge(4 + 2 * GREEDY_MS);
+        assert!(
+            !asks(&mut budget),
+            "it is fast, and all has been moved that may be"
+        );
+        assert!(asks(&mut budget), "after a look at the sockets");
+        budget.judge(4 + 3 * GREEDY_MS);
+        turns.moved(usize::MAX);
+        assert!(asks(&mut budget), "it is slow again");
     }
 }

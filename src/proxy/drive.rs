@@ -223,7 +223,7 @@ fn download<R: Responder, A: Answer>(
                 .await
                 .map_or_else(End::Client, |()| End::Upgraded);
         }
-        match relay(answer, responder, &ticket.bytes_out).await {
+        match relay(answer, responder, &ticket.bytes_out, &ticket.worker.turns).await {
             Ok(()) => End::Whole,
             Err(Broken::Source(error)) => End::Upstream(error),
             Err(Broken::Sink(error)) => End::Client(error),

@@ -6,6 +6,7 @@
 
 use std::cell::Cell;
 use std::future::poll_fn;
+use std::pin::pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -17,6 +18,7 @@ use crate::message::{
 
 use super::budget::Budget;
 use super::error::{ClientError, ProxyError, UpstreamError};
+use super::turns::Turns;
 
 /// The fields of a head, in their order, whatever brought it.
 #[derive(Clone)]
@@ -228,14 +230,19 @@ pub(super) fn relay<S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     moved: &Cell<u64>,
+    turns: &Turns,
 ) -> impl Future<Output = Result<(), Broken<S::Error, K::Error>>> {
     async move {
         if !source.is_ready() {
             sink.flush().await.map_err(Broken::Sink)?;
         }
-        let mut budget = Budget::default();
+        let mut budget = Budget::new(turns);
         loop {
-            let piece = source.piece().await.map_err(Broken::Source)?;
+            let piece = {
+                let mut next = pin!(source.piece());
+                poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
+            };
+            let piece = piece.map_err(Broken::Source)?;
             let (last, length) = (piece.last, piece.data.len());
             moved.set(moved.get() + length as u64);
             sink.send(piece).await.map_err(Broken::Sink)?;
@@ -304,7 +311,7 @@ impl FieldSink for HeadWriter<'_> {
 #[cfg(test)]
 mod tests {
     use std::convert::Infallible;
-    use std::pin::pin;
+    use std::pin::Pin;
     use std::task::{Context, Waker};
 
     use super::*;
@@ -342,15 +349,46 @@ mod tests {
         }
     }
 
+    fn poll(relay: Pin<&mut impl Future>) {
+        let polled = relay.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+    }
+
     #[test]
     fn a_body_without_end_lets_the_others_have_their_turn() {
-        let moved = Cell::new(0);
+        let (moved, turns) = (Cell::new(0), Turns::new());
         let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-        let mut relay = pin!(relay(&mut source, &mut sink, &moved));
-        for turn in 1..=3 {
-            let polled = relay.as_mut().poll(&mut Context::from_waker(Waker::noop()));
-            assert!(polled.is_pending());
-            assert_eq!(moved.get(), turn * 64 * 1024);
+        let mut relay = pin!(relay(&mut source, &mut sink, &moved, &turns));
+        for _ in 0..10 {
+            let before = moved.get();
+            poll(relay.as_mut());
+            assert!((1..=2 * 64 * 1024).contains(&(moved.get() - before)));
         }
+    }
+
+    #[test]
+    fn many_bodies_without_end_move_together_what_one_may() {
+        let (moved, turns) = (Cell::new(0), Turns::new());
+        let mut relays: Vec<_> = (0..16)
+            .map(|_| {
+                let (moved, turns) = (&moved, &turns);
+                Box::pin(async move {
+                    let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
+                    relay(&mut source, &mut sink, moved, turns).await
+                })
+            })
+            .collect();
+        // Nobody knows at first that they are greedy.
+        let mut polled = |_| {
+            let before = moved.get();
+            relays.iter_mut().for_each(|relay| poll(relay.as_mut()));
+            moved.get() - before
+        };
+        let _ = (polled(0), polled(1));
+        let most = (0..50).map(polled).max();
+        assert!(
+            most <= Some(3 * 64 * 1024),
+            "{most:?} between two looks at the sockets"
+        );
     }
 }

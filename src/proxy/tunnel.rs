@@ -177,7 +177,7 @@ async fn tunnel(
 
 impl Direction<'_> {
     async fn run(mut self, worker: &Worker, deadline: &Deadline, idle: Duration) -> io::Result<()> {
-        let mut budget = Budget::default();
+        let mut budget = Budget::new(&worker.turns);
         loop {
             if let Some(buffer) = self.received.take().filter(|buffer| !buffer.is_empty()) {
                 let bounds = self.bounds.take();
@@ -194,7 +194,11 @@ impl Direction<'_> {
                 drop(buffer);
                 budget.pay(length).await;
             }
-            self.from.readable().await?;
+            let readable = {
+                let mut readable = pin!(self.from.readable());
+                poll_fn(|cx| budget.poll_next(cx, readable.as_mut())).await
+            };
+            readable?;
             let mut buffer = worker.buffers.take(BufferSize::Small);
             match self.from.try_read(buffer.space()) {
                 Ok(0) => {

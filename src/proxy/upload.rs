@@ -1,5 +1,9 @@
 //! The body of a request on its way to an endpoint, and again if an attempt has failed.
 
+use std::future::poll_fn;
+use std::pin::pin;
+
+use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
 use super::seam::{BodySink, Broken, ClientBody};
 use super::ticket::Ticket;
@@ -30,11 +34,15 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
         if !client.is_ready() {
             sink.flush().await.map_err(Broken::Sink)?;
         }
+        let mut budget = Budget::new(&ticket.worker.turns);
         loop {
-            let piece = client.piece().await.map_err(Broken::Source)?;
-            let last = piece.last;
-            let moved = ticket.bytes_in.get() + piece.data.len() as u64;
-            ticket.bytes_in.set(moved);
+            let piece = {
+                let mut next = pin!(client.piece());
+                poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
+            };
+            let piece = piece.map_err(Broken::Source)?;
+            let (last, length) = (piece.last, piece.data.len());
+            ticket.bytes_in.set(ticket.bytes_in.get() + length as u64);
             ticket.body.read(&piece, sink.keeps_body(), &ticket.worker);
             if let Err(error) = sink.send(piece).await {
                 if sink.is_untouched() {
@@ -45,6 +53,7 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             if last {
                 return Ok(());
             }
+            budget.pay(length).await;
         }
     }
 }

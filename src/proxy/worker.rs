@@ -26,6 +26,7 @@ use super::held::{HeldRoute, HeldRoutes};
 use super::kept_room::KeptRoom;
 use super::pool::Pools;
 use super::settings::ProxySettings;
+use super::turns::Turns;
 use super::upstream_tls::UpstreamTlsConfigs;
 
 /// How often idle connections are looked through.
@@ -77,6 +78,7 @@ pub struct Worker {
     began_ms: u64,
     /// A request has just let the others have their turn: what called it is called again at once.
     pub(super) is_turning: Cell<bool>,
+    pub(super) turns: Turns,
 }
 
 /// A request that is counted until this is dropped.
@@ -182,6 +184,7 @@ impl Worker {
             idle: Notify::new(),
             began_ms: began.as_secs() * 1_000 + u64::from(began.subsec_millis()),
             is_turning: Cell::new(false),
+            turns: Turns::new(),
             shared,
         })
     }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::http2::Connection;
 use crate::net::{Buffer, BufferPool, BufferSize, Stream};
-use crate::proxy::budget::{Budget, poll_again};
+use crate::proxy::budget::{Spent, poll_again};
 
 /// One connection.
 pub(super) struct Link {
@@ -77,7 +77,7 @@ impl Link {
     /// Hands what arrives to the engine; ready once nothing more will be received.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.engine().lend(|| self.pool.take_growing());
-        let mut budget = Budget::default();
+        let mut spent = Spent::default();
         loop {
             if self.feed().is_err() {
                 return Poll::Ready(());
@@ -93,7 +93,7 @@ impl Link {
                 }
                 Ok(n) => {
                     self.received.set(self.received.get() + n as u64);
-                    if budget.spend(n) {
+                    if spent.spend(n) {
                         break;
                     }
                 }
