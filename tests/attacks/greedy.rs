@@ -16,8 +16,8 @@ use tokio::{
 
 use super::{Field, until};
 
-/// Downloads at a time.
-const DOWNLOADS: usize = 16;
+/// Downloads or uploads at a time.
+const BODIES: usize = 16;
 
 /// Requests at a time to the release that never answers; more than there may be connections.
 const WAITING: usize = 400;
@@ -48,12 +48,41 @@ fn downloads_without_end_keep_nobody_waiting() {
     field.withstand("bulk beside small", |address, stop| async move {
         let read = Arc::new(AtomicU64::new(0));
         let mut downloads = JoinSet::new();
-        for _ in 0..DOWNLOADS {
+        for _ in 0..BODIES {
             downloads.spawn(download(address, Arc::clone(&stop), Arc::clone(&read)));
         }
         downloads.join_all().await;
         // In mebibytes.
         read.load(Ordering::Relaxed) >> 20
+    });
+}
+
+/// Sends a body that is announced to be longer than it will ever get.
+async fn upload(address: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>) {
+    let piece = vec![b'x'; 256 << 10];
+    let mut socket = TcpStream::connect(address).await.unwrap();
+    let head = b"POST /big HTTP/1.1\r\nHost: a.example\r\nContent-Length: 1000000000000\r\n\r\n";
+    socket.write_all(head).await.unwrap();
+    while !stop.load(Ordering::Relaxed) {
+        let Ok(count @ 1..) = socket.write(&piece).await else {
+            return;
+        };
+        sent.fetch_add(count as u64, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn uploads_without_end_keep_nobody_waiting() {
+    let field = Field::start("");
+    field.withstand("bulk uploads beside small", |address, stop| async move {
+        let sent = Arc::new(AtomicU64::new(0));
+        let mut uploads = JoinSet::new();
+        for _ in 0..BODIES {
+            uploads.spawn(upload(address, Arc::clone(&stop), Arc::clone(&sent)));
+        }
+        uploads.join_all().await;
+        // In mebibytes.
+        sent.load(Ordering::Relaxed) >> 20
     });
 }
 
