@@ -154,6 +154,7 @@ def nginx_text(peer, blue, green):
     locations = f"""{extra}
     location / {{ {proxy} {whole} proxy_pass http://agents; }}
     location /sse {{ {proxy} proxy_buffering off; proxy_read_timeout 600s; proxy_pass http://agents; }}
+    location /bulk {{ {proxy} {whole} proxy_max_temp_file_size 0; proxy_request_buffering off; client_max_body_size 0; proxy_pass http://agents; }}
     location /ws {{ proxy_http_version 1.1; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Host $host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection "upgrade"; proxy_read_timeout 1h; proxy_pass http://agents; }}"""
     return f"""daemon off; worker_processes {peer.workers}; pid {peer.folder}/pid; error_log {peer.folder}/error.log; worker_rlimit_nofile {FILES}; user root;
 events {{ worker_connections {FILES}; }}

@@ -3,6 +3,7 @@
 import os
 import statistics
 
+import beside
 import results as r
 import scenarios
 import targets
@@ -148,10 +149,31 @@ def workers(results):
             *table(["", "1 at 4,000", "2 at 4,000", "2 at 8,000", "ratio, same rate", "ratio, same per worker", "the busier worker does"], rows)] if rows else []
 
 
+def bulk(results):
+    names = [name for name in [*candidates(results), "direct"] if name in (*beside.CANDIDATES, "direct")]
+    shown = present(results, (beside.Beside,))
+    if not shown:
+        return []
+    one = lambda name, each, key, digits=2, by=1e3: figure(None if (found := r.median(results, name, each, key)) is None else found / by, digits)  # noqa: E731
+    times = lambda name, each: " / ".join(one(name, each, key) for key in ("p50_us", "p99_us", "p999_us"))  # noqa: E731
+    rows = [[SAYS[name]] + [f"{times(name, each)}, {one(name, each, 'bulk_mb', 0, 1)} MB/s" for each in names] for name in shown]
+    text = [f"Small requests ({beside.RATE}/s in all on {beside.CONNECTIONS} connections, each timed from its turn on) beside bodies without end, ms, p50 / p99 / p99.9; and what the bodies moved meanwhile:", "",
+            *table(["beside"] + [title(name) for name in names], rows)]
+    others = [name for name in names if name not in (OURS, "direct")]
+    cell = lambda name, other: ", ".join(share(r.ratios(results, name, OURS, other, key)) for key in ("p50_us", "p99_us", "p999_us", "bulk_mb", "cpu_us_mb"))  # noqa: E731
+    ratio = [[SAYS[name]] + [cell(name, other) for other in others] for name in shown]
+    return text + ["switchback's ratio to the others': p50, p99, p99.9 (below 1 is better), bytes moved (above 1 is better), CPU time for a megabyte (below 1 is better):", "",
+                   *table(["beside"] + [title(name) for name in others], ratio)]
+
+
+def share(found):
+    return f"**{statistics.median(found):.2f}** ({min(found):.2f}–{max(found):.2f})" if found else "–"
+
+
 def markdown(results):
     """Everything."""
     parts = [about(results), targets.lines(results), cpu(results, (scenarios.Requests,), "request"), cpu(results, (scenarios.Streams,), "chunk"), latency(results),
-             together(results), memory(results), flips(results), rollback(results), workers(results)]
+             together(results), memory(results), flips(results), rollback(results), workers(results), bulk(results)]
     return "\n".join(line for part in parts for line in part).rstrip() + "\n"
 
 

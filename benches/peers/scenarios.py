@@ -5,6 +5,7 @@ import time
 import urllib.request
 from dataclasses import dataclass
 
+import beside
 import flips
 import measure
 import workers
@@ -159,6 +160,12 @@ SCENARIOS = {
     "flip-10000": flips.Flips("flips with 10,000 routes", 10_000, most_rounds=3),
     "rollback": flips.Rollback("a publish and its rollback, by what the disk does"),
     "workers": workers.Workers("one and two workers"),
+    "beside-4": beside.Beside("4 downloads", 4),
+    "beside-16": beside.Beside("16 downloads", 16),
+    "beside-16-up": beside.Beside("16 uploads", 16, is_up=True),
+    "beside-16-workers": beside.Beside("16 downloads, two workers", 16, workers=2),
+    "beside-4-h2": beside.Beside("HTTP/2, 4 downloads", 4, port="h2"),
+    "beside-16-h2": beside.Beside("HTTP/2, 16 downloads", 16, port="h2"),
 }
 NAMES = list(SCENARIOS)
 

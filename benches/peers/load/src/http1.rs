@@ -11,6 +11,7 @@ use tokio::{
 
 use crate::{
     args::Args,
+    bulk,
     clock::now_ns,
     pace::pace,
     report::{Seen, Shared, Window},
@@ -37,6 +38,7 @@ fn request(args: &Args, close: bool) -> Vec<u8> {
 
 pub async fn run(args: &Args, close: bool) {
     let seen = Shared::default();
+    seen.borrow_mut().bulk = bulk::start(args, false).await;
     let window = Window::open(args, &seen);
     let rate: f64 = args.get("rate", 0.0);
     let mut turns = Vec::new();

@@ -4,24 +4,39 @@ use std::rc::Rc;
 
 use bytes::Bytes;
 use http::Request;
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::mpsc, time::Instant};
 
 use crate::{
     args::Args,
+    bulk,
+    pace::pace,
     report::{Shared, Window},
 };
 
 pub async fn run(args: &Args, grpc: bool) {
     let seen = Shared::default();
+    seen.borrow_mut().bulk = bulk::start(args, true).await;
     let window = Window::open(args, &seen);
+    let rate: f64 = args.get("rate", 0.0);
+    let mut turns = Vec::new();
     let mut tasks = Vec::new();
     for _ in 0..args.get("connections", 8) {
         let client = client(args).await;
         for _ in 0..args.get("streams", 16) {
             let (client, seen) = (client.clone(), Rc::clone(&seen));
+            let (send, due) = mpsc::unbounded_channel();
+            turns.push(send);
+            let mut due = (rate > 0.0).then_some(due);
             tasks.push(tokio::task::spawn_local(async move {
                 while !window.over(&seen) {
-                    let begin = Instant::now();
+                    // With turns, a request is sent when its turn comes and timed from then.
+                    let begin = match due.as_mut() {
+                        None => Instant::now(),
+                        Some(due) => match due.recv().await {
+                            Some(due) => due,
+                            None => return,
+                        },
+                    };
                     let answer = if grpc { call(&client).await } else { get(&client).await };
                     let mut seen = seen.borrow_mut();
                     match answer {
@@ -31,6 +46,9 @@ pub async fn run(args: &Args, grpc: bool) {
                 }
             }));
         }
+    }
+    if rate > 0.0 {
+        pace(turns, rate, window.end).await;
     }
     for task in tasks {
         let _ = task.await;

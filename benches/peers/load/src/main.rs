@@ -1,9 +1,11 @@
 //! Origin and load generator of the side-by-side bench: one thread, real sockets, one JSON object on standard output.
 //!
 //! `peer-load origin --blue PORT --green PORT --h2-blue PORT --h2-green PORT --tls PORT …` answers until its standard input ends.
-//! `peer-load keepalive|close|h2|grpc|sse|ws|sse-h2|idle …` makes load against `--address` and reports what it saw.
+//! `peer-load keepalive|close|h2|grpc|sse|ws|sse-h2|idle …` makes load against `--address` and reports what it saw;
+//! `keepalive` and `h2` do so beside `--bulk` endless bodies.
 
 mod args;
+mod bulk;
 mod clock;
 mod http1;
 mod http2;

@@ -9,14 +9,15 @@ use tokio::{
     time::{Instant, MissedTickBehavior, interval_at},
 };
 
-use crate::{args::Args, clock::now_ns, tls};
+use crate::{args::Args, bulk::Endless, clock::now_ns, tls};
 
 pub async fn run(args: &Args) {
+    let endless = Endless::start();
     for release in ["blue", "green"] {
         let http1 = TcpListener::bind(("127.0.0.1", args.get(release, 0))).await.expect("the port is free");
-        tokio::task::spawn_local(accept(http1, release, false));
+        tokio::task::spawn_local(accept(http1, release, Some(endless.clone())));
         let http2 = TcpListener::bind(("127.0.0.1", args.get(&format!("h2-{release}"), 0))).await.expect("the port is free");
-        tokio::task::spawn_local(accept(http2, release, true));
+        tokio::task::spawn_local(accept(http2, release, None));
     }
     if let Some((cert, key)) = args.text("cert").zip(args.text("key")) {
         let listener = TcpListener::bind(("127.0.0.1", args.get("tls", 0))).await.expect("the port is free");
@@ -27,15 +28,21 @@ pub async fn run(args: &Args) {
     let _ = ended.await;
 }
 
-async fn accept(listener: TcpListener, release: &'static str, http2: bool) {
+/// HTTP/1.1 where there is somebody for what has no end, else HTTP/2.
+async fn accept(listener: TcpListener, release: &'static str, http1: Option<Endless>) {
     let answers = Rc::new(Answers::new(release));
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
         let _ = stream.set_nodelay(true);
-        if http2 {
-            tokio::task::spawn_local(serve_http2(stream, release));
+        if let Some(endless) = http1.clone() {
+            let answers = Rc::clone(&answers);
+            tokio::task::spawn_local(async move {
+                let (stream, is_up) = serve_http1(stream, answers).await?;
+                endless.take(stream, is_up);
+                Some(())
+            });
         } else {
-            tokio::task::spawn_local(serve_http1(stream, Rc::clone(&answers)));
+            tokio::task::spawn_local(serve_http2(stream, release));
         }
     }
 }
@@ -67,7 +74,8 @@ impl Answers {
     }
 }
 
-async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, answers: Rc<Answers>) -> Option<()> {
+/// Answers until the connection ends; or gives it back once `/bulk` is asked for, saying whether with a body.
+async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answers: Rc<Answers>) -> Option<(S, bool)> {
     let mut buffer = Vec::with_capacity(4096);
     loop {
         let end = loop {
@@ -83,12 +91,19 @@ async fn serve_http1(mut stream: impl AsyncRead + AsyncWrite + Unpin, answers: R
         let target = head.split(' ').nth(1)?.to_owned();
         let path = target.split('?').next()?;
         match path {
-            "/sse" => return stream_chunks(stream, &target, answers.release, false).await,
+            "/bulk" => return Some((stream, head.starts_with("POST"))),
+            "/sse" => {
+                stream_chunks(stream, &target, answers.release, false).await?;
+                return None;
+            }
             "/echo" => {
                 let answer = format!("HTTP/1.1 200 OK\r\nx-release: {}\r\ncontent-length: {}\r\n\r\n{head}", answers.release, head.len());
                 stream.write_all(answer.as_bytes()).await.ok()?;
             }
-            "/ws" => return stream_chunks(stream, &target, answers.release, true).await,
+            "/ws" => {
+                stream_chunks(stream, &target, answers.release, true).await?;
+                return None;
+            }
             _ => {
                 let answer = answers.bodies.get(path).or_else(|| answers.bodies.get("/b/1024"))?;
                 stream.write_all(answer).await.ok()?;

@@ -1,10 +1,10 @@
 //! What was seen, as one JSON object.
 
-use std::{cell::RefCell, fmt::Write, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt::Write, rc::Rc, sync::atomic::Ordering, time::Duration};
 
 use tokio::time::{Instant, sleep_until};
 
-use crate::args::Args;
+use crate::{args::Args, bulk::Moved};
 
 #[derive(Default)]
 pub struct Seen {
@@ -17,6 +17,9 @@ pub struct Seen {
     pub reads: u64,
     pub connections_lost: u64,
     pub log: Vec<(u64, u64, u8)>,
+    /// What bodies beside this have moved in all, and what of it before the measurement.
+    pub bulk: Moved,
+    bulk_before: u64,
 }
 
 pub type Shared = Rc<RefCell<Seen>>;
@@ -36,7 +39,7 @@ impl Window {
         let seen = Rc::clone(seen);
         tokio::task::spawn_local(async move {
             sleep_until(begin).await;
-            seen.borrow_mut().counting = true;
+            seen.borrow_mut().begin();
             println!("open");
         });
         Self { begin, end: begin + Duration::from_secs_f64(args.get("seconds", 3.0)), requests: args.get("requests", usize::MAX) }
@@ -48,6 +51,11 @@ impl Window {
 }
 
 impl Seen {
+    fn begin(&mut self) {
+        self.counting = true;
+        self.bulk_before = self.bulk.load(Ordering::Relaxed);
+    }
+
     pub fn answer(&mut self, micros: u64, green: bool) {
         if !self.counting {
             return;
@@ -68,9 +76,10 @@ impl Seen {
             self.latencies_us.get(place.min(count.saturating_sub(1))).copied().unwrap_or(0)
         };
         let rate = count as f64 / seconds;
+        let bulk = (self.bulk.load(Ordering::Relaxed) - self.bulk_before) as f64 / seconds / 1e6;
         println!(
-            "{{\"count\":{count},\"errors\":{},\"seconds\":{seconds:.3},\"rate\":{rate:.1},\"p50_us\":{},\"p90_us\":{},\"p99_us\":{},\"max_us\":{},\"blue\":{},\"green\":{},\"reads\":{},\"connections_lost\":{}}}",
-            self.errors, at(0.5), at(0.9), at(0.99), at(1.0), self.blue, self.green, self.reads, self.connections_lost
+            "{{\"count\":{count},\"errors\":{},\"seconds\":{seconds:.3},\"rate\":{rate:.1},\"p50_us\":{},\"p90_us\":{},\"p99_us\":{},\"p999_us\":{},\"bulk_mb\":{bulk:.1},\"max_us\":{},\"blue\":{},\"green\":{},\"reads\":{},\"connections_lost\":{}}}",
+            self.errors, at(0.5), at(0.9), at(0.99), at(0.999), at(1.0), self.blue, self.green, self.reads, self.connections_lost
         );
         if let Some(path) = log {
             let mut text = String::new();
