@@ -65,6 +65,11 @@ impl<'t> Budget<'t> {
         }
     }
 
+    /// Whether what comes next has to be asked for by [`Budget::poll_next`]; all other bodies are spared it.
+    pub(super) fn is_greedy(&self) -> bool {
+        self.is_greedy
+    }
+
     /// Asks for what the body brings next; a greedy one gets it only when it is its turn.
     pub(super) fn poll_next<F: Future>(
         &mut self,

@@ -238,9 +238,11 @@ pub(super) fn relay<S: BodySource, K: BodySink>(
         }
         let mut budget = Budget::new(turns);
         loop {
-            let piece = {
+            let piece = if budget.is_greedy() {
                 let mut next = pin!(source.piece());
                 poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
+            } else {
+                source.piece().await
             };
             let piece = piece.map_err(Broken::Source)?;
             let (last, length) = (piece.last, piece.data.len());

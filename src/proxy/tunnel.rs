@@ -194,11 +194,12 @@ impl Direction<'_> {
                 drop(buffer);
                 budget.pay(length).await;
             }
-            let readable = {
+            if budget.is_greedy() {
                 let mut readable = pin!(self.from.readable());
-                poll_fn(|cx| budget.poll_next(cx, readable.as_mut())).await
-            };
-            readable?;
+                poll_fn(|cx| budget.poll_next(cx, readable.as_mut())).await?;
+            } else {
+                self.from.readable().await?;
+            }
             let mut buffer = worker.buffers.take(BufferSize::Small);
             match self.from.try_read(buffer.space()) {
                 Ok(0) => {

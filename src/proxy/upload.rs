@@ -36,9 +36,11 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
         }
         let mut budget = Budget::new(&ticket.worker.turns);
         loop {
-            let piece = {
+            let piece = if budget.is_greedy() {
                 let mut next = pin!(client.piece());
                 poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
+            } else {
+                client.piece().await
             };
             let piece = piece.map_err(Broken::Source)?;
             let (last, length) = (piece.last, piece.data.len());
