@@ -383,7 +383,9 @@ mod tests {
         // Nobody knows at first that they are greedy.
         let mut polled = |_| {
             let before = moved.get();
-            relays.iter_mut().for_each(|relay| poll(relay.as_mut()));
+            for relay in &mut relays {
+                poll(relay.as_mut());
+            }
             moved.get() - before
         };
         let _ = (polled(0), polled(1));
