@@ -15,8 +15,10 @@ use crate::{
     table::compile,
 };
 
-/// How often it is looked whether a release that is waited for has become healthy.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// When it is looked first whether a release that is waited for has become healthy; then after twice that, and so on.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// The longest time between two looks.
+const LOOK_EVERY: Duration = Duration::from_millis(50);
 /// What a first check may take beside its own timeout: it has to be begun first.
 const FIRST_CHECK_SLACK: Duration = Duration::from_secs(1);
 /// How long a change that was not asked to wait waits for a first check at most.
@@ -67,8 +69,10 @@ impl Controller {
     ) -> Result<Candidates<'_>, ControlError> {
         let candidates = self.check_growing(proposal)?;
         let known = async {
+            let mut pause = FIRST_LOOK;
             while self.has_to_wait(proposal, consent, &candidates) {
-                tokio::time::sleep(LOOK_EVERY).await;
+                tokio::time::sleep(pause).await;
+                pause = LOOK_EVERY.min(pause * 2);
             }
         };
         let limit = if consent.wait.is_zero() {

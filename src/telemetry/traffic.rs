@@ -15,10 +15,8 @@ pub(super) fn write(text: &mut Text, table: &TableCell, fleet: &Fleet) {
     write_cells(text, fleet);
     write_table(text, table);
     // A candidate may be there beside the release that it is a candidate for, and serves nothing.
-    let watched: Vec<_> = fleet.watched().iter().cloned().collect();
-    let in_use = watched
-        .into_iter()
-        .filter(|one| one.role != Role::Candidate);
+    let watched = fleet.watched();
+    let in_use = watched.iter().filter(|one| one.role != Role::Candidate);
     write_fleet(text, &in_use.collect::<Vec<_>>(), &table.load());
 }
 
@@ -128,7 +126,7 @@ fn role(watched: &Watched, weighted: &HashSet<&ReleaseName>) -> &'static str {
     }
 }
 
-fn write_fleet(text: &mut Text, watched: &[Watched], table: &RoutingTable) {
+fn write_fleet(text: &mut Text, watched: &[&Watched], table: &RoutingTable) {
     let weighted = table.compiled().spec().weighted();
     text.head(names::REQUESTS_IN_FLIGHT);
     for watched in watched {
@@ -147,7 +145,7 @@ fn write_fleet(text: &mut Text, watched: &[Watched], table: &RoutingTable) {
 }
 
 /// Those that were removed and still serve are there as well, but for their health: nobody looks at it any more.
-fn write_endpoints(text: &mut Text, watched: &[Watched]) {
+fn write_endpoints(text: &mut Text, watched: &[&Watched]) {
     let endpoints: Vec<_> = watched
         .iter()
         .flat_map(|watched| {
@@ -207,7 +205,7 @@ mod tests {
         }];
         let samples = || {
             let mut text = Text::default();
-            write_endpoints(&mut text, &watched);
+            write_endpoints(&mut text, &watched.each_ref());
             let text = text.finish();
             let of = |line: &&str| !line.starts_with('#');
             text.lines().filter(of).count()
@@ -218,5 +216,31 @@ mod tests {
         assert_eq!(samples(), 2, "all but its health");
         drop(in_flight);
         assert_eq!(samples(), 0);
+    }
+
+    #[test]
+    fn a_candidate_is_in_no_metric() {
+        let fleet = Fleet::new(1);
+        let (name, version) = (ReleaseName::new("blue").unwrap(), Version::default());
+        let watched = |roster: Arc<crate::fleet::Roster>, role| {
+            let address = "127.0.0.1:9".parse().unwrap();
+            roster.set(&[("http://127.0.0.1:9".parse().unwrap(), address)]);
+            Watched {
+                roster,
+                spec: Arc::new(Hashed::new(ReleaseSpec::default())),
+                urls: Arc::new([]),
+                role,
+            }
+        };
+        let live = watched(fleet.roster(&name, &version), Role::Live);
+        let samples = |all: Vec<Watched>| {
+            fleet.watch(all);
+            let mut text = Text::default();
+            write(&mut text, &TableCell::new(1), &fleet);
+            text.finish()
+        };
+        let alone = samples(vec![live.clone()]);
+        let candidate = watched(fleet.candidate(&name, &version), Role::Candidate);
+        assert_eq!(samples(vec![live, candidate]), alone);
     }
 }

@@ -151,8 +151,8 @@ fn parts(page: &str) -> Vec<Part<'_>> {
             .find('\n')
             .map_or(page.len(), |length| at + length + 1);
         let line = &page[at..end];
-        if line.starts_with("```") {
-            block = line[3..].trim_end();
+        if let Some(kind) = line.strip_prefix("```") {
+            block = kind.trim_end();
         }
         if block != "console" || !line.starts_with("$ ") {
             let in_toml = block == "toml" && !line.starts_with("```");

@@ -1,8 +1,9 @@
 """The admin API against a model of its promises, over the wire.
 
 One client is compared step by step: every answer, the table, the status and the history, with restarts, kills, a keeper
-that dies or hangs, an edited file, dry runs, conditions and repeated keys between the steps. Then several clients at
-once, whose receipts are put in order and replayed. A run is made of seeds, which are printed; `--seed N` repeats one.
+that dies or hangs, an edited file, agents that fall ill and recover, dry runs, conditions and repeated keys between the
+steps. Then the same on a history that keeps few revisions, and several clients at once, whose receipts are put in order
+and replayed. A run is made of seeds, which are printed; `--seed N` repeats one.
 """
 
 import argparse
@@ -16,6 +17,7 @@ import sys
 import tempfile
 import time
 import traceback
+from dataclasses import replace
 
 import promises
 from promises import File, Live, Refused
@@ -65,6 +67,7 @@ class Request:
     def __init__(self, method, path, body, promise, about, publish=True):
         self.method, self.path, self.body = method, path, body
         self.promise, self.about, self.publish = promise, about, publish
+        self.may_be_gone = False  # the revision that it goes to
 
     def __repr__(self):
         return f"{self.method} {self.path} {self.body}"
@@ -73,7 +76,10 @@ class Request:
 class Run:
     """One server, one client, one model."""
 
-    def __init__(self, seed, folder, steps, skip=()):
+    def __init__(self, seed, folder, steps, skip=(), keep=None):
+        # How many revisions are kept, where that is few: the far end of the stack goes then, and at times that only the
+        # status tells.
+        self.keep = keep
         self.skip = skip
         self.dice = random.Random(seed)
         self.steps = steps
@@ -81,7 +87,7 @@ class Run:
         self.file = first_file()
         self.file.releases["gold"] = ("1", (min(self.agents.well),))
         self.base = self.file
-        self.server = Server(folder, self.file)
+        self.server = Server(folder, self.file, keep)
         self.live = Live()
         self.tables = {}  # the content of every revision that was live
         self.changed = {}  # the revision that last changed ("route" or "release", name)
@@ -146,6 +152,26 @@ class Run:
         chosen = self.dice.sample(names, self.dice.randint(1, min(3, len(names))))
         return {name: self.dice.choice([0, 1, 5, 50, 95, 100]) for name in chosen}
 
+    def forget(self, status=None):
+        """Takes over how far the stack still reaches; half of what is kept is for it."""
+        if not self.keep:
+            return
+        status = status or self.client.ask("GET", "/v1/status").json
+        depth, levels = status["rollback"]["depth"], self.live.levels
+        # What is live, and the decision below it where it is a fact, are of that half.
+        least = min(len(levels), self.keep // 2 - 2)
+        assert least <= depth <= len(levels), f"{least} to {len(levels)} levels: {depth}"
+        self.live = replace(self.live, levels=levels[len(levels) - depth :])
+
+    def may_be_forgotten(self, revision):
+        """Whether a revision is so old that it may be gone: neither at the near end of the stack nor one of the latest."""
+        if not self.keep:
+            return False
+        near = [level.revision for level in self.live.levels[-(self.keep // 2 - 3) :]]
+        # Of the latest, those that were refused take room as well.
+        latest = list(self.tables)[-2:]
+        return revision not in [self.live.revision, *near, *latest]
+
     def endpoints(self, release):
         if release not in promises.CHECKED:
             return endpoints(self.dice)
@@ -174,6 +200,7 @@ class Run:
 
     def request(self):
         """A change at random, mostly one that makes sense."""
+        self.forget()
         dice, live = self.dice, self.live
         route = dice.choice(ROUTES if dice.random() < 0.1 else [name for name, _, _ in live.table.routes] or ROUTES)
         release = dice.choice(RELEASES if dice.random() < 0.1 else list(live.table.versions) or RELEASES)
@@ -228,13 +255,16 @@ class Run:
         return self.rollback(kind, route)
 
     def rollback(self, kind, route):
-        if kind == "back_route":
+        # Where a route was before is told by records that may be gone.
+        if kind == "back_route" and not self.keep:
             promise = lambda now: promises.back_route(now, route)
             return Request("POST", f"/v1/routes/{route}/rollback", None, promise, ("routes", route), publish=False)
         if kind == "to":
             revision = self.dice.choice(list(self.tables)[-12:])
             promise = lambda now: promises.back_to(now, revision, self.tables[revision])
-            return Request("POST", "/v1/rollback", {"to": revision}, promise, None, publish=False)
+            request = Request("POST", "/v1/rollback", {"to": revision}, promise, None, publish=False)
+            request.may_be_gone = self.may_be_forgotten(revision)
+            return request
         if kind == "step":
             return Request("POST", "/v1/rollback", {"step": True}, promises.back_a_step, None, publish=False)
         return Request("POST", "/v1/rollback", self.dice.choice([None, {}]), promises.back, None, publish=False)
@@ -255,12 +285,12 @@ class Run:
         except Refused as refused:
             return None, refused.statuses
         if not outcome.changed:
-            return outcome, ()
+            return outcome, (404,) if request.may_be_gone else ()
         self.ill = promises.unanswered(self.live, outcome.after, self.agents.well.get)
         if request.publish and not request.path.split("?")[0].endswith("/abort"):
             return (None, (409,)) if self.ill else (outcome, ())
         may_be_refused = self.ill or not self.are_known(outcome.after)
-        return outcome, (409,) if may_be_refused else ()
+        return outcome, ((409,) if may_be_refused else ()) + ((404,) if request.may_be_gone else ())
 
     def are_known(self, after):
         """Whether each release with a check that gets more is looked after, and has an endpoint that is known to be well."""
@@ -377,7 +407,9 @@ class Run:
     def look(self):
         """The status and the history."""
         self.compared += 2
-        live, status = self.live, self.client.ask("GET", "/v1/status").json
+        status = self.client.ask("GET", "/v1/status").json
+        self.forget(status)
+        live = self.live
         assert status["revision"] == live.revision, status["revision"]
         rollback = status["rollback"]
         place = live.previous()
@@ -391,6 +423,9 @@ class Run:
         page = self.client.ask("GET", "/v1/revisions?limit=20").json["revisions"]
         shown = [entry["revision"] for entry in page if entry["cause"]["kind"] != "void"]
         known = sorted(self.tables, reverse=True)[: len(shown)]
+        if self.keep:
+            assert set(shown) <= set(self.tables), f"revisions that were live, not {shown}"
+            shown = known
         assert shown == known, f"history {known}, not {shown}"
         on_stack = {live.revision, live.decision, *(level.revision for level in live.levels)}
         for entry in page:
@@ -751,16 +786,18 @@ def one(argument):
     kind, seed, size, skip = argument
     if kind == "one":
         return attempt(f"one client, seed {seed}", lambda folder: Run(seed, folder, size, skip))
+    if kind == "few":
+        return attempt(f"few revisions kept, seed {seed}", lambda folder: Run(seed, folder, size, skip, keep=12))
     return attempt(f"several clients, seed {seed}", lambda folder: Crowd(seed, folder, 4, size))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seed", type=int, help="run this seed alone, with one client and with several")
-    parser.add_argument("--runs", type=int, default=20, help="runs with further seeds, the same each time")
+    parser.add_argument("--runs", type=int, default=15, help="runs with further seeds, the same each time")
     parser.add_argument("--new", action="store_true", help="draw the further seeds anew, to look for what is not known yet")
     parser.add_argument("--steps", type=int, default=500, help="steps of a run with one client")
-    parser.add_argument("--only", choices=["one", "several"])
+    parser.add_argument("--only", choices=["one", "few", "several"])
     parser.add_argument("--skip", default="", help="actions to leave out, to look at one kind of failure: repeat,hang")
     options = parser.parse_args()
     # The same seeds each time, so that a change is judged and not the dice; `--new` is for looking further.
@@ -769,6 +806,7 @@ def main():
     skip = tuple(options.skip.split(","))
     cases = [("one", seed, options.steps, skip) for seed in seeds]
     few = seeds if options.seed is not None else seeds[-max(1, options.runs // 4) :]
+    cases += [("few", seed, options.steps // 2, skip) for seed in few]
     cases += [("several", seed, options.steps * 2 // 3, skip) for seed in few]
     cases = [case for case in cases if options.only in (None, case[0])]
     passed = failed = operations = 0

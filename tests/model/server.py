@@ -74,7 +74,7 @@ class Client:
 
 
 # The check of a release that has one, as the API and the file take it.
-HEALTH = {"path": "/healthz", "interval": "100ms", "timeout": "5s", "rise": 1, "fall": 1}
+HEALTH = {"path": "/healthz", "interval": "50ms", "timeout": "5s", "rise": 1, "fall": 1}
 
 
 class Agents:
@@ -124,7 +124,8 @@ class Agents:
 class Server:
     """`switchback serve` on a folder. What it is killed with is up to the caller."""
 
-    def __init__(self, folder, table):
+    def __init__(self, folder, table, keep=None):
+        self.keep = keep
         self.folder = pathlib.Path(folder)
         self.proxy, self.admin = free_port(), free_port()
         self.config = self.folder / "switchback.toml"
@@ -138,7 +139,7 @@ class Server:
             'workers = 2',
             f'[[listeners]]\naddress = "127.0.0.1:{self.proxy}"',
             f'[admin]\naddress = "127.0.0.1:{self.admin}"',
-            f'[history]\npath = "{self.folder / "history"}"',
+            f'[history]\npath = "{self.folder / "history"}"' + (f"\nkeep = {self.keep}" if self.keep else ""),
             '[shutdown]\ngrace = "1s"',
         ]
         for name, (version, endpoints) in table.releases.items():
