@@ -4,6 +4,7 @@
 //! A line holds no query, cookie, token or other header value: those are secrets as often as not.
 
 use std::{
+    borrow::Cow,
     io::Write,
     net::{IpAddr, SocketAddr},
     time::{Duration, SystemTime},
@@ -12,7 +13,7 @@ use std::{
 use serde::{Serialize, Serializer};
 use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuilder, WorkerGuard};
 
-use super::{Escaped, names};
+use super::{Escaped, escape::escape_json, names};
 
 /// What a line looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -170,7 +171,7 @@ impl AccessLog {
         let Some(on) = &mut self.0 else { return };
         let mut line = Vec::with_capacity(512);
         let formatted = match on.format {
-            AccessFormat::Json => serde_json::to_writer(&mut line, record).is_ok(),
+            AccessFormat::Json => write_json(&mut line, record).is_ok(),
             AccessFormat::Text => write_text(&mut line, record).is_ok(),
         };
         if formatted {
@@ -179,6 +180,14 @@ impl AccessLog {
             let _counted = on.writer.write_all(&line);
         }
     }
+}
+
+fn write_json(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> serde_json::Result<()> {
+    serde_json::to_writer(&mut *line, record)?;
+    if let Cow::Owned(escaped) = escape_json(line) {
+        *line = escaped;
+    }
+    Ok(())
 }
 
 fn write_text(line: &mut Vec<u8>, record: &AccessRecord<'_>) -> std::io::Result<()> {
@@ -325,6 +334,13 @@ mod tests {
         let mut line = Vec::new();
         write_text(&mut line, &forged).unwrap();
         let line = String::from_utf8(line).unwrap();
+        let mut json = Vec::new();
+        write_json(&mut json, &forged).unwrap();
+        let json = String::from_utf8(json).unwrap();
+        assert!(
+            json.contains(r#""path":"/x\u2028y\u0085\u202e\n""#),
+            "{json}"
+        );
         assert!(
             line.contains(r"a.example/x\u{2028}y\u{85}\u{202e}\n 200"),
             "{line}"

@@ -1,6 +1,10 @@
 //! Text of others within lines of ours: nothing in it ends a line, moves a cursor or turns the direction of writing.
 
-use std::fmt::{self, Display, Write};
+use std::{
+    borrow::Cow,
+    fmt::{self, Display, Write},
+    io,
+};
 
 /// True for a character that is more than a sign on paper: controls, line separators, marks that turn the direction.
 #[must_use]
@@ -18,6 +22,41 @@ pub struct Escaped<'t>(pub &'t str);
 
 /// A writer that escapes them in whatever is written to it.
 pub(super) struct EscapingWriter<W>(pub(super) W);
+
+/// A destination of lines of JSON, in which such characters are escaped as JSON does it.
+#[derive(Debug)]
+pub(super) struct JsonLines<W>(pub(super) W);
+
+/// JSON with such characters written as `\u2028`. It leaves most of them as they are, and they stand in texts alone.
+pub(super) fn escape_json(json: &[u8]) -> Cow<'_, [u8]> {
+    // One pass over all bytes: all that is escaped here has a byte from 0x7F on, and 0xFF is in no text.
+    let high = |found: u8, byte: &u8| found | byte.wrapping_add(1);
+    if json.iter().fold(0, high) & 0x80 == 0 {
+        return Cow::Borrowed(json);
+    }
+    let text = String::from_utf8_lossy(json);
+    let mut escaped = String::with_capacity(text.len() + 64);
+    for c in text.chars() {
+        if c >= '\u{7F}' && is_unprintable(c) {
+            // Writing to memory cannot fail.
+            let _ = write!(escaped, "\\u{:04x}", u32::from(c));
+        } else {
+            escaped.push(c);
+        }
+    }
+    Cow::Owned(escaped.into_bytes())
+}
+
+impl<W: io::Write> io::Write for JsonLines<W> {
+    fn write(&mut self, json: &[u8]) -> io::Result<usize> {
+        self.0.write_all(&escape_json(json))?;
+        Ok(json.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}
 
 impl Display for Escaped<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -53,5 +92,16 @@ mod tests {
             r"ä\nb\u{1b}[2J\r\u{202e}c\u{2028}\u{85}\u{7f}\t"
         );
         assert_eq!(Escaped("plain text").to_string(), "plain text");
+    }
+
+    #[test]
+    fn json_says_the_same_and_stays_one_line() {
+        let text = "ä\n\u{2028}\u{2029}\u{85}\u{7f}\u{202E}\u{2066}\u{61C}\u{FEFF}😀";
+        let json = serde_json::to_vec(text).unwrap();
+        let escaped = String::from_utf8(escape_json(&json).into_owned()).unwrap();
+        assert!(!escaped.contains(is_unprintable), "{escaped}");
+        assert!(escaped.contains("ä") && escaped.contains("😀"));
+        assert_eq!(serde_json::from_str::<String>(&escaped).unwrap(), text);
+        assert!(matches!(escape_json(b"{\"a\":1}\n"), Cow::Borrowed(_)));
     }
 }

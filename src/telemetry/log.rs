@@ -18,7 +18,7 @@ use tracing_subscriber::{
 };
 
 use super::{
-    escape::EscapingWriter,
+    escape::{EscapingWriter, JsonLines},
     log_level::{LogError, filter},
 };
 
@@ -66,7 +66,7 @@ pub fn start_log(directives: &str, json: bool) -> Result<(), LogError> {
                 fmt::layer()
                     .json()
                     .flatten_event(true)
-                    .with_writer(io::stderr),
+                    .with_writer(|| JsonLines(io::stderr())),
             )
             .try_init()
     } else {
@@ -110,6 +110,24 @@ mod tests {
         fn make_writer(&'w self) -> Self {
             self.clone()
         }
+    }
+
+    #[test]
+    fn nobody_forges_a_line_of_json_either() {
+        let lines = Lines::default();
+        let writer = lines.clone();
+        let layer = fmt::layer()
+            .json()
+            .flatten_event(true)
+            .with_writer(move || JsonLines(writer.clone()));
+        let forged = "x\u{2028}y\u{85}\u{202E}z\n";
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(layer), || {
+            tracing::info!(note = forged, "because of {forged}");
+        });
+        let log = String::from_utf8(lines.0.lock().unwrap().clone()).unwrap();
+        assert!(log.contains(r"because of x\u2028y\u0085\u202ez\n"), "{log}");
+        let line: serde_json::Value = serde_json::from_str(&log).unwrap();
+        assert_eq!(line["note"], forged);
     }
 
     fn logged(log: impl FnOnce()) -> String {
