@@ -121,6 +121,23 @@ impl Places {
         is_ours
     }
 
+    /// Whether somebody waits, and the one who has waited longest does so on another worker.
+    pub fn is_first_elsewhere(&self, worker: usize) -> bool {
+        let is_elsewhere = || {
+            let line = self.line();
+            let first = line.seats.first_key_value();
+            first.is_some_and(|(_, first)| first.worker != worker)
+        };
+        self.waiting() > 0 && is_elsewhere()
+    }
+
+    /// Wakes all who wait on this worker.
+    pub fn wake_all_of(&self, worker: usize) {
+        let line = self.line();
+        let ours = line.seats.values().filter(|seat| seat.worker == worker);
+        ours.for_each(|seat| seat.woken.notify_one());
+    }
+
     /// Gives free places to those at the front of the queue.
     fn grant(&self, line: &mut Line) {
         while let Some(first) = line.seats.first_entry() {

@@ -1,8 +1,12 @@
 //! How many connections there may be to endpoints: to one, and to all of them.
 
-use std::sync::{Mutex, mpsc};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
-use crate::support::{Origin, PATIENCE, TestProxy, h2::H2Origin};
+use crate::support::h2::{H2Origin, echo};
+use crate::support::{Client, Origin, PATIENCE, TestProxy};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
@@ -38,6 +42,110 @@ fn the_same_over_http2() {
     let origin = H2Origin::echo();
     let proxy = one_connection(&origin.release());
     all_are_answered(&proxy);
+}
+
+/// Asks over one connection without a pause until `is_enough`, and says how often it was answered.
+fn keep_asking(
+    mut client: Client,
+    answered: Arc<AtomicUsize>,
+    is_enough: Arc<AtomicBool>,
+) -> JoinHandle<()> {
+    std::thread::spawn(move || {
+        while !is_enough.load(Ordering::SeqCst) {
+            assert_eq!(client.get("/").status, 200);
+            answered.fetch_add(1, Ordering::SeqCst);
+        }
+    })
+}
+
+#[test]
+fn a_connection_that_is_never_idle_is_shared_among_workers() {
+    // Answers overlap, so that there is always a stream on the connection of the worker that has it.
+    let origin = H2Origin::start(|request, respond| async move {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        echo(request, respond).await;
+    });
+    let lines = format!(
+        "{}\nlimits = {{ connections_per_endpoint = 1 }}",
+        origin.release()
+    );
+    let proxy = TestProxy::builder()
+        .release_with("blue", &lines)
+        .route("all", "/", &[("blue", 1)])
+        .settings("[timeouts]\nconnect = \"30s\"")
+        .workers(2)
+        .start();
+    let is_enough = Arc::new(AtomicBool::new(false));
+    let asking: Vec<_> = (0..16)
+        .map(|_| {
+            let answered = Arc::new(AtomicUsize::new(0));
+            let (count, enough) = (Arc::clone(&answered), Arc::clone(&is_enough));
+            (answered, keep_asking(proxy.client(), count, enough))
+        })
+        .collect();
+    let fewest = || {
+        let counts = asking
+            .iter()
+            .map(|(answered, _)| answered.load(Ordering::SeqCst));
+        counts.min().unwrap_or_default()
+    };
+    proxy.wait_until(|| fewest() >= 3 || asking.iter().any(|(_, thread)| thread.is_finished()));
+    is_enough.store(true, Ordering::SeqCst);
+    for (_, thread) in asking {
+        thread.join().expect("nobody is refused");
+    }
+    assert!(origin.connections() > 1, "both workers had it");
+}
+
+#[test]
+fn streams_that_last_are_not_cut_and_hold_up_nobody_for_long() {
+    let origin = H2Origin::start(|request, respond| async move {
+        if request.uri().path() == "/long" {
+            let mut respond = respond;
+            let _open = respond.send_response(http::Response::new(()), false);
+            std::future::pending::<()>().await;
+        } else {
+            echo(request, respond).await;
+        }
+    });
+    let lines = format!(
+        "{}\nlimits = {{ connections_per_endpoint = 1 }}",
+        origin.release()
+    );
+    let proxy = TestProxy::builder()
+        .release_with("blue", &lines)
+        .route("all", "/", &[("blue", 1)])
+        .settings("[timeouts]\nconnect = \"1h\"")
+        .workers(2)
+        .start();
+    let mut long = proxy.client();
+    long.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(long.response_head().starts_with("HTTP/1.1 200"));
+    // Those of the other worker wait for as long as the stream lasts; those of its own go on, by turns.
+    let mut clients: Vec<_> = (0..16).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    let is_answered = |client: &Client| {
+        let stream = client.stream();
+        stream.set_nonblocking(true).unwrap();
+        let is_there = matches!(stream.peek(&mut [0]), Ok(1));
+        stream.set_nonblocking(false).unwrap();
+        is_there
+    };
+    proxy.wait_until(|| clients.iter().any(is_answered));
+    let own = clients.iter().position(is_answered).unwrap();
+    let mut own = clients.swap_remove(own);
+    assert_eq!(own.response().status, 200);
+    let began = Instant::now();
+    while began.elapsed() < Duration::from_millis(300) {
+        assert_eq!(own.get("/").status, 200);
+    }
+    assert_eq!(origin.connections(), 1);
+    drop(long);
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
 }
 
 /// Answers when it is told to, and says which request it has.

@@ -5,11 +5,12 @@
 //! | `link`, `settings` | a connection, on either side |
 //! | `hold`, `head`, `incoming`, `patience` | a stream, its heads and bodies, on either side |
 //! | `server`, `keepalive`, `stream`, `client_stream` | a client's connection and its streams |
-//! | `upstream`, `upstream_driver`, `endpoint_ping` | connections to endpoints |
+//! | `upstream`, `upstream_driver`, `endpoint_ping`, `handover` | connections to endpoints |
 //! | `upstream_head`, `upstream_stream` | their streams |
 
 mod client_stream;
 mod endpoint_ping;
+mod handover;
 mod head;
 mod hold;
 mod incoming;

@@ -58,6 +58,8 @@ pub(super) struct Member {
     is_closed: Cell<bool>,
     /// The endpoint has not answered a ping: it gets no new streams until it says something.
     is_suspect: Cell<bool>,
+    /// It takes no new streams, so that another worker gets its place among the endpoint's connections.
+    is_held_back: Cell<bool>,
     // Wakes the connection's task when the number of streams falls to zero or rises from it.
     task: RefCell<Option<Waker>>,
 }
@@ -100,11 +102,11 @@ impl Upstreams {
         self.opened.get()
     }
 
-    /// Has connections without streams closed that another worker waits for.
+    /// Has connections closed that another worker waits for: at once without streams, else as soon as they have none.
     pub(in crate::proxy) fn give_up(&self) {
         for group in self.groups.borrow().values() {
             for member in group.members.borrow().iter() {
-                member.wake_if_idle();
+                member.wake_if_wanted();
             }
         }
     }
@@ -169,6 +171,7 @@ pub(in crate::proxy) async fn place(
         () = deadline.expired() => return Err(UpstreamError::ConnectTimeout),
     };
     group.members.borrow_mut().push(Rc::clone(&member));
+    member.welcome();
     if group.is_refusing() {
         return Err(UpstreamError::NoStreams);
     }
@@ -203,6 +206,7 @@ async fn open(
         streams: Cell::new(0),
         is_closed: Cell::new(false),
         is_suspect: Cell::new(false),
+        is_held_back: Cell::new(false),
         task: RefCell::new(None),
     });
     let task = drive(driver, Rc::clone(&member), group, counted);
@@ -279,6 +283,9 @@ impl Member {
     }
 
     fn has_room(&self) -> bool {
+        if self.is_held_back.get() {
+            return false;
+        }
         let allowed = self.link.engine().allowed();
         self.streams.get() < allowed.min(MOST_STREAMS)
     }
@@ -301,8 +308,28 @@ impl Member {
         *self.task.borrow_mut() = Some(cx.waker().clone());
     }
 
-    /// Whether it is to be closed once it has no streams, because its endpoint may have no more connections and the first
-    /// who waits for one is on another worker.
+    /// Takes no new streams for a while, or takes them again: then those who wait on this worker come here.
+    pub(super) fn hold_back(&self, is_held_back: bool) {
+        let was_held_back = self.is_held_back.replace(is_held_back);
+        if was_held_back && !is_held_back {
+            self.welcome();
+        }
+    }
+
+    /// Wakes those who wait on this worker for a connection: they may have streams here, whoever waits before them elsewhere.
+    fn welcome(&self) {
+        if self.places.waiting() > 0 {
+            self.places.wake_all_of(self.worker);
+        }
+    }
+
+    /// Whether its endpoint may have no more connections and the first who waits for one is on another worker.
+    pub(super) fn is_wanted_elsewhere(&self) -> bool {
+        self.places.is_first_elsewhere(self.worker)
+    }
+
+    /// Whether it is to be closed now that it has no streams, because somebody else waits for it. If the first who waits is
+    /// on this worker it is woken, to take it.
     pub(super) fn is_for_another_worker(&self) -> bool {
         let is_wanted = self.places.waiting() > 0 && !self.places.wake_first_of(self.worker);
         is_wanted || self.budget.waiting() > 0
@@ -319,8 +346,8 @@ impl Member {
         }
     }
 
-    fn wake_if_idle(&self) {
-        if self.streams.get() == 0 {
+    fn wake_if_wanted(&self) {
+        if self.streams.get() == 0 || self.is_held_back.get() || self.is_wanted_elsewhere() {
             self.wake();
         }
     }

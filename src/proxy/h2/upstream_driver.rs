@@ -6,6 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::endpoint_ping::EndpointPing;
+use super::handover::Handover;
 use super::link::Link;
 use super::upstream::{Group, Member};
 use crate::http2::{Broken, Code};
@@ -19,6 +20,7 @@ pub(super) struct Driver {
     link: Rc<Link>,
     group: Weak<Group>,
     ping: EndpointPing,
+    handover: Handover,
     most_idle: usize,
     idle: crate::net::Deadline,
     is_idle: bool,
@@ -36,6 +38,7 @@ impl Driver {
                 timeouts.endpoint_ping.map(|span| span.0),
                 timeouts.http2_ping_answer.0,
             ),
+            handover: Handover::new(worker.timers.deadline()),
             link,
             group,
             most_idle: worker.http2.most_idle(),
@@ -93,6 +96,7 @@ impl Driver {
             return Poll::Ready(());
         }
         self.ping.poll(cx, &self.link, member);
+        self.handover.poll(cx, member);
         let is_idle = member.streams() == 0;
         if is_idle != self.is_idle {
             self.is_idle = is_idle;
