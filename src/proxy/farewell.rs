@@ -1,4 +1,4 @@
-//! How an HTTP/1.1 connection ends: an answer to bytes that are no request, and a close that lets its client read it.
+//! How a client's connection ends: an answer to bytes that are no request, and a close that lets its client read it.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -63,6 +63,11 @@ pub(super) async fn reject(
 /// ends its side as well, or for as long as is reasonable.
 pub(super) async fn close(worker: &Worker, stream: &Stream) {
     stream.shutdown_write();
+    linger(worker, stream).await;
+}
+
+/// Reads and throws away what comes behind the end of our direction.
+pub(super) async fn linger(worker: &Worker, stream: &Stream) {
     let (whole, quiet) = (worker.timers.deadline(), worker.timers.deadline());
     whole.set_from_now(LINGER);
     let mut scrap = None;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use crate::support::h2::{RawH2, pseudo};
+use crate::support::h2::{DATA, END_STREAM, GOAWAY, RawH2, SETTINGS, WINDOW_UPDATE, pseudo};
 use crate::support::{Origin, TestProxy, read_request};
 
 /// An origin that answers every request with these bytes, and then waits for the proxy to close.
@@ -293,6 +293,31 @@ fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
         );
         assert!(client.is_closed());
     }
+}
+
+#[test]
+fn a_close_over_http2_lets_the_client_read_its_answer_whatever_it_has_sent_behind() {
+    const SIZE: usize = 300_000;
+    let origin = Origin::answering(|_| {
+        let mut bytes = format!("HTTP/1.1 200 OK\r\nContent-Length: {SIZE}\r\n\r\n").into_bytes();
+        bytes.resize(bytes.len() + SIZE, b'x');
+        bytes
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = RawH2::connect(proxy.address);
+    // All of the answer may leave at once: streams have a window of 1 MiB, the connection one that is larger.
+    client.frame(SETTINGS, 0, 0, &[0, 4, 0, 16, 0, 0]);
+    client.frame(WINDOW_UPDATE, 0, 0, &[0, 16, 0, 0]);
+    client.head(1, END_STREAM, &pseudo("GET", "/"));
+    proxy.access_lines(1);
+    // Data that belong to no stream end the connection; more is on its way by then.
+    client.frame(DATA, 0, 0, b"x");
+    client.bytes(&vec![0; 400_000]);
+    let frames = client.rest();
+    let data = frames.iter().filter(|frame| frame.kind == DATA);
+    let length: usize = data.map(|frame| frame.payload.len()).sum();
+    assert_eq!(length, SIZE);
+    assert!(frames.iter().any(|frame| frame.kind == GOAWAY));
 }
 
 #[test]

@@ -66,12 +66,19 @@ impl Link {
         input.as_ref().is_some_and(|buffer| !buffer.is_empty())
     }
 
-    /// Sends what is still to be said, and ends our direction. The caller sets the deadline.
-    pub(super) async fn finish(&self) {
-        // An error means that nobody listens any more.
-        if poll_fn(|cx| self.poll_drain(cx)).await.is_ok() {
+    /// Sends what is still to be said, and ends our direction; false if nobody listens any more. The caller sets the
+    /// deadline.
+    pub(super) async fn finish(&self) -> bool {
+        let is_sent = poll_fn(|cx| self.poll_drain(cx)).await.is_ok();
+        if is_sent {
             self.stream.shutdown_write();
         }
+        is_sent
+    }
+
+    /// The connection below.
+    pub(super) const fn stream(&self) -> &Stream {
+        &self.stream
     }
 
     /// Hands what arrives to the engine; ready once nothing more will be received.

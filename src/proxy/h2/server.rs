@@ -19,6 +19,7 @@ use super::stream::{self, Client};
 use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
 use crate::proxy::budget::poll_again;
+use crate::proxy::farewell;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
 
@@ -152,9 +153,12 @@ impl Server {
             tracing::debug!(client = %self.client.peer.client, error = %broken, "HTTP/2 connection ended");
         }
         self.idle.set_from_now(GOODBYE);
-        tokio::select! {
-            () = self.link.finish() => {}
-            () = self.idle.expired() => {}
+        let is_sent = tokio::select! {
+            is_sent = self.link.finish() => is_sent,
+            () = self.idle.expired() => false,
+        };
+        if is_sent {
+            farewell::linger(&self.client.worker, self.link.stream()).await;
         }
     }
 

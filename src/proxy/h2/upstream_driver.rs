@@ -53,7 +53,7 @@ impl Driver {
         self.link.engine().lost();
         self.idle.set_from_now(SHUTDOWN_TIMEOUT);
         tokio::select! {
-            () = self.link.finish() => {}
+            _ = self.link.finish() => {}
             () = self.idle.expired() => {}
         }
     }
