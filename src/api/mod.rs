@@ -16,7 +16,7 @@ pub use self::{
     import::{Conflict, ImportReport, Wins},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     problem::ProblemDocument,
-    receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary},
+    receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},
     requests::{
         MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,

@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use super::Timestamp;
 use crate::model::{
-    Author, Cause, Change, Diff, Digest, ReleaseName, Revision, RouteName, TableDocument,
+    Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName,
+    TableDocument,
 };
 
 /// The answer to a change: what it did, and how far it has got.
@@ -36,15 +37,16 @@ pub struct Receipt {
     pub restart_revision: Option<Revision>,
     /// When the change went live.
     pub applied_at: Timestamp,
-    /// When the last worker had taken it up; absent where some have not yet.
+    /// When the last worker had taken it up; absent where some have not yet, and while a release is served by endpoints
+    /// that the change took out (`unresolved`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_at: Option<Timestamp>,
     /// The workers that have not taken it up yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<usize>,
-    /// Releases of which all endpoints are new names that are not looked up yet: requests go to those before until then.
+    /// Releases of the change with names for which there is no address, though the change has waited for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub unresolved: Vec<ReleaseName>,
+    pub unresolved: Vec<UnresolvedRelease>,
     /// Requests, streams and tunnels that are still in flight by earlier revisions.
     pub in_flight_on_previous: u64,
     /// How long the swap itself took.
@@ -52,6 +54,18 @@ pub struct Receipt {
     /// What would do something, where an abort finds nothing on trial and there is something to roll back to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+}
+
+/// A release with endpoints whose names have no address yet. They join as soon as they are looked up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UnresolvedRelease {
+    /// The release.
+    pub release: ReleaseName,
+    /// Its endpoints without an address.
+    pub endpoints: Vec<EndpointUrl>,
+    /// Endpoints from before the change that requests go to until one of those is looked up, because there is no other.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub still_served_by: Vec<EndpointUrl>,
 }
 
 /// What a change would do (`?dry_run=true`).

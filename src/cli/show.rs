@@ -6,8 +6,8 @@ use serde_json::Value;
 
 use super::text::{clean, count, microseconds, percent, share};
 use crate::{
-    api::{Preview, Receipt},
-    model::{Cause, Diff, DiffEntry, ShareChange},
+    api::{Preview, Receipt, UnresolvedRelease},
+    model::{Cause, Diff, DiffEntry, EndpointUrl, ShareChange},
 };
 
 /// The hint of the API in the words of this command line.
@@ -41,6 +41,27 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         let still = count(receipt.in_flight_on_previous, "request");
         text = format!("{text}  {still} still in flight by earlier revisions\n");
     }
+    for one in &receipt.unresolved {
+        text = format!("{text}  {}\n", unresolved(one));
+    }
+    text
+}
+
+/// The names of a release that have no address, and what answers meanwhile.
+fn unresolved(one: &UnresolvedRelease) -> String {
+    let list = |urls: &[EndpointUrl]| {
+        let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
+        urls.join(", ")
+    };
+    let mut text = format!(
+        "`{}`: no address yet for {}",
+        one.release,
+        list(&one.endpoints)
+    );
+    if !one.still_served_by.is_empty() {
+        let before = list(&one.still_served_by);
+        text = format!("{text}; until then requests go to {before} as before");
+    }
     text
 }
 
@@ -54,7 +75,7 @@ fn how(receipt: &Receipt) -> String {
     } else {
         how.push_str(", NOT durable yet");
     }
-    if receipt.converged_at.is_none() {
+    if !receipt.waiting_for.is_empty() {
         let missing = count(receipt.waiting_for.len() as u64, "worker");
         how = format!("{how}; {missing} not there yet");
     }

@@ -8,8 +8,17 @@ use crate::fleet::Watched;
 /// What is looked after for changes that are not live yet, by who wants it.
 #[derive(Debug, Default)]
 pub(super) struct Expected {
-    wanted: BTreeMap<u64, Vec<Watched>>,
+    wanted: BTreeMap<u64, Upcoming>,
     next: u64,
+}
+
+/// What one change needs before it is live.
+#[derive(Debug, Default)]
+pub(super) struct Upcoming {
+    /// Rosters that the live table does not have.
+    pub(super) rosters: Vec<Watched>,
+    /// Detached rosters, one for each name that is to join a roster that is live already.
+    pub(super) names: Vec<Watched>,
 }
 
 /// Rosters that are looked after until this is dropped.
@@ -20,21 +29,25 @@ pub(super) struct Coming<'a> {
 }
 
 impl Expected {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Watched> {
-        self.wanted.values().flatten()
+    pub(super) fn rosters(&self) -> impl Iterator<Item = &Watched> {
+        self.wanted.values().flat_map(|upcoming| &upcoming.rosters)
     }
 
-    fn add(&mut self, watched: Vec<Watched>) -> u64 {
+    pub(super) fn names(&self) -> impl Iterator<Item = &Watched> {
+        self.wanted.values().flat_map(|upcoming| &upcoming.names)
+    }
+
+    fn add(&mut self, upcoming: Upcoming) -> u64 {
         self.next += 1;
-        self.wanted.insert(self.next, watched);
+        self.wanted.insert(self.next, upcoming);
         self.next
     }
 }
 
 impl Controller {
     /// Says which rosters a change is about to need, so that they are looked after before it is live.
-    pub(super) fn expect(&self, watched: Vec<Watched>) -> Coming<'_> {
-        let id = self.change_expected(|expected| expected.add(watched));
+    pub(super) fn expect(&self, upcoming: Upcoming) -> Coming<'_> {
+        let id = self.change_expected(|expected| expected.add(upcoming));
         Coming {
             controller: self,
             id,

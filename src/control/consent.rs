@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     ControlError, Controller,
-    coming::Coming,
+    coming::{Coming, Upcoming},
     prepare::RESOLVING,
     publish::Proposal,
     readiness::{Readiness, Resolved, not_ready},
@@ -137,7 +137,10 @@ impl Controller {
             |(name, one): (&ReleaseName, &Watched)| (name.clone(), Arc::clone(&one.roster));
         Ok(Candidates {
             rosters: watched.iter().map(roster).collect(),
-            _coming: Some(self.expect(watched.into_values().collect())),
+            _coming: Some(self.expect(Upcoming {
+                rosters: watched.into_values().collect(),
+                names: Vec::new(),
+            })),
         })
     }
 

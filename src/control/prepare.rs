@@ -2,15 +2,30 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use super::{ControlError, Controller, coming::Coming, receipt::with_rosters};
+use super::{
+    ControlError, Controller,
+    coming::{Coming, Upcoming},
+    receipt::with_rosters,
+};
 use crate::{
     fleet::{Role, Roster, Watched},
     model::{EndpointUrl, TableSpec, Touched},
-    table::{Draft, Level, RoutingTable, compile},
+    table::{Draft, Level, Release, RoutingTable, compile},
 };
 
-/// How long a publish waits for the addresses of releases that are new.
+/// How long a publish waits for the addresses of releases and of names that are new.
 pub(super) const RESOLVING: Duration = Duration::from_secs(2);
+
+/// Endpoints and their addresses.
+pub(super) type Members = Vec<(EndpointUrl, SocketAddr)>;
+
+/// What was looked up for a change; it stays looked after until this is dropped.
+#[derive(Debug, Default)]
+pub(super) struct Found<'a> {
+    /// The addresses of names that are new in a roster.
+    pub(super) addresses: Members,
+    _coming: Option<Coming<'a>>,
+}
 
 impl Controller {
     /// Compiles a level that is not warm any more.
@@ -41,52 +56,76 @@ impl Controller {
         Ok(draft)
     }
 
-    /// Waits, within a limit, until releases that the change touches have addresses. They are looked after until what is
-    /// answered is dropped.
-    pub(super) async fn await_rosters(
-        &self,
-        draft: &Draft,
-        touched: &Touched,
-    ) -> Option<Coming<'_>> {
+    /// Waits, within a limit, until releases that the change touches have addresses, and names that are to join a roster
+    /// are looked up: what the change lets go stays in nobody's way for want of them. All that is looked after until what
+    /// is answered is dropped.
+    pub(super) async fn await_rosters(&self, draft: &Draft, touched: &Touched) -> Found<'_> {
         let state = draft.state();
         let releases = draft.compiled().releases();
-        let mut unresolved = Vec::new();
+        let mut upcoming = Upcoming::default();
         for name in &touched.releases {
-            let Some(release) = releases
-                .get(name)
-                .filter(|release| !release.roster().resolved())
-            else {
+            let Some(release) = releases.get(name) else {
                 continue;
             };
-            if seed(release.roster(), state.endpoints(name)) {
-                continue;
+            let urls = state.endpoints(name);
+            if release.roster().resolved() {
+                upcoming.names.extend(self.new_names(release, urls));
+            } else if !seed(release.roster(), urls) {
+                let roster = Arc::clone(release.roster());
+                upcoming.rosters.push(warm(release, roster, urls.into()));
             }
-            unresolved.push(Watched {
-                roster: Arc::clone(release.roster()),
-                spec: Arc::clone(release.spec()),
-                urls: state.endpoints(name).into(),
-                role: Role::Warm,
-            });
         }
-        if unresolved.is_empty() {
-            return None;
+        let named = upcoming.names.iter();
+        let names: Vec<_> = named.map(|one| Arc::clone(&one.roster)).collect();
+        let all = upcoming.rosters.iter().map(|one| Arc::clone(&one.roster));
+        let all: Vec<_> = all.chain(names.iter().cloned()).collect();
+        if all.is_empty() {
+            return Found::default();
         }
-        let rosters: Vec<_> = unresolved
-            .iter()
-            .map(|watched| Arc::clone(&watched.roster))
-            .collect();
-        let coming = self.expect(unresolved);
-        let all = async {
-            for roster in &rosters {
+        let coming = self.expect(upcoming);
+        let resolved = async {
+            for roster in &all {
                 roster.wait_resolved().await;
             }
         };
-        if tokio::time::timeout(RESOLVING, all).await.is_err() {
+        if tokio::time::timeout(RESOLVING, resolved).await.is_err() {
             tracing::warn!(
-                "the endpoints of a new release could not be resolved in time; the change goes on without"
+                "the endpoints of a release could not be resolved in time; the change goes on without"
             );
         }
-        Some(coming)
+        let mut addresses = Members::new();
+        for roster in &names {
+            let endpoints = roster.endpoints();
+            let endpoints = endpoints.iter();
+            addresses.extend(endpoints.map(|one| (one.url().clone(), one.address())));
+        }
+        Found {
+            addresses,
+            _coming: Some(coming),
+        }
+    }
+
+    /// Detached rosters for names that a roster is to hold and has no address for.
+    fn new_names(&self, release: &Release, urls: &[EndpointUrl]) -> Vec<Watched> {
+        let endpoints = release.roster().endpoints();
+        let is_new = |url: &&EndpointUrl| {
+            url.ip().is_none() && !endpoints.iter().any(|one| one.url() == *url)
+        };
+        let detached = |url: &EndpointUrl| {
+            let (name, version) = (release.name(), release.version());
+            let roster = self.fleet.candidate(name, version);
+            warm(release, roster, Arc::new([url.clone()]))
+        };
+        urls.iter().filter(is_new).map(detached).collect()
+    }
+}
+
+fn warm(release: &Release, roster: Arc<Roster>, urls: Arc<[EndpointUrl]>) -> Watched {
+    Watched {
+        roster,
+        spec: Arc::clone(release.spec()),
+        urls,
+        role: Role::Warm,
     }
 }
 
@@ -112,12 +151,12 @@ fn seed_all(draft: &Draft) {
 }
 
 /// Tells the rosters of releases that a change touches which endpoints they have from now on.
-pub(super) fn set_rosters(draft: &Draft, touched: &Touched) {
+pub(super) fn set_rosters(draft: &Draft, touched: &Touched, known: &Members) {
     let state = draft.state();
     let releases = draft.compiled().releases();
     for name in &touched.releases {
         if let Some(release) = releases.get(name) {
-            release.roster().tell(state.endpoints(name));
+            release.roster().tell(state.endpoints(name), known);
         }
     }
 }

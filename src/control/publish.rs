@@ -7,7 +7,7 @@ use super::{
     consent::Candidates,
     controller::{now, now_ms},
     guard::Scope,
-    prepare::set_rosters,
+    prepare::{Members, set_rosters},
     receipt::Done,
 };
 use crate::{
@@ -180,7 +180,7 @@ impl Controller {
         let Proposal { state, touched, .. } = &proposal;
         let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
-        let _coming = self.await_rosters(&draft, touched).await;
+        let found = self.await_rosters(&draft, touched).await;
         if !proposal.force {
             self.check_growth(live, &proposal, candidates)?;
         }
@@ -214,7 +214,13 @@ impl Controller {
             touched,
         };
         self.write(&kept, imported.as_ref()).await?;
-        let swapped = self.swap(live, draft, undo, &kept, imported.as_ref());
+        let swapped = self.swap(
+            live,
+            draft,
+            undo,
+            &kept,
+            (imported.as_ref(), &found.addresses),
+        );
         if swapped.is_ok() || self.take_back(&kept, imported.is_some()).await {
             return swapped;
         }
@@ -305,12 +311,12 @@ impl Controller {
         draft: Draft,
         undo: Undo,
         kept: &Kept,
-        imported: Option<&Arc<TableDocument>>,
+        (imported, known): (Option<&Arc<TableDocument>>, &Members),
     ) -> Result<Done, ControlError> {
         let (revision, parent) = (kept.record.revision, live.revision());
         let swapped = {
             let mut book = self.book();
-            let facts = |draft: &Draft| set_rosters(draft, &kept.touched);
+            let facts = |draft: &Draft| set_rosters(draft, &kept.touched, known);
             let swapped = self
                 .cell
                 .publish_after(draft, revision, parent, undo, now_ms(), facts);

@@ -7,7 +7,7 @@ use std::{
 
 use super::{Controller, book::Book, controller::now};
 use crate::{
-    api::{Receipt, Timestamp},
+    api::{Receipt, Timestamp, UnresolvedRelease},
     history::{KEPT_REVISIONS, Kept, plan},
     model::{Author, Cause, Diff, ReleaseName, Revision, RevisionRecord, TableState},
     table::{Level, RoutingTable, Target},
@@ -116,7 +116,8 @@ impl Controller {
         let converged =
             tokio::time::timeout(self.settings.converge_within, self.cell.converged(revision))
                 .await;
-        let converged_at = converged.is_ok().then(now);
+        let unresolved = self.unresolved(&self.book(), revision);
+        let converged_at = (converged.is_ok() && !is_behind(&unresolved)).then(now);
         self.metrics.converged(begin.elapsed() + done.took);
         if done.rollback {
             self.wait_durable(revision).await;
@@ -136,32 +137,33 @@ impl Controller {
             restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at: done.applied_at,
             converged_at,
-            waiting_for: if converged_at.is_some() {
+            waiting_for: if converged.is_ok() {
                 Vec::new()
             } else {
                 self.cell.waiting_for(revision)
             },
-            unresolved: self.unresolved(&self.book(), revision),
+            unresolved,
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: u64::try_from(done.took.as_micros()).unwrap_or(u64::MAX),
             hint: None,
         }
     }
 
-    /// Releases that still hold the endpoints from before a change, because the names of their new ones are not looked up.
-    fn unresolved(&self, book: &Book, revision: Revision) -> Vec<ReleaseName> {
+    /// Releases of a change with names that have no address.
+    fn unresolved(&self, book: &Book, revision: Revision) -> Vec<UnresolvedRelease> {
         let live = self.cell.load();
         let touched = book.get(revision).map(|kept| &kept.touched.releases);
-        let is_behind = |name: &&ReleaseName| {
-            let release = live.compiled().releases().get(*name);
-            release.is_some_and(|release| release.roster().is_behind())
+        let unresolved = |name: &ReleaseName| {
+            let roster = live.compiled().releases().get(name)?.roster();
+            let (endpoints, still_served_by) = roster.unresolved();
+            (!endpoints.is_empty()).then(|| UnresolvedRelease {
+                release: name.clone(),
+                endpoints,
+                still_served_by,
+            })
         };
-        touched
-            .into_iter()
-            .flatten()
-            .filter(is_behind)
-            .cloned()
-            .collect()
+        let touched = touched.into_iter().flatten();
+        touched.filter_map(unresolved).collect()
     }
 
     /// Waits, within a limit, until a rollback is on the disk: in the slot file, or in the store where that takes long.
@@ -211,6 +213,7 @@ impl Controller {
             .zip(kept.state.as_ref())
             .map(|(before, after)| Diff::between(&before, after));
         let waiting_for = self.cell.waiting_for(record.revision);
+        let unresolved = self.unresolved(&book, record.revision);
         let applied_at = Timestamp::from_millis(record.published_at_ms);
         Receipt {
             revision: record.revision,
@@ -224,9 +227,9 @@ impl Controller {
             durable,
             restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at,
-            converged_at: waiting_for.is_empty().then(now),
+            converged_at: (waiting_for.is_empty() && !is_behind(&unresolved)).then(now),
             waiting_for,
-            unresolved: self.unresolved(&book, record.revision),
+            unresolved,
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: 0,
             hint: None,
@@ -241,6 +244,7 @@ impl Controller {
         let record = book.get(revision).map(|kept| &kept.record);
         let published = record.map_or(0, |record| record.published_at_ms);
         let waiting_for = self.cell.waiting_for(revision);
+        let unresolved = self.unresolved(&book, revision);
         Receipt {
             revision,
             parent: record.map_or(Revision(0), |record| record.parent),
@@ -253,9 +257,9 @@ impl Controller {
             durable,
             restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at: Timestamp::from_millis(published),
-            converged_at: waiting_for.is_empty().then(now),
+            converged_at: (waiting_for.is_empty() && !is_behind(&unresolved)).then(now),
             waiting_for,
-            unresolved: self.unresolved(&book, revision),
+            unresolved,
             in_flight_on_previous: self.in_flight_on_previous(),
             swap_microseconds: 0,
             hint: None,
@@ -278,6 +282,12 @@ impl Controller {
             ..self.receipt_of_nothing(live, by)
         }
     }
+}
+
+/// Whether requests still go to endpoints that a change took out.
+fn is_behind(unresolved: &[UnresolvedRelease]) -> bool {
+    let is_behind = |one: &UnresolvedRelease| !one.still_served_by.is_empty();
+    unresolved.iter().any(is_behind)
 }
 
 fn tell(swap: &Unsettled) {

@@ -102,8 +102,9 @@ impl Controller {
                 seed(&watched.roster, &watched.urls);
             }
         }
-        if !same(&before, &watched) {
-            self.fleet.watch(watched);
+        let names: Vec<_> = tended.coming.names().cloned().collect();
+        if !same(&before, &watched) || !same(&self.fleet.lookups(), &names) {
+            self.fleet.watch_beside(watched, names);
         }
     }
 
@@ -281,7 +282,7 @@ fn enter(wanted: &mut BTreeMap<Key, Watched>, table: &Compiled, rosters: &Roster
 /// Enters what changes wait for. Rosters apart from those of the same releases that are wanted already are answered.
 fn enter_candidates(wanted: &mut BTreeMap<Key, Watched>, coming: &Expected) -> Vec<Watched> {
     let mut apart = Vec::new();
-    for candidate in coming.iter() {
+    for candidate in coming.rosters() {
         let roster = &candidate.roster;
         let key = (roster.release().clone(), roster.version().clone());
         match wanted.entry(key) {

@@ -49,9 +49,12 @@ pub async fn run(
     let [mut v4, mut v6] = [Lookups::new(), Lookups::new()];
     loop {
         changes.mark_unchanged();
-        let watched = fleet.watched();
-        book.need(&hosts(&watched), Instant::now());
+        let (watched, lookups) = (fleet.watched(), fleet.lookups());
+        let mut needed = hosts(&watched);
+        needed.append(&mut hosts(&lookups));
+        book.need(&needed, Instant::now());
         set_rosters(&watched, &book, &own);
+        set_rosters(&lookups, &book, &own);
         ask(&mut book, Family::V4, &mut v4, &resolver);
         ask(&mut book, Family::V6, &mut v6, &resolver);
         let lookups = [(Family::V4, v4.len()), (Family::V6, v6.len())];

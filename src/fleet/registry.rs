@@ -62,6 +62,7 @@ pub struct Fleet {
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
     cells: Mutex<HashMap<CellKey, Arc<Cells>>>,
     watched: ArcSwap<Vec<Watched>>,
+    lookups: ArcSwap<Vec<Watched>>,
     changes: watch::Sender<u64>,
 }
 
@@ -73,6 +74,7 @@ impl Fleet {
             rosters: Mutex::default(),
             cells: Mutex::default(),
             watched: ArcSwap::default(),
+            lookups: ArcSwap::default(),
             changes: watch::Sender::new(0),
         }
     }
@@ -132,7 +134,13 @@ impl Fleet {
 
     /// Says which rosters are needed from now on; wakes those who look after them. One caller: the controller.
     pub fn watch(&self, watched: Vec<Watched>) {
+        self.watch_beside(watched, Vec::new());
+    }
+
+    /// Like [`Fleet::watch`], and says which detached rosters are to be looked up beside, and nothing else.
+    pub fn watch_beside(&self, watched: Vec<Watched>, lookups: Vec<Watched>) {
         self.watched.store(Arc::new(watched));
+        self.lookups.store(Arc::new(lookups));
         self.changes.send_modify(|count| *count += 1);
     }
 
@@ -141,7 +149,12 @@ impl Fleet {
         self.watched.load_full()
     }
 
-    /// A receiver that is told whenever [`Fleet::watched`] has changed.
+    /// Detached rosters that are to be looked up.
+    pub fn lookups(&self) -> Arc<Vec<Watched>> {
+        self.lookups.load_full()
+    }
+
+    /// A receiver that is told whenever [`Fleet::watched`] or [`Fleet::lookups`] has changed.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }

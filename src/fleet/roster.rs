@@ -5,6 +5,7 @@
 //! instead of log n / log log n, without anybody reading every counter on every request.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicUsize},
 };
@@ -125,10 +126,10 @@ impl Roster {
         }
     }
 
-    /// Says what it is to hold from now on. What is not among it leaves at once and addresses join at once, so that what
-    /// is picked afterwards is one of these; names join when they were looked up. What it holds stays only if there would
-    /// be nothing until then.
-    pub fn tell(&self, urls: &[EndpointUrl]) {
+    /// Says what it is to hold from now on, and what was looked up for it. What is not among it leaves at once, addresses
+    /// and names that were looked up join at once, so that what is picked afterwards is one of these; other names join
+    /// when they were looked up. What it holds stays only if there would be nothing until then.
+    pub fn tell(&self, urls: &[EndpointUrl], known: &[(EndpointUrl, SocketAddr)]) {
         let mut told = self.told();
         *told = Some(urls.into());
         let now = self.endpoints();
@@ -136,11 +137,19 @@ impl Roster {
         for url in urls {
             match url.ip() {
                 Some(ip) => members.push((url.clone(), SocketAddr::new(ip, url.port()))),
-                None => members.extend(
-                    now.iter()
-                        .filter(|endpoint| endpoint.url() == url)
-                        .map(|endpoint| (url.clone(), endpoint.address())),
-                ),
+                None => {
+                    let held = now
+                        .iter()
+                        .map(|endpoint| (endpoint.url(), endpoint.address()));
+                    let known = known.iter().map(|(url, address)| (url, *address));
+                    let new = held.chain(known).filter(|(other, _)| *other == url);
+                    for (url, address) in new {
+                        let member = (url.clone(), address);
+                        if !members.contains(&member) {
+                            members.push(member);
+                        }
+                    }
+                }
             }
         }
         let is_there = |(url, address): &(EndpointUrl, SocketAddr), endpoint: &Arc<Endpoint>| {
@@ -153,16 +162,20 @@ impl Roster {
         }
     }
 
-    /// Whether it still holds endpoints that it was told to let go, until the names of the others are looked up.
-    pub fn is_behind(&self) -> bool {
+    /// Names that it was told of and has no address for, and the endpoints that it was told to let go and still holds
+    /// because it would be empty without them.
+    pub fn unresolved(&self) -> (Vec<EndpointUrl>, Vec<EndpointUrl>) {
         let told = self.told();
-        let gone = |urls: &Arc<[EndpointUrl]>| {
-            let endpoints = self.endpoints();
-            endpoints
-                .iter()
-                .any(|endpoint| !urls.contains(endpoint.url()))
-        };
-        told.as_ref().is_some_and(gone)
+        let urls = told.as_deref().unwrap_or_default();
+        if urls.is_empty() {
+            return (Vec::new(), Vec::new());
+        }
+        let endpoints = self.endpoints();
+        let held: BTreeSet<_> = endpoints.iter().map(|one| one.url().clone()).collect();
+        let is_missing = |url: &&EndpointUrl| url.ip().is_none() && !held.contains(*url);
+        let missing = urls.iter().filter(is_missing).cloned().collect();
+        let stays = |url: &EndpointUrl| !urls.contains(url);
+        (missing, held.into_iter().filter(stays).collect())
     }
 
     // What the lock guards is whole between any two statements, so a poisoned lock is as good as another.

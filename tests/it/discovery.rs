@@ -1,6 +1,8 @@
 //! Discovery against a real DNS server, a tiny one of our own on loopback: a change of answer moves the roster, a
 //! failure keeps it, and what needs no look-up is there at once.
 
+mod changes;
+
 use std::{
     collections::HashMap,
     net::{IpAddr, SocketAddr},

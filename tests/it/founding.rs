@@ -163,6 +163,58 @@ fn switch_to_green_and_back_under_load_and_nothing_fails() {
 }
 
 #[test]
+fn no_request_reaches_an_endpoint_that_a_converged_change_took_out() {
+    let rounds: usize = std::env::var("ROUNDS").map_or(15, |rounds| rounds.parse().unwrap());
+    let runtime = runtime();
+    let house = House::new(&runtime, "");
+    let (a, b) = (house.blue.address, house.green.address);
+    // Of the release `blue`, `a` says that it is blue and `b` that it is green. A name is looked up anew in each round.
+    let both = [format!("http://{a}"), format!("http://{b}")];
+    let named = [format!("http://localhost:{}", b.port())];
+    runtime.block_on(async {
+        let load = house.load(8);
+        let set = async |urls: &[String]| {
+            let urls = serde_json::to_string(urls).unwrap();
+            let change =
+                format!(r#"{{"kind":"set_endpoints","release":"blue","endpoints":{urls}}}"#);
+            let change = serde_json::from_str(&change).unwrap();
+            let apply = house
+                .controller()
+                .apply(change, author(), Expected::Any, false);
+            let receipt = apply.await.unwrap();
+            assert!(receipt.converged_at.is_some() && receipt.unresolved.is_empty());
+            Instant::now()
+        };
+        let mut spans = Vec::new();
+        for _ in 0..rounds {
+            for (urls, only) in [
+                (&both[..], None),
+                (&both[..1], Some("blue")),
+                (&named, Some("green")),
+                (&both[..1], Some("blue")),
+            ] {
+                let since = set(urls).await;
+                load.until(12).await;
+                spans.extend(only.map(|only| (since, Instant::now(), only)));
+            }
+        }
+        let seen = load.stop().await;
+        assert_eq!(seen.failed, Vec::<String>::new());
+        let mut strays = 0;
+        let mut answers = 0;
+        for (since, until, only) in spans {
+            let seen = seen.between(since, until);
+            answers += seen.answers.len();
+            let is_stray = |answer: &&load::Answer| answer.release != only;
+            strays += seen.answers.iter().filter(is_stray).count();
+        }
+        assert_eq!(strays, 0, "of {answers} in {rounds} rounds");
+        println!("{answers} answers in {rounds} rounds, none from elsewhere");
+    });
+    house.running.stop();
+}
+
+#[test]
 fn streams_stay_on_their_release_and_receipts_count_them_exactly() {
     let runtime = runtime();
     let house = House::new(&runtime, "");

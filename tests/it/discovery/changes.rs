@@ -1,0 +1,130 @@
+//! Changes of endpoints to names: they wait for the addresses, and say so where there are none.
+
+use std::{sync::Arc, time::Duration};
+
+use switchback::{
+    api::Receipt,
+    config,
+    control::Expected,
+    discovery::{self, Resolver},
+    model::{Change, Span},
+};
+use tokio::task::JoinHandle;
+
+use super::{Says, Server, holds, ip};
+use crate::desk::{Desk, author, change, folder, kept};
+
+/// A desk whose names are looked up.
+struct Setup {
+    desk: Desk,
+    server: Server,
+    running: JoinHandle<()>,
+    _folder: tempfile::TempDir,
+}
+
+async fn setup() -> Setup {
+    let folder = folder();
+    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let server = Server::start().await;
+    let settings = config::Discovery {
+        min_ttl: Span(Duration::from_millis(20)),
+        max_ttl: Span(Duration::from_millis(50)),
+        timeout: Span(Duration::from_millis(200)),
+    };
+    let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
+    let fleet = Arc::clone(&desk.fleet);
+    let running = tokio::spawn(discovery::run(fleet, resolver, settings, Vec::new()));
+    Setup {
+        desk,
+        server,
+        running,
+        _folder: folder,
+    }
+}
+
+fn endpoints(urls: &[&str]) -> Change {
+    let urls = serde_json::to_string(urls).unwrap();
+    change(&format!(
+        r#"{{"kind":"set_endpoints","release":"blue","endpoints":{urls}}}"#
+    ))
+}
+
+impl Setup {
+    /// Applies a change, and nothing of what follows it.
+    async fn set(&self, urls: &[&str]) -> Receipt {
+        self.desk
+            .controller
+            .apply_promptly(endpoints(urls), author(), Expected::Any, false)
+            .await
+            .unwrap()
+    }
+
+    fn roster(&self) -> Arc<switchback::fleet::Roster> {
+        let version = "1".to_owned().try_into().unwrap();
+        self.desk.fleet.roster(&"blue".parse().unwrap(), &version)
+    }
+
+    fn addresses(&self) -> Vec<String> {
+        let endpoints = self.roster().endpoints();
+        let endpoints = endpoints.iter();
+        endpoints.map(|one| one.address().to_string()).collect()
+    }
+}
+
+#[tokio::test]
+async fn what_is_converged_holds_the_addresses_of_new_names() {
+    let setup = setup().await;
+    setup
+        .server
+        .say("a.test", Says::Addresses(vec![ip("192.0.2.1")]));
+    setup.server.say(
+        "b.test",
+        Says::After(Duration::from_millis(100), vec![ip("192.0.2.2")]),
+    );
+    for (urls, expected) in [
+        (vec!["http://a.test:9"], vec!["192.0.2.1:9"]),
+        (vec!["http://b.test:9"], vec!["192.0.2.2:9"]),
+        (
+            vec!["http://192.0.2.3:9", "http://a.test:9"],
+            vec!["192.0.2.3:9", "192.0.2.1:9"],
+        ),
+        (vec!["http://b.test:9"], vec!["192.0.2.2:9"]),
+    ] {
+        let receipt = setup.set(&urls).await;
+        assert_eq!(setup.addresses(), expected);
+        assert!(receipt.converged_at.is_some() && receipt.unresolved.is_empty());
+        setup.desk.controller.settle();
+        assert_eq!(setup.addresses(), expected, "and it stays so");
+    }
+    setup.running.abort();
+}
+
+#[tokio::test]
+async fn a_name_without_an_address_is_told_with_what_serves_meanwhile() {
+    let setup = setup().await;
+    let before = setup.addresses();
+    let receipt = setup.set(&["http://c.test:9"]).await;
+    setup.desk.controller.settle();
+    assert_eq!(setup.addresses(), before, "a release is never emptied");
+    assert!(receipt.converged_at.is_none() && receipt.waiting_for.is_empty());
+    let [unresolved] = receipt.unresolved.as_slice() else {
+        panic!("{receipt:?}");
+    };
+    assert_eq!(unresolved.release.as_str(), "blue");
+    assert_eq!(unresolved.endpoints[0].to_string(), "http://c.test:9");
+    assert_eq!(
+        unresolved.still_served_by[0].to_string(),
+        format!("http://{}", before[0])
+    );
+    // It joins as soon as it is known, and what was left from before goes.
+    setup
+        .server
+        .say("c.test", Says::Addresses(vec![ip("192.0.2.4")]));
+    holds(&setup.roster(), &["192.0.2.4:9"]).await;
+    // Beside an address, nothing is kept for want of a name.
+    let receipt = setup.set(&["http://192.0.2.5:9", "http://d.test:9"]).await;
+    assert_eq!(setup.addresses(), ["192.0.2.5:9"]);
+    assert!(receipt.converged_at.is_some());
+    assert!(receipt.unresolved[0].still_served_by.is_empty());
+    setup.running.abort();
+}
