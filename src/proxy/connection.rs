@@ -247,7 +247,6 @@ impl Connection {
                     reader,
                     worker: &worker,
                     is_watched: &is_watched,
-                    is_expectant: asking.expects_continue,
                 };
                 let silence = channel(settings.timeouts.silence.0);
                 let keep_alive = opened.keep_alive && !self.is_old();

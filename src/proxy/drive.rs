@@ -7,7 +7,7 @@ use std::task::Poll;
 
 use crate::message::{Known, Reason, Rejection};
 use crate::model::{AttemptFailure, Outcome};
-use crate::net::Buffer;
+use crate::net::{Buffer, Deadline};
 use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
@@ -82,11 +82,11 @@ where
                     }
                     Err(Broken::Source(error)) => Some(error),
                     // The endpoint reads no more; its answer, if there is one, says why.
-                    Err(Broken::Sink(_)) => None,
+                    Err(Broken::Sink(_)) => sink.refused().map(ClientError::Invalid),
                 }
             });
             let mut download = pin!(download(
-                ticket,
+                (ticket, asking),
                 answer,
                 &mut *responder,
                 &request_is_read,
@@ -164,13 +164,14 @@ impl End {
     }
 }
 
-fn total_limit(ticket: &Ticket, asking: &Asking) -> Option<crate::net::Deadline> {
-    let selection = ticket.selection.as_ref()?;
+/// When the whole request has to be over, if it has to.
+pub(super) fn total_limit(ticket: &Ticket, asking: &Asking) -> Option<Deadline> {
+    let route = &ticket.decision()?.route;
     let timeouts = ticket
         .worker
         .shared
         .settings
-        .for_route(&selection.route().spec().timeouts);
+        .for_route(&route.spec().timeouts);
     let limit = timeouts.request.into_iter().chain(asking.within).min()?;
     let deadline = ticket.worker.timers.deadline();
     deadline.set_from(ticket.started, limit);
@@ -189,7 +190,7 @@ enum Head {
     reason = "an async fn would keep its arguments twice"
 )]
 fn download<R: Responder, A: Answer>(
-    ticket: &Ticket,
+    (ticket, asking): (&Ticket, &Asking),
     answer: &mut A,
     responder: &mut R,
     request_is_read: &Cell<bool>,
@@ -198,7 +199,11 @@ fn download<R: Responder, A: Answer>(
     async move {
         let head = loop {
             let taken = answer
-                .head(|parts| take_head(ticket, responder, parts, request_is_read.get()))
+                .head(|parts| {
+                    let is_read =
+                        request_is_read.get() || asking.is_nearly_read(ticket.bytes_in.get());
+                    take_head(ticket, responder, parts, is_read)
+                })
                 .await;
             match taken {
                 Ok(Ok(Head::Informational { to_flush: false })) => {}
@@ -223,12 +228,27 @@ fn download<R: Responder, A: Answer>(
                 .await
                 .map_or_else(End::Client, |()| End::Upgraded);
         }
-        match relay(answer, responder, &ticket.bytes_out, &ticket.worker.turns).await {
+        let turns = &ticket.worker.turns;
+        match relay(
+            answer,
+            responder,
+            || exposed(ticket),
+            &ticket.bytes_out,
+            turns,
+        )
+        .await
+        {
             Ok(()) => End::Whole,
             Err(Broken::Source(error)) => End::Upstream(error),
             Err(Broken::Sink(error)) => End::Client(error),
         }
     }
+}
+
+/// The name of the field that tells the client which release answers.
+fn exposed(ticket: &Ticket) -> Option<&str> {
+    let selection = ticket.selection.as_ref()?;
+    selection.route().spec().expose_release.as_deref()
 }
 
 fn take_head<R: Responder>(
@@ -242,7 +262,7 @@ fn take_head<R: Responder>(
         .as_ref()
         .expect("an answer follows a selection");
     let release = selection.release().name().as_str();
-    let exposed = selection.route().spec().expose_release.as_deref();
+    let exposed = exposed(ticket);
     if parts.facts.is_informational() {
         let to_flush = responder.inform(parts.facts.status, |out| {
             forward::write_response(out, parts, exposed);

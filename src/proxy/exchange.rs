@@ -1,15 +1,17 @@
 //! One request from its head to its end, whatever its client and its endpoint speak.
 
+use std::future::pending;
+
 use tokio::time::Instant;
 
 use crate::fleet::Waiting;
-use crate::model::Outcome;
+use crate::model::{AttemptFailure, Outcome};
 use crate::net::Deadline;
 use crate::table::Release;
 
 use super::begin::{Begun, Http1Start, begin, is_last_endpoint, note_connect_failure};
 use super::connect::{Connected, connect};
-use super::drive::Driven;
+use super::drive::{Driven, total_limit};
 use super::error::{ProxyError, UpstreamError};
 use super::h2 as http2;
 use super::http1_upstream;
@@ -65,7 +67,7 @@ pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
                     // Nobody may read for long what is written now, and the endpoint's connection does not wait for that.
                     *next = Ok(Begun::Dial);
                     ticket.refuse(&error);
-                    let is_nearly_read = client.is_nearly_read();
+                    let is_nearly_read = asking.is_nearly_read(ticket.bytes_in.get());
                     return Box::pin(answer_problem(
                         ticket,
                         *asking,
@@ -190,7 +192,8 @@ async fn dial<C: ClientBody>(
     deadline.set_from_now(until.saturating_duration_since(now));
     let attempts = ticket.attempts.as_ref();
     let newer_than = attempts.and_then(|attempts| attempts.newer_than);
-    let connected = unless_gone(
+    let connected = unless_over(
+        ticket,
         asking,
         client,
         connect(
@@ -202,7 +205,10 @@ async fn dial<C: ClientBody>(
         ),
     )
     .await;
-    match connected.ok_or(Left::Client)? {
+    if let Err(Left::Error(error @ ProxyError::RequestTimeout)) = &connected {
+        ticket.count_failed_attempt(AttemptFailure::RequestTimeout, error);
+    }
+    match connected? {
         Ok(Some(connection)) => {
             ticket.spare = Some(Box::new(connection));
             Ok(())
@@ -235,8 +241,8 @@ async fn queue<C: ClientBody>(
     };
     let deadline = ticket.worker.timers.deadline();
     deadline.set_from_now(left);
-    let turn = unless_gone(asking, client, wait_for_turn(ticket, &seat, &deadline)).await;
-    if turn.ok_or(Left::Client)? {
+    let turn = wait_for_turn(ticket, &seat, &deadline);
+    if unless_over(ticket, asking, client, turn).await? {
         ticket.waiting = Some(seat);
         Ok(())
     } else {
@@ -264,18 +270,32 @@ async fn wait_for_turn(ticket: &Ticket, seat: &Waiting, deadline: &Deadline) -> 
     }
 }
 
-/// Runs `work` unless the client leaves. A client whose body is unread is looked out for by its connection.
-async fn unless_gone<C: ClientBody, T>(
+/// Runs `work` unless the client leaves or the time for the whole request is over. A client whose body is unread is
+/// looked out for by its connection.
+async fn unless_over<C: ClientBody, T>(
+    ticket: &Ticket,
     asking: &Asking,
     client: &mut C,
     work: impl Future<Output = T>,
-) -> Option<T> {
-    if !asking.framing.is_empty() {
-        return Some(work.await);
-    }
+) -> Result<T, Left> {
+    let limit = total_limit(ticket, asking);
+    let too_long = async {
+        match &limit {
+            Some(limit) => limit.expired().await,
+            None => pending().await,
+        }
+    };
+    let gone = async {
+        if asking.framing.is_empty() {
+            client.gone().await;
+        } else {
+            pending().await
+        }
+    };
     tokio::select! {
         biased;
-        done = work => Some(done),
-        () = client.gone() => None,
+        done = work => Ok(done),
+        () = gone => Err(Left::Client),
+        () = too_long => Err(Left::Error(ProxyError::RequestTimeout)),
     }
 }

@@ -76,8 +76,7 @@ impl Framed {
         if piece.last {
             match piece.trailers {
                 None => encoder.finish(out, []),
-                Some(TrailerFields::Section(section)) => encoder.finish(out, section.allowed()),
-                Some(TrailerFields::Http2(list)) => encoder.finish(out, list.fields()),
+                Some(trailers) => encoder.finish(out, trailers.allowed()),
             }?;
         }
         Ok(Self {
@@ -152,7 +151,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
                 .trailers
                 .as_deref()
                 .filter(|_| last)
-                .map(TrailerFields::Section),
+                .map(TrailerFields::from),
         })
     }
 

@@ -15,7 +15,7 @@ use super::error::{ClientError, UpstreamError};
 use super::grpc;
 use super::http1_body::{BodyReader, Channel, Framed, Written};
 use super::seam::{
-    Asking, BodySink, BodySource, ClientBody, FieldSink, HeadFields, Piece, RequestHead,
+    Asking, BodySink, BodySource, ClientBody, DRAINED, FieldSink, HeadFields, Piece, RequestHead,
     RequestParts, Responder, Responding,
 };
 use super::worker::Worker;
@@ -33,12 +33,9 @@ pub(super) struct Http1Client<'s> {
     pub(super) worker: &'s Worker,
     /// Whether its leaving is waited for here at the moment; otherwise somebody else has to look out for it.
     pub(super) is_watched: &'s Cell<bool>,
-    /// It may wait for a 100 before it sends the body: whether that still comes cannot be known.
-    pub(super) is_expectant: bool,
 }
 
-/// How much of a body that nobody wants is read, and how long, so that its connection can go on.
-const DRAINED: u64 = 64 * 1024;
+/// How long a body that nobody wants is read, so that its connection can go on.
 const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Writes the response.
@@ -189,12 +186,6 @@ impl BodySource for Http1Client<'_> {
 }
 
 impl ClientBody for Http1Client<'_> {
-    fn is_nearly_read(&self) -> bool {
-        let decoder = &self.reader.decoder;
-        decoder.is_done()
-            || (!self.is_expectant && decoder.left().is_none_or(|left| left <= DRAINED))
-    }
-
     async fn gone(&mut self) {
         let watched = Watched::new(self.is_watched);
         self.reader.settle();

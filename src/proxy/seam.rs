@@ -72,6 +72,21 @@ pub(super) struct Asking {
     pub(super) within: Option<Duration>,
 }
 
+/// How much of a body that nobody wants is read, so that its connection can go on.
+pub(super) const DRAINED: u64 = 64 * 1024;
+
+impl Asking {
+    /// Whether what is left of the body behind the first `read` bytes may well be read and thrown away. A client that may
+    /// wait for a 100 sends the body, or does not: that cannot be known before some of it has come.
+    pub(super) fn is_nearly_read(&self, read: u64) -> bool {
+        let left = match self.framing {
+            RequestFraming::Length(length) => length.saturating_sub(read),
+            _ => 0,
+        };
+        self.framing.is_empty() || left <= DRAINED && (!self.expects_continue || read > 0)
+    }
+}
+
 /// Takes the fields of a head that is being written, in their order.
 pub(super) trait FieldSink {
     /// A field that was received.
@@ -101,9 +116,16 @@ pub(super) struct Piece<'b> {
 
 /// The trailer section of either protocol.
 #[derive(Clone, Copy)]
-pub(super) enum TrailerFields<'b> {
+pub(super) struct TrailerFields<'b> {
+    section: TrailerSection<'b>,
+    /// The name of a field that only we write: it ends here.
+    exposed: Option<&'b str>,
+}
+
+#[derive(Clone, Copy)]
+enum TrailerSection<'b> {
     /// As HTTP/1.1 chunks carried it.
-    Section(&'b Trailers),
+    Http1(&'b Trailers),
     /// As a head of HTTP/2 carried it.
     Http2(&'b http2::Head),
 }
@@ -143,9 +165,6 @@ pub(super) trait BodySink {
 pub(super) trait ClientBody: BodySource<Error = ClientError> {
     /// Returns when the client has left. Called only after the last piece.
     async fn gone(&mut self);
-
-    /// Whether what is left of the body, if anything, may well be read and thrown away.
-    fn is_nearly_read(&self) -> bool;
 }
 
 /// The way back to the client: heads are encoded in synchronous calls and leave with the next send or flush.
@@ -182,8 +201,8 @@ pub(super) struct Responding<'r> {
     pub(super) upgrade: Option<&'r [u8]>,
     /// Where the body ends, as upstream framed it.
     pub(super) framing: ResponseFraming,
-    /// The whole request was read. Without that, an HTTP/1.1 connection ends with an error, and with any response that
-    /// is over before the request is.
+    /// The whole request was read, or so much that the rest may well be read and thrown away. Without that, an HTTP/1.1
+    /// connection ends with an error, and with any response that is over before the request is.
     pub(super) request_is_read: bool,
 }
 
@@ -222,13 +241,15 @@ pub(super) async fn after_the_others(turning: &Cell<bool>) {
 }
 
 /// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there.
+/// A trailer with the name that `exposed` says ends here.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
-pub(super) fn relay<S: BodySource, K: BodySink>(
+pub(super) fn relay<'e, S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
+    exposed: impl Fn() -> Option<&'e str>,
     moved: &Cell<u64>,
     turns: &Turns,
 ) -> impl Future<Output = Result<(), Broken<S::Error, K::Error>>> {
@@ -244,7 +265,10 @@ pub(super) fn relay<S: BodySource, K: BodySink>(
             } else {
                 source.piece().await
             };
-            let piece = piece.map_err(Broken::Source)?;
+            let mut piece = piece.map_err(Broken::Source)?;
+            if let Some(trailers) = &mut piece.trailers {
+                trailers.exposed = exposed();
+            }
             let (last, length) = (piece.last, piece.data.len());
             moved.set(moved.get() + length as u64);
             sink.send(piece).await.map_err(Broken::Sink)?;
@@ -272,13 +296,39 @@ impl<'h> Iterator for HeadFields<'h> {
 
 // === impl TrailerFields ===
 
-impl TrailerFields<'_> {
-    /// Hands the fields that may be forwarded to `take`.
-    pub(super) fn each(&self, take: impl FnMut(Field<'_>)) {
-        match self {
-            Self::Section(section) => section.allowed().for_each(take),
-            Self::Http2(head) => head.fields().filter(is_trailer_allowed).for_each(take),
+impl<'b> From<&'b Trailers> for TrailerFields<'b> {
+    fn from(trailers: &'b Trailers) -> Self {
+        Self {
+            section: TrailerSection::Http1(trailers),
+            exposed: None,
         }
+    }
+}
+
+impl<'b> From<&'b http2::Head> for TrailerFields<'b> {
+    fn from(head: &'b http2::Head) -> Self {
+        Self {
+            section: TrailerSection::Http2(head),
+            exposed: None,
+        }
+    }
+}
+
+impl<'b> TrailerFields<'b> {
+    /// The fields that may be forwarded.
+    pub(super) fn allowed(&self) -> impl Iterator<Item = Field<'b>> + use<'b> {
+        let exposed = self.exposed;
+        let (http1, http2) = match self.section {
+            TrailerSection::Http1(trailers) => (Some(trailers.fields()), None),
+            TrailerSection::Http2(head) => (None, Some(head.fields())),
+        };
+        let fields = http1.into_iter().flatten();
+        fields
+            .chain(http2.into_iter().flatten())
+            .filter(move |field| {
+                let is_exposed = |name: &str| field.name.eq_ignore_ascii_case(name.as_bytes());
+                is_trailer_allowed(field) && !exposed.is_some_and(is_exposed)
+            })
     }
 }
 
@@ -360,7 +410,7 @@ mod tests {
     fn a_body_without_end_lets_the_others_have_their_turn() {
         let (moved, turns) = (Cell::new(0), Turns::new());
         let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-        let mut relay = pin!(relay(&mut source, &mut sink, &moved, &turns));
+        let mut relay = pin!(relay(&mut source, &mut sink, || None, &moved, &turns));
         for _ in 0..10 {
             let before = moved.get();
             poll(relay.as_mut());
@@ -376,7 +426,7 @@ mod tests {
                 let (moved, turns) = (&moved, &turns);
                 Box::pin(async move {
                     let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-                    relay(&mut source, &mut sink, moved, turns).await
+                    relay(&mut source, &mut sink, || None, moved, turns).await
                 })
             })
             .collect();

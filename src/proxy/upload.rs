@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::pin::pin;
 
+use crate::message::Rejection;
+
 use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
 use super::seam::{BodySink, Broken, ClientBody};
@@ -15,6 +17,11 @@ pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
 
     /// Whether nothing of the request was written, its head included.
     fn is_untouched(&self) -> bool;
+
+    /// What is wrong with the request, if it could not be sent because the endpoint takes none like it.
+    fn refused(&self) -> Option<Rejection> {
+        None
+    }
 }
 
 /// Moves a body to the endpoint. A head that waits leaves with the first piece, or at once if none is there.

@@ -295,6 +295,65 @@ fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
     }
 }
 
+/// Answers 413 as soon as it has a head, and reads on.
+fn answering_early() -> Origin {
+    Origin::scripted(|mut stream| {
+        let mut head = Vec::new();
+        let mut byte = [0];
+        while !head.ends_with(b"\r\n\r\n") {
+            match stream.read(&mut byte) {
+                Ok(1..) => head.push(byte[0]),
+                _ => return,
+            }
+        }
+        let _sent =
+            stream.write_all(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 2\r\n\r\nno");
+        let _closed = std::io::copy(&mut stream, &mut std::io::sink());
+    })
+}
+
+#[test]
+fn an_early_error_of_an_endpoint_keeps_the_connection_if_little_of_the_body_is_left() {
+    let origin = answering_early();
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    let large = [b'b'; 60_000];
+    for (head, rest) in [
+        ("Content-Length: 2\r\n\r\n", &b"hi"[..]),
+        ("Content-Length: 60000\r\n\r\n", &large),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n",
+            b"2\r\nhi\r\n0\r\n\r\n",
+        ),
+        (
+            "Transfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n",
+            b"0\r\n\r\n",
+        ),
+    ] {
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}"));
+        let response = client.response();
+        assert_eq!(
+            (response.status, response.value("connection")),
+            (413, None),
+            "{head}"
+        );
+        client.send(rest);
+    }
+    for head in [
+        "Content-Length: 1000000\r\n",
+        "Content-Length: 5\r\nExpect: 100-continue\r\n",
+    ] {
+        let mut client = proxy.client();
+        client.send(format!("POST / HTTP/1.1\r\nHost: a\r\n{head}\r\n"));
+        assert_eq!(
+            client.response().value("connection"),
+            Some("close"),
+            "{head}"
+        );
+        assert!(client.is_closed());
+    }
+}
+
 #[test]
 fn a_close_over_http2_lets_the_client_read_its_answer_whatever_it_has_sent_behind() {
     const SIZE: usize = 300_000;

@@ -96,11 +96,6 @@ impl BodySource for Body<'_> {
 }
 
 impl ClientBody for Body<'_> {
-    /// What is left of it is in nobody's way.
-    fn is_nearly_read(&self) -> bool {
-        true
-    }
-
     async fn gone(&mut self) {
         self.incoming.release(self.hold);
         poll_fn(|cx| self.hold.poll_broken(cx)).await;

@@ -127,7 +127,7 @@ pub(super) fn trailers(piece: &Piece<'_>) -> Option<(Vec<u8>, usize)> {
     let fields = piece.trailers.filter(|_| piece.last)?;
     let mut block = Vec::new();
     let mut sink = BlockSink::new(&mut block);
-    fields.each(|field| sink.field(&field));
+    fields.allowed().for_each(|field| sink.field(&field));
     let list = sink.list();
     (list > 0).then_some((block, list))
 }

@@ -20,6 +20,14 @@ pub(super) struct Hold {
     sending: Cell<Sending>,
 }
 
+/// Why a piece did not leave.
+pub(super) enum Unsent {
+    /// The stream is gone.
+    Gone(Gone),
+    /// The peer takes no trailers of that length. The stream was broken off.
+    TrailersTooLarge,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sending {
     Open,
@@ -87,7 +95,7 @@ impl Hold {
         &self,
         piece: Piece<'_>,
         (progress, patience): (&Deadline, Duration),
-    ) -> Option<Result<(), Gone>> {
+    ) -> Option<Result<(), Unsent>> {
         if self.is_over() {
             return Some(Ok(()));
         }
@@ -97,11 +105,7 @@ impl Hold {
         {
             // The peer may end the connection of all others for them.
             self.reset(Code::CANCEL);
-            return Some(Err(Gone {
-                code: Code::CANCEL,
-                is_unprocessed: false,
-                invalid: None,
-            }));
+            return Some(Err(Unsent::TrailersTooLarge));
         }
         let is_last = piece.last && trailers.is_none();
         let mut data = piece.data;
@@ -125,7 +129,7 @@ impl Hold {
                 progress.clear();
             }
             if let Err(gone) = sent {
-                return Some(Err(gone));
+                return Some(Err(Unsent::Gone(gone)));
             }
             self.sending.set(if is_last {
                 Sending::Over
@@ -133,7 +137,8 @@ impl Hold {
                 Sending::Open
             });
         }
-        Some(trailers.map_or(Ok(()), |(block, _)| self.send_head(&block, true)))
+        let sent = trailers.map_or(Ok(()), |(block, _)| self.send_head(&block, true));
+        Some(sent.map_err(Unsent::Gone))
     }
 
     /// Ends our direction with these trailers, unless a piece is on its way.

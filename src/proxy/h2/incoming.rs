@@ -48,7 +48,7 @@ impl Incoming {
         Piece {
             data: &self.current,
             last: self.is_over,
-            trailers: self.trailers.as_ref().map(TrailerFields::Http2),
+            trailers: self.trailers.as_ref().map(TrailerFields::from),
         }
     }
 

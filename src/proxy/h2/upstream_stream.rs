@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
-use super::hold::Hold;
+use super::hold::{Hold, Unsent};
 use super::incoming::Incoming;
 use super::patience::patiently;
 use super::upstream_head::Start;
@@ -26,9 +26,14 @@ use crate::proxy::seam::{
 use crate::proxy::ticket::Ticket;
 use crate::proxy::upload::RequestSink;
 
+/// Trailers of a request that its endpoint does not take.
+const TRAILERS_TOO_LARGE: Rejection = Rejection::request(message::Reason::TrailersTooLarge);
+
 /// The body on its way to the endpoint.
 struct Upload<'t> {
     hold: &'t Hold,
+    /// It has trailers that the endpoint does not take.
+    has_large_trailers: bool,
     progress: Deadline,
     patience: Duration,
 }
@@ -82,6 +87,7 @@ where
         let patience = patience(ticket);
         let mut upload = Upload {
             hold: &hold,
+            has_large_trailers: false,
             progress: deadline(),
             patience,
         };
@@ -170,7 +176,13 @@ impl BodySink for Upload<'_> {
         let sending = self.hold.send(piece, (&self.progress, self.patience));
         match sending.await {
             None => Err(UpstreamError::Silent),
-            Some(sent) => sent.map_err(upstream_error),
+            Some(sent) => sent.map_err(|unsent| match unsent {
+                Unsent::Gone(gone) => upstream_error(gone),
+                Unsent::TrailersTooLarge => {
+                    self.has_large_trailers = true;
+                    UpstreamError::Invalid(TRAILERS_TOO_LARGE)
+                }
+            }),
         }
     }
 
@@ -190,6 +202,10 @@ impl RequestSink for Upload<'_> {
 
     fn is_untouched(&self) -> bool {
         false
+    }
+
+    fn refused(&self) -> Option<Rejection> {
+        self.has_large_trailers.then_some(TRAILERS_TOO_LARGE)
     }
 }
 
