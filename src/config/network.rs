@@ -2,64 +2,44 @@
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
+use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 /// An address and how many of its leading bits count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Network {
-    address: IpAddr,
-    bits: u8,
-}
+pub struct Network(IpNet);
 
 impl Network {
     /// Whether an address lies in the network. An IPv4 address that came in IPv6 clothes is taken for what it is.
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address, address.to_canonical()) {
-            (IpAddr::V4(own), IpAddr::V4(other)) => {
-                let shift = 32 - u32::from(self.bits);
-                let front = |bits: u32| bits.checked_shr(shift).unwrap_or(0);
-                front(own.to_bits()) == front(other.to_bits())
-            }
-            (IpAddr::V6(own), IpAddr::V6(other)) => {
-                let shift = 128 - u32::from(self.bits);
-                let front = |bits: u128| bits.checked_shr(shift).unwrap_or(0);
-                front(own.to_bits()) == front(other.to_bits())
-            }
-            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
-        }
+        self.0.contains(&address.to_canonical())
     }
 }
 
 impl FromStr for Network {
     type Err = String;
 
+    // The parts are read by the standard library: ipnet takes `010.0.0.0/8` for `10.0.0.0/8`, others for `8.0.0.0/8`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
                 "`{text}` is not a network: write an address, such as `10.0.0.7`, or a range, such as `10.0.0.0/8`"
             )
         };
-        let (address, bits) = text
-            .split_once('/')
-            .map_or((text, None), |(address, bits)| (address, Some(bits)));
-        let address: IpAddr = address.parse().map_err(|_| wrong())?;
-        let widest = if address.is_ipv4() { 32 } else { 128 };
-        let bits = match bits {
-            None => widest,
-            Some(digits) if digits.bytes().all(|b| b.is_ascii_digit()) => digits
-                .parse()
-                .ok()
-                .filter(|bits| *bits <= widest)
-                .ok_or_else(wrong)?,
-            Some(_) => return Err(wrong()),
+        let Some((address, bits)) = text.split_once('/') else {
+            let address: IpAddr = text.parse().map_err(|_| wrong())?;
+            return Ok(Self(address.into()));
         };
-        Ok(Self { address, bits })
+        let address = address.parse().map_err(|_| wrong())?;
+        let bits = Some(bits).filter(|bits| bits.bytes().all(|b| b.is_ascii_digit()));
+        let bits = bits.and_then(|bits| bits.parse().ok()).ok_or_else(wrong)?;
+        IpNet::new(address, bits).map(Self).map_err(|_| wrong())
     }
 }
 
 impl fmt::Display for Network {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.address, self.bits)
+        self.0.fmt(f)
     }
 }
 
@@ -106,6 +86,7 @@ mod tests {
         for bad in [
             "10.0.0.0/33",
             "10.0.0/8",
+            "010.0.0.0/8",
             "::1/129",
             "a",
             "10.0.0.0/",
