@@ -9,6 +9,7 @@ use hyper::{
     header::{self, HeaderValue},
 };
 use hyper_util::{client::legacy::Client as HttpClient, rt::TokioExecutor};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
@@ -26,6 +27,13 @@ const WHOLE: Duration = Duration::from_secs(30);
 
 /// The largest answer that is read.
 const LARGEST: usize = 256 << 20;
+
+/// All but the unreserved characters of RFC 3986.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
 
 /// The address of the admin API unless another one is configured.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9900";
@@ -165,15 +173,8 @@ impl Ask {
 }
 
 /// What may not stand in a query is written as `%XX`.
-fn escaped(text: &str) -> String {
-    let byte = |b: u8| {
-        if b.is_ascii_alphanumeric() || b"-._~".contains(&b) {
-            char::from(b).to_string()
-        } else {
-            format!("%{b:02X}")
-        }
-    };
-    text.bytes().map(byte).collect()
+fn escaped(text: &str) -> impl std::fmt::Display {
+    utf8_percent_encode(text, RESERVED)
 }
 
 impl Client {
@@ -341,6 +342,6 @@ mod tests {
 
     #[test]
     fn a_message_is_escaped_in_a_query() {
-        assert_eq!(escaped("a b&c=ü"), "a%20b%26c%3D%C3%BC");
+        assert_eq!(escaped("a b&c=ü-._~").to_string(), "a%20b%26c%3D%C3%BC-._~");
     }
 }

@@ -3,8 +3,9 @@
 //! A gRPC client looks for a status in trailers, not at the status of the answer, so an error of ours is an answer of 200
 //! that consists of one head with `grpc-status` and `grpc-message` ("Trailers-Only").
 
-use std::fmt::Write as _;
 use std::time::Duration;
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// A status of gRPC, as far as the proxy says or reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,16 +106,8 @@ pub(super) fn timeout(value: &[u8]) -> Option<Duration> {
 
 /// A text as `grpc-message` carries it: what is not printable ASCII, and `%`, as `%XX`.
 pub(super) fn message(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        if (b' '..=b'~').contains(&byte) && byte != b'%' {
-            encoded.push(char::from(byte));
-        } else {
-            // Writing to a string cannot fail.
-            let _ = write!(encoded, "%{byte:02X}");
-        }
-    }
-    encoded
+    const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
+    utf8_percent_encode(text, ESCAPED).to_string()
 }
 
 #[cfg(test)]
@@ -167,7 +160,7 @@ mod tests {
     #[test]
     fn messages_are_percent_encoded() {
         assert_eq!(message("no route matches"), "no route matches");
-        assert_eq!(message("100 %\n\u{e4}"), "100 %25%0A%C3%A4");
+        assert_eq!(message("100 %\n\x7f\u{e4}"), "100 %25%0A%7F%C3%A4");
     }
 
     #[test]
