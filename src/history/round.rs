@@ -82,6 +82,11 @@ impl Round {
         }
     }
 
+    /// Whether everybody who asked for it to be written still waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.answers.iter().all(|answer| !answer.is_closed())
+    }
+
     pub(super) fn succeeded(self) {
         for answer in self.answers {
             // Whoever asked may have given up; the record is there all the same.

@@ -271,7 +271,7 @@ impl Thread {
         let mut pause = FIRST_PAUSE;
         loop {
             round.batch.reserved = self.numbers.due(self.reserved);
-            match self.attempt(&round.batch) {
+            match self.attempt(&round) {
                 Ok(()) => {
                     self.succeeded(round);
                     return true;
@@ -291,14 +291,19 @@ impl Thread {
         }
     }
 
-    fn attempt(&mut self, batch: &Batch) -> Result<(), AppendError> {
-        let mut written = self.try_once(batch);
-        if matches!(&written, Err(error) if error.gone && !error.begun) {
-            // The keeper ended while there was nothing to do.
-            written = self.try_once(batch);
+    fn attempt(&mut self, round: &Round) -> Result<(), AppendError> {
+        let (mut written, mut begun) = (self.try_once(&round.batch), false);
+        if let Err(error) = &written
+            && error.gone
+            && round.is_awaited()
+        {
+            // The keeper died, before this or amid it: another one writes the same. What the first one had written is
+            // there once. Not for who gave up waiting: what was refused meanwhile must not be written again.
+            begun = error.begun;
+            written = self.try_once(&round.batch);
         }
         written.map_err(|error| {
-            if error.begun {
+            if begun || error.begun {
                 AppendError::Unknown(error.reason)
             } else {
                 AppendError::NotWritten(error.reason)
@@ -374,10 +379,8 @@ impl Thread {
     }
 
     fn finish(&mut self, last: u64) -> bool {
-        let batch = Batch {
-            reserved: Some(last),
-            ..Batch::default()
-        };
-        self.attempt(&batch).is_ok()
+        let mut round = Round::default();
+        round.batch.reserved = Some(last);
+        self.attempt(&round).is_ok()
     }
 }

@@ -24,6 +24,11 @@ fn demo(history: &Path) -> Demo {
 }
 
 fn ask(demo: &Demo, method: &str, path: &str, body: &str) -> (u16, Value) {
+    answer(&mut asked(demo, method, path, body))
+}
+
+/// A client that has asked, and not read the answer.
+fn asked(demo: &Demo, method: &str, path: &str, body: &str) -> Client {
     let length = body.len();
     let kind = "content-type: application/json\r\n";
     let head = format!(
@@ -31,13 +36,22 @@ fn ask(demo: &Demo, method: &str, path: &str, body: &str) -> (u16, Value) {
         demo.admin
     );
     let mut client = Client::connect(demo.admin);
-    let answer = client.send(format!("{head}{body}")).response();
+    client.send(format!("{head}{body}"));
+    client
+}
+
+fn answer(client: &mut Client) -> (u16, Value) {
+    let answer = client.response();
     (answer.status, serde_json::from_slice(&answer.body).unwrap())
 }
 
 fn split(demo: &Demo, green: u32) -> (u16, Value) {
+    answer(&mut asked_to_split(demo, green))
+}
+
+fn asked_to_split(demo: &Demo, green: u32) -> Client {
     let body = format!(r#"{{"weights":{{"green":{green}}}}}"#);
-    ask(demo, "PATCH", "/v1/routes/chat/split", &body)
+    asked(demo, "PATCH", "/v1/routes/chat/split", &body)
 }
 
 fn green(demo: &Demo) -> Value {
@@ -218,6 +232,42 @@ fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
     assert_eq!(proxy.end("-TERM"), Some(0));
     assert!(!is_there(last), "the proxy waits for its keeper");
     assert_eq!(green(&demo(&path)), live);
+}
+
+#[test]
+fn a_publish_amid_which_the_keeper_dies_is_written_by_the_next_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = kept(&folder);
+    let mut proxy = demo(&path);
+    let mut live = green(&proxy);
+    for weight in 11..=13 {
+        let keeper = keeper(&proxy);
+        halt(keeper);
+        let mut publish = asked_to_split(&proxy, weight);
+        // Meanwhile the publish goes to the keeper, which does not answer it.
+        assert_eq!(green(&proxy), live);
+        signal(keeper, "-KILL");
+        let (status, receipt) = answer(&mut publish);
+        if status == 200 {
+            assert_eq!(receipt["durable"], true, "{receipt}");
+            live = weight.into();
+        } else {
+            // On a machine that is very busy the next keeper may come too late, and for nothing else it is refused.
+            let detail = receipt["detail"].as_str().unwrap();
+            assert!(detail.contains("did not answer within"), "{receipt}");
+        }
+        assert_eq!(green(&proxy), live);
+        wait_until("the store is written", || {
+            let status = ask(&proxy, "GET", "/v1/status", "").1;
+            status["durability"]["healthy"] == true && status["durability"]["pending_records"] == 0
+        });
+    }
+    assert_eq!(proxy.end("-KILL"), None);
+    assert_eq!(
+        green(&demo(&path)),
+        live,
+        "what was acknowledged, and no more"
+    );
 }
 
 #[test]
