@@ -90,6 +90,13 @@ impl Controller {
         if let Some(before) = self.applied_before(&change, &by)? {
             return Ok(self.receipt_again(&before));
         }
+        let asked = self.cell.load();
+        if let Ok(None) = self.propose(&asked, change.clone(), expected, consent) {
+            // What changes nothing waits for no other change, and for no disk. Everything else is judged in its turn:
+            // what is before it in the queue may make it right.
+            return Ok(self.nothing_changed(&asked, &change, &by));
+        }
+        drop(asked);
         let mut candidates = None;
         let done = loop {
             let nothing = Candidates::default();
@@ -100,10 +107,7 @@ impl Controller {
                 }
                 let live = self.cell.load();
                 let Some(proposal) = self.propose(&live, change.clone(), expected, consent)? else {
-                    return Ok(match &change {
-                        Change::Abort { .. } => self.receipt_of_no_trial(&live, &by),
-                        _ => self.receipt_of_nothing(&live, &by),
-                    });
+                    return Ok(self.nothing_changed(&live, &change, &by));
                 };
                 let has_waited = candidates.is_some();
                 if has_waited || !self.has_to_wait(&proposal, consent, &nothing) {
@@ -115,6 +119,13 @@ impl Controller {
             candidates = Some(self.await_health(&proposal, consent).await?);
         };
         Ok(self.receipt(done).await)
+    }
+
+    fn nothing_changed(&self, live: &RoutingTable, change: &Change, by: &Author) -> Receipt {
+        match change {
+            Change::Abort { .. } => self.receipt_of_no_trial(live, by),
+            _ => self.receipt_of_nothing(live, by),
+        }
     }
 
     fn applied_before(&self, change: &Change, by: &Author) -> Result<Option<Kept>, ControlError> {

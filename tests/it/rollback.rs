@@ -796,6 +796,40 @@ async fn a_rollback_while_a_publish_is_being_written_wins() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_changes_nothing_waits_for_no_disk_and_for_no_other_change() {
+    let folder = folder();
+    let gate = gate();
+    let settings = Settings {
+        durable_within: Duration::from_secs(10),
+        ..Settings::default()
+    };
+    let desk = Desk::open_with(&kept(&folder), settings, Some(Arc::clone(&gate.hook)));
+    desk.begin(0, 0).await;
+    let live = desk.split("chat", 10).await;
+    gate.closed.store(true, Ordering::SeqCst);
+    let controller = Arc::clone(&desk.controller);
+    let publish = tokio::spawn(async move {
+        controller
+            .apply(set_split("chat", 50), author(), Expected::Any, false)
+            .await
+    });
+    wait_until("the publish is being written", || {
+        gate.waiting.load(Ordering::SeqCst)
+    });
+    let same = set_split("chat", 10);
+    let nothing = desk
+        .controller
+        .apply(same, author(), Expected::Any, false)
+        .await;
+    assert!(!publish.is_finished(), "it came first, and is not written");
+    let nothing = nothing.unwrap();
+    assert_eq!((nothing.changed, nothing.revision), (false, live.revision));
+    gate.closed.store(false, Ordering::SeqCst);
+    gate.open.send(()).unwrap();
+    assert!(publish.await.unwrap().unwrap().changed);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
     let folder = folder();
     let gate = gate();

@@ -582,7 +582,7 @@ class Run:
         return made[0] if made else None
 
     def kill_keeper(self):
-        """The keeper dies: the next change is made by another one, or refused, and nothing is lost."""
+        """The keeper dies: the next change is written by another one, and nothing is lost."""
         self.settle()
         keeper = self.server.keeper()
         if keeper is None:
@@ -597,6 +597,8 @@ class Run:
         answer = self.client.ask(request.method, request.path, request.body)
         if answer.status == 503:
             assert request.publish, f"a rollback waits for no disk: {answer}"
+            # On a machine that is very busy the next keeper may come too late.
+            assert "did not answer within" in answer.json["detail"], f"another keeper writes it: {answer}"
         else:
             self.judge(answer, outcome, refusals, True)
         self.compare()
@@ -618,13 +620,10 @@ class Run:
                 refusals = (503, *refusals)
             self.note(request)
             answer = self.client.ask(request.method, request.path, request.body)
-            nothing = outcome is not None and not outcome.changed and not outcome.is_rollback
+            # What changes nothing needs no disk.
             if refusals and not (outcome is not None and outcome.is_rollback and answer.status == 200):
                 self.compared += 1
                 assert answer.status in refusals, f"one of {refusals} was promised: {answer}"
-            elif nothing and answer.status == 503:
-                # A publish that would change nothing may be refused as well: the disk may be asked first.
-                self.compared += 1
             else:
                 self.judge(answer, outcome, refusals, True)
                 if outcome.changed:

@@ -141,6 +141,8 @@ class Server:
             f'[admin]\naddress = "127.0.0.1:{self.admin}"',
             f'[history]\npath = "{self.folder / "history"}"' + (f"\nkeep = {self.keep}" if self.keep else ""),
             '[shutdown]\ngrace = "1s"',
+            # A receipt without all workers is right on a machine that is very busy; what is judged here is that they come.
+            '[timeouts]\nconverge = "10s"',
         ]
         for name, (version, endpoints) in table.releases.items():
             lines.append(f"[releases.{name}]\nversion = {json.dumps(version)}\nendpoints = {json.dumps(list(endpoints))}")
