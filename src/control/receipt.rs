@@ -116,7 +116,7 @@ impl Controller {
         let converged =
             tokio::time::timeout(self.settings.converge_within, self.cell.converged(revision))
                 .await;
-        let unresolved = self.unresolved(&self.book(), revision);
+        let unresolved = self.unresolved(revision);
         let converged_at = (converged.is_ok() && !is_behind(&unresolved)).then(now);
         self.metrics.converged(begin.elapsed() + done.took);
         if done.rollback {
@@ -150,14 +150,17 @@ impl Controller {
     }
 
     /// Releases of a change with names that have no address.
-    fn unresolved(&self, book: &Book, revision: Revision) -> Vec<UnresolvedRelease> {
+    fn unresolved(&self, revision: Revision) -> Vec<UnresolvedRelease> {
         let live = self.cell.load();
-        let touched = book.get(revision).map(|kept| &kept.touched.releases);
-        let unresolved = |name: &ReleaseName| {
-            let roster = live.compiled().releases().get(name)?.roster();
+        let touched = self
+            .book()
+            .get(revision)
+            .map(|kept| kept.touched.releases.clone());
+        let unresolved = |name: ReleaseName| {
+            let roster = live.compiled().releases().get(&name)?.roster();
             let (endpoints, still_served_by) = roster.unresolved();
             (!endpoints.is_empty()).then(|| UnresolvedRelease {
-                release: name.clone(),
+                release: name,
                 endpoints,
                 still_served_by,
             })
@@ -207,13 +210,16 @@ impl Controller {
     pub(super) fn receipt_again(&self, kept: &Kept) -> Receipt {
         let record = &kept.record;
         let durable = self.survives(record.revision);
-        let book = self.book();
-        let before = book.state(record.parent);
+        let (before, undid) = {
+            let book = self.book();
+            (book.state(record.parent), undid(&book, record))
+        };
+        // Whole tables are compared: not with the books in hand, for which a rollback would wait.
         let diff = before
             .zip(kept.state.as_ref())
             .map(|(before, after)| Diff::between(&before, after));
         let waiting_for = self.cell.waiting_for(record.revision);
-        let unresolved = self.unresolved(&book, record.revision);
+        let unresolved = self.unresolved(record.revision);
         let applied_at = Timestamp::from_millis(record.published_at_ms);
         Receipt {
             revision: record.revision,
@@ -223,7 +229,7 @@ impl Controller {
             cause: record.cause.clone(),
             message: record.author.message.clone(),
             diff: diff.unwrap_or_default(),
-            undid: undid(&book, record),
+            undid,
             durable,
             restart_revision: (!durable).then(|| self.restart_revision()),
             applied_at,
@@ -240,14 +246,13 @@ impl Controller {
     pub(super) fn receipt_of_nothing(&self, live: &RoutingTable, by: &Author) -> Receipt {
         let revision = live.revision();
         let durable = self.survives(revision);
-        let book = self.book();
-        let record = book.get(revision).map(|kept| &kept.record);
-        let published = record.map_or(0, |record| record.published_at_ms);
+        let record = self.book().get(revision).map(|kept| kept.record.clone());
+        let published = record.as_ref().map_or(0, |record| record.published_at_ms);
         let waiting_for = self.cell.waiting_for(revision);
-        let unresolved = self.unresolved(&book, revision);
+        let unresolved = self.unresolved(revision);
         Receipt {
             revision,
-            parent: record.map_or(Revision(0), |record| record.parent),
+            parent: record.as_ref().map_or(Revision(0), |record| record.parent),
             digest: live.digest(),
             changed: false,
             cause: record.map_or(Cause::Publish, |record| record.cause.clone()),

@@ -205,15 +205,15 @@ impl Controller {
         tended
             .left
             .retain(|_, since| now.duration_since(*since) < STATISTICS_STAY);
+        let mut wanted: HashSet<Key> = tended.left.keys().cloned().collect();
         let watched = self.fleet.watched();
-        let keep = |(_, release, version): &CellKey| {
-            tended
-                .left
-                .contains_key(&(release.clone(), version.clone()))
-                || watched.iter().any(|watched| {
-                    watched.roster.release() == release && watched.roster.version() == version
-                })
-        };
+        drop(tended);
+        wanted.extend(watched.iter().map(|watched| {
+            let roster = &watched.roster;
+            (roster.release().clone(), roster.version().clone())
+        }));
+        let keep =
+            |(_, release, version): &CellKey| wanted.contains(&(release.clone(), version.clone()));
         self.fleet.retain_cells(keep);
     }
 }

@@ -1,7 +1,8 @@
 //! All rosters, and the list of those that somebody needs: what is live, what a rollback would need, what drains.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, hash_map::RandomState},
+    hash::BuildHasher as _,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
@@ -55,12 +56,18 @@ pub struct Watched {
 /// What cells are kept by: route, release and version.
 pub type CellKey = (RouteName, ReleaseName, Version);
 
+type CellMap = HashMap<CellKey, Arc<Cells>>;
+
+/// Parts that statistics are kept in: whoever walks over all of them holds one of the locks, and for a moment.
+const PARTS: usize = 64;
+
 /// The registry of rosters and of statistics. A roster that nobody holds any more is forgotten.
 #[derive(Debug)]
 pub struct Fleet {
     workers: usize,
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
-    cells: Mutex<HashMap<CellKey, Arc<Cells>>>,
+    cells: Box<[Mutex<CellMap>]>,
+    hasher: RandomState,
     watched: ArcSwap<Vec<Watched>>,
     lookups: ArcSwap<Vec<Watched>>,
     changes: watch::Sender<u64>,
@@ -72,7 +79,8 @@ impl Fleet {
         Self {
             workers,
             rosters: Mutex::default(),
-            cells: Mutex::default(),
+            cells: (0..PARTS).map(|_| Mutex::default()).collect(),
+            hasher: RandomState::new(),
             watched: ArcSwap::default(),
             lookups: ArcSwap::default(),
             changes: watch::Sender::new(0),
@@ -112,24 +120,33 @@ impl Fleet {
     pub fn cells(&self, route: &RouteName, release: &ReleaseName, version: &Version) -> Arc<Cells> {
         let key = (route.clone(), release.clone(), version.clone());
         let make = || Arc::new(Cells::new(self.workers));
-        Arc::clone(self.all_cells().entry(key).or_insert_with(make))
+        Arc::clone(lock(self.part(&key)).entry(key).or_insert_with(make))
     }
 
-    /// All statistics there are, in no order.
+    /// All statistics in which something was recorded, in no order. No lock is held while `each` is called: to compile a
+    /// route takes its statistics, and a rollback may have to.
     pub fn each_cells(&self, mut each: impl FnMut(&CellKey, &Arc<Cells>)) {
-        self.all_cells()
-            .iter()
-            .for_each(|(key, cells)| each(key, cells));
+        for part in &self.cells {
+            let part = lock(part);
+            let used = part.iter().filter(|(_, cells)| !cells.is_empty());
+            let used: Vec<_> = used
+                .map(|(key, cells)| (key.clone(), Arc::clone(cells)))
+                .collect();
+            drop(part);
+            used.iter().for_each(|(key, cells)| each(key, cells));
+        }
     }
 
     /// Forgets statistics that no table holds any more and that `keep` does not want: the series of retired releases go.
     pub fn retain_cells(&self, keep: impl Fn(&CellKey) -> bool) {
-        self.all_cells()
-            .retain(|key, cells| Arc::strong_count(cells) > 1 || keep(key));
+        for part in &self.cells {
+            lock(part).retain(|key, cells| Arc::strong_count(cells) > 1 || keep(key));
+        }
     }
 
-    fn all_cells(&self) -> MutexGuard<'_, HashMap<CellKey, Arc<Cells>>> {
-        self.cells.lock().unwrap_or_else(PoisonError::into_inner)
+    fn part(&self, key: &CellKey) -> &Mutex<CellMap> {
+        let hash = usize::try_from(self.hasher.hash_one(key)).unwrap_or_default();
+        &self.cells[hash % self.cells.len()]
     }
 
     /// Says which rosters are needed from now on; wakes those who look after them. One caller: the controller.
@@ -160,6 +177,11 @@ impl Fleet {
     }
 }
 
+// A panic while the lock is held leaves the map whole, so a poisoned lock is as good as another.
+fn lock(part: &Mutex<CellMap>) -> MutexGuard<'_, CellMap> {
+    part.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -175,5 +197,24 @@ mod tests {
         drop((first, other));
         fleet.roster(&ReleaseName::new("green").unwrap(), &version);
         assert!(!fleet.rosters().contains_key(&(name, version)));
+    }
+
+    #[test]
+    fn who_looks_at_all_statistics_holds_no_lock_that_a_route_needs() {
+        let fleet = Fleet::new(1);
+        let (route, version) = (RouteName::new("chat").unwrap(), Version::default());
+        let (blue, green) = ["blue", "green"]
+            .map(|name| ReleaseName::new(name).unwrap())
+            .into();
+        let cells = fleet.cells(&route, &blue, &version);
+        fleet.cells(&route, &green, &version);
+        cells.record_bytes(0, 1, 1);
+        let mut seen = Vec::new();
+        fleet.each_cells(|(_, release, _), _| {
+            // Taken on this thread: it would wait for ever if the walk held a lock.
+            assert!(Arc::ptr_eq(&fleet.cells(&route, &blue, &version), &cells));
+            seen.push(release.clone());
+        });
+        assert_eq!(seen, [blue], "what nothing was recorded in is left out");
     }
 }

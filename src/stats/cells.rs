@@ -98,6 +98,11 @@ impl Cells {
         self.0[slot % self.0.len()].get_or_init(Box::default)
     }
 
+    /// Whether nothing was recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|cell| cell.get().is_none())
+    }
+
     /// What was recorded so far, over all workers.
     pub fn snapshot(&self) -> CellSnapshot {
         let mut snapshot = CellSnapshot::default();
