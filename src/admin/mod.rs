@@ -19,7 +19,7 @@
 //! | `/v1/revisions` | GET | what was live, latest first |
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
 //! | `/v1/revisions/{a}/diff/{b}` | GET | what differs between two |
-//! | `/v1/status` | GET | all that a dashboard needs |
+//! | `/v1/status` | GET | all that a dashboard needs, or a part of it: in brief, one route, a page of routes |
 //! | `/metrics` | GET | Prometheus text |
 //! | `/livez` | GET | whether the process lives |
 //! | `/readyz` | GET | whether traffic should be sent here |
@@ -49,6 +49,7 @@ mod pages;
 mod problems;
 mod refusal;
 mod releases;
+mod rendered_routes;
 mod revisions;
 mod rollback;
 mod router;

@@ -56,6 +56,25 @@ pub(super) struct Revoked;
 
 // === impl PageWriter ===
 
+impl PageWriter {
+    /// Goes on with what is rendered already, without a copy of it.
+    fn append(&mut self, rendered: impl IntoIterator<Item = Bytes>) {
+        if !self.last.is_empty() {
+            self.chunks.push(std::mem::take(&mut self.last).freeze());
+        }
+        self.chunks.extend(rendered);
+    }
+
+    /// What was written, in chunks.
+    pub(super) fn into_chunks(self) -> Vec<Bytes> {
+        let Self { mut chunks, last } = self;
+        if !last.is_empty() {
+            chunks.push(last.freeze());
+        }
+        chunks
+    }
+}
+
 impl io::Write for PageWriter {
     fn write(&mut self, mut bytes: &[u8]) -> io::Result<usize> {
         let length = bytes.len();
@@ -86,10 +105,7 @@ impl Page {
         revision: Option<Revision>,
         writer: PageWriter,
     ) -> Self {
-        let PageWriter { mut chunks, last } = writer;
-        if !last.is_empty() {
-            chunks.push(last.freeze());
-        }
+        let chunks = writer.into_chunks();
         let length = chunks.iter().map(|chunk| chunk.len() as u64).sum();
         Self {
             content_type,
@@ -106,6 +122,31 @@ impl Page {
             .expect("types of the API have string keys, and memory takes every byte");
         // So that a prompt that follows stands on a line of its own.
         writer.write_all(b"\n").expect("memory takes every byte");
+        Self::new("application/json", revision, writer)
+    }
+
+    /// A JSON document whose list `member` is empty, with items in it that are rendered already. No list of that name
+    /// stands before it.
+    pub(super) fn json_around(
+        revision: Option<Revision>,
+        document: &impl Serialize,
+        member: &str,
+        items: impl IntoIterator<Item = Bytes>,
+    ) -> Self {
+        let text = serde_json::to_string(document).expect("types of the API have string keys");
+        // Quotes inside of a string have a backslash, so this cannot be a part of one.
+        let list = format!("\"{member}\":[]");
+        let place = text.find(&list).expect("the document has this list, empty");
+        let (before, after) = text.split_at(place + list.len() - 1);
+        let mut writer = PageWriter::default();
+        let write = |text: &str, writer: &mut PageWriter| {
+            let written = writer.write_all(text.as_bytes());
+            written.expect("memory takes every byte");
+        };
+        write(before, &mut writer);
+        writer.append(items);
+        write(after, &mut writer);
+        write("\n", &mut writer);
         Self::new("application/json", revision, writer)
     }
 
@@ -215,6 +256,18 @@ mod tests {
                 assert_eq!(to_bytes(body, usize::MAX).await.unwrap(), text);
             }
         }
+    }
+
+    #[tokio::test]
+    async fn rendered_items_stand_in_the_list_that_was_left_empty() {
+        let message = r#""list":[] \"list\":[]"#;
+        let document = serde_json::json!({ "a": message, "list": [], "z": { "list": [] } });
+        let items = ["1,", "2"].map(|item| Bytes::from_static(item.as_bytes()));
+        let page = Arc::new(Page::json_around(None, &document, "list", items));
+        let body = to_bytes(page.response().into_body(), usize::MAX).await;
+        let read: serde_json::Value = serde_json::from_slice(&body.unwrap()).unwrap();
+        let whole = serde_json::json!({ "a": message, "list": [1, 2], "z": { "list": [] } });
+        assert_eq!(read, whole);
     }
 
     #[tokio::test]

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use tokio::{sync::Semaphore, task};
 
-use super::{page::Page, refusal::Refusal, shared_page::SharedPage};
+use super::{
+    page::Page, refusal::Refusal, rendered_routes::RenderedRoutes, shared_page::SharedPage,
+};
 use crate::{
     api::{ReleaseList, RouteList},
-    control::Controller,
-    model::TableDocument,
+    control::{Controller, StatusPart},
+    model::{Hashed, RouteSpec, TableDocument},
 };
 
 /// Threads that look something up for one request each.
@@ -20,6 +22,7 @@ pub(super) struct Pages {
     pub(super) releases: Arc<SharedPage>,
     pub(super) routes: Arc<SharedPage>,
     pub(super) status: Arc<SharedPage>,
+    pub(super) brief_status: Arc<SharedPage>,
     pub(super) table: Arc<SharedPage>,
     looking: Arc<Semaphore>,
 }
@@ -33,12 +36,14 @@ impl Pages {
                 move || render(&controller),
             ))
         };
-        let now = Arc::clone(controller);
+        let (whole, brief) = (Arc::clone(controller), Arc::clone(controller));
+        let rendered = RenderedRoutes::default();
         Self {
             releases: by_revision(releases),
             routes: by_revision(routes),
             table: by_revision(table),
-            status: Arc::new(SharedPage::of_now(move || status(&now))),
+            status: Arc::new(SharedPage::of_now(move || status(&whole, &rendered))),
+            brief_status: Arc::new(SharedPage::of_now(move || brief_status(&brief))),
             looking: Arc::new(Semaphore::new(LOOKING)),
         }
     }
@@ -60,8 +65,18 @@ impl Pages {
     }
 }
 
-fn status(controller: &Controller) -> Page {
-    let status = controller.status();
+fn status(controller: &Controller, rendered: &RenderedRoutes) -> Page {
+    let live = controller.live();
+    let status = controller.status_of(&live, &StatusPart::WithoutRoutes);
+    let changed = |routes: &[Arc<Hashed<RouteSpec>>]| {
+        controller.routes_changed(routes.iter().map(|route| &route.name))
+    };
+    let routes = rendered.of(live.compiled().spec().routes(), changed);
+    Page::json_around(Some(status.revision), &status, "routes", routes)
+}
+
+fn brief_status(controller: &Controller) -> Page {
+    let status = controller.status_of(&controller.live(), &StatusPart::Brief);
     Page::json(Some(status.revision), &status)
 }
 

@@ -5,7 +5,10 @@
 //! at most [`MOST`] renderings are in memory, however many clients do not read theirs.
 
 use std::{
-    sync::{Arc, Weak},
+    sync::{
+        Arc, Weak,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -31,12 +34,15 @@ pub(super) struct SharedPage {
     render: Render,
     // For what a revision alone decides: the one that a rendering must show.
     shown: Option<Shown>,
+    waiting: AtomicUsize,
     renderings: tokio::sync::Mutex<Renderings>,
 }
 
 #[derive(Default)]
 struct Renderings {
     alive: Vec<Rendering>,
+    // The latest, for those who wait for it: the client that it was made for may have taken it all before their turn.
+    held: Option<Arc<Page>>,
     not_before: Option<Instant>,
 }
 
@@ -44,6 +50,9 @@ struct Rendering {
     begun: Instant,
     page: Weak<Page>,
 }
+
+/// One who waits for a turn.
+struct Waiting<'a>(&'a SharedPage);
 
 impl SharedPage {
     /// A page of what is so at the moment.
@@ -63,6 +72,7 @@ impl SharedPage {
         Self {
             render,
             shown,
+            waiting: AtomicUsize::new(0),
             renderings: tokio::sync::Mutex::default(),
         }
     }
@@ -70,7 +80,25 @@ impl SharedPage {
     /// A rendering that was begun after this was called, or shows the same; a little older where many are still read.
     pub(super) async fn get(&self) -> Result<Arc<Page>, Refusal> {
         let asked = Instant::now();
+        let waiting = Waiting::of(self);
         let mut renderings = self.renderings.lock().await;
+        drop(waiting);
+        let page = self.get_among(&mut renderings, asked).await;
+        let latest = page.as_ref().ok().filter(|_| self.is_wanted());
+        renderings.held = latest.cloned();
+        page
+    }
+
+    /// Whether the latest rendering is kept although nobody reads it: for those who wait, or for as long as it is right.
+    fn is_wanted(&self) -> bool {
+        self.shown.is_some() || self.waiting.load(Ordering::Relaxed) > 0
+    }
+
+    async fn get_among(
+        &self,
+        renderings: &mut Renderings,
+        asked: Instant,
+    ) -> Result<Arc<Page>, Refusal> {
         if let Some(page) = renderings.suitable(asked, Instant::now(), self.shown.as_deref()) {
             return Ok(page);
         }
@@ -86,6 +114,25 @@ impl SharedPage {
         renderings.not_before = Some(Instant::now() + PAUSE * begun.elapsed());
         renderings.add(begun, &page);
         Ok(page)
+    }
+}
+
+impl<'a> Waiting<'a> {
+    fn of(page: &'a SharedPage) -> Self {
+        page.waiting.fetch_add(1, Ordering::Relaxed);
+        Self(page)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, Ordering::Relaxed);
+        // Who gives up waiting leaves nothing behind. Where another has its turn, that one looks at the end of it.
+        if let Ok(mut renderings) = self.0.renderings.try_lock()
+            && !self.0.is_wanted()
+        {
+            renderings.held = None;
+        }
     }
 }
 
@@ -127,7 +174,7 @@ impl Renderings {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::atomic::{AtomicU64, Ordering};
+    use std::sync::atomic::AtomicU64;
 
     use super::*;
 
@@ -158,6 +205,16 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_gets_a_rendering_that_others_have_read_to_its_end() {
+        let (count, page) = counted();
+        let read = || async { drop(page.get().await.unwrap()) };
+        futures_util::future::join_all((0..50).map(|_| read())).await;
+        assert!(count.load(Ordering::Relaxed) <= 2);
+        let renderings = page.renderings.lock().await;
+        assert!(renderings.held.is_none(), "nobody waits any more");
+    }
+
+    #[tokio::test]
     async fn renderings_that_nobody_reads_are_few_and_the_oldest_goes_for_a_new_one() {
         let (count, page) = counted();
         let mut held = Vec::new();
@@ -183,6 +240,13 @@ mod tests {
         });
         let (first, again) = (page.get().await.unwrap(), page.get().await.unwrap());
         assert!(Arc::ptr_eq(&first, &again));
+        let weak = Arc::downgrade(&first);
+        drop((first, again));
+        let later = page.get().await.unwrap();
+        assert!(
+            weak.upgrade()
+                .is_some_and(|first| Arc::ptr_eq(&first, &later))
+        );
         live.store(2, Ordering::Relaxed);
         assert_eq!(page.get().await.unwrap().revision(), Some(Revision(2)));
     }

@@ -24,7 +24,7 @@ pub use self::{
     },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
-        ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, WorkerStatus,
+        ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
 };

@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::Timestamp;
 use crate::model::{
-    Author, Cause, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName, Version,
+    Author, Cause, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName, RouteSpec, Version,
 };
 
 /// The state of things: what is decided, what is, and what could be undone.
@@ -23,9 +23,16 @@ pub struct Status {
     /// What made it live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// Routes in the order of the table.
+    /// How many routes and releases there are, whichever of them are shown.
+    #[serde(default)]
+    pub totals: Totals,
+    /// Routes in the order of the table: all of them, or those that were asked for.
     pub routes: Vec<RouteStatus>,
-    /// Releases: those of the live table, then those that are warm, then those that drain.
+    /// On a page of routes after which more follow: its last one, which `after` takes for the next page.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<RouteName>,
+    /// Releases: those of the live table, then those that are warm, then those that drain; all of them, or those that
+    /// belong to what was asked for.
     pub releases: Vec<ReleaseStatus>,
     /// What a bare rollback would do.
     pub rollback: RollbackStatus,
@@ -39,6 +46,21 @@ pub struct Status {
     pub in_flight_on_previous: Vec<InFlightOn>,
     /// How the live table differs from the file that was last imported.
     pub drift: Drift,
+}
+
+/// How many there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Totals {
+    /// Routes of the live table.
+    pub routes: usize,
+    /// Those that give a weight to more than one release.
+    pub split_routes: usize,
+    /// Those that give a weight to a release without an endpoint that could answer.
+    pub unready_routes: usize,
+    /// Releases: of the live table, warm and draining.
+    pub releases: usize,
+    /// Those of the live table that have no endpoint that could answer.
+    pub unready_releases: usize,
 }
 
 /// A route and its split.
@@ -163,8 +185,11 @@ pub struct RollbackStatus {
     pub to: Option<Revision>,
     /// The revisions that would be undone, latest first.
     pub undoes: Vec<Revision>,
-    /// What would change.
+    /// What would change. A brief status has the first 50 differences.
     pub diff: Diff,
+    /// How many differences there are.
+    #[serde(default)]
+    pub changes: usize,
     /// Whether every release that it would give a weight has an endpoint that is not unhealthy.
     pub ready: bool,
     /// Those that have not.
@@ -234,6 +259,37 @@ pub struct Drift {
     /// the same entries, or the table that they lead to is not valid. `diff` is about that file then.
     #[serde(default)]
     pub refused: bool,
-    /// How: `before` is what the file says, `after` what is live.
+    /// How: `before` is what the file says, `after` what is live. A brief status has the first 50 differences.
     pub diff: Diff,
+    /// How many differences there are.
+    #[serde(default)]
+    pub changes: usize,
+}
+
+impl RouteStatus {
+    /// A route as it is decided, and the revision that last changed it.
+    pub fn of(route: &RouteSpec, changed_by: Option<Revision>) -> Self {
+        // Added up once, not for each release: a split may have many.
+        let total: f64 = route.split.values().map(|weight| f64::from(*weight)).sum();
+        let share = |(release, weight): (&ReleaseName, &u32)| Share {
+            release: release.clone(),
+            weight: *weight,
+            share: if total > 0.0 {
+                f64::from(*weight) / total
+            } else {
+                0.0
+            },
+        };
+        Self {
+            name: route.name.clone(),
+            host: route.host.clone(),
+            hosts: route.hosts.clone(),
+            path: route.path.clone(),
+            path_prefix: route.path_prefix.clone(),
+            headers: route.headers.clone(),
+            split: route.split.iter().map(share).collect(),
+            stable: route.stable_release().cloned(),
+            changed_by,
+        }
+    }
 }

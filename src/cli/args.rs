@@ -179,9 +179,18 @@ pub(super) enum There {
     Change(ChangeVerb),
     /// Show what is decided, what is, and what a rollback would do
     #[command(
-        after_help = "Examples:\n  switchback status\n  switchback status --json | jq .rollback.ready"
+        after_help = "Of a table with more than 50 routes only those are shown that are split, or that send requests to a release \
+                      without a healthy endpoint; --json has everything.\n\n\
+                      Examples:\n  switchback status\n  switchback status --route chat\n  switchback status --json | jq .rollback.ready"
     )]
-    Status,
+    Status {
+        /// This route alone, and the releases in its split
+        #[arg(long, value_name = "ROUTE")]
+        route: Option<RouteName>,
+        /// Every route and every release, however many there are
+        #[arg(long, conflicts_with = "route")]
+        all: bool,
+    },
     /// List the revisions that were live, latest first
     #[command(
         after_help = "Examples:\n  switchback history\n  switchback history --limit 5 --before 40"

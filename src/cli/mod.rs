@@ -14,6 +14,7 @@ mod part;
 mod resources;
 mod serve;
 mod show;
+mod status;
 mod table;
 mod text;
 
@@ -112,8 +113,9 @@ fn remote(access: AccessArgs, verb: There) -> Result<Out, Failure> {
         client_certificate: shown.map(|(cert, key)| CertificateFiles { cert, key }),
         server_name: None,
     };
+    let json = access.json;
     let client = Client::new(access.admin, token.as_deref(), &tls)?;
-    runtime()?.block_on(ask(&client, verb))
+    runtime()?.block_on(ask(&client, verb, json))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -123,7 +125,7 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
-async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
+async fn ask(client: &Client, verb: There, json: bool) -> Result<Out, Failure> {
     match verb {
         There::Change(verb) => ask_change(client, verb).await,
         There::Diff { from, to } => look::diff(client, from, to).await,
@@ -135,7 +137,7 @@ async fn ask(client: &Client, verb: There) -> Result<Out, Failure> {
         There::Reload => table::reload(client).await,
         There::Route(verb) => resources::route(client, verb).await,
         There::Show { revision } => table::show_revision(client, revision).await,
-        There::Status => look::status(client).await,
+        There::Status { route, all } => status::status(client, route, all || json).await,
     }
 }
 

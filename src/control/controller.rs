@@ -7,7 +7,7 @@ use std::{
 
 use super::{
     ControlError, answers::Answers, book::Book, metrics::Metrics, receipt::Unsettled,
-    status::DriftMemo, tend::Tended,
+    status::DriftMemo, status_part::RouteIndex, tend::Tended,
 };
 use crate::{
     api::Timestamp,
@@ -78,6 +78,7 @@ pub struct Controller {
     pub(super) tended: Mutex<Tended>,
     pub(super) unsettled: Mutex<Vec<Unsettled>>,
     pub(super) drift: Mutex<Option<Arc<DriftMemo>>>,
+    pub(super) route_index: Mutex<Option<Arc<RouteIndex>>>,
     pub(super) metrics: Metrics,
 }
 
@@ -114,6 +115,7 @@ impl Controller {
             tended: Mutex::default(),
             unsettled: Mutex::default(),
             drift: Mutex::default(),
+            route_index: Mutex::default(),
             metrics: Metrics,
         };
         if let Err(error) = controller.restore() {

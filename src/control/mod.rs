@@ -24,6 +24,7 @@ mod revisions;
 mod rollback;
 mod route_back;
 mod status;
+mod status_part;
 mod tend;
 
 pub use self::{
@@ -33,4 +34,5 @@ pub use self::{
     error::ControlError,
     guard::Expected,
     rollback::RollbackTo,
+    status_part::StatusPart,
 };

@@ -2,14 +2,14 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Controller, tend::live_keys};
+use super::{Controller, StatusPart, tend::live_keys};
 use crate::{
     api::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
-        ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, Timestamp, WorkerStatus,
+        ReleaseStatus, Role, RollbackStatus, Status, Timestamp, WorkerStatus,
     },
     fleet::{self, Endpoint, Health, Watched},
-    model::{Diff, Revision, Rosters, RouteSpec, TableDocument, TableState},
+    model::{Diff, Revision, Rosters, TableDocument, TableState},
     table::{RoutingTable, Target},
 };
 
@@ -27,7 +27,18 @@ pub(super) struct DriftMemo {
 impl Controller {
     /// All that a dashboard needs.
     pub fn status(&self) -> Status {
-        let live = self.cell.load();
+        self.status_of(&self.cell.load(), &StatusPart::Whole)
+    }
+
+    /// A part of it. Takes long where there is much: to be called off the threads that carry changes out.
+    pub fn status_of(&self, live: &RoutingTable, part: &StatusPart) -> Status {
+        let (mut rollback, mut drift) = (self.rollback_status(live), self.drift());
+        if matches!(part, StatusPart::Brief) {
+            rollback.diff.0.truncate(StatusPart::BRIEF);
+            drift.diff.0.truncate(StatusPart::BRIEF);
+        }
+        let releases = self.releases(live);
+        let shown = self.shown(live, part, releases);
         let previous = self.cell.in_flight_on_previous();
         let on_previous: u64 = previous.iter().map(|(_, count)| count).sum();
         let record = self
@@ -42,11 +53,13 @@ impl Controller {
             ),
             author: record.as_ref().map(|record| record.author.clone()),
             cause: record.as_ref().map(|record| record.cause.clone()),
-            routes: self.routes(&live),
-            releases: self.releases(&live),
-            rollback: self.rollback_status(&live),
-            durability: self.durability(&live),
-            convergence: self.convergence(&live),
+            totals: shown.totals,
+            routes: shown.routes,
+            next: shown.next,
+            releases: shown.releases,
+            rollback,
+            durability: self.durability(live),
+            convergence: self.convergence(live),
             in_flight: live.in_flight().sum() + on_previous,
             in_flight_on_previous: previous
                 .into_iter()
@@ -56,25 +69,8 @@ impl Controller {
                     in_flight,
                 })
                 .collect(),
-            drift: self.drift(),
+            drift,
         }
-    }
-
-    // The books are asked entry by entry: a rollback never waits until a long status is written.
-    fn routes(&self, live: &RoutingTable) -> Vec<RouteStatus> {
-        let route = |route: &RouteSpec| RouteStatus {
-            name: route.name.clone(),
-            host: route.host.clone(),
-            hosts: route.hosts.clone(),
-            path: route.path.clone(),
-            path_prefix: route.path_prefix.clone(),
-            headers: route.headers.clone(),
-            split: shares(route),
-            stable: route.stable_release().cloned(),
-            changed_by: self.book().route_changed(&route.name),
-        };
-        let routes = live.compiled().spec().routes().iter();
-        routes.map(|spec| route(spec)).collect()
     }
 
     fn releases(&self, live: &RoutingTable) -> Vec<ReleaseStatus> {
@@ -151,6 +147,7 @@ impl Controller {
                 to: None,
                 undoes: Vec::new(),
                 diff: Diff::default(),
+                changes: 0,
                 ready: false,
                 not_ready: Vec::new(),
                 nearest_ready: None,
@@ -163,6 +160,7 @@ impl Controller {
             available: true,
             to: Some(level.revision),
             undoes: preview.undoes,
+            changes: preview.diff.0.len(),
             diff: preview.diff,
             ready,
             not_ready: preview.not_ready,
@@ -248,17 +246,9 @@ fn drift_between(file: &TableState, live: &TableState) -> Drift {
         imported: true,
         drifted: !diff.is_empty(),
         refused: false,
+        changes: diff.0.len(),
         diff,
     }
-}
-
-fn shares(route: &RouteSpec) -> Vec<Share> {
-    let shares = route.split.iter().map(|(release, weight)| Share {
-        release: release.clone(),
-        weight: *weight,
-        share: route.share(release),
-    });
-    shares.collect()
 }
 
 fn endpoint_status(endpoint: &Endpoint, is_checked: bool, draining: bool) -> EndpointStatus {

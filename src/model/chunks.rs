@@ -54,6 +54,11 @@ impl<T> Chunks<T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
+    /// The chunks in order. One that two vectors share is the same.
+    pub fn chunks(&self) -> &[Arc<Vec<T>>] {
+        &self.chunks
+    }
+
     /// The indexes at which two vectors hold different things, skipping chunks that they share.
     pub fn differences<'a>(
         &'a self,

@@ -4,6 +4,7 @@ mod guards;
 mod options;
 mod refusals;
 mod repeats;
+mod status;
 
 use serde_json::{Value, json};
 use switchback::fleet::Health;

@@ -57,6 +57,14 @@ impl TestAdmin {
 
     /// Starts one with further lines in `[admin]`.
     pub(crate) fn with(lines: &str) -> Self {
+        Self::rendering(lines, || "switchback_up 1\n".to_owned())
+    }
+
+    /// The same, with a function that makes the text of the metrics.
+    pub(crate) fn rendering(
+        lines: &str,
+        render: impl Fn() -> String + Send + Sync + 'static,
+    ) -> Self {
         let text = format!(
             "[admin]\naddress = \"127.0.0.1:0\"\n{lines}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n{TABLE}"
         );
@@ -82,7 +90,7 @@ impl TestAdmin {
             .block_on(controller.import(config.table(), None, author(), Expected::Any, true))
             .unwrap();
         let readiness = Arc::new(Readiness::default());
-        let observed = Observed::new(|| "switchback_up 1\n".to_owned(), Arc::clone(&readiness));
+        let observed = Observed::new(render, Arc::clone(&readiness));
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind(&runtime);
         let access = Access::load(&config.admin.tokens, address).unwrap();

@@ -1,0 +1,264 @@
+//! What is live, how it is, and what a rollback would do: readable at ten thousand routes as well.
+
+use super::{
+    Out,
+    client::{Ask, Client},
+    exit::Failure,
+    show,
+    text::{self, Columns, clean, count},
+};
+use crate::{
+    api::{EndpointHealth, ReleaseStatus, Role, RouteStatus, Status},
+    model::{Diff, Revision, RouteName},
+};
+
+/// Of more differences from the file than these the first are shown.
+const MOST_DRIFT: usize = 10;
+/// The same of what a rollback would change, which stands on one line.
+const MOST_BACK: usize = 4;
+
+/// `route` is shown alone; of everything else what is worth a look, unless `all` is asked for.
+pub(super) async fn status(
+    client: &Client,
+    route: Option<RouteName>,
+    all: bool,
+) -> Result<Out, Failure> {
+    let ask = Ask::get("/v1/status");
+    let ask = match &route {
+        Some(route) => ask.argument("route", route),
+        None if all => ask,
+        None => ask.argument("brief", true),
+    };
+    let answer = client.send(ask).await?;
+    let status: Status = answer.read()?;
+    let mut head = headline(&status);
+    if route.is_none() {
+        head.push_str(&drift(&status));
+    }
+    let mut text = [head, routes(&status.routes), releases(&status.releases)].join("\n");
+    if route.is_none() {
+        text.push_str(&left_out(&status));
+    }
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+/// What is not shown, and how to see it.
+fn left_out(status: &Status) -> String {
+    let totals = &status.totals;
+    let (routes, releases) = (status.routes.len(), status.releases.len());
+    if routes >= totals.routes && releases >= totals.releases {
+        return String::new();
+    }
+    format!(
+        "\n{routes} of {} shown ({} split, {} not ready), {releases} of {} ({} not ready)\n\
+         `switchback status --route ROUTE` shows one route, `--all` everything\n",
+        count(totals.routes as u64, "route"),
+        totals.split_routes,
+        totals.unready_routes,
+        count(totals.releases as u64, "release"),
+        totals.unready_releases,
+    )
+}
+
+/// What is live, whether it would survive a restart, and what a rollback would do.
+fn headline(status: &Status) -> String {
+    if status.revision == Revision(0) {
+        return "revision 0: nothing has been made live yet; `switchback apply FILE` does, and every request is \
+                answered with 404 until then\n"
+            .to_owned();
+    }
+    let author = status.author.as_ref();
+    let by = author.map(|author| format!(" by {}", clean(&author.name)));
+    let why = author.and_then(|author| author.message.as_deref());
+    let why = why.filter(|why| !why.is_empty());
+    let why = why.map(|why| format!(": {}", clean(why)));
+    let mut text = format!(
+        "revision {}, live since {}{}{}\n",
+        status.revision,
+        status.published_at,
+        by.unwrap_or_default(),
+        why.unwrap_or_default()
+    );
+    text.push_str(&durability(status));
+    let old: u64 = status
+        .in_flight_on_previous
+        .iter()
+        .map(|on| on.in_flight)
+        .sum();
+    let behind = status
+        .convergence
+        .workers
+        .iter()
+        .filter(|worker| worker.revision != status.revision);
+    let workers = status.convergence.workers.len();
+    text = format!(
+        "{text}{} in flight, {old} of them by earlier revisions; {} of {workers} workers have taken the revision up\n",
+        count(status.in_flight, "request"),
+        workers - behind.count(),
+    );
+    text.push_str(&way_back(status));
+    text
+}
+
+/// How the live table differs from the configuration file.
+fn drift(status: &Status) -> String {
+    if !status.drift.drifted || status.revision == Revision(0) {
+        return String::new();
+    }
+    let why = if status.drift.refused {
+        ", which was read again and not taken over (`switchback apply FILE --wins file|live` settles it)"
+    } else {
+        ""
+    };
+    let mut text = format!("the live table differs from the configuration file{why}:\n");
+    for line in first_changes(&status.drift.diff, status.drift.changes, MOST_DRIFT) {
+        text = format!("{text}  {line}\n");
+    }
+    text
+}
+
+/// The differences, or the first of many and how many there are.
+fn first_changes(diff: &Diff, all: usize, most: usize) -> Vec<String> {
+    let mut lines = show::summary(diff);
+    if lines.len() > most || diff.0.len() < all {
+        lines.truncate(most);
+        lines.push(format!("… {all} differences in all"));
+    }
+    lines
+}
+
+fn durability(status: &Status) -> String {
+    let durability = &status.durability;
+    let mut text = if durability.durable {
+        "durable".to_owned()
+    } else {
+        format!(
+            "NOT durable: a restart would bring revision {}",
+            durability.restart_revision
+        )
+    };
+    if let Some(error) = &durability.error {
+        text = format!("{text}; the history is sick: {}", clean(error));
+    }
+    text + "\n"
+}
+
+fn way_back(status: &Status) -> String {
+    let rollback = &status.rollback;
+    let Some(to) = rollback.to.filter(|_| rollback.available) else {
+        return "a rollback has nothing to go back to\n".to_owned();
+    };
+    let changes = first_changes(&rollback.diff, rollback.changes, MOST_BACK).join("; ");
+    let mut text = format!("a rollback would bring revision {to} back ({changes})");
+    if rollback.ready {
+        text.push_str(", ready");
+    } else {
+        let names: Vec<_> = rollback.not_ready.iter().map(ToString::to_string).collect();
+        text = format!(
+            "{text}, NOT READY: no healthy endpoint in {}",
+            names.join(", ")
+        );
+        if let Some(nearest) = rollback.nearest_ready {
+            text = format!("{text}; the nearest revision that is ready is {nearest}");
+        }
+    }
+    text + "\n"
+}
+
+pub(super) fn routes(routes: &[RouteStatus]) -> String {
+    let mut columns = Columns::titled(&["ROUTE", "HOST", "MATCH", "SPLIT", "STABLE"]);
+    for route in routes {
+        let share = |share: &crate::api::Share| {
+            let part = text::share(share.share, u64::from(share.weight));
+            format!("{} {part}", share.release)
+        };
+        columns.row(vec![
+            route.name.to_string(),
+            hosts(route),
+            matched(route),
+            route.split.iter().map(share).collect::<Vec<_>>().join("  "),
+            route
+                .stable
+                .as_ref()
+                .map_or_else(|| "–".to_owned(), ToString::to_string),
+        ]);
+    }
+    columns.shown()
+}
+
+/// The path that a route matches, and the header fields.
+fn matched(route: &RouteStatus) -> String {
+    let path = match (&route.path, &route.path_prefix) {
+        (Some(path), _) => format!("path {}", clean(path)),
+        (None, prefix) => format!("prefix {}", clean(prefix.as_deref().unwrap_or("/"))),
+    };
+    let header = |(name, value): (&String, &String)| format!("  {}: {}", clean(name), clean(value));
+    path + &route.headers.iter().map(header).collect::<String>()
+}
+
+fn releases(releases: &[ReleaseStatus]) -> String {
+    let mut columns = Columns::titled(&["RELEASE", "VERSION", "ROLE", "HEALTHY", "IN FLIGHT"]);
+    for release in releases {
+        columns.row(vec![
+            release.name.to_string(),
+            version(release),
+            role(release.role).to_owned(),
+            healthy(release),
+            release.in_flight.to_string(),
+        ]);
+    }
+    columns.shown()
+}
+
+/// `1 of 2`, with what is not known yet; `unchecked` where nothing is checked.
+fn healthy(release: &ReleaseStatus) -> String {
+    let count = |is: &dyn Fn(EndpointHealth) -> bool| {
+        let serving = release
+            .endpoints
+            .iter()
+            .filter(|endpoint| !endpoint.draining);
+        serving.filter(|endpoint| is(endpoint.health)).count()
+    };
+    let all = count(&|_| true);
+    if all > 0 && count(&|health| health == EndpointHealth::Unchecked) == all {
+        return "unchecked".to_owned();
+    }
+    let healthy = format!(
+        "{} of {all}",
+        count(&|health| health == EndpointHealth::Healthy)
+    );
+    match count(&|health| health == EndpointHealth::Unknown) {
+        0 => healthy,
+        unknown => format!("{healthy}, {unknown} unknown"),
+    }
+}
+
+fn hosts(route: &RouteStatus) -> String {
+    let hosts = route.host.iter().chain(&route.hosts);
+    let hosts: Vec<_> = hosts.map(|host| clean(host)).collect();
+    if hosts.is_empty() {
+        return "any".to_owned();
+    }
+    hosts.join(" ")
+}
+
+pub(super) fn version(release: &ReleaseStatus) -> String {
+    if release.version.is_empty() {
+        "–".to_owned()
+    } else {
+        release.version.to_string()
+    }
+}
+
+pub(super) fn role(role: Role) -> &'static str {
+    match role {
+        Role::Candidate => "candidate",
+        Role::Draining => "draining",
+        Role::Live => "live",
+        Role::Standby => "standby",
+        Role::Warm => "warm",
+    }
+}
