@@ -135,20 +135,19 @@ impl Roster {
         let now = self.endpoints();
         let mut members = Vec::new();
         for url in urls {
-            match url.ip() {
-                Some(ip) => members.push((url.clone(), SocketAddr::new(ip, url.port()))),
-                None => {
-                    let held = now
-                        .iter()
-                        .map(|endpoint| (endpoint.url(), endpoint.address()));
-                    let known = known.iter().map(|(url, address)| (url, *address));
-                    let new = held.chain(known).filter(|(other, _)| *other == url);
-                    for (url, address) in new {
-                        let member = (url.clone(), address);
-                        if !members.contains(&member) {
-                            members.push(member);
-                        }
-                    }
+            if let Some(ip) = url.ip() {
+                members.push((url.clone(), SocketAddr::new(ip, url.port())));
+                continue;
+            }
+            let held = now
+                .iter()
+                .map(|endpoint| (endpoint.url(), endpoint.address()));
+            let known = known.iter().map(|(url, address)| (url, *address));
+            let new = held.chain(known).filter(|(other, _)| *other == url);
+            for (url, address) in new {
+                let member = (url.clone(), address);
+                if !members.contains(&member) {
+                    members.push(member);
                 }
             }
         }

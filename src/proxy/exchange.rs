@@ -289,7 +289,7 @@ async fn unless_over<C: ClientBody, T>(
         if asking.framing.is_empty() {
             client.gone().await;
         } else {
-            pending().await
+            pending::<()>().await;
         }
     };
     tokio::select! {
