@@ -14,33 +14,27 @@ use super::{
     connections::{Changing, Connection},
     idempotency::idempotency_key,
     refusal::Refusal,
+    switch::{switch, switch_schema},
 };
 use crate::{
-    api::Wins,
+    api::{LONGEST_WAIT, Wins, group_mistake, message_mistake},
     control::{Expected, KeyTurn},
     model::{Actor, Author, Revision, Span},
 };
-
-/// The longest message, in characters; four bytes each at most keeps it within what a record holds.
-const LONGEST_MESSAGE: usize = 256;
-
-/// The longest name of a group, in bytes.
-const LONGEST_GROUP: usize = 64;
-
-/// The longest that a change may wait for health.
-pub(super) const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// Options of a change, in the query.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ChangeOptions {
-    /// Answer what would happen, and change nothing.
-    #[param(required = false)]
+    /// Answer what would happen, and change nothing. `?dry_run` alone is as good as `?dry_run=true`.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(deserialize_with = "switch")]
     dry_run: bool,
     /// Do it although a release that gets more requests by it has no healthy endpoint, or was not checked yet, or although
     /// the release to be removed is still warm, draining, or in a split with weight 0.
-    #[param(required = false)]
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(deserialize_with = "switch")]
     force: bool,
     /// How long to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at
     /// most `60s`. Then it is refused. Without it a change waits for first checks alone: of a release with checks of which
@@ -82,13 +76,13 @@ pub(super) struct ImportOptions {
     /// Which side wins where both the file and the live table changed; without it such a file is refused whole.
     #[param(required = false, nullable = false, inline)]
     pub(super) wins: Option<Wins>,
-    /// Answer what would happen, and change nothing.
-    #[param(required = false)]
-    #[serde(default)]
+    /// Answer what would happen, and change nothing. `?dry_run` alone is as good as `?dry_run=true`.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(default, deserialize_with = "switch")]
     dry_run: bool,
     /// Do it although a release that gets more requests by it has no healthy endpoint.
-    #[param(required = false)]
-    #[serde(default)]
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(default, deserialize_with = "switch")]
     force: bool,
     /// How long to wait, as with other changes.
     #[param(
@@ -313,21 +307,17 @@ fn short_wait(Span(wait): Span) -> Result<Duration, Refusal> {
 }
 
 fn short(message: String) -> Result<String, Refusal> {
-    if message.chars().count() > LONGEST_MESSAGE {
-        return Err(Refusal::invalid(format!(
-            "`message` is longer than {LONGEST_MESSAGE} characters"
-        )));
+    match message_mistake(&message) {
+        Some(mistake) => Err(Refusal::invalid(mistake)),
+        None => Ok(message),
     }
-    Ok(message)
 }
 
 fn grouped(group: String) -> Result<String, Refusal> {
-    if (1..=LONGEST_GROUP).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_graphic()) {
-        return Ok(group);
+    match group_mistake(&group) {
+        Some(mistake) => Err(Refusal::invalid(mistake)),
+        None => Ok(group),
     }
-    Err(Refusal::invalid(format!(
-        "`group` is not 1 to {LONGEST_GROUP} visible ASCII characters"
-    )))
 }
 
 fn if_match(headers: &HeaderMap) -> Result<Condition, Refusal> {

@@ -229,6 +229,7 @@ pub(super) fn unknown<'a>(what: &str, text: &str, known: impl Iterator<Item = &'
     let mut refusal = match hint {
         Some(hint) => refusal.hint(hint),
         None if known.is_empty() => refusal.hint(format!("there is no {what} yet")),
+        None if known.len() == 1 => refusal.hint(format!("there is only {}", quoted(&known))),
         None => refusal.hint(format!(
             "there are {}",
             quoted(&known[..known.len().min(20)])

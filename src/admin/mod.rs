@@ -59,6 +59,7 @@ mod settings;
 mod shared_page;
 mod split;
 mod status;
+mod switch;
 mod table;
 mod unread_body;
 mod write_timeout;

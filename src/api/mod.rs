@@ -5,6 +5,7 @@
 
 mod import;
 mod lists;
+mod options;
 mod problem;
 mod receipt;
 mod reload;
@@ -15,6 +16,7 @@ mod timestamp;
 pub use self::{
     import::{Conflict, ImportReport, Wins},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
+    options::{LONGEST_WAIT, group_mistake, message_mistake},
     problem::ProblemDocument,
     receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},
