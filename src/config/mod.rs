@@ -22,6 +22,7 @@ mod limits;
 mod listener;
 mod network;
 mod normal;
+mod part;
 mod place;
 mod read;
 mod settings;
@@ -43,6 +44,7 @@ pub use self::{
     limits::{BUFFER_SIZES, Http2Limits, Limits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
+    part::{load_release, load_route},
     settings::{SettingsDigests, changed_settings},
     size::Size,
 };
@@ -126,21 +128,25 @@ pub fn load_and(
     path: &Path,
     rule: impl FnOnce(&Config) -> Vec<Problem>,
 ) -> Result<Config, ConfigError> {
-    let read = |source| ConfigError::Read {
+    let (text, folder) = text_of(path).map_err(|source| ConfigError::Read {
         path: path.to_owned(),
         source,
-    };
-    let length = std::fs::metadata(path).map_err(read)?.len();
-    if length > LARGEST {
-        return Err(read(io::Error::other("it is larger than 64 MiB")));
-    }
-    let text = std::fs::read_to_string(path).map_err(read)?;
-    let folder = std::path::absolute(path).map_err(read)?;
-    let folder = folder.parent().unwrap_or(Path::new("/"));
-    judge(&text, folder, Files::MustExist, rule).map_err(|problems| ConfigError::Invalid {
+    })?;
+    judge(&text, &folder, Files::MustExist, rule).map_err(|problems| ConfigError::Invalid {
         path: path.to_owned(),
         problems,
     })
+}
+
+/// The text of a file, and the folder that it is in.
+fn text_of(path: &Path) -> io::Result<(String, PathBuf)> {
+    if std::fs::metadata(path)?.len() > LARGEST {
+        return Err(io::Error::other("it is larger than 64 MiB"));
+    }
+    let text = std::fs::read_to_string(path)?;
+    let file = std::path::absolute(path)?;
+    let folder = file.parent().unwrap_or(Path::new("/"));
+    Ok((text, folder.to_owned()))
 }
 
 /// Whether the files that a configuration names (certificates, keys, tokens) are looked for.

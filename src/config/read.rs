@@ -7,7 +7,10 @@
 use std::ops::Range;
 
 use serde::de::DeserializeOwned;
-use toml::de::{DeTable, Deserializer, Error};
+use toml::{
+    Spanned,
+    de::{DeTable, Deserializer, Error},
+};
 
 use super::{
     advice::Advice,
@@ -34,6 +37,14 @@ pub(super) struct Reading<T> {
 
 /// Reads a text.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
+    read_within(text, |document| document)
+}
+
+/// Reads a text that is a part of a document, as the whole into which it is put.
+pub(super) fn read_within<'i, T: DeserializeOwned>(
+    text: &'i str,
+    put: impl FnOnce(Spanned<DeTable<'i>>) -> Spanned<DeTable<'i>>,
+) -> Reading<T> {
     let (document, errors) = DeTable::parse_recoverable(text);
     let mut reading = Reading {
         value: None,
@@ -42,7 +53,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
         variables: Variables::default(),
     };
     if errors.is_empty() {
-        let mut document = document;
+        let mut document = put(document);
         put_variables_in(text, &mut document, &mut reading);
         repair(text, &document, &mut reading);
         for (_, problem) in &mut reading.problems {
@@ -57,7 +68,7 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
 /// Puts the variables of the environment in; a text that cannot be made is taken out.
 fn put_variables_in(
     text: &str,
-    document: &mut toml::Spanned<DeTable<'_>>,
+    document: &mut Spanned<DeTable<'_>>,
     reading: &mut Reading<impl Sized>,
 ) {
     let variable = |name: &str| std::env::var(name).ok();
@@ -74,7 +85,7 @@ fn put_variables_in(
 
 fn repair<T: DeserializeOwned>(
     text: &str,
-    document: &toml::Spanned<DeTable<'_>>,
+    document: &Spanned<DeTable<'_>>,
     reading: &mut Reading<T>,
 ) {
     let mut rest = document.clone();
@@ -126,7 +137,7 @@ fn repair<T: DeserializeOwned>(
 
 /// The span of what an error is about. Of a plain element of an array serde does not say which one it is: it is the last
 /// one of the shortest front of the array that is wrong in the same way.
-fn culprit<T: DeserializeOwned>(rest: &toml::Spanned<DeTable<'_>>, error: &Error) -> Range<usize> {
+fn culprit<T: DeserializeOwned>(rest: &Spanned<DeTable<'_>>, error: &Error) -> Range<usize> {
     let span = error.span().unwrap_or_default();
     let steps = place::locate(rest.get_ref(), &span);
     let Some(items) = place::array(rest.get_ref(), &steps) else {
@@ -225,19 +236,30 @@ fn message(error: &Error) -> String {
         return message.to_owned();
     };
     let expected = match expected {
-        "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "u16" | "u32" | "u64" | "usize" => "a whole number from 0 up",
         "a map" => "a table",
         "a sequence" => "an array",
         "a string" => "a text",
         other if other.starts_with("struct ") => "a table",
         other => other,
     };
-    let found = match found {
-        "invalid type: map" => "invalid type: table",
-        "invalid type: sequence" => "invalid type: array",
-        other => other,
-    };
-    format!("{found}, expected {expected}")
+    format!("{expected} belongs here, not {}", found_in_words(found))
+}
+
+/// What serde found, such as `invalid type: integer `15``, in words of the configuration.
+fn found_in_words(found: &str) -> String {
+    let found = found.strip_prefix("invalid type: ").unwrap_or(found);
+    let found = found.strip_prefix("invalid value: ").unwrap_or(found);
+    let quoted = |kind: &str| found.strip_prefix(kind).map(str::to_owned);
+    match found {
+        "map" => "a table".into(),
+        "sequence" => "an array".into(),
+        _ => quoted("integer ")
+            .or_else(|| quoted("floating point "))
+            .or_else(|| quoted("boolean "))
+            .or_else(|| quoted("string "))
+            .unwrap_or_else(|| found.to_owned()),
+    }
 }
 
 /// The wrong word and the words that serde says it expected instead.
@@ -293,7 +315,7 @@ mod tests {
             "1: worker: there is no key `worker` here\n  hint: did you mean `workers`?",
             "3: listeners.0.address: `nowhere` is not an address with a port",
             "5: releases.blue.endpoints.0: `a` is not an endpoint",
-            "5: releases.blue.endpoints.2: invalid type: integer `7`",
+            "5: releases.blue.endpoints.2: a text belongs here, not `7`",
             "6: releases.green: the key `endpoints` is missing",
             "7: releases.a b: `a b` is not a name",
             "11: routes.chat.split.blue: a weight is 0 or more, not `-1`",

@@ -108,10 +108,23 @@ fn problem(message: &str, line: &str) -> Problem {
             format!("write `{key} ={value}`"),
         );
     }
+    if line.starts_with('[') && message.starts_with("unclosed ") {
+        return unclosed(line);
+    }
     let Some((key, value)) = line.split_once('=') else {
         return Problem::new("", message);
     };
     unquoted(key.trim(), value.trim()).unwrap_or_else(|| Problem::new("", message))
+}
+
+/// The header of a table that lacks a bracket.
+fn unclosed(line: &str) -> Problem {
+    let line = line.split(" #").next().unwrap_or(line).trim();
+    let open = if line.starts_with("[[") { 2 } else { 1 };
+    let name = line.trim_matches(['[', ']', ' ']);
+    let (before, after) = ("[".repeat(open), "]".repeat(open));
+    Problem::new("", format!("`{line}` lacks a bracket"))
+        .hint(format!("write `{before}{name}{after}`"))
 }
 
 /// A text without quotes, or with quotes of another kind.

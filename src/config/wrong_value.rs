@@ -6,6 +6,7 @@ use super::{
     advice::{Advice, pattern, say},
     place::Step,
 };
+use crate::model::EndpointUrl;
 
 /// What to say of a value that cannot stand where it stands.
 pub(super) fn of_value(steps: &[Step], value: &DeValue<'_>, wants_switch: bool) -> Advice {
@@ -315,7 +316,14 @@ fn in_release(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             "such as `\"http://10.0.0.11:9000\"`",
         ),
         ("releases.*.endpoints.*", DeValue::String(given)) => {
-            let (scheme, rest) = given.split_once("://")?;
+            let Some((scheme, rest)) = given.split_once("://") else {
+                let at = format!("http://{given}");
+                at.parse::<EndpointUrl>().ok()?;
+                return Some(say(
+                    format!("`{given}` is not an endpoint: it has no scheme"),
+                    format!("write `\"{at}\"`, or `https://`"),
+                ));
+            };
             let hint = match scheme {
                 "ws" => format!("WebSocket goes over HTTP: `\"http://{rest}\"`"),
                 "wss" => format!("WebSocket goes over HTTP: `\"https://{rest}\"`"),

@@ -2,17 +2,21 @@
 
 use std::time::Duration;
 
+use crate::message::normal_path;
 use crate::model::{EndpointUrl, HealthMethod, HealthSpec, Problem, Span};
 
 /// The longest text that is looked for in a body.
 const LONGEST_TEXT: usize = 1024;
 
 pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
+    let odd = |b: u8| !b.is_ascii_graphic() || b == b'#';
+    let path = check
+        .path
+        .split_once('?')
+        .map_or(&*check.path, |(path, _)| path);
     if !check.path.starts_with('/')
-        || check
-            .path
-            .bytes()
-            .any(|b| !b.is_ascii_graphic() || b == b'#')
+        || check.path.bytes().any(odd)
+        || normal_path(path.as_bytes()).is_err()
     {
         problems.push(
             Problem::new(

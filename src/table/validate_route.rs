@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::message::normal_path;
 use crate::model::{
     AffinitySource, MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest,
 };
@@ -124,16 +125,21 @@ impl Check<'_> {
                 format!("`{path}` is not a path"),
                 "begin with `/`, without a query, spaces or characters that need an escape",
             );
-        } else if path.contains("//")
-            || path
-                .split('/')
-                .any(|segment| segment == "." || segment == "..")
-        {
-            self.problem(
+            return;
+        }
+        // A request whose path is not in normal form is refused where that form leads elsewhere.
+        match normal_path(path.as_bytes()) {
+            Ok(normal) if *normal == *path.as_bytes() => {}
+            Ok(normal) => {
+                let normal = String::from_utf8_lossy(&normal);
+                let hint = format!("write `{normal}`: requests are compared as they come");
+                self.problem(key, format!("`{path}` is not in its normal form"), &hint);
+            }
+            Err(_) => self.problem(
                 key,
-                format!("`{path}` is not in its normal form"),
-                "take out `//`, `.` and `..`: requests are compared as they come",
-            );
+                format!("`{path}` has a `%` without two hexadecimal digits after it"),
+                "write `%25` for a `%` itself",
+            ),
         }
     }
 
@@ -326,10 +332,10 @@ fn host_hint(host: &str) -> String {
 
 fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     let names: Vec<_> = names.map(|name| format!("`{name}`")).take(20).collect();
-    if names.is_empty() {
-        "there are no releases".to_owned()
-    } else {
-        format!("there are {}", names.join(", "))
+    match names.as_slice() {
+        [] => "there are no releases".to_owned(),
+        [only] => format!("there is only {only}"),
+        more => format!("there are {}", more.join(", ")),
     }
 }
 
