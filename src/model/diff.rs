@@ -1,12 +1,14 @@
 //! What differs between two states, entry by entry and field by field.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Hashed, ReleaseDocument, ReleaseName, RouteSpec, TableState, Touched};
+use super::{
+    Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState, Touched,
+};
 
 /// The differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -78,6 +80,7 @@ fn json(value: &impl Serialize) -> Value {
 fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<DiffEntry>) {
     let (old_routes, new_routes) = (before.spec.routes(), after.spec.routes());
     let mut seen = BTreeSet::new();
+    let mut moves = None;
     for place in old_routes.differences(new_routes, Hashed::is_same) {
         let names = [new_routes.get(place), old_routes.get(place)];
         for name in names.into_iter().flatten().map(|route| &route.name) {
@@ -91,7 +94,10 @@ fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<Dif
                     compare_shares(&format!("{path}.split."), old, new, &mut found);
                 }
                 entries.append(&mut found);
-                compare_places(before, after, name, entries);
+                if before.spec.place(name) != after.spec.place(name) {
+                    let moves = moves.get_or_insert_with(|| Moves::between(before, after));
+                    entries.extend(moves.of(name));
+                }
             }
         }
     }
@@ -123,24 +129,40 @@ fn compare_shares(split: &str, old: &RouteSpec, new: &RouteSpec, entries: &mut V
     entries.splice(first..first, names.into_iter().filter_map(entry));
 }
 
-/// A route that only moved is a difference too: among routes that match equally well, the order decides.
-fn compare_places(
-    before: &TableState,
-    after: &TableState,
-    name: &super::RouteName,
-    entries: &mut Vec<DiffEntry>,
-) {
-    let (Some(old), Some(new)) = (before.spec.place(name), after.spec.place(name)) else {
-        return;
-    };
-    if old != new {
-        entries.push(DiffEntry {
-            path: format!("routes.{name}.(place)"),
-            before: Some(json(&old)),
-            after: Some(json(&new)),
-            share: None,
-        });
+/// Routes that only moved: among routes that match equally well, the order decides. A route moves past others; that some
+/// before it come or go is no difference of its own.
+struct Moves<'a> {
+    old: BTreeMap<&'a RouteName, usize>,
+    new: BTreeMap<&'a RouteName, usize>,
+}
+
+impl<'a> Moves<'a> {
+    fn between(before: &'a TableState, after: &'a TableState) -> Self {
+        Self {
+            old: ranks(before, after),
+            new: ranks(after, before),
+        }
     }
+
+    fn of(&self, name: &RouteName) -> Option<DiffEntry> {
+        let (old, new) = (self.old.get(name)?, self.new.get(name)?);
+        (old != new).then(|| DiffEntry {
+            path: format!("routes.{name}.(place)"),
+            before: Some(json(old)),
+            after: Some(json(new)),
+            share: None,
+        })
+    }
+}
+
+/// The places of the routes of a state among those that another one has too.
+fn ranks<'a>(state: &'a TableState, other: &TableState) -> BTreeMap<&'a RouteName, usize> {
+    let names = state.spec.routes().iter().map(|route| &route.name);
+    let shared = names.filter(|name| other.spec.route(name).is_some());
+    shared
+        .enumerate()
+        .map(|(rank, name)| (name, rank))
+        .collect()
 }
 
 fn compare(
