@@ -33,6 +33,8 @@ pub struct Settings {
     pub warm_for: Duration,
     /// How long what is in flight on a release that left the live table may go on.
     pub drain: Duration,
+    /// True if the table came from a file that people edit: only then there is something to differ from.
+    pub has_file: bool,
 }
 
 impl Settings {
@@ -46,6 +48,7 @@ impl Settings {
             warm_revisions: config.rollback.warm_revisions,
             warm_for: config.rollback.warm_for.0,
             drain: config.timeouts.drain.0,
+            has_file: true,
         }
     }
 }
@@ -59,6 +62,7 @@ impl Default for Settings {
             warm_revisions: 2,
             warm_for: Duration::from_secs(24 * 3600),
             drain: Duration::from_secs(15 * 60),
+            has_file: true,
         }
     }
 }

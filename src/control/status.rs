@@ -202,6 +202,9 @@ impl Controller {
     /// How the live table differs from the file that was last imported, or was read since and not taken over. Worked out
     /// once for each pair.
     pub(super) fn drift(&self) -> Drift {
+        if !self.settings.has_file {
+            return Drift::default();
+        }
         let live = self.cell.load();
         let (imported, refused) = {
             let book = self.book();

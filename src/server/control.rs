@@ -1,13 +1,13 @@
 //! The control plane: history, controller, discovery, health, the admin API, upkeep.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use tokio::{
     sync::{mpsc, watch},
     task::JoinSet,
 };
 
-use super::{ServerError, listeners};
+use super::{Options, ServerError, listeners};
 use crate::{
     admin::{self, Access, AdminState, Observed, Readiness, ReloadRequest, RunningSettings},
     config::Config,
@@ -42,17 +42,20 @@ pub(super) struct ControlPlane {
 /// Opens the history and takes over what it says is live.
 pub(super) fn open_controller(
     config: &Config,
-    keeper: Option<&Path>,
+    options: &Options,
     cell: &Arc<TableCell>,
     fleet: &Arc<Fleet>,
 ) -> Result<Controller, ServerError> {
     let path = &config.history.path;
-    let (history, loaded) = match keeper {
+    let (history, loaded) = match options.keeper.as_deref() {
         Some(program) => History::open_apart(path, program)?,
         None => History::open(path)?,
     };
     Controller::open(
-        Settings::new(config),
+        Settings {
+            has_file: options.file.is_some(),
+            ..Settings::new(config)
+        },
         history,
         loaded,
         Arc::clone(cell),

@@ -34,6 +34,7 @@ pub(super) fn fit_descriptors(config: &Config) -> Limits {
     tracing::info!(
         connections,
         upstream_connections,
+        requests = limits.requests,
         descriptors = allowed.descriptors,
         "connection limits"
     );
@@ -44,7 +45,7 @@ pub(super) fn fit_descriptors(config: &Config) -> Limits {
             "few connections are allowed: raise the limit of open files (`ulimit -n`)"
         );
     }
-    if limits.requests > limits.upstream_connections {
+    if limits.requests > limits.upstream_connections && is_chosen(&config.limits) {
         tracing::warn!(
             requests = limits.requests,
             upstream_connections,
@@ -52,6 +53,14 @@ pub(super) fn fit_descriptors(config: &Config) -> Limits {
         );
     }
     limits
+}
+
+/// True if the configuration sets one of the two limits that are compared. The defaults are bounds and no wish: that few
+/// descriptors lower one of them is no mistake.
+fn is_chosen(limits: &Limits) -> bool {
+    let default = Limits::default();
+    limits.requests != default.requests
+        || limits.upstream_connections != default.upstream_connections
 }
 
 /// Binds all listeners of the data plane.

@@ -90,7 +90,7 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
         Arc::new(Fleet::new(workers)),
     );
     let entered = runtime.enter();
-    let controller = open_controller(&config, options.keeper.as_deref(), &cell, &fleet)?;
+    let controller = open_controller(&config, &options, &cell, &fleet)?;
     drop(entered);
     let controller = Arc::new(controller);
     let history = Arc::clone(&controller);

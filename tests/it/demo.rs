@@ -1,12 +1,14 @@
 //! The sample agents and the demo's configuration, over real sockets.
 
 use std::{
-    io::{Read as _, Write as _},
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
     path::Path,
+    process::{Command, Stdio},
     time::{Duration, Instant},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
 use switchback::demo::{Agents, Demo, DemoError, Options, next_steps};
 
 /// Sends a request on a connection of its own; gives back everything that comes until it ends.
@@ -174,6 +176,43 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
             format!("{address} cannot be listened on; choose another with `{flag}`")
         );
     }
+}
+
+#[test]
+fn a_demo_warns_of_nothing_where_few_files_may_be_open_and_has_no_file_to_differ_from() {
+    // As many machines have it by default.
+    let script = "ulimit -n 4096; exec \"$0\" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0";
+    let program = env!("CARGO_BIN_EXE_switchback");
+    let mut demo = Command::new("sh")
+        .args(["-c", script, program])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut first = String::new();
+    BufReader::new(demo.stdout.as_mut().unwrap())
+        .read_line(&mut first)
+        .unwrap();
+    let admin = first.trim_end().trim_end_matches('.').rsplit(' ').next();
+    let ask = |arguments: &[&str]| {
+        let asked = Command::new(program)
+            .args(arguments)
+            .args(["--admin", admin.unwrap()])
+            .output()
+            .unwrap();
+        String::from_utf8([asked.stdout, asked.stderr].concat()).unwrap()
+    };
+    let split = ask(&["split", "chat", "green=5", "--force"]);
+    let status = ask(&["status"]);
+    let id = Pid::from_raw(demo.id().try_into().unwrap()).unwrap();
+    kill_process(id, Signal::TERM).unwrap();
+    let output = demo.wait_with_output().unwrap();
+    assert!(split.contains("green 0→5"), "{split}");
+    assert!(
+        status.contains("live since") && !status.contains("file"),
+        "{status}"
+    );
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
 }
 
 #[test]
