@@ -2,17 +2,20 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use clap::{Args, Parser, Subcommand, builder::TypedValueParser as _};
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
 
 pub(super) use super::part::{Part, Weight, whole};
 use super::{
-    client::{AdminUrl, DEFAULT_ADMIN},
+    access::AccessArgs,
     config_file::ConfigFile,
+    options::{ChangeArgs, CommonArgs, HealthArgs, revision},
     resources::{EndpointVerb, ReleaseVerb, RouteVerb},
+    table::Import,
 };
 use crate::{
     api::Wins,
-    model::{ReleaseName, Revision, RouteName, Span},
+    model::{ReleaseName, Revision, RouteName},
     server::KEEPER,
 };
 
@@ -22,11 +25,11 @@ Exit status:
   0   done, or nothing had to be done; for `status`: the admin API answered
   64  the command line is wrong
   65  refused: an unknown name, weights that cannot be, nothing to roll back to
-  66  a file cannot be read
+  66  a file cannot be read, or a token file is empty
   69  the admin API cannot be reached
   70  an internal error of switchback
   74  the history cannot be read or written
-  75  not now: somebody else changed it meanwhile, or a release is not ready; look and try again
+  75  not now: changed meanwhile, or in the file and live, or a release is not ready; look, and try again
   77  the token is missing, unknown or read-only
   78  the configuration has problems; all of them are shown";
 
@@ -44,66 +47,6 @@ pub(super) struct Cli {
     pub(super) access: AccessArgs,
     #[command(subcommand)]
     pub(super) verb: Verb,
-}
-
-/// How to reach the admin API.
-#[derive(Debug, Args)]
-pub(super) struct AccessArgs {
-    /// Where the admin API listens
-    #[arg(
-        long,
-        global = true,
-        value_name = "URL",
-        env = "SWITCHBACK_ADMIN",
-        default_value = DEFAULT_ADMIN,
-        help_heading = "Access"
-    )]
-    pub(super) admin: AdminUrl,
-    /// A file that holds the bearer token; otherwise `SWITCHBACK_TOKEN` is the token, if it is set
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SWITCHBACK_TOKEN_FILE",
-        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
-        help_heading = "Access"
-    )]
-    pub(super) token_file: Option<PathBuf>,
-    /// A PEM file of the authorities that the admin API's certificate may come from, or of that certificate itself, instead of the system's authorities
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SWITCHBACK_CA_FILE",
-        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
-        help_heading = "Access"
-    )]
-    pub(super) ca_file: Option<PathBuf>,
-    /// A PEM file of the certificate that is shown to an admin API that asks for one
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SWITCHBACK_CERT_FILE",
-        requires = "key_file",
-        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
-        help_heading = "Access"
-    )]
-    pub(super) cert_file: Option<PathBuf>,
-    /// A PEM file of its private key
-    #[arg(
-        long,
-        global = true,
-        value_name = "FILE",
-        env = "SWITCHBACK_KEY_FILE",
-        requires = "cert_file",
-        value_parser = clap::builder::OsStringValueParser::new().map(PathBuf::from),
-        help_heading = "Access"
-    )]
-    pub(super) key_file: Option<PathBuf>,
-    /// Print the answer of the admin API as JSON
-    #[arg(long, global = true, help_heading = "Output")]
-    pub(super) json: bool,
 }
 
 /// What to do.
@@ -167,6 +110,14 @@ pub(super) enum Here {
         #[command(flatten)]
         config: ConfigFile,
     },
+    /// Print a script that completes this command line in a shell
+    #[command(
+        after_help = "Examples:\n  switchback completions bash > /etc/bash_completion.d/switchback\n  switchback completions zsh > \"${fpath[1]}/_switchback\"\n  switchback completions fish > ~/.config/fish/completions/switchback.fish"
+    )]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
     /// Print the version of this program
     #[command(after_help = "Example:\n  switchback version")]
     Version,
@@ -193,7 +144,7 @@ pub(super) enum There {
     },
     /// List the revisions that were live, latest first
     #[command(
-        after_help = "Examples:\n  switchback history\n  switchback history --limit 5 --before 40"
+        after_help = "Numbers only go up, and gaps are normal: a block of 4096 is set aside ahead, and a process that is killed does not give back the rest of it. `rollback --to` takes any number that is listed here.\n\nExamples:\n  switchback history\n  switchback history --limit 5 --before 40"
     )]
     History {
         /// How many at most
@@ -264,23 +215,9 @@ pub(super) enum There {
 pub(super) enum ChangeVerb {
     /// Take over the releases and routes of an edited configuration file
     #[command(
-        after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused, unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
+        after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused (exit status 75), unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
     )]
-    Apply {
-        #[command(flatten)]
-        config: ConfigFile,
-        /// Show what would happen, and change nothing
-        #[arg(long)]
-        dry_run: bool,
-        /// Which side wins where both changed: file or live
-        #[arg(long)]
-        wins: Option<Wins>,
-        #[command(flatten)]
-        health: HealthArgs,
-        /// Why, for the history
-        #[arg(short, long)]
-        message: Option<String>,
-    },
+    Apply(Import),
     /// Give releases of a route their percent of it; the others share the rest as before
     #[command(
         after_help = "The numbers are percents, with up to four digits behind the point. A release that is not named keeps its part of what is left; one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
@@ -362,39 +299,8 @@ pub(super) enum ChangeVerb {
         #[arg(long)]
         force: bool,
         #[command(flatten)]
-        change: ChangeArgs,
+        change: CommonArgs,
     },
-}
-
-/// What every change takes.
-#[derive(Debug, Args)]
-pub(super) struct ChangeArgs {
-    /// Why, for the history
-    #[arg(short, long)]
-    pub(super) message: Option<String>,
-    /// Show what would happen, and change nothing
-    #[arg(long)]
-    pub(super) dry_run: bool,
-    /// Only if nothing it is about has changed since this revision; by default the one that is live when the command starts
-    #[arg(long, value_name = "REVISION", value_parser = revision)]
-    pub(super) based_on: Option<Revision>,
-}
-
-/// What a change takes that may give more to a release.
-#[derive(Debug, Args)]
-pub(super) struct HealthArgs {
-    /// Do it although a release that gets more by it has no healthy endpoint
-    #[arg(long)]
-    pub(super) force: bool,
-    /// Wait so long, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
-    #[arg(long, value_name = "TIME", conflicts_with = "force")]
-    pub(super) wait: Option<Span>,
-}
-
-fn revision(text: &str) -> Result<Revision, String> {
-    text.parse()
-        .map(Revision)
-        .map_err(|_| format!("`{text}` is not the number of a revision"))
 }
 
 #[cfg(test)]
@@ -407,14 +313,19 @@ mod tests {
     fn the_command_line_is_sound_and_every_verb_has_an_example() {
         Cli::command().debug_assert();
         let command = Cli::command();
+        assert_examples(&command, "  switchback");
+    }
+
+    fn assert_examples(command: &clap::Command, typed: &str) {
         let own = |verb: &&clap::Command| !verb.is_hide_set() && verb.get_name() != "help";
         for verb in command.get_subcommands().filter(own) {
             let help = verb
                 .get_after_help()
                 .map(ToString::to_string)
                 .unwrap_or_default();
-            let example = format!("  switchback {}", verb.get_name());
-            assert!(help.contains(&example), "{}", verb.get_name());
+            let example = format!("{typed} {}", verb.get_name());
+            assert!(help.contains(&example), "{example}");
+            assert_examples(verb, &example);
         }
     }
 

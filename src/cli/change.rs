@@ -7,9 +7,10 @@ use hyper::Method;
 
 use super::{
     Out,
-    args::{ChangeArgs, HealthArgs, Part, Weight, whole},
+    args::{Part, Weight, whole},
     client::{Answer, Ask, Client},
     exit::{Exit, Failure},
+    options::{ChangeArgs, CommonArgs, HealthArgs},
     show,
 };
 use crate::{
@@ -44,11 +45,11 @@ pub(super) async fn split(
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let path = format!("/v1/routes/{route}/split");
-    let message = change.message.clone();
+    let message = change.common.message.clone();
     let patch = Ask::of(Method::PATCH, &path);
     let ask = match by {
         SplitBy::Percent => patch.json(&SplitPatchRequest {
-            percent: each(parts, str::parse::<Percent>)?,
+            percent: each(parts, percent)?,
             message,
             ..SplitPatchRequest::default()
         }),
@@ -63,7 +64,21 @@ pub(super) async fn split(
             message,
         }),
     };
-    on_route(client, route, ask.health(health), &change).await
+    on_route(client, route, ask.health(health), &change)
+        .await
+        .map_err(|failure| failure.in_flags(PERCENTS))
+}
+
+/// The hints of the API about percents, and what is typed instead.
+const PERCENTS: &[(&str, &str)] = &[(
+    "relative weights replace the whole split",
+    "with `--replace` the numbers are weights, relative to one another",
+)];
+
+fn percent(text: &str) -> Result<Percent, String> {
+    let hint = "with `--replace` the numbers are weights, relative to one another";
+    text.parse()
+        .map_err(|error: String| format!("{error}\nhint: {hint}"))
 }
 
 /// The number of each release, each named once.
@@ -92,7 +107,7 @@ pub(super) async fn switch(
     health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
-    let message = change.message.clone();
+    let message = change.common.message.clone();
     let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/switch"));
     on_route(
         client,
@@ -110,7 +125,7 @@ pub(super) async fn promote(
     health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
-    let message = change.message.clone();
+    let message = change.common.message.clone();
     let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/promote"));
     on_route(
         client,
@@ -119,6 +134,7 @@ pub(super) async fn promote(
         &change,
     )
     .await
+    .map_err(|failure| failure.in_flags(&[("promote with `to`", "promote with `--to`")]))
 }
 
 pub(super) async fn abort(
@@ -127,7 +143,7 @@ pub(super) async fn abort(
     health: &HealthArgs,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
-    let message = change.message.clone();
+    let message = change.common.message.clone();
     let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/abort"));
     on_route(
         client,
@@ -136,12 +152,20 @@ pub(super) async fn abort(
         &change,
     )
     .await
+    .map_err(|failure| {
+        let named = format!("name one with `switchback route set {route} --stable RELEASE`");
+        let switched = format!("everything with `switchback switch {route} RELEASE`");
+        failure.in_flags(&[
+            ("name one with `stable` on the route", &named),
+            ("all the weight with a switch", &switched),
+        ])
+    })
 }
 
 pub(super) async fn rollback(
     client: &Client,
     back: Back,
-    change: ChangeArgs,
+    change: CommonArgs,
 ) -> Result<Out, Failure> {
     let message = change.message.clone();
     let Back {
@@ -175,7 +199,8 @@ async fn on_route(
     ask: Ask,
     change: &ChangeArgs,
 ) -> Result<Out, Failure> {
-    based(client, format!("/v1/routes/{route}"), ask, change).await
+    let ask = ask.group(&change.group);
+    based(client, format!("/v1/routes/{route}"), ask, &change.common).await
 }
 
 /// Sends a change on the condition that what it is about is still what it was when the command began.
@@ -183,16 +208,13 @@ async fn based(
     client: &Client,
     seen: String,
     ask: Ask,
-    change: &ChangeArgs,
+    change: &CommonArgs,
 ) -> Result<Out, Failure> {
     let revision = match change.based_on {
         Some(revision) => Some(revision),
         None => client.send(Ask::get(seen)).await?.revision,
     };
-    let mut ask = ask.based_on(revision);
-    if change.dry_run {
-        ask = ask.argument("dry_run", true);
-    }
+    let ask = ask.based_on(revision).dry_run(change.dry_run);
     done(client.send(ask).await?)
 }
 

@@ -1,6 +1,6 @@
 //! A thin client of the admin API.
 
-use std::{net::SocketAddr, str::FromStr, time::Duration};
+use std::{fmt, net::SocketAddr, str::FromStr, time::Duration};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
@@ -13,9 +13,9 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{
-    args::{ChangeArgs, HealthArgs},
     connector::Connector,
     exit::{Exit, Failure},
+    options::{ChangeArgs, GroupArgs, HealthArgs},
 };
 use crate::{model::Revision, net::ClientTlsSettings};
 
@@ -45,11 +45,14 @@ pub(super) struct AdminUrl(String);
 impl FromStr for AdminUrl {
     type Err = String;
 
-    /// An empty address is the default one: a variable of the environment that is set to nothing says nothing.
+    /// An empty address is the default one, and a port alone, with or without its colon, is one of this machine.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = if text.is_empty() { DEFAULT_ADMIN } else { text };
+        let port = text.strip_prefix(':').unwrap_or(text);
         let with_scheme = if text.contains("://") {
             text.to_owned()
+        } else if port.parse::<u16>().is_ok() {
+            format!("http://127.0.0.1:{port}")
         } else {
             format!("http://{text}")
         };
@@ -63,13 +66,22 @@ impl FromStr for AdminUrl {
         let scheme = scheme
             .filter(|_| matches!(uri.path(), "" | "/"))
             .ok_or_else(wrong)?;
-        let authority = uri.authority().ok_or_else(wrong)?;
+        let authority = uri
+            .authority()
+            .filter(|authority| !authority.host().is_empty());
+        let authority = authority.ok_or_else(wrong)?;
         Ok(Self(format!("{scheme}://{authority}")))
     }
 }
 
+impl fmt::Display for AdminUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 impl AdminUrl {
-    fn is_tls(&self) -> bool {
+    pub(super) fn is_tls(&self) -> bool {
         self.0.starts_with("https://")
     }
 
@@ -136,14 +148,26 @@ impl Ask {
 
     /// What every change takes, but for the message, which stands in the body of some and in the query of others.
     pub(super) fn options(self, change: &ChangeArgs) -> Self {
-        let ask = match &change.message {
+        let ask = match &change.common.message {
             Some(message) => self.argument("message", message),
             None => self,
         };
-        if change.dry_run {
-            ask.argument("dry_run", true)
+        ask.dry_run(change.common.dry_run).group(&change.group)
+    }
+
+    pub(super) fn dry_run(self, dry_run: bool) -> Self {
+        if dry_run {
+            self.argument("dry_run", true)
         } else {
-            ask
+            self
+        }
+    }
+
+    /// What the change belongs to.
+    pub(super) fn group(self, group: &GroupArgs) -> Self {
+        match &group.name {
+            Some(name) => self.argument("group", name),
+            None => self,
         }
     }
 
@@ -160,7 +184,7 @@ impl Ask {
     }
 
     /// Another argument; names and values are plain ASCII or numbers.
-    pub(super) fn argument(mut self, name: &str, value: impl std::fmt::Display) -> Self {
+    pub(super) fn argument(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.query
             .push(format!("{name}={}", escaped(&value.to_string())));
         self
@@ -173,7 +197,7 @@ impl Ask {
 }
 
 /// What may not stand in a query is written as `%XX`.
-fn escaped(text: &str) -> impl std::fmt::Display {
+fn escaped(text: &str) -> impl fmt::Display {
     utf8_percent_encode(text, RESERVED)
 }
 
@@ -329,13 +353,21 @@ mod tests {
         );
         assert_eq!(url("[::1]:9900").unwrap(), "http://[::1]:9900");
         assert_eq!(url("localhost:9900").unwrap(), "http://localhost:9900");
+        assert_eq!(url(":19900").unwrap(), "http://127.0.0.1:19900");
+        assert_eq!(url("19900").unwrap(), "http://127.0.0.1:19900");
         assert_eq!(
             url("").unwrap(),
             DEFAULT_ADMIN,
             "an empty variable says nothing"
         );
         assert_eq!(url("https://localhost/").unwrap(), "https://localhost");
-        for wrong in ["ftp://localhost", "http://localhost/v1", "http://"] {
+        for wrong in [
+            "ftp://localhost",
+            "http://localhost/v1",
+            "http://",
+            "http://:9900",
+            ":99999",
+        ] {
             assert!(url(wrong).is_err(), "{wrong}");
         }
     }

@@ -2,34 +2,26 @@
 
 use std::path::PathBuf;
 
-use clap::{
-    Args,
-    builder::{OsStringValueParser, TypedValueParser as _},
-};
+use clap::Args;
 
 use super::exit::{Exit, Failure};
 
-/// A file, as an argument or with `--config`. One of the two is needed; the argument comes first.
+/// A file, as an argument, with `--config` or in the environment. One of the three is needed; the earlier one counts.
 #[derive(Debug, Args)]
 pub(super) struct ConfigFile {
     /// The configuration file
-    #[arg(value_name = "FILE", required_unless_present = "config")]
+    #[arg(value_name = "FILE")]
     file: Option<PathBuf>,
-    /// The same, as an option
-    #[arg(
-        long,
-        short,
-        value_name = "FILE",
-        env = "SWITCHBACK_CONFIG",
-        value_parser = OsStringValueParser::new().map(PathBuf::from)
-    )]
+    /// The same, as an option [env: `SWITCHBACK_CONFIG`]
+    #[arg(long, short, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
 impl ConfigFile {
     /// Its path. A variable of the environment that is set to nothing names none.
     pub(super) fn path(self) -> Result<PathBuf, Failure> {
-        let named = self.file.or(self.config);
+        let variable = || std::env::var_os("SWITCHBACK_CONFIG").map(PathBuf::from);
+        let named = self.file.or(self.config).or_else(variable);
         named
             .filter(|path| !path.as_os_str().is_empty())
             .ok_or_else(|| {

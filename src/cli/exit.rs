@@ -78,6 +78,14 @@ impl Failure {
         })
     }
 
+    /// The same in the words of the command line: what the API calls so is the flag beside it.
+    pub(super) fn in_flags(mut self, words: &[(&str, &str)]) -> Self {
+        for (of_api, flag) in words {
+            self.message = self.message.replacen(of_api, flag, 1);
+        }
+        self
+    }
+
     /// True if what the request was about does not exist.
     pub(super) fn is_unknown(&self) -> bool {
         self.unknown
@@ -87,7 +95,7 @@ impl Failure {
 fn exit_of(status: u16, word: &str) -> Exit {
     match (status, word) {
         (_, "not-durable" | "history") => Exit::History,
-        (_, "not-ready" | "release-warm") | (412 | 429 | 503, _) => Exit::TryAgain,
+        (_, "not-ready" | "import-conflict") | (412 | 429 | 503, _) => Exit::TryAgain,
         (401 | 403, _) => Exit::NotAllowed,
         (500.., _) => Exit::Internal,
         _ => Exit::Refused,
@@ -179,6 +187,8 @@ mod tests {
             (422, "invalid", Exit::Refused),
             (412, "conflict", Exit::TryAgain),
             (409, "not-ready", Exit::TryAgain),
+            // As `serve --strict` ends.
+            (409, "import-conflict", Exit::TryAgain),
             (409, "nothing-to-undo", Exit::Refused),
             (401, "unauthorized", Exit::NotAllowed),
             (503, "not-durable", Exit::History),

@@ -3,6 +3,7 @@
 //! What is printed is for people unless `--json` asks for the answer as it came. How a command ends is in its exit
 //! status, which `--help` lists. Nothing here decides anything about traffic.
 
+mod access;
 mod args;
 mod change;
 mod client;
@@ -10,6 +11,7 @@ mod config_file;
 mod connector;
 mod exit;
 mod look;
+mod options;
 mod part;
 mod resources;
 mod serve;
@@ -20,15 +22,16 @@ mod text;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
+use clap_complete::Shell;
 
 use self::{
-    args::{AccessArgs, ChangeVerb, Cli, Here, There, Verb},
+    access::AccessArgs,
+    args::{ChangeVerb, Cli, Here, There, Verb},
     change::{Back, SplitBy},
     client::Client,
     exit::{Exit, Failure},
 };
-use crate::net::{CertificateFiles, ClientTlsSettings};
 
 /// What a verb says: as text, and as JSON.
 #[derive(Default)]
@@ -93,7 +96,10 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
             address,
         }) => serve::agent(&name, &label, address),
         Verb::Here(Here::Check { config }) => check(&config.path()?),
-        Verb::Here(Here::Demo { listen, history }) => serve::demo(listen, &access.admin, history),
+        Verb::Here(Here::Completions { shell }) => Ok(completions(shell)),
+        Verb::Here(Here::Demo { listen, history }) => {
+            serve::demo(listen, &access.admin()?, history)
+        }
         Verb::Here(Here::KeepHistory) => serve::keep(),
         Verb::Here(Here::Serve {
             config,
@@ -101,21 +107,13 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
             strict,
         }) => serve::serve(config.path()?, wins, strict),
         Verb::Here(Here::Version) => Ok(version()),
-        Verb::There(verb) => remote(access, verb),
+        Verb::There(verb) => remote(&access, verb),
     }
 }
 
-fn remote(access: AccessArgs, verb: There) -> Result<Out, Failure> {
-    let token = token(&access)?;
-    let shown = access.cert_file.zip(access.key_file);
-    let tls = ClientTlsSettings {
-        ca: access.ca_file,
-        client_certificate: shown.map(|(cert, key)| CertificateFiles { cert, key }),
-        server_name: None,
-    };
-    let json = access.json;
-    let client = Client::new(access.admin, token.as_deref(), &tls)?;
-    runtime()?.block_on(ask(&client, verb, json))
+fn remote(access: &AccessArgs, verb: There) -> Result<Out, Failure> {
+    let client = access.client()?;
+    runtime()?.block_on(ask(&client, verb, access.json))
 }
 
 fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
@@ -148,16 +146,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
             health,
             change,
         } => change::abort(client, &route, &health, change).await,
-        ChangeVerb::Apply {
-            config,
-            dry_run,
-            wins,
-            health,
-            message,
-        } => {
-            let import = table::Import::new(wins, message, dry_run, health);
-            table::apply(client, &config.path()?, import).await
-        }
+        ChangeVerb::Apply(import) => table::apply(client, import).await,
         ChangeVerb::Promote {
             route,
             to,
@@ -218,29 +207,26 @@ fn check(file: &Path) -> Result<Out, Failure> {
     Ok(Out { text, json })
 }
 
+/// The script that completes this command line.
+fn completions(shell: Shell) -> Out {
+    let (whole, mut script) = (Cli::command(), Vec::new());
+    let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let mut command = clap::Command::new("switchback")
+        .args(whole.get_arguments().cloned())
+        .subcommands(shown.cloned());
+    clap_complete::generate(shell, &mut command, "switchback", &mut script);
+    let text = String::from_utf8_lossy(&script).into_owned();
+    let json = serde_json::json!({ "shell": shell.to_string(), "script": text });
+    Out {
+        json: json.to_string().into_bytes(),
+        text,
+    }
+}
+
 fn version() -> Out {
     let version = env!("CARGO_PKG_VERSION");
     Out {
         text: format!("switchback {version}\n"),
         json: format!("{{\"version\":\"{version}\"}}\n").into_bytes(),
     }
-}
-
-/// The bearer token, from its file or from the environment.
-fn token(access: &AccessArgs) -> Result<Option<String>, Failure> {
-    let file = access.token_file.as_ref();
-    let Some(file) = file.filter(|file| !file.as_os_str().is_empty()) else {
-        let token = std::env::var("SWITCHBACK_TOKEN").ok();
-        return Ok(token
-            .map(|token| token.trim().to_owned())
-            .filter(|token| !token.is_empty()));
-    };
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        let message = format!(
-            "the token file `{}` cannot be read: {error}",
-            file.display()
-        );
-        Failure::new(Exit::NoInput, message)
-    })?;
-    Ok(Some(text.trim().to_owned()))
 }

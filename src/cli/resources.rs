@@ -3,30 +3,39 @@
 //! `set` begins with what is live, so that a flag changes one thing and leaves the rest; `--file` replaces the whole.
 //! Every write names the revision that was read, and a conflict says who changed what.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use hyper::Method;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
 
 use super::{
     Out,
-    args::{ChangeArgs, HealthArgs, Weight},
+    args::Weight,
     change::{done, weights},
     client::{Ask, Client},
     exit::{Exit, Failure},
     look,
+    options::{ChangeArgs, HealthArgs},
+    table::unusable,
+    text::drop_nothings,
 };
-use crate::model::{
-    EndpointUrl, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName, RouteSpec, Version,
+use crate::{
+    config,
+    model::{
+        EndpointUrl, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
+        Version,
+    },
 };
 
 /// What to do with releases.
 #[derive(Debug, Subcommand)]
 pub(super) enum ReleaseVerb {
     /// List them with their endpoints and health
+    #[command(after_help = "Example:\n  switchback release list")]
     List,
     /// Print one as TOML
+    #[command(after_help = "Example:\n  switchback release show green > green.toml")]
     Show {
         /// The release
         release: ReleaseName,
@@ -36,7 +45,8 @@ pub(super) enum ReleaseVerb {
         after_help = "What is not named stays as it is. A new version label is a decision that a rollback takes back; endpoints that come and go under the same version are facts, which it leaves alone.\n\nExamples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000 --health /healthz\n  switchback release set green --file green.toml"
     )]
     Set(ReleaseSet),
-    /// Remove one that no split names
+    /// Remove one that no split gives a weight
+    #[command(after_help = "Example:\n  switchback release remove green")]
     Remove {
         /// The release
         release: ReleaseName,
@@ -53,7 +63,7 @@ pub(super) enum ReleaseVerb {
 pub(super) struct ReleaseSet {
     /// The release
     release: ReleaseName,
-    /// A TOML file that holds the whole release, as below `[releases.NAME]`
+    /// A TOML file that holds the whole release, as below `[releases.NAME]`, or a configuration that has it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "endpoint", "health", "protocol"])]
     file: Option<PathBuf>,
     /// The label of the version
@@ -101,18 +111,21 @@ pub(super) struct Endpoints {
 #[derive(Debug, Subcommand)]
 pub(super) enum RouteVerb {
     /// List them with their splits
+    #[command(after_help = "Example:\n  switchback route list")]
     List,
     /// Print one as TOML
+    #[command(after_help = "Example:\n  switchback route show chat > chat.toml")]
     Show {
         /// The route
         route: RouteName,
     },
     /// Add one, or change what is named
     #[command(
-        after_help = "What is not named stays as it is. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --file chat.toml"
+        after_help = "What is not named stays as it is. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
     )]
     Set(RouteSet),
     /// Remove one
+    #[command(after_help = "Example:\n  switchback route remove chat")]
     Remove {
         /// The route
         route: RouteName,
@@ -126,12 +139,12 @@ pub(super) enum RouteVerb {
 pub(super) struct RouteSet {
     /// The route
     route: RouteName,
-    /// A TOML file that holds the whole route, as below `[[routes]]`; its name may be left out
+    /// A TOML file that holds the whole route, as below `[[routes]]`, or a configuration that has it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "path", "path_prefix", "split", "stable"])]
     file: Option<PathBuf>,
-    /// The host that it matches
+    /// A host that it matches, in place of those of now; once for each
     #[arg(long)]
-    host: Option<String>,
+    host: Vec<String>,
     /// The path that it matches exactly
     #[arg(long, conflicts_with = "path_prefix")]
     path: Option<String>,
@@ -215,7 +228,9 @@ async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
     let live = client.find(Ask::get(&path)).await?;
     let seen = live.as_ref().and_then(|answer| answer.revision);
     let mut document: ReleaseDocument = match (&set.file, &live) {
-        (Some(file), _) => from_toml(file)?,
+        (Some(file), _) => {
+            config::load_release(file, &set.release).map_err(|error| unusable(file, &error))?
+        }
         (None, Some(live)) => live.read()?,
         (None, None) => ReleaseDocument::default(),
     };
@@ -235,7 +250,11 @@ async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
         document.spec.protocol = protocol;
     }
     let ask = write(path, &document, seen, &set.change);
-    done(client.send(ask.health(&set.more)).await?)
+    let written = client.send(ask.health(&set.more)).await;
+    done(
+        written
+            .map_err(|failure| failure.in_flags(&[("such as `http", "add `--endpoint http")]))?,
+    )
 }
 
 /// A health check with the defaults of the configuration.
@@ -249,12 +268,17 @@ async fn set_route(client: &Client, set: RouteSet) -> Result<Out, Failure> {
     let live = client.find(Ask::get(&path)).await?;
     let seen = live.as_ref().and_then(|answer| answer.revision);
     let mut spec: RouteSpec = match (&set.file, &live) {
-        (Some(file), _) => named_route(file, &set.route)?,
+        (Some(file), _) => {
+            config::load_route(file, &set.route).map_err(|error| unusable(file, &error))?
+        }
         (None, Some(live)) => live.read()?,
+        (None, None) if set.split.is_empty() => return Err(splitless(&set.route)),
         (None, None) => RouteSpec::plain(set.route.clone(), std::collections::BTreeMap::new()),
     };
-    if set.host.is_some() {
-        spec.host = set.host;
+    match set.host.as_slice() {
+        [] => {}
+        [only] => (spec.host, spec.hosts) = (Some(only.clone()), Vec::new()),
+        _ => (spec.host, spec.hosts) = (None, set.host),
     }
     if set.path.is_some() {
         (spec.path, spec.path_prefix) = (set.path, None);
@@ -270,6 +294,14 @@ async fn set_route(client: &Client, set: RouteSet) -> Result<Out, Failure> {
     }
     let ask = write(path, &spec, seen, &set.change);
     done(client.send(ask.health(&set.more)).await?)
+}
+
+fn splitless(route: &RouteName) -> Failure {
+    let message = format!(
+        "there is no route `{route}` yet, and a new one needs a split\nhint: add `--split RELEASE=WEIGHT`, such as \
+         `--split blue=100`"
+    );
+    Failure::new(Exit::Usage, message)
 }
 
 async fn show(client: &Client, path: String) -> Result<Out, Failure> {
@@ -290,7 +322,7 @@ fn write(
 ) -> Ask {
     Ask::of(Method::PUT, path)
         .json(body)
-        .based_on(change.based_on.or(seen))
+        .based_on(change.common.based_on.or(seen))
         .options(change)
 }
 
@@ -300,7 +332,7 @@ async fn remove(
     force: bool,
     change: &ChangeArgs,
 ) -> Result<Out, Failure> {
-    let seen = match change.based_on {
+    let seen = match change.common.based_on {
         Some(revision) => Some(revision),
         None => client.send(Ask::get(&path)).await?.revision,
     };
@@ -311,7 +343,7 @@ async fn remove(
     done(client.send(ask).await?)
 }
 
-/// A JSON value as TOML: what is `null` has no place in TOML and is left out.
+/// A JSON value as TOML: what is `null` has no place in TOML and is left out, and so is a table that says nothing.
 pub(super) fn to_toml(value: &impl Serialize) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
@@ -320,57 +352,9 @@ pub(super) fn to_toml(value: &impl Serialize) -> Result<String, Failure> {
         )
     };
     let mut value = serde_json::to_value(value).map_err(|error| failed(&error))?;
-    drop_nulls(&mut value);
+    drop_nothings(&mut value);
     let table = toml::Table::try_from(value).map_err(|error| failed(&error))?;
     toml::to_string(&table).map_err(|error| failed(&error))
-}
-
-fn drop_nulls(value: &mut serde_json::Value) {
-    match value {
-        serde_json::Value::Object(members) => {
-            members.retain(|_, member| !member.is_null());
-            members.values_mut().for_each(drop_nulls);
-        }
-        serde_json::Value::Array(items) => items.iter_mut().for_each(drop_nulls),
-        _ => {}
-    }
-}
-
-fn from_toml<T: DeserializeOwned>(file: &Path) -> Result<T, Failure> {
-    parsed(file, &text_of(file)?)
-}
-
-/// A route of a file, whose name stands on the command line and may stand in the file as well.
-fn named_route(file: &Path, name: &RouteName) -> Result<RouteSpec, Failure> {
-    let mut table: toml::Table = parsed(file, &text_of(file)?)?;
-    let named = table.entry("name").or_insert_with(|| name.as_str().into());
-    if named.as_str() != Some(name.as_str()) {
-        let message = format!(
-            "`{}` is about another route: `name` is {named}",
-            file.display()
-        );
-        return Err(Failure::new(Exit::Usage, message));
-    }
-    let text = toml::to_string(&table).unwrap_or_default();
-    parsed(file, &text)
-}
-
-fn text_of(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(
-            Exit::NoInput,
-            format!("`{}` cannot be read: {error}", file.display()),
-        )
-    })
-}
-
-fn parsed<T: DeserializeOwned>(file: &Path, text: &str) -> Result<T, Failure> {
-    toml::from_str(text).map_err(|error| {
-        Failure::new(
-            Exit::Config,
-            format!("`{}`: {}", file.display(), error.to_string().trim_end()),
-        )
-    })
 }
 
 fn version(text: &str) -> Result<Version, String> {

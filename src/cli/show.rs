@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::text::{clean, count, microseconds, percent, share};
+use super::text::{clean, count, drop_nothings, microseconds, percent, share};
 use crate::{
     api::{Preview, Receipt, UnresolvedRelease},
     model::{Cause, Diff, DiffEntry, EndpointUrl, ShareChange},
@@ -150,6 +150,9 @@ fn share_of(entry: &DiffEntry) -> Option<(&str, String)> {
 
 /// One difference on one line.
 pub(super) fn line(entry: &DiffEntry) -> String {
+    if let Some(line) = moved(entry) {
+        return line;
+    }
     let path = clean(&entry.path);
     match (&entry.before, &entry.after) {
         (None, Some(after)) => format!("{path}: added {}", short(after)),
@@ -161,11 +164,24 @@ pub(super) fn line(entry: &DiffEntry) -> String {
     }
 }
 
+/// That a route changed its place among the others, counted from 1.
+fn moved(entry: &DiffEntry) -> Option<String> {
+    let route = entry.path.strip_suffix(".(place)")?;
+    let place = |value: &Option<Value>| value.as_ref()?.as_u64().map(|place| place + 1);
+    let (before, after) = (place(&entry.before)?, place(&entry.after)?);
+    Some(format!(
+        "{}: moved from place {before} to place {after} among the routes",
+        clean(route)
+    ))
+}
+
 fn short(value: &Value) -> String {
     /// Longer values are cut; `--json` has them whole.
     const MOST: usize = 80;
+    let mut value = value.clone();
+    drop_nothings(&mut value);
     let text = match value {
-        Value::String(text) => text.clone(),
+        Value::String(text) => text,
         other => other.to_string(),
     };
     let text = clean(&text);
@@ -211,6 +227,7 @@ mod tests {
             ("routes.even.split.blue", json!(3), json!(1)),
             ("routes.even.split.green", json!(1), json!(1)),
             ("routes.old", json!({ "split": {} }), Value::Null),
+            ("routes.tools.(place)", json!(2), json!(0)),
         ]);
         let of = [
             ("routes.chat.split.blue", 1.0, 0.9995),
@@ -226,6 +243,7 @@ mod tests {
                 "even: blue 75%→50% (weight 1)  green 25%→50% (weight 1)",
                 "releases.green.version: 1→2",
                 "routes.old: removed",
+                "routes.tools: moved from place 3 to place 1 among the routes",
             ]
         );
     }

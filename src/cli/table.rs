@@ -2,15 +2,17 @@
 
 use std::path::Path;
 
+use clap::Args;
 use hyper::Method;
 use serde_json::json;
 
 use super::{
     Out,
-    args::HealthArgs,
     client::{Ask, Client},
+    config_file::ConfigFile,
     exit::{Exit, Failure},
     look,
+    options::{GroupArgs, HealthArgs, message},
     resources::to_toml,
     show,
     text::clean,
@@ -22,32 +24,28 @@ use crate::{
 };
 
 /// How a file is taken over.
+#[derive(Debug, Args)]
 pub(super) struct Import {
-    pub(super) wins: Option<Wins>,
-    pub(super) message: Option<String>,
-    pub(super) dry_run: bool,
-    pub(super) health: HealthArgs,
-}
-
-impl Import {
-    pub(super) fn new(
-        wins: Option<Wins>,
-        message: Option<String>,
-        dry_run: bool,
-        health: HealthArgs,
-    ) -> Self {
-        Self {
-            wins,
-            message,
-            dry_run,
-            health,
-        }
-    }
+    #[command(flatten)]
+    config: ConfigFile,
+    /// Show what would happen, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Which side wins where both changed: file or live
+    #[arg(long)]
+    wins: Option<Wins>,
+    #[command(flatten)]
+    health: HealthArgs,
+    /// Why, for the history
+    #[arg(short, long, value_parser = message)]
+    message: Option<String>,
+    #[command(flatten)]
+    group: GroupArgs,
 }
 
 /// Takes over a file's table, and names its static settings that need a restart.
-pub(super) async fn apply(client: &Client, file: &Path, import: Import) -> Result<Out, Failure> {
-    let config = configuration(file)?;
+pub(super) async fn apply(client: &Client, import: Import) -> Result<Out, Failure> {
+    let config = configuration(&import.config.path()?)?;
     let mut ask = Ask::of(Method::POST, "/v1/import").json(&config.table());
     if let Some(wins) = import.wins {
         let word = match wins {
@@ -59,9 +57,7 @@ pub(super) async fn apply(client: &Client, file: &Path, import: Import) -> Resul
     if let Some(message) = import.message {
         ask = ask.argument("message", message);
     }
-    if import.dry_run {
-        ask = ask.argument("dry_run", true);
-    }
+    let ask = ask.dry_run(import.dry_run).group(&import.group);
     let answer = client.send(ask.health(&import.health)).await?;
     let text = imported(&answer.read()?) + &needs_restart(&restart_keys(client, &config).await?);
     Ok(Out {
@@ -170,6 +166,9 @@ pub(super) async fn show_revision(client: &Client, revision: Revision) -> Result
     if let Some(message) = &summary.author.message {
         text = format!("{text}: {}", clean(message));
     }
+    if let Some(group) = &summary.author.group {
+        text = format!("{text} (group {})", clean(group));
+    }
     text = format!("{text}\n{}", undo(summary.undo_to));
     for line in detail.diff.iter().flat_map(show::summary) {
         text = format!("{text}  {line}\n");
@@ -198,16 +197,17 @@ pub(super) fn configuration_by(
     load: impl FnOnce(&Path) -> Result<Config, ConfigError>,
     file: &Path,
 ) -> Result<Config, Failure> {
-    load(file).map_err(|error| {
-        let (exit, cause, problems) = match &error {
-            ConfigError::Invalid { problems, .. } => {
-                (Exit::Config, String::new(), problems.as_slice())
-            }
-            ConfigError::Read { source, .. } => (Exit::NoInput, format!(": {source}"), &[][..]),
-        };
-        let message = format!("{error}{cause}");
-        Failure::new(exit, &*message).with_json(problem_list(file, &message, problems))
-    })
+    load(file).map_err(|error| unusable(file, &error))
+}
+
+/// The failure over a file, with its mistakes for machines.
+pub(super) fn unusable(file: &Path, error: &ConfigError) -> Failure {
+    let (exit, cause, problems) = match error {
+        ConfigError::Invalid { problems, .. } => (Exit::Config, String::new(), problems.as_slice()),
+        ConfigError::Read { source, .. } => (Exit::NoInput, format!(": {source}"), &[][..]),
+    };
+    let message = format!("{error}{cause}");
+    Failure::new(exit, &*message).with_json(problem_list(file, &message, problems))
 }
 
 /// The mistakes of a file for machines: its path, the whole text, and each with its line.

@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use serde_json::Value;
+
 use crate::telemetry::is_unprintable;
 
 /// Rows of cells that are shown as columns, two spaces apart.
@@ -44,6 +46,20 @@ pub(super) fn clean(text: &str) -> String {
         if is_unprintable(c) { '\u{FFFD}' } else { c }
     };
     text.chars().map(plain).collect()
+}
+
+/// Takes out of a document what says nothing: `null`, and tables without entries.
+pub(super) fn drop_nothings(value: &mut Value) {
+    let is_nothing =
+        |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
+    match value {
+        Value::Object(members) => {
+            members.values_mut().for_each(drop_nothings);
+            members.retain(|_, member| !is_nothing(member));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nothings),
+        _ => {}
+    }
 }
 
 /// `38 µs`, `1.2 ms`.

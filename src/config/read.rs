@@ -246,7 +246,7 @@ fn message(error: &Error) -> String {
     format!("{expected} belongs here, not {}", found_in_words(found))
 }
 
-/// What serde found, such as `invalid type: integer `15``, in words of the configuration.
+/// The value that serde found (`invalid type: integer 15`) in words of the configuration.
 fn found_in_words(found: &str) -> String {
     let found = found.strip_prefix("invalid type: ").unwrap_or(found);
     let found = found.strip_prefix("invalid value: ").unwrap_or(found);

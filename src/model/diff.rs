@@ -6,9 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{
-    Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState, Touched,
-};
+use super::{Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState, Touched};
 
 /// The differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]

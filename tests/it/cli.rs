@@ -303,7 +303,7 @@ fn a_file_is_checked_and_taken_over() {
     said(&admin, &["switch", "chat", "green"]);
     write(&table("{ blue = 8, green = 2 }"));
     let output = admin.cli(&["apply", file]);
-    assert_eq!(code(&output), 65, "{}", error(&output));
+    assert_eq!(code(&output), 75, "{}", error(&output));
     assert!(
         error(&output).contains("routes.chat changed in the file and live"),
         "{}",
@@ -348,7 +348,7 @@ fn how_it_ends_tells_why() {
         (&["split", "chat", "green=1", "--replace"], 65),
         (&["split", "chat", "green=101"], 64),
         (&["split", "chat", "green=1.5", "--patch"], 64),
-        (&["switch", "chat", "green", "--wait", "2h"], 65),
+        (&["switch", "chat", "green", "--wait", "2h"], 64),
         (&["rollback", "--to", "99999"], 65),
         (&["diff", "1", "99999"], 65),
         (&["check", "/nowhere/at/all.toml"], 66),

@@ -115,7 +115,7 @@ fn a_route_is_added_changed_and_removed() {
     said(&admin, &["route", "set", "tools", "--file", &path]);
     assert_eq!(admin.get("/v1/routes/tools"), tools);
     let other = admin.cli(&["route", "set", "chat", "--file", &path]);
-    assert_eq!(other.status.code(), Some(64), "{}", error(&other));
+    assert_eq!(other.status.code(), Some(78), "{}", error(&other));
     let list = said(&admin, &["route", "list"]);
     assert!(
         list.contains("prefix /tools") && !list.contains("/tools*"),

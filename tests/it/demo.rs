@@ -207,7 +207,7 @@ fn a_demo_warns_of_nothing_where_few_files_may_be_open_and_has_no_file_to_differ
     let id = Pid::from_raw(demo.id().try_into().unwrap()).unwrap();
     kill_process(id, Signal::TERM).unwrap();
     let output = demo.wait_with_output().unwrap();
-    assert!(split.contains("green 0→5"), "{split}");
+    assert!(split.contains("green 0%→5%"), "{split}");
     assert!(
         status.contains("live since") && !status.contains("file"),
         "{status}"

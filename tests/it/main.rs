@@ -8,6 +8,7 @@
 mod admin;
 mod answers;
 mod cli;
+mod cli_slips;
 mod cli_table;
 mod config;
 mod config_keys;

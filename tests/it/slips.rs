@@ -161,6 +161,35 @@ fn unusable() -> Vec<(String, &'static str)> {
     ]
 }
 
+/// The same of the admin API's certificates.
+fn unusable_for_admin() -> Vec<(String, &'static str)> {
+    let plain = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
+    let admin = |cert: &str, key: &str, more: &str| {
+        let pair = format!("{{ cert = \"{cert}\", key = \"{key}\" }}");
+        let tls = format!("[admin]\ntls = {{ certificates = [{pair}]{more} }}\n");
+        format!("{plain}{}", REST.replace("[admin]\n", &tls))
+    };
+    vec![
+        (
+            admin("a.key", "a.pem", ""),
+            "4: admin.tls.certificates.0.cert: cannot use `FOLDER/a.key`: it holds no certificate\n  \
+             hint: the two files are swapped: `cert` is the certificate, `key` its private key\n",
+        ),
+        (
+            admin("a.pem", "b.key", ""),
+            "4: admin.tls.certificates.0.key: cannot use `FOLDER/b.key`: it is not the key of the certificate\n",
+        ),
+        (
+            admin("a.pem", "empty", ""),
+            "4: admin.tls.certificates.0.key: cannot use `FOLDER/empty`: it holds no private key\n",
+        ),
+        (
+            admin("a.pem", "a.key", ", client_ca = \"a.key\""),
+            "4: admin.tls.client_ca: cannot use `FOLDER/a.key`: it holds no certificate\n",
+        ),
+    ]
+}
+
 #[test]
 fn what_serve_cannot_use_check_refuses() {
     let folder = tempfile::tempdir().unwrap();
@@ -173,7 +202,7 @@ fn what_serve_cannot_use_check_refuses() {
     }
     write(folder, "empty", "");
     write(folder, "token", "short\n");
-    for (text, expected) in unusable() {
+    for (text, expected) in [unusable(), unusable_for_admin()].concat() {
         write(folder, "switchback.toml", &text);
         assert_eq!(
             said(folder),

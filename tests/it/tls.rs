@@ -544,6 +544,54 @@ fn a_self_signed_authority_is_a_server_for_whom_its_own_certificate_is_given_to(
 }
 
 #[test]
+fn the_command_line_shows_the_certificate_that_it_is_given() {
+    let authority = Authority::new();
+    authority.issue("admin", "127.0.0.1");
+    authority.issue("client", "client.test");
+    let stranger = Authority::new();
+    stranger.issue("client", "client.test");
+    let client_ca = format!("client_ca = {:?}", authority.path("ca.pem"));
+    let tls = authority.listener(&["admin"], &client_ca);
+    let switchback = Switchback::start(&[""], &tls.replace("[listeners.tls]", "[admin.tls]"));
+    let (url, ca) = (
+        format!("https://{}", switchback.admin()),
+        authority.path("ca.pem"),
+    );
+    let status = |cert: &str, key: &str| {
+        let files = ["--ca-file", &ca, "--cert-file", cert, "--key-file", key];
+        status_by_cli(&url, &files)
+    };
+    let pair = |of: &Authority| (of.path("client.pem"), of.path("client.key"));
+    let (cert, key) = pair(&authority);
+    let (is_good, said) = status(&cert, &key);
+    assert!(is_good && said.contains("revision"), "{said}");
+    let (foreign, foreign_key) = pair(&stranger);
+    for (is_good, said) in [
+        status_by_cli(&url, &["--ca-file", &ca]),
+        status(&foreign, &foreign_key),
+    ] {
+        assert!(!is_good && said.contains("cannot be reached"), "{said}");
+    }
+    for (cert, key, named) in [
+        (&key, &cert, &key),
+        (&cert, &foreign_key, &foreign_key),
+        (&"/nope.pem".to_owned(), &key, &"/nope.pem".to_owned()),
+    ] {
+        let (is_good, said) = status(cert, key);
+        assert!(!is_good && said.contains(named.as_str()), "{said}");
+    }
+    let by_variables = Command::new(env!("CARGO_BIN_EXE_switchback"))
+        .arg("status")
+        .env("SWITCHBACK_ADMIN", &url)
+        .env("SWITCHBACK_CA_FILE", &ca)
+        .env("SWITCHBACK_CERT_FILE", &cert)
+        .env("SWITCHBACK_KEY_FILE", &key)
+        .output()
+        .unwrap();
+    assert!(by_variables.status.success(), "{by_variables:?}");
+}
+
+#[test]
 fn the_admin_api_asks_for_a_certificate_and_a_version_as_it_is_told_to() {
     let authority = Authority::new();
     authority.issue("admin", "127.0.0.1");

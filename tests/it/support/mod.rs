@@ -9,7 +9,7 @@ mod log;
 mod origin;
 mod proxy;
 
-pub(crate) use admin::TestAdmin;
+pub(crate) use admin::{TABLE, TestAdmin};
 pub(crate) use client::{Client, Response};
 pub(crate) use origin::{Origin, Request, read_request};
 pub(crate) use proxy::{TestProxy, TestProxyBuilder};

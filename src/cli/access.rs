@@ -1,0 +1,154 @@
+//! How the admin API is reached: flags, and variables of the environment where a flag is absent.
+//!
+//! The variables are read here and not by `clap`, which shows a flag that is set by one as if it had to be typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::{
+    Args,
+    builder::{OsStringValueParser, TypedValueParser as _},
+};
+
+use super::{
+    client::{AdminUrl, Client, DEFAULT_ADMIN},
+    exit::{Exit, Failure},
+};
+use crate::net::{CertificateFiles, ClientTlsSettings};
+
+/// The flags about the admin API.
+#[derive(Debug, Args)]
+pub(super) struct AccessArgs {
+    /// Where the admin API listens [env: `SWITCHBACK_ADMIN`] [default: <http://127.0.0.1:9900>]
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        help_heading = "Access",
+        help = "Where the admin API listens [env: `SWITCHBACK_ADMIN`] [default: http://127.0.0.1:9900]"
+    )]
+    admin: Option<AdminUrl>,
+    /// A file that holds the bearer token [env: `SWITCHBACK_TOKEN_FILE`; `SWITCHBACK_TOKEN` is the token itself]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
+    token_file: Option<PathBuf>,
+    /// A PEM file of the authorities that the admin API's certificate may come from, or of that certificate itself, instead
+    /// of the system's authorities [env: `SWITCHBACK_CA_FILE`]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
+    ca_file: Option<PathBuf>,
+    /// A PEM file of the certificate that is shown to an admin API that asks for one [env: `SWITCHBACK_CERT_FILE`]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
+    cert_file: Option<PathBuf>,
+    /// A PEM file of its private key [env: `SWITCHBACK_KEY_FILE`]
+    #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
+    key_file: Option<PathBuf>,
+    /// Print the answer of the admin API as JSON
+    #[arg(long, global = true, help_heading = "Output")]
+    pub(super) json: bool,
+}
+
+/// A parser of paths that takes an empty one, which is no file.
+fn file() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
+    OsStringValueParser::new().map(PathBuf::from)
+}
+
+/// A variable that says something: one that is set to nothing does not.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The file of a flag, or else that of a variable.
+fn file_of(flag: Option<&PathBuf>, name: &str) -> Option<PathBuf> {
+    let flag = flag.filter(|path| !path.as_os_str().is_empty()).cloned();
+    let set = || std::env::var_os(name).filter(|value| !value.is_empty());
+    flag.or_else(|| set().map(PathBuf::from))
+}
+
+// === impl AccessArgs ===
+
+impl AccessArgs {
+    /// A client of the admin API that is meant.
+    pub(super) fn client(&self) -> Result<Client, Failure> {
+        let admin = self.admin()?;
+        self.check_scheme(&admin)?;
+        Client::new(admin, self.token()?.as_deref(), &self.tls()?)
+    }
+
+    /// The address of the admin API.
+    pub(super) fn admin(&self) -> Result<AdminUrl, Failure> {
+        if let Some(admin) = &self.admin {
+            return Ok(admin.clone());
+        }
+        let named = variable("SWITCHBACK_ADMIN");
+        let text = named.as_deref().unwrap_or(DEFAULT_ADMIN);
+        let wrong = |error| Failure::new(Exit::Usage, format!("SWITCHBACK_ADMIN: {error}"));
+        text.parse().map_err(wrong)
+    }
+
+    /// Refuses files of TLS for an address without it: who names them expects a protected connection.
+    fn check_scheme(&self, admin: &AdminUrl) -> Result<(), Failure> {
+        if admin.is_tls() {
+            return Ok(());
+        }
+        let flags = [
+            ("--ca-file", &self.ca_file),
+            ("--cert-file", &self.cert_file),
+            ("--key-file", &self.key_file),
+        ];
+        let named =
+            |flag: &Option<PathBuf>| flag.clone().filter(|path| !path.as_os_str().is_empty());
+        for (flag, path) in flags {
+            if let Some(path) = named(path) {
+                let message = format!(
+                    "`{flag} {}` has no use: {admin} is plain HTTP\nhint: write `https://` in `--admin`, or leave the \
+                     file out",
+                    path.display()
+                );
+                return Err(Failure::new(Exit::Usage, message));
+            }
+        }
+        Ok(())
+    }
+
+    fn tls(&self) -> Result<ClientTlsSettings, Failure> {
+        let cert = file_of(self.cert_file.as_ref(), "SWITCHBACK_CERT_FILE");
+        let key = file_of(self.key_file.as_ref(), "SWITCHBACK_KEY_FILE");
+        let client_certificate = match (cert, key) {
+            (Some(cert), Some(key)) => Some(CertificateFiles { cert, key }),
+            (None, None) => None,
+            (Some(cert), None) => return Err(half("--key-file", "certificate", &cert)),
+            (None, Some(key)) => return Err(half("--cert-file", "private key", &key)),
+        };
+        Ok(ClientTlsSettings {
+            ca: file_of(self.ca_file.as_ref(), "SWITCHBACK_CA_FILE"),
+            client_certificate,
+            server_name: None,
+        })
+    }
+
+    /// The bearer token, from its file or from the environment.
+    fn token(&self) -> Result<Option<String>, Failure> {
+        let Some(file) = file_of(self.token_file.as_ref(), "SWITCHBACK_TOKEN_FILE") else {
+            let token = variable("SWITCHBACK_TOKEN").map(|token| token.trim().to_owned());
+            return Ok(token.filter(|token| !token.is_empty()));
+        };
+        let failed = |why: &str| {
+            let message = format!("the token file `{}` {why}", file.display());
+            Failure::new(Exit::NoInput, message)
+        };
+        let text = std::fs::read_to_string(&file)
+            .map_err(|error| failed(&format!("cannot be read: {error}")))?;
+        match text.trim() {
+            "" => Err(failed(
+                "is empty\nhint: it holds the token of `[admin] tokens`, as one line",
+            )),
+            token => Ok(Some(token.to_owned())),
+        }
+    }
+}
+
+fn half(missing: &str, what: &str, file: &Path) -> Failure {
+    let message = format!(
+        "the {what} `{}` is named without its counterpart\nhint: add `{missing} FILE`",
+        file.display()
+    );
+    Failure::new(Exit::Usage, message)
+}

@@ -1,0 +1,95 @@
+//! What changes take beside their object.
+
+use clap::Args;
+
+use crate::{
+    api::{LONGEST_WAIT, group_mistake, message_mistake},
+    model::{Revision, Span},
+};
+
+/// What every change takes, a rollback included.
+#[derive(Debug, Args)]
+pub(super) struct CommonArgs {
+    /// Why, for the history
+    #[arg(short, long, value_parser = message)]
+    pub(super) message: Option<String>,
+    /// Show what would happen, and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Only if nothing it is about has changed since this revision; by default the one that is live when the command starts
+    #[arg(long, value_name = "REVISION", value_parser = revision)]
+    pub(super) based_on: Option<Revision>,
+}
+
+/// What every change takes that a rollback can undo.
+#[derive(Debug, Args)]
+pub(super) struct ChangeArgs {
+    #[command(flatten)]
+    pub(super) common: CommonArgs,
+    #[command(flatten)]
+    pub(super) group: GroupArgs,
+}
+
+/// What a change belongs to.
+#[derive(Debug, Args)]
+pub(super) struct GroupArgs {
+    /// What it belongs to, such as deploy-7: one `rollback` undoes all changes in a row of one group
+    #[arg(long = "group", value_name = "NAME", value_parser = group)]
+    pub(super) name: Option<String>,
+}
+
+/// What a change takes that may give more to a release.
+#[derive(Debug, Args)]
+pub(super) struct HealthArgs {
+    /// Do it although a release that gets more by it has no healthy endpoint
+    #[arg(long)]
+    pub(super) force: bool,
+    /// Wait so long, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
+    #[arg(long, value_name = "TIME", value_parser = wait, conflicts_with = "force")]
+    pub(super) wait: Option<Span>,
+}
+
+/// The number of a revision.
+pub(super) fn revision(text: &str) -> Result<Revision, String> {
+    text.parse()
+        .map(Revision)
+        .map_err(|_| format!("`{text}` is not the number of a revision"))
+}
+
+/// The message of a change.
+pub(super) fn message(text: &str) -> Result<String, String> {
+    message_mistake(text).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+fn group(text: &str) -> Result<String, String> {
+    group_mistake(text).map_or_else(|| Ok(text.to_owned()), Err)
+}
+
+fn wait(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse()?;
+    if span.0 > LONGEST_WAIT {
+        let most = LONGEST_WAIT.as_secs();
+        return Err(format!("`{text}` is too long; {most}s is the most"));
+    }
+    Ok(span)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_server_would_refuse_is_refused_before_it_is_asked() {
+        assert_eq!(wait("60s").unwrap().0, LONGEST_WAIT);
+        assert_eq!(
+            wait("90s").unwrap_err(),
+            "`90s` is too long; 60s is the most"
+        );
+        assert!(wait("soon").is_err());
+        assert!(message(&"x".repeat(257)).is_err());
+        assert_eq!(group("deploy-7").unwrap(), "deploy-7");
+        for wrong in ["", "a b", "ä"] {
+            assert!(group(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,393 @@
+//! Slips on the command line: each is answered with what was meant, in flags and not in words of the API, and with the
+//! exit status that `--help` lists for it.
+
+use std::io::Write as _;
+use std::process::{Command, Output};
+
+use serde_json::{Value, json};
+
+use crate::support::{TABLE, TestAdmin};
+
+/// Runs the program without an admin API.
+fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
+    for name in ["ADMIN", "TOKEN", "TOKEN_FILE", "CA_FILE", "CONFIG"] {
+        command.env_remove(format!("SWITCHBACK_{name}"));
+    }
+    command
+        .args(arguments)
+        .envs(variables.iter().copied())
+        .output()
+        .unwrap()
+}
+
+fn out(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn error(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn done(admin: &TestAdmin, arguments: &[&str]) -> String {
+    let output = admin.cli(arguments);
+    assert!(output.status.success(), "{arguments:?}: {}", error(&output));
+    out(&output)
+}
+
+/// What a command that must fail says, with its exit status.
+fn failed(admin: &TestAdmin, arguments: &[&str]) -> (Option<i32>, String) {
+    let output = admin.cli(arguments);
+    assert!(!output.status.success(), "{arguments:?}: {}", out(&output));
+    (output.status.code(), error(&output))
+}
+
+fn file(admin: &TestAdmin, name: &str, text: &str) -> String {
+    let path = admin.folder().join(name);
+    let mut file = std::fs::File::create(&path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    path.to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_hint_names_the_flag_that_mends_it() {
+    let admin = TestAdmin::start();
+    done(
+        &admin,
+        &["release", "set", "red", "--endpoint", "http://127.0.0.1:3"],
+    );
+    for (arguments, code, hint) in [
+        (
+            &["promote", "chat"][..],
+            65,
+            "promote with `--to`: `blue` or `green`",
+        ),
+        (&["split", "chat", "blue=120"], 64, "with `--replace`"),
+        (
+            &["split", "chat", "blue=80", "green=30"],
+            65,
+            "with `--replace`",
+        ),
+        (
+            &["route", "set", "new", "--path-prefix", "/new"],
+            64,
+            "`--split blue=100`",
+        ),
+        (
+            &["split", "chat", "green=5", "--wait", "90s"],
+            64,
+            "60s is the most",
+        ),
+        (
+            &["switch", "chat", "green", "--group", "a b"],
+            64,
+            "`group` is not",
+        ),
+        (&["promot", "chat"], 64, "'promote'"),
+        (&["release", "set", "new"], 65, "add `--endpoint http://"),
+    ] {
+        let (status, said) = failed(&admin, arguments);
+        assert_eq!(status, Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(hint), "{arguments:?}: {said}");
+    }
+    let even = "host = \"even.test\"\nsplit = { blue = 1, green = 1 }\n";
+    let even = file(&admin, "even.toml", even);
+    done(&admin, &["route", "set", "even", "--file", &even]);
+    let (_, said) = failed(&admin, &["abort", "even"]);
+    for command in ["route set even --stable RELEASE", "switch even RELEASE"] {
+        assert!(said.contains(&format!("`switchback {command}`")), "{said}");
+    }
+}
+
+#[test]
+fn what_the_environment_says_is_not_shown_as_if_it_had_to_be_typed() {
+    let variables = [
+        ("SWITCHBACK_ADMIN", "http://127.0.0.1:1"),
+        ("SWITCHBACK_CONFIG", "switchback.toml"),
+    ];
+    let usage = error(&program(&["split", "chat"], &variables));
+    assert!(
+        usage.contains("split <ROUTE> <RELEASE=PERCENT>...") && !usage.contains("--admin"),
+        "{usage}"
+    );
+    let usage = error(&program(&["serve", "--what"], &variables));
+    assert!(!usage.contains("--config"), "{usage}");
+    let output = program(&["status"], &[("SWITCHBACK_ADMIN", "ftp://127.0.0.1")]);
+    let said = error(&output);
+    assert_eq!(output.status.code(), Some(64), "{said}");
+    assert!(
+        said.contains("SWITCHBACK_ADMIN: `ftp://127.0.0.1` is not"),
+        "{said}"
+    );
+    let help = out(&program(&["status", "--help"], &variables));
+    for name in ["ADMIN", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE"] {
+        assert!(help.contains(&format!("SWITCHBACK_{name}")), "{help}");
+    }
+}
+
+#[test]
+fn a_port_alone_is_one_of_this_machine() {
+    let admin = TestAdmin::start();
+    let port = admin.address.port().to_string();
+    for address in [port.clone(), format!(":{port}")] {
+        let output = program(&["status", "--admin", &address], &[]);
+        assert!(output.status.success(), "{address}: {}", error(&output));
+    }
+}
+
+#[test]
+fn a_file_that_protects_nothing_is_an_error_that_names_it() {
+    let admin = TestAdmin::start();
+    for flag in ["--ca-file", "--cert-file", "--key-file"] {
+        let (status, said) = failed(&admin, &["status", flag, "/nope.pem"]);
+        assert_eq!(status, Some(64), "{said}");
+        assert!(
+            said.contains("/nope.pem") && said.contains("https://"),
+            "{said}"
+        );
+    }
+    let empty = file(&admin, "empty", "\n");
+    let (status, said) = failed(&admin, &["status", "--token-file", &empty]);
+    assert_eq!(status, Some(66), "{said}");
+    assert!(
+        said.contains(&format!("the token file `{empty}` is empty")),
+        "{said}"
+    );
+    let https = [
+        "status",
+        "--admin",
+        "https://127.0.0.1:1",
+        "--cert-file",
+        "a.pem",
+    ];
+    let (status, said) = failed(&admin, &https);
+    assert_eq!(status, Some(64), "{said}");
+    assert!(
+        said.contains("a.pem") && said.contains("--key-file"),
+        "{said}"
+    );
+}
+
+/// The table of the test's admin API with a route besides.
+fn file_with_one_more_route() -> String {
+    let more = "[[routes]]\nname = \"more\"\nhost = \"more.test\"\nsplit = { blue = 1 }\n";
+    format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{TABLE}{more}")
+}
+
+#[test]
+fn one_rollback_undoes_a_group_of_any_verbs() {
+    let admin = TestAdmin::start();
+    let before = admin.revision();
+    let group = ["--group", "deploy-7"];
+    let equal = file(&admin, "table.toml", &file_with_one_more_route());
+    let verbs: &[&[&str]] = &[
+        &[
+            "release",
+            "set",
+            "red",
+            "--version",
+            "3",
+            "--endpoint",
+            "http://127.0.0.1:3",
+        ],
+        &["endpoint", "add", "red", "http://127.0.0.1:4"],
+        &[
+            "route",
+            "set",
+            "tools",
+            "--path-prefix",
+            "/tools",
+            "--split",
+            "red=1",
+        ],
+        &["split", "chat", "green=5"],
+        &["promote", "chat"],
+        &["switch", "chat", "blue"],
+        &["split", "chat", "green=5"],
+        &["abort", "chat"],
+        &["apply", &equal],
+        &["route", "remove", "tools"],
+        &["release", "remove", "red", "--force"],
+        &["split", "chat", "blue=1", "green=1", "--replace"],
+    ];
+    for verb in verbs {
+        done(&admin, &[verb, &group[..]].concat());
+    }
+    let history = admin.get("/v1/revisions?limit=50");
+    let of_group = |revision: &&Value| revision["author"]["group"] == json!("deploy-7");
+    let revisions = history["revisions"].as_array().unwrap();
+    let count = revisions.iter().filter(of_group).count();
+    assert_eq!(count, verbs.len(), "{history}");
+    let shown = done(&admin, &["show", &admin.revision().to_string()]);
+    assert!(shown.contains("group deploy-7"), "{shown}");
+    done(&admin, &["rollback"]);
+    let diff = done(
+        &admin,
+        &["diff", &before.to_string(), &admin.revision().to_string()],
+    );
+    assert!(diff.contains("hold the same"), "{diff}");
+    assert!(
+        done(&admin, &["split", "--help"]).contains("--group"),
+        "it is in the help"
+    );
+}
+
+#[test]
+fn a_route_that_goes_moves_no_other() {
+    let admin = TestAdmin::start();
+    for name in ["one", "two", "three"] {
+        let host = format!("{name}.test");
+        done(
+            &admin,
+            &["route", "set", name, "--host", &host, "--split", "blue=1"],
+        );
+    }
+    let said = done(&admin, &["route", "remove", "one"]);
+    assert!(said.contains("routes.one: removed"), "{said}");
+    assert!(!said.contains("two") && !said.contains("place"), "{said}");
+}
+
+#[test]
+fn hosts_that_are_named_take_the_place_of_those_of_now() {
+    let admin = TestAdmin::start();
+    let set = |hosts: &[&str]| {
+        let hosts = hosts.iter().flat_map(|host| ["--host", host]);
+        let set = ["route", "set", "chat"];
+        done(&admin, &set.into_iter().chain(hosts).collect::<Vec<_>>());
+        let route = admin.get("/v1/routes/chat");
+        (route["host"].clone(), route["hosts"].clone())
+    };
+    let both = json!(["a.test", "b.test"]);
+    assert_eq!(set(&["a.test", "b.test"]), (Value::Null, both.clone()));
+    assert_eq!(set(&[]), (Value::Null, both));
+    assert_eq!(set(&["c.test"]), (json!("c.test"), Value::Null));
+}
+
+#[test]
+fn a_file_of_one_release_or_route_is_judged_as_a_configuration_is() {
+    let admin = TestAdmin::start();
+    let slip = file(
+        &admin,
+        "green.toml",
+        "version = \"2.1.0\"\nendpoints = [\"http://127.0.0.1:2\"]\nhealth = \"/healthz\"\n",
+    );
+    let (status, said) = failed(&admin, &["release", "set", "green", "--file", &slip]);
+    assert_eq!(status, Some(78), "{said}");
+    assert_eq!(
+        said,
+        format!(
+            "error: {slip}:3: releases.green.health: a health check is a table\n  hint: write `health = {{ path = \"/healthz\" }}`\n"
+        )
+    );
+    let slip = file(
+        &admin,
+        "chat.toml",
+        "split = { blue = \"95%\" }\npaths = \"/chat\"\n",
+    );
+    let (status, said) = failed(&admin, &["route", "set", "chat", "--file", &slip]);
+    assert_eq!(status, Some(78), "{said}");
+    assert!(
+        said.contains(&format!(
+            "{slip}:1: routes.chat.split.blue: a weight is a whole number"
+        )) && said.contains(&format!(
+            "{slip}:2: routes.chat.paths: there is no key `paths` here"
+        )),
+        "{said}"
+    );
+    let missing = file(&admin, "missing.toml", "version = \"1\"\n");
+    let (_, said) = failed(&admin, &["release", "set", "green", "--file", &missing]);
+    assert!(
+        said.contains(":1: releases.green: the key `endpoints` is missing"),
+        "{said}"
+    );
+    let whole = file(&admin, "whole.toml", &done(&admin, &["export"]));
+    done(&admin, &["release", "set", "green", "--file", &whole]);
+    let (status, said) = failed(&admin, &["release", "set", "grey", "--file", &whole]);
+    assert_eq!(status, Some(78), "{said}");
+    assert!(
+        said.contains("no release `grey`") && said.contains("`blue`, `green`"),
+        "{said}"
+    );
+    let other = file(
+        &admin,
+        "other.toml",
+        "name = \"talk\"\nsplit = { blue = 1 }\n",
+    );
+    let (_, said) = failed(&admin, &["route", "set", "chat", "--file", &other]);
+    assert!(
+        said.contains("no route `chat`") && said.contains("`talk`"),
+        "{said}"
+    );
+}
+
+#[test]
+fn what_is_shown_has_no_table_that_says_nothing() {
+    let admin = TestAdmin::start();
+    let live = admin.revision().to_string();
+    for arguments in [
+        &["export"][..],
+        &["release", "show", "blue"],
+        &["show", &live],
+    ] {
+        let said = done(&admin, arguments);
+        assert!(!said.contains("limits"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn a_dry_run_needs_no_value() {
+    let admin = TestAdmin::start();
+    let before = admin.revision();
+    let path = "/v1/routes/chat/switch?dry_run";
+    let preview = admin.done("POST", path, &json!({ "to": "green" }));
+    assert_eq!(preview["changed"], json!(true), "{preview}");
+    assert_eq!(admin.revision(), before);
+    let path = "/v1/routes/chat/switch?dry_run=maybe";
+    let (status, body) = admin.json("POST", path, &json!({ "to": "green" }));
+    assert_eq!(status, 400, "{body}");
+    assert_eq!(admin.revision(), before);
+}
+
+#[test]
+fn a_conflict_of_a_file_ends_with_one_status_wherever_it_is_found() {
+    let admin = TestAdmin::start();
+    done(&admin, &["split", "chat", "green=5"]);
+    let text = format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{}", TABLE);
+    let text = text.replace("blue = 100", "blue = 50");
+    let edited = file(&admin, "edited.toml", &text);
+    let (status, said) = failed(&admin, &["apply", &edited]);
+    assert_eq!(status, Some(75), "{said}");
+    assert!(said.contains("--wins file"), "{said}");
+}
+
+#[test]
+fn the_exit_statuses_of_the_help_stand_in_the_readme() {
+    let help = out(&program(&["--help"], &[]));
+    let (_, table) = help.split_once("Exit status:\n").unwrap();
+    let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let numbers = table.lines().filter_map(|line| {
+        let word = line.split_whitespace().next()?;
+        line.starts_with("  ").then(|| word.parse::<u8>().ok())?
+    });
+    let numbers: Vec<u8> = numbers.collect();
+    assert_eq!(numbers, [0, 64, 65, 66, 69, 70, 74, 75, 77, 78]);
+    for number in numbers {
+        assert!(readme.contains(&format!("| {number} |")), "{number}");
+    }
+}
+
+#[test]
+fn a_shell_completes_every_verb() {
+    for shell in ["bash", "zsh", "fish"] {
+        let script = out(&program(&["completions", shell], &[]));
+        for word in ["rollback", "dry-run", "completions"] {
+            assert!(script.contains(word), "{shell}: {word}");
+        }
+        assert!(!script.contains("keep-history"), "{shell}");
+    }
+    assert_eq!(
+        program(&["completions", "tcsh"], &[]).status.code(),
+        Some(64)
+    );
+}
