@@ -31,7 +31,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("config", &["fleet", "message", "model", "table"]),
     ("net", &["config", "model"]),
     ("telemetry", &["config", "fleet", "model", "stats", "table"]),
-    ("demo", &["config", "model"]),
+    ("demo", &["config", "message", "model"]),
     // the control plane
     ("history", &["model", "telemetry"]),
     (

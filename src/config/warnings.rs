@@ -1,22 +1,37 @@
 //! What is allowed and will hardly do what it was written for.
 
 use super::Config;
-use crate::model::{Problem, Protocol};
+use crate::model::{Problem, Protocol, RouteSpec};
 
 impl Config {
     /// What deserves a second look. None of it keeps a configuration from being used.
     pub fn warnings(&self) -> Vec<Problem> {
+        let of_route = |route| self.warnings_of(route);
+        self.routes.iter().flat_map(of_route).collect()
+    }
+
+    /// What a release that speaks HTTP/2 makes of connections that are to become something else.
+    fn warnings_of(&self, route: &RouteSpec) -> Vec<Problem> {
         let mut found = Vec::new();
-        for route in &self.routes {
-            let at = || format!("routes.{}.timeouts.websocket_idle", route.name);
-            let has_websockets = route.timeouts.websocket_idle.is_some();
-            for name in route.split.keys().filter(|_| has_websockets) {
-                let release = self.releases.get(name);
-                if release.is_some_and(|release| release.spec.protocol == Protocol::Http2) {
-                    let message = format!("WebSockets to `{name}`, which speaks h2, get 501");
-                    let hint = "let its endpoints speak `http/1.1` if they serve WebSockets";
-                    found.push(Problem::new(at(), message).hint(hint));
-                }
+        let is_http2 = |name: &&_| {
+            let release = self.releases.get(*name);
+            release.is_some_and(|release| release.spec.protocol == Protocol::Http2)
+        };
+        for name in route.split.keys().filter(is_http2) {
+            if route.timeouts.websocket_idle.is_some() {
+                let at = format!("routes.{}.timeouts.websocket_idle", route.name);
+                let message = format!(
+                    "WebSockets to `{name}`, which speaks h2, get 501 from endpoints that do not announce extended CONNECT \
+                     (RFC 8441)"
+                );
+                let hint = "turn it on at its endpoints, or let them speak `http/1.1`";
+                found.push(Problem::new(at, message).hint(hint));
+            }
+            if !route.upgrades.is_empty() {
+                let at = format!("routes.{}.upgrades", route.name);
+                let message = format!("upgrades at `{name}`, which speaks h2, get 501");
+                let hint = "let its endpoints speak `http/1.1`, or leave `upgrades` out";
+                found.push(Problem::new(at, message).hint(hint));
             }
         }
         found

@@ -153,7 +153,9 @@ fn protocol(value: &DeValue<'_>) -> Advice {
             "did you mean `http/1.1`?"
         }
         "https" | "tls" => "leave it out, and begin the endpoints with `https://`",
-        "ws" | "wss" | "websocket" => "leave it out: WebSocket goes over `http/1.1`",
+        "ws" | "wss" | "websocket" => {
+            "leave it out: a WebSocket goes over `http/1.1`, or over `h2` if the endpoint offers it"
+        }
         _ => return Advice::default(),
     };
     Advice {

@@ -17,6 +17,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 
 use super::agent::Agent;
+use crate::message::handshake;
 
 /// The largest frame that is taken.
 const LARGEST: u64 = 1 << 20;
@@ -57,40 +58,15 @@ pub(super) async fn echo(State(agent): State<Arc<Agent>>, mut request: Request) 
             let _ = converse(TokioIo::new(upgraded)).await;
         }
     });
+    let accept = handshake::accept(key.as_bytes());
+    let accept = String::from_utf8_lossy(&accept).into_owned();
     let head = [
         (UPGRADE, "websocket".to_owned()),
         (CONNECTION, "Upgrade".to_owned()),
-        (SEC_WEBSOCKET_ACCEPT, accept(key.as_bytes())),
+        (SEC_WEBSOCKET_ACCEPT, accept),
     ];
     let release = [("x-agent-release", agent.release.clone())];
     (StatusCode::SWITCHING_PROTOCOLS, head, release).into_response()
-}
-
-/// The answer to a client's key: RFC 6455, section 4.2.2.
-fn accept(key: &[u8]) -> String {
-    let mut hash = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
-    hash.update(key);
-    hash.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
-    base64(hash.finish().as_ref())
-}
-
-fn base64(bytes: &[u8]) -> String {
-    const LETTERS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::new();
-    for three in bytes.chunks(3) {
-        let bits = three
-            .iter()
-            .fold(0_usize, |bits, byte| bits << 8 | usize::from(*byte));
-        let bits = bits << (8 * (3 - three.len()));
-        for place in 0..4 {
-            text.push(if place <= three.len() {
-                char::from(LETTERS[bits >> (18 - 6 * place) & 63])
-            } else {
-                '='
-            });
-        }
-    }
-    text
 }
 
 async fn converse(mut socket: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<()> {
@@ -158,27 +134,6 @@ async fn write(socket: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_answer_to_a_key_is_that_of_the_standard() {
-        assert_eq!(
-            accept(b"dGhlIHNhbXBsZSBub25jZQ=="),
-            "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
-        );
-    }
-
-    #[test]
-    fn base64_pads() {
-        for (bytes, text) in [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foobar", "Zm9vYmFy"),
-        ] {
-            assert_eq!(base64(bytes.as_bytes()), text);
-        }
-    }
 
     /// What comes back for these bytes of a client, until the connection ends.
     async fn sent_back(bytes: Vec<u8>) -> (Vec<u8>, bool) {

@@ -11,6 +11,8 @@ pub struct Head {
     pseudo: usize,
     is_too_long: bool,
     is_last: bool,
+    /// It has a `:protocol`.
+    is_extended: bool,
 }
 
 /// What the pseudo-fields of a request say.
@@ -18,9 +20,9 @@ pub struct Head {
 pub struct RequestPseudo<'h> {
     /// `:method`.
     pub method: &'h [u8],
-    /// `:scheme`; empty for CONNECT.
+    /// `:scheme`; empty for CONNECT without a `:protocol`.
     pub scheme: &'h [u8],
-    /// `:path`; empty for CONNECT.
+    /// `:path`; empty for CONNECT without a `:protocol`.
     pub path: &'h [u8],
     /// `:authority`, if there is one.
     pub authority: Option<&'h [u8]>,
@@ -88,6 +90,7 @@ impl Head {
                 pseudo,
                 is_too_long,
                 is_last,
+                is_extended: seen.protocol,
             })
         } else {
             Err(NOT_WHOLE)
@@ -117,6 +120,16 @@ impl Head {
             }
         }
         pseudo
+    }
+
+    /// What a CONNECT asks for in place of a tunnel to its authority: its `:protocol` (RFC 8441, section 4).
+    pub fn protocol(&self) -> Option<&[u8]> {
+        if !self.is_extended {
+            return None;
+        }
+        let mut pseudo = self.block.iter().take(self.pseudo);
+        let protocol = pseudo.find(|field| field.name == Name::Protocol);
+        protocol.map(|field| field.value)
     }
 
     /// The status of a response: three digits, which were checked.
@@ -168,6 +181,7 @@ struct Seen {
     scheme: bool,
     path: bool,
     authority: bool,
+    protocol: bool,
     status: Option<u16>,
     is_connect: bool,
 }
@@ -183,6 +197,7 @@ impl Seen {
             Name::Scheme => &mut self.scheme,
             Name::Path if !value.is_empty() => &mut self.path,
             Name::Authority => &mut self.authority,
+            Name::Protocol if !value.is_empty() => &mut self.protocol,
             Name::Status if self.status.is_none() => {
                 self.status = Some(status(value).ok_or(Malformed(Reason::InvalidStatus))?);
                 return Ok(());
@@ -196,8 +211,12 @@ impl Seen {
     }
 
     fn is_whole(&self, of: Of) -> bool {
-        let is_any = self.method || self.scheme || self.path || self.authority;
+        let is_any = self.method || self.scheme || self.path || self.authority || self.protocol;
         match of {
+            // RFC 8441, section 4: it has a target like any other, and is of use with CONNECT alone.
+            Of::Request if self.protocol => {
+                self.is_connect && self.scheme && self.path && self.status.is_none()
+            }
             Of::Request if self.is_connect => {
                 self.authority && !self.scheme && !self.path && self.status.is_none()
             }

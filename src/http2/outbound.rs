@@ -152,6 +152,11 @@ impl Connection {
         (self.open as usize) < self.allowed() && has_place && self.sending.window >= SHORT
     }
 
+    /// Whether the peer takes CONNECT with a `:protocol`: it has said so in its settings (RFC 8441, section 3).
+    pub fn takes_protocols(&self) -> bool {
+        self.peer.connects
+    }
+
     /// The longest list of fields that the peer takes, of which it may end the connection if it is longer. What clients say
     /// about answers is advice, and theirs to judge.
     pub fn longest_list(&self) -> usize {

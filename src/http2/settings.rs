@@ -16,6 +16,7 @@ mod id {
     pub(super) const INITIAL_WINDOW_SIZE: u16 = 4;
     pub(super) const MAX_FRAME_SIZE: u16 = 5;
     pub(super) const MAX_HEADER_LIST_SIZE: u16 = 6;
+    pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 }
 
 /// What we allow the peer, and ourselves. What is about streams that the peer opens means nothing to a client.
@@ -54,12 +55,15 @@ pub(super) struct PeerSettings {
     pub(super) window: u32,
     pub(super) frame: u32,
     pub(super) header_list: u32,
+    /// It takes CONNECT with a `:protocol` (RFC 8441).
+    pub(super) connects: bool,
 }
 
 // === impl Settings ===
 
 impl Settings {
-    /// Writes the frame that announces them. A client says that it wants nothing pushed.
+    /// Writes the frame that announces them. A client says that it wants nothing pushed; a server, that it takes CONNECT with
+    /// a `:protocol`.
     pub(super) fn write(&self, is_client: bool, out: &mut Vec<u8>) {
         let all = [
             (id::HEADER_TABLE_SIZE, self.header_table),
@@ -68,21 +72,22 @@ impl Settings {
             (id::INITIAL_WINDOW_SIZE, self.stream_window),
             (id::MAX_FRAME_SIZE, self.frame),
             (id::MAX_HEADER_LIST_SIZE, self.header_list),
+            (id::ENABLE_CONNECT_PROTOCOL, 1),
         ];
         // Only a client may speak of pushes, and nobody opens streams to it.
-        let skipped = if is_client {
-            id::MAX_CONCURRENT_STREAMS
+        let skipped: &[u16] = if is_client {
+            &[id::MAX_CONCURRENT_STREAMS, id::ENABLE_CONNECT_PROTOCOL]
         } else {
-            id::ENABLE_PUSH
+            &[id::ENABLE_PUSH]
         };
         FrameHead {
-            length: 5 * 6,
+            length: if is_client { 5 * 6 } else { 6 * 6 },
             kind: kind::SETTINGS,
             flags: flag::NONE,
             stream: 0,
         }
         .write(out);
-        for (id, value) in all.into_iter().filter(|(id, _)| *id != skipped) {
+        for (id, value) in all.into_iter().filter(|(id, _)| !skipped.contains(id)) {
             out.extend_from_slice(&id.to_be_bytes());
             out.extend_from_slice(&value.to_be_bytes());
         }
@@ -99,6 +104,7 @@ impl PeerSettings {
             window: FIRST_WINDOW,
             frame: FIRST_FRAME,
             header_list: u32::MAX,
+            connects: false,
         }
     }
 
@@ -132,6 +138,11 @@ impl PeerSettings {
             }
             id::MAX_FRAME_SIZE => self.frame = value,
             id::MAX_HEADER_LIST_SIZE => self.header_list = value,
+            // RFC 8441, section 3: one or zero, and never taken back.
+            id::ENABLE_CONNECT_PROTOCOL if value > 1 || self.connects && value == 0 => {
+                return Err(Code::PROTOCOL_ERROR);
+            }
+            id::ENABLE_CONNECT_PROTOCOL => self.connects = value == 1,
             // Our heads use no table; what is unknown is ignored.
             _ => {}
         }
@@ -168,6 +179,8 @@ mod tests {
         assert_eq!(peer.header_list, 8);
         let peer = read(&[]).unwrap();
         assert_eq!((peer.streams, peer.header_list), (u32::MAX, u32::MAX));
+        assert!(!peer.connects && !read(&[(8, 0)]).unwrap().connects);
+        assert!(read(&[(8, 1)]).unwrap().connects);
     }
 
     #[test]
@@ -177,9 +190,11 @@ mod tests {
             (4, 0x8000_0000, Code::FLOW_CONTROL_ERROR),
             (5, 16_383, Code::PROTOCOL_ERROR),
             (5, 0x0100_0000, Code::PROTOCOL_ERROR),
+            (8, 2, Code::PROTOCOL_ERROR),
         ] {
             assert_eq!(read(&[(id, value)]).unwrap_err(), code, "{id} {value}");
         }
+        assert!(read(&[(8, 1), (8, 0)]).is_err());
         let cut = PeerSettings::new(1).read(&[0; 5], true);
         assert_eq!(cut, Err(Code::FRAME_SIZE_ERROR));
     }

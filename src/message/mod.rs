@@ -14,6 +14,7 @@ mod culprit;
 mod field;
 mod framing;
 mod grammar;
+pub mod handshake;
 mod limits;
 mod path;
 mod rejection;

@@ -118,6 +118,8 @@ reasons! {
     UpgradeUnsupported = "upgrade_unsupported" => 501,
     /// A WebSocket upgrade with a body.
     UpgradeWithBody = "upgrade_with_body" => 400,
+    /// The answer to a WebSocket key is not the one that belongs to it.
+    WrongAccept = "wrong_accept" => 400,
 }
 
 // === impl Rejection ===

@@ -40,6 +40,8 @@ pub struct ResponseFacts<'h> {
     pub framing: ResponseFraming,
     /// The connection may carry another request once this response was read to its end.
     pub keep_alive: bool,
+    /// The connection, or the stream, is a tunnel from here on.
+    pub is_upgrade: bool,
     /// How long the peer keeps the connection open without a request, if it says so.
     pub idle: Option<Duration>,
     /// The options of `Connection`.
@@ -115,6 +117,7 @@ impl<'h> ResponseFacts<'h> {
             status: line.status,
             framing,
             keep_alive,
+            is_upgrade: is_upgrade(line, asked),
             idle,
             nominated,
             present,
@@ -125,11 +128,12 @@ impl<'h> ResponseFacts<'h> {
     pub const fn is_informational(&self) -> bool {
         self.status < 200 && self.status != 101
     }
+}
 
-    /// Whether the connection is a tunnel from here on.
-    pub const fn is_upgrade(&self) -> bool {
-        self.status == 101
-    }
+/// Whether a status that may come is consent to what was asked for. Over HTTP/2 any success is (RFC 8441, section 5).
+const fn is_upgrade(line: StatusLine, asked: Asked) -> bool {
+    let is_success = line.status / 100 == 2;
+    line.status == 101 || asked.websocket && is_success && matches!(line.version, Version::Http2)
 }
 
 /// Whether a status may come. With an upgrade: whether to a WebSocket.
@@ -241,7 +245,7 @@ mod tests {
     fn an_upgrade_comes_only_when_it_was_asked_for() {
         let lines = [("Upgrade", "WebSocket"), ("Connection", "Upgrade")];
         let facts = judge(Version::Http11, 101, UPGRADE, &lines).unwrap();
-        assert!(facts.is_upgrade() && !facts.is_informational() && !facts.keep_alive);
+        assert!(facts.is_upgrade && !facts.is_informational() && !facts.keep_alive);
         let refused = Err(Reason::UnsolicitedUpgrade);
         assert_eq!(
             judge(Version::Http11, 101, GET, &lines).map(|_| ()),
@@ -265,6 +269,21 @@ mod tests {
             judge(Version::Http10, 101, UPGRADE, &lines).map(|_| ()),
             refused
         );
+    }
+
+    #[test]
+    fn over_http2_any_success_is_consent_to_a_websocket() {
+        for (version, status, asked, expected) in [
+            (Version::Http2, 200, UPGRADE, true),
+            (Version::Http2, 204, UPGRADE, true),
+            (Version::Http2, 200, GET, false),
+            (Version::Http2, 302, UPGRADE, false),
+            (Version::Http2, 103, UPGRADE, false),
+            (Version::Http11, 200, UPGRADE, false),
+        ] {
+            let facts = judge(version, status, asked, &[]).unwrap();
+            assert_eq!(facts.is_upgrade, expected, "{version:?} {status}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::fleet::{Endpoint, Health};
 use crate::http1::{BodyEncoder, HeadWriter};
-use crate::message::{Reason, Rejection};
+use crate::message::{Reason, Rejection, Version, handshake};
 use crate::model::{HostHeader, Protocol};
 use crate::table::Release;
 
@@ -38,6 +38,8 @@ pub(super) struct Http1Start {
     pub(super) connection: Option<Connection>,
     pub(super) head: Vec<u8>,
     pub(super) encoder: Option<BodyEncoder>,
+    /// The answer to the key of a WebSocket, if it is ours.
+    pub(super) accept: Option<Box<handshake::Accept>>,
 }
 
 /// Selects for a request, unless what was selected for it is still right, and prepares its head.
@@ -114,11 +116,14 @@ fn pick_again(ticket: &mut Ticket) -> Result<(), ProxyError> {
     }
 }
 
-/// Refuses a WebSocket where the endpoint speaks HTTP/2: what would get there is a plain GET, and its answer no 101.
+/// Refuses an upgrade that the route lets through where the endpoint speaks HTTP/2, which has no words for any but that to a
+/// WebSocket: what would get there is a plain request, and its answer no 101.
 fn check_upgrade(ticket: &Ticket, parts: &RequestParts<'_>) -> Result<(), Rejection> {
-    let selection = ticket.selection.as_ref();
-    let protocol = selection.map(|selection| selection.release().spec().protocol);
-    if parts.facts.websocket && protocol == Some(Protocol::Http2) {
+    let (Some(to), Some(selection)) = (parts.facts.upgrade, &ticket.selection) else {
+        return Ok(());
+    };
+    let is_http2 = selection.release().spec().protocol == Protocol::Http2;
+    if is_http2 && selection.route().spec().upgrades_to(to) {
         return Err(Rejection::request(Reason::UpgradeUnsupported));
     }
     Ok(())
@@ -158,11 +163,13 @@ fn start(
     match connected {
         Connected::Http1(connection) => {
             let mut head = ticket.worker.take_head();
-            let encoder = write_head(ticket, parts, &mut head)?;
+            let mut accept = None;
+            let encoder = write_head(ticket, parts, &mut head, &mut accept)?;
             Ok(Begun::Http1(Http1Start {
                 connection: Some(connection),
                 head,
                 encoder: Some(encoder),
+                accept,
             }))
         }
         Connected::Http2(place) => {
@@ -175,6 +182,7 @@ fn write_head(
     ticket: &Ticket,
     parts: &RequestParts<'_>,
     head: &mut Vec<u8>,
+    accept: &mut Option<Box<handshake::Accept>>,
 ) -> Result<BodyEncoder, ProxyError> {
     let selection = ticket
         .selection
@@ -187,6 +195,12 @@ fn write_head(
         writer
             .add("connection", "upgrade")
             .add("upgrade", "websocket");
+        if parts.facts.version == Version::Http2 {
+            let (high, low) = (ticket.worker.draw(), ticket.worker.draw());
+            let key = handshake::key(u128::from(high) << 64 | u128::from(low));
+            writer.add("sec-websocket-key", key);
+            *accept = Some(Box::new(handshake::accept(&key)));
+        }
     } else if let Some(protocol) = parts.facts.upgrade
         && selection.route().spec().upgrades_to(protocol)
     {
@@ -219,6 +233,9 @@ pub(super) fn write_fields(ticket: &Ticket, parts: &RequestParts<'_>, out: &mut 
         id: &ticket.id,
         via: settings.sends_via.then_some(&settings.via),
         host: host.as_deref(),
+        hides_key: parts.facts.websocket
+            && (parts.facts.version == Version::Http2
+                || selection.release().spec().protocol == Protocol::Http2),
         trace: settings
             .makes_traces
             .then(|| (worker.draw(), worker.draw())),

@@ -28,6 +28,7 @@ use super::seam::{Asking, RequestParts};
 use super::settings::PeerInfo;
 use super::ticket::Ticket;
 use super::tunnel::Tunnel;
+use super::tunnel_end::TunnelEnd;
 use super::worker::{OpenConnection, Worker};
 use arrival::Arrived;
 
@@ -72,7 +73,7 @@ struct After {
 }
 
 impl Opened {
-    fn into_tunnel(self, received: Option<Buffer>, upgraded: Upgraded) -> Tunnel {
+    fn into_tunnel(self, received: Option<Buffer>, upgraded: Box<Upgraded>) -> Tunnel {
         Tunnel {
             ticket: self.ticket,
             received,
@@ -134,7 +135,9 @@ impl Connection {
             match next {
                 Next::Request => {}
                 Next::Over => return,
-                Next::Tunnel(mut tunnel) => return tunnel.run(&self.stream).await,
+                Next::Tunnel(mut tunnel) => {
+                    return tunnel.run(TunnelEnd::Socket(&self.stream)).await;
+                }
             }
             was_tried = false;
             self.is_first = false;
@@ -282,7 +285,7 @@ impl Connection {
                 (finished, client.reader.into_rest(), after)
             };
             if let Finished::Upgraded(upgraded) = finished {
-                return Next::Tunnel(Box::new(opened.into_tunnel(rest, *upgraded)));
+                return Next::Tunnel(Box::new(opened.into_tunnel(rest, upgraded)));
             }
             self.finish(finished, rest, after).await
         }

@@ -5,13 +5,13 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-use crate::message::{Known, Reason, Rejection};
+use crate::message::{Known, Reason, Rejection, Version};
 use crate::model::{AttemptFailure, Outcome};
-use crate::net::{Buffer, Deadline};
+use crate::net::Deadline;
 use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
-use super::exchange::Finished;
+use super::exchange::{Finished, Upgraded};
 use super::forward;
 use super::retry::Evidence;
 use super::seam::{
@@ -29,8 +29,8 @@ pub(super) enum Driven {
     Retry,
     /// No answer came: the client is to be told why.
     Unanswered(ProxyError),
-    /// The connection is a tunnel from here on; this came behind the 101.
-    Upgraded(Option<Buffer>),
+    /// The connection, or the stream, is a tunnel from here on.
+    Upgraded(Box<Upgraded>),
 }
 
 /// How the two directions came to an end.
@@ -43,7 +43,7 @@ pub(super) enum End {
     Recalled,
     /// The endpoint broke off, or broke a rule.
     Upstream(UpstreamError),
-    /// A 101 was sent to the client.
+    /// The client was told that what it asked for follows.
     Upgraded,
     /// It went wrong after the answer began, but nothing of the answer had left, so that the client can be told why.
     Unsent(ProxyError),
@@ -279,27 +279,30 @@ fn take_head<R: Responder>(
         framing: parts.facts.framing,
         request_is_read,
     };
-    responder.respond(&responding, |out| {
+    let status = responder.respond(&responding, |out| {
         forward::write_response(out, parts, exposed);
         forward::write_response_own(out, parts, &ticket.id, expose, || worker.date());
     })?;
-    ticket.status.set(Some(parts.facts.status));
+    ticket.status.set(Some(status));
     ticket.first_byte.set(Some(now));
-    Ok(if parts.facts.is_upgrade() {
+    Ok(if parts.facts.is_upgrade {
         Head::Upgrade
     } else {
         Head::Final
     })
 }
 
-/// The protocol that follows a 101, which the judge found to be a WebSocket or something that was asked for; what that may be,
-/// the route says.
+/// The protocol that follows an upgrade, which the judge found to be a WebSocket or something that was asked for; what that
+/// may be, the route says.
 fn upgrade<'h>(
     parts: &ResponseParts<'h>,
     route: &Route,
 ) -> Result<Option<&'h [u8]>, UpstreamError> {
-    if !parts.facts.is_upgrade() {
+    if !parts.facts.is_upgrade {
         return Ok(None);
+    }
+    if parts.facts.version == Version::Http2 {
+        return Ok(Some(b"websocket"));
     }
     let mut fields = parts.fields.clone();
     let protocol = fields.find(|field| field.known == Known::Upgrade);

@@ -9,11 +9,11 @@ use crate::model::{AttemptFailure, Outcome};
 use crate::net::Deadline;
 use crate::table::Release;
 
-use super::begin::{Begun, Http1Start, begin, is_last_endpoint, note_connect_failure};
+use super::begin::{Begun, begin, is_last_endpoint, note_connect_failure};
 use super::connect::{Connected, connect};
 use super::drive::{Driven, total_limit};
 use super::error::{ProxyError, UpstreamError};
-use super::h2 as http2;
+use super::h2::{self as http2, Hold, Place};
 use super::http1_upstream;
 use super::pool::Connection;
 use super::problem::answer_problem;
@@ -31,11 +31,19 @@ pub(super) enum Finished {
     Upgraded(Box<Upgraded>),
 }
 
-/// The upstream side of a tunnel.
-pub(super) struct Upgraded {
-    pub(super) connection: Connection,
-    /// What came behind the 101.
-    pub(super) received: Option<Buffer>,
+/// The endpoint's side of a tunnel.
+pub(super) enum Upgraded {
+    /// A connection of HTTP/1.1, and what came behind its 101.
+    Socket {
+        connection: Connection,
+        received: Option<Buffer>,
+    },
+    /// A stream of HTTP/2, and its place on the connection.
+    Stream {
+        hold: Hold,
+        #[expect(dead_code, reason = "it is counted until it is dropped")]
+        place: Place,
+    },
 }
 
 /// How long a request waits for a place unless its release says.
@@ -123,7 +131,7 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
                     Driven::Finished(finished) => Step::Finished(finished),
                     Driven::Retry => Step::Again,
                     Driven::Unanswered(error) => Step::Failed(error),
-                    Driven::Upgraded(received) => upgraded(next, received),
+                    Driven::Upgraded(upgraded) => Step::Finished(Finished::Upgraded(upgraded)),
                 };
             }
             Ok(Begun::Http2(_)) => {
@@ -135,7 +143,7 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
                     Driven::Finished(finished) => Step::Finished(finished),
                     Driven::Retry => Step::Again,
                     Driven::Unanswered(error) => Step::Failed(error),
-                    Driven::Upgraded(_) => unreachable!("HTTP/2 knows no upgrade"),
+                    Driven::Upgraded(upgraded) => Step::Finished(Finished::Upgraded(upgraded)),
                 };
             }
             Ok(Begun::Dial) => Box::pin(dial(ticket, asking, client)).await,
@@ -151,18 +159,6 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
             }
         }
     }
-}
-
-fn upgraded(next: &mut Result<Begun, ProxyError>, received: Option<Buffer>) -> Step {
-    let Ok(Begun::Http1(Http1Start { connection, .. })) = std::mem::replace(next, Ok(Begun::Dial))
-    else {
-        unreachable!("only a connection of HTTP/1.1 is upgraded");
-    };
-    let connection = connection.expect("a connection that was upgraded stays with its request");
-    Step::Finished(Finished::Upgraded(Box::new(Upgraded {
-        connection,
-        received,
-    })))
 }
 
 /// Why a wait before the commit ended without what it waited for.

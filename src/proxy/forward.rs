@@ -40,6 +40,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) via: Option<&'f str>,
     /// The `Host` to send, where it is not the client's.
     pub(super) host: Option<&'f str>,
+    /// The key of a WebSocket ends here: another is made for the endpoint, or it wants none.
+    pub(super) hides_key: bool,
     /// Two random numbers, for a trace that starts here if none came; nothing if none is to start.
     pub(super) trace: Option<(u64, u64)>,
 }
@@ -183,6 +185,9 @@ impl Seen {
         }
         if forwarding.via.is_some() {
             taken.insert(Known::Via);
+        }
+        if forwarding.hides_key {
+            taken.insert(Known::SecWebSocketKey);
         }
         Self {
             makes_traces: forwarding.trace.is_some(),

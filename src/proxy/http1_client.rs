@@ -305,17 +305,21 @@ impl Responder for Http1Responder<'_> {
         &mut self,
         response: &Responding<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
-    ) -> Result<(), UpstreamError> {
+    ) -> Result<u16, UpstreamError> {
         let framing = response.framing.toward(self.version);
         // A success that comes early goes on beside the request; an error means that nobody will read the rest.
         self.keep_alive &= (response.request_is_read || response.status < 400)
             && framing != ResponseFraming::UntilClose
-            && response.status != 101
+            && response.upgrade.is_none()
             && !self.worker.is_draining();
         self.settle();
         let mut out = std::mem::take(&mut self.out);
         let start = out.len();
-        let mut writer = HeadWriter::response(&mut out, response.status, response.reason);
+        let (status, framing) = match response.upgrade {
+            Some(_) => (101, ResponseFraming::None),
+            None => (response.status, framing),
+        };
+        let mut writer = HeadWriter::response(&mut out, status, response.reason);
         fields(&mut writer);
         self.write_connection(&mut writer, response.upgrade);
         let finished = writer.finish(framing);
@@ -323,7 +327,7 @@ impl Responder for Http1Responder<'_> {
         let unwritable = |_| UpstreamError::Invalid(Rejection::response(Reason::InvalidFieldValue));
         self.encoder = Some(finished.map_err(unwritable)?);
         self.unsent = Some(start);
-        Ok(())
+        Ok(status)
     }
 
     fn take_back(&mut self) -> bool {

@@ -5,16 +5,17 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 
 use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, Reusable, WriteError};
-use crate::message::{Asked, Limits, Reason, Rejection};
+use crate::message::{Asked, Known, Limits, Reason, Rejection, handshake};
 
 use super::begin::Http1Start;
 use super::drive::{Driven, End, conclude, drive};
 use super::error::UpstreamError;
+use super::exchange::Upgraded;
 use super::http1_body::{BodyReader, Channel, Framed, Written};
 use super::retry::Evidence;
 use super::seam::{
-    Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
-    ResponseParts,
+    Agreement, Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead,
+    Responder, ResponseParts,
 };
 use super::ticket::Ticket;
 use super::upload::RequestSink;
@@ -39,6 +40,8 @@ struct Http1Answer<'s> {
     reader: BodyReader<'s, &'s RefCell<Exchange>>,
     asked: Asked,
     limits: &'s Limits,
+    /// The answer to the key of a WebSocket, if it was ours.
+    accept: Option<&'s handshake::Accept>,
     scan: HeadScan,
     /// A byte of it has come.
     has_begun: bool,
@@ -81,6 +84,7 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
                 reader: BodyReader::new(channel(), &books, &worker.buffers, None),
                 asked: asking.asked,
                 limits: &worker.shared.settings.message,
+                accept: start.accept.as_deref(),
                 scan: HeadScan::default(),
                 has_begun: false,
             };
@@ -100,7 +104,11 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
             (end, evidence, answer.reader.into_rest())
         };
         if matches!(end, End::Upgraded) {
-            return Driven::Upgraded(received);
+            let connection = start.connection.take();
+            return Driven::Upgraded(Box::new(Upgraded::Socket {
+                connection: connection.expect("it was not given back"),
+                received,
+            }));
         }
         if matches!(end, End::Whole) {
             let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
@@ -269,6 +277,11 @@ impl Http1Answer<'_> {
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, Rejection> {
         let facts = head.judge(self.asked, self.limits)?;
+        let agreement = if facts.is_upgrade {
+            self.agree(head)?
+        } else {
+            Agreement::Passes
+        };
         let books = self.reader.decoder;
         if facts.is_informational() {
             books.borrow_mut().informed(self.limits)?;
@@ -280,7 +293,22 @@ impl Http1Answer<'_> {
             reason: head.reason(),
             facts: &facts,
             fields,
+            agreement,
         }))
+    }
+
+    /// What becomes of the answer to a key, which has to be the right one where the key was ours.
+    fn agree(&self, head: &ResponseHead<'_>) -> Result<Agreement<'static>, Rejection> {
+        let Some(accept) = self.accept else {
+            return Ok(Agreement::Passes);
+        };
+        let mut answers = head
+            .fields()
+            .filter(|field| field.known == Known::SecWebSocketAccept);
+        match (answers.next(), answers.next()) {
+            (Some(answer), None) if answer.value == accept => Ok(Agreement::Replaced(None)),
+            _ => Err(Rejection::response(Reason::WrongAccept)),
+        }
     }
 
     fn consume_head(&mut self, end: usize) {

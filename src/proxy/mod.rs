@@ -50,6 +50,7 @@ mod serve;
 mod settings;
 mod ticket;
 mod tunnel;
+mod tunnel_end;
 mod turns;
 mod upload;
 mod upstream_tls;

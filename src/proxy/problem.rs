@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use crate::http1::canonical_reason;
-use crate::message::ResponseFraming;
+use crate::message::{Reason, ResponseFraming};
 
 use super::date;
 use super::error::ProxyError;
@@ -41,7 +41,7 @@ pub(super) async fn answer_problem<R: Responder>(
         id: &ticket.id,
         error,
         to_head: asking.asked.head,
-        request_is_read: is_nearly_read && !matches!(error, ProxyError::Refused(_)),
+        request_is_read: is_nearly_read && !ends_connection(error),
     };
     let started = if asking.is_grpc {
         own.start_grpc(responder)
@@ -53,6 +53,12 @@ pub(super) async fn answer_problem<R: Responder>(
     };
     ticket.status.set(Some(error.status()));
     finish(&body, responder).await
+}
+
+/// Whether what was refused leaves it open what the client takes for its next request. An upgrade that cannot be had does not:
+/// it was asked for without a body, and as any other request.
+fn ends_connection(error: &ProxyError) -> bool {
+    matches!(error, ProxyError::Refused(rejection) if rejection.reason != Reason::UpgradeUnsupported)
 }
 
 /// Answers a request whose head was refused, where others go on beside it.
@@ -117,7 +123,7 @@ impl Own<'_> {
             framing,
             request_is_read: self.request_is_read,
         };
-        responder.respond(&responding, fields).ok()
+        responder.respond(&responding, fields).ok().map(|_| ())
     }
 
     /// Every answer of ours says how long it is.

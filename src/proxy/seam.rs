@@ -13,7 +13,8 @@ use std::time::Duration;
 use crate::http1::{self, HeadWriter, Trailers};
 use crate::http2;
 use crate::message::{
-    Asked, Field, RequestFacts, RequestFraming, ResponseFacts, ResponseFraming, is_trailer_allowed,
+    Asked, Field, RequestFacts, RequestFraming, ResponseFacts, ResponseFraming, handshake,
+    is_trailer_allowed,
 };
 
 use super::budget::Budget;
@@ -31,7 +32,7 @@ pub(super) enum HeadFields<'h> {
 
 /// A request head while it is looked at: never held across an await.
 pub(super) struct RequestParts<'h> {
-    /// The method as it came.
+    /// The method as it came; `GET` if it asks for a WebSocket.
     pub(super) method: &'h [u8],
     /// What the head says.
     pub(super) facts: &'h RequestFacts<'h>,
@@ -47,6 +48,17 @@ pub(super) struct ResponseParts<'h> {
     pub(super) facts: &'h ResponseFacts<'h>,
     /// Its fields.
     pub(super) fields: HeadFields<'h>,
+    /// What becomes of its `Sec-WebSocket-Accept`.
+    pub(super) agreement: Agreement<'h>,
+}
+
+/// What becomes of the field that answers the key of a WebSocket.
+#[derive(Clone, Copy)]
+pub(super) enum Agreement<'h> {
+    /// It passes, if there is one.
+    Passes,
+    /// It is not for the client, which is shown this one instead if it sent a key.
+    Replaced(Option<&'h handshake::Accept>),
 }
 
 /// A request head that can be looked at again as long as nothing of it was sent.
@@ -172,7 +184,7 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
     /// Takes an informational head, to be flushed by the caller; false if this client cannot be sent one.
     fn inform(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool;
 
-    /// Takes the final head.
+    /// Takes the final head, and says with which status it is sent.
     ///
     /// # Errors
     /// When the head cannot be written, which means that upstream sent something odd.
@@ -180,7 +192,7 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
         &mut self,
         response: &Responding<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
-    ) -> Result<(), UpstreamError>;
+    ) -> Result<u16, UpstreamError>;
 
     /// Takes back a final head of which nothing has left yet, so that another can be sent in its place; false if it is too
     /// late for that.
@@ -197,7 +209,7 @@ pub(super) struct Responding<'r> {
     pub(super) status: u16,
     /// The reason phrase; may be empty.
     pub(super) reason: &'r [u8],
-    /// With a 101: the protocol that follows.
+    /// With consent to an upgrade: the protocol that follows.
     pub(super) upgrade: Option<&'r [u8]>,
     /// Where the body ends, as upstream framed it.
     pub(super) framing: ResponseFraming,

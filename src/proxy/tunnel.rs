@@ -1,31 +1,31 @@
-//! A WebSocket, or what else a route lets through, after its 101: bytes pass both ways until both sides have ended, or nothing has moved for too long.
+//! A WebSocket, or what else a route lets through, once both sides have agreed to it: bytes pass both ways until both sides
+//! have ended, or nothing has moved for too long.
 
 use std::cell::Cell;
 use std::future::poll_fn;
-use std::io::{self, IoSlice};
 use std::pin::{Pin, pin};
 use std::rc::Rc;
-use std::task::Poll;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use crate::model::Outcome;
-use crate::net::{Buffer, BufferSize, Deadline, Stream};
+use crate::net::{Buffer, Deadline};
 
 use super::budget::Budget;
 use super::exchange::Upgraded;
-use super::farewell;
 use super::ticket::Ticket;
+use super::tunnel_end::{BrokenOff, Received, TunnelEnd};
 use super::websocket::{FrameBounds, GOODBYE, GOODBYE_MASKED};
 use super::worker::Worker;
 
 /// One direction.
 struct Direction<'t> {
-    from: &'t Stream,
-    to: &'t Stream,
+    from: TunnelEnd<'t>,
+    to: TunnelEnd<'t>,
     moved: &'t Cell<u64>,
     /// Nothing while a write is under way, and where there are no frames.
     bounds: &'t Cell<Option<FrameBounds>>,
-    received: Option<Buffer>,
+    received: Option<Received>,
 }
 
 /// What a client and the endpoint need to talk to each other directly. It counts as the request does, until it ends.
@@ -33,16 +33,31 @@ pub(super) struct Tunnel {
     pub(super) ticket: Ticket,
     /// What the client has sent behind its request.
     pub(super) received: Option<Buffer>,
-    pub(super) upgraded: Upgraded,
+    pub(super) upgraded: Box<Upgraded>,
     /// Its bytes are the frames of a WebSocket; otherwise nobody here knows what they are.
     pub(super) is_websocket: bool,
+}
+
+/// How a tunnel came to its end.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ended {
+    /// Both sides have ended their direction.
+    ByBoth,
+    /// Nothing has moved for too long, or its release is gone.
+    ByUs,
+    /// The client broke off.
+    ByClient,
+    /// The endpoint broke off.
+    ByEndpoint,
+    /// The endpoint has ended its direction and reads no more.
+    Closed,
 }
 
 impl Tunnel {
     /// Passes bytes between the two until it ends.
     pub(super) fn run<'t>(
         &'t mut self,
-        client: &'t Stream,
+        client: TunnelEnd<'t>,
     ) -> Pin<Box<dyn Future<Output = ()> + 't>> {
         let Self {
             ticket,
@@ -50,21 +65,24 @@ impl Tunnel {
             upgraded,
             is_websocket,
         } = self;
-        Box::pin(pass_on(
-            ticket,
-            client,
-            received.take(),
-            upgraded,
-            *is_websocket,
-        ))
+        let (endpoint, ahead) = match &mut **upgraded {
+            Upgraded::Socket {
+                connection,
+                received,
+            } => (TunnelEnd::Socket(&connection.stream), received.take()),
+            Upgraded::Stream { hold, .. } => (TunnelEnd::Stream(hold), None),
+        };
+        let received = [received.take(), ahead];
+        Box::pin(pass_on(ticket, client, endpoint, received, *is_websocket))
     }
 }
 
+/// `received` is what the client and the endpoint have sent already.
 async fn pass_on(
     ticket: &mut Ticket,
-    client: &Stream,
-    received: Option<Buffer>,
-    upgraded: &mut Upgraded,
+    client: TunnelEnd<'_>,
+    endpoint: TunnelEnd<'_>,
+    received: [Option<Buffer>; 2],
     is_websocket: bool,
 ) {
     let selection = ticket
@@ -78,140 +96,174 @@ async fn pass_on(
         .for_route(&selection.route().spec().timeouts);
     let fresh = || Cell::new(is_websocket.then(FrameBounds::default));
     let (to_client, to_endpoint) = (fresh(), fresh());
-    let endpoint = &upgraded.connection.stream;
-    let near = Side {
-        stream: client,
-        received,
-        sent: &ticket.bytes_in,
+    let [behind, ahead] = received.map(|buffer| {
+        let buffer = buffer.filter(|buffer| !buffer.is_empty());
+        buffer.map(Received::Buffer)
+    });
+    let up = Direction {
+        from: client,
+        to: endpoint,
+        moved: &ticket.bytes_in,
         bounds: &to_endpoint,
+        received: behind,
     };
-    let far = Side {
-        stream: endpoint,
-        received: upgraded.received.take(),
-        sent: &ticket.bytes_out,
+    let down = Direction {
+        from: endpoint,
+        to: client,
+        moved: &ticket.bytes_out,
         bounds: &to_client,
+        received: ahead,
     };
     let is_ended = || ticket.is_ended();
-    if tunnel(&worker, near, far, timeouts.websocket_idle, is_ended).await {
-        say_goodbye(endpoint, &to_endpoint, GOODBYE_MASKED);
-        if say_goodbye(client, &to_client, GOODBYE) {
-            Box::pin(farewell::close(&worker, client)).await;
+    match tunnel(&worker, up, down, timeouts.websocket_idle, is_ended).await {
+        Ended::ByBoth => {}
+        Ended::ByUs => {
+            let has_heard = [
+                say_goodbye(client, &to_client, GOODBYE),
+                say_goodbye(endpoint, &to_endpoint, GOODBYE_MASKED),
+            ];
+            Box::pin(linger(&worker, [client, endpoint], has_heard)).await;
         }
+        Ended::ByClient => endpoint.abort(client),
+        Ended::ByEndpoint => client.abort(endpoint),
+        Ended::Closed => Box::pin(client.linger(&worker)).await,
     }
     if ticket.is_ended() {
         ticket.recalled();
     }
-    ticket.end(Outcome::Answered(101));
+    let status = ticket.status.get().unwrap_or(101);
+    ticket.end(Outcome::Answered(status));
 }
 
 /// Tells a side that this end goes away, if there is a place for it between two frames.
-fn say_goodbye(to: &Stream, bounds: &Cell<Option<FrameBounds>>, goodbye: &[u8]) -> bool {
+fn say_goodbye(to: TunnelEnd<'_>, bounds: &Cell<Option<FrameBounds>>, goodbye: &[u8]) -> bool {
     let is_between = bounds.get().is_some_and(|bounds| bounds.is_between());
-    // What does not fit at once is for a side that does not read.
-    is_between && to.try_write(goodbye).is_ok()
+    is_between && to.finish_with(goodbye)
 }
 
-/// One side of a tunnel: its connection, what it has sent already, and a counter of what it sends.
-struct Side<'t> {
-    stream: &'t Stream,
-    received: Option<Buffer>,
-    sent: &'t Cell<u64>,
-    /// Of the frames that it sends.
-    bounds: &'t Cell<Option<FrameBounds>>,
+/// Lets those who were told read it. An endpoint's connection is closed at once: nobody else waits for its end.
+async fn linger(worker: &Worker, [client, endpoint]: [TunnelEnd<'_>; 2], has_heard: [bool; 2]) {
+    let near = async {
+        if has_heard[0] {
+            client.linger(worker).await;
+        }
+    };
+    let far = async {
+        if has_heard[1] && matches!(endpoint, TunnelEnd::Stream(_)) {
+            endpoint.linger(worker).await;
+        }
+    };
+    tokio::join!(near, far);
 }
 
-/// Passes bytes between two sides.
+/// Passes bytes both ways.
 ///
-/// A side that ends its direction has this passed on, and may go on reading. An error ends both, and so do silence and
-/// `is_ended`. Whether it was us who ended it.
+/// A side that ends its direction has this passed on, and may go on reading. A break ends both, and so do silence and
+/// `is_ended`.
 async fn tunnel(
     worker: &Worker,
-    client: Side<'_>,
-    upstream: Side<'_>,
+    up: Direction<'_>,
+    down: Direction<'_>,
     idle: Duration,
     is_ended: impl Fn() -> bool,
-) -> bool {
+) -> Ended {
     let deadline = worker.timers.deadline();
     deadline.set_from_now(idle);
-    let (near, far) = (client.stream, upstream.stream);
-    let up = Direction {
-        from: near,
-        to: far,
-        moved: client.sent,
-        bounds: client.bounds,
-        received: client.received,
-    };
-    let down = Direction {
-        from: far,
-        to: near,
-        moved: upstream.sent,
-        bounds: upstream.bounds,
-        received: upstream.received,
-    };
+    let (client, endpoint) = (up.from, up.to);
     let mut up = pin!(up.run(worker, &deadline, idle));
     let mut down = pin!(down.run(worker, &deadline, idle));
-    let (mut up_ended, mut down_ended) = (false, false);
+    let (mut up_ended, mut down_ended, mut is_closed) = (false, false, false);
     poll_fn(|cx| {
-        if !up_ended && let Poll::Ready(result) = up.as_mut().poll(cx) {
-            up_ended = true;
-            if result.is_err() {
-                return Poll::Ready(false);
+        if !up_ended && let Poll::Ready(end) = up.as_mut().poll(cx) {
+            match end {
+                Ok(()) => up_ended = true,
+                Err(Side::From) => return Poll::Ready(Ended::ByClient),
+                // What it has said before it stopped reading is passed on, whatever that was.
+                Err(Side::To) => (up_ended, is_closed) = (true, true),
             }
         }
-        if !down_ended && let Poll::Ready(result) = down.as_mut().poll(cx) {
-            down_ended = true;
-            if result.is_err() {
-                return Poll::Ready(false);
+        if !down_ended && let Poll::Ready(end) = down.as_mut().poll(cx) {
+            match end {
+                Ok(()) => down_ended = true,
+                Err(Side::From) => return Poll::Ready(Ended::ByEndpoint),
+                Err(Side::To) => return Poll::Ready(Ended::ByClient),
             }
         }
         if up_ended && down_ended {
-            Poll::Ready(false)
+            Poll::Ready(if is_closed {
+                Ended::Closed
+            } else {
+                Ended::ByBoth
+            })
         } else if is_ended() {
-            Poll::Ready(true)
+            Poll::Ready(Ended::ByUs)
+        } else if let Some(broken) = broken(cx, client, endpoint, down_ended) {
+            Poll::Ready(broken)
         } else {
-            deadline.poll_expired(cx).map(|()| true)
+            deadline.poll_expired(cx).map(|()| Ended::ByUs)
         }
     })
     .await
 }
 
+/// Which stream was broken off. Of what an endpoint has sent before, all is passed on first.
+fn broken(
+    cx: &Context<'_>,
+    client: TunnelEnd<'_>,
+    endpoint: TunnelEnd<'_>,
+    down_ended: bool,
+) -> Option<Ended> {
+    if client.poll_broken(cx).is_ready() {
+        return Some(Ended::ByClient);
+    }
+    let is_closed = down_ended && endpoint.poll_broken(cx).is_ready();
+    is_closed.then_some(Ended::Closed)
+}
+
+/// The side of a direction that broke off.
+enum Side {
+    From,
+    To,
+}
+
 impl Direction<'_> {
-    async fn run(mut self, worker: &Worker, deadline: &Deadline, idle: Duration) -> io::Result<()> {
+    async fn run(
+        mut self,
+        worker: &Worker,
+        deadline: &Deadline,
+        idle: Duration,
+    ) -> Result<(), Side> {
         let mut budget = Budget::new(&worker.turns);
         loop {
-            if let Some(buffer) = self.received.take().filter(|buffer| !buffer.is_empty()) {
+            if let Some(received) = self.received.take() {
                 let bounds = self.bounds.take();
-                self.to
-                    .write_all_vectored(&mut [IoSlice::new(buffer.data())])
-                    .await?;
+                let bytes = received.bytes();
+                let written: Result<(), BrokenOff> = self.to.write(bytes).await;
+                written.map_err(|BrokenOff| Side::To)?;
                 self.bounds.set(bounds.map(|mut bounds| {
-                    bounds.pass(buffer.data());
+                    bounds.pass(bytes);
                     bounds
                 }));
-                self.moved.set(self.moved.get() + buffer.len() as u64);
+                let length = bytes.len();
+                self.moved.set(self.moved.get() + length as u64);
                 deadline.set_from_now(idle);
-                let length = buffer.len();
-                drop(buffer);
+                self.from.passed(&received);
+                drop(received);
                 budget.pay(length).await;
             }
-            if budget.is_greedy() {
-                let mut readable = pin!(self.from.readable());
-                poll_fn(|cx| budget.poll_next(cx, readable.as_mut())).await?;
+            let next = if budget.is_greedy() {
+                let mut next = pin!(self.from.read(worker));
+                poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
             } else {
-                self.from.readable().await?;
-            }
-            let mut buffer = worker.buffers.take(BufferSize::Small);
-            match self.from.try_read(buffer.space()) {
-                Ok(0) => {
-                    self.to.shutdown_write();
+                self.from.read(worker).await
+            };
+            match next {
+                Ok(Some(received)) => self.received = Some(received),
+                Ok(None) => {
+                    self.to.finish();
                     return Ok(());
                 }
-                Ok(read) => {
-                    buffer.filled(read);
-                    self.received = Some(buffer);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Err(error),
+                Err(BrokenOff) => return Err(Side::From),
             }
         }
     }

@@ -364,3 +364,61 @@ fn a_problem_of_an_element_points_to_the_line_of_the_element() {
          hint: lower case letters, digits and `-`\n"
     );
 }
+
+const TWO_PROTOCOLS: &str = "[[listeners]]\naddress = \"127.0.0.1:8080\"\n\
+    [releases.old]\nendpoints = [\"http://127.0.0.1:9000\"]\n\
+    [releases.new]\nendpoints = [\"http://127.0.0.1:9001\"]\nprotocol = \"h2\"\n\
+    [[routes]]\nname = \"all\"\nsplit = { old = 1, new = 0 }\n";
+
+#[test]
+fn what_is_http_or_passes_in_any_case_is_no_upgrade_that_a_route_may_let_through() {
+    let refused = |name: &str| {
+        let text = format!("{TWO_PROTOCOLS}upgrades = [\"tcp\", {name:?}]\n");
+        let problems = parse(&text).err().map(|problems| shown(&problems));
+        problems.inspect(|shown| assert!(shown.starts_with("11: routes.all.upgrades.1"), "{shown}"))
+    };
+    for name in [
+        "h2",
+        "h2c",
+        "H2C",
+        "http",
+        "HTTP/2.0",
+        "https",
+        "tls",
+        "TLS/1.0",
+        "websocket",
+        "WebSocket",
+    ] {
+        assert!(refused(name).is_some(), "{name}");
+    }
+    for name in ["tcp", "SPDY/3.1", "ht", "connect-udp"] {
+        assert_eq!(refused(name), None);
+    }
+}
+
+#[test]
+fn what_a_release_of_http2_makes_of_upgrades_is_said_beforehand() {
+    let warned = |lines: &str| {
+        let config = parse(&format!("{TWO_PROTOCOLS}{lines}")).unwrap();
+        let told = |problem: &switchback::model::Problem| problem.to_string();
+        config.warnings().iter().map(told).collect::<Vec<_>>()
+    };
+    assert_eq!(warned(""), [""; 0]);
+    for (lines, place, what) in [
+        (
+            "timeouts.websocket_idle = \"1h\"",
+            "routes.all.timeouts.websocket_idle",
+            "RFC 8441",
+        ),
+        ("upgrades = [\"tcp\"]", "routes.all.upgrades", "get 501"),
+    ] {
+        let [warning] = &warned(lines)[..] else {
+            panic!("not one warning for {lines}");
+        };
+        let is_told = |word: &str| warning.contains(word);
+        assert!(
+            is_told(place) && is_told(what) && is_told("`new`"),
+            "{warning}"
+        );
+    }
+}

@@ -213,10 +213,10 @@ fn malformed_heads_are_refused_and_reach_nobody() {
             vec![(":method", "CONNECT"), scheme, authority, path],
         ),
         (
-            "extended connect",
+            "extended connect to something else",
             vec![
                 (":method", "CONNECT"),
-                (":protocol", "websocket"),
+                (":protocol", "connect-udp"),
                 scheme,
                 authority,
                 path,

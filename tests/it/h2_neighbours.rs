@@ -189,7 +189,7 @@ fn a_head_that_is_longer_than_the_endpoint_takes_is_refused_and_never_sent() {
 }
 
 #[test]
-fn a_websocket_to_an_endpoint_of_http2_is_refused_and_no_plain_get_gets_there() {
+fn a_websocket_to_an_endpoint_that_announces_no_connect_is_refused_and_nothing_gets_there() {
     let origin = H2Origin::echo();
     let proxy = before(origin.address);
     let mut client = proxy.client();
@@ -200,8 +200,10 @@ fn a_websocket_to_an_endpoint_of_http2_is_refused_and_no_plain_get_gets_there() 
     let response = client.response();
     let why = response.value("x-switchback-reason");
     assert_eq!((response.status, why), (501, Some("upgrade_unsupported")));
-    assert_eq!(origin.connections(), 0);
-    assert_eq!(proxy.client().get("/").status, 200);
+    assert_eq!(origin.connections(), 1, "to be told what it takes");
+    let answer = client.get("/");
+    assert_eq!((answer.status, origin.connections()), (200, 1));
+    assert_eq!(proxy.access_lines(2)[0]["status"], 501);
 }
 
 #[test]

@@ -39,6 +39,7 @@ mod redaction;
 mod retries;
 mod rollback;
 mod slips;
+mod sockets;
 mod start;
 mod streaming;
 mod streams;

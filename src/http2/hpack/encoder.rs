@@ -116,6 +116,19 @@ impl<'o> Encoder<'o> {
         true
     }
 
+    /// Writes `:protocol`, a token, of a CONNECT (RFC 8441).
+    pub fn protocol(&mut self, protocol: &[u8]) -> bool {
+        const NAME: &[u8] = b":protocol";
+        self.count(NAME.len(), protocol.len());
+        let is_valid = is_token(protocol);
+        if is_valid {
+            self.out.push(LITERAL);
+            self.string(NAME);
+            self.string(protocol);
+        }
+        is_valid
+    }
+
     /// Writes `:authority`, which is not empty and has no spaces and no controls.
     pub fn authority(&mut self, authority: &[u8]) -> bool {
         self.count(":authority".len(), authority.len());
@@ -215,7 +228,7 @@ mod tests {
         let mut out = Vec::new();
         let mut encoder = Encoder::new(&mut out);
         assert!(encoder.method(b"GET") && encoder.scheme(b"https") && encoder.path(b"/a"));
-        assert!(encoder.authority(b"agents.test"));
+        assert!(encoder.authority(b"agents.test") && encoder.protocol(b"websocket"));
         assert!(encoder.field(Known::Cookie, b"cookie", b" a=b ", true));
         assert!(encoder.field(Known::Other, b"X-Own", b"1", false));
         let list = encoder.list();

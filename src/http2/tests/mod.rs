@@ -1,5 +1,6 @@
 //! The engine, connected to itself or to frames that are given, without a socket.
 
+mod extended;
 mod model;
 mod rules;
 mod windows;

@@ -3,7 +3,7 @@
 use crate::message::{Field, Known, KnownSet};
 
 use super::super::date;
-use super::super::seam::{FieldSink, HeadFields, ResponseParts};
+use super::super::seam::{Agreement, FieldSink, HeadFields, ResponseParts};
 use super::RequestId;
 use super::text::hex;
 
@@ -13,7 +13,10 @@ pub(in crate::proxy) fn write_response(
     parts: &ResponseParts<'_>,
     exposed: Option<&str>,
 ) {
-    let taken = FRAMING.union(parts.facts.nominated.ending());
+    let mut taken = FRAMING.union(parts.facts.nominated.ending());
+    if matches!(parts.agreement, Agreement::Replaced(_)) {
+        taken.insert(Known::SecWebSocketAccept);
+    }
     let is_exposed = |field: &Field<'_>| {
         exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
     };
@@ -49,6 +52,9 @@ pub(in crate::proxy) fn write_response_own(
     expose: Option<(&str, &str)>,
     date: impl FnOnce() -> [u8; date::LENGTH],
 ) {
+    if let Agreement::Replaced(Some(accept)) = parts.agreement {
+        out.add("sec-websocket-accept", accept);
+    }
     // RFC 9110, section 6.6.1: who passes on an answer without a date adds the time at which it came.
     if !parts.facts.present.contains(Known::Date) {
         out.own("date", &date());

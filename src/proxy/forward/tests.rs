@@ -66,6 +66,7 @@ fn forwarded_as(
         };
         let id = RequestId::of(parts, is_trusted, || (1, 2));
         let forwarding = Forwarding {
+            hides_key: false,
             peer,
             id: &id,
             via,

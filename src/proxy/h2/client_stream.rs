@@ -21,6 +21,8 @@ use crate::proxy::worker::Worker;
 pub(super) struct Body<'s> {
     hold: &'s Hold,
     incoming: Incoming,
+    /// What comes behind the head is a WebSocket's, and none of the request's.
+    is_socket: bool,
     progress: Deadline,
     patience: Duration,
 }
@@ -31,6 +33,8 @@ pub(super) struct Way<'s> {
     worker: &'s Worker,
     /// A head that waits, and whether it is all there is.
     head: Option<(Vec<u8>, bool)>,
+    /// What comes behind the head is sent by a tunnel.
+    is_handed_over: bool,
     progress: Deadline,
     patience: Duration,
 }
@@ -46,11 +50,12 @@ pub(super) fn sides<'s>(
     hold: &'s Hold,
     worker: &'s Worker,
     [reading, writing]: [Deadline; 2],
-    patience: Duration,
+    (patience, is_socket): (Duration, bool),
 ) -> (Body<'s>, Way<'s>) {
     let body = Body {
         hold,
         incoming: Incoming::default(),
+        is_socket,
         progress: reading,
         patience,
     };
@@ -58,6 +63,7 @@ pub(super) fn sides<'s>(
         hold,
         worker,
         head: None,
+        is_handed_over: false,
         progress: writing,
         patience,
     };
@@ -81,6 +87,13 @@ impl BodySource for Body<'_> {
     type Error = ClientError;
 
     async fn piece(&mut self) -> Result<Piece<'_>, ClientError> {
+        if self.is_socket {
+            return Ok(Piece {
+                data: b"",
+                last: true,
+                trailers: None,
+            });
+        }
         let (incoming, hold) = (&mut self.incoming, self.hold);
         let arrival = poll_fn(|cx| incoming.poll_next(hold, cx));
         match patiently(&self.progress, self.patience, arrival).await {
@@ -91,7 +104,7 @@ impl BodySource for Body<'_> {
     }
 
     fn is_ready(&mut self) -> bool {
-        self.incoming.is_ready(self.hold)
+        self.is_socket || self.incoming.is_ready(self.hold)
     }
 }
 
@@ -108,6 +121,11 @@ impl Way<'_> {
     /// Whether the answer was handed over to its end.
     pub(super) fn is_whole(&self) -> bool {
         self.hold.is_over()
+    }
+
+    /// Leaves the stream to a tunnel, its head having left.
+    pub(super) fn hand_over(mut self) {
+        self.is_handed_over = true;
     }
 
     /// Starts the answer if its head waits; `is_all` if nothing comes after it.
@@ -177,11 +195,16 @@ impl Responder for Way<'_> {
         &mut self,
         response: &Responding<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
-    ) -> Result<(), UpstreamError> {
+    ) -> Result<u16, UpstreamError> {
         let framing = response.framing;
-        let head = self.encode(response.status, fields, |sink| frame(sink, framing));
+        let (status, is_tunnel) = match response.upgrade {
+            // HTTP/2 knows no 101 (RFC 8441, section 5).
+            Some(_) if response.status == 101 => (200, true),
+            upgrade => (response.status, upgrade.is_some()),
+        };
+        let head = self.encode(status, fields, |sink| !is_tunnel && frame(sink, framing));
         self.head = Some(head.ok_or(UpstreamError::Invalid(INVALID))?);
-        Ok(())
+        Ok(status)
     }
 
     fn take_back(&mut self) -> bool {
@@ -205,7 +228,7 @@ impl Responder for Way<'_> {
 
 impl Drop for Way<'_> {
     fn drop(&mut self) {
-        if !self.is_whole() {
+        if !self.is_whole() && !self.is_handed_over {
             self.hold.reset(Code::INTERNAL_ERROR);
         }
     }

@@ -54,13 +54,18 @@ impl Head {
             path,
             ..
         } = self.head.request();
-        // A tunnel has neither; everything else has both.
+        let protocol = self.head.protocol();
+        // A tunnel to an authority has neither; everything else has both.
         let is_http = [b"http".as_slice(), b"https"]
             .iter()
             .any(|known| scheme.eq_ignore_ascii_case(known));
         let is_target = path.starts_with(b"/") || path == b"*";
-        if method != b"CONNECT" && !(is_http && is_target) {
+        let has_target = method != b"CONNECT" || protocol.is_some();
+        if has_target && !(is_http && is_target) {
             return Err(Reason::InvalidTarget.into());
+        }
+        if protocol.is_some_and(|protocol| !protocol.eq_ignore_ascii_case(b"websocket")) {
+            return Err(Reason::UpgradeUnsupported.into());
         }
         Ok(())
     }
@@ -75,17 +80,23 @@ impl Head {
     ) -> Result<R, Rejection> {
         self.check()?;
         let pseudo = self.head.request();
+        let is_socket = self.head.protocol().is_some();
         let line = RequestLine {
             version: Version::Http2,
-            method: pseudo.method,
+            // A WebSocket is asked for by the same words whatever brings it, and what follows the head is no body.
+            method: if is_socket { b"GET" } else { pseudo.method },
             target: pseudo.path,
             authority: pseudo.authority,
-            ended: self.head.is_last(),
+            ended: is_socket || self.head.is_last(),
         };
         let limits = &self.shared.settings.message;
-        let facts = RequestFacts::judge(&line, self.head.fields(), limits)?;
+        let mut facts = RequestFacts::judge(&line, self.head.fields(), limits)?;
+        if is_socket {
+            facts.websocket = true;
+            facts.framing = RequestFraming::None;
+        }
         Ok(look(&RequestParts {
-            method: pseudo.method,
+            method: line.method,
             facts: &facts,
             fields: HeadFields::Http2(self.head.fields()),
         }))

@@ -3,7 +3,7 @@
 use std::cell::{Cell, RefMut};
 use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use super::head::trailers;
@@ -13,7 +13,7 @@ use crate::net::Deadline;
 use crate::proxy::seam::Piece;
 
 /// A stream. It is let go when this is dropped.
-pub(super) struct Hold {
+pub(in crate::proxy) struct Hold {
     link: Rc<Link>,
     key: Key,
     /// How far our direction is.
@@ -53,11 +53,11 @@ impl Hold {
         }
     }
 
-    pub(super) fn engine(&self) -> RefMut<'_, Connection> {
+    pub(in crate::proxy) fn engine(&self) -> RefMut<'_, Connection> {
         self.link.engine()
     }
 
-    pub(super) fn key(&self) -> Key {
+    pub(in crate::proxy) fn key(&self) -> Key {
         self.key
     }
 
@@ -67,7 +67,7 @@ impl Hold {
     }
 
     /// Ready once the peer has broken the stream off, or is gone.
-    pub(super) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
+    pub(in crate::proxy) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
         self.engine().poll_broken(self.key, cx)
     }
 
@@ -77,7 +77,7 @@ impl Hold {
     }
 
     /// Breaks the stream off.
-    pub(super) fn reset(&self, code: Code) {
+    pub(in crate::proxy) fn reset(&self, code: Code) {
         self.engine().reset(self.key, code);
     }
 
@@ -139,6 +139,27 @@ impl Hold {
         }
         let sent = trailers.map_or(Ok(()), |(block, _)| self.send_head(&block, true));
         Some(sent.map_err(Unsent::Gone))
+    }
+
+    /// Writes data of a tunnel, which is advanced; ready once all of it was handed over.
+    pub(in crate::proxy) fn poll_write(
+        &self,
+        cx: &Context<'_>,
+        data: &mut &[u8],
+    ) -> Poll<Result<(), Gone>> {
+        self.engine().poll_send(self.key, cx, data, false)
+    }
+
+    /// Ends our direction.
+    pub(in crate::proxy) fn finish(&self) {
+        if self.is_over() {
+            return;
+        }
+        let mut nothing: &[u8] = &[];
+        let cx = Context::from_waker(Waker::noop());
+        // An end without data passes any window; an error means that the stream is gone.
+        let _ended = self.engine().poll_send(self.key, &cx, &mut nothing, true);
+        self.sending.set(Sending::Over);
     }
 
     /// Ends our direction with these trailers, unless a piece is on its way.

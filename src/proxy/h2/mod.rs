@@ -26,6 +26,7 @@ mod upstream_head;
 mod upstream_stream;
 
 pub(super) use self::{
+    hold::Hold,
     server::serve,
     upstream::{Place, Upstreams, place},
     upstream_head::{Start, start},

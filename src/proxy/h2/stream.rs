@@ -14,13 +14,15 @@ use crate::http2::{self, Code, Key};
 use crate::message::{Reason, Rejection};
 use crate::proxy::begin::{Begun, begin};
 use crate::proxy::error::ProxyError;
-use crate::proxy::exchange;
+use crate::proxy::exchange::{self, Finished};
 use crate::proxy::forward::RequestId;
 use crate::proxy::problem::{Own, answer_refused};
 use crate::proxy::refused::RefusedHead;
 use crate::proxy::seam::Asking;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::ticket::Ticket;
+use crate::proxy::tunnel::Tunnel;
+use crate::proxy::tunnel_end::TunnelEnd;
 use crate::proxy::worker::Worker;
 
 /// What the streams of one connection have in common.
@@ -60,7 +62,7 @@ async fn refuse(client: &Client, hold: &Hold, (rejection, head): (Rejection, Hea
         return;
     }
     refused.log(worker, client.peer, &id, own.sent(own.body()).len());
-    let (_body, mut way) = client.sides(hold, false);
+    let (_body, mut way) = client.sides(hold, false, false);
     answer_refused(own, &mut way).await;
 }
 
@@ -103,9 +105,9 @@ async fn forward(client: &Client, hold: &Hold, opened: Opened) {
         mut ticket,
         mut first,
     } = opened;
-    let (mut body, mut way) = client.sides(hold, asking.is_grpc);
+    let (mut body, mut way) = client.sides(hold, asking.is_grpc, asking.asked.websocket);
     let mut head = Some(head);
-    let is_served = {
+    let finished = {
         let mut serving = pin!(exchange::serve(
             &mut ticket,
             &asking,
@@ -116,14 +118,24 @@ async fn forward(client: &Client, hold: &Hold, opened: Opened) {
         ));
         // A client can leave at any moment, also while its body waits for the endpoint.
         poll_fn(|cx| match serving.as_mut().poll(cx) {
-            Poll::Ready(_) => Poll::Ready(true),
-            Poll::Pending => hold.poll_broken(cx).map(|()| false),
+            Poll::Ready(finished) => Poll::Ready(Some(finished)),
+            Poll::Pending => hold.poll_broken(cx).map(|()| None),
         })
         .await
     };
     drop(first);
+    if let Some(Finished::Upgraded(upgraded)) = finished {
+        way.hand_over();
+        let mut tunnel = Tunnel {
+            ticket,
+            received: None,
+            upgraded,
+            is_websocket: true,
+        };
+        return tunnel.run(TunnelEnd::Stream(hold)).await;
+    }
     drop(ticket);
-    if is_served && way.is_whole() {
+    if finished.is_some() && way.is_whole() {
         body.end().await;
     }
 }
@@ -131,7 +143,7 @@ async fn forward(client: &Client, hold: &Hold, opened: Opened) {
 // === impl Client ===
 
 impl Client {
-    fn sides<'s>(&'s self, hold: &'s Hold, is_grpc: bool) -> (Body<'s>, Way<'s>) {
+    fn sides<'s>(&'s self, hold: &'s Hold, is_grpc: bool, is_socket: bool) -> (Body<'s>, Way<'s>) {
         let timeouts = &self.worker.shared.settings.timeouts;
         // Both directions of a call may be quiet for long, as a stream of tokens may.
         let patience = if is_grpc {
@@ -140,6 +152,7 @@ impl Client {
             timeouts.body
         };
         let deadline = || self.worker.timers.deadline();
-        sides(hold, &self.worker, [deadline(), deadline()], patience.0)
+        let deadlines = [deadline(), deadline()];
+        sides(hold, &self.worker, deadlines, (patience.0, is_socket))
     }
 }

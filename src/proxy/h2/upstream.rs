@@ -372,6 +372,11 @@ impl Place {
         self.is_kept
     }
 
+    /// Whether the endpoint takes CONNECT with a `:protocol`.
+    pub(super) fn takes_protocols(&self) -> bool {
+        self.member.link.engine().takes_protocols()
+    }
+
     /// The longest list of fields that the endpoint takes.
     pub(super) fn longest_list(&self) -> usize {
         self.member.link.engine().longest_list()

@@ -2,7 +2,7 @@
 
 use super::head::{BlockSink, announced};
 use super::upstream::Place;
-use crate::message::{Field, Reason, Rejection};
+use crate::message::{Field, Known, Reason, Rejection, Version, handshake};
 use crate::model::Scheme;
 use crate::proxy::begin::write_fields;
 use crate::proxy::error::ProxyError;
@@ -17,6 +17,8 @@ pub(in crate::proxy) struct Start {
     pub(super) block: Vec<u8>,
     /// The head is all there is.
     pub(super) is_over: bool,
+    /// The answer to the key by which a client has asked for a WebSocket.
+    pub(super) accept: Option<Box<handshake::Accept>>,
 }
 
 /// Fields, the first of which is what becomes the authority.
@@ -25,12 +27,16 @@ struct Sink<'o>(BlockSink<'o>);
 /// Makes the head of a request that was selected for.
 ///
 /// # Errors
-/// When the head has something that HTTP/2 cannot say, or is longer than the endpoint takes.
+/// When the head has something that HTTP/2, or the endpoint, has no words for, or is longer than it takes.
 pub(in crate::proxy) fn start(
     ticket: &Ticket,
     parts: &RequestParts<'_>,
     place: Place,
 ) -> Result<Start, ProxyError> {
+    let is_socket = parts.facts.websocket;
+    if is_socket && !place.takes_protocols() {
+        return Err(Rejection::request(Reason::UpgradeUnsupported).into());
+    }
     let mut block = ticket.worker.take_head();
     let mut sink = BlockSink::new(&mut block);
     write_pseudo(ticket, parts, &mut sink);
@@ -48,11 +54,22 @@ pub(in crate::proxy) fn start(
         Ok(Start {
             place,
             block,
-            is_over: parts.facts.framing.is_empty(),
+            is_over: parts.facts.framing.is_empty() && !is_socket,
+            accept: is_socket.then(|| accept(parts)).flatten(),
         })
     } else {
         Err(Rejection::request(Reason::InvalidTarget).into())
     }
+}
+
+/// The answer to the key of a client that has sent one: it speaks HTTP/1.1.
+fn accept(parts: &RequestParts<'_>) -> Option<Box<handshake::Accept>> {
+    if parts.facts.version == Version::Http2 {
+        return None;
+    }
+    let mut fields = parts.fields.clone();
+    let key = fields.find(|field| field.known == Known::SecWebSocketKey)?;
+    Some(Box::new(handshake::accept(key.value)))
 }
 
 fn write_pseudo(ticket: &Ticket, parts: &RequestParts<'_>, sink: &mut BlockSink<'_>) {
@@ -64,7 +81,11 @@ fn write_pseudo(ticket: &Ticket, parts: &RequestParts<'_>, sink: &mut BlockSink<
         Scheme::Http => b"http".as_slice(),
         Scheme::Https => b"https",
     };
-    sink.pseudo(|encoder| encoder.method(parts.method));
+    if parts.facts.websocket {
+        sink.pseudo(|encoder| encoder.method(b"CONNECT") && encoder.protocol(b"websocket"));
+    } else {
+        sink.pseudo(|encoder| encoder.method(parts.method));
+    }
     sink.pseudo(|encoder| encoder.scheme(scheme));
     let path = forward::path(&parts.facts.target, selection.route());
     match parts.facts.target.query {

@@ -12,16 +12,18 @@ use super::upstream_head::Start;
 use crate::http2::{self, Gone};
 use crate::message::{
     self, Asked, Known, Limits, Rejection, ResponseFacts, ResponseFraming, StatusLine, Version,
+    handshake,
 };
 use crate::model::Outcome;
 use crate::net::Deadline;
 use crate::proxy::drive::{Driven, End, conclude, drive};
 use crate::proxy::error::UpstreamError;
+use crate::proxy::exchange::Upgraded;
 use crate::proxy::grpc::GrpcStatus;
 use crate::proxy::retry::Evidence;
 use crate::proxy::seam::{
-    Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead, Responder,
-    ResponseParts,
+    Agreement, Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead,
+    Responder, ResponseParts,
 };
 use crate::proxy::ticket::Ticket;
 use crate::proxy::upload::RequestSink;
@@ -34,6 +36,8 @@ struct Upload<'t> {
     hold: &'t Hold,
     /// It has trailers that the endpoint does not take.
     has_large_trailers: bool,
+    /// It asks for a WebSocket: the end of the head is not that of our direction.
+    is_socket: bool,
     progress: Deadline,
     patience: Duration,
 }
@@ -46,6 +50,8 @@ struct Download<'t> {
     /// A head has come, whatever it was.
     has_begun: bool,
     asked: Asked,
+    /// The answer to the key of the client's WebSocket.
+    accept: Option<&'t handshake::Accept>,
     limits: &'t Limits,
     progress: Deadline,
     patience: Duration,
@@ -70,6 +76,7 @@ where
         place,
         block,
         is_over,
+        accept,
     } = start;
     let opened = place.open(&block, is_over);
     ticket.worker.give_head(block);
@@ -88,6 +95,7 @@ where
         let mut upload = Upload {
             hold: &hold,
             has_large_trailers: false,
+            is_socket: asking.asked.websocket,
             progress: deadline(),
             patience,
         };
@@ -97,22 +105,25 @@ where
             has_body: true,
             has_begun: false,
             asked: asking.asked,
+            accept: accept.as_deref(),
             limits: &worker.shared.settings.message,
             progress: deadline(),
             patience,
             grpc: &grpc,
         };
-        let forget = || *head = None;
         let end = drive(
             ticket,
             asking,
             (client, responder),
             (&mut upload, &mut download),
-            forget,
+            || *head = None,
         )
         .await;
         (end, download.has_begun)
     };
+    if matches!(end, End::Upgraded) {
+        return Driven::Upgraded(Box::new(Upgraded::Stream { hold, place }));
+    }
     if asking.is_grpc && matches!(end, End::Whole) {
         note_grpc(ticket, grpc.get());
     }
@@ -173,6 +184,9 @@ impl BodySink for Upload<'_> {
     type Error = UpstreamError;
 
     async fn send(&mut self, piece: Piece<'_>) -> Result<(), UpstreamError> {
+        if self.is_socket {
+            return Ok(());
+        }
         let sending = self.hold.send(piece, (&self.progress, self.patience));
         match sending.await {
             None => Err(UpstreamError::Silent),
@@ -223,8 +237,12 @@ impl Download<'_> {
     /// Notes what a head means for what comes behind it.
     fn note(&mut self, head: &http2::Head, facts: &ResponseFacts<'_>) -> Result<(), UpstreamError> {
         // How many informational ones there may be, the connection knows.
-        if facts.is_informational() {
+        if facts.is_informational() || facts.is_upgrade {
             return Ok(());
+        }
+        // Of a WebSocket that was refused nothing follows.
+        if self.asked.websocket {
+            self.hold.finish();
         }
         self.note_grpc(head);
         self.has_body = !matches!(
@@ -265,6 +283,11 @@ impl Answer for Download<'_> {
             reason: b"",
             facts: &facts,
             fields: HeadFields::Http2(head.fields()),
+            agreement: if facts.is_upgrade {
+                Agreement::Replaced(self.accept)
+            } else {
+                Agreement::Passes
+            },
         }))
     }
 }

@@ -253,9 +253,16 @@ fn connects() -> Vec<Case> {
             data(1, "hello", END_STREAM),
         ),
         refused(
-            "h2-connect-websocket-unannounced",
-            &[connect, (":protocol", "websocket"), scheme, path, to],
-            smuggled.clone(),
+            "h2-connect-websocket-with-length",
+            &[
+                connect,
+                (":protocol", "websocket"),
+                scheme,
+                path,
+                to,
+                ("content-length", "5"),
+            ],
+            data(1, "hello", END_STREAM),
         ),
         refused(
             "h2-connect-other-protocol",

@@ -1,0 +1,176 @@
+//! One end of a tunnel: a connection of its own, or a stream on one that is shared.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll, Waker};
+use std::time::Duration;
+
+use super::farewell;
+use super::h2::Hold;
+use super::worker::Worker;
+use crate::http2::{Code, Gone, Taken};
+use crate::net::{Buffer, BufferSize, Stream};
+
+/// How long a stream waits for the end of what comes once we have ended our direction.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// One end.
+#[derive(Clone, Copy)]
+pub(super) enum TunnelEnd<'t> {
+    /// A connection of its own.
+    Socket(&'t Stream),
+    /// A stream of HTTP/2.
+    Stream(&'t Hold),
+}
+
+/// What has come from an end and is to go to the other one.
+pub(super) enum Received {
+    /// From a connection.
+    Buffer(Buffer),
+    /// From a stream, whose window it takes until it has left.
+    Data(Vec<u8>),
+}
+
+/// An end broke off.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct BrokenOff;
+
+impl From<io::Error> for BrokenOff {
+    fn from(_: io::Error) -> Self {
+        Self
+    }
+}
+
+impl From<Gone> for BrokenOff {
+    fn from(_: Gone) -> Self {
+        Self
+    }
+}
+
+// === impl Received ===
+
+impl Received {
+    pub(super) fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Buffer(buffer) => buffer.data(),
+            Self::Data(data) => data,
+        }
+    }
+}
+
+// === impl TunnelEnd ===
+
+impl TunnelEnd<'_> {
+    /// Waits for bytes; nothing when the other side has ended its direction.
+    pub(super) async fn read(self, worker: &Worker) -> Result<Option<Received>, BrokenOff> {
+        match self {
+            Self::Socket(stream) => loop {
+                stream.readable().await?;
+                let mut buffer = worker.buffers.take(BufferSize::Small);
+                match stream.try_read(buffer.space()) {
+                    Ok(0) => return Ok(None),
+                    Ok(read) => {
+                        buffer.filled(read);
+                        return Ok(Some(Received::Buffer(buffer)));
+                    }
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                    Err(error) => return Err(error.into()),
+                }
+            },
+            Self::Stream(hold) => {
+                let mut data = Vec::new();
+                let taken = poll_fn(|cx| hold.engine().poll_take(hold.key(), cx, &mut data));
+                Ok(match taken.await? {
+                    Taken::Data { .. } => Some(Received::Data(data)),
+                    // A tunnel has no trailers (RFC 9113, section 8.5).
+                    Taken::End(_) => None,
+                })
+            }
+        }
+    }
+
+    /// Sends all of `bytes`.
+    pub(super) async fn write(self, bytes: &[u8]) -> Result<(), BrokenOff> {
+        match self {
+            Self::Socket(stream) => {
+                let mut slices = [IoSlice::new(bytes)];
+                stream.write_all_vectored(&mut slices).await?;
+            }
+            Self::Stream(hold) => {
+                let mut rest = bytes;
+                poll_fn(|cx| hold.poll_write(cx, &mut rest)).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Says that what was read has left: a stream's peer may send as much again.
+    pub(super) fn passed(self, received: &Received) {
+        if let Self::Stream(hold) = self {
+            hold.engine().taken(hold.key(), received.bytes().len());
+        }
+    }
+
+    /// Ends our direction.
+    pub(super) fn finish(self) {
+        match self {
+            Self::Socket(stream) => stream.shutdown_write(),
+            Self::Stream(hold) => hold.finish(),
+        }
+    }
+
+    /// Sends these last bytes and ends our direction, if all of them leave at once: what does not is for a side that does not
+    /// read.
+    pub(super) fn finish_with(self, last: &[u8]) -> bool {
+        let has_left = match self {
+            Self::Socket(stream) => stream.try_write(last).is_ok(),
+            Self::Stream(hold) => {
+                let (mut rest, cx) = (last, Context::from_waker(Waker::noop()));
+                matches!(hold.poll_write(&cx, &mut rest), Poll::Ready(Ok(())))
+            }
+        };
+        if has_left && let Self::Stream(hold) = self {
+            hold.finish();
+        }
+        has_left
+    }
+
+    /// Ready once a stream was broken off; what came before is still to be read where it is an endpoint's.
+    pub(super) fn poll_broken(self, cx: &Context<'_>) -> Poll<()> {
+        match self {
+            Self::Socket(_) => Poll::Pending,
+            Self::Stream(hold) => hold.poll_broken(cx),
+        }
+    }
+
+    /// Lets it break off as `other` has: a stream by a reset, and a connection as well for the sake of a stream (RFC 8441,
+    /// section 5). One connection for the sake of the other is closed, so that what has come of its last words is read.
+    pub(super) fn abort(self, other: Self) {
+        match (self, other) {
+            (Self::Stream(hold), _) => hold.reset(Code::CANCEL),
+            (Self::Socket(stream), Self::Stream(_)) => stream.reset_on_close(),
+            (Self::Socket(_), Self::Socket(_)) => {}
+        }
+    }
+
+    /// Waits for the other side to end its direction as well, for a while, so that it reads our last words.
+    pub(super) async fn linger(self, worker: &Worker) {
+        match self {
+            Self::Socket(stream) => farewell::close(worker, stream).await,
+            Self::Stream(_) => {
+                let deadline = worker.timers.deadline();
+                deadline.set_from_now(LINGER);
+                let end = async {
+                    while let Ok(Some(received)) = self.read(worker).await {
+                        self.passed(&received);
+                    }
+                };
+                tokio::select! {
+                    biased;
+                    () = end => {}
+                    () = deadline.expired() => {}
+                }
+            }
+        }
+    }
+}
