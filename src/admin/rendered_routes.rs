@@ -49,7 +49,7 @@ impl RenderedRoutes {
                 known.map_or_else(render, Arc::clone)
             })
             .collect();
-        *memo() = rendered.clone();
+        memo().clone_from(&rendered);
         items(&rendered)
     }
 }

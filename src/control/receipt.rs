@@ -159,7 +159,7 @@ impl Controller {
         let unresolved = |name: ReleaseName| {
             let roster = live.compiled().releases().get(&name)?.roster();
             let (endpoints, still_served_by) = roster.unresolved();
-            (!endpoints.is_empty()).then(|| UnresolvedRelease {
+            (!endpoints.is_empty()).then_some(UnresolvedRelease {
                 release: name,
                 endpoints,
                 still_served_by,

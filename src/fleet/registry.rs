@@ -133,7 +133,9 @@ impl Fleet {
                 .map(|(key, cells)| (key.clone(), Arc::clone(cells)))
                 .collect();
             drop(part);
-            used.iter().for_each(|(key, cells)| each(key, cells));
+            for (key, cells) in &used {
+                each(key, cells);
+            }
         }
     }
 
