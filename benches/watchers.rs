@@ -1,6 +1,11 @@
 //! A rollback over the admin API, alone and beside those who look: at 10,000 routes, each of which names 50 releases, with
 //! four clients that ask for the status, or for metrics, as fast as they are answered. Percentiles go to standard error.
 
+#![expect(
+    clippy::print_stderr,
+    reason = "criterion prints one figure; percentiles are what this is about"
+)]
+
 use std::{
     io::{BufRead, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
