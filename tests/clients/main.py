@@ -1,4 +1,4 @@
-"""Real clients, each against a real server behind the proxy: curl, nghttp, h2load, websockets, grpcio, openai, sslyze."""
+"""Real clients, each against a real server behind the proxy: curl, nghttp, h2load, websockets, Node, grpcio, openai, sslyze."""
 
 import asyncio
 import contextlib
@@ -28,6 +28,8 @@ from origins import GrpcOrigin, HttpOrigin, Loop, WebSocketOrigin
 # The largest delay that the median chunk of a stream may have between the origin's write and the client's read.
 CHUNK_LAG_SECONDS = 0.020
 
+NODE = ["node", str(pathlib.Path(__file__).with_name("socket.mjs"))]
+
 
 def same(got, expected):
     assert got == expected, f"got {got!r}, expected {expected!r}"
@@ -41,6 +43,9 @@ class World:
         self.loop = Loop()
         self.blue, self.green = HttpOrigin(self.loop, "blue"), HttpOrigin(self.loop, "green")
         self.sockets, self.grpc = WebSocketOrigin(self.loop), GrpcOrigin()
+        # It ends when its standard input does.
+        self.node = subprocess.Popen([*NODE, "server"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        node = int(self.node.stdout.readline())
         self.certificate = Certificate(path)
         self.upstream = Certificate(path / "upstream")
         tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
@@ -48,7 +53,7 @@ class World:
         self.secure, self.secure_grpc = HttpOrigin(self.loop, "secure", tls), GrpcOrigin(self.upstream)
         releases = {
             "blue": ("http", self.blue.port, "http/1.1"), "green": ("http", self.green.port, "http/1.1"),
-            "sockets": ("http", self.sockets.port, "http/1.1"), "agents": ("http", self.grpc.port, "h2"),
+            "sockets": ("http", self.sockets.port, "http/1.1"), "node": ("http", node, "h2"), "agents": ("http", self.grpc.port, "h2"),
             "gone": ("http", free_port(), "http/1.1"), "gone-h2": ("http", free_port(), "h2"),
             "secure": ("https", self.secure.port, "http/1.1"), "secure-h2": ("https", self.secure_grpc.port, "h2"),
             # It speaks TLS with a certificate that nobody whom we trust has signed.
@@ -56,6 +61,7 @@ class World:
         }
         routes = [
             ("chat", 'path_prefix = "/"', "{ blue = 1, green = 0 }"), ("sockets", 'path_prefix = "/ws"', "{ sockets = 1 }"),
+            ("node", 'path_prefix = "/node"', "{ node = 1 }"),
             ("agents", 'path_prefix = "/test.Agent"', "{ agents = 1 }"), ("gone", 'path_prefix = "/gone"', "{ gone = 1 }"),
             ("gone-grpc", 'path_prefix = "/test.Gone"', "{ gone-h2 = 1 }"),
             ("secure", 'path_prefix = "/secure"', "{ secure = 1 }"), ("stranger", 'path_prefix = "/stranger"', "{ stranger = 1 }"),
@@ -368,6 +374,29 @@ def socket_many(world, scheme):
     asyncio.run(all_of_them())
 
 
+def socket_over_http2(world, scheme):
+    """Node's HTTP/2 through the proxy to `websockets` over HTTP/1.1, and to Node's own server over HTTP/2."""
+    for path in ("/ws", "/node"):
+        command = [*NODE, "client", world.url(scheme, path), *([str(world.certificate.ca)] if scheme == "wss" else [])]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=30)
+        same((done.returncode, done.stdout, done.stderr), (0, "hello\nclosed 4002\n", ""))
+
+
+def socket_to_http2(world, scheme):
+    async def talk():
+        options = {"ssl": world.trust()} if scheme == "wss" else {}
+        url = world.url(scheme, "/node")
+        async with websockets.asyncio.client.connect(url, subprotocols=["chat.v1"], proxy=None, **options) as client:
+            same(client.subprotocol, "chat.v1")
+            await client.send("hello")
+            same(await client.recv(), "hello")
+            await (await client.ping("there?"))
+            await client.close(4002)
+            same(client.protocol.close_rcvd.code, 4002)
+
+    in_time(talk())
+
+
 # --- grpcio
 
 
@@ -658,7 +687,8 @@ def main():
                 for function in GRPC:
                     suite.check(f"{function.__name__} {scheme}", function, calls)
         for scheme in ("ws", "wss"):
-            for function in (socket_echo, socket_compression, socket_closed_by_origin, socket_closed_by_client, socket_many):
+            for function in (socket_echo, socket_compression, socket_closed_by_origin, socket_closed_by_client, socket_many,
+                             socket_over_http2, socket_to_http2):
                 suite.check(f"{function.__name__} {scheme}", function, world, scheme)
         for function in (secure_endpoint, stranger_is_not_trusted, secure_grpc_endpoint, streams_survive_a_switch):
             suite.check(function.__name__, function, world)
