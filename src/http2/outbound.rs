@@ -149,7 +149,14 @@ impl Connection {
     /// the window is never short, since it opens whenever something has come.
     pub fn can_take_stream(&self) -> bool {
         let has_place = self.sending.len() <= MOST_HEADS * self.own.gathered;
-        (self.open as usize) < self.allowed() && has_place && self.sending.window >= SHORT
+        (self.open as usize) < self.allowed() && has_place && !self.is_short()
+    }
+
+    /// The window says nothing before the peer has acknowledged our settings: one that allows more than a connection begins
+    /// with says so in a frame of its own, after its settings. That frame is a round trip away at most, which is less than
+    /// another connection takes.
+    fn is_short(&self) -> bool {
+        self.receiving.is_acknowledged && self.sending.window < SHORT
     }
 
     /// Whether the peer takes CONNECT with a `:protocol`: it has said so in its settings (RFC 8441, section 3).

@@ -2,6 +2,7 @@
 
 use super::rules::{DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, RST_STREAM, opened};
 use super::*;
+use crate::http2::frame::kind;
 use crate::http2::inbound::Stage;
 
 #[test]
@@ -46,6 +47,30 @@ fn send_on(from: &mut Connection, key: Key, to: &mut Connection, mut bytes: usiz
         }
     }
     all - bytes
+}
+
+#[test]
+fn a_window_is_short_only_once_the_peer_could_have_opened_it() {
+    let mut client = Connection::new(Role::Client, settings(), budget());
+    feed(&mut client, &frame(kind::SETTINGS, 0, 0, b""));
+    let key = client.open(&asking(), false).unwrap();
+    let body = vec![b'x'; 64 << 10];
+    assert!(
+        client
+            .poll_send(key, &quiet(), &mut &body[..], false)
+            .is_pending()
+    );
+    assert!(
+        client.can_take_stream(),
+        "it has not said yet what it allows"
+    );
+    feed(&mut client, &frame(kind::SETTINGS, 1, 0, b""));
+    assert!(!client.can_take_stream(), "it has, and left the window");
+    feed(
+        &mut client,
+        &frame(kind::WINDOW_UPDATE, 0, 0, &(1_u32 << 20).to_be_bytes()),
+    );
+    assert!(client.can_take_stream());
 }
 
 #[test]
