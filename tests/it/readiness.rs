@@ -4,6 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 use switchback::{
     api::Wins,
     control::{Consent, ControlError, Expected, RollbackTo},
@@ -311,7 +312,13 @@ async fn history_of_commands(
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(48))]
+    #![proptest_config(ProptestConfig {
+        // One folder for the cases that failed, wherever a test is.
+        failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
+            "proptest-regressions/it/readiness.txt",
+        ))),
+        ..ProptestConfig::with_cases(48)
+    })]
 
     #[test]
     fn what_can_answer_may_grow_and_what_cannot_may_not(

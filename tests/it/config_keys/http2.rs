@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::time::{SOON, silent};
+use super::time::{silent, soon};
 use crate::support::{
     Origin, TestProxy,
     h2::{
@@ -207,7 +207,7 @@ pub(super) fn ping_answer(settings: &str) -> String {
     let origin = silent();
     let proxy = before(&settings, &origin);
     let mut raw = RawH2::connect(proxy.address);
-    raw.patience(SOON);
+    raw.patience(soon());
     raw.until(|frame| frame.kind == GOAWAY)
         .is_some()
         .to_string()

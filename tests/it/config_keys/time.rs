@@ -1,6 +1,7 @@
 //! Probes of time limits: with a short one something happens soon, with a long one it does not.
 
 use std::{
+    cell::Cell,
     io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _},
     net::TcpStream,
     sync::mpsc,
@@ -9,8 +10,23 @@ use std::{
 
 use crate::support::{Origin, PATIENCE, TestProxy, read_request};
 
-/// What happens soon happens within this. That something does not happen costs as much.
-pub(super) const SOON: Duration = Duration::from_millis(1_500);
+/// How long a probe waits for what is to happen soon; that it does not happen costs as much. What did not happen within the
+/// first may yet happen within the second, where the machine has much else to do; what never happens does so in neither.
+pub(super) const MOMENTS: [Duration; 2] = [Duration::from_millis(1_500), Duration::from_secs(20)];
+
+thread_local! {
+    static SOON: Cell<Duration> = const { Cell::new(MOMENTS[0]) };
+}
+
+/// How long a probe of this thread waits for what is to happen soon.
+pub(super) fn soon() -> Duration {
+    SOON.get()
+}
+
+/// Has the probes of this thread wait so long.
+pub(super) fn wait_for(soon: Duration) {
+    SOON.set(soon);
+}
 
 /// An endpoint that takes requests and never answers.
 pub(super) fn silent() -> Origin {
@@ -19,7 +35,7 @@ pub(super) fn silent() -> Origin {
 
 /// Whether soon something comes, or the connection ends.
 pub(super) fn happens(reader: &mut BufReader<TcpStream>) -> bool {
-    reader.get_ref().set_read_timeout(Some(SOON)).unwrap();
+    reader.get_ref().set_read_timeout(Some(soon())).unwrap();
     let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
     !matches!(reader.fill_buf(), Err(error) if waits.contains(&error.kind()))
 }
