@@ -7,26 +7,31 @@
 
 use std::collections::HashMap;
 
+use foldhash::fast::RandomState;
+
 use crate::model::{PathMatch, RequestView, RouteSpec};
 
 /// The longest host name that DNS allows, which bounds the buffer for its lower-case form.
 const LONGEST_HOST: usize = 255;
 
+/// A map that every request is looked up in. Only operators put names into it, so no client can make them collide.
+type ByText<V> = HashMap<Box<str>, V, RandomState>;
+
 /// Where to find the routes that match.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    exact: HashMap<Box<str>, Paths>,
+    exact: ByText<Paths>,
     // By what follows the `*`, such as `.example.com`.
-    suffixes: HashMap<Box<str>, Paths>,
+    suffixes: ByText<Paths>,
     any: Paths,
 }
 
 /// The routes of one host.
 #[derive(Debug, Default)]
 struct Paths {
-    exact: HashMap<Box<str>, Candidates>,
+    exact: ByText<Candidates>,
     // Without the slash at the end; the root is the empty text.
-    prefixes: HashMap<Box<str>, Candidates>,
+    prefixes: ByText<Candidates>,
     deepest: usize,
 }
 

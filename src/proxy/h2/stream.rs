@@ -37,7 +37,8 @@ pub(super) struct Client {
 pub(super) async fn serve(client: Rc<Client>, key: Key, head: http2::Head) {
     let hold = Hold::new(Rc::clone(&client.link), key, false);
     match open(&client, &hold, head) {
-        Ok(opened) => forward(&client, &hold, opened).await,
+        // What a stream needs once it is judged is large, and the set of streams moves what it is given.
+        Ok(opened) => Box::pin(forward(&client, &hold, opened)).await,
         Err(refused) => Box::pin(refuse(&client, &hold, *refused)).await,
     }
 }
@@ -98,7 +99,11 @@ fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Box<(
     }
 }
 
-async fn forward(client: &Client, hold: &Hold, opened: Opened) {
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+fn forward<'s>(client: &'s Client, hold: &'s Hold, opened: Opened) -> impl Future<Output = ()> {
     let Opened {
         head,
         asking,
@@ -107,36 +112,38 @@ async fn forward(client: &Client, hold: &Hold, opened: Opened) {
     } = opened;
     let (mut body, mut way) = client.sides(hold, asking.is_grpc, asking.asked.websocket);
     let mut head = Some(head);
-    let finished = {
-        let mut serving = pin!(exchange::serve(
-            &mut ticket,
-            &asking,
-            &mut first,
-            &mut head,
-            &mut body,
-            &mut way
-        ));
-        // A client can leave at any moment, also while its body waits for the endpoint.
-        poll_fn(|cx| match serving.as_mut().poll(cx) {
-            Poll::Ready(finished) => Poll::Ready(Some(finished)),
-            Poll::Pending => hold.poll_broken(cx).map(|()| None),
-        })
-        .await
-    };
-    drop(first);
-    if let Some(Finished::Upgraded(upgraded)) = finished {
-        way.hand_over();
-        let mut tunnel = Tunnel {
-            ticket,
-            received: None,
-            upgraded,
-            is_websocket: true,
+    async move {
+        let finished = {
+            let mut serving = pin!(exchange::serve(
+                &mut ticket,
+                &asking,
+                &mut first,
+                &mut head,
+                &mut body,
+                &mut way
+            ));
+            // A client can leave at any moment, also while its body waits for the endpoint.
+            poll_fn(|cx| match serving.as_mut().poll(cx) {
+                Poll::Ready(finished) => Poll::Ready(Some(finished)),
+                Poll::Pending => hold.poll_broken(cx).map(|()| None),
+            })
+            .await
         };
-        return tunnel.run(TunnelEnd::Stream(hold)).await;
-    }
-    drop(ticket);
-    if finished.is_some() && way.is_whole() {
-        body.end().await;
+        drop(first);
+        if let Some(Finished::Upgraded(upgraded)) = finished {
+            way.hand_over();
+            let mut tunnel = Tunnel {
+                ticket,
+                received: None,
+                upgraded,
+                is_websocket: true,
+            };
+            return Box::pin(tunnel.run(TunnelEnd::Stream(hold))).await;
+        }
+        drop(ticket);
+        if finished.is_some() && way.is_whole() {
+            body.end().await;
+        }
     }
 }
 
