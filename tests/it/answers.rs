@@ -317,7 +317,7 @@ fn an_early_error_of_an_endpoint_keeps_the_connection_if_little_of_the_body_is_l
     let origin = answering_early();
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
-    let large = [b'b'; 60_000];
+    let large = vec![b'b'; 60_000];
     for (head, rest) in [
         ("Content-Length: 2\r\n\r\n", &b"hi"[..]),
         ("Content-Length: 60000\r\n\r\n", &large),

@@ -352,7 +352,7 @@ fn a_dry_run_needs_no_value() {
 fn a_conflict_of_a_file_ends_with_one_status_wherever_it_is_found() {
     let admin = TestAdmin::start();
     done(&admin, &["split", "chat", "green=5"]);
-    let text = format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{}", TABLE);
+    let text = format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{TABLE}");
     let text = text.replace("blue = 100", "blue = 50");
     let edited = file(&admin, "edited.toml", &text);
     let (status, said) = failed(&admin, &["apply", &edited]);

@@ -99,10 +99,7 @@ fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Box<(
     }
 }
 
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn would keep its arguments twice"
-)]
+// An async fn would keep its arguments twice.
 fn forward<'s>(client: &'s Client, hold: &'s Hold, opened: Opened) -> impl Future<Output = ()> {
     let Opened {
         head,
