@@ -46,7 +46,8 @@ def forwards(value):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     query = case.query or {}
-    if case.method == "DELETE" and query.get("dry_run") in (True, "true"):
+    # A switch without a value is on.
+    if case.method == "DELETE" and query.get("dry_run", False) not in (False, "false"):
         del query["dry_run"]
     if isinstance(query.get("wait"), str) and WAIT.fullmatch(query["wait"]):
         query["wait"] = "1ms"

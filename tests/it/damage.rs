@@ -3,12 +3,11 @@
 
 use std::{
     fs::{self, OpenOptions},
-    io,
     os::unix::fs::{FileExt as _, PermissionsExt as _},
     panic::{AssertUnwindSafe, catch_unwind},
     path::Path,
     sync::{
-        Arc,
+        Arc, Barrier,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -61,11 +60,14 @@ fn text_of(loaded: &Loaded) -> String {
 /// as a kill does when its last rollback is in the slot file alone.
 async fn written(folder: &Path) {
     let path = folder.join("written");
-    let broken = Arc::new(AtomicBool::new(false));
-    let breaks = Arc::clone(&broken);
+    let is_held = Arc::new(AtomicBool::new(false));
+    // The store's thread comes to it twice: when it is about to commit, and when it may.
+    let gate = Arc::new(Barrier::new(2));
+    let (holds, held) = (Arc::clone(&is_held), Arc::clone(&gate));
     let hook: Hook = Arc::new(move |moment| {
-        if moment == Moment::Commit && breaks.load(Ordering::SeqCst) {
-            return Err(io::Error::other("no space left on device"));
+        if moment == Moment::Commit && holds.load(Ordering::SeqCst) {
+            held.wait();
+            held.wait();
         }
         Ok(())
     });
@@ -96,13 +98,15 @@ async fn written(folder: &Path) {
     };
     wait_until("all is in the store", settled);
     copy(&path, &folder.join("unclean"));
-    broken.store(true, Ordering::SeqCst);
+    is_held.store(true, Ordering::SeqCst);
     desk.back().await.unwrap();
     wait_until("the rollback is in its slot", || {
         desk.controller.status().durability.durable
     });
+    gate.wait();
     copy(&path, &folder.join("slot"));
-    broken.store(false, Ordering::SeqCst);
+    is_held.store(false, Ordering::SeqCst);
+    gate.wait();
     wait_until("all is in the store", settled);
     let controller = Arc::clone(&desk.controller);
     controller.close(std::time::Duration::from_secs(10));

@@ -65,12 +65,10 @@ impl Demo {
 
     /// Runs a line that the demo printed, after the lines that name the program and the admin API.
     fn paste(&self, part: &str) -> String {
-        let line = self.lines.lines().find(|line| line.contains(part)).unwrap();
-        let exports = self
-            .lines
-            .lines()
-            .filter(|line| line.starts_with("export "));
-        let script: Vec<_> = exports.chain([line]).collect();
+        let is_export = |line: &&str| line.starts_with("export ");
+        let (exports, others): (Vec<_>, Vec<_>) = self.lines.lines().partition(is_export);
+        let line = others.iter().find(|line| line.contains(part)).unwrap();
+        let script: Vec<_> = exports.iter().chain([line]).copied().collect();
         let output = Command::new("bash")
             .args(["-c", &script.join("\n")])
             .output()

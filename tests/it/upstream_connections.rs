@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use crate::support::h2::{DATA, HEADERS, PING, RawH2};
+use crate::support::h2::{ACK, DATA, HEADERS, PING, RawH2, SETTINGS};
 use crate::support::{Origin, TestProxy, TestProxyBuilder};
 
 /// `MAX_CONCURRENT_STREAMS` (RFC 9113, section 6.5.2).
@@ -183,19 +183,23 @@ fn a_connection_without_window_takes_no_new_streams() {
     let origin = Origin::scripted(move |stream| {
         let is_first = numbers.fetch_add(1, Ordering::SeqCst) == 0;
         let mut raw = RawH2::accept(stream, &[]).unwrap();
-        let mut received = 0;
+        let (mut received, mut is_acknowledged) = (0, false);
         while let Some(frame) = raw.next() {
             match frame.kind {
-                DATA => {
-                    received += frame.payload.len();
-                    if received == 65_535 {
-                        let _ = stalled.lock().unwrap().send(());
-                    }
+                SETTINGS if frame.flags == 0 => {
+                    // The answer to the ping says that the acknowledgement was read as well.
+                    raw.frame(SETTINGS, ACK, 0, b"");
+                    raw.frame(PING, 0, 0, &[0; 8]);
                 }
+                PING => is_acknowledged = true,
+                DATA => received += frame.payload.len(),
                 HEADERS if !is_first => {
                     raw.answer(frame.stream, b"ok");
                 }
                 _ => {}
+            }
+            if received == 65_535 && is_acknowledged {
+                let _ = stalled.lock().unwrap().send(());
             }
         }
     });

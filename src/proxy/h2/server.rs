@@ -153,11 +153,13 @@ impl Server {
             tracing::debug!(client = %self.client.peer.client, error = %broken, "HTTP/2 connection ended");
         }
         self.idle.set_from_now(GOODBYE);
+        // Who floods a connection goes on with it for as long as anything is read.
+        let is_flood = broken.is_some_and(|broken| broken.code == Code::ENHANCE_YOUR_CALM);
         let is_sent = tokio::select! {
             is_sent = self.link.finish() => is_sent,
             () = self.idle.expired() => false,
         };
-        if is_sent {
+        if is_sent && !is_flood {
             farewell::linger(&self.client.worker, self.link.stream()).await;
         }
     }
