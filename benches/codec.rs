@@ -6,7 +6,9 @@ use std::hint::black_box;
 use criterion::{Criterion, criterion_group, criterion_main};
 use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead, ResponseHead};
 use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};
-use switchback::message::{Asked, Known, Limits, RequestFraming, normal_path};
+use switchback::message::{
+    KnownField, Limits, RequestContextForResponse, RequestFraming, normal_path,
+};
 
 const REQUEST: &[u8] = b"POST /v1/chat/completions HTTP/1.1\r\n\
     Host: agents.example.com\r\n\
@@ -60,7 +62,7 @@ fn forward_request(received: &[u8], limits: &Limits, sent: &mut Vec<u8>) {
         .expect("whole");
     let mut slots = FieldSlots::new();
     let head = RequestHead::parse(&received[range], limits, &mut slots).expect("valid");
-    let facts = head.judge(limits).expect("valid");
+    let facts = head.validate(limits).expect("valid");
     black_box(normal_path(facts.target.path).expect("valid"));
     let mut writer = HeadWriter::request(
         sent,
@@ -70,7 +72,9 @@ fn forward_request(received: &[u8], limits: &Limits, sent: &mut Vec<u8>) {
     );
     writer.add("host", facts.authority.expect("a host").as_str());
     for field in head.fields() {
-        if field.known != Known::Host && !field.known.is_framing() && !facts.nominated.ends(&field)
+        if field.known != KnownField::Host
+            && !field.known.is_framing()
+            && !facts.nominated.is_hop_by_hop(&field)
         {
             writer.field(&field);
         }
@@ -90,10 +94,12 @@ fn forward_response(received: &[u8], limits: &Limits, sent: &mut Vec<u8>) {
         .expect("whole");
     let mut slots = FieldSlots::new();
     let head = ResponseHead::parse(&received[range], limits, &mut slots).expect("valid");
-    let facts = head.judge(Asked::default(), limits).expect("valid");
+    let facts = head
+        .validate(RequestContextForResponse::default(), limits)
+        .expect("valid");
     let mut writer = HeadWriter::response(sent, facts.status, head.reason());
     for field in head.fields() {
-        if !field.known.is_framing() && !facts.nominated.ends(&field) {
+        if !field.known.is_framing() && !facts.nominated.is_hop_by_hop(&field) {
             writer.field(&field);
         }
     }

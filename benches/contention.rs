@@ -17,7 +17,7 @@ use std::{
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
     model::{Outcome, Revision},
-    stats::{Cells, Sharded},
+    stats::{OutcomeTable, Sharded},
     telemetry::{AccessFormat, AccessLog, AccessRecord},
 };
 
@@ -81,7 +81,7 @@ fn table(criterion: &mut Criterion) {
 }
 
 fn outcomes(criterion: &mut Criterion) {
-    let cells = Cells::new(16);
+    let cells = OutcomeTable::new(16);
     by_threads(criterion, "record an outcome", |slot| {
         let cells = &cells;
         let took = Duration::from_micros(870);

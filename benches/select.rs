@@ -17,7 +17,7 @@ use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
     fleet::Fleet,
     model::{Change, Revision},
-    table::{TableCell, TableReader, Undo, compile},
+    table::{LiveTable, StackChange, TableReader, compile},
 };
 
 use self::common::{Draws, Request, THREADS, live, together};
@@ -70,7 +70,7 @@ fn by_threads(criterion: &mut Criterion) {
 }
 
 /// Swaps between two splits every millisecond until it is told to stop.
-fn swap_on(cell: &TableCell, fleet: &Fleet, stop: &AtomicBool) {
+fn swap_on(cell: &LiveTable, fleet: &Fleet, stop: &AtomicBool) {
     let mut to = ["green", "blue"].into_iter().cycle();
     while !stop.load(Ordering::Relaxed) {
         let live = cell.load();
@@ -91,7 +91,7 @@ fn swap_on(cell: &TableCell, fleet: &Fleet, stop: &AtomicBool) {
         )
         .expect("a valid table");
         let next = Revision(live.revision().0 + 1);
-        cell.publish(draft, next, live.revision(), Undo::Keep, 0)
+        cell.publish(draft, next, live.revision(), StackChange::Keep, 0)
             .expect("there is one writer");
         thread::sleep(Duration::from_millis(1));
     }

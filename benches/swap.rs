@@ -17,13 +17,13 @@ use criterion::{BatchSize, BenchmarkId, Criterion, criterion_group, criterion_ma
 use switchback::{
     fleet::Fleet,
     model::{Change, Revision},
-    table::{Draft, TableCell, Target, Undo, compile},
+    table::{Draft, LiveTable, RollbackTarget, StackChange, compile},
 };
 
 use self::common::{Request, live};
 
 /// The draft of a switch of the first route, based on what is live.
-fn switched(cell: &TableCell, fleet: &Fleet) -> (Draft, Revision) {
+fn switched(cell: &LiveTable, fleet: &Fleet) -> (Draft, Revision) {
     let live = cell.load();
     let to = if live.revision().0.is_multiple_of(2) {
         "blue"
@@ -45,7 +45,7 @@ fn switched(cell: &TableCell, fleet: &Fleet) -> (Draft, Revision) {
     (draft, live.revision())
 }
 
-fn publish(cell: &TableCell, (draft, live): (Draft, Revision), undo: Undo) {
+fn publish(cell: &LiveTable, (draft, live): (Draft, Revision), undo: StackChange) {
     let next = Revision(live.0 + 1);
     black_box(cell.publish(draft, next, live, undo, 0)).expect("there is one writer");
 }
@@ -57,7 +57,7 @@ fn publishes(criterion: &mut Criterion) {
         group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
             bencher.iter_batched(
                 || switched(&cell, &fleet),
-                |draft| publish(&cell, draft, Undo::Keep),
+                |draft| publish(&cell, draft, StackChange::Keep),
                 BatchSize::PerIteration,
             );
         });
@@ -71,10 +71,10 @@ fn rollbacks(criterion: &mut Criterion) {
         let (cell, fleet) = live(routes, 2);
         group.bench_function(BenchmarkId::from_parameter(routes), |bencher| {
             bencher.iter_batched(
-                || publish(&cell, switched(&cell, &fleet), Undo::Push(None)),
+                || publish(&cell, switched(&cell, &fleet), StackChange::Push(None)),
                 |()| {
                     let next = Revision(cell.load().revision().0 + 1);
-                    black_box(cell.rollback(Target::Step, None, || next))
+                    black_box(cell.rollback(RollbackTarget::Step, None, || next))
                         .expect("there is a level");
                 },
                 BatchSize::PerIteration,
@@ -85,7 +85,7 @@ fn rollbacks(criterion: &mut Criterion) {
 }
 
 /// Reads as fast as it can for a while and returns the largest gap between two reads.
-fn largest_gap(cell: &TableCell, rounds: u64) -> Duration {
+fn largest_gap(cell: &LiveTable, rounds: u64) -> Duration {
     let (mut reader, request) = (cell.reader(), Request::to(0));
     let (mut last, mut gap) = (Instant::now(), Duration::ZERO);
     for _ in 0..rounds {
@@ -104,7 +104,7 @@ fn gaps(criterion: &mut Criterion) {
         let (cell, stop) = (Arc::clone(&cell), Arc::clone(&stop));
         move || {
             while !stop.load(Ordering::Relaxed) {
-                publish(&cell, switched(&cell, &fleet), Undo::Keep);
+                publish(&cell, switched(&cell, &fleet), StackChange::Keep);
             }
         }
     });

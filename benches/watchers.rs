@@ -20,13 +20,13 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
-    admin::{self, Access, AdminState, Observed, Readiness, RunningSettings},
-    config::{self, Files},
+    admin::{self, Access, AdminState, ProbeState, Readiness, RunningSettings},
+    config::{self, FileCheck},
     control::{Controller, Expected, Settings},
     fleet::Fleet,
     history::History,
     model::{Actor, Author, TableDocument},
-    table::TableCell,
+    table::LiveTable,
     telemetry::Metrics,
 };
 use tempfile::TempDir;
@@ -73,7 +73,7 @@ impl Api {
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (history, loaded) = History::open(folder.path()).expect("the folder is empty");
-        let (cell, fleet) = (Arc::new(TableCell::new(2)), Arc::new(Fleet::new(2)));
+        let (cell, fleet) = (Arc::new(LiveTable::new(2)), Arc::new(Fleet::new(2)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .enable_all()
@@ -94,12 +94,13 @@ impl Api {
         let imported = controller.import(table(), None, author, Expected::Any, true);
         runtime.block_on(imported).expect("the table is valid");
         let text = "[admin]\naddress = \"127.0.0.1:0\"\n[[listeners]]\naddress = \"127.0.0.1:0\"\n";
-        let config = config::parse(text, Path::new("/"), Files::MustExist).expect("it is valid");
+        let config =
+            config::parse(text, Path::new("/"), FileCheck::MustExist).expect("it is valid");
         let listener = runtime.block_on(TcpListener::bind("127.0.0.1:0"));
         let listener = listener.expect("a port");
         let address = listener.local_addr().expect("it is bound");
         let access = Access::load(&config.admin.tokens, address).expect("there are no tokens");
-        let observed = Observed::new(move || metrics.render(), Arc::new(Readiness::default()));
+        let observed = ProbeState::new(move || metrics.render(), Arc::new(Readiness::default()));
         let running = Arc::new(RunningSettings::new(config.settings_digests()).0);
         let state = AdminState::new(Arc::clone(&controller), observed, running);
         let router = admin::router(state, access, &config.admin, address);

@@ -10,8 +10,8 @@ use std::{
 
 use switchback::{
     fleet::Fleet,
-    model::{EndpointUrl, RequestView, Revision, TableDocument, TableState, Touched},
-    table::{Compiled, TableCell, Undo, compile},
+    model::{ChangeSet, EndpointUrl, RequestView, Revision, TableDocument, TableState},
+    table::{Compiled, LiveTable, StackChange, compile},
 };
 
 /// A request as a decision sees it.
@@ -84,27 +84,27 @@ pub(crate) fn state(routes: usize) -> TableState {
 /// The whole table, compiled anew.
 pub(crate) fn compiled(state: &TableState, fleet: &Fleet) -> Arc<Compiled> {
     let draft =
-        compile(state.clone(), &Touched::default(), None, fleet).expect("the table is valid");
+        compile(state.clone(), &ChangeSet::default(), None, fleet).expect("the table is valid");
     Arc::clone(draft.compiled())
 }
 
 /// A cell in which a table of this many routes is live, its endpoints known.
-pub(crate) fn live(routes: usize, workers: usize) -> (TableCell, Fleet) {
+pub(crate) fn live(routes: usize, workers: usize) -> (LiveTable, Fleet) {
     of_state(&state(routes), workers)
 }
 
 /// A cell in which this table is live, its endpoints known.
-pub(crate) fn of_state(state: &TableState, workers: usize) -> (TableCell, Fleet) {
-    let (cell, fleet) = (TableCell::new(workers), Fleet::new(workers));
+pub(crate) fn of_state(state: &TableState, workers: usize) -> (LiveTable, Fleet) {
+    let (cell, fleet) = (LiveTable::new(workers), Fleet::new(workers));
     let draft =
-        compile(state.clone(), &Touched::default(), None, &fleet).expect("the table is valid");
+        compile(state.clone(), &ChangeSet::default(), None, &fleet).expect("the table is valid");
     for (name, release) in draft.compiled().releases() {
         let member =
             |url: &EndpointUrl| (url.clone(), SocketAddr::from(([127, 0, 0, 1], url.port())));
         let members: Vec<_> = state.endpoints(name).iter().map(member).collect();
         release.roster().set(&members);
     }
-    cell.publish(draft, Revision(1), Revision(0), Undo::Push(None), 0)
+    cell.publish(draft, Revision(1), Revision(0), StackChange::Push(None), 0)
         .expect("nothing else is live");
     (cell, fleet)
 }

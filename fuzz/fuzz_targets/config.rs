@@ -5,13 +5,13 @@
 use std::path::Path;
 
 use libfuzzer_sys::{Corpus, fuzz_target};
-use switchback_fuzz::config::{Files, parse};
+use switchback_fuzz::config::{FileCheck, parse};
 
 fuzz_target!(|data: &[u8]| -> Corpus {
     let Ok(text) = std::str::from_utf8(data) else {
         return Corpus::Reject;
     };
-    if let Err(problems) = parse(text, Path::new("/"), Files::MayBeMissing) {
+    if let Err(problems) = parse(text, Path::new("/"), FileCheck::MayBeMissing) {
         assert!(!problems.is_empty());
         assert!(
             problems

@@ -5,7 +5,7 @@
 use libfuzzer_sys::fuzz_target;
 use switchback_fuzz::http1::{FieldSlots, HeadScan, RequestHead};
 use switchback_fuzz::message::{
-    Known, Method, RequestFraming, Version, is_field_value, is_token, normal_path,
+    KnownField, Method, RequestFraming, Version, is_field_value, is_token, normal_path,
 };
 use switchback_fuzz::{limits, scan};
 
@@ -23,26 +23,26 @@ fuzz_target!(|data: &[u8]| {
     };
     for field in head.fields() {
         assert!(is_token(field.name) && is_field_value(field.value));
-        assert_eq!(field.known, Known::of(field.name));
+        assert_eq!(field.known, KnownField::of(field.name));
         assert!(!field.value.starts_with(b" ") && !field.value.ends_with(b"\t"));
     }
-    let Ok(facts) = head.judge(&limits) else {
+    let Ok(facts) = head.validate(&limits) else {
         return;
     };
     let count = |known| head.fields().filter(|field| field.known == known).count();
     assert!(
-        count(Known::Host) <= 1
-            && count(Known::ContentLength) + count(Known::TransferEncoding) <= 1
+        count(KnownField::Host) <= 1
+            && count(KnownField::ContentLength) + count(KnownField::TransferEncoding) <= 1
     );
     assert!(facts.method != Method::Connect && is_token(head.line().method));
     assert_eq!(
         facts.framing == RequestFraming::None,
-        count(Known::ContentLength) + count(Known::TransferEncoding) == 0
+        count(KnownField::ContentLength) + count(KnownField::TransferEncoding) == 0
     );
     if facts.version == Version::Http10 {
         assert!(facts.framing != RequestFraming::Chunked);
     } else {
-        assert_eq!(count(Known::Host), 1);
+        assert_eq!(count(KnownField::Host), 1);
         assert!(facts.authority.is_some());
     }
     assert!(!facts.websocket || facts.framing.is_empty());

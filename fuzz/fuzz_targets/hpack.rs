@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use switchback_fuzz::http2::hpack::{
-    BlockLimits, DecodeError, Decoder, Encoder, FieldBlock, Flaw, Name,
+    BlockLimits, DecodeError, Decoder, Encoder, FieldBlock, FieldError, Name,
 };
 
 const WIDE: BlockLimits = BlockLimits {
@@ -43,7 +43,7 @@ fuzz_target!(|data: &[u8]| {
         assert!(some.iter().eq(all.iter().take(some.len())));
         match some.flaw() {
             None => assert!(some.len() == all.len() && all.flaw().is_none()),
-            Some(Flaw::TooLong | Flaw::TooMany) => {}
+            Some(FieldError::TooLong | FieldError::TooMany) => {}
             flaw => assert_eq!(flaw, all.flaw()),
         }
         write_anew(&all);

@@ -21,7 +21,7 @@ const OWN: Settings = Settings {
     trailers: 256,
     fields: 20,
     header_table: 4_096,
-    gathered: 2_048,
+    send_buffer_max: 2_048,
 };
 const BUDGET: BudgetLimits = BudgetLimits {
     leave: 20,
@@ -73,7 +73,7 @@ fuzz_target!(|data: &[u8]| {
         let is_full = user.connection.is_full();
         assert!(is_full || have.len() < FRAME_HEAD + OWN.frame as usize);
         user.act(role);
-        let most = 2 * OWN.gathered + 64 * (user.heads + step) + 4_096;
+        let most = 2 * OWN.send_buffer_max + 64 * (user.heads + step) + 4_096;
         assert!(user.connection.outgoing().len() <= most);
     }
     user.end();
@@ -107,7 +107,7 @@ impl User {
             self.connection.sent(n);
         }
         if self.roll(64) == 0 {
-            self.connection.leave();
+            self.connection.graceful_shutdown();
         }
     }
 
@@ -133,7 +133,7 @@ impl User {
                 let mut into = Vec::new();
                 let _ = self.connection.poll_take(key, &cx, &mut into);
                 assert!(into.len() <= 65_535);
-                self.connection.taken(key, into.len());
+                self.connection.release_capacity(key, into.len());
             }
             3 => {
                 let mut block = Vec::new();

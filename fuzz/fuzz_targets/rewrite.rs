@@ -5,7 +5,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use switchback_fuzz::http1::{FieldSlots, HeadScan, HeadWriter, RequestHead};
-use switchback_fuzz::message::{Field, Known, Limits};
+use switchback_fuzz::message::{Field, KnownField, Limits};
 
 fuzz_target!(|data: &[u8]| {
     // The limits are those of every day: what is written has a few bytes more than what was read.
@@ -20,7 +20,7 @@ fuzz_target!(|data: &[u8]| {
     let Ok(head) = RequestHead::parse(&data[range], &limits, &mut slots) else {
         return;
     };
-    let Ok(facts) = head.judge(&limits) else {
+    let Ok(facts) = head.validate(&limits) else {
         return;
     };
 
@@ -37,9 +37,9 @@ fuzz_target!(|data: &[u8]| {
     writer.add("host", host);
     // HTTP/1.0 knows no expectations: one that it names is nobody's, and is not brought to life by HTTP/1.1.
     let ends = |field: &Field<'_>| match field.known {
-        Known::Host => true,
-        Known::Expect => !facts.expects_continue,
-        known => known.is_framing() || facts.nominated.ends(field),
+        KnownField::Host => true,
+        KnownField::Expect => !facts.expects_continue,
+        known => known.is_framing() || facts.nominated.is_hop_by_hop(field),
     };
     let forwarded = || head.fields().filter(|field| !ends(field));
     for field in forwarded() {
@@ -58,7 +58,7 @@ fuzz_target!(|data: &[u8]| {
     let mut slots = FieldSlots::new();
     let again =
         RequestHead::parse(&out, &limits, &mut slots).expect("what was written can be read");
-    let second = again.judge(&limits).expect("what was written passes");
+    let second = again.validate(&limits).expect("what was written passes");
     assert_eq!(again.line().method, head.line().method);
     assert_eq!(
         (second.target.path, second.target.query),
@@ -71,7 +71,7 @@ fuzz_target!(|data: &[u8]| {
     );
     let read: Vec<_> = again
         .fields()
-        .filter(|field| field.known != Known::Host && !field.known.is_framing())
+        .filter(|field| field.known != KnownField::Host && !field.known.is_framing())
         .collect();
     assert!(read.into_iter().eq(forwarded()));
 });

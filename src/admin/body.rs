@@ -12,7 +12,7 @@ use axum::{
 use hyper::body::Body as _;
 use serde::de::DeserializeOwned;
 
-use super::{json::Json, refusal::Refusal};
+use super::{error::ApiError, json::Json};
 
 /// How long a body may take. What follows it is bounded in time by itself, and its answer is never thrown away.
 const TIME: Duration = Duration::from_secs(20);
@@ -24,12 +24,12 @@ pub(super) struct Body<T>(pub(super) T);
 pub(super) struct OptionalBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
-            return Err(Refusal::malformed("the body is missing")
+            return Err(ApiError::malformed("the body is missing")
                 .hint("send a JSON object with `content-type: application/json`"));
         }
         parse(&bytes).map(Self)
@@ -37,9 +37,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
 }
 
 impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalBody<T> {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         let bytes = read(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self(T::default()));
@@ -48,7 +48,7 @@ impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalB
     }
 }
 
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
     let has_type = is_json(request.headers())?;
     let bytes = whole(request, state).await?;
     if !bytes.is_empty() && !has_type {
@@ -58,20 +58,20 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refu
 }
 
 /// The whole body, if it comes in time.
-pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, Refusal> {
+pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
     within(TIME, Bytes::from_request(request, state)).await
 }
 
 async fn within(
     time: Duration,
     body: impl Future<Output = Result<Bytes, BytesRejection>>,
-) -> Result<Bytes, Refusal> {
+) -> Result<Bytes, ApiError> {
     let read = tokio::time::timeout(time, body).await;
     read.map_err(|_| too_slow())?.map_err(unreadable)
 }
 
-fn too_slow() -> Refusal {
-    Refusal::new(
+fn too_slow() -> ApiError {
+    ApiError::new(
         StatusCode::REQUEST_TIMEOUT,
         "timeout",
         "the body did not come in time",
@@ -81,7 +81,7 @@ fn too_slow() -> Refusal {
 
 /// Whether the content is said to be JSON. A form, a file or plain text is refused even where there is no body: these are
 /// the types that a web page can send to another site without asking.
-fn is_json(headers: &HeaderMap) -> Result<bool, Refusal> {
+fn is_json(headers: &HeaderMap) -> Result<bool, ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(false);
     };
@@ -94,8 +94,8 @@ fn is_json(headers: &HeaderMap) -> Result<bool, Refusal> {
     Err(wrong_type(format!("the content type is `{shown}`")))
 }
 
-fn wrong_type(detail: impl Into<String>) -> Refusal {
-    Refusal::new(
+fn wrong_type(detail: impl Into<String>) -> ApiError {
+    ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-media-type",
         "the body is not said to be JSON",
@@ -108,15 +108,15 @@ fn wrong_type(detail: impl Into<String>) -> Refusal {
     clippy::needless_pass_by_value,
     reason = "rejections are handed over by `map_err`"
 )]
-fn unreadable(rejection: BytesRejection) -> Refusal {
+fn unreadable(rejection: BytesRejection) -> ApiError {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();
     }
-    Refusal::malformed("the body broke off")
+    ApiError::malformed("the body broke off")
 }
 
-fn too_large() -> Refusal {
-    Refusal::new(
+fn too_large() -> ApiError {
+    ApiError::new(
         StatusCode::PAYLOAD_TOO_LARGE,
         "body-too-large",
         "the body is too large",
@@ -137,42 +137,42 @@ pub(super) async fn announced(
 }
 
 /// Reads JSON and says where a mistake is.
-pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let json: Json = serde_json::from_slice(bytes)
-        .map_err(|error| Refusal::malformed(format!("the body is not JSON: {error}")))?;
+        .map_err(|error| ApiError::malformed(format!("the body is not JSON: {error}")))?;
     typed(json)
 }
 
 /// Takes JSON as what it should be, and says where it is not.
-pub(super) fn typed<T: DeserializeOwned>(json: Json) -> Result<T, Refusal> {
+pub(super) fn typed<T: DeserializeOwned>(json: Json) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(json).map_err(|error| {
         let path = error.path().to_string();
         refused(&path, &error.into_inner())
     })
 }
 
-fn refused(path: &str, error: &serde_json::Error) -> Refusal {
+fn refused(path: &str, error: &serde_json::Error) -> ApiError {
     let place = if path == "." {
         String::new()
     } else {
         format!("`{path}`: ")
     };
-    Refusal::invalid(format!("{place}{error}"))
+    ApiError::invalid(format!("{place}{error}"))
 }
 
 /// What is left of a body that a handler has no use for: nothing may be sent where nothing is read.
 pub(super) struct NoBody;
 
 impl<S: Send + Sync> FromRequest<S> for NoBody {
-    type Rejection = Refusal;
+    type Rejection = ApiError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Refusal> {
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
         is_json(request.headers())?;
         let bytes = whole(request, state).await?;
         if bytes.is_empty() {
             return Ok(Self);
         }
-        Err(Refusal::malformed("this request has no body"))
+        Err(ApiError::malformed("this request has no body"))
     }
 }
 

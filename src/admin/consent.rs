@@ -1,9 +1,9 @@
 //! What a request allows its change to do.
 
-use super::{ask::Ask, refusal::Refusal};
+use super::{error::ApiError, params::ChangeParams};
 use crate::control::Consent;
 
-impl Ask {
+impl ChangeParams {
     /// What the change may do, and how long it may wait.
     pub(super) fn consent(&self) -> Consent {
         Consent {
@@ -20,9 +20,9 @@ impl Ask {
     }
 
     /// The same for a rollback, which waits for nothing.
-    pub(super) fn without_wait(self) -> Result<Self, Refusal> {
+    pub(super) fn without_wait(self) -> Result<Self, ApiError> {
         if self.wait.is_some() {
-            return Err(Refusal::invalid("a rollback waits for nothing").hint("leave `wait` out"));
+            return Err(ApiError::invalid("a rollback waits for nothing").hint("leave `wait` out"));
         }
         Ok(self)
     }

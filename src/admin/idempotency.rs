@@ -15,15 +15,15 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    access::{Caller, changes},
+    auth::{Caller, changes},
     body::whole,
-    change::tagged,
+    error::ApiError,
     page::tag,
     problems::refused,
-    refusal::Refusal,
+    respond::tagged,
 };
 use crate::{
-    control::{AnsweredBefore, ControlError, Controller, KeyTurn},
+    control::{ControlError, Controller, KeyGuard, ReplayedResponse},
     model::{Digest, Revision},
 };
 
@@ -38,7 +38,7 @@ pub(super) async fn answer_repeats(
     State(controller): State<Arc<Controller>>,
     request: Request,
     next: Next,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let asks_only = asks_only(request.uri().query());
     let key = idempotency_key(request.headers())?;
     let Some(key) = key.filter(|_| changes(request.method()) && !asks_only) else {
@@ -75,9 +75,9 @@ fn digest(parts: &Parts, body: &[u8]) -> Digest {
 }
 
 /// The answer as it was given, or as the record tells it, which is kept from now on.
-async fn again(before: AnsweredBefore, turn: &KeyTurn) -> Result<Response, ControlError> {
+async fn again(before: ReplayedResponse, turn: &KeyGuard) -> Result<Response, ControlError> {
     match before {
-        AnsweredBefore::Kept(answer) => {
+        ReplayedResponse::Kept(answer) => {
             let fields = [
                 (
                     header::CONTENT_TYPE,
@@ -88,11 +88,11 @@ async fn again(before: AnsweredBefore, turn: &KeyTurn) -> Result<Response, Contr
             ];
             Ok((fields, answer.body.clone()).into_response())
         }
-        AnsweredBefore::Imported(report) => {
+        ReplayedResponse::Imported(report) => {
             turn.keep(report.revision, text(&*report), true).await?;
             Ok(tagged(report.revision, &*report))
         }
-        AnsweredBefore::Made(receipt) => {
+        ReplayedResponse::Made(receipt) => {
             turn.keep(receipt.revision, text(&*receipt), true).await?;
             Ok(tagged(receipt.revision, &*receipt))
         }
@@ -101,7 +101,7 @@ async fn again(before: AnsweredBefore, turn: &KeyTurn) -> Result<Response, Contr
 
 /// Keeps an answer under the key of its request, if it has one. `is_recorded` says that a record holds the key as well.
 pub(super) async fn keep<T: Serialize>(
-    turn: Option<&KeyTurn>,
+    turn: Option<&KeyGuard>,
     answer: &T,
     revision: Revision,
     is_recorded: bool,
@@ -117,7 +117,7 @@ fn text(answer: &impl Serialize) -> String {
 }
 
 /// The key under which a repeated request is recognised.
-pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut fields = headers.get_all("idempotency-key").iter();
     let Some(field) = fields.next() else {
         return Ok(None);
@@ -125,7 +125,7 @@ pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Ref
     let key = field.as_bytes();
     let fits = (1..=LONGEST_KEY).contains(&key.len()) && key.iter().all(u8::is_ascii_graphic);
     if !fits || fields.next().is_some() {
-        return Err(Refusal::malformed(format!(
+        return Err(ApiError::malformed(format!(
             "`Idempotency-Key` is not 1 to {LONGEST_KEY} visible ASCII characters"
         )));
     }

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
-    ask::{ChangeConditions, ImportAsk, ImportOptions},
     body::Body,
-    change::{tagged, to_the_end},
+    error::ApiError,
     idempotency::keep,
+    params::{ChangeConditions, ImportAsk, ImportOptions},
     problems::refused,
-    refusal::Refusal,
+    respond::{run_detached, tagged},
     router::AdminState,
 };
 use crate::{
@@ -28,22 +28,22 @@ use crate::{
     responses((status = 200, description = "what was applied and what was kept", body = ImportReport)))]
 pub(super) async fn import(
     State(admin): State<AdminState>,
-    ImportAsk { ask, wins }: ImportAsk,
+    ImportAsk { params, wins }: ImportAsk,
     Body(table): Body<TableDocument>,
-) -> Result<Response, Refusal> {
-    let expected = ask.condition.expected()?;
+) -> Result<Response, ApiError> {
+    let expected = params.condition.expected()?;
     let author = Author {
         actor: Actor::File,
-        ..ask.author()
+        ..params.author()
     };
     let controller = Arc::clone(&admin.controller);
-    let report = if ask.dry_run {
-        let looked = move || controller.preview_import(&table, wins, expected, ask.force);
+    let report = if params.dry_run {
+        let looked = move || controller.preview_import(&table, wins, expected, params.force);
         admin.pages.look(looked).await?
     } else {
-        let (consent, _changing) = (ask.consent(), ask.changing());
-        let turn = ask.turn();
-        to_the_end(async move {
+        let (consent, _changing) = (params.consent(), params.changing());
+        let turn = params.turn();
+        run_detached(async move {
             let report = controller
                 .import(table, wins, author, expected, consent)
                 .await?;
@@ -66,12 +66,12 @@ fn is_decided(report: &ImportReport) -> bool {
     report.wins.is_some() || report.conflicts.is_empty()
 }
 
-pub(super) fn undecided(report: ImportReport) -> Refusal {
+pub(super) fn undecided(report: ImportReport) -> ApiError {
     let entries = match report.conflicts.len() {
         1 => "1 entry".to_owned(),
         more => format!("{more} entries"),
     };
-    let mut refusal = Refusal::new(
+    let mut refusal = ApiError::new(
         StatusCode::CONFLICT,
         "import-conflict",
         "the file and the live table both changed",

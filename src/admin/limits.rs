@@ -21,7 +21,7 @@ use hyper::body::{Frame, SizeHint};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_http::trace::TraceLayer;
 
-use super::{access::changes, refusal::Refusal};
+use super::{auth::changes, error::ApiError};
 
 /// Requests of a kind that may be in work at a time; one that reads is in work until its answer is written.
 const CONCURRENCY: usize = 64;
@@ -66,8 +66,8 @@ async fn within(State(limits): State<Limits>, request: Request, next: Next) -> R
     })
 }
 
-fn overloaded() -> Refusal {
-    Refusal::new(
+fn overloaded() -> ApiError {
+    ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "overloaded",
         "too many requests are in work",
@@ -120,7 +120,7 @@ mod tests {
         )
     }
 
-    async fn ask(router: &Router, method: &str) -> Response {
+    async fn params(router: &Router, method: &str) -> Response {
         let request = Request::builder().method(method).uri("/");
         let request = request.body(Body::empty()).unwrap();
         router.clone().oneshot(request).await.unwrap()
@@ -131,16 +131,16 @@ mod tests {
         let router = router();
         let mut unread = Vec::new();
         for _ in 0..CONCURRENCY {
-            unread.push(ask(&router, "GET").await);
+            unread.push(params(&router, "GET").await);
         }
-        let refused = ask(&router, "GET").await;
+        let refused = params(&router, "GET").await;
         assert_eq!(refused.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(refused.headers()[header::RETRY_AFTER], "1");
         let body = to_bytes(refused.into_body(), 4096).await.unwrap();
         let problem: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(problem["type"], "urn:switchback:problem:overloaded");
-        assert_eq!(ask(&router, "PUT").await.status(), StatusCode::OK);
+        assert_eq!(params(&router, "PUT").await.status(), StatusCode::OK);
         unread.pop();
-        assert_eq!(ask(&router, "GET").await.status(), StatusCode::OK);
+        assert_eq!(params(&router, "GET").await.status(), StatusCode::OK);
     }
 }

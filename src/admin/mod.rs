@@ -29,27 +29,27 @@
 //! error is an RFC 9457 problem document. The handlers know the [`Controller`](crate::control::Controller) and nothing
 //! below it that changes: they translate, it decides.
 
-mod accept;
-mod access;
-mod ask;
+mod auth;
 mod auth_failures;
 mod body;
-mod change;
+mod browser_guard;
 mod connections;
 mod consent;
+mod content_negotiation;
+mod error;
 mod idempotency;
 mod import;
 mod json;
 mod limits;
-mod observe;
 mod openapi;
-mod origin;
 mod page;
 mod pages;
+mod params;
+mod probes;
 mod problems;
-mod refusal;
 mod releases;
 mod rendered_routes;
+mod respond;
 mod revisions;
 mod rollback;
 mod router;
@@ -65,8 +65,8 @@ mod unread_body;
 mod write_timeout;
 
 pub use self::{
-    access::{Access, AccessError},
-    observe::{Observed, Readiness, observe_router},
+    auth::{Access, AccessError},
+    probes::{ProbeState, Readiness, observe_router},
     router::{AdminState, router},
     serve::serve,
     settings::{ReloadError, ReloadRequest, RunningSettings},

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, task};
 
 use super::{
-    page::Page, refusal::Refusal, rendered_routes::RenderedRoutes, shared_page::SharedPage,
+    error::ApiError, page::Page, rendered_routes::RenderedRoutes, shared_page::SharedPage,
 };
 use crate::{
     api::{ReleaseList, RouteList},
@@ -52,7 +52,7 @@ impl Pages {
     pub(super) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, Refusal> {
+    ) -> Result<T, ApiError> {
         let permit = Arc::clone(&self.looking).acquire_owned().await;
         let found = task::spawn_blocking(move || {
             let _permit = permit;
@@ -60,7 +60,7 @@ impl Pages {
         });
         found.await.map_err(|error| {
             tracing::error!(%error, "an answer could not be found out");
-            Refusal::internal()
+            ApiError::internal()
         })
     }
 }

@@ -4,18 +4,18 @@ use std::error::Error;
 
 use axum::http::{StatusCode, header};
 
-use super::{change::unknown, refusal::Refusal};
+use super::{error::ApiError, respond::unknown};
 use crate::{
     control::ControlError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
 };
 
 /// The refusal for an error of the controller.
-pub(super) fn refused(error: ControlError) -> Refusal {
+pub(super) fn refused(error: ControlError) -> ApiError {
     let text = error.to_string();
     let may_return = error.may_return();
     match error {
-        ControlError::Busy => Refusal::new(
+        ControlError::Busy => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
             "too many changes wait",
@@ -24,7 +24,7 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         .field(header::RETRY_AFTER, "1"),
         ControlError::Change(error) => inapplicable(error),
         ControlError::Invalid(problems) => invalid(problems),
-        ControlError::KeyReused { .. } => Refusal::new(
+        ControlError::KeyReused { .. } => ApiError::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "key-reused",
             "the idempotency key belongs to another request",
@@ -38,14 +38,14 @@ pub(super) fn refused(error: ControlError) -> Refusal {
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
-        ControlError::PreconditionRequired { .. } => super::ask::needs_revision(),
+        ControlError::PreconditionRequired { .. } => super::params::needs_revision(),
         ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is of use")
             .detail(text)
             .hint(
                 "`?force=true` removes it all the same, and takes it out of the splits in which it has the weight 0",
             ),
         ControlError::Stale { live, since, .. } => {
-            let mut refusal = Refusal::new(
+            let mut refusal = ApiError::new(
                 StatusCode::PRECONDITION_FAILED,
                 "conflict",
                 "somebody else changed it meanwhile",
@@ -61,11 +61,11 @@ pub(super) fn refused(error: ControlError) -> Refusal {
     }
 }
 
-fn conflict(kind: &str, title: &str) -> Refusal {
-    Refusal::new(StatusCode::CONFLICT, kind, title)
+fn conflict(kind: &str, title: &str) -> ApiError {
+    ApiError::new(StatusCode::CONFLICT, kind, title)
 }
 
-fn inapplicable(error: ChangeError) -> Refusal {
+fn inapplicable(error: ChangeError) -> ApiError {
     let text = error.to_string();
     match error {
         ChangeError::Invalid(problems) => invalid(problems),
@@ -85,7 +85,7 @@ fn inapplicable(error: ChangeError) -> Refusal {
 }
 
 /// A table that cannot be, with every reason.
-fn invalid(problems: Vec<Problem>) -> Refusal {
+fn invalid(problems: Vec<Problem>) -> ApiError {
     let detail = match problems.as_slice() {
         [only] => format!("{}: {}", only.path, only.message),
         all => format!("there are {} problems", all.len()),
@@ -94,14 +94,14 @@ fn invalid(problems: Vec<Problem>) -> Refusal {
         [only] => only.hint.clone(),
         _ => None,
     };
-    let mut refusal = Refusal::invalid(detail);
+    let mut refusal = ApiError::invalid(detail);
     refusal.document.status = StatusCode::CONFLICT.as_u16();
     refusal.document.hint = hint;
     refusal.document.problems = problems;
     refusal
 }
 
-fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> Refusal {
+fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> ApiError {
     let hint = if may_return {
         "nothing that is live has changed; after a restart look at what is live before you ask again"
     } else {
@@ -113,7 +113,7 @@ fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> Refusal {
         detail = format!("{detail}: {cause}");
         next = cause.source();
     }
-    Refusal::new(
+    ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-durable",
         "the history cannot take the change",
@@ -123,7 +123,7 @@ fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> Refusal {
     .field(header::RETRY_AFTER, "5")
 }
 
-fn would_drop(text: String, releases: &[ReleaseName]) -> Refusal {
+fn would_drop(text: String, releases: &[ReleaseName]) -> ApiError {
     let zero: Vec<_> = releases.iter().map(|name| format!("`{name}`")).collect();
     conflict("would-drop", "a release that gets requests would leave the split")
         .detail(text)
@@ -133,7 +133,7 @@ fn would_drop(text: String, releases: &[ReleaseName]) -> Refusal {
         ))
 }
 
-fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>) -> Refusal {
+fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>) -> ApiError {
     let hint = match nearest {
         Some(nearest) => {
             format!(
@@ -155,8 +155,8 @@ fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>
     refusal
 }
 
-fn unknown_revision(text: String, oldest: Option<Revision>) -> Refusal {
-    let refusal = Refusal::new(
+fn unknown_revision(text: String, oldest: Option<Revision>) -> ApiError {
+    let refusal = ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown-revision",
         "there is no such revision",

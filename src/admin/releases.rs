@@ -3,10 +3,10 @@
 use axum::{extract::State, response::Response};
 
 use super::{
-    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
     body::{Body, NoBody},
-    change::{answer, named, tagged},
-    refusal::Refusal,
+    error::ApiError,
+    params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
+    respond::{answer, named, tagged},
     router::AdminState,
 };
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
 #[utoipa::path(get, path = "/v1/releases", tag = "releases",
     responses((status = 200, description = "the releases", body = ReleaseList,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
-pub(super) async fn list_releases(State(admin): State<AdminState>) -> Result<Response, Refusal> {
+pub(super) async fn list_releases(State(admin): State<AdminState>) -> Result<Response, ApiError> {
     Ok(admin.pages.releases.get().await?.response())
 }
 
@@ -29,8 +29,8 @@ pub(super) async fn list_releases(State(admin): State<AdminState>) -> Result<Res
         headers(("etag" = String, description = "the live revision, in quotes")))))]
 pub(super) async fn read_release(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-) -> Result<Response, Refusal> {
+    PathParams(name): PathParams<String>,
+) -> Result<Response, ApiError> {
     let name = admin.release(&name)?;
     let live = admin.controller.live();
     let state = live.state();
@@ -54,16 +54,17 @@ pub(super) async fn read_release(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn put_release(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     Body(document): Body<ReleaseDocument>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let release: ReleaseName = named(&name)?;
     let state = admin.controller.live().state();
-    ask.condition
+    params
+        .condition
         .holds_for(state.spec.releases().contains_key(&release))?;
     let document = Box::new(document);
-    answer(&admin, ask, Change::PutRelease { release, document }).await
+    answer(&admin, params, Change::PutRelease { release, document }).await
 }
 
 /// Removes a release.
@@ -75,10 +76,10 @@ pub(super) async fn put_release(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn delete_release(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     _: NoBody,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let release = admin.release(&name)?;
-    answer(&admin, ask, Change::RemoveRelease { release }).await
+    answer(&admin, params, Change::RemoveRelease { release }).await
 }

@@ -11,7 +11,7 @@ use axum::body::Bytes;
 use super::page::PageWriter;
 use crate::{
     api::RouteStatus,
-    model::{Chunks, Hashed, Revision, RouteSpec},
+    model::{ChunkedMap, Hashed, Revision, RouteSpec},
 };
 
 type Route = Arc<Hashed<RouteSpec>>;
@@ -32,7 +32,7 @@ impl RenderedRoutes {
     /// The routes of a table as items of a JSON list. `changed` says which revisions changed these routes last.
     pub(super) fn of(
         &self,
-        routes: &Chunks<Route>,
+        routes: &ChunkedMap<Route>,
         changed: impl Fn(&[Route]) -> Vec<Option<Revision>>,
     ) -> Vec<Bytes> {
         // Held to copy pointers; one status is rendered at a time.
@@ -100,7 +100,7 @@ mod tests {
             let of = move |route: &Route| (route.name.as_str() == "r300").then_some(Revision(by));
             move |routes: &[Route]| routes.iter().map(of).collect::<Vec<_>>()
         };
-        let before: Chunks<_> = (0..1_000).map(|n| route(&format!("r{n}"), 1)).collect();
+        let before: ChunkedMap<_> = (0..1_000).map(|n| route(&format!("r{n}"), 1)).collect();
         let first = rendered.of(&before, changed(1));
         let all: Vec<_> = before.iter().map(|route| route.name.clone()).collect();
         let names = |items: &[Bytes]| -> Vec<_> {
@@ -124,6 +124,6 @@ mod tests {
         );
         // The same route, which another revision is said to have changed.
         assert!(new(&second, &rendered.of(&after, changed(3))) > 0);
-        assert!(rendered.of(&Chunks::default(), changed(4)).is_empty());
+        assert!(rendered.of(&ChunkedMap::default(), changed(4)).is_empty());
     }
 }

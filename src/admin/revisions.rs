@@ -5,10 +5,10 @@ use std::sync::Arc;
 use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
-    ask::{Arguments, Page, Segments},
-    change::json,
+    error::ApiError,
+    params::{Page, PathParams, QueryParams},
     problems::refused,
-    refusal::Refusal,
+    respond::json,
     router::AdminState,
 };
 use crate::{
@@ -27,14 +27,16 @@ const LARGEST: u64 = 1_000_000_000_000_000_000;
     responses((status = 200, description = "a page of revisions", body = RevisionPage)))]
 pub(super) async fn list_revisions(
     State(admin): State<AdminState>,
-    Arguments(Page { before, limit }): Arguments<Page>,
-) -> Result<Response, Refusal> {
+    QueryParams(Page { before, limit }): QueryParams<Page>,
+) -> Result<Response, ApiError> {
     let limit = limit.unwrap_or(PAGE);
     if !(1..=1000).contains(&limit) {
-        return Err(Refusal::malformed("`limit` is 1 to 1000"));
+        return Err(ApiError::malformed("`limit` is 1 to 1000"));
     }
     if before.is_some_and(|before| before > LARGEST) {
-        return Err(Refusal::malformed(format!("`before` is at most {LARGEST}")));
+        return Err(ApiError::malformed(format!(
+            "`before` is at most {LARGEST}"
+        )));
     }
     let controller = Arc::clone(&admin.controller);
     let look = move || controller.revisions(before.map(Revision), limit);
@@ -47,8 +49,8 @@ pub(super) async fn list_revisions(
     responses((status = 200, description = "the revision", body = RevisionDetail)))]
 pub(super) async fn read_revision(
     State(admin): State<AdminState>,
-    Segments(n): Segments<String>,
-) -> Result<Response, Refusal> {
+    PathParams(n): PathParams<String>,
+) -> Result<Response, ApiError> {
     let (number, controller) = (number(&n)?, Arc::clone(&admin.controller));
     let look = move || Ok(json(&controller.revision(number)?));
     admin.pages.look(look).await?.map_err(refused)
@@ -62,8 +64,8 @@ pub(super) async fn read_revision(
     responses((status = 200, description = "the differences", body = RevisionDiff)))]
 pub(super) async fn diff_revisions(
     State(admin): State<AdminState>,
-    Segments((a, b)): Segments<(String, String)>,
-) -> Result<Response, Refusal> {
+    PathParams((a, b)): PathParams<(String, String)>,
+) -> Result<Response, ApiError> {
     let (from, to) = (number(&a)?, number(&b)?);
     let controller = Arc::clone(&admin.controller);
     let look = move || {
@@ -73,12 +75,12 @@ pub(super) async fn diff_revisions(
     admin.pages.look(look).await?.map_err(refused)
 }
 
-fn number(text: &str) -> Result<Revision, Refusal> {
+fn number(text: &str) -> Result<Revision, ApiError> {
     let plain = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     let number = plain.then(|| text.parse().ok()).flatten();
     number.map(Revision).ok_or_else(|| {
         let shown: String = text.chars().take(80).collect();
-        Refusal::new(
+        ApiError::new(
             StatusCode::NOT_FOUND,
             "unknown-revision",
             "there is no such revision",

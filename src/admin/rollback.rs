@@ -3,10 +3,10 @@
 use axum::{extract::State, response::Response};
 
 use super::{
-    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
     body::OptionalBody,
-    change::roll_back,
-    refusal::Refusal,
+    error::ApiError,
+    params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
+    respond::roll_back,
     router::AdminState,
 };
 use crate::{
@@ -28,18 +28,18 @@ use crate::{
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn rollback(
     State(admin): State<AdminState>,
-    ask: Ask,
+    params: ChangeParams,
     OptionalBody(RollbackRequest { to, step, message }): OptionalBody<RollbackRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let to = match (to, step) {
         (None, false) => RollbackTo::Previous,
         (None, true) => RollbackTo::Step,
         (Some(revision), false) => RollbackTo::Revision(revision),
         (Some(_), true) => {
-            return Err(Refusal::invalid("`to` and `step` contradict each other").hint("keep one"));
+            return Err(ApiError::invalid("`to` and `step` contradict each other").hint("keep one"));
         }
     };
-    roll_back(&admin, ask.because(message)?, to).await
+    roll_back(&admin, params.because(message)?, to).await
 }
 
 /// Brings the previous split of one route back, and leaves everything else as it is.
@@ -49,10 +49,10 @@ pub(super) async fn rollback(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn rollback_route(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    roll_back(&admin, ask.because(message)?, RollbackTo::Route(route)).await
+    roll_back(&admin, params.because(message)?, RollbackTo::Route(route)).await
 }

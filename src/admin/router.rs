@@ -14,18 +14,18 @@ use tower_http::trace::TraceLayer;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use super::{
-    accept::negotiate,
-    access::{Access, admit},
+    auth::{Access, authenticate},
     body::announced,
-    change::audit,
+    browser_guard::{Hosts, guard},
+    content_negotiation::negotiate,
+    error::{no_such_method, no_such_path},
     idempotency::answer_repeats,
-    import, limits,
-    observe::{self, Observed},
-    openapi,
-    origin::{Hosts, guard},
+    import, limits, openapi,
     pages::Pages,
-    refusal::{no_such_method, no_such_path},
-    releases, revisions, rollback, routes as table_routes,
+    probes::{self, ProbeState},
+    releases,
+    respond::audit,
+    revisions, rollback, routes as table_routes,
     settings::{self, RunningSettings},
     split, status, table,
     unread_body::close_if_unread,
@@ -38,7 +38,7 @@ pub struct AdminState {
     /// The one writer.
     pub(super) controller: Arc<Controller>,
     /// Metrics and readiness.
-    pub(super) observed: Observed,
+    pub(super) observed: ProbeState,
     /// The static settings, and the way to have files read again.
     pub(super) settings: Arc<RunningSettings>,
     /// What is long, rendered once for all who ask.
@@ -49,7 +49,7 @@ impl AdminState {
     /// The state for a controller, with metrics and readiness, and the settings that run.
     pub fn new(
         controller: Arc<Controller>,
-        observed: Observed,
+        observed: ProbeState,
         settings: Arc<RunningSettings>,
     ) -> Self {
         Self {
@@ -61,7 +61,7 @@ impl AdminState {
     }
 }
 
-impl FromRef<AdminState> for Observed {
+impl FromRef<AdminState> for ProbeState {
     fn from_ref(state: &AdminState) -> Self {
         state.observed.clone()
     }
@@ -88,7 +88,7 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
     let hosts = Arc::new(Hosts::new(bound, &settings.hosts));
     all.layer(from_fn(negotiate))
         .layer(from_fn(audit))
-        .layer(from_fn_with_state(Arc::new(access), admit))
+        .layer(from_fn_with_state(Arc::new(access), authenticate))
         .merge(open(state))
         .layer(from_fn_with_state(hosts, guard))
         .layer(from_fn(close_if_unread))
@@ -119,8 +119,8 @@ fn open(state: AdminState) -> Router {
 
 fn probes() -> OpenApiRouter<AdminState> {
     OpenApiRouter::default()
-        .routes(routes!(observe::livez))
-        .routes(routes!(observe::readyz))
+        .routes(routes!(probes::livez))
+        .routes(routes!(probes::readyz))
 }
 
 fn small() -> OpenApiRouter<AdminState> {
@@ -147,7 +147,7 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))
-        .routes(routes!(observe::metrics))
+        .routes(routes!(probes::metrics))
 }
 
 fn whole_tables() -> OpenApiRouter<AdminState> {

@@ -3,11 +3,11 @@
 use axum::{extract::State, response::Response};
 
 use super::{
-    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
     body::{Body, NoBody, typed},
-    change::{answer, named, tagged, unknown, unknown_route},
+    error::ApiError,
     json::Json,
-    refusal::Refusal,
+    params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
+    respond::{answer, named, tagged, unknown, unknown_route},
     router::AdminState,
 };
 use crate::{
@@ -19,7 +19,7 @@ use crate::{
 #[utoipa::path(get, path = "/v1/routes", tag = "routes",
     responses((status = 200, description = "the routes", body = RouteList,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
-pub(super) async fn list_routes(State(admin): State<AdminState>) -> Result<Response, Refusal> {
+pub(super) async fn list_routes(State(admin): State<AdminState>) -> Result<Response, ApiError> {
     Ok(admin.pages.routes.get().await?.response())
 }
 
@@ -30,8 +30,8 @@ pub(super) async fn list_routes(State(admin): State<AdminState>) -> Result<Respo
         headers(("etag" = String, description = "the live revision, in quotes")))))]
 pub(super) async fn read_route(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-) -> Result<Response, Refusal> {
+    PathParams(name): PathParams<String>,
+) -> Result<Response, ApiError> {
     let live = admin.controller.live();
     let state = live.state();
     let route = state
@@ -50,14 +50,16 @@ pub(super) async fn read_route(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn put_route(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     Body(body): Body<Json>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let name: RouteName = named(&name)?;
     let route: RouteSpec = typed(with_name(body, &name)?)?;
     let state = admin.controller.live().state();
-    ask.condition.holds_for(state.spec.place(&name).is_some())?;
+    params
+        .condition
+        .holds_for(state.spec.place(&name).is_some())?;
     let releases = state.spec.releases();
     let mut named = route.split.keys().chain(&route.stable);
     if let Some(name) = named.find(|name| !releases.contains_key(*name)) {
@@ -65,11 +67,11 @@ pub(super) async fn put_route(
         return Err(unknown("release", name.as_str(), known));
     }
     let route = Box::new(route);
-    answer(&admin, ask, Change::PutRoute { route }).await
+    answer(&admin, params, Change::PutRoute { route }).await
 }
 
 /// The body with the name that stands in the path, which the body may say as well.
-fn with_name(body: Json, name: &RouteName) -> Result<Json, Refusal> {
+fn with_name(body: Json, name: &RouteName) -> Result<Json, ApiError> {
     let Json::Object(mut members) = body else {
         return Ok(body);
     };
@@ -77,7 +79,7 @@ fn with_name(body: Json, name: &RouteName) -> Result<Json, Refusal> {
     let said = said.map(|place| members.swap_remove(place).1);
     let named = Json::Text(name.to_string());
     if said.is_some_and(|said| said != named) {
-        return Err(Refusal::invalid(format!(
+        return Err(ApiError::invalid(format!(
             "`name`: the path calls the route `{name}`, the body calls it otherwise"
         ))
         .hint("leave `name` out; to rename a route, add the new one and delete the old one"));
@@ -92,10 +94,10 @@ fn with_name(body: Json, name: &RouteName) -> Result<Json, Refusal> {
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn delete_route(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     _: NoBody,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    answer(&admin, ask, Change::RemoveRoute { route }).await
+    answer(&admin, params, Change::RemoveRoute { route }).await
 }

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 use super::{
     connections::{Connection, ConnectionTable, Place},
-    refusal::{PROBLEM_JSON, Refusal},
+    error::{ApiError, PROBLEM_JSON},
     write_timeout::WriteTimeout,
 };
 use crate::net::ServerTls;
@@ -136,7 +136,7 @@ async fn begin_tls(
     let mut first = [0];
     stream.peek(&mut first).await?;
     if first[0].is_ascii_uppercase() {
-        let document = serde_json::to_string(&Refusal::speaks_tls().document);
+        let document = serde_json::to_string(&ApiError::speaks_tls().document);
         let body = document.expect("a problem document has string keys and finite numbers");
         let head = format!(
             "HTTP/1.1 400 Bad Request\r\ncontent-type: {PROBLEM_JSON}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n",

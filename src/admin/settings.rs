@@ -7,7 +7,7 @@ use axum::{extract::State, http::StatusCode, response::Response};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{
-    body::NoBody, change::json, import::undecided, problems::refused, refusal::Refusal,
+    body::NoBody, error::ApiError, import::undecided, problems::refused, respond::json,
     router::AdminState,
 };
 use crate::{
@@ -70,7 +70,7 @@ pub(super) async fn read_settings(State(admin): State<AdminState>) -> Response {
 pub(super) async fn reload(
     State(admin): State<AdminState>,
     _: NoBody,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let (reply, report) = oneshot::channel();
     admin.settings.reloads.try_send(reply).map_err(|_| busy())?;
     let report = report.await.map_err(|_| busy())?.map_err(not_reloaded)?;
@@ -81,21 +81,21 @@ pub(super) async fn reload(
     Ok(json(&report))
 }
 
-fn busy() -> Refusal {
-    Refusal::new(
+fn busy() -> ApiError {
+    ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "busy",
         "other reloads wait, or the process ends",
     )
 }
 
-fn not_reloaded(error: ReloadError) -> Refusal {
+fn not_reloaded(error: ReloadError) -> ApiError {
     let text = error.to_string();
     match error {
         ReloadError::Control(error) => refused(error),
-        ReloadError::File(_) => Refusal::invalid(text)
+        ReloadError::File(_) => ApiError::invalid(text)
             .hint("nothing was changed; `switchback check FILE` shows the same"),
-        ReloadError::NoFile => Refusal::new(
+        ReloadError::NoFile => ApiError::new(
             StatusCode::CONFLICT,
             "no-file",
             "there is no file to read again",

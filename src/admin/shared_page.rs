@@ -14,7 +14,7 @@ use std::{
 
 use tokio::{task, time};
 
-use super::{page::Page, refusal::Refusal};
+use super::{error::ApiError, page::Page};
 use crate::model::Revision;
 
 /// Renderings that are in memory at most.
@@ -78,7 +78,7 @@ impl SharedPage {
     }
 
     /// A rendering that was begun after this was called, or shows the same; a little older where many are still read.
-    pub(super) async fn get(&self) -> Result<Arc<Page>, Refusal> {
+    pub(super) async fn get(&self) -> Result<Arc<Page>, ApiError> {
         let asked = Instant::now();
         let waiting = Waiting::of(self);
         let mut renderings = self.renderings.lock().await;
@@ -98,7 +98,7 @@ impl SharedPage {
         &self,
         renderings: &mut Renderings,
         asked: Instant,
-    ) -> Result<Arc<Page>, Refusal> {
+    ) -> Result<Arc<Page>, ApiError> {
         if let Some(page) = renderings.suitable(asked, Instant::now(), self.shown.as_deref()) {
             return Ok(page);
         }
@@ -109,7 +109,7 @@ impl SharedPage {
         let page = task::spawn_blocking(move || Arc::new(render())).await;
         let page = page.map_err(|error| {
             tracing::error!(%error, "an answer could not be rendered");
-            Refusal::internal()
+            ApiError::internal()
         })?;
         renderings.not_before = Some(Instant::now() + PAUSE * begun.elapsed());
         renderings.add(begun, &page);

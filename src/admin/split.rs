@@ -3,10 +3,10 @@
 use axum::{extract::State, response::Response};
 
 use super::{
-    ask::{Ask, ChangeConditions, ChangeOptions, Segments},
     body::{Body, OptionalBody},
-    change::answer,
-    refusal::Refusal,
+    error::ApiError,
+    params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
+    respond::answer,
     router::AdminState,
 };
 use crate::{
@@ -27,10 +27,10 @@ use crate::{
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn put_split(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     Body(request): Body<SplitRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let SplitRequest {
         weights,
         drop,
@@ -39,7 +39,7 @@ pub(super) async fn put_split(
     let route = admin.route(&name)?;
     answer(
         &admin,
-        ask.because(message)?.dropping(drop),
+        params.because(message)?.dropping(drop),
         Change::SetSplit { route, weights },
     )
     .await
@@ -56,10 +56,10 @@ pub(super) async fn put_split(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn patch_split(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     Body(request): Body<SplitPatchRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let SplitPatchRequest {
         percent,
         weights,
@@ -73,15 +73,15 @@ pub(super) async fn patch_split(
         },
         (true, false) => Change::PatchSplit { route, weights },
         (true, true) => {
-            let nothing = Refusal::invalid("neither `percent` nor `weights` names a release");
+            let nothing = ApiError::invalid("neither `percent` nor `weights` names a release");
             return Err(nothing.hint("such as `{\"percent\": {\"green\": 5}}`"));
         }
         (false, false) => {
-            let both = Refusal::invalid("`percent` and `weights` contradict each other");
+            let both = ApiError::invalid("`percent` and `weights` contradict each other");
             return Err(both.hint("keep one"));
         }
     };
-    answer(&admin, ask.because(message)?, change).await
+    answer(&admin, params.because(message)?, change).await
 }
 
 /// Gives everything to one release; the others stay in the split at 0.
@@ -91,12 +91,17 @@ pub(super) async fn patch_split(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn switch(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     Body(SwitchRequest { to, message }): Body<SwitchRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    answer(&admin, ask.because(message)?, Change::Switch { route, to }).await
+    answer(
+        &admin,
+        params.because(message)?,
+        Change::Switch { route, to },
+    )
+    .await
 }
 
 /// Gives everything to the canary, which becomes stable.
@@ -108,12 +113,17 @@ pub(super) async fn switch(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn promote(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     OptionalBody(PromoteRequest { to, message }): OptionalBody<PromoteRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    answer(&admin, ask.because(message)?, Change::Promote { route, to }).await
+    answer(
+        &admin,
+        params.because(message)?,
+        Change::Promote { route, to },
+    )
+    .await
 }
 
 /// Gives everything to the stable release.
@@ -126,10 +136,10 @@ pub(super) async fn promote(
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn abort(
     State(admin): State<AdminState>,
-    Segments(name): Segments<String>,
-    ask: Ask,
+    PathParams(name): PathParams<String>,
+    params: ChangeParams,
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
-) -> Result<Response, Refusal> {
+) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    answer(&admin, ask.because(message)?, Change::Abort { route }).await
+    answer(&admin, params.because(message)?, Change::Abort { route }).await
 }

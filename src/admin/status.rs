@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 
-use super::{ask::Arguments, change::tagged, refusal::Refusal, router::AdminState};
+use super::{error::ApiError, params::QueryParams, respond::tagged, router::AdminState};
 use crate::{api::Status, control::StatusPart, model::RouteName};
 
 /// How many routes a page has, unless it was said.
@@ -40,8 +40,8 @@ pub(super) struct StatusQuery {
         headers(("etag" = String, description = "the live revision, in quotes")))))]
 pub(super) async fn status(
     State(admin): State<AdminState>,
-    Arguments(query): Arguments<StatusQuery>,
-) -> Result<Response, Refusal> {
+    QueryParams(query): QueryParams<StatusQuery>,
+) -> Result<Response, ApiError> {
     let part = admin.part(query)?;
     match part {
         StatusPart::Whole | StatusPart::WithoutRoutes => {
@@ -60,7 +60,7 @@ pub(super) async fn status(
 }
 
 impl AdminState {
-    fn part(&self, query: StatusQuery) -> Result<StatusPart, Refusal> {
+    fn part(&self, query: StatusQuery) -> Result<StatusPart, ApiError> {
         let is_page = query.after.is_some() || query.limit.is_some();
         match query {
             StatusQuery {
@@ -76,7 +76,7 @@ impl AdminState {
             } if is_page => {
                 let limit = limit.unwrap_or(PAGE);
                 if !(1..=1000).contains(&limit) {
-                    return Err(Refusal::malformed("`limit` is 1 to 1000"));
+                    return Err(ApiError::malformed("`limit` is 1 to 1000"));
                 }
                 let after = after.map(|after| self.route(&after)).transpose()?;
                 Ok(StatusPart::Page { after, limit })
@@ -88,7 +88,7 @@ impl AdminState {
             } else {
                 StatusPart::Whole
             }),
-            _ => Err(Refusal::malformed(
+            _ => Err(ApiError::malformed(
                 "`brief`, `route` and a page (`after`, `limit`) do not go together",
             )
             .hint("ask for one of them")),

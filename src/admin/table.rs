@@ -3,10 +3,10 @@
 use axum::{extract::State, response::Response};
 
 use super::{
-    ask::{Ask, ChangeOptions, Condition, TableConditions, needs_revision},
     body::Body,
-    change::answer,
-    refusal::Refusal,
+    error::ApiError,
+    params::{ChangeOptions, ChangeParams, Condition, TableConditions, needs_revision},
+    respond::answer,
     router::AdminState,
 };
 use crate::{
@@ -20,7 +20,7 @@ use crate::{
 #[utoipa::path(get, path = "/v1/table", tag = "table",
     responses((status = 200, description = "the table", body = TableDocument,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
-pub(super) async fn read_table(State(admin): State<AdminState>) -> Result<Response, Refusal> {
+pub(super) async fn read_table(State(admin): State<AdminState>) -> Result<Response, ApiError> {
     Ok(admin.pages.table.get().await?.response())
 }
 
@@ -32,11 +32,11 @@ pub(super) async fn read_table(State(admin): State<AdminState>) -> Result<Respon
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]
 pub(super) async fn put_table(
     State(admin): State<AdminState>,
-    ask: Ask,
+    params: ChangeParams,
     Body(table): Body<TableDocument>,
-) -> Result<Response, Refusal> {
-    if matches!(ask.condition, Condition::Any | Condition::Existing) {
+) -> Result<Response, ApiError> {
+    if matches!(params.condition, Condition::Any | Condition::Existing) {
         return Err(needs_revision());
     }
-    answer(&admin, ask, Change::Replace { table }).await
+    answer(&admin, params, Change::Replace { table }).await
 }

@@ -10,14 +10,14 @@ use crate::model::{Diff, Revision};
 /// Which side wins where both the file and the live table changed since the last import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Wins {
+pub enum ConflictPolicy {
     /// The file: what changed live is overwritten.
     File,
     /// The live table: the file's change is not applied.
     Live,
 }
 
-impl std::str::FromStr for Wins {
+impl std::str::FromStr for ConflictPolicy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -44,7 +44,7 @@ pub struct ImportReport {
     pub conflicts: Vec<Conflict>,
     /// Which side won, where it was said.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub wins: Option<Wins>,
+    pub wins: Option<ConflictPolicy>,
     /// What differs between the file and the live table afterwards.
     pub drift: Diff,
     /// The receipt of the revision that the import made, if it made one.

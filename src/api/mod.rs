@@ -14,9 +14,9 @@ mod status;
 mod timestamp;
 
 pub use self::{
-    import::{Conflict, ImportReport, Wins},
+    import::{Conflict, ConflictPolicy, ImportReport},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
-    options::{LONGEST_WAIT, group_mistake, message_mistake},
+    options::{LONGEST_WAIT, group_error, message_error},
     problem::ProblemDocument,
     receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},

@@ -12,13 +12,13 @@ const LONGEST_MESSAGE: usize = 256;
 const LONGEST_GROUP: usize = 64;
 
 /// What is wrong with the message of a change.
-pub fn message_mistake(message: &str) -> Option<String> {
+pub fn message_error(message: &str) -> Option<String> {
     let fits = message.chars().count() <= LONGEST_MESSAGE;
     (!fits).then(|| format!("`message` is longer than {LONGEST_MESSAGE} characters"))
 }
 
 /// What is wrong with the name of a group.
-pub fn group_mistake(group: &str) -> Option<String> {
+pub fn group_error(group: &str) -> Option<String> {
     let fits =
         (1..=LONGEST_GROUP).contains(&group.len()) && group.bytes().all(|b| b.is_ascii_graphic());
     (!fits).then(|| format!("`group` is not 1 to {LONGEST_GROUP} visible ASCII characters"))

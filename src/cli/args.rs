@@ -14,9 +14,9 @@ use super::{
     table::Import,
 };
 use crate::{
-    api::Wins,
+    api::ConflictPolicy,
     model::{ReleaseName, Revision, RouteName},
-    server::KEEPER,
+    server::SUBCOMMAND,
 };
 
 /// What the exit status says, below every help text.
@@ -53,14 +53,14 @@ pub(super) struct Cli {
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     #[command(flatten)]
-    Here(Here),
+    Here(LocalCommand),
     #[command(flatten)]
-    There(There),
+    There(RemoteCommand),
 }
 
 /// What is done by this process itself.
 #[derive(Debug, Subcommand)]
-pub(super) enum Here {
+pub(super) enum LocalCommand {
     /// Run the proxy until a signal ends it; SIGHUP reads the file and the certificates again
     #[command(after_help = "Example:\n  switchback serve --config /etc/switchback.toml")]
     Serve {
@@ -68,7 +68,7 @@ pub(super) enum Here {
         config: ConfigFile,
         /// Which side wins where the file and the live table changed the same entry
         #[arg(long, value_name = "SIDE")]
-        wins: Option<Wins>,
+        wins: Option<ConflictPolicy>,
         /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be taken over; without it, what
         /// was live before is served, with a warning
         #[arg(long)]
@@ -87,7 +87,7 @@ pub(super) enum Here {
         history: Option<PathBuf>,
     },
     /// Write the history's disk for the proxy that starts it
-    #[command(name = KEEPER, hide = true)]
+    #[command(name = SUBCOMMAND, hide = true)]
     KeepHistory,
     /// Run one sample agent, to try things out in containers
     #[command(
@@ -125,7 +125,7 @@ pub(super) enum Here {
 
 /// What a running switchback is asked through its admin API.
 #[derive(Debug, Subcommand)]
-pub(super) enum There {
+pub(super) enum RemoteCommand {
     #[command(flatten)]
     Change(ChangeVerb),
     /// Show what is decided, what is, and what a rollback would do

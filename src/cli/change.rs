@@ -8,10 +8,10 @@ use hyper::Method;
 use super::{
     Out,
     args::{Part, Weight, whole},
-    client::{Answer, Ask, Client},
+    client::{ApiRequest, ApiResponse, Client},
     exit::{Exit, Failure},
     options::{ChangeArgs, CommonArgs, HealthArgs},
-    show,
+    render,
 };
 use crate::{
     api::{
@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// What a rollback goes back to.
-pub(super) struct Back {
+pub(super) struct RollbackArgs {
     pub(super) to: Option<Revision>,
     pub(super) step: bool,
     pub(super) route: Option<RouteName>,
@@ -46,7 +46,7 @@ pub(super) async fn split(
 ) -> Result<Out, Failure> {
     let path = format!("/v1/routes/{route}/split");
     let message = change.common.message.clone();
-    let patch = Ask::of(Method::PATCH, &path);
+    let patch = ApiRequest::of(Method::PATCH, &path);
     let ask = match by {
         SplitBy::Percent => patch.json(&SplitPatchRequest {
             percent: each(parts, percent)?,
@@ -58,7 +58,7 @@ pub(super) async fn split(
             message,
             ..SplitPatchRequest::default()
         }),
-        SplitBy::Replace { drop } => Ask::of(Method::PUT, &path).json(&SplitRequest {
+        SplitBy::Replace { drop } => ApiRequest::of(Method::PUT, &path).json(&SplitRequest {
             weights: each(parts, whole)?,
             drop,
             message,
@@ -108,7 +108,7 @@ pub(super) async fn switch(
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.common.message.clone();
-    let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/switch"));
+    let ask = ApiRequest::of(Method::POST, format!("/v1/routes/{route}/switch"));
     on_route(
         client,
         route,
@@ -126,7 +126,7 @@ pub(super) async fn promote(
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.common.message.clone();
-    let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/promote"));
+    let ask = ApiRequest::of(Method::POST, format!("/v1/routes/{route}/promote"));
     on_route(
         client,
         route,
@@ -144,7 +144,7 @@ pub(super) async fn abort(
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.common.message.clone();
-    let ask = Ask::of(Method::POST, format!("/v1/routes/{route}/abort"));
+    let ask = ApiRequest::of(Method::POST, format!("/v1/routes/{route}/abort"));
     on_route(
         client,
         route,
@@ -164,11 +164,11 @@ pub(super) async fn abort(
 
 pub(super) async fn rollback(
     client: &Client,
-    back: Back,
+    back: RollbackArgs,
     change: CommonArgs,
 ) -> Result<Out, Failure> {
     let message = change.message.clone();
-    let Back {
+    let RollbackArgs {
         to,
         step,
         route,
@@ -177,12 +177,16 @@ pub(super) async fn rollback(
     let (seen, ask) = match &route {
         Some(route) => (
             format!("/v1/routes/{route}"),
-            Ask::of(Method::POST, format!("/v1/routes/{route}/rollback"))
+            ApiRequest::of(Method::POST, format!("/v1/routes/{route}/rollback"))
                 .json(&MessageRequest { message }),
         ),
         None => (
             "/v1/status".to_owned(),
-            Ask::of(Method::POST, "/v1/rollback").json(&RollbackRequest { to, step, message }),
+            ApiRequest::of(Method::POST, "/v1/rollback").json(&RollbackRequest {
+                to,
+                step,
+                message,
+            }),
         ),
     };
     let ask = if force {
@@ -196,7 +200,7 @@ pub(super) async fn rollback(
 async fn on_route(
     client: &Client,
     route: &RouteName,
-    ask: Ask,
+    ask: ApiRequest,
     change: &ChangeArgs,
 ) -> Result<Out, Failure> {
     let ask = ask.group(&change.group);
@@ -207,21 +211,21 @@ async fn on_route(
 async fn based(
     client: &Client,
     seen: String,
-    ask: Ask,
+    ask: ApiRequest,
     change: &CommonArgs,
 ) -> Result<Out, Failure> {
     let revision = match change.based_on {
         Some(revision) => Some(revision),
-        None => client.send(Ask::get(seen)).await?.revision,
+        None => client.send(ApiRequest::get(seen)).await?.revision,
     };
     let ask = ask.based_on(revision).dry_run(change.dry_run);
     done(client.send(ask).await?)
 }
 
-pub(super) fn done(answer: Answer) -> Result<Out, Failure> {
+pub(super) fn done(answer: ApiResponse) -> Result<Out, Failure> {
     let text = match answer.read()? {
-        ChangeAnswer::Receipt(receipt) => show::receipt(&receipt),
-        ChangeAnswer::Preview(preview) => show::preview(&preview),
+        ChangeAnswer::Receipt(receipt) => render::receipt(&receipt),
+        ChangeAnswer::Preview(preview) => render::preview(&preview),
     };
     Ok(Out {
         text,

@@ -107,7 +107,7 @@ pub(super) struct Client {
 }
 
 /// What was answered, and by which revision.
-pub(super) struct Answer {
+pub(super) struct ApiResponse {
     /// The body.
     pub(super) body: Vec<u8>,
     /// The revision in `ETag`.
@@ -115,7 +115,7 @@ pub(super) struct Answer {
 }
 
 /// A request to be.
-pub(super) struct Ask {
+pub(super) struct ApiRequest {
     method: Method,
     path: String,
     query: Vec<String>,
@@ -125,7 +125,7 @@ pub(super) struct Ask {
     wait: Duration,
 }
 
-impl Ask {
+impl ApiRequest {
     pub(super) fn get(path: impl Into<String>) -> Self {
         Self::of(Method::GET, path)
     }
@@ -223,7 +223,7 @@ impl Client {
     }
 
     /// Sends a request for something that may not exist.
-    pub(super) async fn find(&self, ask: Ask) -> Result<Option<Answer>, Failure> {
+    pub(super) async fn find(&self, ask: ApiRequest) -> Result<Option<ApiResponse>, Failure> {
         match self.send(ask).await {
             Ok(answer) => Ok(Some(answer)),
             Err(failure) if failure.is_unknown() => Ok(None),
@@ -232,7 +232,7 @@ impl Client {
     }
 
     /// Sends a request and waits for its answer, which is a failure unless it is 2xx.
-    pub(super) async fn send(&self, ask: Ask) -> Result<Answer, Failure> {
+    pub(super) async fn send(&self, ask: ApiRequest) -> Result<ApiResponse, Failure> {
         let most = WHOLE + ask.wait;
         let exchange = async {
             let response = self
@@ -246,7 +246,7 @@ impl Client {
                 .map_err(|error| self.broken(&*error))?
                 .to_bytes()
                 .to_vec();
-            self.judged(status, Answer { body, revision })
+            self.checked(status, ApiResponse { body, revision })
         };
         tokio::time::timeout(most, exchange)
             .await
@@ -256,7 +256,7 @@ impl Client {
             })
     }
 
-    fn request(&self, ask: Ask) -> Result<Request<Full<Bytes>>, Failure> {
+    fn request(&self, ask: ApiRequest) -> Result<Request<Full<Bytes>>, Failure> {
         let mut target = format!("{}{}", self.url.0, ask.path);
         if !ask.query.is_empty() {
             target = format!("{target}?{}", ask.query.join("&"));
@@ -276,7 +276,7 @@ impl Client {
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
     }
 
-    fn judged(&self, status: StatusCode, answer: Answer) -> Result<Answer, Failure> {
+    fn checked(&self, status: StatusCode, answer: ApiResponse) -> Result<ApiResponse, Failure> {
         if status.is_success() && answer.body.first() == Some(&b'{') {
             return Ok(answer);
         }
@@ -329,7 +329,7 @@ fn tag(headers: &header::HeaderMap) -> Option<Revision> {
     tag.trim_matches('"').parse().ok().map(Revision)
 }
 
-impl Answer {
+impl ApiResponse {
     /// The body as what it should be.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|_| {

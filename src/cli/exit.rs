@@ -72,7 +72,7 @@ impl Failure {
         }
         Some(Self {
             exit: exit_of(status, problem.word()),
-            message: told(&problem),
+            message: outcome_line(&problem),
             unknown: problem.word().starts_with("unknown-") && status == 404,
             json: Some(body.to_vec()),
         })
@@ -103,7 +103,7 @@ fn exit_of(status: u16, word: &str) -> Exit {
 }
 
 /// A problem for people: what is wrong, every mistake, and the hint.
-fn told(problem: &ProblemDocument) -> String {
+fn outcome_line(problem: &ProblemDocument) -> String {
     let mut lines = match problem.problems.as_slice() {
         // The detail of a single mistake says the same.
         [only] => vec![only.to_string()],
@@ -203,7 +203,7 @@ mod tests {
     fn a_rollback_that_is_not_ready_names_the_revision_that_is() {
         let mut problem = ProblemDocument::new(409, "not-ready", "not now");
         problem.nearest_ready = Some(crate::model::Revision(7));
-        assert!(told(&problem).contains("switchback rollback --to 7"));
+        assert!(outcome_line(&problem).contains("switchback rollback --to 7"));
     }
 
     #[test]
@@ -225,7 +225,7 @@ mod tests {
         let only = crate::model::Problem::new("routes.chat", "which release?").hint("name one");
         problem.problems = vec![only];
         assert_eq!(
-            told(&problem),
+            outcome_line(&problem),
             "routes.chat: which release?\n  hint: name one"
         );
     }

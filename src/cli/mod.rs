@@ -10,12 +10,12 @@ mod client;
 mod config_file;
 mod connector;
 mod exit;
-mod look;
 mod options;
 mod part;
+mod queries;
+mod render;
 mod resources;
 mod serve;
-mod show;
 mod status;
 mod table;
 mod text;
@@ -27,8 +27,8 @@ use clap_complete::Shell;
 
 use self::{
     access::AccessArgs,
-    args::{ChangeVerb, Cli, Here, There, Verb},
-    change::{Back, SplitBy},
+    args::{ChangeVerb, Cli, LocalCommand, RemoteCommand, Verb},
+    change::{RollbackArgs, SplitBy},
     client::Client,
     exit::{Exit, Failure},
 };
@@ -57,7 +57,7 @@ pub fn run() -> ExitCode {
     let json = cli.access.json;
     match dispatch(cli) {
         Ok(out) => {
-            say(&if json {
+            print(&if json {
                 out.json
             } else {
                 out.text.into_bytes()
@@ -66,7 +66,7 @@ pub fn run() -> ExitCode {
         }
         Err(failure) => {
             if let Some(body) = failure.json.as_ref().filter(|_| json) {
-                say(body);
+                print(body);
             }
             let _ = writeln!(std::io::stderr(), "error: {}", failure.message);
             failure.exit.into()
@@ -75,7 +75,7 @@ pub fn run() -> ExitCode {
 }
 
 /// Writes to standard output. Who closes it early wants no more, and that is no mistake.
-fn say(bytes: &[u8]) {
+fn print(bytes: &[u8]) {
     if bytes.is_empty() {
         return;
     }
@@ -90,28 +90,28 @@ fn say(bytes: &[u8]) {
 fn dispatch(cli: Cli) -> Result<Out, Failure> {
     let Cli { access, verb } = cli;
     match verb {
-        Verb::Here(Here::Agent {
+        Verb::Here(LocalCommand::Agent {
             name,
             label,
             address,
         }) => serve::agent(&name, &label, address),
-        Verb::Here(Here::Check { config }) => check(&config.path()?),
-        Verb::Here(Here::Completions { shell }) => Ok(completions(shell)),
-        Verb::Here(Here::Demo { listen, history }) => {
+        Verb::Here(LocalCommand::Check { config }) => check(&config.path()?),
+        Verb::Here(LocalCommand::Completions { shell }) => Ok(completions(shell)),
+        Verb::Here(LocalCommand::Demo { listen, history }) => {
             serve::demo(listen, &access.admin()?, history)
         }
-        Verb::Here(Here::KeepHistory) => serve::keep(),
-        Verb::Here(Here::Serve {
+        Verb::Here(LocalCommand::KeepHistory) => serve::keep(),
+        Verb::Here(LocalCommand::Serve {
             config,
             wins,
             strict,
         }) => serve::serve(config.path()?, wins, strict),
-        Verb::Here(Here::Version) => Ok(version()),
+        Verb::Here(LocalCommand::Version) => Ok(version()),
         Verb::There(verb) => remote(&access, verb),
     }
 }
 
-fn remote(access: &AccessArgs, verb: There) -> Result<Out, Failure> {
+fn remote(access: &AccessArgs, verb: RemoteCommand) -> Result<Out, Failure> {
     let client = access.client()?;
     runtime()?.block_on(ask(&client, verb, access.json))
 }
@@ -123,19 +123,19 @@ fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
         .map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
-async fn ask(client: &Client, verb: There, json: bool) -> Result<Out, Failure> {
+async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Failure> {
     match verb {
-        There::Change(verb) => ask_change(client, verb).await,
-        There::Diff { from, to } => look::diff(client, from, to).await,
-        There::Endpoint(verb) => resources::endpoint(client, verb).await,
-        There::Export { config } => table::export(client, config.as_deref()).await,
-        There::History { limit, before } => look::history(client, limit, before).await,
-        There::Release(verb) => resources::release(client, verb).await,
-        There::Releases => look::list_releases(client).await,
-        There::Reload => table::reload(client).await,
-        There::Route(verb) => resources::route(client, verb).await,
-        There::Show { revision } => table::show_revision(client, revision).await,
-        There::Status { route, all } => status::status(client, route, all || json).await,
+        RemoteCommand::Change(verb) => ask_change(client, verb).await,
+        RemoteCommand::Diff { from, to } => queries::diff(client, from, to).await,
+        RemoteCommand::Endpoint(verb) => resources::endpoint(client, verb).await,
+        RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
+        RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
+        RemoteCommand::Release(verb) => resources::release(client, verb).await,
+        RemoteCommand::Releases => queries::list_releases(client).await,
+        RemoteCommand::Reload => table::reload(client).await,
+        RemoteCommand::Route(verb) => resources::route(client, verb).await,
+        RemoteCommand::Show { revision } => table::show_revision(client, revision).await,
+        RemoteCommand::Status { route, all } => status::status(client, route, all || json).await,
     }
 }
 
@@ -160,7 +160,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
             force,
             change,
         } => {
-            let back = Back {
+            let back = RollbackArgs {
                 to,
                 step,
                 route,

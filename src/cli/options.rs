@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::{
-    api::{LONGEST_WAIT, group_mistake, message_mistake},
-    model::{Revision, Span},
+    api::{LONGEST_WAIT, group_error, message_error},
+    model::{HumanDuration, Revision},
 };
 
 /// What every change takes, a rollback included.
@@ -46,7 +46,7 @@ pub(super) struct HealthArgs {
     pub(super) force: bool,
     /// Wait so long, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
     #[arg(long, value_name = "TIME", value_parser = wait, conflicts_with = "force")]
-    pub(super) wait: Option<Span>,
+    pub(super) wait: Option<HumanDuration>,
 }
 
 /// The number of a revision.
@@ -58,15 +58,15 @@ pub(super) fn revision(text: &str) -> Result<Revision, String> {
 
 /// The message of a change.
 pub(super) fn message(text: &str) -> Result<String, String> {
-    message_mistake(text).map_or_else(|| Ok(text.to_owned()), Err)
+    message_error(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
 fn group(text: &str) -> Result<String, String> {
-    group_mistake(text).map_or_else(|| Ok(text.to_owned()), Err)
+    group_error(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
-fn wait(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse()?;
+fn wait(text: &str) -> Result<HumanDuration, String> {
+    let span: HumanDuration = text.parse()?;
     if span.0 > LONGEST_WAIT {
         let most = LONGEST_WAIT.as_secs();
         return Err(format!("`{text}` is too long; {most}s is the most"));

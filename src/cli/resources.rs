@@ -13,10 +13,10 @@ use super::{
     Out,
     args::Weight,
     change::{done, weights},
-    client::{Ask, Client},
+    client::{ApiRequest, Client},
     exit::{Exit, Failure},
-    look,
     options::{ChangeArgs, HealthArgs},
+    queries,
     table::unusable,
     text::drop_nothings,
 };
@@ -165,7 +165,7 @@ pub(super) struct RouteSet {
 
 pub(super) async fn release(client: &Client, verb: ReleaseVerb) -> Result<Out, Failure> {
     match verb {
-        ReleaseVerb::List => look::list_releases(client).await,
+        ReleaseVerb::List => queries::list_releases(client).await,
         ReleaseVerb::Show { release } => show(client, release_path(&release)).await,
         ReleaseVerb::Set(set) => set_release(client, set).await,
         ReleaseVerb::Remove {
@@ -187,7 +187,7 @@ pub(super) async fn endpoint(client: &Client, verb: EndpointVerb) -> Result<Out,
         change,
     } = endpoints;
     let path = release_path(&release);
-    let read = client.send(Ask::get(&path)).await?;
+    let read = client.send(ApiRequest::get(&path)).await?;
     let mut document: ReleaseDocument = read.read()?;
     for url in urls {
         let place = document.endpoints.iter().position(|known| *known == url);
@@ -214,7 +214,7 @@ pub(super) async fn endpoint(client: &Client, verb: EndpointVerb) -> Result<Out,
 
 pub(super) async fn route(client: &Client, verb: RouteVerb) -> Result<Out, Failure> {
     match verb {
-        RouteVerb::List => look::list_routes(client).await,
+        RouteVerb::List => queries::list_routes(client).await,
         RouteVerb::Show { route } => show(client, route_path(&route)).await,
         RouteVerb::Set(set) => set_route(client, set).await,
         RouteVerb::Remove { route, change } => {
@@ -225,7 +225,7 @@ pub(super) async fn route(client: &Client, verb: RouteVerb) -> Result<Out, Failu
 
 async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
     let path = release_path(&set.release);
-    let live = client.find(Ask::get(&path)).await?;
+    let live = client.find(ApiRequest::get(&path)).await?;
     let seen = live.as_ref().and_then(|answer| answer.revision);
     let mut document: ReleaseDocument = match (&set.file, &live) {
         (Some(file), _) => {
@@ -265,7 +265,7 @@ fn health_check(path: &str) -> Result<HealthSpec, Failure> {
 
 async fn set_route(client: &Client, set: RouteSet) -> Result<Out, Failure> {
     let path = route_path(&set.route);
-    let live = client.find(Ask::get(&path)).await?;
+    let live = client.find(ApiRequest::get(&path)).await?;
     let seen = live.as_ref().and_then(|answer| answer.revision);
     let mut spec: RouteSpec = match (&set.file, &live) {
         (Some(file), _) => {
@@ -305,7 +305,7 @@ fn splitless(route: &RouteName) -> Failure {
 }
 
 async fn show(client: &Client, path: String) -> Result<Out, Failure> {
-    let answer = client.send(Ask::get(path)).await?;
+    let answer = client.send(ApiRequest::get(path)).await?;
     let value: serde_json::Value = answer.read()?;
     let text = to_toml(&value)?;
     Ok(Out {
@@ -319,8 +319,8 @@ fn write(
     body: &impl Serialize,
     seen: Option<crate::model::Revision>,
     change: &ChangeArgs,
-) -> Ask {
-    Ask::of(Method::PUT, path)
+) -> ApiRequest {
+    ApiRequest::of(Method::PUT, path)
         .json(body)
         .based_on(change.common.based_on.or(seen))
         .options(change)
@@ -334,9 +334,11 @@ async fn remove(
 ) -> Result<Out, Failure> {
     let seen = match change.common.based_on {
         Some(revision) => Some(revision),
-        None => client.send(Ask::get(&path)).await?.revision,
+        None => client.send(ApiRequest::get(&path)).await?.revision,
     };
-    let mut ask = Ask::of(Method::DELETE, path).based_on(seen).options(change);
+    let mut ask = ApiRequest::of(Method::DELETE, path)
+        .based_on(seen)
+        .options(change);
     if force {
         ask = ask.argument("force", true);
     }

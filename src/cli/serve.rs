@@ -13,22 +13,26 @@ use super::{
     Out,
     client::AdminUrl,
     exit::{Exit, Failure},
-    runtime, say,
+    print, runtime,
 };
 use crate::{
-    api::Wins,
+    api::ConflictPolicy,
     config::{Config, ConfigError, LogFormat},
     demo::{self, Demo, DemoError},
-    model::{ReleaseName, Span},
+    model::{HumanDuration, ReleaseName},
     server::{self, Options, ServerError},
     telemetry::start_log,
 };
 
 /// How long streams may go on after Ctrl-C. A second one ends a demo at once.
-const DEMO_GRACE: Span = Span::seconds(3);
+const DEMO_GRACE: HumanDuration = HumanDuration::seconds(3);
 
 /// Runs the configuration of a file.
-pub(super) fn serve(file: PathBuf, wins: Option<Wins>, strict: bool) -> Result<Out, Failure> {
+pub(super) fn serve(
+    file: PathBuf,
+    wins: Option<ConflictPolicy>,
+    strict: bool,
+) -> Result<Out, Failure> {
     let config = server::load(&file).map_err(|error| unreadable(&error))?;
     start_logging(&config)?;
     let options = Options {
@@ -65,7 +69,7 @@ pub(super) fn demo(
     let proxy = running.listeners().first().copied().unwrap_or(listen);
     let program = std::env::current_exe().ok();
     let folder = program.as_deref().and_then(Path::parent);
-    say(demo.next_steps(proxy, running.admin(), folder).as_bytes());
+    print(demo.next_steps(proxy, running.admin(), folder).as_bytes());
     running
         .until_signalled()
         .map_err(|error| not_started(&error))?;
@@ -112,7 +116,7 @@ pub(super) fn agent(name: &ReleaseName, label: &str, address: SocketAddr) -> Res
     };
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
-    say(format!("{name} {label} listens on {bound}").as_bytes());
+    print(format!("{name} {label} listens on {bound}").as_bytes());
     runtime()?.block_on(async {
         let mut end = signal(SignalKind::terminate()).map_err(failed)?;
         tokio::select! {

@@ -2,9 +2,9 @@
 
 use super::{
     Out,
-    client::{Ask, Client},
+    client::{ApiRequest, Client},
     exit::Failure,
-    show,
+    render,
     text::{self, Columns, clean, count},
 };
 use crate::{
@@ -23,7 +23,7 @@ pub(super) async fn status(
     route: Option<RouteName>,
     all: bool,
 ) -> Result<Out, Failure> {
-    let ask = Ask::get("/v1/status");
+    let ask = ApiRequest::get("/v1/status");
     let ask = match &route {
         Some(route) => ask.argument("route", route),
         None if all => ask,
@@ -122,7 +122,7 @@ fn drift(status: &Status) -> String {
 
 /// The differences, or the first of many and how many there are.
 fn first_changes(diff: &Diff, all: usize, most: usize) -> Vec<String> {
-    let mut lines = show::summary(diff);
+    let mut lines = render::summary(diff);
     if lines.len() > most || diff.0.len() < all {
         lines.truncate(most);
         lines.push(format!("… {all} differences in all"));

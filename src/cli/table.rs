@@ -8,18 +8,17 @@ use serde_json::json;
 
 use super::{
     Out,
-    client::{Ask, Client},
+    client::{ApiRequest, Client},
     config_file::ConfigFile,
     exit::{Exit, Failure},
-    look,
     options::{GroupArgs, HealthArgs, message},
+    queries, render,
     resources::to_toml,
-    show,
     text::clean,
 };
 use crate::{
-    api::{ImportReport, ReloadReport, RevisionDetail, SettingsReport, Wins},
-    config::{self, Config, ConfigError, Placed, changed_settings},
+    api::{ConflictPolicy, ImportReport, ReloadReport, RevisionDetail, SettingsReport},
+    config::{self, Config, ConfigError, LocatedProblem, changed_settings},
     model::{Revision, TableDocument},
 };
 
@@ -33,7 +32,7 @@ pub(super) struct Import {
     dry_run: bool,
     /// Which side wins where both changed: file or live
     #[arg(long)]
-    wins: Option<Wins>,
+    wins: Option<ConflictPolicy>,
     #[command(flatten)]
     health: HealthArgs,
     /// Why, for the history
@@ -46,11 +45,11 @@ pub(super) struct Import {
 /// Takes over a file's table, and names its static settings that need a restart.
 pub(super) async fn apply(client: &Client, import: Import) -> Result<Out, Failure> {
     let config = configuration(&import.config.path()?)?;
-    let mut ask = Ask::of(Method::POST, "/v1/import").json(&config.table());
+    let mut ask = ApiRequest::of(Method::POST, "/v1/import").json(&config.table());
     if let Some(wins) = import.wins {
         let word = match wins {
-            Wins::File => "file",
-            Wins::Live => "live",
+            ConflictPolicy::File => "file",
+            ConflictPolicy::Live => "live",
         };
         ask = ask.argument("wins", word);
     }
@@ -68,7 +67,7 @@ pub(super) async fn apply(client: &Client, import: Import) -> Result<Out, Failur
 
 /// The static settings of a file that differ from those that run.
 async fn restart_keys(client: &Client, config: &Config) -> Result<Vec<String>, Failure> {
-    let running: SettingsReport = client.send(Ask::get("/v1/settings")).await?.read()?;
+    let running: SettingsReport = client.send(ApiRequest::get("/v1/settings")).await?.read()?;
     Ok(changed_settings(
         &running.settings,
         &config.settings_digests(),
@@ -87,8 +86,8 @@ fn needs_restart(keys: &[String]) -> String {
 
 fn imported(report: &ImportReport) -> String {
     let mut text = match (&report.receipt, &report.preview) {
-        (Some(receipt), _) => show::receipt(receipt),
-        (None, Some(preview)) => show::preview(preview),
+        (Some(receipt), _) => render::receipt(receipt),
+        (None, Some(preview)) => render::preview(preview),
         (None, None) => format!(
             "revision {}  the table has nothing to take over\n",
             report.revision
@@ -105,7 +104,7 @@ fn imported(report: &ImportReport) -> String {
     }
     if !report.drift.is_empty() {
         text = format!("{text}the live table differs from the file:\n");
-        for line in show::summary(&report.drift) {
+        for line in render::summary(&report.drift) {
             text = format!("{text}  {line}\n");
         }
     }
@@ -114,7 +113,9 @@ fn imported(report: &ImportReport) -> String {
 
 /// Has the process read its files again.
 pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
-    let answer = client.send(Ask::of(Method::POST, "/v1/reload")).await?;
+    let answer = client
+        .send(ApiRequest::of(Method::POST, "/v1/reload"))
+        .await?;
     let report: ReloadReport = answer.read()?;
     let text = imported(&report.import) + &needs_restart(&report.restart);
     if report.certificates.is_empty() && report.access_log.is_none() {
@@ -134,7 +135,7 @@ pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
 
 /// Prints the live table; with a file, below the static settings of that file.
 pub(super) async fn export(client: &Client, file: Option<&Path>) -> Result<Out, Failure> {
-    let answer = client.send(Ask::get("/v1/table")).await?;
+    let answer = client.send(ApiRequest::get("/v1/table")).await?;
     let table: TableDocument = answer.read()?;
     let text = match file {
         None => to_toml(&table)?,
@@ -153,13 +154,13 @@ pub(super) async fn export(client: &Client, file: Option<&Path>) -> Result<Out, 
 /// Prints one revision: who, when, why, what it changed, and its table.
 pub(super) async fn show_revision(client: &Client, revision: Revision) -> Result<Out, Failure> {
     let answer = client
-        .send(Ask::get(format!("/v1/revisions/{revision}")))
+        .send(ApiRequest::get(format!("/v1/revisions/{revision}")))
         .await?;
     let detail: RevisionDetail = answer.read()?;
     let summary = &detail.summary;
     let mut text = format!(
         "revision {revision}, {} by {} at {}",
-        look::what(summary),
+        queries::what(summary),
         clean(&summary.author.name),
         summary.published_at
     );
@@ -170,7 +171,7 @@ pub(super) async fn show_revision(client: &Client, revision: Revision) -> Result
         text = format!("{text} (group {})", clean(group));
     }
     text = format!("{text}\n{}", undo(summary.undo_to));
-    for line in detail.diff.iter().flat_map(show::summary) {
+    for line in detail.diff.iter().flat_map(render::summary) {
         text = format!("{text}  {line}\n");
     }
     text = format!("{text}\n{}", to_toml(&detail.table)?);
@@ -211,8 +212,8 @@ pub(super) fn unusable(file: &Path, error: &ConfigError) -> Failure {
 }
 
 /// The mistakes of a file for machines: its path, the whole text, and each with its line.
-fn problem_list(file: &Path, text: &str, problems: &[Placed]) -> Vec<u8> {
-    let problem = |placed: &Placed| {
+fn problem_list(file: &Path, text: &str, problems: &[LocatedProblem]) -> Vec<u8> {
+    let problem = |placed: &LocatedProblem| {
         json!({
             "line": placed.line,
             "path": placed.problem.path,

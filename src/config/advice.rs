@@ -1,6 +1,6 @@
 //! Advice on slips that many make, in words of this file rather than of the parser.
 
-use super::place::Step;
+use super::spans::PathStep;
 
 /// What to say of a mistake instead of what the parser says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -21,13 +21,13 @@ pub(super) fn say(message: impl Into<String>, hint: impl Into<String>) -> Advice
 }
 
 /// The way to a place, with `*` for what people name and for elements of arrays.
-pub(super) fn pattern(steps: &[Step]) -> String {
+pub(super) fn pattern(steps: &[PathStep]) -> String {
     let mut words: Vec<&str> = Vec::new();
     for step in steps {
         let is_named = matches!(words.last(), Some(&("releases" | "split")));
         words.push(match step {
-            Step::Key(key) if !is_named => key,
-            Step::Key(_) | Step::Index(_) => "*",
+            PathStep::Key(key) if !is_named => key,
+            PathStep::Key(_) | PathStep::Index(_) => "*",
         });
     }
     words.join(".")

@@ -1,7 +1,7 @@
 //! The bounds of numbers and spans of time: beyond them a setting could not mean what it says.
 
 use super::{Config, Http2Limits, limits::BUFFER_SIZES};
-use crate::model::{Problem, Span};
+use crate::model::{HumanDuration, Problem};
 
 /// A number that has bounds.
 struct Bound {
@@ -195,7 +195,7 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
     let sometimes = sometimes
         .into_iter()
         .filter_map(|(path, span)| Some((path, span?)));
-    for (path, Span(span)) in always.into_iter().chain(sometimes) {
+    for (path, HumanDuration(span)) in always.into_iter().chain(sometimes) {
         if span.is_zero() {
             found.push(
                 Problem::new(path, "a time limit of nothing refuses everything")

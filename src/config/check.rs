@@ -2,15 +2,15 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{Config, Files, Listener, ListenerTls, Network, Role, bounds, own_listeners};
+use super::{Config, FileCheck, Listener, ListenerTls, Network, Role, bounds, own_listeners};
 use crate::{
     fleet::Fleet,
-    model::{Problem, TableState, Touched},
+    model::{ChangeSet, Problem, TableState},
     table::compile,
 };
 
 /// Everything that is wrong with a configuration that reads.
-pub(super) fn problems(config: &mut Config, files: Files) -> Vec<Problem> {
+pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     let mut found = Vec::new();
     listeners(config, &mut found);
     admin(config, &mut found);
@@ -18,7 +18,7 @@ pub(super) fn problems(config: &mut Config, files: Files) -> Vec<Problem> {
     globs(config, &mut found);
     bounds::numbers(config, &mut found);
     bounds::spans(config, &mut found);
-    if files == Files::MustExist {
+    if files == FileCheck::MustExist {
         missing_files(config, &mut found);
     }
     found.extend(table(config));
@@ -30,7 +30,7 @@ pub(super) fn problems(config: &mut Config, files: Files) -> Vec<Problem> {
 /// What is wrong with the table, judged by the only thing that can make one live.
 fn table(config: &Config) -> Vec<Problem> {
     let state = config.table().into_state(&TableState::default());
-    compile(state, &Touched::default(), None, &Fleet::new(1))
+    compile(state, &ChangeSet::default(), None, &Fleet::new(1))
         .err()
         .unwrap_or_default()
 }

@@ -9,7 +9,7 @@ use toml::{
     de::{DeString, DeTable, DeValue},
 };
 
-use super::place::{self, Step};
+use super::spans::{self, PathStep};
 use crate::model::Problem;
 
 /// The longest text that comes of putting variables in.
@@ -22,7 +22,7 @@ pub struct Variables(Vec<Written>);
 
 #[derive(Debug, Clone)]
 struct Written {
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     path: String,
     /// The text of the file.
     text: String,
@@ -32,7 +32,7 @@ struct Written {
 
 /// A text that cannot be made.
 pub(super) struct Unset {
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<PathStep>,
     pub(super) offset: usize,
     pub(super) problem: Problem,
 }
@@ -55,15 +55,15 @@ impl Variables {
     ) -> (Self, Vec<Unset>) {
         let mut texts = Vec::new();
         for (key, value) in document.iter() {
-            let key = Step::Key(key.get_ref().to_string());
+            let key = PathStep::Key(key.get_ref().to_string());
             collect(vec![key], value.get_ref(), value.span().start, &mut texts);
         }
         let (mut written, mut unset) = (Vec::new(), Vec::new());
         for (steps, offset, text) in texts {
-            let path = place::path(document, &steps);
+            let path = spans::path(document, &steps);
             match expand(&text, &variable) {
                 Ok(value) => {
-                    place::set(
+                    spans::set(
                         document,
                         &steps,
                         DeValue::String(DeString::Owned(value.clone())),
@@ -122,11 +122,13 @@ impl Variables {
         table.iter_mut().for_each(|(_, value)| escape_all(value));
         for written in &self.0 {
             let found = written.steps.split_first().and_then(|(first, rest)| {
-                let Step::Key(first) = first else { return None };
+                let PathStep::Key(first) = first else {
+                    return None;
+                };
                 rest.iter()
                     .try_fold(table.get_mut(first)?, |here, step| match step {
-                        Step::Key(key) => here.get_mut(key),
-                        Step::Index(place) => here.get_mut(*place),
+                        PathStep::Key(key) => here.get_mut(key),
+                        PathStep::Index(place) => here.get_mut(*place),
                     })
             });
             if let Some(Value::String(shown)) = found {
@@ -142,8 +144,8 @@ impl Variables {
                 .steps
                 .iter()
                 .try_fold(&mut *json, |here, step| match step {
-                    Step::Key(key) => here.get_mut(key),
-                    Step::Index(place) => here.get_mut(*place),
+                    PathStep::Key(key) => here.get_mut(key),
+                    PathStep::Index(place) => here.get_mut(*place),
                 });
             if let Some(Json::String(shown)) = found {
                 written.show(shown, &written.value);
@@ -162,25 +164,25 @@ impl Written {
 }
 
 fn collect(
-    steps: Vec<Step>,
+    steps: Vec<PathStep>,
     value: &DeValue<'_>,
     offset: usize,
-    texts: &mut Vec<(Vec<Step>, usize, String)>,
+    texts: &mut Vec<(Vec<PathStep>, usize, String)>,
 ) {
-    let below = |step: Step| [steps.as_slice(), &[step]].concat();
+    let below = |step: PathStep| [steps.as_slice(), &[step]].concat();
     match value {
         DeValue::String(text) if text.contains('$') => {
             texts.push((steps, offset, text.to_string()));
         }
         DeValue::Table(table) => {
             for (key, value) in table {
-                let key = Step::Key(key.get_ref().to_string());
+                let key = PathStep::Key(key.get_ref().to_string());
                 collect(below(key), value.get_ref(), value.span().start, texts);
             }
         }
         DeValue::Array(items) => {
             for (place, item) in items.iter().enumerate() {
-                let step = Step::Index(place);
+                let step = PathStep::Index(place);
                 collect(below(step), item.get_ref(), item.span().start, texts);
             }
         }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Size;
-use crate::model::Span;
+use crate::model::HumanDuration;
 
 /// The sizes of the buffers that connections read into, in bytes.
 pub const BUFFER_SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
@@ -105,7 +105,7 @@ pub struct Http2Limits {
     /// The same until the connection is closed at once.
     pub abuse_close: u32,
     /// The window in which such frames are counted.
-    pub abuse_window: Span,
+    pub abuse_window: HumanDuration,
 }
 
 impl Default for Http2Limits {
@@ -122,7 +122,7 @@ impl Default for Http2Limits {
             local_resets: 100,
             abuse_goaway: 750,
             abuse_close: 1_000,
-            abuse_window: Span::seconds(10),
+            abuse_window: HumanDuration::seconds(10),
         }
     }
 }
@@ -132,62 +132,62 @@ impl Default for Http2Limits {
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
     /// The client's TLS handshake.
-    pub tls_handshake: Span,
+    pub tls_handshake: HumanDuration,
     /// From the connection, or the first byte of a later request, to the end of the request's head; beyond it, 408.
-    pub head: Span,
+    pub head: HumanDuration,
     /// Without any progress of a request's body.
-    pub body: Span,
+    pub body: HumanDuration,
     /// A connection between two requests.
-    pub keep_alive: Span,
+    pub keep_alive: HumanDuration,
     /// A client's HTTP/2 connection without streams.
-    pub http2_idle: Span,
+    pub http2_idle: HumanDuration,
     /// Time between pings on a client's quiet HTTP/2 connection.
-    pub http2_ping: Span,
+    pub http2_ping: HumanDuration,
     /// How long the answer to a ping may take.
-    pub http2_ping_answer: Span,
+    pub http2_ping_answer: HumanDuration,
     /// The age at which a client connection is asked to go, give or take a tenth; never when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub connection_age: Option<Span>,
+    pub connection_age: Option<HumanDuration>,
     /// Connecting to an endpoint, TLS and tries of other endpoints included.
-    pub connect: Span,
+    pub connect: HumanDuration,
     /// Silence of an endpoint before the first byte and between bytes of an answer.
-    pub silence: Span,
+    pub silence: HumanDuration,
     /// Silence of a WebSocket in both directions.
-    pub websocket_idle: Span,
+    pub websocket_idle: HumanDuration,
     /// The whole request, first byte to last; without a limit when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub request: Option<Span>,
+    pub request: Option<HumanDuration>,
     /// An idle connection to an endpoint; less where the endpoint says so.
-    pub endpoint_idle: Span,
+    pub endpoint_idle: HumanDuration,
     /// Time between pings on a quiet HTTP/2 connection to an endpoint that has streams open; no pings when absent. An
     /// endpoint that does not answer gets no new streams until it does; those that it has are held to `silence`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub endpoint_ping: Option<Span>,
+    pub endpoint_ping: Option<HumanDuration>,
     /// How long what is in flight on a release that left the table may go on.
-    pub drain: Span,
+    pub drain: HumanDuration,
     /// How long the receipt of a change waits for every worker to take it up.
-    pub converge: Span,
+    pub converge: HumanDuration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
         Self {
-            tls_handshake: Span::seconds(10),
-            head: Span::seconds(15),
-            body: Span::seconds(60),
-            keep_alive: Span::seconds(75),
-            http2_idle: Span::seconds(60),
-            http2_ping: Span::seconds(30),
-            http2_ping_answer: Span::seconds(10),
+            tls_handshake: HumanDuration::seconds(10),
+            head: HumanDuration::seconds(15),
+            body: HumanDuration::seconds(60),
+            keep_alive: HumanDuration::seconds(75),
+            http2_idle: HumanDuration::seconds(60),
+            http2_ping: HumanDuration::seconds(30),
+            http2_ping_answer: HumanDuration::seconds(10),
             connection_age: None,
-            connect: Span::seconds(3),
-            silence: Span::seconds(600),
-            websocket_idle: Span::seconds(3600),
+            connect: HumanDuration::seconds(3),
+            silence: HumanDuration::seconds(600),
+            websocket_idle: HumanDuration::seconds(3600),
             request: None,
-            endpoint_idle: Span::seconds(4),
+            endpoint_idle: HumanDuration::seconds(4),
             endpoint_ping: None,
-            drain: Span::seconds(900),
-            converge: Span(std::time::Duration::from_millis(500)),
+            drain: HumanDuration::seconds(900),
+            converge: HumanDuration(std::time::Duration::from_millis(500)),
         }
     }
 }

@@ -14,37 +14,37 @@ use thiserror::Error;
 mod advice;
 mod bounds;
 mod check;
-mod circle;
-mod control;
 mod environment;
 mod file;
 mod limits;
 mod listener;
 mod network;
-mod normal;
+mod normal_form;
 mod part;
-mod place;
 mod read;
+mod sections;
+mod self_loop;
 mod settings;
 mod shape;
 mod size;
+mod spans;
 mod syntax;
 mod warnings;
 mod wrong_key;
 mod wrong_value;
 
 pub use self::{
-    circle::{is_own_listener, own_listeners},
-    control::{
-        AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
-        Observe, Role, Rollback, Shutdown, TokenSpec,
-    },
     environment::Variables,
     file::{Config, Headers, Traceparent, Underscores},
     limits::{BUFFER_SIZES, Http2Limits, Limits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
     part::{load_release, load_route},
+    sections::{
+        AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
+        Observe, Role, Rollback, Shutdown, TokenSpec,
+    },
+    self_loop::{is_own_listener, own_listeners},
     settings::{SettingsDigests, changed_settings},
     size::Size,
 };
@@ -62,7 +62,7 @@ pub enum ConfigError {
         /// The file.
         path: PathBuf,
         /// Everything that is wrong.
-        problems: Vec<Placed>,
+        problems: Vec<LocatedProblem>,
     },
     /// The file could not be read.
     #[error("`{}` cannot be read", path.display())]
@@ -77,21 +77,21 @@ pub enum ConfigError {
 
 /// A problem with its place in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Placed {
+pub struct LocatedProblem {
     /// The line, counted from 1; `None` when what is missing has no line.
     pub line: Option<usize>,
     /// The problem.
     pub problem: Problem,
 }
 
-fn blocks(path: &Path, problems: &[Placed]) -> String {
-    let block = |placed: &Placed| {
+fn blocks(path: &Path, problems: &[LocatedProblem]) -> String {
+    let block = |placed: &LocatedProblem| {
         let line = placed.line.map(|line| format!(":{line}"));
         let problem = &placed.problem;
         let file = path.display();
         let line = line.unwrap_or_default();
         if problem.path.is_empty() {
-            format!("{file}{line}: {}", Unplaced(problem))
+            format!("{file}{line}: {}", UnlocatedProblem(problem))
         } else {
             format!("{file}{line}: {problem}")
         }
@@ -100,9 +100,9 @@ fn blocks(path: &Path, problems: &[Placed]) -> String {
 }
 
 /// A problem without its empty path.
-struct Unplaced<'a>(&'a Problem);
+struct UnlocatedProblem<'a>(&'a Problem);
 
-impl fmt::Display for Unplaced<'_> {
+impl fmt::Display for UnlocatedProblem<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0.message)?;
         match &self.0.hint {
@@ -132,7 +132,7 @@ pub fn load_and(
         path: path.to_owned(),
         source,
     })?;
-    judge(&text, &folder, Files::MustExist, rule).map_err(|problems| ConfigError::Invalid {
+    validate(&text, &folder, FileCheck::MustExist, rule).map_err(|problems| ConfigError::Invalid {
         path: path.to_owned(),
         problems,
     })
@@ -151,7 +151,7 @@ fn text_of(path: &Path) -> io::Result<(String, PathBuf)> {
 
 /// Whether the files that a configuration names (certificates, keys, tokens) are looked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Files {
+pub enum FileCheck {
     /// They are not.
     MayBeMissing,
     /// One that is missing is a problem.
@@ -162,27 +162,27 @@ pub enum Files {
 ///
 /// # Errors
 /// When something is wrong with it: all that is, in the order of the file.
-pub fn parse(text: &str, folder: &Path, files: Files) -> Result<Config, Vec<Placed>> {
-    judge(text, folder, files, |_| Vec::new())
+pub fn parse(text: &str, folder: &Path, files: FileCheck) -> Result<Config, Vec<LocatedProblem>> {
+    validate(text, folder, files, |_| Vec::new())
 }
 
-fn judge(
+fn validate(
     text: &str,
     folder: &Path,
-    files: Files,
+    files: FileCheck,
     rule: impl FnOnce(&Config) -> Vec<Problem>,
-) -> Result<Config, Vec<Placed>> {
-    let read::Reading {
+) -> Result<Config, Vec<LocatedProblem>> {
+    let read::Reader {
         value,
         problems,
         removed,
         variables,
     } = read::read::<Config>(text);
-    let with_line = |(line, problem)| Placed {
+    let with_line = |(line, problem)| LocatedProblem {
         line: Some(line),
         problem,
     };
-    let mut placed: Vec<Placed> = problems.into_iter().map(with_line).collect();
+    let mut placed: Vec<LocatedProblem> = problems.into_iter().map(with_line).collect();
     let Some(mut config) = value else {
         return Err(placed);
     };
@@ -199,9 +199,9 @@ fn judge(
         return Ok(config);
     }
     let document = toml::de::DeTable::parse(text);
-    let lines = document.map(|document| place::Lines::of(text, document.get_ref()));
+    let lines = document.map(|document| spans::LineIndex::of(text, document.get_ref()));
     placed.extend(found.into_iter().map(|mut problem| {
-        Placed {
+        LocatedProblem {
             line: lines
                 .as_ref()
                 .ok()

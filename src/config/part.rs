@@ -8,7 +8,7 @@ use toml::{
     de::{DeArray, DeTable, DeValue},
 };
 
-use super::{Config, ConfigError, Placed, read, text_of};
+use super::{Config, ConfigError, LocatedProblem, read, text_of};
 use crate::model::{Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec};
 
 /// Reads a release, as it stands below `[releases.NAME]`. Relative paths in it are seen from the folder of the file.
@@ -102,8 +102,8 @@ fn load_within(
     }
 }
 
-fn placed(problems: Vec<(usize, Problem)>) -> Vec<Placed> {
-    let with_line = |(line, problem)| Placed {
+fn placed(problems: Vec<(usize, Problem)>) -> Vec<LocatedProblem> {
+    let with_line = |(line, problem)| LocatedProblem {
         line: Some(line),
         problem,
     };
@@ -129,7 +129,7 @@ fn absent<N: std::fmt::Display>(
     };
     ConfigError::Invalid {
         path: path.to_owned(),
-        problems: vec![Placed {
+        problems: vec![LocatedProblem {
             line: None,
             problem,
         }],

@@ -15,8 +15,9 @@ use toml::{
 use super::{
     advice::Advice,
     environment::Variables,
-    place::{self, Step},
-    shape, syntax, wrong_key, wrong_value,
+    shape,
+    spans::{self, PathStep},
+    syntax, wrong_key, wrong_value,
 };
 use crate::model::{Problem, closest};
 
@@ -24,7 +25,7 @@ use crate::model::{Problem, closest};
 const MOST: usize = 100;
 
 /// What a text holds.
-pub(super) struct Reading<T> {
+pub(super) struct Reader<T> {
     /// What could be read; `None` when too little was left.
     pub(super) value: Option<T>,
     /// Mistakes of form, each with the line it is in.
@@ -36,7 +37,7 @@ pub(super) struct Reading<T> {
 }
 
 /// Reads a text.
-pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
+pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reader<T> {
     read_within(text, |document| document)
 }
 
@@ -44,9 +45,9 @@ pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reading<T> {
 pub(super) fn read_within<'i, T: DeserializeOwned>(
     text: &'i str,
     put: impl FnOnce(Spanned<DeTable<'i>>) -> Spanned<DeTable<'i>>,
-) -> Reading<T> {
+) -> Reader<T> {
     let (document, errors) = DeTable::parse_recoverable(text);
-    let mut reading = Reading {
+    let mut reading = Reader {
         value: None,
         problems: Vec::new(),
         removed: Vec::new(),
@@ -69,15 +70,15 @@ pub(super) fn read_within<'i, T: DeserializeOwned>(
 fn put_variables_in(
     text: &str,
     document: &mut Spanned<DeTable<'_>>,
-    reading: &mut Reading<impl Sized>,
+    reading: &mut Reader<impl Sized>,
 ) {
     let variable = |name: &str| std::env::var(name).ok();
     let (variables, unset) = Variables::put_into(document.get_mut(), variable);
     reading.variables = variables;
     // From the back, so that no element moves up before it is its turn.
     for one in unset.into_iter().rev() {
-        let line = place::line(text, one.offset);
-        place::remove(document.get_mut(), &one.steps);
+        let line = spans::line(text, one.offset);
+        spans::remove(document.get_mut(), &one.steps);
         reading.removed.push(one.problem.path.clone());
         reading.problems.push((line, one.problem));
     }
@@ -86,12 +87,12 @@ fn put_variables_in(
 fn repair<T: DeserializeOwned>(
     text: &str,
     document: &Spanned<DeTable<'_>>,
-    reading: &mut Reading<T>,
+    reading: &mut Reader<T>,
 ) {
     let mut rest = document.clone();
     for wrong in shape::misshapen(document.get_ref()) {
-        place::remove(rest.get_mut(), &wrong.steps);
-        let line = place::line(text, wrong.offset);
+        spans::remove(rest.get_mut(), &wrong.steps);
+        let line = spans::line(text, wrong.offset);
         reading.problems.push((line, wrong.problem));
         reading.removed.extend(wrong.gone);
     }
@@ -102,9 +103,9 @@ fn repair<T: DeserializeOwned>(
         };
         let span = culprit::<T>(&rest, &error);
         // The path is that of the whole document, where no element has moved up yet.
-        let steps = place::locate(document.get_ref(), &span);
-        let path = place::path(document.get_ref(), &steps);
-        if !is_our_doing(&error, &path, &reading.removed) {
+        let steps = spans::locate(document.get_ref(), &span);
+        let path = spans::path(document.get_ref(), &steps);
+        if !is_derived_error(&error, &path, &reading.removed) {
             let found = if reading.variables.has(&path) {
                 Advice::default()
             } else {
@@ -124,13 +125,13 @@ fn repair<T: DeserializeOwned>(
             }
             reading
                 .problems
-                .push((place::line(text, span.start), problem));
+                .push((spans::line(text, span.start), problem));
         }
-        let steps = place::locate(rest.get_ref(), &span);
+        let steps = spans::locate(rest.get_ref(), &span);
         if steps.is_empty() {
             return;
         }
-        place::remove(rest.get_mut(), &steps);
+        spans::remove(rest.get_mut(), &steps);
         reading.removed.push(path);
     }
 }
@@ -139,13 +140,13 @@ fn repair<T: DeserializeOwned>(
 /// one of the shortest front of the array that is wrong in the same way.
 fn culprit<T: DeserializeOwned>(rest: &Spanned<DeTable<'_>>, error: &Error) -> Range<usize> {
     let span = error.span().unwrap_or_default();
-    let steps = place::locate(rest.get_ref(), &span);
-    let Some(items) = place::array(rest.get_ref(), &steps) else {
+    let steps = spans::locate(rest.get_ref(), &span);
+    let Some(items) = spans::array(rest.get_ref(), &steps) else {
         return span;
     };
     let wrong_with = |count: usize| {
         let mut trial = rest.clone();
-        place::truncate(trial.get_mut(), &steps, count);
+        spans::truncate(trial.get_mut(), &steps, count);
         let same =
             |other: &Error| (other.message(), other.span()) == (error.message(), error.span());
         T::deserialize(Deserializer::from(trial)).is_err_and(|other| same(&other))
@@ -166,7 +167,11 @@ fn culprit<T: DeserializeOwned>(rest: &Spanned<DeTable<'_>>, error: &Error) -> R
 }
 
 /// What is known of a slip of this kind.
-fn advice<T: DeserializeOwned>(error: &Error, steps: &[Step], document: &DeTable<'_>) -> Advice {
+fn advice<T: DeserializeOwned>(
+    error: &Error,
+    steps: &[PathStep],
+    document: &DeTable<'_>,
+) -> Advice {
     if let Some((wrong, known)) = unknown(error.message(), "unknown field ") {
         let mut advice = wrong_key::of_key(steps, is_top_level::<T>);
         if advice.hint.is_none() {
@@ -183,7 +188,7 @@ fn advice<T: DeserializeOwned>(error: &Error, steps: &[Step], document: &DeTable
         };
     }
     let wants_switch = error.message().ends_with("expected a boolean");
-    let value = place::value(document, steps);
+    let value = spans::value(document, steps);
     value.map_or_else(Advice::default, |value| {
         wrong_value::of_value(steps, value, wants_switch)
     })
@@ -199,7 +204,7 @@ fn is_top_level<T: DeserializeOwned>(key: &str) -> bool {
 }
 
 /// Whether a mistake is there only because something was taken out.
-fn is_our_doing(error: &Error, path: &str, removed: &[String]) -> bool {
+fn is_derived_error(error: &Error, path: &str, removed: &[String]) -> bool {
     let Some(field) = missing_field(error) else {
         let inside = |gone: &String| {
             gone.strip_prefix(path)

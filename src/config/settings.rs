@@ -49,7 +49,7 @@ fn short_digest(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{RouteSpec, Span};
+    use crate::model::{HumanDuration, RouteSpec};
 
     #[test]
     fn static_settings_that_differ_are_named_and_the_table_is_none_of_them() {
@@ -60,7 +60,7 @@ mod tests {
         };
         new.routes
             .push(RouteSpec::plain("chat".parse().unwrap(), BTreeMap::new()));
-        new.shutdown.grace = Some(Span::seconds(1));
+        new.shutdown.grace = Some(HumanDuration::seconds(1));
         let changed = changed_settings(&running.settings_digests(), &new.settings_digests());
         assert_eq!(changed, ["shutdown", "workers"]);
         assert!(changed_settings(&new.settings_digests(), &new.settings_digests()).is_empty());

@@ -3,13 +3,13 @@
 
 use toml::de::{DeTable, DeValue};
 
-use super::place::Step;
+use super::spans::PathStep;
 use crate::model::Problem;
 
 /// A mistake of shape.
 pub(super) struct Misshapen {
     /// What has to be taken out so that the rest can be read.
-    pub(super) steps: Vec<Step>,
+    pub(super) steps: Vec<PathStep>,
     /// Where it stands in the text.
     pub(super) offset: usize,
     pub(super) problem: Problem,
@@ -34,7 +34,7 @@ pub(super) fn misshapen(root: &DeTable<'_>) -> Vec<Misshapen> {
                 format!("write `[releases.{first}]` instead of `[[releases]]` and `name`"),
             );
             vec![Misshapen {
-                steps: vec![Step::Key("releases".into())],
+                steps: vec![PathStep::Key("releases".into())],
                 offset: key.span().start,
                 problem,
                 gone: vec!["releases".into()],
@@ -68,8 +68,8 @@ fn dotted(releases: &DeTable<'_>) -> Vec<Misshapen> {
             .hint(format!("write `[releases.\"{whole}\"]`"));
             found.push(Misshapen {
                 steps: vec![
-                    Step::Key("releases".into()),
-                    Step::Key(name.get_ref().to_string()),
+                    PathStep::Key("releases".into()),
+                    PathStep::Key(name.get_ref().to_string()),
                 ],
                 offset: rest.span().start,
                 problem,

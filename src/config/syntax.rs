@@ -2,7 +2,7 @@
 
 use toml::de::Error;
 
-use super::place;
+use super::spans;
 use crate::model::Problem;
 
 /// The mistakes of a text, one for each line, with the line.
@@ -14,7 +14,7 @@ pub(super) fn problems(text: &str, errors: &[Error], most: usize) -> Vec<(usize,
     let mut found: Vec<(usize, Problem)> = Vec::new();
     let mut doubled: Option<usize> = None;
     for error in errors {
-        let line = place::line(text, error.span().map_or(0, |span| span.start));
+        let line = spans::line(text, error.span().map_or(0, |span| span.start));
         let content = lines.get(line - 1).copied().unwrap_or_default();
         if found.iter().any(|(other, _)| *other == line) || is_below(&lines, doubled, line) {
             continue;

@@ -2,7 +2,7 @@
 
 use super::{
     advice::{Advice, pattern},
-    place::Step,
+    spans::PathStep,
 };
 
 /// Keys as others call them: the table, the words, the key that was meant, and the hint.
@@ -204,8 +204,8 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
 ];
 
 /// What to say of a key that is not one here.
-pub(super) fn of_key(steps: &[Step], top_level: impl Fn(&str) -> bool) -> Advice {
-    let Some((Step::Key(wrong), parent)) = steps.split_last() else {
+pub(super) fn of_key(steps: &[PathStep], top_level: impl Fn(&str) -> bool) -> Advice {
+    let Some((PathStep::Key(wrong), parent)) = steps.split_last() else {
         return Advice::default();
     };
     let parent = pattern(parent);

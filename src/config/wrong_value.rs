@@ -4,15 +4,15 @@ use toml::de::DeValue;
 
 use super::{
     advice::{Advice, pattern, say},
-    place::Step,
+    spans::PathStep,
 };
 use crate::model::EndpointUrl;
 
 /// What to say of a value that cannot stand where it stands.
-pub(super) fn of_value(steps: &[Step], value: &DeValue<'_>, wants_switch: bool) -> Advice {
+pub(super) fn of_value(steps: &[PathStep], value: &DeValue<'_>, wants_switch: bool) -> Advice {
     let place = pattern(steps);
     let key = match steps.last() {
-        Some(Step::Key(key)) => key.as_str(),
+        Some(PathStep::Key(key)) => key.as_str(),
         _ => "",
     };
     match place.as_str() {

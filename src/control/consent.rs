@@ -4,13 +4,13 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use super::{
     ControlError, Controller,
-    coming::{Coming, Upcoming},
-    prepare::RESOLVING,
     publish::Proposal,
     readiness::{Readiness, Resolved, not_ready},
+    upcoming::{Upcoming, UpcomingGuard},
+    warmup::RESOLVING,
 };
 use crate::{
-    fleet::{Role, Roster, Watched},
+    fleet::{Role, Roster, WatchedRelease},
     model::{EndpointUrl, Growth, ReleaseName, ReleaseSpec, TableState},
     table::compile,
 };
@@ -40,7 +40,7 @@ pub struct Consent {
 #[derive(Debug, Default)]
 pub(super) struct Candidates<'a> {
     rosters: BTreeMap<ReleaseName, Arc<Roster>>,
-    _coming: Option<Coming<'a>>,
+    _coming: Option<UpcomingGuard<'a>>,
 }
 
 impl From<bool> for Consent {
@@ -113,7 +113,7 @@ impl Controller {
     /// Has the releases that a change gives more to looked up and checked although nothing of it is live.
     fn check_growing(&self, proposal: &Proposal) -> Result<Candidates<'_>, ControlError> {
         // So that what was made live a moment ago is known to be looked after.
-        self.tend();
+        self.reconcile();
         let Proposal { state, touched, .. } = proposal;
         let live = self.cell.load();
         let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
@@ -125,7 +125,7 @@ impl Controller {
             let Some(release) = releases.get(name) else {
                 continue;
             };
-            let candidate = Watched {
+            let candidate = WatchedRelease {
                 roster: self.candidate_roster(release.roster(), release.spec(), state, name),
                 spec: Arc::clone(release.spec()),
                 urls: state.endpoints(name).into(),
@@ -134,10 +134,10 @@ impl Controller {
             watched.insert(name.clone(), candidate);
         }
         let roster =
-            |(name, one): (&ReleaseName, &Watched)| (name.clone(), Arc::clone(&one.roster));
+            |(name, one): (&ReleaseName, &WatchedRelease)| (name.clone(), Arc::clone(&one.roster));
         Ok(Candidates {
             rosters: watched.iter().map(roster).collect(),
-            _coming: Some(self.expect(Upcoming {
+            _coming: Some(self.watch_upcoming(Upcoming {
                 rosters: watched.into_values().collect(),
                 names: Vec::new(),
             })),

@@ -6,16 +6,17 @@ use std::{
 };
 
 use super::{
-    ControlError, answers::Answers, book::Book, metrics::Metrics, receipt::Unsettled,
-    status::DriftMemo, status_part::RouteIndex, tend::Tended,
+    ControlError, idempotency::IdempotencyStore, metrics::Metrics, receipt::PendingEffects,
+    reconcile::WatchState, revision_index::RevisionIndex, status::DriftMemo,
+    status_part::RouteIndex,
 };
 use crate::{
     api::Timestamp,
     config::Config,
     fleet::Fleet,
     history::{History, KEPT_REVISIONS, Loaded},
-    model::{Revision, Touched},
-    table::{Level, RoutingTable, TableCell, compile},
+    model::{ChangeSet, Revision},
+    table::{LiveTable, RoutingTable, UndoEntry, compile},
 };
 
 /// What an operator can set.
@@ -72,15 +73,15 @@ impl Default for Settings {
 pub struct Controller {
     pub(super) settings: Settings,
     pub(super) history: History,
-    pub(super) cell: Arc<TableCell>,
+    pub(super) cell: Arc<LiveTable>,
     pub(super) fleet: Arc<Fleet>,
     // Held for moments, never across I/O or an await: a swap and its entry here are one step.
-    book: Mutex<Book>,
-    pub(super) answers: Answers,
+    index: Mutex<RevisionIndex>,
+    pub(super) answers: IdempotencyStore,
     // Publishes queue here while one is being written. A rollback never does.
     pub(super) publishing: tokio::sync::Mutex<()>,
-    pub(super) tended: Mutex<Tended>,
-    pub(super) unsettled: Mutex<Vec<Unsettled>>,
+    pub(super) watch_state: Mutex<WatchState>,
+    pub(super) unsettled: Mutex<Vec<PendingEffects>>,
     pub(super) drift: Mutex<Option<Arc<DriftMemo>>>,
     pub(super) route_index: Mutex<Option<Arc<RouteIndex>>>,
     pub(super) metrics: Metrics,
@@ -105,7 +106,7 @@ impl Controller {
         settings: Settings,
         history: History,
         mut loaded: Loaded,
-        cell: Arc<TableCell>,
+        cell: Arc<LiveTable>,
         fleet: Arc<Fleet>,
     ) -> Result<Self, ControlError> {
         let controller = Self {
@@ -113,10 +114,10 @@ impl Controller {
             history,
             cell,
             fleet,
-            answers: Answers::of(std::mem::take(&mut loaded.answers)),
-            book: Mutex::new(Book::of(loaded)),
+            answers: IdempotencyStore::of(std::mem::take(&mut loaded.answers)),
+            index: Mutex::new(RevisionIndex::of(loaded)),
             publishing: tokio::sync::Mutex::new(()),
-            tended: Mutex::default(),
+            watch_state: Mutex::default(),
             unsettled: Mutex::default(),
             drift: Mutex::default(),
             route_index: Mutex::default(),
@@ -127,33 +128,33 @@ impl Controller {
             controller.close(Duration::from_secs(2));
             return Err(error);
         }
-        controller.tend();
+        controller.reconcile();
         controller.observe();
         Ok(controller)
     }
 
     fn restore(&self) -> Result<(), ControlError> {
-        let book = self.book();
-        let Some(live) = book.kept().values().rfind(|kept| kept.state.is_some()) else {
+        let index = self.revision_index();
+        let Some(live) = index.kept().values().rfind(|kept| kept.state.is_some()) else {
             return Ok(());
         };
         let state = live
             .state
             .clone()
             .expect("the record was chosen for its state");
-        let touched = Touched::default();
+        let touched = ChangeSet::default();
         let draft = compile(state, &touched, None, &self.fleet).map_err(ControlError::Invalid)?;
         let group = live.record.author.group.as_deref().map(Arc::from);
         let revision = live.record.revision;
-        let decision = book.decision(revision);
-        let levels = levels(&book, decision);
+        let decision = index.decision(revision);
+        let levels = levels(&index, decision);
         self.cell.restore(draft, revision, decision, levels, group);
         Ok(())
     }
 
     // A panic while the lock is held leaves the maps whole, so a poisoned lock is as good as another.
-    pub(super) fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    pub(super) fn revision_index(&self) -> MutexGuard<'_, RevisionIndex> {
+        self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The live table.
@@ -162,7 +163,7 @@ impl Controller {
     }
 
     /// What has to be kept for rollbacks: the live revision, the decision that it holds, and what a rollback can reach.
-    pub(super) fn chain(&self) -> Vec<Revision> {
+    pub(super) fn undo_chain(&self) -> Vec<Revision> {
         let live = self.cell.load().revision();
         let chain = self.cell.chain().into_iter();
         std::iter::once(live)
@@ -177,15 +178,15 @@ impl Controller {
 }
 
 /// The undo stack below a decision as the records tell it: each says where a rollback from it goes.
-fn levels(book: &Book, decision: Revision) -> Vec<Level> {
+fn levels(index: &RevisionIndex, decision: Revision) -> Vec<UndoEntry> {
     let mut levels = Vec::new();
-    let mut above = book.get(decision);
+    let mut above = index.get(decision);
     while let Some(kept) = above
         .and_then(|above| above.record.undo_to)
-        .and_then(|revision| book.get(revision))
+        .and_then(|revision| index.get(revision))
     {
         let Some(state) = &kept.state else { break };
-        levels.push(Level {
+        levels.push(UndoEntry {
             revision: kept.record.revision,
             group: kept.record.author.group.as_deref().map(Arc::from),
             spec: state.spec.clone(),

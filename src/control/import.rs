@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::{
     Consent, ControlError, Controller, Expected,
     consent::Candidates,
-    guard::Scope,
     merge::{Merged, merge},
+    precondition::Scope,
     publish::Proposal,
-    receipt::Done,
+    receipt::AppliedSwap,
 };
 use crate::{
-    api::{Conflict, ImportReport, Receipt, Wins},
-    history::Kept,
+    api::{Conflict, ConflictPolicy, ImportReport, Receipt},
+    history::StoredRevision,
     model::{
         Actor, Author, Cause, Change, Digest, ReleaseName, Revision, RouteName, TableDocument,
     },
@@ -22,7 +22,7 @@ use crate::{
 /// What is asked for by an import.
 struct Import<'a> {
     file: &'a Arc<TableDocument>,
-    wins: Option<Wins>,
+    wins: Option<ConflictPolicy>,
     by: &'a Author,
     expected: Expected,
     consent: Consent,
@@ -39,7 +39,7 @@ enum Imported {
     Done {
         merged: Box<Merged>,
         first: bool,
-        done: Option<Done>,
+        done: Option<AppliedSwap>,
     },
 }
 
@@ -56,7 +56,7 @@ impl Controller {
     pub async fn import(
         &self,
         file: TableDocument,
-        wins: Option<Wins>,
+        wins: Option<ConflictPolicy>,
         by: Author,
         expected: Expected,
         consent: impl Into<Consent>,
@@ -69,7 +69,7 @@ impl Controller {
             .as_ref()
             .is_ok_and(|report| report.conflicts.is_empty());
         if taken || by_file {
-            self.book().refused = (!taken).then_some(file);
+            self.revision_index().refused = (!taken).then_some(file);
         }
         // Worked out last, for it depends on whether the file was taken over.
         report.map(|report| ImportReport {
@@ -81,7 +81,7 @@ impl Controller {
     async fn take_over(
         &self,
         file: &Arc<TableDocument>,
-        wins: Option<Wins>,
+        wins: Option<ConflictPolicy>,
         by: Author,
         expected: Expected,
         consent: Consent,
@@ -116,7 +116,7 @@ impl Controller {
             Some(done) => Some(self.receipt(done).await),
             None => None,
         };
-        self.settle();
+        self.run_after_swap();
         Ok(self.report(merged, wins, first, receipt))
     }
 
@@ -126,13 +126,18 @@ impl Controller {
         asked: &Import<'_>,
         candidates: Option<&Candidates<'_>>,
     ) -> Result<Imported, ControlError> {
-        let _turn = self.turn().await?;
+        let _turn = self.publish_lock().await?;
         if let Some(before) = self.imported_before(asked.by, asked.request)? {
             return Ok(Imported::Before(Box::new(self.receipt_again(&before))));
         }
         let live = self.cell.load();
-        self.check(&self.book(), live.revision(), Scope::Whole, asked.expected)?;
-        let base = self.book().imported.clone();
+        self.check(
+            &self.revision_index(),
+            live.revision(),
+            Scope::Whole,
+            asked.expected,
+        )?;
+        let base = self.revision_index().imported.clone();
         let first = base.is_none();
         let base = base.unwrap_or_default();
         let mut merged = merge(
@@ -160,7 +165,7 @@ impl Controller {
                 None => self.remember(&base, asked.file, first).await?,
             }
         } else {
-            self.say_who(&mut merged.conflicts);
+            self.attribute_conflicts(&mut merged.conflicts);
         }
         Ok(Imported::Done {
             merged: Box::new(merged),
@@ -176,18 +181,23 @@ impl Controller {
     pub fn preview_import(
         &self,
         file: &TableDocument,
-        wins: Option<Wins>,
+        wins: Option<ConflictPolicy>,
         expected: Expected,
         force: bool,
     ) -> Result<ImportReport, ControlError> {
         let live = self.cell.load();
-        self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
-        let base = self.book().imported.clone();
+        self.check(
+            &self.revision_index(),
+            live.revision(),
+            Scope::Whole,
+            expected,
+        )?;
+        let base = self.revision_index().imported.clone();
         let first = base.is_none();
         let live_document = TableDocument::of(&live.state());
         let mut merged = merge(&base.unwrap_or_default(), &live_document, file, wins);
         if !merged.conflicts.is_empty() {
-            self.say_who(&mut merged.conflicts);
+            self.attribute_conflicts(&mut merged.conflicts);
             return Ok(self.report(merged, wins, first, None));
         }
         let table = merged.document.clone();
@@ -207,9 +217,13 @@ impl Controller {
         self.report(Merged::default(), None, false, Some(receipt))
     }
 
-    fn imported_before(&self, by: &Author, request: Digest) -> Result<Option<Kept>, ControlError> {
-        let same = |kept: &Kept| kept.record.request == Some(request);
-        Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
+    fn imported_before(
+        &self,
+        by: &Author,
+        request: Digest,
+    ) -> Result<Option<StoredRevision>, ControlError> {
+        let same = |kept: &StoredRevision| kept.record.request == Some(request);
+        Self::idempotent_replay(&self.revision_index(), by.idempotency_key.as_ref(), same)
     }
 
     /// Remembers a file that changed nothing live, so that the next comparison begins with it.
@@ -234,21 +248,21 @@ impl Controller {
             .map_err(|_| lost("the disk did not answer in time"))?
             .map_err(|_| lost("the thread of the history is gone"))?
             .map_err(ControlError::NotDurable)?;
-        self.book().imported = Some(Arc::clone(file));
+        self.revision_index().imported = Some(Arc::clone(file));
         Ok(())
     }
 
     /// Names the revision that changed each conflicting entry live.
-    fn say_who(&self, conflicts: &mut [Conflict]) {
-        let book = self.book();
+    fn attribute_conflicts(&self, conflicts: &mut [Conflict]) {
+        let index = self.revision_index();
         for conflict in conflicts {
             let by: Option<Revision> = match conflict.path.split_once('.') {
                 Some(("releases", name)) => ReleaseName::new(name)
                     .ok()
-                    .and_then(|name| book.release_changed(&name)),
+                    .and_then(|name| index.release_changed(&name)),
                 Some(("routes", name)) => RouteName::new(name)
                     .ok()
-                    .and_then(|name| book.route_changed(&name)),
+                    .and_then(|name| index.route_changed(&name)),
                 _ => None,
             };
             conflict.changed_live_by = by;
@@ -258,7 +272,7 @@ impl Controller {
     fn report(
         &self,
         merged: Merged,
-        wins: Option<Wins>,
+        wins: Option<ConflictPolicy>,
         first: bool,
         receipt: Option<Receipt>,
     ) -> ImportReport {

@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::{
-    api::{Conflict, Wins},
+    api::{Conflict, ConflictPolicy},
     model::{RouteName, RouteSpec, TableDocument},
 };
 
@@ -29,7 +29,7 @@ pub(super) fn merge(
     base: &TableDocument,
     live: &TableDocument,
     file: &TableDocument,
-    wins: Option<Wins>,
+    wins: Option<ConflictPolicy>,
 ) -> Merged {
     let mut merge = Merge {
         merged: Merged::default(),
@@ -52,7 +52,7 @@ pub(super) fn merge(
 
 struct Merge {
     merged: Merged,
-    wins: Option<Wins>,
+    wins: Option<ConflictPolicy>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,8 +85,8 @@ impl Merge {
         let mut side = compare(&base, &live, &file);
         if side == Side::Conflict {
             match self.wins {
-                Some(Wins::File) => side = Side::File,
-                Some(Wins::Live) => side = Side::Live,
+                Some(ConflictPolicy::File) => side = Side::File,
+                Some(ConflictPolicy::Live) => side = Side::Live,
                 None => self.merged.conflicts.push(Conflict {
                     path: path.to_owned(),
                     imported: base.map(json),
@@ -221,8 +221,14 @@ mod tests {
         let refused = merge(base, live, file, None);
         assert_eq!(refused.conflicts[0].path, "routes.chat");
         assert_eq!(refused.document, *live);
-        assert_eq!(merge(base, live, file, Some(Wins::File)).document, *file);
-        assert_eq!(merge(base, live, file, Some(Wins::Live)).document, *live);
+        assert_eq!(
+            merge(base, live, file, Some(ConflictPolicy::File)).document,
+            *file
+        );
+        assert_eq!(
+            merge(base, live, file, Some(ConflictPolicy::Live)).document,
+            *live
+        );
         assert!(
             merge(base, file, file, None).conflicts.is_empty(),
             "the same change on both sides is none"

@@ -4,35 +4,35 @@
 //! nothing: it takes the cell's short lock, is live, and is written behind. Both keep the same books, so that what is
 //! live, what is recorded and what can be undone never tell different stories.
 
-mod answers;
-mod book;
-mod coming;
 mod consent;
 mod controller;
+mod drain_deadline;
 mod error;
-mod guard;
+mod idempotency;
 mod import;
 mod merge;
 mod metrics;
-mod prepare;
+mod precondition;
 mod preview;
 mod publish;
 mod readiness;
-mod recall;
 mod receipt;
+mod reconcile;
+mod revision_index;
 mod revisions;
 mod rollback;
-mod route_back;
+mod route_rollback;
 mod status;
 mod status_part;
-mod tend;
+mod upcoming;
+mod warmup;
 
 pub use self::{
-    answers::{AnsweredBefore, KeyTurn},
     consent::Consent,
     controller::{Controller, Settings},
     error::ControlError,
-    guard::Expected,
+    idempotency::{KeyGuard, ReplayedResponse},
+    precondition::Expected,
     rollback::RollbackTo,
     status_part::StatusPart,
 };

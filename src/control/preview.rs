@@ -3,14 +3,14 @@
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     consent::Candidates,
-    guard::Scope,
+    precondition::Scope,
     readiness::{Readiness, Resolved},
     receipt::with_rosters,
 };
 use crate::{
     api::Preview,
     model::{Change, Diff, Revision, RouteName, TableState},
-    table::{Compiled, Level, RoutingTable, Target, compile},
+    table::{Compiled, RollbackTarget, RoutingTable, UndoEntry, compile},
 };
 
 impl Controller {
@@ -99,10 +99,10 @@ impl Controller {
             RollbackTo::Route(route) => Scope::Route(route),
             RollbackTo::Previous | RollbackTo::Revision(_) | RollbackTo::Step => Scope::Whole,
         };
-        self.check(&self.book(), live.revision(), scope, expected)?;
+        self.check(&self.revision_index(), live.revision(), scope, expected)?;
         let preview = match to {
-            RollbackTo::Previous => self.preview_level(&live, Target::Previous)?,
-            RollbackTo::Step => self.preview_level(&live, Target::Step)?,
+            RollbackTo::Previous => self.preview_level(&live, RollbackTarget::Previous)?,
+            RollbackTo::Step => self.preview_level(&live, RollbackTarget::Step)?,
             RollbackTo::Revision(revision) => self.preview_revision(&live, *revision)?,
             RollbackTo::Route(route) => self.preview_route_back(&live, route)?,
         };
@@ -114,7 +114,7 @@ impl Controller {
         live: &RoutingTable,
         route: &RouteName,
     ) -> Result<Preview, ControlError> {
-        let back = self.route_back(live, route)?;
+        let back = self.route_rollback(live, route)?;
         // Its releases may be gone by now.
         self.compile_route(live, route, back.state.clone())?;
         Ok(Preview {
@@ -126,17 +126,21 @@ impl Controller {
         })
     }
 
-    fn preview_level(&self, live: &RoutingTable, target: Target) -> Result<Preview, ControlError> {
+    fn preview_level(
+        &self,
+        live: &RoutingTable,
+        target: RollbackTarget,
+    ) -> Result<Preview, ControlError> {
         let level = self.cell.level(target).ok_or(ControlError::NothingToUndo)?;
         Ok(self.preview_back(live, &level))
     }
 
     /// What going back to a level would do.
-    pub(super) fn preview_back(&self, live: &RoutingTable, level: &Level) -> Preview {
+    pub(super) fn preview_back(&self, live: &RoutingTable, level: &UndoEntry) -> Preview {
         let state = with_rosters(&level.spec, live);
         Preview {
             to: Some(level.revision),
-            undoes: self.above(level.revision),
+            undoes: self.newer_than(level.revision),
             ..self.preview_of_return(live, &state, level.compiled.as_deref())
         }
     }
@@ -149,15 +153,15 @@ impl Controller {
         if let Some(level) = self.level_of(revision) {
             return Ok(self.preview_back(live, &level));
         }
-        let book = self.book();
-        let state = book.get(revision).and_then(|kept| kept.state.clone());
+        let index = self.revision_index();
+        let state = index.get(revision).and_then(|kept| kept.state.clone());
         let Some(state) = state else {
             return Err(ControlError::UnknownRevision {
                 revision,
-                oldest: book.oldest(),
+                oldest: index.oldest(),
             });
         };
-        drop(book);
+        drop(index);
         Ok(Preview {
             to: Some(revision),
             ..self.preview_of_return(live, &with_rosters(&state.spec, live), None)
@@ -165,7 +169,7 @@ impl Controller {
     }
 
     /// The decisions above one.
-    fn above(&self, revision: Revision) -> Vec<Revision> {
+    fn newer_than(&self, revision: Revision) -> Vec<Revision> {
         let chain = self.cell.chain().into_iter();
         chain.take_while(|above| *above != revision).collect()
     }

@@ -6,18 +6,18 @@ use super::{
     Consent, ControlError, Controller, Expected,
     consent::Candidates,
     controller::{now, now_ms},
-    guard::Scope,
-    prepare::{Members, set_rosters},
-    receipt::Done,
+    precondition::Scope,
+    receipt::AppliedSwap,
+    warmup::{Members, set_rosters},
 };
 use crate::{
     api::Receipt,
-    history::{AppendError, Entry, Kept, Whole},
+    history::{AppendError, Entry, FullWeight, StoredRevision},
     model::{
-        Author, Cause, Change, Diff, Digest, Revision, RevisionRecord, TableDocument, TableState,
-        Touched,
+        Author, Cause, Change, ChangeSet, Diff, Digest, Revision, RevisionRecord, TableDocument,
+        TableState,
     },
-    table::{Draft, RoutingTable, Undo, compile},
+    table::{Draft, RoutingTable, StackChange, compile},
 };
 
 /// How long a publish may wait for those before it. Each of them is bounded itself.
@@ -31,7 +31,7 @@ pub(super) struct Proposal {
     pub(super) cause: Cause,
     pub(super) change: Option<Change>,
     pub(super) state: TableState,
-    pub(super) touched: Touched,
+    pub(super) touched: ChangeSet,
     pub(super) imported: Option<Arc<TableDocument>>,
     /// The digest of what was asked for, where the change does not say it.
     pub(super) request: Option<Digest>,
@@ -59,7 +59,7 @@ impl Controller {
     /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
     ///
     /// # Errors
-    /// As [`Controller::apply_promptly`].
+    /// As [`Controller::apply_without_settle`].
     pub async fn apply(
         &self,
         change: Change,
@@ -67,19 +67,21 @@ impl Controller {
         expected: Expected,
         consent: impl Into<Consent>,
     ) -> Result<Receipt, ControlError> {
-        let receipt = self.apply_promptly(change, by, expected, consent).await;
-        self.settle();
+        let receipt = self
+            .apply_without_settle(change, by, expected, consent)
+            .await;
+        self.run_after_swap();
         receipt
     }
 
-    /// Like [`Controller::apply`], but leaves what no answer has to wait for to [`Controller::settle`], which is to be
+    /// Like [`Controller::apply`], but leaves what no answer has to wait for to [`Controller::run_after_swap`], which is to be
     /// called next.
     ///
     /// # Errors
     /// When the change cannot be applied, is not valid, is based on what is not live any more, gives more to a release
     /// that has no healthy endpoint, or cannot be made durable in time. Nothing has changed then; [`AppendError::Unknown`] says that a restart may bring it all the
     /// same, until the record that voids it is written.
-    pub async fn apply_promptly(
+    pub async fn apply_without_settle(
         &self,
         change: Change,
         by: Author,
@@ -101,7 +103,7 @@ impl Controller {
         let done = loop {
             let nothing = Candidates::default();
             let proposal = {
-                let _turn = self.turn().await?;
+                let _turn = self.publish_lock().await?;
                 if let Some(before) = self.applied_before(&change, &by)? {
                     return Ok(self.receipt_again(&before));
                 }
@@ -128,12 +130,18 @@ impl Controller {
         }
     }
 
-    fn applied_before(&self, change: &Change, by: &Author) -> Result<Option<Kept>, ControlError> {
-        let same = |kept: &Kept| kept.record.change.as_ref() == Some(change);
-        Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
+    fn applied_before(
+        &self,
+        change: &Change,
+        by: &Author,
+    ) -> Result<Option<StoredRevision>, ControlError> {
+        let same = |kept: &StoredRevision| kept.record.change.as_ref() == Some(change);
+        Self::idempotent_replay(&self.revision_index(), by.idempotency_key.as_ref(), same)
     }
 
-    pub(super) async fn turn(&self) -> Result<tokio::sync::MutexGuard<'_, ()>, ControlError> {
+    pub(super) async fn publish_lock(
+        &self,
+    ) -> Result<tokio::sync::MutexGuard<'_, ()>, ControlError> {
         tokio::time::timeout(QUEUE_PATIENCE, self.publishing.lock())
             .await
             .map_err(|_| ControlError::Busy)
@@ -154,7 +162,7 @@ impl Controller {
                 live: live.revision(),
             });
         }
-        self.check(&self.book(), live.revision(), scope, expected)?;
+        self.check(&self.revision_index(), live.revision(), scope, expected)?;
         let before = live.state();
         let applied = change.apply_to(&before)?;
         if !drop {
@@ -163,7 +171,7 @@ impl Controller {
         if let Change::RemoveRelease { release } = &change
             && !force
         {
-            self.is_unwanted(&before, release)?;
+            self.check_removable(&before, release)?;
         }
         if applied.is_same(&before) {
             return Ok(None);
@@ -187,7 +195,7 @@ impl Controller {
         proposal: Proposal,
         by: Author,
         candidates: &Candidates<'_>,
-    ) -> Result<Done, ControlError> {
+    ) -> Result<AppliedSwap, ControlError> {
         let Proposal { state, touched, .. } = &proposal;
         let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
@@ -218,9 +226,9 @@ impl Controller {
             change,
             request,
         };
-        let kept = Kept {
+        let kept = StoredRevision {
             record: Arc::new(record),
-            whole: Whole::new(),
+            whole: FullWeight::new(),
             state: Some(state),
             touched,
         };
@@ -244,21 +252,21 @@ impl Controller {
         live: &RoutingTable,
         state: &TableState,
         by: &Author,
-    ) -> (Undo, Option<Revision>, Option<String>) {
+    ) -> (StackChange, Option<Revision>, Option<String>) {
         if state.spec.digest() == live.digest() {
             let (_, undo_to) = self.cell.undo_to();
             let group = self.cell.live_group().map(|group| group.to_string());
-            return (Undo::Keep, undo_to, group);
+            return (StackChange::Keep, undo_to, group);
         }
         let group = by.group.as_deref().map(Arc::from);
         let undo_to = Some(self.cell.decision()).filter(|revision| *revision > Revision(0));
-        (Undo::Push(group), undo_to, by.group.clone())
+        (StackChange::Push(group), undo_to, by.group.clone())
     }
 
     /// Makes a record durable, within the time it has.
     async fn write(
         &self,
-        kept: &Kept,
+        kept: &StoredRevision,
         imported: Option<&Arc<TableDocument>>,
     ) -> Result<(), ControlError> {
         let revision = kept.record.revision;
@@ -271,7 +279,7 @@ impl Controller {
             Ok(Ok(Ok(()))) => return Ok(()),
             Ok(Ok(Err(error))) => error,
             Ok(Err(_)) => AppendError::Unknown("the thread of the history is gone".to_owned()),
-            Err(_) if self.history.withdraw(revision) => AppendError::NotWritten(self.too_slow()),
+            Err(_) if self.history.cancel(revision) => AppendError::NotWritten(self.too_slow()),
             Err(_) => AppendError::Unknown(self.too_slow()),
         };
         let AppendError::Unknown(reason) = error else {
@@ -285,8 +293,8 @@ impl Controller {
 
     /// Has it recorded that a number never became live although its record may be on the disk. What is refused must not
     /// come back, so this waits until that record cannot be lost with this process; `false` when that takes too long.
-    async fn take_back(&self, kept: &Kept, imported: bool) -> bool {
-        let safe = self.void(kept, imported);
+    async fn take_back(&self, kept: &StoredRevision, imported: bool) -> bool {
+        let safe = self.record_void(kept, imported);
         let told = tokio::time::timeout(TAKE_BACK, safe).await;
         matches!(told, Ok(Ok(())))
     }
@@ -297,20 +305,24 @@ impl Controller {
     }
 
     /// Records that a number never became live.
-    fn void(&self, kept: &Kept, imported: bool) -> tokio::sync::oneshot::Receiver<()> {
+    fn record_void(
+        &self,
+        kept: &StoredRevision,
+        imported: bool,
+    ) -> tokio::sync::oneshot::Receiver<()> {
         let mut record = (*kept.record).clone();
         record.cause = Cause::Void;
         record.change = None;
         record.undo_to = None;
         record.author.idempotency_key = None;
-        let mut book = self.book();
-        let before = imported.then_some(book.imported.as_deref());
+        let mut index = self.revision_index();
+        let before = imported.then_some(index.imported.as_deref());
         let safe = self.history.void(Entry::new(record.clone()), before);
-        book.insert(Kept {
+        index.insert(StoredRevision {
             record: Arc::new(record),
-            whole: Whole::new(),
+            whole: FullWeight::new(),
             state: None,
-            touched: Touched::default(),
+            touched: ChangeSet::default(),
         });
         safe
     }
@@ -320,28 +332,29 @@ impl Controller {
         &self,
         live: &RoutingTable,
         draft: Draft,
-        undo: Undo,
-        kept: &Kept,
+        undo: StackChange,
+        kept: &StoredRevision,
         (imported, known): (Option<&Arc<TableDocument>>, &Members),
-    ) -> Result<Done, ControlError> {
+    ) -> Result<AppliedSwap, ControlError> {
         let (revision, parent) = (kept.record.revision, live.revision());
         let swapped = {
-            let mut book = self.book();
+            let mut index = self.revision_index();
             let facts = |draft: &Draft| set_rosters(draft, &kept.touched, known);
             let swapped = self
                 .cell
                 .publish_after(draft, revision, parent, undo, now_ms(), facts);
             if swapped.is_ok() {
-                book.insert(kept.clone());
-                book.imported = imported.cloned().or_else(|| book.imported.take());
+                index.insert(kept.clone());
+                index.imported = imported.cloned().or_else(|| index.imported.take());
             }
             swapped
         };
-        let swapped =
-            swapped.map_err(|stale| self.stale(&self.book(), stale.live, Scope::Whole, parent))?;
+        let swapped = swapped.map_err(|stale| {
+            self.stale(&self.revision_index(), stale.live, Scope::Whole, parent)
+        })?;
         let before = live.state();
         let state = kept.state.as_ref().expect("a publish has a state");
-        let done = Done {
+        let done = AppliedSwap {
             diff: Diff::between(&before, state),
             record: Arc::clone(&kept.record),
             undid: Vec::new(),

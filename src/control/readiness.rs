@@ -13,8 +13,8 @@ use std::{
 use super::{
     ControlError, Controller,
     consent::{Candidates, checks_alike},
-    prepare::seed,
     publish::Proposal,
+    warmup::set_static_endpoints,
 };
 use crate::{
     fleet::{Health, Roster},
@@ -22,7 +22,7 @@ use crate::{
         EndpointUrl, Growth, ReleaseName, Revision, RouteSpec, TableSpec, TableState, Version,
         rescues,
     },
-    table::{Compiled, Level, RoutingTable, Target},
+    table::{Compiled, RollbackTarget, RoutingTable, UndoEntry},
 };
 
 impl Controller {
@@ -186,7 +186,7 @@ impl Controller {
             let rosters = live.state().rosters;
             let urls = rosters.get(&(name.clone(), release.version.clone()));
             urls.inspect(|urls| {
-                seed(&roster, urls);
+                set_static_endpoints(&roster, urls);
             });
         }
         roster.is_ready()
@@ -195,11 +195,11 @@ impl Controller {
     /// Whether a bare rollback has somewhere to go that could answer.
     pub(super) fn rollback_ready(&self) -> bool {
         let live = self.cell.load();
-        let level = self.cell.level(Target::Previous);
+        let level = self.cell.level(RollbackTarget::Previous);
         level.is_some_and(|level| self.is_level_ready(&live, &level))
     }
 
-    fn is_level_ready(&self, live: &RoutingTable, level: &Level) -> bool {
+    fn is_level_ready(&self, live: &RoutingTable, level: &UndoEntry) -> bool {
         self.unready_return(live, &level.spec, level.compiled.as_deref())
             .is_empty()
     }

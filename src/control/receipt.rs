@@ -5,12 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Controller, book::Book, controller::now};
+use super::{Controller, controller::now, revision_index::RevisionIndex};
 use crate::{
     api::{Receipt, Timestamp, UnresolvedRelease},
-    history::{KEPT_REVISIONS, Kept, plan},
+    history::{KEPT_REVISIONS, StoredRevision, plan_pruning},
     model::{Author, Cause, Diff, ReleaseName, Revision, RevisionRecord, TableState},
-    table::{Level, RoutingTable, Target},
+    table::{RollbackTarget, RoutingTable, UndoEntry},
 };
 
 /// How long a rollback's receipt waits for the disk after that.
@@ -22,7 +22,7 @@ const SNAPSHOT_EVERY: usize = 64;
 
 /// A swap that took place.
 #[derive(Debug)]
-pub(super) struct Done {
+pub(super) struct AppliedSwap {
     pub(super) record: Arc<RevisionRecord>,
     pub(super) diff: Diff,
     pub(super) undid: Vec<Revision>,
@@ -33,67 +33,72 @@ pub(super) struct Done {
 
 /// A swap of which no answer has to wait for the rest.
 #[derive(Debug)]
-pub(super) struct Unsettled {
+pub(super) struct PendingEffects {
     record: Arc<RevisionRecord>,
     changes: usize,
     took: Duration,
 }
 
 impl Controller {
-    /// Notes a swap, for [`Controller::settle`].
-    pub(super) fn swapped(&self, done: &Done) {
+    /// Notes a swap, for [`Controller::run_after_swap`].
+    pub(super) fn swapped(&self, done: &AppliedSwap) {
         self.metrics.swapped(&done.record.cause, done.took);
-        self.unsettled().push(Unsettled {
+        self.unsettled().push(PendingEffects {
             record: Arc::clone(&done.record),
             changes: done.diff.0.len(),
             took: done.took,
         });
     }
 
-    fn unsettled(&self) -> MutexGuard<'_, Vec<Unsettled>> {
+    fn unsettled(&self) -> MutexGuard<'_, Vec<PendingEffects>> {
         self.unsettled
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// What follows every swap: who looks after which roster, what is told, what is kept. Nothing to do if it was done.
-    pub fn settle(&self) {
+    pub fn run_after_swap(&self) {
         let unsettled = std::mem::take(&mut *self.unsettled());
         if unsettled.is_empty() {
             return;
         }
-        self.history.go_on();
-        self.tend();
-        unsettled.iter().for_each(tell);
-        self.tidy_books();
+        self.history.resume();
+        self.reconcile();
+        unsettled.iter().for_each(audit);
+        self.prune_history();
         self.observe();
     }
 
     /// Lets old revisions go, and has a whole table written now and then.
-    fn tidy_books(&self) {
-        let mut book = self.book();
-        if book.kept().len() > self.settings.keep {
-            self.prune(&mut book);
+    fn prune_history(&self) {
+        let mut index = self.revision_index();
+        if index.kept().len() > self.settings.keep {
+            self.prune(&mut index);
         }
-        if book.since_snapshot >= SNAPSHOT_EVERY {
+        if index.since_snapshot >= SNAPSHOT_EVERY {
             let live = self.cell.load().revision();
-            if let Some(state) = book.state(live) {
+            if let Some(state) = index.state(live) {
                 self.history.snapshot(live, state);
-                book.since_snapshot = 0;
+                index.since_snapshot = 0;
             }
         }
     }
 
-    fn prune(&self, book: &mut Book) {
-        let chain = self.chain();
-        let pruned = plan(book.kept(), &chain, self.needed(&chain), self.settings.keep);
+    fn prune(&self, index: &mut RevisionIndex) {
+        let chain = self.undo_chain();
+        let pruned = plan_pruning(
+            index.kept(),
+            &chain,
+            self.needed(&chain),
+            self.settings.keep,
+        );
         if !pruned.remove.is_empty() {
-            let state = |revision: &Revision| Some((*revision, book.state(*revision)?));
+            let state = |revision: &Revision| Some((*revision, index.state(*revision)?));
             let snapshots = pruned.snapshots.iter().filter_map(state).collect();
-            book.remove(&pruned.remove);
+            index.remove(&pruned.remove);
             self.history.prune(pruned.remove, snapshots);
             let levels = self.cell.chain().into_iter().skip(1);
-            let reachable = levels.filter(|revision| book.get(*revision).is_some());
+            let reachable = levels.filter(|revision| index.get(*revision).is_some());
             self.cell.truncate(reachable.count());
         }
     }
@@ -103,14 +108,14 @@ impl Controller {
     fn needed(&self, chain: &[Revision]) -> usize {
         let to = self
             .cell
-            .level(Target::Previous)
+            .level(RollbackTarget::Previous)
             .map(|level| level.revision);
         let place = chain.iter().position(|revision| Some(*revision) == to);
         place.unwrap_or(1).min(KEPT_REVISIONS) + 1
     }
 
     /// Waits for the workers, and after a rollback for the disk, and says how far they are.
-    pub(super) async fn receipt(&self, done: Done) -> Receipt {
+    pub(super) async fn receipt(&self, done: AppliedSwap) -> Receipt {
         let revision = done.record.revision;
         let begin = Instant::now();
         let converged =
@@ -122,7 +127,7 @@ impl Controller {
         if done.rollback {
             self.wait_durable(revision).await;
         }
-        let durable = self.survives(revision);
+        let durable = self.is_durable(revision);
         let record = &done.record;
         Receipt {
             revision,
@@ -153,7 +158,7 @@ impl Controller {
     fn unresolved(&self, revision: Revision) -> Vec<UnresolvedRelease> {
         let live = self.cell.load();
         let touched = self
-            .book()
+            .revision_index()
             .get(revision)
             .map(|kept| kept.touched.releases.clone());
         let unresolved = |name: ReleaseName| {
@@ -177,7 +182,7 @@ impl Controller {
             if tokio::time::timeout(limit, written).await.is_ok() {
                 return;
             }
-            self.history.go_on();
+            self.history.resume();
         }
     }
 
@@ -188,10 +193,10 @@ impl Controller {
 
     /// Whether a restart would bring a revision, or one that was made live after it. A record that was written but never
     /// became live, and is not voided on the disk yet, is neither.
-    pub(super) fn survives(&self, revision: Revision) -> bool {
+    pub(super) fn is_durable(&self, revision: Revision) -> bool {
         let restart = self.restart_revision();
         let was_live = || {
-            self.book()
+            self.revision_index()
                 .get(restart)
                 .is_some_and(|kept| kept.state.is_some())
         };
@@ -207,12 +212,12 @@ impl Controller {
     }
 
     /// The receipt of a request that was answered before.
-    pub(super) fn receipt_again(&self, kept: &Kept) -> Receipt {
+    pub(super) fn receipt_again(&self, kept: &StoredRevision) -> Receipt {
         let record = &kept.record;
-        let durable = self.survives(record.revision);
+        let durable = self.is_durable(record.revision);
         let (before, undid) = {
-            let book = self.book();
-            (book.state(record.parent), undid(&book, record))
+            let index = self.revision_index();
+            (index.state(record.parent), undone_revisions(&index, record))
         };
         // Whole tables are compared: not with the books in hand, for which a rollback would wait.
         let diff = before
@@ -245,8 +250,11 @@ impl Controller {
     /// The receipt of a change that changed nothing.
     pub(super) fn receipt_of_nothing(&self, live: &RoutingTable, by: &Author) -> Receipt {
         let revision = live.revision();
-        let durable = self.survives(revision);
-        let record = self.book().get(revision).map(|kept| kept.record.clone());
+        let durable = self.is_durable(revision);
+        let record = self
+            .revision_index()
+            .get(revision)
+            .map(|kept| kept.record.clone());
         let published = record.as_ref().map_or(0, |record| record.published_at_ms);
         let waiting_for = self.cell.waiting_for(revision);
         let unresolved = self.unresolved(revision);
@@ -276,14 +284,14 @@ impl Controller {
     /// The receipt of an abort that finds nothing on trial: what failed may have been promoted already, and then it is a
     /// rollback that is wanted.
     pub(super) fn receipt_of_no_trial(&self, live: &RoutingTable, by: &Author) -> Receipt {
-        let hint = |level: Level| {
+        let hint = |level: UndoEntry| {
             format!(
                 "one release has the whole split, and an abort only ends a trial; `POST /v1/rollback` brings back revision {}",
                 level.revision
             )
         };
         Receipt {
-            hint: self.cell.level(Target::Previous).map(hint),
+            hint: self.cell.level(RollbackTarget::Previous).map(hint),
             ..self.receipt_of_nothing(live, by)
         }
     }
@@ -295,7 +303,7 @@ fn is_behind(unresolved: &[UnresolvedRelease]) -> bool {
     unresolved.iter().any(is_behind)
 }
 
-fn tell(swap: &Unsettled) {
+fn audit(swap: &PendingEffects) {
     let record = &swap.record;
     tracing::info!(
         target: "audit",
@@ -312,15 +320,15 @@ fn tell(swap: &Unsettled) {
 }
 
 /// The revisions that a rollback took back, as the records tell it.
-fn undid(book: &Book, record: &RevisionRecord) -> Vec<Revision> {
+fn undone_revisions(index: &RevisionIndex, record: &RevisionRecord) -> Vec<Revision> {
     let Cause::Rollback { to } = record.cause else {
         return Vec::new();
     };
     let mut undid = Vec::new();
-    let mut next = Some(book.decision(record.parent));
+    let mut next = Some(index.decision(record.parent));
     while let Some(revision) = next.filter(|revision| *revision != to) {
         undid.push(revision);
-        next = book.get(revision).and_then(|kept| kept.record.undo_to);
+        next = index.get(revision).and_then(|kept| kept.record.undo_to);
     }
     // A revision that was not on the chain was published; nothing was undone.
     if next == Some(to) { undid } else { Vec::new() }

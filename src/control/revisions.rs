@@ -2,7 +2,7 @@
 
 use super::{
     ControlError, Controller,
-    book::{Book, Standing, summary},
+    revision_index::{RevisionFlags, RevisionIndex, summary},
 };
 use crate::{
     api::{RevisionDetail, RevisionPage},
@@ -15,12 +15,12 @@ const LARGEST_PAGE: usize = 200;
 impl Controller {
     /// Revisions before one, latest first; all kept ones when `before` is absent.
     pub fn revisions(&self, before: Option<Revision>, limit: usize) -> RevisionPage {
-        let chain = self.chain();
+        let chain = self.undo_chain();
         let standing = self.standing(&chain);
         let limit = limit.clamp(1, LARGEST_PAGE);
-        let book = self.book();
+        let index = self.revision_index();
         let end = before.unwrap_or(Revision(u64::MAX));
-        let mut earlier = book.kept().range(..end).rev().map(|(_, kept)| kept);
+        let mut earlier = index.kept().range(..end).rev().map(|(_, kept)| kept);
         let revisions: Vec<_> = earlier
             .by_ref()
             .take(limit)
@@ -33,8 +33,8 @@ impl Controller {
         }
     }
 
-    fn standing<'a>(&self, chain: &'a [Revision]) -> Standing<'a> {
-        Standing {
+    fn standing<'a>(&self, chain: &'a [Revision]) -> RevisionFlags<'a> {
+        RevisionFlags {
             live: chain.first().copied().unwrap_or_default(),
             chain,
             durable: self.history.progress().borrow().durable(),
@@ -46,15 +46,15 @@ impl Controller {
     /// # Errors
     /// When it is not kept.
     pub fn revision(&self, revision: Revision) -> Result<RevisionDetail, ControlError> {
-        let chain = self.chain();
+        let chain = self.undo_chain();
         let standing = self.standing(&chain);
         let (kept, parent) = {
-            let book = self.book();
-            let kept = book
+            let index = self.revision_index();
+            let kept = index
                 .get(revision)
                 .cloned()
-                .ok_or_else(|| unknown(&book, revision))?;
-            let parent = book.state(kept.record.parent);
+                .ok_or_else(|| unknown(&index, revision))?;
+            let parent = index.state(kept.record.parent);
             (kept, parent)
         };
         let diff = parent.as_ref().zip(kept.state.as_ref());
@@ -76,16 +76,18 @@ impl Controller {
     /// When one of them is not kept.
     pub fn diff(&self, from: Revision, to: Revision) -> Result<Diff, ControlError> {
         let state = |revision| -> Result<TableState, ControlError> {
-            let book = self.book();
-            book.state(revision).ok_or_else(|| unknown(&book, revision))
+            let index = self.revision_index();
+            index
+                .state(revision)
+                .ok_or_else(|| unknown(&index, revision))
         };
         Ok(Diff::between(&state(from)?, &state(to)?))
     }
 }
 
-fn unknown(book: &Book, revision: Revision) -> ControlError {
+fn unknown(index: &RevisionIndex, revision: Revision) -> ControlError {
     ControlError::UnknownRevision {
         revision,
-        oldest: book.oldest(),
+        oldest: index.oldest(),
     }
 }

@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use super::{
     ControlError, Controller, Expected,
-    book::Book,
     controller::{now, now_ms},
-    guard::Scope,
-    receipt::Done,
+    precondition::Scope,
+    receipt::AppliedSwap,
+    revision_index::RevisionIndex,
 };
 use crate::{
     api::Receipt,
-    history::{Entry, Kept, Whole},
-    model::{Author, Cause, Change, Diff, Revision, RevisionRecord, RouteName, Touched},
-    table::{Draft, Level, RollbackError, RoutingTable, Swapped, Target, Undo},
+    history::{Entry, FullWeight, StoredRevision},
+    model::{Author, Cause, Change, ChangeSet, Diff, Revision, RevisionRecord, RouteName},
+    table::{Draft, RollbackError, RollbackTarget, RoutingTable, StackChange, Swapped, UndoEntry},
 };
 
 /// How often a rollback looks again when something else was faster. Each time another change succeeded.
@@ -33,9 +33,9 @@ pub enum RollbackTo {
 }
 
 /// What came of a try.
-pub(super) enum Tried {
-    Done(Done),
-    Made(Kept),
+pub(super) enum RollbackAttempt {
+    Done(AppliedSwap),
+    Made(StoredRevision),
     Same,
     // Something else was faster.
     Again,
@@ -44,10 +44,10 @@ pub(super) enum Tried {
 /// A table that goes live without having been on the undo stack, and is written behind like any rollback.
 pub(super) struct LiveFirst {
     pub(super) draft: Draft,
-    pub(super) undo: Undo,
+    pub(super) undo: StackChange,
     pub(super) cause: Cause,
     pub(super) change: Option<Change>,
-    pub(super) whole: Whole,
+    pub(super) whole: FullWeight,
     pub(super) undid: Vec<Revision>,
 }
 
@@ -66,11 +66,11 @@ impl Controller {
         force: bool,
     ) -> Result<Receipt, ControlError> {
         let receipt = self.rollback_promptly(to, by, expected, force).await;
-        self.settle();
+        self.run_after_swap();
         receipt
     }
 
-    /// Like [`Controller::rollback`], but leaves what no answer has to wait for to [`Controller::settle`], which is to
+    /// Like [`Controller::rollback`], but leaves what no answer has to wait for to [`Controller::run_after_swap`], which is to
     /// be called next.
     ///
     /// # Errors
@@ -85,18 +85,20 @@ impl Controller {
     ) -> Result<Receipt, ControlError> {
         for _ in 0..MOST_TRIES {
             let tried = match &to {
-                RollbackTo::Previous => self.try_back(Target::Previous, &by, expected, force)?,
-                RollbackTo::Step => self.try_back(Target::Step, &by, expected, force)?,
+                RollbackTo::Previous => {
+                    self.try_back(RollbackTarget::Previous, &by, expected, force)?
+                }
+                RollbackTo::Step => self.try_back(RollbackTarget::Step, &by, expected, force)?,
                 RollbackTo::Revision(revision) => {
-                    self.try_back(Target::Revision(*revision), &by, expected, force)?
+                    self.try_back(RollbackTarget::Revision(*revision), &by, expected, force)?
                 }
                 RollbackTo::Route(route) => self.try_route_back(route, &by, expected, force)?,
             };
             match tried {
-                Tried::Done(done) => return Ok(self.receipt(done).await),
-                Tried::Made(kept) => return Ok(self.receipt_again(&kept)),
-                Tried::Same => return Ok(self.receipt_of_nothing(&self.cell.load(), &by)),
-                Tried::Again => {}
+                RollbackAttempt::Done(done) => return Ok(self.receipt(done).await),
+                RollbackAttempt::Made(kept) => return Ok(self.receipt_again(&kept)),
+                RollbackAttempt::Same => return Ok(self.receipt_of_nothing(&self.cell.load(), &by)),
+                RollbackAttempt::Again => {}
             }
         }
         Err(ControlError::Busy)
@@ -104,12 +106,12 @@ impl Controller {
 
     fn rolled_back_before(
         &self,
-        target: Target,
+        target: RollbackTarget,
         by: &Author,
-    ) -> Result<Option<Kept>, ControlError> {
-        let same = |kept: &Kept| match (&kept.record.cause, target) {
-            (Cause::Rollback { to }, Target::Revision(revision)) => *to == revision,
-            (Cause::Rollback { .. }, Target::Previous | Target::Step) => true,
+    ) -> Result<Option<StoredRevision>, ControlError> {
+        let same = |kept: &StoredRevision| match (&kept.record.cause, target) {
+            (Cause::Rollback { to }, RollbackTarget::Revision(revision)) => *to == revision,
+            (Cause::Rollback { .. }, RollbackTarget::Previous | RollbackTarget::Step) => true,
             (
                 Cause::Import
                 | Cause::Publish
@@ -119,37 +121,42 @@ impl Controller {
                 _,
             ) => false,
         };
-        Self::made_before(&self.book(), by.idempotency_key.as_ref(), same)
+        Self::idempotent_replay(&self.revision_index(), by.idempotency_key.as_ref(), same)
     }
 
     fn try_back(
         &self,
-        target: Target,
+        target: RollbackTarget,
         by: &Author,
         expected: Expected,
         force: bool,
-    ) -> Result<Tried, ControlError> {
+    ) -> Result<RollbackAttempt, ControlError> {
         if let Some(kept) = self.rolled_back_before(target, by)? {
-            return Ok(Tried::Made(kept));
+            return Ok(RollbackAttempt::Made(kept));
         }
         let live = self.cell.load();
-        self.check(&self.book(), live.revision(), Scope::Whole, expected)?;
+        self.check(
+            &self.revision_index(),
+            live.revision(),
+            Scope::Whole,
+            expected,
+        )?;
         let level = match target {
-            Target::Revision(revision) => self.level_of(revision),
-            Target::Previous | Target::Step => self.cell.level(target),
+            RollbackTarget::Revision(revision) => self.level_of(revision),
+            RollbackTarget::Previous | RollbackTarget::Step => self.cell.level(target),
         };
         let Some(level) = level else {
-            return self.off_chain(&live, target, by, force);
+            return self.not_in_undo_chain(&live, target, by, force);
         };
-        if level.spec.digest() == live.digest() && matches!(target, Target::Revision(_)) {
-            return Ok(Tried::Same);
+        if level.spec.digest() == live.digest() && matches!(target, RollbackTarget::Revision(_)) {
+            return Ok(RollbackAttempt::Same);
         }
         if !force {
             self.check_return(&live, &level.spec, level.compiled.as_deref())?;
         }
         self.ensure_compiled(&live, &level)?;
         let target = match target {
-            Target::Revision(_) => Target::Revision(level.revision),
+            RollbackTarget::Revision(_) => RollbackTarget::Revision(level.revision),
             other => other,
         };
         Ok(self.swap_back(&live, target, by))
@@ -157,46 +164,46 @@ impl Controller {
 
     /// The level that a revision means: its own, or the nearest with the same decisions. A fact beside a decision, or a
     /// rollback to it, has a number of its own and is the same place to go back to.
-    pub(super) fn level_of(&self, revision: Revision) -> Option<Level> {
-        let own = self.cell.level(Target::Revision(revision));
+    pub(super) fn level_of(&self, revision: Revision) -> Option<UndoEntry> {
+        let own = self.cell.level(RollbackTarget::Revision(revision));
         own.or_else(|| {
-            let state = self.book().state(revision)?;
+            let state = self.revision_index().state(revision)?;
             self.cell.level_of(state.spec.digest())
         })
     }
 
     /// Makes a revision live again to which no rollback leads any more: a new decision, on top of what is live.
-    fn off_chain(
+    fn not_in_undo_chain(
         &self,
         live: &Arc<RoutingTable>,
-        target: Target,
+        target: RollbackTarget,
         by: &Author,
         force: bool,
-    ) -> Result<Tried, ControlError> {
-        let Target::Revision(to) = target else {
+    ) -> Result<RollbackAttempt, ControlError> {
+        let RollbackTarget::Revision(to) = target else {
             return Err(ControlError::NothingToUndo);
         };
         let spec = {
-            let book = self.book();
-            let kept = book.get(to).and_then(|kept| kept.state.as_ref());
+            let index = self.revision_index();
+            let kept = index.get(to).and_then(|kept| kept.state.as_ref());
             let unknown = || ControlError::UnknownRevision {
                 revision: to,
-                oldest: book.oldest(),
+                oldest: index.oldest(),
             };
             kept.ok_or_else(unknown)?.spec.clone()
         };
         if spec.digest() == live.digest() {
-            return Ok(Tried::Same);
+            return Ok(RollbackAttempt::Same);
         }
         if !force {
             self.check_return(live, &spec, None)?;
         }
         let swap = LiveFirst {
             draft: self.compile_again(live, &spec)?,
-            undo: Undo::Push(by.group.as_deref().map(Arc::from)),
+            undo: StackChange::Push(by.group.as_deref().map(Arc::from)),
             cause: Cause::Rollback { to },
             change: None,
-            whole: Whole::new(),
+            whole: FullWeight::new(),
             undid: Vec::new(),
         };
         Ok(self.swap_live_first(live, swap, by))
@@ -208,33 +215,38 @@ impl Controller {
         live: &Arc<RoutingTable>,
         swap: LiveFirst,
         by: &Author,
-    ) -> Tried {
-        let mut book = self.book();
-        if was_made(&book, by) {
-            return Tried::Again;
+    ) -> RollbackAttempt {
+        let mut index = self.revision_index();
+        if was_made(&index, by) {
+            return RollbackAttempt::Again;
         }
         let (revision, based_on) = (self.history.reserve(), live.revision());
         let LiveFirst { draft, undo, .. } = swap;
         let Ok(swapped) = self.cell.publish(draft, revision, based_on, undo, now_ms()) else {
-            return Tried::Again;
+            return RollbackAttempt::Again;
         };
         let mut kept = self.record_back(&swapped, swap.cause, by);
         Arc::make_mut(&mut kept.record).change = swap.change;
         kept.whole = swap.whole;
-        book.insert(kept.clone());
-        self.history.keep(Entry {
+        index.insert(kept.clone());
+        self.history.append_async(Entry {
             record: (*kept.record).clone(),
             whole: kept.whole.clone(),
         });
-        drop(book);
-        Tried::Done(self.done_back(live, &kept, swap.undid, swapped.took))
+        drop(index);
+        RollbackAttempt::Done(self.done_back(live, &kept, swap.undid, swapped.took))
     }
 
     /// The swap and its entry in the books: one step, which the history then follows.
-    pub(super) fn swap_back(&self, live: &Arc<RoutingTable>, target: Target, by: &Author) -> Tried {
-        let mut book = self.book();
-        if was_made(&book, by) {
-            return Tried::Again;
+    pub(super) fn swap_back(
+        &self,
+        live: &Arc<RoutingTable>,
+        target: RollbackTarget,
+        by: &Author,
+    ) -> RollbackAttempt {
+        let mut index = self.revision_index();
+        if was_made(&index, by) {
+            return RollbackAttempt::Again;
         }
         let next = || self.history.reserve();
         let swapped = match self.cell.rollback(target, Some(live.revision()), next) {
@@ -242,18 +254,24 @@ impl Controller {
             Err(
                 RollbackError::Cold(_) | RollbackError::NothingToUndo | RollbackError::Stale(_),
             ) => {
-                return Tried::Again;
+                return RollbackAttempt::Again;
             }
         };
         let to = swapped.restored.unwrap_or_default();
         let kept = self.record_back(&swapped, Cause::Rollback { to }, by);
-        book.insert(kept.clone());
-        self.history.keep(Entry::new((*kept.record).clone()));
-        drop(book);
-        Tried::Done(self.done_back(&swapped.replaced, &kept, swapped.undid, swapped.took))
+        index.insert(kept.clone());
+        self.history
+            .append_async(Entry::new((*kept.record).clone()));
+        drop(index);
+        RollbackAttempt::Done(self.done_back(&swapped.replaced, &kept, swapped.undid, swapped.took))
     }
 
-    pub(super) fn record_back(&self, swapped: &Swapped, cause: Cause, by: &Author) -> Kept {
+    pub(super) fn record_back(
+        &self,
+        swapped: &Swapped,
+        cause: Cause,
+        by: &Author,
+    ) -> StoredRevision {
         let (before, after) = (swapped.replaced.state(), swapped.table.state());
         let group = self.cell.live_group().map(|group| group.to_string());
         let record = RevisionRecord {
@@ -270,10 +288,10 @@ impl Controller {
             change: None,
             request: self.answers.request_of(by),
         };
-        Kept {
+        StoredRevision {
             record: Arc::new(record),
-            whole: Whole::new(),
-            touched: Touched::between(&before, &after),
+            whole: FullWeight::new(),
+            touched: ChangeSet::between(&before, &after),
             state: Some(after),
         }
     }
@@ -281,13 +299,13 @@ impl Controller {
     pub(super) fn done_back(
         &self,
         replaced: &RoutingTable,
-        kept: &Kept,
+        kept: &StoredRevision,
         undid: Vec<Revision>,
         took: std::time::Duration,
-    ) -> Done {
+    ) -> AppliedSwap {
         let applied_at = now();
         let state = kept.state.as_ref().expect("a rollback has a state");
-        let done = Done {
+        let done = AppliedSwap {
             diff: Diff::between(&replaced.state(), state),
             record: Arc::clone(&kept.record),
             undid,
@@ -301,7 +319,7 @@ impl Controller {
 }
 
 /// Whether another request with the same key was faster: two of them may have come this far.
-fn was_made(book: &Book, by: &Author) -> bool {
+fn was_made(index: &RevisionIndex, by: &Author) -> bool {
     let key = by.idempotency_key.as_ref();
-    key.is_some_and(|key| book.by_key(key).is_some())
+    key.is_some_and(|key| index.by_key(key).is_some())
 }

@@ -2,15 +2,15 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Controller, StatusPart, tend::live_keys};
+use super::{Controller, StatusPart, reconcile::live_keys};
 use crate::{
     api::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
         ReleaseStatus, Role, RollbackStatus, Status, Timestamp, WorkerStatus,
     },
-    fleet::{self, Endpoint, Health, Watched},
+    fleet::{self, Endpoint, Health, WatchedRelease},
     model::{Diff, Revision, Rosters, TableDocument, TableState},
-    table::{RoutingTable, Target},
+    table::{RollbackTarget, RoutingTable},
 };
 
 /// The drift that was worked out last, and of what.
@@ -42,7 +42,7 @@ impl Controller {
         let previous = self.cell.in_flight_on_previous();
         let on_previous: u64 = previous.iter().map(|(_, count)| count).sum();
         let record = self
-            .book()
+            .revision_index()
             .get(live.revision())
             .map(|kept| Arc::clone(&kept.record));
         Status {
@@ -106,7 +106,7 @@ impl Controller {
         releases
     }
 
-    fn release(&self, watched: &Watched) -> ReleaseStatus {
+    fn release(&self, watched: &WatchedRelease) -> ReleaseStatus {
         let roster = &watched.roster;
         let (endpoints, draining) = (roster.endpoints(), roster.draining());
         let is_checked = watched.spec.health.is_some();
@@ -133,7 +133,7 @@ impl Controller {
                 .map(|endpoint| status(endpoint, false))
                 .chain(draining.iter().map(|endpoint| status(endpoint, true)))
                 .collect(),
-            changed_by: self.book().release_changed(roster.release()),
+            changed_by: self.revision_index().release_changed(roster.release()),
         }
     }
 
@@ -141,7 +141,7 @@ impl Controller {
     pub(super) fn rollback_status(&self, live: &RoutingTable) -> RollbackStatus {
         // The first of the chain is what is live.
         let depth = self.cell.chain().len() - 1;
-        let Some(level) = self.cell.level(Target::Previous) else {
+        let Some(level) = self.cell.level(RollbackTarget::Previous) else {
             return RollbackStatus {
                 available: false,
                 to: None,
@@ -176,14 +176,14 @@ impl Controller {
     fn durability(&self, live: &RoutingTable) -> DurabilityStatus {
         let standing = self.history.standing();
         let restart = self.restart_revision();
-        let durable = self.survives(live.revision());
+        let durable = self.is_durable(live.revision());
         DurabilityStatus {
             healthy: standing.error.is_none() && durable,
             durable,
             restart_revision: restart,
             pending_records: standing.pending,
             error: standing.error,
-            kept_revisions: self.book().kept().len(),
+            kept_revisions: self.revision_index().kept().len(),
             path: self.history.path().display().to_string(),
         }
     }
@@ -207,8 +207,8 @@ impl Controller {
         }
         let live = self.cell.load();
         let (imported, refused) = {
-            let book = self.book();
-            (book.imported.clone(), book.refused.clone())
+            let index = self.revision_index();
+            (index.imported.clone(), index.refused.clone())
         };
         let refused_now = refused.is_some();
         let Some(imported) = refused.or(imported) else {

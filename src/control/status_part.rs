@@ -95,8 +95,8 @@ impl Controller {
         &self,
         routes: impl Iterator<Item = &'a RouteName>,
     ) -> Vec<Option<Revision>> {
-        let book = self.book();
-        routes.map(|route| book.route_changed(route)).collect()
+        let index = self.revision_index();
+        routes.map(|route| index.route_changed(route)).collect()
     }
 
     fn route_index(&self, live: &RoutingTable) -> Arc<RouteIndex> {

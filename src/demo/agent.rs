@@ -26,7 +26,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use super::{
-    behaviour::Behaviour,
+    faults::Behaviour,
     stream::{Asked, stream},
     websocket,
 };
@@ -67,7 +67,7 @@ pub async fn serve_agent(
 }
 
 async fn answer(State(agent): State<Arc<Agent>>, request: Request) -> Response {
-    if let Some(failure) = agent.misbehave().await {
+    if let Some(failure) = agent.inject_fault().await {
         return failure;
     }
     let number = agent.answered.fetch_add(1, Ordering::Relaxed) + 1;
@@ -89,7 +89,7 @@ fn line(value: &impl Serialize) -> Response {
 }
 
 async fn tokens(State(agent): State<Arc<Agent>>, Query(asked): Query<Asked>) -> Response {
-    match agent.misbehave().await {
+    match agent.inject_fault().await {
         Some(failure) => failure,
         None => stream(&agent, &asked, agent.behaviour().cut_streams),
     }
@@ -119,7 +119,7 @@ impl Agent {
     }
 
     /// Waits and fails as it was told to; `None` when it is to answer.
-    async fn misbehave(&self) -> Option<Response> {
+    async fn inject_fault(&self) -> Option<Response> {
         let behaviour = self.behaviour().clone();
         if !behaviour.latency.0.is_zero() {
             tokio::time::sleep(behaviour.latency.0).await;

@@ -5,10 +5,10 @@
 //! when it is dropped and takes the folder away, unless the folder was named by the user.
 
 mod agent;
-mod behaviour;
-mod folder;
-mod steps;
+mod faults;
 mod stream;
+mod temp_dir;
+mod tour;
 mod websocket;
 
 use std::{
@@ -21,9 +21,9 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use self::folder::Folder;
-pub use self::{agent::serve_agent, behaviour::Behaviour, steps::next_steps};
-use crate::config::{self, Config, Files, Placed};
+use self::temp_dir::TempDir;
+pub use self::{agent::serve_agent, faults::Behaviour, tour::next_steps};
+use crate::config::{self, Config, FileCheck, LocatedProblem};
 
 /// Where a demo listens and what it keeps.
 #[derive(Debug, Clone)]
@@ -55,7 +55,7 @@ pub enum DemoError {
     Agents(#[source] io::Error),
     /// The options make no valid configuration.
     #[error("{}", .0.iter().map(|placed| placed.problem.to_string()).collect::<Vec<_>>().join("\n"))]
-    Config(Vec<Placed>),
+    Config(Vec<LocatedProblem>),
     /// There is no folder for the history.
     #[error("there is no folder for the history; name one with `--history`")]
     Folder(#[source] io::Error),
@@ -79,7 +79,7 @@ pub struct Demo {
     pub config: Config,
     /// The agents.
     pub agents: Agents,
-    folder: Folder,
+    folder: TempDir,
 }
 
 // === impl Options ===
@@ -150,7 +150,7 @@ impl Demo {
     pub fn prepare(options: &Options) -> Result<Self, DemoError> {
         is_free(options.listen, "--listen")?;
         is_free(options.admin, "--admin")?;
-        let folder = Folder::take(options.history.as_deref()).map_err(DemoError::Folder)?;
+        let folder = TempDir::take(options.history.as_deref()).map_err(DemoError::Folder)?;
         let agents = Agents::start().map_err(DemoError::Agents)?;
         let config = config(options, &agents, folder.path()).map_err(DemoError::Config)?;
         Ok(Self {
@@ -190,7 +190,11 @@ fn is_free(address: SocketAddr, flag: &'static str) -> Result<(), DemoError> {
 ///
 /// # Errors
 /// When the options do not go together.
-pub fn config(options: &Options, agents: &Agents, history: &Path) -> Result<Config, Vec<Placed>> {
+pub fn config(
+    options: &Options,
+    agents: &Agents,
+    history: &Path,
+) -> Result<Config, Vec<LocatedProblem>> {
     let Options { listen, admin, .. } = options;
     let Agents { blue, green, .. } = agents;
     let text = format!(
@@ -217,7 +221,7 @@ pub fn config(options: &Options, agents: &Agents, history: &Path) -> Result<Conf
         expose_release = "x-release"
         "#
     );
-    let mut config = config::parse(&text, Path::new("/"), Files::MayBeMissing)?;
+    let mut config = config::parse(&text, Path::new("/"), FileCheck::MayBeMissing)?;
     history.clone_into(&mut config.history.path);
     Ok(config)
 }

@@ -17,7 +17,7 @@ use serde::Deserialize;
 use tokio::{sync::mpsc, time::sleep};
 
 use super::agent::Agent;
-use crate::model::Span;
+use crate::model::HumanDuration;
 
 /// The most tokens in one stream, and the longest pause between two.
 const MOST_TOKENS: u32 = 100_000;
@@ -28,14 +28,14 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 #[serde(default)]
 pub(super) struct Asked {
     tokens: u32,
-    every: Span,
+    every: HumanDuration,
 }
 
 impl Default for Asked {
     fn default() -> Self {
         Self {
             tokens: 20,
-            every: Span(Duration::from_millis(100)),
+            every: HumanDuration(Duration::from_millis(100)),
         }
     }
 }

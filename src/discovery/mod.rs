@@ -4,9 +4,9 @@
 //! the bounds of the configuration. IPv4 and IPv6 addresses are asked for at once and apart: what comes is used, and a
 //! server that is deaf for one kind delays nothing of the other. When DNS fails, or says that there is no such name, the
 //! last answer is kept and the next try comes after a pause that doubles. Addresses need no look-up and are there at once. What decides when to ask
-//! and what holds is `book`, without a clock; what waits is [`run`].
+//! and what holds is `dns_cache`, without a clock; what waits is [`run`].
 
-mod book;
+mod dns_cache;
 mod resolver;
 
 use std::{
@@ -21,11 +21,11 @@ use tokio::{
 };
 use tracing::{info, warn};
 
-use self::book::{Book, Family, News, Outcome, Question};
+use self::dns_cache::{DnsCache, Family, News, Outcome, Question};
 pub use self::resolver::{DiscoveryError, Resolver};
 use crate::{
     config,
-    fleet::{Fleet, Watched},
+    fleet::{Fleet, WatchedRelease},
     model::EndpointUrl,
 };
 
@@ -45,14 +45,14 @@ pub async fn run(
     own: Vec<SocketAddr>,
 ) {
     let mut changes = fleet.subscribe();
-    let mut book = Book::new(settings.min_ttl.0, settings.max_ttl.0);
+    let mut book = DnsCache::new(settings.min_ttl.0, settings.max_ttl.0);
     let [mut v4, mut v6] = [Lookups::new(), Lookups::new()];
     loop {
         changes.mark_unchanged();
         let (watched, lookups) = (fleet.watched(), fleet.lookups());
         let mut needed = hosts(&watched);
         needed.append(&mut hosts(&lookups));
-        book.need(&needed, Instant::now());
+        book.register(&needed, Instant::now());
         set_rosters(&watched, &book, &own);
         set_rosters(&lookups, &book, &own);
         ask(&mut book, Family::V4, &mut v4, &resolver);
@@ -74,7 +74,7 @@ pub async fn run(
 }
 
 /// Starts the questions of a family that are due.
-fn ask(book: &mut Book, family: Family, lookups: &mut Lookups, resolver: &Resolver) {
+fn ask(book: &mut DnsCache, family: Family, lookups: &mut Lookups, resolver: &Resolver) {
     let room = MOST_LOOKUPS - lookups.len();
     for question in book.take_due(family, Instant::now(), room) {
         let resolver = resolver.clone();
@@ -85,14 +85,14 @@ fn ask(book: &mut Book, family: Family, lookups: &mut Lookups, resolver: &Resolv
     }
 }
 
-fn hosts(watched: &[Watched]) -> BTreeSet<Arc<str>> {
+fn hosts(watched: &[WatchedRelease]) -> BTreeSet<Arc<str>> {
     let urls = watched.iter().flat_map(|one| one.urls.iter());
     urls.filter(|url| url.ip().is_none())
         .map(|url| url.host().into())
         .collect()
 }
 
-fn note(book: &mut Book, question: &Question, result: Result<Outcome, DiscoveryError>) {
+fn note(book: &mut DnsCache, question: &Question, result: Result<Outcome, DiscoveryError>) {
     let Question { host, family, .. } = question;
     let (outcome, error) = match result {
         Ok(outcome) => (outcome, DiscoveryError::NoAddress),
@@ -110,7 +110,7 @@ fn note(book: &mut Book, question: &Question, result: Result<Outcome, DiscoveryE
     }
 }
 
-fn set_rosters(watched: &[Watched], book: &Book, own: &[SocketAddr]) {
+fn set_rosters(watched: &[WatchedRelease], book: &DnsCache, own: &[SocketAddr]) {
     for one in watched {
         let roster = &one.roster;
         let now = roster.endpoints();
@@ -138,7 +138,7 @@ fn set_rosters(watched: &[Watched], book: &Book, own: &[SocketAddr]) {
 fn members(
     urls: &[EndpointUrl],
     now: &[(EndpointUrl, SocketAddr)],
-    book: &Book,
+    book: &DnsCache,
 ) -> Option<Members> {
     let mut members = Members::new();
     let mut waiting = false;
@@ -180,10 +180,10 @@ mod tests {
         Some(members?.iter().map(show).collect())
     }
 
-    fn book_of(hosts: &[&str]) -> Book {
-        let mut book = Book::new(Duration::from_secs(1), Duration::from_secs(60));
+    fn book_of(hosts: &[&str]) -> DnsCache {
+        let mut book = DnsCache::new(Duration::from_secs(1), Duration::from_secs(60));
         let hosts = hosts.iter().map(|host| Arc::from(*host)).collect();
-        book.need(&hosts, Instant::now());
+        book.register(&hosts, Instant::now());
         book
     }
 
@@ -191,7 +191,7 @@ mod tests {
     fn addresses_are_there_at_once_and_names_when_they_are_known() {
         let mut book = book_of(&["a.test"]);
         let urls = urls(&["http://a.test:9", "http://192.0.2.1:9"]);
-        let members_now = |book: &Book| shown(members(&urls, &[], book));
+        let members_now = |book: &DnsCache| shown(members(&urls, &[], book));
         assert_eq!(members_now(&book).unwrap(), ["192.0.2.1 192.0.2.1:9"]);
         let two = vec!["192.0.2.3".parse().unwrap(), "192.0.2.2".parse().unwrap()];
         let two = Outcome::Addresses(two, Duration::from_secs(5));

@@ -19,7 +19,7 @@ use hickory_resolver::{
 use thiserror::Error;
 use tracing::warn;
 
-use super::book::{Family, Outcome, Question};
+use super::dns_cache::{Family, Outcome, Question};
 
 /// Why a host name has no addresses.
 #[derive(Debug, Error)]

@@ -10,7 +10,7 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::place::Places;
+use super::concurrency_limit::ConcurrencyLimit;
 use crate::{model::EndpointUrl, stats::Sharded};
 
 /// How long an endpoint that refused a connection is left alone, at first.
@@ -50,7 +50,7 @@ pub struct Endpoint {
     // Milliseconds of the caller's clock; 0 means that nothing was refused since the last connection.
     skip_until_ms: AtomicU64,
     in_flight: CachePadded<AtomicU32>,
-    connections: Arc<Places>,
+    connections: Arc<ConcurrencyLimit>,
 }
 
 impl Endpoint {
@@ -120,24 +120,24 @@ impl Endpoint {
     }
 
     /// The places of its connections, and the queue of those who may not open another one.
-    pub fn connection_places(&self) -> &Arc<Places> {
+    pub fn connection_places(&self) -> &Arc<ConcurrencyLimit> {
         &self.connections
     }
 
     /// Whether a request may be sent: healthy or unknown, and not skipped for a refusal.
-    pub(super) fn standing(&self, now_ms: u64) -> Standing {
+    pub(super) fn standing(&self, now_ms: u64) -> Availability {
         if self.health() == Health::Unhealthy {
-            return Standing::Out;
+            return Availability::Out;
         }
         match self.skip_until_ms.load(Ordering::Relaxed) {
-            0 => Standing::Fit,
-            until if now_ms < until => Standing::Skipped,
-            until => Standing::OnTrial(until),
+            0 => Availability::Fit,
+            until if now_ms < until => Availability::Ejected,
+            until => Availability::HalfOpen(until),
         }
     }
 
     /// Takes the one trial after a skip; the others go on skipping until it has ended either way, or for 5 s.
-    pub(super) fn take_trial(&self, until: u64, now_ms: u64) -> bool {
+    pub(super) fn take_probe(&self, until: u64, now_ms: u64) -> bool {
         const TRIAL_MS: u64 = 5_000;
         self.skip_until_ms
             .compare_exchange(
@@ -152,15 +152,15 @@ impl Endpoint {
 
 /// Whether an endpoint may be picked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Standing {
+pub(super) enum Availability {
     /// Nothing speaks against it.
     Fit,
     /// The time of a skip is over: one request may try.
-    OnTrial(u64),
+    HalfOpen(u64),
     /// Active checks say no.
     Out,
     /// It refused a connection a moment ago.
-    Skipped,
+    Ejected,
 }
 
 /// What is in flight on a release.
@@ -168,13 +168,13 @@ pub(super) enum Standing {
 pub(super) struct Load {
     count: Sharded,
     /// How often everything that was in flight has been told to end.
-    ends: AtomicU64,
+    abort_generation: AtomicU64,
 }
 
 /// What a request holds on to, in a copy for each worker: so that of a request's counts only the one on its endpoint,
 /// which is one truth for all, is in a line that several workers write to.
 #[derive(Debug)]
-pub(super) struct Hold {
+pub(super) struct WorkerCounters {
     pub(super) endpoints: Arc<Vec<Arc<Endpoint>>>,
     pub(super) load: Arc<Load>,
 }
@@ -182,7 +182,7 @@ pub(super) struct Hold {
 /// One request in flight: counted on its endpoint and its release until this is dropped.
 #[derive(Debug)]
 pub struct InFlight {
-    hold: Arc<CachePadded<Hold>>,
+    hold: Arc<CachePadded<WorkerCounters>>,
     // Invariant: there is an endpoint at this place.
     place: usize,
     slot: usize,
@@ -193,7 +193,7 @@ impl Load {
     pub(super) fn new(workers: usize) -> Self {
         Self {
             count: Sharded::new(workers),
-            ends: AtomicU64::new(0),
+            abort_generation: AtomicU64::new(0),
         }
     }
 
@@ -201,28 +201,32 @@ impl Load {
         self.count.sum()
     }
 
-    pub(super) fn end(&self) {
-        self.ends.fetch_add(1, Ordering::Relaxed);
+    pub(super) fn abort_all(&self) {
+        self.abort_generation.fetch_add(1, Ordering::Relaxed);
     }
 }
 
 impl InFlight {
     /// Counts a request on the endpoint at a place, where there is one.
-    pub(super) fn new(hold: &Arc<CachePadded<Hold>>, place: usize, slot: usize) -> Option<Self> {
+    pub(super) fn new(
+        hold: &Arc<CachePadded<WorkerCounters>>,
+        place: usize,
+        slot: usize,
+    ) -> Option<Self> {
         let endpoint = hold.endpoints.get(place)?;
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         hold.load.count.add(slot);
         Some(Self {
-            ends: hold.load.ends.load(Ordering::Relaxed),
+            ends: hold.load.abort_generation.load(Ordering::Relaxed),
             hold: Arc::clone(hold),
             place,
             slot,
         })
     }
 
-    /// Whether its release has left so long ago that it is to end; see [`Roster::end`](super::Roster::end).
-    pub fn is_ended(&self) -> bool {
-        self.hold.load.ends.load(Ordering::Relaxed) != self.ends
+    /// Whether its release has left so long ago that it is to end; see [`Roster::abort_all`](super::Roster::end).
+    pub fn is_aborted(&self) -> bool {
+        self.hold.load.abort_generation.load(Ordering::Relaxed) != self.ends
     }
 
     /// The endpoint that was picked.
@@ -257,18 +261,21 @@ mod tests {
             endpoint.refused(now);
             assert_eq!(
                 endpoint.standing(now + skip - 1),
-                Standing::Skipped,
+                Availability::Ejected,
                 "{skip}"
             );
-            assert_eq!(endpoint.standing(now + skip), Standing::OnTrial(now + skip));
+            assert_eq!(
+                endpoint.standing(now + skip),
+                Availability::HalfOpen(now + skip)
+            );
             now += skip;
         }
         endpoint.connected();
-        assert_eq!(endpoint.standing(now), Standing::Fit);
+        assert_eq!(endpoint.standing(now), Availability::Fit);
         endpoint.refused(now);
         assert_eq!(
             endpoint.standing(now + 1_000),
-            Standing::OnTrial(now + 1_000)
+            Availability::HalfOpen(now + 1_000)
         );
     }
 
@@ -276,8 +283,8 @@ mod tests {
     fn only_one_request_takes_the_trial() {
         let endpoint = endpoint();
         endpoint.refused(0);
-        assert!(endpoint.take_trial(1_000, 1_000));
-        assert!(!endpoint.take_trial(1_000, 1_000));
-        assert_eq!(endpoint.standing(1_001), Standing::Skipped);
+        assert!(endpoint.take_probe(1_000, 1_000));
+        assert!(!endpoint.take_probe(1_000, 1_000));
+        assert_eq!(endpoint.standing(1_001), Availability::Ejected);
     }
 }

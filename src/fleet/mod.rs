@@ -3,16 +3,16 @@
 //! Facts live beside the routing table and outlive every swap: a rollback meets the endpoints that exist now, with the
 //! health and the counts that they have now.
 
+mod concurrency_limit;
 mod connection_budget;
 mod endpoint;
-mod place;
 mod registry;
 mod roster;
 
 pub use self::{
+    concurrency_limit::{ConcurrencyLimit, Permit, QueueSlot},
     connection_budget::{ConnectionBudget, CountedConnection, WaitingForConnection},
     endpoint::{Endpoint, Health, InFlight},
-    place::{Place, Places, Waiting},
-    registry::{CellKey, Fleet, Role, Watched},
+    registry::{CellKey, Fleet, Role, WatchedRelease},
     roster::Roster,
 };

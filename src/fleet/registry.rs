@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::Roster;
 use crate::{
     model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, Version},
-    stats::Cells,
+    stats::OutcomeTable,
 };
 
 /// Why a roster is looked after.
@@ -42,7 +42,7 @@ impl Role {
 
 /// A roster that is to be resolved, health-checked and shown.
 #[derive(Debug, Clone)]
-pub struct Watched {
+pub struct WatchedRelease {
     /// The roster.
     pub roster: Arc<Roster>,
     /// How to check and reach it.
@@ -56,7 +56,7 @@ pub struct Watched {
 /// What cells are kept by: route, release and version.
 pub type CellKey = (RouteName, ReleaseName, Version);
 
-type CellMap = HashMap<CellKey, Arc<Cells>>;
+type CellMap = HashMap<CellKey, Arc<OutcomeTable>>;
 
 /// Parts that statistics are kept in: whoever walks over all of them holds one of the locks, and for a moment.
 const PARTS: usize = 64;
@@ -68,8 +68,8 @@ pub struct Fleet {
     rosters: Mutex<HashMap<(ReleaseName, Version), Weak<Roster>>>,
     cells: Box<[Mutex<CellMap>]>,
     hasher: RandomState,
-    watched: ArcSwap<Vec<Watched>>,
-    lookups: ArcSwap<Vec<Watched>>,
+    watched: ArcSwap<Vec<WatchedRelease>>,
+    lookups: ArcSwap<Vec<WatchedRelease>>,
     changes: watch::Sender<u64>,
 }
 
@@ -117,15 +117,20 @@ impl Fleet {
     }
 
     /// The statistics of a version of a release on a route: the ones that exist, or new ones at zero.
-    pub fn cells(&self, route: &RouteName, release: &ReleaseName, version: &Version) -> Arc<Cells> {
+    pub fn cells(
+        &self,
+        route: &RouteName,
+        release: &ReleaseName,
+        version: &Version,
+    ) -> Arc<OutcomeTable> {
         let key = (route.clone(), release.clone(), version.clone());
-        let make = || Arc::new(Cells::new(self.workers));
+        let make = || Arc::new(OutcomeTable::new(self.workers));
         Arc::clone(lock(self.part(&key)).entry(key).or_insert_with(make))
     }
 
     /// All statistics in which something was recorded, in no order. No lock is held while `each` is called: to compile a
     /// route takes its statistics, and a rollback may have to.
-    pub fn each_cells(&self, mut each: impl FnMut(&CellKey, &Arc<Cells>)) {
+    pub fn each_cells(&self, mut each: impl FnMut(&CellKey, &Arc<OutcomeTable>)) {
         for part in &self.cells {
             let part = lock(part);
             let used = part.iter().filter(|(_, cells)| !cells.is_empty());
@@ -152,24 +157,24 @@ impl Fleet {
     }
 
     /// Says which rosters are needed from now on; wakes those who look after them. One caller: the controller.
-    pub fn watch(&self, watched: Vec<Watched>) {
+    pub fn watch(&self, watched: Vec<WatchedRelease>) {
         self.watch_beside(watched, Vec::new());
     }
 
     /// Like [`Fleet::watch`], and says which detached rosters are to be looked up beside, and nothing else.
-    pub fn watch_beside(&self, watched: Vec<Watched>, lookups: Vec<Watched>) {
+    pub fn watch_beside(&self, watched: Vec<WatchedRelease>, lookups: Vec<WatchedRelease>) {
         self.watched.store(Arc::new(watched));
         self.lookups.store(Arc::new(lookups));
         self.changes.send_modify(|count| *count += 1);
     }
 
     /// The rosters that are needed.
-    pub fn watched(&self) -> Arc<Vec<Watched>> {
+    pub fn watched(&self) -> Arc<Vec<WatchedRelease>> {
         self.watched.load_full()
     }
 
     /// Detached rosters that are to be looked up.
-    pub fn lookups(&self) -> Arc<Vec<Watched>> {
+    pub fn lookups(&self) -> Arc<Vec<WatchedRelease>> {
         self.lookups.load_full()
     }
 

@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use super::{
     Health,
-    endpoint::{Endpoint, Hold, InFlight, Load, Standing},
-    place::Places,
+    concurrency_limit::ConcurrencyLimit,
+    endpoint::{Availability, Endpoint, InFlight, Load, WorkerCounters},
 };
 use crate::model::{EndpointUrl, ReleaseName, Version};
 
@@ -26,10 +26,10 @@ use crate::model::{EndpointUrl, ReleaseName, Version};
 pub struct Roster {
     release: ReleaseName,
     version: Version,
-    members: ArcSwap<Members>,
+    members: ArcSwap<EndpointSet>,
     load: Arc<Load>,
     workers: usize,
-    places: Arc<Places>,
+    places: Arc<ConcurrencyLimit>,
     /// Connections to its endpoints, idle ones included, those to endpoints that left as well.
     pub(super) connections: AtomicUsize,
     // What it is to hold, once it was told. Held while members are set, so that one word is the last.
@@ -39,15 +39,15 @@ pub struct Roster {
 }
 
 #[derive(Debug)]
-struct Members {
+struct EndpointSet {
     endpoints: Arc<Vec<Arc<Endpoint>>>,
     // Those that were removed; what is in flight on them holds them.
     removed: Vec<Weak<Endpoint>>,
     // By worker, each with a reference count of its own.
-    holds: Box<[Arc<CachePadded<Hold>>]>,
+    holds: Box<[Arc<CachePadded<WorkerCounters>>]>,
 }
 
-impl Members {
+impl EndpointSet {
     fn new(
         endpoints: Vec<Arc<Endpoint>>,
         removed: Vec<Weak<Endpoint>>,
@@ -56,7 +56,7 @@ impl Members {
     ) -> Self {
         let endpoints = Arc::new(endpoints);
         let hold = |_| {
-            Arc::new(CachePadded::new(Hold {
+            Arc::new(CachePadded::new(WorkerCounters {
                 endpoints: Arc::clone(&endpoints),
                 load: Arc::clone(load),
             }))
@@ -80,7 +80,12 @@ impl Roster {
         Self {
             release,
             version,
-            members: ArcSwap::from_pointee(Members::new(Vec::new(), Vec::new(), &load, workers)),
+            members: ArcSwap::from_pointee(EndpointSet::new(
+                Vec::new(),
+                Vec::new(),
+                &load,
+                workers,
+            )),
             load,
             workers,
             places: Arc::default(),
@@ -96,7 +101,7 @@ impl Roster {
     }
 
     /// Places under the limit on its requests in flight, where it has one.
-    pub fn places(&self) -> &Arc<Places> {
+    pub fn places(&self) -> &Arc<ConcurrencyLimit> {
         &self.places
     }
 
@@ -203,7 +208,7 @@ impl Roster {
         // One that is removed just now may be picked by a request that has looked at the members before.
         let removed = before.endpoints.iter().chain(&draining).filter(is_gone);
         let removed = removed.map(Arc::downgrade).collect();
-        let members = Members::new(endpoints, removed, &self.load, self.workers);
+        let members = EndpointSet::new(endpoints, removed, &self.load, self.workers);
         self.members.store(Arc::new(members));
         self.settings.send_modify(|count| *count += 1);
     }
@@ -231,8 +236,8 @@ impl Roster {
     }
 
     /// Tells everything that is in flight on the release to end. What is picked from now on is not meant.
-    pub fn end(&self) {
-        self.load.end();
+    pub fn abort_all(&self) {
+        self.load.abort_all();
     }
 
     /// How many endpoints are not unhealthy.
@@ -306,7 +311,8 @@ fn pick_two(
             other + usize::from(other >= first)
         }
     };
-    let fit = |endpoint: &Endpoint| usable(endpoint) && endpoint.standing(now_ms) == Standing::Fit;
+    let fit =
+        |endpoint: &Endpoint| usable(endpoint) && endpoint.standing(now_ms) == Availability::Fit;
     let are_fit = fit(endpoints.get(first)?) && fit(endpoints.get(second)?);
     are_fit.then(|| with_fewer(endpoints, first, second))
 }
@@ -329,14 +335,14 @@ fn pick_scan(
 ) -> Option<usize> {
     for (place, endpoint) in endpoints.iter().enumerate() {
         if usable(endpoint)
-            && let Standing::OnTrial(until) = endpoint.standing(now_ms)
-            && endpoint.take_trial(until, now_ms)
+            && let Availability::HalfOpen(until) = endpoint.standing(now_ms)
+            && endpoint.take_probe(until, now_ms)
         {
             return Some(place);
         }
     }
     two_of(endpoints, draw, |endpoint| {
-        usable(endpoint) && endpoint.standing(now_ms) == Standing::Fit
+        usable(endpoint) && endpoint.standing(now_ms) == Availability::Fit
     })
 }
 
@@ -348,7 +354,7 @@ fn pick_skipped(
     usable: impl Fn(&Endpoint) -> bool,
 ) -> Option<usize> {
     two_of(endpoints, draw, |endpoint| {
-        usable(endpoint) && endpoint.standing(now_ms) != Standing::Out
+        usable(endpoint) && endpoint.standing(now_ms) != Availability::Out
     })
 }
 
@@ -474,10 +480,10 @@ mod tests {
     fn what_is_told_to_end_is_what_was_in_flight_then() {
         let roster = roster(1);
         let before = roster.pick(0, 0, 0).unwrap();
-        assert!(!before.is_ended());
-        roster.end();
+        assert!(!before.is_aborted());
+        roster.abort_all();
         let after = roster.pick(0, 0, 0).unwrap();
-        assert!(before.is_ended() && !after.is_ended());
+        assert!(before.is_aborted() && !after.is_aborted());
     }
 
     #[test]

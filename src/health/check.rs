@@ -5,11 +5,13 @@ use std::{error::Error as _, io, sync::Arc, time::Duration};
 use thiserror::Error;
 use tokio::net::TcpStream;
 
-use super::{expect::BodyMatch, over_http2};
+use super::{expect::BodyMatch, http2_client};
 use crate::{
     fleet::Endpoint,
     http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, ResponseHead},
-    message::{Asked, Limits, Reason, Rejection, RequestFraming, ResponseFraming},
+    message::{
+        Limits, Reason, Rejection, RequestContextForResponse, RequestFraming, ResponseFraming,
+    },
     model::{EndpointUrl, HealthMethod, HealthSpec, Protocol, ReleaseSpec, Scheme},
     net::{ClientTls, NetError, Stream},
 };
@@ -34,7 +36,7 @@ pub(super) enum CheckError {
     Exchange(#[source] io::Error),
     /// HTTP/2 went wrong.
     #[error("no answer over HTTP/2")]
-    Http2(#[source] over_http2::Error),
+    Http2(#[source] http2_client::Error),
     /// What came is no answer of HTTP/1.1.
     #[error("the answer is malformed")]
     Malformed(#[source] Rejection),
@@ -101,7 +103,7 @@ impl Target {
         match self.protocol {
             Protocol::Http1 => ask(&stream, &authority, health).await,
             Protocol::Http2 => {
-                over_http2::ask(stream, endpoint.url().scheme(), &authority, health).await
+                http2_client::ask(stream, endpoint.url().scheme(), &authority, health).await
             }
         }
     }
@@ -147,9 +149,9 @@ async fn ask(stream: &Stream, authority: &str, health: &HealthSpec) -> Result<()
         .await
         .map_err(CheckError::Exchange)?;
     let limits = Limits::default();
-    let asked = Asked {
+    let asked = RequestContextForResponse {
         head: health.method == HealthMethod::Head,
-        ..Asked::default()
+        ..RequestContextForResponse::default()
     };
     let mut received = Vec::new();
     loop {
@@ -160,12 +162,12 @@ async fn ask(stream: &Stream, authority: &str, health: &HealthSpec) -> Result<()
         {
             let mut slots = FieldSlots::new();
             let facts = ResponseHead::parse(&received[head.clone()], &limits, &mut slots)
-                .and_then(|head| head.judge(asked, &limits))
+                .and_then(|head| head.validate(asked, &limits))
                 .map_err(CheckError::Malformed)?;
             let (status, framing) = (facts.status, facts.framing);
             received.drain(..head.end);
             if status >= 200 {
-                judge_status(status, health)?;
+                check_status(status, health)?;
                 return find_in_body(stream, received, framing, health).await;
             }
         }
@@ -173,7 +175,7 @@ async fn ask(stream: &Stream, authority: &str, health: &HealthSpec) -> Result<()
 }
 
 /// An error unless the status is a good one.
-pub(super) fn judge_status(status: u16, health: &HealthSpec) -> Result<(), CheckError> {
+pub(super) fn check_status(status: u16, health: &HealthSpec) -> Result<(), CheckError> {
     if health.status.contains(status) {
         Ok(())
     } else {

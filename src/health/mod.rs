@@ -12,8 +12,8 @@
 
 mod check;
 mod expect;
-mod over_http2;
-mod streak;
+mod http2_client;
+mod hysteresis;
 mod supervise;
 
 use std::{io, sync::Arc, thread};

@@ -12,23 +12,23 @@ use tracing::info;
 
 use super::{
     check::{CheckError, Target},
-    streak::Streak,
+    hysteresis::Hysteresis,
 };
 use crate::{
     config,
-    fleet::{Endpoint, Fleet, Health, Roster, Watched},
+    fleet::{Endpoint, Fleet, Health, Roster, WatchedRelease},
     model::HealthSpec,
 };
 
 /// A task that ends with its owner.
-struct Owned(AbortHandle);
+struct AbortOnDrop(AbortHandle);
 
 /// A roster that is checked.
 struct Checked {
     /// The release as it was when its checks began.
-    watched: Watched,
+    watched: WatchedRelease,
     plan: Rc<Plan>,
-    _task: Owned,
+    _task: AbortOnDrop,
 }
 
 /// How the endpoints of a roster are checked.
@@ -53,13 +53,13 @@ pub async fn run(
         changes.mark_unchanged();
         let wanted = wanted(&fleet.watched());
         let stays = |one: &Checked| {
-            let same = |other: &&Watched| Arc::ptr_eq(&one.watched.roster, &other.roster);
+            let same = |other: &&WatchedRelease| Arc::ptr_eq(&one.watched.roster, &other.roster);
             wanted.iter().find(same).map(|other| other.spec.hash())
         };
         checked.retain(|one| {
             let now = stays(one);
             if now.is_none() {
-                forget(&one.watched.roster);
+                unwatch(&one.watched.roster);
             }
             now == Some(one.watched.spec.hash())
         });
@@ -80,10 +80,10 @@ pub async fn run(
 
 /// What is to be checked. A roster that is watched for several reasons is checked as the first of them says: what is
 /// live goes before what is warm.
-fn wanted(watched: &[Watched]) -> Vec<Watched> {
-    let mut by_role: Vec<&Watched> = watched.iter().collect();
+fn wanted(watched: &[WatchedRelease]) -> Vec<WatchedRelease> {
+    let mut by_role: Vec<&WatchedRelease> = watched.iter().collect();
     by_role.sort_by_key(|one| one.role);
-    let mut wanted: Vec<Watched> = Vec::new();
+    let mut wanted: Vec<WatchedRelease> = Vec::new();
     for one in by_role {
         if !wanted
             .iter()
@@ -97,7 +97,7 @@ fn wanted(watched: &[Watched]) -> Vec<Watched> {
 }
 
 /// What was found out about endpoints that are not checked any more holds no longer.
-fn forget(roster: &Roster) {
+fn unwatch(roster: &Roster) {
     for endpoint in roster.endpoints().iter() {
         endpoint.set_health(Health::Unknown);
     }
@@ -109,29 +109,29 @@ impl Checked {
     }
 }
 
-fn target(watched: &Watched) -> Rc<Target> {
+fn target(watched: &WatchedRelease) -> Rc<Target> {
     Rc::new(Target::new(&watched.spec, &watched.urls))
 }
 
-fn begin(watched: &Watched, permits: &Rc<Semaphore>) -> Option<Checked> {
+fn begin(watched: &WatchedRelease, permits: &Rc<Semaphore>) -> Option<Checked> {
     let plan = Rc::new(Plan {
         roster: Arc::clone(&watched.roster),
         health: watched.spec.health.clone()?,
         target: RefCell::new(target(watched)),
         permits: Rc::clone(permits),
     });
-    let task = spawn_local(look_after(Rc::clone(&plan)));
+    let task = spawn_local(supervise(Rc::clone(&plan)));
     Some(Checked {
         watched: watched.clone(),
         plan,
-        _task: Owned(task.abort_handle()),
+        _task: AbortOnDrop(task.abort_handle()),
     })
 }
 
 /// Keeps one task for each endpoint that the roster has.
-async fn look_after(plan: Rc<Plan>) {
+async fn supervise(plan: Rc<Plan>) {
     let mut changes = plan.roster.subscribe();
-    let mut tasks: HashMap<usize, (Arc<Endpoint>, Owned)> = HashMap::new();
+    let mut tasks: HashMap<usize, (Arc<Endpoint>, AbortOnDrop)> = HashMap::new();
     loop {
         changes.mark_unchanged();
         let endpoints = plan.roster.endpoints();
@@ -140,8 +140,8 @@ async fn look_after(plan: Rc<Plan>) {
         let mut before = std::mem::take(&mut tasks);
         for endpoint in endpoints.iter() {
             let task = before.remove(&place(endpoint)).unwrap_or_else(|| {
-                let task = spawn_local(check_on(Arc::clone(endpoint), Rc::clone(&plan)));
-                (Arc::clone(endpoint), Owned(task.abort_handle()))
+                let task = spawn_local(check_loop(Arc::clone(endpoint), Rc::clone(&plan)));
+                (Arc::clone(endpoint), AbortOnDrop(task.abort_handle()))
             });
             tasks.insert(place(endpoint), task);
         }
@@ -152,15 +152,15 @@ async fn look_after(plan: Rc<Plan>) {
     }
 }
 
-async fn check_on(endpoint: Arc<Endpoint>, plan: Rc<Plan>) {
+async fn check_loop(endpoint: Arc<Endpoint>, plan: Rc<Plan>) {
     let HealthSpec { rise, fall, .. } = plan.health;
-    let mut streak = Streak::new(endpoint.health(), rise, fall);
+    let mut streak = Hysteresis::new(endpoint.health(), rise, fall);
     let mut rng = SmallRng::from_rng(&mut rand::rng());
     loop {
         let result = check_once(&endpoint, &plan).await;
         if let Some(health) = streak.observe(result.is_ok()) {
             endpoint.set_health(health);
-            tell(&plan.roster, &endpoint, health, result.as_ref().err());
+            report(&plan.roster, &endpoint, health, result.as_ref().err());
         }
         sleep(varied(streak.pause(plan.health.interval.0), rng.random())).await;
     }
@@ -176,7 +176,7 @@ async fn check_once(endpoint: &Endpoint, plan: &Plan) -> Result<(), CheckError> 
         .unwrap_or(Err(CheckError::TimedOut(timeout)))
 }
 
-fn tell(roster: &Roster, endpoint: &Endpoint, health: Health, error: Option<&CheckError>) {
+fn report(roster: &Roster, endpoint: &Endpoint, health: Health, error: Option<&CheckError>) {
     let reason = error.map_or_else(|| "answers well".into(), CheckError::chain);
     info!(
         release = %roster.release(),
@@ -194,9 +194,9 @@ fn varied(interval: Duration, draw: f64) -> Duration {
     interval.mul_f64(0.9 + 0.2 * draw)
 }
 
-// === impl Owned ===
+// === impl AbortOnDrop ===
 
-impl Drop for Owned {
+impl Drop for AbortOnDrop {
     fn drop(&mut self) {
         self.0.abort();
     }
@@ -222,7 +222,7 @@ mod tests {
     fn a_roster_is_checked_once_and_as_the_live_release_says() {
         let fleet = Fleet::new(1);
         let roster = fleet.roster(&ReleaseName::new("blue").unwrap(), &Version::default());
-        let watched = |role, path: Option<&str>| Watched {
+        let watched = |role, path: Option<&str>| WatchedRelease {
             roster: Arc::clone(&roster),
             spec: Arc::new(Hashed::new(ReleaseSpec {
                 health: path

@@ -3,12 +3,12 @@
 use std::{collections::BTreeMap, io, path::Path};
 
 use super::{
-    answer::{self, KeptAnswer},
     error::HistoryError,
-    inbox::Pending,
-    lane::{Message, Reading},
+    ipc::{Decoder, Encoder},
+    queue::Pending,
     record::{self, Entry, Snapshot},
     seal::DecodeError,
+    stored_response::{self, StoredResponse},
 };
 use crate::model::{Revision, TableDocument};
 
@@ -36,7 +36,7 @@ pub(super) struct Contents {
     pub(super) snapshots: BTreeMap<Revision, Snapshot>,
     pub(super) imported: Option<TableDocument>,
     pub(super) reserved: u64,
-    pub(super) answers: Vec<(String, KeptAnswer)>,
+    pub(super) answers: Vec<(String, StoredResponse)>,
     /// The last record that is not void.
     pub(super) last: Revision,
 }
@@ -52,8 +52,8 @@ impl Batch {
         }
     }
 
-    pub(super) fn put(&self, message: Message) -> Message {
-        let rows = |mut message: Message, rows: &[(Revision, Vec<u8>)]| {
+    pub(super) fn put(&self, message: Encoder) -> Encoder {
+        let rows = |mut message: Encoder, rows: &[(Revision, Vec<u8>)]| {
             message = message.number(rows.len() as u64);
             for (revision, bytes) in rows {
                 message = message.number(revision.0).bytes(bytes);
@@ -78,7 +78,7 @@ impl Batch {
         message
     }
 
-    pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
+    pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
         let mut batch = Self::default();
         for rows in [&mut batch.records, &mut batch.snapshots] {
             for _ in 0..reading.number()? {
@@ -131,7 +131,7 @@ impl Contents {
         for (key, bytes) in &rows.answers {
             let Some(bytes) = bytes else { continue };
             let what = format!("the answer under the key {key}");
-            let answer = answer::decode(bytes).map_err(said(what))?;
+            let answer = stored_response::decode(bytes).map_err(said(what))?;
             contents.answers.push((key.clone(), answer));
         }
         Ok(contents)
@@ -179,11 +179,11 @@ mod tests {
                 ("b".to_owned(), None),
             ],
         };
-        let message = batch.put(Message::default());
+        let message = batch.put(Encoder::default());
         let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
-        super::super::lane::send(&here, &message).unwrap();
-        let bytes = super::super::lane::receive(&there).unwrap();
-        let again = Batch::take(&mut Reading::of(&bytes)).unwrap();
+        super::super::ipc::send(&here, &message).unwrap();
+        let bytes = super::super::ipc::receive(&there).unwrap();
+        let again = Batch::take(&mut Decoder::of(&bytes)).unwrap();
         assert_eq!(format!("{again:?}"), format!("{batch:?}"));
     }
 }

@@ -11,14 +11,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::lane::{self, Message};
+use super::ipc::{self, Encoder};
 
 /// An answer that takes longer is late.
 const LATE: Duration = Duration::from_millis(20);
 
 /// One way to the keeper, used by one thread.
 #[derive(Debug, Default)]
-pub(super) struct Lane {
+pub(super) struct Channel {
     // Locked while a message is sent, so that what is handed over at the end begins where a message may begin.
     end: Mutex<Option<End>>,
     came: Condvar,
@@ -35,15 +35,15 @@ pub(super) struct End {
 }
 
 /// Sends what is ready to be sent ahead, as long as it is taken.
-pub(super) type Ahead<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&Message) -> bool);
+pub(super) type Ahead<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&Encoder) -> bool);
 
 /// Why a call has no answer.
-pub(super) enum Unanswered {
+pub(super) enum NoReply {
     Lost(io::Error),
     NotSent(io::Error),
 }
 
-impl Lane {
+impl Channel {
     pub(super) fn end(&self) -> MutexGuard<'_, Option<End>> {
         self.end.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -84,17 +84,17 @@ impl Lane {
         Some(stream)
     }
 
-    pub(super) fn call(&self, message: &Message, ahead: Ahead<'_>) -> Result<Vec<u8>, Unanswered> {
+    pub(super) fn call(&self, message: &Encoder, ahead: Ahead<'_>) -> Result<Vec<u8>, NoReply> {
         let (stream, before, limit) = {
             let mut place = self.end();
             let end = place
                 .as_mut()
-                .ok_or_else(|| Unanswered::NotSent(io::ErrorKind::NotConnected.into()))?;
-            if let Err(error) = lane::send(&end.stream, message) {
+                .ok_or_else(|| NoReply::NotSent(io::ErrorKind::NotConnected.into()))?;
+            if let Err(error) = ipc::send(&end.stream, message) {
                 // What arrived of it stays half a message, and is never read as one.
                 drop(end.stream.shutdown(Shutdown::Both));
                 *place = None;
-                return Err(Unanswered::NotSent(error));
+                return Err(NoReply::NotSent(error));
             }
             (
                 Arc::clone(&end.stream),
@@ -109,8 +109,8 @@ impl Lane {
             self.close();
             match error.kind() {
                 // It ended with some of the message unread, so it did nothing about it; unless what is unread came later.
-                io::ErrorKind::ConnectionReset if !followed => Unanswered::NotSent(error),
-                _ => Unanswered::Lost(error),
+                io::ErrorKind::ConnectionReset if !followed => NoReply::NotSent(error),
+                _ => NoReply::Lost(error),
             }
         })
     }
@@ -122,22 +122,22 @@ impl Lane {
         ahead: Ahead<'_>,
     ) -> io::Result<Vec<u8>> {
         let begin = Instant::now();
-        while !lane::is_readable(stream, LATE)? {
+        while !ipc::is_readable(stream, LATE)? {
             if limit.is_some_and(|limit| begin.elapsed() > limit) {
                 return Err(io::ErrorKind::TimedOut.into());
             }
             ahead(&mut |message| self.send_ahead(message));
         }
-        lane::receive(stream)
+        ipc::receive(stream)
     }
 
     /// Sends a message whose answer nobody waits for; `false` when there is no room for it now.
-    fn send_ahead(&self, message: &Message) -> bool {
+    fn send_ahead(&self, message: &Encoder) -> bool {
         let mut place = self.end();
         let Some(end) = place.as_mut() else {
             return false;
         };
-        match lane::send_if_room(&end.stream, message) {
+        match ipc::send_if_room(&end.stream, message) {
             Ok(sent) => {
                 end.ahead += usize::from(sent);
                 sent
@@ -152,4 +152,4 @@ impl Lane {
 }
 
 /// For calls that nothing is sent ahead of.
-pub(super) fn nothing_ahead(_send: &mut dyn FnMut(&Message) -> bool) {}
+pub(super) fn nothing_ahead(_send: &mut dyn FnMut(&Encoder) -> bool) {}

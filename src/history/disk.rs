@@ -13,25 +13,25 @@ use std::{
 
 use super::{
     batch::Batch,
+    data_dir,
+    durability::{FaultInjector, FaultPoint},
     error::{HistoryError, WriteError},
-    folder,
-    keeper::Keeper,
-    progress::{Hook, Moment},
     record::Entry,
-    slots::{SlotFile, SlotWrite},
+    rollback_journal::{JournalFile, JournalWrite},
     store::Store,
+    writer_client::WriterClient,
 };
 use crate::model::Revision;
 
 /// The disk under a history. The lock on its folder is held by the process that writes.
 #[derive(Debug, Clone)]
 pub(super) enum Disk {
-    Apart(Arc<Keeper>),
-    Here(Arc<Here>),
+    Apart(Arc<WriterClient>),
+    Here(Arc<InProcess>),
 }
 
 #[derive(Debug)]
-pub(super) struct Here {
+pub(super) struct InProcess {
     folder: PathBuf,
     lock: Mutex<Option<File>>,
 }
@@ -39,21 +39,21 @@ pub(super) struct Here {
 /// The open store.
 #[derive(Debug)]
 pub(super) enum OpenStore {
-    Apart(Arc<Keeper>),
+    Apart(Arc<WriterClient>),
     Here(Store),
 }
 
 /// The open slot file.
 #[derive(Debug)]
-pub(super) enum OpenSlots {
-    Apart(Arc<Keeper>),
-    Here(Box<SlotFile>),
+pub(super) enum OpenJournal {
+    Apart(Arc<WriterClient>),
+    Here(Box<JournalFile>),
 }
 
 /// The slot file and what it held when it was opened.
 #[derive(Debug)]
-pub(super) struct FoundSlots {
-    pub(super) slots: OpenSlots,
+pub(super) struct JournalScan {
+    pub(super) slots: OpenJournal,
     pub(super) entries: Vec<Entry>,
     pub(super) reserved: u64,
 }
@@ -62,24 +62,24 @@ pub(super) struct FoundSlots {
 
 impl Disk {
     pub(super) fn here(path: &Path) -> Result<Self, HistoryError> {
-        folder::make(path)?;
-        let lock = folder::lock(path, std::process::id())?;
-        Ok(Self::Here(Arc::new(Here {
+        data_dir::make(path)?;
+        let lock = data_dir::lock(path, std::process::id())?;
+        Ok(Self::Here(Arc::new(InProcess {
             folder: path.to_owned(),
             lock: Mutex::new(Some(lock)),
         })))
     }
 
-    pub(super) fn apart(path: &Path, program: &Path) -> Result<Self, HistoryError> {
-        Keeper::start(path, program).map(|keeper| Self::Apart(Arc::new(keeper)))
+    pub(super) fn out_of_process(path: &Path, program: &Path) -> Result<Self, HistoryError> {
+        WriterClient::start(path, program).map(|client| Self::Apart(Arc::new(client)))
     }
 
     /// Opens the store at a start, and reads it.
     pub(super) fn open_first(&self) -> Result<(OpenStore, Batch), HistoryError> {
         match self {
-            Self::Apart(keeper) => {
-                let rows = keeper.read_store()?;
-                Ok((OpenStore::Apart(Arc::clone(keeper)), rows))
+            Self::Apart(client) => {
+                let rows = client.read_store()?;
+                Ok((OpenStore::Apart(Arc::clone(client)), rows))
             }
             Self::Here(here) => {
                 let store = Store::open_first(&here.folder)?;
@@ -92,26 +92,26 @@ impl Disk {
     /// Opens the store after an error.
     pub(super) fn open_again(&self) -> Result<OpenStore, HistoryError> {
         match self {
-            Self::Apart(keeper) => {
-                keeper.start_again()?;
-                Ok(OpenStore::Apart(Arc::clone(keeper)))
+            Self::Apart(client) => {
+                client.start_again()?;
+                Ok(OpenStore::Apart(Arc::clone(client)))
             }
             Self::Here(here) => Store::open(&here.folder).map(OpenStore::Here),
         }
     }
 
     /// Opens the slot file. Without it a history works, but a rollback is only as durable as the store.
-    pub(super) fn open_slots(&self) -> Option<FoundSlots> {
+    pub(super) fn open_slots(&self) -> Option<JournalScan> {
         let found = match self {
-            Self::Apart(keeper) => keeper.read_slots().map(|(entries, reserved)| FoundSlots {
-                slots: OpenSlots::Apart(Arc::clone(keeper)),
+            Self::Apart(client) => client.read_slots().map(|(entries, reserved)| JournalScan {
+                slots: OpenJournal::Apart(Arc::clone(client)),
                 entries,
                 reserved,
             }),
-            Self::Here(here) => SlotFile::open(&here.folder).map(|file| FoundSlots {
+            Self::Here(here) => JournalFile::open(&here.folder).map(|file| JournalScan {
                 entries: file.read(),
                 reserved: file.reserved(),
-                slots: OpenSlots::Here(Box::new(file)),
+                slots: OpenJournal::Here(Box::new(file)),
             }),
         };
         let told = |error: &io::Error| tracing::warn!(%error, "the slot file for rollbacks cannot be used");
@@ -119,17 +119,17 @@ impl Disk {
     }
 
     /// Leaves records to the keeper, which writes them once its disk answers, after this process has ended.
-    pub(super) fn hand_over(&self, batches: &[Batch]) -> bool {
+    pub(super) fn transfer(&self, batches: &[Batch]) -> bool {
         match self {
-            Self::Apart(keeper) => keeper.hand_over(batches),
+            Self::Apart(client) => client.transfer(batches),
             Self::Here(_) => false,
         }
     }
 
     /// Lets the next process in.
-    pub(super) fn let_go(&self, deadline: Instant) {
+    pub(super) fn release_lock(&self, deadline: Instant) {
         match self {
-            Self::Apart(keeper) => keeper.dismiss(deadline),
+            Self::Apart(client) => client.shutdown(deadline),
             Self::Here(here) => {
                 let mut lock = here.lock.lock().unwrap_or_else(PoisonError::into_inner);
                 drop(lock.take());
@@ -146,40 +146,40 @@ impl OpenStore {
     pub(super) fn write(
         &self,
         batch: &Batch,
-        hook: Option<&Hook>,
+        hook: Option<&FaultInjector>,
         ahead: impl FnMut(&mut dyn FnMut(&Batch) -> bool),
     ) -> Result<(), WriteError> {
         match self {
-            Self::Apart(keeper) => keeper.write_store(batch, ahead),
-            Self::Here(store) => {
-                store.write(batch, || hook.map_or(Ok(()), |hook| hook(Moment::Commit)))
-            }
+            Self::Apart(client) => client.write_store(batch, ahead),
+            Self::Here(store) => store.write(batch, || {
+                hook.map_or(Ok(()), |hook| hook(FaultPoint::Commit))
+            }),
         }
     }
 
     /// The last record that is not void.
     pub(super) fn last(&self) -> Revision {
         match self {
-            Self::Apart(keeper) => keeper.last_stored(),
+            Self::Apart(client) => client.last_stored(),
             Self::Here(store) => store.last(),
         }
     }
 }
 
-// === impl OpenSlots ===
+// === impl OpenJournal ===
 
-impl OpenSlots {
+impl OpenJournal {
     /// Writes a slot in place, and returns once it is on the disk. While that takes long, the writes that `ahead` has go
     /// to whoever outlives this process and will do them.
     pub(super) fn write(
         &mut self,
-        write: &SlotWrite,
+        write: &JournalWrite,
         stored: Revision,
-        hook: Option<&Hook>,
-        ahead: impl FnMut(&mut dyn FnMut(&SlotWrite) -> bool),
+        hook: Option<&FaultInjector>,
+        ahead: impl FnMut(&mut dyn FnMut(&JournalWrite) -> bool),
     ) -> io::Result<()> {
         match self {
-            Self::Apart(keeper) => keeper.write_slot(write, stored, ahead),
+            Self::Apart(client) => client.write_slot(write, stored, ahead),
             Self::Here(file) => file.write(write, stored, hook),
         }
     }

@@ -9,7 +9,7 @@ use std::{
 
 use thiserror::Error;
 
-use super::lane::{Message, Reading};
+use super::ipc::{Decoder, Encoder};
 
 /// Why a history cannot be opened. Each message names the file and says what to do.
 #[derive(Debug, Error)]
@@ -59,7 +59,7 @@ pub enum HistoryError {
     },
     /// What an ended process left is not all written yet.
     #[error(
-        "the history in `{path}` is still being written by the keeper of process {ended}, which has ended: its disk hangs \
+        "the history in `{path}` is still being written by the client of process {ended}, which has ended: its disk hangs \
          or is slow; start again once the disk answers"
     )]
     StillWritten {
@@ -94,7 +94,7 @@ pub enum HistoryError {
 
 impl HistoryError {
     /// Tells it to another process.
-    pub(super) fn put(&self, message: Message) -> Message {
+    pub(super) fn put(&self, message: Encoder) -> Encoder {
         let begin =
             |kind: u64, path: &Path| message.number(kind).bytes(path.as_os_str().as_bytes());
         match self {
@@ -109,7 +109,7 @@ impl HistoryError {
     }
 
     /// Reads what another process told.
-    pub(super) fn take(reading: &mut Reading<'_>) -> io::Result<Self> {
+    pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
         let kind = reading.number()?;
         let path = PathBuf::from(OsStr::from_bytes(reading.bytes()?));
         Ok(match kind {
@@ -147,14 +147,14 @@ impl HistoryError {
     }
 }
 
-fn put_error(message: Message, error: &io::Error) -> Message {
+fn put_error(message: Encoder, error: &io::Error) -> Encoder {
     let code = error.raw_os_error().unwrap_or_default();
     message
         .number(code.unsigned_abs().into())
         .bytes(error.to_string().as_bytes())
 }
 
-fn take_error(reading: &mut Reading<'_>) -> io::Result<io::Error> {
+fn take_error(reading: &mut Decoder<'_>) -> io::Result<io::Error> {
     let (code, text) = (reading.number()?, reading.text()?);
     Ok(match i32::try_from(code) {
         Ok(0) | Err(_) => io::Error::other(text),
@@ -173,7 +173,7 @@ pub(super) struct WriteError {
 
 impl WriteError {
     /// Tells what became of a write.
-    pub(super) fn put(written: &Result<(), Self>, message: Message) -> Message {
+    pub(super) fn put(written: &Result<(), Self>, message: Encoder) -> Encoder {
         match written {
             Ok(()) => message.number(0),
             Err(error) => message
@@ -183,7 +183,7 @@ impl WriteError {
         }
     }
 
-    pub(super) fn take(reading: &mut Reading<'_>) -> Result<(), Self> {
+    pub(super) fn take(reading: &mut Decoder<'_>) -> Result<(), Self> {
         let mut said = || -> io::Result<Option<Self>> {
             if reading.number()? == 0 {
                 return Ok(None);

@@ -9,7 +9,7 @@ use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
 use sha2::{Digest as _, Sha256};
 
-use super::folder;
+use super::data_dir;
 
 pub(super) const MARK: &str = "history.mark";
 
@@ -33,11 +33,11 @@ impl Mark {
     /// Opens the file in a history's folder; made if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(MARK);
-        let file = folder::open_private(&path)?;
+        let file = data_dir::open_private(&path)?;
         if file.metadata()?.len() < (2 * SECTOR) as u64 {
             file.write_all_at(&[0; 2 * SECTOR], 0)?;
             file.sync_all()?;
-            folder::sync(folder)?;
+            data_dir::sync(folder)?;
         }
         Ok(Self(Arc::new(file)))
     }

@@ -1,7 +1,7 @@
 //! The durable history: every table that was ever live, numbered, with who made it live, when and why.
 //!
 //! A publish is durable before it is live, a rollback is live before it is durable. So there are two ways in:
-//! [`History::append`] answers once the record is on the disk, [`History::keep`] returns at once and writes behind, for
+//! [`History::append`] answers once the record is on the disk, [`History::run_writer_process`] returns at once and writes behind, for
 //! as long as it takes. Behind both stand two threads: one owns the store (an embedded database, which needs free blocks
 //! and may hang with its file system), the other owns a small file written in full long ago, which takes the latest
 //! rollbacks in place. Nobody who decides ever waits for either without a limit. The program has both written by a
@@ -9,28 +9,28 @@
 //!
 //! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
 
-mod answer;
 mod batch;
 mod call;
+mod data_dir;
 mod disk;
+mod durability;
 mod error;
-mod folder;
 mod guarded;
-mod inbox;
-mod keep;
-mod keeper;
-mod lane;
+mod ipc;
 mod mark;
-mod numbers;
-mod progress;
 mod prune;
+mod queue;
 mod record;
 mod replay;
-mod round;
+mod revision_allocator;
+mod rollback_journal;
 mod seal;
-mod slots;
 mod store;
+mod stored_response;
+mod transaction;
 mod writer;
+mod writer_client;
+mod writer_process;
 
 use std::{
     path::{Path, PathBuf},
@@ -40,23 +40,23 @@ use std::{
 
 use tokio::sync::{oneshot, watch};
 
-pub use self::{
-    answer::{AnswerRow, KeptAnswer},
-    error::HistoryError,
-    inbox::AppendError,
-    keep::{KEEPER, keep},
-    progress::{Hook, Moment, Progress, Standing},
-    prune::{KEPT_REVISIONS, Pruned, plan},
-    record::{Entry, Whole, with_whole},
-    replay::{Kept, Loaded},
-};
 use self::{
     batch::Contents,
-    disk::{Disk, FoundSlots},
-    inbox::{Job, Pending},
-    numbers::Numbers,
-    slots::SlotWriter,
+    disk::{Disk, JournalScan},
+    queue::{Job, Pending},
+    revision_allocator::RevisionAllocator,
+    rollback_journal::JournalWriter,
     writer::Writer,
+};
+pub use self::{
+    durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
+    error::HistoryError,
+    prune::{KEPT_REVISIONS, Pruned, plan_pruning},
+    queue::AppendError,
+    record::{Entry, FullWeight, with_whole},
+    replay::{Loaded, StoredRevision},
+    stored_response::{AnswerRow, StoredResponse},
+    writer_process::{SUBCOMMAND, run_writer_process},
 };
 use crate::model::{Revision, TableDocument, TableState};
 
@@ -64,9 +64,9 @@ use crate::model::{Revision, TableDocument, TableState};
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
-    numbers: Arc<Numbers>,
+    numbers: Arc<RevisionAllocator>,
     writer: Writer,
-    slots: Option<SlotWriter>,
+    slots: Option<JournalWriter>,
     progress: watch::Receiver<Progress>,
     disk: Disk,
 }
@@ -84,28 +84,31 @@ impl History {
     ///
     /// # Errors
     /// As [`History::open`].
-    pub fn open_hooked(path: &Path, hook: Option<Hook>) -> Result<(Self, Loaded), HistoryError> {
+    pub fn open_hooked(
+        path: &Path,
+        hook: Option<FaultInjector>,
+    ) -> Result<(Self, Loaded), HistoryError> {
         Self::open_on(path, Disk::here(path)?, hook)
     }
 
-    /// Like [`History::open`], with the disk written by a process of its own: `program` is started with [`KEEPER`] as its
-    /// only argument and calls [`keep`]. This process then never waits inside the kernel for the history's disk.
+    /// Like [`History::open`], with the disk written by a process of its own: `program` is started with [`SUBCOMMAND`] as its
+    /// only argument and calls [`writer_process`]. This process then never waits inside the kernel for the history's disk.
     ///
     /// # Errors
     /// As [`History::open`], and when the program cannot be started.
     pub fn open_apart(path: &Path, program: &Path) -> Result<(Self, Loaded), HistoryError> {
-        Self::open_on(path, Disk::apart(path, program)?, None)
+        Self::open_on(path, Disk::out_of_process(path, program)?, None)
     }
 
     fn open_on(
         path: &Path,
         disk: Disk,
-        hook: Option<Hook>,
+        hook: Option<FaultInjector>,
     ) -> Result<(Self, Loaded), HistoryError> {
         let (store, rows) = disk.open_first()?;
         let contents = Contents::of(&rows, path)?;
         let (slots, slot_contents, slot_reserved) = match disk.open_slots() {
-            Some(FoundSlots {
+            Some(JournalScan {
                 slots,
                 entries,
                 reserved,
@@ -121,7 +124,7 @@ impl History {
         };
         loaded.reaches(rows.slotted, path)?;
         let last = loaded.kept.last().map_or(0, |kept| kept.record.revision.0);
-        let numbers = Arc::new(Numbers::after(
+        let numbers = Arc::new(RevisionAllocator::after(
             last.max(contents.reserved).max(slot_reserved),
         ));
         let (writer, progress) = Writer::start(
@@ -131,8 +134,9 @@ impl History {
             Arc::clone(&numbers),
             contents.last,
         );
-        let slots = slots
-            .map(|file| SlotWriter::start(file, writer.reporter(), hook, &numbers, writer.waker()));
+        let slots = slots.map(|file| {
+            JournalWriter::start(file, writer.reporter(), hook, &numbers, writer.waker())
+        });
         let history = Self {
             path: path.to_owned(),
             numbers,
@@ -149,7 +153,7 @@ impl History {
     fn settle(&self, loaded: &Loaded, late: Vec<Entry>) -> Result<(), HistoryError> {
         const PATIENCE: Duration = Duration::from_secs(5);
         for entry in late {
-            self.writer.keep(Pending::new(entry));
+            self.writer.append_async(Pending::new(entry));
         }
         for revision in &loaded.void {
             let kept = loaded
@@ -158,10 +162,10 @@ impl History {
                 .find(|kept| kept.record.revision == *revision);
             if let Some(kept) = kept {
                 let entry = Entry::new((*kept.record).clone());
-                self.writer.keep(Pending::new(entry));
+                self.writer.append_async(Pending::new(entry));
             }
         }
-        self.writer.go_on();
+        self.writer.resume();
         let reserved = self.writer.reserve_first(PATIENCE);
         let by_slots = self
             .slots
@@ -203,23 +207,23 @@ impl History {
     }
 
     /// Takes back a record that nobody began to write. `false` when it is too late to tell.
-    pub fn withdraw(&self, revision: Revision) -> bool {
-        self.writer.withdraw(revision)
+    pub fn cancel(&self, revision: Revision) -> bool {
+        self.writer.cancel(revision)
     }
 
     /// Writes a record of what is live already, behind everything else, trying until it is written. A rollback's goes
     /// to the slot file first: the store begins when it is told to [go on](History::go_on), when something else comes, or
     /// when the slot cannot be written, so that the two do not get into each other's way while somebody waits.
-    pub fn keep(&self, entry: Entry) {
+    pub fn append_async(&self, entry: Entry) {
         let slots = self.slots.as_ref().filter(|_| entry.is_rollback());
         // The store has it before the slot does, so that it is never nowhere.
         let write = slots.map(|slots| slots.prepare(&entry));
-        self.writer.keep(Pending::new(entry));
+        self.writer.append_async(Pending::new(entry));
         let begun = slots
             .zip(write)
             .is_some_and(|(slots, write)| slots.write(write));
         if !begun {
-            self.writer.go_on();
+            self.writer.resume();
         }
     }
 
@@ -233,18 +237,18 @@ impl History {
     ) -> oneshot::Receiver<()> {
         let (safe, answer) = oneshot::channel();
         let none = Vec::new;
-        self.writer.keep(Pending {
+        self.writer.append_async(Pending {
             imported: imported.map(|document| document.map_or_else(none, record::encode_document)),
             safe: Some(safe),
             ..Pending::new(entry)
         });
-        self.writer.go_on();
+        self.writer.resume();
         answer
     }
 
     /// Lets the store begin with what it has, wherever the slot file is.
-    pub fn go_on(&self) {
-        self.writer.go_on();
+    pub fn resume(&self) {
+        self.writer.resume();
     }
 
     /// Remembers the file that was imported, when the import itself made no revision.
@@ -289,7 +293,7 @@ impl History {
     }
 
     /// How the disk is.
-    pub fn standing(&self) -> Standing {
+    pub fn standing(&self) -> HistoryHealth {
         self.writer.standing(Instant::now())
     }
 
@@ -305,20 +309,20 @@ impl History {
             let _both = written && slots.reserve(last, deadline);
         }
         if written {
-            self.disk.let_go(deadline.max(Instant::now() + END));
+            self.disk.release_lock(deadline.max(Instant::now() + END));
         } else {
-            self.leave();
+            self.close_store();
         }
     }
 
-    fn leave(&self) {
+    fn close_store(&self) {
         let pending = self.standing().pending;
         let restart_revision = self.progress.borrow().durable().0;
         let path = self.path.display();
-        if self.disk.hand_over(&self.writer.take_kept()) {
+        if self.disk.transfer(&self.writer.take_kept()) {
             tracing::warn!(
                 pending, restart_revision, %path,
-                "the history's disk does not answer; its keeper writes what is pending once it does, and until then a \
+                "the history's disk does not answer; its client writes what is pending once it does, and until then a \
                  restart has to wait"
             );
         } else {

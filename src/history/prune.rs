@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::replay::Kept;
+use super::replay::StoredRevision;
 use crate::model::{Cause, Revision};
 
 /// How many revisions are kept.
@@ -26,8 +26,8 @@ pub struct Pruned {
 
 /// Plans which of the kept records go; `chain` is what a rollback can reach, live first, of which the first `needed`
 /// stay in any case.
-pub fn plan(
-    kept: &BTreeMap<Revision, Kept>,
+pub fn plan_pruning(
+    kept: &BTreeMap<Revision, StoredRevision>,
     chain: &[Revision],
     needed: usize,
     limit: usize,
@@ -47,7 +47,10 @@ pub fn plan(
 }
 
 /// The records that were made from one that goes.
-fn orphans(kept: &BTreeMap<Revision, Kept>, removed: &BTreeSet<Revision>) -> Vec<Revision> {
+fn orphans(
+    kept: &BTreeMap<Revision, StoredRevision>,
+    removed: &BTreeSet<Revision>,
+) -> Vec<Revision> {
     let mut orphans = Vec::new();
     let mut before_goes = false;
     for (revision, entry) in kept {
@@ -76,9 +79,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::model::{Actor, Author, Digest, RevisionRecord, TableState, Touched};
+    use crate::model::{Actor, Author, ChangeSet, Digest, RevisionRecord, TableState};
 
-    fn kept(revision: u64, cause: Cause) -> (Revision, Kept) {
+    fn kept(revision: u64, cause: Cause) -> (Revision, StoredRevision) {
         let record = RevisionRecord {
             revision: Revision(revision),
             parent: Revision(revision - 1),
@@ -96,11 +99,11 @@ mod tests {
             change: None,
             request: None,
         };
-        let kept = Kept {
+        let kept = StoredRevision {
             record: Arc::new(record),
             whole: BTreeMap::new(),
             state: Some(TableState::default()),
-            touched: Touched::default(),
+            touched: ChangeSet::default(),
         };
         (Revision(revision), kept)
     }
@@ -119,7 +122,7 @@ mod tests {
                 )
             })
             .collect();
-        let pruned = plan(&kept, &[Revision(20), Revision(2), Revision(1)], 2, 6);
+        let pruned = plan_pruning(&kept, &[Revision(20), Revision(2), Revision(1)], 2, 6);
         assert_eq!(pruned.remove, (3..=16).map(Revision).collect::<Vec<_>>());
         assert_eq!(pruned.snapshots, [Revision(17)]);
     }
@@ -128,11 +131,11 @@ mod tests {
     fn a_chain_that_is_too_long_loses_its_far_end() {
         let kept: BTreeMap<_, _> = (1..=20).map(|n| kept(n, Cause::Publish)).collect();
         let chain: Vec<_> = (1..=20).rev().map(Revision).collect();
-        let pruned = plan(&kept, &chain, 2, 5);
+        let pruned = plan_pruning(&kept, &chain, 2, 5);
         assert_eq!(pruned.remove, (1..=15).map(Revision).collect::<Vec<_>>());
         assert_eq!(pruned.snapshots, [Revision(16)]);
         assert_eq!(
-            plan(&kept, &chain, 2, 19),
+            plan_pruning(&kept, &chain, 2, 19),
             Pruned::default(),
             "a few more wait for the next step"
         );
@@ -143,7 +146,7 @@ mod tests {
         let kept: BTreeMap<_, _> = (1..=20).map(|n| kept(n, Cause::Publish)).collect();
         // A group of three is live, so that a rollback goes three back.
         let chain = [20, 19, 18, 12, 11].map(Revision);
-        let pruned = plan(&kept, &chain, 4, 1);
+        let pruned = plan_pruning(&kept, &chain, 4, 1);
         let stays: Vec<_> = kept
             .keys()
             .filter(|revision| !pruned.remove.contains(revision))
@@ -166,7 +169,7 @@ mod tests {
             .chain((1..90).rev())
             .map(Revision)
             .collect();
-        let pruned = plan(&all, &chain, 2, 50);
+        let pruned = plan_pruning(&all, &chain, 2, 50);
         assert_eq!(pruned.remove, (1..=70).map(Revision).collect::<Vec<_>>());
     }
 
@@ -174,7 +177,7 @@ mod tests {
     fn a_rollback_whose_origin_goes_needs_a_whole_table() {
         let mut all: BTreeMap<_, _> = (1..=10).map(|n| kept(n, Cause::Publish)).collect();
         all.extend([kept(11, Cause::Rollback { to: Revision(2) })]);
-        let pruned = plan(&all, &[Revision(11), Revision(10), Revision(9)], 3, 3);
+        let pruned = plan_pruning(&all, &[Revision(11), Revision(10), Revision(9)], 3, 3);
         assert_eq!(pruned.remove, (1..=8).map(Revision).collect::<Vec<_>>());
         assert_eq!(pruned.snapshots, [Revision(9), Revision(11)]);
     }

@@ -11,7 +11,7 @@ use crate::model::{
 };
 
 /// Which release last had all the weight, by route; none where it is not known.
-pub type Whole = BTreeMap<RouteName, Option<ReleaseName>>;
+pub type FullWeight = BTreeMap<RouteName, Option<ReleaseName>>;
 
 /// A record with what the change alone does not say.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct Entry {
     /// The record.
     pub record: RevisionRecord,
     /// Releases that last had all the weight, where a route got back an earlier one.
-    pub whole: Whole,
+    pub whole: FullWeight,
 }
 
 impl Entry {
@@ -27,7 +27,7 @@ impl Entry {
     pub fn new(record: RevisionRecord) -> Self {
         Self {
             record,
-            whole: Whole::new(),
+            whole: FullWeight::new(),
         }
     }
 
@@ -49,14 +49,14 @@ impl Entry {
 struct WrittenEntry<'a> {
     record: &'a RevisionRecord,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    whole: &'a Whole,
+    whole: &'a FullWeight,
 }
 
 #[derive(Deserialize)]
 struct ReadEntry {
     record: RevisionRecord,
     #[serde(default)]
-    whole: Whole,
+    whole: FullWeight,
 }
 
 pub(super) fn encode(entry: &Entry) -> Vec<u8> {
@@ -94,7 +94,7 @@ pub(super) fn decode_document(bytes: &[u8]) -> Result<TableDocument, DecodeError
 pub(super) struct Snapshot {
     table: TableDocument,
     rosters: Vec<RosterLine>,
-    whole: Whole,
+    whole: FullWeight,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -149,7 +149,7 @@ impl Snapshot {
 ///
 /// # Panics
 /// Never: a route is replaced where it was found.
-pub fn with_whole(mut state: TableState, whole: &Whole) -> TableState {
+pub fn with_whole(mut state: TableState, whole: &FullWeight) -> TableState {
     for (route, release) in whole {
         let Some(old) = state.spec.route(route) else {
             continue;

@@ -6,36 +6,36 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
-    answer::KeptAnswer,
+    data_dir::SLOT_FILE,
     error::HistoryError,
-    folder::SLOT_FILE,
     mark::MARK,
-    record::{Entry, Snapshot, Whole, with_stable_of, with_whole},
+    record::{Entry, FullWeight, Snapshot, with_stable_of, with_whole},
+    stored_response::StoredResponse,
 };
-use crate::model::{Cause, Revision, RevisionRecord, TableDocument, TableState, Touched};
+use crate::model::{Cause, ChangeSet, Revision, RevisionRecord, TableDocument, TableState};
 
 /// A record and the table that it made live.
 #[derive(Debug, Clone)]
-pub struct Kept {
+pub struct StoredRevision {
     /// The record.
     pub record: Arc<RevisionRecord>,
     /// Releases that last had all the weight, where a route got back an earlier one.
-    pub whole: Whole,
+    pub whole: FullWeight,
     /// The table; `None` for a number that never became live.
     pub state: Option<TableState>,
     /// What is another one than in the revision before.
-    pub touched: Touched,
+    pub touched: ChangeSet,
 }
 
 /// What a history held when it was opened.
 #[derive(Debug, Default)]
 pub struct Loaded {
     /// The kept revisions, oldest first.
-    pub kept: Vec<Kept>,
+    pub kept: Vec<StoredRevision>,
     /// The configuration file as it was last imported.
     pub imported: Option<TableDocument>,
     /// The answers that requests under idempotency keys got, by key.
-    pub answers: Vec<(String, KeptAnswer)>,
+    pub answers: Vec<(String, StoredResponse)>,
     /// The revisions that only the slot file knew.
     pub from_slots: Vec<Revision>,
     /// Numbers whose records were written but which never became live, found out only now.
@@ -122,7 +122,7 @@ fn never_live(records: &mut [Entry]) -> Vec<Revision> {
 
 #[derive(Default)]
 struct Replay {
-    kept: Vec<Kept>,
+    kept: Vec<StoredRevision>,
     places: BTreeMap<Revision, usize>,
     live: Option<usize>,
 }
@@ -158,12 +158,12 @@ impl Replay {
         let empty = TableState::default();
         let touched = made
             .as_ref()
-            .map(|state| Touched::between(self.live().unwrap_or(&empty), state));
+            .map(|state| ChangeSet::between(self.live().unwrap_or(&empty), state));
         if made.is_some() {
             self.live = Some(self.kept.len());
         }
         self.places.insert(revision, self.kept.len());
-        self.kept.push(Kept {
+        self.kept.push(StoredRevision {
             record: Arc::new(entry.record),
             whole: entry.whole,
             state: made,

@@ -17,8 +17,8 @@ use redb::{
 
 use super::{
     batch::Batch,
+    data_dir,
     error::{HistoryError, WriteError},
-    folder,
     guarded::guarded,
     mark::{About, MARK, Mark},
     record,
@@ -66,7 +66,7 @@ impl Store {
 
     /// Opens the database of a history's folder, and makes it if there never was one.
     pub(super) fn open(folder: &Path) -> Result<Self, HistoryError> {
-        let path = folder.join(folder::STORE);
+        let path = folder.join(data_dir::STORE);
         let unreadable = |source| HistoryError::Unreadable {
             path: path.clone(),
             source,
@@ -75,13 +75,13 @@ impl Store {
         if new {
             never_written(folder)?;
         }
-        drop(folder::open_private(&path).map_err(unreadable)?);
+        drop(data_dir::open_private(&path).map_err(unreadable)?);
         let mark = Mark::open(folder).map_err(unreadable)?;
         let database = guarded(|| create(&path))
             .map_err(|panic| damaged(folder, panic))?
             .map_err(|error| open_error(folder, &path, error))?;
         if new {
-            folder::sync(folder).map_err(unreadable)?;
+            data_dir::sync(folder).map_err(unreadable)?;
         }
         let store = Self {
             database: Some(database),
@@ -105,7 +105,7 @@ impl Store {
             &self.path,
             format!(
                 "the last {lost} of {marked} writes to `{}` are gone; remove `{MARK}` to go on with what is left",
-                folder::STORE
+                data_dir::STORE
             ),
         ))
     }
@@ -242,14 +242,14 @@ fn create(path: &Path) -> Result<Database, DatabaseError> {
 
 /// Refuses to begin anew beside what an earlier life left.
 fn never_written(folder: &Path) -> Result<(), HistoryError> {
-    let traces = folder::traces(folder);
+    let traces = data_dir::traces(folder);
     if traces.is_empty() {
         return Ok(());
     }
     let traces: Vec<_> = traces.iter().map(|name| format!("`{name}`")).collect();
     let what = format!(
         "`{}` is missing or empty, and {} beside it say that it was written",
-        folder::STORE,
+        data_dir::STORE,
         traces.join(" and ")
     );
     Err(damaged(folder, what))

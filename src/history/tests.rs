@@ -103,7 +103,7 @@ fn wait_until(history: &History, what: impl Fn(&History) -> bool) {
     }
 }
 
-fn live(loaded: &Loaded) -> &Kept {
+fn live(loaded: &Loaded) -> &StoredRevision {
     loaded
         .kept
         .iter()
@@ -119,7 +119,7 @@ fn what_was_acknowledged_is_found_again_and_no_number_comes_twice() {
     assert!(loaded.kept.is_empty());
     let (first, second) = begun(&history);
     let back = history.reserve();
-    history.keep(rollback(
+    history.append_async(rollback(
         back,
         Revision(2),
         Revision(1),
@@ -129,7 +129,7 @@ fn what_was_acknowledged_is_found_again_and_no_number_comes_twice() {
         history.progress().borrow().slotted == back
     });
     assert_eq!(history.progress().borrow().stored, Revision(2));
-    history.go_on();
+    history.resume();
     wait_until(&history, |history| {
         history.progress().borrow().stored == back
     });
@@ -208,8 +208,8 @@ fn a_rollback_is_durable_by_its_slot_while_the_store_fails_and_lands_when_it_is_
     let folder = tempfile::tempdir().unwrap();
     let broken = Arc::new(AtomicBool::new(false));
     let switch = Arc::clone(&broken);
-    let hook: Hook = Arc::new(move |moment| {
-        if moment == Moment::Commit && switch.load(Ordering::SeqCst) {
+    let hook: FaultInjector = Arc::new(move |moment| {
+        if moment == FaultPoint::Commit && switch.load(Ordering::SeqCst) {
             return Err(io::Error::other("no space left on device"));
         }
         Ok(())
@@ -224,7 +224,7 @@ fn a_rollback_is_durable_by_its_slot_while_the_store_fails_and_lands_when_it_is_
         "{error}"
     );
     let back = history.reserve();
-    history.keep(rollback(
+    history.append_async(rollback(
         back,
         Revision(2),
         Revision(1),
@@ -268,8 +268,8 @@ fn a_store_that_hangs_holds_up_nothing_but_itself() {
     let (release, gate) = mpsc::channel::<()>();
     let (gate, hanging) = (Mutex::new(gate), Arc::new(AtomicBool::new(false)));
     let hangs = Arc::clone(&hanging);
-    let hook: Hook = Arc::new(move |moment| {
-        if moment == Moment::Commit && hangs.load(Ordering::SeqCst) {
+    let hook: FaultInjector = Arc::new(move |moment| {
+        if moment == FaultPoint::Commit && hangs.load(Ordering::SeqCst) {
             gate.lock().unwrap().recv().map_err(io::Error::other)?;
         }
         Ok(())
@@ -280,7 +280,7 @@ fn a_store_that_hangs_holds_up_nothing_but_itself() {
     let (entry, _) = publish(&second, history.reserve(), Revision(2), set_split(1, 1));
     let stuck = history.append(entry, None).unwrap();
     let back = history.reserve();
-    history.keep(rollback(
+    history.append_async(rollback(
         back,
         Revision(2),
         Revision(1),
@@ -292,7 +292,7 @@ fn a_store_that_hangs_holds_up_nothing_but_itself() {
     let (entry, _) = publish(&second, history.reserve(), Revision(2), set_split(2, 1));
     let queued = entry.record.revision;
     let waiting = history.append(entry, None).unwrap();
-    assert!(history.withdraw(queued), "nobody began to write it");
+    assert!(history.cancel(queued), "nobody began to write it");
     assert!(waiting.blocking_recv().is_err());
     hanging.store(false, Ordering::SeqCst);
     release.send(()).unwrap();
@@ -372,7 +372,7 @@ fn a_record_that_does_not_lead_to_its_table_is_damage() {
 fn age(folder: &Path) {
     use redb::ReadableTable as _;
     let values = |name| redb::TableDefinition::<u64, &[u8]>::new(name);
-    let database = redb::Database::create(folder.join(folder::STORE)).unwrap();
+    let database = redb::Database::create(folder.join(data_dir::STORE)).unwrap();
     let write = database.begin_write().unwrap();
     write
         .delete_table(redb::TableDefinition::<&str, u64>::new("counts"))

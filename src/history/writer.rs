@@ -15,15 +15,15 @@ use std::{
 use tokio::sync::{oneshot, watch};
 
 use super::{
-    answer::AnswerRow,
     batch::Batch,
     disk::{Disk, OpenStore},
+    durability::{FaultInjector, HistoryHealth, Progress, Reporter},
     error::WriteError,
-    inbox::{AppendError, Ending, Job, Pending, Shared, is_kept},
-    numbers::Numbers,
-    progress::{Hook, Progress, Reporter, Standing},
+    queue::{AppendError, Job, Pending, Shared, Shutdown, is_kept},
     record::Entry,
-    round::Round,
+    revision_allocator::RevisionAllocator,
+    stored_response::AnswerRow,
+    transaction::WriteTxn,
 };
 use crate::model::{Revision, TableDocument};
 
@@ -42,8 +42,8 @@ impl Writer {
     pub(super) fn start(
         disk: &Disk,
         store: OpenStore,
-        hook: Option<Hook>,
-        numbers: Arc<Numbers>,
+        hook: Option<FaultInjector>,
+        numbers: Arc<RevisionAllocator>,
         stored: Revision,
     ) -> (Self, watch::Receiver<Progress>) {
         let (sender, progress) = watch::channel(Progress {
@@ -114,13 +114,13 @@ impl Writer {
     }
 
     fn push_if_well(&self, job: Job) -> Result<(), AppendError> {
-        let mut inbox = self.shared.inbox();
-        if let Some(reason) = inbox.sickness(Instant::now()) {
+        let mut queue = self.shared.queue();
+        if let Some(reason) = queue.failure(Instant::now()) {
             return Err(AppendError::NotWritten(reason));
         }
-        inbox.jobs.push_back(job);
-        inbox.begin();
-        drop(inbox);
+        queue.jobs.push_back(job);
+        queue.begin();
+        drop(queue);
         self.shared.wake.notify_one();
         Ok(())
     }
@@ -133,38 +133,38 @@ impl Writer {
         self.push(Job::Reserve(None));
     }
 
-    /// Takes a record in; [`Writer::go_on`] has it written.
-    pub(super) fn keep(&self, pending: Pending) {
+    /// Takes a record in; [`Writer::resume`] has it written.
+    pub(super) fn append_async(&self, pending: Pending) {
         self.put(Job::Keep(pending));
     }
 
-    pub(super) fn go_on(&self) {
-        self.shared.go_on();
+    pub(super) fn resume(&self) {
+        self.shared.resume();
     }
 
     /// What has the thread go on.
     pub(super) fn waker(&self) -> impl Fn() + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        move || shared.go_on()
+        move || shared.resume()
     }
 
     fn push(&self, job: Job) {
         self.put(job);
-        self.go_on();
+        self.resume();
     }
 
     fn put(&self, job: Job) {
-        let mut inbox = self.shared.inbox();
-        inbox.make_room();
-        inbox.jobs.push_back(job);
+        let mut queue = self.shared.queue();
+        queue.evict_redundant();
+        queue.jobs.push_back(job);
     }
 
-    pub(super) fn withdraw(&self, revision: Revision) -> bool {
-        let mut inbox = self.shared.inbox();
-        let place = inbox.jobs.iter().position(
+    pub(super) fn cancel(&self, revision: Revision) -> bool {
+        let mut queue = self.shared.queue();
+        let place = queue.jobs.iter().position(
             |job| matches!(job, Job::Append { entry, .. } if entry.record.revision == revision),
         );
-        place.is_some_and(|place| inbox.jobs.remove(place).is_some())
+        place.is_some_and(|place| queue.jobs.remove(place).is_some())
     }
 
     /// Reserves the first block of numbers and waits for it, so that none is given out twice.
@@ -176,41 +176,41 @@ impl Writer {
             .unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
     }
 
-    pub(super) fn standing(&self, now: Instant) -> Standing {
-        let inbox = self.shared.inbox();
-        Standing {
-            pending: inbox.taken + inbox.jobs.iter().filter(|job| is_kept(job)).count(),
-            error: inbox.sickness(now),
+    pub(super) fn standing(&self, now: Instant) -> HistoryHealth {
+        let queue = self.shared.queue();
+        HistoryHealth {
+            pending: queue.taken + queue.jobs.iter().filter(|job| is_kept(job)).count(),
+            error: queue.failure(now),
         }
     }
 
     /// Ends the thread once everything is written; `false` when that did not happen in time.
     pub(super) fn close(&self, last: u64, deadline: Instant) -> bool {
-        self.end(Ending::Finish(last), deadline)
+        self.end(Shutdown::Finish(last), deadline)
     }
 
     /// Takes what is live and was not begun to be written, for somebody else to write, in batches of a bounded size.
     pub(super) fn take_kept(&self) -> Vec<Batch> {
         const RECORDS: usize = 32;
-        let mut inbox = self.shared.inbox();
-        inbox.ending = Some(Ending::Abandon);
-        let mut kept: Vec<Job> = inbox.jobs.drain(..).filter(is_kept).collect();
-        drop(inbox);
+        let mut queue = self.shared.queue();
+        queue.ending = Some(Shutdown::Abandon);
+        let mut kept: Vec<Job> = queue.jobs.drain(..).filter(is_kept).collect();
+        drop(queue);
         let mut batches = Vec::new();
         while !kept.is_empty() {
             let rest = kept.split_off(kept.len().min(RECORDS));
-            batches.push(Round::of(kept).batch);
+            batches.push(WriteTxn::of(kept).batch);
             kept = rest;
         }
         batches
     }
 
-    fn end(&self, ending: Ending, deadline: Instant) -> bool {
-        let mut inbox = self.shared.inbox();
-        if ending == Ending::Abandon || inbox.ending.is_none() {
-            inbox.ending = Some(ending);
+    fn end(&self, ending: Shutdown, deadline: Instant) -> bool {
+        let mut queue = self.shared.queue();
+        if ending == Shutdown::Abandon || queue.ending.is_none() {
+            queue.ending = Some(ending);
         }
-        drop(inbox);
+        drop(queue);
         self.shared.wake.notify_one();
         let ended = self.ended.lock().unwrap_or_else(PoisonError::into_inner);
         let left = deadline.saturating_duration_since(Instant::now());
@@ -221,7 +221,7 @@ impl Writer {
 impl Drop for Writer {
     fn drop(&mut self) {
         // A thread that hangs with its file system is left behind.
-        self.end(Ending::Abandon, Instant::now() + Duration::from_secs(1));
+        self.end(Shutdown::Abandon, Instant::now() + Duration::from_secs(1));
     }
 }
 
@@ -230,8 +230,8 @@ struct Thread {
     reporter: Reporter,
     disk: Disk,
     store: Option<OpenStore>,
-    hook: Option<Hook>,
-    numbers: Arc<Numbers>,
+    hook: Option<FaultInjector>,
+    numbers: Arc<RevisionAllocator>,
     // Up to where this thread wrote numbers down.
     reserved: u64,
 }
@@ -242,43 +242,43 @@ impl Thread {
         loop {
             let (jobs, ending) = self.next_jobs();
             match ending {
-                Some(Ending::Abandon) => return false,
-                Some(Ending::Finish(last)) if jobs.is_empty() => return self.finish(last),
-                Some(Ending::Finish(_)) | None => {}
+                Some(Shutdown::Abandon) => return false,
+                Some(Shutdown::Finish(last)) if jobs.is_empty() => return self.finish(last),
+                Some(Shutdown::Finish(_)) | None => {}
             }
-            if !self.write_all(Round::of(jobs)) {
+            if !self.write_all(WriteTxn::of(jobs)) {
                 return false;
             }
         }
     }
 
-    fn next_jobs(&self) -> (VecDeque<Job>, Option<Ending>) {
-        let mut inbox = self.shared.inbox();
-        while !inbox.is_due() {
-            inbox = self
+    fn next_jobs(&self) -> (VecDeque<Job>, Option<Shutdown>) {
+        let mut queue = self.shared.queue();
+        while !queue.is_due() {
+            queue = self
                 .shared
                 .wake
-                .wait(inbox)
+                .wait(queue)
                 .unwrap_or_else(PoisonError::into_inner);
         }
-        let jobs = inbox.take();
-        inbox.busy_since = Some(Instant::now());
-        (jobs, inbox.ending)
+        let jobs = queue.take();
+        queue.busy_since = Some(Instant::now());
+        (jobs, queue.ending)
     }
 
     /// Tries until everything is written that has to be; `false` when the process ends first.
-    fn write_all(&mut self, mut round: Round) -> bool {
+    fn write_all(&mut self, mut txn: WriteTxn) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
-            round.batch.reserved = self.numbers.due(self.reserved);
-            match self.attempt(&round) {
+            txn.batch.reserved = self.numbers.due(self.reserved);
+            match self.attempt(&txn) {
                 Ok(()) => {
-                    self.succeeded(round);
+                    self.succeeded(txn);
                     return true;
                 }
                 Err(error) => {
                     self.note_error(&error);
-                    round = round.failed(&error);
+                    txn = txn.failed(&error);
                 }
             }
             let Some(more) = self.rest(pause) else {
@@ -286,21 +286,21 @@ impl Thread {
             };
             pause = (pause * 2).min(LONGEST_PAUSE);
             for job in more {
-                round.add(job);
+                txn.add(job);
             }
         }
     }
 
-    fn attempt(&mut self, round: &Round) -> Result<(), AppendError> {
-        let (mut written, mut begun) = (self.try_once(&round.batch), false);
+    fn attempt(&mut self, txn: &WriteTxn) -> Result<(), AppendError> {
+        let (mut written, mut begun) = (self.try_once(&txn.batch), false);
         if let Err(error) = &written
             && error.gone
-            && round.is_awaited()
+            && txn.is_awaited()
         {
             // The keeper died, before this or amid it: another one writes the same. What the first one had written is
             // there once. Not for who gave up waiting: what was refused meanwhile must not be written again.
             begun = error.begun;
-            written = self.try_once(&round.batch);
+            written = self.try_once(&txn.batch);
         }
         written.map_err(|error| {
             if begun || error.begun {
@@ -321,66 +321,66 @@ impl Thread {
             self.store = Some(opened);
         }
         let store = self.store.as_ref().expect("opened above");
-        let ahead = |send: &mut dyn FnMut(&Batch) -> bool| self.shared.inbox().send_ahead(send);
+        let ahead = |send: &mut dyn FnMut(&Batch) -> bool| self.shared.queue().send_ahead(send);
         // After an error the database refuses everything, so it is opened anew.
         store
             .write(batch, self.hook.as_ref(), ahead)
             .inspect_err(|_| self.store = None)
     }
 
-    fn succeeded(&mut self, round: Round) {
-        let mut inbox = self.shared.inbox();
-        inbox.taken = 0;
-        inbox.busy_since = None;
-        if inbox.error.take().is_some() {
+    fn succeeded(&mut self, txn: WriteTxn) {
+        let mut queue = self.shared.queue();
+        queue.taken = 0;
+        queue.busy_since = None;
+        if queue.error.take().is_some() {
             tracing::info!("the history can be written again");
         }
-        drop(inbox);
-        if let Some(reserved) = round.batch.reserved {
+        drop(queue);
+        if let Some(reserved) = txn.batch.reserved {
             self.reserved = reserved;
             self.numbers.reserved(reserved);
         }
-        let last = round
+        let last = txn
             .has_void
             .then(|| self.store.as_ref().map(OpenStore::last))
             .flatten();
         self.reporter.0.send_modify(|progress| {
-            progress.stored = last.unwrap_or_else(|| progress.stored.max(round.stored));
+            progress.stored = last.unwrap_or_else(|| progress.stored.max(txn.stored));
         });
-        round.succeeded();
+        txn.succeeded();
     }
 
     fn note_error(&self, error: &AppendError) {
         let reason = match error {
             AppendError::NotWritten(reason) | AppendError::Unknown(reason) => reason.clone(),
         };
-        let mut inbox = self.shared.inbox();
-        if inbox.error.as_ref() != Some(&reason) {
+        let mut queue = self.shared.queue();
+        if queue.error.as_ref() != Some(&reason) {
             tracing::error!(%reason, "the history cannot be written");
         }
-        inbox.error = Some(reason);
-        drop(inbox);
+        queue.error = Some(reason);
+        drop(queue);
         self.reporter.0.send_modify(|progress| progress.errors += 1);
     }
 
     /// Waits before the next try; returns what came meanwhile, or `None` when the process ends.
     fn rest(&self, pause: Duration) -> Option<VecDeque<Job>> {
         let deadline = Instant::now() + pause;
-        let mut inbox = self.shared.inbox();
-        while inbox.ending != Some(Ending::Abandon) {
+        let mut queue = self.shared.queue();
+        while queue.ending != Some(Shutdown::Abandon) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Some(inbox.take());
+                return Some(queue.take());
             }
-            let waited = self.shared.wake.wait_timeout(inbox, left);
-            inbox = waited.unwrap_or_else(PoisonError::into_inner).0;
+            let waited = self.shared.wake.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
         None
     }
 
     fn finish(&mut self, last: u64) -> bool {
-        let mut round = Round::default();
-        round.batch.reserved = Some(last);
-        self.attempt(&round).is_ok()
+        let mut txn = WriteTxn::default();
+        txn.batch.reserved = Some(last);
+        self.attempt(&txn).is_ok()
     }
 }

@@ -2,17 +2,17 @@
 
 use std::slice::Iter;
 
-use super::lines::{self, Line, Place};
 use super::scan::request_line;
+use super::start_line::{self, FieldSpan, HeaderLine};
 use crate::message::{
-    Asked, Field, Limits, Reason, Rejection, RequestFacts, RequestLine, ResponseFacts, StatusLine,
-    Version,
+    Field, Limits, Reason, Rejection, RequestContextForResponse, RequestLine, StatusLine,
+    ValidatedRequest, ValidatedResponse, Version,
 };
 
 /// Room for the fields of one view, on the stack of whoever makes it; on the heap only if there are many.
 pub struct FieldSlots {
-    few: [Place; FEW],
-    many: Vec<Place>,
+    few: [FieldSpan; FEW],
+    many: Vec<FieldSpan>,
 }
 
 /// Most heads have fewer fields than this.
@@ -37,14 +37,14 @@ pub struct ResponseHead<'h> {
 #[derive(Clone, Copy, Debug)]
 struct Table<'h> {
     head: &'h [u8],
-    places: &'h [Place],
+    places: &'h [FieldSpan],
 }
 
 /// The fields of a head in their order.
 #[derive(Clone, Debug)]
 pub struct Fields<'h> {
     head: &'h [u8],
-    places: Iter<'h, Place>,
+    places: Iter<'h, FieldSpan>,
 }
 
 // === impl FieldSlots ===
@@ -53,24 +53,29 @@ impl FieldSlots {
     /// Empty slots.
     pub const fn new() -> Self {
         Self {
-            few: [Place::EMPTY; FEW],
+            few: [FieldSpan::EMPTY; FEW],
             many: Vec::new(),
         }
     }
 
     /// Reads the fields of a head, of which there may be so many: where they are, and where the head ends.
-    fn read(&mut self, head: &[u8], from: usize, most: usize) -> Result<(&[Place], usize), Reason> {
-        match lines::fields(head, from, &mut self.few[..most.min(FEW)]) {
+    fn read(
+        &mut self,
+        head: &[u8],
+        from: usize,
+        most: usize,
+    ) -> Result<(&[FieldSpan], usize), Reason> {
+        match start_line::fields(head, from, &mut self.few[..most.min(FEW)]) {
             Err(Reason::TooManyFields) if most > FEW => {
-                self.many.resize(most, Place::EMPTY);
-                let (count, end) = lines::fields(head, from, &mut self.many)?;
+                self.many.resize(most, FieldSpan::EMPTY);
+                let (count, end) = start_line::fields(head, from, &mut self.many)?;
                 Ok((&self.many[..count], end))
             }
             read => read.map(|(count, end)| (&self.few[..count], end)),
         }
     }
 
-    fn read_all(&mut self, head: &[u8], from: usize, most: usize) -> Result<&[Place], Reason> {
+    fn read_all(&mut self, head: &[u8], from: usize, most: usize) -> Result<&[FieldSpan], Reason> {
         match self.read(head, from, most)? {
             (places, end) if end == head.len() => Ok(places),
             _ => Err(Reason::InvalidLineEnd),
@@ -107,7 +112,7 @@ impl<'h> RequestHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
-        let line = lines::asking(head)?;
+        let line = start_line::asking(head)?;
         let places = slots.read_all(head, line.end, asking_fields(limits))?;
         Ok(Self::new(head, &line, places))
     }
@@ -119,13 +124,17 @@ impl<'h> RequestHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Option<(Self, usize)> {
-        let line = lines::asking(buffer).ok()?;
+        let line = start_line::asking(buffer).ok()?;
         let (places, end) = slots.read(buffer, line.end, asking_fields(limits)).ok()?;
         let fits = line.end <= request_line(limits) && end <= limits.request_head;
         fits.then(|| (Self::new(&buffer[..end], &line, places), end))
     }
 
-    fn new(head: &'h [u8], line: &lines::Asking<'h>, places: &'h [Place]) -> Self {
+    fn new(
+        head: &'h [u8],
+        line: &start_line::RequestLineParts<'h>,
+        places: &'h [FieldSpan],
+    ) -> Self {
         Self {
             line: RequestLine {
                 version: version_of(line.is_current),
@@ -153,8 +162,8 @@ impl<'h> RequestHead<'h> {
     /// # Errors
     ///
     /// As [`RequestFacts::judge`].
-    pub fn judge(&self, limits: &Limits) -> Result<RequestFacts<'h>, Rejection> {
-        RequestFacts::judge(&self.line, self.fields(), limits)
+    pub fn validate(&self, limits: &Limits) -> Result<ValidatedRequest<'h>, Rejection> {
+        ValidatedRequest::validate(&self.line, self.fields(), limits)
     }
 }
 
@@ -171,7 +180,7 @@ impl<'h> ResponseHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
-        let line = lines::answering(head).map_err(Rejection::response)?;
+        let line = start_line::answering(head).map_err(Rejection::response)?;
         let places = slots
             .read_all(head, line.end, answering_fields(limits))
             .map_err(Rejection::response)?;
@@ -184,7 +193,7 @@ impl<'h> ResponseHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Option<(Self, usize)> {
-        let line = lines::answering(buffer).ok()?;
+        let line = start_line::answering(buffer).ok()?;
         let (places, end) = slots
             .read(buffer, line.end, answering_fields(limits))
             .ok()?;
@@ -192,7 +201,11 @@ impl<'h> ResponseHead<'h> {
         fits.then(|| (Self::new(&buffer[..end], &line, places), end))
     }
 
-    fn new(head: &'h [u8], line: &lines::Answering<'h>, places: &'h [Place]) -> Self {
+    fn new(
+        head: &'h [u8],
+        line: &start_line::StatusLineParts<'h>,
+        places: &'h [FieldSpan],
+    ) -> Self {
         Self {
             line: StatusLine {
                 version: version_of(line.is_current),
@@ -224,8 +237,12 @@ impl<'h> ResponseHead<'h> {
     /// # Errors
     ///
     /// As [`ResponseFacts::judge`].
-    pub fn judge(&self, asked: Asked, limits: &Limits) -> Result<ResponseFacts<'h>, Rejection> {
-        ResponseFacts::judge(self.line, asked, self.fields(), limits)
+    pub fn validate(
+        &self,
+        asked: RequestContextForResponse,
+        limits: &Limits,
+    ) -> Result<ValidatedResponse<'h>, Rejection> {
+        ValidatedResponse::validate(self.line, asked, self.fields(), limits)
     }
 }
 
@@ -244,7 +261,7 @@ impl<'h> Table<'h> {
 
 impl<'h> Fields<'h> {
     /// The same fields with their lines.
-    pub fn lines(self) -> impl Iterator<Item = Line<'h>> {
+    pub fn lines(self) -> impl Iterator<Item = HeaderLine<'h>> {
         let head = self.head;
         self.places.map(move |place| place.line(head))
     }

@@ -16,7 +16,7 @@
 //!
 //! Where RFC 9112 lets a recipient be generous, it is not: bare LF or CR, folded lines, spaces before a colon, empty
 //! lines before a head (but for one), chunk sizes with signs or padding are errors. The lines of a head are read by a parser
-//! of ours (`lines.rs`); `httparse`, which reads trailer sections, is what the tests compare it with.
+//! of ours (`start_line.rs`); `httparse`, which reads trailer sections, is what the tests compare it with.
 //!
 //! ```
 //! use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead};
@@ -42,25 +42,25 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod body_decoder;
+mod body_encoder;
 mod chunk;
-mod decode;
-mod encode;
-mod exchange;
+mod exchange_state;
 mod head;
-mod lines;
+mod head_writer;
 mod preface;
 mod scan;
+mod start_line;
 mod status;
 mod trailers;
-mod write;
 
-pub use decode::{BodyDecoder, Decoded};
-pub use encode::{BodyEncoder, Frame};
-pub use exchange::{Exchange, Reusable};
+pub use body_decoder::{BodyDecoder, Decoded};
+pub use body_encoder::{BodyEncoder, ChunkFraming};
+pub use exchange_state::{Exchange, Reusable};
 pub use head::{FieldSlots, Fields, RequestHead, ResponseHead};
-pub use lines::Line;
+pub use head_writer::{Framing, HeadWriter, WriteError};
 pub use preface::{H2_PREFACE, Preface, h2_preface};
 pub use scan::HeadScan;
+pub use start_line::HeaderLine;
 pub use status::canonical_reason;
 pub use trailers::Trailers;
-pub use write::{Framing, HeadWriter, WriteError};

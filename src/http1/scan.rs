@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::lines::asking;
-use crate::message::words::{equal, find};
+use super::start_line::asking;
+use crate::message::swar::{equal, find};
 use crate::message::{Limits, Reason, Rejection, is_token_byte};
 
 /// How far the search for the end of a head has come. A connection keeps it between two reads; the buffer must start with

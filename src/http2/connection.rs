@@ -9,14 +9,14 @@ use std::task::{Context, Waker};
 
 use thiserror::Error;
 
-use super::budget::{Budget, BudgetLimits, Verdict};
+use super::abuse_budget::{Budget, BudgetLimits, Verdict};
 use super::frame::{Code, FrameHead, flag, kind};
+use super::goaway::GoAwayState;
 use super::head::Head;
 use super::hpack::Decoder;
-use super::inbound::Receiving;
-use super::leaving::Leaving;
-use super::outbound::Sending;
+use super::recv::Receiving;
 use super::resets::Resets;
+use super::send::Sending;
 use super::settings::{FIRST_WINDOW, PeerSettings, Settings};
 use super::stream::Inbound;
 use super::streams::{Key, Streams};
@@ -41,7 +41,7 @@ pub enum Role {
 /// The connection is broken: what is on its way out, a goodbye with this code, is all that may still be done with it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("HTTP/2: {code}: {why}")]
-pub struct Broken {
+pub struct ConnectionError {
     /// What the peer is told.
     pub code: Code,
     /// What happened.
@@ -67,13 +67,13 @@ pub struct Connection {
     pub(super) next: u32,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
-    pub(super) leaving: Leaving,
+    pub(super) leaving: GoAwayState,
     /// The streams above this number were not looked at by the peer, which is going.
     pub(super) refused_above: Option<u32>,
     pub(super) resets: Resets,
     budget: Budget,
     now_ms: u64,
-    broken: Option<Broken>,
+    broken: Option<ConnectionError>,
     driver: Option<Waker>,
 }
 
@@ -94,7 +94,7 @@ impl Connection {
             next: 1,
             receiving: Receiving::new(role, Decoder::new(own.header_table)),
             sending: Sending::default(),
-            leaving: Leaving::No,
+            leaving: GoAwayState::No,
             refused_above: None,
             resets: Resets::default(),
             budget: Budget::new(budget),
@@ -102,11 +102,11 @@ impl Connection {
             broken: None,
             driver: None,
         };
-        connection.greet();
+        connection.send_preface();
         connection
     }
 
-    fn greet(&mut self) {
+    fn send_preface(&mut self) {
         let is_client = self.role == Role::Client;
         let out = self.sending.out();
         if is_client {
@@ -124,7 +124,7 @@ impl Connection {
     ///
     /// # Errors
     /// When the connection is broken, by now or before.
-    pub fn receive(&mut self, bytes: &[u8], now_ms: u64) -> Result<usize, Broken> {
+    pub fn receive(&mut self, bytes: &[u8], now_ms: u64) -> Result<usize, ConnectionError> {
         self.now_ms = now_ms;
         let mut rest = bytes;
         loop {
@@ -150,15 +150,15 @@ impl Connection {
     /// meanwhile is bounded without that: no stream is opened ([`Connection::can_take_stream`]), windows open as often as
     /// something has come, and a server that asks for replies that it does not read is let go.
     pub fn is_full(&self) -> bool {
-        self.role == Role::Server && self.sending.len() > 2 * self.own.gathered
+        self.role == Role::Server && self.sending.len() > 2 * self.own.send_buffer_max
     }
 
     /// Whether replies may be written for the peer: to one that makes us write them, and does not read, nothing is said.
-    pub(super) fn check_backlog(&self) -> Result<(), Broken> {
-        if self.sending.len() > MOST_BACKLOG * self.own.gathered {
+    pub(super) fn check_backlog(&self) -> Result<(), ConnectionError> {
+        if self.sending.len() > MOST_BACKLOG * self.own.send_buffer_max {
             let code = Code::ENHANCE_YOUR_CALM;
             let why = "replies are asked for and not read";
-            return Err(Broken { code, why });
+            return Err(ConnectionError { code, why });
         }
         Ok(())
     }
@@ -190,7 +190,7 @@ impl Connection {
     /// Ends the connection, whatever is open.
     pub fn close(&mut self, code: Code) {
         let why = "closed by us";
-        self.fail(Broken { code, why });
+        self.fail(ConnectionError { code, why });
     }
 
     /// Breaks all streams off: nothing will be received any more.
@@ -199,7 +199,7 @@ impl Connection {
         for stream in self.streams.iter_mut() {
             // What we have asked for in bytes that never left was asked of nobody.
             let is_unsent = role == Role::Client && stream.starts_at >= left;
-            stream.break_off(if is_unsent {
+            stream.end_by_peer(if is_unsent {
                 Inbound::Unprocessed
             } else {
                 Inbound::Lost
@@ -207,7 +207,7 @@ impl Connection {
             stream.wake();
         }
         if self.broken.is_none() {
-            self.broken = Some(Broken {
+            self.broken = Some(ConnectionError {
                 code: Code::NO_ERROR,
                 why: "the peer closed the connection",
             });
@@ -215,18 +215,18 @@ impl Connection {
     }
 
     /// Why it is broken, if it is.
-    pub fn broken(&self) -> Option<Broken> {
+    pub fn broken(&self) -> Option<ConnectionError> {
         self.broken
     }
 
     /// Remembers whom to wake, once, when somebody has written to the connection. Not needed where its streams are served
     /// by the task that sends.
-    pub fn listen(&mut self, cx: &Context<'_>) {
+    pub fn register_waker(&mut self, cx: &Context<'_>) {
         self.driver = Some(cx.waker().clone());
     }
 
     /// Whoever sends is about to, and need not be woken.
-    pub fn forget_listener(&mut self) {
+    pub fn clear_waker(&mut self) {
         self.driver = None;
     }
 
@@ -237,24 +237,24 @@ impl Connection {
         }
     }
 
-    fn fail(&mut self, broken: Broken) {
+    fn fail(&mut self, broken: ConnectionError) {
         if self.broken.is_none() {
             self.broken = Some(broken);
-            self.write_goodbye(self.last, broken.code);
+            self.write_goaway(self.last, broken.code);
             for stream in self.streams.iter_mut() {
-                stream.break_off(Inbound::Broken(broken.code));
+                stream.end_by_peer(Inbound::Broken(broken.code));
                 stream.wake();
             }
         }
     }
 
     /// Spends of the budget of what costs us and brings nothing.
-    pub(super) fn spend(&mut self, cost: u32) -> Result<(), Broken> {
+    pub(super) fn spend(&mut self, cost: u32) -> Result<(), ConnectionError> {
         match self.budget.spend(self.now_ms, cost) {
-            Verdict::Calm => {}
-            Verdict::Leave => self.leave(),
-            Verdict::Close => {
-                return Err(Broken {
+            Verdict::Ok => {}
+            Verdict::GoAway => self.graceful_shutdown(),
+            Verdict::CloseNow => {
+                return Err(ConnectionError {
                     code: Code::ENHANCE_YOUR_CALM,
                     why: "too many frames that bring nothing",
                 });
@@ -267,30 +267,30 @@ impl Connection {
     ///
     /// # Errors
     /// When the peer has made us do that too often.
-    pub(super) fn refuse(&mut self, id: u32, code: Code) -> Result<(), Broken> {
-        self.abandon(id, code, Inbound::Broken(code))
+    pub(super) fn reset_counted(&mut self, id: u32, code: Code) -> Result<(), ConnectionError> {
+        self.reset_stream(id, code, Inbound::Broken(code))
     }
 
     /// Ends a stream because what came of it is no message.
     ///
     /// # Errors
     /// When the peer has made us do that too often.
-    pub(super) fn reject(&mut self, id: u32, why: Reason) -> Result<(), Broken> {
-        self.abandon(id, Code::PROTOCOL_ERROR, Inbound::Invalid(why))
+    pub(super) fn reject(&mut self, id: u32, why: Reason) -> Result<(), ConnectionError> {
+        self.reset_stream(id, Code::PROTOCOL_ERROR, Inbound::Invalid(why))
     }
 
     /// Ends a stream, whatever of it was whole.
-    fn abandon(&mut self, id: u32, code: Code, how: Inbound) -> Result<(), Broken> {
+    fn reset_stream(&mut self, id: u32, code: Code, how: Inbound) -> Result<(), ConnectionError> {
         self.write_reset(id, code);
         if !self.is_unopened(id) {
-            self.resets.remember(id);
+            self.resets.remember_reset(id);
         }
         if let Some(key) = self.streams.find(id) {
             if let Some(stream) = self.streams.get_mut(key) {
-                stream.condemn(how);
+                stream.fail(how);
                 stream.wake();
             }
-            self.settle(key);
+            self.reap(key);
         }
         if !code.is_provoked() || self.role == Role::Client {
             return Ok(());
@@ -298,7 +298,7 @@ impl Connection {
         // One that asks for more than it may have made no mistake.
         self.resets.mistakes += usize::from(code != Code::REFUSED_STREAM);
         if self.resets.mistakes > self.own.local_resets {
-            return Err(Broken {
+            return Err(ConnectionError {
                 code: Code::ENHANCE_YOUR_CALM,
                 why: "too many streams had to be broken off",
             });
@@ -307,21 +307,21 @@ impl Connection {
     }
 
     /// Breaks a stream off and tells whoever has it in hand.
-    pub(super) fn break_off(&mut self, key: Key, how: Inbound) {
+    pub(super) fn end_by_peer(&mut self, key: Key, how: Inbound) {
         let is_server = self.role == Role::Server;
         if let Some(stream) = self.streams.get_mut(key) {
-            stream.break_off(how);
+            stream.end_by_peer(how);
             if is_server && stream.is_inbound_broken() {
                 // Nobody reads the rest of a request that was taken back. What has come of an answer is passed on.
                 stream.data = Vec::new();
             }
             stream.wake();
         }
-        self.settle(key);
+        self.reap(key);
     }
 
     /// Takes a stream that is over out of the count, and out of the books once nobody has it in hand.
-    pub(super) fn settle(&mut self, key: Key) {
+    pub(super) fn reap(&mut self, key: Key) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
         };
@@ -333,7 +333,7 @@ impl Connection {
         }
         if !stream.is_held {
             if stream.is_in_line {
-                self.sending.line.retain(|other| *other != key);
+                self.sending.send_queue.retain(|other| *other != key);
             }
             self.streams.remove(key);
         }

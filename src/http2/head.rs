@@ -1,7 +1,7 @@
 //! Heads: a block of fields whose pseudo-fields were found to be whole (RFC 9113, section 8.3).
 
-use super::hpack::{BlockFields, FieldBlock, Flaw, Name};
-use crate::message::{Field, Known, KnownSet, Reason};
+use super::hpack::{BlockFields, FieldBlock, FieldError, Name};
+use crate::message::{Field, KnownField, KnownSet, Reason};
 
 /// A head, or a trailer section.
 #[derive(Debug)]
@@ -42,17 +42,17 @@ const NOT_WHOLE: Malformed = Malformed(Reason::InvalidStartLine);
 /// What HTTP/2 has no place for (RFC 9113, section 8.2.2). In heads, whoever judges them says so; trailers are judged by
 /// nobody else.
 const OF_CONNECTIONS: KnownSet = KnownSet::of(&[
-    Known::Connection,
-    Known::KeepAlive,
-    Known::ProxyConnection,
-    Known::Te,
-    Known::TransferEncoding,
-    Known::Upgrade,
+    KnownField::Connection,
+    KnownField::KeepAlive,
+    KnownField::ProxyConnection,
+    KnownField::Te,
+    KnownField::TransferEncoding,
+    KnownField::Upgrade,
 ]);
 
 /// What a block is the head of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Of {
+pub(super) enum HeadKind {
     Request,
     Response,
     Trailers,
@@ -62,18 +62,20 @@ pub(super) enum Of {
 
 impl Head {
     /// Judges the pseudo-fields of a block; `is_last` if it ends its direction of the stream.
-    pub(super) fn new(block: FieldBlock, of: Of, is_last: bool) -> Result<Self, Malformed> {
+    pub(super) fn new(block: FieldBlock, of: HeadKind, is_last: bool) -> Result<Self, Malformed> {
         let is_too_long = match block.flaw() {
             None => false,
             // What was not kept cannot be judged; what is too long is refused with a status.
-            Some(Flaw::TooLong | Flaw::TooMany) if of == Of::Request => true,
+            Some(FieldError::TooLong | FieldError::TooMany) if of == HeadKind::Request => true,
             Some(flaw) => return Err(Malformed(reason(flaw, of))),
         };
         let mut seen = Seen::default();
         let mut pseudo = 0;
         for (at, field) in block.iter().enumerate() {
             match field.name {
-                Name::Field(known) if of == Of::Trailers && OF_CONNECTIONS.contains(known) => {
+                Name::Field(known)
+                    if of == HeadKind::Trailers && OF_CONNECTIONS.contains(known) =>
+                {
                     return Err(Malformed(Reason::InvalidTrailer));
                 }
                 Name::Field(_) => {}
@@ -151,13 +153,13 @@ impl Head {
 }
 
 /// What a flaw is to whoever gets the message.
-const fn reason(flaw: Flaw, of: Of) -> Reason {
+const fn reason(flaw: FieldError, of: HeadKind) -> Reason {
     match (flaw, of) {
-        (Flaw::TooLong, Of::Trailers) => Reason::TrailersTooLarge,
-        (Flaw::TooLong, _) => Reason::HeadTooLarge,
-        (Flaw::TooMany, _) => Reason::TooManyFields,
-        (Flaw::InvalidName | Flaw::UppercaseName, _) => Reason::InvalidFieldName,
-        (Flaw::InvalidValue, _) => Reason::InvalidFieldValue,
+        (FieldError::TooLong, HeadKind::Trailers) => Reason::TrailersTooLarge,
+        (FieldError::TooLong, _) => Reason::HeadTooLarge,
+        (FieldError::TooMany, _) => Reason::TooManyFields,
+        (FieldError::InvalidName | FieldError::UppercaseName, _) => Reason::InvalidFieldName,
+        (FieldError::InvalidValue, _) => Reason::InvalidFieldValue,
     }
 }
 
@@ -210,20 +212,20 @@ impl Seen {
         Ok(())
     }
 
-    fn is_whole(&self, of: Of) -> bool {
+    fn is_whole(&self, of: HeadKind) -> bool {
         let is_any = self.method || self.scheme || self.path || self.authority || self.protocol;
         match of {
             // RFC 8441, section 4: it has a target like any other, and is of use with CONNECT alone.
-            Of::Request if self.protocol => {
+            HeadKind::Request if self.protocol => {
                 self.is_connect && self.scheme && self.path && self.status.is_none()
             }
-            Of::Request if self.is_connect => {
+            HeadKind::Request if self.is_connect => {
                 self.authority && !self.scheme && !self.path && self.status.is_none()
             }
-            Of::Request => self.method && self.scheme && self.path && self.status.is_none(),
+            HeadKind::Request => self.method && self.scheme && self.path && self.status.is_none(),
             // RFC 9113, section 8.6: HTTP/2 knows no 101.
-            Of::Response => !is_any && self.status.is_some_and(|status| status != 101),
-            Of::Trailers => !is_any && self.status.is_none(),
+            HeadKind::Response => !is_any && self.status.is_some_and(|status| status != 101),
+            HeadKind::Trailers => !is_any && self.status.is_none(),
         }
     }
 }

@@ -10,34 +10,34 @@
 //! - `head`: what fields have to say before they are a head.
 //! - `stream`, `streams`: one stream, and all of a connection.
 //! - `resets`: streams that are over and may not be for the peer.
-//! - `connection` with `inbound` (what arrives: `blocks`, `data`, `control`) and `outbound` (what leaves);
-//!   `leaving` ends it, `held` is for whoever has a stream in hand.
-//! - `budget`: what a peer may cost.
+//! - `connection` with `recv` (what arrives: `recv_headers`, `recv_data`, `recv_control`) and `send` (what leaves);
+//!   `goaway` ends it, `stream_api` is for whoever has a stream in hand.
+//! - `abuse_budget`: what a peer may cost.
 
-mod blocks;
-mod budget;
+mod abuse_budget;
 mod connection;
-mod control;
-mod data;
 mod frame;
+mod goaway;
 mod head;
-mod held;
 pub mod hpack;
-mod inbound;
-mod leaving;
-mod outbound;
+mod recv;
+mod recv_control;
+mod recv_data;
+mod recv_headers;
 mod resets;
+mod send;
 mod settings;
 mod stream;
+mod stream_api;
 mod streams;
 
 #[cfg(test)]
 mod tests;
 
-pub use budget::BudgetLimits;
-pub use connection::{Broken, Connection, PREFACE, Role};
+pub use abuse_budget::BudgetLimits;
+pub use connection::{Connection, ConnectionError, PREFACE, Role};
 pub use frame::Code;
 pub use head::{Fields, Head, RequestPseudo};
-pub use held::{Gone, Taken};
 pub use settings::Settings;
+pub use stream_api::{BodyEvent, StreamError};
 pub use streams::Key;

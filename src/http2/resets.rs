@@ -18,7 +18,7 @@ pub(super) struct Resets {
 // === impl Resets ===
 
 impl Resets {
-    pub(super) fn remember(&mut self, id: u32) {
+    pub(super) fn remember_reset(&mut self, id: u32) {
         if self.latest.len() == REMEMBERED {
             let oldest = self.latest.pop_front().unwrap_or_default();
             self.forgotten = self.forgotten.max(oldest);
@@ -41,7 +41,7 @@ mod tests {
     fn what_was_forgotten_is_no_mistake() {
         let mut resets = Resets::default();
         for id in (1..=2 * 600).step_by(4) {
-            resets.remember(id);
+            resets.remember_reset(id);
         }
         assert!((1..=2 * 600).step_by(4).all(|id| resets.may_have(id)));
         assert_eq!(resets.latest.len(), REMEMBERED);

@@ -45,7 +45,7 @@ pub struct Settings {
     /// Bytes of the table of the compression.
     pub header_table: u32,
     /// Bytes that are gathered on their way out before a body has to wait.
-    pub gathered: usize,
+    pub send_buffer_max: usize,
 }
 
 /// What the peer allows us.

@@ -22,12 +22,12 @@ pub(super) struct Stream {
     /// Data that arrived and was not taken.
     pub(super) data: Vec<u8>,
     /// How much was taken and is not said to be read yet.
-    pub(super) lent: usize,
+    pub(super) unacked: usize,
     pub(super) trailers: Option<Head>,
     /// What the peer may still send.
     pub(super) receive_window: i64,
     /// What was taken and not given back to the peer's window yet.
-    pub(super) unclaimed: u32,
+    pub(super) pending_credit: u32,
     /// How much of the body was announced and has not come.
     pub(super) expected: Option<u64>,
     /// How much of the body has come.
@@ -88,10 +88,10 @@ impl Stream {
             heads: VecDeque::new(),
             informational: 0,
             data: Vec::new(),
-            lent: 0,
+            unacked: 0,
             trailers: None,
             receive_window,
-            unclaimed: 0,
+            pending_credit: 0,
             expected: None,
             received: 0,
             has_final_head: false,
@@ -128,7 +128,7 @@ impl Stream {
     }
 
     /// Breaks it off. A direction that came to its end stays what it is.
-    pub(super) fn break_off(&mut self, how: Inbound) {
+    pub(super) fn end_by_peer(&mut self, how: Inbound) {
         if self.inbound == Inbound::Open {
             self.inbound = how;
         }
@@ -139,7 +139,7 @@ impl Stream {
     }
 
     /// Breaks it off because of what is wrong with it: nothing of it counts any more, not even what was whole.
-    pub(super) fn condemn(&mut self, how: Inbound) {
+    pub(super) fn fail(&mut self, how: Inbound) {
         self.inbound = how;
         self.is_reset = false;
         self.outbound = Outbound::Broken;
@@ -187,7 +187,7 @@ impl Stream {
     }
 
     /// Remembers whom to wake: whoever has the stream in hand is one task.
-    pub(super) fn listen(&mut self, cx: &Context<'_>) {
+    pub(super) fn register_waker(&mut self, cx: &Context<'_>) {
         match &self.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}
             _ => self.waker = Some(cx.waker().clone()),

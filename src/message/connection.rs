@@ -1,6 +1,6 @@
 //! What the `Connection` fields of a message say: options, and the names of fields that end at this hop.
 
-use super::{Field, Known, KnownSet, Reason, grammar};
+use super::{Field, KnownField, KnownSet, Reason, grammar};
 
 /// How many names without a meaning to the proxy `Connection` may nominate, in how many fields.
 pub const MAX_NOMINATIONS: usize = 64;
@@ -10,7 +10,7 @@ const MAX_BYTES: usize = 4096;
 
 /// The options of all `Connection` fields of one message.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Nominated<'h> {
+pub struct ConnectionOptions<'h> {
     /// `close` was among them.
     pub close: bool,
     /// `keep-alive` was among them.
@@ -25,9 +25,9 @@ pub struct Nominated<'h> {
     others: usize,
 }
 
-// === impl Nominated ===
+// === impl ConnectionOptions ===
 
-impl<'h> Nominated<'h> {
+impl<'h> ConnectionOptions<'h> {
     /// Reads one `Connection` value.
     ///
     /// # Errors
@@ -59,13 +59,13 @@ impl<'h> Nominated<'h> {
             self.close = true;
             return Ok(());
         }
-        match Known::of(option) {
-            Known::KeepAlive => self.keep_alive = true,
-            Known::Upgrade => self.upgrade = true,
-            Known::Other if self.others == MAX_NOMINATIONS => {
+        match KnownField::of(option) {
+            KnownField::KeepAlive => self.keep_alive = true,
+            KnownField::Upgrade => self.upgrade = true,
+            KnownField::Other if self.others == MAX_NOMINATIONS => {
                 return Err(Reason::TooManyNominations);
             }
-            Known::Other => self.others += 1,
+            KnownField::Other => self.others += 1,
             known if known.is_protected() => {}
             known => _ = self.known.insert(known),
         }
@@ -73,8 +73,8 @@ impl<'h> Nominated<'h> {
     }
 
     /// Whether the field ends here: because of what it is, or because it was nominated and is not protected.
-    pub fn ends(&self, field: &Field<'_>) -> bool {
-        self.ending().contains(field.known) || self.ends_other(field)
+    pub fn is_hop_by_hop(&self, field: &Field<'_>) -> bool {
+        self.ending().contains(field.known) || self.is_other_hop_by_hop(field)
     }
 
     /// The names that end here, but for those that no rule mentions.
@@ -85,8 +85,8 @@ impl<'h> Nominated<'h> {
 
     /// Whether the field has a name that no rule mentions and that was nominated.
     #[inline]
-    pub fn ends_other(&self, field: &Field<'_>) -> bool {
-        self.count > 0 && field.known == Known::Other && self.names(field.name)
+    pub fn is_other_hop_by_hop(&self, field: &Field<'_>) -> bool {
+        self.count > 0 && field.known == KnownField::Other && self.names(field.name)
     }
 
     fn names(&self, name: &[u8]) -> bool {
@@ -112,14 +112,14 @@ mod tests {
     use super::*;
 
     fn ends(value: &[u8], name: &[u8]) -> bool {
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         nominated.read(value).unwrap();
-        nominated.ends(&Field::new(name, b""))
+        nominated.is_hop_by_hop(&Field::new(name, b""))
     }
 
     #[test]
     fn options_are_read_from_lists_with_empty_elements() {
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         nominated.read(b" ,Close , keep-ALIVE,,upgrade,\t").unwrap();
         assert!(nominated.close && nominated.keep_alive && nominated.upgrade);
     }
@@ -167,18 +167,18 @@ mod tests {
 
     #[test]
     fn what_stands_behind_an_option_is_not_an_option() {
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         nominated
             .read(b"keep-alive; timeout=5, x-a ;q=\"b\", ;")
             .unwrap();
         assert!(nominated.keep_alive && !nominated.close);
-        assert!(nominated.ends(&Field::new(b"X-A", b"")));
-        assert!(!nominated.ends(&Field::new(b"timeout", b"")));
+        assert!(nominated.is_hop_by_hop(&Field::new(b"X-A", b"")));
+        assert!(!nominated.is_hop_by_hop(&Field::new(b"timeout", b"")));
     }
 
     #[test]
     fn odd_and_endless_lists_are_refused() {
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         assert_eq!(nominated.read(b"a b"), Err(Reason::InvalidConnection));
         assert_eq!(
             nominated.read(b"close, x y; z"),
@@ -189,22 +189,22 @@ mod tests {
             names.join(",")
         };
         let (most, one_more) = (list(MAX_NOMINATIONS), list(MAX_NOMINATIONS + 1));
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         nominated.read(most.as_bytes()).unwrap();
-        assert!(nominated.ends(&Field::new(b"A63", b"")));
+        assert!(nominated.is_hop_by_hop(&Field::new(b"A63", b"")));
         assert_eq!(nominated.read(b"a64"), Err(Reason::TooManyNominations));
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         assert_eq!(
             nominated.read(one_more.as_bytes()),
             Err(Reason::TooManyNominations)
         );
         let long = format!("a{}", ",".repeat(MAX_BYTES));
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         assert_eq!(
             nominated.read(long.as_bytes()),
             Err(Reason::TooManyNominations)
         );
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         for _ in 0..MAX_LISTS {
             nominated.read(b"a, b").unwrap();
         }

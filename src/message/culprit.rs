@@ -2,7 +2,7 @@
 //!
 //! Nothing here is on the way of a good request, and nothing is trusted of a bad one: its lines are taken as they lie.
 
-use super::{Authority, Known, Reason, grammar};
+use super::{Authority, KnownField, Reason, grammar};
 
 /// A line of a head that may be anything, split at its first colon.
 pub type LooseField<'h> = (&'h [u8], &'h [u8]);
@@ -27,26 +27,26 @@ pub fn field_at_fault<'h>(
     limit: usize,
     mut fields: impl Iterator<Item = LooseField<'h>>,
 ) -> Option<&'h [u8]> {
-    let named = |wanted: Known| move |(name, _): &LooseField<'_>| Known::of(name) == wanted;
+    let named =
+        |wanted: KnownField| move |(name, _): &LooseField<'_>| KnownField::of(name) == wanted;
     let found = match reason {
         Reason::DuplicateContentLength | Reason::InvalidContentLength | Reason::LengthMismatch => {
-            fields.find(named(Known::ContentLength))
+            fields.find(named(KnownField::ContentLength))
         }
         Reason::InvalidTransferEncoding
         | Reason::LengthAndTransferEncoding
-        | Reason::UnknownTransferCoding => fields.find(named(Known::TransferEncoding)),
-        Reason::DuplicateHost => fields.find(named(Known::Host)),
-        Reason::InvalidHost => {
-            fields.find(|field| named(Known::Host)(field) && Authority::parse(field.1).is_err())
-        }
+        | Reason::UnknownTransferCoding => fields.find(named(KnownField::TransferEncoding)),
+        Reason::DuplicateHost => fields.find(named(KnownField::Host)),
+        Reason::InvalidHost => fields
+            .find(|field| named(KnownField::Host)(field) && Authority::parse(field.1).is_err()),
         Reason::MissingHost => return Some(b"host"),
-        Reason::ExpectationFailed => fields.find(named(Known::Expect)),
+        Reason::ExpectationFailed => fields.find(named(KnownField::Expect)),
         Reason::InvalidConnection | Reason::TooManyNominations => {
-            fields.find(named(Known::Connection))
+            fields.find(named(KnownField::Connection))
         }
-        Reason::ConnectionField => fields.find(|(name, _)| Known::of(name).is_hop_by_hop()),
-        Reason::UpgradeWithBody => fields.find(named(Known::Upgrade)),
-        Reason::Loop => fields.find(named(Known::Via)),
+        Reason::ConnectionField => fields.find(|(name, _)| KnownField::of(name).is_hop_by_hop()),
+        Reason::UpgradeWithBody => fields.find(named(KnownField::Upgrade)),
+        Reason::Loop => fields.find(named(KnownField::Via)),
         Reason::UnderscoreName => fields.find(|(name, _)| name.contains(&b'_')),
         Reason::InvalidFieldName => fields.find(|(name, _)| !grammar::is_token(name)),
         Reason::InvalidFieldValue => fields.find(|(_, value)| !grammar::is_field_value(value)),

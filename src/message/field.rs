@@ -1,6 +1,6 @@
 //! Fields of a head, and the names that the proxy has something to say about.
 //!
-//! A name is classified once, by its length and then by its letters, into [`Known`]; after that nobody compares strings.
+//! A name is classified once, by its length and then by its letters, into [`KnownField`]; after that nobody compares strings.
 
 use lookup::{FACTOR, FAMILIES, M, MASKS, PADDED, Padded, TABLE, X, lower_case, slot};
 
@@ -10,7 +10,7 @@ mod lookup;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'h> {
     /// What the name means to the proxy.
-    pub known: Known,
+    pub known: KnownField,
     /// The name as it was spelled.
     pub name: &'h [u8],
     /// The value.
@@ -27,7 +27,7 @@ macro_rules! known {
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         #[expect(missing_docs, reason = "each variant is the field of its name")]
-        pub enum Known {
+        pub enum KnownField {
             $($name,)*
             /// Any other field that starts with `Mcp-`.
             Mcp,
@@ -39,7 +39,7 @@ macro_rules! known {
             Other,
         }
 
-        const NAMES: &[(&str, Known)] = &[$(($text, Known::$name),)*];
+        const NAMES: &[(&str, KnownField)] = &[$(($text, KnownField::$name),)*];
     };
 }
 
@@ -103,33 +103,33 @@ known! {
 
 /// Fields that a `Connection` option cannot remove: who reads them decides by them what the request is and whose it is.
 const PROTECTED: KnownSet = KnownSet::of(&[
-    Known::Authorization,
-    Known::ContentEncoding,
-    Known::ContentLength,
-    Known::ContentType,
-    Known::Cookie,
-    Known::Expect,
-    Known::Forwarded,
-    Known::GrpcStatus,
-    Known::GrpcTimeout,
-    Known::Host,
-    Known::Mcp,
-    Known::SecWebSocketAccept,
-    Known::SecWebSocketKey,
-    Known::SecWebSocketVersion,
-    Known::SetCookie,
-    Known::Traceparent,
-    Known::Tracestate,
-    Known::TransferEncoding,
-    Known::Via,
-    Known::XForwarded,
-    Known::XForwardedFor,
-    Known::XForwardedHost,
-    Known::XForwardedPort,
-    Known::XForwardedProto,
-    Known::XRealIp,
-    Known::XRequestId,
-    Known::XSwitchback,
+    KnownField::Authorization,
+    KnownField::ContentEncoding,
+    KnownField::ContentLength,
+    KnownField::ContentType,
+    KnownField::Cookie,
+    KnownField::Expect,
+    KnownField::Forwarded,
+    KnownField::GrpcStatus,
+    KnownField::GrpcTimeout,
+    KnownField::Host,
+    KnownField::Mcp,
+    KnownField::SecWebSocketAccept,
+    KnownField::SecWebSocketKey,
+    KnownField::SecWebSocketVersion,
+    KnownField::SetCookie,
+    KnownField::Traceparent,
+    KnownField::Tracestate,
+    KnownField::TransferEncoding,
+    KnownField::Via,
+    KnownField::XForwarded,
+    KnownField::XForwardedFor,
+    KnownField::XForwardedHost,
+    KnownField::XForwardedPort,
+    KnownField::XForwardedProto,
+    KnownField::XRealIp,
+    KnownField::XRequestId,
+    KnownField::XSwitchback,
 ]);
 
 // === impl Field ===
@@ -138,7 +138,7 @@ impl<'h> Field<'h> {
     /// Classifies a field; whether name and value are valid is the parser's business.
     pub fn new(name: &'h [u8], value: &'h [u8]) -> Self {
         Self {
-            known: Known::of(name),
+            known: KnownField::of(name),
             name,
             value,
         }
@@ -150,20 +150,20 @@ impl<'h> Field<'h> {
 impl KnownSet {
     /// Fields of one connection; RFC 9110, section 7.6.1.
     pub const HOP_BY_HOP: Self = Self::of(&[
-        Known::Connection,
-        Known::Http2Settings,
-        Known::KeepAlive,
-        Known::ProxyAuthenticate,
-        Known::ProxyAuthenticationInfo,
-        Known::ProxyAuthorization,
-        Known::ProxyConnection,
-        Known::Te,
-        Known::TransferEncoding,
-        Known::Upgrade,
+        KnownField::Connection,
+        KnownField::Http2Settings,
+        KnownField::KeepAlive,
+        KnownField::ProxyAuthenticate,
+        KnownField::ProxyAuthenticationInfo,
+        KnownField::ProxyAuthorization,
+        KnownField::ProxyConnection,
+        KnownField::Te,
+        KnownField::TransferEncoding,
+        KnownField::Upgrade,
     ]);
 
     /// The set of these names.
-    pub const fn of(members: &[Known]) -> Self {
+    pub const fn of(members: &[KnownField]) -> Self {
         let mut set = Self([0; 2]);
         let mut index = 0;
         while index < members.len() {
@@ -175,15 +175,15 @@ impl KnownSet {
 
     /// Whether the name is in the set.
     #[inline]
-    pub const fn contains(self, known: Known) -> bool {
-        let (word, bit) = Self::place(known);
+    pub const fn contains(self, known: KnownField) -> bool {
+        let (word, bit) = Self::bit(known);
         self.0[word] & bit != 0
     }
 
     /// Adds the name; whether it was there already.
     #[inline]
-    pub const fn insert(&mut self, known: Known) -> bool {
-        let (word, bit) = Self::place(known);
+    pub const fn insert(&mut self, known: KnownField) -> bool {
+        let (word, bit) = Self::bit(known);
         let was_there = self.0[word] & bit != 0;
         self.0[word] |= bit;
         was_there
@@ -197,7 +197,7 @@ impl KnownSet {
     }
 
     /// There are fewer than 128 names.
-    const fn place(known: Known) -> (usize, u64) {
+    const fn bit(known: KnownField) -> (usize, u64) {
         let number = known as usize;
         ((number >> 6) & 1, 1 << (number & 63))
     }
@@ -212,9 +212,9 @@ impl std::fmt::Debug for KnownSet {
     }
 }
 
-// === impl Known ===
+// === impl KnownField ===
 
-impl Known {
+impl KnownField {
     /// Classifies a name, whatever its case.
     pub fn of(name: &[u8]) -> Self {
         Self::of_start(name, name.len())
@@ -298,7 +298,7 @@ mod tests {
                 .all(|(i, (_, known))| *known as usize == i)
         );
         assert!(NAMES.iter().all(|(text, _)| text.len() <= PADDED));
-        assert!((Known::Other as usize) < 128);
+        assert!((KnownField::Other as usize) < 128);
     }
 
     #[test]
@@ -306,36 +306,43 @@ mod tests {
         for (text, known) in NAMES {
             for at in 0..text.len() {
                 // One byte more, one less, and each other byte in place of one.
-                assert_ne!(Known::of(&text.as_bytes()[..at]), *known, "{text}");
+                assert_ne!(KnownField::of(&text.as_bytes()[..at]), *known, "{text}");
                 for byte in
                     (0..=255_u8).filter(|byte| !byte.eq_ignore_ascii_case(&text.as_bytes()[at]))
                 {
                     let mut other = text.as_bytes().to_vec();
                     other[at] = byte;
-                    assert_ne!(Known::of(&other), *known, "{text} with {byte} at {at}");
+                    assert_ne!(KnownField::of(&other), *known, "{text} with {byte} at {at}");
                     other.push(byte);
-                    assert_ne!(Known::of(&other), *known);
+                    assert_ne!(KnownField::of(&other), *known);
                 }
                 assert_ne!(
-                    Known::of(format!("{text}{}", &text[at..]).as_bytes()),
+                    KnownField::of(format!("{text}{}", &text[at..]).as_bytes()),
                     *known
                 );
             }
-            assert_eq!(Known::of(text.as_bytes()), *known, "{text}");
-            assert_eq!(Known::of(text.to_uppercase().as_bytes()), *known, "{text}");
+            assert_eq!(KnownField::of(text.as_bytes()), *known, "{text}");
+            assert_eq!(
+                KnownField::of(text.to_uppercase().as_bytes()),
+                *known,
+                "{text}"
+            );
             assert_eq!(known.as_str(), Some(*text));
         }
     }
 
     #[test]
     fn families_are_known_by_their_prefix() {
-        assert_eq!(Known::of(b"Mcp-Session-Id"), Known::Mcp);
-        assert_eq!(Known::of(b"mcp-"), Known::Mcp);
-        assert_eq!(Known::of(b"X-Forwarded-Ssl"), Known::XForwarded);
-        assert_eq!(Known::of(b"x-switchback-release"), Known::XSwitchback);
+        assert_eq!(KnownField::of(b"Mcp-Session-Id"), KnownField::Mcp);
+        assert_eq!(KnownField::of(b"mcp-"), KnownField::Mcp);
+        assert_eq!(KnownField::of(b"X-Forwarded-Ssl"), KnownField::XForwarded);
         assert_eq!(
-            Known::of(b"x-switchback-a-name-longer-than-all-the-others"),
-            Known::XSwitchback
+            KnownField::of(b"x-switchback-release"),
+            KnownField::XSwitchback
+        );
+        assert_eq!(
+            KnownField::of(b"x-switchback-a-name-longer-than-all-the-others"),
+            KnownField::XSwitchback
         );
         for other in [
             &b""[..],
@@ -350,16 +357,16 @@ mod tests {
             b"set\x0dcookie",
             b"accep\xf4",
         ] {
-            assert_eq!(Known::of(other), Known::Other, "{other:?}");
+            assert_eq!(KnownField::of(other), KnownField::Other, "{other:?}");
         }
-        assert_eq!(Known::Mcp.as_str(), None);
+        assert_eq!(KnownField::Mcp.as_str(), None);
     }
 
     #[test]
     fn sets_hold_what_was_put_in() {
         let mut set = KnownSet::default();
-        assert!(!set.insert(Known::Other));
-        assert!(set.insert(Known::Other));
-        assert!(set.contains(Known::Other) && !set.contains(Known::Te));
+        assert!(!set.insert(KnownField::Other));
+        assert!(set.insert(KnownField::Other));
+        assert!(set.contains(KnownField::Other) && !set.contains(KnownField::Te));
     }
 }

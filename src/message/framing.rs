@@ -4,7 +4,7 @@
 //! [`ResponseFraming::decide`]; what reads a body and what writes one take nothing else. The fields that say so are never
 //! forwarded: they are written anew from the decision.
 
-use super::{Field, Known, Reason, Version, grammar};
+use super::{Field, KnownField, Reason, Version, grammar};
 
 /// What the framing fields of one head say, before anything is concluded from it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -52,11 +52,11 @@ impl<'h> FramingFields<'h> {
     /// Takes note of a field.
     pub fn read(&mut self, field: &Field<'h>) {
         match field.known {
-            Known::ContentLength => {
+            KnownField::ContentLength => {
                 self.length = Some(field.value);
                 self.lengths = self.lengths.saturating_add(1);
             }
-            Known::TransferEncoding => {
+            KnownField::TransferEncoding => {
                 self.coding = Some(field.value);
                 self.codings = self.codings.saturating_add(1);
             }

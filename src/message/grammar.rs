@@ -1,6 +1,6 @@
 //! Which bytes a name, a value, a host or a target may consist of, as tables that are built by the compiler.
 
-use super::words::{HIGHS, any_word, below, equal};
+use super::swar::{HIGHS, any_lane, below, equal};
 
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 const HOST: [bool; 256] = table(b"-._~");
@@ -40,7 +40,7 @@ pub fn is_token(text: &[u8]) -> bool {
 pub fn is_field_value(text: &[u8]) -> bool {
     let is_good = |byte: u8| (byte >= b' ' && byte != 0x7f) || byte == b'\t';
     // A tab is rare, so words look for controls of any kind, and only what they find is looked at byte by byte.
-    !any_word(
+    !any_lane(
         text,
         |word| below(word, b' ') | equal(word, 0x7f),
         |byte| !is_good(byte),
@@ -57,7 +57,7 @@ pub(super) const fn is_host_byte(byte: u8) -> bool {
 pub fn is_target(text: &[u8]) -> bool {
     let is_odd = |byte: u8| byte <= b' ' || byte >= 0x7f || byte == b'#';
     let odd = |word| below(word, b'!') | equal(word, 0x7f) | equal(word, b'#') | (word & HIGHS);
-    !any_word(text, odd, is_odd)
+    !any_lane(text, odd, is_odd)
 }
 
 /// The text without the spaces and tabs around it.

@@ -1,7 +1,7 @@
 //! The rules of RFC 9110 and RFC 9112 on message heads, as pure functions over byte slices.
 //!
 //! What arrives over HTTP/1.1 and what arrives over HTTP/2 is judged by the same code: a parser hands over a start line
-//! and fields, this module answers with [`RequestFacts`], [`ResponseFacts`] or a [`Rejection`].
+//! and fields, this module answers with [`ValidatedRequest`], [`ValidatedResponse`] or a [`Rejection`].
 //! It is a security boundary, so it is strict where the RFCs leave a choice, and each decision is made in one place:
 //! framing in [`RequestFraming::decide`] and [`ResponseFraming::decide`], the host in [`Authority::parse`], the path that
 //! routes are matched on in [`normal_path`].
@@ -20,20 +20,20 @@ mod path;
 mod rejection;
 mod request;
 mod response;
+pub mod swar;
 mod target;
 mod trailers;
-pub mod words;
 
 pub use authority::{Authority, Host};
-pub use connection::{MAX_NOMINATIONS, Nominated};
+pub use connection::{ConnectionOptions, MAX_NOMINATIONS};
 pub use culprit::{LooseField, field_at_fault, loose_fields};
-pub use field::{Field, Known, KnownSet};
+pub use field::{Field, KnownField, KnownSet};
 pub use framing::{FramingFields, RequestFraming, ResponseFraming};
 pub use grammar::{is_field_value, is_target, is_token, is_token_byte, trim};
 pub use limits::{Limits, Underscores};
 pub use path::normal_path;
 pub use rejection::{Reason, Rejection};
-pub use request::{Method, RequestFacts, RequestLine, Version};
-pub use response::{Asked, ResponseFacts, StatusLine};
+pub use request::{Method, RequestLine, ValidatedRequest, Version};
+pub use response::{RequestContextForResponse, StatusLine, ValidatedResponse};
 pub use target::{Form, Scheme, Target};
 pub use trailers::is_trailer_allowed;

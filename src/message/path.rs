@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use super::{Reason, words};
+use super::{Reason, swar};
 
 /// The normal form of a path: unreserved characters decoded, `\`, `%5C` and `%2F` read as separators, repeated separators
 /// merged, dot segments removed. Borrowed if the path is in normal form already.
@@ -30,10 +30,10 @@ pub fn normal_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Reason> {
 fn is_plain(path: &[u8]) -> bool {
     let mut at = 0;
     loop {
-        at = words::find(
+        at = swar::find(
             path,
             at,
-            |word| words::equal(word, b'%') | words::equal(word, b'\\') | words::equal(word, b'/'),
+            |word| swar::equal(word, b'%') | swar::equal(word, b'\\') | swar::equal(word, b'/'),
             |byte| matches!(byte, b'%' | b'\\' | b'/'),
         );
         match &path[at..] {

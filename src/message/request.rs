@@ -1,8 +1,8 @@
 //! What a request head says, concluded in one pass over its fields.
 
 use super::{
-    Authority, Field, FramingFields, Known, KnownSet, Limits, Nominated, Reason, Rejection,
-    RequestFraming, Target, Underscores, grammar, words,
+    Authority, ConnectionOptions, Field, FramingFields, KnownField, KnownSet, Limits, Reason,
+    Rejection, RequestFraming, Target, Underscores, grammar, swar,
 };
 
 /// The version of a message.
@@ -51,7 +51,7 @@ pub struct RequestLine<'h> {
 /// What a request head says. It exists only for a request that may be forwarded.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub struct RequestFacts<'h> {
+pub struct ValidatedRequest<'h> {
     /// The version that the request came with.
     pub version: Version,
     /// The method.
@@ -73,16 +73,16 @@ pub struct RequestFacts<'h> {
     /// The client reads trailers (`TE: trailers`).
     pub accepts_trailers: bool,
     /// The options of `Connection`.
-    pub nominated: Nominated<'h>,
+    pub nominated: ConnectionOptions<'h>,
     /// The known fields that are there.
     pub present: KnownSet,
 }
 
 /// Notes made while the fields go by.
 #[derive(Default)]
-struct Notes<'h> {
+struct Flags<'h> {
     framing: FramingFields<'h>,
-    nominated: Nominated<'h>,
+    nominated: ConnectionOptions<'h>,
     present: KnownSet,
     host: Option<&'h [u8]>,
     upgrade: Upgrade<'h>,
@@ -94,20 +94,20 @@ struct Notes<'h> {
 
 /// The fields that say something here, and those whose names may be odd.
 const READ: KnownSet = KnownSet::of(&[
-    Known::Connection,
-    Known::ContentLength,
-    Known::Expect,
-    Known::Host,
-    Known::KeepAlive,
-    Known::Mcp,
-    Known::Other,
-    Known::ProxyConnection,
-    Known::SecWebSocketKey,
-    Known::Te,
-    Known::TransferEncoding,
-    Known::Upgrade,
-    Known::XForwarded,
-    Known::XSwitchback,
+    KnownField::Connection,
+    KnownField::ContentLength,
+    KnownField::Expect,
+    KnownField::Host,
+    KnownField::KeepAlive,
+    KnownField::Mcp,
+    KnownField::Other,
+    KnownField::ProxyConnection,
+    KnownField::SecWebSocketKey,
+    KnownField::Te,
+    KnownField::TransferEncoding,
+    KnownField::Upgrade,
+    KnownField::XForwarded,
+    KnownField::XSwitchback,
 ]);
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -147,15 +147,15 @@ impl Method {
     }
 }
 
-// === impl RequestFacts ===
+// === impl ValidatedRequest ===
 
-impl<'h> RequestFacts<'h> {
+impl<'h> ValidatedRequest<'h> {
     /// Judges a request head.
     ///
     /// # Errors
     ///
     /// The first rule that the head breaks.
-    pub fn judge(
+    pub fn validate(
         line: &RequestLine<'h>,
         fields: impl IntoIterator<Item = Field<'h>>,
         limits: &Limits,
@@ -166,11 +166,11 @@ impl<'h> RequestFacts<'h> {
         if line.version == Version::Http2 && target.authority.is_some() {
             return Err(Reason::InvalidTarget.into());
         }
-        let mut notes = Notes::default();
+        let mut notes = Flags::default();
         for field in fields {
             notes.read(&field, line.version, limits)?;
         }
-        Ok(notes.conclude(line, method, target)?)
+        Ok(notes.finish(line, method, target)?)
     }
 }
 
@@ -189,9 +189,9 @@ fn check_line(line: &RequestLine<'_>, limits: &Limits) -> Result<Method, Reason>
     }
 }
 
-// === impl Notes ===
+// === impl Flags ===
 
-impl<'h> Notes<'h> {
+impl<'h> Flags<'h> {
     fn read(&mut self, field: &Field<'h>, version: Version, limits: &Limits) -> Result<(), Reason> {
         self.count += 1;
         if self.count > limits.fields {
@@ -202,14 +202,17 @@ impl<'h> Notes<'h> {
             return Ok(());
         }
         match field.known {
-            Known::Mcp | Known::XForwarded | Known::XSwitchback | Known::Other
+            KnownField::Mcp
+            | KnownField::XForwarded
+            | KnownField::XSwitchback
+            | KnownField::Other
                 if limits.underscores == Underscores::Refuse && has_underscore(field.name) =>
             {
                 return Err(Reason::UnderscoreName);
             }
-            Known::Host if was_there => return Err(Reason::DuplicateHost),
-            Known::Host => self.host = Some(field.value),
-            Known::ContentLength => self.framing.read(field),
+            KnownField::Host if was_there => return Err(Reason::DuplicateHost),
+            KnownField::Host => self.host = Some(field.value),
+            KnownField::ContentLength => self.framing.read(field),
             known if version == Version::Http2 => self.read_http2(known, field.value)?,
             known => self.read_http1(known, field, was_there, version)?,
         }
@@ -218,33 +221,40 @@ impl<'h> Notes<'h> {
 
     fn read_http1(
         &mut self,
-        known: Known,
+        known: KnownField,
         field: &Field<'h>,
         again: bool,
         version: Version,
     ) -> Result<(), Reason> {
         match known {
-            Known::TransferEncoding => self.framing.read(field),
-            Known::Connection => self.nominated.read(field.value)?,
-            Known::Upgrade => self.upgrade = Upgrade::read(field.value, again),
-            Known::SecWebSocketKey => self.keys = self.keys.saturating_add(1),
-            Known::Te => self.accepts_trailers |= names_trailers(field.value),
+            KnownField::TransferEncoding => self.framing.read(field),
+            KnownField::Connection => self.nominated.read(field.value)?,
+            KnownField::Upgrade => self.upgrade = Upgrade::read(field.value, again),
+            KnownField::SecWebSocketKey => self.keys = self.keys.saturating_add(1),
+            KnownField::Te => self.accepts_trailers |= names_trailers(field.value),
             // RFC 9110, 10.1.1: HTTP/1.0 knows no expectations.
-            Known::Expect if version == Version::Http11 => self.expect(field.value)?,
+            KnownField::Expect if version == Version::Http11 => self.expect(field.value)?,
             _ => {}
         }
         Ok(())
     }
 
-    fn read_http2(&mut self, known: Known, value: &[u8]) -> Result<(), Reason> {
+    fn read_http2(&mut self, known: KnownField, value: &[u8]) -> Result<(), Reason> {
         match known {
-            Known::Te if value.eq_ignore_ascii_case(b"trailers") => self.accepts_trailers = true,
+            KnownField::Te if value.eq_ignore_ascii_case(b"trailers") => {
+                self.accepts_trailers = true
+            }
             // RFC 9113, 8.2.2.
-            Known::Connection | Known::KeepAlive | Known::ProxyConnection | Known::Te => {
+            KnownField::Connection
+            | KnownField::KeepAlive
+            | KnownField::ProxyConnection
+            | KnownField::Te => {
                 return Err(Reason::ConnectionField);
             }
-            Known::TransferEncoding | Known::Upgrade => return Err(Reason::ConnectionField),
-            Known::Expect => self.expect(value)?,
+            KnownField::TransferEncoding | KnownField::Upgrade => {
+                return Err(Reason::ConnectionField);
+            }
+            KnownField::Expect => self.expect(value)?,
             _ => {}
         }
         Ok(())
@@ -259,14 +269,14 @@ impl<'h> Notes<'h> {
         }
     }
 
-    fn conclude(
+    fn finish(
         self,
         line: &RequestLine<'h>,
         method: Method,
         target: Target<'h>,
-    ) -> Result<RequestFacts<'h>, Reason> {
+    ) -> Result<ValidatedRequest<'h>, Reason> {
         let framing = RequestFraming::decide(line.version, &self.framing, line.ended)?;
-        Ok(RequestFacts {
+        Ok(ValidatedRequest {
             version: line.version,
             method,
             target,
@@ -331,7 +341,8 @@ impl<'h> Notes<'h> {
         if !framing.is_empty() {
             return Err(Reason::UpgradeWithBody);
         }
-        let has_handshake = self.keys == 1 && self.present.contains(Known::SecWebSocketVersion);
+        let has_handshake =
+            self.keys == 1 && self.present.contains(KnownField::SecWebSocketVersion);
         Ok(method == Method::Get && has_handshake)
     }
 }
@@ -354,12 +365,7 @@ impl<'h> Upgrade<'h> {
 }
 
 fn has_underscore(name: &[u8]) -> bool {
-    let found = words::find(
-        name,
-        0,
-        |word| words::equal(word, b'_'),
-        |byte| byte == b'_',
-    );
+    let found = swar::find(name, 0, |word| swar::equal(word, b'_'), |byte| byte == b'_');
     found < name.len()
 }
 

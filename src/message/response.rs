@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use super::{
-    Field, FramingFields, Known, KnownSet, Limits, Method, Nominated, Reason, Rejection,
-    RequestFacts, ResponseFraming, Version, grammar,
+    ConnectionOptions, Field, FramingFields, KnownField, KnownSet, Limits, Method, Reason,
+    Rejection, ResponseFraming, ValidatedRequest, Version, grammar,
 };
 
 /// The first line of a response, or the pseudo-field that stands for it in HTTP/2.
@@ -20,7 +20,7 @@ pub struct StatusLine {
 
 /// What the request was that a response answers, as far as the response's meaning depends on it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Asked {
+pub struct RequestContextForResponse {
     /// It was a `HEAD`: the answer has no body.
     pub head: bool,
     /// It asked for a WebSocket: a 101 may come.
@@ -31,7 +31,7 @@ pub struct Asked {
 
 /// What a response head says. It exists only for a response that may be forwarded.
 #[derive(Clone, Copy, Debug)]
-pub struct ResponseFacts<'h> {
+pub struct ValidatedResponse<'h> {
     /// The version that the response came with.
     pub version: Version,
     /// The status.
@@ -45,15 +45,15 @@ pub struct ResponseFacts<'h> {
     /// How long the peer keeps the connection open without a request, if it says so.
     pub idle: Option<Duration>,
     /// The options of `Connection`.
-    pub nominated: Nominated<'h>,
+    pub nominated: ConnectionOptions<'h>,
     /// The known fields that are there.
     pub present: KnownSet,
 }
 
-// === impl Asked ===
+// === impl RequestContextForResponse ===
 
-impl From<&RequestFacts<'_>> for Asked {
-    fn from(facts: &RequestFacts<'_>) -> Self {
+impl From<&ValidatedRequest<'_>> for RequestContextForResponse {
+    fn from(facts: &ValidatedRequest<'_>) -> Self {
         Self {
             head: facts.method == Method::Head,
             websocket: facts.websocket,
@@ -62,31 +62,31 @@ impl From<&RequestFacts<'_>> for Asked {
     }
 }
 
-// === impl ResponseFacts ===
+// === impl ValidatedResponse ===
 
-impl<'h> ResponseFacts<'h> {
+impl<'h> ValidatedResponse<'h> {
     /// Judges a response head.
     ///
     /// # Errors
     ///
     /// The first rule that the head breaks; the status is always 502.
-    pub fn judge(
+    pub fn validate(
         line: StatusLine,
-        asked: Asked,
+        asked: RequestContextForResponse,
         fields: impl IntoIterator<Item = Field<'h>>,
         limits: &Limits,
     ) -> Result<Self, Rejection> {
-        Self::conclude(line, asked, fields, limits).map_err(Rejection::response)
+        Self::finish(line, asked, fields, limits).map_err(Rejection::response)
     }
 
-    fn conclude(
+    fn finish(
         line: StatusLine,
-        asked: Asked,
+        asked: RequestContextForResponse,
         fields: impl IntoIterator<Item = Field<'h>>,
         limits: &Limits,
     ) -> Result<Self, Reason> {
         let mut framing = FramingFields::default();
-        let mut nominated = Nominated::default();
+        let mut nominated = ConnectionOptions::default();
         let mut present = KnownSet::default();
         let (mut idle, mut to) = (None, None);
         for (index, field) in fields.into_iter().enumerate() {
@@ -95,10 +95,10 @@ impl<'h> ResponseFacts<'h> {
             }
             present.insert(field.known);
             match field.known {
-                Known::ContentLength | Known::TransferEncoding => framing.read(&field),
-                Known::Connection => nominated.read(field.value)?,
-                Known::KeepAlive => idle = idle_of(field.value),
-                Known::Upgrade => to = Some(field.value.eq_ignore_ascii_case(b"websocket")),
+                KnownField::ContentLength | KnownField::TransferEncoding => framing.read(&field),
+                KnownField::Connection => nominated.read(field.value)?,
+                KnownField::KeepAlive => idle = idle_of(field.value),
+                KnownField::Upgrade => to = Some(field.value.eq_ignore_ascii_case(b"websocket")),
                 _ => {}
             }
         }
@@ -131,13 +131,17 @@ impl<'h> ResponseFacts<'h> {
 }
 
 /// Whether a status that may come is consent to what was asked for. Over HTTP/2 any success is (RFC 8441, section 5).
-const fn is_upgrade(line: StatusLine, asked: Asked) -> bool {
+const fn is_upgrade(line: StatusLine, asked: RequestContextForResponse) -> bool {
     let is_success = line.status / 100 == 2;
     line.status == 101 || asked.websocket && is_success && matches!(line.version, Version::Http2)
 }
 
 /// Whether a status may come. With an upgrade: whether to a WebSocket.
-fn check_status(line: StatusLine, asked: Asked, to: Option<bool>) -> Result<(), Reason> {
+fn check_status(
+    line: StatusLine,
+    asked: RequestContextForResponse,
+    to: Option<bool>,
+) -> Result<(), Reason> {
     let is_wanted = match to {
         Some(true) => asked.websocket,
         Some(false) => asked.upgrade,
@@ -165,23 +169,23 @@ fn idle_of(value: &[u8]) -> Option<Duration> {
 mod tests {
     use super::*;
 
-    const GET: Asked = Asked {
+    const GET: RequestContextForResponse = RequestContextForResponse {
         head: false,
         websocket: false,
         upgrade: false,
     };
-    const UPGRADE: Asked = Asked {
+    const UPGRADE: RequestContextForResponse = RequestContextForResponse {
         head: false,
         websocket: true,
         upgrade: false,
     };
 
-    fn judge(
+    fn validate(
         version: Version,
         status: u16,
-        asked: Asked,
+        asked: RequestContextForResponse,
         lines: &[(&'static str, &'static str)],
-    ) -> Result<ResponseFacts<'static>, Reason> {
+    ) -> Result<ValidatedResponse<'static>, Reason> {
         let fields = lines
             .iter()
             .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
@@ -190,7 +194,7 @@ mod tests {
             status,
             ended: false,
         };
-        ResponseFacts::judge(line, asked, fields, &Limits::default()).map_err(|rejection| {
+        ValidatedResponse::validate(line, asked, fields, &Limits::default()).map_err(|rejection| {
             assert_eq!(rejection.status, 502);
             rejection.reason
         })
@@ -234,7 +238,7 @@ mod tests {
         ];
         for (version, status, lines, expected) in cases {
             assert_eq!(
-                judge(version, status, GET, lines).unwrap().keep_alive,
+                validate(version, status, GET, lines).unwrap().keep_alive,
                 expected,
                 "{status} {lines:?}"
             );
@@ -244,19 +248,19 @@ mod tests {
     #[test]
     fn an_upgrade_comes_only_when_it_was_asked_for() {
         let lines = [("Upgrade", "WebSocket"), ("Connection", "Upgrade")];
-        let facts = judge(Version::Http11, 101, UPGRADE, &lines).unwrap();
+        let facts = validate(Version::Http11, 101, UPGRADE, &lines).unwrap();
         assert!(facts.is_upgrade && !facts.is_informational() && !facts.keep_alive);
         let refused = Err(Reason::UnsolicitedUpgrade);
         assert_eq!(
-            judge(Version::Http11, 101, GET, &lines).map(|_| ()),
+            validate(Version::Http11, 101, GET, &lines).map(|_| ()),
             refused
         );
         assert_eq!(
-            judge(Version::Http11, 101, UPGRADE, &lines[..1]).map(|_| ()),
+            validate(Version::Http11, 101, UPGRADE, &lines[..1]).map(|_| ()),
             refused
         );
         assert_eq!(
-            judge(
+            validate(
                 Version::Http11,
                 101,
                 UPGRADE,
@@ -266,7 +270,7 @@ mod tests {
             refused
         );
         assert_eq!(
-            judge(Version::Http10, 101, UPGRADE, &lines).map(|_| ()),
+            validate(Version::Http10, 101, UPGRADE, &lines).map(|_| ()),
             refused
         );
     }
@@ -281,7 +285,7 @@ mod tests {
             (Version::Http2, 103, UPGRADE, false),
             (Version::Http11, 200, UPGRADE, false),
         ] {
-            let facts = judge(version, status, asked, &[]).unwrap();
+            let facts = validate(version, status, asked, &[]).unwrap();
             assert_eq!(facts.is_upgrade, expected, "{version:?} {status}");
         }
     }
@@ -290,12 +294,12 @@ mod tests {
     fn a_status_has_three_digits_below_600() {
         for status in [0, 99, 600, 999] {
             assert_eq!(
-                judge(Version::Http11, status, GET, &[]).map(|_| ()),
+                validate(Version::Http11, status, GET, &[]).map(|_| ()),
                 Err(Reason::InvalidStatus)
             );
         }
         assert!(
-            judge(Version::Http11, 103, GET, &[])
+            validate(Version::Http11, 103, GET, &[])
                 .unwrap()
                 .is_informational()
         );
@@ -310,7 +314,7 @@ mod tests {
             ("timeout", None),
             ("", None),
         ] {
-            let facts = judge(Version::Http11, 200, GET, &[("Keep-Alive", value)]).unwrap();
+            let facts = validate(Version::Http11, 200, GET, &[("Keep-Alive", value)]).unwrap();
             assert_eq!(facts.idle, seconds.map(Duration::from_secs), "{value}");
         }
     }

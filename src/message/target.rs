@@ -1,6 +1,6 @@
 //! The target of a request in the forms of RFC 9112, section 3.2.
 
-use super::{Authority, Method, Reason, grammar, words};
+use super::{Authority, Method, Reason, grammar, swar};
 
 /// A checked request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,12 +94,7 @@ impl<'h> Target<'h> {
         authority: Option<Authority<'h>>,
         text: &'h [u8],
     ) -> Self {
-        let mark = words::find(
-            text,
-            0,
-            |word| words::equal(word, b'?'),
-            |byte| byte == b'?',
-        );
+        let mark = swar::find(text, 0, |word| swar::equal(word, b'?'), |byte| byte == b'?');
         let (path, query) = match text.get(mark + 1..) {
             Some(query) => (&text[..mark], Some(query)),
             None => (text, None),

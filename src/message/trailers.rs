@@ -3,41 +3,41 @@
 //! Whoever merges trailers into the head would let them change what the head said, so whatever frames, routes,
 //! authenticates or describes a message is dropped there (RFC 9110, section 6.5.1).
 
-use super::{Field, Known, KnownSet};
+use super::{Field, KnownField, KnownSet};
 
 const FORBIDDEN: KnownSet = KnownSet::of(&[
-    Known::Accept,
-    Known::AcceptEncoding,
-    Known::Age,
-    Known::CacheControl,
-    Known::ContentRange,
-    Known::Date,
-    Known::Expect,
-    Known::Expires,
-    Known::GrpcTimeout,
-    Known::IfMatch,
-    Known::IfModifiedSince,
-    Known::IfNoneMatch,
-    Known::IfRange,
-    Known::IfUnmodifiedSince,
-    Known::Location,
-    Known::MaxForwards,
-    Known::Range,
-    Known::RetryAfter,
-    Known::SecWebSocketAccept,
-    Known::SecWebSocketKey,
-    Known::SecWebSocketVersion,
-    Known::Trailer,
-    Known::UserAgent,
-    Known::Vary,
-    Known::Warning,
-    Known::WwwAuthenticate,
+    KnownField::Accept,
+    KnownField::AcceptEncoding,
+    KnownField::Age,
+    KnownField::CacheControl,
+    KnownField::ContentRange,
+    KnownField::Date,
+    KnownField::Expect,
+    KnownField::Expires,
+    KnownField::GrpcTimeout,
+    KnownField::IfMatch,
+    KnownField::IfModifiedSince,
+    KnownField::IfNoneMatch,
+    KnownField::IfRange,
+    KnownField::IfUnmodifiedSince,
+    KnownField::Location,
+    KnownField::MaxForwards,
+    KnownField::Range,
+    KnownField::RetryAfter,
+    KnownField::SecWebSocketAccept,
+    KnownField::SecWebSocketKey,
+    KnownField::SecWebSocketVersion,
+    KnownField::Trailer,
+    KnownField::UserAgent,
+    KnownField::Vary,
+    KnownField::Warning,
+    KnownField::WwwAuthenticate,
 ]);
 
 /// Whether the field is forwarded when it comes as a trailer; one that is not is dropped without a word.
 pub fn is_trailer_allowed(field: &Field<'_>) -> bool {
     let known = field.known;
-    if known == Known::GrpcStatus {
+    if known == KnownField::GrpcStatus {
         return true;
     }
     !(FORBIDDEN.contains(known)

@@ -107,7 +107,7 @@ pub enum Change {
 
 /// What a change touched, so that only that is compiled, and so that a later change can tell a conflict.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Touched {
+pub struct ChangeSet {
     /// Routes whose decision is another one now.
     pub routes: BTreeSet<RouteName>,
     /// Releases whose decision or roster is another one now.
@@ -122,7 +122,7 @@ pub struct Applied {
     /// What the table is to be.
     pub state: TableState,
     /// What the change touched.
-    pub touched: Touched,
+    pub touched: ChangeSet,
 }
 
 impl Applied {
@@ -226,7 +226,7 @@ impl Change {
     }
 }
 
-impl Touched {
+impl ChangeSet {
     /// What differs between two states.
     pub fn between(before: &TableState, after: &TableState) -> Self {
         let (old, new) = (before.spec.routes(), after.spec.routes());

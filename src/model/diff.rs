@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use super::{Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState, Touched};
+use super::{ChangeSet, Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState};
 
 /// The differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -42,7 +42,7 @@ impl Diff {
     /// Compares two states. Entries that they share are not looked into.
     pub fn between(before: &TableState, after: &TableState) -> Self {
         let mut entries = Vec::new();
-        for name in &Touched::between(before, after).releases {
+        for name in &ChangeSet::between(before, after).releases {
             let old = release(before, name);
             let new = release(after, name);
             compare(

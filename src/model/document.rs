@@ -25,7 +25,7 @@ pub struct TableDocument {
 ///
 /// The fields of [`ReleaseSpec`] are written beside `endpoints`; unknown keys are refused.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Flat", into = "Flat")]
+#[serde(try_from = "RawDocument", into = "RawDocument")]
 pub struct ReleaseDocument {
     /// What was decided.
     pub spec: ReleaseSpec,
@@ -37,7 +37,7 @@ pub struct ReleaseDocument {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(description = "A release as people write it: what was decided, and its endpoints.")]
-pub(super) struct Flat {
+pub(super) struct RawDocument {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,
     #[schema(min_items = 1, max_items = 1024)]
@@ -52,9 +52,9 @@ pub(super) struct Flat {
     limits: super::LimitsSpec,
 }
 
-impl From<Flat> for ReleaseDocument {
-    fn from(flat: Flat) -> Self {
-        let Flat {
+impl From<RawDocument> for ReleaseDocument {
+    fn from(flat: RawDocument) -> Self {
+        let RawDocument {
             version,
             endpoints,
             health,
@@ -75,7 +75,7 @@ impl From<Flat> for ReleaseDocument {
     }
 }
 
-impl From<ReleaseDocument> for Flat {
+impl From<ReleaseDocument> for RawDocument {
     fn from(document: ReleaseDocument) -> Self {
         let ReleaseDocument {
             spec:

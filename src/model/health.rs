@@ -5,7 +5,7 @@ use std::{fmt, str::FromStr};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use utoipa::ToSchema;
 
-use super::Span;
+use super::HumanDuration;
 
 /// An active health check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,10 +34,10 @@ pub struct HealthSpec {
     pub body: Option<String>,
     /// Time between checks of one endpoint.
     #[serde(default = "HealthSpec::interval")]
-    pub interval: Span,
+    pub interval: HumanDuration,
     /// How long an answer may take.
     #[serde(default = "HealthSpec::timeout")]
-    pub timeout: Span,
+    pub timeout: HumanDuration,
     /// How many successes in a row make an endpoint healthy.
     #[serde(default = "HealthSpec::rise")]
     #[schema(minimum = 1)]
@@ -73,12 +73,12 @@ pub struct StatusRange {
 // === impl HealthSpec ===
 
 impl HealthSpec {
-    const fn interval() -> Span {
-        Span::seconds(5)
+    const fn interval() -> HumanDuration {
+        HumanDuration::seconds(5)
     }
 
-    const fn timeout() -> Span {
-        Span::seconds(2)
+    const fn timeout() -> HumanDuration {
+        HumanDuration::seconds(2)
     }
 
     const fn rise() -> u32 {

@@ -5,7 +5,7 @@
 //! every rule can be tested with literals.
 
 mod change;
-mod chunks;
+mod chunked_map;
 mod diff;
 mod digest;
 mod document;
@@ -25,12 +25,12 @@ mod schema;
 mod table;
 
 pub use self::{
-    change::{Applied, Change, ChangeError, Touched, Weights},
-    chunks::Chunks,
+    change::{Applied, Change, ChangeError, ChangeSet, Weights},
+    chunked_map::ChunkedMap,
     diff::{Diff, DiffEntry, ShareChange},
     digest::{Digest, Hashed},
     document::{ReleaseDocument, TableDocument},
-    duration::Span,
+    duration::HumanDuration,
     endpoint::{EndpointUrl, Scheme},
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},

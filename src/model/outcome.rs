@@ -116,7 +116,7 @@ pub enum OutcomeClass {
     /// The release failed: 5xx, an answer cut half-way, or none at all.
     Failure,
     /// The release did what it should (1xx to 3xx).
-    Good,
+    Success,
 }
 
 impl OutcomeClass {
@@ -125,7 +125,7 @@ impl OutcomeClass {
         Self::ClientGone,
         Self::ClientError,
         Self::Failure,
-        Self::Good,
+        Self::Success,
     ];
 
     /// The word in metrics and logs.
@@ -134,7 +134,7 @@ impl OutcomeClass {
             Self::ClientGone => "client_gone",
             Self::ClientError => "client_error",
             Self::Failure => "failure",
-            Self::Good => "good",
+            Self::Success => "good",
         }
     }
 
@@ -151,7 +151,7 @@ impl Outcome {
             Self::ClientGone(_) => OutcomeClass::ClientGone,
             Self::Cut(_) | Self::Failed(_) => OutcomeClass::Failure,
             Self::Answered(status) => match status {
-                0..=399 => OutcomeClass::Good,
+                0..=399 => OutcomeClass::Success,
                 400..=499 => OutcomeClass::ClientError,
                 _ => OutcomeClass::Failure,
             },
@@ -176,7 +176,7 @@ mod tests {
 
     #[test]
     fn only_what_the_release_did_is_held_against_it() {
-        assert_eq!(Outcome::Answered(200).class(), OutcomeClass::Good);
+        assert_eq!(Outcome::Answered(200).class(), OutcomeClass::Success);
         assert_eq!(Outcome::Answered(404).class(), OutcomeClass::ClientError);
         assert_eq!(Outcome::Answered(500).class(), OutcomeClass::Failure);
         assert_eq!(

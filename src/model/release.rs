@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HealthSpec, Span, Version};
+use super::{HealthSpec, HumanDuration, Version};
 
 /// What was decided about a release: everything but its endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,7 +84,7 @@ pub struct LimitsSpec {
     pub queue: Option<u32>,
     /// How long a request may wait for a place; 5 s when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub queue_timeout: Option<Span>,
+    pub queue_timeout: Option<HumanDuration>,
 }
 
 impl LimitsSpec {

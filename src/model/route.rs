@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{ReleaseName, RouteName, Span, Weights};
+use super::{HumanDuration, ReleaseName, RouteName, Weights};
 
 /// What was decided about a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -175,16 +175,16 @@ impl HostHeader {
 pub struct TimeoutsSpec {
     /// Connecting to an endpoint, TLS included; 3 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub connect: Option<Span>,
+    pub connect: Option<HumanDuration>,
     /// Silence before the first byte and between bytes of an answer; 600 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub silence: Option<Span>,
+    pub silence: Option<HumanDuration>,
     /// Silence of a WebSocket, both directions; 3600 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub websocket_idle: Option<Span>,
+    pub websocket_idle: Option<HumanDuration>,
     /// The whole request, first byte to last; without a limit by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub request: Option<Span>,
+    pub request: Option<HumanDuration>,
 }
 
 impl TimeoutsSpec {

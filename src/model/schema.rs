@@ -16,8 +16,8 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, MAX_WEIGHT, ReleaseDocument, ReleaseName, RouteName, Span, Version,
-    document::Flat,
+    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseDocument, ReleaseName, RouteName,
+    Version, document::RawDocument,
 };
 
 /// What a name looks like.
@@ -127,7 +127,7 @@ text!(EndpointUrl, "EndpointUrl", {
     "pattern": ENDPOINT,
     "examples": ["http://10.0.0.11:9000"],
 });
-text!(Span, "Span", {
+text!(HumanDuration, "Span", {
     "type": "string",
     "description": "A span of time: a number with a unit, such as `2s` or `500ms`.",
     "pattern": SPAN,
@@ -141,7 +141,7 @@ text!(Digest, "Digest", {
 
 impl PartialSchema for ReleaseDocument {
     fn schema() -> RefOr<Schema> {
-        Flat::schema()
+        RawDocument::schema()
     }
 }
 
@@ -151,7 +151,7 @@ impl ToSchema for ReleaseDocument {
     }
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        Flat::schemas(schemas);
+        RawDocument::schemas(schemas);
     }
 }
 

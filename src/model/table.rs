@@ -6,7 +6,8 @@ use std::{
 };
 
 use super::{
-    Chunks, Digest, EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, RouteSpec, Version,
+    ChunkedMap, Digest, EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, RouteSpec,
+    Version,
 };
 
 /// The largest weight in a split.
@@ -40,7 +41,7 @@ impl TableState {
 #[derive(Debug, Clone, Default)]
 pub struct TableSpec {
     releases: Arc<BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>>,
-    routes: Chunks<Arc<Hashed<RouteSpec>>>,
+    routes: ChunkedMap<Arc<Hashed<RouteSpec>>>,
     places: Arc<HashMap<RouteName, usize>>,
     digest: Digest,
 }
@@ -51,7 +52,7 @@ impl TableSpec {
         releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>,
         routes: impl IntoIterator<Item = Arc<Hashed<RouteSpec>>>,
     ) -> Self {
-        let routes: Chunks<_> = routes.into_iter().collect();
+        let routes: ChunkedMap<_> = routes.into_iter().collect();
         let places = routes
             .iter()
             .enumerate()
@@ -96,7 +97,7 @@ impl TableSpec {
     }
 
     /// All routes in order.
-    pub fn routes(&self) -> &Chunks<Arc<Hashed<RouteSpec>>> {
+    pub fn routes(&self) -> &ChunkedMap<Arc<Hashed<RouteSpec>>> {
         &self.routes
     }
 

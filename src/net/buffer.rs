@@ -116,7 +116,7 @@ impl BufferPool {
 
     /// A buffer that holds these bytes and has no space: for what has to be kept for a while.
     #[must_use]
-    pub fn keep(self: &Rc<Self>, bytes: &[u8]) -> Buffer {
+    pub fn copy_exact(self: &Rc<Self>, bytes: &[u8]) -> Buffer {
         Buffer {
             bytes: bytes.into(),
             start: 0,
@@ -127,13 +127,13 @@ impl BufferPool {
 
     /// Empty memory that grows with what is written into it, with room for some already.
     #[must_use]
-    pub fn take_growing(&self) -> Vec<u8> {
+    pub fn take_growable(&self) -> Vec<u8> {
         let free = self.growing.borrow_mut().pop();
         free.unwrap_or_else(|| Vec::with_capacity(BufferSize::Small.bytes()))
     }
 
     /// Takes such memory back. What has grown too large, and what would be too much, is let go.
-    pub fn give_growing(&self, mut memory: Vec<u8>) {
+    pub fn recycle_growable(&self, mut memory: Vec<u8>) {
         let mut growing = self.growing.borrow_mut();
         if growing.len() < GROWING_KEPT && memory.capacity() <= BufferSize::Large.bytes() {
             memory.clear();
@@ -323,7 +323,7 @@ mod tests {
     #[test]
     fn what_is_kept_takes_no_more_than_its_length() {
         let pool = BufferPool::new(BufferSize::Large);
-        let kept = pool.keep(b"abc");
+        let kept = pool.copy_exact(b"abc");
         assert_eq!((kept.data(), kept.capacity()), (&b"abc"[..], 3));
         drop(kept);
         assert!(

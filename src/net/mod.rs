@@ -7,9 +7,9 @@
 
 mod accept;
 mod buffer;
-mod descriptors;
 mod dial;
 mod error;
+mod fd_limit;
 mod listen;
 mod proxy_header;
 mod stream;
@@ -23,13 +23,13 @@ mod tls_verifier;
 
 pub use accept::{Accepted, Acceptor, ConnectionLimits, ConnectionPermit};
 pub use buffer::{Buffer, BufferPool, BufferSize};
-pub use descriptors::{DescriptorLimit, raise_descriptor_limit};
 pub use dial::{Dialed, dial, dial_tls};
 pub use error::NetError;
+pub use fd_limit::{DescriptorLimit, raise_descriptor_limit};
 pub use listen::{BoundListener, bind_listener};
 pub use proxy_header::{ProxiedAddresses, ProxyHeaderError, parse_proxy_header, read_proxy_header};
 pub use stream::{Eof, Stream};
-pub use timer::{Deadline, Limit, Moment, Timers};
+pub use timer::{Deadline, LazyDeadline, Tick, Timers};
 pub use tls_client::{ClientTls, ClientTlsSettings};
 pub use tls_files::CertificateFiles;
 pub use tls_refusal::TlsRefusal;

@@ -170,7 +170,7 @@ impl Stream {
     ///
     /// Costs no system call unless the runtime was told that something had happened.
     #[must_use]
-    pub fn is_quiet(&self) -> bool {
+    pub fn is_idle(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
         if self.poll_readable(&mut cx).is_pending() {
             return true;

@@ -23,13 +23,13 @@ const NO_SLOT: u32 = u32::MAX;
 
 /// A moment on the clock of one worker, in nanoseconds since its timers began: to compare two of them is one instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Moment(u64);
+pub struct Tick(u64);
 
 /// The deadlines of one worker.
 pub struct Timers {
     epoch: Instant,
     /// When the clock was read last.
-    read: Cell<Moment>,
+    read: Cell<Tick>,
     /// The tick that the last scan saw; what is due at or before it has expired.
     now: Cell<u32>,
     /// When the scan wakes next.
@@ -53,7 +53,7 @@ pub struct Deadline {
 
 /// A limit on how long something may take that seldom has to be waited for: a deadline that has a slot from the moment on
 /// in which it is armed first.
-pub struct Limit<'t> {
+pub struct LazyDeadline<'t> {
     slot: Cell<u32>,
     millis: u32,
     timers: &'t Timers,
@@ -61,7 +61,7 @@ pub struct Limit<'t> {
 
 // === impl Moment ===
 
-impl Moment {
+impl Tick {
     /// How long after `earlier` it is; nothing if it is before.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
@@ -91,7 +91,7 @@ impl Timers {
         let epoch = Instant::now();
         Rc::new(Self {
             epoch,
-            read: Cell::new(Moment(0)),
+            read: Cell::new(Tick(0)),
             now: Cell::new(0),
             next: Cell::new(UNARMED),
             slots: RefCell::default(),
@@ -113,8 +113,8 @@ impl Timers {
 
     /// A limit of `span`, in whole milliseconds up to 49 days, that has no slot yet.
     #[must_use]
-    pub fn limit(&self, span: Duration) -> Limit<'_> {
-        Limit {
+    pub fn limit(&self, span: Duration) -> LazyDeadline<'_> {
+        LazyDeadline {
             slot: Cell::new(NO_SLOT),
             millis: u32::try_from(span.as_millis()).unwrap_or(u32::MAX),
             timers: self,
@@ -157,19 +157,19 @@ impl Timers {
     }
 
     /// Reads the clock.
-    pub fn now(&self) -> Moment {
+    pub fn now(&self) -> Tick {
         let now = self.at(Instant::now());
         self.read.set(now);
         now
     }
 
-    fn at(&self, instant: Instant) -> Moment {
+    fn at(&self, instant: Instant) -> Tick {
         let since = instant.saturating_duration_since(self.epoch);
-        Moment(Moment(0).after(since))
+        Tick(Tick(0).after(since))
     }
 
     /// What the clock said when it was read last: good enough right behind something that reads it.
-    pub fn recent(&self) -> Moment {
+    pub fn recent(&self) -> Tick {
         self.read.get()
     }
 
@@ -204,7 +204,7 @@ impl Timers {
         self.next.set(next);
     }
 
-    fn arm(&self, slot: u32, from: Moment, after: Duration) {
+    fn arm(&self, slot: u32, from: Tick, after: Duration) {
         // One tick more: `from` may lie at the end of its tick, and early is never right.
         let due = (tick(from.after(after)) + 1).min(UNARMED - 1);
         self.slots.borrow_mut().due[slot as usize] = due;
@@ -245,7 +245,7 @@ impl Deadline {
     }
 
     /// Arms it for `after` from `moment` on.
-    pub fn set_from(&self, moment: Moment, after: Duration) {
+    pub fn set_from(&self, moment: Tick, after: Duration) {
         self.timers.arm(self.slot, moment, after);
     }
 
@@ -284,7 +284,7 @@ impl Drop for Deadline {
 
 // === impl Limit ===
 
-impl Limit<'_> {
+impl LazyDeadline<'_> {
     /// Arms it from now on.
     pub fn start(&self) {
         if self.slot.get() == NO_SLOT {
@@ -303,7 +303,7 @@ impl Limit<'_> {
     }
 }
 
-impl Drop for Limit<'_> {
+impl Drop for LazyDeadline<'_> {
     fn drop(&mut self) {
         if self.slot.get() != NO_SLOT {
             self.timers.give_back(self.slot.get());

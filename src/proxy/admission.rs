@@ -10,14 +10,14 @@ use crate::fleet::CountedConnection;
 use crate::net::Deadline;
 
 use super::error::UpstreamError;
-use super::pool::Counted;
+use super::pool::ConnectionCount;
 use super::select::Selection;
 use super::worker::Worker;
 
 /// How a wait for a connection ended.
 pub(super) enum Admission<T> {
     /// Another one may be opened.
-    New(Counted),
+    New(ConnectionCount),
     /// There is one that can be used.
     Existing(T),
     /// What was selected has to be selected again.
@@ -37,10 +37,14 @@ fn budgeted(worker: &Worker, selection: &Selection) -> Option<CountedConnection>
 }
 
 /// Counts another connection, if there may be one and nobody waits for it.
-pub(super) fn at_once(worker: &Worker, selection: &Selection) -> Option<Counted> {
+pub(super) fn at_once(worker: &Worker, selection: &Selection) -> Option<ConnectionCount> {
     let endpoint = selection.in_flight.endpoint();
     let place = endpoint.connection_places().acquire(limit(selection))?;
-    Some(Counted::new(endpoint, place, budgeted(worker, selection)?))
+    Some(ConnectionCount::new(
+        endpoint,
+        place,
+        budgeted(worker, selection)?,
+    ))
 }
 
 /// Waits until another connection may be opened or `existing` finds one, first come, first served.
@@ -76,7 +80,9 @@ pub(super) async fn wait<T>(
     };
     loop {
         if let Some(budgeted) = budgeted(worker, selection) {
-            return Ok(Admission::New(Counted::new(endpoint, place, budgeted)));
+            return Ok(Admission::New(ConnectionCount::new(
+                endpoint, place, budgeted,
+            )));
         }
         let closing = worker.shared.connections.wait();
         worker.shared.want_idle();

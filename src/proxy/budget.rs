@@ -8,7 +8,7 @@ use std::task::{Context, Poll, ready};
 
 use tokio::task::yield_now;
 
-use super::turns::{Place, Turns};
+use super::fair_queue::{FairQueue, FairQueueEntry};
 
 /// Bytes that one direction moves in a turn.
 const BYTES: u32 = 64 * 1024;
@@ -25,8 +25,8 @@ pub(super) struct Spent(u32);
 
 /// What one body has moved, and how fast.
 pub(super) struct Budget<'t> {
-    turns: &'t Turns,
-    place: Option<Place>,
+    turns: &'t FairQueue,
+    place: Option<FairQueueEntry>,
     spent: Spent,
     /// When the last turn was over, in milliseconds of the worker's clock.
     turned_ms: Option<u32>,
@@ -40,8 +40,8 @@ pub(super) struct Budget<'t> {
 impl Spent {
     /// Counts a piece of so many bytes; true if that was the last of this turn, and the next one begins.
     pub(super) fn spend(&mut self, bytes: usize) -> bool {
-        let piece = u32::try_from(bytes + PIECE).unwrap_or(u32::MAX);
-        self.0 = self.0.saturating_add(piece);
+        let frame = u32::try_from(bytes + PIECE).unwrap_or(u32::MAX);
+        self.0 = self.0.saturating_add(frame);
         let is_spent = self.0 >= BYTES;
         if is_spent {
             self.0 = 0;
@@ -54,7 +54,7 @@ impl Spent {
 
 impl<'t> Budget<'t> {
     /// A body that has moved nothing yet.
-    pub(super) fn new(turns: &'t Turns) -> Self {
+    pub(super) fn new(turns: &'t FairQueue) -> Self {
         Self {
             turns,
             place: None,
@@ -77,7 +77,7 @@ impl<'t> Budget<'t> {
         next: Pin<&mut F>,
     ) -> Poll<F::Output> {
         if self.is_greedy && !self.has_turn {
-            ready!(self.turns.poll_turn(cx, &mut self.place));
+            ready!(self.turns.poll_admit(cx, &mut self.place));
             self.has_turn = true;
         }
         let polled = next.poll(cx);
@@ -90,7 +90,7 @@ impl<'t> Budget<'t> {
     pub(super) async fn pay(&mut self, bytes: usize) {
         self.turns.moved(bytes + PIECE);
         if self.spent.spend(bytes) {
-            self.judge(self.turns.now_ms());
+            self.reassess(self.turns.now_ms());
             if !self.is_greedy {
                 yield_now().await;
             }
@@ -98,7 +98,7 @@ impl<'t> Budget<'t> {
     }
 
     /// A turn is over.
-    fn judge(&mut self, now_ms: u32) {
+    fn reassess(&mut self, now_ms: u32) {
         let before = self.turned_ms.replace(now_ms);
         self.is_greedy = before.is_some_and(|before| now_ms.wrapping_sub(before) < GREEDY_MS);
         self.has_turn = false;
@@ -138,7 +138,7 @@ mod tests {
 
     #[test]
     fn only_who_moves_much_in_little_time_waits_for_a_turn() {
-        let turns = Turns::new();
+        let turns = FairQueue::new();
         turns.moved(usize::MAX);
         let asks = |budget: &mut Budget<'_>| {
             let cx = &mut Context::from_waker(Waker::noop());
@@ -146,17 +146,17 @@ mod tests {
         };
         let mut budget = Budget::new(&turns);
         assert!(asks(&mut budget));
-        budget.judge(5);
+        budget.reassess(5);
         assert!(asks(&mut budget), "nobody knows yet how fast it is");
-        budget.judge(5 + GREEDY_MS);
+        budget.reassess(5 + GREEDY_MS);
         assert!(asks(&mut budget), "it is slow");
-        budget.judge(4 + 2 * GREEDY_MS);
+        budget.reassess(4 + 2 * GREEDY_MS);
         assert!(
             !asks(&mut budget),
             "it is fast, and all has been moved that may be"
         );
         assert!(asks(&mut budget), "after a look at the sockets");
-        budget.judge(4 + 3 * GREEDY_MS);
+        budget.reassess(4 + 3 * GREEDY_MS);
         turns.moved(usize::MAX);
         assert!(asks(&mut budget), "it is slow again");
     }

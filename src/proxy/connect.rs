@@ -8,7 +8,7 @@ use crate::net::{Deadline, Stream, dial, dial_tls};
 use super::admission::{self, Admission};
 use super::error::UpstreamError;
 use super::h2 as http2;
-use super::pool::{Connection, Counted, PoolKey};
+use super::pool::{Connection, ConnectionCount, PoolKey};
 use super::select::Selection;
 use super::worker::Worker;
 
@@ -17,7 +17,7 @@ pub(super) enum Connected {
     /// A connection of its own.
     Http1(Connection),
     /// A stream's place on a connection that is shared.
-    Http2(http2::Place),
+    Http2(http2::PooledStream),
 }
 
 /// Connects before `deadline` passes. Where connections are shared, one with a number below `newer_than` is not taken.
@@ -32,7 +32,7 @@ pub(super) async fn connect(
 ) -> Result<Option<Connected>, UpstreamError> {
     let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
     let key = PoolKey::new(endpoint, spec);
-    let admitted = |waited_for: &mut Option<Counted>| {
+    let admitted = |waited_for: &mut Option<ConnectionCount>| {
         let waited_for = waited_for.take();
         waited_for.or_else(|| admission::at_once(worker, selection))
     };
@@ -54,7 +54,7 @@ pub(super) async fn connect(
                     let counted = admitted(&mut counted).ok_or(UpstreamError::ConnectionLimit)?;
                     open(worker, selection, counted, deadline).await
                 };
-                http2::place(worker, (key, newer_than), dial, deadline)
+                http2::acquire_stream(worker, (key, newer_than), dial, deadline)
                     .await
                     .map(Connected::Http2)
             }
@@ -83,9 +83,9 @@ pub(super) async fn connect(
 async fn open(
     worker: &Worker,
     selection: &Selection,
-    counted: Counted,
+    counted: ConnectionCount,
     deadline: &Deadline,
-) -> Result<(Stream, Counted), UpstreamError> {
+) -> Result<(Stream, ConnectionCount), UpstreamError> {
     let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
     let address = endpoint.address();
     let dialed = match endpoint.url().scheme() {

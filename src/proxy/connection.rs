@@ -15,24 +15,24 @@ use crate::http1::BodyDecoder;
 use crate::message::{Rejection, Version};
 use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
-use super::begin::{Begun, begin};
+use super::client_watch::DisconnectWatch;
 use super::error::ProxyError;
-use super::exchange::{Finished, Upgraded, serve};
-use super::farewell;
 use super::h2 as http2;
-use super::http1_body::{BodyReader, Channel};
-use super::http1_client::{Http1Client, Http1Head, Http1Responder, judge, judge_start};
-use super::lookout::Lookout;
-use super::refused::RefusedHead;
-use super::seam::{Asking, RequestParts};
+use super::http1_body::{BodyReader, TimedStream};
+use super::http1_client::{Http1Client, Http1Head, Http1Responder, validate, validate_start};
+use super::io::{RequestMeta, RequestParts};
+use super::lingering_close;
+use super::prepare::{Prepared, prepare};
+use super::refused_head::RefusedHead;
+use super::request::{RequestEnd, Upgraded, serve};
+use super::request_context::RequestContext;
 use super::settings::PeerInfo;
-use super::ticket::Ticket;
 use super::tunnel::Tunnel;
 use super::tunnel_end::TunnelEnd;
-use super::worker::{OpenConnection, Worker};
-use arrival::Arrived;
+use super::worker::{ConnectionGuard, Worker};
+use read_head::HeadRead;
 
-mod arrival;
+mod read_head;
 
 /// A client connection.
 pub(super) struct Connection {
@@ -45,20 +45,20 @@ pub(super) struct Connection {
     oldest: Option<Instant>,
     received: Option<Buffer>,
     is_first: bool,
-    counted: (ConnectionPermit, OpenConnection),
+    counted: (ConnectionPermit, ConnectionGuard),
 }
 
 /// A request whose head was judged.
-struct Opened {
-    ticket: Ticket,
-    asking: Asking,
+struct AcceptedAs {
+    context: RequestContext,
+    meta: RequestMeta,
     version: Version,
     keep_alive: bool,
-    next: Result<Begun, ProxyError>,
+    next: Result<Prepared, ProxyError>,
 }
 
 /// What comes after a request.
-enum Next {
+enum NextRequest {
     Request,
     Over,
     /// The box of the request is gone by then: a WebSocket may stay for days.
@@ -66,28 +66,28 @@ enum Next {
 }
 
 /// What both sides of a request have come to.
-struct After {
+struct AfterRequest {
     keep_alive: bool,
     hides_a_cut: bool,
     is_read: bool,
 }
 
-impl Opened {
+impl AcceptedAs {
     fn into_tunnel(self, received: Option<Buffer>, upgraded: Box<Upgraded>) -> Tunnel {
         Tunnel {
-            ticket: self.ticket,
+            context: self.context,
             received,
             upgraded,
-            is_websocket: self.asking.asked.websocket,
+            is_websocket: self.meta.asked.websocket,
         }
     }
 }
 
-impl After {
+impl AfterRequest {
     fn of(responder: &Http1Responder<'_>, client: &Http1Client<'_>) -> Self {
         Self {
             keep_alive: responder.keep_alive,
-            hides_a_cut: responder.hides_a_cut(),
+            hides_a_cut: responder.truncation_is_hidden(),
             is_read: client.is_read(),
         }
     }
@@ -116,45 +116,46 @@ impl Connection {
 
     /// Serves requests until the connection ends.
     pub(super) async fn run(mut self) {
-        let mut was_tried = false;
+        let mut parse_failed_before = false;
         loop {
-            let next = match self.next_head(was_tried).await {
-                Arrived::Closed => return,
-                Arrived::Http2 => return self.serve_http2().await,
-                Arrived::Refused(rejection) => return self.refuse(rejection).await,
+            let next = match self.next_head(parse_failed_before).await {
+                HeadRead::Closed => return,
+                HeadRead::Http2 => return self.serve_http2().await,
+                HeadRead::Refused(rejection) => return self.refuse(rejection).await,
                 // One box for each request that is active; an idle connection has none.
-                Arrived::Head(range) => self.serve(range).await,
-                Arrived::Start => {
+                HeadRead::Head(range) => self.serve(range).await,
+                HeadRead::Start => {
                     let Some(serving) = self.serve_start() else {
-                        was_tried = true;
+                        parse_failed_before = true;
                         continue;
                     };
                     serving.await
                 }
             };
             match next {
-                Next::Request => {}
-                Next::Over => return,
-                Next::Tunnel(mut tunnel) => {
+                NextRequest::Request => {}
+                NextRequest::Over => return,
+                NextRequest::Tunnel(mut tunnel) => {
                     return tunnel.run(TunnelEnd::Socket(&self.stream)).await;
                 }
             }
-            was_tried = false;
+            parse_failed_before = false;
             self.is_first = false;
         }
     }
 
     /// Not an `async fn`: what it makes lives in the box alone, not in the connection's task beside it.
-    fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = Next> + '_>> {
+    fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
         let opened = self.open(range.clone());
         self.serve_opened(opened, range)
     }
 
     /// The same for a head that is whole and good at first sight.
-    fn serve_start(&mut self) -> Option<Pin<Box<dyn Future<Output = Next> + '_>>> {
+    fn serve_start(&mut self) -> Option<Pin<Box<dyn Future<Output = NextRequest> + '_>>> {
         let buffer = self.received.as_ref()?;
         let limits = &self.worker.shared.settings.message;
-        let (opened, end) = match judge_start(buffer.data(), limits, |parts| self.begin(parts))? {
+        let (opened, end) = match validate_start(buffer.data(), limits, |parts| self.begin(parts))?
+        {
             Ok((opened, end)) => (Ok(opened), end),
             Err(rejection) => (Err(rejection), 0),
         };
@@ -163,16 +164,16 @@ impl Connection {
 
     fn serve_opened(
         &mut self,
-        opened: Result<Opened, Rejection>,
+        opened: Result<AcceptedAs, Rejection>,
         range: Range<usize>,
-    ) -> Pin<Box<dyn Future<Output = Next> + '_>> {
+    ) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
         match opened {
             Ok(opened) => Box::pin(self.exchange(opened, range)),
             Err(rejection) => {
                 let refusing = self.refuse(rejection);
                 Box::pin(async {
                     refusing.await;
-                    Next::Over
+                    NextRequest::Over
                 })
             }
         }
@@ -181,7 +182,7 @@ impl Connection {
     fn refuse(&mut self, rejection: Rejection) -> Pin<Box<dyn Future<Output = ()> + '_>> {
         let head = self.received.as_ref().map_or(&[][..], Buffer::data);
         let limits = &self.worker.shared.settings.message;
-        Box::pin(farewell::reject(
+        Box::pin(lingering_close::reply_and_close(
             &self.worker,
             &self.stream,
             self.peer,
@@ -206,22 +207,24 @@ impl Connection {
     }
 
     /// Judges a head and, in the same synchronous section, selects for it and encodes it.
-    fn open(&self, range: Range<usize>) -> Result<Opened, Rejection> {
+    fn open(&self, range: Range<usize>) -> Result<AcceptedAs, Rejection> {
         let buffer = self.received.as_ref().expect("a head was found in it");
         let limits = &self.worker.shared.settings.message;
-        judge(&buffer.data()[range], limits, |parts| self.begin(parts))
+        validate(&buffer.data()[range], limits, |parts| self.begin(parts))
     }
 
-    fn begin(&self, parts: &RequestParts<'_>) -> Opened {
-        let mut ticket = Ticket::new(&self.worker, self.peer, self.preview, parts);
-        let next = ticket.admit(parts).and_then(|()| begin(&mut ticket, parts));
+    fn begin(&self, parts: &RequestParts<'_>) -> AcceptedAs {
+        let mut context = RequestContext::new(&self.worker, self.peer, self.preview, parts);
+        let next = context
+            .admit(parts)
+            .and_then(|()| prepare(&mut context, parts));
         let (version, keep_alive) = (parts.facts.version, parts.facts.keep_alive);
-        Opened {
-            asking: parts.asking(),
+        AcceptedAs {
+            meta: parts.meta(),
             version,
             keep_alive,
             next,
-            ticket,
+            context,
         }
     }
 
@@ -232,19 +235,23 @@ impl Connection {
         clippy::manual_async_fn,
         reason = "an async fn would keep its arguments twice"
     )]
-    fn exchange(&mut self, mut opened: Opened, range: Range<usize>) -> impl Future<Output = Next> {
+    fn exchange(
+        &mut self,
+        mut opened: AcceptedAs,
+        range: Range<usize>,
+    ) -> impl Future<Output = NextRequest> {
         async move {
             let worker = Rc::clone(&self.worker);
             let settings = &worker.shared.settings;
-            let asking = &opened.asking;
+            let meta = &opened.meta;
             let (buffer, body) = self.split(range.end, &opened.next);
             let (finished, rest, after) = {
                 let mut head = Some(Http1Head::new(buffer, range, &settings.message));
-                let channel = |limit| Channel::new(&self.stream, &worker.timers, limit);
-                let decoder = BodyDecoder::request(asking.framing, &settings.message);
+                let channel = |limit| TimedStream::new(&self.stream, &worker.timers, limit);
+                let decoder = BodyDecoder::request(meta.framing, &settings.message);
                 let patient = channel(settings.timeouts.body.0);
                 let reader = BodyReader::new(patient, decoder, &worker.buffers, body);
-                let mut lookout = Lookout::default();
+                let mut watch = DisconnectWatch::default();
                 let is_watched = Cell::new(false);
                 let mut client = Http1Client {
                     reader,
@@ -255,44 +262,50 @@ impl Connection {
                 let keep_alive = opened.keep_alive && !self.is_old();
                 let mut responder =
                     Http1Responder::new(silence, &worker, opened.version, keep_alive);
-                let (ticket, next) = (&mut opened.ticket, &mut opened.next);
+                let (context, next) = (&mut opened.context, &mut opened.next);
                 let finished = {
                     let mut serving = pin!(serve(
-                        ticket,
-                        asking,
+                        context,
+                        meta,
                         next,
                         &mut head,
                         &mut client,
                         &mut responder
                     ));
                     poll_fn(|cx| {
-                        worker.is_turning.set(false);
+                        worker.is_yielding.set(false);
                         let polled = serving.as_mut().poll(cx);
-                        if polled.is_ready() || is_watched.get() || worker.is_turning.get() {
+                        if polled.is_ready() || is_watched.get() || worker.is_yielding.get() {
                             return polled;
                         }
-                        let left = lookout.poll_left(cx, &self.stream, &worker.timers);
-                        left.map(|()| Finished::Cut)
+                        let left = watch.poll_left(cx, &self.stream, &worker.timers);
+                        left.map(|()| RequestEnd::Cut)
                     })
                     .await
                 };
-                if matches!(finished, Finished::Whole) && responder.keep_alive && !client.is_read()
+                if matches!(finished, RequestEnd::Whole)
+                    && responder.keep_alive
+                    && !client.is_read()
                 {
                     Box::pin(client.drain()).await;
                 }
-                let after = After::of(&responder, &client);
+                let after = AfterRequest::of(&responder, &client);
                 drop(responder);
                 (finished, client.reader.into_rest(), after)
             };
-            if let Finished::Upgraded(upgraded) = finished {
-                return Next::Tunnel(Box::new(opened.into_tunnel(rest, upgraded)));
+            if let RequestEnd::Upgraded(upgraded) = finished {
+                return NextRequest::Tunnel(Box::new(opened.into_tunnel(rest, upgraded)));
             }
             self.finish(finished, rest, after).await
         }
     }
 
     /// The head, and what was received behind it, each in a buffer of its own.
-    fn split(&mut self, end: usize, next: &Result<Begun, ProxyError>) -> (Buffer, Option<Buffer>) {
+    fn split(
+        &mut self,
+        end: usize,
+        next: &Result<Prepared, ProxyError>,
+    ) -> (Buffer, Option<Buffer>) {
         let buffers = &self.worker.buffers;
         let mut head = self.received.take().expect("a head was found in it");
         let rest = Some(&head.data()[end..]).filter(|rest| !rest.is_empty());
@@ -302,11 +315,11 @@ impl Connection {
             debug_assert!(fits, "the largest size holds what another buffer held");
             body
         });
-        if matches!(next, Ok(Begun::Http1(_))) {
+        if matches!(next, Ok(Prepared::Http1(_))) {
             head.truncate(end);
         } else {
             // It will be looked at again, and that may take a while: thousands may wait for a connection at once.
-            head = buffers.keep(&head.data()[..end]);
+            head = buffers.copy_exact(&head.data()[..end]);
         }
         (head, body)
     }
@@ -317,17 +330,22 @@ impl Connection {
     }
 
     /// What becomes of the connection after a request.
-    async fn finish(&mut self, finished: Finished, rest: Option<Buffer>, state: After) -> Next {
+    async fn finish(
+        &mut self,
+        finished: RequestEnd,
+        rest: Option<Buffer>,
+        state: AfterRequest,
+    ) -> NextRequest {
         match finished {
-            Finished::Whole if state.keep_alive && state.is_read => {
+            RequestEnd::Whole if state.keep_alive && state.is_read => {
                 self.received = rest;
-                return Next::Request;
+                return NextRequest::Request;
             }
-            Finished::Whole => Box::pin(farewell::close(&self.worker, &self.stream)).await,
-            Finished::Cut if state.hides_a_cut => self.stream.reset_on_close(),
-            Finished::Cut | Finished::Upgraded(_) => {}
+            RequestEnd::Whole => Box::pin(lingering_close::close(&self.worker, &self.stream)).await,
+            RequestEnd::Cut if state.hides_a_cut => self.stream.reset_on_close(),
+            RequestEnd::Cut | RequestEnd::Upgraded(_) => {}
         }
-        Next::Over
+        NextRequest::Over
     }
 }
 
@@ -339,7 +357,7 @@ mod tests {
     use crate::config::Config;
     use crate::net::ConnectionLimits;
     use crate::proxy::{ProxySettings, Shared};
-    use crate::table::TableCell;
+    use crate::table::LiveTable;
     use crate::telemetry::AccessLog;
 
     #[tokio::test]
@@ -351,7 +369,7 @@ mod tests {
         let (tcp, client) = accepted.unwrap();
         let permit = ConnectionLimits::new(1, None).acquire().unwrap();
         let settings = ProxySettings::new(&Config::default());
-        let shared = Shared::new(settings, Arc::new(TableCell::new(1)), 1, AccessLog::off());
+        let shared = Shared::new(settings, Arc::new(LiveTable::new(1)), 1, AccessLog::off());
         let worker = Worker::new(shared, 0);
         let peer = PeerInfo {
             client,

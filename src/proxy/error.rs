@@ -124,9 +124,9 @@ pub enum Reason {
 }
 
 /// An error with everything that caused it, for the log.
-pub(super) struct Chain<'e>(pub(super) &'e dyn std::error::Error);
+pub(super) struct ErrorChain<'e>(pub(super) &'e dyn std::error::Error);
 
-impl fmt::Display for Chain<'_> {
+impl fmt::Display for ErrorChain<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         let mut cause = self.0.source();

@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use crate::message::{Field, Known, KnownSet, Target, Version};
+use crate::message::{Field, KnownField, KnownSet, Target, Version};
 use crate::table::Route;
 
-use super::seam::{FieldSink, HeadFields, RequestParts};
+use super::io::{FieldSink, HeadFields, RequestParts};
 use super::settings::PeerInfo;
 pub(super) use hops::{hops_left, traced};
 pub(super) use response::{write_response, write_response_own};
@@ -53,17 +53,17 @@ impl RequestId {
     pub(super) fn of(
         parts: &RequestParts<'_>,
         is_trusted: bool,
-        draw: impl FnOnce() -> (u64, u64),
+        random: impl FnOnce() -> (u64, u64),
     ) -> Self {
-        let given = is_trusted && parts.facts.present.contains(Known::XRequestId);
+        let given = is_trusted && parts.facts.present.contains(KnownField::XRequestId);
         let given = given
-            .then(|| find(parts, Known::XRequestId))
+            .then(|| find(parts, KnownField::XRequestId))
             .flatten()
             .filter(|id| is_id(id));
         if let Some(id) = given.and_then(|id| std::str::from_utf8(id).ok()) {
             return Self::Given(id.into());
         }
-        let (high, low) = draw();
+        let (high, low) = random();
         Self::Own(u128::from(high) << 64 | u128::from(low))
     }
 }
@@ -98,15 +98,15 @@ pub(super) fn write_request(
         .map(crate::message::Authority::as_str);
     match (forwarding.host, authority) {
         (Some(host), _) => out.add("host", host.as_bytes()),
-        (None, Some(host)) => out.own("host", host.as_bytes()),
+        (None, Some(host)) => out.trusted("host", host.as_bytes()),
         (None, None) => {}
     }
-    let mut seen = Seen::new(parts, forwarding);
+    let mut seen = HeaderFilter::new(parts, forwarding);
     match &parts.fields {
         HeadFields::Http1(fields) => {
             for line in fields.clone().lines() {
                 if !seen.takes(&line.field, parts) {
-                    out.line(&line);
+                    out.raw_line(&line);
                 }
             }
         }
@@ -119,54 +119,54 @@ pub(super) fn write_request(
         }
     }
     if seen.cookies {
-        join(scratch, parts, Known::Cookie, b"; ");
+        join(scratch, parts, KnownField::Cookie, b"; ");
         out.add("cookie", scratch);
     }
     write_own(out, parts, forwarding, scratch, authority);
     write_ids(out, forwarding, seen.has_trace);
     if let Some(hops) = seen.hops {
-        out.own(
+        out.trusted(
             "max-forwards",
             hops.saturating_sub(1).to_string().as_bytes(),
         );
     }
     if parts.facts.accepts_trailers {
-        out.own("te", b"trailers");
+        out.trusted("te", b"trailers");
     }
 }
 
 /// Fields that we write ourselves, whoever the peer is.
-const OURS: KnownSet = KnownSet::of(&[
-    Known::Host,
-    Known::ContentLength,
-    Known::TransferEncoding,
-    Known::XSwitchback,
-    Known::XRequestId,
-    Known::XForwardedFor,
-    Known::Forwarded,
+const ALWAYS_REPLACED: KnownSet = KnownSet::of(&[
+    KnownField::Host,
+    KnownField::ContentLength,
+    KnownField::TransferEncoding,
+    KnownField::XSwitchback,
+    KnownField::XRequestId,
+    KnownField::XForwardedFor,
+    KnownField::Forwarded,
 ]);
 
 /// Fields that we write ourselves unless the peer is trusted.
-const VOUCHED: KnownSet = KnownSet::of(&[
-    Known::XForwarded,
-    Known::XForwardedHost,
-    Known::XForwardedPort,
-    Known::XForwardedProto,
-    Known::XRealIp,
+const TRUSTED_PEERS_ONLY: KnownSet = KnownSet::of(&[
+    KnownField::XForwarded,
+    KnownField::XForwardedHost,
+    KnownField::XForwardedPort,
+    KnownField::XForwardedProto,
+    KnownField::XRealIp,
 ]);
 
 /// Fields that are looked at before they are taken out or left.
-const WEIGHED: KnownSet = KnownSet::of(&[
-    Known::Cookie,
-    Known::Expect,
-    Known::MaxForwards,
-    Known::Other,
-    Known::Traceparent,
-    Known::Tracestate,
+const CONDITIONAL: KnownSet = KnownSet::of(&[
+    KnownField::Cookie,
+    KnownField::Expect,
+    KnownField::MaxForwards,
+    KnownField::Other,
+    KnownField::Traceparent,
+    KnownField::Tracestate,
 ]);
 
 /// Which fields were taken out because we write them.
-struct Seen {
+struct HeaderFilter {
     cookies: bool,
     has_trace: bool,
     /// A trace starts here if none came. Otherwise what is said about one is nobody's business here.
@@ -177,17 +177,17 @@ struct Seen {
     taken: KnownSet,
 }
 
-impl Seen {
+impl HeaderFilter {
     fn new(parts: &RequestParts<'_>, forwarding: &Forwarding<'_>) -> Self {
-        let mut taken = OURS.union(parts.facts.nominated.ending());
+        let mut taken = ALWAYS_REPLACED.union(parts.facts.nominated.ending());
         if !forwarding.peer.is_trusted {
-            taken = taken.union(VOUCHED);
+            taken = taken.union(TRUSTED_PEERS_ONLY);
         }
         if forwarding.via.is_some() {
-            taken.insert(Known::Via);
+            taken.insert(KnownField::Via);
         }
         if forwarding.hides_key {
-            taken.insert(Known::SecWebSocketKey);
+            taken.insert(KnownField::SecWebSocketKey);
         }
         Self {
             makes_traces: forwarding.trace.is_some(),
@@ -202,29 +202,29 @@ impl Seen {
     #[inline]
     fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
         self.taken.contains(field.known)
-            || (WEIGHED.contains(field.known) && self.takes_this(field, parts))
+            || (CONDITIONAL.contains(field.known) && self.drops(field, parts))
     }
 
-    fn takes_this(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
+    fn drops(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
         match field.known {
-            Known::Other => parts.facts.nominated.ends_other(field),
+            KnownField::Other => parts.facts.nominated.is_other_hop_by_hop(field),
             // HTTP/2 may split it (RFC 9113, section 8.2.3).
-            Known::Cookie if parts.facts.version == Version::Http2 => {
+            KnownField::Cookie if parts.facts.version == Version::Http2 => {
                 self.cookies = true;
                 true
             }
-            Known::Expect => !parts.facts.expects_continue,
-            Known::MaxForwards => {
+            KnownField::Expect => !parts.facts.expects_continue,
+            KnownField::MaxForwards => {
                 self.hops = hops_left(parts);
                 self.hops.is_some()
             }
-            Known::Traceparent if self.makes_traces => {
+            KnownField::Traceparent if self.makes_traces => {
                 let passes = !self.has_trace && is_traceparent(field.value);
                 self.has_trace |= passes;
                 !passes
             }
-            Known::Tracestate if self.makes_traces => {
-                !find(parts, Known::Traceparent).is_some_and(is_traceparent)
+            KnownField::Tracestate if self.makes_traces => {
+                !find(parts, KnownField::Traceparent).is_some_and(is_traceparent)
             }
             _ => false,
         }
@@ -244,31 +244,31 @@ fn write_own(
     let passes = |known| peer.is_trusted && present.contains(known);
 
     let address = Address::of(address);
-    if passes(Known::XForwardedFor) {
-        joined_with(scratch, parts, Known::XForwardedFor, true, |scratch| {
+    if passes(KnownField::XForwardedFor) {
+        joined_with(scratch, parts, KnownField::XForwardedFor, true, |scratch| {
             scratch.extend_from_slice(address.text());
         });
         out.add("x-forwarded-for", scratch);
     } else {
-        out.own("x-forwarded-for", address.text());
+        out.trusted("x-forwarded-for", address.text());
     }
-    if !passes(Known::XRealIp) {
-        out.own("x-real-ip", address.text());
+    if !passes(KnownField::XRealIp) {
+        out.trusted("x-real-ip", address.text());
     }
-    if !passes(Known::XForwardedProto) {
-        out.own("x-forwarded-proto", scheme.as_bytes());
+    if !passes(KnownField::XForwardedProto) {
+        out.trusted("x-forwarded-proto", scheme.as_bytes());
     }
-    if let Some(host) = authority.filter(|_| !passes(Known::XForwardedHost)) {
-        out.own("x-forwarded-host", host.as_bytes());
+    if let Some(host) = authority.filter(|_| !passes(KnownField::XForwardedHost)) {
+        out.trusted("x-forwarded-host", host.as_bytes());
     }
     let keep = peer.is_trusted;
-    joined_with(scratch, parts, Known::Forwarded, keep, |scratch| {
+    joined_with(scratch, parts, KnownField::Forwarded, keep, |scratch| {
         push_forwarded(scratch, &address, authority, scheme);
     });
-    if passes(Known::Forwarded) {
+    if passes(KnownField::Forwarded) {
         out.add("forwarded", scratch);
     } else {
-        out.own("forwarded", scratch);
+        out.trusted("forwarded", scratch);
     }
     if let Some(via) = forwarding.via {
         write_via(out, parts, via, scratch);
@@ -276,7 +276,7 @@ fn write_own(
 }
 
 fn write_via(out: &mut impl FieldSink, parts: &RequestParts<'_>, via: &str, scratch: &mut Vec<u8>) {
-    joined_with(scratch, parts, Known::Via, true, |scratch| {
+    joined_with(scratch, parts, KnownField::Via, true, |scratch| {
         scratch.extend_from_slice(match parts.facts.version {
             Version::Http10 => b"1.0 ",
             Version::Http11 => b"1.1 ",
@@ -284,10 +284,10 @@ fn write_via(out: &mut impl FieldSink, parts: &RequestParts<'_>, via: &str, scra
         });
         scratch.extend_from_slice(via.as_bytes());
     });
-    if parts.facts.present.contains(Known::Via) {
+    if parts.facts.present.contains(KnownField::Via) {
         out.add("via", scratch);
     } else {
-        out.own("via", scratch);
+        out.trusted("via", scratch);
     }
 }
 
@@ -312,7 +312,7 @@ fn push_forwarded(out: &mut Vec<u8>, address: &Address, authority: Option<&str>,
 fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: bool) {
     match forwarding.id {
         RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
-        RequestId::Own(number) => out.own("x-request-id", &hex((*number).max(1))),
+        RequestId::Own(number) => out.trusted("x-request-id", &hex((*number).max(1))),
     }
     let Some((trace, span)) = forwarding.trace.filter(|_| !has_trace) else {
         return;
@@ -324,14 +324,14 @@ fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: b
     let mut text = *b"00-0123456789abcdef0123456789abcdef-0123456789abcdef-00";
     text[3..35].copy_from_slice(&number);
     text[36..52].copy_from_slice(&hex_half(trace.max(1)));
-    out.own("traceparent", &text);
+    out.trusted("traceparent", &text);
 }
 
 /// The values of all fields of a name, if they are to be kept, and one more behind them, in `scratch`.
 fn joined_with(
     scratch: &mut Vec<u8>,
     parts: &RequestParts<'_>,
-    known: Known,
+    known: KnownField,
     keep: bool,
     own: impl FnOnce(&mut Vec<u8>),
 ) {
@@ -345,7 +345,7 @@ fn joined_with(
     own(scratch);
 }
 
-fn join(scratch: &mut Vec<u8>, parts: &RequestParts<'_>, known: Known, separator: &[u8]) {
+fn join(scratch: &mut Vec<u8>, parts: &RequestParts<'_>, known: KnownField, separator: &[u8]) {
     scratch.clear();
     for field in parts
         .fields
@@ -359,7 +359,7 @@ fn join(scratch: &mut Vec<u8>, parts: &RequestParts<'_>, known: Known, separator
     }
 }
 
-fn find<'h>(parts: &RequestParts<'h>, known: Known) -> Option<&'h [u8]> {
+fn find<'h>(parts: &RequestParts<'h>, known: KnownField) -> Option<&'h [u8]> {
     parts
         .fields
         .clone()

@@ -6,18 +6,20 @@ use std::ops::Range;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::http1::{BodyDecoder, BodyEncoder, Decoded, Exchange, Frame, Trailers, WriteError};
+use crate::http1::{
+    BodyDecoder, BodyEncoder, ChunkFraming, Decoded, Exchange, Trailers, WriteError,
+};
 use crate::message::Rejection;
 use crate::net::{Buffer, BufferPool, BufferSize};
 
-pub(super) use super::channel::{Channel, IoError, Written};
-use super::seam::{Piece, TrailerFields};
+use super::io::{BodyFrame, TrailerFields};
+pub(super) use super::timed_stream::{IoError, TimedStream, Written};
 
 /// Data up to this length leaves in one slice with what is around it: to copy it costs less than a list of slices does.
-const JOINED: usize = 2048;
+const COALESCE_MAX: usize = 2048;
 
 /// Finds the data of a body; on the upstream side the books of the exchange do it.
-pub(super) trait Decode {
+pub(super) trait BodyDecode {
     fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection>;
     fn finish_eof(&mut self) -> Result<(), Rejection>;
     fn is_done(&self) -> bool;
@@ -26,7 +28,7 @@ pub(super) trait Decode {
 
 /// Reads one body, and what comes before and after it, from a connection.
 pub(super) struct BodyReader<'s, D> {
-    pub(super) channel: Channel<'s>,
+    pub(super) channel: TimedStream<'s>,
     pub(super) decoder: D,
     pub(super) buffer: Option<Buffer>,
     buffers: &'s Rc<BufferPool>,
@@ -46,41 +48,41 @@ struct Found {
 }
 
 /// A piece of a body in its frame, behind what waits in `out`: all of it in `out` if it is short, else around the data.
-pub(super) struct Framed {
-    frame: Frame,
+pub(super) struct BodyWriter {
+    framing: ChunkFraming,
     /// What follows this in `out` belongs behind the data.
     split: usize,
     is_long: bool,
 }
 
-// === impl Framed ===
+// === impl BodyWriter ===
 
-impl Framed {
+impl BodyWriter {
     pub(super) fn new(
         encoder: &mut BodyEncoder,
         out: &mut Vec<u8>,
-        piece: &Piece<'_>,
+        frame: &BodyFrame<'_>,
     ) -> Result<Self, WriteError> {
-        let frame = encoder.frame(piece.data.len())?;
-        let is_long = piece.data.len() > JOINED;
+        let framing = encoder.frame(frame.data.len())?;
+        let is_long = frame.data.len() > COALESCE_MAX;
         if !is_long {
-            if frame.is_bare() {
-                out.extend_from_slice(piece.data);
+            if framing.is_bare() {
+                out.extend_from_slice(frame.data);
             } else {
-                out.extend_from_slice(frame.before());
-                out.extend_from_slice(piece.data);
-                out.extend_from_slice(frame.after());
+                out.extend_from_slice(framing.before());
+                out.extend_from_slice(frame.data);
+                out.extend_from_slice(framing.after());
             }
         }
         let split = out.len();
-        if piece.last {
-            match piece.trailers {
+        if frame.last {
+            match frame.trailers {
                 None => encoder.finish(out, []),
                 Some(trailers) => encoder.finish(out, trailers.allowed()),
             }?;
         }
         Ok(Self {
-            frame,
+            framing,
             split,
             is_long,
         })
@@ -90,7 +92,7 @@ impl Framed {
     pub(super) fn poll_write(
         &self,
         cx: &mut Context<'_>,
-        channel: &Channel<'_>,
+        channel: &TimedStream<'_>,
         (out, data): (&[u8], &[u8]),
         written: &mut Written,
     ) -> Poll<Result<(), IoError>> {
@@ -98,7 +100,7 @@ impl Framed {
             return channel.poll_write(cx, &mut [IoSlice::new(out)], written);
         }
         let (head, tail) = out.split_at(self.split);
-        let (before, after) = (self.frame.before(), self.frame.after());
+        let (before, after) = (self.framing.before(), self.framing.after());
         let mut slices = [head, before, data, after, tail].map(IoSlice::new);
         channel.poll_write(cx, &mut slices, written)
     }
@@ -106,10 +108,10 @@ impl Framed {
 
 // === impl BodyReader ===
 
-impl<'s, D: Decode> BodyReader<'s, D> {
+impl<'s, D: BodyDecode> BodyReader<'s, D> {
     /// A reader of the body that starts with what `buffer` holds.
     pub(super) fn new(
-        channel: Channel<'s>,
+        channel: TimedStream<'s>,
         decoder: D,
         buffers: &'s Rc<BufferPool>,
         buffer: Option<Buffer>,
@@ -126,8 +128,8 @@ impl<'s, D: Decode> BodyReader<'s, D> {
         }
     }
 
-    /// See [`super::seam::BodySource::piece`].
-    pub(super) async fn next_piece(&mut self) -> Result<Piece<'_>, IoError> {
+    /// See [`super::seam::BodySource::next_frame`].
+    pub(super) async fn next_piece(&mut self) -> Result<BodyFrame<'_>, IoError> {
         let (data, last) = loop {
             self.settle();
             if let Some(found) = self.decode_buffered()? {
@@ -144,7 +146,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
             self.trailers = self.decoder.trailers();
         }
         let bytes = self.buffer.as_ref().map_or(&[][..], Buffer::data);
-        Ok(Piece {
+        Ok(BodyFrame {
             data: &bytes[data],
             last,
             trailers: self
@@ -197,7 +199,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
         let Some(buffer) = &mut self.buffer else {
             return Ok(None);
         };
-        let found = gather(buffer, &mut self.decoder).map_err(IoError::Invalid)?;
+        let found = decode_buffered(buffer, &mut self.decoder).map_err(IoError::Invalid)?;
         self.taken = found.consumed;
         self.broken = found.broken;
         let is_piece = found.end || !found.data.is_empty();
@@ -236,7 +238,7 @@ impl<'s, D: Decode> BodyReader<'s, D> {
 
 /// Decodes all that the buffer holds of the body; the data of several chunks is moved together. What is wrong behind data
 /// is told after it.
-fn gather(buffer: &mut Buffer, decoder: &mut impl Decode) -> Result<Found, Rejection> {
+fn decode_buffered(buffer: &mut Buffer, decoder: &mut impl BodyDecode) -> Result<Found, Rejection> {
     let mut found = Found {
         data: 0..0,
         consumed: 0,
@@ -271,9 +273,9 @@ fn gather(buffer: &mut Buffer, decoder: &mut impl Decode) -> Result<Found, Rejec
     Ok(found)
 }
 
-// === impl Decode ===
+// === impl BodyDecode ===
 
-impl Decode for BodyDecoder {
+impl BodyDecode for BodyDecoder {
     fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection> {
         Self::decode(self, input).map_err(Rejection::request)
     }
@@ -291,7 +293,7 @@ impl Decode for BodyDecoder {
     }
 }
 
-impl Decode for &RefCell<Exchange> {
+impl BodyDecode for &RefCell<Exchange> {
     fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection> {
         self.borrow_mut().decode(input)
     }
@@ -319,7 +321,7 @@ mod tests {
         let mut buffer = pool.take(BufferSize::Small);
         assert!(buffer.append(input));
         let mut decoder = BodyDecoder::request(RequestFraming::Chunked, &Limits::default());
-        let found = gather(&mut buffer, &mut decoder).unwrap();
+        let found = decode_buffered(&mut buffer, &mut decoder).unwrap();
         (
             buffer.data()[found.data].to_vec(),
             found.consumed,

@@ -8,15 +8,17 @@ use std::time::Duration;
 use crate::http1::{
     BodyDecoder, BodyEncoder, FieldSlots, HeadWriter, RequestHead as Head, WriteError,
 };
-use crate::message::{Asked, Known, Limits, Reason, Rejection, ResponseFraming, Version};
+use crate::message::{
+    KnownField, Limits, Reason, Rejection, RequestContextForResponse, ResponseFraming, Version,
+};
 use crate::net::{Buffer, BufferSize};
 
 use super::error::{ClientError, UpstreamError};
 use super::grpc;
-use super::http1_body::{BodyReader, Channel, Framed, Written};
-use super::seam::{
-    Asking, BodySink, BodySource, ClientBody, DRAINED, FieldSink, HeadFields, Piece, RequestHead,
-    RequestParts, Responder, Responding,
+use super::http1_body::{BodyReader, BodyWriter, TimedStream, Written};
+use super::io::{
+    BodyFrame, BodySink, BodySource, ClientBody, DRAINED, FieldSink, HeadFields, RequestHead,
+    RequestMeta, RequestParts, Responder, ResponseStart,
 };
 use super::worker::Worker;
 
@@ -40,7 +42,7 @@ const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Writes the response.
 pub(super) struct Http1Responder<'s> {
-    channel: Channel<'s>,
+    channel: TimedStream<'s>,
     worker: &'s Worker,
     version: Version,
     /// Whether the connection may carry another request, as far as is known.
@@ -55,34 +57,34 @@ pub(super) struct Http1Responder<'s> {
 }
 
 /// Parses and judges a head, and hands it to `look`.
-pub(super) fn judge<R>(
+pub(super) fn validate<R>(
     bytes: &[u8],
     limits: &Limits,
     look: impl FnOnce(&RequestParts<'_>) -> R,
 ) -> Result<R, Rejection> {
     let mut slots = FieldSlots::new();
     let head = Head::parse(bytes, limits, &mut slots)?;
-    judge_head(&head, limits, look)
+    validate_head(&head, limits, look)
 }
 
 /// Does the same with the head that `bytes` start with, and says where it ends; nothing if that cannot be seen at once.
-pub(super) fn judge_start<R>(
+pub(super) fn validate_start<R>(
     bytes: &[u8],
     limits: &Limits,
     look: impl FnOnce(&RequestParts<'_>) -> R,
 ) -> Option<Result<(R, usize), Rejection>> {
     let mut slots = FieldSlots::new();
     let (head, end) = Head::parse_start(bytes, limits, &mut slots)?;
-    Some(judge_head(&head, limits, look).map(|looked| (looked, end)))
+    Some(validate_head(&head, limits, look).map(|looked| (looked, end)))
 }
 
 #[inline]
-fn judge_head<R>(
+fn validate_head<R>(
     head: &Head<'_>,
     limits: &Limits,
     look: impl FnOnce(&RequestParts<'_>) -> R,
 ) -> Result<R, Rejection> {
-    let facts = head.judge(limits)?;
+    let facts = head.validate(limits)?;
     let fields = HeadFields::Http1(head.fields());
     Ok(look(&RequestParts {
         method: head.line().method,
@@ -95,20 +97,22 @@ fn judge_head<R>(
 
 impl<'h> RequestParts<'h> {
     /// What has to be known of the request once its head is gone.
-    pub(super) fn asking(&self) -> Asking {
-        let is_grpc = self.value(Known::ContentType).is_some_and(grpc::is_grpc);
-        let timeout = || self.value(Known::GrpcTimeout);
-        Asking {
+    pub(super) fn meta(&self) -> RequestMeta {
+        let is_grpc = self
+            .value(KnownField::ContentType)
+            .is_some_and(grpc::is_grpc);
+        let timeout = || self.value(KnownField::GrpcTimeout);
+        RequestMeta {
             framing: self.facts.framing,
             expects_continue: self.facts.expects_continue,
-            asked: Asked::from(self.facts),
+            asked: RequestContextForResponse::from(self.facts),
             is_idempotent: self.facts.method.is_idempotent(),
             is_grpc,
             within: is_grpc.then(timeout).flatten().and_then(grpc::timeout),
         }
     }
 
-    fn value(&self, known: Known) -> Option<&'h [u8]> {
+    fn value(&self, known: KnownField) -> Option<&'h [u8]> {
         let is_there = self.facts.present.contains(known);
         let mut fields = self.fields.clone();
         is_there
@@ -136,7 +140,7 @@ impl<'w> Http1Head<'w> {
 
 impl RequestHead for Http1Head<'_> {
     fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
-        judge(&self.buffer.data()[self.range.clone()], self.limits, look)
+        validate(&self.buffer.data()[self.range.clone()], self.limits, look)
             .expect("the same bytes were found to be good before")
     }
 }
@@ -156,10 +160,10 @@ impl Http1Client<'_> {
         let read = async {
             let mut left = DRAINED;
             while !self.reader.decoder_is_done() {
-                let Ok(piece) = self.reader.next_piece().await else {
+                let Ok(frame) = self.reader.next_piece().await else {
                     return;
                 };
-                match left.checked_sub(piece.data.len() as u64) {
+                match left.checked_sub(frame.data.len() as u64) {
                     Some(rest) => left = rest,
                     None => return,
                 }
@@ -176,7 +180,7 @@ impl Http1Client<'_> {
 impl BodySource for Http1Client<'_> {
     type Error = ClientError;
 
-    async fn piece(&mut self) -> Result<Piece<'_>, ClientError> {
+    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, ClientError> {
         Ok(self.reader.next_piece().await?)
     }
 
@@ -186,7 +190,7 @@ impl BodySource for Http1Client<'_> {
 }
 
 impl ClientBody for Http1Client<'_> {
-    async fn gone(&mut self) {
+    async fn closed(&mut self) {
         let watched = Watched::new(self.is_watched);
         self.reader.settle();
         loop {
@@ -233,12 +237,12 @@ impl Drop for Watched<'_> {
 
 impl<'s> Http1Responder<'s> {
     pub(super) fn new(
-        channel: Channel<'s>,
+        channel: TimedStream<'s>,
         worker: &'s Worker,
         version: Version,
         keep_alive: bool,
     ) -> Self {
-        let out = worker.take_head();
+        let out = worker.take_buffer();
         Self {
             channel,
             worker,
@@ -262,22 +266,22 @@ impl<'s> Http1Responder<'s> {
     /// Takes note that all of `out` has left.
     fn wrote(&mut self) {
         self.left = Written::default();
-        self.worker.give_head(std::mem::take(&mut self.out));
+        self.worker.recycle_buffer(std::mem::take(&mut self.out));
     }
 
     /// Whether the client could take what it has got so far for a whole response although it is not.
-    pub(super) fn hides_a_cut(&self) -> bool {
+    pub(super) fn truncation_is_hidden(&self) -> bool {
         self.encoder
             .as_ref()
-            .is_some_and(|encoder| !encoder.is_complete() && !encoder.shows_a_cut())
+            .is_some_and(|encoder| !encoder.is_complete() && !encoder.truncation_is_visible())
     }
 
-    fn encode(&mut self, piece: &Piece<'_>) -> Result<Framed, WriteError> {
+    fn encode(&mut self, frame: &BodyFrame<'_>) -> Result<BodyWriter, WriteError> {
         if self.out.capacity() == 0 {
-            self.out = self.worker.take_head();
+            self.out = self.worker.take_buffer();
         }
         let encoder = self.encoder.as_mut().ok_or(WriteError::BodyTooLong)?;
-        Framed::new(encoder, &mut self.out, piece)
+        BodyWriter::new(encoder, &mut self.out, frame)
     }
 
     fn write_connection(&self, writer: &mut HeadWriter<'_>, upgrade: Option<&[u8]>) {
@@ -292,7 +296,7 @@ impl<'s> Http1Responder<'s> {
 }
 
 impl Responder for Http1Responder<'_> {
-    fn inform(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
+    fn send_informational(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
         if self.version == Version::Http10 {
             return false;
         }
@@ -303,7 +307,7 @@ impl Responder for Http1Responder<'_> {
 
     fn respond(
         &mut self,
-        response: &Responding<'_>,
+        response: &ResponseStart<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<u16, UpstreamError> {
         let framing = response.framing.toward(self.version);
@@ -347,14 +351,14 @@ impl BodySink for Http1Responder<'_> {
         clippy::manual_async_fn,
         reason = "an async fn would keep its arguments twice"
     )]
-    fn send(&mut self, piece: Piece<'_>) -> impl Future<Output = Result<(), ClientError>> {
+    fn send(&mut self, frame: BodyFrame<'_>) -> impl Future<Output = Result<(), ClientError>> {
         async move {
             // A body that does not fit its head was framed by us: it is cut, and seen to be.
-            let framed = self.encode(&piece).map_err(|_| ClientError::Gone)?;
+            let framed = self.encode(&frame).map_err(|_| ClientError::Gone)?;
             self.unsent = None;
             let mut written = Written::default();
             poll_fn(|cx| {
-                let parts = (&self.out[..], piece.data);
+                let parts = (&self.out[..], frame.data);
                 framed.poll_write(cx, &self.channel, parts, &mut written)
             })
             .await?;
@@ -376,6 +380,6 @@ impl BodySink for Http1Responder<'_> {
 
 impl Drop for Http1Responder<'_> {
     fn drop(&mut self) {
-        self.worker.give_head(std::mem::take(&mut self.out));
+        self.worker.recycle_buffer(std::mem::take(&mut self.out));
     }
 }

@@ -5,26 +5,26 @@ use std::future::poll_fn;
 use std::io::IoSlice;
 
 use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, Reusable, WriteError};
-use crate::message::{Asked, Known, Limits, Reason, Rejection, handshake};
+use crate::message::{KnownField, Limits, Reason, Rejection, RequestContextForResponse, handshake};
 
-use super::begin::Http1Start;
-use super::drive::{Driven, End, conclude, drive};
 use super::error::UpstreamError;
-use super::exchange::Upgraded;
-use super::http1_body::{BodyReader, Channel, Framed, Written};
-use super::retry::Evidence;
-use super::seam::{
-    Agreement, Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead,
-    Responder, ResponseParts,
+use super::http1_body::{BodyReader, BodyWriter, TimedStream, Written};
+use super::io::{
+    Agreement, BodyFrame, BodySink, BodySource, ClientBody, HeadFields, RequestHead, RequestMeta,
+    Responder, ResponseParts, UpstreamResponse,
 };
-use super::ticket::Ticket;
+use super::prepare::EncodedRequest;
+use super::relay::{RelayEnd, RelayResult, conclude, relay};
+use super::request::Upgraded;
+use super::request_context::RequestContext;
+use super::retry::Evidence;
 use super::upload::RequestSink;
 use super::worker::Worker;
 
 /// Writes the request: its head, which waits for the first piece of body, then the body.
 struct Http1Sink<'s> {
-    channel: Channel<'s>,
-    books: &'s RefCell<Exchange>,
+    channel: TimedStream<'s>,
+    exchange: &'s RefCell<Exchange>,
     worker: &'s Worker,
     head: Vec<u8>,
     /// Something of the request was written.
@@ -38,7 +38,7 @@ struct Http1Sink<'s> {
 /// Reads the answer.
 struct Http1Answer<'s> {
     reader: BodyReader<'s, &'s RefCell<Exchange>>,
-    asked: Asked,
+    asked: RequestContextForResponse,
     limits: &'s Limits,
     /// The answer to the key of a WebSocket, if it was ours.
     accept: Option<&'s handshake::Accept>,
@@ -52,28 +52,28 @@ struct Http1Answer<'s> {
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
-pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
-    ticket: &mut Ticket,
-    asking: &Asking,
-    start: &mut Http1Start,
+pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
+    context: &mut RequestContext,
+    meta: &RequestMeta,
+    start: &mut EncodedRequest,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> impl Future<Output = Driven> {
+) -> impl Future<Output = RelayResult> {
     async move {
         let encoder = start.encoder.take().expect("a start is used once");
         let connection = start.connection.as_ref().expect("a start has a connection");
-        let books = RefCell::new(Exchange::new(encoder));
-        let is_repeatable = connection.is_reused && asking.is_idempotent;
+        let exchange = RefCell::new(Exchange::new(encoder));
+        let is_repeatable = connection.is_reused && meta.is_idempotent;
         let (end, evidence, received) = {
-            let worker = std::rc::Rc::clone(&ticket.worker);
-            let silence = silence(ticket);
-            let channel = || Channel::new(&connection.stream, &worker.timers, silence);
+            let worker = std::rc::Rc::clone(&context.worker);
+            let silence = idle_timeout(context);
+            let channel = || TimedStream::new(&connection.stream, &worker.timers, silence);
             let head = RefCell::new(head);
             let forget = || **head.borrow_mut() = None;
             let mut sink = Http1Sink {
                 channel: channel(),
-                books: &books,
+                exchange: &exchange,
                 worker: &worker,
                 head: std::mem::take(&mut start.head),
                 has_written: false,
@@ -81,16 +81,16 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
                 forget: &forget,
             };
             let mut answer = Http1Answer {
-                reader: BodyReader::new(channel(), &books, &worker.buffers, None),
-                asked: asking.asked,
+                reader: BodyReader::new(channel(), &exchange, &worker.buffers, None),
+                asked: meta.asked,
                 limits: &worker.shared.settings.message,
                 accept: start.accept.as_deref(),
                 scan: HeadScan::default(),
                 has_begun: false,
             };
-            let end = drive(
-                ticket,
-                asking,
+            let end = relay(
+                context,
+                meta,
                 (client, responder),
                 (&mut sink, &mut answer),
                 forget,
@@ -103,38 +103,38 @@ pub(super) fn converse<H: RequestHead, C: ClientBody, R: Responder>(
             };
             (end, evidence, answer.reader.into_rest())
         };
-        if matches!(end, End::Upgraded) {
+        if matches!(end, RelayEnd::Upgraded) {
             let connection = start.connection.take();
-            return Driven::Upgraded(Box::new(Upgraded::Socket {
+            return RelayResult::Upgraded(Box::new(Upgraded::Socket {
                 connection: connection.expect("it was not given back"),
                 received,
             }));
         }
-        if matches!(end, End::Whole) {
+        if matches!(end, RelayEnd::Whole) {
             let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
-            give_back(ticket, start, books.into_inner().finish(unread));
+            give_back(context, start, exchange.into_inner().finish(unread));
         }
-        conclude(ticket, asking, end, evidence)
+        conclude(context, meta, end, evidence)
     }
 }
 
-fn give_back(ticket: &Ticket, start: &mut Http1Start, proof: Option<Reusable>) {
-    let worker = &ticket.worker;
+fn give_back(context: &RequestContext, start: &mut EncodedRequest, proof: Option<Reusable>) {
+    let worker = &context.worker;
     if let (Some(proof), Some(connection)) = (proof, start.connection.take()) {
         // The clock was read when the answer began or was last waited for; that long ago makes the wait shorter only.
         let longest = worker.shared.settings.timeouts.endpoint_idle.0;
         worker
             .pools
-            .give_back(connection, &proof, longest, worker.recent_ms());
+            .give_back(connection, &proof, longest, worker.cached_now_ms());
     }
 }
 
-fn silence(ticket: &Ticket) -> std::time::Duration {
-    let selection = ticket
+fn idle_timeout(context: &RequestContext) -> std::time::Duration {
+    let selection = context
         .selection
         .as_ref()
         .expect("a conversation follows a selection");
-    ticket
+    context
         .worker
         .shared
         .settings
@@ -145,11 +145,11 @@ fn silence(ticket: &Ticket) -> std::time::Duration {
 // === impl Http1Sink ===
 
 impl Http1Sink<'_> {
-    fn encode(&mut self, piece: &Piece<'_>) -> Result<Framed, WriteError> {
+    fn encode(&mut self, frame: &BodyFrame<'_>) -> Result<BodyWriter, WriteError> {
         if self.head.capacity() == 0 {
-            self.head = self.worker.take_head();
+            self.head = self.worker.take_buffer();
         }
-        Framed::new(self.books.borrow_mut().request(), &mut self.head, piece)
+        BodyWriter::new(self.exchange.borrow_mut().request(), &mut self.head, frame)
     }
 
     fn wrote(&mut self, last: bool) {
@@ -157,9 +157,9 @@ impl Http1Sink<'_> {
             // Nobody will look at it again, and an agent may think for minutes.
             (self.forget)();
         }
-        self.worker.give_head(std::mem::take(&mut self.head));
+        self.worker.recycle_buffer(std::mem::take(&mut self.head));
         if last {
-            self.books.borrow_mut().written();
+            self.exchange.borrow_mut().on_request_sent();
         }
     }
 }
@@ -171,21 +171,21 @@ impl BodySink for Http1Sink<'_> {
         clippy::manual_async_fn,
         reason = "an async fn would keep its arguments twice"
     )]
-    fn send(&mut self, piece: Piece<'_>) -> impl Future<Output = Result<(), UpstreamError>> {
+    fn send(&mut self, frame: BodyFrame<'_>) -> impl Future<Output = Result<(), UpstreamError>> {
         async move {
             // The client's side has held the body to its framing already.
             let framed = self
-                .encode(&piece)
+                .encode(&frame)
                 .map_err(|_| UpstreamError::Invalid(Rejection::response(Reason::LengthMismatch)))?;
             let mut written = Written::default();
             poll_fn(|cx| {
-                let parts = (&self.head[..], piece.data);
+                let parts = (&self.head[..], frame.data);
                 let polled = framed.poll_write(cx, &self.channel, parts, &mut written);
                 self.has_written |= written.bytes > 0;
                 polled
             })
             .await?;
-            self.wrote(piece.last);
+            self.wrote(frame.last);
             Ok(())
         }
     }
@@ -248,7 +248,7 @@ impl Http1Answer<'_> {
         Ok(())
     }
 
-    fn judge<R>(
+    fn validate<R>(
         &mut self,
         range: std::ops::Range<usize>,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
@@ -256,37 +256,37 @@ impl Http1Answer<'_> {
         let buffer = self.reader.buffer.as_ref().expect("a head was found in it");
         let mut slots = FieldSlots::new();
         let head = ResponseHead::parse(&buffer.data()[range], self.limits, &mut slots)?;
-        self.judge_head(&head, look)
+        self.validate_head(&head, look)
     }
 
     /// Does the same with what the buffer starts with, and says where that head ends, if it is whole and good at first sight.
-    fn judge_start<R>(
+    fn validate_start<R>(
         &self,
         look: &mut Option<impl FnOnce(&ResponseParts<'_>) -> R>,
     ) -> Option<Result<(R, usize), Rejection>> {
         let buffer = self.reader.buffer.as_ref()?;
         let mut slots = FieldSlots::new();
         let (head, end) = ResponseHead::parse_start(buffer.data(), self.limits, &mut slots)?;
-        let looked = self.judge_head(&head, look.take()?);
+        let looked = self.validate_head(&head, look.take()?);
         Some(looked.map(|looked| (looked, end)))
     }
 
-    fn judge_head<R>(
+    fn validate_head<R>(
         &self,
         head: &ResponseHead<'_>,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, Rejection> {
-        let facts = head.judge(self.asked, self.limits)?;
+        let facts = head.validate(self.asked, self.limits)?;
         let agreement = if facts.is_upgrade {
             self.agree(head)?
         } else {
             Agreement::Passes
         };
-        let books = self.reader.decoder;
+        let exchange = self.reader.decoder;
         if facts.is_informational() {
-            books.borrow_mut().informed(self.limits)?;
+            exchange.borrow_mut().on_informational(self.limits)?;
         } else {
-            books.borrow_mut().answered(&facts, self.limits);
+            exchange.borrow_mut().on_response(&facts, self.limits);
         }
         let fields = HeadFields::Http1(head.fields());
         Ok(look(&ResponseParts {
@@ -304,7 +304,7 @@ impl Http1Answer<'_> {
         };
         let mut answers = head
             .fields()
-            .filter(|field| field.known == Known::SecWebSocketAccept);
+            .filter(|field| field.known == KnownField::SecWebSocketAccept);
         match (answers.next(), answers.next()) {
             (Some(answer), None) if answer.value == accept => Ok(Agreement::Replaced(None)),
             _ => Err(Rejection::response(Reason::WrongAccept)),
@@ -321,7 +321,7 @@ impl Http1Answer<'_> {
 impl BodySource for Http1Answer<'_> {
     type Error = UpstreamError;
 
-    async fn piece(&mut self) -> Result<Piece<'_>, UpstreamError> {
+    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, UpstreamError> {
         Ok(self.reader.next_piece().await?)
     }
 
@@ -330,7 +330,7 @@ impl BodySource for Http1Answer<'_> {
     }
 }
 
-impl Answer for Http1Answer<'_> {
+impl UpstreamResponse for Http1Answer<'_> {
     async fn head<R>(
         &mut self,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
@@ -339,15 +339,15 @@ impl Answer for Http1Answer<'_> {
         if self.reader.buffer.is_none() {
             self.fill().await?;
         }
-        if let Some(judged) = self.judge_start(&mut look) {
-            let (looked, end) = judged.map_err(UpstreamError::Invalid)?;
+        if let Some(validated) = self.validate_start(&mut look) {
+            let (looked, end) = validated.map_err(UpstreamError::Invalid)?;
             self.consume_head(end);
             return Ok(looked);
         }
         let look = look.expect("a head that was not read was not looked at");
         let range = self.find_head().await?;
         let end = range.end;
-        let looked = self.judge(range, look).map_err(UpstreamError::Invalid)?;
+        let looked = self.validate(range, look).map_err(UpstreamError::Invalid)?;
         self.scan = HeadScan::default();
         self.consume_head(end);
         Ok(looked)

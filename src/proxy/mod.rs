@@ -7,54 +7,54 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `serve`, `connection`, `farewell` | a client's connection: greeting, one request after the other, the end |
-//! | `begin`, `select`, `forward` | the synchronous section: select, rewrite, encode |
-//! | `exchange`, `drive`, `upload`, `seam` | one request, whatever both sides speak |
-//! | `retry`, `kept_body`, `kept_room` | what is sent again, the body that it needs, and the memory for that |
-//! | `http1_client`, `http1_upstream`, `http1_body`, `channel` | both sides over HTTP/1.1 |
+//! | `serve`, `connection`, `lingering_close` | a client's connection: greeting, one request after the other, the end |
+//! | `prepare`, `select`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `request`, `relay`, `upload`, `io` | one request, whatever both sides speak |
+//! | `retry`, `retry_body`, `retry_memory` | what is sent again, the body that it needs, and the memory for that |
+//! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `ticket`, `error`, `problem`, `refused`, `date` | how a request ends: statistics, access log, answers of our own |
+//! | `request_context`, `error`, `problem`, `refused_head`, `date` | how a request ends: statistics, access log, answers of our own |
 //! | `worker`, `settings` | what workers have and share |
 
 mod admission;
-mod begin;
 mod budget;
-mod channel;
+mod client_watch;
 mod connect;
 mod connection;
 mod connection_refusal;
 mod date;
-mod drive;
 mod error;
-mod exchange;
-mod farewell;
+mod fair_queue;
 mod forward;
 mod grpc;
 mod h2;
-mod held;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;
-mod kept_body;
-mod kept_room;
-mod lookout;
+mod io;
+mod lingering_close;
 mod pool;
+mod prepare;
 mod problem;
-mod refused;
+mod refused_head;
+mod relay;
+mod request;
+mod request_context;
+mod request_view;
 mod retry;
-mod seam;
+mod retry_body;
+mod retry_memory;
+mod route_cache;
 mod select;
 mod serve;
 mod settings;
-mod ticket;
+mod timed_stream;
 mod tunnel;
 mod tunnel_end;
-mod turns;
 mod upload;
 mod upstream_tls;
-mod view;
 mod websocket;
 mod worker;
 

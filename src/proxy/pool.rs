@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 
-use crate::fleet::{CountedConnection, Endpoint, Place, Places};
+use crate::fleet::{ConcurrencyLimit, CountedConnection, Endpoint, Permit};
 use crate::http1::Reusable;
 use crate::model::{ReleaseSpec, Scheme};
 use crate::net::Stream;
@@ -22,7 +22,7 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     /// It carried a request before.
     pub(super) is_reused: bool,
-    counted: Counted,
+    counted: ConnectionCount,
     /// As in [`PoolKey`].
     tls: u64,
 }
@@ -36,15 +36,15 @@ pub(super) struct PoolKey {
 }
 
 /// A place among an endpoint's connections, and among those to all endpoints.
-pub(super) struct Counted {
+pub(super) struct ConnectionCount {
     endpoint: Arc<Endpoint>,
-    _place: Place,
+    _place: Permit,
     _budgeted: CountedConnection,
 }
 
 /// All pools of one worker.
 pub(super) struct Pools {
-    by_key: RefCell<HashMap<PoolKey, Vec<Idle>, BuildHasherDefault<Mixer>>>,
+    by_key: RefCell<HashMap<PoolKey, Vec<Idle>, BuildHasherDefault<FastHasher>>>,
     worker: usize,
     most: usize,
     idle: Cell<usize>,
@@ -58,7 +58,7 @@ struct Idle {
 
 /// Keys are addresses that operators configured, so the hash needs to be quick, not hard to fool.
 #[derive(Default)]
-struct Mixer(u64);
+struct FastHasher(u64);
 
 // === impl PoolKey ===
 
@@ -67,7 +67,7 @@ impl PoolKey {
         let tls = match endpoint.url().scheme() {
             Scheme::Http => 0,
             Scheme::Https => {
-                let mut mixer = Mixer(1);
+                let mut mixer = FastHasher(1);
                 (&spec.tls, endpoint.url().host()).hash(&mut mixer);
                 mixer.finish() | 1
             }
@@ -79,10 +79,14 @@ impl PoolKey {
     }
 }
 
-// === impl Counted ===
+// === impl ConnectionCount ===
 
-impl Counted {
-    pub(super) fn new(endpoint: &Arc<Endpoint>, place: Place, budgeted: CountedConnection) -> Self {
+impl ConnectionCount {
+    pub(super) fn new(
+        endpoint: &Arc<Endpoint>,
+        place: Permit,
+        budgeted: CountedConnection,
+    ) -> Self {
         Self {
             endpoint: Arc::clone(endpoint),
             _place: place,
@@ -91,7 +95,7 @@ impl Counted {
     }
 
     /// The places of which it has one.
-    pub(super) fn places(&self) -> &Arc<Places> {
+    pub(super) fn places(&self) -> &Arc<ConcurrencyLimit> {
         self.endpoint.connection_places()
     }
 }
@@ -99,7 +103,7 @@ impl Counted {
 // === impl Connection ===
 
 impl Connection {
-    pub(super) fn new(stream: Stream, counted: Counted, key: PoolKey) -> Self {
+    pub(super) fn new(stream: Stream, counted: ConnectionCount, key: PoolKey) -> Self {
         Self {
             stream,
             is_reused: false,
@@ -136,7 +140,7 @@ impl Pools {
         let pool = pools.get_mut(&key)?;
         while let Some(idle) = pool.pop() {
             self.idle.set(self.idle.get() - 1);
-            if now_ms < idle.until_ms && idle.connection.stream.is_quiet() {
+            if now_ms < idle.until_ms && idle.connection.stream.is_idle() {
                 return Some(idle.connection);
             }
         }
@@ -164,7 +168,7 @@ impl Pools {
     }
 
     /// Keeps a connection that was dialed for a request that then went elsewhere.
-    pub(super) fn park(&self, connection: Connection, longest: Duration, now_ms: u64) {
+    pub(super) fn put_idle(&self, connection: Connection, longest: Duration, now_ms: u64) {
         self.put(connection, longest, now_ms);
     }
 
@@ -225,7 +229,7 @@ impl Pools {
     pub(super) fn sweep(&self, now_ms: u64) {
         let mut left = 0;
         self.by_key.borrow_mut().retain(|_, pool| {
-            pool.retain(|idle| now_ms < idle.until_ms && idle.connection.stream.is_quiet());
+            pool.retain(|idle| now_ms < idle.until_ms && idle.connection.stream.is_idle());
             left += pool.len();
             !pool.is_empty()
         });
@@ -233,9 +237,9 @@ impl Pools {
     }
 }
 
-// === impl Mixer ===
+// === impl FastHasher ===
 
-impl Hasher for Mixer {
+impl Hasher for FastHasher {
     fn write(&mut self, bytes: &[u8]) {
         for chunk in bytes.chunks(8) {
             let mut word = [0; 8];

@@ -7,11 +7,11 @@ use crate::message::{Reason, ResponseFraming};
 
 use super::date;
 use super::error::ProxyError;
-use super::exchange::Finished;
 use super::forward::RequestId;
 use super::grpc::{self, GrpcStatus};
-use super::seam::{Asking, FieldSink, Piece, Responder, Responding};
-use super::ticket::Ticket;
+use super::io::{BodyFrame, FieldSink, RequestMeta, Responder, ResponseStart};
+use super::request::RequestEnd;
+use super::request_context::RequestContext;
 use super::worker::Worker;
 
 /// The methods that are forwarded.
@@ -30,28 +30,28 @@ pub(super) struct Own<'p> {
 
 /// Answers in place of an endpoint. The connection goes on if the request was read to its end, or nearly so.
 pub(super) async fn answer_problem<R: Responder>(
-    ticket: &mut Ticket,
-    asking: Asking,
+    context: &mut RequestContext,
+    meta: RequestMeta,
     error: &ProxyError,
     is_nearly_read: bool,
     responder: &mut R,
-) -> Finished {
+) -> RequestEnd {
     let own = Own {
-        worker: &ticket.worker,
-        id: &ticket.id,
+        worker: &context.worker,
+        id: &context.id,
         error,
-        to_head: asking.asked.head,
+        to_head: meta.asked.head,
         request_is_read: is_nearly_read && !ends_connection(error),
     };
-    let started = if asking.is_grpc {
+    let started = if meta.is_grpc {
         own.start_grpc(responder)
     } else {
         own.start(responder)
     };
     let Some(body) = started else {
-        return Finished::Cut;
+        return RequestEnd::Cut;
     };
-    ticket.status.set(Some(error.status()));
+    context.status.set(Some(error.status()));
     finish(&body, responder).await
 }
 
@@ -62,22 +62,22 @@ fn ends_connection(error: &ProxyError) -> bool {
 }
 
 /// Answers a request whose head was refused, where others go on beside it.
-pub(super) async fn answer_refused<R: Responder>(own: Own<'_>, responder: &mut R) -> Finished {
+pub(super) async fn answer_refused<R: Responder>(own: Own<'_>, responder: &mut R) -> RequestEnd {
     match own.start(responder) {
         Some(body) => finish(&body, responder).await,
-        None => Finished::Cut,
+        None => RequestEnd::Cut,
     }
 }
 
-async fn finish<R: Responder>(body: &[u8], responder: &mut R) -> Finished {
-    let piece = Piece {
+async fn finish<R: Responder>(body: &[u8], responder: &mut R) -> RequestEnd {
+    let frame = BodyFrame {
         data: body,
         last: true,
         trailers: None,
     };
-    match responder.send(piece).await {
-        Ok(()) => Finished::Whole,
-        Err(_) => Finished::Cut,
+    match responder.send(frame).await {
+        Ok(()) => RequestEnd::Whole,
+        Err(_) => RequestEnd::Cut,
     }
 }
 
@@ -116,7 +116,7 @@ impl Own<'_> {
         framing: ResponseFraming,
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Option<()> {
-        let responding = Responding {
+        let responding = ResponseStart {
             status,
             reason: b"",
             upgrade: None,

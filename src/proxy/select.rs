@@ -4,20 +4,20 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::fleet::{InFlight, Place, Places, Waiting};
-use crate::message::{Known, Reason, Rejection, normal_path};
+use crate::fleet::{ConcurrencyLimit, InFlight, Permit, QueueSlot};
+use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{DecisionReason, RequestView, Revision};
-use crate::stats::Cells;
+use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
 use super::error::ProxyError;
-use super::held::HeldRoute;
-use super::seam::RequestParts;
+use super::io::RequestParts;
+use super::route_cache::CachedRoute;
 use super::worker::Worker;
 
 /// A release that was decided on, whether or not it can answer. It holds the route, never the table.
 pub(super) struct Decision {
-    pub(super) route: Rc<HeldRoute>,
+    pub(super) route: Rc<CachedRoute>,
     pub(super) revision: Revision,
     pub(super) reason: DecisionReason,
     // Invariant: an index into the entries of the route's split.
@@ -29,13 +29,13 @@ pub(super) struct Selection {
     pub(super) decision: Decision,
     pub(super) in_flight: InFlight,
     _counted: RevisionInFlight,
-    place: Option<Place>,
+    place: Option<Permit>,
 }
 
 /// What comes out of a selection that cannot proceed at once.
-pub(super) enum Unselected {
+pub(super) enum SelectError {
     /// The release has as many requests as it may: wait for a place, on the seat that was taken before if there is one.
-    Busy(Decision, Option<Waiting>),
+    Busy(Decision, Option<QueueSlot>),
     /// The release has no endpoint that could answer.
     NoEndpoint(Decision),
     /// Nobody can answer.
@@ -43,11 +43,11 @@ pub(super) enum Unselected {
 }
 
 /// What a selection depends on beside the table and the head.
-pub(super) struct Choosing<'c> {
+pub(super) struct SelectInput<'c> {
     /// Whether the request may name its release itself.
     pub(super) preview: bool,
     /// What a request without an affinity key is split by: drawn once, so that selecting again changes nothing.
-    pub(super) draw: u64,
+    pub(super) random: u64,
     /// Endpoints that could not be connected to.
     pub(super) tried: &'c [SocketAddr],
 }
@@ -55,18 +55,18 @@ pub(super) struct Choosing<'c> {
 /// What a request that selects again has of the release that was selected before: so it does not queue anew for it.
 #[derive(Default)]
 pub(super) struct QueuePosition {
-    pub(super) place: Option<Place>,
-    pub(super) waiting: Option<Waiting>,
+    pub(super) place: Option<Permit>,
+    pub(super) waiting: Option<QueueSlot>,
 }
 
 /// Selects for a request that is not committed yet.
 pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
-    choosing: &Choosing<'_>,
+    choosing: &SelectInput<'_>,
     position: QueuePosition,
-) -> Result<Selection, Unselected> {
-    let now_ms = worker.recent_ms();
+) -> Result<Selection, SelectError> {
+    let now_ms = worker.cached_now_ms();
     worker.with_table(|table| {
         // Whoever was selected before and is not committed yet looks again before it is.
         worker.acknowledge(table.revision());
@@ -74,7 +74,7 @@ pub(super) fn select(
         let (entry, reason) = decide(route, request, choosing)?;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
-            route: worker.hold(route),
+            route: worker.cached_route(route),
             revision: table.revision(),
             reason,
             entry,
@@ -83,14 +83,14 @@ pub(super) fn select(
             None => None,
             Some(limit) => {
                 let place = position.place(release.roster().places(), limit);
-                Some(place.map_err(|waiting| Unselected::Busy(decision(), waiting))?)
+                Some(place.map_err(|waiting| SelectError::Busy(decision(), waiting))?)
             }
         };
-        let draw = worker.draw();
+        let random = worker.random();
         let in_flight = release
             .roster()
-            .pick_except(draw, now_ms, worker.slot, choosing.tried)
-            .ok_or_else(|| Unselected::NoEndpoint(decision()))?;
+            .pick_except(random, now_ms, worker.slot, choosing.tried)
+            .ok_or_else(|| SelectError::NoEndpoint(decision()))?;
         Ok(Selection {
             decision: decision(),
             in_flight,
@@ -122,11 +122,11 @@ fn route<'t>(
 fn decide(
     route: &Route,
     request: &RequestParts<'_>,
-    choosing: &Choosing<'_>,
+    choosing: &SelectInput<'_>,
 ) -> Result<(usize, DecisionReason), ProxyError> {
     let split = route.split();
     if choosing.preview
-        && request.facts.present.contains(Known::XSwitchback)
+        && request.facts.present.contains(KnownField::XSwitchback)
         && let Some(name) = request.header("x-switchback-release")
     {
         let named =
@@ -138,7 +138,7 @@ fn decide(
             .ok_or(ProxyError::UnknownRelease)?;
         return Ok((entry, DecisionReason::Override));
     }
-    let key = route.affinity_key(request).unwrap_or(choosing.draw);
+    let key = route.affinity_key(request).unwrap_or(choosing.random);
     let chosen: *const _ = split.choose(key);
     let entry = split
         .entries()
@@ -153,7 +153,11 @@ fn decide(
 // === impl QueuePosition ===
 
 impl QueuePosition {
-    fn place(self, places: &Arc<Places>, limit: u32) -> Result<Place, Option<Waiting>> {
+    fn place(
+        self,
+        places: &Arc<ConcurrencyLimit>,
+        limit: u32,
+    ) -> Result<Permit, Option<QueueSlot>> {
         let held = self.place.filter(|place| place.is_of(places));
         let waiting = self.waiting.filter(|waiting| waiting.is_for(places));
         match (held, waiting) {
@@ -171,7 +175,7 @@ impl Decision {
         self.route.split().entries()[self.entry].release()
     }
 
-    pub(super) fn cells(&self) -> &Arc<Cells> {
+    pub(super) fn cells(&self) -> &Arc<OutcomeTable> {
         self.route.split().entries()[self.entry].cells()
     }
 }
@@ -180,11 +184,11 @@ impl Decision {
 
 impl Selection {
     /// Gives up all that is counted but the place on its release.
-    pub(super) fn into_place(self) -> Option<Place> {
+    pub(super) fn into_place(self) -> Option<Permit> {
         self.place
     }
 
-    pub(super) fn route(&self) -> &HeldRoute {
+    pub(super) fn route(&self) -> &CachedRoute {
         &self.decision.route
     }
 
@@ -195,12 +199,12 @@ impl Selection {
     /// Picks an endpoint of the same release anew, whatever the table says by now; whether there is one.
     pub(super) fn pick_again(&mut self, worker: &Worker, tried: &[SocketAddr]) -> bool {
         let roster = self.release().roster();
-        let picked = roster.pick_except(worker.draw(), worker.now_ms(), worker.slot, tried);
+        let picked = roster.pick_except(worker.random(), worker.now_ms(), worker.slot, tried);
         picked.map(|picked| self.in_flight = picked).is_some()
     }
 }
 
-impl From<ProxyError> for Unselected {
+impl From<ProxyError> for SelectError {
     fn from(error: ProxyError) -> Self {
         Self::Refused(error)
     }

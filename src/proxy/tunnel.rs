@@ -12,10 +12,10 @@ use crate::model::Outcome;
 use crate::net::{Buffer, Deadline};
 
 use super::budget::Budget;
-use super::exchange::Upgraded;
-use super::ticket::Ticket;
-use super::tunnel_end::{BrokenOff, Received, TunnelEnd};
-use super::websocket::{FrameBounds, GOODBYE, GOODBYE_MASKED};
+use super::request::Upgraded;
+use super::request_context::RequestContext;
+use super::tunnel_end::{Aborted, Received, TunnelEnd};
+use super::websocket::{CLOSE_GOING_AWAY, FrameTracker, GOODBYE_MASKED};
 use super::worker::Worker;
 
 /// One direction.
@@ -24,13 +24,13 @@ struct Direction<'t> {
     to: TunnelEnd<'t>,
     moved: &'t Cell<u64>,
     /// Nothing while a write is under way, and where there are no frames.
-    bounds: &'t Cell<Option<FrameBounds>>,
+    bounds: &'t Cell<Option<FrameTracker>>,
     received: Option<Received>,
 }
 
 /// What a client and the endpoint need to talk to each other directly. It counts as the request does, until it ends.
 pub(super) struct Tunnel {
-    pub(super) ticket: Ticket,
+    pub(super) context: RequestContext,
     /// What the client has sent behind its request.
     pub(super) received: Option<Buffer>,
     pub(super) upgraded: Box<Upgraded>,
@@ -60,7 +60,7 @@ impl Tunnel {
         client: TunnelEnd<'t>,
     ) -> Pin<Box<dyn Future<Output = ()> + 't>> {
         let Self {
-            ticket,
+            context,
             received,
             upgraded,
             is_websocket,
@@ -70,31 +70,31 @@ impl Tunnel {
                 connection,
                 received,
             } => (TunnelEnd::Socket(&connection.stream), received.take()),
-            Upgraded::Stream { hold, .. } => (TunnelEnd::Stream(hold), None),
+            Upgraded::Stream { handle, .. } => (TunnelEnd::Stream(handle), None),
         };
         let received = [received.take(), ahead];
-        Box::pin(pass_on(ticket, client, endpoint, received, *is_websocket))
+        Box::pin(pass_on(context, client, endpoint, received, *is_websocket))
     }
 }
 
 /// `received` is what the client and the endpoint have sent already.
 async fn pass_on(
-    ticket: &mut Ticket,
+    context: &mut RequestContext,
     client: TunnelEnd<'_>,
     endpoint: TunnelEnd<'_>,
     received: [Option<Buffer>; 2],
     is_websocket: bool,
 ) {
-    let selection = ticket
+    let selection = context
         .selection
         .as_ref()
         .expect("an upgrade follows a selection");
-    let worker = Rc::clone(&ticket.worker);
+    let worker = Rc::clone(&context.worker);
     let timeouts = worker
         .shared
         .settings
         .for_route(&selection.route().spec().timeouts);
-    let fresh = || Cell::new(is_websocket.then(FrameBounds::default));
+    let fresh = || Cell::new(is_websocket.then(FrameTracker::default));
     let (to_client, to_endpoint) = (fresh(), fresh());
     let [behind, ahead] = received.map(|buffer| {
         let buffer = buffer.filter(|buffer| !buffer.is_empty());
@@ -103,24 +103,24 @@ async fn pass_on(
     let up = Direction {
         from: client,
         to: endpoint,
-        moved: &ticket.bytes_in,
+        moved: &context.bytes_in,
         bounds: &to_endpoint,
         received: behind,
     };
     let down = Direction {
         from: endpoint,
         to: client,
-        moved: &ticket.bytes_out,
+        moved: &context.bytes_out,
         bounds: &to_client,
         received: ahead,
     };
-    let is_ended = || ticket.is_ended();
+    let is_ended = || context.is_ended();
     match tunnel(&worker, up, down, timeouts.websocket_idle, is_ended).await {
         Ended::ByBoth => {}
         Ended::ByUs => {
             let has_heard = [
-                say_goodbye(client, &to_client, GOODBYE),
-                say_goodbye(endpoint, &to_endpoint, GOODBYE_MASKED),
+                send_close_frame(client, &to_client, CLOSE_GOING_AWAY),
+                send_close_frame(endpoint, &to_endpoint, GOODBYE_MASKED),
             ];
             Box::pin(linger(&worker, [client, endpoint], has_heard)).await;
         }
@@ -128,16 +128,22 @@ async fn pass_on(
         Ended::ByEndpoint => client.abort(endpoint),
         Ended::Closed => Box::pin(client.linger(&worker)).await,
     }
-    if ticket.is_ended() {
-        ticket.recalled();
+    if context.is_ended() {
+        context.release_drained();
     }
-    let status = ticket.status.get().unwrap_or(101);
-    ticket.end(Outcome::Answered(status));
+    let status = context.status.get().unwrap_or(101);
+    context.end(Outcome::Answered(status));
 }
 
 /// Tells a side that this end goes away, if there is a place for it between two frames.
-fn say_goodbye(to: TunnelEnd<'_>, bounds: &Cell<Option<FrameBounds>>, goodbye: &[u8]) -> bool {
-    let is_between = bounds.get().is_some_and(|bounds| bounds.is_between());
+fn send_close_frame(
+    to: TunnelEnd<'_>,
+    bounds: &Cell<Option<FrameTracker>>,
+    goodbye: &[u8],
+) -> bool {
+    let is_between = bounds
+        .get()
+        .is_some_and(|bounds| bounds.at_frame_boundary());
     is_between && to.finish_with(goodbye)
 }
 
@@ -238,8 +244,8 @@ impl Direction<'_> {
             if let Some(received) = self.received.take() {
                 let bounds = self.bounds.take();
                 let bytes = received.bytes();
-                let written: Result<(), BrokenOff> = self.to.write(bytes).await;
-                written.map_err(|BrokenOff| Side::To)?;
+                let written: Result<(), Aborted> = self.to.write(bytes).await;
+                written.map_err(|Aborted| Side::To)?;
                 self.bounds.set(bounds.map(|mut bounds| {
                     bounds.pass(bytes);
                     bounds
@@ -263,7 +269,7 @@ impl Direction<'_> {
                     self.to.finish();
                     return Ok(());
                 }
-                Err(BrokenOff) => return Err(Side::From),
+                Err(Aborted) => return Err(Side::From),
             }
         }
     }

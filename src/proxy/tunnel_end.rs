@@ -5,10 +5,10 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use super::farewell;
-use super::h2::Hold;
+use super::h2::StreamHandle;
+use super::lingering_close;
 use super::worker::Worker;
-use crate::http2::{Code, Gone, Taken};
+use crate::http2::{BodyEvent, Code, StreamError};
 use crate::net::{Buffer, BufferSize, Stream};
 
 /// How long a stream waits for the end of what comes once we have ended our direction.
@@ -20,7 +20,7 @@ pub(super) enum TunnelEnd<'t> {
     /// A connection of its own.
     Socket(&'t Stream),
     /// A stream of HTTP/2.
-    Stream(&'t Hold),
+    Stream(&'t StreamHandle),
 }
 
 /// What has come from an end and is to go to the other one.
@@ -33,16 +33,16 @@ pub(super) enum Received {
 
 /// An end broke off.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct BrokenOff;
+pub(super) struct Aborted;
 
-impl From<io::Error> for BrokenOff {
+impl From<io::Error> for Aborted {
     fn from(_: io::Error) -> Self {
         Self
     }
 }
 
-impl From<Gone> for BrokenOff {
-    fn from(_: Gone) -> Self {
+impl From<StreamError> for Aborted {
+    fn from(_: StreamError) -> Self {
         Self
     }
 }
@@ -62,7 +62,7 @@ impl Received {
 
 impl TunnelEnd<'_> {
     /// Waits for bytes; nothing when the other side has ended its direction.
-    pub(super) async fn read(self, worker: &Worker) -> Result<Option<Received>, BrokenOff> {
+    pub(super) async fn read(self, worker: &Worker) -> Result<Option<Received>, Aborted> {
         match self {
             Self::Socket(stream) => loop {
                 stream.readable().await?;
@@ -77,28 +77,28 @@ impl TunnelEnd<'_> {
                     Err(error) => return Err(error.into()),
                 }
             },
-            Self::Stream(hold) => {
+            Self::Stream(handle) => {
                 let mut data = Vec::new();
-                let taken = poll_fn(|cx| hold.engine().poll_take(hold.key(), cx, &mut data));
+                let taken = poll_fn(|cx| handle.engine().poll_take(handle.key(), cx, &mut data));
                 Ok(match taken.await? {
-                    Taken::Data { .. } => Some(Received::Data(data)),
+                    BodyEvent::Data { .. } => Some(Received::Data(data)),
                     // A tunnel has no trailers (RFC 9113, section 8.5).
-                    Taken::End(_) => None,
+                    BodyEvent::End(_) => None,
                 })
             }
         }
     }
 
     /// Sends all of `bytes`.
-    pub(super) async fn write(self, bytes: &[u8]) -> Result<(), BrokenOff> {
+    pub(super) async fn write(self, bytes: &[u8]) -> Result<(), Aborted> {
         match self {
             Self::Socket(stream) => {
                 let mut slices = [IoSlice::new(bytes)];
                 stream.write_all_vectored(&mut slices).await?;
             }
-            Self::Stream(hold) => {
+            Self::Stream(handle) => {
                 let mut rest = bytes;
-                poll_fn(|cx| hold.poll_write(cx, &mut rest)).await?;
+                poll_fn(|cx| handle.poll_write(cx, &mut rest)).await?;
             }
         }
         Ok(())
@@ -106,8 +106,10 @@ impl TunnelEnd<'_> {
 
     /// Says that what was read has left: a stream's peer may send as much again.
     pub(super) fn passed(self, received: &Received) {
-        if let Self::Stream(hold) = self {
-            hold.engine().taken(hold.key(), received.bytes().len());
+        if let Self::Stream(handle) = self {
+            handle
+                .engine()
+                .release_capacity(handle.key(), received.bytes().len());
         }
     }
 
@@ -115,7 +117,7 @@ impl TunnelEnd<'_> {
     pub(super) fn finish(self) {
         match self {
             Self::Socket(stream) => stream.shutdown_write(),
-            Self::Stream(hold) => hold.finish(),
+            Self::Stream(handle) => handle.finish(),
         }
     }
 
@@ -124,13 +126,13 @@ impl TunnelEnd<'_> {
     pub(super) fn finish_with(self, last: &[u8]) -> bool {
         let has_left = match self {
             Self::Socket(stream) => stream.try_write(last).is_ok(),
-            Self::Stream(hold) => {
+            Self::Stream(handle) => {
                 let (mut rest, cx) = (last, Context::from_waker(Waker::noop()));
-                matches!(hold.poll_write(&cx, &mut rest), Poll::Ready(Ok(())))
+                matches!(handle.poll_write(&cx, &mut rest), Poll::Ready(Ok(())))
             }
         };
-        if has_left && let Self::Stream(hold) = self {
-            hold.finish();
+        if has_left && let Self::Stream(handle) = self {
+            handle.finish();
         }
         has_left
     }
@@ -139,7 +141,7 @@ impl TunnelEnd<'_> {
     pub(super) fn poll_broken(self, cx: &Context<'_>) -> Poll<()> {
         match self {
             Self::Socket(_) => Poll::Pending,
-            Self::Stream(hold) => hold.poll_broken(cx),
+            Self::Stream(handle) => handle.poll_broken(cx),
         }
     }
 
@@ -147,7 +149,7 @@ impl TunnelEnd<'_> {
     /// section 5). One connection for the sake of the other is closed, so that what has come of its last words is read.
     pub(super) fn abort(self, other: Self) {
         match (self, other) {
-            (Self::Stream(hold), _) => hold.reset(Code::CANCEL),
+            (Self::Stream(handle), _) => handle.reset(Code::CANCEL),
             (Self::Socket(stream), Self::Stream(_)) => stream.reset_on_close(),
             (Self::Socket(_), Self::Socket(_)) => {}
         }
@@ -156,7 +158,7 @@ impl TunnelEnd<'_> {
     /// Waits for the other side to end its direction as well, for a while, so that it reads our last words.
     pub(super) async fn linger(self, worker: &Worker) {
         match self {
-            Self::Socket(stream) => farewell::close(worker, stream).await,
+            Self::Socket(stream) => lingering_close::close(worker, stream).await,
             Self::Stream(_) => {
                 let deadline = worker.timers.deadline();
                 deadline.set_from_now(LINGER);

@@ -7,8 +7,8 @@ use crate::message::Rejection;
 
 use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
-use super::seam::{BodySink, Broken, ClientBody};
-use super::ticket::Ticket;
+use super::io::{BodySink, ClientBody, RelayError};
+use super::request_context::RequestContext;
 
 /// The endpoint's side of a body.
 pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
@@ -30,34 +30,36 @@ pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
     reason = "an async fn would keep its arguments twice"
 )]
 pub(super) fn upload<C: ClientBody, K: RequestSink>(
-    ticket: &Ticket,
+    context: &RequestContext,
     client: &mut C,
     sink: &mut K,
-) -> impl Future<Output = Result<(), Broken<ClientError, UpstreamError>>> {
+) -> impl Future<Output = Result<(), RelayError<ClientError, UpstreamError>>> {
     async move {
-        if ticket.attempts.is_some() && Box::pin(send_again(ticket, sink)).await? {
+        if context.attempts.is_some() && Box::pin(send_again(context, sink)).await? {
             return Ok(());
         }
         if !client.is_ready() {
-            sink.flush().await.map_err(Broken::Sink)?;
+            sink.flush().await.map_err(RelayError::Sink)?;
         }
-        let mut budget = Budget::new(&ticket.worker.turns);
+        let mut budget = Budget::new(&context.worker.turns);
         loop {
-            let piece = if budget.is_greedy() {
-                let mut next = pin!(client.piece());
+            let frame = if budget.is_greedy() {
+                let mut next = pin!(client.next_frame());
                 poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
             } else {
-                client.piece().await
+                client.next_frame().await
             };
-            let piece = piece.map_err(Broken::Source)?;
-            let (last, length) = (piece.last, piece.data.len());
-            ticket.bytes_in.set(ticket.bytes_in.get() + length as u64);
-            ticket.body.read(&piece, sink.keeps_body(), &ticket.worker);
-            if let Err(error) = sink.send(piece).await {
+            let frame = frame.map_err(RelayError::Source)?;
+            let (last, length) = (frame.last, frame.data.len());
+            context.bytes_in.set(context.bytes_in.get() + length as u64);
+            context
+                .body
+                .read(&frame, sink.keeps_body(), &context.worker);
+            if let Err(error) = sink.send(frame).await {
                 if sink.is_untouched() {
-                    ticket.body.put_back(&piece, &ticket.worker);
+                    context.body.put_back(&frame, &context.worker);
                 }
-                return Err(Broken::Sink(error));
+                return Err(RelayError::Sink(error));
             }
             if last {
                 return Ok(());
@@ -69,14 +71,14 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
 
 /// Sends what was read for an earlier attempt; whether that was all of the body.
 async fn send_again<K: RequestSink>(
-    ticket: &Ticket,
+    context: &RequestContext,
     sink: &mut K,
-) -> Result<bool, Broken<ClientError, UpstreamError>> {
-    let Some(kept) = ticket.body.lend(&ticket.worker) else {
+) -> Result<bool, RelayError<ClientError, UpstreamError>> {
+    let Some(kept) = context.body.lend(&context.worker) else {
         return Ok(false);
     };
-    if let Some(piece) = kept.piece() {
-        sink.send(piece).await.map_err(Broken::Sink)?;
+    if let Some(frame) = kept.frame() {
+        sink.send(frame).await.map_err(RelayError::Sink)?;
     }
     Ok(kept.is_over())
 }

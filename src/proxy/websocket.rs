@@ -4,7 +4,7 @@
 //! at the right place, which it would not have understood either.
 
 /// A close frame to a client that says that this end goes away (1001).
-pub(super) const GOODBYE: &[u8] = &[0x88, 2, 0x03, 0xe9];
+pub(super) const CLOSE_GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
 /// The same to a server, which wants it masked; any mask does.
 pub(super) const GOODBYE_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
 
@@ -13,7 +13,7 @@ const LONGEST_HEAD: usize = 2 + 8 + 4;
 
 /// How far the frame is that passes at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct FrameBounds {
+pub(super) struct FrameTracker {
     head: [u8; LONGEST_HEAD],
     // Invariant: less than `LONGEST_HEAD`, and 0 while `left` is not.
     have: u8,
@@ -21,9 +21,9 @@ pub(super) struct FrameBounds {
     left: u64,
 }
 
-// === impl FrameBounds ===
+// === impl FrameTracker ===
 
-impl FrameBounds {
+impl FrameTracker {
     /// Takes note of bytes that have passed.
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         loop {
@@ -44,7 +44,7 @@ impl FrameBounds {
     }
 
     /// Whether the last byte that passed was the last of a frame.
-    pub(super) fn is_between(&self) -> bool {
+    pub(super) fn at_frame_boundary(&self) -> bool {
         self.have == 0 && self.left == 0
     }
 
@@ -87,26 +87,26 @@ mod tests {
             frame(126, &[1, 0], &[], 256),
             frame(0xfe, &[0, 200], &[9; 4], 200),
             frame(127, &[0, 0, 0, 0, 0, 1, 0, 0], &[], 65_536),
-            GOODBYE.to_vec(),
+            CLOSE_GOING_AWAY.to_vec(),
             GOODBYE_MASKED.to_vec(),
         ] {
             for cut in 1..frame.len().min(400) {
-                let mut bounds = FrameBounds::default();
+                let mut bounds = FrameTracker::default();
                 bounds.pass(&frame[..cut]);
-                assert!(!bounds.is_between(), "cut at {cut}");
+                assert!(!bounds.at_frame_boundary(), "cut at {cut}");
                 bounds.pass(&frame[cut..]);
-                assert!(bounds.is_between(), "cut at {cut}");
+                assert!(bounds.at_frame_boundary(), "cut at {cut}");
             }
-            let mut bounds = FrameBounds::default();
+            let mut bounds = FrameTracker::default();
             bounds.pass(&[frame.clone(), frame].concat());
-            assert!(bounds.is_between());
+            assert!(bounds.at_frame_boundary());
         }
     }
 
     #[test]
     fn a_length_beyond_everything_is_no_end() {
-        let mut bounds = FrameBounds::default();
+        let mut bounds = FrameTracker::default();
         bounds.pass(&frame(127, &[0xff; 8], &[], 1_000));
-        assert!(!bounds.is_between());
+        assert!(!bounds.at_frame_boundary());
     }
 }

@@ -16,17 +16,17 @@ use tokio::time::Instant;
 use crate::fleet::ConnectionBudget;
 use crate::model::Revision;
 use crate::net::{BufferPool, BufferSize, Timers};
-use crate::table::{Route, RoutingTable, TableCell, TableReader};
+use crate::table::{LiveTable, Route, RoutingTable, TableReader};
 use crate::telemetry::AccessLog;
 
 use super::connection_refusal::RefusalLog;
 use super::date::{self, DateCache};
+use super::fair_queue::FairQueue;
 use super::h2::Upstreams;
-use super::held::{HeldRoute, HeldRoutes};
-use super::kept_room::KeptRoom;
 use super::pool::Pools;
+use super::retry_memory::RetryMemory;
+use super::route_cache::{CachedRoute, RouteCache};
 use super::settings::ProxySettings;
-use super::turns::Turns;
 use super::upstream_tls::UpstreamTlsConfigs;
 
 /// How often idle connections are looked through.
@@ -39,7 +39,7 @@ const SPARE_HEADS: usize = 64;
 /// What all workers share.
 pub struct Shared {
     pub(super) settings: ProxySettings,
-    pub(super) cell: Arc<TableCell>,
+    pub(super) cell: Arc<LiveTable>,
     pub(super) workers: usize,
     access_log: AccessLog,
     pub(super) tls: UpstreamTlsConfigs,
@@ -61,14 +61,14 @@ pub struct Worker {
     pub(super) http2: Upstreams,
     pub(super) buffers: Rc<BufferPool>,
     pub(super) timers: Rc<Timers>,
-    pub(super) kept_room: KeptRoom,
+    pub(super) kept_room: RetryMemory,
     pub(super) access_log: RefCell<AccessLog>,
     /// Wakes requests that wait and are not committed, so that they select again.
     pub(super) table_changed: Notify,
     table: RefCell<TableReader>,
-    routes: RefCell<HeldRoutes>,
+    routes: RefCell<RouteCache>,
     acknowledged: Cell<Option<Revision>>,
-    dice: Cell<u64>,
+    rng: Cell<u64>,
     heads: RefCell<Vec<Vec<u8>>>,
     date: DateCache,
     draining: Cell<bool>,
@@ -77,15 +77,15 @@ pub struct Worker {
     /// How long after the clock that all workers share its own began.
     began_ms: u64,
     /// A request has just let the others have their turn: what called it is called again at once.
-    pub(super) is_turning: Cell<bool>,
-    pub(super) turns: Turns,
+    pub(super) is_yielding: Cell<bool>,
+    pub(super) turns: FairQueue,
 }
 
 /// A request that is counted until this is dropped.
 pub(super) struct RequestPermit(Rc<Worker>);
 
 /// A connection that is counted until this is dropped.
-pub(super) struct OpenConnection(Rc<Worker>);
+pub(super) struct ConnectionGuard(Rc<Worker>);
 
 // === impl Shared ===
 
@@ -94,7 +94,7 @@ impl Shared {
     #[must_use]
     pub fn new(
         settings: ProxySettings,
-        cell: Arc<TableCell>,
+        cell: Arc<LiveTable>,
         workers: usize,
         access_log: AccessLog,
     ) -> Arc<Self> {
@@ -170,21 +170,21 @@ impl Worker {
             http2: Upstreams::new(idle_per_endpoint),
             buffers: BufferPool::new(BufferSize::within(shared.settings.limits.buffer.0)),
             timers,
-            kept_room: KeptRoom::default(),
+            kept_room: RetryMemory::default(),
             access_log: RefCell::new(shared.access_log.clone()),
             table_changed: Notify::new(),
             table: RefCell::new(table),
             routes: RefCell::default(),
             acknowledged: Cell::new(None),
-            dice: Cell::new(RandomState::new().hash_one(slot) | 1),
+            rng: Cell::new(RandomState::new().hash_one(slot) | 1),
             heads: RefCell::default(),
             date: DateCache::default(),
             draining: Cell::new(draining),
             connections: Cell::new(0),
             idle: Notify::new(),
             began_ms: began.as_secs() * 1_000 + u64::from(began.subsec_millis()),
-            is_turning: Cell::new(false),
-            turns: Turns::new(),
+            is_yielding: Cell::new(false),
+            turns: FairQueue::new(),
             shared,
         })
     }
@@ -266,7 +266,7 @@ impl Worker {
     }
 
     /// Counts one more request among those of all workers, unless there are too many.
-    pub(super) fn admit(self: &Rc<Self>) -> Option<RequestPermit> {
+    pub(super) fn acquire_request(self: &Rc<Self>) -> Option<RequestPermit> {
         let (requests, most) = (&self.shared.requests, self.shared.settings.limits.requests);
         if requests.fetch_add(1, Ordering::Relaxed) >= most {
             requests.fetch_sub(1, Ordering::Relaxed);
@@ -276,8 +276,8 @@ impl Worker {
     }
 
     /// This worker's own reference to a route of the live table.
-    pub(super) fn hold(&self, route: &Arc<Route>) -> Rc<HeldRoute> {
-        self.routes.borrow_mut().hold(route)
+    pub(super) fn cached_route(&self, route: &Arc<Route>) -> Rc<CachedRoute> {
+        self.routes.borrow_mut().get(route)
     }
 
     /// Looks at the live table: the one load of a selection.
@@ -303,15 +303,15 @@ impl Worker {
         }
     }
 
-    pub(super) fn open_connection(self: &Rc<Self>) -> OpenConnection {
+    pub(super) fn open_connection(self: &Rc<Self>) -> ConnectionGuard {
         self.connections.set(self.connections.get() + 1);
-        OpenConnection(Rc::clone(self))
+        ConnectionGuard(Rc::clone(self))
     }
 
     /// When a connection that begins now is asked to go: at the age that is configured, give or take a tenth.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let age = self.shared.settings.timeouts.connection_age?;
-        Some(Instant::now() + age.0.mul_f64(about_one(self.draw())))
+        Some(Instant::now() + age.0.mul_f64(jittered(self.random())))
     }
 
     /// Milliseconds of the clock that all workers share.
@@ -320,19 +320,19 @@ impl Worker {
     }
 
     /// The same, as of when the clock was read last: for a moment that begins with reading it.
-    pub(super) fn recent_ms(&self) -> u64 {
+    pub(super) fn cached_now_ms(&self) -> u64 {
         self.began_ms + self.timers.recent().millis()
     }
 
     /// The time of day, as of when the clock was read last.
     pub(super) fn date(&self) -> [u8; date::LENGTH] {
-        self.date.at(self.recent_ms() / 1_000)
+        self.date.at(self.cached_now_ms() / 1_000)
     }
 
     /// A random number (wyrand); good enough to balance by and to name requests, not for secrets.
-    pub(super) fn draw(&self) -> u64 {
-        let state = self.dice.get().wrapping_add(0xa076_1d64_78bd_642f);
-        self.dice.set(state);
+    pub(super) fn random(&self) -> u64 {
+        let state = self.rng.get().wrapping_add(0xa076_1d64_78bd_642f);
+        self.rng.set(state);
         let product = u128::from(state) * u128::from(state ^ 0xe703_7ed1_a0b4_28db);
         #[expect(
             clippy::cast_possible_truncation,
@@ -343,7 +343,7 @@ impl Worker {
     }
 
     /// An empty buffer to write a head into.
-    pub(super) fn take_head(&self) -> Vec<u8> {
+    pub(super) fn take_buffer(&self) -> Vec<u8> {
         self.heads
             .borrow_mut()
             .pop()
@@ -351,7 +351,7 @@ impl Worker {
     }
 
     /// Takes such a buffer back.
-    pub(super) fn give_head(&self, mut head: Vec<u8>) {
+    pub(super) fn recycle_buffer(&self, mut head: Vec<u8>) {
         let mut heads = self.heads.borrow_mut();
         if head.capacity() > 0 && head.capacity() <= 16 * 1024 && heads.len() < SPARE_HEADS {
             head.clear();
@@ -360,7 +360,7 @@ impl Worker {
     }
 }
 
-impl Drop for OpenConnection {
+impl Drop for ConnectionGuard {
     fn drop(&mut self) {
         let open = self.0.connections.get() - 1;
         self.0.connections.set(open);
@@ -377,8 +377,8 @@ impl Drop for Worker {
 }
 
 /// Nine to eleven tenths.
-fn about_one(draw: u64) -> f64 {
-    f64::from(u32::try_from(draw >> 32).expect("half of the bits are left")) / f64::from(u32::MAX)
+fn jittered(random: u64) -> f64 {
+    f64::from(u32::try_from(random >> 32).expect("half of the bits are left")) / f64::from(u32::MAX)
         * 0.2
         + 0.9
 }

@@ -9,7 +9,7 @@ use tokio::{
 
 use super::{Options, ServerError, listeners};
 use crate::{
-    admin::{self, Access, AdminState, Observed, Readiness, ReloadRequest, RunningSettings},
+    admin::{self, Access, AdminState, ProbeState, Readiness, ReloadRequest, RunningSettings},
     config::Config,
     control::{Controller, Settings},
     discovery::{self, Resolver},
@@ -17,7 +17,7 @@ use crate::{
     health::{self, Checks},
     history::History,
     net::{ConnectionLimits, ServerTls},
-    table::TableCell,
+    table::LiveTable,
     telemetry::{AccessLogGuard, Metrics, names},
 };
 
@@ -43,7 +43,7 @@ pub(super) struct ControlPlane {
 pub(super) fn open_controller(
     config: &Config,
     options: &Options,
-    cell: &Arc<TableCell>,
+    cell: &Arc<LiveTable>,
     fleet: &Arc<Fleet>,
 ) -> Result<Controller, ServerError> {
     let path = &config.history.path;
@@ -69,7 +69,7 @@ impl ControlPlane {
     pub(super) fn start(
         config: &Config,
         controller: Arc<Controller>,
-        cell: &Arc<TableCell>,
+        cell: &Arc<LiveTable>,
         fleet: &Arc<Fleet>,
         doors: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
         access_log: Option<AccessLogGuard>,
@@ -98,7 +98,7 @@ impl ControlPlane {
             count_connections(&doors);
             metrics.render()
         };
-        let observed = Observed::new(render, Arc::clone(&readiness));
+        let observed = ProbeState::new(render, Arc::clone(&readiness));
         let (settings, reloads) = RunningSettings::new(config.settings_digests());
         let mut plane = Self {
             controller,
@@ -118,7 +118,7 @@ impl ControlPlane {
     fn serve(
         &mut self,
         config: &Config,
-        observed: Observed,
+        observed: ProbeState,
         settings: Arc<RunningSettings>,
     ) -> Result<(), ServerError> {
         let tls = config.admin.tls.as_ref();

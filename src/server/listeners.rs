@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// A listener of the data plane, bound for every worker.
-pub(super) struct Bound {
+pub(super) struct OpenListener {
     pub(super) address: SocketAddr,
     pub(super) sockets: Vec<std::net::TcpListener>,
     pub(super) tls: Option<Arc<ServerTls>>,
@@ -68,7 +68,7 @@ pub(super) fn bind_all(
     config: &Config,
     connections: usize,
     workers: usize,
-) -> Result<Vec<Bound>, ServerError> {
+) -> Result<Vec<OpenListener>, ServerError> {
     let all = ConnectionLimits::new(connections, None);
     let bind = |(place, spec): (usize, &Listener)| {
         let key = format!("listeners.{place}.address");
@@ -80,7 +80,7 @@ pub(super) fn bind_all(
             .as_ref()
             .map(|tls| server_tls(address, tls, true))
             .transpose()?;
-        Ok(Bound {
+        Ok(OpenListener {
             address,
             sockets,
             tls,

@@ -4,20 +4,20 @@
 //! on the same history stops before it takes a connection; the configuration file is taken over before the workers
 //! start, so that the first request already sees it; `listening` is said last.
 
+mod config_reload;
 mod control;
 mod error;
-mod file;
+mod lifecycle;
 mod listeners;
 mod logs;
 mod preflight;
-mod run;
 mod signals;
 mod worker;
 
 pub use self::{
     error::ServerError,
+    lifecycle::{Options, Running, run, start},
     preflight::load,
-    run::{Options, Running, run, start},
 };
 /// What a process does that was started to write the history's disk for another.
-pub use crate::history::{KEEPER, keep as keep_history};
+pub use crate::history::{SUBCOMMAND, run_writer_process as keep_history};

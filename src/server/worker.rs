@@ -45,17 +45,17 @@ pub(super) struct WorkerListener {
 }
 
 /// What a worker thread is given.
-pub(super) struct Seat {
+pub(super) struct WorkerSetup {
     pub(super) slot: usize,
     pub(super) shared: Arc<Shared>,
     pub(super) listeners: Vec<WorkerListener>,
     pub(super) phase: watch::Receiver<Phase>,
-    pub(super) balance: Arc<Balance>,
-    pub(super) handed: mpsc::Receiver<Handed>,
+    pub(super) balance: Arc<ConnectionBalancer>,
+    pub(super) handed: mpsc::Receiver<HandoffConnection>,
 }
 
 /// A connection that another worker accepted, before a byte of it was read.
-pub(super) struct Handed {
+pub(super) struct HandoffConnection {
     tcp: std::net::TcpStream,
     peer: std::net::SocketAddr,
     permit: ConnectionPermit,
@@ -66,18 +66,18 @@ pub(super) struct Handed {
 ///
 /// The kernel spreads connections by a hash of their addresses, which is fine for many and bad for a few heavy ones: of
 /// eight HTTP/2 connections, six may land on one worker.
-pub(super) struct Balance {
+pub(super) struct ConnectionBalancer {
     // By worker, then by listener. Each counts what its worker has open, below the limits of the listener.
     open: Vec<Vec<Arc<ConnectionLimits>>>,
-    ways: Vec<mpsc::Sender<Handed>>,
+    ways: Vec<mpsc::Sender<HandoffConnection>>,
 }
 
-impl Balance {
+impl ConnectionBalancer {
     /// Seats for a number of workers at listeners with these limits, with the receiving ends.
     pub(super) fn new(
         workers: usize,
         listeners: &[Arc<ConnectionLimits>],
-    ) -> (Arc<Self>, Vec<mpsc::Receiver<Handed>>) {
+    ) -> (Arc<Self>, Vec<mpsc::Receiver<HandoffConnection>>) {
         let (ways, ends): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(HANDED)).unzip();
         let seat = |limits: &Arc<ConnectionLimits>| {
             ConnectionLimits::new(usize::MAX, Some(Arc::clone(limits)))
@@ -99,7 +99,7 @@ impl Balance {
 
     /// The worker that should rather have a new connection of this one: the less loaded of two others, if this one is
     /// clearly busier. The difference that counts grows with the load, so that many light connections stay put.
-    fn better(&self, own: usize, draw: usize) -> Option<usize> {
+    fn less_loaded(&self, own: usize, draw: usize) -> Option<usize> {
         let count = self.open.len();
         if count < 2 {
             return None;
@@ -121,7 +121,7 @@ const fn is_clearly_busier(own: usize, other: usize) -> bool {
 }
 
 /// Starts a worker on a thread of its own.
-pub(super) fn start(seat: Seat) -> std::io::Result<JoinHandle<()>> {
+pub(super) fn start(seat: WorkerSetup) -> std::io::Result<JoinHandle<()>> {
     thread::Builder::new().name(format!("worker-{}", seat.slot)).spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
         match runtime {
@@ -131,8 +131,8 @@ pub(super) fn start(seat: Seat) -> std::io::Result<JoinHandle<()>> {
     })
 }
 
-async fn work(seat: Seat) {
-    let Seat {
+async fn work(seat: WorkerSetup) {
+    let WorkerSetup {
         slot,
         shared,
         listeners,
@@ -145,10 +145,10 @@ async fn work(seat: Seat) {
         let worker = Rc::clone(&worker);
         async move { worker.run().await }
     });
-    let doors: Vec<Rc<Door>> = listeners
+    let doors: Vec<Rc<AcceptLoop>> = listeners
         .iter()
         .enumerate()
-        .map(|(place, listener)| Door::new(&worker, listener, &balance, slot, place))
+        .map(|(place, listener)| AcceptLoop::new(&worker, listener, &balance, slot, place))
         .collect();
     let mut accepting = Vec::new();
     for (door, listener) in doors.iter().zip(listeners) {
@@ -171,14 +171,14 @@ async fn work(seat: Seat) {
 /// Serves connections that other workers hand over, until no more are taken.
 async fn take_over_until_drained(
     mut phase: watch::Receiver<Phase>,
-    mut handed: mpsc::Receiver<Handed>,
-    doors: &[Rc<Door>],
+    mut handed: mpsc::Receiver<HandoffConnection>,
+    doors: &[Rc<AcceptLoop>],
 ) {
     loop {
         tokio::select! {
             // An error means that the process ends, and so does a worker then.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
-            Some(Handed { tcp, peer, permit, listener }) = handed.recv() => {
+            Some(HandoffConnection { tcp, peer, permit, listener }) = handed.recv() => {
                 let Some(door) = doors.get(listener) else { continue };
                 match TcpStream::from_std(tcp) {
                     Ok(tcp) => door.serve(Accepted { tcp, peer, permit }),
@@ -198,19 +198,19 @@ async fn wait_for_end(worker: &Worker, mut phase: watch::Receiver<Phase>) {
 }
 
 /// Where one worker lets the connections of one listener in.
-struct Door {
+struct AcceptLoop {
     worker: Rc<Worker>,
     settings: Rc<ListenerSettings>,
-    balance: Arc<Balance>,
+    balance: Arc<ConnectionBalancer>,
     slot: usize,
     place: usize,
 }
 
-impl Door {
+impl AcceptLoop {
     fn new(
         worker: &Rc<Worker>,
         listener: &WorkerListener,
-        balance: &Arc<Balance>,
+        balance: &Arc<ConnectionBalancer>,
         slot: usize,
         place: usize,
     ) -> Rc<Self> {
@@ -234,7 +234,7 @@ impl Door {
         loop {
             let accepted = acceptor.accept().await;
             draws = draws.wrapping_mul(5).wrapping_add(1);
-            match self.balance.better(self.slot, draws >> 4) {
+            match self.balance.less_loaded(self.slot, draws >> 4) {
                 Some(other) => self.hand_over(accepted, other),
                 None => self.serve(accepted),
             }
@@ -254,7 +254,7 @@ impl Door {
         } = accepted;
         drop(own);
         match tcp.into_std() {
-            Ok(tcp) => way.send(Handed {
+            Ok(tcp) => way.send(HandoffConnection {
                 tcp,
                 peer,
                 permit,
@@ -286,8 +286,9 @@ mod tests {
     use super::*;
 
     /// Workers with that many connections each.
-    fn loads(open: &[usize]) -> (Arc<Balance>, Vec<ConnectionPermit>) {
-        let (balance, _ends) = Balance::new(open.len(), &[ConnectionLimits::new(usize::MAX, None)]);
+    fn loads(open: &[usize]) -> (Arc<ConnectionBalancer>, Vec<ConnectionPermit>) {
+        let (balance, _ends) =
+            ConnectionBalancer::new(open.len(), &[ConnectionLimits::new(usize::MAX, None)]);
         let permits = balance
             .open
             .iter()
@@ -299,7 +300,7 @@ mod tests {
 
     fn better_of(open: &[usize]) -> Option<usize> {
         let (balance, _permits) = loads(open);
-        balance.better(0, 3)
+        balance.less_loaded(0, 3)
     }
 
     #[test]

@@ -45,8 +45,8 @@ impl Histogram {
     pub(super) fn record(&self, value: Duration) {
         let micros = u64::try_from(value.as_micros()).unwrap_or(u64::MAX);
         let bucket = BOUNDS_MICROS.partition_point(|bound| *bound < micros);
-        bump(&self.buckets[bucket], 1);
-        bump(&self.sum_micros, micros);
+        add_relaxed(&self.buckets[bucket], 1);
+        add_relaxed(&self.sum_micros, micros);
     }
 
     pub(super) fn add_to(&self, snapshot: &mut HistogramSnapshot) {
@@ -58,7 +58,7 @@ impl Histogram {
 }
 
 /// Adds without a locked instruction: only the worker that owns the line writes it.
-pub(super) fn bump(counter: &AtomicU64, by: u64) {
+pub(super) fn add_relaxed(counter: &AtomicU64, by: u64) {
     counter.store(
         counter.load(Ordering::Relaxed).wrapping_add(by),
         Ordering::Relaxed,

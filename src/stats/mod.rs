@@ -3,12 +3,12 @@
 //! One copy per worker: each worker writes only its own lines of memory, readers sum over all. The same cells feed the
 //! metrics exporter and whatever judges a release.
 
-mod cells;
 mod histogram;
+mod outcome_counters;
 mod sharded;
 
 pub use self::{
-    cells::{CellSnapshot, Cells},
     histogram::{BOUNDS_SECONDS, HistogramSnapshot},
-    sharded::{Counted, Sharded},
+    outcome_counters::{CellSnapshot, OutcomeTable},
+    sharded::{CounterValue, Sharded},
 };

@@ -11,14 +11,14 @@ use crossbeam_utils::CachePadded;
 ///
 /// A unit may be added in one slot and taken away in another, so only the sum has a meaning.
 #[derive(Debug)]
-pub struct Sharded(Box<[Slot]>);
+pub struct Sharded(Box<[WorkerSlot]>);
 
 // Each with a reference count of its own: who holds one of them writes to no line that another worker writes to.
-type Slot = Arc<CachePadded<AtomicI64>>;
+type WorkerSlot = Arc<CachePadded<AtomicI64>>;
 
 /// One unit, counted until this is dropped. It holds its slot, not the whole counter.
 #[derive(Debug)]
-pub struct Counted(Slot);
+pub struct CounterValue(WorkerSlot);
 
 impl Sharded {
     /// A counter at zero with this many slots, at least one.
@@ -30,7 +30,7 @@ impl Sharded {
         )
     }
 
-    fn slot(&self, slot: usize) -> &Slot {
+    fn slot(&self, slot: usize) -> &WorkerSlot {
         &self.0[slot % self.0.len()]
     }
 
@@ -46,9 +46,9 @@ impl Sharded {
     }
 
     /// Adds one in a slot until the guard is dropped.
-    pub fn count(&self, slot: usize) -> Counted {
+    pub fn count(&self, slot: usize) -> CounterValue {
         self.add(slot);
-        Counted(Arc::clone(self.slot(slot)))
+        CounterValue(Arc::clone(self.slot(slot)))
     }
 
     /// The sum over all slots, never below zero.
@@ -62,7 +62,7 @@ impl Sharded {
     }
 }
 
-impl Drop for Counted {
+impl Drop for CounterValue {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

@@ -6,8 +6,8 @@ use super::{Release, Route, Split, SplitEntry, index::Index, validate};
 use crate::{
     fleet::Fleet,
     model::{
-        Chunks, Digest, Hashed, Problem, ReleaseName, ReleaseSpec, RequestView, RouteName,
-        RouteSpec, TableSpec, TableState, Touched,
+        ChangeSet, ChunkedMap, Digest, Hashed, Problem, ReleaseName, ReleaseSpec, RequestView,
+        RouteName, RouteSpec, TableSpec, TableState,
     },
 };
 
@@ -16,7 +16,7 @@ use crate::{
 pub struct Compiled {
     spec: TableSpec,
     releases: Arc<BTreeMap<ReleaseName, Arc<Release>>>,
-    routes: Chunks<Arc<Route>>,
+    routes: ChunkedMap<Arc<Route>>,
     index: Arc<Index>,
 }
 
@@ -52,7 +52,7 @@ impl Draft {
 /// All problems at once, each with its place and, where there is one, a hint.
 pub fn compile(
     state: TableState,
-    touched: &Touched,
+    touched: &ChangeSet,
     previous: Option<&Compiled>,
     fleet: &Fleet,
 ) -> Result<Draft, Vec<Problem>> {
@@ -82,7 +82,7 @@ type Releases = Arc<BTreeMap<ReleaseName, Arc<Release>>>;
 
 fn compile_releases(
     spec: &TableSpec,
-    touched: &Touched,
+    touched: &ChangeSet,
     previous: Option<&Compiled>,
     fleet: &Fleet,
 ) -> Releases {
@@ -109,11 +109,11 @@ fn compile_releases(
 
 fn compile_routes(
     spec: &TableSpec,
-    touched: &Touched,
+    touched: &ChangeSet,
     previous: Option<&Compiled>,
     releases: &Releases,
     fleet: &Fleet,
-) -> Result<Chunks<Arc<Route>>, Vec<Problem>> {
+) -> Result<ChunkedMap<Arc<Route>>, Vec<Problem>> {
     let compile = |route: &Arc<Hashed<RouteSpec>>| compile_route(route, releases, fleet);
     let Some(previous) = previous else {
         return spec.routes().iter().map(compile).collect();
@@ -144,7 +144,7 @@ fn compile_routes(
         let by_release = routes.filter(|(_, route)| stale(route));
         places.extend(by_release.map(|(place, _)| place));
     }
-    let replace = |routes: Chunks<Arc<Route>>, place: usize| {
+    let replace = |routes: ChunkedMap<Arc<Route>>, place: usize| {
         let Some(route) = spec.routes().get(place) else {
             return Ok(routes);
         };
@@ -187,7 +187,7 @@ fn compile_route(
 
 impl Compiled {
     pub(super) fn empty() -> Arc<Self> {
-        let (spec, routes) = (TableSpec::default(), Chunks::default());
+        let (spec, routes) = (TableSpec::default(), ChunkedMap::default());
         Arc::new(Self {
             spec,
             releases: Arc::default(),
@@ -207,7 +207,7 @@ impl Compiled {
     }
 
     /// All routes in order.
-    pub fn routes(&self) -> &Chunks<Arc<Route>> {
+    pub fn routes(&self) -> &ChunkedMap<Arc<Route>> {
         &self.routes
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Compiled, Route};
 use crate::{
     model::{Digest, RequestView, Revision, Rosters, TableState},
-    stats::{Counted, Sharded},
+    stats::{CounterValue, Sharded},
 };
 
 /// All decisions, immutable, under the number of the revision that made them live.
@@ -73,4 +73,6 @@ impl RoutingTable {
 
 /// One request that was selected by a revision. It holds its worker's part of the revision's counter, never the table.
 #[derive(Debug)]
-pub struct RevisionInFlight(#[expect(dead_code, reason = "it counts until it is dropped")] Counted);
+pub struct RevisionInFlight(
+    #[expect(dead_code, reason = "it counts until it is dropped")] CounterValue,
+);

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::{Release, hash};
-use crate::stats::Cells;
+use crate::stats::OutcomeTable;
 
 /// A release in a split, with its weight beside it.
 #[derive(Debug)]
@@ -17,11 +17,11 @@ pub struct SplitEntry {
     release: Arc<Release>,
     weight: u32,
     seed: u64,
-    cells: Arc<Cells>,
+    cells: Arc<OutcomeTable>,
 }
 
 impl SplitEntry {
-    pub(super) fn new(release: Arc<Release>, weight: u32, cells: Arc<Cells>) -> Self {
+    pub(super) fn new(release: Arc<Release>, weight: u32, cells: Arc<OutcomeTable>) -> Self {
         let seed = hash::seed_of(release.name().as_str(), release.version().as_str());
         Self {
             release,
@@ -42,7 +42,7 @@ impl SplitEntry {
     }
 
     /// Where its outcomes on this route are recorded.
-    pub fn cells(&self) -> &Arc<Cells> {
+    pub fn cells(&self) -> &Arc<OutcomeTable> {
         &self.cells
     }
 
@@ -151,7 +151,7 @@ mod tests {
             SplitEntry::new(
                 Arc::new(Release::new(name, Arc::new(Hashed::new(spec)), roster)),
                 *weight,
-                Arc::new(Cells::new(1)),
+                Arc::new(OutcomeTable::new(1)),
             )
         };
         Split::new(weights.iter().map(entry).collect()).unwrap()

@@ -9,7 +9,7 @@ use crate::model::Revision;
 
 /// How a publish treats the undo stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Undo {
+pub enum StackChange {
     /// One route got back what it had in this revision: the levels that are later go, so that a rollback never leads to
     /// what was taken back.
     Above(Revision),
@@ -39,7 +39,7 @@ pub struct Swapped {
 /// The table is not the one any more that a publish is based on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("revision {live} is live, not the one that the change is based on")]
-pub struct Stale {
+pub struct RevisionConflict {
     /// What is live.
     pub live: Revision,
 }
@@ -47,7 +47,7 @@ pub struct Stale {
 /// Why a rollback does not take place.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RollbackError {
-    /// The level that is meant is not compiled; compile it and hand it over with [`TableCell::warm`](super::TableCell::warm).
+    /// The level that is meant is not compiled; compile it and hand it over with [`LiveTable::mark_warm`](super::LiveTable::warm).
     #[error("the table of revision {0} is not compiled")]
     Cold(Revision),
     /// The undo stack does not hold what is asked for.
@@ -55,5 +55,5 @@ pub enum RollbackError {
     NothingToUndo,
     /// The table is not the one any more that the caller saw.
     #[error(transparent)]
-    Stale(#[from] Stale),
+    Stale(#[from] RevisionConflict),
 }

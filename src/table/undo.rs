@@ -12,7 +12,7 @@ use crate::model::{Digest, Revision, TableSpec};
 
 /// What a rollback asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Target {
+pub enum RollbackTarget {
     /// The state before the live revision's whole group.
     Previous,
     /// The state of the decision with this number, if it is on the stack.
@@ -23,7 +23,7 @@ pub enum Target {
 
 /// An earlier state that a rollback can go to.
 #[derive(Debug, Clone)]
-pub struct Level {
+pub struct UndoEntry {
     /// The revision that made the decision.
     pub revision: Revision,
     /// The group that the revision belonged to.
@@ -39,7 +39,7 @@ pub struct Level {
 /// The levels below the live revision, the deepest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UndoStack {
-    levels: Vec<Level>,
+    levels: Vec<UndoEntry>,
     // The decision that is live; a later live revision holds only facts beside it.
     live: Revision,
     live_group: Option<Arc<str>>,
@@ -47,7 +47,7 @@ pub(super) struct UndoStack {
 
 impl UndoStack {
     pub(super) fn restored(
-        levels: Vec<Level>,
+        levels: Vec<UndoEntry>,
         live: Revision,
         live_group: Option<Arc<str>>,
     ) -> Self {
@@ -68,7 +68,7 @@ impl UndoStack {
         self.live = live;
     }
 
-    pub(super) fn levels(&self) -> &[Level] {
+    pub(super) fn levels(&self) -> &[UndoEntry] {
         &self.levels
     }
 
@@ -82,7 +82,7 @@ impl UndoStack {
     }
 
     /// Puts what was live below a new revision of a group.
-    pub(super) fn push(&mut self, replaced: Level, group: Option<Arc<str>>) {
+    pub(super) fn push(&mut self, replaced: UndoEntry, group: Option<Arc<str>>) {
         self.levels.push(replaced);
         self.live_group = group;
     }
@@ -101,23 +101,23 @@ impl UndoStack {
     }
 
     /// The place of the level that a rollback means.
-    pub(super) fn place(&self, target: Target) -> Option<usize> {
+    pub(super) fn place(&self, target: RollbackTarget) -> Option<usize> {
         match target {
-            Target::Step => self.levels.len().checked_sub(1),
-            Target::Revision(revision) => self
+            RollbackTarget::Step => self.levels.len().checked_sub(1),
+            RollbackTarget::Revision(revision) => self
                 .levels
                 .iter()
                 .rposition(|level| level.revision == revision),
-            Target::Previous => {
+            RollbackTarget::Previous => {
                 let same_group =
-                    |level: &Level| self.live_group.is_some() && level.group == self.live_group;
+                    |level: &UndoEntry| self.live_group.is_some() && level.group == self.live_group;
                 self.levels.iter().rposition(|level| !same_group(level))
             }
         }
     }
 
     /// Takes the level at a place, and all above it, off the stack; its group is that of the live revision then.
-    pub(super) fn pop_to(&mut self, place: usize) -> Option<(Level, Vec<Revision>)> {
+    pub(super) fn pop_to(&mut self, place: usize) -> Option<(UndoEntry, Vec<Revision>)> {
         if place >= self.levels.len() {
             return None;
         }
@@ -129,7 +129,7 @@ impl UndoStack {
     }
 
     /// Drops the compiled form of levels for which `warm` says no; it gets the distance from the top, from 0.
-    pub(super) fn cool(&mut self, warm: impl Fn(usize, &Level) -> bool) {
+    pub(super) fn mark_cold(&mut self, warm: impl Fn(usize, &UndoEntry) -> bool) {
         for (distance, level) in self.levels.iter_mut().rev().enumerate() {
             if level.compiled.is_some() && !warm(distance, level) {
                 level.compiled = None;
@@ -138,7 +138,7 @@ impl UndoStack {
     }
 
     /// Gives the level of a revision its compiled form.
-    pub(super) fn warm(&mut self, revision: Revision, compiled: &Arc<Compiled>) {
+    pub(super) fn mark_warm(&mut self, revision: Revision, compiled: &Arc<Compiled>) {
         let levels = self
             .levels
             .iter_mut()
@@ -157,9 +157,9 @@ impl UndoStack {
 mod tests {
     use super::*;
 
-    fn level(revision: u64, group: Option<&str>) -> Level {
+    fn level(revision: u64, group: Option<&str>) -> UndoEntry {
         let group = group.map(Arc::from);
-        Level {
+        UndoEntry {
             revision: Revision(revision),
             group,
             spec: TableSpec::default(),
@@ -177,7 +177,7 @@ mod tests {
         stack
     }
 
-    fn place_of(stack: &UndoStack, target: Target) -> Option<u64> {
+    fn place_of(stack: &UndoStack, target: RollbackTarget) -> Option<u64> {
         stack
             .place(target)
             .map(|place| stack.levels()[place].revision.0)
@@ -186,21 +186,27 @@ mod tests {
     #[test]
     fn a_bare_rollback_undoes_a_whole_group_and_a_step_one_record() {
         let stack = stack();
-        assert_eq!(place_of(&stack, Target::Previous), Some(2));
-        assert_eq!(place_of(&stack, Target::Step), Some(3));
-        assert_eq!(place_of(&stack, Target::Revision(Revision(1))), Some(1));
-        assert_eq!(place_of(&stack, Target::Revision(Revision(9))), None);
+        assert_eq!(place_of(&stack, RollbackTarget::Previous), Some(2));
+        assert_eq!(place_of(&stack, RollbackTarget::Step), Some(3));
+        assert_eq!(
+            place_of(&stack, RollbackTarget::Revision(Revision(1))),
+            Some(1)
+        );
+        assert_eq!(
+            place_of(&stack, RollbackTarget::Revision(Revision(9))),
+            None
+        );
     }
 
     #[test]
     fn rolling_back_twice_goes_two_back_and_never_returns() {
         let mut stack = stack();
-        let place = stack.place(Target::Previous).unwrap();
+        let place = stack.place(RollbackTarget::Previous).unwrap();
         let (to, undone) = stack.pop_to(place).unwrap();
         assert_eq!((to.revision, undone), (Revision(2), vec![Revision(3)]));
-        assert_eq!(place_of(&stack, Target::Previous), Some(1));
+        assert_eq!(place_of(&stack, RollbackTarget::Previous), Some(1));
         stack.pop_to(0).unwrap();
-        assert_eq!(stack.place(Target::Previous), None);
+        assert_eq!(stack.place(RollbackTarget::Previous), None);
         assert_eq!(stack.undo_to(), None);
     }
 
@@ -211,7 +217,7 @@ mod tests {
             .levels
             .iter_mut()
             .for_each(|level| level.compiled = Some(Compiled::empty()));
-        stack.cool(|distance, _| distance < 1);
+        stack.mark_cold(|distance, _| distance < 1);
         let warm: Vec<bool> = stack
             .levels()
             .iter()

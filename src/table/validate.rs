@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{Compiled, validate_health, validate_route};
 use crate::model::{
-    EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState, Touched,
+    ChangeSet, EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
 
 /// The most endpoints that a release may have.
@@ -14,7 +14,7 @@ const MOST_ENDPOINTS: usize = 1_024;
 
 pub(super) fn problems(
     state: &TableState,
-    touched: &Touched,
+    touched: &ChangeSet,
     previous: Option<&Compiled>,
 ) -> Vec<Problem> {
     let mut problems = Vec::new();
@@ -42,7 +42,7 @@ pub(super) fn problems(
         routes.for_each(|route| validate_route::problems(route, &state.spec, &mut problems));
     }
     if everything || touched.structure {
-        twins(state, &mut problems);
+        duplicates(state, &mut problems);
     }
     problems
 }
@@ -119,7 +119,7 @@ fn matches_of(route: &RouteSpec) -> impl Iterator<Item = Match<'_>> {
 }
 
 /// Two routes with one name, or two that match exactly the same requests.
-fn twins(state: &TableState, problems: &mut Vec<Problem>) {
+fn duplicates(state: &TableState, problems: &mut Vec<Problem>) {
     let mut names = HashSet::new();
     let mut matches: HashMap<Match<'_>, &RouteSpec> = HashMap::new();
     for route in state.spec.routes().iter() {

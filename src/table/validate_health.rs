@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::message::normal_path;
-use crate::model::{EndpointUrl, HealthMethod, HealthSpec, Problem, Span};
+use crate::model::{EndpointUrl, HealthMethod, HealthSpec, HumanDuration, Problem};
 
 /// The longest text that is looked for in a body.
 const LONGEST_TEXT: usize = 1024;
@@ -27,7 +27,7 @@ pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>
         );
     }
     for (key, span) in [("interval", check.interval), ("timeout", check.timeout)] {
-        if span < Span(Duration::from_millis(10)) {
+        if span < HumanDuration(Duration::from_millis(10)) {
             problems.push(
                 Problem::new(format!("{at}.{key}"), format!("`{span}` is too short"))
                     .hint("10ms is the least"),

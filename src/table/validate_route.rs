@@ -210,7 +210,7 @@ impl Check<'_> {
             );
         }
         for (place, name) in route.upgrades.iter().enumerate() {
-            if let Some((message, hint)) = upgrade_mistake(name) {
+            if let Some((message, hint)) = upgrade_error(name) {
                 self.problem(&format!("upgrades.{place}"), message, hint);
             }
         }
@@ -341,7 +341,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 
 /// What is wrong with a protocol to upgrade to, and what to do. What follows an upgrade is not looked at, so it must not be
 /// HTTP again, with requests that nobody judges.
-fn upgrade_mistake(name: &str) -> Option<(String, &'static str)> {
+fn upgrade_error(name: &str) -> Option<(String, &'static str)> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(token);
     let lower = name.to_ascii_lowercase();

@@ -111,10 +111,10 @@ fn maybe_millis<S: Serializer>(
 
 /// The access log, or none. Each worker has a copy.
 #[derive(Debug, Clone, Default)]
-pub struct AccessLog(Option<On>);
+pub struct AccessLog(Option<ActiveLog>);
 
 #[derive(Debug, Clone)]
-struct On {
+struct ActiveLog {
     writer: NonBlocking,
     format: AccessFormat,
 }
@@ -153,7 +153,7 @@ impl AccessLog {
             .finish(target);
         let dropped = writer.error_counter();
         (
-            Self(Some(On { writer, format })),
+            Self(Some(ActiveLog { writer, format })),
             AccessLogGuard {
                 _thread: thread,
                 dropped,

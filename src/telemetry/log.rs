@@ -35,7 +35,7 @@ const CONFIDENTIAL: [&str; 7] = [
 ];
 
 /// Whether a line may be written at all.
-fn may_be_said(line: &Metadata<'_>) -> bool {
+fn is_loggable(line: &Metadata<'_>) -> bool {
     let target = line.target();
     let library = target.split_once("::").map_or(target, |(name, _)| name);
     *line.level() <= Level::WARN || !CONFIDENTIAL.contains(&library)
@@ -58,7 +58,7 @@ pub fn start_log(directives: &str, json: bool) -> Result<(), LogError> {
     let filter = filter(directives)?;
     let registry = tracing_subscriber::registry()
         .with(filter)
-        .with(filter_fn(may_be_said));
+        .with(filter_fn(is_loggable));
     // An error means that a log was started before, as tests do.
     let _already_started = if json {
         registry

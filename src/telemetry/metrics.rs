@@ -9,7 +9,7 @@ use super::{
     text::Text,
     traffic,
 };
-use crate::{fleet::Fleet, stats::BOUNDS_SECONDS, table::TableCell};
+use crate::{fleet::Fleet, stats::BOUNDS_SECONDS, table::LiveTable};
 
 /// Bounds for what takes micro- to milliseconds: swaps and convergence.
 const SHORT_SECONDS: [f64; 12] = [
@@ -23,13 +23,13 @@ static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 #[derive(Clone, Debug)]
 pub struct Metrics {
     recorder: PrometheusHandle,
-    table: Arc<TableCell>,
+    table: Arc<LiveTable>,
     fleet: Arc<Fleet>,
 }
 
 impl Metrics {
     /// Metrics of a table and a fleet, with the process's recorder of rare events.
-    pub fn new(table: Arc<TableCell>, fleet: Arc<Fleet>) -> Self {
+    pub fn new(table: Arc<LiveTable>, fleet: Arc<Fleet>) -> Self {
         let recorder = RECORDER.get_or_init(install).clone();
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
         metrics::gauge!(names::BUILD_INFO.0, &labels).set(1.0);

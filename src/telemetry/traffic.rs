@@ -4,14 +4,14 @@ use std::collections::HashSet;
 
 use super::{names, text::Text};
 use crate::{
-    fleet::{CellKey, Fleet, Health, Role, Watched},
+    fleet::{CellKey, Fleet, Health, Role, WatchedRelease},
     model::{AttemptFailure, ReleaseName},
     stats::CellSnapshot,
-    table::{RoutingTable, TableCell},
+    table::{LiveTable, RoutingTable},
 };
 
 /// Writes everything that the table, the fleet and the statistics say.
-pub(super) fn write(text: &mut Text, table: &TableCell, fleet: &Fleet) {
+pub(super) fn write(text: &mut Text, table: &LiveTable, fleet: &Fleet) {
     write_cells(text, fleet);
     write_table(text, table);
     // A candidate may be there beside the release that it is a candidate for, and serves nothing.
@@ -95,7 +95,7 @@ fn labels((route, release, version): &CellKey) -> [(&str, &str); 3] {
     ]
 }
 
-fn write_table(text: &mut Text, cell: &TableCell) {
+fn write_table(text: &mut Text, cell: &LiveTable) {
     let table = cell.load();
     text.head(names::LIVE_REVISION);
     text.sample(names::LIVE_REVISION, &[], table.revision());
@@ -119,14 +119,14 @@ fn write_table(text: &mut Text, cell: &TableCell) {
 }
 
 /// `live`, `standby` if no split gives it a weight, `warm` or `draining`: the words of the status.
-fn role(watched: &Watched, weighted: &HashSet<&ReleaseName>) -> &'static str {
+fn role(watched: &WatchedRelease, weighted: &HashSet<&ReleaseName>) -> &'static str {
     match watched.role {
         Role::Live if !weighted.contains(watched.roster.release()) => "standby",
         role => role.as_str(),
     }
 }
 
-fn write_fleet(text: &mut Text, watched: &[&Watched], table: &RoutingTable) {
+fn write_fleet(text: &mut Text, watched: &[&WatchedRelease], table: &RoutingTable) {
     let weighted = table.compiled().spec().weighted();
     text.head(names::REQUESTS_IN_FLIGHT);
     for watched in watched {
@@ -145,7 +145,7 @@ fn write_fleet(text: &mut Text, watched: &[&Watched], table: &RoutingTable) {
 }
 
 /// Those that were removed and still serve are there as well, but for their health: nobody looks at it any more.
-fn write_endpoints(text: &mut Text, watched: &[&Watched]) {
+fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
     let endpoints: Vec<_> = watched
         .iter()
         .flat_map(|watched| {
@@ -197,7 +197,7 @@ mod tests {
         let roster = fleet.roster(&ReleaseName::new("blue").unwrap(), &Version::default());
         let address = "127.0.0.1:9".parse().unwrap();
         roster.set(&[("http://127.0.0.1:9".parse().unwrap(), address)]);
-        let watched = [Watched {
+        let watched = [WatchedRelease {
             roster: Arc::clone(&roster),
             spec: Arc::new(Hashed::new(ReleaseSpec::default())),
             urls: Arc::new([]),
@@ -225,7 +225,7 @@ mod tests {
         let watched = |roster: Arc<crate::fleet::Roster>, role| {
             let address = "127.0.0.1:9".parse().unwrap();
             roster.set(&[("http://127.0.0.1:9".parse().unwrap(), address)]);
-            Watched {
+            WatchedRelease {
                 roster,
                 spec: Arc::new(Hashed::new(ReleaseSpec::default())),
                 urls: Arc::new([]),
@@ -233,10 +233,10 @@ mod tests {
             }
         };
         let live = watched(fleet.roster(&name, &version), Role::Live);
-        let samples = |all: Vec<Watched>| {
+        let samples = |all: Vec<WatchedRelease>| {
             fleet.watch(all);
             let mut text = Text::default();
-            write(&mut text, &TableCell::new(1), &fleet);
+            write(&mut text, &LiveTable::new(1), &fleet);
             text.finish()
         };
         let alone = samples(vec![live.clone()]);

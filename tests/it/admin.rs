@@ -533,7 +533,7 @@ fn an_endpoint_that_was_removed_is_shown_as_draining_until_its_last_request_ends
     let admin = TestAdmin::start();
     let watched = admin.fleet.watched();
     let is_blue =
-        |watched: &&switchback::fleet::Watched| watched.roster.release().as_str() == "blue";
+        |watched: &&switchback::fleet::WatchedRelease| watched.roster.release().as_str() == "blue";
     let roster = &watched.iter().find(is_blue).unwrap().roster;
     let endpoints = || {
         let status = admin.get("/v1/status");

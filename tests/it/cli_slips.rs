@@ -384,7 +384,7 @@ fn a_shell_completes_every_verb() {
         for word in ["rollback", "dry-run", "completions"] {
             assert!(script.contains(word), "{shell}: {word}");
         }
-        assert!(!script.contains("keep-history"), "{shell}");
+        assert!(!script.contains("history-writer"), "{shell}");
     }
     assert_eq!(
         program(&["completions", "tcsh"], &[]).status.code(),

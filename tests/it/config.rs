@@ -10,8 +10,8 @@ use std::{
 
 use proptest::prelude::*;
 use switchback::{
-    config::{self, Config, ConfigError, Files, Placed, Size},
-    model::Span,
+    config::{self, Config, ConfigError, FileCheck, LocatedProblem, Size},
+    model::HumanDuration,
 };
 use toml::{Table, Value};
 
@@ -21,13 +21,13 @@ fn home(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-fn parse(text: &str) -> Result<Config, Vec<Placed>> {
-    config::parse(text, Path::new("/etc/switchback"), Files::MayBeMissing)
+fn parse(text: &str) -> Result<Config, Vec<LocatedProblem>> {
+    config::parse(text, Path::new("/etc/switchback"), FileCheck::MayBeMissing)
 }
 
-fn shown(problems: &[Placed]) -> String {
-    let line = |placed: &Placed| placed.line.map_or("-".into(), |line| line.to_string());
-    let one = |placed: &Placed| format!("{}: {}", line(placed), placed.problem);
+fn shown(problems: &[LocatedProblem]) -> String {
+    let line = |placed: &LocatedProblem| placed.line.map_or("-".into(), |line| line.to_string());
+    let one = |placed: &LocatedProblem| format!("{}: {}", line(placed), placed.problem);
     problems.iter().map(one).collect::<Vec<_>>().join("\n") + "\n"
 }
 
@@ -278,7 +278,7 @@ proptest! {
         let mut config = parse("[[listeners]]\naddress = \"127.0.0.1:0\"\n").unwrap();
         config.workers = workers;
         config.limits.head = Size(head);
-        config.timeouts.silence = Span(std::time::Duration::from_millis(millis));
+        config.timeouts.silence = HumanDuration(std::time::Duration::from_millis(millis));
         config.listeners[0].preview = preview;
         config.access_log.queue = queue;
         config.log.level = level;
@@ -345,7 +345,7 @@ proptest! {
             Err(problems) => {
                 prop_assert!(!problems.is_empty());
                 let lines = text.lines().count() + 1;
-                let inside = |placed: &Placed| placed.line.is_none_or(|line| (1..=lines).contains(&line));
+                let inside = |placed: &LocatedProblem| placed.line.is_none_or(|line| (1..=lines).contains(&line));
                 prop_assert!(problems.iter().all(inside), "{}", shown(&problems));
             }
         }

@@ -14,11 +14,11 @@ use std::{
 
 use switchback::{
     control::{Expected, RollbackTo, Settings},
-    history::{History, HistoryError, Hook, Kept, Loaded, Moment},
+    history::{FaultInjector, FaultPoint, History, HistoryError, Loaded, StoredRevision},
     model::TableDocument,
 };
 
-use crate::desk::{Desk, change, folder, grouped, set_split, wait_until, write};
+use crate::controller_fixture::{Desk, change, folder, grouped, set_split, wait_until, write};
 
 const STORE: &str = "history.redb";
 const FILES: [&str; 3] = [STORE, "rollback.slot", "history.mark"];
@@ -45,7 +45,7 @@ fn copy(from: &Path, to: &Path) {
 
 /// All that a history holds, as text.
 fn text_of(loaded: &Loaded) -> String {
-    let revision = |kept: &Kept| {
+    let revision = |kept: &StoredRevision| {
         let state = kept
             .state
             .as_ref()
@@ -64,8 +64,8 @@ async fn written(folder: &Path) {
     // The store's thread comes to it twice: when it is about to commit, and when it may.
     let gate = Arc::new(Barrier::new(2));
     let (holds, held) = (Arc::clone(&is_held), Arc::clone(&gate));
-    let hook: Hook = Arc::new(move |moment| {
-        if moment == Moment::Commit && holds.load(Ordering::SeqCst) {
+    let hook: FaultInjector = Arc::new(move |moment| {
+        if moment == FaultPoint::Commit && holds.load(Ordering::SeqCst) {
             held.wait();
             held.wait();
         }

@@ -13,8 +13,8 @@ use std::{
 use switchback::{
     config,
     discovery::{self, Resolver},
-    fleet::{Fleet, Role, Roster, Watched},
-    model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Span, Version},
+    fleet::{Fleet, Role, Roster, WatchedRelease},
+    model::{EndpointUrl, Hashed, HumanDuration, ReleaseName, ReleaseSpec, Version},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -222,9 +222,9 @@ fn ip(text: &str) -> IpAddr {
     text.parse().unwrap()
 }
 
-fn watched(fleet: &Fleet, name: &str, urls: &[&str]) -> Watched {
+fn watched(fleet: &Fleet, name: &str, urls: &[&str]) -> WatchedRelease {
     let urls: Vec<EndpointUrl> = urls.iter().map(|url| url.parse().unwrap()).collect();
-    Watched {
+    WatchedRelease {
         roster: fleet.roster(&ReleaseName::new(name).unwrap(), &Version::default()),
         spec: Arc::new(Hashed::new(ReleaseSpec::default())),
         urls: urls.into(),
@@ -262,9 +262,9 @@ async fn start() -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
 
 async fn start_within(patience: Duration) -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
     start_with(config::Discovery {
-        min_ttl: Span(Duration::from_millis(20)),
-        max_ttl: Span(Duration::from_millis(50)),
-        timeout: Span(patience),
+        min_ttl: HumanDuration(Duration::from_millis(20)),
+        max_ttl: HumanDuration(Duration::from_millis(50)),
+        timeout: HumanDuration(patience),
     })
     .await
 }

@@ -16,6 +16,8 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 
+use crate::support::signal;
+
 /// How long one command of a page may take.
 const COMMAND: Duration = Duration::from_secs(60);
 
@@ -312,8 +314,7 @@ impl Shell {
 
 impl Drop for Shell {
     fn drop(&mut self) {
-        let group = format!("-{}", self.child.id());
-        let _ = Command::new("kill").args(["-KILL", "--", &group]).status();
+        signal::kill_group(self.child.id());
         let _ = self.child.wait();
     }
 }

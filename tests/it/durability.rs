@@ -13,7 +13,7 @@ use std::{
 
 use switchback::control::RollbackTo;
 
-use crate::desk::{Desk, set_split, wait_until};
+use crate::controller_fixture::{Desk, set_split, wait_until};
 
 /// What a rollback may take beside a disk that hangs for seconds: far more than it does, for a machine that is busy.
 const PROMPT: Duration = Duration::from_secs(1);

@@ -10,7 +10,7 @@ use std::{
 };
 
 use switchback::{
-    api::{EndpointHealth, Receipt, Role, Wins},
+    api::{ConflictPolicy, EndpointHealth, Receipt, Role},
     config::HealthChecks,
     control::{Consent, ControlError, Expected},
     fleet::Health,
@@ -19,7 +19,7 @@ use switchback::{
 };
 
 use crate::{
-    desk::{Desk, author, change, document, folder, kept},
+    controller_fixture::{Desk, author, change, document, folder, kept},
     support::{Origin, TestAdmin},
 };
 
@@ -121,7 +121,7 @@ async fn what_was_never_checked_and_is_dead_gets_nothing() {
         let folder = folder();
         let (desk, _checks) = desk(&folder).await;
         if let Some(before) = before {
-            desk.apply(crate::desk::change(&before)).await;
+            desk.apply(crate::controller_fixture::change(&before)).await;
         }
         let (live, start) = (desk.revision(), Instant::now());
         let done = desk.try_apply(change.clone(), Expected::Unchanged(live));
@@ -144,7 +144,7 @@ async fn what_was_never_checked_and_is_healthy_is_live_after_its_first_check() {
         let folder = folder();
         let (desk, _checks) = desk(&folder).await;
         if let Some(before) = before {
-            desk.apply(crate::desk::change(&before)).await;
+            desk.apply(crate::controller_fixture::change(&before)).await;
         }
         let expected = Expected::Unchanged(desk.revision());
         let done = desk.try_apply(change, expected).await;
@@ -166,7 +166,7 @@ async fn a_file_with_a_dead_release_is_not_taken_over() {
     let (desk, _checks) = desk(&folder).await;
     let import = |url: &str| {
         let file = edited(&checked("3", url), r#"{"blue":90,"green":10}"#);
-        let (wins, controller) = (Some(Wins::File), Arc::clone(&desk.controller));
+        let (wins, controller) = (Some(ConflictPolicy::File), Arc::clone(&desk.controller));
         async move {
             let done = controller.import(file, wins, author(), Expected::Any, false);
             done.await

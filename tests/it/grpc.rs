@@ -225,7 +225,7 @@ fn a_release_that_left_ends_its_calls_with_a_status_and_not_their_connection() {
         let mut body = answer.await.unwrap().into_body();
         let first = body.data().await.unwrap().unwrap();
         assert_eq!(first, message("first"));
-        proxy.roster("blue").end();
+        proxy.roster("blue").abort_all();
         proxy.cell.recall();
         let (rest, trailers) = read_body(&mut body).await.unwrap();
         assert!(rest.is_empty());
@@ -265,7 +265,7 @@ fn what_the_status_says_is_held_against_the_release_or_not() {
             .map(|(_, n)| n)
             .sum()
     };
-    assert_eq!(count(OutcomeClass::Good), 1);
+    assert_eq!(count(OutcomeClass::Success), 1);
     assert_eq!(count(OutcomeClass::ClientError), 3);
     assert_eq!(count(OutcomeClass::Failure), 4);
 }

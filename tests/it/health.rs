@@ -14,7 +14,7 @@ use std::{
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use switchback::{
     config::HealthChecks,
-    fleet::{Endpoint, Fleet, Health, Role, Watched},
+    fleet::{Endpoint, Fleet, Health, Role, WatchedRelease},
     health,
     model::{EndpointUrl, Hashed, Protocol, ReleaseName, ReleaseSpec, UpstreamTls, Version},
     net::{CertificateFiles, ClientCertificates, ServerTls, ServerTlsSettings, Stream},
@@ -104,7 +104,7 @@ fn watch(fleet: &Fleet, spec: ReleaseSpec, urls: &[(String, SocketAddr)]) -> Vec
     let members: Vec<(EndpointUrl, SocketAddr)> = parsed.collect();
     roster.set(&members);
     let endpoints = roster.endpoints().to_vec();
-    fleet.watch(vec![Watched {
+    fleet.watch(vec![WatchedRelease {
         roster,
         spec: Arc::new(Hashed::new(spec)),
         urls: members.into_iter().map(|(url, _)| url).collect(),
@@ -170,7 +170,7 @@ async fn strict_agent(answer: impl Fn(&str) -> String + Send + Sync + 'static) -
 }
 
 /// What checks with these keys make of an agent.
-async fn judged(agent: SocketAddr, keys: &str) -> Health {
+async fn validated(agent: SocketAddr, keys: &str) -> Health {
     let (fleet, _checks) = start();
     let url = format!("http://{agent}");
     let endpoints = watch(&fleet, spec(&format!("{QUICK}{keys}")), &[(url, agent)]);
@@ -216,7 +216,7 @@ async fn a_check_asks_as_it_is_told_and_looks_at_what_it_is_told() {
             Health::Unhealthy,
         ),
     ] {
-        assert_eq!(judged(agent, keys).await, health, "{keys}");
+        assert_eq!(validated(agent, keys).await, health, "{keys}");
     }
 }
 
@@ -229,8 +229,8 @@ async fn a_check_asks_another_port_where_it_is_told_to() {
         format!("HTTP/1.1 {} X\r\n\r\n", if port { 204 } else { 500 })
     });
     let port = format!(r#","port":{}"#, beside.await.port());
-    assert_eq!(judged(agent.address, "").await, Health::Unhealthy);
-    assert_eq!(judged(agent.address, &port).await, Health::Healthy);
+    assert_eq!(validated(agent.address, "").await, Health::Unhealthy);
+    assert_eq!(validated(agent.address, &port).await, Health::Healthy);
 }
 
 #[tokio::test]

@@ -14,13 +14,15 @@ use proptest::{
     test_runner::{Config, TestCaseError, TestRunner},
 };
 use switchback::{
-    api::{Receipt, Wins},
+    api::{ConflictPolicy, Receipt},
     control::{ControlError, Expected, RollbackTo, Settings},
-    history::{AppendError, Hook, Moment},
+    history::{AppendError, FaultInjector, FaultPoint},
     model::{Actor, Author, Revision, TableDocument},
 };
 
-use crate::desk::{Desk, author, change, document, folder, grouped, kept, set_split, wait_until};
+use crate::controller_fixture::{
+    Desk, author, change, document, folder, grouped, kept, set_split, wait_until,
+};
 
 #[derive(Debug, Clone)]
 enum Step {
@@ -77,10 +79,10 @@ struct Model {
 }
 
 /// A store that refuses to commit while it is broken. The slot file stands apart.
-fn failing(broken: &Arc<AtomicBool>) -> Hook {
+fn failing(broken: &Arc<AtomicBool>) -> FaultInjector {
     let broken = Arc::clone(broken);
     Arc::new(move |moment| {
-        if moment == Moment::Commit && broken.load(Ordering::SeqCst) {
+        if moment == FaultPoint::Commit && broken.load(Ordering::SeqCst) {
             return Err(io::Error::other("no space left on device"));
         }
         Ok(())
@@ -479,7 +481,13 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                 refused = None;
             }
             Edit::Import(file_wins) => {
-                let wins = file_wins.map(|wins| if wins { Wins::File } else { Wins::Live });
+                let wins = file_wins.map(|wins| {
+                    if wins {
+                        ConflictPolicy::File
+                    } else {
+                        ConflictPolicy::Live
+                    }
+                });
                 let both = [true, false].map(|chat| {
                     merged(
                         part(base, chat),

@@ -10,10 +10,13 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    desk::{kept, wait_until},
+    controller_fixture::{kept, wait_until},
     durability::Mount,
     program::Demo,
-    support::Client,
+    support::{
+        Client,
+        signal::{self, Signal},
+    },
 };
 
 /// What a rollback may take beside a disk that hangs, on a machine that is busy: whoever waits for the disk takes longer.
@@ -83,15 +86,9 @@ fn is_there(process: u32) -> bool {
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-fn signal(process: u32, signal: &str) {
-    let mut kill = Command::new("kill");
-    let sent = kill.args([signal, &process.to_string()]).status();
-    assert!(sent.unwrap().success());
-}
-
 /// Stops a process, all its threads: they run on until the one that takes the signal gets a processor.
 fn halt(process: u32) {
-    signal(process, "-STOP");
+    signal::send(process, Signal::STOP);
     let stopped = || {
         let mut tasks = std::fs::read_dir(format!("/proc/{process}/task")).unwrap();
         tasks.all(|task| {
@@ -125,7 +122,7 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
     assert_eq!(receipt["durable"], false, "{receipt}");
     assert!(took < PROMPT, "{took:?}");
     let begin = Instant::now();
-    assert_eq!(first.end("-TERM"), Some(0));
+    assert_eq!(first.end(Signal::TERM), Some(0));
     let took = begin.elapsed();
     let held = is_there(keeper);
     mount.thaw();
@@ -141,8 +138,8 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
 
 /// Kills a proxy whose keeper has been held for a while, and lets the keeper go on: what a restart brings then.
 fn after_a_kill(mut proxy: Demo, keeper: u32, path: &Path) -> Demo {
-    assert_eq!(proxy.end("-KILL"), None);
-    signal(keeper, "-CONT");
+    assert_eq!(proxy.end(Signal::KILL), None);
+    signal::send(keeper, Signal::CONT);
     demo(path)
 }
 
@@ -208,14 +205,14 @@ fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
     let mut proxy = demo(&path);
     for (round, weight) in (1..=5).enumerate() {
         let keeper = keeper(&proxy);
-        signal(keeper, "-TERM");
-        signal(keeper, "-INT");
+        signal::send(keeper, Signal::TERM);
+        signal::send(keeper, Signal::INT);
         assert_eq!(
             split(&proxy, weight).0,
             200,
             "signals to end are not for it"
         );
-        signal(keeper, "-KILL");
+        signal::send(keeper, Signal::KILL);
         wait_until("it is dead", || !is_there(keeper));
         let (status, receipt) = if round % 2 == 0 {
             split(&proxy, weight + 50)
@@ -229,7 +226,7 @@ fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
         });
     }
     let (last, live) = (keeper(&proxy), green(&proxy));
-    assert_eq!(proxy.end("-TERM"), Some(0));
+    assert_eq!(proxy.end(Signal::TERM), Some(0));
     assert!(!is_there(last), "the proxy waits for its keeper");
     assert_eq!(green(&demo(&path)), live);
 }
@@ -246,7 +243,7 @@ fn a_publish_amid_which_the_keeper_dies_is_written_by_the_next_one() {
         let mut publish = asked_to_split(&proxy, weight);
         // Meanwhile the publish goes to the keeper, which does not answer it.
         assert_eq!(green(&proxy), live);
-        signal(keeper, "-KILL");
+        signal::send(keeper, Signal::KILL);
         let (status, receipt) = answer(&mut publish);
         if status == 200 {
             assert_eq!(receipt["durable"], true, "{receipt}");
@@ -262,7 +259,7 @@ fn a_publish_amid_which_the_keeper_dies_is_written_by_the_next_one() {
             status["durability"]["healthy"] == true && status["durability"]["pending_records"] == 0
         });
     }
-    assert_eq!(proxy.end("-KILL"), None);
+    assert_eq!(proxy.end(Signal::KILL), None);
     assert_eq!(
         green(&demo(&path)),
         live,
@@ -277,7 +274,7 @@ fn the_keeper_of_a_proxy_that_was_killed_ends_by_itself() {
     let mut proxy = demo(&path);
     assert_eq!(split(&proxy, 7).0, 200);
     let keeper = keeper(&proxy);
-    assert_eq!(proxy.end("-KILL"), None);
+    assert_eq!(proxy.end(Signal::KILL), None);
     wait_until("the keeper has ended", || !is_there(keeper));
     assert_eq!(green(&demo(&path)), 7);
 }
@@ -285,7 +282,7 @@ fn the_keeper_of_a_proxy_that_was_killed_ends_by_itself() {
 #[test]
 fn a_keeper_that_nobody_asks_says_what_it_is_for() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
-    let output = command.arg("keep-history").output().unwrap();
+    let output = command.arg("history-writer").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64), "{said}");
     assert!(said.contains("`serve`"), "{said}");

@@ -7,7 +7,10 @@ use std::process::{Child, Command, Output, Stdio};
 
 use serde_json::Value;
 
-use crate::support::Client;
+use crate::support::{
+    Client,
+    signal::{self, Signal},
+};
 
 fn program(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
@@ -51,15 +54,8 @@ impl Demo {
         }
     }
 
-    pub(crate) fn end(&mut self, signal: &str) -> Option<i32> {
-        let pid = self.child.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([signal, &pid])
-                .status()
-                .unwrap()
-                .success()
-        );
+    pub(crate) fn end(&mut self, signal: Signal) -> Option<i32> {
+        signal::send(self.child.id(), signal);
         self.child.wait().unwrap().code()
     }
 
@@ -117,7 +113,7 @@ fn the_lines_that_a_demo_prints_do_what_they_say() {
         .unwrap();
     assert_eq!(status.status.code(), Some(0));
     drop(client);
-    assert_eq!(demo.end("-INT"), Some(0));
+    assert_eq!(demo.end(Signal::INT), Some(0));
 }
 
 #[test]
@@ -154,7 +150,7 @@ fn a_history_that_is_in_use_ends_the_second_process_with_74() {
     let error = error(&second);
     assert_eq!(second.status.code(), Some(74), "{error}");
     assert!(error.contains(path.to_str().unwrap()), "{error}");
-    assert_eq!(first.end("-TERM"), Some(0));
+    assert_eq!(first.end(Signal::TERM), Some(0));
 }
 
 #[test]
@@ -171,7 +167,7 @@ fn a_damaged_history_ends_it_with_74_and_a_hint() {
     let mut torn = whole.clone();
     torn[64..4096].fill(0xff);
     for (bytes, said) in [(&whole[..0], "missing or empty"), (&torn[..], "is damaged")] {
-        crate::desk::write(&store, bytes);
+        crate::controller_fixture::write(&store, bytes);
         let output = program(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(history)
             .output()
@@ -248,12 +244,10 @@ fn the_access_log_goes_to_a_new_file_after_a_move_and_sighup() {
     let address = address.split_whitespace().next().unwrap().parse().unwrap();
     until("ready");
     std::fs::rename(path("access.log"), path("access.log.1")).unwrap();
-    let pid = child.id().to_string();
-    let hangup = Command::new("kill").args(["-HUP", &pid]).status().unwrap();
-    assert!(hangup.success());
+    signal::send(child.id(), Signal::HUP);
     until("access log opened again");
     Client::connect(address).get("/after");
-    Command::new("kill").args([&pid]).status().unwrap();
+    signal::send(child.id(), Signal::TERM);
     child.wait().unwrap();
     let read = |name| std::fs::read_to_string(path(name)).unwrap();
     assert!(read("access.log").contains("/after"));
@@ -292,12 +286,6 @@ fn a_sample_agent_runs_alone_and_ends_when_it_is_told_to() {
     let address = line.trim_end().rsplit(' ').next().unwrap();
     let answer = Client::connect(address.parse().unwrap()).get("/");
     assert!(answer.text().contains(r#""release":"red""#));
-    assert!(
-        Command::new("kill")
-            .arg(child.id().to_string())
-            .status()
-            .unwrap()
-            .success()
-    );
+    signal::send(child.id(), Signal::TERM);
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }

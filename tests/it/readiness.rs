@@ -6,13 +6,13 @@ use std::{collections::BTreeMap, time::Duration};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 use switchback::{
-    api::Wins,
+    api::ConflictPolicy,
     control::{Consent, ControlError, Expected, RollbackTo},
     fleet::Health,
     model::{Change, ReleaseName, Revision, RouteName, TableDocument, TableSpec},
 };
 
-use crate::desk::{Desk, author, change, document, folder, kept, set_split};
+use crate::controller_fixture::{Desk, author, change, document, folder, kept, set_split};
 
 const RELEASES: [&str; 3] = ["blue", "green", "red"];
 const ROUTES: [&str; 2] = ["chat", "search"];
@@ -396,7 +396,7 @@ async fn every_change_that_gives_more_to_a_dead_release_is_refused_without_force
     }
     let import = |force: bool| {
         let by = author();
-        let wins = Some(Wins::File);
+        let wins = Some(ConflictPolicy::File);
         desk.controller
             .import(document(6, 0), wins, by, Expected::Any, force)
     };

@@ -14,11 +14,11 @@ use std::{
 use switchback::{
     api::{Receipt, Role},
     control::{ControlError, Expected, RollbackTo, Settings},
-    history::{AppendError, Entry, History, Hook, Moment},
+    history::{AppendError, Entry, FaultInjector, FaultPoint, History},
     model::{Cause, Change, Revision},
 };
 
-use crate::desk::{
+use crate::controller_fixture::{
     Desk, author, change, document, folder, grouped, kept, keyed, set_split, wait_until,
 };
 
@@ -615,7 +615,7 @@ async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
     // Before `settle`, which would say who is looked after.
     desk.controller
-        .apply_promptly(change(two), author(), Expected::Any, false)
+        .apply_without_settle(change(two), author(), Expected::Any, false)
         .await
         .unwrap();
     let status = desk.controller.status();
@@ -682,7 +682,7 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
     // Before `settle`: what is converged is so for the endpoints as well.
     let receipt = desk
         .controller
-        .apply_promptly(endpoints(&[1]), author(), Expected::Any, false)
+        .apply_without_settle(endpoints(&[1]), author(), Expected::Any, false)
         .await
         .unwrap();
     assert!(receipt.converged_at.is_some());
@@ -712,7 +712,7 @@ pub(crate) struct Gate {
     pub(crate) slots_too: Arc<AtomicBool>,
     waiting: Arc<AtomicBool>,
     pub(crate) open: mpsc::Sender<()>,
-    pub(crate) hook: Hook,
+    pub(crate) hook: FaultInjector,
 }
 
 pub(crate) fn gate() -> Gate {
@@ -728,9 +728,9 @@ pub(crate) fn gate() -> Gate {
         Arc::clone(&waiting),
     );
     let gate = Mutex::new(gate);
-    let hook: Hook = Arc::new(move |moment| {
+    let hook: FaultInjector = Arc::new(move |moment| {
         let held = is_closed.load(Ordering::SeqCst)
-            && (moment == Moment::Commit || slots.load(Ordering::SeqCst));
+            && (moment == FaultPoint::Commit || slots.load(Ordering::SeqCst));
         if held {
             waits.store(true, Ordering::SeqCst);
             gate.lock().unwrap().recv().map_err(io::Error::other)?;
@@ -1005,7 +1005,7 @@ async fn changes_that_meet_are_as_if_one_came_after_the_other() {
     let folder = folder();
     // Each write takes a moment of its own, so that rollbacks land at any point of it.
     let count = AtomicU64::new(7);
-    let hook: Hook = Arc::new(move |_| {
+    let hook: FaultInjector = Arc::new(move |_| {
         let n = count.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
         std::thread::sleep(Duration::from_micros((n >> 40) % 3_000));
         Ok(())

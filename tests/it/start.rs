@@ -13,7 +13,7 @@ use switchback::{
     server::{self, Options, Running, ServerError},
 };
 
-use crate::desk::{author, change, folder, write};
+use crate::controller_fixture::{author, change, folder, write};
 
 /// A configuration file with one route over two releases.
 fn file(folder: &Path, green: u32, more: &str) -> PathBuf {

@@ -201,7 +201,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
     assert_eq!(tunnel.send(UPGRADE).response().status, 101);
     assert_eq!(tunnel.read_exact(5), b"first");
 
-    proxy.roster("blue").end();
+    proxy.roster("blue").abort_all();
     proxy.cell.recall();
     assert!(stream.is_closed(), "without the chunk that would end it");
     let answer = silent.response();
@@ -211,7 +211,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
     );
     // Another release is not meant, until it is.
     assert_eq!(tunnel.send("hello").read_exact(5), b"hello");
-    proxy.roster("green").end();
+    proxy.roster("green").abort_all();
     proxy.cell.recall();
     assert!(
         tunnel.is_closed(),
@@ -243,7 +243,7 @@ fn a_websocket_that_we_end_ends_with_a_goodbye_to_both_sides() {
         assert_eq!(client.send(UPGRADE).response().status, 101);
         assert_eq!(client.read_exact(5), b"\x82\x03abc");
         if !is_silent {
-            proxy.roster("blue").end();
+            proxy.roster("blue").abort_all();
             proxy.cell.recall();
         }
         assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xe9], "1001");

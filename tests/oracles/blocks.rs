@@ -8,7 +8,7 @@ use std::io::{BufRead, Write, stdin, stdout};
 use serde::Deserialize;
 use serde_json::{Value, json};
 use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock};
-use switchback::message::Known;
+use switchback::message::KnownField;
 
 #[derive(Deserialize)]
 struct Case {
@@ -62,7 +62,12 @@ fn write(fields: &[(String, String)]) -> String {
             b":scheme" => encoder.scheme(&value),
             b":authority" => encoder.authority(&value),
             b":path" => encoder.path(&value),
-            name => encoder.field(Known::of(name), name, &value, value.len().is_multiple_of(2)),
+            name => encoder.field(
+                KnownField::of(name),
+                name,
+                &value,
+                value.len().is_multiple_of(2),
+            ),
         };
     }
     let digit = |nibble: u8| char::from(b"0123456789abcdef"[usize::from(nibble)]);

@@ -12,7 +12,7 @@ fn request(text: &[u8]) -> Result<(String, Vec<(String, String)>), Rejection> {
     };
     let mut slots = FieldSlots::new();
     let head = RequestHead::parse(&text[range], &limits, &mut slots)?;
-    head.judge(&limits)?;
+    head.validate(&limits)?;
     let line = format!(
         "{} {}",
         head.line().method.escape_ascii(),
@@ -43,7 +43,7 @@ fn response(text: &[u8]) -> Result<(u16, String), Rejection> {
     };
     let mut slots = FieldSlots::new();
     let head = ResponseHead::parse(&text[range], &limits, &mut slots)?;
-    head.judge(Asked::default(), &limits)?;
+    head.validate(RequestContextForResponse::default(), &limits)?;
     Ok((head.line().status, head.reason().escape_ascii().to_string()))
 }
 
@@ -74,7 +74,7 @@ fn a_view_can_be_made_again() {
         let mut slots = FieldSlots::new();
         let head = RequestHead::parse(text, &limits, &mut slots).unwrap();
         assert_eq!(
-            head.judge(&limits).unwrap().framing,
+            head.validate(&limits).unwrap().framing,
             RequestFraming::Chunked
         );
     }
@@ -400,7 +400,10 @@ fn an_answer_may_have_more_fields_than_a_request() {
         let mut slots = FieldSlots::new();
         let head = ResponseHead::parse(text.as_bytes(), &limits, &mut slots).unwrap();
         assert_eq!(head.fields().count(), count);
-        assert!(head.judge(Asked::default(), &limits).is_ok());
+        assert!(
+            head.validate(RequestContextForResponse::default(), &limits)
+                .is_ok()
+        );
     }
     let text = text(limits.response_fields + 1);
     let mut slots = FieldSlots::new();

@@ -1,6 +1,6 @@
 //! The fields of one header block.
 
-use crate::message::{Known, is_field_value, is_token_byte};
+use crate::message::{KnownField, is_field_value, is_token_byte};
 
 /// What a field of a block is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +20,7 @@ pub enum Name {
     /// Any other name that starts with a colon.
     UnknownPseudo,
     /// A field, and what its name means to the proxy.
-    Field(Known),
+    Field(KnownField),
 }
 
 /// One field of a block.
@@ -36,7 +36,7 @@ pub struct BlockField<'b> {
 
 /// What makes a message malformed, but not its compression.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Flaw {
+pub enum FieldError {
     /// A name is empty, or has a byte that no name has.
     InvalidName,
     /// A value has a control character, or a space or tab at one of its ends.
@@ -66,7 +66,7 @@ pub struct BlockLimits {
 pub struct FieldBlock {
     text: Vec<u8>,
     entries: Vec<Entry>,
-    flaw: Option<Flaw>,
+    flaw: Option<FieldError>,
     /// What is left of the limit on the list. Invariant: at most `MAX_LIST`, and nothing once a limit was passed.
     room: usize,
     /// What is left of the limit on fields.
@@ -99,14 +99,14 @@ const MAX_LIST: usize = 1 << 30;
 
 impl Name {
     /// Classifies a name, and says what is wrong with it.
-    pub(super) fn of(text: &[u8]) -> (Self, Option<Flaw>) {
+    pub(super) fn of(text: &[u8]) -> (Self, Option<FieldError>) {
         if let [b':', rest @ ..] = text {
             return match Self::of_pseudo(rest) {
                 Self::UnknownPseudo => (Self::UnknownPseudo, name_flaw(rest)),
                 name => (name, None),
             };
         }
-        let known = Known::of(text);
+        let known = KnownField::of(text);
         let is_exact = known.as_str().is_some_and(|name| name.as_bytes() == text);
         let flaw = if is_exact { None } else { name_flaw(text) };
         (Self::Field(known), flaw)
@@ -144,22 +144,22 @@ const NAME_BYTES: [u8; 256] = {
 const UPPERCASE: u8 = 1;
 const INVALID: u8 = 2;
 
-fn name_flaw(text: &[u8]) -> Option<Flaw> {
+fn name_flaw(text: &[u8]) -> Option<FieldError> {
     let found = text
         .iter()
         .fold(0, |found, byte| found | NAME_BYTES[usize::from(*byte)]);
     match found {
         0 if !text.is_empty() => None,
-        UPPERCASE => Some(Flaw::UppercaseName),
-        _ => Some(Flaw::InvalidName),
+        UPPERCASE => Some(FieldError::UppercaseName),
+        _ => Some(FieldError::InvalidName),
     }
 }
 
 /// What is wrong with a value.
-pub(super) fn value_flaw(text: &[u8]) -> Option<Flaw> {
+pub(super) fn value_flaw(text: &[u8]) -> Option<FieldError> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_sound = is_field_value(text) && !is_space(text.first()) && !is_space(text.last());
-    (!is_sound).then_some(Flaw::InvalidValue)
+    (!is_sound).then_some(FieldError::InvalidValue)
 }
 
 // === impl FieldBlock ===
@@ -203,7 +203,7 @@ impl FieldBlock {
     }
 
     /// The first thing that makes the message malformed.
-    pub const fn flaw(&self) -> Option<Flaw> {
+    pub const fn flaw(&self) -> Option<FieldError> {
         self.flaw
     }
 
@@ -223,7 +223,13 @@ impl FieldBlock {
 
     /// Adds a field whose name is the first `name_length` bytes of `text`.
     #[inline]
-    pub(super) fn add(&mut self, text: &[u8], name_length: usize, name: Name, flaw: Option<Flaw>) {
+    pub(super) fn add(
+        &mut self,
+        text: &[u8],
+        name_length: usize,
+        name: Name,
+        flaw: Option<FieldError>,
+    ) {
         if self.takes(text.len(), flaw) {
             let start = self.text.len();
             self.text.extend_from_slice(text);
@@ -245,7 +251,7 @@ impl FieldBlock {
         length: usize,
         name_length: usize,
         name: Name,
-        flaw: Option<Flaw>,
+        flaw: Option<FieldError>,
     ) {
         if self.takes(length, flaw) {
             self.note(start, name_length, name);
@@ -256,7 +262,7 @@ impl FieldBlock {
 
     /// Whether a field is sound and within the limits, which it then counts towards.
     #[inline]
-    fn takes(&mut self, length: usize, flaw: Option<Flaw>) -> bool {
+    fn takes(&mut self, length: usize, flaw: Option<FieldError>) -> bool {
         let left = self.room.checked_sub(length.saturating_add(OVERHEAD));
         if let (Some(room), true, None) = (left, self.places > 0, flaw) {
             self.room = room;
@@ -268,10 +274,10 @@ impl FieldBlock {
     }
 
     #[cold]
-    fn refuse(&mut self, left: Option<usize>, flaw: Option<Flaw>) {
+    fn refuse(&mut self, left: Option<usize>, flaw: Option<FieldError>) {
         let beyond = match left {
-            None => Some(Flaw::TooLong),
-            Some(_) if self.places == 0 => Some(Flaw::TooMany),
+            None => Some(FieldError::TooLong),
+            Some(_) if self.places == 0 => Some(FieldError::TooMany),
             Some(_) => None,
         };
         self.flaw = self.flaw.or(flaw).or(beyond);
@@ -335,28 +341,36 @@ mod tests {
 
     #[test]
     fn names_are_classified_and_judged() {
-        let other = Name::Field(Known::Other);
-        let cases: [(&[u8], Name, Option<Flaw>); 16] = [
+        let other = Name::Field(KnownField::Other);
+        let cases: [(&[u8], Name, Option<FieldError>); 16] = [
             (b":method", Name::Method, None),
             (b":scheme", Name::Scheme, None),
             (b":authority", Name::Authority, None),
             (b":path", Name::Path, None),
             (b":status", Name::Status, None),
             (b":protocol", Name::Protocol, None),
-            (b":Path", Name::UnknownPseudo, Some(Flaw::UppercaseName)),
+            (
+                b":Path",
+                Name::UnknownPseudo,
+                Some(FieldError::UppercaseName),
+            ),
             (b":paths", Name::UnknownPseudo, None),
-            (b":", Name::UnknownPseudo, Some(Flaw::InvalidName)),
-            (b"::path", Name::UnknownPseudo, Some(Flaw::InvalidName)),
-            (b"cookie", Name::Field(Known::Cookie), None),
+            (b":", Name::UnknownPseudo, Some(FieldError::InvalidName)),
+            (
+                b"::path",
+                Name::UnknownPseudo,
+                Some(FieldError::InvalidName),
+            ),
+            (b"cookie", Name::Field(KnownField::Cookie), None),
             (
                 b"Cookie",
-                Name::Field(Known::Cookie),
-                Some(Flaw::UppercaseName),
+                Name::Field(KnownField::Cookie),
+                Some(FieldError::UppercaseName),
             ),
             (b"x-any_thing.9", other, None),
-            (b"", other, Some(Flaw::InvalidName)),
-            (b"a b", other, Some(Flaw::InvalidName)),
-            (b"\xc3\xa4", other, Some(Flaw::InvalidName)),
+            (b"", other, Some(FieldError::InvalidName)),
+            (b"a b", other, Some(FieldError::InvalidName)),
+            (b"\xc3\xa4", other, Some(FieldError::InvalidName)),
         ];
         for (text, name, flaw) in cases {
             assert_eq!(Name::of(text), (name, flaw), "{}", text.escape_ascii());
@@ -379,14 +393,14 @@ mod tests {
             b"a\0b",
             b"\x7f",
         ] {
-            assert_eq!(value_flaw(odd), Some(Flaw::InvalidValue));
+            assert_eq!(value_flaw(odd), Some(FieldError::InvalidValue));
         }
     }
 
     #[test]
     fn a_block_ends_at_its_limits() {
         let mut block = FieldBlock::new();
-        let name = Name::Field(Known::Other);
+        let name = Name::Field(KnownField::Other);
         let limits = BlockLimits {
             list: 70,
             fields: 2,
@@ -399,22 +413,28 @@ mod tests {
             (2, None, true)
         );
         block.add(b"", 0, name, None);
-        assert_eq!((block.len(), block.flaw()), (2, Some(Flaw::TooLong)));
+        assert_eq!((block.len(), block.flaw()), (2, Some(FieldError::TooLong)));
 
         block.start(BlockLimits {
             list: 999,
             ..limits
         });
         (0..3).for_each(|_| block.add(b"ab", 1, name, None));
-        assert_eq!((block.len(), block.flaw()), (2, Some(Flaw::TooMany)));
+        assert_eq!((block.len(), block.flaw()), (2, Some(FieldError::TooMany)));
         assert!(block.is_full());
 
         block.start(limits);
-        block.add(b"ab", 1, name, Some(Flaw::InvalidValue));
-        assert_eq!((block.len(), block.flaw()), (0, Some(Flaw::InvalidValue)));
+        block.add(b"ab", 1, name, Some(FieldError::InvalidValue));
+        assert_eq!(
+            (block.len(), block.flaw()),
+            (0, Some(FieldError::InvalidValue))
+        );
         assert!(!block.is_full());
         block.add(&[b'a'; 40], 1, name, None);
-        assert_eq!((block.len(), block.flaw()), (0, Some(Flaw::InvalidValue)));
+        assert_eq!(
+            (block.len(), block.flaw()),
+            (0, Some(FieldError::InvalidValue))
+        );
         block.clear();
         assert_eq!((block.flaw(), block.iter().len()), (None, 0));
     }

@@ -1,7 +1,7 @@
 //! From header blocks to fields.
 
-use super::block::{BlockLimits, FieldBlock, Flaw, Name, OVERHEAD, value_flaw};
-use super::table::{Row, Table};
+use super::block::{BlockLimits, FieldBlock, FieldError, Name, OVERHEAD, value_flaw};
+use super::table::{Slot, Table};
 use super::{huffman, integer};
 
 /// What ends the connection: from here on the two sides would not have the same table any more.
@@ -47,7 +47,7 @@ struct Literal {
     start: usize,
     name_length: usize,
     name: Name,
-    flaw: Option<Flaw>,
+    flaw: Option<FieldError>,
 }
 
 // === impl Decoder ===
@@ -110,7 +110,7 @@ impl Decoder {
     }
 
     #[inline]
-    fn row(&self, index: usize) -> Result<Row<'_>, DecodeError> {
+    fn row(&self, index: usize) -> Result<Slot<'_>, DecodeError> {
         self.table.row(index).ok_or(DecodeError::InvalidIndex)
     }
 
@@ -202,8 +202,8 @@ fn string(block: &mut &[u8], text: &mut Vec<u8>) -> Result<(), DecodeError> {
 // === impl Literal ===
 
 impl Literal {
-    fn row<'t>(&self, text: &'t [u8]) -> Row<'t> {
-        Row {
+    fn row<'t>(&self, text: &'t [u8]) -> Slot<'t> {
+        Slot {
             text,
             name_length: self.name_length,
             name: self.name,

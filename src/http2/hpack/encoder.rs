@@ -3,7 +3,7 @@
 use super::block::Name;
 use super::integer;
 use super::table::STATIC;
-use crate::message::{Known, is_field_value, is_target, is_token, trim};
+use crate::message::{KnownField, is_field_value, is_target, is_token, trim};
 
 /// Writes the fields of one header block to the end of a buffer.
 ///
@@ -33,12 +33,12 @@ const SCHEME: usize = 6;
 const STATUS: usize = 8;
 
 /// The index of each name in the static table; 0 if it has none.
-static INDICES: [u8; Known::Other as usize + 1] = {
-    let mut indices = [0; Known::Other as usize + 1];
+static INDICES: [u8; KnownField::Other as usize + 1] = {
+    let mut indices = [0; KnownField::Other as usize + 1];
     let mut index: u8 = 1;
     while index as usize <= STATIC_ROWS {
         if let Name::Field(known) = STATIC[index as usize - 1].name
-            && known as usize != Known::Other as usize
+            && known as usize != KnownField::Other as usize
         {
             indices[known as usize] = index;
         }
@@ -154,7 +154,13 @@ impl<'o> Encoder<'o> {
     /// recognised as; `never_indexed` asks everybody on the way to keep the value out of their tables.
     ///
     /// Nothing is written, and the answer is `false`, if the name is no token or the value is not valid.
-    pub fn field(&mut self, known: Known, name: &[u8], value: &[u8], never_indexed: bool) -> bool {
+    pub fn field(
+        &mut self,
+        known: KnownField,
+        name: &[u8],
+        value: &[u8],
+        never_indexed: bool,
+    ) -> bool {
         if !is_field_value(value) {
             return false;
         }
@@ -199,7 +205,7 @@ impl<'o> Encoder<'o> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{BlockLimits, Decoder, FieldBlock, Flaw};
+    use super::super::{BlockLimits, Decoder, FieldBlock, FieldError};
     use super::*;
 
     fn encode(write: impl FnOnce(&mut Encoder<'_>)) -> Vec<u8> {
@@ -229,10 +235,10 @@ mod tests {
         let mut encoder = Encoder::new(&mut out);
         assert!(encoder.method(b"GET") && encoder.scheme(b"https") && encoder.path(b"/a"));
         assert!(encoder.authority(b"agents.test") && encoder.protocol(b"websocket"));
-        assert!(encoder.field(Known::Cookie, b"cookie", b" a=b ", true));
-        assert!(encoder.field(Known::Other, b"X-Own", b"1", false));
+        assert!(encoder.field(KnownField::Cookie, b"cookie", b" a=b ", true));
+        assert!(encoder.field(KnownField::Other, b"X-Own", b"1", false));
         let list = encoder.list();
-        for (limit, flaw) in [(list, None), (list - 1, Some(Flaw::TooLong))] {
+        for (limit, flaw) in [(list, None), (list - 1, Some(FieldError::TooLong))] {
             let limits = BlockLimits {
                 list: limit,
                 fields: 10,
@@ -278,7 +284,7 @@ mod tests {
             (b"Mcp-Session-Id", b"\x00\x0emcp-session-id\x01v"),
         ];
         for (name, expected) in cases {
-            let known = Known::of(name);
+            let known = KnownField::of(name);
             let block = encode(|e| assert!(e.field(known, name, b" v\t", false)));
             assert_eq!(block, expected);
             let mut never = expected.to_vec();
@@ -304,13 +310,13 @@ mod tests {
 
     #[test]
     fn what_is_not_valid_is_not_written() {
-        let other = Known::Other;
+        let other = KnownField::Other;
         let nothing = encode(|e| {
             assert!(!e.field(other, b"", b"", false));
             assert!(!e.field(other, b"a b", b"", false));
             assert!(!e.field(other, b":path", b"", false));
             assert!(!e.field(other, b"a", b"b\rc", false));
-            assert!(!e.field(Known::Date, b"date", b"\0", false));
+            assert!(!e.field(KnownField::Date, b"date", b"\0", false));
             assert!(!e.method(b"") && !e.method(b"A B") && !e.scheme(b"http:"));
             assert!(!e.path(b"") && !e.path(b"/ ") && !e.path(b"/#"));
             assert!(!e.authority(b"") && !e.authority(b"a\n"));
@@ -322,7 +328,7 @@ mod tests {
     fn long_values_have_long_lengths() {
         for length in [126, 127, 128, 254, 255, 5000] {
             let value = vec![b'a'; length];
-            let block = encode(|e| assert!(e.field(Known::Cookie, b"cookie", &value, true)));
+            let block = encode(|e| assert!(e.field(KnownField::Cookie, b"cookie", &value, true)));
             assert_eq!(decode(&block)[0].2.len(), length);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! A [`Decoder`] turns one header block after the other into the fields of a [`FieldBlock`]. It tells two kinds of
 //! mistakes apart: a [`DecodeError`] means that the two tables of the connection may differ from now on, so the
-//! connection ends; a [`Flaw`] is about one field, so the message is malformed and the connection goes on. A block with a
+//! connection ends; a [`FieldError`] is about one field, so the message is malformed and the connection goes on. A block with a
 //! flaw is therefore read to its end, but nothing is stored that would go beyond its [`BlockLimits`].
 //!
 //! What is known about a name, and whether name and value are valid, is found out once, when they arrive as literals; the
@@ -14,18 +14,18 @@
 //!
 //! ```
 //! use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};
-//! use switchback::message::Known;
+//! use switchback::message::KnownField;
 //!
 //! let mut sent = Vec::new();
 //! let mut encoder = Encoder::new(&mut sent);
 //! encoder.status(200);
-//! encoder.field(Known::Date, b"Date", b"Fri, 20 Nov 2026 12:00:00 GMT", false);
+//! encoder.field(KnownField::Date, b"Date", b"Fri, 20 Nov 2026 12:00:00 GMT", false);
 //!
 //! let limits = BlockLimits { list: 16 << 10, fields: 100 };
 //! let mut block = FieldBlock::new();
 //! Decoder::new(4096).decode(&sent, limits, &mut block)?;
 //! let names: Vec<_> = block.iter().map(|field| field.name).collect();
-//! assert_eq!(names, [Name::Status, Name::Field(Known::Date)]);
+//! assert_eq!(names, [Name::Status, Name::Field(KnownField::Date)]);
 //! assert_eq!(block.flaw(), None);
 //! # Ok::<(), switchback::http2::hpack::DecodeError>(())
 //! ```
@@ -40,6 +40,6 @@ mod table;
 #[cfg(test)]
 mod reference;
 
-pub use block::{BlockField, BlockFields, BlockLimits, FieldBlock, Flaw, Name};
+pub use block::{BlockField, BlockFields, BlockLimits, FieldBlock, FieldError, Name};
 pub use decoder::{DecodeError, Decoder};
 pub use encoder::Encoder;

@@ -3,18 +3,18 @@
 
 use std::collections::VecDeque;
 
-use super::block::{Flaw, Name, OVERHEAD};
-use crate::message::Known;
+use super::block::{FieldError, Name, OVERHEAD};
+use crate::message::KnownField;
 
 /// One row: text and what is known about it, so that nobody has to look at the text again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Row<'t> {
+pub(super) struct Slot<'t> {
     /// The name, and right behind it the value.
     pub(super) text: &'t [u8],
     pub(super) name_length: usize,
     pub(super) name: Name,
     /// The first of what is wrong with name and value.
-    pub(super) flaw: Option<Flaw>,
+    pub(super) flaw: Option<FieldError>,
 }
 
 /// The dynamic part. It allocates nothing until something is put in.
@@ -38,12 +38,12 @@ struct Entry {
     length: u32,
     name_length: u32,
     name: Name,
-    flaw: Option<Flaw>,
+    flaw: Option<FieldError>,
 }
 
 macro_rules! rows {
     ($($kind:expr, $name:literal $value:literal;)*) => {
-        &[$(Row {
+        &[$(Slot {
             text: concat!($name, $value).as_bytes(),
             name_length: $name.len(),
             name: $kind,
@@ -52,10 +52,10 @@ macro_rules! rows {
     };
 }
 
-const OTHER: Name = Name::Field(Known::Other);
+const OTHER: Name = Name::Field(KnownField::Other);
 
 /// RFC 7541, appendix A. The first row has the index 1.
-pub(super) static STATIC: &[Row<'static>; 61] = rows! {
+pub(super) static STATIC: &[Slot<'static>; 61] = rows! {
     Name::Authority, ":authority" "";
     Name::Method, ":method" "GET";
     Name::Method, ":method" "POST";
@@ -71,65 +71,65 @@ pub(super) static STATIC: &[Row<'static>; 61] = rows! {
     Name::Status, ":status" "404";
     Name::Status, ":status" "500";
     OTHER, "accept-charset" "";
-    Name::Field(Known::AcceptEncoding), "accept-encoding" "gzip, deflate";
+    Name::Field(KnownField::AcceptEncoding), "accept-encoding" "gzip, deflate";
     OTHER, "accept-language" "";
     OTHER, "accept-ranges" "";
-    Name::Field(Known::Accept), "accept" "";
+    Name::Field(KnownField::Accept), "accept" "";
     OTHER, "access-control-allow-origin" "";
-    Name::Field(Known::Age), "age" "";
+    Name::Field(KnownField::Age), "age" "";
     OTHER, "allow" "";
-    Name::Field(Known::Authorization), "authorization" "";
-    Name::Field(Known::CacheControl), "cache-control" "";
+    Name::Field(KnownField::Authorization), "authorization" "";
+    Name::Field(KnownField::CacheControl), "cache-control" "";
     OTHER, "content-disposition" "";
-    Name::Field(Known::ContentEncoding), "content-encoding" "";
+    Name::Field(KnownField::ContentEncoding), "content-encoding" "";
     OTHER, "content-language" "";
-    Name::Field(Known::ContentLength), "content-length" "";
+    Name::Field(KnownField::ContentLength), "content-length" "";
     OTHER, "content-location" "";
-    Name::Field(Known::ContentRange), "content-range" "";
-    Name::Field(Known::ContentType), "content-type" "";
-    Name::Field(Known::Cookie), "cookie" "";
-    Name::Field(Known::Date), "date" "";
+    Name::Field(KnownField::ContentRange), "content-range" "";
+    Name::Field(KnownField::ContentType), "content-type" "";
+    Name::Field(KnownField::Cookie), "cookie" "";
+    Name::Field(KnownField::Date), "date" "";
     OTHER, "etag" "";
-    Name::Field(Known::Expect), "expect" "";
-    Name::Field(Known::Expires), "expires" "";
+    Name::Field(KnownField::Expect), "expect" "";
+    Name::Field(KnownField::Expires), "expires" "";
     OTHER, "from" "";
-    Name::Field(Known::Host), "host" "";
-    Name::Field(Known::IfMatch), "if-match" "";
-    Name::Field(Known::IfModifiedSince), "if-modified-since" "";
-    Name::Field(Known::IfNoneMatch), "if-none-match" "";
-    Name::Field(Known::IfRange), "if-range" "";
-    Name::Field(Known::IfUnmodifiedSince), "if-unmodified-since" "";
+    Name::Field(KnownField::Host), "host" "";
+    Name::Field(KnownField::IfMatch), "if-match" "";
+    Name::Field(KnownField::IfModifiedSince), "if-modified-since" "";
+    Name::Field(KnownField::IfNoneMatch), "if-none-match" "";
+    Name::Field(KnownField::IfRange), "if-range" "";
+    Name::Field(KnownField::IfUnmodifiedSince), "if-unmodified-since" "";
     OTHER, "last-modified" "";
     OTHER, "link" "";
-    Name::Field(Known::Location), "location" "";
-    Name::Field(Known::MaxForwards), "max-forwards" "";
-    Name::Field(Known::ProxyAuthenticate), "proxy-authenticate" "";
-    Name::Field(Known::ProxyAuthorization), "proxy-authorization" "";
-    Name::Field(Known::Range), "range" "";
+    Name::Field(KnownField::Location), "location" "";
+    Name::Field(KnownField::MaxForwards), "max-forwards" "";
+    Name::Field(KnownField::ProxyAuthenticate), "proxy-authenticate" "";
+    Name::Field(KnownField::ProxyAuthorization), "proxy-authorization" "";
+    Name::Field(KnownField::Range), "range" "";
     OTHER, "referer" "";
     OTHER, "refresh" "";
-    Name::Field(Known::RetryAfter), "retry-after" "";
-    Name::Field(Known::Server), "server" "";
-    Name::Field(Known::SetCookie), "set-cookie" "";
+    Name::Field(KnownField::RetryAfter), "retry-after" "";
+    Name::Field(KnownField::Server), "server" "";
+    Name::Field(KnownField::SetCookie), "set-cookie" "";
     OTHER, "strict-transport-security" "";
-    Name::Field(Known::TransferEncoding), "transfer-encoding" "";
-    Name::Field(Known::UserAgent), "user-agent" "";
-    Name::Field(Known::Vary), "vary" "";
-    Name::Field(Known::Via), "via" "";
-    Name::Field(Known::WwwAuthenticate), "www-authenticate" "";
+    Name::Field(KnownField::TransferEncoding), "transfer-encoding" "";
+    Name::Field(KnownField::UserAgent), "user-agent" "";
+    Name::Field(KnownField::Vary), "vary" "";
+    Name::Field(KnownField::Via), "via" "";
+    Name::Field(KnownField::WwwAuthenticate), "www-authenticate" "";
 };
 
-// === impl Row ===
+// === impl Slot ===
 
-impl<'t> Row<'t> {
+impl<'t> Slot<'t> {
     /// The name alone.
     pub(super) fn name_text(&self) -> &'t [u8] {
         &self.text[..self.name_length]
     }
 
     /// What is wrong with the name.
-    pub(super) fn name_flaw(&self) -> Option<Flaw> {
-        self.flaw.filter(|flaw| *flaw != Flaw::InvalidValue)
+    pub(super) fn name_flaw(&self) -> Option<FieldError> {
+        self.flaw.filter(|flaw| *flaw != FieldError::InvalidValue)
     }
 }
 
@@ -149,14 +149,14 @@ impl Table {
 
     /// The row at an index, of the static or the dynamic part.
     #[inline]
-    pub(super) fn row(&self, index: usize) -> Option<Row<'_>> {
+    pub(super) fn row(&self, index: usize) -> Option<Slot<'_>> {
         let place = index.checked_sub(1)?;
         if let Some(row) = STATIC.get(place) {
             return Some(*row);
         }
         let entry = self.entries.get(place - STATIC.len())?;
         let start = entry.start.wrapping_sub(self.base);
-        Some(Row {
+        Some(Slot {
             text: &self.text[start..start + entry.length as usize],
             name_length: entry.name_length as usize,
             name: entry.name,
@@ -165,7 +165,7 @@ impl Table {
     }
 
     /// Adds a row at the front, for which the oldest ones make room. One that is larger than the whole table empties it.
-    pub(super) fn insert(&mut self, row: &Row<'_>) {
+    pub(super) fn insert(&mut self, row: &Slot<'_>) {
         let size = row.text.len() + OVERHEAD;
         let Some(left) = self.limit.checked_sub(size) else {
             self.evict(0);
@@ -242,8 +242,8 @@ const fn small(length: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn row(text: &[u8], name_length: usize) -> Row<'_> {
-        Row {
+    fn row(text: &[u8], name_length: usize) -> Slot<'_> {
+        Slot {
             text,
             name_length,
             name: OTHER,

@@ -11,8 +11,8 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use super::frame::{FrameHead, HEAD};
 use super::hpack::Encoder;
-use super::{BudgetLimits, Code, Connection, Head, Key, PREFACE, Role, Settings, Taken};
-use crate::message::Known;
+use super::{BodyEvent, BudgetLimits, Code, Connection, Head, Key, PREFACE, Role, Settings};
+use crate::message::KnownField;
 
 /// Counts how often it was woken.
 #[derive(Default)]
@@ -43,7 +43,7 @@ fn settings() -> Settings {
         informational: 100,
         trailers: 8 << 10,
         header_table: 4 << 10,
-        gathered: 64 << 10,
+        send_buffer_max: 64 << 10,
     }
 }
 
@@ -73,7 +73,7 @@ fn answering(status: u16) -> Vec<u8> {
 /// A block of trailers.
 fn trailing(value: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
-    assert!(Encoder::new(&mut block).field(Known::Other, b"x-end", value, false));
+    assert!(Encoder::new(&mut block).field(KnownField::Other, b"x-end", value, false));
     block
 }
 
@@ -150,13 +150,16 @@ fn quiet() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
-fn take(connection: &mut Connection, key: Key) -> Option<Result<(Vec<u8>, bool), super::Gone>> {
+fn take(
+    connection: &mut Connection,
+    key: Key,
+) -> Option<Result<(Vec<u8>, bool), super::StreamError>> {
     let mut data = Vec::new();
     match connection.poll_take(key, &quiet(), &mut data) {
         Poll::Pending => None,
         Poll::Ready(Err(gone)) => Some(Err(gone)),
-        Poll::Ready(Ok(Taken::Data { last })) => Some(Ok((data, last))),
-        Poll::Ready(Ok(Taken::End(_))) => Some(Ok((data, true))),
+        Poll::Ready(Ok(BodyEvent::Data { last })) => Some(Ok((data, last))),
+        Poll::Ready(Ok(BodyEvent::End(_))) => Some(Ok((data, true))),
     }
 }
 

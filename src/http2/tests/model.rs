@@ -88,7 +88,7 @@ impl Side {
         }
         match take(connection, self.key) {
             Some(Ok((data, is_end))) => {
-                connection.taken(self.key, data.len());
+                connection.release_capacity(self.key, data.len());
                 self.got.extend(data);
                 self.end = is_end.then_some(true);
             }
@@ -253,7 +253,7 @@ impl<'p> World<'p> {
     }
 
     /// What has arrived of each stream is what was sent.
-    fn judge(&self) -> Result<(), TestCaseError> {
+    fn validate(&self) -> Result<(), TestCaseError> {
         for (at, plan) in self.plans.iter().enumerate() {
             let one = &self.asking[at];
             let Some(other) = &self.answering[at] else {
@@ -327,7 +327,7 @@ fn windows() -> impl Strategy<Value = Settings> {
         |(stream_window, connection_window, gathered)| Settings {
             stream_window,
             connection_window: connection_window.max(65_535),
-            gathered,
+            send_buffer_max: gathered,
             ..settings()
         },
     )
@@ -341,7 +341,7 @@ fn shortened(mut plans: Vec<Plan>, [of_client, of_server]: [&Settings; 2]) -> Ve
             (&mut plan.asked, of_server),
             (&mut plan.answered, of_client),
         ] {
-            let least = (reader.stream_window as usize).min(reader.gathered);
+            let least = (reader.stream_window as usize).min(reader.send_buffer_max);
             for piece in pieces {
                 *piece = (*piece).min(least * 40);
             }
@@ -365,7 +365,7 @@ proptest! {
         let plans = shortened(plans, [&of_client, &of_server]);
         let mut world = World::new(&plans, [of_client, of_server]);
         world.run(&cuts)?;
-        world.judge()?;
+        world.validate()?;
         world.clear([&of_client, &of_server])?;
     }
 }

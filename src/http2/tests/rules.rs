@@ -199,7 +199,7 @@ fn a_server_that_reads_nothing_while_it_writes_is_read() {
     );
 }
 
-fn gone_of(client: &mut Connection, key: Key) -> Option<super::super::Gone> {
+fn gone_of(client: &mut Connection, key: Key) -> Option<super::super::StreamError> {
     loop {
         match client.poll_head(key, &quiet()) {
             Poll::Ready(Ok(_)) => {}

@@ -3,7 +3,7 @@
 use super::rules::{DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, RST_STREAM, opened};
 use super::*;
 use crate::http2::frame::kind;
-use crate::http2::inbound::Stage;
+use crate::http2::recv::Stage;
 
 #[test]
 fn the_window_is_whole_after_streams_that_were_reset_at_every_point() {
@@ -107,7 +107,7 @@ fn streams_that_nobody_reads_leave_the_others_their_window() {
             let sent = send_on(from, writer, to, 64 << 10);
             assert!(sent > 0, "it stands still after {got} bytes");
             let (data, _) = take(to, reader).unwrap().unwrap();
-            to.taken(reader, data.len());
+            to.release_capacity(reader, data.len());
             got += data.len();
             carry(to, from, usize::MAX);
         }
@@ -183,7 +183,7 @@ fn a_stream_that_is_gone_leaves_the_line() {
         client.release(key, Code::CANCEL);
         drain(&mut client);
     }
-    assert_eq!(client.sending.line.len(), 0);
+    assert_eq!(client.sending.send_queue.len(), 0);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Finding a name among those that some rule mentions: a table with a slot for each, made by the compiler.
 
-use super::{Known, NAMES};
+use super::{KnownField, NAMES};
 
 /// A size that holds every name, so that comparing two takes a few instructions and not a call.
 pub(super) const PADDED: usize = 32;
@@ -46,14 +46,14 @@ pub(super) const fn separates(factor: u64) -> bool {
 /// A name in its slot; a slot without one is that of the empty name, which nothing is known of.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
-    pub(super) known: Known,
+    pub(super) known: KnownField,
     pub(super) length: usize,
     pub(super) text: Padded,
 }
 
 pub(super) static TABLE: [Entry; SLOTS] = {
     let empty = Entry {
-        known: Known::Other,
+        known: KnownField::Other,
         length: 0,
         text: [0; PADDED / 8],
     };
@@ -96,10 +96,10 @@ pub(super) const fn word(text: &[u8], from: usize) -> u64 {
 }
 
 /// The starts of the families, and how long they are.
-pub(super) const FAMILIES: [(Padded, usize, Known); 3] = [
-    (padded(b"mcp-"), 4, Known::Mcp),
-    (padded(b"x-forwarded-"), 12, Known::XForwarded),
-    (padded(b"x-switchback-"), 13, Known::XSwitchback),
+pub(super) const FAMILIES: [(Padded, usize, KnownField); 3] = [
+    (padded(b"mcp-"), 4, KnownField::Mcp),
+    (padded(b"x-forwarded-"), 12, KnownField::XForwarded),
+    (padded(b"x-switchback-"), 13, KnownField::XSwitchback),
 ];
 
 /// Which bits of a padded name belong to it, by its length.

@@ -6,11 +6,15 @@ type Lines = [(&'static str, &'static str)];
 
 const HOST: (&str, &str) = ("Host", "a.example");
 
-fn judge_line(line: &RequestLine<'static>, lines: &Lines) -> Result<RequestFacts<'static>, Reason> {
+fn validate_line(
+    line: &RequestLine<'static>,
+    lines: &Lines,
+) -> Result<ValidatedRequest<'static>, Reason> {
     let fields = lines
         .iter()
         .map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
-    RequestFacts::judge(line, fields, &Limits::default()).map_err(|rejection| rejection.reason)
+    ValidatedRequest::validate(line, fields, &Limits::default())
+        .map_err(|rejection| rejection.reason)
 }
 
 fn line(version: Version, method: &'static str, target: &'static str) -> RequestLine<'static> {
@@ -23,22 +27,22 @@ fn line(version: Version, method: &'static str, target: &'static str) -> Request
     }
 }
 
-fn judge(
+fn validate(
     method: &'static str,
     target: &'static str,
     lines: &Lines,
-) -> Result<RequestFacts<'static>, Reason> {
-    judge_line(&line(Version::Http11, method, target), lines)
+) -> Result<ValidatedRequest<'static>, Reason> {
+    validate_line(&line(Version::Http11, method, target), lines)
 }
 
 fn refused(method: &'static str, lines: &Lines) -> Option<Reason> {
-    judge(method, "/", lines).err()
+    validate(method, "/", lines).err()
 }
 
 #[test]
 fn one_valid_host_is_needed() {
     assert_eq!(
-        judge("GET", "/", &[HOST])
+        validate("GET", "/", &[HOST])
             .unwrap()
             .authority
             .unwrap()
@@ -60,16 +64,19 @@ fn one_valid_host_is_needed() {
 fn an_absolute_target_overrides_host_but_does_not_replace_it() {
     let target = "http://b.example/x";
     assert_eq!(
-        judge("GET", target, &[HOST])
+        validate("GET", target, &[HOST])
             .unwrap()
             .authority
             .unwrap()
             .as_str(),
         "b.example"
     );
-    assert_eq!(judge("GET", target, &[]).err(), Some(Reason::MissingHost));
     assert_eq!(
-        judge("GET", target, &[("Host", "a b")]).err(),
+        validate("GET", target, &[]).err(),
+        Some(Reason::MissingHost)
+    );
+    assert_eq!(
+        validate("GET", target, &[("Host", "a b")]).err(),
         Some(Reason::InvalidHost)
     );
 }
@@ -77,18 +84,18 @@ fn an_absolute_target_overrides_host_but_does_not_replace_it() {
 #[test]
 fn http_1_0_needs_no_host() {
     assert!(
-        judge_line(&line(Version::Http10, "GET", "/"), &[])
+        validate_line(&line(Version::Http10, "GET", "/"), &[])
             .unwrap()
             .authority
             .is_none()
     );
-    assert!(judge_line(&line(Version::Http10, "GET", "/"), &[HOST, HOST]).is_err());
+    assert!(validate_line(&line(Version::Http10, "GET", "/"), &[HOST, HOST]).is_err());
 }
 
 #[test]
 fn the_connection_is_kept_as_the_version_says() {
     let keep = |version, lines: &Lines| {
-        judge_line(&line(version, "GET", "/"), lines)
+        validate_line(&line(version, "GET", "/"), lines)
             .unwrap()
             .keep_alive
     };
@@ -117,7 +124,7 @@ const UPGRADE: [(&str, &str); 5] = [
 #[test]
 fn one_other_protocol_without_a_body_can_be_asked_for() {
     let ask = |method: &'static str, lines: &[(&'static str, &'static str)]| {
-        judge(method, "/", &[&[("Host", "a")][..], lines].concat())
+        validate(method, "/", &[&[("Host", "a")][..], lines].concat())
             .unwrap()
             .upgrade
     };
@@ -152,29 +159,29 @@ fn one_other_protocol_without_a_body_can_be_asked_for() {
 
 #[test]
 fn only_a_whole_websocket_handshake_is_an_upgrade() {
-    assert!(judge("GET", "/", &UPGRADE).unwrap().websocket);
+    assert!(validate("GET", "/", &UPGRADE).unwrap().websocket);
     for (missing, line) in UPGRADE.iter().enumerate().skip(1) {
         let mut lines = UPGRADE.to_vec();
         lines.remove(missing);
         assert!(
-            !judge("GET", "/", &lines).unwrap().websocket,
+            !validate("GET", "/", &lines).unwrap().websocket,
             "without {line:?}"
         );
     }
-    assert!(!judge("POST", "/", &UPGRADE).unwrap().websocket);
+    assert!(!validate("POST", "/", &UPGRADE).unwrap().websocket);
     assert!(
-        !judge_line(&line(Version::Http10, "GET", "/"), &UPGRADE)
+        !validate_line(&line(Version::Http10, "GET", "/"), &UPGRADE)
             .unwrap()
             .websocket
     );
     for other in ["h2c", "websocket, h2c", "TLS/1.0", "websocket2", ""] {
         let mut lines = UPGRADE.to_vec();
         lines[2].1 = other;
-        assert!(!judge("GET", "/", &lines).unwrap().websocket, "{other}");
+        assert!(!validate("GET", "/", &lines).unwrap().websocket, "{other}");
     }
     for again in [("Upgrade", "h2c"), ("Upgrade", "websocket"), UPGRADE[3]] {
         assert!(
-            !judge("GET", "/", &[&UPGRADE[..], &[again]].concat())
+            !validate("GET", "/", &[&UPGRADE[..], &[again]].concat())
                 .unwrap()
                 .websocket,
             "{again:?}"
@@ -206,12 +213,12 @@ fn an_upgrade_with_a_body_is_refused() {
 fn one_expectation_is_known() {
     let length = ("Content-Length", "5");
     assert!(
-        judge("POST", "/", &[HOST, length, ("Expect", "100-Continue")])
+        validate("POST", "/", &[HOST, length, ("Expect", "100-Continue")])
             .unwrap()
             .expects_continue
     );
     assert!(
-        !judge("POST", "/", &[HOST, ("Expect", "100-continue")])
+        !validate("POST", "/", &[HOST, ("Expect", "100-continue")])
             .unwrap()
             .expects_continue
     );
@@ -222,7 +229,7 @@ fn one_expectation_is_known() {
             "{other}"
         );
     }
-    let old = judge_line(
+    let old = validate_line(
         &line(Version::Http10, "POST", "/"),
         &[length, ("Expect", "x")],
     )
@@ -245,7 +252,9 @@ fn underscores_are_refused_unless_they_are_let_through() {
     };
     let fields =
         [HOST, ("a_b", "1")].map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes()));
-    assert!(RequestFacts::judge(&line(Version::Http11, "GET", "/"), fields, &limits).is_ok());
+    assert!(
+        ValidatedRequest::validate(&line(Version::Http11, "GET", "/"), fields, &limits).is_ok()
+    );
 }
 
 #[test]
@@ -253,35 +262,38 @@ fn sizes_are_limited() {
     let long = |text: &str, count: usize| -> &'static str {
         Box::leak(text.repeat(count).into_boxed_str())
     };
-    assert!(judge(long("M", 32), "/", &[HOST]).is_ok());
+    assert!(validate(long("M", 32), "/", &[HOST]).is_ok());
     assert_eq!(
-        judge(long("M", 33), "/", &[HOST]).err(),
+        validate(long("M", 33), "/", &[HOST]).err(),
         Some(Reason::MethodTooLong)
     );
-    assert!(judge("GET", long("/", 16 * 1024), &[HOST]).is_ok());
+    assert!(validate("GET", long("/", 16 * 1024), &[HOST]).is_ok());
     assert_eq!(
-        judge("GET", long("/", 16 * 1024 + 1), &[HOST]).err(),
+        validate("GET", long("/", 16 * 1024 + 1), &[HOST]).err(),
         Some(Reason::TargetTooLong)
     );
     let mut lines = vec![("a", "b"); 99];
     lines.push(HOST);
-    assert!(judge("GET", "/", &lines).is_ok());
+    assert!(validate("GET", "/", &lines).is_ok());
     lines.push(("a", "b"));
     assert_eq!(refused("GET", &lines), Some(Reason::TooManyFields));
 }
 
 #[test]
 fn methods_are_tokens_and_connect_is_not_served() {
-    assert_eq!(judge("PURGE", "/", &[HOST]).unwrap().method, Method::Other);
-    assert_eq!(judge("get", "/", &[HOST]).unwrap().method, Method::Other);
+    assert_eq!(
+        validate("PURGE", "/", &[HOST]).unwrap().method,
+        Method::Other
+    );
+    assert_eq!(validate("get", "/", &[HOST]).unwrap().method, Method::Other);
     for method in ["PRI", "", "G T", "G\0", "G(", "G\u{e4}"] {
         assert_eq!(
-            judge(method, "/", &[HOST]).err(),
+            validate(method, "/", &[HOST]).err(),
             Some(Reason::InvalidMethod),
             "{method}"
         );
     }
-    let rejection = RequestFacts::judge(
+    let rejection = ValidatedRequest::validate(
         &line(Version::Http11, "CONNECT", "a:1"),
         [],
         &Limits::default(),
@@ -307,18 +319,18 @@ fn http2_has_no_fields_of_a_connection() {
         ("te", "trailers, gzip"),
     ] {
         assert_eq!(
-            judge_line(&stream, &[bad]).err(),
+            validate_line(&stream, &[bad]).err(),
             Some(Reason::ConnectionField),
             "{bad:?}"
         );
     }
-    let facts = judge_line(&stream, &[("te", "trailers"), ("host", "b.example")]).unwrap();
+    let facts = validate_line(&stream, &[("te", "trailers"), ("host", "b.example")]).unwrap();
     assert!(facts.accepts_trailers && facts.keep_alive);
     assert_eq!(facts.authority.unwrap().as_str(), "a.example");
     for target in [&b"http://b.example/"[..], b"http://b.example"] {
         let absolute = RequestLine { target, ..stream };
         assert_eq!(
-            judge_line(&absolute, &[]).err(),
+            validate_line(&absolute, &[]).err(),
             Some(Reason::InvalidTarget)
         );
     }
@@ -326,11 +338,14 @@ fn http2_has_no_fields_of_a_connection() {
         authority: None,
         ..stream
     };
-    assert_eq!(judge_line(&nameless, &[]).err(), Some(Reason::MissingHost));
-    assert!(judge_line(&nameless, &[("host", "a")]).is_ok());
+    assert_eq!(
+        validate_line(&nameless, &[]).err(),
+        Some(Reason::MissingHost)
+    );
+    assert!(validate_line(&nameless, &[("host", "a")]).is_ok());
     let odd = RequestLine {
         authority: Some(b"a b"),
         ..stream
     };
-    assert_eq!(judge_line(&odd, &[]).err(), Some(Reason::InvalidHost));
+    assert_eq!(validate_line(&odd, &[]).err(), Some(Reason::InvalidHost));
 }

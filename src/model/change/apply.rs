@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Applied, Change, ChangeError, Touched, Weights};
+use super::{Applied, Change, ChangeError, ChangeSet, Weights};
 use crate::model::{
     EndpointUrl, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
     RouteSpec, TableDocument, TableSpec, TableState, Version, percent,
@@ -79,9 +79,9 @@ fn with_split(
         .filter(|stable| spec.split.contains_key(stable));
     let before = spec.last_whole.take();
     spec.keep_whole(before.as_ref());
-    let touched = Touched {
+    let touched = ChangeSet {
         routes: BTreeSet::from([spec.name.clone()]),
-        ..Touched::default()
+        ..ChangeSet::default()
     };
     let spec = state
         .spec
@@ -196,10 +196,10 @@ fn put_route(state: &TableState, route: &RouteSpec) -> Applied {
     let old = state.spec.route(&route.name);
     route.keep_whole(old.and_then(|old| old.last_whole.as_ref()));
     let structure = old.is_none_or(|old| !old.matches_like(&route));
-    let touched = Touched {
+    let touched = ChangeSet {
         routes: BTreeSet::from([route.name.clone()]),
         structure,
-        ..Touched::default()
+        ..ChangeSet::default()
     };
     let route = Arc::new(Hashed::new(route));
     let spec = state
@@ -227,10 +227,10 @@ fn remove_route(state: &TableState, name: &RouteName) -> Result<Applied, ChangeE
         .filter(|route| route.name != *name)
         .cloned();
     let spec = TableSpec::new(state.spec.releases().clone(), routes);
-    let touched = Touched {
+    let touched = ChangeSet {
         routes: BTreeSet::from([name.clone()]),
         structure: true,
-        ..Touched::default()
+        ..ChangeSet::default()
     };
     Ok(Applied {
         state: TableState {
@@ -252,9 +252,9 @@ fn put_release(state: &TableState, name: &ReleaseName, document: &ReleaseDocumen
         releases.insert(name.clone(), Arc::new(Hashed::new(spec.clone())));
         state.spec.with_releases(releases)
     };
-    let touched = Touched {
+    let touched = ChangeSet {
         releases: BTreeSet::from([name.clone()]),
-        ..Touched::default()
+        ..ChangeSet::default()
     };
     Applied {
         state: TableState { spec, rosters },
@@ -274,9 +274,9 @@ fn set_endpoints(
         .map(|spec| spec.version.clone())
         .unwrap_or_default();
     let rosters = with_roster(state, name, &version, endpoints);
-    let touched = Touched {
+    let touched = ChangeSet {
         releases: BTreeSet::from([name.clone()]),
-        ..Touched::default()
+        ..ChangeSet::default()
     };
     Ok(Applied {
         state: TableState {
@@ -323,9 +323,9 @@ fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, Cha
     }
     let mut releases = state.spec.releases().clone();
     releases.remove(name);
-    let touched = Touched {
+    let touched = ChangeSet {
         releases: BTreeSet::from([name.clone()]),
-        ..Touched::default()
+        ..ChangeSet::default()
     };
     let mut applied = Applied {
         state: TableState {
@@ -359,7 +359,7 @@ fn also(
 
 fn replace(state: &TableState, table: &TableDocument) -> Applied {
     let new = table.clone().into_state(state);
-    let touched = Touched::between(state, &new);
+    let touched = ChangeSet::between(state, &new);
     Applied {
         state: new,
         touched,

@@ -139,7 +139,7 @@ proptest! {
         let there = set(&before, blue, green);
         let back = set(&there.state, 1, 1);
         prop_assert_eq!(back.state.spec.digest(), before.spec.digest());
-        prop_assert_eq!(Touched::between(&before, &back.state), Touched::default());
+        prop_assert_eq!(ChangeSet::between(&before, &back.state), ChangeSet::default());
         let same = there.state.spec.digest() == before.spec.digest();
         prop_assert_eq!(same, (blue, green) == (1, 1));
     }

@@ -1,18 +1,18 @@
 //! How far a request may go (`Max-Forwards`; RFC 9110, section 7.6.2).
 
-use crate::message::{Known, KnownSet, Method};
+use crate::message::{KnownField, KnownSet, Method};
 
 use super::{RequestParts, find};
 
 /// What of a `TRACE` is told to who sent it: the way that it took, and nothing that is a secret.
 const TRACED: KnownSet = KnownSet::of(&[
-    Known::Forwarded,
-    Known::Host,
-    Known::MaxForwards,
-    Known::Traceparent,
-    Known::UserAgent,
-    Known::Via,
-    Known::XForwardedFor,
+    KnownField::Forwarded,
+    KnownField::Host,
+    KnownField::MaxForwards,
+    KnownField::Traceparent,
+    KnownField::UserAgent,
+    KnownField::Via,
+    KnownField::XForwardedFor,
 ]);
 
 /// Over how many more hops a `TRACE` or an `OPTIONS` may go; nothing for all else, and where it says nothing.
@@ -20,7 +20,7 @@ pub(in crate::proxy) fn hops_left(parts: &RequestParts<'_>) -> Option<u32> {
     if !matches!(parts.facts.method, Method::Options | Method::Trace) {
         return None;
     }
-    let value = find(parts, Known::MaxForwards)?;
+    let value = find(parts, KnownField::MaxForwards)?;
     let is_number = (1..=9).contains(&value.len()) && value.iter().all(u8::is_ascii_digit);
     let digits = value.iter().filter(|_| is_number);
     is_number.then(|| digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))

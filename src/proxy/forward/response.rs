@@ -1,9 +1,9 @@
 //! The fields of a response on its way to the client.
 
-use crate::message::{Field, Known, KnownSet};
+use crate::message::{Field, KnownField, KnownSet};
 
 use super::super::date;
-use super::super::seam::{Agreement, FieldSink, HeadFields, ResponseParts};
+use super::super::io::{Agreement, FieldSink, HeadFields, ResponseParts};
 use super::RequestId;
 use super::text::hex;
 
@@ -15,18 +15,20 @@ pub(in crate::proxy) fn write_response(
 ) {
     let mut taken = FRAMING.union(parts.facts.nominated.ending());
     if matches!(parts.agreement, Agreement::Replaced(_)) {
-        taken.insert(Known::SecWebSocketAccept);
+        taken.insert(KnownField::SecWebSocketAccept);
     }
     let is_exposed = |field: &Field<'_>| {
         exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
     };
     let takes = |field: &Field<'_>| {
-        taken.contains(field.known) || parts.facts.nominated.ends_other(field) || is_exposed(field)
+        taken.contains(field.known)
+            || parts.facts.nominated.is_other_hop_by_hop(field)
+            || is_exposed(field)
     };
     match &parts.fields {
         HeadFields::Http1(fields) => {
             for line in fields.clone().lines().filter(|line| !takes(&line.field)) {
-                out.line(&line);
+                out.raw_line(&line);
             }
         }
         fields @ HeadFields::Http2(_) => {
@@ -39,9 +41,9 @@ pub(in crate::proxy) fn write_response(
 
 /// Fields of a response that whoever writes its head writes, and those that are ours alone.
 const FRAMING: KnownSet = KnownSet::of(&[
-    Known::ContentLength,
-    Known::TransferEncoding,
-    Known::XSwitchback,
+    KnownField::ContentLength,
+    KnownField::TransferEncoding,
+    KnownField::XSwitchback,
 ]);
 
 /// Writes what we add to a final response.
@@ -56,13 +58,13 @@ pub(in crate::proxy) fn write_response_own(
         out.add("sec-websocket-accept", accept);
     }
     // RFC 9110, section 6.6.1: who passes on an answer without a date adds the time at which it came.
-    if !parts.facts.present.contains(Known::Date) {
-        out.own("date", &date());
+    if !parts.facts.present.contains(KnownField::Date) {
+        out.trusted("date", &date());
     }
-    if !parts.facts.present.contains(Known::XRequestId) {
+    if !parts.facts.present.contains(KnownField::XRequestId) {
         match id {
             RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
-            RequestId::Own(number) => out.own("x-request-id", &hex(*number)),
+            RequestId::Own(number) => out.trusted("x-request-id", &hex(*number)),
         }
     }
     if let Some((name, release)) = expose {

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use super::*;
 use crate::message::{Limits, Reason, Underscores};
-use crate::proxy::http1_client::judge;
+use crate::proxy::http1_client::validate;
 
 #[derive(Default)]
 struct Lines(Vec<(String, String)>);
@@ -58,7 +58,7 @@ fn forwarded_as(
         underscores: Underscores::Refuse,
         ..Limits::default()
     };
-    judge(head.as_bytes(), &limits, |parts| {
+    validate(head.as_bytes(), &limits, |parts| {
         let peer = PeerInfo {
             client: client.parse().unwrap(),
             is_trusted,
@@ -236,7 +236,7 @@ fn a_trace_and_an_options_go_one_hop_less_and_nothing_else_does() {
 #[test]
 fn names_with_an_underscore_are_refused() {
     let head = b"GET / HTTP/1.1\r\nHost: a\r\nX_Real_IP: 1.2.3.4\r\n\r\n";
-    let refused = judge(head, &Limits::default(), |_| ()).unwrap_err();
+    let refused = validate(head, &Limits::default(), |_| ()).unwrap_err();
     assert_eq!(refused.reason, Reason::UnderscoreName);
 }
 

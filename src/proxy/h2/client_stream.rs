@@ -4,23 +4,23 @@ use std::future::poll_fn;
 use std::time::Duration;
 
 use super::head::{BlockSink, frame};
-use super::hold::Hold;
-use super::incoming::Incoming;
-use super::patience::patiently;
+use super::recv_body::RecvBody;
+use super::stream_handle::StreamHandle;
+use super::timeout::with_timeout;
 use crate::http2::Code;
 use crate::message::{self, Rejection};
 use crate::net::Deadline;
 use crate::proxy::error::{ClientError, ProxyError, UpstreamError};
 use crate::proxy::grpc::{self, GrpcStatus};
-use crate::proxy::seam::{
-    BodySink, BodySource, ClientBody, FieldSink, Piece, Responder, Responding,
+use crate::proxy::io::{
+    BodyFrame, BodySink, BodySource, ClientBody, FieldSink, Responder, ResponseStart,
 };
 use crate::proxy::worker::Worker;
 
 /// The body of a request, as it comes.
-pub(super) struct Body<'s> {
-    hold: &'s Hold,
-    incoming: Incoming,
+pub(super) struct RequestBody<'s> {
+    handle: &'s StreamHandle,
+    incoming: RecvBody,
     /// What comes behind the head is a WebSocket's, and none of the request's.
     is_socket: bool,
     progress: Deadline,
@@ -28,8 +28,8 @@ pub(super) struct Body<'s> {
 }
 
 /// The way back. If it is dropped before the answer was whole, the stream is reset.
-pub(super) struct Way<'s> {
-    hold: &'s Hold,
+pub(super) struct ResponseWriter<'s> {
+    handle: &'s StreamHandle,
     worker: &'s Worker,
     /// A head that waits, and whether it is all there is.
     head: Option<(Vec<u8>, bool)>,
@@ -45,82 +45,82 @@ const INVALID: Rejection = Rejection::response(message::Reason::InvalidFieldValu
 /// How long a stream waits for the end of a body whose answer has left.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Both sides of a stream. The client may take `patience` for each piece that it sends or reads.
-pub(super) fn sides<'s>(
-    hold: &'s Hold,
+/// Both sides of a stream. The client may take `timeout` for each piece that it sends or reads.
+pub(super) fn split<'s>(
+    handle: &'s StreamHandle,
     worker: &'s Worker,
     [reading, writing]: [Deadline; 2],
     (patience, is_socket): (Duration, bool),
-) -> (Body<'s>, Way<'s>) {
-    let body = Body {
-        hold,
-        incoming: Incoming::default(),
+) -> (RequestBody<'s>, ResponseWriter<'s>) {
+    let body = RequestBody {
+        handle,
+        incoming: RecvBody::default(),
         is_socket,
         progress: reading,
         patience,
     };
-    let way = Way {
-        hold,
+    let writer = ResponseWriter {
+        handle,
         worker,
         head: None,
         is_handed_over: false,
         progress: writing,
         patience,
     };
-    (body, way)
+    (body, writer)
 }
 
 // === impl Body ===
 
-impl Body<'_> {
+impl RequestBody<'_> {
     /// Waits for the end of a body of which nothing is left but the end. Many clients send it in a frame of its own, and
     /// take it for an error if the stream is reset before.
     pub(super) async fn end(&mut self) {
-        let (incoming, hold) = (&mut self.incoming, self.hold);
-        let end = poll_fn(|cx| incoming.poll_next(hold, cx));
+        let (incoming, handle) = (&mut self.incoming, self.handle);
+        let end = poll_fn(|cx| incoming.poll_next(handle, cx));
         // Whatever else comes is not wanted any more.
-        let _ended = patiently(&self.progress, LINGER, end).await;
+        let _ended = with_timeout(&self.progress, LINGER, end).await;
     }
 }
 
-impl BodySource for Body<'_> {
+impl BodySource for RequestBody<'_> {
     type Error = ClientError;
 
-    async fn piece(&mut self) -> Result<Piece<'_>, ClientError> {
+    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, ClientError> {
         if self.is_socket {
-            return Ok(Piece {
+            return Ok(BodyFrame {
                 data: b"",
                 last: true,
                 trailers: None,
             });
         }
-        let (incoming, hold) = (&mut self.incoming, self.hold);
-        let arrival = poll_fn(|cx| incoming.poll_next(hold, cx));
-        match patiently(&self.progress, self.patience, arrival).await {
+        let (incoming, handle) = (&mut self.incoming, self.handle);
+        let arrival = poll_fn(|cx| incoming.poll_next(handle, cx));
+        match with_timeout(&self.progress, self.patience, arrival).await {
             None => Err(ClientError::Silent),
             Some(Err(_)) => Err(ClientError::Gone),
-            Some(Ok(())) => Ok(self.incoming.piece()),
+            Some(Ok(())) => Ok(self.incoming.frame()),
         }
     }
 
     fn is_ready(&mut self) -> bool {
-        self.is_socket || self.incoming.is_ready(self.hold)
+        self.is_socket || self.incoming.is_ready(self.handle)
     }
 }
 
-impl ClientBody for Body<'_> {
-    async fn gone(&mut self) {
-        self.incoming.release(self.hold);
-        poll_fn(|cx| self.hold.poll_broken(cx)).await;
+impl ClientBody for RequestBody<'_> {
+    async fn closed(&mut self) {
+        self.incoming.release(self.handle);
+        poll_fn(|cx| self.handle.poll_broken(cx)).await;
     }
 }
 
 // === impl Way ===
 
-impl Way<'_> {
+impl ResponseWriter<'_> {
     /// Whether the answer was handed over to its end.
     pub(super) fn is_whole(&self) -> bool {
-        self.hold.is_over()
+        self.handle.is_over()
     }
 
     /// Leaves the stream to a tunnel, its head having left.
@@ -133,8 +133,8 @@ impl Way<'_> {
         let Some((block, is_over)) = self.head.take() else {
             return Ok(());
         };
-        let sent = self.hold.send_head(&block, is_over || is_all);
-        self.worker.give_head(block);
+        let sent = self.handle.send_head(&block, is_over || is_all);
+        self.worker.recycle_buffer(block);
         sent.map_err(|_| ClientError::Gone)
     }
 
@@ -145,7 +145,7 @@ impl Way<'_> {
         fields: impl FnOnce(&mut dyn FieldSink),
         end: impl FnOnce(&mut BlockSink<'_>) -> bool,
     ) -> Option<(Vec<u8>, bool)> {
-        let mut block = self.worker.take_head();
+        let mut block = self.worker.take_buffer();
         let mut sink = BlockSink::new(&mut block);
         sink.status(status);
         fields(&mut sink);
@@ -155,13 +155,13 @@ impl Way<'_> {
     }
 }
 
-impl BodySink for Way<'_> {
+impl BodySink for ResponseWriter<'_> {
     type Error = ClientError;
 
-    async fn send(&mut self, piece: Piece<'_>) -> Result<(), ClientError> {
-        let is_all = piece.last && piece.data.is_empty() && piece.trailers.is_none();
+    async fn send(&mut self, frame: BodyFrame<'_>) -> Result<(), ClientError> {
+        let is_all = frame.last && frame.data.is_empty() && frame.trailers.is_none();
         self.start(is_all)?;
-        let sending = self.hold.send(piece, (&self.progress, self.patience));
+        let sending = self.handle.send(frame, (&self.progress, self.patience));
         match sending.await {
             None => Err(ClientError::Silent),
             Some(sent) => sent.map_err(|_| ClientError::Gone),
@@ -172,28 +172,28 @@ impl BodySink for Way<'_> {
         self.start(false)
     }
 
-    fn is_gathered(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         true
     }
 }
 
-impl Responder for Way<'_> {
-    fn inform(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
+impl Responder for ResponseWriter<'_> {
+    fn send_informational(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
         // An informational head may be left out, and is where the client reads too slowly for what it has asked for.
-        if self.hold.engine().is_full() {
+        if self.handle.engine().is_full() {
             return false;
         }
         let Some((block, _)) = self.encode(status, fields, |_| false) else {
             return false;
         };
-        let is_sent = self.hold.send_head(&block, false).is_ok();
-        self.worker.give_head(block);
+        let is_sent = self.handle.send_head(&block, false).is_ok();
+        self.worker.recycle_buffer(block);
         is_sent
     }
 
     fn respond(
         &mut self,
-        response: &Responding<'_>,
+        response: &ResponseStart<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<u16, UpstreamError> {
         let framing = response.framing;
@@ -210,26 +210,26 @@ impl Responder for Way<'_> {
     fn take_back(&mut self) -> bool {
         let taken = self.head.take();
         taken
-            .map(|(block, _)| self.worker.give_head(block))
+            .map(|(block, _)| self.worker.recycle_buffer(block))
             .is_some()
     }
 
-    fn break_off(&mut self, why: &ProxyError) {
+    fn abort(&mut self, why: &ProxyError) {
         if self.start(false).is_ok() {
             let (status, message) = (GrpcStatus::of_http(why.status()), why.to_string());
             let mut trailers = Vec::new();
             let mut sink = BlockSink::new(&mut trailers);
             sink.add("grpc-status", status.value().as_bytes());
             sink.add("grpc-message", grpc::message(&message).as_bytes());
-            self.hold.end_with(&trailers);
+            self.handle.end_with(&trailers);
         }
     }
 }
 
-impl Drop for Way<'_> {
+impl Drop for ResponseWriter<'_> {
     fn drop(&mut self) {
         if !self.is_whole() && !self.is_handed_over {
-            self.hold.reset(Code::INTERNAL_ERROR);
+            self.handle.reset(Code::INTERNAL_ERROR);
         }
     }
 }

@@ -6,8 +6,8 @@
 use std::task::Context;
 use std::time::Duration;
 
-use super::link::Link;
-use super::upstream::Member;
+use super::connection_io::Http2Io;
+use super::pooled_connection::PooledConnection;
 use crate::net::Deadline;
 
 /// The pings of one connection, if there are any.
@@ -34,7 +34,7 @@ enum State {
 // === impl EndpointPing ===
 
 impl EndpointPing {
-    /// Pings `every` so often while nothing comes, and has `patience` for the answer.
+    /// Pings `every` so often while nothing comes, and has `timeout` for the answer.
     pub(super) fn new(deadline: Deadline, every: Option<Duration>, patience: Duration) -> Self {
         Self {
             deadline,
@@ -46,7 +46,7 @@ impl EndpointPing {
     }
 
     /// To be polled with the connection, behind what it receives. Whatever comes is a sign of life.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, link: &Link, member: &Member) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, io: &Http2Io, member: &PooledConnection) {
         let Some(every) = self.every else {
             return;
         };
@@ -57,33 +57,33 @@ impl EndpointPing {
             }
             return;
         }
-        let came = link.received() != self.seen;
+        let came = io.received() != self.seen;
         if self.state == State::Off || self.state == State::Missed && came {
-            self.start(State::Quiet, every, link);
+            self.start(State::Quiet, every, io);
             member.suspect(false);
         }
         while self.deadline.poll_expired(cx).is_ready() {
-            let came = link.received() != self.seen;
+            let came = io.received() != self.seen;
             match self.state {
                 State::Asked if !came => {
                     member.suspect(true);
-                    self.start(State::Missed, every, link);
+                    self.start(State::Missed, every, io);
                 }
                 State::Quiet | State::Missed if !came => {
-                    link.engine().ping();
-                    self.start(State::Asked, self.patience, link);
+                    io.engine().ping();
+                    self.start(State::Asked, self.patience, io);
                 }
                 _ => {
                     member.suspect(false);
-                    self.start(State::Quiet, every, link);
+                    self.start(State::Quiet, every, io);
                 }
             }
         }
     }
 
-    fn start(&mut self, state: State, span: Duration, link: &Link) {
+    fn start(&mut self, state: State, span: Duration, io: &Http2Io) {
         self.state = state;
-        self.seen = link.received();
+        self.seen = io.received();
         self.deadline.set_from_now(span);
     }
 }

@@ -8,7 +8,7 @@
 use std::task::Context;
 use std::time::Duration;
 
-use super::upstream::Member;
+use super::pooled_connection::PooledConnection;
 use crate::net::Deadline;
 
 /// How long it takes new streams while another worker waits.
@@ -41,7 +41,7 @@ impl Handover {
     }
 
     /// To be polled with the connection.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &Member) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &PooledConnection) {
         if !member.is_wanted_elsewhere() {
             if self.state != State::Off {
                 self.deadline.clear();
@@ -64,7 +64,7 @@ impl Handover {
         }
     }
 
-    fn enter(&mut self, state: State, member: &Member) {
+    fn enter(&mut self, state: State, member: &PooledConnection) {
         self.state = state;
         member.hold_back(state == State::HoldsBack);
     }

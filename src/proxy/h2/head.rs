@@ -8,10 +8,10 @@ use std::sync::Arc;
 use crate::http2::hpack::Encoder;
 use crate::http2::{self, RequestPseudo};
 use crate::message::{
-    Field, Known, KnownSet, Reason, Rejection, RequestFacts, RequestFraming, RequestLine,
-    ResponseFraming, Version,
+    Field, KnownField, KnownSet, Reason, Rejection, RequestFraming, RequestLine, ResponseFraming,
+    ValidatedRequest, Version,
 };
-use crate::proxy::seam::{FieldSink, HeadFields, Piece, RequestHead, RequestParts};
+use crate::proxy::io::{BodyFrame, FieldSink, HeadFields, RequestHead, RequestParts};
 use crate::proxy::worker::Shared;
 
 /// The head of a request that came over HTTP/2 and may be forwarded.
@@ -22,7 +22,11 @@ pub(super) struct Head {
 
 /// Fields that nobody but the receiver should keep. They are sent as literals that are never indexed (RFC 7541, section
 /// 7.1.3), by whoever passes them on as well.
-const SECRET: KnownSet = KnownSet::of(&[Known::Authorization, Known::Cookie, Known::SetCookie]);
+const SECRET: KnownSet = KnownSet::of(&[
+    KnownField::Authorization,
+    KnownField::Cookie,
+    KnownField::SetCookie,
+]);
 
 /// Writes the fields of a head.
 pub(super) struct BlockSink<'o> {
@@ -74,7 +78,7 @@ impl Head {
     ///
     /// # Errors
     /// The first rule that it breaks.
-    pub(super) fn first_look<R>(
+    pub(super) fn validate<R>(
         &self,
         look: impl FnOnce(&RequestParts<'_>) -> R,
     ) -> Result<R, Rejection> {
@@ -90,7 +94,7 @@ impl Head {
             ended: is_socket || self.head.is_last(),
         };
         let limits = &self.shared.settings.message;
-        let mut facts = RequestFacts::judge(&line, self.head.fields(), limits)?;
+        let mut facts = ValidatedRequest::validate(&line, self.head.fields(), limits)?;
         if is_socket {
             facts.websocket = true;
             facts.framing = RequestFraming::None;
@@ -105,7 +109,7 @@ impl Head {
 
 impl RequestHead for Head {
     fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
-        self.first_look(look)
+        self.validate(look)
             .expect("the first look found it to be good")
     }
 }
@@ -126,7 +130,7 @@ pub(super) const fn is_malformed(reason: Reason) -> bool {
 }
 
 /// The length that a body was announced with.
-pub(super) fn announced(framing: RequestFraming) -> Option<u64> {
+pub(super) fn content_length(framing: RequestFraming) -> Option<u64> {
     match framing {
         RequestFraming::Length(length) => Some(length),
         _ => None,
@@ -134,8 +138,8 @@ pub(super) fn announced(framing: RequestFraming) -> Option<u64> {
 }
 
 /// The trailers that may be forwarded behind the last piece, encoded, and the size of their list.
-pub(super) fn trailers(piece: &Piece<'_>) -> Option<(Vec<u8>, usize)> {
-    let fields = piece.trailers.filter(|_| piece.last)?;
+pub(super) fn trailers(frame: &BodyFrame<'_>) -> Option<(Vec<u8>, usize)> {
+    let fields = frame.trailers.filter(|_| frame.last)?;
     let mut block = Vec::new();
     let mut sink = BlockSink::new(&mut block);
     fields.allowed().for_each(|field| sink.field(&field));
@@ -186,10 +190,10 @@ impl<'o> BlockSink<'o> {
     pub(super) fn length(&mut self, length: u64) {
         let mut text = [0; 20];
         let digits = decimal(length, &mut text);
-        self.put(Known::ContentLength, b"content-length", digits);
+        self.put(KnownField::ContentLength, b"content-length", digits);
     }
 
-    fn put(&mut self, known: Known, name: &[u8], value: &[u8]) {
+    fn put(&mut self, known: KnownField, name: &[u8], value: &[u8]) {
         let is_secret = SECRET.contains(known);
         self.is_valid &= self.encoder.field(known, name, value, is_secret);
     }
@@ -212,14 +216,14 @@ impl FieldSink for BlockSink<'_> {
     #[inline]
     fn field(&mut self, field: &Field<'_>) {
         // The framing is said once, and nothing of one connection goes to another.
-        if field.known != Known::ContentLength && !field.known.is_hop_by_hop() {
+        if field.known != KnownField::ContentLength && !field.known.is_hop_by_hop() {
             self.put(field.known, field.name, field.value);
         }
     }
 
     #[inline]
     fn add(&mut self, name: &'static str, value: &[u8]) {
-        self.put(Known::of(name.as_bytes()), name.as_bytes(), value);
+        self.put(KnownField::of(name.as_bytes()), name.as_bytes(), value);
     }
 }
 

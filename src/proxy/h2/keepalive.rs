@@ -3,12 +3,12 @@
 use std::task::Context;
 use std::time::Duration;
 
-use super::link::Link;
+use super::connection_io::Http2Io;
 use crate::net::Deadline;
 
 /// What is known of the other side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Alive {
+pub(super) enum PingState {
     /// It did not answer.
     No,
     /// Nothing says that it is gone.
@@ -34,7 +34,7 @@ enum State {
 // === impl Keepalive ===
 
 impl Keepalive {
-    /// Pings `every` so often while nothing comes, and has `patience` for the answer.
+    /// Pings `every` so often while nothing comes, and has `timeout` for the answer.
     pub(super) fn new(deadline: Deadline, [every, patience]: [Duration; 2]) -> Self {
         Self {
             deadline,
@@ -46,17 +46,17 @@ impl Keepalive {
     }
 
     /// To be polled with the connection. Whatever comes is a sign of life.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, link: &Link) -> Alive {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, io: &Http2Io) -> PingState {
         loop {
             if self.state != State::Started && self.deadline.poll_expired(cx).is_pending() {
-                return Alive::Yes;
+                return PingState::Yes;
             }
-            let came = link.received() != self.seen;
-            self.seen = link.received();
+            let came = io.received() != self.seen;
+            self.seen = io.received();
             self.state = match self.state {
-                State::Asked if !came => return Alive::No,
+                State::Asked if !came => return PingState::No,
                 State::Listening if !came => {
-                    link.engine().ping();
+                    io.engine().ping();
                     self.deadline.set_from_now(self.patience);
                     State::Asked
                 }

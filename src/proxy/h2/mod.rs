@@ -2,33 +2,35 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `link`, `settings` | a connection, on either side |
-//! | `hold`, `head`, `incoming`, `patience` | a stream, its heads and bodies, on either side |
+//! | `connection_io`, `settings` | a connection, on either side |
+//! | `stream_handle`, `head`, `recv_body`, `timeout` | a stream, its heads and bodies, on either side |
 //! | `server`, `keepalive`, `stream`, `client_stream` | a client's connection and its streams |
-//! | `upstream`, `upstream_driver`, `endpoint_ping`, `handover` | connections to endpoints |
+//! | `upstream`, `pooled_connection`, `upstream_driver`, `endpoint_ping`, `handover` | connections to endpoints |
 //! | `upstream_head`, `upstream_stream` | their streams |
 
 mod client_stream;
+mod connection_io;
 mod endpoint_ping;
 mod handover;
 mod head;
-mod hold;
-mod incoming;
 mod keepalive;
-mod link;
-mod patience;
+mod pooled_connection;
+mod recv_body;
 mod server;
 mod settings;
 mod stream;
+mod stream_handle;
+mod timeout;
 mod upstream;
 mod upstream_driver;
 mod upstream_head;
 mod upstream_stream;
 
 pub(super) use self::{
-    hold::Hold,
+    pooled_connection::PooledStream,
     server::serve,
-    upstream::{Place, Upstreams, place},
+    stream_handle::StreamHandle,
+    upstream::{Upstreams, acquire_stream},
     upstream_head::{Start, start},
     upstream_stream::converse,
 };

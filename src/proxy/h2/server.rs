@@ -12,24 +12,24 @@ use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::task::unconstrained;
 use tokio::time::Instant;
 
-use super::keepalive::{Alive, Keepalive};
-use super::link::Link;
+use super::connection_io::Http2Io;
+use super::keepalive::{Keepalive, PingState};
 use super::settings;
-use super::stream::{self, Client};
+use super::stream::{self, ClientIo};
 use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
 use crate::proxy::budget::poll_again;
-use crate::proxy::farewell;
+use crate::proxy::lingering_close;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
 
 /// How long a goodbye may take once nothing is in flight any more.
-const GOODBYE: Duration = Duration::from_secs(1);
+const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that is being served.
 struct Server {
-    link: Rc<Link>,
-    client: Rc<Client>,
+    io: Rc<Http2Io>,
+    client: Rc<ClientIo>,
     keepalive: Keepalive,
     idle: Deadline,
     /// Asked to go when it expires; once it was asked, taken to have heard it.
@@ -65,8 +65,8 @@ pub(in crate::proxy) async fn serve(
         settings::of_server(limits, &server_settings.message),
         settings::budget(limits),
     );
-    let link = Link::new(stream, before, Rc::clone(&worker.buffers), engine);
-    let mut server = Server::new(worker, link, (peer, preview), oldest);
+    let io = Http2Io::new(stream, before, Rc::clone(&worker.buffers), engine);
+    let mut server = Server::new(worker, io, (peer, preview), oldest);
     let client = Rc::clone(&server.client);
     let start = |(key, head): (Key, http2::Head)| stream::serve(Rc::clone(&client), key, head);
     let mut streams = FuturesUnordered::new();
@@ -81,7 +81,7 @@ pub(in crate::proxy) async fn serve(
 impl Server {
     fn new(
         worker: Rc<Worker>,
-        link: Rc<Link>,
+        io: Rc<Http2Io>,
         (peer, preview): (PeerInfo, bool),
         oldest: Option<Instant>,
     ) -> Self {
@@ -99,15 +99,15 @@ impl Server {
         let idle = worker.timers.deadline();
         idle.set_from_now(timeouts.head.0);
         Self {
-            link: Rc::clone(&link),
+            io: Rc::clone(&io),
             keepalive,
             idle,
             age,
             state: State::Greeting,
             is_idle: true,
-            client: Rc::new(Client {
+            client: Rc::new(ClientIo {
                 worker,
-                link,
+                io,
                 peer,
                 preview,
             }),
@@ -122,23 +122,23 @@ impl Server {
         start: &impl Fn((Key, http2::Head)) -> F,
     ) -> Poll<()> {
         loop {
-            let received = self.link.poll_receive(cx);
-            streams.extend(std::iter::from_fn(|| self.link.engine().accept()).map(start));
+            let received = self.io.poll_receive(cx);
+            streams.extend(std::iter::from_fn(|| self.io.engine().accept()).map(start));
             while let Poll::Ready(Some(())) = streams.poll_next_unpin(cx) {}
-            let is_full = self.link.engine().is_full();
-            let drained = self.link.poll_drain(cx);
+            let is_full = self.io.engine().is_full();
+            let drained = self.io.poll_drain(cx);
             let is_broken =
-                matches!(drained, Poll::Ready(Err(_))) || self.link.engine().broken().is_some();
-            let has_left = drained.is_ready() && self.link.engine().has_left();
+                matches!(drained, Poll::Ready(Err(_))) || self.io.engine().broken().is_some();
+            let has_left = drained.is_ready() && self.io.engine().is_drained();
             if received.is_ready() || is_broken || has_left {
                 return Poll::Ready(());
             }
-            let next = self.judge(cx, streams.is_empty());
+            let next = self.next_state(cx, streams.is_empty());
             if next > self.state {
                 self.enter(next);
                 continue;
             }
-            if drained.is_ready() && (is_full || self.link.has_more()) {
+            if drained.is_ready() && (is_full || self.io.has_more()) {
                 // There is place again for what waits, after others have had their turn.
                 poll_again(cx);
             }
@@ -148,28 +148,28 @@ impl Server {
 
     /// Says goodbye, as far as the client still listens.
     async fn finish(&self) {
-        let broken = self.link.engine().broken();
+        let broken = self.io.engine().broken();
         if let Some(broken) = broken.filter(|broken| broken.code != Code::NO_ERROR) {
             tracing::debug!(client = %self.client.peer.client, error = %broken, "HTTP/2 connection ended");
         }
-        self.idle.set_from_now(GOODBYE);
+        self.idle.set_from_now(SHUTDOWN_TIMEOUT);
         // Who floods a connection goes on with it for as long as anything is read.
         let is_flood = broken.is_some_and(|broken| broken.code == Code::ENHANCE_YOUR_CALM);
         let is_sent = tokio::select! {
-            is_sent = self.link.finish() => is_sent,
+            is_sent = self.io.finish() => is_sent,
             () = self.idle.expired() => false,
         };
         if is_sent && !is_flood {
-            farewell::linger(&self.client.worker, self.link.stream()).await;
+            lingering_close::linger(&self.client.worker, self.io.stream()).await;
         }
     }
 
     /// What is to become of the connection.
-    fn judge(&mut self, cx: &mut Context<'_>, is_idle: bool) -> State {
+    fn next_state(&mut self, cx: &mut Context<'_>, is_idle: bool) -> State {
         if self.state == State::Greeting {
-            return self.judge_greeting(cx);
+            return self.next_state_before_settings(cx);
         }
-        if self.keepalive.poll(cx, &self.link) == Alive::No {
+        if self.keepalive.poll(cx, &self.io) == PingState::No {
             return State::Closing;
         }
         if is_idle != self.is_idle {
@@ -182,9 +182,9 @@ impl Server {
             .is_some_and(|age| age.poll_expired(cx).is_ready());
         if is_old && self.state == State::Leaving {
             // It has had the time to hear that it is to go.
-            self.link.engine().leave_now();
+            self.io.engine().final_goaway();
         }
-        let is_leaving = self.link.engine().is_leaving();
+        let is_leaving = self.io.engine().is_leaving();
         match (self.idle.poll_expired(cx).is_ready(), self.state) {
             (true, State::Leaving) => State::Closing,
             (true, _) => State::Leaving,
@@ -195,8 +195,8 @@ impl Server {
         }
     }
 
-    fn judge_greeting(&self, cx: &mut Context<'_>) -> State {
-        let is_greeted = self.link.engine().is_greeted();
+    fn next_state_before_settings(&self, cx: &mut Context<'_>) -> State {
+        let is_greeted = self.io.engine().is_greeted();
         match self.idle.poll_expired(cx).is_ready() {
             _ if is_greeted => State::Open,
             true => State::Closing,
@@ -211,7 +211,9 @@ impl Server {
                 let timeouts = &self.client.worker.shared.settings.timeouts;
                 self.idle.set_from_now(timeouts.http2_idle.0);
             }
-            (true, State::Leaving) | (_, State::Closing) => self.idle.set_from_now(GOODBYE),
+            (true, State::Leaving) | (_, State::Closing) => {
+                self.idle.set_from_now(SHUTDOWN_TIMEOUT)
+            }
         }
     }
 
@@ -220,12 +222,12 @@ impl Server {
         match state {
             State::Greeting | State::Open => {}
             State::Leaving => {
-                self.link.engine().leave();
+                self.io.engine().graceful_shutdown();
                 let heard = self.client.worker.timers.deadline();
-                heard.set_from_now(GOODBYE);
+                heard.set_from_now(SHUTDOWN_TIMEOUT);
                 self.age = Some(heard);
             }
-            State::Closing => self.link.engine().close(Code::NO_ERROR),
+            State::Closing => self.io.engine().close(Code::NO_ERROR),
         }
         self.arm();
     }

@@ -22,7 +22,7 @@ pub(super) fn of_server(limits: &Http2Limits, message: &Limits) -> Settings {
         // Pseudo-fields count as well; who judges a head counts the others.
         fields: message.fields.saturating_add(8),
         header_table: bytes(limits.header_table),
-        gathered: bytes(limits.send_buffer) as usize,
+        send_buffer_max: bytes(limits.send_buffer) as usize,
     }
 }
 

@@ -6,48 +6,48 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
 
-use super::client_stream::{Body, Way, sides};
-use super::head::{Head, announced, is_malformed};
-use super::hold::Hold;
-use super::link::Link;
+use super::client_stream::{RequestBody, ResponseWriter, split};
+use super::connection_io::Http2Io;
+use super::head::{Head, content_length, is_malformed};
+use super::stream_handle::StreamHandle;
 use crate::http2::{self, Code, Key};
 use crate::message::{Reason, Rejection};
-use crate::proxy::begin::{Begun, begin};
 use crate::proxy::error::ProxyError;
-use crate::proxy::exchange::{self, Finished};
 use crate::proxy::forward::RequestId;
+use crate::proxy::io::RequestMeta;
+use crate::proxy::prepare::{Prepared, prepare};
 use crate::proxy::problem::{Own, answer_refused};
-use crate::proxy::refused::RefusedHead;
-use crate::proxy::seam::Asking;
+use crate::proxy::refused_head::RefusedHead;
+use crate::proxy::request::{self, RequestEnd};
+use crate::proxy::request_context::RequestContext;
 use crate::proxy::settings::PeerInfo;
-use crate::proxy::ticket::Ticket;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::tunnel_end::TunnelEnd;
 use crate::proxy::worker::Worker;
 
 /// What the streams of one connection have in common.
-pub(super) struct Client {
+pub(super) struct ClientIo {
     pub(super) worker: Rc<Worker>,
-    pub(super) link: Rc<Link>,
+    pub(super) io: Rc<Http2Io>,
     pub(super) peer: PeerInfo,
     pub(super) preview: bool,
 }
 
 /// Serves one request.
-pub(super) async fn serve(client: Rc<Client>, key: Key, head: http2::Head) {
-    let hold = Hold::new(Rc::clone(&client.link), key, false);
-    match open(&client, &hold, head) {
+pub(super) async fn serve(client: Rc<ClientIo>, key: Key, head: http2::Head) {
+    let handle = StreamHandle::new(Rc::clone(&client.io), key, false);
+    match open(&client, &handle, head) {
         // What a stream needs once it is judged is large, and the set of streams moves what it is given.
-        Ok(opened) => Box::pin(forward(&client, &hold, opened)).await,
-        Err(refused) => Box::pin(refuse(&client, &hold, *refused)).await,
+        Ok(opened) => Box::pin(forward(&client, &handle, opened)).await,
+        Err(refused) => Box::pin(refuse(&client, &handle, *refused)).await,
     }
 }
 
-async fn refuse(client: &Client, hold: &Hold, (rejection, head): (Rejection, Head)) {
+async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Rejection, Head)) {
     let worker = &*client.worker;
     let error = ProxyError::from(rejection);
     error.reason().count();
-    let id = RequestId::Own(u128::from(worker.draw()));
+    let id = RequestId::Own(u128::from(worker.random()));
     let limits = &worker.shared.settings.message;
     let refused = RefusedHead::http2(head.raw(), rejection, limits);
     let own = Own {
@@ -59,40 +59,44 @@ async fn refuse(client: &Client, hold: &Hold, (rejection, head): (Rejection, Hea
     };
     if is_malformed(rejection.reason) {
         refused.log(worker, client.peer, &id, 0);
-        hold.reset(Code::PROTOCOL_ERROR);
+        handle.reset(Code::PROTOCOL_ERROR);
         return;
     }
     refused.log(worker, client.peer, &id, own.sent(own.body()).len());
-    let (_body, mut way) = client.sides(hold, false, false);
-    answer_refused(own, &mut way).await;
+    let (_body, mut writer) = client.split(handle, false, false);
+    answer_refused(own, &mut writer).await;
 }
 
 /// A request whose head was found to be good.
 struct Opened {
     head: Head,
-    asking: Asking,
-    ticket: Ticket,
-    first: Result<Begun, ProxyError>,
+    meta: RequestMeta,
+    context: RequestContext,
+    first: Result<Prepared, ProxyError>,
 }
 
 /// Judges a head and, in the same synchronous section, selects for it.
-fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Box<(Rejection, Head)>> {
+fn open(
+    client: &ClientIo,
+    handle: &StreamHandle,
+    head: http2::Head,
+) -> Result<Opened, Box<(Rejection, Head)>> {
     let head = Head::new(head, Arc::clone(&client.worker.shared));
-    let looked = head.first_look(|parts| {
-        let length = announced(parts.facts.framing);
-        if length.is_some_and(|length| !hold.engine().expect(hold.key(), length)) {
+    let looked = head.validate(|parts| {
+        let length = content_length(parts.facts.framing);
+        if length.is_some_and(|length| !handle.engine().expect(handle.key(), length)) {
             return Err(Rejection::request(Reason::LengthMismatch));
         }
-        let mut ticket = Ticket::new(&client.worker, client.peer, client.preview, parts);
-        let admitted = ticket.admit(parts);
-        let first = admitted.and_then(|()| begin(&mut ticket, parts));
-        Ok((parts.asking(), ticket, first))
+        let mut context = RequestContext::new(&client.worker, client.peer, client.preview, parts);
+        let admitted = context.admit(parts);
+        let first = admitted.and_then(|()| prepare(&mut context, parts));
+        Ok((parts.meta(), context, first))
     });
     match looked.flatten() {
-        Ok((asking, ticket, first)) => Ok(Opened {
+        Ok((meta, context, first)) => Ok(Opened {
             head,
-            asking,
-            ticket,
+            meta,
+            context,
             first,
         }),
         Err(rejection) => Err(Box::new((rejection, head))),
@@ -100,54 +104,63 @@ fn open(client: &Client, hold: &Hold, head: http2::Head) -> Result<Opened, Box<(
 }
 
 // An async fn would keep its arguments twice.
-fn forward<'s>(client: &'s Client, hold: &'s Hold, opened: Opened) -> impl Future<Output = ()> {
+fn forward<'s>(
+    client: &'s ClientIo,
+    handle: &'s StreamHandle,
+    opened: Opened,
+) -> impl Future<Output = ()> {
     let Opened {
         head,
-        asking,
-        mut ticket,
+        meta,
+        mut context,
         mut first,
     } = opened;
-    let (mut body, mut way) = client.sides(hold, asking.is_grpc, asking.asked.websocket);
+    let (mut body, mut writer) = client.split(handle, meta.is_grpc, meta.asked.websocket);
     let mut head = Some(head);
     async move {
         let finished = {
-            let mut serving = pin!(exchange::serve(
-                &mut ticket,
-                &asking,
+            let mut serving = pin!(request::serve(
+                &mut context,
+                &meta,
                 &mut first,
                 &mut head,
                 &mut body,
-                &mut way
+                &mut writer
             ));
             // A client can leave at any moment, also while its body waits for the endpoint.
             poll_fn(|cx| match serving.as_mut().poll(cx) {
                 Poll::Ready(finished) => Poll::Ready(Some(finished)),
-                Poll::Pending => hold.poll_broken(cx).map(|()| None),
+                Poll::Pending => handle.poll_broken(cx).map(|()| None),
             })
             .await
         };
         drop(first);
-        if let Some(Finished::Upgraded(upgraded)) = finished {
-            way.hand_over();
+        if let Some(RequestEnd::Upgraded(upgraded)) = finished {
+            writer.hand_over();
             let mut tunnel = Tunnel {
-                ticket,
+                context,
                 received: None,
                 upgraded,
                 is_websocket: true,
             };
-            return Box::pin(tunnel.run(TunnelEnd::Stream(hold))).await;
+            return Box::pin(tunnel.run(TunnelEnd::Stream(handle))).await;
         }
-        drop(ticket);
-        if finished.is_some() && way.is_whole() {
+        drop(context);
+        if finished.is_some() && writer.is_whole() {
             body.end().await;
         }
     }
 }
 
-// === impl Client ===
+// === impl ClientIo ===
 
-impl Client {
-    fn sides<'s>(&'s self, hold: &'s Hold, is_grpc: bool, is_socket: bool) -> (Body<'s>, Way<'s>) {
+impl ClientIo {
+    fn split<'s>(
+        &'s self,
+        handle: &'s StreamHandle,
+        is_grpc: bool,
+        is_socket: bool,
+    ) -> (RequestBody<'s>, ResponseWriter<'s>) {
         let timeouts = &self.worker.shared.settings.timeouts;
         // Both directions of a call may be quiet for long, as a stream of tokens may.
         let patience = if is_grpc {
@@ -157,6 +170,6 @@ impl Client {
         };
         let deadline = || self.worker.timers.deadline();
         let deadlines = [deadline(), deadline()];
-        sides(hold, &self.worker, deadlines, (patience.0, is_socket))
+        split(handle, &self.worker, deadlines, (patience.0, is_socket))
     }
 }

@@ -5,11 +5,12 @@ use std::rc::{Rc, Weak};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use super::connection_io::Http2Io;
 use super::endpoint_ping::EndpointPing;
 use super::handover::Handover;
-use super::link::Link;
-use super::upstream::{Group, Member};
-use crate::http2::{Broken, Code};
+use super::pooled_connection::PooledConnection;
+use super::upstream::EndpointPool;
+use crate::http2::{Code, ConnectionError};
 use crate::proxy::worker::Worker;
 
 /// How long the end of a connection may take.
@@ -17,8 +18,8 @@ const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection on its way, with what ends it.
 pub(super) struct Driver {
-    link: Rc<Link>,
-    group: Weak<Group>,
+    io: Rc<Http2Io>,
+    group: Weak<EndpointPool>,
     ping: EndpointPing,
     handover: Handover,
     most_idle: usize,
@@ -30,7 +31,7 @@ pub(super) struct Driver {
 // === impl Driver ===
 
 impl Driver {
-    pub(super) fn new(worker: &Rc<Worker>, link: Rc<Link>, group: Weak<Group>) -> Self {
+    pub(super) fn new(worker: &Rc<Worker>, io: Rc<Http2Io>, group: Weak<EndpointPool>) -> Self {
         let timeouts = &worker.shared.settings.timeouts;
         Self {
             ping: EndpointPing::new(
@@ -39,7 +40,7 @@ impl Driver {
                 timeouts.http2_ping_answer.0,
             ),
             handover: Handover::new(worker.timers.deadline()),
-            link,
+            io,
             group,
             most_idle: worker.http2.most_idle(),
             idle: worker.timers.deadline(),
@@ -50,39 +51,39 @@ impl Driver {
 
     /// Ends the connection: what is in flight on it breaks off, and the endpoint is told, as far as it listens.
     pub(super) async fn finish(&self) {
-        self.link.engine().lost();
+        self.io.engine().lost();
         self.idle.set_from_now(SHUTDOWN_TIMEOUT);
         tokio::select! {
-            _ = self.link.finish() => {}
+            _ = self.io.finish() => {}
             () = self.idle.expired() => {}
         }
     }
 
     /// Moves what arrived and what is to leave; ready when the connection is over. Whoever writes to it wakes this task.
     fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.link.engine().forget_listener();
-        let received = self.link.poll_receive(cx);
-        let drained = self.link.poll_drain(cx);
+        self.io.engine().clear_waker();
+        let received = self.io.poll_receive(cx);
+        let drained = self.io.poll_drain(cx);
         match (received, drained) {
             (_, Poll::Ready(Err(error))) => {
-                self.link.engine().lost();
+                self.io.engine().lost();
                 return Poll::Ready(Err(error));
             }
             (Poll::Ready(()), _) => return Poll::Ready(Ok(())),
             (Poll::Pending, _) => {}
         }
-        self.link.engine().listen(cx);
+        self.io.engine().register_waker(cx);
         Poll::Pending
     }
 
     /// Ready once the peer's settings were read: the first thing that it sends.
     pub(super) fn poll_greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.poll_connection(cx);
-        if self.link.engine().is_greeted() {
+        if self.io.engine().is_greeted() {
             return Poll::Ready(Ok(()));
         }
-        let broken = self.link.engine().broken();
-        let why = |broken: Option<Broken>| match broken {
+        let broken = self.io.engine().broken();
+        let why = |broken: Option<ConnectionError>| match broken {
             Some(broken) if broken.code != Code::NO_ERROR => io::Error::other(broken),
             _ => io::ErrorKind::UnexpectedEof.into(),
         };
@@ -90,12 +91,12 @@ impl Driver {
     }
 
     /// Ready when the connection has ended, is of no use any more, or was idle for too long.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &Member) -> Poll<()> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &PooledConnection) -> Poll<()> {
         member.listen(cx);
         if self.poll_connection(cx).is_ready() {
             return Poll::Ready(());
         }
-        self.ping.poll(cx, &self.link, member);
+        self.ping.poll(cx, &self.io, member);
         self.handover.poll(cx, member);
         let is_idle = member.streams() == 0;
         if is_idle != self.is_idle {

@@ -1,18 +1,18 @@
 //! The head of a request as an endpoint of HTTP/2 gets it: `Host` becomes `:authority`, the rest are fields.
 
-use super::head::{BlockSink, announced};
-use super::upstream::Place;
-use crate::message::{Field, Known, Reason, Rejection, Version, handshake};
+use super::head::{BlockSink, content_length};
+use super::pooled_connection::PooledStream;
+use crate::message::{Field, KnownField, Reason, Rejection, Version, handshake};
 use crate::model::Scheme;
-use crate::proxy::begin::write_fields;
 use crate::proxy::error::ProxyError;
 use crate::proxy::forward;
-use crate::proxy::seam::{FieldSink, RequestParts};
-use crate::proxy::ticket::Ticket;
+use crate::proxy::io::{FieldSink, RequestParts};
+use crate::proxy::prepare::write_fields;
+use crate::proxy::request_context::RequestContext;
 
 /// A request with a place on a connection, its head made and not yet sent.
 pub(in crate::proxy) struct Start {
-    pub(super) place: Place,
+    pub(super) place: PooledStream,
     /// The head, encoded.
     pub(super) block: Vec<u8>,
     /// The head is all there is.
@@ -29,21 +29,21 @@ struct Sink<'o>(BlockSink<'o>);
 /// # Errors
 /// When the head has something that HTTP/2, or the endpoint, has no words for, or is longer than it takes.
 pub(in crate::proxy) fn start(
-    ticket: &Ticket,
+    context: &RequestContext,
     parts: &RequestParts<'_>,
-    place: Place,
+    place: PooledStream,
 ) -> Result<Start, ProxyError> {
     let is_socket = parts.facts.websocket;
     if is_socket && !place.takes_protocols() {
         return Err(Rejection::request(Reason::UpgradeUnsupported).into());
     }
-    let mut block = ticket.worker.take_head();
+    let mut block = context.worker.take_buffer();
     let mut sink = BlockSink::new(&mut block);
-    write_pseudo(ticket, parts, &mut sink);
+    write_pseudo(context, parts, &mut sink);
     let mut sink = Sink(sink);
-    write_fields(ticket, parts, &mut sink);
+    write_fields(context, parts, &mut sink);
     let mut sink = sink.0;
-    if let Some(length) = announced(parts.facts.framing) {
+    if let Some(length) = content_length(parts.facts.framing) {
         sink.length(length);
     }
     if sink.list() > place.longest_list() {
@@ -68,12 +68,12 @@ fn accept(parts: &RequestParts<'_>) -> Option<Box<handshake::Accept>> {
         return None;
     }
     let mut fields = parts.fields.clone();
-    let key = fields.find(|field| field.known == Known::SecWebSocketKey)?;
+    let key = fields.find(|field| field.known == KnownField::SecWebSocketKey)?;
     Some(Box::new(handshake::accept(key.value)))
 }
 
-fn write_pseudo(ticket: &Ticket, parts: &RequestParts<'_>, sink: &mut BlockSink<'_>) {
-    let selection = ticket
+fn write_pseudo(context: &RequestContext, parts: &RequestParts<'_>, sink: &mut BlockSink<'_>) {
+    let selection = context
         .selection
         .as_ref()
         .expect("a head is written for a selection");
@@ -91,12 +91,12 @@ fn write_pseudo(ticket: &Ticket, parts: &RequestParts<'_>, sink: &mut BlockSink<
     match parts.facts.target.query {
         None => sink.pseudo(|encoder| encoder.path(path)),
         Some(query) => {
-            let mut target = ticket.worker.take_head();
+            let mut target = context.worker.take_buffer();
             target.extend_from_slice(path);
             target.push(b'?');
             target.extend_from_slice(query);
             sink.pseudo(|encoder| encoder.path(&target));
-            ticket.worker.give_head(target);
+            context.worker.recycle_buffer(target);
         }
     }
 }

@@ -5,27 +5,27 @@ use std::future::poll_fn;
 use std::io;
 use std::time::Duration;
 
-use super::hold::{Hold, Unsent};
-use super::incoming::Incoming;
-use super::patience::patiently;
+use super::recv_body::RecvBody;
+use super::stream_handle::{StreamHandle, Unsent};
+use super::timeout::with_timeout;
 use super::upstream_head::Start;
-use crate::http2::{self, Gone};
+use crate::http2::{self, StreamError};
 use crate::message::{
-    self, Asked, Known, Limits, Rejection, ResponseFacts, ResponseFraming, StatusLine, Version,
-    handshake,
+    self, KnownField, Limits, Rejection, RequestContextForResponse, ResponseFraming, StatusLine,
+    ValidatedResponse, Version, handshake,
 };
 use crate::model::Outcome;
 use crate::net::Deadline;
-use crate::proxy::drive::{Driven, End, conclude, drive};
 use crate::proxy::error::UpstreamError;
-use crate::proxy::exchange::Upgraded;
 use crate::proxy::grpc::GrpcStatus;
-use crate::proxy::retry::Evidence;
-use crate::proxy::seam::{
-    Agreement, Answer, Asking, BodySink, BodySource, ClientBody, HeadFields, Piece, RequestHead,
-    Responder, ResponseParts,
+use crate::proxy::io::{
+    Agreement, BodyFrame, BodySink, BodySource, ClientBody, HeadFields, RequestHead, RequestMeta,
+    Responder, ResponseParts, UpstreamResponse,
 };
-use crate::proxy::ticket::Ticket;
+use crate::proxy::relay::{RelayEnd, RelayResult, conclude, relay};
+use crate::proxy::request::Upgraded;
+use crate::proxy::request_context::RequestContext;
+use crate::proxy::retry::Evidence;
 use crate::proxy::upload::RequestSink;
 
 /// Trailers of a request that its endpoint does not take.
@@ -33,7 +33,7 @@ const TRAILERS_TOO_LARGE: Rejection = Rejection::request(message::Reason::Traile
 
 /// The body on its way to the endpoint.
 struct Upload<'t> {
-    hold: &'t Hold,
+    handle: &'t StreamHandle,
     /// It has trailers that the endpoint does not take.
     has_large_trailers: bool,
     /// It asks for a WebSocket: the end of the head is not that of our direction.
@@ -44,12 +44,12 @@ struct Upload<'t> {
 
 /// The endpoint's answer.
 struct Download<'t> {
-    hold: &'t Hold,
-    incoming: Incoming,
+    handle: &'t StreamHandle,
+    incoming: RecvBody,
     has_body: bool,
     /// A head has come, whatever it was.
     has_begun: bool,
-    asked: Asked,
+    asked: RequestContextForResponse,
     /// The answer to the key of the client's WebSocket.
     accept: Option<&'t handshake::Accept>,
     limits: &'t Limits,
@@ -60,13 +60,13 @@ struct Download<'t> {
 
 /// Sends a request and brings its answer. Its first step, without an await, hands the head to the connection.
 pub(in crate::proxy) async fn converse<H, C, R>(
-    ticket: &mut Ticket,
-    asking: &Asking,
+    context: &mut RequestContext,
+    meta: &RequestMeta,
     start: Start,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> Driven
+) -> RelayResult
 where
     H: RequestHead,
     C: ClientBody,
@@ -79,41 +79,41 @@ where
         accept,
     } = start;
     let opened = place.open(&block, is_over);
-    ticket.worker.give_head(block);
-    let hold = match opened {
-        Ok(hold) => hold,
+    context.worker.recycle_buffer(block);
+    let handle = match opened {
+        Ok(handle) => handle,
         Err(gone) => {
-            let end = End::Upstream(UpstreamError::Unprocessed(cause(gone)));
-            return conclude(ticket, asking, end, Evidence::NotSent);
+            let end = RelayEnd::Upstream(UpstreamError::Unprocessed(cause(gone)));
+            return conclude(context, meta, end, Evidence::NotSent);
         }
     };
     let grpc = Cell::new(None);
     let (end, has_begun) = {
-        let worker = &ticket.worker;
+        let worker = &context.worker;
         let deadline = || worker.timers.deadline();
-        let patience = patience(ticket);
+        let patience = patience(context);
         let mut upload = Upload {
-            hold: &hold,
+            handle: &handle,
             has_large_trailers: false,
-            is_socket: asking.asked.websocket,
+            is_socket: meta.asked.websocket,
             progress: deadline(),
             patience,
         };
         let mut download = Download {
-            hold: &hold,
-            incoming: Incoming::default(),
+            handle: &handle,
+            incoming: RecvBody::default(),
             has_body: true,
             has_begun: false,
-            asked: asking.asked,
+            asked: meta.asked,
             accept: accept.as_deref(),
             limits: &worker.shared.settings.message,
             progress: deadline(),
             patience,
             grpc: &grpc,
         };
-        let end = drive(
-            ticket,
-            asking,
+        let end = relay(
+            context,
+            meta,
             (client, responder),
             (&mut upload, &mut download),
             || *head = None,
@@ -121,47 +121,47 @@ where
         .await;
         (end, download.has_begun)
     };
-    if matches!(end, End::Upgraded) {
-        return Driven::Upgraded(Box::new(Upgraded::Stream { hold, place }));
+    if matches!(end, RelayEnd::Upgraded) {
+        return RelayResult::Upgraded(Box::new(Upgraded::Stream { handle, place }));
     }
-    if asking.is_grpc && matches!(end, End::Whole) {
-        note_grpc(ticket, grpc.get());
+    if meta.is_grpc && matches!(end, RelayEnd::Whole) {
+        note_grpc(context, grpc.get());
     }
-    let is_stale = place.is_kept() && hold.is_lost();
+    let is_stale = place.is_kept() && handle.is_lost();
     let evidence = evidence(&end, has_begun, is_stale);
-    conclude(ticket, asking, end, evidence)
+    conclude(context, meta, end, evidence)
 }
 
 /// What the end of a stream shows; a stale connection was kept and has ended without a word about it.
-fn evidence(end: &End, has_begun: bool, is_stale: bool) -> Evidence {
+fn evidence(end: &RelayEnd, has_begun: bool, is_stale: bool) -> Evidence {
     match end {
-        End::Upstream(UpstreamError::Unprocessed(_)) if !has_begun => Evidence::Refused,
-        End::Upstream(UpstreamError::Closed(_)) if !has_begun && is_stale => {
+        RelayEnd::Upstream(UpstreamError::Unprocessed(_)) if !has_begun => Evidence::Refused,
+        RelayEnd::Upstream(UpstreamError::Closed(_)) if !has_begun && is_stale => {
             Evidence::KeptConnectionEnded
         }
         _ => Evidence::Unknown,
     }
 }
 
-fn patience(ticket: &Ticket) -> Duration {
-    let selection = ticket
+fn patience(context: &RequestContext) -> Duration {
+    let selection = context
         .selection
         .as_ref()
         .expect("a request is sent for a selection");
     let timeouts = &selection.route().spec().timeouts;
-    ticket.worker.shared.settings.for_route(timeouts).silence
+    context.worker.shared.settings.for_route(timeouts).silence
 }
 
 /// A call fails by its own status, whatever the status of HTTP says.
-fn note_grpc(ticket: &mut Ticket, status: Option<GrpcStatus>) {
-    if ticket.status.get() == Some(200) {
+fn note_grpc(context: &mut RequestContext, status: Option<GrpcStatus>) {
+    if context.status.get() == Some(200) {
         let status = status.unwrap_or(GrpcStatus::UNKNOWN);
-        ticket.end(Outcome::Answered(status.as_http()));
+        context.end(Outcome::Answered(status.as_http()));
     }
 }
 
 /// What the end of a stream means.
-fn upstream_error(gone: Gone) -> UpstreamError {
+fn upstream_error(gone: StreamError) -> UpstreamError {
     if let Some(reason) = gone.invalid {
         return UpstreamError::Invalid(Rejection::response(reason));
     }
@@ -174,7 +174,7 @@ fn upstream_error(gone: Gone) -> UpstreamError {
     }
 }
 
-fn cause(gone: Gone) -> io::Error {
+fn cause(gone: StreamError) -> io::Error {
     io::Error::other(format!("the stream ended: {}", gone.code))
 }
 
@@ -183,11 +183,11 @@ fn cause(gone: Gone) -> io::Error {
 impl BodySink for Upload<'_> {
     type Error = UpstreamError;
 
-    async fn send(&mut self, piece: Piece<'_>) -> Result<(), UpstreamError> {
+    async fn send(&mut self, frame: BodyFrame<'_>) -> Result<(), UpstreamError> {
         if self.is_socket {
             return Ok(());
         }
-        let sending = self.hold.send(piece, (&self.progress, self.patience));
+        let sending = self.handle.send(frame, (&self.progress, self.patience));
         match sending.await {
             None => Err(UpstreamError::Silent),
             Some(sent) => sent.map_err(|unsent| match unsent {
@@ -204,7 +204,7 @@ impl BodySink for Upload<'_> {
         Ok(())
     }
 
-    fn is_gathered(&self) -> bool {
+    fn is_buffered(&self) -> bool {
         true
     }
 }
@@ -228,21 +228,25 @@ impl RequestSink for Upload<'_> {
 impl Download<'_> {
     fn note_grpc(&self, head: &http2::Head) {
         let mut fields = head.fields();
-        let status = fields.find(|field| field.known == Known::GrpcStatus);
+        let status = fields.find(|field| field.known == KnownField::GrpcStatus);
         if let Some(status) = status.and_then(|field| GrpcStatus::parse(field.value)) {
             self.grpc.set(Some(status));
         }
     }
 
     /// Notes what a head means for what comes behind it.
-    fn note(&mut self, head: &http2::Head, facts: &ResponseFacts<'_>) -> Result<(), UpstreamError> {
+    fn note(
+        &mut self,
+        head: &http2::Head,
+        facts: &ValidatedResponse<'_>,
+    ) -> Result<(), UpstreamError> {
         // How many informational ones there may be, the connection knows.
         if facts.is_informational() || facts.is_upgrade {
             return Ok(());
         }
         // Of a WebSocket that was refused nothing follows.
         if self.asked.websocket {
-            self.hold.finish();
+            self.handle.finish();
         }
         self.note_grpc(head);
         self.has_body = !matches!(
@@ -250,7 +254,7 @@ impl Download<'_> {
             ResponseFraming::None | ResponseFraming::Announced(_)
         );
         if let ResponseFraming::Length(length) = facts.framing
-            && !self.hold.engine().expect(self.hold.key(), length)
+            && !self.handle.engine().expect(self.handle.key(), length)
         {
             let rejection = Rejection::response(message::Reason::LengthMismatch);
             return Err(UpstreamError::Invalid(rejection));
@@ -259,14 +263,14 @@ impl Download<'_> {
     }
 }
 
-impl Answer for Download<'_> {
+impl UpstreamResponse for Download<'_> {
     async fn head<R>(
         &mut self,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, UpstreamError> {
-        let hold = self.hold;
-        let arrival = poll_fn(|cx| hold.engine().poll_head(hold.key(), cx));
-        let arrival = patiently(&self.progress, self.patience, arrival).await;
+        let handle = self.handle;
+        let arrival = poll_fn(|cx| handle.engine().poll_head(handle.key(), cx));
+        let arrival = with_timeout(&self.progress, self.patience, arrival).await;
         let head = arrival
             .ok_or(UpstreamError::Silent)?
             .map_err(upstream_error)?;
@@ -276,7 +280,7 @@ impl Answer for Download<'_> {
             status: head.status(),
             ended: head.is_last(),
         };
-        let facts = ResponseFacts::judge(line, self.asked, head.fields(), self.limits)
+        let facts = ValidatedResponse::validate(line, self.asked, head.fields(), self.limits)
             .map_err(UpstreamError::Invalid)?;
         self.note(&head, &facts)?;
         Ok(look(&ResponseParts {
@@ -295,27 +299,27 @@ impl Answer for Download<'_> {
 impl BodySource for Download<'_> {
     type Error = UpstreamError;
 
-    async fn piece(&mut self) -> Result<Piece<'_>, UpstreamError> {
+    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, UpstreamError> {
         if !self.has_body {
-            return Ok(Piece {
+            return Ok(BodyFrame {
                 data: b"",
                 last: true,
                 trailers: None,
             });
         }
-        let (incoming, hold) = (&mut self.incoming, self.hold);
-        let arrival = poll_fn(|cx| incoming.poll_next(hold, cx));
-        match patiently(&self.progress, self.patience, arrival).await {
+        let (incoming, handle) = (&mut self.incoming, self.handle);
+        let arrival = poll_fn(|cx| incoming.poll_next(handle, cx));
+        match with_timeout(&self.progress, self.patience, arrival).await {
             None => return Err(UpstreamError::Silent),
             Some(arrived) => arrived.map_err(upstream_error)?,
         }
         if let Some(trailers) = self.incoming.trailers() {
             self.note_grpc(trailers);
         }
-        Ok(self.incoming.piece())
+        Ok(self.incoming.frame())
     }
 
     fn is_ready(&mut self) -> bool {
-        !self.has_body || self.incoming.is_ready(self.hold)
+        !self.has_body || self.incoming.is_ready(self.handle)
     }
 }

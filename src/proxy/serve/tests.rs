@@ -6,13 +6,13 @@ use super::*;
 use crate::config::Config;
 use crate::net::ConnectionLimits;
 use crate::proxy::{ProxySettings, Shared};
-use crate::table::TableCell;
+use crate::table::LiveTable;
 use crate::telemetry::AccessLog;
 
 fn worker() -> Rc<Worker> {
     let settings = ProxySettings::new(&Config::default());
     Worker::new(
-        Shared::new(settings, Arc::new(TableCell::new(1)), 1, AccessLog::off()),
+        Shared::new(settings, Arc::new(LiveTable::new(1)), 1, AccessLog::off()),
         0,
     )
 }

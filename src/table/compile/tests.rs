@@ -10,7 +10,7 @@ fn state(json: &str) -> TableState {
 }
 
 fn problems(json: &str) -> Vec<String> {
-    let found = compile(state(json), &Touched::default(), None, &Fleet::new(1)).unwrap_err();
+    let found = compile(state(json), &ChangeSet::default(), None, &Fleet::new(1)).unwrap_err();
     found
         .into_iter()
         .map(|problem| format!("{problem}"))
@@ -29,7 +29,7 @@ fn a_change_of_one_split_compiles_one_route_and_shares_the_rest() {
         routes.join(",")
     ));
     let fleet = Fleet::new(1);
-    let before = compile(first.clone(), &Touched::default(), None, &fleet).unwrap();
+    let before = compile(first.clone(), &ChangeSet::default(), None, &fleet).unwrap();
     let change = Change::Switch {
         route: "r500".parse().unwrap(),
         to: "green".parse().unwrap(),
@@ -71,7 +71,7 @@ fn a_new_version_compiles_the_routes_that_name_the_release() {
         r#"{{{RELEASES},"routes":[{{"name":"a","path":"/a","split":{{"blue":1}}}},{{"name":"b","split":{{"green":1}}}}]}}"#
     ));
     let fleet = Fleet::new(1);
-    let before = compile(first.clone(), &Touched::default(), None, &fleet).unwrap();
+    let before = compile(first.clone(), &ChangeSet::default(), None, &fleet).unwrap();
     let document =
         serde_json::from_str(r#"{"version":"2","endpoints":["http://127.0.0.1:1"]}"#).unwrap();
     let applied = Change::PutRelease {
@@ -163,7 +163,7 @@ fn a_release_that_a_route_still_names_cannot_go() {
         r#"{{{RELEASES},"routes":[{{"name":"a","split":{{"blue":1}}}}]}}"#
     ));
     let fleet = Fleet::new(1);
-    let before = compile(first.clone(), &Touched::default(), None, &fleet).unwrap();
+    let before = compile(first.clone(), &ChangeSet::default(), None, &fleet).unwrap();
     let mut document = TableDocument::of(&first);
     document.releases.remove("blue");
     let applied = Change::Replace { table: document }

@@ -2,12 +2,12 @@
 
 use serde_json::{Value, json};
 use switchback::{
-    control::{AnsweredBefore, ControlError, Expected, RollbackTo},
+    control::{ControlError, Expected, ReplayedResponse, RollbackTo},
     model::{Digest, Revision},
 };
 
 use crate::{
-    desk::{Desk, folder, kept, keyed, set_split},
+    controller_fixture::{Desk, folder, kept, keyed, set_split},
     support::{Response, TestAdmin},
 };
 
@@ -145,11 +145,11 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
     let desk = Desk::open(&kept(&folder));
     let turn = desk.controller.key_turn("nothing", asked).await.unwrap();
     let before = desk.controller.answered_before(&turn).unwrap();
-    assert!(matches!(before, Some(AnsweredBefore::Kept(kept)) if kept.body == "first"));
+    assert!(matches!(before, Some(ReplayedResponse::Kept(kept)) if kept.body == "first"));
     for (key, revision) in [("made", made.revision), ("back", back.revision)] {
         let turn = desk.controller.key_turn(key, asked).await.unwrap();
         let before = desk.controller.answered_before(&turn).unwrap();
-        assert!(matches!(before, Some(AnsweredBefore::Made(made)) if made.revision == revision));
+        assert!(matches!(before, Some(ReplayedResponse::Made(made)) if made.revision == revision));
     }
     for key in ["nothing", "made", "back"] {
         drop(desk.controller.key_turn(key, asked));
@@ -186,5 +186,5 @@ async fn requests_under_one_key_come_one_after_the_other() {
     drop(first);
     let second = second.await.unwrap();
     let before = desk.controller.answered_before(&second).unwrap();
-    assert!(matches!(before, Some(AnsweredBefore::Kept(kept)) if kept.body == "first"));
+    assert!(matches!(before, Some(ReplayedResponse::Kept(kept)) if kept.body == "first"));
 }

@@ -1,6 +1,6 @@
 //! Probes of what a listener is told.
 
-use super::{process::House, time::happens};
+use super::{process::Harness, time::happens};
 use crate::support::{Client, Origin};
 
 /// Two releases, of which `blue` has all the weight.
@@ -24,26 +24,26 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
 pub(super) fn preview(listener: &str) -> String {
     let (blue, green) = (Origin::replying("blue"), Origin::replying("green"));
-    let house = House::start("", &format!("{listener}\n{}", table(&blue, &green)));
+    let house = Harness::start("", &format!("{listener}\n{}", table(&blue, &green)));
     let mut client = house.client();
     client.send(GET.replace("\r\n\r\n", "\r\nX-Switchback-Release: green\r\n\r\n"));
     client.response().text()
 }
 
 pub(super) fn proxy_protocol(listener: &str) -> String {
-    let house = House::start("trusted_proxies = [\"127.0.0.1\"]", listener);
+    let house = Harness::start("trusted_proxies = [\"127.0.0.1\"]", listener);
     first(house.client(), GET)
 }
 
 pub(super) fn proxy_protocol_from(listener: &str) -> String {
-    let house = House::start("", &format!("proxy_protocol = true\n{listener}"));
+    let house = Harness::start("", &format!("proxy_protocol = true\n{listener}"));
     let header = "PROXY TCP4 203.0.113.7 10.0.0.1 54321 443\r\n";
     first(house.client(), &format!("{header}{GET}"))
 }
 
 /// Whether a second connection is closed.
 pub(super) fn max_connections(listener: &str) -> String {
-    let house = House::start("", listener);
+    let house = Harness::start("", listener);
     let mut one = house.client();
     assert_eq!(one.get("/").status, 404);
     happens(house.client().reader()).to_string()

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// A whole switchback within this process. It ends when it is dropped.
-pub(super) struct House {
+pub(super) struct Harness {
     running: Option<Running>,
     _folder: TempDir,
 }
@@ -46,7 +46,7 @@ fn text(settings: &str, rest: &str) -> String {
     text + "[[listeners]]\naddress = \"127.0.0.1:0\"\n" + rest
 }
 
-impl House {
+impl Harness {
     pub(super) fn start(settings: &str, rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("switchback.toml");
@@ -86,7 +86,7 @@ impl House {
     }
 }
 
-impl Drop for House {
+impl Drop for Harness {
     fn drop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop();
@@ -96,7 +96,7 @@ impl Drop for House {
 
 /// Whether three workers soon have the table.
 pub(super) fn workers(settings: &str) -> String {
-    let house = House::start(settings, "");
+    let house = Harness::start(settings, "");
     let are_three = || {
         let status = house.ask("GET", "/v1/status");
         status["convergence"]["workers"].as_array().unwrap().len() == 3
@@ -128,7 +128,7 @@ pub(super) fn handshake(settings: &str) -> String {
     let certificate = write("a.pem", made.cert.pem());
     let key = write("a.key", made.signing_key.serialize_pem());
     let listener = format!("tls.certificates = [{{ cert = {certificate:?}, key = {key:?} }}]");
-    let house = House::start(settings, &listener);
+    let house = Harness::start(settings, &listener);
     happens(house.client().reader()).to_string()
 }
 
@@ -151,7 +151,7 @@ pub(super) fn queue(settings: &str) -> String {
     // For writing as well: a pipe that only one side has open blocks.
     let mut end = File::options().read(true).write(true).open(&pipe).unwrap();
     let reader = BufReader::new(end.try_clone().unwrap());
-    let house = House::start(&format!("{}\n{settings}", log_to(&pipe)), "");
+    let house = Harness::start(&format!("{}\n{settings}", log_to(&pipe)), "");
     let mut client = house.client();
     let path = format!("/{}", "y".repeat(1_000));
     for _ in 0..LINES {
@@ -210,7 +210,7 @@ pub(super) fn grace(settings: &str) -> String {
 
 /// The address of the admin API.
 pub(super) fn admin(settings: &str) -> String {
-    let house = House::start(settings, "");
+    let house = Harness::start(settings, "");
     house.ask("GET", "/v1/status");
     house.running().admin().ip().to_string()
 }
@@ -218,7 +218,7 @@ pub(super) fn admin(settings: &str) -> String {
 /// What a long change is answered with.
 pub(super) fn long_change(settings: &str) -> String {
     let body = format!("{{\"message\": \"{}\"}}", "y".repeat(2_000));
-    let house = House::start(settings, "");
+    let house = Harness::start(settings, "");
     let answer = house.answer("POST", "/v1/routes/none/abort", &body);
     answer.status.to_string()
 }
@@ -227,7 +227,7 @@ pub(super) fn long_change(settings: &str) -> String {
 pub(super) fn access_format(settings: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let house = House::start(&format!("{}\n{settings}", log_to(&path)), "");
+    let house = Harness::start(&format!("{}\n{settings}", log_to(&path)), "");
     assert_eq!(house.client().get("/").status, 404);
     drop(house);
     let text = read_to_string(path).unwrap();
@@ -250,7 +250,7 @@ pub(super) fn log_level(settings: &str) -> String {
 /// Whether a request ends soon whose release has left the table.
 pub(super) fn drain(settings: &str) -> String {
     let (blue, green) = (silent(), Origin::replying("green"));
-    let house = House::start(
+    let house = Harness::start(
         settings,
         &format!(
             "[releases.blue]\nendpoints = [{:?}]\n[releases.green]\nendpoints = [{:?}]\n\

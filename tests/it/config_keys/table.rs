@@ -11,14 +11,14 @@ use std::{
 use serde_json::Value;
 use switchback::{
     api::Role,
-    config::{self, Config, Files},
+    config::{self, Config, FileCheck},
     control::{Expected, Settings},
     model::Revision,
 };
 
-use super::{process::House, time::soon};
+use super::{process::Harness, time::soon};
 use crate::{
-    desk::{Desk, change, folder, kept, set_split},
+    controller_fixture::{Desk, change, folder, kept, set_split},
     rollback::gate,
     support::{Origin, TestProxy, h2::block},
 };
@@ -26,7 +26,7 @@ use crate::{
 /// A configuration of nothing but settings.
 pub(crate) fn config(settings: &str) -> Config {
     let text = format!("{settings}\n[[listeners]]\naddress = \"127.0.0.1:0\"");
-    config::parse(&text, Path::new("/"), Files::MayBeMissing)
+    config::parse(&text, Path::new("/"), FileCheck::MayBeMissing)
         .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
 }
 
@@ -66,7 +66,7 @@ pub(super) fn host_header(route: &str) -> String {
 
 /// Where an abort goes.
 pub(super) fn stable(route: &str) -> String {
-    let house = House::start(
+    let house = Harness::start(
         "",
         &format!(
             "[releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n\
@@ -78,14 +78,14 @@ pub(super) fn stable(route: &str) -> String {
     house.ask("GET", "/v1/routes/all")["split"].to_string()
 }
 
-fn checked(origins: &[&Origin], settings: &str, health: &str) -> House {
+fn checked(origins: &[&Origin], settings: &str, health: &str) -> Harness {
     let urls: Vec<_> = origins.iter().map(|origin| origin.url()).collect();
     let interval = if health.contains("interval") {
         ""
     } else {
         "health.interval = \"10ms\""
     };
-    House::start(
+    Harness::start(
         settings,
         &format!(
             "[releases.blue]\nendpoints = {urls:?}\nhealth.path = \"/\"\n{interval}\n{health}\n\
@@ -94,7 +94,7 @@ fn checked(origins: &[&Origin], settings: &str, health: &str) -> House {
     )
 }
 
-fn is(house: &House, health: &str) -> bool {
+fn is(house: &Harness, health: &str) -> bool {
     let status = house.ask("GET", "/v1/status");
     let releases = status["releases"].as_array().cloned();
     let endpoints = releases.unwrap_or_default().into_iter();
@@ -104,7 +104,7 @@ fn is(house: &House, health: &str) -> bool {
 }
 
 /// An endpoint that is healthy as long as it is told to be, and a program that checks it.
-fn switched(release: &str) -> (Arc<AtomicBool>, Origin, House) {
+fn switched(release: &str) -> (Arc<AtomicBool>, Origin, Harness) {
     let is_well = Arc::new(AtomicBool::new(true));
     let well = Arc::clone(&is_well);
     let origin = Origin::answering(move |_| {

@@ -7,7 +7,7 @@ pub(crate) struct Case {
     pub(crate) name: String,
     /// The requirements that it is about, by their numbers.
     pub(crate) requirements: Vec<u8>,
-    pub(crate) door: Door,
+    pub(crate) listener: Listener,
     pub(crate) steps: Vec<Step>,
     /// What the public origin does, one script for each connection.
     pub(crate) scripts: Vec<Script>,
@@ -46,13 +46,13 @@ pub(crate) enum Outcome {
 
 /// Where the client comes in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub(crate) enum Door {
+pub(crate) enum Listener {
     /// A plain listener, all settings as they are by default.
     Plain,
     /// A listener whose connections begin with a PROXY protocol header.
     ProxyProtocol,
     /// A plain listener of a proxy whose time limits are short.
-    Hasty,
+    ImpatientClient,
     /// A plain listener of a proxy that trusts the client, and lets `_` pass in names.
     Trusting,
 }
@@ -152,7 +152,7 @@ pub(crate) fn case(name: impl Into<String>, requirements: &[u8]) -> Case {
     Case {
         name: name.into(),
         requirements: requirements.to_vec(),
-        door: Door::Plain,
+        listener: Listener::Plain,
         steps: Vec::new(),
         scripts: Vec::new(),
         client: Vec::new(),
@@ -195,8 +195,8 @@ pub(crate) fn status(statuses: &[u16]) -> Answer {
 // === impl Case ===
 
 impl Case {
-    pub(crate) fn door(mut self, door: Door) -> Self {
-        self.door = door;
+    pub(crate) fn listener(mut self, listener: Listener) -> Self {
+        self.listener = listener;
         self
     }
 

@@ -3,7 +3,7 @@
 use super::{
     case::{After, Answer, Body, Case, Outcome, Request, Seen},
     h2::view::{Stream, View},
-    tape::{End, Recorded},
+    recorder::{End, Recorded},
     wire::{self, Framing, Message, Read},
 };
 

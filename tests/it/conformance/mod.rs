@@ -9,8 +9,8 @@ pub(crate) mod child;
 pub(crate) mod h2;
 mod origin;
 mod readme;
+mod recorder;
 mod run;
-mod tape;
 mod wire;
 
 #[test]

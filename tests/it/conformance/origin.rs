@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    tape::{End, PATIENCE, Tape},
+    recorder::{End, PATIENCE, Recorder},
     wire::{self, Read},
 };
 
@@ -65,7 +65,7 @@ struct Turn {
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
     turn: Arc<Mutex<Turn>>,
-    connections: Arc<watch::Sender<Vec<Tape>>>,
+    connections: Arc<watch::Sender<Vec<Recorder>>>,
     /// Changes whenever anything happens.
     activity: Arc<watch::Sender<u64>>,
     task: AbortHandle,
@@ -136,7 +136,7 @@ impl Origin {
     }
 
     /// What was recorded on each connection.
-    pub(crate) fn tapes(&self) -> Vec<Tape> {
+    pub(crate) fn tapes(&self) -> Vec<Recorder> {
         self.connections.borrow().clone()
     }
 
@@ -144,8 +144,11 @@ impl Origin {
     pub(crate) async fn until_received(&self, bytes: &[u8]) -> Result<(), String> {
         let is_in = |whole: &[u8]| whole.windows(bytes.len()).any(|part| part == bytes);
         let mut activity = self.activity.subscribe();
-        let received =
-            activity.wait_for(|_| self.tapes().iter().any(|tape| is_in(&tape.now().bytes)));
+        let received = activity.wait_for(|_| {
+            self.tapes()
+                .iter()
+                .any(|recorder| is_in(&recorder.now().bytes))
+        });
         let waited = tokio::time::timeout(PATIENCE, received).await;
         let late = |_| format!("origin receives `{}`: did not happen", bytes.escape_ascii());
         let lost = |_| "the origin is gone".to_string();
@@ -167,9 +170,11 @@ impl Origin {
 
     /// Waits until the proxy has ended every connection.
     pub(crate) async fn until_ended(&self) -> Result<(), String> {
-        for tape in self.tapes() {
+        for recorder in self.tapes() {
             let what = "the proxy ends its connection to the origin";
-            tape.until(what, |recorded| recorded.end.is_some()).await?;
+            recorder
+                .until(what, |recorded| recorded.end.is_some())
+                .await?;
         }
         Ok(())
     }
@@ -184,14 +189,14 @@ impl Drop for Origin {
 async fn accept(
     listener: TcpListener,
     turn: Arc<Mutex<Turn>>,
-    connections: Arc<watch::Sender<Vec<Tape>>>,
+    connections: Arc<watch::Sender<Vec<Recorder>>>,
     activity: Arc<watch::Sender<u64>>,
 ) {
     loop {
         let Ok((socket, peer)) = listener.accept().await else {
             continue;
         };
-        let tape = Tape::new();
+        let recorder = Recorder::new();
         let mut turn = turn.lock().unwrap();
         if turn.own == Some(peer) {
             turn.own = None;
@@ -201,16 +206,17 @@ async fn accept(
         }
         let number = connections.borrow().len().min(turn.scripts.len() - 1);
         let script = turn.scripts[number].clone();
-        connections.send_modify(|tapes| tapes.push(tape.clone()));
-        turn.tasks
-            .push(tokio::spawn(serve(socket, tape, script, Arc::clone(&activity))).abort_handle());
+        connections.send_modify(|tapes| tapes.push(recorder.clone()));
+        turn.tasks.push(
+            tokio::spawn(serve(socket, recorder, script, Arc::clone(&activity))).abort_handle(),
+        );
     }
 }
 
 /// Plays the script on one connection.
 async fn serve(
     mut socket: TcpStream,
-    tape: Tape,
+    recorder: Recorder,
     script: Script,
     activity: Arc<watch::Sender<u64>>,
 ) {
@@ -220,9 +226,9 @@ async fn serve(
         return;
     }
     let mut continued = false;
-    while tape.record_some(&mut socket).await {
+    while recorder.record_some(&mut socket).await {
         activity.send_modify(|count| *count += 1);
-        let bytes = tape.now().bytes;
+        let bytes = recorder.now().bytes;
         if !continued && script.answers.is_empty() && script.when == When::Whole && expects(&bytes)
         {
             continued = true;
@@ -236,7 +242,7 @@ async fn serve(
             seen += length;
             answered += 1;
             if play(&mut socket, &text, then).await {
-                tape.reset();
+                recorder.reset();
                 return;
             }
             echo = then == Then::Echo;
@@ -294,9 +300,9 @@ async fn play(socket: &mut TcpStream, text: &[u8], then: Then) -> bool {
     then == Then::Reset
 }
 
-// === impl Tape ===
+// === impl Recorder ===
 
-impl Tape {
+impl Recorder {
     fn reset(&self) {
         self.ended(End::Reset);
     }

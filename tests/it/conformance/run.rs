@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use super::{
-    case::{After, Case, Door, Request, Seen, Step, request},
+    case::{After, Case, Listener, Request, Seen, Step, request},
     check,
     child::Switchback,
     h2::{
@@ -24,18 +24,18 @@ use super::{
         view::{self, View},
     },
     origin::{Origin, Script, Then, When},
-    tape::{End, PATIENCE, Recorded, Tape},
+    recorder::{End, PATIENCE, Recorded, Recorder},
     wire::{self, Read},
 };
 
-/// How many proxies play the cases of the plain door.
+/// How many proxies play the cases of the plain listener.
 const LANES: usize = 6;
 
 /// How soon an origin must be set free by a client that left, with some patience for a machine under load.
 const SET_FREE: Duration = Duration::from_millis(1_500);
 
 /// A proxy and its origins.
-pub(crate) struct Lane {
+pub(crate) struct CaseRunner {
     pub(crate) switchback: Switchback,
     pub(crate) public: Origin,
     pub(crate) private: Origin,
@@ -58,24 +58,29 @@ pub(crate) struct Sight {
 pub(crate) fn all(cases: Vec<Case>) {
     let chosen = std::env::var("CASE").unwrap_or_default();
     let cases = cases.into_iter().filter(|case| case.name.contains(&chosen));
-    let mut by_proxy: BTreeMap<Door, VecDeque<Case>> = BTreeMap::new();
+    let mut by_proxy: BTreeMap<Listener, VecDeque<Case>> = BTreeMap::new();
     for case in cases {
         by_proxy
-            .entry(proxy_of(case.door))
+            .entry(proxy_of(case.listener))
             .or_default()
             .push_back(case);
     }
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let failures = runtime.block_on(async {
         let mut lanes = Vec::new();
-        for (door, cases) in by_proxy {
-            let count = if door == Door::Plain { LANES } else { 2 }.min(cases.len());
+        for (listener, cases) in by_proxy {
+            let count = if listener == Listener::Plain {
+                LANES
+            } else {
+                2
+            }
+            .min(cases.len());
             let cases = Arc::new(Mutex::new(cases));
-            lanes.extend((0..count).map(|_| tokio::spawn(lane(door, Arc::clone(&cases)))));
+            lanes.extend((0..count).map(|_| tokio::spawn(runner(listener, Arc::clone(&cases)))));
         }
         let mut failures = Vec::new();
-        for lane in lanes {
-            failures.extend(lane.await.unwrap());
+        for runner in lanes {
+            failures.extend(runner.await.unwrap());
         }
         failures
     });
@@ -87,42 +92,45 @@ pub(crate) fn all(cases: Vec<Case>) {
     );
 }
 
-/// The door whose proxy has this door.
-fn proxy_of(door: Door) -> Door {
-    match door {
-        Door::Plain | Door::ProxyProtocol => Door::Plain,
-        Door::Hasty | Door::Trusting => door,
+/// The listener whose proxy has this listener.
+fn proxy_of(listener: Listener) -> Listener {
+    match listener {
+        Listener::Plain | Listener::ProxyProtocol => Listener::Plain,
+        Listener::ImpatientClient | Listener::Trusting => listener,
     }
 }
 
-async fn lane(door: Door, cases: Arc<Mutex<VecDeque<Case>>>) -> Vec<String> {
-    let mut lane = Lane::start(door).await;
+async fn runner(listener: Listener, cases: Arc<Mutex<VecDeque<Case>>>) -> Vec<String> {
+    let mut runner = CaseRunner::start(listener).await;
     let mut failures = Vec::new();
     loop {
         let Some(case) = cases.lock().unwrap().pop_front() else {
             return failures;
         };
-        failures.extend(lane.judge(&case).await.err());
-        if !lane.switchback.is_alive() {
-            failures.push(format!("switchback died\n{}", lane.switchback.last_words()));
-            lane = Lane::start(door).await;
+        failures.extend(runner.validate(&case).await.err());
+        if !runner.switchback.is_alive() {
+            failures.push(format!(
+                "switchback died\n{}",
+                runner.switchback.last_words()
+            ));
+            runner = CaseRunner::start(listener).await;
         }
     }
 }
 
-// === impl Lane ===
+// === impl Case ===
 
-impl Lane {
-    pub(crate) async fn start(door: Door) -> Self {
+impl CaseRunner {
+    pub(crate) async fn start(listener: Listener) -> Self {
         let (public, private) = (Origin::start().await, Origin::start().await);
-        let settings = match door {
-            Door::Plain | Door::ProxyProtocol => "",
-            Door::Hasty => {
+        let settings = match listener {
+            Listener::Plain | Listener::ProxyProtocol => "",
+            Listener::ImpatientClient => {
                 "timeouts.head = \"1s\"\ntimeouts.body = \"1s\"\ntimeouts.keep_alive = \"1s\"\n\
                  timeouts.silence = \"1s\"\ntimeouts.http2_idle = \"1s\"\ntimeouts.http2_ping = \"400ms\"\n\
                  timeouts.http2_ping_answer = \"300ms\"\ntimeouts.websocket_idle = \"500ms\"\n"
             }
-            Door::Trusting => {
+            Listener::Trusting => {
                 "trusted_proxies = [\"127.0.0.0/8\"]\nheaders.underscores = \"pass\"\n"
             }
         };
@@ -138,12 +146,12 @@ impl Lane {
              [[routes]]\nname = \"public\"\npath_prefix = \"/\"\nsplit = {{ public = 1 }}\n",
             public.address, private.address
         );
-        let listeners: &'static [&str] = match door {
-            Door::Plain | Door::ProxyProtocol => &[
+        let listeners: &'static [&str] = match listener {
+            Listener::Plain | Listener::ProxyProtocol => &[
                 "",
                 "proxy_protocol = true\nproxy_protocol_from = [\"127.0.0.1\"]",
             ],
-            Door::Hasty | Door::Trusting => &[""],
+            Listener::ImpatientClient | Listener::Trusting => &[""],
         };
         let start = move || Switchback::start(listeners, &config);
         Self {
@@ -154,11 +162,11 @@ impl Lane {
     }
 
     /// Plays a case and says what is wrong, with both ends.
-    async fn judge(&mut self, case: &Case) -> Result<(), String> {
-        let tape = Tape::new();
+    async fn validate(&mut self, case: &Case) -> Result<(), String> {
+        let recorder = Recorder::new();
         self.begin(&case.scripts);
-        let played = self.play(case, &tape).await;
-        let sight = self.sight(&tape);
+        let played = self.play(case, &recorder).await;
+        let sight = self.sight(&recorder);
         self.begin(&[]);
         if case.scripts.iter().any(keeps) {
             self.empty_pool().await;
@@ -200,8 +208,8 @@ impl Lane {
         self.public.begin([scripts, &plain()].concat());
     }
 
-    pub(crate) fn sight(&self, client: &Tape) -> Sight {
-        let recorded = |origin: &Origin| origin.tapes().iter().map(Tape::now).collect();
+    pub(crate) fn sight(&self, client: &Recorder) -> Sight {
+        let recorded = |origin: &Origin| origin.tapes().iter().map(Recorder::now).collect();
         Sight {
             client: client.now(),
             public: recorded(&self.public),
@@ -209,20 +217,20 @@ impl Lane {
         }
     }
 
-    pub(crate) fn address(&self, door: Door) -> std::net::SocketAddr {
-        self.switchback.listeners[usize::from(door == Door::ProxyProtocol)]
+    pub(crate) fn address(&self, listener: Listener) -> std::net::SocketAddr {
+        self.switchback.listeners[usize::from(listener == Listener::ProxyProtocol)]
     }
 
-    async fn play(&self, case: &Case, tape: &Tape) -> Result<(), String> {
-        let socket = TcpStream::connect(self.address(case.door)).await;
+    async fn play(&self, case: &Case, recorder: &Recorder) -> Result<(), String> {
+        let socket = TcpStream::connect(self.address(case.listener)).await;
         let socket = socket.map_err(|error| format!("client: {error}"))?;
         socket.set_nodelay(true).unwrap();
         let (reader, writer) = socket.into_split();
-        let record = tape.clone();
-        let recorder = tokio::spawn(async move { record.record(reader).await });
+        let record = recorder.clone();
+        let task = tokio::spawn(async move { record.record(reader).await });
         let mut client = Client {
             writer: Some(writer),
-            recorder: recorder.abort_handle(),
+            recorder: task.abort_handle(),
         };
         if case.http2.as_ref().is_some_and(|http2| !http2.raw) {
             client
@@ -232,24 +240,33 @@ impl Lane {
                 let view = View::of(&recorded.bytes);
                 recorded.end.is_some() || view::has(&view, frame::SETTINGS, false)
             };
-            tape.until("the proxy sends its settings", greeted).await?;
+            recorder
+                .until("the proxy sends its settings", greeted)
+                .await?;
             client
                 .send(&frame::frame(frame::SETTINGS, frame::ACK, 0, &[]))
                 .await;
         }
         for step in &case.steps {
-            self.step(step, tape, &mut client).await?;
+            self.step(step, recorder, &mut client).await?;
         }
-        self.finish(case, tape, &mut client).await
+        self.finish(case, recorder, &mut client).await
     }
 
-    async fn step(&self, step: &Step, tape: &Tape, client: &mut Client) -> Result<(), String> {
+    async fn step(
+        &self,
+        step: &Step,
+        recorder: &Recorder,
+        client: &mut Client,
+    ) -> Result<(), String> {
         match step {
             Step::Send(bytes) => client.send(bytes).await,
             Step::Receive(bytes) => {
                 let what = format!("client receives `{}`", bytes.escape_ascii());
                 let is_in = |whole: &[u8]| whole.windows(bytes.len()).any(|part| part == bytes);
-                tape.until(&what, |recorded| is_in(&recorded.bytes)).await?;
+                recorder
+                    .until(&what, |recorded| is_in(&recorded.bytes))
+                    .await?;
             }
             Step::StreamHead(stream) => {
                 let has_head = |view: &View| {
@@ -258,11 +275,11 @@ impl Lane {
                         .is_some_and(|own| own.head().is_some())
                 };
                 let done = |recorded: &Recorded| has_head(&View::of(&recorded.bytes));
-                tape.until("a head comes on the stream", done).await?;
+                recorder.until("a head comes on the stream", done).await?;
             }
             Step::StreamOver(stream) => {
                 let done = |recorded: &Recorded| View::of(&recorded.bytes).is_over(*stream);
-                tape.until("the stream ends", done).await?;
+                recorder.until("the stream ends", done).await?;
             }
             Step::OriginReceives(bytes) => self.public.until_received(bytes).await?,
             Step::OriginEnds => {
@@ -276,15 +293,20 @@ impl Lane {
                 }
             }
             Step::Shut => client.writer = None,
-            Step::Reset => client.reset(tape),
+            Step::Reset => client.reset(recorder),
         }
         Ok(())
     }
 
     /// Waits for what must come after the steps.
-    async fn finish(&self, case: &Case, tape: &Tape, client: &mut Client) -> Result<(), String> {
+    async fn finish(
+        &self,
+        case: &Case,
+        recorder: &Recorder,
+        client: &mut Client,
+    ) -> Result<(), String> {
         if case.http2.is_some() {
-            return self.finish_http2(case, tape, client).await;
+            return self.finish_http2(case, recorder, client).await;
         }
         match case.after {
             After::Left => {}
@@ -292,20 +314,22 @@ impl Lane {
                 let enough = |recorded: &Recorded| {
                     recorded.end.is_some() || answers(case, recorded) >= case.client.len()
                 };
-                tape.until("all answers come", enough).await?;
+                recorder.until("all answers come", enough).await?;
             }
             After::Closed => {
-                tape.until("the proxy ends the connection", |recorded| {
-                    recorded.end.is_some()
-                })
-                .await?;
+                recorder
+                    .until("the proxy ends the connection", |recorded| {
+                        recorded.end.is_some()
+                    })
+                    .await?;
             }
             After::Tunnel(bytes) => {
                 let what = "the tunnel brings its bytes";
-                tape.until(what, |recorded| {
-                    recorded.end.is_some() || recorded.bytes.ends_with(bytes)
-                })
-                .await?;
+                recorder
+                    .until(what, |recorded| {
+                        recorded.end.is_some() || recorded.bytes.ends_with(bytes)
+                    })
+                    .await?;
             }
             After::Open => {
                 let enough = |count: usize| {
@@ -313,10 +337,12 @@ impl Lane {
                         recorded.end.is_some() || answers(case, recorded) >= count
                     }
                 };
-                tape.until("all answers come", enough(case.client.len()))
+                recorder
+                    .until("all answers come", enough(case.client.len()))
                     .await?;
                 client.send(check::PROBE).await;
-                tape.until("the probe is answered", enough(case.client.len() + 1))
+                recorder
+                    .until("the probe is answered", enough(case.client.len() + 1))
                     .await?;
             }
         }
@@ -327,7 +353,7 @@ impl Lane {
     async fn finish_http2(
         &self,
         case: &Case,
-        tape: &Tape,
+        recorder: &Recorder,
         client: &mut Client,
     ) -> Result<(), String> {
         let streams = &case.http2.as_ref().expect("a case of HTTP/2").streams;
@@ -335,11 +361,13 @@ impl Lane {
             let view = View::of(&recorded.bytes);
             recorded.end.is_some() || streams.iter().all(|(id, _)| view.is_over(*id))
         };
-        let recorded = tape.until("all streams end", over).await?;
+        let recorded = recorder.until("all streams end", over).await?;
         match case.after {
             After::Closed => {
                 let ended = |recorded: &Recorded| recorded.end.is_some();
-                tape.until("the proxy ends the connection", ended).await?;
+                recorder
+                    .until("the proxy ends the connection", ended)
+                    .await?;
             }
             After::Any | After::Open if recorded.end.is_none() => {
                 let mut fields = frame::get("/probe");
@@ -354,7 +382,7 @@ impl Lane {
                 let probed = |recorded: &Recorded| {
                     recorded.end.is_some() || View::of(&recorded.bytes).is_over(check::PROBE_STREAM)
                 };
-                tape.until("the probe is answered", probed).await?;
+                recorder.until("the probe is answered", probed).await?;
             }
             _ => {}
         }
@@ -385,7 +413,7 @@ impl Client {
         }
     }
 
-    fn reset(&mut self, tape: &Tape) {
+    fn reset(&mut self, recorder: &Recorder) {
         if let Some(writer) = self.writer.take() {
             let socket: &TcpStream = writer.as_ref();
             socket2::SockRef::from(socket)
@@ -393,7 +421,7 @@ impl Client {
                 .unwrap();
             writer.forget();
         }
-        tape.ended(End::Reset);
+        recorder.ended(End::Reset);
         self.recorder.abort();
     }
 }

@@ -7,12 +7,12 @@ use switchback::{
     config,
     control::Expected,
     discovery::{self, Resolver},
-    model::{Change, Span},
+    model::{Change, HumanDuration},
 };
 use tokio::task::JoinHandle;
 
 use super::{Says, Server, holds, ip};
-use crate::desk::{Desk, author, change, folder, kept};
+use crate::controller_fixture::{Desk, author, change, folder, kept};
 
 /// A desk whose names are looked up.
 struct Setup {
@@ -27,9 +27,9 @@ async fn setup() -> Setup {
     let desk = Desk::begun(&kept(&folder), 0, 0).await;
     let server = Server::start().await;
     let settings = config::Discovery {
-        min_ttl: Span(Duration::from_millis(20)),
-        max_ttl: Span(Duration::from_millis(50)),
-        timeout: Span(Duration::from_millis(200)),
+        min_ttl: HumanDuration(Duration::from_millis(20)),
+        max_ttl: HumanDuration(Duration::from_millis(50)),
+        timeout: HumanDuration(Duration::from_millis(200)),
     };
     let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
     let fleet = Arc::clone(&desk.fleet);
@@ -54,7 +54,7 @@ impl Setup {
     async fn set(&self, urls: &[&str]) -> Receipt {
         self.desk
             .controller
-            .apply_promptly(endpoints(urls), author(), Expected::Any, false)
+            .apply_without_settle(endpoints(urls), author(), Expected::Any, false)
             .await
             .unwrap()
     }
@@ -93,7 +93,7 @@ async fn what_is_converged_holds_the_addresses_of_new_names() {
         let receipt = setup.set(&urls).await;
         assert_eq!(setup.addresses(), expected);
         assert!(receipt.converged_at.is_some() && receipt.unresolved.is_empty());
-        setup.desk.controller.settle();
+        setup.desk.controller.run_after_swap();
         assert_eq!(setup.addresses(), expected, "and it stays so");
     }
     setup.running.abort();
@@ -104,7 +104,7 @@ async fn a_name_without_an_address_is_told_with_what_serves_meanwhile() {
     let setup = setup().await;
     let before = setup.addresses();
     let receipt = setup.set(&["http://c.test:9"]).await;
-    setup.desk.controller.settle();
+    setup.desk.controller.run_after_swap();
     assert_eq!(setup.addresses(), before, "a release is never emptied");
     assert!(receipt.converged_at.is_none() && receipt.waiting_for.is_empty());
     let [unresolved] = receipt.unresolved.as_slice() else {

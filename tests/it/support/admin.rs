@@ -8,13 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use switchback::admin::{self, Access, AdminState, Observed, Readiness, RunningSettings};
-use switchback::config::{self, Files};
+use switchback::admin::{self, Access, AdminState, ProbeState, Readiness, RunningSettings};
+use switchback::config::{self, FileCheck};
 use switchback::control::{Controller, Expected, Settings};
 use switchback::fleet::Fleet;
 use switchback::history::History;
 use switchback::model::{Actor, Author};
-use switchback::table::TableCell;
+use switchback::table::LiveTable;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -68,7 +68,7 @@ impl TestAdmin {
         let text = format!(
             "[admin]\naddress = \"127.0.0.1:0\"\n{lines}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n{TABLE}"
         );
-        let config = config::parse(&text, Path::new("/"), Files::MustExist);
+        let config = config::parse(&text, Path::new("/"), FileCheck::MustExist);
         let config = config.unwrap_or_else(|problems| panic!("{problems:#?}"));
         let folder = tempfile::tempdir().unwrap();
         let (history, loaded) = History::open(&folder.path().join("history")).unwrap();
@@ -76,7 +76,7 @@ impl TestAdmin {
             warm_for: Duration::from_secs(3600),
             ..Settings::default()
         };
-        let (cell, fleet) = (Arc::new(TableCell::new(1)), Arc::new(Fleet::new(1)));
+        let (cell, fleet) = (Arc::new(LiveTable::new(1)), Arc::new(Fleet::new(1)));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .enable_all()
@@ -90,7 +90,7 @@ impl TestAdmin {
             .block_on(controller.import(config.table(), None, author(), Expected::Any, true))
             .unwrap();
         let readiness = Arc::new(Readiness::default());
-        let observed = Observed::new(render, Arc::clone(&readiness));
+        let observed = ProbeState::new(render, Arc::clone(&readiness));
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind(&runtime);
         let access = Access::load(&config.admin.tokens, address).unwrap();

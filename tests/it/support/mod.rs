@@ -8,6 +8,7 @@ pub(crate) mod h2;
 mod log;
 mod origin;
 mod proxy;
+pub(crate) mod signal;
 
 pub(crate) use admin::{TABLE, TestAdmin};
 pub(crate) use client::{Client, Response};

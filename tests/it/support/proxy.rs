@@ -7,12 +7,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use switchback::config::{self, Config, Files, Network};
+use switchback::config::{self, Config, FileCheck, Network};
 use switchback::fleet::Fleet;
 use switchback::model::{Change, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
 use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
-use switchback::table::{Swapped, TableCell, Target, Undo, compile};
+use switchback::table::{LiveTable, RollbackTarget, StackChange, Swapped, compile};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -33,7 +33,7 @@ pub(crate) struct TestProxyBuilder {
 /// A running proxy. It ends when it is dropped.
 pub(crate) struct TestProxy {
     pub(crate) address: SocketAddr,
-    pub(crate) cell: Arc<TableCell>,
+    pub(crate) cell: Arc<LiveTable>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) shared: Arc<Shared>,
     log: MemoryLog,
@@ -105,10 +105,10 @@ impl TestProxyBuilder {
             "{}\n[[listeners]]\naddress = \"127.0.0.1:0\"\n{}",
             self.settings, self.tables
         );
-        let config = config::parse(&text, Path::new("/"), Files::MayBeMissing);
+        let config = config::parse(&text, Path::new("/"), FileCheck::MayBeMissing);
         let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
         let workers = self.workers.max(1);
-        let cell = Arc::new(TableCell::new(workers));
+        let cell = Arc::new(LiveTable::new(workers));
         let (access_log, log) = MemoryLog::new();
         let shared = Shared::new(
             ProxySettings::new(&config),
@@ -227,7 +227,7 @@ impl TestProxy {
         }
         let next = Revision(live.revision().0 + 1);
         self.cell
-            .publish(draft, next, live.revision(), Undo::Push(None), 0)
+            .publish(draft, next, live.revision(), StackChange::Push(None), 0)
             .unwrap()
     }
 
@@ -244,7 +244,7 @@ impl TestProxy {
     pub(crate) fn rollback(&self) -> Revision {
         let next = Revision(self.cell.load().revision().0 + 1);
         self.cell
-            .rollback(Target::Previous, None, || next)
+            .rollback(RollbackTarget::Previous, None, || next)
             .unwrap()
             .table
             .revision()

@@ -3,7 +3,10 @@
 use switchback::http1::{
     BodyDecoder, BodyEncoder, FieldSlots, HeadScan, HeadWriter, RequestHead, ResponseHead, Trailers,
 };
-use switchback::message::{Asked, Field, Known, Limits, Nominated, Reason, Rejection, Version};
+use switchback::message::{
+    ConnectionOptions, Field, KnownField, Limits, Reason, Rejection, RequestContextForResponse,
+    Version,
+};
 
 use crate::message::{Message, Reading, pair, text};
 
@@ -73,7 +76,7 @@ pub(crate) fn response(bytes: &[u8], asked: &str) -> Verdict {
 }
 
 fn response_in(bytes: &[u8], asked: &str, pieces: &[usize]) -> Verdict {
-    let asked = Asked {
+    let asked = RequestContextForResponse {
         head: asked == "HEAD",
         websocket: false,
         upgrade: false,
@@ -155,7 +158,7 @@ fn one_request(source: &mut Source<'_>, limits: &Limits, verdict: &mut Verdict) 
     let head = &source.bytes[source.at + range.start..end];
     let mut slots = FieldSlots::new();
     let head = RequestHead::parse(head, limits, &mut slots)?;
-    let facts = head.judge(limits)?;
+    let facts = head.validate(limits)?;
 
     let mut sent = Vec::new();
     let target = facts.target;
@@ -167,7 +170,8 @@ fn one_request(source: &mut Source<'_>, limits: &Limits, verdict: &mut Verdict) 
     let mut forwarded = vec![pair(b"host", host.as_bytes())];
     forward(
         &mut writer,
-        head.fields().filter(|field| field.known != Known::Host),
+        head.fields()
+            .filter(|field| field.known != KnownField::Host),
         &facts.nominated,
         &mut forwarded,
     );
@@ -208,7 +212,7 @@ fn one_request(source: &mut Source<'_>, limits: &Limits, verdict: &mut Verdict) 
 
 fn one_response(
     source: &mut Source<'_>,
-    asked: Asked,
+    asked: RequestContextForResponse,
     limits: &Limits,
     verdict: &mut Verdict,
 ) -> Result<(), End> {
@@ -223,7 +227,7 @@ fn one_response(
     let head = &source.bytes[source.at + range.start..end];
     let mut slots = FieldSlots::new();
     let head = ResponseHead::parse(head, limits, &mut slots)?;
-    let facts = head.judge(asked, limits)?;
+    let facts = head.validate(asked, limits)?;
 
     let mut sent = Vec::new();
     let mut writer = HeadWriter::response(&mut sent, facts.status, head.reason());
@@ -263,10 +267,11 @@ fn one_response(
 fn forward<'h>(
     writer: &mut HeadWriter<'_>,
     fields: impl Iterator<Item = Field<'h>>,
-    nominated: &Nominated<'_>,
+    nominated: &ConnectionOptions<'_>,
     forwarded: &mut Vec<(String, String)>,
 ) {
-    for field in fields.filter(|field| !field.known.is_framing() && !nominated.ends(field)) {
+    for field in fields.filter(|field| !field.known.is_framing() && !nominated.is_hop_by_hop(field))
+    {
         writer.field(&field);
         forwarded.push(pair(field.name, field.value));
     }

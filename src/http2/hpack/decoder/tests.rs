@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::http2::hpack::reference::{Reference, Style};
 use crate::http2::hpack::{BlockField, Encoder};
-use crate::message::Known;
+use crate::message::KnownField;
 
 const WIDE: BlockLimits = BlockLimits {
     list: 1 << 20,
@@ -235,13 +235,13 @@ fn a_name_may_come_from_the_row_that_makes_room() {
 
 #[test]
 fn a_flaw_leaves_the_table_in_step_and_is_remembered_by_it() {
-    let cases: [(&[u8], Flaw); 6] = [
-        (b"\x40\x04Name\x01a", Flaw::UppercaseName),
-        (b"\x40\x00\x01a", Flaw::InvalidName),
-        (b"\x40\x02a:\x01a", Flaw::InvalidName),
-        (b"\x40\x01a\x01\r", Flaw::InvalidValue),
-        (b"\x40\x01a\x02 a", Flaw::InvalidValue),
-        (b"\x40\x01a\x02a\t", Flaw::InvalidValue),
+    let cases: [(&[u8], FieldError); 6] = [
+        (b"\x40\x04Name\x01a", FieldError::UppercaseName),
+        (b"\x40\x00\x01a", FieldError::InvalidName),
+        (b"\x40\x02a:\x01a", FieldError::InvalidName),
+        (b"\x40\x01a\x01\r", FieldError::InvalidValue),
+        (b"\x40\x01a\x02 a", FieldError::InvalidValue),
+        (b"\x40\x01a\x02a\t", FieldError::InvalidValue),
     ];
     for (block, flaw) in cases {
         let mut decoder = Decoder::new(4096);
@@ -251,7 +251,7 @@ fn a_flaw_leaves_the_table_in_step_and_is_remembered_by_it() {
         assert_eq!((fields.flaw(), fields.len()), (Some(flaw), 2));
         // The name alone, with a sound value.
         let fields = decode(&mut decoder, b"\x0f\x30\x01v").unwrap();
-        let of_name = Some(flaw).filter(|flaw| *flaw != Flaw::InvalidValue);
+        let of_name = Some(flaw).filter(|flaw| *flaw != FieldError::InvalidValue);
         assert_eq!(fields.flaw(), of_name);
         let fields = decode(&mut decoder, b"\x82\xbe").unwrap();
         assert_eq!((fields.flaw(), fields.len()), (None, 2));
@@ -268,7 +268,11 @@ fn names_are_what_they_were_when_they_come_from_the_table() {
     .unwrap();
     let again = decode(&mut decoder, b"\xc0\xbf\xbe").unwrap();
     let names: Vec<Name> = first.iter().map(|field| field.name).collect();
-    let expected = [Name::Protocol, Name::UnknownPseudo, Name::Field(Known::Te)];
+    let expected = [
+        Name::Protocol,
+        Name::UnknownPseudo,
+        Name::Field(KnownField::Te),
+    ];
     assert_eq!(names, expected);
     assert!(first.iter().eq(&again));
 }
@@ -286,12 +290,12 @@ fn what_goes_beyond_a_limit_costs_nothing_more() {
     let mut into = FieldBlock::new();
     for block in [vec![0xbe; 64 << 10], b"\x0f\x2f\x00".repeat(20 << 10)] {
         decoder.decode(&block, limits, &mut into).unwrap();
-        assert_eq!((into.len(), into.flaw()), (4, Some(Flaw::TooLong)));
+        assert_eq!((into.len(), into.flaw()), (4, Some(FieldError::TooLong)));
     }
     // Names that are put in again and again: some, and then too many.
     let some = b"\x7e\x00".repeat(200);
     decoder.decode(&some, limits, &mut into).unwrap();
-    assert_eq!((into.len(), into.flaw()), (4, Some(Flaw::TooLong)));
+    assert_eq!((into.len(), into.flaw()), (4, Some(FieldError::TooLong)));
     let many = b"\x7e\x00".repeat(20 << 10);
     assert_eq!(
         decoder.decode(&many, limits, &mut into),
@@ -388,7 +392,7 @@ proptest! {
         let mut encoder = Encoder::new(&mut block);
         encoder.table_size_zero();
         for ((name, value), never_indexed) in &fields {
-            if encoder.field(Known::of(name), name, value, *never_indexed) {
+            if encoder.field(KnownField::of(name), name, value, *never_indexed) {
                 expected.push((name.clone(), value.clone()));
             }
         }
@@ -396,7 +400,7 @@ proptest! {
         prop_assert_eq!(expected.len(), fields.len() - pseudo);
         let into = decode(&mut Decoder::new(4096), &block).unwrap();
         prop_assert_eq!(texts(&into), expected);
-        let is_known = |field: BlockField<'_>| field.name == Name::Field(Known::of(field.text));
+        let is_known = |field: BlockField<'_>| field.name == Name::Field(KnownField::of(field.text));
         prop_assert!(into.iter().all(is_known));
     }
 }

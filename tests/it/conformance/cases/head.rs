@@ -1,7 +1,7 @@
 //! Request lines, field lines, their line ends and their limits.
 
 use super::{SMUGGLED, get, seen_get};
-use crate::conformance::case::{After, Case, Door, case, request, status};
+use crate::conformance::case::{After, Case, Listener, case, request, status};
 
 /// First lines that are none.
 const BAD_LINES: [(&str, &[u8], &[u16]); 34] = [
@@ -263,7 +263,7 @@ fn good() -> Vec<Case> {
             .send(b"GET /x HTTP/1.1\r\nHost: a.example\r\nX: \xe9\r\n\r\n")
             .passes(seen_get(&["X: \\xe9"])),
         case("good-underscore-where-let", &[6])
-            .door(Door::Trusting)
+            .listener(Listener::Trusting)
             .send(get("X_Own: 1\r\n"))
             .passes(seen_get(&["X_Own: 1"])),
         case("expect-unknown", &[1])

@@ -1,7 +1,7 @@
 //! Who the client is: forwarding fields, the PROXY protocol, loops, traces.
 
 use super::{get, seen_get};
-use crate::conformance::case::{After, Case, Door, Request, case, status};
+use crate::conformance::case::{After, Case, Listener, Request, case, status};
 
 pub(super) fn cases() -> Vec<Case> {
     [spoofed(), trusted(), proxy_protocol(), loops(), traces()]
@@ -51,7 +51,7 @@ fn spoofed() -> Vec<Case> {
 fn trusted() -> Vec<Case> {
     let trusting = |name: &str, fields: &str, seen: Request| {
         case(name, &[6])
-            .door(Door::Trusting)
+            .listener(Listener::Trusting)
             .send(get(fields))
             .passes(seen)
     };
@@ -88,7 +88,8 @@ fn header(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
 }
 
 fn proxy_protocol() -> Vec<Case> {
-    let door = |name: &str| case(format!("proxy-protocol-{name}"), &[6]).door(Door::ProxyProtocol);
+    let listener =
+        |name: &str| case(format!("proxy-protocol-{name}"), &[6]).listener(Listener::ProxyProtocol);
     let four = [192, 0, 2, 7, 192, 0, 2, 1, 0x1f, 0x90, 0, 80];
     let six = [
         [0x20, 1, 0xd, 0xb8].as_slice(),
@@ -116,31 +117,35 @@ fn proxy_protocol() -> Vec<Case> {
     let v1 = b"PROXY TCP4 192.0.2.7 192.0.2.1 8080 80\r\n";
     vec![
         one(
-            door("4").send(with(&header(0x21, 0x11, &four))),
+            listener("4").send(with(&header(0x21, 0x11, &four))),
             from("192.0.2.7"),
         )
         .probed_by("192.0.2.7"),
         one(
-            door("6").send(with(&header(0x21, 0x21, &six))),
+            listener("6").send(with(&header(0x21, 0x21, &six))),
             from("2001:db8::1"),
         )
         .probed_by("2001:db8::1"),
         one(
-            door("tlv").send(with(&header(0x21, 0x11, &tlv))),
+            listener("tlv").send(with(&header(0x21, 0x11, &tlv))),
             from("192.0.2.7"),
         )
         .probed_by("192.0.2.7"),
         one(
-            door("local").send(with(&header(0x20, 0, &[]))),
+            listener("local").send(with(&header(0x20, 0, &[]))),
             from("127.0.0.1"),
         ),
-        refused(door("missing").send(get(""))),
-        one(door("version-1").send(with(v1)), from("192.0.2.7")).probed_by("192.0.2.7"),
-        refused(door("version-1-short").send(with(b"PROXY TCP4 192.0.2.7\r\n"))),
-        refused(door("bad-version").send(with(&header(0x31, 0x11, &four)))),
-        refused(door("bad-command").send(with(&header(0x2f, 0x11, &four)))),
-        refused(door("too-short").send(with(&header(0x21, 0x11, &four[..8])))),
-        refused(door("cut").send(&header(0x21, 0x11, &four)[..14]).shut()),
+        refused(listener("missing").send(get(""))),
+        one(listener("version-1").send(with(v1)), from("192.0.2.7")).probed_by("192.0.2.7"),
+        refused(listener("version-1-short").send(with(b"PROXY TCP4 192.0.2.7\r\n"))),
+        refused(listener("bad-version").send(with(&header(0x31, 0x11, &four)))),
+        refused(listener("bad-command").send(with(&header(0x2f, 0x11, &four)))),
+        refused(listener("too-short").send(with(&header(0x21, 0x11, &four[..8])))),
+        refused(
+            listener("cut")
+                .send(&header(0x21, 0x11, &four)[..14])
+                .shut(),
+        ),
     ]
 }
 

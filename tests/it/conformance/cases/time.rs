@@ -2,7 +2,7 @@
 
 use super::{get, post, seen_get};
 use crate::conformance::{
-    case::{After, Case, Door, case, status},
+    case::{After, Case, Listener, case, status},
     origin::{Then, When},
 };
 
@@ -14,14 +14,14 @@ pub(super) fn cases() -> Vec<Case> {
 fn late() -> Vec<Case> {
     let late = |name: &str, sent: &str| {
         case(name, &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(sent)
             .gets(status(&[408]).or_nothing())
             .then(After::Closed)
     };
     let told = |name: &str, sent: &str| {
         case(name, &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(sent)
             .gets(status(&[408]))
             .then(After::Closed)
@@ -50,13 +50,13 @@ fn late() -> Vec<Case> {
         )
         .sees_a_cut(),
         case("late-second-request", &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(get(""))
             .gets(status(&[200]).body("ok"))
             .sees(seen_get(&[]))
             .then(After::Closed),
         case("late-second-head", &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(format!("{}GET /y HTTP/1.1\r\nHost:", get("")))
             .gets(status(&[200]).body("ok"))
             .gets(status(&[408]))
@@ -69,7 +69,7 @@ fn late() -> Vec<Case> {
 fn silent() -> Vec<Case> {
     let hasty = |name: &str, when: When, answer: &str| {
         case(name, &[13])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(get(""))
             .answers(when, answer, Then::Keep)
             .sees(seen_get(&[]))

@@ -2,7 +2,7 @@
 
 use super::seen_get;
 use crate::conformance::{
-    case::{After, Case, Door, h2case, status},
+    case::{After, Case, Listener, h2case, status},
     h2::{
         frame::{
             ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, PING,
@@ -223,19 +223,19 @@ fn starts() -> Vec<Case> {
             .send([PREFACE, &settings(&[]), &request].concat())
             .passes_on(1, seen_get(&[])),
         h2case("h2-idle", &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .then(After::Closed),
         h2case("h2-idle-after-a-request", &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(request)
             .passes_on(1, seen_get(&[]))
             .then(After::Closed),
         h2case("h2-late-block", &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send(frame(HEADERS, END_STREAM, 1, &block(&get("/x"))))
             .then(After::Closed),
         h2case("h2-late-body", &[12])
-            .door(Door::Hasty)
+            .listener(Listener::ImpatientClient)
             .send([head(1, &get("/x"), 0), data(1, "hello", 0)].concat())
             .refused_on(1)
             .sees_a_cut()

@@ -1,0 +1,294 @@
+//! Who may call the admin API: bearer tokens, their roles and names.
+//!
+//! Without tokens whoever reaches the address may do everything, so then the address must be loopback. A token is kept
+//! as its hash and compared in constant time with every token that there is, so that the time of an answer says neither
+//! how much of a guess was right nor which token it was near to.
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConditionallySelectable, ConstantTimeEq};
+use thiserror::Error;
+
+use super::{
+    auth_failures::{AuthFailure, AuthFailures},
+    connections::Connection,
+    error::ApiError,
+};
+use crate::config::{Role, TokenSpec};
+
+/// The name in the history of whoever called without a token.
+const LOCAL: &str = "local";
+
+/// The shortest token: anything shorter can be guessed.
+const SHORTEST: usize = 16;
+
+/// Why there is no safe access.
+#[derive(Debug, Error)]
+pub enum AccessError {
+    /// A public address without an operator's token.
+    #[error(
+        "the admin API would listen on {0}, which is not loopback, and nobody could change anything or everybody could: configure an operator token, or listen on 127.0.0.1"
+    )]
+    Exposed(SocketAddr),
+    /// A token's file cannot be read.
+    #[error("the token file `{}` cannot be read", .path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// A token's variable is not set.
+    #[error("the environment has no variable `{0}` to read a token from")]
+    Missing(String),
+    /// Neither a file nor a variable, or both.
+    #[error("the token `{0}` needs either a file or a variable of the environment")]
+    Source(String),
+    /// A token that can be guessed or cannot be sent.
+    #[error("the token `{0}` is not 16 or more visible ASCII characters")]
+    Weak(String),
+}
+
+/// Who called.
+#[derive(Debug, Clone)]
+pub(super) struct Caller {
+    /// The token's name.
+    pub(super) name: Arc<str>,
+    /// What it allows.
+    pub(super) role: Role,
+}
+
+struct Token {
+    hash: [u8; 32],
+    caller: Caller,
+}
+
+/// The tokens that are accepted; none means that nobody is asked for one.
+pub struct Access {
+    tokens: Vec<Token>,
+    failures: AuthFailures,
+}
+
+impl Access {
+    /// Reads the tokens, and makes sure that the address is not public without one.
+    ///
+    /// # Errors
+    /// When a token cannot be read or is too weak, or when the address could be reached by anybody.
+    pub fn load(specs: &[TokenSpec], address: SocketAddr) -> Result<Self, AccessError> {
+        let tokens = specs
+            .iter()
+            .map(Token::read)
+            .collect::<Result<Vec<_>, _>>()?;
+        let operator = tokens
+            .iter()
+            .any(|token| token.caller.role == Role::Operator);
+        if !address.ip().to_canonical().is_loopback() && !operator {
+            return Err(AccessError::Exposed(address));
+        }
+        Ok(Self {
+            tokens,
+            failures: AuthFailures::default(),
+        })
+    }
+
+    /// Whether a token is asked for.
+    pub fn asks(&self) -> bool {
+        !self.tokens.is_empty()
+    }
+
+    fn caller(&self, headers: &HeaderMap) -> Result<Caller, AuthFailure> {
+        if !self.asks() {
+            return Ok(Caller {
+                name: LOCAL.into(),
+                role: Role::Operator,
+            });
+        }
+        let mut fields = headers.get_all(header::AUTHORIZATION).iter();
+        let (Some(field), None) = (fields.next(), fields.next()) else {
+            let is_sent = headers.contains_key(header::AUTHORIZATION);
+            return Err(if is_sent {
+                AuthFailure::Malformed
+            } else {
+                AuthFailure::Missing
+            });
+        };
+        let presented = bearer(field.as_bytes()).ok_or(AuthFailure::Malformed)?;
+        self.find(presented).cloned().ok_or(AuthFailure::Unknown)
+    }
+
+    /// Looks at every token, whether or not one before it was right.
+    fn find(&self, presented: &[u8]) -> Option<&Caller> {
+        let hash: [u8; 32] = Sha256::digest(presented).into();
+        let mut found = u64::MAX;
+        for (place, token) in (0_u64..).zip(&self.tokens) {
+            let same: Choice = hash.ct_eq(&token.hash);
+            found.conditional_assign(&place, same);
+        }
+        let place = usize::try_from(found).ok()?;
+        self.tokens.get(place).map(|token| &token.caller)
+    }
+}
+
+impl Token {
+    fn read(spec: &TokenSpec) -> Result<Self, AccessError> {
+        let name = spec.name();
+        let secret = match (&spec.file, &spec.env) {
+            (Some(path), None) => {
+                std::fs::read_to_string(path).map_err(|source| AccessError::File {
+                    path: path.clone(),
+                    source,
+                })?
+            }
+            (None, Some(variable)) => {
+                std::env::var(variable).map_err(|_| AccessError::Missing(variable.clone()))?
+            }
+            _ => return Err(AccessError::Source(name)),
+        };
+        let secret = secret.trim();
+        if secret.len() < SHORTEST || !secret.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(AccessError::Weak(name));
+        }
+        Ok(Self {
+            hash: Sha256::digest(secret.as_bytes()).into(),
+            caller: Caller {
+                name: name.into(),
+                role: spec.role,
+            },
+        })
+    }
+}
+
+fn bearer(field: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = field.split_at_checked(7)?;
+    (scheme.eq_ignore_ascii_case(b"bearer ") && !token.is_empty()).then(|| token.trim_ascii())
+}
+
+fn unauthorized(failure: AuthFailure) -> ApiError {
+    let detail = match failure {
+        AuthFailure::Forbidden => "the token may only look",
+        AuthFailure::Malformed => "the authorization is not one bearer token",
+        AuthFailure::Missing => "a bearer token is needed",
+        AuthFailure::Unknown => "the token is not one of ours",
+    };
+    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "who is calling?")
+        .detail(detail)
+        .hint("send `authorization: Bearer TOKEN`")
+        .field(header::WWW_AUTHENTICATE, "Bearer realm=\"switchback\"")
+}
+
+/// Lets through who may do what is asked, and notes who it is.
+pub(super) async fn authenticate(
+    State(access): State<Arc<Access>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let caller = match access.caller(request.headers()) {
+        Ok(caller) => caller,
+        Err(failure) => {
+            access.failures.note(&request, failure);
+            return unauthorized(failure).into_response();
+        }
+    };
+    if access.asks()
+        && let Some(connection) = request.extensions().get::<Arc<Connection>>()
+    {
+        connection.is_known();
+    }
+    if caller.role != Role::Operator && changes(request.method()) {
+        access.failures.note(&request, AuthFailure::Forbidden);
+        return ApiError::new(
+            StatusCode::FORBIDDEN,
+            "forbidden",
+            "this token may only look",
+        )
+        .detail(format!("`{}` is a read-only token", caller.name))
+        .into_response();
+    }
+    request.extensions_mut().insert(caller);
+    next.run(request).await
+}
+
+/// Whether a method is one that changes something.
+pub(super) fn changes(method: &Method) -> bool {
+    ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use super::*;
+
+    const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
+    const PUBLIC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9900);
+
+    fn spec(role: Role, secret: &str, dir: &tempfile::TempDir) -> TokenSpec {
+        let path = dir.path().join(format!("{role:?}"));
+        io::Write::write_all(
+            &mut std::fs::File::create(&path).unwrap(),
+            secret.as_bytes(),
+        )
+        .unwrap();
+        serde_json::from_value(serde_json::json!({ "role": role, "file": path })).unwrap()
+    }
+
+    fn headers(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(header::AUTHORIZATION, value.parse().unwrap())])
+    }
+
+    #[test]
+    fn a_public_address_needs_an_operator() {
+        let dir = tempfile::tempdir().unwrap();
+        let reader = spec(Role::ReadOnly, "0123456789abcdef", &dir);
+        let operator = spec(Role::Operator, "fedcba9876543210", &dir);
+        assert!(Access::load(&[], LOOPBACK).is_ok());
+        assert!(matches!(
+            Access::load(&[], PUBLIC),
+            Err(AccessError::Exposed(_))
+        ));
+        assert!(Access::load(std::slice::from_ref(&reader), PUBLIC).is_err());
+        assert!(Access::load(&[reader, operator], PUBLIC).is_ok());
+    }
+
+    #[test]
+    fn a_token_is_known_by_its_whole_text() {
+        let dir = tempfile::tempdir().unwrap();
+        let operator = spec(Role::Operator, "fedcba9876543210\n", &dir);
+        let reader = spec(Role::ReadOnly, "0123456789abcdef", &dir);
+        let access = Access::load(&[operator, reader], LOOPBACK).unwrap();
+        let role = |value: &str| access.caller(&headers(value)).map(|caller| caller.role);
+        assert_eq!(role("Bearer fedcba9876543210").unwrap(), Role::Operator);
+        assert_eq!(role("bearer 0123456789abcdef").unwrap(), Role::ReadOnly);
+        for wrong in [
+            "Bearer fedcba987654321",
+            "Bearer fedcba98765432100",
+            "Bearer ",
+            "Basic fedcba9876543210",
+        ] {
+            assert_eq!(
+                unauthorized(role(wrong).unwrap_err()).status(),
+                StatusCode::UNAUTHORIZED,
+                "{wrong}"
+            );
+        }
+        assert!(access.caller(&HeaderMap::new()).is_err());
+    }
+
+    #[test]
+    fn a_short_token_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let weak = spec(Role::Operator, "secret", &dir);
+        assert!(matches!(
+            Access::load(&[weak], LOOPBACK),
+            Err(AccessError::Weak(_))
+        ));
+    }
+}

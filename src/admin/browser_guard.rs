@@ -1,0 +1,189 @@
+//! Keeps web pages out: a browser on the operator's machine can reach a loopback address, and a page that it shows must
+//! not be able to use that.
+//!
+//! Two doors are shut. A page whose own name was made to resolve to our address (DNS rebinding) gives itself away by its
+//! `Host`; a page that sends a request across sites gives itself away by `Origin` or `Sec-Fetch-Site`. Tools send
+//! neither of the latter.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use axum::{
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, header, uri::Authority},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+
+use super::error::ApiError;
+
+/// The names by which the admin API may be called.
+pub(super) struct Hosts {
+    /// The address that the listener is bound to.
+    address: IpAddr,
+    /// Names from the configuration, lower case.
+    names: Vec<String>,
+}
+
+impl Hosts {
+    pub(super) fn new(address: SocketAddr, names: &[String]) -> Self {
+        Self {
+            address: address.ip().to_canonical(),
+            names: names.iter().map(|name| name.to_ascii_lowercase()).collect(),
+        }
+    }
+
+    /// Whether a host, without its port, is us. The port is no secret and may be another one behind a port forward.
+    fn is_us(&self, host: &str) -> bool {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        if let Ok(address) = host.parse::<IpAddr>() {
+            let address = address.to_canonical();
+            // Bound to any address, we are called by one that cannot be known here; a rebound name is never an address.
+            return address.is_loopback()
+                || address == self.address
+                || self.address.is_unspecified();
+        }
+        let host = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
+        host == "localhost" || self.names.contains(&host)
+    }
+
+    fn check(&self, uri: &Uri, headers: &HeaderMap) -> Result<(), ApiError> {
+        let host = named(uri, headers)?;
+        if !self.is_us(host.host()) {
+            return Err(ApiError::new(
+                StatusCode::MISDIRECTED_REQUEST,
+                "unknown-host",
+                "the admin API is not called by this name",
+            )
+            .detail(format!("`{}` is not one of its names", host.host()))
+            .hint("use an address or `localhost`, or add the name to `admin.hosts`"));
+        }
+        if let Some(origin) = headers.get(header::ORIGIN) {
+            let same = origin
+                .to_str()
+                .ok()
+                .and_then(|origin| origin.split_once("://"));
+            if same.is_none_or(|(_, origin)| !origin.eq_ignore_ascii_case(host.as_str())) {
+                return Err(cross_site(
+                    "the request comes from a page of another origin",
+                ));
+            }
+        }
+        let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
+        if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
+            return Err(cross_site("the request comes from a page of another site"));
+        }
+        Ok(())
+    }
+}
+
+/// The one authority that the request names.
+fn named(uri: &Uri, headers: &HeaderMap) -> Result<Authority, ApiError> {
+    let mut fields = headers.get_all(header::HOST).iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return Err(ApiError::malformed("the request must have one `Host`"));
+    };
+    let host: Authority = field
+        .to_str()
+        .ok()
+        .and_then(|host| host.parse().ok())
+        .ok_or_else(|| ApiError::malformed("`Host` is not a host"))?;
+    if uri.authority().is_some_and(|target| *target != host) {
+        return Err(ApiError::malformed("`Host` is not that of the target"));
+    }
+    Ok(host)
+}
+
+fn cross_site(detail: &str) -> ApiError {
+    ApiError::new(
+        StatusCode::FORBIDDEN,
+        "cross-site",
+        "web pages may not call the admin API",
+    )
+    .detail(detail)
+}
+
+/// Lets through what no web page of somebody else can have sent.
+pub(super) async fn guard(
+    State(hosts): State<Arc<Hosts>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    match hosts.check(request.uri(), request.headers()) {
+        Ok(()) => next.run(request).await,
+        Err(refusal) => refusal.into_response(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::http::HeaderName;
+
+    use super::*;
+
+    fn status(fields: &[(&'static str, &'static str)]) -> u16 {
+        let hosts = Hosts::new(
+            "192.0.2.7:9900".parse().unwrap(),
+            &["Switch.Internal".into()],
+        );
+        let headers = fields
+            .iter()
+            .map(|(name, value)| {
+                (
+                    HeaderName::from_static(name),
+                    HeaderValue::from_static(value),
+                )
+            })
+            .collect();
+        hosts
+            .check(&Uri::from_static("/v1/status"), &headers)
+            .map_or_else(|refusal| refusal.document.status, |()| 200)
+    }
+
+    #[test]
+    fn only_our_own_names_are_answered() {
+        for host in [
+            "localhost",
+            "localhost:9900",
+            "LOCALHOST:1",
+            "127.0.0.1:9900",
+            "127.3.2.1",
+            "[::1]:9900",
+            "192.0.2.7:9900",
+            "switch.internal:443",
+            "switch.internal.",
+        ] {
+            assert_eq!(status(&[("host", host)]), 200, "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "192.0.2.8",
+            "switch.internal.evil",
+        ] {
+            assert_eq!(status(&[("host", host)]), 421, "{host}");
+        }
+        assert_eq!(status(&[]), 400);
+        assert_eq!(status(&[("host", "localhost"), ("host", "localhost")]), 400);
+        assert_eq!(status(&[("host", "a b")]), 400);
+    }
+
+    #[test]
+    fn a_page_of_another_site_is_refused() {
+        let host = ("host", "localhost:9900");
+        assert_eq!(status(&[host, ("origin", "http://localhost:9900")]), 200);
+        assert_eq!(status(&[host, ("sec-fetch-site", "same-origin")]), 200);
+        assert_eq!(status(&[host, ("sec-fetch-site", "none")]), 200);
+        for field in [
+            ("origin", "http://evil.example"),
+            ("origin", "http://localhost:3000"),
+            ("origin", "null"),
+            ("sec-fetch-site", "cross-site"),
+            ("sec-fetch-site", "same-site"),
+        ] {
+            assert_eq!(status(&[host, field]), 403, "{field:?}");
+        }
+    }
+}

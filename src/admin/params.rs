@@ -1,0 +1,424 @@
+//! What comes with every change beside its body: who asks and why, on what condition, and whether it is meant.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{
+    extract::{FromRequestParts, Path, Query},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+};
+use serde::{Deserialize, de::DeserializeOwned};
+use utoipa::IntoParams;
+
+use super::{
+    auth::Caller,
+    connections::{Changing, Connection},
+    error::ApiError,
+    idempotency::idempotency_key,
+    switch::{switch, switch_schema},
+};
+use crate::{
+    api::{ConflictPolicy, LONGEST_WAIT, group_error, message_error},
+    control::{Expected, KeyGuard},
+    model::{Actor, Author, HumanDuration, Revision},
+};
+
+/// Options of a change, in the query.
+#[derive(Debug, Clone, Default, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ChangeOptions {
+    /// Answer what would happen, and change nothing. `?dry_run` alone is as good as `?dry_run=true`.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(deserialize_with = "switch")]
+    dry_run: bool,
+    /// Do it although a release that gets more requests by it has no healthy endpoint, or was not checked yet, or although
+    /// the release to be removed is still warm, draining, or in a split with weight 0.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(deserialize_with = "switch")]
+    force: bool,
+    /// How long to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at
+    /// most `60s`. Then it is refused. Without it a change waits for first checks alone: of a release with checks of which
+    /// none was answered yet, no longer than that takes. A rollback or an abort waits for nothing.
+    #[param(
+        required = false,
+        nullable = false,
+        value_type = String,
+        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
+    )]
+    wait: Option<HumanDuration>,
+    /// Why. A message in the body comes first.
+    #[param(required = false, nullable = false, max_length = 256)]
+    message: Option<String>,
+    /// What the change belongs to, such as `deploy-7`. Changes in a row that name the same group are undone by one bare
+    /// rollback. On a rollback it has no effect.
+    #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
+    group: Option<String>,
+}
+
+/// Which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Page {
+    /// Only revisions before this one.
+    #[param(required = false, nullable = false, value_type = u64, maximum = 1_000_000_000_000_000_000_u64)]
+    pub(super) before: Option<u64>,
+    /// How many at most.
+    #[param(required = false, nullable = false, value_type = usize, minimum = 1, maximum = 1000)]
+    pub(super) limit: Option<usize>,
+}
+
+/// Options of an import, in the query.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct ImportOptions {
+    /// Which side wins where both the file and the live table changed; without it such a file is refused whole.
+    #[param(required = false, nullable = false, inline)]
+    pub(super) wins: Option<ConflictPolicy>,
+    /// Answer what would happen, and change nothing. `?dry_run` alone is as good as `?dry_run=true`.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(default, deserialize_with = "switch")]
+    dry_run: bool,
+    /// Do it although a release that gets more requests by it has no healthy endpoint.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(default, deserialize_with = "switch")]
+    force: bool,
+    /// How long to wait, as with other changes.
+    #[param(
+        required = false,
+        nullable = false,
+        value_type = String,
+        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
+    )]
+    wait: Option<HumanDuration>,
+    /// Why.
+    #[param(required = false, nullable = false, max_length = 256)]
+    message: Option<String>,
+    /// What the change belongs to, as with other changes.
+    #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
+    group: Option<String>,
+}
+
+/// Conditions of a change, in the header.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only the documentation reads it")]
+pub(super) struct ChangeConditions {
+    /// The revision that the change is based on, such as `"42"`: 412 if what it is about has changed since. With `*`: 412
+    /// if what it replaces does not exist.
+    #[param(
+        rename = "If-Match",
+        required = false,
+        nullable = false,
+        pattern = r#"^(\*|"[0-9]{1,18}")$"#
+    )]
+    if_match: Option<String>,
+    /// Makes repeating the request safe: the same key and the same request get the answer that the first got, whatever
+    /// has happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of answers come; `Idempotency-Replayed`
+    /// says so. Another request under the key is 422. What was refused is not kept. A dry run has no key.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        nullable = false,
+        pattern = "^[!-~]{1,64}$"
+    )]
+    idempotency_key: Option<String>,
+}
+
+/// Conditions of a whole-table write: it must name the revision that it is based on.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(dead_code, reason = "only the documentation reads it")]
+pub(super) struct TableConditions {
+    /// The live revision, such as `"42"`: 412 if it is another one by now, 428 if it is not said.
+    #[param(rename = "If-Match", pattern = r#"^"[0-9]{1,18}"$"#)]
+    if_match: String,
+    /// Makes repeating the request safe: the same key and the same request get the answer that the first got, whatever
+    /// has happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of answers come; `Idempotency-Replayed`
+    /// says so. Another request under the key is 422. What was refused is not kept. A dry run has no key.
+    #[param(
+        rename = "Idempotency-Key",
+        required = false,
+        nullable = false,
+        pattern = "^[!-~]{1,64}$"
+    )]
+    idempotency_key: Option<String>,
+}
+
+/// What a change is said to be based on (`If-Match`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Condition {
+    /// Whatever is live: it was not said.
+    Any,
+    /// Whatever is live, if there is such a thing (`*`).
+    Existing,
+    /// A list of nothing, of which nothing can match.
+    Nothing,
+    /// This revision.
+    Revision(Revision),
+}
+
+/// What comes with a change.
+pub(super) struct ChangeParams {
+    caller: Caller,
+    connection: Option<Arc<Connection>>,
+    turn: Option<Arc<KeyGuard>>,
+    message: Option<String>,
+    group: Option<String>,
+    idempotency_key: Option<String>,
+    /// What the change is based on.
+    pub(super) condition: Condition,
+    /// Whether only to say what would happen.
+    pub(super) dry_run: bool,
+    /// Whether to do what would be refused as unready.
+    pub(super) force: bool,
+    pub(super) wait: Option<Duration>,
+    pub(super) drop: bool,
+}
+
+/// What comes with an import.
+pub(super) struct ImportAsk {
+    pub(super) params: ChangeParams,
+    pub(super) wins: Option<ConflictPolicy>,
+}
+
+impl Condition {
+    /// What the controller has to check. It is asked once everything else about the request is right: a condition that
+    /// does not hold says nothing about a request that cannot be.
+    pub(super) fn expected(self) -> Result<Expected, ApiError> {
+        match self {
+            Self::Any | Self::Existing => Ok(Expected::Any),
+            Self::Nothing => Err(ApiError::new(
+                StatusCode::PRECONDITION_FAILED,
+                "conflict",
+                "the condition names no revision",
+            )
+            .hint("leave `If-Match` out, or send what `ETag` said")),
+            Self::Revision(revision) => Ok(Expected::Unchanged(revision)),
+        }
+    }
+
+    /// Refuses a change of what must exist and does not.
+    pub(super) fn holds_for(self, exists: bool) -> Result<(), ApiError> {
+        if exists || self != Self::Existing {
+            return Ok(());
+        }
+        Err(ApiError::new(
+            StatusCode::PRECONDITION_FAILED,
+            "conflict",
+            "what is to be replaced does not exist",
+        )
+        .hint("leave `If-Match` out to add it"))
+    }
+}
+
+impl ChangeParams {
+    /// Who asks, and why.
+    pub(super) fn author(&self) -> Author {
+        Author {
+            actor: Actor::Api,
+            name: self.caller.name.to_string(),
+            message: self.message.clone(),
+            idempotency_key: self.idempotency_key.clone(),
+            group: self.group.clone(),
+        }
+    }
+
+    /// The turn of the request under its idempotency key, to be kept until its answer is.
+    pub(super) fn turn(&self) -> Option<Arc<KeyGuard>> {
+        self.turn.clone()
+    }
+
+    /// Keeps the connection from being cut off for another one while the change is carried out.
+    pub(super) fn changing(&self) -> Option<Changing> {
+        self.connection.as_ref().map(Connection::changing)
+    }
+
+    /// The same with the message of a body, which comes before that of the query.
+    pub(super) fn because(mut self, message: Option<String>) -> Result<Self, ApiError> {
+        if let Some(message) = message {
+            self.message = Some(short(message)?);
+        }
+        Ok(self)
+    }
+}
+
+impl ChangeParams {
+    fn of(parts: &Parts, options: ChangeOptions) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>().cloned();
+        Ok(Self {
+            connection: parts.extensions.get::<Arc<Connection>>().cloned(),
+            turn: parts.extensions.get::<Arc<KeyGuard>>().cloned(),
+            caller: caller.ok_or_else(ApiError::internal)?,
+            message: options.message.map(short).transpose()?,
+            group: options.group.map(grouped).transpose()?,
+            idempotency_key: idempotency_key(&parts.headers)?,
+            condition: if_match(&parts.headers)?,
+            dry_run: options.dry_run,
+            force: options.force,
+            wait: options.wait.map(short_wait).transpose()?,
+            drop: false,
+        })
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ChangeParams {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let QueryParams(options) = QueryParams::from_request_parts(parts, state).await?;
+        Self::of(parts, options)
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for ImportAsk {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let QueryParams(ImportOptions {
+            wins,
+            dry_run,
+            force,
+            wait,
+            message,
+            group,
+        }) = QueryParams::from_request_parts(parts, state).await?;
+        let options = ChangeOptions {
+            dry_run,
+            force,
+            wait,
+            message,
+            group,
+        };
+        let params = ChangeParams::of(parts, options)?;
+        Ok(Self { params, wins })
+    }
+}
+
+fn short_wait(HumanDuration(wait): HumanDuration) -> Result<Duration, ApiError> {
+    if wait > LONGEST_WAIT {
+        return Err(ApiError::invalid(format!(
+            "`wait` is longer than {}",
+            HumanDuration(LONGEST_WAIT)
+        )));
+    }
+    Ok(wait)
+}
+
+fn short(message: String) -> Result<String, ApiError> {
+    match message_error(&message) {
+        Some(mistake) => Err(ApiError::invalid(mistake)),
+        None => Ok(message),
+    }
+}
+
+fn grouped(group: String) -> Result<String, ApiError> {
+    match group_error(&group) {
+        Some(mistake) => Err(ApiError::invalid(mistake)),
+        None => Ok(group),
+    }
+}
+
+fn if_match(headers: &HeaderMap) -> Result<Condition, ApiError> {
+    let mut fields = headers.get_all(header::IF_MATCH).iter();
+    let Some(field) = fields.next() else {
+        return Ok(Condition::Any);
+    };
+    let text = field.to_str().unwrap_or_default().trim();
+    if text.is_empty() {
+        return Ok(Condition::Nothing);
+    }
+    if text == "*" && fields.next().is_none() {
+        return Ok(Condition::Existing);
+    }
+    let digits = text
+        .strip_prefix('"')
+        .and_then(|text| text.strip_suffix('"'));
+    let plain = |digits: &&str| {
+        (1..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
+    };
+    let revision = digits.filter(plain).and_then(|digits| digits.parse().ok());
+    match (revision, fields.next()) {
+        (Some(revision), None) => Ok(Condition::Revision(Revision(revision))),
+        _ => Err(
+            ApiError::malformed("`If-Match` is not the number of one revision in quotes")
+                .hint("send what `ETag` said, such as `If-Match: \"42\"`"),
+        ),
+    }
+}
+
+/// Arguments in the query; unknown ones are refused, for a misspelt `dry_run` must not be a change.
+pub(super) struct QueryParams<T>(pub(super) T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Query(arguments) = Query::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| ApiError::malformed(rejection.body_text()))?;
+        Ok(Self(arguments))
+    }
+}
+
+/// Parts of the path, as they are written there.
+pub(super) struct PathParams<T>(pub(super) T);
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(segments) = Path::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|rejection| ApiError::malformed(rejection.body_text()))?;
+        Ok(Self(segments))
+    }
+}
+
+/// What a whole-table write without a revision is answered with.
+pub(super) fn needs_revision() -> ApiError {
+    ApiError::new(
+        StatusCode::PRECONDITION_REQUIRED,
+        "revision-required",
+        "a write of the whole table must name the revision that it is based on",
+    )
+    .hint("send the `ETag` of `GET /v1/table` as `If-Match`")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn conditions(value: &str) -> Result<Condition, ApiError> {
+        if_match(&HeaderMap::from_iter([(
+            header::IF_MATCH,
+            value.parse().unwrap(),
+        )]))
+    }
+
+    #[test]
+    fn a_condition_is_one_revision_in_quotes() {
+        let revision = Condition::Revision(Revision(42));
+        assert_eq!(conditions("\"42\"").unwrap(), revision);
+        let existing = conditions("*").unwrap();
+        assert_eq!(existing, Condition::Existing);
+        assert!(existing.holds_for(true).is_ok());
+        assert_eq!(
+            existing.holds_for(false).unwrap_err().status().as_u16(),
+            412
+        );
+        let nothing = conditions("").unwrap();
+        assert_eq!(nothing.expected().unwrap_err().status().as_u16(), 412);
+        for wrong in [
+            "42",
+            "W/\"42\"",
+            "\"\"",
+            "\"x\"",
+            "\"1\", \"2\"",
+            "\"99999999999999999999\"",
+        ] {
+            assert!(conditions(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,320 @@
+//! From a request to the controller and back: a change becomes a receipt, a preview or a refusal.
+
+use std::{str::FromStr, sync::Arc};
+
+use axum::{
+    extract::Request,
+    http::{Method, StatusCode, header},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use serde::Serialize;
+use tokio::{sync::oneshot, task::JoinError};
+
+use super::{
+    auth::Caller,
+    error::ApiError,
+    idempotency::{asks_only, keep},
+    page::tag,
+    params::ChangeParams,
+    problems::refused,
+    router::AdminState,
+};
+use crate::{
+    api::Receipt,
+    control::{ControlError, RollbackTo},
+    model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
+};
+
+/// A JSON answer that shows its revision as `ETag`.
+pub(super) fn tagged(revision: Revision, body: &impl Serialize) -> Response {
+    let mut response = json(body);
+    response.headers_mut().insert(header::ETAG, tag(revision));
+    response
+}
+
+/// A JSON answer.
+pub(super) fn json(body: &impl Serialize) -> Response {
+    let mut body = serde_json::to_vec(body).expect("types of the API have string keys");
+    // So that a prompt that follows stands on a line of its own.
+    body.push(b'\n');
+    let fields = [
+        (header::CONTENT_TYPE, "application/json"),
+        (header::CACHE_CONTROL, "no-store"),
+    ];
+    (StatusCode::OK, fields, body).into_response()
+}
+
+/// Makes a change, or says what it would do.
+pub(super) async fn answer(
+    admin: &AdminState,
+    params: ChangeParams,
+    change: Change,
+) -> Result<Response, ApiError> {
+    let controller = Arc::clone(&admin.controller);
+    let expected = params.condition.expected()?;
+    let judged = ErrorScope::of(&change);
+    if params.dry_run {
+        let consent = params.consent();
+        let looked = move || controller.preview(&change, expected, consent);
+        let preview = admin.pages.look(looked).await?;
+        let preview = preview.map_err(|error| judged.refused(error))?;
+        return Ok(tagged(preview.revision, &preview));
+    }
+    let (author, consent) = (params.author(), params.consent());
+    let _changing = params.changing();
+    let (turn, settled) = (params.turn(), Arc::clone(&controller));
+    let work = async move {
+        let done = controller.apply_without_settle(change, author, expected, consent);
+        let receipt = done.await?;
+        let is_recorded = receipt.changed;
+        keep(turn.as_deref(), &receipt, receipt.revision, is_recorded).await?;
+        Ok(receipt)
+    };
+    let done = respond_then(work, move || settled.run_after_swap()).await?;
+    receipt(done.map_err(|error| judged.refused(error)))
+}
+
+/// Makes an earlier revision live again, or says what that would do.
+pub(super) async fn roll_back(
+    admin: &AdminState,
+    params: ChangeParams,
+    to: RollbackTo,
+) -> Result<Response, ApiError> {
+    let params = params.without_wait()?;
+    let controller = Arc::clone(&admin.controller);
+    let expected = params.condition.expected()?;
+    if params.dry_run {
+        let looked = move || controller.preview_rollback(&to, expected, params.force);
+        let preview = admin.pages.look(looked).await?.map_err(refused)?;
+        return Ok(tagged(preview.revision, &preview));
+    }
+    let (author, _changing) = (params.author(), params.changing());
+    let (turn, settled) = (params.turn(), Arc::clone(&controller));
+    let work = async move {
+        let done = controller.rollback_promptly(to, author, expected, params.force);
+        let receipt = done.await?;
+        // The disk refuses no rollback, one that changes nothing included.
+        keep(turn.as_deref(), &receipt, receipt.revision, true).await?;
+        Ok(receipt)
+    };
+    let done = respond_then(work, move || settled.run_after_swap()).await?;
+    receipt(done.map_err(refused))
+}
+
+fn receipt(result: Result<Receipt, ApiError>) -> Result<Response, ApiError> {
+    let receipt = result?;
+    Ok(tagged(receipt.revision, &receipt))
+}
+
+/// Runs to its end what was begun, whether or not somebody still waits for the answer: a caller that hangs up must not
+/// leave a change half-way. Every change is bounded in time by itself.
+pub(super) async fn run_detached<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+) -> Result<T, ApiError> {
+    tokio::spawn(work)
+        .await
+        .map_err(|error| broken(Some(error)))
+}
+
+/// The same for what is answered before the rest of it is done: answers with what `work` comes to, then does `rest`.
+///
+/// The answer has one way out, the channel: the task's own end is looked at only once the channel has closed without an
+/// answer, which a panic alone can do. Waiting for both at once would throw an answer away that came between two looks.
+async fn respond_then<T: Send + 'static>(
+    work: impl Future<Output = T> + Send + 'static,
+    rest: impl FnOnce() + Send + 'static,
+) -> Result<T, ApiError> {
+    let (answer, answered) = oneshot::channel();
+    let task = tokio::spawn(async move {
+        // Whoever asked may be gone.
+        drop(answer.send(work.await));
+        // Lets the answer be written.
+        tokio::task::yield_now().await;
+        rest();
+    });
+    match answered.await {
+        Ok(answer) => Ok(answer),
+        Err(_closed) => Err(broken(task.await.err())),
+    }
+}
+
+fn broken(error: Option<JoinError>) -> ApiError {
+    let error = error.map(|error| error.to_string());
+    tracing::error!(error, "a change came to no end");
+    ApiError::internal()
+}
+
+/// What is at fault when a change leads to a table that cannot be: the request alone, which is 422, or the request
+/// together with what is live, or one part of a document together with another, which is 409.
+#[derive(Clone, Copy)]
+enum ErrorScope {
+    Alone,
+    Together,
+}
+
+impl ErrorScope {
+    fn of(change: &Change) -> Self {
+        match change {
+            Change::SetEndpoints { .. } | Change::SetSplit { .. } => Self::Alone,
+            Change::Abort { .. }
+            | Change::PatchSplit { .. }
+            | Change::Promote { .. }
+            | Change::PutRelease { .. }
+            | Change::PutRoute { .. }
+            | Change::RemoveRelease { .. }
+            | Change::RemoveRoute { .. }
+            | Change::Replace { .. }
+            | Change::SetPercents { .. }
+            | Change::Switch { .. } => Self::Together,
+        }
+    }
+
+    fn refused(self, error: ControlError) -> ApiError {
+        let mut refusal = refused(error);
+        if matches!(self, Self::Alone) && refusal.document.word() == "invalid" {
+            refusal.document.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+        }
+        refusal
+    }
+}
+
+/// A name out of a path, where it may be a new one.
+pub(super) fn named<T: FromStr<Err = NameError>>(text: &str) -> Result<T, ApiError> {
+    text.parse()
+        .map_err(|error: NameError| ApiError::invalid(error.to_string()))
+}
+
+impl AdminState {
+    /// The route that a path names.
+    pub(super) fn route(&self, text: &str) -> Result<RouteName, ApiError> {
+        let state = self.controller.live().state();
+        let name = text.parse().ok();
+        let found = name.filter(|name| state.spec.place(name).is_some());
+        found.ok_or_else(|| {
+            let routes = state.spec.routes().iter();
+            unknown_route(text, routes.map(|route| &route.name))
+        })
+    }
+
+    /// The release that a path names.
+    pub(super) fn release(&self, text: &str) -> Result<ReleaseName, ApiError> {
+        let state = self.controller.live().state();
+        let releases = state.spec.releases();
+        releases
+            .get_key_value(text)
+            .map(|(name, _)| name.clone())
+            .ok_or_else(|| unknown("release", text, releases.keys().map(ReleaseName::as_str)))
+    }
+}
+
+/// A route that does not exist.
+pub(super) fn unknown_route<'a>(
+    text: &str,
+    known: impl Iterator<Item = &'a RouteName>,
+) -> ApiError {
+    unknown("route", text, known.map(RouteName::as_str))
+}
+
+/// Something that does not exist, with what does.
+pub(super) fn unknown<'a>(
+    what: &str,
+    text: &str,
+    known: impl Iterator<Item = &'a str>,
+) -> ApiError {
+    /// How many names an answer lists at most.
+    const MOST: usize = 100;
+    let known: Vec<&str> = known.collect();
+    let shown: String = text.chars().take(80).collect();
+    let refusal = ApiError::new(
+        StatusCode::NOT_FOUND,
+        &format!("unknown-{what}"),
+        &format!("there is no such {what}"),
+    )
+    .detail(format!("no {what} is called `{shown}`"));
+    let hint = closest(&shown, known.iter().copied());
+    let mut refusal = match hint {
+        Some(hint) => refusal.hint(hint),
+        None if known.is_empty() => refusal.hint(format!("there is no {what} yet")),
+        None if known.len() == 1 => refusal.hint(format!("there is only {}", quoted(&known))),
+        None => refusal.hint(format!(
+            "there are {}",
+            quoted(&known[..known.len().min(20)])
+        )),
+    };
+    refusal.document.known = known.iter().take(MOST).map(ToString::to_string).collect();
+    refusal
+}
+
+fn quoted(names: &[&str]) -> String {
+    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+    names.join(", ")
+}
+
+/// Writes down who changed what, or tried to.
+pub(super) async fn audit(request: Request, next: Next) -> Response {
+    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+        return next.run(request).await;
+    }
+    let caller = request.extensions().get::<Caller>().cloned();
+    let method = request.method().clone();
+    let target: String = request.uri().path().chars().take(200).collect();
+    let dry_run = asks_only(request.uri().query());
+    let response = next.run(request).await;
+    let revision = response.headers().get(header::ETAG);
+    tracing::info!(
+        target: "audit",
+        name = caller.as_ref().map(|caller| &*caller.name),
+        role = ?caller.as_ref().map(|caller| caller.role),
+        %method,
+        path = target,
+        dry_run,
+        status = response.status().as_u16(),
+        revision = revision.and_then(|tag| tag.to_str().ok()).map(|tag| tag.trim_matches('"')),
+        "asked for a change"
+    );
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_answer_is_there_after_its_task_has_ended() {
+        let (rest, is_over) = oneshot::channel();
+        let mut asked = std::pin::pin!(respond_then(async { 7 }, move || rest.send(()).unwrap()));
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        assert!(asked.as_mut().poll(&mut context).is_pending());
+        is_over.await.unwrap();
+        tokio::task::yield_now().await;
+        assert_eq!(asked.await.ok(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn what_panics_is_answered_and_what_follows_an_answer_does_not_take_it_back() {
+        let lost = respond_then(async { assert_eq!(1, 2) }, || ()).await;
+        assert_eq!(
+            lost.unwrap_err().status(),
+            StatusCode::INTERNAL_SERVER_ERROR
+        );
+        let kept = respond_then(async { 7 }, || assert_eq!(1, 2)).await;
+        assert_eq!(kept.ok(), Some(7));
+    }
+
+    #[test]
+    fn who_misspells_a_name_is_told_the_right_one() {
+        let refusal = unknown("release", "gren", ["blue", "green"].into_iter());
+        assert_eq!(refusal.document.status, 404);
+        assert_eq!(
+            refusal.document.hint.as_deref(),
+            Some("did you mean `green`?")
+        );
+        assert_eq!(refusal.document.known, ["blue", "green"]);
+        let far = unknown("release", "purple", ["blue", "green"].into_iter());
+        assert_eq!(
+            far.document.hint.as_deref(),
+            Some("there are `blue`, `green`")
+        );
+    }
+}

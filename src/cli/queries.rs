@@ -1,0 +1,144 @@
+//! The verbs that show something.
+
+use super::{
+    Out,
+    client::{ApiRequest, Client},
+    exit::Failure,
+    render,
+    status::{role, routes, version},
+    text::{Columns, clean},
+};
+use crate::{
+    api::{RevisionDiff, RevisionPage, RevisionSummary, Status},
+    model::{Cause, Revision},
+};
+
+pub(super) async fn list_routes(client: &Client) -> Result<Out, Failure> {
+    let answer = client.send(ApiRequest::get("/v1/status")).await?;
+    let status: Status = answer.read()?;
+    let json = serde_json::to_vec(&status.routes).expect("types of the API have string keys");
+    Ok(Out {
+        text: routes(&status.routes),
+        json,
+    })
+}
+
+pub(super) async fn list_releases(client: &Client) -> Result<Out, Failure> {
+    let answer = client.send(ApiRequest::get("/v1/status")).await?;
+    let status: Status = answer.read()?;
+    let titles = [
+        "RELEASE",
+        "VERSION",
+        "ROLE",
+        "ENDPOINT",
+        "ADDRESS",
+        "HEALTH",
+        "IN FLIGHT",
+    ];
+    let mut columns = Columns::titled(&titles);
+    for release in &status.releases {
+        for endpoint in &release.endpoints {
+            columns.row(vec![
+                release.name.to_string(),
+                version(release),
+                role(release.role).to_owned(),
+                endpoint.url.to_string(),
+                clean(&endpoint.address),
+                if endpoint.draining {
+                    "draining".to_owned()
+                } else {
+                    format!("{:?}", endpoint.health).to_lowercase()
+                },
+                endpoint.in_flight.to_string(),
+            ]);
+        }
+        if release.endpoints.is_empty() {
+            let cells = [
+                release.name.as_str(),
+                &version(release),
+                role(release.role),
+                "none",
+            ];
+            columns.row(cells.map(ToOwned::to_owned).to_vec());
+        }
+    }
+    let json = serde_json::to_vec(&status.releases).expect("types of the API have string keys");
+    Ok(Out {
+        text: columns.shown(),
+        json,
+    })
+}
+
+pub(super) async fn history(
+    client: &Client,
+    limit: u16,
+    before: Option<Revision>,
+) -> Result<Out, Failure> {
+    let mut ask = ApiRequest::get("/v1/revisions").argument("limit", limit);
+    if let Some(before) = before {
+        ask = ask.argument("before", before);
+    }
+    let answer = client.send(ask).await?;
+    let page: RevisionPage = answer.read()?;
+    let mut columns = Columns::titled(&["REVISION", "", "WHEN", "WHO", "WHAT", "WHY"]);
+    for revision in &page.revisions {
+        columns.row(vec![
+            revision.revision.to_string(),
+            mark(revision).to_owned(),
+            revision.published_at.to_string(),
+            clean(&revision.author.name),
+            what(revision),
+            clean(revision.author.message.as_deref().unwrap_or_default()),
+        ]);
+    }
+    let mut text = columns.shown();
+    if let Some(next) = page.next {
+        text = format!("{text}more: switchback history --before {next}\n");
+    }
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+/// Which revision is live, and which a rollback can reach.
+fn mark(revision: &RevisionSummary) -> &'static str {
+    match (revision.live, revision.undoable) {
+        (true, _) => "live",
+        (false, true) => "undoable",
+        (false, false) => "",
+    }
+}
+
+pub(super) fn what(revision: &RevisionSummary) -> String {
+    let what = match &revision.cause {
+        Cause::Rollback { to } => format!("rollback to {to}"),
+        Cause::RollbackRoute {
+            route: Some(route),
+            to,
+        } => format!("rollback of {route} to {to}"),
+        Cause::RollbackRoute { route: None, .. } => "rollback of a route".to_owned(),
+        other => other.as_str().to_owned(),
+    };
+    if revision.durable {
+        what
+    } else {
+        format!("{what}, NOT durable yet")
+    }
+}
+
+pub(super) async fn diff(client: &Client, from: Revision, to: Revision) -> Result<Out, Failure> {
+    let answer = client
+        .send(ApiRequest::get(format!("/v1/revisions/{from}/diff/{to}")))
+        .await?;
+    let found: RevisionDiff = answer.read()?;
+    let text = if found.diff.is_empty() {
+        format!("revisions {from} and {to} hold the same\n")
+    } else {
+        render::summary(&found.diff).join("\n") + "\n"
+    };
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}

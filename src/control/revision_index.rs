@@ -1,0 +1,166 @@
+//! What is known of the kept revisions, in memory: so that nothing that is asked ever reads the disk.
+//!
+//! Tables share what did not change, so a thousand of them cost little more than one.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
+
+use crate::{
+    api::{RevisionSummary, Timestamp},
+    history::{Loaded, StoredRevision},
+    model::{ReleaseName, Revision, RouteName, TableDocument, TableState},
+};
+
+/// The kept revisions and what can be looked up about them.
+#[derive(Debug, Default)]
+pub(super) struct RevisionIndex {
+    kept: BTreeMap<Revision, StoredRevision>,
+    keys: HashMap<String, Revision>,
+    routes: HashMap<RouteName, Revision>,
+    releases: HashMap<ReleaseName, Revision>,
+    /// The configuration file as it was last imported.
+    pub(super) imported: Option<Arc<TableDocument>>,
+    /// The configuration file as it was last read, where it was not taken over.
+    pub(super) refused: Option<Arc<TableDocument>>,
+    /// Revisions since a whole table was last written.
+    pub(super) since_snapshot: usize,
+}
+
+impl RevisionIndex {
+    pub(super) fn of(loaded: Loaded) -> Self {
+        let mut index = Self {
+            imported: loaded.imported.map(Arc::new),
+            ..Self::default()
+        };
+        for kept in loaded.kept {
+            index.insert(kept);
+        }
+        index
+    }
+
+    /// Enters a revision: later ones win where they say which was last.
+    pub(super) fn insert(&mut self, kept: StoredRevision) {
+        let revision = kept.record.revision;
+        if kept.state.is_some() {
+            if let Some(key) = &kept.record.author.idempotency_key {
+                self.keys.insert(key.clone(), revision);
+            }
+            let StoredRevision { touched, .. } = &kept;
+            let routes = touched.routes.iter().map(|name| (name.clone(), revision));
+            self.routes.extend(routes);
+            let releases = touched.releases.iter().map(|name| (name.clone(), revision));
+            self.releases.extend(releases);
+        }
+        self.since_snapshot += 1;
+        self.kept.insert(revision, kept);
+    }
+
+    pub(super) fn kept(&self) -> &BTreeMap<Revision, StoredRevision> {
+        &self.kept
+    }
+
+    pub(super) fn get(&self, revision: Revision) -> Option<&StoredRevision> {
+        self.kept.get(&revision)
+    }
+
+    /// The table of a revision; that of revision 0 is empty.
+    pub(super) fn state(&self, revision: Revision) -> Option<TableState> {
+        if revision == Revision(0) {
+            return Some(TableState::default());
+        }
+        self.kept.get(&revision)?.state.clone()
+    }
+
+    /// The decision that a live revision holds: itself, or the one before it that was no fact. Facts are told by what they
+    /// leave alone: the decisions and where a rollback goes.
+    pub(super) fn decision(&self, live: Revision) -> Revision {
+        let Some(record) = self.get(live).map(|kept| &kept.record) else {
+            return live;
+        };
+        let earlier = self.kept.range(..=live).rev();
+        let was_live = earlier.filter(|(_, kept)| kept.state.is_some());
+        let mut decision = live;
+        for (revision, kept) in was_live {
+            let same = kept.record.digest == record.digest && kept.record.undo_to == record.undo_to;
+            if !same {
+                break;
+            }
+            decision = *revision;
+            if kept.record.cause.is_rollback() {
+                break;
+            }
+        }
+        decision
+    }
+
+    pub(super) fn oldest(&self) -> Option<Revision> {
+        self.kept.keys().next().copied()
+    }
+
+    /// The revision that was made under an idempotency key.
+    pub(super) fn by_key(&self, key: &str) -> Option<&StoredRevision> {
+        self.get(*self.keys.get(key)?)
+    }
+
+    /// The revision that last changed a route.
+    pub(super) fn route_changed(&self, name: &RouteName) -> Option<Revision> {
+        self.routes.get(name).copied()
+    }
+
+    /// The revision that last changed a release.
+    pub(super) fn release_changed(&self, name: &ReleaseName) -> Option<Revision> {
+        self.releases.get(name).copied()
+    }
+
+    pub(super) fn remove(&mut self, revisions: &[Revision]) {
+        for revision in revisions {
+            let Some(kept) = self.kept.remove(revision) else {
+                continue;
+            };
+            let key = kept.record.author.idempotency_key.as_ref();
+            if let Some(key) = key.filter(|key| self.keys.get(*key) == Some(revision)) {
+                self.keys.remove(key);
+            }
+        }
+    }
+
+    /// The live revisions after `revision`, latest first, of which `about` says that they matter.
+    pub(super) fn since<'a>(
+        &'a self,
+        revision: Revision,
+        about: impl Fn(&StoredRevision) -> bool + 'a,
+    ) -> impl Iterator<Item = &'a StoredRevision> {
+        let later = (
+            std::ops::Bound::Excluded(revision),
+            std::ops::Bound::Unbounded,
+        );
+        let later = self.kept.range(later).rev().map(|(_, kept)| kept);
+        later.filter(move |kept| kept.state.is_some() && about(kept))
+    }
+}
+
+/// What a summary says beside the record.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct RevisionFlags<'a> {
+    pub(super) live: Revision,
+    pub(super) chain: &'a [Revision],
+    pub(super) durable: Revision,
+}
+
+pub(super) fn summary(kept: &StoredRevision, standing: RevisionFlags<'_>) -> RevisionSummary {
+    let record = &kept.record;
+    RevisionSummary {
+        revision: record.revision,
+        parent: record.parent,
+        undo_to: record.undo_to,
+        published_at: Timestamp::from_millis(record.published_at_ms),
+        author: record.author.clone(),
+        cause: record.cause.clone(),
+        digest: record.digest,
+        live: record.revision == standing.live,
+        undoable: standing.chain.contains(&record.revision),
+        durable: record.revision <= standing.durable,
+    }
+}

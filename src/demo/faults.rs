@@ -1,0 +1,73 @@
+//! How an agent can be made to misbehave.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::HumanDuration;
+
+/// What is wrong with an agent; nothing by default.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Behaviour {
+    /// The share of requests that are answered with 500, from 0 to 1.
+    pub error_rate: f64,
+    /// How much later each answer begins.
+    pub latency: HumanDuration,
+    /// Whether streams break off half-way.
+    pub cut_streams: bool,
+}
+
+impl Default for Behaviour {
+    fn default() -> Self {
+        Self {
+            error_rate: 0.0,
+            latency: HumanDuration(Duration::ZERO),
+            cut_streams: false,
+        }
+    }
+}
+
+impl Behaviour {
+    /// Whether a request fails, by a draw from 0 up to 1.
+    pub(super) fn fails(&self, draw: f64) -> bool {
+        draw < self.error_rate
+    }
+
+    /// What cannot be asked for.
+    pub(super) fn wrong(&self) -> Option<&'static str> {
+        if !(0.0..=1.0).contains(&self.error_rate) {
+            return Some("`error_rate` is a share from 0 to 1");
+        }
+        let longest = Duration::from_secs(60);
+        (self.latency.0 > longest).then_some("`latency` is at most one minute")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_draw_below_the_rate_fails() {
+        let never = Behaviour::default();
+        let always = Behaviour {
+            error_rate: 1.0,
+            ..Behaviour::default()
+        };
+        assert!(!never.fails(0.0));
+        assert!(always.fails(0.999_999));
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        let of = |text: &str| serde_json::from_str::<Behaviour>(text).unwrap();
+        assert_eq!(of("{}").wrong(), None);
+        let all = r#"{"error_rate":0.3,"latency":"200ms","cut_streams":true}"#;
+        assert_eq!(of(all).wrong(), None);
+        assert!(of(r#"{"error_rate":1.1}"#).wrong().is_some());
+        assert!(of(r#"{"error_rate":-0.1}"#).wrong().is_some());
+        assert!(of(r#"{"latency":"2h"}"#).wrong().is_some());
+        assert!(serde_json::from_str::<Behaviour>(r#"{"errors":1}"#).is_err());
+    }
+}

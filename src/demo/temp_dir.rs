@@ -1,0 +1,66 @@
+//! The folder that a demo keeps its history in.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+/// A folder, and whether it goes when the demo ends.
+#[derive(Debug)]
+pub(super) struct TempDir {
+    path: PathBuf,
+    ours: bool,
+}
+
+// === impl TempDir ===
+
+impl TempDir {
+    /// The folder that was asked for, or a new one among the temporary files.
+    pub(super) fn take(asked: Option<&Path>) -> io::Result<Self> {
+        if let Some(path) = asked {
+            // Even what is there already is not made while its file system hangs.
+            if !path.is_dir() {
+                fs::create_dir_all(path)?;
+            }
+            let path = fs::canonicalize(path)?;
+            return Ok(Self { path, ours: false });
+        }
+        let name = |draw: u32| format!("switchback-demo-{draw:08x}");
+        let path = std::env::temp_dir().join(name(rand::random()));
+        // Fails if somebody made it first: what is in it would not be ours.
+        fs::create_dir(&path)?;
+        Ok(Self { path, ours: true })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+impl Drop for TempDir {
+    fn drop(&mut self) {
+        if self.ours {
+            // What cannot be removed stays among the temporary files, where it may.
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_of_ours_goes_and_one_that_was_named_stays() {
+        let ours = TempDir::take(None).unwrap();
+        let path = ours.path().to_owned();
+        assert!(path.is_dir());
+        drop(ours);
+        assert!(!path.exists());
+
+        let parent = tempfile::tempdir().unwrap();
+        let named = parent.path().join("kept");
+        drop(TempDir::take(Some(&named)).unwrap());
+        assert!(named.is_dir());
+    }
+}

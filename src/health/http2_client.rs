@@ -1,0 +1,213 @@
+//! One request over HTTP/2, on a connection of its own.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::{Context, Poll, ready};
+
+use thiserror::Error;
+
+use super::{
+    check::{CheckError, USER_AGENT, check_status},
+    expect::BodyMatch,
+};
+use crate::{
+    http2::{
+        BodyEvent, BudgetLimits, Connection, Key, Role, Settings, StreamError, hpack::Encoder,
+    },
+    message::KnownField,
+    model::{HealthMethod, HealthSpec, Scheme},
+    net::Stream,
+};
+
+/// Why there was no answer.
+#[derive(Debug, Error)]
+pub(super) enum Error {
+    /// The connection ended first.
+    #[error("the connection ended before the answer")]
+    Ended,
+    /// The other side refused the request, or broke the protocol.
+    #[error("the answer was broken off: {}", .0.code)]
+    Gone(StreamError),
+    /// The connection failed.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    /// The path cannot be asked for.
+    #[error("the path cannot be asked for over HTTP/2")]
+    Request,
+}
+
+/// One answer's worth: a check reads a head and the front of a body.
+const SETTINGS: Settings = Settings {
+    streams: 0,
+    pending_resets: 0,
+    local_resets: usize::MAX,
+    stream_window: 65_535,
+    connection_window: 65_535,
+    frame: 16_384,
+    header_list: 16_384,
+    informational: 100,
+    trailers: 16_384,
+    fields: 200,
+    header_table: 4_096,
+    send_buffer_max: 16_384,
+};
+
+/// A client counts nothing that a server sends.
+const BUDGET: BudgetLimits = BudgetLimits {
+    leave: u32::MAX,
+    close: u32::MAX,
+    window_ms: 1,
+};
+
+/// Asks, and looks at the answer.
+pub(super) async fn ask(
+    stream: Stream,
+    scheme: Scheme,
+    authority: &str,
+    health: &HealthSpec,
+) -> Result<(), CheckError> {
+    let failed = CheckError::Http2;
+    let mut engine = Connection::new(Role::Client, SETTINGS, BUDGET);
+    let block = head(scheme, authority, health).ok_or(failed(Error::Request))?;
+    let key = engine
+        .open(&block, true)
+        .map_err(|gone| failed(Error::Gone(gone)))?;
+    let mut buffer = vec![0; 32 * 1024];
+    let mut asking = Asking {
+        stream,
+        engine,
+        key,
+        filled: 0,
+    };
+    // The answer and the connection that brings it are driven here, so that nothing outlives the check.
+    let status = poll_fn(|cx| asking.poll(cx, &mut buffer, Asking::poll_status));
+    check_status(status.await.map_err(failed)?, health)?;
+    let Some(text) = &health.body else {
+        return Ok(());
+    };
+    let mut body = BodyMatch::new(text);
+    let mut find = |asking: &mut Asking, cx: &mut Context<'_>| asking.poll_find(&mut body, cx);
+    let found = poll_fn(|cx| asking.poll(cx, &mut buffer, &mut find));
+    if found.await.map_err(failed)? {
+        Ok(())
+    } else {
+        Err(CheckError::Body(text.clone()))
+    }
+}
+
+fn head(scheme: Scheme, authority: &str, health: &HealthSpec) -> Option<Vec<u8>> {
+    let scheme = match scheme {
+        Scheme::Http => b"http".as_slice(),
+        Scheme::Https => b"https",
+    };
+    let mut block = Vec::new();
+    let mut encoder = Encoder::new(&mut block);
+    let is_valid = encoder.method(health.method.as_str().as_bytes())
+        && encoder.scheme(scheme)
+        && encoder.path(health.path.as_bytes())
+        && encoder.authority(authority.as_bytes())
+        && encoder.field(
+            KnownField::UserAgent,
+            b"user-agent",
+            USER_AGENT.as_bytes(),
+            false,
+        )
+        && (health.method != HealthMethod::Post
+            || encoder.field(KnownField::ContentLength, b"content-length", b"0", false));
+    is_valid.then_some(block)
+}
+
+/// A request on its way.
+struct Asking {
+    stream: Stream,
+    engine: Connection,
+    key: Key,
+    /// How much of the buffer is not understood yet.
+    filled: usize,
+}
+
+// === impl Asking ===
+
+impl Asking {
+    /// Drives the connection until the answer has what is wanted of it.
+    fn poll<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+        mut wanted: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, StreamError>>,
+    ) -> Poll<Result<T, Error>> {
+        loop {
+            // A socket that takes nothing may still bring the answer.
+            if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
+                return Poll::Ready(Err(error.into()));
+            }
+            if let Poll::Ready(result) = wanted(self, cx) {
+                return Poll::Ready(result.map_err(Error::Gone));
+            }
+            ready!(self.poll_receive(cx, buffer))?;
+        }
+    }
+
+    /// The status of the answer that is not an interim one.
+    fn poll_status(&mut self, cx: &mut Context<'_>) -> Poll<Result<u16, StreamError>> {
+        loop {
+            let head = ready!(self.engine.poll_head(self.key, cx))?;
+            if head.status() >= 200 {
+                return Poll::Ready(Ok(head.status()));
+            }
+        }
+    }
+
+    /// Whether the body has the text.
+    fn poll_find(
+        &mut self,
+        body: &mut BodyMatch<'_>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<bool, StreamError>> {
+        loop {
+            let mut piece = Vec::new();
+            match ready!(self.engine.poll_take(self.key, cx, &mut piece))? {
+                BodyEvent::End(_) => return Poll::Ready(Ok(false)),
+                BodyEvent::Data { last } => {
+                    self.engine.release_capacity(self.key, piece.len());
+                    match body.push(&piece) {
+                        Some(found) => return Poll::Ready(Ok(found)),
+                        None if last => return Poll::Ready(Ok(false)),
+                        None => {}
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), Error>> {
+        loop {
+            ready!(self.stream.poll_readable(cx))?;
+            match self.stream.try_read(&mut buffer[self.filled..]) {
+                Ok(0) => return Poll::Ready(Err(Error::Ended)),
+                Ok(n) => self.filled += n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
+                Err(error) => return Poll::Ready(Err(error.into())),
+            }
+            // What breaks the connection breaks the stream, which says so.
+            let taken = self.engine.receive(&buffer[..self.filled], 0);
+            let taken = taken.unwrap_or(self.filled);
+            buffer.copy_within(taken..self.filled, 0);
+            self.filled -= taken;
+            return Poll::Ready(Ok(()));
+        }
+    }
+
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.engine.outgoing().is_empty() {
+            match self.stream.try_write(self.engine.outgoing()) {
+                Ok(n) => self.engine.sent(n),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready!(self.stream.poll_writable(cx))?;
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+        self.stream.poll_flush(cx)
+    }
+}

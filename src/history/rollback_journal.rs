@@ -1,0 +1,460 @@
+//! A small file, written in full at first start, that takes the latest rollbacks in place.
+//!
+//! Writing over blocks that a file has already needs no free block and touches no index, so a rollback becomes durable
+//! on a full disk and while the store is busy or broken. Each slot carries its own checksum: a torn one counts as empty.
+//! A second thread writes it, so that a store that hangs holds nothing up.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io,
+    os::unix::fs::FileExt as _,
+    path::Path,
+    sync::{
+        Arc,
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::{Duration, Instant},
+};
+
+use sha2::{Digest as _, Sha256};
+
+use super::{
+    data_dir,
+    disk::OpenJournal,
+    durability::{FaultInjector, FaultPoint, Reporter},
+    ipc::{Decoder, Encoder},
+    mark::{About, Mark},
+    record::{self, Entry},
+    revision_allocator::RevisionAllocator,
+};
+use crate::model::{Cause, Revision};
+
+const SLOTS: usize = 16;
+const SLOT_BYTES: usize = 16 * 1024;
+const MAGIC: [u8; 8] = *b"switch01";
+/// Magic, sequence, reserved number, length, and the checksum of all that follows it.
+const HEAD_BYTES: usize = 8 + 32 + 8 + 8 + 8;
+
+/// What a slot holds, without the record itself.
+#[derive(Debug, Clone, Copy, Default)]
+struct JournalEntry {
+    sequence: u64,
+    reserved: u64,
+    revision: Revision,
+    // A rollback of one route builds on the revision before it; one of a whole table stands alone.
+    builds_on: bool,
+}
+
+/// The open file.
+#[derive(Debug)]
+pub(super) struct JournalFile {
+    file: File,
+    mark: Mark,
+    slots: [JournalEntry; SLOTS],
+    entries: Vec<Entry>,
+}
+
+impl JournalFile {
+    /// Opens the file in a history's folder; made and written in full if there is none.
+    pub(super) fn open(folder: &Path) -> io::Result<Self> {
+        Self::scan(open_file(folder)?, Mark::open(folder)?)
+    }
+
+    fn scan(file: File, mark: Mark) -> io::Result<Self> {
+        let mut slots = [JournalEntry::default(); SLOTS];
+        let mut entries = Vec::new();
+        for (place, slot) in slots.iter_mut().enumerate() {
+            let mut bytes = vec![0; SLOT_BYTES];
+            file.read_exact_at(&mut bytes, offset(place))?;
+            let Some((found, entry)) = parse(&bytes) else {
+                if bytes.iter().any(|byte| *byte != 0) {
+                    tracing::warn!(
+                        place,
+                        "a slot of the history's rollbacks cannot be read and counts as empty"
+                    );
+                }
+                continue;
+            };
+            *slot = found;
+            entries.extend(entry);
+        }
+        entries.sort_by_key(|entry| entry.record.revision);
+        Ok(Self {
+            file,
+            mark,
+            slots,
+            entries,
+        })
+    }
+
+    /// The records in the file, by revision.
+    pub(super) fn read(&self) -> Vec<Entry> {
+        self.entries.clone()
+    }
+
+    /// The number up to which numbers may have been given out, as the latest slot says.
+    pub(super) fn reserved(&self) -> u64 {
+        let latest = self.slots.iter().max_by_key(|slot| slot.sequence);
+        latest.map_or(0, |slot| slot.reserved)
+    }
+
+    /// Writes a slot in place, and returns once it is on the disk.
+    pub(super) fn write(
+        &mut self,
+        write: &JournalWrite,
+        stored: Revision,
+        hook: Option<&FaultInjector>,
+    ) -> io::Result<()> {
+        if self.has(write) {
+            return Ok(());
+        }
+        let place = self.victim(write, stored).ok_or_else(|| {
+            io::Error::other("all slots hold rollbacks that the store has not got yet")
+        })?;
+        let sequence = self
+            .slots
+            .iter()
+            .map(|slot| slot.sequence)
+            .max()
+            .unwrap_or(0)
+            + 1;
+        let bytes = compose(sequence, write.reserved, &write.payload);
+        if bytes.len() > SLOT_BYTES {
+            return Err(io::Error::other("the record is larger than a slot"));
+        }
+        // Whatever happens now, the slot no longer holds what it held.
+        self.slots[place] = JournalEntry::default();
+        if let Some(hook) = hook {
+            hook(FaultPoint::Slot)?;
+        }
+        self.file.write_all_at(&bytes, offset(place))?;
+        self.file.sync_data()?;
+        self.slots[place] = JournalEntry {
+            sequence,
+            reserved: write.reserved,
+            revision: write.revision,
+            builds_on: write.builds_on,
+        };
+        if write.revision > Revision(0) {
+            self.mark.note(About::Slots, write.revision.0);
+        }
+        Ok(())
+    }
+
+    /// Whether a write was done already: it was sent ahead.
+    fn has(&self, write: &JournalWrite) -> bool {
+        write.revision > Revision(0)
+            && self
+                .slots
+                .iter()
+                .any(|slot| slot.revision == write.revision)
+    }
+
+    /// The slot to write over: the oldest whose record the store has, or the oldest of all where each stands alone.
+    fn victim(&self, write: &JournalWrite, stored: Revision) -> Option<usize> {
+        let by_age = |(_, slot): &(usize, &JournalEntry)| slot.sequence;
+        let mut slots = self.slots.iter().enumerate();
+        let free = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter(|(_, slot)| slot.revision <= stored)
+            .min_by_key(by_age);
+        let chained =
+            write.builds_on || slots.any(|(_, slot)| slot.builds_on && slot.revision > stored);
+        let oldest = || {
+            self.slots
+                .iter()
+                .enumerate()
+                .min_by_key(by_age)
+                .filter(|_| !chained)
+        };
+        free.or_else(oldest).map(|(place, _)| place)
+    }
+}
+
+fn offset(place: usize) -> u64 {
+    (place * SLOT_BYTES) as u64
+}
+
+fn open_file(folder: &Path) -> io::Result<File> {
+    let file = data_dir::open_private(&folder.join(data_dir::SLOT_FILE))?;
+    if file.metadata()?.len() < offset(SLOTS) {
+        file.write_all_at(&vec![0; SLOTS * SLOT_BYTES], 0)?;
+        file.sync_all()?;
+        data_dir::sync(folder)?;
+    }
+    Ok(file)
+}
+
+fn compose(sequence: u64, reserved: u64, payload: &[u8]) -> Vec<u8> {
+    let mut body = Vec::with_capacity(24 + payload.len());
+    body.extend(sequence.to_le_bytes());
+    body.extend(reserved.to_le_bytes());
+    body.extend((payload.len() as u64).to_le_bytes());
+    body.extend(payload);
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + payload.len());
+    bytes.extend(MAGIC);
+    bytes.extend(Sha256::digest(&body));
+    bytes.extend(body);
+    bytes
+}
+
+fn parse(bytes: &[u8]) -> Option<(JournalEntry, Option<Entry>)> {
+    let body = bytes.strip_prefix(&MAGIC)?;
+    let (checksum, body) = body.split_at_checked(32)?;
+    let number = |at: usize| Some(u64::from_le_bytes(body.get(at..at + 8)?.try_into().ok()?));
+    let (sequence, reserved, length) = (number(0)?, number(8)?, number(16)?);
+    let end = usize::try_from(length).ok()?.checked_add(24)?;
+    let body = body.get(..end)?;
+    if Sha256::digest(body).as_slice() != checksum {
+        return None;
+    }
+    let payload = &body[24..];
+    let entry = if payload.is_empty() {
+        None
+    } else {
+        Some(record::decode(payload).ok()?)
+    };
+    let slot = JournalEntry {
+        sequence,
+        reserved,
+        revision: entry
+            .as_ref()
+            .map_or(Revision(0), |entry| entry.record.revision),
+        builds_on: entry.as_ref().is_some_and(builds_on),
+    };
+    Some((slot, entry))
+}
+
+fn builds_on(entry: &Entry) -> bool {
+    matches!(entry.record.cause, Cause::RollbackRoute { .. })
+}
+
+/// One write to the file: a rollback's record, or with none only how far numbers are reserved.
+#[derive(Debug)]
+pub(super) struct JournalWrite {
+    revision: Revision,
+    reserved: u64,
+    payload: Vec<u8>,
+    builds_on: bool,
+    done: Option<SyncSender<bool>>,
+}
+
+impl JournalWrite {
+    pub(super) fn put(&self, message: Encoder) -> Encoder {
+        message
+            .number(self.revision.0)
+            .number(self.reserved)
+            .bytes(&self.payload)
+            .number(self.builds_on.into())
+    }
+
+    pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
+        Ok(Self {
+            revision: Revision(reading.number()?),
+            reserved: reading.number()?,
+            payload: reading.bytes()?.to_vec(),
+            builds_on: reading.number()? == 1,
+            done: None,
+        })
+    }
+}
+
+/// The thread that writes the file.
+#[derive(Debug)]
+pub(super) struct JournalWriter {
+    jobs: SyncSender<JournalWrite>,
+    numbers: Arc<RevisionAllocator>,
+}
+
+impl JournalWriter {
+    pub(super) fn start(
+        file: OpenJournal,
+        reporter: Reporter,
+        hook: Option<FaultInjector>,
+        numbers: &Arc<RevisionAllocator>,
+        after_failure: impl Fn() + Send + 'static,
+    ) -> Self {
+        let (jobs, queue) = sync_channel(SLOTS);
+        let shared = Arc::clone(numbers);
+        std::thread::Builder::new()
+            .name("history-slots".to_owned())
+            .spawn(move || {
+                run(
+                    file,
+                    &queue,
+                    &reporter,
+                    hook.as_ref(),
+                    &shared,
+                    after_failure,
+                );
+            })
+            .expect("a process that starts can start a thread");
+        Self {
+            jobs,
+            numbers: Arc::clone(numbers),
+        }
+    }
+
+    /// What is to be written for a rollback.
+    pub(super) fn prepare(&self, entry: &Entry) -> JournalWrite {
+        JournalWrite {
+            revision: entry.record.revision,
+            reserved: self.numbers.wanted(),
+            payload: record::encode(entry),
+            builds_on: builds_on(entry),
+            done: None,
+        }
+    }
+
+    /// Writes a rollback's record. `false` when the thread is behind by a whole ring: the store alone will have it.
+    pub(super) fn write(&self, write: JournalWrite) -> bool {
+        self.jobs.try_send(write).is_ok()
+    }
+
+    /// Writes which numbers are reserved, and waits for it.
+    pub(super) fn reserve(&self, upto: u64, deadline: Instant) -> bool {
+        let (done, answer) = sync_channel(1);
+        let write = JournalWrite {
+            revision: Revision(0),
+            reserved: upto,
+            payload: Vec::new(),
+            builds_on: false,
+            done: Some(done),
+        };
+        let left = deadline.saturating_duration_since(Instant::now());
+        self.jobs.try_send(write).is_ok() && answer.recv_timeout(left).unwrap_or(false)
+    }
+
+    /// Reserves the first block, for a start on a full disk.
+    pub(super) fn reserve_first(&self, patience: Duration) -> bool {
+        let wanted = self.numbers.wanted();
+        let reserved = self.reserve(wanted, Instant::now() + patience);
+        if reserved {
+            self.numbers.reserved(wanted);
+        }
+        reserved
+    }
+}
+
+fn run(
+    mut file: OpenJournal,
+    queue: &Receiver<JournalWrite>,
+    reporter: &Reporter,
+    hook: Option<&FaultInjector>,
+    numbers: &RevisionAllocator,
+    after_failure: impl Fn(),
+) {
+    let mut sent = VecDeque::new();
+    while let Some(write) = sent.pop_front().or_else(|| queue.recv().ok()) {
+        let ahead = |send: &mut dyn FnMut(&JournalWrite) -> bool| {
+            // What is sent ahead is written in its turn all the same; the file knows what it has.
+            while sent.len() < SLOTS
+                && let Ok(next) = queue.try_recv()
+            {
+                send(&next);
+                sent.push_back(next);
+            }
+        };
+        let written = file.write(&write, reporter.stored(), hook, ahead);
+        if let Err(error) = &written {
+            tracing::warn!(%error, revision = %write.revision, "a rollback cannot be written to the slot file");
+            after_failure();
+        } else if write.revision != Revision(0) {
+            numbers.reserved(write.reserved);
+            reporter.slotted(write.revision);
+        }
+        if let Some(done) = write.done {
+            // Whoever asked may have given up.
+            let _received = done.try_send(written.is_ok());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Actor, Author, Digest, RevisionRecord};
+
+    fn rollback(revision: u64, cause: Cause) -> JournalWrite {
+        let record = RevisionRecord {
+            revision: Revision(revision),
+            parent: Revision(1),
+            undo_to: None,
+            published_at_ms: 0,
+            author: Author {
+                actor: Actor::Api,
+                name: "test".to_owned(),
+                message: None,
+                idempotency_key: None,
+                group: None,
+            },
+            cause,
+            digest: Digest::default(),
+            change: None,
+            request: None,
+        };
+        let entry = Entry::new(record);
+        JournalWrite {
+            revision: Revision(revision),
+            reserved: 100 + revision,
+            payload: record::encode(&entry),
+            builds_on: builds_on(&entry),
+            done: None,
+        }
+    }
+
+    fn whole(revision: u64) -> JournalWrite {
+        rollback(revision, Cause::Rollback { to: Revision(1) })
+    }
+
+    fn revisions(file: &JournalFile) -> Vec<u64> {
+        file.read()
+            .iter()
+            .map(|entry| entry.record.revision.0)
+            .collect()
+    }
+
+    #[test]
+    fn the_latest_sixteen_rollbacks_are_found_again_and_a_torn_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = JournalFile::open(folder.path()).unwrap();
+        for revision in 1..=20 {
+            file.write(&whole(revision), Revision(0), None).unwrap();
+        }
+        let again = JournalFile::open(folder.path()).unwrap();
+        assert_eq!(revisions(&again), (5..=20).collect::<Vec<_>>());
+        assert_eq!(again.reserved(), 120);
+        // Revision 20 stands in the fourth slot; one bit of its record turns.
+        let at = offset(3) + HEAD_BYTES as u64 + 40;
+        let mut byte = [0];
+        again.file.read_exact_at(&mut byte, at).unwrap();
+        again.file.write_all_at(&[byte[0] ^ 1], at).unwrap();
+        assert_eq!(
+            revisions(&JournalFile::open(folder.path()).unwrap()),
+            (5..=19).collect::<Vec<_>>()
+        );
+    }
+
+    #[test]
+    fn a_rollback_that_others_build_on_is_not_written_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut file = JournalFile::open(folder.path()).unwrap();
+        for revision in 1..=16 {
+            let cause = Cause::RollbackRoute {
+                route: Some("chat".parse().unwrap()),
+                to: Revision(0),
+            };
+            file.write(&rollback(revision, cause), Revision(0), None)
+                .unwrap();
+        }
+        assert!(file.write(&whole(17), Revision(0), None).is_err());
+        file.write(&whole(17), Revision(1), None).unwrap();
+        assert_eq!(
+            revisions(&JournalFile::open(folder.path()).unwrap()),
+            (2..=17).collect::<Vec<_>>()
+        );
+    }
+}

@@ -1,0 +1,114 @@
+//! One transaction's worth of work, and who waits for it.
+
+use std::sync::mpsc::SyncSender;
+
+use tokio::sync::oneshot;
+
+use super::{
+    batch::Batch,
+    queue::{AppendError, Job, Pending},
+    record::{self, Entry, Snapshot},
+    stored_response::{self, AnswerRow},
+};
+use crate::model::{Revision, TableState};
+
+/// What one round writes, and who waits for it.
+#[derive(Default)]
+pub(super) struct WriteTxn {
+    pub(super) batch: Batch,
+    pub(super) has_void: bool,
+    pub(super) stored: Revision,
+    answers: Vec<oneshot::Sender<Result<(), AppendError>>>,
+    reservers: Vec<SyncSender<Result<(), String>>>,
+    // What is live already: written again after an error, when everything else is refused.
+    again: Vec<Pending>,
+}
+
+impl WriteTxn {
+    pub(super) fn of(jobs: impl IntoIterator<Item = Job>) -> Self {
+        let mut txn = Self::default();
+        for job in jobs {
+            txn.add(job);
+        }
+        txn
+    }
+
+    pub(super) fn add(&mut self, job: Job) {
+        match job {
+            Job::Append {
+                entry,
+                imported,
+                done,
+            } => {
+                self.note(&entry);
+                let row = (entry.record.revision, record::encode(&entry));
+                self.batch.records.push(row);
+                if let Some(document) = imported {
+                    self.batch.imported = Some(record::encode_document(&document));
+                }
+                self.answers.push(done);
+            }
+            Job::Import { document, done } => {
+                self.batch.imported = Some(record::encode_document(&document));
+                self.answers.push(done);
+            }
+            Job::Answers { rows, done } => {
+                let encode =
+                    |(key, answer): AnswerRow| (key, answer.as_ref().map(stored_response::encode));
+                self.batch.answers.extend(rows.into_iter().map(encode));
+                self.answers.push(done);
+            }
+            Job::Keep(pending) => {
+                self.note(&pending.entry);
+                self.batch.add(&pending);
+                self.again.push(pending);
+            }
+            Job::Prune { remove, snapshots } => {
+                let encode = |(revision, state): (Revision, TableState)| {
+                    (revision, Snapshot::of(&state).encode())
+                };
+                self.batch
+                    .snapshots
+                    .extend(snapshots.into_iter().map(encode));
+                self.batch.remove.extend(remove);
+            }
+            Job::Reserve(done) => self.reservers.extend(done),
+        }
+    }
+
+    fn note(&mut self, entry: &Entry) {
+        self.has_void |= entry.is_void();
+        if !entry.is_void() {
+            self.stored = self.stored.max(entry.record.revision);
+        }
+    }
+
+    /// Whether everybody who asked for it to be written still waits.
+    pub(super) fn is_awaited(&self) -> bool {
+        self.answers.iter().all(|answer| !answer.is_closed())
+    }
+
+    pub(super) fn succeeded(self) {
+        for answer in self.answers {
+            // Whoever asked may have given up; the record is there all the same.
+            drop(answer.send(Ok(())));
+        }
+        for reserver in self.reservers {
+            drop(reserver.try_send(Ok(())));
+        }
+        for mut pending in self.again {
+            pending.is_safe();
+        }
+    }
+
+    /// Refuses what may be refused, and gives back what has to be written.
+    pub(super) fn failed(self, error: &AppendError) -> Self {
+        for answer in self.answers {
+            drop(answer.send(Err(error.clone())));
+        }
+        for reserver in self.reservers {
+            drop(reserver.try_send(Err(error.to_string())));
+        }
+        Self::of(self.again.into_iter().map(Job::Keep))
+    }
+}

@@ -1,0 +1,275 @@
+//! The proxy's handle on the keeper: the process that writes the history's disk, and two lanes to it.
+//!
+//! A call goes down a lane and waits for its answer. What cannot be sent was not written; what was sent and not answered
+//! may have been. A keeper that is gone is started again by the store's thread, which tries until it can write; the
+//! thread of the slots waits a moment for that.
+
+use std::{
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+use super::{
+    batch::Batch,
+    call::{Ahead, Channel, End, NoReply, nothing_ahead},
+    error::{HistoryError, WriteError},
+    ipc::{self, Decoder, Encoder},
+    record::{self, Entry},
+    rollback_journal::JournalWrite,
+    writer_process::{ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, SUBCOMMAND},
+};
+use crate::model::Revision;
+
+/// How long a start waits for an answer: the lock may take seconds, and a large store some more.
+const START: Duration = Duration::from_secs(15);
+/// A keeper reads what it is sent unless it is busy, and then nothing is sent.
+const SEND: Duration = Duration::from_secs(2);
+/// How long the slots wait for a keeper that is being started again.
+const AGAIN: Duration = Duration::from_secs(1);
+const PAUSE: Duration = Duration::from_millis(1);
+
+/// A keeper, started again as often as it takes.
+#[derive(Debug)]
+pub(super) struct WriterClient {
+    folder: PathBuf,
+    program: PathBuf,
+    process: Mutex<Option<Child>>,
+    // No other keeper is started once the last one was left alone.
+    left: AtomicBool,
+    store: Channel,
+    slots: Channel,
+}
+
+impl WriterClient {
+    /// Starts a keeper of a folder, and returns once it holds the lock.
+    pub(super) fn start(folder: &Path, program: &Path) -> Result<Self, HistoryError> {
+        let client = Self {
+            folder: folder.to_owned(),
+            program: program.to_owned(),
+            process: Mutex::default(),
+            left: AtomicBool::new(false),
+            store: Channel::default(),
+            slots: Channel::default(),
+        };
+        client.launch(Some(START))?;
+        Ok(client)
+    }
+
+    /// Starts another keeper if this one is gone.
+    pub(super) fn start_again(&self) -> Result<(), HistoryError> {
+        if self.store.is_open() {
+            return Ok(());
+        }
+        if self.left.load(Ordering::Relaxed) {
+            let source = io::Error::other("the process ends");
+            let path = self.folder.clone();
+            return Err(HistoryError::Keeper { path, source });
+        }
+        tracing::warn!(folder = %self.folder.display(), "the keeper of the history is gone; another one is started");
+        self.shutdown(Instant::now() + AGAIN);
+        self.launch(None)
+    }
+
+    fn launch(&self, limit: Option<Duration>) -> Result<(), HistoryError> {
+        let slots = self.spawn().map_err(|source| HistoryError::Keeper {
+            path: self.folder.clone(),
+            source,
+        })?;
+        self.store.wait_at_most(limit);
+        let ask = Encoder::default()
+            .number(ASK_LOCK)
+            .bytes(self.folder.as_os_str().as_encoded_bytes())
+            .number(std::process::id().into());
+        self.asked_at_start(&self.store, &ask)?;
+        self.slots.set(slots);
+        Ok(())
+    }
+
+    /// Starts the process. The lane of the slots is for later, when it holds the lock.
+    fn spawn(&self) -> io::Result<UnixStream> {
+        let (store, stores_end) = UnixStream::pair()?;
+        let (slots, slots_end) = UnixStream::pair()?;
+        store.set_write_timeout(Some(SEND))?;
+        slots.set_write_timeout(Some(SEND))?;
+        // A group of its own: Ctrl-C in a terminal is for the proxy.
+        let child = Command::new(&self.program)
+            .arg0("switchback")
+            .arg(SUBCOMMAND)
+            .stdin(OwnedFd::from(stores_end))
+            .stdout(OwnedFd::from(slots_end))
+            .process_group(0)
+            .spawn()?;
+        *self.process.lock().unwrap_or_else(PoisonError::into_inner) = Some(child);
+        self.store.set(store);
+        Ok(slots)
+    }
+
+    fn asked_at_start(&self, channel: &Channel, ask: &Encoder) -> Result<Vec<u8>, HistoryError> {
+        let answer = channel
+            .call(ask, &mut nothing_ahead)
+            .map_err(|error| self.unanswered(error))?;
+        channel.wait_at_most(None);
+        let mut reading = Decoder::of(&answer);
+        let told = |source| HistoryError::Keeper {
+            path: self.folder.clone(),
+            source,
+        };
+        if reading.number().map_err(told)? == 0 {
+            return Ok(answer);
+        }
+        Err(HistoryError::take(&mut reading).unwrap_or_else(told))
+    }
+
+    fn unanswered(&self, error: NoReply) -> HistoryError {
+        let (NoReply::Lost(source) | NoReply::NotSent(source)) = error;
+        let path = self.folder.clone();
+        match source.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => HistoryError::NotWritable {
+                path,
+                reason: "its disk does not answer".to_owned(),
+            },
+            _ => HistoryError::Keeper { path, source },
+        }
+    }
+
+    /// Opens the store and reads it.
+    pub(super) fn read_store(&self) -> Result<Batch, HistoryError> {
+        self.store.wait_at_most(Some(START));
+        let answer = self.asked_at_start(&self.store, &Encoder::default().number(ASK_OPEN))?;
+        let mut reading = Decoder::of(&answer);
+        let rows = reading.number().and_then(|_| Batch::take(&mut reading));
+        rows.map_err(|source| HistoryError::Keeper {
+            path: self.folder.clone(),
+            source,
+        })
+    }
+
+    /// Has a batch written. While that takes long, the batches that `ahead` has are sent after it.
+    pub(super) fn write_store(
+        &self,
+        batch: &Batch,
+        mut ahead: impl FnMut(&mut dyn FnMut(&Batch) -> bool),
+    ) -> Result<(), WriteError> {
+        let answer = self.store.call(&write_message(batch), &mut |send| {
+            ahead(&mut |batch| send(&write_message(batch)));
+        });
+        let answer = answer.map_err(|error| match error {
+            NoReply::Lost(error) => WriteError {
+                reason: format!("the keeper is gone ({error})"),
+                begun: true,
+                gone: true,
+            },
+            NoReply::NotSent(error) => WriteError {
+                reason: format!("the keeper is gone ({error})"),
+                begun: false,
+                gone: true,
+            },
+        })?;
+        WriteError::take(&mut Decoder::of(&answer))
+    }
+
+    pub(super) fn last_stored(&self) -> Revision {
+        let ask = Encoder::default().number(ASK_LAST);
+        let answer = self.store.call(&ask, &mut nothing_ahead);
+        let last = answer
+            .ok()
+            .and_then(|answer| Decoder::of(&answer).number().ok());
+        Revision(last.unwrap_or_default())
+    }
+
+    /// Opens the slot file and reads it: its records, and the number up to which numbers are reserved.
+    pub(super) fn read_slots(&self) -> io::Result<(Vec<Entry>, u64)> {
+        self.slots.wait_at_most(Some(START));
+        let ask = Encoder::default().number(ASK_OPEN);
+        let answer = self.call_slots(&ask, &mut nothing_ahead)?;
+        self.slots.wait_at_most(None);
+        let mut reading = Decoder::of(&answer);
+        let (_said, reserved, count) = (reading.number()?, reading.number()?, reading.number()?);
+        let mut entries = Vec::new();
+        for _ in 0..count {
+            let entry = record::decode(reading.bytes()?);
+            entries.push(entry.map_err(|error| io::Error::other(format!("{error:?}")))?);
+        }
+        Ok((entries, reserved))
+    }
+
+    /// Has a slot written. While that takes long, the writes that `ahead` has are sent after it.
+    pub(super) fn write_slot(
+        &self,
+        write: &JournalWrite,
+        stored: Revision,
+        mut ahead: impl FnMut(&mut dyn FnMut(&JournalWrite) -> bool),
+    ) -> io::Result<()> {
+        self.slots.wait_open(AGAIN);
+        let ask =
+            |write: &JournalWrite| write.put(Encoder::default().number(ASK_WRITE).number(stored.0));
+        let called = self.call_slots(&ask(write), &mut |send| {
+            ahead(&mut |write| send(&ask(write)));
+        });
+        called.map(drop)
+    }
+
+    fn call_slots(&self, ask: &Encoder, ahead: Ahead<'_>) -> io::Result<Vec<u8>> {
+        let answer = self.slots.call(ask, ahead);
+        let answer = answer.map_err(|(NoReply::Lost(error) | NoReply::NotSent(error))| error)?;
+        let mut reading = Decoder::of(&answer);
+        match reading.number()? {
+            0 => Ok(answer),
+            _ => Err(io::Error::other(reading.text()?)),
+        }
+    }
+
+    /// Sends batches that nobody here will wait for, and leaves the keeper alone with them.
+    pub(super) fn transfer(&self, batches: &[Batch]) -> bool {
+        self.left.store(true, Ordering::Relaxed);
+        let place = self.store.end();
+        let Some(End { stream, .. }) = place.as_ref() else {
+            return false;
+        };
+        let mut messages = batches.iter().map(write_message);
+        let sent = messages.all(|message| ipc::send(stream, &message).is_ok());
+        drop(place);
+        self.store.close();
+        sent
+    }
+
+    /// Ends the lanes, and waits for the keeper as long as there is time; one that hangs in its disk is left behind.
+    pub(super) fn shutdown(&self, deadline: Instant) {
+        drop((self.store.close(), self.slots.close()));
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(child) = process.as_mut() else {
+            return;
+        };
+        while matches!(child.try_wait(), Ok(None)) {
+            if Instant::now() >= deadline {
+                tracing::warn!(
+                    process = child.id(),
+                    "the keeper of the history still writes; it ends by itself"
+                );
+                break;
+            }
+            std::thread::sleep(PAUSE);
+        }
+        *process = None;
+    }
+}
+
+impl Drop for WriterClient {
+    fn drop(&mut self) {
+        self.shutdown(Instant::now() + AGAIN);
+    }
+}
+
+fn write_message(batch: &Batch) -> Encoder {
+    batch.put(Encoder::default().number(ASK_WRITE))
+}

@@ -1,0 +1,230 @@
+//! The keeper: a small process that writes the history's disk, and does nothing else.
+//!
+//! A file system that hangs holds whoever writes to it inside the kernel, where no signal reaches; so the proxy does not
+//! write. Two lanes come in, on standard input for the store and on standard output for the slot file, each served by a
+//! thread of its own. When the other end is gone, what was sent is finished and the process ends. It holds the lock on
+//! the folder until then, so that a start never opens a store that an earlier keeper still writes. Signals to end are
+//! for the proxy; the keeper outlives it by what is left to write.
+
+use std::{
+    fs::File,
+    io,
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::{ffi::OsStrExt as _, net::UnixStream},
+    },
+    path::PathBuf,
+    sync::{Arc, OnceLock},
+    thread,
+};
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::{
+    batch::Batch,
+    data_dir,
+    error::{HistoryError, WriteError},
+    guarded,
+    ipc::{self, Decoder, Encoder},
+    record,
+    rollback_journal::{JournalFile, JournalWrite},
+    store::Store,
+};
+use crate::model::Revision;
+
+/// The word on the command line that makes a process a keeper.
+pub const SUBCOMMAND: &str = "history-writer";
+
+pub(super) const ASK_LOCK: u64 = 1;
+pub(super) const ASK_OPEN: u64 = 2;
+pub(super) const ASK_WRITE: u64 = 3;
+pub(super) const ASK_LAST: u64 = 4;
+
+/// Where the folder is that both lanes are about.
+type Place = Arc<OnceLock<PathBuf>>;
+
+/// Serves both lanes until the proxy is gone and all that it sent is written.
+///
+/// # Errors
+/// When the process was not started as a keeper is, or cannot start a thread.
+pub fn run_writer_process() -> io::Result<()> {
+    ignore_signals()?;
+    guarded::quiet();
+    let (store, slots) = (
+        lane_of(io::stdin().as_fd())?,
+        lane_of(io::stdout().as_fd())?,
+    );
+    let place = Place::default();
+    let mut slot_desk = JournalHandler {
+        place: Arc::clone(&place),
+        file: None,
+    };
+    let slots = thread::Builder::new()
+        .name("slots".to_owned())
+        .spawn(move || serve(&slots, |ask| slot_desk.answer(ask)))?;
+    let mut store_desk = StoreHandler {
+        place,
+        lock: None,
+        store: None,
+    };
+    serve(&store, |ask| store_desk.answer(ask));
+    drop(store_desk.store.take());
+    slots
+        .join()
+        .map_err(|_| io::Error::other("the thread of the slots panicked"))
+}
+
+/// Handlers that do nothing. The first one stays for as long as the process lives.
+fn ignore_signals() -> io::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_io()
+        .build()?;
+    let _entered = runtime.enter();
+    for kind in [
+        SignalKind::hangup(),
+        SignalKind::interrupt(),
+        SignalKind::terminate(),
+    ] {
+        drop(signal(kind)?);
+    }
+    Ok(())
+}
+
+fn lane_of(stream: BorrowedFd<'_>) -> io::Result<UnixStream> {
+    let channel = UnixStream::from(stream.try_clone_to_owned()?);
+    channel.peer_addr()?;
+    Ok(channel)
+}
+
+fn serve(channel: &UnixStream, mut answer: impl FnMut(&mut Decoder<'_>) -> io::Result<Encoder>) {
+    while let Ok(message) = ipc::receive(channel) {
+        let Ok(said) = answer(&mut Decoder::of(&message)) else {
+            return;
+        };
+        // Whoever asked may be gone. What else was sent is done all the same.
+        drop(ipc::send(channel, &said));
+    }
+}
+
+fn no_folder() -> io::Error {
+    io::Error::other("nothing is written before the folder is locked")
+}
+
+struct StoreHandler {
+    place: Place,
+    lock: Option<File>,
+    store: Option<Store>,
+}
+
+impl StoreHandler {
+    fn answer(&mut self, ask: &mut Decoder<'_>) -> io::Result<Encoder> {
+        let said = Encoder::default();
+        match ask.number()? {
+            ASK_LOCK => {
+                let folder = PathBuf::from(std::ffi::OsStr::from_bytes(ask.bytes()?));
+                let owner = u32::try_from(ask.number()?).map_err(io::Error::other)?;
+                Ok(match self.take_lock(folder, owner) {
+                    Ok(()) => said.number(0),
+                    Err(error) => error.put(said.number(1)),
+                })
+            }
+            ASK_OPEN => Ok(match self.open()?.and_then(Store::read) {
+                Ok(rows) => rows.put(said.number(0)),
+                Err(error) => error.put(said.number(1)),
+            }),
+            ASK_WRITE => {
+                let batch = Batch::take(ask)?;
+                let written = self.write(&batch)?;
+                Ok(WriteError::put(&written, said))
+            }
+            ASK_LAST => {
+                let last = self.store.as_ref().map(Store::last);
+                Ok(said.number(last.unwrap_or_default().0))
+            }
+            _ => Err(io::ErrorKind::InvalidData.into()),
+        }
+    }
+
+    fn take_lock(&mut self, folder: PathBuf, owner: u32) -> Result<(), HistoryError> {
+        data_dir::make(&folder)?;
+        self.lock = Some(data_dir::lock(&folder, owner)?);
+        // A keeper is told its folder once.
+        let _first = self.place.set(folder);
+        Ok(())
+    }
+
+    fn open(&mut self) -> io::Result<Result<&Store, HistoryError>> {
+        let folder = self.place.get().ok_or_else(no_folder)?;
+        if self.store.is_none() {
+            match Store::open_first(folder) {
+                Ok(store) => self.store = Some(store),
+                Err(error) => return Ok(Err(error)),
+            }
+        }
+        Ok(Ok(self.store.as_ref().expect("opened above")))
+    }
+
+    fn write(&mut self, batch: &Batch) -> io::Result<Result<(), WriteError>> {
+        let written = match self.open()? {
+            Ok(store) => store.write(batch, || Ok(())),
+            Err(error) => Err(WriteError {
+                reason: error.to_string(),
+                begun: false,
+                gone: false,
+            }),
+        };
+        if written.is_err() {
+            // After an error the database refuses everything, so it is opened anew.
+            self.store = None;
+        }
+        Ok(written)
+    }
+}
+
+struct JournalHandler {
+    place: Place,
+    file: Option<JournalFile>,
+}
+
+impl JournalHandler {
+    fn answer(&mut self, ask: &mut Decoder<'_>) -> io::Result<Encoder> {
+        let verb = ask.number()?;
+        let said = Encoder::default();
+        let done = match verb {
+            ASK_OPEN => self.file().map(|file| told(said, file)),
+            ASK_WRITE => {
+                let stored = Revision(ask.number()?);
+                let write = JournalWrite::take(ask)?;
+                self.file()
+                    .and_then(|file| file.write(&write, stored, None))
+                    .map(|()| said.number(0))
+            }
+            _ => return Err(io::ErrorKind::InvalidData.into()),
+        };
+        let failed = |error: io::Error| {
+            Encoder::default()
+                .number(1)
+                .bytes(error.to_string().as_bytes())
+        };
+        Ok(done.unwrap_or_else(failed))
+    }
+
+    fn file(&mut self) -> io::Result<&mut JournalFile> {
+        let folder = self.place.get().ok_or_else(no_folder)?;
+        if self.file.is_none() {
+            self.file = Some(JournalFile::open(folder)?);
+        }
+        Ok(self.file.as_mut().expect("opened above"))
+    }
+}
+
+fn told(said: Encoder, file: &JournalFile) -> Encoder {
+    let entries = file.read();
+    let said = said
+        .number(0)
+        .number(file.reserved())
+        .number(entries.len() as u64);
+    entries
+        .iter()
+        .fold(said, |said, entry| said.bytes(&record::encode(entry)))
+}

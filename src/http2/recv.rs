@@ -1,0 +1,232 @@
+//! What arrives on a connection: frames, one after the other, each judged before anything of it is used.
+
+use super::connection::{Connection, ConnectionError, PREFACE, Role};
+use super::frame::{Code, FrameHead, HEAD, flag, kind};
+use super::hpack::Decoder;
+use super::recv_data::Data;
+use super::recv_headers::Block;
+use super::settings::FIRST_WINDOW;
+
+/// Answers to our data that a peer may be ahead by, for windows that are opened when a connection starts.
+const FIRST_CREDIT: u32 = 256;
+/// Frames that are read as a whole are no longer than this, whatever the setting: only data comes in parts.
+const LONGEST_WHOLE: u32 = 192 * 1_024;
+/// Of a block that is too long no more than this is read before it ends the connection.
+const LONGEST_SPARE: usize = 1 << 20;
+const MOST_CREDIT: u32 = 4_096;
+
+/// How far what arrives is understood.
+#[derive(Debug)]
+pub(super) struct Receiving {
+    pub(super) stage: Stage,
+    pub(super) block: Option<Block>,
+    pub(super) decoder: Decoder,
+    pub(super) has_settings: bool,
+    /// Our settings were acknowledged.
+    pub(super) is_acknowledged: bool,
+    /// What the peer may still send, of all streams together.
+    pub(super) window: i64,
+    /// What has come and was not given back to that window yet.
+    pub(super) unclaimed: u32,
+    /// Pings and windows that answer what we sent, and so cost nothing.
+    credit: u32,
+}
+
+#[derive(Debug)]
+pub(super) enum Stage {
+    Preface,
+    Frame,
+    Data(Data),
+    Skip(u32),
+}
+
+pub(super) fn broken(code: Code, why: &'static str) -> ConnectionError {
+    ConnectionError { code, why }
+}
+
+pub(super) fn protocol(why: &'static str) -> ConnectionError {
+    broken(Code::PROTOCOL_ERROR, why)
+}
+
+pub(super) fn size(why: &'static str) -> ConnectionError {
+    broken(Code::FRAME_SIZE_ERROR, why)
+}
+
+// === impl Receiving ===
+
+impl Receiving {
+    pub(super) fn new(role: Role, decoder: Decoder) -> Self {
+        Self {
+            stage: match role {
+                Role::Server => Stage::Preface,
+                Role::Client => Stage::Frame,
+            },
+            block: None,
+            decoder,
+            has_settings: false,
+            is_acknowledged: false,
+            window: i64::from(FIRST_WINDOW),
+            unclaimed: 0,
+            credit: FIRST_CREDIT,
+        }
+    }
+
+    /// Data was sent: its reader may answer with two frames.
+    pub(super) fn earn(&mut self) {
+        self.credit = (self.credit + 2).min(MOST_CREDIT);
+    }
+
+    /// What an answer to data costs: nothing as long as there was data.
+    fn charge(&mut self) -> u32 {
+        let was = self.credit;
+        self.credit = was.saturating_sub(1);
+        u32::from(was == 0)
+    }
+}
+
+// === impl Connection ===
+
+impl Connection {
+    /// Takes one thing from the front of `rest`; false if it is not whole yet.
+    pub(super) fn step(&mut self, rest: &mut &[u8]) -> Result<bool, ConnectionError> {
+        match &mut self.receiving.stage {
+            Stage::Preface => self.read_preface(rest),
+            Stage::Frame => self.read_frame(rest),
+            Stage::Data(_) => self.read_data(rest),
+            Stage::Skip(left) => {
+                let n = rest.len().min(*left as usize);
+                *rest = &rest[n..];
+                *left -= u32::try_from(n).expect("no more than `left`");
+                let is_over = *left == 0;
+                if is_over {
+                    self.receiving.stage = Stage::Frame;
+                }
+                Ok(is_over)
+            }
+        }
+    }
+
+    fn read_preface(&mut self, rest: &mut &[u8]) -> Result<bool, ConnectionError> {
+        let n = rest.len().min(PREFACE.len());
+        if rest[..n] != PREFACE[..n] {
+            return Err(protocol("no preface"));
+        }
+        if n < PREFACE.len() {
+            return Ok(false);
+        }
+        *rest = &rest[n..];
+        self.receiving.stage = Stage::Frame;
+        Ok(true)
+    }
+
+    fn read_frame(&mut self, rest: &mut &[u8]) -> Result<bool, ConnectionError> {
+        let Some(head) = FrameHead::parse(rest) else {
+            return Ok(false);
+        };
+        self.check(head)?;
+        let length = head.length as usize;
+        match head.kind {
+            kind::DATA => {
+                *rest = &rest[HEAD..];
+                self.begin_data(head)?;
+            }
+            kind::HEADERS..=kind::CONTINUATION => {
+                let Some(payload) = rest[HEAD..].get(..length) else {
+                    return Ok(false);
+                };
+                *rest = &rest[HEAD + length..];
+                self.spend_on(head)?;
+                self.read_payload(head, payload)?;
+            }
+            _ => {
+                *rest = &rest[HEAD..];
+                self.spend_on(head)?;
+                if length > 0 {
+                    self.receiving.stage = Stage::Skip(head.length);
+                }
+            }
+        }
+        Ok(true)
+    }
+
+    /// Judges what can be judged before the payload has arrived.
+    fn check(&self, head: FrameHead) -> Result<(), ConnectionError> {
+        if head.length > self.own.frame {
+            return Err(size("a frame is longer than we allow"));
+        }
+        let is_settings = head.kind == kind::SETTINGS && !head.has(flag::ACK);
+        if !self.receiving.has_settings && !is_settings {
+            return Err(protocol("settings do not come first"));
+        }
+        let is_next = |block: &Block| head.kind == kind::CONTINUATION && head.stream == block.id;
+        match &self.receiving.block {
+            Some(block) if !is_next(block) => return Err(protocol("a block is interrupted")),
+            None if head.kind == kind::CONTINUATION => {
+                return Err(protocol("a continuation of nothing"));
+            }
+            _ => {}
+        }
+        let before = self.receiving.block.as_ref();
+        let before = before.map_or(0, |block| block.bytes.len());
+        if matches!(head.kind, kind::HEADERS | kind::CONTINUATION)
+            && before + head.length as usize > self.longest_block()
+        {
+            return Err(broken(Code::ENHANCE_YOUR_CALM, "a block is too long"));
+        }
+        let is_whole = matches!(head.kind, kind::HEADERS..=kind::CONTINUATION);
+        if is_whole && head.length > LONGEST_WHOLE {
+            return Err(size("a frame is too long to be taken as a whole"));
+        }
+        let wanted = match head.kind {
+            kind::PRIORITY => 5,
+            kind::RST_STREAM | kind::WINDOW_UPDATE => 4,
+            kind::PING => 8,
+            kind::GOAWAY => head.length.max(8),
+            _ => return Ok(()),
+        };
+        if head.length == wanted {
+            Ok(())
+        } else {
+            Err(size("a frame has a length that its kind cannot have"))
+        }
+    }
+
+    /// A list as long as is allowed, and a quarter for how it is written; or more, which is read and thrown away, so that
+    /// one head that is too long fails its own stream and no other. Those of an endpoint are of many clients.
+    fn longest_block(&self) -> usize {
+        let list = self.own.header_list as usize;
+        let times = match self.role {
+            Role::Server => 4,
+            Role::Client => 16,
+        };
+        let spare = list.saturating_mul(times).min(LONGEST_SPARE);
+        list.saturating_add(list / 4).max(spare)
+    }
+
+    fn spend_on(&mut self, head: FrameHead) -> Result<(), ConnectionError> {
+        let cost = match head.kind {
+            kind::HEADERS => 0,
+            kind::PING if !head.has(flag::ACK) => self.receiving.charge(),
+            kind::WINDOW_UPDATE => self.receiving.charge(),
+            _ => 1,
+        };
+        if cost == 0 || self.role == Role::Client {
+            return Ok(());
+        }
+        self.spend(cost)
+    }
+
+    fn read_payload(&mut self, head: FrameHead, payload: &[u8]) -> Result<(), ConnectionError> {
+        match head.kind {
+            kind::HEADERS => self.read_headers(head, payload),
+            kind::CONTINUATION => self.read_continuation(head, payload),
+            kind::PRIORITY => self.read_priority(head, payload),
+            kind::RST_STREAM => self.read_reset(head, payload),
+            kind::SETTINGS => self.read_settings(head, payload),
+            kind::PING => self.read_ping(head, payload),
+            kind::GOAWAY => self.read_goaway(head, payload),
+            kind::WINDOW_UPDATE => self.read_window(head, payload),
+            _ => Err(protocol("a push that was not asked for")),
+        }
+    }
+}

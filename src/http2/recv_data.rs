@@ -1,0 +1,203 @@
+//! Data that arrives, as far as the windows allow, and the windows that open again.
+//!
+//! A stream's window opens when its data was read. The connection's opens when data has arrived: what a slow reader
+//! leaves lying is held against its own stream alone, so no stream can take from the others what they need to go on.
+//! What a connection holds is bounded by its streams and the window of each.
+
+use super::connection::{Connection, ConnectionError, Role};
+use super::frame::{Code, FrameHead, flag};
+use super::recv::{Stage, broken, protocol, size};
+use super::stream::Inbound;
+use super::streams::Key;
+use crate::message::Reason;
+
+/// A frame of data, of which a part has arrived.
+#[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
+pub(super) struct Data {
+    id: u32,
+    /// Somebody wants it.
+    is_wanted: bool,
+    /// The byte that says how much padding there is has still to come.
+    is_padded: bool,
+    is_last: bool,
+    is_filled: bool,
+    left: u32,
+    padding: u32,
+}
+
+// === impl Connection ===
+
+impl Connection {
+    pub(super) fn begin_data(&mut self, head: FrameHead) -> Result<(), ConnectionError> {
+        let id = head.stream;
+        if id == 0 || self.is_unopened(id) {
+            return Err(protocol("data of a stream that is not open"));
+        }
+        if head.has(flag::PADDED) && head.length == 0 {
+            return Err(size("no padding"));
+        }
+        self.receiving.window -= i64::from(head.length);
+        if self.receiving.window < 0 {
+            return Err(broken(
+                Code::FLOW_CONTROL_ERROR,
+                "more than the connection's window",
+            ));
+        }
+        self.release_connection_capacity(head.length);
+        let is_wanted = self.admit_data(id, head.length)?;
+        self.receiving.stage = Stage::Data(Data {
+            id,
+            is_wanted,
+            is_padded: head.has(flag::PADDED),
+            is_last: head.has(flag::END_STREAM),
+            is_filled: false,
+            left: head.length,
+            padding: 0,
+        });
+        Ok(())
+    }
+
+    /// Whether the stream takes a frame of data of this length.
+    fn admit_data(&mut self, id: u32, length: u32) -> Result<bool, ConnectionError> {
+        let Some(stream) = self.streams.by_id(id) else {
+            return self.data_on_closed_stream(id);
+        };
+        if stream.is_inbound_broken() {
+            // It may have been on its way when we broke the stream off, but not when the peer did (RFC 9113, section 5.1).
+            if stream.is_reset {
+                self.reset_counted(id, Code::STREAM_CLOSED)?;
+            }
+            return Ok(false);
+        }
+        let is_early = self.role == Role::Client && !stream.has_final_head;
+        stream.receive_window -= i64::from(length);
+        if is_early {
+            self.reject(id, Reason::InvalidStartLine)?;
+            return Ok(false);
+        }
+        let code = if stream.inbound == Inbound::Ended {
+            Code::STREAM_CLOSED
+        } else if length > 0 && stream.receive_window < 0 {
+            Code::FLOW_CONTROL_ERROR
+        } else {
+            return Ok(true);
+        };
+        self.reset_counted(id, code)?;
+        Ok(false)
+    }
+
+    /// Data of a stream that is over: it may have been on its way when we broke the stream off.
+    fn data_on_closed_stream(&mut self, id: u32) -> Result<bool, ConnectionError> {
+        if !self.resets.may_have(id) {
+            self.reset_counted(id, Code::STREAM_CLOSED)?;
+        }
+        Ok(false)
+    }
+
+    pub(super) fn read_data(&mut self, rest: &mut &[u8]) -> Result<bool, ConnectionError> {
+        let Stage::Data(data) = &mut self.receiving.stage else {
+            return Ok(true);
+        };
+        if data.is_padded {
+            let Some((padding, after)) = rest.split_first() else {
+                return Ok(false);
+            };
+            *rest = after;
+            data.is_padded = false;
+            data.left -= 1;
+            data.padding = u32::from(*padding);
+            if data.padding > data.left {
+                return Err(protocol("more padding than frame"));
+            }
+            let (id, unused) = (data.id, data.padding + 1);
+            let is_wanted = data.is_wanted;
+            self.take_padding(id, unused, is_wanted);
+            return Ok(true);
+        }
+        let n = rest.len().min((data.left - data.padding) as usize);
+        if n > 0 {
+            let (bytes, after) = rest.split_at(n);
+            *rest = after;
+            data.left -= u32::try_from(n).expect("no more than `left`");
+            data.is_filled = true;
+            let id = data.id;
+            let is_wanted = data.is_wanted;
+            return self.deliver(id, bytes, is_wanted).map(|()| true);
+        }
+        if data.left > data.padding {
+            return Ok(false);
+        }
+        let (padding, end) = (data.left, (data.id, data.is_last, data.is_filled));
+        self.receiving.stage = match padding {
+            0 => Stage::Frame,
+            left => Stage::Skip(left),
+        };
+        let (id, is_last, is_filled) = end;
+        if is_last {
+            self.end_inbound(id)?;
+        } else if !is_filled && self.role == Role::Server {
+            self.spend(1)?;
+        }
+        Ok(true)
+    }
+
+    fn deliver(&mut self, id: u32, bytes: &[u8], is_wanted: bool) -> Result<(), ConnectionError> {
+        let stream = self.streams.by_id(id).filter(|_| is_wanted);
+        let Some(stream) = stream.filter(|stream| stream.inbound == Inbound::Open) else {
+            return Ok(());
+        };
+        if !stream.count(bytes.len()) {
+            return self.reject(id, Reason::LengthMismatch);
+        }
+        stream.data.extend_from_slice(bytes);
+        stream.wake();
+        Ok(())
+    }
+
+    /// Padding counts in the window, and nobody reads it.
+    fn take_padding(&mut self, id: u32, n: u32, is_wanted: bool) {
+        if let Some(key) = self.streams.find(id).filter(|_| is_wanted) {
+            self.release_stream_capacity(key, n as usize);
+        }
+    }
+
+    /// Somebody has read data that was taken of a stream: its window opens again.
+    pub fn release_capacity(&mut self, key: Key, n: usize) {
+        if let Some(stream) = self.streams.get_mut(key) {
+            let n = n.min(stream.unacked);
+            stream.unacked -= n;
+            self.release_stream_capacity(key, n);
+        }
+    }
+
+    fn release_stream_capacity(&mut self, key: Key, n: usize) {
+        let window = self.own.stream_window;
+        if let Some(stream) = self.streams.get_mut(key)
+            && stream.inbound == Inbound::Open
+        {
+            stream.pending_credit = stream.pending_credit.saturating_add(count(n));
+            if stream.pending_credit > 0 && stream.pending_credit >= window / 2 {
+                let (id, more) = (stream.id, std::mem::take(&mut stream.pending_credit));
+                stream.receive_window += i64::from(more);
+                self.write_window(id, more);
+            }
+        }
+    }
+
+    /// Opens the connection's window again for a frame that has arrived, whatever becomes of it: at the latest when half of
+    /// the window is left.
+    fn release_connection_capacity(&mut self, n: u32) {
+        let unclaimed = self.receiving.unclaimed.saturating_add(n);
+        self.receiving.unclaimed = unclaimed;
+        if unclaimed > 0 && unclaimed >= self.own.connection_window / 2 {
+            self.receiving.unclaimed = 0;
+            self.receiving.window += i64::from(unclaimed);
+            self.write_window(0, unclaimed);
+        }
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,140 @@
+//! The body of a request as far as it was read, kept while the request may have to be sent again.
+
+use std::cell::{Cell, RefCell};
+
+use super::io::BodyFrame;
+use super::retry_memory::RetryMemoryShare;
+use super::worker::Worker;
+
+/// What was read of a body. It holds at most `limits.retry_body` and what its worker has room for, and nothing once an
+/// answer has begun.
+#[derive(Default)]
+pub(super) struct RetryBody {
+    state: Cell<State>,
+    bytes: RefCell<Vec<u8>>,
+    // What the bytes take of the worker's room, from the first one on.
+    share: RefCell<Option<RetryMemoryShare>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum State {
+    /// Nothing was read.
+    #[default]
+    Unread,
+    /// Everything that was read is here.
+    Kept { is_over: bool },
+    /// Something that was read is gone.
+    Lost,
+}
+
+/// The bytes while they are sent again; they return when this is dropped.
+pub(super) struct RetryReader<'k> {
+    body: &'k RetryBody,
+    worker: &'k Worker,
+    bytes: Vec<u8>,
+    is_over: bool,
+}
+
+// === impl RetryBody ===
+
+impl RetryBody {
+    /// Whether all that was read is still here.
+    pub(super) fn is_whole(&self) -> bool {
+        self.state.get() != State::Lost
+    }
+
+    /// Notes a piece that was read, and keeps it if it `may` be needed again.
+    pub(super) fn read(&self, frame: &BodyFrame<'_>, may: bool, worker: &Worker) {
+        if !self.is_whole() {
+            return;
+        }
+        let is_nothing = frame.data.is_empty() && frame.trailers.is_none();
+        if is_nothing || may && self.append(frame, worker) {
+            self.state.set(State::Kept {
+                is_over: frame.last,
+            });
+        } else {
+            self.discard(worker);
+        }
+    }
+
+    /// Takes back a piece that was read and not kept, of which nothing was sent. Nothing else was read before it.
+    pub(super) fn put_back(&self, frame: &BodyFrame<'_>, worker: &Worker) {
+        if self.is_whole() {
+            return;
+        }
+        if self.append(frame, worker) {
+            self.state.set(State::Kept {
+                is_over: frame.last,
+            });
+        } else {
+            self.discard(worker);
+        }
+    }
+
+    /// Lets go of it: it will not be sent again.
+    pub(super) fn discard(&self, worker: &Worker) {
+        self.state.set(State::Lost);
+        worker.recycle_buffer(self.bytes.take());
+        self.share.take();
+    }
+
+    /// What has to be sent first, after an attempt that failed.
+    pub(super) fn lend<'k>(&'k self, worker: &'k Worker) -> Option<RetryReader<'k>> {
+        match self.state.get() {
+            State::Kept { is_over } => Some(RetryReader {
+                body: self,
+                worker,
+                bytes: self.bytes.take(),
+                is_over,
+            }),
+            State::Unread | State::Lost => None,
+        }
+    }
+
+    fn append(&self, frame: &BodyFrame<'_>, worker: &Worker) -> bool {
+        let mut bytes = self.bytes.borrow_mut();
+        let most = worker.shared.settings.limits.retry_body.0;
+        // Trailers are rare in requests, and are not worth a copy.
+        if frame.trailers.is_some() || bytes.len() + frame.data.len() > most {
+            return false;
+        }
+        if bytes.capacity() == 0 {
+            *bytes = worker.take_buffer();
+        }
+        bytes.extend_from_slice(frame.data);
+        // What was allocated counts, not what is in use: many small bodies are large together.
+        let mut share = self.share.borrow_mut();
+        let share = share.get_or_insert_with(|| worker.kept_room.share());
+        share.grow_to(bytes.capacity())
+    }
+}
+
+// === impl RetryReader ===
+
+impl RetryReader<'_> {
+    /// What to send; nothing if nothing was read but the promise of more.
+    pub(super) fn frame(&self) -> Option<BodyFrame<'_>> {
+        (self.is_over || !self.bytes.is_empty()).then_some(BodyFrame {
+            data: &self.bytes,
+            last: self.is_over,
+            trailers: None,
+        })
+    }
+
+    /// Whether that is all of the body.
+    pub(super) fn is_over(&self) -> bool {
+        self.is_over
+    }
+}
+
+impl Drop for RetryReader<'_> {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.bytes);
+        if self.body.is_whole() {
+            self.body.bytes.replace(bytes);
+        } else {
+            self.worker.recycle_buffer(bytes);
+        }
+    }
+}

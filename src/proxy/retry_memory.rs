@@ -1,0 +1,73 @@
+//! The memory that one worker has for bodies which are kept to be sent again.
+//!
+//! A limit for each request alone is none for a crowd: 64 KiB of a thousand uploads that stand still are 64 MiB. Where
+//! the room is used up, a body is sent once, as one that is too long is.
+
+use std::{cell::Cell, rc::Rc};
+
+/// Bytes that one worker keeps of all bodies together: 256 whole ones at the default of `limits.retry_body`.
+const ROOM: usize = 16 << 20;
+
+/// The bytes that are free, for all requests of one worker.
+#[derive(Debug, Clone)]
+pub(super) struct RetryMemory(Rc<Cell<usize>>);
+
+/// Bytes that one body takes of the room; they return when this is dropped.
+#[derive(Debug)]
+pub(super) struct RetryMemoryShare {
+    room: RetryMemory,
+    taken: usize,
+}
+
+impl Default for RetryMemory {
+    fn default() -> Self {
+        Self(Rc::new(Cell::new(ROOM)))
+    }
+}
+
+impl RetryMemory {
+    /// A share of nothing, which can grow.
+    pub(super) fn share(&self) -> RetryMemoryShare {
+        RetryMemoryShare {
+            room: self.clone(),
+            taken: 0,
+        }
+    }
+}
+
+impl RetryMemoryShare {
+    /// Makes the share this large, if there is room; it never shrinks.
+    pub(super) fn grow_to(&mut self, size: usize) -> bool {
+        let more = size.saturating_sub(self.taken);
+        let Some(left) = self.room.0.get().checked_sub(more) else {
+            return false;
+        };
+        self.room.0.set(left);
+        self.taken += more;
+        true
+    }
+}
+
+impl Drop for RetryMemoryShare {
+    fn drop(&mut self) {
+        self.room.0.set(self.room.0.get() + self.taken);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_bodies_share_one_room_and_give_it_back() {
+        let room = RetryMemory::default();
+        let (mut first, mut second) = (room.share(), room.share());
+        assert!(first.grow_to(ROOM - 10));
+        assert!(first.grow_to(5), "a share never shrinks");
+        assert!(second.grow_to(10) && !second.grow_to(11));
+        drop(first);
+        assert!(second.grow_to(ROOM));
+        drop(second);
+        assert_eq!(room.0.get(), ROOM);
+    }
+}

@@ -1,0 +1,83 @@
+//! A worker's own references to routes of the live table.
+//!
+//! A request holds its route, and the reference count of a route would be written to by every worker for each request.
+//! So a worker takes a route once and counts its own requests on it without an atomic. What it keeps is bounded, and it
+//! lets go of everything when the table changes: nothing that left the table stays only because of this.
+
+use std::{ops::Deref, rc::Rc, sync::Arc};
+
+use crate::table::Route;
+
+/// Places; two routes that fall on one place take turns.
+const PLACES: usize = 64;
+
+/// The routes that were asked for last.
+#[derive(Default)]
+pub(super) struct RouteCache(Vec<Option<Rc<CachedRoute>>>);
+
+/// A route that a worker holds.
+pub(super) struct CachedRoute(Arc<Route>);
+
+impl Deref for CachedRoute {
+    type Target = Route;
+
+    fn deref(&self) -> &Route {
+        &self.0
+    }
+}
+
+impl RouteCache {
+    pub(super) fn get(&mut self, route: &Arc<Route>) -> Rc<CachedRoute> {
+        if self.0.is_empty() {
+            self.0.resize_with(PLACES, || None);
+        }
+        // Addresses differ least in their lowest bits.
+        let place = &mut self.0[(Arc::as_ptr(route).addr() >> 5) % PLACES];
+        match place {
+            Some(held) if Arc::ptr_eq(&held.0, route) => Rc::clone(held),
+            _ => Rc::clone(place.insert(Rc::new(CachedRoute(Arc::clone(route))))),
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        fleet::Fleet,
+        model::{ChangeSet, TableDocument, TableState},
+        table::compile,
+    };
+
+    #[test]
+    fn a_route_is_taken_once_and_let_go_when_the_table_changes() {
+        let document: TableDocument = serde_json::from_value(serde_json::json!({
+            "releases": {"blue": {"endpoints": ["http://127.0.0.1:9"]}},
+            "routes": (0..200).map(|route| serde_json::json!({
+                "name": format!("r{route}"), "path": format!("/{route}"), "split": {"blue": 1},
+            })).collect::<Vec<_>>(),
+        }))
+        .unwrap();
+        let state = document.into_state(&TableState::default());
+        let draft = compile(state, &ChangeSet::default(), None, &Fleet::new(1)).unwrap();
+        let routes: Vec<_> = draft.compiled().routes().iter().collect();
+        let mut held = RouteCache::default();
+        for route in &routes {
+            assert!(Arc::ptr_eq(&held.get(route).0, route));
+            assert!(Arc::ptr_eq(&held.get(route).0, route));
+        }
+        let count = |held: &RouteCache| held.0.iter().flatten().count();
+        assert!((1..=PLACES).contains(&count(&held)));
+        let (first, again) = (held.get(routes[7]), held.get(routes[7]));
+        assert!(Rc::ptr_eq(&first, &again));
+        assert_eq!(Arc::strong_count(routes[7]), 2);
+        held.clear();
+        assert_eq!((count(&held), Arc::strong_count(routes[7])), (0, 2));
+        drop((first, again));
+        assert_eq!(Arc::strong_count(routes[7]), 1);
+    }
+}

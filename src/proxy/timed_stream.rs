@@ -1,0 +1,113 @@
+//! One direction of a connection over HTTP/1.1: waiting and writing, for as long as silence is allowed.
+
+use std::future::poll_fn;
+use std::io::{self, IoSlice};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use crate::message::Rejection;
+use crate::net::{LazyDeadline, Stream, Timers};
+
+use super::error::{ClientError, UpstreamError};
+
+/// What goes wrong while one side of a connection is read or written.
+#[derive(Debug)]
+pub(super) enum IoError {
+    Closed(Option<io::Error>),
+    Invalid(Rejection),
+    IdleTimeout,
+}
+
+/// One direction of a connection and how long it may be silent.
+pub(super) struct TimedStream<'s> {
+    pub(super) stream: &'s Stream,
+    silence: LazyDeadline<'s>,
+}
+
+/// How far a write has come.
+#[derive(Default)]
+pub(super) struct Written {
+    pub(super) bytes: usize,
+    is_waiting: bool,
+}
+
+// === impl TimedStream ===
+
+impl<'s> TimedStream<'s> {
+    pub(super) fn new(stream: &'s Stream, timers: &'s Timers, silence: Duration) -> Self {
+        Self {
+            stream,
+            silence: timers.limit(silence),
+        }
+    }
+
+    /// Waits until there is something to read, for as long as silence is allowed. Cancellation safe.
+    pub(super) async fn readable(&self) -> Result<(), IoError> {
+        let mut armed = false;
+        poll_fn(|cx| {
+            if let Poll::Ready(result) = self.stream.poll_readable(cx) {
+                return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
+            }
+            self.poll_silent(cx, &mut armed)
+        })
+        .await
+    }
+
+    /// Writes all of `slices`, waiting for as long as silence is allowed.
+    pub(super) async fn write(&self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
+        let mut written = Written::default();
+        poll_fn(|cx| self.poll_write(cx, &mut slices.to_vec(), &mut written)).await
+    }
+
+    /// Does the same with what is left of the slices, which have to be the same each time.
+    pub(super) fn poll_write(
+        &self,
+        cx: &mut Context<'_>,
+        slices: &mut [IoSlice<'_>],
+        written: &mut Written,
+    ) -> Poll<Result<(), IoError>> {
+        let mut slices = slices;
+        IoSlice::advance_slices(&mut slices, written.bytes);
+        let count = |slices: &[IoSlice<'_>]| slices.iter().map(|slice| slice.len()).sum::<usize>();
+        let before = count(slices);
+        let polled = self.stream.poll_write_all(cx, &mut slices);
+        let moved = before - count(slices);
+        written.bytes += moved;
+        if let Poll::Ready(result) = polled {
+            return Poll::Ready(result.map_err(|error| IoError::Closed(Some(error))));
+        }
+        written.is_waiting &= moved == 0;
+        self.poll_silent(cx, &mut written.is_waiting)
+    }
+
+    fn poll_silent<T>(&self, cx: &mut Context<'_>, armed: &mut bool) -> Poll<Result<T, IoError>> {
+        if !std::mem::replace(armed, true) {
+            self.silence.start();
+        }
+        self.silence
+            .poll_expired(cx)
+            .map(|()| Err(IoError::IdleTimeout))
+    }
+}
+
+// === impl IoError ===
+
+impl From<IoError> for ClientError {
+    fn from(error: IoError) -> Self {
+        match error {
+            IoError::Closed(_) => Self::Gone,
+            IoError::Invalid(rejection) => Self::Invalid(rejection),
+            IoError::IdleTimeout => Self::Silent,
+        }
+    }
+}
+
+impl From<IoError> for UpstreamError {
+    fn from(error: IoError) -> Self {
+        match error {
+            IoError::Closed(source) => Self::Closed(source),
+            IoError::Invalid(rejection) => Self::Invalid(rejection),
+            IoError::IdleTimeout => Self::Silent,
+        }
+    }
+}

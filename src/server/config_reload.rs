@@ -1,0 +1,138 @@
+//! Takes the configuration file over: at the start, and again on SIGHUP.
+
+use std::{error::Error, path::Path};
+
+use super::{Options, ServerError, preflight};
+use crate::{
+    admin::ReloadError,
+    api::{ConflictPolicy, ImportReport, ReloadReport},
+    config::{Config, SettingsDigests, changed_settings},
+    control::{ControlError, Controller, Expected},
+    model::{Actor, Author, Revision, TableDocument},
+};
+
+/// Takes over the table of a file and says in one line what happened.
+async fn import(
+    controller: &Controller,
+    table: TableDocument,
+    wins: Option<ConflictPolicy>,
+    by: &str,
+    force: bool,
+) -> Result<ImportReport, ControlError> {
+    let author = Author {
+        actor: Actor::File,
+        name: by.to_owned(),
+        message: None,
+        idempotency_key: None,
+        group: None,
+    };
+    let report = controller
+        .import(table, wins, author, Expected::Any, force)
+        .await?;
+    if report.conflicts.is_empty() {
+        tracing::info!(
+            revision = %report.revision,
+            applied = report.applied.join(","),
+            kept = report.kept.join(","),
+            drift = report.drift.0.len(),
+            "configuration file taken over"
+        );
+    }
+    Ok(report)
+}
+
+fn conflicts(report: &ImportReport) -> Option<String> {
+    let paths: Vec<_> = report
+        .conflicts
+        .iter()
+        .map(|conflict| format!("`{}`", conflict.path))
+        .collect();
+    (!paths.is_empty()).then(|| {
+        format!(
+            "the file and the live table both changed {} since the file was last taken over",
+            paths.join(", ")
+        )
+    })
+}
+
+/// Takes over the table of the file that the process was started with. Where it cannot be, what the history says was live
+/// stays live, unless there is nothing, or the operator wants no start then.
+pub(super) async fn import_first(
+    controller: &Controller,
+    config: &Config,
+    options: &Options,
+) -> Result<(), ServerError> {
+    // Nothing was checked yet, and names may not be known yet: a start is not refused for that.
+    let nothing_live = controller.live().revision() == Revision(0);
+    let strict = options.strict || nothing_live;
+    let why = match import(controller, config.table(), options.wins, "start", true).await {
+        Err(error) if strict => return Err(ServerError::Control(error)),
+        Err(error) => chain(&error),
+        Ok(report) => match conflicts(&report) {
+            None => return Ok(()),
+            Some(which) if strict => {
+                return Err(ServerError::Import(format!(
+                    "{which}\n  hint: start with `--wins file` to take the file's side, with `--wins live` to keep what is live"
+                )));
+            }
+            Some(which) => which,
+        },
+    };
+    // A machine that reboots has to serve what it served before.
+    tracing::warn!(
+        revision = %controller.live().revision(),
+        "the configuration file's table is not taken over, and what was live before is served: {why}; `switchback status` \
+         shows the difference, `switchback apply FILE --wins file|live` settles it"
+    );
+    Ok(())
+}
+
+/// Reads the file again and takes its table over; static settings that differ are named. A bad file changes nothing.
+pub(super) async fn reload(
+    controller: &Controller,
+    path: &Path,
+    running: &SettingsDigests,
+    by: &str,
+) -> Result<ReloadReport, ReloadError> {
+    let config = preflight::load(path).map_err(|error| ReloadError::File(chain(&error)))?;
+    let import = import(controller, config.table(), None, by, false).await?;
+    Ok(ReloadReport {
+        import,
+        restart: changed_settings(running, &config.settings_digests()),
+        certificates: Vec::new(),
+        access_log: None,
+    })
+}
+
+/// Logs the result of a reload.
+pub(super) fn log_reload(result: &Result<ReloadReport, ReloadError>) {
+    match result {
+        Ok(report) => {
+            if !report.restart.is_empty() {
+                tracing::warn!(
+                    keys = report.restart.join(", "),
+                    "these keys changed and need a restart"
+                );
+            }
+            if let Some(which) = conflicts(&report.import) {
+                tracing::error!(
+                    "the configuration file is left alone: {which}; `switchback apply FILE --wins file|live` settles it"
+                );
+            }
+        }
+        // A demo has no file, and nothing is wrong with that.
+        Err(ReloadError::NoFile) => {}
+        Err(error) => tracing::error!("the configuration file is left alone:\n{error}"),
+    }
+}
+
+/// An error with its causes.
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}

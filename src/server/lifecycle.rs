@@ -1,0 +1,353 @@
+//! The life of the process: start, serve, reload, drain, end.
+
+use std::{
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use tokio::{runtime::Runtime, sync::watch};
+
+use super::{
+    ServerError, config_reload,
+    control::{ControlPlane, open_controller},
+    listeners::{self, OpenListener},
+    logs::{LogFile, open_access_log},
+    signals::{SignalEvent, Signals},
+    worker::{self, ConnectionBalancer, Phase, WorkerListener, WorkerSetup},
+};
+use crate::{
+    admin::ReloadError,
+    api::ReloadReport,
+    config::{Config, Network},
+    control::Controller,
+    fleet::Fleet,
+    net::ServerTls,
+    proxy::{ProxySettings, Shared},
+    table::LiveTable,
+};
+
+/// Threads of the control plane.
+const CONTROL_THREADS: usize = 2;
+/// How long the history may take to write what is pending, at the end.
+const CLOSE: Duration = Duration::from_secs(2);
+/// How long worker threads may take once they were told to end.
+const JOIN: Duration = Duration::from_secs(1);
+
+/// How to run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The file that the configuration came from, to be read again on SIGHUP.
+    pub file: Option<PathBuf>,
+    /// Which side wins where the file and the live table changed the same entry.
+    pub wins: Option<crate::api::ConflictPolicy>,
+    /// Do not start when the file's table cannot be taken over. Otherwise what is durable is served, with a warning.
+    pub strict: bool,
+    /// The program that writes the history's disk, in a process of its own (see [`crate::history::History::open_apart`]);
+    /// without one this process does.
+    pub keeper: Option<PathBuf>,
+}
+
+/// A switchback that runs in this process.
+pub struct Running {
+    config: Config,
+    options: Options,
+    runtime: Runtime,
+    control: ControlPlane,
+    shared: Arc<Shared>,
+    tls: Vec<Arc<ServerTls>>,
+    access_log: Option<LogFile>,
+    phase: watch::Sender<Phase>,
+    threads: Vec<JoinHandle<()>>,
+    listeners: Vec<SocketAddr>,
+}
+
+/// Runs until a signal ends it.
+///
+/// # Errors
+/// When it cannot start.
+pub fn run(config: Config, options: Options) -> Result<(), ServerError> {
+    start(config, options)?.until_signalled()
+}
+
+/// Starts everything; returns once every listener takes connections.
+///
+/// # Errors
+/// When something that is needed cannot be had: the first such thing.
+pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(CONTROL_THREADS)
+        .thread_name("control")
+        .enable_all()
+        .build()
+        .map_err(ServerError::Thread)?;
+    let workers = config.effective_workers();
+    let (cell, fleet) = (
+        Arc::new(LiveTable::new(workers)),
+        Arc::new(Fleet::new(workers)),
+    );
+    let entered = runtime.enter();
+    let controller = open_controller(&config, &options, &cell, &fleet)?;
+    drop(entered);
+    let controller = Arc::new(controller);
+    let history = Arc::clone(&controller);
+    let started = start_around(config, options, runtime, controller, (&cell, &fleet));
+    started.inspect_err(|_| history.close(CLOSE))
+}
+
+/// Starts everything around an open history. When that fails, the history is to be closed: otherwise the numbers that it
+/// has set aside are lost, and whoever starts next finds a gap.
+fn start_around(
+    config: Config,
+    options: Options,
+    runtime: Runtime,
+    controller: Arc<Controller>,
+    (cell, fleet): (&Arc<LiveTable>, &Arc<Fleet>),
+) -> Result<Running, ServerError> {
+    let entered = runtime.enter();
+    let workers = config.effective_workers();
+    let limits = listeners::fit_descriptors(&config);
+    let bound = listeners::bind_all(&config, limits.connections, workers)?;
+    let opened = open_access_log(&config.access_log)?;
+    let settings = ProxySettings {
+        limits,
+        ..ProxySettings::new(&config)
+    };
+    let shared = Shared::new(settings, Arc::clone(cell), workers, opened.log);
+    let doors = bound
+        .iter()
+        .map(|bound| (bound.address, Arc::clone(&bound.limits)))
+        .collect();
+    let control = ControlPlane::start(&config, controller, cell, fleet, doors, opened.guard)?;
+    runtime.block_on(config_reload::import_first(
+        &control.controller,
+        &config,
+        &options,
+    ))?;
+    drop(entered);
+    let (phase, _) = watch::channel(Phase::Serving);
+    let listeners = bound.iter().map(|bound| bound.address).collect();
+    let tls = bound.iter().filter_map(|bound| bound.tls.clone());
+    let tls = tls.chain(control.tls.clone()).collect();
+    let threads = start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
+    control.readiness.set_ready();
+    Ok(Running {
+        config,
+        options,
+        runtime,
+        control,
+        shared,
+        tls,
+        access_log: opened.file,
+        phase,
+        threads,
+        listeners,
+    })
+}
+
+fn start_workers(
+    bound: Vec<OpenListener>,
+    trusted: &[Network],
+    workers: usize,
+    shared: &Arc<Shared>,
+    phase: &watch::Sender<Phase>,
+) -> Result<Vec<JoinHandle<()>>, ServerError> {
+    let limits: Vec<_> = bound
+        .iter()
+        .map(|bound| Arc::clone(&bound.limits))
+        .collect();
+    let (balance, handed) = ConnectionBalancer::new(workers, &limits);
+    let mut sockets: Vec<Vec<WorkerListener>> = (0..workers).map(|_| Vec::new()).collect();
+    for (
+        place,
+        OpenListener {
+            sockets: each,
+            tls,
+            spec,
+            address,
+            ..
+        },
+    ) in bound.into_iter().enumerate()
+    {
+        for (slot, socket) in each.into_iter().enumerate() {
+            let (tls, limits) = (tls.clone(), balance.limits(slot, place));
+            sockets[slot].push(WorkerListener {
+                socket,
+                limits,
+                tls,
+                preview: spec.preview,
+                proxy_senders: spec.proxy_senders(trusted).map(<[_]>::to_vec),
+                name: address.to_string(),
+            });
+        }
+    }
+    let seats = sockets
+        .into_iter()
+        .zip(handed)
+        .enumerate()
+        .map(|(slot, (listeners, handed))| WorkerSetup {
+            slot,
+            shared: Arc::clone(shared),
+            listeners,
+            phase: phase.subscribe(),
+            balance: Arc::clone(&balance),
+            handed,
+        });
+    seats
+        .map(|seat| worker::start(seat).map_err(ServerError::Thread))
+        .collect()
+}
+
+impl Running {
+    /// Where clients connect, in the order of the configuration, with the ports that were chosen.
+    pub fn listeners(&self) -> &[SocketAddr] {
+        &self.listeners
+    }
+
+    /// Where the admin API is.
+    pub fn admin(&self) -> SocketAddr {
+        self.control.admin
+    }
+
+    /// The one writer.
+    pub fn controller(&self) -> &Arc<Controller> {
+        &self.control.controller
+    }
+
+    fn announce(&self) {
+        for address in &self.listeners {
+            tracing::info!(%address, kind = "proxy", "listening");
+        }
+        tracing::info!(address = %self.control.admin, kind = "admin", "listening");
+        if let Some(address) = self.control.observe {
+            tracing::info!(%address, kind = "observe", "listening");
+        }
+        let (revision, workers) = (
+            self.control.controller.live().revision(),
+            self.threads.len(),
+        );
+        tracing::info!(%revision, workers, version = env!("CARGO_PKG_VERSION"), "ready");
+    }
+
+    /// Serves until SIGTERM or SIGINT, then lets work finish within the grace; a second signal ends it at once.
+    ///
+    /// # Errors
+    /// When signals cannot be listened to.
+    pub fn until_signalled(mut self) -> Result<(), ServerError> {
+        let runtime = self.runtime.handle().clone();
+        let entered = runtime.enter();
+        let mut signals = Signals::new().map_err(ServerError::Thread)?;
+        // Whoever reads that it is ready may send a signal.
+        self.announce();
+        runtime.block_on(async {
+            loop {
+                tokio::select! {
+                    asked = signals.next() => match asked {
+                        SignalEvent::End => break,
+                        SignalEvent::Reload => drop(self.reload("SIGHUP").await),
+                    },
+                    Some(reply) = self.control.reloads.recv() => {
+                        // A client that is gone has no use for the report; the log has it.
+                        drop(reply.send(self.reload("reload").await));
+                    }
+                }
+            }
+        });
+        self.drain();
+        let grace = self.config.shutdown.effective_grace();
+        runtime.block_on(async {
+            tokio::select! {
+                () = self.finished() => tracing::info!("all work is done"),
+                () = tokio::time::sleep(grace) => tracing::warn!(requests = self.shared.requests(), "the grace is over: what is left is cut"),
+                () = end(&mut signals) => tracing::warn!(requests = self.shared.requests(), "asked again: what is left is cut"),
+            }
+        });
+        drop(entered);
+        self.stop();
+        Ok(())
+    }
+
+    /// Reads the certificates and the configuration file again.
+    async fn reload(&self, by: &str) -> Result<ReloadReport, ReloadError> {
+        let certificates = self.reload_certificates();
+        let access_log = self.reopen_access_log().await;
+        let result = match &self.options.file {
+            Some(path) => {
+                let running = self.config.settings_digests();
+                config_reload::reload(&self.control.controller, path, &running, by).await
+            }
+            None => Err(ReloadError::NoFile),
+        };
+        config_reload::log_reload(&result);
+        result.map(|report| ReloadReport {
+            certificates,
+            access_log,
+            ..report
+        })
+    }
+
+    /// Opens the file of the access log again, as whoever moved it away wants; returns why it could not be.
+    async fn reopen_access_log(&self) -> Option<String> {
+        match self.access_log.as_ref()?.reopen().await {
+            Ok(()) => {
+                tracing::info!("access log opened again");
+                None
+            }
+            Err(error) => {
+                tracing::error!(%error, "the file of the access log that was in use stays");
+                Some(error.to_string())
+            }
+        }
+    }
+
+    /// Reads all certificates again; returns what could not be read.
+    fn reload_certificates(&self) -> Vec<String> {
+        self.shared.reload_upstream_tls();
+        self.control.checks.reload_tls();
+        let mut failed = Vec::new();
+        for tls in &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("certificates read again"),
+                Err(error) => {
+                    tracing::error!(%error, "the certificates that were in use stay");
+                    failed.push(error.to_string());
+                }
+            }
+        }
+        failed
+    }
+
+    /// Takes no more connections; those that are open finish what they do.
+    pub fn drain(&self) {
+        self.control.readiness.set_draining();
+        self.phase.send_replace(Phase::Draining);
+        self.shared.drain();
+        tracing::info!(requests = self.shared.requests(), "draining");
+    }
+
+    /// Returns once every worker has ended, which they do when nothing is open any more.
+    async fn finished(&self) {
+        while self.threads.iter().any(|thread| !thread.is_finished()) {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends now, whatever is in work.
+    pub fn stop(self) {
+        let begin = Instant::now();
+        self.phase.send_replace(Phase::Ending);
+        if !worker::join(self.threads, JOIN) {
+            tracing::warn!("a worker did not end in time");
+        }
+        self.runtime.block_on(self.control.stop(CLOSE));
+        // A thread that hangs in a sick disk must not keep the process.
+        self.runtime.shutdown_background();
+        tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
+    }
+}
+
+async fn end(signals: &mut Signals) {
+    while signals.next().await != SignalEvent::End {}
+}

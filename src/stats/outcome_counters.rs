@@ -1,0 +1,227 @@
+//! What happened on one route with one release: counts by class and code, and two histograms.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
+use crate::model::{AttemptFailure, Outcome, OutcomeClass};
+
+/// The codes that are counted one by one; another code is counted as the `x00` of its hundred. Closed, so that no
+/// upstream can make series (architecture, "Invariants").
+const CODES: [u16; 39] = [
+    100, 101, 200, 201, 202, 203, 204, 205, 206, 207, 300, 301, 302, 303, 304, 307, 308, 400, 401,
+    402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 415, 421, 422, 429, 499, 500, 501, 502, 503,
+    504,
+];
+
+const CLASSES: usize = OutcomeClass::ALL.len();
+const FAILURES: usize = AttemptFailure::ALL.len();
+
+fn code_index(code: u16) -> usize {
+    let find = |code: u16| CODES.binary_search(&code).ok();
+    find(code)
+        .or_else(|| find((code / 100).clamp(1, 5) * 100))
+        .unwrap_or(CODES.len() - 3)
+}
+
+#[derive(Debug)]
+struct OutcomeCounters {
+    counts: [[AtomicU64; CODES.len()]; CLASSES],
+    failed_attempts: [AtomicU64; FAILURES],
+    duration: Histogram,
+    first_byte: Histogram,
+    bytes_in: AtomicU64,
+    bytes_out: AtomicU64,
+}
+
+impl Default for OutcomeCounters {
+    fn default() -> Self {
+        Self {
+            counts: std::array::from_fn(|_| std::array::from_fn(|_| AtomicU64::new(0))),
+            failed_attempts: std::array::from_fn(|_| AtomicU64::new(0)),
+            duration: Histogram::default(),
+            first_byte: Histogram::default(),
+            bytes_in: AtomicU64::new(0),
+            bytes_out: AtomicU64::new(0),
+        }
+    }
+}
+
+/// The cells of one route and release, one per worker, made when a worker first records into it.
+#[derive(Debug)]
+pub struct OutcomeTable(Box<[OnceLock<Box<OutcomeCounters>>]>);
+
+impl OutcomeTable {
+    /// Empty cells for this many workers.
+    pub fn new(workers: usize) -> Self {
+        Self((0..workers.max(1)).map(|_| OnceLock::new()).collect())
+    }
+
+    /// Records how a request ended. Each slot must be written by one thread only.
+    pub fn record(
+        &self,
+        slot: usize,
+        outcome: Outcome,
+        duration: Duration,
+        first_byte: Option<Duration>,
+    ) {
+        let cell = self.cell(slot);
+        add_relaxed(
+            &cell.counts[outcome.class().index()][code_index(outcome.code())],
+            1,
+        );
+        cell.duration.record(duration);
+        if let Some(first_byte) = first_byte {
+            cell.first_byte.record(first_byte);
+        }
+    }
+
+    /// Records an attempt that brought no answer.
+    pub fn record_failed_attempt(&self, slot: usize, failure: AttemptFailure) {
+        add_relaxed(&self.cell(slot).failed_attempts[failure.index()], 1);
+    }
+
+    /// Records how many body bytes went each way: from the client, and to it.
+    pub fn record_bytes(&self, slot: usize, from_client: u64, to_client: u64) {
+        let cell = self.cell(slot);
+        add_relaxed(&cell.bytes_in, from_client);
+        add_relaxed(&cell.bytes_out, to_client);
+    }
+
+    fn cell(&self, slot: usize) -> &OutcomeCounters {
+        self.0[slot % self.0.len()].get_or_init(Box::default)
+    }
+
+    /// Whether nothing was recorded yet.
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|cell| cell.get().is_none())
+    }
+
+    /// What was recorded so far, over all workers.
+    pub fn snapshot(&self) -> CellSnapshot {
+        let mut snapshot = CellSnapshot::default();
+        for cell in self.0.iter().filter_map(OnceLock::get) {
+            for (class, counts) in OutcomeClass::ALL.into_iter().zip(&cell.counts) {
+                for (code, count) in CODES.into_iter().zip(counts) {
+                    let count = count.load(Ordering::Relaxed);
+                    if count > 0 {
+                        *snapshot.counts.entry((class, code)).or_default() += count;
+                    }
+                }
+            }
+            for (total, count) in snapshot
+                .failed_attempts
+                .iter_mut()
+                .zip(&cell.failed_attempts)
+            {
+                *total += count.load(Ordering::Relaxed);
+            }
+            cell.duration.add_to(&mut snapshot.duration);
+            cell.first_byte.add_to(&mut snapshot.first_byte);
+            snapshot.bytes_in += cell.bytes_in.load(Ordering::Relaxed);
+            snapshot.bytes_out += cell.bytes_out.load(Ordering::Relaxed);
+        }
+        snapshot
+    }
+}
+
+/// What happened on one route with one release, as it was read.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct CellSnapshot {
+    /// Requests by class and code.
+    pub counts: BTreeMap<(OutcomeClass, u16), u64>,
+    /// Attempts that brought no answer, in the order of [`AttemptFailure::ALL`].
+    pub failed_attempts: [u64; FAILURES],
+    /// From the request's first byte to the answer's last.
+    pub duration: HistogramSnapshot,
+    /// From the request's first byte to the answer's first.
+    pub first_byte: HistogramSnapshot,
+    /// Body bytes from clients.
+    pub bytes_in: u64,
+    /// Body bytes to clients.
+    pub bytes_out: u64,
+}
+
+impl CellSnapshot {
+    /// All requests.
+    pub fn requests(&self) -> u64 {
+        self.counts.values().sum()
+    }
+
+    /// The requests that ended in a class.
+    pub fn of_class(&self, class: OutcomeClass) -> u64 {
+        self.counts
+            .iter()
+            .filter(|((c, _), _)| *c == class)
+            .map(|(_, count)| count)
+            .sum()
+    }
+
+    /// Adds another snapshot to this one.
+    pub fn add(&mut self, other: &Self) {
+        for (key, count) in &other.counts {
+            *self.counts.entry(*key).or_default() += count;
+        }
+        for (total, count) in self.failed_attempts.iter_mut().zip(other.failed_attempts) {
+            *total += count;
+        }
+        self.duration.add(&other.duration);
+        self.first_byte.add(&other.first_byte);
+        self.bytes_in += other.bytes_in;
+        self.bytes_out += other.bytes_out;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn failed_attempts_are_summed_by_reason() {
+        let cells = OutcomeTable::new(2);
+        cells.record_failed_attempt(0, AttemptFailure::Refused);
+        cells.record_failed_attempt(1, AttemptFailure::Refused);
+        cells.record_failed_attempt(1, AttemptFailure::Silent);
+        let mut snapshot = cells.snapshot();
+        snapshot.add(&cells.snapshot());
+        assert_eq!(snapshot.failed_attempts, [0, 0, 0, 0, 0, 4, 0, 2]);
+    }
+
+    #[test]
+    fn workers_are_summed() {
+        let cells = OutcomeTable::new(2);
+        cells.record(
+            0,
+            Outcome::Answered(200),
+            Duration::from_millis(3),
+            Some(Duration::from_millis(1)),
+        );
+        cells.record(1, Outcome::Answered(200), Duration::from_millis(3), None);
+        cells.record(1, Outcome::Cut(200), Duration::from_secs(3), None);
+        let snapshot = cells.snapshot();
+        assert_eq!(snapshot.counts[&(OutcomeClass::Success, 200)], 2);
+        assert_eq!(snapshot.of_class(OutcomeClass::Failure), 1);
+        assert_eq!((snapshot.requests(), snapshot.first_byte.count()), (3, 1));
+    }
+
+    #[test]
+    fn codes_are_sorted_and_an_odd_one_counts_with_its_hundred() {
+        assert!(CODES.is_sorted());
+        for (code, counted) in [
+            (418, 400),
+            (599, 500),
+            (299, 200),
+            (999, 500),
+            (0, 100),
+            (503, 503),
+        ] {
+            assert_eq!(CODES[code_index(code)], counted, "{code}");
+        }
+    }
+}

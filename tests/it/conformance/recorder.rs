@@ -1,0 +1,89 @@
+//! What came out of a socket, and when it ended: recorded as it comes, waited for by condition, never by time.
+
+use std::{sync::Arc, time::Duration};
+
+use tokio::{
+    io::{AsyncRead, AsyncReadExt},
+    sync::watch,
+    time::timeout,
+};
+
+/// How long anything that must happen may take; a machine under load is slow, not wrong.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// By a FIN.
+    Orderly,
+    /// By a RST.
+    Reset,
+}
+
+/// A recording.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Recorded {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) end: Option<End>,
+}
+
+/// A recording under way.
+#[derive(Debug, Clone)]
+pub(crate) struct Recorder(Arc<watch::Sender<Recorded>>);
+
+// === impl Recorder ===
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(Recorded::default())))
+    }
+
+    /// Records until the connection ends. Calls `each` after every read.
+    pub(crate) async fn record(&self, mut socket: impl AsyncRead + Unpin) {
+        while self.record_some(&mut socket).await {}
+    }
+
+    /// Records one read; whether there may be more.
+    pub(crate) async fn record_some(&self, socket: &mut (impl AsyncRead + Unpin)) -> bool {
+        let mut buffer = vec![0; 64 * 1024];
+        match socket.read(&mut buffer).await {
+            Ok(0) => self
+                .0
+                .send_modify(|recorded| recorded.end = Some(End::Orderly)),
+            Err(_) => self
+                .0
+                .send_modify(|recorded| recorded.end = Some(End::Reset)),
+            Ok(length) => {
+                let bytes = &buffer[..length];
+                self.0
+                    .send_modify(|recorded| recorded.bytes.extend_from_slice(bytes));
+            }
+        }
+        self.0.borrow().end.is_none()
+    }
+
+    /// Notes how the connection ended.
+    pub(crate) fn ended(&self, end: End) {
+        self.0.send_modify(|recorded| recorded.end = Some(end));
+    }
+
+    /// What is on it now.
+    pub(crate) fn now(&self) -> Recorded {
+        self.0.borrow().clone()
+    }
+
+    /// Waits until what is recorded satisfies `done`.
+    pub(crate) async fn until(
+        &self,
+        what: &str,
+        done: impl FnMut(&Recorded) -> bool,
+    ) -> Result<Recorded, String> {
+        let mut receiver = self.0.subscribe();
+        let waited = timeout(PATIENCE, receiver.wait_for(done)).await;
+        match waited {
+            Ok(Ok(recorded)) => Ok(recorded.clone()),
+            Ok(Err(_)) => Err(format!("{what}: the recording ended")),
+            Err(_) => Err(format!("{what}: did not happen in {PATIENCE:?}")),
+        }
+    }
+}

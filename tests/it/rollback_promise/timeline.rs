@@ -1,0 +1,115 @@
+//! Which tables can have answered a request: those that were live at some moment between its sending and its answer.
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
+
+use switchback::{
+    api::Receipt,
+    model::{Digest, Revision},
+    table::RoutingTable,
+};
+
+use super::load::Seen;
+
+/// One table: from when it may have been live, until when at the latest it may still have been used.
+#[derive(Debug, Clone)]
+struct Live {
+    from: Instant,
+    until: Option<Instant>,
+    digest: String,
+}
+
+#[derive(Debug, Default)]
+struct Book {
+    tables: BTreeMap<Revision, Live>,
+    // By digest: the releases with a weight. A rollback brings back what some publish made.
+    releases: BTreeMap<String, BTreeSet<&'static str>>,
+}
+
+/// All tables of a test.
+pub(crate) struct Timeline(Mutex<Book>);
+
+impl Timeline {
+    /// Begins with the table that is live, in which blue has everything.
+    pub(crate) fn new(first: &RoutingTable) -> Arc<Self> {
+        let mut book = Book::default();
+        let digest = first.digest().to_string();
+        book.releases.insert(digest.clone(), ["blue"].into());
+        let (from, until) = (Instant::now(), None);
+        book.tables.insert(
+            first.revision(),
+            Live {
+                from,
+                until,
+                digest,
+            },
+        );
+        Arc::new(Self(Mutex::new(book)))
+    }
+
+    /// Says which releases have a weight in the tables of a digest.
+    pub(crate) fn learn(&self, digest: Digest, releases: BTreeSet<&'static str>) {
+        self.0
+            .lock()
+            .unwrap()
+            .releases
+            .insert(digest.to_string(), releases);
+    }
+
+    /// Notes a change: its table may be live since `before`, and once the receipt is here, none that is older can be
+    /// used by any request that is not committed yet.
+    pub(crate) fn note(&self, before: Instant, receipt: &Receipt) {
+        if !receipt.changed {
+            return;
+        }
+        let mut book = self.0.lock().unwrap();
+        let (until, digest) = (None, receipt.digest.to_string());
+        let live = Live {
+            from: before,
+            until,
+            digest,
+        };
+        book.tables.insert(receipt.revision, live);
+        if receipt.converged_at.is_some() {
+            let now = Instant::now();
+            for (_, older) in book.tables.range_mut(..receipt.revision) {
+                older.until.get_or_insert(now);
+            }
+        }
+    }
+
+    pub(crate) fn distinct_tables(&self) -> usize {
+        self.0.lock().unwrap().releases.len()
+    }
+
+    /// Holds every answer against the tables that can have given it; says how many of them left no choice.
+    pub(crate) fn validate(&self, seen: &Seen) -> usize {
+        let book = self.0.lock().unwrap();
+        let tables: Vec<&Live> = book.tables.values().collect();
+        let mut answers: Vec<_> = seen.answers.iter().collect();
+        answers.sort_by_key(|answer| answer.sent);
+        let (mut first, mut checked) = (0, 0);
+        for answer in answers {
+            let is_over = |live: &Live| live.until.is_some_and(|until| until < answer.sent);
+            // A table ends no later than the next one, so what is over for this answer is over for all that follow.
+            while is_over(tables[first]) {
+                first += 1;
+            }
+            // Two writers begin their changes in another order than they end them, but never this far apart.
+            let near = tables[first..]
+                .iter()
+                .take_while(|live| live.from <= answer.received + Duration::from_millis(100));
+            let possible = near.filter(|live| live.from <= answer.received && !is_over(live));
+            let releases: BTreeSet<&str> = possible
+                .flat_map(|live| book.releases[&live.digest].iter().copied())
+                .collect();
+            let is_possible = releases.contains(answer.release.as_str());
+            assert!(is_possible, "{answer:?} can only come from {releases:?}");
+            checked += usize::from(releases.len() == 1);
+        }
+        checked
+    }
+}
