@@ -1,8 +1,8 @@
-//! The seam between the protocols: what one request needs of its client and of its endpoint, whatever they speak.
+//! Traits between the request path and the two protocols: bodies, heads and responses of HTTP/1.1 and HTTP/2.
 //!
 //! Each trait has an implementation for HTTP/1.1 and one for HTTP/2; the code between them is written once.
-//! Heads are looked at in synchronous calls and bodies go piece by piece, as slices of buffers that their reader owns,
-//! so nothing is boxed, spawned or sent through a channel between two HTTP/1.1 connections.
+//! Heads are read in synchronous calls. Bodies pass frame by frame, as slices of buffers that their reader owns, so
+//! nothing is boxed, spawned or sent through a channel between two HTTP/1.1 connections.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -21,75 +21,75 @@ use super::budget::Budget;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::fair_queue::FairQueue;
 
-/// The fields of a head, in their order, whatever brought it.
+/// The fields of a head of either protocol, in their order.
 #[derive(Clone)]
 pub(super) enum HeadFields<'h> {
-    /// Of an HTTP/1.1 head.
+    /// From an HTTP/1.1 head.
     Http1(http1::Fields<'h>),
-    /// Of an HTTP/2 head.
+    /// From an HTTP/2 head.
     Http2(http2::Fields<'h>),
 }
 
-/// A request head while it is looked at: never held across an await.
+/// View of a request head: never held across an await.
 pub(super) struct RequestParts<'h> {
-    /// The method as it came; `GET` if it asks for a WebSocket.
+    /// The method as received; `GET` for a WebSocket handshake.
     pub(super) method: &'h [u8],
-    /// What the head says.
+    /// The validated head.
     pub(super) facts: &'h ValidatedRequest<'h>,
-    /// Its fields.
+    /// The fields of the head.
     pub(super) fields: HeadFields<'h>,
 }
 
-/// A response head while it is looked at: never held across an await.
+/// View of a response head: never held across an await.
 pub(super) struct ResponseParts<'h> {
     /// The reason phrase; empty in HTTP/2.
     pub(super) reason: &'h [u8],
-    /// What the head says.
+    /// The validated head.
     pub(super) facts: &'h ValidatedResponse<'h>,
-    /// Its fields.
+    /// The fields of the head.
     pub(super) fields: HeadFields<'h>,
-    /// What becomes of its `Sec-WebSocket-Accept`.
+    /// Action for its `Sec-WebSocket-Accept`.
     pub(super) agreement: Agreement<'h>,
 }
 
-/// What becomes of the field that answers the key of a WebSocket.
+/// Action for the `Sec-WebSocket-Accept` of an upstream response.
 #[derive(Clone, Copy)]
 pub(super) enum Agreement<'h> {
-    /// It passes, if there is one.
+    /// Forwarded, if there is one.
     Passes,
-    /// It is not for the client, which is shown this one instead if it sent a key.
+    /// Dropped; the client gets this value instead if it sent a key.
     Replaced(Option<&'h handshake::Accept>),
 }
 
-/// A request head that can be looked at again as long as nothing of it was sent.
+/// A request head that can be read again as long as nothing of it was sent.
 pub(super) trait RequestHead {
-    /// Hands a view of the head to `look`.
+    /// Calls `look` with a view of the head.
     fn look<R>(&self, look: impl FnOnce(&RequestParts<'_>) -> R) -> R;
 }
 
-/// What has to be known of a request once its head is gone.
+/// Properties of a request that outlive its head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RequestMeta {
-    /// Where the body ends.
+    /// Framing of the body.
     pub(super) framing: RequestFraming,
-    /// Its client may wait for a 100 before it sends the body.
+    /// The client may wait for a 100 before it sends the body.
     pub(super) expects_continue: bool,
-    /// What the answer's meaning depends on.
+    /// Properties of the request that decide how its response is parsed.
     pub(super) asked: RequestContextForResponse,
-    /// Doing it twice is doing it once.
+    /// Sending it twice has the effect of sending it once.
     pub(super) is_idempotent: bool,
-    /// Errors of ours are told as a gRPC status.
+    /// Errors of the proxy are sent as a gRPC status.
     pub(super) is_grpc: bool,
-    /// How long the whole may take, if its client says so (`grpc-timeout`).
+    /// Timeout for the whole request that the client asked for (`grpc-timeout`).
     pub(super) within: Option<Duration>,
 }
 
-/// How much of a body that nobody wants is read, so that its connection can go on.
+/// Largest rest of an unwanted body that is read and discarded to keep the connection usable.
 pub(super) const DRAINED: u64 = 64 * 1024;
 
 impl RequestMeta {
-    /// Whether what is left of the body behind the first `read` bytes may well be read and thrown away. A client that may
-    /// wait for a 100 sends the body, or does not: that cannot be known before some of it has come.
+    /// True if the rest of the body after the first `read` bytes is small enough to be read and discarded. A client
+    /// that may wait for a 100 may never send the body: that is unknown until some of it has arrived.
     pub(super) fn is_nearly_read(&self, read: u64) -> bool {
         let left = match self.framing {
             RequestFraming::Length(length) => length.saturating_sub(read),
@@ -99,30 +99,30 @@ impl RequestMeta {
     }
 }
 
-/// Takes the fields of a head that is being written, in their order.
+/// Receives the fields of a head that is being written, in their order.
 pub(super) trait FieldSink {
-    /// A field that was received.
+    /// A received field.
     fn field(&mut self, field: &Field<'_>);
-    /// A field of ours; the name is a token in lower case.
+    /// A field of the proxy's own; the name is a token in lower case.
     fn add(&mut self, name: &'static str, value: &[u8]);
-    /// A field of ours whose value consists of what was checked before: of our own words and numbers, and of hosts.
+    /// A field of the proxy's own whose value is known to be valid: constants, numbers and checked hosts.
     fn trusted(&mut self, name: &'static str, value: &[u8]) {
         self.add(name, value);
     }
-    /// A field that was received over HTTP/1.1, with its line.
+    /// A field received over HTTP/1.1, with its raw line.
     fn raw_line(&mut self, line: &http1::HeaderLine<'_>) {
         self.field(&line.field);
     }
 }
 
-/// A run of a body's data. It ends the body if it is the last; the last one may be empty, no other is.
+/// Part of a body. The last frame ends the body and may be empty; no other frame is empty.
 #[derive(Clone, Copy)]
 pub(super) struct BodyFrame<'b> {
     /// The data.
     pub(super) data: &'b [u8],
     /// Nothing follows.
     pub(super) last: bool,
-    /// With the last piece: the trailer section, if there was one.
+    /// Only in the last frame: the trailer section, if there was one.
     pub(super) trailers: Option<TrailerFields<'b>>,
 }
 
@@ -130,76 +130,76 @@ pub(super) struct BodyFrame<'b> {
 #[derive(Clone, Copy)]
 pub(super) struct TrailerFields<'b> {
     section: TrailerSection<'b>,
-    /// The name of a field that only we write: it ends here.
+    /// Name of a field that only the proxy sets: not forwarded.
     exposed: Option<&'b str>,
 }
 
 #[derive(Clone, Copy)]
 enum TrailerSection<'b> {
-    /// As HTTP/1.1 chunks carried it.
+    /// From the end of an HTTP/1.1 chunked body.
     Http1(&'b Trailers),
-    /// As a head of HTTP/2 carried it.
+    /// From a HEADERS frame of HTTP/2.
     Http2(&'b http2::Head),
 }
 
-/// Where a body comes from.
+/// The reading end of a body.
 pub(super) trait BodySource {
-    /// What goes wrong with this side.
+    /// Errors of this side.
     type Error;
 
-    /// The next piece, as soon as there is one; what the last call handed out is done with then.
+    /// Waits for the next frame; invalidates the data of the previous one.
     ///
-    /// Not called again after the last piece.
+    /// Not called again after the last frame.
     async fn next_frame(&mut self) -> Result<BodyFrame<'_>, Self::Error>;
 
-    /// Whether the next piece is there already, without waiting.
+    /// True if the next frame is available without waiting.
     fn is_ready(&mut self) -> bool;
 }
 
-/// Where a body goes to.
+/// The writing end of a body.
 pub(super) trait BodySink {
-    /// What goes wrong with this side.
+    /// Errors of this side.
     type Error;
 
-    /// Sends a piece, together with a head that still waits; returns once it has left our hands.
+    /// Sends a frame, together with a pending head; returns once it is written.
     async fn send(&mut self, frame: BodyFrame<'_>) -> Result<(), Self::Error>;
 
-    /// Sends a head that still waits, without a piece.
+    /// Sends a pending head without a frame.
     async fn flush(&mut self) -> Result<(), Self::Error>;
 
-    /// Whether what is sent leaves together with what others send, whenever that is.
+    /// True if sent data is buffered and written later, together with that of other streams.
     fn is_buffered(&self) -> bool {
         false
     }
 }
 
-/// The client's side of a request that is being read.
+/// The client's side of a request while it is read.
 pub(super) trait ClientBody: BodySource<Error = ClientError> {
-    /// Returns when the client has left. Called only after the last piece.
+    /// Returns when the client has disconnected. Called only after the last frame.
     async fn closed(&mut self);
 }
 
-/// The way back to the client: heads are encoded in synchronous calls and leave with the next send or flush.
+/// The client's side of a response: heads are encoded in synchronous calls and written with the next send or flush.
 pub(super) trait Responder: BodySink<Error = ClientError> {
-    /// Takes an informational head, to be flushed by the caller; false if this client cannot be sent one.
+    /// Encodes an informational head, to be flushed by the caller; false if this client cannot be sent one.
     fn send_informational(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool;
 
-    /// Takes the final head, and says with which status it is sent.
+    /// Encodes the final head and returns the status that is sent.
     ///
     /// # Errors
-    /// When the head cannot be written, which means that upstream sent something odd.
+    /// When the head cannot be encoded: the upstream response was invalid.
     fn respond(
         &mut self,
         response: &ResponseStart<'_>,
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<u16, UpstreamError>;
 
-    /// Takes back a final head of which nothing has left yet, so that another can be sent in its place; false if it is too
-    /// late for that.
+    /// Removes a final head of which nothing was written yet, so that another can be sent instead; false if it is too
+    /// late.
     fn take_back(&mut self) -> bool;
 
-    /// Ends an answer of gRPC that has begun with a status that says why, where there is a place for it at the moment.
-    /// Without it, the answer is cut.
+    /// Ends a gRPC response that has begun with an error status in its trailers, if a trailer can be sent now.
+    /// Otherwise the response is truncated.
     fn abort(&mut self, _why: &ProxyError) {}
 }
 
@@ -209,36 +209,36 @@ pub(super) struct ResponseStart<'r> {
     pub(super) status: u16,
     /// The reason phrase; may be empty.
     pub(super) reason: &'r [u8],
-    /// With consent to an upgrade: the protocol that follows.
+    /// The protocol that follows, if the response accepts an upgrade.
     pub(super) upgrade: Option<&'r [u8]>,
-    /// Where the body ends, as upstream framed it.
+    /// Framing of the body as upstream sent it.
     pub(super) framing: ResponseFraming,
-    /// The whole request was read, or so much that the rest may well be read and thrown away. Without that, an HTTP/1.1
-    /// connection ends with an error, and with any response that is over before the request is.
+    /// The request was read to its end, or its rest is small enough to be read and discarded. Otherwise an HTTP/1.1
+    /// connection closes after an error, and after any response that ends before the request does.
     pub(super) request_is_read: bool,
 }
 
-/// The answer of an endpoint: heads, then the body.
+/// The response of an endpoint: heads, then the body.
 pub(super) trait UpstreamResponse: BodySource<Error = UpstreamError> {
-    /// Waits for the next head, judges it and hands it to `look`.
+    /// Waits for the next head, validates it and calls `look` with it.
     async fn head<R>(
         &mut self,
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, UpstreamError>;
 }
 
-/// Which side of a relay broke.
+/// The side of a relay that failed.
 #[derive(Debug)]
 pub(super) enum RelayError<S, K> {
-    /// Where the body goes to.
+    /// Writing to the sink failed.
     Sink(K),
-    /// Where it comes from.
+    /// Reading from the source failed.
     Source(S),
 }
 
-/// Lets whatever else is ready have its turn. What is written after it leaves in a burst with what others write: a
-/// reader that slept is woken for the first of them, and is awake for the rest. Nothing waits for what is not there yet.
-/// Meanwhile `turning` says that there is nothing else to be asked.
+/// Yields once to the other ready tasks. Data written after it leaves in one burst with that of other tasks: a sleeping
+/// reader is woken by the first write and is awake for the rest. It does not wait for data that has yet to arrive.
+/// Sets `turning` so that the caller polls nothing else meanwhile.
 pub(super) async fn yield_once(turning: &Cell<bool>) {
     let mut was_polled = false;
     poll_fn(|cx| {
@@ -252,8 +252,8 @@ pub(super) async fn yield_once(turning: &Cell<bool>) {
     .await;
 }
 
-/// Moves a body from one side to the other. A head that waits leaves with the first piece, or at once if none is there.
-/// A trailer with the name that `exposed` says ends here.
+/// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
+/// A trailer field with the name that `exposed` returns is dropped.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -380,7 +380,7 @@ mod tests {
 
     use super::*;
 
-    /// A body whose next piece is always there, and a reader that always takes it.
+    /// A body whose next frame is always ready, and a sink that always accepts it.
     struct Endless([u8; 16 * 1024]);
 
     impl BodySource for Endless {
@@ -442,7 +442,7 @@ mod tests {
                 })
             })
             .collect();
-        // Nobody knows at first that they are greedy.
+        // The first two rounds only mark them as greedy.
         let mut polled = |_| {
             let before = moved.get();
             for relay in &mut relays {
