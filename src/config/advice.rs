@@ -1,17 +1,17 @@
-//! Advice on slips that many make, in words of this file rather than of the parser.
+//! Advice on common mistakes, in place of the parser's messages.
 
 use super::spans::PathStep;
 
-/// What to say of a mistake instead of what the parser says.
+/// Message and hint shown instead of the parser's message.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Advice {
     pub(super) message: Option<String>,
     pub(super) hint: Option<String>,
-    /// The key that was meant, so that it is not called missing as well.
+    /// The intended key, so that it is not reported as missing as well.
     pub(super) meant: Option<String>,
 }
 
-/// A message and a hint.
+/// Creates advice from a message and a hint.
 pub(super) fn say(message: impl Into<String>, hint: impl Into<String>) -> Advice {
     Advice {
         message: Some(message.into()),
@@ -20,7 +20,7 @@ pub(super) fn say(message: impl Into<String>, hint: impl Into<String>) -> Advice
     }
 }
 
-/// The way to a place, with `*` for what people name and for elements of arrays.
+/// Pattern of a path: `*` stands for user-chosen names and for array elements.
 pub(super) fn pattern(steps: &[PathStep]) -> String {
     let mut words: Vec<&str> = Vec::new();
     for step in steps {

@@ -1,9 +1,9 @@
-//! The bounds of numbers and spans of time: beyond them a setting could not mean what it says.
+//! Bounds of numbers and durations.
 
 use super::{Config, Http2Limits, limits::BUFFER_SIZES};
 use crate::model::{HumanDuration, Problem};
 
-/// A number that has bounds.
+/// A number with its bounds.
 struct Bound {
     path: &'static str,
     value: usize,
@@ -55,7 +55,7 @@ pub(super) fn numbers(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// A stream cannot be further ahead than its whole connection.
+/// Checks that no stream window is larger than the connection window.
 fn windows(http2: &Http2Limits, found: &mut Vec<Problem>) {
     let (stream, connection) = (http2.stream_window, http2.connection_window);
     if stream.0 > connection.0 {
@@ -163,7 +163,7 @@ fn http2_bounds(http2: &Http2Limits) -> Vec<Bound> {
     ]
 }
 
-/// Time limits of nothing would refuse everything; one that is not wanted is left out or made long.
+/// Checks durations: a timeout of zero would refuse everything. To disable one, leave it out or make it long.
 pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
     let (times, dns) = (&config.timeouts, &config.discovery);
     let always = [

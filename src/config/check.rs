@@ -1,4 +1,4 @@
-//! What the values of a configuration mean together: the second stage of reading one.
+//! Second stage of reading a configuration: validates its values against each other.
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{
     table::compile,
 };
 
-/// Everything that is wrong with a configuration that reads.
+/// Finds every problem of a configuration that parsed.
 pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     let mut found = Vec::new();
     listeners(config, &mut found);
@@ -27,7 +27,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     found
 }
 
-/// What is wrong with the table, judged by the only thing that can make one live.
+/// Problems of the table, validated by the compiler that publishes tables.
 fn table(config: &Config) -> Vec<Problem> {
     let state = config.table().into_state(&TableState::default());
     compile(state, &ChangeSet::default(), None, &Fleet::new(1))
@@ -35,7 +35,7 @@ fn table(config: &Config) -> Vec<Problem> {
         .unwrap_or_default()
 }
 
-/// Whether a problem is there only because something that was wrong had to be left out.
+/// True if a problem only follows from a value that was removed because it was wrong.
 pub(super) fn follows_from(problem: &Problem, removed: &[String]) -> bool {
     let about = problem.path.as_str();
     let of_release = about.contains(".split.") || about.ends_with(".stable");
@@ -51,7 +51,7 @@ pub(super) fn follows_from(problem: &Problem, removed: &[String]) -> bool {
     })
 }
 
-/// Whether a path is another one or leads on from it.
+/// True if `path` is `outer` or lies below it.
 fn inside(path: &str, outer: &str) -> bool {
     path.strip_prefix(outer)
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
@@ -176,7 +176,7 @@ fn admin(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// Paths with a `*`, which would be taken as it stands. The table itself may have them: a `*` is a character of a path.
+/// Rejects paths with a `*`, which would match literally. The table itself allows them: `*` is a valid path character.
 fn globs(config: &Config, found: &mut Vec<Problem>) {
     for route in &config.routes {
         let paths = [("path", &route.path), ("path_prefix", &route.path_prefix)];
@@ -218,7 +218,7 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// Files that are only read, so that they have to be there.
+/// Reports read-only files that do not exist.
 fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
     let mut look = |at: String, path: &mut PathBuf| {
         if let Err(error) = std::fs::File::open(&path) {

@@ -1,7 +1,7 @@
-//! Variables of the environment in the texts of a file: `"${NAME}"`, `"${NAME:-default}"`, and `$$` for a `$`.
+//! Environment variables in the strings of a file: `"${NAME}"`, `"${NAME:-default}"`, and `$$` for a `$`.
 //!
-//! They are put in before anything is read, in values and never in keys. How each text was written is kept, so that what
-//! is shown of a configuration, problems included, has the name of a variable and not what it holds.
+//! They are substituted before anything is parsed, in values and never in keys. The original of each string is kept, so
+//! that a displayed configuration or problem has the name of a variable and not its value.
 
 use serde_json::Value as Json;
 use toml::{
@@ -12,11 +12,11 @@ use toml::{
 use super::spans::{self, PathStep};
 use crate::model::Problem;
 
-/// The longest text that comes of putting variables in.
+/// Longest string after substitution, in bytes.
 const LONGEST: usize = 64 * 1024;
 
-/// The texts of a configuration that hold variables. Two configurations that say the same are equal, wherever what they
-/// say came from.
+/// The strings of a configuration that contain variables. They do not take part in comparisons: two configurations with
+/// the same values are equal, whatever the source of the values.
 #[derive(Debug, Clone, Default)]
 pub struct Variables(Vec<Written>);
 
@@ -24,13 +24,13 @@ pub struct Variables(Vec<Written>);
 struct Written {
     steps: Vec<PathStep>,
     path: String,
-    /// The text of the file.
+    /// Original text in the file.
     text: String,
-    /// What came of it.
+    /// Text after substitution.
     value: String,
 }
 
-/// A text that cannot be made.
+/// A string that could not be substituted.
 pub(super) struct Unset {
     pub(super) steps: Vec<PathStep>,
     pub(super) offset: usize,
@@ -48,7 +48,7 @@ impl PartialEq for Variables {
 impl Eq for Variables {}
 
 impl Variables {
-    /// Puts variables into all texts of a document; says which texts cannot be made.
+    /// Substitutes variables in every string of a document; returns the strings that could not be substituted.
     pub(super) fn put_into(
         document: &mut DeTable<'_>,
         variable: impl Fn(&str) -> Option<String>,
@@ -86,24 +86,24 @@ impl Variables {
         (Self(written), unset)
     }
 
-    /// Whether the text at a path holds a variable.
+    /// True if the string at a path contains a variable.
     pub(super) fn has(&self, path: &str) -> bool {
         self.0.iter().any(|written| written.path == path)
     }
 
-    /// The problem without what a variable holds.
+    /// Hides the values of variables in a problem.
     pub(super) fn hide(&self, problem: &mut Problem) {
         let path = problem.path.clone();
         for written in &self.0 {
             let is_here = path == written.path;
-            // What is short may stand anywhere; what is long is told apart by its length.
+            // A short value may occur by chance; a long one is unmistakable.
             if !is_here && written.value.len() < 8 {
                 continue;
             }
             let escaped = format!("{:?}", written.value);
             for value in [escaped.trim_matches('"'), written.value.as_str()] {
                 if !value.is_empty() {
-                    // A path has the names of routes in it.
+                    // A path contains the names of routes.
                     problem.path = problem.path.replace(value, &written.text);
                     problem.message = problem.message.replace(value, &written.text);
                     let hint = problem.hint.take();
@@ -117,7 +117,7 @@ impl Variables {
         }
     }
 
-    /// Shows texts as they were written, and escapes those that would be taken for variables.
+    /// Restores the original strings, and escapes those that would be read as variables.
     pub(super) fn show_in_toml(&self, table: &mut Table) {
         table.iter_mut().for_each(|(_, value)| escape_all(value));
         for written in &self.0 {
@@ -137,7 +137,7 @@ impl Variables {
         }
     }
 
-    /// Shows texts as they were written.
+    /// Restores the original strings.
     pub(super) fn show_in_json(&self, json: &mut Json) {
         for written in &self.0 {
             let found = written
@@ -155,7 +155,7 @@ impl Variables {
 }
 
 impl Written {
-    /// Puts the text of the file in the place of what came of it; a path may have been made absolute.
+    /// Replaces the substituted value by the original text; a path may have been made absolute since.
     fn show(&self, shown: &mut String, value: &str) {
         if let Some(front) = shown.strip_suffix(value).filter(|_| !value.is_empty()) {
             *shown = format!("{front}{}", self.text);
@@ -190,7 +190,7 @@ fn collect(
     }
 }
 
-/// A text with its variables put in, or what is wrong and how to mend it.
+/// Substitutes the variables of a string; otherwise the error and its hint.
 fn expand(
     text: &str,
     variable: impl Fn(&str) -> Option<String>,
@@ -237,7 +237,7 @@ fn one(
             "letters, digits and `_`: `${AGENT_HOST}`; a `$` by itself is written `$$`".to_owned(),
         ));
     }
-    // As a shell has it, one that is empty gives way to the default.
+    // As in a shell, the default replaces an empty value as well.
     match (variable(name), default) {
         (Some(value), None) => Ok(value),
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
@@ -258,7 +258,7 @@ fn escape_all(value: &mut Value) {
     }
 }
 
-/// A text that is read as itself.
+/// Escapes a string so that it is read literally.
 fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut rest = text.chars().peekable();

@@ -13,68 +13,69 @@ use super::{
 };
 use crate::model::{ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
 
-/// The most workers that are started without being asked for.
+/// Default limit on the number of workers.
 const MOST_WORKERS: usize = 16;
 
 /// A configuration. One that came from [`load`](super::load) is valid, and its paths are absolute.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// Threads of the data plane; when absent, the cores that this process may use, at most 16.
+    /// Data plane threads; when absent, the cores available to this process, at most 16.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub workers: Option<usize>,
-    /// Peers whose forwarding header fields are believed.
+    /// Peers whose forwarding header fields are trusted.
     pub trusted_proxies: Vec<Network>,
-    /// Where clients come in.
+    /// Listeners for clients.
     pub listeners: Vec<Listener>,
     /// The admin API.
     pub admin: Admin,
-    /// A listener for metrics and probes.
+    /// Listener for metrics and probes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
-    /// Where revisions are kept.
+    /// Storage of revisions.
     pub history: History,
-    /// What is kept warm.
+    /// Retention of warm revisions.
     pub rollback: Rollback,
-    /// How requests are rewritten.
+    /// Rewriting of request headers.
     pub headers: Headers,
-    /// How much of anything.
+    /// Limits on sizes and counts.
     pub limits: Limits,
-    /// How long anything.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// How names become addresses.
+    /// DNS resolution.
     pub discovery: Discovery,
     /// Active health checks.
     pub health_checks: HealthChecks,
-    /// The log of requests.
+    /// Access log.
     pub access_log: AccessLog,
-    /// The log of what happens.
+    /// Event log.
     pub log: Log,
-    /// How the process ends.
+    /// Shutdown of the process.
     pub shutdown: Shutdown,
     /// Releases by name.
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
-    /// The texts that hold variables of the environment.
+    /// The strings that contain environment variables.
     #[serde(skip)]
     pub variables: Variables,
-    /// Routes; where two match a request equally well, the earlier one is taken.
+    /// Routes; of two equally specific matches, the earlier one wins.
     pub routes: Vec<RouteSpec>,
 }
 
-/// How requests are rewritten.
+/// Rewriting of request headers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Headers {
-    /// What becomes of a request with a `_` in the name of a field.
+    /// Action for a request with a `_` in a field name.
     pub underscores: Underscores,
-    /// Our name in `Via`. A request that carries it already has come in a circle, and is answered with 508. When absent,
-    /// a name that no other instance has.
+    /// Our name in `Via`. A request that already carries it has looped and gets a 508. When absent, a name unique to
+    /// this
+    /// instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
-    /// Whether we write ourselves into `Via`. Without it a circle is not noticed; some servers do not compress what they
-    /// send to a proxy that says that it is one.
+    /// True if `Via` gets our name. Without it loops are not detected; on the other hand, some servers do not compress
+    /// responses to a proxy that identifies itself.
     pub send_via: bool,
-    /// What becomes of a request without `traceparent`.
+    /// Action for a request without `traceparent`.
     pub traceparent: Traceparent,
 }
 
@@ -89,23 +90,23 @@ impl Default for Headers {
     }
 }
 
-/// What becomes of a request that belongs to no trace (W3C Trace Context).
+/// Action for a request that belongs to no trace (W3C Trace Context).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Traceparent {
-    /// It starts one here, which is not sampled.
+    /// Starts a new trace, not sampled.
     Create,
-    /// It is passed on as it came, as what belongs to a trace always is.
+    /// Passes the request on unchanged, as for a request that has a trace.
     Pass,
 }
 
-/// What becomes of a request with a `_` in the name of a field, which some servers cannot tell from `-`.
+/// Action for a request with a `_` in a field name, which some servers cannot distinguish from `-`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Underscores {
-    /// The field is passed on.
+    /// Forwards the field.
     Pass,
-    /// The request is answered with 400.
+    /// Rejects the request with 400.
     Refuse,
 }
 
@@ -118,7 +119,7 @@ impl Config {
         }
     }
 
-    /// How many workers to start.
+    /// Number of workers to start.
     pub fn effective_workers(&self) -> usize {
         let cores = || std::thread::available_parallelism().map_or(1, usize::from);
         self.workers
@@ -126,7 +127,7 @@ impl Config {
             .max(1)
     }
 
-    /// Every path in the file, to be made absolute or to be looked at, with its place in the file.
+    /// Visits every file path with its configuration path, to resolve or to check it.
     pub(super) fn each_path(&mut self, mut visit: impl FnMut(String, &mut PathBuf)) {
         visit("history.path".into(), &mut self.history.path);
         if let Some(path) = &mut self.access_log.path {
@@ -154,7 +155,7 @@ impl Config {
         }
     }
 
-    /// Makes every path absolute, seen from the folder of the file.
+    /// Makes every path absolute, relative to the folder of the file.
     pub(super) fn resolve(&mut self, folder: &Path) {
         self.each_path(|_, path| *path = folder.join(&path));
         let in_releases = self.releases.values_mut();

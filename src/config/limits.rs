@@ -1,52 +1,54 @@
-//! Limits and time limits: what the edge withstands. Every one has a key and a default that is safe on the internet.
+//! Limits and timeouts of the data plane. Each has a key and a default that is safe on the internet.
 
 use serde::{Deserialize, Serialize};
 
 use super::Size;
 use crate::model::HumanDuration;
 
-/// The sizes of the buffers that connections read into, in bytes.
+/// Sizes of the read buffers of connections, in bytes.
 pub const BUFFER_SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
 
-/// How much of anything a client or an endpoint can make us hold.
+/// Limits on the resources that a client or an endpoint can make us hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Limits {
-    /// A request's head in all; beyond it, 431. At most 256 KiB, as for an answer's.
+    /// Size of a request's head; beyond it, 431. At most 256 KiB, as for a response's.
     pub head: Size,
-    /// Fields in a request's head; beyond it, 431.
+    /// Number of fields in a request's head; beyond it, 431.
     pub head_fields: usize,
-    /// The request target; beyond it, 414.
+    /// Length of the request target; beyond it, 414.
     pub target: Size,
-    /// The method.
+    /// Length of the method.
     pub method: Size,
-    /// A response's head in all; beyond it, 502.
+    /// Size of a response's head; beyond it, 502.
     pub response_head: Size,
-    /// Fields in a response's head; beyond it, 502.
+    /// Number of fields in a response's head; beyond it, 502.
     pub response_head_fields: usize,
-    /// Trailers of one message.
+    /// Size of the trailers of one message.
     pub trailers: Size,
-    /// Chunk extensions of one body, which are read and thrown away.
+    /// Size of the chunk extensions of one body, which are discarded.
     pub chunk_extensions: Size,
-    /// Interim (1xx) answers to one request; beyond it, 502.
+    /// Number of interim (1xx) responses to one request; beyond it, 502.
     pub interim_responses: usize,
-    /// What we buffer of a body per direction while the reader is slower than the writer: a body is read into buffers of
-    /// 16, 64 or 256 KiB, none larger than this. Over HTTP/2 the windows hold as well.
+    /// Bytes of a body buffered per direction while the reader is slower than the writer. A body is read into buffers
+    /// of
+    /// 16, 64 or 256 KiB, none larger than this. Over HTTP/2 the flow control windows apply as well.
     pub buffer: Size,
-    /// Client connections in all; lowered to (file descriptors − 256) / 2 where that is less.
+    /// Client connections in total; lowered to (file descriptors − 256) / 2 where that is less.
     pub connections: usize,
-    /// Connections to endpoints in all, idle ones included; lowered to what file descriptors leave. No release takes more
-    /// of them than leaves a fifth to the others.
+    /// Connections to endpoints in total, idle ones included; lowered to what file descriptors allow. No release takes
+    /// so
+    /// many that less than a fifth is left to the others.
     pub upstream_connections: usize,
-    /// Requests in flight in all; beyond it, 503 with `Retry-After`.
+    /// Requests in flight in total; beyond it, 503 with `Retry-After`.
     pub requests: usize,
     /// Idle connections kept to one endpoint, over all workers.
     pub idle_per_endpoint: usize,
-    /// How many other endpoints of the same release are tried when a connection cannot be made.
+    /// Number of other endpoints of the same release to try when a connection fails.
     pub retries: u32,
-    /// What is kept of a request's body until its answer begins, so that it can be sent again if an endpoint did not look
-    /// at it; a longer body is sent once, and so is every body while its worker keeps 16 MiB of others. Nothing is kept if
-    /// it is 0.
+    /// Bytes of a request's body kept until its response begins, to resend it if an endpoint did not process it. A
+    /// longer
+    /// body is sent once, and so is every body while its worker keeps 16 MiB of others. With 0, nothing is kept.
     pub retry_body: Size,
     /// Limits of HTTP/2.
     pub http2: Http2Limits,
@@ -80,29 +82,30 @@ impl Default for Limits {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Http2Limits {
-    /// Streams at a time.
+    /// Concurrent streams.
     pub streams: u32,
-    /// Flow control window of a stream: what a body may be ahead of its reader. A connection holds no more than this for
-    /// each of its streams.
+    /// Flow control window of a stream: how far a body may be ahead of its reader. A connection holds no more than this
+    /// for each of its streams.
     pub stream_window: Size,
-    /// Flow control window of the connection: what may be on its way to us, of all its streams together.
+    /// Flow control window of the connection: bytes in flight to us, over all its streams.
     pub connection_window: Size,
-    /// The largest frame that we take.
+    /// Largest frame accepted.
     pub frame: Size,
-    /// A decoded list of header fields.
+    /// Size of a decoded list of header fields.
     pub header_list: Size,
-    /// The table of the header compression.
+    /// Size of the HPACK dynamic table.
     pub header_table: Size,
-    /// What waits on a connection whose peer does not read, before its streams wait too.
+    /// Bytes queued on a connection whose peer does not read, before its streams have to wait.
     pub send_buffer: Size,
-    /// Streams that the client has reset and whose requests are still being ended, beside those that are open.
+    /// Streams reset by the client whose requests are still being ended, in addition to the open ones.
     pub pending_resets: usize,
-    /// Streams that we had to reset because of the client's mistakes, in the life of a connection.
+    /// Streams that we reset because of client errors, over the life of a connection.
     pub local_resets: usize,
-    /// Frames that cost us and bring nothing (resets, pings, settings, empty frames, priorities) in one window until
-    /// the connection is told to go away.
+    /// Frames that cost us work without progress (resets, pings, settings, empty frames, priorities) in one window,
+    /// before
+    /// the connection gets a GOAWAY.
     pub abuse_goaway: u32,
-    /// The same until the connection is closed at once.
+    /// Number of such frames before the connection is closed at once.
     pub abuse_close: u32,
     /// The window in which such frames are counted.
     pub abuse_window: HumanDuration,
@@ -127,45 +130,45 @@ impl Default for Http2Limits {
     }
 }
 
-/// How long anything may take. Routes may set `connect`, `silence`, `websocket_idle` and `request` for themselves.
+/// Timeouts. Routes can override `connect`, `silence`, `websocket_idle` and `request`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Timeouts {
-    /// The client's TLS handshake.
+    /// Timeout for the client's TLS handshake.
     pub tls_handshake: HumanDuration,
-    /// From the connection, or the first byte of a later request, to the end of the request's head; beyond it, 408.
+    /// Timeout for a request's head, from the connection or the first byte of a later request; beyond it, 408.
     pub head: HumanDuration,
-    /// Without any progress of a request's body.
+    /// Timeout without progress of a request's body.
     pub body: HumanDuration,
-    /// A connection between two requests.
+    /// Idle timeout of a connection between two requests.
     pub keep_alive: HumanDuration,
-    /// A client's HTTP/2 connection without streams.
+    /// Idle timeout of a client's HTTP/2 connection without streams.
     pub http2_idle: HumanDuration,
-    /// Time between pings on a client's quiet HTTP/2 connection.
+    /// Interval of pings on an idle HTTP/2 connection of a client.
     pub http2_ping: HumanDuration,
-    /// How long the answer to a ping may take.
+    /// Timeout for the ACK of a ping.
     pub http2_ping_answer: HumanDuration,
-    /// The age at which a client connection is asked to go, give or take a tenth; never when absent.
+    /// Age at which a client connection is shut down gracefully, ±10 %; unlimited when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub connection_age: Option<HumanDuration>,
-    /// Connecting to an endpoint, TLS and tries of other endpoints included.
+    /// Timeout for connecting to an endpoint, including TLS and attempts at other endpoints.
     pub connect: HumanDuration,
-    /// Silence of an endpoint before the first byte and between bytes of an answer.
+    /// Idle timeout of an endpoint, before the first byte and between the bytes of a response.
     pub silence: HumanDuration,
-    /// Silence of a WebSocket in both directions.
+    /// Idle timeout of a WebSocket, both directions.
     pub websocket_idle: HumanDuration,
-    /// The whole request, first byte to last; without a limit when absent.
+    /// Timeout for the whole request, first byte to last; unlimited when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HumanDuration>,
-    /// An idle connection to an endpoint; less where the endpoint says so.
+    /// Idle timeout of a pooled connection to an endpoint; less where the endpoint says so.
     pub endpoint_idle: HumanDuration,
-    /// Time between pings on a quiet HTTP/2 connection to an endpoint that has streams open; no pings when absent. An
-    /// endpoint that does not answer gets no new streams until it does; those that it has are held to `silence`.
+    /// Interval of pings on an idle HTTP/2 connection to an endpoint that has open streams; no pings when absent. An
+    /// endpoint that does not reply gets no new streams until it does; its open streams remain subject to `silence`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint_ping: Option<HumanDuration>,
-    /// How long what is in flight on a release that left the table may go on.
+    /// Longest time that requests in flight on a removed release may continue.
     pub drain: HumanDuration,
-    /// How long the receipt of a change waits for every worker to take it up.
+    /// Longest time that the receipt of a change waits for every worker to apply it.
     pub converge: HumanDuration,
 }
 

@@ -1,4 +1,4 @@
-//! Where clients come in, and how they are trusted.
+//! Listeners for clients, and the trust in their peers.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -6,31 +6,31 @@ use serde::{Deserialize, Serialize};
 
 use super::Network;
 
-/// One address that clients connect to.
+/// One listening address.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Listener {
-    /// The address and port; port 0 lets the system choose one.
+    /// Address and port; with port 0 the system chooses one.
     pub address: SocketAddr,
     /// TLS; plain HTTP when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
-    /// Whether a request may name its release itself, by `x-switchback-release`.
+    /// True if a request may select its release by `x-switchback-release`.
     #[serde(default, skip_serializing_if = "is_false")]
     pub preview: bool,
-    /// Whether each connection begins with a PROXY protocol header, version 1 or 2.
+    /// True if each connection begins with a PROXY protocol header, version 1 or 2.
     #[serde(default, skip_serializing_if = "is_false")]
     pub proxy_protocol: bool,
-    /// The peers that may send that header; `trusted_proxies` when absent. Others are turned away.
+    /// Peers that may send that header; `trusted_proxies` when absent. Others are rejected.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proxy_protocol_from: Option<Vec<Network>>,
-    /// Connections at a time on this listener; the limit in all when absent.
+    /// Concurrent connections on this listener; when absent, the total limit applies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_connections: Option<usize>,
 }
 
 impl Listener {
-    /// A plain listener with every default.
+    /// Creates a plain listener with every default.
     pub fn plain(address: SocketAddr) -> Self {
         Self {
             address,
@@ -42,7 +42,7 @@ impl Listener {
         }
     }
 
-    /// The peers that must begin with a PROXY header; `None` when the listener does not speak that protocol.
+    /// Peers that must begin with a PROXY header; `None` when the listener does not speak that protocol.
     pub fn proxy_senders<'a>(&'a self, trusted: &'a [Network]) -> Option<&'a [Network]> {
         let own = self.proxy_protocol_from.as_deref();
         self.proxy_protocol.then(|| own.unwrap_or(trusted))
@@ -57,19 +57,19 @@ fn is_false(value: &bool) -> bool {
     !value
 }
 
-/// TLS towards clients.
+/// TLS settings of a listener.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ListenerTls {
-    /// Certificates with their keys; chosen by the name that the client asks for, the first one without a match.
+    /// Certificates with their keys, chosen by SNI; the first one without a match.
     pub certificates: Vec<Certificate>,
-    /// A PEM file of the authorities that client certificates must come from; none are asked for when absent.
+    /// PEM file of the CAs that issue client certificates; none are requested when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_ca: Option<PathBuf>,
-    /// Whether a client must have a certificate; `required` when `client_ca` is given.
+    /// Policy for client certificates; `required` when `client_ca` is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_auth: Option<ClientAuth>,
-    /// The oldest version of TLS that is spoken.
+    /// Minimum TLS version.
     #[serde(default, skip_serializing_if = "TlsVersion::is_default")]
     pub min_version: TlsVersion,
 }
@@ -78,23 +78,23 @@ pub struct ListenerTls {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Certificate {
-    /// The chain, the server's own certificate first.
+    /// The chain, leaf certificate first.
     pub cert: PathBuf,
     /// The private key.
     pub key: PathBuf,
 }
 
-/// Whether a client must show a certificate.
+/// Policy for client certificates.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ClientAuth {
-    /// A client may come without one; one that it shows must be good.
+    /// Optional; a certificate that is presented must be valid.
     Optional,
-    /// A client without a good one is turned away.
+    /// Required; a client without a valid certificate is rejected.
     Required,
 }
 
-/// A version of TLS.
+/// A TLS version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TlsVersion {
     /// TLS 1.2.

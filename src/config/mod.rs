@@ -1,8 +1,10 @@
-//! The configuration: a TOML file becomes a [`Config`], or a list of everything that is wrong with it.
+//! The configuration: a TOML file becomes a [`Config`], or a list of all its problems.
 //!
-//! Reading has two stages. What was typed becomes a typed value, key by key (`read`); then what the values mean together
-//! is judged (`check`, and [`table::compile`](crate::table::compile) for the table, so that the file and the admin API
-//! are held to the same rules). Each problem has a path, a line and, where there is something to say, a hint.
+//! Reading has two stages. `read` parses the text into typed values, key by key. Then `check` validates the values
+//! against
+//! each other, with [`table::compile`](crate::table::compile) for the table, so that the file and the admin API follow
+//! the
+//! same rules. Each problem has a path, a line and, where useful, a hint.
 
 use std::{
     fmt, io,
@@ -50,18 +52,18 @@ pub use self::{
 };
 use crate::model::Problem;
 
-/// The largest file that is read.
+/// Largest file that is read.
 const LARGEST: u64 = 64 << 20;
 
-/// Why there is no configuration.
+/// Error of loading a configuration.
 #[derive(Debug, Error)]
 pub enum ConfigError {
-    /// The file was read and something is wrong with what it says.
+    /// The file was read and has problems.
     #[error("{}", blocks(.path, .problems))]
     Invalid {
         /// The file.
         path: PathBuf,
-        /// Everything that is wrong.
+        /// All problems.
         problems: Vec<LocatedProblem>,
     },
     /// The file could not be read.
@@ -69,16 +71,16 @@ pub enum ConfigError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
 }
 
-/// A problem with its place in the file.
+/// A problem with its line in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LocatedProblem {
-    /// The line, counted from 1; `None` when what is missing has no line.
+    /// The line, counted from 1; `None` for a missing key without a line.
     pub line: Option<usize>,
     /// The problem.
     pub problem: Problem,
@@ -99,7 +101,7 @@ fn blocks(path: &Path, problems: &[LocatedProblem]) -> String {
     problems.iter().map(block).collect::<Vec<_>>().join("\n\n")
 }
 
-/// A problem without its empty path.
+/// A problem without its path, for one whose path is empty.
 struct UnlocatedProblem<'a>(&'a Problem);
 
 impl fmt::Display for UnlocatedProblem<'_> {
@@ -112,15 +114,15 @@ impl fmt::Display for UnlocatedProblem<'_> {
     }
 }
 
-/// Reads a file and judges it. Relative paths in it are seen from the folder it is in.
+/// Reads and validates a file. Relative paths in it are resolved against its folder.
 ///
 /// # Errors
-/// When the file cannot be read, with the reason; when something is wrong with it, with all that is.
+/// When the file cannot be read, with the reason; when it has problems, with all of them.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     load_and(path, |_| Vec::new())
 }
 
-/// Reads a file as [`load`] does, and judges it by one more rule. Of two problems at one place the rule's is left out.
+/// Reads a file as [`load`] does, with one more rule. If both report the same path, the rule's problem is left out.
 ///
 /// # Errors
 /// As [`load`].
@@ -138,7 +140,7 @@ pub fn load_and(
     })
 }
 
-/// The text of a file, and the folder that it is in.
+/// The text of a file, and its folder.
 fn text_of(path: &Path) -> io::Result<(String, PathBuf)> {
     if std::fs::metadata(path)?.len() > LARGEST {
         return Err(io::Error::other("it is larger than 64 MiB"));
@@ -149,19 +151,19 @@ fn text_of(path: &Path) -> io::Result<(String, PathBuf)> {
     Ok((text, folder.to_owned()))
 }
 
-/// Whether the files that a configuration names (certificates, keys, tokens) are looked for.
+/// Policy for the files that a configuration names (certificates, keys, tokens).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FileCheck {
-    /// They are not.
+    /// Files are not checked.
     MayBeMissing,
-    /// One that is missing is a problem.
+    /// A missing file is a problem.
     MustExist,
 }
 
-/// Judges a text that would stand in a file in that folder.
+/// Validates a text as the content of a file in that folder.
 ///
 /// # Errors
-/// When something is wrong with it: all that is, in the order of the file.
+/// When the text has problems: all of them, in the order of the file.
 pub fn parse(text: &str, folder: &Path, files: FileCheck) -> Result<Config, Vec<LocatedProblem>> {
     validate(text, folder, files, |_| Vec::new())
 }

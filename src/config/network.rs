@@ -5,12 +5,12 @@ use std::{fmt, net::IpAddr, str::FromStr};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// An address and how many of its leading bits count.
+/// An address and the number of its significant leading bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Network(IpNet);
 
 impl Network {
-    /// Whether an address lies in the network. An IPv4 address that came in IPv6 clothes is taken for what it is.
+    /// True if an address lies in the network. An IPv4-mapped IPv6 address counts as IPv4.
     pub fn contains(&self, address: IpAddr) -> bool {
         self.0.contains(&address.to_canonical())
     }
@@ -19,7 +19,7 @@ impl Network {
 impl FromStr for Network {
     type Err = String;
 
-    // The parts are read by the standard library: ipnet takes `010.0.0.0/8` for `10.0.0.0/8`, others for `8.0.0.0/8`.
+    // Parsed by the standard library: ipnet reads `010.0.0.0/8` as `10.0.0.0/8`, other parsers as `8.0.0.0/8`.
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(

@@ -1,4 +1,4 @@
-//! The normal form of a configuration: TOML again, one way to write each thing, without what is the default anyway.
+//! Normal form of a configuration: TOML with one spelling for each thing, without defaults.
 
 use toml::{Table, Value};
 
@@ -33,7 +33,7 @@ fn table_of(config: &Config) -> Table {
     Table::try_from(config).expect("every key of a configuration can be written as TOML")
 }
 
-/// Takes out of a table what another one has just as well.
+/// Removes from a table every value that the defaults have as well.
 fn subtract(table: &mut Table, defaults: &Table) {
     for (key, default) in defaults {
         match (table.get_mut(key), default) {
@@ -46,7 +46,7 @@ fn subtract(table: &mut Table, defaults: &Table) {
     }
 }
 
-/// Takes out tables that say nothing.
+/// Removes empty tables.
 fn prune(table: &mut Table) {
     for (_, value) in table.iter_mut() {
         match value {

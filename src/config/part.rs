@@ -1,5 +1,6 @@
-//! A file that holds one release or one route. It is read as if it stood in a configuration, so that a mistake has the
-//! same place and the same hint there; a whole configuration that has the release or route will do as well.
+//! A file that holds one release or one route. It is parsed as a part of a configuration, so that a mistake has the
+//! same
+//! path and hint there. A whole configuration that contains the release or route is accepted as well.
 
 use std::{borrow::Cow, path::Path};
 
@@ -11,10 +12,10 @@ use toml::{
 use super::{Config, ConfigError, LocatedProblem, read, text_of};
 use crate::model::{Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec};
 
-/// Reads a release, as it stands below `[releases.NAME]`. Relative paths in it are seen from the folder of the file.
+/// Reads a release, in the form found below `[releases.NAME]`. Relative paths are resolved against the file's folder.
 ///
 /// # Errors
-/// When the file cannot be read, with the reason; when it holds something else, with all that is wrong.
+/// When the file cannot be read, with the reason; when it holds something else, with all problems.
 pub fn load_release(path: &Path, name: &ReleaseName) -> Result<ReleaseDocument, ConfigError> {
     let mut config = load_within(path, |document| {
         below("releases", document, |release| {
@@ -35,7 +36,7 @@ pub fn load_release(path: &Path, name: &ReleaseName) -> Result<ReleaseDocument, 
     })
 }
 
-/// Reads a route, as it stands below `[[routes]]`; its name may be left out.
+/// Reads a route, in the form found below `[[routes]]`; its name may be left out.
 ///
 /// # Errors
 /// As [`load_release`].
@@ -62,7 +63,7 @@ pub fn load_route(path: &Path, name: &RouteName) -> Result<RouteSpec, ConfigErro
     found.ok_or_else(|| absent(path, "routes", "route", name.as_str(), others.iter()))
 }
 
-/// The configuration that has a document below a key, unless it has the key itself.
+/// Wraps a document in a configuration below a key, unless it has the key itself.
 fn below<'i>(
     key: &'static str,
     document: Spanned<DeTable<'i>>,
@@ -76,7 +77,7 @@ fn below<'i>(
     Spanned::new(span, DeTable::from_iter([(word(key), wrap(inner))]))
 }
 
-/// A key that does not stand in the text.
+/// A key that is not part of the text.
 fn word(text: &str) -> Spanned<Cow<'static, str>> {
     Spanned::new(0..0, Cow::Owned(text.to_owned()))
 }
@@ -112,7 +113,7 @@ fn placed(problems: Vec<(usize, Problem)>) -> Vec<LocatedProblem> {
     placed
 }
 
-/// The error of a file that is about others.
+/// Error for a file that holds other releases or routes.
 fn absent<N: std::fmt::Display>(
     path: &Path,
     key: &str,

@@ -1,8 +1,9 @@
-//! From text to a typed value, with every mistake of form at once.
+//! Parses a text into typed values and reports all parse errors at once.
 //!
-//! serde stops at the first mistake. So the mistake is noted, what was wrong is taken out of the document, and the rest
-//! is read again, until it reads or nothing can be taken out. A key that is missing only because we took it out is not
-//! a mistake of its own.
+//! serde stops at the first error. So the error is recorded, the wrong value is removed from the document, and the rest
+//! is
+//! parsed again, until it parses or nothing can be removed. A key that is missing only because it was removed is not
+//! reported.
 
 use std::ops::Range;
 
@@ -21,27 +22,27 @@ use super::{
 };
 use crate::model::{Problem, closest};
 
-/// The most mistakes that are shown at once.
+/// Most errors shown at once.
 const MOST: usize = 100;
 
-/// What a text holds.
+/// Result of parsing a text.
 pub(super) struct Reader<T> {
-    /// What could be read; `None` when too little was left.
+    /// The parsed value; `None` when too little was left.
     pub(super) value: Option<T>,
-    /// Mistakes of form, each with the line it is in.
+    /// Parse errors, each with its line.
     pub(super) problems: Vec<(usize, Problem)>,
-    /// The paths that were taken out, so that what follows from that is not reported as well.
+    /// Removed paths, so that errors that follow from them are not reported.
     pub(super) removed: Vec<String>,
-    /// The texts that hold variables of the environment.
+    /// The strings that contain environment variables.
     pub(super) variables: Variables,
 }
 
-/// Reads a text.
+/// Parses a text.
 pub(super) fn read<T: DeserializeOwned>(text: &str) -> Reader<T> {
     read_within(text, |document| document)
 }
 
-/// Reads a text that is a part of a document, as the whole into which it is put.
+/// Parses a text that is a part of a document, together with the document around it.
 pub(super) fn read_within<'i, T: DeserializeOwned>(
     text: &'i str,
     put: impl FnOnce(Spanned<DeTable<'i>>) -> Spanned<DeTable<'i>>,
@@ -66,7 +67,7 @@ pub(super) fn read_within<'i, T: DeserializeOwned>(
     reading
 }
 
-/// Puts the variables of the environment in; a text that cannot be made is taken out.
+/// Substitutes environment variables; removes strings that fail.
 fn put_variables_in(
     text: &str,
     document: &mut Spanned<DeTable<'_>>,
@@ -75,7 +76,7 @@ fn put_variables_in(
     let variable = |name: &str| std::env::var(name).ok();
     let (variables, unset) = Variables::put_into(document.get_mut(), variable);
     reading.variables = variables;
-    // From the back, so that no element moves up before it is its turn.
+    // In reverse order, so that removals do not shift the elements that are still to be removed.
     for one in unset.into_iter().rev() {
         let line = spans::line(text, one.offset);
         spans::remove(document.get_mut(), &one.steps);
@@ -102,7 +103,7 @@ fn repair<T: DeserializeOwned>(
             Err(error) => error,
         };
         let span = culprit::<T>(&rest, &error);
-        // The path is that of the whole document, where no element has moved up yet.
+        // The path refers to the original document, before any element shifted.
         let steps = spans::locate(document.get_ref(), &span);
         let path = spans::path(document.get_ref(), &steps);
         if !is_derived_error(&error, &path, &reading.removed) {
@@ -136,8 +137,8 @@ fn repair<T: DeserializeOwned>(
     }
 }
 
-/// The span of what an error is about. Of a plain element of an array serde does not say which one it is: it is the last
-/// one of the shortest front of the array that is wrong in the same way.
+/// Span of the cause of an error. For a plain element of an array serde does not report the index: it is the last
+/// element of the shortest prefix of the array that fails in the same way.
 fn culprit<T: DeserializeOwned>(rest: &Spanned<DeTable<'_>>, error: &Error) -> Range<usize> {
     let span = error.span().unwrap_or_default();
     let steps = spans::locate(rest.get_ref(), &span);
@@ -166,7 +167,7 @@ fn culprit<T: DeserializeOwned>(rest: &Spanned<DeTable<'_>>, error: &Error) -> R
     }
 }
 
-/// What is known of a slip of this kind.
+/// Advice for an error of this kind.
 fn advice<T: DeserializeOwned>(
     error: &Error,
     steps: &[PathStep],
@@ -175,7 +176,7 @@ fn advice<T: DeserializeOwned>(
     if let Some((wrong, known)) = unknown(error.message(), "unknown field ") {
         let mut advice = wrong_key::of_key(steps, is_top_level::<T>);
         if advice.hint.is_none() {
-            // What was probably meant is not missing as well.
+            // The intended key is not missing as well.
             let near = known.iter().find(|one| closest(wrong, [**one]).is_some());
             advice.meant = near.map(|one| (*one).to_owned());
         }
@@ -194,7 +195,7 @@ fn advice<T: DeserializeOwned>(
     })
 }
 
-/// Whether a key stands at the top of the file: all of them are named when one is not known.
+/// True if a key is a top-level key: for an unknown one the hint lists all of them.
 fn is_top_level<T: DeserializeOwned>(key: &str) -> bool {
     let asked = toml::from_str::<T>("\"\" = 0").err();
     let known = asked
@@ -203,7 +204,7 @@ fn is_top_level<T: DeserializeOwned>(key: &str) -> bool {
     known.is_some_and(|(_, known)| known.contains(&key))
 }
 
-/// Whether a mistake is there only because something was taken out.
+/// True if an error exists only because something was removed.
 fn is_derived_error(error: &Error, path: &str, removed: &[String]) -> bool {
     let Some(field) = missing_field(error) else {
         let inside = |gone: &String| {
@@ -216,7 +217,7 @@ fn is_derived_error(error: &Error, path: &str, removed: &[String]) -> bool {
         let (parent, last) = gone.rsplit_once('.').unwrap_or(("", gone));
         (parent == path).then_some(last)
     });
-    // A key that was meant to be the missing one was refused already, with the hint that says so.
+    // A misspelling of the missing key was already reported, with a hint.
     siblings.any(|gone| gone == field)
 }
 
@@ -225,7 +226,7 @@ fn missing_field(error: &Error) -> Option<&str> {
     Some(field.trim_matches('`'))
 }
 
-/// serde's message in words of the configuration rather than of Rust.
+/// Translates serde's message from Rust terms to configuration terms.
 fn message(error: &Error) -> String {
     let message = error.message();
     if let Some((wrong, _)) = unknown(message, "unknown field ") {
@@ -251,7 +252,7 @@ fn message(error: &Error) -> String {
     format!("{expected} belongs here, not {}", found_in_words(found))
 }
 
-/// The value that serde found (`invalid type: integer 15`) in words of the configuration.
+/// Translates the value that serde found (`invalid type: integer 15`) to configuration terms.
 fn found_in_words(found: &str) -> String {
     let found = found.strip_prefix("invalid type: ").unwrap_or(found);
     let found = found.strip_prefix("invalid value: ").unwrap_or(found);
@@ -267,13 +268,13 @@ fn found_in_words(found: &str) -> String {
     }
 }
 
-/// The wrong word and the words that serde says it expected instead.
+/// The unknown word and the words that serde expected.
 fn unknown<'m>(message: &'m str, what: &str) -> Option<(&'m str, Vec<&'m str>)> {
     let mut words = message.strip_prefix(what)?.split('`').skip(1).step_by(2);
     Some((words.next()?, words.collect()))
 }
 
-/// What was meant: the closest of the words that could stand there, or all of them.
+/// Hint: the closest of the allowed words, or all of them.
 fn hint(error: &Error) -> Option<String> {
     let message = error.message();
     let (wrong, known, what) = if let Some((wrong, known)) = unknown(message, "unknown field ") {

@@ -1,4 +1,4 @@
-//! Settings of the control plane: who may change what, what is kept, what is told.
+//! Settings of the control plane: access, history, logs.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -15,18 +15,18 @@ use crate::model::HumanDuration;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Admin {
-    /// Its address. One that is not loopback needs an operator token.
+    /// Its address. Other than loopback, it needs an operator token.
     pub address: SocketAddr,
-    /// TLS; plain HTTP without it.
+    /// TLS; plain HTTP when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tls: Option<ListenerTls>,
-    /// Bearer tokens; without any, whoever reaches the address may do everything.
+    /// Bearer tokens; with none, every client that reaches the address has full access.
     pub tokens: Vec<TokenSpec>,
-    /// Names, beside addresses and `localhost`, by which the API may be called.
+    /// Allowed `Host` names, in addition to addresses and `localhost`.
     pub hosts: Vec<String>,
-    /// The largest body of a change.
+    /// Largest body of a change.
     pub max_body: Size,
-    /// The largest body that holds a whole table.
+    /// Largest body that holds a whole table.
     pub max_table: Size,
 }
 
@@ -43,25 +43,25 @@ impl Default for Admin {
     }
 }
 
-/// Where a bearer token is read from: a file or a variable of the environment, never the configuration itself.
+/// Source of a bearer token: a file or an environment variable, never the configuration itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TokenSpec {
-    /// The name under which the history shows what the token's owner did; by default the file's or the variable's.
+    /// Name for the token's owner in the history; by default the file's or the variable's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
-    /// What the token allows.
+    /// Access level of the token.
     pub role: Role,
-    /// A file that holds the token and nothing else but white space around it.
+    /// File that holds the token, with only white space around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
-    /// The variable of the environment that holds the token.
+    /// Environment variable that holds the token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub env: Option<String>,
 }
 
 impl TokenSpec {
-    /// The name under which the history shows what the token's owner did, at most 64 bytes.
+    /// Name for the token's owner in the history, at most 64 bytes.
     pub fn name(&self) -> String {
         let file = self.file.as_deref().and_then(Path::file_stem);
         let name = self
@@ -73,17 +73,17 @@ impl TokenSpec {
     }
 }
 
-/// What a token allows.
+/// Access level of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// To see and to change.
+    /// Read and write.
     Operator,
-    /// To see.
+    /// Read only.
     ReadOnly,
 }
 
-/// A listener that shows `/metrics`, `/livez` and `/readyz` and nothing else.
+/// A listener that serves only `/metrics`, `/livez` and `/readyz`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Observe {
@@ -91,15 +91,15 @@ pub struct Observe {
     pub address: SocketAddr,
 }
 
-/// Where revisions are kept.
+/// Storage of revisions.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct History {
-    /// The folder.
+    /// Path of the folder.
     pub path: PathBuf,
-    /// How many revisions are kept; the live one and those that a rollback would go to are kept beyond it.
+    /// Number of revisions kept; the live one and the targets of a rollback are kept in addition.
     pub keep: usize,
-    /// How long a publish may take to reach the disk before it is refused.
+    /// Timeout for a publish to reach the disk, before it is refused.
     pub durable_within: HumanDuration,
 }
 
@@ -113,13 +113,13 @@ impl Default for History {
     }
 }
 
-/// What is kept warm, so that a rollback is instant.
+/// Retention of warm revisions, so that a rollback is instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rollback {
-    /// How many earlier revisions are kept compiled, checked and connected.
+    /// Number of earlier revisions kept compiled, health-checked and connected.
     pub warm_revisions: usize,
-    /// For how long.
+    /// Time that a revision is kept warm.
     pub warm_for: HumanDuration,
 }
 
@@ -132,15 +132,15 @@ impl Default for Rollback {
     }
 }
 
-/// How host names of endpoints become addresses.
+/// DNS resolution of the host names of endpoints.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Discovery {
-    /// The shortest time between two look-ups of a name, whatever its time to live says.
+    /// Shortest time between two lookups of a name, whatever its TTL.
     pub min_ttl: HumanDuration,
-    /// The longest.
+    /// Longest time between two lookups of a name.
     pub max_ttl: HumanDuration,
-    /// How long one look-up may take.
+    /// Timeout for one lookup.
     pub timeout: HumanDuration,
 }
 
@@ -154,11 +154,11 @@ impl Default for Discovery {
     }
 }
 
-/// Active health checks in general; what is checked stands with each release.
+/// Global settings of active health checks; each release configures its own check.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct HealthChecks {
-    /// How many checks may run at a time.
+    /// Number of concurrent checks.
     pub concurrency: usize,
 }
 
@@ -168,16 +168,16 @@ impl Default for HealthChecks {
     }
 }
 
-/// The log of requests.
+/// The access log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct AccessLog {
-    /// What a line looks like.
+    /// Format of a line.
     pub format: AccessLogFormat,
-    /// The file to append to; standard output when absent.
+    /// File to append to; standard output when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub path: Option<PathBuf>,
-    /// Lines that may wait to be written; more are dropped and counted.
+    /// Lines queued for writing; more are dropped and counted.
     pub queue: usize,
 }
 
@@ -191,25 +191,25 @@ impl Default for AccessLog {
     }
 }
 
-/// What a line of the access log looks like.
+/// Format of the access log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AccessLogFormat {
-    /// One JSON object.
+    /// One JSON object per line.
     Json,
-    /// There is no access log.
+    /// No access log.
     Off,
-    /// A line for people.
+    /// Human-readable lines.
     Text,
 }
 
-/// The log of what happens.
+/// The event log.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// What is logged: a level, or directives such as `info,switchback::health=debug`.
+    /// Filter: a level, or directives such as `info,switchback::health=debug`.
     pub level: String,
-    /// What a line looks like.
+    /// Format of a line.
     pub format: LogFormat,
 }
 
@@ -222,28 +222,28 @@ impl Default for Log {
     }
 }
 
-/// What a line of the log looks like.
+/// Format of the event log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LogFormat {
-    /// One JSON object.
+    /// One JSON object per line.
     Json,
-    /// A line for people.
+    /// Human-readable lines.
     Text,
 }
 
-/// How the process ends.
+/// Shutdown of the process.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
-    /// How long work may go on after SIGTERM. When absent: five seconds less than
-    /// `TERMINATION_GRACE_PERIOD_SECONDS` where the environment has that, ten minutes otherwise.
+    /// Longest time that work may go on after SIGTERM. When absent: five seconds less than
+    /// `TERMINATION_GRACE_PERIOD_SECONDS` where that is set in the environment, ten minutes otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grace: Option<HumanDuration>,
 }
 
 impl Shutdown {
-    /// The grace that holds.
+    /// The effective grace period.
     pub fn effective_grace(&self) -> Duration {
         let of_environment = std::env::var("TERMINATION_GRACE_PERIOD_SECONDS").ok();
         self.grace

@@ -1,12 +1,12 @@
-//! Endpoints that are listeners of our own.
+//! Detects endpoints that are our own listeners.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 
 use crate::model::{EndpointUrl, Problem, ReleaseName, TableDocument};
 
-/// Endpoints that are listeners of ours: requests to them would go round in a circle.
+/// Problems of endpoints that are our own listeners: requests to them would loop.
 ///
-/// Host names other than `localhost` are not looked up here.
+/// Host names other than `localhost` are not resolved here.
 pub fn own_listeners(table: &TableDocument, own: &[SocketAddr]) -> Vec<Problem> {
     let mut found = Vec::new();
     let endpoints = table.releases.iter().flat_map(|(name, release)| {
@@ -39,7 +39,7 @@ fn is_same(url: &EndpointUrl, own: SocketAddr) -> bool {
     }
 }
 
-/// Whether a connection to that address would come to one of our own listeners.
+/// True if a connection to that address would reach one of our own listeners.
 pub fn is_own_listener(address: SocketAddr, own: &[SocketAddr]) -> bool {
     let ip = address.ip().to_canonical();
     own.iter().any(|own| {
@@ -50,7 +50,7 @@ pub fn is_own_listener(address: SocketAddr, own: &[SocketAddr]) -> bool {
     })
 }
 
-/// Whether an address belongs to this machine: only then can a socket be bound to it.
+/// True if an address belongs to this machine: only then can a socket be bound to it.
 fn is_ours(ip: IpAddr) -> bool {
     ip.is_loopback() || ip.is_unspecified() || UdpSocket::bind((ip, 0)).is_ok()
 }

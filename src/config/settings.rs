@@ -1,4 +1,4 @@
-//! The static settings: all keys of a configuration but the table, which a running process cannot take over.
+//! The static settings: all keys of a configuration except the table. A running process cannot reload them.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -27,7 +27,7 @@ impl Config {
     }
 }
 
-/// The keys whose values differ, one that is absent on one side included.
+/// Keys whose values differ, including those absent on one side.
 pub fn changed_settings(running: &SettingsDigests, new: &SettingsDigests) -> Vec<String> {
     let mut keys: Vec<_> = running.keys().chain(new.keys()).collect();
     keys.sort();

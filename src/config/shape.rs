@@ -1,23 +1,23 @@
-//! Releases that were written in another shape than a table by name: found before the values are read, since the reader
-//! would speak of what it cannot know.
+//! Detects releases that are not written as tables by name. This runs before the values are parsed, since the parser's
+//! messages would be misleading.
 
 use toml::de::{DeTable, DeValue};
 
 use super::spans::PathStep;
 use crate::model::Problem;
 
-/// A mistake of shape.
+/// An error of shape.
 pub(super) struct Misshapen {
-    /// What has to be taken out so that the rest can be read.
+    /// Path to remove, so that the rest can be parsed.
     pub(super) steps: Vec<PathStep>,
-    /// Where it stands in the text.
+    /// Offset in the text.
     pub(super) offset: usize,
     pub(super) problem: Problem,
-    /// What is therefore not there.
+    /// Paths that are missing as a consequence.
     pub(super) gone: Vec<String>,
 }
 
-/// All mistakes of shape of a document.
+/// All errors of shape of a document.
 pub(super) fn misshapen(root: &DeTable<'_>) -> Vec<Misshapen> {
     let Some((key, releases)) = root.get_key_value("releases") else {
         return Vec::new();
@@ -45,7 +45,7 @@ pub(super) fn misshapen(root: &DeTable<'_>) -> Vec<Misshapen> {
     }
 }
 
-/// Names with a dot that are not in quotes: `[releases.v1.0]` is a table in a table.
+/// Unquoted names with a dot: `[releases.v1.0]` is a table in a table.
 fn dotted(releases: &DeTable<'_>) -> Vec<Misshapen> {
     let mut found = Vec::new();
     for (name, release) in releases {

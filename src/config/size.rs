@@ -1,4 +1,4 @@
-//! A number of bytes as people write it in configuration: `65536` or `"64KiB"`.
+//! A number of bytes as written in configuration: `65536` or `"64KiB"`.
 
 use std::{fmt, str::FromStr};
 

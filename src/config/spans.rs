@@ -1,7 +1,7 @@
-//! Places in a TOML document: from a span to a path, from a path to a span, from a span to a line.
+//! Positions in a TOML document: from a span to a path, from a path to a span, from a span to a line.
 //!
-//! A path is written with dots, as `routes.chat.split.green`. An element of an array is known by its `name` where it
-//! has one, by its number otherwise.
+//! A path is written with dots, as `routes.chat.split.green`. An array element is identified by its `name` where it has
+//! one, by its index otherwise.
 
 use std::{collections::HashMap, ops::Range};
 
@@ -10,16 +10,16 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// One step from a table or an array to what it holds.
+/// One step from a table or an array to a child.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PathStep {
     /// The value of this key.
     Key(String),
-    /// The element at this place.
+    /// The element at this index.
     Index(usize),
 }
 
-/// The way to the deepest key or value that has exactly this span; to the deepest that holds it otherwise.
+/// Path to the deepest key or value that has exactly this span; otherwise to the deepest that contains it.
 pub(super) fn locate(root: &DeTable<'_>, span: &Range<usize>) -> Vec<PathStep> {
     let mut exact = None;
     let mut around: Option<(usize, Vec<PathStep>)> = None;
@@ -72,7 +72,7 @@ fn walk(
     }
 }
 
-/// The path that people know a place by.
+/// The displayed form of a path.
 pub(super) fn path(root: &DeTable<'_>, steps: &[PathStep]) -> String {
     let mut words = Vec::new();
     let mut here: Option<&DeValue<'_>> = None;
@@ -97,13 +97,13 @@ fn name<'a>(value: &'a DeValue<'_>) -> Option<&'a str> {
     value.get("name")?.get_ref().as_str()
 }
 
-/// The line of everything in a document, by path.
+/// Line numbers of a document by path.
 pub(super) struct LineIndex(HashMap<String, usize>);
 
 // === impl LineIndex ===
 
 impl LineIndex {
-    /// Notes where everything is. Of two things with one path the later counts: it is the one that is too many.
+    /// Indexes the document. Of two items with one path the later one counts: it is the duplicate.
     pub(super) fn of(text: &str, root: &DeTable<'_>) -> Self {
         let ends: Vec<usize> = memchr::memchr_iter(b'\n', text.as_bytes()).collect();
         let mut lines = HashMap::new();
@@ -114,14 +114,14 @@ impl LineIndex {
         Self(lines)
     }
 
-    /// The line of the deepest thing on a path that the document has.
+    /// Line of the deepest item on a path that the document has.
     pub(super) fn find(&self, path: &str) -> Option<usize> {
         let mut front = path;
         loop {
             if let Some(line) = self.0.get(front) {
                 return Some(*line);
             }
-            // A name may hold dots itself: it is tried whole first.
+            // A name may contain dots itself: the whole name is tried first.
             front = front.rsplit_once('.')?.0;
         }
     }
@@ -157,7 +157,7 @@ fn note_inside(value: &DeValue<'_>, at: &str, note: &mut impl FnMut(String, usiz
     }
 }
 
-/// Takes a key or an element out of a document.
+/// Removes a key or an element from a document.
 pub(super) fn remove(root: &mut DeTable<'_>, steps: &[PathStep]) {
     match steps.split_last() {
         None => {}
@@ -177,21 +177,21 @@ pub(super) fn remove(root: &mut DeTable<'_>, steps: &[PathStep]) {
     }
 }
 
-/// Puts another value there; where it is in the text stays.
+/// Replaces the value at a path; its span stays.
 pub(super) fn set<'i>(root: &mut DeTable<'i>, steps: &[PathStep], value: DeValue<'i>) {
     if let Some(here) = reach(root, steps) {
         *here = value;
     }
 }
 
-/// Leaves only the first elements of an array.
+/// Keeps only the first elements of an array.
 pub(super) fn truncate(root: &mut DeTable<'_>, steps: &[PathStep], count: usize) {
     if let Some(DeValue::Array(items)) = reach(root, steps) {
         *items = items.iter().take(count).cloned().collect();
     }
 }
 
-/// The value that is there.
+/// The value at a path.
 pub(super) fn value<'t, 'i>(root: &'t DeTable<'i>, steps: &[PathStep]) -> Option<&'t DeValue<'i>> {
     let (PathStep::Key(first), rest) = steps.split_first()? else {
         return None;
@@ -207,7 +207,7 @@ pub(super) fn value<'t, 'i>(root: &'t DeTable<'i>, steps: &[PathStep]) -> Option
     Some(here)
 }
 
-/// The elements of the array that is there, if there is one.
+/// The elements of the array at a path, if it is one.
 pub(super) fn array<'t, 'i>(
     root: &'t DeTable<'i>,
     steps: &[PathStep],

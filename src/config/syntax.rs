@@ -1,11 +1,11 @@
-//! Mistakes that keep a text from being TOML, in words of people who write another format every day.
+//! TOML syntax errors, explained for users of other formats.
 
 use toml::de::Error;
 
 use super::spans;
 use crate::model::Problem;
 
-/// The mistakes of a text, one for each line, with the line.
+/// Syntax errors of a text, one for each line, with the line.
 pub(super) fn problems(text: &str, errors: &[Error], most: usize) -> Vec<(usize, Problem)> {
     if let Some(found) = other_format(text) {
         return vec![found];
@@ -30,7 +30,7 @@ pub(super) fn problems(text: &str, errors: &[Error], most: usize) -> Vec<(usize,
     found
 }
 
-/// Whether a line belongs to a table that stands there twice, which was told.
+/// True if a line belongs to a duplicate table, which was already reported.
 fn is_below(lines: &[&str], header: Option<usize>, line: usize) -> bool {
     let Some(header) = header.filter(|header| *header < line) else {
         return false;
@@ -41,7 +41,7 @@ fn is_below(lines: &[&str], header: Option<usize>, line: usize) -> bool {
         .any(|line| line.trim_start().starts_with('['))
 }
 
-/// A text that is not meant to be TOML at all.
+/// Detects a text in another format than TOML.
 fn other_format(text: &str) -> Option<(usize, Problem)> {
     let mut lines = text.lines().enumerate();
     let (number, first) = lines.find(|(_, line)| {
@@ -71,7 +71,7 @@ fn other_format(text: &str) -> Option<(usize, Problem)> {
     Some((number + 1, Problem::new("", message).hint(hint)))
 }
 
-/// Whether a line is `key:` or `key: value`.
+/// True if a line is `key:` or `key: value`.
 fn is_yaml(line: &str) -> bool {
     let Some((key, rest)) = line.split_once(':') else {
         return false;
@@ -117,7 +117,7 @@ fn problem(message: &str, line: &str) -> Problem {
     unquoted(key.trim(), value.trim()).unwrap_or_else(|| Problem::new("", message))
 }
 
-/// The header of a table that lacks a bracket.
+/// Problem of a table header that lacks a bracket.
 fn unclosed(line: &str) -> Problem {
     let line = line.split(" #").next().unwrap_or(line).trim();
     let open = if line.starts_with("[[") { 2 } else { 1 };
@@ -127,7 +127,7 @@ fn unclosed(line: &str) -> Problem {
         .hint(format!("write `{before}{name}{after}`"))
 }
 
-/// A text without quotes, or with quotes of another kind.
+/// Problem of a string without quotes, or with quotes of another kind.
 fn unquoted(key: &str, value: &str) -> Option<Problem> {
     let value = value.split(" #").next().unwrap_or(value).trim();
     let say = |message: &str, hint: String| Some(Problem::new("", message).hint(hint));

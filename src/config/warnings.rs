@@ -1,16 +1,16 @@
-//! What is allowed and will hardly do what it was written for.
+//! Warnings: valid settings that will hardly have the intended effect.
 
 use super::Config;
 use crate::model::{Problem, Protocol, RouteSpec};
 
 impl Config {
-    /// What deserves a second look. None of it keeps a configuration from being used.
+    /// Warnings. None of them prevents the use of a configuration.
     pub fn warnings(&self) -> Vec<Problem> {
         let of_route = |route| self.warnings_of(route);
         self.routes.iter().flat_map(of_route).collect()
     }
 
-    /// What a release that speaks HTTP/2 makes of connections that are to become something else.
+    /// Warnings about connection upgrades on a release that speaks HTTP/2.
     fn warnings_of(&self, route: &RouteSpec) -> Vec<Problem> {
         let mut found = Vec::new();
         let is_http2 = |name: &&_| {

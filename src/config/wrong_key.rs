@@ -1,11 +1,11 @@
-//! Keys that are not there: as others call them, in a table of another name, or missing.
+//! Wrong keys: names from other products, in another table, or missing.
 
 use super::{
     advice::{Advice, pattern},
     spans::PathStep,
 };
 
-/// Keys as others call them: the table, the words, the key that was meant, and the hint.
+/// Keys of other products: the table, the words, the intended key, and the hint.
 const KEYS: &[(&str, &[&str], &str, &str)] = &[
     (
         "",
@@ -203,7 +203,7 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
     ),
 ];
 
-/// What to say of a key that is not one here.
+/// Advice for an unknown key.
 pub(super) fn of_key(steps: &[PathStep], top_level: impl Fn(&str) -> bool) -> Advice {
     let Some((PathStep::Key(wrong), parent)) = steps.split_last() else {
         return Advice::default();
@@ -228,7 +228,7 @@ pub(super) fn of_key(steps: &[PathStep], top_level: impl Fn(&str) -> bool) -> Ad
     }
 }
 
-/// What to write where a key is missing.
+/// Hint for a missing key.
 pub(super) fn of_missing(key: &str) -> Option<&'static str> {
     Some(match key {
         "address" => "write `address = \"127.0.0.1:8080\"`",

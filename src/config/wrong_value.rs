@@ -1,4 +1,4 @@
-//! Values that cannot stand where they stand, and what they were meant to be.
+//! Invalid values and the values that were meant.
 
 use toml::de::DeValue;
 
@@ -8,7 +8,7 @@ use super::{
 };
 use crate::model::EndpointUrl;
 
-/// What to say of a value that cannot stand where it stands.
+/// Advice for an invalid value.
 pub(super) fn of_value(steps: &[PathStep], value: &DeValue<'_>, wants_switch: bool) -> Advice {
     let place = pattern(steps);
     let key = match steps.last() {
@@ -182,7 +182,7 @@ fn time(value: &DeValue<'_>) -> Advice {
     }
 }
 
-/// A value of another shape than is wanted.
+/// Advice for a value of the wrong type.
 fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
     if let Some(advice) = in_table(place, value).or_else(|| in_release(place, value)) {
         return advice;
