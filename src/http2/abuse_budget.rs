@@ -1,32 +1,34 @@
-//! What a peer may cost us without asking for anything: a count over a sliding window, as a pure function of time.
+//! Abuse budget of one connection: counts frames that cost work and carry no payload, over a sliding window. Pure in
+//! time.
 //!
-//! Two windows stand for the sliding one: what was spent in the last whole window counts by the part of it that is still
-//! within reach. So the memory is a few numbers, however long a flood lasts.
+//! Two fixed windows approximate the sliding one: the previous window counts by the share of it that is still within
+//! reach.
+//! So the memory is a few numbers, however long a flood lasts.
 
-/// How a connection stands with its budget. The order is that of severity.
+/// Verdict on a connection after a charge, ordered by severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Verdict {
-    /// Nothing is wrong.
+    /// Within the budget.
     #[default]
     Ok,
-    /// It is asked to go: GOAWAY, and what it has in flight may finish.
+    /// Send GOAWAY; streams in flight may finish.
     GoAway,
-    /// It is closed at once.
+    /// Close at once.
     CloseNow,
 }
 
 /// The limits of a budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetLimits {
-    /// Beyond this the connection is asked to go.
+    /// Above this, GOAWAY is sent.
     pub leave: u32,
-    /// Beyond this it is closed.
+    /// Above this, the connection is closed.
     pub close: u32,
-    /// The window in which both count.
+    /// Window of both limits.
     pub window_ms: u64,
 }
 
-/// What one connection has spent.
+/// Cost that one connection has caused.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Budget {
     limits: BudgetLimits,
@@ -50,7 +52,7 @@ impl Budget {
         }
     }
 
-    /// Spends `cost` and says how the connection stands.
+    /// Charges `cost` and returns the verdict.
     pub(super) fn spend(&mut self, now_ms: u64, cost: u32) -> Verdict {
         self.advance(now_ms);
         self.current = self.current.saturating_add(cost);

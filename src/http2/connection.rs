@@ -1,8 +1,8 @@
-//! One connection of HTTP/2, of either role, without I/O: bytes in, bytes out, streams between.
+//! Sans-I/O HTTP/2 connection, client or server: bytes in, bytes out, streams between.
 //!
-//! Whoever owns the socket hands over what was read ([`Connection::receive`]) and sends what [`Connection::outgoing`]
-//! has. Whoever serves a stream holds its [`Key`] and takes and gives heads and data by it; one task at a time, which is
-//! woken when something happened to its stream.
+//! The owner of the socket passes in what it read ([`Connection::receive`]) and sends [`Connection::outgoing`].
+//! The handler of a stream holds its [`Key`], and reads and writes heads and data with it.
+//! Each stream has one handler task, which is woken by events of its stream.
 
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
@@ -22,53 +22,53 @@ use super::stream::Inbound;
 use super::streams::{Key, Streams};
 use crate::message::Reason;
 
-/// What a client says first.
+/// Connection preface of a client.
 pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// What may wait on its way out while the peer asks for replies, as a multiple of what bodies may gather.
+/// Limit on buffered output while the peer causes replies, as a multiple of `send_buffer_max`.
 const MOST_BACKLOG: usize = 32;
-/// Streams that a client opens before the server has said how many it takes: few, so that none is refused.
+/// Streams that a client opens before the server's SETTINGS arrive: few, so that none is refused.
 const FIRST_STREAMS: u32 = 100;
 
-/// Which side we are.
+/// Our role on the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// We open streams.
     Client,
-    /// The peer does.
+    /// The peer opens streams.
     Server,
 }
 
-/// The connection is broken: what is on its way out, a goodbye with this code, is all that may still be done with it.
+/// Fatal connection error. Only the buffered output, which ends with a GOAWAY of this code, may still be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 #[error("HTTP/2: {code}: {why}")]
 pub struct ConnectionError {
-    /// What the peer is told.
+    /// Error code of the GOAWAY.
     pub code: Code,
-    /// What happened.
+    /// Debug text of the GOAWAY.
     pub why: &'static str,
 }
 
-/// A connection.
+/// One HTTP/2 connection.
 #[derive(Debug)]
 pub struct Connection {
     pub(super) role: Role,
     pub(super) own: Settings,
     pub(super) peer: PeerSettings,
     pub(super) streams: Streams,
-    /// Streams of the peer that nobody has taken up yet.
+    /// Streams opened by the peer that no handler has accepted yet.
     pub(super) accepted: VecDeque<Key>,
-    /// Streams that are open, on the wire.
+    /// Number of open streams on the wire.
     pub(super) open: u32,
-    /// The highest number of a stream of the peer that was taken up.
+    /// Highest accepted stream id of the peer.
     pub(super) last: u32,
-    /// The highest number that the peer has used; higher than `last` once it was told to go.
+    /// Highest stream id that the peer has used; above `last` once a GOAWAY was sent.
     pub(super) highest: u32,
-    /// The number of the next stream that we open.
+    /// Id of the next stream that we open.
     pub(super) next: u32,
     pub(super) receiving: Receiving,
     pub(super) sending: Sending,
     pub(super) leaving: GoAwayState,
-    /// The streams above this number were not looked at by the peer, which is going.
+    /// The peer's GOAWAY: it did not process streams above this id.
     pub(super) refused_above: Option<u32>,
     pub(super) resets: Resets,
     budget: Budget,
@@ -80,7 +80,7 @@ pub struct Connection {
 // === impl Connection ===
 
 impl Connection {
-    /// A connection on which nothing was said yet. A client's preface is received like anything else.
+    /// Creates a connection before its first byte. A client's preface is received like any other bytes.
     pub fn new(role: Role, own: Settings, budget: BudgetLimits) -> Self {
         let mut connection = Self {
             role,
@@ -120,10 +120,11 @@ impl Connection {
         }
     }
 
-    /// Takes bytes that were read; says how many of them. The rest is to be handed over again, with what comes behind it.
+    /// Processes received bytes and returns how many were consumed. The rest must be passed in again, followed by new
+    /// bytes.
     ///
     /// # Errors
-    /// When the connection is broken, by now or before.
+    /// If the connection is broken, now or earlier.
     pub fn receive(&mut self, bytes: &[u8], now_ms: u64) -> Result<usize, ConnectionError> {
         self.now_ms = now_ms;
         let mut rest = bytes;
@@ -143,17 +144,21 @@ impl Connection {
         Ok(bytes.len() - rest.len())
     }
 
-    /// Whether so much waits to be sent that nothing more is received before some of it has left: heads of answers and
-    /// replies to what the client sends come on top of the bodies.
+    /// True if so much output is buffered that nothing is received until some of it is sent. Response heads and
+    /// replies to
+    /// control frames come on top of the bodies.
     ///
-    /// Answers of a server go on being read, since it may well read nothing before it has written them. What we have to say
-    /// meanwhile is bounded without that: no stream is opened ([`Connection::can_take_stream`]), windows open as often as
+    /// A client keeps on receiving, since a server may read nothing before it has written its responses. Its own
+    /// output is
+    /// bounded without that: no stream is opened ([`Connection::can_take_stream`]), window updates are sent only for
+    /// what has
+    /// arrived, and a server that causes replies and does not read them is disconnected.
     /// something has come, and a server that asks for replies that it does not read is let go.
     pub fn is_full(&self) -> bool {
         self.role == Role::Server && self.sending.len() > 2 * self.own.send_buffer_max
     }
 
-    /// Whether replies may be written for the peer: to one that makes us write them, and does not read, nothing is said.
+    /// Checks that replies may still be buffered. A peer that causes replies and does not read them is disconnected.
     pub(super) fn check_backlog(&self) -> Result<(), ConnectionError> {
         if self.sending.len() > MOST_BACKLOG * self.own.send_buffer_max {
             let code = Code::ENHANCE_YOUR_CALM;
@@ -163,13 +168,13 @@ impl Connection {
         Ok(())
     }
 
-    /// A stream that the peer has opened, with its head; it is to be let go by [`Connection::release`].
+    /// Takes the next stream opened by the peer, with its head. The caller must call [`Connection::release`].
     pub fn accept(&mut self) -> Option<(Key, Head)> {
         loop {
             let key = self.accepted.pop_front()?;
             let stream = self.streams.get_mut(key)?;
             let head = stream.heads.pop_front();
-            // One that the client has taken back already concerns nobody.
+            // A stream that the client has already reset needs no handler.
             if let Some(head) = head.filter(|_| !stream.is_broken()) {
                 return Some((key, head));
             }
@@ -177,27 +182,27 @@ impl Connection {
         }
     }
 
-    /// Whether the peer's settings have come.
+    /// True once the peer's SETTINGS have arrived.
     pub fn is_greeted(&self) -> bool {
         self.receiving.has_settings
     }
 
-    /// Whether nobody has a stream in hand.
+    /// True if no stream has a handler.
     pub fn is_idle(&self) -> bool {
         self.streams.len() == 0
     }
 
-    /// Ends the connection, whatever is open.
+    /// Closes the connection with `code`, whatever is open.
     pub fn close(&mut self, code: Code) {
         let why = "closed by us";
         self.fail(ConnectionError { code, why });
     }
 
-    /// Breaks all streams off: nothing will be received any more.
+    /// Ends all streams: nothing more will be received.
     pub fn lost(&mut self) {
         let (role, left) = (self.role, self.sending.left());
         for stream in self.streams.iter_mut() {
-            // What we have asked for in bytes that never left was asked of nobody.
+            // A request whose bytes were never sent was not processed.
             let is_unsent = role == Role::Client && stream.starts_at >= left;
             stream.end_by_peer(if is_unsent {
                 Inbound::Unprocessed
@@ -214,23 +219,24 @@ impl Connection {
         }
     }
 
-    /// Why it is broken, if it is.
+    /// The error that broke the connection, if any.
     pub fn broken(&self) -> Option<ConnectionError> {
         self.broken
     }
 
-    /// Remembers whom to wake, once, when somebody has written to the connection. Not needed where its streams are served
-    /// by the task that sends.
+    /// Registers a waker to be called once, at the next write to the connection. Not needed if its streams are served
+    /// by the
+    /// task that sends.
     pub fn register_waker(&mut self, cx: &Context<'_>) {
         self.driver = Some(cx.waker().clone());
     }
 
-    /// Whoever sends is about to, and need not be woken.
+    /// Clears the waker: the sender is about to send.
     pub fn clear_waker(&mut self) {
         self.driver = None;
     }
 
-    /// Wakes whoever sends what was written.
+    /// Wakes the sender.
     pub(super) fn notify(&mut self) {
         if let Some(driver) = self.driver.take() {
             driver.wake();
@@ -248,7 +254,7 @@ impl Connection {
         }
     }
 
-    /// Spends of the budget of what costs us and brings nothing.
+    /// Charges the abuse budget.
     pub(super) fn spend(&mut self, cost: u32) -> Result<(), ConnectionError> {
         match self.budget.spend(self.now_ms, cost) {
             Verdict::Ok => {}
@@ -263,23 +269,23 @@ impl Connection {
         Ok(())
     }
 
-    /// Ends a stream of which nobody may have heard yet.
+    /// Resets a stream that may not have a handler yet.
     ///
     /// # Errors
-    /// When the peer has made us do that too often.
+    /// If the peer has caused too many resets.
     pub(super) fn reset_counted(&mut self, id: u32, code: Code) -> Result<(), ConnectionError> {
         self.reset_stream(id, code, Inbound::Broken(code))
     }
 
-    /// Ends a stream because what came of it is no message.
+    /// Resets a stream whose message is malformed.
     ///
     /// # Errors
-    /// When the peer has made us do that too often.
+    /// If the peer has caused too many resets.
     pub(super) fn reject(&mut self, id: u32, why: Reason) -> Result<(), ConnectionError> {
         self.reset_stream(id, Code::PROTOCOL_ERROR, Inbound::Invalid(why))
     }
 
-    /// Ends a stream, whatever of it was whole.
+    /// Resets a stream, even in a direction that was complete.
     fn reset_stream(&mut self, id: u32, code: Code, how: Inbound) -> Result<(), ConnectionError> {
         self.write_reset(id, code);
         if !self.is_unopened(id) {
@@ -295,7 +301,7 @@ impl Connection {
         if !code.is_provoked() || self.role == Role::Client {
             return Ok(());
         }
-        // One that asks for more than it may have made no mistake.
+        // REFUSED_STREAM means too many streams, which is no error of the peer.
         self.resets.mistakes += usize::from(code != Code::REFUSED_STREAM);
         if self.resets.mistakes > self.own.local_resets {
             return Err(ConnectionError {
@@ -306,13 +312,13 @@ impl Connection {
         self.spend(1)
     }
 
-    /// Breaks a stream off and tells whoever has it in hand.
+    /// Ends a stream and wakes its handler.
     pub(super) fn end_by_peer(&mut self, key: Key, how: Inbound) {
         let is_server = self.role == Role::Server;
         if let Some(stream) = self.streams.get_mut(key) {
             stream.end_by_peer(how);
             if is_server && stream.is_inbound_broken() {
-                // Nobody reads the rest of a request that was taken back. What has come of an answer is passed on.
+                // The rest of a cancelled request is dropped. Received parts of a response are still delivered.
                 stream.data = Vec::new();
             }
             stream.wake();
@@ -320,7 +326,7 @@ impl Connection {
         self.reap(key);
     }
 
-    /// Takes a stream that is over out of the count, and out of the books once nobody has it in hand.
+    /// Decrements the open count of a closed stream; removes the stream once it has no handler.
     pub(super) fn reap(&mut self, key: Key) {
         let Some(stream) = self.streams.get_mut(key) else {
             return;
@@ -339,7 +345,7 @@ impl Connection {
         }
     }
 
-    /// Whether nobody has opened this stream yet.
+    /// True if this stream was never opened.
     pub(super) fn is_unopened(&self, id: u32) -> bool {
         match self.role {
             Role::Server => id > self.highest || id.is_multiple_of(2),

@@ -1,11 +1,11 @@
-//! Frames: their heads, kinds, flags and error codes (RFC 9113, sections 4, 6 and 7).
+//! Frames: headers, types, flags and error codes (RFC 9113, sections 4, 6 and 7).
 
 use std::fmt;
 
-/// How long the head of a frame is.
+/// Length of a frame header.
 pub(super) const HEAD: usize = 9;
 
-/// What a frame is.
+/// Frame types.
 pub(super) mod kind {
     pub(in crate::http2) const DATA: u8 = 0;
     pub(in crate::http2) const HEADERS: u8 = 1;
@@ -18,7 +18,7 @@ pub(super) mod kind {
     pub(in crate::http2) const CONTINUATION: u8 = 9;
 }
 
-/// What its flags say.
+/// Frame flags.
 pub(super) mod flag {
     pub(in crate::http2) const NONE: u8 = 0;
     pub(in crate::http2) const ACK: u8 = 1;
@@ -28,24 +28,24 @@ pub(super) mod flag {
     pub(in crate::http2) const PRIORITY: u8 = 0x20;
 }
 
-/// The head of a frame.
+/// A frame header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct FrameHead {
     pub(super) length: u32,
     pub(super) kind: u8,
     pub(super) flags: u8,
-    /// 0 for the connection itself.
+    /// Stream id; 0 is the connection itself.
     pub(super) stream: u32,
 }
 
-/// Why a stream or a connection ends.
+/// Error code of a stream or a connection.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Code(pub u32);
 
 // === impl FrameHead ===
 
 impl FrameHead {
-    /// The head at the start of `bytes`; nothing if it is not whole.
+    /// Parses the header at the start of `bytes`; `None` if it is incomplete.
     pub(super) fn parse(bytes: &[u8]) -> Option<Self> {
         let head: &[u8; HEAD] = bytes.first_chunk()?;
         Some(Self {
@@ -57,7 +57,7 @@ impl FrameHead {
         })
     }
 
-    /// Writes it.
+    /// Appends the header to `out`.
     pub(super) fn write(self, out: &mut Vec<u8>) {
         let [_, length @ ..] = self.length.to_be_bytes();
         let stream = self.stream.to_be_bytes();
@@ -74,7 +74,7 @@ impl FrameHead {
     }
 }
 
-/// The number that four bytes are; there are as many.
+/// Decodes a big-endian number from the first four bytes. The caller checks that there are four.
 pub(super) fn word(bytes: &[u8]) -> u32 {
     let word = bytes.first_chunk().copied().unwrap_or_default();
     u32::from_be_bytes(word)
@@ -83,28 +83,28 @@ pub(super) fn word(bytes: &[u8]) -> u32 {
 // === impl Code ===
 
 impl Code {
-    /// Nothing went wrong.
+    /// No error.
     pub const NO_ERROR: Self = Self(0);
-    /// A rule was broken.
+    /// Protocol violation.
     pub const PROTOCOL_ERROR: Self = Self(1);
-    /// We went wrong.
+    /// Internal error on our side.
     pub const INTERNAL_ERROR: Self = Self(2);
-    /// More was sent than the window allowed.
+    /// More data than the window allowed.
     pub const FLOW_CONTROL_ERROR: Self = Self(3);
-    /// Something was sent on a stream that had ended.
+    /// Frame on a closed stream.
     pub const STREAM_CLOSED: Self = Self(5);
-    /// A frame has a size that its kind cannot have.
+    /// Frame size that is invalid for its type.
     pub const FRAME_SIZE_ERROR: Self = Self(6);
-    /// Nothing was done for the stream.
+    /// The stream was not processed.
     pub const REFUSED_STREAM: Self = Self(7);
-    /// Nobody wants the stream any more.
+    /// The stream is no longer needed.
     pub const CANCEL: Self = Self(8);
-    /// The state of the compression is lost.
+    /// Compression state is lost.
     pub const COMPRESSION_ERROR: Self = Self(9);
-    /// Too much of what brings nothing.
+    /// Excessive load without payload.
     pub const ENHANCE_YOUR_CALM: Self = Self(11);
 
-    /// Whether a reset with this code is one that the peer has made us send.
+    /// True if the peer has caused a reset with this code.
     pub(super) fn is_provoked(self) -> bool {
         [
             Self::PROTOCOL_ERROR,

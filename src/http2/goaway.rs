@@ -1,34 +1,34 @@
-//! Goodbyes and signs of life: GOAWAY and PING.
+//! GOAWAY and PING.
 
 use super::connection::Connection;
 use super::frame::{Code, FrameHead, flag, kind};
 
-/// The number that a goodbye names while it is not known yet which stream is the last.
+/// Last stream id of a first GOAWAY, while the last stream is not known yet.
 const ANY_STREAM: u32 = 0x7fff_ffff;
-/// What a ping says that asks whether somebody is there.
+/// Payload of a liveness PING.
 const ALIVE: [u8; 8] = *b"are you?";
-/// What a ping says whose answer comes after everything that was sent before a goodbye.
+/// Payload of the PING after a first GOAWAY: its ack follows all that the peer sent before it read the GOAWAY.
 const GOODBYE: [u8; 8] = *b"goodbye!";
 
-/// How far our goodbye is.
+/// State of our GOAWAY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum GoAwayState {
     No,
-    /// The peer was told, and new streams are taken until it has heard.
+    /// The first GOAWAY was sent; new streams are accepted until the peer has read it.
     Told,
-    /// No new stream is taken.
+    /// The final GOAWAY was sent; no new stream is accepted.
     Over,
 }
 
 // === impl Connection ===
 
 impl Connection {
-    /// Asks whether the peer is there; whatever it sends is an answer.
+    /// Sends a liveness PING; any frame counts as a sign of life.
     pub fn ping(&mut self) {
         self.write_ping(flag::NONE, ALIVE);
     }
 
-    /// Asks the peer to go. It may finish what it has begun, also what is on its way here.
+    /// Sends a first GOAWAY. The peer may finish its streams, and those on their way here.
     pub fn graceful_shutdown(&mut self) {
         if self.leaving == GoAwayState::No && self.broken().is_none() {
             self.leaving = GoAwayState::Told;
@@ -37,7 +37,7 @@ impl Connection {
         }
     }
 
-    /// Takes no stream from here on, whether or not the peer has heard that it is to go.
+    /// Sends the final GOAWAY. New streams are ignored from here on, whether or not the peer has read the first one.
     pub fn final_goaway(&mut self) {
         if self.leaving == GoAwayState::Told {
             self.leaving = GoAwayState::Over;
@@ -45,17 +45,17 @@ impl Connection {
         }
     }
 
-    /// Whether the peer was asked to go.
+    /// True once a GOAWAY was sent.
     pub fn is_leaving(&self) -> bool {
         self.leaving != GoAwayState::No
     }
 
-    /// Whether the peer has been asked to go, has heard it, and has nothing open any more.
+    /// True if a GOAWAY was sent, the peer has read it, and no stream is open.
     pub fn is_drained(&self) -> bool {
         self.leaving == GoAwayState::Over && self.streams.len() == 0
     }
 
-    /// The answer to a ping of ours.
+    /// Handles the ack of one of our PINGs.
     pub(super) fn pong(&mut self, payload: &[u8]) {
         if payload == GOODBYE {
             self.final_goaway();

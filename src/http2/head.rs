@@ -1,4 +1,4 @@
-//! Heads: a block of fields whose pseudo-fields were found to be whole (RFC 9113, section 8.3).
+//! Heads: field blocks with validated pseudo-fields (RFC 9113, section 8.3).
 
 use super::hpack::{BlockFields, FieldBlock, FieldError, Name};
 use crate::message::{Field, KnownField, KnownSet, Reason};
@@ -7,15 +7,15 @@ use crate::message::{Field, KnownField, KnownSet, Reason};
 #[derive(Debug)]
 pub struct Head {
     block: FieldBlock,
-    /// How many of the fields are pseudo-fields; they come first.
+    /// Number of pseudo-fields; they come first.
     pseudo: usize,
     is_too_long: bool,
     is_last: bool,
-    /// It has a `:protocol`.
+    /// Has a `:protocol`.
     is_extended: bool,
 }
 
-/// What the pseudo-fields of a request say.
+/// Pseudo-fields of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestPseudo<'h> {
     /// `:method`.
@@ -24,23 +24,24 @@ pub struct RequestPseudo<'h> {
     pub scheme: &'h [u8],
     /// `:path`; empty for CONNECT without a `:protocol`.
     pub path: &'h [u8],
-    /// `:authority`, if there is one.
+    /// `:authority`, if present.
     pub authority: Option<&'h [u8]>,
 }
 
-/// The fields of a head that are no pseudo-fields, in their order.
+/// Regular fields of a head, in order.
 #[derive(Clone, Debug)]
 pub struct Fields<'h>(BlockFields<'h>);
 
-/// The head is malformed: its stream ends with `PROTOCOL_ERROR`.
+/// The head is malformed: its stream is reset with `PROTOCOL_ERROR`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Malformed(pub(super) Reason);
 
-/// A pseudo-field is missing, comes twice, or is none.
+/// A pseudo-field is missing, repeated or unknown.
 const NOT_WHOLE: Malformed = Malformed(Reason::InvalidStartLine);
 
-/// What HTTP/2 has no place for (RFC 9113, section 8.2.2). In heads, whoever judges them says so; trailers are judged by
-/// nobody else.
+/// Connection-specific fields, which HTTP/2 forbids (RFC 9113, section 8.2.2). In heads they are rejected by the
+/// validation
+/// of messages; trailers are validated only here.
 const OF_CONNECTIONS: KnownSet = KnownSet::of(&[
     KnownField::Connection,
     KnownField::KeepAlive,
@@ -50,7 +51,7 @@ const OF_CONNECTIONS: KnownSet = KnownSet::of(&[
     KnownField::Upgrade,
 ]);
 
-/// What a block is the head of.
+/// Type of message or section that a block is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum HeadKind {
     Request,
@@ -61,11 +62,11 @@ pub(super) enum HeadKind {
 // === impl Head ===
 
 impl Head {
-    /// Judges the pseudo-fields of a block; `is_last` if it ends its direction of the stream.
+    /// Validates the pseudo-fields of a block; `is_last` if it ends its direction of the stream.
     pub(super) fn new(block: FieldBlock, of: HeadKind, is_last: bool) -> Result<Self, Malformed> {
         let is_too_long = match block.flaw() {
             None => false,
-            // What was not kept cannot be judged; what is too long is refused with a status.
+            // An incomplete list cannot be validated; a list that is too long is refused with a status.
             Some(FieldError::TooLong | FieldError::TooMany) if of == HeadKind::Request => true,
             Some(flaw) => return Err(Malformed(reason(flaw, of))),
         };
@@ -99,17 +100,17 @@ impl Head {
         }
     }
 
-    /// Whether nothing follows it: its frame ended the stream.
+    /// True if END_STREAM was set on its frame.
     pub fn is_last(&self) -> bool {
         self.is_last
     }
 
-    /// Whether the list was longer than it may be; what is kept of it is its start.
+    /// True if the list exceeds its limit; only its start is kept.
     pub fn is_too_long(&self) -> bool {
         self.is_too_long
     }
 
-    /// What the pseudo-fields of a request say.
+    /// Pseudo-fields of a request.
     pub fn request(&self) -> RequestPseudo<'_> {
         let mut pseudo = RequestPseudo::default();
         for field in self.block.iter().take(self.pseudo) {
@@ -124,7 +125,7 @@ impl Head {
         pseudo
     }
 
-    /// What a CONNECT asks for in place of a tunnel to its authority: its `:protocol` (RFC 8441, section 4).
+    /// `:protocol` of an extended CONNECT (RFC 8441, section 4).
     pub fn protocol(&self) -> Option<&[u8]> {
         if !self.is_extended {
             return None;
@@ -134,7 +135,7 @@ impl Head {
         protocol.map(|field| field.value)
     }
 
-    /// The status of a response: three digits, which were checked.
+    /// Status of a response: three digits, validated.
     pub fn status(&self) -> u16 {
         let first = self.block.iter().next();
         first
@@ -142,7 +143,7 @@ impl Head {
             .unwrap_or_default()
     }
 
-    /// The fields that are no pseudo-fields.
+    /// Regular fields, without the pseudo-fields.
     pub fn fields(&self) -> Fields<'_> {
         let mut fields = self.block.iter();
         for _ in 0..self.pseudo {
@@ -152,7 +153,7 @@ impl Head {
     }
 }
 
-/// What a flaw is to whoever gets the message.
+/// Maps a field error to the reason for the rejection.
 const fn reason(flaw: FieldError, of: HeadKind) -> Reason {
     match (flaw, of) {
         (FieldError::TooLong, HeadKind::Trailers) => Reason::TrailersTooLarge,
@@ -175,7 +176,7 @@ fn status(value: &[u8]) -> Option<u16> {
     )
 }
 
-/// Which pseudo-fields have come, and what they say about each other.
+/// Pseudo-fields seen so far, and constraints between them.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 struct Seen {
@@ -189,7 +190,7 @@ struct Seen {
 }
 
 impl Seen {
-    /// Each comes once at most, and none is empty that has a meaning.
+    /// Records a pseudo-field. Each may come once, and those with a meaning are not empty.
     fn note(&mut self, name: Name, value: &[u8]) -> Result<(), Malformed> {
         let seen = match name {
             Name::Method => {
@@ -215,7 +216,7 @@ impl Seen {
     fn is_whole(&self, of: HeadKind) -> bool {
         let is_any = self.method || self.scheme || self.path || self.authority || self.protocol;
         match of {
-            // RFC 8441, section 4: it has a target like any other, and is of use with CONNECT alone.
+            // RFC 8441, section 4: it has a target like any other request, and is valid with CONNECT only.
             HeadKind::Request if self.protocol => {
                 self.is_connect && self.scheme && self.path && self.status.is_none()
             }
@@ -223,7 +224,7 @@ impl Seen {
                 self.authority && !self.scheme && !self.path && self.status.is_none()
             }
             HeadKind::Request => self.method && self.scheme && self.path && self.status.is_none(),
-            // RFC 9113, section 8.6: HTTP/2 knows no 101.
+            // RFC 9113, section 8.6: HTTP/2 has no 101.
             HeadKind::Response => !is_any && self.status.is_some_and(|status| status != 101),
             HeadKind::Trailers => !is_any && self.status.is_none(),
         }

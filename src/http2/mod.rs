@@ -1,18 +1,22 @@
-//! HTTP/2 without I/O, for both sides of a proxy: bytes in, bytes out, and streams between them.
+//! Sans-I/O HTTP/2 for both sides of a proxy: bytes in, bytes out, and streams between them.
 //!
-//! It knows no route, no socket and no clock. Whoever drives a [`Connection`] reads into it and sends what it has to say;
-//! whoever serves a stream takes its heads and data, and gives others back. What RFC 9113 lets a recipient be generous
-//! with, it is not: what is malformed ends its stream, what is no HTTP/2 ends the connection, and what costs and brings
-//! nothing is counted in a budget that ends it as well.
+//! It knows no route, socket or clock. The driver of a [`Connection`] feeds what it read and sends its output; the
+//! handler
+//! of a stream receives and sends heads and data. It does not use the leniency that RFC 9113 allows: a malformed
+//! message
+//! ends its stream, invalid HTTP/2 ends the connection, and frames that cost work and carry nothing are charged to a
+//! budget
+//! that ends the connection too.
 //!
-//! - `frame`, `settings`: what is on the wire.
-//! - [`hpack`]: how fields are written on it.
-//! - `head`: what fields have to say before they are a head.
-//! - `stream`, `streams`: one stream, and all of a connection.
-//! - `resets`: streams that are over and may not be for the peer.
-//! - `connection` with `recv` (what arrives: `recv_headers`, `recv_data`, `recv_control`) and `send` (what leaves);
-//!   `goaway` ends it, `stream_api` is for whoever has a stream in hand.
-//! - `abuse_budget`: what a peer may cost.
+//! - `frame`, `settings`: the wire format.
+//! - [`hpack`]: header compression.
+//! - `head`: validation of pseudo-fields.
+//! - `stream`, `streams`: one stream, and all streams of a connection.
+//! - `resets`: streams that we reset and whose frames may still arrive.
+//! - `connection` with `recv` (input: `recv_headers`, `recv_data`, `recv_control`) and `send` (output); `goaway` ends
+//! it,
+//!   `stream_api` is for the handlers of streams.
+//! - `abuse_budget`: limit on the cost of a peer.
 
 mod abuse_budget;
 mod connection;

@@ -1,4 +1,4 @@
-//! What arrives on a connection: frames, one after the other, each judged before anything of it is used.
+//! Receive side of a connection: frames in order, each validated before any of it is used.
 
 use super::connection::{Connection, ConnectionError, PREFACE, Role};
 use super::frame::{Code, FrameHead, HEAD, flag, kind};
@@ -7,28 +7,28 @@ use super::recv_data::Data;
 use super::recv_headers::Block;
 use super::settings::FIRST_WINDOW;
 
-/// Answers to our data that a peer may be ahead by, for windows that are opened when a connection starts.
+/// Initial credit for frames that reply to our data: window updates of a peer at the start of a connection.
 const FIRST_CREDIT: u32 = 256;
-/// Frames that are read as a whole are no longer than this, whatever the setting: only data comes in parts.
+/// Limit on frames that are buffered whole, whatever the setting: only DATA is processed in parts.
 const LONGEST_WHOLE: u32 = 192 * 1_024;
-/// Of a block that is too long no more than this is read before it ends the connection.
+/// Limit on the part of an oversized block that is read before the connection ends.
 const LONGEST_SPARE: usize = 1 << 20;
 const MOST_CREDIT: u32 = 4_096;
 
-/// How far what arrives is understood.
+/// State of the receive side.
 #[derive(Debug)]
 pub(super) struct Receiving {
     pub(super) stage: Stage,
     pub(super) block: Option<Block>,
     pub(super) decoder: Decoder,
     pub(super) has_settings: bool,
-    /// Our settings were acknowledged.
+    /// The peer has acknowledged our SETTINGS.
     pub(super) is_acknowledged: bool,
-    /// What the peer may still send, of all streams together.
+    /// Connection window: data that the peer may still send, over all streams.
     pub(super) window: i64,
-    /// What has come and was not given back to that window yet.
+    /// Received data not yet returned to that window.
     pub(super) unclaimed: u32,
-    /// Pings and windows that answer what we sent, and so cost nothing.
+    /// Free PINGs and WINDOW_UPDATEs: those that reply to our data cost nothing.
     credit: u32,
 }
 
@@ -71,12 +71,12 @@ impl Receiving {
         }
     }
 
-    /// Data was sent: its reader may answer with two frames.
+    /// Adds credit for sent data: its reader may reply with two frames.
     pub(super) fn earn(&mut self) {
         self.credit = (self.credit + 2).min(MOST_CREDIT);
     }
 
-    /// What an answer to data costs: nothing as long as there was data.
+    /// Cost of a frame that replies to data: 0 while there is credit.
     fn charge(&mut self) -> u32 {
         let was = self.credit;
         self.credit = was.saturating_sub(1);
@@ -87,7 +87,7 @@ impl Receiving {
 // === impl Connection ===
 
 impl Connection {
-    /// Takes one thing from the front of `rest`; false if it is not whole yet.
+    /// Consumes one unit from the front of `rest`; false if it is incomplete.
     pub(super) fn step(&mut self, rest: &mut &[u8]) -> Result<bool, ConnectionError> {
         match &mut self.receiving.stage {
             Stage::Preface => self.read_preface(rest),
@@ -149,7 +149,7 @@ impl Connection {
         Ok(true)
     }
 
-    /// Judges what can be judged before the payload has arrived.
+    /// Validates what can be validated before the payload has arrived.
     fn check(&self, head: FrameHead) -> Result<(), ConnectionError> {
         if head.length > self.own.frame {
             return Err(size("a frame is longer than we allow"));
@@ -191,8 +191,9 @@ impl Connection {
         }
     }
 
-    /// A list as long as is allowed, and a quarter for how it is written; or more, which is read and thrown away, so that
-    /// one head that is too long fails its own stream and no other. Those of an endpoint are of many clients.
+    /// Longest block to read: the list limit, and a quarter for its encoding. A longer one may be read and discarded,
+    /// so that one
+    /// oversized head fails only its own stream. The connection to an endpoint carries streams of many clients.
     fn longest_block(&self) -> usize {
         let list = self.own.header_list as usize;
         let times = match self.role {

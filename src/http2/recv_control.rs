@@ -1,4 +1,4 @@
-//! Frames about streams and about the connection itself.
+//! Control frames, of streams and of the connection.
 
 use super::connection::{Connection, ConnectionError, Role};
 use super::frame::{Code, FrameHead, flag, kind, word};
@@ -85,7 +85,7 @@ impl Connection {
         Ok(())
     }
 
-    /// From here on the peer knows which window a stream starts with.
+    /// Handles the SETTINGS ack: from here on the peer knows the initial window of streams.
     fn acknowledged(&mut self) {
         if !std::mem::replace(&mut self.receiving.is_acknowledged, true) {
             let change = i64::from(self.own.stream_window) - i64::from(FIRST_WINDOW);
@@ -95,7 +95,7 @@ impl Connection {
         }
     }
 
-    /// The window that a stream of ours starts with.
+    /// Initial receive window of a stream that we open.
     pub(super) fn first_window(&self) -> i64 {
         i64::from(if self.receiving.is_acknowledged {
             self.own.stream_window
@@ -130,7 +130,7 @@ impl Connection {
             return Err(protocol("a goodbye of a stream"));
         }
         if self.role == Role::Server {
-            // It names streams of ours, and we open none; what is in flight finishes.
+            // It refers to streams that we open, and a server opens none; streams in flight finish.
             return Ok(());
         }
         let last = word(payload) & 0x7fff_ffff;

@@ -1,8 +1,10 @@
-//! Data that arrives, as far as the windows allow, and the windows that open again.
+//! Receiving DATA within the windows, and reopening the windows.
 //!
-//! A stream's window opens when its data was read. The connection's opens when data has arrived: what a slow reader
-//! leaves lying is held against its own stream alone, so no stream can take from the others what they need to go on.
-//! What a connection holds is bounded by its streams and the window of each.
+//! A stream's window reopens when its data was read, the connection's when data has arrived. So data that a slow
+//! reader does
+//! not take counts against its own stream only, and no stream can starve the others. The memory of a connection is
+//! bounded
+//! by its streams and the window of each.
 
 use super::connection::{Connection, ConnectionError, Role};
 use super::frame::{Code, FrameHead, flag};
@@ -11,14 +13,14 @@ use super::stream::Inbound;
 use super::streams::Key;
 use crate::message::Reason;
 
-/// A frame of data, of which a part has arrived.
+/// A DATA frame that has arrived in part.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Data {
     id: u32,
-    /// Somebody wants it.
+    /// Its stream has a reader.
     is_wanted: bool,
-    /// The byte that says how much padding there is has still to come.
+    /// The pad length is still to come.
     is_padded: bool,
     is_last: bool,
     is_filled: bool,
@@ -58,13 +60,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Whether the stream takes a frame of data of this length.
+    /// True if the stream accepts a DATA frame of this length.
     fn admit_data(&mut self, id: u32, length: u32) -> Result<bool, ConnectionError> {
         let Some(stream) = self.streams.by_id(id) else {
             return self.data_on_closed_stream(id);
         };
         if stream.is_inbound_broken() {
-            // It may have been on its way when we broke the stream off, but not when the peer did (RFC 9113, section 5.1).
+            // The frame may have been sent before our reset arrived, but not after the peer's own reset (RFC 9113,
+            // section 5.1).
             if stream.is_reset {
                 self.reset_counted(id, Code::STREAM_CLOSED)?;
             }
@@ -87,7 +90,7 @@ impl Connection {
         Ok(false)
     }
 
-    /// Data of a stream that is over: it may have been on its way when we broke the stream off.
+    /// Handles DATA on a closed stream: it may have been sent before our reset arrived.
     fn data_on_closed_stream(&mut self, id: u32) -> Result<bool, ConnectionError> {
         if !self.resets.may_have(id) {
             self.reset_counted(id, Code::STREAM_CLOSED)?;
@@ -155,14 +158,14 @@ impl Connection {
         Ok(())
     }
 
-    /// Padding counts in the window, and nobody reads it.
+    /// Skips padding. It counts in the window and has no reader.
     fn take_padding(&mut self, id: u32, n: u32, is_wanted: bool) {
         if let Some(key) = self.streams.find(id).filter(|_| is_wanted) {
             self.release_stream_capacity(key, n as usize);
         }
     }
 
-    /// Somebody has read data that was taken of a stream: its window opens again.
+    /// Returns read data of a stream to its window.
     pub fn release_capacity(&mut self, key: Key, n: usize) {
         if let Some(stream) = self.streams.get_mut(key) {
             let n = n.min(stream.unacked);
@@ -185,8 +188,8 @@ impl Connection {
         }
     }
 
-    /// Opens the connection's window again for a frame that has arrived, whatever becomes of it: at the latest when half of
-    /// the window is left.
+    /// Reopens the connection window for a received frame, whatever becomes of it: at the latest when half of the
+    /// window is left.
     fn release_connection_capacity(&mut self, n: u32) {
         let unclaimed = self.receiving.unclaimed.saturating_add(n);
         self.receiving.unclaimed = unclaimed;

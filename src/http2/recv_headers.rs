@@ -1,4 +1,4 @@
-//! Blocks of fields that arrive: the heads of new streams, of answers, and trailers.
+//! Receiving header blocks: heads of new streams, heads of responses, and trailers.
 
 use super::connection::{Connection, ConnectionError, Role};
 use super::frame::{Code, FrameHead, flag, word};
@@ -9,16 +9,16 @@ use super::recv::{broken, protocol, size};
 use super::stream::{Inbound, Stream};
 use crate::message::Reason;
 
-/// What most heads have room in.
+/// Text capacity that is enough for most heads.
 const USUAL_TEXT: usize = 512;
 const USUAL_FIELDS: usize = 16;
 
-/// A block of fields that comes in several frames.
+/// A header block in several frames.
 #[derive(Debug)]
 pub(super) struct Block {
     pub(super) id: u32,
     pub(super) is_last: bool,
-    /// It says that its stream depends on itself.
+    /// Its stream depends on itself.
     is_circular: bool,
     pub(super) bytes: Vec<u8>,
 }
@@ -60,7 +60,7 @@ impl Connection {
         }
     }
 
-    /// A stream cannot depend on itself (RFC 7540, section 5.3.1): the one thing that a priority still says.
+    /// Rejects a stream that depends on itself (RFC 7540, section 5.3.1), the only check on priorities that remains.
     pub(super) fn validate_priority(
         &mut self,
         id: u32,
@@ -91,7 +91,7 @@ impl Connection {
         }
     }
 
-    /// Reads a whole block. It is read whatever becomes of its stream, since later blocks refer to it.
+    /// Decodes a complete block. Done whatever the state of its stream, since later blocks refer to it.
     fn read_block(&mut self, id: u32, is_last: bool, text: &[u8]) -> Result<(), ConnectionError> {
         let mut fields = FieldBlock::with_capacity(USUAL_TEXT.max(text.len()), USUAL_FIELDS);
         let known = self.streams.by_id(id).filter(|stream| !stream.is_closed());
@@ -116,12 +116,12 @@ impl Connection {
             Role::Client if self.is_unopened(id) => {
                 Err(protocol("an answer to what was not asked"))
             }
-            // Its stream is over, and nobody waits for it any more.
+            // The stream is closed and has no handler.
             Role::Client => Ok(()),
         }
     }
 
-    /// A head on a stream of the peer that is not open.
+    /// Handles a head on a stream that is not open on the server.
     fn open_stream(
         &mut self,
         id: u32,
@@ -136,7 +136,7 @@ impl Connection {
         }
         self.highest = id;
         if self.leaving == GoAwayState::Over {
-            // It was sent before our goodbye was read, and what belongs to it may follow.
+            // It was sent before the peer read our GOAWAY, and more of it may follow.
             self.resets.remember_reset(id);
             return self.spend(1);
         }
@@ -160,7 +160,7 @@ impl Connection {
         Ok(())
     }
 
-    /// A head of an answer, or trailers.
+    /// Handles a head of a response, or trailers.
     fn read_later_block(
         &mut self,
         id: u32,
@@ -203,7 +203,7 @@ impl Connection {
         Ok(())
     }
 
-    /// The peer's direction of a stream is over.
+    /// Ends the peer's direction of a stream.
     pub(super) fn end_inbound(&mut self, id: u32) -> Result<(), ConnectionError> {
         let Some(key) = self.streams.find(id) else {
             return Ok(());

@@ -1,17 +1,17 @@
-//! Streams that we broke off, whose frames may still be on their way.
+//! Streams that we reset, whose frames may still arrive.
 
 use std::collections::VecDeque;
 
-/// How many are known one by one.
+/// Number of resets that are remembered individually.
 const REMEMBERED: usize = 256;
 
-/// Streams that were broken off: the latest by their numbers, those before by the highest of theirs.
+/// Reset streams: the latest ones by id, the older ones by their highest id.
 #[derive(Debug, Default)]
 pub(super) struct Resets {
     latest: VecDeque<u32>,
-    /// No number that was forgotten is higher.
+    /// Highest id among the forgotten ones.
     forgotten: u32,
-    /// How many were the peer's mistakes.
+    /// Number of resets that were caused by the peer.
     pub(super) mistakes: usize,
 }
 
@@ -26,8 +26,9 @@ impl Resets {
         self.latest.push_back(id);
     }
 
-    /// Whether frames of this stream, which is over, may have been sent before our reset was seen. Of old streams it is not
-    /// known any more, and what we may have done ourselves is nobody's mistake.
+    /// True if frames of this closed stream may have been sent before our reset arrived. For old streams this is
+    /// unknown, so they
+    /// get the benefit of the doubt.
     pub(super) fn may_have(&self, id: u32) -> bool {
         id <= self.forgotten || self.latest.contains(&id)
     }

@@ -1,7 +1,8 @@
-//! What leaves a connection: heads at once, data as far as the windows and the place on the way out allow.
+//! Send side of a connection: heads at once, data within the windows and the limit of the send buffer.
 //!
-//! Everything is written into one run of bytes, so a stream's token and a hundred other streams' leave in one system
-//! call, and nothing is queued in between: what was written has a place on the wire already.
+//! All output goes into one buffer, so frames of a hundred streams leave in one system call. There is no second
+//! queue: what
+//! was written is in wire order.
 
 use std::collections::VecDeque;
 use std::task::{Context, Poll};
@@ -14,27 +15,28 @@ use super::stream::{Outbound, Stream};
 use super::stream_api::{CANCELLED, StreamError, UNPROCESSED, gone};
 use super::streams::Key;
 
-/// No stream of ours has this number or a higher one.
+/// Bound on the ids of streams that we open: all are below it.
 const LAST_NUMBER: u32 = 0x7fff_ff00;
-/// What was sent is taken out of the way once there is so much of it.
+/// Amount of sent output at which it is removed from the buffer.
 const COMPACTED: usize = 16 * 1_024;
-/// A connection whose window has less left than this is short of it: streams of the others wait there for one another.
+/// Threshold for a short connection window: below it, streams wait for one another.
 const SHORT: i64 = FIRST_WINDOW as i64 / 4;
-/// What may wait for a peer that does not read before no stream is opened any more, as a multiple of what bodies may gather.
+/// Limit on buffered output for a peer that does not read, above which no stream is opened; a multiple of
+/// `send_buffer_max`.
 const MOST_HEADS: usize = 16;
-/// What is asked for when something is to leave and nothing was lent.
+/// Initial buffer capacity if no memory was lent.
 const FIRST: usize = 4 * 1_024;
 
-/// What is on its way out.
+/// State of the send side.
 #[derive(Debug)]
 pub(super) struct Sending {
     bytes: Vec<u8>,
     sent: usize,
-    /// Bytes that have left since the connection began.
+    /// Bytes sent since the connection began.
     left: u64,
-    /// What we may still send, of all streams together.
+    /// Connection window: data that we may still send, over all streams.
     pub(super) window: i64,
-    /// Streams that wait for that window, or for place.
+    /// Streams that wait for that window, or for space in the buffer.
     pub(super) send_queue: VecDeque<Key>,
     has_block: bool,
 }
@@ -55,7 +57,7 @@ impl Default for Sending {
 }
 
 impl Sending {
-    /// Where to write.
+    /// The buffer to write into.
     pub(super) fn out(&mut self) -> &mut Vec<u8> {
         if self.bytes.capacity() == 0 {
             self.bytes.reserve(FIRST);
@@ -63,12 +65,12 @@ impl Sending {
         &mut self.bytes
     }
 
-    /// How much waits.
+    /// Number of buffered bytes.
     pub(super) fn len(&self) -> usize {
         self.bytes.len() - self.sent
     }
 
-    /// How much has left since the connection began.
+    /// Number of bytes sent since the connection began.
     pub(super) fn left(&self) -> u64 {
         self.left
     }
@@ -77,12 +79,12 @@ impl Sending {
 // === impl Connection ===
 
 impl Connection {
-    /// What is to be sent.
+    /// Output to be sent.
     pub fn outgoing(&self) -> &[u8] {
         &self.sending.bytes[self.sending.sent..]
     }
 
-    /// Says that `n` bytes of it were sent.
+    /// Marks `n` bytes of it as sent.
     pub fn sent(&mut self, n: usize) {
         self.sending.sent += n;
         self.sending.left += n as u64;
@@ -91,7 +93,7 @@ impl Connection {
             sending.sent = 0;
             sending.bytes.clear();
         } else if sending.sent >= COMPACTED && sending.sent >= sending.len() {
-            // One that never catches up takes no more memory than one that does.
+            // A peer that never catches up uses no more memory than one that does.
             sending.bytes.drain(..sending.sent);
             sending.sent = 0;
         }
@@ -100,7 +102,7 @@ impl Connection {
         }
     }
 
-    /// Lends memory to write into, if there is none; what is not needed is dropped.
+    /// Lends memory for output if there is none; unneeded memory is dropped.
     pub fn lend(&mut self, memory: impl FnOnce() -> Vec<u8>) {
         if self.sending.bytes.capacity() == 0 {
             self.sending.bytes = memory();
@@ -108,13 +110,13 @@ impl Connection {
         }
     }
 
-    /// Takes the memory back once everything has left, so that a connection that has nothing to say holds none.
+    /// Takes the memory back once all output is sent, so that an idle connection holds none.
     pub fn take_memory(&mut self) -> Option<Vec<u8>> {
         let is_spent = self.sending.bytes.is_empty() && self.sending.bytes.capacity() > 0;
         is_spent.then(|| std::mem::take(&mut self.sending.bytes))
     }
 
-    /// Lets the first of those that wait for window or place try again. When it has had its turn, the next one is let.
+    /// Wakes the first stream that waits for window or space. After it has sent, the next one is woken.
     pub(super) fn wake_next_sender(&mut self) {
         while self.sending.window > 0 && self.sending.len() < self.own.send_buffer_max {
             let Some(key) = self.sending.send_queue.pop_front() else {
@@ -130,12 +132,12 @@ impl Connection {
         }
     }
 
-    /// Whether streams may be opened at all: the peer is not going, and there are numbers left.
+    /// True if streams can be opened at all: the peer sent no GOAWAY, and ids are left.
     pub fn allows_more(&self) -> bool {
         self.refused_above.is_none() && self.broken().is_none() && self.next < LAST_NUMBER
     }
 
-    /// Streams that may be open at once.
+    /// Maximum number of concurrent streams.
     pub fn allowed(&self) -> usize {
         if self.allows_more() {
             self.peer.streams as usize
@@ -144,28 +146,33 @@ impl Connection {
         }
     }
 
-    /// Whether a stream that is opened now gets on: the peer takes it, there is place for its head, and what is left of the
-    /// connection's window is not what others wait for. If not, another connection is the better one. The peer's side of
-    /// the window is never short, since it opens whenever something has come.
+    /// True if a stream opened now makes progress: the peer accepts it, its head fits into the buffer, and the
+    /// connection window
+    /// is not short. If false, another connection is the better choice. The receive window is never short, since it
+    /// reopens
+    /// whenever data arrives.
     pub fn can_take_stream(&self) -> bool {
         let has_place = self.sending.len() <= MOST_HEADS * self.own.send_buffer_max;
         (self.open as usize) < self.allowed() && has_place && !self.is_short()
     }
 
-    /// The window says nothing before the peer has acknowledged our settings: one that allows more than a connection begins
-    /// with says so in a frame of its own, after its settings. That frame is a round trip away at most, which is less than
-    /// another connection takes.
+    /// True if the connection window is short. Before the peer has acknowledged our SETTINGS the window means
+    /// nothing: a peer
+    /// that allows more than the initial window sends a WINDOW_UPDATE after its SETTINGS. It arrives within one round
+    /// trip,
+    /// sooner than a new connection could be opened.
     fn is_short(&self) -> bool {
         self.receiving.is_acknowledged && self.sending.window < SHORT
     }
 
-    /// Whether the peer takes CONNECT with a `:protocol`: it has said so in its settings (RFC 8441, section 3).
+    /// True if the peer supports extended CONNECT, by its SETTINGS (RFC 8441, section 3).
     pub fn takes_protocols(&self) -> bool {
         self.peer.connects
     }
 
-    /// The longest list of fields that the peer takes, of which it may end the connection if it is longer. What clients say
-    /// about answers is advice, and theirs to judge.
+    /// Longest field list that the peer accepts; it may end the connection over a longer one. A client's limit on
+    /// responses is
+    /// advisory, and the client enforces it.
     pub fn longest_list(&self) -> usize {
         match self.role {
             Role::Client => self.peer.header_list as usize,
@@ -173,11 +180,11 @@ impl Connection {
         }
     }
 
-    /// Opens a stream with a head that an [`Encoder`] has written; `is_over` if the head is all there is. It is to be let go by
+    /// Opens a stream with a head encoded by an [`Encoder`]; `is_over` if nothing follows it. The caller must call
     /// [`Connection::release`].
     ///
     /// # Errors
-    /// When there is no room for it.
+    /// If no stream can be opened now.
     pub fn open(&mut self, block: &[u8], is_over: bool) -> Result<Key, StreamError> {
         debug_assert_eq!(self.role, Role::Client);
         if self.open as usize >= self.allowed() {
@@ -189,15 +196,15 @@ impl Connection {
         let mut stream = Stream::new(id, self.first_window(), i64::from(self.peer.window));
         stream.starts_at = self.sending.left + self.sending.len() as u64;
         let key = self.streams.insert(stream);
-        // It was opened a line above, so it takes its head.
+        // It was opened just above, so it accepts its head.
         self.send_head(key, block, is_over)?;
         Ok(key)
     }
 
-    /// Sends a head or trailers, which were encoded by an [`Encoder`].
+    /// Sends a head or trailers, encoded by an [`Encoder`].
     ///
     /// # Errors
-    /// When the stream is gone.
+    /// If the stream has ended.
     pub fn send_head(&mut self, key: Key, block: &[u8], is_over: bool) -> Result<(), StreamError> {
         let stream = self.streams.get_mut(key).ok_or(CANCELLED)?;
         if stream.outbound != Outbound::Open {
@@ -227,7 +234,7 @@ impl Connection {
         }
         .write(out);
         if is_first {
-            // We keep no table, and say so once.
+            // We use no dynamic table, and announce it once.
             Encoder::new(out).table_size_zero();
         }
         out.extend_from_slice(part);
@@ -246,10 +253,10 @@ impl Connection {
         self.notify();
     }
 
-    /// Sends data, which is advanced; ready once all of it was written. `is_last` if nothing follows it.
+    /// Sends data and advances the slice; ready once all of it is buffered. `is_last` if nothing follows it.
     ///
     /// # Errors
-    /// When the stream is gone.
+    /// If the stream has ended.
     pub fn poll_send(
         &mut self,
         key: Key,
@@ -262,7 +269,7 @@ impl Connection {
         };
         if stream.outbound != Outbound::Open {
             let gone = gone(stream);
-            // If it was its turn, it is the next one's now.
+            // If this stream was woken as the first in the queue, wake the next.
             self.wake_next_sender();
             return Poll::Ready(Err(gone));
         }
@@ -279,7 +286,7 @@ impl Connection {
         }
     }
 
-    /// Writes as much as may go now, but only one frame if others wait; whether that was all.
+    /// Writes as much as is allowed now, but only one frame if other streams wait; true if that was all.
     fn write_some(&mut self, key: Key, data: &mut &[u8], is_last: bool) -> bool {
         while !data.is_empty() || is_last {
             let n = self.room_for(key, data.len());
@@ -300,7 +307,7 @@ impl Connection {
         true
     }
 
-    /// How much of a stream's data may go in one frame now.
+    /// Size of the next DATA frame of a stream.
     fn room_for(&self, key: Key, wanted: usize) -> usize {
         let stream = self.streams.get(key);
         let stream_window = stream.map_or(0, |stream| stream.send_window);

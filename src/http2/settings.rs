@@ -2,9 +2,9 @@
 
 use super::frame::{Code, FrameHead, flag, kind, word};
 
-/// The window of a stream, and that of a connection, before anybody has said anything.
+/// Initial window of a stream and of a connection.
 pub(super) const FIRST_WINDOW: u32 = 65_535;
-/// The largest window.
+/// Largest window.
 pub(super) const MOST_WINDOW: i64 = 0x7fff_ffff;
 const FIRST_FRAME: u32 = 16_384;
 const MOST_FRAME: u32 = 0x00ff_ffff;
@@ -19,51 +19,50 @@ mod id {
     pub(super) const ENABLE_CONNECT_PROTOCOL: u16 = 8;
 }
 
-/// What we allow the peer, and ourselves. What is about streams that the peer opens means nothing to a client.
+/// Our limits, announced and internal. Those on streams that the peer opens do not apply to a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
-    /// Streams that the peer may have open.
+    /// Maximum number of concurrent streams of the peer.
     pub streams: u32,
-    /// Streams that may still be in somebody's hands beside those, after the peer has reset them.
+    /// Maximum number of streams that the peer has reset and that still have a handler, in addition to those.
     pub pending_resets: usize,
-    /// Streams that we may have to break off because of the peer's mistakes.
+    /// Maximum number of streams that we reset because of errors of the peer.
     pub local_resets: usize,
-    /// Bytes of a body that it may be ahead of its reader.
+    /// Stream window: bytes of a body ahead of its reader.
     pub stream_window: u32,
-    /// Bytes of all bodies that may be on their way; what has come is held against its stream alone.
+    /// Connection window: bytes of all bodies on their way. Received data counts against its stream alone.
     pub connection_window: u32,
-    /// Bytes of a frame.
+    /// Maximum frame size.
     pub frame: u32,
-    /// Bytes of a list of fields.
+    /// Maximum size of a field list.
     pub header_list: u32,
-    /// Informational heads of one answer.
+    /// Maximum number of informational heads of one response.
     pub informational: usize,
-    /// Bytes of a list of trailers.
+    /// Maximum size of trailers.
     pub trailers: usize,
-    /// Fields in a list.
+    /// Maximum number of fields in a list.
     pub fields: usize,
-    /// Bytes of the table of the compression.
+    /// Size of the HPACK table.
     pub header_table: u32,
-    /// Bytes that are gathered on their way out before a body has to wait.
+    /// Limit on buffered output at which a body has to wait.
     pub send_buffer_max: usize,
 }
 
-/// What the peer allows us.
+/// The peer's settings.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PeerSettings {
     pub(super) streams: u32,
     pub(super) window: u32,
     pub(super) frame: u32,
     pub(super) header_list: u32,
-    /// It takes CONNECT with a `:protocol` (RFC 8441).
+    /// Supports extended CONNECT (RFC 8441).
     pub(super) connects: bool,
 }
 
 // === impl Settings ===
 
 impl Settings {
-    /// Writes the frame that announces them. A client says that it wants nothing pushed; a server, that it takes CONNECT with
-    /// a `:protocol`.
+    /// Writes the SETTINGS frame. A client disables push; a server enables extended CONNECT.
     pub(super) fn write(&self, is_client: bool, out: &mut Vec<u8>) {
         let all = [
             (id::HEADER_TABLE_SIZE, self.header_table),
@@ -74,7 +73,7 @@ impl Settings {
             (id::MAX_HEADER_LIST_SIZE, self.header_list),
             (id::ENABLE_CONNECT_PROTOCOL, 1),
         ];
-        // Only a client may speak of pushes, and nobody opens streams to it.
+        // Only a client may send ENABLE_PUSH, and streams are never opened towards it.
         let skipped: &[u16] = if is_client {
             &[id::MAX_CONCURRENT_STREAMS, id::ENABLE_CONNECT_PROTOCOL]
         } else {
@@ -97,7 +96,7 @@ impl Settings {
 // === impl PeerSettings ===
 
 impl PeerSettings {
-    /// What holds before the peer has said anything. `streams` are few on a client's side, so that none is refused.
+    /// Defaults before the peer's SETTINGS. `streams` is small for a client, so that none is refused.
     pub(super) fn new(streams: u32) -> Self {
         Self {
             streams,
@@ -108,7 +107,7 @@ impl PeerSettings {
         }
     }
 
-    /// Takes a payload over. `is_first` says that it is the first one: what it does not limit is not limited.
+    /// Applies a SETTINGS payload. `is_first` for the first one: limits that it does not set become unlimited.
     pub(super) fn read(&mut self, payload: &[u8], is_first: bool) -> Result<(), Code> {
         if is_first {
             self.streams = u32::MAX;
@@ -138,12 +137,12 @@ impl PeerSettings {
             }
             id::MAX_FRAME_SIZE => self.frame = value,
             id::MAX_HEADER_LIST_SIZE => self.header_list = value,
-            // RFC 8441, section 3: one or zero, and never taken back.
+            // RFC 8441, section 3: one or zero, and never back to zero.
             id::ENABLE_CONNECT_PROTOCOL if value > 1 || self.connects && value == 0 => {
                 return Err(Code::PROTOCOL_ERROR);
             }
             id::ENABLE_CONNECT_PROTOCOL => self.connects = value == 1,
-            // Our heads use no table; what is unknown is ignored.
+            // Our heads use no table; unknown settings are ignored.
             _ => {}
         }
         Ok(())

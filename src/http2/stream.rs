@@ -1,4 +1,4 @@
-//! One stream: what arrived and was not taken yet, what may still be sent, and who waits for either.
+//! State of one stream: received data that was not taken yet, what may still be sent, and its waker.
 
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
@@ -7,75 +7,75 @@ use super::frame::Code;
 use super::head::Head;
 use crate::message::Reason;
 
-/// Heads of one answer that wait for their reader. Informational ones beyond that are dropped, as anybody may do with them.
+/// Number of unread heads of one response. Further informational ones are dropped, as any intermediary may do.
 const MOST_HEADS: usize = 4;
 
-/// A stream. Its number is given once; its place in the connection is used again.
+/// A stream. Its id is never reused; its slot in the connection is.
 #[derive(Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct Stream {
     pub(super) id: u32,
-    /// Heads that arrived and were not taken.
+    /// Received heads, not taken yet.
     pub(super) heads: VecDeque<Head>,
-    /// How many informational ones have come.
+    /// Number of informational heads received.
     informational: usize,
-    /// Data that arrived and was not taken.
+    /// Received data, not taken yet.
     pub(super) data: Vec<u8>,
-    /// How much was taken and is not said to be read yet.
+    /// Bytes taken by the handler and not yet released.
     pub(super) unacked: usize,
     pub(super) trailers: Option<Head>,
-    /// What the peer may still send.
+    /// Window: data that the peer may still send.
     pub(super) receive_window: i64,
-    /// What was taken and not given back to the peer's window yet.
+    /// Released bytes not yet returned to the peer's window.
     pub(super) pending_credit: u32,
-    /// How much of the body was announced and has not come.
+    /// Rest of the announced body length.
     pub(super) expected: Option<u64>,
-    /// How much of the body has come.
+    /// Bytes of the body received.
     pub(super) received: u64,
-    /// The final head of an answer has come; what follows is trailers.
+    /// The final head of a response has arrived; what follows is trailers.
     pub(super) has_final_head: bool,
-    /// What we may still send.
+    /// Window: data that we may still send.
     pub(super) send_window: i64,
     pub(super) inbound: Inbound,
     pub(super) outbound: Outbound,
-    /// It waits for the peer's window, or for place on the way out.
+    /// Waits for the peer's window, or for space in the send buffer.
     pub(super) wants_to_send: bool,
-    /// It stands in the line of those that wait.
+    /// Is in the send queue.
     pub(super) is_in_line: bool,
-    /// Somebody has it in hand, or is about to.
+    /// Has a handler, or is about to get one.
     pub(super) is_held: bool,
-    /// It counts among those that are open.
+    /// Counts as open.
     pub(super) is_counted: bool,
-    /// The peer has reset it, and so may send nothing more on it.
+    /// Reset by the peer, which must send nothing more on it.
     pub(super) is_reset: bool,
-    /// Bytes of the connection in front of its first one, for a stream that we opened.
+    /// Offset in the connection's output of its first byte, for a stream that we opened.
     pub(super) starts_at: u64,
     waker: Option<Waker>,
 }
 
-/// How the peer's direction is.
+/// State of the peer's direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Inbound {
     Open,
-    /// It came to its end.
+    /// Ended regularly.
     Ended,
-    /// It was broken off, by either side.
+    /// Reset, by either side.
     Broken(Code),
-    /// We broke it off, because what came of it is no message.
+    /// Reset by us, because the message is malformed.
     Invalid(Reason),
-    /// The connection ended, and nobody has said anything about the stream.
+    /// The connection ended without a statement about the stream.
     Lost,
-    /// The peer has said that it did not look at it, or never got a byte of it.
+    /// The peer said that it did not process the stream, or never received a byte of it.
     Unprocessed,
 }
 
-/// How our direction is.
+/// State of our direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outbound {
     Open,
-    /// It came to its end.
+    /// Ended regularly.
     Ended,
-    /// It was broken off, by either side.
+    /// Reset, by either side.
     Broken,
 }
 
@@ -108,7 +108,7 @@ impl Stream {
         }
     }
 
-    /// Whether neither side may say anything more on it.
+    /// True if both directions have ended.
     pub(super) fn is_closed(&self) -> bool {
         match self.inbound {
             Inbound::Open => false,
@@ -117,17 +117,17 @@ impl Stream {
         }
     }
 
-    /// Whether it was broken off.
+    /// True if it was reset or failed.
     pub(super) fn is_broken(&self) -> bool {
         self.outbound == Outbound::Broken || self.is_inbound_broken()
     }
 
-    /// Whether what has not come yet will never come.
+    /// True if the rest of the peer's direction will never arrive.
     pub(super) fn is_inbound_broken(&self) -> bool {
         !matches!(self.inbound, Inbound::Open | Inbound::Ended)
     }
 
-    /// Breaks it off. A direction that came to its end stays what it is.
+    /// Ends the stream early. A direction that ended regularly keeps its state.
     pub(super) fn end_by_peer(&mut self, how: Inbound) {
         if self.inbound == Inbound::Open {
             self.inbound = how;
@@ -138,7 +138,7 @@ impl Stream {
         self.wants_to_send = false;
     }
 
-    /// Breaks it off because of what is wrong with it: nothing of it counts any more, not even what was whole.
+    /// Fails the stream because of an error in it: even a complete direction counts no more.
     pub(super) fn fail(&mut self, how: Inbound) {
         self.inbound = how;
         self.is_reset = false;
@@ -147,10 +147,10 @@ impl Stream {
         self.wants_to_send = false;
     }
 
-    /// Takes a head of an answer.
+    /// Adds a head of a response.
     ///
     /// # Errors
-    /// When it cannot be one.
+    /// If it is not valid here.
     pub(super) fn add_head(&mut self, head: Head, most_informational: usize) -> Result<(), Reason> {
         let is_final = head.status() >= 200;
         if !is_final && head.is_last() {
@@ -167,7 +167,7 @@ impl Stream {
         Ok(())
     }
 
-    /// Takes note of data; false if it is more than was announced.
+    /// Counts received data; false if it exceeds the announced length.
     pub(super) fn count(&mut self, n: usize) -> bool {
         let n = n as u64;
         self.received += n;
@@ -179,14 +179,14 @@ impl Stream {
         true
     }
 
-    /// The body shall have this length; false if it has already turned out not to.
+    /// Sets the announced length of the body; false if it is already violated.
     pub(super) fn expect(&mut self, length: u64) -> bool {
         let left = length.checked_sub(self.received);
         self.expected = left;
         left.is_some_and(|left| left == 0 || self.inbound != Inbound::Ended)
     }
 
-    /// Remembers whom to wake: whoever has the stream in hand is one task.
+    /// Registers the waker of the stream's single handler task.
     pub(super) fn register_waker(&mut self, cx: &Context<'_>) {
         match &self.waker {
             Some(waker) if waker.will_wake(cx.waker()) => {}

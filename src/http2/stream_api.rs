@@ -1,4 +1,4 @@
-//! What whoever has a stream in hand can do with it: take what arrived, say what it expects, and let it go.
+//! Stream API for the handler of a stream: receive, set the expected length, reset and release.
 
 use std::task::{Context, Poll};
 
@@ -9,26 +9,26 @@ use super::stream::{Inbound, Stream};
 use super::streams::Key;
 use crate::message::Reason;
 
-/// What a stream has for its reader.
+/// Next part of a body.
 #[derive(Debug)]
 pub enum BodyEvent {
-    /// Data; nothing follows it if it is the last.
+    /// Data, and if nothing follows it.
     Data {
-        /// Nothing follows.
+        /// END_STREAM was set.
         last: bool,
     },
-    /// The end, with trailers if there are any.
+    /// The end, with trailers if present.
     End(Option<Head>),
 }
 
-/// The stream is over, or was broken off.
+/// The stream has ended or was reset.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StreamError {
-    /// Why, as far as somebody has said so.
+    /// Error code, if one was given.
     pub code: Code,
-    /// The peer did not look at it: it may be asked again.
+    /// Not processed by the peer: the request may be sent again.
     pub is_unprocessed: bool,
-    /// We broke it off, because what the peer sent is no message.
+    /// Reset by us, because the peer's message is malformed.
     pub invalid: Option<Reason>,
 }
 
@@ -38,7 +38,7 @@ pub(super) const CANCELLED: StreamError = StreamError {
     invalid: None,
 };
 
-/// The peer did not look at it.
+/// Not processed by the peer.
 pub(super) const UNPROCESSED: StreamError = StreamError {
     code: Code::REFUSED_STREAM,
     is_unprocessed: true,
@@ -61,7 +61,7 @@ pub(super) fn gone(stream: &Stream) -> StreamError {
 // === impl Connection ===
 
 impl Connection {
-    /// The next head of an answer.
+    /// Polls the next head of a response.
     pub fn poll_head(&mut self, key: Key, cx: &Context<'_>) -> Poll<Result<Head, StreamError>> {
         let Some(stream) = self.streams.get_mut(key) else {
             return Poll::Ready(Err(CANCELLED));
@@ -76,10 +76,11 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Takes what there is of a body. Data is put into `into`, which is empty; [`Connection::release_capacity`] says when it was read.
+    /// Polls the next part of a body. Data is put into `into`, which is empty; [`Connection::release_capacity`] marks
+    /// it as read.
     ///
     /// # Errors
-    /// When the stream is gone, and what had come before was taken.
+    /// If the stream has ended and everything received before was taken.
     pub fn poll_take(
         &mut self,
         key: Key,
@@ -89,7 +90,7 @@ impl Connection {
         let Some(stream) = self.streams.get_mut(key) else {
             return Poll::Ready(Err(CANCELLED));
         };
-        // What came before a break is passed on, so that the reader has what there was and sees where it breaks.
+        // Data received before a reset is delivered, so that the reader gets it and sees where the body is cut.
         if !stream.data.is_empty() {
             std::mem::swap(&mut stream.data, into);
             stream.unacked += into.len();
@@ -106,13 +107,13 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Whether [`Connection::poll_take`] has something.
+    /// True if [`Connection::poll_take`] has a result.
     pub fn has_more(&self, key: Key) -> bool {
         let stream = self.streams.get(key);
         stream.is_none_or(|stream| stream.inbound != Inbound::Open || !stream.data.is_empty())
     }
 
-    /// Ready once the peer has broken the stream off, or is gone.
+    /// Ready once the peer has reset the stream or the connection has ended.
     pub fn poll_broken(&mut self, key: Key, cx: &Context<'_>) -> Poll<()> {
         match self.streams.get_mut(key) {
             Some(stream) if !stream.is_broken() => {
@@ -123,23 +124,24 @@ impl Connection {
         }
     }
 
-    /// Whether the connection ended, and the peer has said nothing about the stream: neither that it looked at it, nor a
-    /// part of a head.
+    /// True if the connection ended without a statement of the peer about the stream: no refusal, and no part of a
+    /// head.
     pub fn is_lost(&self, key: Key) -> bool {
         let stream = self.streams.get(key);
         let is_lost = stream.is_some_and(|stream| stream.inbound == Inbound::Lost);
         is_lost && self.receiving.block.is_none()
     }
 
-    /// The body that comes shall have this length; if it turns out not to, the stream is broken off. False if what has
-    /// come already says so: nothing of it may be used then.
+    /// Sets the length of the body; the stream is reset if it does not match. False if the received data already
+    /// violates it:
+    /// then none of it may be used.
     #[must_use]
     pub fn expect(&mut self, key: Key, length: u64) -> bool {
         let stream = self.streams.get_mut(key);
         stream.is_none_or(|stream| stream.expect(length))
     }
 
-    /// Breaks a stream off, unless it is over.
+    /// Resets a stream, unless it has ended.
     pub fn reset(&mut self, key: Key, code: Code) {
         let Some(stream) = self.streams.get(key) else {
             return;
@@ -150,12 +152,12 @@ impl Connection {
         }
     }
 
-    /// Lets a stream go. One that is not over is broken off with this code.
+    /// Releases a stream. One that has not ended is reset with this code.
     pub fn release(&mut self, key: Key, code: Code) {
         self.reset(key, code);
         if let Some(stream) = self.streams.get_mut(key) {
             stream.is_held = false;
-            // On a broken connection nothing ends by itself any more.
+            // On a broken connection no stream ends by itself.
             stream.end_by_peer(Inbound::Broken(code));
             self.reap(key);
         }

@@ -1,32 +1,33 @@
-//! The streams of a connection, by their key and by their number.
+//! The streams of a connection, by key and by id.
 //!
-//! Numbers of new streams only rise, so a sorted list finds them, and places are used again, so that a busy connection
-//! allocates nothing for a stream.
+//! Ids of new streams only rise, so a sorted list finds them. Slots are reused, so that a busy connection allocates
+//! nothing
+//! for a stream.
 
 use super::stream::Stream;
 
-/// The key of a stream, good as long as somebody has it in hand.
+/// Key of a stream, valid until it is released.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Key(u32);
 
-/// All streams that are open, or in somebody's hands.
+/// All streams that are open or have a handler.
 #[derive(Debug, Default)]
 pub(super) struct Streams {
     places: Vec<Option<Stream>>,
     free: Vec<u32>,
-    /// Numbers and places, in the order of the numbers.
+    /// Ids and slots, ordered by id.
     numbers: Vec<(u32, u32)>,
 }
 
 // === impl Streams ===
 
 impl Streams {
-    /// How many there are.
+    /// Number of streams.
     pub(super) fn len(&self) -> usize {
         self.numbers.len()
     }
 
-    /// Adds one, whose number is higher than all others.
+    /// Adds a stream, whose id is higher than all others.
     pub(super) fn insert(&mut self, stream: Stream) -> Key {
         debug_assert!(self.numbers.last().is_none_or(|last| last.0 < stream.id));
         let place = self.free.pop().unwrap_or_else(|| {
@@ -38,7 +39,7 @@ impl Streams {
         Key(place)
     }
 
-    /// The key of the stream with this number.
+    /// Key of the stream with this id.
     pub(super) fn find(&self, id: u32) -> Option<Key> {
         let at = self.numbers.binary_search_by_key(&id, |entry| entry.0);
         at.ok().map(|at| Key(self.numbers[at].1))
@@ -52,7 +53,7 @@ impl Streams {
         self.places.get_mut(key.0 as usize)?.as_mut()
     }
 
-    /// The stream with this number.
+    /// The stream with this id.
     pub(super) fn by_id(&mut self, id: u32) -> Option<&mut Stream> {
         let key = self.find(id)?;
         self.get_mut(key)
@@ -66,7 +67,7 @@ impl Streams {
         self.numbers.remove(at.ok()?);
         self.free.push(key.0);
         if self.numbers.is_empty() {
-            // A connection that once was busy and is idle now holds nothing.
+            // An idle connection that was busy holds no memory.
             *self = Self::default();
         }
         Some(stream)

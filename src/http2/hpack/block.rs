@@ -1,8 +1,8 @@
-//! The fields of one header block.
+//! Field block: the decoded fields of one header block.
 
 use crate::message::{KnownField, is_field_value, is_token_byte};
 
-/// What a field of a block is.
+/// Name of a field, classified.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Name {
     /// `:method`.
@@ -19,68 +19,69 @@ pub enum Name {
     Protocol,
     /// Any other name that starts with a colon.
     UnknownPseudo,
-    /// A field, and what its name means to the proxy.
+    /// A regular field, classified.
     Field(KnownField),
 }
 
 /// One field of a block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockField<'b> {
-    /// What it is.
+    /// Classified name.
     pub name: Name,
-    /// Its name, in lower case.
+    /// Name, in lower case.
     pub text: &'b [u8],
-    /// Its value.
+    /// Value.
     pub value: &'b [u8],
 }
 
-/// What makes a message malformed, but not its compression.
+/// Malformed field: the message is malformed, the compression state is intact.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldError {
-    /// A name is empty, or has a byte that no name has.
+    /// The name is empty or has an invalid byte.
     InvalidName,
-    /// A value has a control character, or a space or tab at one of its ends.
+    /// The value has a control character, or leading or trailing whitespace.
     InvalidValue,
-    /// The list of fields is longer than its limit.
+    /// The field list exceeds its size limit.
     TooLong,
-    /// There are more fields than the limit says.
+    /// There are too many fields.
     TooMany,
-    /// A name has a letter in upper case.
+    /// The name has an upper-case letter.
     UppercaseName,
 }
 
-/// What one block may bring.
+/// Limits on one block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BlockLimits {
-    /// The size of the list: of each field name, value and 32 (RFC 9113, section 6.5.2).
+    /// Size of the field list: the sum of name, value and 32 for each field (RFC 9113, section 6.5.2).
     pub list: usize,
-    /// How many fields there are.
+    /// Number of fields.
     pub fields: usize,
 }
 
-/// The fields of one header block, in their order, in one piece of memory.
+/// Fields of one header block, in order, in one buffer.
 ///
-/// Only sound fields are in it: one with a flaw is left out, and nothing follows one that goes beyond a limit. So a block
-/// is of use only if there is no [`FieldBlock::flaw`].
+/// It holds only valid fields: a malformed field is left out, and so is everything after a limit is exceeded. So a
+/// block may
+/// be used only if [`FieldBlock::flaw`] is `None`.
 #[derive(Clone, Debug, Default)]
 pub struct FieldBlock {
     text: Vec<u8>,
     entries: Vec<Entry>,
     flaw: Option<FieldError>,
-    /// What is left of the limit on the list. Invariant: at most `MAX_LIST`, and nothing once a limit was passed.
+    /// Remaining size of the list. Invariant: at most `MAX_LIST`, and 0 once a limit was exceeded.
     room: usize,
-    /// What is left of the limit on fields.
+    /// Remaining number of fields.
     places: usize,
 }
 
-/// The fields of a block, as an iterator.
+/// Iterator over the fields of a block.
 #[derive(Clone, Debug)]
 pub struct BlockFields<'b> {
     text: &'b [u8],
     entries: std::slice::Iter<'b, Entry>,
 }
 
-/// Where a field is in the text: its name, and right behind it its value.
+/// Position of a field in the text: its name, directly followed by its value.
 #[derive(Clone, Copy, Debug)]
 struct Entry {
     start: u32,
@@ -89,16 +90,16 @@ struct Entry {
     name: Name,
 }
 
-/// What a field costs beside its text, in a list and in a table.
+/// Overhead of a field in the size of a list and of a table.
 pub(super) const OVERHEAD: usize = 32;
 
-/// A list is never longer, whatever its limit, so that 32 bits are enough for a place in its text.
+/// Upper limit on any list, so that 32 bits are enough for a position in its text.
 const MAX_LIST: usize = 1 << 30;
 
 // === impl Name ===
 
 impl Name {
-    /// Classifies a name, and says what is wrong with it.
+    /// Classifies a name and validates it.
     pub(super) fn of(text: &[u8]) -> (Self, Option<FieldError>) {
         if let [b':', rest @ ..] = text {
             return match Self::of_pseudo(rest) {
@@ -125,7 +126,7 @@ impl Name {
     }
 }
 
-/// What a byte makes of a name: nothing, or one of the flaws below, of which the larger counts.
+/// Class of each byte in a name: valid, or one of the flaws below. The larger one wins.
 const NAME_BYTES: [u8; 256] = {
     let mut bytes = [INVALID; 256];
     let mut byte = 0;
@@ -155,7 +156,7 @@ fn name_flaw(text: &[u8]) -> Option<FieldError> {
     }
 }
 
-/// What is wrong with a value.
+/// Validates a value.
 pub(super) fn value_flaw(text: &[u8]) -> Option<FieldError> {
     let is_space = |byte: Option<&u8>| matches!(byte, Some(b' ' | b'\t'));
     let is_sound = is_field_value(text) && !is_space(text.first()) && !is_space(text.last());
@@ -165,12 +166,12 @@ pub(super) fn value_flaw(text: &[u8]) -> Option<FieldError> {
 // === impl FieldBlock ===
 
 impl FieldBlock {
-    /// An empty block, which allocates nothing.
+    /// Creates an empty block without an allocation.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// An empty block with room for this many bytes of text and this many fields, before it has to grow.
+    /// Creates an empty block with capacity for this many bytes of text and this many fields.
     pub fn with_capacity(text: usize, fields: usize) -> Self {
         Self {
             text: Vec::with_capacity(text),
@@ -179,22 +180,22 @@ impl FieldBlock {
         }
     }
 
-    /// Forgets the fields and keeps the memory.
+    /// Removes the fields and keeps the memory.
     pub fn clear(&mut self) {
         self.start(BlockLimits { list: 0, fields: 0 });
     }
 
-    /// How many fields there are.
+    /// Number of fields.
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there are none.
+    /// True if there are no fields.
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// The fields in their order.
+    /// Iterates over the fields in order.
     pub fn iter(&self) -> BlockFields<'_> {
         BlockFields {
             text: &self.text,
@@ -202,12 +203,12 @@ impl FieldBlock {
         }
     }
 
-    /// The first thing that makes the message malformed.
+    /// First error that makes the message malformed.
     pub const fn flaw(&self) -> Option<FieldError> {
         self.flaw
     }
 
-    /// Empties the block and sets limits.
+    /// Clears the block and sets its limits.
     pub(super) fn start(&mut self, limits: BlockLimits) {
         self.text.clear();
         self.entries.clear();
@@ -216,7 +217,7 @@ impl FieldBlock {
         self.places = limits.fields;
     }
 
-    /// Whether nothing can be added any more.
+    /// True once a limit is reached: nothing can be added.
     pub(super) const fn is_full(&self) -> bool {
         self.room < OVERHEAD
     }
@@ -237,13 +238,14 @@ impl FieldBlock {
         }
     }
 
-    /// The place for a text that is decoded right here, until [`FieldBlock::add_draft`] decides about it.
+    /// Buffer for a text that is decoded in place, until [`FieldBlock::add_draft`] accepts or rejects it.
     pub(super) const fn draft(&mut self) -> &mut Vec<u8> {
         &mut self.text
     }
 
-    /// Adds the field whose text was put behind the first `start` bytes, or takes it away again. `length` is what the
-    /// list grows by, even if the text is not there.
+    /// Adds the field whose text starts at `start`, or removes the text again. `length` is the size that counts
+    /// towards the
+    /// list, even if the text is missing.
     #[inline]
     pub(super) fn add_draft(
         &mut self,
@@ -260,7 +262,7 @@ impl FieldBlock {
         }
     }
 
-    /// Whether a field is sound and within the limits, which it then counts towards.
+    /// True if a field is valid and within the limits; it then counts towards them.
     #[inline]
     fn takes(&mut self, length: usize, flaw: Option<FieldError>) -> bool {
         let left = self.room.checked_sub(length.saturating_add(OVERHEAD));

@@ -1,48 +1,49 @@
-//! From header blocks to fields.
+//! HPACK decoder: header blocks to fields.
 
 use super::block::{BlockLimits, FieldBlock, FieldError, Name, OVERHEAD, value_flaw};
 use super::table::{Slot, Table};
 use super::{huffman, integer};
 
-/// What ends the connection: from here on the two sides would not have the same table any more.
+/// Fatal decoding error: the tables of the two sides may differ from here on, so the connection ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DecodeError {
-    /// Far more was put into the table than the limits on a block and the size of a table make sense of.
+    /// Far more was inserted into the table than the limits on a block and a table allow for.
     #[error("a block puts too much into the table")]
     Excess,
-    /// An index that no row has.
+    /// Index without a table entry.
     #[error("an index points beyond the table")]
     InvalidIndex,
-    /// A string with a code that may not be sent, or with odd padding.
+    /// String with a forbidden code or invalid padding.
     #[error("a compressed string is not valid")]
     InvalidHuffman,
-    /// A number that is too large, or too long.
+    /// Integer that is too large or too long.
     #[error("an integer is too large")]
     InvalidInteger,
-    /// A table size that was not announced, or that does not stand at the start of a block.
+    /// Table size update that exceeds the announced size, or is not at the start of a block.
     #[error("a change of the table's size is not valid")]
     InvalidTableSize,
-    /// The block ends before its last field does.
+    /// The block ends within a field.
     #[error("a block ends in the middle of a field")]
     Truncated,
 }
 
-/// Reads the header blocks of one direction of a connection, all of them and in their order.
+/// Decoder for one direction of a connection. It must read all header blocks, in order.
 #[derive(Debug)]
 pub struct Decoder {
     table: Table,
-    /// The largest size that the peer may set.
+    /// Largest table size that the peer may set.
     most: usize,
 }
 
-/// The size of a table that nothing was said about. A peer may use that much before it has read what was announced.
+/// Default table size. A peer may use it before it has read our SETTINGS.
 const DEFAULT_TABLE: u32 = 4096;
 
-/// What a block may put into the table after it went beyond its limits. A few bytes can name a row of some thousands,
-/// whose text has to be copied, so this is what bounds the work.
+/// Limit on what a block may insert into the table after it exceeded its limits. A few bytes can refer to an entry of
+/// some
+/// thousand bytes, which must be copied, so this bounds the work.
 const MAX_EXCESS: usize = 1 << 20;
 
-/// A literal, whatever its first bits say about indexing.
+/// A literal, without its kind of indexing.
 struct Literal {
     start: usize,
     name_length: usize,
@@ -53,7 +54,7 @@ struct Literal {
 // === impl Decoder ===
 
 impl Decoder {
-    /// A decoder whose peer was told `table_size` as `SETTINGS_HEADER_TABLE_SIZE`. It allocates nothing yet.
+    /// Creates a decoder. `table_size` is the announced `SETTINGS_HEADER_TABLE_SIZE`. Allocates nothing yet.
     pub fn new(table_size: u32) -> Self {
         Self {
             table: Table::new(DEFAULT_TABLE as usize),
@@ -61,11 +62,11 @@ impl Decoder {
         }
     }
 
-    /// Reads one whole block; what was in `into` before is forgotten.
+    /// Decodes one complete block and replaces the content of `into`.
     ///
     /// # Errors
     ///
-    /// What is wrong with the compression. The decoder is of no use after that, and `into` is empty.
+    /// If the compression is invalid. The decoder must not be used after that, and `into` is empty.
     pub fn decode(
         &mut self,
         mut block: &[u8],
@@ -97,7 +98,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Changes of the table's size, which come first in a block.
+    /// Reads table size updates at the start of a block.
     fn resize(&mut self, block: &mut &[u8]) -> Result<(), DecodeError> {
         while let Some(0x20..0x40) = block.first() {
             let size = integer::read(block, 5)?;
@@ -114,7 +115,7 @@ impl Decoder {
         self.table.row(index).ok_or(DecodeError::InvalidIndex)
     }
 
-    /// A literal that becomes a row of the table, whether or not there is room for it in the block.
+    /// Reads a literal that is inserted into the table, even if it does not fit into the block.
     fn indexed_literal(
         &mut self,
         block: &mut &[u8],
@@ -136,7 +137,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// A literal that is in this block only.
+    /// Reads a literal that is not inserted into the table.
     fn plain_literal(
         &mut self,
         block: &mut &[u8],
@@ -149,7 +150,7 @@ impl Decoder {
         Ok(())
     }
 
-    /// Appends a literal to `text`; a name that stands in the table only if it `is_wanted`.
+    /// Appends a literal to `text`; the name of a table entry only if it `is_wanted`.
     fn literal(
         &self,
         block: &mut &[u8],
@@ -182,7 +183,7 @@ impl Decoder {
     }
 }
 
-/// Appends a string, decompressed.
+/// Appends a string, decompressed if needed.
 #[inline]
 fn string(block: &mut &[u8], text: &mut Vec<u8>) -> Result<(), DecodeError> {
     let is_compressed = block.first().is_some_and(|first| first & 0x80 != 0);

@@ -1,26 +1,26 @@
-//! From fields to header blocks, without a table.
+//! HPACK encoder without a dynamic table: fields to header blocks.
 
 use super::block::Name;
 use super::integer;
 use super::table::STATIC;
 use crate::message::{KnownField, is_field_value, is_target, is_token, trim};
 
-/// Writes the fields of one header block to the end of a buffer.
+/// Appends the fields of one header block to a buffer.
 ///
-/// It checks once more what it writes: a function that answers `false` has written nothing, since the text would not have
-/// been valid.
+/// It validates its input again: a function that returns `false` has written nothing, since the field would be
+/// invalid.
 #[derive(Debug)]
 pub struct Encoder<'o> {
     out: &'o mut Vec<u8>,
     list: usize,
 }
 
-/// What a field counts beside its name and value (RFC 9113, section 6.5.2).
+/// Overhead of a field in the list size (RFC 9113, section 6.5.2).
 const FIELD: usize = 32;
 
 const DIGITS: &[u8; 10] = b"0123456789";
 
-/// A literal that is not indexed, and one that no intermediary may index either (RFC 7541, section 6.2).
+/// Literal without indexing, and literal that intermediaries must never index (RFC 7541, section 6.2).
 const LITERAL: u8 = 0x00;
 const NEVER_INDEXED: u8 = 0x10;
 const INDEXED: u8 = 0x80;
@@ -32,7 +32,7 @@ const PATH: usize = 4;
 const SCHEME: usize = 6;
 const STATUS: usize = 8;
 
-/// The index of each name in the static table; 0 if it has none.
+/// Static table index of each known name; 0 if it has none.
 static INDICES: [u8; KnownField::Other as usize + 1] = {
     let mut indices = [0; KnownField::Other as usize + 1];
     let mut index: u8 = 1;
@@ -52,12 +52,12 @@ const STATIC_ROWS: usize = 61;
 // === impl Encoder ===
 
 impl<'o> Encoder<'o> {
-    /// Writes to the end of `out`.
+    /// Creates an encoder that appends to `out`.
     pub const fn new(out: &'o mut Vec<u8>) -> Self {
         Self { out, list: 0 }
     }
 
-    /// The size of the list of what was written, as a limit on it counts.
+    /// List size of the written fields, as limits count it.
     pub const fn list(&self) -> usize {
         self.list
     }
@@ -66,13 +66,14 @@ impl<'o> Encoder<'o> {
         self.list += name + value + FIELD;
     }
 
-    /// Says that no table is used. At the start of a connection's first block; then nothing has to be said when the peer
-    /// changes how large a table could be.
+    /// Sets the table size to 0. Sent at the start of a connection's first block; then the peer's table size settings
+    /// need no
+    /// reply.
     pub fn table_size_zero(&mut self) {
         self.out.push(TABLE_SIZE);
     }
 
-    /// Writes `:status`, of three digits.
+    /// Writes `:status`, three digits.
     pub fn status(&mut self, status: u16) {
         self.count(":status".len(), 3);
         let index = match status {
@@ -150,10 +151,11 @@ impl<'o> Encoder<'o> {
         true
     }
 
-    /// Writes a field: its name in lower case, its value without the spaces around it. `known` is what the name was
-    /// recognised as; `never_indexed` asks everybody on the way to keep the value out of their tables.
+    /// Writes a field: its name in lower case, its value without surrounding whitespace. `known` is the classified
+    /// name;
+    /// `never_indexed` asks all recipients to keep the value out of their tables.
     ///
-    /// Nothing is written, and the answer is `false`, if the name is no token or the value is not valid.
+    /// Writes nothing and returns `false` if the name is no token or the value is invalid.
     pub fn field(
         &mut self,
         known: KnownField,
@@ -190,7 +192,7 @@ impl<'o> Encoder<'o> {
         true
     }
 
-    /// A field whose name is a row of the static table.
+    /// Writes a field whose name is in the static table.
     fn literal(&mut self, index: usize, value: &[u8]) {
         integer::write(self.out, LITERAL, 4, index);
         self.string(value);
@@ -214,7 +216,7 @@ mod tests {
         out
     }
 
-    /// The fields as a decoder sees them, and what it makes of their names.
+    /// The fields as a decoder sees them, with classified names.
     fn decode(block: &[u8]) -> Vec<(Name, String, String)> {
         let limits = BlockLimits {
             list: 1 << 20,

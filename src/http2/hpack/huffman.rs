@@ -1,13 +1,14 @@
-//! Reading Huffman's codes (RFC 7541, section 5.2 and appendix B).
+//! Huffman decoding (RFC 7541, section 5.2 and appendix B).
 //!
-//! The codes are canonical, so their lengths say everything: codes of one length follow each other in the order of their
-//! symbols, and the first of a length follows from those before. Text mostly has codes of five to seven bits, so the next
-//! twelve bits are looked up at once, which is one symbol or two; for a code that is longer than that, its length is
-//! searched and its place computed.
+//! The code is canonical, so code lengths define it: codes of one length are consecutive in symbol order, and the
+//! first code
+//! of a length follows from the shorter ones. Most text has codes of five to seven bits, so the next twelve bits are
+//! looked
+//! up at once and yield one or two symbols. For a longer code the length is searched and its position computed.
 
 use super::DecodeError;
 
-/// The length of each symbol's code. The end of a string has the last of those with 30 bits and may not be sent.
+/// Code length of each symbol. End-of-string has the last code of 30 bits and must not be sent.
 #[rustfmt::skip]
 pub(super) const LENGTHS: [u8; 256] = [
     13, 23, 28, 28, 28, 28, 28, 28, 28, 24, 30, 28, 28, 30, 28, 28,
@@ -31,21 +32,22 @@ pub(super) const LENGTHS: [u8; 256] = [
 const LONGEST: u32 = 30;
 const LENGTHS_END: usize = LONGEST as usize + 1;
 const FAST_BITS: u32 = 12;
-/// How many bits can be looked at after a load, wherever in a byte they start.
+/// Number of valid bits after a load, at any bit offset.
 const LOADED: usize = 56;
-/// How often codes can be looked up after a load.
+/// Number of lookups after a load.
 const ROUND: u32 = 4;
-/// The bits that are looked at for a code.
+/// Number of bits that are examined for a code.
 const WORD: u32 = 32;
 
-/// The codes of each length: what comes behind the last, at the top of a word; and what leads from a code to its place
-/// among the symbols.
+/// Codes of each length: the end of their range, left-aligned in a word; and the offset from a code to its position
+/// among
+/// the symbols.
 struct Ranges {
     end: [u64; LENGTHS_END],
     offset: [u32; LENGTHS_END],
 }
 
-/// The symbols in the order of their codes.
+/// Symbols in the order of their codes.
 const SYMBOLS: [u8; 256] = {
     let mut symbols = [0; 256];
     let mut place = 0;
@@ -87,13 +89,14 @@ static RANGES: Ranges = {
         ranges.end[length] = (code as u64) << (WORD as usize - length);
         length += 1;
     }
-    // What is left is the end of a string.
+    // The rest is end-of-string.
     ranges.end[LONGEST as usize] = 1 << WORD;
     ranges
 };
 
-/// What the next bits begin with, in 32 bits: two symbols (or one, and a zero), the length of the codes of all of them and
-/// of the first, how many there are. Nothing but zeroes stands for a code that is longer than what was looked up.
+/// Lookup result in 32 bits: two symbols (or one and a zero), the total code length, the length of the first code,
+/// and the
+/// number of symbols. Zero stands for a code that is longer than the lookup.
 #[derive(Clone, Copy)]
 struct Codes(u32);
 
@@ -112,7 +115,7 @@ static FAST: [Codes; 1 << FAST_BITS] = {
     let mut at = 0;
     while at < fast.len() {
         let first = fast[at];
-        // The second code is looked up by the bits that are left, with zeroes behind them.
+        // The second code is looked up by the remaining bits, padded with zeroes.
         let second = fast[(at << first.first()) & (fast.len() - 1)];
         let whole = first.first() + second.first();
         if first.count() > 0 && second.count() > 0 && whole <= FAST_BITS {
@@ -124,26 +127,26 @@ static FAST: [Codes; 1 << FAST_BITS] = {
     fast
 };
 
-/// A string that is being read.
+/// Bit reader over a string.
 struct Reader<'i> {
-    /// It, and whatever comes behind it.
+    /// The string, and what follows it.
     input: &'i [u8],
-    /// The bits that were read.
+    /// Number of bits read.
     at: usize,
-    /// The bits that there are.
+    /// Number of bits in the string.
     end: usize,
 }
 
-/// The text so far, and room for all that can come.
+/// Output buffer, sized for the longest possible text.
 struct Text<'o> {
     room: &'o mut [u8],
     length: usize,
 }
 
-/// Appends the text that the first `length` bytes of `input` stand for; there are so many.
+/// Appends the decoded text of the first `length` bytes of `input`. The caller checks that there are as many.
 pub(super) fn decode(input: &[u8], length: usize, out: &mut Vec<u8>) -> Result<(), DecodeError> {
     let start = out.len();
-    // No code has fewer than five bits; and what is put down are always two symbols.
+    // Each code has at least five bits, and two symbols are always stored.
     out.resize(start + length * 8 / 5 + 2, 0);
     let reader = Reader {
         input,
@@ -198,7 +201,7 @@ impl Reader<'_> {
             let mut window = self.load();
             let mut codes = Codes::of(window);
             if codes.count() == 0 {
-                // Only right after a load is there enough of the longest code.
+                // Only directly after a load are there enough bits for the longest code.
                 let (symbol, length) = long(window).ok_or(DecodeError::InvalidHuffman)?;
                 text.put([symbol, 0], 1);
                 self.at += length as usize;
@@ -217,8 +220,9 @@ impl Reader<'_> {
         self.finish(text)
     }
 
-    /// The last bits: symbols, and padding of at most seven ones. Behind them ones are put, so that what begins with the
-    /// padding is the beginning of the longest code.
+    /// Decodes the last bits: symbols, and up to seven padding bits, which are ones. Ones are appended, so that the
+    /// padding looks
+    /// like the start of the longest code.
     fn finish(self, mut text: Text<'_>) -> Result<usize, DecodeError> {
         let mut left =
             u32::try_from(self.end - self.at).map_err(|_| DecodeError::InvalidHuffman)?;
@@ -251,7 +255,7 @@ impl Reader<'_> {
             .ok_or(DecodeError::InvalidHuffman)
     }
 
-    /// The next bits, from the top: at least `LOADED`, as far as there are so many.
+    /// Loads the next bits, left-aligned: at least `LOADED`, if there are as many.
     #[inline]
     fn load(&self) -> u64 {
         let rest = self.input.get(self.at / 8..).unwrap_or_default();
@@ -270,7 +274,7 @@ fn load_last(rest: &[u8]) -> u64 {
     })
 }
 
-/// The symbol of a code that is not in the table, and the code's length; `None` for the end of a string.
+/// Decodes a code that is not in the lookup table: symbol and length; `None` for end-of-string.
 fn long(window: u64) -> Option<(u8, u32)> {
     let word = window >> WORD;
     let mut length = FAST_BITS + 1;
@@ -285,7 +289,7 @@ fn long(window: u64) -> Option<(u8, u32)> {
 // === impl Text ===
 
 impl Text<'_> {
-    /// Puts both symbols down, of which `count` are meant.
+    /// Stores both symbols and advances by `count`.
     #[inline]
     fn put(&mut self, symbols: [u8; 2], count: usize) {
         let room = self
@@ -307,7 +311,7 @@ mod tests {
     fn text(input: &[u8]) -> Result<Vec<u8>, DecodeError> {
         let mut out = b"before".to_vec();
         let decoded = decode(input, input.len(), &mut out);
-        // What comes behind a string has no say.
+        // Bytes after a string do not matter.
         for behind in [[0; 9], [0xff; 9]] {
             let mut again = b"before".to_vec();
             let more = [input, &behind].concat();
@@ -333,7 +337,7 @@ mod tests {
     }
 
     proptest! {
-        /// Codes of all lengths, wherever in a byte and in a window they start.
+        /// Codes of all lengths at all offsets within a byte and a window.
         #[test]
         fn short_and_long_codes_mix(
             plain in prop::collection::vec(prop_oneof![6 => b' '..b'{', 1 => any::<u8>()], 0..200)
@@ -354,7 +358,7 @@ mod tests {
             &[0xff],
             &[0xff, 0xff],
             &[0xff, 0xff, 0xff],
-            // Two bits of padding that are not set, behind "X-".
+            // Two padding bits that are zero, after "X-".
             &[0b1111_1100, 0b0101_1000],
         ] {
             assert_eq!(text(odd), Err(DecodeError::InvalidHuffman), "{odd:02x?}");

@@ -1,11 +1,12 @@
-//! Integers with a prefix (RFC 7541, section 5.1): those below `2^prefix - 1` are part of a byte, others go on behind it.
+//! Prefixed integers (RFC 7541, section 5.1): those below `2^prefix - 1` fit into the first byte, others continue
+//! after it.
 
 use super::DecodeError;
 
-/// Bytes behind the prefix: five hold 35 bits, more than any size or index that makes sense.
+/// Limit on bytes after the prefix: five hold 35 bits, more than any meaningful size or index.
 const MAX_MORE: u32 = 5;
 
-/// Takes an integer of which the first byte holds `prefix` bits from the front of `input`.
+/// Reads an integer from the front of `input`; its first byte holds `prefix` bits of it.
 #[inline]
 pub(super) fn read(input: &mut &[u8], prefix: u32) -> Result<usize, DecodeError> {
     let (first, rest) = input.split_first().ok_or(DecodeError::Truncated)?;
@@ -97,7 +98,7 @@ mod tests {
             (&[], Err(DecodeError::Truncated)),
             (&[0xff], Err(DecodeError::Truncated)),
             (&[0xff, 0x80, 0x80], Err(DecodeError::Truncated)),
-            // Zeroes at the end are a waste and legal.
+            // Trailing zeroes are wasteful but legal.
             (&[0xff, 0x80, 0x80, 0x80, 0x80, 0], Ok(127)),
             (
                 &[0xff, 0x80, 0x80, 0x80, 0x80, 0x80, 0],

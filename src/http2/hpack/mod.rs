@@ -1,16 +1,21 @@
 //! Header compression of HTTP/2 (RFC 7541), without I/O.
 //!
-//! A [`Decoder`] turns one header block after the other into the fields of a [`FieldBlock`]. It tells two kinds of
-//! mistakes apart: a [`DecodeError`] means that the two tables of the connection may differ from now on, so the
-//! connection ends; a [`FieldError`] is about one field, so the message is malformed and the connection goes on. A block with a
-//! flaw is therefore read to its end, but nothing is stored that would go beyond its [`BlockLimits`].
+//! A [`Decoder`] reads consecutive header blocks into a [`FieldBlock`]. It separates two kinds of errors. After a
+//! [`DecodeError`] the tables of the two sides may differ, so the connection ends. A [`FieldError`] concerns one
+//! field: the
+//! message is malformed and the connection goes on. So a block with a malformed field is read to its end, but nothing
+//! is
+//! stored beyond its [`BlockLimits`].
 //!
-//! What is known about a name, and whether name and value are valid, is found out once, when they arrive as literals; the
-//! tables remember it, so that an indexed field is a copy.
+//! Names and values are classified and validated once, when they arrive as literals. The table keeps the result, so
+//! an
+//! indexed field is only copied.
 //!
-//! An [`Encoder`] remembers nothing from block to block: names of the static table go by their index, everything else as
-//! literals that are not indexed and not compressed. On the short way to a peer that costs some bytes, saves the search
-//! in a table for each field, and leaves nothing for a connection to keep.
+//! An [`Encoder`] keeps no state between blocks: names of the static table are sent as their index, everything else
+//! as
+//! literals without indexing or compression. On the short way to a peer that costs a few bytes, saves a table search
+//! for each
+//! field, and needs no memory per connection.
 //!
 //! ```
 //! use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};

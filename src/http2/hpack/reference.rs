@@ -1,38 +1,38 @@
-//! An encoder for tests that uses everything the format has: all representations, a dynamic table, compressed strings.
+//! Encoder for tests that uses the whole format: all representations, a dynamic table, compressed strings.
 //!
-//! It is written for being simple, and shares with what it tests only the lengths of the codes and the static rows.
+//! It is simple on purpose, and shares only the code lengths and the static table with the code under test.
 
 use std::sync::LazyLock;
 
 use super::huffman::LENGTHS;
 use super::table::STATIC;
 
-/// Bits that become bytes.
+/// Bit writer.
 #[derive(Default)]
 pub(super) struct Bits {
     bits: Vec<bool>,
 }
 
-/// How a field is written.
+/// Representation of a field.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Style {
     /// 0: plain, 1: never indexed, 2: indexed.
     pub(super) kind: u8,
-    /// Whether a row that has the name is used, and one that has the value as well.
+    /// True if a table entry with the same name is used, and one with the same value as well.
     pub(super) uses_rows: bool,
     pub(super) compresses_name: bool,
     pub(super) compresses_value: bool,
 }
 
-/// The other side of a connection.
+/// Encoder with the peer's table.
 #[derive(Debug)]
 pub(super) struct Reference {
-    /// The newest first.
+    /// Newest first.
     rows: Vec<(Vec<u8>, Vec<u8>)>,
     limit: usize,
 }
 
-/// The code of each symbol and its length, by counting through them.
+/// Code and length of each symbol, by enumeration.
 static CODES: LazyLock<Vec<(u32, u8)>> = LazyLock::new(|| {
     let mut order: Vec<u8> = (0..=255).collect();
     order.sort_by_key(|symbol| (LENGTHS[usize::from(*symbol)], *symbol));
@@ -71,7 +71,7 @@ impl Bits {
     }
 }
 
-/// A text in codes.
+/// Huffman-encodes a text.
 pub(super) fn huffman(text: &[u8]) -> Vec<u8> {
     let mut bits = Bits::default();
     for byte in text {
@@ -90,7 +90,7 @@ impl Reference {
         }
     }
 
-    /// The fields of the dynamic table and its size.
+    /// Number of dynamic entries and their size.
     pub(super) fn size(&self) -> usize {
         self.rows
             .iter()

@@ -1,39 +1,38 @@
-//! The table that a connection's indices point into (RFC 7541, section 2.3): a static part, and a dynamic part that the
-//! peer fills.
+//! Indexing table of a connection (RFC 7541, section 2.3): a static part, and a dynamic part that the peer fills.
 
 use std::collections::VecDeque;
 
 use super::block::{FieldError, Name, OVERHEAD};
 use crate::message::KnownField;
 
-/// One row: text and what is known about it, so that nobody has to look at the text again.
+/// One entry: text and its classification, so that the text is never examined again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Slot<'t> {
-    /// The name, and right behind it the value.
+    /// Name, directly followed by the value.
     pub(super) text: &'t [u8],
     pub(super) name_length: usize,
     pub(super) name: Name,
-    /// The first of what is wrong with name and value.
+    /// First error of name or value.
     pub(super) flaw: Option<FieldError>,
 }
 
-/// The dynamic part. It allocates nothing until something is put in.
+/// Dynamic table. Allocates nothing until the first insertion.
 #[derive(Debug)]
 pub(super) struct Table {
-    /// The newest first.
+    /// Newest first.
     entries: VecDeque<Entry>,
-    /// The texts of the entries, from the oldest on, behind some of entries that are gone.
+    /// Texts of the entries, oldest first, after some texts of evicted entries.
     text: Vec<u8>,
-    /// How many bytes were taken from the front of `text` so far.
+    /// Number of bytes removed from the front of `text` so far.
     base: usize,
-    /// The size as the specification counts it. Invariant: at most `limit`.
+    /// Size as RFC 7541 counts it. Invariant: at most `limit`.
     size: usize,
     limit: usize,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Entry {
-    /// Where the text starts, counted from the first text there ever was.
+    /// Start of the text, as an offset from the first text ever inserted.
     start: usize,
     length: u32,
     name_length: u32,
@@ -54,7 +53,7 @@ macro_rules! rows {
 
 const OTHER: Name = Name::Field(KnownField::Other);
 
-/// RFC 7541, appendix A. The first row has the index 1.
+/// RFC 7541, appendix A. The first entry has index 1.
 pub(super) static STATIC: &[Slot<'static>; 61] = rows! {
     Name::Authority, ":authority" "";
     Name::Method, ":method" "GET";
@@ -122,12 +121,12 @@ pub(super) static STATIC: &[Slot<'static>; 61] = rows! {
 // === impl Slot ===
 
 impl<'t> Slot<'t> {
-    /// The name alone.
+    /// Name without the value.
     pub(super) fn name_text(&self) -> &'t [u8] {
         &self.text[..self.name_length]
     }
 
-    /// What is wrong with the name.
+    /// Error of the name.
     pub(super) fn name_flaw(&self) -> Option<FieldError> {
         self.flaw.filter(|flaw| *flaw != FieldError::InvalidValue)
     }
@@ -136,7 +135,7 @@ impl<'t> Slot<'t> {
 // === impl Table ===
 
 impl Table {
-    /// An empty table that holds up to `limit` bytes.
+    /// Creates an empty table of at most `limit` bytes.
     pub(super) fn new(limit: usize) -> Self {
         Self {
             entries: VecDeque::new(),
@@ -147,7 +146,7 @@ impl Table {
         }
     }
 
-    /// The row at an index, of the static or the dynamic part.
+    /// Entry at an index, static or dynamic.
     #[inline]
     pub(super) fn row(&self, index: usize) -> Option<Slot<'_>> {
         let place = index.checked_sub(1)?;
@@ -164,7 +163,7 @@ impl Table {
         })
     }
 
-    /// Adds a row at the front, for which the oldest ones make room. One that is larger than the whole table empties it.
+    /// Inserts an entry at the front and evicts the oldest ones. An entry larger than the table empties it.
     pub(super) fn insert(&mut self, row: &Slot<'_>) {
         let size = row.text.len() + OVERHEAD;
         let Some(left) = self.limit.checked_sub(size) else {
@@ -184,7 +183,7 @@ impl Table {
         self.size += size;
     }
 
-    /// Sets how much the table holds, and gives its memory back if that is nothing.
+    /// Sets the size limit; a limit of 0 frees the memory.
     pub(super) fn resize(&mut self, limit: usize) {
         self.limit = limit;
         self.evict(limit);
@@ -193,7 +192,7 @@ impl Table {
         }
     }
 
-    /// Drops the oldest entries until the size is at most `size`.
+    /// Evicts the oldest entries until the size is at most `size`.
     fn evict(&mut self, size: usize) {
         while self.size > size {
             let oldest = self
@@ -204,8 +203,9 @@ impl Table {
         }
     }
 
-    /// Drops the texts of entries that are gone, once they are so many that moving the others is worth it: what is moved
-    /// is never more than what was put in since the last time.
+    /// Removes texts of evicted entries once there are enough to make moving the rest worthwhile: never moves more
+    /// than was
+    /// inserted since the last time.
     fn compact(&mut self, more: usize) {
         if self.text.len() + more <= 2 * self.limit {
             return;
@@ -217,13 +217,13 @@ impl Table {
         self.base = self.base.wrapping_add(live);
     }
 
-    /// The size as the specification counts it.
+    /// Size as RFC 7541 counts it.
     #[cfg(test)]
     pub(super) fn size(&self) -> usize {
         self.size
     }
 
-    /// Bytes of text that are kept.
+    /// Number of bytes of text in memory.
     #[cfg(test)]
     pub(super) fn kept(&self) -> usize {
         self.text.len()

@@ -1,4 +1,4 @@
-//! Two connections that talk to each other, and a client that says what none of ours would.
+//! Two connections that talk to each other, and a client that sends what ours never would.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -44,11 +44,11 @@ fn waker() -> (Arc<Woken>, Waker) {
     (Arc::clone(&woken), woken.into())
 }
 
-/// Hands over what one side has to say, all of it.
+/// Passes all output of one side to the other.
 fn pass(from: &mut Connection, to: &mut Connection) {
     let bytes = from.outgoing().to_vec();
     from.sent(bytes.len());
-    // What ends a connection is what some tests are about.
+    // Connection errors are the subject of some tests.
     let _ = to.receive(&bytes, 0);
 }
 
@@ -87,7 +87,7 @@ fn send(connection: &mut Connection, key: Key, mut data: &[u8], is_last: bool) -
         .is_ready()
 }
 
-/// What has come of a body, and whether that was all; nothing if it is broken off.
+/// Body received so far, and if that was all; `None` if it was reset.
 fn take(connection: &mut Connection, key: Key) -> Option<(Vec<u8>, bool)> {
     let (_, waker) = waker();
     let mut into = Vec::new();
@@ -113,7 +113,7 @@ fn answers_that_nobody_reads_to_the_end_leave_the_window_whole() {
         pass(&mut server, &mut client);
         let (data, is_last) = take(&mut client, asked).unwrap();
         assert_eq!((data.len(), is_last), (1_024, true), "{turn}");
-        // Dropped as it is: taken, and never said to be read.
+        // Dropped as it is: taken, and never released.
         client.release(asked, Code::CANCEL);
         pass(&mut client, &mut server);
     }
@@ -174,7 +174,7 @@ fn what_never_leaves_completely_takes_no_more_memory() {
     let piece = vec![1; 30_000];
     for _ in 0..1_000 {
         send(&mut server, given, &piece, false);
-        // The socket takes less than there is, each time.
+        // The socket accepts less than there is, each time.
         let n = server.outgoing().len().saturating_sub(20_000);
         server.sent(n);
     }
@@ -210,7 +210,7 @@ fn a_stream_that_was_taken_back_is_not_served() {
     assert!(server.is_idle());
 }
 
-/// A server with `count` streams, the first of which fills all the place there is, and who was woken of the others.
+/// A server with `count` streams, of which the first fills the buffer, and the wakers of the others.
 fn crowd(count: usize) -> (Connection, Connection, Vec<(Key, Arc<Woken>)>) {
     let (mut client, mut server) = pair();
     for _ in 0..count {
@@ -238,7 +238,7 @@ fn crowd(count: usize) -> (Connection, Connection, Vec<(Key, Arc<Woken>)>) {
 #[test]
 fn the_turn_passes_by_streams_that_have_nothing_to_send_any_more() {
     let (mut client, mut server, waiting) = crowd(4);
-    // All but the last leave while they wait, in each way there is.
+    // All but the last end while they wait, in each possible way.
     server.release(waiting[0].0, Code::CANCEL);
     server.reset(waiting[1].0, Code::CANCEL);
     server.release(waiting[2].0, Code::NO_ERROR);
@@ -263,7 +263,7 @@ fn each_stream_that_waits_has_its_turn() {
                 let _ = server.poll_send(*key, &cx, &mut data, false);
             }
         }
-        // Whoever reads keeps the windows open.
+        // The reader keeps the windows open.
         for id in 0..3 {
             let key = client.streams.find(2 * id + 1).unwrap();
             if let Some((data, _)) = take(&mut client, key) {

@@ -1,4 +1,4 @@
-//! CONNECT with a `:protocol` (RFC 8441), held against frames that are given.
+//! Extended CONNECT (RFC 8441), tested with literal frames.
 
 use super::rules::{END_HEADERS, END_STREAM, HEADERS, RST_STREAM};
 use super::*;
@@ -6,7 +6,7 @@ use super::*;
 const SETTINGS: u8 = 4;
 const CONNECTS: [u8; 6] = [0, 8, 0, 0, 0, 1];
 
-/// A block of literals, as they are.
+/// A block of literals, written as given.
 fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut block = Vec::new();
     for (name, value) in fields {
@@ -25,7 +25,7 @@ const PATH: (&str, &str) = (":path", "/chat");
 const AUTHORITY: (&str, &str) = (":authority", "a.test");
 const PROTOCOL: (&str, &str) = (":protocol", "websocket");
 
-/// The protocol of a head that a server has taken up; the code that its stream was broken off with instead.
+/// `:protocol` of an accepted head, or the code that its stream was reset with.
 fn asked(fields: &[(&str, &str)]) -> Result<Option<Vec<u8>>, u32> {
     let mut server = server(settings());
     feed(&mut server, &frame(HEADERS, END_HEADERS, 1, &block(fields)));
@@ -43,7 +43,7 @@ fn asked(fields: &[(&str, &str)]) -> Result<Option<Vec<u8>>, u32> {
 fn a_protocol_comes_with_connect_and_a_whole_target_or_is_no_head() {
     let whole = [METHOD, PROTOCOL, SCHEME, PATH, AUTHORITY];
     assert_eq!(asked(&whole), Ok(Some(b"websocket".to_vec())));
-    // Whom it is for, a `Host` may say, as with any other request.
+    // A `Host` may name the authority, as in any other request.
     assert!(asked(&whole[..4]).is_ok());
     assert_eq!(asked(&[METHOD, AUTHORITY]), Ok(None));
     let malformed: [&[(&str, &str)]; 9] = [
@@ -55,7 +55,7 @@ fn a_protocol_comes_with_connect_and_a_whole_target_or_is_no_head() {
         &[METHOD, PROTOCOL, PROTOCOL, SCHEME, PATH, AUTHORITY],
         &[METHOD, (":protocol", ""), SCHEME, PATH, AUTHORITY],
         &[METHOD, SCHEME, PATH, AUTHORITY, ("x", "y"), PROTOCOL],
-        // Without a protocol it has no target of that kind.
+        // Without a protocol it has no such target.
         &[METHOD, SCHEME, PATH, AUTHORITY],
     ];
     for fields in malformed {

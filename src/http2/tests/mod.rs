@@ -1,4 +1,4 @@
-//! The engine, connected to itself or to frames that are given, without a socket.
+//! The engine, connected to itself or to literal frames, without a socket.
 
 mod extended;
 mod model;
@@ -14,7 +14,7 @@ use super::hpack::Encoder;
 use super::{BodyEvent, BudgetLimits, Code, Connection, Head, Key, PREFACE, Role, Settings};
 use crate::message::KnownField;
 
-/// Counts how often it was woken.
+/// Counts wake-ups.
 #[derive(Default)]
 struct Bell(AtomicUsize);
 
@@ -55,7 +55,7 @@ fn budget() -> BudgetLimits {
     }
 }
 
-/// A block that asks for something.
+/// A block with a request.
 fn asking() -> Vec<u8> {
     let mut block = Vec::new();
     let mut encoder = Encoder::new(&mut block);
@@ -63,14 +63,14 @@ fn asking() -> Vec<u8> {
     block
 }
 
-/// A block that answers.
+/// A block with a response.
 fn answering(status: u16) -> Vec<u8> {
     let mut block = Vec::new();
     Encoder::new(&mut block).status(status);
     block
 }
 
-/// A block of trailers.
+/// A block with trailers.
 fn trailing(value: &[u8]) -> Vec<u8> {
     let mut block = Vec::new();
     assert!(Encoder::new(&mut block).field(KnownField::Other, b"x-end", value, false));
@@ -90,7 +90,7 @@ fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// What a connection has to say, as frames, all of which leaves.
+/// Takes all output of a connection, as frames.
 fn drain(connection: &mut Connection) -> Vec<(FrameHead, Vec<u8>)> {
     let mut bytes = connection.outgoing().to_vec();
     connection.sent(bytes.len());
@@ -107,7 +107,7 @@ fn drain(connection: &mut Connection) -> Vec<(FrameHead, Vec<u8>)> {
     frames
 }
 
-/// A server to which a client has said hello.
+/// A server after a client's preface.
 fn server(own: Settings) -> Connection {
     let mut server = Connection::new(Role::Server, own, budget());
     feed(
@@ -118,7 +118,7 @@ fn server(own: Settings) -> Connection {
     server
 }
 
-/// A client to which a server has said hello.
+/// A client after a server's preface.
 fn client(own: Settings) -> Connection {
     let mut client = Connection::new(Role::Client, own, budget());
     feed(
@@ -133,7 +133,7 @@ fn feed(connection: &mut Connection, bytes: &[u8]) {
     assert_eq!(connection.receive(bytes, 0), Ok(bytes.len()));
 }
 
-/// Lets `to` have up to `most` bytes of what `from` has to say; how many it took.
+/// Passes up to `most` bytes of output from `from` to `to`; returns how many.
 fn carry(from: &mut Connection, to: &mut Connection, most: usize) -> usize {
     let n = from.outgoing().len().min(most);
     let taken = to.receive(&from.outgoing()[..n], 0).unwrap();
@@ -141,7 +141,7 @@ fn carry(from: &mut Connection, to: &mut Connection, most: usize) -> usize {
     taken
 }
 
-/// Until neither has anything to say.
+/// Passes output until neither side has any.
 fn settle(one: &mut Connection, other: &mut Connection) {
     while carry(one, other, usize::MAX) + carry(other, one, usize::MAX) > 0 {}
 }
@@ -163,7 +163,7 @@ fn take(
     }
 }
 
-/// Whether the other side may again send as much as it could when nothing had happened.
+/// True if the other side may again send as much as at the start.
 fn is_whole(connection: &Connection, own: &Settings) -> bool {
     let given = connection.receiving.window + i64::from(connection.receiving.unclaimed);
     given == i64::from(own.connection_window.max(65_535))

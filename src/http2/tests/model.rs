@@ -1,34 +1,35 @@
-//! Both roles back to back, with bytes cut anywhere: what was sent is what arrives, or the stream is seen as broken, and
-//! a stream whose reader has stopped stops no other.
+//! Both roles back to back, with bytes cut anywhere: what was sent arrives, or the stream is seen as reset, and a
+//! stream
+//! whose reader has stopped stops no other.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Steps in which neither a byte moved nor a stream got on: nothing will happen any more. Longer than any reader pauses.
+/// Steps without progress of bytes or streams, after which the run is stuck. Longer than any pause of a reader.
 const PATIENCE: usize = 64;
 
-/// What one stream is to carry.
+/// Content of one stream.
 #[derive(Clone, Debug)]
 struct Plan {
     asked: Vec<usize>,
     answered: Vec<usize>,
     has_trailers: bool,
-    /// After how many steps the client, or the server, breaks it off.
+    /// Number of steps after which the client, or the server, resets it.
     reset: Option<(bool, usize)>,
     reads_every: usize,
-    /// Neither side reads its data before all other streams are over.
+    /// Neither side reads its data before all other streams have ended.
     is_stalled: bool,
 }
 
-/// One side's stream.
+/// One side of a stream.
 struct Side {
     key: Key,
     out: Vec<u8>,
     at: usize,
     is_over: bool,
     got: Vec<u8>,
-    /// Whether it came to its end.
+    /// End, if it has ended: true if regular.
     end: Option<bool>,
     has_head: bool,
 }
@@ -42,7 +43,7 @@ struct World<'p> {
     answering: Vec<Option<Side>>,
     between: [Vec<u8>; 2],
     step: usize,
-    /// Those that were stalled read from now on.
+    /// Stalled streams are read from now on.
     is_thawed: bool,
 }
 
@@ -109,7 +110,7 @@ impl Side {
         self.end.is_some() && self.is_over
     }
 
-    /// Grows with all that can happen to it.
+    /// Progress counter: grows with every event.
     fn progress(&self) -> usize {
         let done = [self.is_over, self.end.is_some(), self.has_head];
         self.at + self.got.len() + done.into_iter().filter(|done| *done).count()
@@ -143,7 +144,7 @@ impl<'p> World<'p> {
         }
     }
 
-    /// Moves bytes both ways, at most as many as `cuts` says; how many.
+    /// Passes bytes both ways, at most `cuts`; returns how many.
     fn carry(&mut self, cuts: [usize; 2]) -> usize {
         let mut moved = 0;
         for (way, most) in cuts.into_iter().enumerate() {
@@ -172,7 +173,7 @@ impl<'p> World<'p> {
         }
     }
 
-    /// Lets each side of a stream do what it does in this step.
+    /// Performs one step of both sides of a stream.
     fn turn(&mut self, at: usize) {
         let (plan, step) = (&self.plans[at], self.step);
         let piece = |pieces: &[usize]| pieces.get(step % pieces.len().max(1)).copied().unwrap_or(1);
@@ -221,7 +222,7 @@ impl<'p> World<'p> {
         outgoing == [0, 0] && self.between.iter().all(Vec::is_empty)
     }
 
-    /// Goes on until all is over: first the streams that are read, then those that were stalled.
+    /// Runs until all have ended: first the streams that are read, then the stalled ones.
     fn run(&mut self, cuts: &[usize]) -> Result<(), TestCaseError> {
         let mut cuts = cuts.iter().copied().cycle();
         let mut idle = 0;
@@ -252,7 +253,7 @@ impl<'p> World<'p> {
         }
     }
 
-    /// What has arrived of each stream is what was sent.
+    /// Checks that each stream received what was sent.
     fn validate(&self) -> Result<(), TestCaseError> {
         for (at, plan) in self.plans.iter().enumerate() {
             let one = &self.asking[at];
@@ -275,7 +276,7 @@ impl<'p> World<'p> {
         Ok(())
     }
 
-    /// Lets everything go, after which nothing is left and no window is lost.
+    /// Releases everything; then no stream is left and no window is lost.
     fn clear(mut self, own: [&Settings; 2]) -> Result<(), TestCaseError> {
         for side in self.asking {
             self.client.release(side.key, Code::NO_ERROR);
@@ -289,7 +290,7 @@ impl<'p> World<'p> {
             prop_assert!(connection.broken().is_none());
             prop_assert!(is_whole(connection, own), "{}", connection.receiving.window);
         }
-        // What one may send is what the other has given.
+        // One side may send what the other allows.
         prop_assert_eq!(self.client.sending.window, self.server.receiving.window);
         prop_assert_eq!(self.server.sending.window, self.client.receiving.window);
         Ok(())
@@ -333,7 +334,7 @@ fn windows() -> impl Strategy<Value = Settings> {
     )
 }
 
-/// Bodies that pass a window in some hundred turns, so that the smallest do not take all the time there is.
+/// Bodies that pass a window in some hundred steps, so that the smallest windows do not take all the time.
 fn shortened(mut plans: Vec<Plan>, [of_client, of_server]: [&Settings; 2]) -> Vec<Plan> {
     for plan in &mut plans {
         // The window is the reader's.

@@ -1,4 +1,4 @@
-//! One rule each, held against frames that are given.
+//! One rule each, tested with literal frames.
 
 use super::*;
 use crate::message::Reason;
@@ -77,7 +77,7 @@ fn what_a_goodbye_does_not_name_and_what_was_refused_is_unprocessed() {
     assert_eq!(client.open, 0);
 }
 
-/// The codes of the resets that a connection has to say, with their streams.
+/// Codes of the resets in a connection's output, with their streams.
 fn resets(connection: &mut Connection) -> Vec<(u32, u32)> {
     let frames = drain(connection).into_iter();
     let resets = frames.filter(|(head, _)| head.kind == RST_STREAM);
@@ -98,7 +98,7 @@ fn data_after_the_peers_own_reset_is_told_that_the_stream_is_closed() {
     for id in [1, 3, 1, 3] {
         feed(&mut server, &frame(DATA, 0, id, b"late"));
     }
-    // Once each: what comes behind our own reset may have been on its way.
+    // Once each: frames after our own reset may have been on their way.
     assert_eq!(resets(&mut server), [(1, 5), (3, 5)]);
     server.release(held, Code::CANCEL);
     assert!(is_whole(&server, &settings()) && server.broken().is_none());
@@ -108,7 +108,7 @@ fn data_after_the_peers_own_reset_is_told_that_the_stream_is_closed() {
 fn a_stream_that_depends_on_itself_is_an_error_of_the_stream() {
     let on_itself = |id: u32| [&id.to_be_bytes()[..], &[16]].concat();
     let mut server = server(settings());
-    // One that is not open yet, and is not remembered as if we had ended it.
+    // A stream that is not open yet; it is not remembered as if we had reset it.
     feed(&mut server, &frame(PRIORITY, 0, 1, &on_itself(1)));
     assert_eq!(resets(&mut server), [(1, 1)]);
     let (key, _) = opened(&mut server, 1, 0);
@@ -134,7 +134,7 @@ fn frames_of_streams_that_we_reset_are_no_mistake_however_many_there_were() {
     let last = 2 * 1_000;
     for id in (1..last).step_by(2) {
         let (key, _) = opened(&mut server, id, 0);
-        // Answered before its body was read, as an upload that is too large is.
+        // Responded to before its body was read, as for an upload that is too large.
         server.reset(key, Code::NO_ERROR);
         server.release(key, Code::NO_ERROR);
     }
@@ -151,7 +151,7 @@ fn frames_of_streams_that_we_reset_are_no_mistake_however_many_there_were() {
     assert!(resets(&mut server).iter().all(|(_, code)| *code == 0));
     assert_eq!((server.broken(), server.resets.mistakes), (None, 0));
     assert!(!server.is_leaving());
-    // One that nobody has reset is still judged.
+    // A stream that was never reset is still validated.
     let (key, _) = opened(&mut server, last + 1, END_STREAM);
     feed(&mut server, &frame(DATA, 0, last + 1, b"more"));
     assert_eq!(resets(&mut server), [(last + 1, 5)]);
@@ -175,7 +175,7 @@ fn a_server_that_reads_nothing_while_it_writes_is_read() {
     for _ in 0..40 {
         keys.push(client.open(&block, true).unwrap());
     }
-    // It answers the first, a window at a time, and takes none of what is said.
+    // It replies to the first, a window at a time, and reads nothing.
     feed(
         &mut client,
         &frame(HEADERS, END_HEADERS, 1, &answering(200)),
@@ -185,7 +185,7 @@ fn a_server_that_reads_nothing_while_it_writes_is_read() {
     }
     assert_eq!(take(&mut client, keys[0]).unwrap().unwrap().0.len(), 64_000);
     assert_eq!(client.broken(), None);
-    // What it asks for meanwhile has an end as well.
+    // Replies that it causes meanwhile are limited as well.
     let ping = frame(PING, 0, 0, &[0; 8]);
     let pings = ping.repeat(1_000);
     let mut asked = 0;
@@ -233,7 +233,7 @@ fn a_head_of_an_answer_that_is_too_long_fails_its_own_stream() {
     }
     let gone = gone_of(&mut client, keys[0]).unwrap();
     assert_eq!(gone.invalid, Some(Reason::HeadTooLarge));
-    // The other one refers to what the table has got.
+    // The other block refers to the table entry.
     let block = [answering(204), vec![0xbe]].concat();
     feed(
         &mut client,
@@ -243,7 +243,7 @@ fn a_head_of_an_answer_that_is_too_long_fails_its_own_stream() {
         panic!("no head")
     };
     assert_eq!(head.fields().next().unwrap().value, b"bc");
-    // There is an end to that as well.
+    // This is limited as well.
     let part = vec![0; 16_000];
     let _ = client.receive(&frame(HEADERS, 0, 1, &part), 0);
     for _ in 0..100 {

@@ -1,4 +1,4 @@
-//! Windows, and turns in them: what stands still stops nothing else.
+//! Windows and fairness: a blocked stream blocks no other.
 
 use super::rules::{DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, RST_STREAM, opened};
 use super::*;
@@ -31,7 +31,7 @@ fn the_window_is_whole_after_streams_that_were_reset_at_every_point() {
     assert!(is_whole(&server, &settings()) && server.is_idle() && server.open == 0);
 }
 
-/// Sends a frame of 16 KiB after the other of a stream, as far as the windows that were given allow; how much left.
+/// Sends frames of 16 KiB of a stream, as far as the windows allow; returns what is left.
 fn send_on(from: &mut Connection, key: Key, to: &mut Connection, mut bytes: usize) -> usize {
     let all = bytes;
     let piece = vec![b'x'; 16 << 10];
@@ -165,7 +165,7 @@ fn an_end_without_data_passes_a_window_that_is_overdrawn() {
     let mut server = Connection::new(Role::Server, small, budget());
     feed(&mut server, &[PREFACE, &frame(4, 0, 0, b"")].concat());
     let (key, _) = opened(&mut server, 1, 0);
-    // It was sent before our settings were seen.
+    // Sent before our SETTINGS arrived.
     feed(&mut server, &frame(DATA, 0, 1, &[b'x'; 5_000]));
     feed(&mut server, &frame(4, 1, 0, b""));
     feed(&mut server, &frame(DATA, END_STREAM, 1, b""));
@@ -178,7 +178,7 @@ fn a_stream_that_is_gone_leaves_the_line() {
     let mut client = client(settings());
     for _ in 0..500 {
         let key = client.open(&asking(), false).unwrap();
-        // The connection's window is used up by the first, and the others wait for it.
+        // The connection window is used up by the first, and the others wait for it.
         let _ = client.poll_send(key, &quiet(), &mut &vec![0; 70_000][..60_000], false);
         client.release(key, Code::CANCEL);
         drain(&mut client);
@@ -210,7 +210,7 @@ fn a_token_passes_bulk_streams_and_each_of_those_has_its_turn() {
         write(&mut client, at, &mut left);
     }
     for round in 0..300 {
-        // Every third time a token comes, and it waits for no more than what was written before it.
+        // Every third time a token comes, and waits for no more than was written before it.
         let mut token: &[u8] = b"token";
         let mut is_token_out = round % 3 != 0;
         for slow in 0..100 {
@@ -240,7 +240,7 @@ fn a_token_passes_bulk_streams_and_each_of_those_has_its_turn() {
         }
         assert!(is_token_out, "the token starves");
     }
-    // Ten frames of the others and what was gathered before, at 20,000 bytes a step, and one turn missed.
+    // Ten frames of the others and what was buffered before, at 20,000 bytes a step, and one wake-up missed.
     assert!(waited <= 16, "{waited}");
     let (least, most) = (
         turns[..10].iter().min().unwrap(),

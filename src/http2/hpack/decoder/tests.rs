@@ -1,4 +1,4 @@
-//! The examples of the specification, what is malformed, what is bounded, and everything that can be written.
+//! Examples of the specification, malformed input, limits, and a round trip of all representations.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ fn texts(block: &FieldBlock) -> Vec<Text> {
         .collect()
 }
 
-/// A decoder whose peer began by setting the size of the table.
+/// A decoder whose peer started with a table size update.
 fn decoder(size: usize) -> Decoder {
     let mut decoder = Decoder::new(4096);
     decoder.table.resize(size);
@@ -42,7 +42,7 @@ fn decode(decoder: &mut Decoder, block: &[u8]) -> Result<FieldBlock, DecodeError
     Ok(into)
 }
 
-/// Blocks one after the other: each with its fields as lines, and the size of the table behind it.
+/// Decodes consecutive blocks: each with its expected fields as lines, and the table size after it.
 fn check(size: usize, blocks: &[(&str, &str, usize)]) {
     let mut decoder = decoder(size);
     for (block, lines, size) in blocks {
@@ -126,7 +126,7 @@ const OK: &str = ":status = 200
     content-encoding = gzip
     set-cookie = foo=ASDJKHQKBZXOQWEOPIUAXQWEOIU; max-age=3600; version=1";
 
-/// RFC 7541, appendices C.5 and C.6: a table of 256 bytes, from which rows are dropped.
+/// RFC 7541, appendices C.5 and C.6: a table of 256 bytes with evictions.
 #[test]
 fn examples_of_responses() {
     let plain = [
@@ -192,7 +192,7 @@ fn what_is_malformed_ends_the_connection() {
             "{block:02x?}"
         );
         assert!(into.is_empty() && into.flaw().is_none());
-        // The same behind a field.
+        // The same after a field.
         block.insert(0, 0x82);
         assert!(Decoder::new(4096).decode(&block, WIDE, &mut into).is_err());
         assert!(into.is_empty());
@@ -204,21 +204,21 @@ fn the_size_of_the_table_changes_at_the_start_of_a_block() {
     let mut decoder = Decoder::new(8192);
     decode(&mut decoder, &hex("3fe11f4001610162")).unwrap();
     assert_eq!(decoder.table.size(), 34);
-    // Nothing and then what was announced: the way to empty a table.
+    // 0 and then the announced size: this empties a table.
     decode(&mut decoder, &hex("203fe13f")).unwrap();
     assert_eq!(decoder.table.size(), 0);
     decode(&mut decoder, &hex("4001610162")).unwrap();
     assert_eq!(texts(&decode(&mut decoder, &hex("be")).unwrap()).len(), 1);
     let beyond = decode(&mut decoder, &hex("3fe23f"));
     assert_eq!(beyond.unwrap_err(), DecodeError::InvalidTableSize);
-    // A peer may use the usual size before it has read what was announced.
+    // A peer may use the default size before it has read our SETTINGS.
     assert!(decode(&mut Decoder::new(0), &hex("3fe11f")).is_ok());
     assert!(decode(&mut Decoder::new(0), &hex("3fe21f")).is_err());
 }
 
 #[test]
 fn a_name_may_come_from_the_row_that_makes_room() {
-    // A table for one row, "name: a"; then the same name with another value, and with one that fits no table.
+    // A table for one entry, "name: a"; then the same name with another value, and with one that fits no table.
     let mut decoder = decoder(40);
     decode(&mut decoder, b"\x40\x04name\x01a").unwrap();
     let fields = decode(&mut decoder, b"\x7e\x01b\xbe").unwrap();
@@ -249,7 +249,7 @@ fn a_flaw_leaves_the_table_in_step_and_is_remembered_by_it() {
         assert_eq!((fields.flaw(), fields.len()), (Some(flaw), 2));
         let fields = decode(&mut decoder, b"\xbe\xbf\x82").unwrap();
         assert_eq!((fields.flaw(), fields.len()), (Some(flaw), 2));
-        // The name alone, with a sound value.
+        // The name alone, with a valid value.
         let fields = decode(&mut decoder, b"\x0f\x30\x01v").unwrap();
         let of_name = Some(flaw).filter(|flaw| *flaw != FieldError::InvalidValue);
         assert_eq!(fields.flaw(), of_name);
@@ -277,7 +277,7 @@ fn names_are_what_they_were_when_they_come_from_the_table() {
     assert!(first.iter().eq(&again));
 }
 
-/// Some bytes that name a row of four thousand can ask for a lot of copying.
+/// A few bytes that refer to an entry of four thousand can cause a lot of copying.
 #[test]
 fn what_goes_beyond_a_limit_costs_nothing_more() {
     let mut decoder = Decoder::new(4096);
@@ -292,7 +292,7 @@ fn what_goes_beyond_a_limit_costs_nothing_more() {
         decoder.decode(&block, limits, &mut into).unwrap();
         assert_eq!((into.len(), into.flaw()), (4, Some(FieldError::TooLong)));
     }
-    // Names that are put in again and again: some, and then too many.
+    // Names that are inserted repeatedly: some, and then too many.
     let some = b"\x7e\x00".repeat(200);
     decoder.decode(&some, limits, &mut into).unwrap();
     assert_eq!((into.len(), into.flaw()), (4, Some(FieldError::TooLong)));
