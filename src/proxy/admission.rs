@@ -1,8 +1,8 @@
-//! Whether another connection to an endpoint may be opened, and the wait until it may be, or until one is idle.
+//! Connection limits per endpoint: the check before a connection is opened, and the wait for a free or an idle one.
 //!
-//! Each worker keeps connections of its own. Where the limit is reached, those that are idle elsewhere are asked for: they
-//! are closed, which makes room for a new one here. While a request waits, a connection that becomes idle goes to the
-//! first who waits. Without a limit that is reached, nobody looks at any of this.
+//! Each worker keeps its own connections. At the limit, idle connections of other workers are requested: they close,
+//! which makes room for a new one here. While a request waits, a connection that becomes idle goes to the first waiter.
+//! Below the limit none of this costs anything.
 
 use std::sync::Arc;
 
@@ -14,13 +14,13 @@ use super::pool::ConnectionCount;
 use super::select::Selection;
 use super::worker::Worker;
 
-/// How a wait for a connection ended.
+/// Outcome of a wait for a connection.
 pub(super) enum Admission<T> {
-    /// Another one may be opened.
+    /// A new connection may be opened.
     New(ConnectionCount),
-    /// There is one that can be used.
+    /// An existing connection can be used.
     Existing(T),
-    /// What was selected has to be selected again.
+    /// The table changed: the caller selects again.
     TableChanged,
 }
 
@@ -36,7 +36,7 @@ fn budgeted(worker: &Worker, selection: &Selection) -> Option<CountedConnection>
         .acquire(selection.release().roster())
 }
 
-/// Counts another connection, if there may be one and nobody waits for it.
+/// Counts a new connection, if the limits allow one and no request waits for it.
 pub(super) fn at_once(worker: &Worker, selection: &Selection) -> Option<ConnectionCount> {
     let endpoint = selection.in_flight.endpoint();
     let place = endpoint.connection_places().acquire(limit(selection))?;
@@ -59,7 +59,7 @@ pub(super) async fn wait<T>(
 ) -> Result<Admission<T>, UpstreamError> {
     let endpoint = selection.in_flight.endpoint();
     let limit = limit(selection);
-    // Requests in flight have a limit of their own, so those who wait here have it as well.
+    // Requests in flight have a limit of their own, which bounds this queue as well.
     let waiting = Arc::clone(endpoint.connection_places()).queue(limit, u32::MAX, worker.slot);
     let mut waiting = waiting.ok_or(UpstreamError::ConnectionLimit)?;
     let place = loop {
@@ -73,7 +73,7 @@ pub(super) async fn wait<T>(
             () = worker.table_changed.notified() => return Ok(Admission::TableChanged),
             () = deadline.expired() => return Err(UpstreamError::ConnectionLimit),
         }
-        // Woken without a place: one may have become idle on this worker.
+        // Woken without a permit: a connection may have become idle on this worker.
         if let Some(existing) = existing() {
             return Ok(Admission::Existing(existing));
         }

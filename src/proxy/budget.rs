@@ -1,6 +1,6 @@
-//! The budget of one turn: a body that always has more to move lets other connections have their turn after so much.
+//! Byte budget of a body: after this much data it yields to the other connections of its worker.
 //!
-//! Without it a fast download would be read and written until one side has to wait, and everything else on its worker
+//! Without it a fast download would be read and written until one side blocks, and every other connection of its worker
 //! would wait meanwhile.
 
 use std::pin::{Pin, pin};
@@ -10,35 +10,35 @@ use tokio::task::yield_now;
 
 use super::fair_queue::{FairQueue, FairQueueEntry};
 
-/// Bytes that one direction moves in a turn.
+/// Bytes that one direction moves before it yields.
 const BYTES: u32 = 64 * 1024;
 
-/// Counted for each piece beside its bytes, since it costs system calls as well.
+/// Bytes counted for each frame besides its data, since it costs system calls as well.
 const PIECE: usize = 1024;
 
-/// A body that moves a turn's bytes within this many milliseconds, once it has begun to, is greedy.
+/// A body that spends its budget within this many milliseconds of the previous yield is greedy.
 const GREEDY_MS: u32 = 100;
 
-/// What was moved of one turn.
+/// Bytes spent since the last yield.
 #[derive(Debug, Default)]
 pub(super) struct Spent(u32);
 
-/// What one body has moved, and how fast.
+/// Progress of one body, and its speed.
 pub(super) struct Budget<'t> {
     turns: &'t FairQueue,
     place: Option<FairQueueEntry>,
     spent: Spent,
-    /// When the last turn was over, in milliseconds of the worker's clock.
+    /// Time of the last yield, in milliseconds of the worker's clock.
     turned_ms: Option<u32>,
     is_greedy: bool,
-    /// It is greedy, and its turn is not over.
+    /// It is greedy and was admitted by the queue.
     has_turn: bool,
 }
 
 // === impl Spent ===
 
 impl Spent {
-    /// Counts a piece of so many bytes; true if that was the last of this turn, and the next one begins.
+    /// Counts a frame of so many bytes; true if the budget is spent, which starts a new one.
     pub(super) fn spend(&mut self, bytes: usize) -> bool {
         let frame = u32::try_from(bytes + PIECE).unwrap_or(u32::MAX);
         self.0 = self.0.saturating_add(frame);
@@ -53,7 +53,7 @@ impl Spent {
 // === impl Budget ===
 
 impl<'t> Budget<'t> {
-    /// A body that has moved nothing yet.
+    /// For a body that has moved nothing yet.
     pub(super) fn new(turns: &'t FairQueue) -> Self {
         Self {
             turns,
@@ -65,12 +65,12 @@ impl<'t> Budget<'t> {
         }
     }
 
-    /// Whether what comes next has to be asked for by [`Budget::poll_next`]; all other bodies are spared it.
+    /// True if the next frame must be polled with [`Budget::poll_next`]; no other body needs it.
     pub(super) fn is_greedy(&self) -> bool {
         self.is_greedy
     }
 
-    /// Asks for what the body brings next; a greedy one gets it only when it is its turn.
+    /// Polls for the next frame; a greedy body waits for admission first.
     pub(super) fn poll_next<F: Future>(
         &mut self,
         cx: &mut Context<'_>,
@@ -81,12 +81,12 @@ impl<'t> Budget<'t> {
             self.has_turn = true;
         }
         let polled = next.poll(cx);
-        // Whoever has to wait has moved what there was: it is not to come back between two looks at the sockets.
+        // A body that has to wait has moved all it had: it must not run twice between two polls of the sockets.
         self.has_turn &= polled.is_ready();
         polled
     }
 
-    /// Counts a piece, and lets everything else have its turn if it was the last of this one.
+    /// Counts a frame, and yields if the budget is spent.
     pub(super) async fn pay(&mut self, bytes: usize) {
         self.turns.moved(bytes + PIECE);
         if self.spent.spend(bytes) {
@@ -97,7 +97,7 @@ impl<'t> Budget<'t> {
         }
     }
 
-    /// A turn is over.
+    /// Starts a new budget.
     fn reassess(&mut self, now_ms: u32) {
         let before = self.turned_ms.replace(now_ms);
         self.is_greedy = before.is_some_and(|before| now_ms.wrapping_sub(before) < GREEDY_MS);
@@ -111,10 +111,10 @@ impl Drop for Budget<'_> {
     }
 }
 
-/// Has the task polled again after everything that is ready by then, sockets included. A wake would bring it back before
-/// the sockets are looked at.
+/// Has the task polled again after all tasks that are ready by then, sockets included. A plain wake would run it before
+/// the sockets are polled.
 pub(super) fn poll_again(cx: &mut Context<'_>) {
-    // The first poll hands the waker over to the runtime, and that is all that is needed.
+    // The first poll registers the waker with the runtime; nothing else is needed.
     let _ = pin!(yield_now()).poll(cx);
 }
 

@@ -1,8 +1,8 @@
-//! Looking out for a client that leaves while nobody reads from it.
+//! Detects a client that disconnects while its request is not being read.
 //!
-//! A client whose body waits for its endpoint, or for a place, is not read, so the end of its connection lies behind bytes
-//! that nobody wants yet. The system knows of it all the same, and is asked a few times a second, for as long as this
-//! lasts and no longer: a request that is read to its end is watched by reading on.
+//! While the body waits for its endpoint or for a permit, the connection is not read, so its end lies behind unread
+//! bytes. The kernel knows of it all the same and is polled a few times a second, only while such a wait lasts: a
+//! request that was read to its end is watched by reading on.
 
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
@@ -10,17 +10,17 @@ use std::time::Duration;
 
 use crate::net::{Deadline, Stream, Timers};
 
-/// How often the system is asked.
+/// Interval of the checks.
 const EVERY: Duration = Duration::from_millis(300);
 
-/// Looks out for the client of one request. It costs nothing until it is polled.
+/// Watch for the disconnect of one request's client. Free until it is polled.
 #[derive(Default)]
 pub(super) struct DisconnectWatch(Option<Deadline>);
 
 // === impl DisconnectWatch ===
 
 impl DisconnectWatch {
-    /// Ready once the client has ended or reset its connection. To be polled only while nobody reads from it.
+    /// Ready once the client has closed or reset its connection. Only for times when the connection is not read.
     pub(super) fn poll_left(
         &mut self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! A new connection to the endpoint that was selected.
+//! New connections to the selected endpoint.
 
 use std::rc::Rc;
 
@@ -12,17 +12,17 @@ use super::pool::{Connection, ConnectionCount, PoolKey};
 use super::select::Selection;
 use super::worker::Worker;
 
-/// A way to an endpoint that can take a request.
+/// A connection or stream to an endpoint that can carry a request.
 pub(super) enum Connected {
-    /// A connection of its own.
+    /// A connection for this request alone.
     Http1(Connection),
-    /// A stream's place on a connection that is shared.
+    /// A stream on a shared connection.
     Http2(http2::PooledStream),
 }
 
-/// Connects before `deadline` passes. Where connections are shared, one with a number below `newer_than` is not taken.
-/// Where the endpoint has as many connections as it may have, it waits for one if `may_wait`; nothing comes back when the
-/// table changed meanwhile. Cancellation safe: dropping it closes the socket.
+/// Connects before `deadline` passes. A shared connection whose number is below `newer_than` is not used.
+/// If the endpoint is at its connection limit, it waits if `may_wait`, and returns `None` when the table changed
+/// meanwhile. Cancellation safe: dropping it closes the socket.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
     selection: &Selection,
@@ -79,7 +79,7 @@ pub(super) async fn connect(
     }
 }
 
-/// Opens a connection to the endpoint, counted on it.
+/// Opens a connection that counts towards the endpoint's limit.
 async fn open(
     worker: &Worker,
     selection: &Selection,

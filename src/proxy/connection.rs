@@ -1,7 +1,7 @@
-//! A client connection over HTTP/1.1, from its first byte to its last: one request after the other.
+//! A client's HTTP/1.1 connection: serves its requests one after the other.
 //!
-//! While it is idle it holds its socket, a deadline and a few numbers. What a request needs lives in one box that
-//! exists while the request does.
+//! An idle connection holds its socket, a deadline and a few numbers. The state of a request lives in one box that
+//! exists only while the request does.
 
 use std::cell::Cell;
 use std::future::poll_fn;
@@ -41,14 +41,14 @@ pub(super) struct Connection {
     peer: PeerInfo,
     preview: bool,
     deadline: Deadline,
-    /// From then on it is asked to go.
+    /// Time from which the client is asked to close the connection.
     oldest: Option<Instant>,
     received: Option<Buffer>,
     is_first: bool,
     counted: (ConnectionPermit, ConnectionGuard),
 }
 
-/// A request whose head was judged.
+/// A request whose head was validated.
 struct AcceptedAs {
     context: RequestContext,
     meta: RequestMeta,
@@ -57,15 +57,15 @@ struct AcceptedAs {
     next: Result<Prepared, ProxyError>,
 }
 
-/// What comes after a request.
+/// Next step of the connection after a request.
 enum NextRequest {
     Request,
     Over,
-    /// The box of the request is gone by then: a WebSocket may stay for days.
+    /// The request's box is freed by then: a WebSocket may live for days.
     Tunnel(Box<Tunnel>),
 }
 
-/// What both sides of a request have come to.
+/// State of both sides after a request.
 struct AfterRequest {
     keep_alive: bool,
     hides_a_cut: bool,
@@ -122,7 +122,7 @@ impl Connection {
                 HeadRead::Closed => return,
                 HeadRead::Http2 => return self.serve_http2().await,
                 HeadRead::Refused(rejection) => return self.refuse(rejection).await,
-                // One box for each request that is active; an idle connection has none.
+                // One box for each active request; an idle connection has none.
                 HeadRead::Head(range) => self.serve(range).await,
                 HeadRead::Start => {
                     let Some(serving) = self.serve_start() else {
@@ -144,13 +144,13 @@ impl Connection {
         }
     }
 
-    /// Not an `async fn`: what it makes lives in the box alone, not in the connection's task beside it.
+    /// Not an `async fn`: the future lives in the box alone, not a second time in the connection's task.
     fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
         let opened = self.open(range.clone());
         self.serve_opened(opened, range)
     }
 
-    /// The same for a head that is whole and good at first sight.
+    /// Fast path for a buffered head that is complete and valid at the first scan.
     fn serve_start(&mut self) -> Option<Pin<Box<dyn Future<Output = NextRequest> + '_>>> {
         let buffer = self.received.as_ref()?;
         let limits = &self.worker.shared.settings.message;
@@ -190,7 +190,7 @@ impl Connection {
         ))
     }
 
-    /// Goes on with HTTP/2, from what was read so far.
+    /// Continues as HTTP/2, starting with the bytes read so far.
     pub(super) fn serve_http2(self) -> Pin<Box<dyn Future<Output = ()>>> {
         let counted = self.counted;
         let serving = http2::serve(
@@ -206,7 +206,7 @@ impl Connection {
         })
     }
 
-    /// Judges a head and, in the same synchronous section, selects for it and encodes it.
+    /// Validates a head, selects an endpoint and encodes the head, all in one synchronous section.
     fn open(&self, range: Range<usize>) -> Result<AcceptedAs, Rejection> {
         let buffer = self.received.as_ref().expect("a head was found in it");
         let limits = &self.worker.shared.settings.message;
@@ -230,7 +230,7 @@ impl Connection {
 
     /// Serves one request.
     ///
-    /// The block uses what was opened where it is captured, so that it is kept once.
+    /// The block uses the opened request where it is captured, so that the future stores it once.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would keep its arguments twice"
@@ -300,7 +300,7 @@ impl Connection {
         }
     }
 
-    /// The head, and what was received behind it, each in a buffer of its own.
+    /// Splits the buffer into the head and the bytes received after it.
     fn split(
         &mut self,
         end: usize,
@@ -318,18 +318,18 @@ impl Connection {
         if matches!(next, Ok(Prepared::Http1(_))) {
             head.truncate(end);
         } else {
-            // It will be looked at again, and that may take a while: thousands may wait for a connection at once.
+            // The head is read again later, which may take a while: thousands may wait for a connection at once.
             head = buffers.copy_exact(&head.data()[..end]);
         }
         (head, body)
     }
 
-    /// Whether it is to be asked to go.
+    /// True if the client is to be asked to close the connection.
     fn is_old(&self) -> bool {
         self.oldest.is_some_and(|oldest| oldest <= Instant::now())
     }
 
-    /// What becomes of the connection after a request.
+    /// Decides between the next request and the end of the connection.
     async fn finish(
         &mut self,
         finished: RequestEnd,

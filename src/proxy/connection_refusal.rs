@@ -1,4 +1,4 @@
-//! Connections that end before there is a request: why, how often, and a line in the log now and then.
+//! Refused connections: those that end before their first request, with reason, counter and a sampled log.
 
 use std::error::Error;
 use std::io;
@@ -8,10 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::net::{ProxyHeaderError, TlsRefusal};
 use crate::telemetry::names;
 
-/// At most one line for each reason in this time, however many connections are refused.
+/// Window in which each reason is logged at most once, however many connections are refused.
 const SAMPLE_MS: u64 = 10_000;
 
-/// The reason for which a connection was refused before it had a request.
+/// Reason for which a connection was refused before it had a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ConnectionRefusal {
     ClientCertificate,
@@ -23,13 +23,13 @@ pub(super) enum ConnectionRefusal {
     Tls,
 }
 
-/// When each reason was last told, and how many were not.
+/// Time of the last log entry for each reason, and the number of refusals since.
 #[derive(Debug, Default)]
 pub(super) struct RefusalLog([Sampler; ConnectionRefusal::COUNT]);
 
 #[derive(Debug, Default)]
 struct Sampler {
-    /// The end of the time in which nothing is said.
+    /// End of the window in which nothing is logged.
     quiet_until_ms: AtomicU64,
     untold: AtomicU64,
 }
@@ -46,7 +46,7 @@ pub(super) struct UnlistedSender(pub(super) std::net::IpAddr);
 impl ConnectionRefusal {
     const COUNT: usize = 7;
 
-    /// The reason behind an error of what comes before the first request.
+    /// The reason for an error that came before the first request.
     pub(super) fn of(error: &io::Error) -> Self {
         let inner = error.get_ref();
         if inner.is_some_and(<dyn Error + Send + Sync>::is::<UnlistedSender>) {
@@ -64,7 +64,7 @@ impl ConnectionRefusal {
         }
     }
 
-    /// The word in metrics and logs.
+    /// Label in metrics and logs.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::ClientCertificate => "client_certificate",
@@ -81,7 +81,7 @@ impl ConnectionRefusal {
 // === impl RefusalLog ===
 
 impl RefusalLog {
-    /// Counts a refused connection, and says so if nothing was said of its kind for a while.
+    /// Counts a refused connection, and logs it unless its reason was logged recently.
     pub(super) fn note(&self, now_ms: u64, listener: &str, client: SocketAddr, error: &io::Error) {
         let reason = ConnectionRefusal::of(error);
         let labels = [
@@ -91,7 +91,7 @@ impl RefusalLog {
         metrics::counter!(names::CONNECTIONS_REFUSED.0, &labels).increment(1);
         let reason_word = reason.as_str();
         if reason == ConnectionRefusal::Closed {
-            // Balancers that look whether a port is open do nothing else all day.
+            // Port checks of load balancers would fill the log.
             tracing::debug!(%client, listener, reason = reason_word, %error, "connection refused");
         } else if let Some(untold) = self.0[reason as usize].take(now_ms) {
             tracing::info!(%client, listener, reason = reason_word, %error, untold, "connection refused");
@@ -102,7 +102,7 @@ impl RefusalLog {
 // === impl Sampler ===
 
 impl Sampler {
-    /// The number of connections that nothing was said of, if this one is told.
+    /// The number of refusals that were not logged, if this one is to be.
     fn take(&self, now_ms: u64) -> Option<u64> {
         let quiet_until = self.quiet_until_ms.load(Ordering::Relaxed);
         let is_mine = now_ms >= quiet_until

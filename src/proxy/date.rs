@@ -1,19 +1,19 @@
-//! The time of day as a `Date` field says it, written out once a second.
+//! Cached text of the `Date` field, formatted once a second.
 
 use std::cell::Cell;
 use std::time::SystemTime;
 
-/// How long a date is (RFC 9110, section 5.6.7).
+/// Length of a date (RFC 9110, section 5.6.7).
 pub(super) const LENGTH: usize = "Sun, 06 Nov 1994 08:49:37 GMT".len();
 
-/// The last date that was written out.
+/// The last formatted date.
 #[derive(Default)]
 pub(super) struct DateCache(Cell<Option<(u64, [u8; LENGTH])>>);
 
 // === impl DateCache ===
 
 impl DateCache {
-    /// The date, given by which second of its own clock a worker asks.
+    /// The current date; `second` is the current second of the worker's own clock.
     pub(super) fn at(&self, second: u64) -> [u8; LENGTH] {
         match self.0.get() {
             Some((at, date)) if at == second => date,

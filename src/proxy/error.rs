@@ -1,4 +1,4 @@
-//! What goes wrong with a request, whose fault it is, and what the client is told.
+//! Errors of a request: their cause, their fault and the status that the client gets.
 //!
 //! The client sees a status, a reason from a closed list and the request's id; internal text goes to the log only.
 
@@ -8,43 +8,42 @@ use crate::message::{self, Rejection};
 use crate::model::{AttemptFailure, Fault};
 use crate::telemetry::names;
 
-/// A request that we answer ourselves.
+/// A failed request, to which the proxy itself responds.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
-    /// The request is to be answered by whoever stands here (`Max-Forwards: 0`): a `TRACE` with what came, an `OPTIONS`
-    /// with nothing.
+    /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is sent back, an `OPTIONS` gets an empty response.
     #[error("the request goes no further")]
     LastHop(Option<Box<[u8]>>),
-    /// A selection found nobody: every endpoint is unhealthy, or there is none.
+    /// No endpoint could be selected: all are unhealthy, or there is none.
     #[error("no endpoint is available")]
     NoEndpoint,
     /// No route matches.
     #[error("no route matches")]
     NoRoute,
-    /// Too many requests in flight, or on this release.
+    /// Too many requests in flight, in total or on this release.
     #[error("too many requests in flight")]
     Overloaded,
-    /// A place in the queue of a release did not become free in time.
+    /// No permit of the release became free in time.
     #[error("no place became free in time")]
     QueueTimeout,
-    /// The request is not one that is forwarded.
+    /// The request is invalid and not forwarded.
     #[error("the request was refused")]
     Refused(#[source] Rejection),
-    /// The release left the table, and what was in flight on it has had its time.
+    /// The release was removed, and its time to drain is over.
     #[error("the release was removed")]
     ReleaseRemoved,
-    /// The whole request took longer than it may.
+    /// The request as a whole exceeded its timeout.
     #[error("the request took too long")]
     RequestTimeout,
     /// The request names a release that its route does not have.
     #[error("the route has no such release")]
     UnknownRelease,
-    /// An endpoint failed before the answer began.
+    /// The endpoint failed before its response began.
     #[error("the endpoint failed")]
     Upstream(#[source] UpstreamError),
 }
 
-/// What an endpoint did wrong.
+/// Failure of an endpoint.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum UpstreamError {
     /// It closed or reset the connection.
@@ -56,33 +55,33 @@ pub(super) enum UpstreamError {
     /// No connection could be made in time.
     #[error("connecting took too long")]
     ConnectTimeout,
-    /// It has as many connections as it may have.
+    /// The endpoint is at its connection limit.
     #[error("the endpoint has too many connections")]
     ConnectionLimit,
-    /// It allows no streams at the moment.
+    /// The endpoint allows no streams at the moment.
     #[error("the endpoint allows no streams")]
     NoStreams,
-    /// What it sent is not an answer.
+    /// The response is not valid HTTP.
     #[error("the answer was refused")]
     Invalid(#[source] Rejection),
-    /// It was silent, or did not read, for too long.
+    /// Timeout while the endpoint sent nothing, or did not read.
     #[error("the endpoint was silent for too long")]
     Silent,
-    /// It refused the request before it looked at it.
+    /// The endpoint refused the request without processing it.
     #[error("the endpoint refused the request unprocessed")]
     Unprocessed(#[source] io::Error),
-    /// TLS with it cannot be set up as configured.
+    /// TLS cannot be set up as configured.
     #[error("the TLS settings of the release are unusable")]
     Tls(#[source] std::sync::Arc<crate::net::NetError>),
 }
 
-/// What a client did wrong.
+/// Failure of a client.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
-    /// It left.
+    /// It disconnected.
     #[error("the client left")]
     Gone,
-    /// Its body is not one.
+    /// Its body is invalid.
     #[error("the body was refused")]
     Invalid(#[source] Rejection),
     /// It sent or read nothing for too long.
@@ -90,40 +89,40 @@ pub(super) enum ClientError {
     Silent,
 }
 
-/// Why we answered ourselves: a label, a header and a word in the log. The variants are in alphabetical order.
+/// Reason for a response of the proxy's own: a label, a header and a word in the log. In alphabetical order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Reason {
-    /// The endpoint's answer was refused.
+    /// The endpoint's response was invalid.
     BadAnswer,
-    /// The request broke a rule.
+    /// The request was invalid.
     BadRequest(message::Reason),
     /// No connection to an endpoint.
     ConnectFailed,
     /// No connection to an endpoint in time.
     ConnectTimeout,
-    /// The request was not to go any further (`Max-Forwards: 0`).
+    /// The request was not to be forwarded any further (`Max-Forwards: 0`).
     MaxForwards,
-    /// No endpoint is left.
+    /// No endpoint is available.
     NoEndpoint,
     /// No route matches.
     NoRoute,
     /// A limit on requests was reached.
     Overloaded,
-    /// No place in the queue became free in time.
+    /// No permit became free in time.
     QueueTimeout,
-    /// The release left the table long ago.
+    /// The release was removed, and its time to drain is over.
     ReleaseRemoved,
-    /// The request as a whole took too long.
+    /// The request as a whole exceeded its timeout.
     RequestTimeout,
-    /// The endpoint was silent for too long.
+    /// The endpoint was idle for too long.
     Silence,
     /// An override names a release that the route does not have.
     UnknownRelease,
-    /// The endpoint closed the connection before it answered.
+    /// The endpoint closed the connection before it responded.
     UpstreamClosed,
 }
 
-/// An error with everything that caused it, for the log.
+/// An error with all its sources, for the log.
 pub(super) struct ErrorChain<'e>(pub(super) &'e dyn std::error::Error);
 
 impl fmt::Display for ErrorChain<'_> {
@@ -139,7 +138,7 @@ impl fmt::Display for ErrorChain<'_> {
 }
 
 impl ProxyError {
-    /// Who is to blame.
+    /// The party at fault.
     pub(super) fn fault(&self) -> Fault {
         match self {
             Self::NoEndpoint
@@ -152,7 +151,7 @@ impl ProxyError {
         }
     }
 
-    /// Whether a release that was decided on had no room, or nobody, for the request: it has failed.
+    /// True if the selected release had no capacity or no endpoint for the request, which counts as its failure.
     pub(super) fn is_want_of_release(&self) -> bool {
         matches!(
             self,
@@ -160,7 +159,7 @@ impl ProxyError {
         )
     }
 
-    /// Why, as a word.
+    /// The reason for label, header and log.
     pub(super) fn reason(&self) -> Reason {
         match self {
             Self::LastHop(_) => Reason::MaxForwards,
@@ -176,7 +175,7 @@ impl ProxyError {
         }
     }
 
-    /// What the client gets.
+    /// Status of the response.
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::LastHop(_) => 200,
@@ -188,12 +187,12 @@ impl ProxyError {
         }
     }
 
-    /// Whether the client is to be told which methods there are (RFC 9110, section 15.5.6).
+    /// True if the response lists the allowed methods (RFC 9110, section 15.5.6).
     pub(super) fn names_methods(&self) -> bool {
         matches!(self, Self::LastHop(None)) || self.status() == 405
     }
 
-    /// When to come again, in seconds, where that is known to help.
+    /// Value of `Retry-After` in seconds, where a retry is known to help.
     pub(super) fn retry_after(&self) -> Option<&'static str> {
         match self.status() {
             503 => Some("1"),
@@ -222,7 +221,7 @@ impl UpstreamError {
         }
     }
 
-    /// The same for the statistics of attempts.
+    /// The failure for the statistics of attempts.
     pub(super) fn failure(&self) -> AttemptFailure {
         match self {
             Self::Closed(_) => AttemptFailure::Closed,
@@ -235,7 +234,7 @@ impl UpstreamError {
         }
     }
 
-    /// Whether it says that nobody serves at the address: the fleet then leaves it alone for a while.
+    /// True if nothing listens at the address: the fleet then avoids it for a while.
     pub(super) fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -251,12 +250,12 @@ impl From<Rejection> for ProxyError {
 }
 
 impl Reason {
-    /// Counts a request that we answered without asking a release, or instead of one.
+    /// Counts a request to which the proxy responded itself, without a release or instead of one.
     pub(super) fn count(self) {
         metrics::counter!(names::REJECTED.0, "reason" => self.as_str()).increment(1);
     }
 
-    /// The word in `x-switchback-reason`, in logs and in metrics.
+    /// Value of `x-switchback-reason`, of logs and of metrics.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -1,8 +1,8 @@
-//! Whose turn it is among bodies that always have more to move: they wait for one another, and nobody waits for them.
+//! FIFO queue of the greedy bodies of a worker: they wait for one another, and small requests never wait for them.
 //!
-//! A worker looks at its sockets when it has polled whatever is ready. Were every large body moved on between two looks,
-//! a small request would wait for all of them, twice: for its head to be read, and for its answer. So greedy bodies share
-//! one allowance of bytes, which a look at the sockets renews, and queue for it, first come, first served.
+//! A worker polls its sockets after it has polled every ready task. If every large body moved between two such polls, a
+//! small request would wait for all of them, twice: for its head to be read, and for its response. So greedy bodies
+//! share one allowance of bytes, which each poll of the sockets renews, and queue for it, first come, first served.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -11,16 +11,16 @@ use std::time::Instant;
 
 use super::budget::poll_again;
 
-/// Bytes that greedy bodies move between two looks at the sockets. Less costs more system calls, more makes others wait.
+/// Bytes that greedy bodies move between two polls of the sockets. Less costs more system calls, more delays others.
 const ALLOWANCE: usize = 128 * 1024;
 
-/// The turns of one worker.
+/// Queue of one worker.
 pub(super) struct FairQueue {
-    /// What bodies have moved since the last look that is known.
+    /// Bytes moved since the last known poll of the sockets.
     moved: Cell<usize>,
     queue: RefCell<VecDeque<Waiting>>,
     last: Cell<u32>,
-    /// Whoever is first in the queue is polled again after a look.
+    /// The first in the queue is polled again after the next poll of the sockets.
     is_looking: Cell<bool>,
     began: Instant,
 }
@@ -30,14 +30,14 @@ struct Waiting {
     waker: Waker,
 }
 
-/// A place in the queue.
+/// Position in the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct FairQueueEntry(u32);
 
 // === impl FairQueue ===
 
 impl FairQueue {
-    /// Nobody waits.
+    /// Creates an empty queue.
     pub(super) fn new() -> Self {
         Self {
             moved: Cell::new(0),
@@ -48,7 +48,7 @@ impl FairQueue {
         }
     }
 
-    /// Milliseconds since this began; they start again after seven weeks.
+    /// Milliseconds since creation; wraps after seven weeks.
     #[expect(
         clippy::cast_possible_truncation,
         reason = "only differences are looked at"
@@ -57,12 +57,12 @@ impl FairQueue {
         self.began.elapsed().as_millis() as u32
     }
 
-    /// Counts what a body has moved.
+    /// Counts bytes that a body has moved.
     pub(super) fn moved(&self, bytes: usize) {
         self.moved.set(self.moved.get().saturating_add(bytes));
     }
 
-    /// Ready when it is the turn of a body whose place in the queue, if it has one, is `place`.
+    /// Ready when the body may move data; `place` is its entry in the queue, if it has one.
     pub(super) fn poll_admit(
         &self,
         cx: &mut Context<'_>,
@@ -85,7 +85,7 @@ impl FairQueue {
         Poll::Pending
     }
 
-    /// Gives a place in the queue up, used or not, and calls the next one.
+    /// Removes an entry, used or not, and wakes the next one.
     pub(super) fn leave(&self, place: &mut Option<FairQueueEntry>) {
         let Some(place) = place.take() else { return };
         let mut queue = self.queue.borrow_mut();
@@ -100,7 +100,7 @@ impl FairQueue {
         }
     }
 
-    /// Whether nobody is before this one.
+    /// True if no other entry is before this one.
     fn is_next(&self, place: Option<FairQueueEntry>) -> bool {
         self.queue.borrow().front().map(|first| first.place) == place
     }
@@ -147,7 +147,7 @@ mod tests {
                 .is_ready()
         }
 
-        /// How often it was woken since this was asked last. Outside a runtime, `poll_again` wakes at once.
+        /// Number of wakes since the last call. Outside a runtime, `poll_again` wakes at once.
         fn calls(&self) -> usize {
             self.calls.0.swap(0, Ordering::Relaxed)
         }

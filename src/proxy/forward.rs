@@ -1,7 +1,7 @@
-//! The fields that we add, drop and rewrite on the way, as slices from one head to the other.
+//! Header fields that the proxy adds, drops and rewrites, as slices from one head to the other.
 //!
-//! Hop-by-hop and nominated fields end here; framing is written by whoever writes the head. Forwarding fields of a peer
-//! that is not trusted are overwritten.
+//! Hop-by-hop fields and those nominated by `Connection` are dropped; the encoder of the head sets the framing fields.
+//! Forwarding fields of an untrusted peer are overwritten.
 
 use std::fmt;
 
@@ -20,36 +20,36 @@ mod response;
 mod text;
 mod trace;
 
-/// The longest request id that is taken over.
+/// Longest request id that is taken from a peer.
 const LONGEST_ID: usize = 128;
 
-/// What a request is called, in `X-Request-Id` and in the log.
+/// Id of a request, in `X-Request-Id` and in the log.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum RequestId {
-    /// A trusted proxy named it.
+    /// Set by a trusted proxy.
     Given(Box<str>),
-    /// We did.
+    /// Generated here.
     Own(u128),
 }
 
-/// What is written about a request beside its own fields.
+/// Values for the fields of a request that the proxy adds.
 pub(super) struct Forwarding<'f> {
     pub(super) peer: PeerInfo,
     pub(super) id: &'f RequestId,
-    /// Our name in `Via`; nothing if we are not to be seen there.
+    /// The proxy's name in `Via`; `None` to add nothing.
     pub(super) via: Option<&'f str>,
-    /// The `Host` to send, where it is not the client's.
+    /// `Host` to send, if not the client's.
     pub(super) host: Option<&'f str>,
-    /// The key of a WebSocket ends here: another is made for the endpoint, or it wants none.
+    /// The client's WebSocket key is dropped: the endpoint gets a new one, or needs none.
     pub(super) hides_key: bool,
-    /// Two random numbers, for a trace that starts here if none came; nothing if none is to start.
+    /// Two random numbers to start a trace with if the request has none; `None` to start no traces.
     pub(super) trace: Option<(u64, u64)>,
 }
 
 // === impl RequestId ===
 
 impl RequestId {
-    /// The id that a trusted peer gave it, or a new one.
+    /// The id given by a trusted peer, or a new one.
     pub(super) fn of(
         parts: &RequestParts<'_>,
         is_trusted: bool,
@@ -84,7 +84,7 @@ fn is_id(id: &[u8]) -> bool {
 
 // === requests ===
 
-/// Writes the fields of a request as the endpoint shall see them. `scratch` is empty, and is used for joined values.
+/// Writes the fields of a request for the endpoint. `scratch` is empty, and is used for joined values.
 pub(super) fn write_request(
     out: &mut impl FieldSink,
     parts: &RequestParts<'_>,
@@ -135,7 +135,7 @@ pub(super) fn write_request(
     }
 }
 
-/// Fields that we write ourselves, whoever the peer is.
+/// Fields that the proxy always sets itself.
 const ALWAYS_REPLACED: KnownSet = KnownSet::of(&[
     KnownField::Host,
     KnownField::ContentLength,
@@ -146,7 +146,7 @@ const ALWAYS_REPLACED: KnownSet = KnownSet::of(&[
     KnownField::Forwarded,
 ]);
 
-/// Fields that we write ourselves unless the peer is trusted.
+/// Fields that the proxy sets itself unless the peer is trusted.
 const TRUSTED_PEERS_ONLY: KnownSet = KnownSet::of(&[
     KnownField::XForwarded,
     KnownField::XForwardedHost,
@@ -155,7 +155,7 @@ const TRUSTED_PEERS_ONLY: KnownSet = KnownSet::of(&[
     KnownField::XRealIp,
 ]);
 
-/// Fields that are looked at before they are taken out or left.
+/// Fields whose value or context decides whether they are dropped.
 const CONDITIONAL: KnownSet = KnownSet::of(&[
     KnownField::Cookie,
     KnownField::Expect,
@@ -165,15 +165,15 @@ const CONDITIONAL: KnownSet = KnownSet::of(&[
     KnownField::Tracestate,
 ]);
 
-/// Which fields were taken out because we write them.
+/// Decides which fields are dropped, and records which were seen.
 struct HeaderFilter {
     cookies: bool,
     has_trace: bool,
-    /// A trace starts here if none came. Otherwise what is said about one is nobody's business here.
+    /// Traces are in use: one starts here if the request has none. Otherwise trace fields pass untouched.
     makes_traces: bool,
-    /// How far it may go, if that is counted here.
+    /// Hops left, if counted here.
     hops: Option<u32>,
-    /// What is taken out, whatever its value.
+    /// Fields that are dropped, whatever their value.
     taken: KnownSet,
 }
 
@@ -198,7 +198,7 @@ impl HeaderFilter {
         }
     }
 
-    /// Whether the field is taken out, whatever is written instead.
+    /// True if the field is dropped, or replaced by the proxy's own.
     #[inline]
     fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
         self.taken.contains(field.known)
@@ -307,8 +307,8 @@ fn push_forwarded(out: &mut Vec<u8>, address: &Address, authority: Option<&str>,
     out.extend_from_slice(scheme.as_bytes());
 }
 
-/// The request's id, and a trace for one that came without if there is to be one. Nobody has decided to record it, so it
-/// says that it is not (the flag of the last two digits).
+/// Writes the request's id, and starts a trace if there is to be one and none came. Its sampled flag (the last two
+/// digits) is not set, since no one has decided to record it.
 fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: bool) {
     match forwarding.id {
         RequestId::Given(id) => out.add("x-request-id", id.as_bytes()),
@@ -327,7 +327,7 @@ fn write_ids(out: &mut impl FieldSink, forwarding: &Forwarding<'_>, has_trace: b
     out.trusted("traceparent", &text);
 }
 
-/// The values of all fields of a name, if they are to be kept, and one more behind them, in `scratch`.
+/// Joins all values of a field in `scratch`, if `keep`, and appends the proxy's own.
 fn joined_with(
     scratch: &mut Vec<u8>,
     parts: &RequestParts<'_>,
@@ -367,7 +367,7 @@ fn find<'h>(parts: &RequestParts<'h>, known: KnownField) -> Option<&'h [u8]> {
         .map(|field| field.value)
 }
 
-/// The path to ask the endpoint for: what came, less the prefix that the route takes off.
+/// The path for the endpoint: the received one without the prefix that the route strips.
 pub(super) fn path<'h>(target: &Target<'h>, route: &Route) -> &'h [u8] {
     let Some(prefix) = route.spec().stripped_prefix() else {
         return target.path;

@@ -1,17 +1,17 @@
-//! gRPC on the way through: whether a request is one, its deadline, and our own errors as its clients understand them.
+//! gRPC support: detection, deadlines, and errors of the proxy in the form that gRPC clients expect.
 //!
-//! A gRPC client looks for a status in trailers, not at the status of the answer, so an error of ours is an answer of 200
-//! that consists of one head with `grpc-status` and `grpc-message` ("Trailers-Only").
+//! A gRPC client reads the status in the trailers, not that of the response, so an error of the proxy is a 200 that
+//! consists of one head with `grpc-status` and `grpc-message` ("Trailers-Only").
 
 use std::time::Duration;
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
-/// A status of gRPC, as far as the proxy says or reads them.
+/// A gRPC status, as far as the proxy sends or reads them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct GrpcStatus(u8);
 
-/// The longest timeout that is taken at its word: about 30 years, beyond which arithmetic on clocks is nobody's friend.
+/// Longest timeout that is accepted: about 30 years. More could overflow arithmetic on clocks.
 const LONGEST: Duration = Duration::from_secs(1_000_000_000);
 
 // === impl GrpcStatus ===
@@ -27,7 +27,7 @@ impl GrpcStatus {
     pub(super) const UNIMPLEMENTED: Self = Self(12);
     pub(super) const UNKNOWN: Self = Self(2);
 
-    /// The status that stands for an answer of ours.
+    /// The gRPC status for an HTTP status of the proxy's own.
     pub(super) const fn of_http(status: u16) -> Self {
         match status {
             401 => Self::UNAUTHENTICATED,
@@ -42,7 +42,7 @@ impl GrpcStatus {
         }
     }
 
-    /// Reads the value of `grpc-status`.
+    /// Parses the value of `grpc-status`.
     pub(super) fn parse(value: &[u8]) -> Option<Self> {
         match value {
             [digit @ b'0'..=b'9'] => Some(Self(digit - b'0')),
@@ -56,8 +56,8 @@ impl GrpcStatus {
         self.0.to_string()
     }
 
-    /// The HTTP status that says the same, for statistics: what is the service's fault is a 5xx, what is the caller's a
-    /// 4xx. `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are the service's.
+    /// The equivalent HTTP status, for statistics: 5xx if the service is at fault, 4xx if the caller is.
+    /// `UNKNOWN`, `DEADLINE_EXCEEDED`, `INTERNAL`, `UNAVAILABLE` and `DATA_LOSS` are the service's fault.
     pub(super) const fn as_http(self) -> u16 {
         match self.0 {
             0 => 200,
@@ -76,7 +76,7 @@ impl GrpcStatus {
     }
 }
 
-/// Whether a content type is that of gRPC.
+/// True if the content type is that of gRPC.
 pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     let prefix = b"application/grpc";
     let Some((start, rest)) = content_type.split_at_checked(prefix.len()) else {
@@ -85,7 +85,7 @@ pub(super) fn is_grpc(content_type: &[u8]) -> bool {
     start.eq_ignore_ascii_case(prefix) && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
 }
 
-/// Reads the value of `grpc-timeout`: at most eight digits and a unit.
+/// Parses the value of `grpc-timeout`: at most eight digits and a unit.
 pub(super) fn timeout(value: &[u8]) -> Option<Duration> {
     let (unit, digits) = value.split_last()?;
     if digits.is_empty() || digits.len() > 8 || !digits.iter().all(u8::is_ascii_digit) {
@@ -104,7 +104,7 @@ pub(super) fn timeout(value: &[u8]) -> Option<Duration> {
     Some(timeout.min(LONGEST))
 }
 
-/// A text as `grpc-message` carries it: what is not printable ASCII, and `%`, as `%XX`.
+/// Text encoded for `grpc-message`: `%` and all but printable ASCII as `%XX`.
 pub(super) fn message(text: &str) -> String {
     const ESCAPED: &AsciiSet = &CONTROLS.add(b'%');
     utf8_percent_encode(text, ESCAPED).to_string()

@@ -1,4 +1,4 @@
-//! Reading and writing HTTP/1.1 bodies on a connection, with limits on silence and buffers held only while full.
+//! Reads and writes HTTP/1.1 bodies on a connection, with idle timeouts and buffers that are held only while full.
 
 use std::cell::RefCell;
 use std::io::{self, IoSlice};
@@ -15,10 +15,10 @@ use crate::net::{Buffer, BufferPool, BufferSize};
 use super::io::{BodyFrame, TrailerFields};
 pub(super) use super::timed_stream::{IoError, TimedStream, Written};
 
-/// Data up to this length leaves in one slice with what is around it: to copy it costs less than a list of slices does.
+/// Data up to this length is copied next to its framing and written as one slice: cheaper than a vectored write.
 const COALESCE_MAX: usize = 2048;
 
-/// Finds the data of a body; on the upstream side the books of the exchange do it.
+/// Finds the data of a body; on the upstream side the state of the exchange does so.
 pub(super) trait BodyDecode {
     fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection>;
     fn finish_eof(&mut self) -> Result<(), Rejection>;
@@ -26,17 +26,17 @@ pub(super) trait BodyDecode {
     fn trailers(&self) -> Option<Box<Trailers>>;
 }
 
-/// Reads one body, and what comes before and after it, from a connection.
+/// Reads one body, and the bytes before and after it, from a connection.
 pub(super) struct BodyReader<'s, D> {
     pub(super) channel: TimedStream<'s>,
     pub(super) decoder: D,
     pub(super) buffer: Option<Buffer>,
     buffers: &'s Rc<BufferPool>,
-    /// So many bytes of the buffer belong to the piece that was handed out last.
+    /// Bytes of the buffer that belong to the last returned frame.
     taken: usize,
     size: BufferSize,
     trailers: Option<Box<Trailers>>,
-    /// What was found wrong behind the data that was handed out last.
+    /// Error found after the data that was returned last.
     broken: Option<Rejection>,
 }
 
@@ -47,10 +47,10 @@ struct Found {
     broken: Option<Rejection>,
 }
 
-/// A piece of a body in its frame, behind what waits in `out`: all of it in `out` if it is short, else around the data.
+/// A framed part of a body, after pending bytes in `out`: all of it in `out` if short, else framing around the data.
 pub(super) struct BodyWriter {
     framing: ChunkFraming,
-    /// What follows this in `out` belongs behind the data.
+    /// Bytes of `out` from here on follow the data.
     split: usize,
     is_long: bool,
 }
@@ -88,7 +88,7 @@ impl BodyWriter {
         })
     }
 
-    /// Writes what `out` and `data` hold.
+    /// Writes `out` and `data`.
     pub(super) fn poll_write(
         &self,
         cx: &mut Context<'_>,
@@ -109,7 +109,7 @@ impl BodyWriter {
 // === impl BodyReader ===
 
 impl<'s, D: BodyDecode> BodyReader<'s, D> {
-    /// A reader of the body that starts with what `buffer` holds.
+    /// Creates a reader for a body that starts with the bytes in `buffer`.
     pub(super) fn new(
         channel: TimedStream<'s>,
         decoder: D,
@@ -128,7 +128,7 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
         }
     }
 
-    /// See [`super::seam::BodySource::next_frame`].
+    /// See [`super::io::BodySource::next_frame`].
     pub(super) async fn next_piece(&mut self) -> Result<BodyFrame<'_>, IoError> {
         let (data, last) = loop {
             self.settle();
@@ -157,7 +157,7 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
         })
     }
 
-    /// See [`super::seam::BodySource::is_ready`].
+    /// See [`super::io::BodySource::is_ready`].
     pub(super) fn is_ready(&self) -> bool {
         self.decoder.is_done()
             || self.broken.is_some()
@@ -167,18 +167,18 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
                 .is_some_and(|buffer| buffer.len() > self.taken)
     }
 
-    /// Whether the body was read to its end.
+    /// True if the body was read to its end.
     pub(super) fn decoder_is_done(&self) -> bool {
         self.decoder.is_done()
     }
 
-    /// What was read beyond the end.
+    /// Bytes that were read beyond the end of the body.
     pub(super) fn into_rest(mut self) -> Option<Buffer> {
         self.settle();
         self.buffer
     }
 
-    /// Lets go of the last piece, and of the buffer if nothing else is in it.
+    /// Releases the last frame, and the buffer if it is empty then.
     pub(super) fn settle(&mut self) {
         if let Some(buffer) = &mut self.buffer {
             buffer.consume(std::mem::take(&mut self.taken));
@@ -188,7 +188,7 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
         }
     }
 
-    /// The data that is there, moved together, so that one read makes one piece.
+    /// Decodes the buffered data, coalesced so that one read makes one frame.
     fn decode_buffered(&mut self) -> Result<Option<(Range<usize>, bool)>, IoError> {
         if let Some(broken) = self.broken {
             return Err(IoError::Invalid(broken));
@@ -206,7 +206,7 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
         Ok(is_piece.then_some((found.data, found.end)))
     }
 
-    /// Waits for bytes, then takes a buffer, then reads: how many bytes came, 0 at the end.
+    /// Waits for bytes, then takes a buffer, then reads: returns the number of bytes, 0 at the end.
     pub(super) async fn fill(&mut self) -> Result<usize, IoError> {
         self.settle();
         loop {
@@ -226,7 +226,7 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
         }
     }
 
-    /// Large reads for bodies that fill the small ones.
+    /// Grows the read size for bodies that fill small reads.
     fn adapt(&mut self, read: usize) {
         if read == self.size.bytes() {
             self.size = self.buffers.for_body(self.size.larger());
@@ -236,8 +236,8 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
     }
 }
 
-/// Decodes all that the buffer holds of the body; the data of several chunks is moved together. What is wrong behind data
-/// is told after it.
+/// Decodes all buffered bytes of the body; the data of several chunks is coalesced. An error after data is reported
+/// with the next call.
 fn decode_buffered(buffer: &mut Buffer, decoder: &mut impl BodyDecode) -> Result<Found, Rejection> {
     let mut found = Found {
         data: 0..0,

@@ -22,22 +22,22 @@ use super::io::{
 };
 use super::worker::Worker;
 
-/// The bytes of a request head that was found to be good.
+/// Bytes of a validated request head.
 pub(super) struct Http1Head<'w> {
     buffer: Buffer,
     range: std::ops::Range<usize>,
     limits: &'w Limits,
 }
 
-/// Reads the body of a request, and afterwards watches for the client to leave.
+/// Reads the body of a request, and afterwards waits for the client's disconnect.
 pub(super) struct Http1Client<'s> {
     pub(super) reader: BodyReader<'s, BodyDecoder>,
     pub(super) worker: &'s Worker,
-    /// Whether its leaving is waited for here at the moment; otherwise somebody else has to look out for it.
+    /// True while this reader waits for the disconnect; otherwise another watch has to.
     pub(super) is_watched: &'s Cell<bool>,
 }
 
-/// How long a body that nobody wants is read, so that its connection can go on.
+/// Timeout for draining an unwanted body to keep the connection usable.
 const DRAINED_WITHIN: Duration = Duration::from_secs(2);
 
 /// Writes the response.
@@ -45,18 +45,18 @@ pub(super) struct Http1Responder<'s> {
     channel: TimedStream<'s>,
     worker: &'s Worker,
     version: Version,
-    /// Whether the connection may carry another request, as far as is known.
+    /// True if the connection may carry another request, as far as is known.
     pub(super) keep_alive: bool,
     encoder: Option<BodyEncoder>,
-    /// What was encoded and has not left whole: of an interim head, or of the final one.
+    /// Encoded bytes of an interim or final head that were not fully written.
     out: Vec<u8>,
-    /// How much of it has left: a write that was given up is gone on with, and never begun anew.
+    /// Progress of that write: an interrupted write continues from here and never starts again.
     left: Written,
-    /// Where in it the final head starts, as long as nothing of that can have left.
+    /// Offset of the final head in it, while none of that can have been written.
     unsent: Option<usize>,
 }
 
-/// Parses and judges a head, and hands it to `look`.
+/// Parses and validates a head, and calls `look` with it.
 pub(super) fn validate<R>(
     bytes: &[u8],
     limits: &Limits,
@@ -67,7 +67,8 @@ pub(super) fn validate<R>(
     validate_head(&head, limits, look)
 }
 
-/// Does the same with the head that `bytes` start with, and says where it ends; nothing if that cannot be seen at once.
+/// Does the same for the head at the start of `bytes`, and returns where it ends; `None` if the fast path does not
+/// apply.
 pub(super) fn validate_start<R>(
     bytes: &[u8],
     limits: &Limits,
@@ -96,7 +97,7 @@ fn validate_head<R>(
 // === impl RequestParts ===
 
 impl<'h> RequestParts<'h> {
-    /// What has to be known of the request once its head is gone.
+    /// Properties of the request that outlive its head.
     pub(super) fn meta(&self) -> RequestMeta {
         let is_grpc = self
             .value(KnownField::ContentType)
@@ -148,12 +149,12 @@ impl RequestHead for Http1Head<'_> {
 // === impl Http1Client ===
 
 impl Http1Client<'_> {
-    /// Whether nothing of the request is left.
+    /// True if the request was read to its end.
     pub(super) fn is_read(&self) -> bool {
         self.reader.decoder_is_done()
     }
 
-    /// Reads what is left of a body that nobody wants, unless that is much.
+    /// Drains the rest of an unwanted body, unless it is large.
     pub(super) async fn drain(&mut self) {
         let deadline = self.worker.timers.deadline();
         deadline.set_from_now(DRAINED_WITHIN);
@@ -203,7 +204,7 @@ impl ClientBody for Http1Client<'_> {
                 .buffer
                 .get_or_insert_with(|| buffers.take(BufferSize::Small));
             if buffer.space().is_empty() {
-                // The next requests fill what may be read ahead.
+                // Pipelined requests fill the read-ahead buffer.
                 drop(watched);
                 return pending().await;
             }
@@ -217,7 +218,7 @@ impl ClientBody for Http1Client<'_> {
     }
 }
 
-/// Says that the client is watched, until it is dropped.
+/// Marks the client as watched until dropped.
 struct Watched<'s>(&'s Cell<bool>);
 
 impl<'s> Watched<'s> {
@@ -255,7 +256,7 @@ impl<'s> Http1Responder<'s> {
         }
     }
 
-    /// Forgets what has left of `out`: what is encoded next goes on behind it.
+    /// Removes written bytes from `out`: what is encoded next is appended to the rest.
     fn settle(&mut self) {
         let left = std::mem::take(&mut self.left);
         if left.bytes > 0 {
@@ -263,13 +264,13 @@ impl<'s> Http1Responder<'s> {
         }
     }
 
-    /// Takes note that all of `out` has left.
+    /// Records that all of `out` was written.
     fn wrote(&mut self) {
         self.left = Written::default();
         self.worker.recycle_buffer(std::mem::take(&mut self.out));
     }
 
-    /// Whether the client could take what it has got so far for a whole response although it is not.
+    /// True if the client could take a truncated response for a complete one.
     pub(super) fn truncation_is_hidden(&self) -> bool {
         self.encoder
             .as_ref()
@@ -311,7 +312,7 @@ impl Responder for Http1Responder<'_> {
         fields: impl FnOnce(&mut dyn FieldSink),
     ) -> Result<u16, UpstreamError> {
         let framing = response.framing.toward(self.version);
-        // A success that comes early goes on beside the request; an error means that nobody will read the rest.
+        // An early success goes on beside the request; after an error the rest of the request is not read.
         self.keep_alive &= (response.request_is_read || response.status < 400)
             && framing != ResponseFraming::UntilClose
             && response.upgrade.is_none()
@@ -353,7 +354,7 @@ impl BodySink for Http1Responder<'_> {
     )]
     fn send(&mut self, frame: BodyFrame<'_>) -> impl Future<Output = Result<(), ClientError>> {
         async move {
-            // A body that does not fit its head was framed by us: it is cut, and seen to be.
+            // A body that does not fit its head was framed by the proxy: it is visibly truncated.
             let framed = self.encode(&frame).map_err(|_| ClientError::Gone)?;
             self.unsent = None;
             let mut written = Written::default();

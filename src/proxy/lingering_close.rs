@@ -1,4 +1,4 @@
-//! How a client's connection ends: an answer to bytes that are no request, and a close that lets its client read it.
+//! Lingering close of a client's connection, and the response to bytes that are no request.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -16,14 +16,14 @@ use super::refused_head::RefusedHead;
 use super::settings::PeerInfo;
 use super::worker::Worker;
 
-/// How long a client may send nothing while it reads the end of an answer after which nothing follows.
+/// Idle timeout of a client that still reads the last response of its connection.
 const QUIET: Duration = Duration::from_secs(2);
-/// How long all of that may take.
+/// Timeout for the whole close.
 const LINGER: Duration = Duration::from_secs(10);
-/// How much of what nobody wants is read meanwhile, so that its client sees the answer rather than a reset.
+/// Largest amount of unwanted bytes that is read meanwhile, so that the client sees the response and not a reset.
 const LINGER_BYTES: usize = 1024 * 1024;
 
-/// Answers bytes that are no request, and closes.
+/// Responds to bytes that are no request, and closes.
 pub(super) async fn reply_and_close(
     worker: &Worker,
     stream: &Stream,
@@ -58,15 +58,15 @@ pub(super) async fn reply_and_close(
     worker.recycle_buffer(out);
 }
 
-/// Ends a connection so that the client can read what it was sent: a close while bytes of the client's are unread, or on
-/// their way, would reset it, and what the client has not read yet would be gone. So what comes is read, until the client
-/// ends its side as well, or for as long as is reasonable.
+/// Closes a connection so that the client can read the last response. A close while bytes of the client are unread, or
+/// on their way, would reset the connection and discard what the client has not read yet. So bytes are read until the
+/// client closes its side as well, within limits.
 pub(super) async fn close(worker: &Worker, stream: &Stream) {
     stream.shutdown_write();
     linger(worker, stream).await;
 }
 
-/// Reads and throws away what comes behind the end of our direction.
+/// Reads and discards bytes after our side was shut down.
 pub(super) async fn linger(worker: &Worker, stream: &Stream) {
     let (whole, quiet) = (worker.timers.deadline(), worker.timers.deadline());
     whole.set_from_now(LINGER);
@@ -77,7 +77,7 @@ pub(super) async fn linger(worker: &Worker, stream: &Stream) {
         if !is_readable(stream, [&whole, &quiet]).await {
             return;
         }
-        // Most clients end their side at once, and need no buffer for that.
+        // Most clients close their side at once, which needs no buffer.
         let scrap = scrap.get_or_insert_with(|| worker.buffers.take(BufferSize::Small));
         match stream.try_read(scrap.space()) {
             Ok(some @ 1..) => read += some,

@@ -1,21 +1,21 @@
 //! The data plane: from a client's connection to an endpoint's and back.
 //!
 //! Each worker is a single-threaded runtime with its own listeners, pools, buffers and timers ([`Worker`]). A request
-//! is served in the task of its client's connection: its head is judged, a release and an endpoint are selected and the
-//! head is encoded in one synchronous section, which ends in the first write to the endpoint; that is its commit. Then
-//! body and answer are relayed as slices of pooled buffers, without a task, a channel or a header map in between.
+//! is served in the task of its client's connection: its head is validated, a release and an endpoint are selected and
+//! the head is encoded in one synchronous section, which ends in the first write to the endpoint; that is its commit.
+//! Then both bodies are relayed as slices of pooled buffers, without a task, a channel or a header map in between.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
-//! | `serve`, `connection`, `lingering_close` | a client's connection: greeting, one request after the other, the end |
+//! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `prepare`, `select`, `forward` | the synchronous section: select, rewrite, encode |
-//! | `request`, `relay`, `upload`, `io` | one request, whatever both sides speak |
-//! | `retry`, `retry_body`, `retry_memory` | what is sent again, the body that it needs, and the memory for that |
+//! | `request`, `relay`, `upload`, `io` | one request, whatever protocols both sides speak |
+//! | `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
-//! | `h2`, `grpc` | both sides over HTTP/2, and what gRPC wants of them |
+//! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `error`, `problem`, `refused_head`, `date` | how a request ends: statistics, access log, answers of our own |
+//! | `request_context`, `error`, `problem`, `refused_head`, `date` | the end of a request: statistics, access log, responses of our own |
 //! | `worker`, `settings` | what workers have and share |
 
 mod admission;

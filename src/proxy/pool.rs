@@ -1,7 +1,7 @@
-//! Connections to endpoints that wait for their next request: one pool per address and TLS settings, last in, first out.
+//! Pools of idle connections to endpoints: one per address and TLS settings, last in, first out.
 //!
 //! A connection comes here only with a [`Reusable`], which exists once both sides of its last exchange were read to the
-//! end, or fresh from dialing. Before it is used again it must be quiet.
+//! end, or fresh from dialing. It is reused only if it is still idle.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -20,14 +20,14 @@ use crate::net::Stream;
 /// An HTTP/1.1 connection to an endpoint, counted on it until dropped.
 pub(super) struct Connection {
     pub(super) stream: Stream,
-    /// It carried a request before.
+    /// True if it carried a request before.
     pub(super) is_reused: bool,
     counted: ConnectionCount,
     /// As in [`PoolKey`].
     tls: u64,
 }
 
-/// Which connections are interchangeable.
+/// Key of interchangeable connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct PoolKey {
     address: SocketAddr,
@@ -35,7 +35,7 @@ pub(super) struct PoolKey {
     tls: u64,
 }
 
-/// A place among an endpoint's connections, and among those to all endpoints.
+/// Counts a connection towards the limit of its endpoint and that of all endpoints.
 pub(super) struct ConnectionCount {
     endpoint: Arc<Endpoint>,
     _place: Permit,
@@ -56,7 +56,7 @@ struct Idle {
     until_ms: u64,
 }
 
-/// Keys are addresses that operators configured, so the hash needs to be quick, not hard to fool.
+/// Fast hash: keys are addresses that operators configured, so it needs no resistance to collision attacks.
 #[derive(Default)]
 struct FastHasher(u64);
 
@@ -94,7 +94,7 @@ impl ConnectionCount {
         }
     }
 
-    /// The places of which it has one.
+    /// The limit that its permit belongs to.
     pub(super) fn places(&self) -> &Arc<ConcurrencyLimit> {
         self.endpoint.connection_places()
     }
@@ -123,7 +123,7 @@ impl Connection {
 // === impl Pools ===
 
 impl Pools {
-    /// Pools of this worker; `most` to one endpoint.
+    /// Creates the pools of a worker; at most `most` idle connections to one endpoint.
     pub(super) fn new(worker: usize, most: usize) -> Self {
         Self {
             worker,
@@ -134,7 +134,7 @@ impl Pools {
         }
     }
 
-    /// The connection that was used last and is still good.
+    /// Takes the most recently used connection that is still usable.
     pub(super) fn take(&self, key: PoolKey, now_ms: u64) -> Option<Connection> {
         let mut pools = self.by_key.borrow_mut();
         let pool = pools.get_mut(&key)?;
@@ -147,7 +147,7 @@ impl Pools {
         None
     }
 
-    /// Takes a connection back after an exchange.
+    /// Returns a connection after an exchange.
     pub(super) fn give_back(
         &self,
         mut connection: Connection,
@@ -156,7 +156,7 @@ impl Pools {
         now_ms: u64,
     ) {
         connection.is_reused = true;
-        // What the endpoint promises, less a second for the way: it must be us who close first.
+        // The time that the endpoint promises, less a second for the network: the proxy must close first.
         let promised = proof
             .idle()
             .map(|idle| idle.saturating_sub(Duration::from_secs(1)));
@@ -167,7 +167,7 @@ impl Pools {
         );
     }
 
-    /// Keeps a connection that was dialed for a request that then went elsewhere.
+    /// Returns a fresh connection whose request went elsewhere.
     pub(super) fn put_idle(&self, connection: Connection, longest: Duration, now_ms: u64) {
         self.put(connection, longest, now_ms);
     }
@@ -179,7 +179,7 @@ impl Pools {
         let mut pools = self.by_key.borrow_mut();
         let pool = pools.entry(connection.key()).or_default();
         if pool.len() >= self.most {
-            // The oldest is the one that is least likely to be needed.
+            // The oldest is the least likely to be needed.
             drop(pool.remove(0));
             self.idle.set(self.idle.get() - 1);
         }
@@ -200,14 +200,14 @@ impl Pools {
         }
     }
 
-    /// Whether the connection is to be closed because its endpoint may have no more and the first who waits for one is
-    /// on another worker. If it is on this one it is woken, to take this connection.
+    /// True if the connection is to be closed because its endpoint is at its limit and the first waiter is on another
+    /// worker. A first waiter on this worker is woken, to take this connection.
     fn is_for_another_worker(&self, connection: &Connection) -> bool {
         let places = connection.counted.places();
         places.waiting() > 0 && !places.wake_first_of(self.worker)
     }
 
-    /// Closes connections that somebody on another worker waits for, and beside them as many as `more`, the oldest first.
+    /// Closes connections that another worker waits for, and up to `more` others, the oldest first.
     pub(super) fn give_up(&self, more: usize) {
         let (mut left, mut more) = (0, more);
         self.by_key.borrow_mut().retain(|_, pool| {
@@ -225,7 +225,7 @@ impl Pools {
         self.idle.set(left);
     }
 
-    /// Closes what has been idle for too long or was closed by the other side.
+    /// Closes connections that were idle for too long or that the peer closed.
     pub(super) fn sweep(&self, now_ms: u64) {
         let mut left = 0;
         self.by_key.borrow_mut().retain(|_, pool| {
@@ -269,7 +269,7 @@ impl Hasher for FastHasher {
     }
 
     fn finish(&self) -> u64 {
-        // The table looks at the high bits as well as the low ones.
+        // The hash table uses the high bits as well as the low ones.
         self.0 ^ (self.0 >> 32)
     }
 }

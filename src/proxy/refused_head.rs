@@ -1,4 +1,4 @@
-//! Requests whose heads were refused: what the logs say of them, which is little, since nothing in them can be believed.
+//! Log entries of requests whose heads were refused: short, since nothing in such a head can be trusted.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,10 +14,10 @@ use super::forward::RequestId;
 use super::settings::PeerInfo;
 use super::worker::Worker;
 
-/// How much of a word is told.
+/// Longest text of a refused head that is logged.
 const LONGEST: usize = 256;
 
-/// What can be told of such a head.
+/// The loggable parts of a refused head.
 pub(super) struct RefusedHead<'h> {
     pub(super) rejection: Rejection,
     protocol: &'static str,
@@ -30,7 +30,7 @@ pub(super) struct RefusedHead<'h> {
 // === impl RefusedHead ===
 
 impl<'h> RefusedHead<'h> {
-    /// Of what came over HTTP/1.1, whole or not.
+    /// For bytes that came over HTTP/1.1, complete or not.
     pub(super) fn http1(head: &'h [u8], rejection: Rejection, limits: &Limits) -> Self {
         let line = head.strip_prefix(b"\r\n").unwrap_or(head);
         let line = line.split(|&byte| byte == b'\r' || byte == b'\n').next();
@@ -53,7 +53,7 @@ impl<'h> RefusedHead<'h> {
         }
     }
 
-    /// Of a head that came over HTTP/2.
+    /// For a head that came over HTTP/2.
     pub(super) fn http2(head: &'h http2::Head, rejection: Rejection, limits: &Limits) -> Self {
         let pseudo = head.request();
         let fields = head.fields().map(|field| (field.name, field.value));
@@ -67,12 +67,12 @@ impl<'h> RefusedHead<'h> {
         }
     }
 
-    /// Whether it asks for a head only.
+    /// True if the method is `HEAD`.
     pub(super) fn is_head(&self) -> bool {
         self.method == b"HEAD"
     }
 
-    /// Writes a line to the access log, and one for whoever looks closer.
+    /// Writes an entry to the access log, and a debug entry with details.
     pub(super) fn log(&self, worker: &Worker, peer: PeerInfo, id: &RequestId, bytes_out: usize) {
         let field = self.field.map(text);
         tracing::debug!(
@@ -114,20 +114,20 @@ impl<'h> RefusedHead<'h> {
     }
 }
 
-/// The path of a target that is one, without what is nobody's business.
+/// The path of a target in origin form, without its query.
 fn path_of(target: &[u8]) -> &[u8] {
     let end = target.iter().position(|&byte| matches!(byte, b'?' | b'#'));
     let path = &target[..end.unwrap_or(target.len())];
     if path.starts_with(b"/") { path } else { b"" }
 }
 
-/// A host that is one.
+/// The host if it is valid, else empty.
 fn host_of(value: Option<&[u8]>) -> &[u8] {
     let host = value.filter(|host| Authority::parse(host).is_ok());
     host.unwrap_or_default()
 }
 
-/// The name of the field at fault, as far as it is one: what stands in its place may be anything, a secret too.
+/// Name of the field at fault, as far as it is a token: anything else may be a secret.
 fn at_fault<'h>(
     reason: Reason,
     limits: &Limits,
@@ -138,7 +138,7 @@ fn at_fault<'h>(
     Some(&name[..end.unwrap_or(name.len())]).filter(|name| !name.is_empty())
 }
 
-/// Bytes as text that can do nothing to a log.
+/// Bytes as text that is safe in a log.
 fn text(bytes: &[u8]) -> String {
     bytes[..bytes.len().min(LONGEST)].escape_ascii().to_string()
 }

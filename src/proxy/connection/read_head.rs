@@ -1,4 +1,4 @@
-//! Waiting for what comes next on a client's connection: a head, the start of HTTP/2, or the end.
+//! Wait for the next request head on a client's connection, for the HTTP/2 preface, or for its end.
 
 use std::future::poll_fn;
 use std::io;
@@ -11,10 +11,10 @@ use crate::net::BufferSize;
 
 use super::Connection;
 
-/// What comes next on a connection.
+/// Result of a wait for the next request.
 pub(super) enum HeadRead {
     Closed,
-    /// Bytes that are probably a whole head.
+    /// Bytes that are probably a complete head.
     Start,
     Head(Range<usize>),
     Http2,
@@ -22,8 +22,8 @@ pub(super) enum HeadRead {
 }
 
 impl Connection {
-    /// Waits for the next request: first for its first byte, then for the rest of its head. What is there already was tried
-    /// in vain if `was_tried`.
+    /// Waits for the next request: first for its first byte, then for the rest of its head. If `was_tried`, the
+    /// buffered bytes are known to be an incomplete head.
     pub(super) async fn next_head(&mut self, was_tried: bool) -> HeadRead {
         let timeouts = &self.worker.shared.settings.timeouts;
         let (head, idle) = (timeouts.head.0, timeouts.keep_alive.0);
@@ -32,7 +32,7 @@ impl Connection {
         match (was_tried, has_begun) {
             (true, _) => {}
             (false, true) => self.deadline.set_from_now(head),
-            // The end of the request before this one has just read the clock.
+            // The end of the previous request has just read the clock.
             (false, false) => self.deadline.set_from(self.worker.timers.recent(), idle),
         }
         loop {
@@ -62,7 +62,7 @@ impl Connection {
         }
     }
 
-    /// Whether there is something that HTTP/1.1 may start with.
+    /// True if the buffered bytes can start an HTTP/1.1 request.
     fn has_start(&self) -> bool {
         self.received.as_ref().is_some_and(|buffer| {
             !self.is_first || matches!(h2_preface(buffer.data()), Preface::No)
@@ -95,7 +95,7 @@ impl Connection {
         Ok(found.map(HeadRead::Head))
     }
 
-    /// Whether there is something to read; if not, it is time to close.
+    /// True once bytes can be read; false if the connection is to be closed.
     async fn wait(&self) -> bool {
         poll_fn(|cx| {
             if let Poll::Ready(result) = self.stream.poll_readable(cx) {
@@ -109,7 +109,7 @@ impl Connection {
         .await
     }
 
-    /// Reads what is there; false when the client has left.
+    /// Reads the available bytes; false when the client has closed the connection.
     fn read(&mut self) -> bool {
         let mut buffer = self
             .received

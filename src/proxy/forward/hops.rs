@@ -1,10 +1,10 @@
-//! How far a request may go (`Max-Forwards`; RFC 9110, section 7.6.2).
+//! Hop limit of `TRACE` and `OPTIONS` (`Max-Forwards`; RFC 9110, section 7.6.2).
 
 use crate::message::{KnownField, KnownSet, Method};
 
 use super::{RequestParts, find};
 
-/// What of a `TRACE` is told to who sent it: the way that it took, and nothing that is a secret.
+/// Fields that a `TRACE` response shows: the path that the request took, and nothing secret.
 const TRACED: KnownSet = KnownSet::of(&[
     KnownField::Forwarded,
     KnownField::Host,
@@ -15,7 +15,7 @@ const TRACED: KnownSet = KnownSet::of(&[
     KnownField::XForwardedFor,
 ]);
 
-/// Over how many more hops a `TRACE` or an `OPTIONS` may go; nothing for all else, and where it says nothing.
+/// Number of further hops allowed for a `TRACE` or an `OPTIONS`; `None` for other methods and without the field.
 pub(in crate::proxy) fn hops_left(parts: &RequestParts<'_>) -> Option<u32> {
     if !matches!(parts.facts.method, Method::Options | Method::Trace) {
         return None;
@@ -26,7 +26,7 @@ pub(in crate::proxy) fn hops_left(parts: &RequestParts<'_>) -> Option<u32> {
     is_number.then(|| digits.fold(0, |number, digit| number * 10 + u32::from(digit - b'0')))
 }
 
-/// The request as it came here, for the answer to a `TRACE` that goes no further; nothing for another method.
+/// The request as received, as the response to a `TRACE` that goes no further; `None` for another method.
 pub(in crate::proxy) fn traced(parts: &RequestParts<'_>) -> Option<Box<[u8]>> {
     if parts.facts.method != Method::Trace {
         return None;

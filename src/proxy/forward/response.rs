@@ -7,7 +7,7 @@ use super::super::io::{Agreement, FieldSink, HeadFields, ResponseParts};
 use super::RequestId;
 use super::text::hex;
 
-/// Writes the fields of a response as the client shall see them. `exposed` is the name of a field that only we write.
+/// Writes the fields of a response for the client. `exposed` is the name of a field that only the proxy sets.
 pub(in crate::proxy) fn write_response(
     out: &mut dyn FieldSink,
     parts: &ResponseParts<'_>,
@@ -39,14 +39,14 @@ pub(in crate::proxy) fn write_response(
     }
 }
 
-/// Fields of a response that whoever writes its head writes, and those that are ours alone.
+/// Response fields that are never forwarded: framing, set by the encoder, and those that only the proxy sets.
 const FRAMING: KnownSet = KnownSet::of(&[
     KnownField::ContentLength,
     KnownField::TransferEncoding,
     KnownField::XSwitchback,
 ]);
 
-/// Writes what we add to a final response.
+/// Writes the fields that the proxy adds to a final response.
 pub(in crate::proxy) fn write_response_own(
     out: &mut dyn FieldSink,
     parts: &ResponseParts<'_>,
@@ -57,7 +57,7 @@ pub(in crate::proxy) fn write_response_own(
     if let Agreement::Replaced(Some(accept)) = parts.agreement {
         out.add("sec-websocket-accept", accept);
     }
-    // RFC 9110, section 6.6.1: who passes on an answer without a date adds the time at which it came.
+    // RFC 9110, section 6.6.1: a recipient that forwards a response without a date adds the time at which it came.
     if !parts.facts.present.contains(KnownField::Date) {
         out.trusted("date", &date());
     }

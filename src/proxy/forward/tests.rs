@@ -1,4 +1,4 @@
-//! Fields as the endpoint sees them.
+//! Tests of the fields that the endpoint gets.
 
 use std::net::Ipv4Addr;
 

@@ -36,7 +36,7 @@ impl Address {
     }
 }
 
-/// The digits of each octet and a dot, and how long that is.
+/// Digits of each octet with a dot, and their length.
 const OCTETS: [([u8; 4], u8); 256] = {
     let mut table = [([b'.'; 4], 0); 256];
     let mut octet = 0;
@@ -68,7 +68,7 @@ fn write_v4(text: &mut [u8; 48], address: Ipv4Addr) -> usize {
     at - 1
 }
 
-/// The digits of a number.
+/// The 32 hexadecimal digits of a number.
 pub(super) fn hex(number: u128) -> [u8; 32] {
     let mut text = [0; 32];
     let (high, low) = text.split_at_mut(16);
@@ -83,7 +83,7 @@ pub(super) fn hex(number: u128) -> [u8; 32] {
 pub(super) fn hex_half(number: u64) -> [u8; 16] {
     const ONES: u128 = u128::from_le_bytes([1; 16]);
     const NIBBLES: u128 = ONES * 0x0f;
-    // Each nibble into a byte of its own, in four steps of half the width, then all of them into digits at once.
+    // Spreads each nibble to a byte of its own in four steps, then turns all of them into digits at once.
     let spread = [32, 16, 8, 4]
         .into_iter()
         .fold(u128::from(number), |x, width| {

@@ -1,6 +1,6 @@
-//! Which value of `traceparent` is one.
+//! Validation of `traceparent` values.
 
-/// Whether a value is what W3C Trace Context asks for: version 00 exactly, later ones at least as long.
+/// True if the value is valid in W3C Trace Context: version 00 exactly, later versions at least as long.
 pub(super) fn is_traceparent(value: &[u8]) -> bool {
     let is_hex = |part: &[u8]| {
         part.iter()
