@@ -1,6 +1,6 @@
-//! How the admin API is reached: flags, and variables of the environment where a flag is absent.
+//! Access to the admin API: flags, with environment variables as fallback.
 //!
-//! The variables are read here and not by `clap`, which shows a flag that is set by one as if it had to be typed.
+//! The variables are read here and not by `clap`, which would treat one as a flag on the command line.
 
 use std::path::{Path, PathBuf};
 
@@ -15,10 +15,10 @@ use super::{
 };
 use crate::net::{CertificateFiles, ClientTlsSettings};
 
-/// The flags about the admin API.
+/// Flags for the admin API.
 #[derive(Debug, Args)]
 pub(super) struct AccessArgs {
-    /// Where the admin API listens [env: `SWITCHBACK_ADMIN`] [default: <http://127.0.0.1:9900>]
+    /// Address of the admin API [env: `SWITCHBACK_ADMIN`] [default: <http://127.0.0.1:9900>]
     #[arg(
         long,
         global = true,
@@ -27,30 +27,30 @@ pub(super) struct AccessArgs {
         help = "Where the admin API listens [env: `SWITCHBACK_ADMIN`] [default: http://127.0.0.1:9900]"
     )]
     admin: Option<AdminUrl>,
-    /// A file that holds the bearer token [env: `SWITCHBACK_TOKEN_FILE`; `SWITCHBACK_TOKEN` is the token itself]
+    /// File that holds the bearer token [env: `SWITCHBACK_TOKEN_FILE`; `SWITCHBACK_TOKEN` is the token itself]
     #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
     token_file: Option<PathBuf>,
-    /// A PEM file of the authorities that the admin API's certificate may come from, or of that certificate itself, instead
-    /// of the system's authorities [env: `SWITCHBACK_CA_FILE`]
+    /// PEM file of the CAs for the admin API's certificate, or of that certificate itself, instead of the system's CAs
+    /// [env: `SWITCHBACK_CA_FILE`]
     #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
     ca_file: Option<PathBuf>,
-    /// A PEM file of the certificate that is shown to an admin API that asks for one [env: `SWITCHBACK_CERT_FILE`]
+    /// PEM file of the client certificate for an admin API that requests one [env: `SWITCHBACK_CERT_FILE`]
     #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
     cert_file: Option<PathBuf>,
-    /// A PEM file of its private key [env: `SWITCHBACK_KEY_FILE`]
+    /// PEM file of its private key [env: `SWITCHBACK_KEY_FILE`]
     #[arg(long, global = true, value_name = "FILE", value_parser = file(), help_heading = "Access")]
     key_file: Option<PathBuf>,
-    /// Print the answer of the admin API as JSON
+    /// Print the response of the admin API as JSON
     #[arg(long, global = true, help_heading = "Output")]
     pub(super) json: bool,
 }
 
-/// A parser of paths that takes an empty one, which is no file.
+/// A parser of paths that accepts an empty one, which means no file.
 fn file() -> impl clap::builder::TypedValueParser<Value = PathBuf> {
     OsStringValueParser::new().map(PathBuf::from)
 }
 
-/// A variable that says something: one that is set to nothing does not.
+/// The value of an environment variable; an empty one counts as unset.
 fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
@@ -65,7 +65,7 @@ fn file_of(flag: Option<&PathBuf>, name: &str) -> Option<PathBuf> {
 // === impl AccessArgs ===
 
 impl AccessArgs {
-    /// A client of the admin API that is meant.
+    /// Creates a client of the configured admin API.
     pub(super) fn client(&self) -> Result<Client, Failure> {
         let admin = self.admin()?;
         self.check_scheme(&admin)?;
@@ -83,7 +83,7 @@ impl AccessArgs {
         text.parse().map_err(wrong)
     }
 
-    /// Refuses files of TLS for an address without it: who names them expects a protected connection.
+    /// Rejects TLS files for a plain HTTP address: their presence shows that a protected connection is expected.
     fn check_scheme(&self, admin: &AdminUrl) -> Result<(), Failure> {
         if admin.is_tls() {
             return Ok(());

@@ -1,4 +1,4 @@
-//! What can be typed.
+//! The arguments of the command line.
 
 use std::{net::SocketAddr, path::PathBuf};
 
@@ -19,7 +19,7 @@ use crate::{
     server::SUBCOMMAND,
 };
 
-/// What the exit status says, below every help text.
+/// Exit statuses, shown below every help text.
 const EXITS: &str = "\
 Exit status:
   0   done, or nothing had to be done; for `status`: the admin API answered
@@ -49,7 +49,7 @@ pub(super) struct Cli {
     pub(super) verb: Verb,
 }
 
-/// What to do.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Verb {
     #[command(flatten)]
@@ -58,31 +58,31 @@ pub(super) enum Verb {
     There(RemoteCommand),
 }
 
-/// What is done by this process itself.
+/// Subcommands that run in this process.
 #[derive(Debug, Subcommand)]
 pub(super) enum LocalCommand {
-    /// Run the proxy until a signal ends it; SIGHUP reads the file and the certificates again
+    /// Run the proxy until a signal ends it; SIGHUP reloads the file and the certificates
     #[command(after_help = "Example:\n  switchback serve --config /etc/switchback.toml")]
     Serve {
         #[command(flatten)]
         config: ConfigFile,
-        /// Which side wins where the file and the live table changed the same entry
+        /// Side that wins where the file and the live table changed the same entry
         #[arg(long, value_name = "SIDE")]
         wins: Option<ConflictPolicy>,
-        /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be taken over; without it, what
-        /// was live before is served, with a warning
+        /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be imported; without it, the
+        /// last live table is served, with a warning
         #[arg(long)]
         strict: bool,
     },
-    /// Run the proxy in front of two sample agents, and print lines to paste
+    /// Run the proxy in front of two sample agents, and print commands to try
     #[command(
         after_help = "Blue and green run in the same process. The admin API listens where --admin says.\n\nExamples:\n  switchback demo\n  switchback demo --listen 127.0.0.1:8088 --admin 127.0.0.1:9988"
     )]
     Demo {
-        /// Where the proxy listens
+        /// Address of the proxy
         #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8080")]
         listen: SocketAddr,
-        /// The folder of the history; without it a new one, which goes when the demo ends
+        /// Folder of the history; without it a temporary one, removed when the demo ends
         #[arg(long, value_name = "FOLDER")]
         history: Option<PathBuf>,
     },
@@ -94,23 +94,23 @@ pub(super) enum LocalCommand {
         after_help = "Example:\n  switchback agent --name blue --label 1.0.0 --address 127.0.0.1:9000"
     )]
     Agent {
-        /// The release that its answers name
+        /// Release name in its responses
         #[arg(long)]
         name: ReleaseName,
-        /// The version that its answers name
+        /// Version label in its responses
         #[arg(long, value_name = "VERSION")]
         label: String,
-        /// Where it listens
+        /// Address to listen on
         #[arg(long)]
         address: SocketAddr,
     },
-    /// Check a configuration file: print its normal form, or everything that is wrong with it
+    /// Check a configuration file: print its normal form, or all its problems
     #[command(after_help = "Example:\n  switchback check switchback.toml")]
     Check {
         #[command(flatten)]
         config: ConfigFile,
     },
-    /// Print a script that completes this command line in a shell
+    /// Print a completion script for a shell
     #[command(
         after_help = "Examples:\n  switchback completions bash > /etc/bash_completion.d/switchback\n  switchback completions zsh > \"${fpath[1]}/_switchback\"\n  switchback completions fish > ~/.config/fish/completions/switchback.fish"
     )]
@@ -123,19 +123,19 @@ pub(super) enum LocalCommand {
     Version,
 }
 
-/// What a running switchback is asked through its admin API.
+/// Subcommands that call the admin API of a running switchback.
 #[derive(Debug, Subcommand)]
 pub(super) enum RemoteCommand {
     #[command(flatten)]
     Change(ChangeVerb),
-    /// Show what is decided, what is, and what a rollback would do
+    /// Show the live table, its health, and what a rollback would do
     #[command(
         after_help = "Of a table with more than 50 routes only those are shown that are split, or that send requests to a release \
                       without a healthy endpoint; --json has everything.\n\n\
                       Examples:\n  switchback status\n  switchback status --route chat\n  switchback status --json | jq .rollback.ready"
     )]
     Status {
-        /// This route alone, and the releases in its split
+        /// Only this route, and the releases in its split
         #[arg(long, value_name = "ROUTE")]
         route: Option<RouteName>,
         /// Every route and every release, however many there are
@@ -147,14 +147,14 @@ pub(super) enum RemoteCommand {
         after_help = "Numbers only go up, and gaps are normal: a block of 4096 is set aside ahead, and a process that is killed does not give back the rest of it. `rollback --to` takes any number that is listed here.\n\nExamples:\n  switchback history\n  switchback history --limit 5 --before 40"
     )]
     History {
-        /// How many at most
+        /// Maximum number
         #[arg(short = 'n', long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
         limit: u16,
         /// Only revisions before this one
         #[arg(long, value_name = "REVISION", value_parser = revision)]
         before: Option<Revision>,
     },
-    /// Show what differs between two revisions
+    /// Show the differences between two revisions
     #[command(after_help = "Example:\n  switchback diff 41 42")]
     Diff {
         /// The earlier side
@@ -167,7 +167,7 @@ pub(super) enum RemoteCommand {
     /// List releases with their endpoints and health
     #[command(after_help = "Example:\n  switchback releases")]
     Releases,
-    /// Show a revision: when, who, why, what it changed
+    /// Show a revision: time, author, message, changes
     #[command(
         after_help = "Examples:\n  switchback show 41\n  switchback show 41 --json | jq .table"
     )]
@@ -181,11 +181,11 @@ pub(super) enum RemoteCommand {
         after_help = "With --config the static settings of that file come first, so that the result is a whole configuration; its comments are not kept.\n\nExamples:\n  switchback export\n  switchback export --config switchback.toml > new.toml"
     )]
     Export {
-        /// A configuration file whose static settings come first
+        /// Configuration file whose static settings come first
         #[arg(long, short, value_name = "FILE")]
         config: Option<PathBuf>,
     },
-    /// Have the configuration file and the certificates read again, as SIGHUP does
+    /// Reload the configuration file and the certificates, as SIGHUP does
     #[command(
         after_help = "The process reads the file that it was started with. A file with problems changes nothing.\n\nExample:\n  switchback reload"
     )]
@@ -210,10 +210,10 @@ pub(super) enum RemoteCommand {
     Route(RouteVerb),
 }
 
-/// A change of what is live.
+/// Subcommands that change what is live.
 #[derive(Debug, Subcommand)]
 pub(super) enum ChangeVerb {
-    /// Take over the releases and routes of an edited configuration file
+    /// Import the releases and routes of an edited configuration file
     #[command(
         after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused (exit status 75), unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
     )]
@@ -231,7 +231,7 @@ pub(super) enum ChangeVerb {
         /// The numbers are weights, and only those that are named change
         #[arg(long)]
         patch: bool,
-        /// The numbers are weights, and they are the whole split from now on
+        /// The numbers are weights, and they replace the whole split
         #[arg(long, conflicts_with = "patch")]
         replace: bool,
         /// With --replace: leave out a release that gets requests now
@@ -242,7 +242,7 @@ pub(super) enum ChangeVerb {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Give everything on a route to one release
+    /// Give all requests of a route to one release
     #[command(after_help = "Example:\n  switchback switch chat green -m 'release 2.0.0'")]
     Switch {
         /// The route
@@ -254,14 +254,14 @@ pub(super) enum ChangeVerb {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Give everything on a route to its canary
+    /// Give all requests of a route to its canary
     #[command(
         after_help = "Examples:\n  switchback promote chat\n  switchback promote chat --to green"
     )]
     Promote {
         /// The route
         route: RouteName,
-        /// The release to promote, where more than one could be meant
+        /// The release to promote, where the canary is ambiguous
         #[arg(long)]
         to: Option<ReleaseName>,
         #[command(flatten)]
@@ -269,7 +269,7 @@ pub(super) enum ChangeVerb {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Give everything on a route to its stable release
+    /// Give all requests of a route to its stable release
     #[command(
         after_help = "It ends a trial. If the canary was promoted already, `switchback rollback` goes back.\n\nExample:\n  switchback abort chat -m 'errors in green'"
     )]
@@ -281,21 +281,21 @@ pub(super) enum ChangeVerb {
         #[command(flatten)]
         change: ChangeArgs,
     },
-    /// Make what was live before live again
+    /// Restore what was live before
     #[command(
         after_help = "Twice is two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and waits for no disk.\nWith --route one route gets its split of before, and all else stays. What lies between leaves the undo stack, so the next rollback of everything also takes back what other routes changed meanwhile; --dry-run names those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
     )]
     Rollback {
-        /// The revision whose content is to be live again
+        /// The revision to restore
         #[arg(long, value_name = "REVISION", value_parser = revision, conflicts_with_all = ["step", "route"])]
         to: Option<Revision>,
         /// Undo one revision only, even of a group
         #[arg(long, conflicts_with = "route")]
         step: bool,
-        /// Bring back only the previous split of this route
+        /// Restore only the previous split of this route
         #[arg(long)]
         route: Option<RouteName>,
-        /// Do it although a release that gets more by it has no healthy endpoint, or was not checked yet
+        /// Proceed although a release that gets more by it has no healthy endpoint, or was not checked yet
         #[arg(long)]
         force: bool,
         #[command(flatten)]

@@ -1,5 +1,5 @@
-//! The verbs that change something. Each reads what is live first and sends that revision along, so that nothing is
-//! overwritten that somebody else changed in between.
+//! Subcommands that change something. Each reads what is live first and sends that revision along, so that no
+//! concurrent change is overwritten.
 
 use std::collections::BTreeMap;
 
@@ -21,7 +21,7 @@ use crate::{
     model::{Percent, ReleaseName, Revision, RouteName, Weights},
 };
 
-/// What a rollback goes back to.
+/// Arguments of a rollback.
 pub(super) struct RollbackArgs {
     pub(super) to: Option<Revision>,
     pub(super) step: bool,
@@ -29,7 +29,7 @@ pub(super) struct RollbackArgs {
     pub(super) force: bool,
 }
 
-/// How the numbers of a split are meant.
+/// Interpretation of the numbers of a split.
 pub(super) enum SplitBy {
     Percent,
     Patch,
@@ -69,7 +69,7 @@ pub(super) async fn split(
         .map_err(|failure| failure.in_flags(PERCENTS))
 }
 
-/// The hints of the API about percents, and what is typed instead.
+/// The API's hints about percents, and their equivalents on the command line.
 const PERCENTS: &[(&str, &str)] = &[(
     "relative weights replace the whole split",
     "with `--replace` the numbers are weights, relative to one another",
@@ -81,7 +81,7 @@ fn percent(text: &str) -> Result<Percent, String> {
         .map_err(|error: String| format!("{error}\nhint: {hint}"))
 }
 
-/// The number of each release, each named once.
+/// The number of each release; a duplicate is an error.
 fn each<T>(
     parts: &[Part],
     number: impl Fn(&str) -> Result<T, String>,
@@ -207,7 +207,7 @@ async fn on_route(
     based(client, format!("/v1/routes/{route}"), ask, &change.common).await
 }
 
-/// Sends a change on the condition that what it is about is still what it was when the command began.
+/// Sends a change on the condition that its object has not changed since the command began.
 async fn based(
     client: &Client,
     seen: String,
@@ -233,7 +233,7 @@ pub(super) fn done(answer: ApiResponse) -> Result<Out, Failure> {
     })
 }
 
-/// Weights by release, each named once.
+/// Weights by release; a duplicate is an error.
 pub(super) fn weights(named: &[Weight]) -> Result<Weights, Failure> {
     let mut all = Weights::new();
     for Weight(release, weight) in named {

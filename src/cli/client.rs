@@ -19,13 +19,13 @@ use super::{
 };
 use crate::{model::Revision, net::ClientTlsSettings};
 
-/// How long connecting may take.
+/// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
 
-/// How long a whole request may take. The longest change is bounded far below by the server.
+/// Timeout for a whole request. The server bounds the longest change far below.
 const WHOLE: Duration = Duration::from_secs(30);
 
-/// The largest answer that is read.
+/// Largest response that is read.
 const LARGEST: usize = 256 << 20;
 
 /// All but the unreserved characters of RFC 3986.
@@ -35,17 +35,17 @@ const RESERVED: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'_')
     .remove(b'~');
 
-/// The address of the admin API unless another one is configured.
+/// Default address of the admin API.
 pub(super) const DEFAULT_ADMIN: &str = "http://127.0.0.1:9900";
 
-/// Where the admin API listens: `http://host:port` or `https://host:port`, without a path.
+/// Address of the admin API: `http://host:port` or `https://host:port`, without a path.
 #[derive(Debug, Clone)]
 pub(super) struct AdminUrl(String);
 
 impl FromStr for AdminUrl {
     type Err = String;
 
-    /// An empty address is the default one, and a port alone, with or without its colon, is one of this machine.
+    /// An empty address means the default, and a port alone, with or without its colon, means this machine.
     fn from_str(text: &str) -> Result<Self, String> {
         let text = if text.is_empty() { DEFAULT_ADMIN } else { text };
         let port = text.strip_prefix(':').unwrap_or(text);
@@ -85,7 +85,7 @@ impl AdminUrl {
         self.0.starts_with("https://")
     }
 
-    /// The address, for who is to listen there.
+    /// The socket address, for a server that listens there.
     pub(super) fn address(&self) -> Result<SocketAddr, Failure> {
         let authority = self.0.trim_start_matches("http://");
         authority.parse().map_err(|_| {
@@ -96,17 +96,17 @@ impl AdminUrl {
     }
 }
 
-// What `rustls` says of a server's certificate that may issue others.
+// Error of `rustls` for a server certificate that is a CA certificate.
 const AUTHORITY_AS_SERVER: &str = "CaUsedAsEndEntity";
 
-/// Talks to one admin API.
+/// Client of one admin API.
 pub(super) struct Client {
     url: AdminUrl,
     token: Option<HeaderValue>,
     http: HttpClient<Connector, Full<Bytes>>,
 }
 
-/// What was answered, and by which revision.
+/// A response with its revision.
 pub(super) struct ApiResponse {
     /// The body.
     pub(super) body: Vec<u8>,
@@ -114,14 +114,14 @@ pub(super) struct ApiResponse {
     pub(super) revision: Option<Revision>,
 }
 
-/// A request to be.
+/// A request.
 pub(super) struct ApiRequest {
     method: Method,
     path: String,
     query: Vec<String>,
     body: Option<Vec<u8>>,
     based_on: Option<Revision>,
-    // How much longer than others it may take.
+    // Additional time, on top of the timeout.
     wait: Duration,
 }
 
@@ -146,7 +146,7 @@ impl ApiRequest {
         self
     }
 
-    /// What every change takes, but for the message, which stands in the body of some and in the query of others.
+    /// Adds the options of a change, except the message: some requests have it in the body, others in the query.
     pub(super) fn options(self, change: &ChangeArgs) -> Self {
         let ask = match &change.common.message {
             Some(message) => self.argument("message", message),
@@ -163,7 +163,7 @@ impl ApiRequest {
         }
     }
 
-    /// What the change belongs to.
+    /// Adds the group of the change.
     pub(super) fn group(self, group: &GroupArgs) -> Self {
         match &group.name {
             Some(name) => self.argument("group", name),
@@ -171,7 +171,7 @@ impl ApiRequest {
         }
     }
 
-    /// What a change takes that may give more to a release.
+    /// Adds the health options of a change that may give more to a release.
     pub(super) fn health(mut self, health: &HealthArgs) -> Self {
         if let Some(wait) = health.wait {
             self = self.argument("wait", wait);
@@ -183,7 +183,7 @@ impl ApiRequest {
         self
     }
 
-    /// Another argument; names and values are plain ASCII or numbers.
+    /// Adds a query argument; names and values are plain ASCII or numbers.
     pub(super) fn argument(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.query
             .push(format!("{name}={}", escaped(&value.to_string())));
@@ -196,7 +196,7 @@ impl ApiRequest {
     }
 }
 
-/// What may not stand in a query is written as `%XX`.
+/// Percent-encodes a query value.
 fn escaped(text: &str) -> impl fmt::Display {
     utf8_percent_encode(text, RESERVED)
 }
@@ -231,7 +231,7 @@ impl Client {
         }
     }
 
-    /// Sends a request and waits for its answer, which is a failure unless it is 2xx.
+    /// Sends a request and waits for its response; any status but 2xx is a failure.
     pub(super) async fn send(&self, ask: ApiRequest) -> Result<ApiResponse, Failure> {
         let most = WHOLE + ask.wait;
         let exchange = async {
@@ -284,7 +284,7 @@ impl Client {
             .map_or_else(|| Err(self.no_api(status)), Err)
     }
 
-    /// What answers is something else: the proxy's own port, for example, or another server.
+    /// Failure for a server that is not the admin API, such as the proxy's own port.
     fn no_api(&self, status: StatusCode) -> Failure {
         let message = format!(
             "{} is not an admin API: it answered {status} in a form that is not switchback's\nhint: `--admin URL` names the address of `[admin]` in the configuration, not that of a listener",
@@ -330,7 +330,7 @@ fn tag(headers: &header::HeaderMap) -> Option<Revision> {
 }
 
 impl ApiResponse {
-    /// The body as what it should be.
+    /// Parses the body.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|_| {
             let message = "the answer is not one of this version's admin API\nhint: `--admin URL` names the address of \

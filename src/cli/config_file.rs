@@ -1,4 +1,4 @@
-//! The configuration file that a verb is about, however it was named.
+//! The configuration file of a subcommand, from any of its sources.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::{Exit, Failure};
 
-/// A file, as an argument, with `--config` or in the environment. One of the three is needed; the earlier one counts.
+/// A file as an argument, with `--config`, or in the environment. One of the three is required; the first one counts.
 #[derive(Debug, Args)]
 pub(super) struct ConfigFile {
     /// The configuration file
@@ -18,7 +18,7 @@ pub(super) struct ConfigFile {
 }
 
 impl ConfigFile {
-    /// Its path. A variable of the environment that is set to nothing names none.
+    /// Its path. An empty environment variable counts as unset.
     pub(super) fn path(self) -> Result<PathBuf, Failure> {
         let variable = || std::env::var_os("SWITCHBACK_CONFIG").map(PathBuf::from);
         let named = self.file.or(self.config).or_else(variable);

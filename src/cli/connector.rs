@@ -23,7 +23,7 @@ use tower::{BoxError, Service};
 use super::exit::{Exit, Failure};
 use crate::net::{ClientTls, ClientTlsSettings};
 
-/// Connects to where an address says.
+/// Connects to the address of the admin API.
 #[derive(Clone)]
 pub(super) struct Connector {
     tcp: HttpConnector,
@@ -39,7 +39,7 @@ pub(super) enum Wire {
 // === impl Connector ===
 
 impl Connector {
-    /// `tls` is there for `https`.
+    /// `tls` is set for `https`.
     pub(super) fn new(
         tls: Option<&ClientTlsSettings>,
         patience: Duration,

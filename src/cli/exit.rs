@@ -1,4 +1,4 @@
-//! How a command ends: the exit status, with what is said on standard error.
+//! Exit statuses and failures, with their messages on standard error.
 
 use std::process::ExitCode;
 
@@ -11,17 +11,17 @@ use crate::api::ProblemDocument;
 pub(super) enum Exit {
     /// The command line is wrong.
     Usage = 64,
-    /// What was asked for cannot be.
+    /// The request cannot be fulfilled.
     Refused = 65,
     /// A file cannot be read.
     NoInput = 66,
     /// The admin API cannot be reached.
     Unreachable = 69,
-    /// A mistake of ours.
+    /// An internal error.
     Internal = 70,
     /// The history cannot be read or written.
     History = 74,
-    /// Not now.
+    /// Not now: try again.
     TryAgain = 75,
     /// The token does not allow it.
     NotAllowed = 77,
@@ -29,16 +29,16 @@ pub(super) enum Exit {
     Config = 78,
 }
 
-/// Why a command did not do what it should.
+/// Failure of a command.
 #[derive(Debug)]
 pub(super) struct Failure {
-    /// The status to end with.
+    /// Exit status.
     pub(super) exit: Exit,
-    /// What to say.
+    /// Message on standard error.
     pub(super) message: String,
-    /// The answer of the admin API, for machines.
+    /// Response of the admin API, for machines.
     pub(super) json: Option<Vec<u8>>,
-    /// What was asked about does not exist.
+    /// True if the object of the request does not exist.
     unknown: bool,
 }
 
@@ -58,13 +58,13 @@ impl Failure {
         }
     }
 
-    /// The same with an answer for `--json`.
+    /// Adds a response for `--json`.
     pub(super) fn with_json(mut self, json: Vec<u8>) -> Self {
         self.json = Some(json);
         self
     }
 
-    /// The problem that the admin API answered with; `None` if the answer is not one of its own.
+    /// The problem in a response of the admin API; `None` if the response is not from it.
     pub(super) fn problem(status: u16, body: &[u8]) -> Option<Self> {
         let problem: ProblemDocument = serde_json::from_slice(body).ok()?;
         if !problem.is_of_admin() {
@@ -78,7 +78,7 @@ impl Failure {
         })
     }
 
-    /// The same in the words of the command line: what the API calls so is the flag beside it.
+    /// Replaces the API's names by the equivalent flags.
     pub(super) fn in_flags(mut self, words: &[(&str, &str)]) -> Self {
         for (of_api, flag) in words {
             self.message = self.message.replacen(of_api, flag, 1);
@@ -102,10 +102,10 @@ fn exit_of(status: u16, word: &str) -> Exit {
     }
 }
 
-/// A problem for people: what is wrong, every mistake, and the hint.
+/// A problem as text: the message, every single problem, and the hint.
 fn outcome_line(problem: &ProblemDocument) -> String {
     let mut lines = match problem.problems.as_slice() {
-        // The detail of a single mistake says the same.
+        // The detail of a single problem says the same.
         [only] => vec![only.to_string()],
         all => {
             let detail = problem
@@ -130,7 +130,7 @@ fn outcome_line(problem: &ProblemDocument) -> String {
     if let Some(hint) = hint(problem) {
         lines.push(format!("hint: {hint}"));
     }
-    // What was refused may be quoted in what the answer says of it.
+    // The response may quote untrusted input.
     let shown = lines.join("\n");
     let shown: Vec<_> = shown.lines().map(clean).collect();
     shown.join("\n")
@@ -149,7 +149,7 @@ fn changed_since(since: &crate::api::RevisionSummary) -> String {
     )
 }
 
-/// The hint in the words of this command line; the API's own speaks of queries and methods.
+/// The hint in terms of the command line; the API's own speaks of queries and methods.
 fn hint(problem: &ProblemDocument) -> Option<String> {
     let own = match problem.word() {
         "conflict" => "look at `switchback status`, and decide again",
@@ -187,7 +187,7 @@ mod tests {
             (422, "invalid", Exit::Refused),
             (412, "conflict", Exit::TryAgain),
             (409, "not-ready", Exit::TryAgain),
-            // As `serve --strict` ends.
+            // Same status as `serve --strict`.
             (409, "import-conflict", Exit::TryAgain),
             (409, "nothing-to-undo", Exit::Refused),
             (401, "unauthorized", Exit::NotAllowed),

@@ -1,7 +1,8 @@
-//! The command line: verbs that run something here, and verbs that are thin clients of the admin API.
+//! The command line: subcommands that run here, and subcommands that are thin clients of the admin API.
 //!
-//! What is printed is for people unless `--json` asks for the answer as it came. How a command ends is in its exit
-//! status, which `--help` lists. Nothing here decides anything about traffic.
+//! Output is for people unless `--json` asks for the raw response. The exit status gives the result; `--help` lists
+//! them.
+//! This module makes no decision about traffic.
 
 mod access;
 mod args;
@@ -33,7 +34,7 @@ use self::{
     exit::{Exit, Failure},
 };
 
-/// What a verb says: as text, and as JSON.
+/// Output of a subcommand: as text, and as JSON.
 #[derive(Default)]
 struct Out {
     text: String,
@@ -74,7 +75,7 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes to standard output. Who closes it early wants no more, and that is no mistake.
+/// Writes to standard output. A closed pipe is no error: the reader wants no more.
 fn print(bytes: &[u8]) {
     if bytes.is_empty() {
         return;
@@ -207,7 +208,7 @@ fn check(file: &Path) -> Result<Out, Failure> {
     Ok(Out { text, json })
 }
 
-/// The script that completes this command line.
+/// The completion script of this command line.
 fn completions(shell: Shell) -> Out {
     let (whole, mut script) = (Cli::command(), Vec::new());
     let shown = whole.get_subcommands().filter(|verb| !verb.is_hide_set());

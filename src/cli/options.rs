@@ -1,4 +1,4 @@
-//! What changes take beside their object.
+//! Options of changes.
 
 use clap::Args;
 
@@ -7,21 +7,22 @@ use crate::{
     model::{HumanDuration, Revision},
 };
 
-/// What every change takes, a rollback included.
+/// Options of every change, rollback included.
 #[derive(Debug, Args)]
 pub(super) struct CommonArgs {
-    /// Why, for the history
+    /// Reason, for the history
     #[arg(short, long, value_parser = message)]
     pub(super) message: Option<String>,
-    /// Show what would happen, and change nothing
+    /// Show the effect without changing anything
     #[arg(long)]
     pub(super) dry_run: bool,
-    /// Only if nothing it is about has changed since this revision; by default the one that is live when the command starts
+    /// Only if nothing it is about has changed since this revision; by default the one that is live when the command
+    /// starts
     #[arg(long, value_name = "REVISION", value_parser = revision)]
     pub(super) based_on: Option<Revision>,
 }
 
-/// What every change takes that a rollback can undo.
+/// Options of every change that a rollback can undo.
 #[derive(Debug, Args)]
 pub(super) struct ChangeArgs {
     #[command(flatten)]
@@ -30,33 +31,33 @@ pub(super) struct ChangeArgs {
     pub(super) group: GroupArgs,
 }
 
-/// What a change belongs to.
+/// The group of a change.
 #[derive(Debug, Args)]
 pub(super) struct GroupArgs {
-    /// What it belongs to, such as deploy-7: one `rollback` undoes all changes in a row of one group
+    /// Group of the change, such as deploy-7: one `rollback` undoes all changes in a row of one group
     #[arg(long = "group", value_name = "NAME", value_parser = group)]
     pub(super) name: Option<String>,
 }
 
-/// What a change takes that may give more to a release.
+/// Health options of a change that may give more to a release.
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// Do it although a release that gets more by it has no healthy endpoint
+    /// Proceed although a release that gets more by it has no healthy endpoint
     #[arg(long)]
     pub(super) force: bool,
-    /// Wait so long, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
+    /// Time to wait, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
     #[arg(long, value_name = "TIME", value_parser = wait, conflicts_with = "force")]
     pub(super) wait: Option<HumanDuration>,
 }
 
-/// The number of a revision.
+/// Parses the number of a revision.
 pub(super) fn revision(text: &str) -> Result<Revision, String> {
     text.parse()
         .map(Revision)
         .map_err(|_| format!("`{text}` is not the number of a revision"))
 }
 
-/// The message of a change.
+/// Parses the message of a change.
 pub(super) fn message(text: &str) -> Result<String, String> {
     message_error(text).map_or_else(|| Ok(text.to_owned()), Err)
 }

@@ -1,8 +1,8 @@
-//! A release and its part of a route, as it is typed.
+//! A release and its part of a route, as typed.
 
 use crate::model::ReleaseName;
 
-/// A release and a number for it: a percent or a weight, as the verb says.
+/// A release and its number: a percent or a weight, depending on the subcommand.
 #[derive(Debug, Clone)]
 pub(super) struct Part(pub(super) ReleaseName, pub(super) String);
 
@@ -38,7 +38,7 @@ impl std::str::FromStr for Weight {
     }
 }
 
-/// A weight.
+/// Parses a weight.
 pub(super) fn whole(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a weight: a whole number from 0 to 1000000"))

@@ -1,4 +1,4 @@
-//! The verbs that show something.
+//! Subcommands that show something.
 
 use super::{
     Out,
@@ -101,7 +101,7 @@ pub(super) async fn history(
     })
 }
 
-/// Which revision is live, and which a rollback can reach.
+/// Marks of the live revision and of those that a rollback can reach.
 fn mark(revision: &RevisionSummary) -> &'static str {
     match (revision.live, revision.undoable) {
         (true, _) => "live",

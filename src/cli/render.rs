@@ -1,4 +1,4 @@
-//! Receipts and differences, for people.
+//! Receipts and differences as text.
 
 use std::collections::BTreeMap;
 
@@ -10,10 +10,10 @@ use crate::{
     model::{Cause, Diff, DiffEntry, EndpointUrl, ShareChange},
 };
 
-/// The hint of the API in the words of this command line.
+/// The API's hint in terms of the command line.
 const NOTHING_ON_TRIAL: &str = "  hint: one release has the whole split, and an abort only ends a trial; `switchback rollback` goes back to what was live before, `--dry-run` shows it\n";
 
-/// The line (or lines) that say what a change did.
+/// Summary of a change, in one line or more.
 pub(super) fn receipt(receipt: &Receipt) -> String {
     if !receipt.changed {
         let text = format!("revision {}  nothing to change\n", receipt.revision);
@@ -47,7 +47,7 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     text
 }
 
-/// The names of a release that have no address, and what answers meanwhile.
+/// The names of a release that have no address, and the endpoints that serve meanwhile.
 fn unresolved(one: &UnresolvedRelease) -> String {
     let list = |urls: &[EndpointUrl]| {
         let urls: Vec<_> = urls.iter().map(ToString::to_string).collect();
@@ -82,7 +82,7 @@ fn how(receipt: &Receipt) -> String {
     how
 }
 
-/// What a change would do.
+/// Effect of a change.
 pub(super) fn preview(preview: &Preview) -> String {
     if !preview.changed {
         return format!(
@@ -136,13 +136,13 @@ pub(super) fn summary(diff: &Diff) -> Vec<String> {
     splits.into_iter().map(split).chain(others).collect()
 }
 
-/// A share that changed, where the difference is one. Names of routes and releases may hold dots, so the path is cut at
-/// what stands between them.
+/// A changed share, if the difference is one. Names of routes and releases may contain dots, so the path is cut at the
+/// fixed part between them.
 fn share_of(entry: &DiffEntry) -> Option<(&str, String)> {
     let (route, release) = entry.path.strip_prefix("routes.")?.split_once(".split.")?;
     let ShareChange { before, after } = entry.share?;
     let weight = |value: &Option<Value>| value.as_ref().and_then(Value::as_u64);
-    // What is not in the split is something else than what gets nothing.
+    // Absent from the split differs from a weight of 0.
     let before = weight(&entry.before).map_or_else(|| "–".to_owned(), |_| percent(before));
     let after = weight(&entry.after).map_or_else(|| "–".to_owned(), |weight| share(after, weight));
     Some((route, format!("{release} {before}→{after}")))
@@ -164,7 +164,7 @@ pub(super) fn line(entry: &DiffEntry) -> String {
     }
 }
 
-/// That a route changed its place among the others, counted from 1.
+/// Describes a route that moved in the order, counted from 1.
 fn moved(entry: &DiffEntry) -> Option<String> {
     let route = entry.path.strip_suffix(".(place)")?;
     let place = |value: &Option<Value>| value.as_ref()?.as_u64().map(|place| place + 1);
@@ -176,7 +176,7 @@ fn moved(entry: &DiffEntry) -> Option<String> {
 }
 
 fn short(value: &Value) -> String {
-    /// Longer values are cut; `--json` has them whole.
+    /// Longer values are cut; `--json` has them in full.
     const MOST: usize = 80;
     let mut value = value.clone();
     drop_nothings(&mut value);

@@ -1,7 +1,7 @@
-//! The verbs about one release, endpoint or route: show it, set it, remove it.
+//! Subcommands for one release, endpoint or route: show it, set it, remove it.
 //!
-//! `set` begins with what is live, so that a flag changes one thing and leaves the rest; `--file` replaces the whole.
-//! Every write names the revision that was read, and a conflict says who changed what.
+//! `set` starts from what is live, so that a flag changes one thing and keeps the rest; `--file` replaces the whole.
+//! Every write names the revision that was read, and a conflict shows who changed what.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,7 @@ use crate::{
     },
 };
 
-/// What to do with releases.
+/// Subcommands for releases.
 #[derive(Debug, Subcommand)]
 pub(super) enum ReleaseVerb {
     /// List them with their endpoints and health
@@ -40,7 +40,7 @@ pub(super) enum ReleaseVerb {
         /// The release
         release: ReleaseName,
     },
-    /// Register one, or change what is named
+    /// Add one, or change the given values
     #[command(
         after_help = "What is not named stays as it is. A new version label is a decision that a rollback takes back; endpoints that come and go under the same version are facts, which it leaves alone.\n\nExamples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000 --health /healthz\n  switchback release set green --file green.toml"
     )]
@@ -50,7 +50,7 @@ pub(super) enum ReleaseVerb {
     Remove {
         /// The release
         release: ReleaseName,
-        /// Do it although a rollback would bring it back, or requests are in flight on it
+        /// Proceed although a rollback would restore it, or requests are in flight on it
         #[arg(long)]
         force: bool,
         #[command(flatten)]
@@ -58,24 +58,24 @@ pub(super) enum ReleaseVerb {
     },
 }
 
-/// The values of a release that are to be set.
+/// Values to set on a release.
 #[derive(Debug, Args)]
 pub(super) struct ReleaseSet {
     /// The release
     release: ReleaseName,
-    /// A TOML file that holds the whole release, as below `[releases.NAME]`, or a configuration that has it
+    /// TOML file that holds the whole release, as below `[releases.NAME]`, or a configuration that contains it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["version", "endpoint", "health", "protocol"])]
     file: Option<PathBuf>,
-    /// The label of the version
+    /// Label of the version
     #[arg(long, value_parser = version)]
     version: Option<Version>,
-    /// An endpoint, such as `http://10.0.0.7:9000`; once for each, and all of them
+    /// Endpoint, such as `http://10.0.0.7:9000`; repeat for each; replaces all of them
     #[arg(long, value_name = "URL")]
     endpoint: Vec<EndpointUrl>,
-    /// The path of its health check, such as /healthz
+    /// Path of its health check, such as /healthz
     #[arg(long, value_name = "PATH")]
     health: Option<String>,
-    /// The protocol of its endpoints: http/1.1 or h2
+    /// Protocol of its endpoints: http/1.1 or h2
     #[arg(long, value_parser = protocol)]
     protocol: Option<Protocol>,
     #[command(flatten)]
@@ -84,13 +84,13 @@ pub(super) struct ReleaseSet {
     change: ChangeArgs,
 }
 
-/// What to do with the endpoints of a release.
+/// Subcommands for the endpoints of a release.
 #[derive(Debug, Subcommand)]
 pub(super) enum EndpointVerb {
     /// Add endpoints to a release
     #[command(after_help = "Example:\n  switchback endpoint add green http://10.0.0.8:9000")]
     Add(Endpoints),
-    /// Take endpoints out of a release; what is in flight on them may end
+    /// Remove endpoints from a release; requests in flight on them may finish
     #[command(after_help = "Example:\n  switchback endpoint remove green http://10.0.0.7:9000")]
     Remove(Endpoints),
 }
@@ -107,7 +107,7 @@ pub(super) struct Endpoints {
     change: ChangeArgs,
 }
 
-/// What to do with routes.
+/// Subcommands for routes.
 #[derive(Debug, Subcommand)]
 pub(super) enum RouteVerb {
     /// List them with their splits
@@ -119,7 +119,7 @@ pub(super) enum RouteVerb {
         /// The route
         route: RouteName,
     },
-    /// Add one, or change what is named
+    /// Add one, or change the given values
     #[command(
         after_help = "What is not named stays as it is. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
     )]
@@ -134,27 +134,27 @@ pub(super) enum RouteVerb {
     },
 }
 
-/// The values of a route that are to be set.
+/// Values to set on a route.
 #[derive(Debug, Args)]
 pub(super) struct RouteSet {
     /// The route
     route: RouteName,
-    /// A TOML file that holds the whole route, as below `[[routes]]`, or a configuration that has it
+    /// TOML file that holds the whole route, as below `[[routes]]`, or a configuration that contains it
     #[arg(long, value_name = "FILE", conflicts_with_all = ["host", "path", "path_prefix", "split", "stable"])]
     file: Option<PathBuf>,
-    /// A host that it matches, in place of those of now; once for each
+    /// Host to match, replacing the current ones; repeat for each
     #[arg(long)]
     host: Vec<String>,
-    /// The path that it matches exactly
+    /// Exact path to match
     #[arg(long, conflicts_with = "path_prefix")]
     path: Option<String>,
-    /// The path prefix that it matches, up to a `/` or the end
+    /// Path prefix to match, up to a `/` or the end
     #[arg(long)]
     path_prefix: Option<String>,
-    /// A release and its weight; once for each, and all of them
+    /// Release and its weight; repeat for each; replaces all of them
     #[arg(long, value_name = "RELEASE=WEIGHT")]
     split: Vec<Weight>,
-    /// The release that an abort goes back to
+    /// Release that an abort goes back to
     #[arg(long, value_name = "RELEASE")]
     stable: Option<ReleaseName>,
     #[command(flatten)]
@@ -257,7 +257,7 @@ async fn set_release(client: &Client, set: ReleaseSet) -> Result<Out, Failure> {
     )
 }
 
-/// A health check with the defaults of the configuration.
+/// A health check with the configuration's defaults.
 fn health_check(path: &str) -> Result<HealthSpec, Failure> {
     serde_json::from_value(serde_json::json!({ "path": path }))
         .map_err(|error| Failure::new(Exit::Usage, format!("--health: {error}")))
@@ -345,7 +345,7 @@ async fn remove(
     done(client.send(ask).await?)
 }
 
-/// A JSON value as TOML: what is `null` has no place in TOML and is left out, and so is a table that says nothing.
+/// A JSON value as TOML: `null`, which TOML lacks, and empty tables are left out.
 pub(super) fn to_toml(value: &impl Serialize) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(

@@ -1,4 +1,4 @@
-//! `serve`, `demo` and `agent`: what runs until a signal ends it.
+//! `serve`, `demo` and `agent`: subcommands that run until a signal ends them.
 
 use std::{
     error::Error,
@@ -24,7 +24,7 @@ use crate::{
     telemetry::start_log,
 };
 
-/// How long streams may go on after Ctrl-C. A second one ends a demo at once.
+/// Grace period for streams after Ctrl-C. A second one ends a demo at once.
 const DEMO_GRACE: HumanDuration = HumanDuration::seconds(3);
 
 /// Runs the configuration of a file.
@@ -58,7 +58,7 @@ pub(super) fn demo(
     };
     let mut demo = Demo::prepare(&options).map_err(|error| unprepared(&error))?;
     demo.config.shutdown.grace = Some(DEMO_GRACE);
-    // What goes well is said by the lines to paste.
+    // Success is reported by the printed commands.
     start_log("warn", false).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
     let options = Options {
         keeper: Some(this_program()),
@@ -76,8 +76,8 @@ pub(super) fn demo(
     Ok(Out::default())
 }
 
-/// The program that runs, also when its file was replaced meanwhile. Under a tool that runs it (valgrind), the link leads
-/// to the tool, and the path to the program.
+/// Path of the running program, even if its file was replaced meanwhile. Under a tool that runs it (valgrind), the link
+/// leads to the tool; then the path to the program is used.
 fn this_program() -> PathBuf {
     let linked = PathBuf::from("/proc/self/exe");
     let file = |path: &Path| std::fs::metadata(path).map(|file| (file.dev(), file.ino()));
@@ -128,7 +128,7 @@ pub(super) fn agent(name: &ReleaseName, label: &str, address: SocketAddr) -> Res
     })
 }
 
-/// Starts the process's log as it is configured.
+/// Starts the process's log as configured.
 pub(super) fn start_logging(config: &Config) -> Result<(), Failure> {
     let json = config.log.format == LogFormat::Json;
     start_log(&config.log.level, json)
@@ -143,7 +143,7 @@ fn unreadable(error: &ConfigError) -> Failure {
     Failure::new(exit, chain(error))
 }
 
-/// What to say, and how to end, when switchback does not start.
+/// Failure of switchback to start.
 pub(super) fn not_started(error: &ServerError) -> Failure {
     let exit = match error {
         ServerError::History(_) => Exit::History,
@@ -159,7 +159,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
     Failure::new(exit, chain(error))
 }
 
-/// An error with its causes, each told once.
+/// An error with its causes, without duplicates.
 fn chain(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();

@@ -1,4 +1,4 @@
-//! What is live, how it is, and what a rollback would do: readable at ten thousand routes as well.
+//! The status of the live table and the effect of a rollback: readable at ten thousand routes as well.
 
 use super::{
     Out,
@@ -12,12 +12,12 @@ use crate::{
     model::{Diff, Revision, RouteName},
 };
 
-/// Of more differences from the file than these the first are shown.
+/// Most differences from the file that are shown.
 const MOST_DRIFT: usize = 10;
-/// The same of what a rollback would change, which stands on one line.
+/// Most differences of a rollback that are shown, since they share one line.
 const MOST_BACK: usize = 4;
 
-/// `route` is shown alone; of everything else what is worth a look, unless `all` is asked for.
+/// Only `route` if it is set; otherwise whatever needs attention, or everything with `all`.
 pub(super) async fn status(
     client: &Client,
     route: Option<RouteName>,
@@ -45,7 +45,7 @@ pub(super) async fn status(
     })
 }
 
-/// What is not shown, and how to see it.
+/// Note on what is not shown, and how to see it.
 fn left_out(status: &Status) -> String {
     let totals = &status.totals;
     let (routes, releases) = (status.routes.len(), status.releases.len());
@@ -63,7 +63,7 @@ fn left_out(status: &Status) -> String {
     )
 }
 
-/// What is live, whether it would survive a restart, and what a rollback would do.
+/// Headline: what is live, whether it would survive a restart, and what a rollback would do.
 fn headline(status: &Status) -> String {
     if status.revision == Revision(0) {
         return "revision 0: nothing has been made live yet; `switchback apply FILE` does, and every request is \
@@ -103,7 +103,7 @@ fn headline(status: &Status) -> String {
     text
 }
 
-/// How the live table differs from the configuration file.
+/// Differences between the live table and the configuration file.
 fn drift(status: &Status) -> String {
     if !status.drift.drifted || status.revision == Revision(0) {
         return String::new();
@@ -120,7 +120,7 @@ fn drift(status: &Status) -> String {
     text
 }
 
-/// The differences, or the first of many and how many there are.
+/// The differences, or the first of many with their number.
 fn first_changes(diff: &Diff, all: usize, most: usize) -> Vec<String> {
     let mut lines = render::summary(diff);
     if lines.len() > most || diff.0.len() < all {
@@ -213,7 +213,7 @@ fn releases(releases: &[ReleaseStatus]) -> String {
     columns.shown()
 }
 
-/// `1 of 2`, with what is not known yet; `unchecked` where nothing is checked.
+/// `1 of 2`, with the number of unknown ones; `unchecked` without checks.
 fn healthy(release: &ReleaseStatus) -> String {
     let count = |is: &dyn Fn(EndpointHealth) -> bool| {
         let serving = release

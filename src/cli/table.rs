@@ -1,4 +1,4 @@
-//! The verbs about the whole table: take over a file, print what is live, show a revision.
+//! Subcommands for the whole table: import a file, print what is live, show a revision.
 
 use std::path::Path;
 
@@ -22,27 +22,27 @@ use crate::{
     model::{Revision, TableDocument},
 };
 
-/// How a file is taken over.
+/// Arguments of an import.
 #[derive(Debug, Args)]
 pub(super) struct Import {
     #[command(flatten)]
     config: ConfigFile,
-    /// Show what would happen, and change nothing
+    /// Show the effect without changing anything
     #[arg(long)]
     dry_run: bool,
-    /// Which side wins where both changed: file or live
+    /// Side that wins where both changed: file or live
     #[arg(long)]
     wins: Option<ConflictPolicy>,
     #[command(flatten)]
     health: HealthArgs,
-    /// Why, for the history
+    /// Reason, for the history
     #[arg(short, long, value_parser = message)]
     message: Option<String>,
     #[command(flatten)]
     group: GroupArgs,
 }
 
-/// Takes over a file's table, and names its static settings that need a restart.
+/// Imports a file's table, and names its static settings that need a restart.
 pub(super) async fn apply(client: &Client, import: Import) -> Result<Out, Failure> {
     let config = configuration(&import.config.path()?)?;
     let mut ask = ApiRequest::of(Method::POST, "/v1/import").json(&config.table());
@@ -65,7 +65,7 @@ pub(super) async fn apply(client: &Client, import: Import) -> Result<Out, Failur
     })
 }
 
-/// The static settings of a file that differ from those that run.
+/// Static settings of a file that differ from the running ones.
 async fn restart_keys(client: &Client, config: &Config) -> Result<Vec<String>, Failure> {
     let running: SettingsReport = client.send(ApiRequest::get("/v1/settings")).await?.read()?;
     Ok(changed_settings(
@@ -111,7 +111,7 @@ fn imported(report: &ImportReport) -> String {
     text
 }
 
-/// Has the process read its files again.
+/// Makes the process reload its files.
 pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
     let answer = client
         .send(ApiRequest::of(Method::POST, "/v1/reload"))
@@ -193,7 +193,7 @@ pub(super) fn configuration(file: &Path) -> Result<Config, Failure> {
     configuration_by(config::load, file)
 }
 
-/// Reads a configuration file in the way that is given.
+/// Reads a configuration file with the given loader.
 pub(super) fn configuration_by(
     load: impl FnOnce(&Path) -> Result<Config, ConfigError>,
     file: &Path,
@@ -201,7 +201,7 @@ pub(super) fn configuration_by(
     load(file).map_err(|error| unusable(file, &error))
 }
 
-/// The failure over a file, with its mistakes for machines.
+/// Failure for a file with problems, with the problems for machines.
 pub(super) fn unusable(file: &Path, error: &ConfigError) -> Failure {
     let (exit, cause, problems) = match error {
         ConfigError::Invalid { problems, .. } => (Exit::Config, String::new(), problems.as_slice()),
@@ -211,7 +211,7 @@ pub(super) fn unusable(file: &Path, error: &ConfigError) -> Failure {
     Failure::new(exit, &*message).with_json(problem_list(file, &message, problems))
 }
 
-/// The mistakes of a file for machines: its path, the whole text, and each with its line.
+/// The problems of a file for machines: its path, the whole text, and each with its line.
 fn problem_list(file: &Path, text: &str, problems: &[LocatedProblem]) -> Vec<u8> {
     let problem = |placed: &LocatedProblem| {
         json!({

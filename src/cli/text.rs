@@ -1,4 +1,4 @@
-//! Text for people: columns that line up, numbers with units, and nothing that a terminal would obey.
+//! Text for people: aligned columns, numbers with units, no terminal control characters.
 
 use std::fmt::Write as _;
 
@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use crate::telemetry::is_unprintable;
 
-/// Rows of cells that are shown as columns, two spaces apart.
+/// Rows of cells, shown as columns two spaces apart.
 pub(super) struct Columns(Vec<Vec<String>>);
 
 impl Columns {
@@ -40,7 +40,7 @@ impl Columns {
     }
 }
 
-/// A text of somebody else, without anything that a terminal would obey.
+/// An untrusted text without terminal control characters.
 pub(super) fn clean(text: &str) -> String {
     let plain = |c: char| {
         if is_unprintable(c) { '\u{FFFD}' } else { c }
@@ -48,7 +48,7 @@ pub(super) fn clean(text: &str) -> String {
     text.chars().map(plain).collect()
 }
 
-/// Takes out of a document what says nothing: `null`, and tables without entries.
+/// Removes empty values from a document: `null`, and tables without entries.
 pub(super) fn drop_nothings(value: &mut Value) {
     let is_nothing =
         |value: &Value| value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty);
@@ -79,8 +79,8 @@ pub(super) fn count(count: u64, one: &str) -> String {
     }
 }
 
-/// A share of the whole as per cent: as it was said, with up to four digits behind the point, or rounded with as many as
-/// it takes to tell it from nothing and from all.
+/// A share of the whole as percent: exact with up to four decimals, otherwise rounded to as many as distinguish it from
+/// 0 and from 100.
 pub(super) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     let parts = percent * 10_000.0;
@@ -98,13 +98,13 @@ pub(super) fn percent(share: f64) -> String {
         return ">99.9999%".to_owned();
     }
     let text = format!("{percent:.digits$}");
-    // There are digits behind the point, so it ends here at the latest.
+    // There are decimals, so trimming stops at the point at the latest.
     let text = text.trim_end_matches('0').trim_end_matches('.');
     format!("{text}%")
 }
 
-/// A share with the weight that it comes from, unless the weights of the route are themselves percents: their sum is 100,
-/// or 1,000 and so on where they have digits behind the point.
+/// A share with its weight, unless the weights of the route are percents themselves: their sum is 100, or 1,000 and so
+/// on with decimals.
 pub(super) fn share(share: f64, weight: u64) -> String {
     let percent = percent(share);
     let are_percents = |sum: u64| [100, 1_000, 10_000, 100_000, 1_000_000].contains(&sum);
@@ -114,7 +114,7 @@ pub(super) fn share(share: f64, weight: u64) -> String {
     format!("{percent} (weight {weight})")
 }
 
-/// The sum of the weights of which one comes to a share.
+/// The sum of weights of which one amounts to a share.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_precision_loss,

@@ -68,8 +68,7 @@ pub struct Headers {
     /// Action for a request with a `_` in a field name.
     pub underscores: Underscores,
     /// Our name in `Via`. A request that already carries it has looped and gets a 508. When absent, a name unique to
-    /// this
-    /// instance.
+    /// this instance.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub via: Option<String>,
     /// True if `Via` gets our name. Without it loops are not detected; on the other hand, some servers do not compress

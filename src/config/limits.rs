@@ -31,14 +31,12 @@ pub struct Limits {
     /// Number of interim (1xx) responses to one request; beyond it, 502.
     pub interim_responses: usize,
     /// Bytes of a body buffered per direction while the reader is slower than the writer. A body is read into buffers
-    /// of
-    /// 16, 64 or 256 KiB, none larger than this. Over HTTP/2 the flow control windows apply as well.
+    /// of 16, 64 or 256 KiB, none larger than this. Over HTTP/2 the flow control windows apply as well.
     pub buffer: Size,
     /// Client connections in total; lowered to (file descriptors − 256) / 2 where that is less.
     pub connections: usize,
     /// Connections to endpoints in total, idle ones included; lowered to what file descriptors allow. No release takes
-    /// so
-    /// many that less than a fifth is left to the others.
+    /// so many that less than a fifth is left to the others.
     pub upstream_connections: usize,
     /// Requests in flight in total; beyond it, 503 with `Retry-After`.
     pub requests: usize,
@@ -47,8 +45,7 @@ pub struct Limits {
     /// Number of other endpoints of the same release to try when a connection fails.
     pub retries: u32,
     /// Bytes of a request's body kept until its response begins, to resend it if an endpoint did not process it. A
-    /// longer
-    /// body is sent once, and so is every body while its worker keeps 16 MiB of others. With 0, nothing is kept.
+    /// longer body is sent once, and so is every body while its worker keeps 16 MiB of others. With 0, nothing is kept.
     pub retry_body: Size,
     /// Limits of HTTP/2.
     pub http2: Http2Limits,
@@ -102,8 +99,7 @@ pub struct Http2Limits {
     /// Streams that we reset because of client errors, over the life of a connection.
     pub local_resets: usize,
     /// Frames that cost us work without progress (resets, pings, settings, empty frames, priorities) in one window,
-    /// before
-    /// the connection gets a GOAWAY.
+    /// before the connection gets a GOAWAY.
     pub abuse_goaway: u32,
     /// Number of such frames before the connection is closed at once.
     pub abuse_close: u32,

@@ -1,10 +1,8 @@
 //! The configuration: a TOML file becomes a [`Config`], or a list of all its problems.
 //!
 //! Reading has two stages. `read` parses the text into typed values, key by key. Then `check` validates the values
-//! against
-//! each other, with [`table::compile`](crate::table::compile) for the table, so that the file and the admin API follow
-//! the
-//! same rules. Each problem has a path, a line and, where useful, a hint.
+//! against each other, with [`table::compile`](crate::table::compile) for the table, so that the file and the admin API
+//! follow the same rules. Each problem has a path, a line and, where useful, a hint.
 
 use std::{
     fmt, io,

@@ -1,6 +1,5 @@
 //! A file that holds one release or one route. It is parsed as a part of a configuration, so that a mistake has the
-//! same
-//! path and hint there. A whole configuration that contains the release or route is accepted as well.
+//! same path and hint there. A whole configuration that contains the release or route is accepted as well.
 
 use std::{borrow::Cow, path::Path};
 

@@ -1,8 +1,7 @@
 //! Parses a text into typed values and reports all parse errors at once.
 //!
 //! serde stops at the first error. So the error is recorded, the wrong value is removed from the document, and the rest
-//! is
-//! parsed again, until it parses or nothing can be removed. A key that is missing only because it was removed is not
+//! is parsed again, until it parses or nothing can be removed. A key that is missing only because it was removed is not
 //! reported.
 
 use std::ops::Range;
