@@ -6,7 +6,7 @@ use std::net::Ipv6Addr;
 
 use super::{Reason, grammar};
 
-/// A checked authority.
+/// A validated authority.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Authority<'h> {
     text: &'h str,
@@ -24,11 +24,11 @@ const MAX_HOST: usize = 254;
 // === impl Authority ===
 
 impl<'h> Authority<'h> {
-    /// Checks an authority.
+    /// Parses and validates an authority.
     ///
     /// # Errors
     ///
-    /// `InvalidHost` unless it is one host that a name server or an address parser would take, and at most one port.
+    /// `InvalidHost` unless it is one host that a DNS resolver or an address parser accepts, and at most one port.
     pub fn parse(text: &'h [u8]) -> Result<Self, Reason> {
         let end = match text {
             [b'[', rest @ ..] => {
@@ -42,7 +42,7 @@ impl<'h> Authority<'h> {
             [] => None,
             _ => return Err(Reason::InvalidHost),
         };
-        // Of the name, and of what surrounds it, every byte was looked at by now, and is ASCII.
+        // Every byte of the name and its delimiters was validated above, and is ASCII.
         let text = str::from_utf8(text).map_err(|_| Reason::InvalidHost)?;
         let host = if text.starts_with('[') {
             Host::parse(&text[..end])?
@@ -57,7 +57,7 @@ impl<'h> Authority<'h> {
         self.text
     }
 
-    /// The host alone.
+    /// The host without the port.
     pub const fn host(&self) -> Host<'h> {
         self.host
     }
@@ -79,11 +79,11 @@ fn parse_port(text: &[u8]) -> Result<u16, Reason> {
 // === impl Host ===
 
 impl<'h> Host<'h> {
-    /// Checks a host without a port.
+    /// Validates a host without a port.
     ///
     /// # Errors
     ///
-    /// `InvalidHost`, as [`Authority::parse`].
+    /// `InvalidHost`, as for [`Authority::parse`].
     pub fn parse(text: &'h str) -> Result<Self, Reason> {
         let is_valid = match text.strip_prefix('[') {
             Some(rest) => rest
@@ -106,18 +106,18 @@ impl<'h> Host<'h> {
         self.0
     }
 
-    /// Whether it is the host `lower`, which is in lower case and has no final dot.
+    /// True if it is the host `lower`, which is in lower case without a final dot.
     pub fn is(&self, lower: &str) -> bool {
         self.0.eq_ignore_ascii_case(lower)
     }
 
-    /// Whether it is a name below `suffix`, which is in lower case and starts with a dot.
+    /// True if it is a subdomain of `suffix`, which is in lower case and starts with a dot.
     pub fn is_below(&self, suffix: &str) -> bool {
         let (host, suffix) = (self.0.as_bytes(), suffix.as_bytes());
         host.len() > suffix.len() && host[host.len() - suffix.len()..].eq_ignore_ascii_case(suffix)
     }
 
-    /// The host in lower case, written to `buffer` if it is not so already.
+    /// The host in lower case; written to `buffer` unless it is in lower case already.
     pub fn lower<'b>(&self, buffer: &'b mut [u8; 256]) -> &'b str
     where
         'h: 'b,
@@ -132,7 +132,7 @@ impl<'h> Host<'h> {
     }
 }
 
-/// Where labels of host bytes with one dot between them, and perhaps one at the end, are over: at a colon or at the end.
+/// End of a host name: labels separated by single dots, with an optional final dot. It ends at a colon or at the end.
 fn name_end(text: &[u8]) -> Result<usize, Reason> {
     let mut label_is_empty = true;
     let mut end = 0;

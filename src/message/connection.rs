@@ -1,26 +1,26 @@
-//! What the `Connection` fields of a message say: options, and the names of fields that end at this hop.
+//! `Connection` fields of a message: options, and the names of hop-by-hop fields.
 
 use super::{Field, KnownField, KnownSet, Reason, grammar};
 
-/// How many names without a meaning to the proxy `Connection` may nominate, in how many fields.
+/// Limit on the unknown names that `Connection` may nominate, and on the fields with such names.
 pub const MAX_NOMINATIONS: usize = 64;
 const MAX_LISTS: usize = 8;
-/// How long these fields may be together: each field of the message is looked for in them.
+/// Limit on the total length of these fields: each field of the message is searched in them.
 const MAX_BYTES: usize = 4096;
 
-/// The options of all `Connection` fields of one message.
+/// Options of all `Connection` fields of one message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ConnectionOptions<'h> {
-    /// `close` was among them.
+    /// `close` is present.
     pub close: bool,
-    /// `keep-alive` was among them.
+    /// `keep-alive` is present.
     pub keep_alive: bool,
-    /// `upgrade` was among them.
+    /// `upgrade` is present.
     pub upgrade: bool,
     known: KnownSet,
-    /// The values that hold names without a meaning to the proxy.
+    /// Values that hold unknown names.
     lists: [&'h [u8]; MAX_LISTS],
-    /// How many of them there are, and names in them.
+    /// Number of those values, and of the names in them.
     count: usize,
     others: usize,
 }
@@ -28,7 +28,7 @@ pub struct ConnectionOptions<'h> {
 // === impl ConnectionOptions ===
 
 impl<'h> ConnectionOptions<'h> {
-    /// Reads one `Connection` value.
+    /// Parses one `Connection` value.
     ///
     /// # Errors
     ///
@@ -72,18 +72,18 @@ impl<'h> ConnectionOptions<'h> {
         Ok(())
     }
 
-    /// Whether the field ends here: because of what it is, or because it was nominated and is not protected.
+    /// True if the field is hop-by-hop: by its name, or because it was nominated and is not protected.
     pub fn is_hop_by_hop(&self, field: &Field<'_>) -> bool {
         self.ending().contains(field.known) || self.is_other_hop_by_hop(field)
     }
 
-    /// The names that end here, but for those that no rule mentions.
+    /// Known hop-by-hop names of this message; unknown ones are not included.
     #[inline]
     pub const fn ending(&self) -> KnownSet {
         self.known.union(KnownSet::HOP_BY_HOP)
     }
 
-    /// Whether the field has a name that no rule mentions and that was nominated.
+    /// True if the field has an unknown name that was nominated.
     #[inline]
     pub fn is_other_hop_by_hop(&self, field: &Field<'_>) -> bool {
         self.count > 0 && field.known == KnownField::Other && self.names(field.name)
@@ -97,8 +97,9 @@ impl<'h> ConnectionOptions<'h> {
     }
 }
 
-/// The options in a value. Some peers write parameters behind an option, as in `keep-alive; timeout=5`: there are none,
-/// and the option is what stands before them.
+/// Iterates over the options in a value. Some peers add parameters, as in `keep-alive; timeout=5`: the option grammar
+/// has
+/// none, so only the part before them counts.
 fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let bare = |element: &'_ [u8]| memchr::memchr(b';', element).unwrap_or(element.len());
     value

@@ -1,13 +1,13 @@
-//! Which field a refused request owes its refusal to: for the log, where a name saves somebody an hour.
+//! The field that caused a rejection, named in the log to speed up debugging.
 //!
-//! Nothing here is on the way of a good request, and nothing is trusted of a bad one: its lines are taken as they lie.
+//! Not used for valid requests. Invalid ones are not trusted: their lines are taken as they are.
 
 use super::{Authority, KnownField, Reason, grammar};
 
-/// A line of a head that may be anything, split at its first colon.
+/// Line of an unvalidated head, split at its first colon.
 pub type LooseField<'h> = (&'h [u8], &'h [u8]);
 
-/// The field lines of an HTTP/1.1 head, whatever is wrong with it.
+/// Field lines of an HTTP/1.1 head, valid or not.
 pub fn loose_fields(head: &[u8]) -> impl Iterator<Item = LooseField<'_>> + Clone {
     let head = head.strip_prefix(b"\r\n").unwrap_or(head);
     head.split(|&byte| byte == b'\n')
@@ -16,12 +16,12 @@ pub fn loose_fields(head: &[u8]) -> impl Iterator<Item = LooseField<'_>> + Clone
         .take_while(|line| !line.is_empty())
         .map(|line| match memchr::memchr(b':', line) {
             Some(colon) => (&line[..colon], grammar::trim(&line[colon + 1..])),
-            // It has no name at all, and what stands there is nobody's business.
+            // It has no name, and its content must not be logged.
             None => (&[][..], line),
         })
 }
 
-/// The name of the field that broke the rule, as it was spelled; nothing if it was no field.
+/// Name of the field that broke the rule, as it was spelled; `None` if it was no field.
 pub fn field_at_fault<'h>(
     reason: Reason,
     limit: usize,

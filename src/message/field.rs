@@ -1,15 +1,16 @@
-//! Fields of a head, and the names that the proxy has something to say about.
+//! Fields of a head, and the field names that the proxy knows.
 //!
-//! A name is classified once, by its length and then by its letters, into [`KnownField`]; after that nobody compares strings.
+//! A name is classified once, by its length and its letters, into [`KnownField`]; strings are never compared after
+//! that.
 
 use lookup::{FACTOR, FAMILIES, M, MASKS, PADDED, Padded, TABLE, X, lower_case, slot};
 
 mod lookup;
 
-/// One field as it arrived: a name that is a token and a value without controls and without spaces around it.
+/// One received field: its name is a token, its value has no controls and no surrounding whitespace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Field<'h> {
-    /// What the name means to the proxy.
+    /// Classified name.
     pub known: KnownField,
     /// The name as it was spelled.
     pub name: &'h [u8],
@@ -17,13 +18,13 @@ pub struct Field<'h> {
     pub value: &'h [u8],
 }
 
-/// A set of names.
+/// A set of known names.
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct KnownSet([u64; 2]);
 
 macro_rules! known {
     ($($name:ident = $text:literal,)*) => {
-        /// A field name that some rule mentions. The order is that of the length of the name.
+        /// A known field name. Ordered by the length of the name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         #[expect(missing_docs, reason = "each variant is the field of its name")]
@@ -35,7 +36,7 @@ macro_rules! known {
             XForwarded,
             /// Any field that starts with `X-Switchback-`.
             XSwitchback,
-            /// No rule mentions it.
+            /// Any unknown field.
             Other,
         }
 
@@ -101,7 +102,7 @@ known! {
     ProxyAuthenticationInfo = "proxy-authentication-info",
 }
 
-/// Fields that a `Connection` option cannot remove: who reads them decides by them what the request is and whose it is.
+/// Fields that a `Connection` option cannot remove: recipients use them to route or authenticate the request.
 const PROTECTED: KnownSet = KnownSet::of(&[
     KnownField::Authorization,
     KnownField::ContentEncoding,
@@ -135,7 +136,7 @@ const PROTECTED: KnownSet = KnownSet::of(&[
 // === impl Field ===
 
 impl<'h> Field<'h> {
-    /// Classifies a field; whether name and value are valid is the parser's business.
+    /// Classifies a field. The parser validates name and value.
     pub fn new(name: &'h [u8], value: &'h [u8]) -> Self {
         Self {
             known: KnownField::of(name),
@@ -148,7 +149,7 @@ impl<'h> Field<'h> {
 // === impl KnownSet ===
 
 impl KnownSet {
-    /// Fields of one connection; RFC 9110, section 7.6.1.
+    /// Hop-by-hop fields; RFC 9110, section 7.6.1.
     pub const HOP_BY_HOP: Self = Self::of(&[
         KnownField::Connection,
         KnownField::Http2Settings,
@@ -162,7 +163,7 @@ impl KnownSet {
         KnownField::Upgrade,
     ]);
 
-    /// The set of these names.
+    /// Set of these names.
     pub const fn of(members: &[KnownField]) -> Self {
         let mut set = Self([0; 2]);
         let mut index = 0;
@@ -173,14 +174,14 @@ impl KnownSet {
         set
     }
 
-    /// Whether the name is in the set.
+    /// True if the name is in the set.
     #[inline]
     pub const fn contains(self, known: KnownField) -> bool {
         let (word, bit) = Self::bit(known);
         self.0[word] & bit != 0
     }
 
-    /// Adds the name; whether it was there already.
+    /// Adds the name; true if it was present already.
     #[inline]
     pub const fn insert(&mut self, known: KnownField) -> bool {
         let (word, bit) = Self::bit(known);
@@ -189,14 +190,14 @@ impl KnownSet {
         was_there
     }
 
-    /// What is in either of two sets.
+    /// Union of two sets.
     #[must_use]
     #[inline]
     pub const fn union(self, other: Self) -> Self {
         Self([self.0[0] | other.0[0], self.0[1] | other.0[1]])
     }
 
-    /// There are fewer than 128 names.
+    /// Index and mask of a name's bit. There are fewer than 128 names.
     const fn bit(known: KnownField) -> (usize, u64) {
         let number = known as usize;
         ((number >> 6) & 1, 1 << (number & 63))
@@ -215,7 +216,7 @@ impl std::fmt::Debug for KnownSet {
 // === impl KnownField ===
 
 impl KnownField {
-    /// Classifies a name, whatever its case.
+    /// Classifies a name, case-insensitively.
     pub fn of(name: &[u8]) -> Self {
         Self::of_start(name, name.len())
     }
@@ -232,7 +233,7 @@ impl KnownField {
         Self::of_padded(&start, length)
     }
 
-    /// `start` holds the first letters of the name, and whatever follows it.
+    /// `start` holds the start of the name, and possibly bytes after it.
     #[inline]
     fn of_padded(start: &[u8; PADDED], length: usize) -> Self {
         let mask = &MASKS[length.min(PADDED)];
@@ -241,7 +242,7 @@ impl KnownField {
         let (first, second) = (lower(0), lower(1));
         let entry = &TABLE[slot(first, second, length, FACTOR)];
         let starts = entry.length == length && entry.text[0] == first && entry.text[1] == second;
-        // Two names of one length that fits two words have nothing behind them.
+        // Two names of one length that fits two words have nothing after them.
         let ends = || entry.text[2] == lower(2) && entry.text[3] == lower(3);
         if starts && (length <= 16 || ends()) {
             return entry.known;
@@ -263,22 +264,22 @@ impl KnownField {
         family.map_or(Self::Other, |(_, _, known)| *known)
     }
 
-    /// The name in lower case; `None` for a family of names and for `Other`.
+    /// Name in lower case; `None` for a family of names and for `Other`.
     pub fn as_str(self) -> Option<&'static str> {
         NAMES.get(self as usize).map(|(text, _)| *text)
     }
 
-    /// Whether the field says where the body ends; it is read, and never forwarded, but written anew.
+    /// True if the field defines the end of the body; it is never forwarded, but generated anew.
     pub const fn is_framing(self) -> bool {
         matches!(self, Self::ContentLength | Self::TransferEncoding)
     }
 
-    /// Whether the field is about one connection and never forwarded.
+    /// True if the field is hop-by-hop and never forwarded.
     pub const fn is_hop_by_hop(self) -> bool {
         KnownSet::HOP_BY_HOP.contains(self)
     }
 
-    /// Whether a nomination by `Connection` is ignored for this field.
+    /// True if a nomination by `Connection` is ignored for this field.
     pub const fn is_protected(self) -> bool {
         PROTECTED.contains(self)
     }
@@ -305,7 +306,7 @@ mod tests {
     fn every_name_is_known_in_any_case() {
         for (text, known) in NAMES {
             for at in 0..text.len() {
-                // One byte more, one less, and each other byte in place of one.
+                // One byte more, one byte less, and each byte replaced by another.
                 assert_ne!(KnownField::of(&text.as_bytes()[..at]), *known, "{text}");
                 for byte in
                     (0..=255_u8).filter(|byte| !byte.eq_ignore_ascii_case(&text.as_bytes()[at]))

@@ -1,12 +1,13 @@
-//! Where a body ends: the one decision that a smuggled request lives on.
+//! Body framing: the decision that protects against request smuggling.
 //!
-//! A [`RequestFraming`] is made only by [`RequestFraming::decide`], a [`ResponseFraming`] only by
-//! [`ResponseFraming::decide`]; what reads a body and what writes one take nothing else. The fields that say so are never
-//! forwarded: they are written anew from the decision.
+//! A [`RequestFraming`] is created only by [`RequestFraming::decide`], a [`ResponseFraming`] only by
+//! [`ResponseFraming::decide`]; body decoders and encoders accept nothing else. Framing fields are never forwarded:
+//! they are
+//! generated anew from the decision.
 
 use super::{Field, KnownField, Reason, Version, grammar};
 
-/// What the framing fields of one head say, before anything is concluded from it.
+/// Framing fields of one head, before the decision.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct FramingFields<'h> {
     length: Option<&'h [u8]>,
@@ -15,29 +16,29 @@ pub struct FramingFields<'h> {
     codings: u8,
 }
 
-/// Where the body of a request ends.
+/// Framing of a request body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestFraming {
-    /// There is no body.
+    /// No body.
     None,
-    /// After this many bytes.
+    /// A body of this many bytes.
     Length(u64),
-    /// After the last chunk.
+    /// Chunked coding.
     Chunked,
 }
 
-/// Where the body of a response ends.
+/// Framing of a response body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ResponseFraming {
-    /// There is no body.
+    /// No body.
     None,
-    /// There is no body; a `GET` would have had one of this length (`HEAD`, 304).
+    /// No body; a `GET` would have had one of this length (`HEAD`, 304).
     Announced(u64),
-    /// After this many bytes.
+    /// A body of this many bytes.
     Length(u64),
-    /// After the last chunk.
+    /// Chunked coding.
     Chunked,
-    /// When the connection is closed.
+    /// The body ends when the connection is closed.
     UntilClose,
 }
 
@@ -49,7 +50,7 @@ enum Coding {
 // === impl FramingFields ===
 
 impl<'h> FramingFields<'h> {
-    /// Takes note of a field.
+    /// Records a framing field.
     pub fn read(&mut self, field: &Field<'h>) {
         match field.known {
             KnownField::ContentLength => {
@@ -64,7 +65,7 @@ impl<'h> FramingFields<'h> {
         }
     }
 
-    /// The length, which must be one field of 1 to 19 digits.
+    /// The content length: exactly one field of 1 to 19 digits.
     fn length(&self) -> Result<Option<u64>, Reason> {
         match (self.lengths, self.length) {
             (0, _) | (_, None) => Ok(None),
@@ -75,7 +76,7 @@ impl<'h> FramingFields<'h> {
         }
     }
 
-    /// The transfer coding, which must be one field that says exactly `chunked`.
+    /// The transfer coding: exactly one field with the value `chunked`.
     fn coding(&self) -> Result<Coding, Reason> {
         match (self.codings, self.coding) {
             (0, _) | (_, None) => Ok(Coding::Absent),
@@ -89,12 +90,13 @@ impl<'h> FramingFields<'h> {
 // === impl RequestFraming ===
 
 impl RequestFraming {
-    /// Decides where the body of a request ends. `ended` says that an HTTP/2 stream ended with its head; HTTP/1.1
+    /// Decides the framing of a request body. `ended` is true if END_STREAM was set on the head of an HTTP/2 stream;
+    /// HTTP/1.1
     /// passes `false`.
     ///
     /// # Errors
     ///
-    /// Whatever is not exactly one length or exactly one `chunked`, and `chunked` in HTTP/1.0.
+    /// If there is anything but exactly one length or exactly one `chunked`, or `chunked` in HTTP/1.0.
     pub fn decide(
         version: Version,
         fields: &FramingFields<'_>,
@@ -114,7 +116,7 @@ impl RequestFraming {
         }
     }
 
-    /// Whether not a single byte of body follows.
+    /// True if not a single byte of body follows.
     pub const fn is_empty(self) -> bool {
         matches!(self, Self::None | Self::Length(0))
     }
@@ -123,12 +125,12 @@ impl RequestFraming {
 // === impl ResponseFraming ===
 
 impl ResponseFraming {
-    /// Decides where the body of a response ends, and whether the fields were so odd that the connection cannot be used
-    /// again. `to_head` says that the request was a `HEAD`; `ended` as in [`RequestFraming::decide`].
+    /// Decides the framing of a response body; true if the fields are too ambiguous to reuse the connection.
+    /// `to_head` is true if the request was a `HEAD`; `ended` as in [`RequestFraming::decide`].
     ///
     /// # Errors
     ///
-    /// Two lengths or an odd one, a coding that is not exactly `chunked`, `chunked` in HTTP/1.0.
+    /// If there are two lengths or an invalid one, a coding that is not exactly `chunked`, or `chunked` in HTTP/1.0.
     pub fn decide(
         version: Version,
         status: u16,
@@ -146,14 +148,14 @@ impl ResponseFraming {
         }
         let is_odd = is_chunked && length.is_some();
         let framing = match (status, length) {
-            // Neither may have a body or a framing field (RFC 9110, 8.6); what follows belongs to nobody.
+            // Neither may have a body or a framing field (RFC 9110, 8.6); what follows belongs to no response.
             (100..=199 | 204, length) => {
                 return Ok((Self::None, is_chunked || matches!(length, Some(1..))));
             }
             (304, Some(length)) if !is_chunked => Self::Announced(length),
             (304, _) => Self::None,
             (_, Some(length)) if to_head && !is_chunked => Self::Announced(length),
-            // A `GET` would have had a body up to the end of the connection, which is under way then as likely as not.
+            // A `GET` would have had a body up to the end of the connection, which some servers send all the same.
             _ if to_head => return Ok((Self::None, is_odd || !(is_chunked || ended))),
             _ if is_chunked => Self::Chunked,
             (_, Some(1..)) if ended => return Err(Reason::LengthMismatch),
@@ -165,7 +167,7 @@ impl ResponseFraming {
         Ok((framing, is_odd))
     }
 
-    /// The framing towards a client of `version`: HTTP/1.0 knows no chunks, and HTTP/1.1 shall see when a body was cut.
+    /// Framing towards a client of `version`: HTTP/1.0 has no chunks; in HTTP/1.1 a truncated body must be visible.
     #[must_use]
     pub const fn toward(self, version: Version) -> Self {
         match (version, self) {
@@ -175,7 +177,7 @@ impl ResponseFraming {
         }
     }
 
-    /// Whether not a single byte of body follows.
+    /// True if not a single byte of body follows.
     pub const fn is_empty(self) -> bool {
         matches!(self, Self::None | Self::Announced(_) | Self::Length(0))
     }

@@ -1,11 +1,11 @@
-//! Which bytes a name, a value, a host or a target may consist of, as tables that are built by the compiler.
+//! Valid bytes of names, values, hosts and targets, as lookup tables built at compile time.
 
 use super::swar::{HIGHS, any_lane, below, equal};
 
 const TOKEN: [bool; 256] = table(b"!#$%&'*+-.^_`|~");
 const HOST: [bool; 256] = table(b"-._~");
 
-/// Letters and digits, and `others`.
+/// Table of letters, digits and `others`.
 const fn table(others: &[u8]) -> [bool; 256] {
     let mut table = [false; 256];
     let mut byte = 0;
@@ -23,12 +23,12 @@ const fn table(others: &[u8]) -> [bool; 256] {
     table
 }
 
-/// Whether the byte is a `tchar` of RFC 9110, section 5.6.2.
+/// True if the byte is a `tchar` of RFC 9110, section 5.6.2.
 pub const fn is_token_byte(byte: u8) -> bool {
     TOKEN[byte as usize]
 }
 
-/// Whether the text is a token: a method, a field name, a connection option, a transfer coding.
+/// True if the text is a token: a method, a field name, a connection option, a transfer coding.
 pub fn is_token(text: &[u8]) -> bool {
     !text.is_empty()
         && text
@@ -36,10 +36,10 @@ pub fn is_token(text: &[u8]) -> bool {
             .fold(true, |good, &byte| good & is_token_byte(byte))
 }
 
-/// Whether the text can be a field value: visible characters, space, tab and bytes above 127; no other control.
+/// True if the text is a valid field value: visible characters, space, tab and bytes above 127; no other control.
 pub fn is_field_value(text: &[u8]) -> bool {
     let is_good = |byte: u8| (byte >= b' ' && byte != 0x7f) || byte == b'\t';
-    // A tab is rare, so words look for controls of any kind, and only what they find is looked at byte by byte.
+    // A tab is rare, so words are searched for any control, and only a match is checked byte by byte.
     !any_lane(
         text,
         |word| below(word, b' ') | equal(word, 0x7f),
@@ -47,20 +47,21 @@ pub fn is_field_value(text: &[u8]) -> bool {
     ) || text.iter().all(|&byte| is_good(byte))
 }
 
-/// Whether the byte may stand in a host name. Percent encoding and sub-delimiters are legal in a URI, but no DNS name
-/// has them and two readers rarely agree on them.
+/// True if the byte may be part of a host name. Percent encoding and sub-delimiters are legal in a URI, but no DNS
+/// name has
+/// them and implementations rarely agree on them.
 pub(super) const fn is_host_byte(byte: u8) -> bool {
     HOST[byte as usize]
 }
 
-/// Whether the text has only bytes that may stand in a request target.
+/// True if all bytes of the text may be part of a request target.
 pub fn is_target(text: &[u8]) -> bool {
     let is_odd = |byte: u8| byte <= b' ' || byte >= 0x7f || byte == b'#';
     let odd = |word| below(word, b'!') | equal(word, 0x7f) | equal(word, b'#') | (word & HIGHS);
     !any_lane(text, odd, is_odd)
 }
 
-/// The text without the spaces and tabs around it.
+/// The text without surrounding spaces and tabs.
 pub fn trim(text: &[u8]) -> &[u8] {
     let is_space = |byte: &u8| matches!(byte, b' ' | b'\t');
     match text {
@@ -74,7 +75,7 @@ pub fn trim(text: &[u8]) -> &[u8] {
     &text[first..=last.unwrap_or(first)]
 }
 
-/// The number that 1 to 19 digits and nothing else stand for.
+/// Number with 1 to 19 digits and nothing else.
 pub(super) fn digits(text: &[u8]) -> Option<u64> {
     if text.is_empty() || text.len() > 19 {
         return None;

@@ -1,18 +1,19 @@
-//! How an endpoint shows that it has understood a WebSocket's handshake over HTTP/1.1 (RFC 6455, section 4.2.2).
+//! WebSocket handshake keys over HTTP/1.1 (RFC 6455, section 4.2.2): proof that an endpoint has understood the
+//! handshake.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ring::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 
-/// The value of `Sec-WebSocket-Accept`.
+/// Value of `Sec-WebSocket-Accept`.
 pub type Accept = [u8; 28];
 
-/// The value of `Sec-WebSocket-Key`.
+/// Value of `Sec-WebSocket-Key`.
 pub type Key = [u8; 24];
 
 const MAGIC: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// The answer to a key.
+/// Accept value for a key.
 pub fn accept(key: &[u8]) -> Accept {
     let mut hash = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
     hash.update(key);
@@ -22,7 +23,7 @@ pub fn accept(key: &[u8]) -> Accept {
     text
 }
 
-/// The key that these sixteen random bytes make.
+/// Key from sixteen random bytes.
 pub fn key(random: u128) -> Key {
     let mut text = [0; 24];
     encode(&random.to_be_bytes(), &mut text);

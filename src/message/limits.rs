@@ -1,15 +1,15 @@
-//! The sizes that a message may have. Plain numbers, handed around by reference.
+//! Size limits of messages. Plain numbers, passed by reference.
 
-/// Limits on what a peer may send; the defaults are those of the documentation.
+/// Limits on received messages; the defaults are documented.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Bytes of a request head, request line and last empty line included.
+    /// Bytes of a request head, including the request line and the final empty line.
     pub request_head: usize,
     /// Bytes of a response head.
     pub response_head: usize,
-    /// Fields in a request head or a trailer section; at most [`Limits::MAX_FIELDS`] whatever is set here.
+    /// Fields in a request head or a trailer section; never more than [`Limits::MAX_FIELDS`].
     pub fields: usize,
-    /// Fields in a response head; at most [`Limits::MAX_RESPONSE_FIELDS`] whatever is set here.
+    /// Fields in a response head; never more than [`Limits::MAX_RESPONSE_FIELDS`].
     pub response_fields: usize,
     /// Bytes of a request target.
     pub target: usize,
@@ -21,13 +21,14 @@ pub struct Limits {
     pub chunk_extensions: usize,
     /// Informational responses before the final one.
     pub informational: usize,
-    /// Whether a request field may have a `_` in its name.
+    /// Policy for request fields with a `_` in the name.
     pub underscores: Underscores,
 }
 
-/// What to do with a request field that has a `_` in its name.
+/// Policy for request fields with a `_` in the name.
 ///
-/// CGI-like applications cannot tell `X_Real_IP` from `X-Real-IP`, so a client could forge what the proxy vouches for.
+/// CGI-like applications cannot distinguish `X_Real_IP` from `X-Real-IP`, so a client could forge fields set by the
+/// proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Underscores {
     /// Forward it like any other field.
@@ -40,9 +41,10 @@ pub enum Underscores {
 // === impl Limits ===
 
 impl Limits {
-    /// The most fields that a request head or a trailer section can have.
+    /// Maximum number of fields in a request head or a trailer section.
     pub const MAX_FIELDS: usize = 100;
-    /// The most fields that a response head can have. Whoever sends it was chosen, and some set a cookie for each thing.
+    /// Maximum number of fields in a response head. Endpoints are trusted more than clients, and some set many
+    /// cookies.
     pub const MAX_RESPONSE_FIELDS: usize = 1000;
 }
 

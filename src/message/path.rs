@@ -1,18 +1,20 @@
-//! The normal form of a path, which says whether two readers of the same bytes could see two resources.
+//! Normal form of a path, to detect paths that two recipients could interpret differently.
 //!
-//! The proxy forwards the bytes that it was sent. It compares the route of those bytes with the route of their normal
-//! form and refuses the request if they differ; so it must find every form that some application would resolve.
+//! The proxy forwards the received bytes. It matches routes on both the received path and its normal form, and
+//! rejects the
+//! request if the routes differ; so the normal form must cover everything that some application would resolve.
 
 use std::borrow::Cow;
 
 use super::{Reason, swar};
 
-/// The normal form of a path: unreserved characters decoded, `\`, `%5C` and `%2F` read as separators, repeated separators
-/// merged, dot segments removed. Borrowed if the path is in normal form already.
+/// Normalizes a path: unreserved characters decoded, `\`, `%5C` and `%2F` read as separators, repeated separators
+/// merged, dot
+/// segments removed. Borrowed if the path is in normal form already.
 ///
 /// # Errors
 ///
-/// `InvalidEscape` for a `%` that two hexadecimal digits do not follow, and for `%00`.
+/// `InvalidEscape` for a `%` without two hexadecimal digits, and for `%00`.
 pub fn normal_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Reason> {
     if is_plain(path) {
         return Ok(Cow::Borrowed(path));
@@ -26,7 +28,7 @@ pub fn normal_path(path: &[u8]) -> Result<Cow<'_, [u8]>, Reason> {
     })
 }
 
-/// Whether the path has nothing that could change: no escape, no backslash, no segment that is empty or starts with a dot.
+/// True if the path cannot change: no escape, no backslash, no segment that is empty or starts with a dot.
 fn is_plain(path: &[u8]) -> bool {
     let mut at = 0;
     loop {
@@ -87,7 +89,7 @@ fn push_escaped(decoded: &mut Vec<u8>, byte: u8) {
     }
 }
 
-/// RFC 3986, section 5.2.4, and empty segments removed as well.
+/// RFC 3986, section 5.2.4, and empty segments are removed as well.
 fn remove_dot_segments(path: &[u8]) -> Vec<u8> {
     let mut normal = Vec::with_capacity(path.len());
     let mut segments = path

@@ -1,11 +1,11 @@
-//! What a request head says, concluded in one pass over its fields.
+//! Validation of a request head, in one pass over its fields.
 
 use super::{
     Authority, ConnectionOptions, Field, FramingFields, KnownField, KnownSet, Limits, Reason,
     Rejection, RequestFraming, Target, Underscores, grammar, swar,
 };
 
-/// The version of a message.
+/// HTTP version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Version {
     /// HTTP/1.0.
@@ -16,7 +16,7 @@ pub enum Version {
     Http2,
 }
 
-/// A method, as far as the proxy tells methods apart.
+/// A method, as far as the proxy distinguishes methods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each variant is the method of its name")]
 pub enum Method {
@@ -33,7 +33,7 @@ pub enum Method {
     Other,
 }
 
-/// The first line of a request, or the pseudo-fields that stand for it in HTTP/2.
+/// Request line, or the pseudo-fields that replace it in HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestLine<'h> {
     /// The version.
@@ -42,43 +42,43 @@ pub struct RequestLine<'h> {
     pub method: &'h [u8],
     /// The target, or `:path`.
     pub target: &'h [u8],
-    /// `:authority`; nothing in HTTP/1.1.
+    /// `:authority`; `None` in HTTP/1.1.
     pub authority: Option<&'h [u8]>,
-    /// The HTTP/2 stream ended with this head; false in HTTP/1.1.
+    /// END_STREAM was set on this head; false in HTTP/1.1.
     pub ended: bool,
 }
 
-/// What a request head says. It exists only for a request that may be forwarded.
+/// A validated request head. It exists only for a request that may be forwarded.
 #[derive(Clone, Copy, Debug)]
 #[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct ValidatedRequest<'h> {
-    /// The version that the request came with.
+    /// Version of the request.
     pub version: Version,
     /// The method.
     pub method: Method,
     /// The target.
     pub target: Target<'h>,
-    /// Whom the request is for; only a request of HTTP/1.0 can leave it out.
+    /// Authority of the request; only HTTP/1.0 can leave it out.
     pub authority: Option<Authority<'h>>,
-    /// Where the body ends.
+    /// Framing of the body.
     pub framing: RequestFraming,
-    /// The connection may carry another request.
+    /// The connection may be reused for another request.
     pub keep_alive: bool,
-    /// It asks for a WebSocket and may have one.
+    /// Valid WebSocket upgrade.
     pub websocket: bool,
-    /// It asks for this other protocol, and would have nothing to say in HTTP.
+    /// Requested upgrade to another protocol.
     pub upgrade: Option<&'h [u8]>,
-    /// A body follows once a 100 has been sent.
+    /// The client waits for a 100 before it sends the body.
     pub expects_continue: bool,
-    /// The client reads trailers (`TE: trailers`).
+    /// The client accepts trailers (`TE: trailers`).
     pub accepts_trailers: bool,
-    /// The options of `Connection`.
+    /// Options of `Connection`.
     pub nominated: ConnectionOptions<'h>,
-    /// The known fields that are there.
+    /// Known fields that are present.
     pub present: KnownSet,
 }
 
-/// Notes made while the fields go by.
+/// Flags collected during the pass over the fields.
 #[derive(Default)]
 struct Flags<'h> {
     framing: FramingFields<'h>,
@@ -92,7 +92,7 @@ struct Flags<'h> {
     count: usize,
 }
 
-/// The fields that say something here, and those whose names may be odd.
+/// Fields that are read here, and those whose names may contain a `_`.
 const READ: KnownSet = KnownSet::of(&[
     KnownField::Connection,
     KnownField::ContentLength,
@@ -114,7 +114,7 @@ const READ: KnownSet = KnownSet::of(&[
 enum Upgrade<'h> {
     #[default]
     None,
-    /// Another protocol; empty if there is more than one, or none that can be named.
+    /// Another protocol; empty if there is more than one, or an invalid one.
     Other(&'h [u8]),
     WebSocket,
 }
@@ -122,7 +122,7 @@ enum Upgrade<'h> {
 // === impl Method ===
 
 impl Method {
-    /// Recognises a method. Methods are compared as they are: `get` is not `GET`.
+    /// Recognises a method. Methods are case-sensitive: `get` is not `GET`.
     pub const fn of(text: &[u8]) -> Self {
         match text {
             b"CONNECT" => Self::Connect,
@@ -138,7 +138,7 @@ impl Method {
         }
     }
 
-    /// Whether doing it twice is doing it once (RFC 9110, section 9.2.2).
+    /// True if the method is idempotent (RFC 9110, section 9.2.2).
     pub const fn is_idempotent(self) -> bool {
         matches!(
             self,
@@ -150,11 +150,11 @@ impl Method {
 // === impl ValidatedRequest ===
 
 impl<'h> ValidatedRequest<'h> {
-    /// Judges a request head.
+    /// Validates a request head.
     ///
     /// # Errors
     ///
-    /// The first rule that the head breaks.
+    /// The first rule that the head violates.
     pub fn validate(
         line: &RequestLine<'h>,
         fields: impl IntoIterator<Item = Field<'h>>,
@@ -162,7 +162,7 @@ impl<'h> ValidatedRequest<'h> {
     ) -> Result<Self, Rejection> {
         let method = check_line(line, limits)?;
         let target = Target::parse(method, line.target)?;
-        // RFC 9113, 8.3.1: `:path` has no authority; one that had would override `:authority`.
+        // RFC 9113, 8.3.1: `:path` has no authority; otherwise it would override `:authority`.
         if line.version == Version::Http2 && target.authority.is_some() {
             return Err(Reason::InvalidTarget.into());
         }
@@ -182,7 +182,7 @@ fn check_line(line: &RequestLine<'_>, limits: &Limits) -> Result<Method, Reason>
         return Err(Reason::TargetTooLong);
     }
     match Method::of(line.method) {
-        // RFC 9113, 11.6: kept out of HTTP/1.1, so that nobody takes the start of HTTP/2 for a request.
+        // RFC 9113, 11.6: kept out of HTTP/1.1, so that the preface of HTTP/2 is never read as a request.
         Method::Other if line.method == b"PRI" => Err(Reason::InvalidMethod),
         Method::Other if !grammar::is_token(line.method) => Err(Reason::InvalidMethod),
         method => Ok(method),
@@ -232,7 +232,7 @@ impl<'h> Flags<'h> {
             KnownField::Upgrade => self.upgrade = Upgrade::read(field.value, again),
             KnownField::SecWebSocketKey => self.keys = self.keys.saturating_add(1),
             KnownField::Te => self.accepts_trailers |= names_trailers(field.value),
-            // RFC 9110, 10.1.1: HTTP/1.0 knows no expectations.
+            // RFC 9110, 10.1.1: HTTP/1.0 has no expectations.
             KnownField::Expect if version == Version::Http11 => self.expect(field.value)?,
             _ => {}
         }
@@ -296,7 +296,8 @@ impl<'h> Flags<'h> {
         })
     }
 
-    /// Whom the request is for: the target or `:authority` if they say so, else `Host`, which must be right either way.
+    /// Authority of the request: from the target or `:authority` if present, else from `Host`, which must be valid
+    /// either way.
     fn authority(
         &self,
         line: &RequestLine<'h>,
@@ -314,7 +315,7 @@ impl<'h> Flags<'h> {
         Ok(authority)
     }
 
-    /// The one protocol that the request asks for and that is no WebSocket. Whether it is passed on is for the route to say.
+    /// The single requested protocol other than WebSocket. The route decides if it is forwarded.
     fn other_upgrade(&self, version: Version, framing: RequestFraming) -> Option<&'h [u8]> {
         let may_upgrade =
             self.nominated.upgrade && version == Version::Http11 && framing.is_empty();
@@ -324,8 +325,9 @@ impl<'h> Flags<'h> {
         }
     }
 
-    /// Whether this is the upgrade that is always passed on; any other is an ordinary request without its `Upgrade` unless
-    /// its route says otherwise.
+    /// True for a WebSocket upgrade, which is always forwarded. Any other upgrade becomes an ordinary request without
+    /// `Upgrade`,
+    /// unless its route allows it.
     fn websocket(
         &self,
         version: Version,

@@ -1,4 +1,4 @@
-//! What a response head says, concluded in one pass over its fields.
+//! Validation of a response head, in one pass over its fields.
 
 use std::time::Duration;
 
@@ -7,46 +7,46 @@ use super::{
     Rejection, ResponseFraming, ValidatedRequest, Version, grammar,
 };
 
-/// The first line of a response, or the pseudo-field that stands for it in HTTP/2.
+/// Status line, or the pseudo-field that replaces it in HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StatusLine {
-    /// The version.
+    /// Version.
     pub version: Version,
-    /// The status.
+    /// Status.
     pub status: u16,
-    /// The HTTP/2 stream ended with this head; false in HTTP/1.1.
+    /// END_STREAM was set on this head; false in HTTP/1.1.
     pub ended: bool,
 }
 
-/// What the request was that a response answers, as far as the response's meaning depends on it.
+/// Properties of the request that the meaning of its response depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RequestContextForResponse {
-    /// It was a `HEAD`: the answer has no body.
+    /// It was a `HEAD`: the response has no body.
     pub head: bool,
-    /// It asked for a WebSocket: a 101 may come.
+    /// It was a WebSocket upgrade: a 101 is allowed.
     pub websocket: bool,
-    /// It asked for another protocol: a 101 to that may come, if its route lets it.
+    /// It was another upgrade: a 101 is allowed if the route permits it.
     pub upgrade: bool,
 }
 
-/// What a response head says. It exists only for a response that may be forwarded.
+/// A validated response head. It exists only for a response that may be forwarded.
 #[derive(Clone, Copy, Debug)]
 pub struct ValidatedResponse<'h> {
-    /// The version that the response came with.
+    /// Version of the response.
     pub version: Version,
-    /// The status.
+    /// Status.
     pub status: u16,
-    /// Where the body ends.
+    /// Framing of the body.
     pub framing: ResponseFraming,
-    /// The connection may carry another request once this response was read to its end.
+    /// The connection may be reused for another request once this response was read.
     pub keep_alive: bool,
-    /// The connection, or the stream, is a tunnel from here on.
+    /// The connection, or the stream, becomes a tunnel.
     pub is_upgrade: bool,
-    /// How long the peer keeps the connection open without a request, if it says so.
+    /// Idle timeout of the peer's connection, if announced.
     pub idle: Option<Duration>,
-    /// The options of `Connection`.
+    /// Options of `Connection`.
     pub nominated: ConnectionOptions<'h>,
-    /// The known fields that are there.
+    /// Known fields that are present.
     pub present: KnownSet,
 }
 
@@ -65,11 +65,11 @@ impl From<&ValidatedRequest<'_>> for RequestContextForResponse {
 // === impl ValidatedResponse ===
 
 impl<'h> ValidatedResponse<'h> {
-    /// Judges a response head.
+    /// Validates a response head.
     ///
     /// # Errors
     ///
-    /// The first rule that the head breaks; the status is always 502.
+    /// The first rule that the head violates; the status is always 502.
     pub fn validate(
         line: StatusLine,
         asked: RequestContextForResponse,
@@ -124,19 +124,19 @@ impl<'h> ValidatedResponse<'h> {
         })
     }
 
-    /// Whether another response follows this one.
+    /// True if another response follows this one.
     pub const fn is_informational(&self) -> bool {
         self.status < 200 && self.status != 101
     }
 }
 
-/// Whether a status that may come is consent to what was asked for. Over HTTP/2 any success is (RFC 8441, section 5).
+/// True if the status accepts the requested upgrade. Over HTTP/2 any success does (RFC 8441, section 5).
 const fn is_upgrade(line: StatusLine, asked: RequestContextForResponse) -> bool {
     let is_success = line.status / 100 == 2;
     line.status == 101 || asked.websocket && is_success && matches!(line.version, Version::Http2)
 }
 
-/// Whether a status may come. With an upgrade: whether to a WebSocket.
+/// Checks that a status is allowed. If it accepts an upgrade: true if to a WebSocket.
 fn check_status(
     line: StatusLine,
     asked: RequestContextForResponse,
@@ -155,7 +155,7 @@ fn check_status(
     }
 }
 
-/// The `timeout` parameter of a `Keep-Alive` field.
+/// `timeout` parameter of a `Keep-Alive` field.
 fn idle_of(value: &[u8]) -> Option<Duration> {
     value.split(|&byte| byte == b',').find_map(|parameter| {
         let (name, seconds) = grammar::trim(parameter).split_at_checked(8)?;

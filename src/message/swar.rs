@@ -1,32 +1,32 @@
-//! Looking at eight bytes at once (Anderson, "Bit Twiddling Hacks": `hasless`, `haszero`).
+//! SIMD within a register: eight bytes at once (Anderson, "Bit Twiddling Hacks": `hasless`, `haszero`).
 //!
-//! What these find has the highest bit of its byte set. The lowest bit that is set is exact; above it there may be bytes
-//! that only seem to be found.
+//! A match sets the highest bit of its byte. The lowest set bit is exact; bytes above it may be false matches.
 
 const ONES: u64 = u64::from_le_bytes([1; 8]);
 
-/// The highest bit of each byte.
+/// Highest bit of each byte.
 pub const HIGHS: u64 = u64::from_le_bytes([0x80; 8]);
 
-/// Not zero if a byte of the word is below `limit`, which is at most 128.
+/// Non-zero if a byte of the word is below `limit`, which is at most 128.
 #[inline]
 pub const fn below(word: u64, limit: u8) -> u64 {
     word.wrapping_sub(ONES * limit as u64) & !word & HIGHS
 }
 
-/// Not zero if a byte of the word is `wanted`.
+/// Non-zero if a byte of the word equals `wanted`.
 #[inline]
 pub const fn equal(word: u64, wanted: u8) -> u64 {
     below(word ^ (ONES * wanted as u64), 1)
 }
 
-/// Which byte of a word was found first, in what is not zero.
+/// Index of the first match in a non-zero result.
 #[inline]
 pub const fn first(found: u64) -> usize {
     (found.trailing_zeros() / 8) as usize
 }
 
-/// Where the first byte at or after `from` is that `odd` finds in words and `is_odd` in bytes; the end if there is none.
+/// Position of the first match at or after `from`; `odd` tests words, `is_odd` bytes. The end of the text if there is
+/// none.
 #[inline]
 pub fn find(
     text: &[u8],
@@ -48,8 +48,9 @@ pub fn find(
         .unwrap_or(rest.len())
 }
 
-/// Whether `odd` finds something in a word of the text; in a text shorter than a word, whether `is_odd` does in a byte.
-/// The last word overlaps the one before it, so that nothing is left over.
+/// True if `odd` matches in a word of the text, or `is_odd` in a byte of a text shorter than a word. The last word
+/// overlaps
+/// the previous one, so that no bytes are left over.
 #[inline]
 pub fn any_lane(text: &[u8], odd: impl Fn(u64) -> u64, is_odd: impl Fn(u8) -> bool) -> bool {
     let Some(last) = text.last_chunk() else {
@@ -69,7 +70,7 @@ mod tests {
         for length in 0..30 {
             for at in 0..=length {
                 let mut text = vec![b'a'; length];
-                // Behind a byte that is found, the next higher one seems to be.
+                // Above a match, the next higher byte is a false match.
                 for (byte, place) in [(b':', at), (b':' ^ 1, at + 1)] {
                     if let Some(slot) = text.get_mut(place) {
                         *slot = byte;

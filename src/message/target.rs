@@ -1,23 +1,23 @@
-//! The target of a request in the forms of RFC 9112, section 3.2.
+//! Request targets in the forms of RFC 9112, section 3.2.
 
 use super::{Authority, Method, Reason, grammar, swar};
 
-/// A checked request target.
+/// A validated request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Target<'h> {
-    /// Which form it had.
+    /// Its form.
     pub form: Form,
-    /// The scheme of an absolute form.
+    /// Scheme of an absolute form.
     pub scheme: Option<Scheme>,
-    /// The authority of an absolute form; it overrides `Host`.
+    /// Authority of an absolute form; it overrides `Host`.
     pub authority: Option<Authority<'h>>,
-    /// The path as it was sent; `/` if an absolute form had none, `*` for the asterisk form.
+    /// Path as received; `/` if an absolute form had none, `*` for the asterisk form.
     pub path: &'h [u8],
-    /// What follows the first `?`, if there is one.
+    /// Query after the first `?`, if present.
     pub query: Option<&'h [u8]>,
 }
 
-/// The form of a target.
+/// Form of a target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// `http://host/path`.
@@ -28,7 +28,7 @@ pub enum Form {
     Origin,
 }
 
-/// The scheme of a request.
+/// Scheme of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scheme {
     /// `http`.
@@ -40,12 +40,13 @@ pub enum Scheme {
 // === impl Target ===
 
 impl<'h> Target<'h> {
-    /// Checks a target, or the `:path` of HTTP/2.
+    /// Parses and validates a target, or the `:path` of HTTP/2.
     ///
     /// # Errors
     ///
-    /// `ConnectRefused` for that method; `InvalidTarget` for none of the forms, `*` without `OPTIONS`, and bytes that no
-    /// form has: controls, spaces, `#`, non-ASCII; `InvalidHost` for an odd authority.
+    /// `ConnectRefused` for that method; `InvalidTarget` for none of the forms, `*` without `OPTIONS`, and bytes that
+    /// no form
+    /// allows: controls, spaces, `#`, non-ASCII; `InvalidHost` for an invalid authority.
     pub fn parse(method: Method, text: &'h [u8]) -> Result<Self, Reason> {
         if method == Method::Connect {
             return Err(Reason::ConnectRefused);
@@ -121,7 +122,7 @@ impl Scheme {
             })
     }
 
-    /// The scheme in lower case.
+    /// Scheme in lower case.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",

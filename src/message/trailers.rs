@@ -1,7 +1,8 @@
-//! Which fields may come after a body.
+//! Fields that are allowed in trailers.
 //!
-//! Whoever merges trailers into the head would let them change what the head said, so whatever frames, routes,
-//! authenticates or describes a message is dropped there (RFC 9110, section 6.5.1).
+//! A recipient that merges trailers into the head would let them override it, so fields for framing, routing,
+//! authentication
+//! or content description are dropped there (RFC 9110, section 6.5.1).
 
 use super::{Field, KnownField, KnownSet};
 
@@ -34,7 +35,7 @@ const FORBIDDEN: KnownSet = KnownSet::of(&[
     KnownField::WwwAuthenticate,
 ]);
 
-/// Whether the field is forwarded when it comes as a trailer; one that is not is dropped without a word.
+/// True if the field is forwarded as a trailer; otherwise it is dropped silently.
 pub fn is_trailer_allowed(field: &Field<'_>) -> bool {
     let known = field.known;
     if known == KnownField::GrpcStatus {

@@ -1,24 +1,24 @@
-//! Finding a name among those that some rule mentions: a table with a slot for each, made by the compiler.
+//! Perfect hash table of the known field names, built at compile time.
 
 use super::{KnownField, NAMES};
 
-/// A size that holds every name, so that comparing two takes a few instructions and not a call.
+/// Length that holds every known name, so that comparing two takes a few instructions and no call.
 pub(super) const PADDED: usize = 32;
 
-/// A name in lower case as words, filled up with zeroes.
+/// A name in lower case as words, padded with zeroes.
 pub(super) type Padded = [u64; PADDED / 8];
 
-/// Slots of [`TABLE`], a power of two.
+/// Number of slots in [`TABLE`], a power of two.
 pub(super) const SLOTS: usize = 256;
 
-/// Where in the table a name is looked for.
+/// Slot of a name in the table.
 #[inline]
 pub(super) const fn slot(first: u64, second: u64, length: usize, factor: u64) -> usize {
     let mixed = first ^ second.rotate_left(29) ^ length as u64;
     (mixed.wrapping_mul(factor) >> 56) as usize & (SLOTS - 1)
 }
 
-/// An odd factor that gives each name a slot of its own, found by the compiler.
+/// Odd factor that gives each name its own slot, found at compile time.
 pub(super) const FACTOR: u64 = {
     let mut factor: u64 = 0x9e37_79b9_7f4a_7c15;
     while !separates(factor) {
@@ -43,7 +43,7 @@ pub(super) const fn separates(factor: u64) -> bool {
     true
 }
 
-/// A name in its slot; a slot without one is that of the empty name, which nothing is known of.
+/// A name in its slot; an empty slot holds the empty name, which is unknown.
 #[derive(Clone, Copy)]
 pub(super) struct Entry {
     pub(super) known: KnownField,
@@ -82,7 +82,7 @@ pub(super) const fn padded(text: &[u8]) -> Padded {
     words
 }
 
-/// Eight bytes of the text, or zeroes behind its end.
+/// Eight bytes of the text, padded with zeroes.
 pub(super) const fn word(text: &[u8], from: usize) -> u64 {
     let mut word = [0; 8];
     let mut at = 0;
@@ -95,14 +95,14 @@ pub(super) const fn word(text: &[u8], from: usize) -> u64 {
     u64::from_le_bytes(word)
 }
 
-/// The starts of the families, and how long they are.
+/// Prefixes of the families, with their lengths.
 pub(super) const FAMILIES: [(Padded, usize, KnownField); 3] = [
     (padded(b"mcp-"), 4, KnownField::Mcp),
     (padded(b"x-forwarded-"), 12, KnownField::XForwarded),
     (padded(b"x-switchback-"), 13, KnownField::XSwitchback),
 ];
 
-/// Which bits of a padded name belong to it, by its length.
+/// Masks that select the bytes of a name in padded form, by its length.
 pub(super) const MASKS: [Padded; PADDED + 1] = {
     let mut masks = [[0; PADDED / 8]; PADDED + 1];
     let mut length = 0;
@@ -113,14 +113,15 @@ pub(super) const MASKS: [Padded; PADDED + 1] = {
     masks
 };
 
-/// Part of a name in lower case. Bytes from 0x40 on get the bit that makes letters small; those that are no letters become
-/// others by it, but none of them one that stands in a name.
+/// Lower case of a word. Bytes from 0x40 on get the lower-case bit; those that are no letters become other bytes, but
+/// none
+/// that may appear in a name.
 #[inline]
 pub(super) const fn lower_case(word: u64) -> u64 {
     const LETTERS: u64 = u64::from_le_bytes([0x40; 8]);
     word | ((word & LETTERS) >> 1)
 }
 
-/// What the names of the families start with.
+/// First letters of the families.
 pub(super) const M: u64 = b'm' as u64;
 pub(super) const X: u64 = b'x' as u64;

@@ -1,4 +1,4 @@
-//! Tests of the verdict on request heads.
+//! Tests of the validation of request heads.
 
 use super::*;
 
