@@ -11,7 +11,7 @@ use crate::telemetry::names;
 /// A failed request, to which the proxy itself responds.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
-    /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is sent back, an `OPTIONS` gets an empty response.
+    /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is echoed, an `OPTIONS` gets an empty response.
     #[error("the request goes no further")]
     LastHop(Option<Box<[u8]>>),
     /// No endpoint could be selected: all are unhealthy, or there is none.

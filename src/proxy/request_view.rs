@@ -1,4 +1,4 @@
-//! A request head as decisions see it.
+//! Implements [`RequestView`] for request heads, for match rules and splits.
 
 use crate::message::{Field, trim};
 use crate::model::RequestView;
@@ -42,7 +42,7 @@ impl RequestView for RequestParts<'_> {
     }
 }
 
-/// Methods and targets were checked to be ASCII.
+/// Methods and targets were validated to be ASCII.
 fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).unwrap_or_default()
 }

@@ -1,72 +1,72 @@
-//! The rule of what is sent again after an attempt that brought no answer: one for HTTP/1.1 and HTTP/2.
+//! Retry policy for attempts that failed before a response: the same for HTTP/1.1 and HTTP/2.
 //!
-//! | what the failed attempt shows | idempotent | other methods |
+//! | evidence of the failed attempt | idempotent | other methods |
 //! |---|---|---|
-//! | no connection was made, or not one byte of the request was written | again | again |
-//! | the endpoint refused it: `REFUSED_STREAM`, or a stream above the last one of its GOAWAY | again | again |
-//! | a kept connection ended before one byte of the answer | again | no |
-//! | a new connection ended, another reset, a malformed answer, silence, a part of an answer | no | no |
+//! | no connection was made, or not one byte of the request was written | retry | retry |
+//! | the endpoint refused it: `REFUSED_STREAM`, or a stream above the last one of its GOAWAY | retry | retry |
+//! | a reused connection ended before one byte of the response | retry | no |
+//! | a new connection ended, another reset, a malformed response, a timeout, a partial response | no | no |
 //!
-//! In each case only if the body is still held whole, [`MOST_ATTEMPTS`] were not made yet and the time for connecting is
-//! not over. A repeat goes over a connection that is newer than the failure. Once a byte may have reached an endpoint, it
-//! goes to an endpoint of the release that was selected then, whatever the table says by now.
+//! In each case only if the whole body read so far is still buffered, fewer than [`MOST_ATTEMPTS`] were made and the
+//! connect deadline has not passed. A retry uses a connection that is newer than the failure. Once a byte may have
+//! reached an endpoint, retries go to endpoints of the release that was selected then, even if the table has changed.
 
 use std::net::SocketAddr;
 
 use crate::model::AttemptFailure;
 
-/// Attempts in all. The first repeats share connections that were opened since, the last ones open their own, on which
-/// they are the first stream: an endpoint that takes few streams per connection takes that one.
+/// Maximum number of attempts. The first retries share connections that were opened since, the last ones open their
+/// own, on which they are the first stream: an endpoint that accepts few streams per connection accepts that one.
 pub(super) const MOST_ATTEMPTS: u32 = 5;
-/// From so many failures on, a repeat opens a connection of its own.
+/// Number of failures from which on a retry opens a connection of its own.
 const OWN_CONNECTION: u32 = 3;
 
-/// What a failed attempt shows about how far the endpoint may have come with the request.
+/// Evidence of how far the endpoint may have processed a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Evidence {
     /// Not one byte was written.
     NotSent,
-    /// The endpoint says that it did not look at it.
+    /// The endpoint states that it did not process the request.
     Refused,
-    /// A connection that had carried a request before ended before one byte of the answer: most likely it had been closed
-    /// before the request came.
+    /// A reused connection ended before one byte of the response: most likely it had been closed before the request
+    /// arrived.
     KeptConnectionEnded,
-    /// The endpoint may have done anything.
+    /// The endpoint may have processed it.
     Unknown,
 }
 
-/// An attempt that brought no answer, and the request that it was made for.
+/// An attempt that failed before a response, and the request that it was made for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FailedAttempt {
     pub(super) evidence: Evidence,
-    /// Doing the request twice is doing it once (RFC 9110, section 9.2.2).
+    /// Sending the request twice has the effect of sending it once (RFC 9110, section 9.2.2).
     pub(super) is_idempotent: bool,
-    /// All that was read of the body is still there.
+    /// Everything that was read of the body is still buffered.
     pub(super) holds_body: bool,
-    /// Attempts that were made, this one included.
+    /// Number of attempts, this one included.
     pub(super) attempts: u32,
-    /// The time for connecting is not over.
+    /// The connect deadline has not passed.
     pub(super) is_in_time: bool,
 }
 
-/// What is remembered of the attempts of one request, once one has failed.
+/// State of the attempts of one request, once one has failed.
 #[derive(Default)]
 pub(super) struct Attempts {
     pub(super) failed: u32,
     /// Endpoints that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
-    /// A byte may have reached an endpoint: the release stays.
+    /// A byte may have reached an endpoint: the release is fixed.
     pub(super) is_bound: bool,
-    /// A repeat takes no connection with a lower number.
+    /// A retry uses no connection with a lower number.
     pub(super) newer_than: Option<u64>,
-    /// Why the last one failed.
+    /// Failure of the last attempt.
     pub(super) last: Option<AttemptFailure>,
 }
 
 // === impl FailedAttempt ===
 
 impl FailedAttempt {
-    /// Whether the request is sent again.
+    /// True if the request is sent again.
     pub(super) fn may_be_repeated(self) -> bool {
         let is_safe = match self.evidence {
             Evidence::NotSent | Evidence::Refused => true,
@@ -80,7 +80,7 @@ impl FailedAttempt {
 // === impl Attempts ===
 
 impl Attempts {
-    /// Notes that the request goes again; `opened` connections were opened so far.
+    /// Records that the request is retried; `opened` connections were opened so far.
     pub(super) fn repeat(&mut self, evidence: Evidence, opened: u64) {
         self.is_bound |= evidence != Evidence::NotSent;
         self.newer_than = Some(if self.failed < OWN_CONNECTION {

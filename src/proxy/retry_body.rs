@@ -1,4 +1,4 @@
-//! The body of a request as far as it was read, kept while the request may have to be sent again.
+//! Replay buffer for a request body: the bytes read so far, kept while the request may be retried.
 
 use std::cell::{Cell, RefCell};
 
@@ -6,13 +6,13 @@ use super::io::BodyFrame;
 use super::retry_memory::RetryMemoryShare;
 use super::worker::Worker;
 
-/// What was read of a body. It holds at most `limits.retry_body` and what its worker has room for, and nothing once an
-/// answer has begun.
+/// The buffered start of a body. It holds at most `limits.retry_body` and what the worker's retry memory allows, and is
+/// emptied once a response has begun.
 #[derive(Default)]
 pub(super) struct RetryBody {
     state: Cell<State>,
     bytes: RefCell<Vec<u8>>,
-    // What the bytes take of the worker's room, from the first one on.
+    // Reserved in the worker's retry memory, from the first byte on.
     share: RefCell<Option<RetryMemoryShare>>,
 }
 
@@ -21,13 +21,13 @@ enum State {
     /// Nothing was read.
     #[default]
     Unread,
-    /// Everything that was read is here.
+    /// Everything that was read is buffered.
     Kept { is_over: bool },
-    /// Something that was read is gone.
+    /// Something that was read is no longer buffered.
     Lost,
 }
 
-/// The bytes while they are sent again; they return when this is dropped.
+/// Lends the bytes to one retry; they return when this is dropped.
 pub(super) struct RetryReader<'k> {
     body: &'k RetryBody,
     worker: &'k Worker,
@@ -38,12 +38,12 @@ pub(super) struct RetryReader<'k> {
 // === impl RetryBody ===
 
 impl RetryBody {
-    /// Whether all that was read is still here.
+    /// True if all that was read is still buffered.
     pub(super) fn is_whole(&self) -> bool {
         self.state.get() != State::Lost
     }
 
-    /// Notes a piece that was read, and keeps it if it `may` be needed again.
+    /// Records a frame that was read, and keeps it if it `may` be needed again.
     pub(super) fn read(&self, frame: &BodyFrame<'_>, may: bool, worker: &Worker) {
         if !self.is_whole() {
             return;
@@ -58,7 +58,7 @@ impl RetryBody {
         }
     }
 
-    /// Takes back a piece that was read and not kept, of which nothing was sent. Nothing else was read before it.
+    /// Buffers a frame that was read and not kept, of which nothing was sent. Nothing else was read before it.
     pub(super) fn put_back(&self, frame: &BodyFrame<'_>, worker: &Worker) {
         if self.is_whole() {
             return;
@@ -72,14 +72,14 @@ impl RetryBody {
         }
     }
 
-    /// Lets go of it: it will not be sent again.
+    /// Frees the buffer: the body will not be sent again.
     pub(super) fn discard(&self, worker: &Worker) {
         self.state.set(State::Lost);
         worker.recycle_buffer(self.bytes.take());
         self.share.take();
     }
 
-    /// What has to be sent first, after an attempt that failed.
+    /// The bytes that a retry has to send first.
     pub(super) fn lend<'k>(&'k self, worker: &'k Worker) -> Option<RetryReader<'k>> {
         match self.state.get() {
             State::Kept { is_over } => Some(RetryReader {
@@ -95,7 +95,7 @@ impl RetryBody {
     fn append(&self, frame: &BodyFrame<'_>, worker: &Worker) -> bool {
         let mut bytes = self.bytes.borrow_mut();
         let most = worker.shared.settings.limits.retry_body.0;
-        // Trailers are rare in requests, and are not worth a copy.
+        // Trailers are rare in requests and not worth a copy.
         if frame.trailers.is_some() || bytes.len() + frame.data.len() > most {
             return false;
         }
@@ -103,7 +103,7 @@ impl RetryBody {
             *bytes = worker.take_buffer();
         }
         bytes.extend_from_slice(frame.data);
-        // What was allocated counts, not what is in use: many small bodies are large together.
+        // The allocation counts, not its use: many small bodies are large together.
         let mut share = self.share.borrow_mut();
         let share = share.get_or_insert_with(|| worker.kept_room.share());
         share.grow_to(bytes.capacity())
@@ -113,7 +113,7 @@ impl RetryBody {
 // === impl RetryReader ===
 
 impl RetryReader<'_> {
-    /// What to send; nothing if nothing was read but the promise of more.
+    /// The frame to send; `None` if nothing was read but the body goes on.
     pub(super) fn frame(&self) -> Option<BodyFrame<'_>> {
         (self.is_over || !self.bytes.is_empty()).then_some(BodyFrame {
             data: &self.bytes,
@@ -122,7 +122,7 @@ impl RetryReader<'_> {
         })
     }
 
-    /// Whether that is all of the body.
+    /// True if that is the whole body.
     pub(super) fn is_over(&self) -> bool {
         self.is_over
     }

@@ -1,18 +1,18 @@
-//! The memory that one worker has for bodies which are kept to be sent again.
+//! Memory budget of one worker for the bodies that are buffered for retries.
 //!
-//! A limit for each request alone is none for a crowd: 64 KiB of a thousand uploads that stand still are 64 MiB. Where
-//! the room is used up, a body is sent once, as one that is too long is.
+//! A limit per request does not bound many of them: 64 KiB of a thousand stalled uploads are 64 MiB. Once the budget is
+//! used up, a body is sent only once, like one that is too long.
 
 use std::{cell::Cell, rc::Rc};
 
-/// Bytes that one worker keeps of all bodies together: 256 whole ones at the default of `limits.retry_body`.
+/// Bytes that one worker buffers for all bodies together: 256 full ones at the default of `limits.retry_body`.
 const ROOM: usize = 16 << 20;
 
-/// The bytes that are free, for all requests of one worker.
+/// Free bytes, shared by all requests of one worker.
 #[derive(Debug, Clone)]
 pub(super) struct RetryMemory(Rc<Cell<usize>>);
 
-/// Bytes that one body takes of the room; they return when this is dropped.
+/// Bytes reserved for one body; released on drop.
 #[derive(Debug)]
 pub(super) struct RetryMemoryShare {
     room: RetryMemory,
@@ -26,7 +26,7 @@ impl Default for RetryMemory {
 }
 
 impl RetryMemory {
-    /// A share of nothing, which can grow.
+    /// Creates an empty share, which can grow.
     pub(super) fn share(&self) -> RetryMemoryShare {
         RetryMemoryShare {
             room: self.clone(),
@@ -36,7 +36,7 @@ impl RetryMemory {
 }
 
 impl RetryMemoryShare {
-    /// Makes the share this large, if there is room; it never shrinks.
+    /// Grows the share to this size if the budget allows; it never shrinks.
     pub(super) fn grow_to(&mut self, size: usize) -> bool {
         let more = size.saturating_sub(self.taken);
         let Some(left) = self.room.0.get().checked_sub(more) else {

@@ -1,21 +1,21 @@
-//! A worker's own references to routes of the live table.
+//! A worker's cache of references to the routes of the live table.
 //!
-//! A request holds its route, and the reference count of a route would be written to by every worker for each request.
-//! So a worker takes a route once and counts its own requests on it without an atomic. What it keeps is bounded, and it
-//! lets go of everything when the table changes: nothing that left the table stays only because of this.
+//! A request holds its route, and every worker would write to the route's reference count for each request. So a worker
+//! takes a reference once and counts its own requests on it without an atomic. The cache is bounded and is cleared when
+//! the table changes: no removed route stays alive because of it.
 
 use std::{ops::Deref, rc::Rc, sync::Arc};
 
 use crate::table::Route;
 
-/// Places; two routes that fall on one place take turns.
+/// Number of slots; two routes that fall on one slot replace each other.
 const PLACES: usize = 64;
 
-/// The routes that were asked for last.
+/// The most recently used routes.
 #[derive(Default)]
 pub(super) struct RouteCache(Vec<Option<Rc<CachedRoute>>>);
 
-/// A route that a worker holds.
+/// A reference to a route, shared by the requests of one worker.
 pub(super) struct CachedRoute(Arc<Route>);
 
 impl Deref for CachedRoute {
@@ -31,7 +31,7 @@ impl RouteCache {
         if self.0.is_empty() {
             self.0.resize_with(PLACES, || None);
         }
-        // Addresses differ least in their lowest bits.
+        // The lowest bits of addresses differ least.
         let place = &mut self.0[(Arc::as_ptr(route).addr() >> 5) % PLACES];
         match place {
             Some(held) if Arc::ptr_eq(&held.0, route) => Rc::clone(held),

@@ -1,4 +1,4 @@
-//! From an accepted socket to a connection that is served: PROXY protocol, TLS, then HTTP/1.1 or HTTP/2.
+//! Start of a client's connection: PROXY protocol, TLS handshake, then HTTP/1.1 or HTTP/2.
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -28,8 +28,8 @@ pub async fn listen(worker: Rc<Worker>, acceptor: Acceptor, listener: Rc<Listene
     }
 }
 
-/// Starts the task of a connection. One that has to be greeted first is greeted in a task of its own, so that what
-/// that needs is gone afterwards.
+/// Starts the task of a connection. A TLS handshake or PROXY header is read in a task of its own, so that its memory is
+/// freed afterwards.
 pub fn start_connection(worker: &Rc<Worker>, accepted: Accepted, listener: &Rc<ListenerSettings>) {
     let (worker, listener) = (Rc::clone(worker), Rc::clone(listener));
     if listener.tls.is_some() || listener.proxy_senders.is_some() {
@@ -54,7 +54,7 @@ async fn greet_and_serve(worker: Rc<Worker>, accepted: Accepted, listener: Rc<Li
     }
 }
 
-/// Serves a connection whose greeting is over, in a task of its own.
+/// Serves a connection after its handshake, in a task of its own.
 fn serve_connection(
     worker: Rc<Worker>,
     stream: Stream,
@@ -82,7 +82,7 @@ async fn draining(worker: &Worker, deadline: &crate::net::Deadline) {
     .await;
 }
 
-/// What comes before the first request.
+/// Reads the PROXY header and does the TLS handshake, within one timeout.
 async fn greet(
     worker: &Worker,
     tcp: tokio::net::TcpStream,
@@ -97,7 +97,7 @@ async fn greet(
     let greeting = async {
         if let Some(senders) = &listener.proxy_senders {
             client = client_of(&tcp, peer, senders, |claimed| {
-                // Fields are believed of whom we trust, so only they may say that somebody is one of them.
+                // Trusted peers may set forwarding fields, so only a trusted sender may claim that the client is one.
                 sender_is_trusted || !settings.trusts(claimed)
             })
             .await?;
@@ -123,7 +123,7 @@ async fn greet(
     ))
 }
 
-/// The client that a PROXY header names, if its sender may send one and is believed; the sender otherwise.
+/// The client that a PROXY header names, if its sender may send one and is trusted for it; the sender otherwise.
 async fn client_of(
     tcp: &tokio::net::TcpStream,
     sender: SocketAddr,

@@ -1,4 +1,4 @@
-//! What the data plane is told: limits, time limits, whom to believe, and what a listener and a connection are.
+//! Settings of the data plane: limits, timeouts, trusted peers, and the properties of listeners and connections.
 
 use std::hash::{BuildHasher, RandomState};
 use std::net::{IpAddr, SocketAddr};
@@ -10,50 +10,50 @@ use crate::message;
 use crate::model::TimeoutsSpec;
 use crate::net::ServerTls;
 
-/// What all workers share of the configuration.
+/// The part of the configuration that all workers share.
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
-    /// Limits on amounts.
+    /// Limits on sizes and numbers.
     pub limits: Limits,
-    /// Limits on time.
+    /// Timeouts.
     pub timeouts: Timeouts,
-    /// Limits on messages, as the codec takes them.
+    /// Limits on messages, in the form that the codec uses.
     pub message: message::Limits,
-    /// Peers whose forwarding fields are believed.
+    /// Peers whose forwarding fields are trusted.
     pub trusted: Vec<Network>,
-    /// Our name in `Via`.
+    /// The proxy's name in `Via`.
     pub via: String,
-    /// Whether it is written there.
+    /// True if `Via` is sent.
     pub sends_via: bool,
-    /// Whether a request that belongs to no trace starts one.
+    /// True if a request without a trace starts one.
     pub makes_traces: bool,
 }
 
-/// One listener, as its connections know it.
+/// Settings of one listener, shared by its connections.
 #[derive(Default)]
 pub struct ListenerSettings {
     /// TLS; cleartext without it.
     pub tls: Option<Arc<ServerTls>>,
-    /// Whether a request may name its release itself.
+    /// True if a request may select its release itself.
     pub preview: bool,
-    /// The senders of the PROXY protocol header that each connection begins with; none begins with one when absent.
+    /// Allowed senders of the PROXY protocol header that starts each connection; `None` if there is no such header.
     pub proxy_senders: Option<Vec<Network>>,
-    /// Its address, as metrics and logs name it.
+    /// Its address, as the name in metrics and logs.
     pub name: String,
 }
 
-/// Whom a connection comes from.
+/// The origin of a connection.
 #[derive(Debug, Clone, Copy)]
 pub struct PeerInfo {
-    /// The client: the other side of the socket, or who the PROXY protocol says it is.
+    /// Address of the client: the other side of the socket, or the one given by the PROXY protocol.
     pub client: SocketAddr,
-    /// Whether its forwarding fields are believed.
+    /// True if its forwarding fields are trusted.
     pub is_trusted: bool,
-    /// Whether it came over TLS.
+    /// True if it came over TLS.
     pub is_secure: bool,
 }
 
-/// The time limits of one request: those of its route over those of the configuration.
+/// Timeouts of one request: those of its route override those of the configuration.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RequestTimeouts {
     pub(super) connect: Duration,
@@ -63,7 +63,7 @@ pub(super) struct RequestTimeouts {
 }
 
 impl ProxySettings {
-    /// What a configuration says to the data plane.
+    /// Derives the settings from a configuration.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let limits = &config.limits;
@@ -93,7 +93,7 @@ impl ProxySettings {
         }
     }
 
-    /// Whether forwarding fields from this address are believed.
+    /// True if forwarding fields from this address are trusted.
     #[must_use]
     pub fn trusts(&self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(address))
@@ -110,7 +110,7 @@ impl ProxySettings {
     }
 }
 
-/// A name that no other instance has: two in a row must not take each other's requests for their own.
+/// A name unique to this instance: otherwise two proxies in a row would take each other's requests for loops.
 fn unique_name() -> String {
     format!(
         "switchback-{:016x}",

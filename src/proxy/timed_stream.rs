@@ -1,4 +1,4 @@
-//! One direction of a connection over HTTP/1.1: waiting and writing, for as long as silence is allowed.
+//! One direction of an HTTP/1.1 connection: waits and writes with an idle timeout.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -10,7 +10,7 @@ use crate::net::{LazyDeadline, Stream, Timers};
 
 use super::error::{ClientError, UpstreamError};
 
-/// What goes wrong while one side of a connection is read or written.
+/// Errors of reading or writing one side of a connection.
 #[derive(Debug)]
 pub(super) enum IoError {
     Closed(Option<io::Error>),
@@ -18,13 +18,13 @@ pub(super) enum IoError {
     IdleTimeout,
 }
 
-/// One direction of a connection and how long it may be silent.
+/// One direction of a connection and its idle timeout.
 pub(super) struct TimedStream<'s> {
     pub(super) stream: &'s Stream,
     silence: LazyDeadline<'s>,
 }
 
-/// How far a write has come.
+/// Progress of a write.
 #[derive(Default)]
 pub(super) struct Written {
     pub(super) bytes: usize,
@@ -41,7 +41,7 @@ impl<'s> TimedStream<'s> {
         }
     }
 
-    /// Waits until there is something to read, for as long as silence is allowed. Cancellation safe.
+    /// Waits until bytes can be read, up to the idle timeout. Cancellation safe.
     pub(super) async fn readable(&self) -> Result<(), IoError> {
         let mut armed = false;
         poll_fn(|cx| {
@@ -53,13 +53,13 @@ impl<'s> TimedStream<'s> {
         .await
     }
 
-    /// Writes all of `slices`, waiting for as long as silence is allowed.
+    /// Writes all of `slices`; the idle timeout applies to each wait.
     pub(super) async fn write(&self, slices: &mut [IoSlice<'_>]) -> Result<(), IoError> {
         let mut written = Written::default();
         poll_fn(|cx| self.poll_write(cx, &mut slices.to_vec(), &mut written)).await
     }
 
-    /// Does the same with what is left of the slices, which have to be the same each time.
+    /// Does the same, and continues an earlier write: the slices have to be the same each time.
     pub(super) fn poll_write(
         &self,
         cx: &mut Context<'_>,

@@ -1,4 +1,4 @@
-//! One end of a tunnel: a connection of its own, or a stream on one that is shared.
+//! One end of a tunnel: a connection of its own, or a stream of a shared one.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
@@ -11,7 +11,7 @@ use super::worker::Worker;
 use crate::http2::{BodyEvent, Code, StreamError};
 use crate::net::{Buffer, BufferSize, Stream};
 
-/// How long a stream waits for the end of what comes once we have ended our direction.
+/// Timeout for a stream's end once our direction has ended.
 const LINGER: Duration = Duration::from_secs(1);
 
 /// One end.
@@ -23,15 +23,15 @@ pub(super) enum TunnelEnd<'t> {
     Stream(&'t StreamHandle),
 }
 
-/// What has come from an end and is to go to the other one.
+/// Bytes read from one end, to be written to the other.
 pub(super) enum Received {
     /// From a connection.
     Buffer(Buffer),
-    /// From a stream, whose window it takes until it has left.
+    /// From a stream; takes part of its window until written.
     Data(Vec<u8>),
 }
 
-/// An end broke off.
+/// The end was aborted.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Aborted;
 
@@ -61,7 +61,7 @@ impl Received {
 // === impl TunnelEnd ===
 
 impl TunnelEnd<'_> {
-    /// Waits for bytes; nothing when the other side has ended its direction.
+    /// Waits for bytes; `None` when the other side has ended its direction.
     pub(super) async fn read(self, worker: &Worker) -> Result<Option<Received>, Aborted> {
         match self {
             Self::Socket(stream) => loop {
@@ -104,7 +104,7 @@ impl TunnelEnd<'_> {
         Ok(())
     }
 
-    /// Says that what was read has left: a stream's peer may send as much again.
+    /// Records that the bytes were written: a stream's peer may send as many again.
     pub(super) fn passed(self, received: &Received) {
         if let Self::Stream(handle) = self {
             handle
@@ -121,8 +121,8 @@ impl TunnelEnd<'_> {
         }
     }
 
-    /// Sends these last bytes and ends our direction, if all of them leave at once: what does not is for a side that does not
-    /// read.
+    /// Sends the last bytes and ends our direction, if all of them can be written at once: the rest would wait for a
+    /// side that does not read.
     pub(super) fn finish_with(self, last: &[u8]) -> bool {
         let has_left = match self {
             Self::Socket(stream) => stream.try_write(last).is_ok(),
@@ -137,7 +137,7 @@ impl TunnelEnd<'_> {
         has_left
     }
 
-    /// Ready once a stream was broken off; what came before is still to be read where it is an endpoint's.
+    /// Ready once a stream was reset; on an endpoint's stream, earlier data is still to be read.
     pub(super) fn poll_broken(self, cx: &Context<'_>) -> Poll<()> {
         match self {
             Self::Socket(_) => Poll::Pending,
@@ -145,8 +145,9 @@ impl TunnelEnd<'_> {
         }
     }
 
-    /// Lets it break off as `other` has: a stream by a reset, and a connection as well for the sake of a stream (RFC 8441,
-    /// section 5). One connection for the sake of the other is closed, so that what has come of its last words is read.
+    /// Aborts this end because `other` was aborted. A stream is reset, and so is a connection if the other end is a
+    /// stream (RFC 8441, section 5). A connection whose other end is a connection is closed, so that its last bytes are
+    /// read.
     pub(super) fn abort(self, other: Self) {
         match (self, other) {
             (Self::Stream(handle), _) => handle.reset(Code::CANCEL),
@@ -155,7 +156,7 @@ impl TunnelEnd<'_> {
         }
     }
 
-    /// Waits for the other side to end its direction as well, for a while, so that it reads our last words.
+    /// Waits, within limits, for the other side to end its direction as well, so that it reads our last bytes.
     pub(super) async fn linger(self, worker: &Worker) {
         match self {
             Self::Socket(stream) => lingering_close::close(worker, stream).await,

@@ -1,4 +1,4 @@
-//! TLS settings of releases, read once for all workers, by a thread of its own: a disk that hangs holds no worker.
+//! TLS settings of releases, loaded once for all workers on a thread of its own: a hanging disk blocks no worker.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,16 +10,16 @@ use tokio::sync::watch;
 use crate::model::UpstreamTls;
 use crate::net::{ClientTls, ClientTlsSettings, NetError};
 
-/// How long files that could not be used are not looked at again.
+/// Time after which files that could not be used are read again.
 const RETRY: Duration = Duration::from_secs(1);
 
 type Loaded = Result<Arc<ClientTls>, Arc<NetError>>;
 
-/// By what a release's settings say; files are read when a connection first needs them.
+/// Configurations by the settings of a release; files are read when a connection first needs them.
 #[derive(Default)]
 pub(super) struct UpstreamTlsConfigs(Mutex<HashMap<Option<UpstreamTls>, Loading>>);
 
-/// Files that are being read, or were.
+/// Files being read, or the result.
 #[derive(Clone)]
 struct Loading {
     loaded: watch::Receiver<Option<Loaded>>,
@@ -29,7 +29,7 @@ struct Loading {
 // === impl UpstreamTlsConfigs ===
 
 impl UpstreamTlsConfigs {
-    /// The configuration for these settings. Whoever waits for it may leave; it is read once all the same.
+    /// The configuration for these settings. Cancellation of one waiter does not stop the load.
     pub(super) async fn load(&self, settings: Option<&UpstreamTls>) -> Loaded {
         let mut loaded = self.entry(settings).loaded;
         match loaded.wait_for(Option::is_some).await.as_deref() {
@@ -41,7 +41,7 @@ impl UpstreamTlsConfigs {
     }
 
     fn entry(&self, settings: Option<&UpstreamTls>) -> Loading {
-        // A panic while the lock is held leaves the map whole; nothing that waits is done under it.
+        // Safe to ignore poisoning: the map is consistent at any panic, and no wait happens under the lock.
         let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let key = settings.cloned();
         match known.get(&key) {
@@ -54,7 +54,7 @@ impl UpstreamTlsConfigs {
         }
     }
 
-    /// Forgets everything, so that files are read anew; connections that are open keep what they have.
+    /// Clears the cache, so that files are read again; open connections keep their configuration.
     pub(super) fn clear(&self) {
         self.0
             .lock()
@@ -72,7 +72,7 @@ impl Loading {
             let read = ClientTls::load(&settings);
             done.send_replace(Some(read.map(Arc::new).map_err(Arc::new)));
         };
-        // Without a thread the sender is dropped, which is seen by whoever waits.
+        // Without a thread the sender is dropped, which the waiters see.
         if let Err(error) = thread::Builder::new().name("tls-files".into()).spawn(read) {
             tracing::warn!(%error, "cannot start a thread to read TLS files");
         }
@@ -82,7 +82,7 @@ impl Loading {
         }
     }
 
-    /// Whether it failed, long enough ago.
+    /// True if the load failed, long enough ago.
     fn is_stale(&self) -> bool {
         let has_failed = match &*self.loaded.borrow() {
             Some(loaded) => loaded.is_err(),
@@ -103,7 +103,7 @@ mod tests {
             ca: Some("/nowhere/ca.pem".to_owned()),
             ..UpstreamTls::default()
         };
-        // One that leaves stops nothing.
+        // Dropping a waiter does not stop the load.
         drop(configs.load(Some(&settings)));
         let load = || configs.load(Some(&settings));
         let (one, other) = tokio::join!(load(), load());

@@ -1,30 +1,31 @@
-//! Where the frames of a WebSocket begin and end, as far as a goodbye between two of them needs (RFC 6455, section 5.2).
+//! Tracks WebSocket frame boundaries, as far as needed to send a close frame between two frames (RFC 6455, section
+//! 5.2).
 //!
-//! Frames pass as they are and nothing in them is judged. A side that does not follow the grammar only misses a goodbye
-//! at the right place, which it would not have understood either.
+//! Frames pass unchanged and unvalidated. A side that violates the framing only misses a close frame at the right
+//! place, which it would not have understood either.
 
-/// A close frame to a client that says that this end goes away (1001).
+/// Close frame for a client: going away (1001).
 pub(super) const CLOSE_GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
-/// The same to a server, which wants it masked; any mask does.
+/// The same for a server, which requires a mask; any mask is valid.
 pub(super) const GOODBYE_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
 
-/// A head: two bytes, a long length, a mask.
+/// Longest frame header: two bytes, a 64-bit length, a mask.
 const LONGEST_HEAD: usize = 2 + 8 + 4;
 
-/// How far the frame is that passes at the moment.
+/// Position in the frame that is passing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct FrameTracker {
     head: [u8; LONGEST_HEAD],
     // Invariant: less than `LONGEST_HEAD`, and 0 while `left` is not.
     have: u8,
-    /// Bytes of the payload that are still to come.
+    /// Remaining bytes of the payload.
     left: u64,
 }
 
 // === impl FrameTracker ===
 
 impl FrameTracker {
-    /// Takes note of bytes that have passed.
+    /// Advances over bytes that were forwarded.
     pub(super) fn pass(&mut self, mut bytes: &[u8]) {
         loop {
             let taken =
@@ -43,12 +44,12 @@ impl FrameTracker {
         }
     }
 
-    /// Whether the last byte that passed was the last of a frame.
+    /// True if the last forwarded byte was the last of a frame.
     pub(super) fn at_frame_boundary(&self) -> bool {
         self.have == 0 && self.left == 0
     }
 
-    /// The length of the payload, once the head is whole.
+    /// Length of the payload, once the frame header is complete.
     fn length(&self) -> Option<u64> {
         let have = usize::from(self.have);
         let second = *self.head[..have].get(1)?;

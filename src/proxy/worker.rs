@@ -1,6 +1,6 @@
-//! One worker of the data plane: a single-threaded runtime's view of the table, its pools, buffers, timers and dice.
+//! Worker of the data plane: the state of one single-threaded runtime, its pools, buffers, timers and random numbers.
 //!
-//! Nothing here is shared with another worker except what [`Shared`] holds, and of that only counters are written.
+//! Only [`Shared`] is shared with other workers, and of that only counters are written.
 
 use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
@@ -29,26 +29,26 @@ use super::route_cache::{CachedRoute, RouteCache};
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
 
-/// How often idle connections are looked through.
+/// Interval for closing expired idle connections.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How often buffers are looked through that nobody needs any more.
+/// Interval for freeing unused buffers.
 const TRIM: Duration = Duration::from_secs(1);
-/// Output buffers that a worker keeps.
+/// Maximum number of spare output buffers.
 const SPARE_HEADS: usize = 64;
 
-/// What all workers share.
+/// State shared by all workers.
 pub struct Shared {
     pub(super) settings: ProxySettings,
     pub(super) cell: Arc<LiveTable>,
     pub(super) workers: usize,
     access_log: AccessLog,
     pub(super) tls: UpstreamTlsConfigs,
-    // The one count that every request of every worker goes through, since its limit is one for all.
+    // The one count that every request of every worker goes through, since the limit is global.
     requests: CachePadded<AtomicUsize>,
     epoch: Instant,
     draining: watch::Sender<bool>,
     refusals: RefusalLog,
-    /// Connections to endpoints, of all workers.
+    /// Connections to endpoints, across all workers.
     pub(super) connections: Arc<ConnectionBudget>,
     idle_wanted: watch::Sender<()>,
 }
@@ -74,23 +74,23 @@ pub struct Worker {
     draining: Cell<bool>,
     connections: Cell<usize>,
     idle: Notify,
-    /// How long after the clock that all workers share its own began.
+    /// Start of its own clock, in milliseconds of the clock that all workers share.
     began_ms: u64,
-    /// A request has just let the others have their turn: what called it is called again at once.
+    /// A task has just yielded; its caller returns to the runtime and will be polled again.
     pub(super) is_yielding: Cell<bool>,
     pub(super) turns: FairQueue,
 }
 
-/// A request that is counted until this is dropped.
+/// Counts a request until dropped.
 pub(super) struct RequestPermit(Rc<Worker>);
 
-/// A connection that is counted until this is dropped.
+/// Counts a connection until dropped.
 pub(super) struct ConnectionGuard(Rc<Worker>);
 
 // === impl Shared ===
 
 impl Shared {
-    /// What workers share, for this many of them.
+    /// Creates the state shared by this many workers.
     #[must_use]
     pub fn new(
         settings: ProxySettings,
@@ -131,17 +131,17 @@ impl Shared {
         self.refusals.note(now, listener, client, error);
     }
 
-    /// Asks every worker for idle connections that others wait for.
+    /// Asks every worker to close idle connections that others wait for.
     pub(super) fn want_idle(&self) {
         self.idle_wanted.send_replace(());
     }
 
-    /// Makes new connections to endpoints read the files of their TLS settings anew.
+    /// Makes new connections to endpoints reload the files of their TLS settings.
     pub fn reload_upstream_tls(&self) {
         self.tls.clear();
     }
 
-    /// Tells every worker to take no new connections and to close the ones that are idle.
+    /// Makes every worker stop accepting connections and close idle ones.
     pub fn drain(&self) {
         self.draining.send_replace(true);
     }
@@ -156,7 +156,7 @@ impl Drop for RequestPermit {
 // === impl Worker ===
 
 impl Worker {
-    /// A worker that counts in `slot`. [`Worker::run`] must run beside whatever uses it.
+    /// Creates a worker that counts in `slot`. [`Worker::run`] must run beside its connections.
     #[must_use]
     pub fn new(shared: Arc<Shared>, slot: usize) -> Rc<Self> {
         let idle_per_endpoint = (shared.settings.limits.idle_per_endpoint / shared.workers).max(1);
@@ -189,7 +189,7 @@ impl Worker {
         })
     }
 
-    /// What goes on beside the connections: timers, the table's changes, idle connections, draining. Never ends.
+    /// Background tasks of a worker: timers, table changes, idle connections, draining. Never returns.
     pub async fn run(&self) {
         tokio::join!(
             self.timers.run(),
@@ -203,10 +203,9 @@ impl Worker {
 
     /// Acknowledges each revision from this worker's own loop.
     ///
-    /// A request checks at the moment of its commit, in the same synchronous section as the first write of its head,
-    /// that the table that it was selected from is still live. So once this loop has turned after a swap, no request
-    /// of this worker can be committed by an older table. A selection acknowledges too: a busy worker comes to one before
-    /// it comes to this.
+    /// A request checks at its commit, in the same synchronous section as the first write of its head, that the table
+    /// it was selected from is still live. So once this loop has run after a swap, no request of this worker can be
+    /// committed by an older table. A selection acknowledges as well: on a busy worker it runs earlier than this loop.
     async fn follow_table(&self) {
         let mut recalls = 0;
         loop {
@@ -214,7 +213,7 @@ impl Worker {
             self.routes.borrow_mut().clear();
             self.acknowledge(revision);
             self.table_changed.notify_waiters();
-            // Whatever is in flight waits for a deadline beside all else, and looks whether it is to end when it wakes.
+            // Every request in flight also waits for a deadline, and checks for its abort when that wakes it.
             if std::mem::replace(&mut recalls, self.shared.cell.recalls()) != recalls {
                 self.timers.wake_all();
             }
@@ -222,8 +221,8 @@ impl Worker {
         }
     }
 
-    /// Says that nothing is committed by an older table than this one's from now on. Not between the check that a request
-    /// is selected by what is live and the write that commits it.
+    /// Announces that no request will be committed by an older table. Must not run between the check that the selected
+    /// table is live and the write that commits.
     pub(super) fn acknowledge(&self, revision: Revision) {
         if self.acknowledged.replace(Some(revision)) != Some(revision) {
             self.shared.cell.acknowledge(self.slot, revision);
@@ -241,14 +240,14 @@ impl Worker {
     /// Closes idle connections that another worker waits for.
     async fn give_up_idle(&self) {
         let mut wanted = self.shared.idle_wanted.subscribe();
-        // The sender is in what this worker shares, so there is no end.
+        // `shared` holds the sender, so the loop does not end.
         while wanted.changed().await.is_ok() {
             self.pools.give_up(self.shared.connections.waiting());
             self.http2.give_up();
         }
     }
 
-    /// Buffers that a burst has left behind are let go.
+    /// Frees buffers left over from a burst.
     async fn trim(&self) {
         loop {
             tokio::time::sleep(TRIM).await;
@@ -265,7 +264,7 @@ impl Worker {
         std::future::pending::<()>().await;
     }
 
-    /// Counts one more request among those of all workers, unless there are too many.
+    /// Counts a request among those of all workers; `None` at the limit.
     pub(super) fn acquire_request(self: &Rc<Self>) -> Option<RequestPermit> {
         let (requests, most) = (&self.shared.requests, self.shared.settings.limits.requests);
         if requests.fetch_add(1, Ordering::Relaxed) >= most {
@@ -280,7 +279,7 @@ impl Worker {
         self.routes.borrow_mut().get(route)
     }
 
-    /// Looks at the live table: the one load of a selection.
+    /// Calls `look` with the live table: the one load of a selection.
     pub(super) fn with_table<R>(&self, look: impl FnOnce(&Arc<RoutingTable>) -> R) -> R {
         look(self.table.borrow_mut().load())
     }
@@ -290,7 +289,7 @@ impl Worker {
         self.with_table(|table| table.revision())
     }
 
-    /// Whether no new work is taken.
+    /// True if no new work is accepted.
     #[must_use]
     pub fn is_draining(&self) -> bool {
         self.draining.get()
@@ -308,7 +307,7 @@ impl Worker {
         ConnectionGuard(Rc::clone(self))
     }
 
-    /// When a connection that begins now is asked to go: at the age that is configured, give or take a tenth.
+    /// Time at which a connection that begins now is asked to close: the configured age, give or take a tenth.
     pub(super) fn oldest(&self) -> Option<Instant> {
         let age = self.shared.settings.timeouts.connection_age?;
         Some(Instant::now() + age.0.mul_f64(jittered(self.random())))
@@ -319,17 +318,17 @@ impl Worker {
         self.began_ms + self.timers.now().millis()
     }
 
-    /// The same, as of when the clock was read last: for a moment that begins with reading it.
+    /// The same as of the last clock read, for code that runs right after one.
     pub(super) fn cached_now_ms(&self) -> u64 {
         self.began_ms + self.timers.recent().millis()
     }
 
-    /// The time of day, as of when the clock was read last.
+    /// The `Date` value as of the last clock read.
     pub(super) fn date(&self) -> [u8; date::LENGTH] {
         self.date.at(self.cached_now_ms() / 1_000)
     }
 
-    /// A random number (wyrand); good enough to balance by and to name requests, not for secrets.
+    /// A random number (wyrand): good enough for balancing and request ids, not for secrets.
     pub(super) fn random(&self) -> u64 {
         let state = self.rng.get().wrapping_add(0xa076_1d64_78bd_642f);
         self.rng.set(state);
@@ -342,7 +341,7 @@ impl Worker {
         folded
     }
 
-    /// An empty buffer to write a head into.
+    /// Takes an empty buffer to write a head into.
     pub(super) fn take_buffer(&self) -> Vec<u8> {
         self.heads
             .borrow_mut()
@@ -350,7 +349,7 @@ impl Worker {
             .unwrap_or_else(|| Vec::with_capacity(2048))
     }
 
-    /// Takes such a buffer back.
+    /// Returns such a buffer.
     pub(super) fn recycle_buffer(&self, mut head: Vec<u8>) {
         let mut heads = self.heads.borrow_mut();
         if head.capacity() > 0 && head.capacity() <= 16 * 1024 && heads.len() < SPARE_HEADS {
@@ -376,7 +375,7 @@ impl Drop for Worker {
     }
 }
 
-/// Nine to eleven tenths.
+/// Random factor from 0.9 to 1.1.
 fn jittered(random: u64) -> f64 {
     f64::from(u32::try_from(random >> 32).expect("half of the bits are left")) / f64::from(u32::MAX)
         * 0.2

@@ -1,4 +1,4 @@
-//! The client's side of one stream: its body, and the way back to it.
+//! The client's side of one stream: the request body and the writer of the response.
 
 use std::future::poll_fn;
 use std::time::Duration;
@@ -17,35 +17,35 @@ use crate::proxy::io::{
 };
 use crate::proxy::worker::Worker;
 
-/// The body of a request, as it comes.
+/// Reader of a request's body.
 pub(super) struct RequestBody<'s> {
     handle: &'s StreamHandle,
     incoming: RecvBody,
-    /// What comes behind the head is a WebSocket's, and none of the request's.
+    /// The data after the head belongs to a WebSocket, not to the request.
     is_socket: bool,
     progress: Deadline,
     patience: Duration,
 }
 
-/// The way back. If it is dropped before the answer was whole, the stream is reset.
+/// Writer of the response. If it is dropped before the response is complete, the stream is reset.
 pub(super) struct ResponseWriter<'s> {
     handle: &'s StreamHandle,
     worker: &'s Worker,
-    /// A head that waits, and whether it is all there is.
+    /// A pending head, and whether it ends the stream.
     head: Option<(Vec<u8>, bool)>,
-    /// What comes behind the head is sent by a tunnel.
+    /// A tunnel sends the data after the head.
     is_handed_over: bool,
     progress: Deadline,
     patience: Duration,
 }
 
-/// An answer that cannot be written.
+/// A response that cannot be encoded.
 const INVALID: Rejection = Rejection::response(message::Reason::InvalidFieldValue);
 
-/// How long a stream waits for the end of a body whose answer has left.
+/// Timeout for the end of a body whose response was sent.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Both sides of a stream. The client may take `timeout` for each piece that it sends or reads.
+/// Both sides of a stream. `timeout` applies to each frame that the client sends or reads.
 pub(super) fn split<'s>(
     handle: &'s StreamHandle,
     worker: &'s Worker,
@@ -70,15 +70,15 @@ pub(super) fn split<'s>(
     (body, writer)
 }
 
-// === impl Body ===
+// === impl RequestBody ===
 
 impl RequestBody<'_> {
-    /// Waits for the end of a body of which nothing is left but the end. Many clients send it in a frame of its own, and
-    /// take it for an error if the stream is reset before.
+    /// Waits for the end of a body of which only the end is missing. Many clients send it in a frame of its own, and
+    /// treat an earlier reset of the stream as an error.
     pub(super) async fn end(&mut self) {
         let (incoming, handle) = (&mut self.incoming, self.handle);
         let end = poll_fn(|cx| incoming.poll_next(handle, cx));
-        // Whatever else comes is not wanted any more.
+        // Anything else is discarded.
         let _ended = with_timeout(&self.progress, LINGER, end).await;
     }
 }
@@ -115,20 +115,20 @@ impl ClientBody for RequestBody<'_> {
     }
 }
 
-// === impl Way ===
+// === impl ResponseWriter ===
 
 impl ResponseWriter<'_> {
-    /// Whether the answer was handed over to its end.
+    /// True if the response was sent to its end.
     pub(super) fn is_whole(&self) -> bool {
         self.handle.is_over()
     }
 
-    /// Leaves the stream to a tunnel, its head having left.
+    /// Leaves the stream to a tunnel; the head was sent.
     pub(super) fn hand_over(mut self) {
         self.is_handed_over = true;
     }
 
-    /// Starts the answer if its head waits; `is_all` if nothing comes after it.
+    /// Sends a pending head; `is_all` if nothing follows it.
     fn start(&mut self, is_all: bool) -> Result<(), ClientError> {
         let Some((block, is_over)) = self.head.take() else {
             return Ok(());
@@ -138,7 +138,7 @@ impl ResponseWriter<'_> {
         sent.map_err(|_| ClientError::Gone)
     }
 
-    /// Encodes a head; nothing if it cannot be.
+    /// Encodes a head; `None` if that fails.
     fn encode(
         &self,
         status: u16,
@@ -179,7 +179,7 @@ impl BodySink for ResponseWriter<'_> {
 
 impl Responder for ResponseWriter<'_> {
     fn send_informational(&mut self, status: u16, fields: impl FnOnce(&mut dyn FieldSink)) -> bool {
-        // An informational head may be left out, and is where the client reads too slowly for what it has asked for.
+        // An informational head is optional, and is dropped where the client reads too slowly.
         if self.handle.engine().is_full() {
             return false;
         }
@@ -198,7 +198,7 @@ impl Responder for ResponseWriter<'_> {
     ) -> Result<u16, UpstreamError> {
         let framing = response.framing;
         let (status, is_tunnel) = match response.upgrade {
-            // HTTP/2 knows no 101 (RFC 8441, section 5).
+            // HTTP/2 has no 101 (RFC 8441, section 5).
             Some(_) if response.status == 101 => (200, true),
             upgrade => (response.status, upgrade.is_some()),
         };

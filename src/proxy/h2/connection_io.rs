@@ -1,7 +1,7 @@
-//! A socket and the engine that speaks HTTP/2 on it.
+//! I/O of one HTTP/2 connection: a socket and the protocol engine on it.
 //!
-//! What is read goes into the engine at once, from a buffer that is held only while a frame in it is not whole. What the
-//! engine has to say leaves in one write at the end of the poll that brought it, so that a token leaves at once and a
+//! Received bytes go into the engine at once, from a buffer that is held only while a frame in it is incomplete. The
+//! engine's output is written once at the end of the poll that produced it, so that a token leaves at once and a
 //! hundred streams share a system call.
 
 use std::cell::{Cell, RefCell, RefMut};
@@ -21,18 +21,18 @@ pub(super) struct Http2Io {
     stream: Stream,
     pool: Rc<BufferPool>,
     engine: RefCell<Connection>,
-    /// What was read and is not whole.
+    /// Bytes of an incomplete frame.
     input: RefCell<Option<Buffer>>,
     opened: Instant,
     received: Cell<u64>,
-    /// The last read filled its buffer: there is more than a small one holds.
+    /// The last read filled its buffer: more is available than a small one holds.
     is_busy: Cell<bool>,
 }
 
-// === impl Link ===
+// === impl Http2Io ===
 
 impl Http2Io {
-    /// Takes a connection over, with what was read of it already.
+    /// Takes over a connection, with the bytes read so far.
     pub(super) fn new(
         stream: Stream,
         before: Option<Buffer>,
@@ -50,23 +50,23 @@ impl Http2Io {
         })
     }
 
-    /// The engine; not to be held across an await.
+    /// The engine; must not be held across an await.
     pub(super) fn engine(&self) -> RefMut<'_, Connection> {
         self.engine.borrow_mut()
     }
 
-    /// Bytes received so far: whether they have grown says whether the peer is alive.
+    /// Bytes received so far: growth proves that the peer is alive.
     pub(super) fn received(&self) -> u64 {
         self.received.get()
     }
 
-    /// Whether a part of a frame was read.
+    /// True if a frame was received in part.
     pub(super) fn is_within_frame(&self) -> bool {
         let input = self.input.borrow();
         input.as_ref().is_some_and(|buffer| !buffer.is_empty())
     }
 
-    /// Sends what is still to be said, and ends our direction; false if nobody listens any more. The caller sets the
+    /// Writes all pending output and ends our direction; false if the peer no longer reads. The caller sets the
     /// deadline.
     pub(super) async fn finish(&self) -> bool {
         let is_sent = poll_fn(|cx| self.poll_drain(cx)).await.is_ok();
@@ -76,12 +76,12 @@ impl Http2Io {
         is_sent
     }
 
-    /// The connection below.
+    /// The underlying connection.
     pub(super) const fn stream(&self) -> &Stream {
         &self.stream
     }
 
-    /// Hands what arrives to the engine; ready once nothing more will be received.
+    /// Feeds received bytes to the engine; ready once nothing more will be received.
     pub(super) fn poll_receive(&self, cx: &mut Context<'_>) -> Poll<()> {
         self.engine().lend(|| self.pool.take_growable());
         let mut spent = Spent::default();
@@ -90,7 +90,7 @@ impl Http2Io {
                 return Poll::Ready(());
             }
             if self.engine().is_full() {
-                // Whoever polls this drains next, and comes back when that has made room.
+                // The caller drains next, and polls again once that has made room.
                 return Poll::Pending;
             }
             match ready!(self.poll_read(cx)) {
@@ -113,7 +113,7 @@ impl Http2Io {
         Poll::Pending
     }
 
-    /// Lets the engine take what was read.
+    /// Feeds the buffered bytes to the engine.
     fn feed(&self) -> Result<(), ()> {
         let mut input = self.input.borrow_mut();
         let Some(buffer) = input.as_mut() else {
@@ -169,7 +169,7 @@ impl Http2Io {
         }
     }
 
-    /// Sends what the engine has to say; ready once all of it has left. To be called at the end of each poll.
+    /// Writes the engine's output; ready once all of it is written. Must be called at the end of each poll.
     pub(super) fn poll_drain(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let mut engine = self.engine();
         while !engine.outgoing().is_empty() {
@@ -188,7 +188,7 @@ impl Http2Io {
         self.stream.poll_flush(cx)
     }
 
-    /// Whether there is something to be sent.
+    /// True if output is pending.
     pub(super) fn has_more(&self) -> bool {
         !self.engine().outgoing().is_empty()
     }

@@ -1,7 +1,7 @@
-//! Pings of a connection to an endpoint: only while it has streams, and nothing ends because of them.
+//! Pings of a connection to an endpoint: only while it has streams, and they never end the connection.
 //!
-//! An endpoint may be busy for as long as `silence` allows, and servers of gRPC count pings as abuse that come more often
-//! than every five minutes or without a stream. So a ping that is not answered only keeps new streams away.
+//! An endpoint may be busy for as long as `silence` allows, and gRPC servers treat pings as abuse that come more often
+//! than every five minutes or without a stream. So an unanswered ping only keeps new streams away.
 
 use std::task::Context;
 use std::time::Duration;
@@ -10,7 +10,7 @@ use super::connection_io::Http2Io;
 use super::pooled_connection::PooledConnection;
 use crate::net::Deadline;
 
-/// The pings of one connection, if there are any.
+/// The pings of one connection, if enabled.
 pub(super) struct EndpointPing {
     deadline: Deadline,
     every: Option<Duration>,
@@ -23,18 +23,18 @@ pub(super) struct EndpointPing {
 enum State {
     /// No stream is open.
     Off,
-    /// Something has come not long ago.
+    /// Bytes arrived recently.
     Quiet,
-    /// A ping waits for its answer.
+    /// A ping waits for its ACK.
     Asked,
-    /// A ping was not answered.
+    /// A ping was not acknowledged in time.
     Missed,
 }
 
 // === impl EndpointPing ===
 
 impl EndpointPing {
-    /// Pings `every` so often while nothing comes, and has `timeout` for the answer.
+    /// Pings after `every` without received bytes, and waits `patience` for the ACK.
     pub(super) fn new(deadline: Deadline, every: Option<Duration>, patience: Duration) -> Self {
         Self {
             deadline,
@@ -45,7 +45,7 @@ impl EndpointPing {
         }
     }
 
-    /// To be polled with the connection, behind what it receives. Whatever comes is a sign of life.
+    /// Must be polled with the connection, after its receive. Any received byte is a sign of life.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, io: &Http2Io, member: &PooledConnection) {
         let Some(every) = self.every else {
             return;

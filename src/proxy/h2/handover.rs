@@ -1,9 +1,9 @@
-//! How a connection that always has streams is given to another worker that waits for one.
+//! Handover of a busy connection's permit to another worker that waits for one.
 //!
-//! Where an endpoint may have no more connections, the ones that are idle are closed for those who wait elsewhere. One that
-//! is never idle takes new streams for a moment, then none until those that it has are over, and is closed for the first
-//! who waits. Streams may last for minutes, and what comes meanwhile shall not wait as long: after a while without an end
-//! it takes streams again, and so on by turns.
+//! At the connection limit of an endpoint, idle connections are closed for workers that wait. A connection that is
+//! never idle accepts new streams for a moment, then none until the current ones are over, and is closed for the first
+//! waiter. Streams may last for minutes, and new requests shall not wait as long: after a while without an end it
+//! accepts streams again, and so on alternately.
 
 use std::task::Context;
 use std::time::Duration;
@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::pooled_connection::PooledConnection;
 use crate::net::Deadline;
 
-/// How long it takes new streams while another worker waits.
+/// Time for which it accepts new streams while another worker waits.
 const TAKES: Duration = Duration::from_millis(50);
-/// How long it takes none.
+/// Time for which it accepts none.
 const HOLDS_BACK: Duration = Duration::from_secs(1);
 
 /// The handover of one connection.
@@ -40,7 +40,7 @@ impl Handover {
         }
     }
 
-    /// To be polled with the connection.
+    /// Must be polled with the connection.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &PooledConnection) {
         if !member.is_wanted_elsewhere() {
             if self.state != State::Off {

@@ -1,7 +1,7 @@
-//! Heads of HTTP/2 as the rules on messages see them, and how heads are written.
+//! HTTP/2 heads: their validation by the common message rules, and their encoding.
 //!
-//! The engine has looked at a head first: pseudo-fields are whole, come once and come first, names are in lower case and
-//! values are values. Everything else is judged by the rules that HTTP/1.1 is judged by.
+//! The engine has validated a head first: pseudo-fields are complete, unique and come first, names are in lower case
+//! and values are valid. The rules of HTTP/1.1 validate everything else.
 
 use std::sync::Arc;
 
@@ -14,21 +14,21 @@ use crate::message::{
 use crate::proxy::io::{BodyFrame, FieldSink, HeadFields, RequestHead, RequestParts};
 use crate::proxy::worker::Shared;
 
-/// The head of a request that came over HTTP/2 and may be forwarded.
+/// A request head that came over HTTP/2 and may be forwarded.
 pub(super) struct Head {
     head: http2::Head,
     shared: Arc<Shared>,
 }
 
-/// Fields that nobody but the receiver should keep. They are sent as literals that are never indexed (RFC 7541, section
-/// 7.1.3), by whoever passes them on as well.
+/// Secret fields. They are sent as literals that are never indexed, here and by every hop after it (RFC 7541, section
+/// 7.1.3).
 const SECRET: KnownSet = KnownSet::of(&[
     KnownField::Authorization,
     KnownField::Cookie,
     KnownField::SetCookie,
 ]);
 
-/// Writes the fields of a head.
+/// Encoder for the fields of a head.
 pub(super) struct BlockSink<'o> {
     encoder: Encoder<'o>,
     pub(super) is_valid: bool,
@@ -37,17 +37,17 @@ pub(super) struct BlockSink<'o> {
 // === impl Head ===
 
 impl Head {
-    /// Takes a request.
+    /// Wraps the head of a request.
     pub(super) const fn new(head: http2::Head, shared: Arc<Shared>) -> Self {
         Self { head, shared }
     }
 
-    /// What came.
+    /// The received head.
     pub(super) const fn raw(&self) -> &http2::Head {
         &self.head
     }
 
-    /// Judges it as far as the rules go that only HTTP/2 has.
+    /// Validates the rules that only HTTP/2 has.
     fn check(&self) -> Result<(), Rejection> {
         if self.head.is_too_long() {
             return Err(Reason::HeadTooLarge.into());
@@ -59,7 +59,7 @@ impl Head {
             ..
         } = self.head.request();
         let protocol = self.head.protocol();
-        // A tunnel to an authority has neither; everything else has both.
+        // A CONNECT tunnel to an authority has neither; all other requests have both.
         let is_http = [b"http".as_slice(), b"https"]
             .iter()
             .any(|known| scheme.eq_ignore_ascii_case(known));
@@ -74,10 +74,10 @@ impl Head {
         Ok(())
     }
 
-    /// Judges it by all rules, and hands it to `look` if it is good. To be called before anything else looks.
+    /// Validates it by all rules, and calls `look` with it if it is valid. Must be called before any other reader.
     ///
     /// # Errors
-    /// The first rule that it breaks.
+    /// The first rule that it violates.
     pub(super) fn validate<R>(
         &self,
         look: impl FnOnce(&RequestParts<'_>) -> R,
@@ -87,7 +87,7 @@ impl Head {
         let is_socket = self.head.protocol().is_some();
         let line = RequestLine {
             version: Version::Http2,
-            // A WebSocket is asked for by the same words whatever brings it, and what follows the head is no body.
+            // A WebSocket handshake looks the same whatever the protocol, and the data after its head is no body.
             method: if is_socket { b"GET" } else { pseudo.method },
             target: pseudo.path,
             authority: pseudo.authority,
@@ -114,7 +114,7 @@ impl RequestHead for Head {
     }
 }
 
-/// Whether a broken rule makes a request malformed, so that its stream is reset instead of answered (RFC 9113, 8.1.1).
+/// True if the violation makes a request malformed, so that its stream is reset without a response (RFC 9113, 8.1.1).
 pub(super) const fn is_malformed(reason: Reason) -> bool {
     matches!(
         reason,
@@ -129,7 +129,7 @@ pub(super) const fn is_malformed(reason: Reason) -> bool {
     )
 }
 
-/// The length that a body was announced with.
+/// The declared length of a body.
 pub(super) fn content_length(framing: RequestFraming) -> Option<u64> {
     match framing {
         RequestFraming::Length(length) => Some(length),
@@ -137,7 +137,7 @@ pub(super) fn content_length(framing: RequestFraming) -> Option<u64> {
     }
 }
 
-/// The trailers that may be forwarded behind the last piece, encoded, and the size of their list.
+/// The trailers that may be forwarded with the last frame, encoded, and the size of their list.
 pub(super) fn trailers(frame: &BodyFrame<'_>) -> Option<(Vec<u8>, usize)> {
     let fields = frame.trailers.filter(|_| frame.last)?;
     let mut block = Vec::new();
@@ -147,7 +147,7 @@ pub(super) fn trailers(frame: &BodyFrame<'_>) -> Option<(Vec<u8>, usize)> {
     (list > 0).then_some((block, list))
 }
 
-/// Writes the framing as HTTP/2 says it: a length, or nothing; and says whether the head is all there is.
+/// Writes the framing in HTTP/2's form: a length, or nothing; true if the head ends the stream.
 pub(super) fn frame(sink: &mut BlockSink<'_>, framing: ResponseFraming) -> bool {
     let (length, is_over) = match framing {
         ResponseFraming::None => (None, true),
@@ -171,22 +171,22 @@ impl<'o> BlockSink<'o> {
         }
     }
 
-    /// Starts the head of an answer.
+    /// Starts the head of a response.
     pub(super) fn status(&mut self, status: u16) {
         self.encoder.status(status);
     }
 
-    /// Writes a pseudo-field; they come before the fields.
+    /// Writes a pseudo-field; these come before the fields.
     pub(super) fn pseudo(&mut self, write: impl FnOnce(&mut Encoder<'o>) -> bool) {
         self.is_valid &= write(&mut self.encoder);
     }
 
-    /// The size of the list that was written.
+    /// Size of the written field list.
     pub(super) fn list(&self) -> usize {
         self.encoder.list()
     }
 
-    /// Says how long the body is.
+    /// Writes the length of the body.
     pub(super) fn length(&mut self, length: u64) {
         let mut text = [0; 20];
         let digits = decimal(length, &mut text);
@@ -199,7 +199,7 @@ impl<'o> BlockSink<'o> {
     }
 }
 
-/// The digits of a number, at the end of `text`.
+/// Decimal digits of a number, at the end of `text`.
 fn decimal(mut number: u64, text: &mut [u8; 20]) -> &[u8] {
     let mut at = text.len();
     loop {
@@ -215,7 +215,7 @@ fn decimal(mut number: u64, text: &mut [u8; 20]) -> &[u8] {
 impl FieldSink for BlockSink<'_> {
     #[inline]
     fn field(&mut self, field: &Field<'_>) {
-        // The framing is said once, and nothing of one connection goes to another.
+        // Framing is set by this encoder, and hop-by-hop fields belong to one connection only.
         if field.known != KnownField::ContentLength && !field.known.is_hop_by_hop() {
             self.put(field.known, field.name, field.value);
         }

@@ -1,4 +1,4 @@
-//! Whether the other side of a quiet connection is still there: a ping, and a while to answer it.
+//! Keepalive of a client's connection: pings it when idle, and waits for the ACK.
 
 use std::task::Context;
 use std::time::Duration;
@@ -6,16 +6,16 @@ use std::time::Duration;
 use super::connection_io::Http2Io;
 use crate::net::Deadline;
 
-/// What is known of the other side.
+/// State of the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PingState {
-    /// It did not answer.
+    /// A ping was not acknowledged in time.
     No,
-    /// Nothing says that it is gone.
+    /// Nothing indicates that it is gone.
     Yes,
 }
 
-/// Pings a connection when nothing came for a while.
+/// Pings a connection that received nothing for a while.
 pub(super) struct Keepalive {
     deadline: Deadline,
     every: Duration,
@@ -34,7 +34,7 @@ enum State {
 // === impl Keepalive ===
 
 impl Keepalive {
-    /// Pings `every` so often while nothing comes, and has `timeout` for the answer.
+    /// Pings after `every` without received bytes, and waits `patience` for the ACK.
     pub(super) fn new(deadline: Deadline, [every, patience]: [Duration; 2]) -> Self {
         Self {
             deadline,
@@ -45,7 +45,7 @@ impl Keepalive {
         }
     }
 
-    /// To be polled with the connection. Whatever comes is a sign of life.
+    /// Must be polled with the connection. Any received byte is a sign of life.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, io: &Http2Io) -> PingState {
         loop {
             if self.state != State::Started && self.deadline.poll_expired(cx).is_pending() {

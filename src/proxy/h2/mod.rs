@@ -1,6 +1,6 @@
 //! HTTP/2 on both sides: the engine of [`crate::http2`] with sockets, clocks and requests around it.
 //!
-//! | file | what |
+//! | file | content |
 //! |---|---|
 //! | `connection_io`, `settings` | a connection, on either side |
 //! | `stream_handle`, `head`, `recv_body`, `timeout` | a stream, its heads and bodies, on either side |

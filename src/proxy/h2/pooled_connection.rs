@@ -1,4 +1,4 @@
-//! A connection to an endpoint that carries many streams, and the place of one stream on it.
+//! A shared HTTP/2 connection to an endpoint, and the permit for one stream on it.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -14,21 +14,21 @@ use crate::http2::StreamError;
 pub(super) struct PooledConnection {
     pub(super) io: Rc<Http2Io>,
     pub(super) number: u64,
-    /// Of the endpoint's connections, of which it is one.
+    /// Connection limit of the endpoint, in which this one counts.
     pub(super) places: Arc<ConcurrencyLimit>,
     pub(super) budget: Arc<ConnectionBudget>,
     pub(super) worker: usize,
     pub(super) streams: Cell<usize>,
     pub(super) is_closed: Cell<bool>,
-    /// The endpoint has not answered a ping: it gets no new streams until it says something.
+    /// The endpoint has not acknowledged a ping: it gets no new streams until it sends something.
     pub(super) is_suspect: Cell<bool>,
-    /// It takes no new streams, so that another worker gets its place among the endpoint's connections.
+    /// It takes no new streams, so that its permit goes to another worker.
     pub(super) is_held_back: Cell<bool>,
     // Wakes the connection's task when the number of streams falls to zero or rises from it.
     pub(super) task: RefCell<Option<Waker>>,
 }
 
-/// A place for one stream on a connection, counted until it is dropped.
+/// Permit for one stream on a connection, counted until dropped.
 pub(in crate::proxy) struct PooledStream {
     pub(super) member: Rc<PooledConnection>,
     /// The connection was not opened for this request, nor while it waited.
@@ -38,7 +38,7 @@ pub(in crate::proxy) struct PooledStream {
 // === impl PooledConnection ===
 
 impl PooledConnection {
-    /// Whether new streams may be opened: the peer has not said that it goes away.
+    /// True if new streams may be opened: the peer has sent no GOAWAY.
     pub(super) fn is_open(&self) -> bool {
         !self.is_closed.get() && self.io.engine().allows_more()
     }
@@ -59,17 +59,17 @@ impl PooledConnection {
         self.is_suspect.set(is_suspect);
     }
 
-    /// Whether nothing would be lost without it: it has no streams, and gets none.
+    /// True if it can be closed without loss: it has no streams and will get none.
     pub(super) fn is_useless(&self) -> bool {
         self.streams.get() == 0 && (!self.is_open() || self.is_suspect.get())
     }
 
-    /// Remembers whom to wake when its streams end.
+    /// Registers the task to wake when its streams end.
     pub(super) fn listen(&self, cx: &Context<'_>) {
         *self.task.borrow_mut() = Some(cx.waker().clone());
     }
 
-    /// Takes no new streams for a while, or takes them again: then those who wait on this worker come here.
+    /// Stops or resumes accepting new streams; when it resumes, waiters on this worker are woken.
     pub(super) fn hold_back(&self, is_held_back: bool) {
         let was_held_back = self.is_held_back.replace(is_held_back);
         if was_held_back && !is_held_back {
@@ -77,20 +77,21 @@ impl PooledConnection {
         }
     }
 
-    /// Wakes those who wait on this worker for a connection: they may have streams here, whoever waits before them elsewhere.
+    /// Wakes the requests on this worker that wait for a connection: they may open streams here, even before earlier
+    /// waiters of other workers.
     pub(super) fn welcome(&self) {
         if self.places.waiting() > 0 {
             self.places.wake_all_of(self.worker);
         }
     }
 
-    /// Whether its endpoint may have no more connections and the first who waits for one is on another worker.
+    /// True if its endpoint is at the connection limit and the first waiter is on another worker.
     pub(super) fn is_wanted_elsewhere(&self) -> bool {
         self.places.is_first_elsewhere(self.worker)
     }
 
-    /// Whether it is to be closed now that it has no streams, because somebody else waits for it. If the first who waits is
-    /// on this worker it is woken, to take it.
+    /// True if it is to be closed now that it has no streams, because another worker waits for it. A first waiter on
+    /// this worker is woken, to take it.
     pub(super) fn is_for_another_worker(&self) -> bool {
         let is_wanted = self.places.waiting() > 0 && !self.places.wake_first_of(self.worker);
         is_wanted || self.budget.waiting() > 0
@@ -99,7 +100,7 @@ impl PooledConnection {
     pub(super) fn count(&self, streams: usize) {
         self.streams.set(streams);
         if self.places.waiting() > 0 {
-            // One that waits for another connection may have this stream's place.
+            // A request that waits for a connection may use this stream's permit.
             self.places.wake_first_of(self.worker);
         }
         if streams <= 1 {
@@ -128,22 +129,22 @@ impl PooledStream {
         Self { member, is_kept }
     }
 
-    /// Whether the connection was there before the request.
+    /// True if the connection existed before the request.
     pub(super) fn is_kept(&self) -> bool {
         self.is_kept
     }
 
-    /// Whether the endpoint takes CONNECT with a `:protocol`.
+    /// True if the endpoint accepts CONNECT with a `:protocol`.
     pub(super) fn takes_protocols(&self) -> bool {
         self.member.io.engine().takes_protocols()
     }
 
-    /// The longest list of fields that the endpoint takes.
+    /// Longest field list that the endpoint accepts.
     pub(super) fn longest_list(&self) -> usize {
         self.member.io.engine().longest_list()
     }
 
-    /// Opens the stream with a head that was encoded; `is_over` if it is all there is.
+    /// Opens the stream with an encoded head; `is_over` if it ends the stream.
     pub(super) fn open(&self, block: &[u8], is_over: bool) -> Result<StreamHandle, StreamError> {
         let io = &self.member.io;
         let key = io.engine().open(block, is_over)?;

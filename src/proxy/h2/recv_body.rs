@@ -1,7 +1,7 @@
-//! The way into a stream, on either side: data in the pieces that arrived, then perhaps trailers.
+//! Receiving half of a stream, on either side: data in the frames that arrived, then optional trailers.
 //!
-//! The peer's window is opened again only when a piece was passed on, so a slow reader on one side slows the writer on the
-//! other, and what we hold of a stream stays within its window.
+//! The peer's window is extended only when a frame was passed on. So a slow reader on one side slows the writer on the
+//! other, and the buffered data of a stream stays within its window.
 
 use std::task::{Context, Poll, ready};
 
@@ -9,10 +9,10 @@ use super::stream_handle::StreamHandle;
 use crate::http2::{BodyEvent, Head, StreamError};
 use crate::proxy::io::{BodyFrame, TrailerFields};
 
-/// A body on its way from a peer.
+/// Body received from a peer.
 #[derive(Default)]
 pub(super) struct RecvBody {
-    /// What the last piece consists of, until the next one is asked for.
+    /// Data of the last frame, until the next one is polled for.
     current: Vec<u8>,
     trailers: Option<Head>,
     is_over: bool,
@@ -21,12 +21,12 @@ pub(super) struct RecvBody {
 // === impl RecvBody ===
 
 impl RecvBody {
-    /// Whether a piece is there already.
+    /// True if a frame is available.
     pub(super) fn is_ready(&self, handle: &StreamHandle) -> bool {
         self.is_over || handle.engine().has_more(handle.key())
     }
 
-    /// Ready once there is a piece, which [`RecvBody::next_frame`] then hands out. The one before is done with.
+    /// Ready once there is a frame, to be read with [`RecvBody::frame`]. Invalidates the previous one.
     pub(super) fn poll_next(
         &mut self,
         handle: &StreamHandle,
@@ -49,7 +49,7 @@ impl RecvBody {
         Poll::Ready(Ok(()))
     }
 
-    /// What [`RecvBody::poll_next`] has found.
+    /// The frame that [`RecvBody::poll_next`] found.
     pub(super) fn frame(&self) -> BodyFrame<'_> {
         BodyFrame {
             data: &self.current,
@@ -58,18 +58,18 @@ impl RecvBody {
         }
     }
 
-    /// The trailers, if they came with the last piece.
+    /// The trailers, if they came with the last frame.
     pub(super) fn trailers(&self) -> Option<&Head> {
         self.trailers.as_ref()
     }
 
-    /// Gives the window of the last piece back to the peer.
+    /// Returns the window of the last frame to the peer.
     pub(super) fn release(&mut self, handle: &StreamHandle) {
         if !self.current.is_empty() {
             handle
                 .engine()
                 .release_capacity(handle.key(), self.current.len());
-            // Between two pieces nothing is held.
+            // No buffer is held between two frames.
             self.current = Vec::new();
         }
     }

@@ -1,7 +1,6 @@
-//! A client's HTTP/2 connection: its frames, its streams, how long it stays.
+//! A client's HTTP/2 connection: its frames, streams and lifetime.
 //!
-//! One task owns the connection and everything that it has started: whatever its streams have to say when they have all
-//! had their turn leaves in one write.
+//! One task owns the connection and all its streams: their output leaves in one write after all of them were polled.
 
 use std::future::poll_fn;
 use std::rc::Rc;
@@ -23,7 +22,7 @@ use crate::proxy::lingering_close;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
 
-/// How long a goodbye may take once nothing is in flight any more.
+/// Timeout for the GOAWAY and the close once nothing is in flight.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that is being served.
@@ -32,7 +31,7 @@ struct Server {
     client: Rc<ClientIo>,
     keepalive: Keepalive,
     idle: Deadline,
-    /// Asked to go when it expires; once it was asked, taken to have heard it.
+    /// Starts the graceful shutdown when it expires; after that, the time until the final GOAWAY.
     age: Option<Deadline>,
     state: State,
     is_idle: bool,
@@ -40,17 +39,17 @@ struct Server {
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum State {
-    /// The client has not said all that it has to say first.
+    /// The client's preface and settings are incomplete.
     Greeting,
     Open,
-    /// Asked to go: no new streams, those in flight may finish.
+    /// Graceful shutdown: no new streams, those in flight may finish.
     Leaving,
-    /// Being closed, whatever is in flight.
+    /// Closing, whatever is in flight.
     Closing,
 }
 
-/// Serves a connection whose client speaks HTTP/2. `before` is what was read of it already, the preface included; from
-/// `oldest` on it is asked to go.
+/// Serves a connection whose client speaks HTTP/2. `before` holds the bytes read so far, the preface included; from
+/// `oldest` on the connection is shut down gracefully.
 pub(in crate::proxy) async fn serve(
     worker: Rc<Worker>,
     stream: Stream,
@@ -70,7 +69,7 @@ pub(in crate::proxy) async fn serve(
     let client = Rc::clone(&server.client);
     let start = |(key, head): (Key, http2::Head)| stream::serve(Rc::clone(&client), key, head);
     let mut streams = FuturesUnordered::new();
-    // What the streams do here counts for all of them, so the runtime's idea of one task's share does not fit.
+    // This task serves many streams, so the runtime's budget for one task does not fit.
     unconstrained(poll_fn(|cx| server.poll(cx, &mut streams, &start))).await;
     drop(streams);
     server.finish().await;
@@ -139,21 +138,21 @@ impl Server {
                 continue;
             }
             if drained.is_ready() && (is_full || self.io.has_more()) {
-                // There is place again for what waits, after others have had their turn.
+                // There is room again for waiting data; other tasks run first.
                 poll_again(cx);
             }
             return Poll::Pending;
         }
     }
 
-    /// Says goodbye, as far as the client still listens.
+    /// Sends a final GOAWAY, if the client still reads, and closes.
     async fn finish(&self) {
         let broken = self.io.engine().broken();
         if let Some(broken) = broken.filter(|broken| broken.code != Code::NO_ERROR) {
             tracing::debug!(client = %self.client.peer.client, error = %broken, "HTTP/2 connection ended");
         }
         self.idle.set_from_now(SHUTDOWN_TIMEOUT);
-        // Who floods a connection goes on with it for as long as anything is read.
+        // A client that floods the connection would go on for as long as anything is read.
         let is_flood = broken.is_some_and(|broken| broken.code == Code::ENHANCE_YOUR_CALM);
         let is_sent = tokio::select! {
             is_sent = self.io.finish() => is_sent,
@@ -164,7 +163,7 @@ impl Server {
         }
     }
 
-    /// What is to become of the connection.
+    /// Next state of the connection.
     fn next_state(&mut self, cx: &mut Context<'_>, is_idle: bool) -> State {
         if self.state == State::Greeting {
             return self.next_state_before_settings(cx);
@@ -181,7 +180,7 @@ impl Server {
             .as_ref()
             .is_some_and(|age| age.poll_expired(cx).is_ready());
         if is_old && self.state == State::Leaving {
-            // It has had the time to hear that it is to go.
+            // The client has had time to receive the GOAWAY.
             self.io.engine().final_goaway();
         }
         let is_leaving = self.io.engine().is_leaving();

@@ -1,13 +1,13 @@
-//! The settings of HTTP/2 connections, in both directions, from the limits of the configuration.
+//! Settings of HTTP/2 connections on both sides, from the limits of the configuration.
 
 use crate::config::{Http2Limits, Size};
 use crate::http2::{BudgetLimits, Settings};
 use crate::message::Limits;
 
-/// The largest window that there is (RFC 9113, section 6.9.1).
+/// The largest window allowed (RFC 9113, section 6.9.1).
 const MOST_WINDOW: u32 = 0x7fff_ffff;
 
-/// What we allow a client.
+/// Settings sent to a client.
 pub(super) fn of_server(limits: &Http2Limits, message: &Limits) -> Settings {
     Settings {
         streams: limits.streams,
@@ -19,15 +19,15 @@ pub(super) fn of_server(limits: &Http2Limits, message: &Limits) -> Settings {
         header_list: bytes(limits.header_list),
         informational: message.informational,
         trailers: message.trailers,
-        // Pseudo-fields count as well; who judges a head counts the others.
+        // Pseudo-fields count as well; the validation of a head counts the others.
         fields: message.fields.saturating_add(8),
         header_table: bytes(limits.header_table),
         send_buffer_max: bytes(limits.send_buffer) as usize,
     }
 }
 
-/// What we allow an endpoint, on a connection that carries up to `streams` streams. They are those of many clients, so
-/// the whole windows of all may be on their way at once, however long the way is.
+/// Settings sent to an endpoint, on a connection with up to `streams` streams. Those belong to many clients, so the
+/// whole windows of all may be in transit at once, however high the latency.
 pub(super) fn of_client(limits: &Http2Limits, message: &Limits, streams: usize) -> Settings {
     let streams = u32::try_from(streams).unwrap_or(u32::MAX);
     let all = bytes(limits.stream_window).saturating_mul(streams);
@@ -39,7 +39,7 @@ pub(super) fn of_client(limits: &Http2Limits, message: &Limits, streams: usize) 
     }
 }
 
-/// The budget of a connection.
+/// Abuse budget of a connection.
 pub(super) fn budget(limits: &Http2Limits) -> BudgetLimits {
     BudgetLimits {
         leave: limits.abuse_goaway,

@@ -1,4 +1,4 @@
-//! A stream in somebody's hands, and the way out of it.
+//! Handle of a stream, and its sending half.
 
 use std::cell::{Cell, RefMut};
 use std::future::poll_fn;
@@ -12,34 +12,34 @@ use crate::http2::{Code, Connection, Key, StreamError};
 use crate::net::Deadline;
 use crate::proxy::io::BodyFrame;
 
-/// A stream. It is let go when this is dropped.
+/// Handle of a stream, released on drop.
 pub(in crate::proxy) struct StreamHandle {
     io: Rc<Http2Io>,
     key: Key,
-    /// How far our direction is.
+    /// State of our direction.
     sending: Cell<SendState>,
 }
 
-/// Why a piece did not leave.
+/// Reason for which a frame was not sent.
 pub(super) enum Unsent {
     /// The stream is gone.
     Gone(StreamError),
-    /// The peer takes no trailers of that length. The stream was broken off.
+    /// The peer accepts no trailers of that length. The stream was reset.
     TrailersTooLarge,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum SendState {
     Open,
-    /// A piece is on its way.
+    /// A frame is being sent.
     Within,
     Over,
 }
 
-// === impl Hold ===
+// === impl StreamHandle ===
 
 impl StreamHandle {
-    /// Takes a stream in hand; `is_over` if its head was all that we send on it.
+    /// Takes ownership of a stream; `is_over` if its head ended our direction.
     pub(super) fn new(io: Rc<Http2Io>, key: Key, is_over: bool) -> Self {
         let sending = if is_over {
             SendState::Over
@@ -61,22 +61,22 @@ impl StreamHandle {
         self.key
     }
 
-    /// Whether our direction came to its end.
+    /// True if our direction has ended.
     pub(super) fn is_over(&self) -> bool {
         self.sending.get() == SendState::Over
     }
 
-    /// Ready once the peer has broken the stream off, or is gone.
+    /// Ready once the peer has reset the stream or is gone.
     pub(in crate::proxy) fn poll_broken(&self, cx: &Context<'_>) -> Poll<()> {
         self.engine().poll_broken(self.key, cx)
     }
 
-    /// Whether the connection ended, between two frames and without a word about the stream.
+    /// True if the connection ended between two frames, without a reset of the stream.
     pub(super) fn is_lost(&self) -> bool {
         !self.io.is_within_frame() && self.engine().is_lost(self.key)
     }
 
-    /// Breaks the stream off.
+    /// Resets the stream.
     pub(in crate::proxy) fn reset(&self, code: Code) {
         self.engine().reset(self.key, code);
     }
@@ -90,7 +90,7 @@ impl StreamHandle {
         Ok(())
     }
 
-    /// Sends a piece of a body, as fast as the peer takes it; nothing if it takes none of it for `timeout`.
+    /// Sends a frame of a body as fast as the peer takes it; `None` if it takes nothing for `timeout`.
     pub(super) async fn send(
         &self,
         frame: BodyFrame<'_>,
@@ -103,7 +103,7 @@ impl StreamHandle {
         if let Some((_, list)) = &trailers
             && *list > self.engine().longest_list()
         {
-            // The peer may end the connection of all others for them.
+            // The peer may close the connection of all other streams because of them.
             self.reset(Code::CANCEL);
             return Some(Err(Unsent::TrailersTooLarge));
         }
@@ -141,7 +141,7 @@ impl StreamHandle {
         Some(sent.map_err(Unsent::Gone))
     }
 
-    /// Writes data of a tunnel, which is advanced; ready once all of it was handed over.
+    /// Writes data of a tunnel, which is advanced; ready once all of it was taken by the engine.
     pub(in crate::proxy) fn poll_write(
         &self,
         cx: &Context<'_>,
@@ -157,12 +157,12 @@ impl StreamHandle {
         }
         let mut nothing: &[u8] = &[];
         let cx = Context::from_waker(Waker::noop());
-        // An end without data passes any window; an error means that the stream is gone.
+        // An end without data needs no window; an error means that the stream is gone.
         let _ended = self.engine().poll_send(self.key, &cx, &mut nothing, true);
         self.sending.set(SendState::Over);
     }
 
-    /// Ends our direction with these trailers, unless a piece is on its way.
+    /// Ends our direction with these trailers, unless a frame is being sent.
     pub(super) fn end_with(&self, trailers: &[u8]) {
         if self.sending.get() == SendState::Open {
             // An error means that the stream is gone.

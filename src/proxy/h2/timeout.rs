@@ -1,4 +1,4 @@
-//! Waiting for one step of a body, but not for ever.
+//! Timeout for one step of a body.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::net::Deadline;
 
-/// Waits for `step`, but not longer than `timeout`. A step that is ready at once does not touch the deadline.
+/// Waits for `step`, up to `timeout`. A step that is ready at once does not touch the deadline.
 pub(super) async fn with_timeout<T>(
     deadline: &Deadline,
     patience: Duration,

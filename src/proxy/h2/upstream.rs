@@ -1,8 +1,8 @@
 //! HTTP/2 connections to endpoints, shared by the requests of one worker.
 //!
-//! Streams are counted against what the peer allows; beyond that another connection is opened, since a request that
-//! waits inside the engine could neither select again nor be seen to wait. A connection is dialed by one request at a
-//! time; others that need it meanwhile wait for it, and so do not dial one each.
+//! Streams are counted against the peer's limit; beyond that another connection is opened, since a request that waits
+//! inside the engine could neither select again nor appear as waiting. One request at a time dials a connection; others
+//! that need it wait for the result instead of dialing one each.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -23,20 +23,20 @@ use crate::proxy::error::UpstreamError;
 use crate::proxy::pool::{ConnectionCount, PoolKey};
 use crate::proxy::worker::Worker;
 
-/// Streams on one connection, whatever the peer allows: one socket is one queue.
+/// Maximum number of streams on one connection, whatever the peer allows: one socket is one queue.
 pub(super) const MOST_STREAMS: usize = 1_000;
 
 /// The connections of one worker.
 pub(in crate::proxy) struct Upstreams {
     groups: RefCell<HashMap<PoolKey, Rc<EndpointPool>>>,
     tasks: RefCell<JoinSet<()>>,
-    /// Connections that were opened so far: each has its number.
+    /// Number of connections opened so far: each has its number.
     opened: Cell<u64>,
-    /// Connections without streams that are kept to one endpoint.
+    /// Maximum number of idle connections kept to one endpoint.
     most_idle: usize,
 }
 
-/// Connections that are interchangeable.
+/// Interchangeable connections.
 #[derive(Default)]
 pub(super) struct EndpointPool {
     members: RefCell<Vec<Rc<PooledConnection>>>,
@@ -44,13 +44,13 @@ pub(super) struct EndpointPool {
     dialed: Notify,
 }
 
-/// Lets the next request dial, however the dialing ended.
+/// Lets the next request dial, however the dial ended.
 struct Dialing<'g>(&'g EndpointPool);
 
 // === impl Upstreams ===
 
 impl Upstreams {
-    /// No connections; at most `most_idle` without streams will be kept to one endpoint.
+    /// Creates an empty set; at most `most_idle` idle connections will be kept to one endpoint.
     pub(in crate::proxy) fn new(most_idle: usize) -> Self {
         Self {
             groups: RefCell::default(),
@@ -60,7 +60,7 @@ impl Upstreams {
         }
     }
 
-    /// A place on a connection that is open, without waiting.
+    /// Takes a permit on an open connection, without waiting.
     pub(in crate::proxy) fn take(&self, key: PoolKey) -> Option<PooledStream> {
         let member = self.groups.borrow().get(&key)?.take(None)?;
         Some(PooledStream::new(member, true))
@@ -70,12 +70,12 @@ impl Upstreams {
         self.most_idle
     }
 
-    /// How many connections were opened so far.
+    /// Number of connections opened so far.
     pub(in crate::proxy) fn opened(&self) -> u64 {
         self.opened.get()
     }
 
-    /// Has connections closed that another worker waits for: at once without streams, else as soon as they have none.
+    /// Closes connections that another worker waits for: idle ones at once, others as soon as they are idle.
     pub(in crate::proxy) fn give_up(&self) {
         for group in self.groups.borrow().values() {
             for member in group.members.borrow().iter() {
@@ -84,7 +84,7 @@ impl Upstreams {
         }
     }
 
-    /// Forgets what has ended.
+    /// Removes ended connections.
     fn sweep(&self) {
         while self.tasks.borrow_mut().try_join_next().is_some() {}
         self.groups.borrow_mut().retain(|_, group| {
@@ -101,8 +101,8 @@ impl Upstreams {
     }
 }
 
-/// A place on a connection to an endpoint: on one that has room, on one that is being dialed, or on a new one. None with a
-/// number below `newer_than` is taken.
+/// Acquires a permit for a stream: on a connection with room, on one that is being dialed, or on a new one. Connections
+/// with a number below `newer_than` are not used.
 ///
 /// Cancellation safe.
 pub(in crate::proxy) async fn acquire_stream(
@@ -132,7 +132,7 @@ pub(in crate::proxy) async fn acquire_stream(
     let _dialing = Dialing(&group);
     let (stream, counted) = match dial().await {
         Ok(dialed) => dialed,
-        // No other connection may be opened, so one that is short has to do.
+        // No other connection may be opened, so a crowded one has to do.
         Err(UpstreamError::ConnectionLimit) => {
             let squeezed = group.squeeze().ok_or(UpstreamError::ConnectionLimit)?;
             return Ok(PooledStream::new(squeezed, true));
@@ -151,7 +151,7 @@ pub(in crate::proxy) async fn acquire_stream(
     Ok(PooledStream::new(member, false))
 }
 
-/// Starts HTTP/2 on a connection and waits until the peer has said what it allows.
+/// Starts HTTP/2 on a connection and waits for the peer's settings.
 async fn open(
     worker: &Rc<Worker>,
     stream: Stream,
@@ -187,7 +187,7 @@ async fn open(
     Ok(member)
 }
 
-/// Moves a connection's frames until it ends or is not needed any more.
+/// Moves a connection's frames until it ends or is no longer needed.
 async fn drive(
     mut driver: Driver,
     member: Rc<PooledConnection>,
@@ -196,7 +196,7 @@ async fn drive(
 ) {
     poll_fn(|cx| driver.poll(cx, &member)).await;
     member.is_closed.set(true);
-    // Whoever comes now dials; the socket ends here and not when somebody looks for the next connection.
+    // The next request dials; the socket is closed here and not at the next search for a connection.
     if let Some(group) = group.upgrade() {
         let mut members = group.members.borrow_mut();
         members.retain(|other| !Rc::ptr_eq(other, &member));
@@ -208,7 +208,7 @@ async fn drive(
 // === impl EndpointPool ===
 
 impl EndpointPool {
-    /// A connection on which a stream gets on at once, none with a number below `newer_than`.
+    /// A connection on which a stream can start at once, with a number of at least `newer_than`.
     fn take(&self, newer_than: Option<u64>) -> Option<Rc<PooledConnection>> {
         let least = newer_than.unwrap_or_default();
         self.take_where(|member| {
@@ -217,7 +217,7 @@ impl EndpointPool {
         })
     }
 
-    /// A connection on which a stream may have to wait for the others.
+    /// A connection on which a stream may have to wait for others.
     fn squeeze(&self) -> Option<Rc<PooledConnection>> {
         self.take_where(PooledConnection::has_room)
     }
@@ -228,19 +228,19 @@ impl EndpointPool {
     ) -> Option<Rc<PooledConnection>> {
         let mut members = self.members.borrow_mut();
         members.retain(|member| member.is_open());
-        // The fullest that has room, so that the others may become idle.
+        // The fullest with room, so that the others may become idle.
         let free = members.iter().filter(|member| is_fit(member));
         free.max_by_key(|member| member.streams.get()).cloned()
     }
 
-    /// Whether the endpoint allows no streams: another connection would bring none either.
+    /// True if the endpoint allows no streams: another connection would not help.
     fn is_refusing(&self) -> bool {
         let members = self.members.borrow();
         let mut open = members.iter().filter(|member| member.is_open());
         open.any(|member| member.io.engine().allowed() == 0)
     }
 
-    /// Connections without streams.
+    /// Number of connections without streams.
     pub(super) fn idle(&self) -> usize {
         let members = self.members.borrow();
         let is_idle =

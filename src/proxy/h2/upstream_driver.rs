@@ -1,4 +1,4 @@
-//! One HTTP/2 connection to an endpoint while it is open: its frames, its pings, its end.
+//! Driver of one HTTP/2 connection to an endpoint: its frames, pings and end.
 
 use std::io;
 use std::rc::{Rc, Weak};
@@ -13,10 +13,10 @@ use super::upstream::EndpointPool;
 use crate::http2::{Code, ConnectionError};
 use crate::proxy::worker::Worker;
 
-/// How long the end of a connection may take.
+/// Timeout for the end of a connection.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// A connection on its way, with what ends it.
+/// An open connection, with the timers that end it.
 pub(super) struct Driver {
     io: Rc<Http2Io>,
     group: Weak<EndpointPool>,
@@ -49,7 +49,7 @@ impl Driver {
         }
     }
 
-    /// Ends the connection: what is in flight on it breaks off, and the endpoint is told, as far as it listens.
+    /// Ends the connection: streams in flight are aborted, and a GOAWAY is sent if the endpoint still reads.
     pub(super) async fn finish(&self) {
         self.io.engine().lost();
         self.idle.set_from_now(SHUTDOWN_TIMEOUT);
@@ -59,7 +59,7 @@ impl Driver {
         }
     }
 
-    /// Moves what arrived and what is to leave; ready when the connection is over. Whoever writes to it wakes this task.
+    /// Moves received frames and pending output; ready when the connection is over. Writers wake this task.
     fn poll_connection(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.io.engine().clear_waker();
         let received = self.io.poll_receive(cx);
@@ -76,7 +76,7 @@ impl Driver {
         Poll::Pending
     }
 
-    /// Ready once the peer's settings were read: the first thing that it sends.
+    /// Ready once the peer's settings were read: the first frame that it sends.
     pub(super) fn poll_greeted(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let polled = self.poll_connection(cx);
         if self.io.engine().is_greeted() {
@@ -90,7 +90,7 @@ impl Driver {
         polled.map(|ended| Err(ended.err().unwrap_or_else(|| why(broken))))
     }
 
-    /// Ready when the connection has ended, is of no use any more, or was idle for too long.
+    /// Ready when the connection has ended, is of no more use, or was idle for too long.
     pub(super) fn poll(&mut self, cx: &mut Context<'_>, member: &PooledConnection) -> Poll<()> {
         member.listen(cx);
         if self.poll_connection(cx).is_ready() {
@@ -114,7 +114,7 @@ impl Driver {
         self.idle.poll_expired(cx)
     }
 
-    /// Whether more connections to the endpoint are idle than are kept.
+    /// True if more connections to the endpoint are idle than are kept.
     fn is_one_too_many(&self) -> bool {
         let group = self.group.upgrade();
         group.is_some_and(|group| group.idle() > self.most_idle)

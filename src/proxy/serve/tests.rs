@@ -1,4 +1,4 @@
-//! What a connection weighs.
+//! Size of an idle connection's task.
 
 use std::sync::Arc;
 
