@@ -1,7 +1,8 @@
-//! Places under a limit, and a bounded queue of those who wait for one: first come, first served, across workers.
+//! Concurrency limit with permits and a bounded FIFO queue, shared by all workers.
 //!
-//! Who finds a place free and nobody waiting takes it with one atomic step. The lock is for those who wait, and for who
-//! frees a place while somebody does.
+//! The fast path takes a permit in one atomic step if one is free and the queue is empty. The lock is taken only to
+//! queue, and
+//! to release a permit while a request is queued.
 
 use std::{
     collections::BTreeMap,
@@ -15,19 +16,20 @@ use tokio::sync::Notify;
 
 const ONE_WAITING: u64 = 1 << 32;
 
-/// The places of one roster or endpoint. They outlive every swap, so a limit holds while tables change.
+/// Concurrency limit of one roster or endpoint. It outlives every swap, so the limit holds while tables change.
 #[derive(Debug, Default)]
 pub struct ConcurrencyLimit {
-    // Held in the lower half, waiting in the upper one: one value, so that nobody takes a place past those who wait.
+    // Permits in the lower half, queued requests in the upper one: a single value, so that no request overtakes the
+    // queue.
     counts: AtomicU64,
     line: Mutex<Line>,
 }
 
-/// A place that is held until this is dropped.
+/// A permit, released when dropped.
 #[derive(Debug)]
 pub struct Permit(Arc<ConcurrencyLimit>);
 
-/// A seat in the queue that is taken until this is dropped, which passes on what it was granted.
+/// A position in the queue, left when dropped; a granted permit is then passed on.
 #[derive(Debug)]
 pub struct QueueSlot {
     places: Arc<ConcurrencyLimit>,
@@ -36,7 +38,7 @@ pub struct QueueSlot {
     is_taken: bool,
 }
 
-/// Those who wait, by the order in which they came.
+/// Queued requests, in order of arrival.
 #[derive(Debug, Default)]
 struct Line {
     next: u64,
@@ -47,7 +49,7 @@ struct Line {
 struct Seat {
     worker: usize,
     limit: AtomicU32,
-    // Set once, under the lock: the place is counted as held from then on.
+    // Set once, under the lock: the permit counts as taken from then on.
     is_granted: AtomicBool,
     woken: Notify,
 }
@@ -63,7 +65,7 @@ fn waiting(counts: u64) -> u32 {
 // === impl ConcurrencyLimit ===
 
 impl ConcurrencyLimit {
-    /// Takes a place, if fewer than `limit` are held and nobody waits for one.
+    /// Takes a permit, if fewer than `limit` are taken and the queue is empty.
     pub fn acquire(self: &Arc<Self>, limit: u32) -> Option<Permit> {
         let more = |counts| (counts < u64::from(limit)).then(|| counts + 1);
         self.counts
@@ -72,8 +74,9 @@ impl ConcurrencyLimit {
             .then(|| Permit(Arc::clone(self)))
     }
 
-    /// Takes a seat at the end of the queue, if fewer than `most` are taken, to get a place as soon as fewer than `limit`
-    /// are held.
+    /// Joins the end of the queue, if fewer than `most` requests are queued. A permit is granted as soon as fewer
+    /// than `limit`
+    /// are taken.
     pub fn queue(self: &Arc<Self>, limit: u32, most: u32, worker: usize) -> Option<QueueSlot> {
         let mut line = self.line();
         if self.waiting() >= most {
@@ -89,7 +92,7 @@ impl ConcurrencyLimit {
         let number = line.next;
         line.next += 1;
         line.seats.insert(number, Arc::clone(&seat));
-        // One may have become free since the caller looked.
+        // A permit may have been released since the caller tried.
         self.grant(&mut line);
         drop(line);
         Some(QueueSlot {
@@ -100,17 +103,17 @@ impl ConcurrencyLimit {
         })
     }
 
-    /// How many are held.
+    /// Number of permits taken.
     pub fn held(&self) -> u32 {
         held(self.counts.load(Ordering::Relaxed))
     }
 
-    /// How many wait.
+    /// Number of queued requests.
     pub fn waiting(&self) -> u32 {
         waiting(self.counts.load(Ordering::Relaxed))
     }
 
-    /// Wakes the one who has waited longest, if it waits on this worker; says whether it does.
+    /// Wakes the first request of the queue if it belongs to this worker; returns whether it does.
     pub fn wake_first_of(&self, worker: usize) -> bool {
         let line = self.line();
         let first = line.seats.first_key_value();
@@ -121,7 +124,7 @@ impl ConcurrencyLimit {
         is_ours
     }
 
-    /// Whether somebody waits, and the one who has waited longest does so on another worker.
+    /// True if the queue is not empty and its first request belongs to another worker.
     pub fn is_first_elsewhere(&self, worker: usize) -> bool {
         let is_elsewhere = || {
             let line = self.line();
@@ -131,14 +134,14 @@ impl ConcurrencyLimit {
         self.waiting() > 0 && is_elsewhere()
     }
 
-    /// Wakes all who wait on this worker.
+    /// Wakes all queued requests of this worker.
     pub fn wake_all_of(&self, worker: usize) {
         let line = self.line();
         let ours = line.seats.values().filter(|seat| seat.worker == worker);
         ours.for_each(|seat| seat.woken.notify_one());
     }
 
-    /// Gives free places to those at the front of the queue.
+    /// Grants free permits from the front of the queue.
     fn grant(&self, line: &mut Line) {
         while let Some(first) = line.seats.first_entry() {
             let limit = first.get().limit.load(Ordering::Relaxed);
@@ -162,10 +165,10 @@ impl ConcurrencyLimit {
     }
 }
 
-// === impl Place ===
+// === impl Permit ===
 
 impl Permit {
-    /// Whether it is one of these.
+    /// True if the permit belongs to this limit.
     pub fn is_of(&self, places: &Arc<ConcurrencyLimit>) -> bool {
         Arc::ptr_eq(&self.0, places)
     }
@@ -183,29 +186,29 @@ impl Drop for Permit {
 // === impl QueueSlot ===
 
 impl QueueSlot {
-    /// Whether it waits for one of these.
+    /// True if it is queued for this limit.
     pub fn is_for(&self, places: &Arc<ConcurrencyLimit>) -> bool {
         Arc::ptr_eq(&self.places, places)
     }
 
-    /// Returns once a place was granted. Cancelling it loses nothing.
+    /// Returns once a permit was granted. Cancel-safe.
     pub async fn granted(&self) {
         while !self.seat.is_granted.load(Ordering::Acquire) {
             self.seat.woken.notified().await;
         }
     }
 
-    /// Returns once a place was granted or [`ConcurrencyLimit::wake_first_of`] meant this one. Cancelling it loses nothing.
+    /// Returns once a permit was granted or [`ConcurrencyLimit::wake_first_of`] woke this request. Cancel-safe.
     pub async fn woken(&self) {
         if !self.seat.is_granted.load(Ordering::Acquire) {
             self.seat.woken.notified().await;
         }
     }
 
-    /// The place that was granted; the limit may be another one by now.
+    /// Takes the granted permit; the limit may have changed.
     ///
     /// # Errors
-    /// The seat, as long as there is no place for it.
+    /// Returns itself if no permit is free yet.
     pub fn place(mut self, limit: u32) -> Result<Permit, Self> {
         if !self.seat.is_granted.load(Ordering::Acquire) {
             let mut line = self.places.line();
@@ -230,7 +233,7 @@ impl Drop for QueueSlot {
         let mut line = places.line();
         if line.seats.remove(&self.number).is_none() {
             drop(line);
-            // It was granted a place that nobody came for.
+            // A permit was granted and never taken.
             drop(Permit(places));
             return;
         }

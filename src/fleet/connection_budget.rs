@@ -1,8 +1,10 @@
-//! Connections to endpoints in all: a bound for the process, of which no release takes everything.
+//! Budget for connections to endpoints: a limit for the process that no single release can use up.
 //!
-//! A release may have so many connections that a fifth of the bound is left to the others. A second one that asks for
-//! more gets four fifths of that, and so on: no share has to be configured, and one that eats connections is stopped
-//! alone (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
+//! A release may use four times as many connections as are left, so a fifth of the limit stays for the others. A
+//! second
+//! greedy release gets four fifths of that, and so on: no share has to be configured, and only the release that uses
+//! too many
+//! connections is limited (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 
 use std::sync::{
     Arc,
@@ -13,10 +15,10 @@ use tokio::sync::Notify;
 
 use super::Roster;
 
-/// A release may have so many times as many as are left.
+/// Connections that a release may use, as a multiple of those left.
 const TIMES_WHAT_IS_LEFT: usize = 4;
 
-/// How many connections to endpoints there may be.
+/// Budget for connections to endpoints.
 #[derive(Debug)]
 pub struct ConnectionBudget {
     most: usize,
@@ -25,19 +27,19 @@ pub struct ConnectionBudget {
     freed: Notify,
 }
 
-/// A connection that is counted until this is dropped.
+/// A counted connection, released when dropped.
 #[derive(Debug)]
 pub struct CountedConnection {
     budget: Arc<ConnectionBudget>,
     roster: Arc<Roster>,
 }
 
-/// A request that waits for a connection to become free, until this is dropped.
+/// A request that waits for a free connection, until dropped.
 #[derive(Debug)]
 pub struct WaitingForConnection(Arc<ConnectionBudget>);
 
 impl ConnectionBudget {
-    /// At most so many.
+    /// Creates a budget of `most` connections.
     #[must_use]
     pub fn new(most: usize) -> Arc<Self> {
         Arc::new(Self {
@@ -48,7 +50,7 @@ impl ConnectionBudget {
         })
     }
 
-    /// Counts one more for a release, unless there are too many or it has its share.
+    /// Counts a connection for a release, unless the budget or its share is used up.
     pub fn acquire(self: &Arc<Self>, roster: &Arc<Roster>) -> Option<CountedConnection> {
         let open = self.open.fetch_add(1, Ordering::AcqRel);
         let own = roster.connections.fetch_add(1, Ordering::AcqRel);
@@ -64,18 +66,18 @@ impl ConnectionBudget {
         None
     }
 
-    /// Announces a wait for one to be closed.
+    /// Registers a request that waits for a connection to close.
     pub fn wait(self: &Arc<Self>) -> WaitingForConnection {
         self.waiting.fetch_add(1, Ordering::AcqRel);
         WaitingForConnection(Arc::clone(self))
     }
 
-    /// How many wait.
+    /// Number of waiting requests.
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 
-    /// How many there are.
+    /// Number of open connections.
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -92,7 +94,7 @@ impl Drop for CountedConnection {
 }
 
 impl WaitingForConnection {
-    /// Returns once one was closed. Cancelling it passes the turn on.
+    /// Returns once a connection was closed. Cancel-safe: the wake-up is passed on.
     pub async fn freed(&self) {
         self.0.freed.notified().await;
     }

@@ -1,4 +1,4 @@
-//! One address that serves requests: its health, its refusals, and what is in flight on it.
+//! One address that serves requests: health, refused connections and requests in flight.
 
 use std::{
     net::SocketAddr,
@@ -13,24 +13,24 @@ use crossbeam_utils::CachePadded;
 use super::concurrency_limit::ConcurrencyLimit;
 use crate::{model::EndpointUrl, stats::Sharded};
 
-/// How long an endpoint that refused a connection is left alone, at first.
+/// Initial ejection time after a refused connection.
 const FIRST_SKIP_MS: u64 = 1_000;
-/// The longest that it is left alone; the time doubles with each refusal up to this.
+/// Maximum ejection time; it doubles with each refusal.
 const LONGEST_SKIP_MS: u64 = 30_000;
 
-/// What active checks say of an endpoint.
+/// Result of active checks of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Health {
     /// The last checks failed.
     Unhealthy,
-    /// Not checked, or not yet: taken as fit to serve.
+    /// Not checked yet, or no checks: may be picked.
     Unknown,
     /// The last checks succeeded.
     Healthy,
 }
 
 impl Health {
-    /// The word in status, metrics and logs.
+    /// Name in status, metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Unhealthy => "unhealthy",
@@ -47,14 +47,14 @@ pub struct Endpoint {
     address: SocketAddr,
     health: AtomicU8,
     refusals: AtomicU32,
-    // Milliseconds of the caller's clock; 0 means that nothing was refused since the last connection.
+    // In milliseconds of the caller's clock; 0: no refusal since the last successful connection.
     skip_until_ms: AtomicU64,
     in_flight: CachePadded<AtomicU32>,
     connections: Arc<ConcurrencyLimit>,
 }
 
 impl Endpoint {
-    /// An endpoint that nothing is known about yet.
+    /// Creates an endpoint of unknown health.
     pub fn new(url: EndpointUrl, address: SocketAddr) -> Self {
         Self {
             url,
@@ -67,17 +67,17 @@ impl Endpoint {
         }
     }
 
-    /// The URL that it was configured with; several endpoints share it when its host has several addresses.
+    /// Configured URL; shared by several endpoints if its host has several addresses.
     pub fn url(&self) -> &EndpointUrl {
         &self.url
     }
 
-    /// Where to connect.
+    /// Address to connect to.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What active checks say.
+    /// Result of active checks.
     pub fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
             0 => Health::Unhealthy,
@@ -86,14 +86,15 @@ impl Endpoint {
         }
     }
 
-    /// Notes what active checks say; returns what they said before.
+    /// Sets the result of active checks; returns the previous one.
     pub fn set_health(&self, health: Health) -> Health {
         let before = self.health();
         self.health.store(health as u8, Ordering::Relaxed);
         before
     }
 
-    /// Notes a refused connection: the endpoint is skipped for 1 s, then 2 s, up to 30 s, each time with one trial.
+    /// Records a refused connection: the endpoint is ejected for 1 s, then 2 s, up to 30 s, followed by one probe
+    /// each time.
     pub fn refused(&self, now_ms: u64) {
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
         let skip = (FIRST_SKIP_MS << refusals.min(5)).min(LONGEST_SKIP_MS);
@@ -101,7 +102,7 @@ impl Endpoint {
             .store((now_ms + skip).max(1), Ordering::Relaxed);
     }
 
-    /// Notes a connection that was made: earlier refusals are forgotten.
+    /// Records a successful connection: earlier refusals are cleared.
     pub fn connected(&self) {
         if self.skip_until_ms.load(Ordering::Relaxed) != 0 {
             self.refusals.store(0, Ordering::Relaxed);
@@ -109,22 +110,22 @@ impl Endpoint {
         }
     }
 
-    /// Requests in flight, streams and tunnels included.
+    /// Requests in flight, including streams and tunnels.
     pub fn in_flight(&self) -> u32 {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Open connections to it, idle ones included, over all workers.
+    /// Open connections over all workers, including idle ones.
     pub fn connections(&self) -> u32 {
         self.connections.held()
     }
 
-    /// The places of its connections, and the queue of those who may not open another one.
+    /// Limit on its connections, with the queue of requests that wait for one.
     pub fn connection_places(&self) -> &Arc<ConcurrencyLimit> {
         &self.connections
     }
 
-    /// Whether a request may be sent: healthy or unknown, and not skipped for a refusal.
+    /// Availability for a request: fit if healthy or unknown, and not ejected after a refusal.
     pub(super) fn standing(&self, now_ms: u64) -> Availability {
         if self.health() == Health::Unhealthy {
             return Availability::Out;
@@ -136,7 +137,7 @@ impl Endpoint {
         }
     }
 
-    /// Takes the one trial after a skip; the others go on skipping until it has ended either way, or for 5 s.
+    /// Takes the single probe after an ejection; other requests skip the endpoint until it has ended, or for 5 s.
     pub(super) fn take_probe(&self, until: u64, now_ms: u64) -> bool {
         const TRIAL_MS: u64 = 5_000;
         self.skip_until_ms
@@ -150,40 +151,41 @@ impl Endpoint {
     }
 }
 
-/// Whether an endpoint may be picked.
+/// Availability of an endpoint for picking.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Availability {
-    /// Nothing speaks against it.
+    /// May be picked.
     Fit,
-    /// The time of a skip is over: one request may try.
+    /// The ejection time is over: one request may probe.
     HalfOpen(u64),
-    /// Active checks say no.
+    /// Unhealthy by active checks.
     Out,
-    /// It refused a connection a moment ago.
+    /// A connection was refused a moment ago.
     Ejected,
 }
 
-/// What is in flight on a release.
+/// Requests in flight on a release.
 #[derive(Debug)]
 pub(super) struct Load {
     count: Sharded,
-    /// How often everything that was in flight has been told to end.
+    /// Incremented to abort all requests in flight.
     abort_generation: AtomicU64,
 }
 
-/// What a request holds on to, in a copy for each worker: so that of a request's counts only the one on its endpoint,
-/// which is one truth for all, is in a line that several workers write to.
+/// State that a request refers to, with a copy per worker: so of a request's counters only that of its endpoint,
+/// which must be
+/// exact, is in a cache line that several workers write to.
 #[derive(Debug)]
 pub(super) struct WorkerCounters {
     pub(super) endpoints: Arc<Vec<Arc<Endpoint>>>,
     pub(super) load: Arc<Load>,
 }
 
-/// One request in flight: counted on its endpoint and its release until this is dropped.
+/// One request in flight: counted on its endpoint and its release until dropped.
 #[derive(Debug)]
 pub struct InFlight {
     hold: Arc<CachePadded<WorkerCounters>>,
-    // Invariant: there is an endpoint at this place.
+    // Invariant: a valid index into the endpoints.
     place: usize,
     slot: usize,
     ends: u64,
@@ -207,7 +209,7 @@ impl Load {
 }
 
 impl InFlight {
-    /// Counts a request on the endpoint at a place, where there is one.
+    /// Counts a request on the endpoint at an index, if it exists.
     pub(super) fn new(
         hold: &Arc<CachePadded<WorkerCounters>>,
         place: usize,
@@ -224,12 +226,12 @@ impl InFlight {
         })
     }
 
-    /// Whether its release has left so long ago that it is to end; see [`Roster::abort_all`](super::Roster::end).
+    /// True if the request is to be aborted; see [`Roster::abort_all`](super::Roster::abort_all).
     pub fn is_aborted(&self) -> bool {
         self.hold.load.abort_generation.load(Ordering::Relaxed) != self.ends
     }
 
-    /// The endpoint that was picked.
+    /// The picked endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
         &self.hold.endpoints[self.place]
     }

@@ -1,7 +1,8 @@
-//! What is, as opposed to what was decided: which endpoints a release has now, their health, what is in flight.
+//! Facts, as opposed to decisions: the endpoints of a release, their health, requests in flight.
 //!
-//! Facts live beside the routing table and outlive every swap: a rollback meets the endpoints that exist now, with the
-//! health and the counts that they have now.
+//! Facts are kept beside the routing table and outlive every swap: after a rollback the current endpoints are used,
+//! with their
+//! current health and counts.
 
 mod concurrency_limit;
 mod connection_budget;

@@ -1,4 +1,4 @@
-//! All rosters, and the list of those that somebody needs: what is live, what a rollback would need, what drains.
+//! Registry of all rosters, and the list of watched ones: live, needed for a rollback, or draining.
 
 use std::{
     collections::{HashMap, hash_map::RandomState},
@@ -15,21 +15,21 @@ use crate::{
     stats::OutcomeTable,
 };
 
-/// Why a roster is looked after.
+/// Reason for watching a roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Role {
     /// In the live table.
     Live,
-    /// In a table that a rollback would go to.
+    /// In a table that a rollback goes to.
     Warm,
-    /// In neither, but requests are still in flight on it.
+    /// In neither, but with requests in flight.
     Draining,
-    /// In none of them: a change that is to bring it waits for its health.
+    /// In none of them: a change waits for its health.
     Candidate,
 }
 
 impl Role {
-    /// The word in status and metrics.
+    /// Name in status and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Live => "live",
@@ -40,28 +40,28 @@ impl Role {
     }
 }
 
-/// A roster that is to be resolved, health-checked and shown.
+/// A roster to be resolved, health-checked and shown.
 #[derive(Debug, Clone)]
 pub struct WatchedRelease {
     /// The roster.
     pub roster: Arc<Roster>,
-    /// How to check and reach it.
+    /// Spec with its health check and protocol.
     pub spec: Arc<Hashed<ReleaseSpec>>,
-    /// What it is to hold: names to resolve, or addresses.
+    /// Configured endpoints: names to resolve, or addresses.
     pub urls: Arc<[EndpointUrl]>,
-    /// Why it is looked after.
+    /// Reason for watching it.
     pub role: Role,
 }
 
-/// What cells are kept by: route, release and version.
+/// Key of the outcome counters: route, release and version.
 pub type CellKey = (RouteName, ReleaseName, Version);
 
 type CellMap = HashMap<CellKey, Arc<OutcomeTable>>;
 
-/// Parts that statistics are kept in: whoever walks over all of them holds one of the locks, and for a moment.
+/// Number of shards of the statistics: a walk over all of them holds one lock at a time, and only briefly.
 const PARTS: usize = 64;
 
-/// The registry of rosters and of statistics. A roster that nobody holds any more is forgotten.
+/// Registry of rosters and statistics. It holds rosters weakly.
 #[derive(Debug)]
 pub struct Fleet {
     workers: usize,
@@ -74,7 +74,7 @@ pub struct Fleet {
 }
 
 impl Fleet {
-    /// An empty registry whose counters have a slot for each worker.
+    /// Creates an empty registry; its counters have a slot for each worker.
     pub fn new(workers: usize) -> Self {
         Self {
             workers,
@@ -87,12 +87,12 @@ impl Fleet {
         }
     }
 
-    /// How many workers count in it.
+    /// Number of workers.
     pub fn workers(&self) -> usize {
         self.workers
     }
 
-    /// The roster of a version of a release: the one that exists, or a new, empty one.
+    /// Roster of a version of a release; created empty if there is none.
     pub fn roster(&self, release: &ReleaseName, version: &Version) -> Arc<Roster> {
         let mut rosters = self.rosters();
         let key = (release.clone(), version.clone());
@@ -105,18 +105,18 @@ impl Fleet {
         roster
     }
 
-    /// A roster apart from the one that requests are sent by: what a version of a release would have, to be checked before
-    /// it has it.
+    /// Creates a roster that is not used by requests: it holds the future endpoints of a release, to be checked
+    /// before a change.
     pub fn candidate(&self, release: &ReleaseName, version: &Version) -> Arc<Roster> {
         Arc::new(Roster::new(release.clone(), version.clone(), self.workers))
     }
 
-    // A panic while the lock is held leaves the map whole, so a poisoned lock is as good as another.
+    // Safe to ignore poisoning: a panic under the lock leaves the map intact.
     fn rosters(&self) -> MutexGuard<'_, HashMap<(ReleaseName, Version), Weak<Roster>>> {
         self.rosters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The statistics of a version of a release on a route: the ones that exist, or new ones at zero.
+    /// Outcome counters of a version of a release on a route; created at zero if there are none.
     pub fn cells(
         &self,
         route: &RouteName,
@@ -128,8 +128,9 @@ impl Fleet {
         Arc::clone(lock(self.part(&key)).entry(key).or_insert_with(make))
     }
 
-    /// All statistics in which something was recorded, in no order. No lock is held while `each` is called: to compile a
-    /// route takes its statistics, and a rollback may have to.
+    /// Calls `each` for all outcome counters with a recorded outcome, in any order. No lock is held during the call:
+    /// compiling a
+    /// route takes its counters, and a rollback may have to compile.
     pub fn each_cells(&self, mut each: impl FnMut(&CellKey, &Arc<OutcomeTable>)) {
         for part in &self.cells {
             let part = lock(part);
@@ -144,7 +145,7 @@ impl Fleet {
         }
     }
 
-    /// Forgets statistics that no table holds any more and that `keep` does not want: the series of retired releases go.
+    /// Removes counters that no table holds and that `keep` rejects, such as those of retired releases.
     pub fn retain_cells(&self, keep: impl Fn(&CellKey) -> bool) {
         for part in &self.cells {
             lock(part).retain(|key, cells| Arc::strong_count(cells) > 1 || keep(key));
@@ -156,35 +157,35 @@ impl Fleet {
         &self.cells[hash % self.cells.len()]
     }
 
-    /// Says which rosters are needed from now on; wakes those who look after them. One caller: the controller.
+    /// Replaces the watched rosters and wakes their watchers. Called by the controller only.
     pub fn watch(&self, watched: Vec<WatchedRelease>) {
         self.watch_beside(watched, Vec::new());
     }
 
-    /// Like [`Fleet::watch`], and says which detached rosters are to be looked up beside, and nothing else.
+    /// Like [`Fleet::watch`]; also sets the detached rosters that are only to be resolved.
     pub fn watch_beside(&self, watched: Vec<WatchedRelease>, lookups: Vec<WatchedRelease>) {
         self.watched.store(Arc::new(watched));
         self.lookups.store(Arc::new(lookups));
         self.changes.send_modify(|count| *count += 1);
     }
 
-    /// The rosters that are needed.
+    /// The watched rosters.
     pub fn watched(&self) -> Arc<Vec<WatchedRelease>> {
         self.watched.load_full()
     }
 
-    /// Detached rosters that are to be looked up.
+    /// Detached rosters to be resolved.
     pub fn lookups(&self) -> Arc<Vec<WatchedRelease>> {
         self.lookups.load_full()
     }
 
-    /// A receiver that is told whenever [`Fleet::watched`] or [`Fleet::lookups`] has changed.
+    /// Subscribes to changes of [`Fleet::watched`] and [`Fleet::lookups`].
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.changes.subscribe()
     }
 }
 
-// A panic while the lock is held leaves the map whole, so a poisoned lock is as good as another.
+// Safe to ignore poisoning: a panic under the lock leaves the map intact.
 fn lock(part: &Mutex<CellMap>) -> MutexGuard<'_, CellMap> {
     part.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -218,7 +219,7 @@ mod tests {
         cells.record_bytes(0, 1, 1);
         let mut seen = Vec::new();
         fleet.each_cells(|(_, release, _), _| {
-            // Taken on this thread: it would wait for ever if the walk held a lock.
+            // Taken on this thread: it would deadlock if the walk held a lock.
             assert!(Arc::ptr_eq(&fleet.cells(&route, &blue, &version), &cells));
             seen.push(release.clone());
         });

@@ -1,8 +1,10 @@
-//! The endpoints that one version of one release has now, and how one of them is picked.
+//! The current endpoints of one version of one release, and its load balancer.
 //!
-//! The balancer is the power of two choices: of two endpoints drawn at random, the one with fewer requests in flight.
-//! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log n
-//! instead of log n / log log n, without anybody reading every counter on every request.
+//! The balancer uses the power of two choices: of two random endpoints it picks the one with fewer requests in
+//! flight.
+//! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log
+//! n
+//! instead of log n / log log n, and no request has to read all counters.
 
 use std::{
     collections::BTreeSet,
@@ -30,20 +32,20 @@ pub struct Roster {
     load: Arc<Load>,
     workers: usize,
     places: Arc<ConcurrencyLimit>,
-    /// Connections to its endpoints, idle ones included, those to endpoints that left as well.
+    /// Connections to its endpoints, including idle ones and those to removed endpoints.
     pub(super) connections: AtomicUsize,
-    // What it is to hold, once it was told. Held while members are set, so that one word is the last.
+    // Configured endpoints, once set. Locked while members are replaced, so that the last configuration wins.
     told: Mutex<Option<Arc<[EndpointUrl]>>>,
-    // How often the members were set.
+    // Number of times the members were set.
     settings: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
 struct EndpointSet {
     endpoints: Arc<Vec<Arc<Endpoint>>>,
-    // Those that were removed; what is in flight on them holds them.
+    // Removed endpoints; requests in flight keep them alive.
     removed: Vec<Weak<Endpoint>>,
-    // By worker, each with a reference count of its own.
+    // Per worker, each with its own reference count.
     holds: Box<[Arc<CachePadded<WorkerCounters>>]>,
 }
 
@@ -95,17 +97,17 @@ impl Roster {
         }
     }
 
-    /// The release.
+    /// Name of the release.
     pub fn release(&self) -> &ReleaseName {
         &self.release
     }
 
-    /// Places under the limit on its requests in flight, where it has one.
+    /// Concurrency limit of the release, used if its spec sets one.
     pub fn places(&self) -> &Arc<ConcurrencyLimit> {
         &self.places
     }
 
-    /// Its version.
+    /// Version of the release.
     pub fn version(&self) -> &Version {
         &self.version
     }
@@ -115,14 +117,14 @@ impl Roster {
         Arc::clone(&self.members.load().endpoints)
     }
 
-    /// Endpoints that were removed and still have requests in flight.
+    /// Removed endpoints that still have requests in flight.
     pub fn draining(&self) -> Vec<Arc<Endpoint>> {
         self.members.load().draining()
     }
 
-    /// Replaces the members by what was looked up. An endpoint that stays keeps its counts and its health; one that comes
-    /// back while it drains keeps its counts. Members that were looked up for other endpoints than it was told of come too
-    /// late: nothing changes then.
+    /// Replaces the members by resolved addresses. An endpoint that stays keeps its counts and its health; one that
+    /// returns while
+    /// it drains keeps its counts. Does nothing if the addresses were resolved for an outdated configuration.
     pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
         let told = self.told();
         let is_of = |urls: &Arc<[EndpointUrl]>| members.iter().all(|(url, _)| urls.contains(url));
@@ -131,9 +133,11 @@ impl Roster {
         }
     }
 
-    /// Says what it is to hold from now on, and what was looked up for it. What is not among it leaves at once, addresses
-    /// and names that were looked up join at once, so that what is picked afterwards is one of these; other names join
-    /// when they were looked up. What it holds stays only if there would be nothing until then.
+    /// Sets the configured endpoints, and addresses known for them. Members outside the configuration leave at once;
+    /// addresses and
+    /// resolved names join at once, so that later picks use only these; other names join once they are resolved. Old
+    /// members stay
+    /// only if the roster would be empty otherwise.
     pub fn tell(&self, urls: &[EndpointUrl], known: &[(EndpointUrl, SocketAddr)]) {
         let mut told = self.told();
         *told = Some(urls.into());
@@ -166,8 +170,9 @@ impl Roster {
         }
     }
 
-    /// Names that it was told of and has no address for, and the endpoints that it was told to let go and still holds
-    /// because it would be empty without them.
+    /// Configured names without an address, and endpoints outside the configuration that stay because the roster
+    /// would be empty
+    /// without them.
     pub fn unresolved(&self) -> (Vec<EndpointUrl>, Vec<EndpointUrl>) {
         let told = self.told();
         let urls = told.as_deref().unwrap_or_default();
@@ -182,7 +187,7 @@ impl Roster {
         (missing, held.into_iter().filter(stays).collect())
     }
 
-    // What the lock guards is whole between any two statements, so a poisoned lock is as good as another.
+    // Safe to ignore poisoning: the value is valid between any two statements.
     fn told(&self) -> MutexGuard<'_, Option<Arc<[EndpointUrl]>>> {
         self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -205,7 +210,7 @@ impl Roster {
         };
         let endpoints: Vec<_> = members.iter().map(keep).collect();
         let is_gone = |old: &&Arc<Endpoint>| !endpoints.iter().any(|new| Arc::ptr_eq(old, new));
-        // One that is removed just now may be picked by a request that has looked at the members before.
+        // An endpoint removed just now may still be picked by a request that has loaded the old members.
         let removed = before.endpoints.iter().chain(&draining).filter(is_gone);
         let removed = removed.map(Arc::downgrade).collect();
         let members = EndpointSet::new(endpoints, removed, &self.load, self.workers);
@@ -213,34 +218,34 @@ impl Roster {
         self.settings.send_modify(|count| *count += 1);
     }
 
-    /// Whether the members were set at least once.
+    /// True once the members were set.
     pub fn resolved(&self) -> bool {
         *self.settings.borrow() > 0
     }
 
-    /// Waits until the members were set at least once. Cancelling it loses nothing.
+    /// Waits until the members were set. Cancel-safe.
     pub async fn wait_resolved(&self) {
         let mut settings = self.settings.subscribe();
-        // The sender is ours, so the wait cannot end for want of one.
+        // The sender is ours, so it cannot be dropped during the wait.
         let _ = settings.wait_for(|count| *count > 0).await;
     }
 
-    /// A receiver that is told whenever the members were set.
+    /// Subscribes to changes of the members.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
         self.settings.subscribe()
     }
 
-    /// Requests in flight on the release, those on endpoints that left included.
+    /// Requests in flight on the release, including those on removed endpoints.
     pub fn in_flight(&self) -> u64 {
         self.load.sum()
     }
 
-    /// Tells everything that is in flight on the release to end. What is picked from now on is not meant.
+    /// Aborts all requests that are in flight now on the release. Later picks are not affected.
     pub fn abort_all(&self) {
         self.load.abort_all();
     }
 
-    /// How many endpoints are not unhealthy.
+    /// Number of endpoints that are not unhealthy.
     pub fn healthy(&self) -> usize {
         self.members
             .load()
@@ -250,18 +255,19 @@ impl Roster {
             .count()
     }
 
-    /// Whether a request could be answered: there is an endpoint that is not unhealthy.
+    /// True if a request could be served: at least one endpoint is not unhealthy.
     pub fn is_ready(&self) -> bool {
         self.healthy() > 0
     }
 
-    /// Picks an endpoint and counts the request on it, in one step. `None` when every endpoint is unhealthy or there is
-    /// none. An endpoint that refused a connection a moment ago is only taken when there is no other.
+    /// Picks an endpoint and counts the request on it, in one step. `None` if all endpoints are unhealthy or there
+    /// are none. An
+    /// ejected endpoint is picked only if there is no other.
     pub fn pick(&self, draw: u64, now_ms: u64, slot: usize) -> Option<InFlight> {
         self.pick_except(draw, now_ms, slot, &[])
     }
 
-    /// Picks like [`Roster::pick`], but none of the addresses that were tried already.
+    /// Like [`Roster::pick`], but skips the addresses that were tried already.
     pub fn pick_except(
         &self,
         draw: u64,
@@ -281,7 +287,7 @@ impl Roster {
 
 type Endpoints = [Arc<Endpoint>];
 
-/// A place below `len` from the high half of a draw, by multiplication (Lemire 2019), good enough for a balancer.
+/// Maps a random number to an index below `len` by multiplication (Lemire 2019); good enough for a balancer.
 fn place(draw: u32, len: usize) -> usize {
     usize::try_from((u64::from(draw) * len as u64) >> 32).unwrap_or(0)
 }
@@ -294,7 +300,7 @@ fn halves(draw: u64) -> (u32, u32) {
     )
 }
 
-/// The quick way: two random endpoints, both fit.
+/// Fast path: two random endpoints, both fit.
 fn pick_two(
     endpoints: &Endpoints,
     draw: u64,
@@ -306,7 +312,7 @@ fn pick_two(
     let second = match endpoints.len() {
         0 | 1 => first,
         len => {
-            // Of the others, so that the two are never the same.
+            // From the remaining ones, so that the two always differ.
             let other = place(low, len - 1);
             other + usize::from(other >= first)
         }
@@ -317,7 +323,7 @@ fn pick_two(
     are_fit.then(|| with_fewer(endpoints, first, second))
 }
 
-/// Of two, the one with fewer requests in flight; the first if both have as many.
+/// The one with fewer requests in flight; the first if equal.
 fn with_fewer(endpoints: &Endpoints, first: usize, second: usize) -> usize {
     if endpoints[second].in_flight() < endpoints[first].in_flight() {
         second
@@ -326,7 +332,7 @@ fn with_fewer(endpoints: &Endpoints, first: usize, second: usize) -> usize {
     }
 }
 
-/// The thorough way: among all that are fit, two at random; before that, an endpoint whose trial is due gets this request.
+/// Slow path: a half-open endpoint gets this request as its probe; otherwise two random ones of all that are fit.
 fn pick_scan(
     endpoints: &Endpoints,
     draw: u64,
@@ -346,7 +352,7 @@ fn pick_scan(
     })
 }
 
-/// The last way: a refusal never empties a release, so what is only skipped is taken after all.
+/// Last resort: refusals never empty a release, so an ejected endpoint is picked.
 fn pick_skipped(
     endpoints: &Endpoints,
     draw: u64,
@@ -363,7 +369,7 @@ fn two_of(endpoints: &Endpoints, draw: u64, good: impl Fn(&Endpoint) -> bool) ->
     let count = all_good().count();
     let (high, low) = halves(draw);
     let nth = |n: usize| all_good().nth(n);
-    // Health may change between the two passes, so the first fit one is the answer if the place is gone.
+    // Health may change between the two passes; then the first fit endpoint is used.
     let first = nth(place(high, count)).or_else(|| nth(0))?;
     let second = nth((place(high, count) + 1 + place(low, count.saturating_sub(1))) % count.max(1))
         .unwrap_or(first);
@@ -386,7 +392,7 @@ mod tests {
         roster
     }
 
-    /// A spread of draws that is the same on every run.
+    /// A spread of random numbers that is the same on every run.
     fn draws(count: u64) -> impl Iterator<Item = u64> {
         (0..count).map(|i| i.wrapping_mul(0x9E37_79B9_7F4A_7C15))
     }
