@@ -1,4 +1,4 @@
-//! From decisions to a table: the only way to make one.
+//! Compiler from decisions to a table: the only way to create one.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// Compiled decisions. What a change did not touch is shared with the table before.
+/// Compiled decisions. Whatever a change did not touch is shared with the previous table.
 #[derive(Debug)]
 pub struct Compiled {
     spec: TableSpec,
@@ -20,7 +20,7 @@ pub struct Compiled {
     index: Arc<Index>,
 }
 
-/// A table that could become live. Only [`compile`] makes one.
+/// A table that could become live. Created only by [`compile`].
 #[derive(Debug)]
 pub struct Draft {
     pub(super) compiled: Arc<Compiled>,
@@ -28,7 +28,7 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The digest of its decisions.
+    /// Digest of its decisions.
     pub fn digest(&self) -> Digest {
         self.state.spec.digest()
     }
@@ -44,12 +44,12 @@ impl Draft {
     }
 }
 
-/// Checks what was touched and compiles it; the rest is shared with the previous table.
+/// Validates and compiles the changed parts; the rest is shared with the previous table.
 ///
-/// Rosters are facts of the fleet: compiling looks them up, or makes empty ones, and changes none.
+/// Rosters are facts of the fleet: compiling looks them up, or creates empty ones, and changes none.
 ///
 /// # Errors
-/// All problems at once, each with its place and, where there is one, a hint.
+/// All problems at once, each with its position and, if there is one, a hint.
 pub fn compile(
     state: TableState,
     touched: &ChangeSet,
@@ -173,7 +173,7 @@ fn compile_route(
     };
     let entries: Option<Vec<_>> = route.split.iter().map(entry).collect();
     let split = entries.and_then(Split::new);
-    // What was validated cannot fail here; a gap between the two is reported rather than trusted.
+    // Validated input cannot fail here; a gap in the validation is reported as an error instead of a panic.
     let unsound = || {
         vec![Problem::new(
             format!("routes.{}.split", route.name),
@@ -196,7 +196,7 @@ impl Compiled {
         })
     }
 
-    /// The decisions that it was compiled from.
+    /// The decisions it was compiled from.
     pub fn spec(&self) -> &TableSpec {
         &self.spec
     }
@@ -211,12 +211,12 @@ impl Compiled {
         &self.routes
     }
 
-    /// The route of that name.
+    /// Finds a route by name.
     pub fn named(&self, name: &RouteName) -> Option<&Arc<Route>> {
         self.routes.get(self.spec.place(name)?)
     }
 
-    /// The route that a request takes if it asks for `path`, which may be another form of its own path.
+    /// Finds the route of a request by `path`, which may be another form of the request's path.
     pub fn route(&self, request: &impl RequestView, path: &str) -> Option<&Arc<Route>> {
         self.routes.get(self.index.find(request, path)?)
     }

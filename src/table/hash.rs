@@ -1,8 +1,10 @@
-//! The fixed hash of the split. Every machine and every version must agree on it, or a restart would move users.
+//! The fixed hash function of the split. All machines and versions must agree on it, or a restart would move users.
 //!
-//! Text is hashed with FNV-1a (64 bits, offset basis `0xcbf29ce484222325`, prime `0x100000001b3`) and finished with the
-//! mixer of splitmix64 (Steele, Lea, Flood 2014), because FNV alone leaves the high bits of short texts alike. The
-//! golden vectors below pin it down.
+//! Text is hashed with FNV-1a (64 bits, offset basis `0xcbf29ce484222325`, prime `0x100000001b3`) and finished with
+//! the mixer
+//! of splitmix64 (Steele, Lea, Flood 2014), because FNV alone leaves the high bits of short texts alike. The golden
+//! vectors
+//! below pin it down.
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
@@ -20,12 +22,12 @@ const fn mix(value: u64) -> u64 {
     value ^ (value >> 31)
 }
 
-/// The key of a split for the text that a session is known by.
+/// Split key of a session's affinity text.
 pub fn key_of(affinity: &[u8]) -> u64 {
     mix(fnv(OFFSET, affinity))
 }
 
-/// The seed of a release: its name, a zero byte, its version.
+/// Seed of a release: its name, a zero byte, its version.
 pub(super) fn seed_of(name: &str, version: &str) -> u64 {
     mix(fnv(
         fnv(fnv(OFFSET, name.as_bytes()), &[0]),
@@ -33,8 +35,8 @@ pub(super) fn seed_of(name: &str, version: &str) -> u64 {
     ))
 }
 
-/// The hash of a key with a release's seed. The seed is multiplied by an odd number so that a key that happens to equal
-/// a seed is nothing special.
+/// Hashes a key with a release's seed. The seed is multiplied by an odd number so that a key that equals a seed is
+/// not special.
 pub(super) const fn combine(key: u64, seed: u64) -> u64 {
     mix(key.wrapping_add(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }

@@ -1,9 +1,12 @@
-//! Which route a request takes: exact host, longest suffix, any host; then exact path, longest prefix; then more header
-//! matches; then the order of the table.
+//! Route index. Precedence: exact host, longest suffix, any host; then exact path, longest prefix; then more header
+//! matches;
+//! then the order of the table.
 //!
-//! The index knows places in the order of routes, not routes, so a change of a split shares it. Finding a route costs
-//! one look-up per label of the host and per segment of the path that a prefix could end at, however many routes there
-//! are; what a client can send is bounded by the deepest prefix and the longest suffix of the table.
+//! The index holds positions of routes, not routes, so a change of a split shares it. A lookup costs one hash per
+//! label of the
+//! host and per segment of the path at which a prefix could end, however many routes there are; the deepest prefix
+//! and the
+//! longest suffix of the table bound what a client can cause.
 
 use std::collections::HashMap;
 
@@ -11,17 +14,17 @@ use foldhash::fast::RandomState;
 
 use crate::model::{PathMatch, RequestView, RouteSpec};
 
-/// The longest host name that DNS allows, which bounds the buffer for its lower-case form.
+/// Maximum length of a DNS name; it bounds the buffer for the lower-case form.
 const LONGEST_HOST: usize = 255;
 
-/// A map that every request is looked up in. Only operators put names into it, so no client can make them collide.
+/// Map for lookups by requests. Only operators insert names, so clients cannot cause collisions.
 type ByText<V> = HashMap<Box<str>, V, RandomState>;
 
-/// Where to find the routes that match.
+/// Index of the matching routes.
 #[derive(Debug, Default)]
 pub(super) struct Index {
     exact: ByText<Paths>,
-    // By what follows the `*`, such as `.example.com`.
+    // By the part after the `*`, such as `.example.com`.
     suffixes: ByText<Paths>,
     any: Paths,
 }
@@ -30,7 +33,7 @@ pub(super) struct Index {
 #[derive(Debug, Default)]
 struct Paths {
     exact: ByText<Candidates>,
-    // Without the slash at the end; the root is the empty text.
+    // Without the final slash; the root is the empty text.
     prefixes: ByText<Candidates>,
     deepest: usize,
 }
@@ -84,7 +87,7 @@ impl Index {
         }
     }
 
-    /// The place of the route that a request takes if it asks for `path`.
+    /// Position of the route of a request by `path`.
     pub(super) fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
         if self.exact.is_empty() && self.suffixes.is_empty() {
             return self.any.find(request, path);
@@ -104,7 +107,7 @@ impl Index {
         if self.suffixes.is_empty() {
             return None;
         }
-        // From the left, so that the longest suffix comes first. `*` stands for at least one character.
+        // From the left, so that the longest suffix comes first. `*` matches at least one character.
         let dots = host
             .bytes()
             .enumerate()
@@ -116,7 +119,7 @@ impl Index {
     }
 }
 
-/// The lower-case form of a host, without the dot of a rooted name. A host that no buffer holds matches no route.
+/// Lower-case form of a host, without the dot of a rooted name. A host too long for the buffer matches no route.
 fn lower<'a>(host: &'a str, buffer: &'a mut [u8; LONGEST_HOST]) -> Option<&'a str> {
     let host = host.strip_suffix('.').unwrap_or(host);
     if !host.bytes().any(|byte| byte.is_ascii_uppercase()) {
@@ -159,7 +162,7 @@ impl Paths {
     }
 
     fn find_prefix(&self, request: &impl RequestView, path: &str) -> Option<usize> {
-        // The ends of the first segments, at most as many as the deepest prefix has; then from the longest to the root.
+        // Ends of the first segments, at most as many as the deepest prefix has; then from the longest to the root.
         let mut end = if segments(path) <= self.deepest {
             path.len()
         } else {
@@ -179,7 +182,7 @@ impl Paths {
     }
 }
 
-/// Where the slash after `count` segments stands.
+/// Position of the slash after `count` segments.
 fn nth_slash(path: &str, count: usize) -> usize {
     path.bytes()
         .enumerate()

@@ -1,8 +1,10 @@
-//! Where the live table stands, and how another one takes its place.
+//! The live table and its atomic swap.
 //!
-//! One atomic pointer for readers; one mutex, held for microseconds and never across I/O, for those who swap: it keeps
-//! the undo stack in step with what is live. The cell knows nothing of durability: the controller decides what must be
-//! written before a swap and what after.
+//! One atomic pointer for readers; one mutex for writers, held for microseconds and never across I/O: it keeps the
+//! undo stack
+//! consistent with the live table. It does not know durability: the controller decides what is written before a swap
+//! and after
+//! it.
 
 use std::{
     sync::{
@@ -23,7 +25,7 @@ use crate::{
     stats::Sharded,
 };
 
-/// The live table, the undo stack below it, and the workers that read it.
+/// The live table, the undo stack below it, and the epochs of the workers that read it.
 #[derive(Debug)]
 pub struct LiveTable {
     current: Arc<ArcSwap<RoutingTable>>,
@@ -36,12 +38,12 @@ pub struct LiveTable {
 #[derive(Debug)]
 struct Writer {
     undo: UndoStack,
-    // Counters of revisions that are not live any more but may still have requests in flight.
+    // Counters of earlier revisions that may still have requests in flight.
     previous: Vec<(Revision, Arc<Sharded>)>,
 }
 
 impl LiveTable {
-    /// A cell with an empty table, under revision 0, read by this many workers.
+    /// Creates an empty table with revision 0, read by this many workers.
     pub fn new(workers: usize) -> Self {
         let table = RoutingTable::new(Revision(0), Compiled::empty(), Arc::default(), workers);
         Self {
@@ -61,17 +63,18 @@ impl LiveTable {
         self.current.load_full()
     }
 
-    /// A reader with a copy of its own, for one worker.
+    /// Reader with a cached copy, for one worker.
     pub fn reader(&self) -> TableReader {
         TableReader(Cache::new(Arc::clone(&self.current)))
     }
 
-    // What the lock guards is whole between any two statements, so a poisoned lock is as good as another.
+    // Safe to ignore poisoning: the value is valid between any two statements.
     fn writer(&self) -> MutexGuard<'_, Writer> {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Sets what a history says was live, with the number of its decision and the levels below it. Before any worker runs.
+    /// Restores the live table from the history, with the number of its decision and the levels below. Before any
+    /// worker runs.
     pub fn restore(
         &self,
         draft: Draft,
@@ -87,10 +90,10 @@ impl LiveTable {
         self.epochs.notify();
     }
 
-    /// Makes a draft live, if what it is based on still is.
+    /// Makes a draft live, if its base is still live.
     ///
     /// # Errors
-    /// [`RevisionConflict`] with what is live instead; nothing has changed then.
+    /// [`RevisionConflict`] with the live revision; nothing has changed then.
     pub fn publish(
         &self,
         draft: Draft,
@@ -102,8 +105,9 @@ impl LiveTable {
         self.publish_after(draft, revision, based_on, undo, now_ms, |_| {})
     }
 
-    /// The same, and before the swap, once nothing can keep it from taking place, `facts` sets what belongs to it outside
-    /// the table: whoever selects by the new table finds it.
+    /// Like [`LiveTable::publish`]; calls `facts` directly before the swap, once it cannot fail any more, to update
+    /// state outside
+    /// the table: all selections by the new table see it.
     ///
     /// # Errors
     /// As [`LiveTable::publish`]; `facts` was not called then.
@@ -124,7 +128,7 @@ impl LiveTable {
                 live: live.revision(),
             });
         }
-        // Below the first revision there is nothing to go back to: an empty table would answer nobody.
+        // There is no rollback below the first revision: an empty table would serve no request.
         let first = live.revision() == Revision(0);
         let undo_is_decision = first || undo != StackChange::Keep;
         match undo {
@@ -144,11 +148,12 @@ impl LiveTable {
         Ok(self.swap(&mut writer, live, table, start))
     }
 
-    /// Makes an earlier table live again under the number that `next` gives. Rosters are facts: the live ones stay.
+    /// Makes an earlier table live again under the number from `next`. Rosters are facts: the live ones stay.
     ///
     /// # Errors
-    /// When there is nothing to go back to, when `expected` is not live any more, or when the level has to be compiled
-    /// first. Nothing has changed then.
+    /// If there is no level to go back to, if `expected` is not live any more, or if the level must be compiled
+    /// first. Nothing has
+    /// changed then.
     pub fn rollback(
         &self,
         target: RollbackTarget,
@@ -216,7 +221,7 @@ impl LiveTable {
         }
     }
 
-    /// A counter may go once no worker can select by its revision any more and nothing is in flight on it.
+    /// Removes a revision's counter once no worker can select by it any more and it has no requests in flight.
     fn forget_drained(&self, writer: &mut Writer) {
         let oldest = self.epochs.oldest();
         writer
@@ -224,19 +229,20 @@ impl LiveTable {
             .retain(|(revision, counter)| *revision >= oldest || counter.sum() > 0);
     }
 
-    /// The levels that a rollback can go to, the deepest first.
+    /// Levels that a rollback can go to, the deepest first.
     pub fn levels(&self) -> Vec<UndoEntry> {
         self.writer().undo.levels().to_vec()
     }
 
-    /// So many levels, the nearest first.
+    /// At most `most` levels, the nearest first.
     pub fn nearest_levels(&self, most: usize) -> Vec<UndoEntry> {
         let writer = self.writer();
         let levels = writer.undo.levels().iter().rev();
         levels.take(most).cloned().collect()
     }
 
-    /// The revisions of the decisions that a rollback undoes or goes to: the live one, then the levels, the nearest first.
+    /// Revisions of the decisions that a rollback undoes or goes to: the live one, then the levels, the nearest
+    /// first.
     pub fn chain(&self) -> Vec<Revision> {
         let writer = self.writer();
         let levels = writer.undo.levels().iter().rev();
@@ -245,19 +251,19 @@ impl LiveTable {
             .collect()
     }
 
-    /// The decision that is live: the live revision, or the one before it that was no fact.
+    /// Revision of the live decision: the live revision, or the latest one before it that was not a fact.
     pub fn decision(&self) -> Revision {
         self.writer().undo.live()
     }
 
-    /// The nearest level that has these decisions.
+    /// Nearest level with these decisions.
     pub fn level_of(&self, digest: Digest) -> Option<UndoEntry> {
         let writer = self.writer();
         let mut levels = writer.undo.levels().iter().rev();
         levels.find(|level| level.spec.digest() == digest).cloned()
     }
 
-    /// The level that a rollback means, if there is one.
+    /// Level that a rollback target refers to, if any.
     pub fn level(&self, target: RollbackTarget) -> Option<UndoEntry> {
         let writer = self.writer();
         writer
@@ -266,33 +272,33 @@ impl LiveTable {
             .map(|place| writer.undo.levels()[place].clone())
     }
 
-    /// Where a rollback from the live table goes, and what is live, read together.
+    /// The live table and the target of a rollback, read together.
     pub fn undo_to(&self) -> (Arc<RoutingTable>, Option<Revision>) {
         let writer = self.writer();
         (self.load(), writer.undo.undo_to())
     }
 
-    /// The group that the live revision belongs to.
+    /// Group of the live revision.
     pub fn live_group(&self) -> Option<Arc<str>> {
         self.writer().undo.live_group().cloned()
     }
 
-    /// Gives the level of a revision its compiled form.
+    /// Adds the compiled form to the level of a revision.
     pub fn mark_warm(&self, revision: Revision, compiled: &Arc<Compiled>) {
         self.writer().undo.mark_warm(revision, compiled);
     }
 
-    /// Drops the compiled form of levels for which `warm` says no; it gets the distance from the top, from 0.
+    /// Drops the compiled form of levels for which `warm` returns false; it gets the distance from the top, from 0.
     pub fn mark_cold(&self, warm: impl Fn(usize, &UndoEntry) -> bool) {
         self.writer().undo.mark_cold(warm);
     }
 
-    /// Keeps at most this many levels; the deepest go first.
+    /// Keeps at most this many levels; drops the deepest first.
     pub fn truncate(&self, most: usize) {
         self.writer().undo.truncate(most);
     }
 
-    /// Requests in flight on revisions before the live one, by revision; those without any are left out.
+    /// Requests in flight on earlier revisions, by revision; those at zero are left out.
     pub fn in_flight_on_previous(&self) -> Vec<(Revision, u64)> {
         let mut writer = self.writer();
         self.forget_drained(&mut writer);
@@ -303,43 +309,43 @@ impl LiveTable {
         counts.filter(|(_, count)| *count > 0).collect()
     }
 
-    /// Waits until the table has changed since this worker last waited. Cancelling it loses nothing.
+    /// Waits until the table has changed since this worker last waited. Cancel-safe.
     pub async fn changed(&self, worker: usize) {
         self.epochs.changed(worker).await;
     }
 
-    /// Makes every worker look at once whether what it has in flight is to end. The table stays as it is.
+    /// Makes every worker check at once if its requests in flight are to be aborted. The table does not change.
     pub fn recall(&self) {
         self.recalls.fetch_add(1, Ordering::Release);
         self.epochs.notify();
     }
 
-    /// How often that was asked for.
+    /// Number of calls of [`LiveTable::recall`].
     pub fn recalls(&self) -> u64 {
         self.recalls.load(Ordering::Acquire)
     }
 
-    /// A worker says that its loop has seen a revision: whatever it commits from now on is by this one or a later one.
+    /// Acknowledges a revision for a worker: whatever it commits from now on is by this one or a later one.
     pub fn acknowledge(&self, worker: usize, revision: Revision) {
         self.epochs.acknowledge(worker, revision);
     }
 
-    /// A worker says that it does not run any more.
+    /// Marks a worker as stopped.
     pub fn leave(&self, worker: usize) {
         self.epochs.leave(worker);
     }
 
-    /// Waits until every running worker has seen a revision. Cancelling it loses nothing.
+    /// Waits until every running worker has acknowledged a revision. Cancel-safe.
     pub async fn converged(&self, revision: Revision) {
         self.epochs.converged(revision).await;
     }
 
-    /// The revision that each running worker has seen.
+    /// Acknowledged revision of each running worker.
     pub fn seen(&self) -> Vec<(usize, Revision)> {
         self.epochs.seen()
     }
 
-    /// The workers that have not seen a revision yet.
+    /// Workers that have not acknowledged a revision yet.
     pub fn waiting_for(&self, revision: Revision) -> Vec<usize> {
         self.epochs.lagging(revision)
     }
@@ -357,7 +363,7 @@ fn level(table: &RoutingTable, undo: &UndoStack, now_ms: u64) -> UndoEntry {
     }
 }
 
-/// One worker's view of the live table: an atomic load and a comparison while nothing changes.
+/// One worker's cached view of the live table: an atomic load and a comparison while it does not change.
 #[derive(Debug)]
 pub struct TableReader(Cache<Arc<ArcSwap<RoutingTable>>, Arc<RoutingTable>>);
 

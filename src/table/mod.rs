@@ -1,8 +1,8 @@
-//! What was decided, compiled: which route a request takes, which release its split chooses, and the cell in which the
-//! live table stands and is swapped.
+//! Compiled decisions: route matching, the split between releases, and the live table with its swap.
 //!
-//! [`compile`] is the only way to make a table, so nothing unvalidated can become live. It shares with the table before
-//! whatever a change did not touch.
+//! [`compile`] is the only way to create a table, so nothing unvalidated can become live. It shares the unchanged
+//! parts with
+//! the previous table.
 
 mod compile;
 mod hash;

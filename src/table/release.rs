@@ -1,4 +1,4 @@
-//! A release as the table knows it: what was decided, and the roster that serves it.
+//! A release in a compiled table: its spec, and the roster that serves it.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use crate::{
     model::{Hashed, ReleaseName, ReleaseSpec, Version},
 };
 
-/// A release in a compiled table.
+/// A compiled release.
 #[derive(Debug)]
 pub struct Release {
     name: ReleaseName,
@@ -34,7 +34,7 @@ impl Release {
         &self.spec.version
     }
 
-    /// What was decided about it.
+    /// Its spec.
     pub fn spec(&self) -> &Arc<Hashed<ReleaseSpec>> {
         &self.spec
     }

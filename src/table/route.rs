@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Split, hash};
 use crate::model::{AffinitySource, Hashed, RequestView, RouteSpec};
 
-/// A route with its split.
+/// A compiled route with its split.
 #[derive(Debug)]
 pub struct Route {
     spec: Arc<Hashed<RouteSpec>>,
@@ -17,7 +17,7 @@ impl Route {
         Self { spec, split }
     }
 
-    /// What was decided about it.
+    /// Its spec.
     pub fn spec(&self) -> &Arc<Hashed<RouteSpec>> {
         &self.spec
     }
@@ -27,13 +27,13 @@ impl Route {
         &self.split
     }
 
-    /// The key of the request's session: of the first source that the request has. `None` means: draw one.
+    /// Split key of the request's session, from the first affinity source that is present. `None`: use a random key.
     pub fn affinity_key(&self, request: &impl RequestView) -> Option<u64> {
         let find = |source: &AffinitySource| match source {
             AffinitySource::Header(name) => request.header(name),
             AffinitySource::Cookie(name) => request.cookie(name),
         };
-        // An empty value names nobody: all who send one would be taken for the same client.
+        // An empty value identifies no session: all clients that send one would get the same release.
         let is_empty = |value: &[u8]| value.is_empty() || value == b"\"\"";
         let key = |source| find(source).filter(|value| !is_empty(value));
         self.spec.affinity.iter().find_map(key).map(hash::key_of)

@@ -8,7 +8,7 @@ use crate::{
     stats::{CounterValue, Sharded},
 };
 
-/// All decisions, immutable, under the number of the revision that made them live.
+/// All decisions, immutable, with the revision number that made them live.
 #[derive(Debug)]
 pub struct RoutingTable {
     revision: Revision,
@@ -32,17 +32,17 @@ impl RoutingTable {
         }
     }
 
-    /// The number under which it became live.
+    /// Revision number under which it became live.
     pub fn revision(&self) -> Revision {
         self.revision
     }
 
-    /// The digest of its decisions.
+    /// Digest of its decisions.
     pub fn digest(&self) -> Digest {
         self.compiled.spec().digest()
     }
 
-    /// The decisions, compiled; an earlier table that is live again shares them.
+    /// Compiled decisions, shared with an earlier table after a rollback.
     pub fn compiled(&self) -> &Arc<Compiled> {
         &self.compiled
     }
@@ -55,7 +55,7 @@ impl RoutingTable {
         }
     }
 
-    /// The route that a request takes.
+    /// Finds the route of a request.
     pub fn route(&self, request: &impl RequestView) -> Option<&Arc<Route>> {
         self.compiled.route(request, request.path())
     }
@@ -71,7 +71,7 @@ impl RoutingTable {
     }
 }
 
-/// One request that was selected by a revision. It holds its worker's part of the revision's counter, never the table.
+/// A request counted on a revision. It holds its worker's part of the revision's counter, never the table.
 #[derive(Debug)]
 pub struct RevisionInFlight(
     #[expect(dead_code, reason = "it counts until it is dropped")] CounterValue,

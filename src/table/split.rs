@@ -1,17 +1,21 @@
-//! The split of a route: which release answers a key.
+//! The split of a route: chooses a release by key.
 //!
-//! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithmic weights are Schindelhauer and Schomaker's,
-//! 2005): each release draws a number from the key and its own name and version, and the highest score `-w / ln(u)`
-//! wins. The law: *a key moves from i to j only if j's weight grew by a larger factor than i's.* So when one weight
-//! changes, keys move only to or from that release, and going back restores exactly who was where. A request without a
-//! key draws one at random: one mechanism, not two.
+//! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithmic weights are Schindelhauer and
+//! Schomaker's, 2005):
+//! each release gets a hash `u` of the key and its own name and version, and the highest score `-w / ln(u)` wins. The
+//! law: *a
+//! key moves from i to j only if j's weight grew by a larger factor than i's.* So if one weight changes, keys move
+//! only to or
+//! from that release, and going back restores the exact assignment. A request without a key uses a random one: one
+//! mechanism,
+//! not two.
 
 use std::sync::Arc;
 
 use super::{Release, hash};
 use crate::stats::OutcomeTable;
 
-/// A release in a split, with its weight beside it.
+/// A release in a split, with its weight.
 #[derive(Debug)]
 pub struct SplitEntry {
     release: Arc<Release>,
@@ -41,20 +45,20 @@ impl SplitEntry {
         self.weight
     }
 
-    /// Where its outcomes on this route are recorded.
+    /// Outcome counters of the release on this route.
     pub fn cells(&self) -> &Arc<OutcomeTable> {
         &self.cells
     }
 
     fn score(&self, key: u64) -> f64 {
-        // 53 bits, moved by half a step so that neither 0 nor 1 comes out and the logarithm is finite and negative.
+        // 53 bits, shifted by half a step so that neither 0 nor 1 results and the logarithm is finite and negative.
         #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in an f64")]
         let unit = ((hash::combine(key, self.seed) >> 11) as f64 + 0.5) * (0.5_f64).powi(53);
         -f64::from(self.weight) / libm::log(unit)
     }
 }
 
-/// The releases of a route and their weights. At least one weight is above zero: the compiler sees to it.
+/// Releases of a route with their weights. The compiler ensures that at least one weight is above zero.
 #[derive(Debug)]
 pub struct Split {
     entries: Box<[SplitEntry]>,
@@ -64,7 +68,7 @@ pub struct Split {
 }
 
 impl Split {
-    /// `None` if no entry has a weight.
+    /// Creates a split; `None` if no entry has a weight.
     pub(super) fn new(entries: Vec<SplitEntry>) -> Option<Self> {
         let mut weighed = entries
             .iter()
@@ -80,7 +84,7 @@ impl Split {
         })
     }
 
-    /// The release that answers this key. A release with weight 0 is never chosen.
+    /// Chooses the release for a key. A release with weight 0 is never chosen.
     pub fn choose(&self, key: u64) -> &SplitEntry {
         let first = &self.entries[self.first];
         if self.sole {
@@ -99,19 +103,19 @@ impl Split {
         best.1
     }
 
-    /// All entries, those with weight 0 included, by name.
+    /// All entries by name, including those with weight 0.
     pub fn entries(&self) -> &[SplitEntry] {
         &self.entries
     }
 
-    /// The entry of a release.
+    /// Entry of a release.
     pub fn entry(&self, release: &str) -> Option<&SplitEntry> {
         self.entries
             .iter()
             .find(|entry| entry.release.name().as_str() == release)
     }
 
-    /// The share of the traffic that an entry gets, 0 to 1.
+    /// Share of the traffic of an entry, 0 to 1.
     pub fn share(&self, entry: &SplitEntry) -> f64 {
         let total: u64 = self
             .entries
@@ -190,7 +194,7 @@ mod tests {
         };
         let (before, after) = (users(&old), users(&new));
         let both = before.iter().filter(|key| after.contains(key)).count();
-        // A tenth of a tenth would be expected by chance: 200 of 20,000, give or take.
+        // A tenth of a tenth would be expected by chance: about 200 of 20,000.
         assert!(
             both < 2 * before.len() / 10,
             "{both} of {} are the same users",
@@ -230,8 +234,9 @@ mod tests {
             for entry in split.entries() {
                 let p = split.share(entry);
                 let expected = p * f64::from(DRAWS);
-                // Six standard deviations and a half, and what Bernstein's inequality adds for releases that are chosen
-                // a few times at most: one false alarm in a billion.
+                // Six and a half standard deviations, and the term of Bernstein's inequality for releases that are
+                // chosen a few times at
+                // most: one false alarm in a billion.
                 let bound = 6.5 * (f64::from(DRAWS) * p * (1.0 - p)).sqrt() + 6.5 * 6.5 / 6.0;
                 let count = f64::from(*counts.get(entry.release().name().as_str()).unwrap_or(&0));
                 prop_assert!((count - expected).abs() <= bound, "{count} for {expected} ± {bound}");

@@ -1,4 +1,4 @@
-//! What a swap is asked for, what it did, and why one does not take place.
+//! Swaps of the live table: requests, results and errors.
 
 use std::{sync::Arc, time::Duration};
 
@@ -7,53 +7,53 @@ use thiserror::Error;
 use super::RoutingTable;
 use crate::model::Revision;
 
-/// How a publish treats the undo stack.
+/// Effect of a publish on the undo stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StackChange {
-    /// One route got back what it had in this revision: the levels that are later go, so that a rollback never leads to
-    /// what was taken back.
+    /// One route was rolled back to this revision: later levels are dropped, so that a rollback never leads to what
+    /// was undone.
     Above(Revision),
-    /// A fact: a rollback goes where it would have gone before.
+    /// A fact: the target of a rollback stays the same.
     Keep,
-    /// A decision, perhaps of a group: a rollback goes to what it replaces.
+    /// A decision, possibly of a group: a rollback goes to what it replaces.
     Push(Option<Arc<str>>),
 }
 
-/// A swap that took place.
+/// A completed swap.
 #[derive(Debug)]
 pub struct Swapped {
-    /// What is live now.
+    /// The live table.
     pub table: Arc<RoutingTable>,
-    /// What was live before.
+    /// The table that was live before.
     pub replaced: Arc<RoutingTable>,
-    /// The revision that was gone back to, in a rollback.
+    /// Revision that a rollback restored.
     pub restored: Option<Revision>,
-    /// The revisions that a rollback undid, the latest first.
+    /// Revisions that a rollback undid, the latest first.
     pub undid: Vec<Revision>,
-    /// Where a rollback would go now.
+    /// Target of the next rollback.
     pub undo_to: Option<Revision>,
-    /// How long the mutex was held.
+    /// Time for which the mutex was held.
     pub took: Duration,
 }
 
-/// The table is not the one any more that a publish is based on.
+/// The live revision changed since the base of a publish was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 #[error("revision {live} is live, not the one that the change is based on")]
 pub struct RevisionConflict {
-    /// What is live.
+    /// The live revision.
     pub live: Revision,
 }
 
-/// Why a rollback does not take place.
+/// Reason why a rollback is rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum RollbackError {
-    /// The level that is meant is not compiled; compile it and hand it over with [`LiveTable::mark_warm`](super::LiveTable::warm).
+    /// The level is not compiled: compile it and pass it to [`LiveTable::mark_warm`](super::LiveTable::mark_warm).
     #[error("the table of revision {0} is not compiled")]
     Cold(Revision),
-    /// The undo stack does not hold what is asked for.
+    /// The undo stack does not contain the target.
     #[error("there is nothing to roll back to")]
     NothingToUndo,
-    /// The table is not the one any more that the caller saw.
+    /// The live revision changed since the caller read it.
     #[error(transparent)]
     Stale(#[from] RevisionConflict),
 }

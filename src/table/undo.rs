@@ -1,46 +1,47 @@
-//! The undo stack: what a rollback goes to. A stack, not a toggle: roll back twice and you are two revisions back.
+//! The undo stack: targets of rollbacks. A stack, not a toggle: two rollbacks go two revisions back.
 //!
-//! It holds decisions only. A fact (endpoints that came or went) makes a revision, but the decision that is live stays the
-//! one before it, and a level is known by the number of its decision.
+//! It holds decisions only. A fact (endpoints that came or went) makes a revision, but the live decision stays the
+//! one before
+//! it, and a level is identified by the number of its decision.
 //!
-//! Pure: it holds levels and says which of them a rollback means; the cell swaps.
+//! Pure: it holds levels and resolves rollback targets; `LiveTable` swaps.
 
 use std::sync::Arc;
 
 use super::Compiled;
 use crate::model::{Digest, Revision, TableSpec};
 
-/// What a rollback asks for.
+/// Target of a rollback.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RollbackTarget {
-    /// The state before the live revision's whole group.
+    /// State before the live revision's whole group.
     Previous,
-    /// The state of the decision with this number, if it is on the stack.
+    /// State of the decision with this number, if it is on the stack.
     Revision(Revision),
-    /// The state one record before, within a group too.
+    /// State one record before, even within a group.
     Step,
 }
 
 /// An earlier state that a rollback can go to.
 #[derive(Debug, Clone)]
 pub struct UndoEntry {
-    /// The revision that made the decision.
+    /// Revision that made the decision.
     pub revision: Revision,
-    /// The group that the revision belonged to.
+    /// Group of the revision.
     pub group: Option<Arc<str>>,
     /// Its decisions.
     pub spec: TableSpec,
-    /// Its decisions, compiled, while the level is kept warm.
+    /// Its compiled decisions, while the level is warm.
     pub compiled: Option<Arc<Compiled>>,
-    /// When it stopped being live: milliseconds since 1970.
+    /// Time when it stopped being live: milliseconds since 1970.
     pub superseded_at_ms: u64,
 }
 
-/// The levels below the live revision, the deepest first.
+/// Levels below the live revision, the deepest first.
 #[derive(Debug, Clone, Default)]
 pub(super) struct UndoStack {
     levels: Vec<UndoEntry>,
-    // The decision that is live; a later live revision holds only facts beside it.
+    // The live decision; a later live revision differs only in facts.
     live: Revision,
     live_group: Option<Arc<str>>,
 }
@@ -58,12 +59,12 @@ impl UndoStack {
         }
     }
 
-    /// The decision that is live.
+    /// Revision of the live decision.
     pub(super) fn live(&self) -> Revision {
         self.live
     }
 
-    /// Notes the number of the decision that went live.
+    /// Sets the revision of the live decision.
     pub(super) fn set_live(&mut self, live: Revision) {
         self.live = live;
     }
@@ -76,31 +77,32 @@ impl UndoStack {
         self.live_group.as_ref()
     }
 
-    /// The revision that a rollback from the live one goes to.
+    /// Target of a rollback from the live revision.
     pub(super) fn undo_to(&self) -> Option<Revision> {
         self.levels.last().map(|level| level.revision)
     }
 
-    /// Puts what was live below a new revision of a group.
+    /// Pushes the replaced state below a new revision of a group.
     pub(super) fn push(&mut self, replaced: UndoEntry, group: Option<Arc<str>>) {
         self.levels.push(replaced);
         self.live_group = group;
     }
 
-    /// Names the group that the live revision belongs to.
+    /// Sets the group of the live revision.
     pub(super) fn set_group(&mut self, group: Option<Arc<str>>) {
         self.live_group = group;
     }
 
-    /// Drops the levels that are later than a revision, and then the top if it has the decisions that go live: a rollback
-    /// to it would change nothing. What is live then belongs to no group.
+    /// Drops the levels later than a revision, and then the top if it equals the decisions that go live: a rollback
+    /// to it would
+    /// change nothing. The live revision then belongs to no group.
     pub(super) fn cut_above(&mut self, revision: Revision, digest: Digest) {
         self.levels.retain(|level| level.revision <= revision);
         self.levels.pop_if(|level| level.spec.digest() == digest);
         self.live_group = None;
     }
 
-    /// The place of the level that a rollback means.
+    /// Index of the level that a rollback target refers to.
     pub(super) fn place(&self, target: RollbackTarget) -> Option<usize> {
         match target {
             RollbackTarget::Step => self.levels.len().checked_sub(1),
@@ -116,7 +118,7 @@ impl UndoStack {
         }
     }
 
-    /// Takes the level at a place, and all above it, off the stack; its group is that of the live revision then.
+    /// Pops the level at an index, and all above it; its group becomes that of the live revision.
     pub(super) fn pop_to(&mut self, place: usize) -> Option<(UndoEntry, Vec<Revision>)> {
         if place >= self.levels.len() {
             return None;
@@ -128,7 +130,7 @@ impl UndoStack {
         Some((level, undone))
     }
 
-    /// Drops the compiled form of levels for which `warm` says no; it gets the distance from the top, from 0.
+    /// Drops the compiled form of levels for which `warm` returns false; it gets the distance from the top, from 0.
     pub(super) fn mark_cold(&mut self, warm: impl Fn(usize, &UndoEntry) -> bool) {
         for (distance, level) in self.levels.iter_mut().rev().enumerate() {
             if level.compiled.is_some() && !warm(distance, level) {
@@ -137,7 +139,7 @@ impl UndoStack {
         }
     }
 
-    /// Gives the level of a revision its compiled form.
+    /// Adds the compiled form to the level of a revision.
     pub(super) fn mark_warm(&mut self, revision: Revision, compiled: &Arc<Compiled>) {
         let levels = self
             .levels
@@ -146,7 +148,7 @@ impl UndoStack {
         levels.for_each(|level| level.compiled = Some(Arc::clone(compiled)));
     }
 
-    /// Drops the deepest levels beyond a number.
+    /// Drops the deepest levels above a limit.
     pub(super) fn truncate(&mut self, most: usize) {
         let surplus = self.levels.len().saturating_sub(most);
         self.levels.drain(..surplus);

@@ -1,6 +1,6 @@
-//! What a table must be before it may become live. All problems are found, not just the first.
+//! Validation of a table before it becomes live. Reports all problems, not only the first.
 //!
-//! Only what a change touched is looked at, with one exception: when a release is gone, every split is searched for it.
+//! Only the changed parts are checked, with one exception: if a release was removed, every split is searched for it.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -9,7 +9,7 @@ use crate::model::{
     ChangeSet, EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
 
-/// The most endpoints that a release may have.
+/// Maximum number of endpoints of a release.
 const MOST_ENDPOINTS: usize = 1_024;
 
 pub(super) fn problems(
@@ -105,7 +105,7 @@ fn release(
 
 type Match<'a> = (Option<&'a str>, bool, &'a str, &'a BTreeMap<String, String>);
 
-/// What a route matches, once for each of its hosts.
+/// Matches of a route, one for each of its hosts.
 fn matches_of(route: &RouteSpec) -> impl Iterator<Item = Match<'_>> {
     let (exact, path) = match route.path_match() {
         crate::model::PathMatch::Exact(path) => (true, path),
@@ -118,7 +118,7 @@ fn matches_of(route: &RouteSpec) -> impl Iterator<Item = Match<'_>> {
     hosts.map(move |host| (host, exact, path, &route.headers))
 }
 
-/// Two routes with one name, or two that match exactly the same requests.
+/// Finds two routes with one name, or with exactly the same matches.
 fn duplicates(state: &TableState, problems: &mut Vec<Problem>) {
     let mut names = HashSet::new();
     let mut matches: HashMap<Match<'_>, &RouteSpec> = HashMap::new();
@@ -131,7 +131,7 @@ fn duplicates(state: &TableState, problems: &mut Vec<Problem>) {
             );
             continue;
         }
-        // A host that a route has twice is told with the route itself.
+        // A duplicate host within one route is reported with that route.
         let first = matches_of(route).find_map(|one| matches.insert(one, route));
         if let Some(first) = first.filter(|first| first.name != route.name) {
             let message = format!("it matches the same requests as route `{}`", first.name);

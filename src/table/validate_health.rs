@@ -1,11 +1,11 @@
-//! What a health check must be.
+//! Validation of health checks.
 
 use std::time::Duration;
 
 use crate::message::normal_path;
 use crate::model::{EndpointUrl, HealthMethod, HealthSpec, HumanDuration, Problem};
 
-/// The longest text that is looked for in a body.
+/// Maximum length of the text that is searched in a body.
 const LONGEST_TEXT: usize = 1024;
 
 pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {

@@ -1,4 +1,4 @@
-//! What a route must be.
+//! Validation of routes.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use crate::model::{
     AffinitySource, MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest,
 };
 
-/// The most releases in one split: enough for any trial, and a record of a split stays small.
+/// Maximum number of releases in one split: enough for any trial, and records of splits stay small.
 const MOST_RELEASES: usize = 64;
-/// The most hosts of a route beside the first one.
+/// Maximum number of additional hosts of a route.
 const MOST_HOSTS: usize = 64;
-/// The most header matches and affinity sources of a route.
+/// Maximum number of header matches and of affinity sources of a route.
 const MOST_MATCHES: usize = 16;
 
 pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<Problem>) {
@@ -127,7 +127,7 @@ impl Check<'_> {
             );
             return;
         }
-        // A request whose path is not in normal form is refused where that form leads elsewhere.
+        // A request whose path is not in normal form is rejected if that form selects another route.
         match normal_path(path.as_bytes()) {
             Ok(normal) if *normal == *path.as_bytes() => {}
             Ok(normal) => {
@@ -314,7 +314,7 @@ impl Check<'_> {
     }
 }
 
-/// What was meant by a text that is not a host.
+/// Hint for a text that is not a valid host.
 fn host_hint(host: &str) -> String {
     if host == "*" {
         return "leave it out to match any host".to_owned();
@@ -339,8 +339,9 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
     }
 }
 
-/// What is wrong with a protocol to upgrade to, and what to do. What follows an upgrade is not looked at, so it must not be
-/// HTTP again, with requests that nobody judges.
+/// Error and hint for an invalid upgrade protocol. Bytes after an upgrade are not inspected, so it must not be HTTP
+/// again,
+/// with requests that are not validated.
 fn upgrade_error(name: &str) -> Option<(String, &'static str)> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(token);

@@ -1,8 +1,9 @@
-//! One seat per worker, in which it says which revision its loop has seen.
+//! Epochs of the workers: the latest revision that each worker's loop has acknowledged.
 //!
-//! A worker re-reads the live table in the same synchronous step in which the first byte of a request's head is
-//! written. So once its loop has turned after a swap, nothing that it does later can use an older table, and saying so
-//! is all that convergence needs.
+//! A worker re-reads the live table in the same synchronous step that writes the first byte of a request's head. So
+//! once its
+//! loop has passed an iteration after a swap, nothing that it does later can use an older table, and that is all that
+//! convergence needs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +12,7 @@ use tokio::sync::Notify;
 
 use crate::model::Revision;
 
-/// The mark of a worker that does not run: nobody waits for it.
+/// Epoch of a worker that does not run: convergence does not wait for it.
 const ABSENT: u64 = u64::MAX;
 
 #[derive(Debug)]
@@ -20,7 +21,7 @@ struct Epoch {
     changed: Notify,
 }
 
-/// The seats of all workers.
+/// Epochs of all workers.
 #[derive(Debug)]
 pub(super) struct WorkerEpochs {
     epochs: Box<[CachePadded<Epoch>]>,
@@ -41,14 +42,14 @@ impl WorkerEpochs {
         }
     }
 
-    /// Tells every worker that the table has changed. A worker that is not waiting finds the permit when it does.
+    /// Notifies every worker that the table has changed. A worker that is not waiting sees it at its next wait.
     pub(super) fn notify(&self) {
         self.epochs
             .iter()
             .for_each(|epoch| epoch.changed.notify_one());
     }
 
-    /// Waits until the table has changed since the worker last waited. Cancelling it loses nothing.
+    /// Waits until the table has changed since the worker last waited. Cancel-safe.
     pub(super) async fn changed(&self, worker: usize) {
         self.epochs[worker].changed.notified().await;
     }
@@ -64,7 +65,7 @@ impl WorkerEpochs {
         self.acknowledge(worker, Revision(ABSENT));
     }
 
-    /// The workers that have not seen a revision.
+    /// Workers that have not acknowledged a revision.
     pub(super) fn lagging(&self, revision: Revision) -> Vec<usize> {
         let behind = |epoch: &Epoch| epoch.acknowledged.load(Ordering::SeqCst) < revision.0;
         self.epochs
@@ -75,7 +76,7 @@ impl WorkerEpochs {
             .collect()
     }
 
-    /// The revision that each running worker has seen.
+    /// Acknowledged revision of each running worker.
     pub(super) fn seen(&self) -> Vec<(usize, Revision)> {
         let seen = |epoch: &CachePadded<Epoch>| epoch.acknowledged.load(Ordering::SeqCst);
         let all = self.epochs.iter().map(seen).enumerate();
@@ -84,13 +85,13 @@ impl WorkerEpochs {
             .collect()
     }
 
-    /// The lowest revision that a running worker may still select by.
+    /// Lowest revision that a running worker may still select by.
     pub(super) fn oldest(&self) -> Revision {
         let seen = |epoch: &CachePadded<Epoch>| epoch.acknowledged.load(Ordering::SeqCst);
         Revision(self.epochs.iter().map(seen).min().unwrap_or(ABSENT))
     }
 
-    /// Waits until every running worker has seen a revision. Cancelling it loses nothing.
+    /// Waits until every running worker has acknowledged a revision. Cancel-safe.
     pub(super) async fn converged(&self, revision: Revision) {
         loop {
             let notified = self.acknowledged.notified();

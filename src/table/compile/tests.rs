@@ -1,4 +1,4 @@
-//! What compiling shares, and what it refuses.
+//! Sharing and rejection in the compiler.
 
 use super::*;
 use crate::model::{Change, TableDocument};

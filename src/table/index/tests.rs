@@ -1,4 +1,4 @@
-//! Precedence of routes, as a table of cases.
+//! Route precedence, as a table of cases.
 
 use super::*;
 use crate::model::{RouteName, RouteSpec};

@@ -1,4 +1,4 @@
-//! Swaps, the undo stack below them, and what is in flight on what they replaced.
+//! Swaps, the undo stack, and requests in flight on replaced tables.
 
 use super::*;
 use crate::{
