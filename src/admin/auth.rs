@@ -1,7 +1,7 @@
-//! Who may call the admin API: bearer tokens, their roles and names.
+//! Authentication and authorization of the admin API: bearer tokens, their roles and names.
 //!
-//! Without tokens whoever reaches the address may do everything, so then the address must be loopback. A token is kept
-//! as its hash and compared in constant time with every token that there is, so that the time of an answer says neither
+//! Without tokens every client that reaches the address has full access, so the address must be loopback. A token is
+//! kept as its hash and compared in constant time with every configured token, so that response times reveal neither
 //! how much of a guess was right nor which token it was near to.
 
 use std::{io, net::SocketAddr, path::PathBuf, sync::Arc};
@@ -23,16 +23,16 @@ use super::{
 };
 use crate::config::{Role, TokenSpec};
 
-/// The name in the history of whoever called without a token.
+/// Name in the history for callers without a token.
 const LOCAL: &str = "local";
 
-/// The shortest token: anything shorter can be guessed.
+/// Shortest token: anything shorter can be guessed.
 const SHORTEST: usize = 16;
 
-/// Why there is no safe access.
+/// Error of an unsafe access configuration.
 #[derive(Debug, Error)]
 pub enum AccessError {
-    /// A public address without an operator's token.
+    /// A public address without an operator token.
     #[error(
         "the admin API would listen on {0}, which is not loopback, and nobody could change anything or everybody could: configure an operator token, or listen on 127.0.0.1"
     )]
@@ -42,7 +42,7 @@ pub enum AccessError {
     File {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
@@ -57,12 +57,12 @@ pub enum AccessError {
     Weak(String),
 }
 
-/// Who called.
+/// An authenticated caller.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
     /// The token's name.
     pub(super) name: Arc<str>,
-    /// What it allows.
+    /// Its access level.
     pub(super) role: Role,
 }
 
@@ -71,17 +71,17 @@ struct Token {
     caller: Caller,
 }
 
-/// The tokens that are accepted; none means that nobody is asked for one.
+/// The accepted tokens; if there is none, authentication is off.
 pub struct Access {
     tokens: Vec<Token>,
     failures: AuthFailures,
 }
 
 impl Access {
-    /// Reads the tokens, and makes sure that the address is not public without one.
+    /// Reads the tokens, and rejects a public address without one.
     ///
     /// # Errors
-    /// When a token cannot be read or is too weak, or when the address could be reached by anybody.
+    /// When a token cannot be read or is too weak, or when the address is public without an operator token.
     pub fn load(specs: &[TokenSpec], address: SocketAddr) -> Result<Self, AccessError> {
         let tokens = specs
             .iter()
@@ -99,7 +99,7 @@ impl Access {
         })
     }
 
-    /// Whether a token is asked for.
+    /// True if a token is required.
     pub fn asks(&self) -> bool {
         !self.tokens.is_empty()
     }
@@ -124,7 +124,7 @@ impl Access {
         self.find(presented).cloned().ok_or(AuthFailure::Unknown)
     }
 
-    /// Looks at every token, whether or not one before it was right.
+    /// Compares with every token, even after a match.
     fn find(&self, presented: &[u8]) -> Option<&Caller> {
         let hash: [u8; 32] = Sha256::digest(presented).into();
         let mut found = u64::MAX;
@@ -184,7 +184,7 @@ fn unauthorized(failure: AuthFailure) -> ApiError {
         .field(header::WWW_AUTHENTICATE, "Bearer realm=\"switchback\"")
 }
 
-/// Lets through who may do what is asked, and notes who it is.
+/// Authenticates a request, checks its permission and records the caller.
 pub(super) async fn authenticate(
     State(access): State<Arc<Access>>,
     mut request: Request,
@@ -216,7 +216,7 @@ pub(super) async fn authenticate(
     next.run(request).await
 }
 
-/// Whether a method is one that changes something.
+/// True if a method is one that changes something.
 pub(super) fn changes(method: &Method) -> bool {
     ![Method::GET, Method::HEAD, Method::OPTIONS].contains(method)
 }

@@ -1,4 +1,4 @@
-//! Requests that were not let in: every one is counted, and some of them are in the log.
+//! Rejected requests: all are counted, some are logged.
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -10,26 +10,26 @@ use axum::extract::Request;
 use super::connections::Connection;
 use crate::telemetry::names;
 
-/// The time in which so many are logged at most.
+/// Time window of the log limit.
 const WINDOW: Duration = Duration::from_secs(10);
 
-/// Lines in that time.
+/// Log lines in that time.
 const MOST: u32 = 10;
 
-/// Why a request is not let in; the label of the metric.
+/// Reason for rejecting a request; the label of the metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AuthFailure {
-    /// Its token may only look.
+    /// Read-only token.
     Forbidden,
-    /// What it sends is not a bearer token.
+    /// The credentials are not a bearer token.
     Malformed,
-    /// It sends no token.
+    /// No token.
     Missing,
-    /// Its token is not one of ours.
+    /// Unknown token.
     Unknown,
 }
 
-/// Decides which failures are logged.
+/// Rate limit of the log.
 #[derive(Debug, Default)]
 pub(super) struct AuthFailures(Mutex<Sampling>);
 
@@ -56,7 +56,7 @@ impl AuthFailure {
 // === impl AuthFailures ===
 
 impl AuthFailures {
-    /// Counts a failure, and logs it unless many were logged just now. What was sent as a token is never logged.
+    /// Counts a failure, and logs it unless many were logged recently. The token itself is never logged.
     pub(super) fn note(&self, request: &Request, failure: AuthFailure) {
         metrics::counter!(names::ADMIN_AUTH_FAILURES.0, "reason" => failure.as_str()).increment(1);
         let mut sampling = self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -81,7 +81,7 @@ impl AuthFailures {
 // === impl Sampling ===
 
 impl Sampling {
-    /// How many were left out since the last that was logged; `None` if this one is left out too.
+    /// Number of suppressed failures since the last logged one; `None` if this one is suppressed too.
     fn take(&mut self, now: Instant) -> Option<u64> {
         let is_over = |begun: Instant| now.saturating_duration_since(begun) >= WINDOW;
         if self.begun.is_none_or(is_over) {

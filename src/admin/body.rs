@@ -1,4 +1,4 @@
-//! Bodies of requests: JSON with known keys, of a limited size, and of a content type that no cross-site form can send.
+//! Request bodies: JSON with known keys, of a limited size, and of a content type that no cross-site form can send.
 
 use std::time::Duration;
 
@@ -14,13 +14,13 @@ use serde::de::DeserializeOwned;
 
 use super::{error::ApiError, json::Json};
 
-/// How long a body may take. What follows it is bounded in time by itself, and its answer is never thrown away.
+/// Timeout for a body. The work after it has its own bounds, and its response is never discarded.
 const TIME: Duration = Duration::from_secs(20);
 
-/// A body that must be there.
+/// A required body.
 pub(super) struct Body<T>(pub(super) T);
 
-/// A body that may be left out; then it is what an empty object says.
+/// An optional body; when absent, it counts as an empty object.
 pub(super) struct OptionalBody<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
@@ -57,7 +57,7 @@ async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiE
     Ok(bytes)
 }
 
-/// The whole body, if it comes in time.
+/// The whole body, if it arrives in time.
 pub(super) async fn whole<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, ApiError> {
     within(TIME, Bytes::from_request(request, state)).await
 }
@@ -79,8 +79,8 @@ fn too_slow() -> ApiError {
     .detail(format!("it may take {} seconds", TIME.as_secs()))
 }
 
-/// Whether the content is said to be JSON. A form, a file or plain text is refused even where there is no body: these are
-/// the types that a web page can send to another site without asking.
+/// True if the content type is JSON. A form, a file or plain text is rejected even without a body: a web page can send
+/// these types to another site without a preflight request.
 fn is_json(headers: &HeaderMap) -> Result<bool, ApiError> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Ok(false);
@@ -124,7 +124,7 @@ fn too_large() -> ApiError {
     .hint("`admin.max_body` and, for whole tables, `admin.max_table` are the limits")
 }
 
-/// Refuses a body that is announced as too large before it is sent. What is not announced is cut where it is read.
+/// Rejects a body that is announced as too large before it is sent. Without an announced length, the reader limits it.
 pub(super) async fn announced(
     State(limit): State<usize>,
     request: Request,
@@ -136,14 +136,14 @@ pub(super) async fn announced(
     next.run(request).await
 }
 
-/// Reads JSON and says where a mistake is.
+/// Parses JSON; the error has its position.
 pub(super) fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
     let json: Json = serde_json::from_slice(bytes)
         .map_err(|error| ApiError::malformed(format!("the body is not JSON: {error}")))?;
     typed(json)
 }
 
-/// Takes JSON as what it should be, and says where it is not.
+/// Converts JSON to a type; the error has its position.
 pub(super) fn typed<T: DeserializeOwned>(json: Json) -> Result<T, ApiError> {
     serde_path_to_error::deserialize(json).map_err(|error| {
         let path = error.path().to_string();
@@ -160,7 +160,7 @@ fn refused(path: &str, error: &serde_json::Error) -> ApiError {
     ApiError::invalid(format!("{place}{error}"))
 }
 
-/// What is left of a body that a handler has no use for: nothing may be sent where nothing is read.
+/// Checks that a request without a body has none: input that is not read must not be sent.
 pub(super) struct NoBody;
 
 impl<S: Send + Sync> FromRequest<S> for NoBody {

@@ -1,9 +1,8 @@
-//! Keeps web pages out: a browser on the operator's machine can reach a loopback address, and a page that it shows must
-//! not be able to use that.
+//! Protects the admin API against web pages: a browser on the operator's machine can reach a loopback address, and a
+//! page in it must not be able to use that.
 //!
-//! Two doors are shut. A page whose own name was made to resolve to our address (DNS rebinding) gives itself away by its
-//! `Host`; a page that sends a request across sites gives itself away by `Origin` or `Sec-Fetch-Site`. Tools send
-//! neither of the latter.
+//! There are two attacks. A page whose own name was made to resolve to our address (DNS rebinding) is detected by its
+//! `Host`. A cross-site request is detected by `Origin` or `Sec-Fetch-Site`, which tools do not send.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -19,11 +18,11 @@ use axum::{
 
 use super::error::ApiError;
 
-/// The names by which the admin API may be called.
+/// Allowed host names of the admin API.
 pub(super) struct Hosts {
-    /// The address that the listener is bound to.
+    /// Bound address of the listener.
     address: IpAddr,
-    /// Names from the configuration, lower case.
+    /// Configured names, lower case.
     names: Vec<String>,
 }
 
@@ -35,12 +34,13 @@ impl Hosts {
         }
     }
 
-    /// Whether a host, without its port, is us. The port is no secret and may be another one behind a port forward.
+    /// True if a host, without its port, is allowed. The port is not checked: it may differ behind a port forward.
     fn is_us(&self, host: &str) -> bool {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         if let Ok(address) = host.parse::<IpAddr>() {
             let address = address.to_canonical();
-            // Bound to any address, we are called by one that cannot be known here; a rebound name is never an address.
+            // Bound to any address, the listener has addresses that are unknown here; a rebound name is never an
+            // address.
             return address.is_loopback()
                 || address == self.address
                 || self.address.is_unspecified();
@@ -79,7 +79,7 @@ impl Hosts {
     }
 }
 
-/// The one authority that the request names.
+/// The single authority of the request.
 fn named(uri: &Uri, headers: &HeaderMap) -> Result<Authority, ApiError> {
     let mut fields = headers.get_all(header::HOST).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
@@ -105,7 +105,7 @@ fn cross_site(detail: &str) -> ApiError {
     .detail(detail)
 }
 
-/// Lets through what no web page of somebody else can have sent.
+/// Rejects requests that a foreign web page may have sent.
 pub(super) async fn guard(
     State(hosts): State<Arc<Hosts>>,
     request: Request,

@@ -1,8 +1,8 @@
-//! The connections of a listener: bounded in number, and a new one always finds room.
+//! The connections of a listener: limited in number, but a new one is always accepted.
 //!
-//! When all places are taken, the connection that is of least use makes room: one that has not shown a token before one
-//! that has, one of an address that holds many before one of an address that holds few, and of those the one that has
-//! been still for the longest. One that carries a change out is never cut off.
+//! At the limit, the least useful connection is evicted: one without a valid token before one with, one of an address
+//! with many connections before one of an address with few, and of those the longest idle. A connection that applies a
+//! change is never evicted.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -30,7 +30,7 @@ struct Open {
     connections: BTreeMap<u64, Arc<Connection>>,
 }
 
-/// An open connection, as its requests know it.
+/// An open connection, shared with its requests.
 #[derive(Debug)]
 pub(super) struct Connection {
     start: Instant,
@@ -43,7 +43,7 @@ pub(super) struct Connection {
     cut: Notify,
 }
 
-/// The place of a connection; it is free again when this is dropped.
+/// Permit of a connection, released on drop.
 #[derive(Debug)]
 pub(super) struct Place {
     table: Arc<ConnectionTable>,
@@ -51,7 +51,7 @@ pub(super) struct Place {
     pub(super) connection: Arc<Connection>,
 }
 
-/// A change that a connection carries out.
+/// Protects a connection from eviction while it applies a change.
 pub(super) struct Changing(Arc<Connection>);
 
 // === impl ConnectionTable ===
@@ -69,7 +69,7 @@ impl ConnectionTable {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A place for a new connection; `None` if every other one is carrying a change out.
+    /// A permit for a new connection; `None` if every other one is applying a change.
     pub(super) fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Place> {
         let connection = Arc::new(Connection::new(self.start, peer));
         let mut open = self.open();
@@ -111,7 +111,7 @@ impl Open {
     }
 }
 
-/// The part of an address that one client has to itself: of IPv6, the first 64 bits.
+/// The network of one client: for IPv6, the first 64 bits.
 fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V4(address) => IpAddr::V4(address),
@@ -141,34 +141,34 @@ impl Connection {
         self.active.store(micros, Ordering::Relaxed);
     }
 
-    /// Where it comes from.
+    /// Address of the peer.
     pub(super) fn peer(&self) -> IpAddr {
         self.peer
     }
 
-    /// A request has come.
+    /// Records a request.
     pub(super) fn requested(&self) {
         self.requests.fetch_add(1, Ordering::Relaxed);
         self.touch();
     }
 
-    /// Whether a request has ever come.
+    /// True if a request was ever received.
     pub(super) fn has_spoken(&self) -> bool {
         self.requests.load(Ordering::Relaxed) > 0
     }
 
-    /// It has shown a token that is ours.
+    /// Records that a valid token was presented.
     pub(super) fn is_known(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
-    /// It carries a change out for as long as the answer is kept, and is not cut off.
+    /// Protects the connection from eviction for as long as the result is kept.
     pub(super) fn changing(self: &Arc<Self>) -> Changing {
         self.changes.fetch_add(1, Ordering::Relaxed);
         Changing(Arc::clone(self))
     }
 
-    /// Done when another connection takes its place.
+    /// Completes when the connection is evicted.
     pub(super) async fn cut(&self) {
         self.cut.notified().await;
     }
@@ -176,7 +176,7 @@ impl Connection {
 
 impl Drop for Changing {
     fn drop(&mut self) {
-        // What is to be written now should not be cut off first.
+        // The response that is about to be written should not be cut off first.
         self.0.touch();
         self.0.changes.fetch_sub(1, Ordering::Relaxed);
     }

@@ -1,10 +1,10 @@
-//! What a request allows its change to do.
+//! The permissions that a request gives to its change.
 
 use super::{error::ApiError, params::ChangeParams};
 use crate::control::Consent;
 
 impl ChangeParams {
-    /// What the change may do, and how long it may wait.
+    /// Permissions of the change, and its longest wait.
     pub(super) fn consent(&self) -> Consent {
         Consent {
             force: self.force,
@@ -13,13 +13,13 @@ impl ChangeParams {
         }
     }
 
-    /// The same for a split that may leave out a release that has a weight.
+    /// With permission for a split to leave out a release that has a weight.
     pub(super) fn dropping(mut self, drop: bool) -> Self {
         self.drop = drop;
         self
     }
 
-    /// The same for a rollback, which waits for nothing.
+    /// For a rollback, which never waits.
     pub(super) fn without_wait(self) -> Result<Self, ApiError> {
         if self.wait.is_some() {
             return Err(ApiError::invalid("a rollback waits for nothing").hint("leave `wait` out"));

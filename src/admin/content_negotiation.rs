@@ -1,4 +1,4 @@
-//! Whether a client takes what it would get: JSON, and a problem document where something is wrong.
+//! Content negotiation: the client must accept JSON, and problem documents for errors.
 
 use axum::{
     extract::Request,
@@ -9,7 +9,7 @@ use axum::{
 
 use super::error::ApiError;
 
-/// Lets through who takes JSON, or does not say what it takes. Probes and scrapes get text, whatever they take.
+/// Rejects clients that do not accept JSON; no `Accept` accepts anything. Probes and scrapes get text in any case.
 pub(super) async fn negotiate(request: Request, next: Next) -> Response {
     let text = matches!(request.uri().path(), "/metrics" | "/livez" | "/readyz");
     if text || takes_json(request.headers()) {

@@ -1,7 +1,7 @@
-//! Why a request was refused, as the answer that says so: an RFC 9457 problem document.
+//! Errors of the admin API, as RFC 9457 problem documents.
 //!
-//! Every error of this listener becomes one of these, a path that does not exist and a body that is no JSON included, so
-//! a client needs one way of reading them.
+//! Every error of this listener becomes one of these, including an unknown path and invalid JSON, so that a client
+//! needs one way of reading them.
 
 use axum::{
     extract::Request,
@@ -11,20 +11,20 @@ use axum::{
 
 use crate::api::ProblemDocument;
 
-/// The media type of a problem document.
+/// Media type of a problem document.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
 
-/// A refused request.
+/// An error response.
 #[derive(Debug)]
 pub(super) struct ApiError {
-    /// Boxed, for it is large and rare.
+    /// Boxed, since it is large and rare.
     pub(super) document: Box<ProblemDocument>,
-    /// One more header field, where the status asks for it.
+    /// An additional header field, where the status requires it.
     field: Option<(HeaderName, HeaderValue)>,
 }
 
 impl ApiError {
-    /// A refusal of a kind: the word of its type, and what it means.
+    /// Creates an error from the word of its type and its title.
     pub(super) fn new(status: StatusCode, kind: &str, title: &str) -> Self {
         Self {
             document: Box::new(ProblemDocument::new(status.as_u16(), kind, title)),
@@ -32,25 +32,25 @@ impl ApiError {
         }
     }
 
-    /// What is wrong with this request.
+    /// Adds the detail: what is wrong with this request.
     pub(super) fn detail(mut self, detail: impl Into<String>) -> Self {
         self.document.detail = Some(detail.into());
         self
     }
 
-    /// How to mend it.
+    /// Adds a hint: how to fix it.
     pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.document.hint = Some(hint.into());
         self
     }
 
-    /// The same with another header field.
+    /// Adds a header field.
     pub(super) fn field(mut self, name: HeaderName, value: &'static str) -> Self {
         self.field = Some((name, HeaderValue::from_static(value)));
         self
     }
 
-    /// A request that is not well formed.
+    /// A malformed request.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
@@ -60,7 +60,7 @@ impl ApiError {
         .detail(detail)
     }
 
-    /// A request that is well formed and makes no sense.
+    /// A request that is well formed but invalid.
     pub(super) fn invalid(detail: impl Into<String>) -> Self {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
@@ -70,13 +70,13 @@ impl ApiError {
         .detail(detail)
     }
 
-    /// Plain HTTP where TLS is spoken.
+    /// Plain HTTP on a TLS port.
     pub(super) fn speaks_tls() -> Self {
         Self::malformed("the admin API speaks TLS here, and the request is plain HTTP")
             .hint("call it by `https://`")
     }
 
-    /// Something of ours broke. What it was goes to the log only.
+    /// An internal error. The cause goes to the log only.
     pub(super) fn internal() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -106,7 +106,7 @@ impl IntoResponse for ApiError {
     }
 }
 
-/// A path that does not exist.
+/// Error for an unknown path.
 pub(super) async fn no_such_path(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(200).collect();
     ApiError::new(
@@ -118,7 +118,7 @@ pub(super) async fn no_such_path(request: Request) -> ApiError {
     .hint("`GET /openapi.json` describes what there is")
 }
 
-/// A method that the path does not have; which it has stands in `Allow`, which the router adds.
+/// Error for an unsupported method; the router adds the supported ones in `Allow`.
 pub(super) async fn no_such_method(request: Request) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,

@@ -1,6 +1,6 @@
-//! Repeats of a request under an idempotency key: answered as the first was, before anything else is looked at.
+//! Idempotent replays: a repeated request under the same key gets the first response, before anything else is checked.
 //!
-//! What is refused is not kept: nothing has changed then, and the same request may be right later.
+//! Errors are not stored: nothing has changed then, and the same request may be right later.
 
 use std::sync::Arc;
 
@@ -27,13 +27,13 @@ use crate::{
     model::{Digest, Revision},
 };
 
-/// The longest idempotency key, in bytes.
+/// Longest idempotency key, in bytes.
 const LONGEST_KEY: usize = 64;
 
-/// Says that an answer was given before.
+/// Marks a replayed response.
 const REPLAYED: HeaderName = HeaderName::from_static("idempotency-replayed");
 
-/// Answers a repeat, or lets the request through as the only one under its key.
+/// Replays the response of a repeated request, or passes the request on as the only one under its key.
 pub(super) async fn answer_repeats(
     State(controller): State<Arc<Controller>>,
     request: Request,
@@ -59,12 +59,12 @@ pub(super) async fn answer_repeats(
     Ok(next.run(request).await)
 }
 
-/// Whether a query asks what a change would do: such a request has no key.
+/// True if a query asks for a dry run: such a request has no key.
 pub(super) fn asks_only(query: Option<&str>) -> bool {
     query.is_some_and(|query| query.split('&').any(|part| part == "dry_run=true"))
 }
 
-/// What a request is known by: who asks for what, in which words.
+/// Digest that identifies a request: caller, target and body.
 fn digest(parts: &Parts, body: &[u8]) -> Digest {
     let caller = parts.extensions.get::<Caller>();
     let caller = caller.map(|caller| &*caller.name);
@@ -74,7 +74,7 @@ fn digest(parts: &Parts, body: &[u8]) -> Digest {
     Digest::of(&(caller, parts.method.as_str(), target, body.as_slice()))
 }
 
-/// The answer as it was given, or as the record tells it, which is kept from now on.
+/// The original response, from memory or rebuilt from the record, which is kept from now on.
 async fn again(before: ReplayedResponse, turn: &KeyGuard) -> Result<Response, ControlError> {
     match before {
         ReplayedResponse::Kept(answer) => {
@@ -99,7 +99,8 @@ async fn again(before: ReplayedResponse, turn: &KeyGuard) -> Result<Response, Co
     }
 }
 
-/// Keeps an answer under the key of its request, if it has one. `is_recorded` says that a record holds the key as well.
+/// Stores a response under the key of its request, if it has one. `is_recorded` means that a record holds the key as
+/// well.
 pub(super) async fn keep<T: Serialize>(
     turn: Option<&KeyGuard>,
     answer: &T,
@@ -116,7 +117,7 @@ fn text(answer: &impl Serialize) -> String {
     text
 }
 
-/// The key under which a repeated request is recognised.
+/// The idempotency key of a request.
 pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, ApiError> {
     let mut fields = headers.get_all("idempotency-key").iter();
     let Some(field) = fields.next() else {

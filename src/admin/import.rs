@@ -1,4 +1,4 @@
-//! Takes over an edited configuration file's table.
+//! Import of an edited configuration file's table.
 
 use std::sync::Arc;
 
@@ -18,11 +18,11 @@ use crate::{
     model::{Actor, Author, TableDocument},
 };
 
-/// Takes over the table of an edited configuration file.
+/// Imports the table of an edited configuration file.
 ///
-/// Three sides are compared, entry by entry: the file as it was last imported, the live table and the file as it is now.
-/// What changed only in the file is applied, as one revision; what changed only live is kept; what changed on both sides
-/// is a conflict: 409 with the list, unless `wins` says which side wins.
+/// Three sides are compared, entry by entry: the file as last imported, the live table and the file as it is now. What
+/// changed only in the file is applied, as one revision; what changed only live is kept; what changed on both sides is
+/// a conflict: 409 with the list, unless `wins` selects a side.
 #[utoipa::path(post, path = "/v1/import", tag = "table", params(ImportOptions, ChangeConditions),
     request_body = TableDocument,
     responses((status = 200, description = "what was applied and what was kept", body = ImportReport)))]

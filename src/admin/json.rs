@@ -1,8 +1,8 @@
-//! JSON taken at its word: an array is no object, and a key stands there once.
+//! Strict JSON: an array is no object, and a key is unique.
 //!
-//! What serde derives for a struct also takes an array of its fields, so `[]` would be a rollback and `["green"]` a
-//! switch; and of a key that is written twice in a map the last would silently win. A body is read into this form first,
-//! and only then into its type.
+//! A struct derived with serde also accepts an array of its fields, so `[]` would be a rollback and `["green"]` a
+//! switch; and of a duplicate key in a map the last would silently win. A body is parsed into this form first, and only
+//! then into its type.
 
 use std::{collections::HashSet, fmt};
 

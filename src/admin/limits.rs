@@ -1,7 +1,7 @@
-//! Limits that keep one caller from starving the others, and what is answered beyond them.
+//! Limits that keep one caller from starving the others, and the responses beyond them.
 //!
-//! Reading and changing have a limit each, so that no flood of dashboards stands in the way of a change. A rollback and a
-//! probe are under none. How long a request takes is bounded where it waits: for its body, for the disk, for a rendering.
+//! Reads and changes have separate limits, so that no flood of dashboards can block a change. Rollbacks and probes have
+//! none. Each wait of a request has its own time limit: for its body, for the disk, for a rendering.
 
 use std::{
     pin::Pin,
@@ -23,17 +23,17 @@ use tower_http::trace::TraceLayer;
 
 use super::{auth::changes, error::ApiError};
 
-/// Requests of a kind that may be in work at a time; one that reads is in work until its answer is written.
+/// Concurrent requests of a kind; a read counts until its response is written.
 const CONCURRENCY: usize = 64;
 
-/// What may be in work at a time.
+/// Limits on concurrent requests.
 #[derive(Clone)]
 struct Limits {
     reads: Arc<Semaphore>,
     changes: Arc<Semaphore>,
 }
 
-/// Puts the limits around ordinary requests.
+/// Adds the limits to ordinary requests.
 pub(super) fn around(router: Router) -> Router {
     let limits = Limits {
         reads: Arc::new(Semaphore::new(CONCURRENCY)),
@@ -75,7 +75,7 @@ fn overloaded() -> ApiError {
     .field(header::RETRY_AFTER, "1")
 }
 
-/// A body that counts as work until it is written.
+/// A body that counts as a request until it is written.
 struct Counted {
     inner: Body,
     _permit: OwnedSemaphorePermit,

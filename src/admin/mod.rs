@@ -1,33 +1,33 @@
 //! The admin API: JSON over a listener of its own, loopback unless a token is configured.
 //!
-//! | path | methods | what it is |
+//! | path | methods | description |
 //! |---|---|---|
 //! | `/v1/table` | GET, PUT | the whole table, with its revision as `ETag`; a write must name that in `If-Match` |
 //! | `/v1/routes` | GET | all routes |
 //! | `/v1/routes/{route}` | GET, PUT, DELETE | one route |
-//! | `/v1/routes/{route}/split` | PUT, PATCH | its weights: all of them, or those that are named |
-//! | `/v1/routes/{route}/switch` | POST | one release gets everything |
-//! | `/v1/routes/{route}/promote` | POST | the canary gets everything |
-//! | `/v1/routes/{route}/abort` | POST | the stable release gets everything |
-//! | `/v1/routes/{route}/rollback` | POST | the route's previous split comes back |
+//! | `/v1/routes/{route}/split` | PUT, PATCH | its weights: all of them, or the named ones |
+//! | `/v1/routes/{route}/switch` | POST | gives all requests to one release |
+//! | `/v1/routes/{route}/promote` | POST | gives all requests to the canary |
+//! | `/v1/routes/{route}/abort` | POST | gives all requests to the stable release |
+//! | `/v1/routes/{route}/rollback` | POST | restores the route's previous split |
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
-//! | `/v1/rollback` | POST | what was live before comes back; works without a body |
-//! | `/v1/import` | POST | takes over an edited file: what changed in it, but not what changed live |
-//! | `/v1/settings` | GET | digests of the static settings that run |
-//! | `/v1/reload` | POST | reads the configuration file and the certificates again, as SIGHUP does |
-//! | `/v1/revisions` | GET | what was live, latest first |
+//! | `/v1/rollback` | POST | restores what was live before; works without a body |
+//! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
+//! | `/v1/settings` | GET | digests of the running static settings |
+//! | `/v1/reload` | POST | reloads the configuration file and the certificates, as SIGHUP does |
+//! | `/v1/revisions` | GET | revisions that were live, latest first |
 //! | `/v1/revisions/{n}` | GET | one revision with its table |
-//! | `/v1/revisions/{a}/diff/{b}` | GET | what differs between two |
-//! | `/v1/status` | GET | all that a dashboard needs, or a part of it: in brief, one route, a page of routes |
+//! | `/v1/revisions/{a}/diff/{b}` | GET | differences between two revisions |
+//! | `/v1/status` | GET | everything for a dashboard, or a part of it: in brief, one route, a page of routes |
 //! | `/metrics` | GET | Prometheus text |
-//! | `/livez` | GET | whether the process lives |
-//! | `/readyz` | GET | whether traffic should be sent here |
+//! | `/livez` | GET | liveness |
+//! | `/readyz` | GET | readiness for traffic |
 //! | `/openapi.json` | GET | this API as an `OpenAPI` 3.1 document, generated from the code |
 //!
-//! Every change takes `?dry_run=true`, `?message=`, `If-Match` and `Idempotency-Key` and is answered with a receipt; every
-//! error is an RFC 9457 problem document. The handlers know the [`Controller`](crate::control::Controller) and nothing
-//! below it that changes: they translate, it decides.
+//! Every change accepts `?dry_run=true`, `?message=`, `If-Match` and `Idempotency-Key` and gets a receipt; every error
+//! is an RFC 9457 problem document. The handlers call only the [`Controller`](crate::control::Controller) to change
+//! anything: they translate, it decides.
 
 mod auth;
 mod auth_failures;

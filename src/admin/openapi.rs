@@ -1,4 +1,4 @@
-//! The `OpenAPI` document: what the handlers declare, put together, with what holds for all of them.
+//! The `OpenAPI` document: the declarations of the handlers, with what is common to all of them.
 
 use axum::body::Bytes;
 use serde_json::{Map, Value, json};
@@ -9,7 +9,7 @@ use utoipa::{
 
 use crate::api::ProblemDocument;
 
-/// The statuses that any request may be answered with.
+/// Statuses of any response.
 const ALWAYS: [(&str, &str); 7] = [
     ("400", "the request is not well formed"),
     (
@@ -26,7 +26,7 @@ const ALWAYS: [(&str, &str); 7] = [
     ),
 ];
 
-/// Those of requests that change something.
+/// Statuses of requests that change something.
 const CHANGES: [(&str, &str); 5] = [
     (
         "409",
@@ -44,7 +44,7 @@ const CHANGES: [(&str, &str); 5] = [
     ),
 ];
 
-/// The whole document, ready to be sent.
+/// The whole document, serialized.
 pub(super) fn document(parts: impl IntoIterator<Item = OpenApi>, tokens: bool) -> Bytes {
     let mut api = OpenApiBuilder::new().info(info()).build();
     api.servers = Some(vec![Server::new("/")]);
@@ -77,12 +77,12 @@ fn complete(document: &mut Value, tokens: bool) {
         let schema = serde_json::to_value(schema).expect("a schema has string keys");
         document["components"]["schemas"][name] = schema;
     }
-    // Not both: what a rollback goes to is said in one way.
+    // Mutually exclusive: a rollback has one target.
     document["components"]["schemas"]["RollbackRequest"]["not"] = json!({
         "required": ["to", "step"],
         "properties": { "to": { "type": "integer" }, "step": { "const": true } },
     });
-    // One of the two, and one of them.
+    // Exactly one of the two.
     document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
         json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
     let sources = &mut document["components"]["schemas"]["AffinitySource"]["oneOf"];
@@ -103,7 +103,8 @@ fn complete(document: &mut Value, tokens: bool) {
     }
 }
 
-/// Takes `int32` and `int64` off whole numbers: they mean signed ones, and ours are not. `minimum` and `maximum` say it.
+/// Removes `int32` and `int64` from whole numbers: they mean signed ones, and ours are not. `minimum` and `maximum`
+/// remain.
 fn unsign(value: &mut Value) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(unsign),
@@ -128,7 +129,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     if tokens {
         statuses.push(("401", "the token is missing or not one of ours"));
     }
-    // The status of one route names it in the query.
+    // The status of one route has its name in the query.
     if path.contains('{') || path == "/v1/status" || method != "get" {
         statuses.push(("404", "no such name; the answer lists those that exist"));
     }
@@ -154,7 +155,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     }
 }
 
-/// A rollback takes the options of any change, but for this one.
+/// A rollback has the options of any change except this one.
 fn without_wait(operation: &mut Value) {
     if let Some(parameters) = operation["parameters"].as_array_mut() {
         parameters.retain(|parameter| parameter["name"] != "wait");
@@ -168,7 +169,7 @@ fn problem(description: &str) -> Value {
     })
 }
 
-/// Every change answers with the revision that is live by it.
+/// Every change returns the revision that it made live.
 fn tag_answer(responses: &mut Map<String, Value>) {
     if let Some(answer) = responses.get_mut("200") {
         answer["headers"]["etag"] = json!({

@@ -1,7 +1,7 @@
-//! A rendered answer that many connections send from one piece of memory, and that can be taken away from slow readers.
+//! A rendered response, shared in memory by many connections, that can be revoked from slow readers.
 //!
-//! A page is held in chunks. A reader takes one after the other, so that what its connection holds is a few chunks; when
-//! the page is revoked, readers that are not through end with an error, and the client sees a message that was cut.
+//! A page consists of chunks. A reader takes one after the other, so that its connection holds only a few. When the
+//! page is revoked, unfinished readers get an error, and the client sees a truncated message.
 
 use std::{
     io::{self, Write as _},
@@ -22,34 +22,34 @@ use thiserror::Error;
 
 use crate::model::Revision;
 
-/// Bytes of a chunk: small, for a connection that is not read holds some of them.
+/// Size of a chunk in bytes: small, since an unread connection holds several of them.
 const CHUNK: usize = 16 << 10;
 
-/// Collects what is written into chunks.
+/// Collects written bytes in chunks.
 #[derive(Debug, Default)]
 pub(super) struct PageWriter {
     chunks: Vec<Bytes>,
     last: BytesMut,
 }
 
-/// A rendered answer.
+/// A rendered response.
 #[derive(Debug)]
 pub(super) struct Page {
     content_type: &'static str,
     revision: Option<Revision>,
     length: u64,
-    // `None` once the page has been revoked. Held to clone one chunk, never longer.
+    // `None` once the page has been revoked. Locked to clone one chunk, never longer.
     chunks: Mutex<Option<Vec<Bytes>>>,
 }
 
-/// A page on its way to one client.
+/// The body that sends a page to one client.
 struct PageBody {
     page: Arc<Page>,
     next: usize,
     left: u64,
 }
 
-/// Why a page ends before its end.
+/// Error of a body whose page was revoked.
 #[derive(Debug, Error)]
 #[error("the client read so slowly that others needed the memory")]
 pub(super) struct Revoked;
@@ -57,7 +57,7 @@ pub(super) struct Revoked;
 // === impl PageWriter ===
 
 impl PageWriter {
-    /// Goes on with what is rendered already, without a copy of it.
+    /// Appends rendered chunks without copying them.
     fn append(&mut self, rendered: impl IntoIterator<Item = Bytes>) {
         if !self.last.is_empty() {
             self.chunks.push(std::mem::take(&mut self.last).freeze());
@@ -65,7 +65,7 @@ impl PageWriter {
         self.chunks.extend(rendered);
     }
 
-    /// What was written, in chunks.
+    /// The written bytes, in chunks.
     pub(super) fn into_chunks(self) -> Vec<Bytes> {
         let Self { mut chunks, last } = self;
         if !last.is_empty() {
@@ -120,13 +120,12 @@ impl Page {
         let mut writer = PageWriter::default();
         serde_json::to_writer(&mut writer, document)
             .expect("types of the API have string keys, and memory takes every byte");
-        // So that a prompt that follows stands on a line of its own.
+        // Ends the line, so that a shell prompt starts on a new one.
         writer.write_all(b"\n").expect("memory takes every byte");
         Self::new("application/json", revision, writer)
     }
 
-    /// A JSON document whose list `member` is empty, with items in it that are rendered already. No list of that name
-    /// stands before it.
+    /// A JSON document whose list `member` is empty, filled with rendered items. No earlier list may have that name.
     pub(super) fn json_around(
         revision: Option<Revision>,
         document: &impl Serialize,
@@ -134,7 +133,7 @@ impl Page {
         items: impl IntoIterator<Item = Bytes>,
     ) -> Self {
         let text = serde_json::to_string(document).expect("types of the API have string keys");
-        // Quotes inside of a string have a backslash, so this cannot be a part of one.
+        // Quotes inside a string are escaped with a backslash, so this cannot be part of one.
         let list = format!("\"{member}\":[]");
         let place = text.find(&list).expect("the document has this list, empty");
         let (before, after) = text.split_at(place + list.len() - 1);
@@ -150,12 +149,12 @@ impl Page {
         Self::new("application/json", revision, writer)
     }
 
-    /// The revision that it shows.
+    /// The revision that the page shows.
     pub(super) fn revision(&self) -> Option<Revision> {
         self.revision
     }
 
-    /// Frees its memory. Whoever is still reading is cut off.
+    /// Frees the memory. Unfinished readers are cut off.
     pub(super) fn revoke(&self) {
         *self.chunks.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
@@ -171,7 +170,7 @@ impl Page {
         Ok(chunks.get(place).cloned())
     }
 
-    /// The answer that sends it.
+    /// A response with the page as body.
     pub(super) fn response(self: Arc<Self>) -> Response {
         let (content_type, revision) = (self.content_type, self.revision);
         let body = PageBody {

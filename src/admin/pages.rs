@@ -1,4 +1,4 @@
-//! Long answers: rendered off the threads that carry changes out, and once for all who ask.
+//! Large responses: rendered off the threads that apply changes, and once for all concurrent requests.
 
 use std::sync::Arc;
 
@@ -13,10 +13,10 @@ use crate::{
     model::{Hashed, RouteSpec, TableDocument},
 };
 
-/// Threads that look something up for one request each.
+/// Threads for queries of single requests.
 const LOOKING: usize = 2;
 
-/// The long answers of the API.
+/// The large responses of the API.
 #[derive(Clone)]
 pub(super) struct Pages {
     pub(super) releases: Arc<SharedPage>,
@@ -48,7 +48,7 @@ impl Pages {
         }
     }
 
-    /// What `look` finds out, on a thread that no change needs.
+    /// Runs a query on a thread that no change needs.
     pub(super) async fn look<T: Send + 'static>(
         &self,
         look: impl FnOnce() -> T + Send + 'static,

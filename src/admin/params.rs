@@ -1,4 +1,4 @@
-//! What comes with every change beside its body: who asks and why, on what condition, and whether it is meant.
+//! Parameters of a change besides its body: author, reason, condition and permissions.
 
 use std::{sync::Arc, time::Duration};
 
@@ -27,18 +27,18 @@ use crate::{
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ChangeOptions {
-    /// Answer what would happen, and change nothing. `?dry_run` alone is as good as `?dry_run=true`.
+    /// Return the effect without changing anything. `?dry_run` alone means `?dry_run=true`.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     dry_run: bool,
-    /// Do it although a release that gets more requests by it has no healthy endpoint, or was not checked yet, or although
-    /// the release to be removed is still warm, draining, or in a split with weight 0.
+    /// Proceed although a release that gets more requests by it has no healthy endpoint, or was not checked yet, or
+    /// although the release to be removed is still warm, draining, or in a split with weight 0.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     force: bool,
-    /// How long to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at
-    /// most `60s`. Then it is refused. Without it a change waits for first checks alone: of a release with checks of which
-    /// none was answered yet, no longer than that takes. A rollback or an abort waits for nothing.
+    /// Time to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at most
+    /// `60s`. Then the change is refused. Without it a change only waits for the first check of a release that has
+    /// checks but no result yet. A rollback or an abort never waits.
     #[param(
         required = false,
         nullable = false,
@@ -46,16 +46,16 @@ pub(super) struct ChangeOptions {
         pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
     )]
     wait: Option<HumanDuration>,
-    /// Why. A message in the body comes first.
+    /// Reason. A message in the body takes precedence.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
-    /// What the change belongs to, such as `deploy-7`. Changes in a row that name the same group are undone by one bare
-    /// rollback. On a rollback it has no effect.
+    /// Group of the change, such as `deploy-7`. Consecutive changes of the same group are undone by one bare rollback.
+    /// On a rollback it has no effect.
     #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
     group: Option<String>,
 }
 
-/// Which page.
+/// Selection of a page.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -63,7 +63,7 @@ pub(super) struct Page {
     /// Only revisions before this one.
     #[param(required = false, nullable = false, value_type = u64, maximum = 1_000_000_000_000_000_000_u64)]
     pub(super) before: Option<u64>,
-    /// How many at most.
+    /// Maximum number of items.
     #[param(required = false, nullable = false, value_type = usize, minimum = 1, maximum = 1000)]
     pub(super) limit: Option<usize>,
 }
@@ -73,18 +73,18 @@ pub(super) struct Page {
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct ImportOptions {
-    /// Which side wins where both the file and the live table changed; without it such a file is refused whole.
+    /// Side that wins where both the file and the live table changed; without it such a file is refused as a whole.
     #[param(required = false, nullable = false, inline)]
     pub(super) wins: Option<ConflictPolicy>,
-    /// Answer what would happen, and change nothing. `?dry_run` alone is as good as `?dry_run=true`.
+    /// Return the effect without changing anything. `?dry_run` alone means `?dry_run=true`.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(default, deserialize_with = "switch")]
     dry_run: bool,
-    /// Do it although a release that gets more requests by it has no healthy endpoint.
+    /// Proceed although a release that gets more requests by it has no healthy endpoint.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(default, deserialize_with = "switch")]
     force: bool,
-    /// How long to wait, as with other changes.
+    /// Time to wait, as with other changes.
     #[param(
         required = false,
         nullable = false,
@@ -92,10 +92,10 @@ pub(super) struct ImportOptions {
         pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
     )]
     wait: Option<HumanDuration>,
-    /// Why.
+    /// Reason.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
-    /// What the change belongs to, as with other changes.
+    /// Group of the change, as with other changes.
     #[param(required = false, nullable = false, pattern = "^[!-~]{1,64}$")]
     group: Option<String>,
 }
@@ -105,8 +105,8 @@ pub(super) struct ImportOptions {
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only the documentation reads it")]
 pub(super) struct ChangeConditions {
-    /// The revision that the change is based on, such as `"42"`: 412 if what it is about has changed since. With `*`: 412
-    /// if what it replaces does not exist.
+    /// The revision that the change is based on, such as `"42"`: 412 if what it is about has changed since. With `*`:
+    /// 412 if what it replaces does not exist.
     #[param(
         rename = "If-Match",
         required = false,
@@ -114,9 +114,10 @@ pub(super) struct ChangeConditions {
         pattern = r#"^(\*|"[0-9]{1,18}")$"#
     )]
     if_match: Option<String>,
-    /// Makes repeating the request safe: the same key and the same request get the answer that the first got, whatever
-    /// has happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of answers come; `Idempotency-Replayed`
-    /// says so. Another request under the key is 422. What was refused is not kept. A dry run has no key.
+    /// Makes repeating the request safe: the same key and the same request get the first response again, whatever has
+    /// happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of responses come;
+    /// `Idempotency-Replayed` marks it. Another request under the key is 422. Errors are not kept. A dry run has no
+    /// key.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -126,17 +127,18 @@ pub(super) struct ChangeConditions {
     idempotency_key: Option<String>,
 }
 
-/// Conditions of a whole-table write: it must name the revision that it is based on.
+/// Conditions of a whole-table write: it must name its base revision.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Header)]
 #[expect(dead_code, reason = "only the documentation reads it")]
 pub(super) struct TableConditions {
-    /// The live revision, such as `"42"`: 412 if it is another one by now, 428 if it is not said.
+    /// The live revision, such as `"42"`: 412 if it is another one by now, 428 if it is missing.
     #[param(rename = "If-Match", pattern = r#"^"[0-9]{1,18}"$"#)]
     if_match: String,
-    /// Makes repeating the request safe: the same key and the same request get the answer that the first got, whatever
-    /// has happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of answers come; `Idempotency-Replayed`
-    /// says so. Another request under the key is 422. What was refused is not kept. A dry run has no key.
+    /// Makes repeating the request safe: the same key and the same request get the first response again, whatever has
+    /// happened since, for at least 24 hours unless 10,000 later keys or 32 MiB of responses come;
+    /// `Idempotency-Replayed` marks it. Another request under the key is 422. Errors are not kept. A dry run has no
+    /// key.
     #[param(
         rename = "Idempotency-Key",
         required = false,
@@ -146,20 +148,20 @@ pub(super) struct TableConditions {
     idempotency_key: Option<String>,
 }
 
-/// What a change is said to be based on (`If-Match`).
+/// Condition of a change (`If-Match`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Condition {
-    /// Whatever is live: it was not said.
+    /// No condition.
     Any,
-    /// Whatever is live, if there is such a thing (`*`).
+    /// The target exists, in any revision (`*`).
     Existing,
-    /// A list of nothing, of which nothing can match.
+    /// An empty list, which never matches.
     Nothing,
     /// This revision.
     Revision(Revision),
 }
 
-/// What comes with a change.
+/// Parameters of a change.
 pub(super) struct ChangeParams {
     caller: Caller,
     connection: Option<Arc<Connection>>,
@@ -167,25 +169,25 @@ pub(super) struct ChangeParams {
     message: Option<String>,
     group: Option<String>,
     idempotency_key: Option<String>,
-    /// What the change is based on.
+    /// The condition of the change.
     pub(super) condition: Condition,
-    /// Whether only to say what would happen.
+    /// True if only a preview is requested.
     pub(super) dry_run: bool,
-    /// Whether to do what would be refused as unready.
+    /// True to proceed although it would be refused as unready.
     pub(super) force: bool,
     pub(super) wait: Option<Duration>,
     pub(super) drop: bool,
 }
 
-/// What comes with an import.
+/// Parameters of an import.
 pub(super) struct ImportAsk {
     pub(super) params: ChangeParams,
     pub(super) wins: Option<ConflictPolicy>,
 }
 
 impl Condition {
-    /// What the controller has to check. It is asked once everything else about the request is right: a condition that
-    /// does not hold says nothing about a request that cannot be.
+    /// The condition for the controller. It is evaluated after everything else about the request was validated: an
+    /// invalid request should not fail because of its condition.
     pub(super) fn expected(self) -> Result<Expected, ApiError> {
         match self {
             Self::Any | Self::Existing => Ok(Expected::Any),
@@ -199,7 +201,7 @@ impl Condition {
         }
     }
 
-    /// Refuses a change of what must exist and does not.
+    /// Rejects a change of what must exist and does not.
     pub(super) fn holds_for(self, exists: bool) -> Result<(), ApiError> {
         if exists || self != Self::Existing {
             return Ok(());
@@ -214,7 +216,7 @@ impl Condition {
 }
 
 impl ChangeParams {
-    /// Who asks, and why.
+    /// The author of the change, with the reason.
     pub(super) fn author(&self) -> Author {
         Author {
             actor: Actor::Api,
@@ -225,17 +227,17 @@ impl ChangeParams {
         }
     }
 
-    /// The turn of the request under its idempotency key, to be kept until its answer is.
+    /// The guard of the idempotency key, held until the response is stored.
     pub(super) fn turn(&self) -> Option<Arc<KeyGuard>> {
         self.turn.clone()
     }
 
-    /// Keeps the connection from being cut off for another one while the change is carried out.
+    /// Protects the connection from eviction while the change is applied.
     pub(super) fn changing(&self) -> Option<Changing> {
         self.connection.as_ref().map(Connection::changing)
     }
 
-    /// The same with the message of a body, which comes before that of the query.
+    /// Sets the message of a body, which takes precedence over that of the query.
     pub(super) fn because(mut self, message: Option<String>) -> Result<Self, ApiError> {
         if let Some(message) = message {
             self.message = Some(short(message)?);
@@ -348,7 +350,7 @@ fn if_match(headers: &HeaderMap) -> Result<Condition, ApiError> {
     }
 }
 
-/// Arguments in the query; unknown ones are refused, for a misspelt `dry_run` must not be a change.
+/// Arguments in the query; unknown ones are rejected, since a misspelt `dry_run` must not be a change.
 pub(super) struct QueryParams<T>(pub(super) T);
 
 impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T> {
@@ -362,7 +364,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
     }
 }
 
-/// Parts of the path, as they are written there.
+/// Parts of the path.
 pub(super) struct PathParams<T>(pub(super) T);
 
 impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathParams<T> {
@@ -376,7 +378,7 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
     }
 }
 
-/// What a whole-table write without a revision is answered with.
+/// Error of a whole-table write without a revision.
 pub(super) fn needs_revision() -> ApiError {
     ApiError::new(
         StatusCode::PRECONDITION_REQUIRED,

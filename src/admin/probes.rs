@@ -1,7 +1,7 @@
-//! What anybody may know: whether the process lives, whether it is ready, and its metrics.
+//! Public endpoints: liveness, readiness and metrics.
 //!
-//! These three are part of the admin API and, where `[observe]` is configured, all that a listener of their own shows, so
-//! that a kubelet and Prometheus can reach them from outside.
+//! These three are part of the admin API. Where `[observe]` is configured, a separate listener serves them and nothing
+//! else, so that a kubelet and Prometheus can reach them from outside.
 
 use std::{
     io::Write as _,
@@ -22,38 +22,38 @@ use super::{
     unread_body::close_if_unread,
 };
 
-/// The media type of the text that Prometheus scrapes.
+/// Media type of the Prometheus text format.
 const PROMETHEUS: &str = "text/plain; version=0.0.4; charset=utf-8";
 
 const STARTING: u8 = 0;
 const READY: u8 = 1;
 const DRAINING: u8 = 2;
 
-/// Whether traffic should be sent here: not before everything listens, and not while the process ends.
+/// Readiness for traffic: starts once everything listens, ends with the shutdown.
 #[derive(Debug, Default)]
 pub struct Readiness(AtomicU8);
 
 impl Readiness {
-    /// Everything listens, and a table is live.
+    /// Marks the process as ready: everything listens, and a table is live.
     pub fn set_ready(&self) {
-        // Once draining, always draining.
+        // Draining is final.
         let _ = self
             .0
             .compare_exchange(STARTING, READY, Ordering::AcqRel, Ordering::Acquire);
     }
 
-    /// The process is about to end.
+    /// Marks the process as shutting down.
     pub fn set_draining(&self) {
         self.0.store(DRAINING, Ordering::Release);
     }
 
-    /// Whether traffic should be sent here.
+    /// True if traffic should be sent here.
     pub fn is_ready(&self) -> bool {
         self.0.load(Ordering::Acquire) == READY
     }
 }
 
-/// What the three endpoints need.
+/// State of the three endpoints.
 #[derive(Clone)]
 pub struct ProbeState {
     metrics: Arc<SharedPage>,
@@ -61,7 +61,7 @@ pub struct ProbeState {
 }
 
 impl ProbeState {
-    /// `render` makes the Prometheus text, on a thread that may be kept busy.
+    /// `render` makes the Prometheus text, on a thread that may block.
     ///
     /// # Panics
     /// Never: memory takes every byte.
@@ -83,7 +83,7 @@ impl ProbeState {
     }
 }
 
-/// The router of a listener that shows nothing else.
+/// Router of the separate listener for probes and metrics.
 pub fn observe_router(observed: ProbeState) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
@@ -102,14 +102,14 @@ pub(super) async fn metrics(State(observed): State<ProbeState>) -> Result<Respon
     Ok(observed.metrics.get().await?.response())
 }
 
-/// Whether the process lives: it does if it answers.
+/// Liveness: a process that responds is alive.
 #[utoipa::path(get, path = "/livez", tag = "observe",
     responses((status = 200, description = "it lives", body = String, content_type = "text/plain")))]
 pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Whether traffic should be sent here.
+/// Readiness for traffic.
 #[utoipa::path(get, path = "/readyz", tag = "observe",
     responses((status = 200, description = "it is ready", body = String, content_type = "text/plain")))]
 pub(super) async fn readyz(State(observed): State<ProbeState>) -> Result<&'static str, ApiError> {

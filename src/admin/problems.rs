@@ -1,4 +1,4 @@
-//! What the controller refuses, as a refusal of the API. The one place where its errors get a status.
+//! Maps errors of the controller to problem documents. The only file that gives them a status.
 
 use std::error::Error;
 
@@ -10,7 +10,7 @@ use crate::{
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
 };
 
-/// The refusal for an error of the controller.
+/// The API error for an error of the controller.
 pub(super) fn refused(error: ControlError) -> ApiError {
     let text = error.to_string();
     let may_return = error.may_return();
@@ -84,7 +84,7 @@ fn inapplicable(error: ChangeError) -> ApiError {
     }
 }
 
-/// A table that cannot be, with every reason.
+/// The API error for an invalid table, with every reason.
 fn invalid(problems: Vec<Problem>) -> ApiError {
     let detail = match problems.as_slice() {
         [only] => format!("{}: {}", only.path, only.message),

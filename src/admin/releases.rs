@@ -1,4 +1,4 @@
-//! Releases of the table, one by one.
+//! Endpoints of single releases.
 
 use axum::{extract::State, response::Response};
 
@@ -47,7 +47,7 @@ pub(super) async fn read_release(
 
 /// Adds a release or replaces one.
 ///
-/// While its `version` stays the same, endpoints that come and go are facts: recorded, but not undone by a rollback.
+/// While its `version` stays the same, added and removed endpoints are facts: recorded, but not undone by a rollback.
 #[utoipa::path(put, path = "/v1/releases/{release}", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
     request_body = ReleaseDocument,
@@ -69,8 +69,8 @@ pub(super) async fn put_release(
 
 /// Removes a release.
 ///
-/// 409 while it has a weight in a split, whatever is asked. 409 while it is in a split with weight 0, warm or draining,
-/// unless `?force=true`, which takes it out of those splits as well.
+/// 409 while it has a weight in a split, without exception. 409 while it is in a split with weight 0, warm or draining,
+/// unless `?force=true`, which removes it from those splits as well.
 #[utoipa::path(delete, path = "/v1/releases/{release}", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]

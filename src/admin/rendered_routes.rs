@@ -1,5 +1,5 @@
-//! The routes of a status, rendered. They change with decisions only, while a status is asked for every second: so what
-//! did not change since the last status is not rendered again, and all statuses share its memory.
+//! Rendered routes of a status. Only decisions change them, while a status is polled every second: so unchanged routes
+//! are not rendered again, and all statuses share their memory.
 
 use std::{
     io::Write as _,
@@ -16,11 +16,11 @@ use crate::{
 
 type Route = Arc<Hashed<RouteSpec>>;
 
-/// The routes that a status showed last.
+/// The routes of the last status.
 #[derive(Debug, Default)]
 pub(super) struct RenderedRoutes(Mutex<Vec<Arc<Rendered>>>);
 
-/// A chunk of the table's routes, as JSON: each is followed by a comma.
+/// A chunk of the table's routes as JSON, each followed by a comma.
 #[derive(Debug)]
 struct Rendered {
     routes: Arc<Vec<Route>>,
@@ -29,13 +29,13 @@ struct Rendered {
 }
 
 impl RenderedRoutes {
-    /// The routes of a table as items of a JSON list. `changed` says which revisions changed these routes last.
+    /// The routes of a table as items of a JSON list. `changed` has the last revision of each of these routes.
     pub(super) fn of(
         &self,
         routes: &ChunkedMap<Route>,
         changed: impl Fn(&[Route]) -> Vec<Option<Revision>>,
     ) -> Vec<Bytes> {
-        // Held to copy pointers; one status is rendered at a time.
+        // Locked to copy pointers; one status is rendered at a time.
         let memo = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = memo().clone();
         let chunks = routes.chunks().iter().enumerate();
@@ -70,7 +70,7 @@ impl Rendered {
     }
 }
 
-/// All of them, without the last comma.
+/// All items, without the last comma.
 fn items(rendered: &[Arc<Rendered>]) -> Vec<Bytes> {
     let all = rendered.iter().flat_map(|chunk| chunk.json.iter().cloned());
     let mut items: Vec<Bytes> = all.collect();
@@ -122,7 +122,7 @@ mod tests {
             (route.split[0].weight, route.changed_by),
             (2, Some(Revision(2)))
         );
-        // The same route, which another revision is said to have changed.
+        // The same route with another last revision.
         assert!(new(&second, &rendered.of(&after, changed(3))) > 0);
         assert!(rendered.of(&ChunkedMap::default(), changed(4)).is_empty());
     }

@@ -1,4 +1,4 @@
-//! From a request to the controller and back: a change becomes a receipt, a preview or a refusal.
+//! From a request to the controller and back: a change becomes a receipt, a preview or an error.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -26,17 +26,17 @@ use crate::{
     model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
 };
 
-/// A JSON answer that shows its revision as `ETag`.
+/// A JSON response with its revision as `ETag`.
 pub(super) fn tagged(revision: Revision, body: &impl Serialize) -> Response {
     let mut response = json(body);
     response.headers_mut().insert(header::ETAG, tag(revision));
     response
 }
 
-/// A JSON answer.
+/// A JSON response.
 pub(super) fn json(body: &impl Serialize) -> Response {
     let mut body = serde_json::to_vec(body).expect("types of the API have string keys");
-    // So that a prompt that follows stands on a line of its own.
+    // Ends the line, so that a shell prompt starts on a new one.
     body.push(b'\n');
     let fields = [
         (header::CONTENT_TYPE, "application/json"),
@@ -45,7 +45,7 @@ pub(super) fn json(body: &impl Serialize) -> Response {
     (StatusCode::OK, fields, body).into_response()
 }
 
-/// Makes a change, or says what it would do.
+/// Applies a change, or previews it.
 pub(super) async fn answer(
     admin: &AdminState,
     params: ChangeParams,
@@ -75,7 +75,7 @@ pub(super) async fn answer(
     receipt(done.map_err(|error| judged.refused(error)))
 }
 
-/// Makes an earlier revision live again, or says what that would do.
+/// Restores an earlier revision, or previews that.
 pub(super) async fn roll_back(
     admin: &AdminState,
     params: ChangeParams,
@@ -94,7 +94,7 @@ pub(super) async fn roll_back(
     let work = async move {
         let done = controller.rollback_promptly(to, author, expected, params.force);
         let receipt = done.await?;
-        // The disk refuses no rollback, one that changes nothing included.
+        // A failing disk refuses no rollback, not even one that changes nothing.
         keep(turn.as_deref(), &receipt, receipt.revision, true).await?;
         Ok(receipt)
     };
@@ -107,8 +107,8 @@ fn receipt(result: Result<Receipt, ApiError>) -> Result<Response, ApiError> {
     Ok(tagged(receipt.revision, &receipt))
 }
 
-/// Runs to its end what was begun, whether or not somebody still waits for the answer: a caller that hangs up must not
-/// leave a change half-way. Every change is bounded in time by itself.
+/// Runs work to its end even if the client disconnects: that must not leave a change half-way. Every change has its own
+/// time limit.
 pub(super) async fn run_detached<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
 ) -> Result<T, ApiError> {
@@ -117,19 +117,21 @@ pub(super) async fn run_detached<T: Send + 'static>(
         .map_err(|error| broken(Some(error)))
 }
 
-/// The same for what is answered before the rest of it is done: answers with what `work` comes to, then does `rest`.
+/// As above, for a response that is sent before the rest of the work: responds with the result of `work`, then does
+/// `rest`.
 ///
-/// The answer has one way out, the channel: the task's own end is looked at only once the channel has closed without an
-/// answer, which a panic alone can do. Waiting for both at once would throw an answer away that came between two looks.
+/// The response has one way out, the channel. The task's own result is looked at only if the channel closes without a
+/// response, which only a panic can cause. Waiting for both at once could discard a response that arrives between two
+/// polls.
 async fn respond_then<T: Send + 'static>(
     work: impl Future<Output = T> + Send + 'static,
     rest: impl FnOnce() + Send + 'static,
 ) -> Result<T, ApiError> {
     let (answer, answered) = oneshot::channel();
     let task = tokio::spawn(async move {
-        // Whoever asked may be gone.
+        // The client may have disconnected.
         drop(answer.send(work.await));
-        // Lets the answer be written.
+        // Lets the response be written.
         tokio::task::yield_now().await;
         rest();
     });
@@ -145,8 +147,8 @@ fn broken(error: Option<JoinError>) -> ApiError {
     ApiError::internal()
 }
 
-/// What is at fault when a change leads to a table that cannot be: the request alone, which is 422, or the request
-/// together with what is live, or one part of a document together with another, which is 409.
+/// Cause of an invalid table after a change: the request alone, which is 422, or the request together with what is
+/// live, or one part of a document together with another, which is 409.
 #[derive(Clone, Copy)]
 enum ErrorScope {
     Alone,
@@ -179,14 +181,14 @@ impl ErrorScope {
     }
 }
 
-/// A name out of a path, where it may be a new one.
+/// Parses a name in a path; it may be a new one.
 pub(super) fn named<T: FromStr<Err = NameError>>(text: &str) -> Result<T, ApiError> {
     text.parse()
         .map_err(|error: NameError| ApiError::invalid(error.to_string()))
 }
 
 impl AdminState {
-    /// The route that a path names.
+    /// The route in a path.
     pub(super) fn route(&self, text: &str) -> Result<RouteName, ApiError> {
         let state = self.controller.live().state();
         let name = text.parse().ok();
@@ -197,7 +199,7 @@ impl AdminState {
         })
     }
 
-    /// The release that a path names.
+    /// The release in a path.
     pub(super) fn release(&self, text: &str) -> Result<ReleaseName, ApiError> {
         let state = self.controller.live().state();
         let releases = state.spec.releases();
@@ -208,7 +210,7 @@ impl AdminState {
     }
 }
 
-/// A route that does not exist.
+/// Error for an unknown route.
 pub(super) fn unknown_route<'a>(
     text: &str,
     known: impl Iterator<Item = &'a RouteName>,
@@ -216,13 +218,13 @@ pub(super) fn unknown_route<'a>(
     unknown("route", text, known.map(RouteName::as_str))
 }
 
-/// Something that does not exist, with what does.
+/// Error for an unknown name, with the known ones.
 pub(super) fn unknown<'a>(
     what: &str,
     text: &str,
     known: impl Iterator<Item = &'a str>,
 ) -> ApiError {
-    /// How many names an answer lists at most.
+    /// Most names in one response.
     const MOST: usize = 100;
     let known: Vec<&str> = known.collect();
     let shown: String = text.chars().take(80).collect();
@@ -251,7 +253,7 @@ fn quoted(names: &[&str]) -> String {
     names.join(", ")
 }
 
-/// Writes down who changed what, or tried to.
+/// Logs every change with its author, even a failed one.
 pub(super) async fn audit(request: Request, next: Next) -> Response {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
         return next.run(request).await;

@@ -1,4 +1,4 @@
-//! What was live, and when.
+//! Revisions: list, detail and difference.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::{
     model::Revision,
 };
 
-/// How many revisions a page has, unless it was said.
+/// Default page size.
 const PAGE: usize = 50;
 
-/// Larger numbers are not given out.
+/// Largest revision number; the controller allocates none above it.
 const LARGEST: u64 = 1_000_000_000_000_000_000;
 
-/// The revisions that are kept, latest first.
+/// Revisions that are kept, latest first.
 #[utoipa::path(get, path = "/v1/revisions", tag = "history", params(Page),
     responses((status = 200, description = "a page of revisions", body = RevisionPage)))]
 pub(super) async fn list_revisions(
@@ -43,7 +43,7 @@ pub(super) async fn list_revisions(
     Ok(json(&admin.pages.look(look).await?))
 }
 
-/// One revision, with the change that made it and the whole table that it was.
+/// One revision, with its change and its whole table.
 #[utoipa::path(get, path = "/v1/revisions/{n}", tag = "history",
     params(("n" = u64, Path, description = "its number", maximum = 1_000_000_000_000_000_000_u64)),
     responses((status = 200, description = "the revision", body = RevisionDetail)))]
@@ -56,7 +56,7 @@ pub(super) async fn read_revision(
     admin.pages.look(look).await?.map_err(refused)
 }
 
-/// What differs between two revisions.
+/// Differences between two revisions.
 #[utoipa::path(get, path = "/v1/revisions/{a}/diff/{b}", tag = "history",
     params(
         ("a" = u64, Path, description = "the earlier side", maximum = 1_000_000_000_000_000_000_u64),

@@ -1,4 +1,4 @@
-//! The way back.
+//! Endpoints of rollbacks.
 
 use axum::{extract::State, response::Response};
 
@@ -15,13 +15,13 @@ use crate::{
     model::RouteName,
 };
 
-/// Makes what was live before live again.
+/// Restores what was live before.
 ///
-/// It is what helps when a release that was promoted, or switched to, fails: an abort ends a trial, and then there is none.
+/// Use it when a release fails after a promotion or switch; an abort only ends a trial.
 ///
-/// Without a body, or with `{}`, it goes back to the revision before, or to the one before the whole group of the live
-/// one. A rollback is a stack, not a toggle: twice is two revisions back. 409 if there is nothing to go back to, or if a
-/// release that would come back has no healthy endpoint, unless `?force=true`; the answer then names the nearest revision
+/// Without a body, or with `{}`, it restores the previous revision, or the one before the whole group of the live one.
+/// Rollback is a stack, not a toggle: two rollbacks go two revisions back. 409 if there is nothing to restore, or if a
+/// restored release would have no healthy endpoint, unless `?force=true`; the response then names the nearest revision
 /// that is ready.
 #[utoipa::path(post, path = "/v1/rollback", tag = "rollback", params(ChangeOptions, ChangeConditions),
     request_body(content = RollbackRequest, description = "may be left out"),
@@ -42,7 +42,7 @@ pub(super) async fn rollback(
     roll_back(&admin, params.because(message)?, to).await
 }
 
-/// Brings the previous split of one route back, and leaves everything else as it is.
+/// Restores the previous split of one route, and leaves everything else as it is.
 #[utoipa::path(post, path = "/v1/routes/{route}/rollback", tag = "rollback",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),

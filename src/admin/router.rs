@@ -1,4 +1,4 @@
-//! Puts paths, limits and guards together.
+//! The router of the admin API: paths, limits and guards.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -32,21 +32,21 @@ use super::{
 };
 use crate::{config::Admin, control::Controller};
 
-/// What the handlers work with.
+/// State of the handlers.
 #[derive(Clone)]
 pub struct AdminState {
-    /// The one writer.
+    /// The only writer.
     pub(super) controller: Arc<Controller>,
     /// Metrics and readiness.
     pub(super) observed: ProbeState,
-    /// The static settings, and the way to have files read again.
+    /// The static settings, and the sender of reload requests.
     pub(super) settings: Arc<RunningSettings>,
-    /// What is long, rendered once for all who ask.
+    /// Large responses, rendered once for all concurrent requests.
     pub(super) pages: Pages,
 }
 
 impl AdminState {
-    /// The state for a controller, with metrics and readiness, and the settings that run.
+    /// Creates the state for a controller, with metrics, readiness and the running settings.
     pub fn new(
         controller: Arc<Controller>,
         observed: ProbeState,
@@ -69,7 +69,7 @@ impl FromRef<AdminState> for ProbeState {
 
 /// The admin API.
 ///
-/// `bound` is the address that its listener really has: it is one of the names by which the API may be called.
+/// `bound` is the listener's actual address: it is one of the allowed hosts of the API.
 pub fn router(state: AdminState, access: Access, settings: &Admin, bound: SocketAddr) -> Router {
     let document = document(access.asks());
     let (small, _) = small().split_for_parts();
@@ -94,7 +94,7 @@ pub fn router(state: AdminState, access: Access, settings: &Admin, bound: Socket
         .layer(from_fn(close_if_unread))
 }
 
-/// Puts a limit on bodies: on what is announced, and on what is read. Repeats are answered within it.
+/// Limits bodies, both the announced length and the bytes read. Idempotent replays happen within the limit.
 fn limited(router: Router<AdminState>, limit: usize, state: &AdminState) -> Router<AdminState> {
     let controller = Arc::clone(&state.controller);
     router
@@ -109,7 +109,7 @@ fn document(tokens: bool) -> Bytes {
     openapi::document(parts.map(OpenApiRouter::into_openapi), tokens)
 }
 
-/// What is asked for no token: a probe has none.
+/// Routes without authentication: a probe has no token.
 fn open(state: AdminState) -> Router {
     let (probes, _) = probes().split_for_parts();
     probes
@@ -210,7 +210,7 @@ mod tests {
     fn every_change_takes_the_same_conditions_and_options() {
         for (path, item) in api()["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                // A reload is no change of its own: what it changes is in the file.
+                // A reload is not a change of its own: the changes are in the file.
                 if method == "get" || path == "/v1/reload" {
                     continue;
                 }

@@ -1,4 +1,4 @@
-//! Routes of the table, one by one.
+//! Endpoints of single routes.
 
 use axum::{extract::State, response::Response};
 
@@ -43,7 +43,7 @@ pub(super) async fn read_route(
     Ok(tagged(live.revision(), &***route))
 }
 
-/// Adds a route, at the end, or replaces one in its place.
+/// Adds a route at the end, or replaces one at its position.
 #[utoipa::path(put, path = "/v1/routes/{route}", tag = "routes",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = RouteBody,
@@ -70,7 +70,7 @@ pub(super) async fn put_route(
     answer(&admin, params, Change::PutRoute { route }).await
 }
 
-/// The body with the name that stands in the path, which the body may say as well.
+/// The body with the name from the path; the body may repeat it.
 fn with_name(body: Json, name: &RouteName) -> Result<Json, ApiError> {
     let Json::Object(mut members) = body else {
         return Ok(body);

@@ -1,4 +1,4 @@
-//! The loop that accepts connections for the admin API and for the observing listener.
+//! The accept loop of the admin API and of the probes listener.
 
 use std::{future::poll_fn, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration};
 
@@ -23,34 +23,34 @@ use super::{
 };
 use crate::net::ServerTls;
 
-/// Connections at a time; one more takes the place of the least useful one.
+/// Concurrent connections; a further one replaces the least useful one.
 const CONNECTIONS: usize = 512;
 
-/// How long a new connection may take to send its first head.
+/// Timeout for the first head of a new connection.
 const FIRST_HEAD: Duration = Duration::from_secs(5);
 
-/// How long it may take to send another one, idling before it included.
+/// Timeout for a later head, including the idle time before it.
 const NEXT_HEAD: Duration = Duration::from_secs(30);
 
-/// How long a client may take nothing of an answer.
+/// Timeout for writing a response without progress.
 const WRITE: Duration = Duration::from_secs(10);
 
-/// Bytes that a connection keeps for reading a head and for writing an answer, each, in this process and in the kernel.
+/// Buffer for reading a head and for writing a response, in bytes, each, in this process and in the kernel.
 const BUFFER: usize = 64 << 10;
 
-/// Bytes that are read from a client that was answered before it had written everything, and for how long.
+/// Bytes that are read and discarded after an early response, and the time limit for that.
 const LEFT: u64 = 1 << 20;
 const LINGER: Duration = Duration::from_secs(2);
 
-/// How long requests in work may go on after the end was asked for.
+/// Grace period for requests in flight at shutdown.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// Pause after a connection could not be accepted, as when there is no file descriptor left.
+/// Pause after a failed accept, as when there is no file descriptor left.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Serves until `shutdown` is done, then lets what is in work end. With `tls`, every connection begins with a handshake.
+/// Serves until `shutdown` is done, then drains. With `tls`, every connection begins with a handshake.
 ///
-/// Each task that it starts is joined, or aborted after a grace of five seconds, before it returns.
+/// Each task that it starts is joined, or aborted after a grace period of five seconds, before it returns.
 pub async fn serve(
     listener: TcpListener,
     tls: Option<Arc<ServerTls>>,
@@ -75,7 +75,7 @@ pub async fn serve(
         }
     }
     drop(listener);
-    // No receiver is left when no connection is.
+    // This fails without receivers, i.e. without connections.
     stop.send_replace(true);
     let rest = async { while connections.join_next().await.is_some() {} };
     if time::timeout(GRACE, rest).await.is_err() {
@@ -90,7 +90,7 @@ async fn accept(listener: &TcpListener) -> Option<(TcpStream, SocketAddr)> {
         .ok()
 }
 
-/// Serves a connection until it ends, is cut off for another one, or has not sent a head in time.
+/// Serves a connection until it ends, is evicted for another one, or has not sent a head in time.
 async fn connection(
     stream: TcpStream,
     (tls, router): (Option<Arc<ServerTls>>, Router),
@@ -128,7 +128,7 @@ async fn connection(
     }
 }
 
-/// Makes the handshake. Who speaks plain HTTP is told so in plain HTTP.
+/// Performs the TLS handshake. A client that speaks plain HTTP gets an error in plain HTTP.
 async fn begin_tls(
     tls: &ServerTls,
     mut stream: TcpStream,
@@ -155,13 +155,13 @@ async fn begin_tls(
 }
 
 fn prepare(stream: &TcpStream) -> io::Result<()> {
-    // Small answers should not wait for the peer's delayed acknowledgement.
+    // Small responses should not wait for the peer's delayed acknowledgement.
     stream.set_nodelay(true)?;
-    // Left to itself the kernel takes megabytes for a client that does not read.
+    // By default the kernel buffers megabytes for a client that does not read.
     SockRef::from(stream).set_send_buffer_size(BUFFER)
 }
 
-/// Done when the first head has not come in time; never if it has.
+/// Completes if the first head has not arrived in time; never if it has.
 async fn silent(connection: &Connection) {
     time::sleep(FIRST_HEAD).await;
     if connection.has_spoken() {
@@ -196,14 +196,14 @@ async fn requests<S: AsyncRead + AsyncWrite + Unpin>(
     Ok(linger(serving.into_parts().io.into_inner()).await?)
 }
 
-/// Ends our side, and reads what the client is still sending: a socket that is closed with unread bytes is reset, and the
-/// answer may be lost with it.
+/// Shuts down our side, and reads what the client is still sending: a socket that is closed with unread bytes is reset,
+/// and the response may be lost with it.
 async fn linger<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) -> io::Result<()> {
     stream.shutdown().await?;
     let mut left = stream.take(LEFT);
     let mut nowhere = tokio::io::sink();
     let reading = tokio::io::copy(&mut left, &mut nowhere);
-    // Neither a client that goes on nor one that breaks off matters any more.
+    // Neither a client that goes on nor one that resets matters any more.
     drop(time::timeout(LINGER, reading).await);
     Ok(())
 }

@@ -1,7 +1,7 @@
-//! The static settings that run, and a reload of the files: the API's form of SIGHUP.
+//! The running static settings, and the API's equivalent of SIGHUP.
 //!
-//! The server reads the files; a request waits for its report, so that a mistake in the file reaches whoever asked and
-//! not the log alone.
+//! The server reads the files. A request waits for the report, so that the caller sees a mistake in the file, and not
+//! only the log.
 
 use axum::{extract::State, http::StatusCode, response::Response};
 use tokio::sync::{mpsc, oneshot};
@@ -16,16 +16,16 @@ use crate::{
     control::ControlError,
 };
 
-/// Reloads that may wait. Each reads whole files, and one that waits sees what the next would see.
+/// Most reloads in the queue. Each reads whole files, so a queued one sees what a further one would see.
 const WAITING: usize = 4;
 
-/// A request to read the files again, and the place for its report.
+/// A reload request: the sender for its report.
 pub type ReloadRequest = oneshot::Sender<Result<ReloadReport, ReloadError>>;
 
-/// Why a reload changed nothing.
+/// Error of a reload that changed nothing.
 #[derive(Debug, thiserror::Error)]
 pub enum ReloadError {
-    /// The table cannot be taken over.
+    /// The table cannot be imported.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// The file cannot be read or has problems: the text names each with its line.
@@ -36,7 +36,7 @@ pub enum ReloadError {
     NoFile,
 }
 
-/// The static settings of this process, and the queue to the one who can read the files again.
+/// The static settings of this process, and the queue to the server, which can reload the files.
 #[derive(Debug)]
 pub struct RunningSettings {
     digests: SettingsDigests,
@@ -44,14 +44,14 @@ pub struct RunningSettings {
 }
 
 impl RunningSettings {
-    /// The settings that run, and the requests for a reload, for the one who answers them.
+    /// Creates the settings, and the receiver of reload requests for the server.
     pub fn new(digests: SettingsDigests) -> (Self, mpsc::Receiver<ReloadRequest>) {
         let (reloads, requests) = mpsc::channel(WAITING);
         (Self { digests, reloads }, requests)
     }
 }
 
-/// Digests of the static settings that run.
+/// Digests of the running static settings.
 #[utoipa::path(get, path = "/v1/settings", tag = "status",
     responses((status = 200, description = "a digest for each key", body = SettingsReport)))]
 pub(super) async fn read_settings(State(admin): State<AdminState>) -> Response {
@@ -60,11 +60,10 @@ pub(super) async fn read_settings(State(admin): State<AdminState>) -> Response {
     })
 }
 
-/// Reads the configuration file and the certificates again, as SIGHUP does.
+/// Reloads the configuration file and the certificates, as SIGHUP does.
 ///
-/// The file's table is taken over as by an import; static settings that differ are named and need a restart. A file with
-/// problems changes nothing: 422. An entry that changed in the file and live is a conflict: 409, and nothing of the
-/// table is applied.
+/// The file's table is imported; static settings that differ are named and need a restart. A file with problems changes
+/// nothing: 422. An entry that changed in the file and live is a conflict: 409, and nothing of the table is applied.
 #[utoipa::path(post, path = "/v1/reload", tag = "table",
     responses((status = 200, description = "what was taken over", body = ReloadReport)))]
 pub(super) async fn reload(

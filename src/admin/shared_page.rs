@@ -1,8 +1,8 @@
-//! One rendering for all who ask for it at the same time.
+//! Shared rendering for concurrent requests.
 //!
 //! Rendering metrics or the status of ten thousand routes takes long and makes megabytes. It is done on a thread of its
-//! own, never on those that carry changes out, by one thread at a time, for at most a quarter of that thread's time; and
-//! at most [`MOST`] renderings are in memory, however many clients do not read theirs.
+//! own, never on those that apply changes, one at a time, for at most a quarter of that thread's time. At most [`MOST`]
+//! renderings are in memory, however many clients do not read theirs.
 
 use std::{
     sync::{
@@ -17,22 +17,22 @@ use tokio::{task, time};
 use super::{error::ApiError, page::Page};
 use crate::model::Revision;
 
-/// Renderings that are in memory at most.
+/// Most renderings in memory.
 const MOST: usize = 4;
 
-/// How old a rendering may be that somebody gets when there are that many. Before that, it is never older than the request.
+/// Maximum age of a rendering when there are that many. Below that number, it is never older than the request.
 const STALE: Duration = Duration::from_secs(5);
 
-/// A pause after each rendering, as a multiple of the time that it took.
+/// Pause after each rendering, as a multiple of its duration.
 const PAUSE: u32 = 3;
 
 type Render = Arc<dyn Fn() -> Page + Send + Sync>;
 type Shown = Arc<dyn Fn() -> Revision + Send + Sync>;
 
-/// A page that is rendered when it is asked for, and shared.
+/// A page that is rendered on request, and shared.
 pub(super) struct SharedPage {
     render: Render,
-    // For what a revision alone decides: the one that a rendering must show.
+    // For content that depends on a revision alone: the revision that a rendering must show.
     shown: Option<Shown>,
     waiting: AtomicUsize,
     renderings: tokio::sync::Mutex<Renderings>,
@@ -41,7 +41,7 @@ pub(super) struct SharedPage {
 #[derive(Default)]
 struct Renderings {
     alive: Vec<Rendering>,
-    // The latest, for those who wait for it: the client that it was made for may have taken it all before their turn.
+    // The latest, for waiting requests: the client that it was rendered for may have read it all already.
     held: Option<Arc<Page>>,
     not_before: Option<Instant>,
 }
@@ -51,16 +51,16 @@ struct Rendering {
     page: Weak<Page>,
 }
 
-/// One who waits for a turn.
+/// A waiting request.
 struct Waiting<'a>(&'a SharedPage);
 
 impl SharedPage {
-    /// A page of what is so at the moment.
+    /// A page of the current state.
     pub(super) fn of_now(render: impl Fn() -> Page + Send + Sync + 'static) -> Self {
         Self::new(Arc::new(render), None)
     }
 
-    /// A page that stays the same as long as `shown` does.
+    /// A page that is valid as long as `shown` does not change.
     pub(super) fn of_revision(
         shown: impl Fn() -> Revision + Send + Sync + 'static,
         render: impl Fn() -> Page + Send + Sync + 'static,
@@ -77,7 +77,7 @@ impl SharedPage {
         }
     }
 
-    /// A rendering that was begun after this was called, or shows the same; a little older where many are still read.
+    /// A rendering that began after this call, or shows the same; a slightly older one while many are still being read.
     pub(super) async fn get(&self) -> Result<Arc<Page>, ApiError> {
         let asked = Instant::now();
         let waiting = Waiting::of(self);
@@ -89,7 +89,7 @@ impl SharedPage {
         page
     }
 
-    /// Whether the latest rendering is kept although nobody reads it: for those who wait, or for as long as it is right.
+    /// True if the latest rendering is kept without readers: for waiting requests, or for as long as it is valid.
     fn is_wanted(&self) -> bool {
         self.shown.is_some() || self.waiting.load(Ordering::Relaxed) > 0
     }
@@ -127,7 +127,7 @@ impl<'a> Waiting<'a> {
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, Ordering::Relaxed);
-        // Who gives up waiting leaves nothing behind. Where another has its turn, that one looks at the end of it.
+        // A cancelled request leaves nothing behind. If another one is rendering, it cleans up at its end.
         if let Ok(mut renderings) = self.0.renderings.try_lock()
             && !self.0.is_wanted()
         {
@@ -137,7 +137,7 @@ impl Drop for Waiting<'_> {
 }
 
 impl Renderings {
-    /// A rendering that will do, if there is one.
+    /// A valid rendering, if there is one.
     fn suitable(
         &mut self,
         asked: Instant,
@@ -158,7 +158,7 @@ impl Renderings {
         suits.then_some(page)
     }
 
-    /// Enters a new one. The oldest of too many is revoked.
+    /// Adds a new one. Beyond the maximum the oldest is revoked.
     fn add(&mut self, begun: Instant, page: &Arc<Page>) {
         while self.alive.len() >= MOST {
             if let Some(page) = self.alive.remove(0).page.upgrade() {

@@ -1,4 +1,4 @@
-//! Who gets how much of a route: the changes that are made every day.
+//! Changes of a route's split: weights, switch, promote and abort.
 
 use axum::{extract::State, response::Response};
 
@@ -19,8 +19,8 @@ use crate::{
 
 /// Replaces all weights of a route.
 ///
-/// At least one of them is not 0; a release that is left out is no longer in the split. One that has a weight now is only
-/// left out with `"drop": true`: 409 otherwise.
+/// At least one of them is not 0; a release that is left out is no longer in the split. Leaving out one that has a
+/// weight now needs `"drop": true`: 409 otherwise.
 #[utoipa::path(put, path = "/v1/routes/{route}/split", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SplitRequest,
@@ -45,10 +45,10 @@ pub(super) async fn put_split(
     .await
 }
 
-/// Gives some releases of a route their part, in percent or as weights.
+/// Gives some releases of a route their share, in percent or as weights.
 ///
-/// With `percent`, such as `{"percent": {"green": 5}}`, the releases that are not named share the rest in the proportion
-/// that they have; with `weights` they keep their weights. 409 if the percents cannot be, or no release would have a
+/// With `percent`, such as `{"percent": {"green": 5}}`, the releases that are not named share the rest in their current
+/// proportion; with `weights` they keep their weights. 409 if the percents are impossible, or no release would have a
 /// weight left.
 #[utoipa::path(patch, path = "/v1/routes/{route}/split", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
@@ -84,7 +84,7 @@ pub(super) async fn patch_split(
     answer(&admin, params.because(message)?, change).await
 }
 
-/// Gives everything to one release; the others stay in the split at 0.
+/// Gives all requests to one release; the others stay in the split at 0.
 #[utoipa::path(post, path = "/v1/routes/{route}/switch", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SwitchRequest,
@@ -104,9 +104,9 @@ pub(super) async fn switch(
     .await
 }
 
-/// Gives everything to the canary, which becomes stable.
+/// Gives all requests to the canary, which becomes stable.
 ///
-/// 409 if it cannot be told which release is the canary; then name it with `to`.
+/// 409 if the canary is ambiguous; then name it with `to`.
 #[utoipa::path(post, path = "/v1/routes/{route}/promote", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = PromoteRequest, description = "may be left out"),
@@ -126,10 +126,10 @@ pub(super) async fn promote(
     .await
 }
 
-/// Gives everything to the stable release.
+/// Gives all requests to the stable release.
 ///
-/// 409 if it is not known which release that is. Where it has everything already, nothing changes, and `hint` says what
-/// goes back behind a promotion.
+/// 409 if there is no known stable release. Where it has all requests already, nothing changes, and `hint` says how to
+/// undo a promotion.
 #[utoipa::path(post, path = "/v1/routes/{route}/abort", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),

@@ -1,4 +1,4 @@
-//! Everything that a dashboard needs.
+//! The status endpoint for dashboards.
 
 use std::sync::Arc;
 
@@ -8,33 +8,33 @@ use serde::Deserialize;
 use super::{error::ApiError, params::QueryParams, respond::tagged, router::AdminState};
 use crate::{api::Status, control::StatusPart, model::RouteName};
 
-/// How many routes a page has, unless it was said.
+/// Default number of routes on a page.
 const PAGE: usize = 100;
 
-/// Which routes and releases.
+/// Selection of routes and releases.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
 #[serde(default, deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct StatusQuery {
-    /// Of a table with more than 50 routes, or more than 50 releases, at most 50 of each that are worth a look: routes
+    /// Of a table with more than 50 routes, or more than 50 releases, at most 50 of each that need attention: routes
     /// that are split or not ready; releases that are not ready, that drain, or that such a route sends requests to.
     #[param(required = false)]
     brief: bool,
-    /// This route alone, and the releases in its split.
+    /// Only this route, and the releases in its split.
     #[param(required = false, nullable = false, value_type = RouteName)]
     route: Option<String>,
-    /// A page of routes behind this one, and the releases in their splits: `next` of the page before.
+    /// The page of routes after this one, and the releases in their splits: `next` of the previous page.
     #[param(required = false, nullable = false, value_type = RouteName)]
     after: Option<String>,
-    /// A page of so many routes at most, and the releases in their splits.
+    /// Maximum number of routes on the page, with the releases in their splits.
     #[param(required = false, nullable = false, value_type = usize, minimum = 1, maximum = 1000)]
     limit: Option<usize>,
 }
 
-/// The state of things: what is decided, what is, and what a rollback would do.
+/// Status: the live table, its health, and what a rollback would do.
 ///
-/// All routes and releases, unless less is asked for: of `brief`, `route` and a page (`after`, `limit`) one at most.
-/// `totals` says how many there are.
+/// All routes and releases by default; at most one of `brief`, `route` and a page (`after`, `limit`) selects fewer.
+/// `totals` has their numbers.
 #[utoipa::path(get, path = "/v1/status", tag = "status", params(StatusQuery),
     responses((status = 200, description = "the state of things", body = Status,
         headers(("etag" = String, description = "the live revision, in quotes")))))]

@@ -1,4 +1,4 @@
-//! An argument in the query that is on or off.
+//! A boolean argument in the query.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use utoipa::openapi::{
     schema::{ObjectBuilder, OneOfBuilder, Type},
 };
 
-/// Reads one: named without a value it is on, for `?dry_run` must not be a change, nor a riddle.
+/// Parses one. Without a value it is on, since `?dry_run` must not be a real change.
 pub(super) fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     let text = Cow::<str>::deserialize(deserializer)?;
     match &*text {
@@ -20,7 +20,7 @@ pub(super) fn switch<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool,
     }
 }
 
-/// Its schema: a boolean, or nothing.
+/// Schema: a boolean, or empty.
 pub(super) fn switch_schema() -> Schema {
     let nothing = ObjectBuilder::new()
         .schema_type(Type::String)

@@ -1,4 +1,4 @@
-//! The whole table: read with its revision, and written only on that condition.
+//! Endpoints of the whole table: read with its revision, and written only on that condition.
 
 use axum::{extract::State, response::Response};
 
@@ -14,7 +14,7 @@ use crate::{
     model::{Change, TableDocument},
 };
 
-/// The live table.
+/// Live table.
 ///
 /// `ETag` is its revision.
 #[utoipa::path(get, path = "/v1/table", tag = "table",
@@ -26,7 +26,7 @@ pub(super) async fn read_table(State(admin): State<AdminState>) -> Result<Respon
 
 /// Replaces the whole table.
 ///
-/// It must name the revision that it is based on: whoever writes everything overwrites what others did meanwhile.
+/// The write must name its base revision: a whole-table write would otherwise overwrite concurrent changes.
 #[utoipa::path(put, path = "/v1/table", tag = "table", params(ChangeOptions, TableConditions),
     request_body = TableDocument,
     responses((status = 200, description = "what was done, or would be", body = ChangeAnswer)))]

@@ -1,4 +1,4 @@
-//! What becomes of a connection when a request is answered before its body was read: it closes, and the answer says so.
+//! Closes a connection whose request got its response before its body was read, and announces that in the response.
 
 use std::{
     pin::Pin,
@@ -18,7 +18,7 @@ use axum::{
 };
 use hyper::body::{Frame, SizeHint};
 
-/// A body that notes that it was read to its end.
+/// A body that records whether it was read to its end.
 struct Noted {
     inner: Body,
     is_read: Arc<AtomicBool>,
@@ -48,7 +48,7 @@ impl HttpBody for Noted {
     }
 }
 
-/// Announces the end of a connection whose request was not read to its end.
+/// Adds `Connection: close` if the request was not read to its end.
 pub(super) async fn close_if_unread(request: Request, next: Next) -> Response {
     let is_read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
     let noted = Arc::clone(&is_read);

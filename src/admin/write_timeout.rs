@@ -1,4 +1,4 @@
-//! A stream on which writing makes progress or fails.
+//! A stream whose writes fail without progress.
 
 use std::{
     future::Future as _,
@@ -13,11 +13,11 @@ use tokio::{
     time::{Sleep, sleep},
 };
 
-/// A stream that fails when its peer takes nothing for too long.
+/// A stream with a timeout for writes that make no progress.
 pub(super) struct WriteTimeout<S> {
     stream: S,
     patience: Duration,
-    // Runs while something waits to be written.
+    // Runs while a write is pending.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -102,7 +102,7 @@ mod tests {
         let mut stream = WriteTimeout::new(near, Duration::from_millis(200));
         let reading = async {
             let mut taken = 0;
-            // Longer in all than the peer's patience, but never without progress.
+            // Longer in total than the timeout, but never without progress.
             for _ in 0..30 {
                 sleep(Duration::from_millis(10)).await;
                 taken += far.read(&mut [0; 16]).await.unwrap();
