@@ -1,4 +1,4 @@
-//! What taking over a configuration file did.
+//! Report of an import of a configuration file.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::{Preview, Receipt};
 use crate::model::{Diff, Revision};
 
-/// Which side wins where both the file and the live table changed since the last import.
+/// Side that wins where both the file and the live table changed since the last import.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ConflictPolicy {
@@ -29,28 +29,28 @@ impl std::str::FromStr for ConflictPolicy {
     }
 }
 
-/// What a three-way comparison of the file as last imported, the live table and the file as it is now led to.
+/// Result of a three-way comparison of the file as last imported, the live table and the file as it is now.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ImportReport {
-    /// The live revision afterwards.
+    /// The live revision after the import.
     pub revision: Revision,
-    /// Whether this was the first file that this history has seen.
+    /// True if this history had no earlier import.
     pub first: bool,
     /// Entries that changed only in the file and were applied: `releases.blue`, `routes.chat`.
     pub applied: Vec<String>,
     /// Entries that changed only live and were kept.
     pub kept: Vec<String>,
-    /// Entries that changed on both sides in different ways; empty once somebody said which side wins.
+    /// Entries that changed on both sides in different ways; empty if a winning side was chosen.
     pub conflicts: Vec<Conflict>,
-    /// Which side won, where it was said.
+    /// The side that won, if one was chosen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub wins: Option<ConflictPolicy>,
-    /// What differs between the file and the live table afterwards.
+    /// Differences between the file and the live table after the import.
     pub drift: Diff,
-    /// The receipt of the revision that the import made, if it made one.
+    /// Receipt of the import's revision, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
-    /// What the import would do, where it was only asked for that.
+    /// Preview of the import, for a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<Preview>,
 }
@@ -60,16 +60,16 @@ pub struct ImportReport {
 pub struct Conflict {
     /// The entry: `releases.blue`, `routes.chat` or `routes.(order)`.
     pub path: String,
-    /// What the file said when it was last imported; absent when it had no such entry.
+    /// The entry in the file as last imported; absent when it had no such entry.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub imported: Option<Value>,
-    /// What is live; absent when there is no such entry.
+    /// The live entry; absent when there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub live: Option<Value>,
-    /// What the file says now; absent when it has no such entry.
+    /// The entry in the file now; absent when it has none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<Value>,
-    /// The revision that last changed the entry live, where it is known.
+    /// The revision that last changed the entry live, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_live_by: Option<Revision>,
 }

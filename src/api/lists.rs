@@ -11,7 +11,7 @@ use utoipa::{
 use super::{Preview, Receipt};
 use crate::model::{Diff, ReleaseDocument, ReleaseName, Revision, RouteSpec};
 
-/// `GET /v1/routes`.
+/// Body of `GET /v1/routes`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RouteList {
     /// The live revision.
@@ -20,7 +20,7 @@ pub struct RouteList {
     pub routes: Vec<RouteSpec>,
 }
 
-/// `GET /v1/releases`.
+/// Body of `GET /v1/releases`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ReleaseList {
     /// The live revision.
@@ -30,28 +30,28 @@ pub struct ReleaseList {
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
 }
 
-/// `GET /v1/revisions/{a}/diff/{b}`.
+/// Body of `GET /v1/revisions/{a}/diff/{b}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RevisionDiff {
     /// The earlier side.
     pub from: Revision,
     /// The later side.
     pub to: Revision,
-    /// What differs; `before` is what `from` holds.
+    /// Differences; `before` is the side of `from`.
     pub diff: Diff,
 }
 
-/// The answer to a mutation: a receipt, or with `?dry_run=true` what it would do.
+/// Response to a change: a receipt, or with `?dry_run=true` a preview.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ChangeAnswer {
-    /// It was done.
+    /// The change was applied.
     Receipt(Box<Receipt>),
-    /// It was not done.
+    /// The change was previewed.
     Preview(Box<Preview>),
 }
 
-// By hand, for a receipt has all that a preview has: a derived `oneOf` would refuse it.
+// Written by hand, since a receipt has all keys of a preview: a derived `oneOf` would reject it.
 impl PartialSchema for ChangeAnswer {
     fn schema() -> RefOr<Schema> {
         let either = AnyOfBuilder::new()

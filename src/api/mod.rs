@@ -1,7 +1,7 @@
-//! What the admin API answers with, as types: for the control plane that makes them, the admin listener that sends them
-//! and the command line that reads them.
+//! Response and request types of the admin API: made by the control plane, sent by the admin listener, read by the
+//! command line.
 //!
-//! Plain data, no behaviour beyond what a reader needs; times are text with microseconds, RFC 3339, UTC.
+//! Plain data without behavior beyond what readers need; times are text with microseconds, RFC 3339, UTC.
 
 mod import;
 mod lists;

@@ -1,4 +1,4 @@
-//! What went wrong with a request to the admin API, as an RFC 9457 problem document.
+//! Errors of the admin API, as RFC 9457 problem documents.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -6,42 +6,42 @@ use utoipa::ToSchema;
 use super::{Conflict, RevisionSummary};
 use crate::model::{Problem, ReleaseName, Revision};
 
-/// The prefix of every problem type.
+/// Prefix of every problem type.
 const PREFIX: &str = "urn:switchback:problem:";
 
-/// An RFC 9457 problem document. Members that say nothing are left out.
+/// An RFC 9457 problem document. Empty members are left out.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ProblemDocument {
-    /// What kind of problem: `urn:switchback:problem:` and a word that does not change.
+    /// The type: `urn:switchback:problem:` and a stable word.
     #[serde(rename = "type")]
     pub kind: String,
-    /// The kind of problem, in words.
+    /// The type in words.
     pub title: String,
-    /// The status of the answer.
+    /// Status of the response.
     #[schema(minimum = 400, maximum = 599)]
     pub status: u16,
-    /// What is wrong with this request.
+    /// The error in this request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// How to mend it.
+    /// A hint: how to fix it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Every mistake, with its place.
+    /// Every single problem, with its path.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub problems: Vec<Problem>,
-    /// The names that exist, where one was asked for that does not.
+    /// The existing names, where an unknown one was given.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub known: Vec<String>,
     /// The live revision, where the request was about another one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub revision: Option<Revision>,
-    /// What was published since the revision that the request named, latest first.
+    /// Revisions published since the one in the request, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub since: Vec<RevisionSummary>,
     /// Releases that cannot take requests now.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ready: Vec<ReleaseName>,
-    /// The nearest revision that a rollback could go to now.
+    /// The nearest revision that a rollback could restore now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest_ready: Option<Revision>,
     /// Entries that changed in the file and live.
@@ -50,7 +50,7 @@ pub struct ProblemDocument {
 }
 
 impl ProblemDocument {
-    /// A problem of a kind: the word of its type, and what it means.
+    /// Creates a problem from the word of its type and its title.
     pub fn new(status: u16, kind: &str, title: &str) -> Self {
         Self {
             kind: format!("{PREFIX}{kind}"),
@@ -60,7 +60,7 @@ impl ProblemDocument {
         }
     }
 
-    /// True if its type is one of the admin API's.
+    /// True if its type belongs to the admin API.
     pub fn is_of_admin(&self) -> bool {
         self.kind.starts_with(PREFIX)
     }

@@ -1,4 +1,4 @@
-//! What a change is answered with, what it would do, and the revisions that were.
+//! Receipts, previews and revisions.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,94 +9,94 @@ use crate::model::{
     TableDocument,
 };
 
-/// The answer to a change: what it did, and how far it has got.
+/// Response to a change: its effect and its progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Receipt {
-    /// The revision that is live by this change; the one that was live already where nothing changed.
+    /// The revision that this change made live; the live one where nothing changed.
     pub revision: Revision,
     /// The revision that was live before.
     pub parent: Revision,
-    /// The digest of the decisions that are live.
+    /// Digest of the live decisions.
     pub digest: Digest,
-    /// Whether anything changed; equal content makes no revision.
+    /// True if anything changed; equal content makes no revision.
     pub changed: bool,
-    /// What made the revision live.
+    /// The cause of the revision.
     pub cause: Cause,
-    /// The reason that was given.
+    /// The reason in the request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// What differs from before.
+    /// Differences from before.
     pub diff: Diff,
-    /// The revisions that a rollback took back, latest first.
+    /// Revisions undone by a rollback, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undid: Vec<Revision>,
-    /// Whether a restart would bring this revision.
+    /// True if this revision survives a restart.
     pub durable: bool,
-    /// The revision that a restart would bring, where it is not this one.
+    /// The revision that a restart would restore, where it is not this one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restart_revision: Option<Revision>,
-    /// When the change went live.
+    /// Time of going live.
     pub applied_at: Timestamp,
-    /// When the last worker had taken it up; absent where some have not yet, and while a release is served by endpoints
-    /// that the change took out (`unresolved`).
+    /// Time when the last worker had applied it; absent until then, and while a release is served by endpoints that the
+    /// change removed (`unresolved`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub converged_at: Option<Timestamp>,
-    /// The workers that have not taken it up yet.
+    /// Workers that have not applied it yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<usize>,
-    /// Releases of the change with names for which there is no address, though the change has waited for them.
+    /// Releases of the change with unresolved host names, although the change has waited for them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unresolved: Vec<UnresolvedRelease>,
-    /// Requests, streams and tunnels that are still in flight by earlier revisions.
+    /// Requests, streams and tunnels in flight on earlier revisions.
     pub in_flight_on_previous: u64,
-    /// How long the swap itself took.
+    /// Duration of the swap itself, in microseconds.
     pub swap_microseconds: u64,
-    /// What would do something, where an abort finds nothing on trial and there is something to roll back to.
+    /// A useful next step, where an abort finds nothing on trial and a rollback is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
 
-/// A release with endpoints whose names have no address yet. They join as soon as they are looked up.
+/// A release with endpoints whose host names have no address yet. They join as soon as they are resolved.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct UnresolvedRelease {
     /// The release.
     pub release: ReleaseName,
     /// Its endpoints without an address.
     pub endpoints: Vec<EndpointUrl>,
-    /// Endpoints from before the change that requests go to until one of those is looked up, because there is no other.
+    /// Endpoints from before the change that get requests until one of those is resolved, because there is no other.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub still_served_by: Vec<EndpointUrl>,
 }
 
-/// What a change would do (`?dry_run=true`).
+/// Effect of a change (`?dry_run=true`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Preview {
-    /// The revision that is live, and stays so.
+    /// The live revision, which does not change.
     pub revision: Revision,
-    /// The digest that the decisions would have.
+    /// Digest of the resulting decisions.
     pub digest: Digest,
-    /// Whether anything would change.
+    /// True if anything would change.
     pub changed: bool,
-    /// What would differ.
+    /// Differences.
     pub diff: Diff,
-    /// The revision whose content a rollback would bring back: all of it, or its split of `route`.
+    /// The revision that a rollback would restore: all of it, or its split of `route`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Revision>,
-    /// The route that a rollback would bring back alone.
+    /// The route that a rollback would restore alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub route: Option<RouteName>,
-    /// The revisions that a rollback would take back, latest first.
+    /// Revisions that a rollback would undo, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undoes: Vec<Revision>,
-    /// After a rollback of one route: the changes to other things that the next rollback of everything would take back
-    /// too, latest first, because it goes back to before them.
+    /// Revisions of other changes that a later rollback of everything would undo as well, latest first, because it goes
+    /// back to before them. Set for the rollback of one route.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub takes_along: Vec<Revision>,
     /// Releases with a weight that have no healthy endpoint.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub not_ready: Vec<ReleaseName>,
-    /// Releases that would get more and have checks, of which none was answered yet: the change waits for the first one,
-    /// and is refused if it is not good.
+    /// Releases that would get more and have checks without a result yet: the change waits for the first one, and is
+    /// refused if it fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<ReleaseName>,
 }
@@ -108,45 +108,45 @@ pub struct RevisionSummary {
     pub revision: Revision,
     /// The revision that was live before it.
     pub parent: Revision,
-    /// Where a rollback from it goes; absent at the bottom.
+    /// The target of a rollback from it; absent at the bottom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_to: Option<Revision>,
-    /// When it became live.
+    /// Time of going live.
     pub published_at: Timestamp,
-    /// Who, and why.
+    /// The author, with the reason.
     pub author: Author,
-    /// What made it live.
+    /// The cause of the revision.
     pub cause: Cause,
     /// The digest of its decisions.
     pub digest: Digest,
-    /// Whether it is live now.
+    /// True if it is live.
     pub live: bool,
-    /// Whether a rollback can reach it: it is on the undo chain of the live revision.
+    /// True if a rollback can reach it: it is on the undo chain of the live revision.
     pub undoable: bool,
-    /// Whether it would survive a restart.
+    /// True if it survives a restart.
     pub durable: bool,
 }
 
-/// Some revisions, latest first.
+/// A page of revisions, latest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RevisionPage {
     /// The revisions.
     pub revisions: Vec<RevisionSummary>,
-    /// Where the next page begins (`?before=`); absent on the last one.
+    /// Start of the next page (`?before=`); absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<Revision>,
 }
 
-/// One revision with all that it holds.
+/// One revision with all its content.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RevisionDetail {
-    /// What a list shows.
+    /// The list entry.
     #[serde(flatten)]
     pub summary: RevisionSummary,
-    /// What was asked for; absent for a rollback and for a number that never became live.
+    /// The request; absent for a rollback and for a number that never became live.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
-    /// What differs from its parent, where that one is still kept.
+    /// Differences from its parent, if that one is still kept.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diff: Option<Diff>,
     /// The whole table.

@@ -1,4 +1,4 @@
-//! The static settings that run, and the result of reading the files again.
+//! The running static settings, and the report of a reload.
 
 use std::collections::BTreeMap;
 
@@ -16,18 +16,18 @@ pub struct SettingsReport {
     pub settings: BTreeMap<String, String>,
 }
 
-/// `POST /v1/reload`: the result of reading the configuration file and the certificates again.
+/// `POST /v1/reload`: report of a reload of the configuration file and the certificates.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ReloadReport {
-    /// What became of the file's table.
+    /// Import of the file's table.
     pub import: ImportReport,
-    /// Static settings that differ from those that run and need a restart.
+    /// Static settings that differ from the running ones and need a restart.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub restart: Vec<String>,
-    /// Certificates that could not be read, with the reason; the earlier ones stay in use.
+    /// Certificates that failed to load, with the reason; the earlier ones stay in use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub certificates: Vec<String>,
-    /// The reason why the file of the access log could not be opened again; the earlier one stays in use.
+    /// Reason why the access log could not be reopened; the earlier file stays in use.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub access_log: Option<String>,
 }

@@ -1,6 +1,6 @@
-//! What the admin API takes: the bodies that are not a document of the table itself.
+//! Request bodies of the admin API, other than documents of the table.
 //!
-//! Unknown keys are refused: a misspelt `weight` must not be a change that does nothing.
+//! Unknown keys are rejected: a misspelt `weight` must not be a change without effect.
 
 use serde::{Deserialize, Serialize};
 use utoipa::{
@@ -17,87 +17,88 @@ pub struct SplitRequest {
     /// Weights per release, relative, 0 to 1,000,000; at least one is not 0.
     #[schema(schema_with = crate::model::weights_schema)]
     pub weights: Weights,
-    /// Whether a release that has a weight now may be left out; without it that is refused.
+    /// Allows leaving out a release that has a weight now, which is refused otherwise.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub drop: bool,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// `PATCH /v1/routes/{route}/split`: what some releases get, in percent of the route or as weights. One of the two.
+/// `PATCH /v1/routes/{route}/split`: the shares of some releases, in percent of the route or as weights. One of the
+/// two.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct SplitPatchRequest {
-    /// Percents of the route, 0 to 100; the other releases share the rest in the proportion that they have. A release that
+    /// Percents of the route, 0 to 100; the other releases share the rest in their current proportion. A release that
     /// is not in the split joins it.
     #[serde(skip_serializing_if = "Percents::is_empty")]
     #[schema(schema_with = crate::model::percents_schema)]
     pub percent: Percents,
-    /// Weights per release, 0 to 1,000,000; the others keep theirs. The split that they lead to must have one that is not 0.
+    /// Weights per release, 0 to 1,000,000; the others keep theirs. The resulting split must have one that is not 0.
     #[serde(skip_serializing_if = "Weights::is_empty")]
     #[schema(schema_with = crate::model::some_weights_schema)]
     pub weights: Weights,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// `POST /v1/routes/{route}/switch`: one release gets everything, the others stay in the split at 0.
+/// `POST /v1/routes/{route}/switch`: one release gets all requests, the others stay in the split at 0.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SwitchRequest {
     /// The release.
     pub to: ReleaseName,
-    /// Why.
+    /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// `POST /v1/routes/{route}/promote`: the canary gets everything. The body may be left out.
+/// `POST /v1/routes/{route}/promote`: the canary gets all requests. The body is optional.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct PromoteRequest {
-    /// The release to promote; needed only where more than one could be meant.
+    /// The release to promote; required only where the canary is ambiguous.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<ReleaseName>,
-    /// Why.
+    /// Reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// A body that holds nothing but a reason, for an abort and for the rollback of one route. It may be left out.
+/// Optional body with only a reason, for an abort and for the rollback of one route.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct MessageRequest {
-    /// Why.
+    /// Reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// `POST /v1/rollback`: without a body, or with an empty one, back to what was live before.
+/// `POST /v1/rollback`: without a body, or with an empty one, restores what was live before.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RollbackRequest {
-    /// The revision whose content is to be live again. Not together with `step`.
+    /// The revision to restore. Not together with `step`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub to: Option<Revision>,
     /// Undo one revision only, even where it is part of a group that a bare rollback would undo whole.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub step: bool,
-    /// Why.
+    /// Reason.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]
     pub message: Option<String>,
 }
 
-/// `PUT /v1/routes/{route}`: a [`RouteSpec`] without its name, which stands in the path. A body that names the route as
-/// the path does is taken as well, so that what `GET` answered can be sent back.
+/// `PUT /v1/routes/{route}`: a [`RouteSpec`] without its name, which is in the path. A body that repeats the name of
+/// the path is accepted as well, so that the response of `GET` can be sent back.
 #[derive(Debug, Clone, Copy)]
 pub struct RouteBody;
 

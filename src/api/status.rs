@@ -1,4 +1,4 @@
-//! All that a dashboard needs, in one answer.
+//! The status: everything for a dashboard, in one response.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -8,58 +8,58 @@ use crate::model::{
     Author, Cause, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName, RouteSpec, Version,
 };
 
-/// The state of things: what is decided, what is, and what could be undone.
+/// Status: the live table, its health, and what can be undone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The live revision.
     pub revision: Revision,
-    /// The digest of its decisions.
+    /// Digest of its decisions.
     pub digest: Digest,
-    /// When it became live.
+    /// Time of going live.
     pub published_at: Timestamp,
-    /// Who made it live, and why; absent for the empty table before the first revision.
+    /// The author, with the reason; absent for the empty table before the first revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author: Option<Author>,
-    /// What made it live.
+    /// The cause of the revision.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<Cause>,
-    /// How many routes and releases there are, whichever of them are shown.
+    /// Numbers of all routes and releases, shown or not.
     #[serde(default)]
     pub totals: Totals,
-    /// Routes in the order of the table: all of them, or those that were asked for.
+    /// Routes in the order of the table: all of them, or the requested ones.
     pub routes: Vec<RouteStatus>,
-    /// On a page of routes after which more follow: its last one, which `after` takes for the next page.
+    /// The last route of the page, if more follow: the next page is `after` it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<RouteName>,
-    /// Releases: those of the live table, then those that are warm, then those that drain; all of them, or those that
-    /// belong to what was asked for.
+    /// Releases: those of the live table, then the warm ones, then the draining ones; all of them, or those of the
+    /// requested routes.
     pub releases: Vec<ReleaseStatus>,
-    /// What a bare rollback would do.
+    /// Effect of a bare rollback.
     pub rollback: RollbackStatus,
-    /// How the history is.
+    /// State of the history.
     pub durability: DurabilityStatus,
-    /// How far the workers are.
+    /// Convergence of the workers.
     pub convergence: ConvergenceStatus,
-    /// Requests, streams and tunnels in flight, in all.
+    /// Requests, streams and tunnels in flight, in total.
     pub in_flight: u64,
-    /// The same by the revision that they were sent by, earlier ones only, latest first.
+    /// Requests in flight on earlier revisions, latest first.
     pub in_flight_on_previous: Vec<InFlightOn>,
-    /// How the live table differs from the file that was last imported.
+    /// Differences between the live table and the last imported file.
     pub drift: Drift,
 }
 
-/// How many there are.
+/// Numbers of routes and releases.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Totals {
     /// Routes of the live table.
     pub routes: usize,
-    /// Those that give a weight to more than one release.
+    /// Routes that give a weight to more than one release.
     pub split_routes: usize,
-    /// Those that give a weight to a release without an endpoint that could answer.
+    /// Routes that give a weight to a release without a usable endpoint.
     pub unready_routes: usize,
     /// Releases: of the live table, warm and draining.
     pub releases: usize,
-    /// Those of the live table that have no endpoint that could answer.
+    /// Releases of the live table without a usable endpoint.
     pub unready_releases: usize,
 }
 
@@ -68,27 +68,27 @@ pub struct Totals {
 pub struct RouteStatus {
     /// Its name.
     pub name: RouteName,
-    /// The host that it matches; any when absent.
+    /// The host to match; any when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Further hosts that it matches.
+    /// Further hosts to match.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// The path that it matches exactly.
+    /// Exact path to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The path prefix that it matches.
+    /// Path prefix to match.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
-    /// The header fields that must be present with these values.
+    /// Header fields that must be present with these values.
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
     pub headers: std::collections::BTreeMap<String, String>,
-    /// How requests are split, by name of the release.
+    /// The split of the requests, by name of the release.
     pub split: Vec<Share>,
-    /// The release that an abort would give everything to.
+    /// The release that an abort would give all requests to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<ReleaseName>,
-    /// The revision that last changed it, where it is known.
+    /// The revision that last changed it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<Revision>,
 }
@@ -104,17 +104,17 @@ pub struct Share {
     pub share: f64,
 }
 
-/// What a release is for now.
+/// Role of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Role {
-    /// It is in the live table, and a split gives it a weight.
+    /// In the live table with a weight in a split.
     Live,
-    /// It is in the live table, and no split gives it a weight: checked and connected.
+    /// In the live table without a weight in any split: health-checked and connected.
     Standby,
-    /// It is not, but a rollback would bring it back; checked and connected.
+    /// Not in the live table, but a rollback would restore it: health-checked and connected.
     Warm,
-    /// It is not; what is in flight on it may end.
+    /// Not in the live table; requests in flight on it may finish.
     Draining,
     /// A change that would give it requests waits for its health.
     Candidate,
@@ -127,33 +127,33 @@ pub struct ReleaseStatus {
     pub name: ReleaseName,
     /// Its version.
     pub version: Version,
-    /// What it is for now.
+    /// Its role.
     pub role: Role,
-    /// Whether it could take requests: it has an endpoint that is not unhealthy.
+    /// True if it can take requests: it has an endpoint that is not unhealthy.
     pub ready: bool,
-    /// How many of its endpoints pass their checks; all of them where nothing is checked.
+    /// Number of endpoints that pass their checks; all of them without checks.
     pub healthy: usize,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
-    /// Requests that wait for a place under its concurrency limit.
+    /// Requests queued for its concurrency limit.
     #[serde(default)]
     pub queued: u64,
     /// Its endpoints: one for each address.
     pub endpoints: Vec<EndpointStatus>,
-    /// The revision that last changed it, where it is known.
+    /// The revision that last changed it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<Revision>,
 }
 
-/// What is known about an endpoint's health.
+/// Health of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum EndpointHealth {
-    /// It passes its checks.
+    /// Its checks pass.
     Healthy,
-    /// It fails them.
+    /// Its checks fail.
     Unhealthy,
-    /// It has a check that was not answered yet; it is used.
+    /// It has a check without a result yet; it is used.
     Unknown,
     /// Its release has no check; it is used.
     Unchecked,
@@ -162,114 +162,114 @@ pub enum EndpointHealth {
 /// An endpoint at one address.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EndpointStatus {
-    /// As it is configured.
+    /// Its configured URL.
     pub url: EndpointUrl,
-    /// The address that its host has.
+    /// The resolved address.
     pub address: String,
     /// Its health.
     pub health: EndpointHealth,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
-    /// It was removed from its release, and stays until its last request ends.
+    /// True if it was removed from its release, and stays until its last request ends.
     #[serde(default)]
     pub draining: bool,
 }
 
-/// What a bare rollback would do.
+/// Effect of a bare rollback.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct RollbackStatus {
-    /// Whether there is something to go back to.
+    /// True if a rollback is possible.
     pub available: bool,
-    /// The revision whose content would be live again.
+    /// The revision that would be restored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub to: Option<Revision>,
     /// The revisions that would be undone, latest first.
     pub undoes: Vec<Revision>,
-    /// What would change. A brief status has the first 50 differences.
+    /// Differences. A brief status has the first 50.
     pub diff: Diff,
-    /// How many differences there are.
+    /// Number of differences.
     #[serde(default)]
     pub changes: usize,
-    /// Whether every release that it would give a weight has an endpoint that is not unhealthy.
+    /// True if every release that it would give a weight has an endpoint that is not unhealthy.
     pub ready: bool,
-    /// Those that have not.
+    /// Releases that have none.
     pub not_ready: Vec<ReleaseName>,
     /// The nearest revision on the chain that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest_ready: Option<Revision>,
-    /// How many times one could roll back.
+    /// Number of possible rollbacks.
     pub depth: usize,
 }
 
-/// How the history is.
+/// State of the history.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DurabilityStatus {
-    /// Whether the live revision would survive a restart and changes can be made durable.
+    /// True if the live revision survives a restart and changes can be made durable.
     pub healthy: bool,
-    /// Whether the live revision would survive a restart.
+    /// True if the live revision survives a restart.
     pub durable: bool,
-    /// The revision that a restart would bring.
+    /// The revision that a restart would restore.
     pub restart_revision: Revision,
     /// Records that wait to be written.
     pub pending_records: usize,
-    /// What went wrong last, while it is wrong.
+    /// The last error, until it is resolved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How many revisions are kept.
+    /// Number of revisions kept.
     pub kept_revisions: usize,
-    /// Where the history lies.
+    /// Folder of the history.
     pub path: String,
 }
 
-/// How far the workers are.
+/// Convergence of the workers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ConvergenceStatus {
-    /// Whether all workers have taken up the live revision.
+    /// True if all workers have applied the live revision.
     pub converged: bool,
-    /// Each worker, and the revision that it has taken up.
+    /// Each worker, with its revision.
     pub workers: Vec<WorkerStatus>,
 }
 
-/// How far a worker is.
+/// Progress of a worker.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct WorkerStatus {
     /// Its number.
     pub worker: usize,
-    /// The revision by which it chooses; no request of it can still be sent by an earlier one.
+    /// The revision that it routes by; none of its requests can still start on an earlier one.
     pub revision: Revision,
 }
 
-/// What is in flight by one revision.
+/// Requests in flight on one revision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct InFlightOn {
     /// The revision.
     pub revision: Revision,
-    /// How many requests, streams and tunnels.
+    /// Number of requests, streams and tunnels.
     pub in_flight: u64,
 }
 
-/// How the live table differs from the file that was last imported, or that was read since and not taken over.
+/// Differences between the live table and the last imported file, or a later one that was refused.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Drift {
-    /// Whether a file was ever imported.
+    /// True if a file was ever imported.
     pub imported: bool,
-    /// Whether the live table differs from it.
+    /// True if the live table differs from it.
     pub drifted: bool,
-    /// Whether the file was read again since, at a start or by a signal, and could not be taken over: both sides changed
-    /// the same entries, or the table that they lead to is not valid. `diff` is about that file then.
+    /// True if a later version of the file, read at a start or reload, could not be imported: both sides changed the
+    /// same entries, or the resulting table is not valid. `diff` is about that file then.
     #[serde(default)]
     pub refused: bool,
-    /// How: `before` is what the file says, `after` what is live. A brief status has the first 50 differences.
+    /// Differences: `before` is the file, `after` is live. A brief status has the first 50.
     pub diff: Diff,
-    /// How many differences there are.
+    /// Number of differences.
     #[serde(default)]
     pub changes: usize,
 }
 
 impl RouteStatus {
-    /// A route as it is decided, and the revision that last changed it.
+    /// A configured route, with the revision that last changed it.
     pub fn of(route: &RouteSpec, changed_by: Option<Revision>) -> Self {
-        // Added up once, not for each release: a split may have many.
+        // Summed once, not for each release: a split may have many.
         let total: f64 = route.split.values().map(|weight| f64::from(*weight)).sum();
         let share = |(release, weight): (&ReleaseName, &u32)| Share {
             release: release.clone(),

@@ -1,4 +1,4 @@
-//! A moment as the API shows it: RFC 3339, UTC, with microseconds.
+//! A point in time in the API: RFC 3339, UTC, with microseconds.
 
 use std::{
     fmt,
@@ -7,19 +7,19 @@ use std::{
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A moment: microseconds since 1970, UTC; in JSON `2026-11-20T13:50:00.000000Z`.
+/// A point in time: microseconds since 1970, UTC; in JSON `2026-11-20T13:50:00.000000Z`.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, utoipa::ToSchema)]
 #[schema(value_type = String, format = DateTime)]
 pub struct Timestamp(pub u64);
 
 impl Timestamp {
-    /// The moment of a system time; one before 1970 counts as 1970.
+    /// Converts a system time; one before 1970 counts as 1970.
     pub fn of(time: SystemTime) -> Self {
         let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         Self(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
     }
 
-    /// The moment of a number of milliseconds since 1970.
+    /// Converts milliseconds since 1970.
     pub const fn from_millis(millis: u64) -> Self {
         Self(millis.saturating_mul(1000))
     }
@@ -32,7 +32,7 @@ impl Timestamp {
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // The year 9999 is the last that RFC 3339 can write.
+        // The year 9999 is the last that RFC 3339 can represent.
         const LAST: u64 = 253_402_300_799_999_999;
         let time = UNIX_EPOCH + Duration::from_micros(self.0.min(LAST));
         humantime::format_rfc3339_micros(time).fmt(f)
