@@ -1,4 +1,4 @@
-//! Takes the configuration file over: at the start, and again on SIGHUP.
+//! Imports the configuration file: at the start, and again on SIGHUP.
 
 use std::{error::Error, path::Path};
 
@@ -11,7 +11,7 @@ use crate::{
     model::{Actor, Author, Revision, TableDocument},
 };
 
-/// Takes over the table of a file and says in one line what happened.
+/// Imports the table of a file and describes the result in one line.
 async fn import(
     controller: &Controller,
     table: TableDocument,
@@ -55,14 +55,14 @@ fn conflicts(report: &ImportReport) -> Option<String> {
     })
 }
 
-/// Takes over the table of the file that the process was started with. Where it cannot be, what the history says was live
-/// stays live, unless there is nothing, or the operator wants no start then.
+/// Imports the table of the file that the process was started with. If that fails, the last live table of the history
+/// stays live, unless there is none, or the operator asked not to start then.
 pub(super) async fn import_first(
     controller: &Controller,
     config: &Config,
     options: &Options,
 ) -> Result<(), ServerError> {
-    // Nothing was checked yet, and names may not be known yet: a start is not refused for that.
+    // Nothing is checked yet, and host names may be unresolved: neither refuses a start.
     let nothing_live = controller.live().revision() == Revision(0);
     let strict = options.strict || nothing_live;
     let why = match import(controller, config.table(), options.wins, "start", true).await {
@@ -87,7 +87,7 @@ pub(super) async fn import_first(
     Ok(())
 }
 
-/// Reads the file again and takes its table over; static settings that differ are named. A bad file changes nothing.
+/// Reloads the file and imports its table; static settings that differ are named. A file with problems changes nothing.
 pub(super) async fn reload(
     controller: &Controller,
     path: &Path,
@@ -120,7 +120,7 @@ pub(super) fn log_reload(result: &Result<ReloadReport, ReloadError>) {
                 );
             }
         }
-        // A demo has no file, and nothing is wrong with that.
+        // A demo has no file, which is no error.
         Err(ReloadError::NoFile) => {}
         Err(error) => tracing::error!("the configuration file is left alone:\n{error}"),
     }

@@ -21,10 +21,10 @@ use crate::{
     telemetry::{AccessLogGuard, Metrics, names},
 };
 
-/// How often buffers of metrics are drained.
+/// Interval of draining metric buffers.
 const UPKEEP: Duration = Duration::from_secs(5);
 
-/// Everything of the control plane that runs.
+/// All running parts of the control plane.
 pub(super) struct ControlPlane {
     pub(super) controller: Arc<Controller>,
     pub(super) readiness: Arc<Readiness>,
@@ -35,11 +35,11 @@ pub(super) struct ControlPlane {
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     pub(super) checks: Checks,
-    /// Reloads that were asked for over the admin API.
+    /// Reload requests from the admin API.
     pub(super) reloads: mpsc::Receiver<ReloadRequest>,
 }
 
-/// Opens the history and takes over what it says is live.
+/// Opens the history and restores its live table.
 pub(super) fn open_controller(
     config: &Config,
     options: &Options,
@@ -65,7 +65,7 @@ pub(super) fn open_controller(
 }
 
 impl ControlPlane {
-    /// Starts everything beside the data plane. Within the control runtime.
+    /// Starts everything except the data plane. Called within the control runtime.
     pub(super) fn start(
         config: &Config,
         controller: Arc<Controller>,
@@ -149,12 +149,12 @@ impl ControlPlane {
         Ok(())
     }
 
-    /// Ends the admin API and everything else, and writes what the history still has to write, within a time.
+    /// Stops the admin API and everything else, and writes what the history still has to write, within a time limit.
     pub(super) async fn stop(mut self, patience: Duration) {
         self.stop.send_replace(true);
         drop(self.checks);
         let served = async { while self.tasks.join_next().await.is_some() {} };
-        // Discovery and upkeep go on until they are dropped; the admin API has its own grace of five seconds.
+        // Discovery and upkeep go on until they are dropped; the admin API has its own grace period of five seconds.
         let _ended_or_not = tokio::time::timeout(Duration::from_millis(200), served).await;
         self.tasks.shutdown().await;
         let controller = self.controller;
@@ -170,7 +170,7 @@ impl ControlPlane {
     }
 }
 
-/// Tells the metrics how many connections each listener has, at the moment of a scrape.
+/// Updates the metrics of connections per listener, at the time of a scrape.
 fn count_connections(doors: &[(SocketAddr, Arc<ConnectionLimits>)]) {
     for (address, limits) in doors {
         #[expect(
@@ -209,7 +209,7 @@ fn listen(
 }
 
 async fn stopped(mut stop: watch::Receiver<bool>) {
-    // An error means that the sender is gone, which is as good as a stop.
+    // An error means that the sender was dropped, which is a stop as well.
     let _stopped = stop.wait_for(|stop| *stop).await;
 }
 

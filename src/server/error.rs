@@ -1,4 +1,4 @@
-//! Why switchback does not start, and the exit status that says so.
+//! Errors of a start, and their exit statuses.
 
 use std::{io, net::SocketAddr, path::PathBuf};
 
@@ -9,7 +9,7 @@ use crate::{
     history::HistoryError, net::NetError,
 };
 
-/// Why switchback does not start.
+/// Error of a start.
 #[derive(Debug, Error)]
 pub enum ServerError {
     /// The tokens of the admin API cannot be used.
@@ -20,22 +20,22 @@ pub enum ServerError {
     AccessLog {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
-    /// An address cannot be listened on.
+    /// The address cannot be bound.
     #[error("cannot listen on {address} ({key})")]
     Bind {
         /// The address.
         address: SocketAddr,
         /// The configuration key, or the flag, that changes it.
         key: String,
-        /// Why.
+        /// The reason.
         #[source]
         source: NetError,
     },
-    /// The configuration file is wrong.
+    /// The configuration file has problems.
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// The table cannot be made live.
@@ -58,7 +58,7 @@ pub enum ServerError {
     Tls {
         /// The listener.
         address: SocketAddr,
-        /// Why.
+        /// The reason.
         #[source]
         source: NetError,
     },

@@ -1,4 +1,4 @@
-//! The life of the process: start, serve, reload, drain, end.
+//! Lifecycle of the process: start, serve, reload, drain, end.
 
 use std::{
     net::SocketAddr,
@@ -31,26 +31,26 @@ use crate::{
 
 /// Threads of the control plane.
 const CONTROL_THREADS: usize = 2;
-/// How long the history may take to write what is pending, at the end.
+/// Timeout for the history to write what is pending, at the end.
 const CLOSE: Duration = Duration::from_secs(2);
-/// How long worker threads may take once they were told to end.
+/// Timeout for worker threads to end.
 const JOIN: Duration = Duration::from_secs(1);
 
-/// How to run.
+/// Options of a run.
 #[derive(Debug, Clone, Default)]
 pub struct Options {
-    /// The file that the configuration came from, to be read again on SIGHUP.
+    /// The configuration file, to be reloaded on SIGHUP.
     pub file: Option<PathBuf>,
-    /// Which side wins where the file and the live table changed the same entry.
+    /// Side that wins where the file and the live table changed the same entry.
     pub wins: Option<crate::api::ConflictPolicy>,
-    /// Do not start when the file's table cannot be taken over. Otherwise what is durable is served, with a warning.
+    /// Do not start when the file's table cannot be imported. Otherwise the durable table is served, with a warning.
     pub strict: bool,
-    /// The program that writes the history's disk, in a process of its own (see [`crate::history::History::open_apart`]);
-    /// without one this process does.
+    /// The program that writes the history's disk, in a process of its own (see
+    /// [`crate::history::History::open_apart`]); without one this process writes it.
     pub keeper: Option<PathBuf>,
 }
 
-/// A switchback that runs in this process.
+/// A running switchback in this process.
 pub struct Running {
     config: Config,
     options: Options,
@@ -72,10 +72,10 @@ pub fn run(config: Config, options: Options) -> Result<(), ServerError> {
     start(config, options)?.until_signalled()
 }
 
-/// Starts everything; returns once every listener takes connections.
+/// Starts everything; returns once every listener accepts connections.
 ///
 /// # Errors
-/// When something that is needed cannot be had: the first such thing.
+/// The first error of the start.
 pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(CONTROL_THREADS)
@@ -97,8 +97,8 @@ pub fn start(config: Config, options: Options) -> Result<Running, ServerError> {
     started.inspect_err(|_| history.close(CLOSE))
 }
 
-/// Starts everything around an open history. When that fails, the history is to be closed: otherwise the numbers that it
-/// has set aside are lost, and whoever starts next finds a gap.
+/// Starts everything around an open history. On failure the history has to be closed: otherwise its reserved revision
+/// numbers are lost, and the next start leaves a gap.
 fn start_around(
     config: Config,
     options: Options,
@@ -201,17 +201,17 @@ fn start_workers(
 }
 
 impl Running {
-    /// Where clients connect, in the order of the configuration, with the ports that were chosen.
+    /// Addresses of the listeners, in the order of the configuration, with the actual ports.
     pub fn listeners(&self) -> &[SocketAddr] {
         &self.listeners
     }
 
-    /// Where the admin API is.
+    /// Address of the admin API.
     pub fn admin(&self) -> SocketAddr {
         self.control.admin
     }
 
-    /// The one writer.
+    /// The only writer.
     pub fn controller(&self) -> &Arc<Controller> {
         &self.control.controller
     }
@@ -239,7 +239,7 @@ impl Running {
         let runtime = self.runtime.handle().clone();
         let entered = runtime.enter();
         let mut signals = Signals::new().map_err(ServerError::Thread)?;
-        // Whoever reads that it is ready may send a signal.
+        // A signal may arrive as soon as readiness is announced.
         self.announce();
         runtime.block_on(async {
             loop {
@@ -249,7 +249,7 @@ impl Running {
                         SignalEvent::Reload => drop(self.reload("SIGHUP").await),
                     },
                     Some(reply) = self.control.reloads.recv() => {
-                        // A client that is gone has no use for the report; the log has it.
+                        // A client that disconnected does not need the report; the log has it.
                         drop(reply.send(self.reload("reload").await));
                     }
                 }
@@ -269,7 +269,7 @@ impl Running {
         Ok(())
     }
 
-    /// Reads the certificates and the configuration file again.
+    /// Reloads the certificates and the configuration file.
     async fn reload(&self, by: &str) -> Result<ReloadReport, ReloadError> {
         let certificates = self.reload_certificates();
         let access_log = self.reopen_access_log().await;
@@ -288,7 +288,7 @@ impl Running {
         })
     }
 
-    /// Opens the file of the access log again, as whoever moved it away wants; returns why it could not be.
+    /// Reopens the access log, after log rotation; returns the error if that fails.
     async fn reopen_access_log(&self) -> Option<String> {
         match self.access_log.as_ref()?.reopen().await {
             Ok(()) => {
@@ -302,7 +302,7 @@ impl Running {
         }
     }
 
-    /// Reads all certificates again; returns what could not be read.
+    /// Reloads all certificates; returns the errors.
     fn reload_certificates(&self) -> Vec<String> {
         self.shared.reload_upstream_tls();
         self.control.checks.reload_tls();
@@ -319,7 +319,7 @@ impl Running {
         failed
     }
 
-    /// Takes no more connections; those that are open finish what they do.
+    /// Stops accepting connections; open ones finish their work.
     pub fn drain(&self) {
         self.control.readiness.set_draining();
         self.phase.send_replace(Phase::Draining);
@@ -327,14 +327,14 @@ impl Running {
         tracing::info!(requests = self.shared.requests(), "draining");
     }
 
-    /// Returns once every worker has ended, which they do when nothing is open any more.
+    /// Completes once every worker has ended, which they do when no connection is open.
     async fn finished(&self) {
         while self.threads.iter().any(|thread| !thread.is_finished()) {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }
 
-    /// Ends now, whatever is in work.
+    /// Ends now, without waiting for work in flight.
     pub fn stop(self) {
         let begin = Instant::now();
         self.phase.send_replace(Phase::Ending);
@@ -342,7 +342,7 @@ impl Running {
             tracing::warn!("a worker did not end in time");
         }
         self.runtime.block_on(self.control.stop(CLOSE));
-        // A thread that hangs in a sick disk must not keep the process.
+        // A thread that hangs in a failing disk must not keep the process.
         self.runtime.shutdown_background();
         tracing::info!(took_ms = begin.elapsed().as_millis(), "ended");
     }

@@ -1,4 +1,4 @@
-//! Binds what is configured: an address that is taken is an error that names the key that changes it.
+//! Binds the configured listeners: for an address in use, the error names the key that changes it.
 
 use std::{net::SocketAddr, sync::Arc};
 
@@ -23,7 +23,7 @@ pub(super) struct OpenListener {
 /// Fewer connections than this are worth a warning.
 const FEW_CONNECTIONS: usize = 1_000;
 
-/// The limits of the configuration, those on connections lowered to what the file descriptors allow.
+/// The configured limits, with those on connections lowered to what the file descriptors allow.
 pub(super) fn fit_descriptors(config: &Config) -> Limits {
     let mut limits = config.limits.clone();
     let allowed = raise_descriptor_limit();
@@ -55,8 +55,8 @@ pub(super) fn fit_descriptors(config: &Config) -> Limits {
     limits
 }
 
-/// True if the configuration sets one of the two limits that are compared. The defaults are bounds and no wish: that few
-/// descriptors lower one of them is no mistake.
+/// True if the configuration sets one of the two limits that are compared. The defaults are only upper bounds: lowering
+/// one of them for want of descriptors is no mistake.
 fn is_chosen(limits: &Limits) -> bool {
     let default = Limits::default();
     limits.requests != default.requests
@@ -104,7 +104,7 @@ pub(super) fn bind_one(
     })
 }
 
-/// TLS of a listener; `http2` says whether it is offered.
+/// TLS of a listener; `http2` says whether ALPN offers it.
 pub(super) fn server_tls(
     address: SocketAddr,
     tls: &ListenerTls,
@@ -119,7 +119,7 @@ pub(super) fn server_tls(
         .map_err(|source| ServerError::Tls { address, source })
 }
 
-/// TLS of a listener as the network layer takes it.
+/// TLS settings of a listener for the network layer.
 pub(super) fn tls_settings(tls: &ListenerTls) -> ServerTlsSettings {
     ServerTlsSettings {
         certificates: tls

@@ -1,4 +1,4 @@
-//! Opens the access log that is configured, and its file again once it was moved away.
+//! Opens the configured access log, and reopens its file after rotation.
 
 use std::{
     fs::{File, OpenOptions},
@@ -14,23 +14,23 @@ use crate::{
     telemetry::{AccessFormat, AccessLog, AccessLogGuard},
 };
 
-/// How long a disk may take to open the file again.
+/// Timeout for a disk to reopen the file.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// The access log with what keeps its writing thread alive and, where it goes to a file, the way to open that again.
+/// The access log, with the guard of its writing thread and, if it goes to a file, the handle to reopen that.
 pub(super) struct OpenedAccessLog {
     pub(super) log: AccessLog,
     pub(super) guard: Option<AccessLogGuard>,
     pub(super) file: Option<LogFile>,
 }
 
-/// The file of a log. What writes to it has the other end.
+/// The file of a log. The writer has the other end.
 pub(super) struct LogFile {
     path: PathBuf,
     next: Arc<Mutex<Option<File>>>,
 }
 
-/// Writes to the file that was opened last.
+/// Writes to the most recently opened file.
 struct LogWriter {
     file: File,
     next: Arc<Mutex<Option<File>>>,
@@ -83,10 +83,10 @@ impl LogFile {
         Ok((writer, Self { path, next }))
     }
 
-    /// Opens the file again, new where it was moved away. What is written from now on goes there.
+    /// Reopens the file, which creates it after a rotation. New lines go there.
     ///
     /// # Errors
-    /// When it cannot be opened; what was open stays in use.
+    /// When it cannot be opened; the open file stays in use.
     pub(super) async fn reopen(&self) -> io::Result<()> {
         let path = self.path.clone();
         let opening = tokio::task::spawn_blocking(move || append_to(&path));

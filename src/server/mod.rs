@@ -1,8 +1,8 @@
-//! Wires the house together and runs it: listeners, workers, the control plane, signals, the end.
+//! Wires up and runs the process: listeners, workers, the control plane, signals, shutdown.
 //!
 //! The order of the start matters. The history is opened, and locked, before anything listens, so that a second process
-//! on the same history stops before it takes a connection; the configuration file is taken over before the workers
-//! start, so that the first request already sees it; `listening` is said last.
+//! on the same history stops before it accepts a connection. The configuration file is imported before the workers
+//! start, so that the first request already sees it. `listening` is logged last.
 
 mod config_reload;
 mod control;
@@ -19,5 +19,5 @@ pub use self::{
     lifecycle::{Options, Running, run, start},
     preflight::load,
 };
-/// What a process does that was started to write the history's disk for another.
+/// Entry point of the process that writes the history's disk for another.
 pub use crate::history::{SUBCOMMAND, run_writer_process as keep_history};

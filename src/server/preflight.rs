@@ -1,8 +1,8 @@
-//! What would keep a configuration from being served, found before anything is started: `check`, `serve` and a reload read
-//! a file through here, so that what one of them takes, the others take.
+//! Preflight: finds what would prevent serving a configuration, before anything is started. `check`, `serve` and a
+//! reload read files through here, so that all of them accept the same files.
 //!
 //! Files are read with the code that serves with them. Nothing is created, bound or locked: a check may run beside a
-//! switchback that serves, and on another machine than the one that will.
+//! running switchback, and on another machine than the one that will serve.
 
 use std::{
     fs::{self, OpenOptions},
@@ -22,12 +22,12 @@ use crate::{
 /// Reads a configuration that can be served.
 ///
 /// # Errors
-/// When the file cannot be read, with the reason; when something is wrong with it, with all that is.
+/// When the file cannot be read, with the reason; when it has problems, with all of them.
 pub fn load(path: &Path) -> Result<Config, ConfigError> {
     config::load_and(path, problems)
 }
 
-/// Everything that would keep a configuration from being served, whose values are right in themselves.
+/// Problems that prevent serving a configuration whose values are valid in themselves.
 fn problems(config: &Config) -> Vec<Problem> {
     let mut found = Vec::new();
     for (place, listener) in config.listeners.iter().enumerate() {
@@ -52,7 +52,7 @@ fn problems(config: &Config) -> Vec<Problem> {
     found
 }
 
-/// Each certificate by itself, so that all that are wrong are told, and then the whole.
+/// Checks each certificate by itself, so that all problems are reported, and then the whole.
 fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
     let before = found.len();
     for (place, pair) in tls.certificates.iter().enumerate() {
@@ -91,7 +91,7 @@ fn in_pair(at: &str, pair: &Certificate, error: &NetError) -> Problem {
 }
 
 fn release_tls(at: &str, tls: &UpstreamTls, found: &mut Vec<Problem>) {
-    // That a pair needs both is told with the table.
+    // An incomplete pair is reported with the table.
     if tls.cert.is_some() != tls.key.is_some() {
         return;
     }
@@ -115,7 +115,7 @@ fn in_files(at: &str, files: &[(&str, Option<&Path>)], error: &NetError) -> Prob
 }
 
 fn tokens(config: &Config, found: &mut Vec<Problem>) {
-    // Whether the address needs a token is asked elsewhere.
+    // The token that a public address needs is checked elsewhere.
     let here = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     for (place, token) in config.admin.tokens.iter().enumerate() {
         if token.file.is_some() == token.env.is_some() {
@@ -151,7 +151,7 @@ fn access_log(config: &Config, found: &mut Vec<Problem>) {
     }
 }
 
-/// The folder is made at the start, as far as it is missing, which only a file in its way prevents for certain.
+/// The folder is created at the start. The only certain obstacle is a file in its path.
 fn history(config: &Config, found: &mut Vec<Problem>) {
     let path = &config.history.path;
     let there = path.ancestors().find(|path| path.exists());

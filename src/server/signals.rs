@@ -1,17 +1,17 @@
-//! What the operating system asks for: SIGHUP reads files again, SIGTERM and SIGINT end.
+//! Signals: SIGHUP reloads files, SIGTERM and SIGINT end the process.
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// What was asked for.
+/// The request of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignalEvent {
-    /// End, once what is in work is done.
+    /// End, once the work in flight is done.
     End,
-    /// Read certificates and the configuration file again.
+    /// Reload the certificates and the configuration file.
     Reload,
 }
 
-/// The signals that are listened to.
+/// The registered signals.
 pub(super) struct Signals {
     hangup: Signal,
     interrupt: Signal,
@@ -19,7 +19,7 @@ pub(super) struct Signals {
 }
 
 impl Signals {
-    /// Starts to listen. Within a runtime.
+    /// Registers the signals. Called within a runtime.
     pub(super) fn new() -> std::io::Result<Self> {
         Ok(Self {
             hangup: signal(SignalKind::hangup())?,

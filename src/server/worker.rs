@@ -20,21 +20,21 @@ use crate::{
     proxy::{ListenerSettings, Shared, Worker, start_connection},
 };
 
-/// Connections that may wait to be taken over by another worker.
+/// Capacity of the queue of connections handed to another worker.
 const HANDED: usize = 64;
 
-/// How far the data plane is on its way to the end.
+/// Phase of the data plane's shutdown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Phase {
-    /// It takes connections.
+    /// Accepts connections.
     Serving,
-    /// It takes none, and lets those that are open finish.
+    /// Accepts none, and lets the open ones finish.
     Draining,
-    /// It ends, whatever is open.
+    /// Ends, whatever is open.
     Ending,
 }
 
-/// A listener as one worker gets it.
+/// A listener as seen by one worker.
 pub(super) struct WorkerListener {
     pub(super) socket: std::net::TcpListener,
     pub(super) limits: Arc<ConnectionLimits>,
@@ -44,7 +44,7 @@ pub(super) struct WorkerListener {
     pub(super) name: String,
 }
 
-/// What a worker thread is given.
+/// Input of a worker thread.
 pub(super) struct WorkerSetup {
     pub(super) slot: usize,
     pub(super) shared: Arc<Shared>,
@@ -62,18 +62,18 @@ pub(super) struct HandoffConnection {
     listener: usize,
 }
 
-/// How many connections each worker has, and the ways to hand one over.
+/// Number of connections of each worker, and the channels to hand one over.
 ///
-/// The kernel spreads connections by a hash of their addresses, which is fine for many and bad for a few heavy ones: of
-/// eight HTTP/2 connections, six may land on one worker.
+/// The kernel spreads connections by a hash of their addresses, which works for many connections but not for a few
+/// heavy ones: of eight HTTP/2 connections, six may land on one worker.
 pub(super) struct ConnectionBalancer {
-    // By worker, then by listener. Each counts what its worker has open, below the limits of the listener.
+    // By worker, then by listener. Each counts the open connections of its worker, below the limits of the listener.
     open: Vec<Vec<Arc<ConnectionLimits>>>,
     ways: Vec<mpsc::Sender<HandoffConnection>>,
 }
 
 impl ConnectionBalancer {
-    /// Seats for a number of workers at listeners with these limits, with the receiving ends.
+    /// Creates the balancer for workers at listeners with these limits, and the receivers of handed connections.
     pub(super) fn new(
         workers: usize,
         listeners: &[Arc<ConnectionLimits>],
@@ -88,7 +88,7 @@ impl ConnectionBalancer {
         (Arc::new(Self { open, ways }), ends)
     }
 
-    /// What one worker counts its connections to one listener by.
+    /// Connection limits of one worker at one listener.
     pub(super) fn limits(&self, worker: usize, listener: usize) -> Arc<ConnectionLimits> {
         Arc::clone(&self.open[worker][listener])
     }
@@ -97,8 +97,8 @@ impl ConnectionBalancer {
         self.open[worker].iter().map(|limits| limits.open()).sum()
     }
 
-    /// The worker that should rather have a new connection of this one: the less loaded of two others, if this one is
-    /// clearly busier. The difference that counts grows with the load, so that many light connections stay put.
+    /// The worker that should get a new connection instead of this one: the less loaded of two others, if this one is
+    /// clearly busier. The required difference grows with the load, so that many light connections stay put.
     fn less_loaded(&self, own: usize, draw: usize) -> Option<usize> {
         let count = self.open.len();
         if count < 2 {
@@ -115,7 +115,7 @@ impl ConnectionBalancer {
     }
 }
 
-/// Whether a worker with `own` connections, the new one among them, should give that one to a worker with `other`.
+/// True if a worker with `own` connections, including the new one, should hand that one to a worker with `other`.
 const fn is_clearly_busier(own: usize, other: usize) -> bool {
     own > other + 1 + other / 8
 }
@@ -176,7 +176,7 @@ async fn take_over_until_drained(
 ) {
     loop {
         tokio::select! {
-            // An error means that the process ends, and so does a worker then.
+            // An error means that the process ends, and the worker with it.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
             Some(HandoffConnection { tcp, peer, permit, listener }) = handed.recv() => {
                 let Some(door) = doors.get(listener) else { continue };
@@ -189,7 +189,7 @@ async fn take_over_until_drained(
     }
 }
 
-/// Waits until no connection is open, or until nobody may wait any longer.
+/// Waits until no connection is open, or until the process ends.
 async fn wait_for_end(worker: &Worker, mut phase: watch::Receiver<Phase>) {
     tokio::select! {
         () = worker.drained() => {}
@@ -197,7 +197,7 @@ async fn wait_for_end(worker: &Worker, mut phase: watch::Receiver<Phase>) {
     }
 }
 
-/// Where one worker lets the connections of one listener in.
+/// Accepts the connections of one listener in one worker.
 struct AcceptLoop {
     worker: Rc<Worker>,
     settings: Rc<ListenerSettings>,
@@ -241,7 +241,7 @@ impl AcceptLoop {
         }
     }
 
-    /// Gives a connection to another worker, or keeps it when that one cannot take it.
+    /// Hands a connection to another worker, or keeps it when that one cannot take it.
     fn hand_over(&self, accepted: Accepted, other: usize) {
         let way = self.balance.ways[other].try_reserve();
         let (Ok(way), Some(permit)) = (way, self.balance.open[other][self.place].acquire()) else {
@@ -269,7 +269,7 @@ impl AcceptLoop {
     }
 }
 
-/// Waits for the threads, at most for a time; says whether all of them ended.
+/// Joins the threads within a time limit; true if all of them ended.
 pub(super) fn join(threads: Vec<JoinHandle<()>>, patience: Duration) -> bool {
     let end = std::time::Instant::now() + patience;
     while threads.iter().any(|thread| !thread.is_finished()) {
