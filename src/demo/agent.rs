@@ -1,11 +1,11 @@
-//! A sample agent: what it serves, and the switches that make it misbehave.
+//! A sample agent: its endpoints and its fault injection.
 //!
 //! - any path: JSON that names the release
 //! - `GET /stream?tokens=20&every=100ms`: tokens as server-sent events
 //! - `GET /ws`: a WebSocket that echoes
 //! - `GET /healthz`: 200
-//! - `GET /behave`, `POST /behave` with `{"error_rate":0.3,"latency":"200ms","cut_streams":true}`: what is wrong with it;
-//!   a key that is left out is as it should be
+//! - `GET /behave`, `POST /behave` with `{"error_rate":0.3,"latency":"200ms","cut_streams":true}`: the injected faults;
+//!   a key that is left out means no fault
 
 use std::{
     net::TcpListener,
@@ -31,7 +31,7 @@ use super::{
     websocket,
 };
 
-/// What an agent is.
+/// State of an agent.
 pub(super) struct Agent {
     pub(super) release: String,
     pub(super) version: String,
@@ -80,7 +80,7 @@ async fn answer(State(agent): State<Arc<Agent>>, request: Request) -> Response {
     }))
 }
 
-/// A JSON response that ends its line, so that a prompt that follows stands on a line of its own.
+/// A JSON response that ends its line, so that a shell prompt starts on a new one.
 fn line(value: &impl Serialize) -> Response {
     let json = [(header::CONTENT_TYPE, "application/json")];
     let mut text = serde_json::to_string(value).expect("what an agent says has string keys");
@@ -111,14 +111,14 @@ async fn behave(State(agent): State<Arc<Agent>>, Json(wanted): Json<Behaviour>) 
 // === impl Agent ===
 
 impl Agent {
-    // A panic while the lock is held leaves a whole behaviour, so a poisoned lock is as good as another.
+    // A panic under the lock leaves a whole value, so poisoning is safe to ignore.
     fn behaviour(&self) -> MutexGuard<'_, Behaviour> {
         self.behaviour
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits and fails as it was told to; `None` when it is to answer.
+    /// Injects the configured faults; `None` when the request is to be served.
     async fn inject_fault(&self) -> Option<Response> {
         let behaviour = self.behaviour().clone();
         if !behaviour.latency.0.is_zero() {

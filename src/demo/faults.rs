@@ -1,4 +1,4 @@
-//! How an agent can be made to misbehave.
+//! Fault injection of a sample agent.
 
 use std::time::Duration;
 
@@ -6,15 +6,15 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::HumanDuration;
 
-/// What is wrong with an agent; nothing by default.
+/// Injected faults; none by default.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Behaviour {
-    /// The share of requests that are answered with 500, from 0 to 1.
+    /// Share of requests that get a 500, from 0 to 1.
     pub error_rate: f64,
-    /// How much later each answer begins.
+    /// Delay of each response.
     pub latency: HumanDuration,
-    /// Whether streams break off half-way.
+    /// True if streams are aborted half-way.
     pub cut_streams: bool,
 }
 
@@ -29,12 +29,12 @@ impl Default for Behaviour {
 }
 
 impl Behaviour {
-    /// Whether a request fails, by a draw from 0 up to 1.
+    /// True if a request fails, for a random number from 0 up to 1.
     pub(super) fn fails(&self, draw: f64) -> bool {
         draw < self.error_rate
     }
 
-    /// What cannot be asked for.
+    /// Error in the requested faults.
     pub(super) fn wrong(&self) -> Option<&'static str> {
         if !(0.0..=1.0).contains(&self.error_rate) {
             return Some("`error_rate` is a share from 0 to 1");

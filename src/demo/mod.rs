@@ -1,8 +1,8 @@
 //! Two sample agents and a configuration that puts switchback in front of them, to try everything out with one command.
 //!
-//! `blue` (1.0.0) and `green` (2.0.0) listen on loopback, in a thread of their own; green can be made to misbehave. A
-//! [`Demo`] is what a run needs: agents, a folder for the history, a [`Config`], and lines to paste. It stops the agents
-//! when it is dropped and takes the folder away, unless the folder was named by the user.
+//! `blue` (1.0.0) and `green` (2.0.0) listen on loopback, in a thread of their own; faults can be injected into green.
+//! A [`Demo`] is what a run needs: agents, a folder for the history, a [`Config`], and commands to try. On drop it
+//! stops the agents and removes the folder, unless the user named it.
 
 mod agent;
 mod faults;
@@ -25,38 +25,38 @@ use self::temp_dir::TempDir;
 pub use self::{agent::serve_agent, faults::Behaviour, tour::next_steps};
 use crate::config::{self, Config, FileCheck, LocatedProblem};
 
-/// Where a demo listens and what it keeps.
+/// Addresses and folder of a demo.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Where the proxy listens.
+    /// Address of the proxy.
     pub listen: SocketAddr,
-    /// Where the admin API listens.
+    /// Address of the admin API.
     pub admin: SocketAddr,
-    /// The folder of the history; a new one, which goes when the demo ends, when absent.
+    /// Folder of the history; when absent a temporary one, removed when the demo ends.
     pub history: Option<PathBuf>,
 }
 
-/// Why there is no demo.
+/// Error of preparing a demo.
 #[derive(Debug, Error)]
 pub enum DemoError {
-    /// An address cannot be listened on.
+    /// The address cannot be bound.
     #[error("{address} cannot be listened on; choose another with `{flag}`")]
     Address {
         /// The address.
         address: SocketAddr,
         /// The flag that changes it.
         flag: &'static str,
-        /// Why.
+        /// The reason.
         #[source]
         source: io::Error,
     },
     /// The sample agents cannot be started.
     #[error("the sample agents cannot be started")]
     Agents(#[source] io::Error),
-    /// The options make no valid configuration.
+    /// The options give no valid configuration.
     #[error("{}", .0.iter().map(|placed| placed.problem.to_string()).collect::<Vec<_>>().join("\n"))]
     Config(Vec<LocatedProblem>),
-    /// There is no folder for the history.
+    /// The folder of the history cannot be created.
     #[error("there is no folder for the history; name one with `--history`")]
     Folder(#[source] io::Error),
 }
@@ -64,9 +64,9 @@ pub enum DemoError {
 /// The two sample agents, which serve until this is dropped.
 #[derive(Debug)]
 pub struct Agents {
-    /// Where blue, 1.0.0, listens.
+    /// Address of blue, 1.0.0.
     pub blue: SocketAddr,
-    /// Where green, 2.0.0, listens.
+    /// Address of green, 2.0.0.
     pub green: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<thread::JoinHandle<()>>,
@@ -75,7 +75,7 @@ pub struct Agents {
 /// Everything that a run needs.
 #[derive(Debug)]
 pub struct Demo {
-    /// What to start the server with.
+    /// Configuration of the server.
     pub config: Config,
     /// The agents.
     pub agents: Agents,
@@ -100,7 +100,7 @@ impl Agents {
     /// Starts both on free ports of loopback.
     ///
     /// # Errors
-    /// When there is no port, thread or runtime to be had.
+    /// When there is no free port, or no thread or runtime.
     pub fn start() -> io::Result<Self> {
         let free = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (blue, green) = (free()?, free()?);
@@ -113,7 +113,7 @@ impl Agents {
             tokio::select! {
                 _ = serve_agent("blue", "1.0.0", blue) => {}
                 _ = serve_agent("green", "2.0.0", green) => {}
-                // Dropped is as good as sent. Open streams end with the runtime.
+                // Dropping the sender stops the agents as well. Open streams end with the runtime.
                 _ = stopped => {}
             }
         };
@@ -142,11 +142,11 @@ impl Drop for Agents {
 // === impl Demo ===
 
 impl Demo {
-    /// Starts the agents and makes the rest ready.
+    /// Starts the agents and prepares the rest.
     ///
     /// # Errors
-    /// When a port is in use, which the error names together with the flag that changes it, or something else that a
-    /// demo needs cannot be had.
+    /// When a port is in use, which the error names together with the flag that changes it, or when something else that
+    /// a demo needs fails.
     pub fn prepare(options: &Options) -> Result<Self, DemoError> {
         is_free(options.listen, "--listen")?;
         is_free(options.admin, "--admin")?;
@@ -160,7 +160,7 @@ impl Demo {
         })
     }
 
-    /// Lines to paste, with the addresses that the server listens on in the end.
+    /// Commands to try, with the actual addresses of the server.
     pub fn next_steps(
         &self,
         listen: SocketAddr,
@@ -189,7 +189,7 @@ fn is_free(address: SocketAddr, flag: &'static str) -> Result<(), DemoError> {
 /// The configuration of a demo.
 ///
 /// # Errors
-/// When the options do not go together.
+/// When the options are not consistent.
 pub fn config(
     options: &Options,
     agents: &Agents,

@@ -19,11 +19,11 @@ use tokio::{sync::mpsc, time::sleep};
 use super::agent::Agent;
 use crate::model::HumanDuration;
 
-/// The most tokens in one stream, and the longest pause between two.
+/// Most tokens in one stream, and longest pause between two.
 const MOST_TOKENS: u32 = 100_000;
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
-/// What a client asks for.
+/// Query arguments of a stream.
 #[derive(Debug, Deserialize)]
 #[serde(default)]
 pub(super) struct Asked {
@@ -40,13 +40,13 @@ impl Default for Asked {
     }
 }
 
-/// A stream of tokens, each of which names the release; whole ones end with `[DONE]`.
+/// A stream of tokens, each of which names the release; complete ones end with `[DONE]`.
 pub(super) fn stream(agent: &Agent, asked: &Asked, cut: bool) -> Response {
     let tokens = asked.tokens.min(MOST_TOKENS);
     let every = asked.every.0.min(LONGEST_PAUSE);
     let (release, version) = (agent.release.clone(), agent.version.clone());
     let (sender, receiver) = mpsc::channel(1);
-    // The task ends with the stream: at the latest when nobody receives any more.
+    // The task ends with the stream: at the latest when the receiver is dropped.
     tokio::spawn(async move {
         for number in 0..tokens {
             if cut && number == tokens / 2 {
@@ -74,7 +74,7 @@ pub(super) fn stream(agent: &Agent, asked: &Asked, cut: bool) -> Response {
     (head, Body::new(Tokens(receiver))).into_response()
 }
 
-/// A body that comes in pieces, or breaks off.
+/// A body that is sent chunk by chunk, or aborted.
 struct Tokens(mpsc::Receiver<io::Result<Bytes>>);
 
 impl hyper::body::Body for Tokens {

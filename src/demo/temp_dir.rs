@@ -1,11 +1,11 @@
-//! The folder that a demo keeps its history in.
+//! The history folder of a demo.
 
 use std::{
     fs, io,
     path::{Path, PathBuf},
 };
 
-/// A folder, and whether it goes when the demo ends.
+/// A folder that may be removed when the demo ends.
 #[derive(Debug)]
 pub(super) struct TempDir {
     path: PathBuf,
@@ -15,10 +15,10 @@ pub(super) struct TempDir {
 // === impl TempDir ===
 
 impl TempDir {
-    /// The folder that was asked for, or a new one among the temporary files.
+    /// The requested folder, or a new temporary one.
     pub(super) fn take(asked: Option<&Path>) -> io::Result<Self> {
         if let Some(path) = asked {
-            // Even what is there already is not made while its file system hangs.
+            // Existing folders are not created: that would block while their file system hangs.
             if !path.is_dir() {
                 fs::create_dir_all(path)?;
             }
@@ -27,7 +27,7 @@ impl TempDir {
         }
         let name = |draw: u32| format!("switchback-demo-{draw:08x}");
         let path = std::env::temp_dir().join(name(rand::random()));
-        // Fails if somebody made it first: what is in it would not be ours.
+        // Fails if it exists: its content would not be ours.
         fs::create_dir(&path)?;
         Ok(Self { path, ours: true })
     }
@@ -40,7 +40,7 @@ impl TempDir {
 impl Drop for TempDir {
     fn drop(&mut self) {
         if self.ours {
-            // What cannot be removed stays among the temporary files, where it may.
+            // A folder that cannot be removed stays among the temporary files, where that is harmless.
             let _ = fs::remove_dir_all(&self.path);
         }
     }

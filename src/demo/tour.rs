@@ -1,12 +1,12 @@
-//! What to try next, as lines to paste.
+//! The tour: commands to try next.
 
 use std::{fmt::Write as _, net::SocketAddr, path::Path};
 
 use super::Agents;
 
-/// Lines to paste into a shell, with the addresses filled in: each step as a command, and below it the same over HTTP.
+/// Commands for a shell, with the addresses filled in: each step as a command, and below it the same over HTTP.
 ///
-/// `temp_dir` is where the program lies; it goes in front of `PATH`, so that the commands are found.
+/// `temp_dir` is the folder of the program; it is added to `PATH`, so that the commands are found.
 pub fn next_steps(
     listen: SocketAddr,
     admin: SocketAddr,
@@ -75,13 +75,13 @@ Ctrl-C ends it.
     text
 }
 
-/// A path as a shell reads it.
+/// A path, quoted for a shell.
 fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     format!("'{}'", text.replace('\'', r"'\''"))
 }
 
-/// An address as a client on this machine writes it.
+/// The URL of an address for clients on this machine.
 fn url(address: SocketAddr) -> String {
     if address.ip().is_unspecified() {
         format!("http://127.0.0.1:{}", address.port())

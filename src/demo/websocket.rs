@@ -1,5 +1,5 @@
-//! A WebSocket that echoes (RFC 6455), just large enough for a sample agent: messages come back frame by frame, a ping
-//! is answered, a close is answered and ends it, and whatever breaks the protocol ends it at once.
+//! A WebSocket that echoes (RFC 6455), just large enough for a sample agent: it echoes messages frame by frame, replies
+//! to pings, replies to a close and ends, and ends at once on any protocol error.
 
 use std::{io, sync::Arc};
 
@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use super::agent::Agent;
 use crate::message::handshake;
 
-/// The largest frame that is taken.
+/// Largest frame that is accepted.
 const LARGEST: u64 = 1 << 20;
 
 const CLOSE: u8 = 8;
@@ -51,10 +51,10 @@ pub(super) async fn echo(State(agent): State<Arc<Agent>>, mut request: Request) 
             .into_response();
     }
     let upgrade = hyper::upgrade::on(&mut request);
-    // It ends with the connection.
+    // The task ends with the connection.
     tokio::spawn(async move {
         if let Ok(upgraded) = upgrade.await {
-            // A connection that breaks has nobody left to be told.
+            // A broken connection has no peer left to report to.
             let _ = converse(TokioIo::new(upgraded)).await;
         }
     });
@@ -135,7 +135,7 @@ async fn write(socket: &mut (impl AsyncWrite + Unpin), frame: &Frame) -> io::Res
 mod tests {
     use super::*;
 
-    /// What comes back for these bytes of a client, until the connection ends.
+    /// The bytes sent back for the bytes of a client, until the connection ends.
     async fn sent_back(bytes: Vec<u8>) -> (Vec<u8>, bool) {
         let (mut client, server) = tokio::io::duplex(1 << 22);
         client.write_all(&bytes).await.unwrap();
