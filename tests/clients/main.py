@@ -22,13 +22,13 @@ import httpx
 import openai
 import websockets.asyncio.client
 import websockets.exceptions
-from harness import Certificate, Proxy, Suite, folder, free_port, wait_until
+from harness import Certificate, Proxy, Suite, folder, free_port, node_binary, wait_until
 from origins import GrpcOrigin, HttpOrigin, Loop, WebSocketOrigin
 
 # The largest delay that the median chunk of a stream may have between the origin's write and the client's read.
 CHUNK_LAG_SECONDS = 0.020
 
-NODE = ["node", str(pathlib.Path(__file__).with_name("socket.mjs"))]
+NODE = [node_binary(), str(pathlib.Path(__file__).with_name("socket.mjs"))]
 
 
 def same(got, expected):

