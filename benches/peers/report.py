@@ -95,7 +95,7 @@ def memory(results):
 def together(results):
     names = candidates(results) + ["direct"]
     rows = [[SAYS[name]] + [figure(r.median(results, name, each, "chunks_per_read"), 2) for each in names] for name in present(results, (scenarios.Streams,))]
-    return ["Chunks that the client reads at a time (1.00: each comes alone; more: somebody was late and sent several together):", "",
+    return ["Chunks that the client reads at a time (1.00: each comes alone; more: a late sender sent several together):", "",
             *table(["work"] + [title(name) for name in names], rows)] if rows else []
 
 
@@ -127,7 +127,7 @@ def rollback(results):
             most = lambda key: max(r.values(results, "rollback", each, key))  # noqa: E731, B023
             rows.append([each, figure(one("publish_ms"), 2), f"{one('command_ms'):.2f} ({most('command_ms_max'):.2f})", f"{one('moved_ms'):.2f} ({most('moved_ms_max'):.2f})",
                          figure(one("swap_us"), 0), r.total(results, "rollback", each, "errors")])
-    return ["A publish waits for the disk; a rollback does not, its answer alone waits up to 50 ms to say whether it is durable (under 8,000 requests a second):", "",
+    return ["A publish waits for the disk; a rollback does not, only its response waits up to 50 ms to say whether it is durable (under 8,000 requests a second):", "",
             *table(["", "publish, ms", "rollback, ms (max)", "traffic has moved, ms after the command was issued (max)", "swap, µs", "failed requests"], rows)] if rows else []
 
 
