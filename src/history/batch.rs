@@ -1,4 +1,4 @@
-//! Rows of the store: what one transaction writes, and what a start reads.
+//! Rows of the store: the content of one transaction, or of the whole store at a start.
 
 use std::{collections::BTreeMap, io, path::Path};
 
@@ -12,24 +12,24 @@ use super::{
 };
 use crate::model::{Revision, TableDocument};
 
-/// Rows as they stand in the store, or shall stand there.
+/// Encoded rows, read from the store or to be written to it.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
     pub(super) records: Vec<(Revision, Vec<u8>)>,
     pub(super) snapshots: Vec<(Revision, Vec<u8>)>,
     pub(super) remove: Vec<Revision>,
-    /// The imported file; empty where there is to be none.
+    /// The imported file; empty to remove it.
     pub(super) imported: Option<Vec<u8>>,
     pub(super) reserved: Option<u64>,
-    /// How many transactions the store has taken; it counts them itself.
+    /// Number of transactions that the store has committed, counted by the store.
     pub(super) writes: u64,
-    /// The last rollback that the slot file has taken, as the mark beside it says.
+    /// Last rollback in the journal, according to the high-water mark.
     pub(super) slotted: Revision,
-    /// Answers by idempotency key; `None` for one to be forgotten.
+    /// Stored responses by idempotency key; `None` removes one.
     pub(super) answers: Vec<(String, Option<Vec<u8>>)>,
 }
 
-/// All that the store holds.
+/// Decoded content of the store.
 #[derive(Debug, Default)]
 pub(super) struct Contents {
     pub(super) records: Vec<Entry>,
@@ -37,12 +37,12 @@ pub(super) struct Contents {
     pub(super) imported: Option<TableDocument>,
     pub(super) reserved: u64,
     pub(super) answers: Vec<(String, StoredResponse)>,
-    /// The last record that is not void.
+    /// Last record that is not void.
     pub(super) last: Revision,
 }
 
 impl Batch {
-    /// Takes up a record of what is decided already.
+    /// Adds a record of a decision that is already live or void.
     pub(super) fn add(&mut self, pending: &Pending) {
         let revision = pending.entry.record.revision;
         self.records
@@ -102,7 +102,7 @@ impl Batch {
 }
 
 impl Contents {
-    /// What the rows of a history's folder say.
+    /// Decodes the rows of a history's folder.
     pub(super) fn of(rows: &Batch, folder: &Path) -> Result<Self, HistoryError> {
         let said = |what: String| move |error| not_read(folder, &what, error);
         let mut contents = Self {

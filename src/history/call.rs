@@ -1,7 +1,8 @@
-//! Calls down a lane to the keeper, each of which waits for its answer.
+//! Calls to the writer process over a channel; each waits for its reply.
 //!
-//! While an answer is late, what must not be lost with this process is sent ahead of its own call: the keeper does all
-//! that it was sent, whatever becomes of whoever sent it, and doing it again later changes nothing.
+//! While a reply is late, records that must survive this process are sent ahead of their own calls: the writer
+//! process does
+//! all that it was sent, even if this process ends, and repeating a write changes nothing.
 
 use std::{
     io,
@@ -13,31 +14,31 @@ use std::{
 
 use super::ipc::{self, Encoder};
 
-/// An answer that takes longer is late.
+/// Time after which a reply is late.
 const LATE: Duration = Duration::from_millis(20);
 
-/// One way to the keeper, used by one thread.
+/// Channel to the writer process, used by one thread.
 #[derive(Debug, Default)]
 pub(super) struct Channel {
-    // Locked while a message is sent, so that what is handed over at the end begins where a message may begin.
+    // Locked while a message is sent, so that the final transfer starts at a message boundary.
     end: Mutex<Option<End>>,
     came: Condvar,
 }
 
-/// The proxy's end of an open lane.
+/// This process's end of an open channel.
 #[derive(Debug)]
 pub(super) struct End {
     pub(super) stream: Arc<UnixStream>,
-    // Answers that come before that of the next call, and that nobody waits for.
+    // Replies to messages sent ahead, which come before the reply to the next call and are ignored.
     ahead: usize,
-    // How long an answer may take; for ever when absent.
+    // Timeout for a reply; none if absent.
     limit: Option<Duration>,
 }
 
-/// Sends what is ready to be sent ahead, as long as it is taken.
+/// Sends ahead all messages that are ready, while there is room.
 pub(super) type Ahead<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&Encoder) -> bool);
 
-/// Why a call has no answer.
+/// Reason why a call got no reply.
 pub(super) enum NoReply {
     Lost(io::Error),
     NotSent(io::Error),
@@ -61,7 +62,7 @@ impl Channel {
         self.end().is_some()
     }
 
-    /// How long an answer may take; for ever when absent.
+    /// Sets the timeout for replies; none if absent.
     pub(super) fn wait_at_most(&self, limit: Option<Duration>) {
         if let Some(end) = self.end().as_mut() {
             end.limit = limit;
@@ -76,10 +77,10 @@ impl Channel {
         drop(waited);
     }
 
-    /// Ends the lane: the keeper reads what was sent, and then its end.
+    /// Closes the channel: the writer process reads what was sent, and then the end of the stream.
     pub(super) fn close(&self) -> Option<Arc<UnixStream>> {
         let End { stream, .. } = self.end().take()?;
-        // It fails when the other end is gone, which is as good.
+        // It fails if the peer is gone, which is fine.
         drop(stream.shutdown(Shutdown::Both));
         Some(stream)
     }
@@ -91,7 +92,7 @@ impl Channel {
                 .as_mut()
                 .ok_or_else(|| NoReply::NotSent(io::ErrorKind::NotConnected.into()))?;
             if let Err(error) = ipc::send(&end.stream, message) {
-                // What arrived of it stays half a message, and is never read as one.
+                // The part that arrived stays an incomplete message, which is never processed.
                 drop(end.stream.shutdown(Shutdown::Both));
                 *place = None;
                 return Err(NoReply::NotSent(error));
@@ -102,13 +103,14 @@ impl Channel {
                 end.limit,
             )
         };
-        // The last of them is that of this call.
+        // The last reply belongs to this call.
         let answers = (0..=before).try_fold(Vec::new(), |_, _| self.answer(&stream, limit, ahead));
         answers.map_err(|error| {
             let followed = self.end().as_ref().is_some_and(|end| end.ahead > 0);
             self.close();
             match error.kind() {
-                // It ended with some of the message unread, so it did nothing about it; unless what is unread came later.
+                // The peer closed with part of the message unread, so it did not process it; unless the unread part
+                // was sent later.
                 io::ErrorKind::ConnectionReset if !followed => NoReply::NotSent(error),
                 _ => NoReply::Lost(error),
             }
@@ -131,7 +133,7 @@ impl Channel {
         ipc::receive(stream)
     }
 
-    /// Sends a message whose answer nobody waits for; `false` when there is no room for it now.
+    /// Sends a message whose reply is ignored; `false` if there is no room for it now.
     fn send_ahead(&self, message: &Encoder) -> bool {
         let mut place = self.end();
         let Some(end) = place.as_mut() else {
@@ -151,5 +153,5 @@ impl Channel {
     }
 }
 
-/// For calls that nothing is sent ahead of.
+/// For calls without messages to send ahead.
 pub(super) fn nothing_ahead(_send: &mut dyn FnMut(&Encoder) -> bool) {}

@@ -1,4 +1,4 @@
-//! The folder of a history, what lies in it, who may read it, and the lock that says which process it belongs to.
+//! Data directory of a history: its files, permissions and process lock.
 
 use std::{
     fs::{self, File, OpenOptions, TryLockError},
@@ -12,21 +12,21 @@ use std::{
 
 use super::{error::HistoryError, mark::MARK};
 
-/// The store.
+/// File name of the store.
 pub(super) const STORE: &str = "history.redb";
-/// The latest rollbacks.
+/// File name of the rollback journal.
 pub(super) const SLOT_FILE: &str = "rollback.slot";
 
 const LOCK: &str = "lock";
 const FILES: [&str; 4] = [STORE, SLOT_FILE, MARK, LOCK];
 
-/// How long a start waits for a process that is alive, which may be about to end.
+/// Time that a start waits for the lock of a living process, which may be about to end.
 const HANDOVER: Duration = Duration::from_secs(1);
-/// How long it waits where that process is gone and only its keeper still writes what it was sent.
+/// Time that a start waits if that process has ended and only its writer process still writes.
 const AFTER_A_KILL: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Makes the folder, readable by its owner only, and makes its name durable.
+/// Creates the folder, readable by its owner only, and makes its name durable.
 pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
     let unreadable = |source| HistoryError::Unreadable {
         path: path.to_owned(),
@@ -44,8 +44,9 @@ pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
     sync(parent.unwrap_or(Path::new("."))).map_err(unreadable)
 }
 
-/// Takes the folder of an earlier version from others than its owner. One that holds other things as well is left as it
-/// is: its files are private, and who else has business there is not known here.
+/// Restricts the folder of an earlier version to its owner. A folder with other content is left alone: its files are
+/// private,
+/// and other users may need access to the rest.
 fn narrow_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
@@ -56,7 +57,7 @@ fn narrow_folder(path: &Path) -> io::Result<()> {
     narrow(path, &File::open(path)?)
 }
 
-/// Takes away what others than the owner may do with a file or folder, and says so.
+/// Removes the permissions of others from a file or folder, and logs it.
 fn narrow(path: &Path, file: &File) -> io::Result<()> {
     const OTHERS: u32 = 0o077;
     let metadata = file.metadata()?;
@@ -72,7 +73,7 @@ fn narrow(path: &Path, file: &File) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a file for its owner alone; made if there is none.
+/// Opens a file for its owner only; created if there is none.
 pub(super) fn open_private(path: &Path) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options
@@ -86,7 +87,7 @@ pub(super) fn open_private(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// The files that speak of an earlier life of the history, of those that are there and not empty.
+/// Files of an earlier history that exist and are not empty.
 pub(super) fn traces(folder: &Path) -> Vec<&'static str> {
     let is_there =
         |name: &&str| fs::metadata(folder.join(name)).is_ok_and(|metadata| metadata.len() > 0);
@@ -120,7 +121,7 @@ pub(super) fn lock(path: &Path, owner: u32) -> Result<File, HistoryError> {
             }
         }
     }
-    // Only for the message; on a full disk the lock holds without it.
+    // Used only for the message; on a full disk the lock holds without it.
     let noted = lock
         .set_len(0)
         .and_then(|()| lock.rewind())
@@ -129,7 +130,7 @@ pub(super) fn lock(path: &Path, owner: u32) -> Result<File, HistoryError> {
     Ok(lock)
 }
 
-/// The process that said it holds the lock.
+/// Process id that the holder of the lock has noted.
 fn holder(lock: &mut File) -> Option<u32> {
     let mut text = String::new();
     lock.rewind().ok()?;
@@ -137,7 +138,8 @@ fn holder(lock: &mut File) -> Option<u32> {
     text.trim().strip_prefix("process ")?.parse().ok()
 }
 
-/// A proxy's number that is our proxy's own was another's before it: in a container every start has the same.
+/// Timeout for the lock. A holder with our own process id is an earlier process: in a container every start has the
+/// same id.
 fn patience(holder: Option<u32>, owner: u32) -> Duration {
     let before_us = |holder: &u32| *holder == owner && owner != std::process::id();
     match holder.filter(|holder| !before_us(holder)) {

@@ -1,7 +1,9 @@
-//! Where a history's disk is written: in this process, or by a keeper in a process of its own.
+//! Disk access of a history: in this process, or by a separate writer process.
 //!
-//! A thread that the kernel holds in a sick file system cannot be ended, nor can its process. So the program has its
-//! disk written apart; a library's user, and a test that wants to see each write, may have it written here.
+//! A thread that the kernel blocks in a failing file system cannot be ended, nor can its process. So the program
+//! writes its
+//! disk from a separate process; users of the library, and tests that inspect each write, may write in their own
+//! process.
 
 use std::{
     fs::File,
@@ -23,7 +25,7 @@ use super::{
 };
 use crate::model::Revision;
 
-/// The disk under a history. The lock on its folder is held by the process that writes.
+/// Disk of a history. The process that writes holds the lock on its folder.
 #[derive(Debug, Clone)]
 pub(super) enum Disk {
     Apart(Arc<WriterClient>),
@@ -43,14 +45,14 @@ pub(super) enum OpenStore {
     Here(Store),
 }
 
-/// The open slot file.
+/// The open rollback journal.
 #[derive(Debug)]
 pub(super) enum OpenJournal {
     Apart(Arc<WriterClient>),
     Here(Box<JournalFile>),
 }
 
-/// The slot file and what it held when it was opened.
+/// The open journal, and its content at that time.
 #[derive(Debug)]
 pub(super) struct JournalScan {
     pub(super) slots: OpenJournal,
@@ -89,7 +91,7 @@ impl Disk {
         }
     }
 
-    /// Opens the store after an error.
+    /// Reopens the store after an error.
     pub(super) fn open_again(&self) -> Result<OpenStore, HistoryError> {
         match self {
             Self::Apart(client) => {
@@ -100,7 +102,7 @@ impl Disk {
         }
     }
 
-    /// Opens the slot file. Without it a history works, but a rollback is only as durable as the store.
+    /// Opens the journal. A history works without it, but a rollback is then only as durable as the store.
     pub(super) fn open_slots(&self) -> Option<JournalScan> {
         let found = match self {
             Self::Apart(client) => client.read_slots().map(|(entries, reserved)| JournalScan {
@@ -118,7 +120,8 @@ impl Disk {
         found.inspect_err(told).ok()
     }
 
-    /// Leaves records to the keeper, which writes them once its disk answers, after this process has ended.
+    /// Transfers records to the writer process, which writes them once the disk responds, after this process has
+    /// ended.
     pub(super) fn transfer(&self, batches: &[Batch]) -> bool {
         match self {
             Self::Apart(client) => client.transfer(batches),
@@ -126,7 +129,7 @@ impl Disk {
         }
     }
 
-    /// Lets the next process in.
+    /// Releases the lock for the next process.
     pub(super) fn release_lock(&self, deadline: Instant) {
         match self {
             Self::Apart(client) => client.shutdown(deadline),
@@ -141,8 +144,9 @@ impl Disk {
 // === impl OpenStore ===
 
 impl OpenStore {
-    /// Writes a batch in one transaction; when it returns, the batch is on the disk. While that takes long, the batches
-    /// that `ahead` has go to whoever outlives this process and will write them.
+    /// Writes a batch in one transaction; durable when it returns. While that takes long, the batches of `ahead` go
+    /// to the writer
+    /// process, which outlives this one and writes them.
     pub(super) fn write(
         &self,
         batch: &Batch,
@@ -157,7 +161,7 @@ impl OpenStore {
         }
     }
 
-    /// The last record that is not void.
+    /// Last record that is not void.
     pub(super) fn last(&self) -> Revision {
         match self {
             Self::Apart(client) => client.last_stored(),
@@ -169,8 +173,9 @@ impl OpenStore {
 // === impl OpenJournal ===
 
 impl OpenJournal {
-    /// Writes a slot in place, and returns once it is on the disk. While that takes long, the writes that `ahead` has go
-    /// to whoever outlives this process and will do them.
+    /// Writes an entry in place; durable when it returns. While that takes long, the entries of `ahead` go to the
+    /// writer process,
+    /// which outlives this one and writes them.
     pub(super) fn write(
         &mut self,
         write: &JournalWrite,

@@ -1,4 +1,4 @@
-//! How far the disk is and how it is, as both threads tell it, and where a test may make it slow or sick.
+//! Progress and health of the disk, reported by both threads, and fault injection for tests.
 
 use std::{io, sync::Arc};
 
@@ -9,43 +9,43 @@ use crate::model::Revision;
 /// Called before each write, for tests of slow and failing disks.
 pub type FaultInjector = Arc<dyn Fn(FaultPoint) -> io::Result<()> + Send + Sync>;
 
-/// Where a [`FaultInjector`] is called.
+/// Point at which a [`FaultInjector`] is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum FaultPoint {
-    /// Before a transaction of the store is committed.
+    /// Before a transaction of the store commits.
     Commit,
-    /// Before a slot is written.
+    /// Before a journal entry is written.
     Slot,
 }
 
-/// How far the disk is.
+/// Progress of the writes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// The last revision in the store.
+    /// Last revision in the store.
     pub stored: Revision,
-    /// The last revision in the slot file.
+    /// Last revision in the rollback journal.
     pub slotted: Revision,
-    /// How many errors there were.
+    /// Number of errors.
     pub errors: u64,
 }
 
 impl Progress {
-    /// The revision that a restart would bring.
+    /// Revision that a restart would restore.
     pub fn durable(&self) -> Revision {
         self.stored.max(self.slotted)
     }
 }
 
-/// How the disk is.
+/// Health of the disk.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistoryHealth {
-    /// Records of what is live that are not in the store yet.
+    /// Number of live records that are not in the store yet.
     pub pending: usize,
-    /// What is wrong, while it is.
+    /// The current error.
     pub error: Option<String>,
 }
 
-/// Where both threads say how far they are.
+/// Sender of the progress of both threads.
 #[derive(Debug, Clone)]
 pub(super) struct Reporter(pub(super) watch::Sender<Progress>);
 

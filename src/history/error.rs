@@ -1,4 +1,4 @@
-//! Why a history cannot be opened, and what to do about it.
+//! Errors of opening a history, with advice.
 
 use std::{
     ffi::OsStr,
@@ -11,10 +11,10 @@ use thiserror::Error;
 
 use super::ipc::{Decoder, Encoder};
 
-/// Why a history cannot be opened. Each message names the file and says what to do.
+/// Error of opening a history. Each message names the file and says what to do.
 #[derive(Debug, Error)]
 pub enum HistoryError {
-    /// What it holds makes no sense.
+    /// Its content is invalid.
     #[error(
         "the history in `{path}` is damaged: {what}; restore the folder from a copy, or move it away to begin anew with \
          the table of the configuration file"
@@ -22,7 +22,7 @@ pub enum HistoryError {
     Damaged {
         /// The folder.
         path: PathBuf,
-        /// What is wrong.
+        /// Description of the damage.
         what: String,
     },
     /// Another process has it open.
@@ -33,31 +33,31 @@ pub enum HistoryError {
     Held {
         /// The folder.
         path: PathBuf,
-        /// The process that said it holds it.
+        /// Process id noted in the lock.
         pid: Option<String>,
     },
-    /// The process that writes it cannot be started, or ended.
+    /// The writer process cannot be started, or has ended.
     #[error(
         "the process that writes the history in `{path}` cannot be started, or is gone; the log says more"
     )]
     Keeper {
         /// The folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
-    /// Nothing can be written to it.
+    /// It is not writable.
     #[error(
         "the history in `{path}` cannot be written: {reason}; make the folder writable, or make room on its disk"
     )]
     NotWritable {
         /// The folder.
         path: PathBuf,
-        /// What the disk said.
+        /// Error of the disk.
         reason: String,
     },
-    /// What an ended process left is not all written yet.
+    /// The writes of an ended process are not finished.
     #[error(
         "the history in `{path}` is still being written by the client of process {ended}, which has ended: its disk hangs \
          or is slow; start again once the disk answers"
@@ -65,7 +65,7 @@ pub enum HistoryError {
     StillWritten {
         /// The folder.
         path: PathBuf,
-        /// The process that has ended.
+        /// Id of the ended process.
         ended: u32,
     },
     /// It was written by a later version.
@@ -76,7 +76,7 @@ pub enum HistoryError {
     UnknownFormat {
         /// The folder.
         path: PathBuf,
-        /// The format that was found.
+        /// The format found.
         found: u64,
     },
     /// It cannot be opened or read.
@@ -86,14 +86,14 @@ pub enum HistoryError {
     Unreadable {
         /// The file or folder.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         #[source]
         source: io::Error,
     },
 }
 
 impl HistoryError {
-    /// Tells it to another process.
+    /// Encodes the error for another process.
     pub(super) fn put(&self, message: Encoder) -> Encoder {
         let begin =
             |kind: u64, path: &Path| message.number(kind).bytes(path.as_os_str().as_bytes());
@@ -108,7 +108,7 @@ impl HistoryError {
         }
     }
 
-    /// Reads what another process told.
+    /// Decodes an error of another process.
     pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
         let kind = reading.number()?;
         let path = PathBuf::from(OsStr::from_bytes(reading.bytes()?));
@@ -162,17 +162,17 @@ fn take_error(reading: &mut Decoder<'_>) -> io::Result<io::Error> {
     })
 }
 
-/// Why a transaction failed, and whether it may have reached the disk all the same.
+/// Failed transaction, which may have reached the disk all the same.
 #[derive(Debug)]
 pub(super) struct WriteError {
     pub(super) reason: String,
     pub(super) begun: bool,
-    /// Whoever was asked to write is gone, and another one may be asked.
+    /// The writer process is gone, and another one may be used.
     pub(super) gone: bool,
 }
 
 impl WriteError {
-    /// Tells what became of a write.
+    /// Encodes the result of a write.
     pub(super) fn put(written: &Result<(), Self>, message: Encoder) -> Encoder {
         match written {
             Ok(()) => message.number(0),

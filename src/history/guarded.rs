@@ -1,4 +1,4 @@
-//! The border of the store's library: on damaged bytes it panics in places, which is an error here.
+//! Panic boundary around the store's library: on damaged bytes it panics in places, which becomes an error here.
 
 use std::{
     any::Any,
@@ -10,7 +10,8 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls the library. A panic comes back as what it said; what was called is not to be used again then.
+/// Calls the library and returns a panic as an error with its message; the called object must not be used again after
+/// one.
 pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     let before = GUARDED.replace(true);
     let called = panic::catch_unwind(AssertUnwindSafe(call));
@@ -18,7 +19,7 @@ pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     called.map_err(|panic| said(&*panic))
 }
 
-/// Keeps a process's standard error free of panics that [`guarded`] turns into errors.
+/// Keeps panics that [`guarded`] turns into errors out of the standard error of a process.
 pub(super) fn quiet() {
     let loud = panic::take_hook();
     panic::set_hook(Box::new(move |panic| {

@@ -1,6 +1,6 @@
-//! Messages between the proxy and the keeper of its history: a length, then numbers and byte strings, one after another.
+//! Messages between the proxy and its history's writer process: a length, then numbers and byte strings.
 //!
-//! Both ends are the same program, so there is no version and no name in it; a message that does not fit ends the lane.
+//! Both ends are the same program, so messages carry no version and no names; an invalid message closes the channel.
 
 use std::{
     io::{self, Read as _, Write as _},
@@ -14,13 +14,13 @@ use rustix::{
     net::SendFlags,
 };
 
-/// The longest message: a whole history at a start. What is sent in a run is a few kilobytes.
+/// Limit on a message: a whole history at a start. Usual messages are a few kilobytes.
 const LONGEST: u64 = 1 << 30;
 
-/// What is set aside for a message before it is read.
+/// Initial buffer for a message.
 const MOST: usize = 64 * 1024;
 
-/// A message that is being put together.
+/// Encoder of a message.
 #[derive(Debug, Default)]
 pub(super) struct Encoder(Vec<u8>);
 
@@ -36,7 +36,7 @@ impl Encoder {
         self
     }
 
-    /// The message behind its length.
+    /// The message with its length in front.
     fn framed(&self) -> Vec<u8> {
         let mut frame = Vec::with_capacity(8 + self.0.len());
         frame.extend((self.0.len() as u64).to_le_bytes());
@@ -52,7 +52,7 @@ impl Encoder {
     }
 }
 
-/// A message that is being read.
+/// Decoder of a message.
 #[derive(Debug)]
 pub(super) struct Decoder<'a>(&'a [u8]);
 
@@ -97,7 +97,7 @@ pub(super) fn send(mut channel: &UnixStream, message: &Encoder) -> io::Result<()
     channel.write_all(&message.framed())
 }
 
-/// Sends a message if there is room for it; `false` when there is none, and nothing was sent.
+/// Sends a message if there is room; `false` if there is none and nothing was sent.
 pub(super) fn send_if_room(mut channel: &UnixStream, message: &Encoder) -> io::Result<bool> {
     let frame = message.framed();
     let sent = match rustix::net::send(channel, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
@@ -105,11 +105,11 @@ pub(super) fn send_if_room(mut channel: &UnixStream, message: &Encoder) -> io::R
         Err(Errno::AGAIN) => return Ok(false),
         Err(error) => return Err(error.into()),
     };
-    // What was begun has to be finished.
+    // A message sent in part must be completed.
     channel.write_all(&frame[sent..]).map(|()| true)
 }
 
-/// Waits for the other end to say something, or to go away; `false` when it did neither within the limit.
+/// Waits until the peer has sent something or closed; `false` after the limit.
 pub(super) fn is_readable(channel: &UnixStream, limit: Duration) -> io::Result<bool> {
     let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
     let mut lanes = [PollFd::new(channel, PollFlags::IN)];
@@ -120,7 +120,7 @@ pub(super) fn is_readable(channel: &UnixStream, limit: Duration) -> io::Result<b
     }
 }
 
-/// Waits for a message. An error as well when the other end is gone.
+/// Receives a message. It is an error if the peer has closed.
 pub(super) fn receive(mut channel: &UnixStream) -> io::Result<Vec<u8>> {
     let mut length = [0; 8];
     channel.read_exact(&mut length)?;
@@ -128,7 +128,7 @@ pub(super) fn receive(mut channel: &UnixStream) -> io::Result<Vec<u8>> {
     if length > LONGEST {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    // Most messages are short, and then are read at once.
+    // Most messages are short and are read at once.
     let mut message = Vec::with_capacity(usize::try_from(length).unwrap_or(MOST).min(MOST));
     let read = channel.take(length).read_to_end(&mut message)?;
     if read as u64 == length {

@@ -1,9 +1,12 @@
-//! The high-water mark: how far the history was written, in a small file beside what was written.
+//! High-water mark: how far the history was written, in a small file next to it.
 //!
-//! After an unclean stop the store goes back to its last whole transaction without a word, and a slot that cannot be read
-//! counts as empty. Both are right for what was being written, and wrong for what had been written: the mark tells them
-//! apart. It follows each sync by one plain write in place, without a sync of its own: it outlives the process, and after
-//! a loss of power it may be older than what it speaks of, never younger.
+//! After an unclean stop the store silently goes back to its last whole transaction, and an unreadable journal entry
+//! counts as
+//! empty. Both are right for interrupted writes and wrong for completed ones: the mark distinguishes them. It follows
+//! each
+//! sync by one plain write in place, without a sync of its own: it survives the process, and after a power loss it
+//! may be
+//! older than the data, never newer.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 
@@ -16,12 +19,12 @@ pub(super) const MARK: &str = "history.mark";
 const MAGIC: [u8; 8] = *b"swmark01";
 const SECTOR: usize = 512;
 
-/// What a mark is about.
+/// Subject of a mark.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum About {
-    /// The store: how many transactions it has taken.
+    /// The store: number of committed transactions.
     Store = 0,
-    /// The slot file: the last rollback in it.
+    /// The rollback journal: its last rollback.
     Slots = 1,
 }
 
@@ -30,7 +33,7 @@ pub(super) enum About {
 pub(super) struct Mark(Arc<File>);
 
 impl Mark {
-    /// Opens the file in a history's folder; made if there is none.
+    /// Opens the file in a history's folder; created if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         let path = folder.join(MARK);
         let file = data_dir::open_private(&path)?;
@@ -42,7 +45,7 @@ impl Mark {
         Ok(Self(Arc::new(file)))
     }
 
-    /// The number that was noted last; 0 when there is none that can be read.
+    /// The last number; 0 if none can be read.
     pub(super) fn read(&self, about: About) -> u64 {
         let mut sector = [0; SECTOR];
         let read = self.0.read_exact_at(&mut sector, place(about));
@@ -56,7 +59,7 @@ impl Mark {
         number.unwrap_or_default()
     }
 
-    /// Notes a number. Called only when what it speaks of is on the disk.
+    /// Writes a number. Called only when the data it covers is on the disk.
     pub(super) fn note(&self, about: About, number: u64) {
         let number = number.to_le_bytes();
         let mut bytes = [0; 48];
@@ -64,7 +67,7 @@ impl Mark {
         bytes[8..16].copy_from_slice(&number);
         bytes[16..].copy_from_slice(&Sha256::digest(number));
         if let Err(error) = self.0.write_all_at(&bytes, place(about)) {
-            // What it would have guarded is written; an older mark asks for less.
+            // The data it would have covered is written; an older mark demands less.
             tracing::warn!(%error, "the high-water mark of the history cannot be written");
         }
     }

@@ -1,13 +1,17 @@
-//! The durable history: every table that was ever live, numbered, with who made it live, when and why.
+//! Durable history: every table that was ever live, numbered, with author, time and cause.
 //!
-//! A publish is durable before it is live, a rollback is live before it is durable. So there are two ways in:
-//! [`History::append`] answers once the record is on the disk, [`History::run_writer_process`] returns at once and writes behind, for
-//! as long as it takes. Behind both stand two threads: one owns the store (an embedded database, which needs free blocks
-//! and may hang with its file system), the other owns a small file written in full long ago, which takes the latest
-//! rollbacks in place. Nobody who decides ever waits for either without a limit. The program has both written by a
-//! process of its own, the keeper, so that a file system that hangs never holds the proxy itself.
+//! A publish is durable before it is live, a rollback is live before it is durable. So there are two ways to write:
+//! [`History::append`] reports when the record is on the disk; [`History::append_async`] returns at once and the
+//! record is
+//! written later, for as long as it takes. Two threads do that: one owns the store (an embedded database, which needs
+//! free
+//! blocks and may hang with its file system), the other owns the rollback journal, a small preallocated file that
+//! takes the
+//! latest rollbacks in place. The control plane never waits for either without a limit. The program has both written
+//! by a
+//! separate writer process, so that a file system that hangs never blocks the proxy itself.
 //!
-//! This module keeps and finds records; what may become live, and in which order, is decided by the control plane.
+//! This module stores and finds records; the control plane decides which of them become live, and in which order.
 
 mod batch;
 mod call;
@@ -60,7 +64,7 @@ pub use self::{
 };
 use crate::model::{Revision, TableDocument, TableState};
 
-/// The durable history, open. Dropping it leaves what is pending to a restart; [`History::close`] writes it.
+/// An open durable history. Dropping it leaves pending records unwritten; [`History::close`] writes them.
 #[derive(Debug)]
 pub struct History {
     path: PathBuf,
@@ -72,15 +76,15 @@ pub struct History {
 }
 
 impl History {
-    /// Opens the history in a folder, which is made if there is none, and reads all that it holds.
+    /// Opens the history in a folder, which is created if there is none, and reads it.
     ///
     /// # Errors
-    /// When another process holds it, or when it cannot be read or written.
+    /// If another process holds it, or if it cannot be read or written.
     pub fn open(path: &Path) -> Result<(Self, Loaded), HistoryError> {
         Self::open_hooked(path, None)
     }
 
-    /// Like [`History::open`], with a hook that is called before each write, for tests of slow and failing disks.
+    /// Like [`History::open`], with a fault injector, for tests of slow and failing disks.
     ///
     /// # Errors
     /// As [`History::open`].
@@ -91,11 +95,12 @@ impl History {
         Self::open_on(path, Disk::here(path)?, hook)
     }
 
-    /// Like [`History::open`], with the disk written by a process of its own: `program` is started with [`SUBCOMMAND`] as its
-    /// only argument and calls [`writer_process`]. This process then never waits inside the kernel for the history's disk.
+    /// Like [`History::open`], with the disk written by a separate process: `program` is started with [`SUBCOMMAND`]
+    /// as its only
+    /// argument and calls [`run_writer_process`]. This process then never blocks in the kernel on the history's disk.
     ///
     /// # Errors
-    /// As [`History::open`], and when the program cannot be started.
+    /// As [`History::open`], and if the program cannot be started.
     pub fn open_apart(path: &Path, program: &Path) -> Result<(Self, Loaded), HistoryError> {
         Self::open_on(path, Disk::out_of_process(path, program)?, None)
     }
@@ -149,7 +154,7 @@ impl History {
         Ok((history, loaded))
     }
 
-    /// Before anything is decided: numbers are reserved durably, and what only the slot file knew is in the store.
+    /// Prepares a start: reserves numbers durably, and copies records that only the journal has to the store.
     fn settle(&self, loaded: &Loaded, late: Vec<Entry>) -> Result<(), HistoryError> {
         const PATIENCE: Duration = Duration::from_secs(5);
         for entry in late {
@@ -180,12 +185,12 @@ impl History {
         })
     }
 
-    /// Where the history lies.
+    /// Folder of the history.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Takes the next number. It was reserved durably before, so it is never given out again, whatever happens.
+    /// Takes the next revision number. It is reserved durably already, so it is never used again, whatever happens.
     pub fn reserve(&self) -> Revision {
         let (revision, refill) = self.numbers.take();
         if refill {
@@ -194,10 +199,10 @@ impl History {
         revision
     }
 
-    /// Writes a record that must be durable before it becomes live. The answer comes once it is on the disk.
+    /// Writes a record that must be durable before it becomes live. The result comes once it is on the disk.
     ///
     /// # Errors
-    /// When the store is known to be sick: nothing was written, and nothing will be.
+    /// If the store is failing: nothing was written, and nothing will be.
     pub fn append(
         &self,
         entry: Entry,
@@ -206,17 +211,19 @@ impl History {
         self.writer.append(entry, imported)
     }
 
-    /// Takes back a record that nobody began to write. `false` when it is too late to tell.
+    /// Cancels a record that the writer has not taken yet. `false` if it is too late.
     pub fn cancel(&self, revision: Revision) -> bool {
         self.writer.cancel(revision)
     }
 
-    /// Writes a record of what is live already, behind everything else, trying until it is written. A rollback's goes
-    /// to the slot file first: the store begins when it is told to [go on](History::go_on), when something else comes, or
-    /// when the slot cannot be written, so that the two do not get into each other's way while somebody waits.
+    /// Writes a record that is live already, after everything else, and retries until it is written. A rollback goes
+    /// to the
+    /// journal first: the store starts at [`History::resume`], when another job comes, or when the journal cannot be
+    /// written, so
+    /// that the two writes do not slow each other down while a client waits.
     pub fn append_async(&self, entry: Entry) {
         let slots = self.slots.as_ref().filter(|_| entry.is_rollback());
-        // The store has it before the slot does, so that it is never nowhere.
+        // The store's queue has it before the journal does, so that it is never missing from both.
         let write = slots.map(|slots| slots.prepare(&entry));
         self.writer.append_async(Pending::new(entry));
         let begun = slots
@@ -227,9 +234,11 @@ impl History {
         }
     }
 
-    /// Records that a number never became live although its record was, or may be, written. `imported` is the imported
-    /// file that was the last before, where the record came with another: `Some(None)` where there was none. The answer
-    /// comes once the record cannot be lost with this process: it is on the disk, or with a keeper that will write it.
+    /// Records that a number never became live although its record was, or may be, written. `imported` is the
+    /// previous imported
+    /// file, if the record came with another: `Some(None)` if there was none. The result comes once the record cannot
+    /// be lost
+    /// with this process: it is on the disk, or a writer process will write it.
     pub fn void(
         &self,
         entry: Entry,
@@ -246,15 +255,15 @@ impl History {
         answer
     }
 
-    /// Lets the store begin with what it has, wherever the slot file is.
+    /// Starts the store's writes, whatever the state of the journal.
     pub fn resume(&self) {
         self.writer.resume();
     }
 
-    /// Remembers the file that was imported, when the import itself made no revision.
+    /// Stores the imported file if the import itself made no revision.
     ///
     /// # Errors
-    /// When the store is known to be sick.
+    /// If the store is failing.
     pub fn remember_import(
         &self,
         document: Arc<TableDocument>,
@@ -262,10 +271,10 @@ impl History {
         self.writer.remember_import(document)
     }
 
-    /// Keeps answers under idempotency keys, or forgets them.
+    /// Stores responses under idempotency keys, or removes them.
     ///
     /// # Errors
-    /// When the store is known to be sick.
+    /// If the store is failing.
     pub fn keep_answers(
         &self,
         rows: Vec<AnswerRow>,
@@ -273,7 +282,7 @@ impl History {
         self.writer.keep_answers(rows)
     }
 
-    /// Writes a whole table beside a record, so that a start need not go further back.
+    /// Writes a whole table next to a record, so that a start need not replay from further back.
     pub fn snapshot(&self, revision: Revision, state: TableState) {
         self.writer.push_unless_sick(Job::Prune {
             remove: Vec::new(),
@@ -281,31 +290,32 @@ impl History {
         });
     }
 
-    /// Lets old records go, and writes the whole tables that those which stay need.
+    /// Removes old records, and writes the whole tables that the remaining ones need.
     pub fn prune(&self, remove: Vec<Revision>, snapshots: Vec<(Revision, TableState)>) {
         self.writer
             .push_unless_sick(Job::Prune { remove, snapshots });
     }
 
-    /// How far the disk is; changes wake whoever watches.
+    /// Subscribes to the progress of the writes.
     pub fn progress(&self) -> watch::Receiver<Progress> {
         self.progress.clone()
     }
 
-    /// How the disk is.
+    /// Health of the disk.
     pub fn standing(&self) -> HistoryHealth {
         self.writer.standing(Instant::now())
     }
 
-    /// Writes what is pending, within a limit, gives back the numbers that were not used, and lets the next process in.
-    /// What is live and could not be written in time is left to the keeper, if there is one.
+    /// Writes pending records within a time limit, returns unused numbers, and releases the lock. Live records that
+    /// could not be
+    /// written in time are transferred to the writer process, if there is one.
     pub fn close(&self, patience: Duration) {
         const END: Duration = Duration::from_millis(500);
         let last = self.numbers.last_taken();
         let deadline = Instant::now() + patience;
         let written = self.writer.close(last, deadline);
         if let Some(slots) = &self.slots {
-            // The higher of the two counts, so both have to know.
+            // A start uses the higher of the two, so both must be written.
             let _both = written && slots.reserve(last, deadline);
         }
         if written {

@@ -1,31 +1,32 @@
-//! Which records go when there are too many. Pure.
+//! Selection of the records to remove when there are too many. Pure.
 //!
-//! What is live and what a rollback would go to stay in any case, and so does the near end of the chain, as long as it
-//! takes no more than half of the room: what merely happens to be so must not push the way back out. Of the rest the
-//! oldest go first, whether a rollback can reach them or has undone them.
+//! The live record and the nearest rollback targets always stay, and so does the near end of the undo chain, up to
+//! half of the
+//! limit: facts must not displace rollback targets. Of the rest the oldest are removed first, whether a rollback can
+//! reach
+//! them or has undone them.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::replay::StoredRevision;
 use crate::model::{Cause, Revision};
 
-/// How many revisions are kept.
+/// Number of revisions to keep.
 pub const KEPT_REVISIONS: usize = 1_000;
 
-/// How many more there may be before the surplus goes in one step: whole tables are written then.
+/// Surplus that is allowed before a prune, since a prune writes whole tables.
 const SLACK: usize = 64;
 
-/// What goes, and what needs a whole table because of it.
+/// Result of a plan.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pruned {
-    /// Records that go.
+    /// Records to remove.
     pub remove: Vec<Revision>,
-    /// Records whose state can no longer be made from what is kept.
+    /// Records that need a whole table, since their state can no longer be derived.
     pub snapshots: Vec<Revision>,
 }
 
-/// Plans which of the kept records go; `chain` is what a rollback can reach, live first, of which the first `needed`
-/// stay in any case.
+/// Plans a prune; `chain` is what a rollback can reach, live first. Its first `needed` records always stay.
 pub fn plan_pruning(
     kept: &BTreeMap<Revision, StoredRevision>,
     chain: &[Revision],
@@ -46,7 +47,7 @@ pub fn plan_pruning(
     Pruned { remove, snapshots }
 }
 
-/// The records that were made from one that goes.
+/// Records that are derived from a removed one.
 fn orphans(
     kept: &BTreeMap<Revision, StoredRevision>,
     removed: &BTreeSet<Revision>,
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn what_a_rollback_goes_to_is_kept_however_little_is_to_be_kept() {
         let kept: BTreeMap<_, _> = (1..=20).map(|n| kept(n, Cause::Publish)).collect();
-        // A group of three is live, so that a rollback goes three back.
+        // A group of three is live, so a rollback goes three back.
         let chain = [20, 19, 18, 12, 11].map(Revision);
         let pruned = plan_pruning(&kept, &chain, 4, 1);
         let stays: Vec<_> = kept

@@ -1,4 +1,4 @@
-//! The queue before the store's thread. Its lock is held for pushes and takes only.
+//! Queue of the store's thread. Its lock is held only to push and to take.
 
 use std::{
     collections::VecDeque,
@@ -12,18 +12,18 @@ use tokio::sync::oneshot;
 use super::{batch::Batch, record::Entry, stored_response::AnswerRow};
 use crate::model::{Cause, Revision, TableDocument, TableState};
 
-/// Records of what is live already that may wait; a chain of rollbacks cannot be longer than what is kept.
+/// Limit on queued records that are live already; a chain of rollbacks cannot be longer than what is kept.
 const LONGEST_QUEUE: usize = 2_048;
-/// A disk that has not answered for so long is stuck.
+/// Time without a response after which the disk counts as stuck.
 const STUCK: Duration = Duration::from_secs(2);
 
-/// Why a record was not written.
+/// Reason why a record was not written.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum AppendError {
     /// It was not written, and will not be.
     #[error("the history cannot be written: {0}")]
     NotWritten(String),
-    /// Nobody can say whether it was.
+    /// It is unknown if it was written.
     #[error("it is unknown whether the history was written: {0}")]
     Unknown(String),
 }
@@ -51,24 +51,24 @@ pub(super) enum Job {
     Reserve(Option<SyncSender<Result<(), String>>>),
 }
 
-/// A record of what is decided already.
+/// A record of a decision that is already live or void.
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) entry: Box<Entry>,
-    /// The imported file that was the last before; a void record brings it back.
+    /// Previous imported file, restored by a void record.
     pub(super) imported: Option<Vec<u8>>,
-    /// Whether a keeper has it that will write it whatever becomes of this process.
+    /// True if a writer process has it, which will write it even if this process ends.
     pub(super) sent: bool,
-    /// Told once it cannot be lost with this process.
+    /// Notified once it cannot be lost with this process.
     pub(super) safe: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
 pub(super) struct Queue {
     pub(super) jobs: VecDeque<Job>,
-    // The thread is to begin with them. A rollback's record waits for its slot, even if the thread comes by.
+    // The thread is to take the jobs. A rollback's record waits for its journal entry, even if the thread is idle.
     due: bool,
-    // Records taken from the queue that are not written yet.
+    // Number of records taken from the queue that are not written yet.
     pub(super) taken: usize,
     pub(super) busy_since: Option<Instant>,
     pub(super) error: Option<String>,
@@ -79,7 +79,7 @@ pub(super) struct Queue {
 pub(super) enum Shutdown {
     /// Leave everything as it is.
     Abandon,
-    /// Write what is pending, then that numbers up to here were used.
+    /// Write pending records, then the last used number.
     Finish(u64),
 }
 
@@ -90,7 +90,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    /// Has the thread begin with what waits.
+    /// Starts the thread on the queued jobs.
     pub(super) fn resume(&self) {
         self.queue().begin();
         self.wake.notify_one();
@@ -115,27 +115,27 @@ impl Pending {
         }
     }
 
-    /// Tells whoever waits for it that it cannot be lost with this process.
+    /// Notifies the waiting task that the record cannot be lost with this process.
     pub(super) fn is_safe(&mut self) {
         if let Some(safe) = self.safe.take() {
-            // Whoever asked may have given up.
+            // The receiver may have given up.
             let _received = safe.send(());
         }
     }
 }
 
 impl Queue {
-    /// Has what waits be taken.
+    /// Marks the queued jobs as due.
     pub(super) fn begin(&mut self) {
         self.due = !self.jobs.is_empty();
     }
 
-    /// The thread has something to do.
+    /// True if the thread has work.
     pub(super) fn is_due(&self) -> bool {
         self.ending.is_some() || (self.due && !self.jobs.is_empty())
     }
 
-    /// Everything that waits.
+    /// Takes all queued jobs.
     pub(super) fn take(&mut self) -> VecDeque<Job> {
         self.due = false;
         let jobs = std::mem::take(&mut self.jobs);
@@ -143,7 +143,7 @@ impl Queue {
         jobs
     }
 
-    /// Hands records to a keeper that has not answered yet. They stay here, to be written in their turn.
+    /// Sends records ahead to a writer process that is late. They stay queued, to be written in order.
     pub(super) fn send_ahead(&mut self, send: &mut dyn FnMut(&Batch) -> bool) {
         for job in &mut self.jobs {
             let Job::Keep(pending) = job else { continue };
@@ -168,7 +168,8 @@ impl Queue {
         self.error.clone().or_else(stuck)
     }
 
-    /// When too many records wait, one goes that the next makes needless: a rollback of the whole table stands alone.
+    /// If the queue is full, removes one record that the next one makes redundant: a rollback of the whole table
+    /// stands alone.
     pub(super) fn evict_redundant(&mut self) {
         if self.jobs.len() < LONGEST_QUEUE {
             return;
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn what_is_kept_waits_until_the_store_is_told_even_if_the_thread_comes_by() {
         let mut queue = Queue::default();
-        // Told while nothing waited: that is not for what comes later.
+        // Started while the queue was empty: that does not apply to later jobs.
         queue.begin();
         queue.jobs.push_back(kept());
         assert!(!queue.is_due());

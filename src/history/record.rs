@@ -1,4 +1,4 @@
-//! What stands in the store for one revision, as JSON in an envelope with a checksum.
+//! Stored record of one revision: JSON in an envelope with a checksum.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -10,20 +10,20 @@ use crate::model::{
     TableState, Version,
 };
 
-/// Which release last had all the weight, by route; none where it is not known.
+/// Release that last had all the weight, by route; `None` if unknown.
 pub type FullWeight = BTreeMap<RouteName, Option<ReleaseName>>;
 
-/// A record with what the change alone does not say.
+/// A record with state that its change alone does not contain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Entry {
     /// The record.
     pub record: RevisionRecord,
-    /// Releases that last had all the weight, where a route got back an earlier one.
+    /// Releases that last had all the weight, for routes that got an earlier one back.
     pub whole: FullWeight,
 }
 
 impl Entry {
-    /// A record that says everything itself.
+    /// Creates an entry whose record is complete.
     pub fn new(record: RevisionRecord) -> Self {
         Self {
             record,
@@ -31,7 +31,7 @@ impl Entry {
         }
     }
 
-    /// Whether it records a rollback, which was live first.
+    /// True if it records a rollback, which was live first.
     pub fn is_rollback(&self) -> bool {
         matches!(
             self.record.cause,
@@ -39,7 +39,7 @@ impl Entry {
         )
     }
 
-    /// Whether it records a number that never became live.
+    /// True if it records a number that never became live.
     pub fn is_void(&self) -> bool {
         self.record.cause == Cause::Void
     }
@@ -80,7 +80,7 @@ fn unsealed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, DecodeError> {
     serde_json::from_slice(seal::open(bytes)?).map_err(DecodeError::Json)
 }
 
-/// The imported file, as it stands in the store.
+/// Encodes the imported file for the store.
 pub(super) fn encode_document(document: &TableDocument) -> Vec<u8> {
     sealed(document)
 }
@@ -89,7 +89,7 @@ pub(super) fn decode_document(bytes: &[u8]) -> Result<TableDocument, DecodeError
     unsealed(bytes)
 }
 
-/// A whole table with all rosters, as it stands beside a record now and then.
+/// A whole table with all rosters, stored next to some records.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Snapshot {
     table: TableDocument,
@@ -145,10 +145,10 @@ impl Snapshot {
     }
 }
 
-/// The same state with these releases noted as the last that had all the weight.
+/// The same state with these releases set as the last that had all the weight.
 ///
 /// # Panics
-/// Never: a route is replaced where it was found.
+/// Never: a route is replaced at its own index.
 pub fn with_whole(mut state: TableState, whole: &FullWeight) -> TableState {
     for (route, release) in whole {
         let Some(old) = state.spec.route(route) else {

@@ -1,7 +1,8 @@
-//! From records back to tables: each kept record's state, made from the changes and the whole tables between them.
+//! Replay: derives the state of each kept record from the changes and whole tables between them.
 //!
-//! Pure. The same function that applies a change when it is asked for applies it here, and the digest in the record
-//! checks that it led to the same table.
+//! Pure. A change is applied by the same function as at its publish, and the digest in the record verifies the
+//! resulting
+//! table.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -19,31 +20,31 @@ use crate::model::{Cause, ChangeSet, Revision, RevisionRecord, TableDocument, Ta
 pub struct StoredRevision {
     /// The record.
     pub record: Arc<RevisionRecord>,
-    /// Releases that last had all the weight, where a route got back an earlier one.
+    /// Releases that last had all the weight, for routes that got an earlier one back.
     pub whole: FullWeight,
     /// The table; `None` for a number that never became live.
     pub state: Option<TableState>,
-    /// What is another one than in the revision before.
+    /// Difference to the revision before.
     pub touched: ChangeSet,
 }
 
-/// What a history held when it was opened.
+/// Content of a history when it was opened.
 #[derive(Debug, Default)]
 pub struct Loaded {
-    /// The kept revisions, oldest first.
+    /// Kept revisions, oldest first.
     pub kept: Vec<StoredRevision>,
-    /// The configuration file as it was last imported.
+    /// Configuration file as last imported.
     pub imported: Option<TableDocument>,
-    /// The answers that requests under idempotency keys got, by key.
+    /// Stored responses by idempotency key.
     pub answers: Vec<(String, StoredResponse)>,
-    /// The revisions that only the slot file knew.
+    /// Revisions that only the journal had.
     pub from_slots: Vec<Revision>,
-    /// Numbers whose records were written but which never became live, found out only now.
+    /// Numbers that were written but never became live, as found by this start.
     pub void: Vec<Revision>,
 }
 
 impl Loaded {
-    /// A history that ends before a rollback that was written to the slot file has lost it.
+    /// Checks that the history reaches the last rollback in the journal; otherwise it has lost it.
     pub(super) fn reaches(&self, slotted: Revision, path: &Path) -> Result<(), HistoryError> {
         let live = self.kept.iter().rfind(|kept| kept.state.is_some());
         let live = live.map_or(Revision(0), |kept| kept.record.revision);
@@ -60,7 +61,7 @@ impl Loaded {
     }
 }
 
-/// Makes the state of every record. Slots that are newer than the last record follow it.
+/// Derives the state of every record. Journal entries newer than the last record follow it.
 pub(super) fn replay(
     path: &Path,
     records: Vec<Entry>,
@@ -100,8 +101,8 @@ pub(super) fn replay(
     Ok((loaded, late))
 }
 
-/// Turns records that another one passed over into void ones: its parent is older than they are, so they were written
-/// but never live.
+/// Marks skipped records as void: the parent of a later record is older than they are, so they were written but never
+/// live.
 fn never_live(records: &mut [Entry]) -> Vec<Revision> {
     let mut void = Vec::new();
     let mut parent = None;
@@ -147,7 +148,7 @@ impl Replay {
                 (state.spec.digest() == entry.record.digest).then_some(state)
             });
             if made.is_none() && from_slot {
-                // A rollback of one route whose base was lost: what the store holds is the truth then.
+                // A rollback of one route whose base was lost: the store is authoritative then.
                 tracing::warn!(%revision, "a record in the slot file does not fit the store and is left out");
                 return Ok(());
             }
@@ -172,7 +173,7 @@ impl Replay {
         Ok(())
     }
 
-    /// The state that the record leads to from the one before it, if it does.
+    /// State that the record leads to from the one before it, if valid.
     fn derive(&self, entry: &Entry) -> Option<TableState> {
         let empty = TableState::default();
         let parent = entry.record.parent;
@@ -189,8 +190,9 @@ impl Replay {
                     rosters: Arc::clone(&before.rosters),
                 }
             }
-            // A change says nothing about what it is not based on. Rollbacks of the whole table do: between two of them
-            // one may have been left out.
+            // A change says nothing about parts that it does not build on. Rollbacks of the whole table do: one
+            // between two of them may
+            // be missing.
             (_, Some(change)) if follows => change.apply_to(before).ok()?.state,
             (_, Some(_) | None) => return None,
         };
@@ -199,7 +201,7 @@ impl Replay {
         if leads_there(&state) {
             return Some(state);
         }
-        // Before a switch moved a named stable release, and what left a split took its name along, it stayed.
+        // In earlier versions a named stable release stayed when a switch moved it, or when it left the split.
         Some(with_stable_of(before, state)).filter(leads_there)
     }
 }
@@ -212,7 +214,7 @@ mod tests {
         model::{Change, Digest, ReleaseName},
     };
 
-    /// A record as format 1 wrote it, around a cause and a change.
+    /// A record as format 1 wrote it, with a cause and a change.
     fn written(revision: u64, cause: &str, change: &str, digest: Digest) -> Entry {
         let parent = revision - 1;
         let author = r#"{"actor":"api","name":"test"}"#;

@@ -1,23 +1,24 @@
-//! Revision numbers, reserved in durable blocks: one that was shown is never given out again, not after `kill -9` either.
+//! Allocator of revision numbers, reserved in durable blocks: a published number is never used again, not even after
+//! `kill -9`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::model::Revision;
 
-/// Numbers in a block. More than a chain of rollbacks can use up while a disk is away.
+/// Numbers in a block. More than a chain of rollbacks can use while the disk is unavailable.
 const BLOCK: u64 = 4_096;
 
-/// The numbers that may be given out.
+/// Allocator of revision numbers.
 #[derive(Debug)]
 pub(super) struct RevisionAllocator {
     taken: AtomicU64,
-    // Every number up to here is written down as given out, or is about to be.
+    // Upper end of the durable reservation, or of one that is being written.
     reserved: AtomicU64,
     refilling: AtomicBool,
 }
 
 impl RevisionAllocator {
-    /// Numbers after the last that may have been given out.
+    /// Starts after the last number that may have been used.
     pub(super) fn after(last: u64) -> Self {
         Self {
             taken: AtomicU64::new(last),
@@ -26,7 +27,7 @@ impl RevisionAllocator {
         }
     }
 
-    /// Takes a number, and says whether it is time to reserve more.
+    /// Takes a number; true if more should be reserved.
     pub(super) fn take(&self) -> (Revision, bool) {
         let number = self.taken.fetch_add(1, Ordering::Relaxed) + 1;
         let low = number + BLOCK / 2 > self.reserved.load(Ordering::Relaxed);
@@ -34,22 +35,22 @@ impl RevisionAllocator {
         (Revision(number), refill)
     }
 
-    /// The last number that was taken.
+    /// Last number taken.
     pub(super) fn last_taken(&self) -> u64 {
         self.taken.load(Ordering::Relaxed)
     }
 
-    /// What to write down so that a whole block is free.
+    /// Reservation to write for a whole free block.
     pub(super) fn wanted(&self) -> u64 {
         self.last_taken() + BLOCK
     }
 
-    /// What to write down where `written` stands: nothing while more than half a block is free.
+    /// Reservation to write if `written` is the current one; `None` while more than half a block is free.
     pub(super) fn due(&self, written: u64) -> Option<u64> {
         (self.last_taken() + BLOCK / 2 > written).then(|| self.wanted())
     }
 
-    /// Notes that numbers up to here are written down.
+    /// Records that numbers up to here are reserved durably.
     pub(super) fn reserved(&self, upto: u64) {
         self.reserved.fetch_max(upto, Ordering::Relaxed);
         self.refilling.store(false, Ordering::Relaxed);

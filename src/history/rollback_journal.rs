@@ -1,8 +1,10 @@
-//! A small file, written in full at first start, that takes the latest rollbacks in place.
+//! Rollback journal: a small file, written in full at first start, that takes the latest rollbacks in place.
 //!
-//! Writing over blocks that a file has already needs no free block and touches no index, so a rollback becomes durable
-//! on a full disk and while the store is busy or broken. Each slot carries its own checksum: a torn one counts as empty.
-//! A second thread writes it, so that a store that hangs holds nothing up.
+//! Overwriting allocated blocks needs no free block and changes no index, so a rollback becomes durable on a full
+//! disk and
+//! while the store is busy or broken. Each entry has its own checksum: a torn one counts as empty. A second thread
+//! writes it,
+//! so that a store that hangs delays nothing.
 
 use std::{
     collections::VecDeque,
@@ -33,10 +35,10 @@ use crate::model::{Cause, Revision};
 const SLOTS: usize = 16;
 const SLOT_BYTES: usize = 16 * 1024;
 const MAGIC: [u8; 8] = *b"switch01";
-/// Magic, sequence, reserved number, length, and the checksum of all that follows it.
+/// Magic, sequence, reserved number, length, and the checksum of everything after it.
 const HEAD_BYTES: usize = 8 + 32 + 8 + 8 + 8;
 
-/// What a slot holds, without the record itself.
+/// Header of an entry, without its record.
 #[derive(Debug, Clone, Copy, Default)]
 struct JournalEntry {
     sequence: u64,
@@ -56,7 +58,7 @@ pub(super) struct JournalFile {
 }
 
 impl JournalFile {
-    /// Opens the file in a history's folder; made and written in full if there is none.
+    /// Opens the file in a history's folder; created and written in full if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
         Self::scan(open_file(folder)?, Mark::open(folder)?)
     }
@@ -88,18 +90,18 @@ impl JournalFile {
         })
     }
 
-    /// The records in the file, by revision.
+    /// Records in the file, by revision.
     pub(super) fn read(&self) -> Vec<Entry> {
         self.entries.clone()
     }
 
-    /// The number up to which numbers may have been given out, as the latest slot says.
+    /// Upper end of the reserved numbers, from the latest entry.
     pub(super) fn reserved(&self) -> u64 {
         let latest = self.slots.iter().max_by_key(|slot| slot.sequence);
         latest.map_or(0, |slot| slot.reserved)
     }
 
-    /// Writes a slot in place, and returns once it is on the disk.
+    /// Writes an entry in place; durable when it returns.
     pub(super) fn write(
         &mut self,
         write: &JournalWrite,
@@ -123,7 +125,7 @@ impl JournalFile {
         if bytes.len() > SLOT_BYTES {
             return Err(io::Error::other("the record is larger than a slot"));
         }
-        // Whatever happens now, the slot no longer holds what it held.
+        // Whatever happens now, the old content of the entry is lost.
         self.slots[place] = JournalEntry::default();
         if let Some(hook) = hook {
             hook(FaultPoint::Slot)?;
@@ -142,7 +144,7 @@ impl JournalFile {
         Ok(())
     }
 
-    /// Whether a write was done already: it was sent ahead.
+    /// True if this entry was written already: it was sent ahead.
     fn has(&self, write: &JournalWrite) -> bool {
         write.revision > Revision(0)
             && self
@@ -151,7 +153,7 @@ impl JournalFile {
                 .any(|slot| slot.revision == write.revision)
     }
 
-    /// The slot to write over: the oldest whose record the store has, or the oldest of all where each stands alone.
+    /// Entry to overwrite: the oldest whose record is in the store, or the oldest of all if each stands alone.
     fn victim(&self, write: &JournalWrite, stored: Revision) -> Option<usize> {
         let by_age = |(_, slot): &(usize, &JournalEntry)| slot.sequence;
         let mut slots = self.slots.iter().enumerate();
@@ -232,7 +234,7 @@ fn builds_on(entry: &Entry) -> bool {
     matches!(entry.record.cause, Cause::RollbackRoute { .. })
 }
 
-/// One write to the file: a rollback's record, or with none only how far numbers are reserved.
+/// A write to the journal: the record of a rollback, or only a reservation of numbers.
 #[derive(Debug)]
 pub(super) struct JournalWrite {
     revision: Revision,
@@ -262,7 +264,7 @@ impl JournalWrite {
     }
 }
 
-/// The thread that writes the file.
+/// Handle on the thread that writes the journal.
 #[derive(Debug)]
 pub(super) struct JournalWriter {
     jobs: SyncSender<JournalWrite>,
@@ -298,7 +300,7 @@ impl JournalWriter {
         }
     }
 
-    /// What is to be written for a rollback.
+    /// Prepares the entry of a rollback.
     pub(super) fn prepare(&self, entry: &Entry) -> JournalWrite {
         JournalWrite {
             revision: entry.record.revision,
@@ -309,12 +311,13 @@ impl JournalWriter {
         }
     }
 
-    /// Writes a rollback's record. `false` when the thread is behind by a whole ring: the store alone will have it.
+    /// Queues the entry of a rollback. `false` if the thread is behind by all entries: only the store will have it
+    /// then.
     pub(super) fn write(&self, write: JournalWrite) -> bool {
         self.jobs.try_send(write).is_ok()
     }
 
-    /// Writes which numbers are reserved, and waits for it.
+    /// Writes a reservation of numbers, and waits for it.
     pub(super) fn reserve(&self, upto: u64, deadline: Instant) -> bool {
         let (done, answer) = sync_channel(1);
         let write = JournalWrite {
@@ -350,7 +353,7 @@ fn run(
     let mut sent = VecDeque::new();
     while let Some(write) = sent.pop_front().or_else(|| queue.recv().ok()) {
         let ahead = |send: &mut dyn FnMut(&JournalWrite) -> bool| {
-            // What is sent ahead is written in its turn all the same; the file knows what it has.
+            // An entry sent ahead is still written in order; the journal recognizes entries that it has.
             while sent.len() < SLOTS
                 && let Ok(next) = queue.try_recv()
             {
@@ -367,7 +370,7 @@ fn run(
             reporter.slotted(write.revision);
         }
         if let Some(done) = write.done {
-            // Whoever asked may have given up.
+            // The receiver may have given up.
             let _received = done.try_send(written.is_ok());
         }
     }
@@ -427,7 +430,7 @@ mod tests {
         let again = JournalFile::open(folder.path()).unwrap();
         assert_eq!(revisions(&again), (5..=20).collect::<Vec<_>>());
         assert_eq!(again.reserved(), 120);
-        // Revision 20 stands in the fourth slot; one bit of its record turns.
+        // Revision 20 is in the fourth entry; one bit of its record is flipped.
         let at = offset(3) + HEAD_BYTES as u64 + 40;
         let mut byte = [0];
         again.file.read_exact_at(&mut byte, at).unwrap();

@@ -1,16 +1,16 @@
-//! The envelope around every value of the store: a format number, a checksum, and the JSON that it covers.
+//! Envelope around every value of the store: a format number, a checksum, and the JSON that it covers.
 //!
-//! The digest in a record covers the decisions that it leads to. Endpoints, authors and where a rollback goes are
-//! covered by this checksum, as are whole tables and the imported file. Format 1 had none, and is still read.
+//! The digest in a record covers the resulting decisions. Endpoints, authors and rollback targets are covered by this
+//! checksum, as are whole tables and the imported file. Format 1 had none, and can still be read.
 
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
 
-/// The format that this version writes. It reads all that came before.
+/// Format that this version writes. All earlier ones can be read.
 pub(super) const FORMAT: u64 = 2;
 
-/// Why a value cannot be read.
+/// Error of reading a value.
 #[derive(Debug)]
 pub(super) enum DecodeError {
     Checksum,
@@ -27,13 +27,13 @@ struct Envelope<'a> {
     entry: Option<&'a RawValue>,
 }
 
-/// Puts JSON into its envelope.
+/// Wraps JSON into an envelope.
 pub(super) fn seal(entry: &str) -> Vec<u8> {
     let checksum = checksum(entry);
     format!(r#"{{"format":{FORMAT},"sha256":"{checksum}","entry":{entry}}}"#).into_bytes()
 }
 
-/// The JSON in an envelope, checked; what has none is returned as it stands.
+/// JSON of an envelope, verified; a value without an envelope is returned as it is.
 pub(super) fn open(bytes: &[u8]) -> Result<&[u8], DecodeError> {
     let envelope: Envelope<'_> = serde_json::from_slice(bytes).map_err(DecodeError::Json)?;
     match envelope {
@@ -71,7 +71,7 @@ mod tests {
                 let mut damaged = sealed.clone();
                 damaged[place] ^= 1 << bit;
                 let read = open(&damaged);
-                // Only a damaged format number may make it look like a value of old, which then fails to be one.
+                // Only a damaged format number can make it look like a value of format 1, which then fails to parse.
                 let old = read.as_ref().is_ok_and(|read| *read == &damaged[..]);
                 assert!(
                     read.is_err() || old && place < 12,

@@ -1,7 +1,8 @@
-//! The store itself: one embedded database, used by one thread.
+//! Store: one embedded database, used by one thread.
 //!
-//! Records, whole tables and a few single values stand in three tables. Every write is one transaction that is on the
-//! disk when it returns. After an I/O error the database refuses to go on, so its owner opens it anew.
+//! Records, whole tables and a few single values are in three tables. Every write is one transaction, durable when it
+//! returns.
+//! After an I/O error the database rejects all calls, so its owner reopens it.
 
 use std::{
     fs, io,
@@ -32,26 +33,26 @@ const RECORDS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("reco
 const COUNTS: TableDefinition<'static, &str, u64> = TableDefinition::new("counts");
 const SNAPSHOTS: TableDefinition<'static, u64, &[u8]> = TableDefinition::new("snapshots");
 
-/// Memory for pages; a history is read once and then only written.
+/// Page cache; a history is read once and then only written.
 const CACHE_BYTES: usize = 8 * 1024 * 1024;
 
-/// How long a start waits for a database that is still being closed.
+/// Time that a start waits for a database that another process is still closing.
 const HANDOVER: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The open database.
 #[derive(Debug)]
 pub(super) struct Store {
-    // Taken out only to be closed.
+    // Taken only to be closed.
     database: Option<Database>,
     path: PathBuf,
     mark: Mark,
-    // How many transactions it has taken.
+    // Number of committed transactions.
     writes: AtomicU64,
 }
 
 impl Store {
-    /// Opens the database at a start, when another process may still be closing it.
+    /// Opens the database at a start, while another process may still be closing it.
     pub(super) fn open_first(path: &Path) -> Result<Self, HistoryError> {
         let deadline = Instant::now() + HANDOVER;
         loop {
@@ -64,7 +65,7 @@ impl Store {
         }
     }
 
-    /// Opens the database of a history's folder, and makes it if there never was one.
+    /// Opens the database in a history's folder, and creates it if there never was one.
     pub(super) fn open(folder: &Path) -> Result<Self, HistoryError> {
         let path = folder.join(data_dir::STORE);
         let unreadable = |source| HistoryError::Unreadable {
@@ -93,7 +94,7 @@ impl Store {
         Ok(store)
     }
 
-    /// A store that has taken fewer transactions than were acknowledged has lost its end.
+    /// Compares with the mark: a store with fewer transactions than were acknowledged has lost its end.
     fn compare_with_mark(&self) -> Result<(), HistoryError> {
         let (found, marked) = (self.read()?.writes, self.mark.read(About::Store));
         self.writes.store(found, Ordering::Relaxed);
@@ -176,7 +177,7 @@ impl Store {
         Ok(rows)
     }
 
-    /// Writes a batch in one transaction; when it returns, the batch is on the disk.
+    /// Writes a batch in one transaction; durable when it returns.
     pub(super) fn write(
         &self,
         batch: &Batch,
@@ -207,7 +208,7 @@ impl Store {
         })
     }
 
-    /// The last record that is not void.
+    /// Last record that is not void.
     pub(super) fn last(&self) -> Revision {
         let last = || -> Result<Option<Revision>, redb::Error> {
             let read = self.database().begin_read()?;
@@ -240,7 +241,7 @@ fn create(path: &Path) -> Result<Database, DatabaseError> {
     Database::builder().set_cache_size(CACHE_BYTES).create(path)
 }
 
-/// Refuses to begin anew beside what an earlier life left.
+/// Checks that there is no earlier history before a new store is created.
 fn never_written(folder: &Path) -> Result<(), HistoryError> {
     let traces = data_dir::traces(folder);
     if traces.is_empty() {
@@ -266,7 +267,7 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch, writes: u64) -> Result<()
     let mut counts = write.open_table(COUNTS)?;
     counts.insert("writes", writes)?;
     let mut meta = write.open_table(META)?;
-    // What stands there already is not written again: the imported file lies beside it, and may be long.
+    // Unchanged values are not written again: the imported file is stored next to it, and may be long.
     let format = FORMAT.to_le_bytes();
     if meta
         .get("format")?
@@ -275,7 +276,7 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch, writes: u64) -> Result<()
         meta.insert("format", format.as_slice())?;
     }
     if let Some(reserved) = batch.reserved {
-        // Twice, the second time inverted: nothing else says that it is what was written.
+        // Twice, the second time inverted, which serves as a checksum.
         let twice = [reserved.to_le_bytes(), (!reserved).to_le_bytes()].concat();
         meta.insert("reserved", twice.as_slice())?;
     }
@@ -348,7 +349,7 @@ fn read_meta(
     Ok(())
 }
 
-/// Up to where numbers may have been given out. Format 1 has the number alone.
+/// Upper end of the reserved numbers. Format 1 has the plain number.
 fn reserved_upto(bytes: &[u8]) -> Option<u64> {
     let (number, check) = bytes.split_first_chunk()?;
     let number = u64::from_le_bytes(*number);

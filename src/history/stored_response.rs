@@ -1,24 +1,24 @@
-//! The answer that a request under an idempotency key got, as it is kept for a repeat.
+//! Stored response of a request with an idempotency key, for replays.
 
 use serde::{Deserialize, Serialize};
 
 use super::seal::{self, DecodeError};
 use crate::model::{Digest, Revision};
 
-/// A kept answer, and of which request.
+/// A stored response and the digest of its request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoredResponse {
-    /// The digest of the request.
+    /// Digest of the request.
     pub request: Digest,
-    /// The revision that the answer names as its `ETag`.
+    /// Revision in the `ETag` of the response.
     pub revision: Revision,
-    /// When it was given, in milliseconds since 1970.
+    /// Time of the response, in milliseconds since 1970.
     pub given_at_ms: u64,
-    /// The answer itself.
+    /// Body of the response.
     pub body: String,
 }
 
-/// What becomes of the answer under a key: it is written, or forgotten.
+/// Write or removal (`None`) of a response by its key.
 pub type AnswerRow = (String, Option<StoredResponse>);
 
 pub(super) fn encode(answer: &StoredResponse) -> Vec<u8> {

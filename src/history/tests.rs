@@ -1,4 +1,4 @@
-//! The history on a real folder: what was acknowledged is found again, and what hangs holds nothing up.
+//! The history in a real folder: acknowledged records are found again, and a disk that hangs blocks nothing.
 
 use std::{
     io,
@@ -80,7 +80,7 @@ fn append(history: &History, entry: Entry) -> Result<(), AppendError> {
     history.append(entry, None)?.blocking_recv().unwrap()
 }
 
-/// Two publishes, one and all weight on green.
+/// Two publishes: one, then all weight on green.
 fn begun(history: &History) -> (TableState, TableState) {
     let (one, two) = (history.reserve(), history.reserve());
     let change = Change::Replace { table: document() };
@@ -133,7 +133,7 @@ fn what_was_acknowledged_is_found_again_and_no_number_comes_twice() {
     wait_until(&history, |history| {
         history.progress().borrow().stored == back
     });
-    // Like a process that was killed: nothing is given back.
+    // Like a process that was killed: no number is returned.
     drop(history);
     let (history, loaded) = History::open(&path).unwrap();
     let digests: Vec<_> = loaded
@@ -301,7 +301,7 @@ fn a_store_that_hangs_holds_up_nothing_but_itself() {
         history.progress().borrow().stored == back
     });
     drop(history);
-    // The publish was written but overtaken: the next start finds that out from the rollback's parent.
+    // The publish was written but overtaken: the next start finds that out by the rollback's parent.
     let (_, loaded) = History::open(folder.path()).unwrap();
     assert_eq!(loaded.void, [Revision(3)]);
     assert_eq!(
@@ -368,7 +368,7 @@ fn a_record_that_does_not_lead_to_its_table_is_damage() {
     assert!(matches!(error, HistoryError::Damaged { .. }), "{error}");
 }
 
-/// Turns the store of a history into what an earlier version would have written.
+/// Turns a store into one of an earlier version.
 fn age(folder: &Path) {
     use redb::ReadableTable as _;
     let values = |name| redb::TableDefinition::<u64, &[u8]>::new(name);

@@ -1,4 +1,4 @@
-//! One transaction's worth of work, and who waits for it.
+//! One write transaction, and the callers that wait for it.
 
 use std::sync::mpsc::SyncSender;
 
@@ -12,7 +12,7 @@ use super::{
 };
 use crate::model::{Revision, TableState};
 
-/// What one round writes, and who waits for it.
+/// Content of one transaction, with the callers that wait for it.
 #[derive(Default)]
 pub(super) struct WriteTxn {
     pub(super) batch: Batch,
@@ -20,7 +20,7 @@ pub(super) struct WriteTxn {
     pub(super) stored: Revision,
     answers: Vec<oneshot::Sender<Result<(), AppendError>>>,
     reservers: Vec<SyncSender<Result<(), String>>>,
-    // What is live already: written again after an error, when everything else is refused.
+    // Records that are live already: they are written again after an error, when all others are rejected.
     again: Vec<Pending>,
 }
 
@@ -83,14 +83,14 @@ impl WriteTxn {
         }
     }
 
-    /// Whether everybody who asked for it to be written still waits.
+    /// True if all callers that requested it still wait.
     pub(super) fn is_awaited(&self) -> bool {
         self.answers.iter().all(|answer| !answer.is_closed())
     }
 
     pub(super) fn succeeded(self) {
         for answer in self.answers {
-            // Whoever asked may have given up; the record is there all the same.
+            // The caller may have given up; the record is written all the same.
             drop(answer.send(Ok(())));
         }
         for reserver in self.reservers {
@@ -101,7 +101,7 @@ impl WriteTxn {
         }
     }
 
-    /// Refuses what may be refused, and gives back what has to be written.
+    /// Reports the error to the callers, and returns the records that must be written.
     pub(super) fn failed(self, error: &AppendError) -> Self {
         for answer in self.answers {
             drop(answer.send(Err(error.clone())));

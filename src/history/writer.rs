@@ -1,7 +1,8 @@
-//! The thread that owns the store, and the queue before it.
+//! The store's writer thread and its queue.
 //!
-//! What must be durable before it is live is written or refused; what is live already is written for as long as it
-//! takes, in order, with the store opened anew after each error.
+//! A record that must be durable before it is live is written or rejected. A record that is live already is retried
+//! for as
+//! long as it takes, in order; the store is reopened after each error.
 
 use std::{
     collections::VecDeque,
@@ -30,7 +31,7 @@ use crate::model::{Revision, TableDocument};
 const FIRST_PAUSE: Duration = Duration::from_millis(20);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The handle on the thread.
+/// Handle on the thread.
 #[derive(Debug)]
 pub(super) struct Writer {
     shared: Arc<Shared>,
@@ -65,7 +66,7 @@ impl Writer {
             .name("history".to_owned())
             .spawn(move || {
                 let written = thread.run();
-                // Nobody may be waiting any more.
+                // The receiver may be gone.
                 let _received = end.try_send(written);
             })
             .expect("a process that starts can start a thread");
@@ -133,7 +134,7 @@ impl Writer {
         self.push(Job::Reserve(None));
     }
 
-    /// Takes a record in; [`Writer::resume`] has it written.
+    /// Queues a record; [`Writer::resume`] starts the write.
     pub(super) fn append_async(&self, pending: Pending) {
         self.put(Job::Keep(pending));
     }
@@ -142,7 +143,7 @@ impl Writer {
         self.shared.resume();
     }
 
-    /// What has the thread go on.
+    /// Callback that resumes the thread.
     pub(super) fn waker(&self) -> impl Fn() + Send + 'static {
         let shared = Arc::clone(&self.shared);
         move || shared.resume()
@@ -167,7 +168,7 @@ impl Writer {
         place.is_some_and(|place| queue.jobs.remove(place).is_some())
     }
 
-    /// Reserves the first block of numbers and waits for it, so that none is given out twice.
+    /// Reserves the first block of numbers and waits for it, so that no number is used twice.
     pub(super) fn reserve_first(&self, patience: Duration) -> Result<(), String> {
         let (done, answer) = sync_channel(1);
         self.push(Job::Reserve(Some(done)));
@@ -184,12 +185,12 @@ impl Writer {
         }
     }
 
-    /// Ends the thread once everything is written; `false` when that did not happen in time.
+    /// Ends the thread once everything is written; `false` if that took too long.
     pub(super) fn close(&self, last: u64, deadline: Instant) -> bool {
         self.end(Shutdown::Finish(last), deadline)
     }
 
-    /// Takes what is live and was not begun to be written, for somebody else to write, in batches of a bounded size.
+    /// Takes live records that the thread has not taken, for another process to write, in batches of bounded size.
     pub(super) fn take_kept(&self) -> Vec<Batch> {
         const RECORDS: usize = 32;
         let mut queue = self.shared.queue();
@@ -220,7 +221,7 @@ impl Writer {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        // A thread that hangs with its file system is left behind.
+        // A thread that hangs with its file system is abandoned.
         self.end(Shutdown::Abandon, Instant::now() + Duration::from_secs(1));
     }
 }
@@ -232,12 +233,12 @@ struct Thread {
     store: Option<OpenStore>,
     hook: Option<FaultInjector>,
     numbers: Arc<RevisionAllocator>,
-    // Up to where this thread wrote numbers down.
+    // Upper end of the numbers that this thread has reserved durably.
     reserved: u64,
 }
 
 impl Thread {
-    /// Writes rounds until the end; says whether the last numbers were given back.
+    /// Runs transactions until shutdown; true if unused numbers were returned.
     fn run(mut self) -> bool {
         loop {
             let (jobs, ending) = self.next_jobs();
@@ -266,7 +267,7 @@ impl Thread {
         (jobs, queue.ending)
     }
 
-    /// Tries until everything is written that has to be; `false` when the process ends first.
+    /// Retries until all required records are written; `false` if the process ends first.
     fn write_all(&mut self, mut txn: WriteTxn) -> bool {
         let mut pause = FIRST_PAUSE;
         loop {
@@ -297,8 +298,9 @@ impl Thread {
             && error.gone
             && txn.is_awaited()
         {
-            // The keeper died, before this or amid it: another one writes the same. What the first one had written is
-            // there once. Not for who gave up waiting: what was refused meanwhile must not be written again.
+            // The writer process died before or during the write: another one writes the same, and a row that was
+            // written already stays
+            // single. Not if a caller gave up: a rejected record must not be written later.
             begun = error.begun;
             written = self.try_once(&txn.batch);
         }
@@ -322,7 +324,7 @@ impl Thread {
         }
         let store = self.store.as_ref().expect("opened above");
         let ahead = |send: &mut dyn FnMut(&Batch) -> bool| self.shared.queue().send_ahead(send);
-        // After an error the database refuses everything, so it is opened anew.
+        // After an error the database rejects all calls, so it is reopened.
         store
             .write(batch, self.hook.as_ref(), ahead)
             .inspect_err(|_| self.store = None)
@@ -363,7 +365,7 @@ impl Thread {
         self.reporter.0.send_modify(|progress| progress.errors += 1);
     }
 
-    /// Waits before the next try; returns what came meanwhile, or `None` when the process ends.
+    /// Waits before the next try; returns jobs queued meanwhile, or `None` if the process ends.
     fn rest(&self, pause: Duration) -> Option<VecDeque<Job>> {
         let deadline = Instant::now() + pause;
         let mut queue = self.shared.queue();

@@ -1,8 +1,8 @@
-//! The proxy's handle on the keeper: the process that writes the history's disk, and two lanes to it.
+//! Client of the writer process: starts the process that writes the history's disk, and calls it over two channels.
 //!
-//! A call goes down a lane and waits for its answer. What cannot be sent was not written; what was sent and not answered
-//! may have been. A keeper that is gone is started again by the store's thread, which tries until it can write; the
-//! thread of the slots waits a moment for that.
+//! A call that cannot be sent was not executed; one that was sent and got no reply may have been. The store's thread
+//! restarts
+//! a writer process that is gone, and retries until it can write; the journal's thread waits a moment for that.
 
 use std::{
     io,
@@ -30,28 +30,28 @@ use super::{
 };
 use crate::model::Revision;
 
-/// How long a start waits for an answer: the lock may take seconds, and a large store some more.
+/// Timeout for replies at a start: the lock may take seconds, and a large store some more.
 const START: Duration = Duration::from_secs(15);
-/// A keeper reads what it is sent unless it is busy, and then nothing is sent.
+/// Timeout for sending. A writer process reads its input unless it is busy, and then nothing is sent.
 const SEND: Duration = Duration::from_secs(2);
-/// How long the slots wait for a keeper that is being started again.
+/// Time that the journal waits for a restart of the writer process.
 const AGAIN: Duration = Duration::from_secs(1);
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// A keeper, started again as often as it takes.
+/// Client of a writer process, which is restarted as often as needed.
 #[derive(Debug)]
 pub(super) struct WriterClient {
     folder: PathBuf,
     program: PathBuf,
     process: Mutex<Option<Child>>,
-    // No other keeper is started once the last one was left alone.
+    // No writer process is started once the last one was left alone.
     left: AtomicBool,
     store: Channel,
     slots: Channel,
 }
 
 impl WriterClient {
-    /// Starts a keeper of a folder, and returns once it holds the lock.
+    /// Starts a writer process for a folder, and returns once it holds the lock.
     pub(super) fn start(folder: &Path, program: &Path) -> Result<Self, HistoryError> {
         let client = Self {
             folder: folder.to_owned(),
@@ -65,7 +65,7 @@ impl WriterClient {
         Ok(client)
     }
 
-    /// Starts another keeper if this one is gone.
+    /// Starts another writer process if this one is gone.
     pub(super) fn start_again(&self) -> Result<(), HistoryError> {
         if self.store.is_open() {
             return Ok(());
@@ -95,13 +95,13 @@ impl WriterClient {
         Ok(())
     }
 
-    /// Starts the process. The lane of the slots is for later, when it holds the lock.
+    /// Starts the process. The journal's channel is opened later, when the process holds the lock.
     fn spawn(&self) -> io::Result<UnixStream> {
         let (store, stores_end) = UnixStream::pair()?;
         let (slots, slots_end) = UnixStream::pair()?;
         store.set_write_timeout(Some(SEND))?;
         slots.set_write_timeout(Some(SEND))?;
-        // A group of its own: Ctrl-C in a terminal is for the proxy.
+        // In its own process group: Ctrl-C in a terminal is for the proxy.
         let child = Command::new(&self.program)
             .arg0("switchback")
             .arg(SUBCOMMAND)
@@ -154,7 +154,7 @@ impl WriterClient {
         })
     }
 
-    /// Has a batch written. While that takes long, the batches that `ahead` has are sent after it.
+    /// Writes a batch. While that takes long, the batches of `ahead` are sent after it.
     pub(super) fn write_store(
         &self,
         batch: &Batch,
@@ -187,7 +187,7 @@ impl WriterClient {
         Revision(last.unwrap_or_default())
     }
 
-    /// Opens the slot file and reads it: its records, and the number up to which numbers are reserved.
+    /// Opens the journal and reads its records and the upper end of the reserved numbers.
     pub(super) fn read_slots(&self) -> io::Result<(Vec<Entry>, u64)> {
         self.slots.wait_at_most(Some(START));
         let ask = Encoder::default().number(ASK_OPEN);
@@ -203,7 +203,7 @@ impl WriterClient {
         Ok((entries, reserved))
     }
 
-    /// Has a slot written. While that takes long, the writes that `ahead` has are sent after it.
+    /// Writes a journal entry. While that takes long, the entries of `ahead` are sent after it.
     pub(super) fn write_slot(
         &self,
         write: &JournalWrite,
@@ -229,7 +229,7 @@ impl WriterClient {
         }
     }
 
-    /// Sends batches that nobody here will wait for, and leaves the keeper alone with them.
+    /// Sends batches without waiting for replies, and leaves the writer process to write them.
     pub(super) fn transfer(&self, batches: &[Batch]) -> bool {
         self.left.store(true, Ordering::Relaxed);
         let place = self.store.end();
@@ -243,7 +243,7 @@ impl WriterClient {
         sent
     }
 
-    /// Ends the lanes, and waits for the keeper as long as there is time; one that hangs in its disk is left behind.
+    /// Closes the channels, and waits for the process until the deadline; one that hangs in its disk is abandoned.
     pub(super) fn shutdown(&self, deadline: Instant) {
         drop((self.store.close(), self.slots.close()));
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,10 +1,14 @@
-//! The keeper: a small process that writes the history's disk, and does nothing else.
+//! Writer process: a small process that writes the history's disk, and does nothing else.
 //!
-//! A file system that hangs holds whoever writes to it inside the kernel, where no signal reaches; so the proxy does not
-//! write. Two lanes come in, on standard input for the store and on standard output for the slot file, each served by a
-//! thread of its own. When the other end is gone, what was sent is finished and the process ends. It holds the lock on
-//! the folder until then, so that a start never opens a store that an earlier keeper still writes. Signals to end are
-//! for the proxy; the keeper outlives it by what is left to write.
+//! A file system that hangs blocks its writer in the kernel, beyond the reach of signals; so the proxy does not
+//! write. Two
+//! channels come in, on standard input for the store and on standard output for the rollback journal, each with its
+//! own
+//! thread. When the peer closes, the process finishes what was sent and ends. It holds the lock on the folder until
+//! then, so
+//! that a start never opens a store that an earlier process still writes. Termination signals are for the proxy; this
+//! process
+//! outlives it until the remaining writes are done.
 
 use std::{
     fs::File,
@@ -32,7 +36,7 @@ use super::{
 };
 use crate::model::Revision;
 
-/// The word on the command line that makes a process a keeper.
+/// Subcommand of the command line that starts a writer process.
 pub const SUBCOMMAND: &str = "history-writer";
 
 pub(super) const ASK_LOCK: u64 = 1;
@@ -40,13 +44,13 @@ pub(super) const ASK_OPEN: u64 = 2;
 pub(super) const ASK_WRITE: u64 = 3;
 pub(super) const ASK_LAST: u64 = 4;
 
-/// Where the folder is that both lanes are about.
+/// Folder that both channels work on, once set.
 type Place = Arc<OnceLock<PathBuf>>;
 
-/// Serves both lanes until the proxy is gone and all that it sent is written.
+/// Serves both channels until the proxy is gone and all that it sent is written.
 ///
 /// # Errors
-/// When the process was not started as a keeper is, or cannot start a thread.
+/// If the process was not started as a writer process, or cannot start a thread.
 pub fn run_writer_process() -> io::Result<()> {
     ignore_signals()?;
     guarded::quiet();
@@ -74,7 +78,7 @@ pub fn run_writer_process() -> io::Result<()> {
         .map_err(|_| io::Error::other("the thread of the slots panicked"))
 }
 
-/// Handlers that do nothing. The first one stays for as long as the process lives.
+/// Installs handlers that do nothing. The first one stays for the life of the process.
 fn ignore_signals() -> io::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_io()
@@ -101,7 +105,7 @@ fn serve(channel: &UnixStream, mut answer: impl FnMut(&mut Decoder<'_>) -> io::R
         let Ok(said) = answer(&mut Decoder::of(&message)) else {
             return;
         };
-        // Whoever asked may be gone. What else was sent is done all the same.
+        // The caller may be gone. The remaining messages are processed all the same.
         drop(ipc::send(channel, &said));
     }
 }
@@ -148,7 +152,7 @@ impl StoreHandler {
     fn take_lock(&mut self, folder: PathBuf, owner: u32) -> Result<(), HistoryError> {
         data_dir::make(&folder)?;
         self.lock = Some(data_dir::lock(&folder, owner)?);
-        // A keeper is told its folder once.
+        // The folder is set once.
         let _first = self.place.set(folder);
         Ok(())
     }
@@ -174,7 +178,7 @@ impl StoreHandler {
             }),
         };
         if written.is_err() {
-            // After an error the database refuses everything, so it is opened anew.
+            // After an error the database rejects all calls, so it is reopened.
             self.store = None;
         }
         Ok(written)
