@@ -1,4 +1,4 @@
-//! Accepting: a loop that survives everything, and limits on how many connections there are.
+//! Accept loop of a listener, which survives every error, and the limits on the number of connections.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,33 +11,33 @@ use tokio::net::{TcpListener, TcpStream};
 const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
 const LONGEST_PAUSE: Duration = Duration::from_millis(100);
 
-/// A bound on connections, with what is open now. One per listener, each below the one for all of them.
+/// Limit on open connections, with counters. Each listener has one, below the global one.
 #[derive(Debug)]
 pub struct ConnectionLimits {
     limit: usize,
     open: AtomicUsize,
     refused: AtomicU64,
-    // One line in the log for each time that the limit is reached, not one per refused client.
+    // One log entry each time the limit is reached, not one per refused client.
     full: AtomicBool,
     parent: Option<Arc<ConnectionLimits>>,
 }
 
-/// A connection that is counted until this is dropped.
+/// Counts a connection until dropped.
 #[derive(Debug)]
 pub struct ConnectionPermit(Arc<ConnectionLimits>);
 
-/// A connection that was accepted and counted.
+/// An accepted connection that is counted.
 #[derive(Debug)]
 pub struct Accepted {
     /// The socket.
     pub tcp: TcpStream,
-    /// The other side.
+    /// Address of the other side.
     pub peer: SocketAddr,
-    /// Counts it until dropped.
+    /// Counts the connection until dropped.
     pub permit: ConnectionPermit,
 }
 
-/// One worker's socket of a listener.
+/// Listening socket of one worker, with its limits.
 #[derive(Debug)]
 pub struct Acceptor {
     listener: TcpListener,
@@ -47,7 +47,7 @@ pub struct Acceptor {
 // === impl ConnectionLimits ===
 
 impl ConnectionLimits {
-    /// At most `limit` here, and no more than `parent` allows in all.
+    /// At most `limit` connections here, and no more than `parent` allows in total.
     #[must_use]
     pub fn new(limit: usize, parent: Option<Arc<Self>>) -> Arc<Self> {
         Arc::new(Self {
@@ -59,19 +59,19 @@ impl ConnectionLimits {
         })
     }
 
-    /// How many are open.
+    /// Number of open connections.
     #[must_use]
     pub fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
 
-    /// How many were refused because there were too many, here or in all.
+    /// Number of connections that were refused because of this limit or the parent's.
     #[must_use]
     pub fn refused(&self) -> u64 {
         self.refused.load(Ordering::Relaxed)
     }
 
-    /// Counts one more, or nothing when that would be too many.
+    /// Counts one more connection; `None` at the limit.
     #[must_use]
     pub fn acquire(self: &Arc<Self>) -> Option<ConnectionPermit> {
         if !self.count() {
@@ -128,7 +128,7 @@ impl Acceptor {
     /// Registers `socket` with the runtime of this thread.
     ///
     /// # Errors
-    /// When the runtime cannot take it.
+    /// When the runtime cannot register it.
     pub fn new(socket: std::net::TcpListener, limits: Arc<ConnectionLimits>) -> io::Result<Self> {
         Ok(Self {
             listener: TcpListener::from_std(socket)?,
@@ -136,7 +136,7 @@ impl Acceptor {
         })
     }
 
-    /// The next connection that is within the limits; those beyond are closed. Cancellation safe.
+    /// The next connection within the limits; those beyond are closed. Cancellation safe.
     pub async fn accept(&self) -> Accepted {
         let mut pause = SHORTEST_PAUSE;
         loop {
@@ -161,7 +161,7 @@ impl Acceptor {
     }
 }
 
-/// The client left before it was accepted; the next one may be fine.
+/// True if the client left before it was accepted; the next connection may be fine.
 fn is_about_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),

@@ -1,6 +1,6 @@
-//! Byte buffers of a worker: fixed sizes, a bounded free list, given back when they are dropped.
+//! Byte buffers of a worker: fixed sizes and a bounded free list, to which a drop returns them.
 //!
-//! A connection holds a buffer only while it has bytes in it; that is why thousands of open token streams cost little.
+//! A connection holds a buffer only while it has bytes in it, so thousands of open token streams cost little.
 
 use std::cell::RefCell;
 use std::fmt;
@@ -8,7 +8,7 @@ use std::rc::Rc;
 
 use crate::config::BUFFER_SIZES;
 
-/// The sizes that exist.
+/// Size class of a buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum BufferSize {
     /// 16 KiB: heads and ordinary bodies.
@@ -20,13 +20,13 @@ pub enum BufferSize {
 }
 
 impl BufferSize {
-    /// How many bytes a buffer of this size holds.
+    /// Capacity in bytes.
     #[must_use]
     pub const fn bytes(self) -> usize {
         BUFFER_SIZES[self as usize]
     }
 
-    /// The next size up; the largest stays.
+    /// The next larger size; the largest stays.
     #[must_use]
     pub const fn larger(self) -> Self {
         match self {
@@ -35,7 +35,7 @@ impl BufferSize {
         }
     }
 
-    /// The largest size that is within so many bytes.
+    /// The largest size of at most so many bytes.
     #[must_use]
     pub fn within(bytes: usize) -> Self {
         [Self::Large, Self::Medium]
@@ -44,7 +44,7 @@ impl BufferSize {
             .unwrap_or(Self::Small)
     }
 
-    /// How many free ones a worker keeps.
+    /// Maximum number of free buffers that a worker keeps.
     const fn kept(self) -> usize {
         match self {
             Self::Small => 160,
@@ -54,27 +54,27 @@ impl BufferSize {
     }
 }
 
-/// How many pieces of memory that grows a worker keeps.
+/// Maximum number of free growable buffers that a worker keeps.
 const GROWING_KEPT: usize = 8;
 
-/// The free buffers of one worker.
+/// Free buffers of one worker.
 pub struct BufferPool {
-    /// The largest that a body is read into.
+    /// The largest size that a body is read into.
     largest_for_bodies: BufferSize,
     free: RefCell<[Free; 3]>,
-    /// Memory that grows with what is written into it.
+    /// Growable buffers.
     growing: RefCell<Vec<Vec<u8>>>,
 }
 
-/// The free buffers of one size.
+/// Free buffers of one size.
 #[derive(Default)]
 struct Free {
     buffers: Vec<Box<[u8]>>,
-    /// How many were free at all times since the last trim.
+    /// Lowest number of free buffers since the last trim.
     spare: usize,
 }
 
-/// One contiguous buffer: bytes that were read and not consumed yet, and space behind them.
+/// One contiguous buffer: bytes that were read and not consumed, then free space.
 pub struct Buffer {
     // Invariant: start <= end <= bytes.len().
     bytes: Box<[u8]>,
@@ -86,7 +86,7 @@ pub struct Buffer {
 // === impl BufferPool ===
 
 impl BufferPool {
-    /// An empty pool, whose buffers for bodies have up to this size.
+    /// Creates an empty pool, whose buffers for bodies have up to this size.
     #[must_use]
     pub fn new(largest_for_bodies: BufferSize) -> Rc<Self> {
         Rc::new(Self {
@@ -96,13 +96,13 @@ impl BufferPool {
         })
     }
 
-    /// A size that is read into next, or the largest that bodies may have.
+    /// The size for reads of a body: the given one, limited to the largest for bodies.
     #[must_use]
     pub fn for_body(&self, size: BufferSize) -> BufferSize {
         size.min(self.largest_for_bodies)
     }
 
-    /// An empty buffer of `size`.
+    /// Takes an empty buffer of `size`.
     #[must_use]
     pub fn take(self: &Rc<Self>, size: BufferSize) -> Buffer {
         let free = self.free.borrow_mut()[size as usize].take();
@@ -114,7 +114,7 @@ impl BufferPool {
         }
     }
 
-    /// A buffer that holds these bytes and has no space: for what has to be kept for a while.
+    /// Copies the bytes into a buffer without free space, to be kept for a while.
     #[must_use]
     pub fn copy_exact(self: &Rc<Self>, bytes: &[u8]) -> Buffer {
         Buffer {
@@ -125,14 +125,14 @@ impl BufferPool {
         }
     }
 
-    /// Empty memory that grows with what is written into it, with room for some already.
+    /// Takes an empty growable buffer, with some capacity.
     #[must_use]
     pub fn take_growable(&self) -> Vec<u8> {
         let free = self.growing.borrow_mut().pop();
         free.unwrap_or_else(|| Vec::with_capacity(BufferSize::Small.bytes()))
     }
 
-    /// Takes such memory back. What has grown too large, and what would be too much, is let go.
+    /// Returns such a buffer. It is freed if it has grown too large or if enough are kept.
     pub fn recycle_growable(&self, mut memory: Vec<u8>) {
         let mut growing = self.growing.borrow_mut();
         if growing.len() < GROWING_KEPT && memory.capacity() <= BufferSize::Large.bytes() {
@@ -154,7 +154,7 @@ impl BufferPool {
         }
     }
 
-    /// Lets go of the buffers that nobody has needed since the last time.
+    /// Frees the buffers that were not needed since the last call.
     pub fn trim(&self) {
         for free in &mut *self.free.borrow_mut() {
             let left = free.buffers.len() - free.spare;
@@ -177,41 +177,41 @@ impl Free {
 // === impl Buffer ===
 
 impl Buffer {
-    /// The bytes that are there.
+    /// The buffered bytes.
     #[must_use]
     pub fn data(&self) -> &[u8] {
         &self.bytes[self.start as usize..self.end as usize]
     }
 
-    /// The bytes that are there, to change in place.
+    /// The buffered bytes, to be changed in place.
     pub fn data_mut(&mut self) -> &mut [u8] {
         &mut self.bytes[self.start as usize..self.end as usize]
     }
 
-    /// The space behind them.
+    /// The free space after them.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.end as usize..]
     }
 
-    /// How many bytes are there.
+    /// Number of buffered bytes.
     #[must_use]
     pub fn len(&self) -> usize {
         (self.end - self.start) as usize
     }
 
-    /// Whether none are.
+    /// True if no bytes are buffered.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.start == self.end
     }
 
-    /// How many bytes it could hold in all.
+    /// Total capacity in bytes.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
-    /// Says that `n` bytes of the space were written.
+    /// Adds `n` bytes that were written into the free space.
     ///
     /// # Panics
     /// When there was less space than that.
@@ -220,10 +220,10 @@ impl Buffer {
         self.end += index(n);
     }
 
-    /// Drops `n` bytes from the front.
+    /// Removes `n` bytes from the front.
     ///
     /// # Panics
-    /// When fewer are there.
+    /// When fewer are buffered.
     pub fn consume(&mut self, n: usize) {
         assert!(n <= self.len());
         self.start += index(n);
@@ -232,22 +232,22 @@ impl Buffer {
         }
     }
 
-    /// Keeps the first `n` bytes only.
+    /// Keeps only the first `n` bytes.
     ///
     /// # Panics
-    /// When fewer are there.
+    /// When fewer are buffered.
     pub fn truncate(&mut self, n: usize) {
         assert!(n <= self.len());
         self.end = self.start + index(n);
     }
 
-    /// Forgets everything.
+    /// Removes all bytes.
     pub fn clear(&mut self) {
         self.start = 0;
         self.end = 0;
     }
 
-    /// Moves the bytes to the front, so that all space is behind them.
+    /// Moves the bytes to the front, so that all free space is after them.
     pub fn compact(&mut self) {
         if self.start > 0 {
             self.bytes
@@ -297,7 +297,7 @@ impl Drop for Buffer {
 }
 
 impl fmt::Debug for Buffer {
-    /// Never the bytes: they may hold credentials.
+    /// Never shows the bytes: they may hold credentials.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Buffer({} of {})", self.len(), self.capacity())
     }

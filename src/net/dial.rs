@@ -1,4 +1,4 @@
-//! Opening a connection to an endpoint.
+//! Dials connections to endpoints.
 
 use std::io;
 use std::net::SocketAddr;
@@ -11,7 +11,7 @@ use super::stream::Stream;
 use super::timer::Deadline;
 use super::tls_client::ClientTls;
 
-/// What came of dialing.
+/// Result of a dial.
 pub type Dialed = io::Result<Stream>;
 
 /// Opens a cleartext connection before `deadline` passes.
@@ -19,7 +19,7 @@ pub type Dialed = io::Result<Stream>;
 /// Cancellation safe: dropping it closes the socket.
 ///
 /// # Errors
-/// `TimedOut` at the deadline, else what the system says.
+/// `TimedOut` at the deadline, else the error of the system.
 pub async fn dial(address: SocketAddr, deadline: &Deadline) -> Dialed {
     before(deadline, async { connect(address).await.map(Stream::Tcp) }).await
 }
@@ -60,7 +60,7 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     socket.connect(address).await
 }
 
-/// Notices a machine that vanished within about a minute and a half.
+/// Keepalive that detects a vanished machine within about a minute and a half.
 pub(super) fn keepalive() -> TcpKeepalive {
     TcpKeepalive::new()
         .with_time(Duration::from_secs(60))

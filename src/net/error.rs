@@ -1,33 +1,33 @@
-//! What can go wrong below the message: binding, files of certificates, TLS settings.
+//! Errors of the network layer while it is set up: binding, certificate files, TLS settings.
 
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// A failure of the network layer while something is set up.
+/// Error while the network layer is set up.
 #[derive(Debug, thiserror::Error)]
 pub enum NetError {
-    /// The address belongs to somebody else already.
+    /// The address is in use by another process.
     #[error("address `{address}` is in use")]
     AddressInUse {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
     },
     /// Binding failed for another reason.
     #[error("cannot listen on `{address}`")]
     Bind {
-        /// The address that was asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// Error of the system.
         #[source]
         source: io::Error,
     },
-    /// A PEM file cannot be read or holds nothing that is usable.
+    /// A PEM file cannot be read or holds nothing usable.
     #[error("cannot use `{}`: {message}", path.display())]
     Pem {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The problem with it.
         message: String,
     },
     /// A server name is neither a DNS name nor an address.
@@ -39,7 +39,7 @@ pub enum NetError {
     /// The TLS library refuses the settings.
     #[error("TLS settings are unusable: {message}")]
     Tls {
-        /// What it said.
+        /// Its message.
         message: String,
     },
 }

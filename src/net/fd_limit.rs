@@ -1,18 +1,18 @@
-//! How many files this process may open, which is how many connections it can carry.
+//! File descriptor limit of the process, which bounds the number of connections.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors for everything else: the admin API, health checks, the history, logs and listeners.
 const RESERVED: u64 = 256;
 
-/// What the system allows.
+/// Limit on file descriptors.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DescriptorLimit {
-    /// File descriptors that may be open at once.
+    /// Number of file descriptors that may be open at once.
     pub descriptors: u64,
 }
 
-/// Raises the soft limit to the hard one; says what holds afterwards.
+/// Raises the soft limit to the hard one; returns the resulting limit.
 #[must_use]
 pub fn raise_descriptor_limit() -> DescriptorLimit {
     let before = getrlimit(Resource::Nofile);
@@ -20,7 +20,7 @@ pub fn raise_descriptor_limit() -> DescriptorLimit {
         current: before.maximum,
         maximum: before.maximum,
     };
-    // A system that refuses keeps what it had, and the connection limit follows from that.
+    // If that fails the old limit stays, and the connection limit follows from it.
     let _ = setrlimit(Resource::Nofile, raised);
     let after = getrlimit(Resource::Nofile);
     DescriptorLimit {
@@ -29,7 +29,7 @@ pub fn raise_descriptor_limit() -> DescriptorLimit {
 }
 
 impl DescriptorLimit {
-    /// How many connections to endpoints fit beside so many of clients.
+    /// Number of connections to endpoints that fit besides so many client connections.
     #[must_use]
     pub fn upstream_connections(self, clients: usize) -> usize {
         let clients = u64::try_from(clients).unwrap_or(u64::MAX);
@@ -40,7 +40,7 @@ impl DescriptorLimit {
         usize::try_from(left).unwrap_or(usize::MAX).max(1)
     }
 
-    /// How many client connections fit: each may need an upstream one, beside those that are reserved.
+    /// Number of client connections that fit: each may need an upstream one, besides the reserved descriptors.
     #[must_use]
     pub fn connections(self) -> usize {
         let fit = self.descriptors.saturating_sub(RESERVED) / 2;

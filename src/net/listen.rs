@@ -1,7 +1,7 @@
-//! Binding: one address, one socket per worker.
+//! Binds listeners: one address, one socket per worker.
 //!
-//! Sockets that share a port with `SO_REUSEPORT` would join a stranger's port silently, so the address is first bound
-//! once without it: a port in use is an error, and port 0 becomes a number once for all workers.
+//! Sockets that share a port with `SO_REUSEPORT` would silently join the port of another process, so the address is
+//! first bound once without it: a port in use is an error, and port 0 is resolved once for all workers.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener};
@@ -12,29 +12,29 @@ use super::dial::keepalive;
 use super::error::NetError;
 
 const BACKLOG: i32 = 4096;
-/// Bytes that the kernel takes beyond what it could send already. Without it the kernel holds megabytes for a client that
-/// stops reading; what is on its way to one that reads is not limited by it.
+/// Maximum number of unsent bytes that the kernel buffers per connection. Otherwise it buffers megabytes for a client
+/// that stops reading; data in flight to one that reads is not limited by it.
 const UNSENT: u32 = 256 * 1024;
 
-/// An address that is bound, with one listening socket for each worker.
+/// A bound address, with one listening socket for each worker.
 #[derive(Debug)]
 pub struct BoundListener {
-    /// The address, with the port that port 0 became.
+    /// The address, with the port that port 0 was resolved to.
     pub address: SocketAddr,
     /// One socket per worker.
     pub sockets: Vec<TcpListener>,
 }
 
-/// Binds `address` for `workers`.
+/// Binds `address` for so many workers.
 ///
 /// # Errors
-/// [`NetError::AddressInUse`] when somebody has it already, [`NetError::Bind`] for anything else.
+/// [`NetError::AddressInUse`] when another process has it, [`NetError::Bind`] for anything else.
 pub fn bind_listener(address: SocketAddr, workers: usize) -> Result<BoundListener, NetError> {
     let failed = |source: io::Error| match source.kind() {
         io::ErrorKind::AddrInUse => NetError::AddressInUse { address },
         _ => NetError::Bind { address, source },
     };
-    // It does not listen: a client that came now would be reset when it goes.
+    // The probe does not listen: a client that connected now would be reset when it is dropped.
     let probe = bind(address, Sharing::Alone).map_err(failed)?;
     let resolved = probe
         .local_addr()
@@ -81,7 +81,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
-/// Linux hands these to every accepted socket, which saves a system call for each.
+/// Sets options that Linux passes on to every accepted socket, which saves a system call for each.
 fn inherit_options(listener: &TcpListener) -> io::Result<()> {
     let socket = SockRef::from(listener);
     socket.set_tcp_nodelay(true)?;

@@ -1,6 +1,6 @@
-//! Sockets and what they need: streams, TLS, buffers, timers, dialing, listening.
+//! Sockets and their parts: streams, TLS, buffers, timers, dialing, listening.
 //!
-//! A leaf: it knows no route, release or message.
+//! A leaf: it does not know routes, releases or messages.
 //! Everything here is made for workers that are single-threaded runtimes: methods take `&self`, so that one task can
 //! drive both directions of a connection at once, and nothing is held while a connection is idle.
 //! Readiness comes first, then a buffer from the pool, then one non-blocking read or write.

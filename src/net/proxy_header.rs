@@ -1,7 +1,7 @@
-//! PROXY protocol, versions 1 and 2: the address of a load balancer's client.
+//! Parser for the PROXY protocol, versions 1 and 2: the address of a load balancer's client.
 //!
-//! Read on listeners that ask for it, and then required. Exactly the header is read, since TLS or a message follows
-//! directly. Unknown kinds of addresses and all extensions are skipped, as the protocol says.
+//! Read on listeners that are configured for it, and then required. Exactly the header is read, since TLS or a message
+//! follows directly. Unknown address families and all extensions are skipped, as the protocol requires.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -12,52 +12,52 @@ use super::stream::read_tcp;
 
 const SIGNATURE: &[u8; 12] = b"\r\n\r\n\0\r\nQUIT\n";
 const FIXED: usize = 16;
-/// No header is shorter: `PROXY UNKNOWN` and the end of its line.
+/// Length of the shortest header: `PROXY UNKNOWN` and CR LF.
 const SHORTEST: usize = 15;
 const SIGNATURE_V1: &[u8; 6] = b"PROXY ";
-/// The longest line of version 1, its end included.
+/// Length of the longest line of version 1, CR LF included.
 const LONGEST_V1: usize = 107;
-/// Addresses and extensions; what real balancers send is far below.
+/// Longest block of addresses and extensions; real balancers send far less.
 const LONGEST: usize = 2048;
 
-/// What the header says.
+/// Content of a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProxiedAddresses {
-    /// The balancer speaks for itself (a health check), or for a client of a kind that has no address.
+    /// The balancer's own connection (a health check), or one for a client without an IP address.
     Local,
-    /// It speaks for a client.
+    /// A connection for a client.
     Proxied {
         /// The client.
         source: SocketAddr,
-        /// Where the client connected to.
+        /// Address that the client connected to.
         destination: SocketAddr,
     },
 }
 
-/// Bytes that are no header of the PROXY protocol.
+/// Errors of the PROXY protocol header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProxyHeaderError {
-    /// Neither proxied nor local.
+    /// The command is neither proxied nor local.
     #[error("unknown PROXY protocol command")]
     Command,
-    /// The block of addresses is shorter than its family needs.
+    /// The address block is shorter than its family needs.
     #[error("PROXY protocol addresses are cut short")]
     Short,
-    /// The line of version 1 is none.
+    /// The line of version 1 is invalid.
     #[error("the line of the PROXY protocol, version 1, is malformed")]
     Line,
-    /// It does not start as it must.
+    /// The signature is wrong.
     #[error("no PROXY protocol signature")]
     Signature,
-    /// More than any balancer sends.
+    /// Longer than the limit.
     #[error("PROXY protocol header is too long")]
     TooLong,
-    /// A binary header that is not of version 2.
+    /// The version of a binary header is not 2.
     #[error("neither version 1 nor version 2 of the PROXY protocol")]
     Version,
 }
 
-/// Parses the start of `bytes`: the length of the header and what it says, or nothing while more bytes are needed.
+/// Parses the start of `bytes`: returns the length of the header and its content, or `None` while bytes are missing.
 ///
 /// # Errors
 /// As soon as the bytes cannot become a header.
@@ -93,7 +93,7 @@ pub fn parse_proxy_header(
     Ok(Some((FIXED + length, addresses)))
 }
 
-/// Version 1: `PROXY TCP4 203.0.113.7 10.0.0.1 54321 443`, or `PROXY UNKNOWN` with anything behind it.
+/// Version 1: `PROXY TCP4 203.0.113.7 10.0.0.1 54321 443`, or `PROXY UNKNOWN` followed by anything.
 fn parse_line(bytes: &[u8]) -> Result<Option<(usize, ProxiedAddresses)>, ProxyHeaderError> {
     let searched = &bytes[..bytes.len().min(LONGEST_V1)];
     let Some(end) = memchr::memmem::find(searched, b"\r\n") else {
@@ -176,7 +176,7 @@ fn ipv6(bytes: &[u8]) -> IpAddr {
 /// Reads exactly the header from `tcp`. The caller sets the deadline.
 ///
 /// # Errors
-/// `InvalidData` for bytes that are no header, `UnexpectedEof` for a client that leaves, or what the system says.
+/// `InvalidData` for an invalid header, `UnexpectedEof` for a client that disconnects, or the error of the system.
 pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> {
     let mut bytes = [0; FIXED + LONGEST];
     let mut filled = 0;
@@ -197,7 +197,7 @@ pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> 
     }
 }
 
-/// How far the header surely goes, with what of it is there already.
+/// Number of bytes that certainly belong to the header, given the first ones.
 async fn wanted(tcp: &TcpStream, bytes: &mut [u8], filled: usize) -> io::Result<usize> {
     if filled < SHORTEST {
         return Ok(SHORTEST);
@@ -208,7 +208,7 @@ async fn wanted(tcp: &TcpStream, bytes: &mut [u8], filled: usize) -> io::Result<
             _ => FIXED + declared(bytes),
         });
     }
-    // Only the end of the line says where it ends: what is there is looked at before it is taken.
+    // Only its CR LF shows where the line ends, so the bytes are peeked at before they are read.
     let there = tcp.peek(&mut bytes[filled..LONGEST_V1]).await?;
     let end = memchr::memmem::find(&bytes[..filled + there], b"\r\n");
     Ok(end.map_or(filled + there.max(1), |end| end + 2))

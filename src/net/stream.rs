@@ -1,7 +1,7 @@
-//! One connection, plain or TLS, driven by reference: reading and writing can go on at once in one task.
+//! One connection, plain or TLS, used by reference: one task can read and write at once.
 //!
-//! Reads and writes never wait; readiness is asked for first. After a short read the socket is known to be empty, so
-//! no second read is made only to be told so: a request on a kept connection costs one read and one write.
+//! Reads and writes never block; readiness is awaited first. After a short read the socket is known to be empty, so
+//! there is no second read just to see `WouldBlock`: a request on a reused connection costs one read and one write.
 
 use std::future::poll_fn;
 use std::io::{self, IoSlice, Read, Write};
@@ -24,19 +24,19 @@ pub enum Stream {
     Tls(Box<TlsStream>),
 }
 
-/// How the other side's bytes ended.
+/// Kind of end of the received bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Eof {
-    /// It said that it was done: FIN, or `close_notify` on TLS.
+    /// An announced end: FIN, or `close_notify` on TLS.
     Clean,
-    /// TLS without `close_notify`: somebody may have cut the connection.
+    /// TLS without `close_notify`: an attacker may have truncated the data.
     Truncated,
 }
 
 // === impl Stream ===
 
 impl Stream {
-    /// Ready when a read is likely to bring something, the end included.
+    /// Ready when a read is likely to return data or the end.
     pub fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(tcp) => tcp.poll_read_ready(cx),
@@ -44,12 +44,12 @@ impl Stream {
         }
     }
 
-    /// Ready when a write is likely to take something.
+    /// Ready when a write is likely to take data.
     pub fn poll_writable(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.tcp().poll_write_ready(cx)
     }
 
-    /// Waits until a read is likely to bring something. Cancellation safe.
+    /// Waits until a read is likely to return data or the end. Cancellation safe.
     ///
     /// # Errors
     /// When the runtime is shutting down.
@@ -57,7 +57,7 @@ impl Stream {
         poll_fn(|cx| self.poll_readable(cx)).await
     }
 
-    /// Waits until a write is likely to take something. Cancellation safe.
+    /// Waits until a write is likely to take data. Cancellation safe.
     ///
     /// # Errors
     /// When the runtime is shutting down.
@@ -65,10 +65,11 @@ impl Stream {
         poll_fn(|cx| self.poll_writable(cx)).await
     }
 
-    /// Reads what is there; 0 is a clean end.
+    /// Reads the available bytes; 0 is a clean end.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing is there, `UnexpectedEof` when a TLS connection was cut, or what the system says.
+    /// `WouldBlock` when none are available, `UnexpectedEof` when a TLS connection was truncated, or the error of the
+    /// system.
     pub fn try_read(&self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => read_tcp(tcp, buffer),
@@ -76,10 +77,10 @@ impl Stream {
         }
     }
 
-    /// Writes what fits. On TLS, bytes that were taken may still have to be flushed.
+    /// Writes as much as fits. On TLS, bytes that were taken may still have to be flushed.
     ///
     /// # Errors
-    /// `WouldBlock` when nothing fits, or what the system says.
+    /// `WouldBlock` when nothing fits, or the error of the system.
     pub fn try_write(&self, bytes: &[u8]) -> io::Result<usize> {
         match self {
             Self::Tcp(tcp) => write_tcp(tcp, &[IoSlice::new(bytes)]),
@@ -87,7 +88,7 @@ impl Stream {
         }
     }
 
-    /// Writes what fits of several slices.
+    /// Writes as much as fits of several slices.
     ///
     /// # Errors
     /// As [`Stream::try_write`].
@@ -98,7 +99,7 @@ impl Stream {
         }
     }
 
-    /// Ready once everything that was taken has left.
+    /// Ready once all taken bytes were written to the socket.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
             Self::Tcp(_) => Poll::Ready(Ok(())),
@@ -130,7 +131,7 @@ impl Stream {
     /// Writes all of `bytes` and flushes. Not cancellation safe: a part may have been written.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub async fn write_all(&self, bytes: &[u8]) -> io::Result<()> {
         self.write_all_vectored(&mut [IoSlice::new(bytes)]).await
     }
@@ -138,7 +139,7 @@ impl Stream {
     /// Writes all of `slices` and flushes. Not cancellation safe.
     ///
     /// # Errors
-    /// What the system says.
+    /// The error of the system.
     pub async fn write_all_vectored(&self, slices: &mut [IoSlice<'_>]) -> io::Result<()> {
         let mut slices = slices;
         poll_fn(|cx| self.poll_write_all(cx, &mut slices)).await
@@ -149,26 +150,26 @@ impl Stream {
         if let Self::Tls(tls) = self {
             tls.send_close_notify();
         }
-        // An error here means that the connection is gone already.
+        // An error here means that the connection is already gone.
         let _ = SockRef::from(self.tcp()).shutdown(Shutdown::Write);
     }
 
-    /// Says on TLS that nothing more will come, without closing; nothing on cleartext.
+    /// Announces on TLS that no more data follows, without closing; does nothing on cleartext.
     pub fn close_notify(&self) {
         if let Self::Tls(tls) = self {
             tls.send_close_notify();
         }
     }
 
-    /// Makes closing abrupt: the other side sees a reset, so that a cut message never looks whole.
+    /// Makes the close abrupt: the other side sees a reset, so that a truncated message never looks complete.
     pub fn reset_on_close(&self) {
-        // An error here means that the connection is gone already.
+        // An error here means that the connection is already gone.
         let _ = SockRef::from(self.tcp()).set_linger(Some(std::time::Duration::ZERO));
     }
 
-    /// Whether the connection is as quiet as one that is idle should be: no end, no error, no unasked bytes.
+    /// True if the connection is idle: no end, no error, no unexpected bytes.
     ///
-    /// Costs no system call unless the runtime was told that something had happened.
+    /// Costs no system call unless the runtime has seen an event.
     #[must_use]
     pub fn is_idle(&self) -> bool {
         let mut cx = Context::from_waker(Waker::noop());
@@ -179,7 +180,7 @@ impl Stream {
         matches!(self.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
     }
 
-    /// Whether the other side has ended or reset its direction, even if there are bytes before that end.
+    /// True if the other side has closed or reset its direction, even if there are unread bytes before that end.
     #[must_use]
     pub fn is_read_closed(&self) -> bool {
         let ready = pin!(self.tcp().ready(Interest::READABLE));
@@ -195,7 +196,7 @@ impl Stream {
         self.tcp().peer_addr()
     }
 
-    /// The socket below.
+    /// The underlying socket.
     #[must_use]
     pub fn tcp(&self) -> &TcpStream {
         match self {
@@ -213,7 +214,7 @@ impl Stream {
         }
     }
 
-    /// The protocol that ALPN agreed on.
+    /// The protocol negotiated by ALPN.
     #[must_use]
     pub fn alpn(&self) -> Option<Vec<u8>> {
         self.tls().and_then(TlsStream::alpn)
@@ -246,7 +247,7 @@ pub(super) fn write_tcp(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<u
     settle(took, result)
 }
 
-/// The runtime clears a readiness when it is told that the call would have blocked.
+/// Clears the readiness: the runtime does so when the call returns `WouldBlock`.
 fn clear_when(short: bool) -> io::Result<()> {
     if short {
         Err(io::ErrorKind::WouldBlock.into())

@@ -1,8 +1,8 @@
 //! Coarse deadlines: one list per worker, scanned when the nearest one is due.
 //!
-//! Arming is storing a number; nothing is allocated per request and no timer of the runtime is touched.
-//! The scan walks one contiguous list of `u32`, a few microseconds for ten thousand connections, and the task that
-//! does it sleeps until the nearest deadline. A deadline fires up to two ticks late, never early.
+//! Arming stores a number; nothing is allocated per request and no timer of the runtime is touched.
+//! The scan walks one contiguous list of `u32`, a few microseconds for ten thousand connections, and its task sleeps
+//! until the nearest deadline. A deadline fires up to two ticks late, never early.
 
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
@@ -16,23 +16,23 @@ use tokio::time::{Instant, sleep_until};
 const TICK_MS: u64 = 100;
 const TICK: Duration = Duration::from_millis(TICK_MS);
 const TICK_NANOS: u64 = TICK_MS * 1_000_000;
-/// A slot that waits for nothing.
+/// Value of an unarmed slot.
 const UNARMED: u32 = u32::MAX;
-/// No slot was taken yet.
+/// No slot allocated yet.
 const NO_SLOT: u32 = u32::MAX;
 
-/// A moment on the clock of one worker, in nanoseconds since its timers began: to compare two of them is one instruction.
+/// Time on the clock of one worker, in nanoseconds since its timers began: comparing two is one instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Tick(u64);
 
-/// The deadlines of one worker.
+/// Deadlines of one worker.
 pub struct Timers {
     epoch: Instant,
-    /// When the clock was read last.
+    /// Time of the last clock read.
     read: Cell<Tick>,
-    /// The tick that the last scan saw; what is due at or before it has expired.
+    /// Tick of the last scan; deadlines at or before it have expired.
     now: Cell<u32>,
-    /// When the scan wakes next.
+    /// Tick of the next scan.
     next: Cell<u32>,
     slots: RefCell<Slots>,
     earlier: Notify,
@@ -45,24 +45,23 @@ struct Slots {
     free: Vec<u32>,
 }
 
-/// One deadline, unarmed at first. Its slot is given back when it is dropped.
+/// One deadline, unarmed at first. A drop frees its slot.
 pub struct Deadline {
     slot: u32,
     timers: Rc<Timers>,
 }
 
-/// A limit on how long something may take that seldom has to be waited for: a deadline that has a slot from the moment on
-/// in which it is armed first.
+/// Time limit that is rarely waited for: a deadline that allocates its slot when it is first armed.
 pub struct LazyDeadline<'t> {
     slot: Cell<u32>,
     millis: u32,
     timers: &'t Timers,
 }
 
-// === impl Moment ===
+// === impl Tick ===
 
 impl Tick {
-    /// How long after `earlier` it is; nothing if it is before.
+    /// Time since `earlier`; zero if that is later.
     #[must_use]
     pub const fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
@@ -85,7 +84,7 @@ impl Tick {
 // === impl Timers ===
 
 impl Timers {
-    /// No deadlines yet. [`Timers::run`] must be running for them to fire.
+    /// Creates timers without deadlines. [`Timers::run`] must be running for them to fire.
     #[must_use]
     pub fn new() -> Rc<Self> {
         let epoch = Instant::now();
@@ -99,7 +98,7 @@ impl Timers {
         })
     }
 
-    /// A new deadline, unarmed.
+    /// Creates an unarmed deadline.
     ///
     /// # Panics
     /// With four billion deadlines.
@@ -111,7 +110,7 @@ impl Timers {
         }
     }
 
-    /// A limit of `span`, in whole milliseconds up to 49 days, that has no slot yet.
+    /// Creates a limit of `span`, in whole milliseconds up to 49 days, without a slot.
     #[must_use]
     pub fn limit(&self, span: Duration) -> LazyDeadline<'_> {
         LazyDeadline {
@@ -121,13 +120,13 @@ impl Timers {
         }
     }
 
-    /// When the clock of the moments began.
+    /// Start of this clock.
     #[must_use]
     pub fn began(&self) -> Instant {
         self.epoch
     }
 
-    /// Fires what is due, for ever; sleeps while nothing is armed.
+    /// Fires due deadlines forever; sleeps while none is armed.
     pub async fn run(&self) {
         loop {
             self.fire(tick(self.now().0));
@@ -143,7 +142,7 @@ impl Timers {
         }
     }
 
-    /// Wakes every task that waits for a deadline, so that it looks again at what else it waits for.
+    /// Wakes every task that waits for a deadline, so that it checks its other conditions again.
     pub fn wake_all(&self) {
         for waker in self
             .slots
@@ -168,7 +167,7 @@ impl Timers {
         Tick(Tick(0).after(since))
     }
 
-    /// What the clock said when it was read last: good enough right behind something that reads it.
+    /// Time of the last clock read: precise enough right after one.
     pub fn recent(&self) -> Tick {
         self.read.get()
     }
@@ -205,7 +204,7 @@ impl Timers {
     }
 
     fn arm(&self, slot: u32, from: Tick, after: Duration) {
-        // One tick more: `from` may lie at the end of its tick, and early is never right.
+        // One extra tick: `from` may lie at the end of its tick, and a deadline never fires early.
         let due = (tick(from.after(after)) + 1).min(UNARMED - 1);
         self.slots.borrow_mut().due[slot as usize] = due;
         if due < self.next.get() {
@@ -239,7 +238,7 @@ fn tick(nanos: u64) -> u32 {
 // === impl Deadline ===
 
 impl Deadline {
-    /// Arms it for `after` from `now`, whatever it was armed for before.
+    /// Arms it for `after` from `now`; replaces an earlier arming.
     pub fn set(&self, now: Instant, after: Duration) {
         self.set_from(self.timers.at(now), after);
     }
@@ -259,7 +258,7 @@ impl Deadline {
         self.timers.slots.borrow_mut().due[self.slot as usize] = UNARMED;
     }
 
-    /// Whether it was armed and its time has come.
+    /// True if it was armed and has expired.
     #[must_use]
     pub fn is_expired(&self) -> bool {
         self.timers.slots.borrow().due[self.slot as usize] <= self.timers.now.get()
@@ -282,10 +281,10 @@ impl Drop for Deadline {
     }
 }
 
-// === impl Limit ===
+// === impl LazyDeadline ===
 
 impl LazyDeadline<'_> {
-    /// Arms it from now on.
+    /// Arms it from now.
     pub fn start(&self) {
         if self.slot.get() == NO_SLOT {
             self.slot.set(self.timers.take());

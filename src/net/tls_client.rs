@@ -1,4 +1,4 @@
-//! TLS towards endpoints: whom we trust, who we are, which name we expect.
+//! TLS towards endpoints: trusted authorities, client certificate and expected name.
 //!
 //! Verification cannot be switched off: an endpoint with a private certificate needs its authority, or that
 //! certificate, in `ca`.
@@ -23,19 +23,19 @@ use super::tls_server::alpn;
 use super::tls_stream::TlsStream;
 use super::tls_verifier::FileVerifier;
 
-/// TLS of a release's endpoints, as configured.
+/// TLS settings of a release's endpoints.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ClientTlsSettings {
-    /// Trusted certificates, of authorities or of the server itself; the machine's own authorities without it.
+    /// Trusted certificates, of authorities or of the server itself; `None` for the machine's own authorities.
     pub ca: Option<PathBuf>,
-    /// What we show when asked.
+    /// Client certificate, sent if the endpoint requests one.
     pub client_certificate: Option<CertificateFiles>,
-    /// The name that the certificate must carry; the endpoint's host without it.
+    /// Name that the certificate must carry; `None` for the endpoint's host.
     pub server_name: Option<String>,
 }
 
 impl From<Option<&UpstreamTls>> for ClientTlsSettings {
-    /// A release that says nothing trusts the machine's authorities.
+    /// Without settings, the machine's authorities are trusted.
     fn from(tls: Option<&UpstreamTls>) -> Self {
         tls.map(Self::from).unwrap_or_default()
     }
@@ -66,7 +66,7 @@ impl ClientTls {
     /// Reads the files.
     ///
     /// # Errors
-    /// When a file cannot be used or the server name is none.
+    /// When a file cannot be used or the server name is invalid.
     pub fn load(settings: &ClientTlsSettings) -> Result<Self, NetError> {
         let config = build(settings)?;
         let mut http2 = config.clone();
@@ -83,7 +83,7 @@ impl ClientTls {
         })
     }
 
-    /// What handshakes for HTTP/1.1 are made with, and for which name, for another library to make them.
+    /// Configuration and server name for HTTP/1.1 handshakes by another library.
     ///
     /// # Errors
     /// When `host` cannot be a server name.
@@ -95,10 +95,10 @@ impl ClientTls {
         Ok((Arc::clone(&self.http1), name))
     }
 
-    /// Runs the handshake with `host`, asking for HTTP/2 or HTTP/1.1. The caller sets the deadline.
+    /// Runs the handshake with `host`, offering HTTP/2 or HTTP/1.1. The caller sets the deadline.
     ///
     /// # Errors
-    /// What the socket or the TLS library says; also when `host` cannot be a server name.
+    /// The error of the socket or of the TLS library; also when `host` cannot be a server name.
     pub async fn connect(&self, tcp: TcpStream, host: &str, http2: bool) -> io::Result<Stream> {
         let name = match &self.server_name {
             Some(name) => name.clone(),

@@ -1,4 +1,4 @@
-//! Certificates and keys from PEM files.
+//! Loads certificates and keys from PEM files.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use rustls::{CipherSuite, RootCertStore};
 
 use super::error::NetError;
 
-/// Where a certificate chain and its key are.
+/// Paths of a certificate chain and its key.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CertificateFiles {
     /// The chain, leaf first, PEM.
@@ -28,7 +28,7 @@ impl CertificateFiles {
     }
 }
 
-/// All certificates of a file; none is an error.
+/// All certificates of a file; an error if there are none.
 pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, NetError> {
     let chain: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path)
         .map_err(|error| pem(path, error))?
@@ -48,7 +48,7 @@ pub(super) fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, NetErro
     })
 }
 
-/// The certificates of a file as authorities.
+/// The certificates of a file, as authorities.
 pub(super) fn authorities(
     path: &Path,
     certificates: &[CertificateDer<'static>],
@@ -75,8 +75,8 @@ pub(super) fn native_authorities() -> Result<Arc<RootCertStore>, NetError> {
     Ok(Arc::new(roots))
 }
 
-/// Ciphers and key exchanges, the preferred ones first: AES with 128 bits before 256. It is as strong as the key exchanges
-/// beside it, and comes with SHA-256, which processors compute themselves; SHA-384 took a tenth of a handshake.
+/// Cipher suites and key exchanges, the preferred ones first: AES with 128 bits before 256. It is as strong as the key
+/// exchanges beside it, and comes with SHA-256, which has CPU instructions; SHA-384 took a tenth of a handshake.
 pub(super) fn provider() -> Arc<CryptoProvider> {
     let mut provider = rustls::crypto::ring::default_provider();
     provider
@@ -103,7 +103,7 @@ pub(super) fn tls(error: impl ToString) -> NetError {
     }
 }
 
-/// The error of a certificate and a key that cannot be used together.
+/// Error for a certificate and a key that do not belong together.
 pub(super) fn pair(key: &Path, error: &rustls::Error) -> NetError {
     match error {
         rustls::Error::InconsistentKeys(_) => pem(key, "it is not the key of the certificate"),

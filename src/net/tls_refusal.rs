@@ -1,24 +1,24 @@
-//! The reasons for which a TLS handshake of a client fails, as far as an operator wants to tell them apart.
+//! Reasons for failed TLS handshakes with clients, as far as operators distinguish them.
 
 use std::io;
 
-/// The reason for which a handshake failed.
+/// Reason for a failed handshake.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TlsRefusal {
-    /// The client showed no certificate, or one that is not good.
+    /// The client sent no certificate, or an invalid one.
     ClientCertificate,
-    /// Anything else that TLS does not allow.
+    /// Any other violation of TLS.
     Handshake,
-    /// The client does not speak TLS but HTTP.
+    /// The client speaks HTTP instead of TLS.
     PlainHttp,
 }
 
-/// A client spoke HTTP where TLS is spoken.
+/// A client spoke HTTP on a TLS port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("plain HTTP on a port that speaks TLS")]
 pub(super) struct PlainHttp;
 
-/// The answer to plain HTTP, in words that any client shows.
+/// Response to plain HTTP, in words that any client shows.
 pub(super) const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 54\r\n\
@@ -28,7 +28,7 @@ pub(super) const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
 // === impl TlsRefusal ===
 
 impl TlsRefusal {
-    /// The reason that an error of a handshake names; `None` when the socket failed, not TLS.
+    /// The reason behind the error of a handshake; `None` when the socket failed, not TLS.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<Self> {
         let inner = error.get_ref()?;
@@ -44,8 +44,8 @@ impl TlsRefusal {
     }
 }
 
-/// Whether the first bytes of a connection are those of an HTTP request rather than of TLS: a method and a space, or the
-/// preface of HTTP/2. No record of TLS begins with a letter.
+/// True if the first bytes of a connection are those of an HTTP request rather than of TLS: a method and a space, or
+/// the preface of HTTP/2. No TLS record begins with a letter.
 pub(super) fn is_plain_http(bytes: &[u8]) -> bool {
     let method = bytes.iter().take(16).take_while(|b| b.is_ascii_uppercase());
     let length = method.count();

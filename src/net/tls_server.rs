@@ -1,7 +1,7 @@
-//! TLS towards clients: certificates by server name, protocols, client certificates, and how they are replaced.
+//! TLS towards clients: certificates by server name, protocols, client certificates, and their reload.
 //!
-//! Everything a handshake reads is one immutable configuration behind a pointer; a reload swaps the pointer, and no
-//! connection notices. Tickets of before the reload stay good, unless client certificates are asked for.
+//! All that a handshake reads is one immutable configuration behind a pointer; a reload swaps the pointer and does not
+//! affect open connections. Session tickets survive a reload, unless client certificates are requested.
 
 use std::collections::HashMap;
 use std::io;
@@ -20,28 +20,28 @@ use super::stream::Stream;
 use super::tls_files::{CertificateFiles, authorities, certificates, provider, tls};
 use super::tls_stream::TlsStream;
 
-/// Whether a client must show a certificate.
+/// Requirement for client certificates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ClientCertificates {
-    /// One that is shown must be good, none is fine too.
+    /// A certificate is optional, but must be valid.
     Optional,
-    /// No certificate, no connection.
+    /// A handshake without a valid certificate fails.
     #[default]
     Required,
 }
 
-/// TLS of one listener, as configured.
+/// TLS settings of one listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerTlsSettings {
-    /// By server name; the first one is for clients that ask for none that is known. Never empty.
+    /// By server name; the first one is the default for unknown names and clients without SNI. Never empty.
     pub certificates: Vec<CertificateFiles>,
-    /// Who may sign client certificates; none are asked for without it.
+    /// Authorities that may sign client certificates; `None` to request none.
     pub client_ca: Option<PathBuf>,
-    /// What `client_ca` means.
+    /// Requirement that goes with `client_ca`.
     pub client_certificates: ClientCertificates,
-    /// Whether TLS 1.2 is spoken beside 1.3.
+    /// True if TLS 1.2 is accepted besides 1.3.
     pub tls12: bool,
-    /// Whether HTTP/2 is offered.
+    /// True if HTTP/2 is offered.
     pub http2: bool,
 }
 
@@ -78,13 +78,13 @@ impl ServerTls {
         })
     }
 
-    /// Reads the same files again; connections that are open keep what they have.
+    /// Reads the same files again; open connections are not affected.
     ///
     /// # Errors
-    /// As [`ServerTls::load`]; then everything stays as it was.
+    /// As [`ServerTls::load`]; then the old configuration stays.
     pub fn reload(&self) -> Result<(), NetError> {
         let tickets = match self.settings.client_ca {
-            // A ticket carries who the client was; a changed authority must be asked again.
+            // A session ticket carries the client's identity, which a changed authority must verify again.
             Some(_) => rustls::crypto::ring::Ticketer::new().map_err(tls)?,
             None => Arc::clone(&self.tickets),
         };
@@ -93,7 +93,7 @@ impl ServerTls {
         Ok(())
     }
 
-    /// What handshakes are made with now, for another library to make them.
+    /// Current configuration, for handshakes by another library.
     pub fn config(&self) -> Arc<ServerConfig> {
         self.config.load_full()
     }
@@ -101,7 +101,7 @@ impl ServerTls {
     /// Runs the handshake. The caller sets the deadline.
     ///
     /// # Errors
-    /// What the socket or the TLS library says.
+    /// The error of the socket or of the TLS library.
     pub async fn accept(&self, tcp: TcpStream) -> io::Result<Stream> {
         let connection =
             ServerConnection::new(self.config.load_full()).map_err(io::Error::other)?;
@@ -127,8 +127,8 @@ fn build(
     let mut config = match &settings.client_ca {
         None => builder.with_no_client_auth(),
         Some(ca) => {
-            // A listed authority is no client itself, unlike a server (`FileVerifier`): a key that a client holds must
-            // not be one that issues further clients.
+            // A listed authority is not valid as a client itself, unlike as a server (`FileVerifier`): the key of a
+            // client must not be able to issue further clients.
             let roots = authorities(ca, &certificates(ca)?)?;
             let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
             let verifier = match settings.client_certificates {
@@ -142,7 +142,7 @@ fn build(
     config.ticketer = Arc::clone(tickets);
     config.ignore_client_order = true;
     config.alpn_protocols = alpn(settings.http2);
-    // Clients of HTTP/1.0 name their version as well, and a name that nobody takes ends the handshake.
+    // HTTP/1.0 clients may offer their version, and an ALPN list without a match ends the handshake.
     config.alpn_protocols.push(b"http/1.0".to_vec());
     Ok(config)
 }
@@ -178,7 +178,7 @@ impl ByName {
         Ok(names)
     }
 
-    /// The first certificate that carries a name answers for it.
+    /// Adds the names of a certificate; the first certificate with a name is used for it.
     fn add(&mut self, key: &Arc<CertifiedKey>) -> Result<(), NetError> {
         let leaf = key.end_entity_cert().map_err(tls)?;
         let leaf = webpki::EndEntityCert::try_from(leaf).map_err(tls)?;
@@ -194,7 +194,7 @@ impl ByName {
     }
 
     fn find(&self, name: &str) -> &Arc<CertifiedKey> {
-        // Some clients send the name as it was typed, and a final dot only says that it is whole.
+        // Some clients send the name as typed; a final dot only marks it as fully qualified.
         let name = name.strip_suffix('.').unwrap_or(name);
         if let Some(key) = self.exact.get(name) {
             return key;

@@ -1,4 +1,4 @@
-//! A TLS connection over a socket, driven directly: no task, no copy of the stream's halves, no buffer of ours at rest.
+//! A TLS connection over a socket, used directly: no task, no split halves, no buffer of its own while idle.
 //!
 //! The session is borrowed only inside synchronous calls, never across an await, so that one task can read and write
 //! at once. Ciphertext is read into a scratch buffer of the thread, up to a whole record at a time, and fed from there.
@@ -15,7 +15,7 @@ use super::stream::{read_tcp, write_tcp};
 use super::tls_refusal::{PLAIN_HTTP_ANSWER, PlainHttp, TlsRefusal, is_plain_http};
 
 const SCRATCH: usize = 32 * 1024;
-/// How much of a request in plain text is read, so that its client sees the answer rather than a reset.
+/// Largest part of a plaintext request that is read, so that its client sees the response and not a reset.
 const LINGER_BYTES: usize = 64 * 1024;
 
 thread_local! {
@@ -30,17 +30,17 @@ pub struct TlsStream {
 
 struct Session {
     connection: Connection,
-    /// Plaintext that is ready to be read.
+    /// Decrypted bytes that can be read.
     plaintext: usize,
     /// Ciphertext that the session could not take yet; nearly always empty.
     leftover: Vec<u8>,
-    /// The socket has ended.
+    /// The socket has reached its end.
     eof: bool,
     /// The first bytes were HTTP, not TLS.
     got_plain_http: bool,
 }
 
-/// A socket as the library wants it.
+/// Adapts a socket to the traits of the TLS library.
 struct Socket<'a>(&'a TcpStream);
 
 // === impl TlsStream ===
@@ -49,7 +49,7 @@ impl TlsStream {
     /// Runs the handshake to its end. The caller sets the deadline.
     ///
     /// # Errors
-    /// What the socket or the TLS library says.
+    /// The error of the socket or of the TLS library.
     pub(super) async fn handshake(tcp: TcpStream, connection: Connection) -> io::Result<Self> {
         let session = Session {
             connection,
@@ -89,15 +89,15 @@ impl TlsStream {
                 Err(io::Error::new(io::ErrorKind::InvalidData, PlainHttp))
             }
             Err(error) => {
-                // The alert says why; if it does not fit, the close says enough.
+                // The alert carries the reason; if it does not fit, the close is enough.
                 let _ = session.send(&self.tcp);
                 Err(error)
             }
         }
     }
 
-    /// Says in plain text what is spoken here, as far as it fits, and lets the client read it: a close with bytes unread
-    /// would reset the connection. The caller's deadline bounds it.
+    /// Sends a plaintext response, as far as it fits, and lets the client read it: a close with unread bytes would
+    /// reset the connection. The caller's deadline bounds it.
     async fn refuse_plain_http(&self) {
         let _ = write_tcp(&self.tcp, &[IoSlice::new(PLAIN_HTTP_ANSWER)]);
         let _ = socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write);
@@ -169,7 +169,7 @@ impl TlsStream {
     pub(super) fn send_close_notify(&self) {
         let session = &mut *self.session.borrow_mut();
         session.connection.send_close_notify();
-        // As far as it fits: nobody waits for a goodbye.
+        // As far as it fits: the `close_notify` is not waited for.
         let _ = session.send(&self.tcp);
     }
 
@@ -177,7 +177,7 @@ impl TlsStream {
         &self.tcp
     }
 
-    /// The protocol that was agreed on.
+    /// The negotiated protocol.
     #[must_use]
     pub fn alpn(&self) -> Option<Vec<u8>> {
         self.session
@@ -187,13 +187,13 @@ impl TlsStream {
             .map(<[u8]>::to_vec)
     }
 
-    /// Whether HTTP/2 was agreed on.
+    /// True if HTTP/2 was negotiated.
     #[must_use]
     pub fn is_h2(&self) -> bool {
         self.session.borrow().connection.alpn_protocol() == Some(b"h2")
     }
 
-    /// The name that the client asked for; nothing on a connection that we opened.
+    /// The server name that the client sent; `None` on a connection to an endpoint.
     #[must_use]
     pub fn server_name(&self) -> Option<String> {
         match &self.session.borrow().connection {
@@ -202,7 +202,7 @@ impl TlsStream {
         }
     }
 
-    /// Whether the other side presented a certificate, which was then verified.
+    /// True if the other side sent a certificate, which was then verified.
     #[must_use]
     pub fn has_peer_certificate(&self) -> bool {
         self.session
@@ -224,7 +224,7 @@ impl fmt::Debug for TlsStream {
 // === impl Session ===
 
 impl Session {
-    /// Moves plaintext that is ready into `buffer`.
+    /// Moves decrypted bytes into `buffer`.
     fn take_plaintext(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let mut got = 0;
         while self.plaintext > 0 && got < buffer.len() {
@@ -235,7 +235,7 @@ impl Session {
         Ok(got)
     }
 
-    /// Reads ciphertext, decrypts it, and moves what comes of it into `buffer`. 0 means the end or a partial record.
+    /// Reads ciphertext, decrypts it, and moves the result into `buffer`. 0 means the end or a partial record.
     fn receive(&mut self, tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
         if !self.leftover.is_empty() {
             let leftover = std::mem::take(&mut self.leftover);
@@ -249,7 +249,7 @@ impl Session {
                 let read = read_tcp(tcp, scratch)?;
                 if read == 0 {
                     self.eof = true;
-                    // The library remembers the end, and with it whether it was announced.
+                    // The library records the end, and whether it was announced.
                     self.connection.read_tls(&mut io::empty())?;
                     return Ok(0);
                 }
@@ -269,7 +269,7 @@ impl Session {
                 break;
             }
             if self.connection.read_tls(&mut ciphertext)? == 0 {
-                // The other side has said that it was done; what follows is not ours to read.
+                // The peer has sent `close_notify`; the bytes after it are ignored.
                 self.eof = true;
                 break;
             }
@@ -287,7 +287,7 @@ impl Session {
         Ok(got)
     }
 
-    /// Whether a handshake fails because its client began to speak HTTP.
+    /// True if a handshake fails because its client speaks plain HTTP.
     fn is_first_of_http(&self, error: &rustls::Error, first: &[u8]) -> bool {
         let is_no_record = matches!(
             error,
@@ -296,7 +296,7 @@ impl Session {
         is_no_record && matches!(self.connection, Connection::Server(_)) && is_plain_http(first)
     }
 
-    /// What a read at the end answers: 0 if the end was announced, `UnexpectedEof` if not.
+    /// Result of a read at the end: 0 if the end was announced, `UnexpectedEof` if not.
     fn read_end(&mut self) -> io::Result<usize> {
         if self.eof {
             self.connection.reader().read(&mut [0])

@@ -1,7 +1,7 @@
 //! Verification of a server's certificate against a file of trusted ones.
 //!
-//! The file usually holds authorities. It may as well hold the server's own certificate, as curl has it: what
-//! `openssl req -x509` makes is both at once, and webpki on its own lets no authority (`CA:TRUE`) be a server.
+//! The file usually holds authorities. As with curl, it may also hold the server's own certificate: `openssl req -x509`
+//! makes one that is both at once, and webpki alone never accepts an authority (`CA:TRUE`) as a server.
 
 use std::sync::Arc;
 
@@ -18,10 +18,10 @@ use webpki::anchor_from_trusted_cert;
 use super::error::NetError;
 use super::tls_files::tls;
 
-/// Verifier that trusts what the certificates of one file issued, and these certificates themselves.
+/// Verifier that trusts the certificates of one file and those that they issued.
 ///
-/// To trust a listed certificate as a server's own gives nothing away: the same key could have issued another one. Its
-/// name and its dates count as ever.
+/// Trusting a listed certificate as the server's own adds no risk: its key could have issued another one. Its name and
+/// its dates are checked as usual.
 #[derive(Debug)]
 pub(super) struct FileVerifier {
     issued: Arc<WebPkiServerVerifier>,
@@ -43,12 +43,14 @@ impl FileVerifier {
     }
 }
 
-/// An authority that may issue only some names is not trusted for its own, which nothing would hold against them.
+/// True if the authority has no name constraints. One that has is not trusted as a server, where they would not be
+/// checked.
 fn issues_any_name(certificate: &CertificateDer<'_>) -> bool {
     anchor_from_trusted_cert(certificate).is_ok_and(|anchor| anchor.name_constraints.is_none())
 }
 
-/// True for an error about a certificate's issuer. Its dates were good then: webpki looks at them first, as a test holds.
+/// True for an error about a certificate's issuer. Its dates are valid then: webpki checks them first, as a test
+/// verifies.
 fn is_about_issuer(error: &Error) -> bool {
     match error {
         Error::InvalidCertificate(CertificateError::UnknownIssuer) => true,
@@ -119,7 +121,7 @@ mod tests {
     use super::super::tls_files::provider;
     use super::*;
 
-    /// What `openssl req -x509` makes: self-signed, and an authority.
+    /// Parameters of an `openssl req -x509` certificate: self-signed, and an authority.
     fn params(name: &str) -> CertificateParams {
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);

@@ -19,7 +19,7 @@ fn write(path: &Path, text: &str) {
         .unwrap();
 }
 
-/// An authority and certificates below it, as PEM files in a folder.
+/// An authority and certificates issued by it, as PEM files in a folder.
 struct Pki {
     folder: tempfile::TempDir,
     issuer: Issuer<'static, KeyPair>,
@@ -140,7 +140,7 @@ async fn a_cut_connection_does_not_look_like_an_end() {
     let server = ServerTls::load(pki.server(&["agents.test"])).unwrap();
     let client = ClientTls::load(&pki.client()).unwrap();
     let (connected, accepted) = shake(&server, &client, "agents.test").await.unwrap();
-    // The tickets are read with it; unread bytes would turn the end into a reset.
+    // This also reads the session tickets; unread bytes would turn the end into a reset.
     accepted.write_all(b"hello").await.unwrap();
     let mut buffer = [0; 32];
     assert_eq!(read_some(&connected, &mut buffer).await.unwrap(), 5);
