@@ -1,4 +1,4 @@
-//! Reading a body out of a buffer, to its end and not a byte further.
+//! Decoder for bodies: reads one out of a buffer, to its end and not a byte further.
 
 use std::ops::Range;
 
@@ -6,23 +6,23 @@ use super::chunk::ChunkState;
 use super::trailers::Trailers;
 use crate::message::{Limits, Reason, RequestFraming, ResponseFraming};
 
-/// Reads one body. It is made from a framing only, and keeps no data.
+/// Decoder for one body. It is created from a framing only, and stores no data.
 #[derive(Clone, Debug)]
 pub struct BodyDecoder {
     kind: Kind,
-    /// What is left of the body, or of the chunk.
+    /// Remaining bytes of the body, or of the chunk.
     left: u64,
     extensions: u32,
     trailer_limit: u32,
     trailers: Option<Box<Trailers>>,
 }
 
-/// What a buffer held.
+/// Result of one decoding step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Decoded {
-    /// So many bytes of the input are done with, data included.
+    /// Number of input bytes that are consumed, data included.
     pub consumed: usize,
-    /// Where in the input there is data; it ends where `consumed` ends, if there is any.
+    /// Range of the data in the input; if not empty, it ends where `consumed` ends.
     pub data: Range<usize>,
     /// The body is over; what follows belongs to the next message.
     pub end: bool,
@@ -38,7 +38,7 @@ enum Kind {
 // === impl BodyDecoder ===
 
 impl BodyDecoder {
-    /// A decoder for the body of a request.
+    /// Creates a decoder for the body of a request.
     pub fn request(framing: RequestFraming, limits: &Limits) -> Self {
         match framing {
             RequestFraming::None => Self::new(Kind::Length, 0, limits),
@@ -47,7 +47,7 @@ impl BodyDecoder {
         }
     }
 
-    /// A decoder for the body of a response.
+    /// Creates a decoder for the body of a response.
     pub fn response(framing: ResponseFraming, limits: &Limits) -> Self {
         match framing {
             ResponseFraming::None | ResponseFraming::Announced(_) => {
@@ -72,13 +72,13 @@ impl BodyDecoder {
         }
     }
 
-    /// Takes what `input` holds up to the end of the next run of data, or to the end of the body. Call it again with the
-    /// rest until nothing is consumed or the body ends.
+    /// Decodes `input` up to the end of the next run of data, or to the end of the body. Call it again with the rest
+    /// until nothing is consumed or the body ends.
     ///
     /// # Errors
     ///
-    /// A chunk or trailer that does not follow the grammar or goes beyond its limit. The body must then be aborted: what
-    /// was decoded so far is not the whole, and the connection cannot be used any more.
+    /// A chunk or trailer that violates the grammar or its limit. The body must then be aborted: the data decoded so
+    /// far is incomplete, and the connection cannot be used any more.
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, Reason> {
         match self.kind {
             Kind::Length => {
@@ -152,7 +152,7 @@ impl BodyDecoder {
         taken
     }
 
-    /// Whether the body is over.
+    /// True if the body has ended.
     pub fn is_done(&self) -> bool {
         match self.kind {
             Kind::Length => self.left == 0,
@@ -161,7 +161,7 @@ impl BodyDecoder {
         }
     }
 
-    /// How much of the body is left, if that was announced.
+    /// Remaining bytes of the body, if its length was declared.
     pub fn left(&self) -> Option<u64> {
         match self.kind {
             Kind::Length => Some(self.left),
@@ -170,16 +170,16 @@ impl BodyDecoder {
         }
     }
 
-    /// Whether the body has an end of its own, other than that of the connection.
+    /// True if the body has an end of its own, other than that of the connection.
     pub fn is_delimited(&self) -> bool {
         self.kind != Kind::UntilClose
     }
 
-    /// Says what it means that the connection has ended here.
+    /// Handles the end of the connection.
     ///
     /// # Errors
     ///
-    /// `CutBody` if the body was not over.
+    /// `CutBody` if the body had not ended.
     pub fn finish_eof(&self) -> Result<(), Reason> {
         if self.is_done() || !self.is_delimited() {
             Ok(())
@@ -188,7 +188,7 @@ impl BodyDecoder {
         }
     }
 
-    /// The trailer section, once the body is over, if there was one.
+    /// The trailer section, once the body has ended, if there was one.
     pub fn trailers(&self) -> Option<&Trailers> {
         self.trailers.as_deref().filter(|_| self.is_done())
     }

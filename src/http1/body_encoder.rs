@@ -1,16 +1,16 @@
-//! Writing a body: what goes before and after each run of data, and after the last.
+//! Encoder for bodies: the framing around each run of data, and the end.
 
 use super::head_writer::{WriteError, field_name_error, write_line};
 use crate::message::{Field, RequestFraming, ResponseFraming, is_trailer_allowed};
 
-/// Frames one body. It comes out of the writer of the head that announced the framing, and holds that head to it.
+/// Encoder for one body. The writer of the head that declared the framing creates it, so that both agree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BodyEncoder {
     kind: Kind,
     left: u64,
 }
 
-/// What goes around one run of data.
+/// Framing around one run of data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ChunkFraming {
     head: [u8; 18],
@@ -66,7 +66,7 @@ impl BodyEncoder {
         }
     }
 
-    /// What goes around the next `length` bytes of data; the caller writes all three in this order.
+    /// The framing around the next `length` bytes of data; the caller writes all three in this order.
     ///
     /// # Errors
     ///
@@ -88,12 +88,12 @@ impl BodyEncoder {
         }
     }
 
-    /// Writes the end of the body. Trailers that may not be forwarded are left out, and all of them if the framing has
-    /// no place for them.
+    /// Writes the end of the body. Trailers that may not be forwarded are dropped, and all of them if the framing
+    /// allows none.
     ///
     /// # Errors
     ///
-    /// `BodyTooShort` if data is missing; a trailer that is not valid. The body must then be aborted.
+    /// `BodyTooShort` if data is missing; an invalid trailer. The body must then be aborted.
     pub fn finish<'f>(
         &mut self,
         out: &mut Vec<u8>,
@@ -108,7 +108,7 @@ impl BodyEncoder {
         Ok(())
     }
 
-    /// Whether the whole body has been framed; one of a known length is so with its last byte.
+    /// True if the whole body has been framed; with a known length, after its last byte.
     pub const fn is_complete(&self) -> bool {
         match self.kind {
             Kind::Done => true,
@@ -117,7 +117,7 @@ impl BodyEncoder {
         }
     }
 
-    /// Whether the peer can tell a body that was cut here from a whole one: nothing needs to be done but to close.
+    /// True if the peer can detect that a body truncated here is incomplete: a plain close is enough.
     pub const fn truncation_is_visible(&self) -> bool {
         !matches!(self.kind, Kind::UntilClose) && !self.is_complete()
     }
@@ -164,7 +164,7 @@ impl ChunkFraming {
         }
     }
 
-    /// Whether nothing goes around the data.
+    /// True if nothing surrounds the data.
     pub const fn is_bare(&self) -> bool {
         self.start as usize == self.head.len()
     }

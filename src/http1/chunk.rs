@@ -1,18 +1,18 @@
-//! The grammar of chunks between their data, one byte at a time (RFC 9112, section 7.1).
+//! State machine for the bytes between the data of chunks, one byte at a time (RFC 9112, section 7.1).
 
 use crate::message::{Reason, is_field_value, is_token_byte};
 
-/// Where in a chunked body the next byte stands.
+/// Position of the next byte in a chunked body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ChunkState {
     /// In the size, after so many digits.
     Size(u8),
-    /// After the size and so many spaces. Servers that write a size of fixed width pad it with them; nobody reads
-    /// anything else into it, and the chunk is written anew.
+    /// After the size and so many spaces. Servers that write a size of fixed width pad it with them; no parser reads a
+    /// meaning into them, and the chunk is encoded anew.
     Gap(u8),
     /// In an extension.
     Extension(Extension),
-    /// After the CR of the line with the size.
+    /// After the CR of the size line.
     SizeFeed,
     /// In the data.
     Data,
@@ -30,7 +30,7 @@ pub(super) enum ChunkState {
     Done,
 }
 
-/// Where in a chunk extension the next byte stands.
+/// Position of the next byte in a chunk extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Extension {
     /// After the `;`.
@@ -54,14 +54,14 @@ pub(super) enum Extension {
     Closed,
 }
 
-/// The most digits of a size, zeros in front included, and the most spaces behind it. The value has to fit 64 bits however
-/// many digits there are.
+/// Maximum number of digits of a size, leading zeros included, and of spaces after it. The value has to fit 64 bits,
+/// however many digits there are.
 const MAX_WIDTH: u8 = 32;
 
 // === impl ChunkState ===
 
 impl ChunkState {
-    /// The state after `byte` in all states that are neither data nor trailers; `size` is the size read so far.
+    /// The state after `byte`, for all states other than data and trailers; `size` is the size read so far.
     pub(super) fn step(self, byte: u8, size: &mut u64) -> Result<Self, Reason> {
         match (self, byte) {
             (Self::Size(1..) | Self::Gap(_), b'\r') => Ok(Self::SizeFeed),

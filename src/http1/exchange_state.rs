@@ -1,7 +1,7 @@
-//! The books of one request and its response on an upstream connection.
+//! State of one request and its response on an upstream connection.
 //!
-//! A connection that is used again although something of the last exchange is still under way answers the next client
-//! with somebody else's response. So there is one way back to the pool: [`Exchange::finish`], which looks at both sides.
+//! A connection that is reused while part of the last exchange is still under way would deliver one client's response
+//! to the next. So the only way back to the pool is [`Exchange::finish`], which checks both sides.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::body_encoder::BodyEncoder;
 use super::trailers::Trailers;
 use crate::message::{Limits, Reason, Rejection, ValidatedResponse};
 
-/// One request and its response, from the side that sent the request.
+/// State of one exchange, on the side that sent the request.
 #[derive(Debug)]
 pub struct Exchange {
     request: BodyEncoder,
@@ -22,7 +22,7 @@ pub struct Exchange {
     idle: Option<Duration>,
 }
 
-/// The proof that a connection may carry another request. Only [`Exchange::finish`] makes one.
+/// Proof that a connection may carry another request. Only [`Exchange::finish`] creates one.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reusable {
     idle: Option<Duration>,
@@ -31,7 +31,7 @@ pub struct Reusable {
 // === impl Exchange ===
 
 impl Exchange {
-    /// Starts the books with the encoder that the request's head left.
+    /// Starts an exchange with the encoder for the request's body.
     pub const fn new(request: BodyEncoder) -> Self {
         Self {
             request,
@@ -48,17 +48,17 @@ impl Exchange {
         &mut self.request
     }
 
-    /// Takes note that all that was encoded has been handed to the connection; nothing happens if there is more to come.
+    /// Records that all encoded bytes were written to the connection; does nothing if more are to come.
     pub const fn on_request_sent(&mut self) {
         self.written = self.request.is_complete();
     }
 
-    /// Whether the whole request has been handed to the connection.
+    /// True if the whole request was written to the connection.
     pub const fn is_written(&self) -> bool {
         self.written
     }
 
-    /// Takes note of an informational response.
+    /// Records an informational response.
     ///
     /// # Errors
     ///
@@ -71,8 +71,8 @@ impl Exchange {
         Ok(())
     }
 
-    /// Takes note of the final response head. One that comes before the request was written means that upstream will
-    /// not read the rest, or will take it for another request: the connection is not used again.
+    /// Records the final response head. If it comes before the request was written, upstream will not read the rest, or
+    /// will take it for another request: the connection is not reused.
     pub fn on_response(&mut self, facts: &ValidatedResponse<'_>, limits: &Limits) {
         self.keep_alive = facts.keep_alive
             && self.written
@@ -82,11 +82,11 @@ impl Exchange {
         self.response = Some(BodyDecoder::response(facts.framing, limits));
     }
 
-    /// Decodes what arrived of the response's body; see [`BodyDecoder::decode`].
+    /// Decodes received bytes of the response's body; see [`BodyDecoder::decode`].
     ///
     /// # Errors
     ///
-    /// A body that does not follow its framing, or one that no head has announced.
+    /// A body that violates its framing, or one that no head has announced.
     pub fn decode(&mut self, input: &[u8]) -> Result<Decoded, Rejection> {
         let decoder = self
             .response
@@ -98,11 +98,11 @@ impl Exchange {
         })
     }
 
-    /// Says what it means that upstream has closed the connection here.
+    /// Handles the end of the upstream connection.
     ///
     /// # Errors
     ///
-    /// `CutBody` unless the response was over, or ends like this.
+    /// `CutBody` unless the response had ended, or ends with the connection.
     pub fn finish_eof(&mut self) -> Result<(), Rejection> {
         self.keep_alive = false;
         let decoder = self
@@ -112,17 +112,17 @@ impl Exchange {
         decoder.finish_eof().map_err(Rejection::response)
     }
 
-    /// Whether the response has been read to its end.
+    /// True if the response has been read to its end.
     pub fn is_answered(&self) -> bool {
         self.response.as_ref().is_some_and(BodyDecoder::is_done)
     }
 
-    /// The trailers of the response, once it is over.
+    /// The trailers of the response, once it has ended.
     pub fn trailers(&self) -> Option<&Trailers> {
         self.response.as_ref().and_then(BodyDecoder::trailers)
     }
 
-    /// Whether the connection may carry another request, given what was received beyond the end of the response.
+    /// Proof that the connection may carry another request, if so; `unread` are the bytes after the response.
     pub fn finish(self, unread: &[u8]) -> Option<Reusable> {
         let is_over = self.written && self.is_answered() && unread.is_empty();
         (is_over && self.keep_alive).then_some(Reusable { idle: self.idle })
@@ -132,7 +132,7 @@ impl Exchange {
 // === impl Reusable ===
 
 impl Reusable {
-    /// How long upstream keeps the connection without a request, if it said so.
+    /// Time for which upstream keeps an idle connection, if it declared one.
     pub const fn idle(&self) -> Option<Duration> {
         self.idle
     }

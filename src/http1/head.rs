@@ -1,4 +1,4 @@
-//! Views of heads: start line and fields, borrowed from the bytes of a whole head.
+//! Views of heads: start line and fields, borrowed from the bytes of a complete head.
 
 use std::slice::Iter;
 
@@ -9,13 +9,13 @@ use crate::message::{
     ValidatedRequest, ValidatedResponse, Version,
 };
 
-/// Room for the fields of one view, on the stack of whoever makes it; on the heap only if there are many.
+/// Storage for the fields of one view, on the stack of the caller; on the heap only if there are many.
 pub struct FieldSlots {
     few: [FieldSpan; FEW],
     many: Vec<FieldSpan>,
 }
 
-/// Most heads have fewer fields than this.
+/// Number of fields on the stack: most heads have fewer.
 const FEW: usize = 24;
 
 /// A request head.
@@ -33,7 +33,7 @@ pub struct ResponseHead<'h> {
     fields: Table<'h>,
 }
 
-/// Where the fields are.
+/// Positions of the fields.
 #[derive(Clone, Copy, Debug)]
 struct Table<'h> {
     head: &'h [u8],
@@ -50,7 +50,7 @@ pub struct Fields<'h> {
 // === impl FieldSlots ===
 
 impl FieldSlots {
-    /// Empty slots.
+    /// Creates empty slots.
     pub const fn new() -> Self {
         Self {
             few: [FieldSpan::EMPTY; FEW],
@@ -58,7 +58,7 @@ impl FieldSlots {
         }
     }
 
-    /// Reads the fields of a head, of which there may be so many: where they are, and where the head ends.
+    /// Reads the fields of a head, at most so many: returns their positions, and the end of the head.
     fn read(
         &mut self,
         head: &[u8],
@@ -89,12 +89,12 @@ impl Default for FieldSlots {
     }
 }
 
-/// The most fields of a request.
+/// Maximum number of fields of a request.
 fn asking_fields(limits: &Limits) -> usize {
     limits.fields.min(Limits::MAX_FIELDS)
 }
 
-/// The most fields of a response.
+/// Maximum number of fields of a response.
 fn answering_fields(limits: &Limits) -> usize {
     limits.response_fields.min(Limits::MAX_RESPONSE_FIELDS)
 }
@@ -102,11 +102,11 @@ fn answering_fields(limits: &Limits) -> usize {
 // === impl RequestHead ===
 
 impl<'h> RequestHead<'h> {
-    /// Makes a view of a head that [`HeadScan::request`](super::HeadScan::request) found.
+    /// Creates a view of a head that [`HeadScan::request`](super::HeadScan::request) found.
     ///
     /// # Errors
     ///
-    /// Whatever is no request line of HTTP/1.0 or HTTP/1.1, or no field line.
+    /// An invalid request line, a version other than HTTP/1.0 or HTTP/1.1, or an invalid field line.
     pub fn parse(
         head: &'h [u8],
         limits: &Limits,
@@ -117,8 +117,8 @@ impl<'h> RequestHead<'h> {
         Ok(Self::new(head, &line, places))
     }
 
-    /// Makes a view of the head that `buffer` starts with, and says where it ends, if it is whole and nothing is odd about
-    /// it; whatever else the scan finds out. So a head that comes in one piece is read once.
+    /// Creates a view of the head at the start of `buffer`, and returns its end, if it is complete and free of
+    /// anomalies; the scan handles all else. So a head that arrives in one read is scanned once.
     pub fn parse_start(
         buffer: &'h [u8],
         limits: &Limits,
@@ -147,7 +147,7 @@ impl<'h> RequestHead<'h> {
         }
     }
 
-    /// The first line.
+    /// The request line.
     pub const fn line(&self) -> &RequestLine<'h> {
         &self.line
     }
@@ -157,11 +157,11 @@ impl<'h> RequestHead<'h> {
         self.fields.iter()
     }
 
-    /// Judges the head.
+    /// Validates the head.
     ///
     /// # Errors
     ///
-    /// As [`RequestFacts::judge`].
+    /// As [`ValidatedRequest::validate`].
     pub fn validate(&self, limits: &Limits) -> Result<ValidatedRequest<'h>, Rejection> {
         ValidatedRequest::validate(&self.line, self.fields(), limits)
     }
@@ -170,11 +170,12 @@ impl<'h> RequestHead<'h> {
 // === impl ResponseHead ===
 
 impl<'h> ResponseHead<'h> {
-    /// Makes a view of a head that [`HeadScan::response`](super::HeadScan::response) found.
+    /// Creates a view of a head that [`HeadScan::response`](super::HeadScan::response) found.
     ///
     /// # Errors
     ///
-    /// Whatever is no status line of HTTP/1.0 or HTTP/1.1, or no field line; the status is always 502.
+    /// An invalid status line, a version other than HTTP/1.0 or HTTP/1.1, or an invalid field line; the status is
+    /// always 502.
     pub fn parse(
         head: &'h [u8],
         limits: &Limits,
@@ -222,7 +223,7 @@ impl<'h> ResponseHead<'h> {
         self.line
     }
 
-    /// The words after the status; empty if there were none, or none in ASCII.
+    /// The reason phrase; empty if there was none, or none in ASCII.
     pub const fn reason(&self) -> &'h [u8] {
         self.reason
     }
@@ -232,11 +233,11 @@ impl<'h> ResponseHead<'h> {
         self.fields.iter()
     }
 
-    /// Judges the head as the answer to what was asked.
+    /// Validates the head as the response to a request.
     ///
     /// # Errors
     ///
-    /// As [`ResponseFacts::judge`].
+    /// As [`ValidatedResponse::validate`].
     pub fn validate(
         &self,
         asked: RequestContextForResponse,
@@ -260,7 +261,7 @@ impl<'h> Table<'h> {
 // === impl Fields ===
 
 impl<'h> Fields<'h> {
-    /// The same fields with their lines.
+    /// The same fields with their raw lines.
     pub fn lines(self) -> impl Iterator<Item = HeaderLine<'h>> {
         let head = self.head;
         self.places.map(move |place| place.line(head))

@@ -1,4 +1,4 @@
-//! Writing heads: start line, fields and framing, each checked here or by what has just read it.
+//! Writer for heads: start line, fields and framing, each validated here or by the parser that read it.
 
 use super::body_encoder::BodyEncoder;
 use super::start_line::HeaderLine;
@@ -8,8 +8,8 @@ use crate::message::{
     Field, KnownField, RequestFraming, ResponseFraming, is_field_value, is_target, is_token, trim,
 };
 
-/// Writes one head to the end of a buffer. After a mistake nothing more is written, and [`HeadWriter::finish`] takes back
-/// what was and says what the mistake was.
+/// Appends one head to a buffer. After an error nothing more is written, and [`HeadWriter::finish`] removes the head
+/// again and returns the error.
 #[must_use = "a head is complete only once it was finished"]
 #[derive(Debug)]
 pub struct HeadWriter<'o> {
@@ -18,7 +18,7 @@ pub struct HeadWriter<'o> {
     error: Option<WriteError>,
 }
 
-/// The framing of the message that a head is written for.
+/// Framing of the message that a head is written for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
     /// Of a request.
@@ -27,22 +27,22 @@ pub enum Framing {
     Response(ResponseFraming),
 }
 
-/// What cannot be written.
+/// Error of a head or body that cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// More data than the framing has room for.
+    /// More data than the framing allows.
     #[error("more data than the head announced")]
     BodyTooLong,
-    /// Less data than the framing has room for.
+    /// Less data than the framing declares.
     #[error("less data than the head announced")]
     BodyTooShort,
     /// A framing field that does not come from the framing.
     #[error("a framing field cannot be set")]
     FramingField,
-    /// A field name that is no token.
+    /// A field name that is not a token.
     #[error("a field name is not valid")]
     InvalidName,
-    /// A method, target, status or reason that is not valid.
+    /// An invalid method, target, status or reason.
     #[error("the start line is not valid")]
     InvalidStartLine,
     /// A field value with a control character.
@@ -56,7 +56,7 @@ const LINE_END: &[u8] = b"\r\n";
 // === impl HeadWriter ===
 
 impl<'o> HeadWriter<'o> {
-    /// Starts a request of HTTP/1.1.
+    /// Starts an HTTP/1.1 request.
     pub fn request(out: &'o mut Vec<u8>, method: &[u8], path: &[u8], query: Option<&[u8]>) -> Self {
         let is_valid = is_token(method)
             && !path.is_empty()
@@ -77,7 +77,7 @@ impl<'o> HeadWriter<'o> {
         writer
     }
 
-    /// Starts a response of HTTP/1.1. A reason that is empty or not valid is replaced by the one of the status.
+    /// Starts an HTTP/1.1 response. An empty or invalid reason is replaced by the standard one of the status.
     pub fn response(out: &'o mut Vec<u8>, status: u16, reason: &[u8]) -> Self {
         let writer = Self::start(out, (100..=599).contains(&status));
         if writer.error.is_none() {
@@ -110,15 +110,15 @@ impl<'o> HeadWriter<'o> {
         self.field(&Field::new(name.as_bytes(), value.as_ref()))
     }
 
-    /// Writes a field of ours, whose name stands in the source: a token, and none that is about framing.
+    /// Writes a field of the proxy's own with a constant name: a token, and no framing field.
     pub fn constant(&mut self, name: &'static str, value: impl AsRef<[u8]>) -> &mut Self {
         let name = name.as_bytes();
         debug_assert!(is_token(name) && !KnownField::of(name).is_framing());
         self.checked(None, name, value.as_ref())
     }
 
-    /// Writes a field of ours as [`HeadWriter::constant`] does, whose value consists of what was checked before: of our own
-    /// words and numbers, and of hosts.
+    /// Writes a field as [`HeadWriter::constant`] does, with a value that is known to be valid: constants, numbers and
+    /// checked hosts.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
@@ -137,8 +137,8 @@ impl<'o> HeadWriter<'o> {
         self
     }
 
-    /// Writes a field that was received, and whose name and value its parser has found good: at once, if the line stood
-    /// there just as it would be written.
+    /// Writes a received field whose name and value the parser has validated: as one copy, if its raw line has the form
+    /// that would be written.
     #[inline]
     pub fn line(&mut self, line: &HeaderLine<'_>) -> &mut Self {
         match line.whole {
@@ -152,7 +152,7 @@ impl<'o> HeadWriter<'o> {
         }
     }
 
-    /// Writes a field that was received.
+    /// Writes a received field.
     pub fn field(&mut self, field: &Field<'_>) -> &mut Self {
         let error = if field.known.is_framing() {
             Some(WriteError::FramingField)
@@ -169,11 +169,11 @@ impl<'o> HeadWriter<'o> {
         self
     }
 
-    /// Writes the framing and the empty line, and hands out the encoder of the body.
+    /// Writes the framing and the empty line, and returns the encoder of the body.
     ///
     /// # Errors
     ///
-    /// The first mistake that was made; the buffer is then as it was before.
+    /// The first error; the buffer is then as it was before.
     pub fn finish(mut self, framing: impl Into<Framing>) -> Result<BodyEncoder, WriteError> {
         if let Some(error) = self.error {
             self.out.truncate(self.start);
@@ -225,13 +225,13 @@ impl From<ResponseFraming> for Framing {
     }
 }
 
-/// Whether the name cannot be written. One that was recognised as a whole is a token.
+/// The error of a name that cannot be written. A known name is a valid token.
 pub(super) fn field_name_error(field: &Field<'_>) -> Option<WriteError> {
     let is_valid = field.known.as_str().is_some() || is_token(field.name);
     (!is_valid).then_some(WriteError::InvalidName)
 }
 
-/// Writes one field line under a name that was checked, or nothing if the value is not valid.
+/// Writes one field line with a validated name, or nothing if the value is invalid.
 pub(super) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), WriteError> {
     if !is_field_value(value) {
         return Err(WriteError::InvalidValue);

@@ -1,22 +1,22 @@
 //! An HTTP/1.1 codec without I/O, for both sides of a proxy.
 //!
-//! It turns bytes into judged heads and bodies, and heads and bodies into bytes; it knows no route, no socket and no
-//! clock. Whoever drives it owns the buffers:
+//! It turns bytes into validated heads and bodies, and heads and bodies into bytes; it does not know routes, sockets or
+//! clocks. The caller owns the buffers:
 //!
-//! 1. [`HeadScan::request`] or [`HeadScan::response`] says where the head in a buffer ends, and remembers how far it has
-//!    looked, so that a peer that sends one byte at a time costs no more than one that sends all at once.
-//! 2. [`RequestHead::parse`] or [`ResponseHead::parse`] makes a view of those bytes. It borrows them, allocates nothing,
-//!    and is cheap to make again, so that only bytes need to be kept while something is awaited. `judge` then concludes
-//!    the facts: framing, authority, keep-alive, upgrade.
-//! 3. [`HeadWriter`] writes a head anew: no line is ever copied, every name and value is checked again, and the framing
-//!    fields come from the framing alone. It ends in the [`BodyEncoder`] that this framing allows.
+//! 1. [`HeadScan::request`] or [`HeadScan::response`] returns the end of the head in a buffer, and remembers how far it
+//!    has searched, so that a peer that sends one byte at a time costs no more than one that sends all at once.
+//! 2. [`RequestHead::parse`] or [`ResponseHead::parse`] creates a view of those bytes. It borrows them, allocates
+//!    nothing, and is cheap to create again, so that only bytes need to be kept across an await. `validate` then
+//!    derives framing, authority, keep-alive and upgrade.
+//! 3. [`HeadWriter`] writes a head anew: every name and value is validated again unless its parser did so, and the
+//!    framing fields come from the framing alone. It ends in the [`BodyEncoder`] that this framing allows.
 //! 4. [`BodyDecoder`] finds the data of a body in a buffer, to its end and not a byte further.
-//! 5. [`Exchange`] keeps the books of one request on an upstream connection and yields [`Reusable`], the only thing
-//!    that lets a connection go back to its pool, when both sides were seen to the end.
+//! 5. [`Exchange`] holds the state of one request on an upstream connection and yields [`Reusable`], the only thing
+//!    that lets a connection return to its pool, once both sides were read to the end.
 //!
-//! Where RFC 9112 lets a recipient be generous, it is not: bare LF or CR, folded lines, spaces before a colon, empty
-//! lines before a head (but for one), chunk sizes with signs or padding are errors. The lines of a head are read by a parser
-//! of ours (`start_line.rs`); `httparse`, which reads trailer sections, is what the tests compare it with.
+//! It is strict where RFC 9112 allows a recipient to be lenient: bare LF or CR, folded lines, spaces before a colon,
+//! empty lines before a head (but for one), chunk sizes with signs or leading spaces are errors. A parser of our own
+//! (`start_line.rs`) reads the lines of a head; `httparse` reads trailer sections, and the tests compare with it.
 //!
 //! ```
 //! use switchback::http1::{BodyDecoder, FieldSlots, HeadScan, HeadWriter, RequestHead};
@@ -28,7 +28,7 @@
 //!
 //! let mut slots = FieldSlots::new();
 //! let head = RequestHead::parse(&received[end.clone()], &limits, &mut slots)?;
-//! let facts = head.judge(&limits)?;
+//! let facts = head.validate(&limits)?;
 //! assert_eq!(facts.framing, RequestFraming::Length(2));
 //!
 //! let mut sent = Vec::new();

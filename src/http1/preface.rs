@@ -1,20 +1,20 @@
-//! The first bytes of an HTTP/2 connection whose client knows already that the server speaks it.
+//! Detection of the HTTP/2 connection preface, for clients with prior knowledge.
 
-/// What a client with prior knowledge sends first (RFC 9113, section 3.4).
+/// Connection preface of HTTP/2 (RFC 9113, section 3.4).
 pub const H2_PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Whether a connection starts with [`H2_PREFACE`].
+/// Result of the check for [`H2_PREFACE`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Preface {
-    /// Not enough bytes to tell.
+    /// Not enough bytes to decide.
     Maybe,
-    /// It does not.
+    /// The connection does not start with it.
     No,
-    /// It does.
+    /// The connection starts with it.
     Yes,
 }
 
-/// Looks at the first bytes of a connection. Two bytes tell `PRI` from every other method that starts with a `P`.
+/// Checks the first bytes of a connection. Two bytes distinguish `PRI` from every other method that starts with a `P`.
 pub fn h2_preface(start: &[u8]) -> Preface {
     let length = start.len().min(H2_PREFACE.len());
     if start[..length] != H2_PREFACE[..length] {

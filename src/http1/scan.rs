@@ -1,4 +1,4 @@
-//! Finding the end of a head, and refusing on the way what no head may have.
+//! Incremental search for the end of a head, which refuses malformed lines on the way.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use super::start_line::asking;
 use crate::message::swar::{equal, find};
 use crate::message::{Limits, Reason, Rejection, is_token_byte};
 
-/// How far the search for the end of a head has come. A connection keeps it between two reads; the buffer must start with
+/// Progress of the search for the end of a head. A connection keeps it between two reads; the buffer must start with
 /// the same bytes each time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HeadScan {
@@ -15,7 +15,7 @@ pub struct HeadScan {
     has_line: bool,
 }
 
-/// What differs between the two kinds of heads.
+/// Differences between the two kinds of heads.
 #[derive(Clone, Copy)]
 struct Rules {
     head: usize,
@@ -28,12 +28,12 @@ struct Rules {
 // === impl HeadScan ===
 
 impl HeadScan {
-    /// Looks for the end of a request head in `buffer`: where it starts and ends, or `None` if more is needed.
+    /// Searches `buffer` for the end of a request head: returns its range, or `None` while bytes are missing.
     ///
     /// # Errors
     ///
-    /// A line that does not end in CR LF, a folded line, an empty line too many, a first line that is no request line, a
-    /// request line or a head beyond its limit.
+    /// A line that does not end in CR LF, a folded line, a second empty line before the head, an invalid request line,
+    /// a request line or a head beyond its limit.
     pub fn request(
         &mut self,
         buffer: &[u8],
@@ -54,7 +54,8 @@ impl HeadScan {
         Ok(found)
     }
 
-    /// Refuses a request line that is none as soon as it is there: what came before HTTP/1.0 sends nothing else, and waits.
+    /// Refuses an invalid request line as soon as it is complete: a client older than HTTP/1.0 sends nothing else, and
+    /// waits.
     fn check_line(&mut self, buffer: &[u8], searched: usize) -> Result<(), Reason> {
         let from = searched.max(self.start);
         let Some(unseen) = buffer.get(from..) else {
@@ -67,7 +68,7 @@ impl HeadScan {
         Ok(())
     }
 
-    /// Looks for the end of a response head in `buffer`.
+    /// Searches `buffer` for the end of a response head.
     ///
     /// # Errors
     ///
@@ -97,7 +98,7 @@ impl HeadScan {
             Some([first, ..]) if !is_token_byte(*first) => return Err(Reason::InvalidStartLine),
             Some(_) => {}
         }
-        // What was searched is searched again only as far as something could have begun in it.
+        // Only bytes in which an end may have begun are searched again.
         let from = self.searched.saturating_sub(3).max(self.start);
         let end = find_end(buffer, from)?;
         self.searched = buffer.len();
@@ -107,12 +108,12 @@ impl HeadScan {
     }
 }
 
-/// The longest request line.
+/// Limit on the length of a request line.
 pub(super) const fn request_line(limits: &Limits) -> usize {
     limits.method + limits.target + " ".len() * 2 + "HTTP/1.1\r\n".len()
 }
 
-/// Where the first empty line ends. Up to there, each line feed has its return and no line starts with a space.
+/// End of the first empty line. Up to there, each LF follows a CR and no line starts with a space.
 fn find_end(text: &[u8], from: usize) -> Result<Option<usize>, Reason> {
     let mut at = from;
     loop {
@@ -127,7 +128,7 @@ fn find_end(text: &[u8], from: usize) -> Result<Option<usize>, Reason> {
     }
 }
 
-/// Whether the line feed at `feed` ends an empty line, which ends the head: where it is over then.
+/// End of the head, if the LF at `feed` ends the line before an empty one.
 #[inline]
 fn end_of_head(text: &[u8], feed: usize) -> Result<Option<usize>, Reason> {
     let is_whole = feed > 0 && text[feed - 1] == b'\r';
@@ -139,7 +140,7 @@ fn end_of_head(text: &[u8], feed: usize) -> Result<Option<usize>, Reason> {
     }
 }
 
-/// Refuses what is too long, or will be once it is whole.
+/// Refuses a line or head that is too long, or will be once it is complete.
 fn check_size(head: &[u8], is_whole: bool, rules: Rules) -> Result<(), Reason> {
     if head.len() >= rules.line && !head[..rules.line].contains(&b'\n') {
         return Err(rules.line_reason);

@@ -1,12 +1,12 @@
-//! Reading the lines of a whole head: where each part of a line is, found and checked in one pass.
+//! Parser for the lines of a complete head: the parts of each line, found and validated in one pass.
 //!
-//! A line ends in CR LF and nothing else, a name is a token that the colon follows at once, a value has no control but tab,
-//! and spaces around it do not belong to it. Nothing is decided here about what the parts mean.
+//! A line ends in CR LF and nothing else, a name is a token directly followed by the colon, a value has no control byte
+//! but tab, and the spaces around it do not belong to it. The meaning of the parts is not decided here.
 
 use crate::message::swar::{below, equal, find};
 use crate::message::{Field, KnownField, Reason, is_token, trim};
 
-/// Where one field stands in a head.
+/// Position of one field in a head.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FieldSpan {
     start: u32,
@@ -14,11 +14,11 @@ pub(super) struct FieldSpan {
     value: u32,
     end: u32,
     known: KnownField,
-    /// The line is the name, a colon, a space, the value and CR LF.
+    /// The line consists of the name, a colon, a space, the value and CR LF.
     is_plain: bool,
 }
 
-/// A field, and its line if that is just as it would be written.
+/// A field, and its raw line if that has the form that would be written.
 #[derive(Clone, Copy, Debug)]
 pub struct HeaderLine<'h> {
     /// The field.
@@ -30,9 +30,9 @@ pub struct HeaderLine<'h> {
 pub(super) struct RequestLineParts<'h> {
     pub(super) method: &'h [u8],
     pub(super) target: &'h [u8],
-    /// `HTTP/1.1`, not `HTTP/1.0`. A later minor version is taken for the highest that is known (RFC 9110, section 2.5).
+    /// `HTTP/1.1`, not `HTTP/1.0`. A later minor version counts as the highest known one (RFC 9110, section 2.5).
     pub(super) is_current: bool,
-    /// Where the first field line starts.
+    /// Position of the first field line.
     pub(super) end: usize,
 }
 
@@ -47,7 +47,7 @@ pub(super) struct StatusLineParts<'h> {
 const VERSION: usize = "HTTP/1.1".len();
 const LINE_END: &[u8] = b"\r\n";
 
-// === impl Place ===
+// === impl FieldSpan ===
 
 impl FieldSpan {
     pub(super) const EMPTY: Self = Self {
@@ -78,7 +78,7 @@ impl FieldSpan {
     }
 }
 
-/// Reads the first line of a request.
+/// Parses the request line.
 pub(super) fn asking(head: &[u8]) -> Result<RequestLineParts<'_>, Reason> {
     let space = find(head, 0, |word| below(word, b'!'), |byte| byte <= b' ');
     let method = &head[..space];
@@ -119,7 +119,7 @@ pub(super) fn asking(head: &[u8]) -> Result<RequestLineParts<'_>, Reason> {
     })
 }
 
-/// Reads the first line of a response. A reason that is not ASCII is left out.
+/// Parses the status line. A reason that is not ASCII is dropped.
 pub(super) fn answering(head: &[u8]) -> Result<StatusLineParts<'_>, Reason> {
     let [
         b'H',
@@ -160,7 +160,7 @@ pub(super) fn answering(head: &[u8]) -> Result<StatusLineParts<'_>, Reason> {
     })
 }
 
-/// Reads the field lines from `from` on, up to the empty line: how many there are, and where that line ends.
+/// Parses the field lines from `from` up to the empty line: returns their number, and the end of the empty line.
 pub(super) fn fields(
     head: &[u8],
     from: usize,
@@ -183,7 +183,7 @@ pub(super) fn fields(
     }
 }
 
-/// Reads the field line at the start of `text`, which is at `at` in the head: how long it is.
+/// Parses the field line at the start of `text`, which is at `at` in the head: returns its length.
 #[inline]
 #[expect(
     clippy::cast_possible_truncation,
@@ -229,7 +229,7 @@ const fn is_space(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t')
 }
 
-/// Where the first byte is that no value has.
+/// Position of the first byte that is not allowed in a value.
 #[inline]
 fn value_end(text: &[u8], from: usize) -> usize {
     let mut at = from;
@@ -269,7 +269,7 @@ fn first_line(head: &[u8]) -> &[u8] {
     head.split(|&byte| byte == b'\r').next().unwrap_or_default()
 }
 
-/// What is wrong with a line that has none of our versions: another version, or anything else.
+/// The error of a line without a supported version: another version, or no version at all.
 fn other_version(text: &[u8]) -> Reason {
     match text {
         b"HTTP/1.0" | b"HTTP/1.1" => Reason::InvalidStartLine,

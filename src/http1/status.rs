@@ -1,4 +1,4 @@
-//! The words that go with a status when the upstream sent none that can be used.
+//! Standard reason phrases, for responses whose own cannot be used.
 
 /// The reason phrase of a status, empty if it has none.
 pub const fn canonical_reason(status: u16) -> &'static str {

@@ -2,7 +2,7 @@
 
 use crate::message::{Field, Limits, Reason, is_trailer_allowed, trim};
 
-/// A checked trailer section.
+/// A validated trailer section.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Trailers {
     section: Vec<u8>,
@@ -12,7 +12,7 @@ pub struct Trailers {
 // === impl Trailers ===
 
 impl Trailers {
-    /// Takes one more byte; whether it was the last.
+    /// Appends one byte; true if it was the last.
     pub(super) fn push(&mut self, byte: u8, limit: usize) -> Result<bool, Reason> {
         if self.section.len() >= limit {
             return Err(Reason::TrailersTooLarge);

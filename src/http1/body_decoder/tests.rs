@@ -1,4 +1,4 @@
-//! Tests of reading bodies, whole and cut at every offset.
+//! Tests of the body decoder, with bodies complete and split at every offset.
 
 use super::*;
 
@@ -6,7 +6,7 @@ fn chunked() -> BodyDecoder {
     BodyDecoder::request(RequestFraming::Chunked, &Limits::default())
 }
 
-/// Decodes all of `input`, handing over at most `step` bytes more each time. The body, and what was left over.
+/// Decodes all of `input` in steps of at most `step` bytes. Returns the body, and the bytes after it.
 fn decode_by(
     decoder: &mut BodyDecoder,
     input: &[u8],
@@ -121,7 +121,7 @@ fn odd_chunks_are_refused() {
     }
 }
 
-/// A line of the trailer section is refused as such.
+/// Replaces the expected reason if the fault is in a trailer line.
 fn trailer_reason(input: &str) -> impl Fn(Reason) -> Result<(Vec<u8>, Option<usize>), Reason> {
     let is_trailer = input.starts_with("0\r\n") && !input.starts_with("0\r\n\r");
     move |reason| {

@@ -1,4 +1,4 @@
-//! Tests of writing bodies, against the decoder.
+//! Tests of the body encoder, against the decoder.
 
 use proptest::prelude::{any, prop, proptest};
 

@@ -1,4 +1,4 @@
-//! Tests of what lets an upstream connection be used again.
+//! Tests of the conditions for reusing an upstream connection.
 
 use super::*;
 use crate::http1::HeadWriter;
@@ -36,7 +36,7 @@ fn facts(status: u16, lines: &[(&'static str, &'static str)]) -> ValidatedRespon
 
 const FIVE: &[(&str, &str)] = &[("Content-Length", "5"), ("Keep-Alive", "timeout=7")];
 
-/// Runs one exchange; whether the connection may be used again.
+/// Runs one exchange; `Some` if the connection may be reused.
 fn run(lines: &[(&'static str, &'static str)], body: &[u8]) -> Option<Reusable> {
     let mut exchange = exchange(RequestFraming::None);
     exchange.on_request_sent();

@@ -1,10 +1,10 @@
-//! Tests of the views of heads, together with the scan that comes before them.
+//! Tests of the views of heads, together with the preceding scan.
 
 use super::*;
 use crate::http1::HeadScan;
 use crate::message::RequestFraming;
 
-/// Scans, parses and judges; the method, the target and the fields as text.
+/// Scans, parses and validates; returns the method, the target and the fields as text.
 fn request(text: &[u8]) -> Result<(String, Vec<(String, String)>), Rejection> {
     let limits = Limits::default();
     let Some(range) = HeadScan::default().request(text, &limits)? else {
@@ -214,7 +214,7 @@ fn a_control_character_anywhere_is_refused() {
             let mut odd = text.to_vec();
             odd.insert(at, byte);
             odd.extend_from_slice(b"\r\n\r\n");
-            // A CR LF of which both halves are there twice is an empty line: the head ends early, or never was one.
+            // A doubled CR LF is an empty line: the head ends early, or never was one.
             let verdict = request(&odd);
             let is_line_end =
                 byte == b'\r' && odd[at + 1] == b'\n' && odd[at.saturating_sub(1)] == b'\n';
@@ -327,7 +327,7 @@ fn odd_responses_are_bad_gateways() {
     }
 }
 
-/// A head that is read at first sight is the one that the scan finds.
+/// The fast path for a complete head finds the same head as the scan.
 #[test]
 fn what_is_read_at_first_sight_is_what_the_scan_finds() {
     let text = b"POST /a HTTP/1.1\r\nHost: a\r\nX-Long: 0123456789 0123456789\r\n\r\nGET / HTTP/1.1\r\n\r\n";

@@ -1,4 +1,4 @@
-//! Tests of writing heads, against the parser.
+//! Tests of the head writer, against the parser.
 
 use proptest::prelude::{Just, Strategy, prop, prop_oneof, proptest};
 

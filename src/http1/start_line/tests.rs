@@ -1,4 +1,4 @@
-//! Tests of the reading of lines, against another parser.
+//! Tests of the line parser, against another parser.
 
 use proptest::prelude::{ProptestConfig, Strategy, any, prop, prop_oneof, proptest};
 
@@ -44,7 +44,7 @@ fn response(head: &[u8]) -> Option<Read> {
     Some((words, fields_of(head, line.end)?))
 }
 
-/// What the other parser lets pass and the scan before us does not.
+/// True for input that the other parser accepts and the preceding scan refuses.
 fn is_odd(head: &[u8]) -> bool {
     let starts_odd = matches!(head, [] | [b'\r' | b'\n', ..]);
     let is_bare = |pair: &[u8]| pair[1] == b'\n' && pair[0] != b'\r';
@@ -56,7 +56,7 @@ fn pairs(headers: &[httparse::Header<'_>]) -> Vec<(Vec<u8>, Vec<u8>)> {
     headers.iter().map(pair).collect()
 }
 
-/// The head with a version that the other parser knows, in place of a later minor one.
+/// The head with a version known to the other parser, instead of a later minor one.
 fn in_known_version(head: &[u8], at: usize) -> Vec<u8> {
     let mut known = head.to_vec();
     if let Some(
@@ -110,7 +110,7 @@ fn other_response(head: &[u8]) -> Option<Read> {
     (whole && !is_odd(head)).then(|| Some((words()?, pairs(response.headers))))?
 }
 
-/// Every byte at every place, in place of the one there and beside it.
+/// Every byte at every position, replacing the one there and inserted beside it.
 fn every_change(head: &[u8], check: impl Fn(&[u8])) {
     check(head);
     for at in 0..head.len() {
@@ -128,7 +128,7 @@ fn every_change(head: &[u8], check: impl Fn(&[u8])) {
     }
 }
 
-/// A target that is no text at all is one that the other parser does not take; we refuse it when it is judged.
+/// True if the target is text. The other parser refuses one that is not; ours does so at validation.
 fn is_text(read: Option<&Read>) -> bool {
     read.is_none_or(|(words, _)| str::from_utf8(&words[1]).is_ok())
 }
