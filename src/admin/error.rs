@@ -106,6 +106,16 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Error of a whole-table write without a revision.
+pub(super) fn needs_revision() -> ApiError {
+    ApiError::new(
+        StatusCode::PRECONDITION_REQUIRED,
+        "revision-required",
+        "a write of the whole table must name the revision that it is based on",
+    )
+    .hint("send the `ETag` of `GET /v1/table` as `If-Match`")
+}
+
 /// Error for an unknown path.
 pub(super) async fn no_such_path(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(200).collect();

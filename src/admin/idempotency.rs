@@ -18,9 +18,9 @@ use super::{
     auth::{Caller, changes},
     body::whole,
     error::ApiError,
+    json_response::tagged,
     page::tag,
     problems::refused,
-    respond::tagged,
 };
 use crate::{
     control::{ControlError, Controller, KeyGuard, ReplayedResponse},

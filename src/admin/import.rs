@@ -8,10 +8,11 @@ use super::{
     body::Body,
     error::ApiError,
     idempotency::keep,
+    json_response::tagged,
     params::{ChangeConditions, ImportAsk, ImportOptions},
     problems::refused,
-    respond::{run_detached, tagged},
-    router::AdminState,
+    respond::run_detached,
+    state::AdminState,
 };
 use crate::{
     api::ImportReport,

@@ -40,6 +40,7 @@ mod error;
 mod idempotency;
 mod import;
 mod json;
+mod json_response;
 mod limits;
 mod openapi;
 mod page;
@@ -48,6 +49,7 @@ mod params;
 mod probes;
 mod problems;
 mod releases;
+mod reload_queue;
 mod rendered_routes;
 mod respond;
 mod revisions;
@@ -58,16 +60,19 @@ mod serve;
 mod settings;
 mod shared_page;
 mod split;
+mod state;
 mod status;
 mod switch;
 mod table;
+mod unknown_name;
 mod unread_body;
 mod write_timeout;
 
 pub use self::{
     auth::{Access, AccessError},
     probes::{ProbeState, Readiness, observe_router},
-    router::{AdminState, router},
+    reload_queue::{ReloadError, ReloadRequest, RunningSettings},
+    router::router,
     serve::serve,
-    settings::{ReloadError, ReloadRequest, RunningSettings},
+    state::AdminState,
 };

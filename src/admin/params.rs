@@ -378,16 +378,6 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
     }
 }
 
-/// Error of a whole-table write without a revision.
-pub(super) fn needs_revision() -> ApiError {
-    ApiError::new(
-        StatusCode::PRECONDITION_REQUIRED,
-        "revision-required",
-        "a write of the whole table must name the revision that it is based on",
-    )
-    .hint("send the `ETag` of `GET /v1/table` as `If-Match`")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

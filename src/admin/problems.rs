@@ -4,7 +4,10 @@ use std::error::Error;
 
 use axum::http::{StatusCode, header};
 
-use super::{error::ApiError, respond::unknown};
+use super::{
+    error::{ApiError, needs_revision},
+    unknown_name::unknown,
+};
 use crate::{
     control::ControlError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
@@ -38,7 +41,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
-        ControlError::PreconditionRequired { .. } => super::params::needs_revision(),
+        ControlError::PreconditionRequired { .. } => needs_revision(),
         ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is of use")
             .detail(text)
             .hint(

@@ -5,9 +5,10 @@ use axum::{extract::State, response::Response};
 use super::{
     body::{Body, NoBody},
     error::ApiError,
+    json_response::tagged,
     params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
-    respond::{answer, named, tagged},
-    router::AdminState,
+    respond::{answer, named},
+    state::AdminState,
 };
 use crate::{
     api::{ChangeAnswer, ReleaseList},

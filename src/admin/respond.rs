@@ -6,44 +6,24 @@ use axum::{
     extract::Request,
     http::{Method, StatusCode, header},
     middleware::Next,
-    response::{IntoResponse, Response},
+    response::Response,
 };
-use serde::Serialize;
 use tokio::{sync::oneshot, task::JoinError};
 
 use super::{
     auth::Caller,
     error::ApiError,
     idempotency::{asks_only, keep},
-    page::tag,
+    json_response::tagged,
     params::ChangeParams,
     problems::refused,
-    router::AdminState,
+    state::AdminState,
 };
 use crate::{
     api::Receipt,
     control::{ControlError, RollbackTo},
-    model::{Change, NameError, ReleaseName, Revision, RouteName, closest},
+    model::{Change, NameError},
 };
-
-/// A JSON response with its revision as `ETag`.
-pub(super) fn tagged(revision: Revision, body: &impl Serialize) -> Response {
-    let mut response = json(body);
-    response.headers_mut().insert(header::ETAG, tag(revision));
-    response
-}
-
-/// A JSON response.
-pub(super) fn json(body: &impl Serialize) -> Response {
-    let mut body = serde_json::to_vec(body).expect("types of the API have string keys");
-    // Ends the line, so that a shell prompt starts on a new one.
-    body.push(b'\n');
-    let fields = [
-        (header::CONTENT_TYPE, "application/json"),
-        (header::CACHE_CONTROL, "no-store"),
-    ];
-    (StatusCode::OK, fields, body).into_response()
-}
 
 /// Applies a change, or previews it.
 pub(super) async fn answer(
@@ -187,72 +167,6 @@ pub(super) fn named<T: FromStr<Err = NameError>>(text: &str) -> Result<T, ApiErr
         .map_err(|error: NameError| ApiError::invalid(error.to_string()))
 }
 
-impl AdminState {
-    /// The route in a path.
-    pub(super) fn route(&self, text: &str) -> Result<RouteName, ApiError> {
-        let state = self.controller.live().state();
-        let name = text.parse().ok();
-        let found = name.filter(|name| state.spec.place(name).is_some());
-        found.ok_or_else(|| {
-            let routes = state.spec.routes().iter();
-            unknown_route(text, routes.map(|route| &route.name))
-        })
-    }
-
-    /// The release in a path.
-    pub(super) fn release(&self, text: &str) -> Result<ReleaseName, ApiError> {
-        let state = self.controller.live().state();
-        let releases = state.spec.releases();
-        releases
-            .get_key_value(text)
-            .map(|(name, _)| name.clone())
-            .ok_or_else(|| unknown("release", text, releases.keys().map(ReleaseName::as_str)))
-    }
-}
-
-/// Error for an unknown route.
-pub(super) fn unknown_route<'a>(
-    text: &str,
-    known: impl Iterator<Item = &'a RouteName>,
-) -> ApiError {
-    unknown("route", text, known.map(RouteName::as_str))
-}
-
-/// Error for an unknown name, with the known ones.
-pub(super) fn unknown<'a>(
-    what: &str,
-    text: &str,
-    known: impl Iterator<Item = &'a str>,
-) -> ApiError {
-    /// Most names in one response.
-    const MOST: usize = 100;
-    let known: Vec<&str> = known.collect();
-    let shown: String = text.chars().take(80).collect();
-    let refusal = ApiError::new(
-        StatusCode::NOT_FOUND,
-        &format!("unknown-{what}"),
-        &format!("there is no such {what}"),
-    )
-    .detail(format!("no {what} is called `{shown}`"));
-    let hint = closest(&shown, known.iter().copied());
-    let mut refusal = match hint {
-        Some(hint) => refusal.hint(hint),
-        None if known.is_empty() => refusal.hint(format!("there is no {what} yet")),
-        None if known.len() == 1 => refusal.hint(format!("there is only {}", quoted(&known))),
-        None => refusal.hint(format!(
-            "there are {}",
-            quoted(&known[..known.len().min(20)])
-        )),
-    };
-    refusal.document.known = known.iter().take(MOST).map(ToString::to_string).collect();
-    refusal
-}
-
-fn quoted(names: &[&str]) -> String {
-    let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
-    names.join(", ")
-}
-
 /// Logs every change with its author, even a failed one.
 pub(super) async fn audit(request: Request, next: Next) -> Response {
     if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
@@ -302,21 +216,5 @@ mod tests {
         );
         let kept = respond_then(async { 7 }, || assert_eq!(1, 2)).await;
         assert_eq!(kept.ok(), Some(7));
-    }
-
-    #[test]
-    fn who_misspells_a_name_is_told_the_right_one() {
-        let refusal = unknown("release", "gren", ["blue", "green"].into_iter());
-        assert_eq!(refusal.document.status, 404);
-        assert_eq!(
-            refusal.document.hint.as_deref(),
-            Some("did you mean `green`?")
-        );
-        assert_eq!(refusal.document.known, ["blue", "green"]);
-        let far = unknown("release", "purple", ["blue", "green"].into_iter());
-        assert_eq!(
-            far.document.hint.as_deref(),
-            Some("there are `blue`, `green`")
-        );
     }
 }

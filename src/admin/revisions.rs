@@ -6,10 +6,10 @@ use axum::{extract::State, http::StatusCode, response::Response};
 
 use super::{
     error::ApiError,
+    json_response::json,
     params::{Page, PathParams, QueryParams},
     problems::refused,
-    respond::json,
-    router::AdminState,
+    state::AdminState,
 };
 use crate::{
     api::{RevisionDetail, RevisionDiff, RevisionPage},

@@ -7,7 +7,7 @@ use super::{
     error::ApiError,
     params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
     respond::roll_back,
-    router::AdminState,
+    state::AdminState,
 };
 use crate::{
     api::{ChangeAnswer, MessageRequest, RollbackRequest},

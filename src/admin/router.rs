@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use axum::{
     Router,
     body::Bytes,
-    extract::{DefaultBodyLimit, FromRef},
+    extract::DefaultBodyLimit,
     http::header,
     middleware::{from_fn, from_fn_with_state},
     routing::get,
@@ -20,52 +20,14 @@ use super::{
     content_negotiation::negotiate,
     error::{no_such_method, no_such_path},
     idempotency::answer_repeats,
-    import, limits, openapi,
-    pages::Pages,
-    probes::{self, ProbeState},
-    releases,
+    import, limits, openapi, probes, releases,
     respond::audit,
-    revisions, rollback, routes as table_routes,
-    settings::{self, RunningSettings},
-    split, status, table,
+    revisions, rollback, routes as table_routes, settings, split,
+    state::AdminState,
+    status, table,
     unread_body::close_if_unread,
 };
-use crate::{config::Admin, control::Controller};
-
-/// State of the handlers.
-#[derive(Clone)]
-pub struct AdminState {
-    /// The only writer.
-    pub(super) controller: Arc<Controller>,
-    /// Metrics and readiness.
-    pub(super) observed: ProbeState,
-    /// The static settings, and the sender of reload requests.
-    pub(super) settings: Arc<RunningSettings>,
-    /// Large responses, rendered once for all concurrent requests.
-    pub(super) pages: Pages,
-}
-
-impl AdminState {
-    /// Creates the state for a controller, with metrics, readiness and the running settings.
-    pub fn new(
-        controller: Arc<Controller>,
-        observed: ProbeState,
-        settings: Arc<RunningSettings>,
-    ) -> Self {
-        Self {
-            pages: Pages::of(&controller),
-            controller,
-            observed,
-            settings,
-        }
-    }
-}
-
-impl FromRef<AdminState> for ProbeState {
-    fn from_ref(state: &AdminState) -> Self {
-        state.observed.clone()
-    }
-}
+use crate::config::Admin;
 
 /// The admin API.
 ///

@@ -6,9 +6,11 @@ use super::{
     body::{Body, NoBody, typed},
     error::ApiError,
     json::Json,
+    json_response::tagged,
     params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
-    respond::{answer, named, tagged, unknown, unknown_route},
-    router::AdminState,
+    respond::{answer, named},
+    state::AdminState,
+    unknown_name::{unknown, unknown_route},
 };
 use crate::{
     api::{ChangeAnswer, RouteBody, RouteList},

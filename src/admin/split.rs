@@ -7,7 +7,7 @@ use super::{
     error::ApiError,
     params::{ChangeConditions, ChangeOptions, ChangeParams, PathParams},
     respond::answer,
-    router::AdminState,
+    state::AdminState,
 };
 use crate::{
     api::{

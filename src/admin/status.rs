@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 
-use super::{error::ApiError, params::QueryParams, respond::tagged, router::AdminState};
+use super::{error::ApiError, json_response::tagged, params::QueryParams, state::AdminState};
 use crate::{api::Status, control::StatusPart, model::RouteName};
 
 /// Default number of routes on a page.

@@ -4,10 +4,10 @@ use axum::{extract::State, response::Response};
 
 use super::{
     body::Body,
-    error::ApiError,
-    params::{ChangeOptions, ChangeParams, Condition, TableConditions, needs_revision},
+    error::{ApiError, needs_revision},
+    params::{ChangeOptions, ChangeParams, Condition, TableConditions},
     respond::answer,
-    router::AdminState,
+    state::AdminState,
 };
 use crate::{
     api::ChangeAnswer,

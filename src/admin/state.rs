@@ -1,0 +1,73 @@
+//! State that the admin API's handlers share, and look-ups of the names in a path.
+
+use std::sync::Arc;
+
+use axum::extract::FromRef;
+
+use super::{
+    error::ApiError,
+    pages::Pages,
+    probes::ProbeState,
+    reload_queue::RunningSettings,
+    unknown_name::{unknown, unknown_route},
+};
+use crate::{
+    control::Controller,
+    model::{ReleaseName, RouteName},
+};
+
+/// State of the handlers.
+#[derive(Clone)]
+pub struct AdminState {
+    /// The only writer.
+    pub(super) controller: Arc<Controller>,
+    /// Metrics and readiness.
+    pub(super) observed: ProbeState,
+    /// The static settings, and the sender of reload requests.
+    pub(super) settings: Arc<RunningSettings>,
+    /// Large responses, rendered once for all concurrent requests.
+    pub(super) pages: Pages,
+}
+
+impl AdminState {
+    /// Creates the state for a controller, with metrics, readiness and the running settings.
+    pub fn new(
+        controller: Arc<Controller>,
+        observed: ProbeState,
+        settings: Arc<RunningSettings>,
+    ) -> Self {
+        Self {
+            pages: Pages::of(&controller),
+            controller,
+            observed,
+            settings,
+        }
+    }
+
+    /// The route in a path.
+    pub(super) fn route(&self, text: &str) -> Result<RouteName, ApiError> {
+        let state = self.controller.live().state();
+        let name = text.parse().ok();
+        let found = name.filter(|name| state.spec.place(name).is_some());
+        found.ok_or_else(|| {
+            let routes = state.spec.routes().iter();
+            unknown_route(text, routes.map(|route| &route.name))
+        })
+    }
+
+    /// The release in a path.
+    pub(super) fn release(&self, text: &str) -> Result<ReleaseName, ApiError> {
+        let state = self.controller.live().state();
+        let releases = state.spec.releases();
+        releases
+            .get_key_value(text)
+            .map(|(name, _)| name.clone())
+            .ok_or_else(|| unknown("release", text, releases.keys().map(ReleaseName::as_str)))
+    }
+}
+
+impl FromRef<AdminState> for ProbeState {
+    fn from_ref(state: &AdminState) -> Self {
+        state.observed.clone()
+    }
+}
