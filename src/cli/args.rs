@@ -5,11 +5,11 @@ use std::{net::SocketAddr, path::PathBuf};
 use clap::{Parser, Subcommand};
 use clap_complete::Shell;
 
-pub(super) use super::part::{Part, Weight, whole};
 use super::{
     access::AccessArgs,
     config_file::ConfigFile,
     options::{ChangeArgs, CommonArgs, HealthArgs, revision},
+    part::Part,
     resources::{EndpointVerb, ReleaseVerb, RouteVerb},
     table::Import,
 };

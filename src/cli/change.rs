@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use hyper::Method;
 
 use super::{
-    Out,
-    args::{Part, Weight, whole},
     client::{ApiRequest, ApiResponse, Client},
     exit::{Exit, Failure},
     options::{ChangeArgs, CommonArgs, HealthArgs},
+    output::Out,
+    part::{Part, Weight, whole},
     render,
 };
 use crate::{

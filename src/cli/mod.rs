@@ -12,14 +12,17 @@ mod config_file;
 mod connector;
 mod exit;
 mod options;
+mod output;
 mod part;
 mod queries;
 mod render;
 mod resources;
+mod runtime;
 mod serve;
 mod status;
 mod table;
 mod text;
+mod toml_output;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -32,14 +35,9 @@ use self::{
     change::{RollbackArgs, SplitBy},
     client::Client,
     exit::{Exit, Failure},
+    output::{Out, print},
+    runtime::runtime,
 };
-
-/// Output of a subcommand: as text, and as JSON.
-#[derive(Default)]
-struct Out {
-    text: String,
-    json: Vec<u8>,
-}
 
 /// Runs the command line of this process.
 pub fn run() -> ExitCode {
@@ -75,19 +73,6 @@ pub fn run() -> ExitCode {
     }
 }
 
-/// Writes to standard output. A closed pipe is no error: the reader wants no more.
-fn print(bytes: &[u8]) {
-    if bytes.is_empty() {
-        return;
-    }
-    let mut out = std::io::stdout().lock();
-    let end: &[u8] = if bytes.ends_with(b"\n") { b"" } else { b"\n" };
-    let _ = out
-        .write_all(bytes)
-        .and_then(|()| out.write_all(end))
-        .and_then(|()| out.flush());
-}
-
 fn dispatch(cli: Cli) -> Result<Out, Failure> {
     let Cli { access, verb } = cli;
     match verb {
@@ -115,13 +100,6 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
 fn remote(access: &AccessArgs, verb: RemoteCommand) -> Result<Out, Failure> {
     let client = access.client()?;
     runtime()?.block_on(ask(&client, verb, access.json))
-}
-
-fn runtime() -> Result<tokio::runtime::Runtime, Failure> {
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::new(Exit::Internal, format!("no runtime: {error}")))
 }
 
 async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Failure> {

@@ -1,9 +1,9 @@
 //! Subcommands that show something.
 
 use super::{
-    Out,
     client::{ApiRequest, Client},
     exit::Failure,
+    output::Out,
     render,
     status::{role, routes, version},
     text::{Columns, clean},

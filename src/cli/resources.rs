@@ -10,15 +10,15 @@ use hyper::Method;
 use serde::Serialize;
 
 use super::{
-    Out,
-    args::Weight,
     change::{done, weights},
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
     options::{ChangeArgs, HealthArgs},
+    output::Out,
+    part::Weight,
     queries,
     table::unusable,
-    text::drop_nothings,
+    toml_output::to_toml,
 };
 use crate::{
     config,
@@ -343,20 +343,6 @@ async fn remove(
         ask = ask.argument("force", true);
     }
     done(client.send(ask).await?)
-}
-
-/// A JSON value as TOML: `null`, which TOML lacks, and empty tables are left out.
-pub(super) fn to_toml(value: &impl Serialize) -> Result<String, Failure> {
-    let failed = |error: &dyn std::fmt::Display| {
-        Failure::new(
-            Exit::Internal,
-            format!("the answer cannot be written as TOML: {error}"),
-        )
-    };
-    let mut value = serde_json::to_value(value).map_err(|error| failed(&error))?;
-    drop_nothings(&mut value);
-    let table = toml::Table::try_from(value).map_err(|error| failed(&error))?;
-    toml::to_string(&table).map_err(|error| failed(&error))
 }
 
 fn version(text: &str) -> Result<Version, String> {

@@ -10,10 +10,10 @@ use std::{
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
-    Out,
     client::AdminUrl,
     exit::{Exit, Failure},
-    print, runtime,
+    output::{Out, print},
+    runtime::runtime,
 };
 use crate::{
     api::ConflictPolicy,

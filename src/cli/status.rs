@@ -1,9 +1,9 @@
 //! The status of the live table and the effect of a rollback: readable at ten thousand routes as well.
 
 use super::{
-    Out,
     client::{ApiRequest, Client},
     exit::Failure,
+    output::Out,
     render,
     text::{self, Columns, clean, count},
 };

@@ -7,14 +7,14 @@ use hyper::Method;
 use serde_json::json;
 
 use super::{
-    Out,
     client::{ApiRequest, Client},
     config_file::ConfigFile,
     exit::{Exit, Failure},
     options::{GroupArgs, HealthArgs, message},
+    output::Out,
     queries, render,
-    resources::to_toml,
     text::clean,
+    toml_output::to_toml,
 };
 use crate::{
     api::{ConflictPolicy, ImportReport, ReloadReport, RevisionDetail, SettingsReport},
