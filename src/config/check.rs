@@ -2,12 +2,21 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{Config, FileCheck, Listener, ListenerTls, Network, Role, bounds, own_listeners};
+use super::{Config, Listener, ListenerTls, Network, Role, bounds, own_listeners};
 use crate::{
     fleet::Fleet,
     model::{ChangeSet, Problem, TableState},
     table::compile,
 };
+
+/// Policy for the files that a configuration names (certificates, keys, tokens).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileCheck {
+    /// Files are not checked.
+    MayBeMissing,
+    /// A missing file is a problem.
+    MustExist,
+}
 
 /// Finds every problem of a configuration that parsed.
 pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {

@@ -34,6 +34,7 @@ mod wrong_key;
 mod wrong_value;
 
 pub use self::{
+    check::FileCheck,
     environment::Variables,
     file::{Config, Headers, Traceparent, Underscores},
     limits::{BUFFER_SIZES, Http2Limits, Limits, Timeouts},
@@ -147,15 +148,6 @@ fn text_of(path: &Path) -> io::Result<(String, PathBuf)> {
     let file = std::path::absolute(path)?;
     let folder = file.parent().unwrap_or(Path::new("/"));
     Ok((text, folder.to_owned()))
-}
-
-/// Policy for the files that a configuration names (certificates, keys, tokens).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FileCheck {
-    /// Files are not checked.
-    MayBeMissing,
-    /// A missing file is a problem.
-    MustExist,
 }
 
 /// Validates a text as the content of a file in that folder.
