@@ -6,6 +6,7 @@
 
 mod agent;
 mod faults;
+mod serve;
 mod stream;
 mod temp_dir;
 mod tour;
@@ -22,7 +23,7 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 
 use self::temp_dir::TempDir;
-pub use self::{agent::serve_agent, faults::Behaviour, tour::next_steps};
+pub use self::{faults::Behaviour, serve::serve_agent, tour::next_steps};
 use crate::config::{self, Config, FileCheck, LocatedProblem};
 
 /// Addresses and folder of a demo.
