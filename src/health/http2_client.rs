@@ -4,11 +4,10 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
-use thiserror::Error;
-
 use super::{
-    check::{CheckError, USER_AGENT, check_status},
+    error::{CheckError, Http2Error, check_status},
     expect::BodyMatch,
+    user_agent::USER_AGENT,
 };
 use crate::{
     http2::{
@@ -18,23 +17,6 @@ use crate::{
     model::{HealthMethod, HealthSpec, Scheme},
     net::Stream,
 };
-
-/// Why there was no answer.
-#[derive(Debug, Error)]
-pub(super) enum Error {
-    /// The connection ended first.
-    #[error("the connection ended before the answer")]
-    Ended,
-    /// The other side refused the request, or broke the protocol.
-    #[error("the answer was broken off: {}", .0.code)]
-    Gone(StreamError),
-    /// The connection failed.
-    #[error(transparent)]
-    Io(#[from] io::Error),
-    /// The path cannot be asked for.
-    #[error("the path cannot be asked for over HTTP/2")]
-    Request,
-}
 
 /// One answer's worth: a check reads a head and the front of a body.
 const SETTINGS: Settings = Settings {
@@ -68,10 +50,10 @@ pub(super) async fn ask(
 ) -> Result<(), CheckError> {
     let failed = CheckError::Http2;
     let mut engine = Connection::new(Role::Client, SETTINGS, BUDGET);
-    let block = head(scheme, authority, health).ok_or(failed(Error::Request))?;
+    let block = head(scheme, authority, health).ok_or(failed(Http2Error::Request))?;
     let key = engine
         .open(&block, true)
-        .map_err(|gone| failed(Error::Gone(gone)))?;
+        .map_err(|gone| failed(Http2Error::Gone(gone)))?;
     let mut buffer = vec![0; 32 * 1024];
     let mut asking = Asking {
         stream,
@@ -135,14 +117,14 @@ impl Asking {
         cx: &mut Context<'_>,
         buffer: &mut [u8],
         mut wanted: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, StreamError>>,
-    ) -> Poll<Result<T, Error>> {
+    ) -> Poll<Result<T, Http2Error>> {
         loop {
             // A socket that takes nothing may still bring the answer.
             if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
                 return Poll::Ready(Err(error.into()));
             }
             if let Poll::Ready(result) = wanted(self, cx) {
-                return Poll::Ready(result.map_err(Error::Gone));
+                return Poll::Ready(result.map_err(Http2Error::Gone));
             }
             ready!(self.poll_receive(cx, buffer))?;
         }
@@ -180,11 +162,15 @@ impl Asking {
         }
     }
 
-    fn poll_receive(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<Result<(), Error>> {
+    fn poll_receive(
+        &mut self,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<Result<(), Http2Error>> {
         loop {
             ready!(self.stream.poll_readable(cx))?;
             match self.stream.try_read(&mut buffer[self.filled..]) {
-                Ok(0) => return Poll::Ready(Err(Error::Ended)),
+                Ok(0) => return Poll::Ready(Err(Http2Error::Ended)),
                 Ok(n) => self.filled += n,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Poll::Ready(Err(error.into())),

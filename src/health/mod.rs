@@ -11,10 +11,13 @@
 //! at most so many checks under way: with more slow endpoints than that, checks of others come later.
 
 mod check;
+mod error;
 mod expect;
+mod http1_client;
 mod http2_client;
 mod hysteresis;
 mod supervise;
+mod user_agent;
 
 use std::{io, sync::Arc, thread};
 

@@ -10,10 +10,7 @@ use tokio::{
 };
 use tracing::info;
 
-use super::{
-    check::{CheckError, Target},
-    hysteresis::Hysteresis,
-};
+use super::{check::Target, error::CheckError, hysteresis::Hysteresis};
 use crate::{
     config,
     fleet::{Endpoint, Fleet, Health, Roster, WatchedRelease},
