@@ -1,7 +1,7 @@
-//! The rules of the house that a compiler does not check: layers, file sizes, module heads, what must be documented.
+//! Conventions that the compiler does not check: layers, file sizes, doc comments, what must be documented.
 //!
-//! Sources are read as text, with comments and string literals blanked out where code is meant. Nothing here knows a
-//! type of the crate, so it builds in seconds and runs before every commit.
+//! Sources are read as text, with comments and string literals blanked out where only code counts. No type of the crate
+//! is imported, so this builds in seconds.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,8 +14,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// Each module of `src/` with the modules it may import, from the bottom up: whoever is imported stands further up in
-/// this list, so there can be no cycle. The picture is in ARCHITECTURE.md, section "Layers".
+/// Each module of `src/` with the modules that it may import, lowest layer first: an imported module comes earlier in
+/// this list, so there can be no cycle. The diagram is in ARCHITECTURE.md, section "Layers".
 const LAYERS: &[(&str, &[&str])] = &[
     // the rules of messages, which the stack knows paths by
     ("model", &[]),
@@ -130,7 +130,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// Where types of hyper, http and axum may be named: the files that do the I/O. Entries end in `/` for a folder.
+/// Files that may name types of hyper, http and axum: those that do the I/O. A folder ends in `/`.
 const HTTP_TYPES: &[&str] = &[
     "src/admin/",
     "src/cli/",
@@ -141,7 +141,7 @@ const HTTP_TYPES: &[&str] = &[
 
 const MAX_LINES: usize = 400;
 
-/// Every rule collects what breaks it, so that one run shows everything.
+/// Fails with all violations of a rule, so that one run shows everything.
 fn none(broken: &[String]) {
     assert!(broken.is_empty(), "\n{}\n", broken.join("\n"));
 }
@@ -151,7 +151,7 @@ fn read(path: impl AsRef<Path>) -> String {
     fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// All files below a folder whose names end in one of these, as paths from the root of the repository, in order.
+/// All files below a folder whose names end in one of `ends`: sorted paths from the root of the repository.
 fn files(folder: &str, ends: &[&str]) -> Vec<String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
@@ -199,7 +199,7 @@ fn without_tests(text: &str) -> &str {
         .map_or(text, |end| &text[..end])
 }
 
-/// The code of a file: comments and the insides of string literals become spaces, line ends stay.
+/// The code of a file: comments and string literals become spaces, line ends stay.
 fn code(text: &str) -> String {
     let bytes = text.as_bytes();
     let mut out = bytes.to_vec();
@@ -260,7 +260,7 @@ fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_'
 }
 
-/// Where `word` stands in the code as a path of its own: not the tail of another word or path.
+/// Positions of `word` in the code as a path of its own, not as the tail of another word or path.
 fn occurrences<'a>(code: &'a str, word: &'a str) -> impl Iterator<Item = usize> + 'a {
     code.match_indices(word)
         .map(|(at, _)| at)
@@ -355,7 +355,7 @@ fn modules_import_only_what_is_below_them() {
             broken.push(format!("{path}: `{own}` has no place in LAYERS"));
             continue;
         };
-        // Macros of the crate stand at its root: `crate::name!`.
+        // `crate::name!` is a macro: macros of the crate are exported at its root.
         for import in imports(&path, &code(without_tests(&text))) {
             if import != own
                 && layers.contains_key(import.as_str())
@@ -410,6 +410,76 @@ fn every_file_says_what_it_is() {
             .map(|path| format!("{path}: no `//!`"))
             .collect::<Vec<_>>(),
     );
+}
+
+/// Words that open a sentence about the item, not one that says what the item is.
+const VAGUE_OPENINGS: &[&str] = &["What", "How", "Whether", "Where", "Who", "Why"];
+
+/// Files and folders whose doc comments may still open so. A folder ends in `/`.
+const VAGUE_OPENINGS_ALLOWED: &[&str] = &[
+    "benches/",
+    "src/control/",
+    "src/discovery/",
+    "src/health/",
+    "src/model/",
+    "src/proxy/",
+    "src/stats/",
+    "src/telemetry/",
+    "tests/",
+];
+
+/// The first line of each doc comment, with its number.
+fn doc_openings(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut last = None;
+    text.lines().enumerate().filter_map(move |(index, line)| {
+        let line = line.trim_start();
+        let marker = ["//!", "///"]
+            .into_iter()
+            .find(|marker| line.starts_with(marker) && !line.starts_with("////"));
+        let is_first = marker != std::mem::replace(&mut last, marker);
+        marker
+            .filter(|_| is_first)
+            .map(|marker| (index + 1, line[marker.len()..].trim_start()))
+    })
+}
+
+#[test]
+fn doc_comments_open_with_what_the_item_is() {
+    let all = ["src", "tests", "benches", "fuzz"]
+        .map(|folder| files(folder, &[".rs"]))
+        .concat();
+    let mut broken = Vec::new();
+    let mut unused: BTreeSet<_> = VAGUE_OPENINGS_ALLOWED.iter().copied().collect();
+    for path in all {
+        let allowance = VAGUE_OPENINGS_ALLOWED.iter().find(|allowed| {
+            path == **allowed || allowed.ends_with('/') && path.starts_with(**allowed)
+        });
+        for (number, opening) in doc_openings(&read(&path)) {
+            let word = opening.split(|c: char| !c.is_alphanumeric()).next();
+            if !word.is_some_and(|word| VAGUE_OPENINGS.contains(&word)) {
+                continue;
+            }
+            match allowance {
+                Some(allowed) => _ = unused.remove(allowed),
+                None => broken.push(format!(
+                    "{path}:{number}: say first what the item is: `{opening}`"
+                )),
+            }
+        }
+    }
+    let unused = unused.into_iter().map(|allowed| {
+        format!("tests/tidy.rs: `{allowed}` needs no allowance any more: remove it from VAGUE_OPENINGS_ALLOWED")
+    });
+    broken.extend(unused);
+    none(&broken);
+}
+
+#[test]
+fn the_opening_of_a_doc_comment_is_its_first_line() {
+    let text =
+        "//! A\n//! What\n\n//// no\n/// B\n/// How\nfn f() {}\n    /// Who\n    a: u8,\n// Why\n";
+    let seen: Vec<_> = doc_openings(text).collect();
+    assert_eq!(seen, [(1, "A"), (5, "B"), (8, "Who")]);
 }
 
 #[test]
@@ -616,7 +686,7 @@ fn the_changelog_has_a_place_for_what_is_new() {
     assert!(read("CHANGELOG.md").contains("\n## [Unreleased]\n"));
 }
 
-/// Packages in Cargo.lock that stand there in several versions, and the versions that deny.toml knows a reason for.
+/// Every version that deny.toml skips is a duplicate in Cargo.lock and has a reason.
 #[test]
 fn duplicate_crates_that_are_skipped_exist_and_have_a_reason() {
     let deny: toml::Table = read("deny.toml").parse().expect("deny.toml is TOML");
