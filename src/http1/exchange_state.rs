@@ -15,7 +15,7 @@ use crate::message::{Limits, Reason, Rejection, ValidatedResponse};
 pub struct Exchange {
     request: BodyEncoder,
     /// Invariant: set only while `request` is complete.
-    written: bool,
+    request_sent: bool,
     response: Option<BodyDecoder>,
     informational: u16,
     keep_alive: bool,
@@ -35,7 +35,7 @@ impl Exchange {
     pub const fn new(request: BodyEncoder) -> Self {
         Self {
             request,
-            written: false,
+            request_sent: false,
             response: None,
             informational: 0,
             keep_alive: false,
@@ -50,12 +50,12 @@ impl Exchange {
 
     /// Records that all encoded bytes were written to the connection; does nothing if more are to come.
     pub const fn on_request_sent(&mut self) {
-        self.written = self.request.is_complete();
+        self.request_sent = self.request.is_complete();
     }
 
     /// True if the whole request was written to the connection.
-    pub const fn is_written(&self) -> bool {
-        self.written
+    pub const fn is_request_sent(&self) -> bool {
+        self.request_sent
     }
 
     /// Records an informational response.
@@ -75,7 +75,7 @@ impl Exchange {
     /// will take it for another request: the connection is not reused.
     pub fn on_response(&mut self, facts: &ValidatedResponse<'_>, limits: &Limits) {
         self.keep_alive = facts.keep_alive
-            && self.written
+            && self.request_sent
             && self.response.is_none()
             && !facts.is_informational();
         self.idle = facts.idle;
@@ -113,7 +113,7 @@ impl Exchange {
     }
 
     /// True if the response has been read to its end.
-    pub fn is_answered(&self) -> bool {
+    pub fn response_is_read(&self) -> bool {
         self.response.as_ref().is_some_and(BodyDecoder::is_done)
     }
 
@@ -124,7 +124,7 @@ impl Exchange {
 
     /// Proof that the connection may carry another request, if so; `unread` are the bytes after the response.
     pub fn finish(self, unread: &[u8]) -> Option<Reusable> {
-        let is_over = self.written && self.is_answered() && unread.is_empty();
+        let is_over = self.request_sent && self.response_is_read() && unread.is_empty();
         (is_over && self.keep_alive).then_some(Reusable { idle: self.idle })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::slice::Iter;
 
-use super::scan::request_line;
+use super::scan::max_request_line;
 use super::start_line::{self, FieldSpan, HeaderLine};
 use crate::message::{
     Field, Limits, Reason, Rejection, RequestContextForResponse, RequestLine, StatusLine,
@@ -37,14 +37,14 @@ pub struct ResponseHead<'h> {
 #[derive(Clone, Copy, Debug)]
 struct Table<'h> {
     head: &'h [u8],
-    places: &'h [FieldSpan],
+    spans: &'h [FieldSpan],
 }
 
 /// The fields of a head in their order.
 #[derive(Clone, Debug)]
 pub struct Fields<'h> {
     head: &'h [u8],
-    places: Iter<'h, FieldSpan>,
+    spans: Iter<'h, FieldSpan>,
 }
 
 // === impl FieldSlots ===
@@ -77,7 +77,7 @@ impl FieldSlots {
 
     fn read_all(&mut self, head: &[u8], from: usize, most: usize) -> Result<&[FieldSpan], Reason> {
         match self.read(head, from, most)? {
-            (places, end) if end == head.len() => Ok(places),
+            (spans, end) if end == head.len() => Ok(spans),
             _ => Err(Reason::InvalidLineEnd),
         }
     }
@@ -90,12 +90,12 @@ impl Default for FieldSlots {
 }
 
 /// Maximum number of fields of a request.
-fn asking_fields(limits: &Limits) -> usize {
+fn max_request_fields(limits: &Limits) -> usize {
     limits.fields.min(Limits::MAX_FIELDS)
 }
 
 /// Maximum number of fields of a response.
-fn answering_fields(limits: &Limits) -> usize {
+fn max_response_fields(limits: &Limits) -> usize {
     limits.response_fields.min(Limits::MAX_RESPONSE_FIELDS)
 }
 
@@ -112,9 +112,9 @@ impl<'h> RequestHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
-        let line = start_line::asking(head)?;
-        let places = slots.read_all(head, line.end, asking_fields(limits))?;
-        Ok(Self::new(head, &line, places))
+        let line = start_line::request_line(head)?;
+        let spans = slots.read_all(head, line.end, max_request_fields(limits))?;
+        Ok(Self::new(head, &line, spans))
     }
 
     /// Creates a view of the head at the start of `buffer`, and returns its end, if it is complete and free of
@@ -124,16 +124,18 @@ impl<'h> RequestHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Option<(Self, usize)> {
-        let line = start_line::asking(buffer).ok()?;
-        let (places, end) = slots.read(buffer, line.end, asking_fields(limits)).ok()?;
-        let fits = line.end <= request_line(limits) && end <= limits.request_head;
-        fits.then(|| (Self::new(&buffer[..end], &line, places), end))
+        let line = start_line::request_line(buffer).ok()?;
+        let (spans, end) = slots
+            .read(buffer, line.end, max_request_fields(limits))
+            .ok()?;
+        let fits = line.end <= max_request_line(limits) && end <= limits.request_head;
+        fits.then(|| (Self::new(&buffer[..end], &line, spans), end))
     }
 
     fn new(
         head: &'h [u8],
         line: &start_line::RequestLineParts<'h>,
-        places: &'h [FieldSpan],
+        spans: &'h [FieldSpan],
     ) -> Self {
         Self {
             line: RequestLine {
@@ -143,7 +145,7 @@ impl<'h> RequestHead<'h> {
                 authority: None,
                 ended: false,
             },
-            fields: Table { head, places },
+            fields: Table { head, spans },
         }
     }
 
@@ -181,11 +183,11 @@ impl<'h> ResponseHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Result<Self, Rejection> {
-        let line = start_line::answering(head).map_err(Rejection::response)?;
-        let places = slots
-            .read_all(head, line.end, answering_fields(limits))
+        let line = start_line::status_line(head).map_err(Rejection::response)?;
+        let spans = slots
+            .read_all(head, line.end, max_response_fields(limits))
             .map_err(Rejection::response)?;
-        Ok(Self::new(head, &line, places))
+        Ok(Self::new(head, &line, spans))
     }
 
     /// As [`RequestHead::parse_start`].
@@ -194,19 +196,15 @@ impl<'h> ResponseHead<'h> {
         limits: &Limits,
         slots: &'h mut FieldSlots,
     ) -> Option<(Self, usize)> {
-        let line = start_line::answering(buffer).ok()?;
-        let (places, end) = slots
-            .read(buffer, line.end, answering_fields(limits))
+        let line = start_line::status_line(buffer).ok()?;
+        let (spans, end) = slots
+            .read(buffer, line.end, max_response_fields(limits))
             .ok()?;
         let fits = end <= limits.response_head;
-        fits.then(|| (Self::new(&buffer[..end], &line, places), end))
+        fits.then(|| (Self::new(&buffer[..end], &line, spans), end))
     }
 
-    fn new(
-        head: &'h [u8],
-        line: &start_line::StatusLineParts<'h>,
-        places: &'h [FieldSpan],
-    ) -> Self {
+    fn new(head: &'h [u8], line: &start_line::StatusLineParts<'h>, spans: &'h [FieldSpan]) -> Self {
         Self {
             line: StatusLine {
                 version: version_of(line.is_current),
@@ -214,7 +212,7 @@ impl<'h> ResponseHead<'h> {
                 ended: false,
             },
             reason: line.reason,
-            fields: Table { head, places },
+            fields: Table { head, spans },
         }
     }
 
@@ -253,7 +251,7 @@ impl<'h> Table<'h> {
     fn iter(&self) -> Fields<'h> {
         Fields {
             head: self.head,
-            places: self.places.iter(),
+            spans: self.spans.iter(),
         }
     }
 }
@@ -264,7 +262,7 @@ impl<'h> Fields<'h> {
     /// The same fields with their raw lines.
     pub fn lines(self) -> impl Iterator<Item = HeaderLine<'h>> {
         let head = self.head;
-        self.places.map(move |place| place.line(head))
+        self.spans.map(move |span| span.line(head))
     }
 }
 
@@ -273,12 +271,12 @@ impl<'h> Iterator for Fields<'h> {
 
     #[inline]
     fn next(&mut self) -> Option<Field<'h>> {
-        let place = self.places.next()?;
-        Some(place.field(self.head))
+        let span = self.spans.next()?;
+        Some(span.field(self.head))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
-        self.places.size_hint()
+        self.spans.size_hint()
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::start_line::asking;
+use super::start_line::request_line;
 use crate::message::swar::{equal, find};
 use crate::message::{Limits, Reason, Rejection, is_token_byte};
 
@@ -41,7 +41,7 @@ impl HeadScan {
     ) -> Result<Option<Range<usize>>, Rejection> {
         let rules = Rules {
             head: limits.request_head,
-            line: request_line(limits),
+            line: max_request_line(limits),
             line_reason: Reason::TargetTooLong,
             leading_line: true,
         };
@@ -62,7 +62,7 @@ impl HeadScan {
             return Ok(());
         };
         if memchr::memchr(b'\n', unseen).is_some() {
-            asking(&buffer[self.start..])?;
+            request_line(&buffer[self.start..])?;
             self.has_line = true;
         }
         Ok(())
@@ -109,7 +109,7 @@ impl HeadScan {
 }
 
 /// Limit on the length of a request line.
-pub(super) const fn request_line(limits: &Limits) -> usize {
+pub(super) const fn max_request_line(limits: &Limits) -> usize {
     limits.method + limits.target + " ".len() * 2 + "HTTP/1.1\r\n".len()
 }
 

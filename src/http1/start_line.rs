@@ -79,7 +79,7 @@ impl FieldSpan {
 }
 
 /// Parses the request line.
-pub(super) fn asking(head: &[u8]) -> Result<RequestLineParts<'_>, Reason> {
+pub(super) fn request_line(head: &[u8]) -> Result<RequestLineParts<'_>, Reason> {
     let space = find(head, 0, |word| below(word, b'!'), |byte| byte <= b' ');
     let method = &head[..space];
     let target = space + 1;
@@ -120,7 +120,7 @@ pub(super) fn asking(head: &[u8]) -> Result<RequestLineParts<'_>, Reason> {
 }
 
 /// Parses the status line. A reason that is not ASCII is dropped.
-pub(super) fn answering(head: &[u8]) -> Result<StatusLineParts<'_>, Reason> {
+pub(super) fn status_line(head: &[u8]) -> Result<StatusLineParts<'_>, Reason> {
     let [
         b'H',
         b'T',
@@ -164,7 +164,7 @@ pub(super) fn answering(head: &[u8]) -> Result<StatusLineParts<'_>, Reason> {
 pub(super) fn fields(
     head: &[u8],
     from: usize,
-    places: &mut [FieldSpan],
+    spans: &mut [FieldSpan],
 ) -> Result<(usize, usize), Reason> {
     if u32::try_from(head.len()).is_err() {
         return Err(Reason::HeadTooLarge);
@@ -177,8 +177,8 @@ pub(super) fn fields(
             [] | [b'\r' | b'\n', ..] => return Err(Reason::InvalidLineEnd),
             _ => {}
         }
-        let place = places.get_mut(count).ok_or(Reason::TooManyFields)?;
-        at += field(rest, at, place)?;
+        let span = spans.get_mut(count).ok_or(Reason::TooManyFields)?;
+        at += field(rest, at, span)?;
         count += 1;
     }
 }
@@ -189,7 +189,7 @@ pub(super) fn fields(
     clippy::cast_possible_truncation,
     reason = "no head is longer than 4 GiB"
 )]
-fn field(text: &[u8], at: usize, place: &mut FieldSpan) -> Result<usize, Reason> {
+fn field(text: &[u8], at: usize, span: &mut FieldSpan) -> Result<usize, Reason> {
     let colon = find(text, 0, |word| equal(word, b':'), |byte| byte == b':');
     let Some(after) = text.get(colon + 1..) else {
         return Err(Reason::InvalidFieldName);
@@ -214,7 +214,7 @@ fn field(text: &[u8], at: usize, place: &mut FieldSpan) -> Result<usize, Reason>
         _ => 0,
     };
     let start = at + colon + 1;
-    *place = FieldSpan {
+    *span = FieldSpan {
         start: at as u32,
         colon: (at + colon) as u32,
         value: (start + spaces) as u32,

@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream};
 
-const SHORTEST_PAUSE: Duration = Duration::from_millis(10);
-const LONGEST_PAUSE: Duration = Duration::from_millis(100);
+const MIN_BACKOFF: Duration = Duration::from_millis(10);
+const MAX_BACKOFF: Duration = Duration::from_millis(100);
 
 /// Limit on open connections, with counters. Each listener has one, below the global one.
 #[derive(Debug)]
@@ -105,20 +105,20 @@ impl ConnectionLimits {
         }
     }
 
-    fn uncount(&self) {
+    fn release(&self) {
         let before = self.open.fetch_sub(1, Ordering::Relaxed);
         if before < self.limit - self.limit / 10 && self.full.load(Ordering::Relaxed) {
             self.full.store(false, Ordering::Relaxed);
         }
         if let Some(parent) = &self.parent {
-            parent.uncount();
+            parent.release();
         }
     }
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        self.0.uncount();
+        self.0.release();
     }
 }
 
@@ -138,23 +138,23 @@ impl Acceptor {
 
     /// The next connection within the limits; those beyond are closed. Cancellation safe.
     pub async fn accept(&self) -> Accepted {
-        let mut pause = SHORTEST_PAUSE;
+        let mut backoff = MIN_BACKOFF;
         loop {
             match self.listener.accept().await {
                 Ok((tcp, peer)) => {
-                    pause = SHORTEST_PAUSE;
+                    backoff = MIN_BACKOFF;
                     if let Some(permit) = self.limits.acquire() {
                         return Accepted { tcp, peer, permit };
                     }
                     self.limits.note_refused();
                 }
-                Err(error) if is_about_one_connection(&error) => {}
+                Err(error) if is_per_connection(&error) => {}
                 Err(error) => {
-                    if pause == SHORTEST_PAUSE {
+                    if backoff == MIN_BACKOFF {
                         tracing::warn!(%error, "cannot accept connections for the moment");
                     }
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    tokio::time::sleep(backoff).await;
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
                 }
             }
         }
@@ -162,7 +162,7 @@ impl Acceptor {
 }
 
 /// True if the client left before it was accepted; the next connection may be fine.
-fn is_about_one_connection(error: &io::Error) -> bool {
+fn is_per_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
         io::ErrorKind::ConnectionAborted
@@ -182,7 +182,7 @@ mod tests {
             ConnectionLimits::new(2, Some(Arc::clone(&all))),
             ConnectionLimits::new(2, Some(Arc::clone(&all))),
         );
-        let held = [
+        let permits = [
             a.acquire().unwrap(),
             a.acquire().unwrap(),
             b.acquire().unwrap(),
@@ -190,7 +190,7 @@ mod tests {
         assert!(a.acquire().is_none(), "the listener is full");
         assert!(b.acquire().is_none(), "all of them together are full");
         assert_eq!((a.open(), b.open(), all.open()), (2, 1, 3));
-        drop(held);
+        drop(permits);
         assert_eq!((a.open(), b.open(), all.open()), (0, 0, 0));
     }
 }

@@ -45,7 +45,7 @@ impl BufferSize {
     }
 
     /// Maximum number of free buffers that a worker keeps.
-    const fn kept(self) -> usize {
+    const fn max_free(self) -> usize {
         match self {
             Self::Small => 160,
             Self::Medium => 32,
@@ -55,7 +55,7 @@ impl BufferSize {
 }
 
 /// Maximum number of free growable buffers that a worker keeps.
-const GROWING_KEPT: usize = 8;
+const MAX_FREE_GROWABLE: usize = 8;
 
 /// Free buffers of one worker.
 pub struct BufferPool {
@@ -63,7 +63,7 @@ pub struct BufferPool {
     largest_for_bodies: BufferSize,
     free: RefCell<[Free; 3]>,
     /// Growable buffers.
-    growing: RefCell<Vec<Vec<u8>>>,
+    growable: RefCell<Vec<Vec<u8>>>,
 }
 
 /// Free buffers of one size.
@@ -92,7 +92,7 @@ impl BufferPool {
         Rc::new(Self {
             largest_for_bodies,
             free: RefCell::default(),
-            growing: RefCell::default(),
+            growable: RefCell::default(),
         })
     }
 
@@ -128,20 +128,20 @@ impl BufferPool {
     /// Takes an empty growable buffer, with some capacity.
     #[must_use]
     pub fn take_growable(&self) -> Vec<u8> {
-        let free = self.growing.borrow_mut().pop();
+        let free = self.growable.borrow_mut().pop();
         free.unwrap_or_else(|| Vec::with_capacity(BufferSize::Small.bytes()))
     }
 
     /// Returns such a buffer. It is freed if it has grown too large or if enough are kept.
     pub fn recycle_growable(&self, mut memory: Vec<u8>) {
-        let mut growing = self.growing.borrow_mut();
-        if growing.len() < GROWING_KEPT && memory.capacity() <= BufferSize::Large.bytes() {
+        let mut growable = self.growable.borrow_mut();
+        if growable.len() < MAX_FREE_GROWABLE && memory.capacity() <= BufferSize::Large.bytes() {
             memory.clear();
-            growing.push(memory);
+            growable.push(memory);
         }
     }
 
-    fn give_back(&self, bytes: Box<[u8]>) {
+    fn recycle(&self, bytes: Box<[u8]>) {
         let size = match bytes.len() {
             n if n == BufferSize::Small.bytes() => BufferSize::Small,
             n if n == BufferSize::Medium.bytes() => BufferSize::Medium,
@@ -149,7 +149,7 @@ impl BufferPool {
             _ => return,
         };
         let free = &mut self.free.borrow_mut()[size as usize].buffers;
-        if free.len() < size.kept() {
+        if free.len() < size.max_free() {
             free.push(bytes);
         }
     }
@@ -292,7 +292,7 @@ impl Buffer {
 
 impl Drop for Buffer {
     fn drop(&mut self) {
-        self.pool.give_back(std::mem::take(&mut self.bytes));
+        self.pool.recycle(std::mem::take(&mut self.bytes));
     }
 }
 
@@ -323,9 +323,9 @@ mod tests {
     #[test]
     fn what_is_kept_takes_no_more_than_its_length() {
         let pool = BufferPool::new(BufferSize::Large);
-        let kept = pool.copy_exact(b"abc");
-        assert_eq!((kept.data(), kept.capacity()), (&b"abc"[..], 3));
-        drop(kept);
+        let exact = pool.copy_exact(b"abc");
+        assert_eq!((exact.data(), exact.capacity()), (&b"abc"[..], 3));
+        drop(exact);
         assert!(
             pool.free
                 .borrow()
@@ -341,7 +341,7 @@ mod tests {
         drop(many);
         assert_eq!(
             pool.free.borrow()[2].buffers.len(),
-            BufferSize::Large.kept()
+            BufferSize::Large.max_free()
         );
     }
 

@@ -181,9 +181,9 @@ pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> 
     let mut bytes = [0; FIXED + LONGEST];
     let mut filled = 0;
     loop {
-        let wanted = wanted(tcp, &mut bytes, filled).await?;
+        let known_end = known_end(tcp, &mut bytes, filled).await?;
         tcp.readable().await?;
-        match read_tcp(tcp, &mut bytes[filled..wanted]) {
+        match read_tcp(tcp, &mut bytes[filled..known_end]) {
             Ok(0) => return Err(io::ErrorKind::UnexpectedEof.into()),
             Ok(n) => filled += n,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
@@ -198,7 +198,7 @@ pub async fn read_proxy_header(tcp: &TcpStream) -> io::Result<ProxiedAddresses> 
 }
 
 /// Number of bytes that certainly belong to the header, given the first ones.
-async fn wanted(tcp: &TcpStream, bytes: &mut [u8], filled: usize) -> io::Result<usize> {
+async fn known_end(tcp: &TcpStream, bytes: &mut [u8], filled: usize) -> io::Result<usize> {
     if filled < SHORTEST {
         return Ok(SHORTEST);
     }
@@ -209,9 +209,9 @@ async fn wanted(tcp: &TcpStream, bytes: &mut [u8], filled: usize) -> io::Result<
         });
     }
     // Only its CR LF shows where the line ends, so the bytes are peeked at before they are read.
-    let there = tcp.peek(&mut bytes[filled..LONGEST_V1]).await?;
-    let end = memchr::memmem::find(&bytes[..filled + there], b"\r\n");
-    Ok(end.map_or(filled + there.max(1), |end| end + 2))
+    let available = tcp.peek(&mut bytes[filled..LONGEST_V1]).await?;
+    let end = memchr::memmem::find(&bytes[..filled + available], b"\r\n");
+    Ok(end.map_or(filled + available.max(1), |end| end + 2))
 }
 
 fn declared(bytes: &[u8]) -> usize {

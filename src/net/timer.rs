@@ -105,7 +105,7 @@ impl Timers {
     #[must_use]
     pub fn deadline(self: &Rc<Self>) -> Deadline {
         Deadline {
-            slot: self.take(),
+            slot: self.take_slot(),
             timers: Rc::clone(self),
         }
     }
@@ -172,7 +172,7 @@ impl Timers {
         self.read.get()
     }
 
-    fn take(&self) -> u32 {
+    fn take_slot(&self) -> u32 {
         let mut slots = self.slots.borrow_mut();
         slots.free.pop().unwrap_or_else(|| {
             slots.due.push(UNARMED);
@@ -181,7 +181,7 @@ impl Timers {
         })
     }
 
-    fn give_back(&self, slot: u32) {
+    fn free_slot(&self, slot: u32) {
         let mut slots = self.slots.borrow_mut();
         slots.due[slot as usize] = UNARMED;
         slots.wakers[slot as usize] = None;
@@ -243,9 +243,9 @@ impl Deadline {
         self.set_from(self.timers.at(now), after);
     }
 
-    /// Arms it for `after` from `moment` on.
-    pub fn set_from(&self, moment: Tick, after: Duration) {
-        self.timers.arm(self.slot, moment, after);
+    /// Arms it for `after`, counted from `from`.
+    pub fn set_from(&self, from: Tick, after: Duration) {
+        self.timers.arm(self.slot, from, after);
     }
 
     /// Arms it for `after` from now.
@@ -277,7 +277,7 @@ impl Deadline {
 
 impl Drop for Deadline {
     fn drop(&mut self) {
-        self.timers.give_back(self.slot);
+        self.timers.free_slot(self.slot);
     }
 }
 
@@ -287,7 +287,7 @@ impl LazyDeadline<'_> {
     /// Arms it from now.
     pub fn start(&self) {
         if self.slot.get() == NO_SLOT {
-            self.slot.set(self.timers.take());
+            self.slot.set(self.timers.take_slot());
         }
         let span = Duration::from_millis(self.millis.into());
         self.timers.arm(self.slot.get(), self.timers.now(), span);
@@ -305,7 +305,7 @@ impl LazyDeadline<'_> {
 impl Drop for LazyDeadline<'_> {
     fn drop(&mut self) {
         if self.slot.get() != NO_SLOT {
-            self.timers.give_back(self.slot.get());
+            self.timers.free_slot(self.slot.get());
         }
     }
 }

@@ -19,7 +19,7 @@ pub enum TlsRefusal {
 pub(super) struct PlainHttp;
 
 /// Response to plain HTTP, in words that any client shows.
-pub(super) const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
+pub(super) const PLAIN_HTTP_RESPONSE: &[u8] = b"HTTP/1.1 400 Bad Request\r\n\
     content-type: text/plain; charset=utf-8\r\n\
     content-length: 54\r\n\
     connection: close\r\n\r\n\
@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn the_answer_to_plain_http_says_its_own_length() {
-        let text = std::str::from_utf8(PLAIN_HTTP_ANSWER).unwrap();
+        let text = std::str::from_utf8(PLAIN_HTTP_RESPONSE).unwrap();
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(
             head.contains(&format!("content-length: {}\r\n", body.len())),

@@ -12,7 +12,7 @@ use rustls::Connection;
 use tokio::net::TcpStream;
 
 use super::stream::{read_tcp, write_tcp};
-use super::tls_refusal::{PLAIN_HTTP_ANSWER, PlainHttp, TlsRefusal, is_plain_http};
+use super::tls_refusal::{PLAIN_HTTP_RESPONSE, PlainHttp, TlsRefusal, is_plain_http};
 
 const SCRATCH: usize = 32 * 1024;
 /// Largest part of a plaintext request that is read, so that its client sees the response and not a reset.
@@ -99,15 +99,15 @@ impl TlsStream {
     /// Sends a plaintext response, as far as it fits, and lets the client read it: a close with unread bytes would
     /// reset the connection. The caller's deadline bounds it.
     async fn refuse_plain_http(&self) {
-        let _ = write_tcp(&self.tcp, &[IoSlice::new(PLAIN_HTTP_ANSWER)]);
+        let _ = write_tcp(&self.tcp, &[IoSlice::new(PLAIN_HTTP_RESPONSE)]);
         let _ = socket2::SockRef::from(&self.tcp).shutdown(std::net::Shutdown::Write);
-        let mut scrap = [0; 4096];
+        let mut discarded = [0; 4096];
         let mut read = 0;
         while read < LINGER_BYTES {
             if self.tcp.readable().await.is_err() {
                 return;
             }
-            match read_tcp(&self.tcp, &mut scrap) {
+            match read_tcp(&self.tcp, &mut discarded) {
                 Ok(some @ 1..) => read += some,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(_) | Err(_) => return,

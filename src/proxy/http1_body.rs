@@ -303,7 +303,7 @@ impl BodyDecode for &RefCell<Exchange> {
     }
 
     fn is_done(&self) -> bool {
-        self.borrow().is_answered()
+        self.borrow().response_is_read()
     }
 
     fn trailers(&self) -> Option<Box<Trailers>> {

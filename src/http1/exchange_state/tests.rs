@@ -108,15 +108,15 @@ fn an_answer_before_the_request_was_written_spoils_the_connection() {
     for written_later in [false, true] {
         let mut exchange = exchange(RequestFraming::Length(2));
         exchange.on_request_sent();
-        assert!(!exchange.is_written());
+        assert!(!exchange.is_request_sent());
         exchange.on_response(&facts(200, FIVE), &limits);
         if written_later {
             exchange.request().frame(2).unwrap();
             exchange.on_request_sent();
-            assert!(exchange.is_written());
+            assert!(exchange.is_request_sent());
         }
         exchange.decode(b"hello").unwrap();
-        assert!(exchange.is_answered());
+        assert!(exchange.response_is_read());
         assert_eq!(exchange.finish(b""), None);
     }
 }
@@ -126,7 +126,7 @@ fn a_request_that_was_written_in_parts_is_written_at_its_end() {
     let mut exchange = exchange(RequestFraming::Chunked);
     exchange.request().frame(2).unwrap();
     exchange.on_request_sent();
-    assert!(!exchange.is_written());
+    assert!(!exchange.is_request_sent());
     exchange.request().finish(&mut Vec::new(), []).unwrap();
     exchange.on_request_sent();
     exchange.on_response(&facts(204, &[]), &Limits::default());

@@ -6,19 +6,19 @@ use super::*;
 
 const HEAD: &[u8] = b"POST /a/b?c=d HTTP/1.1\r\nHost: a.example:8080\r\nX-Longer-Than-Others: some words, and more\r\n\
     accept:\t*/*  \r\nX-Empty:\r\nX-Tab: a\tb\r\nCONTENT-length: 12\r\n\r\n";
-const ANSWER: &[u8] =
+const RESPONSE: &[u8] =
     b"HTTP/1.0 404 Not Found\r\nServer: x\r\nX-Space:  a b\t\r\nx-bytes: \xc3\xa4\r\n\r\n";
 
 type Read = (Vec<Vec<u8>>, Vec<(Vec<u8>, Vec<u8>)>);
 
 fn fields_of(head: &[u8], from: usize) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
-    let mut places = [FieldSpan::EMPTY; 20];
-    let (count, end) = fields(head, from, &mut places).ok()?;
+    let mut spans = [FieldSpan::EMPTY; 20];
+    let (count, end) = fields(head, from, &mut spans).ok()?;
     if end < head.len() {
         return None;
     }
-    let pairs = places[..count].iter().map(|place| {
-        let line = place.line(head);
+    let pairs = spans[..count].iter().map(|span| {
+        let line = span.line(head);
         if let Some(whole) = line.whole {
             let anew = [line.field.name, b": ", line.field.value, b"\r\n"].concat();
             assert_eq!(whole, anew, "a plain line is what would be written");
@@ -30,14 +30,14 @@ fn fields_of(head: &[u8], from: usize) -> Option<Vec<(Vec<u8>, Vec<u8>)>> {
 }
 
 fn request(head: &[u8]) -> Option<Read> {
-    let line = asking(head).ok()?;
+    let line = request_line(head).ok()?;
     let version = vec![b'0' + u8::from(line.is_current)];
     let words = vec![line.method.to_vec(), line.target.to_vec(), version];
     Some((words, fields_of(head, line.end)?))
 }
 
 fn response(head: &[u8]) -> Option<Read> {
-    let line = answering(head).ok()?;
+    let line = status_line(head).ok()?;
     let version = vec![b'0' + u8::from(line.is_current)];
     let status = line.status.to_string().into_bytes();
     let words = vec![version, status, line.reason.to_vec()];
@@ -153,7 +153,7 @@ fn both_read_the_same_of_a_request_whatever_is_changed_in_it() {
 
 #[test]
 fn both_read_the_same_of_a_response_whatever_is_changed_in_it() {
-    every_change(ANSWER, compare_response);
+    every_change(RESPONSE, compare_response);
 }
 
 fn text() -> impl Strategy<Value = Vec<u8>> {
