@@ -1,5 +1,5 @@
-//! What it costs to read, judge and write anew one request and one response as clients of agents send them, and what
-//! header compression costs in HTTP/2.
+//! The cost of reading, validating and writing anew one request and one response as clients of agents send them, and of
+//! header compression in HTTP/2.
 
 use std::hint::black_box;
 

@@ -1,5 +1,5 @@
-//! What workers share on the way of a request, each piece alone, by the number of threads that use it at once. The first
-//! two say what there is to win or lose: one counter for all, and one cache line for each thread.
+//! State that workers share on the way of a request, each part alone, by the number of threads that use it at once. The
+//! first two show the range: one counter for all, and one cache line for each thread.
 
 mod common;
 
@@ -23,7 +23,7 @@ use switchback::{
 
 use self::common::{Draws, Request, THREADS, live, together};
 
-/// Measures one turn of `worker` for each number of threads.
+/// Measures one call of `worker` for each number of threads.
 fn by_threads<W: FnMut(usize)>(
     criterion: &mut Criterion,
     what: &str,

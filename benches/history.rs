@@ -1,5 +1,5 @@
-//! What a publish waits for: a record appended and synced, alone and with a reader's view of how long the disk's own
-//! `fdatasync` takes; and what a start costs: opening a history of 1,000 revisions.
+//! The wait of a publish: a record appended and synced, with the disk's own `fdatasync` to compare; and the cost of a
+//! start: opening a history of 1,000 revisions.
 
 mod common;
 

@@ -1,5 +1,5 @@
 //! One selection, as a worker does it: load the table, match a route, choose a release, pick an endpoint and count the
-//! request, give it back. By number of routes, by number of threads, and with a writer that swaps 1,000 times a second.
+//! request, release it. By number of routes, by number of threads, and with a writer that swaps 1,000 times a second.
 
 mod common;
 
@@ -69,7 +69,7 @@ fn by_threads(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Swaps between two splits every millisecond until it is told to stop.
+/// Swaps between two splits every millisecond until it is stopped.
 fn swap_on(cell: &LiveTable, fleet: &Fleet, stop: &AtomicBool) {
     let mut to = ["green", "blue"].into_iter().cycle();
     while !stop.load(Ordering::Relaxed) {

@@ -1,4 +1,4 @@
-//! Which release answers: the choice alone, by the number of parts, and with a key that was drawn from a session.
+//! The choice of a release alone, by the number of releases in the split, and with a key taken from a session.
 
 mod common;
 

@@ -1,5 +1,5 @@
-//! A rollback over the admin API, alone and beside those who look: at 10,000 routes, each of which names 50 releases, with
-//! four clients that ask for the status, or for metrics, as fast as they are answered. Percentiles go to standard error.
+//! A rollback over the admin API, alone and beside readers: at 10,000 routes, each of which names 50 releases, with four
+//! clients that request the status, or metrics, as fast as they get responses. Percentiles go to standard error.
 
 #![expect(
     clippy::print_stderr,
@@ -43,7 +43,7 @@ struct Api {
     _folder: TempDir,
 }
 
-/// A connection that is kept.
+/// A keep-alive connection.
 struct Client(BufReader<TcpStream>);
 
 fn table() -> TableDocument {
@@ -69,7 +69,7 @@ fn table() -> TableDocument {
 }
 
 impl Api {
-    /// As the program runs it: two threads for everything that is no traffic.
+    /// As in the program: two threads for everything but traffic.
     fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let (history, loaded) = History::open(folder.path()).expect("the folder is empty");
@@ -122,7 +122,7 @@ impl Api {
 }
 
 impl Client {
-    /// Asks, and reads the answer to its end: how long it was.
+    /// Sends a request and reads the response to its end; returns its length.
     fn ask(&mut self, method: &str, path: &str, body: &str) -> u64 {
         let head = format!(
             "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
@@ -152,7 +152,7 @@ impl Client {
     }
 }
 
-/// Runs `work` beside clients that ask for `path` all the time; how many answers they got.
+/// Runs `work` beside clients that request `path` all the time; returns the number of responses that they got.
 fn beside(api: &Api, path: Option<&str>, work: impl FnOnce()) -> u64 {
     let (stop, answers) = (AtomicBool::new(false), AtomicU64::new(0));
     thread::scope(|scope| {
@@ -217,7 +217,7 @@ fn rollbacks(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// Each long answer alone: what one who asks waits for.
+/// Each long response alone: the wait of one client.
 fn answers(criterion: &mut Criterion) {
     let api = Api::start();
     let mut group = criterion.benchmark_group("watchers/answer");

@@ -4,8 +4,8 @@
 # Versions: httptools 0.6.4 (llhttp, the parser of Node), h11 0.16.0, httparse 1.10.1 (the parser of hyper).
 # RFC 9110, 2.5: with a known major and a higher minor version, a recipient SHOULD process the message as the highest
 # minor version that it conforms to.
-# h11 does; the two that most servers of Node and Rust stand on refuse the request line.
-# Who forwards a version as it came, rather than its own, therefore gets 400 from these.
+# h11 does; the two that most servers of Node and Rust are built on refuse the request line.
+# A proxy that forwards a version as it came, rather than its own, therefore gets 400 from these.
 # Seen:
 #   h11: accepted
 #   llhttp: refused

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# OpenSSL: a certificate whose subject equals its issuer's is called self-signed, whoever signed it.
+# OpenSSL: a certificate whose subject equals its issuer's is called self-signed, no matter which key signed it.
 #
 # Versions: cryptography 45.0.7 and pyOpenSSL 25.3.0 (which bring OpenSSL 3.5.2).
 # A leaf and its authority may both have an empty subject, or one that a library fills in for both.

@@ -2,7 +2,7 @@
 # Linux: `kill(pid, SIGSTOP)` returns while threads of the process still run.
 #
 # Versions: Linux 6.18; a C compiler.
-# Whoever stops a process and then looks at what it left expects a still picture.
+# A program that stops a process and then looks at what it left expects that nothing changes any more.
 # The signal is only sent then: threads on other processors stop when they next enter the kernel, and what they do until
 # then happens.
 # `waitpid` with `WUNTRACED` returns when all have stopped.

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# tokio: on a current-thread runtime, a task that wakes itself is polled dozens of times before a socket is looked at.
+# tokio: on a current-thread runtime, a task that wakes itself is polled dozens of times before a socket is polled.
 #
 # Versions: tokio 1.54.1, default `event_interval` (61).
-# A future that gives way by hand (`wake_by_ref`, then `Pending`) expects that what is ready elsewhere comes first.
-# Tasks do; sockets do not: the driver is asked every 61 polls, or when no task is left to run.
-# `tokio::task::yield_now` is another thing: it wakes only after the driver was asked.
+# A future that yields by hand (`wake_by_ref`, then `Pending`) expects that what is ready elsewhere comes first.
+# Tasks do; sockets do not: the driver is polled every 61 polls of tasks, or when no task is left to run.
+# `tokio::task::yield_now` is another thing: it wakes only after the driver was polled.
 # Seen: polls between the moment a socket became readable and the moment its reader ran
 #   wake_by_ref: more than 30
 #   yield_now: at most 2

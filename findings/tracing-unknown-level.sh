@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# tracing-subscriber: `EnvFilter` takes a level that it does not know for the name of a module, and goes silent.
+# tracing-subscriber: `EnvFilter` takes a level that it does not know for the name of a module, and logs nothing.
 #
 # Versions: tracing 0.1.44, tracing-subscriber 0.3.23.
-# One would expect that `warning` is either `warn` or an error, as `Level::from_str` says of it.
+# One would expect that `warning` is either `warn` or an error, as for `Level::from_str`.
 # But it parses: it means all levels of a module `warning`, and turns everything else off, errors included.
 # Seen:
 #   warn: parsed, error lines 1

@@ -2,7 +2,7 @@
 # Linux: the end of a Unix stream socket is `ECONNRESET`, not the end of the stream, when the peer left bytes unread.
 #
 # Versions: Linux 6.18, Python 3.11 only to make the calls.
-# One knows it of TCP, where a reset may travel; of two processes on one machine one expects that a peer's death reads as
+# It is known of TCP, where a reset may travel; of two processes on one machine one expects that a peer's death reads as
 # the end of the stream.
 # What the peer had written before is still read first, in any case.
 # A protocol over a pair of sockets has to take both for "the peer is gone".

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# webpki (rustls): the certificate that `openssl req -x509` makes is refused as a server's, even by who trusts it.
+# webpki (rustls): the certificate that `openssl req -x509` makes is refused for a server, even by a client that trusts it.
 #
 # Versions: rustls-webpki 0.103.16, OpenSSL 3.0 (Debian 12).
 # By default that command writes `CA:TRUE`, so its certificate is an authority and, used by a server, a leaf as well.

@@ -1,4 +1,4 @@
-//! What the benches share: tables of any size, requests that take their routes, and many threads at once.
+//! Shared parts of the benches: tables of any size, requests that match their routes, and many threads at once.
 #![expect(dead_code, reason = "each bench uses a part of it")]
 
 use std::{
@@ -88,12 +88,12 @@ pub(crate) fn compiled(state: &TableState, fleet: &Fleet) -> Arc<Compiled> {
     Arc::clone(draft.compiled())
 }
 
-/// A cell in which a table of this many routes is live, its endpoints known.
+/// A live table of this many routes, with its endpoints.
 pub(crate) fn live(routes: usize, workers: usize) -> (LiveTable, Fleet) {
     of_state(&state(routes), workers)
 }
 
-/// A cell in which this table is live, its endpoints known.
+/// This table, live, with its endpoints.
 pub(crate) fn of_state(state: &TableState, workers: usize) -> (LiveTable, Fleet) {
     let (cell, fleet) = (LiveTable::new(workers), Fleet::new(workers));
     let draft =
@@ -109,11 +109,11 @@ pub(crate) fn of_state(state: &TableState, workers: usize) -> (LiveTable, Fleet)
     (cell, fleet)
 }
 
-/// A generator of draws that costs less than what is measured (splitmix64).
+/// A random number generator that costs less than what is measured (splitmix64).
 pub(crate) struct Draws(pub(crate) u64);
 
 impl Draws {
-    /// The next draw.
+    /// The next random number.
     pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -125,8 +125,8 @@ impl Draws {
 /// How many threads are tried.
 pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
-/// What one turn costs when every thread takes `rounds` of them at once: the processor time of the thread that used most.
-/// Not the time on the wall: where there are more threads than cores, that would be a count of who else had its turn.
+/// Cost of one call when every thread makes `rounds` of them at once: the processor time of the thread that used most. It
+/// is not wall-clock time: where there are more threads than cores, that would include the time of other threads.
 pub(crate) fn together<W: FnMut(usize)>(
     threads: usize,
     rounds: u64,
@@ -152,8 +152,7 @@ pub(crate) fn together<W: FnMut(usize)>(
     times.expect("there is a thread")
 }
 
-/// How long this thread has been on a processor, as the kernel's scheduler counts it, which it does when a thread
-/// yields.
+/// Processor time of this thread as the kernel's scheduler counts it, which it does when a thread yields.
 fn on_processor() -> Duration {
     thread::yield_now();
     let stat = std::fs::read_to_string("/proc/thread-self/schedstat");

@@ -14,7 +14,7 @@ CONNECTIONS = min(30_000, (FILES - 256) // 2)
 
 
 def write(peer, name, text):
-    """Writes a file whole: whoever reads it sees the old one or the new one."""
+    """Writes a file atomically: a reader sees the old one or the new one."""
     path = os.path.join(peer.folder, name)
     with open(path + ".new", "w") as out:
         out.write(text)
@@ -49,7 +49,7 @@ def switchback(peer):
 
 
 def flip_switchback(peer, to):
-    """Returns the receipt; nobody else's command says more than that it is done."""
+    """Returns the receipt; the other proxies' commands only say that they are done."""
     route = "chat" if peer.routes == 1 else f"r{peer.routes - 1}"
     return admin(peer.ports["admin"], "POST", f"/v1/routes/{route}/switch", {"to": to})
 
@@ -148,7 +148,7 @@ def nginx_text(peer, blue, green):
     origin, ports = peer.bench.origin, peer.ports
     servers = lambda b, g: "".join(f"server 127.0.0.1:{port} weight={weight};" for port, weight in ((b, blue), (g, green)) if weight)  # noqa: E731
     proxy = 'proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header Host $host;'
-    # Room for the largest answer: with the default, half of it would go through files.
+    # Room for the largest response: with the default, half of it would go through files.
     whole = "proxy_buffers 16 16k; proxy_busy_buffers_size 64k;"
     extra = "".join(f"location = /r/{place} {{ {proxy} proxy_pass http://agents; }}\n" for place in range(1, peer.routes))
     locations = f"""{extra}

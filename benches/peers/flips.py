@@ -101,7 +101,7 @@ class Load:
         strays = sum(1 for _, received, side in rows if received < self.commands[0][0] and side != self.begun)
         lateness = []
         for place, (issued, done, to) in enumerate(self.commands):
-            # An answer that came after the next command says nothing about this one.
+            # A response that came after the next command says nothing about this one.
             until = self.commands[place + 1][0] if place + 1 < len(self.commands) else max(received for _, received, _ in rows)
             old = [sent for sent, received, side in rows if sent >= issued and received <= until and side != to]
             lateness.append(((done - issued) / 1e6, max(((sent - issued) / 1e6 for sent in old), default=0.0), sum(1 for sent in old if sent > done)))
@@ -125,8 +125,8 @@ def fsync_ms(folder, times=5):
 class Rollback:
     """switchback alone: no peer keeps a history. A publish waits for the disk, a rollback must not.
 
-    A rollback's answer waits a little, within a bound, to say whether it is durable; traffic has moved by then, and when
-    it has moved is what is looked at: the last request that the side that was rolled away from still answered.
+    A rollback's response waits a little, within a bound, to say whether it is durable. Traffic has moved by then, and the
+    time of that is measured: the last request that was still answered by the side that was rolled back.
     """
 
     says: str
@@ -204,7 +204,7 @@ def file_system(folder):
 
 
 def while_frozen(place, work):
-    """A file system that nobody thaws would hang the machine's next sync: five seconds are the most."""
+    """A file system that stays frozen would hang the machine's next sync: five seconds are the most."""
     subprocess.run(["fsfreeze", "-f", place], check=True)
     thaw = lambda: subprocess.run(["fsfreeze", "-u", place], check=False, stderr=subprocess.DEVNULL)  # noqa: E731
     late = threading.Timer(5.0, thaw)

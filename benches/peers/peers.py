@@ -104,7 +104,7 @@ class Peer:
 
 
 class Direct:
-    """No proxy at all: what everybody's latency is compared with."""
+    """No proxy at all: the baseline of every latency."""
 
     name = "direct"
 

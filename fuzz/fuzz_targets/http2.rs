@@ -1,4 +1,4 @@
-//! A connection of HTTP/2 in either role, whatever its peer says, while somebody serves its streams as he likes.
+//! An HTTP/2 connection in either role, with any bytes from its peer and any calls of the code that serves its streams.
 
 #![no_main]
 

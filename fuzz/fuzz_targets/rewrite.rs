@@ -35,7 +35,7 @@ fuzz_target!(|data: &[u8]| {
         .authority
         .map_or("none.example", |authority| authority.as_str());
     writer.add("host", host);
-    // HTTP/1.0 knows no expectations: one that it names is nobody's, and is not brought to life by HTTP/1.1.
+    // HTTP/1.0 has no expectations: one that it names has no meaning, and gets none by HTTP/1.1.
     let ends = |field: &Field<'_>| match field.known {
         KnownField::Host => true,
         KnownField::Expect => !facts.expects_continue,

@@ -54,7 +54,7 @@ pub fn limits() -> Limits {
 /// Which of the two kinds of heads a scan looks for.
 pub type Scan = fn(&mut HeadScan, &[u8], &Limits) -> Result<Option<Range<usize>>, Rejection>;
 
-/// Scans `data` as one piece and as pieces of `step` bytes, which must find the same head. A head that is refused may be
+/// Scans `data` whole and in fragments of `step` bytes, which must find the same head. A head that is refused may be
 /// refused earlier, and for an earlier mistake, the more the scan sees at a time.
 ///
 /// # Panics
@@ -78,7 +78,7 @@ pub fn scan(data: &[u8], step: usize, scan: Scan) -> Option<Range<usize>> {
             assert!(parsed.is_err(), "refused early and not late");
             return None;
         }
-        // Bytes beyond a head are not looked at; a limit can be reached before the end of a piece.
+        // Bytes beyond a head are not looked at; a limit can be reached before the end of a fragment.
         _ => assert_eq!(whole, found),
     }
     let range = whole.ok()??;
@@ -98,10 +98,10 @@ fn check_lines(head: &[u8]) {
     }
 }
 
-/// Decodes `input` in pieces of `step` bytes: the data, and how many bytes were consumed if the body ended.
+/// Decodes `input` in fragments of `step` bytes: the data, and how many bytes were consumed if the body ended.
 ///
 /// # Errors
-/// What the decoder says.
+/// Those of the decoder.
 ///
 /// # Panics
 /// If the decoder breaks its word.

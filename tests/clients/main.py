@@ -56,7 +56,7 @@ class World:
             "sockets": ("http", self.sockets.port, "http/1.1"), "node": ("http", node, "h2"), "agents": ("http", self.grpc.port, "h2"),
             "gone": ("http", free_port(), "http/1.1"), "gone-h2": ("http", free_port(), "h2"),
             "secure": ("https", self.secure.port, "http/1.1"), "secure-h2": ("https", self.secure_grpc.port, "h2"),
-            # It speaks TLS with a certificate that nobody whom we trust has signed.
+            # It speaks TLS with a certificate that no trusted authority has signed.
             "stranger": ("https", self.secure.port, "http/1.1"),
         }
         routes = [
@@ -487,7 +487,7 @@ def grpc_deadline(calls):
 def grpc_cancel(calls):
     calls.world.grpc.cancelled.clear()
     call = calls.unary("Wait").future(b"", timeout=20)
-    # The cancellation has to find the call at the server: an echo on the same connection tells that it is under way.
+    # The cancellation has to find the call at the server: an echo on the same connection shows that it is under way.
     same(calls.unary("Unary")(b"ping", timeout=10), b"ping")
     call.cancel()
     same(call.code(), grpc.StatusCode.CANCELLED)

@@ -1,7 +1,7 @@
 """The admin API against a model of its promises, over the wire.
 
-One client is compared step by step: every answer, the table, the status and the history, with restarts, kills, a keeper
-that dies or hangs, an edited file, agents that fall ill and recover, dry runs, conditions and repeated keys between the
+One client is compared step by step: every answer, the table, the status and the history, with restarts, kills, a history
+writer that dies or hangs, an edited file, agents that fail and recover, dry runs, conditions and repeated keys between the
 steps. Then the same on a history that keeps few revisions, and several clients at once, whose receipts are put in order
 and replayed. A run is made of seeds, which are printed; `--seed N` repeats one.
 """
@@ -77,8 +77,8 @@ class Run:
     """One server, one client, one model."""
 
     def __init__(self, seed, folder, steps, skip=(), keep=None):
-        # How many revisions are kept, where that is few: the far end of the stack goes then, and at times that only the
-        # status tells.
+        # How many revisions are kept, where that is few: the far end of the stack goes then, and at times only the
+        # status shows it.
         self.keep = keep
         self.skip = skip
         self.dice = random.Random(seed)
@@ -112,7 +112,7 @@ class Run:
         self.compare()
         choices = [
             (70, self.step), (12, self.look), (6, self.repeat), (4, self.edit), (2, self.turn), (1, self.kill_idle), (1.5, self.kill_busy),
-            (1, self.kill_keeper), (0.2, self.hang), (0.5, self.restart),
+            (1, self.kill_history_writer), (0.2, self.hang), (0.5, self.restart),
         ]
         choices = [(weight, action) for weight, action in choices if action.__name__ not in self.skip]
         actions, weights = [action for _, action in choices], [weight for weight, _ in choices]
@@ -255,7 +255,7 @@ class Run:
         return self.rollback(kind, route)
 
     def rollback(self, kind, route):
-        # Where a route was before is told by records that may be gone.
+        # The records that say where a route was before may be gone.
         if kind == "back_route" and not self.keep:
             promise = lambda now: promises.back_route(now, route)
             return Request("POST", f"/v1/routes/{route}/rollback", None, promise, ("routes", route), publish=False)
@@ -277,8 +277,8 @@ class Run:
         return Request(request.method, path, request.body, promise, request.about)
 
     def expected(self, request):
-        """The outcome, or the statuses of a refusal. Both where a way back may be refused, since what it leads to is ill, or
-        was not checked for long."""
+        """The outcome, or the statuses of a refusal. Both where a way back may be refused, since what it leads to is unhealthy,
+        or was not checked for long."""
         self.ill = []
         try:
             outcome = request.promise(self.live)
@@ -293,7 +293,7 @@ class Run:
         return outcome, ((409,) if may_be_refused else ()) + ((404,) if request.may_be_gone else ())
 
     def are_known(self, after):
-        """Whether each release with a check that gets more is looked after, and has an endpoint that is known to be well."""
+        """True if each release with a check that gets more is watched, and has an endpoint that is known to be healthy."""
         names = promises.growing(self.live, after) & set(promises.CHECKED)
         if not names:
             return True
@@ -345,7 +345,7 @@ class Run:
         answer = self.client.ask(request.method, path, request.body, headers)
         self.compared += 1
         if self.ill and answer.status == 200:
-            # What was not checked yet is told as such: the change itself waits for the check.
+            # A release that was not checked yet is reported as such: the change itself waits for the check.
             assert outcome is not None or answer.json["unknown"] == self.ill, answer
             return
         if self.is_refused(answer, outcome, refusals, holds):
@@ -453,7 +453,7 @@ class Run:
         assert list(routes) == list(expected.routes), f"in this order {list(expected.routes)}, not {list(routes)}"
 
     def turn(self):
-        """An agent falls ill, or recovers; its checks say so."""
+        """An agent fails its checks, or recovers."""
         url = self.dice.choice(sorted(self.agents.well))
         self.agents.well[url] = well = not self.agents.well[url]
         self.note(("an agent is well", url, well))
@@ -468,7 +468,7 @@ class Run:
     # --- the file ---
 
     def edit(self):
-        """Somebody edits the file, and has it read again: by a signal, or over the API."""
+        """An operator edits the file, and has it read again: by a signal, or over the API."""
         edited = self.edited(self.file)
         self.file = edited
         self.server.write(edited)
@@ -490,7 +490,7 @@ class Run:
         if outcome is not None and outcome.changed and promises.unanswered(self.live, outcome.after, self.agents.well.get):
             outcome = None
         if outcome is None:
-            # A conflict, a table that cannot be, or one that leads to what is ill.
+            # A conflict, an invalid table, or one that leads to an unhealthy release.
             assert answer.status in (409, *refusals), f"nothing is taken over: {answer}"
             return self.compare()
         assert answer.status == 200, answer
@@ -525,7 +525,7 @@ class Run:
     def settle(self):
         """Waits until a restart would bring what is live, and the next change can be written.
 
-        A rollback's slot alone makes it durable; the store behind it may still be waiting for another keeper.
+        A rollback's slot alone makes it durable; the store behind it may still be waiting for another history writer.
         """
 
         def written():
@@ -567,7 +567,7 @@ class Run:
             assert revision == self.live.revision or self.file is not self.base, f"{revision}, not {self.live.revision}"
         self.started()
         if mine is not None and "repeat" not in self.skip:
-            # Whoever got no answer asks again, and is told what it came to the first time.
+            # A client that got no response repeats the request, and gets the result of the first one.
             answer = self.client.ask(request.method, request.path, request.body, headers)
             assert answer.status == 200 and answer.json["revision"] == mine, f"revision {mine}: {answer}"
             self.compare()
@@ -581,24 +581,24 @@ class Run:
         ]
         return made[0] if made else None
 
-    def kill_keeper(self):
-        """The keeper dies: the next change is written by another one, and nothing is lost."""
+    def kill_history_writer(self):
+        """The history writer dies: the next change is written by another one, and nothing is lost."""
         self.settle()
-        keeper = self.server.keeper()
-        if keeper is None:
+        writer = self.server.history_writer()
+        if writer is None:
             return self.step()
-        self.note("the keeper is killed")
-        send_signal(keeper, signal.SIGKILL)
+        self.note("the history writer is killed")
+        send_signal(writer, signal.SIGKILL)
         if self.dice.random() < 0.5:
-            wait_gone(keeper)
+            wait_gone(writer)
         request = self.request()
         outcome, refusals = self.expected(request)
         self.note(request)
         answer = self.client.ask(request.method, request.path, request.body)
         if answer.status == 503:
             assert request.publish, f"a rollback waits for no disk: {answer}"
-            # On a machine that is very busy the next keeper may come too late.
-            assert "did not answer within" in answer.json["detail"], f"another keeper writes it: {answer}"
+            # On a machine that is very busy the next history writer may come too late.
+            assert "did not answer within" in answer.json["detail"], f"another history writer writes it: {answer}"
         else:
             self.judge(answer, outcome, refusals, True)
         self.compare()
@@ -607,12 +607,12 @@ class Run:
     def hang(self):
         """The disk hangs: publishes are refused, rollbacks work, and a kill brings back no more and no less."""
         self.settle()
-        keeper = self.server.keeper()
-        if keeper is None:
+        writer = self.server.history_writer()
+        if writer is None:
             # It was killed, and nothing was to be written since.
             return self.step()
         self.note("the disk hangs")
-        send_signal(keeper, signal.SIGSTOP)
+        send_signal(writer, signal.SIGSTOP)
         for _ in range(self.dice.randint(1, 6)):
             request = self.request()
             outcome, refusals = self.expected(request)
@@ -634,7 +634,7 @@ class Run:
             self.note("kill -9 while the disk hangs")
             self.client.close()
             self.server.kill()
-        send_signal(keeper, signal.SIGCONT)
+        send_signal(writer, signal.SIGCONT)
         if killed:
             self.server.start()
             self.started()
@@ -752,7 +752,7 @@ class Crowd:
 
 
 def attempt(name, make):
-    """Runs one case in a folder of its own; what failed is told with its seed and its last steps."""
+    """Runs one case in a folder of its own; a failure is reported with its seed and its last steps."""
     memory = "/dev/shm" if os.path.isdir("/dev/shm") else None
     folder = tempfile.mkdtemp(prefix="switchback-model-", dir=memory)
     case, begin = make(folder), time.monotonic()
@@ -764,11 +764,11 @@ def attempt(name, make):
     finally:
         child = case.server.child
         if child is not None and child.poll() is None:
-            with_keeper = case.server.keeper()
+            writer = case.server.history_writer()
             case.server.kill()
-            if with_keeper:
+            if writer:
                 try:
-                    send_signal(with_keeper, signal.SIGCONT)
+                    send_signal(writer, signal.SIGCONT)
                 except ProcessLookupError:
                     pass
     took = time.monotonic() - begin
@@ -799,7 +799,7 @@ def main():
     parser.add_argument("--only", choices=["one", "few", "several"])
     parser.add_argument("--skip", default="", help="actions to leave out, to look at one kind of failure: repeat,hang")
     options = parser.parse_args()
-    # The same seeds each time, so that a change is judged and not the dice; `--new` is for looking further.
+    # The same seeds each time, so that a failure is due to the change and not to chance; `--new` is for looking further.
     fresh = random.SystemRandom() if options.new else random.Random(1)
     seeds = [options.seed] if options.seed is not None else SEEDS + [fresh.randrange(10**9) for _ in range(options.runs)]
     skip = tuple(options.skip.split(","))

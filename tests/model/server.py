@@ -18,7 +18,7 @@ from promises import CHECKED  # noqa: E402
 
 
 class Lost(Exception):
-    """No answer: the other end is gone."""
+    """No response: the other end is gone."""
 
 
 class Answer:
@@ -42,7 +42,7 @@ class Client:
         self.calls = 0
 
     def send(self, method, path, body=None, headers=None):
-        """Sends a request, and does not wait for its answer."""
+        """Sends a request, and does not wait for its response."""
         if self.connection is None:
             self.connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=20)
         data = None if body is None else json.dumps(body)
@@ -78,7 +78,7 @@ HEALTH = {"path": "/healthz", "interval": "50ms", "timeout": "5s", "rise": 1, "f
 
 
 class Agents:
-    """Endpoints that answer health checks as they are told to, on ports of their own and one thread."""
+    """Endpoints that answer health checks as configured, on ports of their own and one thread."""
 
     def __init__(self, count):
         self.selector = selectors.DefaultSelector()
@@ -141,7 +141,7 @@ class Server:
             f'[admin]\naddress = "127.0.0.1:{self.admin}"',
             f'[history]\npath = "{self.folder / "history"}"' + (f"\nkeep = {self.keep}" if self.keep else ""),
             '[shutdown]\ngrace = "1s"',
-            # A receipt without all workers is right on a machine that is very busy; what is judged here is that they come.
+            # A receipt without all workers is right on a machine that is very busy; what is checked here is that they come.
             '[timeouts]\nconverge = "10s"',
         ]
         for name, (version, endpoints) in table.releases.items():
@@ -187,7 +187,7 @@ class Server:
         log = self.log.read_bytes()
         return log.count(b"configuration file taken over") + log.count(b"configuration file is left alone")
 
-    def keeper(self):
+    def history_writer(self):
         """The process that writes the history: the only child that lives, if there is one."""
         tasks = pathlib.Path(f"/proc/{self.child.pid}/task").iterdir()
         children = " ".join((task / "children").read_text() for task in tasks).split()

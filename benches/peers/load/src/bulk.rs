@@ -20,7 +20,7 @@ use tokio::{
 
 use crate::{args::Args, http2};
 
-/// The length that is announced; nobody lives to see the end of it.
+/// The announced length, which is never reached.
 const LENGTH: u64 = 1_000_000_000_000_000;
 
 const PIECE: usize = 256 * 1024;
@@ -85,7 +85,7 @@ async fn downloads_http2(args: &Args, moved: &Moved, flowing: oneshot::Sender<()
         let mut body = answer.await.map_err(std::io::Error::other)?.into_body();
         let moved = Arc::clone(moved);
         tasks.spawn_local(async move {
-            // The connection ends with the last of those who may ask something of it.
+            // The connection ends with its last handle.
             let _client = client;
             while let Some(data) = body.data().await {
                 let length = data.map_err(std::io::Error::other)?.len();

@@ -122,7 +122,7 @@ async fn keep_alive(args: &Args, seen: &Shared, window: Window, mut turns: Optio
     }
 }
 
-/// Reads one answer with a Content-Length; says whether green gave it.
+/// Reads one response with a Content-Length; true if it is from green.
 async fn read_answer(socket: &mut Box<dyn Socket>, buffer: &mut Vec<u8>) -> std::io::Result<bool> {
     buffer.clear();
     let cut = || std::io::Error::from(std::io::ErrorKind::UnexpectedEof);

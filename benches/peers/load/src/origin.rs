@@ -1,4 +1,4 @@
-//! The origin: one port for each release, HTTP/1.1 and HTTP/2, fixed answers made once.
+//! The origin: one port for each release, HTTP/1.1 and HTTP/2, fixed responses made once.
 
 use std::{collections::HashMap, rc::Rc, time::Duration};
 
@@ -28,7 +28,7 @@ pub async fn run(args: &Args) {
     let _ = ended.await;
 }
 
-/// HTTP/1.1 where there is somebody for what has no end, else HTTP/2.
+/// HTTP/1.1 where endless bodies have a handler, else HTTP/2.
 async fn accept(listener: TcpListener, release: &'static str, http1: Option<Endless>) {
     let answers = Rc::new(Answers::new(release));
     loop {
@@ -74,7 +74,7 @@ impl Answers {
     }
 }
 
-/// Answers until the connection ends; or gives it back once `/bulk` is asked for, saying whether with a body.
+/// Responds until the connection ends; or returns it once `/bulk` is requested, with true if that has a body.
 async fn serve_http1<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S, answers: Rc<Answers>) -> Option<(S, bool)> {
     let mut buffer = Vec::with_capacity(4096);
     loop {

@@ -18,7 +18,7 @@ pub async fn pace(turns: Vec<UnboundedSender<Instant>>, rate: f64, end: Instant)
         if due >= end {
             return;
         }
-        // Nobody who hears is a connection that has ended: the turn is lost, and its request missing.
+        // A closed receiver is a connection that has ended: the turn is lost, and its request missing.
         let _ = turn.send(due);
         due += period;
     }

@@ -1,4 +1,4 @@
-//! What was seen, as one JSON object.
+//! The results, as one JSON object.
 
 use std::{cell::RefCell, fmt::Write, rc::Rc, sync::atomic::Ordering, time::Duration};
 
@@ -17,7 +17,7 @@ pub struct Seen {
     pub reads: u64,
     pub connections_lost: u64,
     pub log: Vec<(u64, u64, u8)>,
-    /// What bodies beside this have moved in all, and what of it before the measurement.
+    /// Bytes that parallel bodies have moved in all, and before the measurement.
     pub bulk: Moved,
     bulk_before: u64,
 }
@@ -25,7 +25,7 @@ pub struct Seen {
 pub type Shared = Rc<RefCell<Seen>>;
 
 /// The time that is measured: it begins after `--warm` seconds, says `open` then, and lasts `--seconds`, or until there
-/// were `--requests` answers.
+/// were `--requests` responses.
 #[derive(Clone, Copy)]
 pub struct Window {
     pub begin: Instant,

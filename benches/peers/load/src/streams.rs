@@ -10,7 +10,7 @@ use tokio::{
 
 use crate::{args::Args, clock::now_ns, http1::{Socket, connect}, http2, report::Shared};
 
-/// How many connections are being opened at a time.
+/// Number of connections that are opened at a time.
 const AT_ONCE: usize = 32;
 
 pub async fn run(args: &Args, websocket: bool) {
@@ -50,7 +50,7 @@ pub async fn run(args: &Args, websocket: bool) {
     seen.borrow_mut().print(start.elapsed().as_secs_f64(), None);
 }
 
-/// Connections that have sent this and have had the beginning of an answer.
+/// Connections that have sent this and have received the beginning of a response.
 async fn open_many(args: &Args, count: usize, request: Vec<u8>) -> Vec<Box<dyn Socket>> {
     let (places, request) = (Rc::new(Semaphore::new(AT_ONCE)), Rc::new(request));
     let opening: Vec<_> = (0..count)

@@ -1,4 +1,4 @@
-//! A TLS client that trusts anybody (the bench makes its own certificate, and verification is not what it measures), and
+//! A TLS client that trusts any server (the bench makes its own certificate and does not measure verification), and
 //! the origin's side.
 
 use std::sync::Arc;

@@ -29,7 +29,7 @@ impl ProxyHttp for Balancer {
     fn new_ctx(&self) {}
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut ()) -> Result<Box<HttpPeer>> {
-        // A cheap draw; the bench checks that the shares come out.
+        // A cheap random number; the bench checks the shares.
         let draw = self.drawn.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> 32;
         let port = if draw % 100 < 10 { self.green } else { self.blue };
         let mut peer = HttpPeer::new(("127.0.0.1", port), false, String::new());
