@@ -42,7 +42,7 @@ async fn status(address: SocketAddr, request: &str, within: Duration) -> String 
 }
 
 #[test]
-fn silent_admin_connections_keep_nobody_out() {
+fn silent_admin_connections_keep_no_client_out() {
     let field = Field::start("admin.tokens = [{ role = \"operator\", env = \"PATH\" }]\n");
     let admin = address(&field, "admin");
     let token = std::env::var("PATH").unwrap();

@@ -43,7 +43,7 @@ async fn download(address: SocketAddr, stop: Arc<AtomicBool>, read: Arc<AtomicU6
 }
 
 #[test]
-fn downloads_without_end_keep_nobody_waiting() {
+fn endless_downloads_delay_no_other_client() {
     let field = Field::with_workers(1, "");
     field.withstand("bulk beside small", |address, stop| async move {
         let read = Arc::new(AtomicU64::new(0));
@@ -72,7 +72,7 @@ async fn upload(address: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>
 }
 
 #[test]
-fn uploads_without_end_keep_nobody_waiting() {
+fn endless_uploads_delay_no_other_client() {
     let field = Field::with_workers(1, "");
     field.withstand("bulk uploads beside small", |address, stop| async move {
         let sent = Arc::new(AtomicU64::new(0));

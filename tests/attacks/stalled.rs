@@ -186,7 +186,7 @@ async fn download(address: SocketAddr, count: usize) {
 }
 
 #[test]
-fn answers_that_nobody_takes_stop_no_other() {
+fn unread_responses_stop_no_other() {
     field().withstand("stalled answers", |address, stop| async move {
         let mut held = Vec::new();
         for _ in 0..CONNECTIONS {

@@ -233,7 +233,7 @@ fn one_route_is_rolled_back_alone() {
 }
 
 #[test]
-fn a_rollback_to_a_sick_release_names_the_nearest_that_is_ready_unless_forced() {
+fn a_rollback_to_an_unhealthy_release_names_the_nearest_that_is_ready_unless_forced() {
     let admin = TestAdmin::start();
     let first = admin.revision();
     admin.done("POST", "/v1/routes/chat/switch", &json!({ "to": "green" }));

@@ -50,7 +50,7 @@ fn a_shift_and_the_way_back_are_one_line_each() {
 }
 
 #[test]
-fn percents_are_told_as_percents_with_all_whose_share_changes() {
+fn percents_are_shown_as_percents_with_all_whose_share_changes() {
     let admin = TestAdmin::start();
     said(&admin, &["split", "chat", "green=5"]);
     let line = "chat: blue 95%→99.95%  green 5%→0.05%";

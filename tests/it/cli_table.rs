@@ -299,7 +299,7 @@ fn an_empty_variable_is_as_good_as_none() {
 }
 
 #[test]
-fn another_server_is_told_from_an_admin_api() {
+fn another_server_is_not_taken_for_an_admin_api() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap().to_string();
     let answers = [

@@ -325,7 +325,7 @@ split = { blue = 1, green = 1, gren = 1 }
 
 proptest! {
     #[test]
-    fn no_text_is_too_odd_to_be_judged(
+    fn no_text_is_too_odd_to_be_validated(
         cuts in proptest::collection::vec((any::<prop::sample::Index>(), 0_usize..40, "[\\[\\]{}\"'=.,#a-z0-9 \n-]{0,12}"), 1..6),
     ) {
         let mut text = REFERENCE.to_owned();

@@ -6,7 +6,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use crate::support::h2::{H2Origin, echo};
-use crate::support::{Client, Origin, PATIENCE, TestProxy};
+use crate::support::{Client, Origin, TIMEOUT, TestProxy};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
@@ -98,7 +98,7 @@ fn a_connection_that_is_never_idle_is_shared_among_workers() {
 }
 
 #[test]
-fn streams_that_last_are_not_cut_and_hold_up_nobody_for_long() {
+fn long_streams_are_not_cut_and_delay_no_other_for_long() {
     let origin = H2Origin::start(|request, respond| async move {
         if request.uri().path() == "/long" {
             let mut respond = respond;
@@ -155,14 +155,14 @@ fn holding() -> (Origin, mpsc::Receiver<String>, mpsc::Sender<()>) {
     let released = Mutex::new(released);
     let origin = Origin::answering(move |request| {
         asked.send(request.line().to_owned()).unwrap();
-        released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
     });
     (origin, is_asked, release)
 }
 
 #[test]
-fn who_waits_for_a_connection_gets_it_in_turn() {
+fn requests_that_wait_for_a_connection_get_it_in_order() {
     let (origin, is_asked, release) = holding();
     let lines = format!(
         "endpoints = [{:?}]\nlimits = {{ connections_per_endpoint = 1 }}",
@@ -180,7 +180,7 @@ fn who_waits_for_a_connection_gets_it_in_turn() {
         client.send(format!("GET /{number} HTTP/1.1\r\nHost: a\r\n\r\n"));
         clients.push(client);
         if number == 0 {
-            assert_eq!(is_asked.recv_timeout(PATIENCE).unwrap(), "GET /0 HTTP/1.1");
+            assert_eq!(is_asked.recv_timeout(TIMEOUT).unwrap(), "GET /0 HTTP/1.1");
         } else {
             let places = endpoint.connection_places();
             proxy.wait_until(|| places.waiting() == number);
@@ -188,7 +188,7 @@ fn who_waits_for_a_connection_gets_it_in_turn() {
     }
     for number in 1..3 {
         release.send(()).unwrap();
-        let asked = is_asked.recv_timeout(PATIENCE).unwrap();
+        let asked = is_asked.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(asked, format!("GET /{number} HTTP/1.1"));
     }
     release.send(()).unwrap();
@@ -199,7 +199,7 @@ fn who_waits_for_a_connection_gets_it_in_turn() {
 }
 
 #[test]
-fn a_limit_on_connections_is_told_when_the_time_for_connecting_is_over() {
+fn a_limit_on_connections_is_reported_when_the_connect_timeout_is_over() {
     let (origin, is_asked, release) = holding();
     let lines = format!(
         "endpoints = [{:?}]\nlimits = {{ connections_per_endpoint = 1 }}",
@@ -212,7 +212,7 @@ fn a_limit_on_connections_is_told_when_the_time_for_connecting_is_over() {
         .start();
     let (mut first, mut second) = (proxy.client(), proxy.client());
     first.send(REQUEST);
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     let refused = second.get("/");
     assert_eq!(
         (refused.status, refused.value("x-switchback-reason")),
@@ -237,7 +237,7 @@ fn a_release_that_eats_connections_leaves_some_to_the_others() {
     for _ in 0..4 {
         let mut client = proxy.client();
         client.send("GET /greedy HTTP/1.1\r\nHost: a\r\n\r\n");
-        is_asked.recv_timeout(PATIENCE).unwrap();
+        is_asked.recv_timeout(TIMEOUT).unwrap();
         held.push(client);
     }
     assert_eq!(proxy.client().get("/greedy").status, 503);

@@ -16,7 +16,7 @@ use switchback::{
 };
 
 /// An open controller.
-pub(crate) struct Desk {
+pub(crate) struct ControllerFixture {
     pub(crate) controller: Arc<Controller>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) cell: Arc<LiveTable>,
@@ -90,7 +90,7 @@ pub(crate) fn set_split(route: &str, green: u32) -> Change {
     }
 }
 
-impl Desk {
+impl ControllerFixture {
     pub(crate) fn open(path: &Path) -> Self {
         Self::open_with(path, Settings::default(), None)
     }
@@ -99,8 +99,8 @@ impl Desk {
         Self::on(History::open_hooked(path, hook).unwrap(), settings)
     }
 
-    /// A desk whose disk is written by a keeper, as the program's is.
-    pub(crate) fn open_apart(path: &Path) -> Self {
+    /// A fixture whose disk is written by a keeper, as the program's is.
+    pub(crate) fn open_with_writer_process(path: &Path) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_switchback"));
         Self::on(
             History::open_apart(path, program).unwrap(),
@@ -124,14 +124,14 @@ impl Desk {
         }
     }
 
-    /// A desk whose first revision has these weights of green.
-    pub(crate) async fn begun(path: &Path, chat: u32, search: u32) -> Self {
-        let desk = Self::open(path);
-        desk.begin(chat, search).await;
-        desk
+    /// A fixture whose first revision has these weights of green.
+    pub(crate) async fn with_weights(path: &Path, chat: u32, search: u32) -> Self {
+        let fixture = Self::open(path);
+        fixture.import_weights(chat, search).await;
+        fixture
     }
 
-    pub(crate) async fn begin(&self, chat: u32, search: u32) -> Receipt {
+    pub(crate) async fn import_weights(&self, chat: u32, search: u32) -> Receipt {
         let first = Change::Replace {
             table: document(chat, search),
         };
@@ -160,11 +160,11 @@ impl Desk {
         self.apply(set_split(route, green)).await
     }
 
-    pub(crate) async fn back(&self) -> Result<Receipt, ControlError> {
-        self.back_to(RollbackTo::Previous).await
+    pub(crate) async fn rollback(&self) -> Result<Receipt, ControlError> {
+        self.rollback_to(RollbackTo::Previous).await
     }
 
-    pub(crate) async fn back_to(&self, to: RollbackTo) -> Result<Receipt, ControlError> {
+    pub(crate) async fn rollback_to(&self, to: RollbackTo) -> Result<Receipt, ControlError> {
         self.controller
             .rollback(to, author(), Expected::Any, false)
             .await
@@ -202,6 +202,6 @@ pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 /// A folder that is removed, and its path.
-pub(crate) fn kept(folder: &tempfile::TempDir) -> PathBuf {
+pub(crate) fn history_path(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("history")
 }

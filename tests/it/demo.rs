@@ -74,7 +74,7 @@ fn a_stream_comes_token_by_token_and_ends_whole() {
 }
 
 #[test]
-fn green_misbehaves_as_it_is_told_and_stops_when_told() {
+fn green_injects_the_faults_that_are_set_and_stops_when_they_are_cleared() {
     let agents = Agents::start().unwrap();
     let told = behave(
         agents.green,

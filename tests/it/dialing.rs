@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use crate::support::h2::{DATA, END_STREAM, RST_STREAM, RawH2, pseudo};
-use crate::support::{Origin, PATIENCE, TestProxy, TestProxyBuilder};
+use crate::support::{Origin, TIMEOUT, TestProxy, TestProxyBuilder};
 
 /// Takes what comes until the peer closes, and says nothing.
 fn say_nothing(mut stream: TcpStream) {
@@ -61,7 +61,7 @@ fn a_call_ends_at_the_deadline_that_its_client_gave_it_while_it_is_dialing() {
 }
 
 #[test]
-fn a_request_ends_at_its_deadline_while_it_waits_for_a_place() {
+fn a_request_ends_at_its_deadline_while_it_waits_for_a_permit() {
     let origin = Origin::scripted(say_nothing);
     let lines = format!(
         "endpoints = [{:?}]\nlimits = {{ concurrency = 1, queue = 9, queue_timeout = \"1h\" }}",
@@ -119,7 +119,7 @@ fn is_noticed(leave: impl FnOnce(&TestProxy, &dyn Fn())) {
     );
     // The dial that nobody waits for any more is given up.
     proxy.wait_until(|| proxy.roster("blue").endpoints()[0].connections() <= 1);
-    assert!(began.elapsed() < PATIENCE);
+    assert!(began.elapsed() < TIMEOUT);
 }
 
 #[test]

@@ -357,7 +357,7 @@ async fn addresses_are_there_at_once_and_our_own_listener_never() {
 }
 
 #[tokio::test]
-async fn a_name_that_nobody_knows_leaves_an_empty_roster_that_is_resolved() {
+async fn an_unknown_name_leaves_an_empty_roster_that_is_resolved() {
     let (_server, fleet, running) = start().await;
     let blue = watched(&fleet, "blue", &["http://nobody.test:9000"]);
     let roster = Arc::clone(&blue.roster);

@@ -13,7 +13,7 @@ use std::{
 
 use switchback::control::RollbackTo;
 
-use crate::controller_fixture::{Desk, set_split, wait_until};
+use crate::controller_fixture::{ControllerFixture, set_split, wait_until};
 
 /// What a rollback may take beside a disk that hangs for seconds: far more than it does, for a machine that is busy.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -34,30 +34,31 @@ fn child() {
 }
 
 async fn serve(path: &Path) {
-    let desk = Desk::open_apart(path);
-    if desk.revision().0 == 0 {
-        desk.begin(0, 0).await;
+    let fixture = ControllerFixture::open_with_writer_process(path);
+    if fixture.revision().0 == 0 {
+        fixture.import_weights(0, 0).await;
     }
     let mut out = std::io::stdout();
     let mut say = |line: String| {
         out.write_all(line.as_bytes()).unwrap();
         out.flush().unwrap();
     };
-    say(format!("\nopen {}\n", desk.weights().0));
+    say(format!("\nopen {}\n", fixture.weights().0));
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let begin = Instant::now();
         let answer = match line.split_once(' ') {
             Some(("split", green)) => {
-                desk.try_apply(
-                    set_split("chat", green.parse().unwrap()),
-                    switchback::control::Expected::Any,
-                )
-                .await
+                fixture
+                    .try_apply(
+                        set_split("chat", green.parse().unwrap()),
+                        switchback::control::Expected::Any,
+                    )
+                    .await
             }
-            _ if line == "back" => desk.back().await,
+            _ if line == "back" => fixture.rollback().await,
             _ if line == "status" => {
-                let status = desk.controller.status().durability;
+                let status = fixture.controller.status().durability;
                 say(format!(
                     "status {} {} {}\n",
                     status.healthy, status.pending_records, status.restart_revision
@@ -66,7 +67,8 @@ async fn serve(path: &Path) {
             }
             _ => {
                 let to = line.strip_prefix("to ").unwrap().parse().unwrap();
-                desk.back_to(RollbackTo::Revision(switchback::model::Revision(to)))
+                fixture
+                    .rollback_to(RollbackTo::Revision(switchback::model::Revision(to)))
                     .await
             }
         };
@@ -75,7 +77,7 @@ async fn serve(path: &Path) {
             Ok(receipt) => say(format!(
                 "ok {} {} {} {took}\n",
                 receipt.revision,
-                desk.weights().0,
+                fixture.weights().0,
                 receipt.durable
             )),
             Err(error) => {
@@ -84,13 +86,13 @@ async fn serve(path: &Path) {
                     .unwrap_or_default();
                 say(format!(
                     "no {} {} {took} {error}: {why}\n",
-                    desk.revision(),
-                    desk.weights().0
+                    fixture.revision(),
+                    fixture.weights().0
                 ));
             }
         }
     }
-    let controller = std::sync::Arc::clone(&desk.controller);
+    let controller = std::sync::Arc::clone(&fixture.controller);
     controller.close(Duration::from_secs(2));
 }
 

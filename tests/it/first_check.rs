@@ -19,7 +19,7 @@ use switchback::{
 };
 
 use crate::{
-    controller_fixture::{Desk, author, change, document, folder, kept},
+    controller_fixture::{ControllerFixture, author, change, document, folder, history_path},
     support::{Origin, TestAdmin},
 };
 
@@ -101,11 +101,11 @@ fn changes(url: &str) -> Vec<(&'static str, Option<String>, Change)> {
     ]
 }
 
-/// A desk on which checks are made, with everything on blue.
-async fn desk(folder: &tempfile::TempDir) -> (Desk, health::Checks) {
-    let desk = Desk::begun(&kept(folder), 0, 0).await;
-    let checks = health::start(Arc::clone(&desk.fleet), HealthChecks::default()).unwrap();
-    (desk, checks)
+/// A fixture on which checks are made, with everything on blue.
+async fn fixture(folder: &tempfile::TempDir) -> (ControllerFixture, health::Checks) {
+    let fixture = ControllerFixture::with_weights(&history_path(folder), 0, 0).await;
+    let checks = health::start(Arc::clone(&fixture.fleet), HealthChecks::default()).unwrap();
+    (fixture, checks)
 }
 
 fn refused(name: &str, done: &Result<Receipt, ControlError>) {
@@ -119,18 +119,20 @@ fn refused(name: &str, done: &Result<Receipt, ControlError>) {
 async fn what_was_never_checked_and_is_dead_gets_nothing() {
     for (name, before, change) in changes(&refusing()) {
         let folder = folder();
-        let (desk, _checks) = desk(&folder).await;
+        let (fixture, _checks) = fixture(&folder).await;
         if let Some(before) = before {
-            desk.apply(crate::controller_fixture::change(&before)).await;
+            fixture
+                .apply(crate::controller_fixture::change(&before))
+                .await;
         }
-        let (live, start) = (desk.revision(), Instant::now());
-        let done = desk.try_apply(change.clone(), Expected::Unchanged(live));
+        let (live, start) = (fixture.revision(), Instant::now());
+        let done = fixture.try_apply(change.clone(), Expected::Unchanged(live));
         refused(name, &done.await);
         assert!(start.elapsed() < LONG, "{name}");
-        assert_eq!(desk.revision(), live, "{name}");
-        let blue = desk.endpoints("blue");
+        assert_eq!(fixture.revision(), live, "{name}");
+        let blue = fixture.endpoints("blue");
         assert_eq!(blue, ["http://127.0.0.1:1001"], "{name}");
-        let forced = desk
+        let forced = fixture
             .controller
             .apply(change, author(), Expected::Unchanged(live), true);
         assert!(forced.await.unwrap().changed, "{name}");
@@ -142,18 +144,20 @@ async fn what_was_never_checked_and_is_healthy_is_live_after_its_first_check() {
     let agent = Origin::replying("well");
     for (name, before, change) in changes(&agent.url()) {
         let folder = folder();
-        let (desk, _checks) = desk(&folder).await;
+        let (fixture, _checks) = fixture(&folder).await;
         if let Some(before) = before {
-            desk.apply(crate::controller_fixture::change(&before)).await;
+            fixture
+                .apply(crate::controller_fixture::change(&before))
+                .await;
         }
-        let expected = Expected::Unchanged(desk.revision());
-        let done = desk.try_apply(change, expected).await;
+        let expected = Expected::Unchanged(fixture.revision());
+        let done = fixture.try_apply(change, expected).await;
         assert!(done.unwrap().changed, "{name}");
         let checks = agent.requests();
         let first = checks.first().map(crate::support::Request::line);
         assert_eq!(first, Some("GET /healthz HTTP/1.1"), "{name}");
         let of = |role| {
-            let releases = desk.controller.status().releases;
+            let releases = fixture.controller.status().releases;
             releases.iter().filter(|one| one.role == role).count()
         };
         assert_eq!(of(Role::Candidate), 0, "{name}: nothing waits any more");
@@ -163,10 +167,10 @@ async fn what_was_never_checked_and_is_healthy_is_live_after_its_first_check() {
 #[tokio::test]
 async fn a_file_with_a_dead_release_is_not_taken_over() {
     let folder = folder();
-    let (desk, _checks) = desk(&folder).await;
+    let (fixture, _checks) = fixture(&folder).await;
     let import = |url: &str| {
         let file = edited(&checked("3", url), r#"{"blue":90,"green":10}"#);
-        let (wins, controller) = (Some(ConflictPolicy::File), Arc::clone(&desk.controller));
+        let (wins, controller) = (Some(ConflictPolicy::File), Arc::clone(&fixture.controller));
         async move {
             let done = controller.import(file, wins, author(), Expected::Any, false);
             done.await
@@ -179,17 +183,17 @@ async fn a_file_with_a_dead_release_is_not_taken_over() {
     );
     let agent = Origin::replying("well");
     assert!(import(&agent.url()).await.unwrap().receipt.unwrap().changed);
-    assert_eq!(desk.weights(), (10, 0));
+    assert_eq!(fixture.weights(), (10, 0));
 }
 
 #[tokio::test]
 async fn a_release_that_gets_its_check_by_the_change_is_checked_first() {
     let folder = folder();
-    let (desk, _checks) = desk(&folder).await;
+    let (fixture, _checks) = fixture(&folder).await;
     let dead = checked("1", "http://127.0.0.1:1002");
     let table = edited(&dead, r#"{"blue":50,"green":50}"#);
-    let expected = Expected::Unchanged(desk.revision());
-    let done = desk.try_apply(Change::Replace { table }, expected).await;
+    let expected = Expected::Unchanged(fixture.revision());
+    let done = fixture.try_apply(Change::Replace { table }, expected).await;
     refused(
         "the endpoints are the same, and nothing had asked them",
         &done,
@@ -199,15 +203,15 @@ async fn a_release_that_gets_its_check_by_the_change_is_checked_first() {
 #[tokio::test]
 async fn a_silent_endpoint_is_refused_after_its_timeout_and_not_later() {
     let folder = folder();
-    let (desk, _checks) = desk(&folder).await;
+    let (fixture, _checks) = fixture(&folder).await;
     let silent = Origin::scripted(|mut stream| {
         drop(std::io::Read::read_to_end(&mut stream, &mut Vec::new()));
     });
     let green = checked("2", &silent.url()).replace("10s", "200ms");
     let table = edited(&green, r#"{"blue":95,"green":5}"#);
-    let expected = Expected::Unchanged(desk.revision());
+    let expected = Expected::Unchanged(fixture.revision());
     let start = Instant::now();
-    let done = desk.try_apply(Change::Replace { table }, expected).await;
+    let done = fixture.try_apply(Change::Replace { table }, expected).await;
     refused("silent", &done);
     assert!(start.elapsed() >= Duration::from_millis(200));
     assert!(start.elapsed() < LONG);
@@ -216,7 +220,7 @@ async fn a_silent_endpoint_is_refused_after_its_timeout_and_not_later() {
 #[tokio::test]
 async fn an_agent_that_starts_is_waited_for_and_found_soon() {
     let folder = folder();
-    let (desk, _checks) = desk(&folder).await;
+    let (fixture, _checks) = fixture(&folder).await;
     let (is_well, agent) = starting();
     // The next check but for the first would come after an hour.
     let green = checked("2", &agent.url()).replace("10s\"", "10s\",\"interval\":\"1h\"");
@@ -225,12 +229,14 @@ async fn an_agent_that_starts_is_waited_for_and_found_soon() {
         wait: LONG,
         ..Consent::default()
     };
-    let expected = Expected::Unchanged(desk.revision());
+    let expected = Expected::Unchanged(fixture.revision());
     let change = Change::Replace { table };
-    let waits = desk.controller.apply(change, author(), expected, consent);
+    let waits = fixture
+        .controller
+        .apply(change, author(), expected, consent);
     let candidate = async {
         loop {
-            let releases = desk.controller.status().releases;
+            let releases = fixture.controller.status().releases;
             let mut candidates = releases.iter().filter(|one| one.role == Role::Candidate);
             let seen = candidates.any(|one| one.endpoints[0].health == EndpointHealth::Unhealthy);
             if seen {
@@ -241,32 +247,32 @@ async fn an_agent_that_starts_is_waited_for_and_found_soon() {
     };
     let (done, ()) = tokio::join!(waits, candidate);
     assert!(done.unwrap().changed);
-    let releases = desk.controller.status().releases;
+    let releases = fixture.controller.status().releases;
     let mut endpoints = releases.iter().flat_map(|one| &one.endpoints);
     assert!(endpoints.any(|one| one.health == EndpointHealth::Healthy));
 }
 
-/// A desk on which no check is ever answered, with a release that has one: its first check may take ten milliseconds.
-async fn unanswered(folder: &tempfile::TempDir) -> Desk {
-    let desk = Desk::begun(&kept(folder), 0, 0).await;
+/// A fixture on which no check is ever answered, with a release that has one: its first check may take ten milliseconds.
+async fn unanswered(folder: &tempfile::TempDir) -> ControllerFixture {
+    let fixture = ControllerFixture::with_weights(&history_path(folder), 0, 0).await;
     let red = checked("1", "http://127.0.0.1:1003").replace("10s", "10ms");
     let red = format!(r#"{{"kind":"put_release","release":"red","document":{red}}}"#);
-    desk.apply(change(&red)).await;
-    desk
+    fixture.apply(change(&red)).await;
+    fixture
 }
 
 #[tokio::test]
 async fn where_no_check_is_answered_a_change_is_refused_and_the_way_back_is_not() {
     let folder = folder();
-    let desk = unanswered(&folder).await;
+    let fixture = unanswered(&folder).await;
     let patch = change(r#"{"kind":"patch_split","route":"chat","weights":{"red":50}}"#);
-    let dry = desk
+    let dry = fixture
         .controller
         .preview(&patch, Expected::Any, false)
         .unwrap();
     let red = vec!["red".parse().unwrap()];
     assert_eq!((dry.unknown, dry.not_ready), (red.clone(), vec![]));
-    let Err(error) = desk.try_apply(patch.clone(), Expected::Any).await else {
+    let Err(error) = fixture.try_apply(patch.clone(), Expected::Any).await else {
         panic!("nothing has said that red is healthy");
     };
     let ControlError::NotReady { ref unknown, .. } = error else {
@@ -278,39 +284,41 @@ async fn where_no_check_is_answered_a_change_is_refused_and_the_way_back_is_not(
             .to_string()
             .contains("the first check of `red` was not answered")
     );
-    let forced = desk.controller.apply(patch, author(), Expected::Any, true);
+    let forced = fixture
+        .controller
+        .apply(patch, author(), Expected::Any, true);
     forced.await.unwrap();
 
     let all = change(r#"{"kind":"switch","route":"chat","to":"red"}"#);
-    let forced = desk.controller.apply(all, author(), Expected::Any, true);
+    let forced = fixture.controller.apply(all, author(), Expected::Any, true);
     forced.await.unwrap();
     let canary = change(r#"{"kind":"patch_split","route":"chat","weights":{"blue":1}}"#);
-    desk.apply(canary).await;
+    fixture.apply(canary).await;
     let start = Instant::now();
     let abort = change(r#"{"kind":"abort","route":"chat"}"#);
     assert!(
-        desk.apply(abort).await.changed,
+        fixture.apply(abort).await.changed,
         "back to red, of which nothing is known"
     );
-    assert!(desk.back().await.unwrap().changed);
-    assert!(desk.back().await.unwrap().changed);
+    assert!(fixture.rollback().await.unwrap().changed);
+    assert!(fixture.rollback().await.unwrap().changed);
     assert!(start.elapsed() < LONG);
 }
 
 #[tokio::test]
 async fn a_rollback_onto_what_is_known_to_be_dead_is_refused_as_before() {
     let folder = folder();
-    let (desk, _checks) = desk(&folder).await;
+    let (fixture, _checks) = fixture(&folder).await;
     let agent = Origin::replying("well");
     let blue = format!(
         r#"{{"kind":"put_release","release":"blue","document":{}}}"#,
         checked("2", &agent.url())
     );
-    desk.apply(change(&blue)).await;
+    fixture.apply(change(&blue)).await;
     let version = "1".to_owned().try_into().unwrap();
-    let before = desk.fleet.roster(&"blue".parse().unwrap(), &version);
+    let before = fixture.fleet.roster(&"blue".parse().unwrap(), &version);
     before.endpoints()[0].set_health(Health::Unhealthy);
-    let back = desk.back().await;
+    let back = fixture.rollback().await;
     assert!(
         matches!(back, Err(ControlError::NotReady { .. })),
         "{back:?}"
@@ -318,7 +326,7 @@ async fn a_rollback_onto_what_is_known_to_be_dead_is_refused_as_before() {
 }
 
 #[test]
-fn the_command_line_says_what_was_not_checked_and_what_nobody_checks() {
+fn the_command_line_says_what_was_not_checked_and_what_has_no_check() {
     let admin = TestAdmin::start();
     let run = |arguments: &[&str]| {
         let output = admin.cli(arguments);

@@ -261,7 +261,7 @@ fn a_client_that_resets_its_stream_frees_the_endpoint_within_a_second() {
             out.send_reset(h2::Reason::CANCEL);
             let started = Instant::now();
             let waiting = tokio::task::spawn_blocking(move || {
-                cancelled.recv_timeout(super::support::PATIENCE)
+                cancelled.recv_timeout(super::support::TIMEOUT)
             });
             waiting.await.unwrap().expect("the endpoint hears of it");
             assert!(
@@ -294,7 +294,7 @@ fn a_client_that_resets_its_stream_closes_the_connection_of_http1() {
         let client = H2Client::connect(proxy.address).await;
         let (_answer, mut out) = client.open(request("GET", "/"), true).await;
         let watching = tokio::task::spawn_blocking(move || {
-            let asked = closed.recv_timeout(super::support::PATIENCE).unwrap();
+            let asked = closed.recv_timeout(super::support::TIMEOUT).unwrap();
             (asked, closed)
         });
         let (asked, closed) = watching.await.unwrap();
@@ -302,7 +302,7 @@ fn a_client_that_resets_its_stream_closes_the_connection_of_http1() {
         out.send_reset(h2::Reason::CANCEL);
         let started = Instant::now();
         let watching =
-            tokio::task::spawn_blocking(move || closed.recv_timeout(super::support::PATIENCE));
+            tokio::task::spawn_blocking(move || closed.recv_timeout(super::support::TIMEOUT));
         assert!(watching.await.unwrap().unwrap());
         assert!(started.elapsed() < Duration::from_secs(1));
     });
@@ -356,7 +356,7 @@ fn an_answer_of_http2_that_is_cut_never_looks_whole() {
     });
     let mut client = std::net::TcpStream::connect(proxy.address).unwrap();
     client
-        .set_read_timeout(Some(super::support::PATIENCE))
+        .set_read_timeout(Some(super::support::TIMEOUT))
         .unwrap();
     client
         .write_all(b"POST / HTTP/1.1\r\nHost: a.test\r\nTransfer-Encoding: chunked\r\n\r\n")
@@ -573,12 +573,12 @@ fn a_quiet_client_is_asked_whether_it_is_there_and_let_go_if_it_does_not_say_so(
     raw.rest();
     assert!(asked.elapsed() >= Duration::from_millis(200));
     cancelled
-        .recv_timeout(crate::support::PATIENCE)
+        .recv_timeout(crate::support::TIMEOUT)
         .expect("the endpoint is free");
 }
 
 #[test]
-fn a_connection_without_streams_is_told_to_go_and_one_with_a_stream_is_not() {
+fn a_connection_without_streams_gets_a_goaway_and_one_with_a_stream_does_not() {
     let (release, held) = tokio::sync::watch::channel(false);
     let origin = H2Origin::start(move |_, mut respond| {
         let mut held = held.clone();

@@ -67,7 +67,7 @@ fn with<'f>(more: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)> {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is a table")]
-fn malformed_heads_are_refused_and_reach_nobody() {
+fn malformed_heads_are_refused_and_reach_no_endpoint() {
     let origin = Origin::replying("never");
     let proxy = TestProxy::builder()
         .settings("[headers]\nvia = \"switchback\"")
@@ -371,7 +371,7 @@ type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "it is a table")]
-fn floods_end_in_a_goodbye_and_a_closed_connection() {
+fn floods_end_in_a_goaway_and_a_closed_connection() {
     let origin = Origin::replying("hello");
     let proxy = TestProxy::before(&origin);
     let open = |raw: &mut Vec<u8>, stream| {
@@ -460,7 +460,7 @@ fn floods_end_in_a_goodbye_and_a_closed_connection() {
 }
 
 #[test]
-fn a_goodbye_comes_first_and_what_is_in_flight_may_finish() {
+fn a_goaway_comes_first_and_what_is_in_flight_may_finish() {
     let origin = Origin::replying("hello");
     let proxy = TestProxy::before(&origin);
     let mut raw = RawH2::connect(proxy.address);

@@ -44,7 +44,7 @@ fn reset(stream: u32) -> Vec<u8> {
 }
 
 #[test]
-fn what_came_before_a_reset_is_passed_on_and_the_break_is_shown_and_logged() {
+fn what_came_before_a_reset_is_passed_on_and_the_reset_is_shown_and_logged() {
     let origin = raw(|raw| {
         let stream = raw.asked()?;
         let fields = block_of(&[(":status", "200"), ("content-length", "10")]);

@@ -183,7 +183,7 @@ async fn validated(agent: SocketAddr, keys: &str) -> Health {
 }
 
 #[tokio::test]
-async fn a_check_asks_as_it_is_told_and_looks_at_what_it_is_told() {
+async fn a_check_sends_and_compares_what_is_configured() {
     let agent = strict_agent(|request| {
         let known = request.contains("host: agents.example.com\r\n");
         let status = if known { 200 } else { 403 };
@@ -221,7 +221,7 @@ async fn a_check_asks_as_it_is_told_and_looks_at_what_it_is_told() {
 }
 
 #[tokio::test]
-async fn a_check_asks_another_port_where_it_is_told_to() {
+async fn a_check_uses_the_port_that_is_configured() {
     let (agent, listener) = Agent::bind().await;
     drop(listener);
     let beside = strict_agent(|request| {
@@ -234,7 +234,7 @@ async fn a_check_asks_another_port_where_it_is_told_to() {
 }
 
 #[tokio::test]
-async fn a_port_where_nobody_listens_is_unhealthy() {
+async fn a_port_without_a_listener_is_unhealthy() {
     let (agent, listener) = Agent::bind().await;
     drop(listener);
     let (fleet, _checks) = start();

@@ -21,7 +21,8 @@ use switchback::{
 };
 
 use crate::controller_fixture::{
-    Desk, author, change, document, folder, grouped, kept, set_split, wait_until,
+    ControllerFixture, author, change, document, folder, grouped, history_path, set_split,
+    wait_until,
 };
 
 #[derive(Debug, Clone)]
@@ -231,53 +232,58 @@ fn route(is_chat: bool) -> &'static str {
     if is_chat { "chat" } else { "search" }
 }
 
-/// A desk on a disk that can break, and what should be so.
+/// A fixture on a disk that can break, and what should be so.
 struct Run {
     folder: tempfile::TempDir,
     broken: Arc<AtomicBool>,
-    desk: Option<Desk>,
+    fixture: Option<ControllerFixture>,
     model: Model,
 }
 
 impl Run {
     fn open(&mut self) {
         // The one before has to be gone: the history is held once.
-        self.desk = None;
+        self.fixture = None;
         let hook = failing(&self.broken);
-        let desk = Desk::open_with(&kept(&self.folder), Settings::default(), Some(hook));
-        self.desk = Some(desk);
+        let fixture = ControllerFixture::open_with(
+            &history_path(&self.folder),
+            Settings::default(),
+            Some(hook),
+        );
+        self.fixture = Some(fixture);
     }
 
-    fn desk(&self) -> &Desk {
-        self.desk.as_ref().unwrap()
+    fn fixture(&self) -> &ControllerFixture {
+        self.fixture.as_ref().unwrap()
     }
 
     async fn ask(&self, step: &Step) -> Result<Receipt, ControlError> {
-        let desk = self.desk();
+        let fixture = self.fixture();
         match step {
             Step::Publish(chat, green, group) => {
                 let by = group.map_or_else(author, |group| grouped(&group.to_string()));
                 let change = set_split(route(*chat), *green);
-                desk.controller
+                fixture
+                    .controller
                     .apply(change, by, Expected::Any, false)
                     .await
             }
-            Step::Back => desk.back().await,
-            Step::One => desk.back_to(RollbackTo::Step).await,
+            Step::Back => fixture.rollback().await,
+            Step::One => fixture.rollback_to(RollbackTo::Step).await,
             Step::Route(chat) => {
                 let route = route(*chat).parse().unwrap();
-                desk.back_to(RollbackTo::Route(route)).await
+                fixture.rollback_to(RollbackTo::Route(route)).await
             }
             Step::To(index) => {
                 let (revision, _) = self.model.all[index.index(self.model.all.len())];
-                desk.back_to(RollbackTo::Revision(revision)).await
+                fixture.rollback_to(RollbackTo::Revision(revision)).await
             }
             Step::Fact => {
                 let port = 2_000 + self.model.revision.0;
                 let text = format!(
                     r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
                 );
-                desk.try_apply(change(&text), Expected::Any).await
+                fixture.try_apply(change(&text), Expected::Any).await
             }
             Step::Disk(_) | Step::Restart => unreachable!("these ask for nothing"),
         }
@@ -287,7 +293,14 @@ impl Run {
         match step {
             Step::Disk(works) => {
                 self.broken.store(!works, Ordering::SeqCst);
-                let well = || self.desk().controller.status().durability.error.is_none();
+                let well = || {
+                    self.fixture()
+                        .controller
+                        .status()
+                        .durability
+                        .error
+                        .is_none()
+                };
                 // A sick disk is found out by a write; a well one by itself.
                 wait_until("the disk is well again", || !works || well());
             }
@@ -305,13 +318,13 @@ impl Run {
             }
         }
         prop_assert_eq!(
-            self.desk().weights(),
+            self.fixture().weights(),
             self.model.content(),
             "after {:?}",
             step
         );
-        prop_assert_eq!(self.desk().revision(), self.model.revision);
-        let status = self.desk().controller.status();
+        prop_assert_eq!(self.fixture().revision(), self.model.revision);
+        let status = self.fixture().controller.status();
         prop_assert_eq!(status.rollback.depth, self.model.levels.len());
         Ok(())
     }
@@ -328,7 +341,7 @@ impl Run {
                 prop_assert!(receipt.changed, "{:?}", receipt);
                 prop_assert!(receipt.revision > self.model.all[self.model.all.len() - 1].0);
                 self.model.numbered(step, receipt.revision);
-                let durable = || self.desk().controller.status().durability.durable;
+                let durable = || self.fixture().controller.status().durability.durable;
                 wait_until("the receipt is durable, if only by its slot", durable);
             }
             (Some(false), Err(ControlError::NothingToUndo)) => {}
@@ -347,7 +360,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
     let mut run = Run {
         folder: folder(),
         broken: Arc::default(),
-        desk: None,
+        fixture: None,
         model: Model {
             levels: Vec::new(),
             live: Level {
@@ -363,7 +376,7 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         },
     };
     run.open();
-    run.desk().begin(0, 0).await;
+    run.fixture().import_weights(0, 0).await;
     for step in steps {
         run.step(&step).await?;
     }
@@ -403,16 +416,16 @@ fn apply_then_rollback_is_the_identity() {
     check(&splits, 24, |splits| {
         on_a_runtime(async {
             let folder = folder();
-            let desk = Desk::begun(&kept(&folder), 50, 50).await;
-            let mut digests = vec![desk.controller.live().digest()];
+            let fixture = ControllerFixture::with_weights(&history_path(&folder), 50, 50).await;
+            let mut digests = vec![fixture.controller.live().digest()];
             for (chat, green) in splits {
-                if desk.split(route(chat), green).await.changed {
-                    digests.push(desk.controller.live().digest());
+                if fixture.split(route(chat), green).await.changed {
+                    digests.push(fixture.controller.live().digest());
                 }
             }
             while let Some(digest) = digests.pop() {
-                prop_assert_eq!(desk.controller.live().digest(), digest);
-                prop_assert_eq!(desk.back().await.is_ok(), !digests.is_empty());
+                prop_assert_eq!(fixture.controller.live().digest(), digest);
+                prop_assert_eq!(fixture.rollback().await.is_ok(), !digests.is_empty());
             }
             Ok(())
         })
@@ -458,11 +471,11 @@ fn merged(base: u32, live: u32, file: u32, file_wins: Option<bool>) -> Option<u3
 
 async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
     let folder = folder();
-    let mut desk = Desk::open(&kept(&folder));
+    let mut fixture = ControllerFixture::open(&history_path(&folder));
     let (mut base, mut live, mut edited): (Content, Content, Content) = ((0, 0), (0, 0), (0, 0));
     // The file as it was read last, if it was not taken over.
     let mut refused = None;
-    let first = desk
+    let first = fixture
         .controller
         .import(document(0, 0), None, file(), Expected::Any, false)
         .await
@@ -473,11 +486,11 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
             Edit::File(chat, green) => edited = with(edited, chat, green),
             Edit::Live(chat, green) => {
                 live = with(live, chat, green);
-                desk.split(route(chat), green).await;
+                fixture.split(route(chat), green).await;
             }
             Edit::Restart => {
-                drop(desk);
-                desk = Desk::open(&kept(&folder));
+                drop(fixture);
+                fixture = ControllerFixture::open(&history_path(&folder));
                 refused = None;
             }
             Edit::Import(file_wins) => {
@@ -497,7 +510,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                     )
                 });
                 let document: TableDocument = document(edited.0, edited.1);
-                let report = desk
+                let report = fixture
                     .controller
                     .import(document, wins, file(), Expected::Any, false)
                     .await
@@ -515,8 +528,8 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                 prop_assert_eq!(report.drift.is_empty(), same, "{:?}", report);
             }
         }
-        prop_assert_eq!(desk.weights(), live);
-        let drift = desk.controller.status().drift;
+        prop_assert_eq!(fixture.weights(), live);
+        let drift = fixture.controller.status().drift;
         prop_assert_eq!(drift.drifted, live != refused.unwrap_or(base));
         prop_assert_eq!(drift.refused, refused.is_some());
     }

@@ -154,7 +154,7 @@ fn an_answer_that_was_cut_never_looks_whole() {
 }
 
 #[test]
-fn nobody_to_ask_is_a_problem_document_with_its_reason() {
+fn no_endpoint_to_send_to_is_a_problem_document_with_its_reason() {
     let origin = Origin::replying("x");
     let proxy = TestProxy::builder()
         .release("blue", &[&origin])

@@ -4,7 +4,7 @@ use std::io::{BufReader, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
-use crate::support::{Origin, PATIENCE, TestProxy, TestProxyBuilder, read_request};
+use crate::support::{Origin, TIMEOUT, TestProxy, TestProxyBuilder, read_request};
 
 fn blue(origin: &Origin) -> TestProxyBuilder {
     TestProxy::builder()
@@ -152,7 +152,7 @@ fn holding() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
     let released = Mutex::new(released);
     let origin = Origin::answering(move |_| {
         asked.send(()).unwrap();
-        released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
     });
     (origin, is_asked, release)
@@ -172,7 +172,7 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
     let request = "GET / HTTP/1.1\r\nHost: a\r\n\r\n";
     let (mut first, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
     first.send(request);
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     second.send(request);
     proxy.wait_until(|| proxy.roster("blue").places().waiting() == 1);
     let refused = third.get("/");
@@ -183,20 +183,20 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
     assert_eq!(refused.value("retry-after"), Some("1"));
     release.send(()).unwrap();
     assert_eq!(first.response().status, 200);
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     release.send(()).unwrap();
     assert_eq!(second.response().status, 200);
 }
 
 /// A client that has its next request ready when its last one ends is not served before those who wait.
 #[test]
-fn nobody_overtakes_the_queue_of_a_release() {
+fn no_request_overtakes_the_queue_of_a_release() {
     let (asked, is_asked) = mpsc::channel();
     let (release, released) = mpsc::channel::<()>();
     let released = Mutex::new(released);
     let origin = Origin::answering(move |request| {
         asked.send(request.line().to_owned()).unwrap();
-        released.lock().unwrap().recv_timeout(PATIENCE).unwrap();
+        released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
         b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
     });
     let limits = "limits = { concurrency = 1, queue = 9, queue_timeout = \"30s\" }";
@@ -209,7 +209,7 @@ fn nobody_overtakes_the_queue_of_a_release() {
         .start();
     let places = || proxy.roster("blue").places().waiting();
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
-    let asked = || is_asked.recv_timeout(PATIENCE).unwrap();
+    let asked = || is_asked.recv_timeout(TIMEOUT).unwrap();
     let (mut greedy, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
     greedy.send(request("/1").repeat(2));
     assert_eq!(asked(), "GET /1 HTTP/1.1");
@@ -242,7 +242,7 @@ fn a_queued_request_selects_again_when_the_table_changes() {
         .start();
     let (mut first, mut queued) = (proxy.client(), proxy.client());
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     queued.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
     proxy.wait_until(|| proxy.roster("blue").places().waiting() == 1);
     proxy.converged(proxy.switch("all", "green"));
@@ -257,7 +257,7 @@ fn too_many_requests_in_all_are_refused() {
     let proxy = blue(&origin).settings("[limits]\nrequests = 1").start();
     let mut first = proxy.client();
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     assert_eq!(proxy.client().get("/").status, 503);
     release.send(()).unwrap();
     assert_eq!(first.response().status, 200);
@@ -385,7 +385,7 @@ fn a_proxy_protocol_header_of_a_sender_that_is_not_listed_is_refused() {
 }
 
 #[test]
-fn a_sender_that_is_not_trusted_makes_nobody_a_trusted_proxy() {
+fn a_sender_that_is_not_trusted_makes_no_peer_a_trusted_proxy() {
     let origin = Origin::replying("x");
     let forwarded = |trusted: &str| {
         let proxy = blue(&origin)
@@ -413,7 +413,7 @@ fn draining_closes_what_is_idle_and_lets_what_is_busy_end() {
     let proxy = blue(&origin).start();
     let (mut idle, mut busy) = (proxy.client(), proxy.client());
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
-    is_asked.recv_timeout(PATIENCE).unwrap();
+    is_asked.recv_timeout(TIMEOUT).unwrap();
     proxy.shared.drain();
     assert!(idle.is_closed());
     release.send(()).unwrap();
@@ -455,7 +455,7 @@ fn a_release_that_cannot_answer_is_named_in_its_statistics_and_in_the_log() {
 }
 
 #[test]
-fn a_release_that_has_no_place_is_named_in_the_log() {
+fn a_release_at_its_limit_is_named_in_the_log() {
     let (arrived, arrival) = mpsc::channel();
     let (go, gate) = mpsc::channel();
     let gate = Mutex::new(gate);

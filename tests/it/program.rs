@@ -268,7 +268,7 @@ fn error(output: &Output) -> String {
 }
 
 #[test]
-fn a_sample_agent_runs_alone_and_ends_when_it_is_told_to() {
+fn a_sample_agent_runs_alone_and_ends_on_a_signal() {
     let arguments = [
         "agent",
         "--name",

@@ -12,7 +12,9 @@ use switchback::{
     model::{Change, ReleaseName, Revision, RouteName, TableDocument, TableSpec},
 };
 
-use crate::controller_fixture::{Desk, author, change, document, folder, kept, set_split};
+use crate::controller_fixture::{
+    ControllerFixture, author, change, document, folder, history_path, set_split,
+};
 
 const RELEASES: [&str; 3] = ["blue", "green", "red"];
 const ROUTES: [&str; 2] = ["chat", "search"];
@@ -90,9 +92,9 @@ fn table(splits: [[u32; 3]; 2], stable: Option<usize>, checked: [bool; 3]) -> Ta
     serde_json::from_str(&text).unwrap()
 }
 
-fn set_health(desk: &Desk, release: &str, health: Health) {
+fn set_health(fixture: &ControllerFixture, release: &str, health: Health) {
     let version = "1".to_owned().try_into().unwrap();
-    let roster = desk.fleet.roster(&release.parse().unwrap(), &version);
+    let roster = fixture.fleet.roster(&release.parse().unwrap(), &version);
     for endpoint in roster.endpoints().iter() {
         endpoint.set_health(health);
     }
@@ -133,8 +135,8 @@ fn wrongly_grown(
     wrong
 }
 
-async fn obey(desk: &Desk, ask: &Ask) -> Result<(), ControlError> {
-    let apply = |change: Change| desk.try_apply(change, Expected::Any);
+async fn obey(fixture: &ControllerFixture, ask: &Ask) -> Result<(), ControlError> {
+    let apply = |change: Change| fixture.try_apply(change, Expected::Any);
     let named = |which: usize| RELEASES[which].parse().unwrap();
     let done = match ask {
         Ask::Split(which, weights) => {
@@ -155,12 +157,13 @@ async fn obey(desk: &Desk, ask: &Ask) -> Result<(), ControlError> {
             })
             .await
         }
-        Ask::Back => desk.back().await,
+        Ask::Back => fixture.rollback().await,
         Ask::BackTo(revision) => {
-            desk.back_to(RollbackTo::Revision(Revision(*revision)))
+            fixture
+                .rollback_to(RollbackTo::Revision(Revision(*revision)))
                 .await
         }
-        Ask::BackRoute(which) => desk.back_to(RollbackTo::Route(route(*which))).await,
+        Ask::BackRoute(which) => fixture.rollback_to(RollbackTo::Route(route(*which))).await,
         Ask::Health(..) => return Ok(()),
     };
     done.map(|_| ())
@@ -175,8 +178,8 @@ struct Checks {
 
 impl Checks {
     /// The releases that could answer. On the way back what is not known yet will do.
-    fn fit(self, desk: &Desk, back: bool) -> [bool; 3] {
-        [0, 1, 2].map(|which| match health_of(desk, RELEASES[which]) {
+    fn fit(self, fixture: &ControllerFixture, back: bool) -> [bool; 3] {
+        [0, 1, 2].map(|which| match health_of(fixture, RELEASES[which]) {
             Health::Healthy => true,
             Health::Unhealthy => false,
             Health::Unknown => back || !self.checked[which],
@@ -184,18 +187,18 @@ impl Checks {
     }
 
     /// Those that could answer once their first check was made.
-    fn fit_then(self, desk: &Desk) -> [bool; 3] {
-        let fit = self.fit(desk, true);
+    fn fit_then(self, fixture: &ControllerFixture) -> [bool; 3] {
+        let fit = self.fit(fixture, true);
         [0, 1, 2].map(|which| {
-            let unknown = health_of(desk, RELEASES[which]) == Health::Unknown;
+            let unknown = health_of(fixture, RELEASES[which]) == Health::Unknown;
             fit[which] && (!self.checked[which] || !unknown || self.first[which])
         })
     }
 
     /// Makes first checks of what nothing is known of.
-    fn check(self, desk: &Desk) {
+    fn check(self, fixture: &ControllerFixture) {
         let unknown = |which: &usize| {
-            self.checked[*which] && health_of(desk, RELEASES[*which]) == Health::Unknown
+            self.checked[*which] && health_of(fixture, RELEASES[*which]) == Health::Unknown
         };
         for which in (0..3).filter(unknown) {
             let health = if self.first[which] {
@@ -203,42 +206,46 @@ impl Checks {
             } else {
                 Health::Unhealthy
             };
-            set_health(desk, RELEASES[which], health);
+            set_health(fixture, RELEASES[which], health);
         }
     }
 }
 
-fn health_of(desk: &Desk, release: &str) -> Health {
+fn health_of(fixture: &ControllerFixture, release: &str) -> Health {
     let version = "1".to_owned().try_into().unwrap();
-    let roster = desk.fleet.roster(&release.parse().unwrap(), &version);
+    let roster = fixture.fleet.roster(&release.parse().unwrap(), &version);
     roster.endpoints()[0].health()
 }
 
 /// Carries out a command. Checks are made only while it waits.
-async fn obey_and_check(desk: &Desk, ask: &Ask, checks: Checks) -> Result<(), ControlError> {
-    let mut done = std::pin::pin!(obey(desk, ask));
+async fn obey_and_check(
+    fixture: &ControllerFixture,
+    ask: &Ask,
+    checks: Checks,
+) -> Result<(), ControlError> {
+    let mut done = std::pin::pin!(obey(fixture, ask));
     loop {
         tokio::select! {
             biased;
             done = &mut done => return done,
-            () = tokio::time::sleep(Duration::from_millis(20)) => checks.check(desk),
+            () = tokio::time::sleep(Duration::from_millis(20)) => checks.check(fixture),
         }
     }
 }
 
 /// A command that succeeds gives more to nothing that cannot answer, and an abort adds nothing to the split.
-async fn hold(desk: &Desk, ask: &Ask, checks: Checks) {
-    let before = desk.controller.live().state().spec;
+async fn hold(fixture: &ControllerFixture, ask: &Ask, checks: Checks) {
+    let before = fixture.controller.live().state().spec;
     let back = matches!(ask, Ask::Back | Ask::BackTo(_) | Ask::BackRoute(_));
     let waits_for_nothing = back || matches!(ask, Ask::Abort(_));
     // On a busy machine it may take as long as a check, which would then speak of later.
     let done = if waits_for_nothing {
-        obey(desk, ask).await
+        obey(fixture, ask).await
     } else {
-        obey_and_check(desk, ask, checks).await
+        obey_and_check(fixture, ask, checks).await
     };
-    let after = desk.controller.live().state().spec;
-    let fit = checks.fit(desk, waits_for_nothing);
+    let after = fixture.controller.live().state().spec;
+    let fit = checks.fit(fixture, waits_for_nothing);
     assert_eq!(
         wrongly_grown(&before, &after, fit, back),
         [],
@@ -256,11 +263,11 @@ async fn hold(desk: &Desk, ask: &Ask, checks: Checks) {
 }
 
 /// Whatever has a fit endpoint gets everything by one command, though it has to be checked first.
-async fn all_fit_can_be_live(desk: &Desk, checks: Checks) {
-    let fit = checks.fit_then(desk);
+async fn all_fit_can_be_live(fixture: &ControllerFixture, checks: Checks) {
+    let fit = checks.fit_then(fixture);
     for which in 0..ROUTES.len() {
         for to in (0..3).filter(|&to| fit[to]) {
-            let switched = obey_and_check(desk, &Ask::Switch(which, to), checks).await;
+            let switched = obey_and_check(fixture, &Ask::Switch(which, to), checks).await;
             assert!(switched.is_ok(), "{which} {to} {switched:?}");
         }
     }
@@ -273,42 +280,43 @@ async fn history_of_commands(
     asks: Vec<Ask>,
 ) {
     let folder = folder();
-    let desk = Desk::open(&kept(&folder));
+    let fixture = ControllerFixture::open(&history_path(&folder));
     let first = Change::Replace {
         table: table(splits, stable, checks.checked),
     };
     let empty = Expected::Unchanged(Revision(0));
     // As a start is.
-    desk.controller
+    fixture
+        .controller
         .apply(first, author(), empty, true)
         .await
         .unwrap();
     for ask in &asks {
         if let Ask::Health(release, health) = ask {
-            set_health(&desk, RELEASES[*release], *health);
+            set_health(&fixture, RELEASES[*release], *health);
         }
-        hold(&desk, ask, checks).await;
+        hold(&fixture, ask, checks).await;
     }
-    let fit = checks.fit(&desk, true);
+    let fit = checks.fit(&fixture, true);
     // A rollback to what could answer whole is never refused.
-    for revision in 1..=desk.revision().0 {
-        let Ok(detail) = desk.controller.revision(Revision(revision)) else {
+    for revision in 1..=fixture.revision().0 {
+        let Ok(detail) = fixture.controller.revision(Revision(revision)) else {
             continue;
         };
         let spec = detail
             .table
-            .into_state(&desk.controller.live().state())
+            .into_state(&fixture.controller.live().state())
             .spec;
         let whole = |which| {
             let shares = shares(&spec, which);
             (0..3).all(|release| shares[release] <= 0.0 || fit[release])
         };
         if (0..ROUTES.len()).all(whole) {
-            let back = obey(&desk, &Ask::BackTo(revision)).await;
+            let back = obey(&fixture, &Ask::BackTo(revision)).await;
             assert!(back.is_ok(), "{revision} {back:?}");
         }
     }
-    all_fit_can_be_live(&desk, checks).await;
+    all_fit_can_be_live(&fixture, checks).await;
 }
 
 proptest! {
@@ -345,42 +353,51 @@ fn not_ready(result: &Result<switchback::api::Receipt, ControlError>) -> Vec<Str
 #[tokio::test]
 async fn the_rollback_from_a_dead_canary_asks_only_who_grows() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 5, 0).await;
-    desk.split("chat", 50).await;
-    desk.apply(change(r#"{"kind":"promote","route":"chat","to":"green"}"#))
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 5, 0).await;
+    fixture.split("chat", 50).await;
+    fixture
+        .apply(change(r#"{"kind":"promote","route":"chat","to":"green"}"#))
         .await;
-    set_health(&desk, "green", Health::Unhealthy);
-    assert!(desk.controller.status().rollback.ready);
-    let back = desk.back().await.unwrap();
-    assert_eq!((back.changed, desk.weights()), (true, (50, 0)));
-    desk.back_to(RollbackTo::Route("chat".parse().unwrap()))
+    set_health(&fixture, "green", Health::Unhealthy);
+    assert!(fixture.controller.status().rollback.ready);
+    let back = fixture.rollback().await.unwrap();
+    assert_eq!((back.changed, fixture.weights()), (true, (50, 0)));
+    fixture
+        .rollback_to(RollbackTo::Route("chat".parse().unwrap()))
         .await
         .unwrap();
-    assert_eq!(desk.weights(), (5, 0));
+    assert_eq!(fixture.weights(), (5, 0));
 }
 
 #[tokio::test]
 async fn where_nothing_can_answer_whatever_can_in_part_may_come_back() {
     let folder = folder();
-    let desk = Desk::open(&kept(&folder));
+    let fixture = ControllerFixture::open(&history_path(&folder));
     let first = Change::Replace {
         table: table([[50, 0, 50], [1, 0, 0]], None, [false; 3]),
     };
     let empty = Expected::Unchanged(Revision(0));
-    let begun = desk.controller.apply(first, author(), empty, false).await;
+    let begun = fixture
+        .controller
+        .apply(first, author(), empty, false)
+        .await;
     begun.unwrap();
-    obey(&desk, &Ask::Switch(0, 1)).await.unwrap();
-    set_health(&desk, "red", Health::Unhealthy);
-    assert_eq!(not_ready(&desk.back().await), ["red"], "green can answer");
-    set_health(&desk, "green", Health::Unhealthy);
-    desk.back().await.unwrap();
+    obey(&fixture, &Ask::Switch(0, 1)).await.unwrap();
+    set_health(&fixture, "red", Health::Unhealthy);
+    assert_eq!(
+        not_ready(&fixture.rollback().await),
+        ["red"],
+        "green can answer"
+    );
+    set_health(&fixture, "green", Health::Unhealthy);
+    fixture.rollback().await.unwrap();
 }
 
 #[tokio::test]
 async fn every_change_that_gives_more_to_a_dead_release_is_refused_without_force() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 5, 0).await;
-    set_health(&desk, "green", Health::Unhealthy);
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 5, 0).await;
+    set_health(&fixture, "green", Health::Unhealthy);
     let put_route =
         r#"{"kind":"put_route","route":{"name":"new","path_prefix":"/new","split":{"green":1}}}"#;
     for more in [
@@ -389,15 +406,18 @@ async fn every_change_that_gives_more_to_a_dead_release_is_refused_without_force
         r#"{"kind":"patch_split","route":"chat","weights":{"green":10}}"#,
         put_route,
     ] {
-        let refused = desk.try_apply(change(more), Expected::Any).await;
+        let refused = fixture.try_apply(change(more), Expected::Any).await;
         assert_eq!(not_ready(&refused), ["green"], "{more}");
-        let dry = desk.controller.preview(&change(more), Expected::Any, false);
+        let dry = fixture
+            .controller
+            .preview(&change(more), Expected::Any, false);
         assert!(matches!(dry, Err(ControlError::NotReady { .. })), "{more}");
     }
     let import = |force: bool| {
         let by = author();
         let wins = Some(ConflictPolicy::File);
-        desk.controller
+        fixture
+            .controller
             .import(document(6, 0), wins, by, Expected::Any, force)
     };
     assert!(matches!(
@@ -405,13 +425,13 @@ async fn every_change_that_gives_more_to_a_dead_release_is_refused_without_force
         Err(ControlError::NotReady { .. })
     ));
     import(true).await.unwrap();
-    assert_eq!(desk.weights(), (6, 0));
-    desk.split("chat", 4).await;
-    let forced = desk
+    assert_eq!(fixture.weights(), (6, 0));
+    fixture.split("chat", 4).await;
+    let forced = fixture
         .controller
         .apply(set_split("chat", 90), author(), Expected::Any, true);
     forced.await.unwrap();
-    assert_eq!(desk.weights(), (90, 0));
+    assert_eq!(fixture.weights(), (90, 0));
 }
 
 /// A release of which no check has come yet, beside what is live.
@@ -421,8 +441,8 @@ const CHECKED: &str = r#"{"kind":"put_release","release":"red","document":{"vers
 #[tokio::test]
 async fn a_change_that_waits_is_live_once_a_check_has_succeeded() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.apply(change(CHECKED)).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.apply(change(CHECKED)).await;
     let wait = |wait: Duration| {
         let by = author();
         let change = change(r#"{"kind":"patch_split","route":"chat","weights":{"red":5}}"#);
@@ -430,13 +450,13 @@ async fn a_change_that_waits_is_live_once_a_check_has_succeeded() {
             wait,
             ..Consent::default()
         };
-        desk.controller.apply(change, by, Expected::Any, consent)
+        fixture.controller.apply(change, by, Expected::Any, consent)
     };
     let refused = wait(Duration::from_millis(1)).await;
     assert_eq!(not_ready(&refused), ["red"]);
     let healthy = async {
         tokio::task::yield_now().await;
-        set_health(&desk, "red", Health::Healthy);
+        set_health(&fixture, "red", Health::Healthy);
     };
     let (done, ()) = tokio::join!(wait(Duration::from_secs(30)), healthy);
     assert!(done.unwrap().changed);
@@ -445,16 +465,19 @@ async fn a_change_that_waits_is_live_once_a_check_has_succeeded() {
 #[tokio::test]
 async fn a_switch_moves_a_named_stable_and_an_abort_follows_it() {
     let folder = folder();
-    let desk = Desk::open(&kept(&folder));
+    let fixture = ControllerFixture::open(&history_path(&folder));
     let first = Change::Replace {
         table: table([[1, 0, 0], [1, 0, 0]], Some(0), [false; 3]),
     };
     let empty = Expected::Unchanged(Revision(0));
-    let begun = desk.controller.apply(first, author(), empty, false).await;
+    let begun = fixture
+        .controller
+        .apply(first, author(), empty, false)
+        .await;
     begun.unwrap();
-    obey(&desk, &Ask::Switch(0, 1)).await.unwrap();
-    obey(&desk, &Ask::Split(0, [0, 95, 5])).await.unwrap();
-    obey(&desk, &Ask::Abort(0)).await.unwrap();
-    let spec = desk.controller.live().state().spec;
+    obey(&fixture, &Ask::Switch(0, 1)).await.unwrap();
+    obey(&fixture, &Ask::Split(0, [0, 95, 5])).await.unwrap();
+    obey(&fixture, &Ask::Abort(0)).await.unwrap();
+    let spec = fixture.controller.live().state().spec;
     assert_eq!(shares(&spec, 0), [0.0, 1.0, 0.0]);
 }

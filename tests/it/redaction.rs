@@ -8,7 +8,7 @@ use std::{
 use crate::{
     conformance::child::Switchback,
     support::{
-        Origin, PATIENCE,
+        Origin, TIMEOUT,
         h2::{H2Client, RawH2, block, pseudo, request},
     },
 };
@@ -18,7 +18,7 @@ const SECRET: &str = "c0nf1dent1al";
 /// Sends bytes and reads until the connection ends.
 fn exchange(address: SocketAddr, bytes: &str) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
     stream.write_all(bytes.as_bytes()).unwrap();
     let mut answer = Vec::new();
     // A refused request may end in a reset; what came before it counts.

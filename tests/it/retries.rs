@@ -95,7 +95,7 @@ fn what_was_refused_goes_again_with_its_body_whatever_the_method() {
 }
 
 #[test]
-fn a_body_that_comes_piece_by_piece_is_sent_again_from_its_beginning() {
+fn a_body_that_arrives_in_parts_is_sent_again_from_its_beginning() {
     let origin = Origin::scripted({
         let connections = AtomicUsize::new(0);
         move |stream| {
@@ -313,7 +313,7 @@ fn a_repeat_stays_with_its_release_whatever_the_table_says() {
 /// An endpoint as nginx is with `keepalive_requests`: it takes so many streams per connection, says GOAWAY with the last of
 /// them, ignores the rest, and leaves it to its client to close.
 #[test]
-fn an_endpoint_with_few_requests_per_connection_fails_nobody() {
+fn an_endpoint_with_few_requests_per_connection_fails_no_request() {
     const MOST: usize = 5;
     let origin = Origin::scripted(|stream| {
         let Some(mut raw) = RawH2::accept(stream, &[0, 3, 0, 0, 0, 128]) else {

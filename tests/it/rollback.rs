@@ -19,27 +19,31 @@ use switchback::{
 };
 
 use crate::controller_fixture::{
-    Desk, author, change, document, folder, grouped, kept, keyed, set_split, wait_until,
+    ControllerFixture, author, change, document, folder, grouped, history_path, keyed, set_split,
+    wait_until,
 };
 
 #[tokio::test]
 async fn rolling_back_twice_goes_two_back_and_restores_the_digests() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    let first = desk.controller.live().digest();
-    let (two, three) = (desk.split("chat", 10).await, desk.split("chat", 50).await);
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    let first = fixture.controller.live().digest();
+    let (two, three) = (
+        fixture.split("chat", 10).await,
+        fixture.split("chat", 50).await,
+    );
     assert_eq!((two.parent, three.parent), (Revision(1), Revision(2)));
     assert!(three.durable && three.changed && three.converged_at.is_some());
-    let back = desk.back().await.unwrap();
+    let back = fixture.rollback().await.unwrap();
     assert_eq!(
         (back.digest, back.undid.clone()),
         (two.digest, vec![Revision(3)])
     );
     assert_eq!(back.cause, Cause::Rollback { to: Revision(2) });
-    let back = desk.back().await.unwrap();
+    let back = fixture.rollback().await.unwrap();
     assert_eq!((back.digest, back.undid), (first, vec![Revision(4)]));
     assert!(matches!(
-        desk.back().await,
+        fixture.rollback().await,
         Err(ControlError::NothingToUndo)
     ));
 }
@@ -47,60 +51,63 @@ async fn rolling_back_twice_goes_two_back_and_restores_the_digests() {
 #[tokio::test]
 async fn equal_content_makes_no_revision() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 5, 0).await;
-    let same = desk.split("chat", 5).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 5, 0).await;
+    let same = fixture.split("chat", 5).await;
     assert_eq!((same.changed, same.revision), (false, Revision(1)));
     assert!(same.diff.is_empty());
-    desk.split("chat", 6).await;
-    desk.back().await.unwrap();
-    let same = desk
-        .back_to(RollbackTo::Revision(Revision(1)))
+    fixture.split("chat", 6).await;
+    fixture.rollback().await.unwrap();
+    let same = fixture
+        .rollback_to(RollbackTo::Revision(Revision(1)))
         .await
         .unwrap();
     assert!(!same.changed, "revision 1's content is live already");
-    assert_eq!(desk.revision(), Revision(3));
+    assert_eq!(fixture.revision(), Revision(3));
 }
 
 #[tokio::test]
 async fn a_revision_that_is_not_on_the_chain_goes_on_top_of_what_is_live() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    desk.back().await.unwrap();
-    let again = desk
-        .back_to(RollbackTo::Revision(Revision(2)))
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    fixture.rollback().await.unwrap();
+    let again = fixture
+        .rollback_to(RollbackTo::Revision(Revision(2)))
         .await
         .unwrap();
     assert_eq!(
         (again.cause, again.undid),
         (Cause::Rollback { to: Revision(2) }, vec![])
     );
-    assert_eq!(desk.weights(), (10, 0));
-    desk.back().await.unwrap();
-    assert_eq!(desk.weights(), (0, 0));
-    let unknown = desk.back_to(RollbackTo::Revision(Revision(99))).await;
+    assert_eq!(fixture.weights(), (10, 0));
+    fixture.rollback().await.unwrap();
+    assert_eq!(fixture.weights(), (0, 0));
+    let unknown = fixture
+        .rollback_to(RollbackTo::Revision(Revision(99)))
+        .await;
     assert!(matches!(unknown, Err(ControlError::UnknownRevision { .. })));
 }
 
 #[tokio::test]
 async fn a_bare_rollback_undoes_a_group_and_a_step_one_record_after_a_restart_too() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     for green in [5, 20, 50] {
         let by = grouped("rollout-1");
-        desk.controller
+        fixture
+            .controller
             .apply(set_split("chat", green), by, Expected::Any, false)
             .await
             .unwrap();
     }
-    desk.back_to(RollbackTo::Step).await.unwrap();
-    assert_eq!(desk.weights(), (20, 0));
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    assert_eq!(desk.weights(), (20, 0));
-    let back = desk.back().await.unwrap();
+    fixture.rollback_to(RollbackTo::Step).await.unwrap();
+    assert_eq!(fixture.weights(), (20, 0));
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    assert_eq!(fixture.weights(), (20, 0));
+    let back = fixture.rollback().await.unwrap();
     assert_eq!(
-        (desk.weights(), back.cause),
+        (fixture.weights(), back.cause),
         ((0, 0), Cause::Rollback { to: Revision(1) })
     );
 }
@@ -108,34 +115,34 @@ async fn a_bare_rollback_undoes_a_group_and_a_step_one_record_after_a_restart_to
 #[tokio::test]
 async fn one_route_goes_back_alone_and_never_forth() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    desk.split("chat", 60).await;
-    desk.split("search", 30).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    fixture.split("chat", 60).await;
+    fixture.split("search", 30).await;
     let route = || RollbackTo::Route("chat".parse().unwrap());
-    let back = desk.back_to(route()).await.unwrap();
+    let back = fixture.rollback_to(route()).await.unwrap();
     let cause = |to| Cause::RollbackRoute {
         route: Some("chat".parse().unwrap()),
         to: Revision(to),
     };
-    assert_eq!((desk.weights(), back.cause), ((10, 30), cause(2)));
+    assert_eq!((fixture.weights(), back.cause), ((10, 30), cause(2)));
     assert_eq!(
         back.undid,
         [Revision(3)],
         "the revision that had changed the route"
     );
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    assert_eq!(desk.weights(), (10, 30));
-    desk.back_to(route()).await.unwrap();
-    assert_eq!(desk.weights(), (0, 30));
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    assert_eq!(fixture.weights(), (10, 30));
+    fixture.rollback_to(route()).await.unwrap();
+    assert_eq!(fixture.weights(), (0, 30));
     assert!(matches!(
-        desk.back_to(route()).await,
+        fixture.rollback_to(route()).await,
         Err(ControlError::NothingToUndo)
     ));
-    desk.back().await.unwrap();
+    fixture.rollback().await.unwrap();
     assert_eq!(
-        desk.weights(),
+        fixture.weights(),
         (0, 0),
         "a bare rollback does not lead to what was taken back"
     );
@@ -144,19 +151,19 @@ async fn one_route_goes_back_alone_and_never_forth() {
 #[tokio::test]
 async fn after_the_rollback_of_a_route_that_alone_has_changed_there_is_nothing_to_undo() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    let back = desk
-        .back_to(RollbackTo::Route("chat".parse().unwrap()))
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    let back = fixture
+        .rollback_to(RollbackTo::Route("chat".parse().unwrap()))
         .await
         .unwrap();
     let cause = Cause::RollbackRoute {
         route: Some("chat".parse().unwrap()),
         to: Revision(1),
     };
-    assert_eq!((back.cause, desk.weights()), (cause, (0, 0)));
+    assert_eq!((back.cause, fixture.weights()), (cause, (0, 0)));
     assert!(matches!(
-        desk.back().await,
+        fixture.rollback().await,
         Err(ControlError::NothingToUndo)
     ));
 }
@@ -164,54 +171,61 @@ async fn after_the_rollback_of_a_route_that_alone_has_changed_there_is_nothing_t
 #[tokio::test]
 async fn abort_after_a_rollback_of_one_route_goes_to_the_stable_release_of_then() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    desk.split("chat", 100).await;
-    desk.split("search", 1).await;
-    desk.back_to(RollbackTo::Route("chat".parse().unwrap()))
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    fixture.split("chat", 100).await;
+    fixture.split("search", 1).await;
+    fixture
+        .rollback_to(RollbackTo::Route("chat".parse().unwrap()))
         .await
         .unwrap();
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    desk.apply(change(r#"{"kind":"abort","route":"chat"}"#))
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    fixture
+        .apply(change(r#"{"kind":"abort","route":"chat"}"#))
         .await;
-    assert_eq!(desk.weights(), (0, 1));
+    assert_eq!(fixture.weights(), (0, 1));
 }
 
 #[tokio::test]
 async fn endpoints_are_facts_that_a_rollback_carries_forward() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
     let fact = r#"{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:2001","http://127.0.0.1:2002"]}"#;
-    let receipt = desk.apply(change(fact)).await;
+    let receipt = fixture.apply(change(fact)).await;
     assert_eq!((receipt.cause, receipt.durable), (Cause::Roster, true));
-    let back = desk.back().await.unwrap();
+    let back = fixture.rollback().await.unwrap();
     assert_eq!(
         back.cause,
         Cause::Rollback { to: Revision(1) },
         "a fact is not on the undo stack"
     );
-    assert_eq!(desk.endpoints("blue").len(), 2);
-    let roster = desk.fleet.roster(
+    assert_eq!(fixture.endpoints("blue").len(), 2);
+    let roster = fixture.fleet.roster(
         &"blue".parse().unwrap(),
         &"1".to_owned().try_into().unwrap(),
     );
     assert_eq!(roster.endpoints().len(), 2, "the fleet has them as well");
-    drop(desk);
-    assert_eq!(Desk::open(&kept(&folder)).endpoints("blue").len(), 2);
+    drop(fixture);
+    assert_eq!(
+        ControllerFixture::open(&history_path(&folder))
+            .endpoints("blue")
+            .len(),
+        2
+    );
 }
 
 #[tokio::test]
 async fn a_version_that_comes_back_brings_its_last_roster() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let add = r#"{"kind":"set_endpoints","release":"green","endpoints":["http://127.0.0.1:3001"]}"#;
-    desk.apply(change(add)).await;
+    fixture.apply(change(add)).await;
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
-    desk.apply(change(two)).await;
-    assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:4001"]);
-    let status = desk.controller.status();
+    fixture.apply(change(two)).await;
+    assert_eq!(fixture.endpoints("green"), ["http://127.0.0.1:4001"]);
+    let status = fixture.controller.status();
     let role = |version: &str| {
         let mut releases = status.releases.iter();
         let found = releases.find(|release| {
@@ -224,24 +238,24 @@ async fn a_version_that_comes_back_brings_its_last_roster() {
         (Some(Role::Standby), Some(Role::Warm))
     );
     assert!(status.rollback.ready);
-    desk.back().await.unwrap();
-    assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:3001"]);
+    fixture.rollback().await.unwrap();
+    assert_eq!(fixture.endpoints("green"), ["http://127.0.0.1:3001"]);
 }
 
 #[tokio::test]
 async fn a_predecessor_without_a_healthy_endpoint_is_refused_with_the_nearest_that_has_one() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 100, 0).await;
-    desk.split("chat", 0).await;
-    desk.split("chat", 100).await;
-    let blue = desk.fleet.roster(
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 100, 0).await;
+    fixture.split("chat", 0).await;
+    fixture.split("chat", 100).await;
+    let blue = fixture.fleet.roster(
         &"blue".parse().unwrap(),
         &"1".to_owned().try_into().unwrap(),
     );
     blue.endpoints()[0].set_health(switchback::fleet::Health::Unhealthy);
-    let status = desk.controller.status().rollback;
+    let status = fixture.controller.status().rollback;
     assert!(status.available && !status.ready);
-    let refused = desk.back().await;
+    let refused = fixture.rollback().await;
     let Err(ControlError::NotReady {
         releases, nearest, ..
     }) = refused
@@ -250,24 +264,24 @@ async fn a_predecessor_without_a_healthy_endpoint_is_refused_with_the_nearest_th
     };
     assert_eq!(releases[0].as_str(), "blue");
     assert_eq!(nearest, None, "revision 1 has the content that is live");
-    let forced = desk
+    let forced = fixture
         .controller
         .rollback(RollbackTo::Previous, author(), Expected::Any, true)
         .await;
     assert_eq!(forced.unwrap().cause, Cause::Rollback { to: Revision(2) });
-    let status = desk.controller.status().rollback;
+    let status = fixture.controller.status().rollback;
     assert!(status.ready, "back on green it could go");
 }
 
 #[tokio::test]
 async fn a_partial_change_conflicts_only_with_changes_to_its_own_entry() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("search", 5).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("search", 5).await;
     let seen = Expected::Unchanged(Revision(1));
-    let fine = desk.try_apply(set_split("chat", 5), seen).await.unwrap();
-    assert_eq!((fine.revision, desk.weights()), (Revision(3), (5, 5)));
-    let stale = desk.try_apply(set_split("chat", 6), seen).await;
+    let fine = fixture.try_apply(set_split("chat", 5), seen).await.unwrap();
+    assert_eq!((fine.revision, fixture.weights()), (Revision(3), (5, 5)));
+    let stale = fixture.try_apply(set_split("chat", 6), seen).await;
     let Err(ControlError::Stale { live, since, .. }) = stale else {
         panic!("{stale:?}");
     };
@@ -278,67 +292,67 @@ async fn a_partial_change_conflicts_only_with_changes_to_its_own_entry() {
     let whole = Change::Replace {
         table: document(1, 1),
     };
-    let refused = desk.try_apply(whole.clone(), Expected::Any).await;
+    let refused = fixture.try_apply(whole.clone(), Expected::Any).await;
     assert!(matches!(
         refused,
         Err(ControlError::PreconditionRequired { live: Revision(3) })
     ));
-    let refused = desk
+    let refused = fixture
         .try_apply(whole, Expected::Unchanged(Revision(2)))
         .await;
     assert!(matches!(refused, Err(ControlError::Stale { .. })));
-    let rollback = desk
+    let rollback = fixture
         .controller
         .rollback(RollbackTo::Previous, author(), seen, false)
         .await;
     assert!(matches!(rollback, Err(ControlError::Stale { .. })));
-    assert_eq!(desk.weights(), (5, 5));
+    assert_eq!(fixture.weights(), (5, 5));
 }
 
 #[tokio::test]
 async fn a_repeated_request_is_recognised_by_its_key_after_a_restart_too() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    let apply = |desk: Desk, green: u32| async move {
-        let made = desk
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    let apply = |fixture: ControllerFixture, green: u32| async move {
+        let made = fixture
             .controller
             .apply(set_split("chat", green), keyed("k1"), Expected::Any, false)
             .await;
-        (desk, made)
+        (fixture, made)
     };
-    let (desk, first) = apply(desk, 10).await;
-    let back = desk
+    let (fixture, first) = apply(fixture, 10).await;
+    let back = fixture
         .controller
         .rollback(RollbackTo::Previous, keyed("k2"), Expected::Any, false)
         .await;
-    drop(desk);
-    let (desk, again) = apply(Desk::open(&kept(&folder)), 10).await;
+    drop(fixture);
+    let (fixture, again) = apply(ControllerFixture::open(&history_path(&folder)), 10).await;
     assert_eq!(again.unwrap().revision, first.unwrap().revision);
-    let again = desk
+    let again = fixture
         .controller
         .rollback(RollbackTo::Previous, keyed("k2"), Expected::Any, false)
         .await;
     let (back, again) = (back.unwrap(), again.unwrap());
     assert_eq!((again.revision, again.undid), (back.revision, back.undid));
-    assert_eq!(desk.weights(), (0, 0), "neither was done twice");
-    let (_, other) = apply(desk, 11).await;
+    assert_eq!(fixture.weights(), (0, 0), "neither was done twice");
+    let (_, other) = apply(fixture, 11).await;
     assert!(matches!(other, Err(ControlError::KeyReused { .. })));
 }
 
 #[tokio::test]
 async fn a_release_that_a_rollback_needs_goes_only_by_force() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 100, 100).await;
-    desk.split("chat", 0).await;
-    desk.split("search", 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 100, 100).await;
+    fixture.split("chat", 0).await;
+    fixture.split("search", 0).await;
     let remove = || change(r#"{"kind":"remove_release","release":"green"}"#);
-    let refused = desk.try_apply(remove(), Expected::Any).await;
+    let refused = fixture.try_apply(remove(), Expected::Any).await;
     assert!(
         matches!(refused, Err(ControlError::ReleaseWanted { .. })),
         "{refused:?}"
     );
     let blue = change(r#"{"kind":"remove_release","release":"blue"}"#);
-    let refused = desk
+    let refused = fixture
         .controller
         .apply(blue, author(), Expected::Any, true)
         .await;
@@ -346,12 +360,13 @@ async fn a_release_that_a_rollback_needs_goes_only_by_force() {
         matches!(refused, Err(ControlError::Change(_))),
         "never while it is live: {refused:?}"
     );
-    desk.controller
+    fixture
+        .controller
         .apply(remove(), author(), Expected::Any, true)
         .await
         .unwrap();
     assert!(
-        !desk
+        !fixture
             .controller
             .live()
             .state()
@@ -359,10 +374,10 @@ async fn a_release_that_a_rollback_needs_goes_only_by_force() {
             .releases()
             .contains_key("green")
     );
-    let back = desk.back().await.unwrap();
+    let back = fixture.rollback().await.unwrap();
     assert_eq!(back.undid.len(), 1);
     assert_eq!(
-        desk.endpoints("green"),
+        fixture.endpoints("green"),
         ["http://127.0.0.1:1002"],
         "it comes back with its roster"
     );
@@ -394,50 +409,53 @@ async fn a_rollback_of_a_route_that_an_earlier_version_did_not_name_is_gone_back
     let folder = folder();
     let old = folder.path().join("old");
     let route = |name: &str| RollbackTo::Route(name.parse().unwrap());
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    desk.split("search", 20).await;
-    desk.back_to(route("chat")).await.unwrap();
-    drop(desk);
-    let (from, to) = (kept(&folder), old.clone());
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    fixture.split("search", 20).await;
+    fixture.rollback_to(route("chat")).await.unwrap();
+    drop(fixture);
+    let (from, to) = (history_path(&folder), old.clone());
     let copied = tokio::task::spawn_blocking(move || copy_unnamed(&from, &to));
     copied.await.unwrap();
-    let desk = Desk::open(&old);
-    assert_eq!((desk.revision(), desk.weights()), (Revision(4), (0, 20)));
-    let again = desk.back_to(route("chat")).await;
+    let fixture = ControllerFixture::open(&old);
+    assert_eq!(
+        (fixture.revision(), fixture.weights()),
+        (Revision(4), (0, 20))
+    );
+    let again = fixture.rollback_to(route("chat")).await;
     assert!(
         matches!(again, Err(ControlError::NothingToUndo)),
         "{again:?}"
     );
-    desk.back_to(route("search")).await.unwrap();
-    assert_eq!(desk.weights(), (0, 0));
+    fixture.rollback_to(route("search")).await.unwrap();
+    assert_eq!(fixture.weights(), (0, 0));
 }
 
 #[tokio::test]
 async fn a_dry_run_with_a_version_that_nothing_holds_any_more_is_answered_as_the_change_is() {
     let folder = folder();
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
-    let desk = Desk::begun(&kept(&folder), 50, 50).await;
-    desk.apply(change(two)).await;
-    desk.back().await.unwrap();
-    drop(desk);
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 50, 50).await;
+    fixture.apply(change(two)).await;
+    fixture.rollback().await.unwrap();
+    drop(fixture);
     // What a start brings knows which endpoints the version had, and has no roster of it.
-    let desk = Desk::open(&kept(&folder));
-    let preview = desk
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    let preview = fixture
         .controller
         .preview(&change(two), Expected::Any, false)
         .unwrap();
     assert!(preview.changed && preview.not_ready.is_empty());
-    desk.apply(change(two)).await;
-    assert_eq!(desk.endpoints("green"), ["http://127.0.0.1:4001"]);
+    fixture.apply(change(two)).await;
+    assert_eq!(fixture.endpoints("green"), ["http://127.0.0.1:4001"]);
 }
 
 #[tokio::test]
 async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    let preview = desk
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    let preview = fixture
         .controller
         .preview(&set_split("chat", 20), Expected::Any, false)
         .unwrap();
@@ -449,7 +467,7 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
                 .iter()
                 .any(|entry| entry.path == "routes.chat.split.green")
     );
-    let preview = desk
+    let preview = fixture
         .controller
         .preview_rollback(&RollbackTo::Previous, Expected::Any, false)
         .unwrap();
@@ -459,48 +477,51 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     );
     let none = change(r#"{"kind":"set_split","route":"chat","weights":{"blue":0}}"#);
     assert!(matches!(
-        desk.controller.preview(&none, Expected::Any, false),
+        fixture.controller.preview(&none, Expected::Any, false),
         Err(ControlError::Invalid(_))
     ));
-    assert_eq!((desk.revision(), desk.weights()), (Revision(2), (10, 0)));
+    assert_eq!(
+        (fixture.revision(), fixture.weights()),
+        (Revision(2), (10, 0))
+    );
 }
 
 #[tokio::test]
 async fn a_rollback_to_a_revision_is_no_toggle_after_an_endpoint_changed() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
     let fact = r#"{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:2001"]}"#;
-    desk.apply(change(fact)).await;
-    desk.split("chat", 90).await;
-    let bad = desk.revision();
-    let back = desk
-        .back_to(RollbackTo::Revision(Revision(2)))
+    fixture.apply(change(fact)).await;
+    fixture.split("chat", 90).await;
+    let bad = fixture.revision();
+    let back = fixture
+        .rollback_to(RollbackTo::Revision(Revision(2)))
         .await
         .unwrap();
-    assert_eq!((desk.weights(), back.undid), ((10, 0), vec![bad]));
-    desk.back().await.unwrap();
-    assert_eq!(desk.weights(), (0, 0), "never on the bad one again");
+    assert_eq!((fixture.weights(), back.undid), ((10, 0), vec![bad]));
+    fixture.rollback().await.unwrap();
+    assert_eq!(fixture.weights(), (0, 0), "never on the bad one again");
 }
 
 #[tokio::test]
 async fn the_number_of_a_fact_means_the_decision_beside_it_after_a_restart_too() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
     let fact = |port: u16| {
         let text = format!(
             r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
         );
         change(&text)
     };
-    let first = desk.apply(fact(2001)).await.revision;
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    desk.split("chat", 90).await;
-    let bad = desk.revision();
-    desk.apply(fact(2002)).await;
-    let preview = desk
+    let first = fixture.apply(fact(2001)).await.revision;
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    fixture.split("chat", 90).await;
+    let bad = fixture.revision();
+    fixture.apply(fact(2002)).await;
+    let preview = fixture
         .controller
         .preview_rollback(&RollbackTo::Revision(first), Expected::Any, false)
         .unwrap();
@@ -509,22 +530,25 @@ async fn the_number_of_a_fact_means_the_decision_beside_it_after_a_restart_too()
         (Some(Revision(2)), vec![bad]),
         "the decision that a fact came after is undone, not the fact"
     );
-    let back = desk.back_to(RollbackTo::Revision(first)).await.unwrap();
-    assert_eq!((desk.weights(), back.undid), ((10, 0), vec![bad]));
-    assert_eq!(desk.endpoints("blue"), ["http://127.0.0.1:2002"]);
-    desk.back().await.unwrap();
-    assert_eq!(desk.weights(), (0, 0));
+    let back = fixture
+        .rollback_to(RollbackTo::Revision(first))
+        .await
+        .unwrap();
+    assert_eq!((fixture.weights(), back.undid), ((10, 0), vec![bad]));
+    assert_eq!(fixture.endpoints("blue"), ["http://127.0.0.1:2002"]);
+    fixture.rollback().await.unwrap();
+    assert_eq!(fixture.weights(), (0, 0));
 }
 
 #[tokio::test]
 async fn a_rollback_of_one_route_takes_no_step_of_another() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("search", 30).await;
-    desk.split("chat", 10).await;
-    desk.split("chat", 60).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("search", 30).await;
+    fixture.split("chat", 10).await;
+    fixture.split("chat", 60).await;
     let back = |route: &str| RollbackTo::Route(route.parse().unwrap());
-    let preview = desk
+    let preview = fixture
         .controller
         .preview_rollback(&back("search"), Expected::Any, false)
         .unwrap();
@@ -536,16 +560,16 @@ async fn a_rollback_of_one_route_takes_no_step_of_another() {
             vec![Revision(4), Revision(3)]
         )
     );
-    desk.back_to(back("search")).await.unwrap();
-    assert_eq!(desk.weights(), (60, 0));
-    desk.back_to(back("chat")).await.unwrap();
-    assert_eq!(desk.weights(), (10, 0), "one step, not two");
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    desk.back_to(back("chat")).await.unwrap();
-    assert_eq!(desk.weights(), (0, 0));
+    fixture.rollback_to(back("search")).await.unwrap();
+    assert_eq!(fixture.weights(), (60, 0));
+    fixture.rollback_to(back("chat")).await.unwrap();
+    assert_eq!(fixture.weights(), (10, 0), "one step, not two");
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    fixture.rollback_to(back("chat")).await.unwrap();
+    assert_eq!(fixture.weights(), (0, 0));
     for route in ["chat", "search"] {
-        let nothing = desk.back_to(back(route)).await;
+        let nothing = fixture.rollback_to(back(route)).await;
         assert!(matches!(nothing, Err(ControlError::NothingToUndo)));
     }
 }
@@ -553,55 +577,60 @@ async fn a_rollback_of_one_route_takes_no_step_of_another() {
 #[tokio::test]
 async fn an_abort_after_a_rollback_of_one_route_goes_nowhere_that_was_taken_back() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 5, 0).await;
-    desk.apply(change(r#"{"kind":"promote","route":"chat","to":"green"}"#))
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 5, 0).await;
+    fixture
+        .apply(change(r#"{"kind":"promote","route":"chat","to":"green"}"#))
         .await;
-    desk.split("search", 1).await;
-    desk.back_to(RollbackTo::Route("chat".parse().unwrap()))
+    fixture.split("search", 1).await;
+    fixture
+        .rollback_to(RollbackTo::Route("chat".parse().unwrap()))
         .await
         .unwrap();
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
     let abort = change(r#"{"kind":"abort","route":"chat"}"#);
-    let refused = desk.try_apply(abort, Expected::Any).await;
+    let refused = fixture.try_apply(abort, Expected::Any).await;
     assert!(
         matches!(&refused, Err(ControlError::Change(_))),
         "nothing was stable then: {refused:?}"
     );
-    assert_eq!(desk.weights(), (5, 1));
+    assert_eq!(fixture.weights(), (5, 1));
 }
 
 #[tokio::test]
 async fn a_release_that_goes_is_stable_nowhere() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let put = r#"{"kind":"put_route","route":{"name":"chat","path_prefix":"/chat","split":{"blue":1},"stable":"green"}}"#;
-    desk.apply(change(put)).await;
-    desk.apply(change(r#"{"kind":"switch","route":"search","to":"blue"}"#))
+    fixture.apply(change(put)).await;
+    fixture
+        .apply(change(r#"{"kind":"switch","route":"search","to":"blue"}"#))
         .await;
     let gone = change(r#"{"kind":"remove_release","release":"green"}"#);
     let force = true;
-    desk.controller
+    fixture
+        .controller
         .apply(gone, author(), Expected::Any, force)
         .await
         .unwrap();
-    let status = desk.controller.status();
+    let status = fixture.controller.status();
     let named = status
         .routes
         .iter()
         .filter_map(|route| route.stable.as_ref());
     assert!(named.clone().all(|stable| stable.as_str() == "blue"));
-    desk.apply(change(r#"{"kind":"abort","route":"chat"}"#))
+    fixture
+        .apply(change(r#"{"kind":"abort","route":"chat"}"#))
         .await;
 }
 
 #[tokio::test]
 async fn two_who_go_back_to_one_revision_make_one() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
-    desk.split("chat", 10).await;
-    desk.back().await.unwrap();
-    let again = || desk.back_to(RollbackTo::Revision(Revision(2)));
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
+    fixture.split("chat", 10).await;
+    fixture.rollback().await.unwrap();
+    let again = || fixture.rollback_to(RollbackTo::Revision(Revision(2)));
     let (one, two) = tokio::join!(again(), again());
     let (one, two) = (one.unwrap(), two.unwrap());
     assert!(one.changed != two.changed, "{one:?} {two:?}");
@@ -611,14 +640,15 @@ async fn two_who_go_back_to_one_revision_make_one() {
 #[tokio::test]
 async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
     // Before `settle`, which would say who is looked after.
-    desk.controller
+    fixture
+        .controller
         .apply_without_settle(change(two), author(), Expected::Any, false)
         .await
         .unwrap();
-    let status = desk.controller.status();
+    let status = fixture.controller.status();
     let live: Vec<_> = status
         .releases
         .iter()
@@ -631,26 +661,29 @@ async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
 #[tokio::test]
 async fn a_dry_run_of_a_routes_rollback_is_refused_where_the_rollback_is() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 50, 0).await;
-    desk.apply(change(
-        r#"{"kind":"set_split","route":"chat","weights":{"blue":1,"green":0}}"#,
-    ))
-    .await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 50, 0).await;
+    fixture
+        .apply(change(
+            r#"{"kind":"set_split","route":"chat","weights":{"blue":1,"green":0}}"#,
+        ))
+        .await;
     let gone = change(r#"{"kind":"remove_release","release":"green"}"#);
-    desk.apply(change(
-        r#"{"kind":"set_split","route":"search","weights":{"blue":1,"green":0}}"#,
-    ))
-    .await;
-    desk.controller
+    fixture
+        .apply(change(
+            r#"{"kind":"set_split","route":"search","weights":{"blue":1,"green":0}}"#,
+        ))
+        .await;
+    fixture
+        .controller
         .apply(gone, author(), Expected::Any, true)
         .await
         .unwrap();
     let back = RollbackTo::Route("chat".parse().unwrap());
-    let dry = desk
+    let dry = fixture
         .controller
         .preview_rollback(&back, Expected::Any, true)
         .map(|_| ());
-    let real = desk
+    let real = fixture
         .controller
         .rollback(back, author(), Expected::Any, true)
         .await
@@ -667,7 +700,7 @@ async fn a_dry_run_of_a_routes_rollback_is_refused_where_the_rollback_is() {
 #[tokio::test]
 async fn the_roster_is_there_before_the_table_that_names_it() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let endpoints = |ports: &[u16]| {
         let urls: Vec<_> = ports
             .iter()
@@ -678,16 +711,16 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
             urls.join(",")
         ))
     };
-    desk.apply(endpoints(&[1, 2])).await;
+    fixture.apply(endpoints(&[1, 2])).await;
     // Before `settle`: what is converged is so for the endpoints as well.
-    let receipt = desk
+    let receipt = fixture
         .controller
         .apply_without_settle(endpoints(&[1]), author(), Expected::Any, false)
         .await
         .unwrap();
     assert!(receipt.converged_at.is_some());
     let version = "1".to_owned().try_into().unwrap();
-    let roster = desk.fleet.roster(&"blue".parse().unwrap(), &version);
+    let roster = fixture.fleet.roster(&"blue".parse().unwrap(), &version);
     let members = || {
         let endpoints = roster.endpoints();
         endpoints
@@ -750,15 +783,15 @@ pub(crate) fn gate() -> Gate {
 async fn a_rollback_while_a_publish_is_being_written_wins() {
     let folder = folder();
     let gate = gate();
-    let desk = Desk::open_with(
-        &kept(&folder),
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
         Settings::default(),
         Some(Arc::clone(&gate.hook)),
     );
-    desk.begin(0, 0).await;
-    desk.split("chat", 10).await;
+    fixture.import_weights(0, 0).await;
+    fixture.split("chat", 10).await;
     gate.closed.store(true, Ordering::SeqCst);
-    let controller = Arc::clone(&desk.controller);
+    let controller = Arc::clone(&fixture.controller);
     let publish = tokio::spawn(async move {
         controller
             .apply(set_split("chat", 50), author(), Expected::Any, false)
@@ -768,8 +801,8 @@ async fn a_rollback_while_a_publish_is_being_written_wins() {
         gate.waiting.load(Ordering::SeqCst)
     });
     let begin = Instant::now();
-    let back = desk.back().await.unwrap();
-    let durable = || desk.controller.status().durability.durable;
+    let back = fixture.rollback().await.unwrap();
+    let durable = || fixture.controller.status().durability.durable;
     wait_until("it is durable by its slot, while the store hangs", durable);
     assert!(
         begin.elapsed() < Duration::from_secs(2),
@@ -783,16 +816,22 @@ async fn a_rollback_while_a_publish_is_being_written_wins() {
         matches!(&lost, Err(ControlError::Stale { since, .. }) if since[0].revision == back.revision),
         "{lost:?}"
     );
-    assert_eq!((desk.weights(), desk.revision()), ((0, 0), back.revision));
-    let page = desk.controller.revisions(None, 10);
+    assert_eq!(
+        (fixture.weights(), fixture.revision()),
+        ((0, 0), back.revision)
+    );
+    let page = fixture.controller.revisions(None, 10);
     assert!(
         page.revisions
             .iter()
             .any(|summary| summary.cause == Cause::Void)
     );
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    assert_eq!((desk.weights(), desk.revision()), ((0, 0), back.revision));
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    assert_eq!(
+        (fixture.weights(), fixture.revision()),
+        ((0, 0), back.revision)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -803,11 +842,15 @@ async fn what_changes_nothing_waits_for_no_disk_and_for_no_other_change() {
         durable_within: Duration::from_secs(10),
         ..Settings::default()
     };
-    let desk = Desk::open_with(&kept(&folder), settings, Some(Arc::clone(&gate.hook)));
-    desk.begin(0, 0).await;
-    let live = desk.split("chat", 10).await;
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
+        settings,
+        Some(Arc::clone(&gate.hook)),
+    );
+    fixture.import_weights(0, 0).await;
+    let live = fixture.split("chat", 10).await;
     gate.closed.store(true, Ordering::SeqCst);
-    let controller = Arc::clone(&desk.controller);
+    let controller = Arc::clone(&fixture.controller);
     let publish = tokio::spawn(async move {
         controller
             .apply(set_split("chat", 50), author(), Expected::Any, false)
@@ -817,7 +860,7 @@ async fn what_changes_nothing_waits_for_no_disk_and_for_no_other_change() {
         gate.waiting.load(Ordering::SeqCst)
     });
     let same = set_split("chat", 10);
-    let nothing = desk
+    let nothing = fixture
         .controller
         .apply(same, author(), Expected::Any, false)
         .await;
@@ -834,17 +877,23 @@ async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
     let folder = folder();
     let gate = gate();
     // Without the limit: what comes first is to be written, however long that takes.
-    let first = Desk::begun(&kept(&folder), 0, 0).await;
+    let first = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     first.split("chat", 10).await;
     drop(first);
     let settings = Settings {
         durable_within: Duration::from_millis(100),
         ..Settings::default()
     };
-    let desk = Desk::open_with(&kept(&folder), settings, Some(Arc::clone(&gate.hook)));
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
+        settings,
+        Some(Arc::clone(&gate.hook)),
+    );
     gate.slots_too.store(true, Ordering::SeqCst);
     gate.closed.store(true, Ordering::SeqCst);
-    let refused = desk.try_apply(set_split("chat", 50), Expected::Any).await;
+    let refused = fixture
+        .try_apply(set_split("chat", 50), Expected::Any)
+        .await;
     assert!(
         matches!(
             &refused,
@@ -852,14 +901,14 @@ async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
         ),
         "{refused:?}"
     );
-    assert_eq!(desk.weights(), (10, 0), "nothing of it is live");
-    let back = desk.back().await.unwrap();
+    assert_eq!(fixture.weights(), (10, 0), "nothing of it is live");
+    let back = fixture.rollback().await.unwrap();
     assert_eq!(
         (back.durable, back.restart_revision),
         (false, Some(Revision(2)))
     );
-    assert_eq!(desk.weights(), (0, 0));
-    let status = desk.controller.status().durability;
+    assert_eq!(fixture.weights(), (0, 0));
+    let status = fixture.controller.status().durability;
     assert!(
         !status.healthy && !status.durable && status.pending_records >= 1,
         "{status:?}"
@@ -867,52 +916,55 @@ async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
     gate.closed.store(false, Ordering::SeqCst);
     drop(gate.open);
     wait_until("what was pending has landed", || {
-        desk.controller.status().durability.healthy
+        fixture.controller.status().durability.healthy
     });
-    drop(desk);
-    assert_eq!(Desk::open(&kept(&folder)).weights(), (0, 0));
+    drop(fixture);
+    assert_eq!(
+        ControllerFixture::open(&history_path(&folder)).weights(),
+        (0, 0)
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_rollback_to_a_revision_off_the_stack_waits_for_no_disk() {
     let folder = folder();
     let gate = gate();
-    let desk = Desk::open_with(
-        &kept(&folder),
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
         Settings::default(),
         Some(Arc::clone(&gate.hook)),
     );
-    desk.begin(0, 0).await;
-    desk.split("chat", 10).await;
-    desk.back().await.unwrap();
+    fixture.import_weights(0, 0).await;
+    fixture.split("chat", 10).await;
+    fixture.rollback().await.unwrap();
     gate.slots_too.store(true, Ordering::SeqCst);
     gate.closed.store(true, Ordering::SeqCst);
-    let again = desk
-        .back_to(RollbackTo::Revision(Revision(2)))
+    let again = fixture
+        .rollback_to(RollbackTo::Revision(Revision(2)))
         .await
         .unwrap();
-    assert_eq!((again.durable, desk.weights()), (false, (10, 0)));
+    assert_eq!((again.durable, fixture.weights()), (false, (10, 0)));
     gate.closed.store(false, Ordering::SeqCst);
     drop(gate.open);
     wait_until("what was pending has landed", || {
-        desk.controller.status().durability.healthy
+        fixture.controller.status().durability.healthy
     });
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    assert_eq!(desk.weights(), (10, 0));
-    desk.back().await.unwrap();
-    assert_eq!(desk.weights(), (0, 0));
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    assert_eq!(fixture.weights(), (10, 0));
+    fixture.rollback().await.unwrap();
+    assert_eq!(fixture.weights(), (0, 0));
 }
 
 #[tokio::test]
 async fn warm_predecessors_are_ready_after_a_restart_too() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
-    desk.apply(change(two)).await;
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    let status = desk.controller.status();
+    fixture.apply(change(two)).await;
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    let status = fixture.controller.status();
     assert!(status.rollback.ready, "{:?}", status.rollback);
     let warm = status
         .releases
@@ -929,70 +981,77 @@ async fn many_revisions_are_pruned_and_the_chain_stays_usable_after_a_restart() 
         keep: 20,
         ..Settings::default()
     };
-    let desk = Desk::open_with(&kept(&folder), settings.clone(), None);
-    desk.begin(0, 0).await;
-    desk.split("search", 7).await;
+    let fixture = ControllerFixture::open_with(&history_path(&folder), settings.clone(), None);
+    fixture.import_weights(0, 0).await;
+    fixture.split("search", 7).await;
     for port in 1..=150 {
         let fact = format!(
             r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
         );
-        desk.apply(change(&fact)).await;
+        fixture.apply(change(&fact)).await;
     }
-    let kept_now = desk.controller.status().durability.kept_revisions;
+    let kept_now = fixture.controller.status().durability.kept_revisions;
     assert!(kept_now <= 40, "{kept_now}");
-    drop(desk);
-    let desk = Desk::open_with(&kept(&folder), settings, None);
-    assert_eq!(desk.controller.status().durability.kept_revisions, kept_now);
+    drop(fixture);
+    let fixture = ControllerFixture::open_with(&history_path(&folder), settings, None);
     assert_eq!(
-        (desk.weights(), desk.endpoints("blue")),
+        fixture.controller.status().durability.kept_revisions,
+        kept_now
+    );
+    assert_eq!(
+        (fixture.weights(), fixture.endpoints("blue")),
         ((0, 7), vec!["http://127.0.0.1:150".to_owned()])
     );
-    desk.back().await.unwrap();
+    fixture.rollback().await.unwrap();
     assert_eq!(
-        (desk.weights(), desk.endpoints("blue")),
+        (fixture.weights(), fixture.endpoints("blue")),
         ((0, 0), vec!["http://127.0.0.1:150".to_owned()])
     );
 }
 
 /// What one answer says about the order of things.
-struct Told {
+struct Reply {
     receipt: Receipt,
-    asked: Asked,
+    asked: Action,
 }
 
 #[derive(Clone, Copy)]
-enum Asked {
+enum Action {
     Back,
     Split(&'static str, u32),
 }
 
 /// Does one thing; of two that meet, one may lose, and that is said.
-async fn told(desk: &Desk, asked: Asked) -> Option<Told> {
+async fn told(fixture: &ControllerFixture, asked: Action) -> Option<Reply> {
     let answer = match asked {
-        Asked::Back => desk.back().await,
-        Asked::Split(route, green) => desk.try_apply(set_split(route, green), Expected::Any).await,
+        Action::Back => fixture.rollback().await,
+        Action::Split(route, green) => {
+            fixture
+                .try_apply(set_split(route, green), Expected::Any)
+                .await
+        }
     };
     match answer {
-        Ok(receipt) => receipt.changed.then_some(Told { receipt, asked }),
+        Ok(receipt) => receipt.changed.then_some(Reply { receipt, asked }),
         Err(ControlError::Stale { .. } | ControlError::NothingToUndo) => None,
         Err(error) => panic!("{error:?}"),
     }
 }
 
-async fn publish_all(desk: Arc<Desk>, asks: Vec<Asked>) -> Vec<Told> {
+async fn publish_all(fixture: Arc<ControllerFixture>, asks: Vec<Action>) -> Vec<Reply> {
     let mut all = Vec::new();
     for asked in asks {
-        all.extend(told(&desk, asked).await);
+        all.extend(told(&fixture, asked).await);
     }
     all
 }
 
 /// Rolls back at odd moments until nobody publishes any more.
-async fn roll_back_until(desk: Arc<Desk>, done: Arc<AtomicBool>) -> Vec<Told> {
+async fn roll_back_until(fixture: Arc<ControllerFixture>, done: Arc<AtomicBool>) -> Vec<Reply> {
     let mut all = Vec::new();
     for n in 1_u64.. {
         tokio::time::sleep(Duration::from_micros(n * 7_919 % 9_000)).await;
-        all.extend(told(&desk, Asked::Back).await);
+        all.extend(told(&fixture, Action::Back).await);
         if done.load(Ordering::SeqCst) {
             break;
         }
@@ -1010,48 +1069,52 @@ async fn changes_that_meet_are_as_if_one_came_after_the_other() {
         std::thread::sleep(Duration::from_micros((n >> 40) % 3_000));
         Ok(())
     });
-    let desk = Arc::new(Desk::open_with(
-        &kept(&folder),
+    let fixture = Arc::new(ControllerFixture::open_with(
+        &history_path(&folder),
         Settings::default(),
         Some(hook),
     ));
-    let first = desk.begin(0, 0).await;
+    let first = fixture.import_weights(0, 0).await;
     let splits = |route: &'static str, step: u32| {
         (1..60)
-            .map(|n| Asked::Split(route, (n * step) % 101))
+            .map(|n| Action::Split(route, (n * step) % 101))
             .collect()
     };
     let publishing = [splits("chat", 7), splits("search", 11)]
-        .map(|asks: Vec<Asked>| tokio::spawn(publish_all(Arc::clone(&desk), asks)));
+        .map(|asks: Vec<Action>| tokio::spawn(publish_all(Arc::clone(&fixture), asks)));
     let done = Arc::new(AtomicBool::new(false));
-    let back = tokio::spawn(roll_back_until(Arc::clone(&desk), Arc::clone(&done)));
+    let back = tokio::spawn(roll_back_until(Arc::clone(&fixture), Arc::clone(&done)));
     let mut told = Vec::new();
     for task in publishing {
         told.extend(task.await.unwrap());
     }
     done.store(true, Ordering::SeqCst);
     told.extend(back.await.unwrap());
-    let (live, content, depth) = replayed(&desk, first.revision, told);
-    assert_eq!((desk.revision(), desk.weights()), (live, content));
-    let desk = Arc::into_inner(desk).expect("all tasks have ended");
+    let (live, content, depth) = replayed(&fixture, first.revision, told);
+    assert_eq!((fixture.revision(), fixture.weights()), (live, content));
+    let fixture = Arc::into_inner(fixture).expect("all tasks have ended");
     wait_until("all is written", || {
-        desk.controller.status().durability.healthy
+        fixture.controller.status().durability.healthy
     });
-    drop(desk);
-    let desk = Desk::open(&kept(&folder));
-    assert_eq!((desk.revision(), desk.weights()), (live, content));
-    assert_eq!(desk.controller.status().rollback.depth, depth);
+    drop(fixture);
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    assert_eq!((fixture.revision(), fixture.weights()), (live, content));
+    assert_eq!(fixture.controller.status().rollback.depth, depth);
 }
 
 /// Replays what was answered in the order of its revisions: each has to follow from the one before it.
-fn replayed(desk: &Desk, first: Revision, mut told: Vec<Told>) -> (Revision, (u32, u32), usize) {
+fn replayed(
+    fixture: &ControllerFixture,
+    first: Revision,
+    mut told: Vec<Reply>,
+) -> (Revision, (u32, u32), usize) {
     told.sort_by_key(|told| told.receipt.revision);
     let (mut live, mut content, mut stack) = (first, (0, 0), Vec::new());
-    for Told { receipt, asked } in &told {
+    for Reply { receipt, asked } in &told {
         assert_eq!(receipt.parent, live, "each is based on the one before it");
         match asked {
-            Asked::Back => (_, content) = stack.pop().expect("something was undone"),
-            Asked::Split(route, green) => {
+            Action::Back => (_, content) = stack.pop().expect("something was undone"),
+            Action::Split(route, green) => {
                 stack.push((live, content));
                 if *route == "chat" {
                     content.0 = *green;
@@ -1061,7 +1124,7 @@ fn replayed(desk: &Desk, first: Revision, mut told: Vec<Told>) -> (Revision, (u3
             }
         }
         live = receipt.revision;
-        let detail = desk.controller.revision(live).unwrap();
+        let detail = fixture.controller.revision(live).unwrap();
         let green = |place: usize| {
             detail.table.routes[place]
                 .split
@@ -1071,7 +1134,7 @@ fn replayed(desk: &Desk, first: Revision, mut told: Vec<Told>) -> (Revision, (u3
         };
         assert_eq!((green(0), green(1)), content, "{receipt:?}");
     }
-    let is_back = |told: &&Told| matches!(told.asked, Asked::Back);
+    let is_back = |told: &&Reply| matches!(told.asked, Action::Back);
     let backs = told.iter().filter(is_back).count();
     // Each undid something that was published, so there are at least as many of those; at the end all may be undone.
     assert!(backs > 5, "{backs} of {}", told.len());

@@ -320,7 +320,7 @@ fn queued_requests_follow_the_flip() {
 const CHANGES: u32 = 10_000;
 
 #[test]
-fn ten_thousand_changes_under_load_by_two_writers_fail_nobody() {
+fn ten_thousand_changes_under_load_by_two_writers_fail_no_request() {
     let runtime = runtime();
     let house = Harness::new(&runtime, "");
     runtime.block_on(async {

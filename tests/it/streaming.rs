@@ -17,7 +17,7 @@ use std::{
 use socket2::SockRef;
 use switchback::model::Version;
 
-use super::support::{Client, Origin, PATIENCE, TestProxy, read_request};
+use super::support::{Client, Origin, TIMEOUT, TestProxy, read_request};
 
 const EVENTS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -230,20 +230,20 @@ fn a_client_that_leaves_frees_the_endpoint_within_a_second() {
         let proxy = TestProxy::before(&origin);
         let mut client = proxy.client();
         client.send(GET);
-        was_asked.recv_timeout(PATIENCE).unwrap();
+        was_asked.recv_timeout(TIMEOUT).unwrap();
         if !first.is_empty() {
             read_head(&mut client);
         }
         let leaving = Instant::now();
         drop(client);
-        let left = was_left.recv_timeout(PATIENCE).unwrap();
+        let left = was_left.recv_timeout(TIMEOUT).unwrap();
         let took = left.saturating_duration_since(leaving);
         assert!(took < Duration::from_secs(1), "{what}: {took:?}");
     }
 }
 
 #[test]
-fn a_client_that_leaves_while_its_body_is_unread_gives_up_its_place_within_a_second() {
+fn a_client_that_leaves_while_its_body_is_unread_frees_its_permit_within_a_second() {
     let (origin, was_asked, was_left) = tells_when_left("");
     let release = format!(
         "endpoints = [{:?}]\nlimits = {{ concurrency = 1, queue = 9, queue_timeout = \"1m\" }}",
@@ -256,7 +256,7 @@ fn a_client_that_leaves_while_its_body_is_unread_gives_up_its_place_within_a_sec
     let roster = proxy.roster("blue");
     let mut first = proxy.client();
     first.send(GET);
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     for (what, body, abruptly) in [
         ("after half of its body", "half", false),
         ("after all of its body", "whole body", false),
@@ -276,7 +276,7 @@ fn a_client_that_leaves_while_its_body_is_unread_gives_up_its_place_within_a_sec
         assert!(took < Duration::from_secs(1), "{what}: {took:?}");
     }
     drop(first);
-    was_left.recv_timeout(PATIENCE).unwrap();
+    was_left.recv_timeout(TIMEOUT).unwrap();
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_client_that_is_reset_while_its_endpoint_does_not_read_frees_it_within_a_sec
         let tell = tell.lock().unwrap();
         tell.0.send(()).unwrap();
         // Nothing is read until the client has left; what was sent by then is all that comes.
-        tell.2.recv_timeout(PATIENCE).unwrap();
+        tell.2.recv_timeout(TIMEOUT).unwrap();
         let mut sink = vec![0; 1 << 20];
         while matches!(stream.read(&mut sink), Ok(1..)) {}
         tell.1.send(()).unwrap();
@@ -299,7 +299,7 @@ fn a_client_that_is_reset_while_its_endpoint_does_not_read_frees_it_within_a_sec
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     // Until nobody takes any more.
     let socket = client.stream();
     socket.set_nonblocking(true).unwrap();
@@ -318,7 +318,7 @@ fn a_client_that_is_reset_while_its_endpoint_does_not_read_frees_it_within_a_sec
     let took = leaving.elapsed();
     assert!(took < Duration::from_secs(1), "{took:?}");
     go_on.send(()).unwrap();
-    was_left.recv_timeout(PATIENCE).unwrap();
+    was_left.recv_timeout(TIMEOUT).unwrap();
 }
 
 #[test]
@@ -327,10 +327,10 @@ fn a_client_that_says_no_more_but_listens_is_taken_as_gone() {
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
     client.send(GET);
-    was_asked.recv_timeout(PATIENCE).unwrap();
+    was_asked.recv_timeout(TIMEOUT).unwrap();
     read_head(&mut client);
     client.stream().shutdown(Shutdown::Write).unwrap();
-    was_left.recv_timeout(PATIENCE).unwrap();
+    was_left.recv_timeout(TIMEOUT).unwrap();
 }
 
 #[test]

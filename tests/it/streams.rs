@@ -4,7 +4,7 @@ use std::io::{BufReader, Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Origin, PATIENCE, TestProxy, read_request};
+use crate::support::{Origin, TIMEOUT, TestProxy, read_request};
 
 /// An origin that sends what it is told to, and tells when its connection has ended.
 fn told(tell: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
@@ -47,7 +47,7 @@ fn every_token_passes_as_soon_as_it_comes() {
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
     order.send(STREAM.to_vec()).unwrap();
     // The head alone, before any token.
     loop {
@@ -75,14 +75,14 @@ fn a_client_that_leaves_frees_the_endpoint_before_and_after_the_first_byte() {
         let proxy = TestProxy::before(&origin);
         let mut client = proxy.client();
         client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-        assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+        assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
         if has_begun {
             order.send(STREAM.to_vec()).unwrap();
             assert!(client.read_line().starts_with("HTTP/1.1 200"));
         }
         let left = std::time::Instant::now();
         drop(client);
-        assert_eq!(told_us.recv_timeout(PATIENCE), Ok("gone"));
+        assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("gone"));
         assert!(left.elapsed() < std::time::Duration::from_secs(1));
         order.send(Vec::new()).unwrap();
         let live = proxy.cell.load();
@@ -113,7 +113,7 @@ fn counts_go_back_to_zero_when_a_stream_ends() {
     let roster = proxy.roster("blue");
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
     assert_eq!((roster.in_flight(), proxy.shared.requests()), (1, 1));
     order.send([STREAM, b"0\r\n\r\n"].concat()).unwrap();
     assert!(client.response().is_whole);
@@ -192,12 +192,12 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
         .start();
     let (mut stream, mut silent, mut tunnel) = (proxy.client(), proxy.client(), proxy.client());
     stream.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
     order.send(STREAM.to_vec()).unwrap();
     order.send(b"2\r\nab\r\n".to_vec()).unwrap();
     while stream.read_line() != "ab\r\n" {}
     silent.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(PATIENCE), Ok("asked"));
+    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
     assert_eq!(tunnel.send(UPGRADE).response().status, 101);
     assert_eq!(tunnel.read_exact(5), b"first");
 
@@ -221,7 +221,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
 }
 
 #[test]
-fn a_websocket_that_we_end_ends_with_a_goodbye_to_both_sides() {
+fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
     for is_silent in [true, false] {
         let (told, heard) = channel();
         let origin = Origin::scripted(move |mut stream| {
@@ -249,13 +249,13 @@ fn a_websocket_that_we_end_ends_with_a_goodbye_to_both_sides() {
         assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xe9], "1001");
         assert!(client.is_closed());
         drop(client);
-        let rest = heard.recv_timeout(PATIENCE).unwrap();
+        let rest = heard.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(rest, [0x88, 0x82, 0, 0, 0, 0, 3, 0xe9]);
     }
 }
 
 #[test]
-fn a_101_that_nobody_asked_for_is_a_bad_gateway() {
+fn an_unsolicited_101_is_a_bad_gateway() {
     let origin = Origin::answering(|_| {
         b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
             .to_vec()

@@ -26,7 +26,7 @@ use tempfile::TempDir;
 
 use crate::{
     conformance::child::Switchback,
-    support::{Origin, PATIENCE},
+    support::{Origin, TIMEOUT},
 };
 
 /// An authority, and a folder that its certificates are in.
@@ -134,7 +134,7 @@ fn path(folder: &Path, name: &str) -> String {
 
 fn connect(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> Tls {
     let tcp = TcpStream::connect(address).unwrap();
-    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.set_read_timeout(Some(TIMEOUT)).unwrap();
     let name = ServerName::try_from(name.to_owned()).unwrap();
     let tls = ClientConnection::new(Arc::clone(config), name).unwrap();
     StreamOwned::new(tls, tcp)
@@ -184,7 +184,7 @@ fn hang_up(switchback: &Switchback) {
 fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     let start = Instant::now();
     while !is_so() {
-        assert!(start.elapsed() < PATIENCE, "never: {what}");
+        assert!(start.elapsed() < TIMEOUT, "never: {what}");
         std::thread::yield_now();
     }
 }
@@ -402,7 +402,7 @@ fn a_hang_up_reads_the_files_for_endpoints_and_their_checks_again() {
 
 fn metrics(admin: SocketAddr) -> String {
     let mut tcp = TcpStream::connect(admin).unwrap();
-    tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+    tcp.set_read_timeout(Some(TIMEOUT)).unwrap();
     let request = format!("GET /metrics HTTP/1.1\r\nhost: {admin}\r\nconnection: close\r\n\r\n");
     tcp.write_all(request.as_bytes()).unwrap();
     let mut answer = String::new();
@@ -411,7 +411,7 @@ fn metrics(admin: SocketAddr) -> String {
 }
 
 #[test]
-fn plain_http_on_a_port_with_tls_is_told_so_and_refused_connections_are_counted() {
+fn plain_http_on_a_port_with_tls_gets_a_hint_and_refused_connections_are_counted() {
     let (origin, authority) = (Origin::replying("hi"), Authority::new());
     authority.issue("a", "a.test");
     let ca = format!("client_ca = {:?}\n", authority.path("ca.pem"));
@@ -423,7 +423,7 @@ fn plain_http_on_a_port_with_tls_is_told_so_and_refused_connections_are_counted(
         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
     ] {
         let mut tcp = TcpStream::connect(address).unwrap();
-        tcp.set_read_timeout(Some(PATIENCE)).unwrap();
+        tcp.set_read_timeout(Some(TIMEOUT)).unwrap();
         tcp.write_all(request.as_bytes()).unwrap();
         let mut answer = String::new();
         tcp.shutdown(std::net::Shutdown::Write).unwrap();
@@ -592,7 +592,7 @@ fn the_command_line_shows_the_certificate_that_it_is_given() {
 }
 
 #[test]
-fn the_admin_api_asks_for_a_certificate_and_a_version_as_it_is_told_to() {
+fn the_admin_api_asks_for_the_certificate_and_the_version_that_are_configured() {
     let authority = Authority::new();
     authority.issue("admin", "127.0.0.1");
     authority.issue("client", "client.test");

@@ -57,7 +57,7 @@ fn a_connection_that_announced_its_end_is_closed_with_its_last_stream() {
     let mut client = proxy.client();
     for _ in 0..3 {
         assert_eq!(client.get("/").text(), "ok");
-        is_closed.recv_timeout(crate::support::PATIENCE).unwrap();
+        is_closed.recv_timeout(crate::support::TIMEOUT).unwrap();
     }
     assert_eq!(origin.connections(), 3);
 }
@@ -170,7 +170,7 @@ fn an_endpoint_is_not_pinged_unless_asked_for_nor_without_a_stream() {
             .settings(&format!("[timeouts]\n{settings}\n{timeouts}"))
             .start();
         proxy.client().get("/");
-        let pings = frames.recv_timeout(crate::support::PATIENCE).unwrap();
+        let pings = frames.recv_timeout(crate::support::TIMEOUT).unwrap();
         assert_eq!(pings, 0, "{settings}");
     }
 }

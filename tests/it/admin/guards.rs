@@ -97,7 +97,7 @@ fn crowd(address: SocketAddr) -> Vec<TcpStream> {
 }
 
 #[test]
-fn a_crowd_that_says_nothing_keeps_nobody_out() {
+fn many_silent_connections_keep_no_client_out() {
     let (admin, _folder) = with_tokens();
     let bearer = format!("Bearer {OPERATOR}");
     let fields = [("authorization", bearer.as_str())];

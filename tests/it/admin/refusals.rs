@@ -385,7 +385,7 @@ fn what_cannot_be_is_refused_with_a_problem_document_and_changes_nothing() {
 }
 
 #[test]
-fn a_method_that_is_not_there_is_told_which_are() {
+fn a_method_that_does_not_exist_gets_the_list_of_those_that_do() {
     let admin = TestAdmin::start();
     for (path, allow) in [
         ("/v1/table", "GET,HEAD,PUT"),

@@ -7,7 +7,7 @@ use switchback::{
 };
 
 use crate::{
-    controller_fixture::{Desk, folder, kept, keyed, set_split},
+    controller_fixture::{ControllerFixture, folder, history_path, keyed, set_split},
     support::{Response, TestAdmin},
 };
 
@@ -120,44 +120,45 @@ fn what_was_refused_may_be_tried_again_under_its_key() {
 #[tokio::test]
 async fn an_answer_under_a_key_survives_the_end_of_the_process() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 100, 100).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 100, 100).await;
     let (asked, other) = (Digest::of(&"asked"), Digest::of(&"other"));
-    let turn = desk.controller.key_turn("nothing", asked).await.unwrap();
+    let turn = fixture.controller.key_turn("nothing", asked).await.unwrap();
     turn.keep(Revision(7), "first".to_owned(), false)
         .await
         .unwrap();
     drop(turn);
     // The process ends before the answer is kept: the record knows the key and the request.
-    let turn = desk.controller.key_turn("made", asked).await.unwrap();
+    let turn = fixture.controller.key_turn("made", asked).await.unwrap();
     let change = set_split("chat", 10);
-    let made = desk
+    let made = fixture
         .controller
         .apply(change, keyed("made"), Expected::Any, false);
     let made = made.await.unwrap();
     drop(turn);
-    let turn = desk.controller.key_turn("back", asked).await.unwrap();
-    let back = desk
-        .controller
-        .rollback(RollbackTo::Previous, keyed("back"), Expected::Any, true);
+    let turn = fixture.controller.key_turn("back", asked).await.unwrap();
+    let back =
+        fixture
+            .controller
+            .rollback(RollbackTo::Previous, keyed("back"), Expected::Any, true);
     let back = back.await.unwrap();
-    drop((turn, desk));
+    drop((turn, fixture));
 
-    let desk = Desk::open(&kept(&folder));
-    let turn = desk.controller.key_turn("nothing", asked).await.unwrap();
-    let before = desk.controller.answered_before(&turn).unwrap();
+    let fixture = ControllerFixture::open(&history_path(&folder));
+    let turn = fixture.controller.key_turn("nothing", asked).await.unwrap();
+    let before = fixture.controller.answered_before(&turn).unwrap();
     assert!(matches!(before, Some(ReplayedResponse::Kept(kept)) if kept.body == "first"));
     for (key, revision) in [("made", made.revision), ("back", back.revision)] {
-        let turn = desk.controller.key_turn(key, asked).await.unwrap();
-        let before = desk.controller.answered_before(&turn).unwrap();
+        let turn = fixture.controller.key_turn(key, asked).await.unwrap();
+        let before = fixture.controller.answered_before(&turn).unwrap();
         assert!(matches!(before, Some(ReplayedResponse::Made(made)) if made.revision == revision));
     }
     for key in ["nothing", "made", "back"] {
-        drop(desk.controller.key_turn(key, asked));
+        drop(fixture.controller.key_turn(key, asked));
     }
     drop(turn);
     for key in ["nothing", "made", "back"] {
-        let turn = desk.controller.key_turn(key, other).await.unwrap();
-        let refused = desk.controller.answered_before(&turn);
+        let turn = fixture.controller.key_turn(key, other).await.unwrap();
+        let refused = fixture.controller.answered_before(&turn);
         assert!(matches!(
             refused,
             Err(ControlError::KeyReused { revision: Some(_) })
@@ -168,15 +169,15 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
 #[tokio::test]
 async fn requests_under_one_key_come_one_after_the_other() {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 100, 100).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 100, 100).await;
     let (asked, other) = (Digest::of(&"asked"), Digest::of(&"other"));
-    let first = desk.controller.key_turn("k", asked).await.unwrap();
-    let refused = desk.controller.key_turn("k", other).await;
+    let first = fixture.controller.key_turn("k", asked).await.unwrap();
+    let refused = fixture.controller.key_turn("k", other).await;
     assert!(matches!(
         refused,
         Err(ControlError::KeyReused { revision: None })
     ));
-    let mut second = std::pin::pin!(desk.controller.key_turn("k", asked));
+    let mut second = std::pin::pin!(fixture.controller.key_turn("k", asked));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(second.as_mut().poll(&mut context).is_pending());
     first
@@ -185,6 +186,6 @@ async fn requests_under_one_key_come_one_after_the_other() {
         .unwrap();
     drop(first);
     let second = second.await.unwrap();
-    let before = desk.controller.answered_before(&second).unwrap();
+    let before = fixture.controller.answered_before(&second).unwrap();
     assert!(matches!(before, Some(ReplayedResponse::Kept(kept)) if kept.body == "first"));
 }

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use switchback::fleet::Health;
 
-use crate::support::{Client, PATIENCE, TestAdmin};
+use crate::support::{Client, TIMEOUT, TestAdmin};
 
 /// How many routes `many_routes` makes live.
 const ROUTES: usize = 200;
@@ -41,7 +41,7 @@ fn many_routes() -> TestAdmin {
     );
     assert_eq!(status, 200, "{answer}");
     // Rosters are shown once they are looked after, which no receipt waits for.
-    let deadline = Instant::now() + PATIENCE;
+    let deadline = Instant::now() + TIMEOUT;
     loop {
         let watched = admin.fleet.watched();
         let red = watched
@@ -175,7 +175,7 @@ fn a_rollback_is_answered_while_metrics_are_rendered_and_all_who_ask_share_the_r
     let admin = TestAdmin::rendering("", move || {
         begun.lock().unwrap().send(()).unwrap();
         // Once nobody will say so any more, it need not be said.
-        let _ended = may_go_on.lock().unwrap().recv_timeout(PATIENCE);
+        let _ended = may_go_on.lock().unwrap().recv_timeout(TIMEOUT);
         "switchback_up 1\n".to_owned()
     });
     admin.done("POST", "/v1/routes/chat/switch", &json!({ "to": "green" }));

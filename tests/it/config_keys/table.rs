@@ -18,7 +18,7 @@ use switchback::{
 
 use super::{process::Harness, time::soon};
 use crate::{
-    controller_fixture::{Desk, change, folder, kept, set_split},
+    controller_fixture::{ControllerFixture, change, folder, history_path, set_split},
     rollback::gate,
     support::{Origin, TestProxy, h2::block},
 };
@@ -147,11 +147,15 @@ pub(super) fn checks_at_a_time(settings: &str) -> String {
 /// Whether the receipt of a change comes soon although a worker does not take the change up.
 pub(super) fn converge(settings: &str) -> String {
     let folder = folder();
-    let desk = Desk::open_with(&kept(&folder), Settings::new(&config(settings)), None);
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
+        Settings::new(&config(settings)),
+        None,
+    );
     block(async {
-        desk.begin(0, 0).await;
-        desk.cell.acknowledge(0, Revision(0));
-        let applied = desk.apply(set_split("chat", 10));
+        fixture.import_weights(0, 0).await;
+        fixture.cell.acknowledge(0, Revision(0));
+        let applied = fixture.apply(set_split("chat", 10));
         tokio::time::timeout(soon(), applied)
             .await
             .is_ok()
@@ -163,13 +167,13 @@ pub(super) fn converge(settings: &str) -> String {
 pub(super) fn warm(settings: &str) -> String {
     let folder = folder();
     let settings = Settings::new(&config(settings));
-    let desk = Desk::open_with(&kept(&folder), settings, None);
+    let fixture = ControllerFixture::open_with(&history_path(&folder), settings, None);
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
     block(async {
-        desk.begin(0, 0).await;
-        desk.apply(change(two)).await;
+        fixture.import_weights(0, 0).await;
+        fixture.apply(change(two)).await;
     });
-    let releases = desk.controller.status().releases;
+    let releases = fixture.controller.status().releases;
     let mut roles = releases.iter().map(|release| release.role);
     roles.any(|role| role == Role::Warm).to_string()
 }
@@ -191,14 +195,18 @@ pub(super) fn check_timeout(release: &str) -> String {
 /// Whether most of a hundred revisions are soon forgotten.
 pub(super) fn kept_revisions(settings: &str) -> String {
     let folder = folder();
-    let desk = Desk::open_with(&kept(&folder), Settings::new(&config(settings)), None);
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
+        Settings::new(&config(settings)),
+        None,
+    );
     block(async {
-        desk.begin(0, 0).await;
+        fixture.import_weights(0, 0).await;
         for green in 0..100 {
-            desk.split("chat", 1 + green % 2).await;
+            fixture.split("chat", 1 + green % 2).await;
         }
     });
-    becomes(|| desk.controller.status().durability.kept_revisions < 50).to_string()
+    becomes(|| fixture.controller.status().durability.kept_revisions < 50).to_string()
 }
 
 /// Whether a change is refused soon that the disk does not take.
@@ -206,13 +214,21 @@ pub(super) fn durable_within(settings: &str) -> String {
     let folder = folder();
     let gate = gate();
     // Without the limit: what comes first is to be written, however long that takes.
-    drop(block(Desk::begun(&kept(&folder), 0, 0)));
+    drop(block(ControllerFixture::with_weights(
+        &history_path(&folder),
+        0,
+        0,
+    )));
     let settings = Settings::new(&config(settings));
-    let desk = Desk::open_with(&kept(&folder), settings, Some(Arc::clone(&gate.hook)));
+    let fixture = ControllerFixture::open_with(
+        &history_path(&folder),
+        settings,
+        Some(Arc::clone(&gate.hook)),
+    );
     let is_refused = block(async {
         gate.slots_too.store(true, Ordering::SeqCst);
         gate.closed.store(true, Ordering::SeqCst);
-        let applied = desk.try_apply(set_split("chat", 50), Expected::Any);
+        let applied = fixture.try_apply(set_split("chat", 50), Expected::Any);
         tokio::time::timeout(soon(), applied).await.is_ok()
     });
     gate.closed.store(false, Ordering::SeqCst);

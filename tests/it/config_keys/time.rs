@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Origin, PATIENCE, TestProxy, read_request};
+use crate::support::{Origin, TIMEOUT, TestProxy, read_request};
 
 /// How long a probe waits for what is to happen soon; that it does not happen costs as much. What did not happen within the
 /// first may yet happen within the second, where the machine has much else to do; what never happens does so in neither.
@@ -119,5 +119,5 @@ pub(super) fn idle_connection(settings: &str) -> String {
         .settings(settings)
         .start();
     assert_eq!(proxy.client().get("/").status, 200);
-    told.recv_timeout(PATIENCE).unwrap().to_string()
+    told.recv_timeout(TIMEOUT).unwrap().to_string()
 }

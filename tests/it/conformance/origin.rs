@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    recorder::{End, PATIENCE, Recorder},
+    recorder::{End, Recorder, TIMEOUT},
     wire::{self, Read},
 };
 
@@ -136,7 +136,7 @@ impl Origin {
     }
 
     /// What was recorded on each connection.
-    pub(crate) fn tapes(&self) -> Vec<Recorder> {
+    pub(crate) fn recorders(&self) -> Vec<Recorder> {
         self.connections.borrow().clone()
     }
 
@@ -145,11 +145,11 @@ impl Origin {
         let is_in = |whole: &[u8]| whole.windows(bytes.len()).any(|part| part == bytes);
         let mut activity = self.activity.subscribe();
         let received = activity.wait_for(|_| {
-            self.tapes()
+            self.recorders()
                 .iter()
                 .any(|recorder| is_in(&recorder.now().bytes))
         });
-        let waited = tokio::time::timeout(PATIENCE, received).await;
+        let waited = tokio::time::timeout(TIMEOUT, received).await;
         let late = |_| format!("origin receives `{}`: did not happen", bytes.escape_ascii());
         let lost = |_| "the origin is gone".to_string();
         waited.map_err(late)?.map(drop).map_err(lost)
@@ -164,13 +164,13 @@ impl Origin {
         let connection = socket.connect(self.address).await.unwrap();
         let mut activity = self.activity.subscribe();
         let came = activity.wait_for(|_| self.turn.lock().unwrap().own.is_none());
-        tokio::time::timeout(PATIENCE, came).await.unwrap().unwrap();
+        tokio::time::timeout(TIMEOUT, came).await.unwrap().unwrap();
         drop(connection);
     }
 
     /// Waits until the proxy has ended every connection.
     pub(crate) async fn until_ended(&self) -> Result<(), String> {
-        for recorder in self.tapes() {
+        for recorder in self.recorders() {
             let what = "the proxy ends its connection to the origin";
             recorder
                 .until(what, |recorded| recorded.end.is_some())
@@ -206,7 +206,7 @@ async fn accept(
         }
         let number = connections.borrow().len().min(turn.scripts.len() - 1);
         let script = turn.scripts[number].clone();
-        connections.send_modify(|tapes| tapes.push(recorder.clone()));
+        connections.send_modify(|recorders| recorders.push(recorder.clone()));
         turn.tasks.push(
             tokio::spawn(serve(socket, recorder, script, Arc::clone(&activity))).abort_handle(),
         );

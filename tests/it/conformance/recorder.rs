@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// How long anything that must happen may take; a machine under load is slow, not wrong.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How a connection ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,11 +79,11 @@ impl Recorder {
         done: impl FnMut(&Recorded) -> bool,
     ) -> Result<Recorded, String> {
         let mut receiver = self.0.subscribe();
-        let waited = timeout(PATIENCE, receiver.wait_for(done)).await;
+        let waited = timeout(TIMEOUT, receiver.wait_for(done)).await;
         match waited {
             Ok(Ok(recorded)) => Ok(recorded.clone()),
             Ok(Err(_)) => Err(format!("{what}: the recording ended")),
-            Err(_) => Err(format!("{what}: did not happen in {PATIENCE:?}")),
+            Err(_) => Err(format!("{what}: did not happen in {TIMEOUT:?}")),
         }
     }
 }

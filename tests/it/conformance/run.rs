@@ -24,7 +24,7 @@ use super::{
         view::{self, View},
     },
     origin::{Origin, Script, Then, When},
-    recorder::{End, PATIENCE, Recorded, Recorder},
+    recorder::{End, Recorded, Recorder, TIMEOUT},
     wire::{self, Read},
 };
 
@@ -209,7 +209,7 @@ impl CaseRunner {
     }
 
     pub(crate) fn sight(&self, client: &Recorder) -> Sight {
-        let recorded = |origin: &Origin| origin.tapes().iter().map(Recorder::now).collect();
+        let recorded = |origin: &Origin| origin.recorders().iter().map(Recorder::now).collect();
         Sight {
             client: client.now(),
             public: recorded(&self.public),
@@ -409,7 +409,7 @@ impl Client {
     /// Sends; the proxy may have had enough and closed.
     async fn send(&mut self, bytes: &[u8]) {
         if let Some(writer) = &mut self.writer {
-            _ = timeout(PATIENCE, writer.write_all(bytes)).await;
+            _ = timeout(TIMEOUT, writer.write_all(bytes)).await;
         }
     }
 

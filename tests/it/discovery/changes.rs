@@ -12,11 +12,11 @@ use switchback::{
 use tokio::task::JoinHandle;
 
 use super::{Says, Server, holds, ip};
-use crate::controller_fixture::{Desk, author, change, folder, kept};
+use crate::controller_fixture::{ControllerFixture, author, change, folder, history_path};
 
-/// A desk whose names are looked up.
+/// A fixture whose names are looked up.
 struct Setup {
-    desk: Desk,
+    fixture: ControllerFixture,
     server: Server,
     running: JoinHandle<()>,
     _folder: tempfile::TempDir,
@@ -24,7 +24,7 @@ struct Setup {
 
 async fn setup() -> Setup {
     let folder = folder();
-    let desk = Desk::begun(&kept(&folder), 0, 0).await;
+    let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let server = Server::start().await;
     let settings = config::Discovery {
         min_ttl: HumanDuration(Duration::from_millis(20)),
@@ -32,10 +32,10 @@ async fn setup() -> Setup {
         timeout: HumanDuration(Duration::from_millis(200)),
     };
     let resolver = Resolver::of_server(server.address, settings.timeout.0).unwrap();
-    let fleet = Arc::clone(&desk.fleet);
+    let fleet = Arc::clone(&fixture.fleet);
     let running = tokio::spawn(discovery::run(fleet, resolver, settings, Vec::new()));
     Setup {
-        desk,
+        fixture,
         server,
         running,
         _folder: folder,
@@ -52,7 +52,7 @@ fn endpoints(urls: &[&str]) -> Change {
 impl Setup {
     /// Applies a change, and nothing of what follows it.
     async fn set(&self, urls: &[&str]) -> Receipt {
-        self.desk
+        self.fixture
             .controller
             .apply_without_settle(endpoints(urls), author(), Expected::Any, false)
             .await
@@ -61,7 +61,9 @@ impl Setup {
 
     fn roster(&self) -> Arc<switchback::fleet::Roster> {
         let version = "1".to_owned().try_into().unwrap();
-        self.desk.fleet.roster(&"blue".parse().unwrap(), &version)
+        self.fixture
+            .fleet
+            .roster(&"blue".parse().unwrap(), &version)
     }
 
     fn addresses(&self) -> Vec<String> {
@@ -93,18 +95,18 @@ async fn what_is_converged_holds_the_addresses_of_new_names() {
         let receipt = setup.set(&urls).await;
         assert_eq!(setup.addresses(), expected);
         assert!(receipt.converged_at.is_some() && receipt.unresolved.is_empty());
-        setup.desk.controller.run_after_swap();
+        setup.fixture.controller.run_after_swap();
         assert_eq!(setup.addresses(), expected, "and it stays so");
     }
     setup.running.abort();
 }
 
 #[tokio::test]
-async fn a_name_without_an_address_is_told_with_what_serves_meanwhile() {
+async fn a_name_without_an_address_is_reported_with_what_serves_meanwhile() {
     let setup = setup().await;
     let before = setup.addresses();
     let receipt = setup.set(&["http://c.test:9"]).await;
-    setup.desk.controller.run_after_swap();
+    setup.fixture.controller.run_after_swap();
     assert_eq!(setup.addresses(), before, "a release is never emptied");
     assert!(receipt.converged_at.is_none() && receipt.waiting_for.is_empty());
     let [unresolved] = receipt.unresolved.as_slice() else {

@@ -18,7 +18,7 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::LocalSet;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// Runs a test's client, with a limit on time.
 pub(crate) fn block<T>(work: impl Future<Output = T>) -> T {
@@ -26,7 +26,7 @@ pub(crate) fn block<T>(work: impl Future<Output = T>) -> T {
         .enable_all()
         .build()
         .unwrap();
-    let limited = async { tokio::time::timeout(PATIENCE, work).await };
+    let limited = async { tokio::time::timeout(TIMEOUT, work).await };
     LocalSet::new()
         .block_on(&runtime, limited)
         .expect("the test ends in time")
@@ -363,8 +363,8 @@ impl RawH2 {
     /// Sends the preface and empty settings.
     pub(crate) fn connect(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).unwrap();
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         stream.set_nodelay(true).unwrap();
         let mut raw = Self { stream };
         raw.bytes(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
@@ -374,8 +374,8 @@ impl RawH2 {
 
     /// The endpoint's side: waits for the preface, and sends settings.
     pub(crate) fn accept(stream: TcpStream, settings: &[u8]) -> Option<Self> {
-        stream.set_read_timeout(Some(PATIENCE)).unwrap();
-        stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
         let mut raw = Self { stream };
         let mut preface = [0; 24];
         raw.stream.read_exact(&mut preface).ok()?;

@@ -18,4 +18,4 @@ pub(crate) use proxy::{TestProxy, TestProxyBuilder};
 use std::time::Duration;
 
 /// How long anything may take before a test fails.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);

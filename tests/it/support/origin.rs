@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::PATIENCE;
+use super::TIMEOUT;
 
 /// An endpoint on a port of its own. It ends when it is dropped.
 pub(crate) struct Origin {
@@ -106,8 +106,8 @@ impl Origin {
                     return;
                 }
                 own.connections.fetch_add(1, Ordering::SeqCst);
-                stream.set_read_timeout(Some(PATIENCE)).unwrap();
-                stream.set_write_timeout(Some(PATIENCE)).unwrap();
+                stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+                stream.set_write_timeout(Some(TIMEOUT)).unwrap();
                 stream.set_nodelay(true).unwrap();
                 let (serve, own) = (Arc::clone(&serve), Arc::clone(&own));
                 thread::spawn(move || serve(stream, &own));

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::log::MemoryLog;
-use super::{Client, Origin, PATIENCE};
+use super::{Client, Origin, TIMEOUT};
 
 /// What a proxy of a test consists of.
 #[derive(Default)]
@@ -268,14 +268,14 @@ impl TestProxy {
     pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
         let start = std::time::Instant::now();
         while !is_so() {
-            assert!(start.elapsed() < PATIENCE, "it never became so");
+            assert!(start.elapsed() < TIMEOUT, "it never became so");
             std::thread::yield_now();
         }
     }
 
     /// Waits until every worker has acknowledged a revision.
     pub(crate) fn converged(&self, revision: Revision) {
-        let waiting = async { tokio::time::timeout(PATIENCE, self.cell.converged(revision)).await };
+        let waiting = async { tokio::time::timeout(TIMEOUT, self.cell.converged(revision)).await };
         self.runtime
             .block_on(waiting)
             .expect("every worker acknowledges");

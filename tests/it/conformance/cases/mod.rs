@@ -1,6 +1,5 @@
 //! The tables of cases of HTTP/1.1, a file for each subject.
 
-mod answers;
 mod chunks;
 mod framing;
 mod head;
@@ -8,6 +7,7 @@ mod hops;
 mod host;
 mod identity;
 mod path;
+mod responses;
 mod reuse;
 mod time;
 mod upgrade;
@@ -19,7 +19,7 @@ use super::case::{Case, Request, request};
 /// All cases.
 pub(crate) fn all() -> Vec<Case> {
     [
-        answers::cases(),
+        responses::cases(),
         chunks::cases(),
         framing::cases(),
         head::cases(),

@@ -1,17 +1,17 @@
 //! The tables of cases of HTTP/2, a file for each subject.
 
-mod answers;
 mod fields;
 mod floods;
 mod framing;
 mod messages;
+mod responses;
 
 use crate::conformance::case::{Case, Request, request};
 
 /// All cases.
 pub(crate) fn all() -> Vec<Case> {
     [
-        answers::cases(),
+        responses::cases(),
         fields::cases(),
         floods::cases(),
         framing::cases(),

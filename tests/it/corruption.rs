@@ -18,7 +18,9 @@ use switchback::{
     model::TableDocument,
 };
 
-use crate::controller_fixture::{Desk, change, folder, grouped, set_split, wait_until, write};
+use crate::controller_fixture::{
+    ControllerFixture, change, folder, grouped, set_split, wait_until, write,
+};
 
 const STORE: &str = "history.redb";
 const FILES: [&str; 3] = [STORE, "rollback.slot", "history.mark"];
@@ -71,44 +73,46 @@ async fn written(folder: &Path) {
         }
         Ok(())
     });
-    let desk = Desk::open_with(&path, Settings::default(), Some(hook));
-    desk.begin(0, 0).await;
+    let fixture = ControllerFixture::open_with(&path, Settings::default(), Some(hook));
+    fixture.import_weights(0, 0).await;
     for round in 1..=12_u32 {
-        desk.apply(set_split("chat", round)).await;
+        fixture.apply(set_split("chat", round)).await;
         let port = 2000 + round;
-        desk.apply(change(&format!(
+        fixture.apply(change(&format!(
             r#"{{"kind":"set_endpoints","release":"blue","endpoints":["http://127.0.0.1:{port}"]}}"#
         )))
         .await;
         if round % 3 == 0 {
-            desk.back().await.unwrap();
-            desk.back_to(RollbackTo::Route("chat".parse().unwrap()))
+            fixture.rollback().await.unwrap();
+            fixture
+                .rollback_to(RollbackTo::Route("chat".parse().unwrap()))
                 .await
                 .unwrap();
         }
         let author = grouped("night");
-        desk.controller
+        fixture
+            .controller
             .apply(set_split("search", round), author, Expected::Any, false)
             .await
             .unwrap();
     }
     let settled = || {
-        let standing = desk.controller.status().durability;
+        let standing = fixture.controller.status().durability;
         standing.pending_records == 0 && standing.durable
     };
     wait_until("all is in the store", settled);
     copy(&path, &folder.join("unclean"));
     is_held.store(true, Ordering::SeqCst);
-    desk.back().await.unwrap();
+    fixture.rollback().await.unwrap();
     wait_until("the rollback is in its slot", || {
-        desk.controller.status().durability.durable
+        fixture.controller.status().durability.durable
     });
     gate.wait();
     copy(&path, &folder.join("slot"));
     is_held.store(false, Ordering::SeqCst);
     gate.wait();
     wait_until("all is in the store", settled);
-    let controller = Arc::clone(&desk.controller);
+    let controller = Arc::clone(&fixture.controller);
     controller.close(std::time::Duration::from_secs(10));
     copy(&path, &folder.join("clean"));
 }
@@ -205,7 +209,7 @@ async fn a_damaged_history_is_found_as_it_was_or_refused_with_a_hint() {
 async fn a_store_that_is_missing_or_empty_beside_its_other_files_is_refused() {
     let folder = folder();
     let path = folder.path().join("history");
-    Desk::begun(&path, 0, 0)
+    ControllerFixture::with_weights(&path, 0, 0)
         .await
         .controller
         .close(std::time::Duration::from_secs(10));
@@ -236,7 +240,7 @@ async fn a_store_that_is_missing_or_empty_beside_its_other_files_is_refused() {
 async fn a_history_is_for_its_owner_alone_and_one_of_old_becomes_so() {
     let folder = folder();
     let path = folder.path().join("history");
-    Desk::begun(&path, 0, 0)
+    ControllerFixture::with_weights(&path, 0, 0)
         .await
         .controller
         .close(std::time::Duration::from_secs(10));

@@ -10,7 +10,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    controller_fixture::{kept, wait_until},
+    controller_fixture::{history_path, wait_until},
     durability::Mount,
     program::Demo,
     support::{
@@ -61,8 +61,8 @@ fn green(demo: &Demo) -> Value {
     ask(demo, "GET", "/v1/routes/chat", "").1["split"]["green"].clone()
 }
 
-/// The keeper of a proxy: its only child.
-fn keeper(demo: &Demo) -> u32 {
+/// The writer of a proxy: its only child.
+fn writer_process(demo: &Demo) -> u32 {
     let proxy = demo.child.id();
     let tasks = std::fs::read_dir(format!("/proc/{proxy}/task")).unwrap();
     let children = tasks.map(|task| {
@@ -74,10 +74,10 @@ fn keeper(demo: &Demo) -> u32 {
         .split_whitespace()
         .map(|child| child.parse().unwrap())
         .collect();
-    let [keeper] = children[..] else {
+    let [writer] = children[..] else {
         panic!("one child, not {children:?}");
     };
-    keeper
+    writer
 }
 
 fn is_there(process: u32) -> bool {
@@ -112,7 +112,7 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
     if !mount.freeze() {
         return;
     }
-    let keeper = keeper(&first);
+    let writer = writer_process(&first);
     let (status, refused) = split(&first, 30);
     assert_eq!(status, 503, "{refused}");
     let begin = Instant::now();
@@ -124,41 +124,41 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
     let begin = Instant::now();
     assert_eq!(first.end(Signal::TERM), Some(0));
     let took = begin.elapsed();
-    let held = is_there(keeper);
+    let held = is_there(writer);
     mount.thaw();
     assert!(took < Duration::from_secs(10), "it took {took:?}");
-    assert!(held, "the keeper waits for the disk");
+    assert!(held, "the writer waits for the disk");
     let second = demo(&path);
     assert_eq!(green(&second), 10, "the rollback has landed");
-    assert!(!is_there(keeper), "a keeper ends when all is written");
+    assert!(!is_there(writer), "a writer ends when all is written");
     let (_, next) = split(&second, 40);
     let after = |receipt: &Value| receipt["revision"].as_u64().unwrap();
     assert!(after(&next) > after(&receipt), "no number comes twice");
 }
 
-/// Kills a proxy whose keeper has been held for a while, and lets the keeper go on: what a restart brings then.
-fn after_a_kill(mut proxy: Demo, keeper: u32, path: &Path) -> Demo {
+/// Kills a proxy whose writer has been held for a while, and lets the writer go on: what a restart brings then.
+fn after_a_kill(mut proxy: Demo, writer: u32, path: &Path) -> Demo {
     assert_eq!(proxy.end(Signal::KILL), None);
-    signal::send(keeper, Signal::CONT);
+    signal::send(writer, Signal::CONT);
     demo(path)
 }
 
 #[test]
 fn a_publish_that_was_refused_does_not_come_back_after_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let path = kept(&folder);
+    let path = history_path(&folder);
     let proxy = demo(&path);
     for weight in [10, 20] {
         assert_eq!(split(&proxy, weight).0, 200);
     }
-    let keeper = keeper(&proxy);
+    let writer = writer_process(&proxy);
     // Like a disk that hangs: it has the record, and writes it when it can.
-    halt(keeper);
+    halt(writer);
     let (status, refused) = split(&proxy, 30);
     assert_eq!(status, 503, "{refused}");
     let hint = refused["hint"].as_str().unwrap();
     assert!(hint.contains("nothing has changed"), "final: {refused}");
-    let proxy = after_a_kill(proxy, keeper, &path);
+    let proxy = after_a_kill(proxy, writer, &path);
     assert_eq!(green(&proxy), 20);
     let (_, history) = ask(&proxy, "GET", "/v1/revisions", "");
     let void = |revision: &Value| revision["cause"]["kind"] == "void";
@@ -172,13 +172,13 @@ fn a_publish_that_was_refused_does_not_come_back_after_a_kill() {
 #[test]
 fn every_rollback_beside_a_disk_that_hangs_survives_a_kill() {
     let folder = tempfile::tempdir().unwrap();
-    let path = kept(&folder);
+    let path = history_path(&folder);
     let proxy = demo(&path);
     for weight in [10, 20, 30, 40] {
         assert_eq!(split(&proxy, weight).0, 200);
     }
-    let keeper = keeper(&proxy);
-    halt(keeper);
+    let writer = writer_process(&proxy);
+    halt(writer);
     for _ in 0..3 {
         let (status, receipt) = ask(&proxy, "POST", "/v1/rollback", "");
         assert_eq!(
@@ -188,7 +188,7 @@ fn every_rollback_beside_a_disk_that_hangs_survives_a_kill() {
         );
     }
     assert_eq!(green(&proxy), 10);
-    let proxy = after_a_kill(proxy, keeper, &path);
+    let proxy = after_a_kill(proxy, writer, &path);
     assert_eq!(green(&proxy), 10);
     let (status, _) = ask(&proxy, "POST", "/v1/rollback", "");
     assert_eq!(
@@ -199,21 +199,21 @@ fn every_rollback_beside_a_disk_that_hangs_survives_a_kill() {
 }
 
 #[test]
-fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
+fn a_history_writer_that_dies_is_restarted_without_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let path = kept(&folder);
+    let path = history_path(&folder);
     let mut proxy = demo(&path);
     for (round, weight) in (1..=5).enumerate() {
-        let keeper = keeper(&proxy);
-        signal::send(keeper, Signal::TERM);
-        signal::send(keeper, Signal::INT);
+        let writer = writer_process(&proxy);
+        signal::send(writer, Signal::TERM);
+        signal::send(writer, Signal::INT);
         assert_eq!(
             split(&proxy, weight).0,
             200,
             "signals to end are not for it"
         );
-        signal::send(keeper, Signal::KILL);
-        wait_until("it is dead", || !is_there(keeper));
+        signal::send(writer, Signal::KILL);
+        wait_until("it is dead", || !is_there(writer));
         let (status, receipt) = if round % 2 == 0 {
             split(&proxy, weight + 50)
         } else {
@@ -225,31 +225,31 @@ fn a_keeper_that_dies_is_started_again_and_nobody_notices() {
             durable()["restart_revision"] == receipt["revision"]
         });
     }
-    let (last, live) = (keeper(&proxy), green(&proxy));
+    let (last, live) = (writer_process(&proxy), green(&proxy));
     assert_eq!(proxy.end(Signal::TERM), Some(0));
-    assert!(!is_there(last), "the proxy waits for its keeper");
+    assert!(!is_there(last), "the proxy waits for its writer");
     assert_eq!(green(&demo(&path)), live);
 }
 
 #[test]
-fn a_publish_amid_which_the_keeper_dies_is_written_by_the_next_one() {
+fn a_publish_amid_which_the_history_writer_dies_is_written_by_the_next_one() {
     let folder = tempfile::tempdir().unwrap();
-    let path = kept(&folder);
+    let path = history_path(&folder);
     let mut proxy = demo(&path);
     let mut live = green(&proxy);
     for weight in 11..=13 {
-        let keeper = keeper(&proxy);
-        halt(keeper);
+        let writer = writer_process(&proxy);
+        halt(writer);
         let mut publish = asked_to_split(&proxy, weight);
-        // Meanwhile the publish goes to the keeper, which does not answer it.
+        // Meanwhile the publish goes to the writer, which does not answer it.
         assert_eq!(green(&proxy), live);
-        signal::send(keeper, Signal::KILL);
+        signal::send(writer, Signal::KILL);
         let (status, receipt) = answer(&mut publish);
         if status == 200 {
             assert_eq!(receipt["durable"], true, "{receipt}");
             live = weight.into();
         } else {
-            // On a machine that is very busy the next keeper may come too late, and for nothing else it is refused.
+            // On a machine that is very busy the next writer may come too late, and for nothing else it is refused.
             let detail = receipt["detail"].as_str().unwrap();
             assert!(detail.contains("did not answer within"), "{receipt}");
         }
@@ -268,19 +268,19 @@ fn a_publish_amid_which_the_keeper_dies_is_written_by_the_next_one() {
 }
 
 #[test]
-fn the_keeper_of_a_proxy_that_was_killed_ends_by_itself() {
+fn the_history_writer_of_a_proxy_that_was_killed_ends_by_itself() {
     let folder = tempfile::tempdir().unwrap();
-    let path = kept(&folder);
+    let path = history_path(&folder);
     let mut proxy = demo(&path);
     assert_eq!(split(&proxy, 7).0, 200);
-    let keeper = keeper(&proxy);
+    let writer = writer_process(&proxy);
     assert_eq!(proxy.end(Signal::KILL), None);
-    wait_until("the keeper has ended", || !is_there(keeper));
+    wait_until("the writer has ended", || !is_there(writer));
     assert_eq!(green(&demo(&path)), 7);
 }
 
 #[test]
-fn a_keeper_that_nobody_asks_says_what_it_is_for() {
+fn a_history_writer_without_requests_says_what_it_is_for() {
     let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
     let output = command.arg("history-writer").output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap();

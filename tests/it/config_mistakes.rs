@@ -1,4 +1,4 @@
-//! What many write wrongly, and what they are told: the table is `tests/golden/config/slips.txt`. Whatever `check` refuses
+//! What many write wrongly, and what they are told: the table is `tests/golden/config/mistakes.txt`. Whatever `check` refuses
 //! `serve` refuses, in the same words.
 
 use std::{
@@ -17,13 +17,13 @@ use rcgen::{CertifiedKey, generate_simple_self_signed};
 const AT_A_TIME: usize = 4;
 
 fn table() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config/slips.txt")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config/mistakes.txt")
 }
 
 /// A name, a configuration and what is said of it, as it stands in the table.
-fn slips(table: &str) -> Vec<(String, String, String)> {
+fn mistakes(table: &str) -> Vec<(String, String, String)> {
     let blocks = table.split("=== ").skip(1);
-    let slip = |block: &str| {
+    let mistake = |block: &str| {
         let (name, rest) = block.split_once('\n').unwrap();
         let (text, said) = match rest.strip_prefix("---\n") {
             Some(said) => ("", said),
@@ -32,7 +32,7 @@ fn slips(table: &str) -> Vec<(String, String, String)> {
         let end = if text.is_empty() { "" } else { "\n" };
         (name.to_owned(), format!("{text}{end}"), said.to_owned())
     };
-    blocks.map(slip).collect()
+    blocks.map(mistake).collect()
 }
 
 fn write(folder: &Path, name: &str, text: &str) {
@@ -73,30 +73,30 @@ fn said(folder: &Path) -> String {
 }
 
 #[test]
-fn every_slip_is_answered_with_what_was_meant_and_check_and_serve_agree() {
+fn every_mistake_is_answered_with_what_was_meant_and_check_and_serve_agree() {
     let golden = fs::read_to_string(table()).unwrap();
-    let slips = slips(&golden);
-    assert!(slips.len() > 100, "{}", slips.len());
-    let part = slips.len().div_ceil(AT_A_TIME);
+    let mistakes = mistakes(&golden);
+    assert!(mistakes.len() > 100, "{}", mistakes.len());
+    let part = mistakes.len().div_ceil(AT_A_TIME);
     let said_of = |(_, text, _): &(String, String, String)| {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "switchback.toml", text);
         said(folder.path())
     };
     let found: Vec<String> = thread::scope(|scope| {
-        let parts = slips.chunks(part);
+        let parts = mistakes.chunks(part);
         let parts = parts.map(|part| scope.spawn(move || part.iter().map(said_of).collect()));
         let parts: Vec<_> = parts.collect();
         let joined = parts.into_iter().map(|part| part.join().unwrap());
         joined.collect::<Vec<Vec<String>>>().concat()
     });
     let mut written = String::new();
-    for ((name, text, _), said) in slips.iter().zip(&found) {
+    for ((name, text, _), said) in mistakes.iter().zip(&found) {
         write!(written, "=== {name}\n{text}---\n{said}").unwrap();
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         let path = table();
-        write(path.parent().unwrap(), "slips.txt", &written);
+        write(path.parent().unwrap(), "mistakes.txt", &written);
     }
     assert_eq!(written, fs::read_to_string(table()).unwrap());
 }

@@ -15,7 +15,7 @@ use super::support::h2::{
     DATA, END_HEADERS, END_STREAM, H2Client, H2Origin, HEADERS, RST_STREAM, RawH2, block, block_of,
     echo, frame, pseudo, send,
 };
-use super::support::{Client, Origin, PATIENCE, TestProxy, read_request};
+use super::support::{Client, Origin, TIMEOUT, TestProxy, read_request};
 
 const UPGRADE: &str = "GET /ws?a=b HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
@@ -356,7 +356,7 @@ fn listening() -> (H2Origin, Receiver<Heard>) {
 }
 
 #[test]
-fn a_socket_that_we_end_ends_with_a_goodbye_on_both_streams() {
+fn a_websocket_that_we_end_ends_with_a_close_frame_on_both_streams() {
     for is_silent in [true, false] {
         let (origin, told) = listening();
         let idle = if is_silent { "300ms" } else { "1h" };
@@ -376,13 +376,13 @@ fn a_socket_that_we_end_ends_with_a_goodbye_on_both_streams() {
             assert_eq!(next(&mut body, usize::MAX).await, AWAY, "1001 and the end");
             out.send_data(Bytes::new(), true).unwrap();
         });
-        let (got, end) = told.recv_timeout(PATIENCE).unwrap();
+        let (got, end) = told.recv_timeout(TIMEOUT).unwrap();
         assert_eq!((got, end), (AWAY_MASKED.to_vec(), None));
     }
 }
 
 #[test]
-fn the_break_of_one_side_is_a_break_on_the_other() {
+fn a_reset_on_one_side_is_a_reset_on_the_other() {
     // A stream that is reset resets the endpoint's connection.
     let (tell, told) = channel();
     let origin = http1(move |mut stream| {
@@ -398,7 +398,7 @@ fn the_break_of_one_side_is_a_break_on_the_other() {
         let client = H2Client::connect(proxy.address).await;
         drop(client);
         tokio::task::spawn_blocking(move || {
-            let read = told.recv_timeout(PATIENCE).unwrap();
+            let read = told.recv_timeout(TIMEOUT).unwrap();
             assert_eq!(read, Err(std::io::ErrorKind::ConnectionReset));
         })
         .await
@@ -414,7 +414,7 @@ fn the_break_of_one_side_is_a_break_on_the_other() {
         .set_linger(Some(std::time::Duration::ZERO))
         .unwrap();
     drop(client);
-    let (got, end) = told.recv_timeout(PATIENCE).unwrap();
+    let (got, end) = told.recv_timeout(TIMEOUT).unwrap();
     assert_eq!((got, end), (Vec::new(), Some(Reason::CANCEL)));
     proxy.wait_until(|| proxy.roster("blue").in_flight() == 0);
 }

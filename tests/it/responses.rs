@@ -18,7 +18,7 @@ fn breaking(bytes: &'static [u8]) -> Origin {
 }
 
 #[test]
-fn an_answer_that_breaks_before_a_byte_has_left_is_a_bad_gateway() {
+fn a_response_that_fails_to_decode_before_a_byte_has_left_is_a_bad_gateway() {
     for bytes in [
         &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\nhello\r\n0\r\n\r\n"[..],
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nno trailer\r\n\r\n",
@@ -40,7 +40,7 @@ fn an_answer_that_breaks_before_a_byte_has_left_is_a_bad_gateway() {
 }
 
 #[test]
-fn what_came_before_a_break_is_passed_on_and_the_break_is_shown_and_logged() {
+fn what_came_before_a_decode_error_is_passed_on_and_the_error_is_shown_and_logged() {
     let cases = [
         (
             &b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nzz\r\n"[..],
@@ -573,7 +573,7 @@ fn upgrading(to: &'static str) -> Origin {
 }
 
 #[test]
-fn a_route_lets_other_upgrades_through_if_it_is_told_to() {
+fn a_route_forwards_other_upgrades_if_it_allows_them() {
     let (origin, odd) = (upgrading("tcp"), upgrading("other"));
     let proxy = TestProxy::builder()
         .release("blue", &[&origin])

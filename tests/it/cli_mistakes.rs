@@ -264,33 +264,33 @@ fn hosts_that_are_named_take_the_place_of_those_of_now() {
 }
 
 #[test]
-fn a_file_of_one_release_or_route_is_judged_as_a_configuration_is() {
+fn a_file_of_one_release_or_route_is_validated_as_a_configuration_is() {
     let admin = TestAdmin::start();
-    let slip = file(
+    let mistake = file(
         &admin,
         "green.toml",
         "version = \"2.1.0\"\nendpoints = [\"http://127.0.0.1:2\"]\nhealth = \"/healthz\"\n",
     );
-    let (status, said) = failed(&admin, &["release", "set", "green", "--file", &slip]);
+    let (status, said) = failed(&admin, &["release", "set", "green", "--file", &mistake]);
     assert_eq!(status, Some(78), "{said}");
     assert_eq!(
         said,
         format!(
-            "error: {slip}:3: releases.green.health: a health check is a table\n  hint: write `health = {{ path = \"/healthz\" }}`\n"
+            "error: {mistake}:3: releases.green.health: a health check is a table\n  hint: write `health = {{ path = \"/healthz\" }}`\n"
         )
     );
-    let slip = file(
+    let mistake = file(
         &admin,
         "chat.toml",
         "split = { blue = \"95%\" }\npaths = \"/chat\"\n",
     );
-    let (status, said) = failed(&admin, &["route", "set", "chat", "--file", &slip]);
+    let (status, said) = failed(&admin, &["route", "set", "chat", "--file", &mistake]);
     assert_eq!(status, Some(78), "{said}");
     assert!(
         said.contains(&format!(
-            "{slip}:1: routes.chat.split.blue: a weight is a whole number"
+            "{mistake}:1: routes.chat.split.blue: a weight is a whole number"
         )) && said.contains(&format!(
-            "{slip}:2: routes.chat.paths: there is no key `paths` here"
+            "{mistake}:2: routes.chat.paths: there is no key `paths` here"
         )),
         "{said}"
     );
