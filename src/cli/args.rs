@@ -329,13 +329,4 @@ mod tests {
             assert_examples(verb, &example);
         }
     }
-
-    #[test]
-    fn a_weight_is_a_release_and_a_number() {
-        let Weight(release, weight) = "blue=95".parse().unwrap();
-        assert_eq!((release.as_str(), weight), ("blue", 95));
-        for wrong in ["blue", "blue=", "=5", "blue=-1", "blue=9.5", "b lue=1"] {
-            assert!(wrong.parse::<Weight>().is_err(), "{wrong}");
-        }
-    }
 }

@@ -43,3 +43,17 @@ pub(super) fn whole(text: &str) -> Result<u32, String> {
     text.parse()
         .map_err(|_| format!("`{text}` is not a weight: a whole number from 0 to 1000000"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_weight_is_a_release_and_a_number() {
+        let Weight(release, weight) = "blue=95".parse().unwrap();
+        assert_eq!((release.as_str(), weight), ("blue", 95));
+        for wrong in ["blue", "blue=", "=5", "blue=-1", "blue=9.5", "b lue=1"] {
+            assert!(wrong.parse::<Weight>().is_err(), "{wrong}");
+        }
+    }
+}
