@@ -1,6 +1,6 @@
 //! Encoder for bodies: the framing around each run of data, and the end.
 
-use super::head_writer::{WriteError, field_name_error, write_line};
+use super::line_writer::{WriteError, field_name_error, write_line};
 use crate::message::{Field, RequestFraming, ResponseFraming, is_trailer_allowed};
 
 /// Encoder for one body. The writer of the head that declared the framing creates it, so that both agree.

@@ -1,6 +1,7 @@
 //! Writer for heads: start line, fields and framing, each validated here or by the parser that read it.
 
 use super::body_encoder::BodyEncoder;
+use super::line_writer::{LINE_END, WriteError, field_name_error, write_line};
 use super::start_line::HeaderLine;
 use super::status::canonical_reason;
 use crate::message::swar::{equal, find};
@@ -27,31 +28,7 @@ pub enum Framing {
     Response(ResponseFraming),
 }
 
-/// Error of a head or body that cannot be written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum WriteError {
-    /// More data than the framing allows.
-    #[error("more data than the head announced")]
-    BodyTooLong,
-    /// Less data than the framing declares.
-    #[error("less data than the head announced")]
-    BodyTooShort,
-    /// A framing field that does not come from the framing.
-    #[error("a framing field cannot be set")]
-    FramingField,
-    /// A field name that is not a token.
-    #[error("a field name is not valid")]
-    InvalidName,
-    /// An invalid method, target, status or reason.
-    #[error("the start line is not valid")]
-    InvalidStartLine,
-    /// A field value with a control character.
-    #[error("a field value is not valid")]
-    InvalidValue,
-}
-
 const DIGITS: &[u8; 10] = b"0123456789";
-const LINE_END: &[u8] = b"\r\n";
 
 // === impl HeadWriter ===
 
@@ -223,26 +200,6 @@ impl From<ResponseFraming> for Framing {
     fn from(framing: ResponseFraming) -> Self {
         Self::Response(framing)
     }
-}
-
-/// The error of a name that cannot be written. A known name is a valid token.
-pub(super) fn field_name_error(field: &Field<'_>) -> Option<WriteError> {
-    let is_valid = field.known.as_str().is_some() || is_token(field.name);
-    (!is_valid).then_some(WriteError::InvalidName)
-}
-
-/// Writes one field line with a validated name, or nothing if the value is invalid.
-pub(super) fn write_line(out: &mut Vec<u8>, name: &[u8], value: &[u8]) -> Result<(), WriteError> {
-    if !is_field_value(value) {
-        return Err(WriteError::InvalidValue);
-    }
-    let value = trim(value);
-    out.reserve(name.len() + value.len() + ": \r\n".len());
-    out.extend_from_slice(name);
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
-    Ok(())
 }
 
 fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
