@@ -7,16 +7,16 @@
 use std::collections::VecDeque;
 use std::task::{Context, Waker};
 
-use thiserror::Error;
-
 use super::abuse_budget::{Budget, BudgetLimits, Verdict};
+use super::connection_error::ConnectionError;
 use super::frame::{Code, FrameHead, flag, kind};
-use super::goaway::GoAwayState;
+use super::goaway_state::GoAwayState;
 use super::head::Head;
 use super::hpack::Decoder;
-use super::recv::Receiving;
+use super::recv_state::Receiving;
 use super::resets::Resets;
-use super::send::Sending;
+use super::role::Role;
+use super::send_state::Sending;
 use super::settings::{FIRST_WINDOW, PeerSettings, Settings};
 use super::stream::Inbound;
 use super::streams::{Key, Streams};
@@ -28,25 +28,6 @@ pub const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const MOST_BACKLOG: usize = 32;
 /// Streams that a client opens before the server's SETTINGS arrive: few, so that none is refused.
 const FIRST_STREAMS: u32 = 100;
-
-/// Our role on the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// We open streams.
-    Client,
-    /// The peer opens streams.
-    Server,
-}
-
-/// Fatal connection error. Only the buffered output, which ends with a GOAWAY of this code, may still be sent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("HTTP/2: {code}: {why}")]
-pub struct ConnectionError {
-    /// Error code of the GOAWAY.
-    pub code: Code,
-    /// Debug text of the GOAWAY.
-    pub why: &'static str,
-}
 
 /// One HTTP/2 connection.
 #[derive(Debug)]

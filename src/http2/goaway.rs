@@ -2,6 +2,7 @@
 
 use super::connection::Connection;
 use super::frame::{Code, FrameHead, flag, kind};
+use super::goaway_state::GoAwayState;
 
 /// Last stream id of a first GOAWAY, while the last stream is not known yet.
 const ANY_STREAM: u32 = 0x7fff_ffff;
@@ -9,16 +10,6 @@ const ANY_STREAM: u32 = 0x7fff_ffff;
 const ALIVE: [u8; 8] = *b"are you?";
 /// Payload of the PING after a first GOAWAY: its ack follows all that the peer sent before it read the GOAWAY.
 const GOODBYE: [u8; 8] = *b"goodbye!";
-
-/// State of our GOAWAY.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum GoAwayState {
-    No,
-    /// The first GOAWAY was sent; new streams are accepted until the peer has read it.
-    Told,
-    /// The final GOAWAY was sent; no new stream is accepted.
-    Over,
-}
 
 // === impl Connection ===
 

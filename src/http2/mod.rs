@@ -20,16 +20,21 @@
 
 mod abuse_budget;
 mod connection;
+mod connection_error;
 mod frame;
 mod goaway;
+mod goaway_state;
 mod head;
 pub mod hpack;
 mod recv;
 mod recv_control;
 mod recv_data;
 mod recv_headers;
+mod recv_state;
 mod resets;
+mod role;
 mod send;
+mod send_state;
 mod settings;
 mod stream;
 mod stream_api;
@@ -39,9 +44,11 @@ mod streams;
 mod tests;
 
 pub use abuse_budget::BudgetLimits;
-pub use connection::{Connection, ConnectionError, PREFACE, Role};
+pub use connection::{Connection, PREFACE};
+pub use connection_error::ConnectionError;
 pub use frame::Code;
 pub use head::{Fields, Head, RequestPseudo};
+pub use role::Role;
 pub use settings::Settings;
 pub use stream_api::{BodyEvent, StreamError};
 pub use streams::Key;

@@ -1,88 +1,15 @@
 //! Receive side of a connection: frames in order, each validated before any of it is used.
 
-use super::connection::{Connection, ConnectionError, PREFACE, Role};
+use super::connection::{Connection, PREFACE};
+use super::connection_error::{ConnectionError, broken, protocol, size};
 use super::frame::{Code, FrameHead, HEAD, flag, kind};
-use super::hpack::Decoder;
-use super::recv_data::Data;
-use super::recv_headers::Block;
-use super::settings::FIRST_WINDOW;
+use super::recv_state::{Block, Stage};
+use super::role::Role;
 
-/// Initial credit for frames that reply to our data: window updates of a peer at the start of a connection.
-const FIRST_CREDIT: u32 = 256;
 /// Limit on frames that are buffered whole, whatever the setting: only DATA is processed in parts.
 const LONGEST_WHOLE: u32 = 192 * 1_024;
 /// Limit on the part of an oversized block that is read before the connection ends.
 const LONGEST_SPARE: usize = 1 << 20;
-const MOST_CREDIT: u32 = 4_096;
-
-/// State of the receive side.
-#[derive(Debug)]
-pub(super) struct Receiving {
-    pub(super) stage: Stage,
-    pub(super) block: Option<Block>,
-    pub(super) decoder: Decoder,
-    pub(super) has_settings: bool,
-    /// The peer has acknowledged our SETTINGS.
-    pub(super) is_acknowledged: bool,
-    /// Connection window: data that the peer may still send, over all streams.
-    pub(super) window: i64,
-    /// Received data not yet returned to that window.
-    pub(super) unclaimed: u32,
-    /// Free PINGs and WINDOW_UPDATEs: those that reply to our data cost nothing.
-    credit: u32,
-}
-
-#[derive(Debug)]
-pub(super) enum Stage {
-    Preface,
-    Frame,
-    Data(Data),
-    Skip(u32),
-}
-
-pub(super) fn broken(code: Code, why: &'static str) -> ConnectionError {
-    ConnectionError { code, why }
-}
-
-pub(super) fn protocol(why: &'static str) -> ConnectionError {
-    broken(Code::PROTOCOL_ERROR, why)
-}
-
-pub(super) fn size(why: &'static str) -> ConnectionError {
-    broken(Code::FRAME_SIZE_ERROR, why)
-}
-
-// === impl Receiving ===
-
-impl Receiving {
-    pub(super) fn new(role: Role, decoder: Decoder) -> Self {
-        Self {
-            stage: match role {
-                Role::Server => Stage::Preface,
-                Role::Client => Stage::Frame,
-            },
-            block: None,
-            decoder,
-            has_settings: false,
-            is_acknowledged: false,
-            window: i64::from(FIRST_WINDOW),
-            unclaimed: 0,
-            credit: FIRST_CREDIT,
-        }
-    }
-
-    /// Adds credit for sent data: its reader may reply with two frames.
-    pub(super) fn earn(&mut self) {
-        self.credit = (self.credit + 2).min(MOST_CREDIT);
-    }
-
-    /// Cost of a frame that replies to data: 0 while there is credit.
-    fn charge(&mut self) -> u32 {
-        let was = self.credit;
-        self.credit = was.saturating_sub(1);
-        u32::from(was == 0)
-    }
-}
 
 // === impl Connection ===
 

@@ -1,8 +1,9 @@
 //! Control frames, of streams and of the connection.
 
-use super::connection::{Connection, ConnectionError, Role};
+use super::connection::Connection;
+use super::connection_error::{ConnectionError, broken, protocol, size};
 use super::frame::{Code, FrameHead, flag, kind, word};
-use super::recv::{broken, protocol, size};
+use super::role::Role;
 use super::settings::{FIRST_WINDOW, MOST_WINDOW};
 use super::stream::{Inbound, Outbound};
 

@@ -6,27 +6,14 @@
 //! bounded
 //! by its streams and the window of each.
 
-use super::connection::{Connection, ConnectionError, Role};
+use super::connection::Connection;
+use super::connection_error::{ConnectionError, broken, protocol, size};
 use super::frame::{Code, FrameHead, flag};
-use super::recv::{Stage, broken, protocol, size};
+use super::recv_state::{Data, Stage};
+use super::role::Role;
 use super::stream::Inbound;
 use super::streams::Key;
 use crate::message::Reason;
-
-/// A DATA frame that has arrived in part.
-#[derive(Debug)]
-#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
-pub(super) struct Data {
-    id: u32,
-    /// Its stream has a reader.
-    is_wanted: bool,
-    /// The pad length is still to come.
-    is_padded: bool,
-    is_last: bool,
-    is_filled: bool,
-    left: u32,
-    padding: u32,
-}
 
 // === impl Connection ===
 

@@ -1,27 +1,19 @@
 //! Receiving header blocks: heads of new streams, heads of responses, and trailers.
 
-use super::connection::{Connection, ConnectionError, Role};
+use super::connection::Connection;
+use super::connection_error::{ConnectionError, broken, protocol, size};
 use super::frame::{Code, FrameHead, flag, word};
-use super::goaway::GoAwayState;
+use super::goaway_state::GoAwayState;
 use super::head::{Head, HeadKind, Malformed};
 use super::hpack::{BlockLimits, FieldBlock};
-use super::recv::{broken, protocol, size};
+use super::recv_state::Block;
+use super::role::Role;
 use super::stream::{Inbound, Stream};
 use crate::message::Reason;
 
 /// Text capacity that is enough for most heads.
 const USUAL_TEXT: usize = 512;
 const USUAL_FIELDS: usize = 16;
-
-/// A header block in several frames.
-#[derive(Debug)]
-pub(super) struct Block {
-    pub(super) id: u32,
-    pub(super) is_last: bool,
-    /// Its stream depends on itself.
-    is_circular: bool,
-    pub(super) bytes: Vec<u8>,
-}
 
 // === impl Connection ===
 

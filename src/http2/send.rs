@@ -4,12 +4,12 @@
 //! queue: what
 //! was written is in wire order.
 
-use std::collections::VecDeque;
 use std::task::{Context, Poll};
 
-use super::connection::{Connection, Role};
+use super::connection::Connection;
 use super::frame::{FrameHead, flag, kind};
 use super::hpack::Encoder;
+use super::role::Role;
 use super::settings::FIRST_WINDOW;
 use super::stream::{Outbound, Stream};
 use super::stream_api::{CANCELLED, StreamError, UNPROCESSED, gone};
@@ -24,57 +24,6 @@ const SHORT: i64 = FIRST_WINDOW as i64 / 4;
 /// Limit on buffered output for a peer that does not read, above which no stream is opened; a multiple of
 /// `send_buffer_max`.
 const MOST_HEADS: usize = 16;
-/// Initial buffer capacity if no memory was lent.
-const FIRST: usize = 4 * 1_024;
-
-/// State of the send side.
-#[derive(Debug)]
-pub(super) struct Sending {
-    bytes: Vec<u8>,
-    sent: usize,
-    /// Bytes sent since the connection began.
-    left: u64,
-    /// Connection window: data that we may still send, over all streams.
-    pub(super) window: i64,
-    /// Streams that wait for that window, or for space in the buffer.
-    pub(super) send_queue: VecDeque<Key>,
-    has_block: bool,
-}
-
-// === impl Sending ===
-
-impl Default for Sending {
-    fn default() -> Self {
-        Self {
-            bytes: Vec::new(),
-            sent: 0,
-            left: 0,
-            window: i64::from(FIRST_WINDOW),
-            send_queue: VecDeque::new(),
-            has_block: false,
-        }
-    }
-}
-
-impl Sending {
-    /// The buffer to write into.
-    pub(super) fn out(&mut self) -> &mut Vec<u8> {
-        if self.bytes.capacity() == 0 {
-            self.bytes.reserve(FIRST);
-        }
-        &mut self.bytes
-    }
-
-    /// Number of buffered bytes.
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.sent
-    }
-
-    /// Number of bytes sent since the connection began.
-    pub(super) fn left(&self) -> u64 {
-        self.left
-    }
-}
 
 // === impl Connection ===
 

@@ -2,7 +2,8 @@
 
 use std::task::{Context, Poll};
 
-use super::connection::{Connection, ConnectionError};
+use super::connection::Connection;
+use super::connection_error::ConnectionError;
 use super::frame::Code;
 use super::head::Head;
 use super::stream::{Inbound, Stream};

@@ -1,31 +1,9 @@
 //! HPACK decoder: header blocks to fields.
 
 use super::block::{BlockLimits, FieldBlock, FieldError, Name, OVERHEAD, value_flaw};
+use super::decode_error::DecodeError;
 use super::table::{Slot, Table};
 use super::{huffman, integer};
-
-/// Fatal decoding error: the tables of the two sides may differ from here on, so the connection ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// Far more was inserted into the table than the limits on a block and a table allow for.
-    #[error("a block puts too much into the table")]
-    Excess,
-    /// Index without a table entry.
-    #[error("an index points beyond the table")]
-    InvalidIndex,
-    /// String with a forbidden code or invalid padding.
-    #[error("a compressed string is not valid")]
-    InvalidHuffman,
-    /// Integer that is too large or too long.
-    #[error("an integer is too large")]
-    InvalidInteger,
-    /// Table size update that exceeds the announced size, or is not at the start of a block.
-    #[error("a change of the table's size is not valid")]
-    InvalidTableSize,
-    /// The block ends within a field.
-    #[error("a block ends in the middle of a field")]
-    Truncated,
-}
 
 /// Decoder for one direction of a connection. It must read all header blocks, in order.
 #[derive(Debug)]

@@ -36,6 +36,7 @@
 //! ```
 
 mod block;
+mod decode_error;
 mod decoder;
 mod encoder;
 mod huffman;
@@ -46,5 +47,6 @@ mod table;
 mod reference;
 
 pub use block::{BlockField, BlockFields, BlockLimits, FieldBlock, FieldError, Name};
-pub use decoder::{DecodeError, Decoder};
+pub use decode_error::DecodeError;
+pub use decoder::Decoder;
 pub use encoder::Encoder;

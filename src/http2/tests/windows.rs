@@ -3,7 +3,7 @@
 use super::rules::{DATA, END_HEADERS, END_STREAM, HEADERS, PADDED, RST_STREAM, opened};
 use super::*;
 use crate::http2::frame::kind;
-use crate::http2::recv::Stage;
+use crate::http2::recv_state::Stage;
 
 #[test]
 fn the_window_is_whole_after_streams_that_were_reset_at_every_point() {
