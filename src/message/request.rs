@@ -1,37 +1,9 @@
 //! Validation of a request head, in one pass over its fields.
 
 use super::{
-    Authority, ConnectionOptions, Field, FramingFields, KnownField, KnownSet, Limits, Reason,
-    Rejection, RequestFraming, Target, Underscores, grammar, swar,
+    Authority, ConnectionOptions, Field, FramingFields, KnownField, KnownSet, Limits, Method,
+    Reason, Rejection, RequestFraming, Target, Underscores, Version, grammar, swar,
 };
-
-/// HTTP version of a message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// HTTP/1.0.
-    Http10,
-    /// HTTP/1.1.
-    Http11,
-    /// HTTP/2.
-    Http2,
-}
-
-/// A method, as far as the proxy distinguishes methods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "each variant is the method of its name")]
-pub enum Method {
-    Connect,
-    Delete,
-    Get,
-    Head,
-    Options,
-    Patch,
-    Post,
-    Put,
-    Trace,
-    /// Any other token.
-    Other,
-}
 
 /// Request line, or the pseudo-fields that replace it in HTTP/2.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,34 +89,6 @@ enum Upgrade<'h> {
     /// Another protocol; empty if there is more than one, or an invalid one.
     Other(&'h [u8]),
     WebSocket,
-}
-
-// === impl Method ===
-
-impl Method {
-    /// Recognises a method. Methods are case-sensitive: `get` is not `GET`.
-    pub const fn of(text: &[u8]) -> Self {
-        match text {
-            b"CONNECT" => Self::Connect,
-            b"DELETE" => Self::Delete,
-            b"GET" => Self::Get,
-            b"HEAD" => Self::Head,
-            b"OPTIONS" => Self::Options,
-            b"PATCH" => Self::Patch,
-            b"POST" => Self::Post,
-            b"PUT" => Self::Put,
-            b"TRACE" => Self::Trace,
-            _ => Self::Other,
-        }
-    }
-
-    /// True if the method is idempotent (RFC 9110, section 9.2.2).
-    pub const fn is_idempotent(self) -> bool {
-        matches!(
-            self,
-            Self::Delete | Self::Get | Self::Head | Self::Options | Self::Put | Self::Trace
-        )
-    }
 }
 
 // === impl ValidatedRequest ===

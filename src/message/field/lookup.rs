@@ -1,6 +1,6 @@
 //! Perfect hash table of the known field names, built at compile time.
 
-use super::{KnownField, NAMES};
+use super::names::{KnownField, NAMES};
 
 /// Length that holds every known name, so that comparing two takes a few instructions and no call.
 pub(super) const PADDED: usize = 32;
