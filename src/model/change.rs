@@ -1,9 +1,6 @@
 //! What can be asked of a table, and the pure function that does it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeSet, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -11,15 +8,12 @@ use utoipa::ToSchema;
 
 use super::{
     EndpointUrl, Hashed, Percents, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
-    TableDocument, TableState,
+    TableDocument, TableState, Weights,
 };
 
 mod apply;
 #[cfg(test)]
 mod tests;
-
-/// Weights per release.
-pub type Weights = BTreeMap<ReleaseName, u32>;
 
 /// One change to a table.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -178,17 +172,6 @@ fn list(names: &[RouteName]) -> String {
 }
 
 impl Change {
-    /// Applies the change. Pure: the same state and change always make the same state.
-    ///
-    /// What the result *means* is judged by the compiler of the table; here only what keeps the change from being
-    /// understood is an error.
-    ///
-    /// # Errors
-    /// When a route or release does not exist, is still in use, or it cannot be told which release is meant.
-    pub fn apply_to(&self, state: &TableState) -> Result<Applied, ChangeError> {
-        apply::apply(self, state)
-    }
-
     /// The route that the change is about, if it is about one.
     pub fn route(&self) -> Option<&RouteName> {
         match self {

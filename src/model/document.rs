@@ -1,9 +1,12 @@
 //! The table as people write it: in the configuration file, in `PUT /v1/table`, and in what `switchback check` prints.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{
+    ToSchema,
+    openapi::{RefOr, Schema},
+};
 
 use super::{
     EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
@@ -37,7 +40,7 @@ pub struct ReleaseDocument {
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(description = "A release as people write it: what was decided, and its endpoints.")]
-pub(super) struct RawDocument {
+struct RawDocument {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,
     #[schema(min_items = 1, max_items = 1024)]
@@ -96,6 +99,22 @@ impl From<ReleaseDocument> for RawDocument {
             tls,
             limits,
         }
+    }
+}
+
+impl utoipa::PartialSchema for ReleaseDocument {
+    fn schema() -> RefOr<Schema> {
+        <RawDocument as utoipa::PartialSchema>::schema()
+    }
+}
+
+impl ToSchema for ReleaseDocument {
+    fn name() -> Cow<'static, str> {
+        Cow::Borrowed("ReleaseDocument")
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        RawDocument::schemas(schemas);
     }
 }
 

@@ -23,9 +23,10 @@ mod revision;
 mod route;
 mod schema;
 mod table;
+mod weights;
 
 pub use self::{
-    change::{Applied, Change, ChangeError, ChangeSet, Weights},
+    change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,
     diff::{Diff, DiffEntry, ShareChange},
     digest::{Digest, Hashed},
@@ -45,5 +46,6 @@ pub use self::{
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
     },
-    table::{MAX_WEIGHT, Rosters, TableSpec, TableState},
+    table::{Rosters, TableSpec, TableState},
+    weights::{MAX_WEIGHT, Weights},
 };

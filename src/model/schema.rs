@@ -15,10 +15,7 @@ use utoipa::{
     },
 };
 
-use super::{
-    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseDocument, ReleaseName, RouteName,
-    Version, document::RawDocument,
-};
+use super::{Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RouteName, Version};
 
 /// What a name looks like.
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
@@ -138,22 +135,6 @@ text!(Digest, "Digest", {
     "description": "A digest of a table's decisions: equal exactly when the decisions are.",
     "pattern": "^[0-9a-f]{64}$",
 });
-
-impl PartialSchema for ReleaseDocument {
-    fn schema() -> RefOr<Schema> {
-        RawDocument::schema()
-    }
-}
-
-impl ToSchema for ReleaseDocument {
-    fn name() -> Cow<'static, str> {
-        Cow::Borrowed("ReleaseDocument")
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        RawDocument::schemas(schemas);
-    }
-}
 
 #[cfg(test)]
 mod tests {

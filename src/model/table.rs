@@ -10,9 +10,6 @@ use super::{
     Version,
 };
 
-/// The largest weight in a split.
-pub const MAX_WEIGHT: u32 = 1_000_000;
-
 /// The endpoints of each release, by version: the last roster of a version is kept when the version goes.
 pub type Rosters = BTreeMap<(ReleaseName, Version), Arc<[EndpointUrl]>>;
 

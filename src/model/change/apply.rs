@@ -2,14 +2,27 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Applied, Change, ChangeError, ChangeSet, Weights};
+use super::{Applied, Change, ChangeError, ChangeSet};
 use crate::model::{
     EndpointUrl, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
-    RouteSpec, TableDocument, TableSpec, TableState, Version, percent,
+    RouteSpec, TableDocument, TableSpec, TableState, Version, Weights, percent,
 };
 
+impl Change {
+    /// Applies the change. Pure: the same state and change always make the same state.
+    ///
+    /// What the result *means* is judged by the compiler of the table; here only what keeps the change from being
+    /// understood is an error.
+    ///
+    /// # Errors
+    /// When a route or release does not exist, is still in use, or it cannot be told which release is meant.
+    pub fn apply_to(&self, state: &TableState) -> Result<Applied, ChangeError> {
+        apply(self, state)
+    }
+}
+
 /// Does what the change asks for.
-pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
+fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
     match change {
         Change::Abort { route } => abort(state, route),
         Change::PatchSplit { route, weights } => patch_split(state, route, weights),
