@@ -25,7 +25,7 @@ pub mod table;
 pub mod net {
     pub mod proxy_header;
 
-    mod stream {
+    mod tcp {
         pub(super) fn read_tcp(_: &tokio::net::TcpStream, _: &mut [u8]) -> std::io::Result<usize> {
             Err(std::io::ErrorKind::Unsupported.into())
         }

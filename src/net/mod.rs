@@ -13,6 +13,7 @@ mod fd_limit;
 mod listen;
 mod proxy_header;
 mod stream;
+mod tcp;
 mod timer;
 mod tls_client;
 mod tls_files;

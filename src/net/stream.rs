@@ -4,7 +4,7 @@
 //! there is no second read just to see `WouldBlock`: a request on a reused connection costs one read and one write.
 
 use std::future::poll_fn;
-use std::io::{self, IoSlice, Read, Write};
+use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
@@ -13,6 +13,7 @@ use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
+use super::tcp::{read_tcp, write_tcp};
 use super::tls_stream::TlsStream;
 
 /// A connection.
@@ -218,47 +219,5 @@ impl Stream {
     #[must_use]
     pub fn alpn(&self) -> Option<Vec<u8>> {
         self.tls().and_then(TlsStream::alpn)
-    }
-}
-
-/// One read. A short one clears the readiness, since the socket is empty then.
-pub(super) fn read_tcp(tcp: &TcpStream, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut got = 0;
-    let result = tcp.try_io(Interest::READABLE, || {
-        let socket = SockRef::from(tcp);
-        got = (&*socket).read(buffer)?;
-        clear_when(got > 0 && got < buffer.len())
-    });
-    settle(got, result)
-}
-
-/// One write. A short one clears the readiness, since the socket is full then.
-pub(super) fn write_tcp(tcp: &TcpStream, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-    let wanted: usize = slices.iter().map(|slice| slice.len()).sum();
-    let mut took = 0;
-    let result = tcp.try_io(Interest::WRITABLE, || {
-        let socket = SockRef::from(tcp);
-        took = match slices {
-            [only] => (&*socket).write(only)?,
-            several => (&*socket).write_vectored(several)?,
-        };
-        clear_when(took > 0 && took < wanted)
-    });
-    settle(took, result)
-}
-
-/// Clears the readiness: the runtime does so when the call returns `WouldBlock`.
-fn clear_when(short: bool) -> io::Result<()> {
-    if short {
-        Err(io::ErrorKind::WouldBlock.into())
-    } else {
-        Ok(())
-    }
-}
-
-fn settle(moved: usize, result: io::Result<()>) -> io::Result<usize> {
-    match result {
-        Err(error) if moved == 0 => Err(error),
-        _ => Ok(moved),
     }
 }

@@ -11,7 +11,7 @@ use std::task::{Context, Poll, ready};
 use rustls::Connection;
 use tokio::net::TcpStream;
 
-use super::stream::{read_tcp, write_tcp};
+use super::tcp::{read_tcp, write_tcp};
 use super::tls_refusal::{PLAIN_HTTP_RESPONSE, PlainHttp, TlsRefusal, is_plain_http};
 
 const SCRATCH: usize = 32 * 1024;
