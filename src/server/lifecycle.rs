@@ -2,7 +2,6 @@
 
 use std::{
     net::SocketAddr,
-    path::PathBuf,
     sync::Arc,
     thread::JoinHandle,
     time::{Duration, Instant},
@@ -11,7 +10,7 @@ use std::{
 use tokio::{runtime::Runtime, sync::watch};
 
 use super::{
-    ServerError, config_reload,
+    Options, ServerError, config_reload,
     control::{ControlPlane, open_controller},
     listeners::{self, OpenListener},
     logs::{LogFile, open_access_log},
@@ -35,20 +34,6 @@ const CONTROL_THREADS: usize = 2;
 const CLOSE: Duration = Duration::from_secs(2);
 /// Timeout for worker threads to end.
 const JOIN: Duration = Duration::from_secs(1);
-
-/// Options of a run.
-#[derive(Debug, Clone, Default)]
-pub struct Options {
-    /// The configuration file, to be reloaded on SIGHUP.
-    pub file: Option<PathBuf>,
-    /// Side that wins where the file and the live table changed the same entry.
-    pub wins: Option<crate::api::ConflictPolicy>,
-    /// Do not start when the file's table cannot be imported. Otherwise the durable table is served, with a warning.
-    pub strict: bool,
-    /// The program that writes the history's disk, in a process of its own (see
-    /// [`crate::history::History::open_apart`]); without one this process writes it.
-    pub keeper: Option<PathBuf>,
-}
 
 /// A running switchback in this process.
 pub struct Running {

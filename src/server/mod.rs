@@ -10,13 +10,15 @@ mod error;
 mod lifecycle;
 mod listeners;
 mod logs;
+mod options;
 mod preflight;
 mod signals;
 mod worker;
 
 pub use self::{
     error::ServerError,
-    lifecycle::{Options, Running, run, start},
+    lifecycle::{Running, run, start},
+    options::Options,
     preflight::load,
 };
 /// Entry point of the process that writes the history's disk for another.

@@ -1,0 +1,19 @@
+//! Options of a run.
+
+use std::path::PathBuf;
+
+use crate::api::ConflictPolicy;
+
+/// Options of a run.
+#[derive(Debug, Clone, Default)]
+pub struct Options {
+    /// The configuration file, to be reloaded on SIGHUP.
+    pub file: Option<PathBuf>,
+    /// Side that wins where the file and the live table changed the same entry.
+    pub wins: Option<ConflictPolicy>,
+    /// Do not start when the file's table cannot be imported. Otherwise the durable table is served, with a warning.
+    pub strict: bool,
+    /// The program that writes the history's disk, in a process of its own (see
+    /// [`crate::history::History::open_apart`]); without one this process writes it.
+    pub keeper: Option<PathBuf>,
+}
