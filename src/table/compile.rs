@@ -56,7 +56,7 @@ pub fn compile(
     previous: Option<&Compiled>,
     fleet: &Fleet,
 ) -> Result<Draft, Vec<Problem>> {
-    let problems = validate::problems(&state, touched, previous);
+    let problems = validate::problems(&state, touched, previous.is_none());
     if !problems.is_empty() {
         return Err(problems);
     }

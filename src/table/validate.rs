@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{Compiled, validate_health, validate_route};
+use super::{validate_health, validate_route};
 use crate::model::{
     ChangeSet, EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
@@ -12,13 +12,8 @@ use crate::model::{
 /// Maximum number of endpoints of a release.
 const MOST_ENDPOINTS: usize = 1_024;
 
-pub(super) fn problems(
-    state: &TableState,
-    touched: &ChangeSet,
-    previous: Option<&Compiled>,
-) -> Vec<Problem> {
+pub(super) fn problems(state: &TableState, touched: &ChangeSet, everything: bool) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let everything = previous.is_none();
     for (name, spec) in state.spec.releases() {
         if everything || touched.releases.contains(name) {
             release(name, spec, state.endpoints(name), &mut problems);
