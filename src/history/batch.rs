@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, io, path::Path};
 use super::{
     error::HistoryError,
     ipc::{Decoder, Encoder},
-    queue::Pending,
+    pending::Pending,
     record::{self, Entry, Snapshot},
     seal::DecodeError,
     stored_response::{self, StoredResponse},

@@ -10,12 +10,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{error::HistoryError, mark::MARK};
+use super::error::HistoryError;
 
 /// File name of the store.
 pub(super) const STORE: &str = "history.redb";
 /// File name of the rollback journal.
 pub(super) const SLOT_FILE: &str = "rollback.slot";
+/// The high-water mark.
+pub(super) const MARK: &str = "history.mark";
 
 const LOCK: &str = "lock";
 const FILES: [&str; 4] = [STORE, SLOT_FILE, MARK, LOCK];

@@ -14,6 +14,14 @@ use rustix::{
     net::SendFlags,
 };
 
+/// Subcommand of the command line that starts a writer process.
+pub const SUBCOMMAND: &str = "history-writer";
+
+pub(super) const ASK_LOCK: u64 = 1;
+pub(super) const ASK_OPEN: u64 = 2;
+pub(super) const ASK_WRITE: u64 = 3;
+pub(super) const ASK_LAST: u64 = 4;
+
 /// Limit on a message: a whole history at a start. Usual messages are a few kilobytes.
 const LONGEST: u64 = 1 << 30;
 

@@ -14,8 +14,6 @@ use sha2::{Digest as _, Sha256};
 
 use super::data_dir;
 
-pub(super) const MARK: &str = "history.mark";
-
 const MAGIC: [u8; 8] = *b"swmark01";
 const SECTOR: usize = 512;
 
@@ -35,7 +33,7 @@ pub(super) struct Mark(Arc<File>);
 impl Mark {
     /// Opens the file in a history's folder; created if there is none.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        let path = folder.join(MARK);
+        let path = folder.join(data_dir::MARK);
         let file = data_dir::open_private(&path)?;
         if file.metadata()?.len() < (2 * SECTOR) as u64 {
             file.write_all_at(&[0; 2 * SECTOR], 0)?;

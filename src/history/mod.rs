@@ -21,7 +21,9 @@ mod durability;
 mod error;
 mod guarded;
 mod ipc;
+mod journal_writer;
 mod mark;
+mod pending;
 mod prune;
 mod queue;
 mod record;
@@ -47,20 +49,22 @@ use tokio::sync::{oneshot, watch};
 use self::{
     batch::Contents,
     disk::{Disk, JournalScan},
-    queue::{Job, Pending},
+    journal_writer::JournalWriter,
+    pending::Pending,
+    queue::Job,
     revision_allocator::RevisionAllocator,
-    rollback_journal::JournalWriter,
     writer::Writer,
 };
 pub use self::{
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,
+    ipc::SUBCOMMAND,
     prune::{KEPT_REVISIONS, Pruned, plan_pruning},
     queue::AppendError,
     record::{Entry, FullWeight, with_whole},
     replay::{Loaded, StoredRevision},
     stored_response::{AnswerRow, StoredResponse},
-    writer_process::{SUBCOMMAND, run_writer_process},
+    writer_process::run_writer_process,
 };
 use crate::model::{Revision, TableDocument, TableState};
 

@@ -9,7 +9,7 @@ use std::{
 use thiserror::Error;
 use tokio::sync::oneshot;
 
-use super::{batch::Batch, record::Entry, stored_response::AnswerRow};
+use super::{batch::Batch, pending::Pending, record::Entry, stored_response::AnswerRow};
 use crate::model::{Cause, Revision, TableDocument, TableState};
 
 /// Limit on queued records that are live already; a chain of rollbacks cannot be longer than what is kept.
@@ -49,18 +49,6 @@ pub(super) enum Job {
         snapshots: Vec<(Revision, TableState)>,
     },
     Reserve(Option<SyncSender<Result<(), String>>>),
-}
-
-/// A record of a decision that is already live or void.
-#[derive(Debug)]
-pub(super) struct Pending {
-    pub(super) entry: Box<Entry>,
-    /// Previous imported file, restored by a void record.
-    pub(super) imported: Option<Vec<u8>>,
-    /// True if a writer process has it, which will write it even if this process ends.
-    pub(super) sent: bool,
-    /// Notified once it cannot be lost with this process.
-    pub(super) safe: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Debug, Default)]
@@ -103,25 +91,6 @@ impl Shared {
 
 pub(super) fn is_kept(job: &Job) -> bool {
     matches!(job, Job::Keep(_))
-}
-
-impl Pending {
-    pub(super) fn new(entry: Entry) -> Self {
-        Self {
-            entry: Box::new(entry),
-            imported: None,
-            sent: false,
-            safe: None,
-        }
-    }
-
-    /// Notifies the waiting task that the record cannot be lost with this process.
-    pub(super) fn is_safe(&mut self) {
-        if let Some(safe) = self.safe.take() {
-            // The receiver may have given up.
-            let _received = safe.send(());
-        }
-    }
 }
 
 impl Queue {

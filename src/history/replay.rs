@@ -7,9 +7,8 @@
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use super::{
-    data_dir::SLOT_FILE,
+    data_dir::{MARK, SLOT_FILE},
     error::HistoryError,
-    mark::MARK,
     record::{Entry, FullWeight, Snapshot, with_stable_of, with_whole},
     stored_response::StoredResponse,
 };

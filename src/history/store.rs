@@ -18,10 +18,10 @@ use redb::{
 
 use super::{
     batch::Batch,
-    data_dir,
+    data_dir::{self, MARK},
     error::{HistoryError, WriteError},
     guarded::guarded,
-    mark::{About, MARK, Mark},
+    mark::{About, Mark},
     record,
     seal::FORMAT,
 };

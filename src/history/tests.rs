@@ -401,7 +401,7 @@ fn age(folder: &Path) {
     }
     write.commit().unwrap();
     drop(database);
-    std::fs::remove_file(folder.join(mark::MARK)).unwrap();
+    std::fs::remove_file(folder.join(data_dir::MARK)).unwrap();
 }
 
 #[test]

@@ -6,7 +6,8 @@ use tokio::sync::oneshot;
 
 use super::{
     batch::Batch,
-    queue::{AppendError, Job, Pending},
+    pending::Pending,
+    queue::{AppendError, Job},
     record::{self, Entry, Snapshot},
     stored_response::{self, AnswerRow},
 };

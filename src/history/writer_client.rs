@@ -23,10 +23,9 @@ use super::{
     batch::Batch,
     call::{Ahead, Channel, End, NoReply, nothing_ahead},
     error::{HistoryError, WriteError},
-    ipc::{self, Decoder, Encoder},
+    ipc::{self, ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, Decoder, Encoder, SUBCOMMAND},
     record::{self, Entry},
     rollback_journal::JournalWrite,
-    writer_process::{ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, SUBCOMMAND},
 };
 use crate::model::Revision;
 

@@ -29,20 +29,12 @@ use super::{
     data_dir,
     error::{HistoryError, WriteError},
     guarded,
-    ipc::{self, Decoder, Encoder},
+    ipc::{self, ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, Decoder, Encoder},
     record,
     rollback_journal::{JournalFile, JournalWrite},
     store::Store,
 };
 use crate::model::Revision;
-
-/// Subcommand of the command line that starts a writer process.
-pub const SUBCOMMAND: &str = "history-writer";
-
-pub(super) const ASK_LOCK: u64 = 1;
-pub(super) const ASK_OPEN: u64 = 2;
-pub(super) const ASK_WRITE: u64 = 3;
-pub(super) const ASK_LAST: u64 = 4;
 
 /// Folder that both channels work on, once set.
 type Place = Arc<OnceLock<PathBuf>>;
