@@ -308,7 +308,6 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
-    use crate::cli::part::Weight;
 
     #[test]
     fn the_command_line_is_sound_and_every_verb_has_an_example() {
