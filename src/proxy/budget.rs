@@ -3,7 +3,7 @@
 //! Without it a fast download would be read and written until one side blocks, and every other connection of its worker
 //! would wait meanwhile.
 
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use tokio::task::yield_now;
@@ -111,16 +111,10 @@ impl Drop for Budget<'_> {
     }
 }
 
-/// Has the task polled again after all tasks that are ready by then, sockets included. A plain wake would run it before
-/// the sockets are polled.
-pub(super) fn poll_again(cx: &mut Context<'_>) {
-    // The first poll registers the waker with the runtime; nothing else is needed.
-    let _ = pin!(yield_now()).poll(cx);
-}
-
 #[cfg(test)]
 mod tests {
     use std::future::ready;
+    use std::pin::pin;
     use std::task::Waker;
 
     use super::*;

@@ -30,8 +30,9 @@ use super::settings::PeerInfo;
 use super::tunnel::Tunnel;
 use super::tunnel_end::TunnelEnd;
 use super::worker::{ConnectionGuard, Worker};
-use read_head::HeadRead;
+use head_read::HeadRead;
 
+mod head_read;
 mod read_head;
 
 /// A client connection.

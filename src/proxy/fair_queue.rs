@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
 
-use super::budget::poll_again;
+use super::poll_again::poll_again;
 
 /// Bytes that greedy bodies move between two polls of the sockets. Less costs more system calls, more delays others.
 const ALLOWANCE: usize = 128 * 1024;

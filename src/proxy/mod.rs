@@ -16,7 +16,7 @@
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
 //! | `request_context`, `error`, `problem`, `refused_head`, `date` | the end of a request: statistics, access log, responses of our own |
-//! | `worker`, `settings` | what workers have and share |
+//! | `worker`, `shared`, `settings` | what workers have and share |
 
 mod admission;
 mod budget;
@@ -35,6 +35,7 @@ mod http1_client;
 mod http1_upstream;
 mod io;
 mod lingering_close;
+mod poll_again;
 mod pool;
 mod prepare;
 mod problem;
@@ -50,6 +51,7 @@ mod route_cache;
 mod select;
 mod serve;
 mod settings;
+mod shared;
 mod timed_stream;
 mod tunnel;
 mod tunnel_end;
@@ -62,5 +64,6 @@ pub use self::{
     error::Reason,
     serve::{listen, start_connection},
     settings::{ListenerSettings, PeerInfo, ProxySettings},
-    worker::{Shared, Worker},
+    shared::Shared,
+    worker::Worker,
 };

@@ -6,28 +6,24 @@ use std::cell::{Cell, RefCell};
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_utils::CachePadded;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::fleet::ConnectionBudget;
 use crate::model::Revision;
 use crate::net::{BufferPool, BufferSize, Timers};
-use crate::table::{LiveTable, Route, RoutingTable, TableReader};
+use crate::table::{Route, RoutingTable, TableReader};
 use crate::telemetry::AccessLog;
 
-use super::connection_refusal::RefusalLog;
 use super::date::{self, DateCache};
 use super::fair_queue::FairQueue;
 use super::h2::Upstreams;
 use super::pool::Pools;
 use super::retry_memory::RetryMemory;
 use super::route_cache::{CachedRoute, RouteCache};
-use super::settings::ProxySettings;
-use super::upstream_tls::UpstreamTlsConfigs;
+use super::shared::Shared;
 
 /// Interval for closing expired idle connections.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -35,23 +31,6 @@ const SWEEP: Duration = Duration::from_secs(1);
 const TRIM: Duration = Duration::from_secs(1);
 /// Maximum number of spare output buffers.
 const SPARE_HEADS: usize = 64;
-
-/// State shared by all workers.
-pub struct Shared {
-    pub(super) settings: ProxySettings,
-    pub(super) cell: Arc<LiveTable>,
-    pub(super) workers: usize,
-    access_log: AccessLog,
-    pub(super) tls: UpstreamTlsConfigs,
-    // The one count that every request of every worker goes through, since the limit is global.
-    requests: CachePadded<AtomicUsize>,
-    epoch: Instant,
-    draining: watch::Sender<bool>,
-    refusals: RefusalLog,
-    /// Connections to endpoints, across all workers.
-    pub(super) connections: Arc<ConnectionBudget>,
-    idle_wanted: watch::Sender<()>,
-}
 
 /// One worker.
 pub struct Worker {
@@ -86,66 +65,6 @@ pub(super) struct RequestPermit(Rc<Worker>);
 
 /// Counts a connection until dropped.
 pub(super) struct ConnectionGuard(Rc<Worker>);
-
-// === impl Shared ===
-
-impl Shared {
-    /// Creates the state shared by this many workers.
-    #[must_use]
-    pub fn new(
-        settings: ProxySettings,
-        cell: Arc<LiveTable>,
-        workers: usize,
-        access_log: AccessLog,
-    ) -> Arc<Self> {
-        let connections = ConnectionBudget::new(settings.limits.upstream_connections);
-        Arc::new(Self {
-            settings,
-            cell,
-            workers: workers.max(1),
-            access_log,
-            tls: UpstreamTlsConfigs::default(),
-            requests: CachePadded::new(AtomicUsize::new(0)),
-            epoch: Instant::now(),
-            draining: watch::Sender::new(false),
-            refusals: RefusalLog::default(),
-            connections,
-            idle_wanted: watch::Sender::new(()),
-        })
-    }
-
-    /// Requests in flight, streams and tunnels included.
-    #[must_use]
-    pub fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    /// Counts a connection that was refused before it had a request.
-    pub(super) fn note_refused(
-        &self,
-        listener: &str,
-        client: std::net::SocketAddr,
-        error: &std::io::Error,
-    ) {
-        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.refusals.note(now, listener, client, error);
-    }
-
-    /// Asks every worker to close idle connections that others wait for.
-    pub(super) fn want_idle(&self) {
-        self.idle_wanted.send_replace(());
-    }
-
-    /// Makes new connections to endpoints reload the files of their TLS settings.
-    pub fn reload_upstream_tls(&self) {
-        self.tls.clear();
-    }
-
-    /// Makes every worker stop accepting connections and close idle ones.
-    pub fn drain(&self) {
-        self.draining.send_replace(true);
-    }
-}
 
 impl Drop for RequestPermit {
     fn drop(&mut self) {

@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::ops::Range;
 use std::task::Poll;
 
 use crate::http1::{HeadScan, Preface, h2_preface};
@@ -10,16 +9,7 @@ use crate::message::{Reason, Rejection};
 use crate::net::BufferSize;
 
 use super::Connection;
-
-/// Result of a wait for the next request.
-pub(super) enum HeadRead {
-    Closed,
-    /// Bytes that are probably a complete head.
-    Start,
-    Head(Range<usize>),
-    Http2,
-    Refused(Rejection),
-}
+use super::head_read::HeadRead;
 
 impl Connection {
     /// Waits for the next request: first for its first byte, then for the rest of its head. If `was_tried`, the

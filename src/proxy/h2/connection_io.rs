@@ -14,7 +14,8 @@ use tokio::time::Instant;
 
 use crate::http2::Connection;
 use crate::net::{Buffer, BufferPool, BufferSize, Stream};
-use crate::proxy::budget::{Spent, poll_again};
+use crate::proxy::budget::Spent;
+use crate::proxy::poll_again::poll_again;
 
 /// One connection.
 pub(super) struct Http2Io {

@@ -12,7 +12,7 @@ use crate::message::{
     ValidatedRequest, Version,
 };
 use crate::proxy::io::{BodyFrame, FieldSink, HeadFields, RequestHead, RequestParts};
-use crate::proxy::worker::Shared;
+use crate::proxy::shared::Shared;
 
 /// A request head that came over HTTP/2 and may be forwarded.
 pub(super) struct Head {

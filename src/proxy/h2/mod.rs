@@ -5,12 +5,13 @@
 //! | `connection_io`, `settings` | a connection, on either side |
 //! | `stream_handle`, `head`, `recv_body`, `timeout` | a stream, its heads and bodies, on either side |
 //! | `server`, `keepalive`, `stream`, `client_stream` | a client's connection and its streams |
-//! | `upstream`, `pooled_connection`, `upstream_driver`, `endpoint_ping`, `handover` | connections to endpoints |
+//! | `upstream`, `endpoint_pool`, `pooled_connection`, `upstream_driver`, `endpoint_ping`, `handover` | connections to endpoints |
 //! | `upstream_head`, `upstream_stream` | their streams |
 
 mod client_stream;
 mod connection_io;
 mod endpoint_ping;
+mod endpoint_pool;
 mod handover;
 mod head;
 mod keepalive;
@@ -27,10 +28,11 @@ mod upstream_head;
 mod upstream_stream;
 
 pub(super) use self::{
+    endpoint_pool::Upstreams,
     pooled_connection::PooledStream,
     server::serve,
     stream_handle::StreamHandle,
-    upstream::{Upstreams, acquire_stream},
+    upstream::acquire_stream,
     upstream_head::{Start, start},
     upstream_stream::converse,
 };

@@ -10,6 +10,9 @@ use super::stream_handle::StreamHandle;
 use crate::fleet::{ConcurrencyLimit, ConnectionBudget};
 use crate::http2::StreamError;
 
+/// Maximum number of streams on one connection, whatever the peer allows: one socket is one queue.
+pub(super) const MOST_STREAMS: usize = 1_000;
+
 /// One connection.
 pub(super) struct PooledConnection {
     pub(super) io: Rc<Http2Io>,
@@ -48,7 +51,7 @@ impl PooledConnection {
             return false;
         }
         let allowed = self.io.engine().allowed();
-        self.streams.get() < allowed.min(super::upstream::MOST_STREAMS)
+        self.streams.get() < allowed.min(MOST_STREAMS)
     }
 
     pub(super) fn streams(&self) -> usize {

@@ -17,8 +17,8 @@ use super::settings;
 use super::stream::{self, ClientIo};
 use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
-use crate::proxy::budget::poll_again;
 use crate::proxy::lingering_close;
+use crate::proxy::poll_again::poll_again;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
 

@@ -5,16 +5,13 @@
 //! that need it wait for the result instead of dialing one each.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::poll_fn;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 
-use tokio::sync::Notify;
-use tokio::task::JoinSet;
-
 use super::connection_io::Http2Io;
-use super::pooled_connection::{PooledConnection, PooledStream};
+use super::endpoint_pool::EndpointPool;
+use super::pooled_connection::{MOST_STREAMS, PooledConnection, PooledStream};
 use super::settings;
 use super::upstream_driver::Driver;
 use crate::http2::{Connection, Role};
@@ -23,83 +20,8 @@ use crate::proxy::error::UpstreamError;
 use crate::proxy::pool::{ConnectionCount, PoolKey};
 use crate::proxy::worker::Worker;
 
-/// Maximum number of streams on one connection, whatever the peer allows: one socket is one queue.
-pub(super) const MOST_STREAMS: usize = 1_000;
-
-/// The connections of one worker.
-pub(in crate::proxy) struct Upstreams {
-    groups: RefCell<HashMap<PoolKey, Rc<EndpointPool>>>,
-    tasks: RefCell<JoinSet<()>>,
-    /// Number of connections opened so far: each has its number.
-    opened: Cell<u64>,
-    /// Maximum number of idle connections kept to one endpoint.
-    most_idle: usize,
-}
-
-/// Interchangeable connections.
-#[derive(Default)]
-pub(super) struct EndpointPool {
-    members: RefCell<Vec<Rc<PooledConnection>>>,
-    is_dialing: Cell<bool>,
-    dialed: Notify,
-}
-
 /// Lets the next request dial, however the dial ended.
 struct Dialing<'g>(&'g EndpointPool);
-
-// === impl Upstreams ===
-
-impl Upstreams {
-    /// Creates an empty set; at most `most_idle` idle connections will be kept to one endpoint.
-    pub(in crate::proxy) fn new(most_idle: usize) -> Self {
-        Self {
-            groups: RefCell::default(),
-            tasks: RefCell::default(),
-            opened: Cell::new(0),
-            most_idle,
-        }
-    }
-
-    /// Takes a permit on an open connection, without waiting.
-    pub(in crate::proxy) fn take(&self, key: PoolKey) -> Option<PooledStream> {
-        let member = self.groups.borrow().get(&key)?.take(None)?;
-        Some(PooledStream::new(member, true))
-    }
-
-    pub(super) fn most_idle(&self) -> usize {
-        self.most_idle
-    }
-
-    /// Number of connections opened so far.
-    pub(in crate::proxy) fn opened(&self) -> u64 {
-        self.opened.get()
-    }
-
-    /// Closes connections that another worker waits for: idle ones at once, others as soon as they are idle.
-    pub(in crate::proxy) fn give_up(&self) {
-        for group in self.groups.borrow().values() {
-            for member in group.members.borrow().iter() {
-                member.wake_if_wanted();
-            }
-        }
-    }
-
-    /// Removes ended connections.
-    fn sweep(&self) {
-        while self.tasks.borrow_mut().try_join_next().is_some() {}
-        self.groups.borrow_mut().retain(|_, group| {
-            group
-                .members
-                .borrow_mut()
-                .retain(|member| !member.is_closed.get());
-            group.is_dialing.get() || !group.members.borrow().is_empty()
-        });
-    }
-
-    fn group(&self, key: PoolKey) -> Rc<EndpointPool> {
-        Rc::clone(self.groups.borrow_mut().entry(key).or_default())
-    }
-}
 
 /// Acquires a permit for a stream: on a connection with room, on one that is being dialed, or on a new one. Connections
 /// with a number below `newer_than` are not used.
@@ -203,50 +125,6 @@ async fn drive(
     }
     driver.finish().await;
     drop(counted);
-}
-
-// === impl EndpointPool ===
-
-impl EndpointPool {
-    /// A connection on which a stream can start at once, with a number of at least `newer_than`.
-    fn take(&self, newer_than: Option<u64>) -> Option<Rc<PooledConnection>> {
-        let least = newer_than.unwrap_or_default();
-        self.take_where(|member| {
-            let is_fit = member.number >= least && member.has_room() && !member.is_suspect.get();
-            is_fit && member.io.engine().can_take_stream()
-        })
-    }
-
-    /// A connection on which a stream may have to wait for others.
-    fn squeeze(&self) -> Option<Rc<PooledConnection>> {
-        self.take_where(PooledConnection::has_room)
-    }
-
-    fn take_where(
-        &self,
-        is_fit: impl Fn(&PooledConnection) -> bool,
-    ) -> Option<Rc<PooledConnection>> {
-        let mut members = self.members.borrow_mut();
-        members.retain(|member| member.is_open());
-        // The fullest with room, so that the others may become idle.
-        let free = members.iter().filter(|member| is_fit(member));
-        free.max_by_key(|member| member.streams.get()).cloned()
-    }
-
-    /// True if the endpoint allows no streams: another connection would not help.
-    fn is_refusing(&self) -> bool {
-        let members = self.members.borrow();
-        let mut open = members.iter().filter(|member| member.is_open());
-        open.any(|member| member.io.engine().allowed() == 0)
-    }
-
-    /// Number of connections without streams.
-    pub(super) fn idle(&self) -> usize {
-        let members = self.members.borrow();
-        let is_idle =
-            |member: &&Rc<PooledConnection>| member.streams() == 0 && !member.is_closed.get();
-        members.iter().filter(is_idle).count()
-    }
 }
 
 impl Drop for Dialing<'_> {

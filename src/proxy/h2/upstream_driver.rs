@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use super::connection_io::Http2Io;
 use super::endpoint_ping::EndpointPing;
+use super::endpoint_pool::EndpointPool;
 use super::handover::Handover;
 use super::pooled_connection::PooledConnection;
-use super::upstream::EndpointPool;
 use crate::http2::{Code, ConnectionError};
 use crate::proxy::worker::Worker;
 

@@ -1,0 +1,93 @@
+//! State that all workers share; of it, workers write only counters.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crossbeam_utils::CachePadded;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::fleet::ConnectionBudget;
+use crate::table::LiveTable;
+use crate::telemetry::AccessLog;
+
+use super::connection_refusal::RefusalLog;
+use super::settings::ProxySettings;
+use super::upstream_tls::UpstreamTlsConfigs;
+
+/// State shared by all workers.
+pub struct Shared {
+    pub(super) settings: ProxySettings,
+    pub(super) cell: Arc<LiveTable>,
+    pub(super) workers: usize,
+    pub(super) access_log: AccessLog,
+    pub(super) tls: UpstreamTlsConfigs,
+    // The one count that every request of every worker goes through, since the limit is global.
+    pub(super) requests: CachePadded<AtomicUsize>,
+    pub(super) epoch: Instant,
+    pub(super) draining: watch::Sender<bool>,
+    refusals: RefusalLog,
+    /// Connections to endpoints, across all workers.
+    pub(super) connections: Arc<ConnectionBudget>,
+    pub(super) idle_wanted: watch::Sender<()>,
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Creates the state shared by this many workers.
+    #[must_use]
+    pub fn new(
+        settings: ProxySettings,
+        cell: Arc<LiveTable>,
+        workers: usize,
+        access_log: AccessLog,
+    ) -> Arc<Self> {
+        let connections = ConnectionBudget::new(settings.limits.upstream_connections);
+        Arc::new(Self {
+            settings,
+            cell,
+            workers: workers.max(1),
+            access_log,
+            tls: UpstreamTlsConfigs::default(),
+            requests: CachePadded::new(AtomicUsize::new(0)),
+            epoch: Instant::now(),
+            draining: watch::Sender::new(false),
+            refusals: RefusalLog::default(),
+            connections,
+            idle_wanted: watch::Sender::new(()),
+        })
+    }
+
+    /// Requests in flight, streams and tunnels included.
+    #[must_use]
+    pub fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// Counts a connection that was refused before it had a request.
+    pub(super) fn note_refused(
+        &self,
+        listener: &str,
+        client: std::net::SocketAddr,
+        error: &std::io::Error,
+    ) {
+        let now = u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.refusals.note(now, listener, client, error);
+    }
+
+    /// Asks every worker to close idle connections that others wait for.
+    pub(super) fn want_idle(&self) {
+        self.idle_wanted.send_replace(());
+    }
+
+    /// Makes new connections to endpoints reload the files of their TLS settings.
+    pub fn reload_upstream_tls(&self) {
+        self.tls.clear();
+    }
+
+    /// Makes every worker stop accepting connections and close idle ones.
+    pub fn drain(&self) {
+        self.draining.send_replace(true);
+    }
+}
