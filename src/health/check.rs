@@ -1,4 +1,4 @@
-//! One check of one endpoint: connect and ask.
+//! One health check of one endpoint: connect and send the request.
 
 use std::sync::Arc;
 
@@ -11,17 +11,17 @@ use crate::{
     net::{ClientTls, NetError, Stream},
 };
 
-/// How the endpoints of a release are reached.
+/// Connection settings for the endpoints of a release.
 pub(super) struct Target {
     protocol: Protocol,
-    /// `None` when no endpoint speaks TLS.
+    /// `None` if no endpoint uses TLS.
     tls: Option<Result<ClientTls, Arc<NetError>>>,
 }
 
 // === impl Target ===
 
 impl Target {
-    /// Reads the TLS settings if an endpoint needs them. If they cannot be used, each check says so.
+    /// Loads the TLS settings if an endpoint needs them. If they are invalid, each check reports it.
     pub(super) fn new(spec: &ReleaseSpec, urls: &[EndpointUrl]) -> Self {
         let tls = urls.iter().any(|url| url.scheme() == Scheme::Https);
         let load = || ClientTls::load(&spec.tls.as_ref().into()).map_err(Arc::new);
@@ -31,7 +31,7 @@ impl Target {
         }
     }
 
-    /// Asks an endpoint. The caller sets the deadline.
+    /// Checks an endpoint. The caller sets the deadline.
     pub(super) async fn check(
         &self,
         endpoint: &Endpoint,
@@ -53,7 +53,7 @@ impl Target {
         let tcp = TcpStream::connect(address)
             .await
             .map_err(CheckError::Connect)?;
-        // It is one small packet each way; if it cannot be set, the check is later by that much.
+        // It is one small packet each way; if this fails, the check is only slower.
         let _ = tcp.set_nodelay(true);
         match (endpoint.url().scheme(), &self.tls) {
             (Scheme::Https, Some(Ok(tls))) => {
@@ -68,7 +68,7 @@ impl Target {
     }
 }
 
-/// What the request names as its host.
+/// Authority of the request.
 fn authority(url: &EndpointUrl, health: &HealthSpec) -> String {
     let own = || match health.port {
         Some(port) => url.with_port(port).authority(),

@@ -14,37 +14,37 @@ use crate::{
 /// Error of a check.
 #[derive(Debug, Error)]
 pub(super) enum CheckError {
-    /// The answer's body lacks the text.
+    /// The body of the response lacks the text.
     #[error("`{0}` is not in the first 64 KiB of the answer's body")]
     Body(String),
-    /// The answer's body breaks off or is malformed.
+    /// The body of the response is cut or malformed.
     #[error("the answer's body is malformed: {}", .0.as_str())]
     BrokenBody(Reason),
-    /// The endpoint closed the connection before it had answered.
+    /// The endpoint closed the connection before it had responded.
     #[error("the connection was closed before the answer")]
     Closed,
     /// No connection could be made.
     #[error("no connection")]
     Connect(#[source] io::Error),
-    /// The connection broke.
+    /// The connection failed.
     #[error("the connection broke")]
     Exchange(#[source] io::Error),
-    /// HTTP/2 went wrong.
+    /// HTTP/2 error.
     #[error("no answer over HTTP/2")]
     Http2(#[source] Http2Error),
-    /// What came is no answer of HTTP/1.1.
+    /// The response is not valid HTTP/1.1.
     #[error("the answer is malformed")]
     Malformed(#[source] Rejection),
-    /// The path cannot be asked for.
+    /// The path cannot be requested.
     #[error("the path `{0}` cannot be asked for")]
     Path(String),
-    /// The answer says that it is not well.
+    /// The status is outside the expected range.
     #[error("it answers with status {0}")]
     Status(u16),
-    /// There was no answer in time.
+    /// No response in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
-    /// The handshake did not succeed.
+    /// The TLS handshake failed.
     #[error("no TLS")]
     Tls(#[source] io::Error),
     /// The release's TLS settings cannot be used.
@@ -58,13 +58,13 @@ pub(super) enum Http2Error {
     /// The connection ended first.
     #[error("the connection ended before the answer")]
     Ended,
-    /// The other side refused the request, or broke the protocol.
+    /// The peer refused the request, or violated the protocol.
     #[error("the answer was broken off: {}", .0.code)]
     Gone(StreamError),
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
-    /// The path cannot be asked for.
+    /// The path cannot be requested.
     #[error("the path cannot be asked for over HTTP/2")]
     Request,
 }
@@ -84,7 +84,7 @@ impl CheckError {
     }
 }
 
-/// An error unless the status is a good one.
+/// Fails unless the status is expected.
 pub(super) fn check_status(status: u16, health: &HealthSpec) -> Result<(), CheckError> {
     if health.status.contains(status) {
         Ok(())

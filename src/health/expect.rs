@@ -1,15 +1,15 @@
-//! The text that must stand in the body of a check's answer. No clock, no network.
+//! Search for the expected text in the body of a check's response. No clock, no network.
 
 use memchr::memmem;
 
-/// How much of a body is looked at.
+/// Number of bytes of a body that are searched.
 const MOST: usize = 64 * 1024;
 
-/// A search in a body that comes piece by piece.
+/// Incremental search in a body.
 #[derive(Debug)]
 pub(super) struct BodyMatch<'a> {
     wanted: &'a [u8],
-    /// What came so far.
+    /// Bytes received so far.
     seen: Vec<u8>,
 }
 
@@ -23,9 +23,10 @@ impl<'a> BodyMatch<'a> {
         }
     }
 
-    /// Takes a piece of the body. `Some` once it is decided: the text was found, or cannot be found any more.
+    /// Adds the next bytes of the body. `Some` once the result is known: the text was found, or can no longer be
+    /// found.
     pub(super) fn push(&mut self, piece: &[u8]) -> Option<bool> {
-        // A match may begin in what came before.
+        // A match may begin in earlier bytes.
         let from = self.seen.len().saturating_sub(self.wanted.len());
         let room = MOST - self.seen.len();
         self.seen.extend_from_slice(&piece[..piece.len().min(room)]);

@@ -1,4 +1,4 @@
-//! One request over HTTP/1.1, on a connection of its own.
+//! One request over HTTP/1.1, on its own connection.
 
 use std::io;
 
@@ -14,7 +14,7 @@ use crate::{
     net::Stream,
 };
 
-/// Asks over HTTP/1.1. The body is read only as far as it is to be looked at: the connection ends here.
+/// Checks over HTTP/1.1. Only the needed part of the body is read, since the connection is not reused.
 pub(super) async fn ask(
     stream: &Stream,
     authority: &str,
@@ -97,7 +97,7 @@ fn request(authority: &str, health: &HealthSpec) -> Result<Vec<u8>, CheckError> 
         .add("accept", "*/*")
         .add("connection", "close");
     let framing = match health.method {
-        // A POST without a length makes some servers wait for one.
+        // Without a length some servers wait for the body of a POST.
         HealthMethod::Post => RequestFraming::Length(0),
         HealthMethod::Get | HealthMethod::Head | HealthMethod::Options => RequestFraming::None,
     };

@@ -1,4 +1,4 @@
-//! One request over HTTP/2, on a connection of its own.
+//! One request over HTTP/2, on its own connection.
 
 use std::future::poll_fn;
 use std::io;
@@ -18,7 +18,7 @@ use crate::{
     net::Stream,
 };
 
-/// One answer's worth: a check reads a head and the front of a body.
+/// Limits for a single response: a check reads a head and the start of a body.
 const SETTINGS: Settings = Settings {
     streams: 0,
     pending_resets: 0,
@@ -34,14 +34,14 @@ const SETTINGS: Settings = Settings {
     send_buffer_max: 16_384,
 };
 
-/// A client counts nothing that a server sends.
+/// A client charges nothing to the abuse budget.
 const BUDGET: BudgetLimits = BudgetLimits {
     leave: u32::MAX,
     close: u32::MAX,
     window_ms: 1,
 };
 
-/// Asks, and looks at the answer.
+/// Sends the request and validates the response.
 pub(super) async fn ask(
     stream: Stream,
     scheme: Scheme,
@@ -61,7 +61,7 @@ pub(super) async fn ask(
         key,
         filled: 0,
     };
-    // The answer and the connection that brings it are driven here, so that nothing outlives the check.
+    // The response and its connection are driven here, so that nothing outlives the check.
     let status = poll_fn(|cx| asking.poll(cx, &mut buffer, Asking::poll_status));
     check_status(status.await.map_err(failed)?, health)?;
     let Some(text) = &health.body else {
@@ -99,19 +99,19 @@ fn head(scheme: Scheme, authority: &str, health: &HealthSpec) -> Option<Vec<u8>>
     is_valid.then_some(block)
 }
 
-/// A request on its way.
+/// A request in progress.
 struct Asking {
     stream: Stream,
     engine: Connection,
     key: Key,
-    /// How much of the buffer is not understood yet.
+    /// Number of bytes in the buffer that are not consumed yet.
     filled: usize,
 }
 
 // === impl Asking ===
 
 impl Asking {
-    /// Drives the connection until the answer has what is wanted of it.
+    /// Drives the connection until the response has the needed part.
     fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
@@ -119,7 +119,7 @@ impl Asking {
         mut wanted: impl FnMut(&mut Self, &mut Context<'_>) -> Poll<Result<T, StreamError>>,
     ) -> Poll<Result<T, Http2Error>> {
         loop {
-            // A socket that takes nothing may still bring the answer.
+            // A socket that accepts nothing may still deliver the response.
             if let Poll::Ready(Err(error)) = self.poll_drain(cx) {
                 return Poll::Ready(Err(error.into()));
             }
@@ -130,7 +130,7 @@ impl Asking {
         }
     }
 
-    /// The status of the answer that is not an interim one.
+    /// Status of the final response.
     fn poll_status(&mut self, cx: &mut Context<'_>) -> Poll<Result<u16, StreamError>> {
         loop {
             let head = ready!(self.engine.poll_head(self.key, cx))?;
@@ -140,7 +140,7 @@ impl Asking {
         }
     }
 
-    /// Whether the body has the text.
+    /// True if the body contains the text.
     fn poll_find(
         &mut self,
         body: &mut BodyMatch<'_>,
@@ -175,7 +175,7 @@ impl Asking {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => continue,
                 Err(error) => return Poll::Ready(Err(error.into())),
             }
-            // What breaks the connection breaks the stream, which says so.
+            // An error of the connection ends the stream, which reports it.
             let taken = self.engine.receive(&buffer[..self.filled], 0);
             let taken = taken.unwrap_or(self.filled);
             buffer.copy_within(taken..self.filled, 0);

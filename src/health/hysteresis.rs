@@ -1,34 +1,37 @@
-//! When a check's answer makes an endpoint healthy or unhealthy. No clock, no network.
+//! Rise and fall thresholds of health checks. No clock, no network.
 //!
-//! An endpoint that was healthy falls after so many bad answers in a row (`fall`) and rises after so many good ones
-//! (`rise`). The first check decides alone, so that a change that waits for it learns soon what the endpoint is, and one
-//! good answer is enough until the first: nothing was lost yet that would have to be won back. So do others. Envoy
-//! (`HealthCheck.healthy_threshold`): "during startup, only a single successful health check is required to mark a host
-//! healthy". `HAProxy` (`init-state up`, its default): one failed check takes a new server down.
+//! A healthy endpoint becomes unhealthy after `fall` failed checks in a row, and healthy again after `rise`
+//! successful ones.
+//! The first check decides alone, so that a change that waits for it gets a result soon, and until the first success
+//! one
+//! success is enough: there was no lost trust to regain. Others do the same. Envoy (`HealthCheck.healthy_threshold`):
+//! "during startup, only a single successful health check is required to mark a host healthy". `HAProxy` (`init-state
+//! up`,
+//! its default): one failed check takes a new server down.
 
 use std::time::Duration;
 
 use crate::fleet::Health;
 
-/// The time between the first two checks of an endpoint that was not healthy yet. It doubles with each.
+/// Interval between the first two checks of an endpoint that was not healthy yet. It doubles with each check.
 const FIRST_RETRY: Duration = Duration::from_millis(250);
 
-/// How many answers of a kind came in a row, and what the endpoint is taken for.
+/// Consecutive results, and the current health that follows from them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Hysteresis {
     health: Health,
     rise: u32,
     fall: u32,
-    /// Answers in a row that speak against `health`.
+    /// Results in a row that contradict `health`.
     against: u32,
-    /// Bad answers of an endpoint that was never healthy; `None` once it was.
+    /// Failures of an endpoint that was never healthy; `None` once it was.
     unproven: Option<u32>,
 }
 
 // === impl Hysteresis ===
 
 impl Hysteresis {
-    /// A streak that begins now. A rise or fall of 0 is taken as 1.
+    /// Starts without results. A rise or fall of 0 counts as 1.
     pub(super) fn new(health: Health, rise: u32, fall: u32) -> Self {
         Self {
             health,
@@ -39,15 +42,16 @@ impl Hysteresis {
         }
     }
 
-    /// The time until the next check. An endpoint that was never healthy is asked sooner at first: one that starts beside
-    /// the proxy, or just before a change that waits for it, is not to be missed for a whole interval.
+    /// Time until the next check. An endpoint that was never healthy is checked sooner at first: one that starts
+    /// together with the
+    /// proxy, or just before a change that waits for it, should not be missed for a whole interval.
     pub(super) fn pause(&self, interval: Duration) -> Duration {
         let doubled = |bad: u32| FIRST_RETRY.saturating_mul(1 << bad.saturating_sub(1).min(20));
         self.unproven
             .map_or(interval, |bad| interval.min(doubled(bad)))
     }
 
-    /// Notes an answer; says what the endpoint is from now on, if that is something else than before.
+    /// Records a result; returns the new health if it changes.
     pub(super) fn observe(&mut self, good: bool) -> Option<Health> {
         let unproven = self.unproven;
         self.unproven = unproven.filter(|_| !good).map(|bad| bad.saturating_add(1));
@@ -76,7 +80,7 @@ impl Hysteresis {
 mod tests {
     use super::*;
 
-    /// What a series of answers (`+` good, `-` bad) makes of an endpoint, one letter for each change.
+    /// Health changes after a series of results (`+` success, `-` failure), one letter for each change.
     fn changes(start: Health, answers: &str) -> String {
         let mut streak = Hysteresis::new(start, 2, 3);
         let letter = |answer: char| match streak.observe(answer == '+') {

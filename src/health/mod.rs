@@ -1,14 +1,20 @@
-//! Active health checks of every release that is watched and has a `health` in its document.
+//! Active health checks of every watched release that has a `health` section.
 //!
-//! A check is one request on a connection of its own, over HTTP/1.1 or HTTP/2 as the release says, with its TLS
-//! settings. An answer with a status, and where asked for a body, as the release expects it is good; another one, none
-//! in time, or no connection is bad. So many bad ones
-//! in a row make an endpoint unhealthy, so many good ones healthy again. A new endpoint is checked at once, and what
-//! comes of its first check is what it is; until then it is taken as fit to serve.
+//! A check is one request on its own connection, over HTTP/1.1 or HTTP/2 and with TLS settings as the release says.
+//! It
+//! succeeds if the response has the expected status and, if configured, the expected body; it fails on any other
+//! response, on
+//! a timeout, or without a connection. A number of failures in a row makes an endpoint unhealthy, a number of
+//! successes
+//! healthy again. A new endpoint is checked at once, and the result of its first check is its health; until then it
+//! may be
+//! picked.
 //!
-//! Each endpoint is checked by a task of its own, at intervals that vary by a tenth so that many proxies do not ask in
-//! step. The whole runs in a thread of its own, so that neither requests nor changes ever wait for a check, and it has
-//! at most so many checks under way: with more slow endpoints than that, checks of others come later.
+//! Each endpoint has its own task, at intervals that vary by a tenth so that many proxies do not check in step. All
+//! checks run
+//! in a thread of their own, so that neither requests nor changes wait for a check. The number of concurrent checks
+//! is
+//! limited: with more slow endpoints than that, the checks of others are delayed.
 
 mod check;
 mod error;
@@ -29,7 +35,7 @@ use tokio::{
 pub use self::supervise::run;
 use crate::{config, fleet::Fleet};
 
-/// Checks that go on until this is dropped.
+/// Handle on the running checks, which stop when it is dropped.
 #[derive(Debug)]
 pub struct Checks {
     reloads: watch::Sender<u64>,
@@ -37,10 +43,10 @@ pub struct Checks {
     thread: Option<thread::JoinHandle<()>>,
 }
 
-/// Starts to look after the health of whatever the fleet says is to be watched.
+/// Starts to check all watched releases of the fleet.
 ///
 /// # Errors
-/// When no thread or no runtime can be had.
+/// If no thread or no runtime can be created.
 pub fn start(fleet: Arc<Fleet>, settings: config::HealthChecks) -> io::Result<Checks> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -54,7 +60,7 @@ pub fn start(fleet: Arc<Fleet>, settings: config::HealthChecks) -> io::Result<Ch
             LocalSet::new().block_on(&runtime, async {
                 tokio::select! {
                     () = run(fleet, settings, reload) => {}
-                    // Dropped is as good as sent.
+                    // A dropped sender stops it too.
                     _ = stopped => {}
                 }
             });
@@ -67,7 +73,7 @@ pub fn start(fleet: Arc<Fleet>, settings: config::HealthChecks) -> io::Result<Ch
 }
 
 impl Checks {
-    /// Makes later checks read the files of their TLS settings anew.
+    /// Makes later checks reload the files of their TLS settings.
     pub fn reload_tls(&self) {
         self.reloads.send_modify(|count| *count += 1);
     }

@@ -1,4 +1,4 @@
-//! Who is checked: a task for each roster, and one for each of its endpoints.
+//! Supervisor of the checks: a task for each roster, and one for each of its endpoints.
 
 use std::{cell::RefCell, collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
@@ -20,15 +20,15 @@ use crate::{
 /// A task that ends with its owner.
 struct AbortOnDrop(AbortHandle);
 
-/// A roster that is checked.
+/// A roster with running checks.
 struct Checked {
-    /// The release as it was when its checks began.
+    /// The watched release as it was when its checks began.
     watched: WatchedRelease,
     plan: Rc<Plan>,
     _task: AbortOnDrop,
 }
 
-/// How the endpoints of a roster are checked.
+/// Check settings for the endpoints of a roster.
 struct Plan {
     roster: Arc<Roster>,
     health: HealthSpec,
@@ -36,8 +36,9 @@ struct Plan {
     permits: Rc<Semaphore>,
 }
 
-/// Checks whatever is watched, until it is dropped, and reads the files of TLS settings again with each of `reloads`.
-/// Needs a [`LocalSet`](tokio::task::LocalSet).
+/// Checks all watched releases until it is dropped, and reloads the files of TLS settings on each of `reloads`. Needs
+/// a
+/// [`LocalSet`](tokio::task::LocalSet).
 pub async fn run(
     fleet: Arc<Fleet>,
     settings: config::HealthChecks,
@@ -75,8 +76,7 @@ pub async fn run(
     }
 }
 
-/// What is to be checked. A roster that is watched for several reasons is checked as the first of them says: what is
-/// live goes before what is warm.
+/// Rosters to check. One that is watched for several reasons is checked with its first spec: live comes before warm.
 fn wanted(watched: &[WatchedRelease]) -> Vec<WatchedRelease> {
     let mut by_role: Vec<&WatchedRelease> = watched.iter().collect();
     by_role.sort_by_key(|one| one.role);
@@ -93,7 +93,7 @@ fn wanted(watched: &[WatchedRelease]) -> Vec<WatchedRelease> {
     wanted
 }
 
-/// What was found out about endpoints that are not checked any more holds no longer.
+/// Resets the health of endpoints that are no longer checked.
 fn unwatch(roster: &Roster) {
     for endpoint in roster.endpoints().iter() {
         endpoint.set_health(Health::Unknown);
@@ -125,14 +125,14 @@ fn begin(watched: &WatchedRelease, permits: &Rc<Semaphore>) -> Option<Checked> {
     })
 }
 
-/// Keeps one task for each endpoint that the roster has.
+/// Runs one task for each endpoint of the roster.
 async fn supervise(plan: Rc<Plan>) {
     let mut changes = plan.roster.subscribe();
     let mut tasks: HashMap<usize, (Arc<Endpoint>, AbortOnDrop)> = HashMap::new();
     loop {
         changes.mark_unchanged();
         let endpoints = plan.roster.endpoints();
-        // Endpoints are told apart by where they are: each is held as long as its task is.
+        // Endpoints are identified by their pointer: each stays alive as long as its task.
         let place = |endpoint: &Arc<Endpoint>| Arc::as_ptr(endpoint).addr();
         let mut before = std::mem::take(&mut tasks);
         for endpoint in endpoints.iter() {
@@ -186,7 +186,7 @@ fn report(roster: &Roster, endpoint: &Endpoint, health: Health, error: Option<&C
     );
 }
 
-/// The interval, give or take a tenth, by a draw from 0 to 1.
+/// The interval, plus or minus a tenth, by a random number from 0 to 1.
 fn varied(interval: Duration, draw: f64) -> Duration {
     interval.mul_f64(0.9 + 0.2 * draw)
 }
