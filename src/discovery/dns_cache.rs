@@ -1,4 +1,4 @@
-//! What is known of each host name, and when to ask again. No clock, no network: `now` comes from the caller.
+//! DNS cache: last result and next lookup of each host name. No clock, no network: `now` comes from the caller.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -9,11 +9,10 @@ use std::{
 
 use tokio::time::Instant;
 
-/// The pause after a first failure; it doubles up to the longest time to live.
+/// Backoff after a first failure; it doubles up to the maximum TTL.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
-/// The two kinds of addresses. They are asked for apart, so that a server that is deaf for one kind costs nothing of the
-/// other.
+/// Address family. The two are queried separately, so that a server that ignores one kind does not delay the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Family {
     /// `A` records.
@@ -22,7 +21,7 @@ pub(super) enum Family {
     V6,
 }
 
-/// Everything that is known.
+/// Results for all registered names.
 #[derive(Debug)]
 pub(super) struct DnsCache {
     names: BTreeMap<Arc<str>, [Entry; 2]>,
@@ -30,59 +29,59 @@ pub(super) struct DnsCache {
     max_ttl: Duration,
 }
 
-/// A question to be asked.
+/// A DNS query to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Question {
     pub(super) host: Arc<str>,
     pub(super) family: Family,
-    /// Whether EDNS is used, which allows longer answers over UDP; tried when the plain question failed.
+    /// Uses EDNS, which allows longer responses over UDP; tried after the plain query failed.
     pub(super) edns: bool,
 }
 
-/// The result of a question.
+/// Result of a query.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Outcome {
-    /// There are these addresses, for so long.
+    /// Addresses with their TTL.
     Addresses(Vec<IpAddr>, Duration),
-    /// The server says that there are none of this family, for so long.
+    /// The server says that there are none of this family, with the TTL of that.
     Absent(Duration),
-    /// There was no usable answer.
+    /// No usable response.
     Failed,
 }
 
-/// A change that an operator wants to hear of.
+/// Change of a result, to be logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum News {
-    /// The same as before.
+    /// Same result as before.
     Unchanged,
-    /// There are other addresses than before, or answers again.
+    /// The addresses changed, or queries succeed again.
     Resolved,
-    /// There is no answer where there was one, or none at all.
+    /// Queries have started to fail, or there are no addresses any more.
     Failing,
 }
 
-/// What is known of a name.
+/// Current result for a name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Known {
-    /// The addresses of each family; `None` where nothing is known, so that what is in use stays.
+    /// Addresses of each family; `None` if unknown, so that those in use stay.
     families: [Option<Vec<IpAddr>>; 2],
-    /// Whether a first answer may still bring addresses where there are none.
+    /// True if a first response may still bring addresses where there are none.
     pub(super) waiting: bool,
 }
 
 #[derive(Debug)]
 struct Entry {
-    /// The addresses that were last answered.
+    /// Addresses of the last positive response.
     addresses: Vec<IpAddr>,
     verdict: Verdict,
-    /// When to ask; `None` while a question is under way.
+    /// Time of the next query; `None` while one is in progress.
     due: Option<Instant>,
-    /// Questions in a row that brought no addresses.
+    /// Queries in a row without addresses.
     failures: u32,
     edns: bool,
 }
 
-/// The last result of one family.
+/// Last result of one family.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Verdict {
     Unasked,
@@ -100,7 +99,7 @@ impl Family {
         self as usize
     }
 
-    /// The family of an address.
+    /// Family of an address.
     pub(super) const fn of(address: IpAddr) -> Self {
         match address {
             IpAddr::V4(_) => Self::V4,
@@ -108,7 +107,7 @@ impl Family {
         }
     }
 
-    /// The kind of record that holds its addresses.
+    /// DNS record type of the family.
     pub(super) const fn record(self) -> &'static str {
         match self {
             Self::V4 => "A",
@@ -120,12 +119,12 @@ impl Family {
 // === impl Known ===
 
 impl Known {
-    /// All addresses.
+    /// Addresses of both families.
     pub(super) fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         self.families.iter().flatten().flatten().copied()
     }
 
-    /// Whether anything is known of this family.
+    /// True if there is a result for this family.
     pub(super) const fn has(&self, family: Family) -> bool {
         self.families[family.index()].is_some()
     }
@@ -134,7 +133,7 @@ impl Known {
 // === impl DnsCache ===
 
 impl DnsCache {
-    /// Nothing is known yet.
+    /// Creates an empty cache.
     pub(super) fn new(min_ttl: Duration, max_ttl: Duration) -> Self {
         Self {
             names: BTreeMap::new(),
@@ -143,7 +142,7 @@ impl DnsCache {
         }
     }
 
-    /// Says which names are needed: others are forgotten, new ones are due now.
+    /// Replaces the set of registered names: others are removed, new ones are due now.
     pub(super) fn register(&mut self, hosts: &BTreeSet<Arc<str>>, now: Instant) {
         self.names.retain(|host, _| hosts.contains(host));
         for host in hosts {
@@ -153,7 +152,7 @@ impl DnsCache {
         }
     }
 
-    /// Takes questions of a family that are due, at most so many, longest waiting first.
+    /// Takes at most `most` due queries of a family, the longest waiting first.
     pub(super) fn take_due(&mut self, family: Family, now: Instant, most: usize) -> Vec<Question> {
         let mut due: Vec<_> = self
             .names
@@ -173,13 +172,13 @@ impl DnsCache {
         due.into_iter().take(most).map(take).collect()
     }
 
-    /// When the next question of a family is due.
+    /// Time of the next due query of a family.
     pub(super) fn next_due(&self, family: Family) -> Option<Instant> {
         let entries = self.names.values().map(|entries| &entries[family.index()]);
         entries.filter_map(|entry| entry.due).min()
     }
 
-    /// Notes the result of a question.
+    /// Records the result of a query.
     pub(super) fn note(
         &mut self,
         host: &str,
@@ -226,8 +225,9 @@ impl DnsCache {
         }
     }
 
-    /// What is known of a name. That there are none of a family counts only while the other one has some: else the last
-    /// answer holds.
+    /// Current result for a name. An absent family counts only while the other one has addresses: otherwise the last
+    /// positive
+    /// result is kept.
     pub(super) fn known(&self, host: &str) -> Known {
         let Some(entries) = self.names.get(host) else {
             return Known {
@@ -266,13 +266,13 @@ impl Entry {
         }
     }
 
-    /// Whether there are addresses of which nobody said that they are gone.
+    /// True if there are addresses that were not reported absent.
     fn is_positive(&self) -> bool {
         self.verdict != Verdict::Absent && !self.addresses.is_empty()
     }
 
     fn present(&mut self, mut addresses: Vec<IpAddr>, due: Instant) {
-        // Servers turn the order with each answer; the set is what counts.
+        // Servers rotate the order of responses; only the set counts.
         addresses.sort_unstable();
         addresses.dedup();
         self.addresses = addresses;
@@ -281,7 +281,7 @@ impl Entry {
         self.due = Some(due);
     }
 
-    /// There are none of this family, and some of the other: nothing is wrong.
+    /// This family is absent and the other has addresses: no error.
     fn absent(&mut self, due: Instant) {
         self.addresses.clear();
         self.verdict = Verdict::Absent;
@@ -289,7 +289,7 @@ impl Entry {
         self.due = Some(due);
     }
 
-    /// What was known stays, and the next try comes after a pause that doubles.
+    /// Keeps the last addresses; the next query follows after a doubling backoff.
     fn negative(&mut self, verdict: Verdict, now: Instant, longest: Duration) {
         let pause = FIRST_PAUSE * 2_u32.saturating_pow(self.failures.min(16));
         self.failures = self.failures.saturating_add(1);

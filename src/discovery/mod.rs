@@ -1,10 +1,14 @@
-//! Keeps the rosters of all watched releases up to date: host names become addresses, and every address is an endpoint.
+//! Service discovery: keeps the rosters of all watched releases up to date by DNS; every address is an endpoint.
 //!
-//! A name is looked up when a release that has it is first watched and again whenever its time to live is over, within
-//! the bounds of the configuration. IPv4 and IPv6 addresses are asked for at once and apart: what comes is used, and a
-//! server that is deaf for one kind delays nothing of the other. When DNS fails, or says that there is no such name, the
-//! last answer is kept and the next try comes after a pause that doubles. Addresses need no look-up and are there at once. What decides when to ask
-//! and what holds is `dns_cache`, without a clock; what waits is [`run`].
+//! A name is resolved when a release that uses it is first watched, and again when its TTL has expired, within the
+//! configured
+//! bounds. IPv4 and IPv6 addresses are queried at once and separately: any result is used, and a server that ignores
+//! one kind
+//! does not delay the other. If DNS fails, or says that there is no such name, the last result is kept and the next
+//! query
+//! follows after a doubling backoff. IP addresses need no query and are used at once. `dns_cache` decides when to
+//! query and
+//! which result counts, without a clock; [`run`] does the waiting.
 
 mod dns_cache;
 mod resolver;
@@ -29,15 +33,16 @@ use crate::{
     model::EndpointUrl,
 };
 
-/// Look-ups at a time, of each family: those of one never wait for those of the other.
+/// Concurrent queries of each family: those of one never wait for those of the other.
 const MOST_LOOKUPS: usize = 32;
 
 type Lookups = JoinSet<(Question, Result<Outcome, DiscoveryError>)>;
 
 type Members = Vec<(EndpointUrl, SocketAddr)>;
 
-/// Looks after the rosters until it is dropped. `own` are the addresses of our listeners, which are never endpoints:
-/// requests would go round in a circle.
+/// Updates the rosters until it is dropped. `own` are the addresses of our listeners, which are never endpoints:
+/// requests
+/// would loop.
 pub async fn run(
     fleet: Arc<Fleet>,
     resolver: Resolver,
@@ -73,7 +78,7 @@ pub async fn run(
     }
 }
 
-/// Starts the questions of a family that are due.
+/// Starts the due queries of a family.
 fn ask(book: &mut DnsCache, family: Family, lookups: &mut Lookups, resolver: &Resolver) {
     let room = MOST_LOOKUPS - lookups.len();
     for question in book.take_due(family, Instant::now(), room) {
@@ -134,7 +139,7 @@ fn set_rosters(watched: &[WatchedRelease], book: &DnsCache, own: &[SocketAddr]) 
     }
 }
 
-/// What a roster is to hold; `None` as long as nothing can be said.
+/// Members for a roster; `None` while nothing is known.
 fn members(
     urls: &[EndpointUrl],
     now: &[(EndpointUrl, SocketAddr)],
@@ -155,7 +160,7 @@ fn members(
         }
         let known = book.known(url.host());
         known.addresses().for_each(&mut add);
-        // What the roster has of this host already stays until there is an answer.
+        // Current members of this host stay until there is a response.
         let kept = now
             .iter()
             .filter(|(other, address)| other == url && !known.has(Family::of(address.ip())));

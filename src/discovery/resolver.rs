@@ -1,7 +1,8 @@
-//! One look-up of one kind of addresses of a host name: `/etc/hosts` first, then DNS as `/etc/resolv.conf` says.
+//! Resolver for one address family of one host name: `/etc/hosts` first, then DNS as in `/etc/resolv.conf`.
 //!
-//! hickory's own cache is off, and so are its tries beside the repeated packets of one question: when to ask again is
-//! decided in one place, the book. One question has the whole time, so that a server that is slow is heard.
+//! hickory's own cache is disabled, and so are its retries beyond retransmissions of one query: `dns_cache` alone
+//! decides when
+//! to query again. One query has the whole timeout, so that a slow server gets through.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -21,25 +22,25 @@ use tracing::warn;
 
 use super::dns_cache::{Family, Outcome, Question};
 
-/// Why a host name has no addresses.
+/// Reason why a host name has no addresses.
 #[derive(Debug, Error)]
 pub enum DiscoveryError {
-    /// There was no answer, or a negative one.
+    /// No response, or a negative one.
     #[error(transparent)]
     Dns(#[from] NetError),
-    /// The answer held no address.
+    /// The response has no address.
     #[error("the answer holds no address")]
     NoAddress,
-    /// There was no answer in time.
+    /// No response in time.
     #[error("no answer within {0:?}")]
     TimedOut(Duration),
 }
 
-/// Looks names up. Clones share their sockets.
+/// DNS resolver. Clones share their sockets.
 #[derive(Debug, Clone)]
 pub struct Resolver {
     plain: TokioResolver,
-    /// For answers that are too long for plain UDP where TCP does not get through.
+    /// For responses too long for plain UDP when TCP is blocked.
     edns: TokioResolver,
     timeout: Duration,
 }
@@ -47,10 +48,11 @@ pub struct Resolver {
 // === impl Resolver ===
 
 impl Resolver {
-    /// A resolver as the system is set up. Without a readable `/etc/resolv.conf` only `/etc/hosts` answers.
+    /// Creates a resolver with the system's settings. Without a readable `/etc/resolv.conf` only `/etc/hosts` is
+    /// used.
     ///
     /// # Errors
-    /// When the resolver cannot be built.
+    /// If the resolver cannot be built.
     pub fn of_system(timeout: Duration) -> Result<Self, DiscoveryError> {
         let (config, options) = read_system_conf().unwrap_or_else(|error| {
             warn!(%error, "the system's DNS settings cannot be read: only /etc/hosts answers");
@@ -59,10 +61,10 @@ impl Resolver {
         Self::build(&config, options, timeout)
     }
 
-    /// A resolver that asks one server, over UDP and, for long answers, TCP.
+    /// Creates a resolver for one server, over UDP and, for long responses, TCP.
     ///
     /// # Errors
-    /// When the resolver cannot be built.
+    /// If the resolver cannot be built.
     pub fn of_server(server: SocketAddr, timeout: Duration) -> Result<Self, DiscoveryError> {
         let connections = [ConnectionConfig::udp(), ConnectionConfig::tcp()];
         let connections = connections.map(|mut connection| {
@@ -82,7 +84,7 @@ impl Resolver {
         options.cache_size = 0;
         options.attempts = 0;
         options.use_hosts_file = ResolveHosts::Never;
-        // A little less than what we wait ourselves, so that the resolver learns which servers are deaf.
+        // Slightly less than our own timeout, so that the resolver learns which servers do not respond.
         options.timeout = timeout.mul_f64(0.9);
         let build = |options: ResolverOpts| {
             let provider = TokioRuntimeProvider::default();
@@ -99,9 +101,9 @@ impl Resolver {
         })
     }
 
-    /// Asks one question.
+    /// Sends one query.
     pub(super) async fn lookup(&self, question: &Question) -> Result<Outcome, DiscoveryError> {
-        // The file is small, and whoever edits it expects it to count.
+        // The file is small, and operators expect an edit to take effect at once.
         if let Ok(Ok(hosts)) = tokio::task::spawn_blocking(Hosts::from_system).await
             && let Some(outcome) = in_hosts_file(&hosts, question)?
         {
@@ -125,7 +127,7 @@ impl Resolver {
     }
 }
 
-/// What the file says. A name that it has is not asked for elsewhere, whichever kind of address it has there.
+/// Result from the hosts file. A name in it is not queried elsewhere, whichever family it has there.
 fn in_hosts_file(hosts: &Hosts, question: &Question) -> Result<Option<Outcome>, DiscoveryError> {
     let name = Name::from_utf8(&*question.host).map_err(NetError::from)?;
     let of = |family| hosts.lookup_static_host(&Query::query(name.clone(), record_type(family)));
@@ -136,7 +138,7 @@ fn in_hosts_file(hosts: &Hosts, question: &Question) -> Result<Option<Outcome>, 
     Ok(has_other.then_some(Outcome::Absent(Duration::ZERO)))
 }
 
-/// Whether an answer without addresses says that there are none, rather than that the server could not tell.
+/// True if a response without addresses means that there are none, not that the server failed.
 fn is_negative(none: &NoRecords) -> bool {
     matches!(
         none.response_code,
