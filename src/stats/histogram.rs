@@ -1,12 +1,13 @@
-//! A histogram with fixed bounds: recording is one search among a few numbers and two additions.
+//! Histogram with fixed bounds: recording is one search among a few numbers and two additions.
 
 use std::{
     sync::atomic::{AtomicU64, Ordering},
     time::Duration,
 };
 
-/// Upper bounds in seconds. From Prometheus' default of 5 ms to 10 s, drawn out both ways: proxies answer in a
-/// millisecond, and agents take minutes.
+/// Upper bounds in seconds: Prometheus' default of 5 ms to 10 s, extended at both ends, since proxies respond in a
+/// millisecond
+/// and agents take minutes.
 pub const BOUNDS_SECONDS: [f64; 16] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
     600.0,
@@ -57,7 +58,7 @@ impl Histogram {
     }
 }
 
-/// Adds without a locked instruction: only the worker that owns the line writes it.
+/// Adds without a locked instruction: only the worker that owns the cache line writes it.
 pub(super) fn add_relaxed(counter: &AtomicU64, by: u64) {
     counter.store(
         counter.load(Ordering::Relaxed).wrapping_add(by),
@@ -65,7 +66,7 @@ pub(super) fn add_relaxed(counter: &AtomicU64, by: u64) {
     );
 }
 
-/// A histogram as it was read, summed over workers.
+/// Values of a histogram, summed over workers.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HistogramSnapshot {
     buckets: [u64; BUCKETS],
@@ -73,12 +74,12 @@ pub struct HistogramSnapshot {
 }
 
 impl HistogramSnapshot {
-    /// How many values were recorded.
+    /// Number of recorded values.
     pub fn count(&self) -> u64 {
         self.buckets.iter().sum()
     }
 
-    /// The sum of all values, in seconds.
+    /// Sum of all values, in seconds.
     pub fn sum_seconds(&self) -> f64 {
         Duration::from_micros(self.sum_micros).as_secs_f64()
     }

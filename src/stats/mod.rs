@@ -1,7 +1,8 @@
-//! What happened to requests: counts and histograms in cells that a worker reaches without a lookup or a lock.
+//! Traffic statistics: counters and histograms that a worker updates without a lookup or a lock.
 //!
-//! One copy per worker: each worker writes only its own lines of memory, readers sum over all. The same cells feed the
-//! metrics exporter and whatever judges a release.
+//! One copy per worker: each worker writes only its own cache lines, readers sum over all. The same counters feed the
+//! metrics
+//! and the evaluation of a release.
 
 mod histogram;
 mod outcome_counters;

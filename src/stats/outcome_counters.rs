@@ -1,4 +1,4 @@
-//! What happened on one route with one release: counts by class and code, and two histograms.
+//! Counters of one route and release: requests by class and code, and two histograms.
 
 use std::{
     collections::BTreeMap,
@@ -12,8 +12,9 @@ use std::{
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
 use crate::model::{AttemptFailure, Outcome, OutcomeClass};
 
-/// The codes that are counted one by one; another code is counted as the `x00` of its hundred. Closed, so that no
-/// upstream can make series (architecture, "Invariants").
+/// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
+/// no
+/// upstream can create series (architecture, "Invariants").
 const CODES: [u16; 39] = [
     100, 101, 200, 201, 202, 203, 204, 205, 206, 207, 300, 301, 302, 303, 304, 307, 308, 400, 401,
     402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 415, 421, 422, 429, 499, 500, 501, 502, 503,
@@ -53,17 +54,17 @@ impl Default for OutcomeCounters {
     }
 }
 
-/// The cells of one route and release, one per worker, made when a worker first records into it.
+/// Counters of one route and release, one per worker, created when a worker first records into them.
 #[derive(Debug)]
 pub struct OutcomeTable(Box<[OnceLock<Box<OutcomeCounters>>]>);
 
 impl OutcomeTable {
-    /// Empty cells for this many workers.
+    /// Creates empty counters for this many workers.
     pub fn new(workers: usize) -> Self {
         Self((0..workers.max(1)).map(|_| OnceLock::new()).collect())
     }
 
-    /// Records how a request ended. Each slot must be written by one thread only.
+    /// Records the outcome of a request. Each slot must be written by one thread only.
     pub fn record(
         &self,
         slot: usize,
@@ -82,12 +83,12 @@ impl OutcomeTable {
         }
     }
 
-    /// Records an attempt that brought no answer.
+    /// Records an attempt without a response.
     pub fn record_failed_attempt(&self, slot: usize, failure: AttemptFailure) {
         add_relaxed(&self.cell(slot).failed_attempts[failure.index()], 1);
     }
 
-    /// Records how many body bytes went each way: from the client, and to it.
+    /// Records the body bytes of a request: from the client, and to it.
     pub fn record_bytes(&self, slot: usize, from_client: u64, to_client: u64) {
         let cell = self.cell(slot);
         add_relaxed(&cell.bytes_in, from_client);
@@ -98,12 +99,12 @@ impl OutcomeTable {
         self.0[slot % self.0.len()].get_or_init(Box::default)
     }
 
-    /// Whether nothing was recorded yet.
+    /// True if nothing was recorded yet.
     pub fn is_empty(&self) -> bool {
         self.0.iter().all(|cell| cell.get().is_none())
     }
 
-    /// What was recorded so far, over all workers.
+    /// Sum over all workers.
     pub fn snapshot(&self) -> CellSnapshot {
         let mut snapshot = CellSnapshot::default();
         for cell in self.0.iter().filter_map(OnceLock::get) {
@@ -131,16 +132,16 @@ impl OutcomeTable {
     }
 }
 
-/// What happened on one route with one release, as it was read.
+/// Values of the counters of one route and release.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct CellSnapshot {
     /// Requests by class and code.
     pub counts: BTreeMap<(OutcomeClass, u16), u64>,
-    /// Attempts that brought no answer, in the order of [`AttemptFailure::ALL`].
+    /// Attempts without a response, in the order of [`AttemptFailure::ALL`].
     pub failed_attempts: [u64; FAILURES],
-    /// From the request's first byte to the answer's last.
+    /// From the first byte of the request to the last one of the response.
     pub duration: HistogramSnapshot,
-    /// From the request's first byte to the answer's first.
+    /// From the first byte of the request to the first one of the response.
     pub first_byte: HistogramSnapshot,
     /// Body bytes from clients.
     pub bytes_in: u64,
@@ -149,12 +150,12 @@ pub struct CellSnapshot {
 }
 
 impl CellSnapshot {
-    /// All requests.
+    /// Number of all requests.
     pub fn requests(&self) -> u64 {
         self.counts.values().sum()
     }
 
-    /// The requests that ended in a class.
+    /// Number of requests with an outcome of this class.
     pub fn of_class(&self, class: OutcomeClass) -> u64 {
         self.counts
             .iter()

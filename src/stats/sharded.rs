@@ -1,4 +1,4 @@
-//! A counter that goes up and down, with cache lines of its own for each worker.
+//! Sharded gauge: a counter that goes up and down, with a cache line for each worker.
 
 use std::sync::{
     Arc,
@@ -7,21 +7,21 @@ use std::sync::{
 
 use crossbeam_utils::CachePadded;
 
-/// A gauge that each worker counts in a line of its own.
+/// A gauge that each worker counts in its own cache line.
 ///
-/// A unit may be added in one slot and taken away in another, so only the sum has a meaning.
+/// A unit may be added in one slot and removed in another, so only the sum has a meaning.
 #[derive(Debug)]
 pub struct Sharded(Box<[WorkerSlot]>);
 
-// Each with a reference count of its own: who holds one of them writes to no line that another worker writes to.
+// Each with its own reference count: the holder of one writes to no cache line that another worker writes to.
 type WorkerSlot = Arc<CachePadded<AtomicI64>>;
 
-/// One unit, counted until this is dropped. It holds its slot, not the whole counter.
+/// One unit, counted until dropped. It holds its slot, not the whole counter.
 #[derive(Debug)]
 pub struct CounterValue(WorkerSlot);
 
 impl Sharded {
-    /// A counter at zero with this many slots, at least one.
+    /// Creates a counter at zero with this many slots, at least one.
     pub fn new(slots: usize) -> Self {
         Self(
             (0..slots.max(1))
@@ -36,11 +36,11 @@ impl Sharded {
 
     /// Adds one in a slot; slots beyond the last wrap around.
     pub fn add(&self, slot: usize) {
-        // SeqCst: a count must be seen by whoever has seen the request's worker acknowledge a later revision.
+        // SeqCst: a reader that has seen the worker of this request acknowledge a later revision must see the count.
         self.slot(slot).fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Takes one away in a slot.
+    /// Removes one in a slot.
     pub fn sub(&self, slot: usize) {
         self.slot(slot).fetch_sub(1, Ordering::SeqCst);
     }
