@@ -1,7 +1,8 @@
-//! One line per request, through a bounded queue that never makes a worker wait: what does not fit is dropped and
+//! Access log: one line per request, through a bounded queue that never blocks a worker; lines that do not fit are
+//! dropped and
 //! counted.
 //!
-//! A line holds no query, cookie, token or other header value: those are secrets as often as not.
+//! A line holds no query, cookie, token or other header value, since those are often secrets.
 
 use std::{
     borrow::Cow,
@@ -15,41 +16,41 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 use super::{Escaped, escape::escape_json, names};
 
-/// What a line looks like.
+/// Format of the lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AccessFormat {
     /// One JSON object.
     Json,
-    /// A line for people.
+    /// Plain text.
     Text,
 }
 
-/// What is told of one request.
+/// Fields of the log line of one request.
 #[derive(Debug, Serialize)]
 pub struct AccessRecord<'a> {
-    /// When its first byte came.
+    /// Time of the request's first byte.
     #[serde(serialize_with = "rfc3339")]
     pub time: SystemTime,
-    /// Its identity, as the endpoint and the client know it.
+    /// Request id, as sent to the endpoint and the client.
     pub request_id: &'a str,
-    /// The client's address, as far as it can be trusted.
+    /// Client address, from trusted sources only.
     pub client: IpAddr,
     /// `HTTP/1.1` or `HTTP/2`.
     pub protocol: &'static str,
     /// The method.
     pub method: &'a str,
-    /// The host that was asked for.
+    /// The requested host.
     pub host: &'a str,
     /// The path, without the query.
     pub path: &'a str,
-    /// The status that the client saw; 499 when it left before it saw one.
+    /// Status sent to the client; 499 if it left before that.
     pub status: u16,
-    /// How it ended: the class of the outcome.
+    /// Class of the outcome.
     pub outcome: &'static str,
-    /// Why we answered it ourselves or cut its answer, if we did.
+    /// Reason of a response that switchback generated or cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<&'static str>,
-    /// The name of the header field that it was refused for.
+    /// Name of the header field that caused a rejection.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub field: Option<&'a str>,
     /// The route.
@@ -58,35 +59,35 @@ pub struct AccessRecord<'a> {
     /// The release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub release: Option<&'a str>,
-    /// The release's version.
+    /// Version of the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub version: Option<&'a str>,
     /// The endpoint.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endpoint: Option<SocketAddr>,
-    /// The revision that selected.
+    /// Revision that selected the release.
     pub revision: u64,
-    /// Why it went to that release.
+    /// Reason for the choice of the release.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub decision: Option<&'static str>,
-    /// How many attempts there were to have an endpoint answer it.
+    /// Number of attempts to send it to an endpoint.
     pub attempts: u32,
-    /// Why the last one that brought no answer failed, if one did.
+    /// Failure of the last attempt without a response.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub attempt_error: Option<&'static str>,
-    /// From its first byte to the answer's last.
+    /// From the first byte of the request to the last one of the response.
     #[serde(rename = "duration_ms", serialize_with = "millis")]
     pub duration: Duration,
-    /// From its first byte to the answer's first.
+    /// From the first byte of the request to the first one of the response.
     #[serde(
         rename = "first_byte_ms",
         serialize_with = "maybe_millis",
         skip_serializing_if = "Option::is_none"
     )]
     pub first_byte: Option<Duration>,
-    /// Body bytes that came from the client.
+    /// Body bytes received from the client.
     pub bytes_in: u64,
-    /// Body bytes that went to the client.
+    /// Body bytes sent to the client.
     pub bytes_out: u64,
 }
 
@@ -109,7 +110,7 @@ fn maybe_millis<S: Serializer>(
     }
 }
 
-/// The access log, or none. Each worker has a copy.
+/// The access log, if enabled. Each worker has a copy.
 #[derive(Debug, Clone, Default)]
 pub struct AccessLog(Option<ActiveLog>);
 
@@ -119,7 +120,7 @@ struct ActiveLog {
     format: AccessFormat,
 }
 
-/// Keeps the writing thread alive, and counts what it could not take; writes out what is queued when dropped.
+/// Keeps the writer thread alive and counts dropped lines; flushes the queue when dropped.
 #[derive(Debug)]
 pub struct AccessLogGuard {
     _thread: WorkerGuard,
@@ -127,7 +128,7 @@ pub struct AccessLogGuard {
 }
 
 impl AccessLogGuard {
-    /// Tells the metrics how many lines were dropped. To be called every few seconds.
+    /// Adds the number of dropped lines to the metrics. Call it every few seconds.
     pub fn upkeep(&self) {
         metrics::counter!(names::ACCESS_LOG_DROPPED.0)
             .absolute(self.dropped.dropped_lines() as u64);
@@ -135,12 +136,12 @@ impl AccessLogGuard {
 }
 
 impl AccessLog {
-    /// No access log.
+    /// Disabled access log.
     pub fn off() -> Self {
         Self(None)
     }
 
-    /// A log that a thread of its own writes; at most `queue` lines wait for it.
+    /// Starts a log with its own writer thread; at most `queue` lines wait for it.
     pub fn new(
         target: impl Write + Send + 'static,
         format: AccessFormat,
@@ -161,7 +162,7 @@ impl AccessLog {
         )
     }
 
-    /// Whether there is one: so that nobody makes a record for nothing.
+    /// True if enabled, so that callers can skip building a record.
     pub fn is_on(&self) -> bool {
         self.0.is_some()
     }
@@ -176,7 +177,7 @@ impl AccessLog {
         };
         if formatted {
             line.push(b'\n');
-            // A full queue is counted by the writer itself.
+            // The writer counts lines dropped by a full queue.
             let _counted = on.writer.write_all(&line);
         }
     }

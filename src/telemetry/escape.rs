@@ -1,4 +1,4 @@
-//! Text of others within lines of ours: nothing in it ends a line, moves a cursor or turns the direction of writing.
+//! Escaping of foreign text in log lines: it cannot end a line, move the cursor or change the text direction.
 
 use std::{
     borrow::Cow,
@@ -6,7 +6,7 @@ use std::{
     io,
 };
 
-/// True for a character that is more than a sign on paper: controls, line separators, marks that turn the direction.
+/// True for a character with an effect beyond printing: controls, line separators, bidirectional marks.
 #[must_use]
 pub fn is_unprintable(c: char) -> bool {
     c.is_control()
@@ -16,20 +16,21 @@ pub fn is_unprintable(c: char) -> bool {
         )
 }
 
-/// A text with such characters written as `\n` or `\u{1b}`.
+/// Text with such characters escaped as `\n` or `\u{1b}`.
 #[derive(Debug, Clone, Copy)]
 pub struct Escaped<'t>(pub &'t str);
 
-/// A writer that escapes them in whatever is written to it.
+/// Writer that escapes them in all its input.
 pub(super) struct EscapingWriter<W>(pub(super) W);
 
-/// A destination of lines of JSON, in which such characters are escaped as JSON does it.
+/// Writer of JSON lines, in which such characters are escaped as in JSON.
 #[derive(Debug)]
 pub(super) struct JsonLines<W>(pub(super) W);
 
-/// JSON with such characters written as `\u2028`. It leaves most of them as they are, and they stand in texts alone.
+/// JSON with such characters written as `\u2028`. serde leaves most of them as they are, and they occur in strings
+/// only.
 pub(super) fn escape_json(json: &[u8]) -> Cow<'_, [u8]> {
-    // One pass over all bytes: all that is escaped here has a byte from 0x7F on, and 0xFF is in no text.
+    // One pass over all bytes: every escaped character has a byte from 0x7F on, and 0xFF is in no text.
     let high = |found: u8, byte: &u8| found | byte.wrapping_add(1);
     if json.iter().fold(0, high) & 0x80 == 0 {
         return Cow::Borrowed(json);

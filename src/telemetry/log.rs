@@ -1,4 +1,4 @@
-//! The log of what an operator did or must know.
+//! The program log, for operators.
 
 use std::{
     fmt::{Debug, Write as _},
@@ -22,8 +22,9 @@ use super::{
     log_level::{LogError, filter},
 };
 
-/// Libraries through whose hands messages and keys go. Below a warning they may say what a message held, so that is
-/// never written, whatever the level: no credential of a client is in the log.
+/// Libraries that process messages and keys. Below a warning they may log content, so that is never written, whatever
+/// the
+/// level: no credential of a client is in the log.
 const CONFIDENTIAL: [&str; 7] = [
     "axum",
     "http",
@@ -34,14 +35,14 @@ const CONFIDENTIAL: [&str; 7] = [
     "tower_http",
 ];
 
-/// Whether a line may be written at all.
+/// True if an event may be logged at all.
 fn is_loggable(line: &Metadata<'_>) -> bool {
     let target = line.target();
     let library = target.split_once("::").map_or(target, |(name, _)| name);
     *line.level() <= Level::WARN || !CONFIDENTIAL.contains(&library)
 }
 
-/// Writes a field of a line for people. Values may be what somebody sent, so a line stays one line.
+/// Writes a field of a plain-text line. Values may come from clients, so they are escaped to keep it one line.
 fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::fmt::Result {
     let mut out = EscapingWriter(out);
     match field.name() {
@@ -50,10 +51,10 @@ fn write_field(out: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> std::f
     }
 }
 
-/// Starts the process's log on standard error. A log that was started before stays.
+/// Starts the process's log on standard error. Does nothing if a log was started before.
 ///
 /// # Errors
-/// When the level cannot be read.
+/// If the level is invalid.
 pub fn start_log(directives: &str, json: bool) -> Result<(), LogError> {
     let filter = filter(directives)?;
     let registry = tracing_subscriber::registry()

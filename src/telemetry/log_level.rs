@@ -1,31 +1,31 @@
-//! What is logged: a level, or directives for modules.
+//! Log level: a level, or directives for modules.
 
 use thiserror::Error;
 use tracing::metadata::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-/// Why the log could not be started.
+/// Error of starting the log.
 #[derive(Debug, Error)]
 pub enum LogError {
-    /// The level or one of its directives is not one.
+    /// The level, or that of a directive, is invalid.
     #[error("`{directive}` is not a log level")]
     Level {
-        /// The part that is none.
+        /// The invalid part.
         directive: String,
     },
-    /// The part before the level cannot be read.
+    /// The part before the level is invalid.
     #[error("`{directives}` cannot be read as log directives")]
     Directives {
-        /// What was given.
+        /// The given directives.
         directives: String,
-        /// Why.
+        /// The parser's error.
         #[source]
         source: tracing_subscriber::filter::ParseError,
     },
 }
 
 impl LogError {
-    /// What to write instead.
+    /// Suggested replacement.
     pub fn hint(&self) -> String {
         let known = "write `error`, `warn`, `info`, `debug`, `trace` or `off`, or directives such as `info,switchback::health=debug`";
         let Self::Level { directive } = self else {
@@ -42,7 +42,7 @@ impl LogError {
     }
 }
 
-/// Words of other loggers.
+/// Level names of other loggers.
 const SYNONYMS: [(&str, &str); 12] = [
     ("all", "trace"),
     ("critical", "error"),
@@ -58,18 +58,19 @@ const SYNONYMS: [(&str, &str); 12] = [
     ("warning", "warn"),
 ];
 
-/// Whether a level can be logged by.
+/// Validates a log level.
 ///
 /// # Errors
-/// When it cannot be read.
+/// If it is invalid.
 pub fn check_log_level(directives: &str) -> Result<(), LogError> {
     filter(directives).map(|_| ())
 }
 
-/// The filter that a level stands for.
+/// Log filter for a level.
 ///
-/// The library takes any word for the name of a module, which would then be all that is logged. So each part must end in
-/// a level, and where no level stands alone, `info` holds for the rest.
+/// The library takes any word as the name of a module, which would then be all that is logged. So each part must end
+/// in a
+/// level, and without a plain level the default is `info`.
 pub(super) fn filter(directives: &str) -> Result<EnvFilter, LogError> {
     let parts = || directives.split(',').map(str::trim);
     let is_level =

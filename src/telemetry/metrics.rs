@@ -1,4 +1,4 @@
-//! The recorder of rare events, and the page that Prometheus scrapes.
+//! Recorder of rare events, and the page for Prometheus.
 
 use std::sync::{Arc, OnceLock};
 
@@ -11,15 +11,15 @@ use super::{
 };
 use crate::{fleet::Fleet, stats::BOUNDS_SECONDS, table::LiveTable};
 
-/// Bounds for what takes micro- to milliseconds: swaps and convergence.
+/// Bounds for durations of micro- to milliseconds: swaps and convergence.
 const SHORT_SECONDS: [f64; 12] = [
     0.000_001, 0.000_005, 0.000_01, 0.000_05, 0.000_1, 0.000_5, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5,
 ];
 
-/// The recorder is the process's own: there can be one, and whoever comes first makes it.
+/// Recorder of the process: there can be only one, created by the first caller.
 static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
 
-/// Renders everything that is known at the moment of a scrape.
+/// Renders all metrics at the time of a scrape.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     recorder: PrometheusHandle,
@@ -28,7 +28,7 @@ pub struct Metrics {
 }
 
 impl Metrics {
-    /// Metrics of a table and a fleet, with the process's recorder of rare events.
+    /// Metrics of a table and a fleet, with the process's recorder.
     pub fn new(table: Arc<LiveTable>, fleet: Arc<Fleet>) -> Self {
         let recorder = RECORDER.get_or_init(install).clone();
         let labels = [("version", env!("CARGO_PKG_VERSION"))];
@@ -40,7 +40,7 @@ impl Metrics {
         }
     }
 
-    /// The page in the text exposition format, version 0.0.4.
+    /// Metrics in the text exposition format, version 0.0.4.
     pub fn render(&self) -> String {
         let mut text = Text::default();
         traffic::write(&mut text, &self.table, &self.fleet);
@@ -49,8 +49,7 @@ impl Metrics {
         page
     }
 
-    /// Drains what the recorder has buffered, so that memory stays flat when nobody scrapes. To be called every few
-    /// seconds.
+    /// Drains the buffers of the recorder, so that memory stays flat without scrapes. Call it every few seconds.
     pub fn upkeep(&self) {
         self.recorder.run_upkeep();
     }

@@ -1,7 +1,8 @@
-//! What switchback tells about itself: metrics, the log, the access log.
+//! Telemetry: metrics, the log, the access log.
 //!
-//! What happens per request is counted in cells of [`stats`](crate::stats) and only formatted when somebody scrapes;
-//! what happens rarely goes through the `metrics` crate. Both come out of one [`Metrics::render`].
+//! Per-request values are counted in [`stats`](crate::stats) and formatted only on a scrape; rare events go through
+//! the
+//! `metrics` crate. Both are rendered by [`Metrics::render`].
 
 mod access;
 mod escape;

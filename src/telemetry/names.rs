@@ -1,6 +1,6 @@
-//! Every metric there is: its name, its kind, what it tells. The table in the README is checked against this list.
+//! All metrics: name, type, help. The table in the README is checked against this list.
 
-/// What kind of metric a name stands for.
+/// Type of a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Only goes up.
@@ -12,7 +12,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The word of the exposition format.
+    /// Name in the exposition format.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -22,10 +22,10 @@ impl Kind {
     }
 }
 
-/// A metric: name, kind, help.
+/// A metric: name, type, help.
 pub type Metric = (&'static str, Kind, &'static str);
 
-/// Always 1; its labels say which build runs.
+/// Always 1; its labels identify the build.
 pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The build that runs");
 /// Access-log lines that were dropped because their queue was full.
 pub const ACCESS_LOG_DROPPED: Metric = (
@@ -45,7 +45,7 @@ pub const CONNECTIONS: Metric = (
     Kind::Gauge,
     "Open connections of clients by listener",
 );
-/// Connections that were refused before they had a request.
+/// Connections that were refused before their first request.
 pub const CONNECTIONS_REFUSED: Metric = (
     "switchback_connections_refused_total",
     Kind::Counter,
@@ -69,13 +69,13 @@ pub const ENDPOINT_IN_FLIGHT: Metric = (
     Kind::Gauge,
     "Requests in flight on an endpoint, streams and tunnels included",
 );
-/// Requests answered by us without asking a release.
+/// Requests with a response from switchback, without a release.
 pub const REJECTED: Metric = (
     "switchback_requests_rejected_total",
     Kind::Counter,
     "Requests that were answered without asking a release, by reason",
 );
-/// Attempts that brought no answer.
+/// Attempts without a response.
 pub const FAILED_ATTEMPTS: Metric = (
     "switchback_failed_attempts_total",
     Kind::Counter,
@@ -93,7 +93,7 @@ pub const REQUEST_SECONDS: Metric = (
     Kind::Histogram,
     "From the first byte of a request to the last of its answer",
 );
-/// Requests by how they ended.
+/// Requests by outcome.
 pub const REQUESTS: Metric = (
     "switchback_requests_total",
     Kind::Counter,
@@ -123,7 +123,7 @@ pub const FIRST_BYTE_SECONDS: Metric = (
     Kind::Histogram,
     "From the first byte of a request to the first of its answer",
 );
-/// Revision that is live.
+/// The live revision.
 pub const LIVE_REVISION: Metric = (
     "switchback_live_revision",
     Kind::Gauge,
@@ -135,19 +135,19 @@ pub const SPLIT_WEIGHT: Metric = (
     Kind::Gauge,
     "The weight of a release in the split of a route",
 );
-/// How long until every worker had taken up a revision.
+/// Time until every worker used a revision.
 pub const CONVERGENCE_SECONDS: Metric = (
     "switchback_convergence_seconds",
     Kind::Histogram,
     "From a swap to the last worker that has taken it up",
 );
-/// Whether the live table differs from the imported file.
+/// 1 if the live table differs from the imported file.
 pub const DRIFT: Metric = (
     "switchback_drift",
     Kind::Gauge,
     "Whether the live table differs from the file that was last imported",
 );
-/// The revision that a restart would bring.
+/// Revision that a restart would restore.
 pub const HISTORY_DURABLE_REVISION: Metric = (
     "switchback_history_durable_revision",
     Kind::Gauge,
@@ -159,13 +159,13 @@ pub const HISTORY_ERRORS: Metric = (
     Kind::Counter,
     "Writes to the history that failed",
 );
-/// Records that wait to be written.
+/// Records waiting to be written.
 pub const HISTORY_PENDING: Metric = (
     "switchback_history_pending_records",
     Kind::Gauge,
     "Records of what is live that wait to be written",
 );
-/// Whether a bare rollback would work.
+/// 1 if a rollback would work now.
 pub const ROLLBACK_READY: Metric = (
     "switchback_rollback_ready",
     Kind::Gauge,
@@ -177,7 +177,7 @@ pub const SWAPS: Metric = (
     Kind::Counter,
     "Tables that went live, by cause",
 );
-/// How long a swap took.
+/// Duration of a swap.
 pub const SWAP_SECONDS: Metric = (
     "switchback_swap_seconds",
     Kind::Histogram,
@@ -215,5 +215,5 @@ pub const ALL: &[Metric] = &[
     SWAP_SECONDS,
 ];
 
-/// Histograms of what takes micro- to milliseconds.
+/// Histograms of durations of micro- to milliseconds.
 pub const SHORT: &[&str] = &[CONVERGENCE_SECONDS.0, SWAP_SECONDS.0];

@@ -1,4 +1,4 @@
-//! Writes the text exposition format of Prometheus, version 0.0.4, with the exporter's own formatting functions.
+//! Writer of the text exposition format of Prometheus, version 0.0.4, with the exporter's own formatting functions.
 
 use std::fmt::Display;
 
@@ -9,7 +9,7 @@ use metrics_exporter_prometheus::formatting::{
 use super::names::Metric;
 use crate::stats::HistogramSnapshot;
 
-/// A text under construction.
+/// Text buffer.
 #[derive(Debug, Default)]
 pub(super) struct Text(String);
 
@@ -18,13 +18,13 @@ impl Text {
         self.0
     }
 
-    /// Begins a metric: its help and type.
+    /// Writes the help and type of a metric.
     pub(super) fn head(&mut self, (name, kind, help): Metric) {
         write_help_line(&mut self.0, name, None, None, &sanitize_description(help));
         write_type_line(&mut self.0, name, None, None, kind.as_str());
     }
 
-    /// One sample of a counter or gauge.
+    /// Writes a sample of a counter or gauge.
     pub(super) fn sample(
         &mut self,
         (name, _, _): Metric,
@@ -34,7 +34,7 @@ impl Text {
         self.line(name, "", labels, None, value);
     }
 
-    /// All samples of a histogram.
+    /// Writes all samples of a histogram.
     pub(super) fn histogram(
         &mut self,
         (name, _, _): Metric,

@@ -1,4 +1,4 @@
-//! What the data plane counted, read at the moment of a scrape: nothing is kept, so a release that is gone is gone.
+//! Metrics of the data plane, read at the time of a scrape: nothing is kept, so the series of a removed release end.
 
 use std::collections::HashSet;
 
@@ -10,11 +10,11 @@ use crate::{
     table::{LiveTable, RoutingTable},
 };
 
-/// Writes everything that the table, the fleet and the statistics say.
+/// Writes all metrics of the table, the fleet and the statistics.
 pub(super) fn write(text: &mut Text, table: &LiveTable, fleet: &Fleet) {
     write_cells(text, fleet);
     write_table(text, table);
-    // A candidate may be there beside the release that it is a candidate for, and serves nothing.
+    // A candidate is a copy of a release for checks, and serves nothing.
     let watched = fleet.watched();
     let in_use = watched.iter().filter(|one| one.role != Role::Candidate);
     write_fleet(text, &in_use.collect::<Vec<_>>(), &table.load());
@@ -118,7 +118,7 @@ fn write_table(text: &mut Text, cell: &LiveTable) {
     text.sample(names::REQUESTS_IN_FLIGHT_PREVIOUS, &[], previous);
 }
 
-/// `live`, `standby` if no split gives it a weight, `warm` or `draining`: the words of the status.
+/// Role label: `live`, `standby` if no split gives it a weight, `warm` or `draining`, as in the status.
 fn role(watched: &WatchedRelease, weighted: &HashSet<&ReleaseName>) -> &'static str {
     match watched.role {
         Role::Live if !weighted.contains(watched.roster.release()) => "standby",
@@ -144,7 +144,7 @@ fn write_fleet(text: &mut Text, watched: &[&WatchedRelease], table: &RoutingTabl
     write_endpoints(text, watched);
 }
 
-/// Those that were removed and still serve are there as well, but for their health: nobody looks at it any more.
+/// Removed endpoints that still serve are included, except in the health metric: they are not checked any more.
 fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
     let endpoints: Vec<_> = watched
         .iter()
@@ -165,7 +165,7 @@ fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
     ] {
         text.head(metric);
         for (watched, endpoint, is_draining) in &endpoints {
-            // The address tells apart what one name resolves to.
+            // The address distinguishes endpoints of one name.
             let (url, address) = (endpoint.url().to_string(), endpoint.address().to_string());
             let labels = [
                 ("release", watched.roster.release().as_str()),
