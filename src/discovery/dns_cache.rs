@@ -225,9 +225,8 @@ impl DnsCache {
         }
     }
 
-    /// Current result for a name. An absent family counts only while the other one has addresses: otherwise the last
-    /// positive
-    /// result is kept.
+    /// Current result for a name. An absent family counts only while the other one has addresses: otherwise the
+    /// last positive result is kept.
     pub(super) fn known(&self, host: &str) -> Known {
         let Some(entries) = self.names.get(host) else {
             return Known {

@@ -1,14 +1,10 @@
 //! Service discovery: keeps the rosters of all watched releases up to date by DNS; every address is an endpoint.
 //!
 //! A name is resolved when a release that uses it is first watched, and again when its TTL has expired, within the
-//! configured
-//! bounds. IPv4 and IPv6 addresses are queried at once and separately: any result is used, and a server that ignores
-//! one kind
-//! does not delay the other. If DNS fails, or says that there is no such name, the last result is kept and the next
-//! query
-//! follows after a doubling backoff. IP addresses need no query and are used at once. `dns_cache` decides when to
-//! query and
-//! which result counts, without a clock; [`run`] does the waiting.
+//! configured bounds. IPv4 and IPv6 addresses are queried at once and separately: any result is used, and a server
+//! that ignores one kind does not delay the other. If DNS fails, or says that there is no such name, the last result
+//! is kept and the next query follows after a doubling backoff. IP addresses need no query and are used at once.
+//! `dns_cache` decides when to query and which result counts, without a clock; [`run`] does the waiting.
 
 mod dns_cache;
 mod resolver;
@@ -40,9 +36,8 @@ type Lookups = JoinSet<(Question, Result<Outcome, DiscoveryError>)>;
 
 type Members = Vec<(EndpointUrl, SocketAddr)>;
 
-/// Updates the rosters until it is dropped. `own` are the addresses of our listeners, which are never endpoints:
-/// requests
-/// would loop.
+/// Updates the rosters until it is dropped. `own` are the addresses of our listeners, which are never
+/// endpoints: requests would loop.
 pub async fn run(
     fleet: Arc<Fleet>,
     resolver: Resolver,

@@ -1,8 +1,7 @@
 //! Resolver for one address family of one host name: `/etc/hosts` first, then DNS as in `/etc/resolv.conf`.
 //!
 //! hickory's own cache is disabled, and so are its retries beyond retransmissions of one query: `dns_cache` alone
-//! decides when
-//! to query again. One query has the whole timeout, so that a slow server gets through.
+//! decides when to query again. One query has the whole timeout, so that a slow server gets through.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -48,8 +47,7 @@ pub struct Resolver {
 // === impl Resolver ===
 
 impl Resolver {
-    /// Creates a resolver with the system's settings. Without a readable `/etc/resolv.conf` only `/etc/hosts` is
-    /// used.
+    /// Creates a resolver with the system's settings. Without a readable `/etc/resolv.conf` only `/etc/hosts` is used.
     ///
     /// # Errors
     /// If the resolver cannot be built.

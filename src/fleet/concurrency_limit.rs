@@ -1,8 +1,7 @@
 //! Concurrency limit with permits and a bounded FIFO queue, shared by all workers.
 //!
 //! The fast path takes a permit in one atomic step if one is free and the queue is empty. The lock is taken only to
-//! queue, and
-//! to release a permit while a request is queued.
+//! queue, and to release a permit while a request is queued.
 
 use std::{
     collections::BTreeMap,
@@ -19,8 +18,8 @@ const ONE_WAITING: u64 = 1 << 32;
 /// Concurrency limit of one roster or endpoint. It outlives every swap, so the limit holds while tables change.
 #[derive(Debug, Default)]
 pub struct ConcurrencyLimit {
-    // Permits in the lower half, queued requests in the upper one: a single value, so that no request overtakes the
-    // queue.
+    // Permits in the lower half, queued requests in the upper one: a single value, so that no
+    // request overtakes the queue.
     counts: AtomicU64,
     line: Mutex<Line>,
 }
@@ -74,9 +73,8 @@ impl ConcurrencyLimit {
             .then(|| Permit(Arc::clone(self)))
     }
 
-    /// Joins the end of the queue, if fewer than `most` requests are queued. A permit is granted as soon as fewer
-    /// than `limit`
-    /// are taken.
+    /// Joins the end of the queue, if fewer than `most` requests are queued. A permit is granted as soon as
+    /// fewer than `limit` are taken.
     pub fn queue(self: &Arc<Self>, limit: u32, most: u32, worker: usize) -> Option<QueueSlot> {
         let mut line = self.line();
         if self.waiting() >= most {

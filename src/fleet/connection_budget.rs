@@ -1,10 +1,8 @@
 //! Budget for connections to endpoints: a limit for the process that no single release can use up.
 //!
 //! A release may use four times as many connections as are left, so a fifth of the limit stays for the others. A
-//! second
-//! greedy release gets four fifths of that, and so on: no share has to be configured, and only the release that uses
-//! too many
-//! connections is limited (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
+//! second greedy release gets four fifths of that, and so on: no share has to be configured, and only the release that
+//! uses too many connections is limited (Choudhury and Hahne, "Dynamic queue length thresholds", 1998).
 
 use std::sync::{
     Arc,

@@ -93,8 +93,8 @@ impl Endpoint {
         before
     }
 
-    /// Records a refused connection: the endpoint is ejected for 1 s, then 2 s, up to 30 s, followed by one probe
-    /// each time.
+    /// Records a refused connection: the endpoint is ejected for 1 s, then 2 s, up to 30 s,
+    /// followed by one probe each time.
     pub fn refused(&self, now_ms: u64) {
         let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
         let skip = (FIRST_SKIP_MS << refusals.min(5)).min(LONGEST_SKIP_MS);
@@ -172,9 +172,8 @@ pub(super) struct Load {
     abort_generation: AtomicU64,
 }
 
-/// State that a request refers to, with a copy per worker: so of a request's counters only that of its endpoint,
-/// which must be
-/// exact, is in a cache line that several workers write to.
+/// State that a request refers to, with a copy per worker: so of a request's counters only that of its endpoint, which
+/// must be exact, is in a cache line that several workers write to.
 #[derive(Debug)]
 pub(super) struct WorkerCounters {
     pub(super) endpoints: Arc<Vec<Arc<Endpoint>>>,

@@ -1,8 +1,7 @@
 //! Facts, as opposed to decisions: the endpoints of a release, their health, requests in flight.
 //!
 //! Facts are kept beside the routing table and outlive every swap: after a rollback the current endpoints are used,
-//! with their
-//! current health and counts.
+//! with their current health and counts.
 
 mod concurrency_limit;
 mod connection_budget;

@@ -129,8 +129,7 @@ impl Fleet {
     }
 
     /// Calls `each` for all outcome counters with a recorded outcome, in any order. No lock is held during the call:
-    /// compiling a
-    /// route takes its counters, and a rollback may have to compile.
+    /// compiling a route takes its counters, and a rollback may have to compile.
     pub fn each_cells(&self, mut each: impl FnMut(&CellKey, &Arc<OutcomeTable>)) {
         for part in &self.cells {
             let part = lock(part);

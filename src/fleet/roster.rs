@@ -1,10 +1,8 @@
 //! The current endpoints of one version of one release, and its load balancer.
 //!
-//! The balancer uses the power of two choices: of two random endpoints it picks the one with fewer requests in
-//! flight.
+//! The balancer uses the power of two choices: of two random endpoints it picks the one with fewer requests in flight.
 //! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log
-//! n
-//! instead of log n / log log n, and no request has to read all counters.
+//! n instead of log n / log log n, and no request has to read all counters.
 
 use std::{
     collections::BTreeSet,
@@ -122,9 +120,9 @@ impl Roster {
         self.members.load().draining()
     }
 
-    /// Replaces the members by resolved addresses. An endpoint that stays keeps its counts and its health; one that
-    /// returns while
-    /// it drains keeps its counts. Does nothing if the addresses were resolved for an outdated configuration.
+    /// Replaces the members by resolved addresses. An endpoint that stays keeps its counts and its health;
+    /// one that returns while it drains keeps its counts. Does nothing if the addresses were resolved for
+    /// an outdated configuration.
     pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
         let told = self.told();
         let is_of = |urls: &Arc<[EndpointUrl]>| members.iter().all(|(url, _)| urls.contains(url));
@@ -134,10 +132,8 @@ impl Roster {
     }
 
     /// Sets the configured endpoints, and addresses known for them. Members outside the configuration leave at once;
-    /// addresses and
-    /// resolved names join at once, so that later picks use only these; other names join once they are resolved. Old
-    /// members stay
-    /// only if the roster would be empty otherwise.
+    /// addresses and resolved names join at once, so that later picks use only these; other names join once they are
+    /// resolved. Old members stay only if the roster would be empty otherwise.
     pub fn tell(&self, urls: &[EndpointUrl], known: &[(EndpointUrl, SocketAddr)]) {
         let mut told = self.told();
         *told = Some(urls.into());
@@ -171,8 +167,7 @@ impl Roster {
     }
 
     /// Configured names without an address, and endpoints outside the configuration that stay because the roster
-    /// would be empty
-    /// without them.
+    /// would be empty without them.
     pub fn unresolved(&self) -> (Vec<EndpointUrl>, Vec<EndpointUrl>) {
         let told = self.told();
         let urls = told.as_deref().unwrap_or_default();
@@ -260,9 +255,8 @@ impl Roster {
         self.healthy() > 0
     }
 
-    /// Picks an endpoint and counts the request on it, in one step. `None` if all endpoints are unhealthy or there
-    /// are none. An
-    /// ejected endpoint is picked only if there is no other.
+    /// Picks an endpoint and counts the request on it, in one step. `None` if all endpoints are unhealthy or there are
+    /// none. An ejected endpoint is picked only if there is no other.
     pub fn pick(&self, draw: u64, now_ms: u64, slot: usize) -> Option<InFlight> {
         self.pick_except(draw, now_ms, slot, &[])
     }

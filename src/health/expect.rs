@@ -23,8 +23,8 @@ impl<'a> BodyMatch<'a> {
         }
     }
 
-    /// Adds the next bytes of the body. `Some` once the result is known: the text was found, or can no longer be
-    /// found.
+    /// Adds the next bytes of the body. `Some` once the result is known: the text was found,
+    /// or can no longer be found.
     pub(super) fn push(&mut self, piece: &[u8]) -> Option<bool> {
         // A match may begin in earlier bytes.
         let from = self.seen.len().saturating_sub(self.wanted.len());

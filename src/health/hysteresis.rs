@@ -1,13 +1,10 @@
 //! Rise and fall thresholds of health checks. No clock, no network.
 //!
-//! A healthy endpoint becomes unhealthy after `fall` failed checks in a row, and healthy again after `rise`
-//! successful ones.
-//! The first check decides alone, so that a change that waits for it gets a result soon, and until the first success
-//! one
-//! success is enough: there was no lost trust to regain. Others do the same. Envoy (`HealthCheck.healthy_threshold`):
-//! "during startup, only a single successful health check is required to mark a host healthy". `HAProxy` (`init-state
-//! up`,
-//! its default): one failed check takes a new server down.
+//! A healthy endpoint becomes unhealthy after `fall` failed checks in a row, and healthy again after `rise` successful
+//! ones. The first check decides alone, so that a change that waits for it gets a result soon, and until the first
+//! success one success is enough: there was no lost trust to regain. Others do the same. Envoy
+//! (`HealthCheck.healthy_threshold`): "during startup, only a single successful health check is required to mark a
+//! host healthy". `HAProxy` (`init-state up`, its default): one failed check takes a new server down.
 
 use std::time::Duration;
 
@@ -43,8 +40,7 @@ impl Hysteresis {
     }
 
     /// Time until the next check. An endpoint that was never healthy is checked sooner at first: one that starts
-    /// together with the
-    /// proxy, or just before a change that waits for it, should not be missed for a whole interval.
+    /// together with the proxy, or just before a change that waits for it, should not be missed for a whole interval.
     pub(super) fn pause(&self, interval: Duration) -> Duration {
         let doubled = |bad: u32| FIRST_RETRY.saturating_mul(1 << bad.saturating_sub(1).min(20));
         self.unproven

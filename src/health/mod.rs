@@ -1,20 +1,14 @@
 //! Active health checks of every watched release that has a `health` section.
 //!
-//! A check is one request on its own connection, over HTTP/1.1 or HTTP/2 and with TLS settings as the release says.
-//! It
+//! A check is one request on its own connection, over HTTP/1.1 or HTTP/2 and with TLS settings as the release says. It
 //! succeeds if the response has the expected status and, if configured, the expected body; it fails on any other
-//! response, on
-//! a timeout, or without a connection. A number of failures in a row makes an endpoint unhealthy, a number of
-//! successes
-//! healthy again. A new endpoint is checked at once, and the result of its first check is its health; until then it
-//! may be
-//! picked.
+//! response, on a timeout, or without a connection. A number of failures in a row makes an endpoint unhealthy, a
+//! number of successes healthy again. A new endpoint is checked at once, and the result of its first check is its
+//! health; until then it may be picked.
 //!
 //! Each endpoint has its own task, at intervals that vary by a tenth so that many proxies do not check in step. All
-//! checks run
-//! in a thread of their own, so that neither requests nor changes wait for a check. The number of concurrent checks
-//! is
-//! limited: with more slow endpoints than that, the checks of others are delayed.
+//! checks run in a thread of their own, so that neither requests nor changes wait for a check. The number of
+//! concurrent checks is limited: with more slow endpoints than that, the checks of others are delayed.
 
 mod check;
 mod error;

@@ -37,8 +37,7 @@ struct Plan {
 }
 
 /// Checks all watched releases until it is dropped, and reloads the files of TLS settings on each of `reloads`. Needs
-/// a
-/// [`LocalSet`](tokio::task::LocalSet).
+/// a [`LocalSet`](tokio::task::LocalSet).
 pub async fn run(
     fleet: Arc<Fleet>,
     settings: config::HealthChecks,

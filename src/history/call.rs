@@ -1,8 +1,7 @@
 //! Calls to the writer process over a channel; each waits for its reply.
 //!
-//! While a reply is late, records that must survive this process are sent ahead of their own calls: the writer
-//! process does
-//! all that it was sent, even if this process ends, and repeating a write changes nothing.
+//! While a reply is late, records that must survive this process are sent ahead of their own calls: the writer process
+//! does all that it was sent, even if this process ends, and repeating a write changes nothing.
 
 use std::{
     io,

@@ -47,8 +47,7 @@ pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
 }
 
 /// Restricts the folder of an earlier version to its owner. A folder with other content is left alone: its files are
-/// private,
-/// and other users may need access to the rest.
+/// private, and other users may need access to the rest.
 fn narrow_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
@@ -140,8 +139,8 @@ fn holder(lock: &mut File) -> Option<u32> {
     text.trim().strip_prefix("process ")?.parse().ok()
 }
 
-/// Timeout for the lock. A holder with our own process id is an earlier process: in a container every start has the
-/// same id.
+/// Timeout for the lock. A holder with our own process id is an earlier process: in a container
+/// every start has the same id.
 fn patience(holder: Option<u32>, owner: u32) -> Duration {
     let before_us = |holder: &u32| *holder == owner && owner != std::process::id();
     match holder.filter(|holder| !before_us(holder)) {

@@ -1,9 +1,8 @@
 //! Disk access of a history: in this process, or by a separate writer process.
 //!
-//! A thread that the kernel blocks in a failing file system cannot be ended, nor can its process. So the program
-//! writes its
-//! disk from a separate process; users of the library, and tests that inspect each write, may write in their own
-//! process.
+//! A thread that the kernel blocks in a failing file system cannot be ended, nor can its process. So the
+//! program writes its disk from a separate process; users of the library, and tests that inspect each write,
+//! may write in their own process.
 
 use std::{
     fs::File,
@@ -120,8 +119,8 @@ impl Disk {
         found.inspect_err(told).ok()
     }
 
-    /// Transfers records to the writer process, which writes them once the disk responds, after this process has
-    /// ended.
+    /// Transfers records to the writer process, which writes them once the disk responds,
+    /// after this process has ended.
     pub(super) fn transfer(&self, batches: &[Batch]) -> bool {
         match self {
             Self::Apart(client) => client.transfer(batches),
@@ -144,9 +143,8 @@ impl Disk {
 // === impl OpenStore ===
 
 impl OpenStore {
-    /// Writes a batch in one transaction; durable when it returns. While that takes long, the batches of `ahead` go
-    /// to the writer
-    /// process, which outlives this one and writes them.
+    /// Writes a batch in one transaction; durable when it returns. While that takes long, the batches of `ahead` go to
+    /// the writer process, which outlives this one and writes them.
     pub(super) fn write(
         &self,
         batch: &Batch,
@@ -174,8 +172,7 @@ impl OpenStore {
 
 impl OpenJournal {
     /// Writes an entry in place; durable when it returns. While that takes long, the entries of `ahead` go to the
-    /// writer process,
-    /// which outlives this one and writes them.
+    /// writer process, which outlives this one and writes them.
     pub(super) fn write(
         &mut self,
         write: &JournalWrite,

@@ -10,8 +10,8 @@ thread_local! {
     static GUARDED: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Calls the library and returns a panic as an error with its message; the called object must not be used again after
-/// one.
+/// Calls the library and returns a panic as an error with its message; the called object must
+/// not be used again after one.
 pub(super) fn guarded<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     let before = GUARDED.replace(true);
     let called = panic::catch_unwind(AssertUnwindSafe(call));

@@ -65,8 +65,8 @@ impl JournalWriter {
         }
     }
 
-    /// Queues the entry of a rollback. `false` if the thread is behind by all entries: only the store will have it
-    /// then.
+    /// Queues the entry of a rollback. `false` if the thread is behind by all entries: only
+    /// the store will have it then.
     pub(super) fn write(&self, write: JournalWrite) -> bool {
         self.jobs.try_send(write).is_ok()
     }

@@ -1,12 +1,9 @@
 //! High-water mark: how far the history was written, in a small file next to it.
 //!
 //! After an unclean stop the store silently goes back to its last whole transaction, and an unreadable journal entry
-//! counts as
-//! empty. Both are right for interrupted writes and wrong for completed ones: the mark distinguishes them. It follows
-//! each
-//! sync by one plain write in place, without a sync of its own: it survives the process, and after a power loss it
-//! may be
-//! older than the data, never newer.
+//! counts as empty. Both are right for interrupted writes and wrong for completed ones: the mark distinguishes them.
+//! It follows each sync by one plain write in place, without a sync of its own: it survives the process, and after a
+//! power loss it may be older than the data, never newer.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::Arc};
 

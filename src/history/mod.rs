@@ -1,15 +1,12 @@
 //! Durable history: every table that was ever live, numbered, with author, time and cause.
 //!
-//! A publish is durable before it is live, a rollback is live before it is durable. So there are two ways to write:
-//! [`History::append`] reports when the record is on the disk; [`History::append_async`] returns at once and the
-//! record is
-//! written later, for as long as it takes. Two threads do that: one owns the store (an embedded database, which needs
-//! free
-//! blocks and may hang with its file system), the other owns the rollback journal, a small preallocated file that
-//! takes the
-//! latest rollbacks in place. The control plane never waits for either without a limit. The program has both written
-//! by a
-//! separate writer process, so that a file system that hangs never blocks the proxy itself.
+//! A publish is durable before it is live, a rollback is live before it is durable. So there are two ways to
+//! write: [`History::append`] reports when the record is on the disk; [`History::append_async`] returns at once
+//! and the record is written later, for as long as it takes. Two threads do that: one owns the store (an embedded
+//! database, which needs free blocks and may hang with its file system), the other owns the rollback journal, a
+//! small preallocated file that takes the latest rollbacks in place. The control plane never waits for either
+//! without a limit. The program has both written by a separate writer process, so that a file system that hangs
+//! never blocks the proxy itself.
 //!
 //! This module stores and finds records; the control plane decides which of them become live, and in which order.
 
@@ -99,9 +96,9 @@ impl History {
         Self::open_on(path, Disk::here(path)?, hook)
     }
 
-    /// Like [`History::open`], with the disk written by a separate process: `program` is started with [`SUBCOMMAND`]
-    /// as its only
-    /// argument and calls [`run_writer_process`]. This process then never blocks in the kernel on the history's disk.
+    /// Like [`History::open`], with the disk written by a separate process: `program` is started with
+    /// [`SUBCOMMAND`] as its only argument and calls [`run_writer_process`]. This process then never blocks in the
+    /// kernel on the history's disk.
     ///
     /// # Errors
     /// As [`History::open`], and if the program cannot be started.
@@ -221,10 +218,8 @@ impl History {
     }
 
     /// Writes a record that is live already, after everything else, and retries until it is written. A rollback goes
-    /// to the
-    /// journal first: the store starts at [`History::resume`], when another job comes, or when the journal cannot be
-    /// written, so
-    /// that the two writes do not slow each other down while a client waits.
+    /// to the journal first: the store starts at [`History::resume`], when another job comes, or when the journal
+    /// cannot be written, so that the two writes do not slow each other down while a client waits.
     pub fn append_async(&self, entry: Entry) {
         let slots = self.slots.as_ref().filter(|_| entry.is_rollback());
         // The store's queue has it before the journal does, so that it is never missing from both.
@@ -238,11 +233,9 @@ impl History {
         }
     }
 
-    /// Records that a number never became live although its record was, or may be, written. `imported` is the
-    /// previous imported
-    /// file, if the record came with another: `Some(None)` if there was none. The result comes once the record cannot
-    /// be lost
-    /// with this process: it is on the disk, or a writer process will write it.
+    /// Records that a number never became live although its record was, or may be, written. `imported` is the previous
+    /// imported file, if the record came with another: `Some(None)` if there was none. The result comes once the
+    /// record cannot be lost with this process: it is on the disk, or a writer process will write it.
     pub fn void(
         &self,
         entry: Entry,
@@ -311,8 +304,7 @@ impl History {
     }
 
     /// Writes pending records within a time limit, returns unused numbers, and releases the lock. Live records that
-    /// could not be
-    /// written in time are transferred to the writer process, if there is one.
+    /// could not be written in time are transferred to the writer process, if there is one.
     pub fn close(&self, patience: Duration) {
         const END: Duration = Duration::from_millis(500);
         let last = self.numbers.last_taken();

@@ -1,10 +1,8 @@
 //! Selection of the records to remove when there are too many. Pure.
 //!
 //! The live record and the nearest rollback targets always stay, and so does the near end of the undo chain, up to
-//! half of the
-//! limit: facts must not displace rollback targets. Of the rest the oldest are removed first, whether a rollback can
-//! reach
-//! them or has undone them.
+//! half of the limit: facts must not displace rollback targets. Of the rest the oldest are removed first, whether a
+//! rollback can reach them or has undone them.
 
 use std::collections::{BTreeMap, BTreeSet};
 

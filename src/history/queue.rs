@@ -137,8 +137,8 @@ impl Queue {
         self.error.clone().or_else(stuck)
     }
 
-    /// If the queue is full, removes one record that the next one makes redundant: a rollback of the whole table
-    /// stands alone.
+    /// If the queue is full, removes one record that the next one makes redundant: a rollback of the
+    /// whole table stands alone.
     pub(super) fn evict_redundant(&mut self) {
         if self.jobs.len() < LONGEST_QUEUE {
             return;

@@ -1,8 +1,7 @@
 //! Replay: derives the state of each kept record from the changes and whole tables between them.
 //!
-//! Pure. A change is applied by the same function as at its publish, and the digest in the record verifies the
-//! resulting
-//! table.
+//! Pure. A change is applied by the same function as at its publish, and the digest in the record
+//! verifies the resulting table.
 
 use std::{collections::BTreeMap, path::Path, sync::Arc};
 
@@ -100,8 +99,8 @@ pub(super) fn replay(
     Ok((loaded, late))
 }
 
-/// Marks skipped records as void: the parent of a later record is older than they are, so they were written but never
-/// live.
+/// Marks skipped records as void: the parent of a later record is older than they are, so they
+/// were written but never live.
 fn never_live(records: &mut [Entry]) -> Vec<Revision> {
     let mut void = Vec::new();
     let mut parent = None;
@@ -190,8 +189,7 @@ impl Replay {
                 }
             }
             // A change says nothing about parts that it does not build on. Rollbacks of the whole table do: one
-            // between two of them may
-            // be missing.
+            // between two of them may be missing.
             (_, Some(change)) if follows => change.apply_to(before).ok()?.state,
             (_, Some(_) | None) => return None,
         };

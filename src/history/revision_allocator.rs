@@ -1,5 +1,5 @@
-//! Allocator of revision numbers, reserved in durable blocks: a published number is never used again, not even after
-//! `kill -9`.
+//! Allocator of revision numbers, reserved in durable blocks: a published number is never used again,
+//! not even after `kill -9`.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 

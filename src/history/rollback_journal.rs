@@ -1,10 +1,8 @@
 //! Rollback journal: a small file, written in full at first start, that takes the latest rollbacks in place.
 //!
-//! Overwriting allocated blocks needs no free block and changes no index, so a rollback becomes durable on a full
-//! disk and
-//! while the store is busy or broken. Each entry has its own checksum: a torn one counts as empty. A second thread
-//! writes it,
-//! so that a store that hangs delays nothing.
+//! Overwriting allocated blocks needs no free block and changes no index, so a rollback becomes durable on a full disk
+//! and while the store is busy or broken. Each entry has its own checksum: a torn one counts as empty. A second thread
+//! writes it, so that a store that hangs delays nothing.
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::mpsc::SyncSender};
 

@@ -1,8 +1,7 @@
 //! The store's writer thread and its queue.
 //!
 //! A record that must be durable before it is live is written or rejected. A record that is live already is retried
-//! for as
-//! long as it takes, in order; the store is reopened after each error.
+//! for as long as it takes, in order; the store is reopened after each error.
 
 use std::{
     collections::VecDeque,
@@ -300,8 +299,7 @@ impl Thread {
             && txn.is_awaited()
         {
             // The writer process died before or during the write: another one writes the same, and a row that was
-            // written already stays
-            // single. Not if a caller gave up: a rejected record must not be written later.
+            // written already stays single. Not if a caller gave up: a rejected record must not be written later.
             begun = error.begun;
             written = self.try_once(&txn.batch);
         }

@@ -1,8 +1,8 @@
 //! Client of the writer process: starts the process that writes the history's disk, and calls it over two channels.
 //!
-//! A call that cannot be sent was not executed; one that was sent and got no reply may have been. The store's thread
-//! restarts
-//! a writer process that is gone, and retries until it can write; the journal's thread waits a moment for that.
+//! A call that cannot be sent was not executed; one that was sent and got no reply may have been. The
+//! store's thread restarts a writer process that is gone, and retries until it can write; the journal's
+//! thread waits a moment for that.
 
 use std::{
     io,

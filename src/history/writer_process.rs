@@ -1,14 +1,10 @@
 //! Writer process: a small process that writes the history's disk, and does nothing else.
 //!
-//! A file system that hangs blocks its writer in the kernel, beyond the reach of signals; so the proxy does not
-//! write. Two
-//! channels come in, on standard input for the store and on standard output for the rollback journal, each with its
-//! own
-//! thread. When the peer closes, the process finishes what was sent and ends. It holds the lock on the folder until
-//! then, so
-//! that a start never opens a store that an earlier process still writes. Termination signals are for the proxy; this
-//! process
-//! outlives it until the remaining writes are done.
+//! A file system that hangs blocks its writer in the kernel, beyond the reach of signals; so the proxy does not write.
+//! Two channels come in, on standard input for the store and on standard output for the rollback journal, each with
+//! its own thread. When the peer closes, the process finishes what was sent and ends. It holds the lock on the folder
+//! until then, so that a start never opens a store that an earlier process still writes. Termination signals are for
+//! the proxy; this process outlives it until the remaining writes are done.
 
 use std::{
     fs::File,

@@ -1,9 +1,8 @@
-//! Abuse budget of one connection: counts frames that cost work and carry no payload, over a sliding window. Pure in
-//! time.
+//! Abuse budget of one connection: counts frames that cost work and carry no payload, over a
+//! sliding window. Pure in time.
 //!
 //! Two fixed windows approximate the sliding one: the previous window counts by the share of it that is still within
-//! reach.
-//! So the memory is a few numbers, however long a flood lasts.
+//! reach. So the memory is a few numbers, however long a flood lasts.
 
 /// Verdict on a connection after a charge, ordered by severity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

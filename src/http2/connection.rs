@@ -101,8 +101,8 @@ impl Connection {
         }
     }
 
-    /// Processes received bytes and returns how many were consumed. The rest must be passed in again, followed by new
-    /// bytes.
+    /// Processes received bytes and returns how many were consumed. The rest must be passed in
+    /// again, followed by new bytes.
     ///
     /// # Errors
     /// If the connection is broken, now or earlier.
@@ -126,15 +126,11 @@ impl Connection {
     }
 
     /// True if so much output is buffered that nothing is received until some of it is sent. Response heads and
-    /// replies to
-    /// control frames come on top of the bodies.
+    /// replies to control frames come on top of the bodies.
     ///
     /// A client keeps on receiving, since a server may read nothing before it has written its responses. Its own
-    /// output is
-    /// bounded without that: no stream is opened ([`Connection::can_take_stream`]), window updates are sent only for
-    /// what has
-    /// arrived, and a server that causes replies and does not read them is disconnected.
-    /// something has come, and a server that asks for replies that it does not read is let go.
+    /// output is bounded without that: no stream is opened ([`Connection::can_take_stream`]), window updates are sent
+    /// only for what has arrived, and a server that causes replies and does not read them is disconnected.
     pub fn is_full(&self) -> bool {
         self.role == Role::Server && self.sending.len() > 2 * self.own.send_buffer_max
     }
@@ -205,9 +201,8 @@ impl Connection {
         self.broken
     }
 
-    /// Registers a waker to be called once, at the next write to the connection. Not needed if its streams are served
-    /// by the
-    /// task that sends.
+    /// Registers a waker to be called once, at the next write to the connection. Not needed if its streams are
+    /// served by the task that sends.
     pub fn register_waker(&mut self, cx: &Context<'_>) {
         self.driver = Some(cx.waker().clone());
     }

@@ -40,8 +40,7 @@ pub(super) struct Malformed(pub(super) Reason);
 const NOT_WHOLE: Malformed = Malformed(Reason::InvalidStartLine);
 
 /// Connection-specific fields, which HTTP/2 forbids (RFC 9113, section 8.2.2). In heads they are rejected by the
-/// validation
-/// of messages; trailers are validated only here.
+/// validation of messages; trailers are validated only here.
 const OF_CONNECTIONS: KnownSet = KnownSet::of(&[
     KnownField::Connection,
     KnownField::KeepAlive,

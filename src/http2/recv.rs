@@ -118,9 +118,9 @@ impl Connection {
         }
     }
 
-    /// Longest block to read: the list limit, and a quarter for its encoding. A longer one may be read and discarded,
-    /// so that one
-    /// oversized head fails only its own stream. The connection to an endpoint carries streams of many clients.
+    /// Longest block to read: the list limit, and a quarter for its encoding. A longer one may be read and
+    /// discarded, so that one oversized head fails only its own stream. The connection to an endpoint
+    /// carries streams of many clients.
     fn longest_block(&self) -> usize {
         let list = self.own.header_list as usize;
         let times = match self.role {

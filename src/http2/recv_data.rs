@@ -1,10 +1,8 @@
 //! Receiving DATA within the windows, and reopening the windows.
 //!
 //! A stream's window reopens when its data was read, the connection's when data has arrived. So data that a slow
-//! reader does
-//! not take counts against its own stream only, and no stream can starve the others. The memory of a connection is
-//! bounded
-//! by its streams and the window of each.
+//! reader does not take counts against its own stream only, and no stream can starve the others. The memory of a
+//! connection is bounded by its streams and the window of each.
 
 use super::connection::Connection;
 use super::connection_error::{ConnectionError, broken, protocol, size};
@@ -53,8 +51,8 @@ impl Connection {
             return self.data_on_closed_stream(id);
         };
         if stream.is_inbound_broken() {
-            // The frame may have been sent before our reset arrived, but not after the peer's own reset (RFC 9113,
-            // section 5.1).
+            // The frame may have been sent before our reset arrived, but not after the peer's own
+            // reset (RFC 9113, section 5.1).
             if stream.is_reset {
                 self.reset_counted(id, Code::STREAM_CLOSED)?;
             }

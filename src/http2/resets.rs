@@ -27,8 +27,7 @@ impl Resets {
     }
 
     /// True if frames of this closed stream may have been sent before our reset arrived. For old streams this is
-    /// unknown, so they
-    /// get the benefit of the doubt.
+    /// unknown, so they get the benefit of the doubt.
     pub(super) fn may_have(&self, id: u32) -> bool {
         id <= self.forgotten || self.latest.contains(&id)
     }

@@ -1,8 +1,7 @@
 //! Send side of a connection: heads at once, data within the windows and the limit of the send buffer.
 //!
-//! All output goes into one buffer, so frames of a hundred streams leave in one system call. There is no second
-//! queue: what
-//! was written is in wire order.
+//! All output goes into one buffer, so frames of a hundred streams leave in one system call. There is no second queue:
+//! what was written is in wire order.
 
 use std::task::{Context, Poll};
 
@@ -96,20 +95,16 @@ impl Connection {
     }
 
     /// True if a stream opened now makes progress: the peer accepts it, its head fits into the buffer, and the
-    /// connection window
-    /// is not short. If false, another connection is the better choice. The receive window is never short, since it
-    /// reopens
-    /// whenever data arrives.
+    /// connection window is not short. If false, another connection is the better choice. The receive window is never
+    /// short, since it reopens whenever data arrives.
     pub fn can_take_stream(&self) -> bool {
         let has_place = self.sending.len() <= MOST_HEADS * self.own.send_buffer_max;
         (self.open as usize) < self.allowed() && has_place && !self.is_short()
     }
 
-    /// True if the connection window is short. Before the peer has acknowledged our SETTINGS the window means
-    /// nothing: a peer
-    /// that allows more than the initial window sends a WINDOW_UPDATE after its SETTINGS. It arrives within one round
-    /// trip,
-    /// sooner than a new connection could be opened.
+    /// True if the connection window is short. Before the peer has acknowledged our SETTINGS the window means nothing:
+    /// a peer that allows more than the initial window sends a WINDOW_UPDATE after its SETTINGS. It arrives within one
+    /// round trip, sooner than a new connection could be opened.
     fn is_short(&self) -> bool {
         self.receiving.is_acknowledged && self.sending.window < SHORT
     }
@@ -120,8 +115,7 @@ impl Connection {
     }
 
     /// Longest field list that the peer accepts; it may end the connection over a longer one. A client's limit on
-    /// responses is
-    /// advisory, and the client enforces it.
+    /// responses is advisory, and the client enforces it.
     pub fn longest_list(&self) -> usize {
         match self.role {
             Role::Client => self.peer.header_list as usize,

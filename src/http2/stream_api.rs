@@ -77,8 +77,8 @@ impl Connection {
         Poll::Pending
     }
 
-    /// Polls the next part of a body. Data is put into `into`, which is empty; [`Connection::release_capacity`] marks
-    /// it as read.
+    /// Polls the next part of a body. Data is put into `into`, which is empty;
+    /// [`Connection::release_capacity`] marks it as read.
     ///
     /// # Errors
     /// If the stream has ended and everything received before was taken.
@@ -125,8 +125,8 @@ impl Connection {
         }
     }
 
-    /// True if the connection ended without a statement of the peer about the stream: no refusal, and no part of a
-    /// head.
+    /// True if the connection ended without a statement of the peer about the stream: no
+    /// refusal, and no part of a head.
     pub fn is_lost(&self, key: Key) -> bool {
         let stream = self.streams.get(key);
         let is_lost = stream.is_some_and(|stream| stream.inbound == Inbound::Lost);
@@ -134,8 +134,7 @@ impl Connection {
     }
 
     /// Sets the length of the body; the stream is reset if it does not match. False if the received data already
-    /// violates it:
-    /// then none of it may be used.
+    /// violates it: then none of it may be used.
     #[must_use]
     pub fn expect(&mut self, key: Key, length: u64) -> bool {
         let stream = self.streams.get_mut(key);

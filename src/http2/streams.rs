@@ -1,8 +1,7 @@
 //! The streams of a connection, by key and by id.
 //!
-//! Ids of new streams only rise, so a sorted list finds them. Slots are reused, so that a busy connection allocates
-//! nothing
-//! for a stream.
+//! Ids of new streams only rise, so a sorted list finds them. Slots are reused, so that a busy connection
+//! allocates nothing for a stream.
 
 use super::stream::Stream;
 

@@ -98,8 +98,7 @@ impl<'h> ConnectionOptions<'h> {
 }
 
 /// Iterates over the options in a value. Some peers add parameters, as in `keep-alive; timeout=5`: the option grammar
-/// has
-/// none, so only the part before them counts.
+/// has none, so only the part before them counts.
 fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     let bare = |element: &'_ [u8]| memchr::memchr(b';', element).unwrap_or(element.len());
     value

@@ -1,7 +1,7 @@
 //! Fields of a head, and the field names that the proxy knows.
 //!
-//! A name is classified once, by its length and its letters, into [`KnownField`]; strings are never compared after
-//! that.
+//! A name is classified once, by its length and its letters, into [`KnownField`]; strings are
+//! never compared after that.
 
 use lookup::{FACTOR, FAMILIES, M, MASKS, PADDED, Padded, TABLE, X, lower_case, slot};
 use names::NAMES;

@@ -2,8 +2,7 @@
 //!
 //! A [`RequestFraming`] is created only by [`RequestFraming::decide`], a [`ResponseFraming`] only by
 //! [`ResponseFraming::decide`]; body decoders and encoders accept nothing else. Framing fields are never forwarded:
-//! they are
-//! generated anew from the decision.
+//! they are generated anew from the decision.
 
 use super::{Field, KnownField, Reason, Version, grammar};
 
@@ -90,9 +89,8 @@ impl<'h> FramingFields<'h> {
 // === impl RequestFraming ===
 
 impl RequestFraming {
-    /// Decides the framing of a request body. `ended` is true if END_STREAM was set on the head of an HTTP/2 stream;
-    /// HTTP/1.1
-    /// passes `false`.
+    /// Decides the framing of a request body. `ended` is true if END_STREAM was set on the head of an HTTP/2
+    /// stream; HTTP/1.1 passes `false`.
     ///
     /// # Errors
     ///

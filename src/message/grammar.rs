@@ -48,8 +48,7 @@ pub fn is_field_value(text: &[u8]) -> bool {
 }
 
 /// True if the byte may be part of a host name. Percent encoding and sub-delimiters are legal in a URI, but no DNS
-/// name has
-/// them and implementations rarely agree on them.
+/// name has them and implementations rarely agree on them.
 pub(super) const fn is_host_byte(byte: u8) -> bool {
     HOST[byte as usize]
 }

@@ -1,5 +1,5 @@
-//! WebSocket handshake keys over HTTP/1.1 (RFC 6455, section 4.2.2): proof that an endpoint has understood the
-//! handshake.
+//! WebSocket handshake keys over HTTP/1.1 (RFC 6455, section 4.2.2): proof that an endpoint has
+//! understood the handshake.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;

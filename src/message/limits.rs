@@ -27,8 +27,8 @@ pub struct Limits {
 
 /// Policy for request fields with a `_` in the name.
 ///
-/// CGI-like applications cannot distinguish `X_Real_IP` from `X-Real-IP`, so a client could forge fields set by the
-/// proxy.
+/// CGI-like applications cannot distinguish `X_Real_IP` from `X-Real-IP`, so a client could
+/// forge fields set by the proxy.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Underscores {
     /// Forward it like any other field.
@@ -43,8 +43,8 @@ pub enum Underscores {
 impl Limits {
     /// Maximum number of fields in a request head or a trailer section.
     pub const MAX_FIELDS: usize = 100;
-    /// Maximum number of fields in a response head. Endpoints are trusted more than clients, and some set many
-    /// cookies.
+    /// Maximum number of fields in a response head. Endpoints are trusted more than clients,
+    /// and some set many cookies.
     pub const MAX_RESPONSE_FIELDS: usize = 1000;
 }
 

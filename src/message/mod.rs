@@ -1,12 +1,9 @@
 //! Rules of RFC 9110 and RFC 9112 for message heads, as pure functions over byte slices.
 //!
 //! HTTP/1.1 and HTTP/2 messages are validated by the same code: a parser passes a start line and fields, this module
-//! returns
-//! a [`ValidatedRequest`], a [`ValidatedResponse`] or a [`Rejection`].
-//! It is a security boundary, so it is strict where the RFCs leave a choice, and each decision is made in one place:
-//! framing in [`RequestFraming::decide`] and [`ResponseFraming::decide`], the host in [`Authority::parse`], the path
-//! for
-//! route matching in [`normal_path`].
+//! returns a [`ValidatedRequest`], a [`ValidatedResponse`] or a [`Rejection`]. It is a security boundary, so it is
+//! strict where the RFCs leave a choice, and each decision is made in one place: framing in [`RequestFraming::decide`]
+//! and [`ResponseFraming::decide`], the host in [`Authority::parse`], the path for route matching in [`normal_path`].
 //!
 //! It knows no route, socket or clock, and does not allocate, except for a path that is not in normal form.
 

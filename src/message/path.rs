@@ -1,16 +1,14 @@
 //! Normal form of a path, to detect paths that two recipients could interpret differently.
 //!
-//! The proxy forwards the received bytes. It matches routes on both the received path and its normal form, and
-//! rejects the
-//! request if the routes differ; so the normal form must cover everything that some application would resolve.
+//! The proxy forwards the received bytes. It matches routes on both the received path and its normal form, and rejects
+//! the request if the routes differ; so the normal form must cover everything that some application would resolve.
 
 use std::borrow::Cow;
 
 use super::{Reason, swar};
 
 /// Normalizes a path: unreserved characters decoded, `\`, `%5C` and `%2F` read as separators, repeated separators
-/// merged, dot
-/// segments removed. Borrowed if the path is in normal form already.
+/// merged, dot segments removed. Borrowed if the path is in normal form already.
 ///
 /// # Errors
 ///

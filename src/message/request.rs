@@ -240,8 +240,8 @@ impl<'h> Flags<'h> {
         })
     }
 
-    /// Authority of the request: from the target or `:authority` if present, else from `Host`, which must be valid
-    /// either way.
+    /// Authority of the request: from the target or `:authority` if present, else from `Host`, which
+    /// must be valid either way.
     fn authority(
         &self,
         line: &RequestLine<'h>,
@@ -270,8 +270,7 @@ impl<'h> Flags<'h> {
     }
 
     /// True for a WebSocket upgrade, which is always forwarded. Any other upgrade becomes an ordinary request without
-    /// `Upgrade`,
-    /// unless its route allows it.
+    /// `Upgrade`, unless its route allows it.
     fn websocket(
         &self,
         version: Version,

@@ -25,8 +25,8 @@ pub const fn first(found: u64) -> usize {
     (found.trailing_zeros() / 8) as usize
 }
 
-/// Position of the first match at or after `from`; `odd` tests words, `is_odd` bytes. The end of the text if there is
-/// none.
+/// Position of the first match at or after `from`; `odd` tests words, `is_odd` bytes. The end of
+/// the text if there is none.
 #[inline]
 pub fn find(
     text: &[u8],
@@ -49,8 +49,7 @@ pub fn find(
 }
 
 /// True if `odd` matches in a word of the text, or `is_odd` in a byte of a text shorter than a word. The last word
-/// overlaps
-/// the previous one, so that no bytes are left over.
+/// overlaps the previous one, so that no bytes are left over.
 #[inline]
 pub fn any_lane(text: &[u8], odd: impl Fn(u64) -> u64, is_odd: impl Fn(u8) -> bool) -> bool {
     let Some(last) = text.last_chunk() else {

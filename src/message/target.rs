@@ -45,8 +45,7 @@ impl<'h> Target<'h> {
     /// # Errors
     ///
     /// `ConnectRefused` for that method; `InvalidTarget` for none of the forms, `*` without `OPTIONS`, and bytes that
-    /// no form
-    /// allows: controls, spaces, `#`, non-ASCII; `InvalidHost` for an invalid authority.
+    /// no form allows: controls, spaces, `#`, non-ASCII; `InvalidHost` for an invalid authority.
     pub fn parse(method: Method, text: &'h [u8]) -> Result<Self, Reason> {
         if method == Method::Connect {
             return Err(Reason::ConnectRefused);

@@ -1,8 +1,7 @@
 //! Fields that are allowed in trailers.
 //!
 //! A recipient that merges trailers into the head would let them override it, so fields for framing, routing,
-//! authentication
-//! or content description are dropped there (RFC 9110, section 6.5.1).
+//! authentication or content description are dropped there (RFC 9110, section 6.5.1).
 
 use super::{Field, KnownField, KnownSet};
 

@@ -17,8 +17,8 @@ pub struct HealthSpec {
     /// The method of the request.
     #[serde(default, skip_serializing_if = "HealthMethod::is_default")]
     pub method: HealthMethod,
-    /// The `Host` of the request; the endpoint's own when absent. For applications that know only the names of their
-    /// users.
+    /// The `Host` of the request; the endpoint's own when absent. For applications that know only
+    /// the names of their users.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// The port to ask; the endpoint's own when absent.

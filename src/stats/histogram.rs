@@ -6,8 +6,7 @@ use std::{
 };
 
 /// Upper bounds in seconds: Prometheus' default of 5 ms to 10 s, extended at both ends, since proxies respond in a
-/// millisecond
-/// and agents take minutes.
+/// millisecond and agents take minutes.
 pub const BOUNDS_SECONDS: [f64; 16] = [
     0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
     600.0,

@@ -1,8 +1,7 @@
 //! Traffic statistics: counters and histograms that a worker updates without a lookup or a lock.
 //!
 //! One copy per worker: each worker writes only its own cache lines, readers sum over all. The same counters feed the
-//! metrics
-//! and the evaluation of a release.
+//! metrics and the evaluation of a release.
 
 mod histogram;
 mod outcome_counters;

@@ -13,8 +13,7 @@ use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
 use crate::model::{AttemptFailure, Outcome, OutcomeClass};
 
 /// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
-/// no
-/// upstream can create series (architecture, "Invariants").
+/// no upstream can create series (architecture, "Invariants").
 const CODES: [u16; 39] = [
     100, 101, 200, 201, 202, 203, 204, 205, 206, 207, 300, 301, 302, 303, 304, 307, 308, 400, 401,
     402, 403, 404, 405, 406, 408, 409, 410, 411, 413, 415, 421, 422, 429, 499, 500, 501, 502, 503,

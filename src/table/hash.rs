@@ -1,10 +1,8 @@
 //! The fixed hash function of the split. All machines and versions must agree on it, or a restart would move users.
 //!
 //! Text is hashed with FNV-1a (64 bits, offset basis `0xcbf29ce484222325`, prime `0x100000001b3`) and finished with
-//! the mixer
-//! of splitmix64 (Steele, Lea, Flood 2014), because FNV alone leaves the high bits of short texts alike. The golden
-//! vectors
-//! below pin it down.
+//! the mixer of splitmix64 (Steele, Lea, Flood 2014), because FNV alone leaves the high bits of short texts alike. The
+//! golden vectors below pin it down.
 
 const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
 const PRIME: u64 = 0x0100_0000_01b3;
@@ -35,8 +33,8 @@ pub(super) fn seed_of(name: &str, version: &str) -> u64 {
     ))
 }
 
-/// Hashes a key with a release's seed. The seed is multiplied by an odd number so that a key that equals a seed is
-/// not special.
+/// Hashes a key with a release's seed. The seed is multiplied by an odd number so that a key that
+/// equals a seed is not special.
 pub(super) const fn combine(key: u64, seed: u64) -> u64 {
     mix(key.wrapping_add(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
 }

@@ -1,12 +1,9 @@
 //! Route index. Precedence: exact host, longest suffix, any host; then exact path, longest prefix; then more header
-//! matches;
-//! then the order of the table.
+//! matches; then the order of the table.
 //!
 //! The index holds positions of routes, not routes, so a change of a split shares it. A lookup costs one hash per
-//! label of the
-//! host and per segment of the path at which a prefix could end, however many routes there are; the deepest prefix
-//! and the
-//! longest suffix of the table bound what a client can cause.
+//! label of the host and per segment of the path at which a prefix could end, however many routes there are; the
+//! deepest prefix and the longest suffix of the table bound what a client can cause.
 
 use std::collections::HashMap;
 

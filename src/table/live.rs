@@ -1,10 +1,8 @@
 //! The live table and its atomic swap.
 //!
 //! One atomic pointer for readers; one mutex for writers, held for microseconds and never across I/O: it keeps the
-//! undo stack
-//! consistent with the live table. It does not know durability: the controller decides what is written before a swap
-//! and after
-//! it.
+//! undo stack consistent with the live table. It does not know durability: the controller decides what is written
+//! before a swap and after it.
 
 use std::{
     sync::{
@@ -73,8 +71,8 @@ impl LiveTable {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Restores the live table from the history, with the number of its decision and the levels below. Before any
-    /// worker runs.
+    /// Restores the live table from the history, with the number of its decision and the levels
+    /// below. Before any worker runs.
     pub fn restore(
         &self,
         draft: Draft,
@@ -106,8 +104,7 @@ impl LiveTable {
     }
 
     /// Like [`LiveTable::publish`]; calls `facts` directly before the swap, once it cannot fail any more, to update
-    /// state outside
-    /// the table: all selections by the new table see it.
+    /// state outside the table: all selections by the new table see it.
     ///
     /// # Errors
     /// As [`LiveTable::publish`]; `facts` was not called then.
@@ -151,9 +148,8 @@ impl LiveTable {
     /// Makes an earlier table live again under the number from `next`. Rosters are facts: the live ones stay.
     ///
     /// # Errors
-    /// If there is no level to go back to, if `expected` is not live any more, or if the level must be compiled
-    /// first. Nothing has
-    /// changed then.
+    /// If there is no level to go back to, if `expected` is not live any more, or if the level must be compiled first.
+    /// Nothing has changed then.
     pub fn rollback(
         &self,
         target: RollbackTarget,
@@ -241,8 +237,7 @@ impl LiveTable {
         levels.take(most).cloned().collect()
     }
 
-    /// Revisions of the decisions that a rollback undoes or goes to: the live one, then the levels, the nearest
-    /// first.
+    /// Revisions of the decisions that a rollback undoes or goes to: the live one, then the levels, the nearest first.
     pub fn chain(&self) -> Vec<Revision> {
         let writer = self.writer();
         let levels = writer.undo.levels().iter().rev();

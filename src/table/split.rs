@@ -1,14 +1,10 @@
 //! The split of a route: chooses a release by key.
 //!
 //! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithmic weights are Schindelhauer and
-//! Schomaker's, 2005):
-//! each release gets a hash `u` of the key and its own name and version, and the highest score `-w / ln(u)` wins. The
-//! law: *a
-//! key moves from i to j only if j's weight grew by a larger factor than i's.* So if one weight changes, keys move
-//! only to or
-//! from that release, and going back restores the exact assignment. A request without a key uses a random one: one
-//! mechanism,
-//! not two.
+//! Schomaker's, 2005): each release gets a hash `u` of the key and its own name and version, and the highest score `-w
+//! / ln(u)` wins. The law: *a key moves from i to j only if j's weight grew by a larger factor than i's.* So if one
+//! weight changes, keys move only to or from that release, and going back restores the exact assignment. A request
+//! without a key uses a random one: one mechanism, not two.
 
 use std::sync::Arc;
 
@@ -235,8 +231,7 @@ mod tests {
                 let p = split.share(entry);
                 let expected = p * f64::from(DRAWS);
                 // Six and a half standard deviations, and the term of Bernstein's inequality for releases that are
-                // chosen a few times at
-                // most: one false alarm in a billion.
+                // chosen a few times at most: one false alarm in a billion.
                 let bound = 6.5 * (f64::from(DRAWS) * p * (1.0 - p)).sqrt() + 6.5 * 6.5 / 6.0;
                 let count = f64::from(*counts.get(entry.release().name().as_str()).unwrap_or(&0));
                 prop_assert!((count - expected).abs() <= bound, "{count} for {expected} ± {bound}");

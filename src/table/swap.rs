@@ -10,8 +10,8 @@ use crate::model::Revision;
 /// Effect of a publish on the undo stack.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StackChange {
-    /// One route was rolled back to this revision: later levels are dropped, so that a rollback never leads to what
-    /// was undone.
+    /// One route was rolled back to this revision: later levels are dropped, so that a rollback never
+    /// leads to what was undone.
     Above(Revision),
     /// A fact: the target of a rollback stays the same.
     Keep,

@@ -1,8 +1,7 @@
 //! The undo stack: targets of rollbacks. A stack, not a toggle: two rollbacks go two revisions back.
 //!
-//! It holds decisions only. A fact (endpoints that came or went) makes a revision, but the live decision stays the
-//! one before
-//! it, and a level is identified by the number of its decision.
+//! It holds decisions only. A fact (endpoints that came or went) makes a revision, but the live decision stays the one
+//! before it, and a level is identified by the number of its decision.
 //!
 //! Pure: it holds levels and resolves rollback targets; `LiveTable` swaps.
 
@@ -93,9 +92,8 @@ impl UndoStack {
         self.live_group = group;
     }
 
-    /// Drops the levels later than a revision, and then the top if it equals the decisions that go live: a rollback
-    /// to it would
-    /// change nothing. The live revision then belongs to no group.
+    /// Drops the levels later than a revision, and then the top if it equals the decisions that go live: a rollback to
+    /// it would change nothing. The live revision then belongs to no group.
     pub(super) fn cut_above(&mut self, revision: Revision, digest: Digest) {
         self.levels.retain(|level| level.revision <= revision);
         self.levels.pop_if(|level| level.spec.digest() == digest);

@@ -340,8 +340,7 @@ fn list<'a>(names: impl Iterator<Item = &'a str>) -> String {
 }
 
 /// Error and hint for an invalid upgrade protocol. Bytes after an upgrade are not inspected, so it must not be HTTP
-/// again,
-/// with requests that are not validated.
+/// again, with requests that are not validated.
 fn upgrade_error(name: &str) -> Option<(String, &'static str)> {
     let token = |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(token);

@@ -1,9 +1,8 @@
 //! Epochs of the workers: the latest revision that each worker's loop has acknowledged.
 //!
 //! A worker re-reads the live table in the same synchronous step that writes the first byte of a request's head. So
-//! once its
-//! loop has passed an iteration after a swap, nothing that it does later can use an older table, and that is all that
-//! convergence needs.
+//! once its loop has passed an iteration after a swap, nothing that it does later can use an older table, and that is
+//! all that convergence needs.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

@@ -1,6 +1,5 @@
-//! Access log: one line per request, through a bounded queue that never blocks a worker; lines that do not fit are
-//! dropped and
-//! counted.
+//! Access log: one line per request, through a bounded queue that never blocks a worker; lines that do not
+//! fit are dropped and counted.
 //!
 //! A line holds no query, cookie, token or other header value, since those are often secrets.
 

@@ -27,8 +27,8 @@ pub(super) struct EscapingWriter<W>(pub(super) W);
 #[derive(Debug)]
 pub(super) struct JsonLines<W>(pub(super) W);
 
-/// JSON with such characters written as `\u2028`. serde leaves most of them as they are, and they occur in strings
-/// only.
+/// JSON with such characters written as `\u2028`. serde leaves most of them as they are, and
+/// they occur in strings only.
 pub(super) fn escape_json(json: &[u8]) -> Cow<'_, [u8]> {
     // One pass over all bytes: every escaped character has a byte from 0x7F on, and 0xFF is in no text.
     let high = |found: u8, byte: &u8| found | byte.wrapping_add(1);

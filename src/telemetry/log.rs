@@ -23,8 +23,7 @@ use super::{
 };
 
 /// Libraries that process messages and keys. Below a warning they may log content, so that is never written, whatever
-/// the
-/// level: no credential of a client is in the log.
+/// the level: no credential of a client is in the log.
 const CONFIDENTIAL: [&str; 7] = [
     "axum",
     "http",

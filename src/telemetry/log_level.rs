@@ -69,8 +69,7 @@ pub fn check_log_level(directives: &str) -> Result<(), LogError> {
 /// Log filter for a level.
 ///
 /// The library takes any word as the name of a module, which would then be all that is logged. So each part must end
-/// in a
-/// level, and without a plain level the default is `info`.
+/// in a level, and without a plain level the default is `info`.
 pub(super) fn filter(directives: &str) -> Result<EnvFilter, LogError> {
     let parts = || directives.split(',').map(str::trim);
     let is_level =

@@ -1,8 +1,7 @@
 //! Telemetry: metrics, the log, the access log.
 //!
 //! Per-request values are counted in [`stats`](crate::stats) and formatted only on a scrape; rare events go through
-//! the
-//! `metrics` crate. Both are rendered by [`Metrics::render`].
+//! the `metrics` crate. Both are rendered by [`Metrics::render`].
 
 mod access;
 mod escape;

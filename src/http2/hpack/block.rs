@@ -61,8 +61,7 @@ pub struct BlockLimits {
 /// Fields of one header block, in order, in one buffer.
 ///
 /// It holds only valid fields: a malformed field is left out, and so is everything after a limit is exceeded. So a
-/// block may
-/// be used only if [`FieldBlock::flaw`] is `None`.
+/// block may be used only if [`FieldBlock::flaw`] is `None`.
 #[derive(Clone, Debug, Default)]
 pub struct FieldBlock {
     text: Vec<u8>,
@@ -244,8 +243,7 @@ impl FieldBlock {
     }
 
     /// Adds the field whose text starts at `start`, or removes the text again. `length` is the size that counts
-    /// towards the
-    /// list, even if the text is missing.
+    /// towards the list, even if the text is missing.
     #[inline]
     pub(super) fn add_draft(
         &mut self,

@@ -17,8 +17,7 @@ pub struct Decoder {
 const DEFAULT_TABLE: u32 = 4096;
 
 /// Limit on what a block may insert into the table after it exceeded its limits. A few bytes can refer to an entry of
-/// some
-/// thousand bytes, which must be copied, so this bounds the work.
+/// some thousand bytes, which must be copied, so this bounds the work.
 const MAX_EXCESS: usize = 1 << 20;
 
 /// A literal, without its kind of indexing.

@@ -7,8 +7,8 @@ use crate::message::{KnownField, is_field_value, is_target, is_token, trim};
 
 /// Appends the fields of one header block to a buffer.
 ///
-/// It validates its input again: a function that returns `false` has written nothing, since the field would be
-/// invalid.
+/// It validates its input again: a function that returns `false` has written nothing, since
+/// the field would be invalid.
 #[derive(Debug)]
 pub struct Encoder<'o> {
     out: &'o mut Vec<u8>,
@@ -66,9 +66,8 @@ impl<'o> Encoder<'o> {
         self.list += name + value + FIELD;
     }
 
-    /// Sets the table size to 0. Sent at the start of a connection's first block; then the peer's table size settings
-    /// need no
-    /// reply.
+    /// Sets the table size to 0. Sent at the start of a connection's first block; then the peer's table
+    /// size settings need no reply.
     pub fn table_size_zero(&mut self) {
         self.out.push(TABLE_SIZE);
     }
@@ -152,8 +151,7 @@ impl<'o> Encoder<'o> {
     }
 
     /// Writes a field: its name in lower case, its value without surrounding whitespace. `known` is the classified
-    /// name;
-    /// `never_indexed` asks all recipients to keep the value out of their tables.
+    /// name; `never_indexed` asks all recipients to keep the value out of their tables.
     ///
     /// Writes nothing and returns `false` if the name is no token or the value is invalid.
     pub fn field(

@@ -1,10 +1,9 @@
 //! Huffman decoding (RFC 7541, section 5.2 and appendix B).
 //!
-//! The code is canonical, so code lengths define it: codes of one length are consecutive in symbol order, and the
-//! first code
-//! of a length follows from the shorter ones. Most text has codes of five to seven bits, so the next twelve bits are
-//! looked
-//! up at once and yield one or two symbols. For a longer code the length is searched and its position computed.
+//! The code is canonical, so code lengths define it: codes of one length are consecutive in symbol order, and
+//! the first code of a length follows from the shorter ones. Most text has codes of five to seven bits, so the
+//! next twelve bits are looked up at once and yield one or two symbols. For a longer code the length is searched
+//! and its position computed.
 
 use super::DecodeError;
 
@@ -39,9 +38,8 @@ const ROUND: u32 = 4;
 /// Number of bits that are examined for a code.
 const WORD: u32 = 32;
 
-/// Codes of each length: the end of their range, left-aligned in a word; and the offset from a code to its position
-/// among
-/// the symbols.
+/// Codes of each length: the end of their range, left-aligned in a word; and the offset from a code to its
+/// position among the symbols.
 struct Ranges {
     end: [u64; LENGTHS_END],
     offset: [u32; LENGTHS_END],
@@ -94,9 +92,8 @@ static RANGES: Ranges = {
     ranges
 };
 
-/// Lookup result in 32 bits: two symbols (or one and a zero), the total code length, the length of the first code,
-/// and the
-/// number of symbols. Zero stands for a code that is longer than the lookup.
+/// Lookup result in 32 bits: two symbols (or one and a zero), the total code length, the length of the first code, and
+/// the number of symbols. Zero stands for a code that is longer than the lookup.
 #[derive(Clone, Copy)]
 struct Codes(u32);
 
@@ -221,8 +218,7 @@ impl Reader<'_> {
     }
 
     /// Decodes the last bits: symbols, and up to seven padding bits, which are ones. Ones are appended, so that the
-    /// padding looks
-    /// like the start of the longest code.
+    /// padding looks like the start of the longest code.
     fn finish(self, mut text: Text<'_>) -> Result<usize, DecodeError> {
         let mut left =
             u32::try_from(self.end - self.at).map_err(|_| DecodeError::InvalidHuffman)?;

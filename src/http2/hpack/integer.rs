@@ -1,5 +1,5 @@
-//! Prefixed integers (RFC 7541, section 5.1): those below `2^prefix - 1` fit into the first byte, others continue
-//! after it.
+//! Prefixed integers (RFC 7541, section 5.1): those below `2^prefix - 1` fit into the first byte,
+//! others continue after it.
 
 use super::DecodeError;
 

@@ -2,20 +2,15 @@
 //!
 //! A [`Decoder`] reads consecutive header blocks into a [`FieldBlock`]. It separates two kinds of errors. After a
 //! [`DecodeError`] the tables of the two sides may differ, so the connection ends. A [`FieldError`] concerns one
-//! field: the
-//! message is malformed and the connection goes on. So a block with a malformed field is read to its end, but nothing
-//! is
-//! stored beyond its [`BlockLimits`].
+//! field: the message is malformed and the connection goes on. So a block with a malformed field is read to its end,
+//! but nothing is stored beyond its [`BlockLimits`].
 //!
-//! Names and values are classified and validated once, when they arrive as literals. The table keeps the result, so
-//! an
+//! Names and values are classified and validated once, when they arrive as literals. The table keeps the result, so an
 //! indexed field is only copied.
 //!
-//! An [`Encoder`] keeps no state between blocks: names of the static table are sent as their index, everything else
-//! as
+//! An [`Encoder`] keeps no state between blocks: names of the static table are sent as their index, everything else as
 //! literals without indexing or compression. On the short way to a peer that costs a few bytes, saves a table search
-//! for each
-//! field, and needs no memory per connection.
+//! for each field, and needs no memory per connection.
 //!
 //! ```
 //! use switchback::http2::hpack::{BlockLimits, Decoder, Encoder, FieldBlock, Name};

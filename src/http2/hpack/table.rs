@@ -204,8 +204,7 @@ impl Table {
     }
 
     /// Removes texts of evicted entries once there are enough to make moving the rest worthwhile: never moves more
-    /// than was
-    /// inserted since the last time.
+    /// than was inserted since the last time.
     fn compact(&mut self, more: usize) {
         if self.text.len() + more <= 2 * self.limit {
             return;

@@ -1,6 +1,5 @@
 //! Both roles back to back, with bytes cut anywhere: what was sent arrives, or the stream is seen as reset, and a
-//! stream
-//! whose reader has stopped stops no other.
+//! stream whose reader has stopped stops no other.
 
 use proptest::prelude::*;
 

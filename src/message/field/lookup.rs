@@ -114,8 +114,7 @@ pub(super) const MASKS: [Padded; PADDED + 1] = {
 };
 
 /// Lower case of a word. Bytes from 0x40 on get the lower-case bit; those that are no letters become other bytes, but
-/// none
-/// that may appear in a name.
+/// none that may appear in a name.
 #[inline]
 pub(super) const fn lower_case(word: u64) -> u64 {
     const LETTERS: u64 = u64::from_le_bytes([0x40; 8]);
