@@ -1,4 +1,4 @@
-//! What can be asked of a table, and the pure function that does it.
+//! Changes of a table, and the pure function that applies them.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -19,62 +19,62 @@ mod tests;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Change {
-    /// The route's stable release gets everything.
+    /// Gives all weight to the route's stable release.
     Abort {
         /// The route.
         route: RouteName,
     },
-    /// Some weights of a route change; the others stay.
+    /// Sets some weights of a route; the others stay.
     PatchSplit {
         /// The route.
         route: RouteName,
-        /// The weights that change.
+        /// The new weights.
         #[schema(schema_with = super::schema::some_weights)]
         weights: Weights,
     },
-    /// The route's canary gets everything and becomes stable.
+    /// Gives all weight to the route's canary, which becomes stable.
     Promote {
         /// The route.
         route: RouteName,
-        /// The release to promote; needed only where more than one could be meant.
+        /// Release to promote; required only if there is more than one candidate.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         to: Option<ReleaseName>,
     },
-    /// A release is added or replaced.
+    /// Adds or replaces a release.
     PutRelease {
         /// Its name.
         release: ReleaseName,
-        /// What it is to be.
+        /// The new release.
         document: Box<ReleaseDocument>,
     },
-    /// A route is added (at the end) or replaced (in its place).
+    /// Adds a route (at the end) or replaces it (at its position).
     PutRoute {
-        /// What it is to be.
+        /// The new route.
         route: Box<RouteSpec>,
     },
-    /// A release is removed, and with it its place in splits where its weight is 0.
+    /// Removes a release, and its entries of weight 0 in splits.
     RemoveRelease {
         /// Its name.
         release: ReleaseName,
     },
-    /// A route is removed.
+    /// Removes a route.
     RemoveRoute {
         /// Its name.
         route: RouteName,
     },
-    /// The whole table is replaced.
+    /// Replaces the whole table.
     Replace {
-        /// What it is to be.
+        /// The new table.
         table: TableDocument,
     },
-    /// Endpoints of a release are replaced, and nothing else.
+    /// Replaces the endpoints of a release, and nothing else.
     SetEndpoints {
         /// The release.
         release: ReleaseName,
-        /// Its endpoints.
+        /// The new endpoints.
         endpoints: Vec<EndpointUrl>,
     },
-    /// Some releases of a route get these percents; the others share the rest in the proportion that they have.
+    /// Gives percents to some releases of a route; the others share the rest in their present proportion.
     SetPercents {
         /// The route.
         route: RouteName,
@@ -82,15 +82,15 @@ pub enum Change {
         #[schema(schema_with = super::schema::percents)]
         percents: Percents,
     },
-    /// All weights of a route are replaced.
+    /// Replaces all weights of a route.
     SetSplit {
         /// The route.
         route: RouteName,
-        /// All its weights.
+        /// The new weights.
         #[schema(schema_with = super::schema::weights)]
         weights: Weights,
     },
-    /// One release of a route gets everything; the others stay in the split at 0.
+    /// Gives all weight to one release of a route; the others stay in the split at 0.
     Switch {
         /// The route.
         route: RouteName,
@@ -99,66 +99,66 @@ pub enum Change {
     },
 }
 
-/// What a change touched, so that only that is compiled, and so that a later change can tell a conflict.
+/// Entries that a change modifies, so that only these are compiled, and later changes can detect conflicts.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ChangeSet {
-    /// Routes whose decision is another one now.
+    /// Routes with another decision.
     pub routes: BTreeSet<RouteName>,
-    /// Releases whose decision or roster is another one now.
+    /// Releases with another decision or roster.
     pub releases: BTreeSet<ReleaseName>,
-    /// Whether routes came, went, moved or match differently, so that the index is made anew.
+    /// True if routes were added, removed, moved or match differently, so that the index must be rebuilt.
     pub structure: bool,
 }
 
-/// A change that was applied.
+/// Result of applying a change.
 #[derive(Debug, Clone)]
 pub struct Applied {
-    /// What the table is to be.
+    /// The new state.
     pub state: TableState,
-    /// What the change touched.
+    /// Entries that changed.
     pub touched: ChangeSet,
 }
 
 impl Applied {
-    /// Whether only endpoints changed: a fact, which is recorded but not undone.
+    /// True if only endpoints changed: a fact, which is recorded but not undone.
     pub fn is_fact(&self, before: &TableState) -> bool {
         self.state.spec.digest() == before.spec.digest() && self.state.rosters != before.rosters
     }
 
-    /// Whether nothing changed at all.
+    /// True if nothing changed.
     pub fn is_same(&self, before: &TableState) -> bool {
         self.state.spec.digest() == before.spec.digest() && self.state.rosters == before.rosters
     }
 }
 
-/// Why a change cannot be applied.
+/// Reason why a change cannot be applied.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ChangeError {
-    /// The names are right, but what is asked cannot be.
+    /// The names exist, but the change is invalid.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Invalid(Vec<Problem>),
-    /// A release has a weight in a split, so it cannot go.
+    /// The release has a weight in a split and cannot be removed.
     #[error("release `{release}` has a weight in the split of {}", list(.routes))]
     ReleaseInUse {
         /// The release.
         release: ReleaseName,
-        /// The routes that name it.
+        /// Routes whose split contains it.
         routes: Vec<RouteName>,
     },
-    /// No release has that name.
+    /// There is no release of that name.
     #[error("no release is called `{name}`")]
     UnknownRelease {
-        /// The name that was asked for.
+        /// The unknown name.
         name: String,
-        /// The names that exist.
+        /// Existing names.
         known: Vec<ReleaseName>,
     },
-    /// No route has that name.
+    /// There is no route of that name.
     #[error("no route is called `{name}`")]
     UnknownRoute {
-        /// The name that was asked for.
+        /// The unknown name.
         name: String,
-        /// The names that exist.
+        /// Existing names.
         known: Vec<RouteName>,
     },
 }
@@ -172,7 +172,7 @@ fn list(names: &[RouteName]) -> String {
 }
 
 impl Change {
-    /// The route that the change is about, if it is about one.
+    /// Route of the change, if it is about a single one.
     pub fn route(&self) -> Option<&RouteName> {
         match self {
             Self::Abort { route }
@@ -190,7 +190,7 @@ impl Change {
         }
     }
 
-    /// The release that the change is about, if it is about one.
+    /// Release of the change, if it is about a single one.
     pub fn release(&self) -> Option<&ReleaseName> {
         match self {
             Self::PutRelease { release, .. }
@@ -210,7 +210,7 @@ impl Change {
 }
 
 impl ChangeSet {
-    /// What differs between two states.
+    /// Difference between two states.
     pub fn between(before: &TableState, after: &TableState) -> Self {
         let (old, new) = (before.spec.routes(), after.spec.routes());
         let mut touched = Self::default();

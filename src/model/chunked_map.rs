@@ -1,11 +1,11 @@
-//! A vector that shares what did not change: replacing one item copies one chunk, not the table.
+//! Persistent vector: replacing an item copies one chunk and shares the rest.
 //!
 //! A change to one route of ten thousand must cost what it changes (architecture, "Invariants"). Two levels are enough
-//! for that at the sizes of a routing table, and an index is two array accesses, so nothing is lost where it is read.
+//! at the sizes of a routing table, and a lookup by index is two array accesses, so reads stay cheap.
 
 use std::sync::Arc;
 
-/// Items in a chunk. With 10,000 items a replacement copies 79 pointers and 128 items.
+/// Number of items in a chunk. With 10,000 items a replacement copies 79 pointers and 128 items.
 const CHUNK: usize = 128;
 
 /// An immutable vector in shared chunks.
@@ -34,32 +34,32 @@ impl<T> Default for ChunkedMap<T> {
 }
 
 impl<T> ChunkedMap<T> {
-    /// The number of items.
+    /// Number of items.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether there is no item.
+    /// True if there is no item.
     pub fn is_empty(&self) -> bool {
         self.len == 0
     }
 
-    /// The item at an index.
+    /// Item at an index.
     pub fn get(&self, index: usize) -> Option<&T> {
         self.chunks.get(index / CHUNK)?.get(index % CHUNK)
     }
 
-    /// The items in order.
+    /// Items in order.
     pub fn iter(&self) -> impl Iterator<Item = &T> {
         self.chunks.iter().flat_map(|chunk| chunk.iter())
     }
 
-    /// The chunks in order. One that two vectors share is the same.
+    /// Chunks in order. A chunk shared by two vectors is the same `Arc`.
     pub fn chunks(&self) -> &[Arc<Vec<T>>] {
         &self.chunks
     }
 
-    /// The indexes at which two vectors hold different things, skipping chunks that they share.
+    /// Indexes at which two vectors differ; skips shared chunks.
     pub fn differences<'a>(
         &'a self,
         other: &'a Self,
@@ -81,7 +81,7 @@ impl<T> ChunkedMap<T> {
 }
 
 impl<T: Clone> ChunkedMap<T> {
-    /// The same vector with another item at an index, which must exist.
+    /// Copy with another item at an index, which must exist.
     #[must_use]
     pub fn set(&self, index: usize, item: T) -> Self {
         let mut chunks = (*self.chunks).clone();

@@ -1,4 +1,4 @@
-//! What differs between two states, entry by entry and field by field.
+//! Difference between two states, by entry and field.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,23 +8,23 @@ use utoipa::ToSchema;
 
 use super::{ChangeSet, Hashed, ReleaseDocument, ReleaseName, RouteName, RouteSpec, TableState};
 
-/// The differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
+/// Differences between two states, in a fixed order: releases by name, then routes in the order of the later state.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Diff(pub Vec<DiffEntry>);
 
 /// One field that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DiffEntry {
-    /// Where: `routes.chat.split.green`.
+    /// Path of the field: `routes.chat.split.green`.
     pub path: String,
-    /// What stood there; absent when there was nothing.
+    /// Value before; absent if there was none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub before: Option<Value>,
-    /// What stands there now; absent when there is nothing.
+    /// Value after; absent if there is none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub after: Option<Value>,
-    /// For a weight in a split: the share of the route's requests that it comes to. A release whose share differs has an
-    /// entry although its weight may be the same.
+    /// For a weight in a split: the resulting share of the route's requests. A release whose share differs has an
+    /// entry even if its weight is the same.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub share: Option<ShareChange>,
 }
@@ -32,14 +32,14 @@ pub struct DiffEntry {
 /// A share of a route's requests, from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ShareChange {
-    /// What it was.
+    /// Share before.
     pub before: f64,
-    /// What it is now.
+    /// Share after.
     pub after: f64,
 }
 
 impl Diff {
-    /// Compares two states. Entries that they share are not looked into.
+    /// Compares two states. Shared entries are skipped.
     pub fn between(before: &TableState, after: &TableState) -> Self {
         let mut entries = Vec::new();
         for name in &ChangeSet::between(before, after).releases {
@@ -56,7 +56,7 @@ impl Diff {
         Self(entries)
     }
 
-    /// Whether nothing differs.
+    /// True if there is no difference.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -101,7 +101,7 @@ fn compare_routes(before: &TableState, after: &TableState, entries: &mut Vec<Dif
     }
 }
 
-/// Puts entries for shares in the place of those for weights.
+/// Replaces entries for weights by entries with shares.
 fn compare_shares(split: &str, old: &RouteSpec, new: &RouteSpec, entries: &mut Vec<DiffEntry>) {
     let is_weight = |entry: &DiffEntry| entry.path.starts_with(split);
     let Some(first) = entries.iter().position(is_weight) else {
@@ -127,8 +127,8 @@ fn compare_shares(split: &str, old: &RouteSpec, new: &RouteSpec, entries: &mut V
     entries.splice(first..first, names.into_iter().filter_map(entry));
 }
 
-/// Routes that only moved: among routes that match equally well, the order decides. A route moves past others; that some
-/// before it come or go is no difference of its own.
+/// Moved routes: among routes that match equally well, the order decides. Only positions relative to common routes
+/// count; routes added or removed before one are no move.
 struct Moves<'a> {
     old: BTreeMap<&'a RouteName, usize>,
     new: BTreeMap<&'a RouteName, usize>,
@@ -153,7 +153,7 @@ impl<'a> Moves<'a> {
     }
 }
 
-/// The places of the routes of a state among those that another one has too.
+/// Positions of the routes of a state among those that the other state has too.
 fn ranks<'a>(state: &'a TableState, other: &TableState) -> BTreeMap<&'a RouteName, usize> {
     let names = state.spec.routes().iter().map(|route| &route.name);
     let shared = names.filter(|name| other.spec.route(name).is_some());

@@ -1,24 +1,24 @@
-//! The digest of a table's decisions, kept up to date entry by entry.
+//! Digest of a table's decisions, updated incrementally.
 //!
-//! Each entry is hashed once (SHA-256 of its JSON); the table's digest is the sum of its entries' hashes, each mixed
-//! with its place. So changing one split of ten thousand costs one hash, and two tables with the same decisions have the
-//! same digest however they came about. A sum of hashes can be forged by somebody who chooses many entries; the digest
-//! tells equal from different among an operator's own tables and protects nothing else.
+//! Each entry is hashed once (SHA-256 of its JSON); the digest is the sum of the entry hashes, each mixed with its
+//! position. So a change of one split of ten thousand costs one hash, and two tables with the same decisions have the
+//! same digest, whatever their past. A sum of hashes can be forged by an attacker who chooses many entries; the digest
+//! only compares an operator's own tables and is no protection.
 
 use std::{fmt, ops::Deref, sync::Arc};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
 
-/// A 256-bit digest, shown as 64 hexadecimal digits.
+/// 256-bit digest, shown as 64 hexadecimal digits.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub struct Digest([u64; 4]);
 
 impl Digest {
-    /// The hash of anything that can be written as JSON, which every type of the model can.
+    /// Hash of a value by its JSON, for all types of the model.
     ///
     /// # Panics
-    /// When the value cannot be written as JSON: a map with keys that are not text, or a number that is not finite.
+    /// If the value cannot be written as JSON: a map with keys that are not text, or a number that is not finite.
     pub fn of(value: &impl Serialize) -> Self {
         let json = serde_json::to_vec(value)
             .expect("types of the model have string keys and finite numbers");
@@ -27,7 +27,7 @@ impl Digest {
         Self(std::array::from_fn(lane))
     }
 
-    /// This hash, bound to a place in an order.
+    /// Mixes the hash with a position.
     #[must_use]
     pub fn at(self, place: usize) -> Self {
         let salt = (place as u64)
@@ -40,13 +40,13 @@ impl Digest {
         }))
     }
 
-    /// The digest with an entry added.
+    /// Adds an entry.
     #[must_use]
     pub fn plus(self, entry: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i].wrapping_add(entry.0[i])))
     }
 
-    /// The digest with an entry taken away.
+    /// Removes an entry.
     #[must_use]
     pub fn minus(self, entry: Self) -> Self {
         Self(std::array::from_fn(|i| self.0[i].wrapping_sub(entry.0[i])))
@@ -86,7 +86,7 @@ impl<'de> Deserialize<'de> for Digest {
     }
 }
 
-/// A value together with its hash.
+/// A value with its hash.
 #[derive(Debug, Clone)]
 pub struct Hashed<T> {
     value: T,
@@ -102,14 +102,14 @@ impl<T: Serialize> Hashed<T> {
 }
 
 impl<T> Hashed<T> {
-    /// The hash of the value.
+    /// Hash of the value.
     pub fn hash(&self) -> Digest {
         self.hash
     }
 }
 
 impl<T> Hashed<T> {
-    /// Whether two shared values are the same, by their hashes where they are not one.
+    /// True if two values are equal: the same `Arc`, or the same hash.
     pub fn is_same(one: &Arc<Self>, other: &Arc<Self>) -> bool {
         Arc::ptr_eq(one, other) || one.hash == other.hash
     }

@@ -1,4 +1,4 @@
-//! The table as people write it: in the configuration file, in `PUT /v1/table`, and in what `switchback check` prints.
+//! Document form of a table: in the configuration file, in `PUT /v1/table`, and in the output of `switchback check`.
 
 use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
 
@@ -12,31 +12,31 @@ use super::{
     EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
 };
 
-/// Decisions and rosters in one document.
+/// Document form of a table: releases with endpoints, and routes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TableDocument {
     /// Releases by name.
     #[serde(default)]
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
-    /// Routes; where two match a request equally well, the earlier one is taken.
+    /// Routes; if two match a request equally well, the earlier one is used.
     #[serde(default)]
     pub routes: Vec<RouteSpec>,
 }
 
-/// A release as people write it: what was decided, and its endpoints.
+/// Document form of a release: its spec and its endpoints.
 ///
-/// The fields of [`ReleaseSpec`] are written beside `endpoints`; unknown keys are refused.
+/// The fields of [`ReleaseSpec`] are written next to `endpoints`; unknown keys are rejected.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "RawDocument", into = "RawDocument")]
 pub struct ReleaseDocument {
-    /// What was decided.
+    /// Spec without the endpoints.
     pub spec: ReleaseSpec,
-    /// The endpoints it has now.
+    /// Current endpoints.
     pub endpoints: Vec<EndpointUrl>,
 }
 
-/// The flat form. `serde(flatten)` cannot refuse unknown keys, so the fields are named once more.
+/// Flat form for serde. `serde(flatten)` cannot reject unknown keys, so the fields are repeated here.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(description = "A release as people write it: what was decided, and its endpoints.")]
@@ -119,7 +119,7 @@ impl ToSchema for ReleaseDocument {
 }
 
 impl TableDocument {
-    /// The document of a state.
+    /// Document of a state.
     pub fn of(state: &TableState) -> Self {
         let release = |(name, spec): (&ReleaseName, &Arc<Hashed<ReleaseSpec>>)| {
             let endpoints = state.endpoints(name).to_vec();
@@ -145,7 +145,7 @@ impl TableDocument {
         }
     }
 
-    /// The state that this document describes. Entries equal to the previous state's are shared with it, and rosters of
+    /// State that this document describes. Entries equal to the previous state's are shared with it, and rosters of
     /// versions that the document does not name are kept.
     pub fn into_state(self, previous: &TableState) -> TableState {
         let mut rosters: Rosters = (*previous.rosters).clone();

@@ -1,15 +1,15 @@
-//! A span of time as people write it in configuration: `2s`, `500ms`, `15m`.
+//! Duration in configuration format: `2s`, `500ms`, `15m`.
 
 use std::{fmt, str::FromStr, time::Duration};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// A [`Duration`] that is read and written as text with units, such as `2s`.
+/// A [`Duration`] that is parsed and written as text with units, such as `2s`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct HumanDuration(pub Duration);
 
 impl HumanDuration {
-    /// A span of whole seconds.
+    /// Duration of whole seconds.
     pub const fn seconds(seconds: u64) -> Self {
         Self(Duration::from_secs(seconds))
     }

@@ -1,10 +1,10 @@
-//! Where requests are sent: `scheme://host:port`.
+//! URL of an endpoint: `scheme://host:port`.
 
 use std::{fmt, net::IpAddr, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-/// How to talk to an endpoint.
+/// Scheme of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Scheme {
     /// Plain TCP.
@@ -14,7 +14,7 @@ pub enum Scheme {
 }
 
 impl Scheme {
-    /// The scheme as it stands in a URL.
+    /// Scheme in URLs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Http => "http",
@@ -30,7 +30,7 @@ impl Scheme {
     }
 }
 
-/// One `scheme://host:port` that serves requests, as it is configured. The host is lower case, without brackets.
+/// URL of one endpoint, as configured. The host is in lower case, without brackets.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct EndpointUrl {
     scheme: Scheme,
@@ -39,17 +39,17 @@ pub struct EndpointUrl {
 }
 
 impl EndpointUrl {
-    /// Whether to use TLS.
+    /// Scheme, which decides if TLS is used.
     pub fn scheme(&self) -> Scheme {
         self.scheme
     }
 
-    /// The host: a name or an IP address without brackets.
+    /// Host: a name or an IP address without brackets.
     pub fn host(&self) -> &str {
         &self.host
     }
 
-    /// The TCP port.
+    /// TCP port.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -63,12 +63,12 @@ impl EndpointUrl {
         }
     }
 
-    /// The address, when the host is one rather than a name.
+    /// IP address, unless the host is a name.
     pub fn ip(&self) -> Option<IpAddr> {
         self.host.parse().ok()
     }
 
-    /// `host:port` as it stands in a `Host` field; the port is left out where it is the scheme's own.
+    /// `host:port` as in a `Host` field; without the scheme's default port.
     pub fn authority(&self) -> String {
         let host = if self.host.contains(':') {
             format!("[{}]", self.host)

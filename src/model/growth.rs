@@ -1,4 +1,4 @@
-//! Which releases get a larger share of a route than before. Pure: readiness is asked of these and of no others.
+//! Releases that get a larger share of a route than before. Pure: only these must be ready for a change.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -14,8 +14,8 @@ pub struct Growth {
 }
 
 impl Growth {
-    /// What grows from one table to another, by route; routes on which nothing does are left out. A release with another
-    /// version is another release: it begins with nothing.
+    /// Growing releases from one table to another, by route; routes without any are left out. A release with another
+    /// version counts as another release: its old share is 0.
     pub fn between(before: &TableSpec, after: &TableSpec) -> Vec<Self> {
         let versions = changed_versions(before, after);
         let grown = changed_routes(before, after, !versions.is_empty()).map(|route| {
@@ -29,15 +29,14 @@ impl Growth {
         grown.filter(|growth| !growth.releases.is_empty()).collect()
     }
 
-    /// Of the releases that grow, those of which `ready` says that they cannot answer.
+    /// Growing releases that are not ready.
     pub fn unready(growth: &[Self], ready: impl Fn(&ReleaseName) -> bool) -> BTreeSet<ReleaseName> {
         let all = growth.iter().flat_map(|growth| &growth.releases);
         all.filter(|name| !ready(name)).cloned().collect()
     }
 }
 
-/// Whether going back would help a route that cannot be answered now: no release that has a weight on it is ready, and
-/// one that would have is.
+/// True if a rollback would rescue a route: now no release with a weight is ready, and after it one would be.
 pub fn rescues(
     now: Option<&RouteSpec>,
     then: Option<&RouteSpec>,
@@ -50,7 +49,7 @@ pub fn rescues(
     !now.weighed().any(ready_now) && then.weighed().any(ready_then)
 }
 
-/// Releases that have another version, or are new.
+/// Releases that are new or have another version.
 fn changed_versions(before: &TableSpec, after: &TableSpec) -> BTreeSet<ReleaseName> {
     if std::ptr::eq(before.releases(), after.releases()) {
         return BTreeSet::new();
@@ -62,7 +61,7 @@ fn changed_versions(before: &TableSpec, after: &TableSpec) -> BTreeSet<ReleaseNa
     after.releases().keys().filter(changed).cloned().collect()
 }
 
-/// The routes of the later table that may be another one, or all if a release may be.
+/// Routes of the later table that may have changed; all if a release may have changed.
 fn changed_routes<'a>(
     before: &'a TableSpec,
     after: &'a TableSpec,
@@ -88,7 +87,7 @@ fn grows(
     let total = |route: &RouteSpec| route.split.values().map(|w| u128::from(*w)).sum::<u128>();
     let before = old.filter(|_| !versions.contains(name));
     let (was, of) = before.map_or((0, 1), |old| (weight(old), total(old)));
-    // A split without any weight had no shares: there is none to compare with.
+    // A split without any weight has no shares to compare with.
     let of = of.max(1);
     weight(new) * of > was * total(new)
 }

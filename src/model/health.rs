@@ -1,4 +1,4 @@
-//! An active health check as it is decided: what is asked for, and which answer is good.
+//! Spec of an active health check: the request, and the expected response.
 
 use std::{fmt, str::FromStr};
 
@@ -11,51 +11,50 @@ use super::HumanDuration;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
-    /// The path to ask for, such as `/healthz`.
+    /// Path to request, such as `/healthz`.
     #[schema(pattern = r#"^/[!"$-~]{0,200}$"#)]
     pub path: String,
     /// The method of the request.
     #[serde(default, skip_serializing_if = "HealthMethod::is_default")]
     pub method: HealthMethod,
-    /// The `Host` of the request; the endpoint's own when absent. For applications that know only
-    /// the names of their users.
+    /// `Host` of the request; the endpoint's own if absent. For applications that accept only their public names.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// The port to ask; the endpoint's own when absent.
+    /// Port for checks; the endpoint's own if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 65_535)]
     pub port: Option<u16>,
-    /// The statuses that are good: `"200-299"`, `"204"`.
+    /// Expected statuses: `"200-299"`, `"204"`.
     #[serde(default, skip_serializing_if = "StatusRange::is_default")]
     #[schema(value_type = String, pattern = "^[2-5][0-9]{2}(-[2-5][0-9]{2})?$")]
     pub status: StatusRange,
-    /// A text that must stand in the first 64 KiB of the answer's body.
+    /// Text that must be in the first 64 KiB of the response body.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub body: Option<String>,
     /// Time between checks of one endpoint.
     #[serde(default = "HealthSpec::interval")]
     pub interval: HumanDuration,
-    /// How long an answer may take.
+    /// Timeout for a response.
     #[serde(default = "HealthSpec::timeout")]
     pub timeout: HumanDuration,
-    /// How many successes in a row make an endpoint healthy.
+    /// Consecutive successes that make an endpoint healthy.
     #[serde(default = "HealthSpec::rise")]
     #[schema(minimum = 1)]
     pub rise: u32,
-    /// How many failures in a row make it unhealthy.
+    /// Consecutive failures that make it unhealthy.
     #[serde(default = "HealthSpec::fall")]
     #[schema(minimum = 1)]
     pub fall: u32,
 }
 
-/// The method of a check.
+/// Method of a check.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum HealthMethod {
     /// `GET`.
     #[default]
     Get,
-    /// `HEAD`: the answer has no body.
+    /// `HEAD`: the response has no body.
     Head,
     /// `OPTIONS`.
     Options,
@@ -63,7 +62,7 @@ pub enum HealthMethod {
     Post,
 }
 
-/// The statuses from a first to a last one. Written `"200-299"`, or `"204"` for one alone.
+/// Inclusive range of statuses. Written `"200-299"`, or `"204"` for a single one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct StatusRange {
     first: u16,
@@ -93,7 +92,7 @@ impl HealthSpec {
 // === impl HealthMethod ===
 
 impl HealthMethod {
-    /// The method as it stands in a request.
+    /// Method name in requests.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
@@ -115,7 +114,7 @@ impl HealthMethod {
 // === impl StatusRange ===
 
 impl StatusRange {
-    /// Whether a status lies in it.
+    /// True if the range contains the status.
     pub const fn contains(self, status: u16) -> bool {
         self.first <= status && status <= self.last
     }
@@ -129,7 +128,7 @@ impl StatusRange {
     }
 
     fn new(first: u16, last: u16) -> Option<Self> {
-        // An interim answer is not the answer.
+        // An informational response is not final.
         (200 <= first && first <= last && last <= 599).then_some(Self { first, last })
     }
 }

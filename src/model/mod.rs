@@ -1,8 +1,8 @@
-//! The words of switchback as types.
+//! Types of the domain.
 //!
-//! What people write and read ([`TableDocument`], [`Change`], [`RevisionRecord`], [`Problem`]) and the only view of a
-//! request that a decision gets ([`RequestView`]). Nothing here knows tokio, hyper, a socket, a file or the clock, so
-//! every rule can be tested with literals.
+//! They cover input and output ([`TableDocument`], [`Change`], [`RevisionRecord`], [`Problem`]) and the view of a
+//! request for decisions ([`RequestView`]). Nothing here knows tokio, hyper, a socket, a file or the clock, so every
+//! rule can be tested with literals.
 
 mod change;
 mod chunked_map;

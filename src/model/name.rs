@@ -5,10 +5,10 @@ use std::{borrow::Borrow, fmt, sync::Arc};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-/// The longest name, in bytes: what fits a DNS label, so that a name can become one.
+/// Maximum length of a name in bytes: that of a DNS label, so that a name can be used as one.
 const LONGEST: usize = 63;
 
-/// Why a text is not a name.
+/// Invalid name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
     "`{0}` is not a name: use 1 to 63 letters, digits, `.`, `_` or `-`, and begin with a letter or digit"
@@ -34,10 +34,10 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks a text and takes it as a name.
+            /// Validates a name.
             ///
             /// # Errors
-            /// When the text is empty, longer than 63 bytes or holds other characters than a name may.
+            /// If the text is empty, longer than 63 bytes or has characters that are not allowed in names.
             pub fn new(text: &str) -> Result<Self, NameError> {
                 check(text)?;
                 Ok(Self(text.into()))
@@ -86,26 +86,26 @@ macro_rules! name {
 }
 
 name! {
-    /// The name of a release, such as `blue` or `v2`.
+    /// Name of a release, such as `blue` or `v2`.
     ReleaseName
 }
 name! {
-    /// The name of a route, such as `chat`.
+    /// Name of a route, such as `chat`.
     RouteName
 }
 
-/// The version label of a release: empty when the release has none.
+/// Version label of a release; empty if the release has none.
 ///
-/// A release whose version changed is another release as far as its users and its statistics are concerned.
+/// To its users and its statistics, a release with another version is another release.
 #[derive(Clone, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Version(Arc<str>);
 
 impl Version {
-    /// Checks a text and takes it as a version label.
+    /// Validates a version label.
     ///
     /// # Errors
-    /// When the text is longer than 63 bytes or holds a space, a control or a non-ASCII character.
+    /// If the text is longer than 63 bytes or has a space, a control or a non-ASCII character.
     pub fn new(text: &str) -> Result<Self, NameError> {
         let fits = text.len() <= LONGEST && text.bytes().all(|b| b.is_ascii_graphic());
         if fits {
@@ -115,12 +115,12 @@ impl Version {
         }
     }
 
-    /// The label as text; empty when there is none.
+    /// The label as text; empty if there is none.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether the release has no version label.
+    /// True if the release has no version label.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }

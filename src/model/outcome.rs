@@ -1,23 +1,23 @@
-//! How a request ended, and whose doing it was.
+//! Outcome of a request, and the party at fault.
 
 use serde::{Deserialize, Serialize};
 
-/// Why a request went to the release that it went to.
+/// Reason for the choice of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecisionReason {
-    /// The route's fallback answered for a release that could not.
+    /// The route's fallback served the request for a release that could not.
     Fallback,
     /// The request named its release itself.
     Override,
-    /// Its session was held to the release.
+    /// Its session was pinned to the release.
     Pin,
     /// The weights decided.
     Split,
 }
 
 impl DecisionReason {
-    /// The word in logs and headers.
+    /// Name in logs and headers.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Fallback => "fallback",
@@ -28,40 +28,40 @@ impl DecisionReason {
     }
 }
 
-/// Who is to blame for an error.
+/// Party at fault for an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The client.
     Client,
-    /// switchback itself: a limit, no route, an inner error.
+    /// switchback itself: a limit, no route, an internal error.
     Switchback,
     /// An endpoint.
     Upstream,
 }
 
-/// Why an attempt to have an endpoint answer a request failed.
+/// Reason why an attempt to send a request to an endpoint failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum AttemptFailure {
-    /// What it sent is not an answer.
+    /// The endpoint sent no valid response.
     BadAnswer,
-    /// It closed the connection, or reset the stream.
+    /// The endpoint closed the connection, or reset the stream.
     Closed,
     /// No connection could be made.
     ConnectFailed,
     /// No connection could be made in time.
     ConnectTimeout,
-    /// It has as many connections or streams as it may have.
+    /// The endpoint has reached its limit of connections or streams.
     ConnectionLimit,
-    /// It said that it did not look at the request.
+    /// The endpoint did not process the request.
     Refused,
-    /// The whole request took longer than it may.
+    /// The timeout of the whole request expired.
     RequestTimeout,
-    /// It was silent for too long.
+    /// The idle timeout expired.
     Silent,
 }
 
 impl AttemptFailure {
-    /// Every failure, in the order of [`AttemptFailure::index`].
+    /// All failures, in the order of [`AttemptFailure::index`].
     pub const ALL: [Self; 8] = [
         Self::BadAnswer,
         Self::Closed,
@@ -73,7 +73,7 @@ impl AttemptFailure {
         Self::Silent,
     ];
 
-    /// The word in metrics and logs.
+    /// Name in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadAnswer => "bad_answer",
@@ -87,40 +87,40 @@ impl AttemptFailure {
         }
     }
 
-    /// The place in [`AttemptFailure::ALL`].
+    /// Index in [`AttemptFailure::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
-/// How a request that was sent to a release ended.
+/// Outcome of a request that was sent to a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Outcome {
-    /// The answer with this status went to the client whole.
+    /// The whole response with this status went to the client.
     Answered(u16),
-    /// The client left before the answer was whole; the status is what it had seen, if any.
+    /// The client left before the end of the response; the status is the one it had received, if any.
     ClientGone(Option<u16>),
-    /// The endpoint broke the answer off after this status.
+    /// The endpoint cut the response after this status.
     Cut(u16),
-    /// No answer came from the endpoint: the client got this status from us (502, 503 or 504).
+    /// The endpoint sent no response: the client got this status from switchback (502, 503 or 504).
     Failed(u16),
 }
 
-/// What an outcome says about the release.
+/// Class of an outcome, for the evaluation of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum OutcomeClass {
-    /// The client left (499 in logs): never held against a release.
+    /// The client left (499 in logs): never counts against a release.
     ClientGone,
-    /// The client's own mistake (4xx): never held against a release.
+    /// Error of the client (4xx): never counts against a release.
     ClientError,
-    /// The release failed: 5xx, an answer cut half-way, or none at all.
+    /// The release failed: 5xx, a response cut half-way, or none at all.
     Failure,
-    /// The release did what it should (1xx to 3xx).
+    /// Success (1xx to 3xx).
     Success,
 }
 
 impl OutcomeClass {
-    /// Every class, in the order of [`OutcomeClass::index`].
+    /// All classes, in the order of [`OutcomeClass::index`].
     pub const ALL: [Self; 4] = [
         Self::ClientGone,
         Self::ClientError,
@@ -128,7 +128,7 @@ impl OutcomeClass {
         Self::Success,
     ];
 
-    /// The word in metrics and logs.
+    /// Name in metrics and logs.
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::ClientGone => "client_gone",
@@ -138,14 +138,14 @@ impl OutcomeClass {
         }
     }
 
-    /// The place in [`OutcomeClass::ALL`].
+    /// Index in [`OutcomeClass::ALL`].
     pub const fn index(self) -> usize {
         self as usize
     }
 }
 
 impl Outcome {
-    /// What the outcome says about the release: the one place where that is decided.
+    /// Class of the outcome: decided only here.
     pub const fn class(self) -> OutcomeClass {
         match self {
             Self::ClientGone(_) => OutcomeClass::ClientGone,
@@ -158,7 +158,7 @@ impl Outcome {
         }
     }
 
-    /// The status for metrics and logs: what the client saw, or 499 when it left before it saw one.
+    /// Status for metrics and logs: the one that the client received, or 499 if it left before that.
     pub const fn code(self) -> u16 {
         match self {
             Self::Answered(status)

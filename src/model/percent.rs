@@ -1,4 +1,4 @@
-//! Percents of a route: some releases are given theirs, the others share the rest as they did before.
+//! Percents of a route: some releases get fixed ones, the others share the rest in proportion.
 
 use std::{collections::BTreeMap, fmt, str::FromStr};
 
@@ -6,23 +6,23 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{MAX_WEIGHT, Problem, ReleaseName, RouteName, RouteSpec, Weights};
 
-/// Parts of a percent that can be told apart: four digits behind the point.
+/// Resolution of a percent: four decimal places.
 const PARTS: u32 = 10_000;
 
-/// All of a route, in parts of a percent.
+/// 100 percent in this resolution.
 const WHOLE: u64 = 100 * PARTS as u64;
 
 /// Percents per release.
 pub type Percents = BTreeMap<ReleaseName, Percent>;
 
-/// A percent from 0 to 100, with up to four digits behind the point.
+/// A percent from 0 to 100, with up to four decimal places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(u32);
 
 impl FromStr for Percent {
     type Err = String;
 
-    /// Reads `5`, `0.5` or `5%`.
+    /// Parses `5`, `0.5` or `5%`.
     fn from_str(text: &str) -> Result<Self, String> {
         let number = text.strip_suffix('%').unwrap_or(text);
         let (whole, rest) = number.split_once('.').unwrap_or((number, "0"));
@@ -63,19 +63,19 @@ impl Serialize for Percent {
 
 impl<'de> Deserialize<'de> for Percent {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        // The shortest text of a number is what was written, as far as four digits go.
+        // The shortest text of a number is the original one, up to four digits.
         let number = serde_json::Number::deserialize(deserializer)?;
         number.to_string().parse().map_err(D::Error::custom)
     }
 }
 
-/// The weights of a route on which some releases have these percents and the others share the rest in proportion.
+/// Weights of a route that give these percents to some releases and the rest to the others, in proportion.
 ///
-/// The smallest power of ten from 100 to 1,000,000 is taken as their sum that says the percents exactly, so that 5 percent
-/// reads as 5 of 100; where the proportion of the others cannot be said even so, it is rounded to millionths.
+/// Their sum is the smallest power of ten from 100 to 1,000,000 that is exact, so that 5 percent reads as 5 of 100; if
+/// none is, the proportion of the others is rounded to millionths.
 ///
 /// # Errors
-/// When they are more than 100 percent, or less and nobody has the rest.
+/// If the percents add up to more than 100, or to less and no other release has a weight.
 pub(super) fn weights(route: &RouteSpec, percents: &Percents) -> Result<Weights, Vec<Problem>> {
     let named: u64 = percents.values().map(|percent| u64::from(percent.0)).sum();
     let others: Vec<(&ReleaseName, u64)> = route
@@ -116,8 +116,8 @@ fn problem(route: &RouteName, named: u64, what: &str, hint: &str) -> Vec<Problem
     vec![Problem::new(format!("routes.{route}.split"), message).hint(hint)]
 }
 
-/// Shares out parts in proportion: each gets its part rounded down, and the largest remainders get one more. Whoever had
-/// something keeps something while there is enough.
+/// Distributes parts in proportion: each release gets its part rounded down, and the largest remainders get one more.
+/// A release with a weight keeps some as long as there is enough.
 fn shared(rest: u64, others: &[(&ReleaseName, u64)]) -> Vec<(ReleaseName, u32)> {
     let total = others.iter().map(|(_, weight)| weight).sum::<u64>().max(1);
     let mut order: Vec<usize> = (0..others.len()).collect();
@@ -134,7 +134,7 @@ fn shared(rest: u64, others: &[(&ReleaseName, u64)]) -> Vec<(ReleaseName, u32)> 
     others.iter().enumerate().map(share).collect()
 }
 
-/// The same shares by the smallest sum from 100 that is a power of ten.
+/// Scales the weights down to the smallest sum from 100 that is a power of ten.
 fn shortened(weights: Weights) -> Weights {
     let exact = |by: &u32| weights.values().all(|weight| weight.is_multiple_of(*by));
     let by = [10_000, 1_000, 100, 10]

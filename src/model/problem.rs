@@ -1,18 +1,18 @@
-//! What is wrong with something that a person wrote, where, and how to mend it.
+//! Problem in user input: position, message and hint.
 
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-/// One mistake in a configuration or a change.
+/// One problem in a configuration or a change.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
-    /// Where: a path such as `routes.chat.split.gren`.
+    /// Position: a path such as `routes.chat.split.gren`.
     pub path: String,
-    /// What is wrong, lower case, without a period.
+    /// Description, lower case, without a period.
     pub message: String,
-    /// How to mend it, if there is something to say.
+    /// Suggested fix, if there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
 }
@@ -45,7 +45,7 @@ impl fmt::Display for Problem {
     }
 }
 
-/// The known name that is closest to a mistyped one, as a hint.
+/// Hint with the known name that is closest to a mistyped one.
 pub fn closest<'a>(wrong: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
     let near = |name: &'a str| (strsim::damerau_levenshtein(wrong, name), name);
     let (distance, name) = known.into_iter().map(near).min()?;

@@ -1,22 +1,22 @@
-//! A release as it is decided: its version label, health check, protocol and limits. Its endpoints are facts and stand
-//! apart, in [`Rosters`](super::Rosters).
+//! Spec of a release: version label, health check, protocol and limits. Its endpoints are facts and kept separately,
+//! in [`Rosters`](super::Rosters).
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{HealthSpec, HumanDuration, Version};
 
-/// What was decided about a release: everything but its endpoints.
+/// Decisions about a release: everything but its endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ReleaseSpec {
-    /// The version label; another version is another release to its users.
+    /// Version label; another version is another release to its users.
     #[serde(default, skip_serializing_if = "Version::is_empty")]
     pub version: Version,
-    /// The active health check; none when absent.
+    /// Active health check; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub health: Option<HealthSpec>,
-    /// The protocol that its endpoints speak.
+    /// Protocol of its endpoints.
     #[serde(default, skip_serializing_if = "Protocol::is_default")]
     pub protocol: Protocol,
     /// TLS settings for endpoints with `https://`.
@@ -27,7 +27,7 @@ pub struct ReleaseSpec {
     pub limits: LimitsSpec,
 }
 
-/// What an endpoint speaks.
+/// Protocol of an endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub enum Protocol {
     /// HTTP/1.1.
@@ -49,20 +49,20 @@ impl Protocol {
     }
 }
 
-/// How to trust, and be trusted by, an endpoint with `https://`. Verification cannot be switched off.
+/// TLS settings for endpoints with `https://`: trust and client certificate. Verification cannot be switched off.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct UpstreamTls {
-    /// A PEM file of the authorities to trust instead of the system's, or of the endpoint's own certificate.
+    /// PEM file of the authorities to trust instead of the system's, or of the endpoint's own certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca: Option<String>,
-    /// A PEM file with the client certificate to present.
+    /// PEM file with the client certificate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cert: Option<String>,
-    /// The PEM file of its key.
+    /// PEM file of its key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
-    /// The name to ask for and verify, where it is not the endpoint's host.
+    /// Server name for SNI and verification, if it is not the endpoint's host.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub server_name: Option<String>,
 }
@@ -71,18 +71,18 @@ pub struct UpstreamTls {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsSpec {
-    /// Idle and busy connections to one endpoint, over all workers.
+    /// Maximum number of connections to one endpoint, idle and busy, over all workers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub connections_per_endpoint: Option<u32>,
-    /// Requests in flight on the whole release; more wait in the queue.
+    /// Maximum number of requests in flight on the whole release; further requests are queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub concurrency: Option<u32>,
-    /// How many requests may wait for a place; 0 when absent. More are answered with 503.
+    /// Maximum number of queued requests; 0 if absent. Further requests get a 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<u32>,
-    /// How long a request may wait for a place; 5 s when absent.
+    /// Maximum time in the queue; 5 s if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue_timeout: Option<HumanDuration>,
 }

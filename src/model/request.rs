@@ -1,12 +1,12 @@
-//! The only view of a request that a decision gets.
+//! View of a request for decisions.
 
-/// What decides may read of a request, whatever protocol brought it.
+/// The parts of a request that decisions may read, independent of its protocol.
 pub trait RequestView {
     /// The method, such as `GET`.
     fn method(&self) -> &str;
-    /// The host that was asked for, lower case is not guaranteed, without a port and without brackets.
+    /// The requested host, not necessarily in lower case, without a port and without brackets.
     fn host(&self) -> &str;
-    /// The path without the query, exactly as it came.
+    /// The path without the query, exactly as received.
     fn path(&self) -> &str;
     /// The value of the first header field of that (lower case) name.
     fn header(&self, name: &str) -> Option<&[u8]>;

@@ -1,4 +1,4 @@
-//! A table that was published, with its number, and who did it, when and why.
+//! Record of a published table: number, author, time and cause.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{Change, Digest, RouteName};
 
-/// The number of a revision. Numbers only go up; gaps are normal. Zero is the empty table before the first revision.
+/// Revision number. Numbers only go up; gaps are normal. Zero is the empty table before the first revision.
 #[derive(
     Debug,
     Clone,
@@ -31,7 +31,7 @@ impl fmt::Display for Revision {
     }
 }
 
-/// What kind of hand made a change.
+/// Source of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Actor {
@@ -39,42 +39,42 @@ pub enum Actor {
     Api,
     /// The configuration file, at start, on `SIGHUP` or by `apply`.
     File,
-    /// switchback itself: an automatic rollback, a rollout's step.
+    /// switchback itself: an automatic rollback, or a step of a rollout.
     System,
 }
 
-/// Who makes a change, and why.
+/// Author of a change, and its reason.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Author {
-    /// What kind of hand.
+    /// Source of the change.
     pub actor: Actor,
-    /// Its name: that of the token, or of the part of switchback. At most 64 bytes.
+    /// Name of the token, or of the part of switchback. At most 64 bytes.
     pub name: String,
-    /// The reason given, at most 1,024 bytes.
+    /// Reason given, at most 1,024 bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub message: Option<String>,
-    /// The key under which a repeated request is recognised.
+    /// Idempotency key, which identifies a repeated request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub idempotency_key: Option<String>,
-    /// The group that the change belongs to, such as one rollout: a bare rollback undoes the whole group.
+    /// Group of the change, such as one rollout: a bare rollback undoes the whole group.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub group: Option<String>,
 }
 
-/// What made a revision live.
+/// Cause of a revision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Cause {
     /// A change was published.
     Publish,
-    /// An earlier revision was made live again; `to` is whose content it has.
+    /// An earlier revision was made live again; `to` is the source of its content.
     Rollback {
         /// The revision whose content is live again.
         to: Revision,
     },
     /// One route got its previous split back.
     RollbackRoute {
-        /// The route; earlier versions did not write it down.
+        /// The route; not recorded by earlier versions.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         route: Option<RouteName>,
         /// The revision whose split of the route is live again.
@@ -83,19 +83,19 @@ pub enum Cause {
     },
     /// Only endpoints joined or left: a fact, not a decision.
     Roster,
-    /// The configuration file was taken over.
+    /// The configuration file was imported.
     Import,
-    /// A number that was given out but never became live.
+    /// A number that was reserved but never became live.
     Void,
 }
 
 impl Cause {
-    /// Whether it went back, live first.
+    /// True for a rollback, which is live before it is durable.
     pub const fn is_rollback(&self) -> bool {
         matches!(self, Self::Rollback { .. } | Self::RollbackRoute { .. })
     }
 
-    /// The word in metrics and tables.
+    /// Name in metrics and tables.
     pub const fn as_str(&self) -> &'static str {
         match self {
             Self::Publish => "publish",
@@ -107,28 +107,28 @@ impl Cause {
     }
 }
 
-/// One entry of the history. It holds the change; the table is what all changes up to it make.
+/// One entry of the history. It holds the change; the table results from all changes up to it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RevisionRecord {
     /// Its number.
     pub revision: Revision,
     /// The revision that was live before it.
     pub parent: Revision,
-    /// Where a rollback from here goes; absent at the bottom of the undo stack.
+    /// Target of a rollback from here; absent at the bottom of the undo stack.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undo_to: Option<Revision>,
-    /// When it became live: milliseconds since 1970, UTC.
+    /// Time when it became live: milliseconds since 1970, UTC.
     pub published_at_ms: u64,
-    /// Who, and why.
+    /// Author and reason.
     pub author: Author,
-    /// What made it live.
+    /// Cause.
     pub cause: Cause,
-    /// The digest of the table's decisions.
+    /// Digest of the table's decisions.
     pub digest: Digest,
-    /// What changed; absent for a rollback, whose content is that of the revision in its cause, and for a void number.
+    /// The change; absent for a rollback, whose content is that of the revision in its cause, and for a void number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
-    /// The digest of what was asked for, where the change does not say it: an import.
+    /// Digest of the request if it differs from the change: an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Digest>,
 }

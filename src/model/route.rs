@@ -1,4 +1,4 @@
-//! A route as it is decided: what it matches and how its requests are split over releases.
+//! Spec of a route: its matches, and the split of its requests over releases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,22 +7,22 @@ use utoipa::ToSchema;
 
 use super::{HumanDuration, ReleaseName, RouteName, Weights};
 
-/// What was decided about a route.
+/// Decisions about a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RouteSpec {
     /// Its name, unique in the table.
     pub name: RouteName,
-    /// The host to match: exact (`agents.example.com`) or a suffix (`*.example.com`); any host when absent.
+    /// Host to match: exact (`agents.example.com`) or a suffix (`*.example.com`); any host if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
-    /// Further hosts to match, written as `host` is.
+    /// Further hosts to match, in the same form as `host`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub hosts: Vec<String>,
-    /// The exact path to match, instead of `path_prefix`.
+    /// Exact path to match, instead of `path_prefix`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
-    /// The path prefix to match, at a segment boundary; `/` when neither is given.
+    /// Path prefix to match, at a segment boundary; `/` if neither is given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path_prefix: Option<String>,
     /// Header fields that must be present with exactly these values; names are lower case.
@@ -31,48 +31,48 @@ pub struct RouteSpec {
     /// Weights per release, relative, 0 to 1,000,000.
     #[schema(schema_with = super::schema::weights)]
     pub split: Weights,
-    /// The release that an abort gives everything to; by default the one that last had all the weight.
+    /// Release that an abort gives all weight to; by default the one that last had it all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stable: Option<ReleaseName>,
-    /// Where a session's key is looked for, in order; without a key each request is drawn at random.
+    /// Sources of a session's affinity key, in order; a request without a key is split at random.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affinity: Vec<AffinitySource>,
     /// Time limits.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_default")]
     pub timeouts: TimeoutsSpec,
-    /// What to take off the front of the path before it is sent on.
+    /// Prefix to remove from the path before the request is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<StripPrefix>,
-    /// The `Host` that the endpoint sees.
+    /// `Host` sent to the endpoint.
     #[serde(default, skip_serializing_if = "HostHeader::is_default")]
     pub host_header: HostHeader,
-    /// The name of a response header that names the release, such as `x-release`; none when absent.
+    /// Name of a response header with the release, such as `x-release`; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose_release: Option<String>,
-    /// The protocols that a connection may be upgraded to beside WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
+    /// Upgrade protocols allowed in addition to WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,
-    /// The release that last had all the weight. Kept by changes, not written by people, not part of the digest.
+    /// Release that last had all the weight. Maintained by changes, not by users, and not part of the digest.
     #[serde(skip)]
     pub last_whole: Option<ReleaseName>,
 }
 
-/// How a route matches a path.
+/// Path match of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PathMatch<'a> {
     /// The whole path.
     Exact(&'a str),
-    /// The front of the path, up to a segment boundary.
+    /// A path prefix, up to a segment boundary.
     Prefix(&'a str),
 }
 
 impl RouteSpec {
-    /// All hosts that the route matches; none stands for any.
+    /// All hosts that the route matches; empty for any host.
     pub fn all_hosts(&self) -> impl Iterator<Item = &str> {
         self.host.iter().chain(&self.hosts).map(String::as_str)
     }
 
-    /// How the route matches a path.
+    /// Path match of the route.
     pub fn path_match(&self) -> PathMatch<'_> {
         match (&self.path, &self.path_prefix) {
             (Some(path), _) => PathMatch::Exact(path),
@@ -81,7 +81,7 @@ impl RouteSpec {
         }
     }
 
-    /// The prefix that is taken off the path before it is sent on.
+    /// Prefix that is removed from the path before the request is forwarded.
     pub fn stripped_prefix(&self) -> Option<&str> {
         match self.strip_prefix.as_ref()? {
             StripPrefix::Whole(false) => None,
@@ -90,19 +90,19 @@ impl RouteSpec {
         }
     }
 
-    /// Whether a connection may be upgraded to a protocol that is no WebSocket.
+    /// True if an upgrade to this protocol, other than WebSocket, is allowed.
     pub fn upgrades_to(&self, protocol: &[u8]) -> bool {
         let is_it = |name: &String| name.as_bytes().eq_ignore_ascii_case(protocol);
         self.upgrades.iter().any(is_it)
     }
 
-    /// The releases with a weight that is not 0.
+    /// Releases with a weight above 0.
     pub fn weighed(&self) -> impl Iterator<Item = &ReleaseName> {
         let weighed = self.split.iter().filter(|(_, weight)| **weight > 0);
         weighed.map(|(name, _)| name)
     }
 
-    /// The share of the requests that a release gets, from 0 to 1.
+    /// Share of the requests of a release, from 0 to 1.
     pub fn share(&self, release: &ReleaseName) -> f64 {
         let total: f64 = self.split.values().map(|weight| f64::from(*weight)).sum();
         let weight = self.split.get(release).copied().unwrap_or_default();
@@ -113,14 +113,14 @@ impl RouteSpec {
         }
     }
 
-    /// The release that has all the weight, if one has.
+    /// Release that has all the weight, if any.
     pub fn whole(&self) -> Option<&ReleaseName> {
         let mut weighed = self.weighed();
         weighed.next().filter(|_| weighed.next().is_none())
     }
 
-    /// The stable release: the named one, or the one that last had all the weight. Only a release in the split is: what
-    /// has left it is nothing to go back to.
+    /// The stable release: the named one, or the one that last had all the weight. It must be in the split: otherwise
+    /// there is nothing to go back to.
     pub fn stable_release(&self) -> Option<&ReleaseName> {
         let candidates = [self.stable.as_ref(), self.last_whole.as_ref()];
         let in_split = |name: &&ReleaseName| self.split.contains_key(*name);
@@ -128,7 +128,7 @@ impl RouteSpec {
     }
 }
 
-/// What `strip_prefix` takes off.
+/// Prefix that `strip_prefix` removes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(untagged)]
 pub enum StripPrefix {
@@ -138,7 +138,7 @@ pub enum StripPrefix {
     Prefix(String),
 }
 
-/// Where a session's key is found.
+/// Source of a session's affinity key.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum AffinitySource {
@@ -148,11 +148,11 @@ pub enum AffinitySource {
     Cookie(String),
 }
 
-/// The `Host` that an endpoint sees.
+/// `Host` sent to an endpoint.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HostHeader {
-    /// What the client asked for.
+    /// The host that the client requested.
     #[default]
     Preserve,
     /// The endpoint's own authority.
@@ -169,20 +169,20 @@ impl HostHeader {
     }
 }
 
-/// Time limits of a route; where one is absent, the default of the listener holds.
+/// Timeouts of a route; if one is absent, the default of the listener applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeoutsSpec {
-    /// Connecting to an endpoint, TLS included; 3 s by default.
+    /// Timeout for connecting to an endpoint, including TLS; 3 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub connect: Option<HumanDuration>,
-    /// Silence before the first byte and between bytes of an answer; 600 s by default.
+    /// Idle timeout before the first byte and between bytes of a response; 600 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub silence: Option<HumanDuration>,
-    /// Silence of a WebSocket, both directions; 3600 s by default.
+    /// Idle timeout of a WebSocket, both directions; 3600 s by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket_idle: Option<HumanDuration>,
-    /// The whole request, first byte to last; without a limit by default.
+    /// Timeout for the whole request, first byte to last; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<HumanDuration>,
 }
@@ -215,7 +215,7 @@ impl RouteSpec {
         }
     }
 
-    /// Notes the release that has all the weight, or keeps the one that had it before while it is in the split.
+    /// Updates the release that has all the weight; keeps the previous one while it is in the split.
     pub fn keep_whole(&mut self, before: Option<&ReleaseName>) {
         let before = before.filter(|before| self.split.contains_key(*before));
         self.last_whole = self.whole().or(before).cloned();
@@ -223,7 +223,7 @@ impl RouteSpec {
 }
 
 impl RouteSpec {
-    /// Whether another route matches exactly the same requests as this one.
+    /// True if another route matches exactly the same requests.
     pub fn matches_like(&self, other: &Self) -> bool {
         let hosts =
             |route: &Self| -> BTreeSet<String> { route.all_hosts().map(Into::into).collect() };

@@ -1,7 +1,9 @@
-//! The JSON schemas of the model's texts: names, versions, endpoints, spans and digests, as exact as their parsers.
+//! JSON schemas of the model's text types: names, versions, endpoints, durations and digests,
+//! as exact as their parsers.
 //!
-//! Whoever generates requests from the `OpenAPI` document should get only such as are well formed, and a mistake should
-//! be caught before it is sent. What a schema cannot say (a release that does not exist) is left to the compiler.
+//! A generator of requests from the `OpenAPI` document should produce only well-formed ones, and an error
+//! should be caught before the request is sent. What a schema cannot express (a release that does not
+//! exist) is left to the compiler.
 
 use std::borrow::Cow;
 
@@ -17,10 +19,10 @@ use utoipa::{
 
 use super::{Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RouteName, Version};
 
-/// What a name looks like.
+/// Pattern of a name.
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
 
-/// What an endpoint looks like: a name or an IPv4 address, or an IPv6 address with its one gap at any place.
+/// Pattern of an endpoint: a name or an IPv4 address, or an IPv6 address with its one gap at any position.
 const ENDPOINT: &str = concat!(
     "^https?://([A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}",
     "|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}",
@@ -30,13 +32,13 @@ const ENDPOINT: &str = concat!(
     "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$"
 );
 
-/// What a span of time looks like, as it is written back too.
+/// Pattern of a duration, as it is also written.
 const SPAN: &str = concat!(
     "^[0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years)",
     "( [0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years))*$"
 );
 
-/// A schema from its keywords; some that are needed here (`not`, `propertyNames`) have no field in the builder.
+/// Schema from its keywords; some that are needed here (`not`, `propertyNames`) have no field in the builder.
 fn keywords(keywords: Value) -> Schema {
     let Value::Object(keywords) = keywords else {
         return Schema::default();
@@ -48,7 +50,7 @@ fn keywords(keywords: Value) -> Schema {
         .into()
 }
 
-/// Weights per release: not all of them 0, which leaves nobody to answer.
+/// Weights per release: at least one is not 0, or no release could serve.
 pub fn weights() -> Schema {
     keywords(json!({
         "type": "object",
@@ -60,7 +62,7 @@ pub fn weights() -> Schema {
     }))
 }
 
-/// Weights that are laid over those of a route.
+/// Weights that override some of those of a route.
 pub fn some_weights() -> Schema {
     keywords(json!({
         "type": "object",
@@ -72,7 +74,7 @@ pub fn some_weights() -> Schema {
     }))
 }
 
-/// Percents that some releases of a route get.
+/// Percents of some releases of a route.
 pub fn percents() -> Schema {
     keywords(json!({
         "type": "object",

@@ -1,4 +1,4 @@
-//! All decisions ([`TableSpec`]) and the rosters that stood beside them ([`Rosters`]).
+//! All decisions ([`TableSpec`]) and the rosters next to them ([`Rosters`]).
 
 use std::{
     collections::{BTreeMap, HashMap, HashSet},
@@ -10,20 +10,20 @@ use super::{
     Version,
 };
 
-/// The endpoints of each release, by version: the last roster of a version is kept when the version goes.
+/// Endpoints of each release, by version: the last roster of a version is kept when the version goes.
 pub type Rosters = BTreeMap<(ReleaseName, Version), Arc<[EndpointUrl]>>;
 
-/// What a change is applied to: decisions and facts.
+/// State that changes apply to: decisions and facts.
 #[derive(Debug, Clone, Default)]
 pub struct TableState {
-    /// What was decided.
+    /// Decisions.
     pub spec: TableSpec,
-    /// Which endpoints each release has, and had under other versions.
+    /// Endpoints of each release, including those of earlier versions.
     pub rosters: Arc<Rosters>,
 }
 
 impl TableState {
-    /// The endpoints that a release of the table has.
+    /// Endpoints of a release of the table.
     pub fn endpoints(&self, release: &ReleaseName) -> &[EndpointUrl] {
         let Some(spec) = self.spec.release(release) else {
             return &[];
@@ -34,7 +34,7 @@ impl TableState {
     }
 }
 
-/// Everything that was decided: releases and routes. Entries are shared between revisions.
+/// All decisions: releases and routes. Entries are shared between revisions.
 #[derive(Debug, Clone, Default)]
 pub struct TableSpec {
     releases: Arc<BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>>,
@@ -44,7 +44,7 @@ pub struct TableSpec {
 }
 
 impl TableSpec {
-    /// A table of these releases and routes, in this order of routes. Of two routes with one name the later is found.
+    /// Creates a table with routes in this order. Of two routes with one name, a lookup finds the later one.
     pub fn new(
         releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>,
         routes: impl IntoIterator<Item = Arc<Hashed<RouteSpec>>>,
@@ -70,7 +70,7 @@ impl TableSpec {
         }
     }
 
-    /// The releases that some split gives a weight; the others stand by.
+    /// Releases with a weight in some split; the others are on standby.
     pub fn weighted(&self) -> HashSet<&ReleaseName> {
         let routes = self.routes().iter();
         let entries = routes.flat_map(|route| route.split.iter());
@@ -78,7 +78,7 @@ impl TableSpec {
         weighted.map(|(release, _)| release).collect()
     }
 
-    /// The digest of the decisions; equal exactly when the decisions are.
+    /// Digest of the decisions; equal exactly if the decisions are.
     pub fn digest(&self) -> Digest {
         self.digest
     }
@@ -88,7 +88,7 @@ impl TableSpec {
         &self.releases
     }
 
-    /// The release of that name.
+    /// Release of that name.
     pub fn release(&self, name: &ReleaseName) -> Option<&Arc<Hashed<ReleaseSpec>>> {
         self.releases.get(name)
     }
@@ -98,17 +98,17 @@ impl TableSpec {
         &self.routes
     }
 
-    /// The place in the order of the route of that name.
+    /// Position of the route of that name.
     pub fn place(&self, name: &RouteName) -> Option<usize> {
         self.places.get(name).copied()
     }
 
-    /// The route of that name.
+    /// Route of that name.
     pub fn route(&self, name: &RouteName) -> Option<&Arc<Hashed<RouteSpec>>> {
         self.routes.get(self.place(name)?)
     }
 
-    /// The same table with another route in the place of the one that has its name; `None` if there is none.
+    /// Copy with another route at the position of the one with its name; `None` if there is none.
     #[must_use]
     pub fn with_route(&self, route: Arc<Hashed<RouteSpec>>) -> Option<Self> {
         let place = self.place(&route.name)?;
@@ -124,7 +124,7 @@ impl TableSpec {
         })
     }
 
-    /// The same routes with other releases.
+    /// Copy with other releases.
     #[must_use]
     pub fn with_releases(&self, releases: BTreeMap<ReleaseName, Arc<Hashed<ReleaseSpec>>>) -> Self {
         let mut digest = self.digest;
@@ -143,7 +143,7 @@ impl TableSpec {
 }
 
 fn release_digest(name: &ReleaseName, release: &Hashed<ReleaseSpec>) -> Digest {
-    // The name is folded in by its own hash, so that two releases that swap names are another table.
+    // The name is included by its own hash, so that two releases that swap names make another table.
     let name = Digest::of(name);
     release.hash().plus(name).at(usize::MAX - 1)
 }

@@ -1,4 +1,4 @@
-//! How each change is done to a table: pure functions from the state before to the state after.
+//! Application of each change to a table: pure functions from the old state to the new one.
 
 use std::{collections::BTreeSet, sync::Arc};
 
@@ -9,19 +9,18 @@ use crate::model::{
 };
 
 impl Change {
-    /// Applies the change. Pure: the same state and change always make the same state.
+    /// Applies the change. Pure: the same state and change always give the same state.
     ///
-    /// What the result *means* is judged by the compiler of the table; here only what keeps the change from being
-    /// understood is an error.
+    /// The compiler of the table validates the result; errors here are only those that prevent the change itself.
     ///
     /// # Errors
-    /// When a route or release does not exist, is still in use, or it cannot be told which release is meant.
+    /// If a route or release does not exist or is still in use, or if the release is ambiguous.
     pub fn apply_to(&self, state: &TableState) -> Result<Applied, ChangeError> {
         apply(self, state)
     }
 }
 
-/// Does what the change asks for.
+/// Applies the change.
 fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
     match change {
         Change::Abort { route } => abort(state, route),
@@ -74,7 +73,7 @@ fn known_release(state: &TableState, name: &ReleaseName) -> Result<(), ChangeErr
     })
 }
 
-/// The same table with another split on one route, and perhaps another stable release.
+/// Replaces the split of one route, and possibly its stable release.
 fn with_split(
     state: &TableState,
     route: &Arc<Hashed<RouteSpec>>,
@@ -86,7 +85,7 @@ fn with_split(
         .try_for_each(|name| known_release(state, name))?;
     let mut spec: RouteSpec = (***route).clone();
     spec.split = weights;
-    // What has left the split is not stable any more, and is not again when it comes back.
+    // A release that left the split is no longer stable, and not again when it comes back.
     spec.stable = stable
         .or(spec.stable)
         .filter(|stable| spec.split.contains_key(stable));
@@ -120,7 +119,7 @@ fn patch_split(
     with_split(state, route, all, None)
 }
 
-/// Everything to one release: the sum of the weights stays, so that a share can be read off before and after.
+/// Gives all weight to one release; the sum of the weights stays, so that shares before and after are comparable.
 fn everything_to(route: &RouteSpec, to: &ReleaseName) -> Weights {
     let total: u64 = route.split.values().map(|weight| u64::from(*weight)).sum();
     let whole = u32::try_from(total)
@@ -137,8 +136,8 @@ fn switch(state: &TableState, route: &RouteName, to: &ReleaseName) -> Result<App
     with_split(state, route, everything_to(route, to), moved(route, to))
 }
 
-/// The stable release once everything goes to one: where it is named, the name moves along, so that a later abort does
-/// not go back behind this.
+/// The stable release after all weight moved to one release: a named one moves along, so that a later abort does not
+/// go back behind this change.
 fn moved(route: &RouteSpec, to: &ReleaseName) -> Option<ReleaseName> {
     route.stable.is_some().then(|| to.clone())
 }
@@ -157,7 +156,7 @@ fn promote(
     with_split(state, route, everything_to(route, &to), moved(route, &to))
 }
 
-/// The one release with a weight that is not stable.
+/// The only release with a weight that is not stable.
 fn the_canary(route: &RouteSpec) -> Result<ReleaseName, ChangeError> {
     let stable = route.stable_release();
     let canaries: Vec<_> = route
@@ -358,7 +357,7 @@ fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, Cha
     Ok(applied)
 }
 
-/// One change after another, as one.
+/// Applies one change after another.
 fn also(
     first: Applied,
     then: impl FnOnce(&TableState) -> Result<Applied, ChangeError>,

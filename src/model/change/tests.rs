@@ -1,4 +1,4 @@
-//! What each change does to a table, and what it refuses.
+//! Effects and rejections of each change.
 
 use proptest::prelude::*;
 
