@@ -31,7 +31,7 @@ use tokio::{
 #[path = "../it/conformance/child.rs"]
 mod child;
 #[expect(dead_code, reason = "the conformance suite uses more of it")]
-#[path = "../it/conformance/h2"]
+#[path = "../it/support/h2"]
 mod h2 {
     pub(crate) mod frame;
     pub(crate) mod hpack;

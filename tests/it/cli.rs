@@ -5,32 +5,20 @@ use std::process::Output;
 
 use serde_json::{Value, json};
 
-use crate::support::TestAdmin;
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn error(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
+use crate::support::{
+    TestAdmin,
+    cli::{run_ok, stderr, stdout},
+};
 
 fn code(output: &Output) -> i32 {
     output.status.code().unwrap()
-}
-
-/// What a command that must succeed prints.
-fn said(admin: &TestAdmin, arguments: &[&str]) -> String {
-    let output = admin.cli(arguments);
-    assert_eq!(code(&output), 0, "{arguments:?}: {}", error(&output));
-    out(&output)
 }
 
 #[test]
 fn a_shift_and_the_way_back_are_one_line_each() {
     let admin = TestAdmin::start();
     let first = admin.revision();
-    let shift = said(
+    let shift = run_ok(
         &admin,
         &["split", "chat", "blue=95", "green=5", "-m", "begin"],
     );
@@ -40,7 +28,7 @@ fn a_shift_and_the_way_back_are_one_line_each() {
         shift.starts_with(&begin) && shift.trim_end().ends_with(", durable"),
         "{shift}"
     );
-    let back = said(&admin, &["rollback"]);
+    let back = run_ok(&admin, &["rollback"]);
     let begin = format!(
         "revision {}  = revision {first}   live in ",
         admin.revision()
@@ -52,24 +40,24 @@ fn a_shift_and_the_way_back_are_one_line_each() {
 #[test]
 fn percents_are_shown_as_percents_with_all_whose_share_changes() {
     let admin = TestAdmin::start();
-    said(&admin, &["split", "chat", "green=5"]);
+    run_ok(&admin, &["split", "chat", "green=5"]);
     let line = "chat: blue 95%→99.95%  green 5%→0.05%";
-    let dry = said(&admin, &["split", "chat", "green=0.05", "--dry-run"]);
+    let dry = run_ok(&admin, &["split", "chat", "green=0.05", "--dry-run"]);
     assert!(dry.contains(line), "{dry}");
     let before = admin.revision().to_string();
-    let done = said(&admin, &["split", "chat", "green=0.05"]);
+    let done = run_ok(&admin, &["split", "chat", "green=0.05"]);
     assert!(done.contains(line), "{done}");
     let after = admin.revision().to_string();
-    let diff = said(&admin, &["diff", &before, &after]);
+    let diff = run_ok(&admin, &["diff", &before, &after]);
     assert_eq!(diff.trim_end(), line);
-    let status = said(&admin, &["status"]);
+    let status = run_ok(&admin, &["status"]);
     assert!(status.contains("blue 99.95%  green 0.05%"), "{status}");
     assert!(
         status.contains("(chat: blue 99.95%→95%  green 0.05%→5%)"),
         "{status}"
     );
     // Weights that are no percents are said.
-    let weights = said(&admin, &["split", "chat", "blue=3", "green=1", "--replace"]);
+    let weights = run_ok(&admin, &["split", "chat", "blue=3", "green=1", "--replace"]);
     let line = "chat: blue 99.95%→75% (weight 3)  green 0.05%→25% (weight 1)";
     assert!(weights.contains(line), "{weights}");
 }
@@ -77,16 +65,16 @@ fn percents_are_shown_as_percents_with_all_whose_share_changes() {
 #[test]
 fn an_abort_behind_a_promotion_points_to_the_rollback() {
     let admin = TestAdmin::start();
-    said(&admin, &["split", "chat", "green=5"]);
-    said(&admin, &["promote", "chat"]);
+    run_ok(&admin, &["split", "chat", "green=5"]);
+    run_ok(&admin, &["promote", "chat"]);
     let before = admin.revision();
-    let abort = said(&admin, &["abort", "chat"]);
+    let abort = run_ok(&admin, &["abort", "chat"]);
     assert!(abort.contains("nothing to change"), "{abort}");
     assert!(
         abort.contains("hint:") && abort.contains("`switchback rollback`"),
         "{abort}"
     );
-    let json: Value = serde_json::from_str(&said(&admin, &["abort", "chat", "--json"])).unwrap();
+    let json: Value = serde_json::from_str(&run_ok(&admin, &["abort", "chat", "--json"])).unwrap();
     let hint = json["hint"].as_str().unwrap();
     assert!(
         hint.contains("`POST /v1/rollback` brings back revision"),
@@ -130,12 +118,12 @@ fn every_verb_that_changes_something_does_it() {
             json!({ "green": 1 }),
         ),
     ] {
-        said(&admin, arguments);
+        run_ok(&admin, arguments);
         assert_eq!(admin.split("chat"), split, "{arguments:?}");
     }
-    said(&admin, &["split", "chat", "blue=50", "green=50"]);
-    said(&admin, &["abort", "chat", "-m", "errors"]);
-    let same = said(&admin, &["abort", "chat"]);
+    run_ok(&admin, &["split", "chat", "blue=50", "green=50"]);
+    run_ok(&admin, &["abort", "chat", "-m", "errors"]);
+    let same = run_ok(&admin, &["abort", "chat"]);
     assert!(same.contains("nothing to change"), "{same}");
 }
 
@@ -143,7 +131,7 @@ fn every_verb_that_changes_something_does_it() {
 fn a_forgotten_release_is_not_dropped_in_silence() {
     let admin = TestAdmin::start();
     let output = admin.cli(&["split", "chat", "green=1", "--replace"]);
-    let error = error(&output);
+    let error = stderr(&output);
     assert!(
         error.contains("`blue`") && error.contains("--drop"),
         "{error}"
@@ -154,10 +142,10 @@ fn a_forgotten_release_is_not_dropped_in_silence() {
 #[test]
 fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
     let admin = TestAdmin::start();
-    said(&admin, &["split", "chat", "green=5"]);
+    run_ok(&admin, &["split", "chat", "green=5"]);
     let to = admin.revision();
-    said(&admin, &["split", "chat", "green=50"]);
-    said(
+    run_ok(&admin, &["split", "chat", "green=50"]);
+    run_ok(
         &admin,
         &[
             "route",
@@ -170,19 +158,19 @@ fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
         ],
     );
     let other = admin.revision();
-    let dry = said(&admin, &["rollback", "--route", "chat", "--dry-run"]);
+    let dry = run_ok(&admin, &["rollback", "--route", "chat", "--dry-run"]);
     let begin = format!("`chat` would have its split of revision {to} again");
     assert!(dry.starts_with(&begin), "{dry}");
     assert!(dry.contains("chat: blue 50%→95%  green 50%→5%"), "{dry}");
     assert!(dry.contains(&format!("too: revisions {other}")), "{dry}");
-    let done = said(&admin, &["rollback", "--route", "chat"]);
+    let done = run_ok(&admin, &["rollback", "--route", "chat"]);
     assert!(done.contains(&format!("chat = revision {to}")), "{done}");
-    let history = said(&admin, &["history"]);
+    let history = run_ok(&admin, &["history"]);
     assert!(
         history.contains(&format!("rollback of chat to {to}")),
         "{history}"
     );
-    let help = said(&admin, &["rollback", "--help"]);
+    let help = run_ok(&admin, &["rollback", "--help"]);
     assert!(
         help.contains("also takes back what other routes changed"),
         "{help}"
@@ -193,7 +181,7 @@ fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
 fn a_dry_run_changes_nothing() {
     let admin = TestAdmin::start();
     let before = admin.revision();
-    let text = said(&admin, &["switch", "chat", "green", "--dry-run"]);
+    let text = run_ok(&admin, &["switch", "chat", "green", "--dry-run"]);
     assert!(
         text.contains("nothing has changed") && text.contains("chat: blue 100%→0%  green 0%→100%"),
         "{text}"
@@ -205,16 +193,16 @@ fn a_dry_run_changes_nothing() {
 fn what_was_seen_is_a_condition() {
     let admin = TestAdmin::start();
     let seen = admin.revision().to_string();
-    said(
+    run_ok(
         &admin,
         &["switch", "chat", "green", "-m", "by somebody else"],
     );
     let output = admin.cli(&["split", "chat", "blue=1", "--based-on", &seen]);
-    assert_eq!(code(&output), 75, "{}", error(&output));
+    assert_eq!(code(&output), 75, "{}", stderr(&output));
     assert!(
-        error(&output).contains("by somebody else"),
+        stderr(&output).contains("by somebody else"),
         "{}",
-        error(&output)
+        stderr(&output)
     );
     assert_eq!(admin.split("chat")["green"], 100);
 }
@@ -222,8 +210,8 @@ fn what_was_seen_is_a_condition() {
 #[test]
 fn people_get_tables_and_machines_get_json() {
     let admin = TestAdmin::start();
-    said(&admin, &["switch", "chat", "green", "-m", "\u{1b}[31mred"]);
-    let status = said(&admin, &["status"]);
+    run_ok(&admin, &["switch", "chat", "green", "-m", "\u{1b}[31mred"]);
+    let status = run_ok(&admin, &["status"]);
     for part in [
         "a rollback would bring revision",
         "ROUTE",
@@ -234,7 +222,7 @@ fn people_get_tables_and_machines_get_json() {
     ] {
         assert!(status.contains(part), "{part}: {status}");
     }
-    let history = said(&admin, &["history"]);
+    let history = run_ok(&admin, &["history"]);
     assert!(
         history.contains("live") && history.contains("undoable") && history.contains("import"),
         "{history}"
@@ -243,13 +231,13 @@ fn people_get_tables_and_machines_get_json() {
         !history.contains('\u{1b}'),
         "a message cannot steer the terminal"
     );
-    let releases = said(&admin, &["releases"]);
+    let releases = run_ok(&admin, &["releases"]);
     assert!(releases.contains("http://127.0.0.1:2"), "{releases}");
     let (from, to) = (
         (admin.revision() - 1).to_string(),
         admin.revision().to_string(),
     );
-    let diff = said(&admin, &["diff", &from, &to]);
+    let diff = run_ok(&admin, &["diff", &from, &to]);
     assert_eq!(
         diff,
         "chat: blue 100%→0%  green 0%→100%\nroutes.chat.stable: blue→green\n"
@@ -261,7 +249,7 @@ fn people_get_tables_and_machines_get_json() {
         &["diff", "--json", &from, &to],
         &["--json", "abort", "chat"],
     ] {
-        let json: Result<Value, _> = serde_json::from_str(&said(&admin, arguments));
+        let json: Result<Value, _> = serde_json::from_str(&run_ok(&admin, arguments));
         assert!(json.is_ok(), "{arguments:?}");
     }
 }
@@ -283,33 +271,33 @@ fn a_file_is_checked_and_taken_over() {
         )
     };
     write(&table("{ blue = 9, green = 1 }"));
-    assert!(said(&admin, &["check", file]).contains("[[routes]]"));
+    assert!(run_ok(&admin, &["check", file]).contains("[[routes]]"));
     let websockets = "timeouts = { websocket_idle = \"5m\" }\n[releases.blue]\nprotocol = \"h2\"\n";
     let (routes, releases) = websockets.split_once('\n').unwrap();
     let text = table("{ blue = 9, green = 1 }").replacen("[releases.blue]\n", releases, 1);
     write(&format!("{text}{routes}\n"));
     let output = admin.cli(&["check", file]);
     let warning = "warning: routes.chat.timeouts.websocket_idle: WebSockets to `blue`";
-    assert!(error(&output).contains(warning), "{}", error(&output));
+    assert!(stderr(&output).contains(warning), "{}", stderr(&output));
     write(&table("{ blue = 9, green = 1 }"));
-    assert_eq!(error(&admin.cli(&["check", file])), "");
-    let applied = said(&admin, &["apply", file]);
+    assert_eq!(stderr(&admin.cli(&["check", file])), "");
+    let applied = run_ok(&admin, &["apply", file]);
     assert!(
         applied.contains("chat: blue 100%→90% (weight 9)  green 0%→10% (weight 1)"),
         "{applied}"
     );
-    assert!(said(&admin, &["apply", file]).contains("nothing to take over"));
+    assert!(run_ok(&admin, &["apply", file]).contains("nothing to take over"));
 
-    said(&admin, &["switch", "chat", "green"]);
+    run_ok(&admin, &["switch", "chat", "green"]);
     write(&table("{ blue = 8, green = 2 }"));
     let output = admin.cli(&["apply", file]);
-    assert_eq!(code(&output), 75, "{}", error(&output));
+    assert_eq!(code(&output), 75, "{}", stderr(&output));
     assert!(
-        error(&output).contains("routes.chat changed in the file and live"),
+        stderr(&output).contains("routes.chat changed in the file and live"),
         "{}",
-        error(&output)
+        stderr(&output)
     );
-    said(
+    run_ok(
         &admin,
         &["apply", file, "--wins", "file", "-m", "as agreed"],
     );
@@ -320,9 +308,9 @@ fn a_file_is_checked_and_taken_over() {
         let output = admin.cli(&[verb, file]);
         assert_eq!(code(&output), 78);
         assert!(
-            error(&output).contains("did you mean `green`?"),
+            stderr(&output).contains("did you mean `green`?"),
             "{}",
-            error(&output)
+            stderr(&output)
         );
     }
     assert_eq!(admin.split("chat"), json!({ "blue": 8, "green": 2 }));
@@ -357,12 +345,17 @@ fn how_it_ends_tells_why() {
         (&["split", "chat", "blue=1", "--based-on", "99999"], 75),
     ] {
         let output = admin.cli(arguments);
-        assert_eq!(code(&output), expected, "{arguments:?}: {}", error(&output));
+        assert_eq!(
+            code(&output),
+            expected,
+            "{arguments:?}: {}",
+            stderr(&output)
+        );
     }
     let output = admin.cli(&["switch", "chat", "gren", "--json"]);
-    let problem: Value = serde_json::from_str(&out(&output)).unwrap();
+    let problem: Value = serde_json::from_str(&stdout(&output)).unwrap();
     assert_eq!(problem["known"], json!(["blue", "green"]));
-    assert!(error(&output).contains("did you mean `green`?"));
+    assert!(stderr(&output).contains("did you mean `green`?"));
 }
 
 #[test]
@@ -379,11 +372,11 @@ fn a_token_comes_from_a_file_or_the_environment() {
         "tokens = [{{ role = \"operator\", file = {file:?} }}]"
     ));
     assert_eq!(code(&admin.cli(&["status"])), 77);
-    said(&admin, &["status", "--token-file", file]);
+    run_ok(&admin, &["status", "--token-file", file]);
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_switchback"))
         .args(["--admin", &admin.url(), "switch", "chat", "green"])
         .env("SWITCHBACK_TOKEN", "operator-0123456789abcdef")
         .output()
         .unwrap();
-    assert_eq!(code(&output), 0, "{}", error(&output));
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
 }

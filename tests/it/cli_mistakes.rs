@@ -1,58 +1,17 @@
 //! Slips on the command line: each is answered with what was meant, in flags and not in words of the API, and with the
 //! exit status that `--help` lists for it.
 
-use std::io::Write as _;
-use std::process::{Command, Output};
-
 use serde_json::{Value, json};
 
-use crate::support::{TABLE, TestAdmin};
-
-/// Runs the program without an admin API.
-fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_switchback"));
-    for name in ["ADMIN", "TOKEN", "TOKEN_FILE", "CA_FILE", "CONFIG"] {
-        command.env_remove(format!("SWITCHBACK_{name}"));
-    }
-    command
-        .args(arguments)
-        .envs(variables.iter().copied())
-        .output()
-        .unwrap()
-}
-
-fn out(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn error(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-fn done(admin: &TestAdmin, arguments: &[&str]) -> String {
-    let output = admin.cli(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", error(&output));
-    out(&output)
-}
-
-/// What a command that must fail says, with its exit status.
-fn failed(admin: &TestAdmin, arguments: &[&str]) -> (Option<i32>, String) {
-    let output = admin.cli(arguments);
-    assert!(!output.status.success(), "{arguments:?}: {}", out(&output));
-    (output.status.code(), error(&output))
-}
-
-fn file(admin: &TestAdmin, name: &str, text: &str) -> String {
-    let path = admin.folder().join(name);
-    let mut file = std::fs::File::create(&path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    path.to_str().unwrap().to_owned()
-}
+use crate::support::{
+    TABLE, TestAdmin,
+    cli::{file, program, run_failing, run_ok, stderr, stdout},
+};
 
 #[test]
 fn a_hint_names_the_flag_that_mends_it() {
     let admin = TestAdmin::start();
-    done(
+    run_ok(
         &admin,
         &["release", "set", "red", "--endpoint", "http://127.0.0.1:3"],
     );
@@ -86,14 +45,14 @@ fn a_hint_names_the_flag_that_mends_it() {
         (&["promot", "chat"], 64, "'promote'"),
         (&["release", "set", "new"], 65, "add `--endpoint http://"),
     ] {
-        let (status, said) = failed(&admin, arguments);
+        let (status, said) = run_failing(&admin, arguments);
         assert_eq!(status, Some(code), "{arguments:?}: {said}");
         assert!(said.contains(hint), "{arguments:?}: {said}");
     }
     let even = "host = \"even.test\"\nsplit = { blue = 1, green = 1 }\n";
     let even = file(&admin, "even.toml", even);
-    done(&admin, &["route", "set", "even", "--file", &even]);
-    let (_, said) = failed(&admin, &["abort", "even"]);
+    run_ok(&admin, &["route", "set", "even", "--file", &even]);
+    let (_, said) = run_failing(&admin, &["abort", "even"]);
     for command in ["route set even --stable RELEASE", "switch even RELEASE"] {
         assert!(said.contains(&format!("`switchback {command}`")), "{said}");
     }
@@ -105,21 +64,21 @@ fn what_the_environment_says_is_not_shown_as_if_it_had_to_be_typed() {
         ("SWITCHBACK_ADMIN", "http://127.0.0.1:1"),
         ("SWITCHBACK_CONFIG", "switchback.toml"),
     ];
-    let usage = error(&program(&["split", "chat"], &variables));
+    let usage = stderr(&program(&["split", "chat"], &variables));
     assert!(
         usage.contains("split <ROUTE> <RELEASE=PERCENT>...") && !usage.contains("--admin"),
         "{usage}"
     );
-    let usage = error(&program(&["serve", "--what"], &variables));
+    let usage = stderr(&program(&["serve", "--what"], &variables));
     assert!(!usage.contains("--config"), "{usage}");
     let output = program(&["status"], &[("SWITCHBACK_ADMIN", "ftp://127.0.0.1")]);
-    let said = error(&output);
+    let said = stderr(&output);
     assert_eq!(output.status.code(), Some(64), "{said}");
     assert!(
         said.contains("SWITCHBACK_ADMIN: `ftp://127.0.0.1` is not"),
         "{said}"
     );
-    let help = out(&program(&["status", "--help"], &variables));
+    let help = stdout(&program(&["status", "--help"], &variables));
     for name in ["ADMIN", "TOKEN_FILE", "CA_FILE", "CERT_FILE", "KEY_FILE"] {
         assert!(help.contains(&format!("SWITCHBACK_{name}")), "{help}");
     }
@@ -131,7 +90,7 @@ fn a_port_alone_is_one_of_this_machine() {
     let port = admin.address.port().to_string();
     for address in [port.clone(), format!(":{port}")] {
         let output = program(&["status", "--admin", &address], &[]);
-        assert!(output.status.success(), "{address}: {}", error(&output));
+        assert!(output.status.success(), "{address}: {}", stderr(&output));
     }
 }
 
@@ -139,7 +98,7 @@ fn a_port_alone_is_one_of_this_machine() {
 fn a_file_that_protects_nothing_is_an_error_that_names_it() {
     let admin = TestAdmin::start();
     for flag in ["--ca-file", "--cert-file", "--key-file"] {
-        let (status, said) = failed(&admin, &["status", flag, "/nope.pem"]);
+        let (status, said) = run_failing(&admin, &["status", flag, "/nope.pem"]);
         assert_eq!(status, Some(64), "{said}");
         assert!(
             said.contains("/nope.pem") && said.contains("https://"),
@@ -147,7 +106,7 @@ fn a_file_that_protects_nothing_is_an_error_that_names_it() {
         );
     }
     let empty = file(&admin, "empty", "\n");
-    let (status, said) = failed(&admin, &["status", "--token-file", &empty]);
+    let (status, said) = run_failing(&admin, &["status", "--token-file", &empty]);
     assert_eq!(status, Some(66), "{said}");
     assert!(
         said.contains(&format!("the token file `{empty}` is empty")),
@@ -160,7 +119,7 @@ fn a_file_that_protects_nothing_is_an_error_that_names_it() {
         "--cert-file",
         "a.pem",
     ];
-    let (status, said) = failed(&admin, &https);
+    let (status, said) = run_failing(&admin, &https);
     assert_eq!(status, Some(64), "{said}");
     assert!(
         said.contains("a.pem") && said.contains("--key-file"),
@@ -211,23 +170,23 @@ fn one_rollback_undoes_a_group_of_any_verbs() {
         &["split", "chat", "blue=1", "green=1", "--replace"],
     ];
     for verb in verbs {
-        done(&admin, &[verb, &group[..]].concat());
+        run_ok(&admin, &[verb, &group[..]].concat());
     }
     let history = admin.get("/v1/revisions?limit=50");
     let of_group = |revision: &&Value| revision["author"]["group"] == json!("deploy-7");
     let revisions = history["revisions"].as_array().unwrap();
     let count = revisions.iter().filter(of_group).count();
     assert_eq!(count, verbs.len(), "{history}");
-    let shown = done(&admin, &["show", &admin.revision().to_string()]);
+    let shown = run_ok(&admin, &["show", &admin.revision().to_string()]);
     assert!(shown.contains("group deploy-7"), "{shown}");
-    done(&admin, &["rollback"]);
-    let diff = done(
+    run_ok(&admin, &["rollback"]);
+    let diff = run_ok(
         &admin,
         &["diff", &before.to_string(), &admin.revision().to_string()],
     );
     assert!(diff.contains("hold the same"), "{diff}");
     assert!(
-        done(&admin, &["split", "--help"]).contains("--group"),
+        run_ok(&admin, &["split", "--help"]).contains("--group"),
         "it is in the help"
     );
 }
@@ -237,12 +196,12 @@ fn a_route_that_goes_moves_no_other() {
     let admin = TestAdmin::start();
     for name in ["one", "two", "three"] {
         let host = format!("{name}.test");
-        done(
+        run_ok(
             &admin,
             &["route", "set", name, "--host", &host, "--split", "blue=1"],
         );
     }
-    let said = done(&admin, &["route", "remove", "one"]);
+    let said = run_ok(&admin, &["route", "remove", "one"]);
     assert!(said.contains("routes.one: removed"), "{said}");
     assert!(!said.contains("two") && !said.contains("place"), "{said}");
 }
@@ -253,7 +212,7 @@ fn hosts_that_are_named_take_the_place_of_those_of_now() {
     let set = |hosts: &[&str]| {
         let hosts = hosts.iter().flat_map(|host| ["--host", host]);
         let set = ["route", "set", "chat"];
-        done(&admin, &set.into_iter().chain(hosts).collect::<Vec<_>>());
+        run_ok(&admin, &set.into_iter().chain(hosts).collect::<Vec<_>>());
         let route = admin.get("/v1/routes/chat");
         (route["host"].clone(), route["hosts"].clone())
     };
@@ -271,7 +230,7 @@ fn a_file_of_one_release_or_route_is_validated_as_a_configuration_is() {
         "green.toml",
         "version = \"2.1.0\"\nendpoints = [\"http://127.0.0.1:2\"]\nhealth = \"/healthz\"\n",
     );
-    let (status, said) = failed(&admin, &["release", "set", "green", "--file", &mistake]);
+    let (status, said) = run_failing(&admin, &["release", "set", "green", "--file", &mistake]);
     assert_eq!(status, Some(78), "{said}");
     assert_eq!(
         said,
@@ -284,7 +243,7 @@ fn a_file_of_one_release_or_route_is_validated_as_a_configuration_is() {
         "chat.toml",
         "split = { blue = \"95%\" }\npaths = \"/chat\"\n",
     );
-    let (status, said) = failed(&admin, &["route", "set", "chat", "--file", &mistake]);
+    let (status, said) = run_failing(&admin, &["route", "set", "chat", "--file", &mistake]);
     assert_eq!(status, Some(78), "{said}");
     assert!(
         said.contains(&format!(
@@ -295,14 +254,14 @@ fn a_file_of_one_release_or_route_is_validated_as_a_configuration_is() {
         "{said}"
     );
     let missing = file(&admin, "missing.toml", "version = \"1\"\n");
-    let (_, said) = failed(&admin, &["release", "set", "green", "--file", &missing]);
+    let (_, said) = run_failing(&admin, &["release", "set", "green", "--file", &missing]);
     assert!(
         said.contains(":1: releases.green: the key `endpoints` is missing"),
         "{said}"
     );
-    let whole = file(&admin, "whole.toml", &done(&admin, &["export"]));
-    done(&admin, &["release", "set", "green", "--file", &whole]);
-    let (status, said) = failed(&admin, &["release", "set", "grey", "--file", &whole]);
+    let whole = file(&admin, "whole.toml", &run_ok(&admin, &["export"]));
+    run_ok(&admin, &["release", "set", "green", "--file", &whole]);
+    let (status, said) = run_failing(&admin, &["release", "set", "grey", "--file", &whole]);
     assert_eq!(status, Some(78), "{said}");
     assert!(
         said.contains("no release `grey`") && said.contains("`blue`, `green`"),
@@ -313,7 +272,7 @@ fn a_file_of_one_release_or_route_is_validated_as_a_configuration_is() {
         "other.toml",
         "name = \"talk\"\nsplit = { blue = 1 }\n",
     );
-    let (_, said) = failed(&admin, &["route", "set", "chat", "--file", &other]);
+    let (_, said) = run_failing(&admin, &["route", "set", "chat", "--file", &other]);
     assert!(
         said.contains("no route `chat`") && said.contains("`talk`"),
         "{said}"
@@ -329,7 +288,7 @@ fn what_is_shown_has_no_table_that_says_nothing() {
         &["release", "show", "blue"],
         &["show", &live],
     ] {
-        let said = done(&admin, arguments);
+        let said = run_ok(&admin, arguments);
         assert!(!said.contains("limits"), "{arguments:?}: {said}");
     }
 }
@@ -351,18 +310,18 @@ fn a_dry_run_needs_no_value() {
 #[test]
 fn a_conflict_of_a_file_ends_with_one_status_wherever_it_is_found() {
     let admin = TestAdmin::start();
-    done(&admin, &["split", "chat", "green=5"]);
+    run_ok(&admin, &["split", "chat", "green=5"]);
     let text = format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{TABLE}");
     let text = text.replace("blue = 100", "blue = 50");
     let edited = file(&admin, "edited.toml", &text);
-    let (status, said) = failed(&admin, &["apply", &edited]);
+    let (status, said) = run_failing(&admin, &["apply", &edited]);
     assert_eq!(status, Some(75), "{said}");
     assert!(said.contains("--wins file"), "{said}");
 }
 
 #[test]
 fn the_exit_statuses_of_the_help_stand_in_the_readme() {
-    let help = out(&program(&["--help"], &[]));
+    let help = stdout(&program(&["--help"], &[]));
     let (_, table) = help.split_once("Exit status:\n").unwrap();
     let readme = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let readme = std::fs::read_to_string(readme).unwrap();
@@ -380,7 +339,7 @@ fn the_exit_statuses_of_the_help_stand_in_the_readme() {
 #[test]
 fn a_shell_completes_every_verb() {
     for shell in ["bash", "zsh", "fish"] {
-        let script = out(&program(&["completions", shell], &[]));
+        let script = stdout(&program(&["completions", shell], &[]));
         for word in ["rollback", "dry-run", "completions"] {
             assert!(script.contains(word), "{shell}: {word}");
         }

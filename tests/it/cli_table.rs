@@ -2,28 +2,14 @@
 
 use std::io::Write as _;
 use std::net::TcpListener;
-use std::process::{Command, Output};
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::support::TestAdmin;
-
-fn said(admin: &TestAdmin, arguments: &[&str]) -> String {
-    let output = admin.cli(arguments);
-    assert!(output.status.success(), "{arguments:?}: {}", error(&output));
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn error(output: &Output) -> String {
-    String::from_utf8_lossy(&output.stderr).into_owned()
-}
-
-fn file(admin: &TestAdmin, name: &str, text: &str) -> String {
-    let path = admin.folder().join(name);
-    let mut file = std::fs::File::create(&path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
-    path.to_str().unwrap().to_owned()
-}
+use crate::support::{
+    TestAdmin,
+    cli::{file, run_ok, stderr},
+};
 
 #[test]
 fn a_release_is_registered_scaled_and_removed() {
@@ -35,8 +21,8 @@ fn a_release_is_registered_scaled_and_removed() {
         "--endpoint",
         "http://127.0.0.1:4",
     ];
-    said(&admin, &[&set[..], &endpoints].concat());
-    said(
+    run_ok(&admin, &[&set[..], &endpoints].concat());
+    run_ok(
         &admin,
         &[
             "endpoint",
@@ -47,8 +33,8 @@ fn a_release_is_registered_scaled_and_removed() {
             "scale up",
         ],
     );
-    said(&admin, &["endpoint", "remove", "red", "http://127.0.0.1:3"]);
-    said(&admin, &["release", "set", "red", "--health", "/healthz"]);
+    run_ok(&admin, &["endpoint", "remove", "red", "http://127.0.0.1:3"]);
+    run_ok(&admin, &["release", "set", "red", "--health", "/healthz"]);
     let red = admin.get("/v1/releases/red");
     assert_eq!(
         red["endpoints"],
@@ -58,19 +44,19 @@ fn a_release_is_registered_scaled_and_removed() {
         (&red["version"], &red["health"]["path"]),
         (&json!("3.0.0"), &json!("/healthz"))
     );
-    let shown = said(&admin, &["release", "show", "red"]);
+    let shown = run_ok(&admin, &["release", "show", "red"]);
     assert!(shown.contains("version = \"3.0.0\""), "{shown}");
     let again = admin.cli(&["endpoint", "add", "red", "http://127.0.0.1:4"]);
     assert_eq!(again.status.code(), Some(65));
     assert!(
-        error(&again).contains("has `http://127.0.0.1:4` already"),
+        stderr(&again).contains("has `http://127.0.0.1:4` already"),
         "{}",
-        error(&again)
+        stderr(&again)
     );
     let path = file(&admin, "red.toml", &shown);
-    said(&admin, &["release", "set", "rot", "--file", &path]);
+    run_ok(&admin, &["release", "set", "rot", "--file", &path]);
     assert_eq!(admin.get("/v1/releases/rot"), red);
-    said(&admin, &["release", "remove", "rot", "--force"]);
+    run_ok(&admin, &["release", "remove", "rot", "--force"]);
     assert!(
         !admin.get("/v1/releases")["releases"]
             .as_object()
@@ -82,7 +68,7 @@ fn a_release_is_registered_scaled_and_removed() {
 #[test]
 fn a_route_is_added_changed_and_removed() {
     let admin = TestAdmin::start();
-    said(
+    run_ok(
         &admin,
         &[
             "route",
@@ -94,7 +80,7 @@ fn a_route_is_added_changed_and_removed() {
             "blue=1",
         ],
     );
-    said(
+    run_ok(
         &admin,
         &[
             "route",
@@ -109,14 +95,14 @@ fn a_route_is_added_changed_and_removed() {
     let tools = admin.get("/v1/routes/tools");
     assert_eq!(tools["path_prefix"], "/tools", "what is not named stays");
     assert_eq!(tools["host"], "a.example");
-    let shown = said(&admin, &["route", "show", "tools"]);
+    let shown = run_ok(&admin, &["route", "show", "tools"]);
     let path = file(&admin, "tools.toml", &shown);
-    said(&admin, &["route", "remove", "tools"]);
-    said(&admin, &["route", "set", "tools", "--file", &path]);
+    run_ok(&admin, &["route", "remove", "tools"]);
+    run_ok(&admin, &["route", "set", "tools", "--file", &path]);
     assert_eq!(admin.get("/v1/routes/tools"), tools);
     let other = admin.cli(&["route", "set", "chat", "--file", &path]);
-    assert_eq!(other.status.code(), Some(78), "{}", error(&other));
-    let list = said(&admin, &["route", "list"]);
+    assert_eq!(other.status.code(), Some(78), "{}", stderr(&other));
+    let list = run_ok(&admin, &["route", "list"]);
     assert!(
         list.contains("prefix /tools") && !list.contains("/tools*"),
         "{list}"
@@ -131,8 +117,8 @@ fn status_shows_the_header_fields_that_a_route_asks_for() {
         "preview.toml",
         "path = \"/preview\"\nheaders = { x-preview = \"green\" }\nsplit = { green = 1 }\n",
     );
-    said(&admin, &["route", "set", "preview", "--file", &path]);
-    let status = said(&admin, &["status"]);
+    run_ok(&admin, &["route", "set", "preview", "--file", &path]);
+    let status = run_ok(&admin, &["status"]);
     assert!(
         status.contains("path /preview  x-preview: green"),
         "{status}"
@@ -155,7 +141,7 @@ fn a_release_without_weight_stands_by() {
             (json!("green"), json!("standby"))
         ]
     );
-    said(&admin, &["switch", "chat", "green"]);
+    run_ok(&admin, &["switch", "chat", "green"]);
     assert_eq!(
         roles(),
         [
@@ -163,46 +149,46 @@ fn a_release_without_weight_stands_by() {
             (json!("green"), json!("live"))
         ]
     );
-    assert!(said(&admin, &["status"]).contains("standby"));
+    assert!(run_ok(&admin, &["status"]).contains("standby"));
 }
 
 #[test]
 fn what_is_exported_can_be_taken_over_again() {
     let admin = TestAdmin::start();
-    said(&admin, &["split", "chat", "blue=70", "green=30"]);
+    run_ok(&admin, &["split", "chat", "blue=70", "green=30"]);
     let head = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
-    let table = said(&admin, &["export"]);
+    let table = run_ok(&admin, &["export"]);
     let path = file(&admin, "exported.toml", &format!("{head}{table}"));
-    said(&admin, &["switch", "chat", "blue"]);
-    said(&admin, &["apply", &path, "--wins", "file"]);
+    run_ok(&admin, &["switch", "chat", "blue"]);
+    run_ok(&admin, &["apply", &path, "--wins", "file"]);
     assert_eq!(admin.split("chat"), json!({ "blue": 70, "green": 30 }));
     assert_eq!(admin.get("/v1/status")["drift"]["drifted"], false);
-    let whole = said(&admin, &["export", "--config", &path]);
+    let whole = run_ok(&admin, &["export", "--config", &path]);
     assert!(
         whole.contains("[[listeners]]") && whole.contains("blue = 70"),
         "{whole}"
     );
     let checked = file(&admin, "whole.toml", &whole);
-    assert_eq!(said(&admin, &["check", "--config", &checked]), whole);
+    assert_eq!(run_ok(&admin, &["check", "--config", &checked]), whole);
 }
 
 #[test]
 fn a_file_is_looked_at_before_it_is_taken_over_and_static_settings_are_named() {
     let admin = TestAdmin::start();
-    let table = said(&admin, &["export"]).replace("blue = 100", "blue = 60");
+    let table = run_ok(&admin, &["export"]).replace("blue = 100", "blue = 60");
     let head = "workers = 1\n[[listeners]]\naddress = \"127.0.0.1:0\"\n";
     let path = file(&admin, "edited.toml", &format!("{head}{table}"));
     let before = admin.revision();
-    let text = said(&admin, &["apply", &path, "--dry-run"]);
+    let text = run_ok(&admin, &["apply", &path, "--dry-run"]);
     assert!(text.contains("chat: blue 100%→100% (weight 60)"), "{text}");
     assert!(text.contains("need a restart: admin, workers"), "{text}");
     assert_eq!(admin.revision(), before);
-    let text = said(&admin, &["apply", &path]);
+    let text = run_ok(&admin, &["apply", &path]);
     assert!(
         text.contains("chat: blue 100%→100% (weight 60)") && text.contains("need a restart"),
         "{text}"
     );
-    let text = said(&admin, &["apply", &path]);
+    let text = run_ok(&admin, &["apply", &path]);
     assert!(
         text.contains("the table has nothing to take over"),
         "{text}"
@@ -212,8 +198,8 @@ fn a_file_is_looked_at_before_it_is_taken_over_and_static_settings_are_named() {
 #[test]
 fn a_revision_is_shown_with_who_when_why_and_what() {
     let admin = TestAdmin::start();
-    said(&admin, &["switch", "chat", "green", "-m", "2.0.0\nfor all"]);
-    let shown = said(&admin, &["show", &admin.revision().to_string()]);
+    run_ok(&admin, &["switch", "chat", "green", "-m", "2.0.0\nfor all"]);
+    let shown = run_ok(&admin, &["show", &admin.revision().to_string()]);
     for part in [
         "publish by local at ",
         "2.0.0\u{FFFD}for all",
@@ -245,7 +231,7 @@ fn mistakes_of_a_file_are_json_for_machines() {
 #[test]
 fn a_single_mistake_is_printed_once_and_hints_speak_of_flags() {
     let admin = TestAdmin::start();
-    said(
+    run_ok(
         &admin,
         &["release", "set", "red", "--endpoint", "http://127.0.0.1:3"],
     );
@@ -254,10 +240,10 @@ fn a_single_mistake_is_printed_once_and_hints_speak_of_flags() {
         "three.toml",
         "split = { blue = 1, green = 1, red = 1 }\nstable = \"blue\"\n",
     );
-    said(&admin, &["route", "set", "chat", "--file", &path]);
+    run_ok(&admin, &["route", "set", "chat", "--file", &path]);
     let output = admin.cli(&["promote", "chat"]);
-    assert_eq!(output.status.code(), Some(65), "{}", error(&output));
-    let text = error(&output);
+    assert_eq!(output.status.code(), Some(65), "{}", stderr(&output));
+    let text = stderr(&output);
     let mut lines: Vec<_> = text
         .lines()
         .map(|line| line.trim_start_matches("error: ").trim())
@@ -267,7 +253,7 @@ fn a_single_mistake_is_printed_once_and_hints_speak_of_flags() {
     lines.dedup();
     assert_eq!(lines.len(), count, "{text}");
     let output = admin.cli(&["switch", "chat", "blue", "--based-on", "1"]);
-    let text = error(&output);
+    let text = stderr(&output);
     assert!(
         text.contains("hint: ") && !text.contains("?force") && !text.contains("If-Match"),
         "{text}"
@@ -277,9 +263,9 @@ fn a_single_mistake_is_printed_once_and_hints_speak_of_flags() {
 #[test]
 fn the_help_is_a_verb_and_so_is_the_version() {
     let admin = TestAdmin::start();
-    assert!(said(&admin, &["help"]).contains("rollback"));
-    assert!(said(&admin, &["help", "rollback"]).contains("--route"));
-    let version = said(&admin, &["version"]);
+    assert!(run_ok(&admin, &["help"]).contains("rollback"));
+    assert!(run_ok(&admin, &["help", "rollback"]).contains("--route"));
+    let version = run_ok(&admin, &["version"]);
     assert_eq!(
         version,
         format!("switchback {}\n", env!("CARGO_PKG_VERSION"))
@@ -295,7 +281,7 @@ fn an_empty_variable_is_as_good_as_none() {
         .env("SWITCHBACK_TOKEN_FILE", "")
         .output()
         .unwrap();
-    assert_ne!(output.status.code(), Some(64), "{}", error(&output));
+    assert_ne!(output.status.code(), Some(64), "{}", stderr(&output));
 }
 
 #[test]
@@ -324,12 +310,12 @@ fn another_server_is_not_taken_for_an_admin_api() {
             output.status.code(),
             Some(69),
             "{answer}: {}",
-            error(&output)
+            stderr(&output)
         );
         assert!(
-            error(&output).contains("not that of a listener"),
+            stderr(&output).contains("not that of a listener"),
             "{}",
-            error(&output)
+            stderr(&output)
         );
     }
     server.join().unwrap();

@@ -1,7 +1,7 @@
 //! How many connections there may be to endpoints: to one, and to all of them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, mpsc};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -148,22 +148,9 @@ fn long_streams_are_not_cut_and_delay_no_other_for_long() {
     }
 }
 
-/// Answers when it is told to, and says which request it has.
-fn holding() -> (Origin, mpsc::Receiver<String>, mpsc::Sender<()>) {
-    let (asked, is_asked) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let origin = Origin::answering(move |request| {
-        asked.send(request.line().to_owned()).unwrap();
-        released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
-    });
-    (origin, is_asked, release)
-}
-
 #[test]
 fn requests_that_wait_for_a_connection_get_it_in_order() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let lines = format!(
         "endpoints = [{:?}]\nlimits = {{ connections_per_endpoint = 1 }}",
         origin.url()
@@ -200,7 +187,7 @@ fn requests_that_wait_for_a_connection_get_it_in_order() {
 
 #[test]
 fn a_limit_on_connections_is_reported_when_the_connect_timeout_is_over() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let lines = format!(
         "endpoints = [{:?}]\nlimits = {{ connections_per_endpoint = 1 }}",
         origin.url()
@@ -224,7 +211,7 @@ fn a_limit_on_connections_is_reported_when_the_connect_timeout_is_over() {
 
 #[test]
 fn a_release_that_eats_connections_leaves_some_to_the_others() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let other = Origin::replying("other");
     let proxy = TestProxy::builder()
         .release("greedy", &[&origin])

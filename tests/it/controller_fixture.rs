@@ -3,7 +3,6 @@
 use std::{
     path::{Path, PathBuf},
     sync::Arc,
-    time::{Duration, Instant},
 };
 
 use switchback::{
@@ -189,15 +188,6 @@ impl ControllerFixture {
         let state = self.controller.live().state();
         let urls = state.endpoints(&release.parse().unwrap());
         urls.iter().map(ToString::to_string).collect()
-    }
-}
-
-/// Waits for something that another thread does.
-pub(crate) fn wait_until(what: &str, mut so: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while !so() {
-        assert!(Instant::now() < deadline, "not in time: {what}");
-        std::thread::yield_now();
     }
 }
 

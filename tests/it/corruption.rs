@@ -18,25 +18,13 @@ use switchback::{
     model::TableDocument,
 };
 
-use crate::controller_fixture::{
-    ControllerFixture, change, folder, grouped, set_split, wait_until, write,
+use crate::{
+    controller_fixture::{ControllerFixture, change, folder, grouped, set_split, write},
+    support::{random::Random, wait_until},
 };
 
 const STORE: &str = "history.redb";
 const FILES: [&str; 3] = [STORE, "rollback.slot", "history.mark"];
-
-/// A small generator, so that a failure can be run again by its number.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % limit
-    }
-}
 
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();

@@ -11,21 +11,10 @@ use std::{
 use rustix::process::{Pid, Signal, kill_process};
 use switchback::demo::{Agents, Demo, DemoError, Options, next_steps};
 
-/// Sends a request on a connection of its own; gives back everything that comes until it ends.
-fn ask(address: SocketAddr, request: &str) -> String {
-    let mut socket = TcpStream::connect(address).unwrap();
-    socket
-        .set_read_timeout(Some(Duration::from_secs(20)))
-        .unwrap();
-    socket.write_all(request.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    // An answer that is cut off may end in a reset; what came before is what counts.
-    let _ = socket.read_to_end(&mut answer);
-    String::from_utf8(answer).unwrap()
-}
+use crate::support::exchange;
 
 fn get(address: SocketAddr, path: &str) -> String {
-    ask(
+    exchange(
         address,
         &format!("GET {path} HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n\r\n"),
     )
@@ -34,7 +23,7 @@ fn get(address: SocketAddr, path: &str) -> String {
 fn behave(address: SocketAddr, body: &str) -> String {
     let length = body.len();
     let head = format!("POST /behave HTTP/1.1\r\nhost: {address}\r\nconnection: close\r\n");
-    ask(
+    exchange(
         address,
         &format!("{head}content-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"),
     )

@@ -13,7 +13,10 @@ use std::{
 
 use switchback::control::RollbackTo;
 
-use crate::controller_fixture::{ControllerFixture, set_split, wait_until};
+use crate::{
+    controller_fixture::{ControllerFixture, set_split},
+    support::{random::Random, wait_until},
+};
 
 /// What a rollback may take beside a disk that hangs for seconds: far more than it does, for a machine that is busy.
 const PROMPT: Duration = Duration::from_secs(1);
@@ -202,34 +205,21 @@ impl Answer {
     }
 }
 
-/// A small generator, so that the moments differ and a failure can be run again.
-struct Moments(u64);
-
-impl Moments {
-    fn next(&mut self, below: u64) -> u64 {
-        self.0 = self
-            .0
-            .wrapping_mul(6_364_136_223_846_793_005)
-            .wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % below
-    }
-}
-
 #[test]
 fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
     const ROUNDS: u64 = 30;
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("history");
-    let mut moments = Moments(20_261_120);
+    let mut random = Random(20_261_120);
     let mut process = Process::start(&path);
     let mut acknowledged = process.began_with;
     for round in 0..ROUNDS {
         // The weights that a change in flight may lead to; a rollback may lead to any that was live before it.
         let mut stack = vec![acknowledged];
-        let deadline = Instant::now() + Duration::from_millis(moments.next(60));
+        let deadline = Instant::now() + Duration::from_millis(random.below(60));
         while Instant::now() < deadline {
-            let green = u32::try_from(moments.next(101)).unwrap();
-            let back = stack.len() > 1 && moments.next(3) == 0;
+            let green = u32::try_from(random.below(101)).unwrap();
+            let back = stack.len() > 1 && random.below(3) == 0;
             let answer = process.answer(&if back {
                 "back".to_owned()
             } else {
@@ -248,13 +238,13 @@ fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
             acknowledged = answer.green;
             assert_eq!(stack.last(), Some(&acknowledged));
         }
-        let next = u32::try_from(moments.next(101)).unwrap();
+        let next = u32::try_from(random.below(101)).unwrap();
         let (request, possible) = match stack.iter().nth_back(1) {
-            Some(before) if moments.next(2) == 0 => ("back\n".to_owned(), *before),
+            Some(before) if random.below(2) == 0 => ("back\n".to_owned(), *before),
             _ => (format!("split {next}\n"), next),
         };
         process.input.write_all(request.as_bytes()).unwrap();
-        std::thread::sleep(Duration::from_micros(moments.next(4_000)));
+        std::thread::sleep(Duration::from_micros(random.below(4_000)));
         process.kill();
         process = Process::start(&path);
         let live = process.began_with;

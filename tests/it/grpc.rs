@@ -7,7 +7,7 @@ use http::{HeaderMap, Request, Response};
 use switchback::model::OutcomeClass;
 
 use crate::support::TestProxy;
-use crate::support::h2::{H2Answer, H2Client, H2Origin, block, read, read_body, request, send};
+use crate::support::h2::{H2Client, H2Origin, H2Response, block, read, read_body, request, send};
 
 /// A message with its five bytes of prefix.
 fn message(text: &str) -> Bytes {
@@ -92,7 +92,7 @@ fn before(origin: &H2Origin) -> TestProxy {
         .start()
 }
 
-async fn unary(client: &H2Client, call: Request<()>, body: Bytes) -> H2Answer {
+async fn unary(client: &H2Client, call: Request<()>, body: Bytes) -> H2Response {
     let (answer, mut out) = client.open(call, false).await;
     let _ = send(&mut out, body, true).await;
     read(answer.await.unwrap()).await.unwrap()

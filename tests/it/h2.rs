@@ -540,7 +540,7 @@ fn an_endpoint_that_is_down_is_502_and_one_that_goes_away_is_connected_to_again(
     block(async {
         let client = H2Client::connect(proxy.address).await;
         assert_eq!(client.get("/").await.unwrap().status(), 200);
-        origin.goodbye();
+        origin.graceful_shutdown();
         let mut statuses = Vec::new();
         while origin.connections() < 2 {
             statuses.push(client.get("/").await.unwrap().status());

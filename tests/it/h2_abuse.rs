@@ -2,7 +2,7 @@
 
 use crate::support::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
-    RawFrame, RawH2, SETTINGS, WINDOW_UPDATE, block_of, frame, pseudo,
+    RawFrame, RawH2, SETTINGS, WINDOW_UPDATE, frame, header_block, pseudo,
 };
 use crate::support::{Origin, TestProxy};
 
@@ -379,7 +379,7 @@ fn floods_end_in_a_goaway_and_a_closed_connection() {
             HEADERS,
             END_HEADERS,
             stream,
-            &block_of(&pseudo("POST", "/")),
+            &header_block(&pseudo("POST", "/")),
         ));
     };
     let floods: Vec<(&str, Flood)> = vec![
@@ -412,7 +412,7 @@ fn floods_end_in_a_goaway_and_a_closed_connection() {
                     HEADERS,
                     END_HEADERS | END_STREAM,
                     2 * n - 1,
-                    &block_of(&pseudo("GET", "/")),
+                    &header_block(&pseudo("GET", "/")),
                 );
                 bytes.extend(frame(RST_STREAM, 0, 2 * n - 1, &[0, 0, 0, 8]));
                 bytes
@@ -425,7 +425,7 @@ fn floods_end_in_a_goaway_and_a_closed_connection() {
                     HEADERS,
                     END_HEADERS | END_STREAM,
                     2 * n - 1,
-                    &block_of(&pseudo("GET", "/")),
+                    &header_block(&pseudo("GET", "/")),
                 );
                 bytes.extend(frame(WINDOW_UPDATE, 0, 2 * n - 1, &[0, 0, 0, 0]));
                 bytes
@@ -439,7 +439,7 @@ fn floods_end_in_a_goaway_and_a_closed_connection() {
                     HEADERS,
                     END_HEADERS | END_STREAM,
                     2 * n - 1,
-                    &block_of(&fields),
+                    &header_block(&fields),
                 )
             }),
         ),
@@ -485,7 +485,7 @@ fn a_path_with_a_fragment_is_refused_in_every_way_to_write_it() {
         (":scheme", "http"),
         (":authority", "agents.test"),
     ];
-    let head = |path: &[u8]| [&block_of(&rest)[..], path].concat();
+    let head = |path: &[u8]| [&header_block(&rest)[..], path].concat();
     // In words, into the table, from the table, cut by a continuation, padded, with a priority.
     let words = head(b"\x04\x04/a#b");
     let indexed = head(b"\x44\x04/a#b");
@@ -514,7 +514,7 @@ fn header_blocks_are_bounded() {
     // A flood of continuations that never ends the block, with and without bytes.
     for payload in [vec![], vec![0; 1_000]] {
         let mut raw = RawH2::connect(proxy.address);
-        raw.frame(HEADERS, END_STREAM, 1, &block_of(&pseudo("GET", "/")));
+        raw.frame(HEADERS, END_STREAM, 1, &header_block(&pseudo("GET", "/")));
         let mut sent = 0;
         while sent < 1_000_000 && raw.frame(CONTINUATION, 0, 1, &payload) {
             sent += 1;
@@ -525,7 +525,7 @@ fn header_blocks_are_bounded() {
     // A list that is too long, in one block.
     let value = "a".repeat(4_000);
     let many: Vec<(&str, &str)> = (0..20).map(|_| ("x-a", value.as_str())).collect();
-    let block = block_of(&with(&many));
+    let block = header_block(&with(&many));
     let mut raw = RawH2::connect(proxy.address);
     let mut parts = block.chunks(16_000).peekable();
     raw.frame(HEADERS, END_STREAM, 1, parts.next().unwrap());

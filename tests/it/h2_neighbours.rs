@@ -8,7 +8,7 @@ use http::Response;
 
 use crate::support::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, H2Client, H2Origin, HEADERS, RST_STREAM, RawH2,
-    block, block_of, frame, read_body, request, send,
+    block, frame, header_block, read_body, request, send,
 };
 use crate::support::{Origin, TestProxy};
 
@@ -35,7 +35,7 @@ fn head(stream: u32, status: &str) -> Vec<u8> {
         HEADERS,
         END_HEADERS,
         stream,
-        &block_of(&[(":status", status)]),
+        &header_block(&[(":status", status)]),
     )
 }
 
@@ -47,7 +47,7 @@ fn reset(stream: u32) -> Vec<u8> {
 fn what_came_before_a_reset_is_passed_on_and_the_reset_is_shown_and_logged() {
     let origin = raw(|raw| {
         let stream = raw.asked()?;
-        let fields = block_of(&[(":status", "200"), ("content-length", "10")]);
+        let fields = header_block(&[(":status", "200"), ("content-length", "10")]);
         let head = frame(HEADERS, END_HEADERS, stream, &fields);
         let data = frame(DATA, 0, stream, b"half");
         raw.bytes(&[head, data, reset(stream)].concat());
@@ -113,7 +113,7 @@ fn send_large_head(raw: &mut RawH2, stream: u32) {
     let value = "z".repeat(15_000);
     let mut fields = vec![(":status", "200")];
     fields.extend(std::iter::repeat_n(("x-large", value.as_str()), 6));
-    let block = block_of(&fields);
+    let block = header_block(&fields);
     let mut parts = block.chunks(16_000).peekable();
     raw.frame(HEADERS, 0, stream, parts.next().unwrap());
     while let Some(part) = parts.next() {

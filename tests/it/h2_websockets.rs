@@ -1,6 +1,6 @@
 //! `WebSockets` over HTTP/2, on either side and on both (RFC 8441).
 
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::mpsc::{Receiver, channel};
 
@@ -12,10 +12,10 @@ use http::{Request, Response};
 use switchback::message::handshake;
 
 use super::support::h2::{
-    DATA, END_HEADERS, END_STREAM, H2Client, H2Origin, HEADERS, RST_STREAM, RawH2, block, block_of,
-    echo, frame, pseudo, send,
+    DATA, END_HEADERS, END_STREAM, H2Client, H2Origin, HEADERS, RST_STREAM, RawH2, block, echo,
+    frame, header_block, pseudo, send,
 };
-use super::support::{Client, Origin, TIMEOUT, TestProxy, read_request};
+use super::support::{Client, Origin, TIMEOUT, TestProxy};
 
 const UPGRADE: &str = "GET /ws?a=b HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
     Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Protocol: chat\r\n\r\n";
@@ -38,9 +38,7 @@ fn asking(protocol: &'static str) -> Request<()> {
 
 /// An endpoint over HTTP/1.1 that goes on by `talk` once it has agreed.
 fn http1(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
-    Origin::scripted(move |mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let request = read_request(&mut reader).unwrap();
+    Origin::after_request(move |request, mut stream, _| {
         assert_eq!(request.line(), "GET /ws?a=b HTTP/1.1");
         assert_eq!(request.value("host"), Some("agents.test"));
         for (name, value) in [
@@ -431,7 +429,7 @@ fn the_last_words_of_an_endpoint_that_reads_no_more_are_passed_on() {
             HEADERS,
             END_HEADERS,
             asked,
-            &block_of(&[(":status", "200")]),
+            &header_block(&[(":status", "200")]),
         );
         last.extend(frame(DATA, END_STREAM, asked, b"\x88\x02\x03\xe8"));
         last.extend(frame(RST_STREAM, 0, asked, &[0; 4]));

@@ -20,9 +20,11 @@ use switchback::{
     model::{Actor, Author, Revision, TableDocument},
 };
 
-use crate::controller_fixture::{
-    ControllerFixture, author, change, document, folder, grouped, history_path, set_split,
-    wait_until,
+use crate::{
+    controller_fixture::{
+        ControllerFixture, author, change, document, folder, grouped, history_path, set_split,
+    },
+    support::wait_until,
 };
 
 #[derive(Debug, Clone)]

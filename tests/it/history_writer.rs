@@ -10,12 +10,13 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    controller_fixture::{history_path, wait_until},
+    controller_fixture::history_path,
     durability::Mount,
     program::Demo,
     support::{
         Client,
         signal::{self, Signal},
+        wait_until,
     },
 };
 

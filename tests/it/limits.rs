@@ -108,15 +108,12 @@ fn a_request_as_a_whole_can_be_limited() {
 
 /// Answers the first request of each connection and closes at the second, once it has read it.
 fn stale(answered: Arc<AtomicUsize>) -> Origin {
-    Origin::scripted(move |mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        if read_request(&mut reader).is_some() {
-            answered.fetch_add(1, Ordering::SeqCst);
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
-                .unwrap();
-            let _ = read_request(&mut reader);
-        }
+    Origin::after_request(move |_, mut stream, mut reader| {
+        answered.fetch_add(1, Ordering::SeqCst);
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            .unwrap();
+        let _ = read_request(&mut reader);
     })
 }
 
@@ -145,22 +142,9 @@ fn a_stale_connection_is_tried_again_for_what_may_be_sent_twice_only() {
     );
 }
 
-/// Holds requests until told to answer; tells how many it holds.
-fn holding() -> (Origin, mpsc::Receiver<()>, mpsc::Sender<()>) {
-    let (asked, is_asked) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let origin = Origin::answering(move |_| {
-        asked.send(()).unwrap();
-        released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
-    });
-    (origin, is_asked, release)
-}
-
 #[test]
 fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let limits = "limits = { concurrency = 1, queue = 1, queue_timeout = \"5s\" }";
     let proxy = TestProxy::builder()
         .release_with(
@@ -191,14 +175,7 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
 /// A client that has its next request ready when its last one ends is not served before those who wait.
 #[test]
 fn no_request_overtakes_the_queue_of_a_release() {
-    let (asked, is_asked) = mpsc::channel();
-    let (release, released) = mpsc::channel::<()>();
-    let released = Mutex::new(released);
-    let origin = Origin::answering(move |request| {
-        asked.send(request.line().to_owned()).unwrap();
-        released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
-        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
-    });
+    let (origin, is_asked, release) = Origin::holding();
     let limits = "limits = { concurrency = 1, queue = 9, queue_timeout = \"30s\" }";
     let proxy = TestProxy::builder()
         .release_with(
@@ -229,7 +206,7 @@ fn no_request_overtakes_the_queue_of_a_release() {
 
 #[test]
 fn a_queued_request_selects_again_when_the_table_changes() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let green = Origin::replying("green");
     let limits = "limits = { concurrency = 1, queue = 9, queue_timeout = \"5s\" }";
     let proxy = TestProxy::builder()
@@ -253,7 +230,7 @@ fn a_queued_request_selects_again_when_the_table_changes() {
 
 #[test]
 fn too_many_requests_in_all_are_refused() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let proxy = blue(&origin).settings("[limits]\nrequests = 1").start();
     let mut first = proxy.client();
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -409,7 +386,7 @@ fn a_sender_that_is_not_trusted_makes_no_peer_a_trusted_proxy() {
 
 #[test]
 fn draining_closes_what_is_idle_and_lets_what_is_busy_end() {
-    let (origin, is_asked, release) = holding();
+    let (origin, is_asked, release) = Origin::holding();
     let proxy = blue(&origin).start();
     let (mut idle, mut busy) = (proxy.client(), proxy.client());
     busy.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -488,9 +465,7 @@ fn a_release_at_its_limit_is_named_in_the_log() {
 /// How large the chunks are in which a body arrives, one for each buffer that was read.
 fn largest_chunk(buffer: &str) -> usize {
     const CHUNKS: usize = 4;
-    let origin = Origin::scripted(|mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        read_request(&mut reader).unwrap();
+    let origin = Origin::after_request(|_, mut stream, _| {
         let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
         stream.write_all(head).unwrap();
         let chunk = [
@@ -512,9 +487,7 @@ fn largest_chunk(buffer: &str) -> usize {
     assert_eq!(client.head_response().status, 200);
     let (mut largest, mut total) = (0, 0);
     loop {
-        let line = client.read_line();
-        let size = usize::from_str_radix(line.trim(), 16).unwrap();
-        client.read_exact(size + 2);
+        let size = client.chunk().len();
         (largest, total) = (largest.max(size), total + size);
         if size == 0 {
             assert_eq!(total, CHUNKS << 20);

@@ -1,30 +1,14 @@
 //! What a client sends in confidence is in no log, at no level: tokens, cookies, fields, queries and bodies.
 
-use std::{
-    io::{Read as _, Write as _},
-    net::{SocketAddr, TcpStream},
-};
-
 use crate::{
     conformance::child::Switchback,
     support::{
-        Origin, TIMEOUT,
+        Origin, exchange,
         h2::{H2Client, RawH2, block, pseudo, request},
     },
 };
 
 const SECRET: &str = "c0nf1dent1al";
-
-/// Sends bytes and reads until the connection ends.
-fn exchange(address: SocketAddr, bytes: &str) -> String {
-    let mut stream = TcpStream::connect(address).unwrap();
-    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
-    stream.write_all(bytes.as_bytes()).unwrap();
-    let mut answer = Vec::new();
-    // A refused request may end in a reset; what came before it counts.
-    let _ = stream.read_to_end(&mut answer);
-    String::from_utf8_lossy(&answer).into_owned()
-}
 
 /// An origin whose answers hold secrets, and one whose answers are refused besides.
 fn origins() -> (Origin, Origin) {

@@ -1,11 +1,11 @@
 //! Answers that break, answers of our own, and what a client reads of either.
 
-use std::io::{Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::support::h2::{DATA, END_STREAM, GOAWAY, RawH2, SETTINGS, WINDOW_UPDATE, pseudo};
-use crate::support::{Origin, TestProxy, read_request};
+use crate::support::{Origin, TestProxy, read_head, read_request};
 
 /// An origin that answers every request with these bytes, and then waits for the proxy to close.
 fn breaking(bytes: &'static [u8]) -> Origin {
@@ -298,17 +298,13 @@ fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
 /// Answers 413 as soon as it has a head, and reads on.
 fn answering_early() -> Origin {
     Origin::scripted(|mut stream| {
-        let mut head = Vec::new();
-        let mut byte = [0];
-        while !head.ends_with(b"\r\n\r\n") {
-            match stream.read(&mut byte) {
-                Ok(1..) => head.push(byte[0]),
-                _ => return,
-            }
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        if read_head(&mut reader).is_none() {
+            return;
         }
         let _sent =
             stream.write_all(b"HTTP/1.1 413 Payload Too Large\r\nContent-Length: 2\r\n\r\nno");
-        let _closed = std::io::copy(&mut stream, &mut std::io::sink());
+        let _closed = std::io::copy(&mut reader, &mut std::io::sink());
     })
 }
 
@@ -555,7 +551,7 @@ fn an_empty_affinity_value_is_none_and_the_next_source_is_asked() {
 /// Answers every upgrade with a 101 to this protocol and then echoes; everything else with the words `no upgrade`.
 fn upgrading(to: &'static str) -> Origin {
     Origin::scripted(move |mut stream| {
-        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(request) = read_request(&mut reader) {
             if request.value("upgrade").is_none() {
                 let plain = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nno upgrade";

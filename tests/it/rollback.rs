@@ -18,9 +18,12 @@ use switchback::{
     model::{Cause, Change, Revision},
 };
 
-use crate::controller_fixture::{
-    ControllerFixture, author, change, document, folder, grouped, history_path, keyed, set_split,
-    wait_until,
+use crate::{
+    controller_fixture::{
+        ControllerFixture, author, change, document, folder, grouped, history_path, keyed,
+        set_split,
+    },
+    support::wait_until,
 };
 
 #[tokio::test]

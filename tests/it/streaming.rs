@@ -17,27 +17,17 @@ use std::{
 use socket2::SockRef;
 use switchback::model::Version;
 
-use super::support::{Client, Origin, TIMEOUT, TestProxy, read_request};
+use super::support::{Origin, TIMEOUT, TestProxy};
 
 const EVENTS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const GET: &str = "GET /stream HTTP/1.1\r\nHost: agents.test\r\n\r\n";
 
-/// An origin that reads the head of a request and then does as the script says.
-fn scripted(script: impl Fn(TcpStream, BufReader<TcpStream>) + Send + Sync + 'static) -> Origin {
-    Origin::scripted(move |stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        if read_request(&mut reader).is_some() {
-            script(stream, reader);
-        }
-    })
-}
-
 /// An origin that sends each text that it is given, as one chunk, and ends the body when the sender goes.
 fn stepwise() -> (Origin, Sender<String>) {
     let (sender, receiver) = channel::<String>();
     let receiver = Mutex::new(receiver);
-    let origin = scripted(move |mut stream, _| {
+    let origin = Origin::after_request(move |_, mut stream, _| {
         stream.write_all(EVENTS.as_bytes()).unwrap();
         for text in receiver.lock().unwrap().iter() {
             let chunk = format!("{:x}\r\n{text}\r\n", text.len());
@@ -50,42 +40,24 @@ fn stepwise() -> (Origin, Sender<String>) {
     (origin, sender)
 }
 
-fn read_head(client: &mut Client) -> String {
-    let mut head = String::new();
-    while !head.ends_with("\r\n\r\n") {
-        let line = client.read_line();
-        assert!(!line.is_empty(), "the connection ended in the head: {head}");
-        head.push_str(&line);
-    }
-    head
-}
-
-/// Reads one chunk; an empty one is the end of the body.
-fn read_chunk(client: &mut Client) -> String {
-    let size = client.read_line();
-    let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
-    let chunk = client.read_exact(size + 2);
-    String::from_utf8(chunk[..size].to_vec()).unwrap()
-}
-
 #[test]
 fn each_event_arrives_before_the_next_is_sent_and_at_once() {
     let (origin, tokens) = stepwise();
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
     client.send(GET);
-    let head = read_head(&mut client);
+    let head = client.response_head();
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let mut lags = Vec::new();
     for number in 0..200 {
         let token = format!("data: {number}\n\n");
         let sent = Instant::now();
         tokens.send(token.clone()).unwrap();
-        assert_eq!(read_chunk(&mut client), token);
+        assert_eq!(client.chunk(), token);
         lags.push(sent.elapsed());
     }
     drop(tokens);
-    assert_eq!(read_chunk(&mut client), "");
+    assert_eq!(client.chunk(), "");
     // The machine of a test may be busy; half of the events are certainly not held up by it.
     lags.sort_unstable();
     assert!(lags[100] < Duration::from_millis(20), "{:?}", lags[100]);
@@ -121,15 +93,15 @@ fn a_body_goes_up_while_its_answer_comes_down() {
     let mut client = proxy.client();
     client.send("POST /echo HTTP/1.1\r\nHost: agents.test\r\nTransfer-Encoding: chunked\r\n\r\n");
     client.send("5\r\nfirst\r\n");
-    read_head(&mut client);
-    assert_eq!(read_chunk(&mut client), "first");
+    client.response_head();
+    assert_eq!(client.chunk(), "first");
     for number in 0..50 {
         let text = format!("part {number}");
         client.send(format!("{:x}\r\n{text}\r\n", text.len()));
-        assert_eq!(read_chunk(&mut client), text);
+        assert_eq!(client.chunk(), text);
     }
     client.send("0\r\n\r\n");
-    assert_eq!(read_chunk(&mut client), "");
+    assert_eq!(client.chunk(), "");
 }
 
 #[test]
@@ -148,7 +120,7 @@ fn a_body_that_is_cut_never_looks_whole() {
     for (what, bytes) in cuts {
         for abruptly in [false, true] {
             let bytes = bytes.clone();
-            let origin = scripted(move |mut stream, _| {
+            let origin = Origin::after_request(move |_, mut stream, _| {
                 stream.write_all(bytes.as_bytes()).unwrap();
                 end(&stream, abruptly);
             });
@@ -174,7 +146,7 @@ fn a_body_that_ends_with_its_connection_is_whole_after_a_fin_and_cut_after_a_res
     for abruptly in [false, true] {
         let (sent, arrived) = channel::<()>();
         let arrived = Mutex::new(arrived);
-        let origin = scripted(move |mut stream, _| {
+        let origin = Origin::after_request(move |_, mut stream, _| {
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nhello")
                 .unwrap();
@@ -184,8 +156,8 @@ fn a_body_that_ends_with_its_connection_is_whole_after_a_fin_and_cut_after_a_res
         let proxy = TestProxy::before(&origin);
         let mut client = proxy.client();
         client.send("GET / HTTP/1.1\r\nHost: agents.test\r\nConnection: close\r\n\r\n");
-        read_head(&mut client);
-        assert_eq!(read_chunk(&mut client), "hello");
+        client.response_head();
+        assert_eq!(client.chunk(), "hello");
         sent.send(()).unwrap();
         let mut rest = Vec::new();
         // After a cut the connection may end in a reset.
@@ -204,7 +176,7 @@ fn tells_when_left(first: &'static str) -> (Origin, Receiver<()>, Receiver<Insta
     let (asked, was_asked) = channel();
     let (left, was_left) = channel();
     let tell = Mutex::new((asked, left));
-    let origin = scripted(move |mut stream, mut reader| {
+    let origin = Origin::after_request(move |_, mut stream, mut reader| {
         stream.write_all(first.as_bytes()).unwrap();
         let (asked, left) = tell.lock().unwrap().clone();
         asked.send(()).unwrap();
@@ -232,7 +204,7 @@ fn a_client_that_leaves_frees_the_endpoint_within_a_second() {
         client.send(GET);
         was_asked.recv_timeout(TIMEOUT).unwrap();
         if !first.is_empty() {
-            read_head(&mut client);
+            client.response_head();
         }
         let leaving = Instant::now();
         drop(client);
@@ -328,7 +300,7 @@ fn a_client_that_says_no_more_but_listens_is_taken_as_gone() {
     let mut client = proxy.client();
     client.send(GET);
     was_asked.recv_timeout(TIMEOUT).unwrap();
-    read_head(&mut client);
+    client.response_head();
     client.stream().shutdown(Shutdown::Write).unwrap();
     was_left.recv_timeout(TIMEOUT).unwrap();
 }
@@ -339,7 +311,7 @@ fn a_client_that_stops_reading_holds_the_endpoint_up() {
     const MOST: usize = 12 << 20;
     let (count, counted) = channel();
     let count = Mutex::new(count);
-    let origin = scripted(move |mut stream, _| {
+    let origin = Origin::after_request(move |_, mut stream, _| {
         let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", 64 << 20);
         stream.write_all(head.as_bytes()).unwrap();
         stream
@@ -359,7 +331,7 @@ fn a_client_that_stops_reading_holds_the_endpoint_up() {
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
     client.send(GET);
-    read_head(&mut client);
+    client.response_head();
     let written = counted.recv_timeout(Duration::from_secs(60)).unwrap();
     assert!(
         written <= MOST,
@@ -378,9 +350,9 @@ fn a_stream_stays_where_it_began_when_the_route_is_switched() {
         .start();
     let mut stream = proxy.client();
     stream.send(GET);
-    read_head(&mut stream);
+    stream.response_head();
     tokens.send("one".into()).unwrap();
-    assert_eq!(read_chunk(&mut stream), "one");
+    assert_eq!(stream.chunk(), "one");
 
     let revision = proxy.switch("chat", "green");
     proxy.converged(revision);
@@ -394,9 +366,9 @@ fn a_stream_stays_where_it_began_when_the_route_is_switched() {
         "an open stream delays no change, and is counted"
     );
     tokens.send("two".into()).unwrap();
-    assert_eq!(read_chunk(&mut stream), "two");
+    assert_eq!(stream.chunk(), "two");
     drop(tokens);
-    assert_eq!(read_chunk(&mut stream), "");
+    assert_eq!(stream.chunk(), "");
     // The client may see the end before the worker has booked it: the next answer on the connection comes after.
     assert_eq!(stream.get("/").text(), "green");
     assert_eq!(roster.in_flight(), 0);
@@ -412,14 +384,14 @@ fn a_stream_that_goes_on_has_no_limit_in_all() {
         .start();
     let mut client = proxy.client();
     client.send(GET);
-    read_head(&mut client);
+    client.response_head();
     let start = Instant::now();
     // Three times as long as any limit, and never silent for as long as one.
     while start.elapsed() < Duration::from_millis(1_200) {
         tokens.send("token".into()).unwrap();
-        assert_eq!(read_chunk(&mut client), "token");
+        assert_eq!(client.chunk(), "token");
         std::thread::sleep(Duration::from_millis(50));
     }
     drop(tokens);
-    assert_eq!(read_chunk(&mut client), "");
+    assert_eq!(client.chunk(), "");
 }

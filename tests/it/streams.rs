@@ -1,20 +1,16 @@
 //! Streams: tokens that pass as they come, clients that leave, `WebSockets`.
 
-use std::io::{BufReader, Read, Write};
+use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Origin, TIMEOUT, TestProxy, read_request};
+use crate::support::{Origin, TIMEOUT, TestProxy};
 
 /// An origin that sends what it is told to, and tells when its connection has ended.
 fn told(tell: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
     let (send, orders) = channel::<Vec<u8>>();
     let orders: Arc<Mutex<Receiver<Vec<u8>>>> = Arc::new(Mutex::new(orders));
-    let origin = Origin::scripted(move |mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        if read_request(&mut reader).is_none() {
-            return;
-        }
+    let origin = Origin::after_request(move |_, mut stream, mut reader| {
         tell.send("asked").unwrap();
         let watch = {
             let tell = tell.clone();
@@ -50,11 +46,7 @@ fn every_token_passes_as_soon_as_it_comes() {
     assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
     order.send(STREAM.to_vec()).unwrap();
     // The head alone, before any token.
-    loop {
-        if client.read_line() == "\r\n" {
-            break;
-        }
-    }
+    client.response_head();
     for token in ["data: a\n\n", "data: b\n\n"] {
         order
             .send(format!("{:x}\r\n{token}\r\n", token.len()).into_bytes())
@@ -125,9 +117,7 @@ fn counts_go_back_to_zero_when_a_stream_ends() {
 }
 
 fn echo() -> Origin {
-    Origin::scripted(|mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        let request = read_request(&mut reader).unwrap();
+    Origin::after_request(|request, mut stream, mut reader| {
         assert_eq!(request.value("upgrade"), Some("websocket"));
         assert_eq!(request.value("connection"), Some("upgrade"));
         stream
@@ -224,9 +214,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
 fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
     for is_silent in [true, false] {
         let (told, heard) = channel();
-        let origin = Origin::scripted(move |mut stream| {
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            read_request(&mut reader).unwrap();
+        let origin = Origin::after_request(move |_, mut stream, mut reader| {
             let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x82\x03abc";
             stream.write_all(answer).unwrap();
             let mut rest = Vec::new();

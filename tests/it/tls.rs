@@ -6,12 +6,11 @@
 
 use std::{
     fs::File,
-    io::{Read as _, Write as _},
+    io::{BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
     process::Command,
     sync::Arc,
-    time::Instant,
 };
 
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
@@ -26,7 +25,7 @@ use tempfile::TempDir;
 
 use crate::{
     conformance::child::Switchback,
-    support::{Origin, TIMEOUT},
+    support::{Client, Origin, Response, TIMEOUT, read_response, wait_until},
 };
 
 /// An authority, and a folder that its certificates are in.
@@ -140,31 +139,15 @@ fn connect(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> Tls {
     StreamOwned::new(tls, tcp)
 }
 
-/// Asks, and reads the head and the body of an answer that has a length.
-fn get(tls: &mut Tls) -> std::io::Result<String> {
-    tls.write_all(b"GET / HTTP/1.1\r\nHost: agents.test\r\n\r\n")?;
-    let mut answer = Vec::new();
-    let mut piece = [0; 4096];
-    loop {
-        let read = tls.read(&mut piece)?;
-        if read == 0 {
-            return Err(std::io::ErrorKind::UnexpectedEof.into());
-        }
-        answer.extend_from_slice(&piece[..read]);
-        let text = String::from_utf8_lossy(&answer).into_owned();
-        if let Some((head, body)) = text.split_once("\r\n\r\n") {
-            let length = head.to_lowercase();
-            let length = length.split("content-length: ").nth(1).unwrap();
-            let length: usize = length.split("\r\n").next().unwrap().parse().unwrap();
-            if body.len() >= length {
-                return Ok(text);
-            }
-        }
-    }
+/// Sends a request and reads the response, if there is one.
+fn get(tls: &mut Tls) -> Option<Response> {
+    tls.write_all(b"GET / HTTP/1.1\r\nHost: agents.test\r\n\r\n")
+        .ok()?;
+    read_response(&mut BufReader::new(tls), false)
 }
 
 fn is_ok(tls: &mut Tls) -> bool {
-    get(tls).is_ok_and(|answer| answer.starts_with("HTTP/1.1 200 "))
+    get(tls).is_some_and(|response| response.status == 200)
 }
 
 /// The certificate that a new connection is shown.
@@ -179,14 +162,6 @@ fn shown(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> Certifi
 fn hang_up(switchback: &Switchback) {
     let id = i32::try_from(switchback.child.id()).unwrap();
     kill_process(Pid::from_raw(id).unwrap(), Signal::HUP).unwrap();
-}
-
-fn until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let start = Instant::now();
-    while !is_so() {
-        assert!(start.elapsed() < TIMEOUT, "never: {what}");
-        std::thread::yield_now();
-    }
 }
 
 /// The table: one release with one endpoint.
@@ -221,7 +196,7 @@ fn a_certificate_is_chosen_by_name_and_both_versions_are_spoken() {
         assert!(is_ok(&mut tls));
         assert_eq!(tls.conn.protocol_version(), Some(number));
         // A name that nobody has gets the first certificate, which is not good for it.
-        assert!(get(&mut connect(&client, address, "c.test")).is_err());
+        assert!(get(&mut connect(&client, address, "c.test")).is_none());
 
         let mut strict = connect(&client, switchback.listeners[1], "a.test");
         assert_eq!(is_ok(&mut strict), number == ProtocolVersion::TLSv1_3);
@@ -261,7 +236,7 @@ fn new_certificates_are_read_without_a_dropped_connection() {
     let new = authority.certificate("a");
     assert_ne!(old, new);
     hang_up(&switchback);
-    until("the new certificate", || {
+    wait_until("the new certificate", || {
         shown(&client(), address, "a.test") == new
     });
     assert!(is_ok(&mut before), "a connection of before was dropped");
@@ -269,7 +244,7 @@ fn new_certificates_are_read_without_a_dropped_connection() {
     // Files that cannot be used change nothing.
     authority.write("a.pem", "nothing");
     hang_up(&switchback);
-    until("a complaint", || switchback.log().contains("a.pem"));
+    wait_until("a complaint", || switchback.log().contains("a.pem"));
     assert_eq!(shown(&client(), address, "a.test"), new);
     assert!(is_ok(&mut before));
 }
@@ -322,8 +297,8 @@ fn up(folder: &Path, ca: &str, client: &str, name: &str) -> String {
     )
 }
 
-fn ask(switchback: &Switchback) -> crate::support::Response {
-    crate::support::Client::connect(switchback.listeners[0]).get("/")
+fn ask(switchback: &Switchback) -> Response {
+    Client::connect(switchback.listeners[0]).get("/")
 }
 
 #[test]
@@ -371,7 +346,7 @@ fn an_endpoint_is_who_it_should_be_or_the_details_are_in_the_log_alone() {
         ] {
             assert!(!said.to_lowercase().contains(secret), "{said}");
         }
-        until(detail, || bad.log().contains(detail));
+        wait_until(detail, || bad.log().contains(detail));
     }
     assert_eq!(origin.requests().len(), 1);
 }
@@ -389,15 +364,15 @@ fn a_hang_up_reads_the_files_for_endpoints_and_their_checks_again() {
     let check = "[releases.one.health]\npath = \"/\"\ninterval = \"100ms\"\nrise = 1\nfall = 1\n";
     let release = table(&url, &format!("{check}{settings}"));
     let near = Switchback::start(&[""], &format!("[headers]\nvia = \"near\"\n{release}"));
-    until("unhealthy", || {
+    wait_until("unhealthy", || {
         ask(&near).value("x-switchback-reason") == Some("no_endpoint")
     });
     authority.write("now.pem", &good);
     hang_up(&near);
-    until("healthy", || ask(&near).status == 200);
+    wait_until("healthy", || ask(&near).status == 200);
     authority.write("now.pem", &bad);
     hang_up(&near);
-    until("unhealthy again", || ask(&near).status == 503);
+    wait_until("unhealthy again", || ask(&near).status == 503);
 }
 
 fn metrics(admin: SocketAddr) -> String {
@@ -442,12 +417,12 @@ fn plain_http_on_a_port_with_tls_gets_a_hint_and_refused_connections_are_counted
         let line = format!(
             "switchback_connections_refused_total{{listener=\"{address}\",reason=\"{reason}\"}} {count}\n"
         );
-        until(&line, || metrics(switchback.admin()).contains(&line));
+        wait_until(&line, || metrics(switchback.admin()).contains(&line));
     };
     counted("plain_http", 2);
     counted("client_certificate", 1);
     counted("tls", 1);
-    until("a line in the log", || {
+    wait_until("a line in the log", || {
         let log = switchback.log();
         let told = |reason: &str| log.contains(&format!("reason=\"{reason}\""));
         told("plain_http") && told("client_certificate") && told("tls")
@@ -532,10 +507,10 @@ fn a_self_signed_authority_is_a_server_for_whom_its_own_certificate_is_given_to(
         Switchback::start(&[""], &format!("[headers]\nvia = \"near\"\n{release}"))
     };
     let (trusting, wary) = (near(&own), near(&stranger));
-    until("unhealthy", || {
+    wait_until("unhealthy", || {
         ask(&wary).value("x-switchback-reason") == Some("no_endpoint")
     });
-    until("healthy", || {
+    wait_until("healthy", || {
         let is_so =
             |line: &str| line.starts_with("switchback_endpoint_healthy{") && line.ends_with(" 1");
         metrics(trusting.admin()).lines().any(is_so)
@@ -602,7 +577,7 @@ fn the_admin_api_asks_for_the_certificate_and_the_version_that_are_configured() 
         let switchback = Switchback::start(&[""], &tls);
         let client = authority.client(&[version], who);
         // Which `Host` it may be called by is another question: any answer is one.
-        get(&mut connect(&client, switchback.admin(), "127.0.0.1")).is_ok()
+        get(&mut connect(&client, switchback.admin(), "127.0.0.1")).is_some()
     };
     let ca = format!("client_ca = {:?}", authority.path("ca.pem"));
     let optional = format!("{ca}\nclient_auth = \"optional\"");

@@ -7,7 +7,7 @@ use crate::support::{
     Origin, TestProxy,
     h2::{
         DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM, RawFrame,
-        RawH2, SETTINGS, WINDOW_UPDATE, block_of, frame, pseudo,
+        RawH2, SETTINGS, WINDOW_UPDATE, frame, header_block, pseudo,
     },
 };
 
@@ -62,7 +62,7 @@ fn sent(settings: &str, bytes: &[u8]) -> String {
 }
 
 fn head(stream: u32) -> Vec<u8> {
-    let block = block_of(&pseudo("GET", "/"));
+    let block = header_block(&pseudo("GET", "/"));
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
 }
 
@@ -148,7 +148,7 @@ pub(super) fn connection_window(settings: &str) -> String {
 }
 
 pub(super) fn long_frame(settings: &str) -> String {
-    let block = block_of(&pseudo("POST", "/"));
+    let block = header_block(&pseudo("POST", "/"));
     let open = frame(HEADERS, END_HEADERS, 1, &block);
     sent(
         settings,
@@ -173,12 +173,12 @@ fn answer(settings: &str, block: &[u8]) -> String {
 pub(super) fn long_list(settings: &str) -> String {
     let value = "y".repeat(2_000);
     let fields = [&pseudo("GET", "/")[..], &[("x", &value)]].concat();
-    answer(settings, &block_of(&fields))
+    answer(settings, &header_block(&fields))
 }
 
 /// What becomes of a head that begins with a table of 8192 bytes, if that is announced at all.
 pub(super) fn large_table(settings: &str) -> String {
-    let larger = [&[0x3f, 0xe1, 0x3f][..], &block_of(&pseudo("GET", "/"))].concat();
+    let larger = [&[0x3f, 0xe1, 0x3f][..], &header_block(&pseudo("GET", "/"))].concat();
     let announced = announced(settings, HEADER_TABLE_SIZE);
     format!("{announced}: {}", answer(settings, &larger))
 }
@@ -207,7 +207,7 @@ pub(super) fn ping_answer(settings: &str) -> String {
     let origin = silent();
     let proxy = before(&settings, &origin);
     let mut raw = RawH2::connect(proxy.address);
-    raw.patience(soon());
+    raw.set_timeout(soon());
     raw.until(|frame| frame.kind == GOAWAY)
         .is_some()
         .to_string()

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Origin, TIMEOUT, TestProxy, read_request};
+use crate::support::{Origin, TIMEOUT, TestProxy};
 
 /// How long a probe waits for what is to happen soon; that it does not happen costs as much. What did not happen within the
 /// first may yet happen within the second, where the machine has much else to do; what never happens does so in neither.
@@ -81,9 +81,7 @@ pub(super) fn unconnected_in_all(settings: &str) -> String {
 }
 
 pub(super) fn quiet_websocket(route: &str) -> String {
-    let origin = Origin::scripted(|mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        read_request(&mut reader).unwrap();
+    let origin = Origin::after_request(|_, mut stream, mut reader| {
         let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
             Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
         stream.write_all(answer.as_bytes()).unwrap();
@@ -105,9 +103,7 @@ pub(super) fn quiet_websocket(route: &str) -> String {
 /// Whether a connection that nobody needs any more is closed soon, as its endpoint sees it.
 pub(super) fn idle_connection(settings: &str) -> String {
     let (tell, told) = mpsc::channel();
-    let origin = Origin::scripted(move |mut stream| {
-        let mut reader = BufReader::new(stream.try_clone().unwrap());
-        read_request(&mut reader).unwrap();
+    let origin = Origin::after_request(move |_, mut stream, mut reader| {
         stream
             .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
             .unwrap();

@@ -244,7 +244,7 @@ impl CaseRunner {
                 .until("the proxy sends its settings", greeted)
                 .await?;
             client
-                .send(&frame::frame(frame::SETTINGS, frame::ACK, 0, &[]))
+                .send(&frame(frame::SETTINGS, frame::ACK, 0, &[]))
                 .await;
         }
         for step in &case.steps {

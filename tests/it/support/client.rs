@@ -131,6 +131,15 @@ impl Client {
         line
     }
 
+    /// Reads one chunk of a body; an empty one is the end of the body.
+    pub(crate) fn chunk(&mut self) -> String {
+        let size = self.read_line();
+        let size = usize::from_str_radix(size.trim_end(), 16).unwrap();
+        let mut chunk = self.read_exact(size + 2);
+        chunk.truncate(size);
+        String::from_utf8(chunk).unwrap()
+    }
+
     /// Whether the connection ends here, cleanly or by a reset, without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
@@ -139,6 +148,15 @@ impl Client {
             Err(error) => rest.is_empty() && error.kind() != std::io::ErrorKind::WouldBlock,
         }
     }
+}
+
+/// Sends bytes on a connection of its own, and returns all bytes until the connection ends, by a close or by a reset.
+pub(crate) fn exchange(address: SocketAddr, bytes: &str) -> String {
+    let mut client = Client::connect(address);
+    let mut received = Vec::new();
+    // A reset may follow what counts.
+    let _ = client.send(bytes).reader().read_to_end(&mut received);
+    String::from_utf8_lossy(&received).into_owned()
 }
 
 /// Reads one response, or nothing at the end of the connection.

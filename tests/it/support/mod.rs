@@ -3,19 +3,30 @@
 //! Everything blocks and has a time limit, so that a test that goes wrong ends. Nothing sleeps to wait for something.
 
 mod admin;
+pub(crate) mod cli;
 mod client;
 pub(crate) mod h2;
 mod log;
 mod origin;
 mod proxy;
+pub(crate) mod random;
 pub(crate) mod signal;
 
 pub(crate) use admin::{TABLE, TestAdmin};
-pub(crate) use client::{Client, Response};
-pub(crate) use origin::{Origin, Request, read_request};
+pub(crate) use client::{Client, Response, exchange, read_response};
+pub(crate) use origin::{Origin, Request, read_head, read_request};
 pub(crate) use proxy::{TestProxy, TestProxyBuilder};
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-/// How long anything may take before a test fails.
+/// Longest time that anything may take before a test fails.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Waits for something that another thread or process does.
+pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let deadline = Instant::now() + TIMEOUT;
+    while !is_so() {
+        assert!(Instant::now() < deadline, "not in time: {what}");
+        std::thread::yield_now();
+    }
+}

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -95,6 +96,31 @@ impl Origin {
         Self::serving(move |stream, _| script(stream))
     }
 
+    /// The same, with the first request of the connection read.
+    pub(crate) fn after_request(
+        script: impl Fn(Request, TcpStream, BufReader<TcpStream>) + Send + Sync + 'static,
+    ) -> Self {
+        Self::scripted(move |stream| {
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            if let Some(request) = read_request(&mut reader) {
+                script(request, stream, reader);
+            }
+        })
+    }
+
+    /// Reports the first line of each request, and answers it with `ok` once it is let go.
+    pub(crate) fn holding() -> (Self, Receiver<String>, Sender<()>) {
+        let (arrived, arrivals) = channel();
+        let (release, released) = channel::<()>();
+        let released = Mutex::new(released);
+        let origin = Self::answering(move |request| {
+            arrived.send(request.line().to_owned()).unwrap();
+            released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
+            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+        });
+        (origin, arrivals, release)
+    }
+
     fn serving(serve: impl Fn(TcpStream, &Shared) + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
@@ -166,7 +192,8 @@ pub(crate) fn read_request(reader: &mut impl BufRead) -> Option<Request> {
     Some(request)
 }
 
-pub(super) fn read_head(reader: &mut impl BufRead) -> Option<String> {
+/// Reads a head with its empty line.
+pub(crate) fn read_head(reader: &mut impl BufRead) -> Option<String> {
     let mut head = String::new();
     loop {
         let start = head.len();

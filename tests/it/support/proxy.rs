@@ -18,7 +18,7 @@ use tokio::sync::watch;
 use tokio::task::LocalSet;
 
 use super::log::MemoryLog;
-use super::{Client, Origin, TIMEOUT};
+use super::{Client, Origin, TIMEOUT, wait_until};
 
 /// What a proxy of a test consists of.
 #[derive(Default)]
@@ -266,11 +266,7 @@ impl TestProxy {
     /// Waits for a counter of the proxy, giving way to its threads in between.
     #[expect(clippy::unused_self, reason = "it waits for something of this proxy")]
     pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
-        let start = std::time::Instant::now();
-        while !is_so() {
-            assert!(start.elapsed() < TIMEOUT, "it never became so");
-            std::thread::yield_now();
-        }
+        wait_until("the proxy gets there", is_so);
     }
 
     /// Waits until every worker has acknowledged a revision.

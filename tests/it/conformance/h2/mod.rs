@@ -2,7 +2,6 @@
 
 #[expect(clippy::too_many_lines, reason = "a table is as long as it is")]
 pub(crate) mod cases;
-pub(crate) mod frame;
-pub(crate) mod hpack;
-mod huffman;
 pub(crate) mod view;
+
+pub(crate) use crate::support::h2::{frame, hpack};

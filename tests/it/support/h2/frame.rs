@@ -83,3 +83,13 @@ pub(crate) fn post<'f>(fields: &[(&'f str, &'f str)]) -> Vec<(&'f str, &'f str)>
     ];
     [&start, fields].concat()
 }
+
+/// The pseudo-fields of a request.
+pub(crate) fn pseudo<'f>(method: &'f str, path: &'f str) -> Vec<(&'f str, &'f str)> {
+    vec![
+        (":method", method),
+        (":scheme", "http"),
+        (":authority", "agents.test"),
+        (":path", path),
+    ]
+}

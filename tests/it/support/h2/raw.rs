@@ -1,0 +1,119 @@
+//! A connection of HTTP/2 that sends and reads single frames, right or wrong.
+
+use std::{
+    io::{Read, Write},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use super::{
+    frame::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, frame},
+    hpack,
+};
+use crate::support::TIMEOUT;
+
+/// A connection that sends frames as they are given.
+pub(crate) struct RawH2 {
+    stream: TcpStream,
+}
+
+/// A frame as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawFrame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl RawH2 {
+    /// Sends the preface and empty settings.
+    pub(crate) fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_nodelay(true).unwrap();
+        let mut raw = Self { stream };
+        raw.bytes(PREFACE);
+        raw.frame(SETTINGS, 0, 0, b"");
+        raw
+    }
+
+    /// The endpoint's side: waits for the preface, and sends settings.
+    pub(crate) fn accept(stream: TcpStream, settings: &[u8]) -> Option<Self> {
+        stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+        stream.set_write_timeout(Some(TIMEOUT)).unwrap();
+        let mut raw = Self { stream };
+        let mut preface = [0; 24];
+        raw.stream.read_exact(&mut preface).ok()?;
+        raw.frame(SETTINGS, 0, 0, settings).then_some(raw)
+    }
+
+    /// Says how long the next frame may take to come.
+    pub(crate) fn set_timeout(&self, timeout: Duration) {
+        self.stream.set_read_timeout(Some(timeout)).unwrap();
+    }
+
+    /// The number of the next stream that the peer opens; nothing when it has closed.
+    pub(crate) fn asked(&mut self) -> Option<u32> {
+        self.until(|frame| frame.kind == HEADERS)
+            .map(|frame| frame.stream)
+    }
+
+    /// Answers a stream with 200 and a body.
+    pub(crate) fn answer(&mut self, stream: u32, body: &[u8]) -> bool {
+        self.head(stream, 0, &[(":status", "200")]) && self.frame(DATA, END_STREAM, stream, body)
+    }
+
+    /// Says that streams above `last` were not looked at.
+    pub(crate) fn goaway(&mut self, last: u32) -> bool {
+        let mut payload = last.to_be_bytes().to_vec();
+        payload.extend_from_slice(&[0; 4]);
+        self.frame(GOAWAY, 0, 0, &payload)
+    }
+
+    /// Sends bytes; false when the peer takes no more.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
+    }
+
+    /// Sends a frame; false when the peer takes no more.
+    pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
+        self.bytes(&frame(kind, flags, stream, payload))
+    }
+
+    /// Sends a request's head, as it is.
+    pub(crate) fn head(&mut self, stream: u32, flags: u8, fields: &[(&str, &str)]) -> bool {
+        self.frame(HEADERS, flags | END_HEADERS, stream, &hpack::block(fields))
+    }
+
+    /// The next frame; nothing when the peer has closed.
+    pub(crate) fn next(&mut self) -> Option<RawFrame> {
+        let mut head = [0; 9];
+        self.stream.read_exact(&mut head).ok()?;
+        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
+        let mut payload = vec![0; length as usize];
+        self.stream.read_exact(&mut payload).ok()?;
+        Some(RawFrame {
+            kind: head[3],
+            flags: head[4],
+            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
+            payload,
+        })
+    }
+
+    /// Reads until a frame that `wanted` wants; nothing when the peer has closed before.
+    pub(crate) fn until(&mut self, wanted: impl Fn(&RawFrame) -> bool) -> Option<RawFrame> {
+        loop {
+            let frame = self.next()?;
+            if wanted(&frame) {
+                return Some(frame);
+            }
+        }
+    }
+
+    /// Reads frames until the peer closes.
+    pub(crate) fn rest(&mut self) -> Vec<RawFrame> {
+        std::iter::from_fn(|| self.next()).collect()
+    }
+}
