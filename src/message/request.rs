@@ -186,18 +186,15 @@ impl<'h> Flags<'h> {
     fn read_http2(&mut self, known: KnownField, value: &[u8]) -> Result<(), Reason> {
         match known {
             KnownField::Te if value.eq_ignore_ascii_case(b"trailers") => {
-                self.accepts_trailers = true
+                self.accepts_trailers = true;
             }
             // RFC 9113, 8.2.2.
             KnownField::Connection
             | KnownField::KeepAlive
             | KnownField::ProxyConnection
-            | KnownField::Te => {
-                return Err(Reason::ConnectionField);
-            }
-            KnownField::TransferEncoding | KnownField::Upgrade => {
-                return Err(Reason::ConnectionField);
-            }
+            | KnownField::Te
+            | KnownField::TransferEncoding
+            | KnownField::Upgrade => return Err(Reason::ConnectionField),
             KnownField::Expect => self.expect(value)?,
             _ => {}
         }

@@ -211,7 +211,7 @@ impl Server {
                 self.idle.set_from_now(timeouts.http2_idle.0);
             }
             (true, State::Leaving) | (_, State::Closing) => {
-                self.idle.set_from_now(SHUTDOWN_TIMEOUT)
+                self.idle.set_from_now(SHUTDOWN_TIMEOUT);
             }
         }
     }
