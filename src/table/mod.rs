@@ -1,6 +1,6 @@
 //! Compiled decisions: route matching, the split between releases, and the live table with its swap.
 //!
-//! [`compile`] is the only way to create a table, so nothing unvalidated can become live. It shares the unchanged
+//! [`compile()`] is the only way to create a table, so nothing unvalidated can become live. It shares the unchanged
 //! parts with the previous table.
 
 mod compile;
