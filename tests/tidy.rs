@@ -24,7 +24,7 @@ use circles::CIRCLES;
 const LAYERS: &[(&str, &[&str])] = &[
     // the rules of messages, which the stack knows paths by
     ("model", &[]),
-    ("message", &[]),
+    ("message", &["model"]),
     // the stack
     ("stats", &["model"]),
     ("fleet", &["model", "stats"]),
@@ -74,7 +74,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "health",
         &[
-            "config", "fleet", "http1", "http2", "message", "model", "net",
+            "config",
+            "fleet",
+            "http1",
+            "http2",
+            "message",
+            "model",
+            "net",
+            "telemetry",
         ],
     ),
     ("discovery", &["config", "fleet", "model"]),

@@ -21,7 +21,7 @@ use super::{
     connections::Connection,
     error::ApiError,
 };
-use crate::config::{Role, TokenSpec};
+use crate::config::{TokenRole, TokenSpec};
 
 /// Name in the history for callers without a token.
 const LOCAL: &str = "local";
@@ -63,7 +63,7 @@ pub(super) struct Caller {
     /// The token's name.
     pub(super) name: Arc<str>,
     /// Its access level.
-    pub(super) role: Role,
+    pub(super) role: TokenRole,
 }
 
 struct Token {
@@ -89,7 +89,7 @@ impl Access {
             .collect::<Result<Vec<_>, _>>()?;
         let operator = tokens
             .iter()
-            .any(|token| token.caller.role == Role::Operator);
+            .any(|token| token.caller.role == TokenRole::Operator);
         if !address.ip().to_canonical().is_loopback() && !operator {
             return Err(AccessError::Exposed(address));
         }
@@ -108,7 +108,7 @@ impl Access {
         if !self.asks() {
             return Ok(Caller {
                 name: LOCAL.into(),
-                role: Role::Operator,
+                role: TokenRole::Operator,
             });
         }
         let mut fields = headers.get_all(header::AUTHORIZATION).iter();
@@ -202,7 +202,7 @@ pub(super) async fn authenticate(
     {
         connection.is_known();
     }
-    if caller.role != Role::Operator && changes(request.method()) {
+    if caller.role != TokenRole::Operator && changes(request.method()) {
         access.failures.note(&request, AuthFailure::Forbidden);
         return ApiError::new(
             StatusCode::FORBIDDEN,
@@ -230,7 +230,7 @@ mod tests {
     const LOOPBACK: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::LOCALHOST), 9900);
     const PUBLIC: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(Ipv4Addr::UNSPECIFIED), 9900);
 
-    fn spec(role: Role, secret: &str, dir: &tempfile::TempDir) -> TokenSpec {
+    fn spec(role: TokenRole, secret: &str, dir: &tempfile::TempDir) -> TokenSpec {
         let path = dir.path().join(format!("{role:?}"));
         io::Write::write_all(
             &mut std::fs::File::create(&path).unwrap(),
@@ -247,8 +247,8 @@ mod tests {
     #[test]
     fn a_public_address_needs_an_operator() {
         let dir = tempfile::tempdir().unwrap();
-        let reader = spec(Role::ReadOnly, "0123456789abcdef", &dir);
-        let operator = spec(Role::Operator, "fedcba9876543210", &dir);
+        let reader = spec(TokenRole::ReadOnly, "0123456789abcdef", &dir);
+        let operator = spec(TokenRole::Operator, "fedcba9876543210", &dir);
         assert!(Access::load(&[], LOOPBACK).is_ok());
         assert!(matches!(
             Access::load(&[], PUBLIC),
@@ -261,12 +261,18 @@ mod tests {
     #[test]
     fn a_token_is_known_by_its_whole_text() {
         let dir = tempfile::tempdir().unwrap();
-        let operator = spec(Role::Operator, "fedcba9876543210\n", &dir);
-        let reader = spec(Role::ReadOnly, "0123456789abcdef", &dir);
+        let operator = spec(TokenRole::Operator, "fedcba9876543210\n", &dir);
+        let reader = spec(TokenRole::ReadOnly, "0123456789abcdef", &dir);
         let access = Access::load(&[operator, reader], LOOPBACK).unwrap();
         let role = |value: &str| access.caller(&headers(value)).map(|caller| caller.role);
-        assert_eq!(role("Bearer fedcba9876543210").unwrap(), Role::Operator);
-        assert_eq!(role("bearer 0123456789abcdef").unwrap(), Role::ReadOnly);
+        assert_eq!(
+            role("Bearer fedcba9876543210").unwrap(),
+            TokenRole::Operator
+        );
+        assert_eq!(
+            role("bearer 0123456789abcdef").unwrap(),
+            TokenRole::ReadOnly
+        );
         for wrong in [
             "Bearer fedcba987654321",
             "Bearer fedcba98765432100",
@@ -285,7 +291,7 @@ mod tests {
     #[test]
     fn a_short_token_is_refused() {
         let dir = tempfile::tempdir().unwrap();
-        let weak = spec(Role::Operator, "secret", &dir);
+        let weak = spec(TokenRole::Operator, "secret", &dir);
         assert!(matches!(
             Access::load(&[weak], LOOPBACK),
             Err(AccessError::Weak(_))

@@ -28,14 +28,14 @@ const CONCURRENCY: usize = 64;
 
 /// Limits on concurrent requests.
 #[derive(Clone)]
-struct Limits {
+struct Concurrency {
     reads: Arc<Semaphore>,
     changes: Arc<Semaphore>,
 }
 
 /// Adds the limits to ordinary requests.
 pub(super) fn around(router: Router) -> Router {
-    let limits = Limits {
+    let limits = Concurrency {
         reads: Arc::new(Semaphore::new(CONCURRENCY)),
         changes: Arc::new(Semaphore::new(CONCURRENCY)),
     };
@@ -44,7 +44,7 @@ pub(super) fn around(router: Router) -> Router {
         .layer(TraceLayer::new_for_http())
 }
 
-async fn within(State(limits): State<Limits>, request: Request, next: Next) -> Response {
+async fn within(State(limits): State<Concurrency>, request: Request, next: Next) -> Response {
     let is_change = changes(request.method());
     let limit = if is_change {
         limits.changes

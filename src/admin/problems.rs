@@ -11,6 +11,7 @@ use super::{
 use crate::{
     control::ControlError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
+    telemetry::ErrorChain,
 };
 
 /// The API error for an error of the controller.
@@ -110,12 +111,7 @@ fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> ApiError {
     } else {
         "nothing has changed; a rollback works all the same, for it waits for no disk"
     };
-    let mut detail = text.to_owned();
-    let mut next = Some(cause);
-    while let Some(cause) = next {
-        detail = format!("{detail}: {cause}");
-        next = cause.source();
-    }
+    let detail = format!("{text}: {}", ErrorChain(cause));
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-durable",

@@ -17,7 +17,7 @@ use super::{
     exit::{Exit, Failure},
     options::{ChangeArgs, GroupArgs, HealthArgs},
 };
-use crate::{model::Revision, net::ClientTlsSettings};
+use crate::{model::Revision, net::ClientTlsSettings, telemetry::ErrorChain};
 
 /// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -314,12 +314,14 @@ impl Client {
     }
 
     fn broken(&self, error: &(dyn std::error::Error + 'static)) -> Failure {
-        let mut message = format!("{} cannot be reached", self.url.0);
-        let mut cause = error.source();
-        while let Some(error) = cause {
-            message = format!("{message}: {error}");
-            cause = error.source();
-        }
+        let cause = error
+            .source()
+            .map(|cause| format!(": {}", ErrorChain(cause)));
+        let message = format!(
+            "{} cannot be reached{}",
+            self.url.0,
+            cause.unwrap_or_default()
+        );
         Failure::new(Exit::Unreachable, message)
     }
 }

@@ -1,7 +1,6 @@
 //! `serve`, `demo` and `agent`: subcommands that run until a signal ends them.
 
 use std::{
-    error::Error,
     net::{SocketAddr, TcpListener},
     os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
@@ -21,7 +20,7 @@ use crate::{
     demo::{self, Demo, DemoError},
     model::{HumanDuration, ReleaseName},
     server::{self, Options, ServerError},
-    telemetry::start_log,
+    telemetry::{ErrorChain, start_log},
 };
 
 /// Grace period for streams after Ctrl-C. A second one ends a demo at once.
@@ -59,7 +58,8 @@ pub(super) fn demo(
     let mut demo = Demo::prepare(&options).map_err(|error| unprepared(&error))?;
     demo.config.shutdown.grace = Some(DEMO_GRACE);
     // Success is reported by the printed commands.
-    start_log("warn", false).map_err(|error| Failure::new(Exit::Internal, chain(&error)))?;
+    start_log("warn", false)
+        .map_err(|error| Failure::new(Exit::Internal, ErrorChain(&error).to_string()))?;
     let options = Options {
         keeper: Some(this_program()),
         ..Options::default()
@@ -103,7 +103,7 @@ fn unprepared(error: &DemoError) -> Failure {
         DemoError::Folder(_) => Exit::History,
         DemoError::Address { .. } | DemoError::Config(_) => Exit::Config,
     };
-    Failure::new(exit, chain(error))
+    Failure::new(exit, ErrorChain(error).to_string())
 }
 
 /// Runs one sample agent.
@@ -140,7 +140,7 @@ fn unreadable(error: &ConfigError) -> Failure {
         ConfigError::Invalid { .. } => Exit::Config,
         ConfigError::Read { .. } => Exit::NoInput,
     };
-    Failure::new(exit, chain(error))
+    Failure::new(exit, ErrorChain(error).to_string())
 }
 
 /// Failure of switchback to start.
@@ -156,17 +156,5 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         | ServerError::Control(_)
         | ServerError::Tls { .. } => Exit::Config,
     };
-    Failure::new(exit, chain(error))
-}
-
-/// An error with its causes, without duplicates.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
+    Failure::new(exit, ErrorChain(error).to_string())
 }

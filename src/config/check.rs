@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{Config, Listener, ListenerTls, Network, Role, bounds, own_listeners};
+use super::{Config, Listener, ListenerTls, Network, TokenRole, bounds, own_listeners};
 use crate::{
     fleet::Fleet,
     model::{ChangeSet, Problem, TableState},
@@ -164,7 +164,7 @@ fn admin(config: &Config, found: &mut Vec<Problem>) {
     let operator = admin
         .tokens
         .iter()
-        .any(|token| token.role == Role::Operator);
+        .any(|token| token.role == TokenRole::Operator);
     if !admin.address.ip().to_canonical().is_loopback() && !operator {
         let message = format!(
             "{} can be reached from outside, and anybody could change the table",

@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Discovery, HealthChecks, History, Limits, Listener, Log, Network, Observe,
-    Rollback, Shutdown, Timeouts, Variables,
+    AccessLog, Admin, Discovery, HealthChecks, History, Listener, Log, Network, Observe,
+    ResourceLimits, Rollback, Shutdown, Timeouts, Variables,
 };
 use crate::model::{ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
 
@@ -39,7 +39,7 @@ pub struct Config {
     /// Rewriting of request headers.
     pub headers: Headers,
     /// Limits on sizes and counts.
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Timeouts.
     pub timeouts: Timeouts,
     /// DNS resolution.

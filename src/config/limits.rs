@@ -11,7 +11,7 @@ pub const BUFFER_SIZES: [usize; 3] = [16 * 1024, 64 * 1024, 256 * 1024];
 /// Limits on the resources that a client or an endpoint can make us hold.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
-pub struct Limits {
+pub struct ResourceLimits {
     /// Size of a request's head; beyond it, 431. At most 256 KiB, as for a response's.
     pub head: Size,
     /// Number of fields in a request's head; beyond it, 431.
@@ -51,7 +51,7 @@ pub struct Limits {
     pub http2: Http2Limits,
 }
 
-impl Default for Limits {
+impl Default for ResourceLimits {
     fn default() -> Self {
         Self {
             head: Size::kib(64),

@@ -51,7 +51,7 @@ pub struct TokenSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
     /// Access level of the token.
-    pub role: Role,
+    pub role: TokenRole,
     /// File that holds the token, with only white space around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,
@@ -76,7 +76,7 @@ impl TokenSpec {
 /// Access level of a token.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+pub enum TokenRole {
     /// Read and write.
     Operator,
     /// Read only.
@@ -267,7 +267,7 @@ mod tests {
     fn a_token_without_a_name_is_called_after_where_it_comes_from() {
         let token = TokenSpec {
             name: None,
-            role: Role::Operator,
+            role: TokenRole::Operator,
             file: Some("/run/secrets/ci.token".into()),
             env: None,
         };

@@ -61,16 +61,27 @@ fn waiting(counts: u64) -> u32 {
     u32::try_from(counts / ONE_WAITING).unwrap_or(u32::MAX)
 }
 
+/// Replaces the counts by what `next` makes of them; false if it makes nothing.
+///
+/// The standard library has this under one name before Rust 1.95 and under another since, which deprecates the first.
+fn update(counts: &AtomicU64, next: impl Fn(u64) -> Option<u64>) -> bool {
+    let mut seen = counts.load(Ordering::Relaxed);
+    while let Some(wanted) = next(seen) {
+        match counts.compare_exchange_weak(seen, wanted, Ordering::AcqRel, Ordering::Relaxed) {
+            Ok(_) => return true,
+            Err(changed) => seen = changed,
+        }
+    }
+    false
+}
+
 // === impl ConcurrencyLimit ===
 
 impl ConcurrencyLimit {
     /// Takes a permit, if fewer than `limit` are taken and the queue is empty.
     pub fn acquire(self: &Arc<Self>, limit: u32) -> Option<Permit> {
         let more = |counts| (counts < u64::from(limit)).then(|| counts + 1);
-        self.counts
-            .fetch_update(Ordering::AcqRel, Ordering::Relaxed, more)
-            .is_ok()
-            .then(|| Permit(Arc::clone(self)))
+        update(&self.counts, more).then(|| Permit(Arc::clone(self)))
     }
 
     /// Joins the end of the queue, if fewer than `most` requests are queued. A permit is granted as soon as
@@ -144,11 +155,7 @@ impl ConcurrencyLimit {
         while let Some(first) = line.seats.first_entry() {
             let limit = first.get().limit.load(Ordering::Relaxed);
             let moved = |counts| (held(counts) < limit).then(|| counts - ONE_WAITING + 1);
-            let counts = &self.counts;
-            if counts
-                .fetch_update(Ordering::AcqRel, Ordering::Relaxed, moved)
-                .is_err()
-            {
+            if !update(&self.counts, moved) {
                 return;
             }
             let seat = first.remove();

@@ -1,6 +1,6 @@
 //! Errors of health checks.
 
-use std::{error::Error as _, io, sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use thiserror::Error;
 
@@ -67,21 +67,6 @@ pub(super) enum Http2Error {
     /// The path cannot be requested.
     #[error("the path cannot be asked for over HTTP/2")]
     Request,
-}
-
-// === impl CheckError ===
-
-impl CheckError {
-    /// The error and its causes in one line.
-    pub(super) fn chain(&self) -> String {
-        let mut text = self.to_string();
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text = format!("{text}: {error}");
-            cause = error.source();
-        }
-        text
-    }
 }
 
 /// Fails unless the status is expected.

@@ -78,14 +78,10 @@ pub(super) async fn ask(
 }
 
 fn head(scheme: Scheme, authority: &str, health: &HealthSpec) -> Option<Vec<u8>> {
-    let scheme = match scheme {
-        Scheme::Http => b"http".as_slice(),
-        Scheme::Https => b"https",
-    };
     let mut block = Vec::new();
     let mut encoder = Encoder::new(&mut block);
     let is_valid = encoder.method(health.method.as_str().as_bytes())
-        && encoder.scheme(scheme)
+        && encoder.scheme(scheme.as_str().as_bytes())
         && encoder.path(health.path.as_bytes())
         && encoder.authority(authority.as_bytes())
         && encoder.field(

@@ -15,6 +15,7 @@ use crate::{
     config,
     fleet::{Endpoint, Fleet, Health, Roster, WatchedRelease},
     model::HealthSpec,
+    telemetry::ErrorChain,
 };
 
 /// A task that ends with its owner.
@@ -173,7 +174,10 @@ async fn check_once(endpoint: &Endpoint, plan: &Plan) -> Result<(), CheckError> 
 }
 
 fn report(roster: &Roster, endpoint: &Endpoint, health: Health, error: Option<&CheckError>) {
-    let reason = error.map_or_else(|| "answers well".into(), CheckError::chain);
+    let reason = error.map_or_else(
+        || "answers well".into(),
+        |error| ErrorChain(error).to_string(),
+    );
     info!(
         release = %roster.release(),
         version = %roster.version(),

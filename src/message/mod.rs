@@ -37,6 +37,6 @@ pub use path::normal_path;
 pub use rejection::{Reason, Rejection};
 pub use request::{RequestLine, ValidatedRequest};
 pub use response::{RequestContextForResponse, StatusLine, ValidatedResponse};
-pub use target::{Form, Scheme, Target};
+pub use target::{Form, Target};
 pub use trailers::is_trailer_allowed;
 pub use version::Version;

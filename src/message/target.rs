@@ -1,6 +1,7 @@
 //! Request targets in the forms of RFC 9112, section 3.2.
 
 use super::{Authority, Method, Reason, grammar, swar};
+use crate::model::Scheme;
 
 /// A validated request target.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,15 +27,6 @@ pub enum Form {
     Asterisk,
     /// `/path`.
     Origin,
-}
-
-/// Scheme of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
-    /// `http`.
-    Http,
-    /// `https`.
-    Https,
 }
 
 // === impl Target ===
@@ -63,7 +55,7 @@ impl<'h> Target<'h> {
     }
 
     fn parse_absolute(method: Method, text: &'h [u8]) -> Result<Self, Reason> {
-        let (scheme, rest) = Scheme::split(text).ok_or(Reason::InvalidTarget)?;
+        let (scheme, rest) = split_scheme(text).ok_or(Reason::InvalidTarget)?;
         let end = rest
             .iter()
             .position(|byte| matches!(byte, b'/' | b'?'))
@@ -109,25 +101,16 @@ impl<'h> Target<'h> {
     }
 }
 
-// === impl Scheme ===
-
-impl Scheme {
-    fn split(text: &[u8]) -> Option<(Self, &[u8])> {
-        [(Self::Http, &b"http://"[..]), (Self::Https, b"https://")]
-            .into_iter()
-            .find_map(|(scheme, prefix)| {
-                let (start, rest) = text.split_at_checked(prefix.len())?;
-                start.eq_ignore_ascii_case(prefix).then_some((scheme, rest))
-            })
-    }
-
-    /// Scheme in lower case.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Http => "http",
-            Self::Https => "https",
-        }
-    }
+fn split_scheme(text: &[u8]) -> Option<(Scheme, &[u8])> {
+    [
+        (Scheme::Http, &b"http://"[..]),
+        (Scheme::Https, b"https://"),
+    ]
+    .into_iter()
+    .find_map(|(scheme, prefix)| {
+        let (start, rest) = text.split_at_checked(prefix.len())?;
+        start.eq_ignore_ascii_case(prefix).then_some((scheme, rest))
+    })
 }
 
 #[cfg(test)]

@@ -35,14 +35,11 @@ pub struct ClientTlsSettings {
 }
 
 impl From<Option<&UpstreamTls>> for ClientTlsSettings {
-    /// Without settings, the machine's authorities are trusted.
+    /// Without settings, the machine's authorities are trusted. An incomplete certificate pair is none: the table refuses it.
     fn from(tls: Option<&UpstreamTls>) -> Self {
-        tls.map(Self::from).unwrap_or_default()
-    }
-}
-
-impl From<&UpstreamTls> for ClientTlsSettings {
-    fn from(tls: &UpstreamTls) -> Self {
+        let Some(tls) = tls else {
+            return Self::default();
+        };
         let pair = tls.cert.as_ref().zip(tls.key.as_ref());
         Self {
             ca: tls.ca.as_ref().map(PathBuf::from),

@@ -2,10 +2,11 @@
 //!
 //! The client sees a status, a reason from a closed list and the request's id; internal text goes to the log only.
 
-use std::{fmt, io};
+use std::io;
 
 use crate::message::{self, Rejection};
 use crate::model::{AttemptFailure, Fault};
+pub(super) use crate::telemetry::ErrorChain;
 use crate::telemetry::names;
 
 /// A failed request, to which the proxy itself responds.
@@ -120,21 +121,6 @@ pub enum Reason {
     UnknownRelease,
     /// The endpoint closed the connection before it responded.
     UpstreamClosed,
-}
-
-/// An error with all its sources, for the log.
-pub(super) struct ErrorChain<'e>(pub(super) &'e dyn std::error::Error);
-
-impl fmt::Display for ErrorChain<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0)?;
-        let mut cause = self.0.source();
-        while let Some(error) = cause {
-            write!(f, ": {error}")?;
-            cause = error.source();
-        }
-        Ok(())
-    }
 }
 
 impl ProxyError {

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::config::{Config, Limits, Network, Timeouts, Traceparent, Underscores};
+use crate::config::{Config, Network, ResourceLimits, Timeouts, Traceparent, Underscores};
 use crate::message;
 use crate::model::TimeoutsSpec;
 use crate::net::ServerTls;
@@ -14,7 +14,7 @@ use crate::net::ServerTls;
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
     /// Limits on sizes and numbers.
-    pub limits: Limits,
+    pub limits: ResourceLimits,
     /// Timeouts.
     pub timeouts: Timeouts,
     /// Limits on messages, in the form that the codec uses.

@@ -1,6 +1,6 @@
 //! Imports the configuration file: at the start, and again on SIGHUP.
 
-use std::{error::Error, path::Path};
+use std::path::Path;
 
 use super::{Options, ServerError, preflight};
 use crate::{
@@ -9,6 +9,7 @@ use crate::{
     config::{Config, SettingsDigests, changed_settings},
     control::{ControlError, Controller, Expected},
     model::{Actor, Author, Revision, TableDocument},
+    telemetry::ErrorChain,
 };
 
 /// Imports the table of a file and describes the result in one line.
@@ -67,7 +68,7 @@ pub(super) async fn import_first(
     let strict = options.strict || nothing_live;
     let why = match import(controller, config.table(), options.wins, "start", true).await {
         Err(error) if strict => return Err(ServerError::Control(error)),
-        Err(error) => chain(&error),
+        Err(error) => ErrorChain(&error).to_string(),
         Ok(report) => match conflicts(&report) {
             None => return Ok(()),
             Some(which) if strict => {
@@ -94,7 +95,8 @@ pub(super) async fn reload(
     running: &SettingsDigests,
     by: &str,
 ) -> Result<ReloadReport, ReloadError> {
-    let config = preflight::load(path).map_err(|error| ReloadError::File(chain(&error)))?;
+    let config =
+        preflight::load(path).map_err(|error| ReloadError::File(ErrorChain(&error).to_string()))?;
     let import = import(controller, config.table(), None, by, false).await?;
     Ok(ReloadReport {
         import,
@@ -124,15 +126,4 @@ pub(super) fn log_reload(result: &Result<ReloadReport, ReloadError>) {
         Err(ReloadError::NoFile) => {}
         Err(error) => tracing::error!("the configuration file is left alone:\n{error}"),
     }
-}
-
-/// An error with its causes.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, sync::Arc};
 
 use super::ServerError;
 use crate::{
-    config::{ClientAuth, Config, Limits, Listener, ListenerTls, TlsVersion},
+    config::{ClientAuth, Config, Listener, ListenerTls, ResourceLimits, TlsVersion},
     net::{
         BoundListener, CertificateFiles, ClientCertificates, ConnectionLimits, ServerTls,
         ServerTlsSettings, bind_listener, raise_descriptor_limit,
@@ -24,7 +24,7 @@ pub(super) struct OpenListener {
 const FEW_CONNECTIONS: usize = 1_000;
 
 /// The configured limits, with those on connections lowered to what the file descriptors allow.
-pub(super) fn fit_descriptors(config: &Config) -> Limits {
+pub(super) fn fit_descriptors(config: &Config) -> ResourceLimits {
     let mut limits = config.limits.clone();
     let allowed = raise_descriptor_limit();
     limits.connections = limits.connections.min(allowed.connections());
@@ -57,8 +57,8 @@ pub(super) fn fit_descriptors(config: &Config) -> Limits {
 
 /// True if the configuration sets one of the two limits that are compared. The defaults are only upper bounds: lowering
 /// one of them for want of descriptors is no mistake.
-fn is_chosen(limits: &Limits) -> bool {
-    let default = Limits::default();
+fn is_chosen(limits: &ResourceLimits) -> bool {
+    let default = ResourceLimits::default();
     limits.requests != default.requests
         || limits.upstream_connections != default.upstream_connections
 }

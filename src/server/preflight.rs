@@ -95,7 +95,7 @@ fn release_tls(at: &str, tls: &UpstreamTls, found: &mut Vec<Problem>) {
     if tls.cert.is_some() != tls.key.is_some() {
         return;
     }
-    if let Err(error) = ClientTls::load(&ClientTlsSettings::from(tls)) {
+    if let Err(error) = ClientTls::load(&ClientTlsSettings::from(Some(tls))) {
         let files = [("ca", &tls.ca), ("cert", &tls.cert), ("key", &tls.key)];
         let files = files.map(|(key, path)| (key, path.as_deref().map(Path::new)));
         found.push(in_files(at, &files, &error));

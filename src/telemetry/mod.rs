@@ -4,6 +4,7 @@
 //! the `metrics` crate. Both are rendered by [`Metrics::render`].
 
 mod access;
+mod error_chain;
 mod escape;
 mod log;
 mod log_level;
@@ -14,6 +15,7 @@ mod traffic;
 
 pub use self::{
     access::{AccessFormat, AccessLog, AccessLogGuard, AccessRecord},
+    error_chain::ErrorChain,
     escape::{Escaped, is_unprintable},
     log::start_log,
     log_level::{LogError, check_log_level},

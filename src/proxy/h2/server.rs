@@ -5,7 +5,6 @@
 use std::future::poll_fn;
 use std::rc::Rc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use tokio::task::unconstrained;
@@ -15,15 +14,13 @@ use super::connection_io::Http2Io;
 use super::keepalive::{Keepalive, PingState};
 use super::settings;
 use super::stream::{self, ClientIo};
+use super::timeout::SHUTDOWN_TIMEOUT;
 use crate::http2::{self, Code, Connection, Key, Role};
 use crate::net::{Buffer, Deadline, Stream};
 use crate::proxy::lingering_close;
 use crate::proxy::poll_again::poll_again;
 use crate::proxy::settings::PeerInfo;
 use crate::proxy::worker::Worker;
-
-/// Timeout for the GOAWAY and the close once nothing is in flight.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A connection that is being served.
 struct Server {

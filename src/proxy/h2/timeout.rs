@@ -1,10 +1,13 @@
-//! Timeout for one step of a body.
+//! Timeouts for one step of a body, and for the end of a connection.
 
 use std::future::poll_fn;
 use std::task::Poll;
 use std::time::Duration;
 
 use crate::net::Deadline;
+
+/// Timeout for the end of a connection.
+pub(super) const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Waits for `step`, up to `timeout`. A step that is ready at once does not touch the deadline.
 pub(super) async fn with_timeout<T>(

@@ -10,11 +10,9 @@ use super::endpoint_ping::EndpointPing;
 use super::endpoint_pool::EndpointPool;
 use super::handover::Handover;
 use super::pooled_connection::PooledConnection;
+use super::timeout::SHUTDOWN_TIMEOUT;
 use crate::http2::{Code, ConnectionError};
 use crate::proxy::worker::Worker;
-
-/// Timeout for the end of a connection.
-const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// An open connection, with the timers that end it.
 pub(super) struct Driver {
