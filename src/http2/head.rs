@@ -99,7 +99,7 @@ impl Head {
         }
     }
 
-    /// True if END_STREAM was set on its frame.
+    /// True if `END_STREAM` was set on its frame.
     pub fn is_last(&self) -> bool {
         self.is_last
     }

@@ -21,7 +21,7 @@ pub(super) struct Receiving {
     pub(super) window: i64,
     /// Received data not yet returned to that window.
     pub(super) unclaimed: u32,
-    /// Free PINGs and WINDOW_UPDATEs: those that reply to our data cost nothing.
+    /// Free PINGs and `WINDOW_UPDATE`s: those that reply to our data cost nothing.
     credit: u32,
 }
 

@@ -103,8 +103,8 @@ impl Connection {
     }
 
     /// True if the connection window is short. Before the peer has acknowledged our SETTINGS the window means nothing:
-    /// a peer that allows more than the initial window sends a WINDOW_UPDATE after its SETTINGS. It arrives within one
-    /// round trip, sooner than a new connection could be opened.
+    /// a peer that allows more than the initial window sends a `WINDOW_UPDATE` after its SETTINGS. It arrives within
+    /// one round trip, sooner than a new connection could be opened.
     fn is_short(&self) -> bool {
         self.receiving.is_acknowledged && self.sending.window < SHORT
     }

@@ -15,7 +15,7 @@ use crate::message::Reason;
 pub enum BodyEvent {
     /// Data, and if nothing follows it.
     Data {
-        /// END_STREAM was set.
+        /// `END_STREAM` was set.
         last: bool,
     },
     /// The end, with trailers if present.

@@ -89,7 +89,7 @@ impl<'h> FramingFields<'h> {
 // === impl RequestFraming ===
 
 impl RequestFraming {
-    /// Decides the framing of a request body. `ended` is true if END_STREAM was set on the head of an HTTP/2
+    /// Decides the framing of a request body. `ended` is true if `END_STREAM` was set on the head of an HTTP/2
     /// stream; HTTP/1.1 passes `false`.
     ///
     /// # Errors

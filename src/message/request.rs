@@ -16,7 +16,7 @@ pub struct RequestLine<'h> {
     pub target: &'h [u8],
     /// `:authority`; `None` in HTTP/1.1.
     pub authority: Option<&'h [u8]>,
-    /// END_STREAM was set on this head; false in HTTP/1.1.
+    /// `END_STREAM` was set on this head; false in HTTP/1.1.
     pub ended: bool,
 }
 

@@ -14,7 +14,7 @@ pub struct StatusLine {
     pub version: Version,
     /// Status.
     pub status: u16,
-    /// END_STREAM was set on this head; false in HTTP/1.1.
+    /// `END_STREAM` was set on this head; false in HTTP/1.1.
     pub ended: bool,
 }
 
