@@ -122,7 +122,7 @@ impl Draws {
     }
 }
 
-/// How many threads are tried.
+/// Numbers of threads that are measured.
 pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
 /// Cost of one call when every thread makes `rounds` of them at once: the processor time of the thread that used most. It

@@ -11,7 +11,7 @@ use crate::net::Deadline;
 
 use super::error::UpstreamError;
 use super::pool::ConnectionCount;
-use super::select::Selection;
+use super::select::Selected;
 use super::worker::Worker;
 
 /// Outcome of a wait for a connection.
@@ -24,26 +24,26 @@ pub(super) enum Admission<T> {
     TableChanged,
 }
 
-fn limit(selection: &Selection) -> u32 {
-    let limits = &selection.release().spec().limits;
+fn limit(selected: &Selected) -> u32 {
+    let limits = &selected.release().spec().limits;
     limits.connections_per_endpoint.unwrap_or(u32::MAX)
 }
 
-fn budgeted(worker: &Worker, selection: &Selection) -> Option<CountedConnection> {
+fn budgeted(worker: &Worker, selected: &Selected) -> Option<CountedConnection> {
     worker
         .shared
         .connections
-        .acquire(selection.release().roster())
+        .acquire(selected.release().roster())
 }
 
 /// Counts a new connection, if the limits allow one and no request waits for it.
-pub(super) fn at_once(worker: &Worker, selection: &Selection) -> Option<ConnectionCount> {
-    let endpoint = selection.in_flight.endpoint();
-    let place = endpoint.connection_places().acquire(limit(selection))?;
+pub(super) fn at_once(worker: &Worker, selected: &Selected) -> Option<ConnectionCount> {
+    let endpoint = selected.in_flight.endpoint();
+    let place = endpoint.connection_places().acquire(limit(selected))?;
     Some(ConnectionCount::new(
         endpoint,
         place,
-        budgeted(worker, selection)?,
+        budgeted(worker, selected)?,
     ))
 }
 
@@ -53,12 +53,12 @@ pub(super) fn at_once(worker: &Worker, selection: &Selection) -> Option<Connecti
 /// When the deadline passes before.
 pub(super) async fn wait<T>(
     worker: &Worker,
-    selection: &Selection,
+    selected: &Selected,
     existing: impl Fn() -> Option<T>,
     deadline: &Deadline,
 ) -> Result<Admission<T>, UpstreamError> {
-    let endpoint = selection.in_flight.endpoint();
-    let limit = limit(selection);
+    let endpoint = selected.in_flight.endpoint();
+    let limit = limit(selected);
     // Requests in flight have a limit of their own, which bounds this queue as well.
     let waiting = Arc::clone(endpoint.connection_places()).queue(limit, u32::MAX, worker.slot);
     let mut waiting = waiting.ok_or(UpstreamError::ConnectionLimit)?;
@@ -79,7 +79,7 @@ pub(super) async fn wait<T>(
         }
     };
     loop {
-        if let Some(budgeted) = budgeted(worker, selection) {
+        if let Some(budgeted) = budgeted(worker, selected) {
             return Ok(Admission::New(ConnectionCount::new(
                 endpoint, place, budgeted,
             )));

@@ -9,7 +9,7 @@ use super::admission::{self, Admission};
 use super::error::UpstreamError;
 use super::h2 as http2;
 use super::pool::{Connection, ConnectionCount, PoolKey};
-use super::select::Selection;
+use super::select::Selected;
 use super::worker::Worker;
 
 /// A connection or stream to an endpoint that can carry a request.
@@ -25,23 +25,23 @@ pub(super) enum Connected {
 /// meanwhile. Cancellation safe: dropping it closes the socket.
 pub(super) async fn connect(
     worker: &Rc<Worker>,
-    selection: &Selection,
+    selected: &Selected,
     newer_than: Option<u64>,
     deadline: &Deadline,
     may_wait: bool,
 ) -> Result<Option<Connected>, UpstreamError> {
-    let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
+    let (endpoint, spec) = (selected.in_flight.endpoint(), selected.release().spec());
     let key = PoolKey::new(endpoint, spec);
     let admitted = |waited_for: &mut Option<ConnectionCount>| {
         let waited_for = waited_for.take();
-        waited_for.or_else(|| admission::at_once(worker, selection))
+        waited_for.or_else(|| admission::at_once(worker, selected))
     };
     let mut counted = None;
     loop {
         let connected = match spec.protocol {
             Protocol::Http1 => match admitted(&mut counted) {
                 Some(counted) => {
-                    open(worker, selection, counted, deadline)
+                    open(worker, selected, counted, deadline)
                         .await
                         .map(|(stream, counted)| {
                             Connected::Http1(Connection::new(stream, counted, key))
@@ -52,7 +52,7 @@ pub(super) async fn connect(
             Protocol::Http2 => {
                 let dial = async || {
                     let counted = admitted(&mut counted).ok_or(UpstreamError::ConnectionLimit)?;
-                    open(worker, selection, counted, deadline).await
+                    open(worker, selected, counted, deadline).await
                 };
                 http2::acquire_stream(worker, (key, newer_than), dial, deadline)
                     .await
@@ -71,7 +71,7 @@ pub(super) async fn connect(
                 .map(Connected::Http1),
             Protocol::Http2 => worker.http2.take(key).map(Connected::Http2),
         };
-        match admission::wait(worker, selection, existing, deadline).await? {
+        match admission::wait(worker, selected, existing, deadline).await? {
             Admission::New(place) => counted = Some(place),
             Admission::Existing(connected) => return Ok(Some(connected)),
             Admission::TableChanged => return Ok(None),
@@ -82,11 +82,11 @@ pub(super) async fn connect(
 /// Opens a connection that counts towards the endpoint's limit.
 async fn open(
     worker: &Worker,
-    selection: &Selection,
+    selected: &Selected,
     counted: ConnectionCount,
     deadline: &Deadline,
 ) -> Result<(Stream, ConnectionCount), UpstreamError> {
-    let (endpoint, spec) = (selection.in_flight.endpoint(), selection.release().spec());
+    let (endpoint, spec) = (selected.in_flight.endpoint(), selected.release().spec());
     let address = endpoint.address();
     let dialed = match endpoint.url().scheme() {
         Scheme::Http => dial(address, deadline).await,

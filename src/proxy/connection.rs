@@ -16,17 +16,16 @@ use crate::message::{Rejection, Version};
 use crate::net::{Buffer, BufferSize, ConnectionPermit, Deadline, Stream};
 
 use super::client_watch::DisconnectWatch;
-use super::error::ProxyError;
 use super::h2 as http2;
 use super::http1_body::{BodyReader, TimedStream};
 use super::http1_client::{Http1Client, Http1Head, Http1Responder, validate, validate_start};
 use super::io::{RequestMeta, RequestParts};
 use super::lingering_close;
-use super::prepare::{Prepared, prepare};
+use super::outcome::{RequestEnd, Upgraded};
 use super::refused_head::RefusedHead;
-use super::request::{RequestEnd, Upgraded, serve};
-use super::request_context::RequestContext;
+use super::request::serve;
 use super::settings::PeerInfo;
+use super::stage::Request;
 use super::tunnel::Tunnel;
 use super::tunnel_end::TunnelEnd;
 use super::worker::{ConnectionGuard, Worker};
@@ -51,11 +50,10 @@ pub(super) struct Connection {
 
 /// A request whose head was validated.
 struct AcceptedAs {
-    context: RequestContext,
+    request: Request,
     meta: RequestMeta,
     version: Version,
     keep_alive: bool,
-    next: Result<Prepared, ProxyError>,
 }
 
 /// Next step of the connection after a request.
@@ -76,9 +74,9 @@ struct AfterRequest {
 impl AcceptedAs {
     fn into_tunnel(self, received: Option<Buffer>, upgraded: Box<Upgraded>) -> Tunnel {
         Tunnel {
-            context: self.context,
-            received,
+            context: self.request.context,
             upgraded,
+            received,
             is_websocket: self.meta.asked.websocket,
         }
     }
@@ -215,17 +213,11 @@ impl Connection {
     }
 
     fn begin(&self, parts: &RequestParts<'_>) -> AcceptedAs {
-        let mut context = RequestContext::new(&self.worker, self.peer, self.preview, parts);
-        let next = context
-            .admit(parts)
-            .and_then(|()| prepare(&mut context, parts));
-        let (version, keep_alive) = (parts.facts.version, parts.facts.keep_alive);
         AcceptedAs {
+            request: Request::start(&self.worker, (self.peer, self.preview), parts),
             meta: parts.meta(),
-            version,
-            keep_alive,
-            next,
-            context,
+            version: parts.facts.version,
+            keep_alive: parts.facts.keep_alive,
         }
     }
 
@@ -245,7 +237,7 @@ impl Connection {
             let worker = Rc::clone(&self.worker);
             let settings = &worker.shared.settings;
             let meta = &opened.meta;
-            let (buffer, body) = self.split(range.end, &opened.next);
+            let (buffer, body) = self.split(range.end, opened.request.stage.is_http1());
             let (finished, rest, after) = {
                 let mut head = Some(Http1Head::new(buffer, range, &settings.message));
                 let channel = |limit| TimedStream::new(&self.stream, &worker.timers, limit);
@@ -263,12 +255,10 @@ impl Connection {
                 let keep_alive = opened.keep_alive && !self.is_old();
                 let mut responder =
                     Http1Responder::new(silence, &worker, opened.version, keep_alive);
-                let (context, next) = (&mut opened.context, &mut opened.next);
                 let finished = {
                     let mut serving = pin!(serve(
-                        context,
+                        &mut opened.request,
                         meta,
-                        next,
                         &mut head,
                         &mut client,
                         &mut responder
@@ -302,11 +292,7 @@ impl Connection {
     }
 
     /// Splits the buffer into the head and the bytes received after it.
-    fn split(
-        &mut self,
-        end: usize,
-        next: &Result<Prepared, ProxyError>,
-    ) -> (Buffer, Option<Buffer>) {
+    fn split(&mut self, end: usize, is_encoded: bool) -> (Buffer, Option<Buffer>) {
         let buffers = &self.worker.buffers;
         let mut head = self.received.take().expect("a head was found in it");
         let rest = Some(&head.data()[end..]).filter(|rest| !rest.is_empty());
@@ -316,7 +302,7 @@ impl Connection {
             debug_assert!(fits, "the largest size holds what another buffer held");
             body
         });
-        if matches!(next, Ok(Prepared::Http1(_))) {
+        if is_encoded {
             head.truncate(end);
         } else {
             // The head is read again later, which may take a while: thousands may wait for a connection at once.

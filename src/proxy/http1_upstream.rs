@@ -6,140 +6,120 @@ use std::io::IoSlice;
 
 use crate::http1::{Exchange, FieldSlots, HeadScan, ResponseHead, Reusable, WriteError};
 use crate::message::{KnownField, Limits, Reason, Rejection, RequestContextForResponse, handshake};
+use crate::net::Buffer;
 
 use super::error::UpstreamError;
-use super::http1_body::{BodyReader, BodyWriter, TimedStream, Written};
+use super::http1_body::{BodyReader, BodyWriter, Written};
 use super::io::{
     Agreement, BodyFrame, BodySink, BodySource, ClientBody, HeadFields, RequestHead, RequestMeta,
     Responder, ResponseParts, UpstreamResponse,
 };
-use super::prepare::EncodedRequest;
-use super::relay::{RelayEnd, RelayResult, conclude, relay};
-use super::request::Upgraded;
+use super::outcome::{Attempted, RelayEnd, conclude};
+use super::relay::relay;
 use super::request_context::RequestContext;
 use super::retry::Evidence;
+use super::select::Selected;
+use super::stage::{Committed, EncodedRequest};
+use super::timed_stream::TimedStream;
 use super::upload::RequestSink;
 use super::worker::Worker;
 
-/// Writes the request: its head, which waits for the first piece of body, then the body.
+/// Writes the request: its head, which waits for the first frame of the body, then the body.
 struct Http1Sink<'s> {
-    channel: TimedStream<'s>,
+    stream: TimedStream<'s>,
     exchange: &'s RefCell<Exchange>,
     worker: &'s Worker,
     head: Vec<u8>,
     /// Something of the request was written.
     has_written: bool,
-    /// What was sent may have to be sent again.
+    /// The request may have to be sent again.
     is_repeatable: bool,
-    /// Lets go of the request's head, once it cannot be sent again.
+    /// Drops the request's head, once it cannot be sent again.
     forget: &'s dyn Fn(),
 }
 
-/// Reads the answer.
-struct Http1Answer<'s> {
+/// Reads the response.
+struct Http1Response<'s> {
     reader: BodyReader<'s, &'s RefCell<Exchange>>,
     asked: RequestContextForResponse,
     limits: &'s Limits,
-    /// The answer to the key of a WebSocket, if it was ours.
+    /// The expected `Sec-WebSocket-Accept`, if the key was ours.
     accept: Option<&'s handshake::Accept>,
     scan: HeadScan,
     /// A byte of it has come.
     has_begun: bool,
 }
 
-/// Sends a request whose head is encoded, and the answer back. The connection returns to its pool if both were whole.
+/// An attempt over HTTP/1.1, and what is left of its connection.
+pub(super) struct Sent {
+    pub(super) attempted: Attempted,
+    /// The proof that the connection may go back to its pool.
+    pub(super) reusable: Option<Reusable>,
+    /// The bytes behind the response.
+    pub(super) received: Option<Buffer>,
+}
+
+/// Sends a request whose head is encoded, and brings the response.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
 pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
-    context: &mut RequestContext,
+    (context, selected): (&mut RequestContext, &Selected),
+    encoded: &mut EncodedRequest,
     meta: &RequestMeta,
-    start: &mut EncodedRequest,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> impl Future<Output = RelayResult> {
+) -> impl Future<Output = Sent> {
     async move {
-        let encoder = start.encoder.take().expect("a start is used once");
-        let connection = start.connection.as_ref().expect("a start has a connection");
-        let exchange = RefCell::new(Exchange::new(encoder));
+        let connection = &encoded.connection;
+        let exchange = RefCell::new(Exchange::new(encoded.encoder.clone()));
         let is_repeatable = connection.is_reused && meta.is_idempotent;
         let (end, evidence, received) = {
-            let worker = std::rc::Rc::clone(&context.worker);
-            let silence = idle_timeout(context);
-            let channel = || TimedStream::new(&connection.stream, &worker.timers, silence);
+            let committed = Committed {
+                context: &*context,
+                selected,
+            };
+            let worker = &*context.worker;
+            let idle_timeout = committed.timeouts().silence;
+            let stream = || TimedStream::new(&connection.stream, &worker.timers, idle_timeout);
             let head = RefCell::new(head);
             let forget = || **head.borrow_mut() = None;
             let mut sink = Http1Sink {
-                channel: channel(),
+                stream: stream(),
                 exchange: &exchange,
-                worker: &worker,
-                head: std::mem::take(&mut start.head),
+                worker,
+                head: std::mem::take(&mut encoded.head),
                 has_written: false,
                 is_repeatable,
                 forget: &forget,
             };
-            let mut answer = Http1Answer {
-                reader: BodyReader::new(channel(), &exchange, &worker.buffers, None),
+            let mut response = Http1Response {
+                reader: BodyReader::new(stream(), &exchange, &worker.buffers, None),
                 asked: meta.asked,
                 limits: &worker.shared.settings.message,
-                accept: start.accept.as_deref(),
+                accept: encoded.accept.as_deref(),
                 scan: HeadScan::default(),
                 has_begun: false,
             };
-            let end = relay(
-                context,
-                meta,
-                (client, responder),
-                (&mut sink, &mut answer),
-                forget,
-            )
-            .await;
-            let evidence = match (sink.has_written, answer.has_begun) {
+            let both = (&mut sink, &mut response);
+            let end = relay(committed, meta, (client, responder), both, forget).await;
+            let evidence = match (sink.has_written, response.has_begun) {
                 (false, false) => Evidence::NotSent,
                 (true, false) if connection.is_reused => Evidence::KeptConnectionEnded,
                 _ => Evidence::Unknown,
             };
-            (end, evidence, answer.reader.into_rest())
+            (end, evidence, response.reader.into_rest())
         };
-        if matches!(end, RelayEnd::Upgraded) {
-            let connection = start.connection.take();
-            return RelayResult::Upgraded(Box::new(Upgraded::Socket {
-                connection: connection.expect("it was not given back"),
-                received,
-            }));
+        let unread = received.as_ref().map_or(&[][..], Buffer::data);
+        let reusable = matches!(end, RelayEnd::Whole).then(|| exchange.into_inner().finish(unread));
+        Sent {
+            attempted: conclude((context, selected), meta, end, evidence),
+            reusable: reusable.flatten(),
+            received,
         }
-        if matches!(end, RelayEnd::Whole) {
-            let unread = received.as_ref().map_or(&[][..], crate::net::Buffer::data);
-            give_back(context, start, exchange.into_inner().finish(unread));
-        }
-        conclude(context, meta, end, evidence)
     }
-}
-
-fn give_back(context: &RequestContext, start: &mut EncodedRequest, proof: Option<Reusable>) {
-    let worker = &context.worker;
-    if let (Some(proof), Some(connection)) = (proof, start.connection.take()) {
-        // The clock was read when the answer began or was last waited for; that long ago makes the wait shorter only.
-        let longest = worker.shared.settings.timeouts.endpoint_idle.0;
-        worker
-            .pools
-            .give_back(connection, &proof, longest, worker.cached_now_ms());
-    }
-}
-
-fn idle_timeout(context: &RequestContext) -> std::time::Duration {
-    let selection = context
-        .selection
-        .as_ref()
-        .expect("a conversation follows a selection");
-    context
-        .worker
-        .shared
-        .settings
-        .for_route(&selection.route().spec().timeouts)
-        .silence
 }
 
 // === impl Http1Sink ===
@@ -154,7 +134,7 @@ impl Http1Sink<'_> {
 
     fn wrote(&mut self, last: bool) {
         if !self.is_repeatable {
-            // Nobody will look at it again, and an agent may think for minutes.
+            // It will not be needed again, and an agent may think for minutes.
             (self.forget)();
         }
         self.worker.recycle_buffer(std::mem::take(&mut self.head));
@@ -180,7 +160,7 @@ impl BodySink for Http1Sink<'_> {
             let mut written = Written::default();
             poll_fn(|cx| {
                 let parts = (&self.head[..], frame.data);
-                let polled = framed.poll_write(cx, &self.channel, parts, &mut written);
+                let polled = framed.poll_write(cx, &self.stream, parts, &mut written);
                 self.has_written |= written.bytes > 0;
                 polled
             })
@@ -195,7 +175,7 @@ impl BodySink for Http1Sink<'_> {
             let mut written = Written::default();
             poll_fn(|cx| {
                 let mut head = [IoSlice::new(&self.head)];
-                let polled = self.channel.poll_write(cx, &mut head, &mut written);
+                let polled = self.stream.poll_write(cx, &mut head, &mut written);
                 self.has_written |= written.bytes > 0;
                 polled
             })
@@ -216,10 +196,10 @@ impl RequestSink for Http1Sink<'_> {
     }
 }
 
-// === impl Http1Answer ===
+// === impl Http1Response ===
 
-impl Http1Answer<'_> {
-    /// Where the next head ends in the buffer, once it is whole.
+impl Http1Response<'_> {
+    /// Range of the next head in the buffer, once it is whole.
     async fn find_head(&mut self) -> Result<std::ops::Range<usize>, UpstreamError> {
         loop {
             if let Some(buffer) = &mut self.reader.buffer {
@@ -259,7 +239,7 @@ impl Http1Answer<'_> {
         self.validate_head(&head, look)
     }
 
-    /// Does the same with what the buffer starts with, and says where that head ends, if it is whole and good at first sight.
+    /// The same for the head that the buffer starts with, and its end, if it is whole and valid at first sight.
     fn validate_start<R>(
         &self,
         look: &mut Option<impl FnOnce(&ResponseParts<'_>) -> R>,
@@ -297,7 +277,7 @@ impl Http1Answer<'_> {
         }))
     }
 
-    /// What becomes of the answer to a key, which has to be the right one where the key was ours.
+    /// The fate of `Sec-WebSocket-Accept`, which has to be the right one where the key was ours.
     fn agree(&self, head: &ResponseHead<'_>) -> Result<Agreement<'static>, Rejection> {
         let Some(accept) = self.accept else {
             return Ok(Agreement::Passes);
@@ -318,7 +298,7 @@ impl Http1Answer<'_> {
     }
 }
 
-impl BodySource for Http1Answer<'_> {
+impl BodySource for Http1Response<'_> {
     type Error = UpstreamError;
 
     async fn next_frame(&mut self) -> Result<BodyFrame<'_>, UpstreamError> {
@@ -330,7 +310,7 @@ impl BodySource for Http1Answer<'_> {
     }
 }
 
-impl UpstreamResponse for Http1Answer<'_> {
+impl UpstreamResponse for Http1Response<'_> {
     async fn head<R>(
         &mut self,
         look: impl FnOnce(&ResponseParts<'_>) -> R,

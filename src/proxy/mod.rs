@@ -8,8 +8,10 @@
 //! | file | content |
 //! |---|---|
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
+//! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
 //! | `prepare`, `select`, `forward` | the synchronous section: select, rewrite, encode |
-//! | `request`, `relay`, `upload`, `io` | one request, whatever protocols both sides speak |
+//! | `waiting` | the waits before the commit: for a connection, for a permit |
+//! | `relay`, `relay_body`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
@@ -35,12 +37,14 @@ mod http1_client;
 mod http1_upstream;
 mod io;
 mod lingering_close;
+mod outcome;
 mod poll_again;
 mod pool;
 mod prepare;
 mod problem;
 mod refused_head;
 mod relay;
+mod relay_body;
 mod request;
 mod request_context;
 mod request_view;
@@ -52,11 +56,13 @@ mod select;
 mod serve;
 mod settings;
 mod shared;
+mod stage;
 mod timed_stream;
 mod tunnel;
 mod tunnel_end;
 mod upload;
 mod upstream_tls;
+mod waiting;
 mod websocket;
 mod worker;
 

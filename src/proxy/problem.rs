@@ -1,4 +1,4 @@
-//! The answers that are ours: mostly a small problem document, the reason, the request's id, and nothing from inside.
+//! Responses of our own: mostly a small problem document with the reason and the request's id, and no internals.
 
 use std::io::Write as _;
 
@@ -10,26 +10,26 @@ use super::error::ProxyError;
 use super::forward::RequestId;
 use super::grpc::{self, GrpcStatus};
 use super::io::{BodyFrame, FieldSink, RequestMeta, Responder, ResponseStart};
-use super::request::RequestEnd;
+use super::outcome::RequestEnd;
 use super::request_context::RequestContext;
 use super::worker::Worker;
 
 /// The methods that are forwarded.
 const ALLOW: &[u8] = b"GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS, TRACE";
 
-/// What an answer of ours is about.
+/// The subject of a response of ours.
 pub(super) struct Own<'p> {
     pub(super) worker: &'p Worker,
     pub(super) id: &'p RequestId,
     pub(super) error: &'p ProxyError,
-    /// Whether it answers a `HEAD`, and so has no body.
+    /// The request is a `HEAD`, so there is no body.
     pub(super) to_head: bool,
-    /// Whether nothing of the request is left that would have to be read before the next one.
+    /// Nothing of the request is left that would have to be read before the next one.
     pub(super) request_is_read: bool,
 }
 
-/// Answers in place of an endpoint. The connection goes on if the request was read to its end, or nearly so.
-pub(super) async fn answer_problem<R: Responder>(
+/// Responds in place of an endpoint. The connection goes on if the request was read to its end, or nearly so.
+pub(super) async fn respond_problem<R: Responder>(
     context: &mut RequestContext,
     meta: RequestMeta,
     error: &ProxyError,
@@ -55,14 +55,14 @@ pub(super) async fn answer_problem<R: Responder>(
     finish(&body, responder).await
 }
 
-/// Whether what was refused leaves it open what the client takes for its next request. An upgrade that cannot be had does not:
-/// it was asked for without a body, and as any other request.
+/// True if a refused request leaves it unclear where the client's next one begins. A refused upgrade does not: it came
+/// without a body, as any other request.
 fn ends_connection(error: &ProxyError) -> bool {
     matches!(error, ProxyError::Refused(rejection) if rejection.reason != Reason::UpgradeUnsupported)
 }
 
-/// Answers a request whose head was refused, where others go on beside it.
-pub(super) async fn answer_refused<R: Responder>(own: Own<'_>, responder: &mut R) -> RequestEnd {
+/// Responds to a request whose head was refused, where others go on beside it.
+pub(super) async fn respond_refused<R: Responder>(own: Own<'_>, responder: &mut R) -> RequestEnd {
     match own.start(responder) {
         Some(body) => finish(&body, responder).await,
         None => RequestEnd::Cut,
@@ -136,7 +136,7 @@ impl Own<'_> {
         }
     }
 
-    /// What of a body is sent.
+    /// The part of a body that is sent.
     pub(super) fn sent(&self, body: Vec<u8>) -> Vec<u8> {
         if self.to_head { Vec::new() } else { body }
     }
@@ -166,7 +166,7 @@ impl Own<'_> {
         }
     }
 
-    /// What every answer of ours can be told by.
+    /// The fields of every response of ours.
     fn write_marks(&self, out: &mut dyn FieldSink) {
         let date: [u8; date::LENGTH] = self.worker.date();
         out.add("date", &date);

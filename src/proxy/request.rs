@@ -1,105 +1,66 @@
-//! One request from its head to its end, whatever its client and its endpoint speak.
+//! The life of a request, whatever its client and its endpoint speak: prepared, sent, and again until it has an end.
 
-use std::future::pending;
+use std::rc::Rc;
 
-use tokio::time::Instant;
-
-use crate::fleet::QueueSlot;
-use crate::model::{AttemptFailure, Outcome};
-use crate::net::Deadline;
-use crate::table::Release;
-
-use super::connect::{Connected, connect};
-use super::error::{ProxyError, UpstreamError};
-use super::h2::{self as http2, PooledStream, StreamHandle};
+use super::connect::Connected;
+use super::error::ProxyError;
+use super::h2 as http2;
 use super::http1_upstream;
-use super::io::{ClientBody, RequestHead, RequestMeta, Responder, yield_once};
-use super::pool::Connection;
-use super::prepare::{Prepared, is_last_endpoint, note_connect_failure, prepare};
-use super::problem::answer_problem;
-use super::relay::{RelayResult, total_limit};
+use super::io::{ClientBody, RequestHead, RequestMeta, RequestParts, Responder};
+use super::outcome::{Attempted, RequestEnd, Upgraded, UpgradedEndpoint};
+use super::prepare::prepare;
+use super::problem::respond_problem;
+use super::relay_body::yield_once;
 use super::request_context::RequestContext;
-use crate::net::Buffer;
+use super::select::Selected;
+use super::settings::PeerInfo;
+use super::stage::{Request, Stage};
+use super::waiting::{WaitAborted, dial, queue};
+use super::worker::Worker;
+use crate::http1::Reusable;
+use crate::model::Outcome;
 
-/// How the request left the client's connection.
-pub(super) enum RequestEnd {
-    /// The response is whole; the connection may go on if everything else allows it.
-    Whole,
-    /// Something was cut: nothing more may be sent to the client on this connection.
-    Cut,
-    /// The client and the endpoint talk to each other directly from here on.
-    Upgraded(Box<Upgraded>),
+/// The result of a step.
+enum Step {
+    /// It is prepared anew, for the connection if one was opened.
+    Prepare(Option<Connected>),
+    Failed(ProxyError),
+    Finished(RequestEnd),
 }
-
-/// The endpoint's side of a tunnel.
-pub(super) enum Upgraded {
-    /// A connection of HTTP/1.1, and what came behind its 101.
-    Socket {
-        connection: Connection,
-        received: Option<Buffer>,
-    },
-    /// A stream of HTTP/2, and its place on the connection.
-    Stream {
-        handle: StreamHandle,
-        #[expect(dead_code, reason = "it is counted until it is dropped")]
-        place: PooledStream,
-    },
-}
-
-/// How long a request waits for a place unless its release says.
-const QUEUE_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// Serves one request. `head` is emptied as soon as it is not needed any more.
 ///
-/// What is to be done next stays where `next` is, and is lent to what does it: an argument that an `async fn` takes by
-/// value is kept twice for as long as it runs.
+/// The stage stays where the request is, and is lent to its steps: an argument that an `async fn` takes by value is kept
+/// twice for as long as it runs.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
 pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
-    context: &mut RequestContext,
+    request: &mut Request,
     meta: &RequestMeta,
-    next: &mut Result<Prepared, ProxyError>,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
 ) -> impl Future<Output = RequestEnd> {
     async move {
         loop {
-            match step(context, meta, next, head, client, responder).await {
-                Step::Again => {}
-                Step::Finished(finished) => return finished,
-                // What is rare lives in boxes of its own, so that a request that only relays stays small.
+            let dialed = match step(request, meta, head, client, responder).await {
+                Step::Prepare(dialed) => dialed,
+                Step::Finished(end) => return end,
                 Step::Failed(error) => {
-                    // Nobody may read for long what is written now, and the endpoint's connection does not wait for that.
-                    *next = Ok(Prepared::Dial);
-                    context.refuse(&error);
-                    let is_nearly_read = meta.is_nearly_read(context.bytes_in.get());
-                    return Box::pin(answer_problem(
-                        context,
-                        *meta,
-                        &error,
-                        is_nearly_read,
-                        responder,
-                    ))
-                    .await;
+                    return Box::pin(fail(request, meta, error, responder)).await;
                 }
-            }
-            let parts = head
-                .as_ref()
-                .expect("the head stays until the answer begins");
-            // It waited for something, so what time it is has to be found out anew.
-            context.worker.timers.now();
-            *next = parts.look(|parts| prepare(context, parts));
+            };
+            let Some(head) = head else {
+                // The head goes when the response begins, and no attempt is repeated after that.
+                return RequestEnd::Cut;
+            };
+            // It waited for something, so the cached time is old.
+            request.context.worker.timers.now();
+            request.prepare(dialed, head);
         }
     }
-}
-
-enum Step {
-    Again,
-    Failed(ProxyError),
-    Finished(RequestEnd),
 }
 
 #[expect(
@@ -107,206 +68,175 @@ enum Step {
     reason = "an async fn would keep its arguments twice"
 )]
 fn step<H: RequestHead, C: ClientBody, R: Responder>(
-    context: &mut RequestContext,
+    request: &mut Request,
     meta: &RequestMeta,
-    next: &mut Result<Prepared, ProxyError>,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
 ) -> impl Future<Output = Step> {
     async move {
-        let waited = match next {
-            Ok(Prepared::Http1(start)) => {
+        let Request { context, stage } = request;
+        // The rare stages live in boxes of their own, so that a request that is only relayed stays small.
+        match stage {
+            Stage::Http1(selected, encoded) => {
                 if !std::mem::replace(&mut context.has_yielded, true) {
                     yield_once(&context.worker.is_yielding).await;
-                    if !context.is_current() {
-                        let connection = start.connection.take();
-                        context.dialed = connection.map(Connected::Http1).map(Box::new);
-                        return Step::Again;
+                    if !context.keeps(selected) {
+                        return Step::Prepare(stage.take_connection());
                     }
                 }
-                let driven =
-                    http1_upstream::send_request(context, meta, start, head, client, responder)
-                        .await;
-                return match driven {
-                    RelayResult::Finished(finished) => Step::Finished(finished),
-                    RelayResult::Retry => Step::Again,
-                    RelayResult::Unanswered(error) => Step::Failed(error),
-                    RelayResult::Upgraded(upgraded) => {
-                        Step::Finished(RequestEnd::Upgraded(upgraded))
-                    }
-                };
+                let way = (context, &*selected);
+                let sent =
+                    http1_upstream::send_request(way, encoded, meta, head, client, responder).await;
+                request.after_http1(sent)
             }
-            Ok(Prepared::Http2(_)) => {
-                let Ok(Prepared::Http2(start)) = std::mem::replace(next, Ok(Prepared::Dial)) else {
-                    unreachable!("it was looked at a line above");
-                };
-                let conversing = http2::converse(context, meta, *start, head, client, responder);
-                return match Box::pin(conversing).await {
-                    RelayResult::Finished(finished) => Step::Finished(finished),
-                    RelayResult::Retry => Step::Again,
-                    RelayResult::Unanswered(error) => Step::Failed(error),
-                    RelayResult::Upgraded(upgraded) => {
-                        Step::Finished(RequestEnd::Upgraded(upgraded))
-                    }
-                };
+            Stage::Http2(selected, start) => {
+                let way = (context, &*selected);
+                let sending = http2::send_request(way, start, meta, head, client, responder);
+                let sent = Box::pin(sending).await;
+                request.after_http2(sent)
             }
-            Ok(Prepared::Dial) => Box::pin(dial(context, meta, client)).await,
-            Ok(Prepared::Wait(release)) => Box::pin(queue(context, meta, release, client)).await,
-            Err(error) => Err(WaitAborted::Error(std::mem::replace(
-                error,
-                ProxyError::NoRoute,
-            ))),
+            Stage::Selected(selected) => {
+                let dialed = Box::pin(dial(context, selected, meta, client)).await;
+                dialed.map_or_else(|aborted| request.abort(aborted), Step::Prepare)
+            }
+            Stage::Queued(release) => {
+                let granted = Box::pin(queue(context, release, meta, client)).await;
+                granted.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
+            }
+            Stage::Received => Step::Prepare(None),
+            Stage::Failed(_) => request.failed(),
+        }
+    }
+}
+
+/// Responds with a problem in place of an endpoint.
+async fn fail<R: Responder>(
+    request: &mut Request,
+    meta: &RequestMeta,
+    error: ProxyError,
+    responder: &mut R,
+) -> RequestEnd {
+    // The client may be slow to read the problem, and the endpoint's connection does not wait for that.
+    drop(request.stage.take_connection());
+    let context = &mut request.context;
+    context.refuse(&error);
+    let is_nearly_read = meta.is_nearly_read(context.bytes_in.get());
+    respond_problem(context, *meta, &error, is_nearly_read, responder).await
+}
+
+impl Request {
+    /// Admits a request and prepares it, in one synchronous section.
+    pub(super) fn start(
+        worker: &Rc<Worker>,
+        (peer, preview): (PeerInfo, bool),
+        parts: &RequestParts<'_>,
+    ) -> Self {
+        let mut context = RequestContext::new(worker, peer, preview, parts);
+        let stage = match context.admit(parts) {
+            Ok(()) => prepare(&mut context, (None, None), parts),
+            Err(error) => Stage::Failed(error),
         };
-        match waited {
-            Ok(()) => Step::Again,
-            Err(WaitAborted::Error(error)) => Step::Failed(error),
-            Err(WaitAborted::Client) => {
-                context.end(Outcome::ClientGone(None));
+        Self { context, stage }
+    }
+
+    fn prepare<H: RequestHead>(&mut self, dialed: Option<Connected>, head: &H) {
+        let selected = std::mem::take(&mut self.stage).into_selected();
+        let context = &mut self.context;
+        self.stage = head.look(|parts| prepare(context, (selected, dialed), parts));
+    }
+
+    fn after_http1(&mut self, sent: http1_upstream::Sent) -> Step {
+        let http1_upstream::Sent {
+            attempted,
+            reusable,
+            received,
+        } = sent;
+        if let Some(reusable) = reusable {
+            self.give_back(&reusable);
+        }
+        if !matches!(attempted, Attempted::Upgraded) {
+            return Step::of(attempted);
+        }
+        match std::mem::take(&mut self.stage) {
+            Stage::Http1(selected, encoded) => Step::upgraded(
+                selected,
+                UpgradedEndpoint::Socket {
+                    connection: encoded.connection,
+                    received,
+                },
+            ),
+            _ => Step::Finished(RequestEnd::Cut),
+        }
+    }
+
+    fn after_http2(&mut self, sent: http2::Sent) -> Step {
+        let Some(handle) = sent
+            .handle
+            .filter(|_| matches!(sent.attempted, Attempted::Upgraded))
+        else {
+            return Step::of(sent.attempted);
+        };
+        match std::mem::take(&mut self.stage) {
+            Stage::Http2(selected, start) => Step::upgraded(
+                selected,
+                UpgradedEndpoint::Stream {
+                    handle,
+                    stream: start.stream,
+                },
+            ),
+            _ => Step::Finished(RequestEnd::Cut),
+        }
+    }
+
+    /// Gives the endpoint's connection back to its pool.
+    fn give_back(&mut self, reusable: &Reusable) {
+        if let Some(Connected::Http1(connection)) = self.stage.take_connection() {
+            let worker = &self.context.worker;
+            // The clock was read when the response began or was last waited for; that long ago makes the wait shorter only.
+            let longest = worker.shared.settings.timeouts.endpoint_idle.0;
+            let now_ms = worker.cached_now_ms();
+            worker
+                .pools
+                .give_back(connection, reusable, longest, now_ms);
+        }
+    }
+
+    fn abort(&mut self, aborted: WaitAborted) -> Step {
+        match aborted {
+            WaitAborted::Error(error) => Step::Failed(error),
+            WaitAborted::Client => {
+                self.context.end(Outcome::ClientGone(None));
                 Step::Finished(RequestEnd::Cut)
             }
         }
     }
-}
 
-/// Why a wait before the commit ended without what it waited for.
-enum WaitAborted {
-    Client,
-    Error(ProxyError),
-}
-
-/// Connects to the endpoint that was selected. One deadline holds for all endpoints that are tried.
-async fn dial<C: ClientBody>(
-    context: &mut RequestContext,
-    meta: &RequestMeta,
-    client: &mut C,
-) -> Result<(), WaitAborted> {
-    let selection = context
-        .selection
-        .as_ref()
-        .expect("dialing follows a selection");
-    let timeouts = context
-        .worker
-        .shared
-        .settings
-        .for_route(&selection.route().spec().timeouts);
-    let now = Instant::now();
-    let until = *context
-        .connect_deadline
-        .get_or_insert(now + timeouts.connect);
-    let deadline = context.worker.timers.deadline();
-    deadline.set_from_now(until.saturating_duration_since(now));
-    let attempts = context.attempts.as_ref();
-    let newer_than = attempts.and_then(|attempts| attempts.newer_than);
-    let connected = or_client_closed(
-        context,
-        meta,
-        client,
-        connect(
-            &context.worker,
-            selection,
-            newer_than,
-            &deadline,
-            is_last_endpoint(context),
-        ),
-    )
-    .await;
-    if let Err(WaitAborted::Error(error @ ProxyError::RequestTimeout)) = &connected {
-        context.count_failed_attempt(AttemptFailure::RequestTimeout, error);
-    }
-    match connected? {
-        Ok(Some(connection)) => {
-            context.dialed = Some(Box::new(connection));
-            Ok(())
-        }
-        Ok(None) => Ok(()),
-        Err(error) => {
-            note_connect_failure(context, error).map_err(WaitAborted::Error)?;
-            if Instant::now() >= until {
-                return Err(WaitAborted::Error(ProxyError::Upstream(
-                    UpstreamError::ConnectTimeout,
-                )));
+    fn failed(&mut self) -> Step {
+        match std::mem::take(&mut self.stage) {
+            Stage::Failed(error) => Step::Failed(error),
+            stage => {
+                self.stage = stage;
+                Step::Prepare(None)
             }
-            Ok(())
         }
     }
 }
 
-/// Waits for a place on a release. It is not committed: when the table changes, it selects again.
-async fn queue<C: ClientBody>(
-    context: &mut RequestContext,
-    meta: &RequestMeta,
-    release: &Release,
-    client: &mut C,
-) -> Result<(), WaitAborted> {
-    let limits = &release.spec().limits;
-    let queue_slot =
-        take_seat(context, release).ok_or(WaitAborted::Error(ProxyError::Overloaded))?;
-    let longest = limits.queue_timeout.map_or(QUEUE_TIMEOUT, |span| span.0);
-    let Some(left) = longest.checked_sub(context.worker.timers.now().since(context.started)) else {
-        return Err(WaitAborted::Error(ProxyError::QueueTimeout));
-    };
-    let deadline = context.worker.timers.deadline();
-    deadline.set_from_now(left);
-    let turn = yield_to_ready_tasks(context, &queue_slot, &deadline);
-    if or_client_closed(context, meta, client, turn).await? {
-        context.waiting = Some(queue_slot);
-        Ok(())
-    } else {
-        Err(WaitAborted::Error(ProxyError::QueueTimeout))
-    }
-}
-
-/// The seat that it has already, or one at the end of the queue.
-fn take_seat(context: &mut RequestContext, release: &Release) -> Option<Box<QueueSlot>> {
-    let limits = &release.spec().limits;
-    let limit = limits.concurrency.unwrap_or(u32::MAX);
-    let queue = || {
-        let most = limits.queue.unwrap_or(0);
-        let places = release.roster().places();
-        places.queue(limit, most, context.worker.slot).map(Box::new)
-    };
-    context.waiting.take().or_else(queue)
-}
-
-async fn yield_to_ready_tasks(
-    context: &RequestContext,
-    queue_slot: &QueueSlot,
-    deadline: &Deadline,
-) -> bool {
-    tokio::select! {
-        () = queue_slot.granted() => true,
-        () = context.worker.table_changed.notified() => true,
-        () = deadline.expired() => false,
-    }
-}
-
-/// Runs `work` unless the client leaves or the time for the whole request is over. A client whose body is unread is
-/// looked out for by its connection.
-async fn or_client_closed<C: ClientBody, T>(
-    context: &RequestContext,
-    meta: &RequestMeta,
-    client: &mut C,
-    work: impl Future<Output = T>,
-) -> Result<T, WaitAborted> {
-    let limit = total_limit(context, meta);
-    let too_long = async {
-        match &limit {
-            Some(limit) => limit.expired().await,
-            None => pending().await,
+impl Step {
+    fn of(attempted: Attempted) -> Self {
+        match attempted {
+            Attempted::Finished(end) => Self::Finished(end),
+            Attempted::Retry => Self::Prepare(None),
+            Attempted::Unanswered(error) => Self::Failed(error),
+            Attempted::Upgraded => Self::Finished(RequestEnd::Cut),
         }
-    };
-    let gone = async {
-        if meta.framing.is_empty() {
-            client.closed().await;
-        } else {
-            pending::<()>().await;
-        }
-    };
-    tokio::select! {
-        biased;
-        done = work => Ok(done),
-        () = gone => Err(WaitAborted::Client),
-        () = too_long => Err(WaitAborted::Error(ProxyError::RequestTimeout)),
+    }
+
+    fn upgraded(selected: Selected, endpoint: UpgradedEndpoint) -> Self {
+        Self::Finished(RequestEnd::Upgraded(Box::new(Upgraded {
+            selected,
+            endpoint,
+        })))
     }
 }

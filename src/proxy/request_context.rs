@@ -1,4 +1,4 @@
-//! One request from its head to its last byte: what was selected for it, what is counted for it, how it ended.
+//! The context of one request from its head to its last byte, and the record of its end: statistics and access log.
 
 use std::cell::Cell;
 use std::net::SocketAddr;
@@ -10,41 +10,39 @@ use tokio::time::Instant;
 use crate::fleet::QueueSlot;
 use crate::message::{KnownField, Version};
 use crate::model::{AttemptFailure, Outcome, RequestView};
-use crate::net::Tick;
+use crate::net::{Deadline, Tick};
 use crate::telemetry::AccessRecord;
 
-use super::connect::Connected;
 use super::error::{ErrorChain, ProxyError, Reason, UpstreamError};
 use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
 use super::retry::{Attempts, Evidence, FailedAttempt};
 use super::retry_body::RetryBody;
-use super::select::{Decision, Selection};
+use super::select::{Decision, Selected};
 use super::settings::PeerInfo;
 use super::worker::{RequestPermit, Worker};
 
-/// A request that is being served. What is counted for it is counted until it is dropped.
+/// The context of a request, whatever its stage. Dropping it records the request.
 pub(super) struct RequestContext {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: PeerInfo,
     pub(super) preview: bool,
     pub(super) id: RequestId,
-    pub(super) selection: Option<Selection>,
-    /// What was decided where nothing could be selected: its release is named as if it had answered.
-    pub(super) unselected: Option<Box<Decision>>,
-    /// A connection that was dialed for this request and carries it unless the table changed meanwhile.
-    pub(super) dialed: Option<Box<Connected>>,
+    /// The release that was decided on last, whether or not it could respond.
+    decision: Option<Decision>,
+    /// The endpoint that was selected last.
+    endpoint: Option<SocketAddr>,
     /// The attempts so far, once one has failed.
     pub(super) attempts: Option<Box<Attempts>>,
-    /// What was read of the body, in case that an attempt fails.
+    /// The body as far as it was read, in case that an attempt fails.
     pub(super) body: RetryBody,
-    /// Its seat in the queue of a release.
+    /// Its slot in the queue of a release.
     pub(super) waiting: Option<Box<QueueSlot>>,
-    /// When the time for connecting is over, all endpoints together.
+    /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
-    /// What it is split by without an affinity key.
-    pub(super) random: u64,
-    /// It has let the others have their turn before it was committed.
+    /// Random split key when there is no affinity key.
+    pub(super) random_key: u64,
+    /// It has yielded once before it was committed.
     pub(super) has_yielded: bool,
     pub(super) started: Tick,
     pub(super) first_byte: Cell<Option<Tick>>,
@@ -52,17 +50,17 @@ pub(super) struct RequestContext {
     pub(super) bytes_out: Cell<u64>,
     /// The status of the final head, once the client was sent one.
     pub(super) status: Cell<Option<u16>>,
-    /// Why we answered it ourselves, or why its answer was cut.
+    /// Reason of our own response, or of a response that was cut.
     error: Option<Reason>,
-    /// We answered it ourselves.
+    /// The response is ours.
     is_refused: bool,
     outcome: Option<Outcome>,
-    line: Option<Box<AccessLogFields>>,
+    log_fields: Option<Box<AccessLogFields>>,
     // Counts it among all requests.
     permit: Option<RequestPermit>,
 }
 
-/// What the access log wants of the head.
+/// The fields of the access log that come from the head.
 struct AccessLogFields {
     started_at: SystemTime,
     protocol: &'static str,
@@ -72,14 +70,14 @@ struct AccessLogFields {
 }
 
 impl RequestContext {
-    /// Starts the books of a request.
+    /// The context of a request whose head is `parts`.
     pub(super) fn new(
         worker: &Rc<Worker>,
         peer: PeerInfo,
         preview: bool,
         parts: &RequestParts<'_>,
     ) -> Self {
-        let line = worker.access_log.borrow().is_on().then(|| {
+        let log_fields = worker.access_log.borrow().is_on().then(|| {
             Box::new(AccessLogFields {
                 started_at: SystemTime::now(),
                 protocol: protocol(parts.facts.version),
@@ -94,14 +92,13 @@ impl RequestContext {
             id: RequestId::of(parts, peer.is_trusted, || {
                 (worker.random(), worker.random())
             }),
-            selection: None,
-            unselected: None,
-            dialed: None,
+            decision: None,
+            endpoint: None,
             attempts: None,
             body: RetryBody::default(),
             waiting: None,
             connect_deadline: None,
-            random: worker.random(),
+            random_key: worker.random(),
             has_yielded: false,
             started: worker.timers.now(),
             first_byte: Cell::new(None),
@@ -111,13 +108,16 @@ impl RequestContext {
             error: None,
             is_refused: false,
             outcome: None,
-            line,
+            log_fields,
             permit: None,
             worker: Rc::clone(worker),
         }
     }
 
-    /// What every request must pass before anything is selected for it.
+    /// Checks every request before anything is selected for it, and counts it.
+    ///
+    /// # Errors
+    /// A request that has been here before, that may not go further, or that is one too many.
     pub(super) fn admit(&mut self, parts: &RequestParts<'_>) -> Result<(), ProxyError> {
         if parts.facts.present.contains(KnownField::Via)
             && is_loop(parts, &self.worker.shared.settings.via)
@@ -136,7 +136,7 @@ impl RequestContext {
         Ok(())
     }
 
-    /// Notes that we answer ourselves, and logs why.
+    /// Notes that the response is ours, and logs why.
     pub(super) fn refuse(&mut self, error: &ProxyError) {
         let reason = error.reason();
         self.error = Some(reason);
@@ -148,7 +148,7 @@ impl RequestContext {
             reason = reason.as_str(),
             fault = ?error.fault(),
             release = decision.map(|decision| decision.release().name().as_str()),
-            endpoint = self.endpoint().map(|endpoint| endpoint.to_string()),
+            endpoint = self.endpoint.map(|endpoint| endpoint.to_string()),
             error = %ErrorChain(error),
             "request refused",
         );
@@ -159,13 +159,13 @@ impl RequestContext {
         }
     }
 
-    /// Notes why an answer that had begun to leave was cut.
+    /// Notes why a response that had begun to leave was cut.
     pub(super) fn cut(&mut self, error: &ProxyError) {
         self.error = Some(error.reason());
-        tracing::debug!(request_id = %self.id, error = %ErrorChain(error), "answer cut");
+        tracing::debug!(request_id = %self.id, error = %ErrorChain(error), "response cut");
     }
 
-    /// Counts an attempt that brought no answer against the release that it was made for.
+    /// Counts an attempt that brought no response against the release that it was made for.
     pub(super) fn count_failed_attempt(
         &mut self,
         failure: AttemptFailure,
@@ -184,34 +184,29 @@ impl RequestContext {
             request_id = %self.id,
             reason = failure.as_str(),
             release = decision.release().name().as_str(),
-            endpoint = self.endpoint().map(|endpoint| endpoint.to_string()),
+            endpoint = self.endpoint.map(|endpoint| endpoint.to_string()),
             error = %ErrorChain(error),
             "attempt failed",
         );
     }
 
-    /// Does so for one that may have been sent, and says whether it is sent again.
+    /// Counts an attempt that may have been sent; true if the request is sent again.
     pub(super) fn attempt_failed(
         &mut self,
+        selected: &Selected,
         error: &UpstreamError,
         evidence: Evidence,
         meta: &RequestMeta,
     ) -> bool {
         self.count_failed_attempt(error.failure(), error);
-        let (Some(attempts), Some(selection)) = (&mut self.attempts, &self.selection) else {
-            return false;
-        };
-        let now = Instant::now();
         let settings = &self.worker.shared.settings;
-        let connect = || {
-            now + settings
-                .for_route(&selection.route().spec().timeouts)
-                .connect
-        };
+        let timeouts = settings.for_route(&selected.route().spec().timeouts);
+        let attempts = self.attempts.get_or_insert_default();
+        let now = Instant::now();
         let until = match (attempts.newer_than, self.connect_deadline) {
             (Some(_), Some(until)) => until,
             // The time for connecting begins with the first failure.
-            _ => connect(),
+            _ => now + timeouts.connect,
         };
         self.connect_deadline = Some(until);
         let failed = FailedAttempt {
@@ -228,66 +223,68 @@ impl RequestContext {
         again
     }
 
-    /// The release that was decided on last, whether or not it could answer.
+    /// The release that was decided on last, whether or not it could respond.
     pub(super) fn decision(&self) -> Option<&Decision> {
-        let selected = self.selection.as_ref().map(|selection| &selection.decision);
-        selected.or(self.unselected.as_deref())
+        self.decision.as_ref()
     }
 
-    fn endpoint(&self) -> Option<SocketAddr> {
-        let selection = self.selection.as_ref()?;
-        Some(selection.in_flight.endpoint().address())
+    /// Notes the release that was decided on, and the endpoint if one was selected.
+    pub(super) fn decide(&mut self, decision: Option<Decision>, endpoint: Option<SocketAddr>) {
+        self.decision = decision;
+        self.endpoint = endpoint;
     }
 
-    /// Whether its release left so long ago that it is to end.
-    pub(super) fn is_ended(&self) -> bool {
-        let selection = self.selection.as_ref();
-        selection.is_some_and(|selection| selection.in_flight.is_aborted())
+    /// Deadline for the whole request, if it has one.
+    pub(super) fn total_limit(&self, meta: &RequestMeta) -> Option<Deadline> {
+        let settings = &self.worker.shared.settings;
+        let timeouts = settings.for_route(&self.decision()?.route.spec().timeouts);
+        let limit = timeouts.request.into_iter().chain(meta.within).min()?;
+        let deadline = self.worker.timers.deadline();
+        deadline.set_from(self.started, limit);
+        Some(deadline)
     }
 
-    /// Notes that we end it because its release left: no fault of anybody.
+    /// Notes that we end it because its release left: no fault of either side.
     pub(super) fn release_drained(&mut self) {
         let status = self.status.get().unwrap_or(503);
         self.refuse(&ProxyError::ReleaseRemoved);
         self.end(Outcome::Answered(status));
     }
 
-    /// Whether what was selected stays: the table that it was selected from is still live, or it is bound to its release.
-    pub(super) fn is_current(&self) -> bool {
-        self.selection.as_ref().is_some_and(|selection| {
-            selection.decision.revision == self.worker.revision() || self.is_bound()
-        })
+    /// True if a selection stays: its table is still live, or the request is bound to its release.
+    pub(super) fn keeps(&self, selected: &Selected) -> bool {
+        selected.decision.revision == self.worker.revision() || self.is_bound()
     }
 
-    /// Whether an endpoint of its release may have seen a byte of it.
+    /// True if an endpoint of its release may have seen a byte of it.
     pub(super) fn is_bound(&self) -> bool {
         let attempts = self.attempts.as_ref();
         attempts.is_some_and(|attempts| attempts.is_bound)
     }
 
-    /// How many attempts there were; an answer, and what was still on its way, comes on top of those that failed.
+    /// Number of attempts: those that failed, and one that brought a response or was still under way.
     fn attempts(&self) -> u32 {
         let failed = self.attempts.as_ref().map_or(0, |attempts| attempts.failed);
         let is_last_failed = matches!(self.outcome, Some(Outcome::Failed(_)));
-        failed.saturating_add(u32::from(!is_last_failed && self.selection.is_some()))
+        failed.saturating_add(u32::from(!is_last_failed && self.endpoint.is_some()))
     }
 
-    /// Says how it ended. Without that, it ends as a client that left.
+    /// Sets the outcome, unless there is one. Without any, the client has left.
     pub(super) fn end(&mut self, outcome: Outcome) {
         self.outcome.get_or_insert(outcome);
     }
 
-    fn write_line(&self, line: &AccessLogFields, outcome: Outcome, is_refused: bool, ended: Tick) {
+    fn write_log(&self, fields: &AccessLogFields, outcome: Outcome, is_refused: bool, ended: Tick) {
         let decision = self.decision();
         let release = decision.map(Decision::release);
         self.worker.access_log.borrow_mut().write(&AccessRecord {
-            time: line.started_at,
+            time: fields.started_at,
             request_id: &self.id.to_string(),
             client: self.peer.client.ip(),
-            protocol: line.protocol,
-            method: &line.method,
-            host: &line.host,
-            path: &line.path,
+            protocol: fields.protocol,
+            method: &fields.method,
+            host: &fields.host,
+            path: &fields.path,
             status: self.status.get().unwrap_or(outcome.code()),
             outcome: if is_refused {
                 "refused"
@@ -299,7 +296,7 @@ impl RequestContext {
             route: decision.map(|decision| decision.route.spec().name.as_str()),
             release: release.map(|release| release.name().as_str()),
             version: release.map(|release| release.version().as_str()),
-            endpoint: self.endpoint(),
+            endpoint: self.endpoint,
             revision: decision
                 .map_or_else(|| self.worker.revision(), |decision| decision.revision)
                 .0,
@@ -336,8 +333,8 @@ impl Drop for RequestContext {
                 .cells()
                 .record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
         }
-        if let Some(line) = self.line.take() {
-            self.write_line(&line, outcome, is_refused, ended);
+        if let Some(fields) = self.log_fields.take() {
+            self.write_log(&fields, outcome, is_refused, ended);
         }
     }
 }
@@ -350,7 +347,7 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// Whether our own name stands in `Via` already.
+/// True if our own name is in `Via` already.
 fn is_loop(parts: &RequestParts<'_>, own: &str) -> bool {
     let fields = parts
         .fields

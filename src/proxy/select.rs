@@ -15,7 +15,8 @@ use super::io::RequestParts;
 use super::route_cache::CachedRoute;
 use super::worker::Worker;
 
-/// A release that was decided on, whether or not it can answer. It holds the route, never the table.
+/// The release of a request, whether or not it can respond. It holds the route, never the table.
+#[derive(Clone)]
 pub(super) struct Decision {
     pub(super) route: Rc<CachedRoute>,
     pub(super) revision: Revision,
@@ -24,54 +25,54 @@ pub(super) struct Decision {
     entry: usize,
 }
 
-/// What was chosen. It counts the request in flight until it is dropped.
-pub(super) struct Selection {
+/// The release and the endpoint of a request, which counts as in flight on both until this is dropped.
+pub(super) struct Selected {
     pub(super) decision: Decision,
     pub(super) in_flight: InFlight,
     _counted: RevisionInFlight,
-    place: Option<Permit>,
+    permit: Option<Permit>,
 }
 
-/// What comes out of a selection that cannot proceed at once.
+/// The reason why nothing is selected, or not yet.
 pub(super) enum SelectError {
-    /// The release has as many requests as it may: wait for a place, on the seat that was taken before if there is one.
+    /// The release has as many requests as it may: the request waits for a permit, in the slot that it may have already.
     Busy(Decision, Option<QueueSlot>),
-    /// The release has no endpoint that could answer.
+    /// The release has no endpoint that could respond.
     NoEndpoint(Decision),
-    /// Nobody can answer.
+    /// The request gets a response of ours.
     Refused(ProxyError),
 }
 
-/// What a selection depends on beside the table and the head.
+/// The input of a selection beside the table and the head.
 pub(super) struct SelectInput<'c> {
-    /// Whether the request may name its release itself.
+    /// True if the request may name its release itself.
     pub(super) preview: bool,
-    /// What a request without an affinity key is split by: drawn once, so that selecting again changes nothing.
+    /// Random split key when there is no affinity key, the same whenever the request is selected for.
     pub(super) random: u64,
     /// Endpoints that could not be connected to.
     pub(super) tried: &'c [SocketAddr],
 }
 
-/// What a request that selects again has of the release that was selected before: so it does not queue anew for it.
+/// The permit or the queue slot of a request that is selected for again, so that it does not queue anew.
 #[derive(Default)]
 pub(super) struct QueuePosition {
-    pub(super) place: Option<Permit>,
-    pub(super) waiting: Option<QueueSlot>,
+    pub(super) permit: Option<Permit>,
+    pub(super) slot: Option<QueueSlot>,
 }
 
 /// Selects for a request that is not committed yet.
 pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
-    choosing: &SelectInput<'_>,
+    input: &SelectInput<'_>,
     position: QueuePosition,
-) -> Result<Selection, SelectError> {
+) -> Result<Selected, SelectError> {
     let now_ms = worker.cached_now_ms();
     worker.with_table(|table| {
-        // Whoever was selected before and is not committed yet looks again before it is.
+        // A request that was selected for by an earlier table and is not committed is selected for again.
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
-        let (entry, reason) = decide(route, request, choosing)?;
+        let (entry, reason) = decide(route, request, input)?;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),
@@ -79,28 +80,28 @@ pub(super) fn select(
             reason,
             entry,
         };
-        let place = match release.spec().limits.concurrency {
+        let permit = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
-                let place = position.place(release.roster().places(), limit);
-                Some(place.map_err(|waiting| SelectError::Busy(decision(), waiting))?)
+                let permit = position.permit(release.roster().places(), limit);
+                Some(permit.map_err(|slot| SelectError::Busy(decision(), slot))?)
             }
         };
         let random = worker.random();
         let in_flight = release
             .roster()
-            .pick_except(random, now_ms, worker.slot, choosing.tried)
+            .pick_except(random, now_ms, worker.slot, input.tried)
             .ok_or_else(|| SelectError::NoEndpoint(decision()))?;
-        Ok(Selection {
+        Ok(Selected {
             decision: decision(),
             in_flight,
             _counted: table.count(worker.slot),
-            place,
+            permit,
         })
     })
 }
 
-/// The route of the path as it came. If the normal form of the path would take another one, somebody is playing games.
+/// The route of the path as it came. A path whose normal form matches another route is refused.
 fn route<'t>(
     table: &'t RoutingTable,
     request: &RequestParts<'_>,
@@ -118,14 +119,14 @@ fn route<'t>(
     found.ok_or(ProxyError::NoRoute)
 }
 
-/// Override before split. The draw of a request without a key is a key like any other.
+/// Override before split. A random key is a key like any other.
 fn decide(
     route: &Route,
     request: &RequestParts<'_>,
-    choosing: &SelectInput<'_>,
+    input: &SelectInput<'_>,
 ) -> Result<(usize, DecisionReason), ProxyError> {
     let split = route.split();
-    if choosing.preview
+    if input.preview
         && request.facts.present.contains(KnownField::XSwitchback)
         && let Some(name) = request.header("x-switchback-release")
     {
@@ -138,32 +139,24 @@ fn decide(
             .ok_or(ProxyError::UnknownRelease)?;
         return Ok((entry, DecisionReason::Override));
     }
-    let key = route.affinity_key(request).unwrap_or(choosing.random);
-    let chosen: *const _ = split.choose(key);
-    let entry = split
-        .entries()
-        .iter()
-        .position(|entry| std::ptr::eq(entry, chosen));
-    Ok((
-        entry.expect("a split chooses one of its entries"),
-        DecisionReason::Split,
-    ))
+    let key = route.affinity_key(request).unwrap_or(input.random);
+    Ok((split.position(key), DecisionReason::Split))
 }
 
 // === impl QueuePosition ===
 
 impl QueuePosition {
-    fn place(
+    fn permit(
         self,
-        places: &Arc<ConcurrencyLimit>,
+        requests: &Arc<ConcurrencyLimit>,
         limit: u32,
     ) -> Result<Permit, Option<QueueSlot>> {
-        let held = self.place.filter(|place| place.is_of(places));
-        let waiting = self.waiting.filter(|waiting| waiting.is_for(places));
-        match (held, waiting) {
-            (Some(place), _) => Ok(place),
-            (None, Some(waiting)) => waiting.place(limit).map_err(Some),
-            (None, None) => places.acquire(limit).ok_or(None),
+        let permit = self.permit.filter(|permit| permit.is_of(requests));
+        let slot = self.slot.filter(|slot| slot.is_for(requests));
+        match (permit, slot) {
+            (Some(permit), _) => Ok(permit),
+            (None, Some(slot)) => slot.place(limit).map_err(Some),
+            (None, None) => requests.acquire(limit).ok_or(None),
         }
     }
 }
@@ -180,12 +173,12 @@ impl Decision {
     }
 }
 
-// === impl Selection ===
+// === impl Selected ===
 
-impl Selection {
-    /// Gives up all that is counted but the place on its release.
-    pub(super) fn into_place(self) -> Option<Permit> {
-        self.place
+impl Selected {
+    /// The permit of its release; nothing else is counted any more.
+    pub(super) fn into_permit(self) -> Option<Permit> {
+        self.permit
     }
 
     pub(super) fn route(&self) -> &CachedRoute {
@@ -196,7 +189,7 @@ impl Selection {
         self.decision.release()
     }
 
-    /// Picks an endpoint of the same release anew, whatever the table says by now; whether there is one.
+    /// Picks another endpoint of the same release, whatever the table says by now; false if there is none.
     pub(super) fn pick_again(&mut self, worker: &Worker, tried: &[SocketAddr]) -> bool {
         let roster = self.release().roster();
         let picked = roster.pick_except(worker.random(), worker.now_ms(), worker.slot, tried);

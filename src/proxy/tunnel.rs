@@ -12,8 +12,9 @@ use crate::model::Outcome;
 use crate::net::{Buffer, Deadline};
 
 use super::budget::Budget;
-use super::request::Upgraded;
+use super::outcome::{Upgraded, UpgradedEndpoint};
 use super::request_context::RequestContext;
+use super::select::Selected;
 use super::tunnel_end::{Aborted, Received, TunnelEnd};
 use super::websocket::{CLOSE_GOING_AWAY, FrameTracker, GOODBYE_MASKED};
 use super::worker::Worker;
@@ -28,26 +29,27 @@ struct Direction<'t> {
     received: Option<Received>,
 }
 
-/// What a client and the endpoint need to talk to each other directly. It counts as the request does, until it ends.
+/// A client and an endpoint that talk to each other directly. It counts as the request does, until it ends.
 pub(super) struct Tunnel {
+    // Dropped first: a request is recorded while it still counts as in flight.
     pub(super) context: RequestContext,
-    /// What the client has sent behind its request.
-    pub(super) received: Option<Buffer>,
     pub(super) upgraded: Box<Upgraded>,
-    /// Its bytes are the frames of a WebSocket; otherwise nobody here knows what they are.
+    /// The bytes that the client has sent behind its request.
+    pub(super) received: Option<Buffer>,
+    /// Its bytes are the frames of a WebSocket; otherwise they are opaque.
     pub(super) is_websocket: bool,
 }
 
-/// How a tunnel came to its end.
+/// The end of a tunnel.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Ended {
     /// Both sides have ended their direction.
     ByBoth,
     /// Nothing has moved for too long, or its release is gone.
     ByUs,
-    /// The client broke off.
+    /// The client aborted.
     ByClient,
-    /// The endpoint broke off.
+    /// The endpoint aborted.
     ByEndpoint,
     /// The endpoint has ended its direction and reads no more.
     Closed,
@@ -61,39 +63,35 @@ impl Tunnel {
     ) -> Pin<Box<dyn Future<Output = ()> + 't>> {
         let Self {
             context,
-            received,
             upgraded,
+            received,
             is_websocket,
         } = self;
-        let (endpoint, ahead) = match &mut **upgraded {
-            Upgraded::Socket {
+        let Upgraded { selected, endpoint } = &mut **upgraded;
+        let (endpoint, ahead) = match endpoint {
+            UpgradedEndpoint::Socket {
                 connection,
                 received,
             } => (TunnelEnd::Socket(&connection.stream), received.take()),
-            Upgraded::Stream { handle, .. } => (TunnelEnd::Stream(handle), None),
+            UpgradedEndpoint::Stream { handle, .. } => (TunnelEnd::Stream(handle), None),
         };
         let received = [received.take(), ahead];
-        Box::pin(pass_on(context, client, endpoint, received, *is_websocket))
+        let request = (context, &*selected);
+        Box::pin(pass_on(request, client, endpoint, received, *is_websocket))
     }
 }
 
-/// `received` is what the client and the endpoint have sent already.
+/// `received` are the bytes that the client and the endpoint have sent already.
 async fn pass_on(
-    context: &mut RequestContext,
+    (context, selected): (&mut RequestContext, &Selected),
     client: TunnelEnd<'_>,
     endpoint: TunnelEnd<'_>,
     received: [Option<Buffer>; 2],
     is_websocket: bool,
 ) {
-    let selection = context
-        .selection
-        .as_ref()
-        .expect("an upgrade follows a selection");
     let worker = Rc::clone(&context.worker);
-    let timeouts = worker
-        .shared
-        .settings
-        .for_route(&selection.route().spec().timeouts);
+    let settings = &worker.shared.settings;
+    let timeouts = settings.for_route(&selected.route().spec().timeouts);
     let fresh = || Cell::new(is_websocket.then(FrameTracker::default));
     let (to_client, to_endpoint) = (fresh(), fresh());
     let [behind, ahead] = received.map(|buffer| {
@@ -114,8 +112,8 @@ async fn pass_on(
         bounds: &to_client,
         received: ahead,
     };
-    let is_ended = || context.is_ended();
-    match tunnel(&worker, up, down, timeouts.websocket_idle, is_ended).await {
+    let is_aborted = || selected.in_flight.is_aborted();
+    match tunnel(&worker, up, down, timeouts.websocket_idle, is_aborted).await {
         Ended::ByBoth => {}
         Ended::ByUs => {
             let has_heard = [
@@ -128,26 +126,22 @@ async fn pass_on(
         Ended::ByEndpoint => client.abort(endpoint),
         Ended::Closed => Box::pin(client.linger(&worker)).await,
     }
-    if context.is_ended() {
+    if is_aborted() {
         context.release_drained();
     }
     let status = context.status.get().unwrap_or(101);
     context.end(Outcome::Answered(status));
 }
 
-/// Tells a side that this end goes away, if there is a place for it between two frames.
-fn send_close_frame(
-    to: TunnelEnd<'_>,
-    bounds: &Cell<Option<FrameTracker>>,
-    goodbye: &[u8],
-) -> bool {
+/// Sends a close frame (1001), if the side is between two frames.
+fn send_close_frame(to: TunnelEnd<'_>, bounds: &Cell<Option<FrameTracker>>, frame: &[u8]) -> bool {
     let is_between = bounds
         .get()
         .is_some_and(|bounds| bounds.at_frame_boundary());
-    is_between && to.finish_with(goodbye)
+    is_between && to.finish_with(frame)
 }
 
-/// Lets those who were told read it. An endpoint's connection is closed at once: nobody else waits for its end.
+/// Gives the sides that got a close frame the time to read it. The connection of an endpoint is closed at once.
 async fn linger(worker: &Worker, [client, endpoint]: [TunnelEnd<'_>; 2], has_heard: [bool; 2]) {
     let near = async {
         if has_heard[0] {
@@ -165,13 +159,13 @@ async fn linger(worker: &Worker, [client, endpoint]: [TunnelEnd<'_>; 2], has_hea
 /// Passes bytes both ways.
 ///
 /// A side that ends its direction has this passed on, and may go on reading. A break ends both, and so do silence and
-/// `is_ended`.
+/// `is_aborted`.
 async fn tunnel(
     worker: &Worker,
     up: Direction<'_>,
     down: Direction<'_>,
     idle: Duration,
-    is_ended: impl Fn() -> bool,
+    is_aborted: impl Fn() -> bool,
 ) -> Ended {
     let deadline = worker.timers.deadline();
     deadline.set_from_now(idle);
@@ -201,7 +195,7 @@ async fn tunnel(
             } else {
                 Ended::ByBoth
             })
-        } else if is_ended() {
+        } else if is_aborted() {
             Poll::Ready(Ended::ByUs)
         } else if let Some(broken) = broken(cx, client, endpoint, down_ended) {
             Poll::Ready(broken)

@@ -12,19 +12,19 @@ use super::request_context::RequestContext;
 
 /// The endpoint's side of a body.
 pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
-    /// Whether what is sent may have to be sent again.
+    /// True if the body may have to be sent again.
     fn keeps_body(&self) -> bool;
 
-    /// Whether nothing of the request was written, its head included.
+    /// True if nothing of the request was written, its head included.
     fn is_untouched(&self) -> bool;
 
-    /// What is wrong with the request, if it could not be sent because the endpoint takes none like it.
+    /// The fault of a request that could not be sent because the endpoint takes none like it.
     fn refused(&self) -> Option<Rejection> {
         None
     }
 }
 
-/// Moves a body to the endpoint. A head that waits leaves with the first piece, or at once if none is there.
+/// Moves a body to the endpoint. A pending head leaves with the first frame, or at once if none is ready.
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -69,7 +69,7 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
     }
 }
 
-/// Sends what was read for an earlier attempt; whether that was all of the body.
+/// Sends the body as far as it was read for an earlier attempt; true if that was all of it.
 async fn send_again<K: RequestSink>(
     context: &RequestContext,
     sink: &mut K,

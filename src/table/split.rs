@@ -82,18 +82,22 @@ impl Split {
 
     /// Chooses the release for a key. A release with weight 0 is never chosen.
     pub fn choose(&self, key: u64) -> &SplitEntry {
-        let first = &self.entries[self.first];
+        &self.entries[self.position(key)]
+    }
+
+    /// Position among [`Split::entries`] of the release for a key.
+    pub fn position(&self, key: u64) -> usize {
         if self.sole {
-            return first;
+            return self.first;
         }
-        let mut best = (first.score(key), first);
-        for entry in self.entries[self.first + 1..]
-            .iter()
-            .filter(|entry| entry.weight > 0)
-        {
+        let mut best = (self.entries[self.first].score(key), self.first);
+        for (position, entry) in self.entries.iter().enumerate().skip(self.first + 1) {
+            if entry.weight == 0 {
+                continue;
+            }
             let score = entry.score(key);
             if score > best.0 {
-                best = (score, entry);
+                best = (score, position);
             }
         }
         best.1

@@ -20,10 +20,6 @@ pub(super) const CIRCLES: &[&str] = &[
     "src/control/status_part.rs",
     "src/control/upcoming.rs",
     "src/control/warmup.rs",
-    "src/proxy/http1_upstream.rs",
-    "src/proxy/problem.rs",
-    "src/proxy/relay.rs",
-    "src/proxy/request.rs",
 ];
 
 /// Paths in the code of a file, with groups in braces written out; `true` if re-exported.

@@ -34,5 +34,5 @@ pub(super) use self::{
     stream_handle::StreamHandle,
     upstream::acquire_stream,
     upstream_head::{Start, start},
-    upstream_stream::converse,
+    upstream_stream::{Sent, send_request},
 };

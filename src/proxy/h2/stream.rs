@@ -1,7 +1,7 @@
 //! One stream of a client's connection, from its head to its end.
 
 use std::future::poll_fn;
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::task::Poll;
@@ -15,17 +15,17 @@ use crate::message::{Reason, Rejection};
 use crate::proxy::error::ProxyError;
 use crate::proxy::forward::RequestId;
 use crate::proxy::io::RequestMeta;
-use crate::proxy::prepare::{Prepared, prepare};
-use crate::proxy::problem::{Own, answer_refused};
+use crate::proxy::outcome::RequestEnd;
+use crate::proxy::problem::{Own, respond_refused};
 use crate::proxy::refused_head::RefusedHead;
-use crate::proxy::request::{self, RequestEnd};
-use crate::proxy::request_context::RequestContext;
+use crate::proxy::request;
 use crate::proxy::settings::PeerInfo;
+use crate::proxy::stage::Request;
 use crate::proxy::tunnel::Tunnel;
 use crate::proxy::tunnel_end::TunnelEnd;
 use crate::proxy::worker::Worker;
 
-/// What the streams of one connection have in common.
+/// The state that all streams of a client's connection share.
 pub(super) struct ClientIo {
     pub(super) worker: Rc<Worker>,
     pub(super) io: Rc<Http2Io>,
@@ -36,10 +36,18 @@ pub(super) struct ClientIo {
 /// Serves one request.
 pub(super) async fn serve(client: Rc<ClientIo>, key: Key, head: http2::Head) {
     let handle = StreamHandle::new(Rc::clone(&client.io), key, false);
-    match open(&client, &handle, head) {
-        // What a stream needs once it is judged is large, and the set of streams moves what it is given.
-        Ok(opened) => Box::pin(forward(&client, &handle, opened)).await,
-        Err(refused) => Box::pin(refuse(&client, &handle, *refused)).await,
+    respond(&client, &handle, head).await;
+}
+
+/// Not an `async fn`: a request lives in its box alone, and the set of streams moves the little that is beside it.
+fn respond<'s>(
+    client: &'s ClientIo,
+    handle: &'s StreamHandle,
+    head: http2::Head,
+) -> Pin<Box<dyn Future<Output = ()> + 's>> {
+    match open(client, handle, head) {
+        Ok(opened) => Box::pin(forward(client, handle, opened)),
+        Err(refused) => Box::pin(refuse(client, handle, *refused)),
     }
 }
 
@@ -64,40 +72,36 @@ async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Re
     }
     refused.log(worker, client.peer, &id, own.sent(own.body()).len());
     let (_body, mut writer) = client.split(handle, false, false);
-    answer_refused(own, &mut writer).await;
+    respond_refused(own, &mut writer).await;
 }
 
-/// A request whose head was found to be good.
+/// A request whose head is valid.
 struct Opened {
     head: Head,
     meta: RequestMeta,
-    context: RequestContext,
-    first: Result<Prepared, ProxyError>,
+    request: Request,
 }
 
-/// Judges a head and, in the same synchronous section, selects for it.
+/// Validates a head and, in the same synchronous section, selects for it.
 fn open(
     client: &ClientIo,
     handle: &StreamHandle,
     head: http2::Head,
 ) -> Result<Opened, Box<(Rejection, Head)>> {
     let head = Head::new(head, Arc::clone(&client.worker.shared));
-    let looked = head.validate(|parts| {
+    let validated = head.validate(|parts| {
         let length = content_length(parts.facts.framing);
         if length.is_some_and(|length| !handle.engine().expect(handle.key(), length)) {
             return Err(Rejection::request(Reason::LengthMismatch));
         }
-        let mut context = RequestContext::new(&client.worker, client.peer, client.preview, parts);
-        let admitted = context.admit(parts);
-        let first = admitted.and_then(|()| prepare(&mut context, parts));
-        Ok((parts.meta(), context, first))
+        let from = (client.peer, client.preview);
+        Ok((parts.meta(), Request::start(&client.worker, from, parts)))
     });
-    match looked.flatten() {
-        Ok((meta, context, first)) => Ok(Opened {
+    match validated.flatten() {
+        Ok((meta, request)) => Ok(Opened {
             head,
             meta,
-            context,
-            first,
+            request,
         }),
         Err(rejection) => Err(Box::new((rejection, head))),
     }
@@ -112,41 +116,38 @@ fn forward<'s>(
     let Opened {
         head,
         meta,
-        mut context,
-        mut first,
+        mut request,
     } = opened;
     let (mut body, mut writer) = client.split(handle, meta.is_grpc, meta.asked.websocket);
     let mut head = Some(head);
     async move {
-        let finished = {
+        let end = {
             let mut serving = pin!(request::serve(
-                &mut context,
+                &mut request,
                 &meta,
-                &mut first,
                 &mut head,
                 &mut body,
                 &mut writer
             ));
             // A client can leave at any moment, also while its body waits for the endpoint.
             poll_fn(|cx| match serving.as_mut().poll(cx) {
-                Poll::Ready(finished) => Poll::Ready(Some(finished)),
+                Poll::Ready(end) => Poll::Ready(Some(end)),
                 Poll::Pending => handle.poll_broken(cx).map(|()| None),
             })
             .await
         };
-        drop(first);
-        if let Some(RequestEnd::Upgraded(upgraded)) = finished {
+        if let Some(RequestEnd::Upgraded(upgraded)) = end {
             writer.hand_over();
             let mut tunnel = Tunnel {
-                context,
-                received: None,
+                context: request.context,
                 upgraded,
+                received: None,
                 is_websocket: true,
             };
             return Box::pin(tunnel.run(TunnelEnd::Stream(handle))).await;
         }
-        drop(context);
-        if finished.is_some() && writer.is_whole() {
+        drop(request);
+        if end.is_some() && writer.is_whole() {
             body.end().await;
         }
     }

@@ -9,50 +9,52 @@ use crate::proxy::forward;
 use crate::proxy::io::{FieldSink, RequestParts};
 use crate::proxy::prepare::write_fields;
 use crate::proxy::request_context::RequestContext;
+use crate::proxy::select::Selected;
 
-/// A request with a place on a connection, its head made and not yet sent.
+/// A request with a stream on a connection, its head encoded and not yet sent.
 pub(in crate::proxy) struct Start {
-    pub(super) place: PooledStream,
+    pub(in crate::proxy) stream: PooledStream,
     /// The head, encoded.
     pub(super) block: Vec<u8>,
     /// The head is all there is.
     pub(super) is_over: bool,
-    /// The answer to the key by which a client has asked for a WebSocket.
+    /// The `Sec-WebSocket-Accept` for a client that has sent a key.
     pub(super) accept: Option<Box<handshake::Accept>>,
 }
 
 /// Fields, the first of which is what becomes the authority.
 struct Sink<'o>(BlockSink<'o>);
 
-/// Makes the head of a request that was selected for.
+/// Encodes the head of a request.
 ///
 /// # Errors
-/// When the head has something that HTTP/2, or the endpoint, has no words for, or is longer than it takes.
+/// A head that HTTP/2, or the endpoint, has no form for, or that is longer than the endpoint takes.
 pub(in crate::proxy) fn start(
     context: &RequestContext,
+    selected: &Selected,
     parts: &RequestParts<'_>,
-    place: PooledStream,
+    stream: PooledStream,
 ) -> Result<Start, ProxyError> {
     let is_socket = parts.facts.websocket;
-    if is_socket && !place.takes_protocols() {
+    if is_socket && !stream.takes_protocols() {
         return Err(Rejection::request(Reason::UpgradeUnsupported).into());
     }
     let mut block = context.worker.take_buffer();
     let mut sink = BlockSink::new(&mut block);
-    write_pseudo(context, parts, &mut sink);
+    write_pseudo(context, selected, parts, &mut sink);
     let mut sink = Sink(sink);
-    write_fields(context, parts, &mut sink);
+    write_fields(context, selected, parts, &mut sink);
     let mut sink = sink.0;
     if let Some(length) = content_length(parts.facts.framing) {
         sink.length(length);
     }
-    if sink.list() > place.longest_list() {
+    if sink.list() > stream.longest_list() {
         // The endpoint may end the connection of all others for it.
         return Err(Rejection::request(Reason::HeadTooLarge).into());
     }
     if sink.is_valid {
         Ok(Start {
-            place,
+            stream,
             block,
             is_over: parts.facts.framing.is_empty() && !is_socket,
             accept: is_socket.then(|| accept(parts)).flatten(),
@@ -62,7 +64,7 @@ pub(in crate::proxy) fn start(
     }
 }
 
-/// The answer to the key of a client that has sent one: it speaks HTTP/1.1.
+/// The `Sec-WebSocket-Accept` for a client that has sent a key: it speaks HTTP/1.1.
 fn accept(parts: &RequestParts<'_>) -> Option<Box<handshake::Accept>> {
     if parts.facts.version == Version::Http2 {
         return None;
@@ -72,12 +74,13 @@ fn accept(parts: &RequestParts<'_>) -> Option<Box<handshake::Accept>> {
     Some(Box::new(handshake::accept(key.value)))
 }
 
-fn write_pseudo(context: &RequestContext, parts: &RequestParts<'_>, sink: &mut BlockSink<'_>) {
-    let selection = context
-        .selection
-        .as_ref()
-        .expect("a head is written for a selection");
-    let scheme = match selection.in_flight.endpoint().url().scheme() {
+fn write_pseudo(
+    context: &RequestContext,
+    selected: &Selected,
+    parts: &RequestParts<'_>,
+    sink: &mut BlockSink<'_>,
+) {
+    let scheme = match selected.in_flight.endpoint().url().scheme() {
         Scheme::Http => b"http".as_slice(),
         Scheme::Https => b"https",
     };
@@ -87,7 +90,7 @@ fn write_pseudo(context: &RequestContext, parts: &RequestParts<'_>, sink: &mut B
         sink.pseudo(|encoder| encoder.method(parts.method));
     }
     sink.pseudo(|encoder| encoder.scheme(scheme));
-    let path = forward::path(&parts.facts.target, selection.route());
+    let path = forward::path(&parts.facts.target, selected.route());
     match parts.facts.target.query {
         None => sink.pseudo(|encoder| encoder.path(path)),
         Some(query) => {

@@ -22,10 +22,12 @@ use crate::proxy::io::{
     Agreement, BodyFrame, BodySink, BodySource, ClientBody, HeadFields, RequestHead, RequestMeta,
     Responder, ResponseParts, UpstreamResponse,
 };
-use crate::proxy::relay::{RelayEnd, RelayResult, conclude, relay};
-use crate::proxy::request::Upgraded;
+use crate::proxy::outcome::{Attempted, RelayEnd, conclude};
+use crate::proxy::relay::relay;
 use crate::proxy::request_context::RequestContext;
 use crate::proxy::retry::Evidence;
+use crate::proxy::select::Selected;
+use crate::proxy::stage::Committed;
 use crate::proxy::upload::RequestSink;
 
 /// Trailers of a request that its endpoint does not take.
@@ -39,10 +41,10 @@ struct Upload<'t> {
     /// It asks for a WebSocket: the end of the head is not that of our direction.
     is_socket: bool,
     progress: Deadline,
-    patience: Duration,
+    idle_timeout: Duration,
 }
 
-/// The endpoint's answer.
+/// The endpoint's response.
 struct Download<'t> {
     handle: &'t StreamHandle,
     incoming: RecvBody,
@@ -50,54 +52,64 @@ struct Download<'t> {
     /// A head has come, whatever it was.
     has_begun: bool,
     asked: RequestContextForResponse,
-    /// The answer to the key of the client's WebSocket.
+    /// The `Sec-WebSocket-Accept` for the client's key.
     accept: Option<&'t handshake::Accept>,
     limits: &'t Limits,
     progress: Deadline,
-    patience: Duration,
+    idle_timeout: Duration,
     grpc: &'t Cell<Option<GrpcStatus>>,
 }
 
-/// Sends a request and brings its answer. Its first step, without an await, hands the head to the connection.
-pub(in crate::proxy) async fn converse<H, C, R>(
-    context: &mut RequestContext,
+/// An attempt over HTTP/2, and its stream.
+pub(in crate::proxy) struct Sent {
+    pub(in crate::proxy) attempted: Attempted,
+    /// The stream, if one was opened.
+    pub(in crate::proxy) handle: Option<StreamHandle>,
+}
+
+/// Sends a request and brings its response. Its first step, without an await, hands the head to the connection.
+pub(in crate::proxy) async fn send_request<H, C, R>(
+    (context, selected): (&mut RequestContext, &Selected),
+    start: &mut Start,
     meta: &RequestMeta,
-    start: Start,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> RelayResult
+) -> Sent
 where
     H: RequestHead,
     C: ClientBody,
     R: Responder,
 {
-    let Start {
-        place,
-        block,
-        is_over,
-        accept,
-    } = start;
-    let opened = place.open(&block, is_over);
-    context.worker.recycle_buffer(block);
+    let opened = start.stream.open(&start.block, start.is_over);
+    context
+        .worker
+        .recycle_buffer(std::mem::take(&mut start.block));
     let handle = match opened {
         Ok(handle) => handle,
         Err(gone) => {
             let end = RelayEnd::Upstream(UpstreamError::Unprocessed(cause(gone)));
-            return conclude(context, meta, end, Evidence::NotSent);
+            return Sent {
+                attempted: conclude((context, selected), meta, end, Evidence::NotSent),
+                handle: None,
+            };
         }
     };
     let grpc = Cell::new(None);
     let (end, has_begun) = {
+        let committed = Committed {
+            context: &*context,
+            selected,
+        };
         let worker = &context.worker;
         let deadline = || worker.timers.deadline();
-        let patience = patience(context);
+        let idle_timeout = committed.timeouts().silence;
         let mut upload = Upload {
             handle: &handle,
             has_large_trailers: false,
             is_socket: meta.asked.websocket,
             progress: deadline(),
-            patience,
+            idle_timeout,
         };
         let mut download = Download {
             handle: &handle,
@@ -105,34 +117,29 @@ where
             has_body: true,
             has_begun: false,
             asked: meta.asked,
-            accept: accept.as_deref(),
+            accept: start.accept.as_deref(),
             limits: &worker.shared.settings.message,
             progress: deadline(),
-            patience,
+            idle_timeout,
             grpc: &grpc,
         };
-        let end = relay(
-            context,
-            meta,
-            (client, responder),
-            (&mut upload, &mut download),
-            || *head = None,
-        )
-        .await;
+        let both = (&mut upload, &mut download);
+        let forget = || *head = None;
+        let end = relay(committed, meta, (client, responder), both, forget).await;
         (end, download.has_begun)
     };
-    if matches!(end, RelayEnd::Upgraded) {
-        return RelayResult::Upgraded(Box::new(Upgraded::Stream { handle, place }));
-    }
     if meta.is_grpc && matches!(end, RelayEnd::Whole) {
         note_grpc(context, grpc.get());
     }
-    let is_stale = place.is_kept() && handle.is_lost();
+    let is_stale = start.stream.is_kept() && handle.is_lost();
     let evidence = evidence(&end, has_begun, is_stale);
-    conclude(context, meta, end, evidence)
+    Sent {
+        attempted: conclude((context, selected), meta, end, evidence),
+        handle: Some(handle),
+    }
 }
 
-/// What the end of a stream shows; a stale connection was kept and has ended without a word about it.
+/// The evidence that the end of a stream is. A stale connection was kept, and has ended without a frame about the stream.
 fn evidence(end: &RelayEnd, has_begun: bool, is_stale: bool) -> Evidence {
     match end {
         RelayEnd::Upstream(UpstreamError::Unprocessed(_)) if !has_begun => Evidence::Refused,
@@ -143,15 +150,6 @@ fn evidence(end: &RelayEnd, has_begun: bool, is_stale: bool) -> Evidence {
     }
 }
 
-fn patience(context: &RequestContext) -> Duration {
-    let selection = context
-        .selection
-        .as_ref()
-        .expect("a request is sent for a selection");
-    let timeouts = &selection.route().spec().timeouts;
-    context.worker.shared.settings.for_route(timeouts).silence
-}
-
 /// A call fails by its own status, whatever the status of HTTP says.
 fn note_grpc(context: &mut RequestContext, status: Option<GrpcStatus>) {
     if context.status.get() == Some(200) {
@@ -160,7 +158,7 @@ fn note_grpc(context: &mut RequestContext, status: Option<GrpcStatus>) {
     }
 }
 
-/// What the end of a stream means.
+/// The error that the end of a stream is.
 fn upstream_error(gone: StreamError) -> UpstreamError {
     if let Some(reason) = gone.invalid {
         return UpstreamError::Invalid(Rejection::response(reason));
@@ -187,7 +185,7 @@ impl BodySink for Upload<'_> {
         if self.is_socket {
             return Ok(());
         }
-        let sending = self.handle.send(frame, (&self.progress, self.patience));
+        let sending = self.handle.send(frame, (&self.progress, self.idle_timeout));
         match sending.await {
             None => Err(UpstreamError::Silent),
             Some(sent) => sent.map_err(|unsent| match unsent {
@@ -270,7 +268,7 @@ impl UpstreamResponse for Download<'_> {
     ) -> Result<R, UpstreamError> {
         let handle = self.handle;
         let arrival = poll_fn(|cx| handle.engine().poll_head(handle.key(), cx));
-        let arrival = with_timeout(&self.progress, self.patience, arrival).await;
+        let arrival = with_timeout(&self.progress, self.idle_timeout, arrival).await;
         let head = arrival
             .ok_or(UpstreamError::Silent)?
             .map_err(upstream_error)?;
@@ -309,7 +307,7 @@ impl BodySource for Download<'_> {
         }
         let (incoming, handle) = (&mut self.incoming, self.handle);
         let arrival = poll_fn(|cx| incoming.poll_next(handle, cx));
-        match with_timeout(&self.progress, self.patience, arrival).await {
+        match with_timeout(&self.progress, self.idle_timeout, arrival).await {
             None => return Err(UpstreamError::Silent),
             Some(arrived) => arrived.map_err(upstream_error)?,
         }

@@ -1,0 +1,154 @@
+//! The relay of one body, frame by frame, and the yield before a head is written.
+
+use std::cell::Cell;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use super::budget::Budget;
+use super::fair_queue::FairQueue;
+use super::io::{BodySink, BodySource, RelayError};
+
+/// Yields once to the other ready tasks. Data written after it leaves in one burst with that of other tasks: a sleeping
+/// reader is woken by the first write and is awake for the rest. It does not wait for data that has yet to arrive.
+/// Sets `yielding` so that the caller polls nothing else meanwhile.
+pub(super) async fn yield_once(yielding: &Cell<bool>) {
+    let mut was_polled = false;
+    poll_fn(|cx| {
+        if std::mem::replace(&mut was_polled, true) {
+            return Poll::Ready(());
+        }
+        yielding.set(true);
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+}
+
+/// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
+/// A trailer field with the name that `exposed` returns is dropped.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
+    source: &mut S,
+    sink: &mut K,
+    exposed: impl Fn() -> Option<&'e str>,
+    moved: &Cell<u64>,
+    queue: &FairQueue,
+) -> impl Future<Output = Result<(), RelayError<S::Error, K::Error>>> {
+    async move {
+        if !source.is_ready() {
+            sink.flush().await.map_err(RelayError::Sink)?;
+        }
+        let mut budget = Budget::new(queue);
+        loop {
+            let frame = if budget.is_greedy() {
+                let mut next = pin!(source.next_frame());
+                poll_fn(|cx| budget.poll_next(cx, next.as_mut())).await
+            } else {
+                source.next_frame().await
+            };
+            let mut frame = frame.map_err(RelayError::Source)?;
+            if let Some(trailers) = &mut frame.trailers {
+                trailers.exposed = exposed();
+            }
+            let (last, length) = (frame.last, frame.data.len());
+            moved.set(moved.get() + length as u64);
+            sink.send(frame).await.map_err(RelayError::Sink)?;
+            if last {
+                return Ok(());
+            }
+            budget.pay(length).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+    use crate::proxy::io::BodyFrame;
+
+    /// A body whose next frame is always ready, and a sink that always accepts it.
+    struct Endless([u8; 16 * 1024]);
+
+    impl BodySource for Endless {
+        type Error = Infallible;
+
+        async fn next_frame(&mut self) -> Result<BodyFrame<'_>, Infallible> {
+            Ok(BodyFrame {
+                data: &self.0,
+                last: false,
+                trailers: None,
+            })
+        }
+
+        fn is_ready(&mut self) -> bool {
+            true
+        }
+    }
+
+    struct Greedy;
+
+    impl BodySink for Greedy {
+        type Error = Infallible;
+
+        async fn send(&mut self, _piece: BodyFrame<'_>) -> Result<(), Infallible> {
+            Ok(())
+        }
+
+        async fn flush(&mut self) -> Result<(), Infallible> {
+            Ok(())
+        }
+    }
+
+    fn poll(relay: Pin<&mut impl Future>) {
+        let polled = relay.poll(&mut Context::from_waker(Waker::noop()));
+        assert!(polled.is_pending());
+    }
+
+    #[test]
+    fn a_body_without_end_lets_the_others_have_their_turn() {
+        let (moved, turns) = (Cell::new(0), FairQueue::new());
+        let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
+        let mut relay = pin!(relay_body(&mut source, &mut sink, || None, &moved, &turns));
+        for _ in 0..10 {
+            let before = moved.get();
+            poll(relay.as_mut());
+            assert!((1..=2 * 64 * 1024).contains(&(moved.get() - before)));
+        }
+    }
+
+    #[test]
+    fn many_bodies_without_end_move_together_what_one_may() {
+        let (moved, turns) = (Cell::new(0), FairQueue::new());
+        let mut relays: Vec<_> = (0..16)
+            .map(|_| {
+                let (moved, turns) = (&moved, &turns);
+                Box::pin(async move {
+                    let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
+                    relay_body(&mut source, &mut sink, || None, moved, turns).await
+                })
+            })
+            .collect();
+        // The first two rounds only mark them as greedy.
+        let mut polled = |_| {
+            let before = moved.get();
+            for relay in &mut relays {
+                poll(relay.as_mut());
+            }
+            moved.get() - before
+        };
+        let _ = (polled(0), polled(1));
+        let most = (0..50).map(polled).max();
+        assert!(
+            most <= Some(3 * 64 * 1024),
+            "{most:?} between two looks at the sockets"
+        );
+    }
+}
