@@ -125,8 +125,8 @@ impl Draws {
 /// Numbers of threads that are measured.
 pub(crate) const THREADS: [usize; 5] = [1, 2, 4, 8, 16];
 
-/// Cost of one call when every thread makes `rounds` of them at once: the processor time of the thread that used most. It
-/// is not wall-clock time: where there are more threads than cores, that would include the time of other threads.
+/// Cost of one call when every thread makes `rounds` of them at once: the processor time of the thread that used most.
+/// It is not wall-clock time: where there are more threads than cores, that would include the time of other threads.
 pub(crate) fn together<W: FnMut(usize)>(
     threads: usize,
     rounds: u64,

@@ -1,4 +1,4 @@
-//! Attacks on the admin API and on the listener that shows metrics: those who watch and those who decide are served.
+//! Attacks on the admin API and on the observe listener: operators and probes are served.
 
 use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
@@ -11,15 +11,15 @@ use tokio::{
 
 use super::{ATTACK, Field, MEMORY, mebibytes, report, resident};
 
-/// How long an operator or a probe waits at most, on a connection of its own.
+/// Longest time that an operator or a probe waits, on a connection of its own.
 const SERVED: Duration = Duration::from_secs(1);
 
-/// How long a scrape may take while others are rendered and not read.
+/// Longest time of a scrape while other renderings are not read.
 const SCRAPED: Duration = Duration::from_secs(8);
 
 const ROUTES: usize = 1_000;
 
-/// The address of a listener of this kind, as the log tells it.
+/// The address of a listener of this kind, from the log.
 fn address(field: &Field, kind: &str) -> SocketAddr {
     let log = field.switchback.log();
     let line = log
@@ -29,7 +29,7 @@ fn address(field: &Field, kind: &str) -> SocketAddr {
     address.split(' ').next().unwrap().parse().unwrap()
 }
 
-/// The status of an answer, on a connection of its own.
+/// The status of a response, on a connection of its own.
 async fn status(address: SocketAddr, request: &str, within: Duration) -> String {
     let answer = async {
         let mut socket = TcpStream::connect(address).await.unwrap();
@@ -79,7 +79,7 @@ fn silent_admin_connections_keep_no_client_out() {
     );
 }
 
-/// A client that asks for the metrics and takes nothing of them.
+/// A client that requests the metrics and reads nothing of the response.
 async fn ask_and_do_not_read(observe: SocketAddr) -> TcpStream {
     let socket = TcpSocket::new_v4().unwrap();
     socket.set_recv_buffer_size(4096).unwrap();

@@ -1,4 +1,4 @@
-//! What takes much beside what needs little: downloads without end, and a release that eats connections.
+//! Large consumers beside small ones: endless downloads, and a release that takes all connections.
 
 use std::{
     net::SocketAddr,
@@ -16,10 +16,10 @@ use tokio::{
 
 use super::{Field, until};
 
-/// Downloads or uploads at a time.
+/// Number of concurrent downloads or uploads.
 const BODIES: usize = 16;
 
-/// Requests at a time to the release that never answers; more than there may be connections.
+/// Number of concurrent requests to the release that never responds; more than the limit of connections.
 const WAITING: usize = 400;
 
 /// Reads `/big` to its end again and again, as fast as it comes.
@@ -57,7 +57,7 @@ fn endless_downloads_delay_no_other_client() {
     });
 }
 
-/// Sends a body that is announced to be longer than it will ever get.
+/// Sends a body with a length that is never reached.
 async fn upload(address: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>) {
     let piece = vec![b'x'; 256 << 10];
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -86,7 +86,7 @@ fn endless_uploads_delay_no_other_client() {
     });
 }
 
-/// An endpoint that takes every connection and answers nothing.
+/// An endpoint that accepts every connection and never responds.
 async fn swallow(listener: TcpListener) {
     let mut held = Vec::new();
     while let Ok((socket, _)) = listener.accept().await {

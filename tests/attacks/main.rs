@@ -1,8 +1,9 @@
-//! Slow attacks, crowds and floods against the real binary, with a well-behaved client beside them: it must be served
-//! within 100 ms in 99 of 100 cases all through, and the memory of the proxy must stay bounded.
+//! Slow attacks, crowds and floods against the real binary, with a well-behaved client beside them: 99 of 100 of its
+//! requests must take less than 100 ms, and the memory of the proxy must stay bounded.
 //!
-//! The figures mean something only one after the other and against a release build, so `run` beside this file starts
-//! them, and `cargo test` alone does not.
+//! The figures are valid only one after the other and against a release build, so `run` beside this file starts them,
+//! and
+//! `cargo test` alone does not.
 
 #![expect(
     clippy::unwrap_used,
@@ -51,31 +52,31 @@ use h2::{
     hpack::block,
 };
 
-/// How long an attack lasts.
+/// Duration of an attack.
 const ATTACK: Duration = Duration::from_secs(4);
 
-/// How long 99 of 100 requests of the well-behaved client may take at most.
+/// Longest time for 99 of 100 requests of the well-behaved client.
 const SERVED: Duration = Duration::from_millis(100);
 
-/// How much more memory an attack may cost at most, where it does not say otherwise.
+/// Most additional memory of an attack, unless it says otherwise.
 const MEMORY: u64 = 96 << 20;
 
 const BIG: usize = 64 << 20;
 
 const MIB: f64 = 1_048_576.0;
 
-/// A proxy, an origin, and what the origin has sent.
+/// A proxy, an origin, and the number of bytes that the origin has sent.
 struct Field {
     switchback: Switchback,
     address: SocketAddr,
     sent: Arc<AtomicU64>,
     runtime: Runtime,
     before: u64,
-    /// What 99 of 100 requests of the well-behaved client took before the attack.
+    /// The 99th percentile of the well-behaved client before the attack.
     calm: Duration,
 }
 
-/// What the well-behaved client saw.
+/// The response times of the well-behaved client.
 struct Served {
     count: usize,
     p50: Duration,
@@ -96,10 +97,10 @@ impl Field {
         let _entered = runtime.enter();
         let socket = tokio::net::TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        // The endpoint's kernel must not take megabytes for each stream that nobody reads: copying them would keep both
-        // cores of a small machine busy for seconds, whoever asked for them.
+        // The endpoint's kernel must not take megabytes for each unread stream: copying them would keep both cores of a
+        // small machine busy for seconds.
         socket.set_send_buffer_size(64 << 10).unwrap();
-        // A crowd that comes at once must find room: a dropped SYN costs a second, and the endpoint's at that.
+        // The backlog must have room for a crowd: a dropped SYN would cost a second.
         let listener: TcpListener = socket.listen(4_096).unwrap();
         let origin = listener.local_addr().unwrap();
         runtime.spawn(serve(listener, Arc::clone(&sent)));
@@ -126,13 +127,12 @@ impl Field {
         }
     }
 
-    /// What 99 of 100 requests of the well-behaved client may take: on a machine that is busy with something else, what
-    /// was before the attack is the measure.
+    /// The 99th percentile that is allowed during an attack: on a busy machine, relative to the one before it.
     fn allowed(&self) -> Duration {
         SERVED.max(self.calm * 4)
     }
 
-    /// Runs an attack with the client beside it, says how both fared, and holds them to it.
+    /// Runs an attack with the client beside it, prints the figures of both, and compares them with the limits.
     fn withstand<F: Future<Output = u64> + Send + 'static>(
         &self,
         name: &str,
@@ -159,7 +159,7 @@ impl Field {
     }
 }
 
-/// How long the threads of a process have run, in steps of ten milliseconds.
+/// CPU time of a process, in steps of ten milliseconds.
 fn worked(id: u32) -> Duration {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).unwrap();
     // The name, in parentheses, may have spaces; user and system time are the 12th and 13th words after it.
@@ -206,7 +206,7 @@ impl std::fmt::Display for Served {
     }
 }
 
-/// Lets this process open as many descriptors as it may, and says how many that is.
+/// Raises this process's limit of file descriptors to the maximum; returns it.
 fn raise_descriptors() -> u64 {
     let hard = getrlimit(Resource::Nofile).maximum;
     let limits = Rlimit {
@@ -217,7 +217,7 @@ fn raise_descriptors() -> u64 {
     hard.unwrap_or(1 << 20)
 }
 
-/// An origin: `ok` for everything, 64 MiB for `/big`, nothing for a body that does not come.
+/// An origin: `ok` for everything, 64 MiB for `/big`, no response for a body that does not end.
 async fn serve(listener: TcpListener, sent: Arc<AtomicU64>) {
     while let Ok((socket, _)) = listener.accept().await {
         tokio::spawn(answer(socket, Arc::clone(&sent)));
@@ -237,7 +237,7 @@ async fn answer(mut socket: TcpStream, sent: Arc<AtomicU64>) -> std::io::Result<
         let has_body = !read.starts_with(b"GET ");
         read.drain(..end + 4);
         if has_body {
-            // Faster than the proxy, so that it is not this that bodies wait for.
+            // Faster than the proxy, so that bodies do not wait for the origin.
             let mut sink = vec![0; 256 << 10];
             while socket.read(&mut sink).await? > 0 {}
             return Ok(());
@@ -258,7 +258,7 @@ async fn answer(mut socket: TcpStream, sent: Arc<AtomicU64>) -> std::io::Result<
     }
 }
 
-/// The well-behaved client, on a thread of its own, where no attacker keeps it waiting.
+/// Runs the well-behaved client on a thread of its own, which the attackers do not slow down.
 fn behave(address: SocketAddr, period: Duration) -> Served {
     let client = move || {
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -269,7 +269,7 @@ fn behave(address: SocketAddr, period: Duration) -> Served {
     std::thread::spawn(client).join().unwrap()
 }
 
-/// A client that asks every few milliseconds, on one connection, and each twentieth time on a new one.
+/// A client that sends a request every few milliseconds, on one connection, and each twentieth time on a new one.
 async fn politely(address: SocketAddr, period: Duration) -> Served {
     let start = Instant::now();
     let mut socket = TcpStream::connect(address).await.unwrap();
@@ -313,14 +313,14 @@ async fn ask(socket: &mut TcpStream) {
     );
 }
 
-/// Reads to the end of a connection; whether it came in time.
+/// True if the connection ends in time; reads until then.
 async fn is_ended(socket: &mut TcpStream, within: Duration) -> bool {
     let mut sink = vec![0; 4096];
     let drain = async { while matches!(socket.read(&mut sink).await, Ok(1..)) {} };
     timeout(within, drain).await.is_ok()
 }
 
-/// So many connections that send `start` and then a byte now and then; all must be cut soon.
+/// `count` connections that send `start` and then a byte now and then; all must be closed soon.
 async fn crowd(
     address: SocketAddr,
     count: usize,
@@ -419,7 +419,7 @@ async fn until(stop: &AtomicBool) {
 #[test]
 fn idle_connections_cost_little() {
     let hard = raise_descriptors();
-    // The proxy takes half of what it may open for clients.
+    // The proxy uses half of its file descriptors for clients.
     let count = usize::try_from(10_000.min((hard - 256) / 2 - 50)).unwrap();
     let field = Field::start("timeouts.keep_alive = \"10m\"");
     let sockets = field.runtime.block_on(async {
@@ -443,8 +443,8 @@ fn idle_connections_cost_little() {
     assert!(each < 8_192, "{each} bytes for an idle connection");
 }
 
-/// A flood of HTTP/2 by ten connections, each made anew when it is cut. `make` builds the frames for the stream numbers
-/// from the given one on.
+/// A flood of HTTP/2 on ten connections, each opened again when it is closed. `make` builds the frames for the stream
+/// numbers from the given one on.
 fn flood(name: &str, make: fn(u32) -> Vec<u8>) {
     let field = Field::start("");
     field.withstand(name, |address, stop| async move {
@@ -486,7 +486,7 @@ async fn attack(address: SocketAddr, stop: Arc<AtomicBool>, make: fn(u32) -> Vec
     connections
 }
 
-/// The odd numbers of a hundred streams.
+/// The ids of a hundred streams.
 fn hundred(first: u32) -> impl Iterator<Item = u32> {
     (0..100).map(move |at| first + 2 * at)
 }
@@ -601,7 +601,7 @@ fn the_accept_loop_survives_without_descriptors() {
     };
     prlimit(pid, Resource::Nofile, few).unwrap();
     let served = field.runtime.block_on(async {
-        // A client that was there before goes on being served, on a connection to the origin that was there as well.
+        // A client with an open connection is still served, on an open connection to the origin.
         let mut socket = TcpStream::connect(field.address).await.unwrap();
         ask(&mut socket).await;
         let mut crowd = Vec::new();
@@ -617,7 +617,7 @@ fn the_accept_loop_survives_without_descriptors() {
         }
         taken.sort_unstable();
         drop(crowd);
-        // And once there are descriptors again, newcomers are.
+        // And once there are free descriptors again, new clients are.
         politely(field.address, Duration::from_secs(1)).await;
         taken[taken.len() * 99 / 100]
     });

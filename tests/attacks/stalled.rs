@@ -1,4 +1,4 @@
-//! Streams of HTTP/2 that stand still, by the thousand: those of the same connections, and those of everybody else to the
+//! Stalled HTTP/2 streams, by the thousand: the other streams of the same connections, and of all other clients to the
 //! same endpoint, go on.
 
 use std::{
@@ -19,17 +19,17 @@ use tokio::{
 
 use super::{Field, until};
 
-/// How long one that does not stand still may take at most while all others do.
+/// Longest time of a request that is not stalled while all others are.
 const GETS_ON: Duration = Duration::from_secs(20);
 
-/// Connections of attackers, and streams of each.
+/// Number of attacking connections, and of streams on each.
 const CONNECTIONS: usize = 16;
 const STREAMS: usize = 99;
 
-/// More than all windows on the way hold for one stream.
+/// More bytes than all windows on the way hold for one stream.
 const BODY: &[u8] = &[b'x'; 256 << 10];
 
-/// A release that speaks HTTP/2 behind `/stalled`; with windows as small as they may be, so that little memory fills them.
+/// An HTTP/2 release behind `/stalled`; with the smallest windows, so that little memory fills them.
 fn field() -> Field {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
@@ -61,7 +61,7 @@ async fn serve(socket: TcpStream) {
     }
 }
 
-/// Answers with as many bytes as the path says, or, if it says none, with what came; `/stalled/deaf` reads nothing.
+/// Responds with as many bytes as the path says, or else echoes the body; `/stalled/deaf` reads nothing.
 async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let path = request.uri().path().to_owned();
     let mut body = request.into_body();
@@ -76,7 +76,7 @@ async fn answer(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) 
     };
     let head = Response::new(());
     if let Ok(mut out) = respond.send_response(head, false) {
-        // A client that leaves ends it.
+        // It ends when its client disconnects.
         let _sent = write(&mut out, count).await;
     }
 }
@@ -118,7 +118,7 @@ async fn connect(address: SocketAddr, window: u32) -> SendRequest<Bytes> {
     requests
 }
 
-/// Uploads that the endpoint does not read, as far as all windows go, and one on the same connection that it reads.
+/// Uploads that the endpoint does not read, up to all windows, and one on the same connection that it reads.
 async fn upload(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
     let mut requests = connect(address, 65_535).await;
     let mut held = Vec::new();
@@ -158,7 +158,7 @@ fn uploads_that_stand_still_stop_no_other() {
     });
 }
 
-/// Asks for answers on a connection that takes none of them.
+/// Sends requests on a connection that reads no response.
 async fn ask_and_take_nothing(address: SocketAddr) -> Vec<::h2::client::ResponseFuture> {
     let mut requests = connect(address, 0).await;
     let mut held = Vec::new();
@@ -170,7 +170,7 @@ async fn ask_and_take_nothing(address: SocketAddr) -> Vec<::h2::client::Response
     held
 }
 
-/// Reads a large answer to its end.
+/// Reads a whole large response.
 async fn download(address: SocketAddr, count: usize) {
     let mut socket = TcpStream::connect(address).await.unwrap();
     let asked = format!("GET /stalled/{count} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
@@ -192,7 +192,7 @@ fn unread_responses_stop_no_other() {
         for _ in 0..CONNECTIONS {
             held.extend(ask_and_take_nothing(address).await);
         }
-        // On either worker, and more than any window that is left.
+        // On either worker, and more than any free window.
         for _ in 0..6 {
             let downloaded = timeout(GETS_ON, download(address, 20_000_000)).await;
             downloaded.expect("an answer beside those that stand still");

@@ -1,4 +1,4 @@
-//! The admin API over real sockets: what it does, and what it refuses.
+//! The admin API over real sockets: its operations and its refusals.
 
 mod guards;
 mod options;
@@ -377,7 +377,7 @@ fn routes_and_releases_come_and_go() {
     admin.done("PUT", "/v1/releases/red", &red);
     let read = admin.get("/v1/releases/red");
     assert_eq!(read["endpoints"], red["endpoints"]);
-    // What was read can be sent back, and changes nothing.
+    // A document that was read can be sent back, and changes nothing.
     assert_eq!(
         admin.done("PUT", "/v1/releases/red", &read)["changed"],
         false

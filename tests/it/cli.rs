@@ -1,4 +1,4 @@
-//! The program against a running admin API: what it prints, and how it ends.
+//! The command line against a running admin API: its output and its exit status.
 
 use std::io::Write;
 use std::process::Output;
@@ -56,7 +56,7 @@ fn percents_are_shown_as_percents_with_all_whose_share_changes() {
         status.contains("(chat: blue 99.95%→95%  green 0.05%→5%)"),
         "{status}"
     );
-    // Weights that are no percents are said.
+    // Weights that are no percents are shown as weights.
     let weights = run_ok(&admin, &["split", "chat", "blue=3", "green=1", "--replace"]);
     let line = "chat: blue 99.95%→75% (weight 3)  green 0.05%→25% (weight 1)";
     assert!(weights.contains(line), "{weights}");

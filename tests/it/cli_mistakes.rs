@@ -1,4 +1,4 @@
-//! Slips on the command line: each is answered with what was meant, in flags and not in words of the API, and with the
+//! Mistakes on the command line: each error says what was meant, in flags and not in the words of the API, and has the
 //! exit status that `--help` lists for it.
 
 use serde_json::{Value, json};
@@ -127,7 +127,7 @@ fn a_file_that_protects_nothing_is_an_error_that_names_it() {
     );
 }
 
-/// The table of the test's admin API with a route besides.
+/// The table of the test's admin API with one more route.
 fn file_with_one_more_route() -> String {
     let more = "[[routes]]\nname = \"more\"\nhost = \"more.test\"\nsplit = { blue = 1 }\n";
     format!("[[listeners]]\naddress = \"127.0.0.1:0\"\n{TABLE}{more}")

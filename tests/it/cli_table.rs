@@ -1,4 +1,4 @@
-//! The verbs about releases, endpoints, routes and whole tables, and the slips that a first hour brings.
+//! Commands for releases, endpoints, routes and tables, and the mistakes of a first hour.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -274,7 +274,7 @@ fn the_help_is_a_verb_and_so_is_the_version() {
 
 #[test]
 fn an_empty_variable_is_as_good_as_none() {
-    // Whether or not something listens on the default port, the address is taken: the command line is not wrong.
+    // The address is accepted, whether or not there is a listener: the command line is not wrong.
     let output = Command::new(env!("CARGO_BIN_EXE_switchback"))
         .args(["status"])
         .env("SWITCHBACK_ADMIN", "")

@@ -1,5 +1,5 @@
-//! The configuration as people meet it: the files that come with it, the reference that names every key, goldens of the
-//! normal form and of everything that can be wrong.
+//! The configuration files that are shipped, the reference that names every key, and golden files of the normal form
+//! and of all errors.
 
 use std::{
     collections::BTreeSet,
@@ -31,7 +31,7 @@ fn shown(problems: &[LocatedProblem]) -> String {
     problems.iter().map(one).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// The reference with the keys that have no default brought to life.
+/// The reference with the commented keys that have no default.
 fn whole_reference() -> String {
     let awake = |line: &str| {
         let key = line
@@ -39,7 +39,7 @@ fn whole_reference() -> String {
             .filter(|rest| rest.starts_with(|c: char| c == '[' || c.is_ascii_lowercase()));
         key.unwrap_or(line).to_owned()
     };
-    // `tokens = []` and `path_prefix` stand for what the lines brought to life say otherwise.
+    // `tokens = []` and `path_prefix` are replaced by the uncommented lines.
     let instead = ["tokens = []", "#path = \"/exact\"", "#env = "];
     let kept = REFERENCE
         .lines()
@@ -90,7 +90,7 @@ fn the_reference_states_the_defaults() {
 fn the_reference_names_every_key() {
     let text = whole_reference();
     let known: Table = toml::from_str(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    // Not everything in it goes together, so only its form is looked at.
+    // Some of its keys exclude each other, so only its form is validated.
     known
         .clone()
         .try_into::<Config>()
@@ -102,14 +102,14 @@ fn the_reference_names_every_key() {
         &mut Vec::new(),
         &mut missing,
     );
-    // They stand in the reference beside what excludes them.
+    // The reference has them beside keys that exclude them.
     for excluded in ["routes.path", "admin.tokens.env"] {
         assert!(missing.remove(excluded), "{excluded}");
     }
     assert!(missing.is_empty(), "{missing:#?}");
 }
 
-/// Puts a key that nobody knows into each table in turn: the refusal lists the keys that the table may have.
+/// Adds an unknown key to each table in turn: the error lists the keys that the table may have.
 fn missing_keys(
     document: &Table,
     here: &Value,
@@ -132,7 +132,7 @@ fn missing_keys(
                     missing.insert(path);
                 }
             }
-            // One release shows them all; the second is there to be split with.
+            // One release has all keys; the second one is there for the split.
             for (key, value) in table.iter().filter(|(key, _)| *key != "green") {
                 way.push(key.clone());
                 missing_keys(document, value, way, missing);
@@ -155,7 +155,7 @@ fn expected_keys(document: &Table, way: &[String]) -> Vec<String> {
     let Value::Table(table) = here else {
         unreachable!("the caller stands on a table");
     };
-    // A table of names or of weights takes any key, or refuses it in other words: it has no keys of its own.
+    // A table of names or of weights takes any key, or refuses it with another error: it has no keys of its own.
     table.insert("zzzz_unknown".into(), Value::Integer(1));
     let Err(error) = document.try_into::<Config>() else {
         return Vec::new();
@@ -239,7 +239,7 @@ fn relative_paths_are_seen_from_the_folder_of_the_file() {
     assert_eq!(config.history.path, Path::new("/etc/switchback/state"));
 }
 
-/// A head larger than the largest buffer would be refused whatever the limit says.
+/// A head larger than the largest buffer would be refused whatever the limit is.
 #[test]
 fn sizes_that_no_buffer_has_are_refused() {
     let text = r#"[[listeners]]

@@ -1,7 +1,7 @@
-//! Every key of the configuration changes something that can be seen.
+//! A test for every configuration key: it has a visible effect.
 //!
-//! The keys are asked of the types that read them, so that a new one without an entry here fails. An entry is a probe, which
-//! runs a proxy with two values and sees two results, or the name of the test that does as much.
+//! The list of keys comes from the types that read them, so a new key without an entry here fails. An entry is a probe,
+//! which runs a proxy with two values and compares the results, or the name of the test that does so.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -20,11 +20,11 @@ mod process;
 pub(crate) mod table;
 mod time;
 
-/// The place where it is shown that a key does something.
+/// The proof that a key has an effect.
 enum Shown {
-    /// Sees the same with two values.
+    /// A probe, run with two values.
     Here(fn(&str) -> String, [&'static str; 2]),
-    /// A test by its name.
+    /// The name of a test.
     By(&'static str),
 }
 
@@ -161,7 +161,7 @@ const KEYS: &[(&str, Shown)] = &[
     ("routes.upgrades", By("a_route_forwards_other_upgrades_if_it_allows_them")),
 ];
 
-/// The keys below a value of this form: what its type says that it expects instead of one that it does not know.
+/// The keys below a value of this form: those that its type names when it refuses an unknown one.
 fn keys_of(wrap: &dyn Fn(Value) -> Value) -> Option<Vec<String>> {
     let forms: [fn(Value) -> Value; 3] = [
         |value| value,
@@ -178,7 +178,7 @@ fn keys_of(wrap: &dyn Fn(Value) -> Value) -> Option<Vec<String>> {
 }
 
 fn collect(path: &str, wrap: &dyn Fn(Value) -> Value, found: &mut BTreeSet<String>) {
-    // What can be written as one value of several forms is one key, as are the keys of a map.
+    // A value that can be written in several forms is one key, as are the keys of a map.
     let is_leaf = ["routes.affinity", "routes.headers", "routes.split"].contains(&path);
     let Some(keys) = keys_of(wrap).filter(|_| !is_leaf) else {
         found.insert(path.to_owned());
@@ -196,7 +196,7 @@ fn collect(path: &str, wrap: &dyn Fn(Value) -> Value, found: &mut BTreeSet<Strin
             |value| json!({ "blue": value }),
         ] {
             let nested = |value: Value| wrap(form(json!({ key.as_str(): value })));
-            // Only the form that the type has gets as far as the key.
+            // Only the form of the type reaches the key.
             let probe = serde_json::from_value::<Config>(wrap(form(json!({ "zz": 1 }))));
             if probe.is_err_and(|error| error.to_string().contains("unknown field `zz`")) {
                 collect(&below, &nested, found);
@@ -237,10 +237,10 @@ fn every_key_has_an_entry_and_every_test_that_is_named_exists() {
     }
 }
 
-/// How many keys are looked at at a time: most of the time they wait for something that does not happen.
+/// Number of keys that are probed at a time: most of the time they wait for something that does not happen.
 const AT_A_TIME: usize = 12;
 
-/// The line that sets a key: at the front of a file, or within the listener, the release or the route that it is about.
+/// The line that sets a key: at the top of the file, or within its listener, release or route.
 fn line(key: &str, value: &str) -> String {
     let parts = ["listeners.", "releases.", "routes."];
     let name = parts.iter().find_map(|part| key.strip_prefix(part));

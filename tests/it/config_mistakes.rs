@@ -1,5 +1,5 @@
-//! What many write wrongly, and what they are told: the table is `tests/golden/config/mistakes.txt`. Whatever `check` refuses
-//! `serve` refuses, in the same words.
+//! Common mistakes in configurations and their errors: the table is `tests/golden/config/mistakes.txt`. What `check`
+//! refuses, `serve` refuses in the same words.
 
 use std::{
     fmt::Write as _,
@@ -13,14 +13,14 @@ use std::{
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
-/// Programs that run at a time.
+/// Number of programs that run at a time.
 const AT_A_TIME: usize = 4;
 
 fn table() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/config/mistakes.txt")
 }
 
-/// A name, a configuration and what is said of it, as it stands in the table.
+/// A name, a configuration and its errors, as in the table.
 fn mistakes(table: &str) -> Vec<(String, String, String)> {
     let blocks = table.split("=== ").skip(1);
     let mistake = |block: &str| {
@@ -49,7 +49,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    // What starts although it should not is ended here.
+    // A program that starts although it should not is ended here.
     let end = Instant::now() + Duration::from_secs(20);
     while child.try_wait().unwrap().is_none() && Instant::now() < end {
         thread::sleep(Duration::from_millis(2));
@@ -58,7 +58,7 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     child.wait_with_output().unwrap()
 }
 
-/// What `check` says of the file in a folder, after `serve` was seen to say the same.
+/// The output of `check` for the file in a folder, after `serve` was seen to print the same.
 fn said(folder: &Path) -> String {
     let check = run(folder, &["check", "switchback.toml"]);
     let serve = run(folder, &["serve", "--config", "switchback.toml"]);
@@ -104,7 +104,7 @@ fn every_mistake_is_answered_with_what_was_meant_and_check_and_serve_agree() {
 const REST: &str = "[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = \"history\"\n\
     [releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n[[routes]]\nname = \"chat\"\nsplit = { blue = 1 }\n";
 
-/// Configurations that name files which cannot be used, each with what is said of it.
+/// Configurations with unusable files, each with its error.
 fn unusable() -> Vec<(String, &'static str)> {
     let tls = |cert: &str, key: &str, more: &str| {
         format!(
@@ -161,7 +161,7 @@ fn unusable() -> Vec<(String, &'static str)> {
     ]
 }
 
-/// The same of the admin API's certificates.
+/// The same for certificates of the admin API.
 fn unusable_for_admin() -> Vec<(String, &'static str)> {
     let plain = "[[listeners]]\naddress = \"127.0.0.1:0\"\n";
     let admin = |cert: &str, key: &str, more: &str| {

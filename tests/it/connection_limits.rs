@@ -1,4 +1,4 @@
-//! How many connections there may be to endpoints: to one, and to all of them.
+//! Limits on connections to endpoints: to one, and to all of them.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -10,7 +10,7 @@ use crate::support::{Client, Origin, TIMEOUT, TestProxy};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
-/// A proxy with two workers whose endpoint may have one connection.
+/// A proxy with two workers and a limit of one connection to its endpoint.
 fn one_connection(release: &str) -> TestProxy {
     let lines = format!("{release}\nlimits = {{ connections_per_endpoint = 1 }}");
     TestProxy::builder()
@@ -44,7 +44,7 @@ fn the_same_over_http2() {
     all_are_answered(&proxy);
 }
 
-/// Asks over one connection without a pause until `is_enough`, and says how often it was answered.
+/// Sends requests over one connection without a pause until `is_enough`; returns the number of responses.
 fn keep_asking(
     mut client: Client,
     answered: Arc<AtomicUsize>,
@@ -60,7 +60,7 @@ fn keep_asking(
 
 #[test]
 fn a_connection_that_is_never_idle_is_shared_among_workers() {
-    // Answers overlap, so that there is always a stream on the connection of the worker that has it.
+    // Responses overlap, so that there is always a stream on the connection of the worker that has it.
     let origin = H2Origin::start(|request, respond| async move {
         tokio::time::sleep(Duration::from_millis(5)).await;
         echo(request, respond).await;
@@ -121,7 +121,7 @@ fn long_streams_are_not_cut_and_delay_no_other_for_long() {
     let mut long = proxy.client();
     long.send("GET /long HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(long.response_head().starts_with("HTTP/1.1 200"));
-    // Those of the other worker wait for as long as the stream lasts; those of its own go on, by turns.
+    // Requests of the other worker wait as long as the stream lasts; those of its own worker go on, one by one.
     let mut clients: Vec<_> = (0..16).map(|_| proxy.client()).collect();
     for client in &mut clients {
         client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
@@ -237,7 +237,7 @@ fn a_release_that_eats_connections_leaves_some_to_the_others() {
     }
 }
 
-/// What is idle makes room when all connections are taken.
+/// Idle connections are closed when the limit is reached.
 #[test]
 fn idle_connections_make_room_for_others() {
     let origins: Vec<_> = (0..4).map(|_| Origin::replying("x")).collect();

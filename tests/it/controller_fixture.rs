@@ -1,4 +1,4 @@
-//! A controller on a history of its own, with a worker that takes up every table at once: no socket.
+//! A controller with a history of its own and one worker that acknowledges every table at once; no sockets.
 
 use std::{
     path::{Path, PathBuf},
@@ -14,20 +14,20 @@ use switchback::{
     table::LiveTable,
 };
 
-/// An open controller.
+/// A controller, its fleet and its live table.
 pub(crate) struct ControllerFixture {
     pub(crate) controller: Arc<Controller>,
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) cell: Arc<LiveTable>,
 }
 
-/// Writes a file whole.
+/// Writes a whole file.
 pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
     let mut file = std::fs::File::create(path).unwrap();
     std::io::Write::write_all(&mut file, bytes.as_ref()).unwrap();
 }
 
-/// A folder in memory where there is one: what these tests ask is not how fast a disk is.
+/// A folder in memory, if possible: these tests do not depend on the speed of a disk.
 pub(crate) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() {
@@ -61,7 +61,7 @@ pub(crate) fn grouped(group: &str) -> Author {
     }
 }
 
-/// Two routes over two releases: the weight of `green` on each, of 100.
+/// A table of two routes over two releases: `chat` and `search` are the weights of `green`, of 100.
 pub(crate) fn document(chat: u32, search: u32) -> TableDocument {
     let text = format!(
         r#"{{"releases":{{
@@ -98,7 +98,7 @@ impl ControllerFixture {
         Self::on(History::open_hooked(path, hook).unwrap(), settings)
     }
 
-    /// A fixture whose disk is written by a keeper, as the program's is.
+    /// A fixture whose history is written by a history writer process, as in the program.
     pub(crate) fn open_with_writer_process(path: &Path) -> Self {
         let program = Path::new(env!("CARGO_BIN_EXE_switchback"));
         Self::on(
@@ -123,7 +123,7 @@ impl ControllerFixture {
         }
     }
 
-    /// A fixture whose first revision has these weights of green.
+    /// A fixture whose first revision has these weights of `green`.
     pub(crate) async fn with_weights(path: &Path, chat: u32, search: u32) -> Self {
         let fixture = Self::open(path);
         fixture.import_weights(chat, search).await;
@@ -169,7 +169,7 @@ impl ControllerFixture {
             .await
     }
 
-    /// The weights of green on `chat` and `search`.
+    /// The weights of `green` on `chat` and `search`.
     pub(crate) fn weights(&self) -> (u32, u32) {
         let state = self.controller.live().state();
         let green = |route: &str| {
@@ -183,7 +183,7 @@ impl ControllerFixture {
         self.controller.live().revision()
     }
 
-    /// Endpoints of a release, as the live table's state has them.
+    /// Endpoints of a release in the live table.
     pub(crate) fn endpoints(&self, release: &str) -> Vec<String> {
         let state = self.controller.live().state();
         let urls = state.endpoints(&release.parse().unwrap());
@@ -191,7 +191,7 @@ impl ControllerFixture {
     }
 }
 
-/// A folder that is removed, and its path.
+/// The path of the history in a folder.
 pub(crate) fn history_path(folder: &tempfile::TempDir) -> PathBuf {
     folder.path().join("history")
 }

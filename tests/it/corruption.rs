@@ -1,5 +1,5 @@
-//! A history that something has damaged: it is found as it was or refused with a hint, and never begins one revision back,
-//! or anew, without a word. And who may read it.
+//! A corrupted history: it is read as it was or refused with a hint, and never silently opened one revision back or
+//! empty. And its file permissions.
 
 use std::{
     fs::{self, OpenOptions},
@@ -33,7 +33,7 @@ fn copy(from: &Path, to: &Path) {
     }
 }
 
-/// All that a history holds, as text.
+/// The content of a history, as text.
 fn text_of(loaded: &Loaded) -> String {
     let revision = |kept: &StoredRevision| {
         let state = kept
@@ -46,12 +46,12 @@ fn text_of(loaded: &Loaded) -> String {
     format!("{revisions}{:?}", loaded.imported)
 }
 
-/// A history with all sorts of records in `folder`: `clean` as an end leaves it, `unclean` as a kill does, and `slot`
-/// as a kill does when its last rollback is in the slot file alone.
+/// A history with all kinds of records in `folder`: `clean` as an orderly end leaves it, `unclean` as a kill does, and
+/// `slot` as a kill does when its last rollback is in the rollback journal alone.
 async fn written(folder: &Path) {
     let path = folder.join("written");
     let is_held = Arc::new(AtomicBool::new(false));
-    // The store's thread comes to it twice: when it is about to commit, and when it may.
+    // The store's thread passes it twice: when it is about to commit, and when it may.
     let gate = Arc::new(Barrier::new(2));
     let (holds, held) = (Arc::clone(&is_held), Arc::clone(&gate));
     let hook: FaultInjector = Arc::new(move |moment| {
@@ -105,7 +105,7 @@ async fn written(folder: &Path) {
     copy(&path, &folder.join("clean"));
 }
 
-/// Damages a file; says how.
+/// Corrupts a file; returns how.
 fn damage(file: &Path, random: &mut Random) -> String {
     let length = fs::metadata(file).unwrap().len();
     let handle = OpenOptions::new()
@@ -114,7 +114,7 @@ fn damage(file: &Path, random: &mut Random) -> String {
         .open(file)
         .unwrap();
     let mut bytes = fs::read(file).unwrap();
-    // What was never written is mostly zeros; a flip there says nothing.
+    // Unwritten parts are mostly zeros; a flipped bit there has no effect.
     let place = loop {
         let place = random.below(length);
         if bytes[usize::try_from(place).unwrap()] != 0 || random.below(8) == 0 {
@@ -140,14 +140,14 @@ fn damage(file: &Path, random: &mut Random) -> String {
     }
 }
 
-/// Opens a history; the text of what it holds, or the error.
+/// Opens a history; returns its content as text, or the error.
 fn opened(path: &Path) -> Result<String, HistoryError> {
     History::open(path).map(|(_, loaded)| text_of(&loaded))
 }
 
 #[tokio::test]
 async fn a_damaged_history_is_found_as_it_was_or_refused_with_a_hint() {
-    // More on demand, to look for what is rare.
+    // More on request, to search for rare cases.
     let more = std::env::var("DAMAGE_TRIALS")
         .ok()
         .and_then(|trials| trials.parse().ok());
@@ -246,7 +246,7 @@ async fn a_history_is_for_its_owner_alone_and_one_of_old_becomes_so() {
     }
     opened(&path).unwrap();
     assert_eq!(all(), (0o700, [0o600; 3]));
-    // A folder in which others have business keeps its mode.
+    // A folder with files of others keeps its mode.
     open_up(&path, 0o755);
     open_up(&path.join(STORE), 0o644);
     write(&path.join("notes"), b"");

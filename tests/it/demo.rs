@@ -116,7 +116,7 @@ fn a_websocket_echoes() {
         head.contains("sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"),
         "{head}"
     );
-    // A text `hi`, masked with zeros; then a close.
+    // A text frame `hi`, masked with zeros, and a close frame.
     socket
         .write_all(b"\x81\x82\0\0\0\0hi\x88\x80\0\0\0\0")
         .unwrap();
@@ -169,7 +169,7 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
 
 #[test]
 fn a_demo_warns_of_nothing_where_few_files_may_be_open_and_has_no_file_to_differ_from() {
-    // As many machines have it by default.
+    // The default on many machines.
     let script = "ulimit -n 4096; exec \"$0\" demo --listen 127.0.0.1:0 --admin 127.0.0.1:0";
     let program = env!("CARGO_BIN_EXE_switchback");
     let mut demo = Command::new("sh")

@@ -1,4 +1,4 @@
-//! The time before a request is committed: it ends with its request and with its client.
+//! Dialing: it ends with its request and with its client.
 
 use std::io;
 use std::net::TcpStream;
@@ -8,12 +8,12 @@ use std::time::Instant;
 use crate::support::h2::{DATA, END_STREAM, RST_STREAM, RawH2, pseudo};
 use crate::support::{Origin, TIMEOUT, TestProxy, TestProxyBuilder};
 
-/// Takes what comes until the peer closes, and says nothing.
+/// Reads until the peer closes, without a response.
 fn say_nothing(mut stream: TcpStream) {
     let _closed = io::copy(&mut stream, &mut io::sink());
 }
 
-/// An HTTP/2 endpoint that lets nobody in: connecting lasts as long as it may.
+/// An HTTP/2 endpoint that accepts no connection: connecting lasts as long as it may.
 fn before(origin: &Origin) -> TestProxyBuilder {
     let lines = format!("protocol = \"h2\"\nendpoints = [{:?}]", origin.url());
     TestProxy::builder()
@@ -86,7 +86,7 @@ fn a_request_ends_at_its_deadline_while_it_waits_for_a_permit() {
     );
 }
 
-/// Refuses the only stream of its first connection, and lets nobody in afterwards.
+/// Refuses the only stream of its first connection, and accepts no connection afterwards.
 fn refusing_once() -> Origin {
     let connections = AtomicUsize::new(0);
     Origin::scripted(move |stream| {
@@ -104,7 +104,7 @@ fn refusing_once() -> Origin {
     })
 }
 
-/// What the client does is seen while its request, whose body is kept, is dialing again.
+/// A disconnect of the client is noticed while its request, whose body is buffered, is dialing again.
 fn is_noticed(leave: impl FnOnce(&TestProxy, &dyn Fn())) {
     let origin = refusing_once();
     let proxy = before(&origin).route("all", "/", &[("blue", 1)]).start();
@@ -117,7 +117,7 @@ fn is_noticed(leave: impl FnOnce(&TestProxy, &dyn Fn())) {
         (&line["status"], &line["outcome"], &line["attempts"]),
         (&499.into(), &"client_gone".into(), &2.into())
     );
-    // The dial that nobody waits for any more is given up.
+    // The dial has no waiter any more and is given up.
     proxy.wait_until(|| proxy.roster("blue").endpoints()[0].connections() <= 1);
     assert!(began.elapsed() < TIMEOUT);
 }
@@ -139,7 +139,7 @@ fn a_reset_of_a_stream_whose_body_is_to_be_sent_again_is_noticed() {
         client.frame(DATA, END_STREAM, 1, b"hi");
         is_dialing();
         client.frame(RST_STREAM, 0, 1, &8_u32.to_be_bytes());
-        // The connection stays.
+        // The connection stays open.
         client.head(3, END_STREAM, &pseudo("GET", "/"));
         proxy.access_lines(1);
     });

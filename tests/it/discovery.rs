@@ -1,5 +1,5 @@
-//! Discovery against a real DNS server, a tiny one of our own on loopback: a change of answer moves the roster, a
-//! failure keeps it, and what needs no look-up is there at once.
+//! Discovery against a small DNS server on loopback: a changed answer moves the roster, a failure keeps it, and
+//! endpoints that need no look-up are there at once.
 
 mod changes;
 
@@ -23,7 +23,7 @@ use tokio::{
     time::timeout,
 };
 
-/// What the server says of a name.
+/// The answers of the server for a name.
 #[derive(Clone)]
 enum Says {
     Addresses(Vec<IpAddr>),
@@ -32,12 +32,12 @@ enum Says {
     NoSuchName,
     Nothing,
     ServerFailure,
-    /// Questions for one kind of record get no answer.
+    /// Queries for one type of record get no answer.
     DeafFor(u16, Vec<IpAddr>),
     After(Duration, Vec<IpAddr>),
-    /// What UDP brings is cut off, whatever the question says.
+    /// Answers over UDP are truncated, whatever the query says.
     OverTcp(Vec<IpAddr>),
-    /// What UDP brings is cut off unless the question has EDNS, and TCP brings nothing.
+    /// Answers over UDP are truncated unless the query has EDNS; TCP gets no answer.
     WithEdns(Vec<IpAddr>),
 }
 
@@ -46,7 +46,7 @@ const AAAA: u16 = 28;
 
 type Zone = Arc<Mutex<HashMap<String, Says>>>;
 
-/// A DNS server that says what it is told to, with a time to live of 0 unless said.
+/// A DNS server whose answers are set by the test, with a time to live of 0 by default.
 struct Server {
     address: SocketAddr,
     zone: Zone,
@@ -84,7 +84,7 @@ impl Server {
         }
     }
 
-    /// Waits until `agents.test` was asked for a few times more, so that answers to earlier questions are known.
+    /// Waits for a few more queries for `agents.test`, so that answers to earlier ones have been processed.
     async fn asked_again(&self) {
         let mut asked = self.asked.clone();
         let enough = *asked.borrow() + 6;
@@ -153,7 +153,7 @@ async fn over_tcp(mut stream: TcpStream, zone: Zone) {
     }
 }
 
-/// The name and the type that a query asks for.
+/// The name and the type of a query.
 fn question(packet: &[u8]) -> (String, u16) {
     let (mut labels, mut at) = (Vec::new(), 12);
     while packet[at] != 0 {
@@ -309,7 +309,7 @@ async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
 
     for failure in [Says::NoSuchName, Says::ServerFailure, Says::Nothing] {
         server.say("agents.test", failure);
-        // A second name, first asked for after the failure began, shows that the loop goes on.
+        // A second name, first queried after the failure began, shows that the loop goes on.
         server.say("other.test", Says::Addresses(vec![ip("192.0.2.9")]));
         let two = [
             ("blue", "http://agents.test:9000"),
@@ -383,7 +383,7 @@ async fn the_hosts_file_answers_for_localhost() {
     running.abort();
 }
 
-/// The addresses of `agents.test` as a server of that kind lets us have them.
+/// The addresses of `agents.test` that a server of that kind yields.
 async fn resolves(patience: u64, says: Says, expected: &[&str]) {
     let (server, fleet, running) = start_within(Duration::from_millis(patience)).await;
     server.say("agents.test", says);
@@ -405,7 +405,7 @@ async fn a_server_that_is_deaf_for_one_kind_of_address_gives_the_other() {
 
 #[tokio::test]
 async fn what_one_kind_brings_is_used_at_once_and_the_other_one_later() {
-    // Nobody waits here for the end of a question that gets no answer.
+    // No test waits for the end of a query without an answer.
     let (server, fleet, running) = start_within(Duration::from_secs(3600)).await;
     let both = vec![ip("192.0.2.1"), ip("2001:db8::1")];
     server.say("agents.test", Says::DeafFor(AAAA, both));
@@ -445,7 +445,7 @@ async fn an_answer_that_is_cut_off_comes_over_tcp_or_with_edns() {
     resolves(1000, Says::WithEdns(both()), &expected).await;
 }
 
-/// What the keys of the configuration change.
+/// Probes of the configuration keys.
 pub(crate) mod probes {
     use super::{Says, Server, ip, start_with, watched};
     use crate::{config_keys::table::config, support::h2::block};
@@ -455,7 +455,7 @@ pub(crate) mod probes {
 
     const SOON: Duration = Duration::from_millis(1_500);
 
-    /// Starts with these settings and what the server says.
+    /// Starts discovery with these settings and these answers.
     async fn seen(
         settings: &str,
         says: fn(Vec<std::net::IpAddr>) -> Says,
@@ -485,19 +485,19 @@ pub(crate) mod probes {
         }
     }
 
-    /// Whether a name that may not be kept is soon asked for again.
+    /// True if a name with a time to live of 0 is soon queried again.
     pub(crate) fn min_ttl(settings: &str) -> String {
         let settings = format!("discovery.max_ttl = \"2h\"\n{settings}");
         block(seen(&settings, Says::Addresses, again))
     }
 
-    /// Whether a name that may be kept for an hour is soon asked for again.
+    /// True if a name with a time to live of an hour is soon queried again.
     pub(crate) fn max_ttl(settings: &str) -> String {
         let settings = format!("discovery.min_ttl = \"10ms\"\n{settings}");
         block(seen(&settings, Says::Lasting, again))
     }
 
-    /// Whether an answer is heard that takes its time.
+    /// True if a slow answer is accepted.
     pub(crate) fn patience(settings: &str) -> String {
         let slow = |addresses| Says::After(Duration::from_millis(300), addresses);
         block(seen(settings, slow, is_known))

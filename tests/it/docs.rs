@@ -1,9 +1,9 @@
-//! The transcripts in `docs/`, and the commands of the README: every command is run, and what it prints is held against
-//! what the page shows.
+//! The transcripts in `docs/`, and the commands of the README: every command is run, and its output is compared with
+//! the page.
 //!
-//! A page's `console` blocks are one shell session. Its addresses are exchanged for free ports. Times, and the spaces
-//! between columns, are not compared; `…` stands for anything. `DOCS_RECORD=1 cargo test --test it docs` writes what was
-//! printed into the pages.
+//! The `console` blocks of a page are one shell session. Its addresses are replaced by free ports. Times, and the
+//! spaces between columns, are not compared; `…` matches anything. `DOCS_RECORD=1 cargo test --test it docs` writes the
+//! output into the pages.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -18,10 +18,10 @@ use std::time::Duration;
 
 use crate::support::signal;
 
-/// How long one command of a page may take.
+/// Timeout for one command of a page.
 const COMMAND: Duration = Duration::from_secs(60);
 
-/// Ends the output of a command; a number follows, its exit status.
+/// The end of a command's output; its exit status follows.
 const MARK: &str = "-- end of the output --";
 
 #[test]
@@ -29,7 +29,7 @@ fn what_a_release_day_shows_is_what_happens() {
     run_page("docs/release-day.md");
 }
 
-/// From `Use it` to the containers, as a new user pastes it: no command fails.
+/// The commands from `Use it` to the containers, as a new user pastes them: none fails.
 #[test]
 fn every_command_of_the_readme_works() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
@@ -63,13 +63,13 @@ fn every_command_of_the_readme_works() {
     assert!(count > 20, "only {count} commands were found");
 }
 
-/// A command that adds a text to a file.
+/// A command that appends a text to a file.
 fn here(file: &str, text: &str) -> String {
     let text: Vec<_> = text.lines().map(|line| format!("> {line}\n")).collect();
     format!("$ cat >> {file} <<'END'\n{}> END", text.concat())
 }
 
-/// Runs a page and compares, or records.
+/// Runs a page and compares or records the output.
 fn run_page(name: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(name);
     let page = std::fs::read_to_string(&path).unwrap();
@@ -107,7 +107,7 @@ fn run_page(name: &str) {
     }
 }
 
-/// Runs a line with the ports of this run, and gives back what it printed with the ports of the page, and its status.
+/// Runs a line with the ports of this run; returns its output with the ports of the page, and its status.
 fn there_and_back(
     shell: &mut Shell,
     line: &str,
@@ -134,13 +134,13 @@ fn record(path: &Path, text: &str) {
     std::fs::rename(new, path).unwrap();
 }
 
-/// A stretch of a page.
+/// A part of a page.
 enum Part<'a> {
     /// Prose, and the lines around a block.
     Text(&'a str),
     /// A line of a file.
     Toml(&'a str),
-    /// A command with what the page shows below it.
+    /// A command with the output that the page shows.
     Command { line: &'a str, expected: &'a str },
 }
 
@@ -163,7 +163,7 @@ fn parts(page: &str) -> Vec<Part<'_>> {
             at = end;
             continue;
         }
-        // Lines that begin with `> ` go on with the command, as a shell shows them.
+        // Lines that begin with `> ` continue the command.
         let more = page[end..].split_inclusive('\n');
         let more: usize = more
             .take_while(|line| line.starts_with("> "))
@@ -184,9 +184,9 @@ fn parts(page: &str) -> Vec<Part<'_>> {
     parts
 }
 
-/// A free port for each address of loopback that the page names.
+/// A free port for each loopback address of the page.
 ///
-/// It is below those that the system gives out: a test beside this one cannot take it before the page's program does.
+/// It is below the system's ephemeral ports: a test beside this one cannot take it before the page's program does.
 fn free_ports(page: &str) -> BTreeMap<String, String> {
     static TRIED: AtomicU16 = AtomicU16::new(0);
     let first = u16::try_from(std::process::id() % 700).unwrap() * 16;
@@ -207,7 +207,7 @@ fn free_ports(page: &str) -> BTreeMap<String, String> {
     ports
 }
 
-/// True if what was printed is what the page shows, but for times and the spaces between columns.
+/// True if the output matches the page, except for times and the spaces between columns.
 fn agrees(expected: &str, printed: &str) -> bool {
     let (expected, printed) = (plain(expected), plain(printed));
     let mut pieces = expected.split('…');
@@ -226,7 +226,7 @@ fn agrees(expected: &str, printed: &str) -> bool {
     rest.is_empty() || (exact && expected.contains('…'))
 }
 
-/// A text with one space between words, and without times.
+/// A text with single spaces and without times.
 fn plain(text: &str) -> String {
     let text: Vec<_> = text.lines().map(plain_line).collect();
     text.join("\n")
@@ -238,7 +238,7 @@ fn plain_line(line: &str) -> String {
         let bare = word.trim_end_matches([',', ';']);
         let after_number = words.last().is_some_and(|last| last.parse::<f64>().is_ok());
         if matches!(bare, "µs" | "ms") && after_number {
-            // `38 µs`, `1.2 ms`: how long something took.
+            // `38 µs`, `1.2 ms`: a duration.
             words.pop();
             words.push(word.replace(bare, "TIME"));
         } else if bare.len() > 20 && bare.starts_with("20") && bare.ends_with('Z') {
@@ -250,7 +250,7 @@ fn plain_line(line: &str) -> String {
     words.join(" ")
 }
 
-/// A shell that runs one line after the other, in a folder of its own. Everything that it started ends with it.
+/// A shell session in a folder of its own. Everything that it started ends with it.
 struct Shell {
     child: Child,
     lines: Receiver<String>,
@@ -294,7 +294,7 @@ impl Shell {
         shell
     }
 
-    /// Runs a line; what it printed, and its exit status.
+    /// Runs a line; returns its output and its exit status.
     fn run(&mut self, line: &str) -> (String, i32) {
         let stdin = self.child.stdin.as_mut().unwrap();
         writeln!(stdin, "{line}\necho \"{MARK}$?\"").unwrap();

@@ -1,8 +1,9 @@
-//! What a disk may do: a process killed at any moment, a disk that is full, a file system that is frozen, and the order
-//! of writing and answering.
+//! Durability: a process that is killed at any moment, a disk that is full, a file system that is frozen, and the order
+//! of writes and receipts.
 //!
-//! The process under test is this test binary itself, run again as a child that serves a tiny protocol on its standard
-//! streams: one change a line in, what became of it a line out. Its history is written by a keeper, as the program's is.
+//! The process under test is this test binary itself, run again as a child with a small protocol on its standard
+//! streams: one change a line in, its result a line out. Its history is written by a history writer process, as in the
+//! program.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -18,12 +19,12 @@ use crate::{
     support::{random::Random, wait_until},
 };
 
-/// What a rollback may take beside a disk that hangs for seconds: far more than it does, for a machine that is busy.
+/// Longest time of a rollback beside a disk that hangs for seconds: far more than it takes, for a busy machine.
 const PROMPT: Duration = Duration::from_secs(1);
 const CHILD: &str = "SWITCHBACK_TEST_HISTORY";
 
-/// The child: opens the history that the environment names and does what it is told. Without the variable it is a test
-/// that has nothing to do.
+/// The child: opens the history that the environment names and runs the commands. Without the variable it is an empty
+/// test.
 #[test]
 fn child() {
     let Some(path) = std::env::var_os(CHILD) else {
@@ -103,7 +104,7 @@ struct Process {
     child: Child,
     input: ChildStdin,
     output: BufReader<ChildStdout>,
-    /// The weight of green that was live when it began.
+    /// The weight of `green` that was live at the start.
     began_with: u32,
 }
 
@@ -169,7 +170,7 @@ impl Process {
         self.child.wait().unwrap();
     }
 
-    /// Ends it by the end of its input, as a process ends that was asked to.
+    /// Ends it by the end of its input: an orderly end.
     fn end(self) {
         let Self {
             mut child, input, ..
@@ -214,7 +215,7 @@ fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
     let mut process = Process::start(&path);
     let mut acknowledged = process.began_with;
     for round in 0..ROUNDS {
-        // The weights that a change in flight may lead to; a rollback may lead to any that was live before it.
+        // The weights of a change in flight; a rollback may lead to any that was live before it.
         let mut stack = vec![acknowledged];
         let deadline = Instant::now() + Duration::from_millis(random.below(60));
         while Instant::now() < deadline {
@@ -226,7 +227,7 @@ fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
                 format!("split {green}")
             });
             assert!(answer.ok, "round {round}: {answer:?}");
-            // A rollback that says it is not durable yet is not acknowledged as such.
+            // A rollback that reports itself as not durable is not acknowledged as durable.
             if !answer.durable {
                 process.wait_durable(&answer);
             }
@@ -257,7 +258,7 @@ fn after_a_kill_the_last_acknowledged_table_is_live_or_the_one_in_flight() {
     process.end();
 }
 
-/// A file system of its own, for as long as the test runs; `None`, with the reason said, where mounting is not allowed.
+/// A file system for the duration of the test; `None`, with a printed reason, where mounting is not allowed.
 pub(crate) struct Mount {
     folder: tempfile::TempDir,
 }
@@ -270,7 +271,7 @@ impl Mount {
         run(command, "mount").then_some(Self { folder })
     }
 
-    /// A file system on a disk of its own, which can be frozen.
+    /// A file system on a loop device, which can be frozen.
     pub(crate) fn to_freeze() -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
         let image = folder.path().join("image");
@@ -280,7 +281,7 @@ impl Mount {
             .unwrap();
         let mut format = Command::new("mkfs.ext4");
         format.args(["-q", "-F"]).arg(&image);
-        // The mount keeps the image, which has no name from here on.
+        // The mount keeps the image, whose name is removed.
         let made = run(format, "mkfs.ext4");
         made.then(|| Self::new(&["-o", "loop", image.to_str().unwrap()]))?
     }
@@ -307,7 +308,7 @@ impl Mount {
 
 impl Drop for Mount {
     fn drop(&mut self) {
-        // A test that failed may have left it frozen.
+        // A failed test may have left it frozen.
         let mut thaw = Command::new("fsfreeze");
         thaw.arg("-u").arg(self.folder.path()).stderr(Stdio::null());
         drop(thaw.status());
@@ -359,7 +360,7 @@ fn a_full_disk_refuses_publishes_and_keeps_rollbacks_over_a_restart() {
         assert!(process.answer(&format!("split {green}")).ok);
     }
     let ballast = fill(&mount.path());
-    // Free pages of the store take some records yet; then there is no room.
+    // Free pages of the store take some more records; then it is full.
     let (mut live, mut refused) = (30, None);
     for green in (0..3000).map(|n| n % 100) {
         let answer = process.answer(&format!("split {green}"));
@@ -484,7 +485,7 @@ fn the_disk_has_answered_before_the_receipt_is_sent() {
         asked,
     )
     .expect("the record is traced");
-    // A call that another thread interrupted in the trace ends on a line of its own.
+    // In the trace, a call that another thread interrupted ends on a line of its own.
     let synced = (written..answered)
         .filter(|place| lines[*place].contains("sync") && lines[*place].contains("= 0"))
         .find(|place| lines[*place].contains("history.redb") || lines[*place].contains("resumed"));

@@ -1,4 +1,5 @@
-//! A release that no check has looked at yet, and a change that would give it requests: checked over real sockets first.
+//! A change that gives requests to a release without a health check result so far: it is checked over real sockets
+//! first.
 
 use std::{
     net::TcpListener,
@@ -23,7 +24,7 @@ use crate::{
     support::{Origin, TestAdmin},
 };
 
-/// The longest that a test waits for what should take milliseconds.
+/// Upper bound for waits that should take milliseconds.
 const LONG: Duration = Duration::from_secs(20);
 
 /// An address that refuses connections.
@@ -32,7 +33,7 @@ fn refusing() -> String {
     format!("http://{}", listener.local_addr().unwrap())
 }
 
-/// An agent that is well once it is told to be.
+/// An agent that is healthy once the flag is set.
 fn starting() -> (Arc<AtomicBool>, Origin) {
     let is_well = Arc::new(AtomicBool::new(false));
     let well = Arc::clone(&is_well);
@@ -54,7 +55,7 @@ fn checked(version: &str, url: &str) -> String {
     )
 }
 
-/// What is live, with `green` as this document and this split of `chat`.
+/// The live table, with `green` as this document and this split of `chat`.
 fn edited(green: &str, split: &str) -> TableDocument {
     let mut text = serde_json::to_value(document(0, 0)).unwrap();
     text["releases"]["green"] = serde_json::from_str(green).unwrap();
@@ -62,7 +63,7 @@ fn edited(green: &str, split: &str) -> TableDocument {
     serde_json::from_value(text).unwrap()
 }
 
-/// Changes that give requests to a release of which nothing is known, each on a table of its own.
+/// Changes that give requests to an unchecked release, each for a table of its own.
 fn changes(url: &str) -> Vec<(&'static str, Option<String>, Change)> {
     let replace = |green: &str| Change::Replace {
         table: edited(green, r#"{"blue":50,"green":50}"#),
@@ -92,7 +93,7 @@ fn changes(url: &str) -> Vec<(&'static str, Option<String>, Change)> {
             None,
             replace(&checked("2", url)),
         ),
-        // The roster of this version is there, and holds other endpoints.
+        // The roster of this version exists, with other endpoints.
         (
             "a table with other endpoints",
             None,
@@ -101,7 +102,7 @@ fn changes(url: &str) -> Vec<(&'static str, Option<String>, Change)> {
     ]
 }
 
-/// A fixture on which checks are made, with everything on blue.
+/// A controller with running health checks and all traffic on blue.
 async fn fixture(folder: &tempfile::TempDir) -> (ControllerFixture, health::Checks) {
     let fixture = ControllerFixture::with_weights(&history_path(folder), 0, 0).await;
     let checks = health::start(Arc::clone(&fixture.fleet), HealthChecks::default()).unwrap();
@@ -222,7 +223,7 @@ async fn an_agent_that_starts_is_waited_for_and_found_soon() {
     let folder = folder();
     let (fixture, _checks) = fixture(&folder).await;
     let (is_well, agent) = starting();
-    // The next check but for the first would come after an hour.
+    // After its first check, the next one would come after an hour.
     let green = checked("2", &agent.url()).replace("10s\"", "10s\",\"interval\":\"1h\"");
     let table = edited(&green, r#"{"blue":95,"green":5}"#);
     let consent = Consent {
@@ -252,7 +253,7 @@ async fn an_agent_that_starts_is_waited_for_and_found_soon() {
     assert!(endpoints.any(|one| one.health == EndpointHealth::Healthy));
 }
 
-/// A fixture on which no check is ever answered, with a release that has one: its first check may take ten milliseconds.
+/// A controller without running checks, and a release whose first check may take ten milliseconds.
 async fn unanswered(folder: &tempfile::TempDir) -> ControllerFixture {
     let fixture = ControllerFixture::with_weights(&history_path(folder), 0, 0).await;
     let red = checked("1", "http://127.0.0.1:1003").replace("10s", "10ms");

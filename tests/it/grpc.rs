@@ -1,4 +1,4 @@
-//! Calls of gRPC through the proxy: every kind, deadlines, and errors of ours as its clients understand them.
+//! gRPC calls through the proxy: every kind, deadlines, and local errors as its clients understand them.
 
 use std::time::{Duration, Instant};
 
@@ -9,7 +9,7 @@ use switchback::model::OutcomeClass;
 use crate::support::TestProxy;
 use crate::support::h2::{H2Client, H2Origin, H2Response, block, read, read_body, request, send};
 
-/// A message with its five bytes of prefix.
+/// A message with its prefix of five bytes.
 fn message(text: &str) -> Bytes {
     let length = u32::try_from(text.len()).unwrap().to_be_bytes();
     [&[0][..], &length, text.as_bytes()].concat().into()
@@ -30,8 +30,8 @@ fn status(code: &str) -> HeaderMap {
     trailers
 }
 
-/// A service: `/echo` sends every message back as it comes, `/sum` answers at the end, `/count` answers with many,
-/// `/status/N` ends with that status, `/only/N` with nothing else, `/never` not at all, `/stuck` not after it has begun.
+/// A service: `/echo` returns every message as it comes, `/sum` responds at the end, `/count` with many messages,
+/// `/status/N` with that status, `/only/N` with trailers only, `/never` not at all, `/stuck` with a head only.
 fn service() -> H2Origin {
     H2Origin::start(|request, mut respond| async move {
         assert_eq!(request.headers()["te"], "trailers");
@@ -129,7 +129,7 @@ fn both_sides_may_stream_at_once() {
     block(async {
         let client = H2Client::connect(proxy.address).await;
         let (answer, mut out) = client.open(call("/echo"), false).await;
-        // The head comes before a single message was sent.
+        // The head comes before any message was sent.
         let mut body = answer.await.unwrap().into_body();
         for number in 0..20 {
             let sent = message(&number.to_string());
@@ -175,7 +175,7 @@ fn errors_of_ours_are_a_status_without_a_body() {
             assert_eq!(answer.value("x-switchback-reason"), Some(reason));
             assert!(answer.body.is_empty() && answer.trailers.is_none());
         }
-        // Whoever does not speak it gets a status of HTTP.
+        // Other clients get an HTTP status.
         assert_eq!(client.get("/nowhere").await.unwrap().status(), 404);
     });
 }

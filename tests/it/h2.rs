@@ -1,4 +1,4 @@
-//! HTTP/2 from a client to an endpoint and back, whatever the endpoint speaks.
+//! HTTP/2 from a client to an endpoint and back, with endpoints of either protocol.
 
 use std::time::{Duration, Instant};
 
@@ -98,7 +98,7 @@ fn trailers_pass_both_ways() {
 
 #[test]
 fn a_hundred_and_twenty_eight_streams_share_a_few_connections() {
-    // All bodies together fit: where the window of a connection is used up, another one is opened.
+    // All bodies fit: when the window of a connection is used up, another connection is opened.
     let mut settings = h2::server::Builder::new();
     settings.initial_connection_window_size(2 << 20);
     let origin = H2Origin::start_with(settings, crate::support::h2::echo);
@@ -181,7 +181,7 @@ fn each_chunk_of_a_stream_leaves_at_once() {
             .send_response(response.body(()).unwrap(), false)
             .unwrap();
         let mut body = request.into_body();
-        // Each token is sent only once the client has asked for it, so that a chunk that is held back ends the test.
+        // Each token is sent only once the client has requested it, so that a chunk that is held back blocks the test.
         while let Some(Ok(data)) = body.data().await {
             let _ = body.flow_control().release_capacity(data.len());
             if data.is_empty() {
@@ -215,7 +215,7 @@ fn each_chunk_of_a_stream_leaves_at_once() {
     });
 }
 
-/// An endpoint whose answer begins and then waits for ever; tells when the request was cancelled.
+/// An endpoint whose response begins and never ends; reports when the request was cancelled.
 fn stuck(head: bool) -> (H2Origin, std::sync::mpsc::Receiver<()>) {
     let (told, cancelled) = std::sync::mpsc::channel();
     let origin = H2Origin::start(move |request, mut respond| {
@@ -244,7 +244,7 @@ fn a_client_that_resets_its_stream_frees_the_endpoint_within_a_second() {
             let client = H2Client::connect(proxy.address).await;
             let (answer, mut out) = client.open(request("POST", "/"), !has_body).await;
             if has_body {
-                // More than the endpoint takes, so that the body waits on its way.
+                // More than the endpoint's window, so that the body is in flight.
                 out.reserve_capacity(60_000);
                 out.send_data(Bytes::from(vec![0; 60_000]), false).unwrap();
             }
@@ -341,7 +341,7 @@ fn an_answer_of_http2_that_is_cut_never_looks_whole() {
         send(&mut out, Bytes::from_static(b"half"), false)
             .await
             .unwrap();
-        // The client ends its body once it has seen the half.
+        // The client ends its body once it has received half of the response.
         let _ = read_body(&mut request.into_body()).await;
         out.send_reset(h2::Reason::INTERNAL_ERROR);
     });
@@ -369,7 +369,7 @@ fn an_answer_of_http2_that_is_cut_never_looks_whole() {
         seen.extend_from_slice(&bytes[..read]);
     }
     client.write_all(b"0\r\n\r\n").unwrap();
-    // A reset is as good as an end here: what must not come is the last chunk.
+    // A reset will do here: what must not come is the last chunk.
     let _ = client.read_to_end(&mut seen);
     assert!(seen.ends_with(b"half\r\n"), "{}", seen.escape_ascii());
 }
@@ -422,7 +422,7 @@ fn nothing_of_a_length_that_is_wrong_looks_whole_to_the_endpoint() {
             .headers_mut()
             .insert("content-length", "5".parse().unwrap());
         let (answer, mut out) = client.open(lying, false).await;
-        // The library on this side does not hold us to our word before the end.
+        // This side's library does not enforce the length before the end.
         let _ = out.send_data(Bytes::from_static(b"abc"), false);
         let _ = out.send_data(Bytes::new(), true);
         assert!(answer.await.is_err());
@@ -449,7 +449,7 @@ fn a_client_that_does_not_read_slows_the_endpoint_down() {
         let client = H2Client::connect(proxy.address).await;
         let (answer, _) = client.open(request("GET", "/"), true).await;
         let _body = answer.await.unwrap().into_body();
-        // Another stream on the same connections is served meanwhile, and shows that everything else has settled.
+        // Another stream on the same connections is served meanwhile, which shows that everything else is done.
         let mut before = usize::MAX;
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -485,7 +485,7 @@ fn draining_asks_clients_to_go_and_lets_them_finish() {
         let mut body = answer.await.unwrap().into_body();
         assert_eq!(body.data().await.unwrap().unwrap(), "a");
         proxy.shared.drain();
-        // The connection says that it takes nothing new, while the stream goes on.
+        // The connection accepts no new stream, while the open one goes on.
         let mut requests = client.requests.clone();
         while std::future::poll_fn(|cx| requests.poll_ready(cx))
             .await
@@ -597,7 +597,7 @@ fn a_connection_without_streams_gets_a_goaway_and_one_with_a_stream_does_not() {
     let mut busy = RawH2::connect(proxy.address);
     busy.head(1, END_STREAM, &pseudo("GET", "/"));
     assert!(idle.rest().iter().any(|frame| frame.kind == GOAWAY));
-    // It was there as long, and is not over.
+    // It was open as long, and has not ended.
     release.send_replace(true);
     let first = busy.until(|frame| matches!(frame.kind, DATA | GOAWAY));
     assert_eq!(first.unwrap().kind, DATA);

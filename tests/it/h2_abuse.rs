@@ -1,4 +1,4 @@
-//! HTTP/2 as no honest client speaks it: what is refused, what is counted, and that nothing of it reaches an endpoint.
+//! Abuse of HTTP/2: what is refused, what is counted, and that none of it reaches an endpoint.
 
 use crate::support::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
@@ -16,7 +16,7 @@ fn code(frame: &RawFrame) -> u32 {
     u32::from_be_bytes(frame.payload[at..at + 4].try_into().unwrap())
 }
 
-/// How a request ended: with the status, or the code of the reset, or that of the connection's end.
+/// The end of a request: the status, the code of the reset, or that of the GOAWAY.
 #[derive(Debug, PartialEq, Eq)]
 enum End {
     Answered,
@@ -25,12 +25,12 @@ enum End {
     Reset(u32),
 }
 
-/// A block without what it says about the size of the table.
+/// A block without a leading update of the table size.
 fn without_size(block: &[u8]) -> &[u8] {
     block.strip_prefix(&[0x20]).unwrap_or(block)
 }
 
-/// The status of an answer, as far as it is in the static table or written out after one of its names.
+/// The status of a response, if it is indexed or a literal with an indexed name.
 fn status(block: &[u8]) -> End {
     match without_size(block) {
         [0x88, ..] => End::Answered,
@@ -237,7 +237,7 @@ fn malformed_heads_are_refused_and_reach_no_endpoint() {
     assert!(origin.requests().is_empty(), "{:?}", origin.requests());
 }
 
-/// Whether a head is refused in any way: by a reset, by the end of the connection, or by a status that is not 200.
+/// True if a head is refused: by a reset, by the end of the connection, or by a status other than 200.
 fn end_of_statusless(proxy: &TestProxy, fields: &[(&str, &str)]) -> bool {
     let mut raw = RawH2::connect(proxy.address);
     raw.head(1, END_STREAM, fields);
@@ -330,7 +330,7 @@ fn more_streams_than_allowed_are_refused_unprocessed() {
     }
 }
 
-/// Reads until the answer to a ping, and notes the codes of goodbyes before it; nothing if the peer has closed.
+/// Reads until the ACK of a ping, and collects the codes of GOAWAY frames before it; `None` if the peer has closed.
 fn until_answered(raw: &mut RawH2, goodbyes: &mut Vec<u32>) -> Option<()> {
     loop {
         let next = raw.next()?;
@@ -342,14 +342,14 @@ fn until_answered(raw: &mut RawH2, goodbyes: &mut Vec<u32>) -> Option<()> {
     }
 }
 
-/// Sends `flood` until the connection is closed, and says how often, and with which codes it was asked to go.
+/// Sends `flood` until the connection is closed; returns the number of rounds and the codes of GOAWAY frames.
 fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Vec<u32>) {
     let mut raw = RawH2::connect(proxy.address);
     let (mut times, mut goodbyes) = (0, Vec::new());
     while times < 5_000 {
         times += 1;
         let mut bytes = flood(times);
-        // The answer to a ping says that everything before it was taken.
+        // The ACK of a ping shows that everything before it was processed.
         let is_step = times % 50 == 0;
         if is_step {
             bytes.extend(frame(PING, 0, 0, b"in order"));
@@ -366,7 +366,7 @@ fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Ve
     (times, goodbyes)
 }
 
-/// The bytes of the nth time.
+/// The bytes of round n.
 type Flood = Box<dyn FnMut(u32) -> Vec<u8>>;
 
 #[test]
@@ -455,7 +455,7 @@ fn floods_end_in_a_goaway_and_a_closed_connection() {
             "{name}: {goodbyes:?}"
         );
     }
-    // Whoever behaves is served as ever.
+    // Other clients are served as before.
     assert_eq!(end_of_head(&proxy, &pseudo("GET", "/")), End::Answered);
 }
 
@@ -486,7 +486,7 @@ fn a_path_with_a_fragment_is_refused_in_every_way_to_write_it() {
         (":authority", "agents.test"),
     ];
     let head = |path: &[u8]| [&header_block(&rest)[..], path].concat();
-    // In words, into the table, from the table, cut by a continuation, padded, with a priority.
+    // As a literal, as an indexed literal, by its index, cut by a CONTINUATION, padded, with a priority.
     let words = head(b"\x04\x04/a#b");
     let indexed = head(b"\x44\x04/a#b");
     raw.frame(HEADERS, END_STREAM | END_HEADERS, 1, &words);
@@ -511,7 +511,7 @@ fn a_path_with_a_fragment_is_refused_in_every_way_to_write_it() {
 fn header_blocks_are_bounded() {
     let origin = Origin::replying("never");
     let proxy = TestProxy::before(&origin);
-    // A flood of continuations that never ends the block, with and without bytes.
+    // A flood of CONTINUATION frames that never ends the block, with and without payload.
     for payload in [vec![], vec![0; 1_000]] {
         let mut raw = RawH2::connect(proxy.address);
         raw.frame(HEADERS, END_STREAM, 1, &header_block(&pseudo("GET", "/")));
@@ -522,7 +522,7 @@ fn header_blocks_are_bounded() {
         assert!(sent < 1_000_000, "the connection is cut");
         assert!(raw.rest().iter().all(|frame| frame.kind != HEADERS));
     }
-    // A list that is too long, in one block.
+    // A header list that is too long, in one block.
     let value = "a".repeat(4_000);
     let many: Vec<(&str, &str)> = (0..20).map(|_| ("x-a", value.as_str())).collect();
     let block = header_block(&with(&many));

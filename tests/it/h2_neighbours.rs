@@ -1,4 +1,4 @@
-//! One stream to an endpoint that goes wrong, and what becomes of it and of the others on its connection.
+//! An HTTP/2 stream to an endpoint that fails, and its effect on the other streams of the connection.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,7 +12,7 @@ use crate::support::h2::{
 };
 use crate::support::{Origin, TestProxy};
 
-/// An endpoint that does with each connection what `serve` does.
+/// An endpoint that runs `serve` on each connection.
 fn raw(serve: impl Fn(&mut RawH2) -> Option<()> + Send + Sync + 'static) -> Origin {
     Origin::scripted(move |stream| {
         if let Some(mut raw) = RawH2::accept(stream, b"") {
@@ -29,7 +29,7 @@ fn before(address: std::net::SocketAddr) -> TestProxy {
         .start()
 }
 
-/// A head of an answer.
+/// A response head.
 fn head(stream: u32, status: &str) -> Vec<u8> {
     frame(
         HEADERS,
@@ -70,7 +70,7 @@ fn what_came_before_a_reset_is_passed_on_and_the_reset_is_shown_and_logged() {
     }
 }
 
-/// What an endpoint answers on a stream.
+/// The frames of an endpoint on a stream.
 type Answering = fn(u32) -> Vec<u8>;
 
 #[test]
@@ -161,7 +161,7 @@ fn a_head_that_is_longer_than_the_endpoint_takes_is_refused_and_never_sent() {
         counted.fetch_add(1, Ordering::SeqCst);
         async move {
             let mut out = respond.send_response(Response::new(()), false).unwrap();
-            // What it has to say comes when the body of the request has ended.
+            // The response comes when the request body has ended.
             let _ = read_body(&mut request.into_body()).await;
             let _ = send(&mut out, Bytes::from_static(b"done"), true).await;
         }
@@ -210,7 +210,7 @@ fn a_websocket_to_an_endpoint_that_announces_no_connect_is_refused_and_nothing_g
 fn more_interim_answers_than_the_limit_are_a_bad_answer() {
     let origin = raw(|raw| {
         let stream = raw.asked()?;
-        // The number of the stream says how many.
+        // The number of frames follows from the stream id.
         let count = if stream == 1 { 7 } else { 8 };
         raw.bytes(&head(stream, "103").repeat(count));
         raw.bytes(&head(stream, "200"));

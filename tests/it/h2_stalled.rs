@@ -1,4 +1,4 @@
-//! Streams of HTTP/2 whose other side has stopped reading: they stop no other stream.
+//! HTTP/2 streams whose peer has stopped reading: they block no other stream.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,10 +9,10 @@ use http::Response;
 use crate::support::TestProxy;
 use crate::support::h2::{H2Client, H2Origin, block, read_body, request, send};
 
-/// What an endpoint allows of a connection unless it says more.
+/// The default flow-control window of a connection.
 const WINDOW: usize = 65_535;
 
-/// An endpoint that takes uploads to `/stalled` and never reads them, and counts what came of them.
+/// An endpoint that accepts uploads to `/stalled` without reading them, and counts their bytes.
 fn deaf_to_some() -> (H2Origin, Arc<AtomicUsize>) {
     let came = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&came);
@@ -22,7 +22,7 @@ fn deaf_to_some() -> (H2Origin, Arc<AtomicUsize>) {
             let is_stalled = request.uri().path() == "/stalled";
             let mut body = request.into_body();
             if is_stalled {
-                // Its window is never given back.
+                // Its window is never released.
                 while let Some(Ok(data)) = body.data().await {
                     came.fetch_add(data.len(), Ordering::SeqCst);
                 }
@@ -38,7 +38,7 @@ fn deaf_to_some() -> (H2Origin, Arc<AtomicUsize>) {
     (origin, came)
 }
 
-/// A client that has begun an upload to `/stalled`, of which no more than the window of the endpoint gets there.
+/// A client that has begun an upload to `/stalled`: no more than the window of the endpoint arrives there.
 async fn stalled(proxy: &TestProxy, came: &AtomicUsize) -> H2Client {
     let client = H2Client::connect(proxy.address).await;
     let (answer, mut out) = client.open(request("POST", "/stalled"), false).await;
@@ -93,7 +93,7 @@ fn what_needs_no_window_passes_where_no_other_connection_may_be_opened() {
 fn an_upload_that_stands_still_stops_no_other_of_its_client() {
     let (deaf, came) = deaf_to_some();
     let (good, _) = deaf_to_some();
-    // One stream can have all of the connection's window on its way.
+    // One stream can have the whole window of the connection in flight.
     let proxy = TestProxy::builder()
         .settings("[limits.http2]\nconnection_window = \"64KiB\"")
         .release_with("deaf", &deaf.release())

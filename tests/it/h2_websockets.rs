@@ -23,7 +23,7 @@ const ACCEPT: &str = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
 const AWAY: [u8; 4] = [0x88, 2, 3, 0xe9];
 const AWAY_MASKED: [u8; 8] = [0x88, 0x82, 0, 0, 0, 0, 3, 0xe9];
 
-/// What asks for another protocol over HTTP/2.
+/// A CONNECT request for another protocol over HTTP/2.
 fn asking(protocol: &'static str) -> Request<()> {
     Request::builder()
         .method("CONNECT")
@@ -36,7 +36,7 @@ fn asking(protocol: &'static str) -> Request<()> {
         .unwrap()
 }
 
-/// An endpoint over HTTP/1.1 that goes on by `talk` once it has agreed.
+/// An HTTP/1.1 endpoint that runs `talk` once it has switched protocols.
 fn http1(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
     Origin::after_request(move |request, mut stream, _| {
         assert_eq!(request.line(), "GET /ws?a=b HTTP/1.1");
@@ -63,14 +63,14 @@ fn http1(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
     })
 }
 
-/// Sends back what comes, and then says so.
+/// Echoes everything, and then reports it.
 fn talk_back(mut stream: TcpStream) {
     let mut from = stream.try_clone().unwrap();
     let _echoed = std::io::copy(&mut from, &mut stream);
     let _ = stream.write_all(b"bye");
 }
 
-/// An endpoint over HTTP/2 that takes CONNECT with a `:protocol`.
+/// An HTTP/2 endpoint that accepts CONNECT with a `:protocol`.
 fn http2<F>(
     answer: impl Fn(Request<RecvStream>, SendResponse<Bytes>) -> F + Send + 'static,
 ) -> H2Origin
@@ -89,7 +89,7 @@ fn before(origin: &H2Origin) -> TestProxy {
         .start()
 }
 
-/// Opens a socket over HTTP/2.
+/// Opens a WebSocket over HTTP/2.
 async fn open(address: SocketAddr) -> (Response<RecvStream>, SendStream<Bytes>) {
     let client = H2Client::connect(address).await;
     let (answer, out) = client.open(asking("websocket"), false).await;
@@ -180,7 +180,7 @@ fn a_socket_of_http1_is_a_connect_with_a_protocol_to_an_endpoint_of_http2() {
     assert_eq!(client.read_exact(5), b"early");
     assert_eq!(client.send("hello").read_exact(5), b"hello");
     assert_eq!(roster.in_flight(), 1);
-    // More than any window: what is read is given back.
+    // More than any window: capacity is released as data is read.
     let large = vec![7; 3 << 20];
     let mut writer = client.stream().try_clone().unwrap();
     let sent = large.clone();
@@ -283,7 +283,7 @@ fn what_an_endpoint_says_instead_passes_and_the_connection_goes_on() {
             let client = H2Client::connect(proxy.address).await;
             for _ in 0..2 {
                 let (answer, mut out) = client.open(asking("websocket"), false).await;
-                // Bytes of a tunnel that does not come about get nowhere.
+                // Bytes for a tunnel that is refused are dropped.
                 let early = Bytes::from("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
                 out.send_data(early, false).unwrap();
                 let answer = super::support::h2::read(answer.await.unwrap())
@@ -323,14 +323,14 @@ fn other_upgrades_have_no_words_in_http2() {
     let refused = (501, Some("upgrade_unsupported".to_owned()));
     assert_eq!(ask(&mut client, "tcp"), refused);
     assert_eq!(origin.connections(), 0, "no plain request gets there");
-    // What the route does not let through is no upgrade, as ever.
+    // An upgrade that the route does not allow is an ordinary request.
     assert_eq!(ask(&mut client, "other"), (200, None));
 }
 
-/// What an endpoint got until the end, and how that was.
+/// The bytes that an endpoint received, and how the stream ended.
 type Heard = (Vec<u8>, Option<Reason>);
 
-/// An endpoint over HTTP/2 that sends one frame, and tells what it got.
+/// An HTTP/2 endpoint that sends one frame, and reports what it received.
 fn listening() -> (H2Origin, Receiver<Heard>) {
     let (tell, told) = channel();
     let origin = http2(move |request, mut respond| {
@@ -381,7 +381,7 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_on_both_streams() {
 
 #[test]
 fn a_reset_on_one_side_is_a_reset_on_the_other() {
-    // A stream that is reset resets the endpoint's connection.
+    // A reset of the stream resets the endpoint's connection.
     let (tell, told) = channel();
     let origin = http1(move |mut stream| {
         let read = stream.read(&mut [0; 16]);
@@ -392,7 +392,7 @@ fn a_reset_on_one_side_is_a_reset_on_the_other() {
         let (answer, mut out) = open(proxy.address).await;
         assert_eq!(next(&mut answer.into_body(), 5).await, b"first");
         out.send_reset(Reason::CANCEL);
-        // The connection itself goes on, and takes the reset along.
+        // The connection itself goes on, and carries the reset.
         let client = H2Client::connect(proxy.address).await;
         drop(client);
         tokio::task::spawn_blocking(move || {
@@ -402,7 +402,7 @@ fn a_reset_on_one_side_is_a_reset_on_the_other() {
         .await
         .unwrap();
     });
-    // A connection that is reset resets the endpoint's stream.
+    // A reset of the connection resets the endpoint's stream.
     let (origin, told) = listening();
     let proxy = before(&origin);
     let mut client = proxy.client();

@@ -1,5 +1,5 @@
-//! Health checks against real servers: rise and fall, TLS, HTTP/2, a slow endpoint beside a quick one, endpoints that
-//! come and go.
+//! Health checks against real servers: rise and fall, TLS, HTTP/2, a slow endpoint beside a fast one, endpoints that
+//! are added and removed.
 
 use std::{
     fs,
@@ -25,7 +25,7 @@ use tokio::{
     task::LocalSet,
 };
 
-/// An agent whose answer to a check is set from outside: a status, 0 for silence, 1 for an early end.
+/// An agent whose response to a check is set by the test: a status, 0 for no response, 1 for a truncated one.
 #[derive(Clone)]
 struct Agent {
     address: SocketAddr,
@@ -149,7 +149,7 @@ async fn an_endpoint_falls_and_rises_with_its_answers() {
     }
 }
 
-/// An agent that answers one request a connection by what the request says.
+/// An agent that serves one request per connection, as the request itself says.
 async fn strict_agent(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -169,7 +169,7 @@ async fn strict_agent(answer: impl Fn(&str) -> String + Send + Sync + 'static) -
     address
 }
 
-/// What checks with these keys make of an agent.
+/// The verdict of checks with these settings on an agent.
 async fn validated(agent: SocketAddr, keys: &str) -> Health {
     let (fleet, _checks) = start();
     let url = format!("http://{agent}");
@@ -265,7 +265,7 @@ async fn endpoints_that_come_are_checked_and_those_that_go_are_not() {
     let (fleet, _checks) = start();
     let before = watch(&fleet, spec(QUICK), &[plain(&first)]);
     becomes(&before[0], Health::Healthy).await;
-    // The roster changes as discovery changes it: nobody calls the fleet.
+    // The roster changes as discovery changes it, without a call of the fleet.
     let roster = Arc::clone(&fleet.watched()[0].roster);
     let url = format!("http://{}", second.address).parse().unwrap();
     roster.set(&[(url, second.address)]);
@@ -293,8 +293,8 @@ async fn a_release_that_wants_no_checks_any_more_is_taken_as_fit() {
     becomes(&endpoints[0], Health::Unknown).await;
 }
 
-/// A server with TLS that says 200 to whatever comes, over the protocol that was agreed on; runs on a thread of its
-/// own, since its connections stay where they were made.
+/// A TLS server that responds with 200 to everything, over the negotiated protocol. It has a thread of its own, since
+/// its connections are bound to the thread that made them.
 fn tls_agent(folder: &std::path::Path) -> SocketAddr {
     let CertifiedKey { cert, signing_key } =
         generate_simple_self_signed(["agents.test".into()]).unwrap();
@@ -328,7 +328,7 @@ fn tls_agent(folder: &std::path::Path) -> SocketAddr {
             let listener = TcpListener::from_std(listener).unwrap();
             loop {
                 let (tcp, _) = listener.accept().await.unwrap();
-                // A client that does not trust us ends the handshake.
+                // A client that does not trust the certificate ends the handshake.
                 if let Ok(stream) = tls.accept(tcp).await {
                     say_hello(&stream).await;
                 }
@@ -388,7 +388,7 @@ async fn an_endpoint_that_speaks_only_http2_is_asked_over_http2() {
             let (tcp, _) = listener.accept().await.unwrap();
             let status = Arc::clone(&status);
             tokio::spawn(async move {
-                // A check that was cut off ends its connection at any moment.
+                // A check that is aborted ends its connection at any moment.
                 let Ok(mut connection) = h2::server::handshake(tcp).await else {
                     return;
                 };

@@ -56,14 +56,14 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 
 type Content = (u32, u32);
 
-/// A decision: what it made of both routes, and for each route the decision before that gave it another split.
+/// A decision: its weights of both routes, and for each route the previous decision with another split.
 #[derive(Debug)]
 struct Made {
     content: Content,
     before: [Option<(Revision, Rc<Made>)>; 2],
 }
 
-/// A decision by the number that it is known by, and its group.
+/// A decision by its revision, and its group.
 #[derive(Debug, Clone)]
 struct Level {
     revision: Revision,
@@ -71,17 +71,17 @@ struct Level {
     group: Option<u8>,
 }
 
-/// What should be so: the levels below the live decision, and every content that ever was by its number.
+/// The expected state: the undo entries below the live decision, and every content by its revision.
 #[derive(Debug)]
 struct Model {
     levels: Vec<Level>,
     live: Level,
-    // The live revision: that of the decision, or of a fact after it.
+    // The live revision: that of the decision, or of a record after it.
     revision: Revision,
     all: Vec<(Revision, Content)>,
 }
 
-/// A store that refuses to commit while it is broken. The slot file stands apart.
+/// A store that refuses to commit while it is broken. The rollback journal is a file of its own.
 fn failing(broken: &Arc<AtomicBool>) -> FaultInjector {
     let broken = Arc::clone(broken);
     Arc::new(move |moment| {
@@ -97,7 +97,7 @@ impl Model {
         self.live.made.content
     }
 
-    /// Whether a step would be a publish, which needs the disk.
+    /// True if a step would be a publish, which needs the disk.
     fn is_publish(&self, step: &Step) -> bool {
         match step {
             Step::Publish(chat, green, _) => with(self.content(), *chat, *green) != self.content(),
@@ -129,7 +129,7 @@ impl Model {
         self.go_live(Rc::new(made), group);
     }
 
-    /// What is live gets its number from the receipt.
+    /// Takes the live revision from the receipt.
     fn go_live(&mut self, made: Rc<Made>, group: Option<u8>) {
         self.live = Level {
             revision: Revision(0),
@@ -144,7 +144,7 @@ impl Model {
         self.go_live(made, group);
     }
 
-    /// Does a step; `false` when there is nothing to go back to, `None` when nothing changes.
+    /// Runs a step; `false` if there is nothing to undo, `None` if nothing changes.
     fn step(&mut self, step: &Step) -> Option<bool> {
         match step {
             Step::Back => {
@@ -208,7 +208,7 @@ impl Model {
         Some(true)
     }
 
-    /// Notes the number that something got.
+    /// Records a revision.
     fn numbered(&mut self, step: &Step, revision: Revision) {
         if !matches!(step, Step::Fact) {
             self.live.revision = revision;
@@ -234,7 +234,7 @@ fn route(is_chat: bool) -> &'static str {
     if is_chat { "chat" } else { "search" }
 }
 
-/// A fixture on a disk that can break, and what should be so.
+/// A controller on a disk that can fail, and its expected state.
 struct Run {
     folder: tempfile::TempDir,
     broken: Arc<AtomicBool>,
@@ -244,7 +244,7 @@ struct Run {
 
 impl Run {
     fn open(&mut self) {
-        // The one before has to be gone: the history is held once.
+        // The previous one has to be closed: a history has one owner.
         self.fixture = None;
         let hook = failing(&self.broken);
         let fixture = ControllerFixture::open_with(
@@ -303,7 +303,7 @@ impl Run {
                         .error
                         .is_none()
                 };
-                // A sick disk is found out by a write; a well one by itself.
+                // A failing disk is noticed by a write; a healthy one on its own.
                 wait_until("the disk is well again", || !works || well());
             }
             Step::Restart => self.open(),
@@ -441,7 +441,8 @@ fn file() -> Author {
     }
 }
 
-/// Edits of the file and of the live table, and imports between them. A weight of 101 is a route that is not there.
+/// Edits of the file and of the live table, with imports between them. A weight of 101 means that there is no such
+/// route.
 #[derive(Debug, Clone)]
 enum Edit {
     File(bool, u32),
@@ -460,7 +461,7 @@ fn edits() -> impl Strategy<Value = Vec<Edit>> {
     prop::collection::vec(edit, 1..20)
 }
 
-/// What one entry becomes, or `None` when both sides changed it.
+/// The merged value of one entry, or `None` if both sides changed it.
 fn merged(base: u32, live: u32, file: u32, file_wins: Option<bool>) -> Option<u32> {
     if file == base || file == live {
         Some(live)
@@ -475,7 +476,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
     let folder = folder();
     let mut fixture = ControllerFixture::open(&history_path(&folder));
     let (mut base, mut live, mut edited): (Content, Content, Content) = ((0, 0), (0, 0), (0, 0));
-    // The file as it was read last, if it was not taken over.
+    // The file as it was last read, if it was not imported.
     let mut refused = None;
     let first = fixture
         .controller

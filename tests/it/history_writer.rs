@@ -1,5 +1,5 @@
-//! The process that writes the history's disk: it outlives the proxy by what is left to write, and no longer; one that
-//! dies is started again; and a disk that hangs does not hold the proxy.
+//! The history writer process: it outlives the proxy until everything is written, and no longer; it is restarted when
+//! it dies; and a disk that hangs does not block the proxy.
 
 use std::{
     path::Path,
@@ -20,7 +20,7 @@ use crate::{
     },
 };
 
-/// What a rollback may take beside a disk that hangs, on a machine that is busy: whoever waits for the disk takes longer.
+/// Longest time of a rollback beside a disk that hangs, on a busy machine: waiting for the disk would take longer.
 const PROMPT: Duration = Duration::from_secs(2);
 
 fn demo(history: &Path) -> Demo {
@@ -31,7 +31,7 @@ fn ask(demo: &Demo, method: &str, path: &str, body: &str) -> (u16, Value) {
     answer(&mut asked(demo, method, path, body))
 }
 
-/// A client that has asked, and not read the answer.
+/// A client that has sent a request and not read the response.
 fn asked(demo: &Demo, method: &str, path: &str, body: &str) -> Client {
     let length = body.len();
     let kind = "content-type: application/json\r\n";
@@ -62,7 +62,7 @@ fn green(demo: &Demo) -> Value {
     ask(demo, "GET", "/v1/routes/chat", "").1["split"]["green"].clone()
 }
 
-/// The writer of a proxy: its only child.
+/// The history writer of a proxy: its only child process.
 fn writer_process(demo: &Demo) -> u32 {
     let proxy = demo.child.id();
     let tasks = std::fs::read_dir(format!("/proc/{proxy}/task")).unwrap();
@@ -83,11 +83,11 @@ fn writer_process(demo: &Demo) -> u32 {
 
 fn is_there(process: u32) -> bool {
     let stat = std::fs::read_to_string(format!("/proc/{process}/stat"));
-    // An orphan may wait to be collected by whoever adopts orphans here.
+    // An orphan may wait to be reaped by its new parent.
     stat.is_ok_and(|stat| !stat.contains(") Z "))
 }
 
-/// Stops a process, all its threads: they run on until the one that takes the signal gets a processor.
+/// Stops a process with all its threads: they run on until the one that takes the signal is scheduled.
 fn halt(process: u32) {
     signal::send(process, Signal::STOP);
     let stopped = || {
@@ -137,7 +137,7 @@ fn a_disk_that_hangs_does_not_hold_the_process_and_what_was_live_lands_after_it(
     assert!(after(&next) > after(&receipt), "no number comes twice");
 }
 
-/// Kills a proxy whose writer has been held for a while, and lets the writer go on: what a restart brings then.
+/// Kills a proxy whose history writer was stopped for a while and resumes the writer; returns the restarted proxy.
 fn after_a_kill(mut proxy: Demo, writer: u32, path: &Path) -> Demo {
     assert_eq!(proxy.end(Signal::KILL), None);
     signal::send(writer, Signal::CONT);
@@ -153,7 +153,7 @@ fn a_publish_that_was_refused_does_not_come_back_after_a_kill() {
         assert_eq!(split(&proxy, weight).0, 200);
     }
     let writer = writer_process(&proxy);
-    // Like a disk that hangs: it has the record, and writes it when it can.
+    // Like a disk that hangs: the writer has the record, and writes it when it can.
     halt(writer);
     let (status, refused) = split(&proxy, 30);
     assert_eq!(status, 503, "{refused}");
@@ -242,7 +242,7 @@ fn a_publish_amid_which_the_history_writer_dies_is_written_by_the_next_one() {
         let writer = writer_process(&proxy);
         halt(writer);
         let mut publish = asked_to_split(&proxy, weight);
-        // Meanwhile the publish goes to the writer, which does not answer it.
+        // Meanwhile the publish goes to the writer, which does not reply.
         assert_eq!(green(&proxy), live);
         signal::send(writer, Signal::KILL);
         let (status, receipt) = answer(&mut publish);
@@ -250,7 +250,7 @@ fn a_publish_amid_which_the_history_writer_dies_is_written_by_the_next_one() {
             assert_eq!(receipt["durable"], true, "{receipt}");
             live = weight.into();
         } else {
-            // On a machine that is very busy the next writer may come too late, and for nothing else it is refused.
+            // On a very busy machine the next writer may come too late, which is the only reason for a refusal.
             let detail = receipt["detail"].as_str().unwrap();
             assert!(detail.contains("did not answer within"), "{receipt}");
         }

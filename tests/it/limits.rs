@@ -1,4 +1,4 @@
-//! Timers, limits, retries, previews: what the data plane does when something is too long, too many or gone.
+//! Timeouts, limits, retries, previews: the data plane when something is too slow, too large, too many or gone.
 
 use std::io::{BufReader, Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -106,7 +106,7 @@ fn a_request_as_a_whole_can_be_limited() {
     );
 }
 
-/// Answers the first request of each connection and closes at the second, once it has read it.
+/// An origin that responds to the first request of each connection and closes after it has read the second.
 fn stale(answered: Arc<AtomicUsize>) -> Origin {
     Origin::after_request(move |_, mut stream, mut reader| {
         answered.fetch_add(1, Ordering::SeqCst);
@@ -172,7 +172,7 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
     assert_eq!(second.response().status, 200);
 }
 
-/// A client that has its next request ready when its last one ends is not served before those who wait.
+/// A client whose next request is already there when its last one ends is not served before those that wait.
 #[test]
 fn no_request_overtakes_the_queue_of_a_release() {
     let (origin, is_asked, release) = Origin::holding();
@@ -319,7 +319,7 @@ fn prefixes_are_taken_off_and_games_with_paths_are_refused() {
     }
 }
 
-/// A header of version 2 that names a client with IPv4.
+/// A PROXY protocol header of version 2 with an IPv4 client.
 fn proxy_header(client: [u8; 4]) -> Vec<u8> {
     let mut header = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c".to_vec();
     header.extend(client);
@@ -354,7 +354,7 @@ fn a_proxy_protocol_header_of_a_sender_that_is_not_listed_is_refused() {
     let origin = Origin::replying("x");
     let proxy = blue(&origin).proxy_protocol_from("10.0.0.0/8").start();
     let mut client = proxy.client();
-    // In one piece: the connection may be gone before a second one is sent.
+    // In one write: the connection may be closed before a second one.
     let mut bytes = proxy_header([203, 0, 113, 7]);
     bytes.extend_from_slice(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     assert!(client.send(bytes).is_closed());
@@ -462,7 +462,7 @@ fn a_release_at_its_limit_is_named_in_the_log() {
     assert_eq!(first.response().status, 200);
 }
 
-/// How large the chunks are in which a body arrives, one for each buffer that was read.
+/// Size of the largest chunk in which a body arrives: there is one for each buffer that was read.
 fn largest_chunk(buffer: &str) -> usize {
     const CHUNKS: usize = 4;
     let origin = Origin::after_request(|_, mut stream, _| {

@@ -1,4 +1,4 @@
-//! The program as a process: how it starts, what it refuses to start with, and how it ends.
+//! The program as a process: its start, the configurations that it refuses, and its end.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
@@ -18,7 +18,7 @@ fn program(arguments: &[&str]) -> Command {
     command
 }
 
-/// A demo that listens where there is room. It is killed if the test does not end it.
+/// A demo on free ports. It is killed if the test does not end it.
 pub(crate) struct Demo {
     pub(crate) child: Child,
     lines: String,
@@ -59,7 +59,7 @@ impl Demo {
         self.child.wait().unwrap().code()
     }
 
-    /// Runs a line that the demo printed, after the lines that name the program and the admin API.
+    /// Runs a line of the demo's output, after the lines that name the program and the admin API.
     fn paste(&self, part: &str) -> String {
         let is_export = |line: &&str| line.starts_with("export ");
         let (exports, others): (Vec<_>, Vec<_>) = self.lines.lines().partition(is_export);
@@ -159,7 +159,7 @@ fn a_damaged_history_ends_it_with_74_and_a_hint() {
     let path = folder.path().join("history");
     let history = ["--history", path.to_str().unwrap()];
     drop(Demo::start(&history));
-    // Waits for the keeper of what was killed.
+    // Waits for the history writer of the killed process.
     let (opened, _) = switchback::history::History::open(&path).unwrap();
     opened.close(std::time::Duration::from_secs(10));
     let store = path.join("history.redb");
@@ -210,7 +210,7 @@ fn it_does_not_start_with_a_configuration_that_is_not_safe_or_not_right() {
     assert_eq!(output.status.code(), Some(64));
 }
 
-/// What rotates logs moves the file away and sends SIGHUP.
+/// Log rotation moves the file away and sends SIGHUP.
 #[test]
 fn the_access_log_goes_to_a_new_file_after_a_move_and_sighup() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! Who may get more requests: what can answer always may, what cannot never does without force, and an abort stays in
-//! the split. Over random tables, healths and commands.
+//! Readiness of releases: one that can serve may always get more requests, one that cannot only with force, and an
+//! abort stays in the split. Over random tables, health states and commands.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -114,8 +114,8 @@ fn shares(spec: &TableSpec, which: usize) -> Vec<f64> {
         .collect()
 }
 
-/// The releases that have a larger share of a route than before, though none of their endpoints is fit; nothing for a
-/// rollback on a route that could not be answered and now can in part.
+/// The releases that have a larger share of a route than before, though none of their endpoints is available; none for
+/// a rollback on a route that could not be served before and now can in part.
 fn wrongly_grown(
     before: &TableSpec,
     after: &TableSpec,
@@ -169,7 +169,7 @@ async fn obey(fixture: &ControllerFixture, ask: &Ask) -> Result<(), ControlError
     done.map(|_| ())
 }
 
-/// What the checks of each release say, and would say the first time.
+/// The result of the checks of each release, known or to come.
 #[derive(Debug, Clone, Copy)]
 struct Checks {
     checked: [bool; 3],
@@ -177,7 +177,7 @@ struct Checks {
 }
 
 impl Checks {
-    /// The releases that could answer. On the way back what is not known yet will do.
+    /// The releases that could serve. For a rollback, an unknown health will do.
     fn fit(self, fixture: &ControllerFixture, back: bool) -> [bool; 3] {
         [0, 1, 2].map(|which| match health_of(fixture, RELEASES[which]) {
             Health::Healthy => true,
@@ -186,7 +186,7 @@ impl Checks {
         })
     }
 
-    /// Those that could answer once their first check was made.
+    /// Those that could serve once their first check was made.
     fn fit_then(self, fixture: &ControllerFixture) -> [bool; 3] {
         let fit = self.fit(fixture, true);
         [0, 1, 2].map(|which| {
@@ -195,7 +195,7 @@ impl Checks {
         })
     }
 
-    /// Makes first checks of what nothing is known of.
+    /// Makes the first checks of releases without a result.
     fn check(self, fixture: &ControllerFixture) {
         let unknown = |which: &usize| {
             self.checked[*which] && health_of(fixture, RELEASES[*which]) == Health::Unknown
@@ -217,7 +217,7 @@ fn health_of(fixture: &ControllerFixture, release: &str) -> Health {
     roster.endpoints()[0].health()
 }
 
-/// Carries out a command. Checks are made only while it waits.
+/// Runs a command. Checks are made only while it waits.
 async fn obey_and_check(
     fixture: &ControllerFixture,
     ask: &Ask,
@@ -233,12 +233,13 @@ async fn obey_and_check(
     }
 }
 
-/// A command that succeeds gives more to nothing that cannot answer, and an abort adds nothing to the split.
+/// A command that succeeds gives no more requests to a release that cannot serve, and an abort adds nothing to the
+/// split.
 async fn hold(fixture: &ControllerFixture, ask: &Ask, checks: Checks) {
     let before = fixture.controller.live().state().spec;
     let back = matches!(ask, Ask::Back | Ask::BackTo(_) | Ask::BackRoute(_));
     let waits_for_nothing = back || matches!(ask, Ask::Abort(_));
-    // On a busy machine it may take as long as a check, which would then speak of later.
+    // On a busy machine it may take as long as a check, whose result would then be a later one.
     let done = if waits_for_nothing {
         obey(fixture, ask).await
     } else {
@@ -262,7 +263,7 @@ async fn hold(fixture: &ControllerFixture, ask: &Ask, checks: Checks) {
     }
 }
 
-/// Whatever has a fit endpoint gets everything by one command, though it has to be checked first.
+/// A release with an available endpoint gets all requests by one command, though it has to be checked first.
 async fn all_fit_can_be_live(fixture: &ControllerFixture, checks: Checks) {
     let fit = checks.fit_then(fixture);
     for which in 0..ROUTES.len() {
@@ -285,7 +286,7 @@ async fn history_of_commands(
         table: table(splits, stable, checks.checked),
     };
     let empty = Expected::Unchanged(Revision(0));
-    // As a start is.
+    // As at a start.
     fixture
         .controller
         .apply(first, author(), empty, true)
@@ -298,7 +299,7 @@ async fn history_of_commands(
         hold(&fixture, ask, checks).await;
     }
     let fit = checks.fit(&fixture, true);
-    // A rollback to what could answer whole is never refused.
+    // A rollback to a table that can be served in full is never refused.
     for revision in 1..=fixture.revision().0 {
         let Ok(detail) = fixture.controller.revision(Revision(revision)) else {
             continue;
@@ -321,7 +322,7 @@ async fn history_of_commands(
 
 proptest! {
     #![proptest_config(ProptestConfig {
-        // One folder for the cases that failed, wherever a test is.
+        // One folder for failed cases, wherever the test is.
         failure_persistence: Some(Box::new(FileFailurePersistence::Direct(
             "proptest-regressions/it/readiness.txt",
         ))),
@@ -434,7 +435,7 @@ async fn every_change_that_gives_more_to_a_dead_release_is_refused_without_force
     assert_eq!(fixture.weights(), (90, 0));
 }
 
-/// A release of which no check has come yet, beside what is live.
+/// A release without a check result, beside the live ones.
 const CHECKED: &str = r#"{"kind":"put_release","release":"red","document":{"version":"1",
     "endpoints":["http://127.0.0.1:1003"],"health":{"path":"/healthz"}}}"#;
 

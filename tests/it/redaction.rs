@@ -1,4 +1,4 @@
-//! What a client sends in confidence is in no log, at no level: tokens, cookies, fields, queries and bodies.
+//! Confidential data of clients is in no log, at no level: tokens, cookies, fields, queries and bodies.
 
 use crate::{
     conformance::child::Switchback,
@@ -10,7 +10,7 @@ use crate::{
 
 const SECRET: &str = "c0nf1dent1al";
 
-/// An origin whose answers hold secrets, and one whose answers are refused besides.
+/// An origin whose responses have secrets, and one whose responses are refused besides.
 fn origins() -> (Origin, Origin) {
     let good = Origin::answering(|_| {
         format!(
@@ -46,7 +46,7 @@ fn nothing_confidential_is_logged_at_any_level() {
     for (line, more, status) in [
         ("GET /marked?key=", "", "200"),
         ("GET /odd?key=", "", "502"),
-        // Refused: two lengths, a folded line, no length that is one.
+        // Refused: two lengths, a folded line, an invalid length.
         (
             "POST /?key=",
             "Content-Length: 1\r\nContent-Length: 2\r\n",
@@ -73,7 +73,7 @@ fn nothing_confidential_is_logged_at_any_level() {
         let (answer, _) = client.open(asked, true).await;
         assert_eq!(answer.await.unwrap().status(), 200);
     });
-    // What is malformed is refused, and that is told.
+    // Malformed requests are refused, and that is logged.
     let mut raw = RawH2::connect(address);
     let bad = [
         &pseudo("GET", "/")[..],

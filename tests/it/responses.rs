@@ -1,4 +1,4 @@
-//! Answers that break, answers of our own, and what a client reads of either.
+//! Responses that are truncated or malformed, local responses, and what a client receives of either.
 
 use std::io::{BufReader, Read, Write};
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::support::h2::{DATA, END_STREAM, GOAWAY, RawH2, SETTINGS, WINDOW_UPDATE, pseudo};
 use crate::support::{Origin, TestProxy, read_head, read_request};
 
-/// An origin that answers every request with these bytes, and then waits for the proxy to close.
+/// An origin that responds to every request with these bytes, and then waits until the proxy closes.
 fn breaking(bytes: &'static [u8]) -> Origin {
     Origin::scripted(move |mut stream| {
         if matches!(stream.read(&mut [0; 4096]), Ok(1..)) {
@@ -95,8 +95,8 @@ fn every_cut_answer_has_its_error_in_the_log() {
     assert_eq!(proxy.access_lines(1)[0]["error"], "request_timeout");
 }
 
-/// What has left is never sent again: a client that did not read an interim answer in time reads the rest of it, and then
-/// why nothing else comes.
+/// Sent bytes are never sent again: a client that did not read an interim response in time receives the rest of it, and
+/// then the error.
 #[test]
 fn an_interim_answer_that_left_in_part_goes_on_where_it_stopped() {
     const HINTS: usize = 400;
@@ -128,7 +128,7 @@ fn an_interim_answer_that_left_in_part_goes_on_where_it_stopped() {
         .start();
     let mut client = proxy.client();
     client.send("GET /hints HTTP/1.1\r\nHost: a\r\n\r\n");
-    // The proxy has given up before the client reads a byte.
+    // The proxy has aborted before the client reads a byte.
     proxy.wait_until(|| given_up.load(Ordering::SeqCst));
     let mut next = 0;
     loop {
@@ -146,7 +146,7 @@ fn an_interim_answer_that_left_in_part_goes_on_where_it_stopped() {
     assert!(next < HINTS, "the client was too slow for all of them");
 }
 
-/// Routes for `/api` only, so that everything else is answered by the proxy.
+/// A route for `/api` only: everything else gets a local response.
 fn with_one_route(origin: &Origin) -> TestProxy {
     TestProxy::builder()
         .release("blue", &[origin])
@@ -267,7 +267,7 @@ fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
         let body = body.as_slice();
         let response = client.post("/nope", body);
         assert_eq!((response.status, response.value("connection")), (404, None));
-        // The rest comes after the answer.
+        // The rest of the body comes after the response.
         let head = format!(
             "POST /nope HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n",
             body.len()
@@ -295,7 +295,7 @@ fn an_error_of_ours_keeps_the_connection_if_little_of_the_body_is_left() {
     }
 }
 
-/// Answers 413 as soon as it has a head, and reads on.
+/// An origin that responds with 413 as soon as it has a head, and reads on.
 fn answering_early() -> Origin {
     Origin::scripted(|mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -360,12 +360,12 @@ fn a_close_over_http2_lets_the_client_read_its_answer_whatever_it_has_sent_behin
     });
     let proxy = TestProxy::before(&origin);
     let mut client = RawH2::connect(proxy.address);
-    // All of the answer may leave at once: streams have a window of 1 MiB, the connection one that is larger.
+    // The whole response may be sent at once: streams have a window of 1 MiB, the connection a larger one.
     client.frame(SETTINGS, 0, 0, &[0, 4, 0, 16, 0, 0]);
     client.frame(WINDOW_UPDATE, 0, 0, &[0, 16, 0, 0]);
     client.head(1, END_STREAM, &pseudo("GET", "/"));
     proxy.access_lines(1);
-    // Data that belong to no stream end the connection; more is on its way by then.
+    // DATA on no stream ends the connection; more data is in flight by then.
     client.frame(DATA, 0, 0, b"x");
     client.bytes(&vec![0; 400_000]);
     let frames = client.rest();
@@ -404,7 +404,7 @@ fn a_close_lets_the_client_read_its_answer_whatever_it_has_sent_behind() {
     ] {
         let mut client = proxy.client();
         client.send(first).send(&behind);
-        // Everything that was sent has arrived before a byte is read.
+        // All sent bytes have arrived before the first one is read.
         proxy.access_lines(1);
         let response = client.response();
         assert_eq!((response.body.len(), response.is_whole), (SIZE, true));
@@ -488,7 +488,7 @@ fn two_instances_with_the_names_they_give_themselves_stand_in_a_row() {
     assert_eq!(outer.client().get("/").text(), "through");
     let via = origin.last().value("via").unwrap().to_owned();
     assert_eq!(via.matches("switchback-").count(), 2, "{via}");
-    // And a request that has been here is still told from one that has not.
+    // A loop is still detected.
     let mut client = inner.client();
     client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nVia: {via}\r\n\r\n"));
     assert_eq!(client.response().status, 508);
@@ -548,7 +548,8 @@ fn an_empty_affinity_value_is_none_and_the_next_source_is_asked() {
     );
 }
 
-/// Answers every upgrade with a 101 to this protocol and then echoes; everything else with the words `no upgrade`.
+/// An origin that accepts every upgrade with a 101 to this protocol and then echoes; otherwise it responds `no
+/// upgrade`.
 fn upgrading(to: &'static str) -> Origin {
     Origin::scripted(move |mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());

@@ -1,4 +1,4 @@
-//! What is sent again, and to whom: the rule of `src/proxy/retry.rs` over the wire, for HTTP/1.1 and HTTP/2 alike.
+//! Retries: the rule of `src/proxy/retry.rs` over the wire, for HTTP/1.1 and HTTP/2 alike.
 
 use std::io::{BufReader, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -34,7 +34,7 @@ fn ask(client: &mut Client, method: &str, body: &str) -> (u16, String) {
     (response.status, response.text())
 }
 
-/// Attempts of the first release of the only route that brought no answer.
+/// Number of failed attempts at the first release of the only route.
 fn failed_attempts(proxy: &TestProxy) -> u64 {
     let live = proxy.cell.load();
     let route = live.compiled().routes().iter().next().unwrap();
@@ -42,7 +42,7 @@ fn failed_attempts(proxy: &TestProxy) -> u64 {
     entry.cells().snapshot().failed_attempts.iter().sum()
 }
 
-/// Serves streams over raw frames: `first` gets the number of the connection and each request that is whole.
+/// Serves streams of raw frames: `first` gets the number of the connection and each complete request.
 fn frames(
     settings: &'static [u8],
     serve: impl Fn(&mut RawH2, (usize, u32), &[u8]) -> bool + Send + Sync + 'static,
@@ -108,7 +108,7 @@ fn a_body_that_arrives_in_parts_is_sent_again_from_its_beginning() {
                 }
                 body.extend_from_slice(&frame.payload);
                 if is_first {
-                    // The rest of it is still to come.
+                    // The rest of the response is still to come.
                     raw.goaway(0);
                     return;
                 }
@@ -169,7 +169,7 @@ fn another_reset_and_a_malformed_answer_are_never_sent_again() {
             let count = Arc::clone(&seen);
             let origin = frames(&[], move |raw, (_, stream), _| {
                 match count.fetch_add(1, Ordering::SeqCst) {
-                    // The connection is a kept one for what follows.
+                    // The connection is an idle one for the requests below.
                     0 => raw.answer(stream, b""),
                     _ => break_off(raw, stream),
                 }
@@ -184,7 +184,7 @@ fn another_reset_and_a_malformed_answer_are_never_sent_again() {
     }
 }
 
-/// Answers the first request on a connection and closes at the second one, `after` a part of an answer.
+/// Responds to the first request on a connection and closes at the second one, `after` a part of a response.
 fn closing(after: &'static str) -> Origin {
     Origin::scripted(move |mut stream| {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -195,7 +195,7 @@ fn closing(after: &'static str) -> Origin {
         let length = body.len();
         let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {length}\r\n\r\n{body}");
         if stream.write_all(answer.as_bytes()).is_ok() && read_request(&mut reader).is_some() {
-            // It may be gone already.
+            // The connection may be closed already.
             let _ = stream.write_all(after.as_bytes());
         }
     })
@@ -310,8 +310,8 @@ fn a_repeat_stays_with_its_release_whatever_the_table_says() {
     }
 }
 
-/// An endpoint as nginx is with `keepalive_requests`: it takes so many streams per connection, says GOAWAY with the last of
-/// them, ignores the rest, and leaves it to its client to close.
+/// An endpoint like nginx with `keepalive_requests`: it allows so many streams per connection, sends GOAWAY with the
+/// last of them, ignores the rest, and leaves the close to its client.
 #[test]
 fn an_endpoint_with_few_requests_per_connection_fails_no_request() {
     const MOST: usize = 5;

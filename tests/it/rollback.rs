@@ -1,4 +1,4 @@
-//! Publishing and going back, on a real history: what is undone, what stays, and who may.
+//! Publish and rollback on a real history: what is undone, what stays, and which changes are allowed.
 
 use std::{
     io,
@@ -386,7 +386,7 @@ async fn a_release_that_a_rollback_needs_goes_only_by_force() {
     );
 }
 
-/// Copies a history as an earlier version would have written it: rollbacks of routes do not name them.
+/// Copies a history to the format of an earlier version: rollbacks of routes do not name them.
 fn copy_unnamed(from: &Path, to: &Path) {
     let (_, loaded) = History::open(from).unwrap();
     let (history, _) = History::open(to).unwrap();
@@ -442,7 +442,7 @@ async fn a_dry_run_with_a_version_that_nothing_holds_any_more_is_answered_as_the
     fixture.apply(change(two)).await;
     fixture.rollback().await.unwrap();
     drop(fixture);
-    // What a start brings knows which endpoints the version had, and has no roster of it.
+    // The table of a start has the endpoints of the version, and no roster of it.
     let fixture = ControllerFixture::open(&history_path(&folder));
     let preview = fixture
         .controller
@@ -645,7 +645,7 @@ async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
     let folder = folder();
     let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
-    // Before `settle`, which would say who is looked after.
+    // Before `settle`, which would update the supervised releases.
     fixture
         .controller
         .apply_without_settle(change(two), author(), Expected::Any, false)
@@ -715,7 +715,7 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
         ))
     };
     fixture.apply(endpoints(&[1, 2])).await;
-    // Before `settle`: what is converged is so for the endpoints as well.
+    // Before `settle`: convergence includes the endpoints.
     let receipt = fixture
         .controller
         .apply_without_settle(endpoints(&[1]), author(), Expected::Any, false)
@@ -733,7 +733,7 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
     };
     let now = members();
     assert_eq!(now.len(), 1);
-    // What was looked up for the endpoints from before comes too late.
+    // The look-up for the previous endpoints comes too late.
     let late = (
         "http://127.0.0.1:2".parse().unwrap(),
         "127.0.0.1:2".parse().unwrap(),
@@ -742,7 +742,7 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
     assert_eq!(members(), now);
 }
 
-/// A disk whose writes wait until they are let through.
+/// A disk whose writes wait until they are released.
 pub(crate) struct Gate {
     pub(crate) closed: Arc<AtomicBool>,
     pub(crate) slots_too: Arc<AtomicBool>,
@@ -879,7 +879,7 @@ async fn what_changes_nothing_waits_for_no_disk_and_for_no_other_change() {
 async fn a_disk_that_hangs_refuses_publishes_in_time_and_no_rollback() {
     let folder = folder();
     let gate = gate();
-    // Without the limit: what comes first is to be written, however long that takes.
+    // Without the limit: the first one is to be written, however long that takes.
     let first = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     first.split("chat", 10).await;
     drop(first);
@@ -1012,7 +1012,7 @@ async fn many_revisions_are_pruned_and_the_chain_stays_usable_after_a_restart() 
     );
 }
 
-/// What one answer says about the order of things.
+/// The position of one reply in the order of changes.
 struct Reply {
     receipt: Receipt,
     asked: Action,
@@ -1024,7 +1024,7 @@ enum Action {
     Split(&'static str, u32),
 }
 
-/// Does one thing; of two that meet, one may lose, and that is said.
+/// Runs one action; of two concurrent ones, one may be refused with a conflict.
 async fn told(fixture: &ControllerFixture, asked: Action) -> Option<Reply> {
     let answer = match asked {
         Action::Back => fixture.rollback().await,
@@ -1049,7 +1049,7 @@ async fn publish_all(fixture: Arc<ControllerFixture>, asks: Vec<Action>) -> Vec<
     all
 }
 
-/// Rolls back at odd moments until nobody publishes any more.
+/// Rolls back at random moments until the publishers have ended.
 async fn roll_back_until(fixture: Arc<ControllerFixture>, done: Arc<AtomicBool>) -> Vec<Reply> {
     let mut all = Vec::new();
     for n in 1_u64.. {
@@ -1065,7 +1065,7 @@ async fn roll_back_until(fixture: Arc<ControllerFixture>, done: Arc<AtomicBool>)
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn changes_that_meet_are_as_if_one_came_after_the_other() {
     let folder = folder();
-    // Each write takes a moment of its own, so that rollbacks land at any point of it.
+    // Each write takes some time, so that rollbacks hit every point of it.
     let count = AtomicU64::new(7);
     let hook: FaultInjector = Arc::new(move |_| {
         let n = count.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::Relaxed);
@@ -1105,7 +1105,7 @@ async fn changes_that_meet_are_as_if_one_came_after_the_other() {
     assert_eq!(fixture.controller.status().rollback.depth, depth);
 }
 
-/// Replays what was answered in the order of its revisions: each has to follow from the one before it.
+/// Replays the replies in the order of their revisions: each has to follow from the one before it.
 fn replayed(
     fixture: &ControllerFixture,
     first: Revision,
@@ -1139,7 +1139,7 @@ fn replayed(
     }
     let is_back = |told: &&Reply| matches!(told.asked, Action::Back);
     let backs = told.iter().filter(is_back).count();
-    // Each undid something that was published, so there are at least as many of those; at the end all may be undone.
+    // Each rollback undid a publish, so there are at least as many of those; at the end all may be undone.
     assert!(backs > 5, "{backs} of {}", told.len());
     (live, content, stack.len())
 }

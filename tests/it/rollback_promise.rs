@@ -1,4 +1,4 @@
-//! The promise that everything else stands on: flip and take back, over real sockets under load, and nothing fails.
+//! The central promise: a switch and its rollback, over real sockets under load, fail no request.
 
 mod fleet;
 mod load;
@@ -33,7 +33,7 @@ fn author() -> Author {
     }
 }
 
-/// Two agents behind a proxy with two workers, and a runtime for the test's own ends.
+/// Two agents behind a proxy with two workers, and a runtime for the test's own clients.
 struct Harness {
     blue: Agent,
     green: Agent,
@@ -168,7 +168,7 @@ fn no_request_reaches_an_endpoint_that_a_converged_change_took_out() {
     let runtime = runtime();
     let house = Harness::new(&runtime, "");
     let (a, b) = (house.blue.address, house.green.address);
-    // Of the release `blue`, `a` says that it is blue and `b` that it is green. A name is looked up anew in each round.
+    // In release `blue`, `a` names itself blue and `b` green. A name is resolved anew in each round.
     let both = [format!("http://{a}"), format!("http://{b}")];
     let named = [format!("http://localhost:{}", b.port())];
     runtime.block_on(async {
@@ -250,7 +250,7 @@ fn streams_stay_on_their_release_and_receipts_count_them_exactly() {
     house.running.stop();
 }
 
-/// The counts go down when the workers notice that the clients have left; bounded by the time that safety allows for it.
+/// The counts fall when the workers notice that the clients have disconnected; bounded by the test's timeout.
 async fn in_flight_returns_to_zero(house: &Harness) -> bool {
     let end = Instant::now() + Duration::from_secs(2);
     loop {
@@ -281,7 +281,7 @@ fn queued_requests_follow_the_flip() {
         let proxy = house.running.listeners()[0];
         let held = Held::open(proxy).await;
         let queued: Vec<_> = (0..20).map(|_| tokio::spawn(load::one(proxy))).collect();
-        // They are in the queue once their release says so: nothing else can tell.
+        // They are queued once their release counts them: there is no other sign of it.
         let end = Instant::now() + Duration::from_secs(10);
         while house
             .controller()
@@ -316,7 +316,7 @@ fn queued_requests_follow_the_flip() {
     house.running.stop();
 }
 
-/// How many changes the storm makes; the distinct tables are the weights of a split in thousandths.
+/// Number of changes; the distinct tables are the weights of a split in thousandths.
 const CHANGES: u32 = 10_000;
 
 #[test]
@@ -367,7 +367,7 @@ fn ten_thousand_changes_under_load_by_two_writers_fail_no_request() {
     house.running.stop();
 }
 
-/// Half of the changes: mostly publishes of weights, every tenth a rollback; every third change leaves no choice.
+/// Half of the changes: mostly publishes of weights, every tenth one a rollback; every third change leaves no choice.
 async fn write(controller: Arc<Controller>, timeline: Arc<Timeline>, writer: u32) {
     for turn in 0..CHANGES / 2 {
         let number = turn * 2 + writer;
@@ -379,7 +379,7 @@ async fn write(controller: Arc<Controller>, timeline: Arc<Timeline>, writer: u32
         } else {
             publish(&controller, &timeline, number).await
         };
-        // Two writers meet: a publish that was overtaken by a rollback says so and changes nothing.
+        // Two writers compete: a publish that was overtaken by a rollback says so and changes nothing.
         match result {
             Ok(receipt) => timeline.note(before, &receipt),
             Err(error) => assert!(

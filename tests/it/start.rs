@@ -1,4 +1,4 @@
-//! How it starts beside a history that says something else than its file, and what a start that fails leaves.
+//! Starts with a history that differs from the file, and the effects of a start that fails.
 
 use std::{
     fs,
@@ -68,7 +68,7 @@ fn apply(running: &Running, change: Change) {
     runtime.unwrap().block_on(applied).unwrap();
 }
 
-/// A split made live, whose file is then edited to something else.
+/// A split that was changed live, and in the file to something else.
 fn changed_on_both_sides(folder: &Path) -> PathBuf {
     let running = start(&file(folder, 0, ""), false).unwrap();
     let split = r#"{"kind":"set_split","route":"chat","weights":{"blue":100,"green":10}}"#;
@@ -108,7 +108,7 @@ fn a_file_that_does_not_fit_what_is_live_keeps_no_machine_from_starting() {
     let route = r#"{"kind":"put_route","route":{"name":"search","path_prefix":"/search","split":{"green":1}}}"#;
     apply(&running, change(route));
     running.stop();
-    // The release that the new route needs leaves the file.
+    // The file loses the release that the new route needs.
     let text = fs::read_to_string(&path).unwrap();
     let release = "[releases.green]\nendpoints = [\"http://127.0.0.1:1002\"]\n";
     write(&path, text.replace(", green = 0", "").replace(release, ""));

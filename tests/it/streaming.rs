@@ -1,8 +1,8 @@
-//! Streams through the proxy, byte by byte: pieces are passed on as they come, in both directions at once; what breaks
-//! upstream never looks whole; a client that leaves frees the endpoint; a reader that stops holds the writer up.
+//! Streams through the proxy: frames are forwarded as they come, in both directions at once; a truncated response is
+//! visible as such; a client that disconnects frees the endpoint; a slow reader slows the writer down.
 //!
-//! Both ends go step by step: the next piece is sent only when the last one has arrived, so a proxy that holds anything
-//! back does not pass late, but never.
+//! Both ends proceed step by step: the next frame is sent only when the last one has arrived. A proxy that buffers
+//! would not be slow here, it would never finish.
 
 use std::{
     io::{BufRead as _, BufReader, Read as _, Write as _},
@@ -23,7 +23,7 @@ const EVENTS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 const GET: &str = "GET /stream HTTP/1.1\r\nHost: agents.test\r\n\r\n";
 
-/// An origin that sends each text that it is given, as one chunk, and ends the body when the sender goes.
+/// An origin that sends each text of the channel as one chunk, and ends the body when the sender is dropped.
 fn stepwise() -> (Origin, Sender<String>) {
     let (sender, receiver) = channel::<String>();
     let receiver = Mutex::new(receiver);
@@ -58,7 +58,7 @@ fn each_event_arrives_before_the_next_is_sent_and_at_once() {
     }
     drop(tokens);
     assert_eq!(client.chunk(), "");
-    // The machine of a test may be busy; half of the events are certainly not held up by it.
+    // The machine may be busy; the median is not affected by that.
     lags.sort_unstable();
     assert!(lags[100] < Duration::from_millis(20), "{:?}", lags[100]);
 }
@@ -171,7 +171,7 @@ fn a_body_that_ends_with_its_connection_is_whole_after_a_fin_and_cut_after_a_res
     }
 }
 
-/// An origin that sends these bytes and tells when the proxy has left.
+/// An origin that sends these bytes, and reports when the proxy has closed the connection.
 fn tells_when_left(first: &'static str) -> (Origin, Receiver<()>, Receiver<Instant>) {
     let (asked, was_asked) = channel();
     let (left, was_left) = channel();
@@ -180,7 +180,7 @@ fn tells_when_left(first: &'static str) -> (Origin, Receiver<()>, Receiver<Insta
         stream.write_all(first.as_bytes()).unwrap();
         let (asked, left) = tell.lock().unwrap().clone();
         asked.send(()).unwrap();
-        // Nothing more comes from the proxy but its end, by a FIN or a reset.
+        // The proxy sends nothing more but its FIN or RST.
         let mut rest = Vec::new();
         let _ = reader.read_to_end(&mut rest);
         left.send(Instant::now()).unwrap();
@@ -262,7 +262,7 @@ fn a_client_that_is_reset_while_its_endpoint_does_not_read_frees_it_within_a_sec
         stream.read_exact(&mut start).unwrap();
         let tell = tell.lock().unwrap();
         tell.0.send(()).unwrap();
-        // Nothing is read until the client has left; what was sent by then is all that comes.
+        // Nothing is read until the client has disconnected; only what was sent by then arrives.
         tell.2.recv_timeout(TIMEOUT).unwrap();
         let mut sink = vec![0; 1 << 20];
         while matches!(stream.read(&mut sink), Ok(1..)) {}
@@ -272,7 +272,7 @@ fn a_client_that_is_reset_while_its_endpoint_does_not_read_frees_it_within_a_sec
     let mut client = proxy.client();
     client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000\r\n\r\n");
     was_asked.recv_timeout(TIMEOUT).unwrap();
-    // Until nobody takes any more.
+    // Until all buffers on the way are full.
     let socket = client.stream();
     socket.set_nonblocking(true).unwrap();
     let piece = vec![b'x'; 1 << 20];
@@ -319,7 +319,7 @@ fn a_client_that_stops_reading_holds_the_endpoint_up() {
             .unwrap();
         let piece = vec![b'x'; PIECE];
         let mut written = 0;
-        // Stands still when nothing could be written for a second.
+        // Blocked if nothing could be written for a second.
         while let Ok(length @ 1..) = stream.write(&piece) {
             written += length;
             if written > MOST {
@@ -369,7 +369,7 @@ fn a_stream_stays_where_it_began_when_the_route_is_switched() {
     assert_eq!(stream.chunk(), "two");
     drop(tokens);
     assert_eq!(stream.chunk(), "");
-    // The client may see the end before the worker has booked it: the next answer on the connection comes after.
+    // The client may see the end before the worker has counted it: the next response on the connection comes later.
     assert_eq!(stream.get("/").text(), "green");
     assert_eq!(roster.in_flight(), 0);
 }
@@ -386,7 +386,7 @@ fn a_stream_that_goes_on_has_no_limit_in_all() {
     client.send(GET);
     client.response_head();
     let start = Instant::now();
-    // Three times as long as any limit, and never silent for as long as one.
+    // Three times as long as any timeout, but never idle for as long as one.
     while start.elapsed() < Duration::from_millis(1_200) {
         tokens.send("token".into()).unwrap();
         assert_eq!(client.chunk(), "token");

@@ -1,4 +1,4 @@
-//! Streams: tokens that pass as they come, clients that leave, `WebSockets`.
+//! Streams: tokens that are forwarded as they come, clients that disconnect, `WebSockets`.
 
 use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::support::{Origin, TIMEOUT, TestProxy};
 
-/// An origin that sends what it is told to, and tells when its connection has ended.
+/// An origin that sends the bytes of a channel, and reports when its connection has ended.
 fn told(tell: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
     let (send, orders) = channel::<Vec<u8>>();
     let orders: Arc<Mutex<Receiver<Vec<u8>>>> = Arc::new(Mutex::new(orders));
@@ -45,7 +45,7 @@ fn every_token_passes_as_soon_as_it_comes() {
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
     order.send(STREAM.to_vec()).unwrap();
-    // The head alone, before any token.
+    // The head, before any token.
     client.response_head();
     for token in ["data: a\n\n", "data: b\n\n"] {
         order
@@ -109,7 +109,7 @@ fn counts_go_back_to_zero_when_a_stream_ends() {
     assert_eq!((roster.in_flight(), proxy.shared.requests()), (1, 1));
     order.send([STREAM, b"0\r\n\r\n"].concat()).unwrap();
     assert!(client.response().is_whole);
-    // The next answer on the same connection comes after the books of the last request were closed.
+    // The next response on the same connection comes after the last request was counted.
     order.send(Vec::new()).unwrap();
     client.send("BAD\r\n\r\n");
     assert_eq!(client.response().status, 400);
@@ -165,7 +165,7 @@ fn a_websocket_is_a_tunnel_after_its_101_and_is_counted_until_it_ends() {
         "the other direction goes on after ours has ended"
     );
     assert!(client.is_closed());
-    // The worker lets go of it after it has said so to the client.
+    // The worker releases it after the client has seen the end.
     proxy.wait_until(|| roster.in_flight() == 0);
 }
 
@@ -199,7 +199,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
         (answer.status, answer.value("x-switchback-reason")),
         (503, Some("release_removed"))
     );
-    // Another release is not meant, until it is.
+    // Traffic of another release is not affected, until it is switched.
     assert_eq!(tunnel.send("hello").read_exact(5), b"hello");
     proxy.roster("green").abort_all();
     proxy.cell.recall();

@@ -1,8 +1,7 @@
-//! TLS from end to end, with the real binary: names, versions, resumption, new certificates without a dropped connection,
-//! certificates of clients and of endpoints.
+//! TLS end to end, with the real binary: server names, versions, resumption, renewed certificates without a closed
+//! connection, client and endpoint certificates.
 //!
-//! The client is the library's own, which is strict; that others are understood as well is shown with real clients
-//! elsewhere.
+//! The client is that of the same library, which is strict; real clients are in `tests/clients`.
 
 use std::{
     fs::File,
@@ -28,7 +27,7 @@ use crate::{
     support::{Client, Origin, Response, TIMEOUT, read_response, wait_until},
 };
 
-/// An authority, and a folder that its certificates are in.
+/// An authority, and the folder of its certificates.
 struct Authority {
     folder: TempDir,
     issuer: CertifiedIssuer<'static, KeyPair>,
@@ -63,7 +62,7 @@ impl Authority {
     fn issue(&self, file: &str, name: &str) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        // A subject of its own: OpenSSL takes one that is its issuer's for self-signed.
+        // A subject of its own: OpenSSL treats one that equals its issuer's as self-signed.
         params.distinguished_name.push(DnType::CommonName, name);
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         self.write(&format!("{file}.pem"), &certificate.pem());
@@ -74,7 +73,7 @@ impl Authority {
         CertificateDer::from_pem_file(self.path(&format!("{file}.pem"))).unwrap()
     }
 
-    /// Writes a certificate as `openssl req -x509` makes it: self-signed, and an authority.
+    /// Writes a certificate like those of `openssl req -x509`: self-signed, and an authority.
     fn issue_to_itself(&self, file: &str, name: &str) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
@@ -84,7 +83,7 @@ impl Authority {
         self.write(&format!("{file}.key"), &key.serialize_pem());
     }
 
-    /// The keys of a listener that shows these certificates.
+    /// The configuration keys of a listener with these certificates.
     fn listener(&self, files: &[&str], more: &str) -> String {
         let one = |file: &&str| {
             let (cert, key) = (format!("{file}.pem"), format!("{file}.key"));
@@ -101,7 +100,7 @@ impl Authority {
         )
     }
 
-    /// A client that trusts this authority, and may show a certificate of its own.
+    /// A client that trusts this authority, with an optional certificate of its own.
     fn client(
         &self,
         versions: &[&'static SupportedProtocolVersion],
@@ -150,7 +149,7 @@ fn is_ok(tls: &mut Tls) -> bool {
     get(tls).is_some_and(|response| response.status == 200)
 }
 
-/// The certificate that a new connection is shown.
+/// The certificate of the server on a new connection.
 fn shown(config: &Arc<ClientConfig>, address: SocketAddr, name: &str) -> CertificateDer<'static> {
     let mut tls = connect(config, address, name);
     assert!(is_ok(&mut tls), "{name}");
@@ -195,7 +194,7 @@ fn a_certificate_is_chosen_by_name_and_both_versions_are_spoken() {
         let mut tls = connect(&client, address, "a.test");
         assert!(is_ok(&mut tls));
         assert_eq!(tls.conn.protocol_version(), Some(number));
-        // A name that nobody has gets the first certificate, which is not good for it.
+        // An unknown name gets the first certificate, which does not match it.
         assert!(get(&mut connect(&client, address, "c.test")).is_none());
 
         let mut strict = connect(&client, switchback.listeners[1], "a.test");
@@ -226,7 +225,7 @@ fn new_certificates_are_read_without_a_dropped_connection() {
     let listener = authority.listener(&["a"], "");
     let switchback = Switchback::start(&[&listener], &table(&origin.url(), ""));
     let address = switchback.listeners[0];
-    // Without resumption, which would show what was shown before.
+    // Without resumption, which would show the certificate of the first handshake.
     let client = || authority.client(&[&TLS13], None);
     let mut before = connect(&client(), address, "a.test");
     assert!(is_ok(&mut before));
@@ -241,7 +240,7 @@ fn new_certificates_are_read_without_a_dropped_connection() {
     });
     assert!(is_ok(&mut before), "a connection of before was dropped");
 
-    // Files that cannot be used change nothing.
+    // Unusable files change nothing.
     authority.write("a.pem", "nothing");
     hang_up(&switchback);
     wait_until("a complaint", || switchback.log().contains("a.pem"));
@@ -277,7 +276,7 @@ fn a_client_shows_a_good_certificate_or_is_not_served() {
     }
 }
 
-/// A proxy with TLS before `origin`, and the settings of a release whose endpoint it is.
+/// A proxy with TLS in front of `origin`, and the settings of a release with this endpoint.
 fn endpoint(authority: &Authority, origin: &Origin) -> (Switchback, String) {
     authority.issue("endpoint", "endpoint.test");
     let ca = format!("client_ca = {:?}", authority.path("ca.pem"));
@@ -429,7 +428,7 @@ fn plain_http_on_a_port_with_tls_gets_a_hint_and_refused_connections_are_counted
     });
 }
 
-/// The command line against an admin API: whether it went well, and what it said.
+/// Runs the command line against an admin API; returns its success and its output.
 fn status_by_cli(admin: &str, more: &[&str]) -> (bool, String) {
     let asked = Command::new(env!("CARGO_BIN_EXE_switchback"))
         .args(["status", "--admin", admin])
@@ -460,7 +459,7 @@ fn the_admin_api_speaks_tls_with_the_command_line_with_curl_and_after_new_certif
     let curl = Command::new("curl")
         .args(["-sS", "--cacert", &ca, &format!("{url}/livez")])
         .output();
-    // Nothing but Rust need be on the machine.
+    // The machine may have nothing but Rust.
     if let Ok(curl) = curl {
         assert_eq!(String::from_utf8_lossy(&curl.stdout), "ok\n", "{curl:?}");
     }
@@ -576,7 +575,7 @@ fn the_admin_api_asks_for_the_certificate_and_the_version_that_are_configured() 
         let tls = tls.replace("[listeners.tls]", "[admin.tls]");
         let switchback = Switchback::start(&[""], &tls);
         let client = authority.client(&[version], who);
-        // Which `Host` it may be called by is another question: any answer is one.
+        // Its allowed `Host` values are another matter: any response will do.
         get(&mut connect(&client, switchback.admin(), "127.0.0.1")).is_some()
     };
     let ca = format!("client_ca = {:?}", authority.path("ca.pem"));

@@ -1,4 +1,4 @@
-//! What comes behind a body: how long it may be, and what of it goes on.
+//! Trailers: their size, and which of them are forwarded.
 
 use bytes::Bytes;
 use http::{HeaderMap, Response};
@@ -12,7 +12,7 @@ fn long(length: usize) -> HeaderMap {
     trailers
 }
 
-/// An endpoint whose heads have 8 KiB at most, and that answers with the length of a body once it has all of it.
+/// An endpoint with a header limit of 8 KiB that responds with the length of the body once it has all of it.
 fn strict() -> H2Origin {
     let mut settings = h2::server::Builder::new();
     settings.max_header_list_size(8_192);
@@ -97,7 +97,7 @@ fn the_same_trailers_over_http1() {
     assert_eq!(failures(&proxy), 0);
 }
 
-/// Both kinds of endpoints, each of which says in a trailer that it is another release.
+/// Endpoints of both protocols; each claims in a trailer to be another release.
 fn forging() -> (Origin, H2Origin) {
     let http1 = Origin::answering(|_| {
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\nX-RELEASE: green\r\nx-checksum: 7\r\n\r\n"

@@ -1,4 +1,4 @@
-//! Connections to endpoints of HTTP/2: how many, how long, and what they are asked meanwhile.
+//! Connections to HTTP/2 endpoints: their number, their lifetime, and pings on them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -62,7 +62,7 @@ fn a_connection_that_announced_its_end_is_closed_with_its_last_stream() {
     assert_eq!(origin.connections(), 3);
 }
 
-/// An endpoint that takes one stream at a time and answers all of them once there are `count`.
+/// An endpoint that allows one stream at a time and responds to all of them once there are `count`.
 fn one_by_one(count: usize) -> Origin {
     let gate = Arc::new(std::sync::Barrier::new(count));
     Origin::scripted(move |stream| {
@@ -121,7 +121,7 @@ fn a_missed_ping_keeps_new_streams_away_and_ends_none() {
         while let Some(frame) = raw.next() {
             match frame.kind {
                 HEADERS if is_first => {
-                    // It thinks, and says nothing meanwhile; two pings wait behind it.
+                    // It delays its response; two pings wait behind it.
                     for _ in 0..2 {
                         raw.until(|frame| frame.kind == PING).unwrap();
                         count.fetch_add(1, Ordering::SeqCst);
@@ -187,7 +187,7 @@ fn a_connection_without_window_takes_no_new_streams() {
         while let Some(frame) = raw.next() {
             match frame.kind {
                 SETTINGS if frame.flags == 0 => {
-                    // The answer to the ping says that the acknowledgement was read as well.
+                    // The ACK of the ping shows that the acknowledgement was read as well.
                     raw.frame(SETTINGS, ACK, 0, b"");
                     raw.frame(PING, 0, 0, &[0; 8]);
                 }

@@ -1,7 +1,7 @@
-//! What our header compression reads and writes: JSON lines in, JSON lines out, for `blocks.py`.
+//! Our header compression: JSON lines in, JSON lines out, for `blocks.py`.
 //!
-//! In: `{"blocks": ["hex", …], "fields": [["name", "value"], …]}`, text as Latin-1. Out: the fields of each block and the
-//! flaw of each, or the error that ended the connection; and `fields` as one block.
+//! In: `{"blocks": ["hex", …], "fields": [["name", "value"], …]}`, text as Latin-1. Out: the fields of each block and
+//! the flaw of each, or the error that ended the connection; and `fields` as one block.
 
 use std::io::{BufRead, Write, stdin, stdout};
 

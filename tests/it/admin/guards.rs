@@ -1,4 +1,4 @@
-//! Who is let in: tokens, names, pages; and what the observing listener shows.
+//! Access to the admin API: tokens, host names, browsers; and the content of the observe listener.
 
 use std::{
     io::Write,
@@ -84,7 +84,7 @@ fn a_token_decides_what_may_be_done_and_who_did_it() {
     );
 }
 
-/// So many connections that say nothing.
+/// Idle connections, as many as the limit.
 fn crowd(address: SocketAddr) -> Vec<TcpStream> {
     let hard = getrlimit(Resource::Nofile).maximum;
     let limits = Rlimit {
@@ -114,7 +114,7 @@ fn many_silent_connections_keep_no_client_out() {
     let probe = format!("GET /livez HTTP/1.1\r\nhost: {}\r\n\r\n", admin.observe);
     let mut kubelet = Client::connect(admin.observe);
     assert_eq!(kubelet.send(&probe).response().status, 200);
-    // A connection that has shown its token is not the one that makes room.
+    // A connection that has authenticated is not evicted.
     assert_eq!(operator.send(&head).response().status, 200);
 }
 
@@ -178,7 +178,7 @@ fn an_answer_reaches_a_client_that_has_not_sent_everything() {
     );
     let mut client = Client::connect(admin.address);
     client.send(head);
-    // What is sent after the answer has been written would reset the connection, were it not read.
+    // Unread bytes that arrive after the response would reset the connection.
     for _ in 0..9 {
         client.send("x".repeat(100_000));
     }

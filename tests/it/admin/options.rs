@@ -1,4 +1,4 @@
-//! Conditions and options of changes, where they are easily taken for something else.
+//! Conditions and options of changes that are easily mistaken for something else.
 
 use serde_json::{Value, json};
 

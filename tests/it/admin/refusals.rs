@@ -1,4 +1,4 @@
-//! What is refused, with which status, and that nothing has changed then.
+//! Refused requests: the status of each, and that nothing has changed.
 
 use serde_json::{Value, json};
 
@@ -455,7 +455,7 @@ fn a_body_has_a_limit_and_a_whole_table_a_larger_one() {
         ("PUT", "/v1/table", 130 << 10, 413),
         ("POST", "/v1/import", 130 << 10, 413),
     ] {
-        // Only the length is announced: the answer comes before the body would.
+        // Only the length is announced: the response comes before the body would.
         let length = long(size).len().to_string();
         let fields = [JSON, ("if-match", "\"1\"")];
         let response = if status == 413 {

@@ -1,4 +1,4 @@
-//! Repeats under an idempotency key: the first answer, whatever has happened since.
+//! Repeats under an idempotency key get the first response, whatever has happened since.
 
 use serde_json::{Value, json};
 use switchback::{
@@ -55,7 +55,7 @@ fn a_repeat_gets_the_first_answer_whatever_has_happened_since() {
         assert_eq!(response.value("idempotency-replayed"), None);
         first.push(response);
     }
-    // What changed nothing then would change something now, and the route and the release are gone.
+    // What changed nothing then would change something now; and the route and the release are gone.
     admin.done("POST", "/v1/routes/chat/switch", &json!({ "to": "green" }));
     if admin.json("GET", "/v1/releases/red", &Value::Null).0 == 200 {
         admin.done("DELETE", "/v1/releases/red?force=true", &Value::Null);
@@ -127,7 +127,7 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
         .await
         .unwrap();
     drop(turn);
-    // The process ends before the answer is kept: the record knows the key and the request.
+    // The process ends before the response is stored: the record has the key and the request.
     let turn = fixture.controller.key_turn("made", asked).await.unwrap();
     let change = set_split("chat", 10);
     let made = fixture

@@ -1,4 +1,4 @@
-//! The status of a table too large to look at whole, and what those who look at it cost those who change it.
+//! The brief status of a large table, and the cost of its readers for writers.
 
 use std::{
     sync::{Mutex, mpsc},
@@ -11,10 +11,10 @@ use switchback::fleet::Health;
 
 use crate::support::{Client, TIMEOUT, TestAdmin};
 
-/// How many routes `many_routes` makes live.
+/// Number of routes that `many_routes` makes live.
 const ROUTES: usize = 200;
 
-/// 200 routes: two are split, and one sends everything to a release whose endpoint is down.
+/// 200 routes: two have a split, and one sends all requests to a release whose endpoint is down.
 fn many_routes() -> TestAdmin {
     let admin = TestAdmin::start();
     let split = |number| match number {
@@ -40,7 +40,7 @@ fn many_routes() -> TestAdmin {
         &table,
     );
     assert_eq!(status, 200, "{answer}");
-    // Rosters are shown once they are looked after, which no receipt waits for.
+    // Rosters are shown once they are supervised, which no receipt waits for.
     let deadline = Instant::now() + TIMEOUT;
     loop {
         let watched = admin.fleet.watched();
@@ -86,7 +86,7 @@ fn a_status_says_everything_unless_less_is_asked_for() {
         assert_eq!(whole["releases"], json!(told.releases));
         assert_eq!(whole["routes"].as_array().unwrap().len(), ROUTES);
         assert!(whole.get("next").is_none());
-        // The next status shows one route otherwise, and all others from the same memory.
+        // The next status differs in one route, and shares the memory of all others.
         admin.done("POST", "/v1/routes/r7/switch", &json!({ "to": "green" }));
     }
 }
@@ -174,7 +174,7 @@ fn a_rollback_is_answered_while_metrics_are_rendered_and_all_who_ask_share_the_r
     let (begun, may_go_on) = (Mutex::new(begun), Mutex::new(may_go_on));
     let admin = TestAdmin::rendering("", move || {
         begun.lock().unwrap().send(()).unwrap();
-        // Once nobody will say so any more, it need not be said.
+        // The fact leaves the status once it cannot matter any more.
         let _ended = may_go_on.lock().unwrap().recv_timeout(TIMEOUT);
         "switchback_up 1\n".to_owned()
     });
@@ -196,6 +196,6 @@ fn a_rollback_is_answered_while_metrics_are_rendered_and_all_who_ask_share_the_r
     for mut other in others {
         assert_eq!(other.response().status, 200);
     }
-    // What they get was begun after they asked: once for all who asked by then.
+    // Their rendering began after they asked: one rendering for all who had asked by then.
     assert!(has_begun.try_iter().count() < 8);
 }

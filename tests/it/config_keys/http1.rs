@@ -1,4 +1,4 @@
-//! Probes of what HTTP/1.1 and its connections are allowed.
+//! Probes of the limits of HTTP/1.1 and its connections.
 
 use crate::support::{Origin, TestProxy};
 
@@ -19,7 +19,7 @@ pub(super) fn underscore(settings: &str) -> String {
     asked(settings, "GET / HTTP/1.1\r\nHost: a\r\nX_Y: 1\r\n\r\n")
 }
 
-/// What the endpoint gets as `Via`.
+/// The `Via` that the endpoint receives.
 pub(super) fn via(settings: &str) -> String {
     let origin = Origin::replying("x");
     asked_of(settings, &origin);
@@ -98,12 +98,12 @@ pub(super) fn interim(settings: &str) -> String {
         .settings(settings)
         .start();
     let mut client = proxy.client();
-    // HTTP/1.0 knows no interim answers, so the final one is the first that comes.
+    // HTTP/1.0 has no interim responses, so the final one comes first.
     client.send("GET / HTTP/1.0\r\nHost: a\r\n\r\n");
     client.response().status.to_string()
 }
 
-/// Whether a second connection is closed without an answer.
+/// True if a second connection is closed without a response.
 pub(super) fn two_connections(settings: &str) -> String {
     let origin = Origin::replying("x");
     let proxy = TestProxy::builder()
@@ -118,7 +118,7 @@ pub(super) fn two_connections(settings: &str) -> String {
     second.is_closed().to_string()
 }
 
-/// Whether a request fails because one of two endpoints is down.
+/// True if a request fails because one of two endpoints is down.
 pub(super) fn dead_endpoint(settings: &str) -> String {
     let origin = Origin::replying("x");
     let dead = {
@@ -135,7 +135,7 @@ pub(super) fn dead_endpoint(settings: &str) -> String {
     failed.to_string()
 }
 
-/// Whether a trace begins here.
+/// True if the proxy starts a trace.
 pub(super) fn trace(settings: &str) -> String {
     let origin = Origin::replying("x");
     asked_of(settings, &origin);

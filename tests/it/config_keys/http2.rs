@@ -1,4 +1,4 @@
-//! Probes of what HTTP/2 connections are allowed: frames as they are, on a connection to a proxy.
+//! Probes of the limits of HTTP/2 connections: raw frames on a connection to a proxy.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn before(settings: &str, origin: &Origin) -> TestProxy {
         .start()
 }
 
-/// The frames until everything that was sent has been looked at, or the connection is closed.
+/// The frames until everything that was sent has been processed, or the connection is closed.
 fn frames(raw: &mut RawH2) -> Vec<RawFrame> {
     raw.frame(PING, 0, 0, b"in order");
     let mut frames = Vec::new();
@@ -39,7 +39,7 @@ fn of(kind: u8, frames: &[RawFrame]) -> Vec<&RawFrame> {
     frames.iter().filter(|frame| frame.kind == kind).collect()
 }
 
-/// The streams that were reset, the codes of goodbyes.
+/// The streams that were reset, and the codes of GOAWAY frames.
 fn broken(frames: &[RawFrame]) -> String {
     let resets: Vec<_> = of(RST_STREAM, frames)
         .iter()
@@ -52,7 +52,7 @@ fn broken(frames: &[RawFrame]) -> String {
     format!("resets of {resets:?}, goodbyes for {goodbyes:?}")
 }
 
-/// What becomes of bytes that are sent at once, when no endpoint answers.
+/// The effect of bytes that are sent at once, when no endpoint responds.
 fn sent(settings: &str, bytes: &[u8]) -> String {
     let origin = silent();
     let proxy = before(settings, &origin);
@@ -66,18 +66,18 @@ fn head(stream: u32) -> Vec<u8> {
     frame(HEADERS, END_HEADERS | END_STREAM, stream, &block)
 }
 
-/// Frames that cost and bring nothing.
+/// Frames that cost time without any use.
 fn burden(times: usize) -> Vec<u8> {
     frame(PRIORITY, 0, 1, &[0, 0, 0, 0, 1]).repeat(times)
 }
 
-/// The streams that are refused of twenty.
+/// The refused ones of twenty streams.
 pub(super) fn streams(settings: &str) -> String {
     let heads: Vec<u8> = (0..20).flat_map(|n| head(2 * n + 1)).collect();
     sent(settings, &heads)
 }
 
-/// Whether a stream is refused while one that was reset is still being ended.
+/// True if a stream is refused while a reset one is still being closed.
 pub(super) fn pending_resets(settings: &str) -> String {
     let origin = silent();
     let proxy = before(&format!("limits.http2.streams = 1\n{settings}"), &origin);
@@ -89,7 +89,7 @@ pub(super) fn pending_resets(settings: &str) -> String {
     broken(&frames(&mut raw))
 }
 
-/// What ten streams bring that end by a mistake of the client.
+/// The effect of ten streams that end with a client error.
 pub(super) fn local_resets(settings: &str) -> String {
     let mistakes = (0..10).flat_map(|n| {
         let nothing = frame(WINDOW_UPDATE, 0, 2 * n + 1, &[0; 4]);
@@ -106,7 +106,7 @@ pub(super) fn abuse_close(settings: &str) -> String {
     abuse_goaway(&format!("limits.http2.abuse_goaway = 10\n{settings}"))
 }
 
-/// Whether what costs adds up over a longer time.
+/// True if costs add up over a longer time.
 pub(super) fn abuse_window(settings: &str) -> String {
     let settings = format!("limits.http2.abuse_goaway = 20\n{settings}");
     let origin = silent();
@@ -116,13 +116,13 @@ pub(super) fn abuse_window(settings: &str) -> String {
     for _ in 0..3 {
         raw.bytes(&burden(10));
         seen.extend(frames(&mut raw));
-        // The time that passes is what this is about.
+        // The elapsed time is the subject of this probe.
         std::thread::sleep(Duration::from_millis(100));
     }
     broken(&seen)
 }
 
-/// A setting as it is announced.
+/// The announced value of a setting.
 fn announced(settings: &str, id: u16) -> String {
     let origin = silent();
     let proxy = before(settings, &origin);
@@ -138,7 +138,7 @@ pub(super) fn stream_window(settings: &str) -> String {
     announced(settings, INITIAL_WINDOW_SIZE)
 }
 
-/// What the window of the connection is widened by at its beginning.
+/// The initial increase of the connection window.
 pub(super) fn connection_window(settings: &str) -> String {
     let origin = silent();
     let proxy = before(settings, &origin);
@@ -156,7 +156,7 @@ pub(super) fn long_frame(settings: &str) -> String {
     )
 }
 
-/// How the answer to a head begins.
+/// The first bytes of the response to a head.
 fn answer(settings: &str, block: &[u8]) -> String {
     let origin = Origin::replying("x");
     let proxy = before(settings, &origin);
@@ -164,7 +164,7 @@ fn answer(settings: &str, block: &[u8]) -> String {
     raw.frame(HEADERS, END_HEADERS | END_STREAM, 1, block);
     let end = raw.until(|frame| matches!(frame.kind, HEADERS | RST_STREAM | GOAWAY));
     let end = end.unwrap();
-    // The status comes first, after what may be said about the size of the table.
+    // The status comes first, after an optional update of the table size.
     let status = end.payload.strip_prefix(&[0x20]).unwrap_or(&end.payload);
     let status = String::from_utf8_lossy(&status[..status.len().min(5)]);
     format!("{} {status:?}", end.kind)
@@ -176,14 +176,14 @@ pub(super) fn long_list(settings: &str) -> String {
     answer(settings, &header_block(&fields))
 }
 
-/// What becomes of a head that begins with a table of 8192 bytes, if that is announced at all.
+/// The response to a head that begins with a table of 8192 bytes, if that is announced at all.
 pub(super) fn large_table(settings: &str) -> String {
     let larger = [&[0x3f, 0xe1, 0x3f][..], &header_block(&pseudo("GET", "/"))].concat();
     let announced = announced(settings, HEADER_TABLE_SIZE);
     format!("{announced}: {}", answer(settings, &larger))
 }
 
-/// Whether a frame is longer than the smallest buffer on the way out.
+/// True if a frame is longer than the smallest send buffer.
 pub(super) fn send_buffer(settings: &str) -> String {
     let origin = Origin::answering(|_| {
         let head = b"HTTP/1.1 200 OK\r\nContent-Length: 60000\r\n\r\n";
@@ -201,7 +201,7 @@ pub(super) fn send_buffer(settings: &str) -> String {
     (longest > 4_096).to_string()
 }
 
-/// Whether a client is let go that does not answer a ping.
+/// True if a client that does not acknowledge a ping is disconnected.
 pub(super) fn ping_answer(settings: &str) -> String {
     let settings = format!("timeouts.http2_ping = \"50ms\"\n{settings}");
     let origin = silent();

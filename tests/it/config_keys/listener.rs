@@ -1,9 +1,9 @@
-//! Probes of what a listener is told.
+//! Probes of the keys of a listener.
 
 use super::{process::Harness, time::happens};
 use crate::support::{Client, Origin};
 
-/// Two releases, of which `blue` has all the weight.
+/// Two releases; `blue` has all the weight.
 fn table(blue: &Origin, green: &Origin) -> String {
     format!(
         "[releases.blue]\nendpoints = [{:?}]\n[releases.green]\nendpoints = [{:?}]\n\
@@ -13,7 +13,7 @@ fn table(blue: &Origin, green: &Origin) -> String {
     )
 }
 
-/// What a first request brings, or that the connection is closed.
+/// The response to a first request, or that the connection is closed.
 fn first(mut client: Client, bytes: &str) -> String {
     client.send(bytes);
     let response = client.try_response();
@@ -41,7 +41,7 @@ pub(super) fn proxy_protocol_from(listener: &str) -> String {
     first(house.client(), &format!("{header}{GET}"))
 }
 
-/// Whether a second connection is closed.
+/// True if a second connection is closed.
 pub(super) fn max_connections(listener: &str) -> String {
     let house = Harness::start("", listener);
     let mut one = house.client();

@@ -1,4 +1,4 @@
-//! Probes of what the process as a whole is told.
+//! Probes of the keys of the process as a whole.
 
 use std::{
     fs::{File, read_to_string},
@@ -25,18 +25,18 @@ use crate::{
     support::{Client, Origin, Response},
 };
 
-/// A whole switchback within this process. It ends when it is dropped.
+/// A complete switchback within this process. It ends when it is dropped.
 pub(super) struct Harness {
     running: Option<Running>,
     _folder: TempDir,
 }
 
-/// Settings, then listeners and table, as a file.
+/// A configuration file: settings, then listeners and table.
 fn text(settings: &str, rest: &str) -> String {
     let mut text = format!("{settings}\nhistory.path = \"history\"\n");
     for (key, line) in [
         ("admin.address", "admin.address = \"127.0.0.1:0\"\n"),
-        // What is written to the standard output is nothing that a test looks at.
+        // The standard output is not compared.
         ("access_log.", "access_log.format = \"off\"\n"),
     ] {
         if !settings.contains(key) {
@@ -68,7 +68,7 @@ impl Harness {
         Client::connect(self.running().listeners()[0])
     }
 
-    /// Asks the admin API.
+    /// Sends a request to the admin API.
     pub(super) fn ask(&self, method: &str, path: &str) -> Value {
         let response = self.answer(method, path, "");
         assert_eq!(response.status, 200, "{path}: {}", response.text());
@@ -94,7 +94,7 @@ impl Drop for Harness {
     }
 }
 
-/// Whether three workers soon have the table.
+/// True if three workers soon have the table.
 pub(super) fn workers(settings: &str) -> String {
     let house = Harness::start(settings, "");
     let are_three = || {
@@ -104,7 +104,7 @@ pub(super) fn workers(settings: &str) -> String {
     becomes(are_three).to_string()
 }
 
-/// The address on which the process is asked whether it lives.
+/// The address of the liveness probe.
 pub(super) fn observed(settings: &str) -> String {
     let switchback = Switchback::start(&[""], settings);
     let log = switchback.log();
@@ -115,7 +115,7 @@ pub(super) fn observed(settings: &str) -> String {
     address.ip().to_string()
 }
 
-/// Whether a client is let go soon that does not begin with TLS.
+/// True if a connection that does not begin with TLS is soon closed.
 pub(super) fn handshake(settings: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
@@ -136,7 +136,7 @@ fn log_to(path: &Path) -> String {
     format!("access_log.path = {:?}", path.to_str().unwrap())
 }
 
-/// Whether all of many lines are there at last that nobody has read meanwhile.
+/// True if none of many log lines is lost although they were not read meanwhile.
 pub(super) fn queue(settings: &str) -> String {
     const LINES: usize = 400;
     let folder = tempfile::tempdir().unwrap();
@@ -148,7 +148,7 @@ pub(super) fn queue(settings: &str) -> String {
             .unwrap()
             .success()
     );
-    // For writing as well: a pipe that only one side has open blocks.
+    // For writing as well: opening a pipe with one end only blocks.
     let mut end = File::options().read(true).write(true).open(&pipe).unwrap();
     let reader = BufReader::new(end.try_clone().unwrap());
     let house = Harness::start(&format!("{}\n{settings}", log_to(&pipe)), "");
@@ -166,7 +166,7 @@ pub(super) fn queue(settings: &str) -> String {
     (reading.join().unwrap() == LINES).to_string()
 }
 
-/// Whether the first line of the log is an object.
+/// True if the first line of the log is an object.
 pub(super) fn log_format(settings: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("switchback.toml");
@@ -189,7 +189,7 @@ pub(super) fn log_format(settings: &str) -> String {
     serde_json::from_str::<Value>(&first).is_ok().to_string()
 }
 
-/// Whether it ends soon after it was told to, with a request in work.
+/// True if it ends soon after a signal, with a request in flight.
 pub(super) fn grace(settings: &str) -> String {
     let origin = silent();
     let mut switchback = Switchback::start(
@@ -215,7 +215,7 @@ pub(super) fn admin(settings: &str) -> String {
     house.running().admin().ip().to_string()
 }
 
-/// What a long change is answered with.
+/// The response to a large change.
 pub(super) fn long_change(settings: &str) -> String {
     let body = format!("{{\"message\": \"{}\"}}", "y".repeat(2_000));
     let house = Harness::start(settings, "");
@@ -223,7 +223,7 @@ pub(super) fn long_change(settings: &str) -> String {
     answer.status.to_string()
 }
 
-/// Whether a line of the access log is an object.
+/// True if a line of the access log is an object.
 pub(super) fn access_format(settings: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
@@ -235,7 +235,7 @@ pub(super) fn access_format(settings: &str) -> String {
     serde_json::from_str::<Value>(line).is_ok().to_string()
 }
 
-/// Whether the log soon says what only developers ask.
+/// True if the log soon has debug messages.
 pub(super) fn log_level(settings: &str) -> String {
     let switchback = Switchback::start(&[""], settings);
     Client::connect(switchback.listeners[0]).get("/");
@@ -247,7 +247,7 @@ pub(super) fn log_level(settings: &str) -> String {
     becomes(has_details).to_string()
 }
 
-/// Whether a request ends soon whose release has left the table.
+/// True if a request whose release has left the table ends soon.
 pub(super) fn drain(settings: &str) -> String {
     let (blue, green) = (silent(), Origin::replying("green"));
     let house = Harness::start(
@@ -265,7 +265,7 @@ pub(super) fn drain(settings: &str) -> String {
     let switched = house.answer("POST", "/v1/routes/all/switch", "{\"to\": \"green\"}");
     assert_eq!(switched.status, 200, "{}", switched.text());
     house.ask("DELETE", "/v1/releases/blue?force=true");
-    // It is looked once a second whether something has drained for long enough.
+    // Drain deadlines are checked once a second.
     let ends = happens(client.reader()) || happens(client.reader());
     ends.to_string()
 }

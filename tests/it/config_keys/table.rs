@@ -1,4 +1,4 @@
-//! Probes of what releases and routes say, and of how their changes are handled.
+//! Probes of the keys of releases and routes, and of how their changes are handled.
 
 use std::{
     path::Path,
@@ -23,14 +23,14 @@ use crate::{
     support::{Origin, TestProxy, h2::block},
 };
 
-/// A configuration of nothing but settings.
+/// A configuration with settings only.
 pub(crate) fn config(settings: &str) -> Config {
     let text = format!("{settings}\n[[listeners]]\naddress = \"127.0.0.1:0\"");
     config::parse(&text, Path::new("/"), FileCheck::MayBeMissing)
         .unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"))
 }
 
-/// Whether it becomes so soon.
+/// True if the condition is soon met.
 pub(super) fn becomes(mut is_so: impl FnMut() -> bool) -> bool {
     let begin = Instant::now();
     while begin.elapsed() < soon() {
@@ -52,19 +52,19 @@ fn routed(route: &str, request: &str) -> (Origin, u16) {
     (origin, status)
 }
 
-/// Whether a request is for this route.
+/// True if a request matches this route.
 pub(super) fn host(route: &str) -> String {
     let (_, status) = routed(route, "GET / HTTP/1.1\r\nHost: a.test\r\nX: 1\r\n\r\n");
     status.to_string()
 }
 
-/// Whether the endpoint sees the `Host` of the client.
+/// True if the endpoint receives the `Host` of the client.
 pub(super) fn host_header(route: &str) -> String {
     let (origin, _) = routed(route, "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     (origin.last().value("host") == Some("a.test")).to_string()
 }
 
-/// Where an abort goes.
+/// The release that an abort leads to.
 pub(super) fn stable(route: &str) -> String {
     let house = Harness::start(
         "",
@@ -103,7 +103,7 @@ fn is(house: &Harness, health: &str) -> bool {
     endpoints.any(|endpoint: Value| endpoint["health"] == health)
 }
 
-/// An endpoint that is healthy as long as it is told to be, and a program that checks it.
+/// An endpoint whose health is set by the test, and a proxy that checks it.
 fn switched(release: &str) -> (Arc<AtomicBool>, Origin, Harness) {
     let is_well = Arc::new(AtomicBool::new(true));
     let well = Arc::clone(&is_well);
@@ -120,14 +120,14 @@ fn switched(release: &str) -> (Arc<AtomicBool>, Origin, Harness) {
     (is_well, origin, house)
 }
 
-/// Whether an endpoint that begins to fail is soon unhealthy.
+/// True if an endpoint that begins to fail is soon unhealthy.
 pub(super) fn falls(release: &str) -> String {
     let (is_well, _origin, house) = switched(release);
     is_well.store(false, Ordering::SeqCst);
     becomes(|| is(&house, "unhealthy")).to_string()
 }
 
-/// Whether an endpoint is soon healthy again after it has failed.
+/// True if an endpoint is soon healthy again after it has failed.
 pub(super) fn rises(release: &str) -> String {
     let (is_well, _origin, house) = switched(&format!("health.fall = 1\n{release}"));
     is_well.store(false, Ordering::SeqCst);
@@ -136,7 +136,7 @@ pub(super) fn rises(release: &str) -> String {
     becomes(|| is(&house, "healthy")).to_string()
 }
 
-/// Whether a second endpoint is asked while the first one thinks.
+/// True if a second endpoint is tried while the first one does not respond.
 pub(super) fn checks_at_a_time(settings: &str) -> String {
     let origins = [super::time::silent(), super::time::silent()];
     let [one, other] = &origins;
@@ -144,7 +144,7 @@ pub(super) fn checks_at_a_time(settings: &str) -> String {
     becomes(|| one.connections() + other.connections() == 2).to_string()
 }
 
-/// Whether the receipt of a change comes soon although a worker does not take the change up.
+/// True if the receipt of a change comes soon although a worker does not acknowledge the table.
 pub(super) fn converge(settings: &str) -> String {
     let folder = folder();
     let fixture = ControllerFixture::open_with(
@@ -163,7 +163,7 @@ pub(super) fn converge(settings: &str) -> String {
     })
 }
 
-/// Whether a release is kept warm that only an earlier revision has.
+/// True if a release that only an earlier revision has is kept warm.
 pub(super) fn warm(settings: &str) -> String {
     let folder = folder();
     let settings = Settings::new(&config(settings));
@@ -178,21 +178,21 @@ pub(super) fn warm(settings: &str) -> String {
     roles.any(|role| role == Role::Warm).to_string()
 }
 
-/// Whether an endpoint is soon checked again and again.
+/// True if an endpoint is soon checked several times.
 pub(super) fn check_interval(release: &str) -> String {
     let origin = Origin::replying("x");
     let _house = checked(&[&origin], "", release);
     becomes(|| origin.requests().len() >= 4).to_string()
 }
 
-/// Whether an endpoint that does not answer its check is soon unhealthy.
+/// True if an endpoint that does not respond to its check is soon unhealthy.
 pub(super) fn check_timeout(release: &str) -> String {
     let origin = super::time::silent();
     let house = checked(&[&origin], "", &format!("health.fall = 1\n{release}"));
     becomes(|| is(&house, "unhealthy")).to_string()
 }
 
-/// Whether most of a hundred revisions are soon forgotten.
+/// True if most of a hundred revisions are soon pruned.
 pub(super) fn kept_revisions(settings: &str) -> String {
     let folder = folder();
     let fixture = ControllerFixture::open_with(
@@ -209,11 +209,11 @@ pub(super) fn kept_revisions(settings: &str) -> String {
     becomes(|| fixture.controller.status().durability.kept_revisions < 50).to_string()
 }
 
-/// Whether a change is refused soon that the disk does not take.
+/// True if a change that the disk does not accept is soon refused.
 pub(super) fn durable_within(settings: &str) -> String {
     let folder = folder();
     let gate = gate();
-    // Without the limit: what comes first is to be written, however long that takes.
+    // Without the limit: the first one is to be written, however long that takes.
     drop(block(ControllerFixture::with_weights(
         &history_path(&folder),
         0,

@@ -1,4 +1,4 @@
-//! Probes of time limits: with a short one something happens soon, with a long one it does not.
+//! Probes of timeouts: with a short one something happens soon, with a long one it does not.
 
 use std::{
     cell::Cell,
@@ -10,30 +10,30 @@ use std::{
 
 use crate::support::{Origin, TIMEOUT, TestProxy};
 
-/// How long a probe waits for what is to happen soon; that it does not happen costs as much. What did not happen within the
-/// first may yet happen within the second, where the machine has much else to do; what never happens does so in neither.
+/// Wait of a probe for something to happen; that it does not happen costs as much. On a busy machine, what did not
+/// happen within the first may yet happen within the second; what never happens does so in neither.
 pub(super) const MOMENTS: [Duration; 2] = [Duration::from_millis(1_500), Duration::from_secs(20)];
 
 thread_local! {
     static SOON: Cell<Duration> = const { Cell::new(MOMENTS[0]) };
 }
 
-/// How long a probe of this thread waits for what is to happen soon.
+/// The wait of the probes of this thread.
 pub(super) fn soon() -> Duration {
     SOON.get()
 }
 
-/// Has the probes of this thread wait so long.
+/// Sets the wait of the probes of this thread.
 pub(super) fn wait_for(soon: Duration) {
     SOON.set(soon);
 }
 
-/// An endpoint that takes requests and never answers.
+/// An endpoint that reads requests and never responds.
 pub(super) fn silent() -> Origin {
     Origin::scripted(|mut stream| drop(stream.read_to_end(&mut Vec::new())))
 }
 
-/// Whether soon something comes, or the connection ends.
+/// True if data comes soon, or the connection ends.
 pub(super) fn happens(reader: &mut BufReader<TcpStream>) -> bool {
     reader.get_ref().set_read_timeout(Some(soon())).unwrap();
     let waits = [ErrorKind::WouldBlock, ErrorKind::TimedOut];
@@ -42,7 +42,7 @@ pub(super) fn happens(reader: &mut BufReader<TcpStream>) -> bool {
 
 const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
-/// Whether a request ends soon whose endpoint says nothing.
+/// True if a request whose endpoint does not respond ends soon.
 pub(super) fn unanswered(route: &str) -> String {
     let origin = silent();
     let proxy = TestProxy::builder()
@@ -52,7 +52,7 @@ pub(super) fn unanswered(route: &str) -> String {
     happens(proxy.client().send(GET).reader()).to_string()
 }
 
-/// Whether a request ends soon that waits for another one.
+/// True if a request that waits for another one ends soon.
 fn second(settings: &str, release: &str, route: &str) -> String {
     let origin = silent();
     let lines = format!("endpoints = [{:?}]\n{release}", origin.url());
@@ -100,7 +100,7 @@ pub(super) fn quiet_websocket(route: &str) -> String {
     happens(client.reader()).to_string()
 }
 
-/// Whether a connection that nobody needs any more is closed soon, as its endpoint sees it.
+/// True if an idle connection is closed soon, as its endpoint sees it.
 pub(super) fn idle_connection(settings: &str) -> String {
     let (tell, told) = mpsc::channel();
     let origin = Origin::after_request(move |_, mut stream, mut reader| {

@@ -1,4 +1,4 @@
-//! What a case is: bytes in, and what either end must see. The builder is the language in which the tables are written.
+//! A conformance case: bytes in, and what either end must see. The tables are written with its builder.
 
 use super::origin::{Script, Then, When};
 
@@ -9,62 +9,62 @@ pub(crate) struct Case {
     pub(crate) requirements: Vec<u8>,
     pub(crate) listener: Listener,
     pub(crate) steps: Vec<Step>,
-    /// What the public origin does, one script for each connection.
+    /// The scripts of the public origin, one for each connection.
     pub(crate) scripts: Vec<Script>,
     pub(crate) client: Vec<Answer>,
     pub(crate) after: After,
     pub(crate) origin: Seen,
-    /// Whether the requests go to the private origin instead of the public one.
+    /// True if the requests go to the private origin instead of the public one.
     pub(crate) private: bool,
-    /// The address that the probe comes from.
+    /// The client address of the probe.
     pub(crate) prober: &'static str,
-    /// What comes on the streams of an HTTP/2 connection; nothing for a case of HTTP/1.1.
+    /// The expected outcomes of the streams of an HTTP/2 connection; empty for a case of HTTP/1.1.
     pub(crate) http2: Option<Http2>,
-    /// How many connections the public origin gets, the probe's included, if that matters.
+    /// Number of connections that the public origin gets, the probe's included, if that matters.
     pub(crate) connections: Option<usize>,
 }
 
-/// What is special about a case of HTTP/2.
+/// The HTTP/2 part of a case.
 #[derive(Default)]
 pub(crate) struct Http2 {
-    /// Whether the case sends its preface itself.
+    /// True if the case sends the preface itself.
     pub(crate) raw: bool,
     pub(crate) streams: Vec<(u32, Outcome)>,
 }
 
-/// What becomes of a stream.
+/// The outcome of a stream.
 pub(crate) enum Outcome {
-    /// This answer.
+    /// This response.
     Answer(Answer),
-    /// Whatever it is, as long as it ends.
+    /// Any end.
     Any,
-    /// A reset, an error as an answer, or the end of the connection.
+    /// A reset, an error response, or the end of the connection.
     Refused,
     /// A reset.
     Reset,
 }
 
-/// Where the client comes in.
+/// The listener that the client connects to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Listener {
-    /// A plain listener, all settings as they are by default.
+    /// A plain listener with default settings.
     Plain,
     /// A listener whose connections begin with a PROXY protocol header.
     ProxyProtocol,
-    /// A plain listener of a proxy whose time limits are short.
+    /// A plain listener of a proxy with short timeouts.
     ImpatientClient,
-    /// A plain listener of a proxy that trusts the client, and lets `_` pass in names.
+    /// A plain listener of a proxy that trusts the client, and allows `_` in names.
     Trusting,
 }
 
-/// What a client does.
+/// An action of the client.
 #[derive(Debug, Clone)]
 pub(crate) enum Step {
     /// It sends bytes.
     Send(Vec<u8>),
     /// It waits until it has received these bytes.
     Receive(Vec<u8>),
-    /// It waits for the head of the answer on this stream.
+    /// It waits for the response head on this stream.
     StreamHead(u32),
     /// It waits until nothing more can come on this stream.
     StreamOver(u32),
@@ -78,15 +78,15 @@ pub(crate) enum Step {
     Reset,
 }
 
-/// One answer that the client must get.
+/// One response that the client must get.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Answer {
     /// One of these.
     pub(crate) statuses: Vec<u16>,
     pub(crate) to_head: bool,
-    /// Whether the client must see that it is not whole.
+    /// True if the client must see that it is truncated.
     pub(crate) cut: bool,
-    /// Whether nothing is as good.
+    /// True if no response will do as well.
     pub(crate) or_nothing: bool,
     pub(crate) body: Option<Vec<u8>>,
     /// Fields that must be there, once, with this value.
@@ -95,31 +95,31 @@ pub(crate) struct Answer {
     pub(crate) lacks: Vec<String>,
     /// The trailers, if they matter.
     pub(crate) trailers: Vec<(String, String)>,
-    /// The interim answers before it, if they matter.
+    /// The interim responses before it, if they matter.
     pub(crate) interim: Option<Vec<u16>>,
 }
 
-/// What becomes of the client's connection.
+/// The outcome of the client's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum After {
-    /// Whether it goes on does not matter.
+    /// Any outcome.
     Any,
     /// The proxy ends it.
     Closed,
-    /// It is for the client to end it, which it did.
+    /// The client ends it, and did.
     Left,
-    /// It serves another request, which is sent as a proof.
+    /// It serves another request, which is sent as a probe.
     Open,
     /// It is a tunnel through which exactly these bytes came back.
     Tunnel(&'static [u8]),
 }
 
-/// What the origin must see.
+/// The requests that the origin must see.
 #[derive(Debug, Clone)]
 pub(crate) enum Seen {
     /// Nothing at all, not even a connection.
     Nothing,
-    /// Nothing, or requests that are visibly not whole, and then the probe.
+    /// Nothing, or requests that are visibly truncated, and then the probe.
     Cut(Option<Request>),
     /// Exactly these requests.
     Requests(Vec<Request>),
@@ -183,7 +183,7 @@ pub(crate) fn request(head: &[&str]) -> Request {
     }
 }
 
-/// An answer with one of these statuses.
+/// A response with one of these statuses.
 pub(crate) fn status(statuses: &[u16]) -> Answer {
     Answer {
         statuses: statuses.to_vec(),
@@ -229,7 +229,7 @@ impl Case {
         self.step(Step::Reset)
     }
 
-    /// The origin's answer to the next connection: when, which bytes, and what then.
+    /// The origin's response on the next connection: when, which bytes, and what then.
     pub(crate) fn answers(mut self, when: When, bytes: impl AsRef<[u8]>, then: Then) -> Self {
         self.scripts.push(Script {
             when,
@@ -238,14 +238,14 @@ impl Case {
         self
     }
 
-    /// The origin's answer to one more request on the connection of the answer before.
+    /// The origin's response to one more request on the same connection.
     pub(crate) fn and(mut self, bytes: impl AsRef<[u8]>, then: Then) -> Self {
         let last = self.scripts.last_mut().expect("an answer comes before");
         last.answers.push((bytes.as_ref().to_vec(), then));
         self
     }
 
-    /// The client gets this answer next.
+    /// The client gets this response next.
     pub(crate) fn gets(mut self, answer: Answer) -> Self {
         self.client.push(answer);
         self
@@ -267,7 +267,7 @@ impl Case {
         self
     }
 
-    /// The origin sees nothing, or a request that is visibly not whole.
+    /// The origin sees nothing, or a request that is visibly truncated.
     pub(crate) fn sees_a_cut(mut self) -> Self {
         self.origin = Seen::Cut(None);
         self
@@ -279,7 +279,7 @@ impl Case {
         self
     }
 
-    /// The origin sees whatever it is, as long as it is well-formed.
+    /// The origin sees anything that is well-formed.
     pub(crate) fn sees_whatever(mut self) -> Self {
         self.origin = Seen::WellFormed;
         self
@@ -302,7 +302,7 @@ impl Case {
         self.gets(status(statuses)).then(After::Closed)
     }
 
-    /// As [`Case::refused`], but the origin may have seen a request that is visibly not whole.
+    /// As [`Case::refused`], but the origin may have seen a request that is visibly truncated.
     pub(crate) fn aborted(self, statuses: &[u16]) -> Self {
         self.refused(statuses).sees_a_cut()
     }
@@ -331,12 +331,12 @@ impl Case {
         self
     }
 
-    /// The client gets this answer on a stream.
+    /// The client gets this response on a stream.
     pub(crate) fn gets_on(self, stream: u32, answer: Answer) -> Self {
         self.on(stream, Outcome::Answer(answer))
     }
 
-    /// The client gets the answer of the origin on a stream; the origin sees exactly this request.
+    /// The client gets the response of the origin on a stream; the origin sees exactly this request.
     pub(crate) fn passes_on(self, stream: u32, request: Request) -> Self {
         self.gets_on(stream, status(&[200]).body("ok"))
             .sees(request)
@@ -353,12 +353,12 @@ impl Case {
         self.on(stream, Outcome::Reset)
     }
 
-    /// The stream ends in whatever way; the origin sees nothing malformed.
+    /// The stream ends in any way; the origin sees nothing malformed.
     pub(crate) fn ends_on(self, stream: u32) -> Self {
         self.on(stream, Outcome::Any).sees_whatever()
     }
 
-    /// The public origin never answers.
+    /// The public origin never responds.
     pub(crate) fn never(mut self) -> Self {
         let never = Script {
             when: When::Never,
@@ -368,7 +368,7 @@ impl Case {
         self
     }
 
-    /// The client gets the answer of the origin and may go on; the origin sees exactly this request.
+    /// The client gets the origin's response and may go on; the origin sees exactly this request.
     pub(crate) fn passes(self, request: Request) -> Self {
         self.gets(status(&[200]).body("ok")).sees(request)
     }
@@ -449,8 +449,8 @@ impl Request {
         self
     }
 
-    /// A field of the proxy has this value. `start*` and `*end` stand for values that start and end so, `!other` for any
-    /// other value.
+    /// A field of the proxy has this value. `start*` and `*end` stand for values that start and end so, `!other` for
+    /// any other value.
     pub(crate) fn added(mut self, name: &str, value: &str) -> Self {
         self.added.push((name.into(), value.into()));
         self

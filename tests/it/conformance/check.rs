@@ -1,4 +1,4 @@
-//! Whether both ends saw what a case says.
+//! The comparison of both ends with the expectations of a case.
 
 use super::{
     case::{After, Answer, Body, Case, Outcome, Request, Seen},
@@ -7,7 +7,7 @@ use super::{
     wire::{self, Framing, Message, Read},
 };
 
-/// The fields that the proxy adds to every request, and the value that each has for a client that is not trusted.
+/// The fields that the proxy adds to every request, and the value of each for an untrusted client.
 const ADDED: [(&str, &str); 8] = [
     ("forwarded", ""),
     ("traceparent", "*-00"),
@@ -31,7 +31,7 @@ fn fail<T>(why: impl Into<String>) -> Result<T, String> {
     Err(why.into())
 }
 
-/// Checks what the client of HTTP/1.1 got, its probe included.
+/// Checks the bytes that the client of HTTP/1.1 got, its probe included.
 pub(crate) fn client(case: &Case, got: &Recorded) -> Verdict {
     let mut rest = &got.bytes[..];
     let probe = Answer {
@@ -55,7 +55,7 @@ pub(crate) fn client(case: &Case, got: &Recorded) -> Verdict {
     }
 }
 
-/// Checks one answer and the interim ones before it; how many bytes they took.
+/// Checks one response and the interim ones before it; returns their length in bytes.
 fn one_answer(expected: &Answer, bytes: &[u8], end: Option<End>) -> Result<usize, String> {
     let (mut at, mut interim) = (0, Vec::new());
     loop {
@@ -101,7 +101,7 @@ fn trailers_of(expected: &Answer, trailers: &[(String, String)]) -> Verdict {
     }
 }
 
-/// Checks what came on the streams of HTTP/2, and how the connection ended.
+/// Checks the streams of HTTP/2, and how the connection ended.
 pub(crate) fn streams(case: &Case, got: &Recorded) -> Verdict {
     let view = View::of(&got.bytes);
     if let Some(mistake) = view.mistakes.first() {
@@ -152,7 +152,7 @@ fn one_answer_on(expected: &Answer, stream: &Stream, end: Option<End>) -> Verdic
             fail(format!("client: not cut: {stream:?}"))
         };
     }
-    // A reset with NO_ERROR behind the end only says that the rest of the request is not wanted.
+    // A reset with NO_ERROR after the end only says that the rest of the request is not wanted.
     if !stream.ended || stream.reset.is_some_and(|code| code != 0) {
         return fail(format!("client: not whole: {stream:?}"));
     }
@@ -190,7 +190,7 @@ fn fields_of(expected: &Answer, status: u16, fields: &[(String, String)], body: 
     Ok(())
 }
 
-/// Checks what an origin got on its connections, without the probe.
+/// Checks the bytes that an origin got on its connections, without the probe.
 pub(crate) fn origin(expected: &Seen, connections: &[Recorded]) -> Verdict {
     match expected {
         Seen::Nothing if connections.is_empty() => Ok(()),
@@ -211,7 +211,7 @@ fn all_cut(probe: Option<&Request>, connections: &[Recorded]) -> Verdict {
 }
 
 fn is_cut(connection: &Recorded) -> Verdict {
-    // A connection that was made for it and did not see a byte of it may serve another request.
+    // A connection that was opened for it and did not carry a byte of it may serve another request.
     if connection.bytes.is_empty() {
         return Ok(());
     }
@@ -225,8 +225,8 @@ fn is_cut(connection: &Recorded) -> Verdict {
     }
 }
 
-/// All requests on all connections. A probe that came behind an answer whose connection the origin then closed, and so was
-/// sent again on another one, is one request: both have the same id.
+/// All requests on all connections. A probe on a connection that the origin closed after its response was sent again on
+/// another one and counts as one request: both have the same id.
 fn requests(connections: &[Recorded]) -> Result<Vec<Message>, String> {
     let mut seen: Vec<Message> = Vec::new();
     for connection in connections {
@@ -244,7 +244,7 @@ fn requests(connections: &[Recorded]) -> Result<Vec<Message>, String> {
                         seen.push(message);
                     }
                 }
-                // What follows the upgrade of a connection is the tunnel's.
+                // Bytes after the upgrade of a connection belong to the tunnel.
                 _ if seen
                     .last()
                     .is_some_and(|last| !last.values("upgrade").is_empty()) =>
@@ -292,7 +292,7 @@ fn one_request(expected: &Request, seen: &Message) -> Verdict {
                 .is_none_or(|maybe| lower_name(maybe) != *field)
         })
         .collect();
-    // `Host` goes where it likes; all others keep their order.
+    // The position of `Host` does not matter; all other fields keep their order.
     for fields in [&mut expected_fields, &mut seen_fields] {
         fields.sort_by_key(|field| !field.starts_with("host:"));
     }
@@ -326,7 +326,7 @@ fn added_fields(expected: &Request, seen: &Message) -> Verdict {
     Ok(())
 }
 
-/// Whether a value is what is expected; see [`Request::added`].
+/// True if a value is the expected one; see [`Request::added`].
 fn matches(expected: &str, got: &str) -> bool {
     if let Some(other) = expected.strip_prefix('!') {
         !got.contains(other)

@@ -12,7 +12,7 @@ use std::{
 
 use tempfile::TempDir;
 
-/// A switchback that runs, until it is dropped.
+/// A running switchback. It ends when it is dropped.
 pub(crate) struct Switchback {
     pub(crate) child: Child,
     folder: TempDir,
@@ -20,7 +20,7 @@ pub(crate) struct Switchback {
     pub(crate) listeners: Vec<SocketAddr>,
 }
 
-/// How long a start may take.
+/// Timeout for a start.
 const START: Duration = Duration::from_secs(20);
 
 // === impl Switchback ===
@@ -29,7 +29,7 @@ impl Switchback {
     /// Starts one. `listeners` are the keys of each listener beside its address, `rest` the rest of the configuration.
     pub(crate) fn start(listeners: &[&str], rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        // Ports of the system's choice, as the log tells them: one that was free a moment ago may be somebody else's.
+        // Ports chosen by the system, as in the log: a port that was free a moment ago may be taken.
         let mut config =
             format!("admin.address = \"127.0.0.1:0\"\nhistory.path = \"history\"\n{rest}\n");
         for keys in listeners {
@@ -83,20 +83,20 @@ impl Switchback {
         address.unwrap_or_else(|| panic!("{log}")).parse().unwrap()
     }
 
-    /// What it said so far.
+    /// Its output so far.
     pub(crate) fn log(&self) -> String {
         let log = fs::read(self.folder.path().join("log")).unwrap_or_default();
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// The last lines of what it said.
+    /// The last lines of its output.
     pub(crate) fn last_words(&self) -> String {
         let log = self.log();
         let lines: Vec<&str> = log.lines().collect();
         lines[lines.len().saturating_sub(8)..].join("\n")
     }
 
-    /// Whether it still runs.
+    /// True if it is still running.
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }

@@ -1,5 +1,5 @@
-//! The conformance suite: tables of bytes in, and what the client and the origin must see. `README.md` beside this file
-//! says how to read and extend it, and which cases stand for which requirement.
+//! The conformance suite: tables of bytes in, and of what the client and the origin must see. `README.md` beside this
+//! file says how to read and extend it, and which cases cover which requirement.
 
 mod case;
 #[expect(clippy::too_many_lines, reason = "a table is as long as it is")]

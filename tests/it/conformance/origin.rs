@@ -1,4 +1,4 @@
-//! An origin that answers with exactly the bytes that a case gives it, and remembers every byte that it got.
+//! An origin that responds with exactly the bytes of a case, and records every byte that it receives.
 
 use std::{
     net::SocketAddr,
@@ -17,25 +17,25 @@ use super::{
     wire::{self, Read},
 };
 
-/// When an origin answers.
+/// The time of a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum When {
-    /// As soon as somebody connects.
+    /// As soon as the connection is open.
     Accepted,
     /// When the head of a request is there.
     Head,
-    /// When a whole request is there.
+    /// When a complete request is there.
     Whole,
     /// Never.
     Never,
 }
 
-/// What an origin does after an answer.
+/// The action of an origin after a response.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Then {
     /// It ends its direction and goes on reading.
     Close,
-    /// It sends back whatever comes.
+    /// It echoes.
     Echo,
     /// It waits for the next request.
     Keep,
@@ -43,21 +43,21 @@ pub(crate) enum Then {
     Reset,
 }
 
-/// What an origin does on one connection.
+/// The script of one connection.
 #[derive(Debug, Clone)]
 pub(crate) struct Script {
     pub(crate) when: When,
-    /// One answer for each request; a plain 200 behind the last.
+    /// One response for each request; a plain 200 after the last one.
     pub(crate) answers: Vec<(Vec<u8>, Then)>,
 }
 
-/// The answer of an origin that was not told another one.
+/// The current scripts.
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
 struct Turn {
     scripts: Vec<Script>,
     tasks: Vec<AbortHandle>,
-    /// Where a connection of our own comes from; see [`Origin::settle`].
+    /// The client address of a connection of our own; see [`Origin::settle`].
     own: Option<SocketAddr>,
 }
 
@@ -125,7 +125,7 @@ impl Origin {
         }
     }
 
-    /// Forgets what was, and does from now on as `scripts` say: one for each connection, the last one again and again.
+    /// Resets the records, and uses `scripts` from now on: one for each connection, the last one again and again.
     pub(crate) fn begin(&self, scripts: Vec<Script>) {
         let mut turn = self.turn.lock().unwrap();
         turn.scripts = scripts;
@@ -135,7 +135,7 @@ impl Origin {
         self.connections.send_replace(Vec::new());
     }
 
-    /// What was recorded on each connection.
+    /// The recording of each connection.
     pub(crate) fn recorders(&self) -> Vec<Recorder> {
         self.connections.borrow().clone()
     }
@@ -155,8 +155,8 @@ impl Origin {
         waited.map_err(late)?.map(drop).map_err(lost)
     }
 
-    /// Makes sure that every connection that was made so far is known: those of the kernel come one after the other, so
-    /// once one of our own has come, all before it have.
+    /// Waits until every connection so far was accepted: the kernel hands them over in order, so once a connection of
+    /// our own has come, all before it have.
     pub(crate) async fn settle(&self) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -265,13 +265,13 @@ async fn answer(
     play(socket, &text, then).await
 }
 
-/// Whether a head waits for a 100.
+/// True if a head expects a 100.
 fn expects(bytes: &[u8]) -> bool {
     let text = String::from_utf8_lossy(bytes).to_ascii_lowercase();
     text.contains("\r\nexpect: 100-continue\r\n") && text.contains("\r\n\r\n")
 }
 
-/// The length of the request to answer now, if there is one.
+/// The length of the next request to respond to, if it is complete.
 fn next_request(when: When, bytes: &[u8], answered: usize) -> Option<usize> {
     match when {
         When::Accepted | When::Never => None,
@@ -286,7 +286,7 @@ fn next_request(when: When, bytes: &[u8], answered: usize) -> Option<usize> {
     }
 }
 
-/// Sends an answer; whether that was the end of the connection.
+/// Sends a response; true if that was the end of the connection.
 async fn play(socket: &mut TcpStream, text: &[u8], then: Then) -> bool {
     _ = socket.write_all(text).await;
     match then {

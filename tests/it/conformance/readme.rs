@@ -70,7 +70,7 @@ const REQUIREMENTS: [(u8, &str); 23] = [
     (27, "no loops, no impersonation; a valid trace passes"),
 ];
 
-/// What is shown by attacks instead of cases.
+/// The requirements that attacks cover instead of cases.
 const ELSEWHERE: [(u8, &str); 4] = [
     (
         12,

@@ -1,4 +1,4 @@
-//! What came out of a socket, and when it ended: recorded as it comes, waited for by condition, never by time.
+//! The bytes read from a socket, and its end: recorded as they come; waits are for conditions, never for time.
 
 use std::{sync::Arc, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio::{
     time::timeout,
 };
 
-/// How long anything that must happen may take; a machine under load is slow, not wrong.
+/// Timeout for anything that must happen; a machine under load is slow, not wrong.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How a connection ended.
+/// The end of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
     /// By a FIN.
@@ -43,7 +43,7 @@ impl Recorder {
         while self.record_some(&mut socket).await {}
     }
 
-    /// Records one read; whether there may be more.
+    /// Records one read; true if there may be more.
     pub(crate) async fn record_some(&self, socket: &mut (impl AsyncRead + Unpin)) -> bool {
         let mut buffer = vec![0; 64 * 1024];
         match socket.read(&mut buffer).await {
@@ -62,17 +62,17 @@ impl Recorder {
         self.0.borrow().end.is_none()
     }
 
-    /// Notes how the connection ended.
+    /// Records the end of the connection.
     pub(crate) fn ended(&self, end: End) {
         self.0.send_modify(|recorded| recorded.end = Some(end));
     }
 
-    /// What is on it now.
+    /// The recording so far.
     pub(crate) fn now(&self) -> Recorded {
         self.0.borrow().clone()
     }
 
-    /// Waits until what is recorded satisfies `done`.
+    /// Waits until the recording satisfies `done`.
     pub(crate) async fn until(
         &self,
         what: &str,

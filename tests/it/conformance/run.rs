@@ -1,5 +1,5 @@
-//! Plays cases: several proxies, each with origins of its own, each case alone on one of them, so that every byte that
-//! reaches an origin belongs to the case.
+//! The runner of cases: several proxies, each with origins of its own; each case has one of them for itself, so that
+//! every byte at an origin belongs to the case.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -28,10 +28,10 @@ use super::{
     wire::{self, Read},
 };
 
-/// How many proxies play the cases of the plain listener.
+/// Number of proxies for the cases of the plain listener.
 const LANES: usize = 6;
 
-/// How soon an origin must be set free by a client that left, with some patience for a machine under load.
+/// Longest time until a client that disconnected frees its origin, with a margin for a machine under load.
 const SET_FREE: Duration = Duration::from_millis(1_500);
 
 /// A proxy and its origins.
@@ -47,14 +47,14 @@ struct Client {
     recorder: AbortHandle,
 }
 
-/// What both ends saw.
+/// The recordings of both ends.
 pub(crate) struct Sight {
     pub(crate) client: Recorded,
     pub(crate) public: Vec<Recorded>,
     pub(crate) private: Vec<Recorded>,
 }
 
-/// Plays all cases; panics with both ends of each one that fails.
+/// Runs all cases; panics with both ends of each one that fails.
 pub(crate) fn all(cases: Vec<Case>) {
     let chosen = std::env::var("CASE").unwrap_or_default();
     let cases = cases.into_iter().filter(|case| case.name.contains(&chosen));
@@ -92,7 +92,7 @@ pub(crate) fn all(cases: Vec<Case>) {
     );
 }
 
-/// The listener whose proxy has this listener.
+/// The main listener of the proxy that has this listener.
 fn proxy_of(listener: Listener) -> Listener {
     match listener {
         Listener::Plain | Listener::ProxyProtocol => Listener::Plain,
@@ -161,7 +161,7 @@ impl CaseRunner {
         }
     }
 
-    /// Plays a case and says what is wrong, with both ends.
+    /// Runs a case; returns the error, with both ends.
     async fn validate(&mut self, case: &Case) -> Result<(), String> {
         let recorder = Recorder::new();
         self.begin(&case.scripts);
@@ -182,8 +182,8 @@ impl CaseRunner {
         })
     }
 
-    /// Takes out of the proxy's pool what a case has left there, so that none begins with a connection that is just
-    /// being closed. A `GET` finds such connections one after the other, and is answered on a new one.
+    /// Removes the connections of a case from the proxy's pool, so that no case begins with a connection that is being
+    /// closed. A `GET` tries such connections one after the other, and gets its response on a new one.
     async fn empty_pool(&self) {
         const MOST: usize = 10;
         for _ in 0..MOST {
@@ -389,9 +389,9 @@ impl CaseRunner {
         self.leave(case, client).await
     }
 
-    /// Ends the client's connection: with it over, nothing more can come to the origin but the end.
+    /// Ends the client's connection: afterwards, the origin can see nothing but the end.
     async fn leave(&self, case: &Case, client: &mut Client) -> Result<(), String> {
-        // A connection that was made on the way must be known before its end is waited for.
+        // A connection that is being opened must be known before its end is waited for.
         self.public.settle().await;
         self.private.settle().await;
         if case.after != After::Open || !case.scripts.iter().any(keeps) {
@@ -406,7 +406,7 @@ impl CaseRunner {
 // === impl Client ===
 
 impl Client {
-    /// Sends; the proxy may have had enough and closed.
+    /// Sends; the proxy may have closed already.
     async fn send(&mut self, bytes: &[u8]) {
         if let Some(writer) = &mut self.writer {
             _ = timeout(TIMEOUT, writer.write_all(bytes)).await;
@@ -436,7 +436,7 @@ fn keeps(script: &Script) -> bool {
     script.answers.iter().any(|(_, then)| *then == Then::Keep) || script.when == When::Accepted
 }
 
-/// How many final answers have come.
+/// Number of final responses so far.
 fn answers(case: &Case, recorded: &Recorded) -> usize {
     let (mut rest, mut count) = (&recorded.bytes[..], 0);
     loop {
@@ -469,7 +469,7 @@ fn verify(case: &Case, sight: &Sight) -> Result<(), String> {
     ends(case.private, &case.origin, probe, sight)
 }
 
-/// Checks both origins; the one that is not meant must see nothing, but the public one always gets the probe.
+/// Checks both origins; the other one must see nothing, but the public one always gets the probe.
 pub(crate) fn ends(
     private: bool,
     expected: &Seen,

@@ -1,11 +1,12 @@
-//! A strict reader of HTTP/1.1 messages that shares no code with the product: what it calls whole is whole to anybody.
+//! A strict reader of HTTP/1.1 messages that shares no code with the product: a message that it accepts is complete for
+//! any reader.
 
 use std::fmt;
 
-/// What bytes turned out to be.
+/// The result of a reading.
 #[derive(Debug)]
 pub(crate) enum Read {
-    /// A whole message and how many bytes it took.
+    /// A complete message and its length in bytes.
     Whole(Message, usize),
     /// The beginning of a message.
     Cut,
@@ -13,7 +14,7 @@ pub(crate) enum Read {
     Malformed(String),
 }
 
-/// How the end of a body is known.
+/// The framing of a body.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Framing {
     /// By chunks.
@@ -36,7 +37,7 @@ pub(crate) struct Message {
     pub(crate) trailers: Vec<(String, String)>,
 }
 
-/// Why reading stopped: more bytes are needed, or no bytes could help.
+/// The reason for a stop: more bytes are needed, or the bytes are malformed.
 enum Stop {
     Cut,
     Malformed(String),
@@ -44,7 +45,7 @@ enum Stop {
 
 type Step<T> = Result<T, Stop>;
 
-/// Reads a request as an origin should: HTTP/1.1, one `Host`, one framing, nothing of another hop.
+/// Reads a request as a strict origin: HTTP/1.1, one `Host`, one framing, no hop-by-hop fields.
 pub(crate) fn request(bytes: &[u8]) -> Read {
     finish(bytes, |cursor| {
         let start = cursor.line()?;
@@ -58,7 +59,7 @@ pub(crate) fn request(bytes: &[u8]) -> Read {
     })
 }
 
-/// Reads a response as a client should. `ended` says that the connection has ended in an orderly way.
+/// Reads a response as a strict client. `ended` says that the connection has ended in an orderly way.
 pub(crate) fn response(bytes: &[u8], to_head: bool, ended: bool) -> Read {
     finish(bytes, |cursor| {
         let start = cursor.line()?;
@@ -222,7 +223,7 @@ impl Cursor<'_> {
         })
     }
 
-    /// All chunks; extensions have no business behind a proxy that reads them.
+    /// All chunks; extensions end at the proxy.
     fn chunks(&mut self) -> Step<Vec<u8>> {
         let mut body = Vec::new();
         loop {

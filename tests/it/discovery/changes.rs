@@ -1,4 +1,4 @@
-//! Changes of endpoints to names: they wait for the addresses, and say so where there are none.
+//! Changes of endpoints to names: they wait for the addresses, and report names without any.
 
 use std::{sync::Arc, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::task::JoinHandle;
 use super::{Says, Server, holds, ip};
 use crate::controller_fixture::{ControllerFixture, author, change, folder, history_path};
 
-/// A fixture whose names are looked up.
+/// A controller whose names are resolved.
 struct Setup {
     fixture: ControllerFixture,
     server: Server,
@@ -50,7 +50,7 @@ fn endpoints(urls: &[&str]) -> Change {
 }
 
 impl Setup {
-    /// Applies a change, and nothing of what follows it.
+    /// Applies a change without its effects afterwards.
     async fn set(&self, urls: &[&str]) -> Receipt {
         self.fixture
             .controller
@@ -118,12 +118,12 @@ async fn a_name_without_an_address_is_reported_with_what_serves_meanwhile() {
         unresolved.still_served_by[0].to_string(),
         format!("http://{}", before[0])
     );
-    // It joins as soon as it is known, and what was left from before goes.
+    // It joins as soon as its address is known, and the old one leaves.
     setup
         .server
         .say("c.test", Says::Addresses(vec![ip("192.0.2.4")]));
     holds(&setup.roster(), &["192.0.2.4:9"]).await;
-    // Beside an address, nothing is kept for want of a name.
+    // Beside an address, nothing is kept because a name is missing.
     let receipt = setup.set(&["http://192.0.2.5:9", "http://d.test:9"]).await;
     assert_eq!(setup.addresses(), ["192.0.2.5:9"]);
     assert!(receipt.converged_at.is_some());

@@ -1,4 +1,4 @@
-//! Agents of the test: they say who they are, hold streams open, and count what is open.
+//! Agents that name their release, hold streams open, and count the open ones.
 
 use std::{
     net::SocketAddr,
@@ -14,7 +14,8 @@ use tokio::{
     sync::Notify,
 };
 
-/// An origin that answers every request with its name, and `/stream` with a stream that only ends with its client.
+/// An origin that responds to every request with its name, and to `/stream` with a stream that ends only with its
+/// client.
 pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
     streams: Arc<Streams>,
@@ -27,7 +28,7 @@ struct Streams {
 }
 
 impl Agent {
-    /// Starts it on the current runtime.
+    /// Starts an agent on the current runtime.
     pub(crate) fn start(name: &'static str) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         listener.set_nonblocking(true).unwrap();
@@ -44,7 +45,7 @@ impl Agent {
         Self { address, streams }
     }
 
-    /// Returns once no stream is open.
+    /// Waits until no stream is open.
     pub(crate) async fn wait_idle(&self) {
         loop {
             let closed = self.streams.closed.notified();
@@ -86,7 +87,7 @@ async fn hold(stream: &mut TcpStream, name: &str) -> std::io::Result<()> {
     }
 }
 
-/// Reads up to the end of a head; what follows stays in the buffer.
+/// Reads a head; the bytes behind it stay in the buffer.
 pub(crate) async fn read_head(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
     loop {
         if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
@@ -126,7 +127,7 @@ impl Held {
         Self { stream, release }
     }
 
-    /// Waits for another piece of the stream, which shows that it lives.
+    /// Waits for more data, which shows that the stream is alive.
     pub(crate) async fn next_chunk(&mut self) {
         let mut buffer = [0; 256];
         let read = self

@@ -1,4 +1,4 @@
-//! Load: keep-alive connections that ask one request after the other, and remember who answered and when.
+//! Load: keep-alive connections that send one request after the other and record which release responded, and when.
 
 use std::{
     net::SocketAddr,
@@ -17,7 +17,7 @@ use tokio::{
 
 use super::fleet::{read_head, release_of};
 
-/// One answer.
+/// One response.
 #[derive(Debug, Clone)]
 pub(crate) struct Answer {
     pub(crate) sent: Instant,
@@ -25,7 +25,7 @@ pub(crate) struct Answer {
     pub(crate) release: String,
 }
 
-/// What the load saw.
+/// The results of the load.
 #[derive(Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) answers: Vec<Answer>,
@@ -33,7 +33,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    /// The answers to requests that were sent in a time.
+    /// The responses to requests that were sent within an interval.
     pub(crate) fn between(&self, from: Instant, until: Instant) -> Self {
         let answers = self
             .answers
@@ -48,7 +48,7 @@ impl Seen {
     }
 }
 
-/// Load that goes on until it is stopped.
+/// Load that runs until it is stopped.
 pub(crate) struct Load {
     stop: Arc<AtomicBool>,
     answered: Arc<AtomicUsize>,
@@ -69,7 +69,7 @@ impl Load {
         }
     }
 
-    /// Waits for so many more answers.
+    /// Waits for this many more responses.
     pub(crate) async fn until(&self, more: usize) {
         let target = self.answered.load(Ordering::Relaxed) + more;
         while self.answered.load(Ordering::Relaxed) < target {
@@ -111,7 +111,7 @@ async fn ask(proxy: SocketAddr, stop: Arc<AtomicBool>, answered: Arc<AtomicUsize
     seen
 }
 
-/// One request on a connection of its own; the release that answered.
+/// Sends one request on a connection of its own; returns the release that responded.
 pub(crate) async fn one(proxy: SocketAddr) -> Result<String, String> {
     let mut stream = TcpStream::connect(proxy)
         .await

@@ -1,4 +1,4 @@
-//! Which tables can have answered a request: those that were live at some moment between its sending and its answer.
+//! The tables that can have served a request: those that were live at some moment between its sending and its response.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -14,7 +14,7 @@ use switchback::{
 
 use super::load::Seen;
 
-/// One table: from when it may have been live, until when at the latest it may still have been used.
+/// One table: the earliest time at which it may have been live, and the latest at which it may have been used.
 #[derive(Debug, Clone)]
 struct Live {
     from: Instant,
@@ -25,7 +25,7 @@ struct Live {
 #[derive(Debug, Default)]
 struct Book {
     tables: BTreeMap<Revision, Live>,
-    // By digest: the releases with a weight. A rollback brings back what some publish made.
+    // By digest: the releases with a weight. A rollback restores what some publish made.
     releases: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
@@ -33,7 +33,7 @@ struct Book {
 pub(crate) struct Timeline(Mutex<Book>);
 
 impl Timeline {
-    /// Begins with the table that is live, in which blue has everything.
+    /// A timeline that begins with the live table, in which blue has all traffic.
     pub(crate) fn new(first: &RoutingTable) -> Arc<Self> {
         let mut book = Book::default();
         let digest = first.digest().to_string();
@@ -50,7 +50,7 @@ impl Timeline {
         Arc::new(Self(Mutex::new(book)))
     }
 
-    /// Says which releases have a weight in the tables of a digest.
+    /// Sets the releases that have a weight in the tables of a digest.
     pub(crate) fn learn(&self, digest: Digest, releases: BTreeSet<&'static str>) {
         self.0
             .lock()
@@ -59,8 +59,8 @@ impl Timeline {
             .insert(digest.to_string(), releases);
     }
 
-    /// Notes a change: its table may be live since `before`, and once the receipt is here, none that is older can be
-    /// used by any request that is not committed yet.
+    /// Records a change: its table may be live since `before`, and once the receipt is there, no older one is used by a
+    /// request that is not committed yet.
     pub(crate) fn note(&self, before: Instant, receipt: &Receipt) {
         if !receipt.changed {
             return;
@@ -85,7 +85,8 @@ impl Timeline {
         self.0.lock().unwrap().releases.len()
     }
 
-    /// Holds every answer against the tables that can have given it; says how many of them left no choice.
+    /// Compares every response with the tables that can have served it; returns the number of those that left no
+    /// choice.
     pub(crate) fn validate(&self, seen: &Seen) -> usize {
         let book = self.0.lock().unwrap();
         let tables: Vec<&Live> = book.tables.values().collect();
@@ -94,11 +95,11 @@ impl Timeline {
         let (mut first, mut checked) = (0, 0);
         for answer in answers {
             let is_over = |live: &Live| live.until.is_some_and(|until| until < answer.sent);
-            // A table ends no later than the next one, so what is over for this answer is over for all that follow.
+            // A table ends no later than the next one, so what is over for this response is over for all that follow.
             while is_over(tables[first]) {
                 first += 1;
             }
-            // Two writers begin their changes in another order than they end them, but never this far apart.
+            // Two writers may begin their changes in another order than they end them, but never this far apart.
             let near = tables[first..]
                 .iter()
                 .take_while(|live| live.from <= answer.received + Duration::from_millis(100));

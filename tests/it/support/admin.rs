@@ -1,4 +1,4 @@
-//! An admin API with a controller and a history of its own, without a data plane: what is decided needs no traffic.
+//! An admin API with a controller and a history of its own, without a data plane: decisions need no traffic.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -22,7 +22,7 @@ use tokio::sync::watch;
 
 use super::{Client, Response};
 
-/// Two releases and a route, as the file that is taken over at the start.
+/// Two releases and a route: the configuration file of the start.
 pub(crate) const TABLE: &str = r#"
 [releases.blue]
 version = "1.0.0"
@@ -36,7 +36,7 @@ split = { blue = 100, green = 0 }
 stable = "blue"
 "#;
 
-/// A running admin API and an observing listener. Both end when it is dropped.
+/// A running admin API and an observe listener. Both end when it is dropped.
 pub(crate) struct TestAdmin {
     pub(crate) address: SocketAddr,
     pub(crate) observe: SocketAddr,
@@ -44,7 +44,7 @@ pub(crate) struct TestAdmin {
     pub(crate) fleet: Arc<Fleet>,
     pub(crate) readiness: Arc<Readiness>,
     stop: watch::Sender<bool>,
-    // The fields below end in this order: tasks, then the folder of the history.
+    // The fields below are dropped in this order: tasks, then the folder of the history.
     _runtime: Runtime,
     folder: TempDir,
 }
@@ -94,7 +94,7 @@ impl TestAdmin {
         let (stop, stopped) = watch::channel(false);
         let (listener, address) = bind(&runtime);
         let access = Access::load(&config.admin.tokens, address).unwrap();
-        // Nothing answers a reload here: there is no process around this API.
+        // There is no handler of reloads: no process surrounds this API.
         let settings = Arc::new(RunningSettings::new(config.settings_digests()).0);
         let state = AdminState::new(Arc::clone(&controller), observed.clone(), settings);
         let router = admin::router(state, access, &config.admin, address);

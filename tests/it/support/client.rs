@@ -11,11 +11,11 @@ pub(crate) struct Client {
     reader: BufReader<TcpStream>,
 }
 
-/// A response as the client read it.
+/// A response as the client received it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Response {
     pub(crate) status: u16,
-    /// Everything up to the empty line, with it.
+    /// Start line and fields, with the empty line.
     pub(crate) head: String,
     /// The body, decoded.
     pub(crate) body: Vec<u8>,
@@ -26,7 +26,7 @@ pub(crate) struct Response {
 }
 
 impl Response {
-    /// All values of a field, whatever the case of its name.
+    /// All values of a field; names match in any case.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         values(&self.head, name)
     }
@@ -72,7 +72,7 @@ impl Client {
         self.reader.get_ref()
     }
 
-    /// Where bytes are read from.
+    /// The buffered reader of the socket.
     pub(crate) fn reader(&mut self) -> &mut BufReader<TcpStream> {
         &mut self.reader
     }
@@ -140,7 +140,7 @@ impl Client {
         String::from_utf8(chunk).unwrap()
     }
 
-    /// Whether the connection ends here, cleanly or by a reset, without another byte.
+    /// True if the connection ends here, cleanly or by a reset, without another byte.
     pub(crate) fn is_closed(&mut self) -> bool {
         let mut rest = Vec::new();
         match self.reader.read_to_end(&mut rest) {

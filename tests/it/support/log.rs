@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use switchback::telemetry::{AccessFormat, AccessLog, AccessLogGuard};
 
-/// What was written so far.
+/// The bytes written so far.
 #[derive(Clone, Default)]
 struct Written(Arc<Mutex<Vec<u8>>>);
 
@@ -16,7 +16,7 @@ pub(crate) struct MemoryLog {
 }
 
 impl MemoryLog {
-    /// One that is empty, and what the proxy writes to.
+    /// An empty log, and the handle for the proxy.
     pub(crate) fn new() -> (AccessLog, Self) {
         let written = Written::default();
         let (log, thread) = AccessLog::new(written.clone(), AccessFormat::Json, 4096);
@@ -27,7 +27,7 @@ impl MemoryLog {
         (log, own)
     }
 
-    /// The lines that are there.
+    /// The lines so far.
     pub(crate) fn lines(&self) -> Vec<serde_json::Value> {
         let written = self.written.0.lock().unwrap();
         let text = std::str::from_utf8(&written).unwrap();

@@ -1,6 +1,6 @@
-//! What tests are made of: origins over raw sockets, clients over raw sockets, and a proxy between them.
+//! Shared parts of the tests: origins and clients over raw sockets, and a proxy between them.
 //!
-//! Everything blocks and has a time limit, so that a test that goes wrong ends. Nothing sleeps to wait for something.
+//! Everything blocks and has a timeout, so that a failing test ends. Nothing sleeps to wait for an event.
 
 mod admin;
 pub(crate) mod cli;

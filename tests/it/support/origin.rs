@@ -22,10 +22,10 @@ struct Shared {
     requests: Mutex<Vec<Request>>,
 }
 
-/// A request as the origin read it.
+/// A request as the origin received it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// Everything up to the empty line, with it.
+    /// Start line and fields, with the empty line.
     pub(crate) head: String,
     /// The body, decoded.
     pub(crate) body: Vec<u8>,
@@ -39,7 +39,7 @@ impl Request {
         self.head.lines().next().unwrap_or_default()
     }
 
-    /// All values of a field, whatever the case of its name.
+    /// All values of a field; names match in any case.
     pub(crate) fn values(&self, name: &str) -> Vec<&str> {
         values(&self.head, name)
     }
@@ -66,7 +66,7 @@ pub(super) fn values<'h>(head: &'h str, name: &str) -> Vec<&'h str> {
 }
 
 impl Origin {
-    /// Answers every request with 200 and this body, keeps connections, remembers what it was asked.
+    /// Responds to every request with 200 and this body, keeps connections open, records requests.
     pub(crate) fn replying(body: &'static str) -> Self {
         Self::answering(move |_| {
             format!(
@@ -77,7 +77,7 @@ impl Origin {
         })
     }
 
-    /// Answers every request with the bytes that `answer` makes, keeps connections, remembers what it was asked.
+    /// Responds to every request with the bytes that `answer` makes, keeps connections open, records requests.
     pub(crate) fn answering(answer: impl Fn(&Request) -> Vec<u8> + Send + Sync + 'static) -> Self {
         Self::serving(move |stream, shared| {
             let mut reader = BufReader::new(stream.try_clone().unwrap());
@@ -91,7 +91,7 @@ impl Origin {
         })
     }
 
-    /// Hands every connection to `script`, in a thread of its own; the connection is closed when that returns.
+    /// Runs `script` on every connection, in a thread of its own; the connection is closed when that returns.
     pub(crate) fn scripted(script: impl Fn(TcpStream) + Send + Sync + 'static) -> Self {
         Self::serving(move |stream, _| script(stream))
     }
@@ -108,7 +108,7 @@ impl Origin {
         })
     }
 
-    /// Reports the first line of each request, and answers it with `ok` once it is let go.
+    /// Reports the first line of each request, and responds with `ok` once it is released.
     pub(crate) fn holding() -> (Self, Receiver<String>, Sender<()>) {
         let (arrived, arrivals) = channel();
         let (release, released) = channel::<()>();
@@ -142,22 +142,22 @@ impl Origin {
         Self { address, shared }
     }
 
-    /// Where it listens.
+    /// Its listen address.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// The same as the URL of an endpoint.
+    /// The address as the URL of an endpoint.
     pub(crate) fn url(&self) -> String {
         format!("http://{}", self.address)
     }
 
-    /// How many connections it has accepted.
+    /// Number of accepted connections.
     pub(crate) fn connections(&self) -> usize {
         self.shared.connections.load(Ordering::SeqCst)
     }
 
-    /// What it was asked so far (not kept by scripted origins).
+    /// The requests so far (not recorded by scripted origins).
     pub(crate) fn requests(&self) -> Vec<Request> {
         self.shared.requests.lock().unwrap().clone()
     }

@@ -1,4 +1,4 @@
-//! A data plane of its own for one test: workers, listeners on port 0, a table.
+//! A data plane for one test: workers, listeners on port 0, a table.
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;
@@ -20,7 +20,7 @@ use tokio::task::LocalSet;
 use super::log::MemoryLog;
 use super::{Client, Origin, TIMEOUT, wait_until};
 
-/// What a proxy of a test consists of.
+/// The settings, releases and routes of a test's proxy.
 #[derive(Default)]
 pub(crate) struct TestProxyBuilder {
     settings: String,
@@ -81,13 +81,13 @@ impl TestProxyBuilder {
         self
     }
 
-    /// How many workers; one unless said.
+    /// Sets the number of workers; the default is one.
     pub(crate) fn workers(mut self, workers: usize) -> Self {
         self.workers = workers;
         self
     }
 
-    /// Marks the listener as one on which a request may name its release.
+    /// Allows previews on the listener: a request may name its release.
     pub(crate) fn preview(mut self) -> Self {
         self.preview = true;
         self
@@ -175,12 +175,12 @@ fn run_worker(
 }
 
 impl TestProxy {
-    /// An empty one.
+    /// An empty builder.
     pub(crate) fn builder() -> TestProxyBuilder {
         TestProxyBuilder::default()
     }
 
-    /// One release `blue` behind one route for everything.
+    /// A proxy with one release `blue` and one route for everything.
     pub(crate) fn before(origin: &Origin) -> Self {
         Self::builder()
             .release("blue", &[origin])
@@ -231,7 +231,7 @@ impl TestProxy {
             .unwrap()
     }
 
-    /// Gives a route's traffic to one release.
+    /// Switches a route to one release.
     pub(crate) fn switch(&self, route: &str, to: &str) -> Revision {
         let change = Change::Switch {
             route: route.parse().unwrap(),
@@ -240,7 +240,7 @@ impl TestProxy {
         self.change(&change).table.revision()
     }
 
-    /// Goes back to the table before.
+    /// Rolls back to the previous table.
     pub(crate) fn rollback(&self) -> Revision {
         let next = Revision(self.cell.load().revision().0 + 1);
         self.cell
@@ -263,7 +263,7 @@ impl TestProxy {
         self.fleet.roster(&name, &spec.version)
     }
 
-    /// Waits for a counter of the proxy, giving way to its threads in between.
+    /// Waits for a counter of the proxy, and yields to its threads in between.
     #[expect(clippy::unused_self, reason = "it waits for something of this proxy")]
     pub(crate) fn wait_until(&self, is_so: impl Fn() -> bool) {
         wait_until("the proxy gets there", is_so);

@@ -1,4 +1,4 @@
-//! The reading of hyper, over a pipe in memory. It shares httparse with us, so it is one more voice, not a witness.
+//! The reading of hyper, over a pipe in memory. It shares httparse with us, so it is not an independent reader.
 
 use std::{cell::RefCell, convert::Infallible, rc::Rc};
 
@@ -15,7 +15,7 @@ use crate::message::{Message, Reading, pair, text};
 
 const PIPE: usize = 1 << 20;
 
-/// What a server made with hyper reads.
+/// The reading of a hyper server.
 pub(crate) async fn request(bytes: &[u8]) -> Reading {
     let messages = Rc::new(RefCell::new(Vec::new()));
     let (mut client, server) = tokio::io::duplex(PIPE);
@@ -56,7 +56,7 @@ pub(crate) async fn request(bytes: &[u8]) -> Reading {
     }
 }
 
-/// What a client made with hyper reads, informational responses left out.
+/// The reading of a hyper client, informational responses left out.
 pub(crate) async fn response(bytes: &[u8], asked: &str) -> Reading {
     let (client, mut server) = tokio::io::duplex(PIPE);
     let answer = async {
@@ -65,7 +65,7 @@ pub(crate) async fn response(bytes: &[u8], asked: &str) -> Reading {
         while !request.ends_with(b"\r\n\r\n") {
             request.push(server.read_u8().await.expect("hyper sends the request"));
         }
-        // It hangs up in the middle of what it refuses.
+        // It closes in the middle of a message that it refuses.
         let _ = server.write_all(bytes).await;
         let _ = server.shutdown().await;
     };

@@ -1,7 +1,7 @@
-//! What switchback's codec and hyper make of byte strings: JSON lines in, JSON lines out, for the driver beside it.
+//! The readings of byte strings by switchback's codec and by hyper: JSON lines in, JSON lines out, for `main.py`.
 //!
-//! In: `{"id": 1, "kind": "request" | "response", "asked": "GET" | "HEAD", "hex": "…"}`. Out: the id, what each of the two
-//! read, what switchback would send on, and whether it came to the same verdict for every way to cut the bytes.
+//! In: `{"id": 1, "kind": "request" | "response", "asked": "GET" | "HEAD", "hex": "…"}`. Out: the id, both readings,
+//! the bytes that switchback would forward, and whether its verdict was the same for every way to cut the bytes.
 
 mod hyper;
 mod message;

@@ -1,15 +1,15 @@
-//! What a reader makes of a byte string, in the words that all readers are compared in.
+//! The reading of a byte string, in a form that all readers share.
 
 use serde::Serialize;
 
-/// Everything that was read from one connection.
+/// The messages of one connection.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub(crate) struct Reading {
     /// The messages that were read to their end.
     pub(crate) messages: Vec<Message>,
     /// `done`: nothing is left; `more`: bytes are missing; `reject`: refused; `close`: what follows is not read.
     pub(crate) outcome: &'static str,
-    /// Why it was refused.
+    /// The reason of a refusal.
     pub(crate) reason: String,
 }
 

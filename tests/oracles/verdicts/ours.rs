@@ -1,4 +1,4 @@
-//! The reading of switchback's codec, driven as the proxy drives it, and what it would send on.
+//! The reading of switchback's codec, driven as the proxy drives it, and the bytes that it would forward.
 
 use switchback::http1::{
     BodyDecoder, BodyEncoder, FieldSlots, HeadScan, HeadWriter, RequestHead, ResponseHead, Trailers,
@@ -10,7 +10,7 @@ use switchback::message::{
 
 use crate::message::{Message, Reading, pair, text};
 
-/// A reading, the bytes that would be sent on, and the messages that these bytes must mean to everybody.
+/// A reading, the bytes that would be forwarded, and the messages that every reader must find in them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Verdict {
     pub(crate) reading: Reading,
@@ -18,7 +18,7 @@ pub(crate) struct Verdict {
     pub(crate) forwarded: Vec<Message>,
 }
 
-/// Bytes that arrive piece by piece.
+/// Bytes that arrive in parts.
 struct Source<'b> {
     bytes: &'b [u8],
     pieces: &'b [usize],
@@ -26,7 +26,7 @@ struct Source<'b> {
     at: usize,
 }
 
-/// Why a reading ends.
+/// The reason why a reading ends.
 enum End {
     Close,
     More,
@@ -70,7 +70,7 @@ fn request_in(bytes: &[u8], pieces: &[usize]) -> Verdict {
     })
 }
 
-/// The verdict on the answer to one request.
+/// The verdict on the response to one request.
 pub(crate) fn response(bytes: &[u8], asked: &str) -> Verdict {
     response_in(bytes, asked, &[bytes.len()])
 }
@@ -118,9 +118,9 @@ fn read(
     verdict
 }
 
-/// Whether every way to cut the bytes leads to the same verdict: in two at each offset, and in pieces of one size.
+/// True if every way to cut the bytes leads to the same verdict: in two at each offset, and in parts of one size.
 ///
-/// What is refused can be refused for another reason, if a later mistake is seen before an earlier one.
+/// The reason of a refusal may differ, if a later error is seen before an earlier one.
 pub(crate) fn cuts_agree(bytes: &[u8], is_request: bool, asked: &str, whole: &Verdict) -> bool {
     let read = |pieces: &[usize]| {
         if is_request {
@@ -277,10 +277,10 @@ fn forward<'h>(
     }
 }
 
-/// The trailers that were read, and those that are sent on.
+/// The trailers that were read, and those that are forwarded.
 type BothTrailers = (Vec<(String, String)>, Vec<(String, String)>);
 
-/// Reads a body to its end and writes it anew.
+/// Reads a whole body and encodes it again.
 fn relay(
     source: &mut Source<'_>,
     mut decoder: BodyDecoder,
@@ -300,7 +300,7 @@ fn relay(
             break;
         }
     }
-    // In two runs, whatever the runs were that it came in, so that every cut sends the same.
+    // In two parts, whatever the parts were in which it came, so that every cut sends the same.
     for run in body.chunks(body.len().div_ceil(2).max(1)) {
         let frame = encoder
             .frame(run.len())

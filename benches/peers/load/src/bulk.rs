@@ -1,5 +1,5 @@
-//! Bodies without end, as fast as the other side takes them: what small requests are measured beside. They have a thread of
-//! their own on either side, so that the load that is timed waits for the proxy and not for them.
+//! Endless bodies, as fast as the other side reads them: the load beside which small requests are measured. They have a
+//! thread of their own on either side, so that the timed load waits for the proxy and not for them.
 
 use std::{
     rc::Rc,

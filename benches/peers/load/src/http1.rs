@@ -93,7 +93,7 @@ fn note(seen: &Shared, answer: std::io::Result<bool>, begin: Instant, sent: u64)
     }
 }
 
-/// With `turns`, a request is sent when its turn comes and timed from then, however late the connection is.
+/// With `turns`, a request is sent at its signal and timed from then, however late the connection is.
 async fn keep_alive(args: &Args, seen: &Shared, window: Window, mut turns: Option<mpsc::UnboundedReceiver<Instant>>) {
     let request = request(args, false);
     let mut buffer = Vec::with_capacity(32_768);

@@ -29,7 +29,7 @@ pub async fn run(args: &Args, grpc: bool) {
             let mut due = (rate > 0.0).then_some(due);
             tasks.push(tokio::task::spawn_local(async move {
                 while !window.over(&seen) {
-                    // With turns, a request is sent when its turn comes and timed from then.
+                    // With `turns`, a request is sent at its signal and timed from then.
                     let begin = match due.as_mut() {
                         None => Instant::now(),
                         Some(due) => match due.recv().await {

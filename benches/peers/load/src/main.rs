@@ -1,6 +1,7 @@
 //! Origin and load generator of the side-by-side bench: one thread, real sockets, one JSON object on standard output.
 //!
-//! `peer-load origin --blue PORT --green PORT --h2-blue PORT --h2-green PORT --tls PORT …` answers until its standard input ends.
+//! `peer-load origin --blue PORT --green PORT --h2-blue PORT --h2-green PORT --tls PORT …` serves until its standard
+//! input ends.
 //! `peer-load keepalive|close|h2|grpc|sse|ws|sse-h2|idle …` makes load against `--address` and reports what it saw;
 //! `keepalive` and `h2` do so beside `--bulk` endless bodies.
 

@@ -1,11 +1,12 @@
-//! Turns at a fixed rate, evenly spread: the runtime's own timer has a grain of a millisecond and would send bursts.
+//! Start signals at a fixed rate, evenly spread: the runtime's own timer has a grain of a millisecond and would send
+//! bursts.
 
 use std::{os::fd::OwnedFd, time::Duration};
 
 use rustix::time::{Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, Timespec, timerfd_create, timerfd_settime};
 use tokio::{io::unix::AsyncFd, sync::mpsc::UnboundedSender, time::Instant};
 
-/// Gives each connection its turn in rotation, `rate` turns a second in all, until `end`.
+/// Sends each connection its start signals in rotation, `rate` signals a second in all, until `end`.
 pub async fn pace(turns: Vec<UnboundedSender<Instant>>, rate: f64, end: Instant) {
     let period = Duration::from_secs_f64(1.0 / rate);
     // SAFETY: the timer owns its descriptor and is neither replaced nor closed while it is registered.
@@ -18,7 +19,7 @@ pub async fn pace(turns: Vec<UnboundedSender<Instant>>, rate: f64, end: Instant)
         if due >= end {
             return;
         }
-        // A closed receiver is a connection that has ended: the turn is lost, and its request missing.
+        // A closed receiver is a connection that has ended: the signal is lost, and its request missing.
         let _ = turn.send(due);
         due += period;
     }

@@ -8,7 +8,7 @@ use crate::{args::Args, bulk::Moved};
 
 #[derive(Default)]
 pub struct Seen {
-    /// Answers count from when the warm-up is over; failures count always.
+    /// Responses count from the end of the warm-up; failures count always.
     pub counting: bool,
     pub latencies_us: Vec<u32>,
     pub errors: u64,

@@ -3,7 +3,7 @@
 use super::{SMUGGLED, post, seen_post};
 use crate::conformance::case::{After, Case, case, status};
 
-/// Bodies that are no chunked bodies.
+/// Malformed chunked bodies.
 const BAD: [(&str, &str); 52] = [
     ("hex-prefix", "0x5\r\nhello\r\n0\r\n\r\n"),
     ("hex-prefix-zero", "0x0\r\n\r\n"),
@@ -71,7 +71,7 @@ const BAD: [(&str, &str); 52] = [
     ("trailer-nul", "5\r\nhello\r\n0\r\nX: \0\r\n\r\n"),
 ];
 
-/// Bodies that are `hello` in other words.
+/// Other encodings of the body `hello`.
 const GOOD: [(&str, &str); 19] = [
     ("one", "5\r\nhello\r\n0\r\n\r\n"),
     ("many", "1\r\nh\r\n1\r\ne\r\n3\r\nllo\r\n0\r\n\r\n"),
@@ -123,7 +123,7 @@ pub(super) fn cases() -> Vec<Case> {
                 .send(sent)
                 .aborted(&[400]),
         );
-        // What was relayed before the mistake must not become a whole request.
+        // The part that was relayed before the error must not become a complete request.
         let late = format!("3\r\nabc\r\n{body}{SMUGGLED}");
         let (start, rest) = (post(CHUNKED, &late[..8]), &late[8..]);
         cases.push(

@@ -1,4 +1,4 @@
-//! Where a request ends: `Content-Length`, `Transfer-Encoding`, both, neither.
+//! The end of a request: `Content-Length`, `Transfer-Encoding`, both, neither.
 
 use super::{SMUGGLED, get, post, seen_get, seen_post};
 use crate::conformance::case::{After, Case, case, request, status};
@@ -32,7 +32,7 @@ const ODD_LENGTHS: [(&str, &str); 22] = [
     ("nul", "5\0"),
 ];
 
-/// Codings that are not exactly `chunked`.
+/// Codings other than exactly `chunked`.
 const ODD_CODINGS: [(&str, &str); 27] = [
     ("twice-in-one", "chunked, chunked"),
     ("comma-before", ",chunked"),
@@ -63,7 +63,7 @@ const ODD_CODINGS: [(&str, &str); 27] = [
     ("kelvin", "chun\u{212a}ed"),
 ];
 
-/// Heads that frame in two ways or in a way that somebody could read differently; `{}` stands for the rest of the fields.
+/// Heads with two framings or an ambiguous one; `{}` stands for the rest of the fields.
 const ODD_HEADS: [(&str, &str); 24] = [
     (
         "two-lengths-same",
@@ -166,7 +166,7 @@ pub(super) fn cases() -> Vec<Case> {
     cases
 }
 
-/// HTTP/1.0, which knows no chunks.
+/// HTTP/1.0, which has no chunks.
 fn old() -> Vec<Case> {
     let chunked =
         "POST /x HTTP/1.0\r\nHost: a.example\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n";
@@ -179,7 +179,8 @@ fn old() -> Vec<Case> {
         case("old-length-and-chunked", &[1])
             .send(both)
             .refused(&[400, 501]),
-        // Without a length there is no body: what follows is never sent on, least of all until the end of the connection.
+        // Without a length there is no body: following bytes are never forwarded, least of all until the end of the
+        // connection.
         case("old-without-length", &[1])
             .send(format!("{without}{SMUGGLED}"))
             .gets(status(&[200]).body("ok"))
@@ -269,7 +270,7 @@ fn good() -> Vec<Case> {
             .gets(status(&[200]).body("ok"))
             .sees(seen_post().chunked("a"))
             .sees(seen_get(&[])),
-        // A second request that is bad takes nothing from the first one.
+        // A malformed second request does not affect the first one.
         case("good-then-bad", &[1])
             .send(format!(
                 "{}{}",

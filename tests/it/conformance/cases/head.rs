@@ -3,7 +3,7 @@
 use super::{SMUGGLED, get, seen_get};
 use crate::conformance::case::{After, Case, Listener, case, request, status};
 
-/// First lines that are none.
+/// Malformed first lines.
 const BAD_LINES: [(&str, &[u8], &[u16]); 34] = [
     ("two-spaces-first", b"GET  /x HTTP/1.1", &[400]),
     ("two-spaces-second", b"GET /x  HTTP/1.1", &[400]),
@@ -45,7 +45,7 @@ const BAD_LINES: [(&str, &[u8], &[u16]); 34] = [
     ("vertical-tab", b"GET\x0b/x HTTP/1.1", &[400]),
 ];
 
-/// Field lines that are none, or that somebody reads as something else.
+/// Malformed or ambiguous field lines.
 const BAD_FIELDS: [(&str, &[u8]); 41] = [
     ("no-colon", b"Foo\r\n"),
     ("empty-name", b": x\r\n"),

@@ -1,4 +1,4 @@
-//! Fields of one connection end at the proxy, in both directions; nobody can nominate a field that others rely on.
+//! Hop-by-hop fields end at the proxy, in both directions; fields that others rely on cannot be nominated.
 
 use super::{get, post, seen_get, seen_post};
 use crate::conformance::{
@@ -78,7 +78,7 @@ const OWN: [&str; 9] = [
     "Host",
 ];
 
-/// Answers of the origin whose fields end at the proxy, and what must be gone.
+/// Responses of the origin whose fields end at the proxy, and the fields that must be gone.
 const ANSWERS: [(&str, &str, &str); 7] = [
     (
         "keep-alive",
@@ -173,7 +173,7 @@ fn framing() -> Vec<Case> {
                 "5\r\nhello\r\n0\r\n\r\n",
             ))
             .passes(seen_post().chunked("hello")),
-        // The proxy reads trailers, and says so for itself.
+        // The proxy accepts trailers, and says so in a field of its own.
         case("hop-te", &[5])
             .send(get("TE: trailers, gzip\r\nConnection: TE\r\n"))
             .passes(seen_get(&["te: trailers", "connection: te"])),

@@ -1,9 +1,9 @@
-//! Whom a request is for: `Host`, absolute targets, and what is no target at all.
+//! The target host of a request: `Host`, absolute targets, and malformed targets.
 
 use super::{SMUGGLED, seen_get};
 use crate::conformance::case::{Case, case, request, status};
 
-/// Values of `Host` that are no host.
+/// Malformed values of `Host`.
 const ODD_HOSTS: [(&str, &str); 30] = [
     ("empty", ""),
     ("blank", " \t "),
@@ -37,7 +37,7 @@ const ODD_HOSTS: [(&str, &str); 30] = [
     ("non-ascii", "\u{e4}.example"),
 ];
 
-/// Targets that are none.
+/// Malformed targets.
 const ODD_TARGETS: [(&str, &[u8]); 27] = [
     ("fragment", b"GET /x#y"),
     ("fragment-first", b"GET #x"),
@@ -71,7 +71,7 @@ const ODD_TARGETS: [(&str, &[u8]); 27] = [
     ("absolute-space", b"GET http://a.example /x"),
 ];
 
-/// Every way to ask for a tunnel.
+/// Every way to request a tunnel.
 const CONNECTS: [(&str, &str); 8] = [
     (
         "authority",
@@ -213,7 +213,7 @@ fn good() -> Vec<Case> {
         case("good-host-spaces-around", &[2])
             .send(to(" \ta.example\t "))
             .passes(seen("a.example")),
-        // What names the private host names it however it is written.
+        // Every spelling of the private host leads to its route.
         case("host-private", &[2, 26])
             .send(to("private.example"))
             .passes(seen("private.example"))

@@ -1,4 +1,4 @@
-//! Who the client is: forwarding fields, the PROXY protocol, loops, traces.
+//! The identity of the client: forwarding fields, the PROXY protocol, loops, traces.
 
 use super::{get, seen_get};
 use crate::conformance::case::{After, Case, Listener, Request, case, status};
@@ -10,7 +10,7 @@ pub(super) fn cases() -> Vec<Case> {
         .collect()
 }
 
-/// What a client that is not trusted says about itself.
+/// Claims of an untrusted client about itself.
 fn spoofed() -> Vec<Case> {
     vec![
         case("identity-plain", &[6])
@@ -47,7 +47,7 @@ fn spoofed() -> Vec<Case> {
     ]
 }
 
-/// What a trusted proxy says about its client.
+/// Claims of a trusted proxy about its client.
 fn trusted() -> Vec<Case> {
     let trusting = |name: &str, fields: &str, seen: Request| {
         case(name, &[6])

@@ -36,7 +36,7 @@ pub(crate) fn all() -> Vec<Case> {
     .collect()
 }
 
-/// What a smuggler hopes that the origin takes for a request.
+/// The bytes that an attacker wants the origin to take for a request.
 const SMUGGLED: &str = "GET /private/smuggled HTTP/1.1\r\nHost: private.example\r\n\r\n";
 
 /// A GET with these field lines, each with its CRLF.

@@ -1,10 +1,10 @@
-//! Matching and forwarding agree: a path that somebody else would read as another route's is refused.
+//! Matching and forwarding agree: a path that another server could read as another route's is refused.
 //!
 //! `/private` and what is below it belong to the private origin, and `/exact` alone.
 
 use crate::conformance::case::{Case, case, request};
 
-/// Paths that would be another route's once they were cleaned up.
+/// Paths that would match another route after normalization.
 pub(crate) const AMBIGUOUS: [(&str, &str); 40] = [
     ("dots", "/x/../private"),
     ("dots-below", "/x/../private/y"),
@@ -48,7 +48,7 @@ pub(crate) const AMBIGUOUS: [(&str, &str); 40] = [
     ("exact-slashes", "//exact"),
 ];
 
-/// Paths that are nobody else's: forwarded as they are.
+/// Paths of this route only: forwarded unchanged.
 pub(crate) const PLAIN: [(&str, &str); 23] = [
     ("root", "/"),
     ("almost-private", "/privatex"),
@@ -88,7 +88,7 @@ pub(crate) const PRIVATE: [(&str, &str); 9] = [
     ("exact", "/exact?y"),
 ];
 
-/// Escapes that nobody agrees on.
+/// Escapes that servers interpret differently.
 const BROKEN: [(&str, &str); 5] = [
     ("nul", "/x%00y"),
     ("nul-private", "/private%00"),

@@ -1,4 +1,4 @@
-//! Answers of an origin that is broken, hostile, or gone half-way.
+//! Responses of an origin that is broken, hostile, or disconnects half-way.
 
 use super::{get, seen_get};
 use crate::conformance::{
@@ -6,7 +6,7 @@ use crate::conformance::{
     origin::{Then, When},
 };
 
-/// Answers that are none: the client gets 502.
+/// Malformed responses: the client gets 502.
 const BAD: [(&str, &[u8]); 48] = [
     ("two-lengths-same", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok"),
     ("two-lengths-different", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok"),
@@ -58,7 +58,7 @@ const BAD: [(&str, &[u8]); 48] = [
     ("cut-in-head", b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n"),
 ];
 
-/// Answers that are visibly not whole where they end, and with what the origin ends them.
+/// Responses that are visibly truncated, and how the origin ends them.
 const CUT: [(&str, &[u8], Then); 17] = [
     (
         "length",
@@ -147,7 +147,7 @@ const CUT: [(&str, &[u8], Then); 17] = [
     ),
 ];
 
-/// Answers that break behind a good head, and before a byte of them has left.
+/// Responses that are malformed behind a good head, before a byte of them was sent.
 const BROKEN: [(&str, &[u8]); 4] = [
     ("size-first", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n+5\r\nhello\r\n0\r\n\r\n"),
     ("size-lf", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\nhello\r\n0\r\n\r\n"),
@@ -202,7 +202,7 @@ fn answered(name: &str, requirements: &[u8], bytes: impl AsRef<[u8]>, answer: An
         .sees(seen_get(&[]))
 }
 
-/// An answer that has an end of its own, on a connection that stays.
+/// A response with an end of its own, on a connection that stays open.
 fn whole(name: &str, requirements: &[u8], bytes: impl AsRef<[u8]>, answer: Answer) -> Case {
     case(name, requirements)
         .send(get(""))
@@ -269,7 +269,7 @@ fn limits() -> Vec<Case> {
     ]
 }
 
-/// Bodies where none can be: they belong to nobody.
+/// Bodies where there can be none: they are dropped.
 fn without_body() -> Vec<Case> {
     let stray = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nstray";
     let head = "HEAD /x HTTP/1.1\r\nHost: a.example\r\n\r\n";
@@ -503,7 +503,7 @@ fn interim() -> Vec<Case> {
             .send(format!("{post}hello"))
             .gets(status(&[200]).body("ok").any_interim())
             .sees(seen_post()),
-        // HTTP/1.0 knows no interim answers.
+        // HTTP/1.0 has no interim responses.
         case("interim-to-old", &[20])
             .send("GET /x HTTP/1.0\r\nHost: a.example\r\n\r\n")
             .answers(When::Whole, format!("{early}{ok}"), Then::Close)

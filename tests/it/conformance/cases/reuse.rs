@@ -1,5 +1,5 @@
-//! Connections to an origin: used again only after both sides were read to the end; a request is sent twice only where
-//! that cannot matter.
+//! Connections to an origin: reused only after both sides were read to the end; a request is sent twice only if that is
+//! safe.
 
 use super::{get, post, seen_get, seen_post};
 use crate::conformance::{
@@ -52,7 +52,7 @@ fn reused() -> Vec<Case> {
     ]
 }
 
-/// Connections on which something was odd: the next request goes elsewhere, and what was odd to nobody.
+/// Connections with unexpected bytes: the next request uses another one, and the bytes are dropped.
 fn poisoned() -> Vec<Case> {
     let odd = |name: &str, answer: String| {
         case(name, &[10, 20])
@@ -70,7 +70,7 @@ fn poisoned() -> Vec<Case> {
         odd("poison-length-and-chunks", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n".into()),
         odd("poison-connection-close", GONE.into()),
         odd("poison-old", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok".into()),
-        // Nobody asked yet.
+        // There was no request yet.
         case("poison-answer-before-the-request", &[10, 20])
             .send(get(""))
             .answers(When::Accepted, KEPT, Then::Keep)
@@ -80,7 +80,7 @@ fn poisoned() -> Vec<Case> {
     ]
 }
 
-/// Answers that come before the request was sent to its end.
+/// Responses that come before the end of the request.
 fn early() -> Vec<Case> {
     let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
     let early = |name: &str, sent: String, more: &str| {
@@ -121,7 +121,7 @@ fn early() -> Vec<Case> {
     ]
 }
 
-/// What is sent again, and what never is.
+/// Requests that are sent again, and those that never are.
 fn retried() -> Vec<Case> {
     let put = "PUT /x HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello";
     let fresh = |name: &str, sent: &str, seen| {
@@ -132,7 +132,7 @@ fn retried() -> Vec<Case> {
             .sees(seen)
             .then(After::Any)
     };
-    // The origin takes the second request of a connection and closes without a word.
+    // The origin reads the second request of a connection and closes without a response.
     let stale = |name: &str, sent: &str| {
         case(name, &[9])
             .send(get(""))

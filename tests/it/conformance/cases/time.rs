@@ -1,4 +1,4 @@
-//! Whoever is slow, silent or gone: time limits (short ones, for the tests), and what is set free.
+//! Slow, silent and disconnected peers: timeouts (short ones, for the tests), and freed resources.
 
 use super::{get, post, seen_get};
 use crate::conformance::{
@@ -105,7 +105,7 @@ fn silent() -> Vec<Case> {
     ]
 }
 
-/// Clients that leave: the origin is set free within a second.
+/// Clients that disconnect: the origin's connection is closed within a second.
 fn gone() -> Vec<Case> {
     let streaming = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
     vec![

@@ -1,4 +1,4 @@
-//! Tunnels: only for a WebSocket, only after the origin's 101, and never by somebody else's leave.
+//! Tunnels: only for a WebSocket, only after the origin's 101, and never by the request of another client.
 
 use super::{SMUGGLED, get, seen_get};
 use crate::conformance::{
@@ -47,7 +47,7 @@ fn tunnels() -> Vec<Case> {
             .gets(accepted())
             .sees(asked())
             .then(After::Tunnel(b"\x01\x02hello")),
-        // What looks like a request inside the tunnel is no request.
+        // A request inside the tunnel is no request.
         case("upgrade-tunnel-is-opaque", &[4])
             .send(ASK)
             .answers(When::Whole, ACCEPT, Then::Echo)
@@ -56,14 +56,14 @@ fn tunnels() -> Vec<Case> {
             .gets(accepted())
             .sees(asked())
             .then(After::Tunnel(b"\0GET /x HTTP/1.1\r\n\r\n")),
-        // Bytes that come with the answer belong to the tunnel.
+        // Bytes that come with the response belong to the tunnel.
         case("upgrade-bytes-with-the-answer", &[4])
             .send(ASK)
             .answers(When::Whole, format!("{ACCEPT}\x05first"), Then::Echo)
             .gets(accepted())
             .sees(asked())
             .then(After::Tunnel(b"\x05first")),
-        // Bytes sent before the answer go through only after it.
+        // Bytes sent before the response are forwarded only after it.
         case("upgrade-bytes-before-a-tunnel", &[4])
             .send(format!("{ASK}\x06early"))
             .answers(When::Head, ACCEPT, Then::Echo)
@@ -95,13 +95,13 @@ fn tunnels() -> Vec<Case> {
             .gets(status(&[101]))
             .sees(asked())
             .then(After::Tunnel(b"\x01")),
-        // The origin says no: the connection stays what it was.
+        // The origin refuses: the connection stays an HTTP connection.
         case("upgrade-refused-by-the-origin", &[4])
             .send(ASK)
             .answers(When::Whole, REFUSE, Then::Close)
             .gets(status(&[403]).body("no"))
             .sees(asked()),
-        // What was sent in the hope of a tunnel is read as what it then is: no request.
+        // Bytes that were sent for the tunnel are read as a request, which they are not.
         case("upgrade-bytes-before-a-refusal", &[4])
             .send(format!("{ASK}\x06early\r\n\r\n{SMUGGLED}"))
             .answers(When::Whole, REFUSE, Then::Close)
@@ -115,7 +115,7 @@ fn tunnels() -> Vec<Case> {
 fn refusals() -> Vec<Case> {
     let with = |line: &str| ASK.replacen("\r\n\r\n", &format!("\r\n{line}\r\n\r\n"), 1);
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-    // Not the upgrade that may be passed on: an ordinary request.
+    // Not an upgrade that may be forwarded: an ordinary request.
     let plain = |name: &str, text: String, line: &str| {
         let head = [line, "Host: a.example", "Sec-WebSocket-Version: 13", key];
         case(name, &[4]).send(text).passes(request(&head))
@@ -167,7 +167,7 @@ fn refusals() -> Vec<Case> {
     ]
 }
 
-/// An origin that switches protocols without being asked to.
+/// An origin that switches protocols without a request for it.
 fn unsolicited() -> Vec<Case> {
     let h2c = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\nPRI";
     let nothing = "HTTP/1.1 101 Switching Protocols\r\n\r\nGET";

@@ -1,4 +1,4 @@
-//! HTTP/2 by hand: frames and header blocks as bytes, so that wrong ones can be sent, and a reader of what comes back.
+//! HTTP/2 cases, and a reader of the frames that a server sends.
 
 #[expect(clippy::too_many_lines, reason = "a table is as long as it is")]
 pub(crate) mod cases;

@@ -1,4 +1,4 @@
-//! What a client of HTTP/2 got: the frames of a server, sorted by stream.
+//! The frames that a client of HTTP/2 got from a server, sorted by stream.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{
     hpack::Decoder,
 };
 
-/// What came over a connection.
+/// The frames of a connection.
 #[derive(Debug, Default)]
 pub(crate) struct View {
     pub(crate) streams: BTreeMap<u32, Stream>,
@@ -18,11 +18,11 @@ pub(crate) struct View {
     pub(crate) goaway: Option<u32>,
     /// Type and flags of every frame.
     pub(crate) kinds: Vec<(u8, u8)>,
-    /// What no server should have sent.
+    /// Errors of the server.
     pub(crate) mistakes: Vec<String>,
 }
 
-/// What came on a stream.
+/// The frames of a stream.
 #[derive(Debug, Default)]
 pub(crate) struct Stream {
     /// Head after head: interim ones, the final one, trailers.
@@ -44,7 +44,7 @@ struct Reader {
 // === impl View ===
 
 impl View {
-    /// Reads what came so far; a frame that is not there in full does not count.
+    /// Reads the frames so far; an incomplete one does not count.
     pub(crate) fn of(mut bytes: &[u8]) -> Self {
         let mut reader = Reader::default();
         while let Some((head, rest)) = bytes.split_at_checked(9) {
@@ -59,7 +59,7 @@ impl View {
         reader.view
     }
 
-    /// Whether nothing more will come on the stream.
+    /// True if nothing more will come on the stream.
     pub(crate) fn is_over(&self, stream: u32) -> bool {
         self.streams
             .get(&stream)
@@ -167,7 +167,7 @@ impl Stream {
     }
 }
 
-/// Whether settings of the server, or its acknowledgement of ours, are among the frames.
+/// True if settings of the server, or its acknowledgement of ours, are among the frames.
 pub(crate) fn has(view: &View, kind: u8, acknowledges: bool) -> bool {
     view.kinds
         .iter()

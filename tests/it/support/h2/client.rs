@@ -9,7 +9,7 @@ use tokio::task::LocalSet;
 
 use crate::support::TIMEOUT;
 
-/// Runs a test's client, with a limit on time.
+/// Runs the client of a test, with a timeout.
 pub(crate) fn block<T>(work: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -25,11 +25,11 @@ pub(crate) fn block<T>(work: impl Future<Output = T>) -> T {
 #[derive(Clone)]
 pub(crate) struct H2Client {
     pub(crate) requests: SendRequest<Bytes>,
-    /// How the connection ended, once it has.
+    /// The result of the connection, once it has ended.
     pub(crate) ended: Rc<RefCell<Option<Result<(), h2::Error>>>>,
 }
 
-/// An answer that was read to its end.
+/// A complete response.
 pub(crate) struct H2Response {
     pub(crate) head: Response<()>,
     pub(crate) body: Vec<u8>,
@@ -66,13 +66,13 @@ impl H2Client {
         requests.send_request(request, ended).unwrap()
     }
 
-    /// Sends a request without a body and reads the answer to its end.
+    /// Sends a request without a body and reads the whole response.
     pub(crate) async fn get(&self, path: &str) -> Result<H2Response, h2::Error> {
         let (answer, _) = self.open(request("GET", path), true).await;
         read(answer.await?).await
     }
 
-    /// Sends a request with a body and reads the answer to its end.
+    /// Sends a request with a body and reads the whole response.
     pub(crate) async fn post(&self, path: &str, body: &[u8]) -> Result<H2Response, h2::Error> {
         let (answer, mut out) = self.open(request("POST", path), false).await;
         let sending = send(&mut out, Bytes::copy_from_slice(body), true);
@@ -93,7 +93,7 @@ pub(crate) fn request(method: &str, path: &str) -> Request<()> {
         .unwrap()
 }
 
-/// Sends data as far as the peer allows, all of it.
+/// Sends all data, as the window of the peer allows.
 pub(crate) async fn send(
     out: &mut SendStream<Bytes>,
     mut data: Bytes,
@@ -115,7 +115,7 @@ pub(crate) async fn send(
     Ok(())
 }
 
-/// Reads an answer to its end.
+/// Reads a whole response.
 pub(crate) async fn read(answer: Response<RecvStream>) -> Result<H2Response, h2::Error> {
     let (head, mut stream) = answer.into_parts();
     let (body, trailers) = read_body(&mut stream).await?;
@@ -126,7 +126,7 @@ pub(crate) async fn read(answer: Response<RecvStream>) -> Result<H2Response, h2:
     })
 }
 
-/// Reads a body to its end.
+/// Reads a whole body.
 pub(crate) async fn read_body(
     stream: &mut RecvStream,
 ) -> Result<(Vec<u8>, Option<HeaderMap>), h2::Error> {

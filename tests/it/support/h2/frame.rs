@@ -1,4 +1,4 @@
-//! Frames as bytes (RFC 9113, section 4.1). Nothing is checked: a wrong frame is as easy to build as a right one.
+//! Frames as bytes (RFC 9113, section 4.1). Nothing is validated: a wrong frame is as easy to build as a right one.
 
 use super::hpack::block;
 

@@ -1,8 +1,8 @@
-//! HPACK (RFC 7541): an encoder that writes literals only, and a reader of everything a server may send.
+//! HPACK (RFC 7541): an encoder of literals only, and a decoder of everything that a server may send.
 
 use super::huffman;
 
-/// A header block: every field a literal that is not indexed, without Huffman codes.
+/// A header block of literals that are not indexed, without Huffman codes.
 pub(crate) fn block(fields: &[(&str, &str)]) -> Vec<u8> {
     fields
         .iter()
@@ -43,7 +43,7 @@ pub(crate) fn integer(flags: u8, bits: u8, number: usize) -> Vec<u8> {
     out
 }
 
-/// Reads header blocks, with the table that they build up.
+/// A decoder of header blocks, with their dynamic table.
 #[derive(Default)]
 pub(crate) struct Decoder {
     table: Vec<(String, String)>,

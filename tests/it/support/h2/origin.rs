@@ -27,7 +27,7 @@ pub(crate) struct H2Origin {
 }
 
 impl H2Origin {
-    /// Answers each request by `answer`, in a task of its own.
+    /// Runs `answer` for each request, in a task of its own.
     pub(crate) fn start<F>(
         answer: impl Fn(Request<RecvStream>, SendResponse<Bytes>) -> F + Send + 'static,
     ) -> Self
@@ -88,12 +88,12 @@ impl H2Origin {
         }
     }
 
-    /// Answers every request with 200 and what was asked.
+    /// Responds to every request with 200, its fields and its body; see [`echo`].
     pub(crate) fn echo() -> Self {
         Self::start(|request, respond| async move { echo(request, respond).await })
     }
 
-    /// As the lines of a release.
+    /// The lines of a release with this endpoint.
     pub(crate) fn release(&self) -> String {
         format!(
             "endpoints = [\"http://{}\"]\nprotocol = \"h2\"",
@@ -101,12 +101,12 @@ impl H2Origin {
         )
     }
 
-    /// Asks the clients of all connections that are open to go.
+    /// Sends GOAWAY on all open connections.
     pub(crate) fn graceful_shutdown(&self) {
         self.leave.send_replace(true);
     }
 
-    /// How many connections it has accepted.
+    /// Number of accepted connections.
     pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -137,7 +137,7 @@ async fn serve<F>(
     }
 }
 
-/// Sends back the body and its trailers, with what was asked in fields.
+/// Returns the body and its trailers, with the request's fields in fields of the response.
 pub(crate) async fn echo(request: Request<RecvStream>, mut respond: SendResponse<Bytes>) {
     let mut response = Response::builder()
         .header("x-method", request.method().as_str())

@@ -12,12 +12,12 @@ use super::{
 };
 use crate::support::TIMEOUT;
 
-/// A connection that sends frames as they are given.
+/// A connection of raw frames.
 pub(crate) struct RawH2 {
     stream: TcpStream,
 }
 
-/// A frame as it came.
+/// A received frame.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct RawFrame {
     pub(crate) kind: u8,
@@ -39,7 +39,7 @@ impl RawH2 {
         raw
     }
 
-    /// The endpoint's side: waits for the preface, and sends settings.
+    /// The server side: waits for the preface, and sends settings.
     pub(crate) fn accept(stream: TcpStream, settings: &[u8]) -> Option<Self> {
         stream.set_read_timeout(Some(TIMEOUT)).unwrap();
         stream.set_write_timeout(Some(TIMEOUT)).unwrap();
@@ -49,35 +49,35 @@ impl RawH2 {
         raw.frame(SETTINGS, 0, 0, settings).then_some(raw)
     }
 
-    /// Says how long the next frame may take to come.
+    /// Sets the timeout for the next frame.
     pub(crate) fn set_timeout(&self, timeout: Duration) {
         self.stream.set_read_timeout(Some(timeout)).unwrap();
     }
 
-    /// The number of the next stream that the peer opens; nothing when it has closed.
+    /// The id of the next stream that the peer opens; `None` if it has closed.
     pub(crate) fn asked(&mut self) -> Option<u32> {
         self.until(|frame| frame.kind == HEADERS)
             .map(|frame| frame.stream)
     }
 
-    /// Answers a stream with 200 and a body.
+    /// Responds on a stream with 200 and a body.
     pub(crate) fn answer(&mut self, stream: u32, body: &[u8]) -> bool {
         self.head(stream, 0, &[(":status", "200")]) && self.frame(DATA, END_STREAM, stream, body)
     }
 
-    /// Says that streams above `last` were not looked at.
+    /// Sends GOAWAY: streams above `last` were not processed.
     pub(crate) fn goaway(&mut self, last: u32) -> bool {
         let mut payload = last.to_be_bytes().to_vec();
         payload.extend_from_slice(&[0; 4]);
         self.frame(GOAWAY, 0, 0, &payload)
     }
 
-    /// Sends bytes; false when the peer takes no more.
+    /// Sends bytes; false if the peer has closed.
     pub(crate) fn bytes(&mut self, bytes: &[u8]) -> bool {
         self.stream.write_all(bytes).is_ok()
     }
 
-    /// Sends a frame; false when the peer takes no more.
+    /// Sends a frame; false if the peer has closed.
     pub(crate) fn frame(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) -> bool {
         self.bytes(&frame(kind, flags, stream, payload))
     }
@@ -87,7 +87,7 @@ impl RawH2 {
         self.frame(HEADERS, flags | END_HEADERS, stream, &hpack::block(fields))
     }
 
-    /// The next frame; nothing when the peer has closed.
+    /// The next frame; `None` if the peer has closed.
     pub(crate) fn next(&mut self) -> Option<RawFrame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).ok()?;
@@ -102,7 +102,7 @@ impl RawH2 {
         })
     }
 
-    /// Reads until a frame that `wanted` wants; nothing when the peer has closed before.
+    /// Reads until a frame that `wanted` accepts; `None` if the peer closes before.
     pub(crate) fn until(&mut self, wanted: impl Fn(&RawFrame) -> bool) -> Option<RawFrame> {
         loop {
             let frame = self.next()?;

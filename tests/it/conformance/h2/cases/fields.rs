@@ -335,7 +335,7 @@ fn good() -> Vec<Case> {
             .send(to(&[METHOD, SCHEME, PATH, ("host", "private.example")]))
             .passes_on(1, seen(&["GET /x HTTP/1.1", "Host: private.example"]))
             .private(),
-        // `:authority` wins, or the request is refused; the other host is never routed by, nor sent on.
+        // `:authority` wins, or the request is refused; the other host is neither used for routing nor forwarded.
         h2case("h2-host-beside-authority", &[2, 7])
             .send(with(&[("host", "a.example")]))
             .passes_on(1, seen_get(&[])),

@@ -1,4 +1,4 @@
-//! Frames that cost the proxy something and bring nothing: there is a budget, and then an end.
+//! Frames that cost the proxy time without any use: there is a budget, and then the connection ends.
 
 use super::seen_get;
 use crate::conformance::{
@@ -105,7 +105,7 @@ pub(super) fn cases() -> Vec<Case> {
     ]
 }
 
-/// A field of 4 kB in the table, named again and again by one byte.
+/// A field of 4 kB in the table, referenced again and again by one byte.
 fn bomb() -> Case {
     let value = "v".repeat(3_900);
     let start = [
@@ -120,7 +120,7 @@ fn bomb() -> Case {
         .then(After::Any)
 }
 
-/// A reader that opens no window gets the head, and the rest once it does.
+/// A client with a closed window gets the head, and the body once it opens the window.
 fn slow() -> Case {
     h2case("h2-reader-without-a-window", &[16, 17])
         .raw()

@@ -1,4 +1,4 @@
-//! Frames and header blocks that are none, or come where they must not.
+//! Malformed and unexpected frames and header blocks.
 
 use super::seen_get;
 use crate::conformance::{
@@ -157,7 +157,7 @@ fn wrong_frames() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Header blocks that nobody can read; each ends the connection, for the table of both sides is lost.
+/// Malformed header blocks; each ends the connection, for the table of both sides is lost.
 fn wrong_blocks() -> Vec<(&'static str, Vec<u8>)> {
     let with = |bytes: &[u8]| [&block(&get("/x"))[..], bytes].concat();
     vec![
@@ -243,7 +243,7 @@ fn starts() -> Vec<Case> {
     ]
 }
 
-/// Mistakes on one stream: it, or the connection, ends; nothing of it reaches an origin as a whole.
+/// Errors on one stream: it, or the connection, ends; no complete request reaches an origin.
 fn streams() -> Vec<Case> {
     let depends_on_itself = [&1_u32.to_be_bytes()[..], &[0], &block(&get("/x"))].concat();
     let limited = (0..150)
@@ -303,7 +303,7 @@ fn streams() -> Vec<Case> {
     ]
 }
 
-/// What may be ignored is ignored.
+/// Frames that may be ignored are ignored.
 fn harmless() -> Vec<Case> {
     let then_get = |name: &str, sent: Vec<u8>| {
         let request = head(1, &get("/x"), END_STREAM);

@@ -283,7 +283,7 @@ fn connects() -> Vec<Case> {
     ]
 }
 
-/// The paths of HTTP/1.1 once more: the rule does not depend on the protocol.
+/// The paths of HTTP/1.1 once more: the rule is the same for both protocols.
 fn paths() -> Vec<Case> {
     let sent = |path: &str| head(1, &get(path), END_STREAM);
     let line = |path: &str| format!("GET {path} HTTP/1.1");
@@ -321,7 +321,7 @@ fn many() -> Vec<Case> {
             )
             .passes_on(1, seen_get(&[]))
             .passes_on(3, seen_get(&[])),
-        // A stream that is wrong takes nothing from one that is right.
+        // A malformed stream does not affect a sound one.
         h2case("h2-good-beside-bad", &[7])
             .send([head(1, &bad, END_STREAM), head(3, &get("/x"), END_STREAM)].concat())
             .refused_on(1)

@@ -1,4 +1,4 @@
-//! Answers of an origin as a client of HTTP/2 gets them.
+//! Responses of an origin as a client of HTTP/2 gets them.
 
 use super::{seen_get, seen_post};
 use crate::conformance::{
@@ -7,7 +7,7 @@ use crate::conformance::{
     origin::{Then, When},
 };
 
-/// Answers that are none.
+/// Malformed responses.
 const BAD: [(&str, &[u8]); 16] = [
     (
         "two-lengths",
@@ -66,7 +66,7 @@ const BAD: [(&str, &[u8]); 16] = [
     ("cut-in-head", b"HTTP/1.1 200 OK\r\nContent-"),
 ];
 
-/// Answers that are visibly not whole.
+/// Responses that are visibly truncated.
 const CUT: [(&str, &[u8], Then); 8] = [
     (
         "length",
@@ -202,7 +202,7 @@ fn good() -> Vec<Case> {
     ]
 }
 
-/// Clients that leave a stream, and origins that answer too soon.
+/// Clients that reset a stream, and origins that respond too soon.
 fn gone() -> Vec<Case> {
     let streaming = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: 1\n\n";
     let refusal = "HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
