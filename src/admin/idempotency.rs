@@ -46,9 +46,9 @@ pub(super) async fn answer_repeats(
     };
     let (mut parts, body) = request.into_parts();
     let body = whole(Request::from_parts(parts.clone(), body), &()).await?;
-    let turn = controller.key_turn(&key, digest(&parts, &body)).await;
+    let turn = controller.lock_key(&key, digest(&parts, &body)).await;
     let turn = turn.map_err(refused)?;
-    if let Some(before) = controller.answered_before(&turn).map_err(refused)? {
+    if let Some(before) = controller.replayed(&turn).map_err(refused)? {
         let mut response = again(before, &turn).await.map_err(refused)?;
         let yes = HeaderValue::from_static("true");
         response.headers_mut().insert(REPLAYED, yes);

@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{
     api::Receipt,
-    control::{ControlError, RollbackTo},
+    control::{ControlError, EarlyReceipt, KeyGuard, RollbackTo},
     model::{Change, NameError},
 };
 
@@ -43,15 +43,14 @@ pub(super) async fn answer(
     }
     let (author, consent) = (params.author(), params.consent());
     let _changing = params.changing();
-    let (turn, settled) = (params.turn(), Arc::clone(&controller));
-    let work = async move {
-        let done = controller.apply_without_settle(change, author, expected, consent);
-        let receipt = done.await?;
-        let is_recorded = receipt.changed;
-        keep(turn.as_deref(), &receipt, receipt.revision, is_recorded).await?;
-        Ok(receipt)
+    let turn = params.turn();
+    let work = async move |responder| {
+        let early = controller.apply_early(change, author, expected, consent);
+        let early = early.await;
+        let is_recorded = early.as_ref().is_ok_and(|early| early.changed);
+        send_receipt(responder, early, turn.as_deref(), is_recorded).await;
     };
-    let done = respond_then(work, move || settled.run_after_swap()).await?;
+    let done = respond_early(work).await?;
     receipt(done.map_err(|error| judged.refused(error)))
 }
 
@@ -70,15 +69,13 @@ pub(super) async fn roll_back(
         return Ok(tagged(preview.revision, &preview));
     }
     let (author, _changing) = (params.author(), params.changing());
-    let (turn, settled) = (params.turn(), Arc::clone(&controller));
-    let work = async move {
-        let done = controller.rollback_promptly(to, author, expected, params.force);
-        let receipt = done.await?;
+    let turn = params.turn();
+    let work = async move |responder| {
+        let early = controller.rollback_early(to, author, expected, params.force);
         // A failing disk refuses no rollback, not even one that changes nothing.
-        keep(turn.as_deref(), &receipt, receipt.revision, true).await?;
-        Ok(receipt)
+        send_receipt(responder, early.await, turn.as_deref(), true).await;
     };
-    let done = respond_then(work, move || settled.run_after_swap()).await?;
+    let done = respond_early(work).await?;
     receipt(done.map_err(refused))
 }
 
@@ -97,28 +94,48 @@ pub(super) async fn run_detached<T: Send + 'static>(
         .map_err(|error| broken(Some(error)))
 }
 
-/// As above, for a response that is sent before the rest of the work: responds with the result of `work`, then does
-/// `rest`.
+/// The sender of a response from work that goes on after it.
+struct Responder<T>(oneshot::Sender<T>);
+
+impl<T> Responder<T> {
+    async fn send(self, response: T) {
+        // The client may have disconnected.
+        drop(self.0.send(response));
+        // Lets the response be written.
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Runs work to its end, and returns the response as soon as the work sends it.
 ///
 /// The response has one way out, the channel. The task's own result is looked at only if the channel closes without a
 /// response, which only a panic can cause. Waiting for both at once could discard a response that arrives between two
 /// polls.
-async fn respond_then<T: Send + 'static>(
-    work: impl Future<Output = T> + Send + 'static,
-    rest: impl FnOnce() + Send + 'static,
+async fn respond_early<T: Send + 'static, W: Future<Output = ()> + Send + 'static>(
+    work: impl FnOnce(Responder<T>) -> W,
 ) -> Result<T, ApiError> {
-    let (answer, answered) = oneshot::channel();
-    let task = tokio::spawn(async move {
-        // The client may have disconnected.
-        drop(answer.send(work.await));
-        // Lets the response be written.
-        tokio::task::yield_now().await;
-        rest();
-    });
-    match answered.await {
-        Ok(answer) => Ok(answer),
+    let (sender, response) = oneshot::channel();
+    let task = tokio::spawn(work(Responder(sender)));
+    match response.await {
+        Ok(response) => Ok(response),
         Err(_closed) => Err(broken(task.await.err())),
     }
+}
+
+/// Keeps a receipt under its key and sends it. The effects of its swap run afterwards.
+async fn send_receipt(
+    responder: Responder<Result<Receipt, ControlError>>,
+    early: Result<EarlyReceipt<'_>, ControlError>,
+    turn: Option<&KeyGuard>,
+    is_recorded: bool,
+) {
+    let (receipt, effects) = match early {
+        Ok(early) => early.into_parts(),
+        Err(error) => return responder.send(Err(error)).await,
+    };
+    let kept = keep(turn, &receipt, receipt.revision, is_recorded).await;
+    responder.send(kept.map(|()| receipt)).await;
+    drop(effects);
 }
 
 fn broken(error: Option<JoinError>) -> ApiError {
@@ -199,7 +216,10 @@ mod tests {
     #[tokio::test]
     async fn an_answer_is_there_after_its_task_has_ended() {
         let (rest, is_over) = oneshot::channel();
-        let mut asked = std::pin::pin!(respond_then(async { 7 }, move || rest.send(()).unwrap()));
+        let mut asked = std::pin::pin!(respond_early(async move |responder| {
+            Responder::send(responder, 7).await;
+            rest.send(()).unwrap();
+        }));
         let mut context = std::task::Context::from_waker(std::task::Waker::noop());
         assert!(asked.as_mut().poll(&mut context).is_pending());
         is_over.await.unwrap();
@@ -209,12 +229,16 @@ mod tests {
 
     #[tokio::test]
     async fn what_panics_is_answered_and_what_follows_an_answer_does_not_take_it_back() {
-        let lost = respond_then(async { assert_eq!(1, 2) }, || ()).await;
+        let lost = respond_early::<(), _>(async |_responder| assert_eq!(1, 2)).await;
         assert_eq!(
             lost.unwrap_err().status(),
             StatusCode::INTERNAL_SERVER_ERROR
         );
-        let kept = respond_then(async { 7 }, || assert_eq!(1, 2)).await;
+        let kept = respond_early(async |responder| {
+            Responder::send(responder, 7).await;
+            assert_eq!(1, 2);
+        })
+        .await;
         assert_eq!(kept.ok(), Some(7));
     }
 }

@@ -1,7 +1,7 @@
-//! What makes it safe to repeat a request: the answer under its idempotency key.
+//! Idempotency keys: the response under a key makes it safe to repeat a request.
 //!
-//! A key is known by the answer that was given under it, or, if the process ended before that was kept, by the record of
-//! the revision that its request made. Requests under one key come one after the other.
+//! A key is known by the response that was sent under it, or, if the process ended before that was kept, by the record of
+//! the revision that its request made. Requests under one key run one after the other.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -11,30 +11,36 @@ use std::{
 
 use tokio::sync::watch;
 
-use super::{ControlError, Controller, controller::now_ms};
+use super::{
+    ControlError,
+    clock::now_ms,
+    revision_log::{RevisionLog, writer_gone},
+};
 use crate::{
     api::{ImportReport, Receipt},
     history::{AnswerRow, AppendError, StoredResponse},
-    model::{Author, Cause, Digest, Revision},
+    model::{Author, Digest, Revision},
 };
 
-/// For how long an answer is kept, unless more come than are kept.
+/// Longest time that a response is kept.
 const KEEP: Duration = Duration::from_secs(24 * 3600);
 
-/// Answers that are kept at most.
+/// Largest number of responses that are kept.
 const MOST: usize = 10_000;
 
-/// Bytes of answers that are kept at most, in memory and on the disk.
+/// Largest number of bytes of responses that are kept, in memory and on the disk.
 const MOST_BYTES: usize = 32 << 20;
 
-/// How long an answer waits for the disk when a record holds its key as well.
-const MOMENT: Duration = Duration::from_millis(50);
+/// Longest time that a response waits for the disk when a record holds its key as well.
+const SAVE_TIMEOUT: Duration = Duration::from_millis(50);
 
-/// The answers under keys, and the requests under keys that are in work.
-#[derive(Debug, Default)]
+/// The responses under keys, and the requests under keys that are in progress.
+#[derive(Debug)]
 pub(super) struct IdempotencyStore {
+    log: Arc<RevisionLog>,
+    durable_within: Duration,
     inner: Mutex<Inner>,
-    // One write at a time, so that whoever finds nothing to be written knows that it is.
+    // One write at a time, so that a caller with nothing to write knows that it is written.
     saving: tokio::sync::Mutex<()>,
 }
 
@@ -44,47 +50,53 @@ struct Inner {
     // Keys, the oldest first; each is in `kept`.
     order: VecDeque<String>,
     bytes: usize,
-    // What the disk has to be told yet. Each is a key that is kept, or one that was forgotten.
+    // Keys whose rows have to be written: some are kept, some were dropped.
     unsaved: Vec<String>,
-    in_work: HashMap<String, InWork>,
+    in_progress: HashMap<String, InProgress>,
 }
 
 #[derive(Debug)]
-struct InWork {
+struct InProgress {
     request: Digest,
     over: watch::Sender<()>,
 }
 
-/// The only request in work under its key, until this is dropped.
+/// The lock of a request on its key: no other is in progress under it until this is dropped.
 #[derive(Debug)]
 pub struct KeyGuard {
-    controller: Arc<Controller>,
+    store: Arc<IdempotencyStore>,
     key: String,
     request: Digest,
 }
 
-/// What a request was answered with before.
+/// The response to a request that was made before.
 #[derive(Debug)]
 pub enum ReplayedResponse {
-    /// The answer as it was given.
+    /// The response as it was sent.
     Kept(Arc<StoredResponse>),
-    /// An import that was made, of which no answer was kept.
+    /// An import that was made, of which no response was kept.
     Imported(Box<ImportReport>),
-    /// A change that was made, of which no answer was kept.
+    /// A change that was made, of which no response was kept.
     Made(Box<Receipt>),
 }
 
 // === impl IdempotencyStore ===
 
 impl IdempotencyStore {
-    /// What a history held, in any order.
-    pub(super) fn of(mut answers: Vec<(String, StoredResponse)>) -> Self {
+    /// A store with the responses of a history, in any order.
+    pub(super) fn new(
+        mut answers: Vec<(String, StoredResponse)>,
+        log: Arc<RevisionLog>,
+        durable_within: Duration,
+    ) -> Self {
         answers.sort_by_key(|(_, answer)| answer.given_at_ms);
         let mut inner = Inner::default();
         for (key, answer) in answers {
             inner.insert(key, answer);
         }
         Self {
+            log,
+            durable_within,
             inner: Mutex::new(inner),
             saving: tokio::sync::Mutex::default(),
         }
@@ -94,31 +106,85 @@ impl IdempotencyStore {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The digest of the request that is in work under an author's key.
+    /// The digest of the request that is in progress under an author's key.
     pub(super) fn request_of(&self, by: &Author) -> Option<Digest> {
         let key = by.idempotency_key.as_ref()?;
         let inner = self.inner();
-        inner.in_work.get(key).map(|in_work| in_work.request)
+        inner.in_progress.get(key).map(|other| other.request)
     }
 
-    /// Begins with a request, or says whose end it has to wait for.
+    /// Waits until no other request is in progress under a key, and locks it.
+    pub(super) async fn lock_key(
+        store: &Arc<Self>,
+        key: &str,
+        request: Digest,
+    ) -> Result<KeyGuard, ControlError> {
+        while let Some(mut over) = store.begin(key, request)? {
+            // An error says that it is over.
+            while over.changed().await.is_ok() {}
+        }
+        Ok(KeyGuard {
+            store: Arc::clone(store),
+            key: key.to_owned(),
+            request,
+        })
+    }
+
+    /// Locks a key, or returns the end of the request that it has to wait for.
     fn begin(
         &self,
         key: &str,
         request: Digest,
     ) -> Result<Option<watch::Receiver<()>>, ControlError> {
         let mut inner = self.inner();
-        if let Some(in_work) = inner.in_work.get(key) {
-            if in_work.request != request {
+        if let Some(other) = inner.in_progress.get(key) {
+            if other.request != request {
                 return Err(ControlError::KeyReused { revision: None });
             }
-            return Ok(Some(in_work.over.subscribe()));
+            return Ok(Some(other.over.subscribe()));
         }
         let (over, _) = watch::channel(());
         inner
-            .in_work
-            .insert(key.to_owned(), InWork { request, over });
+            .in_progress
+            .insert(key.to_owned(), InProgress { request, over });
         Ok(None)
+    }
+
+    /// The response that was sent to the same request before, if it is kept.
+    ///
+    /// # Errors
+    /// When the key belongs to another request.
+    pub(super) fn get(
+        &self,
+        guard: &KeyGuard,
+    ) -> Result<Option<Arc<StoredResponse>>, ControlError> {
+        let kept = self.inner().kept.get(&guard.key).cloned();
+        match kept {
+            Some(kept) if kept.request != guard.request => Err(ControlError::KeyReused {
+                revision: Some(kept.revision),
+            }),
+            kept => Ok(kept),
+        }
+    }
+
+    /// Tries again to write what is not on the disk yet; until it is, a repeat is answered from memory.
+    pub(super) async fn retry(&self) {
+        drop(tokio::time::timeout(SAVE_TIMEOUT, self.save()).await);
+    }
+
+    /// Writes what is not on the disk yet.
+    async fn save(&self) -> Result<(), AppendError> {
+        let _saving = self.saving.lock().await;
+        let rows = self.inner().take_unsaved();
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let keys = rows.iter().map(|(key, _)| key.clone()).collect();
+        let again = Unsaved { store: self, keys };
+        let written = self.log.history.keep_answers(rows)?;
+        written.await.map_err(|_| writer_gone())??;
+        again.are_saved();
+        Ok(())
     }
 }
 
@@ -129,7 +195,7 @@ impl Inner {
         self.order.push_back(key);
     }
 
-    /// Forgets what is too old and the oldest of what is too much.
+    /// Drops what is too old and the oldest of what is too much.
     fn forget(&mut self, now_ms: u64) {
         let oldest_ms = now_ms.saturating_sub(u64::try_from(KEEP.as_millis()).unwrap_or(u64::MAX));
         while let Some(key) = self.order.front() {
@@ -163,8 +229,18 @@ impl Inner {
 // === impl KeyGuard ===
 
 impl KeyGuard {
-    /// Keeps the answer. Where a record holds the key as well, the disk has a moment to take it, and later takes it
-    /// behind; where nothing else would tell of the request after a restart, the answer must be on the disk.
+    /// The key.
+    pub(super) fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// The digest of the request.
+    pub(super) fn request(&self) -> Digest {
+        self.request
+    }
+
+    /// Keeps the response. If a record holds the key as well, this waits for the disk for a moment, and the response is
+    /// written behind; if nothing else would show the request after a restart, the response must be on the disk.
     ///
     /// # Errors
     /// When it must be on the disk and is not. It is not kept then.
@@ -175,12 +251,12 @@ impl KeyGuard {
         is_recorded: bool,
     ) -> Result<(), ControlError> {
         self.insert(revision, body);
-        let patience = if is_recorded {
-            MOMENT
+        let timeout = if is_recorded {
+            SAVE_TIMEOUT
         } else {
-            self.controller.settings.durable_within
+            self.store.durable_within
         };
-        let saved = tokio::time::timeout(patience, self.controller.save_answers()).await;
+        let saved = tokio::time::timeout(timeout, self.store.save()).await;
         let late = || AppendError::NotWritten("the disk did not answer in time".to_owned());
         match saved.unwrap_or_else(|_| Err(late())) {
             Err(error) if !is_recorded => {
@@ -198,15 +274,15 @@ impl KeyGuard {
             given_at_ms: now_ms(),
             body,
         };
-        let mut inner = self.controller.answers.inner();
+        let mut inner = self.store.inner();
         inner.insert(self.key.clone(), answer);
         inner.unsaved.push(self.key.clone());
         inner.forget(now_ms());
     }
 
-    /// Forgets an answer that is not given after all.
+    /// Drops a response that is not sent after all.
     fn forget(&self) {
-        let mut inner = self.controller.answers.inner();
+        let mut inner = self.store.inner();
         if let Some(answer) = inner.kept.remove(&self.key) {
             inner.bytes -= self.key.len() + answer.body.len();
             inner.order.retain(|key| *key != self.key);
@@ -217,95 +293,16 @@ impl KeyGuard {
 
 impl Drop for KeyGuard {
     fn drop(&mut self) {
-        // Dropping the sender wakes whoever waits.
-        self.controller.answers.inner().in_work.remove(&self.key);
+        // Dropping the sender wakes those who wait.
+        self.store.inner().in_progress.remove(&self.key);
     }
 }
 
-// === impl Controller ===
-
-impl Controller {
-    /// Waits until no other request is in work under a key.
-    ///
-    /// # Errors
-    /// When the one in work is another request.
-    pub async fn key_turn(
-        self: &Arc<Self>,
-        key: &str,
-        request: Digest,
-    ) -> Result<KeyGuard, ControlError> {
-        while let Some(mut over) = self.answers.begin(key, request)? {
-            // An error is what says that it is over.
-            while over.changed().await.is_ok() {}
-        }
-        Ok(KeyGuard {
-            controller: Arc::clone(self),
-            key: key.to_owned(),
-            request,
-        })
-    }
-
-    /// What a request was answered with before, if it was.
-    ///
-    /// # Errors
-    /// When the key belongs to another request.
-    pub fn answered_before(
-        &self,
-        turn: &KeyGuard,
-    ) -> Result<Option<ReplayedResponse>, ControlError> {
-        let kept = self.answers.inner().kept.get(&turn.key).cloned();
-        if let Some(kept) = kept {
-            if kept.request == turn.request {
-                return Ok(Some(ReplayedResponse::Kept(kept)));
-            }
-            let revision = Some(kept.revision);
-            return Err(ControlError::KeyReused { revision });
-        }
-        let made = self.revision_index().by_key(&turn.key).cloned();
-        let Some(made) = made else { return Ok(None) };
-        if made.record.request != Some(turn.request) {
-            let revision = Some(made.record.revision);
-            return Err(ControlError::KeyReused { revision });
-        }
-        let receipt = self.receipt_again(&made);
-        Ok(Some(match made.record.cause {
-            Cause::Import => ReplayedResponse::Imported(Box::new(self.report_again(receipt))),
-            Cause::Publish
-            | Cause::Rollback { .. }
-            | Cause::RollbackRoute { .. }
-            | Cause::Roster
-            | Cause::Void => ReplayedResponse::Made(Box::new(receipt)),
-        }))
-    }
-
-    /// Tries again to have the disk take what it has not got yet; until it has, a repeat is answered from memory.
-    pub(super) async fn retry_answers(&self) {
-        drop(tokio::time::timeout(MOMENT, self.save_answers()).await);
-    }
-
-    /// Has the disk take what it has not got yet.
-    pub(super) async fn save_answers(&self) -> Result<(), AppendError> {
-        let _saving = self.answers.saving.lock().await;
-        let rows = self.answers.inner().take_unsaved();
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let keys = rows.iter().map(|(key, _)| key.clone()).collect();
-        let again = Unsaved {
-            answers: &self.answers,
-            keys,
-        };
-        let written = self.history.keep_answers(rows)?;
-        let gone = |_| AppendError::Unknown("the thread of the history is gone".to_owned());
-        written.await.map_err(gone)??;
-        again.are_saved();
-        Ok(())
-    }
-}
+// === impl Unsaved ===
 
 /// Keys whose rows are being written: to be written again unless they are saved.
 struct Unsaved<'a> {
-    answers: &'a IdempotencyStore,
+    store: &'a IdempotencyStore,
     keys: Vec<String>,
 }
 
@@ -319,7 +316,7 @@ impl Drop for Unsaved<'_> {
     fn drop(&mut self) {
         if !self.keys.is_empty() {
             let keys = std::mem::take(&mut self.keys);
-            self.answers.inner().unsaved.extend(keys);
+            self.store.inner().unsaved.extend(keys);
         }
     }
 }

@@ -1,54 +1,57 @@
-//! Taking over a configuration file: at start, on `SIGHUP`, by `apply`.
+//! An import: the table of a configuration file is taken over. At start, on `SIGHUP`, by `apply`.
 
 use std::sync::Arc;
 
 use super::{
     Consent, ControlError, Controller, Expected,
-    consent::Candidates,
+    candidates::Candidates,
     merge::{Merged, merge},
-    precondition::Scope,
-    publish::Proposal,
-    receipt::AppliedSwap,
+    precondition::{Scope, check_base, idempotent_replay},
+    proposal::Proposal,
+    revision_log::RevisionLog,
+    swap::AppliedSwap,
 };
 use crate::{
     api::{Conflict, ConflictPolicy, ImportReport, Receipt},
     history::StoredRevision,
-    model::{
-        Actor, Author, Cause, Change, Digest, ReleaseName, Revision, RouteName, TableDocument,
-    },
+    model::{Actor, Author, Change, Digest, ReleaseName, Revision, RouteName, TableDocument},
     table::RoutingTable,
 };
 
-/// What is asked for by an import.
+/// A request for an import.
 struct Import<'a> {
     file: &'a Arc<TableDocument>,
-    wins: Option<ConflictPolicy>,
+    policy: Option<ConflictPolicy>,
     by: &'a Author,
     expected: Expected,
     consent: Consent,
     request: Digest,
 }
 
-/// What came of an import.
-enum Imported {
-    /// The same one was made before.
-    Before(Box<Receipt>),
-    /// Nothing yet: it waits for the health of what it gives more to.
-    Waits(Box<Proposal>),
+/// The result of one attempt at the head of the queue.
+enum Attempt<'a> {
+    /// The same import was made before.
+    Replayed(Box<Receipt>),
+    /// The health of a release that gets more is not known yet.
+    HealthUnknown(Box<Proposal>),
     /// It was made, unless there are conflicts or nothing to do.
-    Done {
-        merged: Box<Merged>,
-        first: bool,
-        done: Option<AppliedSwap>,
-    },
+    Merged(Comparison, Option<AppliedSwap<'a>>),
+}
+
+/// A comparison of the imported file, the live table and the file as it is now.
+struct Comparison {
+    base: Arc<TableDocument>,
+    merged: Box<Merged>,
+    /// True if no file was imported before.
+    is_first: bool,
 }
 
 impl Controller {
     /// Compares the file as it was last imported, the live table and the file as it is now, entry by entry, and makes
-    /// live what changed only in the file. With a conflict that nobody decides, nothing changes and the report lists
-    /// it.
+    /// live what changed only in the file. With a conflict and no policy for it, nothing changes and the report lists
+    /// the conflict.
     ///
-    /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
+    /// Do not cancel it: it ends by itself, within bounded time.
     ///
     /// # Errors
     /// When the table that it leads to is not valid, gives more to a release without a healthy endpoint, or cannot be made
@@ -56,7 +59,7 @@ impl Controller {
     pub async fn import(
         &self,
         file: TableDocument,
-        wins: Option<ConflictPolicy>,
+        policy: Option<ConflictPolicy>,
         by: Author,
         expected: Expected,
         consent: impl Into<Consent>,
@@ -64,16 +67,16 @@ impl Controller {
         let consent = consent.into();
         let file = Arc::new(file);
         let by_file = by.actor == Actor::File;
-        let report = self.take_over(&file, wins, by, expected, consent).await;
+        let report = self.take_over(&file, policy, by, expected, consent).await;
         let taken = report
             .as_ref()
             .is_ok_and(|report| report.conflicts.is_empty());
         if taken || by_file {
-            self.revision_index().refused = (!taken).then_some(file);
+            self.log.index().refused = (!taken).then_some(file);
         }
-        // Worked out last, for it depends on whether the file was taken over.
+        // Computed last, for it depends on whether the file was taken over.
         report.map(|report| ImportReport {
-            drift: self.drift().diff,
+            drift: self.current_drift().diff,
             ..report
         })
     }
@@ -81,126 +84,102 @@ impl Controller {
     async fn take_over(
         &self,
         file: &Arc<TableDocument>,
-        wins: Option<ConflictPolicy>,
+        policy: Option<ConflictPolicy>,
         by: Author,
         expected: Expected,
         consent: Consent,
     ) -> Result<ImportReport, ControlError> {
-        let asked = || Digest::of(&(file, wins));
-        let request = self.answers.request_of(&by).unwrap_or_else(asked);
-        let asked = Import {
+        let digest = || Digest::of(&(file, policy));
+        let import = Import {
             file,
-            wins,
+            policy,
             by: &by,
             expected,
             consent,
-            request,
+            request: self.answers.request_of(&by).unwrap_or_else(digest),
         };
         let mut candidates = None;
-        let (merged, first, done) = loop {
-            match self.import_once(&asked, candidates.as_ref()).await? {
-                Imported::Before(receipt) => {
-                    return Ok(self.report(Merged::default(), wins, false, Some(*receipt)));
+        let (comparison, swap) = loop {
+            match self.attempt_import(&import, candidates.as_ref()).await? {
+                Attempt::Replayed(receipt) => return Ok(self.replayed_report(*receipt)),
+                Attempt::HealthUnknown(proposal) => {
+                    candidates = Some(self.health_gate().wait(&proposal, consent).await?);
                 }
-                Imported::Waits(proposal) => {
-                    candidates = Some(self.await_health(&proposal, consent).await?);
-                }
-                Imported::Done {
-                    merged,
-                    first,
-                    done,
-                } => break (*merged, first, done),
+                Attempt::Merged(comparison, swap) => break (comparison, swap),
             }
         };
-        let receipt = match done {
-            Some(done) => Some(self.receipt(done).await),
+        let receipt = match swap {
+            Some(swap) => {
+                let convergence = self.converge(&swap).await;
+                Some(self.receipts().of_swap(swap, convergence).into_receipt())
+            }
             None => None,
         };
-        self.run_after_swap();
-        Ok(self.report(merged, wins, first, receipt))
+        Ok(self.report(comparison, policy, receipt))
     }
 
-    /// Takes a file over, or says for what it has to wait first.
-    async fn import_once(
+    async fn attempt_import(
         &self,
-        asked: &Import<'_>,
+        import: &Import<'_>,
         candidates: Option<&Candidates<'_>>,
-    ) -> Result<Imported, ControlError> {
-        let _turn = self.publish_lock().await?;
-        if let Some(before) = self.imported_before(asked.by, asked.request)? {
-            return Ok(Imported::Before(Box::new(self.receipt_again(&before))));
+    ) -> Result<Attempt<'_>, ControlError> {
+        let _lock = self.publish_lock().await?;
+        let is_same = |kept: &StoredRevision| kept.record.request == Some(import.request);
+        if let Some(kept) = idempotent_replay(&self.log, import.by, is_same)? {
+            let receipt = self.receipts().of_replay(&kept);
+            return Ok(Attempt::Replayed(Box::new(receipt)));
         }
-        let live = self.cell.load();
-        self.check(
-            &self.revision_index(),
-            live.revision(),
-            Scope::Whole,
-            asked.expected,
-        )?;
-        let base = self.revision_index().imported.clone();
-        let first = base.is_none();
-        let base = base.unwrap_or_default();
-        let mut merged = merge(
-            &base,
-            &TableDocument::of(&live.state()),
-            asked.file,
-            asked.wins,
-        );
-        let mut done = None;
-        if merged.conflicts.is_empty() {
-            let nothing = Candidates::default();
-            match proposal(&live, &merged, asked.file, asked.consent.force)? {
-                Some(proposal)
-                    if candidates.is_none()
-                        && self.has_to_wait(&proposal, asked.consent, &nothing) =>
-                {
-                    return Ok(Imported::Waits(Box::new(proposal)));
-                }
-                Some(mut proposal) => {
-                    proposal.request = Some(asked.request);
-                    let by = asked.by.clone();
-                    let candidates = candidates.unwrap_or(&nothing);
-                    done = Some(self.publish(&live, proposal, by, candidates).await?);
-                }
-                None => self.remember(&base, asked.file, first).await?,
-            }
-        } else {
-            self.attribute_conflicts(&mut merged.conflicts);
+        let live = self.table.load();
+        check_base(&self.log, live.revision(), Scope::Whole, import.expected)?;
+        let comparison = compare(&self.log, &live, import.file, import.policy);
+        if !comparison.merged.conflicts.is_empty() {
+            return Ok(Attempt::Merged(comparison, None));
         }
-        Ok(Imported::Done {
-            merged: Box::new(merged),
-            first,
-            done,
-        })
+        let (table, force) = (comparison.merged.document.clone(), import.consent.force);
+        let Some(mut proposal) = Proposal::of_import(&live.state(), table, import.file, force)?
+        else {
+            self.remember(&comparison, import.file).await?;
+            return Ok(Attempt::Merged(comparison, None));
+        };
+        if candidates.is_none() && self.must_wait(&proposal, import.consent) {
+            return Ok(Attempt::HealthUnknown(Box::new(proposal)));
+        }
+        proposal.request = Some(import.request);
+        let swap = self.publish(&live, proposal, import.by.clone(), candidates);
+        Ok(Attempt::Merged(comparison, Some(swap.await?)))
     }
 
-    /// What an import would do now. Nothing is written.
+    /// Remembers a file that changed nothing live, so that the next comparison begins with it.
+    async fn remember(
+        &self,
+        comparison: &Comparison,
+        file: &Arc<TableDocument>,
+    ) -> Result<(), ControlError> {
+        if !comparison.is_first && comparison.base == *file {
+            return Ok(());
+        }
+        let within = self.settings.durable_within;
+        self.log.remember_import(file, within).await
+    }
+
+    /// Reports what an import would do now. Nothing is written.
     ///
     /// # Errors
     /// Those of [`Controller::import`].
     pub fn preview_import(
         &self,
         file: &TableDocument,
-        wins: Option<ConflictPolicy>,
+        policy: Option<ConflictPolicy>,
         expected: Expected,
         force: bool,
     ) -> Result<ImportReport, ControlError> {
-        let live = self.cell.load();
-        self.check(
-            &self.revision_index(),
-            live.revision(),
-            Scope::Whole,
-            expected,
-        )?;
-        let base = self.revision_index().imported.clone();
-        let first = base.is_none();
-        let live_document = TableDocument::of(&live.state());
-        let mut merged = merge(&base.unwrap_or_default(), &live_document, file, wins);
-        if !merged.conflicts.is_empty() {
-            self.attribute_conflicts(&mut merged.conflicts);
-            return Ok(self.report(merged, wins, first, None));
+        let live = self.table.load();
+        check_base(&self.log, live.revision(), Scope::Whole, expected)?;
+        let comparison = compare(&self.log, &live, file, policy);
+        if !comparison.merged.conflicts.is_empty() {
+            return Ok(self.report(comparison, policy, None));
         }
-        let table = merged.document.clone();
+        let table = comparison.merged.document.clone();
         let preview = self.preview(
             &Change::Replace { table },
             Expected::Unchanged(live.revision()),
@@ -208,72 +187,24 @@ impl Controller {
         )?;
         Ok(ImportReport {
             preview: Some(preview),
-            ..self.report(merged, wins, first, None)
+            ..self.report(comparison, policy, None)
         })
     }
 
-    /// The report of an import that was made, as far as its record tells it.
-    pub(super) fn report_again(&self, receipt: Receipt) -> ImportReport {
-        self.report(Merged::default(), None, false, Some(receipt))
-    }
-
-    fn imported_before(
-        &self,
-        by: &Author,
-        request: Digest,
-    ) -> Result<Option<StoredRevision>, ControlError> {
-        let same = |kept: &StoredRevision| kept.record.request == Some(request);
-        Self::idempotent_replay(&self.revision_index(), by.idempotency_key.as_ref(), same)
-    }
-
-    /// Remembers a file that changed nothing live, so that the next comparison begins with it.
-    async fn remember(
-        &self,
-        base: &TableDocument,
-        file: &Arc<TableDocument>,
-        first: bool,
-    ) -> Result<(), ControlError> {
-        if !first && base == &**file {
-            return Ok(());
-        }
-        let answer = self
-            .history
-            .remember_import(Arc::clone(file))
-            .map_err(ControlError::NotDurable)?;
-        let written = tokio::time::timeout(self.settings.durable_within, answer).await;
-        let lost = |what: &str| {
-            ControlError::NotDurable(crate::history::AppendError::Unknown(what.to_owned()))
+    /// The report of an import that was made before, as far as its record shows it.
+    pub(super) fn replayed_report(&self, receipt: Receipt) -> ImportReport {
+        let nothing = Comparison {
+            base: Arc::default(),
+            merged: Box::default(),
+            is_first: false,
         };
-        written
-            .map_err(|_| lost("the disk did not answer in time"))?
-            .map_err(|_| lost("the thread of the history is gone"))?
-            .map_err(ControlError::NotDurable)?;
-        self.revision_index().imported = Some(Arc::clone(file));
-        Ok(())
-    }
-
-    /// Names the revision that changed each conflicting entry live.
-    fn attribute_conflicts(&self, conflicts: &mut [Conflict]) {
-        let index = self.revision_index();
-        for conflict in conflicts {
-            let by: Option<Revision> = match conflict.path.split_once('.') {
-                Some(("releases", name)) => ReleaseName::new(name)
-                    .ok()
-                    .and_then(|name| index.release_changed(&name)),
-                Some(("routes", name)) => RouteName::new(name)
-                    .ok()
-                    .and_then(|name| index.route_changed(&name)),
-                _ => None,
-            };
-            conflict.changed_live_by = by;
-        }
+        self.report(nothing, None, Some(receipt))
     }
 
     fn report(
         &self,
-        merged: Merged,
-        wins: Option<ConflictPolicy>,
-        first: bool,
+        comparison: Comparison,
+        policy: Option<ConflictPolicy>,
         receipt: Option<Receipt>,
     ) -> ImportReport {
         let Merged {
@@ -281,10 +212,10 @@ impl Controller {
             kept,
             conflicts,
             document: _,
-        } = merged;
+        } = *comparison.merged;
         ImportReport {
-            revision: self.cell.load().revision(),
-            first,
+            revision: self.table.load().revision(),
+            first: comparison.is_first,
             applied: if conflicts.is_empty() {
                 applied
             } else {
@@ -292,35 +223,45 @@ impl Controller {
             },
             kept,
             conflicts,
-            wins,
+            wins: policy,
             preview: None,
-            drift: self.drift().diff,
+            drift: self.current_drift().diff,
             receipt,
         }
     }
 }
 
-fn proposal(
+/// Compares the three sides; a conflict names the revision that changed its entry live.
+fn compare(
+    log: &RevisionLog,
     live: &RoutingTable,
-    merged: &Merged,
-    file: &Arc<TableDocument>,
-    force: bool,
-) -> Result<Option<Proposal>, ControlError> {
-    let before = live.state();
-    let change = Change::Replace {
-        table: merged.document.clone(),
-    };
-    let applied = change.apply_to(&before)?;
-    if applied.is_same(&before) {
-        return Ok(None);
+    file: &TableDocument,
+    policy: Option<ConflictPolicy>,
+) -> Comparison {
+    let base = log.index().imported.clone();
+    let is_first = base.is_none();
+    let base = base.unwrap_or_default();
+    let mut merged = merge(&base, &TableDocument::of(&live.state()), file, policy);
+    attribute_conflicts(log, &mut merged.conflicts);
+    Comparison {
+        base,
+        merged: Box::new(merged),
+        is_first,
     }
-    Ok(Some(Proposal {
-        cause: Cause::Import,
-        change: Some(change),
-        state: applied.state,
-        touched: applied.touched,
-        imported: Some(Arc::clone(file)),
-        request: None,
-        force,
-    }))
+}
+
+fn attribute_conflicts(log: &RevisionLog, conflicts: &mut [Conflict]) {
+    let index = log.index();
+    for conflict in conflicts {
+        let by: Option<Revision> = match conflict.path.split_once('.') {
+            Some(("releases", name)) => ReleaseName::new(name)
+                .ok()
+                .and_then(|name| index.release_changed(&name)),
+            Some(("routes", name)) => RouteName::new(name)
+                .ok()
+                .and_then(|name| index.route_changed(&name)),
+            _ => None,
+        };
+        conflict.changed_live_by = by;
+    }
 }

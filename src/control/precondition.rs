@@ -1,27 +1,28 @@
-//! What has to be true before a change is made: that it is based on what is live, and that it was not made already.
+//! Preconditions of a change: it is based on what is live, and was not made already.
 
 use super::{
-    ControlError, Controller,
+    ControlError,
     revision_index::{RevisionFlags, RevisionIndex, summary},
+    revision_log::RevisionLog,
 };
 use crate::{
     history::StoredRevision,
-    model::{Change, ReleaseName, Revision, RouteName},
+    model::{Author, Change, ReleaseName, Revision, RouteName},
 };
 
-/// Changes that an error tells of at most.
+/// Number of later changes that an error lists at most.
 const MOST_SINCE: usize = 10;
 
-/// What a change is based on (`If-Match`).
+/// The base of a change (`If-Match`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expected {
-    /// On whatever is live.
+    /// Any live revision.
     Any,
-    /// What it is about must not have changed after this revision.
+    /// The scope of the change must not have changed after this revision.
     Unchanged(Revision),
 }
 
-/// What a change is about.
+/// The part of the table that a change is about.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Scope<'a> {
     Release(&'a ReleaseName),
@@ -55,66 +56,65 @@ impl<'a> Scope<'a> {
     }
 }
 
-impl Controller {
-    /// Whether what a change is based on is still so.
-    pub(super) fn check(
-        &self,
-        index: &RevisionIndex,
-        live: Revision,
-        scope: Scope<'_>,
-        expected: Expected,
-    ) -> Result<(), ControlError> {
-        let Expected::Unchanged(expected) = expected else {
-            return Ok(());
-        };
-        let whole = matches!(scope, Scope::Whole);
-        let unchanged =
-            expected < live && !whole && scope.changed(index).is_none_or(|by| by <= expected);
-        if expected == live || unchanged {
-            return Ok(());
-        }
-        Err(self.stale(index, live, scope, expected))
+/// Refuses a change whose scope has changed since its base.
+pub(super) fn check_base(
+    log: &RevisionLog,
+    live: Revision,
+    scope: Scope<'_>,
+    expected: Expected,
+) -> Result<(), ControlError> {
+    let Expected::Unchanged(expected) = expected else {
+        return Ok(());
+    };
+    let whole = matches!(scope, Scope::Whole);
+    let changed = scope.changed(&log.index());
+    let unchanged = expected < live && !whole && changed.is_none_or(|by| by <= expected);
+    if expected == live || unchanged {
+        return Ok(());
     }
+    Err(stale(log, live, scope, expected))
+}
 
-    /// The error that says who changed what since.
-    pub(super) fn stale(
-        &self,
-        index: &RevisionIndex,
-        live: Revision,
-        scope: Scope<'_>,
-        expected: Revision,
-    ) -> ControlError {
-        let standing = RevisionFlags {
-            live,
-            chain: &[],
-            durable: self.history.progress().borrow().durable(),
-        };
-        let since = index.since(expected, |kept| scope.touched_by(kept));
-        ControlError::Stale {
-            live,
-            expected,
-            since: since
-                .take(MOST_SINCE)
-                .map(|kept| summary(kept, standing))
-                .collect(),
-        }
+/// The error that lists what changed since the base.
+pub(super) fn stale(
+    log: &RevisionLog,
+    live: Revision,
+    scope: Scope<'_>,
+    expected: Revision,
+) -> ControlError {
+    let flags = RevisionFlags {
+        live,
+        chain: &[],
+        durable: log.restart_revision(),
+    };
+    let index = log.index();
+    let since = index.since(expected, |kept| scope.touched_by(kept));
+    ControlError::Stale {
+        live,
+        expected,
+        since: since
+            .take(MOST_SINCE)
+            .map(|kept| summary(kept, flags))
+            .collect(),
     }
+}
 
-    /// The revision that an earlier request with the same key made, if there was one. `same` says whether that request
-    /// asked for the same.
-    pub(super) fn idempotent_replay(
-        index: &RevisionIndex,
-        key: Option<&String>,
-        same: impl FnOnce(&StoredRevision) -> bool,
-    ) -> Result<Option<StoredRevision>, ControlError> {
-        let Some(kept) = key.and_then(|key| index.by_key(key)) else {
-            return Ok(None);
-        };
-        if same(kept) {
-            return Ok(Some(kept.clone()));
-        }
-        Err(ControlError::KeyReused {
-            revision: Some(kept.record.revision),
-        })
+/// The revision that an earlier request with the same idempotency key made, if there was one. `is_same` is true if that
+/// request asked for the same.
+pub(super) fn idempotent_replay(
+    log: &RevisionLog,
+    by: &Author,
+    is_same: impl FnOnce(&StoredRevision) -> bool,
+) -> Result<Option<StoredRevision>, ControlError> {
+    let index = log.index();
+    let key = by.idempotency_key.as_ref();
+    let Some(kept) = key.and_then(|key| index.by_key(key)) else {
+        return Ok(None);
+    };
+    if is_same(kept) {
+        return Ok(Some(kept.clone()));
     }
+    Err(ControlError::KeyReused {
+        revision: Some(kept.record.revision),
+    })
 }

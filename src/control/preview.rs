@@ -1,20 +1,23 @@
-//! What a change would do, without doing it.
+//! Previews: what a change or a rollback would do, without doing it.
 
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
-    consent::Candidates,
-    precondition::Scope,
-    readiness::{Readiness, Resolved},
-    receipt::with_rosters,
+    candidates::Candidates,
+    precondition::{Scope, check_base},
+    readiness::{Growing, Readiness, ReadinessCheck, Resolved},
+    recompile::with_rosters,
+    rollback::level_of,
+    route_rollback::{compile_route, plan_route_rollback, taken_along},
 };
 use crate::{
     api::Preview,
-    model::{Change, Diff, Revision, RouteName, TableState},
-    table::{Compiled, RollbackTarget, RoutingTable, UndoEntry, compile},
+    fleet::Fleet,
+    model::{Change, Diff, ReleaseName, Revision, RouteName, TableState},
+    table::{Compiled, LiveTable, RollbackTarget, RoutingTable, UndoEntry, compile},
 };
 
 impl Controller {
-    /// What a change would do now.
+    /// Reports what a change would do now.
     ///
     /// # Errors
     /// Those of [`Controller::apply`], except that nothing is written.
@@ -25,9 +28,9 @@ impl Controller {
         consent: impl Into<Consent>,
     ) -> Result<Preview, ControlError> {
         let consent = consent.into();
-        let live = self.cell.load();
-        let Some(proposal) = self.propose(&live, change.clone(), expected, consent)? else {
-            return Ok(Self::preview_of(&live, &live.state()));
+        let live = self.table.load();
+        let Some(proposal) = self.check(&live, change, expected, consent)? else {
+            return Ok(preview_of(&live, &live.state()));
         };
         compile(
             proposal.state.clone(),
@@ -36,55 +39,25 @@ impl Controller {
             &self.fleet,
         )
         .map_err(ControlError::Invalid)?;
-        let nothing = Candidates::default();
-        let growing = self.growing(&live, &proposal.state, &nothing, Resolved::NotYet);
-        let are = |wanted: Readiness| {
-            let some = growing.iter().filter(|(_, one)| **one == wanted);
-            some.map(|(name, _)| name.clone()).collect()
+        let check = ReadinessCheck {
+            fleet: &self.fleet,
+            live: &live,
         };
+        let nothing = Candidates::default();
+        let growing = check.growing(&proposal.state, &nothing, Resolved::NotYet);
         let preview = Preview {
-            not_ready: are(Readiness::NotReady),
+            not_ready: names(&growing, Readiness::NotReady),
             unknown: if proposal.is_way_back() {
                 Vec::new()
             } else {
-                are(Readiness::Unknown)
+                names(&growing, Readiness::Unknown)
             },
-            ..Self::preview_of(&live, &proposal.state)
+            ..preview_of(&live, &proposal.state)
         };
         unless_unready(preview, consent.force, || None)
     }
 
-    fn preview_of(live: &RoutingTable, state: &TableState) -> Preview {
-        let diff = Diff::between(&live.state(), state);
-        Preview {
-            revision: live.revision(),
-            digest: state.spec.digest(),
-            changed: !diff.is_empty(),
-            diff,
-            to: None,
-            route: None,
-            undoes: Vec::new(),
-            takes_along: Vec::new(),
-            not_ready: Vec::new(),
-            unknown: Vec::new(),
-        }
-    }
-
-    /// The same for going back to a state.
-    fn preview_of_return(
-        &self,
-        live: &RoutingTable,
-        state: &TableState,
-        compiled: Option<&Compiled>,
-    ) -> Preview {
-        let not_ready = self.unready_return(live, &state.spec, compiled);
-        Preview {
-            not_ready: not_ready.into_iter().collect(),
-            ..Self::preview_of(live, state)
-        }
-    }
-
-    /// What a rollback would do now.
+    /// Reports what a rollback would do now.
     ///
     /// # Errors
     /// Those of [`Controller::rollback`], except that nothing is swapped or written.
@@ -94,55 +67,35 @@ impl Controller {
         expected: Expected,
         force: bool,
     ) -> Result<Preview, ControlError> {
-        let live = self.cell.load();
+        let live = self.table.load();
         let scope = match to {
             RollbackTo::Route(route) => Scope::Route(route),
             RollbackTo::Previous | RollbackTo::Revision(_) | RollbackTo::Step => Scope::Whole,
         };
-        self.check(&self.revision_index(), live.revision(), scope, expected)?;
+        check_base(&self.log, live.revision(), scope, expected)?;
         let preview = match to {
-            RollbackTo::Previous => self.preview_level(&live, RollbackTarget::Previous)?,
-            RollbackTo::Step => self.preview_level(&live, RollbackTarget::Step)?,
+            RollbackTo::Previous => self.preview_target(&live, RollbackTarget::Previous)?,
+            RollbackTo::Step => self.preview_target(&live, RollbackTarget::Step)?,
             RollbackTo::Revision(revision) => self.preview_revision(&live, *revision)?,
-            RollbackTo::Route(route) => self.preview_route_back(&live, route)?,
+            RollbackTo::Route(route) => self.preview_route(&live, route)?,
         };
-        unless_unready(preview, force, || self.nearest_ready(&live))
+        let check = ReadinessCheck {
+            fleet: &self.fleet,
+            live: &live,
+        };
+        unless_unready(preview, force, || check.nearest_ready(&self.table))
     }
 
-    fn preview_route_back(
-        &self,
-        live: &RoutingTable,
-        route: &RouteName,
-    ) -> Result<Preview, ControlError> {
-        let back = self.route_rollback(live, route)?;
-        // Its releases may be gone by now.
-        self.compile_route(live, route, back.state.clone())?;
-        Ok(Preview {
-            to: Some(back.to),
-            route: Some(route.clone()),
-            takes_along: self.takes_along(&back, route),
-            undoes: vec![back.undid],
-            ..self.preview_of_return(live, &back.state, None)
-        })
-    }
-
-    fn preview_level(
+    fn preview_target(
         &self,
         live: &RoutingTable,
         target: RollbackTarget,
     ) -> Result<Preview, ControlError> {
-        let level = self.cell.level(target).ok_or(ControlError::NothingToUndo)?;
-        Ok(self.preview_back(live, &level))
-    }
-
-    /// What going back to a level would do.
-    pub(super) fn preview_back(&self, live: &RoutingTable, level: &UndoEntry) -> Preview {
-        let state = with_rosters(&level.spec, live);
-        Preview {
-            to: Some(level.revision),
-            undoes: self.newer_than(level.revision),
-            ..self.preview_of_return(live, &state, level.compiled.as_deref())
-        }
+        let level = self
+            .table
+            .level(target)
+            .ok_or(ControlError::NothingToUndo)?;
+        Ok(preview_level(&self.table, &self.fleet, live, &level))
     }
 
     fn preview_revision(
@@ -150,32 +103,95 @@ impl Controller {
         live: &RoutingTable,
         revision: Revision,
     ) -> Result<Preview, ControlError> {
-        if let Some(level) = self.level_of(revision) {
-            return Ok(self.preview_back(live, &level));
+        if let Some(level) = level_of(&self.table, &self.log, revision) {
+            return Ok(preview_level(&self.table, &self.fleet, live, &level));
         }
-        let index = self.revision_index();
-        let state = index.get(revision).and_then(|kept| kept.state.clone());
-        let Some(state) = state else {
-            return Err(ControlError::UnknownRevision {
-                revision,
-                oldest: index.oldest(),
-            });
+        let state = {
+            let index = self.log.index();
+            let state = index.get(revision).and_then(|kept| kept.state.clone());
+            state.ok_or_else(|| index.unknown(revision))?
         };
-        drop(index);
+        let state = with_rosters(&state.spec, live);
         Ok(Preview {
             to: Some(revision),
-            ..self.preview_of_return(live, &with_rosters(&state.spec, live), None)
+            ..preview_of_return(&self.fleet, live, &state, None)
         })
     }
 
-    /// The decisions above one.
-    fn newer_than(&self, revision: Revision) -> Vec<Revision> {
-        let chain = self.cell.chain().into_iter();
-        chain.take_while(|above| *above != revision).collect()
+    fn preview_route(
+        &self,
+        live: &RoutingTable,
+        route: &RouteName,
+    ) -> Result<Preview, ControlError> {
+        let back = plan_route_rollback(&self.table, &self.log, live, route)?;
+        // Its releases may be gone by now.
+        compile_route(&self.fleet, live, route, back.state.clone())?;
+        Ok(Preview {
+            to: Some(back.to),
+            route: Some(route.clone()),
+            takes_along: taken_along(&self.table, &self.log, &back, route),
+            undoes: vec![back.undone],
+            ..preview_of_return(&self.fleet, live, &back.state, None)
+        })
     }
 }
 
-/// A preview, or the refusal that the change itself would meet.
+/// The preview of a rollback to a level of the undo stack.
+pub(super) fn preview_level(
+    table: &LiveTable,
+    fleet: &Fleet,
+    live: &RoutingTable,
+    level: &UndoEntry,
+) -> Preview {
+    let state = with_rosters(&level.spec, live);
+    Preview {
+        to: Some(level.revision),
+        undoes: newer_than(table, level.revision),
+        ..preview_of_return(fleet, live, &state, level.compiled.as_deref())
+    }
+}
+
+fn preview_of_return(
+    fleet: &Fleet,
+    live: &RoutingTable,
+    state: &TableState,
+    compiled: Option<&Compiled>,
+) -> Preview {
+    let not_ready = ReadinessCheck { fleet, live }.unready_return(&state.spec, compiled);
+    Preview {
+        not_ready: not_ready.into_iter().collect(),
+        ..preview_of(live, state)
+    }
+}
+
+fn preview_of(live: &RoutingTable, state: &TableState) -> Preview {
+    let diff = Diff::between(&live.state(), state);
+    Preview {
+        revision: live.revision(),
+        digest: state.spec.digest(),
+        changed: !diff.is_empty(),
+        diff,
+        to: None,
+        route: None,
+        undoes: Vec::new(),
+        takes_along: Vec::new(),
+        not_ready: Vec::new(),
+        unknown: Vec::new(),
+    }
+}
+
+/// The decisions above one.
+fn newer_than(table: &LiveTable, revision: Revision) -> Vec<Revision> {
+    let chain = table.chain().into_iter();
+    chain.take_while(|above| *above != revision).collect()
+}
+
+fn names(growing: &Growing, wanted: Readiness) -> Vec<ReleaseName> {
+    let names = growing.iter().filter(|(_, one)| **one == wanted);
+    names.map(|(name, _)| name.clone()).collect()
+}
+
+/// A preview, or the error that the change itself would meet.
 fn unless_unready(
     preview: Preview,
     force: bool,

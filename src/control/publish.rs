@@ -1,65 +1,72 @@
-//! A publish: applied, compiled, written, and live only then.
+//! A publish: check → compile → reserve → append → swap → converge → receipt. Durable first, then live.
+//!
+//! Publishes queue behind one another. A change that has to wait for health does so outside the queue, and is checked
+//! again afterwards.
 
 use std::{sync::Arc, time::Duration};
 
 use super::{
-    Consent, ControlError, Controller, Expected,
-    consent::Candidates,
-    controller::{now, now_ms},
-    precondition::Scope,
-    receipt::AppliedSwap,
-    warmup::{Members, set_rosters},
+    Consent, ControlError, Controller, EarlyReceipt, Expected,
+    candidates::Candidates,
+    clock::now_ms,
+    precondition::{Scope, check_base, idempotent_replay, stale},
+    proposal::{Proposal, check_drops_no_weight},
+    readiness::ReadinessCheck,
+    removal::remaining_use,
+    resolve::{ResolvedNames, await_addresses, set_rosters},
+    revision_log::may_return,
+    swap::AppliedSwap,
 };
 use crate::{
     api::Receipt,
-    history::{AppendError, Entry, FullWeight, StoredRevision},
-    model::{
-        Author, Cause, Change, ChangeSet, Diff, Digest, Revision, RevisionRecord, TableDocument,
-        TableState,
-    },
+    history::{FullWeight, StoredRevision},
+    model::{Author, Change, ReleaseName, Revision, RevisionRecord, TableDocument, TableState},
     table::{Draft, RoutingTable, StackChange, compile},
 };
 
-/// How long a publish may wait for those before it. Each of them is bounded itself.
-const QUEUE_PATIENCE: Duration = Duration::from_secs(30);
-/// How long a refusal waits until what it refuses cannot come back.
-const TAKE_BACK: Duration = Duration::from_millis(500);
+/// Timeout for a publish in the queue. Each of those before it is bounded in time.
+const QUEUE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// A change worked out, not yet compiled.
-#[derive(Debug)]
-pub(super) struct Proposal {
-    pub(super) cause: Cause,
-    pub(super) change: Option<Change>,
-    pub(super) state: TableState,
-    pub(super) touched: ChangeSet,
-    pub(super) imported: Option<Arc<TableDocument>>,
-    /// The digest of what was asked for, where the change does not say it.
-    pub(super) request: Option<Digest>,
-    /// Whether it may give more to a release without a healthy endpoint.
-    pub(super) force: bool,
+/// A request for a change.
+struct Request {
+    change: Change,
+    by: Author,
+    expected: Expected,
+    consent: Consent,
 }
 
-impl Proposal {
-    /// Whether it only goes back to what was live, and so waits for no check.
-    pub(super) fn is_way_back(&self) -> bool {
-        matches!(self.change, Some(Change::Abort { .. }))
-    }
+/// The result of one attempt at the head of the queue.
+enum Attempt<'a> {
+    /// The change is made already, or changes nothing.
+    Unchanged(Box<Receipt>),
+    /// The health of a release that gets more is not known yet.
+    HealthUnknown(Box<Proposal>),
+    Live(AppliedSwap<'a>),
 }
 
-/// A change that is not live, and of which a restart may find the record before that which voids it.
-fn returns(revision: Revision, reason: &str) -> ControlError {
-    ControlError::NotDurable(AppendError::Unknown(format!(
-        "revision {revision} is not live, but a restart in the next moments may bring it: {reason}"
-    )))
+/// A compiled proposal.
+struct CompiledChange<'a> {
+    proposal: Proposal,
+    draft: Draft,
+    names: ResolvedNames<'a>,
+}
+
+/// A revision with a number of its own, ready to be written.
+struct Reserved<'a> {
+    kept: StoredRevision,
+    draft: Draft,
+    undo: StackChange,
+    imported: Option<Arc<TableDocument>>,
+    names: ResolvedNames<'a>,
 }
 
 impl Controller {
-    /// Makes a change: durable first, then live.
+    /// Makes a change: durable first, then live. All of its effects have run when this returns.
     ///
-    /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
+    /// Do not cancel it: it ends by itself, within bounded time.
     ///
     /// # Errors
-    /// As [`Controller::apply_without_settle`].
+    /// As [`Controller::apply_early`].
     pub async fn apply(
         &self,
         change: Change,
@@ -67,186 +74,238 @@ impl Controller {
         expected: Expected,
         consent: impl Into<Consent>,
     ) -> Result<Receipt, ControlError> {
-        let receipt = self
-            .apply_without_settle(change, by, expected, consent)
-            .await;
-        self.run_after_swap();
-        receipt
+        let receipt = self.apply_early(change, by, expected, consent).await?;
+        Ok(receipt.into_receipt())
     }
 
-    /// Like [`Controller::apply`], but leaves what no answer has to wait for to [`Controller::run_after_swap`], which is to be
-    /// called next.
+    /// Makes a change like [`Controller::apply`], with a receipt that can be sent before the effects of the swap run.
     ///
     /// # Errors
     /// When the change cannot be applied, is not valid, is based on what is not live any more, gives more to a release
-    /// that has no healthy endpoint, or cannot be made durable in time. Nothing has changed then; [`AppendError::Unknown`] says that a restart may bring it all the
-    /// same, until the record that voids it is written.
-    pub async fn apply_without_settle(
+    /// that has no healthy endpoint, or cannot be made durable in time. Nothing has changed then. An error of which
+    /// [`ControlError::may_return`] is true says that a restart may bring the change all the same, until the record that
+    /// voids it is written.
+    pub async fn apply_early(
         &self,
         change: Change,
         by: Author,
         expected: Expected,
         consent: impl Into<Consent>,
-    ) -> Result<Receipt, ControlError> {
-        let consent = consent.into();
-        if let Some(before) = self.applied_before(&change, &by)? {
-            return Ok(self.receipt_again(&before));
-        }
-        let asked = self.cell.load();
-        if let Ok(None) = self.propose(&asked, change.clone(), expected, consent) {
-            // What changes nothing waits for no other change, and for no disk. Everything else is judged in its turn:
-            // what is before it in the queue may make it right.
-            return Ok(self.nothing_changed(&asked, &change, &by));
-        }
-        drop(asked);
-        let mut candidates = None;
-        let done = loop {
-            let nothing = Candidates::default();
-            let proposal = {
-                let _turn = self.publish_lock().await?;
-                if let Some(before) = self.applied_before(&change, &by)? {
-                    return Ok(self.receipt_again(&before));
-                }
-                let live = self.cell.load();
-                let Some(proposal) = self.propose(&live, change.clone(), expected, consent)? else {
-                    return Ok(self.nothing_changed(&live, &change, &by));
-                };
-                let has_waited = candidates.is_some();
-                if has_waited || !self.has_to_wait(&proposal, consent, &nothing) {
-                    let candidates = candidates.as_ref().unwrap_or(&nothing);
-                    break self.publish(&live, proposal, by, candidates).await?;
-                }
-                proposal
-            };
-            candidates = Some(self.await_health(&proposal, consent).await?);
+    ) -> Result<EarlyReceipt<'_>, ControlError> {
+        let request = Request {
+            change,
+            by,
+            expected,
+            consent: consent.into(),
         };
-        Ok(self.receipt(done).await)
+        if let Some(receipt) = self.receipt_without_queue(&request)? {
+            return Ok(receipt.into());
+        }
+        let mut candidates = None;
+        let swap = loop {
+            match self.attempt(&request, candidates.as_ref()).await? {
+                Attempt::Unchanged(receipt) => return Ok((*receipt).into()),
+                Attempt::HealthUnknown(proposal) => {
+                    let gate = self.health_gate();
+                    candidates = Some(gate.wait(&proposal, request.consent).await?);
+                }
+                Attempt::Live(swap) => break swap,
+            }
+        };
+        let convergence = self.converge(&swap).await;
+        Ok(self.receipts().of_swap(swap, convergence))
     }
 
-    fn nothing_changed(&self, live: &RoutingTable, change: &Change, by: &Author) -> Receipt {
-        match change {
-            Change::Abort { .. } => self.receipt_of_no_trial(live, by),
-            _ => self.receipt_of_nothing(live, by),
+    /// The receipt of a change that was made already, or changes nothing: it waits for no other change, and for no disk.
+    /// Any other is checked at the head of the queue: a change before it may make it valid.
+    fn receipt_without_queue(&self, request: &Request) -> Result<Option<Receipt>, ControlError> {
+        if let Some(receipt) = self.replay(request)? {
+            return Ok(Some(receipt));
+        }
+        let live = self.table.load();
+        let checked = self.check(&live, &request.change, request.expected, request.consent);
+        Ok(matches!(checked, Ok(None)).then(|| self.unchanged(&live, request)))
+    }
+
+    fn replay(&self, request: &Request) -> Result<Option<Receipt>, ControlError> {
+        let is_same = |kept: &StoredRevision| kept.record.change.as_ref() == Some(&request.change);
+        let kept = idempotent_replay(&self.log, &request.by, is_same)?;
+        Ok(kept.map(|kept| self.receipts().of_replay(&kept)))
+    }
+
+    fn unchanged(&self, live: &RoutingTable, request: &Request) -> Receipt {
+        match &request.change {
+            Change::Abort { .. } => self.receipts().of_no_trial(live, &request.by),
+            _ => self.receipts().of_no_change(live, &request.by),
         }
     }
 
-    fn applied_before(
+    async fn attempt(
         &self,
-        change: &Change,
-        by: &Author,
-    ) -> Result<Option<StoredRevision>, ControlError> {
-        let same = |kept: &StoredRevision| kept.record.change.as_ref() == Some(change);
-        Self::idempotent_replay(&self.revision_index(), by.idempotency_key.as_ref(), same)
+        request: &Request,
+        candidates: Option<&Candidates<'_>>,
+    ) -> Result<Attempt<'_>, ControlError> {
+        let _lock = self.publish_lock().await?;
+        if let Some(receipt) = self.replay(request)? {
+            return Ok(Attempt::Unchanged(Box::new(receipt)));
+        }
+        let live = self.table.load();
+        let consent = request.consent;
+        let Some(proposal) = self.check(&live, &request.change, request.expected, consent)? else {
+            let receipt = self.unchanged(&live, request);
+            return Ok(Attempt::Unchanged(Box::new(receipt)));
+        };
+        if candidates.is_none() && self.must_wait(&proposal, consent) {
+            return Ok(Attempt::HealthUnknown(Box::new(proposal)));
+        }
+        let swap = self.publish(&live, proposal, request.by.clone(), candidates);
+        Ok(Attempt::Live(swap.await?))
     }
 
     pub(super) async fn publish_lock(
         &self,
     ) -> Result<tokio::sync::MutexGuard<'_, ()>, ControlError> {
-        tokio::time::timeout(QUEUE_PATIENCE, self.publishing.lock())
+        tokio::time::timeout(QUEUE_TIMEOUT, self.publishing.lock())
             .await
             .map_err(|_| ControlError::Busy)
     }
 
-    /// Works a change out; `None` when it changes nothing.
-    pub(super) fn propose(
+    pub(super) fn must_wait(&self, proposal: &Proposal, consent: Consent) -> bool {
+        self.health_gate()
+            .must_wait(proposal, consent, &Candidates::default())
+    }
+
+    /// The check: the base of the change still holds, it can be applied, and it takes away nothing that is of use. `None`
+    /// if it changes nothing.
+    pub(super) fn check(
         &self,
         live: &RoutingTable,
-        change: Change,
+        change: &Change,
         expected: Expected,
         consent: Consent,
     ) -> Result<Option<Proposal>, ControlError> {
-        let Consent { force, drop, .. } = consent;
-        let scope = Scope::of(&change);
+        let scope = Scope::of(change);
         if matches!((scope, expected), (Scope::Whole, Expected::Any)) {
             return Err(ControlError::PreconditionRequired {
                 live: live.revision(),
             });
         }
-        self.check(&self.revision_index(), live.revision(), scope, expected)?;
+        check_base(&self.log, live.revision(), scope, expected)?;
         let before = live.state();
-        let applied = change.apply_to(&before)?;
-        if !drop {
-            keeps_weighed(&before, &change)?;
+        let proposal = Proposal::of_change(&before, change, consent.force)?;
+        if !consent.drop {
+            check_drops_no_weight(&before, change)?;
         }
-        if let Change::RemoveRelease { release } = &change
-            && !force
-        {
-            self.check_removable(&before, release)?;
+        match change {
+            Change::RemoveRelease { release } if !consent.force => {
+                self.check_removable(&before, release)?;
+            }
+            _ => {}
         }
-        if applied.is_same(&before) {
-            return Ok(None);
-        }
-        let fact = applied.is_fact(&before);
-        Ok(Some(Proposal {
-            cause: if fact { Cause::Roster } else { Cause::Publish },
-            change: Some(change),
-            state: applied.state,
-            touched: applied.touched,
-            imported: None,
-            request: None,
-            force,
-        }))
+        Ok(proposal)
     }
 
-    /// Compiles, writes and swaps. The caller holds the turn.
+    fn check_removable(
+        &self,
+        live: &TableState,
+        release: &ReleaseName,
+    ) -> Result<(), ControlError> {
+        let version = live.spec.release(release).map(|spec| spec.version.clone());
+        let roster = self.fleet.roster(release, &version.unwrap_or_default());
+        let warm = self.reconciler.warm().list(&self.table);
+        match remaining_use(live, release, &warm, roster.in_flight()) {
+            Some(reason) => Err(ControlError::ReleaseWanted {
+                release: release.clone(),
+                reason,
+            }),
+            None => Ok(()),
+        }
+    }
+
+    /// Compiles, writes and swaps. The caller holds the publish lock.
     pub(super) async fn publish(
         &self,
         live: &RoutingTable,
         proposal: Proposal,
         by: Author,
-        candidates: &Candidates<'_>,
-    ) -> Result<AppliedSwap, ControlError> {
+        candidates: Option<&Candidates<'_>>,
+    ) -> Result<AppliedSwap<'_>, ControlError> {
+        let compiled = self.compile(live, proposal, candidates).await?;
+        let reserved = self.reserve(live, compiled, by);
+        let (kept, imported) = (reserved.kept.clone(), reserved.imported.clone());
+        let within = self.settings.durable_within;
+        self.log.append(&kept, imported.as_ref(), within).await?;
+        let swapped = self.swap(live, reserved);
+        if swapped.is_ok() || self.log.void(&kept, imported.is_some()).await {
+            return swapped;
+        }
+        Err(may_return(kept.record.revision, "a rollback was faster"))
+    }
+
+    /// Compiles a proposal, resolves its new names and checks the readiness of the releases that get more.
+    async fn compile(
+        &self,
+        live: &RoutingTable,
+        proposal: Proposal,
+        candidates: Option<&Candidates<'_>>,
+    ) -> Result<CompiledChange<'_>, ControlError> {
         let Proposal { state, touched, .. } = &proposal;
         let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
-        let found = self.await_rosters(&draft, touched).await;
+        let names = await_addresses(&self.reconciler, &self.fleet, &draft, touched).await;
         if !proposal.force {
-            self.check_growth(live, &proposal, candidates)?;
+            let check = ReadinessCheck {
+                fleet: &self.fleet,
+                live,
+            };
+            check.check_growth(&proposal, candidates.unwrap_or(&Candidates::default()))?;
         }
-        let Proposal {
-            cause,
-            change,
-            state,
-            touched,
-            imported,
-            request,
-            force: _,
-        } = proposal;
-        let (undo, undo_to, group) = self.undo_of(live, &state, &by);
-        let request = self.answers.request_of(&by).or(request);
-        let revision = self.history.reserve();
+        Ok(CompiledChange {
+            proposal,
+            draft,
+            names,
+        })
+    }
+
+    /// Takes a revision number and makes the record.
+    fn reserve<'a>(
+        &self,
+        live: &RoutingTable,
+        compiled: CompiledChange<'a>,
+        by: Author,
+    ) -> Reserved<'a> {
+        let CompiledChange {
+            proposal,
+            draft,
+            names,
+        } = compiled;
+        let (undo, undo_to, group) = self.undo_of(live, &proposal.state, &by);
         let record = RevisionRecord {
-            revision,
+            request: self.answers.request_of(&by).or(proposal.request),
+            revision: self.log.history.reserve(),
             parent: live.revision(),
             undo_to,
             published_at_ms: now_ms(),
             author: Author { group, ..by },
-            cause,
+            cause: proposal.cause,
             digest: draft.digest(),
-            change,
-            request,
+            change: Some(proposal.change),
         };
-        let kept = StoredRevision {
-            record: Arc::new(record),
-            whole: FullWeight::new(),
-            state: Some(state),
-            touched,
-        };
-        self.write(&kept, imported.as_ref()).await?;
-        let swapped = self.swap(
-            live,
+        Reserved {
+            kept: StoredRevision {
+                record: Arc::new(record),
+                whole: FullWeight::new(),
+                state: Some(proposal.state),
+                touched: proposal.touched,
+            },
             draft,
             undo,
-            &kept,
-            (imported.as_ref(), &found.addresses),
-        );
-        if swapped.is_ok() || self.take_back(&kept, imported.is_some()).await {
-            return swapped;
+            imported: proposal.imported,
+            names,
         }
-        Err(returns(kept.record.revision, "a rollback was faster"))
     }
 
-    /// How the change treats the undo stack: a decision goes on it, a fact does not.
+    /// The change to the undo stack: a decision goes on it, a fact does not.
     fn undo_of(
         &self,
         live: &RoutingTable,
@@ -254,139 +313,50 @@ impl Controller {
         by: &Author,
     ) -> (StackChange, Option<Revision>, Option<String>) {
         if state.spec.digest() == live.digest() {
-            let (_, undo_to) = self.cell.undo_to();
-            let group = self.cell.live_group().map(|group| group.to_string());
+            let (_, undo_to) = self.table.undo_to();
+            let group = self.table.live_group().map(|group| group.to_string());
             return (StackChange::Keep, undo_to, group);
         }
         let group = by.group.as_deref().map(Arc::from);
-        let undo_to = Some(self.cell.decision()).filter(|revision| *revision > Revision(0));
+        let undo_to = Some(self.table.decision()).filter(|revision| *revision > Revision(0));
         (StackChange::Push(group), undo_to, by.group.clone())
-    }
-
-    /// Makes a record durable, within the time it has.
-    async fn write(
-        &self,
-        kept: &StoredRevision,
-        imported: Option<&Arc<TableDocument>>,
-    ) -> Result<(), ControlError> {
-        let revision = kept.record.revision;
-        let entry = Entry::new((*kept.record).clone());
-        let written = match self.history.append(entry, imported.cloned()) {
-            Ok(answer) => tokio::time::timeout(self.settings.durable_within, answer).await,
-            Err(error) => return Err(ControlError::NotDurable(error)),
-        };
-        let error = match written {
-            Ok(Ok(Ok(()))) => return Ok(()),
-            Ok(Ok(Err(error))) => error,
-            Ok(Err(_)) => AppendError::Unknown("the thread of the history is gone".to_owned()),
-            Err(_) if self.history.cancel(revision) => AppendError::NotWritten(self.too_slow()),
-            Err(_) => AppendError::Unknown(self.too_slow()),
-        };
-        let AppendError::Unknown(reason) = error else {
-            return Err(ControlError::NotDurable(error));
-        };
-        if self.take_back(kept, imported.is_some()).await {
-            return Err(ControlError::NotDurable(AppendError::NotWritten(reason)));
-        }
-        Err(returns(revision, &reason))
-    }
-
-    /// Has it recorded that a number never became live although its record may be on the disk. What is refused must not
-    /// come back, so this waits until that record cannot be lost with this process; `false` when that takes too long.
-    async fn take_back(&self, kept: &StoredRevision, imported: bool) -> bool {
-        let safe = self.record_void(kept, imported);
-        let told = tokio::time::timeout(TAKE_BACK, safe).await;
-        matches!(told, Ok(Ok(())))
-    }
-
-    fn too_slow(&self) -> String {
-        let limit = self.settings.durable_within;
-        format!("the disk did not answer within {limit:?}")
-    }
-
-    /// Records that a number never became live.
-    fn record_void(
-        &self,
-        kept: &StoredRevision,
-        imported: bool,
-    ) -> tokio::sync::oneshot::Receiver<()> {
-        let mut record = (*kept.record).clone();
-        record.cause = Cause::Void;
-        record.change = None;
-        record.undo_to = None;
-        record.author.idempotency_key = None;
-        let mut index = self.revision_index();
-        let before = imported.then_some(index.imported.as_deref());
-        let safe = self.history.void(Entry::new(record.clone()), before);
-        index.insert(StoredRevision {
-            record: Arc::new(record),
-            whole: FullWeight::new(),
-            state: None,
-            touched: ChangeSet::default(),
-        });
-        safe
     }
 
     /// Makes a durable record live, unless a rollback was faster.
     fn swap(
         &self,
         live: &RoutingTable,
-        draft: Draft,
-        undo: StackChange,
-        kept: &StoredRevision,
-        (imported, known): (Option<&Arc<TableDocument>>, &Members),
-    ) -> Result<AppliedSwap, ControlError> {
+        reserved: Reserved<'_>,
+    ) -> Result<AppliedSwap<'_>, ControlError> {
+        let Reserved {
+            kept,
+            draft,
+            undo,
+            imported,
+            names,
+        } = reserved;
         let (revision, parent) = (kept.record.revision, live.revision());
         let swapped = {
-            let mut index = self.revision_index();
-            let facts = |draft: &Draft| set_rosters(draft, &kept.touched, known);
+            let mut index = self.log.index();
+            let facts = |draft: &Draft| set_rosters(draft, &kept.touched, &names.addresses);
             let swapped = self
-                .cell
+                .table
                 .publish_after(draft, revision, parent, undo, now_ms(), facts);
             if swapped.is_ok() {
                 index.insert(kept.clone());
-                index.imported = imported.cloned().or_else(|| index.imported.take());
+                index.imported = imported.or_else(|| index.imported.take());
             }
             swapped
         };
-        let swapped = swapped.map_err(|stale| {
-            self.stale(&self.revision_index(), stale.live, Scope::Whole, parent)
-        })?;
-        let before = live.state();
-        let state = kept.state.as_ref().expect("a publish has a state");
-        let done = AppliedSwap {
-            diff: Diff::between(&before, state),
-            record: Arc::clone(&kept.record),
-            undid: Vec::new(),
-            applied_at: now(),
-            took: swapped.took,
-            rollback: false,
-        };
-        self.swapped(&done);
-        Ok(done)
+        let swapped =
+            swapped.map_err(|conflict| stale(&self.log, conflict.live, Scope::Whole, parent))?;
+        let effects = &self.effects;
+        Ok(AppliedSwap::new(
+            effects,
+            live,
+            &kept,
+            Vec::new(),
+            swapped.took,
+        ))
     }
-}
-
-/// Refuses a split that leaves out a release that has a weight: more often than not it was forgotten.
-fn keeps_weighed(before: &TableState, change: &Change) -> Result<(), ControlError> {
-    let Change::SetSplit { route, weights } = change else {
-        return Ok(());
-    };
-    // A split without any weight cannot be at all, and that is said first.
-    if weights.values().all(|weight| *weight == 0) {
-        return Ok(());
-    }
-    let old = before.spec.route(route);
-    let weighed = old.into_iter().flat_map(|old| old.weighed());
-    let releases: Vec<_> = weighed
-        .filter(|name| !weights.contains_key(*name))
-        .cloned()
-        .collect();
-    if releases.is_empty() {
-        return Ok(());
-    }
-    Err(ControlError::WouldDrop {
-        route: route.clone(),
-        releases,
-    })
 }

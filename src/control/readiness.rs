@@ -1,9 +1,9 @@
-//! Whether what a change would send more requests to could answer them.
+//! Readiness: a release is ready if it could respond to the requests that a change would send to it.
 //!
-//! Only releases whose share grows are asked: of one that shrinks less is wanted, however it is. A release without checks
-//! can answer if it has an endpoint. One with checks needs an endpoint that is healthy, so a change that gives more to it
-//! waits for its first check. On the way back, a rollback or an abort, what was never checked is taken as fit: it waits for
-//! nothing, and goes to what was live.
+//! Only releases whose share grows are looked at: a share that shrinks needs no health. A release without checks is ready
+//! if it has an endpoint. One with checks needs an endpoint that is healthy, so a change that gives more to it waits for
+//! its first check. On the way back, a rollback or an abort, a release that was never checked counts as ready: a way back
+//! waits for nothing, and goes to what was live.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -11,44 +11,72 @@ use std::{
 };
 
 use super::{
-    ControlError, Controller,
-    consent::{Candidates, checks_alike},
-    publish::Proposal,
-    warmup::set_static_endpoints,
+    ControlError,
+    candidates::{Candidates, checks_alike},
+    proposal::Proposal,
+    recompile::set_static_endpoints,
 };
 use crate::{
-    fleet::{Health, Roster},
+    fleet::{Fleet, Health, Roster},
     model::{
         EndpointUrl, Growth, ReleaseName, Revision, RouteSpec, TableSpec, TableState, Version,
         rescues,
     },
-    table::{Compiled, RollbackTarget, RoutingTable, UndoEntry},
+    table::{Compiled, LiveTable, RollbackTarget, RoutingTable, UndoEntry},
 };
 
-impl Controller {
-    /// Refuses a change that gives more to a release that could not answer, or of which it is not known.
+/// Releases that get more by a change, and their readiness.
+pub(super) type Growing = BTreeMap<ReleaseName, Readiness>;
+
+/// The readiness of a release.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Readiness {
+    /// It could respond.
+    Ready,
+    /// It has checks, and not one of its endpoints is known to be healthy yet, though one may be.
+    Unknown,
+    /// It could not respond.
+    NotReady,
+}
+
+/// The state of the look-ups for the endpoints that a change brings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Resolved {
+    /// All were made: a name without an address has none.
+    All,
+    /// They are still to be made: the endpoints are unknown.
+    NotYet,
+}
+
+/// Checks the readiness of releases beside a live table.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct ReadinessCheck<'a> {
+    pub(super) fleet: &'a Fleet,
+    pub(super) live: &'a RoutingTable,
+}
+
+impl ReadinessCheck<'_> {
+    /// Refuses a change that gives more to a release that is not ready, or not known to be.
     pub(super) fn check_growth(
-        &self,
-        live: &RoutingTable,
+        self,
         proposal: &Proposal,
         candidates: &Candidates<'_>,
     ) -> Result<(), ControlError> {
-        let mut growth = self.growing(live, &proposal.state, candidates, Resolved::All);
+        let mut growth = self.growing(&proposal.state, candidates, Resolved::All);
         if proposal.is_way_back() {
             growth.retain(|_, readiness| *readiness == Readiness::NotReady);
         }
-        not_ready(growth, None)
+        refuse_unready(growth, None)
     }
 
     /// The releases that a change gives more to.
     pub(super) fn growing(
-        &self,
-        live: &RoutingTable,
+        self,
         state: &TableState,
         candidates: &Candidates<'_>,
         resolved: Resolved,
     ) -> Growing {
-        let before = live.state();
+        let before = self.live.state();
         let growth = Growth::between(&before.spec, &state.spec);
         let names = growth.into_iter().flat_map(|growth| growth.releases);
         let readiness = |name: ReleaseName| {
@@ -59,9 +87,9 @@ impl Controller {
         names.map(readiness).collect()
     }
 
-    /// Where a release has checks, they alone say that it can answer.
+    /// If a release has checks, they alone say that it is ready.
     fn readiness(
-        &self,
+        self,
         before: &TableState,
         state: &TableState,
         name: &ReleaseName,
@@ -71,81 +99,48 @@ impl Controller {
         let Some(spec) = state.spec.release(name) else {
             return Readiness::NotReady;
         };
+        let own = self.fleet.roster(name, &spec.version);
         if spec.health.is_some() {
-            let own = self.fleet.roster(name, &spec.version);
             let watched = self.fleet.watched();
             let now = watched.iter().find(|one| Arc::ptr_eq(&one.roster, &own));
-            // What nobody looks at any more may have been found out long ago.
+            // The checks of a roster that is not watched any more may be long out of date.
             let counts = now.is_some_and(|now| checks_alike(&now.spec, spec));
             return checked_readiness(state.endpoints(name), counts.then_some(&own), candidate);
         }
-        if self.can_answer(before, state, name, resolved) {
+        if is_ready_unchecked(&own, before, state, name, resolved) {
             Readiness::Ready
         } else {
             Readiness::NotReady
         }
     }
 
-    fn roster_of(&self, state: &TableState, name: &ReleaseName) -> Option<Arc<Roster>> {
-        let release = state.spec.release(name)?;
-        Some(self.fleet.roster(name, &release.version))
-    }
-
-    fn can_answer(
-        &self,
-        before: &TableState,
-        state: &TableState,
-        name: &ReleaseName,
-        resolved: Resolved,
-    ) -> bool {
-        let Some(roster) = self.roster_of(state, name) else {
-            return false;
-        };
-        let urls = state.endpoints(name);
-        let told = if version(before, name) == version(state, name) {
-            before.endpoints(name)
-        } else {
-            // A roster of a version that was live before knows what it had then, and not what the change brings; one that
-            // nothing held since knows nothing.
-            let key = (name.clone(), roster.version().clone());
-            let earlier = before.rosters.get(&key).filter(|_| roster.resolved());
-            match (earlier, resolved) {
-                (Some(earlier), _) => earlier,
-                (None, Resolved::All) => urls,
-                (None, Resolved::NotYet) => &[],
-            }
-        };
-        could_answer(&roster, urls, told)
-    }
-
-    /// Refuses to go back to a state that could not answer.
+    /// Refuses to go back to a state with releases that are not ready.
     pub(super) fn check_return(
-        &self,
-        live: &RoutingTable,
+        self,
+        table: &LiveTable,
         spec: &TableSpec,
         compiled: Option<&Compiled>,
     ) -> Result<(), ControlError> {
-        let names = self.unready_return(live, spec, compiled);
+        let names = self.unready_return(spec, compiled);
         if names.is_empty() {
             return Ok(());
         }
         Err(ControlError::NotReady {
             releases: names.into_iter().collect(),
             unknown: Vec::new(),
-            nearest: self.nearest_ready(live),
+            nearest: self.nearest_ready(table),
         })
     }
 
-    /// The releases that a rollback gives more to and that could not answer. Where nothing that is live on a route can
-    /// answer, whatever could may come back, with others beside it that cannot.
+    /// The releases that a rollback gives more to and that are not ready. On a route of which nothing live is ready, any
+    /// ready release may come back, with others beside it that are not.
     pub(super) fn unready_return(
-        &self,
-        live: &RoutingTable,
+        self,
         spec: &TableSpec,
         compiled: Option<&Compiled>,
     ) -> BTreeSet<ReleaseName> {
-        let now = live.compiled();
-        let ready_then = |name: &ReleaseName| self.is_ready(live, spec, compiled, name);
+        let now = self.live.compiled();
+        let ready_then = |name: &ReleaseName| self.is_ready(spec, compiled, name);
         let ready_now = |name: &ReleaseName| {
             let release = now.releases().get(name);
             release.is_some_and(|release| release.roster().is_ready())
@@ -164,17 +159,11 @@ impl Controller {
         Growth::unready(&growth, ready_then)
     }
 
-    fn is_ready(
-        &self,
-        live: &RoutingTable,
-        spec: &TableSpec,
-        compiled: Option<&Compiled>,
-        name: &ReleaseName,
-    ) -> bool {
+    fn is_ready(self, spec: &TableSpec, compiled: Option<&Compiled>, name: &ReleaseName) -> bool {
         let Some(release) = spec.release(name) else {
             return false;
         };
-        let tables = [Some(&**live.compiled()), compiled];
+        let tables = [Some(&**self.live.compiled()), compiled];
         let roster = tables
             .into_iter()
             .flatten()
@@ -183,7 +172,7 @@ impl Controller {
             .map(|known| Arc::clone(known.roster()));
         let roster = roster.unwrap_or_else(|| self.fleet.roster(name, &release.version));
         if !roster.resolved() {
-            let rosters = live.state().rosters;
+            let rosters = self.live.state().rosters;
             let urls = rosters.get(&(name.clone(), release.version.clone()));
             urls.inspect(|urls| {
                 set_static_endpoints(&roster, urls);
@@ -192,75 +181,78 @@ impl Controller {
         roster.is_ready()
     }
 
-    /// Whether a bare rollback has somewhere to go that could answer.
-    pub(super) fn rollback_ready(&self) -> bool {
-        let live = self.cell.load();
-        let level = self.cell.level(RollbackTarget::Previous);
-        level.is_some_and(|level| self.is_level_ready(&live, &level))
-    }
-
-    fn is_level_ready(&self, live: &RoutingTable, level: &UndoEntry) -> bool {
-        self.unready_return(live, &level.spec, level.compiled.as_deref())
+    fn is_level_ready(self, level: &UndoEntry) -> bool {
+        self.unready_return(&level.spec, level.compiled.as_deref())
             .is_empty()
     }
 
-    /// The nearest level below the live revision that could answer.
-    pub(super) fn nearest_ready(&self, live: &RoutingTable) -> Option<Revision> {
-        /// How far it is looked for.
+    /// The nearest level below the live revision that is ready.
+    pub(super) fn nearest_ready(self, table: &LiveTable) -> Option<Revision> {
+        /// Number of levels that are looked at.
         const FURTHEST: usize = 50;
-        let near = self.cell.nearest_levels(FURTHEST);
+        let near = table.nearest_levels(FURTHEST);
         near.iter()
-            .filter(|level| level.spec.digest() != live.digest())
-            .find(|level| self.is_level_ready(live, level))
+            .filter(|level| level.spec.digest() != self.live.digest())
+            .find(|level| self.is_level_ready(level))
             .map(|level| level.revision)
     }
 }
 
-/// Releases that get more by a change, and whether they could answer.
-pub(super) type Growing = BTreeMap<ReleaseName, Readiness>;
-
-/// Whether a release could answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Readiness {
-    /// It could.
-    Ready,
-    /// It has checks, and not one of its endpoints is known to be healthy yet, though one may be.
-    Unknown,
-    /// It could not.
-    NotReady,
+/// True if a rollback to the previous revision is possible, and its releases are ready.
+pub(super) fn is_rollback_ready(table: &LiveTable, fleet: &Fleet) -> bool {
+    let live = table.load();
+    let level = table.level(RollbackTarget::Previous);
+    let check = ReadinessCheck { fleet, live: &live };
+    level.is_some_and(|level| check.is_level_ready(&level))
 }
 
-/// Whether the endpoints of a release that a change brings were looked up already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Resolved {
-    /// They were: a name without an address has none.
-    All,
-    /// They will be: nothing is known of them.
-    NotYet,
+/// True if a release without checks has an endpoint that could respond.
+fn is_ready_unchecked(
+    roster: &Roster,
+    before: &TableState,
+    state: &TableState,
+    name: &ReleaseName,
+    resolved: Resolved,
+) -> bool {
+    let urls = state.endpoints(name);
+    let known = if version(before, name) == version(state, name) {
+        before.endpoints(name)
+    } else {
+        // A roster of a version that was live before has the endpoints of then, not those that the change brings; one that
+        // was dropped since has none.
+        let key = (name.clone(), roster.version().clone());
+        let earlier = before.rosters.get(&key).filter(|_| roster.resolved());
+        match (earlier, resolved) {
+            (Some(earlier), _) => earlier,
+            (None, Resolved::All) => urls,
+            (None, Resolved::NotYet) => &[],
+        }
+    };
+    could_respond(roster, urls, known)
 }
 
 fn version<'a>(state: &'a TableState, name: &ReleaseName) -> Option<&'a Version> {
     state.spec.release(name).map(|spec| &spec.version)
 }
 
-/// Whether one of these endpoints could answer. Of those that the roster was told of (`told`) it knows the addresses; of
-/// the others nothing is known.
-fn could_answer(roster: &Roster, urls: &[EndpointUrl], told: &[EndpointUrl]) -> bool {
+/// True if one of these endpoints could respond. The roster has addresses for the endpoints that it was given (`known`);
+/// the others count as able to.
+fn could_respond(roster: &Roster, urls: &[EndpointUrl], known: &[EndpointUrl]) -> bool {
     let endpoints = roster.endpoints();
     let fit = |url: &EndpointUrl| {
-        let mut known = endpoints
+        let mut resolved = endpoints
             .iter()
             .filter(|endpoint| endpoint.url() == url)
             .peekable();
-        if known.peek().is_none() {
-            return !told.contains(url);
+        if resolved.peek().is_none() {
+            return !known.contains(url);
         }
-        known.any(|endpoint| endpoint.health() != Health::Unhealthy)
+        resolved.any(|endpoint| endpoint.health() != Health::Unhealthy)
     };
     urls.iter().any(fit)
 }
 
-/// What the checks of a release say. What is not looked up yet is not known either.
+/// The readiness of a release by its checks. An endpoint that is not resolved yet is unknown.
 fn checked_readiness(
     urls: &[EndpointUrl],
     own: Option<&Arc<Roster>>,
@@ -289,8 +281,11 @@ fn checked_readiness(
     }
 }
 
-/// The refusal of what cannot answer, or is not known to.
-pub(super) fn not_ready(growing: Growing, nearest: Option<Revision>) -> Result<(), ControlError> {
+/// Refuses releases that are not ready, or not known to be.
+pub(super) fn refuse_unready(
+    growing: Growing,
+    nearest: Option<Revision>,
+) -> Result<(), ControlError> {
     let is = |wanted: Readiness| {
         move |(_, readiness): &(&ReleaseName, &Readiness)| **readiness == wanted
     };

@@ -7,6 +7,7 @@ use std::{
     sync::Arc,
 };
 
+use super::ControlError;
 use crate::{
     api::{RevisionSummary, Timestamp},
     history::{Loaded, StoredRevision},
@@ -95,8 +96,12 @@ impl RevisionIndex {
         decision
     }
 
-    pub(super) fn oldest(&self) -> Option<Revision> {
-        self.kept.keys().next().copied()
+    /// The error for a revision that is not kept.
+    pub(super) fn unknown(&self, revision: Revision) -> ControlError {
+        ControlError::UnknownRevision {
+            revision,
+            oldest: self.kept.keys().next().copied(),
+        }
     }
 
     /// The revision that was made under an idempotency key.

@@ -1,63 +1,81 @@
-//! A rollback: live at once, written behind. It waits for no disk, no queue and no other change.
+//! A rollback: swap → append behind → converge → receipt. Live at once, then durable: it waits for no disk, no queue and
+//! no other change.
 
 use std::sync::Arc;
 
 use super::{
-    ControlError, Controller, Expected,
-    controller::{now, now_ms},
-    precondition::Scope,
-    receipt::AppliedSwap,
+    ControlError, Controller, EarlyReceipt, Expected,
+    clock::now_ms,
+    precondition::{Scope, check_base, idempotent_replay},
+    readiness::ReadinessCheck,
+    recompile::{compile_again, ensure_compiled},
     revision_index::RevisionIndex,
+    revision_log::RevisionLog,
+    route_rollback::{compile_route, plan_route_rollback},
+    swap::AppliedSwap,
 };
 use crate::{
     api::Receipt,
     history::{Entry, FullWeight, StoredRevision},
-    model::{Author, Cause, Change, ChangeSet, Diff, Revision, RevisionRecord, RouteName},
-    table::{Draft, RollbackError, RollbackTarget, RoutingTable, StackChange, Swapped, UndoEntry},
+    model::{Author, Cause, Change, ChangeSet, Revision, RevisionRecord, RouteName, TableSpec},
+    table::{
+        Compiled, Draft, LiveTable, RollbackError, RollbackTarget, RoutingTable, StackChange,
+        Swapped, UndoEntry,
+    },
 };
 
-/// How often a rollback looks again when something else was faster. Each time another change succeeded.
-const MOST_TRIES: usize = 100;
+/// Number of attempts while other changes are faster. Each time another change succeeded.
+const MOST_ATTEMPTS: usize = 100;
 
-/// Where to roll back to.
+/// The destination of a rollback.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RollbackTo {
-    /// To what was before the live revision, with the whole group that it belongs to.
+    /// The revision before the live one, with the whole group that it belongs to.
     Previous,
-    /// To a revision: on the undo chain if it is on it, else its content goes on top of what is live.
+    /// A revision: if it is not on the undo chain, its content goes on top of what is live.
     Revision(Revision),
-    /// One route alone, to its previous split.
+    /// The previous split of one route; everything else stays.
     Route(RouteName),
     /// One record back, within a group too.
     Step,
 }
 
-/// What came of a try.
-pub(super) enum RollbackAttempt {
-    Done(AppliedSwap),
-    Made(StoredRevision),
-    Same,
-    // Something else was faster.
+/// The result of one attempt.
+enum RollbackAttempt<'a> {
+    Live(AppliedSwap<'a>),
+    /// The same request was made before.
+    Replayed(StoredRevision),
+    /// The destination is live already.
+    Unchanged,
+    /// Another change was faster.
     Again,
 }
 
 /// A table that goes live without having been on the undo stack, and is written behind like any rollback.
-pub(super) struct LiveFirst {
-    pub(super) draft: Draft,
-    pub(super) undo: StackChange,
-    pub(super) cause: Cause,
-    pub(super) change: Option<Change>,
-    pub(super) whole: FullWeight,
-    pub(super) undid: Vec<Revision>,
+struct LiveFirst {
+    draft: Draft,
+    undo: StackChange,
+    cause: Cause,
+    change: Option<Change>,
+    whole: FullWeight,
+    undone: Vec<Revision>,
+}
+
+/// A request for a rollback, apart from its destination.
+#[derive(Clone, Copy)]
+struct Request<'a> {
+    by: &'a Author,
+    expected: Expected,
+    force: bool,
 }
 
 impl Controller {
-    /// Makes an earlier revision live again: live first, then durable.
+    /// Makes an earlier revision live again: live first, then durable. All of its effects have run when this returns.
     ///
-    /// Not to be cancelled: whoever calls it lets it run to its end, which is bounded in time.
+    /// Do not cancel it: it ends by itself, within bounded time.
     ///
     /// # Errors
-    /// As [`Controller::rollback_promptly`].
+    /// As [`Controller::rollback_early`].
     pub async fn rollback(
         &self,
         to: RollbackTo,
@@ -65,111 +83,106 @@ impl Controller {
         expected: Expected,
         force: bool,
     ) -> Result<Receipt, ControlError> {
-        let receipt = self.rollback_promptly(to, by, expected, force).await;
-        self.run_after_swap();
-        receipt
+        let receipt = self.rollback_early(to, by, expected, force).await?;
+        Ok(receipt.into_receipt())
     }
 
-    /// Like [`Controller::rollback`], but leaves what no answer has to wait for to [`Controller::run_after_swap`], which is to
-    /// be called next.
+    /// Rolls back like [`Controller::rollback`], with a receipt that can be sent before the effects of the swap run.
     ///
     /// # Errors
     /// When there is nothing to go back to, when a release that would get more by it has no healthy endpoint and it is not
     /// forced, or when it is based on what is not live any more.
-    pub async fn rollback_promptly(
+    pub async fn rollback_early(
         &self,
         to: RollbackTo,
         by: Author,
         expected: Expected,
         force: bool,
-    ) -> Result<Receipt, ControlError> {
-        for _ in 0..MOST_TRIES {
-            let tried = match &to {
-                RollbackTo::Previous => {
-                    self.try_back(RollbackTarget::Previous, &by, expected, force)?
+    ) -> Result<EarlyReceipt<'_>, ControlError> {
+        let request = Request {
+            by: &by,
+            expected,
+            force,
+        };
+        for _ in 0..MOST_ATTEMPTS {
+            match self.attempt_rollback(&to, request)? {
+                RollbackAttempt::Live(swap) => {
+                    let convergence = self.converge(&swap).await;
+                    self.log.wait_durable(swap.record.revision).await;
+                    return Ok(self.receipts().of_swap(swap, convergence));
                 }
-                RollbackTo::Step => self.try_back(RollbackTarget::Step, &by, expected, force)?,
-                RollbackTo::Revision(revision) => {
-                    self.try_back(RollbackTarget::Revision(*revision), &by, expected, force)?
+                RollbackAttempt::Replayed(kept) => {
+                    return Ok(self.receipts().of_replay(&kept).into());
                 }
-                RollbackTo::Route(route) => self.try_route_back(route, &by, expected, force)?,
-            };
-            match tried {
-                RollbackAttempt::Done(done) => return Ok(self.receipt(done).await),
-                RollbackAttempt::Made(kept) => return Ok(self.receipt_again(&kept)),
-                RollbackAttempt::Same => return Ok(self.receipt_of_nothing(&self.cell.load(), &by)),
+                RollbackAttempt::Unchanged => {
+                    let live = self.table.load();
+                    return Ok(self.receipts().of_no_change(&live, &by).into());
+                }
                 RollbackAttempt::Again => {}
             }
         }
         Err(ControlError::Busy)
     }
 
-    fn rolled_back_before(
+    fn attempt_rollback(
         &self,
-        target: RollbackTarget,
-        by: &Author,
-    ) -> Result<Option<StoredRevision>, ControlError> {
-        let same = |kept: &StoredRevision| match (&kept.record.cause, target) {
-            (Cause::Rollback { to }, RollbackTarget::Revision(revision)) => *to == revision,
-            (Cause::Rollback { .. }, RollbackTarget::Previous | RollbackTarget::Step) => true,
-            (
-                Cause::Import
-                | Cause::Publish
-                | Cause::RollbackRoute { .. }
-                | Cause::Roster
-                | Cause::Void,
-                _,
-            ) => false,
+        to: &RollbackTo,
+        request: Request<'_>,
+    ) -> Result<RollbackAttempt<'_>, ControlError> {
+        let target = match to {
+            RollbackTo::Previous => RollbackTarget::Previous,
+            RollbackTo::Step => RollbackTarget::Step,
+            RollbackTo::Revision(revision) => RollbackTarget::Revision(*revision),
+            RollbackTo::Route(route) => return self.attempt_route(route, request),
         };
-        Self::idempotent_replay(&self.revision_index(), by.idempotency_key.as_ref(), same)
+        self.attempt_level(target, request)
     }
 
-    fn try_back(
+    fn attempt_level(
         &self,
         target: RollbackTarget,
-        by: &Author,
-        expected: Expected,
-        force: bool,
-    ) -> Result<RollbackAttempt, ControlError> {
-        if let Some(kept) = self.rolled_back_before(target, by)? {
-            return Ok(RollbackAttempt::Made(kept));
+        request: Request<'_>,
+    ) -> Result<RollbackAttempt<'_>, ControlError> {
+        let is_same = |kept: &StoredRevision| is_rollback_to(&kept.record.cause, target);
+        if let Some(kept) = idempotent_replay(&self.log, request.by, is_same)? {
+            return Ok(RollbackAttempt::Replayed(kept));
         }
-        let live = self.cell.load();
-        self.check(
-            &self.revision_index(),
-            live.revision(),
-            Scope::Whole,
-            expected,
-        )?;
+        let live = self.table.load();
+        check_base(&self.log, live.revision(), Scope::Whole, request.expected)?;
         let level = match target {
-            RollbackTarget::Revision(revision) => self.level_of(revision),
-            RollbackTarget::Previous | RollbackTarget::Step => self.cell.level(target),
+            RollbackTarget::Revision(revision) => level_of(&self.table, &self.log, revision),
+            RollbackTarget::Previous | RollbackTarget::Step => self.table.level(target),
         };
         let Some(level) = level else {
-            return self.not_in_undo_chain(&live, target, by, force);
+            return self.not_in_undo_chain(&live, target, request);
         };
         if level.spec.digest() == live.digest() && matches!(target, RollbackTarget::Revision(_)) {
-            return Ok(RollbackAttempt::Same);
+            return Ok(RollbackAttempt::Unchanged);
         }
-        if !force {
-            self.check_return(&live, &level.spec, level.compiled.as_deref())?;
-        }
-        self.ensure_compiled(&live, &level)?;
+        self.check_return(&live, &level.spec, level.compiled.as_deref(), request)?;
+        ensure_compiled(&self.table, &self.fleet, &live, &level)?;
         let target = match target {
             RollbackTarget::Revision(_) => RollbackTarget::Revision(level.revision),
             other => other,
         };
-        Ok(self.swap_back(&live, target, by))
+        Ok(self.swap_back(&live, target, request.by))
     }
 
-    /// The level that a revision means: its own, or the nearest with the same decisions. A fact beside a decision, or a
-    /// rollback to it, has a number of its own and is the same place to go back to.
-    pub(super) fn level_of(&self, revision: Revision) -> Option<UndoEntry> {
-        let own = self.cell.level(RollbackTarget::Revision(revision));
-        own.or_else(|| {
-            let state = self.revision_index().state(revision)?;
-            self.cell.level_of(state.spec.digest())
-        })
+    fn check_return(
+        &self,
+        live: &RoutingTable,
+        spec: &TableSpec,
+        compiled: Option<&Compiled>,
+        request: Request<'_>,
+    ) -> Result<(), ControlError> {
+        if request.force {
+            return Ok(());
+        }
+        let check = ReadinessCheck {
+            fleet: &self.fleet,
+            live,
+        };
+        check.check_return(&self.table, spec, compiled)
     }
 
     /// Makes a revision live again to which no rollback leads any more: a new decision, on top of what is live.
@@ -177,79 +190,104 @@ impl Controller {
         &self,
         live: &Arc<RoutingTable>,
         target: RollbackTarget,
-        by: &Author,
-        force: bool,
-    ) -> Result<RollbackAttempt, ControlError> {
+        request: Request<'_>,
+    ) -> Result<RollbackAttempt<'_>, ControlError> {
         let RollbackTarget::Revision(to) = target else {
             return Err(ControlError::NothingToUndo);
         };
         let spec = {
-            let index = self.revision_index();
+            let index = self.log.index();
             let kept = index.get(to).and_then(|kept| kept.state.as_ref());
-            let unknown = || ControlError::UnknownRevision {
-                revision: to,
-                oldest: index.oldest(),
-            };
-            kept.ok_or_else(unknown)?.spec.clone()
+            kept.ok_or_else(|| index.unknown(to))?.spec.clone()
         };
         if spec.digest() == live.digest() {
-            return Ok(RollbackAttempt::Same);
+            return Ok(RollbackAttempt::Unchanged);
         }
-        if !force {
-            self.check_return(live, &spec, None)?;
-        }
+        self.check_return(live, &spec, None, request)?;
         let swap = LiveFirst {
-            draft: self.compile_again(live, &spec)?,
-            undo: StackChange::Push(by.group.as_deref().map(Arc::from)),
+            draft: compile_again(&self.fleet, live, &spec)?,
+            undo: StackChange::Push(request.by.group.as_deref().map(Arc::from)),
             cause: Cause::Rollback { to },
             change: None,
             whole: FullWeight::new(),
-            undid: Vec::new(),
+            undone: Vec::new(),
         };
-        Ok(self.swap_live_first(live, swap, by))
+        Ok(self.swap_live_first(live, swap, request.by))
     }
 
-    /// The swap to a draft and its entry in the books: one step, which the history then follows.
-    pub(super) fn swap_live_first(
+    fn attempt_route(
+        &self,
+        route: &RouteName,
+        request: Request<'_>,
+    ) -> Result<RollbackAttempt<'_>, ControlError> {
+        let is_same = |kept: &StoredRevision| matches!(&kept.record.cause, Cause::RollbackRoute { route: Some(other), .. } if other == route);
+        if let Some(kept) = idempotent_replay(&self.log, request.by, is_same)? {
+            return Ok(RollbackAttempt::Replayed(kept));
+        }
+        let live = self.table.load();
+        let scope = Scope::Route(route);
+        check_base(&self.log, live.revision(), scope, request.expected)?;
+        let back = plan_route_rollback(&self.table, &self.log, &live, route)?;
+        self.check_return(&live, &back.state.spec, None, request)?;
+        let swap = LiveFirst {
+            draft: compile_route(&self.fleet, &live, route, back.state)?,
+            undo: StackChange::Above(back.to),
+            cause: Cause::RollbackRoute {
+                route: Some(route.clone()),
+                to: back.to,
+            },
+            change: Some(back.change),
+            whole: back.whole,
+            undone: vec![back.undone],
+        };
+        Ok(self.swap_live_first(&live, swap, request.by))
+    }
+
+    /// Swaps to a draft and enters it in the index in one step, which the history then follows.
+    fn swap_live_first(
         &self,
         live: &Arc<RoutingTable>,
         swap: LiveFirst,
         by: &Author,
-    ) -> RollbackAttempt {
-        let mut index = self.revision_index();
+    ) -> RollbackAttempt<'_> {
+        let mut index = self.log.index();
         if was_made(&index, by) {
             return RollbackAttempt::Again;
         }
-        let (revision, based_on) = (self.history.reserve(), live.revision());
+        let (revision, based_on) = (self.log.history.reserve(), live.revision());
         let LiveFirst { draft, undo, .. } = swap;
-        let Ok(swapped) = self.cell.publish(draft, revision, based_on, undo, now_ms()) else {
+        let Ok(swapped) = self
+            .table
+            .publish(draft, revision, based_on, undo, now_ms())
+        else {
             return RollbackAttempt::Again;
         };
-        let mut kept = self.record_back(&swapped, swap.cause, by);
+        let mut kept = self.record_of(&swapped, swap.cause, by);
         Arc::make_mut(&mut kept.record).change = swap.change;
         kept.whole = swap.whole;
         index.insert(kept.clone());
-        self.history.append_async(Entry {
+        self.log.history.append_async(Entry {
             record: (*kept.record).clone(),
             whole: kept.whole.clone(),
         });
         drop(index);
-        RollbackAttempt::Done(self.done_back(live, &kept, swap.undid, swapped.took))
+        let (effects, took) = (&self.effects, swapped.took);
+        RollbackAttempt::Live(AppliedSwap::new(effects, live, &kept, swap.undone, took))
     }
 
-    /// The swap and its entry in the books: one step, which the history then follows.
-    pub(super) fn swap_back(
+    /// Swaps to a level of the undo stack and enters it in the index in one step, which the history then follows.
+    fn swap_back(
         &self,
         live: &Arc<RoutingTable>,
         target: RollbackTarget,
         by: &Author,
-    ) -> RollbackAttempt {
-        let mut index = self.revision_index();
+    ) -> RollbackAttempt<'_> {
+        let mut index = self.log.index();
         if was_made(&index, by) {
             return RollbackAttempt::Again;
         }
-        let next = || self.history.reserve();
-        let swapped = match self.cell.rollback(target, Some(live.revision()), next) {
+        let next = || self.log.history.reserve();
+        let swapped = match self.table.rollback(target, Some(live.revision()), next) {
             Ok(swapped) => swapped,
             Err(
                 RollbackError::Cold(_) | RollbackError::NothingToUndo | RollbackError::Stale(_),
@@ -258,22 +296,29 @@ impl Controller {
             }
         };
         let to = swapped.restored.unwrap_or_default();
-        let kept = self.record_back(&swapped, Cause::Rollback { to }, by);
+        let kept = self.record_of(&swapped, Cause::Rollback { to }, by);
         index.insert(kept.clone());
-        self.history
-            .append_async(Entry::new((*kept.record).clone()));
+        let entry = Entry::new((*kept.record).clone());
+        self.log.history.append_async(entry);
         drop(index);
-        RollbackAttempt::Done(self.done_back(&swapped.replaced, &kept, swapped.undid, swapped.took))
+        let Swapped {
+            replaced,
+            undid,
+            took,
+            ..
+        } = swapped;
+        RollbackAttempt::Live(AppliedSwap::new(
+            &self.effects,
+            &replaced,
+            &kept,
+            undid,
+            took,
+        ))
     }
 
-    pub(super) fn record_back(
-        &self,
-        swapped: &Swapped,
-        cause: Cause,
-        by: &Author,
-    ) -> StoredRevision {
+    fn record_of(&self, swapped: &Swapped, cause: Cause, by: &Author) -> StoredRevision {
         let (before, after) = (swapped.replaced.state(), swapped.table.state());
-        let group = self.cell.live_group().map(|group| group.to_string());
+        let group = self.table.live_group().map(|group| group.to_string());
         let record = RevisionRecord {
             revision: swapped.table.revision(),
             parent: swapped.replaced.revision(),
@@ -295,30 +340,39 @@ impl Controller {
             state: Some(after),
         }
     }
+}
 
-    pub(super) fn done_back(
-        &self,
-        replaced: &RoutingTable,
-        kept: &StoredRevision,
-        undid: Vec<Revision>,
-        took: std::time::Duration,
-    ) -> AppliedSwap {
-        let applied_at = now();
-        let state = kept.state.as_ref().expect("a rollback has a state");
-        let done = AppliedSwap {
-            diff: Diff::between(&replaced.state(), state),
-            record: Arc::clone(&kept.record),
-            undid,
-            applied_at,
-            took,
-            rollback: true,
-        };
-        self.swapped(&done);
-        done
+/// The level that a revision means: its own, or the nearest with the same decisions. A fact beside a decision, or a
+/// rollback to it, has a number of its own and is the same place to go back to.
+pub(super) fn level_of(
+    table: &LiveTable,
+    log: &RevisionLog,
+    revision: Revision,
+) -> Option<UndoEntry> {
+    let own = table.level(RollbackTarget::Revision(revision));
+    own.or_else(|| {
+        let state = log.index().state(revision)?;
+        table.level_of(state.spec.digest())
+    })
+}
+
+/// True if a record with this cause was made by a rollback to the same target.
+fn is_rollback_to(cause: &Cause, target: RollbackTarget) -> bool {
+    match (cause, target) {
+        (Cause::Rollback { to }, RollbackTarget::Revision(revision)) => *to == revision,
+        (Cause::Rollback { .. }, RollbackTarget::Previous | RollbackTarget::Step) => true,
+        (
+            Cause::Import
+            | Cause::Publish
+            | Cause::RollbackRoute { .. }
+            | Cause::Roster
+            | Cause::Void,
+            _,
+        ) => false,
     }
 }
 
-/// Whether another request with the same key was faster: two of them may have come this far.
+/// True if another request with the same key was faster: two of them may have come this far.
 fn was_made(index: &RevisionIndex, by: &Author) -> bool {
     let key = by.idempotency_key.as_ref();
     key.is_some_and(|key| index.by_key(key).is_some())

@@ -1,48 +1,47 @@
-//! How things are: what is live, who is healthy, what a rollback would do, how the disk and the workers are.
+//! The status: what is live, the health of releases, the next rollback, the state of the disk and of the workers.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
-use super::{Controller, StatusPart, reconcile::live_keys};
+use super::{
+    StatusPart, preview::preview_level, readiness::ReadinessCheck, revision_log::RevisionLog,
+    route_index::RouteIndex, warm_levels::WarmLevels, watch_set::live_keys,
+};
 use crate::{
     api::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
         ReleaseStatus, Role, RollbackStatus, Status, Timestamp, WorkerStatus,
     },
-    fleet::{self, Endpoint, Health, WatchedRelease},
-    model::{Diff, Revision, Rosters, TableDocument, TableState},
-    table::{RollbackTarget, RoutingTable},
+    fleet::{self, Endpoint, Fleet, Health, WatchedRelease},
+    model::Diff,
+    table::{LiveTable, RollbackTarget, RoutingTable},
 };
 
-/// The drift that was worked out last, and of what.
-#[derive(Debug)]
-pub(super) struct DriftMemo {
-    live: Revision,
-    imported: Arc<TableDocument>,
-    // What the file says, beside these rosters: it is made from the document again only when one of the two changes.
-    file: TableState,
-    rosters: Arc<Rosters>,
-    drift: Drift,
+/// The sources of a status.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct StatusReader<'a> {
+    pub(super) live: &'a RoutingTable,
+    pub(super) table: &'a LiveTable,
+    pub(super) fleet: &'a Fleet,
+    pub(super) log: &'a RevisionLog,
+    pub(super) warm: WarmLevels,
 }
 
-impl Controller {
-    /// All that a dashboard needs.
-    pub fn status(&self) -> Status {
-        self.status_of(&self.cell.load(), &StatusPart::Whole)
-    }
-
-    /// A part of it. Takes long where there is much: to be called off the threads that carry changes out.
-    pub fn status_of(&self, live: &RoutingTable, part: &StatusPart) -> Status {
-        let (mut rollback, mut drift) = (self.rollback_status(live), self.drift());
+impl StatusReader<'_> {
+    /// The status with a part of the routes and releases.
+    pub(super) fn status(self, part: &StatusPart, index: &RouteIndex, mut drift: Drift) -> Status {
+        let live = self.live;
+        let mut rollback = self.rollback();
         if matches!(part, StatusPart::Brief) {
             rollback.diff.0.truncate(StatusPart::BRIEF);
             drift.diff.0.truncate(StatusPart::BRIEF);
         }
-        let releases = self.releases(live);
-        let shown = self.shown(live, part, releases);
-        let previous = self.cell.in_flight_on_previous();
+        let spec = live.compiled().spec();
+        let shown = part.select(spec, index, self.log, self.releases());
+        let previous = self.table.in_flight_on_previous();
         let on_previous: u64 = previous.iter().map(|(_, count)| count).sum();
         let record = self
-            .revision_index()
+            .log
+            .index()
             .get(live.revision())
             .map(|kept| Arc::clone(&kept.record));
         Status {
@@ -58,8 +57,8 @@ impl Controller {
             next: shown.next,
             releases: shown.releases,
             rollback,
-            durability: self.durability(live),
-            convergence: self.convergence(live),
+            durability: self.durability(),
+            convergence: self.convergence(),
             in_flight: live.in_flight().sum() + on_previous,
             in_flight_on_previous: previous
                 .into_iter()
@@ -73,11 +72,11 @@ impl Controller {
         }
     }
 
-    fn releases(&self, live: &RoutingTable) -> Vec<ReleaseStatus> {
-        let watched = self.fleet.watched();
-        // A status right after a swap may come before the rosters are watched; the table says what is live.
+    fn releases(self) -> Vec<ReleaseStatus> {
+        let (live, watched) = (self.live, self.fleet.watched());
+        // A status right after a swap may come before the rosters are watched; the table says which are live.
         let weighted = live.compiled().spec().weighted();
-        let (live, warm) = (live_keys(live), self.warm_keys());
+        let (live, warm) = (live_keys(live), self.warm.releases(self.table));
         let mut releases: Vec<_> = watched
             .iter()
             .map(|watched| self.release(watched))
@@ -106,7 +105,7 @@ impl Controller {
         releases
     }
 
-    fn release(&self, watched: &WatchedRelease) -> ReleaseStatus {
+    fn release(self, watched: &WatchedRelease) -> ReleaseStatus {
         let roster = &watched.roster;
         let (endpoints, draining) = (roster.endpoints(), roster.draining());
         let is_checked = watched.spec.health.is_some();
@@ -133,15 +132,15 @@ impl Controller {
                 .map(|endpoint| status(endpoint, false))
                 .chain(draining.iter().map(|endpoint| status(endpoint, true)))
                 .collect(),
-            changed_by: self.revision_index().release_changed(roster.release()),
+            changed_by: self.log.index().release_changed(roster.release()),
         }
     }
 
-    /// What a bare rollback would do.
-    pub(super) fn rollback_status(&self, live: &RoutingTable) -> RollbackStatus {
+    /// The rollback to the previous revision.
+    fn rollback(self) -> RollbackStatus {
         // The first of the chain is what is live.
-        let depth = self.cell.chain().len() - 1;
-        let Some(level) = self.cell.level(RollbackTarget::Previous) else {
+        let depth = self.table.chain().len() - 1;
+        let Some(level) = self.table.level(RollbackTarget::Previous) else {
             return RollbackStatus {
                 available: false,
                 to: None,
@@ -154,7 +153,7 @@ impl Controller {
                 depth,
             };
         };
-        let preview = self.preview_back(live, &level);
+        let preview = preview_level(self.table, self.fleet, self.live, &level);
         let ready = preview.not_ready.is_empty();
         RollbackStatus {
             available: true,
@@ -167,90 +166,38 @@ impl Controller {
             nearest_ready: if ready {
                 Some(level.revision)
             } else {
-                self.nearest_ready(live)
+                let (fleet, live) = (self.fleet, self.live);
+                ReadinessCheck { fleet, live }.nearest_ready(self.table)
             },
             depth,
         }
     }
 
-    fn durability(&self, live: &RoutingTable) -> DurabilityStatus {
-        let standing = self.history.standing();
-        let restart = self.restart_revision();
-        let durable = self.is_durable(live.revision());
+    fn durability(self) -> DurabilityStatus {
+        let history = &self.log.history;
+        let health = history.standing();
+        let restart = self.log.restart_revision();
+        let durable = self.log.is_durable(self.live.revision());
         DurabilityStatus {
-            healthy: standing.error.is_none() && durable,
+            healthy: health.error.is_none() && durable,
             durable,
             restart_revision: restart,
-            pending_records: standing.pending,
-            error: standing.error,
-            kept_revisions: self.revision_index().kept().len(),
-            path: self.history.path().display().to_string(),
+            pending_records: health.pending,
+            error: health.error,
+            kept_revisions: self.log.index().kept().len(),
+            path: history.path().display().to_string(),
         }
     }
 
-    fn convergence(&self, live: &RoutingTable) -> ConvergenceStatus {
+    fn convergence(self) -> ConvergenceStatus {
         let worker = |(worker, revision)| WorkerStatus { worker, revision };
-        let workers: Vec<_> = self.cell.seen().into_iter().map(worker).collect();
+        let workers: Vec<_> = self.table.seen().into_iter().map(worker).collect();
         ConvergenceStatus {
             converged: workers
                 .iter()
-                .all(|worker| worker.revision >= live.revision()),
+                .all(|worker| worker.revision >= self.live.revision()),
             workers,
         }
-    }
-
-    /// How the live table differs from the file that was last imported, or was read since and not taken over. Worked out
-    /// once for each pair.
-    pub(super) fn drift(&self) -> Drift {
-        if !self.settings.has_file {
-            return Drift::default();
-        }
-        let live = self.cell.load();
-        let (imported, refused) = {
-            let index = self.revision_index();
-            (index.imported.clone(), index.refused.clone())
-        };
-        let refused_now = refused.is_some();
-        let Some(imported) = refused.or(imported) else {
-            return Drift::default();
-        };
-        // Held to copy a pointer, not while entries are compared: whoever changes something looks at the drift, too.
-        let memo = || self.drift.lock().unwrap_or_else(PoisonError::into_inner);
-        let known = memo().clone();
-        let known = known.filter(|memo| Arc::ptr_eq(&memo.imported, &imported));
-        if let Some(known) = &known
-            && known.live == live.revision()
-        {
-            return known.drift.clone();
-        }
-        let state = live.state();
-        let known = known.filter(|memo| Arc::ptr_eq(&memo.rosters, &state.rosters));
-        let file = known.map(|memo| memo.file.clone());
-        let file = file.unwrap_or_else(|| (*imported).clone().into_state(&state));
-        let drift = Drift {
-            refused: refused_now,
-            ..drift_between(&file, &state)
-        };
-        *memo() = Some(Arc::new(DriftMemo {
-            live: live.revision(),
-            imported,
-            file,
-            rosters: state.rosters,
-            drift: drift.clone(),
-        }));
-        drift
-    }
-}
-
-/// What the file says, and what is live instead.
-fn drift_between(file: &TableState, live: &TableState) -> Drift {
-    let diff = Diff::between(file, live);
-    Drift {
-        imported: true,
-        drifted: !diff.is_empty(),
-        refused: false,
-        changes: diff.0.len(),
-        diff,
     }
 }
 

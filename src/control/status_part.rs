@@ -1,23 +1,19 @@
-//! Which routes and releases a status shows: everything, or what somebody asked for of a large table.
+//! The part of the routes and releases that a status shows: everything, or what was asked for of a large table.
 
-use std::{
-    collections::{BTreeSet, HashMap, HashSet},
-    sync::{Arc, PoisonError},
-};
+use std::collections::{BTreeSet, HashSet};
 
-use super::Controller;
+use super::{revision_log::RevisionLog, route_index::RouteIndex};
 use crate::{
     api::{ReleaseStatus, Role, RouteStatus, Totals},
-    model::{ReleaseName, Revision, RouteName, RouteSpec, TableSpec},
-    table::RoutingTable,
+    model::{Revision, RouteName, RouteSpec, TableSpec},
 };
 
-/// What of the routes and releases is asked for.
+/// The part of the routes and releases that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum StatusPart {
     /// All of them.
     Whole,
-    /// Every release and no route: for whoever has the routes of the revision already.
+    /// Every release and no route: for a caller that has the routes of the revision already.
     WithoutRoutes,
     /// Everything of a small table. Of a large one what is worth a look: routes that are split or not ready, and
     /// releases that are not ready, that drain, or that such a route sends requests to.
@@ -26,14 +22,14 @@ pub enum StatusPart {
     Route(RouteName),
     /// Routes in the order of the table, and the releases in their splits.
     Page {
-        /// They begin behind this one.
+        /// The route that the page begins behind.
         after: Option<RouteName>,
-        /// How many at most.
+        /// The largest number of routes.
         limit: usize,
     },
 }
 
-/// What a status shows of the routes and releases.
+/// The routes and releases that a status shows.
 #[derive(Debug)]
 pub(super) struct Shown {
     pub(super) totals: Totals,
@@ -42,88 +38,18 @@ pub(super) struct Shown {
     pub(super) releases: Vec<ReleaseStatus>,
 }
 
-/// What is asked of all routes of a revision, found out once for it. Places are those of the table.
-#[derive(Debug)]
-pub(super) struct RouteIndex {
-    revision: Revision,
-    split: BTreeSet<usize>,
-    weighing: HashMap<ReleaseName, Vec<usize>>,
-}
-
-// === impl StatusPart ===
-
 impl StatusPart {
-    /// How many routes, releases and differences a brief status has at most.
+    /// The largest number of routes, of releases and of differences in a brief status.
     pub const BRIEF: usize = 50;
-}
 
-// === impl RouteIndex ===
-
-impl RouteIndex {
-    fn of(spec: &TableSpec, revision: Revision) -> Self {
-        let mut index = Self {
-            revision,
-            split: BTreeSet::new(),
-            weighing: HashMap::new(),
-        };
-        for (place, route) in spec.routes().iter().enumerate() {
-            if route.weighed().count() > 1 {
-                index.split.insert(place);
-            }
-            for release in route.weighed() {
-                match index.weighing.get_mut(release) {
-                    Some(places) => places.push(place),
-                    None => drop(index.weighing.insert(release.clone(), vec![place])),
-                }
-            }
-        }
-        index
-    }
-
-    /// The routes that give a weight to one of these releases.
-    fn weighing<'a>(&self, releases: impl Iterator<Item = &'a ReleaseName>) -> BTreeSet<usize> {
-        let places = releases.filter_map(|release| self.weighing.get(release));
-        places.flatten().copied().collect()
-    }
-}
-
-// === impl Controller ===
-
-impl Controller {
-    /// The revisions that last changed these routes, where they are known. The books are held for a moment.
-    pub fn routes_changed<'a>(
+    /// Selects the routes and releases of this part.
+    pub(super) fn select(
         &self,
-        routes: impl Iterator<Item = &'a RouteName>,
-    ) -> Vec<Option<Revision>> {
-        let index = self.revision_index();
-        routes.map(|route| index.route_changed(route)).collect()
-    }
-
-    fn route_index(&self, live: &RoutingTable) -> Arc<RouteIndex> {
-        // Held to copy a pointer, not while routes are walked.
-        let memo = || {
-            self.route_index
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let known = memo().clone();
-        if let Some(known) = known.filter(|known| known.revision == live.revision()) {
-            return known;
-        }
-        let index = Arc::new(RouteIndex::of(live.compiled().spec(), live.revision()));
-        *memo() = Some(Arc::clone(&index));
-        index
-    }
-
-    /// Chooses what is shown.
-    pub(super) fn shown(
-        &self,
-        live: &RoutingTable,
-        part: &StatusPart,
+        spec: &TableSpec,
+        index: &RouteIndex,
+        log: &RevisionLog,
         releases: Vec<ReleaseStatus>,
     ) -> Shown {
-        let spec = live.compiled().spec();
-        let index = self.route_index(live);
         let is_unready = |release: &&ReleaseStatus| {
             !release.ready && matches!(release.role, Role::Live | Role::Standby)
         };
@@ -136,61 +62,82 @@ impl Controller {
             releases: releases.len(),
             unready_releases: unready.count(),
         };
-        let is_large = totals.routes > StatusPart::BRIEF;
-        let places: Vec<usize> = match part {
-            StatusPart::Brief if is_large => worth_a_look(&unready_routes, &index.split),
-            StatusPart::Whole | StatusPart::Brief => (0..totals.routes).collect(),
-            StatusPart::WithoutRoutes => Vec::new(),
-            StatusPart::Route(name) => spec.place(name).into_iter().collect(),
-            StatusPart::Page { after, limit } => page(spec, after.as_ref(), *limit),
-        };
-        let routes: Vec<&RouteSpec> = places
+        let positions = self.positions(spec, index, &unready_routes);
+        let routes: Vec<&RouteSpec> = positions
             .iter()
-            .filter_map(|place| spec.routes().get(*place))
+            .filter_map(|position| spec.routes().get(*position))
             .map(|route| &***route)
             .collect();
-        let more = places.last().is_some_and(|last| last + 1 < totals.routes);
-        let is_page = matches!(part, StatusPart::Page { .. });
+        let more = positions
+            .last()
+            .is_some_and(|last| last + 1 < totals.routes);
+        let is_page = matches!(self, Self::Page { .. });
         let next = routes.last().filter(|_| is_page && more);
         Shown {
             totals,
             next: next.map(|route| route.name.clone()),
-            releases: chosen(part, &routes, releases),
-            routes: self.routes_shown(&routes),
+            releases: chosen(self, &routes, releases),
+            routes: route_statuses(log, &routes),
         }
     }
 
-    // The books are asked for a few at a time: a rollback never waits until a long status is written.
-    fn routes_shown(&self, routes: &[&RouteSpec]) -> Vec<RouteStatus> {
-        const AT_ONCE: usize = 128;
-        let mut shown = Vec::with_capacity(routes.len());
-        for routes in routes.chunks(AT_ONCE) {
-            let changed = self.routes_changed(routes.iter().map(|route| &route.name));
-            let routes = routes.iter().zip(changed);
-            shown.extend(routes.map(|(route, changed)| RouteStatus::of(route, changed)));
+    /// The positions of the routes in the table.
+    fn positions(
+        &self,
+        spec: &TableSpec,
+        index: &RouteIndex,
+        unready: &BTreeSet<usize>,
+    ) -> Vec<usize> {
+        let all = spec.routes().len();
+        match self {
+            Self::Brief if all > Self::BRIEF => worth_a_look(unready, &index.split),
+            Self::Whole | Self::Brief => (0..all).collect(),
+            Self::WithoutRoutes => Vec::new(),
+            Self::Route(name) => spec.place(name).into_iter().collect(),
+            Self::Page { after, limit } => page(spec, after.as_ref(), *limit),
         }
-        shown
     }
+}
+
+/// The revisions that last changed these routes, where they are known. The index is locked for a moment.
+pub(super) fn routes_changed<'a>(
+    log: &RevisionLog,
+    routes: impl Iterator<Item = &'a RouteName>,
+) -> Vec<Option<Revision>> {
+    let index = log.index();
+    routes.map(|route| index.route_changed(route)).collect()
+}
+
+// The index is asked for a few at a time: a rollback never waits until a long status is written.
+fn route_statuses(log: &RevisionLog, routes: &[&RouteSpec]) -> Vec<RouteStatus> {
+    const AT_ONCE: usize = 128;
+    let mut shown = Vec::with_capacity(routes.len());
+    for routes in routes.chunks(AT_ONCE) {
+        let changed = routes_changed(log, routes.iter().map(|route| &route.name));
+        let routes = routes.iter().zip(changed);
+        shown.extend(routes.map(|(route, changed)| RouteStatus::of(route, changed)));
+    }
+    shown
 }
 
 /// Routes that are not ready before routes that are split, as many as fit; in the order of the table.
 fn worth_a_look(unready: &BTreeSet<usize>, split: &BTreeSet<usize>) -> Vec<usize> {
     let all = unready.iter().chain(split.difference(unready));
-    let mut places: Vec<usize> = all.take(StatusPart::BRIEF).copied().collect();
-    places.sort_unstable();
-    places
+    let mut positions: Vec<usize> = all.take(StatusPart::BRIEF).copied().collect();
+    positions.sort_unstable();
+    positions
 }
 
 fn page(spec: &TableSpec, after: Option<&RouteName>, limit: usize) -> Vec<usize> {
     let all = spec.routes().len();
     let first = match after {
         None => 0,
-        Some(name) => spec.place(name).map_or(all, |place| place + 1),
+        Some(name) => spec.place(name).map_or(all, |position| position + 1),
     };
     (first..all.min(first.saturating_add(limit))).collect()
 }
 
-/// The releases that belong to what is asked for, in the order that they have.
+/// The releases of a part, in the order that they have.
 fn chosen(
     part: &StatusPart,
     routes: &[&RouteSpec],
@@ -211,13 +158,13 @@ fn chosen(
                 Role::Live | Role::Standby | Role::Warm => None,
             };
             let ranked = releases.iter().enumerate();
-            let ranked = ranked.filter_map(|(place, release)| Some((rank(release)?, place)));
+            let ranked = ranked.filter_map(|(position, release)| Some((rank(release)?, position)));
             let mut ranked: Vec<_> = ranked.collect();
             ranked.sort_unstable();
             ranked.truncate(StatusPart::BRIEF);
-            let kept: HashSet<_> = ranked.into_iter().map(|(_, place)| place).collect();
+            let kept: HashSet<_> = ranked.into_iter().map(|(_, position)| position).collect();
             let all = releases.into_iter().enumerate();
-            all.filter(|(place, _)| kept.contains(place))
+            all.filter(|(position, _)| kept.contains(position))
                 .map(|(_, release)| release)
                 .collect()
         }

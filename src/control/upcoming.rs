@@ -1,18 +1,10 @@
-//! Rosters of a change that is not live yet: they are looked up and checked while somebody waits for it.
+//! Releases of changes that are not live yet: they are resolved and checked while a change waits for them.
 
 use std::collections::BTreeMap;
 
-use super::Controller;
 use crate::fleet::WatchedRelease;
 
-/// What is looked after for changes that are not live yet, by who wants it.
-#[derive(Debug, Default)]
-pub(super) struct UpcomingReleases {
-    wanted: BTreeMap<u64, Upcoming>,
-    next: u64,
-}
-
-/// What one change needs before it is live.
+/// The releases that one change needs before it is live.
 #[derive(Debug, Default)]
 pub(super) struct Upcoming {
     /// Rosters that the live table does not have.
@@ -21,44 +13,32 @@ pub(super) struct Upcoming {
     pub(super) names: Vec<WatchedRelease>,
 }
 
-/// Rosters that are looked after until this is dropped.
-#[derive(Debug)]
-pub(super) struct UpcomingGuard<'a> {
-    controller: &'a Controller,
-    id: u64,
+/// The releases of all changes that wait, by change.
+#[derive(Debug, Default)]
+pub(super) struct UpcomingReleases {
+    by_change: BTreeMap<u64, Upcoming>,
+    last: u64,
 }
 
 impl UpcomingReleases {
     pub(super) fn rosters(&self) -> impl Iterator<Item = &WatchedRelease> {
-        self.wanted.values().flat_map(|upcoming| &upcoming.rosters)
+        self.by_change
+            .values()
+            .flat_map(|upcoming| &upcoming.rosters)
     }
 
     pub(super) fn names(&self) -> impl Iterator<Item = &WatchedRelease> {
-        self.wanted.values().flat_map(|upcoming| &upcoming.names)
+        self.by_change.values().flat_map(|upcoming| &upcoming.names)
     }
 
-    fn add(&mut self, upcoming: Upcoming) -> u64 {
-        self.next += 1;
-        self.wanted.insert(self.next, upcoming);
-        self.next
+    /// Adds what a change needs; returns the number by which it is removed.
+    pub(super) fn add(&mut self, upcoming: Upcoming) -> u64 {
+        self.last += 1;
+        self.by_change.insert(self.last, upcoming);
+        self.last
     }
-}
 
-impl Controller {
-    /// Says which rosters a change is about to need, so that they are looked after before it is live.
-    pub(super) fn watch_upcoming(&self, upcoming: Upcoming) -> UpcomingGuard<'_> {
-        let id = self.change_expected(|expected| expected.add(upcoming));
-        UpcomingGuard {
-            controller: self,
-            id,
-        }
-    }
-}
-
-impl Drop for UpcomingGuard<'_> {
-    fn drop(&mut self) {
-        let id = self.id;
-        self.controller
-            .change_expected(|expected| expected.wanted.remove(&id));
+    pub(super) fn remove(&mut self, change: u64) {
+        self.by_change.remove(&change);
     }
 }

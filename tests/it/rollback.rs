@@ -645,10 +645,10 @@ async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
     let folder = folder();
     let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     let two = r#"{"kind":"put_release","release":"green","document":{"version":"2","endpoints":["http://127.0.0.1:4001"]}}"#;
-    // Before `settle`, which would update the supervised releases.
-    fixture
+    // Before the effects of the swap, which would update the supervised releases.
+    let _early = fixture
         .controller
-        .apply_without_settle(change(two), author(), Expected::Any, false)
+        .apply_early(change(two), author(), Expected::Any, false)
         .await
         .unwrap();
     let status = fixture.controller.status();
@@ -715,10 +715,10 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
         ))
     };
     fixture.apply(endpoints(&[1, 2])).await;
-    // Before `settle`: convergence includes the endpoints.
+    // Before the effects of the swap: convergence includes the endpoints.
     let receipt = fixture
         .controller
-        .apply_without_settle(endpoints(&[1]), author(), Expected::Any, false)
+        .apply_early(endpoints(&[1]), author(), Expected::Any, false)
         .await
         .unwrap();
     assert!(receipt.converged_at.is_some());

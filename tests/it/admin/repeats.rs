@@ -122,20 +122,20 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
     let folder = folder();
     let fixture = ControllerFixture::with_weights(&history_path(&folder), 100, 100).await;
     let (asked, other) = (Digest::of(&"asked"), Digest::of(&"other"));
-    let turn = fixture.controller.key_turn("nothing", asked).await.unwrap();
+    let turn = fixture.controller.lock_key("nothing", asked).await.unwrap();
     turn.keep(Revision(7), "first".to_owned(), false)
         .await
         .unwrap();
     drop(turn);
     // The process ends before the response is stored: the record has the key and the request.
-    let turn = fixture.controller.key_turn("made", asked).await.unwrap();
+    let turn = fixture.controller.lock_key("made", asked).await.unwrap();
     let change = set_split("chat", 10);
     let made = fixture
         .controller
         .apply(change, keyed("made"), Expected::Any, false);
     let made = made.await.unwrap();
     drop(turn);
-    let turn = fixture.controller.key_turn("back", asked).await.unwrap();
+    let turn = fixture.controller.lock_key("back", asked).await.unwrap();
     let back =
         fixture
             .controller
@@ -144,21 +144,21 @@ async fn an_answer_under_a_key_survives_the_end_of_the_process() {
     drop((turn, fixture));
 
     let fixture = ControllerFixture::open(&history_path(&folder));
-    let turn = fixture.controller.key_turn("nothing", asked).await.unwrap();
-    let before = fixture.controller.answered_before(&turn).unwrap();
+    let turn = fixture.controller.lock_key("nothing", asked).await.unwrap();
+    let before = fixture.controller.replayed(&turn).unwrap();
     assert!(matches!(before, Some(ReplayedResponse::Kept(kept)) if kept.body == "first"));
     for (key, revision) in [("made", made.revision), ("back", back.revision)] {
-        let turn = fixture.controller.key_turn(key, asked).await.unwrap();
-        let before = fixture.controller.answered_before(&turn).unwrap();
+        let turn = fixture.controller.lock_key(key, asked).await.unwrap();
+        let before = fixture.controller.replayed(&turn).unwrap();
         assert!(matches!(before, Some(ReplayedResponse::Made(made)) if made.revision == revision));
     }
     for key in ["nothing", "made", "back"] {
-        drop(fixture.controller.key_turn(key, asked));
+        drop(fixture.controller.lock_key(key, asked));
     }
     drop(turn);
     for key in ["nothing", "made", "back"] {
-        let turn = fixture.controller.key_turn(key, other).await.unwrap();
-        let refused = fixture.controller.answered_before(&turn);
+        let turn = fixture.controller.lock_key(key, other).await.unwrap();
+        let refused = fixture.controller.replayed(&turn);
         assert!(matches!(
             refused,
             Err(ControlError::KeyReused { revision: Some(_) })
@@ -171,13 +171,13 @@ async fn requests_under_one_key_come_one_after_the_other() {
     let folder = folder();
     let fixture = ControllerFixture::with_weights(&history_path(&folder), 100, 100).await;
     let (asked, other) = (Digest::of(&"asked"), Digest::of(&"other"));
-    let first = fixture.controller.key_turn("k", asked).await.unwrap();
-    let refused = fixture.controller.key_turn("k", other).await;
+    let first = fixture.controller.lock_key("k", asked).await.unwrap();
+    let refused = fixture.controller.lock_key("k", other).await;
     assert!(matches!(
         refused,
         Err(ControlError::KeyReused { revision: None })
     ));
-    let mut second = std::pin::pin!(fixture.controller.key_turn("k", asked));
+    let mut second = std::pin::pin!(fixture.controller.lock_key("k", asked));
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(second.as_mut().poll(&mut context).is_pending());
     first
@@ -186,6 +186,6 @@ async fn requests_under_one_key_come_one_after_the_other() {
         .unwrap();
     drop(first);
     let second = second.await.unwrap();
-    let before = fixture.controller.answered_before(&second).unwrap();
+    let before = fixture.controller.replayed(&second).unwrap();
     assert!(matches!(before, Some(ReplayedResponse::Kept(kept)) if kept.body == "first"));
 }

@@ -3,9 +3,8 @@
 use std::{sync::Arc, time::Duration};
 
 use switchback::{
-    api::Receipt,
     config,
-    control::Expected,
+    control::{EarlyReceipt, Expected},
     discovery::{self, Resolver},
     model::{Change, HumanDuration},
 };
@@ -50,11 +49,11 @@ fn endpoints(urls: &[&str]) -> Change {
 }
 
 impl Setup {
-    /// Applies a change without its effects afterwards.
-    async fn set(&self, urls: &[&str]) -> Receipt {
+    /// Applies a change; its effects run when the receipt is dropped.
+    async fn set(&self, urls: &[&str]) -> EarlyReceipt<'_> {
         self.fixture
             .controller
-            .apply_without_settle(endpoints(urls), author(), Expected::Any, false)
+            .apply_early(endpoints(urls), author(), Expected::Any, false)
             .await
             .unwrap()
     }
@@ -95,7 +94,7 @@ async fn what_is_converged_holds_the_addresses_of_new_names() {
         let receipt = setup.set(&urls).await;
         assert_eq!(setup.addresses(), expected);
         assert!(receipt.converged_at.is_some() && receipt.unresolved.is_empty());
-        setup.fixture.controller.run_after_swap();
+        drop(receipt);
         assert_eq!(setup.addresses(), expected, "and it stays so");
     }
     setup.running.abort();
@@ -105,8 +104,7 @@ async fn what_is_converged_holds_the_addresses_of_new_names() {
 async fn a_name_without_an_address_is_reported_with_what_serves_meanwhile() {
     let setup = setup().await;
     let before = setup.addresses();
-    let receipt = setup.set(&["http://c.test:9"]).await;
-    setup.fixture.controller.run_after_swap();
+    let receipt = setup.set(&["http://c.test:9"]).await.into_receipt();
     assert_eq!(setup.addresses(), before, "a release is never emptied");
     assert!(receipt.converged_at.is_none() && receipt.waiting_for.is_empty());
     let [unresolved] = receipt.unresolved.as_slice() else {

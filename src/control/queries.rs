@@ -1,0 +1,87 @@
+//! The controller's queries: status, revisions, responses that were sent before. They change nothing, and none reads the
+//! disk.
+
+use super::{
+    ControlError, Controller, KeyGuard, ReplayedResponse, StatusPart, revisions,
+    status::StatusReader, status_part,
+};
+use crate::{
+    api::{RevisionDetail, RevisionPage, Status},
+    model::{Cause, Diff, Revision, RouteName},
+    table::RoutingTable,
+};
+
+impl Controller {
+    /// The whole status.
+    pub fn status(&self) -> Status {
+        self.status_of(&self.table.load(), &StatusPart::Whole)
+    }
+
+    /// The status with a part of the routes and releases. Takes long for a large table: to be called off the threads that
+    /// make changes.
+    pub fn status_of(&self, live: &RoutingTable, part: &StatusPart) -> Status {
+        let reader = StatusReader {
+            live,
+            table: &self.table,
+            fleet: &self.fleet,
+            log: &self.log,
+            warm: self.reconciler.warm(),
+        };
+        let index = self.route_index.get(live);
+        reader.status(part, &index, self.current_drift())
+    }
+
+    /// The revisions that last changed these routes, where they are known.
+    pub fn routes_changed<'a>(
+        &self,
+        routes: impl Iterator<Item = &'a RouteName>,
+    ) -> Vec<Option<Revision>> {
+        status_part::routes_changed(&self.log, routes)
+    }
+
+    /// Revisions before one, latest first; all kept ones when `before` is absent.
+    pub fn revisions(&self, before: Option<Revision>, limit: usize) -> RevisionPage {
+        revisions::list(&self.table, &self.log, before, limit)
+    }
+
+    /// One revision, with its change and its table.
+    ///
+    /// # Errors
+    /// When it is not kept.
+    pub fn revision(&self, revision: Revision) -> Result<RevisionDetail, ControlError> {
+        revisions::detail(&self.table, &self.log, revision)
+    }
+
+    /// The difference of two revisions.
+    ///
+    /// # Errors
+    /// When one of them is not kept.
+    pub fn diff(&self, from: Revision, to: Revision) -> Result<Diff, ControlError> {
+        revisions::diff(&self.log, from, to)
+    }
+
+    /// The response to the same request when it was made before, if it was.
+    ///
+    /// # Errors
+    /// When the key belongs to another request.
+    pub fn replayed(&self, guard: &KeyGuard) -> Result<Option<ReplayedResponse>, ControlError> {
+        if let Some(kept) = self.answers.get(guard)? {
+            return Ok(Some(ReplayedResponse::Kept(kept)));
+        }
+        let made = self.log.index().by_key(guard.key()).cloned();
+        let Some(made) = made else { return Ok(None) };
+        if made.record.request != Some(guard.request()) {
+            let revision = Some(made.record.revision);
+            return Err(ControlError::KeyReused { revision });
+        }
+        let receipt = self.receipts().of_replay(&made);
+        Ok(Some(match made.record.cause {
+            Cause::Import => ReplayedResponse::Imported(Box::new(self.replayed_report(receipt))),
+            Cause::Publish
+            | Cause::Rollback { .. }
+            | Cause::RollbackRoute { .. }
+            | Cause::Roster
+            | Cause::Void => ReplayedResponse::Made(Box::new(receipt)),
+        }))
+    }
+}

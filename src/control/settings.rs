@@ -1,0 +1,54 @@
+//! Settings of the control plane.
+
+use std::time::Duration;
+
+use crate::{config::Config, history::KEPT_REVISIONS};
+
+/// The settings of a controller that an operator can change.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// Number of revisions that are kept.
+    pub keep: usize,
+    /// Timeout for a publish to reach the disk; it is refused after that.
+    pub durable_within: Duration,
+    /// Longest time that a receipt waits for every worker to take up a change.
+    pub converge_within: Duration,
+    /// Number of earlier revisions that are kept compiled, checked and connected.
+    pub warm_revisions: usize,
+    /// Longest time that they are kept so.
+    pub warm_for: Duration,
+    /// Longest time that requests in flight may go on once their release has left the live table.
+    pub drain: Duration,
+    /// True if the table came from a file that people edit: only then can the live table drift from it.
+    pub has_file: bool,
+}
+
+impl Settings {
+    /// The settings of a configuration.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        Self {
+            keep: config.history.keep,
+            durable_within: config.history.durable_within.0,
+            converge_within: config.timeouts.converge.0,
+            warm_revisions: config.rollback.warm_revisions,
+            warm_for: config.rollback.warm_for.0,
+            drain: config.timeouts.drain.0,
+            has_file: true,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            keep: KEPT_REVISIONS,
+            durable_within: Duration::from_secs(2),
+            converge_within: Duration::from_millis(500),
+            warm_revisions: 2,
+            warm_for: Duration::from_secs(24 * 3600),
+            drain: Duration::from_secs(15 * 60),
+            has_file: true,
+        }
+    }
+}

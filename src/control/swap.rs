@@ -1,0 +1,142 @@
+//! A swap that took place, and the effects that follow it once its receipt is sent.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    clock::now, metrics, readiness::is_rollback_ready, reconcile::Reconciler,
+    retention::prune_history, revision_log::RevisionLog,
+};
+use crate::{
+    api::Timestamp,
+    fleet::Fleet,
+    history::StoredRevision,
+    model::{Diff, Revision, RevisionRecord},
+    table::{LiveTable, RoutingTable},
+};
+
+/// The effects of every swap that no receipt waits for: the fleet's watch list, the audit log, the retention of
+/// revisions, the gauges.
+#[derive(Debug)]
+pub(super) struct SwapEffects {
+    pub(super) table: Arc<LiveTable>,
+    pub(super) fleet: Arc<Fleet>,
+    pub(super) log: Arc<RevisionLog>,
+    pub(super) reconciler: Arc<Reconciler>,
+    /// Number of revisions that are kept.
+    pub(super) keep: usize,
+    pub(super) pending: Mutex<Vec<AuditEntry>>,
+}
+
+/// The effects of a swap, still to be run: they run when this is dropped, whichever way a request ends.
+#[derive(Debug)]
+#[must_use = "they run when this is dropped"]
+pub struct PendingEffects<'a>(&'a SwapEffects);
+
+/// A swap that took place. A receipt is made of it.
+#[derive(Debug)]
+pub(super) struct AppliedSwap<'a> {
+    pub(super) record: Arc<RevisionRecord>,
+    pub(super) diff: Diff,
+    pub(super) undone: Vec<Revision>,
+    pub(super) applied_at: Timestamp,
+    pub(super) took: Duration,
+    pub(super) effects: PendingEffects<'a>,
+}
+
+/// The audit log's entry for a swap.
+#[derive(Debug)]
+pub(super) struct AuditEntry {
+    record: Arc<RevisionRecord>,
+    changes: usize,
+    took: Duration,
+}
+
+// === impl SwapEffects ===
+
+impl SwapEffects {
+    fn pending(&self) -> MutexGuard<'_, Vec<AuditEntry>> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs the effects of every swap that has not had them yet.
+    pub(super) fn run(&self) {
+        let pending = std::mem::take(&mut *self.pending());
+        if pending.is_empty() {
+            return;
+        }
+        self.log.history.resume();
+        self.reconciler.reconcile();
+        pending.iter().for_each(AuditEntry::write);
+        prune_history(&self.table, &self.log, self.keep);
+        self.set_gauges();
+    }
+
+    pub(super) fn set_gauges(&self) {
+        metrics::set_gauges(&self.log, is_rollback_ready(&self.table, &self.fleet));
+    }
+}
+
+// === impl PendingEffects ===
+
+impl Drop for PendingEffects<'_> {
+    fn drop(&mut self) {
+        // A panic in a panic would end the process; the controller's next tick runs them then.
+        if !std::thread::panicking() {
+            self.0.run();
+        }
+    }
+}
+
+// === impl AppliedSwap ===
+
+impl<'a> AppliedSwap<'a> {
+    /// Called right after a swap. This is the only way to a receipt of it, so no swap goes without its effects.
+    pub(super) fn new(
+        effects: &'a SwapEffects,
+        replaced: &RoutingTable,
+        kept: &StoredRevision,
+        undone: Vec<Revision>,
+        took: Duration,
+    ) -> Self {
+        let (record, applied_at) = (Arc::clone(&kept.record), now());
+        let state = kept.state.as_ref().expect("a live revision has a state");
+        let diff = Diff::between(&replaced.state(), state);
+        metrics::count_swap(&record.cause, took);
+        effects.pending().push(AuditEntry {
+            record: Arc::clone(&record),
+            changes: diff.0.len(),
+            took,
+        });
+        Self {
+            record,
+            diff,
+            undone,
+            applied_at,
+            took,
+            effects: PendingEffects(effects),
+        }
+    }
+}
+
+// === impl AuditEntry ===
+
+impl AuditEntry {
+    fn write(&self) {
+        let record = &self.record;
+        tracing::info!(
+            target: "audit",
+            revision = record.revision.0,
+            parent = record.parent.0,
+            cause = record.cause.as_str(),
+            actor = ?record.author.actor,
+            name = %record.author.name,
+            note = record.author.message.as_deref(),
+            changes = self.changes,
+            swap_us = self.took.as_micros(),
+            "a revision is live"
+        );
+    }
+}
