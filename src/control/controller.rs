@@ -12,6 +12,7 @@ use super::{
     health_gate::HealthGate,
     idempotency::{IdempotencyStore, KeyGuard},
     metrics,
+    readiness::ReadinessCheck,
     receipt::Receipts,
     reconcile::Reconciler,
     restore::restore,
@@ -21,8 +22,9 @@ use super::{
     swap::{AppliedSwap, SwapEffects},
 };
 use crate::{
+    api::Drift,
     fleet::Fleet,
-    history::{History, Loaded},
+    history::{History, Loaded, StoredResponse},
     model::Digest,
     table::{LiveTable, RoutingTable},
 };
@@ -77,7 +79,7 @@ impl Controller {
         log: Arc<RevisionLog>,
         table: Arc<LiveTable>,
         fleet: Arc<Fleet>,
-        answers: Vec<(String, crate::history::StoredResponse)>,
+        answers: Vec<(String, StoredResponse)>,
     ) -> Self {
         let reconciler = Reconciler::new(&settings, Arc::clone(&table), Arc::clone(&fleet));
         let reconciler = Arc::new(reconciler);
@@ -139,6 +141,13 @@ impl Controller {
         self.log.history.close(timeout);
     }
 
+    pub(super) fn readiness<'a>(&'a self, live: &'a RoutingTable) -> ReadinessCheck<'a> {
+        ReadinessCheck {
+            fleet: &self.fleet,
+            live,
+        }
+    }
+
     pub(super) fn health_gate(&self) -> HealthGate<'_> {
         HealthGate {
             table: &self.table,
@@ -159,10 +168,10 @@ impl Controller {
         }
     }
 
-    /// The difference of the live table from the file, if there is one.
-    pub(super) fn current_drift(&self) -> crate::api::Drift {
+    /// The difference of the live table from the file; none if the table did not come from a file.
+    pub(super) fn current_drift(&self) -> Drift {
         if !self.settings.has_file {
-            return crate::api::Drift::default();
+            return Drift::default();
         }
         self.drift.get(&self.table.load(), &self.log)
     }

@@ -1,7 +1,7 @@
-//! When the time of what is in flight on a release that left the live table is over.
+//! The deadline of requests in flight on a release that left the live table.
 //!
-//! Only a release that is not in the table at all is meant: a weight of 0 ends nothing. One that a rollback would bring
-//! back is looked after as before, but its streams are not spared.
+//! It is for releases that are not in the table at all: a weight of 0 ends nothing. A release that a rollback would bring
+//! back is watched as before, but its streams end too.
 
 use std::{
     collections::HashMap,
@@ -13,28 +13,28 @@ use crate::{
     model::{ReleaseName, Version},
 };
 
-/// A request that was selected by the table before may be counted this late.
+/// Longest time after a swap at which a request may still be counted that the table before had selected.
 const LATE: Duration = Duration::from_secs(5);
 
-/// Since when releases are not in the live table, as far as something may be in flight on them.
+/// Releases that may have requests in flight and are not in the live table, each with the time at which it left.
 #[derive(Debug, Default)]
 pub(super) struct DrainTimers(HashMap<(ReleaseName, Version), Instant>);
 
 impl DrainTimers {
-    /// Whether it has to be looked again, whatever else has changed.
-    pub(super) fn is_due(&self) -> bool {
+    /// True while a release may reach its deadline, so that the next pass must not be skipped.
+    pub(super) fn is_armed(&self) -> bool {
         !self.0.is_empty()
     }
 
-    /// Tells what has been in flight for `drain` on releases that left to end; whether there was any.
-    pub(super) fn look(
+    /// Aborts the requests in flight on releases that left `drain` ago or earlier. True if there were any.
+    pub(super) fn abort_overdue(
         &mut self,
         watched: &[WatchedRelease],
         now: Instant,
         drain: Duration,
     ) -> bool {
-        let mut has_ended = false;
-        let mut gone = HashMap::new();
+        let mut has_aborted = false;
+        let mut armed = HashMap::new();
         for watched in watched.iter().filter(|watched| watched.role != Role::Live) {
             let roster = &watched.roster;
             let key = (roster.release().clone(), roster.version().clone());
@@ -43,14 +43,14 @@ impl DrainTimers {
             if in_flight > 0 && age >= drain {
                 tracing::info!(release = %key.0, version = %key.1, in_flight, "ending what is in flight on a release that left");
                 roster.abort_all();
-                has_ended = true;
+                has_aborted = true;
             }
             if in_flight > 0 || age < LATE {
-                gone.insert(key, since);
+                armed.insert(key, since);
             }
         }
-        self.0 = gone;
-        has_ended
+        self.0 = armed;
+        has_aborted
     }
 }
 
@@ -83,20 +83,20 @@ mod tests {
         let request = live.roster.pick(0, 0, 0).unwrap();
         let (start, drain) = (Instant::now(), Duration::from_secs(60));
         let after = |seconds| start + Duration::from_secs(seconds);
-        let mut recall = DrainTimers::default();
-        assert!(!recall.look(std::slice::from_ref(&live), start, drain));
-        assert!(!recall.is_due());
+        let mut timers = DrainTimers::default();
+        assert!(!timers.abort_overdue(std::slice::from_ref(&live), start, drain));
+        assert!(!timers.is_armed());
         let warm = std::slice::from_ref(&warm);
-        assert!(!recall.look(warm, after(100), drain));
-        assert!(recall.is_due());
-        assert!(!recall.look(warm, after(159), drain) && !request.is_aborted());
+        assert!(!timers.abort_overdue(warm, after(100), drain));
+        assert!(timers.is_armed());
+        assert!(!timers.abort_overdue(warm, after(159), drain) && !request.is_aborted());
         // One that came back starts anew.
-        assert!(!recall.look(std::slice::from_ref(&live), after(160), drain));
-        assert!(!recall.look(warm, after(170), drain));
-        assert!(!recall.look(warm, after(229), drain) && !request.is_aborted());
-        assert!(recall.look(warm, after(230), drain) && request.is_aborted());
+        assert!(!timers.abort_overdue(std::slice::from_ref(&live), after(160), drain));
+        assert!(!timers.abort_overdue(warm, after(170), drain));
+        assert!(!timers.abort_overdue(warm, after(229), drain) && !request.is_aborted());
+        assert!(timers.abort_overdue(warm, after(230), drain) && request.is_aborted());
         drop(request);
-        assert!(!recall.look(warm, after(240), drain));
-        assert!(!recall.is_due());
+        assert!(!timers.abort_overdue(warm, after(240), drain));
+        assert!(!timers.is_armed());
     }
 }

@@ -1,4 +1,4 @@
-//! Why a change does not take place. Nothing has changed then, unless the error says that this is unknown.
+//! The error of a change that does not take place. Nothing has changed then, unless the error says that this is unknown.
 
 use thiserror::Error;
 
@@ -8,7 +8,7 @@ use crate::{
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
 };
 
-/// Why a change does not take place.
+/// The error of a change that does not take place.
 #[derive(Debug, Error)]
 pub enum ControlError {
     /// Too many changes wait.
@@ -23,7 +23,7 @@ pub enum ControlError {
     /// The key was used for another request.
     #[error("the idempotency key belongs to another request{}", of_revision(*.revision))]
     KeyReused {
-        /// The revision that was live by that request, once it was answered.
+        /// The revision that the other request made, once it has one.
         revision: Option<Revision>,
     },
     /// The history cannot take the record in time, so nothing is live.
@@ -34,9 +34,9 @@ pub enum ControlError {
     NotReady {
         /// The releases.
         releases: Vec<ReleaseName>,
-        /// Those among them whose first check was not answered in time.
+        /// Those among them whose first check got no response in time.
         unknown: Vec<ReleaseName>,
-        /// The nearest revision on the undo chain of which this is not so.
+        /// The nearest revision on the undo chain whose releases are ready.
         nearest: Option<Revision>,
     },
     /// There is nothing to roll back to.
@@ -45,7 +45,7 @@ pub enum ControlError {
     /// A whole table must name the revision that it is based on.
     #[error("a whole table must name the revision that it is based on; revision {live} is live")]
     PreconditionRequired {
-        /// What is live.
+        /// The live revision.
         live: Revision,
     },
     /// The release is still of use.
@@ -53,10 +53,10 @@ pub enum ControlError {
     ReleaseWanted {
         /// The release.
         release: ReleaseName,
-        /// Of what use.
+        /// The use that it is of.
         reason: String,
     },
-    /// A split that is set leaves out what has a weight.
+    /// A split that is set leaves out a release that has a weight.
     #[error("the split of `{route}` would lose {}, which gets requests now", names(.releases))]
     WouldDrop {
         /// The route.
@@ -64,14 +64,14 @@ pub enum ControlError {
         /// The releases.
         releases: Vec<ReleaseName>,
     },
-    /// What the change is based on is not what is live.
+    /// The base of the change is out of date.
     #[error(
         "revision {live} is live, and what the change is about has changed since revision {expected}"
     )]
     Stale {
-        /// What is live.
+        /// The live revision.
         live: Revision,
-        /// What the change is based on.
+        /// The base of the change.
         expected: Revision,
         /// The changes since, latest first.
         since: Vec<RevisionSummary>,
@@ -87,7 +87,7 @@ pub enum ControlError {
 }
 
 impl ControlError {
-    /// Whether a restart may bring what was refused, since its record may be on the disk and that which voids it not yet.
+    /// True if a restart may bring the refused change: its record may be on the disk, and that which voids it not yet.
     pub fn may_return(&self) -> bool {
         matches!(self, Self::NotDurable(AppendError::Unknown(_)))
     }

@@ -167,7 +167,7 @@ impl IdempotencyStore {
         }
     }
 
-    /// Tries again to write what is not on the disk yet; until it is, a repeat is answered from memory.
+    /// Tries again to write what is not on the disk yet; until it is, a repeat gets its response from memory.
     pub(super) async fn retry(&self) {
         drop(tokio::time::timeout(SAVE_TIMEOUT, self.save()).await);
     }

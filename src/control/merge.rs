@@ -11,16 +11,16 @@ use crate::{
     model::{RouteName, RouteSpec, TableDocument},
 };
 
-/// What the comparison led to.
+/// The result of the comparison.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Merged {
     /// The table to make live.
     pub(super) document: TableDocument,
     /// Entries that changed only in the file, or where it wins.
     pub(super) applied: Vec<String>,
-    /// Entries that changed only live, or where that wins.
+    /// Entries that changed only live, or where the live side wins.
     pub(super) kept: Vec<String>,
-    /// Entries that changed in both, when nobody wins.
+    /// Entries that changed in both, when there is no policy for it.
     pub(super) conflicts: Vec<Conflict>,
 }
 
@@ -76,7 +76,7 @@ fn compare<T: PartialEq>(base: &T, live: &T, file: &T) -> Side {
 }
 
 impl Merge {
-    /// Judges one entry and notes it; returns what is to be live of it.
+    /// Compares one entry and records the result; returns the side that is to be live.
     fn choose<T: PartialEq + Clone + Serialize>(
         &mut self,
         path: &str,

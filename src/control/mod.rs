@@ -3,7 +3,18 @@
 //! A publish queues behind other publishes, is written to the history and is live only then (`publish.rs`: start there).
 //! A rollback waits for nothing: it takes the live table's short lock, is live, and is written behind (`rollback.rs`).
 //! Both enter their revision in one index under its lock, so that the live table, the records and the undo stack always
-//! agree. What follows a swap runs once its receipt is dropped (`swap.rs`).
+//! agree. The effects of a swap run once its receipt is sent (`swap.rs`).
+//!
+//! The files by subject, each list from the caller down:
+//!
+//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `preview`; under them `proposal`,
+//!   `precondition`, `consent`, `idempotency`
+//! - after a swap: `swap`, `convergence`, `receipt`
+//! - health before a swap: `health_gate`, `readiness`, `candidates`
+//! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
+//!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
+//! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
+//! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod candidates;
 mod clock;

@@ -39,11 +39,8 @@ impl Controller {
             &self.fleet,
         )
         .map_err(ControlError::Invalid)?;
-        let check = ReadinessCheck {
-            fleet: &self.fleet,
-            live: &live,
-        };
         let nothing = Candidates::default();
+        let check = self.readiness(&live);
         let growing = check.growing(&proposal.state, &nothing, Resolved::NotYet);
         let preview = Preview {
             not_ready: names(&growing, Readiness::NotReady),
@@ -79,11 +76,9 @@ impl Controller {
             RollbackTo::Revision(revision) => self.preview_revision(&live, *revision)?,
             RollbackTo::Route(route) => self.preview_route(&live, route)?,
         };
-        let check = ReadinessCheck {
-            fleet: &self.fleet,
-            live: &live,
-        };
-        unless_unready(preview, force, || check.nearest_ready(&self.table))
+        unless_unready(preview, force, || {
+            self.readiness(&live).nearest_ready(&self.table)
+        })
     }
 
     fn preview_target(

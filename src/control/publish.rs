@@ -11,7 +11,6 @@ use super::{
     clock::now_ms,
     precondition::{Scope, check_base, idempotent_replay, stale},
     proposal::{Proposal, check_drops_no_weight},
-    readiness::ReadinessCheck,
     removal::remaining_use,
     resolve::{ResolvedNames, await_addresses, set_rosters},
     revision_log::may_return,
@@ -252,13 +251,11 @@ impl Controller {
         let Proposal { state, touched, .. } = &proposal;
         let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
             .map_err(ControlError::Invalid)?;
+        let nothing = &Candidates::default();
         let names = await_addresses(&self.reconciler, &self.fleet, &draft, touched).await;
         if !proposal.force {
-            let check = ReadinessCheck {
-                fleet: &self.fleet,
-                live,
-            };
-            check.check_growth(&proposal, candidates.unwrap_or(&Candidates::default()))?;
+            let candidates = candidates.unwrap_or(nothing);
+            self.readiness(live).check_growth(&proposal, candidates)?;
         }
         Ok(CompiledChange {
             proposal,

@@ -102,7 +102,7 @@ impl Reconciler {
             .update(&before, &mut wanted, now, drain + AFTERWARDS);
         state.statistics.update(&wanted, left, now);
         let mut watched = wanted.into_releases();
-        if state.timers.look(&watched, now, drain) {
+        if state.timers.abort_overdue(&watched, now, drain) {
             self.table.recall();
         }
         watched.extend(beside);
@@ -174,7 +174,7 @@ impl WatchState {
     fn has_changed(&self, tables: &Tables) -> bool {
         let has_changed = |seen: &Tables| seen.differs_from(tables);
         !self.draining.is_empty()
-            || self.timers.is_due()
+            || self.timers.is_armed()
             || self.seen.as_ref().is_none_or(has_changed)
     }
 }

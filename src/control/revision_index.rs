@@ -1,4 +1,4 @@
-//! What is known of the kept revisions, in memory: so that nothing that is asked ever reads the disk.
+//! The index of the kept revisions, in memory, so that no query reads the disk.
 //!
 //! Tables share what did not change, so a thousand of them cost little more than one.
 
@@ -14,7 +14,7 @@ use crate::{
     model::{ReleaseName, Revision, RouteName, TableDocument, TableState},
 };
 
-/// The kept revisions and what can be looked up about them.
+/// The kept revisions, by number, idempotency key, route and release.
 #[derive(Debug, Default)]
 pub(super) struct RevisionIndex {
     kept: BTreeMap<Revision, StoredRevision>,
@@ -23,7 +23,7 @@ pub(super) struct RevisionIndex {
     releases: HashMap<ReleaseName, Revision>,
     /// The configuration file as it was last imported.
     pub(super) imported: Option<Arc<TableDocument>>,
-    /// The configuration file as it was last read, where it was not taken over.
+    /// The configuration file as it was last read, if it was refused.
     pub(super) refused: Option<Arc<TableDocument>>,
     /// Revisions since a whole table was last written.
     pub(super) since_snapshot: usize,
@@ -41,7 +41,7 @@ impl RevisionIndex {
         index
     }
 
-    /// Enters a revision: later ones win where they say which was last.
+    /// Adds a revision. It becomes the last one of its key, routes and releases.
     pub(super) fn insert(&mut self, kept: StoredRevision) {
         let revision = kept.record.revision;
         if kept.state.is_some() {
@@ -74,8 +74,8 @@ impl RevisionIndex {
         self.kept.get(&revision)?.state.clone()
     }
 
-    /// The decision that a live revision holds: itself, or the one before it that was no fact. Facts are told by what they
-    /// leave alone: the decisions and where a rollback goes.
+    /// The decision that a live revision holds: itself, or the last one before it that was no fact. A fact changes neither
+    /// the digest of the decisions nor the destination of a rollback.
     pub(super) fn decision(&self, live: Revision) -> Revision {
         let Some(record) = self.get(live).map(|kept| &kept.record) else {
             return live;
@@ -131,7 +131,7 @@ impl RevisionIndex {
         }
     }
 
-    /// The live revisions after `revision`, latest first, of which `about` says that they matter.
+    /// The live revisions after `revision` for which `about` is true, latest first.
     pub(super) fn since<'a>(
         &'a self,
         revision: Revision,
@@ -146,7 +146,7 @@ impl RevisionIndex {
     }
 }
 
-/// What a summary says beside the record.
+/// The part of a summary that is not in the record.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct RevisionFlags<'a> {
     pub(super) live: Revision,
@@ -154,7 +154,7 @@ pub(super) struct RevisionFlags<'a> {
     pub(super) durable: Revision,
 }
 
-pub(super) fn summary(kept: &StoredRevision, standing: RevisionFlags<'_>) -> RevisionSummary {
+pub(super) fn summary(kept: &StoredRevision, flags: RevisionFlags<'_>) -> RevisionSummary {
     let record = &kept.record;
     RevisionSummary {
         revision: record.revision,
@@ -164,8 +164,8 @@ pub(super) fn summary(kept: &StoredRevision, standing: RevisionFlags<'_>) -> Rev
         author: record.author.clone(),
         cause: record.cause.clone(),
         digest: record.digest,
-        live: record.revision == standing.live,
-        undoable: standing.chain.contains(&record.revision),
-        durable: record.revision <= standing.durable,
+        live: record.revision == flags.live,
+        undoable: flags.chain.contains(&record.revision),
+        durable: record.revision <= flags.durable,
     }
 }

@@ -7,7 +7,6 @@ use super::{
     ControlError, Controller, EarlyReceipt, Expected,
     clock::now_ms,
     precondition::{Scope, check_base, idempotent_replay},
-    readiness::ReadinessCheck,
     recompile::{compile_again, ensure_compiled},
     revision_index::RevisionIndex,
     revision_log::RevisionLog,
@@ -178,11 +177,8 @@ impl Controller {
         if request.force {
             return Ok(());
         }
-        let check = ReadinessCheck {
-            fleet: &self.fleet,
-            live,
-        };
-        check.check_return(&self.table, spec, compiled)
+        self.readiness(live)
+            .check_return(&self.table, spec, compiled)
     }
 
     /// Makes a revision live again to which no rollback leads any more: a new decision, on top of what is live.
