@@ -8,18 +8,6 @@ use super::{code, is_test_file, is_word, none, sources, without_tests};
 
 /// Files that still import each other, directly or through others.
 pub(super) const CIRCLES: &[&str] = &[
-    "src/control/consent.rs",
-    "src/control/controller.rs",
-    "src/control/idempotency.rs",
-    "src/control/metrics.rs",
-    "src/control/publish.rs",
-    "src/control/readiness.rs",
-    "src/control/receipt.rs",
-    "src/control/reconcile.rs",
-    "src/control/status.rs",
-    "src/control/status_part.rs",
-    "src/control/upcoming.rs",
-    "src/control/warmup.rs",
 ];
 
 /// Paths in the code of a file, with groups in braces written out; `true` if re-exported.
