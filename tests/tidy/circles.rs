@@ -7,8 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{code, is_test_file, is_word, none, sources, without_tests};
 
 /// Files that still import each other, directly or through others.
-pub(super) const CIRCLES: &[&str] = &[
-];
+pub(super) const CIRCLES: &[&str] = &[];
 
 /// Paths in the code of a file, with groups in braces written out; `true` if re-exported.
 fn paths(code: &str) -> Vec<(bool, String)> {
