@@ -178,10 +178,10 @@ impl<'o> HeadWriter<'o> {
             | Framing::Response(
                 ResponseFraming::Length(length) | ResponseFraming::Announced(length),
             ) => {
-                let mut digits = [0; 20];
-                let digits = decimal(length, &mut digits);
+                let mut digits = itoa::Buffer::new();
                 self.out.extend_from_slice(b"content-length: ");
-                self.out.extend_from_slice(digits);
+                self.out
+                    .extend_from_slice(digits.format(length).as_bytes());
                 self.out.extend_from_slice(LINE_END);
             }
         }
@@ -199,18 +199,6 @@ impl From<RequestFraming> for Framing {
 impl From<ResponseFraming> for Framing {
     fn from(framing: ResponseFraming) -> Self {
         Self::Response(framing)
-    }
-}
-
-fn decimal(mut number: u64, digits: &mut [u8; 20]) -> &[u8] {
-    let mut start = digits.len();
-    loop {
-        start -= 1;
-        digits[start] = DIGITS[(number % 10) as usize];
-        number /= 10;
-        if number == 0 {
-            return &digits[start..];
-        }
     }
 }
 

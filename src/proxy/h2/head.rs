@@ -188,27 +188,14 @@ impl<'o> BlockSink<'o> {
 
     /// Writes the length of the body.
     pub(super) fn length(&mut self, length: u64) {
-        let mut text = [0; 20];
-        let digits = decimal(length, &mut text);
+        let mut digits = itoa::Buffer::new();
+        let digits = digits.format(length).as_bytes();
         self.put(KnownField::ContentLength, b"content-length", digits);
     }
 
     fn put(&mut self, known: KnownField, name: &[u8], value: &[u8]) {
         let is_secret = SECRET.contains(known);
         self.is_valid &= self.encoder.field(known, name, value, is_secret);
-    }
-}
-
-/// Decimal digits of a number, at the end of `text`.
-fn decimal(mut number: u64, text: &mut [u8; 20]) -> &[u8] {
-    let mut at = text.len();
-    loop {
-        at -= 1;
-        text[at] = b'0' + u8::try_from(number % 10).unwrap_or_default();
-        number /= 10;
-        if number == 0 {
-            return &text[at..];
-        }
     }
 }
 
@@ -224,18 +211,5 @@ impl FieldSink for BlockSink<'_> {
     #[inline]
     fn add(&mut self, name: &'static str, value: &[u8]) {
         self.put(KnownField::of(name.as_bytes()), name.as_bytes(), value);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_written_in_digits() {
-        for number in [0, 9, 10, 1_234_567, u64::MAX] {
-            let mut text = [0; 20];
-            assert_eq!(decimal(number, &mut text), number.to_string().as_bytes());
-        }
     }
 }
