@@ -1,10 +1,12 @@
 //! Rows of the store: the content of one transaction, or of the whole store at a start.
 
-use std::{collections::BTreeMap, io, path::Path};
+use std::{collections::BTreeMap, path::Path};
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
 
 use super::{
     error::HistoryError,
-    ipc::{Decoder, Encoder},
     pending::Pending,
     record::{self, Entry, Snapshot},
     seal::DecodeError,
@@ -13,20 +15,20 @@ use super::{
 use crate::model::{Revision, TableDocument};
 
 /// Encoded rows, read from the store or to be written to it.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 pub(super) struct Batch {
-    pub(super) records: Vec<(Revision, Vec<u8>)>,
-    pub(super) snapshots: Vec<(Revision, Vec<u8>)>,
+    pub(super) records: Vec<(Revision, Bytes)>,
+    pub(super) snapshots: Vec<(Revision, Bytes)>,
     pub(super) remove: Vec<Revision>,
     /// The imported file; empty to remove it.
-    pub(super) imported: Option<Vec<u8>>,
+    pub(super) imported: Option<Bytes>,
     pub(super) reserved: Option<u64>,
     /// Number of transactions that the store has committed, counted by the store.
     pub(super) writes: u64,
     /// Last rollback in the journal, according to the high-water mark.
     pub(super) slotted: Revision,
     /// Stored responses by idempotency key; `None` removes one.
-    pub(super) answers: Vec<(String, Option<Vec<u8>>)>,
+    pub(super) answers: Vec<(String, Option<Bytes>)>,
 }
 
 /// Decoded content of the store.
@@ -46,58 +48,10 @@ impl Batch {
     pub(super) fn add(&mut self, pending: &Pending) {
         let revision = pending.entry.record.revision;
         self.records
-            .push((revision, record::encode(&pending.entry)));
+            .push((revision, record::encode(&pending.entry).into()));
         if let Some(imported) = &pending.imported {
-            self.imported = Some(imported.clone());
+            self.imported = Some(imported.clone().into());
         }
-    }
-
-    pub(super) fn put(&self, message: Encoder) -> Encoder {
-        let rows = |mut message: Encoder, rows: &[(Revision, Vec<u8>)]| {
-            message = message.number(rows.len() as u64);
-            for (revision, bytes) in rows {
-                message = message.number(revision.0).bytes(bytes);
-            }
-            message
-        };
-        let mut message = rows(rows(message, &self.records), &self.snapshots);
-        message = message.number(self.remove.len() as u64);
-        for revision in &self.remove {
-            message = message.number(revision.0);
-        }
-        let reserved = self.reserved.map(u64::to_le_bytes);
-        message = message
-            .optional(self.imported.as_deref())
-            .optional(reserved.as_ref().map(<[u8; 8]>::as_slice))
-            .number(self.writes)
-            .number(self.slotted.0)
-            .number(self.answers.len() as u64);
-        for (key, answer) in &self.answers {
-            message = message.bytes(key.as_bytes()).optional(answer.as_deref());
-        }
-        message
-    }
-
-    pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
-        let mut batch = Self::default();
-        for rows in [&mut batch.records, &mut batch.snapshots] {
-            for _ in 0..reading.number()? {
-                rows.push((Revision(reading.number()?), reading.bytes()?.to_vec()));
-            }
-        }
-        for _ in 0..reading.number()? {
-            batch.remove.push(Revision(reading.number()?));
-        }
-        batch.imported = reading.optional()?.map(<[u8]>::to_vec);
-        let reserved = reading.optional()?.and_then(|bytes| bytes.try_into().ok());
-        batch.reserved = reserved.map(u64::from_le_bytes);
-        batch.writes = reading.number()?;
-        batch.slotted = Revision(reading.number()?);
-        for _ in 0..reading.number()? {
-            let (key, answer) = (reading.text()?, reading.optional()?);
-            batch.answers.push((key, answer.map(<[u8]>::to_vec)));
-        }
-        Ok(batch)
     }
 }
 
@@ -163,27 +117,24 @@ fn not_read(folder: &Path, what: &str, error: DecodeError) -> HistoryError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::history::ipc;
 
     #[test]
     fn a_batch_arrives_as_it_was_sent() {
         let batch = Batch {
-            records: vec![(Revision(3), b"three".to_vec()), (Revision(4), Vec::new())],
-            snapshots: vec![(Revision(3), b"whole".to_vec())],
+            records: vec![(Revision(3), "three".into()), (Revision(4), Bytes::new())],
+            snapshots: vec![(Revision(3), "whole".into())],
             remove: vec![Revision(1), Revision(2)],
-            imported: Some(b"file".to_vec()),
+            imported: Some("file".into()),
             reserved: Some(4096),
             writes: 12,
             slotted: Revision(3),
-            answers: vec![
-                ("a".to_owned(), Some(b"x".to_vec())),
-                ("b".to_owned(), None),
-            ],
+            answers: vec![("a".to_owned(), Some("x".into())), ("b".to_owned(), None)],
         };
-        let message = batch.put(Encoder::default());
         let (here, there) = std::os::unix::net::UnixStream::pair().unwrap();
-        super::super::ipc::send(&here, &message).unwrap();
-        let bytes = super::super::ipc::receive(&there).unwrap();
-        let again = Batch::take(&mut Decoder::of(&bytes)).unwrap();
+        ipc::send(&here, &ipc::Message::of(&batch)).unwrap();
+        let bytes = ipc::receive(&there).unwrap();
+        let again: Batch = ipc::decode(&bytes).unwrap();
         assert_eq!(format!("{again:?}"), format!("{batch:?}"));
     }
 }

@@ -11,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::ipc::{self, Encoder};
+use super::ipc::{self, Message};
 
 /// Time after which a reply is late.
 const LATE: Duration = Duration::from_millis(20);
@@ -35,7 +35,7 @@ pub(super) struct End {
 }
 
 /// Sends ahead all messages that are ready, while there is room.
-pub(super) type Ahead<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&Encoder) -> bool);
+pub(super) type Ahead<'a> = &'a mut dyn FnMut(&mut dyn FnMut(&Message) -> bool);
 
 /// Reason why a call got no reply.
 pub(super) enum NoReply {
@@ -84,7 +84,7 @@ impl Channel {
         Some(stream)
     }
 
-    pub(super) fn call(&self, message: &Encoder, ahead: Ahead<'_>) -> Result<Vec<u8>, NoReply> {
+    pub(super) fn call(&self, message: &Message, ahead: Ahead<'_>) -> Result<Vec<u8>, NoReply> {
         let (stream, before, limit) = {
             let mut place = self.end();
             let end = place
@@ -133,7 +133,7 @@ impl Channel {
     }
 
     /// Sends a message whose reply is ignored; `false` if there is no room for it now.
-    fn send_ahead(&self, message: &Encoder) -> bool {
+    fn send_ahead(&self, message: &Message) -> bool {
         let mut place = self.end();
         let Some(end) = place.as_mut() else {
             return false;
@@ -153,4 +153,4 @@ impl Channel {
 }
 
 /// For calls without messages to send ahead.
-pub(super) fn nothing_ahead(_send: &mut dyn FnMut(&Encoder) -> bool) {}
+pub(super) fn nothing_ahead(_send: &mut dyn FnMut(&Message) -> bool) {}

@@ -1,18 +1,14 @@
 //! Errors of opening a history, with advice.
 
-use std::{
-    ffi::OsStr,
-    io,
-    os::unix::ffi::OsStrExt as _,
-    path::{Path, PathBuf},
-};
+use std::{io, path::PathBuf};
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use super::ipc::{Decoder, Encoder};
+use super::wire_forms::{io_error, os_path};
 
 /// Error of opening a history. Each message names the file and says what to do.
-#[derive(Debug, Error)]
+#[derive(Debug, Error, Serialize, Deserialize)]
 pub enum HistoryError {
     /// Its content is invalid.
     #[error(
@@ -21,6 +17,7 @@ pub enum HistoryError {
     )]
     Damaged {
         /// The folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// Description of the damage.
         what: String,
@@ -32,6 +29,7 @@ pub enum HistoryError {
     )]
     Held {
         /// The folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// Process id noted in the lock.
         pid: Option<String>,
@@ -42,9 +40,11 @@ pub enum HistoryError {
     )]
     Keeper {
         /// The folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// The system's error.
         #[source]
+        #[serde(with = "io_error")]
         source: io::Error,
     },
     /// It is not writable.
@@ -53,6 +53,7 @@ pub enum HistoryError {
     )]
     NotWritable {
         /// The folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// Error of the disk.
         reason: String,
@@ -64,6 +65,7 @@ pub enum HistoryError {
     )]
     StillWritten {
         /// The folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// Id of the ended process.
         ended: u32,
@@ -75,6 +77,7 @@ pub enum HistoryError {
     )]
     UnknownFormat {
         /// The folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// The format found.
         found: u64,
@@ -85,122 +88,21 @@ pub enum HistoryError {
     )]
     Unreadable {
         /// The file or folder.
+        #[serde(with = "os_path")]
         path: PathBuf,
         /// The system's error.
         #[source]
+        #[serde(with = "io_error")]
         source: io::Error,
     },
 }
 
-impl HistoryError {
-    /// Encodes the error for another process.
-    pub(super) fn put(&self, message: Encoder) -> Encoder {
-        let begin =
-            |kind: u64, path: &Path| message.number(kind).bytes(path.as_os_str().as_bytes());
-        match self {
-            Self::Damaged { path, what } => begin(0, path).bytes(what.as_bytes()),
-            Self::Held { path, pid } => begin(1, path).optional(pid.as_ref().map(String::as_bytes)),
-            Self::Keeper { path, source } => put_error(begin(2, path), source),
-            Self::NotWritable { path, reason } => begin(3, path).bytes(reason.as_bytes()),
-            Self::StillWritten { path, ended } => begin(4, path).number((*ended).into()),
-            Self::UnknownFormat { path, found } => begin(5, path).number(*found),
-            Self::Unreadable { path, source } => put_error(begin(6, path), source),
-        }
-    }
-
-    /// Decodes an error of another process.
-    pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
-        let kind = reading.number()?;
-        let path = PathBuf::from(OsStr::from_bytes(reading.bytes()?));
-        Ok(match kind {
-            0 => Self::Damaged {
-                path,
-                what: reading.text()?,
-            },
-            1 => Self::Held {
-                path,
-                pid: reading
-                    .optional()?
-                    .map(|pid| String::from_utf8_lossy(pid).into_owned()),
-            },
-            3 => Self::NotWritable {
-                path,
-                reason: reading.text()?,
-            },
-            4 => Self::StillWritten {
-                path,
-                ended: u32::try_from(reading.number()?).unwrap_or_default(),
-            },
-            5 => Self::UnknownFormat {
-                path,
-                found: reading.number()?,
-            },
-            6 => Self::Unreadable {
-                path,
-                source: take_error(reading)?,
-            },
-            _ => Self::Keeper {
-                path,
-                source: take_error(reading)?,
-            },
-        })
-    }
-}
-
-fn put_error(message: Encoder, error: &io::Error) -> Encoder {
-    let code = error.raw_os_error().unwrap_or_default();
-    message
-        .number(code.unsigned_abs().into())
-        .bytes(error.to_string().as_bytes())
-}
-
-fn take_error(reading: &mut Decoder<'_>) -> io::Result<io::Error> {
-    let (code, text) = (reading.number()?, reading.text()?);
-    Ok(match i32::try_from(code) {
-        Ok(0) | Err(_) => io::Error::other(text),
-        Ok(code) => io::Error::from_raw_os_error(code),
-    })
-}
-
 /// Failed transaction, which may have reached the disk all the same.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct WriteError {
     pub(super) reason: String,
     pub(super) begun: bool,
     /// The writer process is gone, and another one may be used.
+    #[serde(skip)]
     pub(super) gone: bool,
-}
-
-impl WriteError {
-    /// Encodes the result of a write.
-    pub(super) fn put(written: &Result<(), Self>, message: Encoder) -> Encoder {
-        match written {
-            Ok(()) => message.number(0),
-            Err(error) => message
-                .number(1)
-                .number(error.begun.into())
-                .bytes(error.reason.as_bytes()),
-        }
-    }
-
-    pub(super) fn take(reading: &mut Decoder<'_>) -> Result<(), Self> {
-        let mut said = || -> io::Result<Option<Self>> {
-            if reading.number()? == 0 {
-                return Ok(None);
-            }
-            Ok(Some(Self {
-                begun: reading.number()? == 1,
-                reason: reading.text()?,
-                gone: false,
-            }))
-        };
-        let unknown = |error: io::Error| {
-            Some(Self {
-                reason: error.to_string(),
-                begun: true,
-                gone: false,
-            })
-        };
-        said().unwrap_or_else(unknown).map_or(Ok(()), Err)
-    }
 }

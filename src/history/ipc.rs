@@ -13,14 +13,10 @@ use rustix::{
     io::Errno,
     net::SendFlags,
 };
+use serde::{Deserialize, Serialize};
 
 /// Subcommand of the command line that starts a writer process.
 pub const SUBCOMMAND: &str = "history-writer";
-
-pub(super) const ASK_LOCK: u64 = 1;
-pub(super) const ASK_OPEN: u64 = 2;
-pub(super) const ASK_WRITE: u64 = 3;
-pub(super) const ASK_LAST: u64 = 4;
 
 /// Limit on a message: a whole history at a start. Usual messages are a few kilobytes.
 const LONGEST: u64 = 1 << 30;
@@ -28,87 +24,38 @@ const LONGEST: u64 = 1 << 30;
 /// Initial buffer for a message.
 const MOST: usize = 64 * 1024;
 
-/// Encoder of a message.
-#[derive(Debug, Default)]
-pub(super) struct Encoder(Vec<u8>);
+/// An encoded message, behind its length.
+#[derive(Debug)]
+pub(super) struct Message(Vec<u8>);
 
-impl Encoder {
-    pub(super) fn number(mut self, number: u64) -> Self {
-        self.0.extend(number.to_le_bytes());
-        self
-    }
-
-    pub(super) fn bytes(mut self, bytes: &[u8]) -> Self {
-        self = self.number(bytes.len() as u64);
-        self.0.extend(bytes);
-        self
-    }
-
-    /// The message with its length in front.
-    fn framed(&self) -> Vec<u8> {
-        let mut frame = Vec::with_capacity(8 + self.0.len());
-        frame.extend((self.0.len() as u64).to_le_bytes());
-        frame.extend(&self.0);
-        frame
-    }
-
-    pub(super) fn optional(self, bytes: Option<&[u8]>) -> Self {
-        match bytes {
-            Some(bytes) => self.number(1).bytes(bytes),
-            None => self.number(0),
-        }
+impl Message {
+    pub(super) fn of(content: &impl Serialize) -> Self {
+        let frame = postcard::to_extend(content, vec![0; 8]);
+        let mut frame = frame.expect("a message has text, numbers and bytes of known length");
+        let length = frame.len() as u64 - 8;
+        frame[..8].copy_from_slice(&length.to_le_bytes());
+        Self(frame)
     }
 }
 
-/// Decoder of a message.
-#[derive(Debug)]
-pub(super) struct Decoder<'a>(&'a [u8]);
-
-impl<'a> Decoder<'a> {
-    pub(super) fn of(message: &'a [u8]) -> Self {
-        Self(message)
-    }
-
-    fn take(&mut self, length: usize) -> io::Result<&'a [u8]> {
-        let (taken, rest) = self
-            .0
-            .split_at_checked(length)
-            .ok_or(io::ErrorKind::UnexpectedEof)?;
-        self.0 = rest;
-        Ok(taken)
-    }
-
-    pub(super) fn number(&mut self) -> io::Result<u64> {
-        let bytes = self.take(8)?.try_into();
-        Ok(u64::from_le_bytes(bytes.expect("eight were taken")))
-    }
-
-    pub(super) fn bytes(&mut self) -> io::Result<&'a [u8]> {
-        let length = usize::try_from(self.number()?).map_err(io::Error::other)?;
-        self.take(length)
-    }
-
-    pub(super) fn text(&mut self) -> io::Result<String> {
-        Ok(String::from_utf8_lossy(self.bytes()?).into_owned())
-    }
-
-    pub(super) fn optional(&mut self) -> io::Result<Option<&'a [u8]>> {
-        match self.number()? {
-            0 => Ok(None),
-            _ => self.bytes().map(Some),
-        }
+/// Decodes a received message.
+pub(super) fn decode<'m, T: Deserialize<'m>>(message: &'m [u8]) -> io::Result<T> {
+    match postcard::take_from_bytes(message) {
+        Ok((content, [])) => Ok(content),
+        Ok(_) => Err(io::Error::other("a message is longer than its content")),
+        Err(error) => Err(io::Error::other(error)),
     }
 }
 
 /// Sends a message.
-pub(super) fn send(mut channel: &UnixStream, message: &Encoder) -> io::Result<()> {
-    channel.write_all(&message.framed())
+pub(super) fn send(mut channel: &UnixStream, message: &Message) -> io::Result<()> {
+    channel.write_all(&message.0)
 }
 
 /// Sends a message if there is room; `false` if there is none and nothing was sent.
-pub(super) fn send_if_room(mut channel: &UnixStream, message: &Encoder) -> io::Result<bool> {
-    let frame = message.framed();
-    let sent = match rustix::net::send(channel, &frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
+pub(super) fn send_if_room(mut channel: &UnixStream, message: &Message) -> io::Result<bool> {
+    let frame = &message.0;
+    let sent = match rustix::net::send(channel, frame, SendFlags::DONTWAIT | SendFlags::NOSIGNAL) {
         Ok(sent) => sent,
         Err(Errno::AGAIN) => return Ok(false),
         Err(error) => return Err(error.into()),
@@ -153,16 +100,18 @@ mod tests {
     #[test]
     fn what_was_sent_is_read_when_the_sender_is_gone() {
         let (here, there) = UnixStream::pair().unwrap();
-        let message = Encoder::default().number(7).bytes(b"a").optional(None);
-        send(&here, &message.optional(Some(b""))).unwrap();
+        let sent = (
+            7_u64,
+            b"a".to_vec(),
+            None::<Vec<u8>>,
+            Some(Vec::<u8>::new()),
+        );
+        send(&here, &Message::of(&sent)).unwrap();
         drop(here);
         let message = receive(&there).unwrap();
-        let mut reading = Decoder::of(&message);
-        assert_eq!(reading.number().unwrap(), 7);
-        assert_eq!(reading.bytes().unwrap(), b"a");
-        assert_eq!(reading.optional().unwrap(), None);
-        assert_eq!(reading.optional().unwrap(), Some(&b""[..]));
-        assert!(reading.number().is_err());
+        assert_eq!(decode(&message).ok(), Some(sent));
+        assert!(decode::<(u64, Vec<u8>)>(&message).is_err(), "there is more");
+        assert!(decode::<(u64, Vec<u8>)>(&message[..2]).is_err());
         assert!(receive(&there).is_err());
     }
 

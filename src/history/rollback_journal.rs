@@ -6,12 +6,12 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::mpsc::SyncSender};
 
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 use super::{
     data_dir,
     durability::{FaultInjector, FaultPoint},
-    ipc::{Decoder, Encoder},
     mark::{About, Mark},
     record::{self, Entry},
 };
@@ -220,33 +220,14 @@ pub(super) fn builds_on(entry: &Entry) -> bool {
 }
 
 /// A write to the journal: the record of a rollback, or only a reservation of numbers.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct JournalWrite {
     pub(super) revision: Revision,
     pub(super) reserved: u64,
     pub(super) payload: Vec<u8>,
     pub(super) builds_on: bool,
+    #[serde(skip)]
     pub(super) done: Option<SyncSender<bool>>,
-}
-
-impl JournalWrite {
-    pub(super) fn put(&self, message: Encoder) -> Encoder {
-        message
-            .number(self.revision.0)
-            .number(self.reserved)
-            .bytes(&self.payload)
-            .number(self.builds_on.into())
-    }
-
-    pub(super) fn take(reading: &mut Decoder<'_>) -> io::Result<Self> {
-        Ok(Self {
-            revision: Revision(reading.number()?),
-            reserved: reading.number()?,
-            payload: reading.bytes()?.to_vec(),
-            builds_on: reading.number()? == 1,
-            done: None,
-        })
-    }
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
 use redb::{
     Database, DatabaseError, ReadableDatabase as _, ReadableTable as _, ReadableTableMetadata as _,
     TableDefinition,
@@ -151,7 +152,10 @@ impl Store {
             let table = read.open_table(table)?;
             for row in table.iter()? {
                 let (revision, bytes) = row?;
-                found.push((Revision(revision.value()), bytes.value().to_vec()));
+                found.push((
+                    Revision(revision.value()),
+                    Bytes::copy_from_slice(bytes.value()),
+                ));
             }
             if found.len() as u64 != table.len()? {
                 let count = table.len()?;
@@ -166,7 +170,7 @@ impl Store {
             Ok(answers) => {
                 for row in answers.iter()? {
                     let (key, bytes) = row?;
-                    let answer = Some(bytes.value().to_vec());
+                    let answer = Some(Bytes::copy_from_slice(bytes.value()));
                     rows.answers.push((key.value().to_owned(), answer));
                 }
             }
@@ -287,10 +291,10 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch, writes: u64) -> Result<()
     let mut records = write.open_table(RECORDS)?;
     let mut snapshots = write.open_table(SNAPSHOTS)?;
     for (revision, bytes) in &batch.records {
-        records.insert(revision.0, bytes.as_slice())?;
+        records.insert(revision.0, &**bytes)?;
     }
     for (revision, bytes) in &batch.snapshots {
-        snapshots.insert(revision.0, bytes.as_slice())?;
+        snapshots.insert(revision.0, &**bytes)?;
     }
     for revision in &batch.remove {
         records.remove(revision.0)?;
@@ -302,7 +306,7 @@ fn fill(write: &redb::WriteTransaction, batch: &Batch, writes: u64) -> Result<()
     let mut answers = write.open_table(ANSWERS)?;
     for (key, answer) in &batch.answers {
         match answer {
-            Some(answer) => answers.insert(key.as_str(), answer.as_slice())?,
+            Some(answer) => answers.insert(key.as_str(), &**answer)?,
             None => answers.remove(key.as_str())?,
         };
     }
@@ -344,7 +348,7 @@ fn read_meta(
     }
     rows.imported = meta
         .get_owned("imported")?
-        .map(|bytes| bytes.value().to_vec());
+        .map(|bytes| Bytes::copy_from_slice(bytes.value()));
     Ok(())
 }
 

@@ -42,20 +42,26 @@ impl WriteTxn {
                 done,
             } => {
                 self.note(&entry);
-                let row = (entry.record.revision, record::encode(&entry));
+                let row = (entry.record.revision, record::encode(&entry).into());
                 self.batch.records.push(row);
                 if let Some(document) = imported {
-                    self.batch.imported = Some(record::encode_document(&document));
+                    self.batch.imported = Some(record::encode_document(&document).into());
                 }
                 self.answers.push(done);
             }
             Job::Import { document, done } => {
-                self.batch.imported = Some(record::encode_document(&document));
+                self.batch.imported = Some(record::encode_document(&document).into());
                 self.answers.push(done);
             }
             Job::Answers { rows, done } => {
-                let encode =
-                    |(key, answer): AnswerRow| (key, answer.as_ref().map(stored_response::encode));
+                let encode = |(key, answer): AnswerRow| {
+                    (
+                        key,
+                        answer
+                            .as_ref()
+                            .map(|answer| stored_response::encode(answer).into()),
+                    )
+                };
                 self.batch.answers.extend(rows.into_iter().map(encode));
                 self.answers.push(done);
             }
@@ -66,7 +72,7 @@ impl WriteTxn {
             }
             Job::Prune { remove, snapshots } => {
                 let encode = |(revision, state): (Revision, TableState)| {
-                    (revision, Snapshot::of(&state).encode())
+                    (revision, Snapshot::of(&state).encode().into())
                 };
                 self.batch
                     .snapshots

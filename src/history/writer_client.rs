@@ -19,11 +19,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::de::DeserializeOwned;
+
 use super::{
     batch::Batch,
     call::{Ahead, Channel, End, NoReply, nothing_ahead},
     error::{HistoryError, WriteError},
-    ipc::{self, ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, Decoder, Encoder, SUBCOMMAND},
+    ipc::{self, Message, SUBCOMMAND},
+    messages::{JournalContents, JournalRequest, StoreRequest},
     record::{self, Entry},
     rollback_journal::JournalWrite,
 };
@@ -85,11 +88,10 @@ impl WriterClient {
             source,
         })?;
         self.store.wait_at_most(limit);
-        let ask = Encoder::default()
-            .number(ASK_LOCK)
-            .bytes(self.folder.as_os_str().as_encoded_bytes())
-            .number(std::process::id().into());
-        self.asked_at_start(&self.store, &ask)?;
+        self.call_at_start::<()>(&StoreRequest::Lock {
+            folder: self.folder.clone(),
+            owner: std::process::id(),
+        })?;
         self.slots.set(slots);
         Ok(())
     }
@@ -113,20 +115,17 @@ impl WriterClient {
         Ok(slots)
     }
 
-    fn asked_at_start(&self, channel: &Channel, ask: &Encoder) -> Result<Vec<u8>, HistoryError> {
-        let answer = channel
-            .call(ask, &mut nothing_ahead)
+    fn call_at_start<T: DeserializeOwned>(&self, ask: &StoreRequest) -> Result<T, HistoryError> {
+        let answer = self
+            .store
+            .call(&Message::of(ask), &mut nothing_ahead)
             .map_err(|error| self.unanswered(error))?;
-        channel.wait_at_most(None);
-        let mut reading = Decoder::of(&answer);
-        let told = |source| HistoryError::Keeper {
+        self.store.wait_at_most(None);
+        let unreadable = |source| HistoryError::Keeper {
             path: self.folder.clone(),
             source,
         };
-        if reading.number().map_err(told)? == 0 {
-            return Ok(answer);
-        }
-        Err(HistoryError::take(&mut reading).unwrap_or_else(told))
+        ipc::decode::<Result<T, _>>(&answer).map_err(unreadable)?
     }
 
     fn unanswered(&self, error: NoReply) -> HistoryError {
@@ -144,13 +143,7 @@ impl WriterClient {
     /// Opens the store and reads it.
     pub(super) fn read_store(&self) -> Result<Batch, HistoryError> {
         self.store.wait_at_most(Some(START));
-        let answer = self.asked_at_start(&self.store, &Encoder::default().number(ASK_OPEN))?;
-        let mut reading = Decoder::of(&answer);
-        let rows = reading.number().and_then(|_| Batch::take(&mut reading));
-        rows.map_err(|source| HistoryError::Keeper {
-            path: self.folder.clone(),
-            source,
-        })
+        self.call_at_start(&StoreRequest::Open)
     }
 
     /// Writes a batch. While that takes long, the batches of `ahead` are sent after it.
@@ -174,32 +167,32 @@ impl WriterClient {
                 gone: true,
             },
         })?;
-        WriteError::take(&mut Decoder::of(&answer))
+        ipc::decode(&answer).unwrap_or_else(|error| {
+            Err(WriteError {
+                reason: error.to_string(),
+                begun: true,
+                gone: false,
+            })
+        })
     }
 
     pub(super) fn last_stored(&self) -> Revision {
-        let ask = Encoder::default().number(ASK_LAST);
-        let answer = self.store.call(&ask, &mut nothing_ahead);
-        let last = answer
-            .ok()
-            .and_then(|answer| Decoder::of(&answer).number().ok());
-        Revision(last.unwrap_or_default())
+        let ask = Message::of(&StoreRequest::<Batch>::Last);
+        let answer = self.store.call(&ask, &mut nothing_ahead).ok();
+        let last = answer.and_then(|answer| ipc::decode(&answer).ok());
+        last.unwrap_or_default()
     }
 
     /// Opens the journal and reads its records and the upper end of the reserved numbers.
     pub(super) fn read_slots(&self) -> io::Result<(Vec<Entry>, u64)> {
         self.slots.wait_at_most(Some(START));
-        let ask = Encoder::default().number(ASK_OPEN);
-        let answer = self.call_slots(&ask, &mut nothing_ahead)?;
+        let ask = Message::of(&JournalRequest::<JournalWrite>::Open);
+        let contents: JournalContents = self.call_slots(&ask, &mut nothing_ahead)?;
         self.slots.wait_at_most(None);
-        let mut reading = Decoder::of(&answer);
-        let (_said, reserved, count) = (reading.number()?, reading.number()?, reading.number()?);
-        let mut entries = Vec::new();
-        for _ in 0..count {
-            let entry = record::decode(reading.bytes()?);
-            entries.push(entry.map_err(|error| io::Error::other(format!("{error:?}")))?);
-        }
-        Ok((entries, reserved))
+        let decode = |bytes: Vec<u8>| record::decode(&bytes);
+        let entries: Result<_, _> = contents.entries.into_iter().map(decode).collect();
+        let entries = entries.map_err(|error| io::Error::other(format!("{error:?}")))?;
+        Ok((entries, contents.reserved))
     }
 
     /// Writes a journal entry. While that takes long, the entries of `ahead` are sent after it.
@@ -210,22 +203,16 @@ impl WriterClient {
         mut ahead: impl FnMut(&mut dyn FnMut(&JournalWrite) -> bool),
     ) -> io::Result<()> {
         self.slots.wait_open(AGAIN);
-        let ask =
-            |write: &JournalWrite| write.put(Encoder::default().number(ASK_WRITE).number(stored.0));
-        let called = self.call_slots(&ask(write), &mut |send| {
+        let ask = |write: &JournalWrite| Message::of(&JournalRequest::Write { stored, write });
+        self.call_slots(&ask(write), &mut |send| {
             ahead(&mut |write| send(&ask(write)));
-        });
-        called.map(drop)
+        })
     }
 
-    fn call_slots(&self, ask: &Encoder, ahead: Ahead<'_>) -> io::Result<Vec<u8>> {
+    fn call_slots<T: DeserializeOwned>(&self, ask: &Message, ahead: Ahead<'_>) -> io::Result<T> {
         let answer = self.slots.call(ask, ahead);
         let answer = answer.map_err(|(NoReply::Lost(error) | NoReply::NotSent(error))| error)?;
-        let mut reading = Decoder::of(&answer);
-        match reading.number()? {
-            0 => Ok(answer),
-            _ => Err(io::Error::other(reading.text()?)),
-        }
+        ipc::decode::<Result<T, String>>(&answer)?.map_err(io::Error::other)
     }
 
     /// Sends batches without waiting for replies, and leaves the writer process to write them.
@@ -269,6 +256,6 @@ impl Drop for WriterClient {
     }
 }
 
-fn write_message(batch: &Batch) -> Encoder {
-    batch.put(Encoder::default().number(ASK_WRITE))
+fn write_message(batch: &Batch) -> Message {
+    Message::of(&StoreRequest::Write(batch))
 }

@@ -11,13 +11,14 @@ use std::{
     io,
     os::{
         fd::{AsFd as _, BorrowedFd},
-        unix::{ffi::OsStrExt as _, net::UnixStream},
+        unix::net::UnixStream,
     },
     path::PathBuf,
     sync::{Arc, OnceLock},
     thread,
 };
 
+use serde::de::DeserializeOwned;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
@@ -25,12 +26,12 @@ use super::{
     data_dir,
     error::{HistoryError, WriteError},
     guarded,
-    ipc::{self, ASK_LAST, ASK_LOCK, ASK_OPEN, ASK_WRITE, Decoder, Encoder},
+    ipc::{self, Message},
+    messages::{JournalContents, JournalRequest, StoreRequest},
     record,
-    rollback_journal::{JournalFile, JournalWrite},
+    rollback_journal::JournalFile,
     store::Store,
 };
-use crate::model::Revision;
 
 /// Folder that both channels work on, once set.
 type Place = Arc<OnceLock<PathBuf>>;
@@ -53,7 +54,7 @@ pub fn run_writer_process() -> io::Result<()> {
     };
     let slots = thread::Builder::new()
         .name("slots".to_owned())
-        .spawn(move || serve(&slots, |ask| slot_desk.answer(ask)))?;
+        .spawn(move || serve(&slots, |ask| Ok(slot_desk.answer(ask))))?;
     let mut store_desk = StoreHandler {
         place,
         lock: None,
@@ -88,9 +89,12 @@ fn lane_of(stream: BorrowedFd<'_>) -> io::Result<UnixStream> {
     Ok(channel)
 }
 
-fn serve(channel: &UnixStream, mut answer: impl FnMut(&mut Decoder<'_>) -> io::Result<Encoder>) {
+fn serve<A: DeserializeOwned>(
+    channel: &UnixStream,
+    mut answer: impl FnMut(A) -> io::Result<Message>,
+) {
     while let Ok(message) = ipc::receive(channel) {
-        let Ok(said) = answer(&mut Decoder::of(&message)) else {
+        let Ok(said) = ipc::decode(&message).and_then(&mut answer) else {
             return;
         };
         // The caller may be gone. The remaining messages are processed all the same.
@@ -109,32 +113,16 @@ struct StoreHandler {
 }
 
 impl StoreHandler {
-    fn answer(&mut self, ask: &mut Decoder<'_>) -> io::Result<Encoder> {
-        let said = Encoder::default();
-        match ask.number()? {
-            ASK_LOCK => {
-                let folder = PathBuf::from(std::ffi::OsStr::from_bytes(ask.bytes()?));
-                let owner = u32::try_from(ask.number()?).map_err(io::Error::other)?;
-                Ok(match self.take_lock(folder, owner) {
-                    Ok(()) => said.number(0),
-                    Err(error) => error.put(said.number(1)),
-                })
-            }
-            ASK_OPEN => Ok(match self.open()?.and_then(Store::read) {
-                Ok(rows) => rows.put(said.number(0)),
-                Err(error) => error.put(said.number(1)),
-            }),
-            ASK_WRITE => {
-                let batch = Batch::take(ask)?;
-                let written = self.write(&batch)?;
-                Ok(WriteError::put(&written, said))
-            }
-            ASK_LAST => {
+    fn answer(&mut self, ask: StoreRequest) -> io::Result<Message> {
+        Ok(match ask {
+            StoreRequest::Lock { folder, owner } => Message::of(&self.take_lock(folder, owner)),
+            StoreRequest::Open => Message::of(&self.open()?.and_then(Store::read)),
+            StoreRequest::Write(batch) => Message::of(&self.write(&batch)?),
+            StoreRequest::Last => {
                 let last = self.store.as_ref().map(Store::last);
-                Ok(said.number(last.unwrap_or_default().0))
+                Message::of(&last.unwrap_or_default())
             }
-            _ => Err(io::ErrorKind::InvalidData.into()),
-        }
+        })
     }
 
     fn take_lock(&mut self, folder: PathBuf, owner: u32) -> Result<(), HistoryError> {
@@ -179,26 +167,16 @@ struct JournalHandler {
 }
 
 impl JournalHandler {
-    fn answer(&mut self, ask: &mut Decoder<'_>) -> io::Result<Encoder> {
-        let verb = ask.number()?;
-        let said = Encoder::default();
-        let done = match verb {
-            ASK_OPEN => self.file().map(|file| told(said, file)),
-            ASK_WRITE => {
-                let stored = Revision(ask.number()?);
-                let write = JournalWrite::take(ask)?;
-                self.file()
-                    .and_then(|file| file.write(&write, stored, None))
-                    .map(|()| said.number(0))
+    fn answer(&mut self, ask: JournalRequest) -> Message {
+        match ask {
+            JournalRequest::Open => Message::of(&worded(self.file().map(|file| contents(file)))),
+            JournalRequest::Write { stored, write } => {
+                let file = self.file();
+                Message::of(&worded(
+                    file.and_then(|file| file.write(&write, stored, None)),
+                ))
             }
-            _ => return Err(io::ErrorKind::InvalidData.into()),
-        };
-        let failed = |error: io::Error| {
-            Encoder::default()
-                .number(1)
-                .bytes(error.to_string().as_bytes())
-        };
-        Ok(done.unwrap_or_else(failed))
+        }
     }
 
     fn file(&mut self) -> io::Result<&mut JournalFile> {
@@ -210,13 +188,13 @@ impl JournalHandler {
     }
 }
 
-fn told(said: Encoder, file: &JournalFile) -> Encoder {
-    let entries = file.read();
-    let said = said
-        .number(0)
-        .number(file.reserved())
-        .number(entries.len() as u64);
-    entries
-        .iter()
-        .fold(said, |said, entry| said.bytes(&record::encode(entry)))
+fn contents(file: &JournalFile) -> JournalContents {
+    JournalContents {
+        reserved: file.reserved(),
+        entries: file.read().iter().map(record::encode).collect(),
+    }
+}
+
+fn worded<T>(done: io::Result<T>) -> Result<T, String> {
+    done.map_err(|error| error.to_string())
 }

@@ -180,8 +180,7 @@ impl<'o> HeadWriter<'o> {
             ) => {
                 let mut digits = itoa::Buffer::new();
                 self.out.extend_from_slice(b"content-length: ");
-                self.out
-                    .extend_from_slice(digits.format(length).as_bytes());
+                self.out.extend_from_slice(digits.format(length).as_bytes());
                 self.out.extend_from_slice(LINE_END);
             }
         }
