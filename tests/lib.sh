@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# How .ci/run and tests/run report: one line for each part, the log of a part only if it failed, a count at the end.
+# Reports of .ci/run and tests/run: one line for each part, the log of a part only if it failed, a count at the end.
 # Sourced from the root of the repository.
 
 passed=0
@@ -8,7 +8,7 @@ logs=target/logs
 mkdir -p "$logs"
 export CARGO_TERM_COLOR=never
 
-report() { # name, seconds, what it came to
+report() { # name, seconds, result
     printf '%-12s %5ds  %s\n' "$1" "$2" "$3"
 }
 
@@ -33,7 +33,7 @@ step() {
     fi
 }
 
-# Reads a log and prints `N passed, N failed`: the sum of what Rust's test binaries say, or the last closing line of a suite.
+# Reads a log and prints `N passed, N failed`: the sum over Rust's test binaries, or the last closing line of a suite.
 tally() {
     awk '
         /^test result: / {

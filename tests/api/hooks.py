@@ -1,4 +1,4 @@
-"""What schemathesis cannot know, because no schema can say it.
+"""Rules for schemathesis that no schema can express.
 
 What was deleted with `dry_run` is still there; a key belongs to the request that came with it first; a range of statuses
 does not run backwards. And a change does not wait for long here, where nobody becomes healthy.
@@ -15,7 +15,7 @@ RANGE = re.compile(r"([2-5][0-9]{2})-([2-5][0-9]{2})")
 
 
 def with_a_key_of_its_own(case):
-    """A key that came with another request gets a number behind it; the same request keeps it, and is a repeat."""
+    """A key that another request has used gets a number appended; the same request keeps it, and is a repeat."""
     headers = case.headers or {}
     key = headers.get("Idempotency-Key")
     if not isinstance(key, str) or not KEY.fullmatch(key):
@@ -46,7 +46,7 @@ def forwards(value):
 @schemathesis.hook
 def before_call(context, case, kwargs):
     query = case.query or {}
-    # A switch without a value is on.
+    # A flag without a value is set.
     if case.method == "DELETE" and query.get("dry_run", False) not in (False, "false"):
         del query["dry_run"]
     if isinstance(query.get("wait"), str) and WAIT.fullmatch(query["wait"]):

@@ -36,7 +36,7 @@ def same(got, expected):
 
 
 class World:
-    """The proxy, the origins behind it, and the ways to reach it."""
+    """The proxy, the origins behind it, and its addresses."""
 
     def __init__(self, path):
         self.folder = path
@@ -173,7 +173,7 @@ def curl_cut(world, scheme, version):
     part, out = b"only the first part", b""
     command = [*curl_command(world, scheme, version), "--no-buffer", world.url(scheme, "/cut")]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as running:
-        # The origin breaks off once curl has written what came, so that curl does not drop it along with the reset.
+        # The origin resets once curl has written what came, so that curl does not drop it along with the reset.
         while len(out) < len(part) and (some := os.read(running.stdout.fileno(), 4096)):
             out += some
         world.blue.gate.next()
@@ -227,7 +227,7 @@ def h2load(world, scheme, *how):
     done = subprocess.run(command, capture_output=True, timeout=60)
     said = done.stdout.decode()
     if "--h1" in how:
-        # Debian's h2load does not count the statuses of HTTP/1.1; whole answers and the origin's count are left.
+        # Debian's h2load does not count the statuses of HTTP/1.1; complete responses and the origin's count are left.
         assert f"{count} done," in said and "0 errored, 0 timeout" in said, said + done.stderr.decode()
     else:
         assert f"{count} succeeded, 0 failed, 0 errored, 0 timeout" in said, said + done.stderr.decode()
@@ -258,7 +258,7 @@ def lag(lags):
 
 
 def many_at_once(world, scheme, http2):
-    """Requests that share connections keep to their own answers."""
+    """Requests that share connections get their own responses."""
 
     async def all_of_them():
         limits = httpx.Limits(max_connections=8)
@@ -446,7 +446,7 @@ def grpc_client_stream(calls):
 
 
 def grpc_both(calls):
-    """Each message is sent only after the answer to the one before: nothing may be held back on the way."""
+    """Each message is sent only after the response to the previous one: nothing may be buffered on the way."""
     answered = threading.Semaphore(1)
 
     def messages():
@@ -588,7 +588,7 @@ def sslyze_is_clean(world):
         profile = MozillaTlsConfiguration.get(TlsConfigurationEnum.MOZILLA_INTERMEDIATE)
         check_server_against_tls_configuration(result, profile)
     except ServerNotCompliantWithTlsConfiguration as found:
-        # Who signed the certificate of a test says nothing about the server.
+        # The authority of a test certificate says nothing about the server.
         same({name: text for name, text in found.issues.items() if not name.startswith("certificate")}, {})
 
 

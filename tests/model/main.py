@@ -31,8 +31,8 @@ STEPS_SHOWN = int(os.environ.get("STEPS_SHOWN", "12"))
 SEEDS = [int(line) for line in (pathlib.Path(__file__).parent / "seeds").read_text().split()]
 
 
-def endpoints(dice):
-    ports = dice.sample(range(20001, 20009), dice.randint(1, 3))
+def endpoints(rng):
+    ports = rng.sample(range(20001, 20009), rng.randint(1, 3))
     return [f"http://127.0.0.1:{port}" for port in sorted(ports)]
 
 
@@ -81,7 +81,7 @@ class Run:
         # status shows it.
         self.keep = keep
         self.skip = skip
-        self.dice = random.Random(seed)
+        self.rng = random.Random(seed)
         self.steps = steps
         self.agents = Agents(3)
         self.file = first_file()
@@ -117,7 +117,7 @@ class Run:
         choices = [(weight, action) for weight, action in choices if action.__name__ not in self.skip]
         actions, weights = [action for _, action in choices], [weight for weight, _ in choices]
         for _ in range(self.steps):
-            self.dice.choices(actions, weights)[0]()
+            self.rng.choices(actions, weights)[0]()
         self.compare()
         assert self.server.stop() == 0, "it ends well"
 
@@ -149,8 +149,8 @@ class Run:
 
     def weights(self, known=True):
         names = (list(self.live.table.versions) if known else []) or RELEASES
-        chosen = self.dice.sample(names, self.dice.randint(1, min(3, len(names))))
-        return {name: self.dice.choice([0, 1, 5, 50, 95, 100]) for name in chosen}
+        chosen = self.rng.sample(names, self.rng.randint(1, min(3, len(names))))
+        return {name: self.rng.choice([0, 1, 5, 50, 95, 100]) for name in chosen}
 
     def forget(self, status=None):
         """Takes over how far the stack still reaches; half of what is kept is for it."""
@@ -174,53 +174,53 @@ class Run:
 
     def endpoints(self, release):
         if release not in promises.CHECKED:
-            return endpoints(self.dice)
-        return sorted(self.dice.sample(sorted(self.agents.well), self.dice.randint(1, 2)))
+            return endpoints(self.rng)
+        return sorted(self.rng.sample(sorted(self.agents.well), self.rng.randint(1, 2)))
 
     def edited(self, file):
         """A table with a split changed, and now and then a release."""
         edited = file.copy()
-        name = self.dice.choice(list(edited.routes))
+        name = self.rng.choice(list(edited.routes))
         path, _, stable = edited.routes[name]
-        weights = {release: self.dice.choice([0, 5, 95]) for release in self.dice.sample(list(edited.releases), 2)}
-        weights[self.dice.choice(list(weights))] = 100
+        weights = {release: self.rng.choice([0, 5, 95]) for release in self.rng.sample(list(edited.releases), 2)}
+        weights[self.rng.choice(list(weights))] = 100
         edited.routes[name] = (path, weights, stable if stable in weights else None)
-        if self.dice.random() < 0.3:
-            release = self.dice.choice(list(edited.releases))
-            edited.releases[release] = (self.dice.choice(VERSIONS), tuple(self.endpoints(release)))
+        if self.rng.random() < 0.3:
+            release = self.rng.choice(list(edited.releases))
+            edited.releases[release] = (self.rng.choice(VERSIONS), tuple(self.endpoints(release)))
         return edited
 
     def whole_table(self):
         """All of the table at once; it has to name the revision that it is based on."""
         edited = self.edited(promises.as_file(self.live))
-        if self.dice.random() < 0.2 and len(edited.routes) > 1:
-            del edited.routes[self.dice.choice(list(edited.routes))]
+        if self.rng.random() < 0.2 and len(edited.routes) > 1:
+            del edited.routes[self.rng.choice(list(edited.routes))]
         promise = lambda now: promises.whole_table(now, edited)
         return Request("PUT", "/v1/table", document(edited), promise, None)
 
     def request(self):
         """A change at random, mostly one that makes sense."""
         self.forget()
-        dice, live = self.dice, self.live
-        route = dice.choice(ROUTES if dice.random() < 0.1 else [name for name, _, _ in live.table.routes] or ROUTES)
-        release = dice.choice(RELEASES if dice.random() < 0.1 else list(live.table.versions) or RELEASES)
+        rng, live = self.rng, self.live
+        route = rng.choice(ROUTES if rng.random() < 0.1 else [name for name, _, _ in live.table.routes] or ROUTES)
+        release = rng.choice(RELEASES if rng.random() < 0.1 else list(live.table.versions) or RELEASES)
         on_route = lambda method, word, body, name, **words: Request(
             method, f"/v1/routes/{route}/{word}", body, lambda now: getattr(promises, name)(now, route, **words), ("routes", route)
         )
-        kind = dice.choices(
+        kind = rng.choices(
             ["split", "patch", "percent", "switch", "promote", "promote_to", "abort", "put_route", "delete_route", "put_release",
              "scale", "delete_release", "back", "step", "to", "back_route"],
             [8, 6, 6, 6, 5, 2, 5, 3, 1, 4, 5, 2, 9, 2, 5, 5],
         )[0]
         if kind in ("split", "patch"):
-            weights = self.weights(known=dice.random() < 0.9)
+            weights = self.weights(known=rng.random() < 0.9)
             if kind == "patch":
                 return on_route("PATCH", "split", {"weights": weights}, kind, weights=weights)
-            drop = dice.random() < 0.8
+            drop = rng.random() < 0.8
             body = {"weights": weights} | ({"drop": True} if drop else {})
             return on_route("PUT", "split", body, kind, weights=weights, drop=drop)
         if kind == "percent":
-            percents = {name: dice.choice([0, 0.5, 5, 33.3333, 50, 95, 100]) for name in self.weights(dice.random() < 0.9)}
+            percents = {name: rng.choice([0, 0.5, 5, 33.3333, 50, 95, 100]) for name in self.weights(rng.random() < 0.9)}
             return on_route("PATCH", "split", {"percent": percents}, kind, percents=percents)
         if kind == "switch":
             return on_route("POST", "switch", {"to": release}, kind, to=release)
@@ -232,7 +232,7 @@ class Run:
             return on_route("POST", "abort", None, kind)
         if kind == "put_route":
             weights = self.weights()
-            name, stable = dice.choice(ROUTES), dice.choice([None, *weights])
+            name, stable = rng.choice(ROUTES), rng.choice([None, *weights])
             body = {"path_prefix": f"/{name}", "split": weights} | ({"stable": stable} if stable else {})
             promise = lambda now: promises.add_route(now, name, f"/{name}", weights, stable)
             return Request("PUT", f"/v1/routes/{name}", body, promise, ("routes", name))
@@ -240,7 +240,7 @@ class Run:
             promise = lambda now: promises.remove_route(now, route)
             return Request("DELETE", f"/v1/routes/{route}", None, promise, ("routes", route))
         if kind in ("put_release", "scale"):
-            version = dice.choice(VERSIONS)
+            version = rng.choice(VERSIONS)
             if kind == "scale" and release in live.table.versions:
                 version = live.table.versions[release]
             urls = self.endpoints(release)
@@ -248,7 +248,7 @@ class Run:
             body = {"version": version, "endpoints": urls} | check_of(release)
             return Request("PUT", f"/v1/releases/{release}", body, promise, ("releases", release))
         if kind == "delete_release":
-            force = dice.random() < 0.5
+            force = rng.random() < 0.5
             promise = lambda now: promises.remove_release(now, release, force)
             path = f"/v1/releases/{release}" + ("?force=true" if force else "")
             return Request("DELETE", path, None, promise, ("releases", release))
@@ -260,18 +260,18 @@ class Run:
             promise = lambda now: promises.back_route(now, route)
             return Request("POST", f"/v1/routes/{route}/rollback", None, promise, ("routes", route), publish=False)
         if kind == "to":
-            revision = self.dice.choice(list(self.tables)[-12:])
+            revision = self.rng.choice(list(self.tables)[-12:])
             promise = lambda now: promises.back_to(now, revision, self.tables[revision])
             request = Request("POST", "/v1/rollback", {"to": revision}, promise, None, publish=False)
             request.may_be_gone = self.may_be_forgotten(revision)
             return request
         if kind == "step":
             return Request("POST", "/v1/rollback", {"step": True}, promises.back_a_step, None, publish=False)
-        return Request("POST", "/v1/rollback", self.dice.choice([None, {}]), promises.back, None, publish=False)
+        return Request("POST", "/v1/rollback", self.rng.choice([None, {}]), promises.back, None, publish=False)
 
     def in_group(self, request):
         """The same change as one of a group, which a bare rollback undoes whole."""
-        group = self.dice.choice(["night", "day"])
+        group = self.rng.choice(["night", "day"])
         path = request.path + ("&" if "?" in request.path else "?") + f"group={group}"
         promise = lambda now: promises.grouped(request.promise(now), group)
         return Request(request.method, path, request.body, promise, request.about)
@@ -302,7 +302,7 @@ class Run:
 
     def condition(self, request):
         """An `If-Match`, and what has to become of it: `None` where the model cannot tell."""
-        base = self.dice.choice([self.live.revision, self.dice.choice(list(self.tables)[-8:])])
+        base = self.rng.choice([self.live.revision, self.rng.choice(list(self.tables)[-8:])])
         if base == self.live.revision:
             holds = True
         elif request.about is None:
@@ -317,26 +317,26 @@ class Run:
     # --- actions ---
 
     def step(self):
-        whole = self.live.table.routes and self.live.table.releases[1:] and self.dice.random() < 0.05
+        whole = self.live.table.routes and self.live.table.releases[1:] and self.rng.random() < 0.05
         request = self.whole_table() if whole else self.request()
-        if request.publish and "group" not in self.skip and self.dice.random() < 0.3:
+        if request.publish and "group" not in self.skip and self.rng.random() < 0.3:
             request = self.in_group(request)
         headers, holds = {"if-match": f'"{self.live.revision}"'} if whole else {}, True
-        if self.dice.random() < 0.15:
+        if self.rng.random() < 0.15:
             headers, holds = self.condition(request)
         outcome, refusals = self.expected(request)
-        if self.dice.random() < 0.1:
+        if self.rng.random() < 0.1:
             self.preview(request, headers, outcome, refusals, holds)
         key = None
-        if self.dice.random() < 0.2:
-            key = f"key-{len(self.receipts)}-{self.dice.getrandbits(32)}"
+        if self.rng.random() < 0.2:
+            key = f"key-{len(self.receipts)}-{self.rng.getrandbits(32)}"
             headers = headers | {"idempotency-key": key}
         self.note((request, headers))
         answer = self.client.ask(request.method, request.path, request.body, headers)
         self.judge(answer, outcome, refusals, holds)
         if key and answer.status == 200:
             self.receipts[key] = request, headers, answer
-        if self.dice.random() < 0.4:
+        if self.rng.random() < 0.4:
             self.compare()
 
     def preview(self, request, headers, outcome, refusals, holds):
@@ -390,15 +390,15 @@ class Run:
         """A key that was used is answered as it was, whatever happened since; for another request it is refused."""
         if not self.receipts:
             return self.step()
-        key = self.dice.choice(list(self.receipts)[-40:])
+        key = self.rng.choice(list(self.receipts)[-40:])
         request, headers, before = self.receipts[key]
         self.note(("repeat", request, headers))
         answer = self.client.ask(request.method, request.path, request.body, headers)
         self.compared += 1
         assert (answer.status, answer.body, answer.etag) == (200, before.body, before.etag), f"as before, {before}: {answer}"
-        if self.dice.random() < 0.3:
+        if self.rng.random() < 0.3:
             self.note(("another under the key", key))
-            other = {"weights": {"blue": 17, "green": self.dice.randint(1, 99)}, "drop": True}
+            other = {"weights": {"blue": 17, "green": self.rng.randint(1, 99)}, "drop": True}
             answer = self.client.ask("PUT", "/v1/routes/chat/split", other, {"idempotency-key": key})
             self.compared += 1
             assert answer.status == 422, f"another request under a key: {answer}"
@@ -454,7 +454,7 @@ class Run:
 
     def turn(self):
         """An agent fails its checks, or recovers."""
-        url = self.dice.choice(sorted(self.agents.well))
+        url = self.rng.choice(sorted(self.agents.well))
         self.agents.well[url] = well = not self.agents.well[url]
         self.note(("an agent is well", url, well))
 
@@ -473,7 +473,7 @@ class Run:
         self.file = edited
         self.server.write(edited)
         self.note(("edit", edited))
-        signalled, reloads = self.dice.random() < 0.5, self.server.reloads()
+        signalled, reloads = self.rng.random() < 0.5, self.server.reloads()
         if signalled:
             self.server.signal(signal.SIGHUP)
         answer = self.client.ask("POST", "/v1/reload")
@@ -548,12 +548,12 @@ class Run:
         self.settle()
         request = self.request()
         outcome, _ = self.expected(request)
-        key = f"busy-{self.dice.getrandbits(48)}"
+        key = f"busy-{self.rng.getrandbits(48)}"
         headers = {"idempotency-key": key}
         self.note(("kill -9 amid", request))
         self.client.ask("GET", "/livez")
         self.client.send(request.method, request.path, request.body, headers)
-        pause(self.dice.random() * 0.003)
+        pause(self.rng.random() * 0.003)
         self.server.kill()
         self.client.close()
         self.server.start()
@@ -589,7 +589,7 @@ class Run:
             return self.step()
         self.note("the history writer is killed")
         send_signal(writer, signal.SIGKILL)
-        if self.dice.random() < 0.5:
+        if self.rng.random() < 0.5:
             wait_gone(writer)
         request = self.request()
         outcome, refusals = self.expected(request)
@@ -613,7 +613,7 @@ class Run:
             return self.step()
         self.note("the disk hangs")
         send_signal(writer, signal.SIGSTOP)
-        for _ in range(self.dice.randint(1, 6)):
+        for _ in range(self.rng.randint(1, 6)):
             request = self.request()
             outcome, refusals = self.expected(request)
             if outcome is not None and outcome.changed and not outcome.is_rollback:
@@ -629,7 +629,7 @@ class Run:
                 if outcome.changed:
                     assert not answer.json["durable"], answer
         self.compare()
-        killed = self.dice.random() < 0.7
+        killed = self.rng.random() < 0.7
         if killed:
             self.note("kill -9 while the disk hangs")
             self.client.close()
@@ -671,31 +671,31 @@ class Crowd:
         assert self.server.stop() == 0
 
     def client(self, number):
-        dice, client = random.Random(f"{self.seed}/{number}"), Client(self.server.admin)
+        rng, client = random.Random(f"{self.seed}/{number}"), Client(self.server.admin)
         calls = []
         for _ in range(self.each):
-            method, path, body, promise = self.request(dice)
+            method, path, body, promise = self.request(rng)
             begin = time.monotonic()
             answer = client.ask(method, path, body)
             calls.append((begin, time.monotonic(), (method, path, body), promise, answer))
         return calls
 
     @staticmethod
-    def request(dice):
-        route = dice.choice(["chat", "search"])
-        kind = dice.choices(["split", "patch", "switch", "promote", "abort", "scale", "back"], [6, 6, 5, 2, 2, 2, 5])[0]
+    def request(rng):
+        route = rng.choice(["chat", "search"])
+        kind = rng.choices(["split", "patch", "switch", "promote", "abort", "scale", "back"], [6, 6, 5, 2, 2, 2, 5])[0]
         path = f"/v1/routes/{route}"
         if kind in ("split", "patch"):
-            weights = {name: dice.randint(1, 100) for name in dice.sample(RELEASES[:3], dice.randint(1, 3))}
+            weights = {name: rng.randint(1, 100) for name in rng.sample(RELEASES[:3], rng.randint(1, 3))}
             method, body = ("PUT", {"weights": weights, "drop": True}) if kind == "split" else ("PATCH", {"weights": weights})
             return method, f"{path}/split", body, lambda now: getattr(promises, kind)(now, route, weights)
         if kind == "switch":
-            to = dice.choice(RELEASES[:3])
+            to = rng.choice(RELEASES[:3])
             return "POST", f"{path}/switch", {"to": to}, lambda now: promises.switch(now, route, to)
         if kind in ("promote", "abort"):
             return "POST", f"{path}/{kind}", None, lambda now: getattr(promises, kind)(now, route)
         if kind == "scale":
-            urls = endpoints(dice)
+            urls = endpoints(rng)
             body = {"version": "1", "endpoints": urls}
             return "PUT", "/v1/releases/red", body, lambda now: promises.put_release(now, "red", "1", urls)
         return "POST", "/v1/rollback", None, promises.back

@@ -73,12 +73,12 @@ class Client:
             self.connection = None
 
 
-# The check of a release that has one, as the API and the file take it.
+# The health check of a release, in the form of the API and of the file.
 HEALTH = {"path": "/healthz", "interval": "50ms", "timeout": "5s", "rise": 1, "fall": 1}
 
 
 class Agents:
-    """Endpoints that answer health checks as configured, on ports of their own and one thread."""
+    """Endpoints that respond to health checks as configured, on ports of their own and one thread."""
 
     def __init__(self, count):
         self.selector = selectors.DefaultSelector()
@@ -183,12 +183,12 @@ class Server:
         return self.log.read_text(errors="replace")[-2000:]
 
     def reloads(self):
-        """How often the file was read again and taken over or left alone, as the log says."""
+        """The number of reloads of the file, imported or unchanged, from the log."""
         log = self.log.read_bytes()
         return log.count(b"configuration file taken over") + log.count(b"configuration file is left alone")
 
     def history_writer(self):
-        """The process that writes the history: the only child that lives, if there is one."""
+        """The history writer: the only living child process, if there is one."""
         tasks = pathlib.Path(f"/proc/{self.child.pid}/task").iterdir()
         children = " ".join((task / "children").read_text() for task in tasks).split()
         return next((int(child) for child in children if not is_gone(child)), None)
@@ -233,5 +233,5 @@ def wait_gone(process):
 
 
 def pause(seconds):
-    """Lets a random moment pass: what is killed is killed at another point of its work each time."""
+    """Waits for a random time, so that a kill comes at another point of the work each time."""
     time.sleep(seconds)

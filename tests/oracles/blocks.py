@@ -1,4 +1,4 @@
-"""Compares our header compression with the one of Python's h2.
+"""Compares our header compression with that of Python's h2.
 
 What theirs writes (all representations, compressed or not, with changing tables) must be read as it was meant, and what ours
 writes as well. Blocks that were damaged must be refused by both or by neither, and read alike up to there; fields that no
@@ -71,7 +71,7 @@ def damaged(rng, blocks):
 
 
 def theirs(blocks):
-    """The fields of each block up to the first that is refused, and the reason."""
+    """The fields of each block up to the first refused one, and the reason."""
     decoder, read = hpack.Decoder(max_header_list_size=1 << 24), []
     for block in blocks:
         try:
@@ -100,7 +100,7 @@ def ask(cases):
 
 
 def differs(blocks, meant, answer):
-    """None, or how what was read is not what theirs reads, or not what was meant."""
+    """None, or the difference between our reading and theirs, or what was meant."""
     read, error = theirs(blocks)
     if meant is not None and (error or read != meant):
         return f"theirs does not read what it wrote: {error}"
@@ -115,7 +115,7 @@ def differs(blocks, meant, answer):
 
 
 def writes(fields, answer):
-    """None, or how what was written is not read as it was meant."""
+    """None, or the difference between what was meant and their reading of what was written."""
     read, error = theirs([bytes.fromhex(answer["written"])])
     odd = re.compile(rb"[\x00-\x20#\x7f-\xff]")
     token = re.compile(rb"[!#$%&'*+\-.^_`|~0-9a-zA-Z]+")
@@ -126,7 +126,7 @@ def writes(fields, answer):
 
 
 def check(seed):
-    """How many comparisons there were and how many failed."""
+    """The number of comparisons, and of those that failed."""
     rng = random.Random(seed)
     cases = []
     for _ in range(1500):

@@ -161,7 +161,7 @@ def requests(rng):
 
 
 def responses(rng):
-    """All responses, as triples of a name, the method that was asked, and bytes."""
+    """All responses, as triples of a name, the method of the request, and bytes."""
     for asked in ("GET", "HEAD"):
         for index, base in enumerate(RESPONSES):
             yield f"response {index}", asked, base
@@ -186,7 +186,7 @@ def responses(rng):
 
 
 def changed(name, base, rng, count):
-    """Random changes: an odd byte put in, or in place of another; bytes taken out, doubled or swapped; a cut."""
+    """Random changes: an odd byte inserted, or instead of another; bytes removed, doubled or swapped; a cut."""
     kinds = ["insert", "insert", "insert", "replace", "replace", "delete", "double", "swap", "cut"]
     for _ in range(count):
         data, at, kind = bytearray(base), rng.randrange(len(base)), rng.choice(kinds)
@@ -208,7 +208,7 @@ def changed(name, base, rng, count):
 
 
 def cases(seed):
-    """Everything, numbered, each byte string once."""
+    """All cases, numbered, each byte string once."""
     rng = random.Random(seed)
     seen = set()
     everything = [("request", name, "GET", data) for name, data in requests(rng)]

@@ -1,8 +1,8 @@
-"""The differences between our reading and that of others that are meant to be there, each with its reason.
+"""The intended differences between our reading and that of others, each with its reason.
 
-A difference that nothing here explains is a failure. Three kinds are told apart: what we refuse and they take (we are
+A difference that nothing here explains is a failure. There are three kinds: what we refuse and they take (we are
 the border, so strictness is ours to choose, but each rule is named); what they refuse and we take (each with the
-condition that tells it); and, the dangerous kind, what both take but read differently.
+condition that identifies it); and, the dangerous kind, what both take but read differently.
 """
 
 import re
@@ -12,7 +12,7 @@ STRICTER = {
     "connect_refused": ("this is no forward proxy", {"h11", "llhttp", "hyper"}),
     "duplicate_content_length": ("two lengths are refused even if they agree", {"h11", "hyper", "nginx"}),
     "duplicate_host": ("one host, as RFC 9112, 3.2 wants it", {"h11", "llhttp", "hyper"}),
-    "expectation_failed": ("an expectation that nobody knows is answered with 417", {"h11", "llhttp", "hyper", "nginx"}),
+    "expectation_failed": ("an unknown expectation gets a 417", {"h11", "llhttp", "hyper", "nginx"}),
     "invalid_chunk": (
         "no space before or inside a size, at most 32 digits and 64 bits, extensions by the grammar, CR LF alone ends a line",
         {"h11", "llhttp", "hyper", "nginx"},
@@ -37,7 +37,7 @@ STRICTER = {
     "too_many_fields": ("100 fields", {"h11", "llhttp", "nginx"}),
     "underscore_name": ("an underscore could forge a name", {"h11", "llhttp", "hyper", "nginx"}),
     "unknown_transfer_coding": ("a coding that we cannot decode is not passed on", {"llhttp", "hyper"}),
-    "unsolicited_upgrade": ("nobody asked for a 101", {"h11", "llhttp", "hyper"}),
+    "unsolicited_upgrade": ("a 101 without a request for it", {"h11", "llhttp", "hyper"}),
     "unsupported_version": ("HTTP/1.0 and HTTP/1.1", {"h11", "llhttp", "nginx"}),
 }
 
@@ -97,7 +97,7 @@ LAXER = [
         lambda case, detail: case["kind"] == "response" and has(rb"content-length")(case, detail)
         and has(rb"transfer-encoding")(case, detail)),
         "a response with both: we drop the length, and the connection"),
-    ("hyper", both(says("invalid URI"), has(rb" [^ ]*[<>^`\"{}|\\]")), "a byte that the `http` crate has no place for"),
+    ("hyper", both(says("invalid URI"), has(rb" [^ ]*[<>^`\"{}|\\]")), "a byte that the `http` crate does not allow"),
     ("nginx", both(says("400 Bad Request"), unusual_method), "a method of other bytes than A-Z, `-` and `_`"),
     ("nginx", both(says("405 Not Allowed"), has(rb"trace ")), "TRACE"),
     ("nginx", both(says("400 Bad Request"), has(rb"^options (\*|http://[^/]* )")), "`*`"),
@@ -126,7 +126,7 @@ def first(table, reader, case, detail):
 
 
 def explain(reader, case, difference):
-    """Why a difference is meant to be there, or None."""
+    """The reason for an intended difference, or None."""
     kind, what, detail = difference
     if kind == "different":
         return first(DIFFERENT, reader, case, detail)
@@ -149,11 +149,11 @@ WRITTEN = [
     ("nginx", both(says("^fields"), unusual_name), "a field with an unusual name is dropped (ignore_invalid_headers)"),
     ("nginx", both(says("Bad Request"), has(rb" [^ ]*%(00|[^0-9a-f]|.[^0-9a-f])")),
         "a broken escape, which the proxy refuses before it writes"),
-    ("hyper", both(says("invalid URI"), has(rb"^[^ ]+ [^ ]*[<>^`\"{}|\\]")), "a byte that the `http` crate has no place for"),
+    ("hyper", both(says("invalid URI"), has(rb"^[^ ]+ [^ ]*[<>^`\"{}|\\]")), "a byte that the `http` crate does not allow"),
     ("h11", both(says("messages"), has(rb"HTTP/1\.0")), "HTTP/1.0 is never kept alive"),
 ]
 
 
 def explain_written(reader, case, difference):
-    """Why a reader does not take what was written, or None."""
+    """The reason why a reader does not take what was written, or None."""
     return first(WRITTEN, reader, case, difference)

@@ -1,4 +1,4 @@
-// What llhttp, the parser of Node, makes of byte strings: JSON lines in, JSON lines out. See main.py for the words.
+// The readings of llhttp, the parser of Node: JSON lines in, JSON lines out. See readers.py for their form.
 'use strict';
 
 const { HTTPParser, methods } = require('_http_common');
@@ -49,7 +49,7 @@ function read({ kind, asked, hex }) {
     const isFinal = kind === 'request' || !/^1(?!01)/.test(message.start);
     delete message.hasHead;
     if (!ended) messages.push(message);
-    // One exchange: what follows the final response is nobody's.
+    // One exchange: bytes after the final response are ignored.
     if (kind === 'response' && isFinal) ended = true;
     message = null;
   };

@@ -17,7 +17,7 @@ from corpus import cases
 
 # Fields that a reader consumes or a writer makes, and that are compared as framing rather than as fields.
 FRAMING = {"content-length", "transfer-encoding"}
-# What our nginx replaces or adds on its way to the server behind it.
+# Fields that our nginx replaces or adds.
 NGINX_OWN = FRAMING | {"host", "x-seen-host", "connection", "keep-alive", "te", "upgrade", "expect", "trailer"}
 
 
@@ -90,7 +90,7 @@ def comparable(reader, message, is_request):
 
 
 def origin_form(target):
-    """What a target asks for, without whom it asks."""
+    """The path and query of a target, without its authority."""
     scheme, mark, rest = target.partition("://")
     if not mark or scheme.lower() not in ("http", "https"):
         return target
@@ -107,7 +107,7 @@ def final_only(reader, case, messages):
 
 
 def compare(reader, case, ours, theirs):
-    """None, or the difference: its kind, what it is about, and our reason or theirs."""
+    """None, or the difference: its kind, its part, and our reason or theirs."""
     is_request = case["kind"] == "request"
     left, right = final_only(reader, case, ours["messages"]), theirs["messages"]
     for mine, other in zip(left, right):
@@ -125,7 +125,7 @@ def compare(reader, case, ours, theirs):
 
 
 def compare_written(reader, case, expected, theirs):
-    """None, or how what was written is not what was meant."""
+    """None, or the difference between what was meant and what was written."""
     is_request = case["kind"] == "request"
     expected, read = final_only(reader, case, expected), theirs["messages"]
     if len(expected) != len(read):

@@ -36,7 +36,7 @@ def questions(cases):
 
 
 def ask(command, cases):
-    """Runs a program that answers JSON lines with JSON lines: its answers by id."""
+    """Runs a program that reads JSON lines and writes JSON lines: its readings by id."""
     done = subprocess.run(command, input=questions(cases), stdout=subprocess.PIPE, text=True, check=True, timeout=300)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     return {answer["id"]: answer for answer in answers}
@@ -86,7 +86,7 @@ def h11_one(case):
             elif event is h11.PAUSED or isinstance(event, h11.ConnectionClosed) or event is h11.NEED_DATA:
                 return reading
     except h11.RemoteProtocolError as error:
-        # A message that was cut short and one that is wrong are the same error; h11 says which only in words.
+        # A truncated message and a malformed one are the same error; only its text differs.
         is_cut = "closed connection" in str(error) or "incomplete" in str(error)
         return reading | {"outcome": "more" if is_cut else "reject", "reason": str(error)}
 
@@ -131,7 +131,7 @@ http {{
 
 
 class Nginx:
-    """nginx in front of a server of ours that takes note of what nginx understood, request by request."""
+    """nginx in front of a server of ours that records what nginx understood, request by request."""
 
     def __enter__(self):
         self.folder = tempfile.TemporaryDirectory(prefix="oracles-")

@@ -1,4 +1,4 @@
-"""The image without Docker: the same commands, from the same files, as a user without rights."""
+"""The image without Docker: the same commands, from the same files, as an unprivileged user."""
 
 import json
 import os
@@ -17,7 +17,7 @@ from harness import ROOT, Process, Suite, folder, free_port, wait_until
 # The user `nonroot` of the base image.
 NONROOT = 65532
 
-# What the base image has: glibc and libgcc.
+# The libraries of the base image: glibc and libgcc.
 LIBRARIES = {"libc.so.6", "libdl.so.2", "libgcc_s.so.1", "libm.so.6", "libpthread.so.0", "librt.so.1"}
 
 MAX_BINARY_BYTES = 32 << 20
@@ -44,7 +44,7 @@ class Dockerfile:
         return [text for word, text in self.build if word == "RUN"]
 
     def copied(self):
-        """What is copied from the repository into either stage."""
+        """The files that are copied from the repository into either stage."""
         found = []
         for word, text in self.build + self.final:
             if word == "COPY" and "--from" not in text:
@@ -81,7 +81,7 @@ def sources_exist(dockerfile):
 
 
 def everything_that_is_compiled_is_copied(dockerfile):
-    """The compiler's own list of what it read, against what the first stage has."""
+    """The compiler's own list of the files that it read, compared with those of the first stage."""
     text = (ROOT / "target/release/switchback.d").read_text()
     read = [pathlib.Path(path).relative_to(ROOT) for path in text.split(":", 1)[1].split() if path.startswith(str(ROOT))]
     assert read, text
@@ -141,7 +141,7 @@ def runs_without_rights(dockerfile):
         server = Process("switchback", command, path, **options)
         try:
             server.wait_for_port(ports["8080"])
-            # Between the first listener and the first revision there is a moment in which status has no route yet.
+            # After the first listener is open, the status may have no route for a moment.
             wait_until("healthy", lambda: b"chat" in subprocess.run(health, capture_output=True, **options).stdout)
             run(health, **options)
         finally:

@@ -74,7 +74,7 @@ split = {{ blue = 90, green = 10 }}
         }
 
     def scraped(self, expression, wanted):
-        """Waits until a scrape has brought what is wanted, and returns the answer."""
+        """Waits until a scrape has the wanted value, and returns the result."""
         last = {}
 
         def there():
@@ -120,7 +120,7 @@ def weights_and_revision_follow_a_switch(world):
     world.scraped('switchback_split_weight{release="blue"}', lambda found: list(found.values()) == [90.0])
 
 
-def outcomes_are_told_apart(world):
+def outcomes_are_distinguished(world):
     for status in (404, 500):
         same(set(world.send(10, f"/status/{status}")), {status})
     total = 'sum by (outcome, code) (switchback_requests_total{code=~"404|500"})'
@@ -179,7 +179,7 @@ def main():
     suite.check("promtool test rules", quietly, "test", "rules", str(ROOT / "tests/prometheus/alerts.yml"))
     with folder() as path:
         world = World(path)
-        for function in (the_split_shows, weights_and_revision_follow_a_switch, outcomes_are_told_apart,
+        for function in (the_split_shows, weights_and_revision_follow_a_switch, outcomes_are_distinguished,
                          durations_are_histograms, nothing_stays_in_flight, promtool_checks_metrics, observe_only_reads,
                          no_rule_is_broken):
             suite.check(function.__name__, function, world)

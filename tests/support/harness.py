@@ -1,4 +1,4 @@
-"""What the external suites share: free ports, certificates, the proxy as a process, and a small runner that counts."""
+"""Shared parts of the external suites: free ports, certificates, the proxy as a process, and a small test runner."""
 
 import contextlib
 import datetime
@@ -57,7 +57,7 @@ def accepts(port):
 
 
 class Process:
-    """A child process with its output in a file, ended by its own id, with the suite at the latest."""
+    """A child process with its output in a file. It ends with the suite at the latest."""
 
     started = []
 
@@ -151,7 +151,7 @@ grace = "2s"
 
 
 class Certificate:
-    """An authority and a certificate of its for localhost and 127.0.0.1, as PEM files."""
+    """An authority and its certificate for localhost and 127.0.0.1, as PEM files."""
 
     def __init__(self, folder):
         from cryptography import x509
@@ -245,11 +245,11 @@ class Suite:
             print(f"FAILED  {name} ({took:.2f} s)\n{said}", flush=True)
 
     def finish(self):
-        # What a check would have ended is there still if that check was not wanted.
+        # A process whose end is a check of its own still runs if that check was filtered out.
         for process in Process.started:
             process.stop()
         print(f"{self.passed} passed, {self.failed} failed", flush=True)
-        # Clients that hang hold threads; the count is out, so leave without waiting for them.
+        # Hanging clients hold threads; the count is printed, so exit without waiting for them.
         os._exit(0 if self.failed == 0 and self.passed > 0 else 1)
 
 

@@ -1,4 +1,4 @@
-"""Servers to stand behind the proxy, each of a library that others wrote: h11, websockets, grpcio."""
+"""Origins behind the proxy, each by a library: h11, websockets, grpcio."""
 
 import asyncio
 import contextlib
@@ -27,7 +27,7 @@ class Loop:
 
 
 class Gate:
-    """Lets a client say that it has seen a chunk before the origin sends the next one."""
+    """Lets a client confirm a chunk before the origin sends the next one."""
 
     def __init__(self, loop):
         self.loop, self.seen, self.sent_at = loop, None, {}
@@ -40,7 +40,7 @@ class Gate:
 
 
 class HttpOrigin:
-    """HTTP/1.1 by h11: JSON, echo, downloads, streams that wait for the client, answers that break off."""
+    """HTTP/1.1 by h11: JSON, echo, downloads, streams that wait for the client, truncated responses."""
 
     def __init__(self, loop, release, tls=None):
         self.release, self.gate = release, Gate(loop.loop)
@@ -142,7 +142,7 @@ class HttpOrigin:
         await self.send(conn, writer, h11.EndOfMessage())
 
     async def chunks(self, conn, writer, texts):
-        """Sends each chunk only after the client has said that it saw the one before."""
+        """Sends each chunk only after the client has confirmed the previous one."""
         for number, text in enumerate(texts):
             if number:
                 await self.gate.seen.acquire()
@@ -179,7 +179,7 @@ class HttpOrigin:
         raise ConnectionError("broken off on purpose")
 
     async def hang(self, conn, request, query, reader, writer):
-        """Answers nothing and notes when the connection goes."""
+        """Sends no response, and records the end of the connection."""
         async for _ in self.body(conn, reader, writer):
             pass
         if await reader.read(1) == b"":
