@@ -26,7 +26,8 @@ pub use self::{
     },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
-        ReleaseStatus, Role, RollbackStatus, RouteStatus, Share, Status, Totals, WorkerStatus,
+        ReleaseRole, ReleaseStatus, RollbackStatus, RouteStatus, Share, Status, Totals,
+        WorkerStatus,
     },
     timestamp::Timestamp,
 };

@@ -107,7 +107,8 @@ pub struct Share {
 /// Role of a release.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Role {
+#[schema(as = Role)]
+pub enum ReleaseRole {
     /// In the live table with a weight in a split.
     Live,
     /// In the live table without a weight in any split: health-checked and connected.
@@ -128,7 +129,7 @@ pub struct ReleaseStatus {
     /// Its version.
     pub version: Version,
     /// Its role.
-    pub role: Role,
+    pub role: ReleaseRole,
     /// True if it can take requests: it has an endpoint that is not unhealthy.
     pub ready: bool,
     /// Number of endpoints that pass their checks; all of them without checks.

@@ -8,7 +8,7 @@ use super::{
     text::{self, Columns, clean, count},
 };
 use crate::{
-    api::{EndpointHealth, ReleaseStatus, Role, RouteStatus, Status},
+    api::{EndpointHealth, ReleaseRole, ReleaseStatus, RouteStatus, Status},
     model::{Diff, Revision, RouteName},
 };
 
@@ -253,12 +253,12 @@ pub(super) fn version(release: &ReleaseStatus) -> String {
     }
 }
 
-pub(super) fn role(role: Role) -> &'static str {
+pub(super) fn role(role: ReleaseRole) -> &'static str {
     match role {
-        Role::Candidate => "candidate",
-        Role::Draining => "draining",
-        Role::Live => "live",
-        Role::Standby => "standby",
-        Role::Warm => "warm",
+        ReleaseRole::Candidate => "candidate",
+        ReleaseRole::Draining => "draining",
+        ReleaseRole::Live => "live",
+        ReleaseRole::Standby => "standby",
+        ReleaseRole::Warm => "warm",
     }
 }

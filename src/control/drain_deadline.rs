@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    fleet::{Role, WatchedRelease},
+    fleet::{RosterRole, WatchedRelease},
     model::{ReleaseName, Version},
 };
 
@@ -35,7 +35,10 @@ impl DrainTimers {
     ) -> bool {
         let mut has_aborted = false;
         let mut armed = HashMap::new();
-        for watched in watched.iter().filter(|watched| watched.role != Role::Live) {
+        for watched in watched
+            .iter()
+            .filter(|watched| watched.role != RosterRole::Live)
+        {
             let roster = &watched.roster;
             let key = (roster.release().clone(), roster.version().clone());
             let since = self.0.get(&key).copied().unwrap_or(now);
@@ -64,7 +67,7 @@ mod tests {
         model::{Hashed, ReleaseSpec},
     };
 
-    fn watched(fleet: &Fleet, role: Role) -> WatchedRelease {
+    fn watched(fleet: &Fleet, role: RosterRole) -> WatchedRelease {
         let name: ReleaseName = "blue".parse().unwrap();
         WatchedRelease {
             roster: fleet.roster(&name, &Version::default()),
@@ -77,7 +80,10 @@ mod tests {
     #[test]
     fn what_is_in_flight_on_a_release_that_left_ends_after_its_time_and_not_before() {
         let fleet = Fleet::new(1);
-        let (live, warm) = (watched(&fleet, Role::Live), watched(&fleet, Role::Warm));
+        let (live, warm) = (
+            watched(&fleet, RosterRole::Live),
+            watched(&fleet, RosterRole::Warm),
+        );
         let url = "http://127.0.0.1:9".parse().unwrap();
         live.roster.set(&[(url, "127.0.0.1:9".parse().unwrap())]);
         let request = live.roster.pick(0, 0, 0).unwrap();

@@ -51,7 +51,7 @@ mod tests {
 
     use super::*;
     use crate::{
-        fleet::{Fleet, Role},
+        fleet::{Fleet, RosterRole},
         model::{Hashed, ReleaseSpec, Version},
     };
 
@@ -66,7 +66,7 @@ mod tests {
             roster,
             spec: Arc::new(Hashed::new(ReleaseSpec::default())),
             urls: Arc::new([]),
-            role: Role::Live,
+            role: RosterRole::Live,
         }];
         let (start, longest) = (Instant::now(), Duration::from_secs(60));
         let mut draining = Draining::default();
@@ -77,11 +77,11 @@ mod tests {
             let roles = wanted.into_releases().into_iter().map(|one| one.role);
             (drained.len(), roles.collect::<Vec<_>>())
         };
-        assert_eq!(update(0), (0, vec![Role::Draining]));
-        assert_eq!(update(59), (0, vec![Role::Draining]));
+        assert_eq!(update(0), (0, vec![RosterRole::Draining]));
+        assert_eq!(update(59), (0, vec![RosterRole::Draining]));
         assert_eq!(update(60), (1, Vec::new()), "its time is over");
         // It starts anew.
-        assert_eq!(update(61), (0, vec![Role::Draining]));
+        assert_eq!(update(61), (0, vec![RosterRole::Draining]));
         drop(request);
         assert_eq!(update(62), (1, Vec::new()), "it has drained");
     }
@@ -93,7 +93,7 @@ mod tests {
             roster: fleet.roster(&"blue".parse().unwrap(), &Version::default()),
             spec: Arc::new(Hashed::new(ReleaseSpec::default())),
             urls: Arc::new([]),
-            role: Role::Live,
+            role: RosterRole::Live,
         };
         let mut wanted = WatchSet::default();
         wanted.add_candidates([&release].into_iter());

@@ -12,7 +12,7 @@ use super::{
     upcoming::Upcoming,
 };
 use crate::{
-    fleet::{Fleet, Role, Roster, WatchedRelease},
+    fleet::{Fleet, Roster, RosterRole, WatchedRelease},
     model::{EndpointUrl, Growth, ReleaseName, ReleaseSpec, TableState},
     table::{LiveTable, compile},
 };
@@ -116,7 +116,7 @@ impl<'a> HealthGate<'a> {
                 roster: self.candidate_roster(release.roster(), release.spec(), state, name),
                 spec: Arc::clone(release.spec()),
                 urls: state.endpoints(name).into(),
-                role: Role::Candidate,
+                role: RosterRole::Candidate,
             };
             watched.insert(name.clone(), candidate);
         }

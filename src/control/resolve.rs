@@ -8,7 +8,7 @@ use super::{
     upcoming::Upcoming,
 };
 use crate::{
-    fleet::{Fleet, Role, Roster, WatchedRelease},
+    fleet::{Fleet, Roster, RosterRole, WatchedRelease},
     model::{ChangeSet, EndpointUrl},
     table::{Draft, Release},
 };
@@ -99,7 +99,7 @@ fn warm(release: &Release, roster: Arc<Roster>, urls: Arc<[EndpointUrl]>) -> Wat
         roster,
         spec: Arc::clone(release.spec()),
         urls,
-        role: Role::Warm,
+        role: RosterRole::Warm,
     }
 }
 

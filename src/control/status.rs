@@ -9,7 +9,7 @@ use super::{
 use crate::{
     api::{
         ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
-        ReleaseStatus, Role, RollbackStatus, Status, Timestamp, WorkerStatus,
+        ReleaseRole, ReleaseStatus, RollbackStatus, Status, Timestamp, WorkerStatus,
     },
     fleet::{self, Endpoint, Fleet, Health, WatchedRelease},
     model::Diff,
@@ -84,20 +84,20 @@ impl StatusReader<'_> {
         for release in &mut releases {
             let key = (release.name.clone(), release.version.clone());
             release.role = match release.role {
-                Role::Candidate => Role::Candidate,
-                _ if live.contains(&key) && weighted.contains(&release.name) => Role::Live,
-                _ if live.contains(&key) => Role::Standby,
-                Role::Live if warm.contains(&key) => Role::Warm,
-                Role::Live => Role::Draining,
+                ReleaseRole::Candidate => ReleaseRole::Candidate,
+                _ if live.contains(&key) && weighted.contains(&release.name) => ReleaseRole::Live,
+                _ if live.contains(&key) => ReleaseRole::Standby,
+                ReleaseRole::Live if warm.contains(&key) => ReleaseRole::Warm,
+                ReleaseRole::Live => ReleaseRole::Draining,
                 other => other,
             };
         }
         // Releases of the live table keep their places by name when weights move.
-        let rank = |role: Role| match role {
-            Role::Live | Role::Standby => 0,
-            Role::Warm => 1,
-            Role::Draining => 2,
-            Role::Candidate => 3,
+        let rank = |role: ReleaseRole| match role {
+            ReleaseRole::Live | ReleaseRole::Standby => 0,
+            ReleaseRole::Warm => 1,
+            ReleaseRole::Draining => 2,
+            ReleaseRole::Candidate => 3,
         };
         releases.sort_by(|a, b| {
             (rank(a.role), &a.name, &a.version).cmp(&(rank(b.role), &b.name, &b.version))
@@ -115,10 +115,10 @@ impl StatusReader<'_> {
             name: roster.release().clone(),
             version: roster.version().clone(),
             role: match watched.role {
-                fleet::Role::Live => Role::Live,
-                fleet::Role::Warm => Role::Warm,
-                fleet::Role::Draining => Role::Draining,
-                fleet::Role::Candidate => Role::Candidate,
+                fleet::RosterRole::Live => ReleaseRole::Live,
+                fleet::RosterRole::Warm => ReleaseRole::Warm,
+                fleet::RosterRole::Draining => ReleaseRole::Draining,
+                fleet::RosterRole::Candidate => ReleaseRole::Candidate,
             },
             ready: roster.is_ready(),
             healthy: endpoints

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{revision_log::RevisionLog, route_index::RouteIndex};
 use crate::{
-    api::{ReleaseStatus, Role, RouteStatus, Totals},
+    api::{ReleaseRole, ReleaseStatus, RouteStatus, Totals},
     model::{Revision, RouteName, RouteSpec, TableSpec},
 };
 
@@ -51,7 +51,7 @@ impl StatusPart {
         releases: Vec<ReleaseStatus>,
     ) -> Shown {
         let is_unready = |release: &&ReleaseStatus| {
-            !release.ready && matches!(release.role, Role::Live | Role::Standby)
+            !release.ready && matches!(release.role, ReleaseRole::Live | ReleaseRole::Standby)
         };
         let unready = releases.iter().filter(is_unready);
         let unready_routes = index.weighing(unready.clone().map(|release| &release.name));
@@ -144,7 +144,10 @@ fn chosen(
     releases: Vec<ReleaseStatus>,
 ) -> Vec<ReleaseStatus> {
     let is_of_table = |release: &ReleaseStatus| {
-        matches!(release.role, Role::Candidate | Role::Live | Role::Standby)
+        matches!(
+            release.role,
+            ReleaseRole::Candidate | ReleaseRole::Live | ReleaseRole::Standby
+        )
     };
     match part {
         StatusPart::Whole | StatusPart::WithoutRoutes => releases,
@@ -152,10 +155,10 @@ fn chosen(
         StatusPart::Brief => {
             let weighed: HashSet<_> = routes.iter().flat_map(|route| route.weighed()).collect();
             let rank = |release: &ReleaseStatus| match release.role {
-                Role::Live | Role::Standby if !release.ready => Some(0),
-                Role::Candidate | Role::Draining => Some(1),
-                Role::Live if weighed.contains(&release.name) => Some(2),
-                Role::Live | Role::Standby | Role::Warm => None,
+                ReleaseRole::Live | ReleaseRole::Standby if !release.ready => Some(0),
+                ReleaseRole::Candidate | ReleaseRole::Draining => Some(1),
+                ReleaseRole::Live if weighed.contains(&release.name) => Some(2),
+                ReleaseRole::Live | ReleaseRole::Standby | ReleaseRole::Warm => None,
             };
             let ranked = releases.iter().enumerate();
             let ranked = ranked.filter_map(|(position, release)| Some((rank(release)?, position)));

@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    fleet::{Role, WatchedRelease},
+    fleet::{RosterRole, WatchedRelease},
     model::{ReleaseName, Rosters, Version},
     table::{Compiled, RoutingTable},
 };
@@ -27,13 +27,17 @@ impl WatchSet {
             set.add_table(
                 table,
                 rosters,
-                if is_live { Role::Live } else { Role::Warm },
+                if is_live {
+                    RosterRole::Live
+                } else {
+                    RosterRole::Warm
+                },
             );
         }
         set
     }
 
-    fn add_table(&mut self, table: &Compiled, rosters: &Rosters, role: Role) {
+    fn add_table(&mut self, table: &Compiled, rosters: &Rosters, role: RosterRole) {
         for (name, release) in table.releases() {
             let key = (name.clone(), release.version().clone());
             let urls = rosters.get(&key).cloned().unwrap_or_else(|| Arc::new([]));
@@ -69,7 +73,7 @@ impl WatchSet {
     /// Adds a release that left the tables and still has requests in flight.
     pub(super) fn add_draining(&mut self, release: &WatchedRelease) {
         let draining = WatchedRelease {
-            role: Role::Draining,
+            role: RosterRole::Draining,
             ..release.clone()
         };
         self.0.insert(key_of(release), draining);
@@ -122,7 +126,7 @@ mod tests {
             roster,
             spec: Arc::new(Hashed::new(ReleaseSpec::default())),
             urls: Arc::new([]),
-            role: Role::Candidate,
+            role: RosterRole::Candidate,
         }
     }
 

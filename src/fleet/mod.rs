@@ -13,6 +13,6 @@ pub use self::{
     concurrency_limit::{ConcurrencyLimit, Permit, QueueSlot},
     connection_budget::{ConnectionBudget, CountedConnection, WaitingForConnection},
     endpoint::{Endpoint, Health, InFlight},
-    registry::{CellKey, Fleet, Role, WatchedRelease},
+    registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,
 };

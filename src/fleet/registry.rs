@@ -17,7 +17,7 @@ use crate::{
 
 /// Reason for watching a roster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Role {
+pub enum RosterRole {
     /// In the live table.
     Live,
     /// In a table that a rollback goes to.
@@ -28,7 +28,7 @@ pub enum Role {
     Candidate,
 }
 
-impl Role {
+impl RosterRole {
     /// Name in status and metrics.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -50,7 +50,7 @@ pub struct WatchedRelease {
     /// Configured endpoints: names to resolve, or addresses.
     pub urls: Arc<[EndpointUrl]>,
     /// Reason for watching it.
-    pub role: Role,
+    pub role: RosterRole,
 }
 
 /// Key of the outcome counters: route, release and version.

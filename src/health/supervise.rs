@@ -206,7 +206,7 @@ impl Drop for AbortOnDrop {
 mod tests {
     use super::*;
     use crate::{
-        fleet::Role,
+        fleet::RosterRole,
         model::{Hashed, ReleaseName, ReleaseSpec, Version},
     };
 
@@ -233,13 +233,16 @@ mod tests {
             role,
         };
         let both = [
-            watched(Role::Warm, Some("/old")),
-            watched(Role::Live, Some("/new")),
+            watched(RosterRole::Warm, Some("/old")),
+            watched(RosterRole::Live, Some("/new")),
         ];
         let wanted_now = wanted(&both);
         assert_eq!(wanted_now.len(), 1);
         assert_eq!(wanted_now[0].spec.health.as_ref().unwrap().path, "/new");
-        let both = [watched(Role::Warm, Some("/old")), watched(Role::Live, None)];
+        let both = [
+            watched(RosterRole::Warm, Some("/old")),
+            watched(RosterRole::Live, None),
+        ];
         assert!(wanted(&both).is_empty(), "the live release wants no checks");
     }
 }

@@ -6,7 +6,6 @@ use std::io;
 
 use crate::message::{self, Rejection};
 use crate::model::{AttemptFailure, Fault};
-pub(super) use crate::telemetry::ErrorChain;
 use crate::telemetry::names;
 
 /// A failed request, to which the proxy itself responds.
@@ -92,7 +91,7 @@ pub(super) enum ClientError {
 
 /// Reason for a response of the proxy's own: a label, a header and a word in the log. In alphabetical order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Reason {
+pub enum ErrorReason {
     /// The endpoint's response was invalid.
     BadAnswer,
     /// The request was invalid.
@@ -146,17 +145,17 @@ impl ProxyError {
     }
 
     /// The reason for label, header and log.
-    pub(super) fn reason(&self) -> Reason {
+    pub(super) fn reason(&self) -> ErrorReason {
         match self {
-            Self::LastHop(_) => Reason::MaxForwards,
-            Self::NoEndpoint => Reason::NoEndpoint,
-            Self::NoRoute => Reason::NoRoute,
-            Self::Overloaded => Reason::Overloaded,
-            Self::QueueTimeout => Reason::QueueTimeout,
-            Self::Refused(rejection) => Reason::BadRequest(rejection.reason),
-            Self::ReleaseRemoved => Reason::ReleaseRemoved,
-            Self::RequestTimeout => Reason::RequestTimeout,
-            Self::UnknownRelease => Reason::UnknownRelease,
+            Self::LastHop(_) => ErrorReason::MaxForwards,
+            Self::NoEndpoint => ErrorReason::NoEndpoint,
+            Self::NoRoute => ErrorReason::NoRoute,
+            Self::Overloaded => ErrorReason::Overloaded,
+            Self::QueueTimeout => ErrorReason::QueueTimeout,
+            Self::Refused(rejection) => ErrorReason::BadRequest(rejection.reason),
+            Self::ReleaseRemoved => ErrorReason::ReleaseRemoved,
+            Self::RequestTimeout => ErrorReason::RequestTimeout,
+            Self::UnknownRelease => ErrorReason::UnknownRelease,
             Self::Upstream(error) => error.reason(),
         }
     }
@@ -188,14 +187,14 @@ impl ProxyError {
 }
 
 impl UpstreamError {
-    fn reason(&self) -> Reason {
+    fn reason(&self) -> ErrorReason {
         match self {
-            Self::Closed(_) | Self::Unprocessed(_) => Reason::UpstreamClosed,
-            Self::Connect(_) | Self::Tls(_) => Reason::ConnectFailed,
-            Self::ConnectTimeout => Reason::ConnectTimeout,
-            Self::ConnectionLimit | Self::NoStreams => Reason::Overloaded,
-            Self::Invalid(_) => Reason::BadAnswer,
-            Self::Silent => Reason::Silence,
+            Self::Closed(_) | Self::Unprocessed(_) => ErrorReason::UpstreamClosed,
+            Self::Connect(_) | Self::Tls(_) => ErrorReason::ConnectFailed,
+            Self::ConnectTimeout => ErrorReason::ConnectTimeout,
+            Self::ConnectionLimit | Self::NoStreams => ErrorReason::Overloaded,
+            Self::Invalid(_) => ErrorReason::BadAnswer,
+            Self::Silent => ErrorReason::Silence,
         }
     }
 
@@ -235,7 +234,7 @@ impl From<Rejection> for ProxyError {
     }
 }
 
-impl Reason {
+impl ErrorReason {
     /// Counts a request to which the proxy responded itself, without a release or instead of one.
     pub(super) fn count(self) {
         metrics::counter!(names::REJECTED.0, "reason" => self.as_str()).increment(1);

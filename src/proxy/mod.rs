@@ -67,7 +67,7 @@ mod websocket;
 mod worker;
 
 pub use self::{
-    error::Reason,
+    error::ErrorReason,
     serve::{listen, start_connection},
     settings::{ListenerSettings, PeerInfo, ProxySettings},
     shared::Shared,

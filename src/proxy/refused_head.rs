@@ -96,7 +96,7 @@ impl<'h> RefusedHead<'h> {
             path: &text(self.path),
             status: self.rejection.status,
             outcome: "refused",
-            error: Some(error::Reason::BadRequest(self.rejection.reason).as_str()),
+            error: Some(error::ErrorReason::BadRequest(self.rejection.reason).as_str()),
             field: field.as_deref(),
             route: None,
             release: None,

@@ -11,9 +11,9 @@ use crate::fleet::QueueSlot;
 use crate::message::{KnownField, Version};
 use crate::model::{AttemptFailure, Outcome, RequestView};
 use crate::net::{Deadline, Tick};
-use crate::telemetry::AccessRecord;
+use crate::telemetry::{AccessRecord, ErrorChain};
 
-use super::error::{ErrorChain, ProxyError, Reason, UpstreamError};
+use super::error::{ErrorReason, ProxyError, UpstreamError};
 use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
 use super::retry::{Attempts, Evidence, FailedAttempt};
@@ -51,7 +51,7 @@ pub(super) struct RequestContext {
     /// The status of the final head, once the client was sent one.
     pub(super) status: Cell<Option<u16>>,
     /// Reason of our own response, or of a response that was cut.
-    error: Option<Reason>,
+    error: Option<ErrorReason>,
     /// The response is ours.
     is_refused: bool,
     outcome: Option<Outcome>,
@@ -291,7 +291,7 @@ impl RequestContext {
             } else {
                 outcome.class().as_str()
             },
-            error: self.error.map(Reason::as_str),
+            error: self.error.map(ErrorReason::as_str),
             field: None,
             route: decision.map(|decision| decision.route.spec().name.as_str()),
             release: release.map(|release| release.name().as_str()),

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{names, text::Text};
 use crate::{
-    fleet::{CellKey, Fleet, Health, Role, WatchedRelease},
+    fleet::{CellKey, Fleet, Health, RosterRole, WatchedRelease},
     model::{AttemptFailure, ReleaseName},
     stats::CellSnapshot,
     table::{LiveTable, RoutingTable},
@@ -16,7 +16,9 @@ pub(super) fn write(text: &mut Text, table: &LiveTable, fleet: &Fleet) {
     write_table(text, table);
     // A candidate is a copy of a release for checks, and serves nothing.
     let watched = fleet.watched();
-    let in_use = watched.iter().filter(|one| one.role != Role::Candidate);
+    let in_use = watched
+        .iter()
+        .filter(|one| one.role != RosterRole::Candidate);
     write_fleet(text, &in_use.collect::<Vec<_>>(), &table.load());
 }
 
@@ -121,7 +123,7 @@ fn write_table(text: &mut Text, cell: &LiveTable) {
 /// Role label: `live`, `standby` if no split gives it a weight, `warm` or `draining`, as in the status.
 fn role(watched: &WatchedRelease, weighted: &HashSet<&ReleaseName>) -> &'static str {
     match watched.role {
-        Role::Live if !weighted.contains(watched.roster.release()) => "standby",
+        RosterRole::Live if !weighted.contains(watched.roster.release()) => "standby",
         role => role.as_str(),
     }
 }
@@ -201,7 +203,7 @@ mod tests {
             roster: Arc::clone(&roster),
             spec: Arc::new(Hashed::new(ReleaseSpec::default())),
             urls: Arc::new([]),
-            role: Role::Live,
+            role: RosterRole::Live,
         }];
         let samples = || {
             let mut text = Text::default();
@@ -232,7 +234,7 @@ mod tests {
                 role,
             }
         };
-        let live = watched(fleet.roster(&name, &version), Role::Live);
+        let live = watched(fleet.roster(&name, &version), RosterRole::Live);
         let samples = |all: Vec<WatchedRelease>| {
             fleet.watch(all);
             let mut text = Text::default();
@@ -240,7 +242,7 @@ mod tests {
             text.finish()
         };
         let alone = samples(vec![live.clone()]);
-        let candidate = watched(fleet.candidate(&name, &version), Role::Candidate);
+        let candidate = watched(fleet.candidate(&name, &version), RosterRole::Candidate);
         assert_eq!(samples(vec![live, candidate]), alone);
     }
 }

@@ -13,7 +13,7 @@ use std::{
 use switchback::{
     config,
     discovery::{self, Resolver},
-    fleet::{Fleet, Role, Roster, WatchedRelease},
+    fleet::{Fleet, Roster, RosterRole, WatchedRelease},
     model::{EndpointUrl, Hashed, HumanDuration, ReleaseName, ReleaseSpec, Version},
 };
 use tokio::{
@@ -228,7 +228,7 @@ fn watched(fleet: &Fleet, name: &str, urls: &[&str]) -> WatchedRelease {
         roster: fleet.roster(&ReleaseName::new(name).unwrap(), &Version::default()),
         spec: Arc::new(Hashed::new(ReleaseSpec::default())),
         urls: urls.into(),
-        role: Role::Live,
+        role: RosterRole::Live,
     }
 }
 

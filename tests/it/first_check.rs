@@ -11,7 +11,7 @@ use std::{
 };
 
 use switchback::{
-    api::{ConflictPolicy, EndpointHealth, Receipt, Role},
+    api::{ConflictPolicy, EndpointHealth, Receipt, ReleaseRole},
     config::HealthChecks,
     control::{Consent, ControlError, Expected},
     fleet::Health,
@@ -161,7 +161,11 @@ async fn what_was_never_checked_and_is_healthy_is_live_after_its_first_check() {
             let releases = fixture.controller.status().releases;
             releases.iter().filter(|one| one.role == role).count()
         };
-        assert_eq!(of(Role::Candidate), 0, "{name}: nothing waits any more");
+        assert_eq!(
+            of(ReleaseRole::Candidate),
+            0,
+            "{name}: nothing waits any more"
+        );
     }
 }
 
@@ -238,7 +242,9 @@ async fn an_agent_that_starts_is_waited_for_and_found_soon() {
     let candidate = async {
         loop {
             let releases = fixture.controller.status().releases;
-            let mut candidates = releases.iter().filter(|one| one.role == Role::Candidate);
+            let mut candidates = releases
+                .iter()
+                .filter(|one| one.role == ReleaseRole::Candidate);
             let seen = candidates.any(|one| one.endpoints[0].health == EndpointHealth::Unhealthy);
             if seen {
                 return is_well.store(true, Ordering::SeqCst);

@@ -14,7 +14,7 @@ use std::{
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 use switchback::{
     config::HealthChecks,
-    fleet::{Endpoint, Fleet, Health, Role, WatchedRelease},
+    fleet::{Endpoint, Fleet, Health, RosterRole, WatchedRelease},
     health,
     model::{EndpointUrl, Hashed, Protocol, ReleaseName, ReleaseSpec, UpstreamTls, Version},
     net::{CertificateFiles, ClientCertificates, ServerTls, ServerTlsSettings, Stream},
@@ -108,7 +108,7 @@ fn watch(fleet: &Fleet, spec: ReleaseSpec, urls: &[(String, SocketAddr)]) -> Vec
         roster,
         spec: Arc::new(Hashed::new(spec)),
         urls: members.into_iter().map(|(url, _)| url).collect(),
-        role: Role::Live,
+        role: RosterRole::Live,
     }]);
     endpoints
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use switchback::{
-    api::{Receipt, Role},
+    api::{Receipt, ReleaseRole},
     control::{ControlError, Expected, RollbackTo, Settings},
     history::{AppendError, Entry, FaultInjector, FaultPoint, History},
     model::{Cause, Change, Revision},
@@ -238,7 +238,7 @@ async fn a_version_that_comes_back_brings_its_last_roster() {
     };
     assert_eq!(
         (role("2"), role("1")),
-        (Some(Role::Standby), Some(Role::Warm))
+        (Some(ReleaseRole::Standby), Some(ReleaseRole::Warm))
     );
     assert!(status.rollback.ready);
     fixture.rollback().await.unwrap();
@@ -655,7 +655,7 @@ async fn what_a_switch_of_versions_replaced_is_never_shown_as_live() {
     let live: Vec<_> = status
         .releases
         .iter()
-        .filter(|release| release.role == Role::Live && release.name.as_str() == "green")
+        .filter(|release| release.role == ReleaseRole::Live && release.name.as_str() == "green")
         .map(|release| release.version.to_string())
         .collect();
     assert!(!live.contains(&"1".to_owned()), "{live:?}");
@@ -972,7 +972,7 @@ async fn warm_predecessors_are_ready_after_a_restart_too() {
     let warm = status
         .releases
         .iter()
-        .find(|release| release.role == Role::Warm)
+        .find(|release| release.role == ReleaseRole::Warm)
         .unwrap();
     assert_eq!((warm.name.as_str(), warm.endpoints.len()), ("green", 1));
 }

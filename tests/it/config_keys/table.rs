@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::Value;
 use switchback::{
-    api::Role,
+    api::ReleaseRole,
     config::{self, Config, FileCheck},
     control::{Expected, Settings},
     model::Revision,
@@ -175,7 +175,7 @@ pub(super) fn warm(settings: &str) -> String {
     });
     let releases = fixture.controller.status().releases;
     let mut roles = releases.iter().map(|release| release.role);
-    roles.any(|role| role == Role::Warm).to_string()
+    roles.any(|role| role == ReleaseRole::Warm).to_string()
 }
 
 /// True if an endpoint is soon checked several times.
