@@ -41,7 +41,7 @@ pub struct Controller {
     pub(super) log: Arc<RevisionLog>,
     pub(super) reconciler: Arc<Reconciler>,
     pub(super) effects: SwapEffects,
-    pub(super) answers: Arc<IdempotencyStore>,
+    pub(super) idempotency: Arc<IdempotencyStore>,
     // Publishes queue here while one is being written. A rollback never does.
     pub(super) publishing: tokio::sync::Mutex<()>,
     pub(super) drift: DriftCache,
@@ -84,7 +84,7 @@ impl Controller {
         let reconciler = Reconciler::new(&settings, Arc::clone(&table), Arc::clone(&fleet));
         let reconciler = Arc::new(reconciler);
         let durable_within = settings.durable_within;
-        let answers = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
+        let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
             effects: SwapEffects {
                 table: Arc::clone(&table),
@@ -99,7 +99,7 @@ impl Controller {
             fleet,
             log,
             reconciler,
-            answers: Arc::new(answers),
+            idempotency: Arc::new(idempotency),
             publishing: tokio::sync::Mutex::new(()),
             drift: DriftCache::default(),
             route_index: RouteIndexCache::default(),
@@ -119,7 +119,7 @@ impl Controller {
             self.effects.set_gauges();
             // It looks at every entry of the table, so no change waits for it.
             metrics::set_drift(self.current_drift().drifted);
-            self.answers.retry().await;
+            self.idempotency.retry().await;
         }
     }
 
@@ -133,7 +133,7 @@ impl Controller {
     /// # Errors
     /// When the one in progress is another request.
     pub async fn lock_key(&self, key: &str, request: Digest) -> Result<KeyGuard, ControlError> {
-        IdempotencyStore::lock_key(&self.answers, key, request).await
+        IdempotencyStore::lock_key(&self.idempotency, key, request).await
     }
 
     /// Writes what is pending, within a limit, and releases the history. Blocks: to be called off the runtime, last.

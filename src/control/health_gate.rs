@@ -17,10 +17,10 @@ use crate::{
     table::{LiveTable, compile},
 };
 
-/// First interval at which health is looked at; it doubles from look to look.
-const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// First interval between two looks at the health; it doubles.
+const FIRST_POLL: Duration = Duration::from_millis(2);
 /// Longest interval.
-const LOOK_EVERY: Duration = Duration::from_millis(50);
+const LONGEST_POLL: Duration = Duration::from_millis(50);
 /// Time for a first check beside its own timeout: it has to be begun first.
 const FIRST_CHECK_SLACK: Duration = Duration::from_secs(1);
 /// Longest time that a change that was not asked to wait waits for a first check.
@@ -45,10 +45,10 @@ impl<'a> HealthGate<'a> {
     ) -> Result<Candidates<'a>, ControlError> {
         let candidates = self.watch_candidates(proposal)?;
         let known = async {
-            let mut pause = FIRST_LOOK;
+            let mut pause = FIRST_POLL;
             while self.must_wait(proposal, consent, &candidates) {
                 tokio::time::sleep(pause).await;
-                pause = LOOK_EVERY.min(pause * 2);
+                pause = LONGEST_POLL.min(pause * 2);
             }
         };
         let limit = if consent.wait.is_zero() {

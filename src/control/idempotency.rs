@@ -85,14 +85,14 @@ pub enum ReplayedResponse {
 impl IdempotencyStore {
     /// A store with the responses of a history, in any order.
     pub(super) fn new(
-        mut answers: Vec<(String, StoredResponse)>,
+        mut responses: Vec<(String, StoredResponse)>,
         log: Arc<RevisionLog>,
         durable_within: Duration,
     ) -> Self {
-        answers.sort_by_key(|(_, answer)| answer.given_at_ms);
+        responses.sort_by_key(|(_, response)| response.given_at_ms);
         let mut inner = Inner::default();
-        for (key, answer) in answers {
-            inner.insert(key, answer);
+        for (key, response) in responses {
+            inner.insert(key, response);
         }
         Self {
             log,
@@ -189,9 +189,9 @@ impl IdempotencyStore {
 }
 
 impl Inner {
-    fn insert(&mut self, key: String, answer: StoredResponse) {
-        self.bytes += key.len() + answer.body.len();
-        self.kept.insert(key.clone(), Arc::new(answer));
+    fn insert(&mut self, key: String, response: StoredResponse) {
+        self.bytes += key.len() + response.body.len();
+        self.kept.insert(key.clone(), Arc::new(response));
         self.order.push_back(key);
     }
 
@@ -202,15 +202,15 @@ impl Inner {
             let is_old = self
                 .kept
                 .get(key)
-                .is_none_or(|answer| answer.given_at_ms < oldest_ms);
+                .is_none_or(|response| response.given_at_ms < oldest_ms);
             if !is_old && self.order.len() <= MOST && self.bytes <= MOST_BYTES {
                 return;
             }
             let Some(key) = self.order.pop_front() else {
                 return;
             };
-            if let Some(answer) = self.kept.remove(&key) {
-                self.bytes -= key.len() + answer.body.len();
+            if let Some(response) = self.kept.remove(&key) {
+                self.bytes -= key.len() + response.body.len();
             }
             self.unsaved.push(key);
         }
@@ -219,8 +219,8 @@ impl Inner {
     fn take_unsaved(&mut self) -> Vec<AnswerRow> {
         let keys = std::mem::take(&mut self.unsaved);
         let row = |key: String| {
-            let answer = self.kept.get(&key).map(|answer| (**answer).clone());
-            (key, answer)
+            let response = self.kept.get(&key).map(|response| (**response).clone());
+            (key, response)
         };
         keys.into_iter().map(row).collect()
     }
@@ -257,7 +257,7 @@ impl KeyGuard {
             self.store.durable_within
         };
         let saved = tokio::time::timeout(timeout, self.store.save()).await;
-        let late = || AppendError::NotWritten("the disk did not answer in time".to_owned());
+        let late = || AppendError::NotWritten("the disk did not response in time".to_owned());
         match saved.unwrap_or_else(|_| Err(late())) {
             Err(error) if !is_recorded => {
                 self.forget();
@@ -268,14 +268,14 @@ impl KeyGuard {
     }
 
     fn insert(&self, revision: Revision, body: String) {
-        let answer = StoredResponse {
+        let response = StoredResponse {
             request: self.request,
             revision,
             given_at_ms: now_ms(),
             body,
         };
         let mut inner = self.store.inner();
-        inner.insert(self.key.clone(), answer);
+        inner.insert(self.key.clone(), response);
         inner.unsaved.push(self.key.clone());
         inner.forget(now_ms());
     }
@@ -283,8 +283,8 @@ impl KeyGuard {
     /// Drops a response that is not sent after all.
     fn forget(&self) {
         let mut inner = self.store.inner();
-        if let Some(answer) = inner.kept.remove(&self.key) {
-            inner.bytes -= self.key.len() + answer.body.len();
+        if let Some(response) = inner.kept.remove(&self.key) {
+            inner.bytes -= self.key.len() + response.body.len();
             inner.order.retain(|key| *key != self.key);
             inner.unsaved.push(self.key.clone());
         }

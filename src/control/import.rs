@@ -51,7 +51,7 @@ impl Controller {
     /// live what changed only in the file. With a conflict and no policy for it, nothing changes and the report lists
     /// the conflict.
     ///
-    /// Do not cancel it: it ends by itself, within bounded time.
+    /// Not to be cancelled: it ends by itself, within bounded time.
     ///
     /// # Errors
     /// When the table that it leads to is not valid, gives more to a release without a healthy endpoint, or cannot be made
@@ -96,7 +96,7 @@ impl Controller {
             by: &by,
             expected,
             consent,
-            request: self.answers.request_of(&by).unwrap_or_else(digest),
+            request: self.idempotency.request_of(&by).unwrap_or_else(digest),
         };
         let mut candidates = None;
         let (comparison, swap) = loop {

@@ -50,19 +50,23 @@ struct CompiledChange<'a> {
     names: ResolvedNames<'a>,
 }
 
-/// A revision with a number of its own, ready to be written.
-struct Reserved<'a> {
+/// A revision with a number of its own, to be written.
+struct Reserved {
     kept: StoredRevision,
+    imported: Option<Arc<TableDocument>>,
+}
+
+/// The table of a reserved revision, to be swapped in once that is written.
+struct NextTable<'a> {
     draft: Draft,
     undo: StackChange,
-    imported: Option<Arc<TableDocument>>,
     names: ResolvedNames<'a>,
 }
 
 impl Controller {
     /// Makes a change: durable first, then live. All of its effects have run when this returns.
     ///
-    /// Do not cancel it: it ends by itself, within bounded time.
+    /// Not to be cancelled: it ends by itself, within bounded time.
     ///
     /// # Errors
     /// As [`Controller::apply_early`].
@@ -230,12 +234,11 @@ impl Controller {
         candidates: Option<&Candidates<'_>>,
     ) -> Result<AppliedSwap<'_>, ControlError> {
         let compiled = self.compile(live, proposal, candidates).await?;
-        let reserved = self.reserve(live, compiled, by);
-        let (kept, imported) = (reserved.kept.clone(), reserved.imported.clone());
-        let within = self.settings.durable_within;
-        self.log.append(&kept, imported.as_ref(), within).await?;
-        let swapped = self.swap(live, reserved);
-        if swapped.is_ok() || self.log.void(&kept, imported.is_some()).await {
+        let (reserved, next) = self.reserve(live, compiled, by);
+        self.append(&reserved).await?;
+        let swapped = self.swap(live, next, &reserved);
+        let Reserved { kept, imported } = &reserved;
+        if swapped.is_ok() || self.log.void(kept, imported.is_some()).await {
             return swapped;
         }
         Err(may_return(kept.record.revision, "a rollback was faster"))
@@ -270,7 +273,7 @@ impl Controller {
         live: &RoutingTable,
         compiled: CompiledChange<'a>,
         by: Author,
-    ) -> Reserved<'a> {
+    ) -> (Reserved, NextTable<'a>) {
         let CompiledChange {
             proposal,
             draft,
@@ -278,7 +281,7 @@ impl Controller {
         } = compiled;
         let (undo, undo_to, group) = self.undo_of(live, &proposal.state, &by);
         let record = RevisionRecord {
-            request: self.answers.request_of(&by).or(proposal.request),
+            request: self.idempotency.request_of(&by).or(proposal.request),
             revision: self.log.history.reserve(),
             parent: live.revision(),
             undo_to,
@@ -288,18 +291,24 @@ impl Controller {
             digest: draft.digest(),
             change: Some(proposal.change),
         };
-        Reserved {
-            kept: StoredRevision {
-                record: Arc::new(record),
-                whole: FullWeight::new(),
-                state: Some(proposal.state),
-                touched: proposal.touched,
-            },
-            draft,
-            undo,
-            imported: proposal.imported,
-            names,
-        }
+        let kept = StoredRevision {
+            record: Arc::new(record),
+            whole: FullWeight::new(),
+            state: Some(proposal.state),
+            touched: proposal.touched,
+        };
+        let imported = proposal.imported;
+        (
+            Reserved { kept, imported },
+            NextTable { draft, undo, names },
+        )
+    }
+
+    /// Makes the record durable, within the time it has.
+    async fn append(&self, reserved: &Reserved) -> Result<(), ControlError> {
+        let Reserved { kept, imported } = reserved;
+        let within = self.settings.durable_within;
+        self.log.append(kept, imported.as_ref(), within).await
     }
 
     /// The change to the undo stack: a decision goes on it, a fact does not.
@@ -323,37 +332,26 @@ impl Controller {
     fn swap(
         &self,
         live: &RoutingTable,
-        reserved: Reserved<'_>,
+        next: NextTable<'_>,
+        Reserved { kept, imported }: &Reserved,
     ) -> Result<AppliedSwap<'_>, ControlError> {
-        let Reserved {
-            kept,
-            draft,
-            undo,
-            imported,
-            names,
-        } = reserved;
+        let NextTable { draft, undo, names } = next;
         let (revision, parent) = (kept.record.revision, live.revision());
+        let set_rosters = |draft: &Draft| set_rosters(draft, &kept.touched, &names.addresses);
         let swapped = {
             let mut index = self.log.index();
-            let facts = |draft: &Draft| set_rosters(draft, &kept.touched, &names.addresses);
-            let swapped = self
-                .table
-                .publish_after(draft, revision, parent, undo, now_ms(), facts);
+            let swapped =
+                self.table
+                    .publish_after(draft, revision, parent, undo, now_ms(), set_rosters);
             if swapped.is_ok() {
                 index.insert(kept.clone());
-                index.imported = imported.or_else(|| index.imported.take());
+                index.imported = imported.clone().or_else(|| index.imported.take());
             }
             swapped
         };
         let swapped =
             swapped.map_err(|conflict| stale(&self.log, conflict.live, Scope::Whole, parent))?;
-        let effects = &self.effects;
-        Ok(AppliedSwap::new(
-            effects,
-            live,
-            &kept,
-            Vec::new(),
-            swapped.took,
-        ))
+        let (effects, undone) = (&self.effects, Vec::new());
+        Ok(AppliedSwap::new(effects, live, kept, undone, swapped.took))
     }
 }

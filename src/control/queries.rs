@@ -65,7 +65,7 @@ impl Controller {
     /// # Errors
     /// When the key belongs to another request.
     pub fn replayed(&self, guard: &KeyGuard) -> Result<Option<ReplayedResponse>, ControlError> {
-        if let Some(kept) = self.answers.get(guard)? {
+        if let Some(kept) = self.idempotency.get(guard)? {
             return Ok(Some(ReplayedResponse::Kept(kept)));
         }
         let made = self.log.index().by_key(guard.key()).cloned();

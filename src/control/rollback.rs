@@ -71,7 +71,7 @@ struct Request<'a> {
 impl Controller {
     /// Makes an earlier revision live again: live first, then durable. All of its effects have run when this returns.
     ///
-    /// Do not cancel it: it ends by itself, within bounded time.
+    /// Not to be cancelled: it ends by itself, within bounded time.
     ///
     /// # Errors
     /// As [`Controller::rollback_early`].
@@ -327,7 +327,7 @@ impl Controller {
             cause,
             digest: swapped.table.digest(),
             change: None,
-            request: self.answers.request_of(by),
+            request: self.idempotency.request_of(by),
         };
         StoredRevision {
             record: Arc::new(record),

@@ -140,3 +140,44 @@ impl AuditEntry {
         );
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        control::{Controller, Expected, Settings},
+        history::History,
+        model::{Actor, Author, Change},
+    };
+
+    #[test]
+    fn the_effects_of_a_swap_run_when_its_receipt_is_dropped() {
+        let folder = tempfile::tempdir().unwrap();
+        let (history, loaded) = History::open(&folder.path().join("history")).unwrap();
+        let (table, fleet) = (Arc::new(LiveTable::new(1)), Arc::new(Fleet::new(1)));
+        let settings = Settings {
+            converge_within: Duration::ZERO,
+            ..Settings::default()
+        };
+        let controller = Controller::open(settings, history, loaded, table, Arc::clone(&fleet));
+        let controller = controller.unwrap();
+        let release = r#"{"kind":"put_release","release":"blue","document":{"version":"1","endpoints":["http://127.0.0.1:1"]}}"#;
+        let change: Change = serde_json::from_str(release).unwrap();
+        let by = Author {
+            actor: Actor::Api,
+            name: "test".to_owned(),
+            message: None,
+            idempotency_key: None,
+            group: None,
+        };
+        let early = controller.apply_early(change, by, Expected::Any, true);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        let early = runtime.unwrap().block_on(early).unwrap();
+        assert!(early.changed && fleet.watched().is_empty());
+        drop(early);
+        assert_eq!(fleet.watched().len(), 1);
+        assert!(controller.effects.pending().is_empty());
+    }
+}
