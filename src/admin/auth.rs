@@ -34,7 +34,7 @@ const SHORTEST: usize = 16;
 pub enum AccessError {
     /// A public address without an operator token.
     #[error(
-        "the admin API would listen on {0}, which is not loopback, and nobody could change anything or everybody could: configure an operator token, or listen on 127.0.0.1"
+        "the admin API would listen on {0}, which is not loopback, without an operator token: configure one, or listen on 127.0.0.1"
     )]
     Exposed(SocketAddr),
     /// A token's file cannot be read.
@@ -47,10 +47,10 @@ pub enum AccessError {
         source: io::Error,
     },
     /// A token's variable is not set.
-    #[error("the environment has no variable `{0}` to read a token from")]
+    #[error("the environment variable `{0}` of a token is not set")]
     Missing(String),
     /// Neither a file nor a variable, or both.
-    #[error("the token `{0}` needs either a file or a variable of the environment")]
+    #[error("the token `{0}` needs either a file or an environment variable")]
     Source(String),
     /// A token that can be guessed or cannot be sent.
     #[error("the token `{0}` is not 16 or more visible ASCII characters")]
@@ -173,15 +173,19 @@ fn bearer(field: &[u8]) -> Option<&[u8]> {
 
 fn unauthorized(failure: AuthFailure) -> ApiError {
     let detail = match failure {
-        AuthFailure::Forbidden => "the token may only look",
-        AuthFailure::Malformed => "the authorization is not one bearer token",
-        AuthFailure::Missing => "a bearer token is needed",
-        AuthFailure::Unknown => "the token is not one of ours",
+        AuthFailure::Forbidden => "the token is read-only",
+        AuthFailure::Malformed => "`authorization` is not a single bearer token",
+        AuthFailure::Missing => "a bearer token is required",
+        AuthFailure::Unknown => "the token is unknown",
     };
-    ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "who is calling?")
-        .detail(detail)
-        .hint("send `authorization: Bearer TOKEN`")
-        .field(header::WWW_AUTHENTICATE, "Bearer realm=\"switchback\"")
+    ApiError::new(
+        StatusCode::UNAUTHORIZED,
+        "unauthorized",
+        "authentication required",
+    )
+    .detail(detail)
+    .hint("send `authorization: Bearer TOKEN`")
+    .field(header::WWW_AUTHENTICATE, "Bearer realm=\"switchback\"")
 }
 
 /// Authenticates a request, checks its permission and records the caller.
@@ -204,13 +208,12 @@ pub(super) async fn authenticate(
     }
     if caller.role != TokenRole::Operator && changes(request.method()) {
         access.failures.note(&request, AuthFailure::Forbidden);
-        return ApiError::new(
-            StatusCode::FORBIDDEN,
-            "forbidden",
-            "this token may only look",
-        )
-        .detail(format!("`{}` is a read-only token", caller.name))
-        .into_response();
+        return ApiError::new(StatusCode::FORBIDDEN, "forbidden", "read-only token")
+            .detail(format!(
+                "the token `{}` may not change anything",
+                caller.name
+            ))
+            .into_response();
     }
     request.extensions_mut().insert(caller);
     next.run(request).await

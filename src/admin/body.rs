@@ -74,9 +74,9 @@ fn too_slow() -> ApiError {
     ApiError::new(
         StatusCode::REQUEST_TIMEOUT,
         "timeout",
-        "the body did not come in time",
+        "timeout reading the body",
     )
-    .detail(format!("it may take {} seconds", TIME.as_secs()))
+    .detail(format!("the limit is {} seconds", TIME.as_secs()))
 }
 
 /// True if the content type is JSON. A form, a file or plain text is rejected even without a body: a web page can send
@@ -98,7 +98,7 @@ fn wrong_type(detail: impl Into<String>) -> ApiError {
     ApiError::new(
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         "unsupported-media-type",
-        "the body is not said to be JSON",
+        "the content type is not JSON",
     )
     .detail(detail)
     .hint("send `content-type: application/json` (with curl: `--json '{…}'`)")
@@ -112,7 +112,7 @@ fn unreadable(rejection: BytesRejection) -> ApiError {
     if rejection.status() == StatusCode::PAYLOAD_TOO_LARGE {
         return too_large();
     }
-    ApiError::malformed("the body broke off")
+    ApiError::malformed("the body is incomplete")
 }
 
 fn too_large() -> ApiError {

@@ -55,9 +55,9 @@ impl Hosts {
             return Err(ApiError::new(
                 StatusCode::MISDIRECTED_REQUEST,
                 "unknown-host",
-                "the admin API is not called by this name",
+                "unknown host name",
             )
-            .detail(format!("`{}` is not one of its names", host.host()))
+            .detail(format!("`{}` is not a name of the admin API", host.host()))
             .hint("use an address or `localhost`, or add the name to `admin.hosts`"));
         }
         if let Some(origin) = headers.get(header::ORIGIN) {
@@ -66,14 +66,12 @@ impl Hosts {
                 .ok()
                 .and_then(|origin| origin.split_once("://"));
             if same.is_none_or(|(_, origin)| !origin.eq_ignore_ascii_case(host.as_str())) {
-                return Err(cross_site(
-                    "the request comes from a page of another origin",
-                ));
+                return Err(cross_site("cross-origin request"));
             }
         }
         let site = headers.get("sec-fetch-site").map(HeaderValue::as_bytes);
         if site.is_some_and(|site| site != b"same-origin" && site != b"none") {
-            return Err(cross_site("the request comes from a page of another site"));
+            return Err(cross_site("cross-site request"));
         }
         Ok(())
     }
@@ -83,15 +81,17 @@ impl Hosts {
 fn named(uri: &Uri, headers: &HeaderMap) -> Result<Authority, ApiError> {
     let mut fields = headers.get_all(header::HOST).iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
-        return Err(ApiError::malformed("the request must have one `Host`"));
+        return Err(ApiError::malformed("the request needs exactly one `Host`"));
     };
     let host: Authority = field
         .to_str()
         .ok()
         .and_then(|host| host.parse().ok())
-        .ok_or_else(|| ApiError::malformed("`Host` is not a host"))?;
+        .ok_or_else(|| ApiError::malformed("`Host` is not a valid host"))?;
     if uri.authority().is_some_and(|target| *target != host) {
-        return Err(ApiError::malformed("`Host` is not that of the target"));
+        return Err(ApiError::malformed(
+            "`Host` differs from the request target",
+        ));
     }
     Ok(host)
 }
@@ -100,7 +100,7 @@ fn cross_site(detail: &str) -> ApiError {
     ApiError::new(
         StatusCode::FORBIDDEN,
         "cross-site",
-        "web pages may not call the admin API",
+        "requests from web pages are not allowed",
     )
     .detail(detail)
 }

@@ -22,7 +22,7 @@ impl ChangeParams {
     /// For a rollback, which never waits.
     pub(super) fn without_wait(self) -> Result<Self, ApiError> {
         if self.wait.is_some() {
-            return Err(ApiError::invalid("a rollback waits for nothing").hint("leave `wait` out"));
+            return Err(ApiError::invalid("a rollback does not wait").hint("leave `wait` out"));
         }
         Ok(self)
     }

@@ -18,7 +18,7 @@ pub(super) async fn negotiate(request: Request, next: Next) -> Response {
     ApiError::new(
         StatusCode::NOT_ACCEPTABLE,
         "not-acceptable",
-        "the answer would be JSON, which the client does not take",
+        "the client does not accept JSON",
     )
     .hint("leave `accept` out, or send `accept: application/json`")
     .into_response()

@@ -55,7 +55,7 @@ impl ApiError {
         Self::new(
             StatusCode::BAD_REQUEST,
             "malformed-request",
-            "the request is not well formed",
+            "malformed request",
         )
         .detail(detail)
     }
@@ -65,15 +65,14 @@ impl ApiError {
         Self::new(
             StatusCode::UNPROCESSABLE_ENTITY,
             "invalid",
-            "the request asks for something that cannot be",
+            "invalid request",
         )
         .detail(detail)
     }
 
     /// Plain HTTP on a TLS port.
     pub(super) fn speaks_tls() -> Self {
-        Self::malformed("the admin API speaks TLS here, and the request is plain HTTP")
-            .hint("call it by `https://`")
+        Self::malformed("plain HTTP request on a TLS port").hint("use `https://`")
     }
 
     /// An internal error. The cause goes to the log only.
@@ -81,9 +80,9 @@ impl ApiError {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
             "internal",
-            "switchback made a mistake",
+            "internal error",
         )
-        .hint("the log says more")
+        .hint("the log has the details")
     }
 
     /// Its status.
@@ -111,7 +110,7 @@ pub(super) fn needs_revision() -> ApiError {
     ApiError::new(
         StatusCode::PRECONDITION_REQUIRED,
         "revision-required",
-        "a write of the whole table must name the revision that it is based on",
+        "a write of the whole table must name its base revision",
     )
     .hint("send the `ETag` of `GET /v1/table` as `If-Match`")
 }
@@ -119,13 +118,9 @@ pub(super) fn needs_revision() -> ApiError {
 /// Error for an unknown path.
 pub(super) async fn no_such_path(request: Request) -> ApiError {
     let path: String = request.uri().path().chars().take(200).collect();
-    ApiError::new(
-        StatusCode::NOT_FOUND,
-        "unknown-path",
-        "there is no such path",
-    )
-    .detail(format!("nothing is at `{path}`"))
-    .hint("`GET /openapi.json` describes what there is")
+    ApiError::new(StatusCode::NOT_FOUND, "unknown-path", "unknown path")
+        .detail(format!("`{path}` does not exist"))
+        .hint("`GET /openapi.json` describes all paths")
 }
 
 /// Error for an unsupported method; the router adds the supported ones in `Allow`.
@@ -133,10 +128,10 @@ pub(super) async fn no_such_method(request: Request) -> ApiError {
     ApiError::new(
         StatusCode::METHOD_NOT_ALLOWED,
         "method-not-allowed",
-        "the path does not have this method",
+        "method not allowed",
     )
     .detail(format!(
-        "`{}` cannot be used here; `Allow` says what can",
+        "`{}` is not supported here; `Allow` lists the methods",
         request.method()
     ))
 }

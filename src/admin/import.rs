@@ -26,7 +26,7 @@ use crate::{
 /// a conflict: 409 with the list, unless `wins` selects a side.
 #[utoipa::path(post, path = "/v1/import", tag = "table", params(ImportOptions, ChangeConditions),
     request_body = TableDocument,
-    responses((status = 200, description = "what was applied and what was kept", body = ImportReport)))]
+    responses((status = 200, description = "the entries applied and kept", body = ImportReport)))]
 pub(super) async fn import(
     State(admin): State<AdminState>,
     ImportAsk { params, wins }: ImportAsk,
@@ -80,7 +80,7 @@ pub(super) fn undecided(report: ImportReport) -> ApiError {
     .detail(format!(
         "{entries} changed in the file and live; nothing was applied"
     ))
-    .hint("say which side wins with `?wins=file` or `?wins=live`, or edit the file");
+    .hint("choose a side with `?wins=file` or `?wins=live`, or edit the file");
     refusal.document.revision = Some(report.revision);
     refusal.document.conflicts = report.conflicts;
     refusal

@@ -90,9 +90,7 @@ impl<'de> Visitor<'de> for Reader {
         let (mut all, mut seen) = (Vec::new(), HashSet::new());
         while let Some((key, value)) = members.next_entry::<String, Json>()? {
             if !seen.insert(key.clone()) {
-                return Err(A::Error::custom(format!(
-                    "the key `{key}` stands there twice"
-                )));
+                return Err(A::Error::custom(format!("duplicate key `{key}`")));
             }
             all.push((key, value));
         }
@@ -219,7 +217,7 @@ mod tests {
         assert_eq!(read::<Json>("2.0").unwrap(), read::<Json>("2").unwrap());
         assert_ne!(read::<Json>("2.5").unwrap(), read::<Json>("2").unwrap());
         let twice = read::<Json>(r#"{"blue":1,"blue":2}"#).unwrap_err();
-        assert!(twice.to_string().contains("`blue` stands there twice"));
+        assert!(twice.to_string().contains("duplicate key `blue`"));
     }
 
     #[test]

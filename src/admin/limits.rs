@@ -70,7 +70,7 @@ fn overloaded() -> ApiError {
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "overloaded",
-        "too many requests are in work",
+        "too many requests in progress",
     )
     .field(header::RETRY_AFTER, "1")
 }

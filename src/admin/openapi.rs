@@ -11,18 +11,18 @@ use crate::api::ProblemDocument;
 
 /// Statuses of any response.
 const ALWAYS: [(&str, &str); 7] = [
-    ("400", "the request is not well formed"),
+    ("400", "malformed request"),
     (
         "403",
-        "the request comes from a web page, or its token may only look",
+        "the request comes from a web page, or the token is read-only",
     ),
-    ("406", "the client does not take JSON"),
-    ("421", "the API is not called by this name"),
-    ("405", "the path does not have this method"),
-    ("500", "switchback made a mistake"),
+    ("406", "the client does not accept JSON"),
+    ("421", "unknown host name"),
+    ("405", "method not allowed"),
+    ("500", "internal error"),
     (
         "503",
-        "too much at once, or the history cannot be written: nothing has changed",
+        "overload, or the history cannot be written: nothing has changed",
     ),
 ];
 
@@ -30,17 +30,17 @@ const ALWAYS: [(&str, &str); 7] = [
 const CHANGES: [(&str, &str); 5] = [
     (
         "409",
-        "the live table does not allow it, or its parts would contradict each other: every mistake is listed with its place",
+        "the live table does not allow it, or its parts would contradict each other: every problem is listed with its path",
     ),
     (
         "412",
-        "what it is about has changed since the revision in `If-Match`",
+        "the target has changed since the revision in `If-Match`",
     ),
-    ("408", "the body did not come in time"),
+    ("408", "timeout reading the body"),
     ("413", "the body is too large"),
     (
         "422",
-        "JSON, but not what the schema says, with the place of the mistake; or the idempotency key belongs to another request",
+        "JSON that does not match the schema, with the path of the mistake; or the idempotency key belongs to another request",
     ),
 ];
 
@@ -59,8 +59,8 @@ pub(super) fn document(parts: impl IntoIterator<Item = OpenApi>, tokens: bool) -
 fn info() -> Info {
     let mut info = Info::new("switchback", env!("CARGO_PKG_VERSION"));
     info.description = Some(
-        "Decides which release of an agent fleet answers, and takes it back.\n\nEvery change is answered with a receipt, \
-         every error with an RFC 9457 problem document. Weights are relative: at least one in a split is not 0."
+        "Selects the releases that serve an agent fleet, and rolls back.\n\nEvery change returns a receipt, every \
+         error an RFC 9457 problem document. Weights are relative: at least one in a split is not 0."
             .to_owned(),
     );
     let mut license = License::new("Apache-2.0");
@@ -127,15 +127,15 @@ fn unsign(value: &mut Value) {
 fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     let mut statuses = ALWAYS.to_vec();
     if tokens {
-        statuses.push(("401", "the token is missing or not one of ours"));
+        statuses.push(("401", "the token is missing or unknown"));
     }
     // The status of one route has its name in the query.
     if path.contains('{') || path == "/v1/status" || method != "get" {
-        statuses.push(("404", "no such name; the answer lists those that exist"));
+        statuses.push(("404", "unknown name; the response lists the known ones"));
     }
     if method != "get" {
         statuses.extend(CHANGES);
-        statuses.push(("415", "the body is not said to be JSON"));
+        statuses.push(("415", "the content type is not JSON"));
     }
     if path == "/v1/table" && method == "put" {
         statuses.push(("428", "`If-Match` is missing"));

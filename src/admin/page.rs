@@ -51,7 +51,7 @@ struct PageBody {
 
 /// Error of a body whose page was revoked.
 #[derive(Debug, Error)]
-#[error("the client read so slowly that others needed the memory")]
+#[error("the client read too slowly, and its response was dropped to free memory")]
 pub(super) struct Revoked;
 
 // === impl PageWriter ===

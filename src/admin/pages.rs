@@ -59,7 +59,7 @@ impl Pages {
             look()
         });
         found.await.map_err(|error| {
-            tracing::error!(%error, "an answer could not be found out");
+            tracing::error!(%error, "a query failed");
             ApiError::internal()
         })
     }

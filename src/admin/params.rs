@@ -196,7 +196,7 @@ impl Condition {
                 "conflict",
                 "the condition names no revision",
             )
-            .hint("leave `If-Match` out, or send what `ETag` said")),
+            .hint("leave `If-Match` out, or send the value of `ETag`")),
             Self::Revision(revision) => Ok(Expected::Unchanged(revision)),
         }
     }
@@ -209,7 +209,7 @@ impl Condition {
         Err(ApiError::new(
             StatusCode::PRECONDITION_FAILED,
             "conflict",
-            "what is to be replaced does not exist",
+            "the target does not exist",
         )
         .hint("leave `If-Match` out to add it"))
     }
@@ -345,7 +345,7 @@ fn if_match(headers: &HeaderMap) -> Result<Condition, ApiError> {
         (Some(revision), None) => Ok(Condition::Revision(Revision(revision))),
         _ => Err(
             ApiError::malformed("`If-Match` is not the number of one revision in quotes")
-                .hint("send what `ETag` said, such as `If-Match: \"42\"`"),
+                .hint("send the value of `ETag`, such as `If-Match: \"42\"`"),
         ),
     }
 }

@@ -104,28 +104,28 @@ pub(super) async fn metrics(State(observed): State<ProbeState>) -> Result<Respon
 
 /// Liveness: a process that responds is alive.
 #[utoipa::path(get, path = "/livez", tag = "observe",
-    responses((status = 200, description = "it lives", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "the process is alive", body = String, content_type = "text/plain")))]
 pub(super) async fn livez() -> &'static str {
     "ok\n"
 }
 
 /// Readiness for traffic.
 #[utoipa::path(get, path = "/readyz", tag = "observe",
-    responses((status = 200, description = "it is ready", body = String, content_type = "text/plain")))]
+    responses((status = 200, description = "the process is ready", body = String, content_type = "text/plain")))]
 pub(super) async fn readyz(State(observed): State<ProbeState>) -> Result<&'static str, ApiError> {
     if observed.readiness.is_ready() {
         return Ok("ok\n");
     }
     let draining = observed.readiness.0.load(Ordering::Acquire) == DRAINING;
     let detail = if draining {
-        "the process is about to end"
+        "the process is shutting down"
     } else {
         "the process is starting"
     };
     Err(ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-ready",
-        "no traffic should be sent here",
+        "not ready for traffic",
     )
     .detail(detail))
 }

@@ -22,7 +22,7 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::Busy => ApiError::new(
             StatusCode::SERVICE_UNAVAILABLE,
             "busy",
-            "too many changes wait",
+            "too many pending changes",
         )
         .detail(text)
         .field(header::RETRY_AFTER, "1"),
@@ -43,19 +43,19 @@ pub(super) fn refused(error: ControlError) -> ApiError {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
         ControlError::PreconditionRequired { .. } => needs_revision(),
-        ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is of use")
+        ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is in use")
             .detail(text)
             .hint(
-                "`?force=true` removes it all the same, and takes it out of the splits in which it has the weight 0",
+                "`?force=true` removes it anyway, and also from the splits in which its weight is 0",
             ),
         ControlError::Stale { live, since, .. } => {
             let mut refusal = ApiError::new(
                 StatusCode::PRECONDITION_FAILED,
                 "conflict",
-                "somebody else changed it meanwhile",
+                "conflict with another change",
             )
             .detail(text)
-            .hint("look at what is live now, and decide again");
+            .hint("check what is live now, and try again");
             refusal.document.revision = Some(live);
             refusal.document.since = since;
             refusal
@@ -77,7 +77,7 @@ fn inapplicable(error: ChangeError) -> ApiError {
             let routes: Vec<_> = routes.iter().map(|route| format!("`{route}`")).collect();
             conflict("release-in-use", "a split names the release")
                 .detail(text)
-                .hint(format!("take it out of {} first", routes.join(", ")))
+                .hint(format!("remove it from {} first", routes.join(", ")))
         }
         ChangeError::UnknownRelease { name, known } => {
             unknown("release", &name, known.iter().map(ReleaseName::as_str))
@@ -107,15 +107,15 @@ fn invalid(problems: Vec<Problem>) -> ApiError {
 
 fn not_durable(text: &str, cause: &dyn Error, may_return: bool) -> ApiError {
     let hint = if may_return {
-        "nothing that is live has changed; after a restart look at what is live before you ask again"
+        "nothing live has changed; after a restart check what is live before you try again"
     } else {
-        "nothing has changed; a rollback works all the same, for it waits for no disk"
+        "nothing has changed; a rollback still works, since it does not wait for the disk"
     };
     let detail = format!("{text}: {}", ErrorChain(cause));
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "not-durable",
-        "the history cannot take the change",
+        "the history cannot store the change",
     )
     .detail(detail)
     .hint(hint)
@@ -127,7 +127,7 @@ fn would_drop(text: String, releases: &[ReleaseName]) -> ApiError {
     conflict("would-drop", "a release that gets requests would leave the split")
         .detail(text)
         .hint(format!(
-            "give {} a weight of 0, send `\"drop\": true`, or PATCH percents: what is not named keeps its part of the rest",
+            "give {} a weight of 0, send `\"drop\": true`, or PATCH percents: releases that are not named keep their share of the rest",
             zero.join(" and ")
         ))
 }
@@ -136,11 +136,11 @@ fn not_ready(text: String, releases: Vec<ReleaseName>, nearest: Option<Revision>
     let hint = match nearest {
         Some(nearest) => {
             format!(
-                "revision {nearest} is the nearest that is ready; `?force=true` does it all the same"
+                "revision {nearest} is the nearest that is ready; `?force=true` skips the check"
             )
         }
-        None => "see `GET /v1/status` for its endpoints; `?wait=30s` waits until one is healthy, \
-                 except for a rollback; `?force=true` does it all the same"
+        None => "see `GET /v1/status` for its endpoints; `?wait=30s` waits until one is healthy, except for a \
+                 rollback; `?force=true` skips the check"
             .to_owned(),
     };
     let mut refusal = conflict(
@@ -158,13 +158,13 @@ fn unknown_revision(text: String, oldest: Option<Revision>) -> ApiError {
     let refusal = ApiError::new(
         StatusCode::NOT_FOUND,
         "unknown-revision",
-        "there is no such revision",
+        "unknown revision",
     )
     .detail(text);
     match oldest {
         Some(oldest) => refusal.hint(format!(
-            "the oldest that is kept is {oldest}; `GET /v1/revisions` lists them"
+            "the oldest kept revision is {oldest}; `GET /v1/revisions` lists them"
         )),
-        None => refusal.hint("none is kept yet"),
+        None => refusal.hint("no revision is kept yet"),
     }
 }

@@ -140,7 +140,7 @@ async fn send_receipt(
 
 fn broken(error: Option<JoinError>) -> ApiError {
     let error = error.map(|error| error.to_string());
-    tracing::error!(error, "a change came to no end");
+    tracing::error!(error, "a change did not complete");
     ApiError::internal()
 }
 
@@ -204,7 +204,7 @@ pub(super) async fn audit(request: Request, next: Next) -> Response {
         dry_run,
         status = response.status().as_u16(),
         revision = revision.and_then(|tag| tag.to_str().ok()).map(|tag| tag.trim_matches('"')),
-        "asked for a change"
+        "change requested"
     );
     response
 }

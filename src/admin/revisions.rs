@@ -83,8 +83,8 @@ fn number(text: &str) -> Result<Revision, ApiError> {
         ApiError::new(
             StatusCode::NOT_FOUND,
             "unknown-revision",
-            "there is no such revision",
+            "unknown revision",
         )
-        .detail(format!("`{shown}` is not the number of a revision"))
+        .detail(format!("`{shown}` is not a revision number"))
     })
 }

@@ -115,16 +115,16 @@ async fn connection(
     let ended = tokio::select! {
         ended = served => ended,
         () = connection.cut() => {
-            tracing::debug!(peer = %connection.peer(), "a connection of the admin API made room for another one");
+            tracing::debug!(peer = %connection.peer(), "a connection of the admin API was evicted for another one");
             return;
         }
         () = silent(connection) => {
-            tracing::debug!(peer = %connection.peer(), "a connection of the admin API sent no head in time");
+            tracing::debug!(peer = %connection.peer(), "timeout: a connection of the admin API sent no request head");
             return;
         }
     };
     if let Err(error) = ended {
-        tracing::debug!(%error, "a connection of the admin API broke off");
+        tracing::debug!(%error, "a connection of the admin API failed");
     }
 }
 

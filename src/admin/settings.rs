@@ -26,7 +26,7 @@ pub(super) async fn read_settings(State(admin): State<AdminState>) -> Response {
 /// The file's table is imported; static settings that differ are named and need a restart. A file with problems changes
 /// nothing: 422. An entry that changed in the file and live is a conflict: 409, and nothing of the table is applied.
 #[utoipa::path(post, path = "/v1/reload", tag = "table",
-    responses((status = 200, description = "what was taken over", body = ReloadReport)))]
+    responses((status = 200, description = "the report of the import", body = ReloadReport)))]
 pub(super) async fn reload(
     State(admin): State<AdminState>,
     _: NoBody,
@@ -36,7 +36,7 @@ pub(super) async fn reload(
     let report = report.await.map_err(|_| busy())?.map_err(not_reloaded)?;
     if !report.import.conflicts.is_empty() {
         return Err(undecided(report.import)
-            .hint("say which side wins with `switchback apply FILE --wins file` or `--wins live`, or edit the file"));
+            .hint("choose a side with `switchback apply FILE --wins file` or `--wins live`, or edit the file"));
     }
     Ok(json(&report))
 }
@@ -45,7 +45,7 @@ fn busy() -> ApiError {
     ApiError::new(
         StatusCode::SERVICE_UNAVAILABLE,
         "busy",
-        "other reloads wait, or the process ends",
+        "too many pending reloads, or the process is shutting down",
     )
 }
 
@@ -58,7 +58,7 @@ fn not_reloaded(error: ReloadError) -> ApiError {
         ReloadError::NoFile => ApiError::new(
             StatusCode::CONFLICT,
             "no-file",
-            "there is no file to read again",
+            "no configuration file to reload",
         )
         .detail(text)
         .hint("change the live table with `PUT /v1/table` or one of the other paths"),

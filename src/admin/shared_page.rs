@@ -108,7 +108,7 @@ impl SharedPage {
         let (begun, render) = (Instant::now(), Arc::clone(&self.render));
         let page = task::spawn_blocking(move || Arc::new(render())).await;
         let page = page.map_err(|error| {
-            tracing::error!(%error, "an answer could not be rendered");
+            tracing::error!(%error, "a response could not be rendered");
             ApiError::internal()
         })?;
         renderings.not_before = Some(Instant::now() + PAUSE * begun.elapsed());

@@ -36,7 +36,7 @@ pub(super) struct StatusQuery {
 /// All routes and releases by default; at most one of `brief`, `route` and a page (`after`, `limit`) selects fewer.
 /// `totals` has their numbers.
 #[utoipa::path(get, path = "/v1/status", tag = "status", params(StatusQuery),
-    responses((status = 200, description = "the state of things", body = Status,
+    responses((status = 200, description = "the status", body = Status,
         headers(("etag" = String, description = "the live revision, in quotes")))))]
 pub(super) async fn status(
     State(admin): State<AdminState>,
@@ -89,9 +89,9 @@ impl AdminState {
                 StatusPart::Whole
             }),
             _ => Err(ApiError::malformed(
-                "`brief`, `route` and a page (`after`, `limit`) do not go together",
+                "`brief`, `route` and a page (`after`, `limit`) are mutually exclusive",
             )
-            .hint("ask for one of them")),
+            .hint("use one of them")),
         }
     }
 }

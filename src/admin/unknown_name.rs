@@ -26,7 +26,7 @@ pub(super) fn unknown<'a>(
     let refusal = ApiError::new(
         StatusCode::NOT_FOUND,
         &format!("unknown-{what}"),
-        &format!("there is no such {what}"),
+        &format!("unknown {what}"),
     )
     .detail(format!("no {what} is called `{shown}`"));
     let hint = closest(&shown, known.iter().copied());

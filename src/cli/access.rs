@@ -24,7 +24,7 @@ pub(super) struct AccessArgs {
         global = true,
         value_name = "URL",
         help_heading = "Access",
-        help = "Where the admin API listens [env: `SWITCHBACK_ADMIN`] [default: http://127.0.0.1:9900]"
+        help = "Address of the admin API [env: `SWITCHBACK_ADMIN`] [default: http://127.0.0.1:9900]"
     )]
     admin: Option<AdminUrl>,
     /// File that holds the bearer token [env: `SWITCHBACK_TOKEN_FILE`; `SWITCHBACK_TOKEN` is the token itself]
@@ -98,8 +98,8 @@ impl AccessArgs {
         for (flag, path) in flags {
             if let Some(path) = named(path) {
                 let message = format!(
-                    "`{flag} {}` has no use: {admin} is plain HTTP\nhint: write `https://` in `--admin`, or leave the \
-                     file out",
+                    "`{flag} {}` has no effect: {admin} is plain HTTP\nhint: write `https://` in `--admin`, or leave \
+                     the file out",
                     path.display()
                 );
                 return Err(Failure::new(Exit::Usage, message));
@@ -147,7 +147,7 @@ impl AccessArgs {
 
 fn half(missing: &str, what: &str, file: &Path) -> Failure {
     let message = format!(
-        "the {what} `{}` is named without its counterpart\nhint: add `{missing} FILE`",
+        "the {what} `{}` is given without its counterpart\nhint: add `{missing} FILE`",
         file.display()
     );
     Failure::new(Exit::Usage, message)

@@ -22,14 +22,14 @@ use crate::{
 /// Exit statuses, shown below every help text.
 const EXITS: &str = "\
 Exit status:
-  0   done, or nothing had to be done; for `status`: the admin API answered
+  0   done, or nothing had to be done; for `status`: the admin API responded
   64  the command line is wrong
-  65  refused: an unknown name, weights that cannot be, nothing to roll back to
+  65  refused: an unknown name, invalid weights, nothing to roll back to
   66  a file cannot be read, or a token file is empty
   69  the admin API cannot be reached
   70  an internal error of switchback
   74  the history cannot be read or written
-  75  not now: changed meanwhile, or in the file and live, or a release is not ready; look, and try again
+  75  not now: changed meanwhile, or in the file and live, or a release is not ready; check, and try again
   77  the token is missing, unknown or read-only
   78  the configuration has problems; all of them are shown";
 
@@ -76,7 +76,7 @@ pub(super) enum LocalCommand {
     },
     /// Run the proxy in front of two sample agents, and print commands to try
     #[command(
-        after_help = "Blue and green run in the same process. The admin API listens where --admin says.\n\nExamples:\n  switchback demo\n  switchback demo --listen 127.0.0.1:8088 --admin 127.0.0.1:9988"
+        after_help = "Blue and green run in the same process. The admin API listens on the address in --admin.\n\nExamples:\n  switchback demo\n  switchback demo --listen 127.0.0.1:8088 --admin 127.0.0.1:9988"
     )]
     Demo {
         /// Address of the proxy
@@ -130,8 +130,7 @@ pub(super) enum RemoteCommand {
     Change(ChangeVerb),
     /// Show the live table, its health, and what a rollback would do
     #[command(
-        after_help = "Of a table with more than 50 routes only those are shown that are split, or that send requests to a release \
-                      without a healthy endpoint; --json has everything.\n\n\
+        after_help = "Of a table with more than 50 routes only those that are split or not ready are shown; --json has everything.\n\n\
                       Examples:\n  switchback status\n  switchback status --route chat\n  switchback status --json | jq .rollback.ready"
     )]
     Status {
@@ -144,7 +143,7 @@ pub(super) enum RemoteCommand {
     },
     /// List the revisions that were live, latest first
     #[command(
-        after_help = "Numbers only go up, and gaps are normal: a block of 4096 is set aside ahead, and a process that is killed does not give back the rest of it. `rollback --to` takes any number that is listed here.\n\nExamples:\n  switchback history\n  switchback history --limit 5 --before 40"
+        after_help = "Numbers only go up, and gaps are normal: a block of 4096 is reserved ahead, and a killed process loses the rest of it. `rollback --to` accepts any number that is listed here.\n\nExamples:\n  switchback history\n  switchback history --limit 5 --before 40"
     )]
     History {
         /// Maximum number
@@ -215,12 +214,12 @@ pub(super) enum RemoteCommand {
 pub(super) enum ChangeVerb {
     /// Import the releases and routes of an edited configuration file
     #[command(
-        after_help = "What changed in the file since it was last taken over is applied, as one revision; what changed live stays.\nWhat changed on both sides is refused (exit status 75), unless --wins says which side wins.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
+        after_help = "Changes in the file since its last import are applied, as one revision; live changes stay.\nEntries that changed on both sides are refused (exit status 75), unless --wins chooses a side.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
     )]
     Apply(Import),
     /// Give releases of a route their percent of it; the others share the rest as before
     #[command(
-        after_help = "The numbers are percents, with up to four digits behind the point. A release that is not named keeps its part of what is left; one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
+        after_help = "The numbers are percents, with up to four decimals. Releases that are not named share the rest as before; a named one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"
     )]
     Split {
         /// The route
@@ -271,7 +270,7 @@ pub(super) enum ChangeVerb {
     },
     /// Give all requests of a route to its stable release
     #[command(
-        after_help = "It ends a trial. If the canary was promoted already, `switchback rollback` goes back.\n\nExample:\n  switchback abort chat -m 'errors in green'"
+        after_help = "It ends a trial. If the canary was promoted already, use `switchback rollback`.\n\nExample:\n  switchback abort chat -m 'errors in green'"
     )]
     Abort {
         /// The route
@@ -283,7 +282,7 @@ pub(super) enum ChangeVerb {
     },
     /// Restore what was live before
     #[command(
-        after_help = "Twice is two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and waits for no disk.\nWith --route one route gets its split of before, and all else stays. What lies between leaves the undo stack, so the next rollback of everything also takes back what other routes changed meanwhile; --dry-run names those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
+        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
     )]
     Rollback {
         /// The revision to restore

@@ -97,7 +97,7 @@ fn each<T>(
 }
 
 fn named_twice(release: &ReleaseName) -> Failure {
-    Failure::new(Exit::Usage, format!("`{release}` is named twice"))
+    Failure::new(Exit::Usage, format!("`{release}` is listed twice"))
 }
 
 pub(super) async fn switch(
@@ -153,10 +153,10 @@ pub(super) async fn abort(
     )
     .await
     .map_err(|failure| {
-        let named = format!("name one with `switchback route set {route} --stable RELEASE`");
+        let named = format!("set one with `switchback route set {route} --stable RELEASE`");
         let switched = format!("everything with `switchback switch {route} RELEASE`");
         failure.in_flags(&[
-            ("name one with `stable` on the route", &named),
+            ("set one with `stable` on the route", &named),
             ("all the weight with a switch", &switched),
         ])
     })

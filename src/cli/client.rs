@@ -251,7 +251,7 @@ impl Client {
         tokio::time::timeout(most, exchange)
             .await
             .unwrap_or_else(|_| {
-                let message = format!("{} did not answer in {} s", self.url.0, most.as_secs());
+                let message = format!("{} did not respond within {} s", self.url.0, most.as_secs());
                 Err(Failure::new(Exit::Unreachable, message))
             })
     }
@@ -287,7 +287,7 @@ impl Client {
     /// Failure for a server that is not the admin API, such as the proxy's own port.
     fn no_api(&self, status: StatusCode) -> Failure {
         let message = format!(
-            "{} is not an admin API: it answered {status} in a form that is not switchback's\nhint: `--admin URL` names the address of `[admin]` in the configuration, not that of a listener",
+            "{} is not an admin API: status {status}, but not in switchback's format\nhint: set `--admin URL` to the address of `[admin]` in the configuration, not to that of a listener",
             self.url.0
         );
         Failure::new(Exit::Unreachable, message)
@@ -297,18 +297,18 @@ impl Client {
         let mut failure = self.broken(error);
         if failure.message.contains(AUTHORITY_AS_SERVER) {
             failure.message.push_str(
-                "\nhint: that is the certificate of an authority (`CA:TRUE`), which may be a server's only where \
-                 `--ca-file FILE` names this very certificate",
+                "\nhint: that is a CA certificate (`CA:TRUE`), which a server may use only if it is also the one in \
+                 `--ca-file FILE`",
             );
             return failure;
         }
         failure
             .message
-            .push_str("\nhint: is switchback running? `--admin URL` says where");
+            .push_str("\nhint: is switchback running? set its address with `--admin URL`");
         if self.url.is_tls() {
             failure
                 .message
-                .push_str(", and `--ca-file FILE` who may have issued its certificate");
+                .push_str(", and the CA of its certificate with `--ca-file FILE`");
         }
         failure
     }
@@ -335,8 +335,9 @@ impl ApiResponse {
     /// Parses the body.
     pub(super) fn read<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         serde_json::from_slice(&self.body).map_err(|_| {
-            let message = "the answer is not one of this version's admin API\nhint: `--admin URL` names the address of \
-                           `[admin]`, not that of a listener; the command and the server should be of one version";
+            let message = "the response is not from an admin API of this version\nhint: set `--admin URL` to the \
+                           address of `[admin]`, not to that of a listener; the command and the server should have the \
+                           same version";
             Failure::new(Exit::Unreachable, message)
         })
     }

@@ -25,7 +25,7 @@ impl ConfigFile {
         named
             .filter(|path| !path.as_os_str().is_empty())
             .ok_or_else(|| {
-                let message = "no configuration file is named\nhint: as the argument FILE, with `--config FILE`, or in \
+                let message = "no configuration file is given\nhint: use the argument FILE, `--config FILE` or \
                                `SWITCHBACK_CONFIG`";
                 Failure::new(Exit::Usage, message)
             })

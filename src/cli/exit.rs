@@ -152,24 +152,26 @@ fn changed_since(since: &crate::api::RevisionSummary) -> String {
 /// The hint in terms of the command line; the API's own speaks of queries and methods.
 fn hint(problem: &ProblemDocument) -> Option<String> {
     let own = match problem.word() {
-        "conflict" => "look at `switchback status`, and decide again",
+        "conflict" => "check `switchback status`, and try again",
         "import-conflict" => {
-            "say which side wins with `switchback apply FILE --wins file` or `--wins live`, or edit the file"
+            "choose a side with `switchback apply FILE --wins file` or `--wins live`, or edit the file"
         }
-        "precondition-required" => "`--based-on REVISION` names the revision that you have seen",
+        "precondition-required" => {
+            "give the revision that you have seen with `--based-on REVISION`"
+        }
         "release-wanted" => {
-            "`--force` removes it all the same, unless a split of the live table names it"
+            "`--force` removes it anyway, unless a split of the live table names it"
         }
         "not-ready" => {
             "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
-             rollback; `--force` does it all the same"
+             rollback; `--force` skips the check"
         }
-        "unauthorized" => "`--token-file FILE` holds the token, or `SWITCHBACK_TOKEN` is it",
+        "unauthorized" => "give the token with `--token-file FILE` or `SWITCHBACK_TOKEN`",
         "no-file" => {
             "`switchback split`, `switchback route` and `switchback release` change the live table"
         }
-        "unknown-revision" => "`switchback history` lists those that are kept",
-        "would-drop" => "name percents without `--replace`, give it a weight of 0, or add `--drop`",
+        "unknown-revision" => "`switchback history` lists the kept revisions",
+        "would-drop" => "give percents without `--replace`, give it a weight of 0, or add `--drop`",
         _ if problem.problems.len() == 1 => return None,
         _ => return problem.hint.clone(),
     };

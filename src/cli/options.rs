@@ -54,7 +54,7 @@ pub(super) struct HealthArgs {
 pub(super) fn revision(text: &str) -> Result<Revision, String> {
     text.parse()
         .map(Revision)
-        .map_err(|_| format!("`{text}` is not the number of a revision"))
+        .map_err(|_| format!("`{text}` is not a revision number"))
 }
 
 /// Parses the message of a change.
@@ -70,7 +70,7 @@ fn wait(text: &str) -> Result<HumanDuration, String> {
     let span: HumanDuration = text.parse()?;
     if span.0 > LONGEST_WAIT {
         let most = LONGEST_WAIT.as_secs();
-        return Err(format!("`{text}` is too long; {most}s is the most"));
+        return Err(format!("`{text}` is too long; the maximum is {most}s"));
     }
     Ok(span)
 }
@@ -84,7 +84,7 @@ mod tests {
         assert_eq!(wait("60s").unwrap().0, LONGEST_WAIT);
         assert_eq!(
             wait("90s").unwrap_err(),
-            "`90s` is too long; 60s is the most"
+            "`90s` is too long; the maximum is 60s"
         );
         assert!(wait("soon").is_err());
         assert!(message(&"x".repeat(257)).is_err());

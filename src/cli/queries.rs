@@ -133,7 +133,7 @@ pub(super) async fn diff(client: &Client, from: Revision, to: Revision) -> Resul
         .await?;
     let found: RevisionDiff = answer.read()?;
     let text = if found.diff.is_empty() {
-        format!("revisions {from} and {to} hold the same\n")
+        format!("revisions {from} and {to} are equal\n")
     } else {
         render::summary(&found.diff).join("\n") + "\n"
     };

@@ -11,7 +11,7 @@ use crate::{
 };
 
 /// The API's hint in terms of the command line.
-const NOTHING_ON_TRIAL: &str = "  hint: one release has the whole split, and an abort only ends a trial; `switchback rollback` goes back to what was live before, `--dry-run` shows it\n";
+const NOTHING_ON_TRIAL: &str = "  hint: one release has the whole split, and an abort only ends a trial; `switchback rollback` restores what was live before, `--dry-run` shows it\n";
 
 /// Summary of a change, in one line or more.
 pub(super) fn receipt(receipt: &Receipt) -> String {
@@ -39,7 +39,7 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
     }
     if receipt.in_flight_on_previous > 0 {
         let still = count(receipt.in_flight_on_previous, "request");
-        text = format!("{text}  {still} still in flight by earlier revisions\n");
+        text = format!("{text}  {still} still in flight on earlier revisions\n");
     }
     for one in &receipt.unresolved {
         text = format!("{text}  {}\n", unresolved(one));
@@ -71,13 +71,13 @@ fn how(receipt: &Receipt) -> String {
     if receipt.durable {
         how.push_str(", durable");
     } else if let Some(revision) = receipt.restart_revision {
-        how = format!("{how}, NOT durable yet: a restart would bring revision {revision}");
+        how = format!("{how}, NOT durable yet: a restart would restore revision {revision}");
     } else {
         how.push_str(", NOT durable yet");
     }
     if !receipt.waiting_for.is_empty() {
         let missing = count(receipt.waiting_for.len() as u64, "worker");
-        how = format!("{how}; {missing} not there yet");
+        how = format!("{how}; {missing} not converged yet");
     }
     how
 }
@@ -92,9 +92,9 @@ pub(super) fn preview(preview: &Preview) -> String {
     }
     let mut text = match (preview.to, &preview.route) {
         (Some(to), Some(route)) => {
-            format!("`{route}` would have its split of revision {to} again; nothing has changed\n")
+            format!("would restore the split of `{route}` in revision {to}; nothing has changed\n")
         }
-        (Some(to), None) => format!("would be revision {to} again; nothing has changed\n"),
+        (Some(to), None) => format!("would restore revision {to}; nothing has changed\n"),
         (None, _) => "would change; nothing has changed\n".to_owned(),
     };
     for line in summary(&preview.diff) {
@@ -108,7 +108,7 @@ pub(super) fn preview(preview: &Preview) -> String {
             .collect();
         let revisions = revisions.join(", ");
         text = format!(
-            "{text}  a later rollback without --route takes back what else changed too: revisions {revisions}\n"
+            "{text}  a later rollback without --route also undoes other changes: revisions {revisions}\n"
         );
     }
     for release in &preview.not_ready {
@@ -170,7 +170,7 @@ fn moved(entry: &DiffEntry) -> Option<String> {
     let place = |value: &Option<Value>| value.as_ref()?.as_u64().map(|place| place + 1);
     let (before, after) = (place(&entry.before)?, place(&entry.after)?);
     Some(format!(
-        "{}: moved from place {before} to place {after} among the routes",
+        "{}: moved from position {before} to {after} among the routes",
         clean(route)
     ))
 }
@@ -243,7 +243,7 @@ mod tests {
                 "even: blue 75%→50% (weight 1)  green 25%→50% (weight 1)",
                 "releases.green.version: 1→2",
                 "routes.old: removed",
-                "routes.tools: moved from place 3 to place 1 among the routes",
+                "routes.tools: moved from position 3 to 1 among the routes",
             ]
         );
     }
@@ -286,8 +286,8 @@ mod tests {
             "in_flight_on_previous": 3,
         })));
         assert!(text.contains(
-            "NOT durable yet: a restart would bring revision 40; 1 worker not there yet"
+            "NOT durable yet: a restart would restore revision 40; 1 worker not converged yet"
         ));
-        assert!(text.ends_with("  3 requests still in flight by earlier revisions\n"));
+        assert!(text.ends_with("  3 requests still in flight on earlier revisions\n"));
     }
 }

@@ -42,7 +42,7 @@ pub(super) enum ReleaseVerb {
     },
     /// Add one, or change the given values
     #[command(
-        after_help = "What is not named stays as it is. A new version label is a decision that a rollback takes back; endpoints that come and go under the same version are facts, which it leaves alone.\n\nExamples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000 --health /healthz\n  switchback release set green --file green.toml"
+        after_help = "Values that are not given stay as they are. A new version label is a decision that a rollback undoes; added and removed endpoints under the same version are facts, which it keeps.\n\nExamples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000 --health /healthz\n  switchback release set green --file green.toml"
     )]
     Set(ReleaseSet),
     /// Remove one that no split gives a weight
@@ -121,7 +121,7 @@ pub(super) enum RouteVerb {
     },
     /// Add one, or change the given values
     #[command(
-        after_help = "What is not named stays as it is. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
+        after_help = "Values that are not given stay as they are. A new route needs a split.\n\nExamples:\n  switchback route set chat --path-prefix /chat --split blue=100\n  switchback route set chat --host a.example.com --host b.example.com\n  switchback route set chat --file chat.toml"
     )]
     Set(RouteSet),
     /// Remove one

@@ -90,7 +90,7 @@ fn this_program() -> PathBuf {
 /// Writes the history's disk for the proxy that started this process.
 pub(super) fn keep() -> Result<Out, Failure> {
     let failed = |error: std::io::Error| {
-        let message = format!("a keeper is started by `serve` and `demo` only: {error}");
+        let message = format!("the history writer is started by `serve` and `demo` only: {error}");
         Failure::new(Exit::Usage, message)
     };
     server::keep_history().map_err(failed)?;
@@ -109,10 +109,7 @@ fn unprepared(error: &DemoError) -> Failure {
 /// Runs one sample agent.
 pub(super) fn agent(name: &ReleaseName, label: &str, address: SocketAddr) -> Result<Out, Failure> {
     let failed = |error: std::io::Error| {
-        Failure::new(
-            Exit::Config,
-            format!("{address} cannot be listened on: {error}"),
-        )
+        Failure::new(Exit::Config, format!("cannot listen on {address}: {error}"))
     };
     let listener = TcpListener::bind(address).map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;

@@ -66,8 +66,8 @@ fn left_out(status: &Status) -> String {
 /// Headline: what is live, whether it would survive a restart, and what a rollback would do.
 fn headline(status: &Status) -> String {
     if status.revision == Revision(0) {
-        return "revision 0: nothing has been made live yet; `switchback apply FILE` does, and every request is \
-                answered with 404 until then\n"
+        return "revision 0: nothing is live yet, and every request gets a 404; `switchback apply FILE` imports a \
+                table\n"
             .to_owned();
     }
     let author = status.author.as_ref();
@@ -95,7 +95,7 @@ fn headline(status: &Status) -> String {
         .filter(|worker| worker.revision != status.revision);
     let workers = status.convergence.workers.len();
     text = format!(
-        "{text}{} in flight, {old} of them by earlier revisions; {} of {workers} workers have taken the revision up\n",
+        "{text}{} in flight, {old} of them on earlier revisions; {} of {workers} workers have applied the revision\n",
         count(status.in_flight, "request"),
         workers - behind.count(),
     );
@@ -109,7 +109,7 @@ fn drift(status: &Status) -> String {
         return String::new();
     }
     let why = if status.drift.refused {
-        ", which was read again and not taken over (`switchback apply FILE --wins file|live` settles it)"
+        ", which was reloaded but not imported (resolve it with `switchback apply FILE --wins file|live`)"
     } else {
         ""
     };
@@ -125,7 +125,7 @@ fn first_changes(diff: &Diff, all: usize, most: usize) -> Vec<String> {
     let mut lines = render::summary(diff);
     if lines.len() > most || diff.0.len() < all {
         lines.truncate(most);
-        lines.push(format!("… {all} differences in all"));
+        lines.push(format!("… {all} differences in total"));
     }
     lines
 }
@@ -136,12 +136,12 @@ fn durability(status: &Status) -> String {
         "durable".to_owned()
     } else {
         format!(
-            "NOT durable: a restart would bring revision {}",
+            "NOT durable: a restart would restore revision {}",
             durability.restart_revision
         )
     };
     if let Some(error) = &durability.error {
-        text = format!("{text}; the history is sick: {}", clean(error));
+        text = format!("{text}; the history is failing: {}", clean(error));
     }
     text + "\n"
 }
@@ -149,10 +149,10 @@ fn durability(status: &Status) -> String {
 fn way_back(status: &Status) -> String {
     let rollback = &status.rollback;
     let Some(to) = rollback.to.filter(|_| rollback.available) else {
-        return "a rollback has nothing to go back to\n".to_owned();
+        return "there is nothing to roll back to\n".to_owned();
     };
     let changes = first_changes(&rollback.diff, rollback.changes, MOST_BACK).join("; ");
-    let mut text = format!("a rollback would bring revision {to} back ({changes})");
+    let mut text = format!("a rollback would restore revision {to} ({changes})");
     if rollback.ready {
         text.push_str(", ready");
     } else {

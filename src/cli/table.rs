@@ -79,7 +79,7 @@ fn needs_restart(keys: &[String]) -> String {
         return String::new();
     }
     format!(
-        "these keys of the file differ from what runs, and need a restart: {}\n",
+        "these keys of the file differ from the running settings and need a restart: {}\n",
         keys.join(", ")
     )
 }
@@ -88,10 +88,7 @@ fn imported(report: &ImportReport) -> String {
     let mut text = match (&report.receipt, &report.preview) {
         (Some(receipt), _) => render::receipt(receipt),
         (None, Some(preview)) => render::preview(preview),
-        (None, None) => format!(
-            "revision {}  the table has nothing to take over\n",
-            report.revision
-        ),
+        (None, None) => format!("revision {}  nothing to import\n", report.revision),
     };
     for kept in &report.kept {
         text = format!("{text}  {}: changed live, kept\n", clean(kept));
@@ -127,7 +124,7 @@ pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
     let failed = report.certificates.iter().chain(&report.access_log);
     let failed: Vec<_> = failed.map(|error| clean(error)).collect();
     let message = format!(
-        "{}\nhint: the certificates and the access log that were in use stay",
+        "{}\nhint: the previous certificates and access log stay in use",
         failed.join("\n")
     );
     Err(Failure::new(Exit::Config, message).with_json(answer.body))
@@ -184,7 +181,7 @@ pub(super) async fn show_revision(client: &Client, revision: Revision) -> Result
 fn undo(to: Option<Revision>) -> String {
     match to {
         Some(to) => format!("a rollback from it goes to revision {to}; it changed:\n"),
-        None => "nothing is before it; it changed:\n".to_owned(),
+        None => "there is no revision before it; it changed:\n".to_owned(),
     }
 }
 

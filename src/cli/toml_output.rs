@@ -12,7 +12,7 @@ pub(super) fn to_toml(value: &impl Serialize) -> Result<String, Failure> {
     let failed = |error: &dyn std::fmt::Display| {
         Failure::new(
             Exit::Internal,
-            format!("the answer cannot be written as TOML: {error}"),
+            format!("the response cannot be written as TOML: {error}"),
         )
     };
     let mut value = serde_json::to_value(value).map_err(|error| failed(&error))?;

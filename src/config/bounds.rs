@@ -94,7 +94,7 @@ fn bounds(config: &Config) -> Vec<Bound> {
     let limits = &config.limits;
     let workers = config.workers.unwrap_or(1);
     let mut bounds = vec![
-        bound("workers", workers, 1, 1_024).hint("leave it out to have one for each core"),
+        bound("workers", workers, 1, 1_024).hint("leave it out for one per core"),
         bound("limits.head", limits.head.0, 1_024, BUFFER_MOST).hint(ONE_BUFFER),
         bound(
             "limits.response_head",
@@ -111,7 +111,7 @@ fn bounds(config: &Config) -> Vec<Bound> {
             1_000,
         ),
         bound("limits.target", limits.target.0, 8_000, BUFFER_MOST)
-            .hint("HTTP asks every server to take 8000 bytes"),
+            .hint("RFC 9112 recommends at least 8000 bytes"),
         bound("limits.method", limits.method.0, 16, 256),
         bound("limits.buffer", limits.buffer.0, BUFFER_LEAST, BUFFER_MOST)
             .hint("there are buffers of 16KiB, 64KiB and 256KiB"),
@@ -198,8 +198,8 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
     for (path, HumanDuration(span)) in always.into_iter().chain(sometimes) {
         if span.is_zero() {
             found.push(
-                Problem::new(path, "a time limit of nothing refuses everything")
-                    .hint("leave it out to have the default"),
+                Problem::new(path, "a timeout of 0 refuses everything")
+                    .hint("leave it out for the default"),
             );
         }
     }

@@ -90,7 +90,7 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
         );
     for (path, address) in addresses.filter(|(_, address)| address.port() != 0) {
         if let Some(first) = seen.insert(address, path.clone()) {
-            let taken = format!("{address} is taken by `{first}` already");
+            let taken = format!("{address} is already used by `{first}`");
             found.push(Problem::new(path, taken).hint("give each its own address or port"));
         }
     }
@@ -108,10 +108,7 @@ fn listener_itself(
     let at = format!("listeners.{place}");
     if listener.max_connections == Some(0) {
         let path = format!("{at}.max_connections");
-        found.push(Problem::new(
-            path,
-            "a listener without connections serves nobody",
-        ));
+        found.push(Problem::new(path, "a limit of 0 refuses every connection"));
     }
     proxy_senders(&at, listener, trusted, found);
     if let Some(tls) = &listener.tls {
@@ -124,18 +121,18 @@ fn proxy_senders(at: &str, listener: &Listener, trusted: &[Network], found: &mut
         found.push(
             Problem::new(
                 format!("{at}.proxy_protocol"),
-                "nobody is allowed to send PROXY headers: anybody who could would choose the client's address",
+                "no peer is trusted to send PROXY headers, which set the client's address",
             )
-            .hint("name the balancers: `proxy_protocol_from = [\"10.0.0.0/8\"]`, or list them in `trusted_proxies`"),
+            .hint("list the load balancers: `proxy_protocol_from = [\"10.0.0.0/8\"]`, or in `trusted_proxies`"),
         );
     }
     if listener.proxy_protocol_from.is_some() && !listener.proxy_protocol {
         found.push(
             Problem::new(
                 format!("{at}.proxy_protocol_from"),
-                "it means nothing without `proxy_protocol`",
+                "it has no effect without `proxy_protocol`",
             )
-            .hint("add `proxy_protocol = true`, or take it out"),
+            .hint("add `proxy_protocol = true`, or remove it"),
         );
     }
 }
@@ -148,10 +145,10 @@ fn listener_tls(at: &str, tls: &ListenerTls, found: &mut Vec<Problem>) {
         );
     }
     if tls.client_auth.is_some() && tls.client_ca.is_none() {
-        let message = "client certificates cannot be checked without `client_ca`";
+        let message = "client certificates cannot be verified without `client_ca`";
         found.push(
             Problem::new(format!("{at}.tls.client_auth"), message)
-                .hint("name a PEM file of the authorities to trust, or leave `client_auth` out"),
+                .hint("give a PEM file of the trusted CAs, or leave `client_auth` out"),
         );
     }
 }
@@ -167,7 +164,7 @@ fn admin(config: &Config, found: &mut Vec<Problem>) {
         .any(|token| token.role == TokenRole::Operator);
     if !admin.address.ip().to_canonical().is_loopback() && !operator {
         let message = format!(
-            "{} can be reached from outside, and anybody could change the table",
+            "{} is not loopback, and there is no operator token",
             admin.address
         );
         found.push(Problem::new("admin.address", message).hint(
@@ -178,7 +175,7 @@ fn admin(config: &Config, found: &mut Vec<Problem>) {
         if token.file.is_some() == token.env.is_some() {
             let path = format!("admin.tokens.{place}");
             found.push(
-                Problem::new(path, "a token is read from one place")
+                Problem::new(path, "a token needs exactly one source")
                     .hint("give either `file` or `env`"),
             );
         }
@@ -204,7 +201,7 @@ fn globs(config: &Config, found: &mut Vec<Problem>) {
             found.push(
                 Problem::new(
                     format!("routes.{}.{key}", route.name),
-                    format!("`{path}` has a `*`, which stands for nothing but itself"),
+                    format!("`{path}` has a `*`, which matches only itself"),
                 )
                 .hint(format!(
                     "a prefix matches everything below it: `path_prefix = \"{front}\"`"
@@ -220,7 +217,7 @@ fn names(config: &Config, found: &mut Vec<Problem>) {
     };
     let token = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.');
     if via.is_empty() || via.len() > 64 || !via.bytes().all(token) {
-        let message = format!("`{via}` is not a name for `Via`");
+        let message = format!("`{via}` is not a valid name for `Via`");
         found.push(Problem::new("headers.via", message).hint(
             "use 1 to 64 letters, digits, `.`, `_` or `-`; `send_via = false` leaves it out",
         ));
@@ -233,8 +230,7 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
         if let Err(error) = std::fs::File::open(&path) {
             let message = format!("`{}` cannot be read: {error}", path.display());
             found.push(
-                Problem::new(at, message)
-                    .hint("a relative path is seen from the folder of this file"),
+                Problem::new(at, message).hint("a relative path starts at the folder of this file"),
             );
         }
     };

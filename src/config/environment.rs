@@ -216,7 +216,7 @@ fn expand(
     }
     value.push_str(rest);
     if value.len() > LONGEST {
-        let hint = "keep what is that long in a file".to_owned();
+        let hint = "put a value of that length into a file".to_owned();
         return Err((format!("`{text}` becomes longer than 64 KiB"), hint));
     }
     Ok(value)
@@ -233,8 +233,9 @@ fn one(
     let word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     if name.is_empty() || !name.bytes().all(word) || name.as_bytes()[0].is_ascii_digit() {
         return Err((
-            format!("`{name}` is not the name of a variable"),
-            "letters, digits and `_`: `${AGENT_HOST}`; a `$` by itself is written `$$`".to_owned(),
+            format!("`{name}` is not a variable name"),
+            "use letters, digits and `_`: `${AGENT_HOST}`; a `$` by itself is written `$$`"
+                .to_owned(),
         ));
     }
     // As in a shell, the default replaces an empty value as well.
@@ -243,7 +244,7 @@ fn one(
         (Some(value), Some(_)) if !value.is_empty() => Ok(value),
         (_, Some(default)) => Ok(default.to_owned()),
         (None, None) => Err((
-            format!("the environment has no variable `{name}`"),
+            format!("the environment variable `{name}` is not set"),
             format!("set it, or write `${{{name}:-default}}`"),
         )),
     }
@@ -308,11 +309,11 @@ mod tests {
     #[test]
     fn what_is_no_variable_is_said() {
         for (text, message) in [
-            ("${NONE}", "the environment has no variable `NONE`"),
+            ("${NONE}", "the environment variable `NONE` is not set"),
             ("${HOST", "`${` in `${HOST` is not closed"),
-            ("${}", "`` is not the name of a variable"),
-            ("${1A}", "`1A` is not the name of a variable"),
-            ("${A B}", "`A B` is not the name of a variable"),
+            ("${}", "`` is not a variable name"),
+            ("${1A}", "`1A` is not a variable name"),
+            ("${A B}", "`A B` is not a variable name"),
         ] {
             assert_eq!(expand(text, variable).unwrap_err().0, message, "{text}");
         }

@@ -229,26 +229,25 @@ fn missing_field(error: &Error) -> Option<&str> {
 fn message(error: &Error) -> String {
     let message = error.message();
     if let Some((wrong, _)) = unknown(message, "unknown field ") {
-        return format!("there is no key `{wrong}` here");
+        return format!("unexpected key `{wrong}`");
     }
     if let Some((wrong, _)) = unknown(message, "unknown variant ") {
-        return format!("`{wrong}` cannot stand here");
+        return format!("unexpected value `{wrong}`");
     }
     if let Some(field) = missing_field(error) {
-        return format!("the key `{field}` is missing");
+        return format!("missing key `{field}`");
     }
     let Some((found, expected)) = message.split_once(", expected ") else {
         return message.to_owned();
     };
     let expected = match expected {
-        "u16" | "u32" | "u64" | "usize" => "a whole number from 0 up",
+        "u16" | "u32" | "u64" | "usize" => "a whole number of at least 0",
         "a map" => "a table",
         "a sequence" => "an array",
-        "a string" => "a text",
         other if other.starts_with("struct ") => "a table",
         other => other,
     };
-    format!("{expected} belongs here, not {}", found_in_words(found))
+    format!("expected {expected}, not {}", found_in_words(found))
 }
 
 /// Translates the value that serde found (`invalid type: integer 15`) to configuration terms.
@@ -277,18 +276,18 @@ fn unknown<'m>(message: &'m str, what: &str) -> Option<(&'m str, Vec<&'m str>)> 
 fn hint(error: &Error) -> Option<String> {
     let message = error.message();
     let (wrong, known, what) = if let Some((wrong, known)) = unknown(message, "unknown field ") {
-        (wrong, known, "the keys here are")
+        (wrong, known, "valid keys are")
     } else if let Some((wrong, known)) = unknown(message, "unknown variant ") {
-        (wrong, known, "what can stand here is")
+        (wrong, known, "valid values are")
     } else {
         let number = message.strip_prefix("invalid type: integer `")?;
         let (number, expected) = number.split_once("`, expected ")?;
         let text = expected == "a string";
         return text
-            .then(|| format!("write it in quotes; if it is a time, with a unit: `\"{number}s\"`"));
+            .then(|| format!("write it in quotes; for a duration, with a unit: `\"{number}s\"`"));
     };
     if known.is_empty() {
-        return Some("nothing can stand here".into());
+        return Some("no key is valid here".into());
     }
     let near = closest(wrong, known.iter().copied());
     Some(near.unwrap_or_else(|| format!("{what} {}", list(&known))))
@@ -317,11 +316,11 @@ mod tests {
         let found = problems(text);
         let begins = |front: &str| found.iter().any(|problem| problem.starts_with(front));
         for front in [
-            "1: worker: there is no key `worker` here\n  hint: did you mean `workers`?",
+            "1: worker: unexpected key `worker`\n  hint: did you mean `workers`?",
             "3: listeners.0.address: `nowhere` is not an address with a port",
             "5: releases.blue.endpoints.0: `a` is not an endpoint",
-            "5: releases.blue.endpoints.2: a text belongs here, not `7`",
-            "6: releases.green: the key `endpoints` is missing",
+            "5: releases.blue.endpoints.2: expected a string, not `7`",
+            "6: releases.green: missing key `endpoints`",
             "7: releases.a b: `a b` is not a name",
             "11: routes.chat.split.blue: a weight is 0 or more, not `-1`",
         ] {
@@ -343,7 +342,7 @@ mod tests {
         assert_eq!(
             found,
             [
-                "2: access_log.format: `xml` cannot stand here\n  hint: what can stand here is `json`, `off`, `text`"
+                "2: access_log.format: unexpected value `xml`\n  hint: valid values are `json`, `off`, `text`"
             ]
         );
     }

@@ -22,9 +22,9 @@ pub fn own_listeners(table: &TableDocument, own: &[SocketAddr]) -> Vec<Problem> 
 }
 
 fn in_a_circle(name: &ReleaseName, place: usize, url: &EndpointUrl, own: SocketAddr) -> Problem {
-    let message = format!("`{url}` is our own listener {own}: requests would go round in a circle");
+    let message = format!("`{url}` is this proxy's own listener {own}: requests would loop");
     Problem::new(format!("releases.{name}.endpoints.{place}"), message)
-        .hint("name the address that the agent itself listens on")
+        .hint("use the address that the agent itself listens on")
 }
 
 fn is_same(url: &EndpointUrl, own: SocketAddr) -> bool {

@@ -63,7 +63,7 @@ fn dotted(releases: &DeTable<'_>) -> Vec<Misshapen> {
             let whole = format!("{}.{}", name.get_ref(), rest.get_ref());
             let problem = Problem::new(
                 format!("releases.{whole}"),
-                format!("the name `{whole}` has a dot, so it has to stand in quotes"),
+                format!("the name `{whole}` has a dot and needs quotes"),
             )
             .hint(format!("write `[releases.\"{whole}\"]`"));
             found.push(Misshapen {

@@ -34,7 +34,7 @@ impl FromStr for Size {
     fn from_str(text: &str) -> Result<Self, String> {
         let wrong = || {
             format!(
-                "`{text}` is not a size: write bytes as a number, or a text such as `\"64KiB\"` or `\"1MiB\"`"
+                "`{text}` is not a size: write bytes as a number, or a string such as `\"64KiB\"` or `\"1MiB\"`"
             )
         };
         let end = text
@@ -82,7 +82,7 @@ impl de::Visitor<'_> for SizeVisitor {
     type Value = Size;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a number of bytes, or a text such as `\"64KiB\"`")
+        f.write_str("a number of bytes, or a string such as `\"64KiB\"`")
     }
 
     fn visit_i64<E: de::Error>(self, bytes: i64) -> Result<Size, E> {

@@ -57,7 +57,7 @@ fn other_format(text: &str) -> Option<(usize, Problem)> {
     } else if first.starts_with('{') {
         (
             "JSON",
-            "write `key = value` in lines of their own, `[[listeners]]` for an element of a list, `[releases.blue]` for a table",
+            "write `key = value` on separate lines, `[[listeners]]` for an element of a list, `[releases.blue]` for a table",
         )
     } else if first.ends_with('{') && !first.contains('=') {
         (
@@ -90,21 +90,18 @@ fn problem(message: &str, line: &str) -> Problem {
     if message == "duplicate key" {
         return if line.starts_with('[') {
             say(
-                format!("the table `{line}` stands there twice"),
+                format!("duplicate table `{line}`"),
                 "keep all keys of a table below one header".into(),
             )
         } else {
             let key = line.split('=').next().unwrap_or_default().trim();
-            say(
-                format!("the key `{key}` stands there twice"),
-                "keep one of them".into(),
-            )
+            say(format!("duplicate key `{key}`"), "keep one of them".into())
         };
     }
     if is_yaml(line) {
         let (key, value) = line.split_once(':').unwrap_or((line, ""));
         return say(
-            "`:` stands where `=` belongs".into(),
+            "`:` instead of `=`".into(),
             format!("write `{key} ={value}`"),
         );
     }
@@ -135,10 +132,7 @@ fn unquoted(key: &str, value: &str) -> Option<Problem> {
         let straight = value
             .replace(['“', '”', '„'], "\"")
             .replace(['‘', '’'], "'");
-        return say(
-            "the quotes are typographic ones",
-            format!("write `{key} = {straight}`"),
-        );
+        return say("typographic quotes", format!("write `{key} = {straight}`"));
     }
     if value.contains(['"', '\'']) || value.is_empty() {
         return None;
@@ -146,13 +140,13 @@ fn unquoted(key: &str, value: &str) -> Option<Problem> {
     match value {
         "yes" | "on" | "True" | "TRUE" => {
             return say(
-                "a switch is `true` or `false`",
+                "a boolean is `true` or `false`",
                 format!("write `{key} = true`"),
             );
         }
         "no" | "off" | "False" | "FALSE" => {
             return say(
-                "a switch is `true` or `false`",
+                "a boolean is `true` or `false`",
                 format!("write `{key} = false`"),
             );
         }
@@ -169,7 +163,7 @@ fn unquoted(key: &str, value: &str) -> Option<Problem> {
         return None;
     }
     say(
-        "a text has to stand in quotes",
+        "a string needs quotes",
         format!("write `{key} = {open}\"{inside}\"{close}`"),
     )
 }

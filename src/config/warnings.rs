@@ -24,7 +24,7 @@ impl Config {
                     "WebSockets to `{name}`, which speaks h2, get 501 from endpoints that do not announce extended CONNECT \
                      (RFC 8441)"
                 );
-                let hint = "turn it on at its endpoints, or let them speak `http/1.1`";
+                let hint = "enable it at the endpoints, or let them speak `http/1.1`";
                 found.push(Problem::new(at, message).hint(hint));
             }
             if !route.upgrades.is_empty() {

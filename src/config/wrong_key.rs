@@ -20,7 +20,7 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
             "pools",
         ],
         "releases",
-        "what takes requests is called a release: write `[releases.blue]`",
+        "an upstream is called a release: write `[releases.blue]`",
     ),
     (
         "",
@@ -52,13 +52,13 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "listeners.*",
         &["host", "port", "listen", "bind", "ip", "addr"],
         "address",
-        "host and port stand together: `address = \"127.0.0.1:8080\"`",
+        "host and port are one key: `address = \"127.0.0.1:8080\"`",
     ),
     (
         "listeners.*",
         &["http2", "h2", "protocol", "protocols"],
         "",
-        "leave it out: HTTP/1.1 and HTTP/2 are spoken on each listener",
+        "leave it out: each listener speaks HTTP/1.1 and HTTP/2",
     ),
     (
         "listeners.*",
@@ -76,19 +76,19 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "admin",
         &["host", "port", "listen", "bind", "addr"],
         "address",
-        "host and port stand together: `address = \"127.0.0.1:9900\"`",
+        "host and port are one key: `address = \"127.0.0.1:9900\"`",
     ),
     (
         "observe",
         &["host", "port", "listen", "bind", "addr"],
         "address",
-        "host and port stand together: `address = \"0.0.0.0:9901\"`",
+        "host and port are one key: `address = \"0.0.0.0:9901\"`",
     ),
     (
         "admin",
         &["token", "password", "secret", "auth"],
         "tokens",
-        "name where a token is read from: `tokens = [{ role = \"operator\", file = \"/run/secrets/switchback\" }]`",
+        "give the source of a token: `tokens = [{ role = \"operator\", file = \"/run/secrets/switchback\" }]`",
     ),
     (
         "releases.*",
@@ -118,7 +118,7 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "releases.*",
         &["weight", "weights"],
         "",
-        "weights stand in the `split` of a route: `split = { blue = 95, green = 5 }`",
+        "weights belong in the `split` of a route: `split = { blue = 95, green = 5 }`",
     ),
     (
         "releases.*",
@@ -130,7 +130,7 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "releases.*.health",
         &["url", "uri", "endpoint"],
         "path",
-        "write `path = \"/healthz\"`; `host` and `port` are keys of their own",
+        "write `path = \"/healthz\"`; `host` and `port` are separate keys",
     ),
     (
         "releases.*.health",
@@ -187,7 +187,7 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "routes.*",
         &["rewrite", "strip"],
         "strip_prefix",
-        "a prefix can be taken off the path: `strip_prefix = \"/v1\"`",
+        "to remove a prefix from the path, write `strip_prefix = \"/v1\"`",
     ),
     (
         "log",
@@ -222,7 +222,7 @@ pub(super) fn of_key(steps: &[PathStep], top_level: impl Fn(&str) -> bool) -> Ad
     let belongs_above = !parent.is_empty() && top_level(wrong);
     Advice {
         hint: belongs_above.then(|| {
-            format!("`{wrong}` stands at the top of the file, before the first `[table]`")
+            format!("`{wrong}` belongs at the top of the file, before the first `[table]`")
         }),
         ..Advice::default()
     }
@@ -236,7 +236,7 @@ pub(super) fn of_missing(key: &str) -> Option<&'static str> {
             "write `certificates = [{ cert = \"agents.pem\", key = \"agents.key\" }]`"
         }
         "endpoints" => "write `endpoints = [\"http://10.0.0.11:9000\"]`",
-        "name" => "write `name = \"chat\"`: changes, metrics and logs call a route by it",
+        "name" => "write `name = \"chat\"`: it identifies the route in changes, metrics and logs",
         "path" => "write `path = \"/healthz\"`",
         "role" => "write `role = \"operator\"` or `role = \"read_only\"`",
         "split" => "write `split = { blue = 1 }`",

@@ -56,7 +56,7 @@ fn address(value: &DeValue<'_>) -> Advice {
     if let Some((scheme, rest)) = given.split_once("://") {
         let rest = rest.trim_end_matches('/');
         return say(
-            format!("`{given}` is a URL, and a listener has an address"),
+            format!("`{given}` is a URL, and a listener needs an address"),
             format!("leave `{scheme}://` out: `\"{rest}\"`"),
         );
     }
@@ -91,7 +91,7 @@ fn host_and_port(given: &str) -> Advice {
             format!("ports go from 1 to 65535: `\"{host}:8080\"`"),
         ),
         Some(("localhost", port)) if is_port(port) => say(
-            format!("`{given}` is a name, and a listener has an address"),
+            format!("`{given}` is a host name, and a listener needs an address"),
             format!("write `\"127.0.0.1:{port}\"`"),
         ),
         Some((host, port))
@@ -100,10 +100,8 @@ fn host_and_port(given: &str) -> Advice {
                 && !host.contains(':') =>
         {
             say(
-                format!("`{given}` is a name, and a listener has an address"),
-                format!(
-                    "write the address that `{host}` stands for, such as `\"10.0.0.1:{port}\"`"
-                ),
+                format!("`{given}` is a host name, and a listener needs an address"),
+                format!("write the address of `{host}`, such as `\"10.0.0.1:{port}\"`"),
             )
         }
         _ => say(
@@ -148,7 +146,7 @@ fn protocol(value: &DeValue<'_>) -> Advice {
     };
     let hint = match given.to_ascii_lowercase().as_str() {
         "http2" | "http/2" | "http/2.0" | "h2c" | "2" => "did you mean `h2`?",
-        "grpc" => "gRPC is spoken over `h2`",
+        "grpc" => "gRPC needs `h2`",
         "http" | "http1" | "http1.1" | "http/1" | "http/1.1" | "1.1" | "h1" => {
             "did you mean `http/1.1`?"
         }
@@ -170,12 +168,12 @@ fn switch(key: &str, value: &DeValue<'_>) -> Advice {
         Some("false" | "no" | "off" | "0") => format!("write `{key} = false`, without quotes"),
         _ => format!("write `{key} = true` or `{key} = false`"),
     };
-    say("a switch is `true` or `false`", hint)
+    say("a boolean is `true` or `false`", hint)
 }
 
 fn time(value: &DeValue<'_>) -> Advice {
     let is_none = |word: &str| ["off", "none", "never", "infinite", "unlimited"].contains(&word);
-    let hint = "leave it out to have the default";
+    let hint = "leave it out for the default";
     Advice {
         hint: text(value).is_some_and(is_none).then(|| hint.to_owned()),
         ..Advice::default()
@@ -195,15 +193,15 @@ fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
     };
     match (place, text(value)) {
         ("admin.tokens.*", _) => say(
-            "a token does not stand in this file",
-            "name where it is read from: `{ role = \"operator\", file = \"/run/secrets/switchback\" }`",
+            "a token cannot be part of this file",
+            "give its source: `{ role = \"operator\", file = \"/run/secrets/switchback\" }`",
         ),
         (_, Some(given)) if !inner.is_empty() => say(
             format!("`{place}` is a table"),
             format!("write `{place} = {{ {inner} = \"{given}\" }}`"),
         ),
         ("access_log.format", None) if value.as_bool() == Some(false) => {
-            say("the format is a text", "write `format = \"off\"`")
+            say("the format is a string", "write `format = \"off\"`")
         }
         (
             "trusted_proxies"
@@ -217,7 +215,7 @@ fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
         ),
         ("workers", Some(_)) => say(
             "the number of workers is a whole number",
-            "leave it out to have one for each core",
+            "leave it out for one per core",
         ),
         _ => Advice::default(),
     }
@@ -226,7 +224,7 @@ fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
 fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
     Some(match (place, value) {
         ("listeners", DeValue::Table(_)) => say(
-            "`[listeners]` is one table, and there may be several listeners",
+            "`[listeners]` is one table, and `listeners` is a list of tables",
             "write `[[listeners]]`, with two brackets",
         ),
         ("listeners.*", DeValue::String(given)) => say(
@@ -238,15 +236,15 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             "write `tls = { certificates = [{ cert = \"agents.pem\", key = \"agents.key\" }] }`",
         ),
         ("listeners.*.proxy_protocol", DeValue::String(_) | DeValue::Integer(_)) => say(
-            "`proxy_protocol` is a switch",
-            "write `proxy_protocol = true`: versions 1 and 2 are both read",
+            "`proxy_protocol` is a boolean",
+            "write `proxy_protocol = true` for versions 1 and 2",
         ),
         ("routes", DeValue::Table(table)) => {
             let is_one = ["name", "split", "path", "path_prefix", "host"];
             let is_one = is_one.iter().any(|key| table.contains_key(*key));
             let name = table.keys().next().map_or("chat", |name| name.get_ref());
             say(
-                "`routes` is a list, since their order counts",
+                "`routes` is a list, since their order matters",
                 if is_one {
                     "write `[[routes]]`, with two brackets".to_owned()
                 } else {
@@ -270,7 +268,7 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             format!("write `affinity = [{{ header = \"{given}\" }}]`, or `cookie`"),
         ),
         ("routes.*.affinity", DeValue::Table(_)) => say(
-            "`affinity` is a list, asked in order",
+            "`affinity` is a list, tried in order",
             "put brackets around it: `affinity = [{ cookie = \"sid\" }]`",
         ),
         ("routes.*.headers", DeValue::Array(_) | DeValue::String(_)) => say(
@@ -286,7 +284,7 @@ fn in_release(place: &str, value: &DeValue<'_>) -> Option<Advice> {
         ("releases.*.version", _) => {
             let given = number(value)?;
             say(
-                "a version is a text",
+                "a version is a string",
                 format!("put it in quotes: `version = \"{given}\"`"),
             )
         }
@@ -299,7 +297,7 @@ fn in_release(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             "write `health = { path = \"/healthz\" }`",
         ),
         ("releases.*.health.status", DeValue::Array(_)) => say(
-            "the good statuses are one range",
+            "the accepted statuses are one range",
             "write `status = \"200-299\"`",
         ),
         ("releases.*.health.status", DeValue::String(given)) if given.ends_with("xx") => say(
@@ -314,7 +312,7 @@ fn in_release(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             format!("write `endpoints = [\"{given}\"]`"),
         ),
         ("releases.*.endpoints.*", DeValue::Table(_)) => say(
-            "an endpoint is a text",
+            "an endpoint is a string",
             "such as `\"http://10.0.0.11:9000\"`",
         ),
         ("releases.*.endpoints.*", DeValue::String(given)) => {

@@ -44,7 +44,7 @@ impl DrainTimers {
             let since = self.0.get(&key).copied().unwrap_or(now);
             let (age, in_flight) = (now.duration_since(since), roster.in_flight());
             if in_flight > 0 && age >= drain {
-                tracing::info!(release = %key.0, version = %key.1, in_flight, "ending what is in flight on a release that left");
+                tracing::info!(release = %key.0, version = %key.1, in_flight, "aborting requests in flight on a removed release");
                 roster.abort_all();
                 has_aborted = true;
             }

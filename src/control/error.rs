@@ -43,13 +43,13 @@ pub enum ControlError {
     #[error("there is nothing to roll back to")]
     NothingToUndo,
     /// A whole table must name the revision that it is based on.
-    #[error("a whole table must name the revision that it is based on; revision {live} is live")]
+    #[error("a write of the whole table must name its base revision; revision {live} is live")]
     PreconditionRequired {
         /// The live revision.
         live: Revision,
     },
     /// The release is still of use.
-    #[error("release `{release}` is still of use: {reason}")]
+    #[error("release `{release}` is still in use: {reason}")]
     ReleaseWanted {
         /// The release.
         release: ReleaseName,
@@ -95,16 +95,16 @@ impl ControlError {
 
 fn of_revision(revision: Option<Revision>) -> String {
     revision.map_or_else(String::new, |revision| {
-        format!(", answered with revision {revision}")
+        format!(", which made revision {revision}")
     })
 }
 
 fn unready(releases: &[ReleaseName], unknown: &[ReleaseName]) -> String {
     if unknown.is_empty() {
-        return format!("no endpoint is healthy of {}", names(releases));
+        return format!("no healthy endpoint in {}", names(releases));
     }
     format!(
-        "no endpoint is known to be healthy of {}; the first check of {} was not answered in time",
+        "no endpoint is known to be healthy in {}; the first check of {} has no result yet",
         names(releases),
         names(unknown)
     )

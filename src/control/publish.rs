@@ -241,7 +241,7 @@ impl Controller {
         if swapped.is_ok() || self.log.void(kept, imported.is_some()).await {
             return swapped;
         }
-        Err(may_return(kept.record.revision, "a rollback was faster"))
+        Err(may_return(kept.record.revision, "superseded by a rollback"))
     }
 
     /// Compiles a proposal, resolves its new names and checks the readiness of the releases that get more.

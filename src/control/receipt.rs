@@ -123,7 +123,7 @@ impl<'a> Receipts<'a> {
     pub(super) fn of_no_trial(self, live: &RoutingTable, by: &Author) -> Receipt {
         let hint = |level: UndoEntry| {
             format!(
-                "one release has the whole split, and an abort only ends a trial; `POST /v1/rollback` brings back revision {}",
+                "one release has the whole split, and an abort only ends a trial; `POST /v1/rollback` restores revision {}",
                 level.revision
             )
         };

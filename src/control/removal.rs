@@ -26,7 +26,7 @@ pub(super) fn remaining_use(
     };
     if let Some(level) = warm.iter().find(has_weight) {
         return Some(format!(
-            "a rollback to revision {} would bring it back",
+            "a rollback to revision {} would restore it",
             level.revision
         ));
     }
@@ -72,7 +72,7 @@ mod tests {
         );
         assert_eq!(
             use_of(without, &[level(r#"{"blue":1,"green":1}"#)], 0).unwrap(),
-            "a rollback to revision 7 would bring it back"
+            "a rollback to revision 7 would restore it"
         );
         assert_eq!(
             use_of(without, &[level(r#"{"blue":1,"green":0}"#)], 3).unwrap(),

@@ -52,7 +52,7 @@ pub(super) async fn await_addresses<'a>(
     };
     if tokio::time::timeout(RESOLVING, resolved).await.is_err() {
         tracing::warn!(
-            "the endpoints of a release could not be resolved in time; the change goes on without"
+            "the endpoints of a release could not be resolved in time; the change continues without them"
         );
     }
     ResolvedNames {

@@ -93,7 +93,7 @@ impl RevisionLog {
     ) -> Result<(), AppendError> {
         let entry = Entry::new((*kept.record).clone());
         let written = self.history.append(entry, imported.cloned())?;
-        let too_slow = || format!("the disk did not answer within {within:?}");
+        let too_slow = || format!("the disk did not respond within {within:?}");
         match tokio::time::timeout(within, written).await {
             Ok(Ok(written)) => written,
             Ok(Err(_)) => Err(writer_gone()),
@@ -141,7 +141,7 @@ impl RevisionLog {
     ) -> Result<(), ControlError> {
         let written = self.history.remember_import(Arc::clone(file));
         let written = written.map_err(ControlError::NotDurable)?;
-        let late = || AppendError::Unknown("the disk did not answer in time".to_owned());
+        let late = || AppendError::Unknown("the disk did not respond in time".to_owned());
         tokio::time::timeout(within, written)
             .await
             .map_err(|_| late())
@@ -155,12 +155,12 @@ impl RevisionLog {
 
 /// The error for a reply of the history that will never come.
 pub(super) fn writer_gone() -> AppendError {
-    AppendError::Unknown("the thread of the history is gone".to_owned())
+    AppendError::Unknown("the history thread has ended".to_owned())
 }
 
 /// The error for a change that is not live, and of which a restart may find the record before that which voids it.
 pub(super) fn may_return(revision: Revision, reason: &str) -> ControlError {
     ControlError::NotDurable(AppendError::Unknown(format!(
-        "revision {revision} is not live, but a restart in the next moments may bring it: {reason}"
+        "revision {revision} is not live, but a restart in the next moments may restore it: {reason}"
     )))
 }

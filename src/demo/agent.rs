@@ -54,7 +54,7 @@ impl Agent {
             tokio::time::sleep(behaviour.latency.0).await;
         }
         let failure = || {
-            let body = json!({ "release": self.release, "version": self.version, "error": "out of sorts" });
+            let body = json!({ "release": self.release, "version": self.version, "error": "injected fault" });
             (StatusCode::INTERNAL_SERVER_ERROR, line(&body)).into_response()
         };
         behaviour.fails(rand::random()).then(failure)

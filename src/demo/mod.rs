@@ -41,7 +41,7 @@ pub struct Options {
 #[derive(Debug, Error)]
 pub enum DemoError {
     /// The address cannot be bound.
-    #[error("{address} cannot be listened on; choose another with `{flag}`")]
+    #[error("cannot listen on {address}; choose another address with `{flag}`")]
     Address {
         /// The address.
         address: SocketAddr,
@@ -58,7 +58,7 @@ pub enum DemoError {
     #[error("{}", .0.iter().map(|placed| placed.problem.to_string()).collect::<Vec<_>>().join("\n"))]
     Config(Vec<LocatedProblem>),
     /// The folder of the history cannot be created.
-    #[error("there is no folder for the history; name one with `--history`")]
+    #[error("the history folder cannot be created; choose one with `--history`")]
     Folder(#[source] io::Error),
 }
 

@@ -50,7 +50,7 @@ pub(super) fn stream(agent: &Agent, asked: &Asked, cut: bool) -> Response {
     tokio::spawn(async move {
         for number in 0..tokens {
             if cut && number == tokens / 2 {
-                let broken = io::Error::other("the stream is cut off, as was asked for");
+                let broken = io::Error::other("the stream is aborted by an injected fault");
                 let _ = sender.send(Err(broken)).await;
                 return;
             }

@@ -18,7 +18,7 @@ pub fn next_steps(
     let json = "-H 'content-type: application/json'";
     let mut text = format!(
         "The proxy is at {proxy}, the admin API at {api}.
-Behind the proxy: blue 1.0.0 at {blue}, green 2.0.0 at {green}. Blue takes every request.
+Behind the proxy: blue 1.0.0 at {blue}, green 2.0.0 at {green}. Blue gets every request.
 Paste these lines into another shell.
 "
     );
@@ -35,11 +35,11 @@ export SWITCHBACK_ADMIN={api}
     let _ = write!(
         text,
         r#"
-# send requests: who answers?
+# send requests: which release responds?
 for i in $(seq 20); do curl -s {proxy}/; done
 curl -sN '{proxy}/stream?tokens=10'
 
-# preview green, while nobody else sees it
+# preview green, hidden from all other clients
 curl -s {proxy}/ -H 'x-switchback-release: green'
 
 # shift to 90/10, and look at the shares
@@ -51,7 +51,7 @@ for i in $(seq 100); do curl -s {proxy}/; done | grep -o '"release":"[a-z]*"' | 
 switchback switch chat green
 curl -s -X POST {api}/v1/routes/chat/switch {json} -d '{{"to":"green"}}'
 
-# make green misbehave, and see it
+# inject faults into green, and see them
 curl -s -X POST {green}/behave {json} -d '{{"error_rate":0.3,"latency":"200ms","cut_streams":true}}'
 for i in $(seq 20); do curl -s -o /dev/null -w '%{{http_code}} %{{time_total}}s\n' {proxy}/; done
 
@@ -59,7 +59,7 @@ for i in $(seq 20); do curl -s -o /dev/null -w '%{{http_code}} %{{time_total}}s\
 switchback rollback
 curl -s -X POST {api}/v1/rollback
 
-# make green well again
+# remove the faults
 curl -s -X POST {green}/behave {json} -d '{{}}'
 
 # history, status, metrics

@@ -128,7 +128,7 @@ fn set_rosters(watched: &[WatchedRelease], book: &DnsCache, own: &[SocketAddr]) 
             continue;
         }
         for (endpoint, address) in circles {
-            warn!(release = %roster.release(), %endpoint, %address, "left out: it is our own listener");
+            warn!(release = %roster.release(), %endpoint, %address, "left out: it is this proxy's own listener");
         }
         roster.set(&members);
     }

@@ -28,10 +28,10 @@ pub enum DiscoveryError {
     #[error(transparent)]
     Dns(#[from] NetError),
     /// The response has no address.
-    #[error("the answer holds no address")]
+    #[error("the response has no address")]
     NoAddress,
     /// No response in time.
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     TimedOut(Duration),
 }
 
@@ -53,7 +53,7 @@ impl Resolver {
     /// If the resolver cannot be built.
     pub fn of_system(timeout: Duration) -> Result<Self, DiscoveryError> {
         let (config, options) = read_system_conf().unwrap_or_else(|error| {
-            warn!(%error, "the system's DNS settings cannot be read: only /etc/hosts answers");
+            warn!(%error, "the system's DNS settings cannot be read: only /etc/hosts is used");
             Default::default()
         });
         Self::build(&config, options, timeout)

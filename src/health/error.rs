@@ -15,37 +15,37 @@ use crate::{
 #[derive(Debug, Error)]
 pub(super) enum CheckError {
     /// The body of the response lacks the text.
-    #[error("`{0}` is not in the first 64 KiB of the answer's body")]
+    #[error("`{0}` is not in the first 64 KiB of the response body")]
     Body(String),
     /// The body of the response is cut or malformed.
-    #[error("the answer's body is malformed: {}", .0.as_str())]
+    #[error("malformed response body: {}", .0.as_str())]
     BrokenBody(Reason),
     /// The endpoint closed the connection before it had responded.
-    #[error("the connection was closed before the answer")]
+    #[error("the connection was closed before the response")]
     Closed,
     /// No connection could be made.
-    #[error("no connection")]
+    #[error("cannot connect")]
     Connect(#[source] io::Error),
     /// The connection failed.
-    #[error("the connection broke")]
+    #[error("the connection failed")]
     Exchange(#[source] io::Error),
     /// HTTP/2 error.
-    #[error("no answer over HTTP/2")]
+    #[error("no response over HTTP/2")]
     Http2(#[source] Http2Error),
     /// The response is not valid HTTP/1.1.
-    #[error("the answer is malformed")]
+    #[error("malformed response")]
     Malformed(#[source] Rejection),
     /// The path cannot be requested.
-    #[error("the path `{0}` cannot be asked for")]
+    #[error("the path `{0}` cannot be requested")]
     Path(String),
     /// The status is outside the expected range.
-    #[error("it answers with status {0}")]
+    #[error("status {0}")]
     Status(u16),
     /// No response in time.
-    #[error("no answer within {0:?}")]
+    #[error("no response within {0:?}")]
     TimedOut(Duration),
     /// The TLS handshake failed.
-    #[error("no TLS")]
+    #[error("the TLS handshake failed")]
     Tls(#[source] io::Error),
     /// The release's TLS settings cannot be used.
     #[error("the TLS settings cannot be used")]
@@ -56,16 +56,16 @@ pub(super) enum CheckError {
 #[derive(Debug, Error)]
 pub(super) enum Http2Error {
     /// The connection ended first.
-    #[error("the connection ended before the answer")]
+    #[error("the connection ended before the response")]
     Ended,
     /// The peer refused the request, or violated the protocol.
-    #[error("the answer was broken off: {}", .0.code)]
+    #[error("the response was aborted: {}", .0.code)]
     Gone(StreamError),
     /// The connection failed.
     #[error(transparent)]
     Io(#[from] io::Error),
     /// The path cannot be requested.
-    #[error("the path cannot be asked for over HTTP/2")]
+    #[error("the path cannot be requested over HTTP/2")]
     Request,
 }
 

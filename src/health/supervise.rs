@@ -175,7 +175,7 @@ async fn check_once(endpoint: &Endpoint, plan: &Plan) -> Result<(), CheckError> 
 
 fn report(roster: &Roster, endpoint: &Endpoint, health: Health, error: Option<&CheckError>) {
     let reason = error.map_or_else(
-        || "answers well".into(),
+        || "checks pass".into(),
         |error| ErrorChain(error).to_string(),
     );
     info!(

@@ -84,7 +84,7 @@ impl Contents {
         }
         for (key, bytes) in &rows.answers {
             let Some(bytes) = bytes else { continue };
-            let what = format!("the answer under the key {key}");
+            let what = format!("the response under the key {key}");
             let answer = stored_response::decode(bytes).map_err(said(what))?;
             contents.answers.push((key.clone(), answer));
         }
@@ -95,7 +95,7 @@ impl Contents {
 fn misplaced(folder: &Path, place: Revision, found: Revision) -> HistoryError {
     HistoryError::Damaged {
         path: folder.to_owned(),
-        what: format!("record {found} stands in the place of {place}"),
+        what: format!("record {found} is in the place of {place}"),
     }
 }
 

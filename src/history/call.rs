@@ -144,7 +144,7 @@ impl Channel {
                 sent
             }
             Err(error) => {
-                tracing::warn!(%error, "the keeper of the history cannot be told what to write");
+                tracing::warn!(%error, "the history writer process cannot receive a write");
                 drop(end.stream.shutdown(Shutdown::Both));
                 false
             }

@@ -69,7 +69,7 @@ fn narrow(path: &Path, file: &File) -> io::Result<()> {
     file.set_permissions(fs::Permissions::from_mode(mode & !OTHERS))?;
     tracing::warn!(
         path = %path.display(), before = format!("{mode:o}"), now = format!("{:o}", mode & !OTHERS),
-        "the history was open to other users of this machine; now it belongs to its owner alone"
+        "the history was accessible to other users of this machine; now only its owner has access"
     );
     Ok(())
 }

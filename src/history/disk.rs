@@ -115,7 +115,8 @@ impl Disk {
                 slots: OpenJournal::Here(Box::new(file)),
             }),
         };
-        let told = |error: &io::Error| tracing::warn!(%error, "the slot file for rollbacks cannot be used");
+        let told =
+            |error: &io::Error| tracing::warn!(%error, "the rollback journal cannot be used");
         found.inspect_err(told).ok()
     }
 

@@ -12,8 +12,8 @@ use super::wire_forms::{io_error, os_path};
 pub enum HistoryError {
     /// Its content is invalid.
     #[error(
-        "the history in `{path}` is damaged: {what}; restore the folder from a copy, or move it away to begin anew with \
-         the table of the configuration file"
+        "the history in `{path}` is damaged: {what}; restore the folder from a backup, or move it away to start over \
+         with the table of the configuration file"
     )]
     Damaged {
         /// The folder.
@@ -24,7 +24,7 @@ pub enum HistoryError {
     },
     /// Another process has it open.
     #[error(
-        "the history in `{path}` is held by another process{}; stop that one first, or give this one another \
+        "the history in `{path}` is locked by another process{}; stop that one first, or give this one another \
          `[history] path`", .pid.as_ref().map(|pid| format!(" ({pid})")).unwrap_or_default()
     )]
     Held {
@@ -36,7 +36,7 @@ pub enum HistoryError {
     },
     /// The writer process cannot be started, or has ended.
     #[error(
-        "the process that writes the history in `{path}` cannot be started, or is gone; the log says more"
+        "the writer process of the history in `{path}` cannot be started, or has ended; the log has the details"
     )]
     Keeper {
         /// The folder.
@@ -49,7 +49,7 @@ pub enum HistoryError {
     },
     /// It is not writable.
     #[error(
-        "the history in `{path}` cannot be written: {reason}; make the folder writable, or make room on its disk"
+        "the history in `{path}` cannot be written: {reason}; make the folder writable, or free space on its disk"
     )]
     NotWritable {
         /// The folder.
@@ -60,8 +60,8 @@ pub enum HistoryError {
     },
     /// The writes of an ended process are not finished.
     #[error(
-        "the history in `{path}` is still being written by the client of process {ended}, which has ended: its disk hangs \
-         or is slow; start again once the disk answers"
+        "the history in `{path}` is still being written by the writer of process {ended}, which has ended: its disk \
+         hangs or is slow; start again once the disk responds"
     )]
     StillWritten {
         /// The folder.
@@ -72,7 +72,7 @@ pub enum HistoryError {
     },
     /// It was written by a later version.
     #[error(
-        "the history in `{path}` has format {found}, and this version knows formats up to 2; start the version that \
+        "the history in `{path}` has format {found}, and this version supports formats up to 2; start the version that \
          wrote it, or move the folder away"
     )]
     UnknownFormat {

@@ -117,7 +117,7 @@ fn run(
         };
         let written = file.write(&write, reporter.stored(), hook, ahead);
         if let Err(error) = &written {
-            tracing::warn!(%error, revision = %write.revision, "a rollback cannot be written to the slot file");
+            tracing::warn!(%error, revision = %write.revision, "a rollback cannot be written to the rollback journal");
             after_failure();
         } else if write.revision != Revision(0) {
             numbers.reserved(write.reserved);

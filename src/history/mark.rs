@@ -48,7 +48,7 @@ impl Mark {
         if number.is_none() && sector != [0; SECTOR] {
             tracing::warn!(
                 ?about,
-                "the high-water mark of the history cannot be read; it is written anew"
+                "the high-water mark of the history cannot be read; it is rewritten"
             );
         }
         number.unwrap_or_default()

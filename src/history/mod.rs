@@ -330,13 +330,13 @@ impl History {
         if self.disk.transfer(&self.writer.take_kept()) {
             tracing::warn!(
                 pending, restart_revision, %path,
-                "the history's disk does not answer; its client writes what is pending once it does, and until then a \
-                 restart has to wait"
+                "the history's disk does not respond; the writer process writes what is pending once it does, and \
+                 until then a restart has to wait"
             );
         } else {
             tracing::error!(
                 pending, restart_revision, %path,
-                "the history could not be written before the end; a restart brings the revision named here"
+                "the history could not be written before shutdown; a restart restores the revision in this message"
             );
         }
     }

@@ -133,7 +133,7 @@ impl Queue {
         let stuck = self
             .busy_since
             .filter(|since| now.saturating_duration_since(*since) > STUCK);
-        let stuck = || stuck.map(|_| "the disk has not answered for more than 2 s".to_owned());
+        let stuck = || stuck.map(|_| "the disk has not responded for more than 2 s".to_owned());
         self.error.clone().or_else(stuck)
     }
 

@@ -147,7 +147,7 @@ impl Replay {
             });
             if made.is_none() && from_slot {
                 // A rollback of one route whose base was lost: the store is authoritative then.
-                tracing::warn!(%revision, "a record in the slot file does not fit the store and is left out");
+                tracing::warn!(%revision, "a record in the rollback journal does not fit the store and is left out");
                 return Ok(());
             }
             Some(made.ok_or_else(|| {

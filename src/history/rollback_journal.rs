@@ -58,7 +58,7 @@ impl JournalFile {
                 if bytes.iter().any(|byte| *byte != 0) {
                     tracing::warn!(
                         place,
-                        "a slot of the history's rollbacks cannot be read and counts as empty"
+                        "an entry of the rollback journal cannot be read and counts as empty"
                     );
                 }
                 continue;
@@ -97,7 +97,7 @@ impl JournalFile {
             return Ok(());
         }
         let place = self.victim(write, stored).ok_or_else(|| {
-            io::Error::other("all slots hold rollbacks that the store has not got yet")
+            io::Error::other("all entries of the rollback journal are waiting for the store")
         })?;
         let sequence = self
             .slots
@@ -108,7 +108,9 @@ impl JournalFile {
             + 1;
         let bytes = compose(sequence, write.reserved, &write.payload);
         if bytes.len() > SLOT_BYTES {
-            return Err(io::Error::other("the record is larger than a slot"));
+            return Err(io::Error::other(
+                "the record is larger than a journal entry",
+            ));
         }
         // Whatever happens now, the old content of the entry is lost.
         self.slots[place] = JournalEntry::default();

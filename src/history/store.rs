@@ -105,7 +105,7 @@ impl Store {
         Err(damaged(
             &self.path,
             format!(
-                "the last {lost} of {marked} writes to `{}` are gone; remove `{MARK}` to go on with what is left",
+                "the last {lost} of {marked} writes to `{}` are lost; remove `{MARK}` to continue with the rest",
                 data_dir::STORE
             ),
         ))
@@ -252,7 +252,7 @@ fn never_written(folder: &Path) -> Result<(), HistoryError> {
     }
     let traces: Vec<_> = traces.iter().map(|name| format!("`{name}`")).collect();
     let what = format!(
-        "`{}` is missing or empty, and {} beside it say that it was written",
+        "`{}` is missing or empty, and {} beside it show that it was written",
         data_dir::STORE,
         traces.join(" and ")
     );
@@ -343,7 +343,7 @@ fn read_meta(
     if let Some(reserved) = meta.get_owned("reserved")? {
         let reserved = reserved_upto(reserved.value());
         let damaged =
-            || ReadError::Rows("it cannot be read which numbers were given out".to_owned());
+            || ReadError::Rows("the allocated revision numbers cannot be read".to_owned());
         rows.reserved = Some(reserved.ok_or_else(damaged)?);
     }
     rows.imported = meta

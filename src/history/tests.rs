@@ -172,7 +172,7 @@ fn a_second_process_is_told_who_holds_it() {
     let folder = tempfile::tempdir().unwrap();
     let _held = History::open(folder.path()).unwrap();
     let error = History::open(folder.path()).unwrap_err().to_string();
-    assert!(error.contains("held by another process"), "{error}");
+    assert!(error.contains("locked by another process"), "{error}");
     assert!(error.contains(&std::process::id().to_string()), "{error}");
 }
 

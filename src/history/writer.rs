@@ -174,7 +174,7 @@ impl Writer {
         self.push(Job::Reserve(Some(done)));
         answer
             .recv_timeout(patience)
-            .unwrap_or_else(|_| Err("the disk does not answer".to_owned()))
+            .unwrap_or_else(|_| Err("the disk does not respond".to_owned()))
     }
 
     pub(super) fn standing(&self, now: Instant) -> HistoryHealth {

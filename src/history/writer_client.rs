@@ -73,11 +73,11 @@ impl WriterClient {
             return Ok(());
         }
         if self.left.load(Ordering::Relaxed) {
-            let source = io::Error::other("the process ends");
+            let source = io::Error::other("the process is shutting down");
             let path = self.folder.clone();
             return Err(HistoryError::Keeper { path, source });
         }
-        tracing::warn!(folder = %self.folder.display(), "the keeper of the history is gone; another one is started");
+        tracing::warn!(folder = %self.folder.display(), "the history writer process has ended; another one is started");
         self.shutdown(Instant::now() + AGAIN);
         self.launch(None)
     }
@@ -134,7 +134,7 @@ impl WriterClient {
         match source.kind() {
             io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock => HistoryError::NotWritable {
                 path,
-                reason: "its disk does not answer".to_owned(),
+                reason: "its disk does not respond".to_owned(),
             },
             _ => HistoryError::Keeper { path, source },
         }
@@ -157,12 +157,12 @@ impl WriterClient {
         });
         let answer = answer.map_err(|error| match error {
             NoReply::Lost(error) => WriteError {
-                reason: format!("the keeper is gone ({error})"),
+                reason: format!("the writer process has ended ({error})"),
                 begun: true,
                 gone: true,
             },
             NoReply::NotSent(error) => WriteError {
-                reason: format!("the keeper is gone ({error})"),
+                reason: format!("the writer process has ended ({error})"),
                 begun: false,
                 gone: true,
             },
@@ -240,7 +240,7 @@ impl WriterClient {
             if Instant::now() >= deadline {
                 tracing::warn!(
                     process = child.id(),
-                    "the keeper of the history still writes; it ends by itself"
+                    "the history writer process is still writing; it ends by itself"
                 );
                 break;
             }

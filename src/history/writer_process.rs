@@ -64,7 +64,7 @@ pub fn run_writer_process() -> io::Result<()> {
     drop(store_desk.store.take());
     slots
         .join()
-        .map_err(|_| io::Error::other("the thread of the slots panicked"))
+        .map_err(|_| io::Error::other("the journal thread panicked"))
 }
 
 /// Installs handlers that do nothing. The first one stays for the life of the process.

@@ -139,7 +139,7 @@ impl Connection {
     pub(super) fn check_backlog(&self) -> Result<(), ConnectionError> {
         if self.sending.len() > MOST_BACKLOG * self.own.send_buffer_max {
             let code = Code::ENHANCE_YOUR_CALM;
-            let why = "replies are asked for and not read";
+            let why = "too many unread replies";
             return Err(ConnectionError { code, why });
         }
         Ok(())
@@ -238,7 +238,7 @@ impl Connection {
             Verdict::CloseNow => {
                 return Err(ConnectionError {
                     code: Code::ENHANCE_YOUR_CALM,
-                    why: "too many frames that bring nothing",
+                    why: "too many frames without progress",
                 });
             }
         }
@@ -282,7 +282,7 @@ impl Connection {
         if self.resets.mistakes > self.own.local_resets {
             return Err(ConnectionError {
                 code: Code::ENHANCE_YOUR_CALM,
-                why: "too many streams had to be broken off",
+                why: "too many streams had to be reset",
             });
         }
         self.spend(1)

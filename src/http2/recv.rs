@@ -36,7 +36,7 @@ impl Connection {
     fn read_preface(&mut self, rest: &mut &[u8]) -> Result<bool, ConnectionError> {
         let n = rest.len().min(PREFACE.len());
         if rest[..n] != PREFACE[..n] {
-            return Err(protocol("no preface"));
+            return Err(protocol("missing connection preface"));
         }
         if n < PREFACE.len() {
             return Ok(false);
@@ -79,17 +79,19 @@ impl Connection {
     /// Validates what can be validated before the payload has arrived.
     fn check(&self, head: FrameHead) -> Result<(), ConnectionError> {
         if head.length > self.own.frame {
-            return Err(size("a frame is longer than we allow"));
+            return Err(size("a frame exceeds the maximum frame size"));
         }
         let is_settings = head.kind == kind::SETTINGS && !head.has(flag::ACK);
         if !self.receiving.has_settings && !is_settings {
-            return Err(protocol("settings do not come first"));
+            return Err(protocol("the first frame is not SETTINGS"));
         }
         let is_next = |block: &Block| head.kind == kind::CONTINUATION && head.stream == block.id;
         match &self.receiving.block {
-            Some(block) if !is_next(block) => return Err(protocol("a block is interrupted")),
+            Some(block) if !is_next(block) => {
+                return Err(protocol("a header block is interrupted"));
+            }
             None if head.kind == kind::CONTINUATION => {
-                return Err(protocol("a continuation of nothing"));
+                return Err(protocol("unexpected CONTINUATION"));
             }
             _ => {}
         }
@@ -98,11 +100,14 @@ impl Connection {
         if matches!(head.kind, kind::HEADERS | kind::CONTINUATION)
             && before + head.length as usize > self.longest_block()
         {
-            return Err(broken(Code::ENHANCE_YOUR_CALM, "a block is too long"));
+            return Err(broken(
+                Code::ENHANCE_YOUR_CALM,
+                "a header block is too long",
+            ));
         }
         let is_whole = matches!(head.kind, kind::HEADERS..=kind::CONTINUATION);
         if is_whole && head.length > LONGEST_WHOLE {
-            return Err(size("a frame is too long to be taken as a whole"));
+            return Err(size("a frame other than DATA is too long"));
         }
         let wanted = match head.kind {
             kind::PRIORITY => 5,
@@ -114,7 +119,7 @@ impl Connection {
         if head.length == wanted {
             Ok(())
         } else {
-            Err(size("a frame has a length that its kind cannot have"))
+            Err(size("a frame has an invalid length for its type"))
         }
     }
 
@@ -154,7 +159,7 @@ impl Connection {
             kind::PING => self.read_ping(head, payload),
             kind::GOAWAY => self.read_goaway(head, payload),
             kind::WINDOW_UPDATE => self.read_window(head, payload),
-            _ => Err(protocol("a push that was not asked for")),
+            _ => Err(protocol("unexpected PUSH_PROMISE")),
         }
     }
 }

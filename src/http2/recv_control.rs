@@ -16,7 +16,7 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         if head.stream == 0 {
-            return Err(protocol("a priority of the connection"));
+            return Err(protocol("PRIORITY on stream 0"));
         }
         self.validate_priority(head.stream, word(payload) & 0x7fff_ffff == head.stream)
     }
@@ -27,7 +27,7 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         if head.stream == 0 || self.is_unopened(head.stream) {
-            return Err(protocol("a reset of a stream that is not open"));
+            return Err(protocol("RST_STREAM on an idle stream"));
         }
         let code = Code(word(payload));
         let how = if code == Code::REFUSED_STREAM {
@@ -50,11 +50,11 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         if head.stream != 0 {
-            return Err(protocol("settings of a stream"));
+            return Err(protocol("SETTINGS on a stream"));
         }
         if head.has(flag::ACK) {
             if !payload.is_empty() {
-                return Err(size("an acknowledgement says something"));
+                return Err(size("SETTINGS ACK with a payload"));
             }
             self.acknowledged();
             return Ok(());
@@ -64,12 +64,15 @@ impl Connection {
         let is_first = !std::mem::replace(&mut self.receiving.has_settings, true);
         self.peer
             .read(payload, is_first)
-            .map_err(|code| broken(code, "settings that cannot be"))?;
+            .map_err(|code| broken(code, "invalid SETTINGS"))?;
         let change = i64::from(self.peer.window) - i64::from(before);
         for stream in self.streams.iter_mut() {
             stream.send_window += change;
             if stream.send_window > MOST_WINDOW {
-                return Err(broken(Code::FLOW_CONTROL_ERROR, "a window is too large"));
+                return Err(broken(
+                    Code::FLOW_CONTROL_ERROR,
+                    "a flow control window is too large",
+                ));
             }
             if stream.wants_to_send {
                 stream.wake();
@@ -111,7 +114,7 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         if head.stream != 0 {
-            return Err(protocol("a ping of a stream"));
+            return Err(protocol("PING on a stream"));
         }
         if head.has(flag::ACK) {
             self.pong(payload);
@@ -128,7 +131,7 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         if head.stream != 0 {
-            return Err(protocol("a goodbye of a stream"));
+            return Err(protocol("GOAWAY on a stream"));
         }
         if self.role == Role::Server {
             // It refers to streams that we open, and a server opens none; streams in flight finish.
@@ -154,7 +157,7 @@ impl Connection {
             return self.open_window(more);
         }
         if self.is_unopened(head.stream) {
-            return Err(protocol("a window of a stream that is not open"));
+            return Err(protocol("WINDOW_UPDATE on an idle stream"));
         }
         let key = self.streams.find(head.stream);
         let Some(stream) = key.and_then(|key| self.streams.get_mut(key)) else {
@@ -178,11 +181,14 @@ impl Connection {
 
     fn open_window(&mut self, more: i64) -> Result<(), ConnectionError> {
         if more == 0 {
-            return Err(protocol("a window that does not open"));
+            return Err(protocol("WINDOW_UPDATE of 0"));
         }
         self.sending.window += more;
         if self.sending.window > MOST_WINDOW {
-            return Err(broken(Code::FLOW_CONTROL_ERROR, "a window is too large"));
+            return Err(broken(
+                Code::FLOW_CONTROL_ERROR,
+                "a flow control window is too large",
+            ));
         }
         self.wake_next_sender();
         Ok(())

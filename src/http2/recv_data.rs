@@ -19,16 +19,16 @@ impl Connection {
     pub(super) fn begin_data(&mut self, head: FrameHead) -> Result<(), ConnectionError> {
         let id = head.stream;
         if id == 0 || self.is_unopened(id) {
-            return Err(protocol("data of a stream that is not open"));
+            return Err(protocol("DATA on an idle stream"));
         }
         if head.has(flag::PADDED) && head.length == 0 {
-            return Err(size("no padding"));
+            return Err(size("missing pad length"));
         }
         self.receiving.window -= i64::from(head.length);
         if self.receiving.window < 0 {
             return Err(broken(
                 Code::FLOW_CONTROL_ERROR,
-                "more than the connection's window",
+                "DATA exceeds the connection window",
             ));
         }
         self.release_connection_capacity(head.length);
@@ -96,7 +96,7 @@ impl Connection {
             data.left -= 1;
             data.padding = u32::from(*padding);
             if data.padding > data.left {
-                return Err(protocol("more padding than frame"));
+                return Err(protocol("padding exceeds the frame"));
             }
             let (id, unused) = (data.id, data.padding + 1);
             let is_wanted = data.is_wanted;

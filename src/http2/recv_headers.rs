@@ -24,18 +24,20 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         if head.stream == 0 {
-            return Err(protocol("fields of the connection"));
+            return Err(protocol("HEADERS on stream 0"));
         }
         let mut text = payload;
         if head.has(flag::PADDED) {
-            let (padding, rest) = text.split_first().ok_or_else(|| size("no padding"))?;
+            let (padding, rest) = text
+                .split_first()
+                .ok_or_else(|| size("missing pad length"))?;
             let end = rest.len().checked_sub(usize::from(*padding));
-            text = &rest[..end.ok_or_else(|| protocol("more padding than frame"))?];
+            text = &rest[..end.ok_or_else(|| protocol("padding exceeds the frame"))?];
         }
         let mut is_circular = false;
         if head.has(flag::PRIORITY) {
             is_circular = word(text) & 0x7fff_ffff == head.stream;
-            text = text.get(5..).ok_or_else(|| size("a priority is cut"))?;
+            text = text.get(5..).ok_or_else(|| size("truncated priority"))?;
         }
         let is_last = head.has(flag::END_STREAM);
         if head.has(flag::END_HEADERS) {
@@ -71,7 +73,7 @@ impl Connection {
         payload: &[u8],
     ) -> Result<(), ConnectionError> {
         let Some(mut block) = self.receiving.block.take() else {
-            return Err(protocol("a continuation of nothing"));
+            return Err(protocol("unexpected CONTINUATION"));
         };
         block.bytes.extend_from_slice(payload);
         if head.has(flag::END_HEADERS) {
@@ -100,14 +102,12 @@ impl Connection {
         self.receiving
             .decoder
             .decode(text, limits, &mut fields)
-            .map_err(|_| broken(Code::COMPRESSION_ERROR, "a block cannot be read"))?;
+            .map_err(|_| broken(Code::COMPRESSION_ERROR, "invalid header block"))?;
         let known = self.streams.by_id(id).filter(|stream| !stream.is_closed());
         match self.role {
             _ if known.is_some() => self.read_later_block(id, is_last, fields),
             Role::Server => self.open_stream(id, is_last, fields),
-            Role::Client if self.is_unopened(id) => {
-                Err(protocol("an answer to what was not asked"))
-            }
+            Role::Client if self.is_unopened(id) => Err(protocol("response on an idle stream")),
             // The stream is closed and has no handler.
             Role::Client => Ok(()),
         }
@@ -124,7 +124,7 @@ impl Connection {
             return self.spend(1);
         }
         if id <= self.highest || id.is_multiple_of(2) {
-            return Err(protocol("a stream's number does not rise"));
+            return Err(protocol("a stream id does not increase"));
         }
         self.highest = id;
         if self.leaving == GoAwayState::Over {

@@ -39,7 +39,7 @@ pub struct ReleaseDocument {
 /// Flat form for serde. `serde(flatten)` cannot reject unknown keys, so the fields are repeated here.
 #[derive(Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-#[schema(description = "A release as people write it: what was decided, and its endpoints.")]
+#[schema(description = "A release document: the decisions and the endpoints.")]
 struct RawDocument {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,

@@ -19,9 +19,11 @@ impl FromStr for HumanDuration {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text)
-            .map(Self)
-            .map_err(|_| format!("`{text}` is not a span of time: write a number with a unit, such as `2s` or `500ms`"))
+        humantime::parse_duration(text).map(Self).map_err(|_| {
+            format!(
+                "`{text}` is not a duration: write a number with a unit, such as `2s` or `500ms`"
+            )
+        })
     }
 }
 

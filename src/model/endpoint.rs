@@ -117,7 +117,7 @@ impl FromStr for EndpointUrl {
             ));
         }
         if rest.contains('@') {
-            return Err(wrong("credentials do not belong in it"));
+            return Err(wrong("it must not contain credentials"));
         }
         let (host, port) =
             split_port(rest).ok_or_else(|| wrong("the port is not a number from 1 to 65535"))?;

@@ -35,9 +35,9 @@ impl FromStr for Percent {
         let fits = digits(whole) && digits(rest) && rest.len() <= 4;
         let parts = fits.then(parts).flatten();
         let parts = parts.filter(|parts| u64::from(*parts) <= WHOLE);
-        parts.map(Self).ok_or_else(|| {
-            format!("`{text}` is not a percent: 0 to 100, with up to four digits behind the point")
-        })
+        parts
+            .map(Self)
+            .ok_or_else(|| format!("`{text}` is not a percent: 0 to 100, with up to four decimals"))
     }
 }
 

@@ -78,7 +78,7 @@ pub fn some_weights() -> Schema {
 pub fn percents() -> Schema {
     keywords(json!({
         "type": "object",
-        "description": "Percents, with up to four digits behind the point; the others share the rest as before.",
+        "description": "Percents, with up to four decimals; the others share the rest as before.",
         "propertyNames": { "pattern": NAME },
         "additionalProperties": { "type": "number", "minimum": 0, "maximum": 100, "multipleOf": 0.0001 },
         "minProperties": 1,
@@ -122,13 +122,13 @@ text!(Version, "Version", {
 });
 text!(EndpointUrl, "EndpointUrl", {
     "type": "string",
-    "description": "Where requests are sent: `scheme://host:port`.",
+    "description": "Address that requests are sent to: `scheme://host:port`.",
     "pattern": ENDPOINT,
     "examples": ["http://10.0.0.11:9000"],
 });
 text!(HumanDuration, "Span", {
     "type": "string",
-    "description": "A span of time: a number with a unit, such as `2s` or `500ms`.",
+    "description": "A duration: a number with a unit, such as `2s` or `500ms`.",
     "pattern": SPAN,
     "examples": ["2s"],
 });

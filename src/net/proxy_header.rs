@@ -41,10 +41,10 @@ pub enum ProxyHeaderError {
     #[error("unknown PROXY protocol command")]
     Command,
     /// The address block is shorter than its family needs.
-    #[error("PROXY protocol addresses are cut short")]
+    #[error("PROXY protocol addresses are truncated")]
     Short,
     /// The line of version 1 is invalid.
-    #[error("the line of the PROXY protocol, version 1, is malformed")]
+    #[error("the PROXY protocol line, version 1, is malformed")]
     Line,
     /// The signature is wrong.
     #[error("no PROXY protocol signature")]

@@ -68,9 +68,7 @@ pub(super) fn native_authorities() -> Result<Arc<RootCertStore>, NetError> {
     let (added, _) =
         roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     if added == 0 {
-        return Err(tls(
-            "this machine has no certificate authorities; name a `ca` file",
-        ));
+        return Err(tls("this machine has no CA certificates; set a `ca` file"));
     }
     Ok(Arc::new(roots))
 }

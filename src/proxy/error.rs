@@ -12,7 +12,7 @@ use crate::telemetry::names;
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProxyError {
     /// `Max-Forwards: 0`: the proxy is the final recipient. A `TRACE` is echoed, an `OPTIONS` gets an empty response.
-    #[error("the request goes no further")]
+    #[error("the request is not forwarded (`Max-Forwards: 0`)")]
     LastHop(Option<Box<[u8]>>),
     /// No endpoint could be selected: all are unhealthy, or there is none.
     #[error("no endpoint is available")]
@@ -24,16 +24,16 @@ pub(super) enum ProxyError {
     #[error("too many requests in flight")]
     Overloaded,
     /// No permit of the release became free in time.
-    #[error("no place became free in time")]
+    #[error("timeout in the queue of the release")]
     QueueTimeout,
     /// The request is invalid and not forwarded.
-    #[error("the request was refused")]
+    #[error("the request is invalid")]
     Refused(#[source] Rejection),
     /// The release was removed, and its time to drain is over.
     #[error("the release was removed")]
     ReleaseRemoved,
     /// The request as a whole exceeded its timeout.
-    #[error("the request took too long")]
+    #[error("request timeout")]
     RequestTimeout,
     /// The request names a release that its route does not have.
     #[error("the route has no such release")]
@@ -53,7 +53,7 @@ pub(super) enum UpstreamError {
     #[error("cannot connect")]
     Connect(#[source] io::Error),
     /// No connection could be made in time.
-    #[error("connecting took too long")]
+    #[error("connect timeout")]
     ConnectTimeout,
     /// The endpoint is at its connection limit.
     #[error("the endpoint has too many connections")]
@@ -62,10 +62,10 @@ pub(super) enum UpstreamError {
     #[error("the endpoint allows no streams")]
     NoStreams,
     /// The response is not valid HTTP.
-    #[error("the answer was refused")]
+    #[error("the response is invalid")]
     Invalid(#[source] Rejection),
     /// Timeout while the endpoint sent nothing, or did not read.
-    #[error("the endpoint was silent for too long")]
+    #[error("idle timeout of the endpoint")]
     Silent,
     /// The endpoint refused the request without processing it.
     #[error("the endpoint refused the request unprocessed")]
@@ -79,13 +79,13 @@ pub(super) enum UpstreamError {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ClientError {
     /// It disconnected.
-    #[error("the client left")]
+    #[error("the client disconnected")]
     Gone,
     /// Its body is invalid.
-    #[error("the body was refused")]
+    #[error("the body is invalid")]
     Invalid(#[source] Rejection),
     /// It sent or read nothing for too long.
-    #[error("the client was silent for too long")]
+    #[error("idle timeout of the client")]
     Silent,
 }
 

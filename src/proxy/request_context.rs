@@ -162,7 +162,7 @@ impl RequestContext {
     /// Notes why a response that had begun to leave was cut.
     pub(super) fn cut(&mut self, error: &ProxyError) {
         self.error = Some(error.reason());
-        tracing::debug!(request_id = %self.id, error = %ErrorChain(error), "response cut");
+        tracing::debug!(request_id = %self.id, error = %ErrorChain(error), "response truncated");
     }
 
     /// Counts an attempt that brought no response against the release that it was made for.

@@ -36,7 +36,7 @@ async fn import(
             applied = report.applied.join(","),
             kept = report.kept.join(","),
             drift = report.drift.0.len(),
-            "configuration file taken over"
+            "configuration file imported"
         );
     }
     Ok(report)
@@ -50,7 +50,7 @@ fn conflicts(report: &ImportReport) -> Option<String> {
         .collect();
     (!paths.is_empty()).then(|| {
         format!(
-            "the file and the live table both changed {} since the file was last taken over",
+            "the file and the live table both changed {} since the last import",
             paths.join(", ")
         )
     })
@@ -82,8 +82,8 @@ pub(super) async fn import_first(
     // A machine that reboots has to serve what it served before.
     tracing::warn!(
         revision = %controller.live().revision(),
-        "the configuration file's table is not taken over, and what was live before is served: {why}; `switchback status` \
-         shows the difference, `switchback apply FILE --wins file|live` settles it"
+        "the configuration file's table is not imported, and the last live table is served: {why}; `switchback status` \
+         shows the difference, `switchback apply FILE --wins file|live` resolves it"
     );
     Ok(())
 }
@@ -118,12 +118,12 @@ pub(super) fn log_reload(result: &Result<ReloadReport, ReloadError>) {
             }
             if let Some(which) = conflicts(&report.import) {
                 tracing::error!(
-                    "the configuration file is left alone: {which}; `switchback apply FILE --wins file|live` settles it"
+                    "the configuration file is not imported: {which}; `switchback apply FILE --wins file|live` resolves it"
                 );
             }
         }
         // A demo has no file, which is no error.
         Err(ReloadError::NoFile) => {}
-        Err(error) => tracing::error!("the configuration file is left alone:\n{error}"),
+        Err(error) => tracing::error!("the configuration file is not imported:\n{error}"),
     }
 }

@@ -164,7 +164,7 @@ impl ControlPlane {
             .is_err()
         {
             tracing::warn!(
-                "the history did not end in time; what was not written is told again at the next start"
+                "timeout closing the history; what was not written is reported again at the next start"
             );
         }
     }

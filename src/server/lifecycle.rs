@@ -244,9 +244,9 @@ impl Running {
         let grace = self.config.shutdown.effective_grace();
         runtime.block_on(async {
             tokio::select! {
-                () = self.finished() => tracing::info!("all work is done"),
-                () = tokio::time::sleep(grace) => tracing::warn!(requests = self.shared.requests(), "the grace is over: what is left is cut"),
-                () = end(&mut signals) => tracing::warn!(requests = self.shared.requests(), "asked again: what is left is cut"),
+                () = self.finished() => tracing::info!("all requests have finished"),
+                () = tokio::time::sleep(grace) => tracing::warn!(requests = self.shared.requests(), "the grace period is over: open requests are aborted"),
+                () = end(&mut signals) => tracing::warn!(requests = self.shared.requests(), "second signal: open requests are aborted"),
             }
         });
         drop(entered);
@@ -277,11 +277,11 @@ impl Running {
     async fn reopen_access_log(&self) -> Option<String> {
         match self.access_log.as_ref()?.reopen().await {
             Ok(()) => {
-                tracing::info!("access log opened again");
+                tracing::info!("access log reopened");
                 None
             }
             Err(error) => {
-                tracing::error!(%error, "the file of the access log that was in use stays");
+                tracing::error!(%error, "the access log could not be reopened; the previous file stays in use");
                 Some(error.to_string())
             }
         }
@@ -294,9 +294,9 @@ impl Running {
         let mut failed = Vec::new();
         for tls in &self.tls {
             match tls.reload() {
-                Ok(()) => tracing::info!("certificates read again"),
+                Ok(()) => tracing::info!("certificates reloaded"),
                 Err(error) => {
-                    tracing::error!(%error, "the certificates that were in use stay");
+                    tracing::error!(%error, "certificates could not be reloaded; the previous ones stay in use");
                     failed.push(error.to_string());
                 }
             }

@@ -49,7 +49,7 @@ pub(super) fn fit_descriptors(config: &Config) -> ResourceLimits {
         tracing::warn!(
             requests = limits.requests,
             upstream_connections,
-            "more requests are allowed at a time than connections to endpoints: over HTTP/1.1 the rest is refused"
+            "more concurrent requests are allowed than connections to endpoints: over HTTP/1.1 the rest is refused"
         );
     }
     limits

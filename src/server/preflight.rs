@@ -142,7 +142,10 @@ fn access_log(config: &Config, found: &mut Vec<Problem>) {
     let folder = path.parent().unwrap_or(Path::new("/"));
     if !folder.is_dir() {
         let message = format!("there is no folder `{}`", folder.display());
-        found.push(Problem::new(at, message).hint("make it first; only the file in it is made"));
+        found.push(
+            Problem::new(at, message)
+                .hint("create it first; only the file in it is created automatically"),
+        );
     } else if path.exists()
         && let Err(error) = OpenOptions::new().append(true).open(path)
     {
@@ -157,6 +160,6 @@ fn history(config: &Config, found: &mut Vec<Problem>) {
     let there = path.ancestors().find(|path| path.exists());
     if let Some(file) = there.filter(|there| !there.is_dir()) {
         let message = format!("`{}` is not a folder", file.display());
-        found.push(Problem::new("history.path", message).hint("name a folder for the revisions"));
+        found.push(Problem::new("history.path", message).hint("set a folder for the revisions"));
     }
 }

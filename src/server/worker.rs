@@ -182,7 +182,7 @@ async fn take_over_until_drained(
                 let Some(door) = doors.get(listener) else { continue };
                 match TcpStream::from_std(tcp) {
                     Ok(tcp) => door.serve(Accepted { tcp, peer, permit }),
-                    Err(error) => tracing::warn!(%error, "a connection cannot be taken over"),
+                    Err(error) => tracing::warn!(%error, "a handed-over connection cannot be used"),
                 }
             }
         }

@@ -59,7 +59,7 @@ fn release(
         problems.push(Problem::new(
             at("endpoints"),
             format!(
-                "{} endpoints; {MOST_ENDPOINTS} is the most",
+                "{} endpoints; the maximum is {MOST_ENDPOINTS}",
                 endpoints.len()
             ),
         ));
@@ -69,7 +69,7 @@ fn release(
         if !seen.insert(url) {
             problems.push(Problem::new(
                 format!("{}.{place}", at("endpoints")),
-                format!("`{url}` stands there twice"),
+                format!("`{url}` is listed twice"),
             ));
         }
     }
@@ -92,7 +92,7 @@ fn release(
     }
     if spec.limits.concurrency == Some(0) || spec.limits.connections_per_endpoint == Some(0) {
         problems.push(
-            Problem::new(at("limits"), "a limit of 0 lets nothing through")
+            Problem::new(at("limits"), "a limit of 0 refuses every request")
                 .hint("leave it out for no limit"),
         );
     }
@@ -121,8 +121,8 @@ fn duplicates(state: &TableState, problems: &mut Vec<Problem>) {
         let at = format!("routes.{}", route.name);
         if !names.insert(&route.name) {
             problems.push(
-                Problem::new(&at, format!("two routes are called `{}`", route.name))
-                    .hint("a name is used once"),
+                Problem::new(&at, format!("two routes are named `{}`", route.name))
+                    .hint("route names are unique"),
             );
             continue;
         }
@@ -132,7 +132,7 @@ fn duplicates(state: &TableState, problems: &mut Vec<Problem>) {
             let message = format!("it matches the same requests as route `{}`", first.name);
             problems.push(
                 Problem::new(at, message)
-                    .hint("change its host, path or headers, or take one of them out"),
+                    .hint("change its host, path or headers, or remove one of them"),
             );
         }
     }

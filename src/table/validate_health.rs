@@ -30,7 +30,7 @@ pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>
         if span < HumanDuration(Duration::from_millis(10)) {
             problems.push(
                 Problem::new(format!("{at}.{key}"), format!("`{span}` is too short"))
-                    .hint("10ms is the least"),
+                    .hint("the minimum is 10ms"),
             );
         }
     }
@@ -55,7 +55,7 @@ fn answer(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
     if check.port == Some(0) {
         problems.push(
             Problem::new(format!("{at}.port"), "nothing can listen on port 0")
-                .hint("leave it out to ask the endpoint's own port"),
+                .hint("leave it out to use the endpoint's own port"),
         );
     }
     let Some(text) = &check.body else { return };
@@ -64,13 +64,13 @@ fn answer(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
         problems.push(
             Problem::new(
                 at,
-                format!("a text of {} bytes cannot be looked for", text.len()),
+                format!("a text of {} bytes cannot be searched for", text.len()),
             )
             .hint("write 1 to 1024 bytes, or leave it out"),
         );
     } else if check.method == HealthMethod::Head {
         problems.push(
-            Problem::new(at, "the answer to HEAD has no body").hint("use `method = \"GET\"`"),
+            Problem::new(at, "the response to HEAD has no body").hint("use `method = \"GET\"`"),
         );
     }
 }

@@ -51,7 +51,7 @@ impl Check<'_> {
             let count = route.hosts.len();
             self.problem(
                 "hosts",
-                format!("{count} hosts; {MOST_HOSTS} is the most"),
+                format!("{count} hosts; the maximum is {MOST_HOSTS}"),
                 "",
             );
         }
@@ -59,7 +59,7 @@ impl Check<'_> {
             let key = format!("hosts.{place}");
             let before = route.host.iter().chain(&route.hosts[..place]);
             if before.into_iter().any(|other| other == host) {
-                self.problem(&key, format!("`{host}` stands there twice"), "");
+                self.problem(&key, format!("`{host}` is listed twice"), "");
             } else {
                 self.host(&key, host);
             }
@@ -83,7 +83,7 @@ impl Check<'_> {
             self.problem(
                 key,
                 format!("`{host}` has a port"),
-                "a route matches the host whatever the port is; leave it out",
+                "a route matches the host on any port; leave it out",
             );
         }
     }
@@ -105,7 +105,7 @@ impl Check<'_> {
             (Some(StripPrefix::Whole(true)), None) => {
                 self.problem(
                     "strip_prefix",
-                    "there is no `path_prefix` to take off",
+                    "there is no `path_prefix` to strip",
                     "give the route a `path_prefix`",
                 );
             }
@@ -148,11 +148,11 @@ impl Check<'_> {
         let rest = prefix.strip_prefix(strip);
         if strip.is_empty() || !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             let message =
-                format!("`{strip}` is not the front of the route's path prefix `{prefix}`");
+                format!("`{strip}` is not the beginning of the route's path prefix `{prefix}`");
             self.problem(
                 "strip_prefix",
                 message,
-                "only what every request of the route begins with can be taken off",
+                "only a prefix that all requests of the route share can be stripped",
             );
         }
     }
@@ -162,7 +162,7 @@ impl Check<'_> {
             self.problem(
                 "headers",
                 format!(
-                    "{} header matches; {MOST_MATCHES} is the most",
+                    "{} header matches; the maximum is {MOST_MATCHES}",
                     route.headers.len()
                 ),
                 "",
@@ -174,7 +174,7 @@ impl Check<'_> {
                 self.problem(
                     &format!("headers.{name}"),
                     "the value cannot occur in a header field",
-                    "take out control characters and outer spaces",
+                    "remove control characters and outer spaces",
                 );
             }
         }
@@ -194,7 +194,7 @@ impl Check<'_> {
             {
                 self.problem(
                     "expose_release",
-                    format!("`{name}` has a meaning of its own"),
+                    format!("`{name}` is reserved"),
                     "choose a name such as `x-release`",
                 );
             }
@@ -206,7 +206,7 @@ impl Check<'_> {
             self.problem(
                 "upgrades",
                 format!("more than {MOST_MATCHES} protocols"),
-                "name only those that the endpoints speak",
+                "list only those that the endpoints speak",
             );
         }
         for (place, name) in route.upgrades.iter().enumerate() {
@@ -222,8 +222,8 @@ impl Check<'_> {
         if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
             self.problem(
                 key,
-                format!("`{name}` is not the name of a header field"),
-                "lower case letters, digits and `-`",
+                format!("`{name}` is not a header field name"),
+                "use lower case letters, digits and `-`",
             );
         }
     }
@@ -239,7 +239,7 @@ impl Check<'_> {
             if *weight > MAX_WEIGHT {
                 self.problem(
                     &key,
-                    format!("the weight {weight} is over {MAX_WEIGHT}"),
+                    format!("the weight {weight} is more than {MAX_WEIGHT}"),
                     "weights are relative: 95 and 5 do",
                 );
             }
@@ -255,7 +255,7 @@ impl Check<'_> {
             self.problem(
                 "split",
                 format!(
-                    "{} releases; {MOST_RELEASES} is the most",
+                    "{} releases; the maximum is {MOST_RELEASES}",
                     route.split.len()
                 ),
                 "",
@@ -275,7 +275,7 @@ impl Check<'_> {
         if sources.len() > MOST_MATCHES {
             self.problem(
                 "affinity",
-                format!("{} sources; {MOST_MATCHES} is the most", sources.len()),
+                format!("{} sources; the maximum is {MOST_MATCHES}", sources.len()),
                 "",
             );
         }
@@ -287,7 +287,7 @@ impl Check<'_> {
                     let token =
                         |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
                     if name.is_empty() || !name.bytes().all(token) {
-                        self.problem(&key, format!("`{name}` is not the name of a cookie"), "");
+                        self.problem(&key, format!("`{name}` is not a cookie name"), "");
                     }
                 }
             }
@@ -346,21 +346,21 @@ fn upgrade_error(name: &str) -> Option<(String, &'static str)> {
     let is_token = |part: &str| !part.is_empty() && part.bytes().all(token);
     let lower = name.to_ascii_lowercase();
     if name.len() > 64 || !name.split('/').all(is_token) {
-        let message = format!("`{name}` is not the name of a protocol");
+        let message = format!("`{name}` is not a protocol name");
         return Some((
             message,
             "write it as in `Upgrade`, such as `tcp` or `SPDY/3.1`",
         ));
     }
     if lower == "websocket" {
-        let message = "a WebSocket passes in any case".to_owned();
+        let message = "a WebSocket is always allowed".to_owned();
         return Some((message, "leave it out; this key is for other protocols"));
     }
     if ["h2", "http", "tls"]
         .iter()
         .any(|front| lower.starts_with(front))
     {
-        let message = format!("requests inside `{name}` would reach the endpoint unseen");
+        let message = format!("requests inside `{name}` would bypass the proxy");
         return Some((message, "leave it out; HTTP/2 and TLS need no upgrade here"));
     }
     None

@@ -74,7 +74,7 @@ fn install() -> PrometheusHandle {
     let handle = recorder.handle();
     if metrics::set_global_recorder(recorder).is_err() {
         tracing::warn!(
-            "another recorder of metrics is installed already: rare events will be missing from /metrics"
+            "another metrics recorder is already installed: rare events will be missing from /metrics"
         );
     }
     for (name, kind, help) in names::ALL {

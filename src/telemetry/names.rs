@@ -26,18 +26,18 @@ impl Kind {
 pub type Metric = (&'static str, Kind, &'static str);
 
 /// Always 1; its labels identify the build.
-pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The build that runs");
+pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The running build");
 /// Access-log lines that were dropped because their queue was full.
 pub const ACCESS_LOG_DROPPED: Metric = (
     "switchback_access_log_dropped_total",
     Kind::Counter,
-    "Lines of the access log that were dropped because their queue was full",
+    "Access log lines dropped because the queue was full",
 );
 /// Requests to the admin API that were not authorized, by reason.
 pub const ADMIN_AUTH_FAILURES: Metric = (
     "switchback_admin_auth_failures_total",
     Kind::Counter,
-    "Requests to the admin API that were not authorized",
+    "Unauthorized requests to the admin API",
 );
 /// Open client connections by listener.
 pub const CONNECTIONS: Metric = (
@@ -49,13 +49,13 @@ pub const CONNECTIONS: Metric = (
 pub const CONNECTIONS_REFUSED: Metric = (
     "switchback_connections_refused_total",
     Kind::Counter,
-    "Connections that were refused before they had a request, by listener and reason",
+    "Connections refused before a request, by listener and reason",
 );
 /// Health of each endpoint.
 pub const ENDPOINT_HEALTHY: Metric = (
     "switchback_endpoint_healthy",
     Kind::Gauge,
-    "Whether active checks let an endpoint serve (1) or not (0); 1 where there are none",
+    "Health of an endpoint by active checks: 1 usable, 0 unhealthy; 1 without checks",
 );
 /// Open connections to each endpoint.
 pub const ENDPOINT_CONNECTIONS: Metric = (
@@ -73,31 +73,31 @@ pub const ENDPOINT_IN_FLIGHT: Metric = (
 pub const REJECTED: Metric = (
     "switchback_requests_rejected_total",
     Kind::Counter,
-    "Requests that were answered without asking a release, by reason",
+    "Requests answered by the proxy itself, by reason",
 );
 /// Attempts without a response.
 pub const FAILED_ATTEMPTS: Metric = (
     "switchback_failed_attempts_total",
     Kind::Counter,
-    "Attempts that brought no answer of an endpoint, also those after which a request was sent again, by reason",
+    "Attempts without a response of the endpoint, including retried ones, by reason",
 );
 /// Body bytes from clients.
 pub const REQUEST_BYTES: Metric = (
     "switchback_request_body_bytes_total",
     Kind::Counter,
-    "Body bytes that came from clients",
+    "Body bytes received from clients",
 );
 /// Duration of requests.
 pub const REQUEST_SECONDS: Metric = (
     "switchback_request_duration_seconds",
     Kind::Histogram,
-    "From the first byte of a request to the last of its answer",
+    "Time from the first byte of a request to the last byte of its response",
 );
 /// Requests by outcome.
 pub const REQUESTS: Metric = (
     "switchback_requests_total",
     Kind::Counter,
-    "Requests that were sent to a release, by how they ended",
+    "Requests sent to a release, by outcome",
 );
 /// Requests in flight by release.
 pub const REQUESTS_IN_FLIGHT: Metric = (
@@ -109,19 +109,19 @@ pub const REQUESTS_IN_FLIGHT: Metric = (
 pub const REQUESTS_IN_FLIGHT_PREVIOUS: Metric = (
     "switchback_requests_in_flight_previous",
     Kind::Gauge,
-    "Requests in flight that were selected by a revision before the live one",
+    "Requests in flight on revisions before the live one",
 );
 /// Body bytes to clients.
 pub const RESPONSE_BYTES: Metric = (
     "switchback_response_body_bytes_total",
     Kind::Counter,
-    "Body bytes that went to clients",
+    "Body bytes sent to clients",
 );
 /// Time to the first byte.
 pub const FIRST_BYTE_SECONDS: Metric = (
     "switchback_response_first_byte_seconds",
     Kind::Histogram,
-    "From the first byte of a request to the first of its answer",
+    "Time from the first byte of a request to the first byte of its response",
 );
 /// The live revision.
 pub const LIVE_REVISION: Metric = (
@@ -139,37 +139,37 @@ pub const SPLIT_WEIGHT: Metric = (
 pub const CONVERGENCE_SECONDS: Metric = (
     "switchback_convergence_seconds",
     Kind::Histogram,
-    "From a swap to the last worker that has taken it up",
+    "Time from a swap until the last worker has applied it",
 );
 /// 1 if the live table differs from the imported file.
 pub const DRIFT: Metric = (
     "switchback_drift",
     Kind::Gauge,
-    "Whether the live table differs from the file that was last imported",
+    "1 if the live table differs from the last imported file",
 );
 /// Revision that a restart would restore.
 pub const HISTORY_DURABLE_REVISION: Metric = (
     "switchback_history_durable_revision",
     Kind::Gauge,
-    "The revision that a restart would bring",
+    "The revision that a restart would restore",
 );
 /// Failed writes to the history.
 pub const HISTORY_ERRORS: Metric = (
     "switchback_history_errors_total",
     Kind::Counter,
-    "Writes to the history that failed",
+    "Failed writes to the history",
 );
 /// Records waiting to be written.
 pub const HISTORY_PENDING: Metric = (
     "switchback_history_pending_records",
     Kind::Gauge,
-    "Records of what is live that wait to be written",
+    "Revisions waiting to be written to the history",
 );
 /// 1 if a rollback would work now.
 pub const ROLLBACK_READY: Metric = (
     "switchback_rollback_ready",
     Kind::Gauge,
-    "Whether there is something to roll back to and all that it needs has a healthy endpoint",
+    "1 if a rollback is possible and its releases have a healthy endpoint",
 );
 /// Swaps by cause.
 pub const SWAPS: Metric = (
@@ -181,7 +181,7 @@ pub const SWAPS: Metric = (
 pub const SWAP_SECONDS: Metric = (
     "switchback_swap_seconds",
     Kind::Histogram,
-    "How long a swap of the live table took",
+    "Duration of a swap of the live table",
 );
 
 /// All metrics, by name.

@@ -77,7 +77,7 @@ fn an_abort_behind_a_promotion_points_to_the_rollback() {
     let json: Value = serde_json::from_str(&run_ok(&admin, &["abort", "chat", "--json"])).unwrap();
     let hint = json["hint"].as_str().unwrap();
     assert!(
-        hint.contains("`POST /v1/rollback` brings back revision"),
+        hint.contains("`POST /v1/rollback` restores revision"),
         "{hint}"
     );
     assert_eq!(admin.revision(), before);
@@ -159,10 +159,13 @@ fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
     );
     let other = admin.revision();
     let dry = run_ok(&admin, &["rollback", "--route", "chat", "--dry-run"]);
-    let begin = format!("`chat` would have its split of revision {to} again");
+    let begin = format!("would restore the split of `chat` in revision {to}");
     assert!(dry.starts_with(&begin), "{dry}");
     assert!(dry.contains("chat: blue 50%→95%  green 50%→5%"), "{dry}");
-    assert!(dry.contains(&format!("too: revisions {other}")), "{dry}");
+    assert!(
+        dry.contains(&format!("changes: revisions {other}")),
+        "{dry}"
+    );
     let done = run_ok(&admin, &["rollback", "--route", "chat"]);
     assert!(done.contains(&format!("chat = revision {to}")), "{done}");
     let history = run_ok(&admin, &["history"]);
@@ -171,10 +174,7 @@ fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
         "{history}"
     );
     let help = run_ok(&admin, &["rollback", "--help"]);
-    assert!(
-        help.contains("also takes back what other routes changed"),
-        "{help}"
-    );
+    assert!(help.contains("also undoes their changes"), "{help}");
 }
 
 #[test]
@@ -213,7 +213,7 @@ fn people_get_tables_and_machines_get_json() {
     run_ok(&admin, &["switch", "chat", "green", "-m", "\u{1b}[31mred"]);
     let status = run_ok(&admin, &["status"]);
     for part in [
-        "a rollback would bring revision",
+        "a rollback would restore revision",
         "ROUTE",
         "green 100%",
         "RELEASE",
@@ -286,7 +286,7 @@ fn a_file_is_checked_and_taken_over() {
         applied.contains("chat: blue 100%→90% (weight 9)  green 0%→10% (weight 1)"),
         "{applied}"
     );
-    assert!(run_ok(&admin, &["apply", file]).contains("nothing to take over"));
+    assert!(run_ok(&admin, &["apply", file]).contains("nothing to import"));
 
     run_ok(&admin, &["switch", "chat", "green"]);
     write(&table("{ blue = 8, green = 2 }"));

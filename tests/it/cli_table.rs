@@ -189,10 +189,7 @@ fn a_file_is_looked_at_before_it_is_taken_over_and_static_settings_are_named() {
         "{text}"
     );
     let text = run_ok(&admin, &["apply", &path]);
-    assert!(
-        text.contains("the table has nothing to take over"),
-        "{text}"
-    );
+    assert!(text.contains("nothing to import"), "{text}");
 }
 
 #[test]
@@ -313,7 +310,7 @@ fn another_server_is_not_taken_for_an_admin_api() {
             stderr(&output)
         );
         assert!(
-            stderr(&output).contains("not that of a listener"),
+            stderr(&output).contains("not to that of a listener"),
             "{}",
             stderr(&output)
         );

@@ -222,7 +222,7 @@ fn an_error_shows_one_block_for_each_problem() {
     assert_eq!(
         blocks[0],
         format!(
-            "{}:1: worker: there is no key `worker` here\n  hint: did you mean `workers`?",
+            "{}:1: worker: unexpected key `worker`\n  hint: did you mean `workers`?",
             path.display()
         )
     );
@@ -359,9 +359,7 @@ fn a_problem_of_an_element_points_to_the_line_of_the_element() {
                 \x20 { header = \"x-session\" },\n  { header = \"X-Session\" },\n]\n";
     assert_eq!(
         shown(&parse(text).unwrap_err()),
-        "6: releases.blue.endpoints.1: `http://10.0.0.1:80` stands there twice\n\
-         13: routes.chat.affinity.1: `X-Session` is not the name of a header field\n  \
-         hint: lower case letters, digits and `-`\n"
+        "6: releases.blue.endpoints.1: `http://10.0.0.1:80` is listed twice\n13: routes.chat.affinity.1: `X-Session` is not a header field name\n  hint: use lower case letters, digits and `-`\n"
     );
 }
 

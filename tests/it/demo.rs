@@ -162,7 +162,7 @@ fn a_port_in_use_is_named_with_the_flag_that_changes_it() {
         assert!(matches!(error, DemoError::Address { .. }));
         assert_eq!(
             error.to_string(),
-            format!("{address} cannot be listened on; choose another with `{flag}`")
+            format!("cannot listen on {address}; choose another address with `{flag}`")
         );
     }
 }

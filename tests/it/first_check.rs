@@ -289,7 +289,7 @@ async fn where_no_check_is_answered_a_change_is_refused_and_the_way_back_is_not(
     assert!(
         error
             .to_string()
-            .contains("the first check of `red` was not answered")
+            .contains("the first check of `red` has no result")
     );
     let forced = fixture
         .controller
@@ -377,7 +377,7 @@ fn the_command_line_says_what_was_not_checked_and_what_has_no_check() {
     let (code, refused) = run(&["split", "chat", "red=5"]);
     assert_eq!(code, 75, "{refused}");
     assert!(
-        refused.contains("no endpoint is healthy of `red`"),
+        refused.contains("no healthy endpoint in `red`"),
         "{refused}"
     );
     assert!(

@@ -252,7 +252,7 @@ fn a_publish_amid_which_the_history_writer_dies_is_written_by_the_next_one() {
         } else {
             // On a very busy machine the next writer may come too late, which is the only reason for a refusal.
             let detail = receipt["detail"].as_str().unwrap();
-            assert!(detail.contains("did not answer within"), "{receipt}");
+            assert!(detail.contains("did not respond within"), "{receipt}");
         }
         assert_eq!(green(&proxy), live);
         wait_until("the store is written", || {

@@ -189,7 +189,7 @@ fn it_does_not_start_with_a_configuration_that_is_not_safe_or_not_right() {
     for (text, said) in [
         (
             "[admin]\naddress = \"0.0.0.0:0\"\n",
-            "can be reached from outside",
+            "there is no operator token",
         ),
         ("[admin]\nadress = \"127.0.0.1:0\"\n", "adress"),
         ("nonsense", "switchback.toml:1"),
@@ -245,7 +245,7 @@ fn the_access_log_goes_to_a_new_file_after_a_move_and_sighup() {
     until("ready");
     std::fs::rename(path("access.log"), path("access.log.1")).unwrap();
     signal::send(child.id(), Signal::HUP);
-    until("access log opened again");
+    until("access log reopened");
     Client::connect(address).get("/after");
     signal::send(child.id(), Signal::TERM);
     child.wait().unwrap();

@@ -598,7 +598,7 @@ class Run:
         if answer.status == 503:
             assert request.publish, f"a rollback waits for no disk: {answer}"
             # On a machine that is very busy the next history writer may come too late.
-            assert "did not answer within" in answer.json["detail"], f"another history writer writes it: {answer}"
+            assert "did not respond within" in answer.json["detail"], f"another history writer writes it: {answer}"
         else:
             self.judge(answer, outcome, refusals, True)
         self.compare()

@@ -185,7 +185,7 @@ class Server:
     def reloads(self):
         """The number of reloads of the file, imported or unchanged, from the log."""
         log = self.log.read_bytes()
-        return log.count(b"configuration file taken over") + log.count(b"configuration file is left alone")
+        return log.count(b"configuration file imported") + log.count(b"configuration file is not imported")
 
     def history_writer(self):
         """The history writer: the only living child process, if there is one."""

@@ -196,7 +196,7 @@ fn abort(state: &TableState, route: &RouteName) -> Result<Applied, ChangeError> 
             "it is not known which release is stable",
         );
         let hint =
-            "name one with `stable` on the route, or give one release all the weight with a switch";
+            "set one with `stable` on the route, or give one release all the weight with a switch";
         return Err(ChangeError::Invalid(vec![problem.hint(hint)]));
     };
     known_release(state, &stable)?;

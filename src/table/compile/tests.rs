@@ -122,20 +122,20 @@ fn all_problems_are_told_at_once_with_a_place_and_a_hint() {
     );
     let expected = [
         "releases.blue.endpoints: a release needs at least one endpoint",
-        "`http://a:1` stands there twice",
+        "`http://a:1` is listed twice",
         "releases.green.health.path: `x` is not a path",
         "`rise` and `fall`",
         "routes.chat.host: `Agents.example.com` is not a host",
         "routes.chat.split.gren: no release is called `gren`\n  hint: did you mean `green`?",
-        "routes.chat.split.blue: the weight 2000000 is over 1000000",
+        "routes.chat.split.blue: the weight 2000000 is more than 1000000",
         "routes.b.path: it has both",
         "routes.b.split: no release has a weight",
         "routes.c.path_prefix: `/c/../d` is not in its normal form",
-        "routes.c.strip_prefix: `/x` is not the front",
+        "routes.c.strip_prefix: `/x` is not the beginning",
         "routes.c.stable: no release is called `grean`\n  hint: did you mean `green`?",
-        "routes.c.headers.X-Up: `X-Up` is not the name",
-        "routes.c.expose_release: `connection` has a meaning",
-        "two routes are called `c`",
+        "routes.c.headers.X-Up: `X-Up` is not a header field name",
+        "routes.c.expose_release: `connection` is reserved",
+        "two routes are named `c`",
     ];
     for text in expected {
         assert!(

@@ -149,7 +149,7 @@ fn people_see_of_a_large_table_what_is_worth_a_look() {
         "3 of 200 routes shown (2 split, 1 not ready)",
         "--route",
         "--all",
-        "differences in all",
+        "differences in total",
     ] {
         assert!(status.contains(part), "{part}: {status}");
     }
