@@ -1,4 +1,4 @@
-//! Chunked bodies: the same verdict and the same data whole and in pieces, and again after they were written anew.
+//! Chunked bodies: the same verdict and the same data at once and in fragments, and after they were encoded again.
 
 #![no_main]
 

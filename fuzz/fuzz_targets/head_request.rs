@@ -1,4 +1,4 @@
-//! Request heads: found, read and judged, whole and in pieces; what passes has nothing that two readers read apart.
+//! Request heads: found, read and validated, at once and in fragments; no accepted head is ambiguous to another reader.
 
 #![no_main]
 

@@ -1,4 +1,4 @@
-//! Response heads: found, read and judged, whole and in pieces.
+//! Response heads: found, read and validated, at once and in fragments.
 
 #![no_main]
 

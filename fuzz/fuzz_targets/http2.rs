@@ -31,7 +31,7 @@ const BUDGET: BudgetLimits = BudgetLimits {
 const FRAME_HEAD: usize = 9;
 const SETTINGS: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0];
 
-/// Whoever serves the streams, and the socket.
+/// The application of the streams, and the socket.
 struct User {
     connection: Connection,
     held: Vec<Key>,
@@ -160,7 +160,7 @@ impl User {
         }
     }
 
-    /// Everything is let go; what was said are whole frames, none longer than the peer must take.
+    /// Releases everything; the output is complete frames, none longer than the peer's limit.
     fn end(mut self) {
         while let Some((key, _)) = self.connection.accept() {
             self.held.push(key);

@@ -1,4 +1,5 @@
-//! Headers of the PROXY protocol: read the same whatever follows, and never before they are whole.
+//! Headers of the PROXY protocol: the reading does not depend on the bytes behind them, and is never made before they
+//! end.
 
 #![no_main]
 

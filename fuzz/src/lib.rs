@@ -71,7 +71,7 @@ pub fn scan(data: &[u8], step: usize, scan: Scan) -> Option<Range<usize>> {
     }
     match (&whole, &found) {
         (Err(_), Err(_)) => {}
-        // A request line that is none is refused before its head is whole; with the whole head it is refused by its reader.
+        // A malformed request line is refused before its head is complete; in a complete head the reader refuses it.
         (Ok(Some(range)), Err(early)) if early.status != 502 => {
             let mut slots = http1::FieldSlots::new();
             let parsed = http1::RequestHead::parse(&data[range.clone()], &limits(), &mut slots);

@@ -9,7 +9,7 @@ use tokio::{
     time::{Instant, sleep, timeout},
 };
 
-use super::{ATTACK, Field, MEMORY, mebibytes, report, resident};
+use super::{ATTACK, MEMORY, Setup, mebibytes, report, resident};
 
 /// Longest time that an operator or a probe waits, on a connection of its own.
 const SERVED: Duration = Duration::from_secs(1);
@@ -20,8 +20,8 @@ const SCRAPED: Duration = Duration::from_secs(8);
 const ROUTES: usize = 1_000;
 
 /// The address of a listener of this kind, from the log.
-fn address(field: &Field, kind: &str) -> SocketAddr {
-    let log = field.switchback.log();
+fn address(setup: &Setup, kind: &str) -> SocketAddr {
+    let log = setup.switchback.log();
     let line = log
         .lines()
         .find(|line| line.contains(&format!("kind=\"{kind}\"")));
@@ -43,8 +43,8 @@ async fn status(address: SocketAddr, request: &str, within: Duration) -> String 
 
 #[test]
 fn silent_admin_connections_keep_no_client_out() {
-    let field = Field::start("admin.tokens = [{ role = \"operator\", env = \"PATH\" }]\n");
-    let admin = address(&field, "admin");
+    let setup = Setup::start("admin.tokens = [{ role = \"operator\", env = \"PATH\" }]\n");
+    let admin = address(&setup, "admin");
     let token = std::env::var("PATH").unwrap();
     let rollback = format!(
         "POST /v1/rollback HTTP/1.1\r\nHost: {admin}\r\nAuthorization: Bearer {token}\r\nConnection: close\r\n\r\n"
@@ -99,16 +99,16 @@ fn unread_scrapes_cost_little() {
         )
         .unwrap();
     }
-    let field = Field::start(&settings);
-    let observe = address(&field, "observe");
+    let setup = Setup::start(&settings);
+    let observe = address(&setup, "observe");
     let runtime = Runtime::new().unwrap();
     runtime.block_on(async {
         for number in 0..ROUTES {
             let request =
                 format!("GET /r{number} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
-            assert_eq!(status(field.address, &request, SCRAPED).await, "200");
+            assert_eq!(status(setup.address, &request, SCRAPED).await, "200");
         }
-        let before = resident(field.switchback.child.id());
+        let before = resident(setup.switchback.child.id());
         let mut unread = Vec::new();
         for _ in 0..300 {
             unread.push(ask_and_do_not_read(observe).await);
@@ -118,7 +118,7 @@ fn unread_scrapes_cost_little() {
         assert_eq!(status(observe, livez, SERVED).await, "200");
         let scrape = "GET /metrics HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
         assert_eq!(status(observe, scrape, SCRAPED).await, "200");
-        let more = resident(field.switchback.child.id()).saturating_sub(before);
+        let more = resident(setup.switchback.child.id()).saturating_sub(before);
         report(
             "unread scrapes",
             &format!("memory {}", mebibytes(before, more)),

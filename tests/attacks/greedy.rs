@@ -14,7 +14,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Field, until};
+use super::{Setup, until};
 
 /// Number of concurrent downloads or uploads.
 const BODIES: usize = 16;
@@ -44,8 +44,8 @@ async fn download(address: SocketAddr, stop: Arc<AtomicBool>, read: Arc<AtomicU6
 
 #[test]
 fn endless_downloads_delay_no_other_client() {
-    let field = Field::with_workers(1, "");
-    field.withstand("bulk beside small", |address, stop| async move {
+    let setup = Setup::with_workers(1, "");
+    setup.withstand("bulk beside small", |address, stop| async move {
         let read = Arc::new(AtomicU64::new(0));
         let mut downloads = JoinSet::new();
         for _ in 0..BODIES {
@@ -73,8 +73,8 @@ async fn upload(address: SocketAddr, stop: Arc<AtomicBool>, sent: Arc<AtomicU64>
 
 #[test]
 fn endless_uploads_delay_no_other_client() {
-    let field = Field::with_workers(1, "");
-    field.withstand("bulk uploads beside small", |address, stop| async move {
+    let setup = Setup::with_workers(1, "");
+    setup.withstand("bulk uploads beside small", |address, stop| async move {
         let sent = Arc::new(AtomicU64::new(0));
         let mut uploads = JoinSet::new();
         for _ in 0..BODIES {
@@ -99,15 +99,15 @@ fn a_release_that_eats_connections_is_stopped_alone() {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    let field = Field::start(&format!(
+    let setup = Setup::start(&format!(
         "limits.upstream_connections = 100\ntimeouts.connect = \"500ms\"\n\
          [releases.greedy]\nendpoints = [\"http://{address}\"]\n\
          [[routes]]\nname = \"greedy\"\npath_prefix = \"/greedy\"\nsplit = {{ greedy = 1 }}\n"
     ));
-    field
+    setup
         .runtime
         .spawn(async move { swallow(TcpListener::from_std(socket).unwrap()).await });
-    field.withstand("connections eaten", |address, stop| async move {
+    setup.withstand("connections eaten", |address, stop| async move {
         let mut held = Vec::new();
         for _ in 0..WAITING {
             let Ok(mut socket) = TcpStream::connect(address).await else {

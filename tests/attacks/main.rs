@@ -66,7 +66,7 @@ const BIG: usize = 64 << 20;
 const MIB: f64 = 1_048_576.0;
 
 /// A proxy, an origin, and the number of bytes that the origin has sent.
-struct Field {
+struct Setup {
     switchback: Switchback,
     address: SocketAddr,
     sent: Arc<AtomicU64>,
@@ -83,9 +83,9 @@ struct Served {
     p99: Duration,
 }
 
-// === impl Field ===
+// === impl Setup ===
 
-impl Field {
+impl Setup {
     fn start(settings: &str) -> Self {
         Self::with_workers(2, settings)
     }
@@ -110,7 +110,7 @@ impl Field {
         );
         let switchback = Switchback::start(&[""], &config);
         let address = switchback.listeners[0];
-        let field = Self {
+        let setup = Self {
             before: 0,
             calm: Duration::ZERO,
             switchback,
@@ -119,11 +119,11 @@ impl Field {
             runtime,
         };
         let calm = behave(address, Duration::from_millis(500)).p99;
-        let before = resident(field.switchback.child.id());
+        let before = resident(setup.switchback.child.id());
         Self {
             before,
             calm,
-            ..field
+            ..setup
         }
     }
 
@@ -349,8 +349,8 @@ async fn crowd(
 
 #[test]
 fn slow_heads_are_cut() {
-    let field = Field::start("timeouts.head = \"2s\"");
-    field.withstand("slow heads", |address, _| {
+    let setup = Setup::start("timeouts.head = \"2s\"");
+    setup.withstand("slow heads", |address, _| {
         crowd(
             address,
             1_000,
@@ -362,8 +362,8 @@ fn slow_heads_are_cut() {
 
 #[test]
 fn slow_bodies_are_cut() {
-    let field = Field::start("timeouts.body = \"2s\"");
-    field.withstand("slow bodies", |address, _| {
+    let setup = Setup::start("timeouts.body = \"2s\"");
+    setup.withstand("slow bodies", |address, _| {
         crowd(
             address,
             1_000,
@@ -375,18 +375,18 @@ fn slow_bodies_are_cut() {
 
 #[test]
 fn silent_connections_are_cut() {
-    let field = Field::start("timeouts.head = \"2s\"\ntimeouts.keep_alive = \"2s\"");
-    field.withstand("silent connections", |address, _| {
+    let setup = Setup::start("timeouts.head = \"2s\"\ntimeouts.keep_alive = \"2s\"");
+    setup.withstand("silent connections", |address, _| {
         crowd(address, 2_000, b"", b"")
     });
 }
 
 #[test]
 fn slow_readers_cost_little() {
-    let field = Field::start("");
+    let setup = Setup::start("");
     let readers = 20;
-    let sent = Arc::clone(&field.sent);
-    field.withstand("slow readers", move |address, stop| async move {
+    let sent = Arc::clone(&setup.sent);
+    setup.withstand("slow readers", move |address, stop| async move {
         let mut sockets = Vec::new();
         for _ in 0..readers {
             let mut socket = TcpStream::connect(address).await.unwrap();
@@ -421,33 +421,33 @@ fn idle_connections_cost_little() {
     let hard = raise_descriptors();
     // The proxy uses half of its file descriptors for clients.
     let count = usize::try_from(10_000.min((hard - 256) / 2 - 50)).unwrap();
-    let field = Field::start("timeouts.keep_alive = \"10m\"");
-    let sockets = field.runtime.block_on(async {
+    let setup = Setup::start("timeouts.keep_alive = \"10m\"");
+    let sockets = setup.runtime.block_on(async {
         let mut sockets = Vec::new();
         for _ in 0..count {
-            let mut socket = TcpStream::connect(field.address).await.unwrap();
+            let mut socket = TcpStream::connect(setup.address).await.unwrap();
             ask(&mut socket).await;
             sockets.push(socket);
         }
         sockets
     });
-    let served = behave(field.address, ATTACK);
-    let more = resident(field.switchback.child.id()).saturating_sub(field.before);
+    let served = behave(setup.address, ATTACK);
+    let more = resident(setup.switchback.child.id()).saturating_sub(setup.before);
     let each = more / sockets.len() as u64;
     let figures = format!(
         "{count}, {served}, memory {}, {each} bytes each",
-        mebibytes(field.before, more)
+        mebibytes(setup.before, more)
     );
     report("idle connections", &figures);
-    assert!(served.p99 < field.allowed(), "{served}");
+    assert!(served.p99 < setup.allowed(), "{served}");
     assert!(each < 8_192, "{each} bytes for an idle connection");
 }
 
 /// A flood of HTTP/2 on ten connections, each opened again when it is closed. `make` builds the frames for the stream
 /// numbers from the given one on.
 fn flood(name: &str, make: fn(u32) -> Vec<u8>) {
-    let field = Field::start("");
-    field.withstand(name, |address, stop| async move {
+    let setup = Setup::start("");
+    setup.withstand(name, |address, stop| async move {
         let mut attackers = JoinSet::new();
         for _ in 0..10 {
             attackers.spawn(attack(address, Arc::clone(&stop), make));
@@ -555,10 +555,10 @@ fn empty_data_is_withstood() {
 
 #[test]
 fn readers_without_a_window_cost_little() {
-    let field = Field::start("");
+    let setup = Setup::start("");
     let connections = 4;
-    let sent = Arc::clone(&field.sent);
-    field.withstand("window 0", move |address, stop| async move {
+    let sent = Arc::clone(&setup.sent);
+    setup.withstand("window 0", move |address, stop| async move {
         let mut sockets = Vec::new();
         for _ in 0..connections {
             let mut socket = TcpStream::connect(address).await.unwrap();
@@ -591,8 +591,8 @@ fn readers_without_a_window_cost_little() {
 
 #[test]
 fn the_accept_loop_survives_without_descriptors() {
-    let field = Field::start("timeouts.head = \"2s\"");
-    let id = i32::try_from(field.switchback.child.id()).unwrap();
+    let setup = Setup::start("timeouts.head = \"2s\"");
+    let id = i32::try_from(setup.switchback.child.id()).unwrap();
     let pid = Pid::from_raw(id);
     let open = std::fs::read_dir(format!("/proc/{id}/fd")).unwrap().count() as u64;
     let few = Rlimit {
@@ -600,13 +600,13 @@ fn the_accept_loop_survives_without_descriptors() {
         maximum: Some(open + 20),
     };
     prlimit(pid, Resource::Nofile, few).unwrap();
-    let served = field.runtime.block_on(async {
+    let served = setup.runtime.block_on(async {
         // A client with an open connection is still served, on an open connection to the origin.
-        let mut socket = TcpStream::connect(field.address).await.unwrap();
+        let mut socket = TcpStream::connect(setup.address).await.unwrap();
         ask(&mut socket).await;
         let mut crowd = Vec::new();
         for _ in 0..200 {
-            crowd.push(TcpStream::connect(field.address).await.unwrap());
+            crowd.push(TcpStream::connect(setup.address).await.unwrap());
         }
         let mut taken = Vec::new();
         for _ in 0..200 {
@@ -618,12 +618,12 @@ fn the_accept_loop_survives_without_descriptors() {
         taken.sort_unstable();
         drop(crowd);
         // And once there are free descriptors again, new clients are.
-        politely(field.address, Duration::from_secs(1)).await;
+        politely(setup.address, Duration::from_secs(1)).await;
         taken[taken.len() * 99 / 100]
     });
     report(
         "no descriptors",
         &format!("p99 {served:?} for a connection that was there before"),
     );
-    assert!(served < field.allowed(), "{served:?}");
+    assert!(served < setup.allowed(), "{served:?}");
 }

@@ -17,7 +17,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::{Field, until};
+use super::{Setup, until};
 
 /// Longest time of a request that is not stalled while all others are.
 const GETS_ON: Duration = Duration::from_secs(20);
@@ -30,22 +30,22 @@ const STREAMS: usize = 99;
 const BODY: &[u8] = &[b'x'; 256 << 10];
 
 /// An HTTP/2 release behind `/stalled`; with the smallest windows, so that little memory fills them.
-fn field() -> Field {
+fn setup() -> Setup {
     let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     socket.set_nonblocking(true).unwrap();
     let address = socket.local_addr().unwrap();
-    let field = Field::start(&format!(
+    let setup = Setup::start(&format!(
         "[limits.http2]\nstream_window = \"16KiB\"\nconnection_window = \"64KiB\"\n\
          [releases.stalled]\nprotocol = \"h2\"\nendpoints = [\"http://{address}\"]\n\
          [[routes]]\nname = \"stalled\"\npath_prefix = \"/stalled\"\nsplit = {{ stalled = 1 }}\n"
     ));
-    field.runtime.spawn(async move {
+    setup.runtime.spawn(async move {
         let listener = TcpListener::from_std(socket).unwrap();
         while let Ok((socket, _)) = listener.accept().await {
             tokio::spawn(serve(socket));
         }
     });
-    field
+    setup
 }
 
 async fn serve(socket: TcpStream) {
@@ -149,7 +149,7 @@ async fn upload(address: SocketAddr, stop: Arc<AtomicBool>) -> u64 {
 
 #[test]
 fn uploads_that_stand_still_stop_no_other() {
-    field().withstand("stalled uploads", |address, stop| async move {
+    setup().withstand("stalled uploads", |address, stop| async move {
         let mut attackers = JoinSet::new();
         for _ in 0..CONNECTIONS {
             attackers.spawn(upload(address, Arc::clone(&stop)));
@@ -187,7 +187,7 @@ async fn download(address: SocketAddr, count: usize) {
 
 #[test]
 fn unread_responses_stop_no_other() {
-    field().withstand("stalled answers", |address, stop| async move {
+    setup().withstand("stalled answers", |address, stop| async move {
         let mut held = Vec::new();
         for _ in 0..CONNECTIONS {
             held.extend(ask_and_take_nothing(address).await);

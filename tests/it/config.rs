@@ -31,7 +31,7 @@ fn shown(problems: &[LocatedProblem]) -> String {
     problems.iter().map(one).collect::<Vec<_>>().join("\n") + "\n"
 }
 
-/// The reference with the commented keys that have no default.
+/// The reference with its commented-out keys, those without a default, activated.
 fn whole_reference() -> String {
     let awake = |line: &str| {
         let key = line

@@ -21,17 +21,17 @@ pub(crate) mod table;
 mod time;
 
 /// The proof that a key has an effect.
-enum Shown {
+enum Proof {
     /// A probe, run with two values.
     Here(fn(&str) -> String, [&'static str; 2]),
     /// The name of a test.
     By(&'static str),
 }
 
-use Shown::{By, Here};
+use Proof::{By, Here};
 
 #[rustfmt::skip]
-const KEYS: &[(&str, Shown)] = &[
+const KEYS: &[(&str, Proof)] = &[
     ("workers", Here(process::workers, ["1", "3"])),
     ("trusted_proxies", By("a_sender_that_is_not_trusted_makes_no_peer_a_trusted_proxy")),
     ("listeners.address", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),
@@ -113,7 +113,7 @@ const KEYS: &[(&str, Shown)] = &[
     ("timeouts.converge", Here(table::converge, ["20ms", "1h"])),
     ("discovery.min_ttl", Here(discovery::min_ttl, ["50ms", "1h"])),
     ("discovery.max_ttl", Here(discovery::max_ttl, ["50ms", "1h"])),
-    ("discovery.timeout", Here(discovery::patience, ["50ms", "1h"])),
+    ("discovery.timeout", Here(discovery::slow_answer, ["50ms", "1h"])),
     ("health_checks.concurrency", Here(table::checks_at_a_time, ["1", "64"])),
     ("access_log.format", Here(process::access_format, ["json", "text"])),
     ("access_log.path", By("the_access_log_goes_to_a_new_file_after_a_move_and_sighup")),

@@ -25,7 +25,7 @@ use tokio::{
 
 /// The answers of the server for a name.
 #[derive(Clone)]
-enum Says {
+enum Answers {
     Addresses(Vec<IpAddr>),
     /// The same, with a time to live of an hour.
     Lasting(Vec<IpAddr>),
@@ -35,7 +35,7 @@ enum Says {
     /// Queries for one type of record get no answer.
     DeafFor(u16, Vec<IpAddr>),
     After(Duration, Vec<IpAddr>),
-    /// Answers over UDP are truncated, whatever the query says.
+    /// Answers over UDP are truncated, whatever the query answers.
     OverTcp(Vec<IpAddr>),
     /// Answers over UDP are truncated unless the query has EDNS; TCP gets no answer.
     WithEdns(Vec<IpAddr>),
@@ -44,7 +44,7 @@ enum Says {
 const A: u16 = 1;
 const AAAA: u16 = 28;
 
-type Zone = Arc<Mutex<HashMap<String, Says>>>;
+type Zone = Arc<Mutex<HashMap<String, Answers>>>;
 
 /// A DNS server whose answers are set by the test, with a time to live of 0 by default.
 struct Server {
@@ -58,7 +58,7 @@ impl Server {
         let (tcp, udp) = sockets().await;
         let address = udp.local_addr().unwrap();
         let zone = Zone::default();
-        let told = Arc::clone(&zone);
+        let zone_of_server = Arc::clone(&zone);
         let (count, asked) = watch::channel(0);
         tokio::spawn(async move {
             let mut packet = [0; 1500];
@@ -69,10 +69,10 @@ impl Server {
                         let query = &packet[..length];
                         let (name, _) = question(query);
                         count.send_modify(|count| *count += u64::from(name == "agents.test"));
-                        tokio::spawn(over_udp(Arc::clone(&udp), query.to_vec(), from, said(&told, &name)));
+                        tokio::spawn(over_udp(Arc::clone(&udp), query.to_vec(), from, said(&zone_of_server, &name)));
                     }
                     Ok((stream, _)) = tcp.accept() => {
-                        tokio::spawn(over_tcp(stream, Arc::clone(&told)));
+                        tokio::spawn(over_tcp(stream, Arc::clone(&zone_of_server)));
                     }
                 }
             }
@@ -95,8 +95,8 @@ impl Server {
         reached.await.unwrap().unwrap();
     }
 
-    fn say(&self, name: &str, says: Says) {
-        self.zone.lock().unwrap().insert(name.into(), says);
+    fn say(&self, name: &str, answers: Answers) {
+        self.zone.lock().unwrap().insert(name.into(), answers);
     }
 }
 
@@ -110,30 +110,30 @@ async fn sockets() -> (TcpListener, UdpSocket) {
     }
 }
 
-fn said(zone: &Zone, name: &str) -> Says {
-    let says = zone.lock().unwrap().get(name).cloned();
-    says.unwrap_or(Says::NoSuchName)
+fn said(zone: &Zone, name: &str) -> Answers {
+    let answers = zone.lock().unwrap().get(name).cloned();
+    answers.unwrap_or(Answers::NoSuchName)
 }
 
-async fn over_udp(socket: Arc<UdpSocket>, query: Vec<u8>, from: SocketAddr, says: Says) {
+async fn over_udp(socket: Arc<UdpSocket>, query: Vec<u8>, from: SocketAddr, answers: Answers) {
     let (_, kind) = question(&query);
     let has_edns = query[11] > 0;
-    let says = match says {
-        Says::DeafFor(deaf, _) if deaf == kind => return,
-        Says::After(delay, addresses) => {
+    let answers = match answers {
+        Answers::DeafFor(deaf, _) if deaf == kind => return,
+        Answers::After(delay, addresses) => {
             tokio::time::sleep(delay).await;
-            Says::Addresses(addresses)
+            Answers::Addresses(addresses)
         }
-        Says::WithEdns(addresses) if has_edns => Says::Addresses(addresses),
-        Says::OverTcp(_) | Says::WithEdns(_) => {
-            let mut cut = answer(&query, kind, Says::Addresses(Vec::new())).unwrap();
+        Answers::WithEdns(addresses) if has_edns => Answers::Addresses(addresses),
+        Answers::OverTcp(_) | Answers::WithEdns(_) => {
+            let mut cut = answer(&query, kind, Answers::Addresses(Vec::new())).unwrap();
             cut[2] |= 2;
             socket.send_to(&cut, from).await.unwrap();
             return;
         }
-        says => says,
+        answers => answers,
     };
-    if let Some(answer) = answer(&query, kind, says) {
+    if let Some(answer) = answer(&query, kind, answers) {
         socket.send_to(&answer, from).await.unwrap();
     }
 }
@@ -143,10 +143,10 @@ async fn over_tcp(mut stream: TcpStream, zone: Zone) {
         let mut query = vec![0; length.into()];
         stream.read_exact(&mut query).await.unwrap();
         let (name, kind) = question(&query);
-        let Says::OverTcp(addresses) = said(&zone, &name) else {
+        let Answers::OverTcp(addresses) = said(&zone, &name) else {
             return;
         };
-        let answer = answer(&query, kind, Says::Addresses(addresses)).unwrap();
+        let answer = answer(&query, kind, Answers::Addresses(addresses)).unwrap();
         let length = u16::try_from(answer.len()).unwrap();
         stream.write_u16(length).await.unwrap();
         stream.write_all(&answer).await.unwrap();
@@ -167,22 +167,22 @@ fn question(packet: &[u8]) -> (String, u16) {
     )
 }
 
-fn answer(query: &[u8], kind: u16, says: Says) -> Option<Vec<u8>> {
-    let ttl: u32 = if matches!(says, Says::Lasting(_)) {
+fn answer(query: &[u8], kind: u16, answers: Answers) -> Option<Vec<u8>> {
+    let ttl: u32 = if matches!(answers, Answers::Lasting(_)) {
         3600
     } else {
         0
     };
-    let (code, addresses) = match says {
-        Says::Addresses(addresses)
-        | Says::Lasting(addresses)
-        | Says::DeafFor(_, addresses)
-        | Says::After(_, addresses)
-        | Says::OverTcp(addresses)
-        | Says::WithEdns(addresses) => (0, addresses),
-        Says::NoSuchName => (3, Vec::new()),
-        Says::Nothing => return None,
-        Says::ServerFailure => (2, Vec::new()),
+    let (code, addresses) = match answers {
+        Answers::Addresses(addresses)
+        | Answers::Lasting(addresses)
+        | Answers::DeafFor(_, addresses)
+        | Answers::After(_, addresses)
+        | Answers::OverTcp(addresses)
+        | Answers::WithEdns(addresses) => (0, addresses),
+        Answers::NoSuchName => (3, Vec::new()),
+        Answers::Nothing => return None,
+        Answers::ServerFailure => (2, Vec::new()),
     };
     let bytes = addresses
         .iter()
@@ -260,11 +260,11 @@ async fn start() -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
     start_within(Duration::from_millis(200)).await
 }
 
-async fn start_within(patience: Duration) -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
+async fn start_within(limit: Duration) -> (Server, Arc<Fleet>, tokio::task::JoinHandle<()>) {
     start_with(config::Discovery {
         min_ttl: HumanDuration(Duration::from_millis(20)),
         max_ttl: HumanDuration(Duration::from_millis(50)),
-        timeout: HumanDuration(patience),
+        timeout: HumanDuration(limit),
     })
     .await
 }
@@ -285,7 +285,7 @@ async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
     let (server, fleet, running) = start().await;
     server.say(
         "agents.test",
-        Says::Addresses(vec![ip("192.0.2.2"), ip("192.0.2.1"), ip("2001:db8::1")]),
+        Answers::Addresses(vec![ip("192.0.2.2"), ip("192.0.2.1"), ip("2001:db8::1")]),
     );
     let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
     let roster = Arc::clone(&blue.roster);
@@ -299,7 +299,7 @@ async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
 
     server.say(
         "agents.test",
-        Says::Addresses(vec![ip("192.0.2.3"), ip("192.0.2.1")]),
+        Answers::Addresses(vec![ip("192.0.2.3"), ip("192.0.2.1")]),
     );
     holds(&roster, &["192.0.2.1:9000", "192.0.2.3:9000"]).await;
     assert!(
@@ -307,10 +307,14 @@ async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
         "who stays keeps its counts"
     );
 
-    for failure in [Says::NoSuchName, Says::ServerFailure, Says::Nothing] {
+    for failure in [
+        Answers::NoSuchName,
+        Answers::ServerFailure,
+        Answers::Nothing,
+    ] {
         server.say("agents.test", failure);
         // A second name, first queried after the failure began, shows that the loop goes on.
-        server.say("other.test", Says::Addresses(vec![ip("192.0.2.9")]));
+        server.say("other.test", Answers::Addresses(vec![ip("192.0.2.9")]));
         let two = [
             ("blue", "http://agents.test:9000"),
             ("green", "http://other.test:9000"),
@@ -326,7 +330,7 @@ async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
         fleet.watch(vec![watched(&fleet, "blue", &["http://agents.test:9000"])]);
     }
 
-    server.say("agents.test", Says::Addresses(vec![ip("192.0.2.4")]));
+    server.say("agents.test", Answers::Addresses(vec![ip("192.0.2.4")]));
     holds(&roster, &["192.0.2.4:9000"]).await;
     running.abort();
 }
@@ -334,8 +338,8 @@ async fn a_change_of_answer_moves_the_roster_and_a_failure_keeps_it() {
 #[tokio::test]
 async fn addresses_are_there_at_once_and_our_own_listener_never() {
     let (server, fleet, running) = start().await;
-    server.say("slow.test", Says::Nothing);
-    server.say("circle.test", Says::Addresses(vec![ip("127.0.0.1")]));
+    server.say("slow.test", Answers::Nothing);
+    server.say("circle.test", Answers::Addresses(vec![ip("127.0.0.1")]));
     let urls = [
         "http://192.0.2.1:9000",
         "http://slow.test:9000",
@@ -384,9 +388,9 @@ async fn the_hosts_file_answers_for_localhost() {
 }
 
 /// The addresses of `agents.test` that a server of that kind yields.
-async fn resolves(patience: u64, says: Says, expected: &[&str]) {
-    let (server, fleet, running) = start_within(Duration::from_millis(patience)).await;
-    server.say("agents.test", says);
+async fn resolves(limit: u64, answers: Answers, expected: &[&str]) {
+    let (server, fleet, running) = start_within(Duration::from_millis(limit)).await;
+    server.say("agents.test", answers);
     let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
     let roster = Arc::clone(&blue.roster);
     fleet.watch(vec![blue]);
@@ -399,8 +403,8 @@ async fn resolves(patience: u64, says: Says, expected: &[&str]) {
 #[tokio::test]
 async fn a_server_that_is_deaf_for_one_kind_of_address_gives_the_other() {
     let both = || vec![ip("192.0.2.1"), ip("2001:db8::1")];
-    resolves(200, Says::DeafFor(AAAA, both()), &["192.0.2.1:9000"]).await;
-    resolves(200, Says::DeafFor(A, both()), &["[2001:db8::1]:9000"]).await;
+    resolves(200, Answers::DeafFor(AAAA, both()), &["192.0.2.1:9000"]).await;
+    resolves(200, Answers::DeafFor(A, both()), &["[2001:db8::1]:9000"]).await;
 }
 
 #[tokio::test]
@@ -408,10 +412,10 @@ async fn what_one_kind_brings_is_used_at_once_and_the_other_one_later() {
     // No test waits for the end of a query without an answer.
     let (server, fleet, running) = start_within(Duration::from_secs(3600)).await;
     let both = vec![ip("192.0.2.1"), ip("2001:db8::1")];
-    server.say("agents.test", Says::DeafFor(AAAA, both));
+    server.say("agents.test", Answers::DeafFor(AAAA, both));
     let names: Vec<_> = (0..40).map(|n| format!("deaf{n}.test")).collect();
     for name in &names {
-        server.say(name, Says::DeafFor(AAAA, vec![ip("192.0.2.7")]));
+        server.say(name, Answers::DeafFor(AAAA, vec![ip("192.0.2.7")]));
     }
     let urls = names.iter().map(|name| format!("http://{name}:9000"));
     let urls: Vec<_> = urls.chain(["http://agents.test:9000".into()]).collect();
@@ -427,7 +431,7 @@ async fn what_one_kind_brings_is_used_at_once_and_the_other_one_later() {
 
 #[tokio::test]
 async fn a_server_that_is_slow_is_heard() {
-    let slow = Says::After(Duration::from_millis(600), vec![ip("192.0.2.1")]);
+    let slow = Answers::After(Duration::from_millis(600), vec![ip("192.0.2.1")]);
     let (server, fleet, running) = start_within(Duration::from_secs(1)).await;
     server.say("agents.test", slow);
     let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
@@ -441,13 +445,13 @@ async fn a_server_that_is_slow_is_heard() {
 async fn an_answer_that_is_cut_off_comes_over_tcp_or_with_edns() {
     let both = || vec![ip("192.0.2.1"), ip("2001:db8::1")];
     let expected = ["192.0.2.1:9000", "[2001:db8::1]:9000"];
-    resolves(1000, Says::OverTcp(both()), &expected).await;
-    resolves(1000, Says::WithEdns(both()), &expected).await;
+    resolves(1000, Answers::OverTcp(both()), &expected).await;
+    resolves(1000, Answers::WithEdns(both()), &expected).await;
 }
 
 /// Probes of the configuration keys.
 pub(crate) mod probes {
-    use super::{Says, Server, ip, start_with, watched};
+    use super::{Answers, Server, ip, start_with, watched};
     use crate::{config_keys::table::config, support::h2::block};
     use std::{sync::Arc, time::Duration};
     use switchback::fleet::Roster;
@@ -458,13 +462,13 @@ pub(crate) mod probes {
     /// Starts discovery with these settings and these answers.
     async fn seen(
         settings: &str,
-        says: fn(Vec<std::net::IpAddr>) -> Says,
+        answers: fn(Vec<std::net::IpAddr>) -> Answers,
         is_so: impl AsyncFnOnce(Server, Arc<Roster>),
     ) -> String {
         let (server, fleet, running) = start_with(config(settings).discovery).await;
         server.say(
             "agents.test",
-            says(vec![ip("192.0.2.1"), ip("2001:db8::1")]),
+            answers(vec![ip("192.0.2.1"), ip("2001:db8::1")]),
         );
         let blue = watched(&fleet, "blue", &["http://agents.test:9000"]);
         let roster = Arc::clone(&blue.roster);
@@ -488,18 +492,18 @@ pub(crate) mod probes {
     /// True if a name with a time to live of 0 is soon queried again.
     pub(crate) fn min_ttl(settings: &str) -> String {
         let settings = format!("discovery.max_ttl = \"2h\"\n{settings}");
-        block(seen(&settings, Says::Addresses, again))
+        block(seen(&settings, Answers::Addresses, again))
     }
 
     /// True if a name with a time to live of an hour is soon queried again.
     pub(crate) fn max_ttl(settings: &str) -> String {
         let settings = format!("discovery.min_ttl = \"10ms\"\n{settings}");
-        block(seen(&settings, Says::Lasting, again))
+        block(seen(&settings, Answers::Lasting, again))
     }
 
     /// True if a slow answer is accepted.
-    pub(crate) fn patience(settings: &str) -> String {
-        let slow = |addresses| Says::After(Duration::from_millis(300), addresses);
+    pub(crate) fn slow_answer(settings: &str) -> String {
+        let slow = |addresses| Answers::After(Duration::from_millis(300), addresses);
         block(seen(settings, slow, is_known))
     }
 }

@@ -217,9 +217,9 @@ fn each_chunk_of_a_stream_leaves_at_once() {
 
 /// An endpoint whose response begins and never ends; reports when the request was cancelled.
 fn stuck(head: bool) -> (H2Origin, std::sync::mpsc::Receiver<()>) {
-    let (told, cancelled) = std::sync::mpsc::channel();
+    let (report, cancelled) = std::sync::mpsc::channel();
     let origin = H2Origin::start(move |request, mut respond| {
-        let told = told.clone();
+        let report = report.clone();
         async move {
             let _body = request;
             if head {
@@ -229,7 +229,7 @@ fn stuck(head: bool) -> (H2Origin, std::sync::mpsc::Receiver<()>) {
             } else {
                 let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
             }
-            told.send(()).unwrap();
+            report.send(()).unwrap();
         }
     });
     (origin, cancelled)
@@ -277,17 +277,17 @@ fn a_client_that_resets_its_stream_frees_the_endpoint_within_a_second() {
 #[test]
 fn a_client_that_resets_its_stream_closes_the_connection_of_http1() {
     use std::io::Read;
-    let (told, closed) = std::sync::mpsc::channel();
+    let (report, closed) = std::sync::mpsc::channel();
     let origin = Origin::scripted(move |mut stream| {
         let mut bytes = [0; 4096];
         let mut is_asked = false;
         while stream.read(&mut bytes).is_ok_and(|read| read > 0) {
             if !is_asked {
-                told.send(false).unwrap();
+                report.send(false).unwrap();
             }
             is_asked = true;
         }
-        told.send(true).unwrap();
+        report.send(true).unwrap();
     });
     let proxy = TestProxy::before(&origin);
     block(async {

@@ -331,11 +331,11 @@ fn more_streams_than_allowed_are_refused_unprocessed() {
 }
 
 /// Reads until the ACK of a ping, and collects the codes of GOAWAY frames before it; `None` if the peer has closed.
-fn until_answered(raw: &mut RawH2, goodbyes: &mut Vec<u32>) -> Option<()> {
+fn until_answered(raw: &mut RawH2, goaways: &mut Vec<u32>) -> Option<()> {
     loop {
         let next = raw.next()?;
         match next.kind {
-            GOAWAY => goodbyes.push(code(&next)),
+            GOAWAY => goaways.push(code(&next)),
             PING if next.payload == b"in order" => return Some(()),
             _ => {}
         }
@@ -345,7 +345,7 @@ fn until_answered(raw: &mut RawH2, goodbyes: &mut Vec<u32>) -> Option<()> {
 /// Sends `flood` until the connection is closed; returns the number of rounds and the codes of GOAWAY frames.
 fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Vec<u32>) {
     let mut raw = RawH2::connect(proxy.address);
-    let (mut times, mut goodbyes) = (0, Vec::new());
+    let (mut times, mut goaways) = (0, Vec::new());
     while times < 5_000 {
         times += 1;
         let mut bytes = flood(times);
@@ -357,13 +357,13 @@ fn flooded(proxy: &TestProxy, mut flood: impl FnMut(u32) -> Vec<u8>) -> (u32, Ve
         if !raw.bytes(&bytes) {
             break;
         }
-        if is_step && until_answered(&mut raw, &mut goodbyes).is_none() {
+        if is_step && until_answered(&mut raw, &mut goaways).is_none() {
             break;
         }
     }
     let rest = raw.rest();
-    goodbyes.extend(rest.iter().filter(|frame| frame.kind == GOAWAY).map(code));
-    (times, goodbyes)
+    goaways.extend(rest.iter().filter(|frame| frame.kind == GOAWAY).map(code));
+    (times, goaways)
 }
 
 /// The bytes of round n.
@@ -445,14 +445,14 @@ fn floods_end_in_a_goaway_and_a_closed_connection() {
         ),
     ];
     for (name, flood) in floods {
-        let (times, goodbyes) = flooded(&proxy, flood);
+        let (times, goaways) = flooded(&proxy, flood);
         assert!(times <= 1_300, "{name}: {times} went through");
-        assert!(!goodbyes.is_empty(), "{name}: {times} without a word");
+        assert!(!goaways.is_empty(), "{name}: {times} without a word");
         assert!(
-            goodbyes
+            goaways
                 .iter()
                 .all(|code| [NO_ERROR, PROTOCOL_ERROR, ENHANCE_YOUR_CALM].contains(code)),
-            "{name}: {goodbyes:?}"
+            "{name}: {goaways:?}"
         );
     }
     // Other clients are served as before.

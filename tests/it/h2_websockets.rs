@@ -63,7 +63,7 @@ fn http1(talk: impl Fn(TcpStream) + Send + Sync + 'static) -> Origin {
     })
 }
 
-/// Echoes everything, and then reports it.
+/// Echoes everything, and then sends `bye`.
 fn talk_back(mut stream: TcpStream) {
     let mut from = stream.try_clone().unwrap();
     let _echoed = std::io::copy(&mut from, &mut stream);
@@ -332,9 +332,9 @@ type Heard = (Vec<u8>, Option<Reason>);
 
 /// An HTTP/2 endpoint that sends one frame, and reports what it received.
 fn listening() -> (H2Origin, Receiver<Heard>) {
-    let (tell, told) = channel();
+    let (report, reports) = channel();
     let origin = http2(move |request, mut respond| {
-        let tell = tell.clone();
+        let report = report.clone();
         async move {
             let mut out = respond.send_response(Response::new(()), false).unwrap();
             out.send_data(Bytes::from_static(b"\x82\x03abc"), false)
@@ -347,16 +347,16 @@ fn listening() -> (H2Origin, Receiver<Heard>) {
                     None => break None,
                 }
             };
-            tell.send((got, end)).unwrap();
+            report.send((got, end)).unwrap();
         }
     });
-    (origin, told)
+    (origin, reports)
 }
 
 #[test]
 fn a_websocket_that_we_end_ends_with_a_close_frame_on_both_streams() {
     for is_silent in [true, false] {
-        let (origin, told) = listening();
+        let (origin, reports) = listening();
         let idle = if is_silent { "300ms" } else { "1h" };
         let proxy = TestProxy::builder()
             .release_with("blue", &origin.release())
@@ -374,7 +374,7 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_on_both_streams() {
             assert_eq!(next(&mut body, usize::MAX).await, AWAY, "1001 and the end");
             out.send_data(Bytes::new(), true).unwrap();
         });
-        let (got, end) = told.recv_timeout(TIMEOUT).unwrap();
+        let (got, end) = reports.recv_timeout(TIMEOUT).unwrap();
         assert_eq!((got, end), (AWAY_MASKED.to_vec(), None));
     }
 }
@@ -382,10 +382,10 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_on_both_streams() {
 #[test]
 fn a_reset_on_one_side_is_a_reset_on_the_other() {
     // A reset of the stream resets the endpoint's connection.
-    let (tell, told) = channel();
+    let (report, reports) = channel();
     let origin = http1(move |mut stream| {
         let read = stream.read(&mut [0; 16]);
-        tell.send(read.map_err(|error| error.kind())).unwrap();
+        report.send(read.map_err(|error| error.kind())).unwrap();
     });
     let proxy = TestProxy::before(&origin);
     block(async {
@@ -396,14 +396,14 @@ fn a_reset_on_one_side_is_a_reset_on_the_other() {
         let client = H2Client::connect(proxy.address).await;
         drop(client);
         tokio::task::spawn_blocking(move || {
-            let read = told.recv_timeout(TIMEOUT).unwrap();
+            let read = reports.recv_timeout(TIMEOUT).unwrap();
             assert_eq!(read, Err(std::io::ErrorKind::ConnectionReset));
         })
         .await
         .unwrap();
     });
     // A reset of the connection resets the endpoint's stream.
-    let (origin, told) = listening();
+    let (origin, reports) = listening();
     let proxy = before(&origin);
     let mut client = proxy.client();
     assert_eq!(client.send(UPGRADE).response().status, 101);
@@ -412,7 +412,7 @@ fn a_reset_on_one_side_is_a_reset_on_the_other() {
         .set_linger(Some(std::time::Duration::ZERO))
         .unwrap();
     drop(client);
-    let (got, end) = told.recv_timeout(TIMEOUT).unwrap();
+    let (got, end) = reports.recv_timeout(TIMEOUT).unwrap();
     assert_eq!((got, end), (Vec::new(), Some(Reason::CANCEL)));
     proxy.wait_until(|| proxy.roster("blue").in_flight() == 0);
 }

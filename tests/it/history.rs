@@ -58,24 +58,24 @@ type Content = (u32, u32);
 
 /// A decision: its weights of both routes, and for each route the previous decision with another split.
 #[derive(Debug)]
-struct Made {
+struct Decision {
     content: Content,
-    before: [Option<(Revision, Rc<Made>)>; 2],
+    before: [Option<(Revision, Rc<Decision>)>; 2],
 }
 
 /// A decision by its revision, and its group.
 #[derive(Debug, Clone)]
-struct Level {
+struct UndoEntry {
     revision: Revision,
-    made: Rc<Made>,
+    decision: Rc<Decision>,
     group: Option<u8>,
 }
 
 /// The expected state: the undo entries below the live decision, and every content by its revision.
 #[derive(Debug)]
 struct Model {
-    levels: Vec<Level>,
-    live: Level,
+    levels: Vec<UndoEntry>,
+    live: UndoEntry,
     // The live revision: that of the decision, or of a record after it.
     revision: Revision,
     all: Vec<(Revision, Content)>,
@@ -94,7 +94,7 @@ fn failing(broken: &Arc<AtomicBool>) -> FaultInjector {
 
 impl Model {
     fn content(&self) -> Content {
-        self.live.made.content
+        self.live.decision.content
     }
 
     /// True if a step would be a publish, which needs the disk.
@@ -115,33 +115,35 @@ impl Model {
         let replaced = self.live.clone();
         let before = [true, false].map(|chat| {
             if part(content, chat) == part(self.content(), chat) {
-                replaced.made.before[usize::from(chat)].clone()
+                replaced.decision.before[usize::from(chat)].clone()
             } else {
-                Some((replaced.revision, Rc::clone(&replaced.made)))
+                Some((replaced.revision, Rc::clone(&replaced.decision)))
             }
         });
         let [of_chat, of_search] = before;
-        let made = Made {
+        let decision = Decision {
             content,
             before: [of_search, of_chat],
         };
         self.levels.push(replaced);
-        self.go_live(Rc::new(made), group);
+        self.go_live(Rc::new(decision), group);
     }
 
-    /// Takes the live revision from the receipt.
-    fn go_live(&mut self, made: Rc<Made>, group: Option<u8>) {
-        self.live = Level {
+    /// Makes a decision live; its revision comes with the receipt.
+    fn go_live(&mut self, decision: Rc<Decision>, group: Option<u8>) {
+        self.live = UndoEntry {
             revision: Revision(0),
-            made,
+            decision,
             group,
         };
     }
 
     fn pop_to(&mut self, place: usize) {
-        let Level { made, group, .. } = self.levels[place].clone();
+        let UndoEntry {
+            decision, group, ..
+        } = self.levels[place].clone();
         self.levels.truncate(place);
-        self.go_live(made, group);
+        self.go_live(decision, group);
     }
 
     /// Runs a step; `false` if there is nothing to undo, `None` if nothing changes.
@@ -149,7 +151,7 @@ impl Model {
         match step {
             Step::Back => {
                 let group = self.live.group;
-                let same = |level: &Level| group.is_some() && level.group == group;
+                let same = |level: &UndoEntry| group.is_some() && level.group == group;
                 let Some(place) = self.levels.iter().rposition(|level| !same(level)) else {
                     return Some(false);
                 };
@@ -178,15 +180,16 @@ impl Model {
 
     fn route(&mut self, chat: bool) -> bool {
         let which = usize::from(chat);
-        let Some((revision, earlier)) = self.live.made.before[which].clone() else {
+        let Some((revision, earlier)) = self.live.decision.before[which].clone() else {
             return false;
         };
         let content = with(self.content(), chat, part(earlier.content, chat));
-        let mut before = self.live.made.before.clone();
+        let mut before = self.live.decision.before.clone();
         before[which].clone_from(&earlier.before[which]);
         self.levels.retain(|level| level.revision <= revision);
-        self.levels.pop_if(|level| level.made.content == content);
-        self.go_live(Rc::new(Made { content, before }), None);
+        self.levels
+            .pop_if(|level| level.decision.content == content);
+        self.go_live(Rc::new(Decision { content, before }), None);
         true
     }
 
@@ -199,7 +202,7 @@ impl Model {
         let place = own.or_else(|| {
             levels
                 .clone()
-                .rposition(|level| level.made.content == content)
+                .rposition(|level| level.decision.content == content)
         });
         match place {
             Some(place) => self.pop_to(place),
@@ -208,7 +211,7 @@ impl Model {
         Some(true)
     }
 
-    /// Records a revision.
+    /// Sets the revision of a step, from its receipt.
     fn numbered(&mut self, step: &Step, revision: Revision) {
         if !matches!(step, Step::Fact) {
             self.live.revision = revision;
@@ -314,9 +317,9 @@ impl Run {
             | Step::Route(_)
             | Step::To(_) => {
                 let refused = self.broken.load(Ordering::SeqCst) && self.model.is_publish(step);
-                let made = self.ask(step).await;
+                let result = self.ask(step).await;
                 let expected = if refused { None } else { self.model.step(step) };
-                self.compare(step, expected, made, refused)?;
+                self.compare(step, expected, result, refused)?;
             }
         }
         prop_assert_eq!(
@@ -335,10 +338,10 @@ impl Run {
         &mut self,
         step: &Step,
         expected: Option<bool>,
-        made: Result<Receipt, ControlError>,
+        result: Result<Receipt, ControlError>,
         refused: bool,
     ) -> Result<(), TestCaseError> {
-        match (expected, made) {
+        match (expected, result) {
             (Some(true), Ok(receipt)) => {
                 prop_assert!(receipt.changed, "{:?}", receipt);
                 prop_assert!(receipt.revision > self.model.all[self.model.all.len() - 1].0);
@@ -349,8 +352,8 @@ impl Run {
             (Some(false), Err(ControlError::NothingToUndo)) => {}
             (None, Err(ControlError::NotDurable(AppendError::NotWritten(_)))) if refused => {}
             (None, Ok(receipt)) => prop_assert!(!receipt.changed),
-            (expected, made) => {
-                let wrong = format!("{step:?} gave {made:?}, not {expected:?}");
+            (expected, result) => {
+                let wrong = format!("{step:?} gave {result:?}, not {expected:?}");
                 return Err(TestCaseError::fail(wrong));
             }
         }
@@ -365,9 +368,9 @@ async fn run(steps: Vec<Step>) -> Result<(), TestCaseError> {
         fixture: None,
         model: Model {
             levels: Vec::new(),
-            live: Level {
+            live: UndoEntry {
                 revision: Revision(1),
-                made: Rc::new(Made {
+                decision: Rc::new(Decision {
                     content: (0, 0),
                     before: [None, None],
                 }),

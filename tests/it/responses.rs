@@ -488,7 +488,7 @@ fn two_instances_with_the_names_they_give_themselves_stand_in_a_row() {
     assert_eq!(outer.client().get("/").text(), "through");
     let via = origin.last().value("via").unwrap().to_owned();
     assert_eq!(via.matches("switchback-").count(), 2, "{via}");
-    // A loop is still detected.
+    // A request that has passed the proxy before is still detected.
     let mut client = inner.client();
     client.send(format!("GET / HTTP/1.1\r\nHost: a\r\nVia: {via}\r\n\r\n"));
     assert_eq!(client.response().status, 508);

@@ -1025,7 +1025,7 @@ enum Action {
 }
 
 /// Runs one action; of two concurrent ones, one may be refused with a conflict.
-async fn told(fixture: &ControllerFixture, asked: Action) -> Option<Reply> {
+async fn reply_to(fixture: &ControllerFixture, asked: Action) -> Option<Reply> {
     let answer = match asked {
         Action::Back => fixture.rollback().await,
         Action::Split(route, green) => {
@@ -1044,7 +1044,7 @@ async fn told(fixture: &ControllerFixture, asked: Action) -> Option<Reply> {
 async fn publish_all(fixture: Arc<ControllerFixture>, asks: Vec<Action>) -> Vec<Reply> {
     let mut all = Vec::new();
     for asked in asks {
-        all.extend(told(&fixture, asked).await);
+        all.extend(reply_to(&fixture, asked).await);
     }
     all
 }
@@ -1054,7 +1054,7 @@ async fn roll_back_until(fixture: Arc<ControllerFixture>, done: Arc<AtomicBool>)
     let mut all = Vec::new();
     for n in 1_u64.. {
         tokio::time::sleep(Duration::from_micros(n * 7_919 % 9_000)).await;
-        all.extend(told(&fixture, Action::Back).await);
+        all.extend(reply_to(&fixture, Action::Back).await);
         if done.load(Ordering::SeqCst) {
             break;
         }
@@ -1087,13 +1087,13 @@ async fn changes_that_meet_are_as_if_one_came_after_the_other() {
         .map(|asks: Vec<Action>| tokio::spawn(publish_all(Arc::clone(&fixture), asks)));
     let done = Arc::new(AtomicBool::new(false));
     let back = tokio::spawn(roll_back_until(Arc::clone(&fixture), Arc::clone(&done)));
-    let mut told = Vec::new();
+    let mut replies = Vec::new();
     for task in publishing {
-        told.extend(task.await.unwrap());
+        replies.extend(task.await.unwrap());
     }
     done.store(true, Ordering::SeqCst);
-    told.extend(back.await.unwrap());
-    let (live, content, depth) = replayed(&fixture, first.revision, told);
+    replies.extend(back.await.unwrap());
+    let (live, content, depth) = replayed(&fixture, first.revision, replies);
     assert_eq!((fixture.revision(), fixture.weights()), (live, content));
     let fixture = Arc::into_inner(fixture).expect("all tasks have ended");
     wait_until("all is written", || {
@@ -1109,11 +1109,11 @@ async fn changes_that_meet_are_as_if_one_came_after_the_other() {
 fn replayed(
     fixture: &ControllerFixture,
     first: Revision,
-    mut told: Vec<Reply>,
+    mut replies: Vec<Reply>,
 ) -> (Revision, (u32, u32), usize) {
-    told.sort_by_key(|told| told.receipt.revision);
+    replies.sort_by_key(|reply| reply.receipt.revision);
     let (mut live, mut content, mut stack) = (first, (0, 0), Vec::new());
-    for Reply { receipt, asked } in &told {
+    for Reply { receipt, asked } in &replies {
         assert_eq!(receipt.parent, live, "each is based on the one before it");
         match asked {
             Action::Back => (_, content) = stack.pop().expect("something was undone"),
@@ -1137,9 +1137,9 @@ fn replayed(
         };
         assert_eq!((green(0), green(1)), content, "{receipt:?}");
     }
-    let is_back = |told: &&Reply| matches!(told.asked, Action::Back);
-    let backs = told.iter().filter(is_back).count();
+    let is_back = |reply: &&Reply| matches!(reply.asked, Action::Back);
+    let backs = replies.iter().filter(is_back).count();
     // Each rollback undid a publish, so there are at least as many of those; at the end all may be undone.
-    assert!(backs > 5, "{backs} of {}", told.len());
+    assert!(backs > 5, "{backs} of {}", replies.len());
     (live, content, stack.len())
 }

@@ -121,18 +121,18 @@ fn assert_only(seen: &Seen, release: &str) {
 #[test]
 fn switch_to_green_and_back_under_load_and_nothing_fails() {
     let runtime = runtime();
-    let house = Harness::new(&runtime, "");
+    let harness = Harness::new(&runtime, "");
     runtime.block_on(async {
-        let load = house.load(16);
-        let digest = house.controller().live().digest();
+        let load = harness.load(16);
+        let digest = harness.controller().live().digest();
         let turn = async |change: Option<Change>| -> (Receipt, Instant) {
             let receipt = match change {
-                Some(change) => house
+                Some(change) => harness
                     .controller()
                     .apply(change, author(), Expected::Any, false)
                     .await
                     .unwrap(),
-                None => house
+                None => harness
                     .controller()
                     .rollback(RollbackTo::Previous, author(), Expected::Any, false)
                     .await
@@ -159,26 +159,26 @@ fn switch_to_green_and_back_under_load_and_nothing_fails() {
         assert_only(&seen.between(green_since, green_until), "green");
         assert_only(&seen.between(blue_since, Instant::now()), "blue");
     });
-    house.running.stop();
+    harness.running.stop();
 }
 
 #[test]
 fn no_request_reaches_an_endpoint_that_a_converged_change_took_out() {
     let rounds: usize = std::env::var("ROUNDS").map_or(15, |rounds| rounds.parse().unwrap());
     let runtime = runtime();
-    let house = Harness::new(&runtime, "");
-    let (a, b) = (house.blue.address, house.green.address);
+    let harness = Harness::new(&runtime, "");
+    let (a, b) = (harness.blue.address, harness.green.address);
     // In release `blue`, `a` names itself blue and `b` green. A name is resolved anew in each round.
     let both = [format!("http://{a}"), format!("http://{b}")];
     let named = [format!("http://localhost:{}", b.port())];
     runtime.block_on(async {
-        let load = house.load(8);
+        let load = harness.load(8);
         let set = async |urls: &[String]| {
             let urls = serde_json::to_string(urls).unwrap();
             let change =
                 format!(r#"{{"kind":"set_endpoints","release":"blue","endpoints":{urls}}}"#);
             let change = serde_json::from_str(&change).unwrap();
-            let apply = house
+            let apply = harness
                 .controller()
                 .apply(change, author(), Expected::Any, false);
             let receipt = apply.await.unwrap();
@@ -211,21 +211,21 @@ fn no_request_reaches_an_endpoint_that_a_converged_change_took_out() {
         assert_eq!(strays, 0, "of {answers} in {rounds} rounds");
         println!("{answers} answers in {rounds} rounds, none from elsewhere");
     });
-    house.running.stop();
+    harness.running.stop();
 }
 
 #[test]
 fn streams_stay_on_their_release_and_receipts_count_them_exactly() {
     let runtime = runtime();
-    let house = Harness::new(&runtime, "");
+    let harness = Harness::new(&runtime, "");
     runtime.block_on(async {
-        let proxy = house.running.listeners()[0];
+        let proxy = harness.running.listeners()[0];
         let mut held = Vec::new();
         for _ in 0..7 {
             held.push(Held::open(proxy).await);
         }
         assert!(held.iter().all(|stream| stream.release == "blue"));
-        let receipt = house
+        let receipt = harness
             .controller()
             .apply(switch("green"), author(), Expected::Any, false)
             .await
@@ -233,7 +233,7 @@ fn streams_stay_on_their_release_and_receipts_count_them_exactly() {
         assert_eq!(receipt.in_flight_on_previous, 7);
         let late = Held::open(proxy).await;
         assert_eq!(late.release, "green");
-        let receipt = house
+        let receipt = harness
             .controller()
             .rollback(RollbackTo::Previous, author(), Expected::Any, false)
             .await
@@ -243,18 +243,19 @@ fn streams_stay_on_their_release_and_receipts_count_them_exactly() {
             stream.next_chunk().await;
         }
         drop((held, late));
-        house.blue.wait_idle().await;
-        house.green.wait_idle().await;
-        assert!(in_flight_returns_to_zero(&house).await);
+        harness.blue.wait_idle().await;
+        harness.green.wait_idle().await;
+        assert!(in_flight_returns_to_zero(&harness).await);
     });
-    house.running.stop();
+    harness.running.stop();
 }
 
-/// The counts fall when the workers notice that the clients have disconnected; bounded by the test's timeout.
-async fn in_flight_returns_to_zero(house: &Harness) -> bool {
+/// The counts fall when the workers notice that the clients have disconnected; bounded by the two seconds that this may
+/// take.
+async fn in_flight_returns_to_zero(harness: &Harness) -> bool {
     let end = Instant::now() + Duration::from_secs(2);
     loop {
-        let status = house.controller().status();
+        let status = harness.controller().status();
         let in_flight: u64 = status
             .releases
             .iter()
@@ -273,17 +274,17 @@ async fn in_flight_returns_to_zero(house: &Harness) -> bool {
 #[test]
 fn queued_requests_follow_the_flip() {
     let runtime = runtime();
-    let house = Harness::new(
+    let harness = Harness::new(
         &runtime,
         "limits = { concurrency = 1, queue = 100, queue_timeout = \"30s\" }",
     );
     runtime.block_on(async {
-        let proxy = house.running.listeners()[0];
+        let proxy = harness.running.listeners()[0];
         let held = Held::open(proxy).await;
         let queued: Vec<_> = (0..20).map(|_| tokio::spawn(load::one(proxy))).collect();
         // They are queued once their release counts them: there is no other sign of it.
         let end = Instant::now() + Duration::from_secs(10);
-        while house
+        while harness
             .controller()
             .status()
             .releases
@@ -295,7 +296,7 @@ fn queued_requests_follow_the_flip() {
             assert!(Instant::now() < end, "the requests queue for blue");
             tokio::task::yield_now().await;
         }
-        let receipt = house
+        let receipt = harness
             .controller()
             .apply(switch("green"), author(), Expected::Any, false)
             .await
@@ -313,7 +314,7 @@ fn queued_requests_follow_the_flip() {
         }
         drop(held);
     });
-    house.running.stop();
+    harness.running.stop();
 }
 
 /// Number of changes; the distinct tables are the weights of a split in thousandths.
@@ -322,18 +323,18 @@ const CHANGES: u32 = 10_000;
 #[test]
 fn ten_thousand_changes_under_load_by_two_writers_fail_no_request() {
     let runtime = runtime();
-    let house = Harness::new(&runtime, "");
+    let harness = Harness::new(&runtime, "");
     runtime.block_on(async {
-        let proxy = house.running.listeners()[0];
-        let timeline = Timeline::new(&house.controller().live());
-        let load = house.load(8);
+        let proxy = harness.running.listeners()[0];
+        let timeline = Timeline::new(&harness.controller().live());
+        let load = harness.load(8);
         let mut held = Vec::new();
         for _ in 0..5 {
             held.push(Held::open(proxy).await);
         }
         let writers = (0..2).map(|writer| {
             tokio::spawn(write(
-                Arc::clone(house.controller()),
+                Arc::clone(harness.controller()),
                 Arc::clone(&timeline),
                 writer,
             ))
@@ -359,12 +360,12 @@ fn ten_thousand_changes_under_load_by_two_writers_fail_no_request() {
         );
         drop(held);
         assert!(
-            in_flight_returns_to_zero(&house).await,
+            in_flight_returns_to_zero(&harness).await,
             "{:?}",
-            house.controller().status().releases
+            harness.controller().status().releases
         );
     });
-    house.running.stop();
+    harness.running.stop();
 }
 
 /// Half of the changes: mostly publishes of weights, every tenth one a rollback; every third change leaves no choice.

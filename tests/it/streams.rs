@@ -7,17 +7,17 @@ use std::sync::{Arc, Mutex};
 use crate::support::{Origin, TIMEOUT, TestProxy};
 
 /// An origin that sends the bytes of a channel, and reports when its connection has ended.
-fn told(tell: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
+fn reporting(report: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
     let (send, orders) = channel::<Vec<u8>>();
     let orders: Arc<Mutex<Receiver<Vec<u8>>>> = Arc::new(Mutex::new(orders));
     let origin = Origin::after_request(move |_, mut stream, mut reader| {
-        tell.send("asked").unwrap();
+        report.send("asked").unwrap();
         let watch = {
-            let tell = tell.clone();
+            let report = report.clone();
             std::thread::spawn(move || {
                 let mut byte = [0];
                 if matches!(reader.read(&mut byte), Ok(0) | Err(_)) {
-                    let _ = tell.send("gone");
+                    let _ = report.send("gone");
                 }
             })
         };
@@ -38,12 +38,12 @@ const STREAM: &[u8] =
 
 #[test]
 fn every_token_passes_as_soon_as_it_comes() {
-    let (tell, told_us) = channel();
-    let (origin, order) = told(tell);
+    let (report, reports) = channel();
+    let (origin, order) = reporting(report);
     let proxy = TestProxy::before(&origin);
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
+    assert_eq!(reports.recv_timeout(TIMEOUT), Ok("asked"));
     order.send(STREAM.to_vec()).unwrap();
     // The head, before any token.
     client.response_head();
@@ -62,19 +62,19 @@ fn every_token_passes_as_soon_as_it_comes() {
 #[test]
 fn a_client_that_leaves_frees_the_endpoint_before_and_after_the_first_byte() {
     for has_begun in [false, true] {
-        let (tell, told_us) = channel();
-        let (origin, order) = told(tell);
+        let (report, reports) = channel();
+        let (origin, order) = reporting(report);
         let proxy = TestProxy::before(&origin);
         let mut client = proxy.client();
         client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-        assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
+        assert_eq!(reports.recv_timeout(TIMEOUT), Ok("asked"));
         if has_begun {
             order.send(STREAM.to_vec()).unwrap();
             assert!(client.read_line().starts_with("HTTP/1.1 200"));
         }
         let left = std::time::Instant::now();
         drop(client);
-        assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("gone"));
+        assert_eq!(reports.recv_timeout(TIMEOUT), Ok("gone"));
         assert!(left.elapsed() < std::time::Duration::from_secs(1));
         order.send(Vec::new()).unwrap();
         let live = proxy.cell.load();
@@ -99,13 +99,13 @@ fn a_client_that_leaves_frees_the_endpoint_before_and_after_the_first_byte() {
 
 #[test]
 fn counts_go_back_to_zero_when_a_stream_ends() {
-    let (tell, told_us) = channel();
-    let (origin, order) = told(tell);
+    let (report, reports) = channel();
+    let (origin, order) = reporting(report);
     let proxy = TestProxy::before(&origin);
     let roster = proxy.roster("blue");
     let mut client = proxy.client();
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
+    assert_eq!(reports.recv_timeout(TIMEOUT), Ok("asked"));
     assert_eq!((roster.in_flight(), proxy.shared.requests()), (1, 1));
     order.send([STREAM, b"0\r\n\r\n"].concat()).unwrap();
     assert!(client.response().is_whole);
@@ -165,14 +165,14 @@ fn a_websocket_is_a_tunnel_after_its_101_and_is_counted_until_it_ends() {
         "the other direction goes on after ours has ended"
     );
     assert!(client.is_closed());
-    // The worker releases it after the client has seen the end.
+    // The worker counts the request as ended after it has sent the end to the client.
     proxy.wait_until(|| roster.in_flight() == 0);
 }
 
 #[test]
 fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
-    let (tell, told_us) = channel();
-    let (origin, order) = told(tell);
+    let (report, reports) = channel();
+    let (origin, order) = reporting(report);
     let echo = echo();
     let proxy = TestProxy::builder()
         .release("blue", &[&origin])
@@ -182,12 +182,12 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
         .start();
     let (mut stream, mut silent, mut tunnel) = (proxy.client(), proxy.client(), proxy.client());
     stream.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
+    assert_eq!(reports.recv_timeout(TIMEOUT), Ok("asked"));
     order.send(STREAM.to_vec()).unwrap();
     order.send(b"2\r\nab\r\n".to_vec()).unwrap();
     while stream.read_line() != "ab\r\n" {}
     silent.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
-    assert_eq!(told_us.recv_timeout(TIMEOUT), Ok("asked"));
+    assert_eq!(reports.recv_timeout(TIMEOUT), Ok("asked"));
     assert_eq!(tunnel.send(UPGRADE).response().status, 101);
     assert_eq!(tunnel.read_exact(5), b"first");
 
@@ -199,7 +199,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
         (answer.status, answer.value("x-switchback-reason")),
         (503, Some("release_removed"))
     );
-    // Traffic of another release is not affected, until it is switched.
+    // A tunnel to another release stays open until that release is aborted.
     assert_eq!(tunnel.send("hello").read_exact(5), b"hello");
     proxy.roster("green").abort_all();
     proxy.cell.recall();
@@ -213,13 +213,13 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
 #[test]
 fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
     for is_silent in [true, false] {
-        let (told, heard) = channel();
+        let (report, reports) = channel();
         let origin = Origin::after_request(move |_, mut stream, mut reader| {
             let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x82\x03abc";
             stream.write_all(answer).unwrap();
             let mut rest = Vec::new();
             let _ = reader.read_to_end(&mut rest);
-            told.send(rest).unwrap();
+            report.send(rest).unwrap();
         });
         let idle = if is_silent { "300ms" } else { "1h" };
         let proxy = TestProxy::builder()
@@ -237,7 +237,7 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
         assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xe9], "1001");
         assert!(client.is_closed());
         drop(client);
-        let rest = heard.recv_timeout(TIMEOUT).unwrap();
+        let rest = reports.recv_timeout(TIMEOUT).unwrap();
         assert_eq!(rest, [0x88, 0x82, 0, 0, 0, 0, 3, 0xe9]);
     }
 }

@@ -62,7 +62,7 @@ fn a_connection_that_announced_its_end_is_closed_with_its_last_stream() {
     assert_eq!(origin.connections(), 3);
 }
 
-/// An endpoint that allows one stream at a time and responds to all of them once there are `count`.
+/// An endpoint that allows one stream per connection and responds to all of them once there are `count`.
 fn one_by_one(count: usize) -> Origin {
     let gate = Arc::new(std::sync::Barrier::new(count));
     Origin::scripted(move |stream| {

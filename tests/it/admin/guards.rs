@@ -84,7 +84,7 @@ fn a_token_decides_what_may_be_done_and_who_did_it() {
     );
 }
 
-/// Idle connections, as many as the limit.
+/// Many idle connections.
 fn crowd(address: SocketAddr) -> Vec<TcpStream> {
     let hard = getrlimit(Resource::Nofile).maximum;
     let limits = Rlimit {

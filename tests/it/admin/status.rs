@@ -174,7 +174,7 @@ fn a_rollback_is_answered_while_metrics_are_rendered_and_all_who_ask_share_the_r
     let (begun, may_go_on) = (Mutex::new(begun), Mutex::new(may_go_on));
     let admin = TestAdmin::rendering("", move || {
         begun.lock().unwrap().send(()).unwrap();
-        // The fact leaves the status once it cannot matter any more.
+        // An error means that the test has released all renderings.
         let _ended = may_go_on.lock().unwrap().recv_timeout(TIMEOUT);
         "switchback_up 1\n".to_owned()
     });

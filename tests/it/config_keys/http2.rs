@@ -45,11 +45,11 @@ fn broken(frames: &[RawFrame]) -> String {
         .iter()
         .map(|one| one.stream)
         .collect();
-    let goodbyes: Vec<_> = of(GOAWAY, frames)
+    let goaways: Vec<_> = of(GOAWAY, frames)
         .iter()
         .map(|one| one.payload[7])
         .collect();
-    format!("resets of {resets:?}, goodbyes for {goodbyes:?}")
+    format!("resets of {resets:?}, GOAWAYs for {goaways:?}")
 }
 
 /// The effect of bytes that are sent at once, when no endpoint responds.

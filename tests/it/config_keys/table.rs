@@ -136,7 +136,7 @@ pub(super) fn rises(release: &str) -> String {
     becomes(|| is(&house, "healthy")).to_string()
 }
 
-/// True if a second endpoint is tried while the first one does not respond.
+/// True if a second endpoint is checked while the check of the first one is pending.
 pub(super) fn checks_at_a_time(settings: &str) -> String {
     let origins = [super::time::silent(), super::time::silent()];
     let [one, other] = &origins;

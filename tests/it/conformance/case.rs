@@ -18,7 +18,7 @@ pub(crate) struct Case {
     pub(crate) private: bool,
     /// The client address of the probe.
     pub(crate) prober: &'static str,
-    /// The expected outcomes of the streams of an HTTP/2 connection; empty for a case of HTTP/1.1.
+    /// The expected outcomes of the streams of an HTTP/2 connection; `None` for a case of HTTP/1.1.
     pub(crate) http2: Option<Http2>,
     /// Number of connections that the public origin gets, the probe's included, if that matters.
     pub(crate) connections: Option<usize>,

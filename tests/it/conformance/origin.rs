@@ -51,10 +51,11 @@ pub(crate) struct Script {
     pub(crate) answers: Vec<(Vec<u8>, Then)>,
 }
 
-/// The current scripts.
+/// The response of an origin without a script.
 const PLAIN: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok";
 
-struct Turn {
+/// The current scripts and their connections.
+struct State {
     scripts: Vec<Script>,
     tasks: Vec<AbortHandle>,
     /// The client address of a connection of our own; see [`Origin::settle`].
@@ -64,7 +65,7 @@ struct Turn {
 /// The origin.
 pub(crate) struct Origin {
     pub(crate) address: SocketAddr,
-    turn: Arc<Mutex<Turn>>,
+    state: Arc<Mutex<State>>,
     connections: Arc<watch::Sender<Vec<Recorder>>>,
     /// Changes whenever anything happens.
     activity: Arc<watch::Sender<u64>>,
@@ -102,7 +103,7 @@ impl Origin {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let turn = Arc::new(Mutex::new(Turn {
+        let state = Arc::new(Mutex::new(State {
             scripts: vec![Script::plain()],
             tasks: Vec::new(),
             own: None,
@@ -111,14 +112,14 @@ impl Origin {
         let activity = Arc::new(watch::Sender::new(0));
         let accept = accept(
             listener,
-            Arc::clone(&turn),
+            Arc::clone(&state),
             Arc::clone(&connections),
             Arc::clone(&activity),
         );
         let task = tokio::spawn(accept).abort_handle();
         Self {
             address,
-            turn,
+            state,
             connections,
             activity,
             task,
@@ -127,9 +128,9 @@ impl Origin {
 
     /// Resets the records, and uses `scripts` from now on: one for each connection, the last one again and again.
     pub(crate) fn begin(&self, scripts: Vec<Script>) {
-        let mut turn = self.turn.lock().unwrap();
-        turn.scripts = scripts;
-        for task in turn.tasks.drain(..) {
+        let mut state = self.state.lock().unwrap();
+        state.scripts = scripts;
+        for task in state.tasks.drain(..) {
             task.abort();
         }
         self.connections.send_replace(Vec::new());
@@ -160,10 +161,10 @@ impl Origin {
     pub(crate) async fn settle(&self) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
-        self.turn.lock().unwrap().own = Some(socket.local_addr().unwrap());
+        self.state.lock().unwrap().own = Some(socket.local_addr().unwrap());
         let connection = socket.connect(self.address).await.unwrap();
         let mut activity = self.activity.subscribe();
-        let came = activity.wait_for(|_| self.turn.lock().unwrap().own.is_none());
+        let came = activity.wait_for(|_| self.state.lock().unwrap().own.is_none());
         tokio::time::timeout(TIMEOUT, came).await.unwrap().unwrap();
         drop(connection);
     }
@@ -188,7 +189,7 @@ impl Drop for Origin {
 
 async fn accept(
     listener: TcpListener,
-    turn: Arc<Mutex<Turn>>,
+    state: Arc<Mutex<State>>,
     connections: Arc<watch::Sender<Vec<Recorder>>>,
     activity: Arc<watch::Sender<u64>>,
 ) {
@@ -197,17 +198,17 @@ async fn accept(
             continue;
         };
         let recorder = Recorder::new();
-        let mut turn = turn.lock().unwrap();
-        if turn.own == Some(peer) {
-            turn.own = None;
-            drop(turn);
+        let mut state = state.lock().unwrap();
+        if state.own == Some(peer) {
+            state.own = None;
+            drop(state);
             activity.send_modify(|count| *count += 1);
             continue;
         }
-        let number = connections.borrow().len().min(turn.scripts.len() - 1);
-        let script = turn.scripts[number].clone();
+        let number = connections.borrow().len().min(state.scripts.len() - 1);
+        let script = state.scripts[number].clone();
         connections.send_modify(|recorders| recorders.push(recorder.clone()));
-        turn.tasks.push(
+        state.tasks.push(
             tokio::spawn(serve(socket, recorder, script, Arc::clone(&activity))).abort_handle(),
         );
     }

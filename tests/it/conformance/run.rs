@@ -29,7 +29,7 @@ use super::{
 };
 
 /// Number of proxies for the cases of the plain listener.
-const LANES: usize = 6;
+const PROXIES: usize = 6;
 
 /// Longest time until a client that disconnected frees its origin, with a margin for a machine under load.
 const SET_FREE: Duration = Duration::from_millis(1_500);
@@ -48,7 +48,7 @@ struct Client {
 }
 
 /// The recordings of both ends.
-pub(crate) struct Sight {
+pub(crate) struct Recordings {
     pub(crate) client: Recorded,
     pub(crate) public: Vec<Recorded>,
     pub(crate) private: Vec<Recorded>,
@@ -70,7 +70,7 @@ pub(crate) fn all(cases: Vec<Case>) {
         let mut lanes = Vec::new();
         for (listener, cases) in by_proxy {
             let count = if listener == Listener::Plain {
-                LANES
+                PROXIES
             } else {
                 2
             }
@@ -208,9 +208,9 @@ impl CaseRunner {
         self.public.begin([scripts, &plain()].concat());
     }
 
-    pub(crate) fn sight(&self, client: &Recorder) -> Sight {
+    pub(crate) fn sight(&self, client: &Recorder) -> Recordings {
         let recorded = |origin: &Origin| origin.recorders().iter().map(Recorder::now).collect();
-        Sight {
+        Recordings {
             client: client.now(),
             public: recorded(&self.public),
             private: recorded(&self.private),
@@ -451,7 +451,7 @@ fn answers(case: &Case, recorded: &Recorded) -> usize {
     }
 }
 
-fn verify(case: &Case, sight: &Sight) -> Result<(), String> {
+fn verify(case: &Case, sight: &Recordings) -> Result<(), String> {
     let mut probe = (case.after == After::Open).then(|| probe(case));
     if case.http2.is_some() {
         check::streams(case, &sight.client)?;
@@ -474,7 +474,7 @@ pub(crate) fn ends(
     private: bool,
     expected: &Seen,
     probe: Option<Request>,
-    sight: &Sight,
+    sight: &Recordings,
 ) -> Result<(), String> {
     let (mut public, mut other) = (expected.clone(), Seen::Nothing);
     if private {
@@ -511,9 +511,9 @@ fn with_probe(seen: Seen, probe: Request) -> Seen {
     }
 }
 
-// === impl Sight ===
+// === impl Recordings ===
 
-impl Sight {
+impl Recordings {
     pub(crate) fn shown(&self) -> String {
         let mut text = format!("client got {}\n", one(&self.client));
         for (name, connections) in [("public", &self.public), ("private", &self.private)] {

@@ -10,7 +10,7 @@ use switchback::{
 };
 use tokio::task::JoinHandle;
 
-use super::{Says, Server, holds, ip};
+use super::{Answers, Server, holds, ip};
 use crate::controller_fixture::{ControllerFixture, author, change, folder, history_path};
 
 /// A controller whose names are resolved.
@@ -77,10 +77,10 @@ async fn what_is_converged_holds_the_addresses_of_new_names() {
     let setup = setup().await;
     setup
         .server
-        .say("a.test", Says::Addresses(vec![ip("192.0.2.1")]));
+        .say("a.test", Answers::Addresses(vec![ip("192.0.2.1")]));
     setup.server.say(
         "b.test",
-        Says::After(Duration::from_millis(100), vec![ip("192.0.2.2")]),
+        Answers::After(Duration::from_millis(100), vec![ip("192.0.2.2")]),
     );
     for (urls, expected) in [
         (vec!["http://a.test:9"], vec!["192.0.2.1:9"]),
@@ -119,7 +119,7 @@ async fn a_name_without_an_address_is_reported_with_what_serves_meanwhile() {
     // It joins as soon as its address is known, and the old one leaves.
     setup
         .server
-        .say("c.test", Says::Addresses(vec![ip("192.0.2.4")]));
+        .say("c.test", Answers::Addresses(vec![ip("192.0.2.4")]));
     holds(&setup.roster(), &["192.0.2.4:9"]).await;
     // Beside an address, nothing is kept because a name is missing.
     let receipt = setup.set(&["http://192.0.2.5:9", "http://d.test:9"]).await;

@@ -23,23 +23,23 @@ struct Live {
 }
 
 #[derive(Debug, Default)]
-struct Book {
+struct Records {
     tables: BTreeMap<Revision, Live>,
     // By digest: the releases with a weight. A rollback restores what some publish made.
     releases: BTreeMap<String, BTreeSet<&'static str>>,
 }
 
 /// All tables of a test.
-pub(crate) struct Timeline(Mutex<Book>);
+pub(crate) struct Timeline(Mutex<Records>);
 
 impl Timeline {
     /// A timeline that begins with the live table, in which blue has all traffic.
     pub(crate) fn new(first: &RoutingTable) -> Arc<Self> {
-        let mut book = Book::default();
+        let mut records = Records::default();
         let digest = first.digest().to_string();
-        book.releases.insert(digest.clone(), ["blue"].into());
+        records.releases.insert(digest.clone(), ["blue"].into());
         let (from, until) = (Instant::now(), None);
-        book.tables.insert(
+        records.tables.insert(
             first.revision(),
             Live {
                 from,
@@ -47,7 +47,7 @@ impl Timeline {
                 digest,
             },
         );
-        Arc::new(Self(Mutex::new(book)))
+        Arc::new(Self(Mutex::new(records)))
     }
 
     /// Sets the releases that have a weight in the tables of a digest.
@@ -65,17 +65,17 @@ impl Timeline {
         if !receipt.changed {
             return;
         }
-        let mut book = self.0.lock().unwrap();
+        let mut records = self.0.lock().unwrap();
         let (until, digest) = (None, receipt.digest.to_string());
         let live = Live {
             from: before,
             until,
             digest,
         };
-        book.tables.insert(receipt.revision, live);
+        records.tables.insert(receipt.revision, live);
         if receipt.converged_at.is_some() {
             let now = Instant::now();
-            for (_, older) in book.tables.range_mut(..receipt.revision) {
+            for (_, older) in records.tables.range_mut(..receipt.revision) {
                 older.until.get_or_insert(now);
             }
         }
@@ -88,8 +88,8 @@ impl Timeline {
     /// Compares every response with the tables that can have served it; returns the number of those that left no
     /// choice.
     pub(crate) fn validate(&self, seen: &Seen) -> usize {
-        let book = self.0.lock().unwrap();
-        let tables: Vec<&Live> = book.tables.values().collect();
+        let records = self.0.lock().unwrap();
+        let tables: Vec<&Live> = records.tables.values().collect();
         let mut answers: Vec<_> = seen.answers.iter().collect();
         answers.sort_by_key(|answer| answer.sent);
         let (mut first, mut checked) = (0, 0);
@@ -105,7 +105,7 @@ impl Timeline {
                 .take_while(|live| live.from <= answer.received + Duration::from_millis(100));
             let possible = near.filter(|live| live.from <= answer.received && !is_over(live));
             let releases: BTreeSet<&str> = possible
-                .flat_map(|live| book.releases[&live.digest].iter().copied())
+                .flat_map(|live| records.releases[&live.digest].iter().copied())
                 .collect();
             let is_possible = releases.contains(answer.release.as_str());
             assert!(is_possible, "{answer:?} can only come from {releases:?}");
