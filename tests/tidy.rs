@@ -10,6 +10,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    ffi::OsStr,
     fs,
     path::{Path, PathBuf},
 };
@@ -679,7 +680,8 @@ fn named_paths(text: &str) -> Vec<String> {
             .filter(|name| name.starts_with("src/") && line.starts_with("| `"));
         for name in &names {
             let name = name.split(' ').next().unwrap();
-            let is_file = name.ends_with(".rs") || name.ends_with(".md") || name.ends_with(".toml");
+            let kind = Path::new(name).extension().and_then(OsStr::to_str);
+            let is_file = matches!(kind, Some("rs" | "md" | "toml"));
             let top = name.split('/').next().unwrap();
             match folder {
                 Some(folder) if is_file && !name.starts_with("config/") => {

@@ -12,7 +12,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use switchback::control::RollbackTo;
+use switchback::{
+    control::{Expected, RollbackTo},
+    model::Revision,
+};
 
 use crate::{
     controller_fixture::{ControllerFixture, set_split},
@@ -53,12 +56,8 @@ async fn serve(path: &Path) {
         let begin = Instant::now();
         let answer = match line.split_once(' ') {
             Some(("split", green)) => {
-                fixture
-                    .try_apply(
-                        set_split("chat", green.parse().unwrap()),
-                        switchback::control::Expected::Any,
-                    )
-                    .await
+                let change = set_split("chat", green.parse().unwrap());
+                fixture.try_apply(change, Expected::Any).await
             }
             _ if line == "back" => fixture.rollback().await,
             _ if line == "status" => {
@@ -71,9 +70,8 @@ async fn serve(path: &Path) {
             }
             _ => {
                 let to = line.strip_prefix("to ").unwrap().parse().unwrap();
-                fixture
-                    .rollback_to(RollbackTo::Revision(switchback::model::Revision(to)))
-                    .await
+                let to = RollbackTo::Revision(Revision(to));
+                fixture.rollback_to(to).await
             }
         };
         let took = begin.elapsed().as_millis();

@@ -475,6 +475,14 @@ fn merged(base: u32, live: u32, file: u32, file_wins: Option<bool>) -> Option<u3
     }
 }
 
+fn policy(file_wins: bool) -> ConflictPolicy {
+    if file_wins {
+        ConflictPolicy::File
+    } else {
+        ConflictPolicy::Live
+    }
+}
+
 async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
     let folder = folder();
     let mut fixture = ControllerFixture::open(&history_path(&folder));
@@ -500,13 +508,7 @@ async fn import(edits: Vec<Edit>) -> Result<(), TestCaseError> {
                 refused = None;
             }
             Edit::Import(file_wins) => {
-                let wins = file_wins.map(|wins| {
-                    if wins {
-                        ConflictPolicy::File
-                    } else {
-                        ConflictPolicy::Live
-                    }
-                });
+                let wins = file_wins.map(policy);
                 let both = [true, false].map(|chat| {
                     merged(
                         part(base, chat),

@@ -3,6 +3,7 @@
 use std::process::{Command, Output};
 
 use super::TestAdmin;
+use crate::controller_fixture::write;
 
 /// Runs the program with these variables and without an admin API.
 pub(crate) fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Output {
@@ -50,6 +51,6 @@ pub(crate) fn run_failing(admin: &TestAdmin, arguments: &[&str]) -> (Option<i32>
 /// Writes a file into the folder of an admin API, and returns its path.
 pub(crate) fn file(admin: &TestAdmin, name: &str, text: &str) -> String {
     let path = admin.folder().join(name);
-    std::fs::write(&path, text).unwrap();
+    write(&path, text);
     path.to_str().unwrap().to_owned()
 }
