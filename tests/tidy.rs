@@ -433,9 +433,6 @@ fn every_file_says_what_it_is() {
 /// Words that open a sentence about the item, not one that says what the item is.
 const VAGUE_OPENINGS: &[&str] = &["What", "How", "Whether", "Where", "Who", "Why"];
 
-/// Files and folders whose doc comments may still open so. A folder ends in `/`.
-const VAGUE_OPENINGS_ALLOWED: &[&str] = &[];
-
 /// The first line of each doc comment, with its number.
 fn doc_openings(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let mut last = None;
@@ -457,28 +454,16 @@ fn doc_comments_open_with_what_the_item_is() {
         .map(|folder| files(folder, &[".rs"]))
         .concat();
     let mut broken = Vec::new();
-    let mut unused: BTreeSet<_> = VAGUE_OPENINGS_ALLOWED.iter().copied().collect();
     for path in all {
-        let allowance = VAGUE_OPENINGS_ALLOWED.iter().find(|allowed| {
-            path == **allowed || allowed.ends_with('/') && path.starts_with(**allowed)
-        });
         for (number, opening) in doc_openings(&read(&path)) {
             let word = opening.split(|c: char| !c.is_alphanumeric()).next();
-            if !word.is_some_and(|word| VAGUE_OPENINGS.contains(&word)) {
-                continue;
-            }
-            match allowance {
-                Some(allowed) => _ = unused.remove(allowed),
-                None => broken.push(format!(
+            if word.is_some_and(|word| VAGUE_OPENINGS.contains(&word)) {
+                broken.push(format!(
                     "{path}:{number}: say first what the item is: `{opening}`"
-                )),
+                ));
             }
         }
     }
-    let unused = unused.into_iter().map(|allowed| {
-        format!("tests/tidy.rs: `{allowed}` needs no allowance any more: remove it from VAGUE_OPENINGS_ALLOWED")
-    });
-    broken.extend(unused);
     none(&broken);
 }
 
@@ -699,10 +684,7 @@ fn named_paths(text: &str) -> Vec<String> {
 
 #[test]
 fn files_that_are_named_exist() {
-    let lists = HTTP_TYPES
-        .iter()
-        .chain(VAGUE_OPENINGS_ALLOWED)
-        .chain(CIRCLES);
+    let lists = HTTP_TYPES.iter().chain(CIRCLES);
     let lists = lists.map(|path| ("tests/tidy.rs", (*path).to_owned()));
     let documents = ["ARCHITECTURE.md", "CONTRIBUTING.md"].into_iter();
     let documents = documents.flat_map(|document| {

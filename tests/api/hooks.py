@@ -1,7 +1,7 @@
 """Rules for schemathesis that no schema can express.
 
 What was deleted with `dry_run` is still there; a key belongs to the request that came with it first; a range of statuses
-does not run backwards. And a change does not wait for long here, where nobody becomes healthy.
+does not run backwards. And a change does not wait for long here, where no endpoint becomes healthy.
 """
 
 import json

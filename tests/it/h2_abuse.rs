@@ -468,8 +468,8 @@ fn a_goaway_comes_first_and_what_is_in_flight_may_finish() {
     for _ in 0..800 {
         raw.frame(PRIORITY, 0, 3, &[0, 0, 0, 0, 1]);
     }
-    let goodbye = raw.until(|frame| frame.kind == GOAWAY).unwrap();
-    assert_eq!(code(&goodbye), NO_ERROR);
+    let goaway = raw.until(|frame| frame.kind == GOAWAY).unwrap();
+    assert_eq!(code(&goaway), NO_ERROR);
     raw.frame(DATA, END_STREAM, 1, b"body");
     assert_eq!(end_of(&mut raw, 1), End::Answered);
     assert_eq!(origin.last().body, b"body");

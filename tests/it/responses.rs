@@ -610,7 +610,7 @@ fn a_route_forwards_other_upgrades_if_it_allows_them() {
         assert_eq!(answer.text(), "no upgrade", "{path} {protocol}");
     }
     let (_, answer) = ask("/odd", "tcp");
-    assert_eq!(answer.status, 502, "nobody asked for that protocol");
+    assert_eq!(answer.status, 502, "that protocol was not requested");
 }
 
 #[test]

@@ -51,7 +51,7 @@ fn many_routes() -> TestAdmin {
             red.roster.endpoints()[0].set_health(Health::Unhealthy);
             return admin;
         }
-        assert!(Instant::now() < deadline, "nobody looks after red");
+        assert!(Instant::now() < deadline, "red is not supervised");
         thread::yield_now();
     }
 }

@@ -24,27 +24,27 @@ const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
 pub(super) fn preview(listener: &str) -> String {
     let (blue, green) = (Origin::replying("blue"), Origin::replying("green"));
-    let house = Harness::start("", &format!("{listener}\n{}", table(&blue, &green)));
-    let mut client = house.client();
+    let harness = Harness::start("", &format!("{listener}\n{}", table(&blue, &green)));
+    let mut client = harness.client();
     client.send(GET.replace("\r\n\r\n", "\r\nX-Switchback-Release: green\r\n\r\n"));
     client.response().text()
 }
 
 pub(super) fn proxy_protocol(listener: &str) -> String {
-    let house = Harness::start("trusted_proxies = [\"127.0.0.1\"]", listener);
-    first(house.client(), GET)
+    let harness = Harness::start("trusted_proxies = [\"127.0.0.1\"]", listener);
+    first(harness.client(), GET)
 }
 
 pub(super) fn proxy_protocol_from(listener: &str) -> String {
-    let house = Harness::start("", &format!("proxy_protocol = true\n{listener}"));
+    let harness = Harness::start("", &format!("proxy_protocol = true\n{listener}"));
     let header = "PROXY TCP4 203.0.113.7 10.0.0.1 54321 443\r\n";
-    first(house.client(), &format!("{header}{GET}"))
+    first(harness.client(), &format!("{header}{GET}"))
 }
 
 /// True if a second connection is closed.
 pub(super) fn max_connections(listener: &str) -> String {
-    let house = Harness::start("", listener);
-    let mut one = house.client();
+    let harness = Harness::start("", listener);
+    let mut one = harness.client();
     assert_eq!(one.get("/").status, 404);
-    happens(house.client().reader()).to_string()
+    happens(harness.client().reader()).to_string()
 }

@@ -96,9 +96,9 @@ impl Drop for Harness {
 
 /// True if three workers soon have the table.
 pub(super) fn workers(settings: &str) -> String {
-    let house = Harness::start(settings, "");
+    let harness = Harness::start(settings, "");
     let are_three = || {
-        let status = house.ask("GET", "/v1/status");
+        let status = harness.ask("GET", "/v1/status");
         status["convergence"]["workers"].as_array().unwrap().len() == 3
     };
     becomes(are_three).to_string()
@@ -128,8 +128,8 @@ pub(super) fn handshake(settings: &str) -> String {
     let certificate = write("a.pem", made.cert.pem());
     let key = write("a.key", made.signing_key.serialize_pem());
     let listener = format!("tls.certificates = [{{ cert = {certificate:?}, key = {key:?} }}]");
-    let house = Harness::start(settings, &listener);
-    happens(house.client().reader()).to_string()
+    let harness = Harness::start(settings, &listener);
+    happens(harness.client().reader()).to_string()
 }
 
 fn log_to(path: &Path) -> String {
@@ -151,8 +151,8 @@ pub(super) fn queue(settings: &str) -> String {
     // For writing as well: opening a pipe with one end only blocks.
     let mut end = File::options().read(true).write(true).open(&pipe).unwrap();
     let reader = BufReader::new(end.try_clone().unwrap());
-    let house = Harness::start(&format!("{}\n{settings}", log_to(&pipe)), "");
-    let mut client = house.client();
+    let harness = Harness::start(&format!("{}\n{settings}", log_to(&pipe)), "");
+    let mut client = harness.client();
     let path = format!("/{}", "y".repeat(1_000));
     for _ in 0..LINES {
         assert_eq!(client.get(&path).status, 404);
@@ -161,7 +161,7 @@ pub(super) fn queue(settings: &str) -> String {
         let lines = reader.lines().map(Result::unwrap);
         lines.take_while(|line| line != "END").count()
     });
-    drop(house);
+    drop(harness);
     end.write_all(b"END\n").unwrap();
     (reading.join().unwrap() == LINES).to_string()
 }
@@ -210,16 +210,16 @@ pub(super) fn grace(settings: &str) -> String {
 
 /// The address of the admin API.
 pub(super) fn admin(settings: &str) -> String {
-    let house = Harness::start(settings, "");
-    house.ask("GET", "/v1/status");
-    house.running().admin().ip().to_string()
+    let harness = Harness::start(settings, "");
+    harness.ask("GET", "/v1/status");
+    harness.running().admin().ip().to_string()
 }
 
 /// The response to a large change.
 pub(super) fn long_change(settings: &str) -> String {
     let body = format!("{{\"message\": \"{}\"}}", "y".repeat(2_000));
-    let house = Harness::start(settings, "");
-    let answer = house.answer("POST", "/v1/routes/none/abort", &body);
+    let harness = Harness::start(settings, "");
+    let answer = harness.answer("POST", "/v1/routes/none/abort", &body);
     answer.status.to_string()
 }
 
@@ -227,9 +227,9 @@ pub(super) fn long_change(settings: &str) -> String {
 pub(super) fn access_format(settings: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("log");
-    let house = Harness::start(&format!("{}\n{settings}", log_to(&path)), "");
-    assert_eq!(house.client().get("/").status, 404);
-    drop(house);
+    let harness = Harness::start(&format!("{}\n{settings}", log_to(&path)), "");
+    assert_eq!(harness.client().get("/").status, 404);
+    drop(harness);
     let text = read_to_string(path).unwrap();
     let line = text.lines().next().expect("a line");
     serde_json::from_str::<Value>(line).is_ok().to_string()
@@ -250,7 +250,7 @@ pub(super) fn log_level(settings: &str) -> String {
 /// True if a request whose release has left the table ends soon.
 pub(super) fn drain(settings: &str) -> String {
     let (blue, green) = (silent(), Origin::replying("green"));
-    let house = Harness::start(
+    let harness = Harness::start(
         settings,
         &format!(
             "[releases.blue]\nendpoints = [{:?}]\n[releases.green]\nendpoints = [{:?}]\n\
@@ -259,12 +259,12 @@ pub(super) fn drain(settings: &str) -> String {
             green.url()
         ),
     );
-    let mut client = house.client();
+    let mut client = harness.client();
     client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
     assert!(becomes(|| blue.connections() == 1));
-    let switched = house.answer("POST", "/v1/routes/all/switch", "{\"to\": \"green\"}");
+    let switched = harness.answer("POST", "/v1/routes/all/switch", "{\"to\": \"green\"}");
     assert_eq!(switched.status, 200, "{}", switched.text());
-    house.ask("DELETE", "/v1/releases/blue?force=true");
+    harness.ask("DELETE", "/v1/releases/blue?force=true");
     // Drain deadlines are checked once a second.
     let ends = happens(client.reader()) || happens(client.reader());
     ends.to_string()

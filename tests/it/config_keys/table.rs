@@ -66,7 +66,7 @@ pub(super) fn host_header(route: &str) -> String {
 
 /// The release that an abort leads to.
 pub(super) fn stable(route: &str) -> String {
-    let house = Harness::start(
+    let harness = Harness::start(
         "",
         &format!(
             "[releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n\
@@ -74,8 +74,8 @@ pub(super) fn stable(route: &str) -> String {
              [[routes]]\nname = \"all\"\nsplit = {{ blue = 1, green = 1 }}\n{route}"
         ),
     );
-    house.ask("POST", "/v1/routes/all/abort");
-    house.ask("GET", "/v1/routes/all")["split"].to_string()
+    harness.ask("POST", "/v1/routes/all/abort");
+    harness.ask("GET", "/v1/routes/all")["split"].to_string()
 }
 
 fn checked(origins: &[&Origin], settings: &str, health: &str) -> Harness {
@@ -94,8 +94,8 @@ fn checked(origins: &[&Origin], settings: &str, health: &str) -> Harness {
     )
 }
 
-fn is(house: &Harness, health: &str) -> bool {
-    let status = house.ask("GET", "/v1/status");
+fn is(harness: &Harness, health: &str) -> bool {
+    let status = harness.ask("GET", "/v1/status");
     let releases = status["releases"].as_array().cloned();
     let endpoints = releases.unwrap_or_default().into_iter();
     let mut endpoints =
@@ -115,25 +115,25 @@ fn switched(release: &str) -> (Arc<AtomicBool>, Origin, Harness) {
         };
         format!("HTTP/1.1 {status} X\r\nContent-Length: 0\r\n\r\n").into_bytes()
     });
-    let house = checked(&[&origin], "", release);
-    assert!(becomes(|| is(&house, "healthy")));
-    (is_well, origin, house)
+    let harness = checked(&[&origin], "", release);
+    assert!(becomes(|| is(&harness, "healthy")));
+    (is_well, origin, harness)
 }
 
 /// True if an endpoint that begins to fail is soon unhealthy.
 pub(super) fn falls(release: &str) -> String {
-    let (is_well, _origin, house) = switched(release);
+    let (is_well, _origin, harness) = switched(release);
     is_well.store(false, Ordering::SeqCst);
-    becomes(|| is(&house, "unhealthy")).to_string()
+    becomes(|| is(&harness, "unhealthy")).to_string()
 }
 
 /// True if an endpoint is soon healthy again after it has failed.
 pub(super) fn rises(release: &str) -> String {
-    let (is_well, _origin, house) = switched(&format!("health.fall = 1\n{release}"));
+    let (is_well, _origin, harness) = switched(&format!("health.fall = 1\n{release}"));
     is_well.store(false, Ordering::SeqCst);
-    assert!(becomes(|| is(&house, "unhealthy")));
+    assert!(becomes(|| is(&harness, "unhealthy")));
     is_well.store(true, Ordering::SeqCst);
-    becomes(|| is(&house, "healthy")).to_string()
+    becomes(|| is(&harness, "healthy")).to_string()
 }
 
 /// True if a second endpoint is checked while the check of the first one is pending.
@@ -188,8 +188,8 @@ pub(super) fn check_interval(release: &str) -> String {
 /// True if an endpoint that does not respond to its check is soon unhealthy.
 pub(super) fn check_timeout(release: &str) -> String {
     let origin = super::time::silent();
-    let house = checked(&[&origin], "", &format!("health.fall = 1\n{release}"));
-    becomes(|| is(&house, "unhealthy")).to_string()
+    let harness = checked(&[&origin], "", &format!("health.fall = 1\n{release}"));
+    becomes(|| is(&harness, "unhealthy")).to_string()
 }
 
 /// True if most of a hundred revisions are soon pruned.
