@@ -63,7 +63,7 @@ fn waiting(counts: u64) -> u32 {
 
 /// Replaces the counts by what `next` makes of them; false if it makes nothing.
 ///
-/// The standard library has this under one name before Rust 1.95 and under another since, which deprecates the first.
+/// Rust 1.99 deprecates `fetch_update`, and its successor does not exist in the oldest Rust that we support.
 fn update(counts: &AtomicU64, next: impl Fn(u64) -> Option<u64>) -> bool {
     let mut seen = counts.load(Ordering::Relaxed);
     while let Some(wanted) = next(seen) {
