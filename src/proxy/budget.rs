@@ -6,8 +6,6 @@
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use tokio::task::yield_now;
-
 use super::fair_queue::{FairQueue, FairQueueEntry};
 
 /// Bytes that one direction moves before it yields.
@@ -86,15 +84,14 @@ impl<'t> Budget<'t> {
         polled
     }
 
-    /// Counts a frame, and yields if the budget is spent.
-    pub(super) async fn pay(&mut self, bytes: usize) {
+    /// Counts a frame; true if the body has to yield now. Not an `async fn`, which would cost every frame of a stream.
+    pub(super) fn spend(&mut self, bytes: usize) -> bool {
         self.turns.moved(bytes + PIECE);
-        if self.spent.spend(bytes) {
+        let is_spent = self.spent.spend(bytes);
+        if is_spent {
             self.reassess(self.turns.now_ms());
-            if !self.is_greedy {
-                yield_now().await;
-            }
         }
+        is_spent && !self.is_greedy
     }
 
     /// Starts a new budget.

@@ -25,15 +25,6 @@ pub(super) fn prepare(
     (previous, dialed): (Option<Selected>, Option<Connected>),
     parts: &RequestParts<'_>,
 ) -> Stage {
-    next_stage(context, previous, dialed, parts).unwrap_or_else(Stage::Failed)
-}
-
-fn next_stage(
-    context: &mut RequestContext,
-    previous: Option<Selected>,
-    dialed: Option<Connected>,
-    parts: &RequestParts<'_>,
-) -> Result<Stage, ProxyError> {
     let previous = match (previous, dialed) {
         (Some(selected), Some(connected)) if context.keeps(&selected) => {
             return encode(context, selected, parts, connected);
@@ -58,7 +49,7 @@ fn select_anew(
     context: &mut RequestContext,
     previous: Option<Selected>,
     parts: &RequestParts<'_>,
-) -> Result<Stage, ProxyError> {
+) -> Stage {
     let position = QueuePosition {
         permit: previous.and_then(Selected::into_permit),
         slot: context.waiting.take().map(|slot| *slot),
@@ -73,34 +64,34 @@ fn select_anew(
         Ok(selected) => connect_or_dial(context, selected, parts),
         Err(SelectError::Refused(error)) => {
             context.decide(None, None);
-            Err(error)
+            Stage::Failed(error)
         }
         Err(SelectError::NoEndpoint(decision)) => {
             context.decide(Some(decision), None);
-            Err(ProxyError::NoEndpoint)
+            Stage::Failed(ProxyError::NoEndpoint)
         }
         Err(SelectError::Busy(decision, slot)) => {
             context.waiting = slot.map(Box::new);
             let release = Arc::clone(decision.release());
             context.decide(Some(decision), None);
-            Ok(Stage::Queued(release))
+            Stage::Queued(release)
         }
     }
 }
 
 /// Picks another endpoint of the release that a request is bound to.
-fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Result<Stage, ProxyError> {
-    // Its release may have left for good meanwhile; a new pick would not be told to end.
+fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Stage {
+    // Its release may have left for good meanwhile; a new pick would not be ended with it.
     if selected.in_flight.is_aborted() {
-        return Err(ProxyError::ReleaseRemoved);
+        return Stage::Failed(ProxyError::ReleaseRemoved);
     }
     let attempts = context.attempts.as_ref();
     let tried = attempts.map_or(&[][..], |attempts| &attempts.tried);
     if !selected.pick_again(&context.worker, tried) {
-        return Err(ProxyError::NoEndpoint);
+        return Stage::Failed(ProxyError::NoEndpoint);
     }
     note(context, &selected);
-    Ok(Stage::Selected(selected))
+    Stage::Selected(selected)
 }
 
 fn note(context: &mut RequestContext, selected: &Selected) {
@@ -112,12 +103,14 @@ fn connect_or_dial(
     context: &mut RequestContext,
     selected: Selected,
     parts: &RequestParts<'_>,
-) -> Result<Stage, ProxyError> {
+) -> Stage {
     note(context, &selected);
-    check_upgrade(&selected, parts)?;
+    if let Err(rejection) = check_upgrade(&selected, parts) {
+        return Stage::Failed(rejection.into());
+    }
     match open_connection(context, &selected) {
         Some(connected) => encode(context, selected, parts, connected),
-        None => Ok(Stage::Selected(selected)),
+        None => Stage::Selected(selected),
     }
 }
 
@@ -164,23 +157,27 @@ fn encode(
     selected: Selected,
     parts: &RequestParts<'_>,
     connected: Connected,
-) -> Result<Stage, ProxyError> {
+) -> Stage {
     match connected {
         Connected::Http1(connection) => {
             let mut head = context.worker.take_buffer();
-            let (encoder, accept) = write_head(context, &selected, parts, &mut head)?;
-            let encoded = EncodedRequest {
-                connection,
-                head,
-                encoder,
-                accept,
-            };
-            Ok(Stage::Http1(selected, encoded))
+            match write_head(context, &selected, parts, &mut head) {
+                Ok((encoder, accept)) => {
+                    let encoded = EncodedRequest {
+                        connection,
+                        head,
+                        encoder,
+                        accept,
+                    };
+                    Stage::Http1(selected, encoded)
+                }
+                Err(error) => Stage::Failed(error),
+            }
         }
-        Connected::Http2(stream) => {
-            let start = http2::start(context, &selected, parts, stream)?;
-            Ok(Stage::Http2(selected, Box::new(start)))
-        }
+        Connected::Http2(stream) => match http2::start(context, &selected, parts, stream) {
+            Ok(start) => Stage::Http2(selected, Box::new(start)),
+            Err(error) => Stage::Failed(error),
+        },
     }
 }
 

@@ -5,6 +5,8 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use tokio::task::yield_now;
+
 use super::budget::Budget;
 use super::fair_queue::FairQueue;
 use super::io::{BodySink, BodySource, RelayError};
@@ -60,7 +62,9 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
             if last {
                 return Ok(());
             }
-            budget.pay(length).await;
+            if budget.spend(length) {
+                yield_now().await;
+            }
         }
     }
 }

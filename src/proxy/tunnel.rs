@@ -8,6 +8,8 @@ use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use tokio::task::yield_now;
+
 use crate::model::Outcome;
 use crate::net::{Buffer, Deadline};
 
@@ -249,7 +251,9 @@ impl Direction<'_> {
                 deadline.set_from_now(idle);
                 self.from.passed(&received);
                 drop(received);
-                budget.pay(length).await;
+                if budget.spend(length) {
+                    yield_now().await;
+                }
             }
             let next = if budget.is_greedy() {
                 let mut next = pin!(self.from.read(worker));

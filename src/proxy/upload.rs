@@ -3,6 +3,8 @@
 use std::future::poll_fn;
 use std::pin::pin;
 
+use tokio::task::yield_now;
+
 use crate::message::Rejection;
 
 use super::budget::Budget;
@@ -64,7 +66,9 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             if last {
                 return Ok(());
             }
-            budget.pay(length).await;
+            if budget.spend(length) {
+                yield_now().await;
+            }
         }
     }
 }
