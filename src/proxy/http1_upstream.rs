@@ -86,23 +86,18 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
             let stream = || TimedStream::new(&connection.stream, &worker.timers, idle_timeout);
             let head = RefCell::new(head);
             let forget = || **head.borrow_mut() = None;
+            let pending = std::mem::take(&mut encoded.head);
             let mut sink = Http1Sink {
                 stream: stream(),
                 exchange: &exchange,
                 worker,
-                head: std::mem::take(&mut encoded.head),
+                head: pending,
                 has_written: false,
                 is_repeatable,
                 forget: &forget,
             };
-            let mut response = Http1Response {
-                reader: BodyReader::new(stream(), &exchange, &worker.buffers, None),
-                asked: meta.asked,
-                limits: &worker.shared.settings.message,
-                accept: encoded.accept.as_deref(),
-                scan: HeadScan::default(),
-                has_begun: false,
-            };
+            let reader = BodyReader::new(stream(), &exchange, &worker.buffers, None);
+            let mut response = Http1Response::new(reader, meta, encoded.accept.as_deref(), worker);
             let both = (&mut sink, &mut response);
             let end = relay(committed, meta, (client, responder), both, forget).await;
             let evidence = match (sink.has_written, response.has_begun) {
@@ -197,6 +192,24 @@ impl RequestSink for Http1Sink<'_> {
 }
 
 // === impl Http1Response ===
+
+impl<'s> Http1Response<'s> {
+    fn new(
+        reader: BodyReader<'s, &'s RefCell<Exchange>>,
+        meta: &RequestMeta,
+        accept: Option<&'s handshake::Accept>,
+        worker: &'s Worker,
+    ) -> Self {
+        Self {
+            reader,
+            asked: meta.asked,
+            limits: &worker.shared.settings.message,
+            accept,
+            scan: HeadScan::default(),
+            has_begun: false,
+        }
+    }
+}
 
 impl Http1Response<'_> {
     /// Range of the next head in the buffer, once it is whole.

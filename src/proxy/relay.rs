@@ -42,18 +42,7 @@ where
         let end = {
             let request_is_read = Cell::new(false);
             let yielding = &context.worker.is_yielding;
-            let mut upload = pin!(async {
-                match upload(context, client, sink).await {
-                    Ok(()) => {
-                        request_is_read.set(true);
-                        client.closed().await;
-                        Some(ClientError::Gone)
-                    }
-                    Err(RelayError::Source(error)) => Some(error),
-                    // The endpoint reads no more; its response, if there is one, says why.
-                    Err(RelayError::Sink(_)) => sink.refused().map(ClientError::Invalid),
-                }
-            });
+            let mut upload = pin!(upload_and_watch(context, client, sink, &request_is_read));
             let mut download = pin!(download(
                 (committed, meta),
                 response,
@@ -95,6 +84,31 @@ where
     }
 }
 
+/// Moves the body of the request, then waits until the client leaves.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+fn upload_and_watch<C: ClientBody, K: RequestSink>(
+    context: &RequestContext,
+    client: &mut C,
+    sink: &mut K,
+    request_is_read: &Cell<bool>,
+) -> impl Future<Output = Option<ClientError>> {
+    async move {
+        match upload(context, client, sink).await {
+            Ok(()) => {
+                request_is_read.set(true);
+                client.closed().await;
+                Some(ClientError::Gone)
+            }
+            Err(RelayError::Source(error)) => Some(error),
+            // The endpoint reads no more; its response, if there is one, says why.
+            Err(RelayError::Sink(_)) => sink.refused().map(ClientError::Invalid),
+        }
+    }
+}
+
 /// Retracts a response that has failed after it began, if nothing of it has left; otherwise gRPC gets a status.
 fn retract_or_abort<R: Responder>(
     context: &RequestContext,
@@ -128,6 +142,37 @@ enum Head {
     Upgrade,
 }
 
+/// Passes the heads of a response on, up to the final one.
+#[expect(
+    clippy::manual_async_fn,
+    reason = "an async fn would keep its arguments twice"
+)]
+fn pass_heads<R: Responder, A: UpstreamResponse>(
+    (committed, meta): (Committed<'_>, &RequestMeta),
+    response: &mut A,
+    responder: &mut R,
+    request_is_read: &Cell<bool>,
+) -> impl Future<Output = Result<Head, RelayEnd>> {
+    async move {
+        let bytes_in = &committed.context.bytes_in;
+        loop {
+            let passed = response
+                .head(|parts| {
+                    let is_read = request_is_read.get() || meta.is_nearly_read(bytes_in.get());
+                    take_head(committed, responder, parts, is_read)
+                })
+                .await;
+            match passed.flatten().map_err(RelayEnd::Upstream)? {
+                Head::Informational { to_flush: false } => {}
+                Head::Informational { to_flush: true } => {
+                    responder.flush().await.map_err(RelayEnd::Client)?;
+                }
+                head => return Ok(head),
+            }
+        }
+    }
+}
+
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -141,24 +186,9 @@ fn download<R: Responder, A: UpstreamResponse>(
 ) -> impl Future<Output = RelayEnd> {
     async move {
         let context = committed.context;
-        let head = loop {
-            let taken = response
-                .head(|parts| {
-                    let is_read =
-                        request_is_read.get() || meta.is_nearly_read(context.bytes_in.get());
-                    take_head(committed, responder, parts, is_read)
-                })
-                .await;
-            match taken {
-                Ok(Ok(Head::Informational { to_flush: false })) => {}
-                Ok(Ok(Head::Informational { to_flush: true })) => {
-                    if let Err(error) = responder.flush().await {
-                        return RelayEnd::Client(error);
-                    }
-                }
-                Ok(Ok(head)) => break head,
-                Ok(Err(error)) | Err(error) => return RelayEnd::Upstream(error),
-            }
+        let head = match pass_heads((committed, meta), response, responder, request_is_read).await {
+            Ok(head) => head,
+            Err(end) => return end,
         };
         forget();
         context.body.discard(&context.worker);

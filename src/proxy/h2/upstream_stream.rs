@@ -101,28 +101,9 @@ where
             context: &*context,
             selected,
         };
-        let worker = &context.worker;
-        let deadline = || worker.timers.deadline();
-        let idle_timeout = committed.timeouts().silence;
-        let mut upload = Upload {
-            handle: &handle,
-            has_large_trailers: false,
-            is_socket: meta.asked.websocket,
-            progress: deadline(),
-            idle_timeout,
-        };
-        let mut download = Download {
-            handle: &handle,
-            incoming: RecvBody::default(),
-            has_body: true,
-            has_begun: false,
-            asked: meta.asked,
-            accept: start.accept.as_deref(),
-            limits: &worker.shared.settings.message,
-            progress: deadline(),
-            idle_timeout,
-            grpc: &grpc,
-        };
+        let mut upload = Upload::new(committed, meta, &handle);
+        let mut download =
+            Download::new(committed, meta, &handle, (start.accept.as_deref(), &grpc));
         let both = (&mut upload, &mut download);
         let forget = || *head = None;
         let end = relay(committed, meta, (client, responder), both, forget).await;
@@ -178,6 +159,18 @@ fn cause(gone: StreamError) -> io::Error {
 
 // === impl Upload ===
 
+impl<'t> Upload<'t> {
+    fn new(committed: Committed<'_>, meta: &RequestMeta, handle: &'t StreamHandle) -> Self {
+        Self {
+            handle,
+            has_large_trailers: false,
+            is_socket: meta.asked.websocket,
+            progress: committed.context.worker.timers.deadline(),
+            idle_timeout: committed.timeouts().silence,
+        }
+    }
+}
+
 impl BodySink for Upload<'_> {
     type Error = UpstreamError;
 
@@ -222,6 +215,29 @@ impl RequestSink for Upload<'_> {
 }
 
 // === impl Download ===
+
+impl<'t> Download<'t> {
+    fn new(
+        committed: Committed<'t>,
+        meta: &RequestMeta,
+        handle: &'t StreamHandle,
+        (accept, grpc): (Option<&'t handshake::Accept>, &'t Cell<Option<GrpcStatus>>),
+    ) -> Self {
+        let worker = &committed.context.worker;
+        Self {
+            handle,
+            incoming: RecvBody::default(),
+            has_body: true,
+            has_begun: false,
+            asked: meta.asked,
+            accept,
+            limits: &worker.shared.settings.message,
+            progress: worker.timers.deadline(),
+            idle_timeout: committed.timeouts().silence,
+            grpc,
+        }
+    }
+}
 
 impl Download<'_> {
     fn note_grpc(&self, head: &http2::Head) {
