@@ -145,37 +145,34 @@ impl Connection {
 
     /// Not an `async fn`: the future lives in the box alone, not a second time in the connection's task.
     fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
-        let opened = self.open(range.clone());
-        self.serve_opened(opened, range)
+        match self.open(range.clone()) {
+            Ok(opened) => Box::pin(self.exchange(opened, range)),
+            Err(rejection) => self.serve_refused(rejection),
+        }
     }
 
     /// Fast path for a buffered head that is complete and valid at the first scan.
     fn serve_start(&mut self) -> Option<Pin<Box<dyn Future<Output = NextRequest> + '_>>> {
         let buffer = self.received.as_ref()?;
         let limits = &self.worker.shared.settings.message;
-        let (opened, end) = match validate_start(buffer.data(), limits, |parts| self.begin(parts))?
-        {
-            Ok((opened, end)) => (Ok(opened), end),
-            Err(rejection) => (Err(rejection), 0),
-        };
-        Some(self.serve_opened(opened, 0..end))
+        let mut opened = None;
+        // Written where it stays: what a closure returns is moved on each of its ways out.
+        let start = |parts: &RequestParts<'_>| opened = Some(self.begin(parts));
+        match validate_start(buffer.data(), limits, start)? {
+            Ok(((), end)) => Some(Box::pin(self.exchange(opened?, 0..end))),
+            Err(rejection) => Some(self.serve_refused(rejection)),
+        }
     }
 
-    fn serve_opened(
+    fn serve_refused(
         &mut self,
-        opened: Result<AcceptedAs, Rejection>,
-        range: Range<usize>,
+        rejection: Rejection,
     ) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
-        match opened {
-            Ok(opened) => Box::pin(self.exchange(opened, range)),
-            Err(rejection) => {
-                let refusing = self.refuse(rejection);
-                Box::pin(async {
-                    refusing.await;
-                    NextRequest::Over
-                })
-            }
-        }
+        let refusing = self.refuse(rejection);
+        Box::pin(async {
+            refusing.await;
+            NextRequest::Over
+        })
     }
 
     fn refuse(&mut self, rejection: Rejection) -> Pin<Box<dyn Future<Output = ()> + '_>> {
