@@ -111,8 +111,10 @@ fn repair<T: DeserializeOwned>(
             } else {
                 advice::<T>(&error, &steps, document.get_ref())
             };
-            let problem = Problem::new(&path, found.message.unwrap_or_else(|| message(&error)));
-            let problem = match found.hint.or_else(|| hint(&error)) {
+            let is_key = is_unknown_key(&error, &steps, document.get_ref());
+            let said = found.message.unwrap_or_else(|| message(&error, is_key));
+            let problem = Problem::new(&path, said);
+            let problem = match found.hint.or_else(|| hint(&error, is_key)) {
                 Some(hint) => problem.hint(hint),
                 None => problem,
             };
@@ -225,14 +227,24 @@ fn missing_field(error: &Error) -> Option<&str> {
     Some(field.trim_matches('`'))
 }
 
+/// True if an unknown variant is a key of the file (`{ heder = "x" }`), not a value.
+fn is_unknown_key(error: &Error, steps: &[PathStep], document: &DeTable<'_>) -> bool {
+    let Some((wrong, _)) = unknown(error.message(), "unknown variant ") else {
+        return false;
+    };
+    let is_last = matches!(steps.last(), Some(PathStep::Key(key)) if key == wrong);
+    is_last && spans::value(document, steps).and_then(|value| value.as_str()) != Some(wrong)
+}
+
 /// Translates serde's message from Rust terms to configuration terms.
-fn message(error: &Error) -> String {
+fn message(error: &Error, is_key: bool) -> String {
     let message = error.message();
     if let Some((wrong, _)) = unknown(message, "unknown field ") {
         return format!("unexpected key `{wrong}`");
     }
     if let Some((wrong, _)) = unknown(message, "unknown variant ") {
-        return format!("unexpected value `{wrong}`");
+        let what = if is_key { "key" } else { "value" };
+        return format!("unexpected {what} `{wrong}`");
     }
     if let Some(field) = missing_field(error) {
         return format!("missing key `{field}`");
@@ -273,12 +285,17 @@ fn unknown<'m>(message: &'m str, what: &str) -> Option<(&'m str, Vec<&'m str>)> 
 }
 
 /// Hint: the closest of the allowed words, or all of them.
-fn hint(error: &Error) -> Option<String> {
+fn hint(error: &Error, is_key: bool) -> Option<String> {
     let message = error.message();
     let (wrong, known, what) = if let Some((wrong, known)) = unknown(message, "unknown field ") {
         (wrong, known, "valid keys are")
     } else if let Some((wrong, known)) = unknown(message, "unknown variant ") {
-        (wrong, known, "valid values are")
+        let what = if is_key {
+            "valid keys are"
+        } else {
+            "valid values are"
+        };
+        (wrong, known, what)
     } else {
         let number = message.strip_prefix("invalid type: integer `")?;
         let (number, expected) = number.split_once("`, expected ")?;

@@ -267,6 +267,10 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             "an affinity source is a header or a cookie",
             format!("write `affinity = [{{ header = \"{given}\" }}]`, or `cookie`"),
         ),
+        ("routes.*.affinity.*", DeValue::Table(table)) if table.len() != 1 => say(
+            "an affinity source is exactly one of `header` and `cookie`",
+            "put each in braces of its own: `affinity = [{ header = \"x-session\" }, { cookie = \"sid\" }]`",
+        ),
         ("routes.*.affinity", DeValue::Table(_)) => say(
             "`affinity` is a list, tried in order",
             "put brackets around it: `affinity = [{ cookie = \"sid\" }]`",

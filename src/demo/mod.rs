@@ -41,15 +41,14 @@ pub struct Options {
 #[derive(Debug, Error)]
 pub enum DemoError {
     /// The address cannot be bound.
-    #[error("cannot listen on {address}; choose another address with `{flag}`")]
+    #[error("cannot listen on {address}: {cause}; choose another with `{flag}`")]
     Address {
         /// The address.
         address: SocketAddr,
         /// The flag that changes it.
         flag: &'static str,
-        /// The reason.
-        #[source]
-        source: io::Error,
+        /// The reason; part of the message, so that the hint comes last.
+        cause: io::Error,
     },
     /// The sample agents cannot be started.
     #[error("the sample agents cannot be started")]
@@ -180,10 +179,10 @@ impl Demo {
 fn is_free(address: SocketAddr, flag: &'static str) -> Result<(), DemoError> {
     TcpListener::bind(address)
         .map(drop)
-        .map_err(|source| DemoError::Address {
+        .map_err(|cause| DemoError::Address {
             address,
             flag,
-            source,
+            cause,
         })
 }
 

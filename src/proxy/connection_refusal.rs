@@ -31,7 +31,7 @@ pub(super) struct RefusalLog([Sampler; ConnectionRefusal::COUNT]);
 struct Sampler {
     /// End of the window in which nothing is logged.
     quiet_until_ms: AtomicU64,
-    untold: AtomicU64,
+    left_out: AtomicU64,
 }
 
 /// A sender of PROXY headers that is not on the list.
@@ -93,8 +93,8 @@ impl RefusalLog {
         if reason == ConnectionRefusal::Closed {
             // Port checks of load balancers would fill the log.
             tracing::debug!(%client, listener, reason = reason_word, %error, "connection refused");
-        } else if let Some(untold) = self.0[reason as usize].take(now_ms) {
-            tracing::info!(%client, listener, reason = reason_word, %error, untold, "connection refused");
+        } else if let Some(left_out) = self.0[reason as usize].take(now_ms) {
+            tracing::info!(%client, listener, reason = reason_word, %error, left_out, "connection refused");
         }
     }
 }
@@ -116,9 +116,9 @@ impl Sampler {
                 )
                 .is_ok();
         if is_mine {
-            return Some(self.untold.swap(0, Ordering::Relaxed));
+            return Some(self.left_out.swap(0, Ordering::Relaxed));
         }
-        self.untold.fetch_add(1, Ordering::Relaxed);
+        self.left_out.fetch_add(1, Ordering::Relaxed);
         None
     }
 }
