@@ -53,7 +53,9 @@ def ratio_cell(results, name, other, with_spread=True):
     if not found:
         return "–"
     spread = f" ({min(found):.2f}–{max(found):.2f})" if with_spread and len(found) > 1 else ""
-    return f"**{statistics.median(found):.2f}**{spread}"
+    median = f"{statistics.median(found):.2f}"
+    # Below 1 is better: only a win is bold.
+    return (f"**{median}**" if float(median) < 1 else median) + spread
 
 
 def cpu(results, kinds, what):
