@@ -31,13 +31,12 @@ pub(super) struct ChangeOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     dry_run: bool,
-    /// Proceed although a release that gets more requests by it has no healthy endpoint, or was not checked yet, or
+    /// Proceed although a release that gets a larger share has no healthy endpoint, or was not checked yet, or
     /// although the release to be removed is still warm, draining, or in a split with weight 0.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     force: bool,
-    /// Time to wait, such as `30s`, until a check has found each release healthy that gets more requests by it; at most
-    /// `60s`. Then the change is refused. Without it a change only waits for the first check of a release that has
+    /// Time to wait until every release that gets a larger share is healthy, such as `30s`; at most `60s`. Then the change is refused. Without it a change only waits for the first check of a release that has
     /// checks but no result yet. A rollback or an abort never waits.
     #[param(
         required = false,
@@ -80,7 +79,7 @@ pub(super) struct ImportOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(default, deserialize_with = "switch")]
     dry_run: bool,
-    /// Proceed although a release that gets more requests by it has no healthy endpoint.
+    /// Proceed although a release that gets a larger share has no healthy endpoint.
     #[param(required = false, schema_with = switch_schema)]
     #[serde(default, deserialize_with = "switch")]
     force: bool,

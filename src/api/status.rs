@@ -193,7 +193,7 @@ pub struct RollbackStatus {
     pub changes: usize,
     /// True if every release that it would give a weight has an endpoint that is not unhealthy.
     pub ready: bool,
-    /// Releases that have none.
+    /// Releases whose endpoints are all unhealthy.
     pub not_ready: Vec<ReleaseName>,
     /// The nearest revision on the chain that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -257,7 +257,8 @@ pub struct Drift {
     /// True if the live table differs from it.
     pub drifted: bool,
     /// True if a later version of the file, read at a start or reload, could not be imported: both sides changed the
-    /// same entries, or the resulting table is not valid. `diff` is about that file then.
+    /// same entries (`wins` of an import resolves it), a release is not ready (`wait` or `force`), or the resulting
+    /// table is not valid. `diff` is about that file then.
     #[serde(default)]
     pub refused: bool,
     /// Differences: `before` is the file, `after` is live. A brief status has the first 50.

@@ -29,7 +29,7 @@ Exit status:
   69  the admin API cannot be reached
   70  an internal error of switchback
   74  the history cannot be read or written
-  75  not now: changed meanwhile, or in the file and live, or a release is not ready; check, and try again
+  75  not now: another change came first, file and live table conflict, or a release is not ready
   77  the token is missing, unknown or read-only
   78  the configuration has problems; all of them are shown";
 
@@ -67,7 +67,7 @@ pub(super) enum LocalCommand {
         #[command(flatten)]
         config: ConfigFile,
         /// Side that wins where the file and the live table changed the same entry
-        #[arg(long, value_name = "SIDE")]
+        #[arg(long, value_name = "file|live")]
         wins: Option<ConflictPolicy>,
         /// Do not start (exit status 75, or 78) when the file's releases and routes cannot be imported; without it, the
         /// last live table is served, with a warning
@@ -275,8 +275,9 @@ pub(super) enum ChangeVerb {
     Abort {
         /// The route
         route: RouteName,
-        #[command(flatten)]
-        health: HealthArgs,
+        /// Proceed although the stable release has no healthy endpoint
+        #[arg(long)]
+        force: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
@@ -294,7 +295,7 @@ pub(super) enum ChangeVerb {
         /// Restore only the previous split of this route
         #[arg(long)]
         route: Option<RouteName>,
-        /// Proceed although a release that gets more by it has no healthy endpoint, or was not checked yet
+        /// Proceed although a release that gets a larger share has no healthy endpoint
         #[arg(long)]
         force: bool,
         #[command(flatten)]

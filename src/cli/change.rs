@@ -140,7 +140,7 @@ pub(super) async fn promote(
 pub(super) async fn abort(
     client: &Client,
     route: &RouteName,
-    health: &HealthArgs,
+    force: bool,
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.common.message.clone();
@@ -148,7 +148,7 @@ pub(super) async fn abort(
     on_route(
         client,
         route,
-        ask.json(&MessageRequest { message }).health(health),
+        ask.json(&MessageRequest { message }).force(force),
         &change,
     )
     .await
@@ -189,12 +189,7 @@ pub(super) async fn rollback(
             }),
         ),
     };
-    let ask = if force {
-        ask.argument("force", true)
-    } else {
-        ask
-    };
-    based(client, seen, ask, &change).await
+    based(client, seen, ask.force(force), &change).await
 }
 
 async fn on_route(
@@ -225,7 +220,7 @@ async fn based(
 pub(super) fn done(answer: ApiResponse) -> Result<Out, Failure> {
     let text = match answer.read()? {
         ChangeAnswer::Receipt(receipt) => render::receipt(&receipt),
-        ChangeAnswer::Preview(preview) => render::preview(&preview),
+        ChangeAnswer::Preview(preview) => render::preview(&preview, answer.is_forced),
     };
     Ok(Out {
         text,

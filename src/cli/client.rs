@@ -112,6 +112,8 @@ pub(super) struct ApiResponse {
     pub(super) body: Vec<u8>,
     /// The revision in `ETag`.
     pub(super) revision: Option<Revision>,
+    /// True if the request was made with `force`.
+    pub(super) is_forced: bool,
 }
 
 /// A request.
@@ -177,10 +179,16 @@ impl ApiRequest {
             self = self.argument("wait", wait);
             self.wait = wait.0;
         }
-        if health.force {
-            self = self.argument("force", true);
+        self.force(health.force)
+    }
+
+    /// Adds the permission to proceed although a release is not ready.
+    pub(super) fn force(self, force: bool) -> Self {
+        if force {
+            self.argument("force", true)
+        } else {
+            self
         }
-        self
     }
 
     /// Adds a query argument; names and values are plain ASCII or numbers.
@@ -234,6 +242,7 @@ impl Client {
     /// Sends a request and waits for its response; any status but 2xx is a failure.
     pub(super) async fn send(&self, ask: ApiRequest) -> Result<ApiResponse, Failure> {
         let most = WHOLE + ask.wait;
+        let is_forced = ask.query.iter().any(|argument| argument == "force=true");
         let exchange = async {
             let response = self
                 .http
@@ -246,7 +255,12 @@ impl Client {
                 .map_err(|error| self.broken(&*error))?
                 .to_bytes()
                 .to_vec();
-            self.checked(status, ApiResponse { body, revision })
+            let response = ApiResponse {
+                body,
+                revision,
+                is_forced,
+            };
+            self.checked(status, response)
         };
         tokio::time::timeout(most, exchange)
             .await

@@ -159,12 +159,10 @@ fn hint(problem: &ProblemDocument) -> Option<String> {
         "precondition-required" => {
             "give the revision that you have seen with `--based-on REVISION`"
         }
-        "release-wanted" => {
-            "`--force` removes it anyway, unless a split of the live table names it"
-        }
+        "release-wanted" => "`--force` removes it anyway, unless a split gives it a weight",
         "not-ready" => {
             "`switchback releases` shows its endpoints; `--wait 30s` waits until one is healthy, except for a \
-             rollback; `--force` skips the check"
+             rollback or an abort; `--force` skips the check"
         }
         "unauthorized" => "give the token with `--token-file FILE` or `SWITCHBACK_TOKEN`",
         "no-file" => {

@@ -122,9 +122,9 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
     match verb {
         ChangeVerb::Abort {
             route,
-            health,
+            force,
             change,
-        } => change::abort(client, &route, &health, change).await,
+        } => change::abort(client, &route, force, change).await,
         ChangeVerb::Apply(import) => table::apply(client, import).await,
         ChangeVerb::Promote {
             route,

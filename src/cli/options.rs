@@ -42,10 +42,10 @@ pub(super) struct GroupArgs {
 /// Health options of a change that may give more to a release.
 #[derive(Debug, Args)]
 pub(super) struct HealthArgs {
-    /// Proceed although a release that gets more by it has no healthy endpoint
+    /// Proceed although a release that gets a larger share has no healthy endpoint
     #[arg(long)]
     pub(super) force: bool,
-    /// Time to wait, such as 30s, until a check has found each release healthy that gets more by it; at most 60s
+    /// Time to wait until every release that gets a larger share is healthy, such as 30s; at most 60s
     #[arg(long, value_name = "TIME", value_parser = wait, conflicts_with = "force")]
     pub(super) wait: Option<HumanDuration>,
 }

@@ -82,8 +82,8 @@ fn how(receipt: &Receipt) -> String {
     how
 }
 
-/// Effect of a change.
-pub(super) fn preview(preview: &Preview) -> String {
+/// Effect of a change; a forced one waits for no check.
+pub(super) fn preview(preview: &Preview, forced: bool) -> String {
     if !preview.changed {
         return format!(
             "nothing would change; revision {} is live\n",
@@ -106,18 +106,26 @@ pub(super) fn preview(preview: &Preview) -> String {
             .iter()
             .map(ToString::to_string)
             .collect();
+        let noun = if revisions.len() == 1 {
+            "revision"
+        } else {
+            "revisions"
+        };
         let revisions = revisions.join(", ");
         text = format!(
-            "{text}  a later rollback without --route also undoes other changes: revisions {revisions}\n"
+            "{text}  a later rollback without --route also undoes other changes: {noun} {revisions}\n"
         );
     }
     for release in &preview.not_ready {
         text = format!("{text}  not ready: {release} has no healthy endpoint\n");
     }
+    let then = if forced {
+        ""
+    } else {
+        "; the change waits for its first check, and is refused if it fails"
+    };
     for release in &preview.unknown {
-        text = format!(
-            "{text}  unknown: {release} was not checked yet; the change waits for its first check, and is refused if it fails\n"
-        );
+        text = format!("{text}  unknown: {release} was not checked yet{then}\n");
     }
     text
 }

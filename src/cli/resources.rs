@@ -45,12 +45,12 @@ pub(super) enum ReleaseVerb {
         after_help = "Values that are not given stay as they are. A new version label is a decision that a rollback undoes; added and removed endpoints under the same version are facts, which it keeps.\n\nExamples:\n  switchback release set green --version 2.0.0 --endpoint http://10.0.0.7:9000 --health /healthz\n  switchback release set green --file green.toml"
     )]
     Set(ReleaseSet),
-    /// Remove one that no split gives a weight
+    /// Remove one that no split names
     #[command(after_help = "Example:\n  switchback release remove green")]
     Remove {
         /// The release
         release: ReleaseName,
-        /// Proceed although a rollback would restore it, or requests are in flight on it
+        /// Proceed although a split names it with weight 0, a rollback would restore it, or requests are in flight on it
         #[arg(long)]
         force: bool,
         #[command(flatten)]

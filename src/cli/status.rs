@@ -109,7 +109,8 @@ fn drift(status: &Status) -> String {
         return String::new();
     }
     let why = if status.drift.refused {
-        ", which was reloaded but not imported (resolve it with `switchback apply FILE --wins file|live`)"
+        ", which was read but not imported (after a conflict: `switchback apply FILE --wins file|live`; where a release is \
+         not ready: `switchback apply FILE --wait 30s`, or `--force`)"
     } else {
         ""
     };

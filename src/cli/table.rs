@@ -30,8 +30,8 @@ pub(super) struct Import {
     /// Show the effect without changing anything
     #[arg(long)]
     dry_run: bool,
-    /// Side that wins where both changed: file or live
-    #[arg(long)]
+    /// Side that wins where the file and the live table changed the same entry
+    #[arg(long, value_name = "file|live")]
     wins: Option<ConflictPolicy>,
     #[command(flatten)]
     health: HealthArgs,
@@ -58,7 +58,8 @@ pub(super) async fn apply(client: &Client, import: Import) -> Result<Out, Failur
     }
     let ask = ask.dry_run(import.dry_run).group(&import.group);
     let answer = client.send(ask.health(&import.health)).await?;
-    let text = imported(&answer.read()?) + &needs_restart(&restart_keys(client, &config).await?);
+    let text = imported(&answer.read()?, answer.is_forced)
+        + &needs_restart(&restart_keys(client, &config).await?);
     Ok(Out {
         text,
         json: answer.body,
@@ -84,10 +85,10 @@ fn needs_restart(keys: &[String]) -> String {
     )
 }
 
-fn imported(report: &ImportReport) -> String {
+fn imported(report: &ImportReport, forced: bool) -> String {
     let mut text = match (&report.receipt, &report.preview) {
         (Some(receipt), _) => render::receipt(receipt),
-        (None, Some(preview)) => render::preview(preview),
+        (None, Some(preview)) => render::preview(preview, forced),
         (None, None) => format!("revision {}  nothing to import\n", report.revision),
     };
     for kept in &report.kept {
@@ -114,7 +115,7 @@ pub(super) async fn reload(client: &Client) -> Result<Out, Failure> {
         .send(ApiRequest::of(Method::POST, "/v1/reload"))
         .await?;
     let report: ReloadReport = answer.read()?;
-    let text = imported(&report.import) + &needs_restart(&report.restart);
+    let text = imported(&report.import, false) + &needs_restart(&report.restart);
     if report.certificates.is_empty() && report.access_log.is_none() {
         return Ok(Out {
             text,

@@ -169,7 +169,7 @@ impl HostHeader {
     }
 }
 
-/// Timeouts of a route; if one is absent, the default of the listener applies.
+/// Timeouts of a route; if one is absent, the default in `[timeouts]` applies.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TimeoutsSpec {

@@ -97,7 +97,7 @@ pub const REQUEST_SECONDS: Metric = (
 pub const REQUESTS: Metric = (
     "switchback_requests_total",
     Kind::Counter,
-    "Requests sent to a release, by outcome",
+    "Requests for which a release was decided on, by outcome",
 );
 /// Requests in flight by release.
 pub const REQUESTS_IN_FLIGHT: Metric = (
