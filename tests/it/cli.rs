@@ -162,10 +162,7 @@ fn a_dry_run_of_a_route_says_what_comes_back_and_what_goes_along_later() {
     let begin = format!("would restore the split of `chat` in revision {to}");
     assert!(dry.starts_with(&begin), "{dry}");
     assert!(dry.contains("chat: blue 50%→95%  green 50%→5%"), "{dry}");
-    assert!(
-        dry.contains(&format!("changes: revision {other}")),
-        "{dry}"
-    );
+    assert!(dry.contains(&format!("changes: revision {other}")), "{dry}");
     let done = run_ok(&admin, &["rollback", "--route", "chat"]);
     assert!(done.contains(&format!("chat = revision {to}")), "{done}");
     let history = run_ok(&admin, &["history"]);
