@@ -64,11 +64,11 @@ fn select_anew(
         Ok(selected) => connect_or_dial(context, selected, parts),
         Err(SelectError::Refused(error)) => {
             context.decide(None, None);
-            Stage::Failed(error)
+            Stage::Failed(error, None)
         }
         Err(SelectError::NoEndpoint(decision)) => {
             context.decide(Some(decision), None);
-            Stage::Failed(ProxyError::NoEndpoint)
+            Stage::Failed(ProxyError::NoEndpoint, None)
         }
         Err(SelectError::Busy(decision, slot)) => {
             context.waiting = slot.map(Box::new);
@@ -83,12 +83,12 @@ fn select_anew(
 fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Stage {
     // Its release may have left for good meanwhile; a new pick would not be ended with it.
     if selected.in_flight.is_aborted() {
-        return Stage::Failed(ProxyError::ReleaseRemoved);
+        return Stage::Failed(ProxyError::ReleaseRemoved, Some(selected));
     }
     let attempts = context.attempts.as_ref();
     let tried = attempts.map_or(&[][..], |attempts| &attempts.tried);
     if !selected.pick_again(&context.worker, tried) {
-        return Stage::Failed(ProxyError::NoEndpoint);
+        return Stage::Failed(ProxyError::NoEndpoint, Some(selected));
     }
     note(context, &selected);
     Stage::Selected(selected)
@@ -106,7 +106,7 @@ fn connect_or_dial(
 ) -> Stage {
     note(context, &selected);
     if let Err(rejection) = check_upgrade(&selected, parts) {
-        return Stage::Failed(rejection.into());
+        return Stage::Failed(rejection.into(), Some(selected));
     }
     match open_connection(context, &selected) {
         Some(connected) => encode(context, selected, parts, connected),
@@ -171,12 +171,12 @@ fn encode(
                     };
                     Stage::Http1(selected, encoded)
                 }
-                Err(error) => Stage::Failed(error),
+                Err(error) => Stage::Failed(error, Some(selected)),
             }
         }
         Connected::Http2(stream) => match http2::start(context, &selected, parts, stream) {
             Ok(start) => Stage::Http2(selected, Box::new(start)),
-            Err(error) => Stage::Failed(error),
+            Err(error) => Stage::Failed(error, Some(selected)),
         },
     }
 }

@@ -105,7 +105,7 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
                 granted.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
             }
             Stage::Received => Step::Prepare(None),
-            Stage::Failed(_) => request.failed(),
+            Stage::Failed(..) => request.failed(),
         }
     }
 }
@@ -135,7 +135,7 @@ impl Request {
         let mut context = RequestContext::new(worker, peer, preview, parts);
         let stage = match context.admit(parts) {
             Ok(()) => prepare(&mut context, (None, None), parts),
-            Err(error) => Stage::Failed(error),
+            Err(error) => Stage::Failed(error, None),
         };
         Self { context, stage }
     }
@@ -152,10 +152,8 @@ impl Request {
             reusable,
             received,
         } = sent;
-        if let Some(reusable) = reusable {
-            self.give_back(&reusable);
-        }
         if !matches!(attempted, Attempted::Upgraded) {
+            self.end_connection(reusable.as_ref());
             return Step::of(attempted);
         }
         match std::mem::take(&mut self.stage) {
@@ -175,6 +173,7 @@ impl Request {
             .handle
             .filter(|_| matches!(sent.attempted, Attempted::Upgraded))
         else {
+            self.end_connection(None);
             return Step::of(sent.attempted);
         };
         match std::mem::take(&mut self.stage) {
@@ -189,9 +188,10 @@ impl Request {
         }
     }
 
-    /// Gives the endpoint's connection back to its pool.
-    fn give_back(&mut self, reusable: &Reusable) {
-        if let Some(Connected::Http1(connection)) = self.stage.take_connection() {
+    /// Gives the endpoint's connection back to its pool, or closes it: it does not wait for a client that is slow to close.
+    fn end_connection(&mut self, reusable: Option<&Reusable>) {
+        let connected = self.stage.take_connection();
+        if let (Some(Connected::Http1(connection)), Some(reusable)) = (connected, reusable) {
             let worker = &self.context.worker;
             // The clock was read when the response began or was last waited for; that long ago makes the wait shorter only.
             let longest = worker.shared.settings.timeouts.endpoint_idle.0;
@@ -214,7 +214,10 @@ impl Request {
 
     fn failed(&mut self) -> Step {
         match std::mem::take(&mut self.stage) {
-            Stage::Failed(error) => Step::Failed(error),
+            Stage::Failed(error, selected) => {
+                self.stage = selected.map_or_else(Stage::default, Stage::Selected);
+                Step::Failed(error)
+            }
             stage => {
                 self.stage = stage;
                 Step::Prepare(None)

@@ -35,8 +35,8 @@ pub(super) enum Stage {
     Http1(Selected, EncodedRequest),
     /// It is committed when its stream is opened.
     Http2(Selected, Box<http2::Start>),
-    /// It gets a response of ours.
-    Failed(ProxyError),
+    /// It gets a response of ours. What was selected counts it as in flight until then.
+    Failed(ProxyError, Option<Selected>),
 }
 
 /// A request on an HTTP/1.1 connection, its head encoded and not yet written.
@@ -77,10 +77,11 @@ impl Stage {
     /// The selection, without the connection.
     pub(super) fn into_selected(self) -> Option<Selected> {
         match self {
-            Self::Received | Self::Queued(_) | Self::Failed(_) => None,
+            Self::Received | Self::Queued(_) => None,
             Self::Selected(selected) | Self::Http1(selected, _) | Self::Http2(selected, _) => {
                 Some(selected)
             }
+            Self::Failed(_, selected) => selected,
         }
     }
 

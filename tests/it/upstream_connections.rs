@@ -1,5 +1,6 @@
 //! Connections to HTTP/2 endpoints: their number, their lifetime, and pings on them.
 
+use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
@@ -214,4 +215,23 @@ fn a_connection_without_window_takes_no_new_streams() {
     is_stalled.recv_timeout(Duration::from_secs(10)).unwrap();
     assert_eq!(proxy.client().get("/").text(), "ok");
     assert_eq!(origin.connections(), 2);
+}
+
+#[test]
+fn a_connection_that_ends_with_its_response_does_not_wait_for_a_client_that_stays() {
+    let (closed, is_closed) = mpsc::channel();
+    let closed = Mutex::new(closed);
+    let origin = Origin::after_request(move |_, mut stream, mut reader| {
+        let response = b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 2\r\n\r\nok";
+        stream.write_all(response).unwrap();
+        let _ = closed.lock().unwrap().send(reader.read(&mut [0]).unwrap());
+    });
+    let proxy = TestProxy::before(&origin);
+    let mut client = proxy.client();
+    client.send("GET / HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n");
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(client.reader().read(&mut [0]).unwrap(), 0);
+    // The proxy has ended its side and waits for the client's end, which does not come yet.
+    assert_eq!(proxy.roster("blue").endpoints()[0].connections(), 0);
+    assert_eq!(is_closed.recv_timeout(crate::support::TIMEOUT), Ok(0));
 }
