@@ -227,7 +227,7 @@ fn missing_field(error: &Error) -> Option<&str> {
     Some(field.trim_matches('`'))
 }
 
-/// True if an unknown variant is a key of the file (`{ heder = "x" }`), not a value.
+/// True if an unknown variant is a key of the file (`{ body = "x" }`), not a value.
 fn is_unknown_key(error: &Error, steps: &[PathStep], document: &DeTable<'_>) -> bool {
     let Some((wrong, _)) = unknown(error.message(), "unknown variant ") else {
         return false;
