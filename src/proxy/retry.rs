@@ -55,6 +55,8 @@ pub(super) struct Attempts {
     pub(super) failed: u32,
     /// Endpoints that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
+    /// Those of them that only had as many connections as they may have.
+    pub(super) full: Vec<SocketAddr>,
     /// A byte may have reached an endpoint: the release is fixed.
     pub(super) is_bound: bool,
     /// A retry uses no connection with a lower number.
@@ -80,6 +82,13 @@ impl FailedAttempt {
 // === impl Attempts ===
 
 impl Attempts {
+    /// Makes the endpoints that were only full eligible again; false if there are none.
+    pub(super) fn retry_full(&mut self) -> bool {
+        let full = std::mem::take(&mut self.full);
+        self.tried.retain(|address| !full.contains(address));
+        !full.is_empty()
+    }
+
     /// Records that the request is retried; `opened` connections were opened so far.
     pub(super) fn repeat(&mut self, evidence: Evidence, opened: u64) {
         self.is_bound |= evidence != Evidence::NotSent;

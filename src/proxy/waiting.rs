@@ -56,7 +56,7 @@ pub(super) async fn dial<C: ClientBody>(
     match connected? {
         Ok(connection) => Ok(connection),
         Err(error) => {
-            note_connect_failure(context, selected, error).map_err(WaitAborted::Error)?;
+            note_connect_failure(context, selected, error, may_wait).map_err(WaitAborted::Error)?;
             if Instant::now() >= until {
                 let error = ProxyError::Upstream(UpstreamError::ConnectTimeout);
                 return Err(WaitAborted::Error(error));
@@ -159,11 +159,13 @@ fn is_last_endpoint(context: &RequestContext, selected: &Selected) -> bool {
         || endpoints.iter().all(is_out)
 }
 
-/// Counts a failure to connect against the endpoint; an error if no other endpoint is to be tried.
+/// Counts a failure to connect against the endpoint; an error if no endpoint is to be tried any more. An endpoint that
+/// was only full, and not waited for, is tried again once there is no other.
 fn note_connect_failure(
     context: &mut RequestContext,
     selected: &Selected,
     error: UpstreamError,
+    has_waited: bool,
 ) -> Result<(), ProxyError> {
     let endpoint = selected.in_flight.endpoint();
     if error.is_refusal() {
@@ -171,11 +173,15 @@ fn note_connect_failure(
     }
     context.count_failed_attempt(error.failure(), &error);
     let others = context.worker.shared.settings.limits.retries as usize;
-    let tried = &mut context.attempts.get_or_insert_default().tried;
-    tried.push(endpoint.address());
+    let attempts = context.attempts.get_or_insert_default();
+    attempts.tried.push(endpoint.address());
+    if matches!(error, UpstreamError::ConnectionLimit) && !has_waited {
+        attempts.full.push(endpoint.address());
+    }
     let endpoints = selected.release().roster().endpoints();
-    let is_tried = |other: &Arc<Endpoint>| tried.contains(&other.address());
-    if tried.len() > others || endpoints.iter().all(is_tried) {
+    let is_tried = |other: &Arc<Endpoint>| attempts.tried.contains(&other.address());
+    let is_last = attempts.tried.len() > others || endpoints.iter().all(is_tried);
+    if is_last && !attempts.retry_full() {
         return Err(ProxyError::Upstream(error));
     }
     Ok(())

@@ -255,3 +255,24 @@ fn idle_connections_make_room_for_others() {
         assert_eq!(answer.status, 200, "{round}");
     }
 }
+
+#[test]
+fn a_request_waits_for_a_busy_endpoint_when_the_other_one_is_dead() {
+    let (origin, arrivals, release) = Origin::holding();
+    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = dead.local_addr().unwrap();
+    drop(dead);
+    let endpoints = format!("endpoints = [{:?}, \"http://{address}\"]", origin.url());
+    let proxy = one_connection(&endpoints);
+    let mut clients: Vec<Client> = (0..6).map(|_| proxy.client()).collect();
+    for client in &mut clients {
+        client.send(REQUEST);
+    }
+    for _ in &clients {
+        arrivals.recv_timeout(TIMEOUT).unwrap();
+        release.send(()).unwrap();
+    }
+    for client in &mut clients {
+        assert_eq!(client.response().status, 200);
+    }
+}
