@@ -63,19 +63,28 @@ pub(super) async fn connect(
             Err(UpstreamError::ConnectionLimit) if may_wait => {}
             connected => return connected.map(Some),
         }
-        let existing = || match spec.protocol {
-            _ if newer_than.is_some() => None,
-            Protocol::Http1 => worker
-                .pools
-                .take(key, worker.now_ms())
-                .map(Connected::Http1),
-            Protocol::Http2 => worker.http2.take(key).map(Connected::Http2),
+        let may_share = newer_than.is_none();
+        let existing = || {
+            may_share
+                .then(|| existing(worker, key, spec.protocol))
+                .flatten()
         };
         match admission::wait(worker, selected, existing, deadline).await? {
             Admission::New(place) => counted = Some(place),
             Admission::Existing(connected) => return Ok(Some(connected)),
             Admission::TableChanged => return Ok(None),
         }
+    }
+}
+
+/// A connection that can take a request now.
+fn existing(worker: &Worker, key: PoolKey, protocol: Protocol) -> Option<Connected> {
+    match protocol {
+        Protocol::Http1 => worker
+            .pools
+            .take(key, worker.now_ms())
+            .map(Connected::Http1),
+        Protocol::Http2 => worker.http2.take(key).map(Connected::Http2),
     }
 }
 

@@ -241,7 +241,6 @@ impl Connection {
                 let decoder = BodyDecoder::request(meta.framing, &settings.message);
                 let patient = channel(settings.timeouts.body.0);
                 let reader = BodyReader::new(patient, decoder, &worker.buffers, body);
-                let mut watch = DisconnectWatch::default();
                 let is_watched = Cell::new(false);
                 let mut client = Http1Client {
                     reader,
@@ -252,24 +251,11 @@ impl Connection {
                 let keep_alive = opened.keep_alive && !self.is_old();
                 let mut responder =
                     Http1Responder::new(silence, &worker, opened.version, keep_alive);
+                let request = &mut opened.request;
                 let finished = {
-                    let mut serving = pin!(serve(
-                        &mut opened.request,
-                        meta,
-                        &mut head,
-                        &mut client,
-                        &mut responder
-                    ));
-                    poll_fn(|cx| {
-                        worker.is_yielding.set(false);
-                        let polled = serving.as_mut().poll(cx);
-                        if polled.is_ready() || is_watched.get() || worker.is_yielding.get() {
-                            return polled;
-                        }
-                        let left = watch.poll_left(cx, &self.stream, &worker.timers);
-                        left.map(|()| RequestEnd::Cut)
-                    })
-                    .await
+                    let serving =
+                        pin!(serve(request, meta, &mut head, &mut client, &mut responder));
+                    self.until_disconnected(serving, &is_watched).await
                 };
                 if matches!(finished, RequestEnd::Whole)
                     && responder.keep_alive
@@ -286,6 +272,25 @@ impl Connection {
             }
             self.finish(finished, rest, after).await
         }
+    }
+
+    /// Runs a request to its end, or until the client disconnects while its body is not read.
+    async fn until_disconnected(
+        &self,
+        mut serving: Pin<&mut impl Future<Output = RequestEnd>>,
+        is_watched: &Cell<bool>,
+    ) -> RequestEnd {
+        let mut watch = DisconnectWatch::default();
+        poll_fn(|cx| {
+            self.worker.is_yielding.set(false);
+            let polled = serving.as_mut().poll(cx);
+            if polled.is_ready() || is_watched.get() || self.worker.is_yielding.get() {
+                return polled;
+            }
+            let left = watch.poll_left(cx, &self.stream, &self.worker.timers);
+            left.map(|()| RequestEnd::Cut)
+        })
+        .await
     }
 
     /// Splits the buffer into the head and the bytes received after it.

@@ -100,11 +100,8 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
             let mut response = Http1Response::new(reader, meta, encoded.accept.as_deref(), worker);
             let both = (&mut sink, &mut response);
             let end = relay(committed, meta, (client, responder), both, forget).await;
-            let evidence = match (sink.has_written, response.has_begun) {
-                (false, false) => Evidence::NotSent,
-                (true, false) if connection.is_reused => Evidence::KeptConnectionEnded,
-                _ => Evidence::Unknown,
-            };
+            let has_moved = (sink.has_written, response.has_begun);
+            let evidence = evidence(has_moved, connection.is_reused);
             (end, evidence, response.reader.into_rest())
         };
         let unread = received.as_ref().map_or(&[][..], Buffer::data);
@@ -114,6 +111,15 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
             reusable: reusable.flatten(),
             received,
         }
+    }
+}
+
+/// The evidence of an attempt: if a byte of the request was written, if one of the response came, on which connection.
+fn evidence(has_moved: (bool, bool), is_reused: bool) -> Evidence {
+    match has_moved {
+        (false, false) => Evidence::NotSent,
+        (true, false) if is_reused => Evidence::KeptConnectionEnded,
+        _ => Evidence::Unknown,
     }
 }
 

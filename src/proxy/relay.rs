@@ -3,9 +3,10 @@
 use std::cell::Cell;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Context, Poll};
 
 use crate::message::{KnownField, Reason, Rejection, Version};
+use crate::net::Deadline;
 use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
@@ -24,19 +25,13 @@ use super::upload::{RequestSink, upload};
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
 )]
-pub(super) fn relay<C, R, K, A>(
+pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResponse>(
     committed: Committed<'_>,
     meta: &RequestMeta,
     (client, responder): (&mut C, &mut R),
     (sink, response): (&mut K, &mut A),
     forget: impl FnOnce(),
-) -> impl Future<Output = RelayEnd>
-where
-    C: ClientBody,
-    R: Responder,
-    K: RequestSink,
-    A: UpstreamResponse,
-{
+) -> impl Future<Output = RelayEnd> {
     async move {
         let context = committed.context;
         let end = {
@@ -72,16 +67,25 @@ where
                 if !is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
                     return Poll::Ready(end);
                 }
-                if committed.is_aborted() {
-                    return Poll::Ready(RelayEnd::Recalled);
-                }
-                let expired = limit.as_ref().map(|limit| limit.poll_expired(cx));
-                expired.map_or(Poll::Pending, |polled| polled.map(|()| RelayEnd::TooLong))
+                poll_ended(cx, committed, limit.as_ref())
             })
             .await
         };
         retract_or_abort(context, meta, end, responder)
     }
+}
+
+/// Ready when the request has to end, whatever its two directions do.
+fn poll_ended(
+    cx: &mut Context<'_>,
+    committed: Committed<'_>,
+    limit: Option<&Deadline>,
+) -> Poll<RelayEnd> {
+    if committed.is_aborted() {
+        return Poll::Ready(RelayEnd::Recalled);
+    }
+    let expired = limit.map(|limit| limit.poll_expired(cx));
+    expired.map_or(Poll::Pending, |polled| polled.map(|()| RelayEnd::TooLong))
 }
 
 /// Moves the body of the request, then waits until the client leaves.

@@ -68,19 +68,14 @@ pub(in crate::proxy) struct Sent {
 }
 
 /// Sends a request and brings its response. Its first step, without an await, hands the head to the connection.
-pub(in crate::proxy) async fn send_request<H, C, R>(
+pub(in crate::proxy) async fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
     (context, selected): (&mut RequestContext, &Selected),
     start: &mut Start,
     meta: &RequestMeta,
     head: &mut Option<H>,
     client: &mut C,
     responder: &mut R,
-) -> Sent
-where
-    H: RequestHead,
-    C: ClientBody,
-    R: Responder,
-{
+) -> Sent {
     let opened = start.stream.open(&start.block, start.is_over);
     context
         .worker
