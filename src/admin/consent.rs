@@ -19,10 +19,12 @@ impl ChangeParams {
         self
     }
 
-    /// For a rollback, which never waits.
+    /// For a rollback or an abort, which never waits.
     pub(super) fn without_wait(self) -> Result<Self, ApiError> {
         if self.wait.is_some() {
-            return Err(ApiError::invalid("a rollback does not wait").hint("leave `wait` out"));
+            return Err(
+                ApiError::invalid("a rollback or an abort does not wait").hint("leave `wait` out")
+            );
         }
         Ok(self)
     }

@@ -140,7 +140,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     if path == "/v1/table" && method == "put" {
         statuses.push(("428", "`If-Match` is missing"));
     }
-    if path.ends_with("/rollback") {
+    if path.ends_with("/rollback") || path.ends_with("/abort") {
         without_wait(operation);
     }
     let responses = operation["responses"].as_object_mut();
@@ -155,7 +155,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     }
 }
 
-/// A rollback has the options of any change except this one.
+/// A way back has the options of any change except this one.
 fn without_wait(operation: &mut Value) {
     if let Some(parameters) = operation["parameters"].as_array_mut() {
         parameters.retain(|parameter| parameter["name"] != "wait");

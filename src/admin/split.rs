@@ -141,5 +141,6 @@ pub(super) async fn abort(
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
 ) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    answer(&admin, params.because(message)?, Change::Abort { route }).await
+    let params = params.without_wait()?.because(message)?;
+    answer(&admin, params, Change::Abort { route }).await
 }

@@ -295,6 +295,20 @@ fn the_api_describes_itself() {
 }
 
 #[test]
+fn a_way_back_takes_no_time_to_wait() {
+    let admin = TestAdmin::start();
+    for path in [
+        "/v1/rollback",
+        "/v1/routes/chat/rollback",
+        "/v1/routes/chat/abort",
+    ] {
+        let (status, problem) = admin.json("POST", &format!("{path}?wait=1s"), &Value::Null);
+        assert_eq!(status, 422, "{path}: {problem}");
+        assert_eq!(problem["hint"], "leave `wait` out", "{path}: {problem}");
+    }
+}
+
+#[test]
 fn the_description_offers_only_what_is_taken() {
     let document = TestAdmin::start().get("/openapi.json");
     let wait = |path: &str| {
@@ -305,6 +319,7 @@ fn the_description_offers_only_what_is_taken() {
     assert!(wait("/v1/routes/{route}/switch"));
     assert!(!wait("/v1/rollback"));
     assert!(!wait("/v1/routes/{route}/rollback"));
+    assert!(!wait("/v1/routes/{route}/abort"));
     let schemas = &document["components"]["schemas"];
     let either = schemas["SplitPatchRequest"]["oneOf"].as_array();
     assert_eq!(either.map(Vec::len), Some(2));
