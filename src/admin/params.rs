@@ -36,8 +36,9 @@ pub(super) struct ChangeOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     force: bool,
-    /// Time to wait until every release that gets a larger share is healthy, such as `30s`; at most `60s`. Then the change is refused. Without it a change only waits for the first check of a release that has
-    /// checks but no result yet. A rollback or an abort never waits.
+    /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if
+    /// one is not healthy by then, the change is refused. Without it a change only waits for the first check of a release that has checks but no result
+    /// yet.
     #[param(
         required = false,
         nullable = false,

@@ -4,14 +4,14 @@ use std::{str::FromStr, sync::Arc};
 
 use axum::{
     extract::Request,
-    http::{Method, StatusCode, header},
+    http::{StatusCode, header},
     middleware::Next,
     response::Response,
 };
 use tokio::{sync::oneshot, task::JoinError};
 
 use super::{
-    auth::Caller,
+    auth::{Caller, changes},
     error::ApiError,
     idempotency::{asks_only, keep},
     json_response::tagged,
@@ -48,7 +48,7 @@ pub(super) async fn answer(
         let early = controller.apply_early(change, author, expected, consent);
         let early = early.await;
         let is_recorded = early.as_ref().is_ok_and(|early| early.changed);
-        send_receipt(responder, early, turn.as_deref(), is_recorded).await;
+        send_receipt(responder, early, turn, is_recorded).await;
     };
     let done = respond_early(work).await?;
     receipt(done.map_err(|error| judged.refused(error)))
@@ -73,7 +73,7 @@ pub(super) async fn roll_back(
     let work = async move |responder| {
         let early = controller.rollback_early(to, author, expected, params.force);
         // A failing disk refuses no rollback, not even one that changes nothing.
-        send_receipt(responder, early.await, turn.as_deref(), true).await;
+        send_receipt(responder, early.await, turn, true).await;
     };
     let done = respond_early(work).await?;
     receipt(done.map_err(refused))
@@ -126,14 +126,16 @@ async fn respond_early<T: Send + 'static, W: Future<Output = ()> + Send + 'stati
 async fn send_receipt(
     responder: Responder<Result<Receipt, ControlError>>,
     early: Result<EarlyReceipt<'_>, ControlError>,
-    turn: Option<&KeyGuard>,
+    turn: Option<Arc<KeyGuard>>,
     is_recorded: bool,
 ) {
     let (receipt, effects) = match early {
         Ok(early) => early.into_parts(),
         Err(error) => return responder.send(Err(error)).await,
     };
-    let kept = keep(turn, &receipt, receipt.revision, is_recorded).await;
+    let kept = keep(turn.as_deref(), &receipt, receipt.revision, is_recorded).await;
+    // A repeat of the request need not wait for the effects.
+    drop(turn);
     responder.send(kept.map(|()| receipt)).await;
     drop(effects);
 }
@@ -186,7 +188,7 @@ pub(super) fn named<T: FromStr<Err = NameError>>(text: &str) -> Result<T, ApiErr
 
 /// Logs every change with its author, even a failed one.
 pub(super) async fn audit(request: Request, next: Next) -> Response {
-    if [Method::GET, Method::HEAD, Method::OPTIONS].contains(request.method()) {
+    if !changes(request.method()) {
         return next.run(request).await;
     }
     let caller = request.extensions().get::<Caller>().cloned();

@@ -16,7 +16,7 @@ use super::{
 use crate::{
     api::ConflictPolicy,
     model::{ReleaseName, Revision, RouteName},
-    server::SUBCOMMAND,
+    server::HISTORY_WRITER,
 };
 
 /// Exit statuses, shown below every help text.
@@ -87,7 +87,7 @@ pub(super) enum LocalCommand {
         history: Option<PathBuf>,
     },
     /// Write the history's disk for the proxy that starts it
-    #[command(name = SUBCOMMAND, hide = true)]
+    #[command(name = HISTORY_WRITER, hide = true)]
     KeepHistory,
     /// Run one sample agent, to try things out in containers
     #[command(

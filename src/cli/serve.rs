@@ -38,7 +38,7 @@ pub(super) fn serve(
         file: Some(file),
         wins,
         strict,
-        keeper: Some(this_program()),
+        writer_program: Some(this_program()),
     };
     server::run(config, options).map_err(|error| not_started(&error))?;
     Ok(Out::default())
@@ -61,7 +61,7 @@ pub(super) fn demo(
     start_log("warn", false)
         .map_err(|error| Failure::new(Exit::Internal, ErrorChain(&error).to_string()))?;
     let options = Options {
-        keeper: Some(this_program()),
+        writer_program: Some(this_program()),
         ..Options::default()
     };
     let running =
@@ -93,7 +93,7 @@ pub(super) fn keep() -> Result<Out, Failure> {
         let message = format!("the history writer is started by `serve` and `demo` only: {error}");
         Failure::new(Exit::Usage, message)
     };
-    server::keep_history().map_err(failed)?;
+    server::run_writer_process().map_err(failed)?;
     Ok(Out::default())
 }
 

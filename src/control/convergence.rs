@@ -14,8 +14,8 @@ use crate::{
 pub(super) struct Convergence {
     /// The time at which it was found to be converged; `None` if it was not.
     pub(super) at: Option<Timestamp>,
-    /// True if every worker has taken it up.
-    pub(super) has_every_worker: bool,
+    /// Workers that have not taken it up.
+    pub(super) waiting_for: Vec<usize>,
     pub(super) unresolved: Vec<UnresolvedRelease>,
 }
 
@@ -29,7 +29,8 @@ pub(super) async fn converge(
     let revision = swap.record.revision;
     let begin = Instant::now();
     let converged = tokio::time::timeout(within, table.converged(revision)).await;
-    let convergence = Convergence::new(table, log, revision, converged.is_ok());
+    let waiting_for = converged.map_or_else(|_| table.waiting_for(revision), |()| Vec::new());
+    let convergence = Convergence::new(table, log, revision, waiting_for);
     metrics::record_convergence(begin.elapsed() + swap.took);
     convergence
 }
@@ -37,20 +38,19 @@ pub(super) async fn converge(
 impl Convergence {
     /// The convergence of a revision now, without waiting.
     pub(super) fn now(table: &LiveTable, log: &RevisionLog, revision: Revision) -> Self {
-        let has_every_worker = table.waiting_for(revision).is_empty();
-        Self::new(table, log, revision, has_every_worker)
+        Self::new(table, log, revision, table.waiting_for(revision))
     }
 
     fn new(
         table: &LiveTable,
         log: &RevisionLog,
         revision: Revision,
-        has_every_worker: bool,
+        waiting_for: Vec<usize>,
     ) -> Self {
         let unresolved = unresolved(table, log, revision);
         Self {
-            at: (has_every_worker && !is_behind(&unresolved)).then(now),
-            has_every_worker,
+            at: (waiting_for.is_empty() && !is_behind(&unresolved)).then(now),
+            waiting_for,
             unresolved,
         }
     }

@@ -8,17 +8,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::{
-    fleet::{RosterRole, WatchedRelease},
-    model::{ReleaseName, Version},
-};
+use super::watch_set::{ReleaseKey, key_of};
+use crate::fleet::{RosterRole, WatchedRelease};
 
 /// Longest time after a swap at which a request may still be counted that the table before had selected.
 const LATE: Duration = Duration::from_secs(5);
 
 /// Releases that may have requests in flight and are not in the live table, each with the time at which it left.
 #[derive(Debug, Default)]
-pub(super) struct DrainTimers(HashMap<(ReleaseName, Version), Instant>);
+pub(super) struct DrainTimers(HashMap<ReleaseKey, Instant>);
 
 impl DrainTimers {
     /// True while a release may reach its deadline, so that the next pass must not be skipped.
@@ -39,8 +37,7 @@ impl DrainTimers {
             .iter()
             .filter(|watched| watched.role != RosterRole::Live)
         {
-            let roster = &watched.roster;
-            let key = (roster.release().clone(), roster.version().clone());
+            let (roster, key) = (&watched.roster, key_of(watched));
             let since = self.0.get(&key).copied().unwrap_or(now);
             let (age, in_flight) = (now.duration_since(since), roster.in_flight());
             if in_flight > 0 && age >= drain {
@@ -64,7 +61,7 @@ mod tests {
     use super::*;
     use crate::{
         fleet::Fleet,
-        model::{Hashed, ReleaseSpec},
+        model::{Hashed, ReleaseName, ReleaseSpec, Version},
     };
 
     fn watched(fleet: &Fleet, role: RosterRole) -> WatchedRelease {

@@ -23,7 +23,7 @@ pub enum ControlError {
     /// The key was used for another request.
     #[error("the idempotency key belongs to another request{}", of_revision(*.revision))]
     KeyReused {
-        /// The revision that the other request made, once it has one.
+        /// The revision in the response to the other request, once it has one.
         revision: Option<Revision>,
     },
     /// The history cannot take the record in time, so nothing is live.
@@ -95,7 +95,7 @@ impl ControlError {
 
 fn of_revision(revision: Option<Revision>) -> String {
     revision.map_or_else(String::new, |revision| {
-        format!(", which made revision {revision}")
+        format!(", answered with revision {revision}")
     })
 }
 

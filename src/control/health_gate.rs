@@ -60,7 +60,7 @@ impl<'a> HealthGate<'a> {
             return Ok(candidates);
         }
         // What has become ready in the last moment needs no refusal.
-        refuse_unready(self.growing(proposal, &candidates, Resolved::All), None)?;
+        refuse_unready(self.growing(proposal, &candidates, Resolved::All))?;
         Ok(candidates)
     }
 

@@ -257,7 +257,7 @@ impl KeyGuard {
             self.store.durable_within
         };
         let saved = tokio::time::timeout(timeout, self.store.save()).await;
-        let late = || AppendError::NotWritten("the disk did not response in time".to_owned());
+        let late = || AppendError::NotWritten("the disk did not respond in time".to_owned());
         match saved.unwrap_or_else(|_| Err(late())) {
             Err(error) if !is_recorded => {
                 self.forget();

@@ -101,7 +101,7 @@ impl Controller {
         let mut candidates = None;
         let (comparison, swap) = loop {
             match self.attempt_import(&import, candidates.as_ref()).await? {
-                Attempt::Replayed(receipt) => return Ok(self.replayed_report(*receipt)),
+                Attempt::Replayed(receipt) => return Ok(self.replayed_report(*receipt, policy)),
                 Attempt::HealthUnknown(proposal) => {
                     candidates = Some(self.health_gate().wait(&proposal, consent).await?);
                 }
@@ -192,13 +192,17 @@ impl Controller {
     }
 
     /// The report of an import that was made before, as far as its record shows it.
-    pub(super) fn replayed_report(&self, receipt: Receipt) -> ImportReport {
+    pub(super) fn replayed_report(
+        &self,
+        receipt: Receipt,
+        policy: Option<ConflictPolicy>,
+    ) -> ImportReport {
         let nothing = Comparison {
             base: Arc::default(),
             merged: Box::default(),
             is_first: false,
         };
-        self.report(nothing, None, Some(receipt))
+        self.report(nothing, policy, Some(receipt))
     }
 
     fn report(

@@ -76,7 +76,9 @@ impl Controller {
         }
         let receipt = self.receipts().of_replay(&made);
         Ok(Some(match made.record.cause {
-            Cause::Import => ReplayedResponse::Imported(Box::new(self.replayed_report(receipt))),
+            Cause::Import => {
+                ReplayedResponse::Imported(Box::new(self.replayed_report(receipt, None)))
+            }
             Cause::Publish
             | Cause::Rollback { .. }
             | Cause::RollbackRoute { .. }

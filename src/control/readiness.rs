@@ -66,7 +66,7 @@ impl ReadinessCheck<'_> {
         if proposal.is_way_back() {
             growth.retain(|_, readiness| *readiness == Readiness::NotReady);
         }
-        refuse_unready(growth, None)
+        refuse_unready(growth)
     }
 
     /// The releases that a change gives more to.
@@ -282,10 +282,7 @@ fn checked_readiness(
 }
 
 /// Refuses releases that are not ready, or not known to be.
-pub(super) fn refuse_unready(
-    growing: Growing,
-    nearest: Option<Revision>,
-) -> Result<(), ControlError> {
+pub(super) fn refuse_unready(growing: Growing) -> Result<(), ControlError> {
     let is = |wanted: Readiness| {
         move |(_, readiness): &(&ReleaseName, &Readiness)| **readiness == wanted
     };
@@ -301,6 +298,6 @@ pub(super) fn refuse_unready(
     Err(ControlError::NotReady {
         releases: releases.map(|(name, _)| name).collect(),
         unknown,
-        nearest,
+        nearest: None,
     })
 }

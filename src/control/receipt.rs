@@ -155,11 +155,7 @@ impl<'a> Receipts<'a> {
             restart_revision: (!durable).then(|| self.log.restart_revision()),
             applied_at: Timestamp::from_millis(published),
             converged_at: convergence.at,
-            waiting_for: if convergence.has_every_worker {
-                Vec::new()
-            } else {
-                self.table.waiting_for(revision)
-            },
+            waiting_for: convergence.waiting_for,
             unresolved: convergence.unresolved,
             in_flight_on_previous: in_flight_on_previous(self.table),
             swap_microseconds: 0,

@@ -75,7 +75,7 @@ impl Reconciler {
         }
     }
 
-    // Safe to ignore poisoning: no invariant spans a panic.
+    // Safe to ignore poisoning: a pass that panics has seen nothing, so that the next one does the work.
     fn state(&self) -> MutexGuard<'_, WatchState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -96,7 +96,6 @@ impl Reconciler {
         let (now, drain) = (Instant::now(), self.drain);
         let mut wanted = WatchSet::of_tables(&tables.compiled, &tables.rosters);
         let beside = wanted.add_candidates(state.upcoming.rosters());
-        state.seen = Some(tables);
         let left = state
             .draining
             .update(&before, &mut wanted, now, drain + AFTERWARDS);
@@ -111,6 +110,7 @@ impl Reconciler {
         if !is_same(&before, &watched) || !is_same(&self.fleet.lookups(), &names) {
             self.fleet.watch_beside(watched, names);
         }
+        state.seen = Some(tables);
     }
 
     fn tables(&self) -> Tables {

@@ -34,7 +34,7 @@ impl RevisionLog {
         }
     }
 
-    // Safe to ignore poisoning: no invariant spans a panic.
+    // Safe to ignore poisoning: what panics under this lock leaves each map whole.
     pub(super) fn index(&self) -> MutexGuard<'_, RevisionIndex> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }

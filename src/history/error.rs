@@ -34,11 +34,11 @@ pub enum HistoryError {
         /// Process id noted in the lock.
         pid: Option<String>,
     },
-    /// The writer process cannot be started, or has ended.
+    /// The history writer cannot be started, or has ended.
     #[error(
-        "the writer process of the history in `{path}` cannot be started, or has ended; the log has the details"
+        "the history writer of `{path}` cannot be started, or has ended; the log has the details"
     )]
-    Keeper {
+    Writer {
         /// The folder.
         #[serde(with = "os_path")]
         path: PathBuf,
@@ -60,7 +60,7 @@ pub enum HistoryError {
     },
     /// The writes of an ended process are not finished.
     #[error(
-        "the history in `{path}` is still being written by the writer of process {ended}, which has ended: its disk \
+        "the history in `{path}` is still being written by the history writer of process {ended}, although that process has ended: its disk \
          hangs or is slow; start again once the disk responds"
     )]
     StillWritten {

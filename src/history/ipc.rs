@@ -1,4 +1,4 @@
-//! Messages between the proxy and its history's writer process: a length, then numbers and byte strings.
+//! Messages between the proxy and the history writer: a length, then the content in postcard.
 //!
 //! Both ends are the same program, so messages carry no version and no names; an invalid message closes the channel.
 
@@ -16,7 +16,7 @@ use rustix::{
 use serde::{Deserialize, Serialize};
 
 /// Subcommand of the command line that starts a writer process.
-pub const SUBCOMMAND: &str = "history-writer";
+pub const HISTORY_WRITER: &str = "history-writer";
 
 /// Limit on a message: a whole history at a start. Usual messages are a few kilobytes.
 const LONGEST: u64 = 1 << 30;
@@ -35,6 +35,11 @@ impl Message {
         let length = frame.len() as u64 - 8;
         frame[..8].copy_from_slice(&length.to_le_bytes());
         Self(frame)
+    }
+
+    #[cfg(test)]
+    pub(super) fn content(&self) -> &[u8] {
+        &self.0[8..]
     }
 }
 

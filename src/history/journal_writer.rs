@@ -9,6 +9,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use bytes::Bytes;
+
 use super::{
     disk::OpenJournal,
     durability::{FaultInjector, Reporter},
@@ -59,14 +61,14 @@ impl JournalWriter {
         JournalWrite {
             revision: entry.record.revision,
             reserved: self.numbers.wanted(),
-            payload: record::encode(entry),
+            payload: record::encode(entry).into(),
             builds_on: builds_on(entry),
             done: None,
         }
     }
 
-    /// Queues the entry of a rollback. `false` if the thread is behind by all entries: only
-    /// the store will have it then.
+    /// Queues the entry of a rollback. `false` if the queue is full, at [`SLOTS`] entries: then only the store has the
+    /// record.
     pub(super) fn write(&self, write: JournalWrite) -> bool {
         self.jobs.try_send(write).is_ok()
     }
@@ -77,7 +79,7 @@ impl JournalWriter {
         let write = JournalWrite {
             revision: Revision(0),
             reserved: upto,
-            payload: Vec::new(),
+            payload: Bytes::new(),
             builds_on: false,
             done: Some(done),
         };

@@ -5,6 +5,7 @@
 
 use std::path::PathBuf;
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 use super::{batch::Batch, rollback_journal::JournalWrite, wire_forms::os_path};
@@ -47,5 +48,5 @@ pub(super) struct JournalContents {
     /// Upper end of the reserved numbers.
     pub(super) reserved: u64,
     /// Its encoded records.
-    pub(super) entries: Vec<Vec<u8>>,
+    pub(super) entries: Vec<Bytes>,
 }

@@ -57,7 +57,7 @@ use self::{
 pub use self::{
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,
-    ipc::SUBCOMMAND,
+    ipc::HISTORY_WRITER,
     prune::{KEPT_REVISIONS, Pruned, plan_pruning},
     queue::AppendError,
     record::{Entry, FullWeight, with_whole},
@@ -99,7 +99,7 @@ impl History {
     }
 
     /// Like [`History::open`], with the disk written by a separate process: `program` is started with
-    /// [`SUBCOMMAND`] as its only argument and calls [`run_writer_process`]. This process then never blocks in the
+    /// [`HISTORY_WRITER`] as its only argument and calls [`run_writer_process`]. This process then never blocks in the
     /// kernel on the history's disk.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 
 use std::{fs::File, io, os::unix::fs::FileExt as _, path::Path, sync::mpsc::SyncSender};
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
@@ -226,7 +227,8 @@ pub(super) fn builds_on(entry: &Entry) -> bool {
 pub(super) struct JournalWrite {
     pub(super) revision: Revision,
     pub(super) reserved: u64,
-    pub(super) payload: Vec<u8>,
+    // Not a `Vec<u8>`, which goes through serde byte by byte.
+    pub(super) payload: Bytes,
     pub(super) builds_on: bool,
     #[serde(skip)]
     pub(super) done: Option<SyncSender<bool>>,
@@ -259,7 +261,7 @@ mod tests {
         JournalWrite {
             revision: Revision(revision),
             reserved: 100 + revision,
-            payload: record::encode(&entry),
+            payload: record::encode(&entry).into(),
             builds_on: builds_on(&entry),
             done: None,
         }

@@ -1,7 +1,7 @@
 //! Store: one embedded database, used by one thread.
 //!
-//! Records, whole tables and a few single values are in three tables. Every write is one transaction, durable when it
-//! returns. After an I/O error the database rejects all calls, so its owner reopens it.
+//! Records, whole tables, counts, responses under keys and a few single values have a table each. Every write is one
+//! transaction, durable when it returns. After an I/O error the database rejects all calls, so its owner reopens it.
 
 use std::{
     fs, io,

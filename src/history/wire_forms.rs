@@ -40,3 +40,50 @@ pub(super) mod os_path {
         OsString::deserialize(deserializer).map(PathBuf::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{ffi::OsStr, io, os::unix::ffi::OsStrExt as _};
+
+    use crate::history::{
+        HistoryError,
+        error::WriteError,
+        ipc::{Message, decode},
+    };
+
+    /// The message behind its length, received by the other process.
+    fn passed<T: serde::Serialize + serde::de::DeserializeOwned>(content: &T) -> T {
+        decode(&Message::of(content).content().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn an_error_arrives_with_its_path_and_the_code_of_the_system() {
+        let path = OsStr::from_bytes(b"/a/\xff").into();
+        let full = io::Error::from_raw_os_error(28);
+        let HistoryError::Unreadable {
+            path: there,
+            source,
+        } = passed(&HistoryError::Unreadable { path, source: full })
+        else {
+            panic!("another error arrived");
+        };
+        assert_eq!(there.as_os_str().as_bytes(), b"/a/\xff");
+        assert_eq!(source.kind(), io::ErrorKind::StorageFull);
+        let path = "/b".into();
+        let source = io::Error::other("a text of ours");
+        let arrived = passed(&HistoryError::Unreadable { path, source });
+        let cause = std::error::Error::source(&arrived).map(ToString::to_string);
+        assert_eq!(cause.as_deref(), Some("a text of ours"));
+    }
+
+    #[test]
+    fn a_failed_write_that_was_answered_does_not_mean_that_the_writer_is_gone() {
+        let failed = WriteError {
+            reason: "full".to_owned(),
+            begun: true,
+            gone: true,
+        };
+        let arrived = passed(&failed);
+        assert!(arrived.begun && !arrived.gone, "{arrived:?}");
+    }
+}

@@ -25,12 +25,13 @@ use super::{
     batch::Batch,
     call::{Ahead, Channel, End, NoReply, nothing_ahead},
     error::{HistoryError, WriteError},
-    ipc::{self, Message, SUBCOMMAND},
+    ipc::{self, HISTORY_WRITER, Message},
     messages::{JournalContents, JournalRequest, StoreRequest},
     record::{self, Entry},
     rollback_journal::JournalWrite,
 };
 use crate::model::Revision;
+use bytes::Bytes;
 
 /// Timeout for replies at a start: the lock may take seconds, and a large store some more.
 const START: Duration = Duration::from_secs(15);
@@ -75,7 +76,7 @@ impl WriterClient {
         if self.left.load(Ordering::Relaxed) {
             let source = io::Error::other("the process is shutting down");
             let path = self.folder.clone();
-            return Err(HistoryError::Keeper { path, source });
+            return Err(HistoryError::Writer { path, source });
         }
         tracing::warn!(folder = %self.folder.display(), "the history writer process has ended; another one is started");
         self.shutdown(Instant::now() + AGAIN);
@@ -83,7 +84,7 @@ impl WriterClient {
     }
 
     fn launch(&self, limit: Option<Duration>) -> Result<(), HistoryError> {
-        let slots = self.spawn().map_err(|source| HistoryError::Keeper {
+        let slots = self.spawn().map_err(|source| HistoryError::Writer {
             path: self.folder.clone(),
             source,
         })?;
@@ -105,7 +106,7 @@ impl WriterClient {
         // In its own process group: Ctrl-C in a terminal is for the proxy.
         let child = Command::new(&self.program)
             .arg0("switchback")
-            .arg(SUBCOMMAND)
+            .arg(HISTORY_WRITER)
             .stdin(OwnedFd::from(stores_end))
             .stdout(OwnedFd::from(slots_end))
             .process_group(0)
@@ -121,7 +122,7 @@ impl WriterClient {
             .call(&Message::of(ask), &mut nothing_ahead)
             .map_err(|error| self.unanswered(error))?;
         self.store.wait_at_most(None);
-        let unreadable = |source| HistoryError::Keeper {
+        let unreadable = |source| HistoryError::Writer {
             path: self.folder.clone(),
             source,
         };
@@ -136,7 +137,7 @@ impl WriterClient {
                 path,
                 reason: "its disk does not respond".to_owned(),
             },
-            _ => HistoryError::Keeper { path, source },
+            _ => HistoryError::Writer { path, source },
         }
     }
 
@@ -189,7 +190,7 @@ impl WriterClient {
         let ask = Message::of(&JournalRequest::<JournalWrite>::Open);
         let contents: JournalContents = self.call_slots(&ask, &mut nothing_ahead)?;
         self.slots.wait_at_most(None);
-        let decode = |bytes: Vec<u8>| record::decode(&bytes);
+        let decode = |bytes: Bytes| record::decode(&bytes);
         let entries: Result<_, _> = contents.entries.into_iter().map(decode).collect();
         let entries = entries.map_err(|error| io::Error::other(format!("{error:?}")))?;
         Ok((entries, contents.reserved))

@@ -191,7 +191,11 @@ impl JournalHandler {
 fn contents(file: &JournalFile) -> JournalContents {
     JournalContents {
         reserved: file.reserved(),
-        entries: file.read().iter().map(record::encode).collect(),
+        entries: file
+            .read()
+            .iter()
+            .map(|entry| record::encode(entry).into())
+            .collect(),
     }
 }
 

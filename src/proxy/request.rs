@@ -117,8 +117,6 @@ async fn fail<R: Responder>(
     error: ProxyError,
     responder: &mut R,
 ) -> RequestEnd {
-    // The client may be slow to read the problem, and the endpoint's connection does not wait for that.
-    drop(request.stage.take_connection());
     let context = &mut request.context;
     context.refuse(&error);
     let is_nearly_read = meta.is_nearly_read(context.bytes_in.get());

@@ -47,7 +47,7 @@ pub(super) fn open_controller(
     fleet: &Arc<Fleet>,
 ) -> Result<Controller, ServerError> {
     let path = &config.history.path;
-    let (history, loaded) = match options.keeper.as_deref() {
+    let (history, loaded) = match options.writer_program.as_deref() {
         Some(program) => History::open_apart(path, program)?,
         None => History::open(path)?,
     };
@@ -164,7 +164,7 @@ impl ControlPlane {
             .is_err()
         {
             tracing::warn!(
-                "timeout closing the history; what was not written is reported again at the next start"
+                "timeout closing the history; the next start may restore an earlier revision"
             );
         }
     }

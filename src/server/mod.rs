@@ -21,5 +21,5 @@ pub use self::{
     options::Options,
     preflight::load,
 };
-/// Entry point of the process that writes the history's disk for another.
-pub use crate::history::{SUBCOMMAND, run_writer_process as keep_history};
+/// Subcommand and entry point of the process that writes the history's disk for another.
+pub use crate::history::{HISTORY_WRITER, run_writer_process};

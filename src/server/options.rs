@@ -15,5 +15,5 @@ pub struct Options {
     pub strict: bool,
     /// The program that writes the history's disk, in a process of its own (see
     /// [`crate::history::History::open_apart`]); without one this process writes it.
-    pub keeper: Option<PathBuf>,
+    pub writer_program: Option<PathBuf>,
 }
