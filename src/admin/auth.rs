@@ -204,7 +204,7 @@ pub(super) async fn authenticate(
     if access.asks()
         && let Some(connection) = request.extensions().get::<Arc<Connection>>()
     {
-        connection.is_known();
+        connection.mark_known();
     }
     if caller.role != TokenRole::Operator && changes(request.method()) {
         access.failures.note(&request, AuthFailure::Forbidden);

@@ -158,7 +158,7 @@ impl Connection {
     }
 
     /// Records that a valid token was presented.
-    pub(super) fn is_known(&self) {
+    pub(super) fn mark_known(&self) {
         self.is_known.store(true, Ordering::Relaxed);
     }
 
@@ -220,7 +220,7 @@ mod tests {
     async fn who_holds_most_makes_room_and_who_is_known_stays() {
         let table = Arc::new(ConnectionTable::new(4));
         let operator = table.enter(address(9)).unwrap();
-        operator.connection.is_known();
+        operator.connection.mark_known();
         let lonely = table.enter(address(1)).unwrap();
         let crowd = [
             table.enter(address(2)).unwrap(),

@@ -46,15 +46,15 @@ pub(super) async fn answer_repeats(
     };
     let (mut parts, body) = request.into_parts();
     let body = whole(Request::from_parts(parts.clone(), body), &()).await?;
-    let turn = controller.lock_key(&key, digest(&parts, &body)).await;
-    let turn = turn.map_err(refused)?;
-    if let Some(before) = controller.replayed(&turn).map_err(refused)? {
-        let mut response = again(before, &turn).await.map_err(refused)?;
+    let key_guard = controller.lock_key(&key, digest(&parts, &body)).await;
+    let key_guard = key_guard.map_err(refused)?;
+    if let Some(before) = controller.replayed(&key_guard).map_err(refused)? {
+        let mut response = again(before, &key_guard).await.map_err(refused)?;
         let yes = HeaderValue::from_static("true");
         response.headers_mut().insert(REPLAYED, yes);
         return Ok(response);
     }
-    parts.extensions.insert(Arc::new(turn));
+    parts.extensions.insert(Arc::new(key_guard));
     let request = Request::from_parts(parts, Body::from(body));
     Ok(next.run(request).await)
 }
@@ -75,7 +75,7 @@ fn digest(parts: &Parts, body: &[u8]) -> Digest {
 }
 
 /// The original response, from memory or rebuilt from the record, which is kept from now on.
-async fn again(before: ReplayedResponse, turn: &KeyGuard) -> Result<Response, ControlError> {
+async fn again(before: ReplayedResponse, key_guard: &KeyGuard) -> Result<Response, ControlError> {
     match before {
         ReplayedResponse::Kept(answer) => {
             let fields = [
@@ -89,11 +89,15 @@ async fn again(before: ReplayedResponse, turn: &KeyGuard) -> Result<Response, Co
             Ok((fields, answer.body.clone()).into_response())
         }
         ReplayedResponse::Imported(report) => {
-            turn.keep(report.revision, text(&*report), true).await?;
+            key_guard
+                .keep(report.revision, text(&*report), true)
+                .await?;
             Ok(tagged(report.revision, &*report))
         }
         ReplayedResponse::Made(receipt) => {
-            turn.keep(receipt.revision, text(&*receipt), true).await?;
+            key_guard
+                .keep(receipt.revision, text(&*receipt), true)
+                .await?;
             Ok(tagged(receipt.revision, &*receipt))
         }
     }
@@ -102,13 +106,15 @@ async fn again(before: ReplayedResponse, turn: &KeyGuard) -> Result<Response, Co
 /// Stores a response under the key of its request, if it has one. `is_recorded` means that a record holds the key as
 /// well.
 pub(super) async fn keep<T: Serialize>(
-    turn: Option<&KeyGuard>,
+    key_guard: Option<&KeyGuard>,
     answer: &T,
     revision: Revision,
     is_recorded: bool,
 ) -> Result<(), ControlError> {
-    let Some(turn) = turn else { return Ok(()) };
-    turn.keep(revision, text(answer), is_recorded).await
+    let Some(key_guard) = key_guard else {
+        return Ok(());
+    };
+    key_guard.keep(revision, text(answer), is_recorded).await
 }
 
 fn text(answer: &impl Serialize) -> String {

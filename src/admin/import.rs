@@ -9,7 +9,7 @@ use super::{
     error::ApiError,
     idempotency::keep,
     json_response::tagged,
-    params::{ChangeConditions, ImportAsk, ImportOptions},
+    params::{ChangeConditions, ImportOptions, ImportParams},
     problems::refused,
     respond::run_detached,
     state::AdminState,
@@ -29,7 +29,7 @@ use crate::{
     responses((status = 200, description = "the entries applied and kept", body = ImportReport)))]
 pub(super) async fn import(
     State(admin): State<AdminState>,
-    ImportAsk { params, wins }: ImportAsk,
+    ImportParams { params, wins }: ImportParams,
     Body(table): Body<TableDocument>,
 ) -> Result<Response, ApiError> {
     let expected = params.condition.expected()?;
@@ -39,18 +39,18 @@ pub(super) async fn import(
     };
     let controller = Arc::clone(&admin.controller);
     let report = if params.dry_run {
-        let looked = move || controller.preview_import(&table, wins, expected, params.force);
+        let looked = move || controller.dry_run_import(&table, wins, expected, params.force);
         admin.pages.look(looked).await?
     } else {
         let (consent, _changing) = (params.consent(), params.changing());
-        let turn = params.turn();
+        let key_guard = params.key_guard();
         run_detached(async move {
             let report = controller
                 .import(table, wins, author, expected, consent)
                 .await?;
             if is_decided(&report) {
                 let is_recorded = report.receipt.is_some();
-                keep(turn.as_deref(), &report, report.revision, is_recorded).await?;
+                keep(key_guard.as_deref(), &report, report.revision, is_recorded).await?;
             }
             Ok(report)
         })

@@ -165,13 +165,13 @@ pub(super) enum Condition {
 pub(super) struct ChangeParams {
     caller: Caller,
     connection: Option<Arc<Connection>>,
-    turn: Option<Arc<KeyGuard>>,
+    key_guard: Option<Arc<KeyGuard>>,
     message: Option<String>,
     group: Option<String>,
     idempotency_key: Option<String>,
     /// The condition of the change.
     pub(super) condition: Condition,
-    /// True if only a preview is requested.
+    /// True for a dry run: nothing is changed.
     pub(super) dry_run: bool,
     /// True to proceed although it would be refused as unready.
     pub(super) force: bool,
@@ -180,7 +180,7 @@ pub(super) struct ChangeParams {
 }
 
 /// Parameters of an import.
-pub(super) struct ImportAsk {
+pub(super) struct ImportParams {
     pub(super) params: ChangeParams,
     pub(super) wins: Option<ConflictPolicy>,
 }
@@ -228,8 +228,8 @@ impl ChangeParams {
     }
 
     /// The guard of the idempotency key, held until the response is stored.
-    pub(super) fn turn(&self) -> Option<Arc<KeyGuard>> {
-        self.turn.clone()
+    pub(super) fn key_guard(&self) -> Option<Arc<KeyGuard>> {
+        self.key_guard.clone()
     }
 
     /// Protects the connection from eviction while the change is applied.
@@ -251,7 +251,7 @@ impl ChangeParams {
         let caller = parts.extensions.get::<Caller>().cloned();
         Ok(Self {
             connection: parts.extensions.get::<Arc<Connection>>().cloned(),
-            turn: parts.extensions.get::<Arc<KeyGuard>>().cloned(),
+            key_guard: parts.extensions.get::<Arc<KeyGuard>>().cloned(),
             caller: caller.ok_or_else(ApiError::internal)?,
             message: options.message.map(short).transpose()?,
             group: options.group.map(grouped).transpose()?,
@@ -274,7 +274,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ChangeParams {
     }
 }
 
-impl<S: Send + Sync> FromRequestParts<S> for ImportAsk {
+impl<S: Send + Sync> FromRequestParts<S> for ImportParams {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {

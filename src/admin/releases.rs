@@ -52,7 +52,7 @@ pub(super) async fn read_release(
 #[utoipa::path(put, path = "/v1/releases/{release}", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
     request_body = ReleaseDocument,
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn put_release(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
@@ -74,7 +74,7 @@ pub(super) async fn put_release(
 /// unless `?force=true`, which removes it from those splits as well.
 #[utoipa::path(delete, path = "/v1/releases/{release}", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), ChangeOptions, ChangeConditions),
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn delete_release(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,

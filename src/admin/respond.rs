@@ -1,4 +1,4 @@
-//! From a request to the controller and back: a change becomes a receipt, a preview or an error.
+//! From a request to the controller and back: a change becomes a receipt, a dry run or an error.
 
 use std::{str::FromStr, sync::Arc};
 
@@ -25,7 +25,7 @@ use crate::{
     model::{Change, NameError},
 };
 
-/// Applies a change, or previews it.
+/// Applies a change, or reports what it would do.
 pub(super) async fn answer(
     admin: &AdminState,
     params: ChangeParams,
@@ -33,28 +33,28 @@ pub(super) async fn answer(
 ) -> Result<Response, ApiError> {
     let controller = Arc::clone(&admin.controller);
     let expected = params.condition.expected()?;
-    let judged = ErrorScope::of(&change);
+    let scope = ErrorScope::of(&change);
     if params.dry_run {
         let consent = params.consent();
-        let looked = move || controller.preview(&change, expected, consent);
-        let preview = admin.pages.look(looked).await?;
-        let preview = preview.map_err(|error| judged.refused(error))?;
-        return Ok(tagged(preview.revision, &preview));
+        let looked = move || controller.dry_run(&change, expected, consent);
+        let dry_run = admin.pages.look(looked).await?;
+        let dry_run = dry_run.map_err(|error| scope.refused(error))?;
+        return Ok(tagged(dry_run.revision, &dry_run));
     }
     let (author, consent) = (params.author(), params.consent());
     let _changing = params.changing();
-    let turn = params.turn();
+    let key_guard = params.key_guard();
     let work = async move |responder| {
         let early = controller.apply_early(change, author, expected, consent);
         let early = early.await;
         let is_recorded = early.as_ref().is_ok_and(|early| early.changed);
-        send_receipt(responder, early, turn, is_recorded).await;
+        send_receipt(responder, early, key_guard, is_recorded).await;
     };
     let done = respond_early(work).await?;
-    receipt(done.map_err(|error| judged.refused(error)))
+    receipt(done.map_err(|error| scope.refused(error)))
 }
 
-/// Restores an earlier revision, or previews that.
+/// Restores an earlier revision, or reports what that would do.
 pub(super) async fn roll_back(
     admin: &AdminState,
     params: ChangeParams,
@@ -64,16 +64,16 @@ pub(super) async fn roll_back(
     let controller = Arc::clone(&admin.controller);
     let expected = params.condition.expected()?;
     if params.dry_run {
-        let looked = move || controller.preview_rollback(&to, expected, params.force);
-        let preview = admin.pages.look(looked).await?.map_err(refused)?;
-        return Ok(tagged(preview.revision, &preview));
+        let looked = move || controller.dry_run_rollback(&to, expected, params.force);
+        let dry_run = admin.pages.look(looked).await?.map_err(refused)?;
+        return Ok(tagged(dry_run.revision, &dry_run));
     }
     let (author, _changing) = (params.author(), params.changing());
-    let turn = params.turn();
+    let key_guard = params.key_guard();
     let work = async move |responder| {
         let early = controller.rollback_early(to, author, expected, params.force);
         // A failing disk refuses no rollback, not even one that changes nothing.
-        send_receipt(responder, early.await, turn, true).await;
+        send_receipt(responder, early.await, key_guard, true).await;
     };
     let done = respond_early(work).await?;
     receipt(done.map_err(refused))
@@ -126,16 +126,22 @@ async fn respond_early<T: Send + 'static, W: Future<Output = ()> + Send + 'stati
 async fn send_receipt(
     responder: Responder<Result<Receipt, ControlError>>,
     early: Result<EarlyReceipt<'_>, ControlError>,
-    turn: Option<Arc<KeyGuard>>,
+    key_guard: Option<Arc<KeyGuard>>,
     is_recorded: bool,
 ) {
     let (receipt, effects) = match early {
         Ok(early) => early.into_parts(),
         Err(error) => return responder.send(Err(error)).await,
     };
-    let kept = keep(turn.as_deref(), &receipt, receipt.revision, is_recorded).await;
+    let kept = keep(
+        key_guard.as_deref(),
+        &receipt,
+        receipt.revision,
+        is_recorded,
+    )
+    .await;
     // A repeat of the request need not wait for the effects.
-    drop(turn);
+    drop(key_guard);
     responder.send(kept.map(|()| receipt)).await;
     drop(effects);
 }

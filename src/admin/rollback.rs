@@ -25,7 +25,7 @@ use crate::{
 /// that is ready.
 #[utoipa::path(post, path = "/v1/rollback", tag = "rollback", params(ChangeOptions, ChangeConditions),
     request_body(content = RollbackRequest, description = "may be left out"),
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn rollback(
     State(admin): State<AdminState>,
     params: ChangeParams,
@@ -48,7 +48,7 @@ pub(super) async fn rollback(
 #[utoipa::path(post, path = "/v1/routes/{route}/rollback", tag = "rollback",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn rollback_route(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,

@@ -49,7 +49,7 @@ pub(super) async fn read_route(
 #[utoipa::path(put, path = "/v1/routes/{route}", tag = "routes",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = RouteBody,
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn put_route(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
@@ -93,7 +93,7 @@ fn with_name(body: Json, name: &RouteName) -> Result<Json, ApiError> {
 /// Removes a route.
 #[utoipa::path(delete, path = "/v1/routes/{route}", tag = "routes",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn delete_route(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,

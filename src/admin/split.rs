@@ -24,7 +24,7 @@ use crate::{
 #[utoipa::path(put, path = "/v1/routes/{route}/split", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SplitRequest,
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn put_split(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
@@ -53,7 +53,7 @@ pub(super) async fn put_split(
 #[utoipa::path(patch, path = "/v1/routes/{route}/split", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SplitPatchRequest,
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn patch_split(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
@@ -88,7 +88,7 @@ pub(super) async fn patch_split(
 #[utoipa::path(post, path = "/v1/routes/{route}/switch", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body = SwitchRequest,
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn switch(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
@@ -110,7 +110,7 @@ pub(super) async fn switch(
 #[utoipa::path(post, path = "/v1/routes/{route}/promote", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = PromoteRequest, description = "may be left out"),
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn promote(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,
@@ -133,7 +133,7 @@ pub(super) async fn promote(
 #[utoipa::path(post, path = "/v1/routes/{route}/abort", tag = "splits",
     params(("route" = RouteName, Path, description = "the route"), ChangeOptions, ChangeConditions),
     request_body(content = MessageRequest, description = "may be left out"),
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn abort(
     State(admin): State<AdminState>,
     PathParams(name): PathParams<String>,

@@ -29,7 +29,7 @@ pub(super) async fn read_table(State(admin): State<AdminState>) -> Result<Respon
 /// The write must name its base revision: a whole-table write would otherwise overwrite concurrent changes.
 #[utoipa::path(put, path = "/v1/table", tag = "table", params(ChangeOptions, TableConditions),
     request_body = TableDocument,
-    responses((status = 200, description = "the receipt, or the preview", body = ChangeAnswer)))]
+    responses((status = 200, description = "the receipt, or the result of the dry run", body = ChangeAnswer)))]
 pub(super) async fn put_table(
     State(admin): State<AdminState>,
     params: ChangeParams,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::{Preview, Receipt};
+use super::{DryRun, Receipt};
 use crate::model::{Diff, Revision};
 
 /// Side that wins where both the file and the live table changed since the last import.
@@ -50,9 +50,9 @@ pub struct ImportReport {
     /// Receipt of the import's revision, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
-    /// Preview of the import, for a dry run.
+    /// What the import would do, in a dry run.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub preview: Option<Preview>,
+    pub dry_run: Option<DryRun>,
 }
 
 /// An entry that changed in the file and live, in different ways.

@@ -8,7 +8,7 @@ use utoipa::{
     openapi::{Ref, RefOr, Schema, schema::AnyOfBuilder},
 };
 
-use super::{Preview, Receipt};
+use super::{DryRun, Receipt};
 use crate::model::{Diff, ReleaseDocument, ReleaseName, Revision, RouteSpec};
 
 /// Body of `GET /v1/routes`.
@@ -41,22 +41,22 @@ pub struct RevisionDiff {
     pub diff: Diff,
 }
 
-/// Response to a change: a receipt, or with `?dry_run=true` a preview.
+/// Response to a change: a receipt, or with `?dry_run=true` what it would do.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum ChangeAnswer {
     /// The change was applied.
     Receipt(Box<Receipt>),
-    /// The change was previewed.
-    Preview(Box<Preview>),
+    /// The change was not made.
+    DryRun(Box<DryRun>),
 }
 
-// Written by hand, since a receipt has all keys of a preview: a derived `oneOf` would reject it.
+// Written by hand, since a receipt has all keys of a dry run: a derived `oneOf` would reject it.
 impl PartialSchema for ChangeAnswer {
     fn schema() -> RefOr<Schema> {
         let either = AnyOfBuilder::new()
             .item(Ref::from_schema_name("Receipt"))
-            .item(Ref::from_schema_name("Preview"))
+            .item(Ref::from_schema_name("DryRun"))
             .build();
         RefOr::T(Schema::AnyOf(either))
     }
@@ -69,8 +69,8 @@ impl ToSchema for ChangeAnswer {
 
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         schemas.push(("Receipt".to_owned(), Receipt::schema()));
-        schemas.push(("Preview".to_owned(), Preview::schema()));
+        schemas.push(("DryRun".to_owned(), DryRun::schema()));
         Receipt::schemas(schemas);
-        Preview::schemas(schemas);
+        DryRun::schemas(schemas);
     }
 }

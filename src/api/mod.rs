@@ -18,7 +18,7 @@ pub use self::{
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     options::{LONGEST_WAIT, group_error, message_error},
     problem::ProblemDocument,
-    receipt::{Preview, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
+    receipt::{DryRun, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},
     requests::{
         MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,

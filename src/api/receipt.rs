@@ -1,4 +1,4 @@
-//! Receipts, previews and revisions.
+//! Receipts, dry runs and revisions.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -70,7 +70,7 @@ pub struct UnresolvedRelease {
 
 /// Effect of a change (`?dry_run=true`).
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct Preview {
+pub struct DryRun {
     /// The live revision, which does not change.
     pub revision: Revision,
     /// Digest of the resulting decisions.

@@ -220,7 +220,7 @@ async fn based(
 pub(super) fn done(answer: ApiResponse) -> Result<Out, Failure> {
     let text = match answer.read()? {
         ChangeAnswer::Receipt(receipt) => render::receipt(&receipt),
-        ChangeAnswer::Preview(preview) => render::preview(&preview, answer.is_forced),
+        ChangeAnswer::DryRun(dry_run) => render::dry_run(&dry_run, answer.is_forced),
     };
     Ok(Out {
         text,

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::text::{clean, count, drop_nothings, microseconds, percent, share};
 use crate::{
-    api::{Preview, Receipt, UnresolvedRelease},
+    api::{DryRun, Receipt, UnresolvedRelease},
     model::{Cause, Diff, DiffEntry, EndpointUrl, ShareChange},
 };
 
@@ -83,25 +83,25 @@ fn how(receipt: &Receipt) -> String {
 }
 
 /// Effect of a change; a forced one waits for no check.
-pub(super) fn preview(preview: &Preview, forced: bool) -> String {
-    if !preview.changed {
+pub(super) fn dry_run(dry_run: &DryRun, forced: bool) -> String {
+    if !dry_run.changed {
         return format!(
             "nothing would change; revision {} is live\n",
-            preview.revision
+            dry_run.revision
         );
     }
-    let mut text = match (preview.to, &preview.route) {
+    let mut text = match (dry_run.to, &dry_run.route) {
         (Some(to), Some(route)) => {
             format!("would restore the split of `{route}` in revision {to}; nothing has changed\n")
         }
         (Some(to), None) => format!("would restore revision {to}; nothing has changed\n"),
         (None, _) => "would change; nothing has changed\n".to_owned(),
     };
-    for line in summary(&preview.diff) {
+    for line in summary(&dry_run.diff) {
         text = format!("{text}  {line}\n");
     }
-    if !preview.takes_along.is_empty() {
-        let revisions: Vec<_> = preview
+    if !dry_run.takes_along.is_empty() {
+        let revisions: Vec<_> = dry_run
             .takes_along
             .iter()
             .map(ToString::to_string)
@@ -116,7 +116,7 @@ pub(super) fn preview(preview: &Preview, forced: bool) -> String {
             "{text}  a later rollback without --route also undoes other changes: {noun} {revisions}\n"
         );
     }
-    for release in &preview.not_ready {
+    for release in &dry_run.not_ready {
         text = format!("{text}  not ready: {release} has no healthy endpoint\n");
     }
     let then = if forced {
@@ -124,7 +124,7 @@ pub(super) fn preview(preview: &Preview, forced: bool) -> String {
     } else {
         "; the change waits for its first check, and is refused if it fails"
     };
-    for release in &preview.unknown {
+    for release in &dry_run.unknown {
         text = format!("{text}  unknown: {release} was not checked yet{then}\n");
     }
     text

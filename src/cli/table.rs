@@ -86,9 +86,9 @@ fn needs_restart(keys: &[String]) -> String {
 }
 
 fn imported(report: &ImportReport, forced: bool) -> String {
-    let mut text = match (&report.receipt, &report.preview) {
+    let mut text = match (&report.receipt, &report.dry_run) {
         (Some(receipt), _) => render::receipt(receipt),
-        (None, Some(preview)) => render::preview(preview, forced),
+        (None, Some(dry_run)) => render::dry_run(dry_run, forced),
         (None, None) => format!("revision {}  nothing to import\n", report.revision),
     };
     for kept in &report.kept {

@@ -183,7 +183,7 @@ impl IdempotencyStore {
         let again = Unsaved { store: self, keys };
         let written = self.log.history.keep_answers(rows)?;
         written.await.map_err(|_| writer_gone())??;
-        again.are_saved();
+        again.mark_saved();
         Ok(())
     }
 }
@@ -307,7 +307,7 @@ struct Unsaved<'a> {
 }
 
 impl Unsaved<'_> {
-    fn are_saved(mut self) {
+    fn mark_saved(mut self) {
         self.keys.clear();
     }
 }

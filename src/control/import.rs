@@ -166,7 +166,7 @@ impl Controller {
     ///
     /// # Errors
     /// Those of [`Controller::import`].
-    pub fn preview_import(
+    pub fn dry_run_import(
         &self,
         file: &TableDocument,
         policy: Option<ConflictPolicy>,
@@ -180,13 +180,13 @@ impl Controller {
             return Ok(self.report(comparison, policy, None));
         }
         let table = comparison.merged.document.clone();
-        let preview = self.preview(
+        let dry_run = self.dry_run(
             &Change::Replace { table },
             Expected::Unchanged(live.revision()),
             force,
         )?;
         Ok(ImportReport {
-            preview: Some(preview),
+            dry_run: Some(dry_run),
             ..self.report(comparison, policy, None)
         })
     }
@@ -228,7 +228,7 @@ impl Controller {
             kept,
             conflicts,
             wins: policy,
-            preview: None,
+            dry_run: None,
             drift: self.current_drift().diff,
             receipt,
         }

@@ -7,7 +7,7 @@
 //!
 //! The files by subject, each list from the caller down:
 //!
-//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `preview`; under them `proposal`,
+//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `proposal`,
 //!   `precondition`, `consent`, `idempotency`
 //! - after a swap: `swap`, `convergence`, `receipt`
 //! - health before a swap: `health_gate`, `readiness`, `candidates`
@@ -24,6 +24,7 @@ mod convergence;
 mod drain_deadline;
 mod draining;
 mod drift;
+mod dry_run;
 mod error;
 mod health_gate;
 mod idempotency;
@@ -31,7 +32,6 @@ mod import;
 mod merge;
 mod metrics;
 mod precondition;
-mod preview;
 mod proposal;
 mod publish;
 mod queries;

@@ -119,7 +119,7 @@ pub(super) fn set_rosters(draft: &Draft, touched: &ChangeSet, known: &Members) {
     let releases = draft.compiled().releases();
     for name in &touched.releases {
         if let Some(release) = releases.get(name) {
-            release.roster().tell(state.endpoints(name), known);
+            release.roster().configure(state.endpoints(name), known);
         }
     }
 }

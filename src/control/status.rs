@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{
-    StatusPart, preview::preview_level, readiness::ReadinessCheck, revision_log::RevisionLog,
+    StatusPart, dry_run::dry_run_level, readiness::ReadinessCheck, revision_log::RevisionLog,
     route_index::RouteIndex, warm_levels::WarmLevels, watch_set::live_keys,
 };
 use crate::{
@@ -126,7 +126,7 @@ impl StatusReader<'_> {
                 .filter(|endpoint| !is_checked || endpoint.health() == Health::Healthy)
                 .count(),
             in_flight: roster.in_flight(),
-            queued: u64::from(roster.places().waiting()),
+            queued: u64::from(roster.concurrency_limit().waiting()),
             endpoints: endpoints
                 .iter()
                 .map(|endpoint| status(endpoint, false))
@@ -153,16 +153,16 @@ impl StatusReader<'_> {
                 depth,
             };
         };
-        let preview = preview_level(self.table, self.fleet, self.live, &level);
-        let ready = preview.not_ready.is_empty();
+        let dry_run = dry_run_level(self.table, self.fleet, self.live, &level);
+        let ready = dry_run.not_ready.is_empty();
         RollbackStatus {
             available: true,
             to: Some(level.revision),
-            undoes: preview.undoes,
-            changes: preview.diff.0.len(),
-            diff: preview.diff,
+            undoes: dry_run.undoes,
+            changes: dry_run.diff.0.len(),
+            diff: dry_run.diff,
             ready,
-            not_ready: preview.not_ready,
+            not_ready: dry_run.not_ready,
             nearest_ready: if ready {
                 Some(level.revision)
             } else {

@@ -303,10 +303,10 @@ mod tests {
 
     const HOST: &str = "a.test";
 
-    fn book(now: Instant) -> DnsCache {
-        let mut book = DnsCache::new(Duration::from_secs(1), Duration::from_secs(60));
-        book.register(&BTreeSet::from([HOST.into()]), now);
-        book
+    fn cache(now: Instant) -> DnsCache {
+        let mut cache = DnsCache::new(Duration::from_secs(1), Duration::from_secs(60));
+        cache.register(&BTreeSet::from([HOST.into()]), now);
+        cache
     }
 
     fn ip(last: u8) -> IpAddr {
@@ -325,119 +325,119 @@ mod tests {
         Outcome::Addresses(addresses.to_vec(), seconds(ttl))
     }
 
-    fn shown(book: &DnsCache) -> Vec<IpAddr> {
-        book.known(HOST).addresses().collect()
+    fn shown(cache: &DnsCache) -> Vec<IpAddr> {
+        cache.known(HOST).addresses().collect()
     }
 
     #[test]
     fn a_name_is_asked_for_once_and_again_when_its_time_is_over() {
         let now = Instant::now();
-        let mut book = book(now);
-        let taken = book.take_due(Family::V4, now, 9);
+        let mut cache = cache(now);
+        let taken = cache.take_due(Family::V4, now, 9);
         assert_eq!(taken.len(), 1);
         assert!(
-            book.take_due(Family::V4, now, 9).is_empty(),
+            cache.take_due(Family::V4, now, 9).is_empty(),
             "the question is under way"
         );
         assert_eq!(
-            book.take_due(Family::V6, now, 9).len(),
+            cache.take_due(Family::V6, now, 9).len(),
             1,
             "asked for apart"
         );
         let mut note = |addresses: &[IpAddr]| {
             let outcome = found(addresses, 30);
-            book.note(HOST, Family::V4, outcome, now)
+            cache.note(HOST, Family::V4, outcome, now)
         };
         assert_eq!(note(&[ip(2), ip(1)]), News::Resolved);
         assert_eq!(note(&[ip(1), ip(2), ip(1)]), News::Unchanged, "same set");
         assert_eq!(note(&[ip(1)]), News::Resolved);
-        assert_eq!(shown(&book), [ip(1)]);
-        assert_eq!(book.next_due(Family::V4), Some(now + seconds(30)));
+        assert_eq!(shown(&cache), [ip(1)]);
+        assert_eq!(cache.next_due(Family::V4), Some(now + seconds(30)));
     }
 
     #[test]
     fn the_time_to_live_has_bounds() {
         let now = Instant::now();
-        let mut book = book(now);
+        let mut cache = cache(now);
         for (ttl, due) in [(0, 1), (1, 1), (59, 59), (86_400, 60)] {
-            book.note(HOST, Family::V4, found(&[ip(1)], ttl), now);
-            assert_eq!(book.next_due(Family::V4), Some(now + seconds(due)));
+            cache.note(HOST, Family::V4, found(&[ip(1)], ttl), now);
+            assert_eq!(cache.next_due(Family::V4), Some(now + seconds(due)));
         }
     }
 
     #[test]
     fn a_failure_keeps_what_was_known_and_waits_longer_each_time() {
         let now = Instant::now();
-        let mut book = book(now);
+        let mut cache = cache(now);
         for (place, pause) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
-            let news = book.note(HOST, Family::V4, Outcome::Failed, now);
+            let news = cache.note(HOST, Family::V4, Outcome::Failed, now);
             assert_eq!(news == News::Failing, place == 0);
-            assert_eq!(book.next_due(Family::V4), Some(now + seconds(pause)));
+            assert_eq!(cache.next_due(Family::V4), Some(now + seconds(pause)));
             assert!(
-                book.known(HOST).waiting,
+                cache.known(HOST).waiting,
                 "the other family may have some yet"
             );
         }
-        book.note(HOST, Family::V6, Outcome::Failed, now);
-        assert!(!book.known(HOST).waiting);
-        let mut note = |outcome| book.note(HOST, Family::V4, outcome, now);
+        cache.note(HOST, Family::V6, Outcome::Failed, now);
+        assert!(!cache.known(HOST).waiting);
+        let mut note = |outcome| cache.note(HOST, Family::V4, outcome, now);
         assert_eq!(note(found(&[ip(1)], 5)), News::Resolved);
         assert_eq!(note(Outcome::Failed), News::Failing);
         assert_eq!(note(found(&[ip(1)], 5)), News::Resolved, "it is back");
-        assert_eq!(shown(&book), [ip(1)]);
+        assert_eq!(shown(&cache), [ip(1)]);
     }
 
     #[test]
     fn one_family_is_used_while_the_other_is_not_answered() {
         let now = Instant::now();
-        let mut book = book(now);
-        book.note(HOST, Family::V4, found(&[ip(1)], 5), now);
-        let known = book.known(HOST);
+        let mut cache = cache(now);
+        cache.note(HOST, Family::V4, found(&[ip(1)], 5), now);
+        let known = cache.known(HOST);
         assert!(!known.waiting && known.has(Family::V4) && !known.has(Family::V6));
         assert_eq!(
-            book.note(HOST, Family::V6, Outcome::Failed, now),
+            cache.note(HOST, Family::V6, Outcome::Failed, now),
             News::Failing
         );
-        assert_eq!(shown(&book), [ip(1)]);
+        assert_eq!(shown(&cache), [ip(1)]);
         assert_eq!(
-            book.note(HOST, Family::V6, found(&[ip6(1)], 5), now),
+            cache.note(HOST, Family::V6, found(&[ip6(1)], 5), now),
             News::Resolved
         );
-        assert_eq!(shown(&book), [ip(1), ip6(1)]);
+        assert_eq!(shown(&cache), [ip(1), ip6(1)]);
     }
 
     #[test]
     fn a_family_that_is_gone_counts_only_while_the_other_one_is_there() {
         let now = Instant::now();
-        let mut book = book(now);
+        let mut cache = cache(now);
         let absent = || Outcome::Absent(seconds(5));
-        book.note(HOST, Family::V4, found(&[ip(1)], 5), now);
+        cache.note(HOST, Family::V4, found(&[ip(1)], 5), now);
         assert_eq!(
-            book.note(HOST, Family::V6, absent(), now),
+            cache.note(HOST, Family::V6, absent(), now),
             News::Unchanged,
             "not every name has both"
         );
         assert_eq!(
-            book.note(HOST, Family::V4, absent(), now),
+            cache.note(HOST, Family::V4, absent(), now),
             News::Failing,
             "the last answer holds"
         );
-        assert_eq!(shown(&book), [ip(1)]);
+        assert_eq!(shown(&cache), [ip(1)]);
         assert_eq!(
-            book.note(HOST, Family::V6, found(&[ip6(1)], 5), now),
+            cache.note(HOST, Family::V6, found(&[ip6(1)], 5), now),
             News::Resolved
         );
-        assert_eq!(shown(&book), [ip6(1)], "it moved to the other family");
+        assert_eq!(shown(&cache), [ip6(1)], "it moved to the other family");
     }
 
     #[test]
     fn a_question_that_failed_is_asked_in_another_way_and_so_on_as_long_as_that_works() {
         let now = Instant::now();
-        let mut book = book(now);
+        let mut cache = cache(now);
         let mut ask = |outcome| {
             let later = now + seconds(100);
-            let edns = book.take_due(Family::V4, later, 9)[0].edns;
-            book.note(HOST, Family::V4, outcome, now);
+            let edns = cache.take_due(Family::V4, later, 9)[0].edns;
+            cache.note(HOST, Family::V4, outcome, now);
             edns
         };
         assert!(!ask(Outcome::Failed));
@@ -449,12 +449,12 @@ mod tests {
     #[test]
     fn a_name_that_is_not_needed_is_forgotten() {
         let now = Instant::now();
-        let mut book = book(now);
-        book.note(HOST, Family::V4, found(&[ip(1)], 5), now);
-        book.register(&BTreeSet::from(["b.test".into()]), now);
-        assert!(book.known(HOST).waiting);
-        let late = book.note(HOST, Family::V4, found(&[ip(1)], 5), now);
+        let mut cache = cache(now);
+        cache.note(HOST, Family::V4, found(&[ip(1)], 5), now);
+        cache.register(&BTreeSet::from(["b.test".into()]), now);
+        assert!(cache.known(HOST).waiting);
+        let late = cache.note(HOST, Family::V4, found(&[ip(1)], 5), now);
         assert_eq!(late, News::Unchanged, "too late");
-        assert_eq!(&*book.take_due(Family::V4, now, 9)[0].host, "b.test");
+        assert_eq!(&*cache.take_due(Family::V4, now, 9)[0].host, "b.test");
     }
 }

@@ -45,38 +45,38 @@ pub async fn run(
     own: Vec<SocketAddr>,
 ) {
     let mut changes = fleet.subscribe();
-    let mut book = DnsCache::new(settings.min_ttl.0, settings.max_ttl.0);
+    let mut cache = DnsCache::new(settings.min_ttl.0, settings.max_ttl.0);
     let [mut v4, mut v6] = [Lookups::new(), Lookups::new()];
     loop {
         changes.mark_unchanged();
         let (watched, lookups) = (fleet.watched(), fleet.lookups());
         let mut needed = hosts(&watched);
         needed.append(&mut hosts(&lookups));
-        book.register(&needed, Instant::now());
-        set_rosters(&watched, &book, &own);
-        set_rosters(&lookups, &book, &own);
-        ask(&mut book, Family::V4, &mut v4, &resolver);
-        ask(&mut book, Family::V6, &mut v6, &resolver);
+        cache.register(&needed, Instant::now());
+        set_rosters(&watched, &cache, &own);
+        set_rosters(&lookups, &cache, &own);
+        ask(&mut cache, Family::V4, &mut v4, &resolver);
+        ask(&mut cache, Family::V6, &mut v6, &resolver);
         let lookups = [(Family::V4, v4.len()), (Family::V6, v6.len())];
         let with_room = lookups
             .iter()
             .filter(|(_, running)| *running < MOST_LOOKUPS);
         let due = with_room
-            .filter_map(|(family, _)| book.next_due(*family))
+            .filter_map(|(family, _)| cache.next_due(*family))
             .min();
         tokio::select! {
             changed = changes.changed() => if changed.is_err() { return },
-            Some(Ok((question, result))) = v4.join_next() => note(&mut book, &question, result),
-            Some(Ok((question, result))) = v6.join_next() => note(&mut book, &question, result),
+            Some(Ok((question, result))) = v4.join_next() => note(&mut cache, &question, result),
+            Some(Ok((question, result))) = v6.join_next() => note(&mut cache, &question, result),
             () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
         }
     }
 }
 
 /// Starts the due queries of a family.
-fn ask(book: &mut DnsCache, family: Family, lookups: &mut Lookups, resolver: &Resolver) {
+fn ask(cache: &mut DnsCache, family: Family, lookups: &mut Lookups, resolver: &Resolver) {
     let room = MOST_LOOKUPS - lookups.len();
-    for question in book.take_due(family, Instant::now(), room) {
+    for question in cache.take_due(family, Instant::now(), room) {
         let resolver = resolver.clone();
         lookups.spawn(async move {
             let result = resolver.lookup(&question).await;
@@ -92,14 +92,14 @@ fn hosts(watched: &[WatchedRelease]) -> BTreeSet<Arc<str>> {
         .collect()
 }
 
-fn note(book: &mut DnsCache, question: &Question, result: Result<Outcome, DiscoveryError>) {
+fn note(cache: &mut DnsCache, question: &Question, result: Result<Outcome, DiscoveryError>) {
     let Question { host, family, .. } = question;
     let (outcome, error) = match result {
         Ok(outcome) => (outcome, DiscoveryError::NoAddress),
         Err(error) => (Outcome::Failed, error),
     };
-    let news = book.note(host, *family, outcome, Instant::now());
-    let addresses: Vec<_> = book.known(host).addresses().collect();
+    let news = cache.note(host, *family, outcome, Instant::now());
+    let addresses: Vec<_> = cache.known(host).addresses().collect();
     match news {
         News::Unchanged => {}
         News::Resolved => info!(%host, ?addresses, "resolved"),
@@ -110,7 +110,7 @@ fn note(book: &mut DnsCache, question: &Question, result: Result<Outcome, Discov
     }
 }
 
-fn set_rosters(watched: &[WatchedRelease], book: &DnsCache, own: &[SocketAddr]) {
+fn set_rosters(watched: &[WatchedRelease], cache: &DnsCache, own: &[SocketAddr]) {
     for one in watched {
         let roster = &one.roster;
         let now = roster.endpoints();
@@ -118,7 +118,7 @@ fn set_rosters(watched: &[WatchedRelease], book: &DnsCache, own: &[SocketAddr]) 
             .iter()
             .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
             .collect();
-        let Some(members) = members(&one.urls, &now, book) else {
+        let Some(members) = members(&one.urls, &now, cache) else {
             continue;
         };
         let (circles, members): (Members, Members) = members
@@ -138,7 +138,7 @@ fn set_rosters(watched: &[WatchedRelease], book: &DnsCache, own: &[SocketAddr]) 
 fn members(
     urls: &[EndpointUrl],
     now: &[(EndpointUrl, SocketAddr)],
-    book: &DnsCache,
+    cache: &DnsCache,
 ) -> Option<Members> {
     let mut members = Members::new();
     let mut waiting = false;
@@ -153,7 +153,7 @@ fn members(
             add(ip);
             continue;
         }
-        let known = book.known(url.host());
+        let known = cache.known(url.host());
         known.addresses().for_each(&mut add);
         // Current members of this host stay until there is a response.
         let kept = now
@@ -180,24 +180,24 @@ mod tests {
         Some(members?.iter().map(show).collect())
     }
 
-    fn book_of(hosts: &[&str]) -> DnsCache {
-        let mut book = DnsCache::new(Duration::from_secs(1), Duration::from_secs(60));
+    fn cache_of(hosts: &[&str]) -> DnsCache {
+        let mut cache = DnsCache::new(Duration::from_secs(1), Duration::from_secs(60));
         let hosts = hosts.iter().map(|host| Arc::from(*host)).collect();
-        book.register(&hosts, Instant::now());
-        book
+        cache.register(&hosts, Instant::now());
+        cache
     }
 
     #[test]
     fn addresses_are_there_at_once_and_names_when_they_are_known() {
-        let mut book = book_of(&["a.test"]);
+        let mut cache = cache_of(&["a.test"]);
         let urls = urls(&["http://a.test:9", "http://192.0.2.1:9"]);
-        let members_now = |book: &DnsCache| shown(members(&urls, &[], book));
-        assert_eq!(members_now(&book).unwrap(), ["192.0.2.1 192.0.2.1:9"]);
+        let members_now = |cache: &DnsCache| shown(members(&urls, &[], cache));
+        assert_eq!(members_now(&cache).unwrap(), ["192.0.2.1 192.0.2.1:9"]);
         let two = vec!["192.0.2.3".parse().unwrap(), "192.0.2.2".parse().unwrap()];
         let two = Outcome::Addresses(two, Duration::from_secs(5));
-        book.note("a.test", Family::V4, two, Instant::now());
+        cache.note("a.test", Family::V4, two, Instant::now());
         assert_eq!(
-            members_now(&book).unwrap(),
+            members_now(&cache).unwrap(),
             [
                 "a.test 192.0.2.2:9",
                 "a.test 192.0.2.3:9",
@@ -208,33 +208,33 @@ mod tests {
 
     #[test]
     fn before_the_first_answer_nothing_is_said_and_what_is_there_stays() {
-        let mut book = book_of(&["a.test"]);
+        let mut cache = cache_of(&["a.test"]);
         let urls = urls(&["http://a.test:9"]);
-        assert_eq!(members(&urls, &[], &book), None);
+        assert_eq!(members(&urls, &[], &cache), None);
         let now = [(urls[0].clone(), "192.0.2.7:9".parse().unwrap())];
-        assert_eq!(members(&urls, &now, &book).unwrap(), now);
+        assert_eq!(members(&urls, &now, &cache).unwrap(), now);
         for family in Family::BOTH {
-            book.note("a.test", family, Outcome::Failed, Instant::now());
+            cache.note("a.test", family, Outcome::Failed, Instant::now());
         }
         assert_eq!(
-            members(&urls, &[], &book),
+            members(&urls, &[], &cache),
             Some(vec![]),
             "asked, and nothing is known"
         );
-        assert_eq!(members(&urls, &now, &book).unwrap(), now, "a failure");
+        assert_eq!(members(&urls, &now, &cache).unwrap(), now, "a failure");
     }
 
     #[test]
     fn an_answer_of_one_family_leaves_what_is_there_of_the_other() {
-        let mut book = book_of(&["a.test"]);
+        let mut cache = cache_of(&["a.test"]);
         let urls = urls(&["http://a.test:9"]);
         let now = ["192.0.2.7:9", "[2001:db8::7]:9"];
         let now = now.map(|address| (urls[0].clone(), address.parse().unwrap()));
         let one = vec!["192.0.2.8".parse().unwrap()];
         let one = Outcome::Addresses(one, Duration::from_secs(5));
-        book.note("a.test", Family::V4, one, Instant::now());
+        cache.note("a.test", Family::V4, one, Instant::now());
         assert_eq!(
-            shown(members(&urls, &now, &book)).unwrap(),
+            shown(members(&urls, &now, &cache)).unwrap(),
             ["a.test 192.0.2.8:9", "a.test [2001:db8::7]:9"]
         );
     }

@@ -21,7 +21,7 @@ pub struct ConcurrencyLimit {
     // Permits in the lower half, queued requests in the upper one: a single value, so that no
     // request overtakes the queue.
     counts: AtomicU64,
-    line: Mutex<Line>,
+    queue: Mutex<Queue>,
 }
 
 /// A permit, released when dropped.
@@ -31,21 +31,21 @@ pub struct Permit(Arc<ConcurrencyLimit>);
 /// A position in the queue, left when dropped; a granted permit is then passed on.
 #[derive(Debug)]
 pub struct QueueSlot {
-    places: Arc<ConcurrencyLimit>,
-    seat: Arc<Seat>,
+    limit: Arc<ConcurrencyLimit>,
+    waiter: Arc<Waiter>,
     number: u64,
     is_taken: bool,
 }
 
 /// Queued requests, in order of arrival.
 #[derive(Debug, Default)]
-struct Line {
+struct Queue {
     next: u64,
-    seats: BTreeMap<u64, Arc<Seat>>,
+    waiters: BTreeMap<u64, Arc<Waiter>>,
 }
 
 #[derive(Debug)]
-struct Seat {
+struct Waiter {
     worker: usize,
     limit: AtomicU32,
     // Set once, under the lock: the permit counts as taken from then on.
@@ -87,12 +87,12 @@ impl ConcurrencyLimit {
     /// Joins the end of the queue, if fewer than `most` requests are queued. A permit is granted as soon as
     /// fewer than `limit` are taken.
     pub fn queue(self: &Arc<Self>, limit: u32, most: u32, worker: usize) -> Option<QueueSlot> {
-        let mut line = self.line();
+        let mut line = self.lock_queue();
         if self.waiting() >= most {
             return None;
         }
         self.counts.fetch_add(ONE_WAITING, Ordering::AcqRel);
-        let seat = Arc::new(Seat {
+        let waiter = Arc::new(Waiter {
             worker,
             limit: AtomicU32::new(limit),
             is_granted: AtomicBool::new(false),
@@ -100,13 +100,13 @@ impl ConcurrencyLimit {
         });
         let number = line.next;
         line.next += 1;
-        line.seats.insert(number, Arc::clone(&seat));
+        line.waiters.insert(number, Arc::clone(&waiter));
         // A permit may have been released since the caller tried.
         self.grant(&mut line);
         drop(line);
         Some(QueueSlot {
-            places: Arc::clone(self),
-            seat,
+            limit: Arc::clone(self),
+            waiter: waiter,
             number,
             is_taken: false,
         })
@@ -124,8 +124,8 @@ impl ConcurrencyLimit {
 
     /// Wakes the first request of the queue if it belongs to this worker; returns whether it does.
     pub fn wake_first_of(&self, worker: usize) -> bool {
-        let line = self.line();
-        let first = line.seats.first_key_value();
+        let line = self.lock_queue();
+        let first = line.waiters.first_key_value();
         let is_ours = first.is_some_and(|(_, first)| first.worker == worker);
         if is_ours && let Some((_, first)) = first {
             first.woken.notify_one();
@@ -136,8 +136,8 @@ impl ConcurrencyLimit {
     /// True if the queue is not empty and its first request belongs to another worker.
     pub fn is_first_elsewhere(&self, worker: usize) -> bool {
         let is_elsewhere = || {
-            let line = self.line();
-            let first = line.seats.first_key_value();
+            let line = self.lock_queue();
+            let first = line.waiters.first_key_value();
             first.is_some_and(|(_, first)| first.worker != worker)
         };
         self.waiting() > 0 && is_elsewhere()
@@ -145,28 +145,31 @@ impl ConcurrencyLimit {
 
     /// Wakes all queued requests of this worker.
     pub fn wake_all_of(&self, worker: usize) {
-        let line = self.line();
-        let ours = line.seats.values().filter(|seat| seat.worker == worker);
-        ours.for_each(|seat| seat.woken.notify_one());
+        let line = self.lock_queue();
+        let ours = line
+            .waiters
+            .values()
+            .filter(|waiter| waiter.worker == worker);
+        ours.for_each(|waiter| waiter.woken.notify_one());
     }
 
     /// Grants free permits from the front of the queue.
-    fn grant(&self, line: &mut Line) {
-        while let Some(first) = line.seats.first_entry() {
+    fn grant(&self, line: &mut Queue) {
+        while let Some(first) = line.waiters.first_entry() {
             let limit = first.get().limit.load(Ordering::Relaxed);
             let moved = |counts| (held(counts) < limit).then(|| counts - ONE_WAITING + 1);
             if !update(&self.counts, moved) {
                 return;
             }
-            let seat = first.remove();
-            seat.is_granted.store(true, Ordering::Release);
-            seat.woken.notify_one();
+            let waiter = first.remove();
+            waiter.is_granted.store(true, Ordering::Release);
+            waiter.woken.notify_one();
         }
     }
 
-    fn line(&self) -> MutexGuard<'_, Line> {
+    fn lock_queue(&self) -> MutexGuard<'_, Queue> {
         // Safe to ignore poisoning: no step under the lock can panic halfway.
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -174,8 +177,8 @@ impl ConcurrencyLimit {
 
 impl Permit {
     /// True if the permit belongs to this limit.
-    pub fn is_of(&self, places: &Arc<ConcurrencyLimit>) -> bool {
-        Arc::ptr_eq(&self.0, places)
+    pub fn is_of(&self, limit: &Arc<ConcurrencyLimit>) -> bool {
+        Arc::ptr_eq(&self.0, limit)
     }
 }
 
@@ -183,7 +186,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         let before = self.0.counts.fetch_sub(1, Ordering::AcqRel);
         if waiting(before) > 0 {
-            self.0.grant(&mut self.0.line());
+            self.0.grant(&mut self.0.lock_queue());
         }
     }
 }
@@ -192,21 +195,21 @@ impl Drop for Permit {
 
 impl QueueSlot {
     /// True if it is queued for this limit.
-    pub fn is_for(&self, places: &Arc<ConcurrencyLimit>) -> bool {
-        Arc::ptr_eq(&self.places, places)
+    pub fn is_for(&self, limit: &Arc<ConcurrencyLimit>) -> bool {
+        Arc::ptr_eq(&self.limit, limit)
     }
 
     /// Returns once a permit was granted. Cancel-safe.
     pub async fn granted(&self) {
-        while !self.seat.is_granted.load(Ordering::Acquire) {
-            self.seat.woken.notified().await;
+        while !self.waiter.is_granted.load(Ordering::Acquire) {
+            self.waiter.woken.notified().await;
         }
     }
 
     /// Returns once a permit was granted or [`ConcurrencyLimit::wake_first_of`] woke this request. Cancel-safe.
     pub async fn woken(&self) {
-        if !self.seat.is_granted.load(Ordering::Acquire) {
-            self.seat.woken.notified().await;
+        if !self.waiter.is_granted.load(Ordering::Acquire) {
+            self.waiter.woken.notified().await;
         }
     }
 
@@ -215,17 +218,17 @@ impl QueueSlot {
     /// # Errors
     /// Returns itself if no permit is free yet.
     pub fn place(mut self, limit: u32) -> Result<Permit, Self> {
-        if !self.seat.is_granted.load(Ordering::Acquire) {
-            let mut line = self.places.line();
-            self.seat.limit.store(limit, Ordering::Relaxed);
-            self.places.grant(&mut line);
+        if !self.waiter.is_granted.load(Ordering::Acquire) {
+            let mut line = self.limit.lock_queue();
+            self.waiter.limit.store(limit, Ordering::Relaxed);
+            self.limit.grant(&mut line);
             drop(line);
-            if !self.seat.is_granted.load(Ordering::Acquire) {
+            if !self.waiter.is_granted.load(Ordering::Acquire) {
                 return Err(self);
             }
         }
         self.is_taken = true;
-        Ok(Permit(Arc::clone(&self.places)))
+        Ok(Permit(Arc::clone(&self.limit)))
     }
 }
 
@@ -234,17 +237,17 @@ impl Drop for QueueSlot {
         if self.is_taken {
             return;
         }
-        let places = Arc::clone(&self.places);
-        let mut line = places.line();
-        if line.seats.remove(&self.number).is_none() {
+        let limit = Arc::clone(&self.limit);
+        let mut line = limit.lock_queue();
+        if line.waiters.remove(&self.number).is_none() {
             drop(line);
             // A permit was granted and never taken.
-            drop(Permit(places));
+            drop(Permit(limit));
             return;
         }
-        places.counts.fetch_sub(ONE_WAITING, Ordering::AcqRel);
-        places.grant(&mut line);
-        if let Some((_, first)) = line.seats.first_key_value() {
+        limit.counts.fetch_sub(ONE_WAITING, Ordering::AcqRel);
+        limit.grant(&mut line);
+        if let Some((_, first)) = line.waiters.first_key_value() {
             first.woken.notify_one();
         }
     }
@@ -262,92 +265,86 @@ mod tests {
 
     #[test]
     fn places_and_seats_are_bounded_and_come_back() {
-        let places = Arc::new(ConcurrencyLimit::default());
-        let held = places.acquire(1).unwrap();
-        assert!(places.acquire(1).is_none());
-        let waiting = places.queue(1, 1, 0).unwrap();
-        assert!(places.queue(1, 1, 0).is_none());
-        assert_eq!((places.held(), places.waiting()), (1, 1));
+        let limit = Arc::new(ConcurrencyLimit::default());
+        let held = limit.acquire(1).unwrap();
+        assert!(limit.acquire(1).is_none());
+        let waiting = limit.queue(1, 1, 0).unwrap();
+        assert!(limit.queue(1, 1, 0).is_none());
+        assert_eq!((limit.held(), limit.waiting()), (1, 1));
         drop((waiting, held));
-        assert_eq!((places.held(), places.waiting()), (0, 0));
-        assert!(places.acquire(1).is_some());
+        assert_eq!((limit.held(), limit.waiting()), (0, 0));
+        assert!(limit.acquire(1).is_some());
     }
 
     #[test]
     fn nobody_overtakes_those_who_wait() {
-        let places = Arc::new(ConcurrencyLimit::default());
-        let held = places.acquire(1).unwrap();
-        let (first, second) = (
-            places.queue(1, 9, 0).unwrap(),
-            places.queue(1, 9, 1).unwrap(),
-        );
+        let limit = Arc::new(ConcurrencyLimit::default());
+        let held = limit.acquire(1).unwrap();
+        let (first, second) = (limit.queue(1, 9, 0).unwrap(), limit.queue(1, 9, 1).unwrap());
         drop(held);
-        assert!(places.acquire(1).is_none(), "a place is free for the first");
+        assert!(limit.acquire(1).is_none(), "a place is free for the first");
         assert!(is_granted(&first) && !is_granted(&second));
         let held = first.place(1).unwrap();
-        assert!(places.acquire(1).is_none());
+        assert!(limit.acquire(1).is_none());
         drop(held);
         let held = second.place(1).unwrap();
-        assert_eq!((places.held(), places.waiting()), (1, 0));
+        assert_eq!((limit.held(), limit.waiting()), (1, 0));
         drop(held);
-        assert!(places.acquire(1).is_some());
+        assert!(limit.acquire(1).is_some());
     }
 
     #[test]
     fn a_place_that_nobody_came_for_is_passed_on() {
-        let places = Arc::new(ConcurrencyLimit::default());
-        let held = places.acquire(1).unwrap();
-        let (first, second) = (
-            places.queue(1, 9, 0).unwrap(),
-            places.queue(1, 9, 0).unwrap(),
-        );
+        let limit = Arc::new(ConcurrencyLimit::default());
+        let held = limit.acquire(1).unwrap();
+        let (first, second) = (limit.queue(1, 9, 0).unwrap(), limit.queue(1, 9, 0).unwrap());
         drop(held);
         drop(first);
         assert!(is_granted(&second));
         drop(second);
-        assert_eq!((places.held(), places.waiting()), (0, 0));
+        assert_eq!((limit.held(), limit.waiting()), (0, 0));
     }
 
     #[test]
     fn a_limit_that_was_raised_lets_more_in_by_their_order() {
-        let places = Arc::new(ConcurrencyLimit::default());
-        let _held = places.acquire(1).unwrap();
-        let seats: Vec<_> = (0..3).map(|_| places.queue(1, 9, 0).unwrap()).collect();
+        let limit = Arc::new(ConcurrencyLimit::default());
+        let _held = limit.acquire(1).unwrap();
+        let waiters: Vec<_> = (0..3).map(|_| limit.queue(1, 9, 0).unwrap()).collect();
         let mut later = Vec::new();
-        let mut seats = seats.into_iter();
-        let first = seats.next().unwrap();
-        for seat in seats.rev() {
-            later.push(seat.place(3).expect_err("it waits for the first"));
+        let mut waiters = waiters.into_iter();
+        let first = waiters.next().unwrap();
+        for waiter in waiters.rev() {
+            later.push(waiter.place(3).expect_err("it waits for the first"));
         }
         let _place = first.place(3).unwrap();
-        assert_eq!((places.held(), places.waiting()), (3, 1));
+        assert_eq!((limit.held(), limit.waiting()), (3, 1));
         assert!(is_granted(&later[1]) && !is_granted(&later[0]));
     }
 
     #[test]
     fn under_many_threads_no_place_is_lost() {
-        let places = Arc::new(ConcurrencyLimit::default());
+        let limit = Arc::new(ConcurrencyLimit::default());
         std::thread::scope(|scope| {
             for worker in 0..4 {
-                let places = &places;
+                let limit = &limit;
                 scope.spawn(move || {
                     let runtime = tokio::runtime::Builder::new_current_thread();
                     let runtime = { runtime }.build().unwrap();
                     for turn in 0..2_000 {
-                        let place = places.acquire(2).or_else(|| {
-                            let seat = places.queue(2, 9, worker)?;
+                        let place = limit.acquire(2).or_else(|| {
+                            let waiter = limit.queue(2, 9, worker)?;
                             if turn % 3 == 0 {
                                 return None;
                             }
-                            runtime.block_on(seat.granted());
-                            seat.place(2).ok()
+                            runtime.block_on(waiter.granted());
+                            waiter.place(2).ok()
                         });
-                        assert!(places.held() <= 2);
+                        assert!(limit.held() <= 2);
                         drop(place);
                     }
                 });
             }
         });
-        assert_eq!((places.held(), places.waiting()), (0, 0));
+        assert_eq!((limit.held(), limit.waiting()), (0, 0));
     }
 }

@@ -121,12 +121,12 @@ impl Endpoint {
     }
 
     /// Limit on its connections, with the queue of requests that wait for one.
-    pub fn connection_places(&self) -> &Arc<ConcurrencyLimit> {
+    pub fn connection_limit(&self) -> &Arc<ConcurrencyLimit> {
         &self.connections
     }
 
     /// Availability for a request: fit if healthy or unknown, and not ejected after a refusal.
-    pub(super) fn standing(&self, now_ms: u64) -> Availability {
+    pub(super) fn availability(&self, now_ms: u64) -> Availability {
         if self.health() == Health::Unhealthy {
             return Availability::Out;
         }
@@ -183,11 +183,11 @@ pub(super) struct WorkerCounters {
 /// One request in flight: counted on its endpoint and its release until dropped.
 #[derive(Debug)]
 pub struct InFlight {
-    hold: Arc<CachePadded<WorkerCounters>>,
+    counters: Arc<CachePadded<WorkerCounters>>,
     // Invariant: a valid index into the endpoints.
-    place: usize,
+    index: usize,
     slot: usize,
-    ends: u64,
+    generation: u64,
 }
 
 impl Load {
@@ -218,28 +218,28 @@ impl InFlight {
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
         hold.load.count.add(slot);
         Some(Self {
-            ends: hold.load.abort_generation.load(Ordering::Relaxed),
-            hold: Arc::clone(hold),
-            place,
+            generation: hold.load.abort_generation.load(Ordering::Relaxed),
+            counters: Arc::clone(hold),
+            index: place,
             slot,
         })
     }
 
     /// True if the request is to be aborted; see [`Roster::abort_all`](super::Roster::abort_all).
     pub fn is_aborted(&self) -> bool {
-        self.hold.load.abort_generation.load(Ordering::Relaxed) != self.ends
+        self.counters.load.abort_generation.load(Ordering::Relaxed) != self.generation
     }
 
     /// The picked endpoint.
     pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.hold.endpoints[self.place]
+        &self.counters.endpoints[self.index]
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint().in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.hold.load.count.sub(self.slot);
+        self.counters.load.count.sub(self.slot);
     }
 }
 
@@ -261,21 +261,21 @@ mod tests {
         for skip in [1_000, 2_000, 4_000, 8_000, 16_000, 30_000, 30_000] {
             endpoint.refused(now);
             assert_eq!(
-                endpoint.standing(now + skip - 1),
+                endpoint.availability(now + skip - 1),
                 Availability::Ejected,
                 "{skip}"
             );
             assert_eq!(
-                endpoint.standing(now + skip),
+                endpoint.availability(now + skip),
                 Availability::HalfOpen(now + skip)
             );
             now += skip;
         }
         endpoint.connected();
-        assert_eq!(endpoint.standing(now), Availability::Fit);
+        assert_eq!(endpoint.availability(now), Availability::Fit);
         endpoint.refused(now);
         assert_eq!(
-            endpoint.standing(now + 1_000),
+            endpoint.availability(now + 1_000),
             Availability::HalfOpen(now + 1_000)
         );
     }
@@ -286,6 +286,6 @@ mod tests {
         endpoint.refused(0);
         assert!(endpoint.take_probe(1_000, 1_000));
         assert!(!endpoint.take_probe(1_000, 1_000));
-        assert_eq!(endpoint.standing(1_001), Availability::Ejected);
+        assert_eq!(endpoint.availability(1_001), Availability::Ejected);
     }
 }

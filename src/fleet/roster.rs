@@ -29,13 +29,13 @@ pub struct Roster {
     members: ArcSwap<EndpointSet>,
     load: Arc<Load>,
     workers: usize,
-    places: Arc<ConcurrencyLimit>,
+    concurrency_limit: Arc<ConcurrencyLimit>,
     /// Connections to its endpoints, including idle ones and those to removed endpoints.
     pub(super) connections: AtomicUsize,
     // Configured endpoints, once set. Locked while members are replaced, so that the last configuration wins.
-    told: Mutex<Option<Arc<[EndpointUrl]>>>,
+    configured: Mutex<Option<Arc<[EndpointUrl]>>>,
     // Number of times the members were set.
-    settings: watch::Sender<u64>,
+    generation: watch::Sender<u64>,
 }
 
 #[derive(Debug)]
@@ -44,7 +44,7 @@ struct EndpointSet {
     // Removed endpoints; requests in flight keep them alive.
     removed: Vec<Weak<Endpoint>>,
     // Per worker, each with its own reference count.
-    holds: Box<[Arc<CachePadded<WorkerCounters>>]>,
+    counters: Box<[Arc<CachePadded<WorkerCounters>>]>,
 }
 
 impl EndpointSet {
@@ -62,7 +62,7 @@ impl EndpointSet {
             }))
         };
         Self {
-            holds: (0..workers.max(1)).map(hold).collect(),
+            counters: (0..workers.max(1)).map(hold).collect(),
             endpoints,
             removed,
         }
@@ -88,10 +88,10 @@ impl Roster {
             )),
             load,
             workers,
-            places: Arc::default(),
+            concurrency_limit: Arc::default(),
             connections: AtomicUsize::new(0),
-            told: Mutex::default(),
-            settings: watch::Sender::new(0),
+            configured: Mutex::default(),
+            generation: watch::Sender::new(0),
         }
     }
 
@@ -101,8 +101,8 @@ impl Roster {
     }
 
     /// Concurrency limit of the release, used if its spec sets one.
-    pub fn places(&self) -> &Arc<ConcurrencyLimit> {
-        &self.places
+    pub fn concurrency_limit(&self) -> &Arc<ConcurrencyLimit> {
+        &self.concurrency_limit
     }
 
     /// Version of the release.
@@ -124,7 +124,7 @@ impl Roster {
     /// one that returns while it drains keeps its counts. Does nothing if the addresses were resolved for
     /// an outdated configuration.
     pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
-        let told = self.told();
+        let told = self.lock_configured();
         let is_of = |urls: &Arc<[EndpointUrl]>| members.iter().all(|(url, _)| urls.contains(url));
         if told.as_ref().is_none_or(is_of) {
             self.replace(members);
@@ -134,8 +134,8 @@ impl Roster {
     /// Sets the configured endpoints, and addresses known for them. Members outside the configuration leave at once;
     /// addresses and resolved names join at once, so that later picks use only these; other names join once they are
     /// resolved. Old members stay only if the roster would be empty otherwise.
-    pub fn tell(&self, urls: &[EndpointUrl], known: &[(EndpointUrl, SocketAddr)]) {
-        let mut told = self.told();
+    pub fn configure(&self, urls: &[EndpointUrl], known: &[(EndpointUrl, SocketAddr)]) {
+        let mut told = self.lock_configured();
         *told = Some(urls.into());
         let now = self.endpoints();
         let mut members = Vec::new();
@@ -169,7 +169,7 @@ impl Roster {
     /// Configured names without an address, and endpoints outside the configuration that stay because the roster
     /// would be empty without them.
     pub fn unresolved(&self) -> (Vec<EndpointUrl>, Vec<EndpointUrl>) {
-        let told = self.told();
+        let told = self.lock_configured();
         let urls = told.as_deref().unwrap_or_default();
         if urls.is_empty() {
             return (Vec::new(), Vec::new());
@@ -183,8 +183,10 @@ impl Roster {
     }
 
     // Safe to ignore poisoning: the value is valid between any two statements.
-    fn told(&self) -> MutexGuard<'_, Option<Arc<[EndpointUrl]>>> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock_configured(&self) -> MutexGuard<'_, Option<Arc<[EndpointUrl]>>> {
+        self.configured
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     fn replace(&self, members: &[(EndpointUrl, SocketAddr)]) {
@@ -210,24 +212,24 @@ impl Roster {
         let removed = removed.map(Arc::downgrade).collect();
         let members = EndpointSet::new(endpoints, removed, &self.load, self.workers);
         self.members.store(Arc::new(members));
-        self.settings.send_modify(|count| *count += 1);
+        self.generation.send_modify(|count| *count += 1);
     }
 
     /// True once the members were set.
     pub fn resolved(&self) -> bool {
-        *self.settings.borrow() > 0
+        *self.generation.borrow() > 0
     }
 
     /// Waits until the members were set. Cancel-safe.
     pub async fn wait_resolved(&self) {
-        let mut settings = self.settings.subscribe();
+        let mut settings = self.generation.subscribe();
         // The sender is ours, so it cannot be dropped during the wait.
         let _ = settings.wait_for(|count| *count > 0).await;
     }
 
     /// Subscribes to changes of the members.
     pub fn subscribe(&self) -> watch::Receiver<u64> {
-        self.settings.subscribe()
+        self.generation.subscribe()
     }
 
     /// Requests in flight on the release, including those on removed endpoints.
@@ -275,14 +277,18 @@ impl Roster {
         let picked = pick_two(endpoints, draw, now_ms, usable)
             .or_else(|| pick_scan(endpoints, draw, now_ms, usable))
             .or_else(|| pick_skipped(endpoints, draw, now_ms, usable))?;
-        InFlight::new(&members.holds[slot % members.holds.len()], picked, slot)
+        InFlight::new(
+            &members.counters[slot % members.counters.len()],
+            picked,
+            slot,
+        )
     }
 }
 
 type Endpoints = [Arc<Endpoint>];
 
 /// Maps a random number to an index below `len` by multiplication (Lemire 2019); good enough for a balancer.
-fn place(draw: u32, len: usize) -> usize {
+fn index_of(draw: u32, len: usize) -> usize {
     usize::try_from((u64::from(draw) * len as u64) >> 32).unwrap_or(0)
 }
 
@@ -302,17 +308,18 @@ fn pick_two(
     usable: impl Fn(&Endpoint) -> bool,
 ) -> Option<usize> {
     let (high, low) = halves(draw);
-    let first = place(high, endpoints.len());
+    let first = index_of(high, endpoints.len());
     let second = match endpoints.len() {
         0 | 1 => first,
         len => {
             // From the remaining ones, so that the two always differ.
-            let other = place(low, len - 1);
+            let other = index_of(low, len - 1);
             other + usize::from(other >= first)
         }
     };
-    let fit =
-        |endpoint: &Endpoint| usable(endpoint) && endpoint.standing(now_ms) == Availability::Fit;
+    let fit = |endpoint: &Endpoint| {
+        usable(endpoint) && endpoint.availability(now_ms) == Availability::Fit
+    };
     let are_fit = fit(endpoints.get(first)?) && fit(endpoints.get(second)?);
     are_fit.then(|| with_fewer(endpoints, first, second))
 }
@@ -335,14 +342,14 @@ fn pick_scan(
 ) -> Option<usize> {
     for (place, endpoint) in endpoints.iter().enumerate() {
         if usable(endpoint)
-            && let Availability::HalfOpen(until) = endpoint.standing(now_ms)
+            && let Availability::HalfOpen(until) = endpoint.availability(now_ms)
             && endpoint.take_probe(until, now_ms)
         {
             return Some(place);
         }
     }
     two_of(endpoints, draw, |endpoint| {
-        usable(endpoint) && endpoint.standing(now_ms) == Availability::Fit
+        usable(endpoint) && endpoint.availability(now_ms) == Availability::Fit
     })
 }
 
@@ -354,7 +361,7 @@ fn pick_skipped(
     usable: impl Fn(&Endpoint) -> bool,
 ) -> Option<usize> {
     two_of(endpoints, draw, |endpoint| {
-        usable(endpoint) && endpoint.standing(now_ms) != Availability::Out
+        usable(endpoint) && endpoint.availability(now_ms) != Availability::Out
     })
 }
 
@@ -364,9 +371,10 @@ fn two_of(endpoints: &Endpoints, draw: u64, good: impl Fn(&Endpoint) -> bool) ->
     let (high, low) = halves(draw);
     let nth = |n: usize| all_good().nth(n);
     // Health may change between the two passes; then the first fit endpoint is used.
-    let first = nth(place(high, count)).or_else(|| nth(0))?;
-    let second = nth((place(high, count) + 1 + place(low, count.saturating_sub(1))) % count.max(1))
-        .unwrap_or(first);
+    let first = nth(index_of(high, count)).or_else(|| nth(0))?;
+    let second =
+        nth((index_of(high, count) + 1 + index_of(low, count.saturating_sub(1))) % count.max(1))
+            .unwrap_or(first);
     Some(with_fewer(endpoints, first, second))
 }
 

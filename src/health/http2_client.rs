@@ -55,20 +55,20 @@ pub(super) async fn ask(
         .open(&block, true)
         .map_err(|gone| failed(Http2Error::Gone(gone)))?;
     let mut buffer = vec![0; 32 * 1024];
-    let mut asking = Asking {
+    let mut asking = Exchange {
         stream,
         engine,
         key,
         filled: 0,
     };
     // The response and its connection are driven here, so that nothing outlives the check.
-    let status = poll_fn(|cx| asking.poll(cx, &mut buffer, Asking::poll_status));
+    let status = poll_fn(|cx| asking.poll(cx, &mut buffer, Exchange::poll_status));
     check_status(status.await.map_err(failed)?, health)?;
     let Some(text) = &health.body else {
         return Ok(());
     };
     let mut body = BodyMatch::new(text);
-    let mut find = |asking: &mut Asking, cx: &mut Context<'_>| asking.poll_find(&mut body, cx);
+    let mut find = |asking: &mut Exchange, cx: &mut Context<'_>| asking.poll_find(&mut body, cx);
     let found = poll_fn(|cx| asking.poll(cx, &mut buffer, &mut find));
     if found.await.map_err(failed)? {
         Ok(())
@@ -96,7 +96,7 @@ fn head(scheme: Scheme, authority: &str, health: &HealthSpec) -> Option<Vec<u8>>
 }
 
 /// A request in progress.
-struct Asking {
+struct Exchange {
     stream: Stream,
     engine: Connection,
     key: Key,
@@ -106,7 +106,7 @@ struct Asking {
 
 // === impl Asking ===
 
-impl Asking {
+impl Exchange {
     /// Drives the connection until the response has the needed part.
     fn poll<T>(
         &mut self,

@@ -102,13 +102,15 @@ impl Disk {
     }
 
     /// Opens the journal. A history works without it, but a rollback is then only as durable as the store.
-    pub(super) fn open_slots(&self) -> Option<JournalScan> {
+    pub(super) fn open_journal(&self) -> Option<JournalScan> {
         let found = match self {
-            Self::Apart(client) => client.read_slots().map(|(entries, reserved)| JournalScan {
-                slots: OpenJournal::Apart(Arc::clone(client)),
-                entries,
-                reserved,
-            }),
+            Self::Apart(client) => client
+                .read_journal()
+                .map(|(entries, reserved)| JournalScan {
+                    slots: OpenJournal::Apart(Arc::clone(client)),
+                    entries,
+                    reserved,
+                }),
             Self::Here(here) => JournalFile::open(&here.folder).map(|file| JournalScan {
                 entries: file.read(),
                 reserved: file.reserved(),
@@ -182,7 +184,7 @@ impl OpenJournal {
         ahead: impl FnMut(&mut dyn FnMut(&JournalWrite) -> bool),
     ) -> io::Result<()> {
         match self {
-            Self::Apart(client) => client.write_slot(write, stored, ahead),
+            Self::Apart(client) => client.write_journal(write, stored, ahead),
             Self::Here(file) => file.write(write, stored, hook),
         }
     }

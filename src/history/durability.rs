@@ -54,7 +54,7 @@ impl Reporter {
         self.0.borrow().stored
     }
 
-    pub(super) fn slotted(&self, revision: Revision) {
+    pub(super) fn report_journaled(&self, revision: Revision) {
         self.0
             .send_modify(|progress| progress.slotted = progress.slotted.max(revision));
     }

@@ -123,7 +123,7 @@ fn run(
             after_failure();
         } else if write.revision != Revision(0) {
             numbers.reserved(write.reserved);
-            reporter.slotted(write.revision);
+            reporter.report_journaled(write.revision);
         }
         if let Some(done) = write.done {
             // The receiver may have given up.

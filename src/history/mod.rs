@@ -115,7 +115,7 @@ impl History {
     ) -> Result<(Self, Loaded), HistoryError> {
         let (store, rows) = disk.open_first()?;
         let contents = Contents::of(&rows, path)?;
-        let (slots, slot_contents, slot_reserved) = match disk.open_slots() {
+        let (slots, slot_contents, slot_reserved) = match disk.open_journal() {
             Some(JournalScan {
                 slots,
                 entries,

@@ -27,7 +27,7 @@ impl Pending {
     }
 
     /// Notifies the waiting task that the record cannot be lost with this process.
-    pub(super) fn is_safe(&mut self) {
+    pub(super) fn mark_safe(&mut self) {
         if let Some(safe) = self.safe.take() {
             // The receiver may have given up.
             let _received = safe.send(());

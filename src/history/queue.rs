@@ -125,7 +125,7 @@ impl Queue {
                 return;
             }
             pending.sent = true;
-            pending.is_safe();
+            pending.mark_safe();
         }
     }
 

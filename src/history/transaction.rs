@@ -104,7 +104,7 @@ impl WriteTxn {
             drop(reserver.try_send(Ok(())));
         }
         for mut pending in self.again {
-            pending.is_safe();
+            pending.mark_safe();
         }
     }
 

@@ -185,10 +185,10 @@ impl WriterClient {
     }
 
     /// Opens the journal and reads its records and the upper end of the reserved numbers.
-    pub(super) fn read_slots(&self) -> io::Result<(Vec<Entry>, u64)> {
+    pub(super) fn read_journal(&self) -> io::Result<(Vec<Entry>, u64)> {
         self.slots.wait_at_most(Some(START));
         let ask = Message::of(&JournalRequest::<JournalWrite>::Open);
-        let contents: JournalContents = self.call_slots(&ask, &mut nothing_ahead)?;
+        let contents: JournalContents = self.call_journal(&ask, &mut nothing_ahead)?;
         self.slots.wait_at_most(None);
         let decode = |bytes: Bytes| record::decode(&bytes);
         let entries: Result<_, _> = contents.entries.into_iter().map(decode).collect();
@@ -197,7 +197,7 @@ impl WriterClient {
     }
 
     /// Writes a journal entry. While that takes long, the entries of `ahead` are sent after it.
-    pub(super) fn write_slot(
+    pub(super) fn write_journal(
         &self,
         write: &JournalWrite,
         stored: Revision,
@@ -205,12 +205,12 @@ impl WriterClient {
     ) -> io::Result<()> {
         self.slots.wait_open(AGAIN);
         let ask = |write: &JournalWrite| Message::of(&JournalRequest::Write { stored, write });
-        self.call_slots(&ask(write), &mut |send| {
+        self.call_journal(&ask(write), &mut |send| {
             ahead(&mut |write| send(&ask(write)));
         })
     }
 
-    fn call_slots<T: DeserializeOwned>(&self, ask: &Message, ahead: Ahead<'_>) -> io::Result<T> {
+    fn call_journal<T: DeserializeOwned>(&self, ask: &Message, ahead: Ahead<'_>) -> io::Result<T> {
         let answer = self.slots.call(ask, ahead);
         let answer = answer.map_err(|(NoReply::Lost(error) | NoReply::NotSent(error))| error)?;
         ipc::decode::<Result<T, String>>(&answer)?.map_err(io::Error::other)

@@ -48,13 +48,13 @@ pub fn run_writer_process() -> io::Result<()> {
         lane_of(io::stdout().as_fd())?,
     );
     let place = Place::default();
-    let mut slot_desk = JournalHandler {
+    let mut journal_handler = JournalHandler {
         place: Arc::clone(&place),
         file: None,
     };
     let slots = thread::Builder::new()
         .name("slots".to_owned())
-        .spawn(move || serve(&slots, |ask| Ok(slot_desk.answer(ask))))?;
+        .spawn(move || serve(&slots, |ask| Ok(journal_handler.answer(ask))))?;
     let mut store_desk = StoreHandler {
         place,
         lock: None,

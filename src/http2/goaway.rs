@@ -9,7 +9,7 @@ const ANY_STREAM: u32 = 0x7fff_ffff;
 /// Payload of a liveness PING.
 const ALIVE: [u8; 8] = *b"are you?";
 /// Payload of the PING after a first GOAWAY: its ack follows all that the peer sent before it read the GOAWAY.
-const GOODBYE: [u8; 8] = *b"goodbye!";
+const SHUTDOWN_PING: [u8; 8] = *b"goodbye!";
 
 // === impl Connection ===
 
@@ -24,7 +24,7 @@ impl Connection {
         if self.leaving == GoAwayState::No && self.broken().is_none() {
             self.leaving = GoAwayState::Told;
             self.write_goaway(ANY_STREAM, Code::NO_ERROR);
-            self.write_ping(flag::NONE, GOODBYE);
+            self.write_ping(flag::NONE, SHUTDOWN_PING);
         }
     }
 
@@ -48,7 +48,7 @@ impl Connection {
 
     /// Handles the ack of one of our PINGs.
     pub(super) fn pong(&mut self, payload: &[u8]) {
-        if payload == GOODBYE {
+        if payload == SHUTDOWN_PING {
             self.final_goaway();
         }
     }

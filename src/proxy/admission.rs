@@ -39,7 +39,7 @@ fn budgeted(worker: &Worker, selected: &Selected) -> Option<CountedConnection> {
 /// Counts a new connection, if the limits allow one and no request waits for it.
 pub(super) fn at_once(worker: &Worker, selected: &Selected) -> Option<ConnectionCount> {
     let endpoint = selected.in_flight.endpoint();
-    let place = endpoint.connection_places().acquire(limit(selected))?;
+    let place = endpoint.connection_limit().acquire(limit(selected))?;
     Some(ConnectionCount::new(
         endpoint,
         place,
@@ -60,7 +60,7 @@ pub(super) async fn wait<T>(
     let endpoint = selected.in_flight.endpoint();
     let limit = limit(selected);
     // Requests in flight have a limit of their own, which bounds this queue as well.
-    let waiting = Arc::clone(endpoint.connection_places()).queue(limit, u32::MAX, worker.slot);
+    let waiting = Arc::clone(endpoint.connection_limit()).queue(limit, u32::MAX, worker.slot);
     let mut waiting = waiting.ok_or(UpstreamError::ConnectionLimit)?;
     let place = loop {
         waiting = match waiting.place(limit) {

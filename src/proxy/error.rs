@@ -66,7 +66,7 @@ pub(super) enum UpstreamError {
     Invalid(#[source] Rejection),
     /// Timeout while the endpoint sent nothing, or did not read.
     #[error("idle timeout of the endpoint")]
-    Silent,
+    IdleTimeout,
     /// The endpoint refused the request without processing it.
     #[error("the endpoint refused the request unprocessed")]
     Unprocessed(#[source] io::Error),
@@ -194,7 +194,7 @@ impl UpstreamError {
             Self::ConnectTimeout => ErrorReason::ConnectTimeout,
             Self::ConnectionLimit | Self::NoStreams => ErrorReason::Overloaded,
             Self::Invalid(_) => ErrorReason::BadAnswer,
-            Self::Silent => ErrorReason::Silence,
+            Self::IdleTimeout => ErrorReason::Silence,
         }
     }
 
@@ -202,7 +202,7 @@ impl UpstreamError {
         match self {
             Self::Closed(_) | Self::Connect(_) | Self::Invalid(_) | Self::Tls(_) => 502,
             Self::ConnectionLimit | Self::NoStreams | Self::Unprocessed(_) => 503,
-            Self::ConnectTimeout | Self::Silent => 504,
+            Self::ConnectTimeout | Self::IdleTimeout => 504,
         }
     }
 
@@ -214,7 +214,7 @@ impl UpstreamError {
             Self::ConnectTimeout => AttemptFailure::ConnectTimeout,
             Self::ConnectionLimit | Self::NoStreams => AttemptFailure::ConnectionLimit,
             Self::Invalid(_) => AttemptFailure::BadAnswer,
-            Self::Silent => AttemptFailure::Silent,
+            Self::IdleTimeout => AttemptFailure::Silent,
             Self::Unprocessed(_) => AttemptFailure::Refused,
         }
     }

@@ -335,7 +335,7 @@ impl Responder for Http1Responder<'_> {
         Ok(status)
     }
 
-    fn take_back(&mut self) -> bool {
+    fn retract(&mut self) -> bool {
         let Some(start) = self.unsent.take() else {
             return false;
         };

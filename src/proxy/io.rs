@@ -190,7 +190,7 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
 
     /// Removes a final head of which nothing was written yet, so that another can be sent instead; false if it is too
     /// late.
-    fn take_back(&mut self) -> bool;
+    fn retract(&mut self) -> bool;
 
     /// Ends a gRPC response that has begun with an error status in its trailers, if a trailer can be sent now.
     /// Otherwise the response is truncated.

@@ -96,7 +96,7 @@ impl ConnectionCount {
 
     /// The limit that its permit belongs to.
     pub(super) fn places(&self) -> &Arc<ConcurrencyLimit> {
-        self.endpoint.connection_places()
+        self.endpoint.connection_limit()
     }
 }
 

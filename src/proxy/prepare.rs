@@ -140,7 +140,7 @@ fn open_connection(context: &RequestContext, selected: &Selected) -> Option<Conn
         // A request that waits because no other connection may be opened comes before later ones.
         Protocol::Http1
             if spec.limits.connections_per_endpoint.is_some()
-                && endpoint.connection_places().waiting() > 0 =>
+                && endpoint.connection_limit().waiting() > 0 =>
         {
             None
         }

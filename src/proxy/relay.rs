@@ -124,7 +124,7 @@ fn retract_or_abort<R: Responder>(
         return end;
     }
     let is_there = !matches!(end, RelayEnd::Client(ClientError::Gone));
-    if is_there && responder.take_back() {
+    if is_there && responder.retract() {
         context.status.set(None);
         context.first_byte.set(None);
         return end.unanswered().map_or_else(|end| end, RelayEnd::Unsent);

@@ -83,7 +83,7 @@ pub(super) fn select(
         let permit = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
-                let permit = position.permit(release.roster().places(), limit);
+                let permit = position.permit(release.roster().concurrency_limit(), limit);
                 Some(permit.map_err(|slot| SelectError::Busy(decision(), slot))?)
             }
         };

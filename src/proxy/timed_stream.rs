@@ -107,7 +107,7 @@ impl From<IoError> for UpstreamError {
         match error {
             IoError::Closed(source) => Self::Closed(source),
             IoError::Invalid(rejection) => Self::Invalid(rejection),
-            IoError::IdleTimeout => Self::Silent,
+            IoError::IdleTimeout => Self::IdleTimeout,
         }
     }
 }

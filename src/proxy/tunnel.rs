@@ -18,7 +18,7 @@ use super::outcome::{Upgraded, UpgradedEndpoint};
 use super::request_context::RequestContext;
 use super::select::Selected;
 use super::tunnel_end::{Aborted, Received, TunnelEnd};
-use super::websocket::{CLOSE_GOING_AWAY, FrameTracker, GOODBYE_MASKED};
+use super::websocket::{CLOSE_GOING_AWAY, CLOSE_MASKED, FrameTracker};
 use super::worker::Worker;
 
 /// One direction.
@@ -120,7 +120,7 @@ async fn pass_on(
         Ended::ByUs => {
             let has_heard = [
                 send_close_frame(client, &to_client, CLOSE_GOING_AWAY),
-                send_close_frame(endpoint, &to_endpoint, GOODBYE_MASKED),
+                send_close_frame(endpoint, &to_endpoint, CLOSE_MASKED),
             ];
             Box::pin(linger(&worker, [client, endpoint], has_heard)).await;
         }

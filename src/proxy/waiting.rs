@@ -97,7 +97,7 @@ fn queue_slot(context: &mut RequestContext, release: &Release) -> Option<Box<Que
     let limit = limits.concurrency.unwrap_or(u32::MAX);
     let queue = || {
         let most = limits.queue.unwrap_or(0);
-        let requests = release.roster().places();
+        let requests = release.roster().concurrency_limit();
         requests
             .queue(limit, most, context.worker.slot)
             .map(Box::new)

@@ -7,7 +7,7 @@
 /// Close frame for a client: going away (1001).
 pub(super) const CLOSE_GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
 /// The same for a server, which requires a mask; any mask is valid.
-pub(super) const GOODBYE_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
+pub(super) const CLOSE_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
 
 /// Longest frame header: two bytes, a 64-bit length, a mask.
 const LONGEST_HEAD: usize = 2 + 8 + 4;
@@ -89,7 +89,7 @@ mod tests {
             frame(0xfe, &[0, 200], &[9; 4], 200),
             frame(127, &[0, 0, 0, 0, 0, 1, 0, 0], &[], 65_536),
             CLOSE_GOING_AWAY.to_vec(),
-            GOODBYE_MASKED.to_vec(),
+            CLOSE_MASKED.to_vec(),
         ] {
             for cut in 1..frame.len().min(400) {
                 let mut bounds = FrameTracker::default();

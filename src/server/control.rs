@@ -71,14 +71,14 @@ impl ControlPlane {
         controller: Arc<Controller>,
         cell: &Arc<LiveTable>,
         fleet: &Arc<Fleet>,
-        doors: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
+        listeners: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
         access_log: Option<AccessLogGuard>,
     ) -> Result<Self, ServerError> {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
         let checks = health::start(Arc::clone(fleet), config.health_checks.clone())
             .map_err(ServerError::Thread)?;
-        let own = doors
+        let own = listeners
             .iter()
             .map(|(address, _)| *address)
             .collect::<Vec<_>>();
@@ -95,7 +95,7 @@ impl ControlPlane {
         tasks.spawn(upkeep(metrics.clone(), access_log));
         let readiness = Arc::new(Readiness::default());
         let render = move || {
-            count_connections(&doors);
+            count_connections(&listeners);
             metrics.render()
         };
         let observed = ProbeState::new(render, Arc::clone(&readiness));
@@ -171,8 +171,8 @@ impl ControlPlane {
 }
 
 /// Updates the metrics of connections per listener, at the time of a scrape.
-fn count_connections(doors: &[(SocketAddr, Arc<ConnectionLimits>)]) {
-    for (address, limits) in doors {
+fn count_connections(listeners: &[(SocketAddr, Arc<ConnectionLimits>)]) {
+    for (address, limits) in listeners {
         #[expect(
             clippy::cast_precision_loss,
             reason = "connections are counted in thousands"

@@ -101,11 +101,11 @@ fn start_around(
         ..ProxySettings::new(&config)
     };
     let shared = Shared::new(settings, Arc::clone(cell), workers, opened.log);
-    let doors = bound
+    let listeners = bound
         .iter()
         .map(|bound| (bound.address, Arc::clone(&bound.limits)))
         .collect();
-    let control = ControlPlane::start(&config, controller, cell, fleet, doors, opened.guard)?;
+    let control = ControlPlane::start(&config, controller, cell, fleet, listeners, opened.guard)?;
     runtime.block_on(config_reload::import_first(
         &control.controller,
         &config,
@@ -181,7 +181,7 @@ fn start_workers(
             handed,
         });
     seats
-        .map(|seat| worker::start(seat).map_err(ServerError::Thread))
+        .map(|setup| worker::start(setup).map_err(ServerError::Thread))
         .collect()
 }
 

@@ -79,11 +79,11 @@ impl ConnectionBalancer {
         listeners: &[Arc<ConnectionLimits>],
     ) -> (Arc<Self>, Vec<mpsc::Receiver<HandoffConnection>>) {
         let (ways, ends): (Vec<_>, Vec<_>) = (0..workers).map(|_| mpsc::channel(HANDED)).unzip();
-        let seat = |limits: &Arc<ConnectionLimits>| {
+        let setup = |limits: &Arc<ConnectionLimits>| {
             ConnectionLimits::new(usize::MAX, Some(Arc::clone(limits)))
         };
         let open = (0..workers)
-            .map(|_| listeners.iter().map(seat).collect())
+            .map(|_| listeners.iter().map(setup).collect())
             .collect();
         (Arc::new(Self { open, ways }), ends)
     }
@@ -121,17 +121,17 @@ const fn is_clearly_busier(own: usize, other: usize) -> bool {
 }
 
 /// Starts a worker on a thread of its own.
-pub(super) fn start(seat: WorkerSetup) -> std::io::Result<JoinHandle<()>> {
-    thread::Builder::new().name(format!("worker-{}", seat.slot)).spawn(move || {
+pub(super) fn start(setup: WorkerSetup) -> std::io::Result<JoinHandle<()>> {
+    thread::Builder::new().name(format!("worker-{}", setup.slot)).spawn(move || {
         let runtime = runtime::Builder::new_current_thread().enable_io().enable_time().build();
         match runtime {
-            Ok(runtime) => LocalSet::new().block_on(&runtime, work(seat)),
-            Err(error) => tracing::error!(%error, worker = seat.slot, "the worker's runtime cannot be started"),
+            Ok(runtime) => LocalSet::new().block_on(&runtime, work(setup)),
+            Err(error) => tracing::error!(%error, worker = setup.slot, "the worker's runtime cannot be started"),
         }
     })
 }
 
-async fn work(seat: WorkerSetup) {
+async fn work(setup: WorkerSetup) {
     let WorkerSetup {
         slot,
         shared,
@@ -139,28 +139,28 @@ async fn work(seat: WorkerSetup) {
         phase,
         balance,
         handed,
-    } = seat;
+    } = setup;
     let worker = Worker::new(shared, slot);
     let beside = spawn_local({
         let worker = Rc::clone(&worker);
         async move { worker.run().await }
     });
-    let doors: Vec<Rc<AcceptLoop>> = listeners
+    let accept_loops: Vec<Rc<AcceptLoop>> = listeners
         .iter()
         .enumerate()
         .map(|(place, listener)| AcceptLoop::new(&worker, listener, &balance, slot, place))
         .collect();
     let mut accepting = Vec::new();
-    for (door, listener) in doors.iter().zip(listeners) {
+    for (accept_loop, listener) in accept_loops.iter().zip(listeners) {
         match Acceptor::new(listener.socket, listener.limits) {
-            Ok(acceptor) => accepting.push(spawn_local(Rc::clone(door).accept(acceptor))),
+            Ok(acceptor) => accepting.push(spawn_local(Rc::clone(accept_loop).accept(acceptor))),
             Err(error) => {
                 tracing::error!(%error, worker = slot, "a listening socket cannot be used");
             }
         }
     }
     let end = phase.clone();
-    take_over_until_drained(phase, handed, &doors).await;
+    take_over_until_drained(phase, handed, &accept_loops).await;
     for task in &accepting {
         task.abort();
     }
@@ -172,16 +172,16 @@ async fn work(seat: WorkerSetup) {
 async fn take_over_until_drained(
     mut phase: watch::Receiver<Phase>,
     mut handed: mpsc::Receiver<HandoffConnection>,
-    doors: &[Rc<AcceptLoop>],
+    accept_loops: &[Rc<AcceptLoop>],
 ) {
     loop {
         tokio::select! {
             // An error means that the process ends, and the worker with it.
             _ = phase.wait_for(|phase| *phase != Phase::Serving) => return,
             Some(HandoffConnection { tcp, peer, permit, listener }) = handed.recv() => {
-                let Some(door) = doors.get(listener) else { continue };
+                let Some(accept_loop) = accept_loops.get(listener) else { continue };
                 match TcpStream::from_std(tcp) {
-                    Ok(tcp) => door.serve(Accepted { tcp, peer, permit }),
+                    Ok(tcp) => accept_loop.serve(Accepted { tcp, peer, permit }),
                     Err(error) => tracing::warn!(%error, "a handed-over connection cannot be used"),
                 }
             }

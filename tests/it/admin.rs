@@ -287,14 +287,14 @@ fn a_dry_run_says_what_would_happen_and_changes_nothing() {
             json!({ "endpoints": ["http://127.0.0.1:3"] }),
         ),
     ] {
-        let preview = admin.done(method, &format!("{path}?dry_run=true"), &body);
-        assert_eq!(preview["changed"], true, "{method} {path}");
+        let dry_run = admin.done(method, &format!("{path}?dry_run=true"), &body);
+        assert_eq!(dry_run["changed"], true, "{method} {path}");
         assert!(
-            preview.get("parent").is_none(),
-            "{method} {path}: {preview}"
+            dry_run.get("parent").is_none(),
+            "{method} {path}: {dry_run}"
         );
         assert!(
-            !preview["diff"].as_array().unwrap().is_empty(),
+            !dry_run["diff"].as_array().unwrap().is_empty(),
             "{method} {path}"
         );
     }
@@ -508,9 +508,9 @@ fn an_import_is_a_change_like_any_other() {
         table
     };
     let (before, edited) = (admin.revision(), table(7));
-    let preview = admin.done("POST", "/v1/import?dry_run=true", &edited);
-    assert_eq!(preview["applied"], json!(["routes.chat"]));
-    assert_eq!(preview["preview"]["changed"], true);
+    let dry_run = admin.done("POST", "/v1/import?dry_run=true", &edited);
+    assert_eq!(dry_run["applied"], json!(["routes.chat"]));
+    assert_eq!(dry_run["dry_run"]["changed"], true);
     assert_eq!(admin.revision(), before, "it was only asked");
     let stale = [("if-match", "\"999\"")];
     let (status, _) = admin.json_with("POST", "/v1/import", &stale, &edited);

@@ -298,8 +298,8 @@ fn a_dry_run_needs_no_value() {
     let admin = TestAdmin::start();
     let before = admin.revision();
     let path = "/v1/routes/chat/switch?dry_run";
-    let preview = admin.done("POST", path, &json!({ "to": "green" }));
-    assert_eq!(preview["changed"], json!(true), "{preview}");
+    let dry_run = admin.done("POST", path, &json!({ "to": "green" }));
+    assert_eq!(dry_run["changed"], json!(true), "{dry_run}");
     assert_eq!(admin.revision(), before);
     let path = "/v1/routes/chat/switch?dry_run=maybe";
     let (status, body) = admin.json("POST", path, &json!({ "to": "green" }));

@@ -169,7 +169,7 @@ fn requests_that_wait_for_a_connection_get_it_in_order() {
         if number == 0 {
             assert_eq!(is_asked.recv_timeout(TIMEOUT).unwrap(), "GET /0 HTTP/1.1");
         } else {
-            let places = endpoint.connection_places();
+            let places = endpoint.connection_limit();
             proxy.wait_until(|| places.waiting() == number);
         }
     }

@@ -275,7 +275,7 @@ async fn where_no_check_is_answered_a_change_is_refused_and_the_way_back_is_not(
     let patch = change(r#"{"kind":"patch_split","route":"chat","weights":{"red":50}}"#);
     let dry = fixture
         .controller
-        .preview(&patch, Expected::Any, false)
+        .dry_run(&patch, Expected::Any, false)
         .unwrap();
     let red = vec!["red".parse().unwrap()];
     assert_eq!((dry.unknown, dry.not_ready), (red.clone(), vec![]));

@@ -158,7 +158,7 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
     first.send(request);
     is_asked.recv_timeout(TIMEOUT).unwrap();
     second.send(request);
-    proxy.wait_until(|| proxy.roster("blue").places().waiting() == 1);
+    proxy.wait_until(|| proxy.roster("blue").concurrency_limit().waiting() == 1);
     let refused = third.get("/");
     assert_eq!(
         (refused.status, refused.value("x-switchback-reason")),
@@ -184,7 +184,7 @@ fn no_request_overtakes_the_queue_of_a_release() {
         )
         .route("all", "/", &[("blue", 1)])
         .start();
-    let places = || proxy.roster("blue").places().waiting();
+    let places = || proxy.roster("blue").concurrency_limit().waiting();
     let request = |path: &str| format!("GET {path} HTTP/1.1\r\nHost: a\r\n\r\n");
     let asked = || is_asked.recv_timeout(TIMEOUT).unwrap();
     let (mut greedy, mut second, mut third) = (proxy.client(), proxy.client(), proxy.client());
@@ -221,7 +221,7 @@ fn a_queued_request_selects_again_when_the_table_changes() {
     first.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
     is_asked.recv_timeout(TIMEOUT).unwrap();
     queued.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
-    proxy.wait_until(|| proxy.roster("blue").places().waiting() == 1);
+    proxy.wait_until(|| proxy.roster("blue").concurrency_limit().waiting() == 1);
     proxy.converged(proxy.switch("all", "green"));
     assert_eq!(queued.response().text(), "green");
     release.send(()).unwrap();

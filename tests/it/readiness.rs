@@ -411,7 +411,7 @@ async fn every_change_that_gives_more_to_a_dead_release_is_refused_without_force
         assert_eq!(not_ready(&refused), ["green"], "{more}");
         let dry = fixture
             .controller
-            .preview(&change(more), Expected::Any, false);
+            .dry_run(&change(more), Expected::Any, false);
         assert!(matches!(dry, Err(ControlError::NotReady { .. })), "{more}");
     }
     let import = |force: bool| {

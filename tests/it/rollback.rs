@@ -444,11 +444,11 @@ async fn a_dry_run_with_a_version_that_nothing_holds_any_more_is_answered_as_the
     drop(fixture);
     // The table of a start has the endpoints of the version, and no roster of it.
     let fixture = ControllerFixture::open(&history_path(&folder));
-    let preview = fixture
+    let dry_run = fixture
         .controller
-        .preview(&change(two), Expected::Any, false)
+        .dry_run(&change(two), Expected::Any, false)
         .unwrap();
-    assert!(preview.changed && preview.not_ready.is_empty());
+    assert!(dry_run.changed && dry_run.not_ready.is_empty());
     fixture.apply(change(two)).await;
     assert_eq!(fixture.endpoints("green"), ["http://127.0.0.1:4001"]);
 }
@@ -458,29 +458,29 @@ async fn a_dry_run_says_what_would_be_and_changes_nothing() {
     let folder = folder();
     let fixture = ControllerFixture::with_weights(&history_path(&folder), 0, 0).await;
     fixture.split("chat", 10).await;
-    let preview = fixture
+    let dry_run = fixture
         .controller
-        .preview(&set_split("chat", 20), Expected::Any, false)
+        .dry_run(&set_split("chat", 20), Expected::Any, false)
         .unwrap();
     assert!(
-        preview.changed
-            && preview
+        dry_run.changed
+            && dry_run
                 .diff
                 .0
                 .iter()
                 .any(|entry| entry.path == "routes.chat.split.green")
     );
-    let preview = fixture
+    let dry_run = fixture
         .controller
-        .preview_rollback(&RollbackTo::Previous, Expected::Any, false)
+        .dry_run_rollback(&RollbackTo::Previous, Expected::Any, false)
         .unwrap();
     assert_eq!(
-        (preview.to, preview.undoes),
+        (dry_run.to, dry_run.undoes),
         (Some(Revision(1)), vec![Revision(2)])
     );
     let none = change(r#"{"kind":"set_split","route":"chat","weights":{"blue":0}}"#);
     assert!(matches!(
-        fixture.controller.preview(&none, Expected::Any, false),
+        fixture.controller.dry_run(&none, Expected::Any, false),
         Err(ControlError::Invalid(_))
     ));
     assert_eq!(
@@ -524,12 +524,12 @@ async fn the_number_of_a_fact_means_the_decision_beside_it_after_a_restart_too()
     fixture.split("chat", 90).await;
     let bad = fixture.revision();
     fixture.apply(fact(2002)).await;
-    let preview = fixture
+    let dry_run = fixture
         .controller
-        .preview_rollback(&RollbackTo::Revision(first), Expected::Any, false)
+        .dry_run_rollback(&RollbackTo::Revision(first), Expected::Any, false)
         .unwrap();
     assert_eq!(
-        (preview.to, preview.undoes),
+        (dry_run.to, dry_run.undoes),
         (Some(Revision(2)), vec![bad]),
         "the decision that a fact came after is undone, not the fact"
     );
@@ -551,12 +551,12 @@ async fn a_rollback_of_one_route_takes_no_step_of_another() {
     fixture.split("chat", 10).await;
     fixture.split("chat", 60).await;
     let back = |route: &str| RollbackTo::Route(route.parse().unwrap());
-    let preview = fixture
+    let dry_run = fixture
         .controller
-        .preview_rollback(&back("search"), Expected::Any, false)
+        .dry_run_rollback(&back("search"), Expected::Any, false)
         .unwrap();
     assert_eq!(
-        (preview.to, preview.undoes, preview.takes_along),
+        (dry_run.to, dry_run.undoes, dry_run.takes_along),
         (
             Some(Revision(1)),
             vec![Revision(2)],
@@ -684,7 +684,7 @@ async fn a_dry_run_of_a_routes_rollback_is_refused_where_the_rollback_is() {
     let back = RollbackTo::Route("chat".parse().unwrap());
     let dry = fixture
         .controller
-        .preview_rollback(&back, Expected::Any, true)
+        .dry_run_rollback(&back, Expected::Any, true)
         .map(|_| ());
     let real = fixture
         .controller

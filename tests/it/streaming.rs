@@ -237,13 +237,13 @@ fn a_client_that_leaves_while_its_body_is_unread_frees_its_permit_within_a_secon
         let mut queued = proxy.client();
         queued.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n");
         queued.send(body);
-        proxy.wait_until(|| roster.places().waiting() == 1);
+        proxy.wait_until(|| roster.concurrency_limit().waiting() == 1);
         let leaving = Instant::now();
         if abruptly {
             end(queued.stream(), true);
         }
         drop(queued);
-        proxy.wait_until(|| roster.places().waiting() == 0);
+        proxy.wait_until(|| roster.concurrency_limit().waiting() == 0);
         let took = leaving.elapsed();
         assert!(took < Duration::from_secs(1), "{what}: {took:?}");
     }

@@ -207,7 +207,7 @@ impl Responder for ResponseWriter<'_> {
         Ok(status)
     }
 
-    fn take_back(&mut self) -> bool {
+    fn retract(&mut self) -> bool {
         let taken = self.head.take();
         taken
             .map(|(block, _)| self.worker.recycle_buffer(block))

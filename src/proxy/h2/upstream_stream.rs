@@ -175,7 +175,7 @@ impl BodySink for Upload<'_> {
         }
         let sending = self.handle.send(frame, (&self.progress, self.idle_timeout));
         match sending.await {
-            None => Err(UpstreamError::Silent),
+            None => Err(UpstreamError::IdleTimeout),
             Some(sent) => sent.map_err(|unsent| match unsent {
                 Unsent::Gone(gone) => upstream_error(gone),
                 Unsent::TrailersTooLarge => {
@@ -281,7 +281,7 @@ impl UpstreamResponse for Download<'_> {
         let arrival = poll_fn(|cx| handle.engine().poll_head(handle.key(), cx));
         let arrival = with_timeout(&self.progress, self.idle_timeout, arrival).await;
         let head = arrival
-            .ok_or(UpstreamError::Silent)?
+            .ok_or(UpstreamError::IdleTimeout)?
             .map_err(upstream_error)?;
         self.has_begun = true;
         let line = StatusLine {
@@ -319,7 +319,7 @@ impl BodySource for Download<'_> {
         let (incoming, handle) = (&mut self.incoming, self.handle);
         let arrival = poll_fn(|cx| incoming.poll_next(handle, cx));
         match with_timeout(&self.progress, self.idle_timeout, arrival).await {
-            None => return Err(UpstreamError::Silent),
+            None => return Err(UpstreamError::IdleTimeout),
             Some(arrived) => arrived.map_err(upstream_error)?,
         }
         if let Some(trailers) = self.incoming.trailers() {

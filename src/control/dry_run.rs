@@ -1,4 +1,4 @@
-//! Previews: what a change or a rollback would do, without doing it.
+//! Dry runs: what a change or a rollback would do, without doing it.
 
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
@@ -10,7 +10,7 @@ use super::{
     route_rollback::{compile_route, plan_route_rollback, taken_along},
 };
 use crate::{
-    api::Preview,
+    api::DryRun,
     fleet::Fleet,
     model::{Change, Diff, ReleaseName, Revision, RouteName, TableState},
     table::{Compiled, LiveTable, RollbackTarget, RoutingTable, UndoEntry, compile},
@@ -21,16 +21,16 @@ impl Controller {
     ///
     /// # Errors
     /// Those of [`Controller::apply`], except that nothing is written.
-    pub fn preview(
+    pub fn dry_run(
         &self,
         change: &Change,
         expected: Expected,
         consent: impl Into<Consent>,
-    ) -> Result<Preview, ControlError> {
+    ) -> Result<DryRun, ControlError> {
         let consent = consent.into();
         let live = self.table.load();
         let Some(proposal) = self.check(&live, change, expected, consent)? else {
-            return Ok(preview_of(&live, &live.state()));
+            return Ok(dry_run_of(&live, &live.state()));
         };
         compile(
             proposal.state.clone(),
@@ -42,64 +42,64 @@ impl Controller {
         let nothing = Candidates::default();
         let check = self.readiness(&live);
         let growing = check.growing(&proposal.state, &nothing, Resolved::NotYet);
-        let preview = Preview {
+        let dry_run = DryRun {
             not_ready: names(&growing, Readiness::NotReady),
             unknown: if proposal.is_way_back() {
                 Vec::new()
             } else {
                 names(&growing, Readiness::Unknown)
             },
-            ..preview_of(&live, &proposal.state)
+            ..dry_run_of(&live, &proposal.state)
         };
-        unless_unready(preview, consent.force, || None)
+        unless_unready(dry_run, consent.force, || None)
     }
 
     /// Reports what a rollback would do now.
     ///
     /// # Errors
     /// Those of [`Controller::rollback`], except that nothing is swapped or written.
-    pub fn preview_rollback(
+    pub fn dry_run_rollback(
         &self,
         to: &RollbackTo,
         expected: Expected,
         force: bool,
-    ) -> Result<Preview, ControlError> {
+    ) -> Result<DryRun, ControlError> {
         let live = self.table.load();
         let scope = match to {
             RollbackTo::Route(route) => Scope::Route(route),
             RollbackTo::Previous | RollbackTo::Revision(_) | RollbackTo::Step => Scope::Whole,
         };
         check_base(&self.log, live.revision(), scope, expected)?;
-        let preview = match to {
-            RollbackTo::Previous => self.preview_target(&live, RollbackTarget::Previous)?,
-            RollbackTo::Step => self.preview_target(&live, RollbackTarget::Step)?,
-            RollbackTo::Revision(revision) => self.preview_revision(&live, *revision)?,
-            RollbackTo::Route(route) => self.preview_route(&live, route)?,
+        let dry_run = match to {
+            RollbackTo::Previous => self.dry_run_target(&live, RollbackTarget::Previous)?,
+            RollbackTo::Step => self.dry_run_target(&live, RollbackTarget::Step)?,
+            RollbackTo::Revision(revision) => self.dry_run_revision(&live, *revision)?,
+            RollbackTo::Route(route) => self.dry_run_route(&live, route)?,
         };
-        unless_unready(preview, force, || {
+        unless_unready(dry_run, force, || {
             self.readiness(&live).nearest_ready(&self.table)
         })
     }
 
-    fn preview_target(
+    fn dry_run_target(
         &self,
         live: &RoutingTable,
         target: RollbackTarget,
-    ) -> Result<Preview, ControlError> {
+    ) -> Result<DryRun, ControlError> {
         let level = self
             .table
             .level(target)
             .ok_or(ControlError::NothingToUndo)?;
-        Ok(preview_level(&self.table, &self.fleet, live, &level))
+        Ok(dry_run_level(&self.table, &self.fleet, live, &level))
     }
 
-    fn preview_revision(
+    fn dry_run_revision(
         &self,
         live: &RoutingTable,
         revision: Revision,
-    ) -> Result<Preview, ControlError> {
+    ) -> Result<DryRun, ControlError> {
         if let Some(level) = level_of(&self.table, &self.log, revision) {
-            return Ok(preview_level(&self.table, &self.fleet, live, &level));
+            return Ok(dry_run_level(&self.table, &self.fleet, live, &level));
         }
         let state = {
             let index = self.log.index();
@@ -107,61 +107,61 @@ impl Controller {
             state.ok_or_else(|| index.unknown(revision))?
         };
         let state = with_rosters(&state.spec, live);
-        Ok(Preview {
+        Ok(DryRun {
             to: Some(revision),
-            ..preview_of_return(&self.fleet, live, &state, None)
+            ..dry_run_of_return(&self.fleet, live, &state, None)
         })
     }
 
-    fn preview_route(
+    fn dry_run_route(
         &self,
         live: &RoutingTable,
         route: &RouteName,
-    ) -> Result<Preview, ControlError> {
+    ) -> Result<DryRun, ControlError> {
         let back = plan_route_rollback(&self.table, &self.log, live, route)?;
         // Its releases may be gone by now.
         compile_route(&self.fleet, live, route, back.state.clone())?;
-        Ok(Preview {
+        Ok(DryRun {
             to: Some(back.to),
             route: Some(route.clone()),
             takes_along: taken_along(&self.table, &self.log, &back, route),
             undoes: vec![back.undone],
-            ..preview_of_return(&self.fleet, live, &back.state, None)
+            ..dry_run_of_return(&self.fleet, live, &back.state, None)
         })
     }
 }
 
-/// The preview of a rollback to a level of the undo stack.
-pub(super) fn preview_level(
+/// The dry run of a rollback to a level of the undo stack.
+pub(super) fn dry_run_level(
     table: &LiveTable,
     fleet: &Fleet,
     live: &RoutingTable,
     level: &UndoEntry,
-) -> Preview {
+) -> DryRun {
     let state = with_rosters(&level.spec, live);
-    Preview {
+    DryRun {
         to: Some(level.revision),
         undoes: newer_than(table, level.revision),
-        ..preview_of_return(fleet, live, &state, level.compiled.as_deref())
+        ..dry_run_of_return(fleet, live, &state, level.compiled.as_deref())
     }
 }
 
-fn preview_of_return(
+fn dry_run_of_return(
     fleet: &Fleet,
     live: &RoutingTable,
     state: &TableState,
     compiled: Option<&Compiled>,
-) -> Preview {
+) -> DryRun {
     let not_ready = ReadinessCheck { fleet, live }.unready_return(&state.spec, compiled);
-    Preview {
+    DryRun {
         not_ready: not_ready.into_iter().collect(),
-        ..preview_of(live, state)
+        ..dry_run_of(live, state)
     }
 }
 
-fn preview_of(live: &RoutingTable, state: &TableState) -> Preview {
+fn dry_run_of(live: &RoutingTable, state: &TableState) -> DryRun {
     let diff = Diff::between(&live.state(), state);
-    Preview {
+    DryRun {
         revision: live.revision(),
         digest: state.spec.digest(),
         changed: !diff.is_empty(),
@@ -186,17 +186,17 @@ fn names(growing: &Growing, wanted: Readiness) -> Vec<ReleaseName> {
     names.map(|(name, _)| name.clone()).collect()
 }
 
-/// A preview, or the error that the change itself would meet.
+/// A dry run, or the error that the change itself would meet.
 fn unless_unready(
-    preview: Preview,
+    dry_run: DryRun,
     force: bool,
     nearest: impl FnOnce() -> Option<Revision>,
-) -> Result<Preview, ControlError> {
-    if force || preview.not_ready.is_empty() {
-        return Ok(preview);
+) -> Result<DryRun, ControlError> {
+    if force || dry_run.not_ready.is_empty() {
+        return Ok(dry_run);
     }
     Err(ControlError::NotReady {
-        releases: preview.not_ready,
+        releases: dry_run.not_ready,
         unknown: Vec::new(),
         nearest: nearest(),
     })
