@@ -50,7 +50,7 @@ pub struct ImportReport {
     /// Receipt of the import's revision, if it made one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub receipt: Option<Receipt>,
-    /// What the import would do, in a dry run.
+    /// Result of a dry run of the import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dry_run: Option<DryRun>,
 }
