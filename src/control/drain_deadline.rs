@@ -83,7 +83,10 @@ mod tests {
         );
         let url = "http://127.0.0.1:9".parse().unwrap();
         live.roster.set(&[(url, "127.0.0.1:9".parse().unwrap())]);
-        let request = live.roster.pick(0, 0, 0).unwrap();
+        let request = live
+            .roster
+            .pick(&crate::fleet::Pick::random(0, 0, 0))
+            .unwrap();
         let (start, drain) = (Instant::now(), Duration::from_secs(60));
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut timers = DrainTimers::default();

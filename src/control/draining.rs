@@ -61,7 +61,7 @@ mod tests {
         let roster = fleet.roster(&"blue".parse().unwrap(), &Version::default());
         let url = "http://127.0.0.1:9".parse().unwrap();
         roster.set(&[(url, "127.0.0.1:9".parse().unwrap())]);
-        let request = roster.pick(0, 0, 0).unwrap();
+        let request = roster.pick(&crate::fleet::Pick::random(0, 0, 0)).unwrap();
         let before = [WatchedRelease {
             roster,
             spec: Arc::new(Hashed::new(ReleaseSpec::default())),

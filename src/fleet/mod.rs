@@ -6,6 +6,7 @@
 mod concurrency_limit;
 mod connection_budget;
 mod endpoint;
+mod pick;
 mod registry;
 mod roster;
 
@@ -13,6 +14,7 @@ pub use self::{
     concurrency_limit::{ConcurrencyLimit, Permit, QueueSlot},
     connection_budget::{ConnectionBudget, CountedConnection, WaitingForConnection},
     endpoint::{Endpoint, Health, InFlight},
+    pick::Pick,
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,
 };

@@ -1,8 +1,4 @@
-//! The current endpoints of one version of one release, and its load balancer.
-//!
-//! The balancer uses the power of two choices: of two random endpoints it picks the one with fewer requests in flight.
-//! Mitzenmacher, "The Power of Two Choices in Randomized Load Balancing" (2001): the longest queue grows with log log
-//! n instead of log n / log log n, and no request has to read all counters.
+//! The current endpoints of one version of one release.
 
 use std::{
     collections::BTreeSet,
@@ -17,7 +13,8 @@ use tokio::sync::watch;
 use super::{
     Health,
     concurrency_limit::ConcurrencyLimit,
-    endpoint::{Availability, Endpoint, InFlight, Load, WorkerCounters},
+    endpoint::{Endpoint, InFlight, Load, WorkerCounters},
+    pick::Pick,
 };
 use crate::model::{EndpointUrl, ReleaseName, Version};
 
@@ -258,124 +255,13 @@ impl Roster {
     }
 
     /// Picks an endpoint and counts the request on it, in one step. `None` if all endpoints are unhealthy or there are
-    /// none. An ejected endpoint is picked only if there is no other.
-    pub fn pick(&self, draw: u64, now_ms: u64, slot: usize) -> Option<InFlight> {
-        self.pick_except(draw, now_ms, slot, &[])
-    }
-
-    /// Like [`Roster::pick`], but skips the addresses that were tried already.
-    pub fn pick_except(
-        &self,
-        draw: u64,
-        now_ms: u64,
-        slot: usize,
-        tried: &[SocketAddr],
-    ) -> Option<InFlight> {
+    /// none. The preferred one is picked if it is available; an ejected one only if there is no other.
+    pub fn pick(&self, pick: &Pick<'_>) -> Option<InFlight> {
         let members = self.members.load();
-        let endpoints = members.endpoints.as_slice();
-        let usable = |endpoint: &Endpoint| !tried.contains(&endpoint.address());
-        let picked = pick_two(endpoints, draw, now_ms, usable)
-            .or_else(|| pick_scan(endpoints, draw, now_ms, usable))
-            .or_else(|| pick_skipped(endpoints, draw, now_ms, usable))?;
-        InFlight::new(
-            &members.counters[slot % members.counters.len()],
-            picked,
-            slot,
-        )
+        let index = pick.index(&members.endpoints)?;
+        let counters = &members.counters[pick.slot % members.counters.len()];
+        InFlight::new(counters, index, pick.slot)
     }
-}
-
-type Endpoints = [Arc<Endpoint>];
-
-/// Maps a random number to an index below `len` by multiplication (Lemire 2019); good enough for a balancer.
-fn index_of(draw: u32, len: usize) -> usize {
-    usize::try_from((u64::from(draw) * len as u64) >> 32).unwrap_or(0)
-}
-
-fn halves(draw: u64) -> (u32, u32) {
-    let high = u32::try_from(draw >> 32).unwrap_or_default();
-    (
-        high,
-        u32::try_from(draw & u64::from(u32::MAX)).unwrap_or_default(),
-    )
-}
-
-/// Fast path: two random endpoints, both fit.
-fn pick_two(
-    endpoints: &Endpoints,
-    draw: u64,
-    now_ms: u64,
-    usable: impl Fn(&Endpoint) -> bool,
-) -> Option<usize> {
-    let (high, low) = halves(draw);
-    let first = index_of(high, endpoints.len());
-    let second = match endpoints.len() {
-        0 | 1 => first,
-        len => {
-            // From the remaining ones, so that the two always differ.
-            let other = index_of(low, len - 1);
-            other + usize::from(other >= first)
-        }
-    };
-    let fit = |endpoint: &Endpoint| {
-        usable(endpoint) && endpoint.availability(now_ms) == Availability::Fit
-    };
-    let are_fit = fit(endpoints.get(first)?) && fit(endpoints.get(second)?);
-    are_fit.then(|| with_fewer(endpoints, first, second))
-}
-
-/// The one with fewer requests in flight; the first if equal.
-fn with_fewer(endpoints: &Endpoints, first: usize, second: usize) -> usize {
-    if endpoints[second].in_flight() < endpoints[first].in_flight() {
-        second
-    } else {
-        first
-    }
-}
-
-/// Slow path: a half-open endpoint gets this request as its probe; otherwise two random ones of all that are fit.
-fn pick_scan(
-    endpoints: &Endpoints,
-    draw: u64,
-    now_ms: u64,
-    usable: impl Fn(&Endpoint) -> bool,
-) -> Option<usize> {
-    for (place, endpoint) in endpoints.iter().enumerate() {
-        if usable(endpoint)
-            && let Availability::HalfOpen(until) = endpoint.availability(now_ms)
-            && endpoint.take_probe(until, now_ms)
-        {
-            return Some(place);
-        }
-    }
-    two_of(endpoints, draw, |endpoint| {
-        usable(endpoint) && endpoint.availability(now_ms) == Availability::Fit
-    })
-}
-
-/// Last resort: refusals never empty a release, so an ejected endpoint is picked.
-fn pick_skipped(
-    endpoints: &Endpoints,
-    draw: u64,
-    now_ms: u64,
-    usable: impl Fn(&Endpoint) -> bool,
-) -> Option<usize> {
-    two_of(endpoints, draw, |endpoint| {
-        usable(endpoint) && endpoint.availability(now_ms) != Availability::Out
-    })
-}
-
-fn two_of(endpoints: &Endpoints, draw: u64, good: impl Fn(&Endpoint) -> bool) -> Option<usize> {
-    let all_good = || (0..endpoints.len()).filter(|&place| good(&endpoints[place]));
-    let count = all_good().count();
-    let (high, low) = halves(draw);
-    let nth = |n: usize| all_good().nth(n);
-    // Health may change between the two passes; then the first fit endpoint is used.
-    let first = nth(index_of(high, count)).or_else(|| nth(0))?;
-    let second =
-        nth((index_of(high, count) + 1 + index_of(low, count.saturating_sub(1))) % count.max(1))
-            .unwrap_or(first);
-    Some(with_fewer(endpoints, first, second))
 }
 
 #[cfg(test)]
@@ -408,7 +294,14 @@ mod tests {
             .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
             .collect();
         let in_flight: Vec<_> = (0..2)
-            .map(|_| roster.pick_except(0, 0, 0, &[all[1].address()]).unwrap())
+            .map(|_| {
+                roster
+                    .pick(&Pick {
+                        tried: &[all[1].address()],
+                        ..Pick::random(0, 0, 0)
+                    })
+                    .unwrap()
+            })
             .collect();
         roster.set(&members[1..]);
         roster.set(&members[1..]);
@@ -429,7 +322,7 @@ mod tests {
     fn picking_and_counting_is_one_step_and_dropping_counts_down() {
         let roster = roster(3);
         let held: Vec<_> = draws(300)
-            .map(|draw| roster.pick(draw, 0, 1).unwrap())
+            .map(|draw| roster.pick(&Pick::random(draw, 0, 1)).unwrap())
             .collect();
         assert_eq!(roster.in_flight(), 300);
         for endpoint in roster.endpoints().iter() {
@@ -461,7 +354,7 @@ mod tests {
                 let (roster, give) = (Arc::clone(&roster), give.clone());
                 scope.spawn(move || {
                     for draw in draws(20_000) {
-                        let picked = roster.pick(draw, 0, slot).unwrap();
+                        let picked = roster.pick(&Pick::random(draw, 0, slot)).unwrap();
                         assert!(picked.endpoint().in_flight() > 0);
                         give.send(picked).unwrap();
                     }
@@ -475,7 +368,7 @@ mod tests {
         });
         assert_eq!(roster.in_flight(), 0);
         assert!(all.iter().all(|endpoint| endpoint.in_flight() == 0));
-        let held = roster.pick(0, 0, 0).unwrap();
+        let held = roster.pick(&Pick::random(0, 0, 0)).unwrap();
         roster.set(&[]);
         let (endpoint, kept) = (Arc::downgrade(held.endpoint()), Arc::downgrade(&all[3]));
         drop(all);
@@ -487,10 +380,10 @@ mod tests {
     #[test]
     fn what_is_told_to_end_is_what_was_in_flight_then() {
         let roster = roster(1);
-        let before = roster.pick(0, 0, 0).unwrap();
+        let before = roster.pick(&Pick::random(0, 0, 0)).unwrap();
         assert!(!before.is_aborted());
         roster.abort_all();
-        let after = roster.pick(0, 0, 0).unwrap();
+        let after = roster.pick(&Pick::random(0, 0, 0)).unwrap();
         assert!(before.is_aborted() && !after.is_aborted());
     }
 
@@ -498,12 +391,17 @@ mod tests {
     fn an_unhealthy_endpoint_is_never_picked_and_none_left_is_none() {
         let roster = roster(2);
         roster.endpoints()[0].set_health(Health::Unhealthy);
-        assert!(
-            draws(100)
-                .all(|draw| roster.pick(draw, 0, 0).unwrap().endpoint().address().port() == 2)
-        );
+        assert!(draws(100).all(|draw| {
+            roster
+                .pick(&Pick::random(draw, 0, 0))
+                .unwrap()
+                .endpoint()
+                .address()
+                .port()
+                == 2
+        }));
         roster.endpoints()[1].set_health(Health::Unhealthy);
-        assert!(roster.pick(1, 0, 0).is_none());
+        assert!(roster.pick(&Pick::random(1, 0, 0)).is_none());
         assert!(!roster.is_ready());
     }
 
@@ -513,7 +411,7 @@ mod tests {
         roster.endpoints()[0].refused(0);
         assert!(draws(50).all(|draw| {
             roster
-                .pick(draw, 999, 0)
+                .pick(&Pick::random(draw, 999, 0))
                 .unwrap()
                 .endpoint()
                 .address()
@@ -523,7 +421,7 @@ mod tests {
         let tried = draws(50)
             .filter(|draw| {
                 roster
-                    .pick(*draw, 1_000, 0)
+                    .pick(&Pick::random(*draw, 1_000, 0))
                     .unwrap()
                     .endpoint()
                     .address()
@@ -534,7 +432,7 @@ mod tests {
         assert_eq!(tried, 1);
         roster.endpoints()[1].refused(1_000);
         assert!(
-            roster.pick(7, 1_001, 0).is_some(),
+            roster.pick(&Pick::random(7, 1_001, 0)).is_some(),
             "a refusal never empties a release"
         );
     }
@@ -545,7 +443,10 @@ mod tests {
         let tried = [SocketAddr::from(([127, 0, 0, 1], 2))];
         assert!(draws(50).all(|draw| {
             roster
-                .pick_except(draw, 0, 0, &tried)
+                .pick(&Pick {
+                    tried: &tried,
+                    ..Pick::random(draw, 0, 0)
+                })
                 .unwrap()
                 .endpoint()
                 .address()
@@ -553,13 +454,41 @@ mod tests {
                 == 1
         }));
         let all = [tried[0], SocketAddr::from(([127, 0, 0, 1], 1))];
-        assert!(roster.pick_except(3, 0, 0, &all).is_none());
+        assert!(
+            roster
+                .pick(&Pick {
+                    tried: &all,
+                    ..Pick::random(3, 0, 0)
+                })
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn the_preferred_endpoint_is_picked_while_it_is_available() {
+        let roster = roster(3);
+        let address = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let port = |preferred, tried: &[SocketAddr], draw| {
+            let pick = Pick {
+                preferred: Some(preferred),
+                tried,
+                ..Pick::random(draw, 0, 0)
+            };
+            roster.pick(&pick).unwrap().endpoint().address().port()
+        };
+        assert!(draws(50).all(|draw| port(address(2), &[], draw) == 2));
+        assert!(draws(50).all(|draw| port(address(2), &[address(2)], draw) != 2));
+        assert!(draws(50).any(|draw| port(address(9), &[], draw) == 2));
+        roster.endpoints()[1].refused(0);
+        assert!(draws(50).all(|draw| port(address(2), &[], draw) != 2));
+        roster.endpoints()[2].set_health(Health::Unhealthy);
+        assert!(draws(50).all(|draw| port(address(3), &[], draw) == 1));
     }
 
     #[test]
     fn an_endpoint_that_stays_keeps_its_counts() {
         let roster = roster(2);
-        let held = roster.pick(0, 0, 0).unwrap();
+        let held = roster.pick(&Pick::random(0, 0, 0)).unwrap();
         let member = |endpoint: &Arc<Endpoint>| (endpoint.url().clone(), endpoint.address());
         let kept = member(held.endpoint());
         roster.set(&[kept]);

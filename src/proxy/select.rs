@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::fleet::{ConcurrencyLimit, InFlight, Permit, QueueSlot};
+use crate::fleet::{ConcurrencyLimit, InFlight, Permit, Pick, QueueSlot};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{DecisionReason, RequestView, Revision};
 use crate::stats::OutcomeTable;
@@ -87,10 +87,13 @@ pub(super) fn select(
                 Some(permit.map_err(|slot| SelectError::Busy(decision(), slot))?)
             }
         };
-        let random = worker.random();
+        let pick = Pick {
+            tried: input.tried,
+            ..Pick::random(worker.random(), now_ms, worker.slot)
+        };
         let in_flight = release
             .roster()
-            .pick_except(random, now_ms, worker.slot, input.tried)
+            .pick(&pick)
             .ok_or_else(|| SelectError::NoEndpoint(decision()))?;
         Ok(Selected {
             decision: decision(),
@@ -192,7 +195,11 @@ impl Selected {
     /// Picks another endpoint of the same release, whatever the table says by now; false if there is none.
     pub(super) fn pick_again(&mut self, worker: &Worker, tried: &[SocketAddr]) -> bool {
         let roster = self.release().roster();
-        let picked = roster.pick_except(worker.random(), worker.now_ms(), worker.slot, tried);
+        let pick = Pick {
+            tried,
+            ..Pick::random(worker.random(), worker.now_ms(), worker.slot)
+        };
+        let picked = roster.pick(&pick);
         picked.map(|picked| self.in_flight = picked).is_some()
     }
 }

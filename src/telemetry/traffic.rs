@@ -212,7 +212,7 @@ mod tests {
             let of = |line: &&str| !line.starts_with('#');
             text.lines().filter(of).count()
         };
-        let in_flight = roster.pick(0, 0, 0).unwrap();
+        let in_flight = roster.pick(&crate::fleet::Pick::random(0, 0, 0)).unwrap();
         assert_eq!(samples(), 3);
         roster.set(&[]);
         assert_eq!(samples(), 2, "all but its health");

@@ -543,7 +543,9 @@ fn an_endpoint_that_was_removed_is_shown_as_draining_until_its_last_request_ends
             .find(|release| release["name"] == "blue");
         blue.unwrap()["endpoints"].as_array().unwrap().clone()
     };
-    let in_flight = roster.pick(0, 0, 0).unwrap();
+    let in_flight = roster
+        .pick(&switchback::fleet::Pick::random(0, 0, 0))
+        .unwrap();
     let address = in_flight.endpoint().address().to_string();
     roster.set(&[]);
     let shown = endpoints();
