@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{
     frame::{
         ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PADDED, RST_STREAM,
-        WITH_PRIORITY,
+        RawFrame, WITH_PRIORITY,
     },
     hpack::Decoder,
 };
@@ -47,13 +47,8 @@ impl View {
     /// Reads the frames so far; an incomplete one does not count.
     pub(crate) fn of(mut bytes: &[u8]) -> Self {
         let mut reader = Reader::default();
-        while let Some((head, rest)) = bytes.split_at_checked(9) {
-            let length = u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize;
-            let Some((payload, rest)) = rest.split_at_checked(length) else {
-                break;
-            };
-            let stream = u32::from_be_bytes([head[5] & 127, head[6], head[7], head[8]]);
-            reader.frame(head[3], head[4], stream, payload);
+        while let Some((frame, rest)) = RawFrame::split(bytes) {
+            reader.frame(frame.kind, frame.flags, frame.stream, &frame.payload);
             bytes = rest;
         }
         reader.view

@@ -23,6 +23,38 @@ pub(crate) const END_HEADERS: u8 = 4;
 pub(crate) const PADDED: u8 = 8;
 pub(crate) const WITH_PRIORITY: u8 = 32;
 
+/// A received frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct RawFrame {
+    pub(crate) kind: u8,
+    pub(crate) flags: u8,
+    pub(crate) stream: u32,
+    pub(crate) payload: Vec<u8>,
+}
+
+impl RawFrame {
+    pub(crate) fn new(head: &[u8; 9], payload: Vec<u8>) -> Self {
+        Self {
+            kind: head[3],
+            flags: head[4],
+            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]) & 0x7fff_ffff,
+            payload,
+        }
+    }
+
+    /// Splits the first frame off; `None` if it is incomplete.
+    pub(crate) fn split(bytes: &[u8]) -> Option<(Self, &[u8])> {
+        let (head, rest) = bytes.split_first_chunk()?;
+        let (payload, rest) = rest.split_at_checked(payload_length(head))?;
+        Some((Self::new(head, payload.to_vec()), rest))
+    }
+}
+
+/// The length of a frame's payload.
+pub(crate) fn payload_length(head: &[u8; 9]) -> usize {
+    u32::from_be_bytes([0, head[0], head[1], head[2]]) as usize
+}
+
 /// Any frame.
 pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();

@@ -1,4 +1,6 @@
 //! The Huffman code of HPACK (RFC 7541, appendix B), which is canonical: the lengths of the codes say everything.
+//!
+//! The table stands here a second time on purpose: the tests check the proxy by a reading of their own.
 
 /// The length of the code of each byte, and of the end of string.
 #[rustfmt::skip]

@@ -11,8 +11,8 @@ mod raw;
 pub(crate) use client::{H2Client, H2Response, block, read, read_body, request, send};
 pub(crate) use frame::{
     ACK, CONTINUATION, DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PING, PRIORITY, RST_STREAM,
-    SETTINGS, WINDOW_UPDATE, frame, pseudo,
+    RawFrame, SETTINGS, WINDOW_UPDATE, frame, pseudo,
 };
 pub(crate) use hpack::block as header_block;
 pub(crate) use origin::{H2Origin, echo};
-pub(crate) use raw::{RawFrame, RawH2};
+pub(crate) use raw::RawH2;

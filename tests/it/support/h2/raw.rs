@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{
-    frame::{DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, SETTINGS, frame},
+    frame::{
+        DATA, END_HEADERS, END_STREAM, GOAWAY, HEADERS, PREFACE, RawFrame, SETTINGS, frame,
+        payload_length,
+    },
     hpack,
 };
 use crate::support::TIMEOUT;
@@ -15,15 +18,6 @@ use crate::support::TIMEOUT;
 /// A connection of raw frames.
 pub(crate) struct RawH2 {
     stream: TcpStream,
-}
-
-/// A received frame.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct RawFrame {
-    pub(crate) kind: u8,
-    pub(crate) flags: u8,
-    pub(crate) stream: u32,
-    pub(crate) payload: Vec<u8>,
 }
 
 impl RawH2 {
@@ -91,15 +85,9 @@ impl RawH2 {
     pub(crate) fn next(&mut self) -> Option<RawFrame> {
         let mut head = [0; 9];
         self.stream.read_exact(&mut head).ok()?;
-        let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
-        let mut payload = vec![0; length as usize];
+        let mut payload = vec![0; payload_length(&head)];
         self.stream.read_exact(&mut payload).ok()?;
-        Some(RawFrame {
-            kind: head[3],
-            flags: head[4],
-            stream: u32::from_be_bytes([head[5], head[6], head[7], head[8]]),
-            payload,
-        })
+        Some(RawFrame::new(&head, payload))
     }
 
     /// Reads until a frame that `wanted` accepts; `None` if the peer closes before.
