@@ -17,6 +17,7 @@ pub mod message;
 pub mod model;
 pub mod net;
 pub mod proxy;
+pub mod seal;
 pub mod server;
 pub mod stats;
 pub mod table;

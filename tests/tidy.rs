@@ -25,6 +25,7 @@ use circles::CIRCLES;
 const LAYERS: &[(&str, &[&str])] = &[
     // the rules of messages, which the stack knows paths by
     ("model", &[]),
+    ("seal", &[]),
     ("message", &["model"]),
     // the stack
     ("stats", &["model"]),

@@ -15,6 +15,8 @@ pub mod http2;
 pub mod message;
 #[path = "../../src/model/mod.rs"]
 pub mod model;
+#[path = "../../src/seal/mod.rs"]
+pub mod seal;
 #[path = "../../src/stats/mod.rs"]
 pub mod stats;
 #[path = "../../src/table/mod.rs"]
