@@ -4,6 +4,7 @@
 //! request for decisions ([`RequestView`]). Nothing here knows tokio, hyper, a socket, a file or the clock, so every
 //! rule can be tested with literals.
 
+mod agent_protocol;
 mod change;
 mod chunked_map;
 mod diff;
@@ -26,6 +27,7 @@ mod table;
 mod weights;
 
 pub use self::{
+    agent_protocol::AgentProtocol,
     change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,
     diff::{Diff, DiffEntry, ShareChange},

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HumanDuration, ReleaseName, RouteName, Weights};
+use super::{AgentProtocol, HumanDuration, ReleaseName, RouteName, Weights};
 
 /// Decisions about a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -43,9 +43,12 @@ pub struct RouteSpec {
     /// Prefix to remove from the path before the request is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<StripPrefix>,
-    /// `Host` sent to the endpoint.
-    #[serde(default, skip_serializing_if = "HostHeader::is_default")]
-    pub host_header: HostHeader,
+    /// Protocol of the agents: our own errors have its form, and its defaults apply; plain HTTP if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent_protocol: Option<AgentProtocol>,
+    /// `Host` sent to the endpoint: by default `endpoint` if `agent_protocol` is `mcp`, otherwise `preserve`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_header: Option<HostHeader>,
     /// Name of a response header with the release, such as `x-release`; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose_release: Option<String>,
@@ -88,6 +91,15 @@ impl RouteSpec {
             StripPrefix::Whole(true) => self.path_prefix.as_deref(),
             StripPrefix::Prefix(prefix) => Some(prefix),
         }
+    }
+
+    /// `Host` that endpoints get. An MCP server on loopback refuses every name but its own (421), as a guard against
+    /// rebinding.
+    pub fn effective_host_header(&self) -> HostHeader {
+        self.host_header.unwrap_or(match self.agent_protocol {
+            Some(AgentProtocol::Mcp) => HostHeader::Endpoint,
+            Some(AgentProtocol::A2a) | None => HostHeader::Preserve,
+        })
     }
 
     /// True if an upgrade to this protocol, other than WebSocket, is allowed.
@@ -149,24 +161,13 @@ pub enum AffinitySource {
 }
 
 /// `Host` sent to an endpoint.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum HostHeader {
     /// The host that the client requested.
-    #[default]
     Preserve,
     /// The endpoint's own authority.
     Endpoint,
-}
-
-impl HostHeader {
-    #[expect(
-        clippy::trivially_copy_pass_by_ref,
-        reason = "serde asks for a reference"
-    )]
-    fn is_default(&self) -> bool {
-        *self == Self::Preserve
-    }
 }
 
 /// Timeouts of a route; if one is absent, the default in `[timeouts]` applies.
@@ -208,7 +209,8 @@ impl RouteSpec {
             affinity: Vec::new(),
             timeouts: TimeoutsSpec::default(),
             strip_prefix: None,
-            host_header: HostHeader::default(),
+            agent_protocol: None,
+            host_header: None,
             expose_release: None,
             upgrades: Vec::new(),
             last_whole: None,

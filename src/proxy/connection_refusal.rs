@@ -3,10 +3,11 @@
 use std::error::Error;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::net::{ProxyHeaderError, TlsRefusal};
 use crate::telemetry::names;
+
+use super::log_sampler::LogSampler;
 
 /// Window in which each reason is logged at most once, however many connections are refused.
 const SAMPLE_MS: u64 = 10_000;
@@ -25,14 +26,7 @@ pub(super) enum ConnectionRefusal {
 
 /// Time of the last log entry for each reason, and the number of refusals since.
 #[derive(Debug, Default)]
-pub(super) struct RefusalLog([Sampler; ConnectionRefusal::COUNT]);
-
-#[derive(Debug, Default)]
-struct Sampler {
-    /// End of the window in which nothing is logged.
-    quiet_until_ms: AtomicU64,
-    left_out: AtomicU64,
-}
+pub(super) struct RefusalLog([LogSampler; ConnectionRefusal::COUNT]);
 
 /// A sender of PROXY headers that is not on the list.
 #[derive(Debug, thiserror::Error)]
@@ -93,48 +87,15 @@ impl RefusalLog {
         if reason == ConnectionRefusal::Closed {
             // Port checks of load balancers would fill the log.
             tracing::debug!(%client, listener, reason = reason_word, %error, "connection refused");
-        } else if let Some(left_out) = self.0[reason as usize].take(now_ms) {
+        } else if let Some(left_out) = self.0[reason as usize].take(now_ms, SAMPLE_MS) {
             tracing::info!(%client, listener, reason = reason_word, %error, left_out, "connection refused");
         }
-    }
-}
-
-// === impl Sampler ===
-
-impl Sampler {
-    /// The number of refusals that were not logged, if this one is to be.
-    fn take(&self, now_ms: u64) -> Option<u64> {
-        let quiet_until = self.quiet_until_ms.load(Ordering::Relaxed);
-        let is_mine = now_ms >= quiet_until
-            && self
-                .quiet_until_ms
-                .compare_exchange(
-                    quiet_until,
-                    now_ms + SAMPLE_MS,
-                    Ordering::Relaxed,
-                    Ordering::Relaxed,
-                )
-                .is_ok();
-        if is_mine {
-            return Some(self.left_out.swap(0, Ordering::Relaxed));
-        }
-        self.left_out.fetch_add(1, Ordering::Relaxed);
-        None
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_line_in_a_while_says_how_many_were_not_told() {
-        let sampler = Sampler::default();
-        assert_eq!(sampler.take(5), Some(0));
-        assert_eq!(sampler.take(6), None);
-        assert_eq!(sampler.take(10_004), None);
-        assert_eq!(sampler.take(10_005), Some(2));
-    }
 
     #[test]
     fn what_ends_a_connection_has_a_word() {

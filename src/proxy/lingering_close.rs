@@ -9,6 +9,7 @@ use crate::http1::HeadWriter;
 use crate::net::{BufferSize, Deadline, Stream};
 
 use super::error::ProxyError;
+use super::error_form::ErrorForm;
 use super::forward::RequestId;
 use super::http1_body::TimedStream;
 use super::problem::Own;
@@ -37,6 +38,7 @@ pub(super) async fn reply_and_close(
         worker,
         id: &id,
         error: &error,
+        form: ErrorForm::Problem,
         to_head: refused.is_head(),
         request_is_read: false,
     };

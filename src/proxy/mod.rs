@@ -17,7 +17,7 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `error`, `problem`, `refused_head`, `date` | the end of a request: statistics, access log, responses of our own |
+//! | `request_context`, `error`, `error_form`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
 //! | `worker`, `shared`, `settings` | what workers have and share |
 
 mod admission;
@@ -28,6 +28,7 @@ mod connection;
 mod connection_refusal;
 mod date;
 mod error;
+mod error_form;
 mod fair_queue;
 mod forward;
 mod grpc;
@@ -37,6 +38,8 @@ mod http1_client;
 mod http1_upstream;
 mod io;
 mod lingering_close;
+mod log_sampler;
+mod misdirected;
 mod outcome;
 mod poll_again;
 mod pool;

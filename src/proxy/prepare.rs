@@ -6,10 +6,11 @@ use std::sync::Arc;
 
 use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
-use crate::model::{HostHeader, Protocol};
+use crate::model::{AgentProtocol, HostHeader, Protocol};
 
 use super::connect::Connected;
 use super::error::ProxyError;
+use super::error_form::ErrorForm;
 use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
@@ -61,21 +62,39 @@ fn select_anew(
         tried: attempts.map_or(&[], |attempts| &attempts.tried),
     };
     match select(&context.worker, parts, &input, position) {
-        Ok(selected) => connect_or_dial(context, selected, parts),
-        Err(SelectError::Refused(error)) => {
+        Ok(selected) => {
+            shape_errors(context, selected.route().agent_protocol(), parts);
+            connect_or_dial(context, selected, parts)
+        }
+        Err(SelectError::Refused(error, protocol)) => {
+            shape_errors(context, protocol, parts);
             context.decide(None, None);
             Stage::Failed(error, None)
         }
         Err(SelectError::NoEndpoint(decision)) => {
+            shape_errors(context, decision.route.agent_protocol(), parts);
             context.decide(Some(decision), None);
             Stage::Failed(ProxyError::NoEndpoint, None)
         }
         Err(SelectError::Busy(decision, slot)) => {
+            shape_errors(context, decision.route.agent_protocol(), parts);
             context.waiting = slot.map(Box::new);
             let release = Arc::clone(decision.release());
             context.decide(Some(decision), None);
             Stage::Queued(release)
         }
+    }
+}
+
+/// Sets the form that our own errors have on the route.
+#[inline]
+fn shape_errors(
+    context: &mut RequestContext,
+    protocol: Option<AgentProtocol>,
+    parts: &RequestParts<'_>,
+) {
+    if let Some(protocol) = protocol {
+        context.error_form = ErrorForm::of(protocol, parts);
     }
 }
 
@@ -226,7 +245,7 @@ pub(super) fn write_fields(
     out: &mut impl FieldSink,
 ) {
     let worker = &context.worker;
-    let host = match selected.route().spec().host_header {
+    let host = match selected.route().host_header() {
         HostHeader::Preserve if parts.facts.authority.is_some() => None,
         HostHeader::Preserve | HostHeader::Endpoint => {
             Some(selected.in_flight.endpoint().url().authority())

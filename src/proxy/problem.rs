@@ -1,12 +1,10 @@
 //! Responses of our own: mostly a small problem document with the reason and the request's id, and no internals.
 
-use std::io::Write as _;
-
-use crate::http1::canonical_reason;
 use crate::message::{Reason, ResponseFraming};
 
 use super::date;
 use super::error::ProxyError;
+use super::error_form::ErrorForm;
 use super::forward::RequestId;
 use super::grpc::{self, GrpcStatus};
 use super::io::{BodyFrame, FieldSink, RequestMeta, Responder, ResponseStart};
@@ -22,6 +20,7 @@ pub(super) struct Own<'p> {
     pub(super) worker: &'p Worker,
     pub(super) id: &'p RequestId,
     pub(super) error: &'p ProxyError,
+    pub(super) form: ErrorForm,
     /// The request is a `HEAD`, so there is no body.
     pub(super) to_head: bool,
     /// Nothing of the request is left that would have to be read before the next one.
@@ -40,6 +39,7 @@ pub(super) async fn respond_problem<R: Responder>(
         worker: &context.worker,
         id: &context.id,
         error,
+        form: context.error_form,
         to_head: meta.asked.head,
         request_is_read: is_nearly_read && !ends_connection(error),
     };
@@ -51,7 +51,7 @@ pub(super) async fn respond_problem<R: Responder>(
     let Some(body) = started else {
         return RequestEnd::Cut;
     };
-    context.status.set(Some(error.status()));
+    context.status.set(Some(context.error_form.status(error)));
     finish(&body, responder).await
 }
 
@@ -88,7 +88,7 @@ impl Own<'_> {
     fn start<R: Responder>(&self, responder: &mut R) -> Option<Vec<u8>> {
         let body = self.body();
         let framing = self.framing(&body);
-        self.respond(responder, self.error.status(), framing, |out| {
+        self.respond(responder, self.form.status(self.error), framing, |out| {
             self.write_fields(out);
         })?;
         Some(self.sent(body))
@@ -145,7 +145,7 @@ impl Own<'_> {
     pub(super) fn body(&self) -> Vec<u8> {
         match self.error {
             ProxyError::LastHop(traced) => traced.as_deref().unwrap_or_default().to_vec(),
-            error => problem(error, self.id),
+            error => self.form.body(error, self.id),
         }
     }
 
@@ -154,7 +154,7 @@ impl Own<'_> {
         match self.error {
             ProxyError::LastHop(Some(_)) => out.add("content-type", b"message/http"),
             ProxyError::LastHop(None) => {}
-            _ => out.add("content-type", b"application/problem+json"),
+            _ => out.add("content-type", self.form.content_type()),
         }
         if self.error.names_methods() {
             out.add("allow", ALLOW);
@@ -176,17 +176,4 @@ impl Own<'_> {
         );
         out.add("x-request-id", self.id.to_string().as_bytes());
     }
-}
-
-/// The document (RFC 9457). Everything in it is from closed lists, but the id, which has no character to escape.
-fn problem(error: &ProxyError, id: &RequestId) -> Vec<u8> {
-    let (status, reason) = (error.status(), error.reason().as_str());
-    let title = canonical_reason(status);
-    let mut body = Vec::with_capacity(160);
-    // Writing to memory cannot fail.
-    let _ = writeln!(
-        body,
-        r#"{{"type":"about:blank","title":"{title}","status":{status},"reason":"{reason}","request_id":"{id}"}}"#
-    );
-    body
 }

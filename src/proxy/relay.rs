@@ -11,6 +11,7 @@ use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::forward;
+use super::misdirected;
 use super::io::{
     ClientBody, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart, UpstreamResponse,
 };
@@ -254,6 +255,9 @@ fn take_head<R: Responder>(
     })?;
     context.status.set(Some(status));
     context.first_byte.set(Some(now));
+    if status == 421 {
+        misdirected::explain(worker, selected);
+    }
     Ok(if parts.facts.is_upgrade {
         Head::Upgrade
     } else {

@@ -14,6 +14,7 @@ use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
 use super::error::{ErrorReason, ProxyError, UpstreamError};
+use super::error_form::ErrorForm;
 use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
 use super::retry::{Attempts, Evidence, FailedAttempt};
@@ -52,6 +53,8 @@ pub(super) struct RequestContext {
     pub(super) status: Cell<Option<u16>>,
     /// Reason of our own response, or of a response that was cut.
     error: Option<ErrorReason>,
+    /// Form of our own errors on its route.
+    pub(super) error_form: ErrorForm,
     /// The response is ours.
     is_refused: bool,
     outcome: Option<Outcome>,
@@ -106,6 +109,7 @@ impl RequestContext {
             bytes_out: Cell::new(0),
             status: Cell::new(None),
             error: None,
+            error_form: ErrorForm::default(),
             is_refused: false,
             outcome: None,
             log_fields,

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::fleet::{ConcurrencyLimit, InFlight, Permit, Pick, QueueSlot};
 use crate::message::{KnownField, Reason, Rejection, normal_path};
-use crate::model::{DecisionReason, RequestView, Revision};
+use crate::model::{AgentProtocol, DecisionReason, RequestView, Revision};
 use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
@@ -39,8 +39,8 @@ pub(super) enum SelectError {
     Busy(Decision, Option<QueueSlot>),
     /// The release has no endpoint that could respond.
     NoEndpoint(Decision),
-    /// The request gets a response of ours.
-    Refused(ProxyError),
+    /// The request gets a response of ours, in the form of its route if there is one.
+    Refused(ProxyError, Option<AgentProtocol>),
 }
 
 /// The input of a selection beside the table and the head.
@@ -72,7 +72,8 @@ pub(super) fn select(
         // A request that was selected for by an earlier table and is not committed is selected for again.
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
-        let (entry, reason) = decide(route, request, input)?;
+        let refused = |error| SelectError::Refused(error, route.agent_protocol());
+        let (entry, reason) = decide(route, request, input).map_err(refused)?;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),
@@ -206,6 +207,6 @@ impl Selected {
 
 impl From<ProxyError> for SelectError {
     fn from(error: ProxyError) -> Self {
-        Self::Refused(error)
+        Self::Refused(error, None)
     }
 }

@@ -12,6 +12,7 @@ use crate::table::LiveTable;
 use crate::telemetry::AccessLog;
 
 use super::connection_refusal::RefusalLog;
+use super::misdirected::MisdirectedLog;
 use super::settings::ProxySettings;
 use super::upstream_tls::UpstreamTlsConfigs;
 
@@ -27,6 +28,7 @@ pub struct Shared {
     pub(super) epoch: Instant,
     pub(super) draining: watch::Sender<bool>,
     refusals: RefusalLog,
+    pub(super) misdirected: MisdirectedLog,
     /// Connections to endpoints, across all workers.
     pub(super) connections: Arc<ConnectionBudget>,
     pub(super) idle_wanted: watch::Sender<()>,
@@ -54,6 +56,7 @@ impl Shared {
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
             refusals: RefusalLog::default(),
+            misdirected: MisdirectedLog::default(),
             connections,
             idle_wanted: watch::Sender::new(()),
         })

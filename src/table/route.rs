@@ -3,23 +3,42 @@
 use std::sync::Arc;
 
 use super::{Split, hash};
-use crate::model::{AffinitySource, Hashed, RequestView, RouteSpec};
+use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
 #[derive(Debug)]
 pub struct Route {
     spec: Arc<Hashed<RouteSpec>>,
     split: Split,
+    host_header: HostHeader,
+    agent_protocol: Option<AgentProtocol>,
 }
 
 impl Route {
     pub(super) fn new(spec: Arc<Hashed<RouteSpec>>, split: Split) -> Self {
-        Self { spec, split }
+        let host_header = spec.effective_host_header();
+        let agent_protocol = spec.agent_protocol;
+        Self {
+            spec,
+            split,
+            host_header,
+            agent_protocol,
+        }
     }
 
     /// Its spec.
     pub fn spec(&self) -> &Arc<Hashed<RouteSpec>> {
         &self.spec
+    }
+
+    /// `Host` that endpoints get.
+    pub fn host_header(&self) -> HostHeader {
+        self.host_header
+    }
+
+    /// Protocol of the agents, if it is configured.
+    pub fn agent_protocol(&self) -> Option<AgentProtocol> {
+        self.agent_protocol
     }
 
     /// Its releases and their weights.

@@ -156,6 +156,7 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.timeouts.websocket_idle", Here(time::quiet_websocket, ["50ms", "1h"])),
     ("routes.timeouts.request", Here(time::unanswered, ["50ms", "1h"])),
     ("routes.strip_prefix", By("prefixes_are_taken_off_and_games_with_paths_are_refused")),
+    ("routes.agent_protocol", By("an_mcp_client_gets_a_json_rpc_error")),
     ("routes.host_header", Here(table::host_header, ["preserve", "endpoint"])),
     ("routes.expose_release", By("an_endpoint_cannot_say_which_release_it_is")),
     ("routes.upgrades", By("a_route_forwards_other_upgrades_if_it_allows_them")),

@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod agent_errors;
 mod cli;
 mod cli_mistakes;
 mod cli_table;

@@ -13,6 +13,7 @@ use super::stream_handle::StreamHandle;
 use crate::http2::{self, Code, Key};
 use crate::message::{Reason, Rejection};
 use crate::proxy::error::ProxyError;
+use crate::proxy::error_form::ErrorForm;
 use crate::proxy::forward::RequestId;
 use crate::proxy::io::RequestMeta;
 use crate::proxy::outcome::RequestEnd;
@@ -62,6 +63,7 @@ async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Re
         worker,
         id: &id,
         error: &error,
+        form: ErrorForm::Problem,
         to_head: refused.is_head(),
         request_is_read: false,
     };
