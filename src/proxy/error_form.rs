@@ -168,7 +168,11 @@ mod tests {
             ("GET", "/tasks/7", false),
             ("GET", "/.well-known/agent-card.json", false),
         ] {
-            assert_eq!(is_json_rpc(method.as_bytes(), path.as_bytes()), is, "{path}");
+            assert_eq!(
+                is_json_rpc(method.as_bytes(), path.as_bytes()),
+                is,
+                "{path}"
+            );
         }
     }
 
@@ -182,7 +186,10 @@ mod tests {
             ErrorForm::A2aJsonRpc,
             ErrorForm::GoogleRpc,
         ];
-        for (error, form) in errors.iter().flat_map(|error| forms.map(|form| (error, form))) {
+        for (error, form) in errors
+            .iter()
+            .flat_map(|error| forms.map(|form| (error, form)))
+        {
             assert_ne!(body(form, error), json!(null));
         }
     }

@@ -1,8 +1,8 @@
 //! Explains a 421 of an endpoint in the log: it refuses the `Host` that it got.
 
+use std::net::SocketAddr;
+
 use super::log_sampler::LogSampler;
-use super::select::Selected;
-use super::worker::Worker;
 
 /// Time between two explanations: one says what to change.
 const WINDOW_MS: u64 = 10 * 60 * 1_000;
@@ -11,18 +11,20 @@ const WINDOW_MS: u64 = 10 * 60 * 1_000;
 #[derive(Debug, Default)]
 pub(super) struct MisdirectedLog(LogSampler);
 
-/// Logs what to change, unless that was logged a moment ago.
-#[cold]
-pub(super) fn explain(worker: &Worker, selected: &Selected) {
-    let sampler = &worker.shared.misdirected.0;
-    if let Some(left_out) = sampler.take(worker.cached_now_ms(), WINDOW_MS) {
-        tracing::warn!(
-            route = selected.route().spec().name.as_str(),
-            release = selected.release().name().as_str(),
-            endpoint = %selected.in_flight.endpoint().address(),
-            left_out,
-            "the endpoint refuses the `Host` that it gets (421), as MCP servers on loopback do with every name but \
-             their own; `agent_protocol = \"mcp\"` or `host_header = \"endpoint\"` on the route sends the endpoint's",
-        );
+impl MisdirectedLog {
+    /// Logs what to change, unless that was logged a moment ago.
+    #[cold]
+    pub(super) fn explain(&self, now_ms: u64, route: &str, release: &str, endpoint: SocketAddr) {
+        if let Some(left_out) = self.0.take(now_ms, WINDOW_MS) {
+            tracing::warn!(
+                route,
+                release,
+                %endpoint,
+                left_out,
+                "the endpoint refuses the `Host` that it gets (421), as MCP servers on loopback do with every name \
+                 but their own; `agent_protocol = \"mcp\"` or `host_header = \"endpoint\"` on the route sends the \
+                 endpoint's",
+            );
+        }
     }
 }

@@ -11,7 +11,6 @@ use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::forward;
-use super::misdirected;
 use super::io::{
     ClientBody, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart, UpstreamResponse,
 };
@@ -256,7 +255,10 @@ fn take_head<R: Responder>(
     context.status.set(Some(status));
     context.first_byte.set(Some(now));
     if status == 421 {
-        misdirected::explain(worker, selected);
+        let route = selected.route().spec().name.as_str();
+        let endpoint = selected.in_flight.endpoint().address();
+        let misdirected = &worker.shared.misdirected;
+        misdirected.explain(worker.cached_now_ms(), route, release, endpoint);
     }
     Ok(if parts.facts.is_upgrade {
         Head::Upgrade

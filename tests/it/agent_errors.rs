@@ -66,7 +66,10 @@ fn an_a2a_client_gets_the_error_of_its_binding() {
 fn an_mcp_server_gets_its_own_host_unless_the_route_says_otherwise() {
     for (route, is_own) in [
         ("agent_protocol = \"mcp\"", true),
-        ("agent_protocol = \"mcp\"\nhost_header = \"preserve\"", false),
+        (
+            "agent_protocol = \"mcp\"\nhost_header = \"preserve\"",
+            false,
+        ),
         ("agent_protocol = \"a2a\"", false),
         ("", false),
     ] {
