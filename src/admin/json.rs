@@ -225,7 +225,7 @@ mod tests {
         let text = r#"{
             "releases": {"blue": {"version": "1", "endpoints": ["http://a:1"], "protocol": "h2",
                 "health": {"path": "/", "interval": "2s"}, "limits": {"queue": 7, "queue_timeout": null}}},
-            "routes": [{"name": "chat", "split": {"blue": 1, "green": 0}, "affinity": [{"header": "x"}, {"cookie": "y"}],
+            "routes": [{"name": "chat", "split": {"blue": 1, "green": 0}, "affinity": [{"header": "x"}, {"cookie": "y"}, "bearer"],
                 "strip_prefix": true, "host_header": "endpoint", "timeouts": {"request": "1m"}},
                 {"name": "b", "split": {"blue": 1}, "strip_prefix": "/b", "path_prefix": "/b", "host": null}]
         }"#;

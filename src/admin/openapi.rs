@@ -86,7 +86,8 @@ fn complete(document: &mut Value, tokens: bool) {
     document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
         json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
     let sources = &mut document["components"]["schemas"]["AffinitySource"]["oneOf"];
-    for source in sources.as_array_mut().into_iter().flatten() {
+    let sources = sources.as_array_mut().into_iter().flatten();
+    for source in sources.filter(|source| source["type"] == "object") {
         source["additionalProperties"] = json!(false);
     }
     unsign(document);

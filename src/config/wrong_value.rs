@@ -264,11 +264,11 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             say("`host` is one host", "write `hosts = [...]` for several")
         }
         ("routes.*.affinity" | "routes.*.affinity.*", DeValue::String(given)) => say(
-            "an affinity source is a header or a cookie",
-            format!("write `affinity = [{{ header = \"{given}\" }}]`, or `cookie`"),
+            "an affinity source is `\"bearer\"`, `\"client_address\"` or a table such as `{ header = \"x-session\" }`",
+            format!("write `affinity = [{{ header = \"{given}\" }}]`, or `cookie` or `query`"),
         ),
         ("routes.*.affinity.*", DeValue::Table(table)) if table.len() != 1 => say(
-            "an affinity source is exactly one of `header` and `cookie`",
+            "an affinity source is exactly one of `header`, `cookie`, `generated_cookie`, `query` and `mcp_param`",
             "put each in braces of its own: `affinity = [{ header = \"x-session\" }, { cookie = \"sid\" }]`",
         ),
         ("routes.*.affinity", DeValue::Table(_)) => say(

@@ -23,6 +23,7 @@ mod request;
 mod revision;
 mod route;
 mod schema;
+mod session;
 mod table;
 mod weights;
 
@@ -44,10 +45,11 @@ pub use self::{
     release::{LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
-    route::{AffinitySource, HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
+    route::{HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
     },
+    session::{AffinitySource, MCP_PARAM},
     table::{Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
 };

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AgentProtocol, HumanDuration, ReleaseName, RouteName, Weights};
+use super::{AffinitySource, AgentProtocol, HumanDuration, ReleaseName, RouteName, Weights};
 
 /// Decisions about a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -148,16 +148,6 @@ pub enum StripPrefix {
     Whole(bool),
     /// This prefix, which the route's `path_prefix` must begin with.
     Prefix(String),
-}
-
-/// Source of a session's affinity key.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum AffinitySource {
-    /// The value of a header field.
-    Header(String),
-    /// The value of a cookie.
-    Cookie(String),
 }
 
 /// `Host` sent to an endpoint.

@@ -12,7 +12,8 @@ use super::io::{FieldSink, HeadFields, RequestParts};
 use super::settings::PeerInfo;
 pub(super) use hops::{hops_left, traced};
 pub(super) use response::{write_response, write_response_own};
-use text::{Address, hex, hex_half};
+pub(super) use text::hex_half;
+use text::{Address, hex};
 use trace::is_traceparent;
 
 mod hops;

@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
-//! | `prepare`, `select`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `prepare`, `select`, `session`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `waiting` | the waits before the commit: for a connection, for a permit |
 //! | `relay`, `relay_body`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
@@ -57,6 +57,7 @@ mod retry_memory;
 mod route_cache;
 mod select;
 mod serve;
+mod session;
 mod settings;
 mod shared;
 mod stage;

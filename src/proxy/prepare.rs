@@ -58,7 +58,9 @@ fn select_anew(
     let attempts = context.attempts.as_ref();
     let input = SelectInput {
         preview: context.preview,
+        peer: context.peer,
         random: context.random_key,
+        session: &context.session,
         tried: attempts.map_or(&[], |attempts| &attempts.tried),
     };
     match select(&context.worker, parts, &input, position) {
@@ -106,7 +108,7 @@ fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Stage {
     }
     let attempts = context.attempts.as_ref();
     let tried = attempts.map_or(&[][..], |attempts| &attempts.tried);
-    if !selected.pick_again(&context.worker, tried) {
+    if !selected.pick_again(&context.worker, tried, context.session.get()) {
         return Stage::Failed(ProxyError::NoEndpoint, Some(selected));
     }
     note(context, &selected);

@@ -251,6 +251,10 @@ fn take_head<R: Responder>(
     let status = responder.respond(&responding, |out| {
         forward::write_response(out, parts, exposed);
         forward::write_response_own(out, parts, &context.id, expose, || worker.date());
+        if selected.route().has_sessions() {
+            let session = context.session.get();
+            session.write_cookie(selected.route(), context.random_key, out);
+        }
     })?;
     context.status.set(Some(status));
     context.first_byte.set(Some(now));

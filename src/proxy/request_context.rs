@@ -20,6 +20,7 @@ use super::io::{RequestMeta, RequestParts};
 use super::retry::{Attempts, Evidence, FailedAttempt};
 use super::retry_body::RetryBody;
 use super::select::{Decision, Selected};
+use super::session::Session;
 use super::settings::PeerInfo;
 use super::worker::{RequestPermit, Worker};
 
@@ -43,6 +44,8 @@ pub(super) struct RequestContext {
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
     pub(super) random_key: u64,
+    /// Its session as of the last decision. Valid only on a route with sessions.
+    pub(super) session: Cell<Session>,
     /// It has yielded once before it was committed.
     pub(super) has_yielded: bool,
     pub(super) started: Tick,
@@ -102,6 +105,7 @@ impl RequestContext {
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),
+            session: Cell::default(),
             has_yielded: false,
             started: worker.timers.now(),
             first_byte: Cell::new(None),

@@ -22,6 +22,10 @@ impl RequestView for RequestParts<'_> {
         text(self.facts.target.path)
     }
 
+    fn query(&self) -> Option<&[u8]> {
+        self.facts.target.query
+    }
+
     fn header(&self, name: &str) -> Option<&[u8]> {
         let named = |field: &Field<'_>| field.name.eq_ignore_ascii_case(name.as_bytes());
         self.fields.clone().find(named).map(|field| field.value)

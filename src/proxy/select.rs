@@ -1,5 +1,6 @@
 //! Which release and which endpoint answer a request: one table, loaded once, in one synchronous function.
 
+use std::cell::Cell;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -13,6 +14,8 @@ use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 use super::error::ProxyError;
 use super::io::RequestParts;
 use super::route_cache::CachedRoute;
+use super::session::Session;
+use super::settings::PeerInfo;
 use super::worker::Worker;
 
 /// The release of a request, whether or not it can respond. It holds the route, never the table.
@@ -47,10 +50,14 @@ pub(super) enum SelectError {
 pub(super) struct SelectInput<'c> {
     /// True if the request may name its release itself.
     pub(super) preview: bool,
+    /// The client.
+    pub(super) peer: PeerInfo,
     /// Random split key when there is no affinity key, the same whenever the request is selected for.
     pub(super) random: u64,
     /// Endpoints that could not be connected to.
     pub(super) tried: &'c [SocketAddr],
+    /// Gets the session, on a route with sessions.
+    pub(super) session: &'c Cell<Session>,
 }
 
 /// The permit or the queue slot of a request that is selected for again, so that it does not queue anew.
@@ -73,7 +80,7 @@ pub(super) fn select(
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
         let refused = |error| SelectError::Refused(error, route.agent_protocol());
-        let (entry, reason) = decide(route, request, input).map_err(refused)?;
+        let (entry, reason) = decide(worker, route, request, input).map_err(refused)?;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),
@@ -90,7 +97,7 @@ pub(super) fn select(
         };
         let pick = Pick {
             tried: input.tried,
-            ..Pick::random(worker.random(), now_ms, worker.slot)
+            ..preferring(route, input.session.get(), worker, now_ms)
         };
         let in_flight = release
             .roster()
@@ -125,11 +132,19 @@ fn route<'t>(
 
 /// Override before split. A random key is a key like any other.
 fn decide(
+    worker: &Worker,
     route: &Route,
     request: &RequestParts<'_>,
     input: &SelectInput<'_>,
 ) -> Result<(usize, DecisionReason), ProxyError> {
     let split = route.split();
+    let mut key = input.random;
+    if route.has_sessions() {
+        let settings = &worker.shared.settings;
+        let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
+        key = session.key.unwrap_or(key);
+        input.session.set(session);
+    }
     if input.preview
         && request.facts.present.contains(KnownField::XSwitchback)
         && let Some(name) = request.header("x-switchback-release")
@@ -143,8 +158,19 @@ fn decide(
             .ok_or(ProxyError::UnknownRelease)?;
         return Ok((entry, DecisionReason::Override));
     }
-    let key = route.affinity_key(request).unwrap_or(input.random);
     Ok((split.position(key), DecisionReason::Split))
+}
+
+/// A pick by a random number that prefers the endpoint of the session, if the route has sessions.
+fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> Pick<'static> {
+    let random = Pick::random(worker.random(), now_ms, worker.slot);
+    if !route.has_sessions() {
+        return random;
+    }
+    Pick {
+        key: session.key,
+        ..random
+    }
 }
 
 // === impl QueuePosition ===
@@ -194,11 +220,16 @@ impl Selected {
     }
 
     /// Picks another endpoint of the same release, whatever the table says by now; false if there is none.
-    pub(super) fn pick_again(&mut self, worker: &Worker, tried: &[SocketAddr]) -> bool {
+    pub(super) fn pick_again(
+        &mut self,
+        worker: &Worker,
+        tried: &[SocketAddr],
+        session: Session,
+    ) -> bool {
         let roster = self.release().roster();
         let pick = Pick {
             tried,
-            ..Pick::random(worker.random(), worker.now_ms(), worker.slot)
+            ..preferring(self.route(), session, worker, worker.now_ms())
         };
         let picked = roster.pick(&pick);
         picked.map(|picked| self.in_flight = picked).is_some()

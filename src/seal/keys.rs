@@ -265,7 +265,7 @@ mod tests {
         "third-secret-third-secret-third-se",
     ];
 
-    fn ring(places: &[usize]) -> KeyRing {
+    fn keys(places: &[usize]) -> KeyRing {
         let secrets: Vec<String> = places
             .iter()
             .map(|at| SECRETS[*at].replace(' ', "-"))
@@ -283,7 +283,7 @@ mod tests {
     /// Python (`cryptography`).
     #[test]
     fn golden_text() {
-        let sealed = ring(&[0])
+        let sealed = keys(&[0])
             .seal(&Label::pin_header("Mcp-Session-Id"), b"abc")
             .unwrap();
         assert_eq!(sealed.as_str(), GOLDEN);
@@ -294,13 +294,13 @@ mod tests {
     #[test]
     fn keys_are_rotated_by_putting_the_new_one_first() {
         let label = Label::pin_cookie("sid");
-        let old = ring(&[0]).seal(&label, b"id").unwrap();
-        let both = ring(&[1, 0]);
+        let old = keys(&[0]).seal(&label, b"id").unwrap();
+        let both = keys(&[1, 0]);
         assert_eq!(opened(&both, &label, &old).unwrap(), b"id");
         let new = both.seal(&label, b"id").unwrap();
-        assert_eq!(opened(&ring(&[1]), &label, &new).unwrap(), b"id");
+        assert_eq!(opened(&keys(&[1]), &label, &new).unwrap(), b"id");
         assert_eq!(
-            opened(&ring(&[1]), &label, &old),
+            opened(&keys(&[1]), &label, &old),
             Err(OpenError::UnknownKey)
         );
     }
@@ -317,12 +317,12 @@ mod tests {
     fn a_content_that_is_too_long_is_not_sealed() {
         let label = Label::preview("chat");
         let longest = [7; LONGEST_CONTENT];
-        let sealed = ring(&[0]).seal(&label, &longest).unwrap();
-        assert_eq!(opened(&ring(&[0]), &label, &sealed).unwrap(), longest);
-        assert!(ring(&[0]).seal(&label, &[7; LONGEST_CONTENT + 1]).is_none());
+        let sealed = keys(&[0]).seal(&label, &longest).unwrap();
+        assert_eq!(opened(&keys(&[0]), &label, &sealed).unwrap(), longest);
+        assert!(keys(&[0]).seal(&label, &[7; LONGEST_CONTENT + 1]).is_none());
         let longer = [&sealed[..], b"AAAA"].concat();
         assert_eq!(
-            opened(&ring(&[0]), &label, &longer),
+            opened(&keys(&[0]), &label, &longer),
             Err(OpenError::Malformed)
         );
     }
@@ -332,7 +332,7 @@ mod tests {
         for text in ["", "sb1.", "sb2.AAAA", "sb1.AAAA", "sb1.****", "SB1.AAAA"] {
             let label = Label::preview("chat");
             assert_eq!(
-                opened(&ring(&[0]), &label, text.as_bytes()),
+                opened(&keys(&[0]), &label, text.as_bytes()),
                 Err(OpenError::Malformed),
                 "{text}"
             );
@@ -342,7 +342,7 @@ mod tests {
     proptest! {
         #[test]
         fn what_is_sealed_opens_and_is_visible_and_legal_in_a_cookie(content in prop::collection::vec(any::<u8>(), 0..1_024)) {
-            let (ring, label) = (ring(&[2]), Label::pin_header("x-session"));
+            let (ring, label) = (keys(&[2]), Label::pin_header("x-session"));
             let sealed = ring.seal(&label, &content).unwrap();
             prop_assert_eq!(&opened(&ring, &label, &sealed).unwrap(), &content);
             let is_legal = |byte: &u8| byte.is_ascii_alphanumeric() || b".-_".contains(byte);
@@ -352,14 +352,14 @@ mod tests {
 
         #[test]
         fn nothing_else_opens(content in prop::collection::vec(any::<u8>(), 0..64), bit: prop::sample::Index, cut: prop::sample::Index) {
-            let (ring, label) = (ring(&[0, 1]), Label::pin_header("x-session"));
+            let (ring, label) = (keys(&[0, 1]), Label::pin_header("x-session"));
             let sealed = ring.seal(&label, &content).unwrap().to_vec();
             let mut flipped = sealed.clone();
             let bit = bit.index(flipped.len() * 8);
             flipped[bit / 8] ^= 1 << (bit % 8);
             prop_assert!(opened(&ring, &label, &flipped).is_err());
             prop_assert!(opened(&ring, &label, &sealed[..cut.index(sealed.len())]).is_err());
-            prop_assert!(opened(&super::tests::ring(&[1, 2]), &label, &sealed).is_err());
+            prop_assert!(opened(&keys(&[1, 2]), &label, &sealed).is_err());
             for other in [Label::pin_cookie("x-session"), Label::pin_header("x-sessio"), Label::preview("x-session")] {
                 prop_assert_eq!(opened(&ring, &other, &sealed), Err(OpenError::Forged));
             }
@@ -368,7 +368,7 @@ mod tests {
         #[test]
         fn any_text_is_read_without_a_panic(text in prop::collection::vec(any::<u8>(), 0..2_000)) {
             let text = [b"sb1.", &text[..]].concat();
-            prop_assert!(opened(&ring(&[0]), &Label::preview("chat"), &text).is_err());
+            prop_assert!(opened(&keys(&[0]), &Label::preview("chat"), &text).is_err());
         }
     }
 }

@@ -3,12 +3,14 @@
 //! [`compile()`] is the only way to create a table, so nothing unvalidated can become live. It shares the unchanged
 //! parts with the previous table.
 
+mod affinity;
 mod compile;
 mod hash;
 mod index;
 mod live;
 mod release;
 mod route;
+mod route_check;
 mod routing;
 mod split;
 mod swap;
@@ -16,6 +18,7 @@ mod undo;
 mod validate;
 mod validate_health;
 mod validate_route;
+mod validate_session;
 mod worker_epochs;
 
 pub use self::{

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Split, hash};
+use super::{Split, affinity::Affinity};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -12,13 +12,17 @@ pub struct Route {
     split: Split,
     host_header: HostHeader,
     agent_protocol: Option<AgentProtocol>,
+    // None if the route has no source.
+    affinity: Option<Affinity>,
 }
 
 impl Route {
     pub(super) fn new(spec: Arc<Hashed<RouteSpec>>, split: Split) -> Self {
         let host_header = spec.effective_host_header();
         let agent_protocol = spec.agent_protocol;
+        let has_affinity = !spec.affinity.is_empty();
         Self {
+            affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             spec,
             split,
             host_header,
@@ -47,14 +51,22 @@ impl Route {
     }
 
     /// Split key of the request's session, from the first affinity source that is present. `None`: use a random key.
+    #[inline]
     pub fn affinity_key(&self, request: &impl RequestView) -> Option<u64> {
-        let find = |source: &AffinitySource| match source {
-            AffinitySource::Header(name) => request.header(name),
-            AffinitySource::Cookie(name) => request.cookie(name),
-        };
-        // An empty value identifies no session: all clients that send one would get the same release.
-        let is_empty = |value: &[u8]| value.is_empty() || value == b"\"\"";
-        let key = |source| find(source).filter(|value| !is_empty(value));
-        self.spec.affinity.iter().find_map(key).map(hash::key_of)
+        self.affinity.as_ref()?.key(request)
+    }
+
+    /// True if its requests may belong to sessions, so that a decision notes more than the release.
+    #[inline]
+    pub fn has_sessions(&self) -> bool {
+        self.affinity.is_some()
+    }
+
+    /// Name of the cookie to set if a request has no key, if the route generates one.
+    pub fn generated_cookie(&self) -> Option<&str> {
+        match self.spec.affinity.last()? {
+            AffinitySource::GeneratedCookie(name) => Some(name),
+            _ => None,
+        }
     }
 }

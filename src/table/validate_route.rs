@@ -2,47 +2,30 @@
 
 use std::time::Duration;
 
-use crate::message::normal_path;
-use crate::model::{
-    AffinitySource, MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest,
+use super::{
+    route_check::{Check, MOST_MATCHES},
+    validate_session,
 };
+use crate::message::normal_path;
+use crate::model::{MAX_WEIGHT, Problem, ReleaseName, RouteSpec, StripPrefix, TableSpec, closest};
 
 /// Maximum number of releases in one split: enough for any trial, and records of splits stay small.
 const MOST_RELEASES: usize = 64;
 /// Maximum number of additional hosts of a route.
 const MOST_HOSTS: usize = 64;
-/// Maximum number of header matches and of affinity sources of a route.
-const MOST_MATCHES: usize = 16;
 
 pub(super) fn problems(route: &RouteSpec, table: &TableSpec, problems: &mut Vec<Problem>) {
-    let mut check = Check {
-        at: format!("routes.{}", route.name),
-        problems,
-    };
+    let mut check = Check::new(route, problems);
     check.hosts(route);
     check.paths(route);
     check.headers(route);
     check.upgrades(route);
     check.split(route, table);
-    check.affinity(&route.affinity);
+    validate_session::problems(route, &mut check);
     check.timeouts(route);
 }
 
-struct Check<'a> {
-    at: String,
-    problems: &'a mut Vec<Problem>,
-}
-
 impl Check<'_> {
-    fn problem(&mut self, key: &str, message: impl Into<String>, hint: &str) {
-        let problem = Problem::new(format!("{}.{key}", self.at), message);
-        self.problems.push(if hint.is_empty() {
-            problem
-        } else {
-            problem.hint(hint)
-        });
-    }
-
     fn hosts(&mut self, route: &RouteSpec) {
         if let Some(host) = &route.host {
             self.host("host", host);
@@ -216,18 +199,6 @@ impl Check<'_> {
         }
     }
 
-    fn header_name(&mut self, key: &str, name: &str) {
-        let token =
-            |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b"!#$%&'*+-.^_`|~".contains(&b);
-        if name.is_empty() || name.len() > 128 || !name.bytes().all(token) {
-            self.problem(
-                key,
-                format!("`{name}` is not a header field name"),
-                "use lower case letters, digits and `-`",
-            );
-        }
-    }
-
     fn split(&mut self, route: &RouteSpec, table: &TableSpec) {
         let known = || table.releases().keys().map(ReleaseName::as_str);
         for (name, weight) in &route.split {
@@ -268,29 +239,6 @@ impl Check<'_> {
         {
             let hint = closest(stable.as_str(), known()).unwrap_or_else(|| list(known()));
             self.problem("stable", format!("no release is called `{stable}`"), &hint);
-        }
-    }
-
-    fn affinity(&mut self, sources: &[AffinitySource]) {
-        if sources.len() > MOST_MATCHES {
-            self.problem(
-                "affinity",
-                format!("{} sources; the maximum is {MOST_MATCHES}", sources.len()),
-                "",
-            );
-        }
-        for (place, source) in sources.iter().enumerate() {
-            let key = format!("affinity.{place}");
-            match source {
-                AffinitySource::Header(name) => self.header_name(&key, name),
-                AffinitySource::Cookie(name) => {
-                    let token =
-                        |b: u8| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b);
-                    if name.is_empty() || !name.bytes().all(token) {
-                        self.problem(&key, format!("`{name}` is not a cookie name"), "");
-                    }
-                }
-            }
         }
     }
 

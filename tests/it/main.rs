@@ -41,6 +41,7 @@ mod responses;
 mod retries;
 mod rollback;
 mod rollback_promise;
+mod sessions;
 mod start;
 mod streaming;
 mod streams;

@@ -80,7 +80,7 @@ pub(super) fn hex(number: u128) -> [u8; 32] {
     text
 }
 
-pub(super) fn hex_half(number: u64) -> [u8; 16] {
+pub(in crate::proxy) fn hex_half(number: u64) -> [u8; 16] {
     const ONES: u128 = u128::from_le_bytes([1; 16]);
     const NIBBLES: u128 = ONES * 0x0f;
     // Spreads each nibble to a byte of its own in four steps, then turns all of them into digits at once.

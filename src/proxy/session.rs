@@ -1,0 +1,149 @@
+//! Session of a request: the key that it is split by, and the cookie that identifies it next time.
+
+use std::net::IpAddr;
+
+use crate::message::{Field, KnownField, trim};
+use crate::model::RequestView;
+use crate::table::{Route, key_of};
+
+use super::forward::hex_half;
+use super::io::{FieldSink, RequestParts};
+use super::settings::{PeerInfo, ProxySettings};
+
+/// Facts about the session of a request, noted when its release was decided on. Valid only on a route with sessions.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Session {
+    /// Affinity key, for the choice of an endpoint; `None` if the release was chosen at random.
+    pub(super) key: Option<u64>,
+    /// The response sets the route's cookie.
+    pub(super) new_cookie: Option<CookieScope>,
+}
+
+/// Connections that a cookie may be sent over.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum CookieScope {
+    /// The client uses cleartext.
+    Any,
+    /// Only TLS.
+    Secure,
+}
+
+/// A request with the facts that are not in its head.
+struct SessionView<'r, 'h> {
+    parts: &'r RequestParts<'h>,
+    peer: PeerInfo,
+    settings: &'r ProxySettings,
+}
+
+impl RequestView for SessionView<'_, '_> {
+    fn method(&self) -> &str {
+        self.parts.method()
+    }
+
+    fn host(&self) -> &str {
+        self.parts.host()
+    }
+
+    fn path(&self) -> &str {
+        self.parts.path()
+    }
+
+    fn query(&self) -> Option<&[u8]> {
+        self.parts.query()
+    }
+
+    fn client_address(&self) -> Option<IpAddr> {
+        Some(client_address(self.parts, self.peer, self.settings))
+    }
+
+    fn header(&self, name: &str) -> Option<&[u8]> {
+        self.parts.header(name)
+    }
+
+    fn cookie(&self, name: &str) -> Option<&[u8]> {
+        self.parts.cookie(name)
+    }
+}
+
+impl Session {
+    /// The session of a request by its affinity. `random` is a number that stays the same if it is decided on again.
+    pub(super) fn by_affinity(
+        route: &Route,
+        parts: &RequestParts<'_>,
+        (peer, settings): (PeerInfo, &ProxySettings),
+        random: u64,
+    ) -> Self {
+        let view = SessionView {
+            parts,
+            peer,
+            settings,
+        };
+        if let Some(key) = route.affinity_key(&view) {
+            return Self {
+                key: Some(key),
+                new_cookie: None,
+            };
+        }
+        let generates = route.generated_cookie().is_some();
+        Self {
+            key: generates.then(|| key_of(&hex_half(random))),
+            new_cookie: generates.then(|| CookieScope::of(parts, peer)),
+        }
+    }
+
+    /// Writes the cookie of a new session, whose value is the random number that it was decided by.
+    pub(super) fn write_cookie(self, route: &Route, random: u64, out: &mut dyn FieldSink) {
+        let (Some(scope), Some(name)) = (self.new_cookie, route.generated_cookie()) else {
+            return;
+        };
+        let value = hex_half(random);
+        let secure: &[u8] = match scope {
+            CookieScope::Any => b"",
+            CookieScope::Secure => b"; Secure",
+        };
+        let attributes = b"; Path=/; HttpOnly; SameSite=Lax";
+        let cookie = [name.as_bytes(), b"=", &value, attributes, secure].concat();
+        out.add("set-cookie", &cookie);
+    }
+}
+
+impl CookieScope {
+    /// TLS ends here, or at a trusted proxy that says so.
+    fn of(parts: &RequestParts<'_>, peer: PeerInfo) -> Self {
+        let https = |field: &Field<'_>| {
+            field.known == KnownField::XForwardedProto && field.value.eq_ignore_ascii_case(b"https")
+        };
+        if peer.is_secure || peer.is_trusted && parts.fields.clone().any(|field| https(&field)) {
+            Self::Secure
+        } else {
+            Self::Any
+        }
+    }
+}
+
+/// Address of the client: behind trusted proxies, the last address in `X-Forwarded-For` that is not one of theirs.
+fn client_address(parts: &RequestParts<'_>, peer: PeerInfo, settings: &ProxySettings) -> IpAddr {
+    let own = peer.client.ip().to_canonical();
+    if !peer.is_trusted || !parts.facts.present.contains(KnownField::XForwardedFor) {
+        return own;
+    }
+    let fields = parts.fields.clone();
+    let fields = fields.filter(|field| field.known == KnownField::XForwardedFor);
+    let addresses = fields.flat_map(|field| field.value.split(|&byte| byte == b','));
+    let addresses = addresses.filter_map(|text| address_of(trim(text)));
+    addresses
+        .filter(|address| !settings.trusts(*address))
+        .last()
+        .unwrap_or(own)
+}
+
+/// An address, possibly with a port, as some load balancers add it.
+fn address_of(text: &[u8]) -> Option<IpAddr> {
+    let text = std::str::from_utf8(text).ok()?;
+    let address = text.parse().ok();
+    let address = address.or_else(|| {
+        let with_port: std::net::SocketAddr = text.parse().ok()?;
+        Some(with_port.ip())
+    });
+    address.map(|address: IpAddr| address.to_canonical())
+}
