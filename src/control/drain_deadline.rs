@@ -5,11 +5,12 @@
 
 use std::{
     collections::HashMap,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use super::watch_set::{ReleaseKey, key_of};
-use crate::fleet::{RosterRole, WatchedRelease};
+use crate::fleet::{Roster, RosterRole, WatchedRelease};
 
 /// Longest time after a swap at which a request may still be counted that the table before had selected.
 const LATE: Duration = Duration::from_secs(5);
@@ -24,14 +25,14 @@ impl DrainTimers {
         !self.0.is_empty()
     }
 
-    /// Aborts the requests in flight on releases that left `drain` ago or earlier. True if there were any.
-    pub(super) fn abort_overdue(
+    /// The releases that left `drain` ago or earlier and have requests in flight, which are to end.
+    pub(super) fn overdue(
         &mut self,
         watched: &[WatchedRelease],
         now: Instant,
         drain: Duration,
-    ) -> bool {
-        let mut has_aborted = false;
+    ) -> Vec<Arc<Roster>> {
+        let mut overdue = Vec::new();
         let mut armed = HashMap::new();
         for watched in watched
             .iter()
@@ -41,23 +42,20 @@ impl DrainTimers {
             let since = self.0.get(&key).copied().unwrap_or(now);
             let (age, in_flight) = (now.duration_since(since), roster.in_flight());
             if in_flight > 0 && age >= drain {
-                tracing::info!(release = %key.0, version = %key.1, in_flight, "aborting requests in flight on a removed release");
-                roster.abort_all();
-                has_aborted = true;
+                tracing::info!(release = %key.0, version = %key.1, in_flight, "ending requests in flight on a removed release");
+                overdue.push(Arc::clone(roster));
             }
             if in_flight > 0 || age < LATE {
                 armed.insert(key, since);
             }
         }
         self.0 = armed;
-        has_aborted
+        overdue
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
         fleet::Fleet,
@@ -90,19 +88,20 @@ mod tests {
         let (start, drain) = (Instant::now(), Duration::from_secs(60));
         let after = |seconds| start + Duration::from_secs(seconds);
         let mut timers = DrainTimers::default();
-        assert!(!timers.abort_overdue(std::slice::from_ref(&live), start, drain));
-        assert!(!timers.is_armed());
-        let warm = std::slice::from_ref(&warm);
-        assert!(!timers.abort_overdue(warm, after(100), drain));
-        assert!(timers.is_armed());
-        assert!(!timers.abort_overdue(warm, after(159), drain) && !request.is_aborted());
+        let (live, warm) = (std::slice::from_ref(&live), std::slice::from_ref(&warm));
+        let mut overdue = |watched: &[WatchedRelease], seconds| {
+            let overdue = timers.overdue(watched, after(seconds), drain);
+            (overdue.len(), timers.is_armed())
+        };
+        assert_eq!(overdue(live, 0), (0, false));
+        assert_eq!(overdue(warm, 100), (0, true));
+        assert_eq!(overdue(warm, 159), (0, true));
         // One that came back starts anew.
-        assert!(!timers.abort_overdue(std::slice::from_ref(&live), after(160), drain));
-        assert!(!timers.abort_overdue(warm, after(170), drain));
-        assert!(!timers.abort_overdue(warm, after(229), drain) && !request.is_aborted());
-        assert!(timers.abort_overdue(warm, after(230), drain) && request.is_aborted());
+        assert_eq!(overdue(live, 160), (0, false));
+        assert_eq!(overdue(warm, 170), (0, true));
+        assert_eq!(overdue(warm, 229), (0, true));
+        assert_eq!(overdue(warm, 230), (1, true));
         drop(request);
-        assert!(!timers.abort_overdue(warm, after(240), drain));
-        assert!(!timers.is_armed());
+        assert_eq!(overdue(warm, 240), (0, false));
     }
 }

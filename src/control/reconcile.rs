@@ -19,8 +19,8 @@ use super::{
 };
 use crate::{
     fleet::{CellKey, Fleet, WatchedRelease},
-    model::Rosters,
-    table::{Compiled, LiveTable},
+    model::{LeaveCause, Revision, Rosters},
+    table::{Compiled, CutOrder, LiveTable},
 };
 
 /// Time that a release is watched after all that is in flight on it was aborted.
@@ -51,6 +51,7 @@ struct WatchState {
 /// The tables whose releases are watched, the live one last, with the endpoints of now.
 #[derive(Debug)]
 struct Tables {
+    revision: Revision,
     rosters: Arc<Rosters>,
     compiled: Vec<Arc<Compiled>>,
 }
@@ -101,8 +102,15 @@ impl Reconciler {
             .update(&before, &mut wanted, now, drain + AFTERWARDS);
         state.statistics.update(&wanted, left, now);
         let mut watched = wanted.into_releases();
-        if state.timers.abort_overdue(&watched, now, drain) {
-            self.table.recall();
+        for roster in state.timers.overdue(&watched, now, drain) {
+            self.table.work().cut(CutOrder {
+                roster,
+                route: None,
+                class: None,
+                before: tables.revision,
+                part: u32::MAX,
+                cause: LeaveCause::Remove,
+            });
         }
         watched.extend(beside);
         set_endpoints(&before, &watched);
@@ -118,6 +126,7 @@ impl Reconciler {
         let warm = self.warm.list(&self.table).into_iter();
         let warm = warm.filter_map(|level| level.compiled);
         Tables {
+            revision: live.revision(),
             rosters: live.state().rosters,
             compiled: warm.chain([Arc::clone(live.compiled())]).collect(),
         }

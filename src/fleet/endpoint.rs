@@ -166,11 +166,7 @@ pub(super) enum Availability {
 
 /// Requests in flight on a release.
 #[derive(Debug)]
-pub(super) struct Load {
-    count: Sharded,
-    /// Incremented to abort all requests in flight.
-    abort_generation: AtomicU64,
-}
+pub(super) struct Load(Sharded);
 
 /// State that a request refers to, with a copy per worker: so of a request's counters only that of its endpoint, which
 /// must be exact, is in a cache line that several workers write to.
@@ -187,23 +183,15 @@ pub struct InFlight {
     // Invariant: a valid index into the endpoints.
     index: usize,
     slot: usize,
-    generation: u64,
 }
 
 impl Load {
     pub(super) fn new(workers: usize) -> Self {
-        Self {
-            count: Sharded::new(workers),
-            abort_generation: AtomicU64::new(0),
-        }
+        Self(Sharded::new(workers))
     }
 
     pub(super) fn sum(&self) -> u64 {
-        self.count.sum()
-    }
-
-    pub(super) fn abort_all(&self) {
-        self.abort_generation.fetch_add(1, Ordering::Relaxed);
+        self.0.sum()
     }
 }
 
@@ -216,18 +204,12 @@ impl InFlight {
     ) -> Option<Self> {
         let endpoint = hold.endpoints.get(place)?;
         endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        hold.load.count.add(slot);
+        hold.load.0.add(slot);
         Some(Self {
-            generation: hold.load.abort_generation.load(Ordering::Relaxed),
             counters: Arc::clone(hold),
             index: place,
             slot,
         })
-    }
-
-    /// True if the request is to be aborted; see [`Roster::abort_all`](super::Roster::abort_all).
-    pub fn is_aborted(&self) -> bool {
-        self.counters.load.abort_generation.load(Ordering::Relaxed) != self.generation
     }
 
     /// The picked endpoint.
@@ -239,7 +221,7 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.endpoint().in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.counters.load.count.sub(self.slot);
+        self.counters.load.0.sub(self.slot);
     }
 }
 

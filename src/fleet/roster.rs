@@ -234,11 +234,6 @@ impl Roster {
         self.load.sum()
     }
 
-    /// Aborts all requests that are in flight now on the release. Later picks are not affected.
-    pub fn abort_all(&self) {
-        self.load.abort_all();
-    }
-
     /// Number of endpoints that are not unhealthy.
     pub fn healthy(&self) -> usize {
         self.members
@@ -375,16 +370,6 @@ mod tests {
         assert!(endpoint.upgrade().is_some());
         drop(held);
         assert!(endpoint.upgrade().is_none() && kept.upgrade().is_none());
-    }
-
-    #[test]
-    fn what_is_told_to_end_is_what_was_in_flight_then() {
-        let roster = roster(1);
-        let before = roster.pick(&Pick::random(0, 0, 0)).unwrap();
-        assert!(!before.is_aborted());
-        roster.abort_all();
-        let after = roster.pick(&Pick::random(0, 0, 0)).unwrap();
-        assert!(before.is_aborted() && !after.is_aborted());
     }
 
     #[test]

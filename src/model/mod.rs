@@ -26,6 +26,7 @@ mod schema;
 mod session;
 mod table;
 mod weights;
+mod work;
 
 pub use self::{
     agent_protocol::AgentProtocol,
@@ -52,4 +53,5 @@ pub use self::{
     session::{AffinitySource, MCP_PARAM},
     table::{Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
+    work::{LeaveCause, WorkClass},
 };

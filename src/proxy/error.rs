@@ -5,8 +5,10 @@
 use std::io;
 
 use crate::message::{self, Rejection};
-use crate::model::{AttemptFailure, Fault};
+use crate::model::{AttemptFailure, Fault, LeaveCause};
 use crate::telemetry::names;
+
+use super::work_list::Cut;
 
 /// A failed request, to which the proxy itself responds.
 #[derive(Debug, thiserror::Error)]
@@ -29,9 +31,9 @@ pub(super) enum ProxyError {
     /// The request is invalid and not forwarded.
     #[error("the request is invalid")]
     Refused(#[source] Rejection),
-    /// The release was removed, and its time to drain is over.
-    #[error("the release was removed")]
-    ReleaseRemoved,
+    /// The release left the route, and the time of what was in flight on it is over.
+    #[error("{}", left(.0.cause))]
+    ReleaseLeft(Cut),
     /// The request as a whole exceeded its timeout.
     #[error("request timeout")]
     RequestTimeout,
@@ -110,6 +112,8 @@ pub enum ErrorReason {
     Overloaded,
     /// No permit became free in time.
     QueueTimeout,
+    /// The release left the route, and the time of what was in flight on it is over.
+    ReleaseLeft,
     /// The release was removed, and its time to drain is over.
     ReleaseRemoved,
     /// The request as a whole exceeded its timeout.
@@ -130,7 +134,7 @@ impl ProxyError {
             | Self::NoRoute
             | Self::Overloaded
             | Self::QueueTimeout
-            | Self::ReleaseRemoved => Fault::Switchback,
+            | Self::ReleaseLeft(_) => Fault::Switchback,
             Self::LastHop(_) | Self::Refused(_) | Self::UnknownRelease => Fault::Client,
             Self::RequestTimeout | Self::Upstream(_) => Fault::Upstream,
         }
@@ -153,7 +157,10 @@ impl ProxyError {
             Self::Overloaded => ErrorReason::Overloaded,
             Self::QueueTimeout => ErrorReason::QueueTimeout,
             Self::Refused(rejection) => ErrorReason::BadRequest(rejection.reason),
-            Self::ReleaseRemoved => ErrorReason::ReleaseRemoved,
+            Self::ReleaseLeft(cut) if cut.cause == LeaveCause::Remove => {
+                ErrorReason::ReleaseRemoved
+            }
+            Self::ReleaseLeft(_) => ErrorReason::ReleaseLeft,
             Self::RequestTimeout => ErrorReason::RequestTimeout,
             Self::UnknownRelease => ErrorReason::UnknownRelease,
             Self::Upstream(error) => error.reason(),
@@ -165,7 +172,7 @@ impl ProxyError {
         match self {
             Self::LastHop(_) => 200,
             Self::NoRoute | Self::UnknownRelease => 404,
-            Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseRemoved => 503,
+            Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseLeft(_) => 503,
             Self::RequestTimeout => 504,
             Self::Refused(rejection) => rejection.status,
             Self::Upstream(error) => error.status(),
@@ -228,6 +235,16 @@ impl UpstreamError {
     }
 }
 
+/// The text of an error for work that is cut.
+const fn left(cause: LeaveCause) -> &'static str {
+    match cause {
+        LeaveCause::Remove => "the release was removed",
+        LeaveCause::Switch | LeaveCause::Split | LeaveCause::Rollback => {
+            "the release left the route"
+        }
+    }
+}
+
 impl From<Rejection> for ProxyError {
     fn from(rejection: Rejection) -> Self {
         Self::Refused(rejection)
@@ -253,6 +270,7 @@ impl ErrorReason {
             Self::NoRoute => "no_route",
             Self::Overloaded => "overloaded",
             Self::QueueTimeout => "queue_timeout",
+            Self::ReleaseLeft => "release_left",
             Self::ReleaseRemoved => "release_removed",
             Self::RequestTimeout => "request_timeout",
             Self::Silence => "upstream_silent",

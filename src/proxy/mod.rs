@@ -18,7 +18,7 @@
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
 //! | `request_context`, `error`, `error_form`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
-//! | `worker`, `shared`, `settings` | what workers have and share |
+//! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
 mod budget;
@@ -68,6 +68,8 @@ mod upload;
 mod upstream_tls;
 mod waiting;
 mod websocket;
+mod work_class;
+mod work_list;
 mod worker;
 
 pub use self::{

@@ -11,6 +11,7 @@ use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::retry::Evidence;
 use super::select::Selected;
+use super::work_list::Cut;
 
 /// The end of a request on its client's connection.
 pub(super) enum RequestEnd {
@@ -61,8 +62,8 @@ pub(super) enum RelayEnd {
     Client(ClientError),
     /// The whole took longer than it may.
     TooLong,
-    /// Its release left long ago.
-    Recalled,
+    /// Its release left the route, and its time is over.
+    Cut(Cut),
     /// The endpoint has aborted, or broken a rule.
     Upstream(UpstreamError),
     /// The client has consent to an upgrade.
@@ -90,7 +91,7 @@ pub(super) fn conclude(
             context.end(Outcome::Answered(status));
             return Attempted::Finished(RequestEnd::Whole);
         }
-        RelayEnd::Recalled => context.release_drained(),
+        RelayEnd::Cut(cut) => context.release_left(cut),
         RelayEnd::Client(error) => {
             context.end(Outcome::ClientGone(Some(status)));
             if let Ok(error) = RelayEnd::Client(error).unanswered() {
@@ -154,7 +155,7 @@ impl RelayEnd {
             }
             Self::Upstream(error) => Ok(ProxyError::Upstream(error)),
             Self::TooLong => Ok(ProxyError::RequestTimeout),
-            Self::Recalled => Ok(ProxyError::ReleaseRemoved),
+            Self::Cut(cut) => Ok(ProxyError::ReleaseLeft(cut)),
             Self::Unsent(error) => Ok(error),
             end @ (Self::Client(ClientError::Gone) | Self::Upgraded | Self::Whole) => Err(end),
         }

@@ -102,9 +102,9 @@ fn shape_errors(
 
 /// Picks another endpoint of the release that a request is bound to.
 fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Stage {
-    // Its release may have left for good meanwhile; a new pick would not be ended with it.
-    if selected.in_flight.is_aborted() {
-        return Stage::Failed(ProxyError::ReleaseRemoved, Some(selected));
+    // Its release may have left for good meanwhile.
+    if let Some(cut) = selected.work.cut() {
+        return Stage::Failed(ProxyError::ReleaseLeft(cut), Some(selected));
     }
     let attempts = context.attempts.as_ref();
     let tried = attempts.map_or(&[][..], |attempts| &attempts.tried);

@@ -19,6 +19,7 @@ use super::relay_body::{relay_body, yield_once};
 use super::request_context::RequestContext;
 use super::stage::Committed;
 use super::upload::{RequestSink, upload};
+use super::work_class::ResponseClass;
 
 /// Moves the rest of a request and its response. `forget` is called as soon as the head will not be needed again.
 #[expect(
@@ -81,8 +82,8 @@ fn poll_ended(
     committed: Committed<'_>,
     limit: Option<&Deadline>,
 ) -> Poll<RelayEnd> {
-    if committed.is_aborted() {
-        return Poll::Ready(RelayEnd::Recalled);
+    if let Some(cut) = committed.cut() {
+        return Poll::Ready(RelayEnd::Cut(cut));
     }
     let expired = limit.map(|limit| limit.poll_expired(cx));
     expired.map_or(Poll::Pending, |polled| polled.map(|()| RelayEnd::TooLong))
@@ -132,7 +133,7 @@ fn retract_or_abort<R: Responder>(
     if meta.is_grpc {
         match &end {
             RelayEnd::TooLong => responder.abort(&ProxyError::RequestTimeout),
-            RelayEnd::Recalled => responder.abort(&ProxyError::ReleaseRemoved),
+            RelayEnd::Cut(cut) => responder.abort(&ProxyError::ReleaseLeft(*cut)),
             _ => {}
         }
     }
@@ -263,6 +264,10 @@ fn take_head<R: Responder>(
         let endpoint = selected.in_flight.endpoint().address();
         let misdirected = &worker.shared.misdirected;
         misdirected.explain(worker.cached_now_ms(), route, release, endpoint);
+    }
+    let class = ResponseClass::of(parts);
+    if class != ResponseClass::UNARY {
+        selected.work.set_class(class);
     }
     Ok(if parts.facts.is_upgrade {
         Head::Upgrade

@@ -22,6 +22,7 @@ use super::retry_body::RetryBody;
 use super::select::{Decision, Selected};
 use super::session::Session;
 use super::settings::PeerInfo;
+use super::work_list::Cut;
 use super::worker::{RequestPermit, Worker};
 
 /// The context of a request, whatever its stage. Dropping it records the request.
@@ -151,6 +152,9 @@ impl RequestContext {
         self.is_refused = true;
         reason.count();
         let decision = self.decision();
+        if let (ProxyError::ReleaseLeft(cut), Some(decision)) = (error, decision) {
+            decision.cells().record_cut(cut.class.class, cut.cause);
+        }
         tracing::debug!(
             request_id = %self.id,
             reason = reason.as_str(),
@@ -253,9 +257,9 @@ impl RequestContext {
     }
 
     /// Notes that we end it because its release left: no fault of either side.
-    pub(super) fn release_drained(&mut self) {
+    pub(super) fn release_left(&mut self, cut: Cut) {
         let status = self.status.get().unwrap_or(503);
-        self.refuse(&ProxyError::ReleaseRemoved);
+        self.refuse(&ProxyError::ReleaseLeft(cut));
         self.end(Outcome::Answered(status));
     }
 

@@ -16,6 +16,7 @@ use super::io::RequestParts;
 use super::route_cache::CachedRoute;
 use super::session::Session;
 use super::settings::PeerInfo;
+use super::work_list::WorkPlace;
 use super::worker::Worker;
 
 /// The release of a request, whether or not it can respond. It holds the route, never the table.
@@ -32,6 +33,8 @@ pub(super) struct Decision {
 pub(super) struct Selected {
     pub(super) decision: Decision,
     pub(super) in_flight: InFlight,
+    /// Its place in the list of the worker's work.
+    pub(super) work: WorkPlace,
     _counted: RevisionInFlight,
     permit: Option<Permit>,
 }
@@ -103,8 +106,13 @@ pub(super) fn select(
             .roster()
             .pick(&pick)
             .ok_or_else(|| SelectError::NoEndpoint(decision()))?;
+        let (decision, since) = (decision(), worker.timers.recent());
+        let Decision {
+            route, revision, ..
+        } = &decision;
         Ok(Selected {
-            decision: decision(),
+            work: worker.work.enter(route, entry, *revision, since),
+            decision,
             in_flight,
             _counted: table.count(worker.slot),
             permit,

@@ -13,6 +13,7 @@ use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::select::Selected;
 use super::settings::RequestTimeouts;
+use super::work_list::Cut;
 
 /// A request that is being served, and the stage that it has reached.
 pub(super) struct Request {
@@ -103,8 +104,9 @@ impl<'r> Committed<'r> {
         self.selected.route().spec().expose_release.as_deref()
     }
 
-    /// True if its release left so long ago that the request is to end.
-    pub(super) fn is_aborted(self) -> bool {
-        self.selected.in_flight.is_aborted()
+    /// The end that it is to have because its release left the route, if it is to have one.
+    pub(super) fn cut(self) -> Option<Cut> {
+        let work = &self.selected.work;
+        if work.is_cut() { work.cut() } else { None }
     }
 }

@@ -114,8 +114,8 @@ async fn pass_on(
         bounds: &to_client,
         received: ahead,
     };
-    let is_aborted = || selected.in_flight.is_aborted();
-    match tunnel(&worker, up, down, timeouts.websocket_idle, is_aborted).await {
+    let is_cut = || selected.work.is_cut();
+    match tunnel(&worker, up, down, timeouts.websocket_idle, is_cut).await {
         Ended::ByBoth => {}
         Ended::ByUs => {
             let has_heard = [
@@ -128,8 +128,8 @@ async fn pass_on(
         Ended::ByEndpoint => client.abort(endpoint),
         Ended::Closed => Box::pin(client.linger(&worker)).await,
     }
-    if is_aborted() {
-        context.release_drained();
+    if let Some(cut) = selected.work.cut() {
+        context.release_left(cut);
     }
     let status = context.status.get().unwrap_or(101);
     context.end(Outcome::Answered(status));
@@ -161,13 +161,13 @@ async fn linger(worker: &Worker, [client, endpoint]: [TunnelEnd<'_>; 2], has_hea
 /// Passes bytes both ways.
 ///
 /// A side that ends its direction has this passed on, and may go on reading. A break ends both, and so do silence and
-/// `is_aborted`.
+/// `is_cut`.
 async fn tunnel(
     worker: &Worker,
     up: Direction<'_>,
     down: Direction<'_>,
     idle: Duration,
-    is_aborted: impl Fn() -> bool,
+    is_cut: impl Fn() -> bool,
 ) -> Ended {
     let deadline = worker.timers.deadline();
     deadline.set_from_now(idle);
@@ -197,7 +197,7 @@ async fn tunnel(
             } else {
                 Ended::ByBoth
             })
-        } else if is_aborted() {
+        } else if is_cut() {
             Poll::Ready(Ended::ByUs)
         } else if let Some(broken) = broken(cx, client, endpoint, down_ended) {
             Poll::Ready(broken)

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::model::Revision;
 use crate::net::{BufferPool, BufferSize, Timers};
-use crate::table::{Route, RoutingTable, TableReader};
+use crate::table::{Route, RoutingTable, TableReader, WorkRequest};
 use crate::telemetry::AccessLog;
 
 use super::date::{self, DateCache};
@@ -24,6 +24,7 @@ use super::pool::Pools;
 use super::retry_memory::RetryMemory;
 use super::route_cache::{CachedRoute, RouteCache};
 use super::shared::Shared;
+use super::work_list::WorkList;
 
 /// Interval for closing expired idle connections.
 const SWEEP: Duration = Duration::from_secs(1);
@@ -42,6 +43,7 @@ pub struct Worker {
     pub(super) timers: Rc<Timers>,
     pub(super) kept_room: RetryMemory,
     pub(super) access_log: RefCell<AccessLog>,
+    pub(super) work: Rc<WorkList>,
     /// Wakes requests that wait and are not committed, so that they select again.
     pub(super) table_changed: Notify,
     table: RefCell<TableReader>,
@@ -81,6 +83,7 @@ impl Worker {
         let idle_per_endpoint = (shared.settings.limits.idle_per_endpoint / shared.workers).max(1);
         let table = shared.cell.reader();
         let draining = *shared.draining.borrow();
+        shared.cell.work().join(slot);
         let timers = Timers::new();
         let began = timers.began().saturating_duration_since(shared.epoch);
         Rc::new(Self {
@@ -91,6 +94,7 @@ impl Worker {
             timers,
             kept_room: RetryMemory::default(),
             access_log: RefCell::new(shared.access_log.clone()),
+            work: WorkList::new(),
             table_changed: Notify::new(),
             table: RefCell::new(table),
             routes: RefCell::default(),
@@ -113,6 +117,7 @@ impl Worker {
         tokio::join!(
             self.timers.run(),
             self.follow_table(),
+            self.follow_work(),
             self.sweep(),
             self.trim(),
             self.follow_drain(),
@@ -126,17 +131,38 @@ impl Worker {
     /// it was selected from is still live. So once this loop has run after a swap, no request of this worker can be
     /// committed by an older table. A selection acknowledges as well: on a busy worker it runs earlier than this loop.
     async fn follow_table(&self) {
-        let mut recalls = 0;
         loop {
             let revision = self.with_table(|table| table.revision());
             self.routes.borrow_mut().clear();
             self.acknowledge(revision);
             self.table_changed.notify_waiters();
-            // Every request in flight also waits for a deadline, and checks for its abort when that wakes it.
-            if std::mem::replace(&mut recalls, self.shared.cell.recalls()) != recalls {
+            self.shared.cell.changed(self.slot).await;
+        }
+    }
+
+    /// Answers the control plane's requests about the work in flight.
+    async fn follow_work(&self) {
+        let board = self.shared.cell.work();
+        loop {
+            let mut has_marked = false;
+            for request in board.requests(self.slot).await {
+                match request {
+                    WorkRequest::Count {
+                        roster,
+                        route,
+                        tally,
+                    } => {
+                        let now = self.timers.now();
+                        // Nothing waits for it any more if this fails.
+                        let _ = tally.send(self.work.tally(&roster, route.as_ref(), now));
+                    }
+                    WorkRequest::Cut(order) => has_marked |= self.work.mark(&order),
+                }
+            }
+            // Every request in flight also waits for a deadline, and checks for its cut when that wakes it.
+            if has_marked {
                 self.timers.wake_all();
             }
-            self.shared.cell.changed(self.slot).await;
         }
     }
 

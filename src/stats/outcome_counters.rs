@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
-use crate::model::{AttemptFailure, Outcome, OutcomeClass};
+use crate::model::{AttemptFailure, LeaveCause, Outcome, OutcomeClass, WorkClass};
 
 /// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
 /// no upstream can create series (architecture, "Invariants").
@@ -22,6 +22,8 @@ const CODES: [u16; 39] = [
 
 const CLASSES: usize = OutcomeClass::ALL.len();
 const FAILURES: usize = AttemptFailure::ALL.len();
+const CAUSES: usize = LeaveCause::ALL.len();
+const WORK: usize = WorkClass::ALL.len();
 
 fn code_index(code: u16) -> usize {
     let find = |code: u16| CODES.binary_search(&code).ok();
@@ -53,14 +55,27 @@ impl Default for OutcomeCounters {
     }
 }
 
+/// Counters of a release that left its route. They are rarely written, so all workers share them.
+#[derive(Debug, Default)]
+struct LeaveCounters {
+    cuts: [[AtomicU64; CAUSES]; WORK],
+    moves: [AtomicU64; CAUSES],
+}
+
 /// Counters of one route and release, one per worker, created when a worker first records into them.
 #[derive(Debug)]
-pub struct OutcomeTable(Box<[OnceLock<Box<OutcomeCounters>>]>);
+pub struct OutcomeTable {
+    workers: Box<[OnceLock<Box<OutcomeCounters>>]>,
+    left: OnceLock<Box<LeaveCounters>>,
+}
 
 impl OutcomeTable {
     /// Creates empty counters for this many workers.
     pub fn new(workers: usize) -> Self {
-        Self((0..workers.max(1)).map(|_| OnceLock::new()).collect())
+        Self {
+            workers: (0..workers.max(1)).map(|_| OnceLock::new()).collect(),
+            left: OnceLock::new(),
+        }
     }
 
     /// Records the outcome of a request. Each slot must be written by one thread only.
@@ -94,19 +109,31 @@ impl OutcomeTable {
         add_relaxed(&cell.bytes_out, to_client);
     }
 
+    /// Records work in flight that we ended.
+    pub fn record_cut(&self, class: WorkClass, cause: LeaveCause) {
+        let left = self.left.get_or_init(Box::default);
+        left.cuts[class.index()][cause.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Records a session that was moved to another release.
+    pub fn record_move(&self, cause: LeaveCause) {
+        let left = self.left.get_or_init(Box::default);
+        left.moves[cause.index()].fetch_add(1, Ordering::Relaxed);
+    }
+
     fn cell(&self, slot: usize) -> &OutcomeCounters {
-        self.0[slot % self.0.len()].get_or_init(Box::default)
+        self.workers[slot % self.workers.len()].get_or_init(Box::default)
     }
 
     /// True if nothing was recorded yet.
     pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|cell| cell.get().is_none())
+        self.left.get().is_none() && self.workers.iter().all(|cell| cell.get().is_none())
     }
 
     /// Sum over all workers.
     pub fn snapshot(&self) -> CellSnapshot {
         let mut snapshot = CellSnapshot::default();
-        for cell in self.0.iter().filter_map(OnceLock::get) {
+        for cell in self.workers.iter().filter_map(OnceLock::get) {
             for (class, counts) in OutcomeClass::ALL.into_iter().zip(&cell.counts) {
                 for (code, count) in CODES.into_iter().zip(counts) {
                     let count = count.load(Ordering::Relaxed);
@@ -127,6 +154,14 @@ impl OutcomeTable {
             snapshot.bytes_in += cell.bytes_in.load(Ordering::Relaxed);
             snapshot.bytes_out += cell.bytes_out.load(Ordering::Relaxed);
         }
+        if let Some(left) = self.left.get() {
+            let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
+            snapshot.cuts = left
+                .cuts
+                .each_ref()
+                .map(|counts| counts.each_ref().map(value));
+            snapshot.moves = left.moves.each_ref().map(value);
+        }
         snapshot
     }
 }
@@ -146,9 +181,20 @@ pub struct CellSnapshot {
     pub bytes_in: u64,
     /// Body bytes to clients.
     pub bytes_out: u64,
+    /// Work that was cut, by class and cause, in the order of [`WorkClass::ALL`] and [`LeaveCause::ALL`].
+    pub cuts: [[u64; CAUSES]; WORK],
+    /// Sessions that were moved away, in the order of [`LeaveCause::ALL`].
+    pub moves: [u64; CAUSES],
 }
 
 impl CellSnapshot {
+    /// True if no request, no failed attempt, no cut and no move was counted.
+    pub fn is_empty(&self) -> bool {
+        let left = self.cuts.iter().flatten().chain(&self.moves);
+        let mut counts = self.failed_attempts.iter().chain(left);
+        self.requests() == 0 && counts.all(|count| *count == 0)
+    }
+
     /// Number of all requests.
     pub fn requests(&self) -> u64 {
         self.counts.values().sum()
@@ -175,12 +221,34 @@ impl CellSnapshot {
         self.first_byte.add(&other.first_byte);
         self.bytes_in += other.bytes_in;
         self.bytes_out += other.bytes_out;
+        let cuts = self.cuts.iter_mut().flatten();
+        for (total, count) in cuts.zip(other.cuts.iter().flatten()) {
+            *total += count;
+        }
+        for (total, count) in self.moves.iter_mut().zip(other.moves) {
+            *total += count;
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cuts_and_moves_are_counted_by_cause_and_make_a_table_worth_showing() {
+        let cells = OutcomeTable::new(2);
+        assert!(cells.is_empty() && cells.snapshot().is_empty());
+        cells.record_cut(WorkClass::Stream, LeaveCause::Rollback);
+        cells.record_move(LeaveCause::Remove);
+        let mut snapshot = cells.snapshot();
+        assert!(!cells.is_empty() && !snapshot.is_empty());
+        snapshot.add(&cells.snapshot());
+        let stream = snapshot.cuts[WorkClass::Stream.index()];
+        assert_eq!(stream, [0, 0, 2, 0]);
+        assert_eq!(snapshot.cuts.iter().flatten().sum::<u64>(), 2);
+        assert_eq!(snapshot.moves, [0, 0, 0, 2]);
+    }
 
     #[test]
     fn failed_attempts_are_summed_by_reason() {

@@ -5,10 +5,7 @@
 //! before a swap and after it.
 
 use std::{
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
@@ -16,7 +13,7 @@ use arc_swap::{ArcSwap, Cache};
 
 use super::{
     Compiled, Draft, RevisionConflict, RollbackError, RollbackTarget, RoutingTable, StackChange,
-    Swapped, UndoEntry, undo::UndoStack, worker_epochs::WorkerEpochs,
+    Swapped, UndoEntry, undo::UndoStack, work_board::WorkBoard, worker_epochs::WorkerEpochs,
 };
 use crate::{
     model::{Digest, Revision, Rosters, TableSpec},
@@ -29,7 +26,7 @@ pub struct LiveTable {
     current: Arc<ArcSwap<RoutingTable>>,
     writer: Mutex<Writer>,
     epochs: WorkerEpochs,
-    recalls: AtomicU64,
+    work: WorkBoard,
     workers: usize,
 }
 
@@ -50,8 +47,8 @@ impl LiveTable {
                 undo: UndoStack::default(),
                 previous: Vec::new(),
             }),
-            recalls: AtomicU64::new(0),
             epochs: WorkerEpochs::new(workers),
+            work: WorkBoard::new(workers),
             workers,
         }
     }
@@ -309,25 +306,20 @@ impl LiveTable {
         self.epochs.changed(worker).await;
     }
 
-    /// Makes every worker check at once if its requests in flight are to be aborted. The table does not change.
-    pub fn recall(&self) {
-        self.recalls.fetch_add(1, Ordering::Release);
-        self.epochs.notify();
-    }
-
-    /// Number of calls of [`LiveTable::recall`].
-    pub fn recalls(&self) -> u64 {
-        self.recalls.load(Ordering::Acquire)
-    }
-
     /// Acknowledges a revision for a worker: whatever it commits from now on is by this one or a later one.
     pub fn acknowledge(&self, worker: usize, revision: Revision) {
         self.epochs.acknowledge(worker, revision);
     }
 
+    /// The board between the control plane and the workers, about the work in flight.
+    pub fn work(&self) -> &WorkBoard {
+        &self.work
+    }
+
     /// Marks a worker as stopped.
     pub fn leave(&self, worker: usize) {
         self.epochs.leave(worker);
+        self.work.leave(worker);
     }
 
     /// Waits until every running worker has acknowledged a revision. Cancel-safe.

@@ -19,6 +19,7 @@ mod validate;
 mod validate_health;
 mod validate_route;
 mod validate_session;
+mod work_board;
 mod worker_epochs;
 
 pub use self::{
@@ -31,4 +32,5 @@ pub use self::{
     split::{Split, SplitEntry},
     swap::{RevisionConflict, RollbackError, StackChange, Swapped},
     undo::{RollbackTarget, UndoEntry},
+    work_board::{ClassTally, CutOrder, WorkBoard, WorkRequest, WorkTally},
 };

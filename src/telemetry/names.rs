@@ -81,6 +81,18 @@ pub const FAILED_ATTEMPTS: Metric = (
     Kind::Counter,
     "Attempts without a response of the endpoint, including retried ones, by reason",
 );
+/// Work in flight that the proxy ended.
+pub const CUTS: Metric = (
+    "switchback_cuts_total",
+    Kind::Counter,
+    "Requests, streams and tunnels ended because their release left the route, by class and cause",
+);
+/// Sessions that were moved.
+pub const MOVES: Metric = (
+    "switchback_moves_total",
+    Kind::Counter,
+    "Sessions moved to another release because theirs left the route, by cause",
+);
 /// Body bytes from clients.
 pub const REQUEST_BYTES: Metric = (
     "switchback_request_body_bytes_total",
@@ -192,6 +204,7 @@ pub const ALL: &[Metric] = &[
     CONNECTIONS,
     CONNECTIONS_REFUSED,
     CONVERGENCE_SECONDS,
+    CUTS,
     DRIFT,
     ENDPOINT_CONNECTIONS,
     ENDPOINT_HEALTHY,
@@ -202,6 +215,7 @@ pub const ALL: &[Metric] = &[
     HISTORY_ERRORS,
     HISTORY_PENDING,
     LIVE_REVISION,
+    MOVES,
     REJECTED,
     REQUESTS,
     REQUESTS_IN_FLIGHT,

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{names, text::Text};
 use crate::{
     fleet::{CellKey, Fleet, Health, RosterRole, WatchedRelease},
-    model::{AttemptFailure, ReleaseName},
+    model::{AttemptFailure, LeaveCause, ReleaseName, WorkClass},
     stats::CellSnapshot,
     table::{LiveTable, RoutingTable},
 };
@@ -26,7 +26,7 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
     let mut all: Vec<(CellKey, CellSnapshot)> = Vec::new();
     fleet.each_cells(|key, cells| {
         let snapshot = cells.snapshot();
-        if snapshot.requests() > 0 || snapshot.failed_attempts.iter().any(|count| *count > 0) {
+        if !snapshot.is_empty() {
             all.push((key.clone(), snapshot));
         }
     });
@@ -50,6 +50,7 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         }
     }
     write_failed_attempts(text, &all);
+    write_leaving(text, &all);
     for (metric, histogram) in [
         (
             names::REQUEST_SECONDS,
@@ -85,6 +86,30 @@ fn write_failed_attempts(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
             let reason = ("reason", failure.as_str());
             let labels = [route, release, version, reason];
             text.sample(names::FAILED_ATTEMPTS, &labels, count);
+        }
+    }
+}
+
+/// Work that was cut and sessions that were moved because their release left the route.
+fn write_leaving(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
+    text.head(names::CUTS);
+    for (key, snapshot) in all {
+        for (class, counts) in WorkClass::ALL.iter().zip(snapshot.cuts) {
+            let counts = LeaveCause::ALL.iter().zip(counts);
+            for (cause, count) in counts.filter(|(_, count)| *count > 0) {
+                let [route, release, version] = labels(key);
+                let (class, cause) = (("class", class.as_str()), ("cause", cause.as_str()));
+                text.sample(names::CUTS, &[route, release, version, class, cause], count);
+            }
+        }
+    }
+    text.head(names::MOVES);
+    for (key, snapshot) in all {
+        let counts = LeaveCause::ALL.iter().zip(snapshot.moves);
+        for (cause, count) in counts.filter(|(_, count)| *count > 0) {
+            let [route, release, version] = labels(key);
+            let cause = ("cause", cause.as_str());
+            text.sample(names::MOVES, &[route, release, version, cause], count);
         }
     }
 }

@@ -225,8 +225,7 @@ fn a_release_that_left_ends_its_calls_with_a_status_and_not_their_connection() {
         let mut body = answer.await.unwrap().into_body();
         let first = body.data().await.unwrap().unwrap();
         assert_eq!(first, message("first"));
-        proxy.roster("blue").abort_all();
-        proxy.cell.recall();
+        proxy.cut("blue");
         let (rest, trailers) = read_body(&mut body).await.unwrap();
         assert!(rest.is_empty());
         assert_eq!(trailers.unwrap()["grpc-status"], "14");

@@ -368,8 +368,7 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_on_both_streams() {
             let mut body = answer.into_body();
             assert_eq!(next(&mut body, 5).await, b"\x82\x03abc");
             if !is_silent {
-                proxy.roster("blue").abort_all();
-                proxy.cell.recall();
+                proxy.cut("blue");
             }
             assert_eq!(next(&mut body, usize::MAX).await, AWAY, "1001 and the end");
             out.send_data(Bytes::new(), true).unwrap();

@@ -191,8 +191,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
     assert_eq!(tunnel.send(UPGRADE).response().status, 101);
     assert_eq!(tunnel.read_exact(5), b"first");
 
-    proxy.roster("blue").abort_all();
-    proxy.cell.recall();
+    proxy.cut("blue");
     assert!(stream.is_closed(), "without the chunk that would end it");
     let answer = silent.response();
     assert_eq!(
@@ -201,8 +200,7 @@ fn a_release_that_left_ends_its_streams_visibly_and_serves_what_comes_later() {
     );
     // A tunnel to another release stays open until that release is aborted.
     assert_eq!(tunnel.send("hello").read_exact(5), b"hello");
-    proxy.roster("green").abort_all();
-    proxy.cell.recall();
+    proxy.cut("green");
     assert!(
         tunnel.is_closed(),
         "without a word, in the middle of a frame"
@@ -231,8 +229,7 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
         assert_eq!(client.send(UPGRADE).response().status, 101);
         assert_eq!(client.read_exact(5), b"\x82\x03abc");
         if !is_silent {
-            proxy.roster("blue").abort_all();
-            proxy.cell.recall();
+            proxy.cut("blue");
         }
         assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xe9], "1001");
         assert!(client.is_closed());

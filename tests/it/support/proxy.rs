@@ -9,10 +9,10 @@ use std::thread::JoinHandle;
 
 use switchback::config::{self, Config, FileCheck, Network};
 use switchback::fleet::Fleet;
-use switchback::model::{Change, Revision};
+use switchback::model::{Change, LeaveCause, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
 use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
-use switchback::table::{LiveTable, RollbackTarget, StackChange, Swapped, compile};
+use switchback::table::{CutOrder, LiveTable, RollbackTarget, StackChange, Swapped, compile};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
 use tokio::task::LocalSet;
@@ -248,6 +248,18 @@ impl TestProxy {
             .unwrap()
             .table
             .revision()
+    }
+
+    /// Has all work in flight on a release end.
+    pub(crate) fn cut(&self, release: &str) {
+        self.cell.work().cut(CutOrder {
+            roster: self.roster(release),
+            route: None,
+            class: None,
+            before: Revision(u64::MAX),
+            part: u32::MAX,
+            cause: LeaveCause::Remove,
+        });
     }
 
     /// The roster of a release.

@@ -1,0 +1,274 @@
+//! The board between the control plane and the workers: requests about the work in flight, and the workers' tallies.
+//!
+//! The list of a worker's work belongs to that worker alone. So the control plane leaves a request here and wakes the
+//! worker, which answers from its own loop.
+
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use crossbeam_utils::CachePadded;
+use tokio::sync::{Notify, oneshot};
+
+use crate::{
+    fleet::Roster,
+    model::{LeaveCause, Revision, RouteName, WorkClass},
+};
+
+/// Largest number of requests that a worker has not answered yet; a further count is not made.
+const MOST: usize = 1_024;
+/// Longest wait for a worker's tally.
+const LONGEST: Duration = Duration::from_secs(2);
+
+/// A request to a worker.
+#[derive(Debug)]
+pub enum WorkRequest {
+    /// Counts the work in flight on a release, of one route or of all.
+    Count {
+        /// The endpoints of the release.
+        roster: Arc<Roster>,
+        /// The route; all of them if absent.
+        route: Option<RouteName>,
+        /// Receives the result.
+        tally: oneshot::Sender<WorkTally>,
+    },
+    /// Ends work in flight.
+    Cut(Arc<CutOrder>),
+}
+
+/// Work that is to end: that of a release, selected by an earlier revision.
+#[derive(Debug)]
+pub struct CutOrder {
+    /// The endpoints of the release.
+    pub roster: Arc<Roster>,
+    /// The route that the release left; all of them if absent.
+    pub route: Option<RouteName>,
+    /// The class; all of them if absent.
+    pub class: Option<WorkClass>,
+    /// Work that this revision or a later one selected stays.
+    pub before: Revision,
+    /// Part of the work, from 0 to `u32::MAX` for all of it. A larger part includes every smaller one.
+    pub part: u32,
+    /// The cause for which the release left.
+    pub cause: LeaveCause,
+}
+
+/// Work in flight as one worker has it, or all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct WorkTally {
+    /// By class, in the order of [`WorkClass::ALL`].
+    pub classes: [ClassTally; WorkClass::ALL.len()],
+    /// By the revision that selected it.
+    pub revisions: BTreeMap<Revision, ClassTally>,
+}
+
+/// A number of requests, and the age of the oldest.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ClassTally {
+    /// Number of requests.
+    pub count: u64,
+    /// Time since the oldest was selected for; zero without any.
+    pub oldest: Duration,
+}
+
+/// The requests of all workers.
+#[derive(Debug)]
+pub struct WorkBoard(Box<[CachePadded<Inbox>]>);
+
+#[derive(Debug, Default)]
+struct Inbox {
+    // None while the worker does not run.
+    requests: Mutex<Option<Vec<WorkRequest>>>,
+    arrived: Notify,
+}
+
+// === impl WorkBoard ===
+
+impl WorkBoard {
+    /// Creates a board for this many workers, none of which runs yet.
+    pub(super) fn new(workers: usize) -> Self {
+        Self((0..workers).map(|_| CachePadded::default()).collect())
+    }
+
+    /// Marks a worker as running: its requests are kept until it takes them.
+    pub fn join(&self, worker: usize) {
+        self.0[worker].lock().get_or_insert_default();
+    }
+
+    /// Marks a worker as stopped; what it has not answered is answered with nothing.
+    pub fn leave(&self, worker: usize) {
+        *self.0[worker].lock() = None;
+    }
+
+    /// Requests for a worker, once there are any. Cancel-safe.
+    pub async fn requests(&self, worker: usize) -> Vec<WorkRequest> {
+        let inbox = &self.0[worker];
+        loop {
+            inbox.arrived.notified().await;
+            let arrived = inbox.lock().as_mut().map(std::mem::take);
+            if let Some(arrived) = arrived.filter(|arrived| !arrived.is_empty()) {
+                return arrived;
+            }
+        }
+    }
+
+    /// Has every worker end work.
+    pub fn cut(&self, order: CutOrder) {
+        let order = Arc::new(order);
+        for inbox in &self.0 {
+            // A cut is never left out: the control plane makes one per class and departure, and few at a time.
+            inbox.put(WorkRequest::Cut(Arc::clone(&order)), usize::MAX);
+        }
+    }
+
+    /// Counts the work in flight on a release over all workers; a worker that does not answer in time is in the list.
+    pub async fn count(
+        &self,
+        roster: &Arc<Roster>,
+        route: Option<&RouteName>,
+    ) -> (WorkTally, Vec<usize>) {
+        self.count_within(roster, route, LONGEST).await
+    }
+
+    async fn count_within(
+        &self,
+        roster: &Arc<Roster>,
+        route: Option<&RouteName>,
+        longest: Duration,
+    ) -> (WorkTally, Vec<usize>) {
+        let asked: Vec<_> = self
+            .0
+            .iter()
+            .map(|inbox| inbox.ask(roster, route))
+            .collect();
+        let until = tokio::time::Instant::now() + longest;
+        let (mut all, mut silent) = (WorkTally::default(), Vec::new());
+        for (worker, answer) in asked.into_iter().enumerate() {
+            match tokio::time::timeout_at(until, answer).await {
+                Ok(Ok(tally)) => all.add(&tally),
+                // It does not run, so it has no work.
+                Ok(Err(_)) => {}
+                Err(_) => silent.push(worker),
+            }
+        }
+        (all, silent)
+    }
+}
+
+// === impl Inbox ===
+
+impl Inbox {
+    // Safe to ignore poisoning: the value is valid between any two statements.
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<WorkRequest>>> {
+        self.requests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, request: WorkRequest, most: usize) {
+        if let Some(requests) = self.lock().as_mut().filter(|held| held.len() < most) {
+            requests.push(request);
+            self.arrived.notify_one();
+        }
+    }
+
+    fn ask(&self, roster: &Arc<Roster>, route: Option<&RouteName>) -> oneshot::Receiver<WorkTally> {
+        let (tally, answer) = oneshot::channel();
+        let count = WorkRequest::Count {
+            roster: Arc::clone(roster),
+            route: route.cloned(),
+            tally,
+        };
+        self.put(count, MOST);
+        answer
+    }
+}
+
+// === impl WorkTally ===
+
+impl WorkTally {
+    /// Adds a request of this age.
+    pub fn count(&mut self, class: WorkClass, revision: Revision, age: Duration) {
+        let one = ClassTally {
+            count: 1,
+            oldest: age,
+        };
+        self.classes[class.index()].add(one);
+        self.revisions.entry(revision).or_default().add(one);
+    }
+
+    fn add(&mut self, other: &Self) {
+        for (all, class) in self.classes.iter_mut().zip(&other.classes) {
+            all.add(*class);
+        }
+        for (revision, tally) in &other.revisions {
+            self.revisions.entry(*revision).or_default().add(*tally);
+        }
+    }
+
+    /// Number of all requests.
+    pub fn total(&self) -> u64 {
+        self.classes.iter().map(|class| class.count).sum()
+    }
+}
+
+impl ClassTally {
+    fn add(&mut self, other: Self) {
+        self.count += other.count;
+        self.oldest = self.oldest.max(other.oldest);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{fleet::Fleet, model::Version};
+
+    fn roster() -> Arc<Roster> {
+        Fleet::new(1).roster(&"blue".parse().unwrap(), &Version::default())
+    }
+
+    #[tokio::test]
+    async fn the_tallies_of_those_who_run_are_added_and_the_others_have_nothing() {
+        let (board, roster) = (WorkBoard::new(3), roster());
+        let (second, third) = (Duration::from_secs(2), Duration::from_secs(3));
+        board.join(0);
+        board.join(1);
+        let answer = async |worker: usize, age| {
+            for request in board.requests(worker).await {
+                let WorkRequest::Count { tally, .. } = request else {
+                    panic!("{request:?}");
+                };
+                let mut own = WorkTally::default();
+                own.count(WorkClass::Stream, Revision(7), age);
+                own.count(WorkClass::Unary, Revision(9), Duration::ZERO);
+                tally.send(own).unwrap();
+            }
+        };
+        let ((all, silent), (), ()) = tokio::join!(
+            board.count(&roster, None),
+            answer(0, second),
+            answer(1, third)
+        );
+        let stream = all.classes[WorkClass::Stream.index()];
+        assert_eq!((stream.count, stream.oldest), (2, third));
+        assert_eq!((all.total(), silent), (4, Vec::new()));
+        let revisions: Vec<_> = all
+            .revisions
+            .iter()
+            .map(|(at, all)| (at.0, all.count))
+            .collect();
+        assert_eq!(revisions, [(7, 2), (9, 2)]);
+    }
+
+    #[tokio::test]
+    async fn a_worker_that_does_not_answer_is_named_and_one_that_stops_is_not() {
+        let (board, roster) = (WorkBoard::new(2), roster());
+        board.join(0);
+        board.join(1);
+        let stop = async { board.leave(1) };
+        let ((all, silent), ()) =
+            tokio::join!(board.count_within(&roster, None, Duration::ZERO), stop);
+        assert_eq!((all.total(), silent), (0, vec![0]));
+    }
+}
