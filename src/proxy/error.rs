@@ -8,7 +8,7 @@ use crate::message::{self, Rejection};
 use crate::model::{AttemptFailure, Fault, LeaveCause};
 use crate::telemetry::names;
 
-use super::work_list::Cut;
+use super::work_class::Cut;
 
 /// A failed request, to which the proxy itself responds.
 #[derive(Debug, thiserror::Error)]

@@ -11,7 +11,7 @@ use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::retry::Evidence;
 use super::select::Selected;
-use super::work_list::Cut;
+use super::work_class::Cut;
 
 /// The end of a request on its client's connection.
 pub(super) enum RequestEnd {

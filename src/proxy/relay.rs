@@ -265,7 +265,11 @@ fn take_head<R: Responder>(
         let misdirected = &worker.shared.misdirected;
         misdirected.explain(worker.cached_now_ms(), route, release, endpoint);
     }
-    let class = ResponseClass::of(parts);
+    let class = ResponseClass::of(parts.facts, || {
+        let mut fields = parts.fields.clone();
+        let field = fields.find(|field| field.known == KnownField::ContentType)?;
+        Some(field.value)
+    });
     if class != ResponseClass::UNARY {
         selected.work.set_class(class);
     }

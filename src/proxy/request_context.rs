@@ -22,7 +22,7 @@ use super::retry_body::RetryBody;
 use super::select::{Decision, Selected};
 use super::session::Session;
 use super::settings::PeerInfo;
-use super::work_list::Cut;
+use super::work_class::Cut;
 use super::worker::{RequestPermit, Worker};
 
 /// The context of a request, whatever its stage. Dropping it records the request.

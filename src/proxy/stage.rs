@@ -13,7 +13,7 @@ use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::select::Selected;
 use super::settings::RequestTimeouts;
-use super::work_list::Cut;
+use super::work_class::Cut;
 
 /// A request that is being served, and the stage that it has reached.
 pub(super) struct Request {

@@ -1,10 +1,9 @@
 //! The class of a request in flight, by the head of its response.
 
-use crate::message::{KnownField, ResponseFraming};
-use crate::model::WorkClass;
+use crate::message::{KnownField, ResponseFraming, ValidatedResponse};
+use crate::model::{LeaveCause, WorkClass};
 
 use super::grpc;
-use super::io::ResponseParts;
 
 /// Media types whose bodies are streams of records.
 const STREAMS: [&[u8]; 7] = [
@@ -27,6 +26,13 @@ pub(super) struct ResponseClass {
     pub(super) is_events: bool,
 }
 
+/// The end of a request that we end because its release left the route: the cause, and what the request was.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Cut {
+    pub(super) cause: LeaveCause,
+    pub(super) class: ResponseClass,
+}
+
 // === impl ResponseClass ===
 
 impl ResponseClass {
@@ -41,8 +47,10 @@ impl ResponseClass {
     }
 
     /// The class of a final response. A body of a known length is no stream.
-    pub(super) fn of(parts: &ResponseParts<'_>) -> Self {
-        let facts = parts.facts;
+    pub(super) fn of<'h>(
+        facts: &ValidatedResponse<'_>,
+        content_type: impl FnOnce() -> Option<&'h [u8]>,
+    ) -> Self {
         if facts.is_upgrade {
             return Self::of_class(WorkClass::Websocket);
         }
@@ -53,12 +61,10 @@ impl ResponseClass {
         if !is_open || !facts.present.contains(KnownField::ContentType) {
             return Self::UNARY;
         }
-        let mut fields = parts.fields.clone();
-        let content_type = fields.find(|field| field.known == KnownField::ContentType);
         let is_encoded = facts.present.contains(KnownField::ContentEncoding);
         let is_grpc_over = facts.present.contains(KnownField::GrpcStatus);
-        content_type.map_or(Self::UNARY, |field| {
-            Self::of_type(field.value, is_encoded, is_grpc_over)
+        content_type().map_or(Self::UNARY, |value| {
+            Self::of_type(value, is_encoded, is_grpc_over)
         })
     }
 

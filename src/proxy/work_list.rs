@@ -15,7 +15,7 @@ use crate::net::Tick;
 use crate::table::{CutOrder, WorkTally};
 
 use super::route_cache::CachedRoute;
-use super::work_class::ResponseClass;
+use super::work_class::{Cut, ResponseClass};
 
 /// End of the list of free places.
 const NO_PLACE: u32 = u32::MAX;
@@ -47,13 +47,6 @@ struct Work {
     since: Tick,
     class: ResponseClass,
     cut: Option<LeaveCause>,
-}
-
-/// The end of a request that was made for us to end it: the cause, and what it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Cut {
-    pub(super) cause: LeaveCause,
-    pub(super) class: ResponseClass,
 }
 
 /// The place of one request in the list, until it is dropped.
