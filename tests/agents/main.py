@@ -1,0 +1,34 @@
+"""Real clients and servers of agents through the proxy, while releases change and endpoints die."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+
+import mcp_client
+import streams
+from harness import Suite, folder
+from world import Launcher, world
+
+
+def main():
+    suite, launcher = Suite(), Launcher()
+    with folder() as path:
+
+        def check(name, function, *arguments, **options):
+            def body():
+                with world(launcher, path, **options) as made:
+                    return function(made, *arguments)
+
+            suite.check(name, body, seconds=60)
+
+        check("mcp modern", mcp_client.modern)
+        check("openai stream finishes through a switch", streams.chat_finishes)
+        check("websockets stay through a switch", streams.sockets_stay, 20)
+        check("grpcio stream finishes through a switch", streams.call_finishes)
+    launcher.stop()
+    suite.finish()
+
+
+if __name__ == "__main__":
+    main()
