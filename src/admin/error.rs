@@ -50,6 +50,17 @@ impl ApiError {
         self
     }
 
+    /// Too many requests of a kind.
+    pub(super) fn overloaded(detail: &str) -> Self {
+        Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "overloaded",
+            "too many requests in progress",
+        )
+        .detail(detail)
+        .field(header::RETRY_AFTER, "1")
+    }
+
     /// A malformed request.
     pub(super) fn malformed(detail: impl Into<String>) -> Self {
         Self::new(

@@ -12,6 +12,7 @@
 //! | `/v1/routes/{route}/rollback` | POST | restores the route's previous split |
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
+//! | `/v1/releases/{release}/work` | GET | its work in flight; waits until it is drained |
 //! | `/v1/rollback` | POST | restores what was live before; works without a body |
 //! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
 //! | `/v1/settings` | GET | digests of the running static settings |
@@ -66,6 +67,7 @@ mod switch;
 mod table;
 mod unknown_name;
 mod unread_body;
+mod work;
 mod write_timeout;
 
 pub use self::{

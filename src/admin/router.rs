@@ -26,6 +26,7 @@ use super::{
     state::AdminState,
     status, table,
     unread_body::close_if_unread,
+    work,
 };
 use crate::config::Admin;
 
@@ -103,6 +104,7 @@ fn small() -> OpenApiRouter<AdminState> {
             releases::put_release,
             releases::delete_release
         ))
+        .routes(routes!(work::work))
         .routes(routes!(revisions::list_revisions))
         .routes(routes!(revisions::read_revision))
         .routes(routes!(revisions::diff_revisions))

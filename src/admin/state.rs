@@ -10,6 +10,7 @@ use super::{
     probes::ProbeState,
     reload_queue::RunningSettings,
     unknown_name::{unknown, unknown_route},
+    work::Waits,
 };
 use crate::{
     control::Controller,
@@ -27,6 +28,8 @@ pub struct AdminState {
     pub(super) settings: Arc<RunningSettings>,
     /// Large responses, rendered once for all concurrent requests.
     pub(super) pages: Pages,
+    /// Places of requests that wait.
+    pub(super) waits: Waits,
 }
 
 impl AdminState {
@@ -38,6 +41,7 @@ impl AdminState {
     ) -> Self {
         Self {
             pages: Pages::of(&controller),
+            waits: Waits::default(),
             controller,
             observed,
             settings,

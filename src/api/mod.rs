@@ -12,6 +12,7 @@ mod reload;
 mod requests;
 mod status;
 mod timestamp;
+mod work;
 
 pub use self::{
     import::{Conflict, ConflictPolicy, ImportReport},
@@ -30,4 +31,5 @@ pub use self::{
         WorkerStatus,
     },
     timestamp::Timestamp,
+    work::{ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},
 };

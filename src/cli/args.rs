@@ -8,14 +8,14 @@ use clap_complete::Shell;
 use super::{
     access::AccessArgs,
     config_file::ConfigFile,
-    options::{ChangeArgs, CommonArgs, HealthArgs, revision},
+    options::{ChangeArgs, CommonArgs, HealthArgs, revision, version},
     part::Part,
     resources::{EndpointVerb, ReleaseVerb, RouteVerb},
     table::Import,
 };
 use crate::{
     api::ConflictPolicy,
-    model::{ReleaseName, Revision, RouteName},
+    model::{HumanDuration, ReleaseName, Revision, RouteName, Version},
     server::HISTORY_WRITER,
 };
 
@@ -29,7 +29,7 @@ Exit status:
   69  the admin API cannot be reached
   70  an internal error of switchback
   74  the history cannot be read or written
-  75  not now: another change came first, file and live table conflict, or a release is not ready
+  75  not now: another change came first, file and live table conflict, a release is not ready or not drained
   77  the token is missing, unknown or read-only
   78  the configuration has problems; all of them are shown";
 
@@ -152,6 +152,23 @@ pub(super) enum RemoteCommand {
         /// Only revisions before this one
         #[arg(long, value_name = "REVISION", value_parser = revision)]
         before: Option<Revision>,
+    },
+    /// Show the work in flight on a release, or wait until there is none
+    #[command(
+        after_help = "With --wait the exit status is 0 once the release is drained: nothing is sent to its endpoints any more, so they can be stopped. It is 75 when the time is over, and 65 if a route still gives the release a weight.\n\nExamples:\n  switchback drain blue\n  switchback drain blue --wait --timeout 15m\n  switchback drain blue --json | jq .classes"
+    )]
+    Drain {
+        /// The release
+        release: ReleaseName,
+        /// A version that is not live any more
+        #[arg(long, value_parser = version)]
+        version: Option<Version>,
+        /// Wait until the release is drained
+        #[arg(long)]
+        wait: bool,
+        /// Longest wait
+        #[arg(long, value_name = "TIME", default_value = "15m", requires = "wait")]
+        timeout: HumanDuration,
     },
     /// Show the differences between two revisions
     #[command(after_help = "Example:\n  switchback diff 41 42")]

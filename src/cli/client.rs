@@ -17,7 +17,11 @@ use super::{
     exit::{Exit, Failure},
     options::{ChangeArgs, GroupArgs, HealthArgs},
 };
-use crate::{model::Revision, net::ClientTlsSettings, telemetry::ErrorChain};
+use crate::{
+    model::{HumanDuration, Revision},
+    net::ClientTlsSettings,
+    telemetry::ErrorChain,
+};
 
 /// Timeout for connecting.
 const CONNECT: Duration = Duration::from_secs(3);
@@ -125,6 +129,8 @@ pub(super) struct ApiRequest {
     based_on: Option<Revision>,
     // Additional time, on top of the timeout.
     wait: Duration,
+    // A status besides 2xx that brings the answer.
+    also: Option<StatusCode>,
 }
 
 impl ApiRequest {
@@ -140,6 +146,7 @@ impl ApiRequest {
             body: None,
             based_on: None,
             wait: Duration::ZERO,
+            also: None,
         }
     }
 
@@ -180,6 +187,14 @@ impl ApiRequest {
             self.wait = wait.0;
         }
         self.force(health.force)
+    }
+
+    /// Has the answer come once a release is drained, or with what is left when the time is over.
+    pub(super) fn waiting_for_drain(mut self, longest: Duration) -> Self {
+        self.wait = longest;
+        self.also = Some(StatusCode::GATEWAY_TIMEOUT);
+        self.argument("wait", "drained")
+            .argument("timeout", HumanDuration(longest))
     }
 
     /// Adds the permission to proceed although a release is not ready.
@@ -242,6 +257,7 @@ impl Client {
     /// Sends a request and waits for its response; any status but 2xx is a failure.
     pub(super) async fn send(&self, ask: ApiRequest) -> Result<ApiResponse, Failure> {
         let most = WHOLE + ask.wait;
+        let also = ask.also;
         let is_forced = ask.query.iter().any(|argument| argument == "force=true");
         let exchange = async {
             let response = self
@@ -260,7 +276,7 @@ impl Client {
                 revision,
                 is_forced,
             };
-            self.checked(status, response)
+            self.checked(status, also, response)
         };
         tokio::time::timeout(most, exchange)
             .await
@@ -290,12 +306,20 @@ impl Client {
             .map_err(|error| Failure::new(Exit::Usage, error.to_string()))
     }
 
-    fn checked(&self, status: StatusCode, answer: ApiResponse) -> Result<ApiResponse, Failure> {
-        if status.is_success() && answer.body.first() == Some(&b'{') {
+    fn checked(
+        &self,
+        status: StatusCode,
+        also: Option<StatusCode>,
+        answer: ApiResponse,
+    ) -> Result<ApiResponse, Failure> {
+        if let Some(problem) = Failure::problem(status.as_u16(), &answer.body) {
+            return Err(problem);
+        }
+        let is_answer = status.is_success() || also == Some(status);
+        if is_answer && answer.body.first() == Some(&b'{') {
             return Ok(answer);
         }
-        Failure::problem(status.as_u16(), &answer.body)
-            .map_or_else(|| Err(self.no_api(status)), Err)
+        Err(self.no_api(status))
     }
 
     /// Failure for a server that is not the admin API, such as the proxy's own port.

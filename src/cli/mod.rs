@@ -10,6 +10,7 @@ mod change;
 mod client;
 mod config_file;
 mod connector;
+mod drain;
 mod exit;
 mod options;
 mod output;
@@ -34,6 +35,7 @@ use self::{
     args::{ChangeVerb, Cli, LocalCommand, RemoteCommand, Verb},
     change::{RollbackArgs, SplitBy},
     client::Client,
+    drain::DrainArgs,
     exit::{Exit, Failure},
     output::{Out, print},
     runtime::runtime,
@@ -107,6 +109,20 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Change(verb) => ask_change(client, verb).await,
         RemoteCommand::Diff { from, to } => queries::diff(client, from, to).await,
         RemoteCommand::Endpoint(verb) => resources::endpoint(client, verb).await,
+        RemoteCommand::Drain {
+            release,
+            version,
+            wait,
+            timeout,
+        } => {
+            let drain = DrainArgs {
+                release,
+                version,
+                wait,
+                timeout,
+            };
+            drain::drain(client, drain).await
+        }
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
         RemoteCommand::Release(verb) => resources::release(client, verb).await,

@@ -4,7 +4,7 @@ use clap::Args;
 
 use crate::{
     api::{LONGEST_WAIT, group_error, message_error},
-    model::{HumanDuration, Revision},
+    model::{HumanDuration, Revision, Version},
 };
 
 /// Options of every change, rollback included.
@@ -55,6 +55,11 @@ pub(super) fn revision(text: &str) -> Result<Revision, String> {
     text.parse()
         .map(Revision)
         .map_err(|_| format!("`{text}` is not a revision number"))
+}
+
+/// Parses the label of a version.
+pub(super) fn version(text: &str) -> Result<Version, String> {
+    Version::new(text).map_err(|error| error.to_string())
 }
 
 /// Parses the message of a change.

@@ -13,7 +13,7 @@ use super::{
     change::{done, weights},
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
-    options::{ChangeArgs, HealthArgs},
+    options::{ChangeArgs, HealthArgs, version},
     output::Out,
     part::Weight,
     queries,
@@ -343,10 +343,6 @@ async fn remove(
         ask = ask.argument("force", true);
     }
     done(client.send(ask).await?)
-}
-
-fn version(text: &str) -> Result<Version, String> {
-    Version::new(text).map_err(|error| error.to_string())
 }
 
 fn protocol(text: &str) -> Result<Protocol, String> {

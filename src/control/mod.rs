@@ -14,6 +14,7 @@
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
+//! - work in flight: `work`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod candidates;
@@ -57,6 +58,7 @@ mod swap;
 mod upcoming;
 mod warm_levels;
 mod watch_set;
+mod work;
 
 pub use self::{
     consent::Consent,
@@ -69,4 +71,5 @@ pub use self::{
     settings::Settings,
     status_part::StatusPart,
     swap::PendingEffects,
+    work::WorkOf,
 };

@@ -5,6 +5,7 @@ mod options;
 mod refusals;
 mod repeats;
 mod status;
+mod work;
 
 use serde_json::{Value, json};
 use switchback::fleet::Health;

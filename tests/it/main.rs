@@ -33,6 +33,7 @@ mod health;
 mod history;
 mod history_writer;
 mod http1;
+mod in_flight;
 mod limits;
 mod program;
 mod readiness;

@@ -1,0 +1,192 @@
+//! Work in flight on releases: what there is of it, and the wait for its end.
+//!
+//! "Drained" is a contract: once it is said, no request is sent to an endpoint of the release any more, unless a change
+//! or an override asks for it. It takes three things in this order: no route of the live table gives the release a
+//! weight, every worker has taken up that table, and no request counts on the release. A request counts from its
+//! selection to its last byte, through every attempt, so nothing can come from in between.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Controller, clock::now};
+use crate::{
+    api::{ClassWork, EndpointWork, RevisionWork, Work, WorkState},
+    fleet::{Roster, RosterRole},
+    model::{ReleaseName, Revision, RouteName, Version, WorkClass},
+    table::{ClassTally, RoutingTable, WorkTally},
+};
+
+/// Interval at which a wait looks again.
+const LOOK: Duration = Duration::from_millis(20);
+/// Largest number of routes in an answer.
+const SHOWN: usize = 50;
+
+/// A version of a release whose work is looked at.
+#[derive(Debug, Clone)]
+pub struct WorkOf {
+    roster: Arc<Roster>,
+    others: Vec<Version>,
+}
+
+/// A wait for the end of a release's work: the routes are looked at again only when the table has changed.
+struct Wait<'a> {
+    controller: &'a Controller,
+    roster: &'a Arc<Roster>,
+    seen: Option<(Revision, bool)>,
+}
+
+impl Controller {
+    /// A version of a release, the live one by default; of a release that is not in the live table that with the most
+    /// work. `None` if there is no such release, or it has been forgotten.
+    pub fn work_of(&self, release: &ReleaseName, version: Option<&Version>) -> Option<WorkOf> {
+        let live = self.table.load();
+        let own = live.compiled().releases().get(release);
+        let own = own.map(|own| Arc::clone(own.roster()));
+        let watched = self.fleet.watched();
+        let watched = watched
+            .iter()
+            .filter(|one| one.role != RosterRole::Candidate && one.roster.release() == release);
+        let mut all: Vec<_> = own.into_iter().collect();
+        for one in watched {
+            if !all.iter().any(|known| Arc::ptr_eq(known, &one.roster)) {
+                all.push(Arc::clone(&one.roster));
+            }
+        }
+        let is_live = |roster: &Arc<Roster>| is_live(&live, roster);
+        let roster = match version {
+            Some(version) => all.iter().find(|roster| roster.version() == version),
+            None => all
+                .iter()
+                .max_by_key(|roster| (is_live(roster), roster.in_flight())),
+        };
+        let roster = Arc::clone(roster?);
+        let others = all.iter().map(|roster| roster.version().clone());
+        Some(WorkOf {
+            others: others.filter(|other| other != roster.version()).collect(),
+            roster,
+        })
+    }
+
+    /// The work in flight on a release.
+    pub async fn work(&self, of: &WorkOf) -> Work {
+        let live = self.table.load();
+        let roster = &of.roster;
+        let routes = weighing(&live, roster).take(SHOWN).cloned().collect();
+        let (state, mut waiting_for) = self.work_state(&live, roster);
+        let (tally, silent) = match state {
+            WorkState::Drained => (WorkTally::default(), Vec::new()),
+            WorkState::Active | WorkState::Draining => self.table.work().count(roster, None).await,
+        };
+        waiting_for.extend(silent);
+        Work {
+            release: roster.release().clone(),
+            version: roster.version().clone(),
+            state,
+            revision: live.revision(),
+            at: now(),
+            routes,
+            in_flight: match state {
+                WorkState::Drained => 0,
+                WorkState::Active | WorkState::Draining => roster.in_flight(),
+            },
+            classes: classes(&tally),
+            revisions: revisions(&tally),
+            removed_endpoints: removed_endpoints(roster),
+            other_versions: of.others.clone(),
+            waiting_for,
+        }
+    }
+
+    /// Waits until a release is drained, for a limited time. Cancel-safe.
+    pub async fn wait_drained(&self, of: &WorkOf, longest: Duration) {
+        let until = Instant::now() + longest;
+        let mut wait = Wait {
+            controller: self,
+            roster: &of.roster,
+            seen: None,
+        };
+        while !wait.is_drained() && Instant::now() < until {
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn work_state(&self, live: &RoutingTable, roster: &Arc<Roster>) -> (WorkState, Vec<usize>) {
+        if weighing(live, roster).next().is_some() {
+            return (WorkState::Active, Vec::new());
+        }
+        let waiting_for = self.table.waiting_for(live.revision());
+        // In this order: what a worker selected before it took up the table is counted by then.
+        let is_drained = waiting_for.is_empty() && roster.in_flight() == 0;
+        let state = if is_drained {
+            WorkState::Drained
+        } else {
+            WorkState::Draining
+        };
+        (state, waiting_for)
+    }
+}
+
+/// True if the live table has the release in this version.
+fn is_live(live: &RoutingTable, roster: &Arc<Roster>) -> bool {
+    let own = live.compiled().releases().get(roster.release());
+    own.is_some_and(|own| Arc::ptr_eq(own.roster(), roster))
+}
+
+/// The routes of a table that give a release a weight.
+fn weighing<'a>(
+    live: &'a RoutingTable,
+    roster: &'a Arc<Roster>,
+) -> impl Iterator<Item = &'a RouteName> {
+    let routes = is_live(live, roster).then(|| live.compiled().spec().routes().iter());
+    let weight = |split: &crate::model::Weights| split.get(roster.release()).copied();
+    let routes = routes.into_iter().flatten();
+    routes
+        .filter(move |route| weight(&route.split).is_some_and(|weight| weight > 0))
+        .map(|route| &route.name)
+}
+
+fn classes(tally: &WorkTally) -> Vec<ClassWork> {
+    let classes = WorkClass::ALL.into_iter().zip(&tally.classes);
+    let work = |(class, tally): (WorkClass, &ClassTally)| ClassWork {
+        class,
+        count: tally.count,
+        oldest_seconds: (tally.count > 0).then(|| tally.oldest.as_secs_f64()),
+    };
+    classes.map(work).collect()
+}
+
+fn revisions(tally: &WorkTally) -> Vec<RevisionWork> {
+    let work = |(revision, tally): (&Revision, &ClassTally)| RevisionWork {
+        revision: *revision,
+        count: tally.count,
+        oldest_seconds: tally.oldest.as_secs_f64(),
+    };
+    tally.revisions.iter().rev().map(work).collect()
+}
+
+fn removed_endpoints(roster: &Roster) -> Vec<EndpointWork> {
+    let draining = roster.draining().into_iter();
+    let work = draining.map(|endpoint| EndpointWork {
+        url: endpoint.url().clone(),
+        address: endpoint.address().to_string(),
+        in_flight: u64::from(endpoint.in_flight()),
+    });
+    work.collect()
+}
+
+// === impl Wait ===
+
+impl Wait<'_> {
+    fn is_drained(&mut self) -> bool {
+        let table = &self.controller.table;
+        let live = table.load();
+        let is_active = match self.seen {
+            Some((revision, is_active)) if revision == live.revision() => is_active,
+            _ => weighing(&live, self.roster).next().is_some(),
+        };
+        self.seen = Some((live.revision(), is_active));
+        !is_active && table.waiting_for(live.revision()).is_empty() && self.roster.in_flight() == 0
+    }
+}

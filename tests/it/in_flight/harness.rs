@@ -1,0 +1,167 @@
+//! A whole proxy with its admin API, in front of two releases whose endpoints do what a test says.
+
+use std::fmt::Write as _;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::path::Path;
+use std::sync::Mutex;
+use std::sync::mpsc::{Receiver, channel};
+
+use serde_json::Value;
+use switchback::config::{self, FileCheck};
+use switchback::server::{self, Options, Running};
+
+use crate::support::{Client, Origin, TIMEOUT};
+
+/// An endpoint that hands each request to the test, with the connection to write the response to.
+pub(super) struct HeldOrigin {
+    pub(super) origin: Origin,
+    requests: Mutex<Receiver<Held>>,
+}
+
+/// A request that an endpoint has: the connection.
+pub(super) struct Held {
+    pub(super) stream: TcpStream,
+}
+
+/// The proxy.
+pub(super) struct Whole {
+    pub(super) blue: HeldOrigin,
+    pub(super) green: HeldOrigin,
+    pub(super) running: Running,
+    _folder: tempfile::TempDir,
+}
+
+impl HeldOrigin {
+    fn new() -> Self {
+        let (sender, requests) = channel();
+        let origin = Origin::after_request(move |_, stream, mut reader| {
+            let held = Held {
+                stream: stream.try_clone().unwrap(),
+            };
+            if sender.send(held).is_ok() {
+                // Until the proxy closes the connection, or the test does.
+                let _ = reader.read_to_end(&mut Vec::new());
+            }
+        });
+        Self {
+            origin,
+            requests: Mutex::new(requests),
+        }
+    }
+
+    /// The next request.
+    pub(super) fn next(&self) -> Held {
+        self.requests.lock().unwrap().recv_timeout(TIMEOUT).unwrap()
+    }
+}
+
+impl Held {
+    /// Writes a part of the response.
+    pub(super) fn send(&mut self, bytes: &str) -> &mut Self {
+        self.stream.write_all(bytes.as_bytes()).unwrap();
+        self
+    }
+
+    /// Writes a chunk of the body.
+    pub(super) fn chunk(&mut self, data: &str) -> &mut Self {
+        self.send(&format!("{:x}\r\n{data}\r\n", data.len()))
+    }
+}
+
+impl Whole {
+    /// Starts one with the route `chat`, all of it on blue, and further lines for the route.
+    pub(super) fn start(route: &str) -> Self {
+        Self::with("", route)
+    }
+
+    /// The same with further settings.
+    pub(super) fn with(settings: &str, route: &str) -> Self {
+        let (blue, green) = (HeldOrigin::new(), HeldOrigin::new());
+        let folder = tempfile::tempdir().unwrap();
+        let mut text = format!(
+            "workers = 2\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+             [history]\npath = {:?}\n[access_log]\nformat = \"off\"\n{settings}\n",
+            folder.path().display().to_string()
+        );
+        for (name, held) in [("blue", &blue), ("green", &green)] {
+            let url = held.origin.url();
+            writeln!(
+                text,
+                "[releases.{name}]\nversion = \"1\"\nendpoints = [{url:?}]"
+            )
+            .unwrap();
+        }
+        writeln!(
+            text,
+            "[[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\nstable = \"blue\"\n{route}"
+        )
+        .unwrap();
+        let config = config::parse(&text, Path::new("/"), FileCheck::MustExist);
+        let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+        let running = server::start(config, Options::default()).unwrap();
+        Self {
+            blue,
+            green,
+            running,
+            _folder: folder,
+        }
+    }
+
+    /// A new connection to the proxy.
+    pub(super) fn client(&self) -> Client {
+        Client::connect(self.running.listeners()[0])
+    }
+
+    /// Sends a request to the admin API.
+    pub(super) fn admin(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
+        let address = self.running.admin();
+        let text = if body.is_null() {
+            String::new()
+        } else {
+            body.to_string()
+        };
+        let mut client = Client::connect(address);
+        client.send(format!(
+            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
+            text.len()
+        ));
+        let response = client.response();
+        let json = serde_json::from_slice(&response.body);
+        (
+            response.status,
+            json.unwrap_or_else(|error| panic!("{error}: {}", response.text())),
+        )
+    }
+
+    /// Sends a change that must succeed.
+    pub(super) fn done(&self, method: &str, path: &str, body: &Value) -> Value {
+        let (status, body) = self.admin(method, path, body);
+        assert_eq!(status, 200, "{path}: {body}");
+        body
+    }
+
+    /// Gives everything to a release.
+    pub(super) fn switch(&self, to: &str) -> Value {
+        self.done(
+            "POST",
+            "/v1/routes/chat/switch",
+            &serde_json::json!({ "to": to }),
+        )
+    }
+
+    /// The work in flight on a release.
+    pub(super) fn work(&self, release: &str) -> Value {
+        self.done("GET", &format!("/v1/releases/{release}/work"), &Value::Null)
+    }
+
+    /// The numbers of the work in flight on a release: unary, streams, WebSockets, gRPC.
+    pub(super) fn classes(&self, release: &str) -> Vec<u64> {
+        let work = self.work(release);
+        let classes = work["classes"].as_array().unwrap();
+        classes
+            .iter()
+            .map(|class| class["count"].as_u64().unwrap())
+            .collect()
+    }
+}
