@@ -67,6 +67,7 @@ mod switch;
 mod table;
 mod unknown_name;
 mod unread_body;
+mod waits;
 mod work;
 mod write_timeout;
 

@@ -10,7 +10,7 @@ use super::{
     probes::ProbeState,
     reload_queue::RunningSettings,
     unknown_name::{unknown, unknown_route},
-    work::Waits,
+    waits::Waits,
 };
 use crate::{
     control::Controller,

@@ -1,6 +1,6 @@
 //! The endpoint for the work in flight on a release.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use axum::{
     extract::State,
@@ -8,7 +8,6 @@ use axum::{
     response::{IntoResponse as _, Response},
 };
 use serde::Deserialize;
-use tokio::sync::Semaphore;
 
 use super::{
     error::ApiError,
@@ -22,14 +21,8 @@ use crate::{
     model::{HumanDuration, ReleaseName, Version},
 };
 
-/// Number of requests that may wait at a time.
-const WAITING: usize = 32;
 /// Wait without a `timeout`.
 const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// The places of requests that wait for the end of work.
-#[derive(Clone)]
-pub(super) struct Waits(Arc<Semaphore>);
 
 /// Selection of a version, and the wait.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -50,23 +43,6 @@ pub(super) struct WorkQuery {
         pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
     )]
     timeout: Option<HumanDuration>,
-}
-
-impl Default for Waits {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(WAITING)))
-    }
-}
-
-impl Waits {
-    /// Runs a wait, if there is a place for it.
-    pub(super) async fn run(&self, wait: impl Future<Output = ()>) -> Result<(), ApiError> {
-        let Ok(_place) = self.0.try_acquire() else {
-            return Err(ApiError::overloaded("too many requests wait"));
-        };
-        wait.await;
-        Ok(())
-    }
 }
 
 /// Work in flight on a release.

@@ -24,9 +24,9 @@ pub struct Work {
     pub routes: Vec<RouteName>,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
-    /// All classes, with what is in flight of each.
+    /// All classes, with the requests in flight of each.
     pub classes: Vec<ClassWork>,
-    /// What is in flight by the revision that selected it, latest first.
+    /// Requests in flight by the revision that selected it, latest first.
     pub revisions: Vec<RevisionWork>,
     /// Removed endpoints that still have requests in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
