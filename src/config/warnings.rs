@@ -10,9 +10,10 @@ impl Config {
         self.routes.iter().flat_map(of_route).collect()
     }
 
-    /// Warnings about connection upgrades on a release that speaks HTTP/2.
+    /// Warnings about one route: a fallback that leads nowhere, connection upgrades on a release that speaks HTTP/2.
     fn warnings_of(&self, route: &RouteSpec) -> Vec<Problem> {
         let mut found = Vec::new();
+        found.extend(fallback_warning(route));
         let is_http2 = |name: &&_| {
             let release = self.releases.get(*name);
             release.is_some_and(|release| release.spec.protocol == Protocol::Http2)
@@ -36,4 +37,15 @@ impl Config {
         }
         found
     }
+}
+
+/// Warning about a fallback to a stable release that there is not.
+fn fallback_warning(route: &RouteSpec) -> Option<Problem> {
+    route.fallback?;
+    if route.stable_release().or(route.whole()).is_some() {
+        return None;
+    }
+    let at = format!("routes.{}.fallback", route.name);
+    let message = "the route has no stable release until one has had all the weight";
+    Some(Problem::new(at, message).hint("name it with `stable`"))
 }

@@ -20,6 +20,7 @@ mod percent;
 mod problem;
 mod release;
 mod request;
+mod retries;
 mod revision;
 mod route;
 mod schema;
@@ -45,6 +46,7 @@ pub use self::{
     problem::{Problem, closest},
     release::{LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,
+    retries::{Fallback, RetriesSpec},
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
     route::{HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
     schema::{

@@ -58,11 +58,13 @@ pub enum AttemptFailure {
     RequestTimeout,
     /// The idle timeout expired.
     Silent,
+    /// The endpoint responded with a status after which the request was sent elsewhere.
+    Status,
 }
 
 impl AttemptFailure {
     /// All failures, in the order of [`AttemptFailure::index`].
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::BadAnswer,
         Self::Closed,
         Self::ConnectFailed,
@@ -71,6 +73,7 @@ impl AttemptFailure {
         Self::Refused,
         Self::RequestTimeout,
         Self::Silent,
+        Self::Status,
     ];
 
     /// Name in metrics and logs.
@@ -84,6 +87,7 @@ impl AttemptFailure {
             Self::Refused => "refused",
             Self::RequestTimeout => "request_timeout",
             Self::Silent => "upstream_silent",
+            Self::Status => "upstream_status",
         }
     }
 

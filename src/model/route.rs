@@ -5,7 +5,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{AffinitySource, AgentProtocol, HumanDuration, ReleaseName, RouteName, Weights};
+use super::{
+    AffinitySource, AgentProtocol, Fallback, HumanDuration, ReleaseName, RetriesSpec, RouteName,
+    Weights,
+};
 
 /// Decisions about a route.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,6 +43,12 @@ pub struct RouteSpec {
     /// Time limits.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_default")]
     pub timeouts: TimeoutsSpec,
+    /// Retries.
+    #[serde(default, skip_serializing_if = "RetriesSpec::is_default")]
+    pub retries: RetriesSpec,
+    /// Release that gets the requests that another one could not answer; none by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<Fallback>,
     /// Prefix to remove from the path before the request is forwarded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub strip_prefix: Option<StripPrefix>,
@@ -198,6 +207,8 @@ impl RouteSpec {
             stable: None,
             affinity: Vec::new(),
             timeouts: TimeoutsSpec::default(),
+            retries: RetriesSpec::default(),
+            fallback: None,
             strip_prefix: None,
             agent_protocol: None,
             host_header: None,

@@ -72,6 +72,9 @@ pub(super) enum UpstreamError {
     /// The endpoint refused the request without processing it.
     #[error("the endpoint refused the request unprocessed")]
     Unprocessed(#[source] io::Error),
+    /// It responded with a status after which the request is sent elsewhere.
+    #[error("the endpoint responded with {0}")]
+    Status(u16),
     /// TLS cannot be set up as configured.
     #[error("the TLS settings of the release are unusable")]
     Tls(#[source] std::sync::Arc<crate::net::NetError>),
@@ -124,6 +127,8 @@ pub enum ErrorReason {
     UnknownRelease,
     /// The endpoint closed the connection before it responded.
     UpstreamClosed,
+    /// The endpoint responded with a status after which the request was to be sent again.
+    UpstreamStatus,
 }
 
 impl ProxyError {
@@ -202,6 +207,7 @@ impl UpstreamError {
             Self::ConnectionLimit | Self::NoStreams => ErrorReason::Overloaded,
             Self::Invalid(_) => ErrorReason::BadAnswer,
             Self::IdleTimeout => ErrorReason::Silence,
+            Self::Status(_) => ErrorReason::UpstreamStatus,
         }
     }
 
@@ -210,6 +216,7 @@ impl UpstreamError {
             Self::Closed(_) | Self::Connect(_) | Self::Invalid(_) | Self::Tls(_) => 502,
             Self::ConnectionLimit | Self::NoStreams | Self::Unprocessed(_) => 503,
             Self::ConnectTimeout | Self::IdleTimeout => 504,
+            Self::Status(status) => *status,
         }
     }
 
@@ -222,6 +229,7 @@ impl UpstreamError {
             Self::ConnectionLimit | Self::NoStreams => AttemptFailure::ConnectionLimit,
             Self::Invalid(_) => AttemptFailure::BadAnswer,
             Self::IdleTimeout => AttemptFailure::Silent,
+            Self::Status(_) => AttemptFailure::Status,
             Self::Unprocessed(_) => AttemptFailure::Refused,
         }
     }
@@ -276,6 +284,7 @@ impl ErrorReason {
             Self::Silence => "upstream_silent",
             Self::UnknownRelease => "unknown_release",
             Self::UpstreamClosed => "upstream_closed",
+            Self::UpstreamStatus => "upstream_status",
         }
     }
 }

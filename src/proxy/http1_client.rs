@@ -108,6 +108,7 @@ impl<'h> RequestParts<'h> {
             expects_continue: self.facts.expects_continue,
             asked: RequestContextForResponse::from(self.facts),
             is_idempotent: self.facts.method.is_idempotent(),
+            has_idempotency_key: self.facts.present.contains(KnownField::IdempotencyKey),
             is_grpc,
             within: is_grpc.then(timeout).flatten().and_then(grpc::timeout),
         }

@@ -75,7 +75,9 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
     async move {
         let connection = &encoded.connection;
         let exchange = RefCell::new(Exchange::new(encoded.encoder.clone()));
-        let is_repeatable = connection.is_reused && meta.is_idempotent;
+        let policy = selected.route().retries();
+        let is_repeatable = (connection.is_reused || policy.repeats_statuses())
+            && meta.may_be_repeated(policy);
         let (end, evidence, received) = {
             let committed = Committed {
                 context: &*context,

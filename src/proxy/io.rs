@@ -12,6 +12,7 @@ use crate::message::{
     Field, RequestContextForResponse, RequestFraming, ResponseFraming, ValidatedRequest,
     ValidatedResponse, handshake, is_trailer_allowed,
 };
+use crate::table::RetryPolicy;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
 
@@ -70,8 +71,10 @@ pub(super) struct RequestMeta {
     pub(super) expects_continue: bool,
     /// Properties of the request that decide how its response is parsed.
     pub(super) asked: RequestContextForResponse,
-    /// Sending it twice has the effect of sending it once.
+    /// Sending it twice has the effect of sending it once (RFC 9110, section 9.2.2).
     pub(super) is_idempotent: bool,
+    /// It has an `Idempotency-Key`.
+    pub(super) has_idempotency_key: bool,
     /// Errors of the proxy are sent as a gRPC status.
     pub(super) is_grpc: bool,
     /// Timeout for the whole request that the client asked for (`grpc-timeout`).
@@ -82,6 +85,11 @@ pub(super) struct RequestMeta {
 pub(super) const DRAINED: u64 = 64 * 1024;
 
 impl RequestMeta {
+    /// True if it may be sent twice, by its method or because the route takes its key for that.
+    pub(super) fn may_be_repeated(&self, policy: &RetryPolicy) -> bool {
+        self.is_idempotent || self.has_idempotency_key && policy.takes_keys()
+    }
+
     /// True if the rest of the body after the first `read` bytes is small enough to be read and discarded. A client
     /// that may wait for a 100 may never send the body: that is unknown until some of it has arrived.
     pub(super) fn is_nearly_read(&self, read: u64) -> bool {

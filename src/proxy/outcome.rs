@@ -116,6 +116,7 @@ fn conclude_unanswered(
 ) -> Attempted {
     let evidence = match end {
         RelayEnd::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_)) => evidence,
+        RelayEnd::Upstream(UpstreamError::Status(_)) => Evidence::Answered,
         _ => Evidence::Unknown,
     };
     match end.unanswered() {

@@ -62,6 +62,7 @@ fn select_anew(
         random: context.random_key,
         session: &context.session,
         tried: attempts.map_or(&[], |attempts| &attempts.tried),
+        falls_back: context.has_fallen_back,
     };
     match select(&context.worker, parts, &input, position) {
         Ok(selected) => {
@@ -106,9 +107,12 @@ fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Stage {
     if let Some(cut) = selected.work.cut() {
         return Stage::Failed(ProxyError::ReleaseLeft(cut), Some(selected));
     }
-    let attempts = context.attempts.as_ref();
-    let tried = attempts.map_or(&[][..], |attempts| &attempts.tried);
-    if !selected.pick_again(&context.worker, tried, context.session.get()) {
+    let attempts = context.attempts.get_or_insert_default();
+    let worker = &context.worker;
+    if !selected.pick_again(worker, &attempts.tried, context.session.get())
+        && !(attempts.retry_full()
+            && selected.pick_again(worker, &attempts.tried, context.session.get()))
+    {
         return Stage::Failed(ProxyError::NoEndpoint, Some(selected));
     }
     note(context, &selected);

@@ -164,7 +164,7 @@ fn pass_heads<R: Responder, A: UpstreamResponse>(
             let passed = response
                 .head(|parts| {
                     let is_read = request_is_read.get() || meta.is_nearly_read(bytes_in.get());
-                    take_head(committed, responder, parts, is_read)
+                    take_head((committed, meta), responder, parts, is_read)
                 })
                 .await;
             match passed.flatten().map_err(RelayEnd::Upstream)? {
@@ -225,7 +225,7 @@ fn download<R: Responder, A: UpstreamResponse>(
 }
 
 fn take_head<R: Responder>(
-    committed: Committed<'_>,
+    (committed, meta): (Committed<'_>, &RequestMeta),
     responder: &mut R,
     parts: &ResponseParts<'_>,
     request_is_read: bool,
@@ -238,6 +238,10 @@ fn take_head<R: Responder>(
             forward::write_response(out, parts, exposed);
         });
         return Ok(Head::Informational { to_flush });
+    }
+    let status = parts.facts.status;
+    if status >= 502 && context.gives_up(selected, status, meta) {
+        return Err(UpstreamError::Status(status));
     }
     let expose = exposed.map(|name| (name, release));
     let worker = &context.worker;

@@ -48,6 +48,10 @@ pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
             let dialed = match step(request, meta, head, client, responder).await {
                 Step::Prepare(dialed) => dialed,
                 Step::Finished(end) => return end,
+                Step::Failed(error) if head.is_some() && request.context.falls_back(&error) => {
+                    request.fall_back(&error);
+                    None
+                }
                 Step::Failed(error) => {
                     return Box::pin(fail(request, meta, error, responder)).await;
                 }
@@ -142,6 +146,12 @@ impl Request {
         let selected = std::mem::take(&mut self.stage).into_selected();
         let context = &mut self.context;
         self.stage = head.look(|parts| prepare(context, (selected, dialed), parts));
+    }
+
+    /// Gives up the release that could not answer: the next selection is the fallback of the route.
+    fn fall_back(&mut self, error: &ProxyError) {
+        self.context.fall_back(error);
+        self.stage = Stage::default();
     }
 
     fn after_http1(&mut self, sent: http1_upstream::Sent) -> Step {

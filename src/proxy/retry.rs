@@ -5,19 +5,21 @@
 //! | no connection was made, or not one byte of the request was written | retry | retry |
 //! | the endpoint refused it: `REFUSED_STREAM`, or a stream above the last one of its GOAWAY | retry | retry |
 //! | a reused connection ended before one byte of the response | retry | no |
+//! | a response with a status that the route repeats | retry | no |
 //! | a new connection ended, another reset, a malformed response, a timeout, a partial response | no | no |
 //!
-//! In each case only if the whole body read so far is still buffered, fewer than [`MOST_ATTEMPTS`] were made and the
-//! connect deadline has not passed. A retry uses a connection that is newer than the failure. Once a byte may have
-//! reached an endpoint, retries go to endpoints of the release that was selected then, even if the table has changed.
+//! A request is idempotent by its method, or by an `Idempotency-Key` where the route says so. In each case only if the
+//! whole body read so far is still buffered, fewer than the route's number of attempts were made and the connect
+//! deadline has not passed; and, unless it was provably not processed, if the retry budget of the release has a retry
+//! left.
+//! A retry uses a connection that is newer than the failure. Once a byte may have reached an endpoint, retries go to
+//! endpoints of the release that was selected then, even if the table has changed. What is safe to send again, and is
+//! not, goes to the stable release if the route has a fallback.
 
 use std::net::SocketAddr;
 
 use crate::model::AttemptFailure;
 
-/// Maximum number of attempts. The first retries share connections that were opened since, the last ones open their
-/// own, on which they are the first stream: an endpoint that accepts few streams per connection accepts that one.
-pub(super) const MOST_ATTEMPTS: u32 = 5;
 /// Number of failures from which on a retry opens a connection of its own.
 const OWN_CONNECTION: u32 = 3;
 
@@ -31,6 +33,8 @@ pub(super) enum Evidence {
     /// A reused connection ended before one byte of the response: most likely it had been closed before the request
     /// arrived.
     KeptConnectionEnded,
+    /// The response has a status that the route repeats.
+    Answered,
     /// The endpoint may have processed it.
     Unknown,
 }
@@ -39,12 +43,14 @@ pub(super) enum Evidence {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct FailedAttempt {
     pub(super) evidence: Evidence,
-    /// Sending the request twice has the effect of sending it once (RFC 9110, section 9.2.2).
+    /// Sending the request twice has the effect of sending it once.
     pub(super) is_idempotent: bool,
     /// Everything that was read of the body is still buffered.
     pub(super) holds_body: bool,
     /// Number of attempts, this one included.
     pub(super) attempts: u32,
+    /// Maximum number of attempts.
+    pub(super) most: u32,
     /// The connect deadline has not passed.
     pub(super) is_in_time: bool,
 }
@@ -53,9 +59,9 @@ pub(super) struct FailedAttempt {
 #[derive(Default)]
 pub(super) struct Attempts {
     pub(super) failed: u32,
-    /// Endpoints that could not be connected to.
+    /// Endpoints that are not picked: mostly those that could not be connected to.
     pub(super) tried: Vec<SocketAddr>,
-    /// Those of them that only had as many connections as they may have.
+    /// Those of them that only had as many connections as they may have, or responded with an error.
     pub(super) full: Vec<SocketAddr>,
     /// A byte may have reached an endpoint: the release is fixed.
     pub(super) is_bound: bool,
@@ -63,19 +69,28 @@ pub(super) struct Attempts {
     pub(super) newer_than: Option<u64>,
     /// Failure of the last attempt.
     pub(super) last: Option<AttemptFailure>,
+    /// The endpoint of the last attempt may have processed the request: it is never sent again.
+    pub(super) is_final: bool,
+    /// Attempts at the release before the fallback.
+    pub(super) before_fallback: u32,
 }
 
 // === impl FailedAttempt ===
 
 impl FailedAttempt {
-    /// True if the request is sent again.
-    pub(super) fn may_be_repeated(self) -> bool {
+    /// True if sending the request again does nothing twice that must not be.
+    pub(super) fn is_safe(self) -> bool {
         let is_safe = match self.evidence {
             Evidence::NotSent | Evidence::Refused => true,
-            Evidence::KeptConnectionEnded => self.is_idempotent,
+            Evidence::KeptConnectionEnded | Evidence::Answered => self.is_idempotent,
             Evidence::Unknown => false,
         };
-        is_safe && self.holds_body && self.attempts < MOST_ATTEMPTS && self.is_in_time
+        is_safe && self.holds_body
+    }
+
+    /// True if the request may be sent again to its release.
+    pub(super) fn may_be_repeated(self) -> bool {
+        self.is_safe() && self.attempts < self.most && self.is_in_time
     }
 }
 
@@ -87,6 +102,21 @@ impl Attempts {
         let full = std::mem::take(&mut self.full);
         self.tried.retain(|address| !full.contains(address));
         !full.is_empty()
+    }
+
+    /// Prefers other endpoints than this one, which may be tried again once there is no other.
+    pub(super) fn avoid(&mut self, endpoint: SocketAddr) {
+        self.tried.push(endpoint);
+        self.full.push(endpoint);
+    }
+
+    /// Forgets what happened at the release before the fallback, but the number of attempts and the last failure.
+    pub(super) fn fall_back(&mut self) {
+        *self = Self {
+            before_fallback: self.failed,
+            last: self.last,
+            ..Self::default()
+        };
     }
 
     /// Records that the request is retried; `opened` connections were opened so far.
@@ -109,6 +139,7 @@ mod tests {
         is_idempotent: false,
         holds_body: true,
         attempts: 1,
+        most: 5,
         is_in_time: true,
     };
 
@@ -118,6 +149,7 @@ mod tests {
             (Evidence::NotSent, true, true),
             (Evidence::Refused, true, true),
             (Evidence::KeptConnectionEnded, true, false),
+            (Evidence::Answered, true, false),
             (Evidence::Unknown, false, false),
         ] {
             for (is_idempotent, again) in [(true, idempotent), (false, other)] {
@@ -127,13 +159,14 @@ mod tests {
                     ..FAILED
                 };
                 assert_eq!(failed.may_be_repeated(), again, "{failed:?}");
+                assert_eq!(failed.is_safe(), again, "{failed:?}");
                 for hindered in [
                     FailedAttempt {
                         holds_body: false,
                         ..failed
                     },
                     FailedAttempt {
-                        attempts: MOST_ATTEMPTS,
+                        attempts: 5,
                         ..failed
                     },
                     FailedAttempt {

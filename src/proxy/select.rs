@@ -61,6 +61,8 @@ pub(super) struct SelectInput<'c> {
     pub(super) tried: &'c [SocketAddr],
     /// Gets the session, on a route with sessions.
     pub(super) session: &'c Cell<Session>,
+    /// True if the release that was decided on could not answer: the fallback of the route is to.
+    pub(super) falls_back: bool,
 }
 
 /// The permit or the queue slot of a request that is selected for again, so that it does not queue anew.
@@ -138,7 +140,7 @@ fn route<'t>(
     found.ok_or(ProxyError::NoRoute)
 }
 
-/// Override before split. A random key is a key like any other.
+/// Fallback before override before split. A random key is a key like any other.
 fn decide(
     worker: &Worker,
     route: &Route,
@@ -152,6 +154,11 @@ fn decide(
         let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
         key = session.key.unwrap_or(key);
         input.session.set(session);
+    }
+    if input.falls_back {
+        // Without one, the table has changed, and the request may have been sent to the release before.
+        let fallback = route.retries().fallback().ok_or(ProxyError::NoEndpoint)?;
+        return Ok((fallback, DecisionReason::Fallback));
     }
     if input.preview
         && request.facts.present.contains(KnownField::XSwitchback)
@@ -204,6 +211,12 @@ impl QueuePosition {
 impl Decision {
     pub(super) fn release(&self) -> &Arc<Release> {
         self.route.split().entries()[self.entry].release()
+    }
+
+    /// The release that answers if this one cannot; `None` if it is that already.
+    pub(super) fn fallback(&self) -> Option<&Arc<Release>> {
+        let fallback = self.route.retries().fallback()?;
+        (fallback != self.entry).then(|| self.route.split().entries()[fallback].release())
     }
 
     pub(super) fn cells(&self) -> &Arc<OutcomeTable> {

@@ -155,8 +155,14 @@ fn is_last_endpoint(context: &RequestContext, selected: &Selected) -> bool {
             || other.health() == Health::Unhealthy
             || tried.contains(&other.address())
     };
-    tried.len() >= context.worker.shared.settings.limits.retries as usize
+    tried.len() >= other_endpoints(context, selected)
         || endpoints.iter().all(is_out)
+}
+
+/// Number of other endpoints to try when a connection fails.
+fn other_endpoints(context: &RequestContext, selected: &Selected) -> usize {
+    let of_route = selected.route().retries().other_endpoints();
+    of_route.unwrap_or(context.worker.shared.settings.limits.retries) as usize
 }
 
 /// Counts a failure to connect against the endpoint; an error if no endpoint is to be tried any more. An endpoint that
@@ -172,7 +178,7 @@ fn note_connect_failure(
         endpoint.refused(context.worker.now_ms());
     }
     context.count_failed_attempt(error.failure(), &error);
-    let others = context.worker.shared.settings.limits.retries as usize;
+    let others = other_endpoints(context, selected);
     let attempts = context.attempts.get_or_insert_default();
     attempts.tried.push(endpoint.address());
     if matches!(error, UpstreamError::ConnectionLimit) && !has_waited {

@@ -5,6 +5,7 @@
 
 mod histogram;
 mod outcome_counters;
+mod retry_budget;
 mod sharded;
 
 pub use self::{

@@ -10,6 +10,7 @@ use std::{
 };
 
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
+use super::retry_budget::RetryBudgetCell;
 use crate::model::{AttemptFailure, LeaveCause, Outcome, OutcomeClass, WorkClass};
 
 /// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
@@ -40,6 +41,9 @@ struct OutcomeCounters {
     first_byte: Histogram,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    retries: AtomicU64,
+    denied_retries: AtomicU64,
+    retry_budget: RetryBudgetCell,
 }
 
 impl Default for OutcomeCounters {
@@ -51,6 +55,9 @@ impl Default for OutcomeCounters {
             first_byte: Histogram::default(),
             bytes_in: AtomicU64::new(0),
             bytes_out: AtomicU64::new(0),
+            retries: AtomicU64::new(0),
+            denied_retries: AtomicU64::new(0),
+            retry_budget: RetryBudgetCell::default(),
         }
     }
 }
@@ -121,6 +128,26 @@ impl OutcomeTable {
         left.moves[cause.index()].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Records that a request is sent again.
+    pub fn record_retry(&self, slot: usize) {
+        add_relaxed(&self.cell(slot).retries, 1);
+    }
+
+    /// Takes a retry from the budget of the worker, and records it or that there was none.
+    pub fn take_retry(&self, slot: usize, now_ms: u64) -> bool {
+        let cell = self.cell(slot);
+        let counts = cell.counts.iter().flatten();
+        let requests = counts.map(|count| count.load(Ordering::Relaxed)).sum();
+        let is_granted = cell.retry_budget.take(requests, now_ms);
+        let counter = if is_granted {
+            &cell.retries
+        } else {
+            &cell.denied_retries
+        };
+        add_relaxed(counter, 1);
+        is_granted
+    }
+
     fn cell(&self, slot: usize) -> &OutcomeCounters {
         self.workers[slot % self.workers.len()].get_or_init(Box::default)
     }
@@ -153,6 +180,8 @@ impl OutcomeTable {
             cell.first_byte.add_to(&mut snapshot.first_byte);
             snapshot.bytes_in += cell.bytes_in.load(Ordering::Relaxed);
             snapshot.bytes_out += cell.bytes_out.load(Ordering::Relaxed);
+            snapshot.retries += cell.retries.load(Ordering::Relaxed);
+            snapshot.denied_retries += cell.denied_retries.load(Ordering::Relaxed);
         }
         if let Some(left) = self.left.get() {
             let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -185,6 +214,10 @@ pub struct CellSnapshot {
     pub cuts: [[u64; CAUSES]; WORK],
     /// Sessions that were moved away, in the order of [`LeaveCause::ALL`].
     pub moves: [u64; CAUSES],
+    /// Requests that were sent again, each time.
+    pub retries: u64,
+    /// Requests that were not sent again because the retry budget was used up.
+    pub denied_retries: u64,
 }
 
 impl CellSnapshot {
@@ -228,6 +261,8 @@ impl CellSnapshot {
         for (total, count) in self.moves.iter_mut().zip(other.moves) {
             *total += count;
         }
+        self.retries += other.retries;
+        self.denied_retries += other.denied_retries;
     }
 }
 
@@ -258,7 +293,19 @@ mod tests {
         cells.record_failed_attempt(1, AttemptFailure::Silent);
         let mut snapshot = cells.snapshot();
         snapshot.add(&cells.snapshot());
-        assert_eq!(snapshot.failed_attempts, [0, 0, 0, 0, 0, 4, 0, 2]);
+        assert_eq!(snapshot.failed_attempts, [0, 0, 0, 0, 0, 4, 0, 2, 0]);
+    }
+
+    #[test]
+    fn retries_are_granted_by_worker_and_counted() {
+        let cells = OutcomeTable::new(2);
+        for slot in [0, 1] {
+            let granted = (0..40).filter(|_| cells.take_retry(slot, 5)).count();
+            assert_eq!(granted, 30, "the floor");
+        }
+        cells.record_retry(0);
+        let snapshot = cells.snapshot();
+        assert_eq!((snapshot.retries, snapshot.denied_retries), (61, 20));
     }
 
     #[test]

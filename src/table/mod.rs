@@ -9,6 +9,7 @@ mod hash;
 mod index;
 mod live;
 mod release;
+mod retry_policy;
 mod route;
 mod route_check;
 mod routing;
@@ -17,6 +18,7 @@ mod swap;
 mod undo;
 mod validate;
 mod validate_health;
+mod validate_retries;
 mod validate_route;
 mod validate_session;
 mod work_board;
@@ -27,6 +29,7 @@ pub use self::{
     hash::key_of,
     live::{LiveTable, TableReader},
     release::Release,
+    retry_policy::RetryPolicy,
     route::Route,
     routing::{RevisionInFlight, RoutingTable},
     split::{Split, SplitEntry},

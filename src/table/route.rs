@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Split, affinity::Affinity};
+use super::{RetryPolicy, Split, affinity::Affinity};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -14,6 +14,7 @@ pub struct Route {
     agent_protocol: Option<AgentProtocol>,
     // None if the route has no source.
     affinity: Option<Affinity>,
+    retries: RetryPolicy,
 }
 
 impl Route {
@@ -21,8 +22,10 @@ impl Route {
         let host_header = spec.effective_host_header();
         let agent_protocol = spec.agent_protocol;
         let has_affinity = !spec.affinity.is_empty();
+        let retries = RetryPolicy::new(&spec, &split);
         Self {
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
+            retries,
             spec,
             split,
             host_header,
@@ -38,6 +41,11 @@ impl Route {
     /// `Host` that endpoints get.
     pub fn host_header(&self) -> HostHeader {
         self.host_header
+    }
+
+    /// Its retry policy.
+    pub fn retries(&self) -> &RetryPolicy {
+        &self.retries
     }
 
     /// Protocol of the agents, if it is configured.

@@ -189,6 +189,24 @@ pub const SWAPS: Metric = (
     Kind::Counter,
     "Tables that went live, by cause",
 );
+/// Requests that were sent again.
+pub const RETRIES: Metric = (
+    "switchback_retries_total",
+    Kind::Counter,
+    "Requests sent again, once for each time",
+);
+/// Requests that were not sent again.
+pub const RETRIES_DENIED: Metric = (
+    "switchback_retries_denied_total",
+    Kind::Counter,
+    "Requests not sent again because the retry budget was used up",
+);
+/// Requests that the stable release answered for another one.
+pub const FALLBACKS: Metric = (
+    "switchback_fallbacks_total",
+    Kind::Counter,
+    "Requests that went to the stable release because another one could not answer them",
+);
 /// Duration of a swap.
 pub const SWAP_SECONDS: Metric = (
     "switchback_swap_seconds",
@@ -210,6 +228,7 @@ pub const ALL: &[Metric] = &[
     ENDPOINT_HEALTHY,
     ENDPOINT_IN_FLIGHT,
     FAILED_ATTEMPTS,
+    FALLBACKS,
     FIRST_BYTE_SECONDS,
     HISTORY_DURABLE_REVISION,
     HISTORY_ERRORS,
@@ -223,6 +242,8 @@ pub const ALL: &[Metric] = &[
     REQUEST_BYTES,
     REQUEST_SECONDS,
     RESPONSE_BYTES,
+    RETRIES,
+    RETRIES_DENIED,
     ROLLBACK_READY,
     SPLIT_WEIGHT,
     SWAPS,

@@ -63,16 +63,18 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
             text.histogram(metric, &labels(key), histogram(snapshot));
         }
     }
-    for (metric, bytes) in [
+    for (metric, count) in [
         (
             names::REQUEST_BYTES,
             (|s| s.bytes_in) as fn(&CellSnapshot) -> u64,
         ),
         (names::RESPONSE_BYTES, |s| s.bytes_out),
+        (names::RETRIES, |s| s.retries),
+        (names::RETRIES_DENIED, |s| s.denied_retries),
     ] {
         text.head(metric);
         for (key, snapshot) in &all {
-            text.sample(metric, &labels(key), bytes(snapshot));
+            text.sample(metric, &labels(key), count(snapshot));
         }
     }
 }

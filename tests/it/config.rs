@@ -395,6 +395,18 @@ fn what_is_http_or_passes_in_any_case_is_no_upgrade_that_a_route_may_let_through
 }
 
 #[test]
+fn a_fallback_that_leads_nowhere_is_said_beforehand() {
+    let places = |lines: &str| {
+        let trial = TWO_PROTOCOLS.replace("new = 0", "new = 1");
+        let config = parse(&format!("{trial}fallback = \"stable\"\n{lines}")).unwrap();
+        let warnings = config.warnings();
+        warnings.iter().map(|one| one.path.clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(places(""), ["routes.all.fallback"]);
+    assert_eq!(places("stable = \"old\""), [""; 0]);
+}
+
+#[test]
 fn what_a_release_of_http2_makes_of_upgrades_is_said_beforehand() {
     let warned = |lines: &str| {
         let config = parse(&format!("{TWO_PROTOCOLS}{lines}")).unwrap();

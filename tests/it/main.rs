@@ -22,6 +22,7 @@ mod dialing;
 mod discovery;
 mod docs;
 mod durability;
+mod fallback;
 mod first_check;
 mod grpc;
 mod h2;

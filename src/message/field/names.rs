@@ -62,6 +62,7 @@ known! {
     ContentLength = "content-length",
     Http2Settings = "http2-settings",
     AcceptEncoding = "accept-encoding",
+    IdempotencyKey = "idempotency-key",
     XForwardedFor = "x-forwarded-for",
     ContentEncoding = "content-encoding",
     ProxyConnection = "proxy-connection",

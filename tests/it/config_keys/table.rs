@@ -64,6 +64,28 @@ pub(super) fn host_header(route: &str) -> String {
     (origin.last().value("host") == Some("a.test")).to_string()
 }
 
+/// True if a request that finds the first endpoint closed is answered by the second.
+pub(super) fn other_endpoints(route: &str) -> String {
+    let origin = Origin::replying("x");
+    let closed = || {
+        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        gone.local_addr().unwrap()
+    };
+    let gone = closed();
+    let proxy = TestProxy::builder()
+        .release_with("blue", &format!("endpoints = [\"http://{gone}\", {:?}]", origin.url()))
+        .route_with("all", &[("blue", 1)], route)
+        .start();
+    let tries = 20;
+    let answered = (0..tries).filter(|_| {
+        for endpoint in proxy.roster("blue").endpoints().iter() {
+            endpoint.connected();
+        }
+        proxy.client().get("/").status == 200
+    });
+    (answered.count() == tries).to_string()
+}
+
 /// The release that an abort leads to.
 pub(super) fn stable(route: &str) -> String {
     let harness = Harness::start(
