@@ -76,8 +76,8 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
         let connection = &encoded.connection;
         let exchange = RefCell::new(Exchange::new(encoded.encoder.clone()));
         let policy = selected.route().retries();
-        let is_repeatable = (connection.is_reused || policy.repeats_statuses())
-            && meta.may_be_repeated(policy);
+        let is_repeatable =
+            (connection.is_reused || policy.repeats_statuses()) && meta.may_be_repeated(policy);
         let (end, evidence, received) = {
             let committed = Committed {
                 context: &*context,

@@ -12,7 +12,7 @@
 //! | `prepare`, `select`, `session`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `waiting` | the waits before the commit: for a connection, for a permit |
 //! | `relay`, `relay_body`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
-//! | `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
+//! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
@@ -21,6 +21,7 @@
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
+mod attempts;
 mod budget;
 mod client_watch;
 mod connect;

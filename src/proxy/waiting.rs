@@ -155,8 +155,7 @@ fn is_last_endpoint(context: &RequestContext, selected: &Selected) -> bool {
             || other.health() == Health::Unhealthy
             || tried.contains(&other.address())
     };
-    tried.len() >= other_endpoints(context, selected)
-        || endpoints.iter().all(is_out)
+    tried.len() >= other_endpoints(context, selected) || endpoints.iter().all(is_out)
 }
 
 /// Number of other endpoints to try when a connection fails.

@@ -7,9 +7,9 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// What a request adds, in thousandths of a retry.
+/// Share of a retry that a request adds, in thousandths.
 const PER_REQUEST: u64 = 200;
-/// What a millisecond adds to the floor, in thousandths of a retry: three a second.
+/// Share of a retry that a millisecond adds to the floor, in thousandths: three retries a second.
 const PER_MS: u64 = 3;
 /// Time for which requests count, in milliseconds.
 const WINDOW_MS: u64 = 10_000;
@@ -84,7 +84,8 @@ impl Default for RetryBudgetCell {
 impl RetryBudgetCell {
     /// See [`RetryBudget::take`].
     pub(super) fn take(&self, requests: u64, now_ms: u64) -> bool {
-        let [share, floor, counted, at_ms] = self.0.each_ref().map(|one| one.load(Ordering::Relaxed));
+        let [share, floor, counted, at_ms] =
+            self.0.each_ref().map(|one| one.load(Ordering::Relaxed));
         let mut budget = RetryBudget {
             share,
             floor,

@@ -34,7 +34,11 @@ impl RetryPolicy {
             attempts: retries.attempts.unwrap_or(MOST_ATTEMPTS),
             other_endpoints: retries.endpoints,
             takes_keys: retries.idempotency_key,
-            statuses: retries.on_status.iter().map(bit).fold(0, |all, one| all | one),
+            statuses: retries
+                .on_status
+                .iter()
+                .map(bit)
+                .fold(0, |all, one| all | one),
             fallback,
         }
     }

@@ -62,6 +62,9 @@ mod tests {
             ..none
         });
         let expected = ["endpoints", "on_status.1", "on_status.2"];
-        assert_eq!(paths, expected.map(|key| format!("routes.all.retries.{key}")));
+        assert_eq!(
+            paths,
+            expected.map(|key| format!("routes.all.retries.{key}"))
+        );
     }
 }

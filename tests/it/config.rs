@@ -400,7 +400,10 @@ fn a_fallback_that_leads_nowhere_is_said_beforehand() {
         let trial = TWO_PROTOCOLS.replace("new = 0", "new = 1");
         let config = parse(&format!("{trial}fallback = \"stable\"\n{lines}")).unwrap();
         let warnings = config.warnings();
-        warnings.iter().map(|one| one.path.clone()).collect::<Vec<_>>()
+        warnings
+            .iter()
+            .map(|one| one.path.clone())
+            .collect::<Vec<_>>()
     };
     assert_eq!(places(""), ["routes.all.fallback"]);
     assert_eq!(places("stable = \"old\""), [""; 0]);

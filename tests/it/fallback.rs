@@ -29,9 +29,8 @@ fn trial(blue: &Origin, green: &str, route: &str) -> TestProxyBuilder {
 }
 
 fn ask(proxy: &TestProxy, method: &str, fields: &str) -> Response {
-    let request = format!(
-        "{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n{fields}\r\nhello"
-    );
+    let request =
+        format!("{method} / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n{fields}\r\nhello");
     proxy.client().send(request).response()
 }
 
@@ -77,7 +76,10 @@ fn a_dead_canary_is_seen_and_users_do_not_feel_it() {
     assert_eq!(blue.of_class(OutcomeClass::Success), 2);
     assert_eq!((blue.requests(), green.requests()), (2, 2));
     let line = &proxy.access_lines(2)[1];
-    assert_eq!((&line["decision"], &line["release"]), (&"fallback".into(), &"blue".into()));
+    assert_eq!(
+        (&line["decision"], &line["release"]),
+        (&"fallback".into(), &"blue".into())
+    );
     assert_eq!(line["attempts"], 2);
     assert_eq!(line["attempt_error"], "connect_failed");
     assert_eq!(proxy.roster("green").in_flight(), 0);
@@ -192,7 +194,10 @@ fn a_status_of_the_canary_falls_back_once_its_attempts_are_used_up() {
 
 #[test]
 fn a_post_is_executed_once_whatever_happens_to_its_connection() {
-    for route in ["", "retries = { idempotency_key = true, on_status = [502, 503, 504] }"] {
+    for route in [
+        "",
+        "retries = { idempotency_key = true, on_status = [502, 503, 504] }",
+    ] {
         let (origin, executed) = executing_then_closing();
         let proxy = TestProxy::builder()
             .release("blue", &[&origin])
@@ -227,7 +232,11 @@ fn a_key_makes_a_post_idempotent_where_the_route_says_so() {
     for (route, key, statuses) in [
         ("", "Idempotency-Key: a\r\n", [200, 502]),
         ("retries = { idempotency_key = true }", "", [200, 502]),
-        ("retries = { idempotency_key = true }", "Idempotency-Key: a\r\n", [200, 200]),
+        (
+            "retries = { idempotency_key = true }",
+            "Idempotency-Key: a\r\n",
+            [200, 200],
+        ),
     ] {
         let (origin, _) = closing_kept_connections();
         let proxy = TestProxy::builder()

@@ -73,7 +73,10 @@ pub(super) fn other_endpoints(route: &str) -> String {
     };
     let gone = closed();
     let proxy = TestProxy::builder()
-        .release_with("blue", &format!("endpoints = [\"http://{gone}\", {:?}]", origin.url()))
+        .release_with(
+            "blue",
+            &format!("endpoints = [\"http://{gone}\", {:?}]", origin.url()),
+        )
         .route_with("all", &[("blue", 1)], route)
         .start();
     let tries = 20;
