@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import mcp_client
+import orchestrator
 import streams
 from harness import Suite, folder
 from world import Launcher, world
@@ -26,6 +27,7 @@ def main():
         check("openai stream finishes through a switch", streams.chat_finishes)
         check("websockets stay through a switch", streams.sockets_stay, 20)
         check("grpcio stream finishes through a switch", streams.call_finishes)
+        check("an orchestrator kills what has drained", orchestrator.kills_after_drain)
     launcher.stop()
     suite.finish()
 
