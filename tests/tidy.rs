@@ -30,7 +30,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // the stack
     ("stats", &["model"]),
     ("fleet", &["model", "stats"]),
-    ("table", &["fleet", "message", "model", "stats"]),
+    ("table", &["fleet", "message", "model", "seal", "stats"]),
     // leaves beside it
     ("http1", &["message"]),
     ("http2", &["message"]),
@@ -64,6 +64,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "message",
             "model",
             "net",
+            "seal",
             "stats",
             "table",
             "telemetry",
@@ -102,6 +103,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "model",
             "net",
             "proxy",
+            "seal",
             "table",
             "telemetry",
         ],

@@ -151,6 +151,7 @@ pub(super) fn not_started(error: &ServerError) -> Failure {
         | ServerError::Bind { .. }
         | ServerError::Config(_)
         | ServerError::Control(_)
+        | ServerError::Seal(_)
         | ServerError::Tls { .. } => Exit::Config,
     };
     Failure::new(exit, ErrorChain(error).to_string())

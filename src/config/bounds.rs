@@ -180,6 +180,7 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
         ("timeouts.drain", times.drain),
         ("timeouts.converge", times.converge),
         ("history.durable_within", config.history.durable_within),
+        ("sessions.max_age", config.sessions.max_age),
         (
             "limits.http2.abuse_window",
             config.limits.http2.abuse_window,

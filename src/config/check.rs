@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{Config, Listener, ListenerTls, Network, TokenRole, bounds, own_listeners};
+use super::{Config, Listener, ListenerTls, Network, TokenRole, bounds, own_listeners, sessions};
 use crate::{
     fleet::Fleet,
     model::{ChangeSet, Problem, TableState},
@@ -23,6 +23,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     let mut found = Vec::new();
     listeners(config, &mut found);
     admin(config, &mut found);
+    sessions::check(&config.sessions, &mut found);
     names(config, &mut found);
     globs(config, &mut found);
     bounds::numbers(config, &mut found);
@@ -235,7 +236,10 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
         }
     };
     config.each_path(|at, path| {
-        if at.starts_with("listeners.") || at.starts_with("admin.") {
+        if ["listeners.", "admin.", "sessions."]
+            .iter()
+            .any(|part| at.starts_with(part))
+        {
             look(at, path);
         }
     });

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Discovery, HealthChecks, History, Listener, Log, Network, Observe,
-    ResourceLimits, Rollback, Shutdown, Timeouts, Variables,
+    ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
 };
 use crate::model::{ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
 
@@ -36,6 +36,8 @@ pub struct Config {
     pub history: History,
     /// Retention of warm revisions.
     pub rollback: Rollback,
+    /// Sessions of clients.
+    pub sessions: Sessions,
     /// Rewriting of request headers.
     pub headers: Headers,
     /// Limits on sizes and counts.
@@ -135,6 +137,11 @@ impl Config {
         for (place, token) in self.admin.tokens.iter_mut().enumerate() {
             if let Some(file) = &mut token.file {
                 visit(format!("admin.tokens.{place}.file"), file);
+            }
+        }
+        for (place, key) in self.sessions.keys.iter_mut().enumerate() {
+            if let Some(file) = &mut key.file {
+                visit(format!("sessions.keys.{place}.file"), file);
             }
         }
         let listeners = self.listeners.iter_mut().enumerate();

@@ -24,6 +24,7 @@ mod part;
 mod read;
 mod sections;
 mod self_loop;
+mod sessions;
 mod settings;
 mod shape;
 mod size;
@@ -46,6 +47,7 @@ pub use self::{
         Observe, Rollback, Shutdown, TokenRole, TokenSpec,
     },
     self_loop::{is_own_listener, own_listeners},
+    sessions::{SealKeySpec, Sessions},
     settings::{SettingsDigests, changed_settings},
     size::Size,
 };

@@ -20,7 +20,9 @@ pub(super) const SLOT_FILE: &str = "rollback.slot";
 pub(super) const MARK: &str = "history.mark";
 
 const LOCK: &str = "lock";
-const FILES: [&str; 4] = [STORE, SLOT_FILE, MARK, LOCK];
+/// File name of the key for session ids, which the server keeps here.
+const SEAL_KEY: &str = "seal.key";
+const FILES: [&str; 5] = [STORE, SLOT_FILE, MARK, LOCK, SEAL_KEY];
 
 /// Time that a start waits for the lock of a living process, which may be about to end.
 const HANDOVER: Duration = Duration::from_secs(1);

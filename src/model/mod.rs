@@ -52,7 +52,7 @@ pub use self::{
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
     },
-    session::{AffinitySource, MCP_PARAM},
+    session::{AffinitySource, MCP_PARAM, PinLost, PinSource},
     table::{Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
     work::{LeaveCause, WorkClass},

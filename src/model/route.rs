@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentProtocol, Fallback, HumanDuration, ReleaseName, RetriesSpec, RouteName,
-    Weights,
+    AffinitySource, AgentProtocol, Fallback, HumanDuration, PinLost, PinSource, ReleaseName,
+    RetriesSpec, RouteName, Weights,
 };
 
 /// Decisions about a route.
@@ -40,6 +40,13 @@ pub struct RouteSpec {
     /// Sources of a session's affinity key, in order; a request without a key is split at random.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affinity: Vec<AffinitySource>,
+    /// Fields that carry session ids of the endpoints. An id leaves sealed, with its release and endpoint; a request that
+    /// brings it back goes there, whatever the weights are. None by default.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pins: Vec<PinSource>,
+    /// Handling of a request whose pinned endpoint is gone or unhealthy.
+    #[serde(default, skip_serializing_if = "PinLost::is_default")]
+    pub pin_lost: PinLost,
     /// Time limits.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_default")]
     pub timeouts: TimeoutsSpec,
@@ -206,6 +213,8 @@ impl RouteSpec {
             split,
             stable: None,
             affinity: Vec::new(),
+            pins: Vec::new(),
+            pin_lost: PinLost::default(),
             timeouts: TimeoutsSpec::default(),
             retries: RetriesSpec::default(),
             fallback: None,

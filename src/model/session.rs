@@ -1,4 +1,4 @@
-//! Sessions of a route: where the affinity key of a request comes from.
+//! Sessions of a route: where the affinity key of a request comes from, and which ids of endpoints pin it.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -25,3 +25,48 @@ pub enum AffinitySource {
 
 /// Start of the names of fields with parameters of tools (MCP 2026-07-28).
 pub const MCP_PARAM: &str = "mcp-param-";
+
+/// Field that carries a session id of the endpoints, which leaves sealed and pins the requests that bring it back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum PinSource {
+    /// A cookie, by its name.
+    Cookie(String),
+    /// A header field, by its name.
+    Header(String),
+}
+
+/// Handling of a request whose pinned endpoint is gone or unhealthy.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PinLost {
+    /// Another endpoint of the same release serves it.
+    #[default]
+    Another,
+    /// It gets a 404, which says that the session is gone.
+    #[serde(rename = "404")]
+    NotFound,
+    /// It gets a 503 until the endpoint is back.
+    #[serde(rename = "503")]
+    Unavailable,
+}
+
+impl PinLost {
+    /// True for the default.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// Status of the response; `None` if another endpoint serves the request.
+    pub const fn status(self) -> Option<u16> {
+        match self {
+            Self::Another => None,
+            Self::NotFound => Some(404),
+            Self::Unavailable => Some(503),
+        }
+    }
+}

@@ -25,6 +25,9 @@ pub(super) enum ProxyError {
     /// Too many requests in flight, in total or on this release.
     #[error("too many requests in flight")]
     Overloaded,
+    /// The endpoint of a pinned session is gone, and the route lets no other serve it. With the status.
+    #[error("the endpoint of the session is gone")]
+    PinLost(u16),
     /// No permit of the release became free in time.
     #[error("timeout in the queue of the release")]
     QueueTimeout,
@@ -113,6 +116,8 @@ pub enum ErrorReason {
     NoRoute,
     /// A limit on requests was reached.
     Overloaded,
+    /// The endpoint of a pinned session is gone.
+    PinLost,
     /// No permit became free in time.
     QueueTimeout,
     /// The release left the route, and the time of what was in flight on it is over.
@@ -138,6 +143,7 @@ impl ProxyError {
             Self::NoEndpoint
             | Self::NoRoute
             | Self::Overloaded
+            | Self::PinLost(_)
             | Self::QueueTimeout
             | Self::ReleaseLeft(_) => Fault::Switchback,
             Self::LastHop(_) | Self::Refused(_) | Self::UnknownRelease => Fault::Client,
@@ -160,6 +166,7 @@ impl ProxyError {
             Self::NoEndpoint => ErrorReason::NoEndpoint,
             Self::NoRoute => ErrorReason::NoRoute,
             Self::Overloaded => ErrorReason::Overloaded,
+            Self::PinLost(_) => ErrorReason::PinLost,
             Self::QueueTimeout => ErrorReason::QueueTimeout,
             Self::Refused(rejection) => ErrorReason::BadRequest(rejection.reason),
             Self::ReleaseLeft(cut) if cut.cause == LeaveCause::Remove => {
@@ -176,6 +183,7 @@ impl ProxyError {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::LastHop(_) => 200,
+            Self::PinLost(status) => *status,
             Self::NoRoute | Self::UnknownRelease => 404,
             Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseLeft(_) => 503,
             Self::RequestTimeout => 504,
@@ -277,6 +285,7 @@ impl ErrorReason {
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
             Self::Overloaded => "overloaded",
+            Self::PinLost => "pin_lost",
             Self::QueueTimeout => "queue_timeout",
             Self::ReleaseLeft => "release_left",
             Self::ReleaseRemoved => "release_removed",

@@ -52,10 +52,10 @@ impl ErrorForm {
         }
     }
 
-    /// Status of the response. A 404 of ours is no unknown method or session of MCP.
+    /// Status of the response. A 404 of ours is no unknown method of MCP, and a lost session only if its endpoint is gone.
     pub(super) fn status(self, error: &ProxyError) -> u16 {
         match (self, error.status()) {
-            (Self::McpJsonRpc, 404) => 400,
+            (Self::McpJsonRpc, 404) if !matches!(error, ProxyError::PinLost(_)) => 400,
             (_, status) => status,
         }
     }

@@ -3,35 +3,24 @@
 //! Hop-by-hop fields and those nominated by `Connection` are dropped; the encoder of the head sets the framing fields.
 //! Forwarding fields of an untrusted peer are overwritten.
 
-use std::fmt;
-
 use crate::message::{Field, KnownField, KnownSet, Target, Version};
 use crate::table::Route;
 
 use super::io::{FieldSink, HeadFields, RequestParts};
+use super::pins::Pins;
 use super::settings::PeerInfo;
 pub(super) use hops::{hops_left, traced};
+pub(super) use request_id::RequestId;
 pub(super) use response::{write_response, write_response_own};
 pub(super) use text::hex_half;
 use text::{Address, hex};
 use trace::is_traceparent;
 
 mod hops;
+mod request_id;
 mod response;
 mod text;
 mod trace;
-
-/// Longest request id that is taken from a peer.
-const LONGEST_ID: usize = 128;
-
-/// Id of a request, in `X-Request-Id` and in the log.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum RequestId {
-    /// Set by a trusted proxy.
-    Given(Box<str>),
-    /// Generated here.
-    Own(u128),
-}
 
 /// Values for the fields of a request that the proxy adds.
 pub(super) struct Forwarding<'f> {
@@ -45,42 +34,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) hides_key: bool,
     /// Two random numbers to start a trace with if the request has none; `None` to start no traces.
     pub(super) trace: Option<(u64, u64)>,
-}
-
-// === impl RequestId ===
-
-impl RequestId {
-    /// The id given by a trusted peer, or a new one.
-    pub(super) fn of(
-        parts: &RequestParts<'_>,
-        is_trusted: bool,
-        random: impl FnOnce() -> (u64, u64),
-    ) -> Self {
-        let given = is_trusted && parts.facts.present.contains(KnownField::XRequestId);
-        let given = given
-            .then(|| find(parts, KnownField::XRequestId))
-            .flatten()
-            .filter(|id| is_id(id));
-        if let Some(id) = given.and_then(|id| std::str::from_utf8(id).ok()) {
-            return Self::Given(id.into());
-        }
-        let (high, low) = random();
-        Self::Own(u128::from(high) << 64 | u128::from(low))
-    }
-}
-
-impl fmt::Display for RequestId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Given(id) => f.write_str(id),
-            Self::Own(number) => write!(f, "{number:032x}"),
-        }
-    }
-}
-
-fn is_id(id: &[u8]) -> bool {
-    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~:/+=@".contains(byte);
-    (1..=LONGEST_ID).contains(&id.len()) && id.iter().all(is_plain)
+    /// Pins of the route, whose ids are opened.
+    pub(super) pins: Option<Pins<'f>>,
 }
 
 // === requests ===
@@ -120,8 +75,14 @@ pub(super) fn write_request(
         }
     }
     if seen.cookies {
-        join(scratch, parts, KnownField::Cookie, b"; ");
+        match forwarding.pins {
+            None => join(scratch, parts, KnownField::Cookie, b"; "),
+            Some(pins) => pins.join_cookies(parts, scratch),
+        }
         out.add("cookie", scratch);
+    }
+    if let Some(pins) = forwarding.pins {
+        pins.write_request(parts, out);
     }
     write_own(out, parts, forwarding, scratch, authority);
     write_ids(out, forwarding, seen.has_trace);
@@ -167,8 +128,11 @@ const CONDITIONAL: KnownSet = KnownSet::of(&[
 ]);
 
 /// Decides which fields are dropped, and records which were seen.
-struct HeaderFilter {
+struct HeaderFilter<'f> {
     cookies: bool,
+    pins: Option<Pins<'f>>,
+    /// Fields whose value or context decides.
+    conditional: KnownSet,
     has_trace: bool,
     /// Traces are in use: one starts here if the request has none. Otherwise trace fields pass untouched.
     makes_traces: bool,
@@ -178,8 +142,8 @@ struct HeaderFilter {
     taken: KnownSet,
 }
 
-impl HeaderFilter {
-    fn new(parts: &RequestParts<'_>, forwarding: &Forwarding<'_>) -> Self {
+impl<'f> HeaderFilter<'f> {
+    fn new(parts: &RequestParts<'_>, forwarding: &Forwarding<'f>) -> Self {
         let mut taken = ALWAYS_REPLACED.union(parts.facts.nominated.ending());
         if !forwarding.peer.is_trusted {
             taken = taken.union(TRUSTED_PEERS_ONLY);
@@ -190,7 +154,13 @@ impl HeaderFilter {
         if forwarding.hides_key {
             taken.insert(KnownField::SecWebSocketKey);
         }
+        let mut conditional = CONDITIONAL;
+        if let Some(pins) = forwarding.pins {
+            conditional = conditional.union(pins.known());
+        }
         Self {
+            pins: forwarding.pins,
+            conditional,
             makes_traces: forwarding.trace.is_some(),
             cookies: false,
             has_trace: false,
@@ -203,14 +173,20 @@ impl HeaderFilter {
     #[inline]
     fn takes(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
         self.taken.contains(field.known)
-            || (CONDITIONAL.contains(field.known) && self.drops(field, parts))
+            || (self.conditional.contains(field.known) && self.drops(field, parts))
     }
 
     fn drops(&mut self, field: &Field<'_>, parts: &RequestParts<'_>) -> bool {
+        if field.known != KnownField::Cookie && self.pins.is_some_and(|pins| pins.takes(field)) {
+            return true;
+        }
         match field.known {
             KnownField::Other => parts.facts.nominated.is_other_hop_by_hop(field),
             // HTTP/2 may split it (RFC 9113, section 8.2.3).
-            KnownField::Cookie if parts.facts.version == Version::Http2 => {
+            KnownField::Cookie
+                if parts.facts.version == Version::Http2
+                    || self.pins.is_some_and(Pins::takes_cookies) =>
+            {
                 self.cookies = true;
                 true
             }

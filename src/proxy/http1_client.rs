@@ -114,7 +114,8 @@ impl<'h> RequestParts<'h> {
         }
     }
 
-    fn value(&self, known: KnownField) -> Option<&'h [u8]> {
+    /// Value of the first field of that name.
+    pub(super) fn value(&self, known: KnownField) -> Option<&'h [u8]> {
         let is_there = self.facts.present.contains(known);
         let mut fields = self.fields.clone();
         is_there

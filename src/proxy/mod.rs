@@ -9,7 +9,7 @@
 //! |---|---|
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
-//! | `prepare`, `select`, `session`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `waiting` | the waits before the commit: for a connection, for a permit |
 //! | `relay`, `relay_body`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
@@ -28,6 +28,7 @@ mod connect;
 mod connection;
 mod connection_refusal;
 mod date;
+mod decide;
 mod error;
 mod error_form;
 mod fair_queue;
@@ -42,6 +43,7 @@ mod lingering_close;
 mod log_sampler;
 mod misdirected;
 mod outcome;
+mod pins;
 mod poll_again;
 mod pool;
 mod prepare;

@@ -9,14 +9,16 @@ use crate::message::{Reason, Rejection, Version, handshake};
 use crate::model::{AgentProtocol, HostHeader, Protocol};
 
 use super::connect::Connected;
+use super::decide::DecisionInput;
 use super::error::ProxyError;
 use super::error_form::ErrorForm;
 use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
+use super::pins::Pins;
 use super::pool::PoolKey;
 use super::request_context::RequestContext;
-use super::select::{QueuePosition, SelectError, SelectInput, Selected, select};
+use super::select::{QueuePosition, SelectError, Selected, select};
 use super::stage::{EncodedRequest, Stage};
 
 /// Selects for a request, unless `previous` is still right, and prepares its head. `dialed` is a connection that was
@@ -56,7 +58,7 @@ fn select_anew(
         slot: context.waiting.take().map(|slot| *slot),
     };
     let attempts = context.attempts.as_ref();
-    let input = SelectInput {
+    let input = DecisionInput {
         preview: context.preview,
         peer: context.peer,
         random: context.random_key,
@@ -74,10 +76,10 @@ fn select_anew(
             context.decide(None, None);
             Stage::Failed(error, None)
         }
-        Err(SelectError::NoEndpoint(decision)) => {
+        Err(SelectError::Unserved(decision, error)) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
             context.decide(Some(decision), None);
-            Stage::Failed(ProxyError::NoEndpoint, None)
+            Stage::Failed(error, None)
         }
         Err(SelectError::Busy(decision, slot)) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
@@ -108,12 +110,15 @@ fn pick_again(context: &mut RequestContext, mut selected: Selected) -> Stage {
         return Stage::Failed(ProxyError::ReleaseLeft(cut), Some(selected));
     }
     let attempts = context.attempts.get_or_insert_default();
-    let worker = &context.worker;
-    if !selected.pick_again(worker, &attempts.tried, context.session.get())
-        && !(attempts.retry_full()
-            && selected.pick_again(worker, &attempts.tried, context.session.get()))
-    {
-        return Stage::Failed(ProxyError::NoEndpoint, Some(selected));
+    let (worker, session) = (&context.worker, &context.session);
+    let picked = match selected.pick_again(worker, &attempts.tried, session) {
+        Err(ProxyError::NoEndpoint) if attempts.retry_full() => {
+            selected.pick_again(worker, &attempts.tried, session)
+        }
+        picked => picked,
+    };
+    if let Err(error) = picked {
+        return Stage::Failed(error, Some(selected));
     }
     note(context, &selected);
     Stage::Selected(selected)
@@ -269,6 +274,7 @@ pub(super) fn write_fields(
         trace: settings
             .makes_traces
             .then(|| (worker.random(), worker.random())),
+        pins: Pins::of(selected.route(), settings),
     };
     let mut scratch = worker.take_buffer();
     forward::write_request(out, parts, &forwarding, &mut scratch);

@@ -233,9 +233,10 @@ fn take_head<R: Responder>(
     let Committed { context, selected } = committed;
     let release = selected.release().name().as_str();
     let exposed = committed.exposed();
+    let pins = committed.pins();
     if parts.facts.is_informational() {
         let to_flush = responder.send_informational(parts.facts.status, |out| {
-            forward::write_response(out, parts, exposed);
+            forward::write_response(out, parts, exposed, pins);
         });
         return Ok(Head::Informational { to_flush });
     }
@@ -254,11 +255,14 @@ fn take_head<R: Responder>(
         request_is_read,
     };
     let status = responder.respond(&responding, |out| {
-        forward::write_response(out, parts, exposed);
+        forward::write_response(out, parts, exposed, pins);
         forward::write_response_own(out, parts, &context.id, expose, || worker.date());
         if selected.route().has_sessions() {
             let session = context.session.get();
             session.write_cookie(selected.route(), context.random_key, out);
+            if let Some(pins) = pins {
+                pins.write_response(parts, &selected.minted(session), out);
+            }
         }
     })?;
     context.status.set(Some(status));

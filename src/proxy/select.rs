@@ -6,16 +6,17 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fleet::{ConcurrencyLimit, InFlight, Permit, Pick, QueueSlot};
-use crate::message::{KnownField, Reason, Rejection, normal_path};
-use crate::model::{AgentProtocol, DecisionReason, RequestView, Revision};
+use crate::message::{Reason, Rejection, normal_path};
+use crate::model::{AgentProtocol, DecisionReason, Revision};
 use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
+use super::decide::{DecisionInput, decide};
 use super::error::ProxyError;
 use super::io::RequestParts;
+use super::pins::Minted;
 use super::route_cache::CachedRoute;
 use super::session::Session;
-use super::settings::PeerInfo;
 use super::work_list::WorkPlace;
 use super::worker::Worker;
 
@@ -43,26 +44,10 @@ pub(super) struct Selected {
 pub(super) enum SelectError {
     /// The release has as many requests as it may: the request waits for a permit, in the slot that it may have already.
     Busy(Decision, Option<QueueSlot>),
-    /// The release has no endpoint that could respond.
-    NoEndpoint(Decision),
+    /// The release has no endpoint that could respond, or none that may.
+    Unserved(Decision, ProxyError),
     /// The request gets a response of ours, in the form of its route if there is one.
     Refused(ProxyError, Option<AgentProtocol>),
-}
-
-/// The input of a selection beside the table and the head.
-pub(super) struct SelectInput<'c> {
-    /// True if the request may name its release itself.
-    pub(super) preview: bool,
-    /// The client.
-    pub(super) peer: PeerInfo,
-    /// Random split key when there is no affinity key, the same whenever the request is selected for.
-    pub(super) random: u64,
-    /// Endpoints that could not be connected to.
-    pub(super) tried: &'c [SocketAddr],
-    /// Gets the session, on a route with sessions.
-    pub(super) session: &'c Cell<Session>,
-    /// True if the release that was decided on could not answer: the fallback of the route is to.
-    pub(super) falls_back: bool,
 }
 
 /// The permit or the queue slot of a request that is selected for again, so that it does not queue anew.
@@ -76,7 +61,7 @@ pub(super) struct QueuePosition {
 pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
-    input: &SelectInput<'_>,
+    input: &DecisionInput<'_>,
     position: QueuePosition,
 ) -> Result<Selected, SelectError> {
     let now_ms = worker.cached_now_ms();
@@ -85,7 +70,8 @@ pub(super) fn select(
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
         let refused = |error| SelectError::Refused(error, route.agent_protocol());
-        let (entry, reason) = decide(worker, route, request, input).map_err(refused)?;
+        let settings = &worker.shared.settings;
+        let (entry, reason) = decide(settings, route, request, input).map_err(refused)?;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),
@@ -107,7 +93,11 @@ pub(super) fn select(
         let in_flight = release
             .roster()
             .pick(&pick)
-            .ok_or_else(|| SelectError::NoEndpoint(decision()))?;
+            .ok_or_else(|| SelectError::Unserved(decision(), ProxyError::NoEndpoint))?;
+        if reason == DecisionReason::Pin {
+            check_pin(route, input.session, in_flight.endpoint().address())
+                .map_err(|error| SelectError::Unserved(decision(), error))?;
+        }
         let (decision, since) = (decision(), worker.timers.recent());
         let Decision {
             route, revision, ..
@@ -140,42 +130,6 @@ fn route<'t>(
     found.ok_or(ProxyError::NoRoute)
 }
 
-/// Fallback before override before split. A random key is a key like any other.
-fn decide(
-    worker: &Worker,
-    route: &Route,
-    request: &RequestParts<'_>,
-    input: &SelectInput<'_>,
-) -> Result<(usize, DecisionReason), ProxyError> {
-    let split = route.split();
-    let mut key = input.random;
-    if route.has_sessions() {
-        let settings = &worker.shared.settings;
-        let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
-        key = session.key.unwrap_or(key);
-        input.session.set(session);
-    }
-    if input.falls_back {
-        // Without one, the table has changed, and the request may have been sent to the release before.
-        let fallback = route.retries().fallback().ok_or(ProxyError::NoEndpoint)?;
-        return Ok((fallback, DecisionReason::Fallback));
-    }
-    if input.preview
-        && request.facts.present.contains(KnownField::XSwitchback)
-        && let Some(name) = request.header("x-switchback-release")
-    {
-        let named =
-            |entry: &crate::table::SplitEntry| entry.release().name().as_str().as_bytes() == name;
-        let entry = split
-            .entries()
-            .iter()
-            .position(named)
-            .ok_or(ProxyError::UnknownRelease)?;
-        return Ok((entry, DecisionReason::Override));
-    }
-    Ok((split.position(key), DecisionReason::Split))
-}
-
 /// A pick by a random number that prefers the endpoint of the session, if the route has sessions.
 fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> Pick<'static> {
     let random = Pick::random(worker.random(), now_ms, worker.slot);
@@ -184,7 +138,25 @@ fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> 
     }
     Pick {
         key: session.key,
+        preferred: session.pinned.map(|pinned| pinned.endpoint),
         ..random
+    }
+}
+
+/// Notes that the pinned endpoint of a session is not the one that was picked.
+///
+/// # Errors
+/// If the route lets no other endpoint serve the session.
+fn check_pin(route: &Route, session: &Cell<Session>, picked: SocketAddr) -> Result<(), ProxyError> {
+    let mut noted = session.get();
+    let Some(pinned) = noted.pinned.filter(|_| route.has_sessions()) else {
+        return Ok(());
+    };
+    noted.is_lost = pinned.endpoint != picked;
+    session.set(noted);
+    match route.spec().pin_lost.status() {
+        Some(status) if noted.is_lost => Err(ProxyError::PinLost(status)),
+        _ => Ok(()),
     }
 }
 
@@ -213,10 +185,18 @@ impl Decision {
         self.route.split().entries()[self.entry].release()
     }
 
-    /// The release that answers if this one cannot; `None` if it is that already.
+    /// The release that answers if this one cannot; `None` if it is that already, or if no other one may: it has been
+    /// asked for, or has the session.
     pub(super) fn fallback(&self) -> Option<&Arc<Release>> {
+        if matches!(self.reason, DecisionReason::Override | DecisionReason::Pin) {
+            return None;
+        }
         let fallback = self.route.retries().fallback()?;
         (fallback != self.entry).then(|| self.route.split().entries()[fallback].release())
+    }
+
+    fn identity(&self) -> u64 {
+        self.route.split().entries()[self.entry].identity()
     }
 
     pub(super) fn cells(&self) -> &Arc<OutcomeTable> {
@@ -240,20 +220,36 @@ impl Selected {
         self.decision.release()
     }
 
-    /// Picks another endpoint of the same release, whatever the table says by now; false if there is none.
+    /// The origin of ids in its response.
+    pub(super) fn minted(&self, session: Session) -> Minted {
+        let follows = self.decision.reason == DecisionReason::Pin;
+        Minted {
+            release: self.decision.identity(),
+            endpoint: self.in_flight.endpoint().address(),
+            pinned: session.pinned.filter(|_| follows),
+        }
+    }
+
+    /// Picks another endpoint of the same release, whatever the table says by now.
+    ///
+    /// # Errors
+    /// If there is none, or none that may serve the session.
     pub(super) fn pick_again(
         &mut self,
         worker: &Worker,
         tried: &[SocketAddr],
-        session: Session,
-    ) -> bool {
-        let roster = self.release().roster();
+        session: &Cell<Session>,
+    ) -> Result<(), ProxyError> {
         let pick = Pick {
             tried,
-            ..preferring(self.route(), session, worker, worker.now_ms())
+            ..preferring(self.route(), session.get(), worker, worker.now_ms())
         };
-        let picked = roster.pick(&pick);
-        picked.map(|picked| self.in_flight = picked).is_some()
+        let picked = self.release().roster().pick(&pick);
+        self.in_flight = picked.ok_or(ProxyError::NoEndpoint)?;
+        if self.decision.reason == DecisionReason::Pin {
+            check_pin(self.route(), session, self.in_flight.endpoint().address())?;
+        }
+        Ok(())
     }
 }
 

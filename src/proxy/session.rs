@@ -8,6 +8,7 @@ use crate::table::{Route, key_of};
 
 use super::forward::hex_half;
 use super::io::{FieldSink, RequestParts};
+use super::pins::Pinned;
 use super::settings::{PeerInfo, ProxySettings};
 
 /// Facts about the session of a request, noted when its release was decided on. Valid only on a route with sessions.
@@ -15,6 +16,12 @@ use super::settings::{PeerInfo, ProxySettings};
 pub(super) struct Session {
     /// Affinity key, for the choice of an endpoint; `None` if the release was chosen at random.
     pub(super) key: Option<u64>,
+    /// The pin that it follows.
+    pub(super) pinned: Option<Pinned>,
+    /// Another endpoint than the pinned one was picked.
+    pub(super) is_lost: bool,
+    /// Refused pins of this request were counted.
+    pub(super) is_counted: bool,
     /// The response sets the route's cookie.
     pub(super) new_cookie: Option<CookieScope>,
 }
@@ -81,13 +88,14 @@ impl Session {
         if let Some(key) = route.affinity_key(&view) {
             return Self {
                 key: Some(key),
-                new_cookie: None,
+                ..Self::default()
             };
         }
         let generates = route.generated_cookie().is_some();
         Self {
             key: generates.then(|| key_of(&hex_half(random))),
             new_cookie: generates.then(|| CookieScope::of(parts, peer)),
+            ..Self::default()
         }
     }
 

@@ -9,6 +9,7 @@ use crate::config::{Config, Network, ResourceLimits, Timeouts, Traceparent, Unde
 use crate::message;
 use crate::model::TimeoutsSpec;
 use crate::net::ServerTls;
+use crate::seal::KeyRing;
 
 /// The part of the configuration that all workers share.
 #[derive(Debug, Clone)]
@@ -27,6 +28,10 @@ pub struct ProxySettings {
     pub sends_via: bool,
     /// True if a request without a trace starts one.
     pub makes_traces: bool,
+    /// Keys for session ids; without them no route has pins.
+    pub seal: Option<Arc<KeyRing>>,
+    /// Age from which a pin is not followed.
+    pub session_max_age: Duration,
 }
 
 /// Settings of one listener, shared by its connections.
@@ -63,7 +68,7 @@ pub(super) struct RequestTimeouts {
 }
 
 impl ProxySettings {
-    /// Derives the settings from a configuration.
+    /// Derives the settings from a configuration, without the keys.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         let limits = &config.limits;
@@ -90,6 +95,8 @@ impl ProxySettings {
             via: config.headers.via.clone().unwrap_or_else(unique_name),
             sends_via: config.headers.send_via,
             makes_traces: config.headers.traceparent == Traceparent::Create,
+            seal: None,
+            session_max_age: config.sessions.max_age.0,
         }
     }
 

@@ -9,6 +9,7 @@ use crate::table::Release;
 use super::connect::Connected;
 use super::error::ProxyError;
 use super::h2 as http2;
+use super::pins::Pins;
 use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::select::Selected;
@@ -102,6 +103,11 @@ impl<'r> Committed<'r> {
     /// The name of the field that tells the client which release responds, if the route has one.
     pub(super) fn exposed(self) -> Option<&'r str> {
         self.selected.route().spec().expose_release.as_deref()
+    }
+
+    /// The pins of its route, if it has any.
+    pub(super) fn pins(self) -> Option<Pins<'r>> {
+        Pins::of(self.selected.route(), &self.context.worker.shared.settings)
     }
 
     /// The end that it is to have because its release left the route, if it is to have one.

@@ -4,6 +4,7 @@ use std::{io, net::SocketAddr, path::PathBuf};
 
 use thiserror::Error;
 
+use super::seal_keys::SealKeyError;
 use crate::{
     admin::AccessError, config::ConfigError, control::ControlError, discovery::DiscoveryError,
     history::HistoryError, net::NetError,
@@ -50,6 +51,9 @@ pub enum ServerError {
     /// The file and the live table changed the same entries.
     #[error("{0}")]
     Import(String),
+    /// A key for session ids cannot be used.
+    #[error("the keys for session ids cannot be used")]
+    Seal(#[from] SealKeyError),
     /// A thread or a runtime cannot be started.
     #[error("a thread cannot be started")]
     Thread(#[source] io::Error),

@@ -14,6 +14,7 @@ use super::{
     control::{ControlPlane, open_controller},
     listeners::{self, OpenListener},
     logs::{LogFile, open_access_log},
+    seal_keys,
     signals::{SignalEvent, Signals},
     worker::{self, ConnectionBalancer, Phase, WorkerListener, WorkerSetup},
 };
@@ -98,6 +99,7 @@ fn start_around(
     let opened = open_access_log(&config.access_log)?;
     let settings = ProxySettings {
         limits,
+        seal: Some(seal_keys::load(&config.sessions, &config.history.path)?),
         ..ProxySettings::new(&config)
     };
     let shared = Shared::new(settings, Arc::clone(cell), workers, opened.log);

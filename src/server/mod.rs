@@ -12,6 +12,7 @@ mod listeners;
 mod logs;
 mod options;
 mod preflight;
+mod seal_keys;
 mod signals;
 mod worker;
 

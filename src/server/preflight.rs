@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::listeners::tls_settings;
+use super::{listeners::tls_settings, seal_keys};
 use crate::{
     admin::Access,
     config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
@@ -44,6 +44,7 @@ fn problems(config: &Config) -> Vec<Problem> {
         }
     }
     tokens(config, &mut found);
+    seal_keys(config, &mut found);
     access_log(config, &mut found);
     history(config, &mut found);
     if let Err(error) = check_log_level(&config.log.level) {
@@ -129,6 +130,23 @@ fn tokens(config: &Config, found: &mut Vec<Problem>) {
             ));
         }
     }
+}
+
+fn seal_keys(config: &Config, found: &mut Vec<Problem>) {
+    let keys = config.sessions.keys.iter().enumerate();
+    for (place, spec) in keys.filter(|(_, spec)| spec.file.is_some() != spec.env.is_some()) {
+        if let Err(error) = seal_keys::check(spec) {
+            let key = if spec.file.is_some() { "file" } else { "env" };
+            let problem = Problem::new(format!("sessions.keys.{place}.{key}"), with_cause(&error));
+            found.push(problem.hint("make one with `openssl rand -base64 32`"));
+        }
+    }
+}
+
+/// The text of an error with that of its cause.
+fn with_cause(error: &dyn std::error::Error) -> String {
+    let cause = error.source().map(|cause| format!(": {cause}"));
+    format!("{error}{}", cause.unwrap_or_default())
 }
 
 fn access_log(config: &Config, found: &mut Vec<Problem>) {

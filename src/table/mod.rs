@@ -8,6 +8,7 @@ mod compile;
 mod hash;
 mod index;
 mod live;
+mod pins;
 mod release;
 mod retry_policy;
 mod route;
@@ -28,6 +29,7 @@ pub use self::{
     compile::{Compiled, Draft, compile},
     hash::key_of,
     live::{LiveTable, TableReader},
+    pins::PinField,
     release::Release,
     retry_policy::RetryPolicy,
     route::Route,

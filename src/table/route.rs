@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{RetryPolicy, Split, affinity::Affinity};
+use super::{PinField, RetryPolicy, Split, affinity::Affinity};
 use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestView, RouteSpec};
 
 /// A compiled route with its split.
@@ -15,6 +15,7 @@ pub struct Route {
     // None if the route has no source.
     affinity: Option<Affinity>,
     retries: RetryPolicy,
+    pins: Box<[PinField]>,
 }
 
 impl Route {
@@ -24,6 +25,7 @@ impl Route {
         let has_affinity = !spec.affinity.is_empty();
         let retries = RetryPolicy::new(&spec, &split);
         Self {
+            pins: spec.pins.iter().map(PinField::new).collect(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
             spec,
@@ -67,7 +69,12 @@ impl Route {
     /// True if its requests may belong to sessions, so that a decision notes more than the release.
     #[inline]
     pub fn has_sessions(&self) -> bool {
-        self.affinity.is_some()
+        self.affinity.is_some() || !self.pins.is_empty()
+    }
+
+    /// Fields that carry pins.
+    pub fn pins(&self) -> &[PinField] {
+        &self.pins
     }
 
     /// Name of the cookie to set if a request has no key, if the route generates one.

@@ -46,6 +46,11 @@ impl SplitEntry {
         &self.cells
     }
 
+    /// Identity of its release: the hash of its name and version.
+    pub fn identity(&self) -> u64 {
+        self.seed
+    }
+
     fn score(&self, key: u64) -> f64 {
         // 53 bits, shifted by half a step so that neither 0 nor 1 results and the logarithm is finite and negative.
         #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in an f64")]
@@ -101,6 +106,11 @@ impl Split {
             }
         }
         best.1
+    }
+
+    /// Position of the release with this identity, at weight 0 too.
+    pub fn position_of(&self, identity: u64) -> Option<usize> {
+        self.entries.iter().position(|entry| entry.seed == identity)
     }
 
     /// All entries by name, including those with weight 0.

@@ -1,9 +1,14 @@
 //! Validation of what a route says about sessions.
 
 use super::route_check::{Check, MOST_MATCHES};
-use crate::model::{AffinitySource, RouteSpec};
+use crate::model::{AffinitySource, PinLost, PinSource, RouteSpec};
 
 pub(super) fn problems(route: &RouteSpec, check: &mut Check<'_>) {
+    affinity(route, check);
+    pins(route, check);
+}
+
+fn affinity(route: &RouteSpec, check: &mut Check<'_>) {
     let count = route.affinity.len();
     if count > MOST_MATCHES {
         let message = format!("{count} sources; the maximum is {MOST_MATCHES}");
@@ -25,6 +30,53 @@ pub(super) fn problems(route: &RouteSpec, check: &mut Check<'_>) {
             AffinitySource::McpParam(name) => token(check, &key, name, "name of a parameter"),
             AffinitySource::Query(name) => query_name(check, &key, name),
         }
+    }
+}
+
+/// Fields that carry no session id, or whose value other rules depend on.
+const NOT_PINS: [&str; 12] = [
+    "authorization",
+    "connection",
+    "content-length",
+    "content-type",
+    "cookie",
+    "host",
+    "keep-alive",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+fn pins(route: &RouteSpec, check: &mut Check<'_>) {
+    let count = route.pins.len();
+    if count > MOST_MATCHES {
+        let message = format!("{count} pins; the maximum is {MOST_MATCHES}");
+        check.problem("pins", message, "");
+    }
+    for (place, pin) in route.pins.iter().enumerate() {
+        let key = format!("pins.{place}");
+        match pin {
+            PinSource::Header(name) => {
+                check.header_name(&key, name);
+                if NOT_PINS.contains(&name.as_str()) || name.starts_with("x-forwarded-") {
+                    let hint = "name the field of the session's id, such as `mcp-session-id`; cookies are `{ cookie = \"sid\" }`";
+                    check.problem(&key, format!("`{name}` carries no session id"), hint);
+                }
+            }
+            PinSource::Cookie(name) => cookie_name(check, &key, name),
+        }
+        if route.pins[..place].contains(pin) {
+            check.problem(&key, "it is listed twice", "");
+        }
+    }
+    if route.pins.is_empty() && route.pin_lost != PinLost::Another {
+        check.problem(
+            "pin_lost",
+            "it has no effect without `pins`",
+            "add `pins = [{ header = \"mcp-session-id\" }]`, or remove it",
+        );
     }
 }
 

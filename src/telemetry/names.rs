@@ -93,6 +93,12 @@ pub const MOVES: Metric = (
     Kind::Counter,
     "Sessions moved to another release because theirs left the route, by cause",
 );
+/// Session ids that pinned nothing, by reason.
+pub const PINS_REFUSED: Metric = (
+    "switchback_pins_refused_total",
+    Kind::Counter,
+    "Session ids that were not sealed or not followed, by reason",
+);
 /// Body bytes from clients.
 pub const REQUEST_BYTES: Metric = (
     "switchback_request_body_bytes_total",
@@ -235,6 +241,7 @@ pub const ALL: &[Metric] = &[
     HISTORY_PENDING,
     LIVE_REVISION,
     MOVES,
+    PINS_REFUSED,
     REJECTED,
     REQUESTS,
     REQUESTS_IN_FLIGHT,

@@ -63,6 +63,9 @@ const KEYS: &[(&str, Proof)] = &[
     ("history.durable_within", Here(table::durable_within, ["50ms", "1h"])),
     ("rollback.warm_revisions", Here(table::warm, ["2", "0"])),
     ("rollback.warm_for", Here(table::warm, ["1h", "0s"])),
+    ("sessions.keys.file", By("two_proxies_with_one_key_agree_on_their_pins")),
+    ("sessions.keys.env", By("two_proxies_with_one_key_agree_on_their_pins")),
+    ("sessions.max_age", By("a_pin_that_is_too_old_is_not_followed_and_its_id_is_opened")),
     ("headers.underscores", Here(http1::underscore, ["pass", "refuse"])),
     ("headers.via", Here(http1::via, ["one", "two"])),
     ("headers.send_via", Here(http1::via_is_sent, ["true", "false"])),
@@ -151,6 +154,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.split", By("shares_are_within_statistical_bounds")),
     ("routes.stable", Here(table::stable, ["blue", "green"])),
     ("routes.affinity", By("an_empty_affinity_value_is_none_and_the_next_source_is_asked")),
+    ("routes.pins", By("sessions_of_an_id_that_the_server_mints_stay_whole")),
+    ("routes.pin_lost", By("a_session_whose_endpoint_is_gone_goes_where_the_route_says")),
     ("routes.fallback", By("a_dead_canary_is_seen_and_users_do_not_feel_it")),
     ("routes.retries.attempts", By("the_last_response_with_such_a_status_is_passed_on")),
     ("routes.retries.endpoints", Here(table::other_endpoints, ["0", "1"])),
@@ -185,7 +190,13 @@ fn keys_of(wrap: &dyn Fn(Value) -> Value) -> Option<Vec<String>> {
 
 fn collect(path: &str, wrap: &dyn Fn(Value) -> Value, found: &mut BTreeSet<String>) {
     // A value that can be written in several forms is one key, as are the keys of a map.
-    let is_leaf = ["routes.affinity", "routes.headers", "routes.split"].contains(&path);
+    let is_leaf = [
+        "routes.affinity",
+        "routes.headers",
+        "routes.pins",
+        "routes.split",
+    ]
+    .contains(&path);
     let Some(keys) = keys_of(wrap).filter(|_| !is_leaf) else {
         found.insert(path.to_owned());
         return;

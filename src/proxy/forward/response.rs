@@ -4,14 +4,17 @@ use crate::message::{Field, KnownField, KnownSet};
 
 use super::super::date;
 use super::super::io::{Agreement, FieldSink, HeadFields, ResponseParts};
+use super::super::pins::Pins;
 use super::RequestId;
 use super::text::hex;
 
-/// Writes the fields of a response for the client. `exposed` is the name of a field that only the proxy sets.
+/// Writes the fields of a response for the client. `exposed` is the name of a field that only the proxy sets; the fields of
+/// `pins` are left to [`Pins::write_response`].
 pub(in crate::proxy) fn write_response(
     out: &mut dyn FieldSink,
     parts: &ResponseParts<'_>,
     exposed: Option<&str>,
+    pins: Option<Pins<'_>>,
 ) {
     let mut taken = FRAMING.union(parts.facts.nominated.ending());
     if matches!(parts.agreement, Agreement::Replaced(_)) {
@@ -20,10 +23,12 @@ pub(in crate::proxy) fn write_response(
     let is_exposed = |field: &Field<'_>| {
         exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
     };
+    let is_sealed = |field: &Field<'_>| pins.is_some_and(|pins| pins.takes_of_response(field));
+    let is_guarded = exposed.is_some() || pins.is_some();
     let takes = |field: &Field<'_>| {
         taken.contains(field.known)
             || parts.facts.nominated.is_other_hop_by_hop(field)
-            || is_exposed(field)
+            || is_guarded && (is_exposed(field) || is_sealed(field))
     };
     match &parts.fields {
         HeadFields::Http1(fields) => {

@@ -15,7 +15,7 @@ pub(crate) mod signal;
 pub(crate) use admin::{TABLE, TestAdmin};
 pub(crate) use client::{Client, Response, exchange, read_response};
 pub(crate) use origin::{Origin, Request, read_head, read_request};
-pub(crate) use proxy::{TestProxy, TestProxyBuilder};
+pub(crate) use proxy::{SECRET, TestProxy, TestProxyBuilder};
 
 use std::time::{Duration, Instant};
 

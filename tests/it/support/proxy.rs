@@ -12,6 +12,7 @@ use switchback::fleet::Fleet;
 use switchback::model::{Change, LeaveCause, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
 use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
+use switchback::seal::KeyRing;
 use switchback::table::{CutOrder, LiveTable, RollbackTarget, StackChange, Swapped, compile};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::watch;
@@ -19,6 +20,9 @@ use tokio::task::LocalSet;
 
 use super::log::MemoryLog;
 use super::{Client, Origin, TIMEOUT, wait_until};
+
+/// The secret of proxies that are given none.
+pub(crate) const SECRET: &str = "a-secret-for-the-proxies-of-tests";
 
 /// The settings, releases and routes of a test's proxy.
 #[derive(Default)]
@@ -28,6 +32,7 @@ pub(crate) struct TestProxyBuilder {
     workers: usize,
     preview: bool,
     proxy_senders: Option<Vec<Network>>,
+    secrets: Vec<String>,
 }
 
 /// A running proxy. It ends when it is dropped.
@@ -93,6 +98,12 @@ impl TestProxyBuilder {
         self
     }
 
+    /// Sets the secrets that seal session ids, the sealing one first; by default there is one that all tests share.
+    pub(crate) fn secrets(mut self, secrets: &[&str]) -> Self {
+        self.secrets = secrets.iter().map(|secret| (*secret).to_owned()).collect();
+        self
+    }
+
     /// Makes the listener expect a PROXY protocol header from senders in this network.
     pub(crate) fn proxy_protocol_from(mut self, senders: &str) -> Self {
         self.proxy_senders = Some(vec![senders.parse().unwrap()]);
@@ -110,12 +121,17 @@ impl TestProxyBuilder {
         let workers = self.workers.max(1);
         let cell = Arc::new(LiveTable::new(workers));
         let (access_log, log) = MemoryLog::new();
-        let shared = Shared::new(
-            ProxySettings::new(&config),
-            Arc::clone(&cell),
-            workers,
-            access_log,
-        );
+        let secrets: Vec<_> = self.secrets.iter().map(String::as_str).collect();
+        let secrets = if secrets.is_empty() {
+            &[SECRET][..]
+        } else {
+            &secrets
+        };
+        let settings = ProxySettings {
+            seal: KeyRing::new(secrets).unwrap().map(Arc::new),
+            ..ProxySettings::new(&config)
+        };
+        let shared = Shared::new(settings, Arc::clone(&cell), workers, access_log);
         let bound = bind_listener("127.0.0.1:0".parse().unwrap(), workers).unwrap();
         let (stop, stopped) = watch::channel(false);
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();

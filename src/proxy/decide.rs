@@ -1,0 +1,106 @@
+//! The release of a request: an override comes before a pin, and that before the split.
+
+use std::cell::Cell;
+use std::net::SocketAddr;
+
+use crate::message::KnownField;
+use crate::model::{DecisionReason, RequestView};
+use crate::table::{Route, SplitEntry};
+
+use super::error::ProxyError;
+use super::io::RequestParts;
+use super::pins::Pins;
+use super::session::Session;
+use super::settings::{PeerInfo, ProxySettings};
+
+/// The input of a selection beside the table and the head.
+pub(super) struct DecisionInput<'c> {
+    /// True if the request may name its release itself.
+    pub(super) preview: bool,
+    /// The client.
+    pub(super) peer: PeerInfo,
+    /// Random split key when there is no affinity key, the same whenever the request is selected for.
+    pub(super) random: u64,
+    /// Endpoints that could not be connected to.
+    pub(super) tried: &'c [SocketAddr],
+    /// Gets the session, on a route with sessions.
+    pub(super) session: &'c Cell<Session>,
+    /// True if the release that was decided on could not answer: the fallback of the route is to.
+    pub(super) falls_back: bool,
+}
+
+/// Position of the release in the split of the route, and why. A random key is a key like any other.
+///
+/// # Errors
+/// An override to a release that the route does not have.
+pub(super) fn decide(
+    settings: &ProxySettings,
+    route: &Route,
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Result<(usize, DecisionReason), ProxyError> {
+    let mut key = input.random;
+    if route.has_sessions() {
+        let before = input.session.get();
+        let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
+        key = session.key.unwrap_or(key);
+        input.session.set(Session {
+            is_counted: before.is_counted,
+            ..session
+        });
+    }
+    if input.falls_back {
+        // Without one, the table has changed, and the request may have been sent to the release before.
+        let fallback = route.retries().fallback().ok_or(ProxyError::NoEndpoint)?;
+        return Ok((fallback, DecisionReason::Fallback));
+    }
+    if let Some(entry) = overridden(route, request, input)? {
+        return Ok((entry, DecisionReason::Override));
+    }
+    if let Some(pins) = Pins::of(route, settings)
+        && let Some(entry) = pinned(pins, (settings, route), request, input.session)
+    {
+        return Ok((entry, DecisionReason::Pin));
+    }
+    Ok((route.split().position(key), DecisionReason::Split))
+}
+
+fn overridden(
+    route: &Route,
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Result<Option<usize>, ProxyError> {
+    if !input.preview || !request.facts.present.contains(KnownField::XSwitchback) {
+        return Ok(None);
+    }
+    let Some(name) = request.header("x-switchback-release") else {
+        return Ok(None);
+    };
+    let named = |entry: &SplitEntry| entry.release().name().as_str().as_bytes() == name;
+    let entry = route.split().entries().iter().position(named);
+    entry.map(Some).ok_or(ProxyError::UnknownRelease)
+}
+
+/// Position of the release that the session of a request is pinned to. Refused pins are counted once for each request.
+fn pinned(
+    pins: Pins<'_>,
+    (settings, route): (&ProxySettings, &Route),
+    request: &RequestParts<'_>,
+    session: &Cell<Session>,
+) -> Option<usize> {
+    let mut noted = session.get();
+    let is_counted = noted.is_counted;
+    let found = pins.find(route, request, settings, |refusal| {
+        if !is_counted {
+            refusal.count();
+        }
+    });
+    noted.is_counted = true;
+    noted.pinned = found.map(|(_, pinned)| pinned);
+    if let Some(pinned) = noted.pinned {
+        noted.key = Some(pinned.key);
+        noted.new_cookie = None;
+    }
+    session.set(noted);
+    found.map(|(entry, _)| entry)
+}
