@@ -2,6 +2,7 @@
 //! operator change that decision, and take it back, in one atomic step.
 
 pub mod admin;
+pub mod analysis;
 pub mod api;
 pub mod cli;
 pub mod config;

@@ -26,6 +26,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     // the rules of messages, which the stack knows paths by
     ("model", &[]),
     ("seal", &[]),
+    ("analysis", &[]),
     ("message", &["model"]),
     // the stack
     ("stats", &["model"]),

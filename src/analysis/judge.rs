@@ -1,0 +1,264 @@
+//! State of a judge, and the evidence that changes it.
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use super::{
+    evidence::Evidence,
+    level::Level,
+    number::e_value,
+    settings::{Settings, SettingsError},
+    share::Share,
+    share_check::ShareCheck,
+    signal::{Signal, Watch},
+    stable_guard::StableGuard,
+    tally::Tally,
+};
+
+/// Reason why a judge cannot be made.
+#[derive(Debug, Clone, PartialEq, Error)]
+pub enum WatchError {
+    /// A setting is invalid.
+    #[error("the settings of the judge are invalid")]
+    Settings(#[from] SettingsError),
+    /// There is nothing to look at.
+    #[error("a judge needs at least one signal to look at")]
+    NoSignal,
+    /// A signal is named twice.
+    #[error("the signal `{}` is named twice", .0.as_str())]
+    Twice(Signal),
+}
+
+/// Judge of one rollout: small, and saved with serde. Signals, thresholds and weights are fixed when it is made.
+///
+/// It takes 8 numbers and 5 counts for each signal and threshold: about 600 bytes for failures, broken streams and four
+/// thresholds of slowness.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Judge {
+    version: Version,
+    pub(super) settings: Settings,
+    pub(super) watches: Vec<Signals>,
+    pub(super) step: u32,
+    pub(super) share: Share,
+    /// Units of the whole rollout.
+    pub(super) started: Tally,
+    pub(super) started_in_step: Tally,
+    pub(super) settled_in_step: Tally,
+    /// Restarts in this step.
+    pub(super) restarts: u64,
+    pub(super) share_check: ShareCheck,
+    pub(super) stable_guard: StableGuard,
+    pub(super) alarm: Option<Alarm>,
+}
+
+/// A signal that is looked at, with its state at each threshold.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Signals {
+    pub(super) watch: Watch,
+    pub(super) levels: Vec<Level>,
+}
+
+impl Signals {
+    /// Part of the e-value of the whole judge.
+    pub(super) fn worse_e(&self, settings: &Settings) -> f64 {
+        self.levels
+            .iter()
+            .map(|level| level.worse_e(settings))
+            .sum()
+    }
+}
+
+/// The evidence that made the canary worse. It stays, whatever comes after it.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(super) struct Alarm {
+    /// Largest e-value since.
+    #[serde(deserialize_with = "e_value")]
+    pub(super) e: f64,
+    /// Signal with the largest part of it.
+    pub(super) signal: Signal,
+    /// Largest part of that signal since.
+    #[serde(deserialize_with = "e_value")]
+    pub(super) part: f64,
+}
+
+/// Version of the saved form. Another one is not read: its judge starts anew, without evidence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u16", into = "u16")]
+struct Version;
+
+const VERSION: u16 = 1;
+
+impl TryFrom<u16> for Version {
+    type Error = String;
+
+    fn try_from(version: u16) -> Result<Self, String> {
+        let is_known = version == VERSION;
+        is_known
+            .then_some(Self)
+            .ok_or_else(|| format!("the state of a judge has version {version}, not {VERSION}"))
+    }
+}
+
+impl From<Version> for u16 {
+    fn from(_: Version) -> Self {
+        VERSION
+    }
+}
+
+impl Judge {
+    /// Creates a judge without evidence. The weights of the signals are scaled to a sum of 1, and a signal's is shared by
+    /// its thresholds.
+    ///
+    /// # Errors
+    /// If a setting is invalid, or there is no signal, or one is there twice.
+    pub fn new(settings: Settings, watches: Vec<Watch>) -> Result<Self, WatchError> {
+        settings.check()?;
+        Ok(Self {
+            version: Version,
+            settings,
+            watches: signals(watches)?,
+            step: 0,
+            share: Share::NONE,
+            started: Tally::default(),
+            started_in_step: Tally::default(),
+            settled_in_step: Tally::default(),
+            restarts: 0,
+            share_check: ShareCheck::default(),
+            stable_guard: StableGuard::default(),
+            alarm: None,
+        })
+    }
+
+    /// Adds evidence, as often as there is some. The first of a later step begins that step; that of an earlier step is
+    /// still evidence that the canary is worse, but not that it is fine.
+    pub fn observe(&mut self, evidence: &Evidence) {
+        if evidence.step() > self.step {
+            self.begin_step(evidence.step());
+        }
+        // What was known before this look decides, so that the look itself cannot choose what counts.
+        let counts = !self.share_check.is_above();
+        let is_current = evidence.step() == self.step;
+        self.count_units(evidence, is_current);
+        let mut may_alarm = false;
+        for Signals { watch, levels } in &mut self.watches {
+            for (index, level) in levels.iter_mut().enumerate() {
+                let bad = evidence.all_bad(watch.signal(), index);
+                if bad.total() == 0 {
+                    continue;
+                }
+                let share = if counts {
+                    evidence.share()
+                } else {
+                    Share::NONE
+                };
+                level.observe(&self.settings, share, bad);
+                if is_current {
+                    level.observe_step(&self.settings, share, bad);
+                }
+                may_alarm |= bad.canary > 0;
+            }
+        }
+        if may_alarm {
+            self.raise_alarm();
+        }
+    }
+
+    /// Continues after a restart: what was counted since the state was saved is lost. *Fine* pays for one bad unit of the
+    /// canary at each signal; *worse* keeps all of its evidence.
+    pub fn resume(&mut self) {
+        self.restarts = self.restarts.saturating_add(1);
+        for level in self
+            .watches
+            .iter_mut()
+            .flat_map(|signals| &mut signals.levels)
+        {
+            level.charge(&self.settings);
+        }
+    }
+
+    /// True if the canary is worse. Once true, it stays true.
+    pub const fn is_worse(&self) -> bool {
+        self.alarm.is_some()
+    }
+
+    /// E-value of the whole judge: the weighted average of all signals, at least `1 / alpha` if the canary is worse.
+    pub fn e(&self) -> f64 {
+        let now = self
+            .watches
+            .iter()
+            .map(|signals| signals.worse_e(&self.settings))
+            .sum();
+        self.alarm.map_or(now, |alarm| alarm.e.max(now))
+    }
+
+    fn begin_step(&mut self, step: u32) {
+        self.step = step;
+        self.restarts = 0;
+        self.started_in_step = Tally::default();
+        self.settled_in_step = Tally::default();
+        self.share_check = ShareCheck::default();
+        for level in self
+            .watches
+            .iter_mut()
+            .flat_map(|signals| &mut signals.levels)
+        {
+            level.begin_step();
+        }
+    }
+
+    fn count_units(&mut self, evidence: &Evidence, is_current: bool) {
+        let started = evidence.all_started();
+        self.started.add(started);
+        let failed = evidence.all_bad(Signal::Failures, 0).stable;
+        self.stable_guard.observe(started.stable, failed);
+        if is_current {
+            self.share = evidence.share();
+            self.started_in_step.add(started);
+            self.settled_in_step.add(evidence.all_settled());
+            self.share_check.observe(evidence.share(), started);
+        }
+    }
+
+    fn raise_alarm(&mut self) {
+        let e = self.e();
+        let part = |signals: &Signals| signals.worse_e(&self.settings);
+        let largest = self
+            .watches
+            .iter()
+            .max_by(|a, b| part(a).total_cmp(&part(b)));
+        let now = largest
+            .filter(|_| e >= self.settings.worse_bound())
+            .map(|signals| Alarm {
+                e,
+                signal: signals.watch.signal(),
+                part: part(signals),
+            });
+        self.alarm = match (self.alarm, now) {
+            (Some(alarm), Some(now)) if alarm.signal == now.signal => Some(Alarm {
+                part: alarm.part.max(now.part),
+                ..now
+            }),
+            (Some(alarm), Some(now)) => Some(Alarm { e: now.e, ..alarm }),
+            (alarm, now) => alarm.or(now),
+        };
+    }
+}
+
+/// The signals, with weights.
+fn signals(watches: Vec<Watch>) -> Result<Vec<Signals>, WatchError> {
+    let sum: f64 = watches.iter().map(Watch::raw_weight).sum();
+    let mut all: Vec<Signals> = Vec::new();
+    for watch in watches {
+        if all
+            .iter()
+            .any(|other| other.watch.signal() == watch.signal())
+        {
+            return Err(WatchError::Twice(watch.signal()));
+        }
+        let count = u32::try_from(watch.levels()).unwrap_or(u32::MAX);
+        let level = Level::new(watch.raw_weight() / sum / f64::from(count));
+        let levels = vec![level; watch.levels()];
+        all.push(Signals { watch, levels });
+    }
+    (!all.is_empty()).then_some(all).ok_or(WatchError::NoSignal)
+}
