@@ -10,6 +10,7 @@ impl ChangeParams {
             force: self.force,
             wait: self.wait.unwrap_or_default(),
             drop: self.drop,
+            cut: self.cut,
         }
     }
 

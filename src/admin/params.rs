@@ -36,6 +36,10 @@ pub(super) struct ChangeOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     force: bool,
+    /// End at once what is in flight on releases that leave their route by this change, whatever `in_flight` says.
+    #[param(required = false, schema_with = switch_schema)]
+    #[serde(deserialize_with = "switch")]
+    cut: bool,
     /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if
     /// one is not healthy by then, the change is refused. Without it a change only waits for the first check of a release that has checks but no result
     /// yet.
@@ -177,6 +181,8 @@ pub(super) struct ChangeParams {
     pub(super) force: bool,
     pub(super) wait: Option<Duration>,
     pub(super) drop: bool,
+    /// True to end at once what is in flight on releases that leave.
+    pub(super) cut: bool,
 }
 
 /// Parameters of an import.
@@ -261,6 +267,7 @@ impl ChangeParams {
             force: options.force,
             wait: options.wait.map(short_wait).transpose()?,
             drop: false,
+            cut: options.cut,
         })
     }
 }
@@ -289,6 +296,7 @@ impl<S: Send + Sync> FromRequestParts<S> for ImportParams {
         let options = ChangeOptions {
             dry_run,
             force,
+            cut: false,
             wait,
             message,
             group,

@@ -68,10 +68,11 @@ pub(super) async fn roll_back(
         let dry_run = admin.pages.look(looked).await?.map_err(refused)?;
         return Ok(tagged(dry_run.revision, &dry_run));
     }
-    let (author, _changing) = (params.author(), params.changing());
+    let (author, consent) = (params.author(), params.consent());
+    let _changing = params.changing();
     let key_guard = params.key_guard();
     let work = async move |responder| {
-        let early = controller.rollback_early(to, author, expected, params.force);
+        let early = controller.rollback_early(to, author, expected, consent);
         // A failing disk refuses no rollback, not even one that changes nothing.
         send_receipt(responder, early.await, key_guard, true).await;
     };

@@ -295,12 +295,15 @@ pub(super) enum ChangeVerb {
         /// Proceed although the stable release has no healthy endpoint
         #[arg(long)]
         force: bool,
+        /// End at once what is in flight on releases that leave
+        #[arg(long)]
+        cut: bool,
         #[command(flatten)]
         change: ChangeArgs,
     },
     /// Restore what was live before
     #[command(
-        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --dry-run"
+        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --dry-run"
     )]
     Rollback {
         /// The revision to restore
@@ -315,6 +318,9 @@ pub(super) enum ChangeVerb {
         /// Proceed although a release that gets a larger share has no healthy endpoint
         #[arg(long)]
         force: bool,
+        /// End at once what is in flight on releases that leave
+        #[arg(long)]
+        cut: bool,
         #[command(flatten)]
         change: CommonArgs,
     },

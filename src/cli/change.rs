@@ -27,6 +27,7 @@ pub(super) struct RollbackArgs {
     pub(super) step: bool,
     pub(super) route: Option<RouteName>,
     pub(super) force: bool,
+    pub(super) cut: bool,
 }
 
 /// Interpretation of the numbers of a split.
@@ -140,7 +141,7 @@ pub(super) async fn promote(
 pub(super) async fn abort(
     client: &Client,
     route: &RouteName,
-    force: bool,
+    (force, cut): (bool, bool),
     change: ChangeArgs,
 ) -> Result<Out, Failure> {
     let message = change.common.message.clone();
@@ -148,7 +149,7 @@ pub(super) async fn abort(
     on_route(
         client,
         route,
-        ask.json(&MessageRequest { message }).force(force),
+        ask.json(&MessageRequest { message }).force(force).cut(cut),
         &change,
     )
     .await
@@ -173,6 +174,7 @@ pub(super) async fn rollback(
         step,
         route,
         force,
+        cut,
     } = back;
     let (seen, ask) = match &route {
         Some(route) => (
@@ -189,7 +191,7 @@ pub(super) async fn rollback(
             }),
         ),
     };
-    based(client, seen, ask.force(force), &change).await
+    based(client, seen, ask.force(force).cut(cut), &change).await
 }
 
 async fn on_route(

@@ -206,6 +206,15 @@ impl ApiRequest {
         }
     }
 
+    /// Adds the order to end at once what is in flight on releases that leave.
+    pub(super) fn cut(self, cut: bool) -> Self {
+        if cut {
+            self.argument("cut", true)
+        } else {
+            self
+        }
+    }
+
     /// Adds a query argument; names and values are plain ASCII or numbers.
     pub(super) fn argument(mut self, name: &str, value: impl fmt::Display) -> Self {
         self.query

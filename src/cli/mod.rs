@@ -139,8 +139,9 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
         ChangeVerb::Abort {
             route,
             force,
+            cut,
             change,
-        } => change::abort(client, &route, force, change).await,
+        } => change::abort(client, &route, (force, cut), change).await,
         ChangeVerb::Apply(import) => table::apply(client, import).await,
         ChangeVerb::Promote {
             route,
@@ -153,6 +154,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
             step,
             route,
             force,
+            cut,
             change,
         } => {
             let back = RollbackArgs {
@@ -160,6 +162,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
                 step,
                 route,
                 force,
+                cut,
             };
             change::rollback(client, back, change).await
         }

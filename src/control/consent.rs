@@ -9,6 +9,8 @@ pub struct Consent {
     pub force: bool,
     /// Leave a release that has a weight out of a split that is set.
     pub drop: bool,
+    /// End at once what is in flight on releases that leave their route.
+    pub cut: bool,
     /// Timeout for a check to find each release healthy that gets more. Without it a change waits for first checks
     /// alone.
     pub wait: Duration,

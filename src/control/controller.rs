@@ -8,6 +8,7 @@ use std::{
 use super::{
     ControlError,
     convergence::{Convergence, converge},
+    cuts,
     drift::DriftCache,
     health_gate::HealthGate,
     idempotency::{IdempotencyStore, KeyGuard},
@@ -106,9 +107,13 @@ impl Controller {
         }
     }
 
-    /// Keeps warm and draining releases, statistics and gauges up to date for as long as it is polled. Cancelling it
+    /// Keeps warm and draining releases, statistics and gauges up to date, and ends work that has to end, for as long as it is polled. Cancelling it
     /// loses nothing.
     pub async fn run(&self) {
+        tokio::join!(self.upkeep(), cuts::run(&self.table, &self.fleet));
+    }
+
+    async fn upkeep(&self) {
         let mut ticks = tokio::time::interval(UPKEEP);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {

@@ -135,8 +135,8 @@ impl Controller {
         if !comparison.merged.conflicts.is_empty() {
             return Ok(Attempt::Merged(comparison, None));
         }
-        let (table, force) = (comparison.merged.document.clone(), import.consent.force);
-        let Some(mut proposal) = Proposal::of_import(&live.state(), table, import.file, force)?
+        let (table, consent) = (comparison.merged.document.clone(), import.consent);
+        let Some(mut proposal) = Proposal::of_import(&live.state(), table, import.file, consent)?
         else {
             self.remember(&comparison, import.file).await?;
             return Ok(Attempt::Merged(comparison, None));

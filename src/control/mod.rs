@@ -14,7 +14,7 @@
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
-//! - work in flight: `work`
+//! - work in flight: `work`, `cuts`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod candidates;
@@ -22,6 +22,7 @@ mod clock;
 mod consent;
 mod controller;
 mod convergence;
+mod cuts;
 mod drain_deadline;
 mod draining;
 mod drift;

@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use super::ControlError;
-use crate::model::{
-    Cause, Change, ChangeSet, Digest, RouteName, TableDocument, TableState, Weights,
+use super::{Consent, ControlError};
+use crate::{
+    model::{
+        Cause, Change, ChangeSet, Digest, LeaveCause, RouteName, TableDocument, TableState, Weights,
+    },
+    table::Leave,
 };
 
 /// A change that was applied to the live state, and is not compiled yet.
@@ -19,6 +22,8 @@ pub(super) struct Proposal {
     pub(super) request: Option<Digest>,
     /// True if it may give more to a release without a healthy endpoint.
     pub(super) force: bool,
+    /// True if what is in flight on releases that leave is cut at once.
+    pub(super) cut: bool,
 }
 
 impl Proposal {
@@ -26,7 +31,7 @@ impl Proposal {
     pub(super) fn of_change(
         before: &TableState,
         change: &Change,
-        force: bool,
+        consent: Consent,
     ) -> Result<Option<Self>, ControlError> {
         let applied = change.apply_to(before)?;
         if applied.is_same(before) {
@@ -44,7 +49,8 @@ impl Proposal {
             touched: applied.touched,
             imported: None,
             request: None,
-            force,
+            force: consent.force,
+            cut: consent.cut,
         }))
     }
 
@@ -53,14 +59,34 @@ impl Proposal {
         before: &TableState,
         table: TableDocument,
         file: &Arc<TableDocument>,
-        force: bool,
+        consent: Consent,
     ) -> Result<Option<Self>, ControlError> {
-        let proposal = Self::of_change(before, &Change::Replace { table }, force)?;
+        let proposal = Self::of_change(before, &Change::Replace { table }, consent)?;
         Ok(proposal.map(|proposal| Self {
             cause: Cause::Import,
             imported: Some(Arc::clone(file)),
             ..proposal
         }))
+    }
+
+    /// The way in which releases leave their routes by it.
+    pub(super) fn leave(&self) -> Leave {
+        let cause = match self.change {
+            Change::Abort { .. } => LeaveCause::Rollback,
+            Change::Promote { .. } | Change::Switch { .. } => LeaveCause::Switch,
+            Change::RemoveRelease { .. } | Change::RemoveRoute { .. } => LeaveCause::Remove,
+            Change::PatchSplit { .. }
+            | Change::PutRelease { .. }
+            | Change::PutRoute { .. }
+            | Change::Replace { .. }
+            | Change::SetEndpoints { .. }
+            | Change::SetPercents { .. }
+            | Change::SetSplit { .. } => LeaveCause::Split,
+        };
+        Leave {
+            cause,
+            cut: self.cut,
+        }
     }
 
     /// True if it only goes back to what was live, and so waits for no check.

@@ -195,7 +195,7 @@ impl Controller {
         }
         check_base(&self.log, live.revision(), scope, expected)?;
         let before = live.state();
-        let proposal = Proposal::of_change(&before, change, consent.force)?;
+        let proposal = Proposal::of_change(&before, change, consent)?;
         if !consent.drop {
             check_drops_no_weight(&before, change)?;
         }
@@ -253,7 +253,8 @@ impl Controller {
     ) -> Result<CompiledChange<'_>, ControlError> {
         let Proposal { state, touched, .. } = &proposal;
         let draft = compile(state.clone(), touched, Some(live.compiled()), &self.fleet)
-            .map_err(ControlError::Invalid)?;
+            .map_err(ControlError::Invalid)?
+            .leaving(proposal.leave());
         let nothing = &Candidates::default();
         let names = await_addresses(&self.reconciler, &self.fleet, &draft, touched).await;
         if !proposal.force {

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::{
-    ControlError, Controller, EarlyReceipt, Expected,
+    Consent, ControlError, Controller, EarlyReceipt, Expected,
     clock::now_ms,
     precondition::{Scope, check_base, idempotent_replay},
     recompile::{compile_again, ensure_compiled},
@@ -18,8 +18,8 @@ use crate::{
     history::{Entry, FullWeight, StoredRevision},
     model::{Author, Cause, Change, ChangeSet, Revision, RevisionRecord, RouteName, TableSpec},
     table::{
-        Compiled, Draft, LiveTable, RollbackError, RollbackTarget, RoutingTable, StackChange,
-        Swapped, UndoEntry,
+        Compiled, Draft, Leave, LiveTable, RollbackError, RollbackTarget, RoutingTable,
+        StackChange, Swapped, UndoEntry,
     },
 };
 
@@ -65,7 +65,16 @@ struct LiveFirst {
 struct Request<'a> {
     by: &'a Author,
     expected: Expected,
-    force: bool,
+    consent: Consent,
+}
+
+impl Request<'_> {
+    fn leave(&self) -> Leave {
+        Leave {
+            cut: self.consent.cut,
+            ..Leave::ROLLBACK
+        }
+    }
 }
 
 impl Controller {
@@ -80,9 +89,9 @@ impl Controller {
         to: RollbackTo,
         by: Author,
         expected: Expected,
-        force: bool,
+        consent: impl Into<Consent>,
     ) -> Result<Receipt, ControlError> {
-        let receipt = self.rollback_early(to, by, expected, force).await?;
+        let receipt = self.rollback_early(to, by, expected, consent).await?;
         Ok(receipt.into_receipt())
     }
 
@@ -96,12 +105,12 @@ impl Controller {
         to: RollbackTo,
         by: Author,
         expected: Expected,
-        force: bool,
+        consent: impl Into<Consent>,
     ) -> Result<EarlyReceipt<'_>, ControlError> {
         let request = Request {
             by: &by,
             expected,
-            force,
+            consent: consent.into(),
         };
         for _ in 0..MOST_ATTEMPTS {
             match self.attempt_rollback(&to, request)? {
@@ -164,7 +173,7 @@ impl Controller {
             RollbackTarget::Revision(_) => RollbackTarget::Revision(level.revision),
             other => other,
         };
-        Ok(self.swap_back(&live, target, request.by))
+        Ok(self.swap_back(&live, target, request))
     }
 
     fn check_return(
@@ -174,7 +183,7 @@ impl Controller {
         compiled: Option<&Compiled>,
         request: Request<'_>,
     ) -> Result<(), ControlError> {
-        if request.force {
+        if request.consent.force {
             return Ok(());
         }
         self.readiness(live)
@@ -201,7 +210,7 @@ impl Controller {
         }
         self.check_return(live, &spec, None, request)?;
         let swap = LiveFirst {
-            draft: compile_again(&self.fleet, live, &spec)?,
+            draft: compile_again(&self.fleet, live, &spec)?.leaving(request.leave()),
             undo: StackChange::Push(request.by.group.as_deref().map(Arc::from)),
             cause: Cause::Rollback { to },
             change: None,
@@ -226,7 +235,7 @@ impl Controller {
         let back = plan_route_rollback(&self.table, &self.log, &live, route)?;
         self.check_return(&live, &back.state.spec, None, request)?;
         let swap = LiveFirst {
-            draft: compile_route(&self.fleet, &live, route, back.state)?,
+            draft: compile_route(&self.fleet, &live, route, back.state)?.leaving(request.leave()),
             undo: StackChange::Above(back.to),
             cause: Cause::RollbackRoute {
                 route: Some(route.clone()),
@@ -276,14 +285,16 @@ impl Controller {
         &self,
         live: &Arc<RoutingTable>,
         target: RollbackTarget,
-        by: &Author,
+        request: Request<'_>,
     ) -> RollbackAttempt<'_> {
+        let by = request.by;
         let mut index = self.log.index();
         if was_made(&index, by) {
             return RollbackAttempt::Again;
         }
         let next = || self.log.history.reserve();
-        let swapped = match self.table.rollback(target, Some(live.revision()), next) {
+        let (expected, leave) = (Some(live.revision()), request.leave());
+        let swapped = match self.table.rollback_leaving(target, expected, leave, next) {
             Ok(swapped) => swapped,
             Err(
                 RollbackError::Cold(_) | RollbackError::NothingToUndo | RollbackError::Stale(_),

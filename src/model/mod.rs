@@ -14,6 +14,7 @@ mod duration;
 mod endpoint;
 mod growth;
 mod health;
+mod in_flight;
 mod name;
 mod outcome;
 mod percent;
@@ -40,6 +41,7 @@ pub use self::{
     endpoint::{EndpointUrl, Scheme},
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
+    in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     name::{NameError, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentProtocol, Fallback, HumanDuration, PinLost, PinSource, ReleaseName,
-    RetriesSpec, RouteName, Weights,
+    AffinitySource, AgentProtocol, Fallback, HumanDuration, InFlightSpec, PinLost, PinSource,
+    ReleaseName, RetriesSpec, RouteName, Weights,
 };
 
 /// Decisions about a route.
@@ -47,6 +47,9 @@ pub struct RouteSpec {
     /// Handling of a request whose pinned endpoint is gone or unhealthy.
     #[serde(default, skip_serializing_if = "PinLost::is_default")]
     pub pin_lost: PinLost,
+    /// Policies for what is in flight on a release when it leaves the route, by cause and class.
+    #[serde(default, skip_serializing_if = "InFlightSpec::is_default")]
+    pub in_flight: InFlightSpec,
     /// Time limits.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_default")]
     pub timeouts: TimeoutsSpec,
@@ -215,6 +218,7 @@ impl RouteSpec {
             affinity: Vec::new(),
             pins: Vec::new(),
             pin_lost: PinLost::default(),
+            in_flight: InFlightSpec::default(),
             timeouts: TimeoutsSpec::default(),
             retries: RetriesSpec::default(),
             fallback: None,

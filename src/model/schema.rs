@@ -17,7 +17,10 @@ use utoipa::{
     },
 };
 
-use super::{Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RouteName, Version};
+use super::{
+    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RouteName, SessionPolicy, Version,
+    WorkPolicy,
+};
 
 /// Pattern of a name.
 const NAME: &str = "^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$";
@@ -131,6 +134,18 @@ text!(HumanDuration, "Span", {
     "description": "A duration: a number with a unit, such as `2s` or `500ms`.",
     "pattern": SPAN,
     "examples": ["2s"],
+});
+text!(WorkPolicy, "WorkPolicy", {
+    "type": "string",
+    "description": "What becomes of work in flight: `finish`, `finish within 15m`, `cut` or `cut over 30s`.",
+    "pattern": "^(finish|cut|(finish within|cut over) [0-9]{1,9}(ns|us|ms|s|m|h))$",
+    "examples": ["finish within 15m"],
+});
+text!(SessionPolicy, "SessionPolicy", {
+    "type": "string",
+    "description": "What becomes of sessions with a pin: `keep`, `keep for 15m`, `move` or `finish`.",
+    "pattern": "^(keep|move|finish|keep for [0-9]{1,9}(ns|us|ms|s|m|h))$",
+    "examples": ["keep for 15m"],
 });
 text!(Digest, "Digest", {
     "type": "string",

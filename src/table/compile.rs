@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use super::{Release, Route, Split, SplitEntry, index::Index, validate};
+use super::{Leave, Release, Route, Split, SplitEntry, index::Index, validate};
 use crate::{
     fleet::Fleet,
     model::{
@@ -25,9 +25,16 @@ pub struct Compiled {
 pub struct Draft {
     pub(super) compiled: Arc<Compiled>,
     pub(super) state: TableState,
+    pub(super) leave: Leave,
 }
 
 impl Draft {
+    /// Sets the way in which releases leave their routes by it.
+    #[must_use]
+    pub fn leaving(self, leave: Leave) -> Self {
+        Self { leave, ..self }
+    }
+
     /// Digest of its decisions.
     pub fn digest(&self) -> Digest {
         self.state.spec.digest()
@@ -75,6 +82,7 @@ pub fn compile(
             index,
         }),
         state,
+        leave: Leave::SPLIT,
     })
 }
 

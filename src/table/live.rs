@@ -6,19 +6,23 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Instant, SystemTime, UNIX_EPOCH},
 };
 
 use arc_swap::{ArcSwap, Cache};
+use tokio::sync::Notify;
 
 use super::{
-    Compiled, Draft, RevisionConflict, RollbackError, RollbackTarget, RoutingTable, StackChange,
-    Swapped, UndoEntry, undo::UndoStack, work_board::WorkBoard, worker_epochs::WorkerEpochs,
+    Compiled, Departures, Draft, Leave, RevisionConflict, RollbackError, RollbackTarget,
+    RoutingTable, StackChange, Swapped, UndoEntry, departures::Transition, undo::UndoStack,
+    work_board::WorkBoard, worker_epochs::WorkerEpochs,
 };
 use crate::{
-    model::{Digest, Revision, Rosters, TableSpec},
+    model::{Revision, Rosters, TableSpec},
     stats::Sharded,
 };
+
+mod levels;
 
 /// The live table, the undo stack below it, and the epochs of the workers that read it.
 #[derive(Debug)]
@@ -27,7 +31,16 @@ pub struct LiveTable {
     writer: Mutex<Writer>,
     epochs: WorkerEpochs,
     work: WorkBoard,
+    swaps: Notify,
     workers: usize,
+}
+
+/// The parts of a table that is about to be live.
+struct NextTable {
+    revision: Revision,
+    compiled: Arc<Compiled>,
+    rosters: Arc<Rosters>,
+    leave: Leave,
 }
 
 #[derive(Debug)]
@@ -40,7 +53,13 @@ struct Writer {
 impl LiveTable {
     /// Creates an empty table with revision 0, read by this many workers.
     pub fn new(workers: usize) -> Self {
-        let table = RoutingTable::new(Revision(0), Compiled::empty(), Arc::default(), workers);
+        let table = RoutingTable::new(
+            Revision(0),
+            Compiled::empty(),
+            Arc::default(),
+            Departures::default(),
+            workers,
+        );
         Self {
             current: Arc::new(ArcSwap::from_pointee(table)),
             writer: Mutex::new(Writer {
@@ -49,6 +68,7 @@ impl LiveTable {
             }),
             epochs: WorkerEpochs::new(workers),
             work: WorkBoard::new(workers),
+            swaps: Notify::new(),
             workers,
         }
     }
@@ -80,7 +100,9 @@ impl LiveTable {
     ) {
         let mut writer = self.writer();
         writer.undo = UndoStack::restored(levels, decision, group);
-        let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
+        let departures = Departures::default();
+        let (compiled, rosters) = (draft.compiled, draft.state.rosters);
+        let table = RoutingTable::new(revision, compiled, rosters, departures, self.workers);
         self.current.store(Arc::new(table));
         self.epochs.notify();
     }
@@ -138,8 +160,13 @@ impl LiveTable {
             writer.undo.set_live(revision);
         }
         facts(&draft);
-        let table = RoutingTable::new(revision, draft.compiled, draft.state.rosters, self.workers);
-        Ok(self.swap(&mut writer, live, table, start))
+        let next = NextTable {
+            revision,
+            compiled: draft.compiled,
+            rosters: draft.state.rosters,
+            leave: draft.leave,
+        };
+        Ok(self.swap(&mut writer, live, next, start))
     }
 
     /// Makes an earlier table live again under the number from `next`. Rosters are facts: the live ones stay.
@@ -151,6 +178,20 @@ impl LiveTable {
         &self,
         target: RollbackTarget,
         expected: Option<Revision>,
+        next: impl FnOnce() -> Revision,
+    ) -> Result<Swapped, RollbackError> {
+        self.rollback_leaving(target, expected, Leave::ROLLBACK, next)
+    }
+
+    /// Like [`LiveTable::rollback`], with the way in which releases leave their routes by it.
+    ///
+    /// # Errors
+    /// As [`LiveTable::rollback`].
+    pub fn rollback_leaving(
+        &self,
+        target: RollbackTarget,
+        expected: Option<Revision>,
+        leave: Leave,
         next: impl FnOnce() -> Revision,
     ) -> Result<Swapped, RollbackError> {
         let mut writer = self.writer();
@@ -180,8 +221,13 @@ impl LiveTable {
         undone.reverse();
         let revision = next();
         writer.undo.set_live(revision);
-        let table = RoutingTable::new(revision, compiled, rosters, self.workers);
-        let swapped = self.swap(&mut writer, live, table, start);
+        let next = NextTable {
+            revision,
+            compiled,
+            rosters,
+            leave,
+        };
+        let swapped = self.swap(&mut writer, live, next, start);
         Ok(Swapped {
             restored: Some(level.revision),
             undid: undone,
@@ -193,13 +239,28 @@ impl LiveTable {
         &self,
         writer: &mut Writer,
         replaced: Arc<RoutingTable>,
-        table: RoutingTable,
+        next: NextTable,
         start: Instant,
     ) -> Swapped {
+        let departures = replaced.departures().after(&Transition {
+            before: replaced.compiled().spec(),
+            after: next.compiled.spec(),
+            leave: next.leave,
+            revision: next.revision,
+            now_ms: unix_ms(),
+        });
+        let NextTable {
+            revision,
+            compiled,
+            rosters,
+            ..
+        } = next;
+        let table = RoutingTable::new(revision, compiled, rosters, departures, self.workers);
         let table = Arc::new(table);
         self.current.store(Arc::clone(&table));
         let took = start.elapsed();
         self.epochs.notify();
+        self.swaps.notify_one();
         writer
             .previous
             .push((replaced.revision(), Arc::clone(replaced.in_flight())));
@@ -222,74 +283,6 @@ impl LiveTable {
             .retain(|(revision, counter)| *revision >= oldest || counter.sum() > 0);
     }
 
-    /// Levels that a rollback can go to, the deepest first.
-    pub fn levels(&self) -> Vec<UndoEntry> {
-        self.writer().undo.levels().to_vec()
-    }
-
-    /// At most `most` levels, the nearest first.
-    pub fn nearest_levels(&self, most: usize) -> Vec<UndoEntry> {
-        let writer = self.writer();
-        let levels = writer.undo.levels().iter().rev();
-        levels.take(most).cloned().collect()
-    }
-
-    /// Revisions of the decisions that a rollback undoes or goes to: the live one, then the levels, the nearest first.
-    pub fn chain(&self) -> Vec<Revision> {
-        let writer = self.writer();
-        let levels = writer.undo.levels().iter().rev();
-        std::iter::once(writer.undo.live())
-            .chain(levels.map(|level| level.revision))
-            .collect()
-    }
-
-    /// Revision of the live decision: the live revision, or the latest one before it that was not a fact.
-    pub fn decision(&self) -> Revision {
-        self.writer().undo.live()
-    }
-
-    /// Nearest level with these decisions.
-    pub fn level_of(&self, digest: Digest) -> Option<UndoEntry> {
-        let writer = self.writer();
-        let mut levels = writer.undo.levels().iter().rev();
-        levels.find(|level| level.spec.digest() == digest).cloned()
-    }
-
-    /// Level that a rollback target refers to, if any.
-    pub fn level(&self, target: RollbackTarget) -> Option<UndoEntry> {
-        let writer = self.writer();
-        writer
-            .undo
-            .place(target)
-            .map(|place| writer.undo.levels()[place].clone())
-    }
-
-    /// The live table and the target of a rollback, read together.
-    pub fn undo_to(&self) -> (Arc<RoutingTable>, Option<Revision>) {
-        let writer = self.writer();
-        (self.load(), writer.undo.undo_to())
-    }
-
-    /// Group of the live revision.
-    pub fn live_group(&self) -> Option<Arc<str>> {
-        self.writer().undo.live_group().cloned()
-    }
-
-    /// Adds the compiled form to the level of a revision.
-    pub fn mark_warm(&self, revision: Revision, compiled: &Arc<Compiled>) {
-        self.writer().undo.mark_warm(revision, compiled);
-    }
-
-    /// Drops the compiled form of levels for which `warm` returns false; it gets the distance from the top, from 0.
-    pub fn mark_cold(&self, warm: impl Fn(usize, &UndoEntry) -> bool) {
-        self.writer().undo.mark_cold(warm);
-    }
-
-    /// Keeps at most this many levels; drops the deepest first.
-    pub fn truncate(&self, most: usize) {
-        self.writer().undo.truncate(most);
-    }
-
     /// Requests in flight on earlier revisions, by revision; those at zero are left out.
     pub fn in_flight_on_previous(&self) -> Vec<(Revision, u64)> {
         let mut writer = self.writer();
@@ -309,6 +302,11 @@ impl LiveTable {
     /// Acknowledges a revision for a worker: whatever it commits from now on is by this one or a later one.
     pub fn acknowledge(&self, worker: usize, revision: Revision) {
         self.epochs.acknowledge(worker, revision);
+    }
+
+    /// Waits until the table was swapped since this was last waited for. For one waiter, the control plane. Cancel-safe.
+    pub async fn swapped(&self) {
+        self.swaps.notified().await;
     }
 
     /// The board between the control plane and the workers, about the work in flight.
@@ -336,6 +334,13 @@ impl LiveTable {
     pub fn waiting_for(&self, revision: Revision) -> Vec<usize> {
         self.epochs.lagging(revision)
     }
+}
+
+fn unix_ms() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
 }
 
 fn level(table: &RoutingTable, undo: &UndoStack, now_ms: u64) -> UndoEntry {

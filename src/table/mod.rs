@@ -5,6 +5,7 @@
 
 mod affinity;
 mod compile;
+mod departures;
 mod hash;
 mod index;
 mod live;
@@ -27,6 +28,7 @@ mod worker_epochs;
 
 pub use self::{
     compile::{Compiled, Draft, compile},
+    departures::{Departure, Departures, Leave},
     hash::key_of,
     live::{LiveTable, TableReader},
     pins::PinField,

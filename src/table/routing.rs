@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Compiled, Route};
+use super::{Compiled, Departure, Departures, Route};
 use crate::{
     model::{Digest, RequestView, Revision, Rosters, TableState},
     stats::{CounterValue, Sharded},
@@ -15,6 +15,7 @@ pub struct RoutingTable {
     compiled: Arc<Compiled>,
     rosters: Arc<Rosters>,
     in_flight: Arc<Sharded>,
+    departures: Departures,
 }
 
 impl RoutingTable {
@@ -22,12 +23,14 @@ impl RoutingTable {
         revision: Revision,
         compiled: Arc<Compiled>,
         rosters: Arc<Rosters>,
+        departures: Departures,
         workers: usize,
     ) -> Self {
         Self {
             revision,
             compiled,
             rosters,
+            departures,
             in_flight: Arc::new(Sharded::new(workers)),
         }
     }
@@ -45,6 +48,22 @@ impl RoutingTable {
     /// Compiled decisions, shared with an earlier table after a rollback.
     pub fn compiled(&self) -> &Arc<Compiled> {
         &self.compiled
+    }
+
+    /// Releases that left a route, as of this revision.
+    pub fn departures(&self) -> &Departures {
+        &self.departures
+    }
+
+    /// The departure of the release at an entry of a route's split; `None` if it has a weight, or never left.
+    pub fn departure(&self, route: &Route, entry: usize) -> Option<&Arc<Departure>> {
+        let entry = route.split().entries().get(entry)?;
+        if entry.weight() > 0 {
+            return None;
+        }
+        let place = self.compiled.spec().place(&route.spec().name)?;
+        let release = entry.release();
+        self.departures.of(place, release.name(), release.version())
     }
 
     /// Decisions and rosters as of this revision.
