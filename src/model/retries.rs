@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct RetriesSpec {
-    /// Maximum number of attempts that may reach an endpoint, the first one included; 5 by default, 1 for no retry.
+    /// Maximum number of attempts, the first one included; 5 by default, 1 for no retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 10)]
     pub attempts: Option<u32>,

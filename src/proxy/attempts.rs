@@ -116,7 +116,7 @@ impl RequestContext {
 
     /// True if the release that was decided on may be replaced by the fallback of its route. A request that names its
     /// release, or is pinned to it, stays.
-    fn may_fall_back(&self) -> bool {
+    pub(super) fn may_fall_back(&self) -> bool {
         let falls_back = |decision: &Decision| {
             decision.reason == DecisionReason::Split && decision.fallback().is_some()
         };

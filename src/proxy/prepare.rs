@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
-use crate::model::{AgentProtocol, HostHeader, Protocol};
+use crate::model::{AgentProtocol, HostHeader, Protocol, RequestView};
 
 use super::connect::Connected;
 use super::decide::DecisionInput;
@@ -100,7 +100,19 @@ fn shape_errors(
 ) {
     if let Some(protocol) = protocol {
         context.error_form = ErrorForm::of(protocol, parts);
+        context.opens_session = protocol == AgentProtocol::Mcp && opens_session(parts);
     }
+}
+
+/// True if a request to an MCP server is the probe of its generation, or begins a session of the older one. Those name
+/// no method in a header.
+fn opens_session(parts: &RequestParts<'_>) -> bool {
+    let opens = |method| [&b"server/discover"[..], b"initialize"].contains(&method);
+    parts.method == b"POST"
+        && match parts.header("mcp-method") {
+            Some(method) => opens(method),
+            None => parts.header("mcp-session-id").is_none(),
+        }
 }
 
 /// Picks another endpoint of the release that a request is bound to.

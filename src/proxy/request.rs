@@ -15,7 +15,7 @@ use super::request_context::RequestContext;
 use super::select::Selected;
 use super::settings::PeerInfo;
 use super::stage::{Request, Stage};
-use super::waiting::{WaitAborted, dial, queue};
+use super::waiting::{WaitAborted, dial, queue, wait_for_start};
 use super::worker::Worker;
 use crate::http1::Reusable;
 use crate::model::Outcome;
@@ -45,13 +45,17 @@ pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
 ) -> impl Future<Output = RequestEnd> {
     async move {
         loop {
-            let dialed = match step(request, meta, head, client, responder).await {
+            let mut stepped = step(request, meta, head, client, responder).await;
+            if let Step::Failed(error) = stepped {
+                // The head goes with what may have been processed, which is not sent anywhere else.
+                stepped = match head {
+                    Some(_) => Box::pin(recover(request, meta, error, client)).await,
+                    None => Step::Failed(error),
+                };
+            }
+            let dialed = match stepped {
                 Step::Prepare(dialed) => dialed,
                 Step::Finished(end) => return end,
-                Step::Failed(error) if head.is_some() && request.context.falls_back(&error) => {
-                    request.fall_back(&error);
-                    None
-                }
                 Step::Failed(error) => {
                     return Box::pin(fail(request, meta, error, responder)).await;
                 }
@@ -111,6 +115,27 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
             Stage::Received => Step::Prepare(None),
             Stage::Failed(..) => request.failed(),
         }
+    }
+}
+
+/// Lets the fallback of the route answer a request that failed, or waits for a release that starts.
+async fn recover<C: ClientBody>(
+    request: &mut Request,
+    meta: &RequestMeta,
+    error: ProxyError,
+    client: &mut C,
+) -> Step {
+    if request.context.falls_back(&error) {
+        request.fall_back(&error);
+        return Step::Prepare(None);
+    }
+    if !matches!(error, ProxyError::NoEndpoint) {
+        return Step::Failed(error);
+    }
+    match wait_for_start(&mut request.context, meta, client).await {
+        Ok(true) => Step::Prepare(None),
+        Ok(false) => Step::Failed(error),
+        Err(aborted) => request.abort(aborted),
     }
 }
 

@@ -47,6 +47,8 @@ pub(super) struct RequestContext {
     pub(super) random_key: u64,
     /// Its session as of the last decision. Valid only on a route with sessions.
     pub(super) session: Cell<Session>,
+    /// It opens a session of MCP, on a route of such agents.
+    pub(super) opens_session: bool,
     /// It has yielded once before it was committed.
     pub(super) has_yielded: bool,
     /// Its release could not answer: it goes to the fallback of its route.
@@ -109,6 +111,7 @@ impl RequestContext {
             connect_deadline: None,
             random_key: worker.random(),
             session: Cell::default(),
+            opens_session: false,
             has_yielded: false,
             has_fallen_back: false,
             started: worker.timers.now(),

@@ -17,11 +17,17 @@
 //! not, goes to the stable release if the route has a fallback.
 
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use crate::model::AttemptFailure;
 
 /// Number of failures from which on a retry opens a connection of its own.
 const OWN_CONNECTION: u32 = 3;
+
+/// First pause before an endpoint that refuses connections is tried again; it doubles each time.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+/// Longest such pause.
+const LONGEST_PAUSE: Duration = Duration::from_millis(250);
 
 /// Evidence of how far the endpoint may have processed a failed attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,6 +79,8 @@ pub(super) struct Attempts {
     pub(super) is_final: bool,
     /// Attempts at the release before the fallback.
     pub(super) before_fallback: u32,
+    /// Number of pauses because no endpoint of the release took a connection.
+    pub(super) pauses: u32,
 }
 
 // === impl FailedAttempt ===
@@ -102,6 +110,16 @@ impl Attempts {
         let full = std::mem::take(&mut self.full);
         self.tried.retain(|address| !full.contains(address));
         !full.is_empty()
+    }
+
+    /// The next pause before all endpoints are tried again: they may just restart. It is up to a half shorter, so that
+    /// requests that wait together do not come together.
+    pub(super) fn pause(&mut self, random: u64) -> Duration {
+        let longest = FIRST_PAUSE * (1 << self.pauses.min(6));
+        self.pauses += 1;
+        self.tried.clear();
+        let longest = longest.min(LONGEST_PAUSE);
+        longest - longest / 2 * u32::from(random as u8) / 256
     }
 
     /// Prefers other endpoints than this one, which may be tried again once there is no other.
@@ -178,6 +196,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn pauses_grow_to_a_quarter_of_a_second_and_forget_what_was_tried() {
+        let mut attempts = Attempts::default();
+        attempts.tried.push(SocketAddr::from(([127, 0, 0, 1], 1)));
+        let pauses: Vec<_> = (0..6).map(|_| attempts.pause(0).as_millis()).collect();
+        assert_eq!(pauses, [20, 40, 80, 160, 250, 250]);
+        assert!(attempts.tried.is_empty());
+        let shorter = attempts.pause(u64::MAX);
+        assert!(shorter > LONGEST_PAUSE / 2 && shorter < LONGEST_PAUSE);
     }
 
     #[test]

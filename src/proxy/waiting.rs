@@ -1,6 +1,7 @@
 //! The waits of a request before it is committed: for a connection to its endpoint, and for a permit of its release.
 
 use std::future::pending;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,6 +21,10 @@ use super::select::Selected;
 /// Longest wait for a permit, unless the release has a limit of its own.
 const QUEUE_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Longest wait for a release that has no endpoint yet, of a request that opens a session of MCP: a client takes an
+/// error for a server of the older generation, for good.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+
 /// The reason why a wait ended without its result.
 pub(super) enum WaitAborted {
     /// The client has left.
@@ -36,13 +41,8 @@ pub(super) async fn dial<C: ClientBody>(
     meta: &RequestMeta,
     client: &mut C,
 ) -> Result<Option<Connected>, WaitAborted> {
-    let worker = &context.worker;
-    let settings = &worker.shared.settings;
-    let timeouts = settings.for_route(&selected.route().spec().timeouts);
-    let now = Instant::now();
-    let until = *context
-        .connect_deadline
-        .get_or_insert(now + timeouts.connect);
+    let until = connect_until(context, selected);
+    let (worker, now) = (&context.worker, Instant::now());
     let deadline = worker.timers.deadline();
     deadline.set_from_now(until.saturating_duration_since(now));
     let attempts = context.attempts.as_ref();
@@ -56,6 +56,9 @@ pub(super) async fn dial<C: ClientBody>(
     match connected? {
         Ok(connection) => Ok(connection),
         Err(error) => {
+            if let Some(length) = restart_pause(context, selected, &error, until) {
+                return pause(context, meta, client, length).await.map(|()| None);
+            }
             note_connect_failure(context, selected, error, may_wait).map_err(WaitAborted::Error)?;
             if Instant::now() >= until {
                 let error = ProxyError::Upstream(UpstreamError::ConnectTimeout);
@@ -64,6 +67,100 @@ pub(super) async fn dial<C: ClientBody>(
             Ok(None)
         }
     }
+}
+
+/// Deadline for connecting, which begins with the first wait for a connection.
+fn connect_until(context: &mut RequestContext, selected: &Selected) -> Instant {
+    let settings = &context.worker.shared.settings;
+    let timeouts = settings.for_route(&selected.route().spec().timeouts);
+    let mut longest = timeouts.connect;
+    if context.opens_session {
+        longest = longest.max(START_TIMEOUT);
+    }
+    *context
+        .connect_deadline
+        .get_or_insert_with(|| Instant::now() + longest)
+}
+
+/// The pause before the endpoints of a release are tried again, if all of them refuse connections: one that restarts
+/// takes them again in a moment. Only the first refusals count as failures.
+fn restart_pause(
+    context: &mut RequestContext,
+    selected: &Selected,
+    error: &UpstreamError,
+    until: Instant,
+) -> Option<Duration> {
+    let attempts = context.attempts.as_ref();
+    let is_one_full = attempts.is_some_and(|attempts| !attempts.full.is_empty());
+    if !is_refused(error)
+        || is_one_full
+        || context.may_fall_back()
+        || !are_all_out(context, selected)
+    {
+        return None;
+    }
+    count_connect_failure(context, selected, error);
+    let random = context.worker.random();
+    let pause = context.attempts.get_or_insert_default().pause(random);
+    (Instant::now() + pause < until).then_some(pause)
+}
+
+/// True if nothing listens at the address.
+fn is_refused(error: &UpstreamError) -> bool {
+    matches!(error, UpstreamError::Connect(inner) if inner.kind() == ErrorKind::ConnectionRefused)
+}
+
+/// Counts a failure to connect against the endpoint, unless it was refused while we wait for a restart.
+fn count_connect_failure(
+    context: &mut RequestContext,
+    selected: &Selected,
+    error: &UpstreamError,
+) {
+    let attempts = context.attempts.as_ref();
+    if is_refused(error) && attempts.is_some_and(|attempts| attempts.pauses > 0) {
+        return;
+    }
+    if error.is_refusal() {
+        let endpoint = selected.in_flight.endpoint();
+        endpoint.refused(context.worker.now_ms());
+    }
+    context.count_failed_attempt(error.failure(), error);
+}
+
+/// Waits for a while, or until the table changes.
+async fn pause<C: ClientBody>(
+    context: &RequestContext,
+    meta: &RequestMeta,
+    client: &mut C,
+    length: Duration,
+) -> Result<(), WaitAborted> {
+    let deadline = context.worker.timers.deadline();
+    deadline.set_from_now(length);
+    let ended = async {
+        tokio::select! {
+            () = context.worker.table_changed.notified() => {}
+            () = deadline.expired() => {}
+        }
+    };
+    or_client_closed(context, meta, client, ended).await
+}
+
+/// Waits until an endpoint of a release may have started, if the request is one that waits for that; false if not.
+pub(super) async fn wait_for_start<C: ClientBody>(
+    context: &mut RequestContext,
+    meta: &RequestMeta,
+    client: &mut C,
+) -> Result<bool, WaitAborted> {
+    let now = Instant::now();
+    let until = *context
+        .connect_deadline
+        .get_or_insert_with(|| now + START_TIMEOUT);
+    if !context.opens_session || context.is_bound() || now >= until {
+        return Ok(false);
+    }
+    let random = context.worker.random();
+    let length = context.attempts.get_or_insert_default().pause(random);
+    pause(context, meta, client, length).await.map(|()| true)
 }
 
 /// Waits for a permit of a release. The request is not committed: when the table changes, it is selected for again.
@@ -147,6 +244,13 @@ async fn or_client_closed<C: ClientBody, T>(
 /// True if no endpoint would be tried after the selected one.
 fn is_last_endpoint(context: &RequestContext, selected: &Selected) -> bool {
     let attempts = context.attempts.as_ref();
+    let tried = attempts.map_or(0, |attempts| attempts.tried.len());
+    tried >= other_endpoints(context, selected) || are_all_out(context, selected)
+}
+
+/// True if every other endpoint of the release was tried or is unhealthy.
+fn are_all_out(context: &RequestContext, selected: &Selected) -> bool {
+    let attempts = context.attempts.as_ref();
     let tried = attempts.map_or(&[][..], |attempts| &attempts.tried);
     let address = selected.in_flight.endpoint().address();
     let endpoints = selected.release().roster().endpoints();
@@ -155,7 +259,7 @@ fn is_last_endpoint(context: &RequestContext, selected: &Selected) -> bool {
             || other.health() == Health::Unhealthy
             || tried.contains(&other.address())
     };
-    tried.len() >= other_endpoints(context, selected) || endpoints.iter().all(is_out)
+    endpoints.iter().all(is_out)
 }
 
 /// Number of other endpoints to try when a connection fails.
@@ -172,11 +276,8 @@ fn note_connect_failure(
     error: UpstreamError,
     has_waited: bool,
 ) -> Result<(), ProxyError> {
+    count_connect_failure(context, selected, &error);
     let endpoint = selected.in_flight.endpoint();
-    if error.is_refusal() {
-        endpoint.refused(context.worker.now_ms());
-    }
-    context.count_failed_attempt(error.failure(), &error);
     let others = other_endpoints(context, selected);
     let attempts = context.attempts.get_or_insert_default();
     attempts.tried.push(endpoint.address());

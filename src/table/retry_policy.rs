@@ -43,7 +43,7 @@ impl RetryPolicy {
         }
     }
 
-    /// Maximum number of attempts that may reach an endpoint.
+    /// Maximum number of attempts.
     pub fn attempts(&self) -> u32 {
         self.attempts
     }

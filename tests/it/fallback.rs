@@ -12,7 +12,9 @@ use crate::support::{Origin, Response, TestProxy, TestProxyBuilder, read_request
 
 const FALLBACK: &str = "stable = \"blue\"\nfallback = \"stable\"";
 
-fn cells(proxy: &TestProxy, release: &str) -> CellSnapshot {
+/// The counters of a release, once `requests` have ended.
+fn cells(proxy: &TestProxy, requests: usize, release: &str) -> CellSnapshot {
+    proxy.access_lines(requests);
     let live = proxy.cell.load();
     let route = live.compiled().routes().iter().next().unwrap();
     route.split().entry(release).unwrap().cells().snapshot()
@@ -70,7 +72,7 @@ fn a_dead_canary_is_seen_and_users_do_not_feel_it() {
         assert_eq!((response.status, &*response.text()), (200, "blue"));
         assert_eq!(blue.last().body, b"hello");
     }
-    let (green, blue) = (cells(&proxy, "green"), cells(&proxy, "blue"));
+    let (green, blue) = (cells(&proxy, 2, "green"), cells(&proxy, 2, "blue"));
     assert_eq!(green.of_class(OutcomeClass::Failure), 2);
     assert_eq!(green.failed_attempts.iter().sum::<u64>(), 2);
     assert_eq!(blue.of_class(OutcomeClass::Success), 2);
@@ -93,7 +95,7 @@ fn a_canary_without_a_healthy_endpoint_falls_back_too() {
         endpoint.set_health(Health::Unhealthy);
     }
     assert_eq!(ask(&proxy, "POST", "").status, 200);
-    assert_eq!(cells(&proxy, "green").of_class(OutcomeClass::Failure), 1);
+    assert_eq!(cells(&proxy, 1, "green").of_class(OutcomeClass::Failure), 1);
 }
 
 #[test]
@@ -130,7 +132,7 @@ fn a_stable_release_that_cannot_answer_has_no_fallback() {
     }
     assert_eq!(ask(&proxy, "GET", "").status, 503);
     for release in ["blue", "green"] {
-        let failures = cells(&proxy, release).of_class(OutcomeClass::Failure);
+        let failures = cells(&proxy, 1, release).of_class(OutcomeClass::Failure);
         assert_eq!(failures, 1, "{release}");
     }
 }
@@ -172,7 +174,7 @@ fn the_last_response_with_such_a_status_is_passed_on() {
     let response = ask(&proxy, "GET", "");
     assert_eq!((response.status, &*response.text()), (503, "bad"));
     assert_eq!(bad.requests().len(), 3);
-    let blue = cells(&proxy, "blue");
+    let blue = cells(&proxy, 1, "blue");
     assert_eq!((blue.retries, blue.requests()), (2, 1));
     assert_eq!(proxy.access_lines(1)[0]["attempt_error"], "upstream_status");
 }
@@ -186,7 +188,8 @@ fn a_status_of_the_canary_falls_back_once_its_attempts_are_used_up() {
     assert_eq!((response.status, &*response.text()), (200, "blue"));
     assert_eq!(blue.last().body, b"hello");
     assert_eq!(green.requests().len(), 2);
-    assert_eq!(cells(&proxy, "green").of_class(OutcomeClass::Failure), 1);
+    let green_cells = cells(&proxy, 1, "green");
+    assert_eq!(green_cells.of_class(OutcomeClass::Failure), 1);
     let passed = ask(&proxy, "POST", "");
     assert_eq!((passed.status, &*passed.text()), (502, "bad"));
     assert_eq!(blue.requests().len(), 1);
@@ -260,7 +263,7 @@ fn retries_end_with_their_budget_and_the_request_gets_its_error() {
     for _ in 0..100 {
         assert_eq!(client.get("/").status, 503);
     }
-    let blue = cells(&proxy, "blue");
+    let blue = cells(&proxy, 100, "blue");
     assert_eq!(blue.retries + blue.denied_retries, 100);
     // A fifth of the requests and the floor; the run takes far less than the ten seconds that fill it again.
     assert!((30..=60).contains(&blue.retries), "{}", blue.retries);

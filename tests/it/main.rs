@@ -40,6 +40,7 @@ mod program;
 mod readiness;
 mod redaction;
 mod responses;
+mod restarts;
 mod retries;
 mod rollback;
 mod rollback_promise;
