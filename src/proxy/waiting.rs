@@ -111,11 +111,7 @@ fn is_refused(error: &UpstreamError) -> bool {
 }
 
 /// Counts a failure to connect against the endpoint, unless it was refused while we wait for a restart.
-fn count_connect_failure(
-    context: &mut RequestContext,
-    selected: &Selected,
-    error: &UpstreamError,
-) {
+fn count_connect_failure(context: &mut RequestContext, selected: &Selected, error: &UpstreamError) {
     let attempts = context.attempts.as_ref();
     if is_refused(error) && attempts.is_some_and(|attempts| attempts.pauses > 0) {
         return;

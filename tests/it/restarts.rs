@@ -90,7 +90,10 @@ fn requests_wait_for_an_endpoint_that_restarts() {
         assert_eq!(client.response().status, 200);
     }
     let line = &proxy.access_lines(8)[0];
-    assert_eq!(line["attempts"], 2, "the wait is one failed attempt: {line}");
+    assert_eq!(
+        line["attempts"], 2,
+        "the wait is one failed attempt: {line}"
+    );
 }
 
 #[test]
@@ -99,7 +102,10 @@ fn the_wait_for_a_restart_ends_with_the_time_for_connecting() {
     let proxy = before(&endpoint, "150ms", "");
     let response = proxy.client().get("/");
     assert_eq!(response.status, 502);
-    assert_eq!(response.value("x-switchback-reason"), Some("connect_failed"));
+    assert_eq!(
+        response.value("x-switchback-reason"),
+        Some("connect_failed")
+    );
     let took = proxy.access_lines(1)[0]["duration_ms"].as_f64().unwrap();
     assert!((1.0..5_000.0).contains(&took), "{took}");
 }
