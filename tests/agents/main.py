@@ -7,6 +7,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import mcp_client
 import orchestrator
+import sessions
 import streams
 from harness import Suite, folder
 from world import Launcher, world
@@ -24,6 +25,8 @@ def main():
             suite.check(name, body, seconds=60)
 
         check("mcp modern", mcp_client.modern)
+        check("mcp sessions stay whole at 95/5", sessions.stay_whole, 300, 95, 5)
+        check("mcp sessions stay whole at 50/50", sessions.stay_whole, 300, 50, 50)
         check("openai stream finishes through a switch", streams.chat_finishes)
         check("websockets stay through a switch", streams.sockets_stay, 20)
         check("grpcio stream finishes through a switch", streams.call_finishes)

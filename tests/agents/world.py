@@ -70,7 +70,7 @@ class Agent:
 
 # Name, path, keys of its own, and what its releases are called.
 ROUTES = [
-    ("tools", 'path_prefix = "/mcp"', 'agent_protocol = "mcp"', "{}"),
+    ("tools", 'path_prefix = "/mcp"', 'agent_protocol = "mcp"\npins = [{ header = "mcp-session-id" }]', "{}"),
     ("tasks", 'path_prefix = "/"', 'agent_protocol = "a2a"', "{}"),
     ("chat", 'path_prefix = "/v1"', "", "{}"),
     ("sockets", 'path_prefix = "/ws"', "", "{}"),

@@ -1,0 +1,73 @@
+"""Sessions of MCP up to 2025-11-25, which the servers hold: the Python client against the library's own servers."""
+
+import asyncio
+
+from mcp_client import connect, where
+from world import same
+
+
+class Session:
+    """One client that makes its calls in phases, so that the test can change the split between them."""
+
+    def __init__(self, world, phases, room):
+        self.places, self.ids, self.failure = [], set(), None
+        self.reached = [asyncio.Event() for _ in phases]
+        self.task = asyncio.create_task(self.run(world, phases, room))
+
+    async def run(self, world, phases, room):
+        try:
+            async with connect(world, ids=self.ids) as client:
+                for phase, reached in zip(phases, self.reached):
+                    await phase.wait()
+                    async with room:
+                        self.places.append(await where(client))
+                    reached.set()
+        except BaseException as error:  # noqa: B036 - whatever it was, this session broke
+            self.failure = repr(error)
+        finally:
+            for reached in self.reached:
+                reached.set()
+
+    def broken(self, expected_calls):
+        """What is wrong with this session, or None."""
+        if self.failure:
+            return self.failure
+        if len({(place["release"], place["endpoint"], place["session"]) for place in self.places}) != 1:
+            return f"it moved: {self.places}"
+        if [place["calls"] for place in self.places] != list(range(expected_calls)):
+            return f"its state was lost: {self.places}"
+        if self.places[0]["session"] in self.ids:
+            return "the client knows the server's own id"
+        return None
+
+
+async def sessions_through(world, count, changes):
+    """Sessions that live through changes, each with a call before, between and after them."""
+    phases, room = [asyncio.Event() for _ in range(len(changes) + 1)], asyncio.Semaphore(16)
+    sessions = [Session(world, phases, room) for _ in range(count)]
+    for number, phase in enumerate(phases):
+        if number:
+            await asyncio.to_thread(changes[number - 1])
+        phase.set()
+        await asyncio.gather(*(session.reached[number].wait() for session in sessions))
+    await asyncio.gather(*(session.task for session in sessions))
+    return sessions
+
+
+def stay_whole(world, count, blue, green):
+    """No session breaks while weights change and all new ones are switched away; all of them end at their servers."""
+    world.split("tools", blue=blue, green=green)
+    changes = [
+        lambda: world.split("tools", blue=50, green=50),
+        lambda: world.switch("tools", "green"),
+        lambda: world.split("tools", blue=1, green=99),
+    ]
+    sessions = asyncio.run(sessions_through(world, count, changes))
+    broken = [said for session in sessions if (said := session.broken(len(changes) + 1))]
+    assert not broken, f"{len(broken)} of {count} sessions broke, such as: {broken[0]}"
+    began = [session.places[0]["release"] for session in sessions].count("green")
+    expected = count * green / (blue + green)
+    assert abs(began - expected) < 5 * (expected * blue / (blue + green)) ** 0.5 + 1, f"{began} began on green"
+    same({session.places[0]["endpoint"] for session in sessions}, {agent.name for agent in world.agents}, "endpoints in use")
+    same([agent.look()["sessions"] for agent in world.agents], [0, 0, 0, 0], "sessions that were not ended")
+    return f"{count} sessions, {began} of them on green"
