@@ -26,8 +26,8 @@ pub use self::{
         SplitRequest, SwitchRequest,
     },
     status::{
-        ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
-        ReleaseRole, ReleaseStatus, RollbackStatus, RouteStatus, Share, Status, Totals,
+        ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RouteStatus, Share, Status, Totals,
         WorkerStatus,
     },
     timestamp::Timestamp,

@@ -136,7 +136,7 @@ pub struct ReleaseStatus {
     pub healthy: usize,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
-    /// Requests queued for its concurrency limit.
+    /// Requests queued for one of its limits.
     #[serde(default)]
     pub queued: u64,
     /// Its endpoints: one for each address.
@@ -160,6 +160,18 @@ pub enum EndpointHealth {
     Unchecked,
 }
 
+/// Reason of an ejection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum EjectionCause {
+    /// It refused connections.
+    ConnectFailed,
+    /// It failed several times in a row.
+    ConsecutiveFailures,
+    /// It failed as a gateway does several times in a row.
+    ConsecutiveGatewayFailures,
+}
+
 /// An endpoint at one address.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct EndpointStatus {
@@ -171,6 +183,9 @@ pub struct EndpointStatus {
     pub health: EndpointHealth,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
+    /// Reason of its ejection, while it is ejected or probed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejected: Option<EjectionCause>,
     /// True if it was removed from its release, and stays until its last request ends.
     #[serde(default)]
     pub draining: bool,

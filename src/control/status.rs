@@ -8,10 +8,10 @@ use super::{
 };
 use crate::{
     api::{
-        ConvergenceStatus, Drift, DurabilityStatus, EndpointHealth, EndpointStatus, InFlightOn,
-        ReleaseRole, ReleaseStatus, RollbackStatus, Status, Timestamp, WorkerStatus,
+        ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, Status, Timestamp, WorkerStatus,
     },
-    fleet::{self, Endpoint, Fleet, Health, WatchedRelease},
+    fleet::{self, EjectionReason, Endpoint, Fleet, Health, WatchedRelease},
     model::Diff,
     table::{LiveTable, RollbackTarget, RoutingTable},
 };
@@ -126,7 +126,8 @@ impl StatusReader<'_> {
                 .filter(|endpoint| !is_checked || endpoint.health() == Health::Healthy)
                 .count(),
             in_flight: roster.in_flight(),
-            queued: u64::from(roster.concurrency_limit().waiting()),
+            queued: u64::from(roster.concurrency_limit().waiting())
+                + u64::from(roster.waiting_for_room()),
             endpoints: endpoints
                 .iter()
                 .map(|endpoint| status(endpoint, false))
@@ -212,6 +213,15 @@ fn endpoint_status(endpoint: &Endpoint, is_checked: bool, draining: bool) -> End
             Health::Unknown => EndpointHealth::Unknown,
         },
         in_flight: u64::from(endpoint.in_flight()),
+        ejected: endpoint.ejected().map(ejection_cause),
         draining,
+    }
+}
+
+fn ejection_cause(reason: EjectionReason) -> EjectionCause {
+    match reason {
+        EjectionReason::ConnectFailed => EjectionCause::ConnectFailed,
+        EjectionReason::ConsecutiveFailures => EjectionCause::ConsecutiveFailures,
+        EjectionReason::ConsecutiveGatewayFailures => EjectionCause::ConsecutiveGatewayFailures,
     }
 }

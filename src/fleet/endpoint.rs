@@ -1,7 +1,7 @@
-//! One address that serves requests: health, refused connections and requests in flight.
+//! One address that serves requests: health, ejections, weight and requests in flight.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering},
@@ -10,13 +10,20 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::concurrency_limit::ConcurrencyLimit;
-use crate::{model::EndpointUrl, stats::Sharded};
+use super::{
+    balance::{BalancePolicy, EjectionPolicy},
+    concurrency_limit::ConcurrencyLimit,
+    ejection::{Ejection, EjectionReason},
+    endpoint_flags::EndpointFlags,
+    peak_ewma::PeakEwma,
+};
+use crate::model::{EndpointUrl, rendezvous};
 
-/// Initial ejection time after a refused connection.
-const FIRST_SKIP_MS: u64 = 1_000;
-/// Maximum ejection time; it doubles with each refusal.
-const LONGEST_SKIP_MS: u64 = 30_000;
+/// Share of its weight that an endpoint has at the beginning of a slow start, in thousandths: Envoy's
+/// `min_weight_percent`.
+const LEAST_SHARE: u64 = 100;
+/// The whole weight.
+const WHOLE: u64 = 1_000;
 
 /// Result of active checks of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -45,23 +52,36 @@ impl Health {
 pub struct Endpoint {
     url: EndpointUrl,
     address: SocketAddr,
+    seed: u64,
     health: AtomicU8,
-    refusals: AtomicU32,
-    // In milliseconds of the caller's clock; 0: no refusal since the last successful connection.
-    skip_until_ms: AtomicU64,
-    in_flight: CachePadded<AtomicU32>,
+    flags: EndpointFlags,
+    weight: AtomicU32,
+    ejection: Ejection,
+    // In milliseconds of the caller's clock.
+    avoid_until_ms: AtomicU64,
+    retry_afters: AtomicU64,
+    // 0: it begins with the next look.
+    slow_start_ms: AtomicU64,
+    pub(super) latency: PeakEwma,
+    pub(super) in_flight: CachePadded<AtomicU32>,
     connections: Arc<ConcurrencyLimit>,
 }
 
 impl Endpoint {
-    /// Creates an endpoint of unknown health.
+    /// Creates an endpoint of unknown health and weight 1, at the beginning of its slow start.
     pub fn new(url: EndpointUrl, address: SocketAddr) -> Self {
         Self {
             url,
             address,
+            seed: seed_of(address),
             health: AtomicU8::new(Health::Unknown as u8),
-            refusals: AtomicU32::new(0),
-            skip_until_ms: AtomicU64::new(0),
+            flags: EndpointFlags::new(EndpointFlags::STARTING),
+            weight: AtomicU32::new(1),
+            ejection: Ejection::default(),
+            avoid_until_ms: AtomicU64::new(0),
+            retry_afters: AtomicU64::new(0),
+            slow_start_ms: AtomicU64::new(0),
+            latency: PeakEwma::default(),
             in_flight: CachePadded::default(),
             connections: Arc::default(),
         }
@@ -77,6 +97,11 @@ impl Endpoint {
         self.address
     }
 
+    /// Seed for consistent hashing: the same for an address on every machine.
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Result of active checks.
     pub fn health(&self) -> Health {
         match self.health.load(Ordering::Relaxed) {
@@ -86,28 +111,106 @@ impl Endpoint {
         }
     }
 
-    /// Sets the result of active checks; returns the previous one.
+    /// Sets the result of active checks; returns the previous one. An endpoint that recovers starts slowly, and one that
+    /// was ejected because it refused connections is not any more.
     pub fn set_health(&self, health: Health) -> Health {
         let before = self.health();
         self.health.store(health as u8, Ordering::Relaxed);
+        if health == Health::Unhealthy {
+            self.flags.set(EndpointFlags::UNHEALTHY);
+            return before;
+        }
+        if before == Health::Unhealthy {
+            self.start_slowly();
+            self.flags.clear(EndpointFlags::UNHEALTHY);
+        }
+        if health == Health::Healthy {
+            self.connected();
+        }
         before
+    }
+
+    /// Its weight among the endpoints of its release; 0 takes no new work.
+    pub fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    /// Sets its weight.
+    #[cfg(test)]
+    pub(super) fn set_weight(&self, weight: u32) {
+        self.weight.store(weight, Ordering::Relaxed);
     }
 
     /// Records a refused connection: the endpoint is ejected for 1 s, then 2 s, up to 30 s,
     /// followed by one probe each time.
     pub fn refused(&self, now_ms: u64) {
-        let refusals = self.refusals.fetch_add(1, Ordering::Relaxed);
-        let skip = (FIRST_SKIP_MS << refusals.min(5)).min(LONGEST_SKIP_MS);
-        self.skip_until_ms
-            .store((now_ms + skip).max(1), Ordering::Relaxed);
+        self.ejection.refused(now_ms);
+        self.flags.set(EndpointFlags::EJECTED);
     }
 
-    /// Records a successful connection: earlier refusals are cleared.
+    /// Records an accepted connection: an ejection because of refused ones ends.
     pub fn connected(&self) {
-        if self.skip_until_ms.load(Ordering::Relaxed) != 0 {
-            self.refusals.store(0, Ordering::Relaxed);
-            self.skip_until_ms.store(0, Ordering::Relaxed);
+        if self.flags.has(EndpointFlags::EJECTED) && self.ejection.connected(None) {
+            self.return_to_service();
         }
+    }
+
+    /// Records the head of a response that is no failure: a probe has succeeded.
+    pub fn responded(&self, now_ms: u64) {
+        if self.flags.has(EndpointFlags::EJECTED) && self.ejection.probe_succeeded(now_ms) {
+            self.return_to_service();
+        }
+    }
+
+    /// Records a response that is whole and no failure: earlier failures are forgotten.
+    pub fn succeeded(&self) {
+        if self.flags.has(EndpointFlags::FAILING) {
+            self.flags.clear(EndpointFlags::FAILING);
+            self.ejection.reset_failures();
+        }
+    }
+
+    /// Records a failure; the reason if the endpoint is to be ejected for it.
+    pub(super) fn failed(
+        &self,
+        is_gateway: bool,
+        policy: &EjectionPolicy,
+    ) -> Option<EjectionReason> {
+        self.flags.set(EndpointFlags::FAILING);
+        self.ejection.failed(is_gateway, policy)
+    }
+
+    pub(super) fn eject(&self, reason: EjectionReason, policy: &EjectionPolicy, now_ms: u64) {
+        self.ejection.eject(reason, policy, now_ms);
+        self.flags.set(EndpointFlags::EJECTED);
+    }
+
+    /// Records that it asked for a pause.
+    pub(super) fn avoid(&self, until_ms: u64) {
+        self.retry_afters.fetch_add(1, Ordering::Relaxed);
+        self.avoid_until_ms.fetch_max(until_ms, Ordering::Relaxed);
+        self.flags.set(EndpointFlags::AVOIDED);
+    }
+
+    /// Reason of its ejection, while it is ejected or probed.
+    pub fn ejected(&self) -> Option<EjectionReason> {
+        self.ejection.reason()
+    }
+
+    /// Time for which it is avoided from now on, since it asked for a pause.
+    pub(super) fn avoided_ms(&self, now_ms: u64) -> Option<u64> {
+        let left = self.avoid_until_ms.load(Ordering::Relaxed);
+        left.checked_sub(now_ms).filter(|left| *left > 0)
+    }
+
+    /// Number of its ejections for a reason.
+    pub fn ejections(&self, reason: EjectionReason) -> u64 {
+        self.ejection.count(reason)
+    }
+
+    /// Number of responses with a `Retry-After` that was honoured.
+    pub fn retry_afters(&self) -> u64 {
+        self.retry_afters.load(Ordering::Relaxed)
     }
 
     /// Requests in flight, including streams and tunnels.
@@ -125,30 +228,101 @@ impl Endpoint {
         &self.connections
     }
 
-    /// Availability for a request: fit if healthy or unknown, and not ejected after a refusal.
+    /// True if a response that is no failure changes nothing about it.
+    pub fn is_settled(&self) -> bool {
+        !self.flags.has(EndpointFlags::EJECTED)
+    }
+
+    /// True if it may be picked with its whole weight: one load, since almost every endpoint is.
+    pub(super) fn is_fit(&self) -> bool {
+        !self.flags.has(EndpointFlags::UNFIT)
+    }
+
+    /// Availability for a request.
     pub(super) fn availability(&self, now_ms: u64) -> Availability {
-        if self.health() == Health::Unhealthy {
+        if self.flags.has(EndpointFlags::UNHEALTHY) {
             return Availability::Out;
         }
-        match self.skip_until_ms.load(Ordering::Relaxed) {
-            0 => Availability::Fit,
-            until if now_ms < until => Availability::Ejected,
-            until => Availability::HalfOpen(until),
+        if self.flags.has(EndpointFlags::EJECTED) {
+            match self.ejection.until_ms() {
+                0 => {}
+                until if now_ms < until => return Availability::Ejected,
+                until => return Availability::HalfOpen(until),
+            }
         }
+        if self.flags.has(EndpointFlags::AVOIDED) {
+            if self.avoided_ms(now_ms).is_some() {
+                return Availability::Avoided;
+            }
+            self.flags.clear(EndpointFlags::AVOIDED);
+        }
+        Availability::Fit
     }
 
     /// Takes the single probe after an ejection; other requests skip the endpoint until it has ended, or for 5 s.
     pub(super) fn take_probe(&self, until: u64, now_ms: u64) -> bool {
-        const TRIAL_MS: u64 = 5_000;
-        self.skip_until_ms
-            .compare_exchange(
-                until,
-                now_ms + TRIAL_MS,
-                Ordering::Relaxed,
-                Ordering::Relaxed,
-            )
-            .is_ok()
+        self.ejection.take_probe(until, now_ms)
     }
+
+    /// Its weight at this moment, in thousandths: smaller during a slow start.
+    pub(super) fn effective_weight(&self, policy: &BalancePolicy, now_ms: u64) -> u64 {
+        u64::from(self.weight()) * self.share(policy, now_ms)
+    }
+
+    /// Envoy's slow start with an aggression of 1: linear, from a tenth.
+    fn share(&self, policy: &BalancePolicy, now_ms: u64) -> u64 {
+        if !self.flags.has(EndpointFlags::STARTING) {
+            return WHOLE;
+        }
+        let began = match self.slow_start_ms.load(Ordering::Relaxed) {
+            0 => {
+                self.slow_start_ms.store(now_ms.max(1), Ordering::Relaxed);
+                now_ms
+            }
+            began => began,
+        };
+        let elapsed = now_ms.saturating_sub(began);
+        if elapsed >= policy.slow_start_ms {
+            self.flags.clear(EndpointFlags::STARTING);
+            return WHOLE;
+        }
+        (elapsed * WHOLE / policy.slow_start_ms).max(LEAST_SHARE)
+    }
+
+    /// Counts a request, unless `limit` are in flight.
+    pub(super) fn count(&self, limit: u32) -> bool {
+        let mut seen = self.in_flight();
+        while seen < limit {
+            match self.in_flight.compare_exchange_weak(
+                seen,
+                seen + 1,
+                Ordering::SeqCst,
+                Ordering::Relaxed,
+            ) {
+                Ok(_) => return true,
+                Err(changed) => seen = changed,
+            }
+        }
+        false
+    }
+
+    fn return_to_service(&self) {
+        self.start_slowly();
+        self.flags.clear(EndpointFlags::EJECTED);
+    }
+
+    fn start_slowly(&self) {
+        self.slow_start_ms.store(0, Ordering::Relaxed);
+        self.flags.set(EndpointFlags::STARTING);
+    }
+}
+
+fn seed_of(address: SocketAddr) -> u64 {
+    let state = match address.ip() {
+        IpAddr::V4(ip) => rendezvous::fnv(rendezvous::OFFSET, &ip.octets()),
+        IpAddr::V6(ip) => rendezvous::fnv(rendezvous::OFFSET, &ip.octets()),
+    };
+    rendezvous::mix(rendezvous::fnv(state, &address.port().to_be_bytes()))
 }
 
 /// Availability of an endpoint for picking.
@@ -156,73 +330,14 @@ impl Endpoint {
 pub(super) enum Availability {
     /// May be picked.
     Fit,
+    /// It asked for a pause: picked if there is no other.
+    Avoided,
     /// The ejection time is over: one request may probe.
     HalfOpen(u64),
+    /// Ejected: picked only if all others are unhealthy or ejected.
+    Ejected,
     /// Unhealthy by active checks.
     Out,
-    /// A connection was refused a moment ago.
-    Ejected,
-}
-
-/// Requests in flight on a release.
-#[derive(Debug)]
-pub(super) struct Load(Sharded);
-
-/// State that a request refers to, with a copy per worker: so of a request's counters only that of its endpoint, which
-/// must be exact, is in a cache line that several workers write to.
-#[derive(Debug)]
-pub(super) struct WorkerCounters {
-    pub(super) endpoints: Arc<Vec<Arc<Endpoint>>>,
-    pub(super) load: Arc<Load>,
-}
-
-/// One request in flight: counted on its endpoint and its release until dropped.
-#[derive(Debug)]
-pub struct InFlight {
-    counters: Arc<CachePadded<WorkerCounters>>,
-    // Invariant: a valid index into the endpoints.
-    index: usize,
-    slot: usize,
-}
-
-impl Load {
-    pub(super) fn new(workers: usize) -> Self {
-        Self(Sharded::new(workers))
-    }
-
-    pub(super) fn sum(&self) -> u64 {
-        self.0.sum()
-    }
-}
-
-impl InFlight {
-    /// Counts a request on the endpoint at an index, if it exists.
-    pub(super) fn new(
-        hold: &Arc<CachePadded<WorkerCounters>>,
-        place: usize,
-        slot: usize,
-    ) -> Option<Self> {
-        let endpoint = hold.endpoints.get(place)?;
-        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        hold.load.0.add(slot);
-        Some(Self {
-            counters: Arc::clone(hold),
-            index: place,
-            slot,
-        })
-    }
-
-    /// The picked endpoint.
-    pub fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.counters.endpoints[self.index]
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        self.endpoint().in_flight.fetch_sub(1, Ordering::Relaxed);
-        self.counters.load.0.sub(self.slot);
-    }
 }
 
 #[cfg(test)]
@@ -260,6 +375,33 @@ mod tests {
             endpoint.availability(now + 1_000),
             Availability::HalfOpen(now + 1_000)
         );
+    }
+
+    #[test]
+    fn a_slow_start_grows_from_a_tenth_to_the_whole_weight() {
+        let policy = BalancePolicy::of(&crate::model::ReleaseSpec {
+            slow_start: Some(crate::model::HumanDuration::seconds(10)),
+            ..Default::default()
+        });
+        let endpoint = endpoint();
+        endpoint.set_weight(2);
+        let at = |now_ms| endpoint.effective_weight(&policy, now_ms);
+        assert_eq!([5, 505, 5_005, 9_005].map(at), [200, 200, 1_000, 1_800]);
+        assert!(!endpoint.is_fit());
+        assert_eq!((at(10_005), endpoint.is_fit()), (2_000, true));
+        endpoint.set_health(Health::Unhealthy);
+        endpoint.set_health(Health::Healthy);
+        assert_eq!([20_000, 25_000].map(at), [200, 1_000], "it recovered");
+    }
+
+    #[test]
+    fn a_pause_is_kept_and_then_over() {
+        let endpoint = endpoint();
+        endpoint.avoid(2_000);
+        endpoint.avoid(1_000);
+        assert_eq!(endpoint.availability(1_999), Availability::Avoided);
+        assert_eq!(endpoint.availability(2_000), Availability::Fit);
+        assert_eq!(endpoint.retry_afters(), 2);
     }
 
     #[test]

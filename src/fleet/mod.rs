@@ -3,18 +3,33 @@
 //! Facts are kept beside the routing table and outlive every swap: after a rollback the current endpoints are used,
 //! with their current health and counts.
 
+mod balance;
+mod choice;
 mod concurrency_limit;
 mod connection_budget;
+mod ejection;
 mod endpoint;
+mod endpoint_flags;
+mod endpoint_queue;
+mod in_flight;
+mod observe;
+mod peak_ewma;
 mod pick;
 mod registry;
+mod room;
 mod roster;
+#[cfg(test)]
+mod tests;
 
 pub use self::{
+    balance::BalancePolicy,
     concurrency_limit::{ConcurrencyLimit, Permit, QueueSlot},
     connection_budget::{ConnectionBudget, CountedConnection, WaitingForConnection},
-    endpoint::{Endpoint, Health, InFlight},
-    pick::Pick,
+    ejection::EjectionReason,
+    endpoint::{Endpoint, Health},
+    endpoint_queue::EndpointTicket,
+    in_flight::InFlight,
+    pick::{Pick, PickError},
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,
 };

@@ -3,7 +3,10 @@
 use std::{
     collections::BTreeSet,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        atomic::{AtomicI64, AtomicUsize},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -12,9 +15,11 @@ use tokio::sync::watch;
 
 use super::{
     Health,
+    choice::Choice,
     concurrency_limit::ConcurrencyLimit,
-    endpoint::{Endpoint, InFlight, Load, WorkerCounters},
-    pick::Pick,
+    endpoint::Endpoint,
+    in_flight::{InFlight, Load, WorkerCounters},
+    pick::{Pick, PickError},
 };
 use crate::model::{EndpointUrl, ReleaseName, Version};
 
@@ -23,12 +28,14 @@ use crate::model::{EndpointUrl, ReleaseName, Version};
 pub struct Roster {
     release: ReleaseName,
     version: Version,
-    members: ArcSwap<EndpointSet>,
-    load: Arc<Load>,
+    pub(super) members: ArcSwap<EndpointSet>,
+    pub(super) load: Arc<Load>,
     workers: usize,
     concurrency_limit: Arc<ConcurrencyLimit>,
     /// Connections to its endpoints, including idle ones and those to removed endpoints.
     pub(super) connections: AtomicUsize,
+    // Held while it is decided if one more endpoint is ejected.
+    pub(super) ejecting: Mutex<()>,
     // Configured endpoints, once set. Locked while members are replaced, so that the last configuration wins.
     configured: Mutex<Option<Arc<[EndpointUrl]>>>,
     // Number of times the members were set.
@@ -36,12 +43,14 @@ pub struct Roster {
 }
 
 #[derive(Debug)]
-struct EndpointSet {
+pub(super) struct EndpointSet {
     endpoints: Arc<Vec<Arc<Endpoint>>>,
     // Removed endpoints; requests in flight keep them alive.
     removed: Vec<Weak<Endpoint>>,
     // Per worker, each with its own reference count.
     counters: Box<[Arc<CachePadded<WorkerCounters>>]>,
+    // Weights differ: the pick leaves its fast path.
+    is_weighted: bool,
 }
 
 impl EndpointSet {
@@ -52,14 +61,20 @@ impl EndpointSet {
         workers: usize,
     ) -> Self {
         let endpoints = Arc::new(endpoints);
-        let hold = |_| {
+        let hold = |slot| {
             Arc::new(CachePadded::new(WorkerCounters {
+                turns: turns(endpoints.len(), slot),
                 endpoints: Arc::clone(&endpoints),
                 load: Arc::clone(load),
             }))
         };
+        let first = endpoints.first().map(|endpoint| endpoint.weight());
+        let is_weighted = endpoints
+            .iter()
+            .any(|endpoint| Some(endpoint.weight()) != first || endpoint.weight() == 0);
         Self {
             counters: (0..workers.max(1)).map(hold).collect(),
+            is_weighted,
             endpoints,
             removed,
         }
@@ -69,6 +84,14 @@ impl EndpointSet {
         let removed = self.removed.iter().filter_map(Weak::upgrade);
         removed.filter(|old| old.in_flight() > 0).collect()
     }
+}
+
+/// Round robin of a worker: each one begins with another endpoint.
+fn turns(endpoints: usize, slot: usize) -> Box<[AtomicI64]> {
+    let first = slot.checked_rem(endpoints);
+    (0..endpoints)
+        .map(|index| AtomicI64::new(i64::from(Some(index) == first)))
+        .collect()
 }
 
 impl Roster {
@@ -87,6 +110,7 @@ impl Roster {
             workers,
             concurrency_limit: Arc::default(),
             connections: AtomicUsize::new(0),
+            ejecting: Mutex::default(),
             configured: Mutex::default(),
             generation: watch::Sender::new(0),
         }
@@ -249,13 +273,28 @@ impl Roster {
         self.healthy() > 0
     }
 
-    /// Picks an endpoint and counts the request on it, in one step. `None` if all endpoints are unhealthy or there are
-    /// none. The preferred one is picked if it is available; an ejected one only if there is no other.
-    pub fn pick(&self, pick: &Pick<'_>) -> Option<InFlight> {
+    /// Picks an endpoint and counts the request on it, in one step.
+    ///
+    /// # Errors
+    /// If all endpoints are unhealthy or full, or there are none.
+    pub fn pick(&self, pick: &Pick<'_>) -> Result<InFlight, PickError> {
         let members = self.members.load();
-        let index = pick.index(&members.endpoints)?;
         let counters = &members.counters[pick.slot % members.counters.len()];
-        InFlight::new(counters, index, pick.slot)
+        let at = (pick.slot, pick.now_ms);
+        if !members.is_weighted
+            && let Some(index) = pick.plain_index(&members.endpoints)
+        {
+            return InFlight::new(counters, index, at).ok_or(PickError::NoEndpoint);
+        }
+        let choice = Choice {
+            pick,
+            endpoints: &members.endpoints,
+            turns: &counters.turns,
+        };
+        if !pick.policy.limits_endpoints() {
+            return InFlight::new(counters, choice.index()?, at).ok_or(PickError::NoEndpoint);
+        }
+        self.pick_limited(&choice, counters)
     }
 }
 
@@ -386,7 +425,10 @@ mod tests {
                 == 2
         }));
         roster.endpoints()[1].set_health(Health::Unhealthy);
-        assert!(roster.pick(&Pick::random(1, 0, 0)).is_none());
+        assert_eq!(
+            roster.pick(&Pick::random(1, 0, 0)).unwrap_err(),
+            PickError::NoEndpoint
+        );
         assert!(!roster.is_ready());
     }
 
@@ -417,7 +459,7 @@ mod tests {
         assert_eq!(tried, 1);
         roster.endpoints()[1].refused(1_000);
         assert!(
-            roster.pick(&Pick::random(7, 1_001, 0)).is_some(),
+            roster.pick(&Pick::random(7, 1_001, 0)).is_ok(),
             "a refusal never empties a release"
         );
     }
@@ -445,7 +487,7 @@ mod tests {
                     tried: &all,
                     ..Pick::random(3, 0, 0)
                 })
-                .is_none()
+                .is_err()
         );
     }
 

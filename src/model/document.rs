@@ -53,6 +53,14 @@ struct RawDocument {
     tls: Option<super::UpstreamTls>,
     #[serde(default)]
     limits: super::LimitsSpec,
+    #[serde(default, skip_serializing_if = "super::Balance::is_default")]
+    balance: super::Balance,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    slow_start: Option<super::HumanDuration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    max_retry_after: Option<super::HumanDuration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    ejection: Option<super::EjectionSpec>,
 }
 
 impl From<RawDocument> for ReleaseDocument {
@@ -64,6 +72,10 @@ impl From<RawDocument> for ReleaseDocument {
             protocol,
             tls,
             limits,
+            balance,
+            slow_start,
+            max_retry_after,
+            ejection,
         } = flat;
         Self {
             spec: ReleaseSpec {
@@ -72,6 +84,10 @@ impl From<RawDocument> for ReleaseDocument {
                 protocol,
                 tls,
                 limits,
+                balance,
+                slow_start,
+                max_retry_after,
+                ejection,
             },
             endpoints,
         }
@@ -88,6 +104,10 @@ impl From<ReleaseDocument> for RawDocument {
                     protocol,
                     tls,
                     limits,
+                    balance,
+                    slow_start,
+                    max_retry_after,
+                    ejection,
                 },
             endpoints,
         } = document;
@@ -98,6 +118,10 @@ impl From<ReleaseDocument> for RawDocument {
             protocol,
             tls,
             limits,
+            balance,
+            slow_start,
+            max_retry_after,
+            ejection,
         }
     }
 }

@@ -5,6 +5,7 @@
 //! rule can be tested with literals.
 
 mod agent_protocol;
+mod balance;
 mod change;
 mod chunked_map;
 mod diff;
@@ -20,6 +21,7 @@ mod outcome;
 mod percent;
 mod problem;
 mod release;
+pub mod rendezvous;
 mod request;
 mod retries;
 mod revision;
@@ -32,6 +34,7 @@ mod work;
 
 pub use self::{
     agent_protocol::AgentProtocol,
+    balance::{Balance, EjectionSpec},
     change::{Applied, Change, ChangeError, ChangeSet},
     chunked_map::ChunkedMap,
     diff::{Diff, DiffEntry, ShareChange},

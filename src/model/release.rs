@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HealthSpec, HumanDuration, Version};
+use super::{Balance, EjectionSpec, HealthSpec, HumanDuration, Version};
 
 /// Decisions about a release: everything but its endpoints.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -25,6 +25,18 @@ pub struct ReleaseSpec {
     /// Limits that protect its endpoints.
     #[serde(default, skip_serializing_if = "LimitsSpec::is_default")]
     pub limits: LimitsSpec,
+    /// Choice of an endpoint for each request.
+    #[serde(default, skip_serializing_if = "Balance::is_default")]
+    pub balance: Balance,
+    /// Time in which the weight of a new or recovered endpoint grows from a tenth to the whole; none if absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slow_start: Option<HumanDuration>,
+    /// Longest time for which an endpoint is avoided after a 429 or 503 with `Retry-After`; 60 s if absent, 0 s never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_retry_after: Option<HumanDuration>,
+    /// Ejection of endpoints whose responses fail; without it only refused connections eject one, for a short time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ejection: Option<EjectionSpec>,
 }
 
 /// Protocol of an endpoint.
@@ -75,6 +87,11 @@ pub struct LimitsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub connections_per_endpoint: Option<u32>,
+    /// Maximum number of requests in flight on one endpoint, over all workers; further requests are queued when all
+    /// endpoints are full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1)]
+    pub in_flight_per_endpoint: Option<u32>,
     /// Maximum number of requests in flight on the whole release; further requests are queued.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]

@@ -10,7 +10,8 @@
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
 //! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
-//! | `waiting` | the waits before the commit: for a connection, for a permit |
+//! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
+//! | `observe` | what an attempt says about its endpoint |
 //! | `relay`, `relay_body`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
@@ -42,12 +43,14 @@ mod io;
 mod lingering_close;
 mod log_sampler;
 mod misdirected;
+mod observe;
 mod outcome;
 mod pins;
 mod poll_again;
 mod pool;
 mod prepare;
 mod problem;
+mod queue_position;
 mod refused_head;
 mod relay;
 mod relay_body;

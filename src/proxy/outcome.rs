@@ -7,6 +7,7 @@ use crate::net::Buffer;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::h2::{PooledStream, StreamHandle};
 use super::io::RequestMeta;
+use super::observe;
 use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::retry::Evidence;
@@ -82,6 +83,13 @@ pub(super) fn conclude(
     end: RelayEnd,
     evidence: Evidence,
 ) -> Attempted {
+    match &end {
+        RelayEnd::Whole => observe::whole(context, selected),
+        RelayEnd::Upstream(error) => {
+            observe::broken(context, selected, meta, (error, evidence));
+        }
+        _ => {}
+    }
     let Some(status) = context.status.get() else {
         return conclude_unanswered((context, selected), meta, end, evidence);
     };

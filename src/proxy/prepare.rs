@@ -17,8 +17,9 @@ use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
 use super::pins::Pins;
 use super::pool::PoolKey;
+use super::queue_position::QueuePosition;
 use super::request_context::RequestContext;
-use super::select::{QueuePosition, SelectError, Selected, select};
+use super::select::{SelectError, Selected, select};
 use super::stage::{EncodedRequest, Stage};
 
 /// Selects for a request, unless `previous` is still right, and prepares its head. `dialed` is a connection that was
@@ -53,9 +54,10 @@ fn select_anew(
     previous: Option<Selected>,
     parts: &RequestParts<'_>,
 ) -> Stage {
-    let position = QueuePosition {
-        permit: previous.and_then(Selected::into_permit),
-        slot: context.waiting.take().map(|slot| *slot),
+    let position = match (previous, context.waiting.take()) {
+        (Some(selected), _) => selected.into_position(),
+        (None, Some(waiting)) => *waiting,
+        (None, None) => QueuePosition::default(),
     };
     let attempts = context.attempts.as_ref();
     let input = DecisionInput {
@@ -81,9 +83,9 @@ fn select_anew(
             context.decide(Some(decision), None);
             Stage::Failed(error, None)
         }
-        Err(SelectError::Busy(decision, slot)) => {
+        Err(SelectError::Busy(decision, position)) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
-            context.waiting = slot.map(Box::new);
+            context.waiting = Some(position);
             let release = Arc::clone(decision.release());
             context.decide(Some(decision), None);
             Stage::Queued(release)

@@ -14,6 +14,7 @@ use super::forward;
 use super::io::{
     ClientBody, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart, UpstreamResponse,
 };
+use super::observe;
 use super::outcome::RelayEnd;
 use super::relay_body::{relay_body, yield_once};
 use super::request_context::RequestContext;
@@ -36,14 +37,15 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
     async move {
         let context = committed.context;
         let end = {
-            let request_is_read = Cell::new(false);
+            let request_is_read = &context.request_is_read;
+            request_is_read.set(false);
             let yielding = &context.worker.is_yielding;
-            let mut upload = pin!(upload_and_watch(context, client, sink, &request_is_read));
+            let mut upload = pin!(upload_and_watch(context, client, sink, request_is_read));
             let mut download = pin!(download(
                 (committed, meta),
                 response,
                 &mut *responder,
-                &request_is_read,
+                request_is_read,
                 forget
             ));
             let limit = context.total_limit(meta);
@@ -240,6 +242,7 @@ fn take_head<R: Responder>(
         });
         return Ok(Head::Informational { to_flush });
     }
+    observe::responded(context, selected, parts, context.request_is_read.get());
     let status = parts.facts.status;
     if status >= 502 && context.gives_up(selected, status, meta) {
         return Err(UpstreamError::Status(status));

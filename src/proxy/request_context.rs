@@ -7,7 +7,6 @@ use std::time::SystemTime;
 
 use tokio::time::Instant;
 
-use crate::fleet::QueueSlot;
 use crate::message::{KnownField, Version};
 use crate::model::{AttemptFailure, Outcome, RequestView};
 use crate::net::{Deadline, Tick};
@@ -17,6 +16,7 @@ use super::error::{ErrorReason, ProxyError};
 use super::error_form::ErrorForm;
 use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
+use super::queue_position::QueuePosition;
 use super::retry::Attempts;
 use super::retry_body::RetryBody;
 use super::select::{Decision, Selected};
@@ -39,8 +39,8 @@ pub(super) struct RequestContext {
     pub(super) attempts: Option<Box<Attempts>>,
     /// The body as far as it was read, in case that an attempt fails.
     pub(super) body: RetryBody,
-    /// Its slot in the queue of a release.
-    pub(super) waiting: Option<Box<QueueSlot>>,
+    /// Its position in the queues of a release.
+    pub(super) waiting: Option<Box<QueuePosition>>,
     /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
@@ -53,6 +53,8 @@ pub(super) struct RequestContext {
     pub(super) has_yielded: bool,
     /// Its release could not answer: it goes to the fallback of its route.
     pub(super) has_fallen_back: bool,
+    /// The last attempt has sent the whole request: what fails from then on is not for want of the client's body.
+    pub(super) request_is_read: Cell<bool>,
     pub(super) started: Tick,
     pub(super) first_byte: Cell<Option<Tick>>,
     pub(super) bytes_in: Cell<u64>,
@@ -114,6 +116,7 @@ impl RequestContext {
             opens_session: false,
             has_yielded: false,
             has_fallen_back: false,
+            request_is_read: Cell::new(false),
             started: worker.timers.now(),
             first_byte: Cell::new(None),
             bytes_in: Cell::new(0),
@@ -228,6 +231,12 @@ impl RequestContext {
         let failed = self.attempts.as_deref().map_or(0, all);
         let is_last_failed = matches!(self.outcome, Some(Outcome::Failed(_)));
         failed.saturating_add(u32::from(!is_last_failed && self.endpoint.is_some()))
+    }
+
+    /// Status by which the response is judged: that of its head, or of gRPC behind its body.
+    pub(super) fn final_status(&self) -> u16 {
+        let of_head = || self.status.get().unwrap_or_default();
+        self.outcome.map_or_else(of_head, Outcome::code)
     }
 
     /// Sets the outcome, unless there is one. Without any, the client has left.

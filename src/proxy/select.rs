@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use crate::fleet::{ConcurrencyLimit, InFlight, Permit, Pick, QueueSlot};
+use crate::fleet::{InFlight, Permit, Pick, PickError};
 use crate::message::{Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, Revision};
 use crate::stats::OutcomeTable;
@@ -15,6 +15,7 @@ use super::decide::{DecisionInput, decide};
 use super::error::ProxyError;
 use super::io::RequestParts;
 use super::pins::Minted;
+use super::queue_position::QueuePosition;
 use super::route_cache::CachedRoute;
 use super::session::Session;
 use super::work_list::WorkPlace;
@@ -42,19 +43,13 @@ pub(super) struct Selected {
 
 /// The reason why nothing is selected, or not yet.
 pub(super) enum SelectError {
-    /// The release has as many requests as it may: the request waits for a permit, in the slot that it may have already.
-    Busy(Decision, Option<QueueSlot>),
+    /// The release or each of its endpoints has as many requests as it may: the request waits, at the position that it
+    /// may have already.
+    Busy(Decision, Box<QueuePosition>),
     /// The release has no endpoint that could respond, or none that may.
     Unserved(Decision, ProxyError),
     /// The request gets a response of ours, in the form of its route if there is one.
     Refused(ProxyError, Option<AgentProtocol>),
-}
-
-/// The permit or the queue slot of a request that is selected for again, so that it does not queue anew.
-#[derive(Default)]
-pub(super) struct QueuePosition {
-    pub(super) permit: Option<Permit>,
-    pub(super) slot: Option<QueueSlot>,
 }
 
 /// Selects for a request that is not committed yet.
@@ -62,7 +57,7 @@ pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
-    position: QueuePosition,
+    mut position: QueuePosition,
 ) -> Result<Selected, SelectError> {
     let now_ms = worker.cached_now_ms();
     worker.with_table(|table| {
@@ -82,18 +77,37 @@ pub(super) fn select(
         let permit = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
-                let permit = position.permit(release.roster().concurrency_limit(), limit);
-                Some(permit.map_err(|slot| SelectError::Busy(decision(), slot))?)
+                let permit = position.take_permit(release.roster().concurrency_limit(), limit);
+                let queued = |slot| {
+                    let position = QueuePosition {
+                        slot,
+                        ..QueuePosition::default()
+                    };
+                    SelectError::Busy(decision(), Box::new(position))
+                };
+                Some(permit.map_err(queued)?)
             }
         };
         let pick = Pick {
+            policy: release.balance(),
             tried: input.tried,
             ..preferring(route, input.session.get(), worker, now_ms)
         };
-        let in_flight = release
-            .roster()
-            .pick(&pick)
-            .ok_or_else(|| SelectError::Unserved(decision(), ProxyError::NoEndpoint))?;
+        let picked = if release.balance().limits_endpoints() {
+            position.pick(release, &pick)
+        } else {
+            release.roster().pick(&pick)
+        };
+        let in_flight = match picked {
+            Ok(in_flight) => in_flight,
+            Err(PickError::NoEndpoint) => {
+                return Err(SelectError::Unserved(decision(), ProxyError::NoEndpoint));
+            }
+            Err(PickError::Full(_)) => {
+                position.permit = permit;
+                return Err(SelectError::Busy(decision(), Box::new(position)));
+            }
+        };
         if reason == DecisionReason::Pin {
             check_pin(route, input.session, in_flight.endpoint().address())
                 .map_err(|error| SelectError::Unserved(decision(), error))?;
@@ -160,24 +174,6 @@ fn check_pin(route: &Route, session: &Cell<Session>, picked: SocketAddr) -> Resu
     }
 }
 
-// === impl QueuePosition ===
-
-impl QueuePosition {
-    fn permit(
-        self,
-        requests: &Arc<ConcurrencyLimit>,
-        limit: u32,
-    ) -> Result<Permit, Option<QueueSlot>> {
-        let permit = self.permit.filter(|permit| permit.is_of(requests));
-        let slot = self.slot.filter(|slot| slot.is_for(requests));
-        match (permit, slot) {
-            (Some(permit), _) => Ok(permit),
-            (None, Some(slot)) => slot.place(limit).map_err(Some),
-            (None, None) => requests.acquire(limit).ok_or(None),
-        }
-    }
-}
-
 // === impl Decision ===
 
 impl Decision {
@@ -207,9 +203,15 @@ impl Decision {
 // === impl Selected ===
 
 impl Selected {
-    /// The permit of its release; nothing else is counted any more.
-    pub(super) fn into_permit(self) -> Option<Permit> {
-        self.permit
+    /// The permit of its release, and the place on its endpoint where there is a limit; nothing else is counted any
+    /// more.
+    pub(super) fn into_position(self) -> QueuePosition {
+        let is_limited = self.release().balance().limits_endpoints();
+        QueuePosition {
+            permit: self.permit,
+            in_flight: is_limited.then_some(self.in_flight),
+            ..QueuePosition::default()
+        }
     }
 
     pub(super) fn route(&self) -> &CachedRoute {
@@ -241,11 +243,16 @@ impl Selected {
         session: &Cell<Session>,
     ) -> Result<(), ProxyError> {
         let pick = Pick {
+            policy: self.release().balance(),
             tried,
             ..preferring(self.route(), session.get(), worker, worker.now_ms())
         };
-        let picked = self.release().roster().pick(&pick);
-        self.in_flight = picked.ok_or(ProxyError::NoEndpoint)?;
+        match self.release().roster().pick(&pick) {
+            Ok(picked) => self.in_flight = picked,
+            // All are full, and the place that the request holds is its own.
+            Err(PickError::Full(_)) if !tried.contains(&self.in_flight.endpoint().address()) => {}
+            Err(_) => return Err(ProxyError::NoEndpoint),
+        }
         if self.decision.reason == DecisionReason::Pin {
             check_pin(self.route(), session, self.in_flight.endpoint().address())?;
         }

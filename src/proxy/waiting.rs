@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::fleet::{Endpoint, Health, QueueSlot};
+use crate::fleet::{Endpoint, Health};
 use crate::model::AttemptFailure;
 use crate::net::Deadline;
 use crate::table::Release;
@@ -15,6 +15,8 @@ use crate::table::Release;
 use super::connect::{Connected, connect};
 use super::error::{ProxyError, UpstreamError};
 use super::io::{ClientBody, RequestMeta};
+use super::observe;
+use super::queue_position::QueuePosition;
 use super::request_context::RequestContext;
 use super::select::Selected;
 
@@ -117,8 +119,7 @@ fn count_connect_failure(context: &mut RequestContext, selected: &Selected, erro
         return;
     }
     if error.is_refusal() {
-        let endpoint = selected.in_flight.endpoint();
-        endpoint.refused(context.worker.now_ms());
+        observe::refused(&context.worker, selected);
     }
     context.count_failed_attempt(error.failure(), error);
 }
@@ -159,49 +160,43 @@ pub(super) async fn wait_for_start<C: ClientBody>(
     pause(context, meta, client, length).await.map(|()| true)
 }
 
-/// Waits for a permit of a release. The request is not committed: when the table changes, it is selected for again.
+/// Waits for a permit of a release, or for an endpoint with room. The request is not committed: when the table changes,
+/// it is selected for again.
 pub(super) async fn queue<C: ClientBody>(
     context: &mut RequestContext,
     release: &Release,
     meta: &RequestMeta,
     client: &mut C,
 ) -> Result<(), WaitAborted> {
-    let limits = &release.spec().limits;
-    let slot = queue_slot(context, release).ok_or(WaitAborted::Error(ProxyError::Overloaded))?;
-    let longest = limits.queue_timeout.map_or(QUEUE_TIMEOUT, |span| span.0);
+    let mut position = context.waiting.take().unwrap_or_default();
+    if !position.join(release, &context.worker) {
+        return Err(WaitAborted::Error(ProxyError::Overloaded));
+    }
+    let longest = release.spec().limits.queue_timeout;
+    let longest = longest.map_or(QUEUE_TIMEOUT, |span| span.0);
     let waited = context.worker.timers.now().since(context.started);
     let Some(left) = longest.checked_sub(waited) else {
         return Err(WaitAborted::Error(ProxyError::QueueTimeout));
     };
     let deadline = context.worker.timers.deadline();
     deadline.set_from_now(left);
-    let granted = permit_or_change(context, &slot, &deadline);
+    let granted = granted_or_change(context, &position, &deadline);
     if or_client_closed(context, meta, client, granted).await? {
-        context.waiting = Some(slot);
+        context.waiting = Some(position);
         Ok(())
     } else {
         Err(WaitAborted::Error(ProxyError::QueueTimeout))
     }
 }
 
-/// The slot that the request has already, or one at the end of the queue.
-fn queue_slot(context: &mut RequestContext, release: &Release) -> Option<Box<QueueSlot>> {
-    let limits = &release.spec().limits;
-    let limit = limits.concurrency.unwrap_or(u32::MAX);
-    let queue = || {
-        let most = limits.queue.unwrap_or(0);
-        let requests = release.roster().concurrency_limit();
-        requests
-            .queue(limit, most, context.worker.slot)
-            .map(Box::new)
-    };
-    context.waiting.take().or_else(queue)
-}
-
-/// Waits for a permit or for another table; false once the deadline has passed.
-async fn permit_or_change(context: &RequestContext, slot: &QueueSlot, deadline: &Deadline) -> bool {
+/// Waits for the request's turn or for another table; false once the deadline has passed.
+async fn granted_or_change(
+    context: &RequestContext,
+    position: &QueuePosition,
+    deadline: &Deadline,
+) -> bool {
     tokio::select! {
-        () = slot.granted() => true,
+        () = position.granted(&context.worker) => true,
         () = context.worker.table_changed.notified() => true,
         () = deadline.expired() => false,
     }

@@ -4,21 +4,7 @@
 //! the mixer of splitmix64 (Steele, Lea, Flood 2014), because FNV alone leaves the high bits of short texts alike. The
 //! golden vectors below pin it down.
 
-const OFFSET: u64 = 0xcbf2_9ce4_8422_2325;
-const PRIME: u64 = 0x0100_0000_01b3;
-
-fn fnv(state: u64, bytes: &[u8]) -> u64 {
-    bytes.iter().fold(state, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(PRIME)
-    })
-}
-
-/// The finishing mixer of splitmix64: a bijection whose every output bit depends on every input bit.
-const fn mix(value: u64) -> u64 {
-    let value = (value ^ (value >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let value = (value ^ (value >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    value ^ (value >> 31)
-}
+use crate::model::rendezvous::{OFFSET, fnv, mix};
 
 /// Split key of a session's affinity text.
 pub fn key_of(affinity: &[u8]) -> u64 {
@@ -33,15 +19,10 @@ pub(super) fn seed_of(name: &str, version: &str) -> u64 {
     ))
 }
 
-/// Hashes a key with a release's seed. The seed is multiplied by an odd number so that a key that
-/// equals a seed is not special.
-pub(super) const fn combine(key: u64, seed: u64) -> u64 {
-    mix(key.wrapping_add(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15)))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::rendezvous::combine;
 
     /// Computed once by an independent implementation in Python (arbitrary-precision integers); they may never change.
     #[test]

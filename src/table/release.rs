@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
-    fleet::Roster,
+    fleet::{BalancePolicy, Roster},
     model::{Hashed, ReleaseName, ReleaseSpec, Version},
 };
 
@@ -13,6 +13,7 @@ pub struct Release {
     name: ReleaseName,
     spec: Arc<Hashed<ReleaseSpec>>,
     roster: Arc<Roster>,
+    balance: BalancePolicy,
 }
 
 impl Release {
@@ -21,7 +22,12 @@ impl Release {
         spec: Arc<Hashed<ReleaseSpec>>,
         roster: Arc<Roster>,
     ) -> Self {
-        Self { name, spec, roster }
+        Self {
+            name,
+            balance: BalancePolicy::of(&spec),
+            spec,
+            roster,
+        }
     }
 
     /// Its name.
@@ -42,5 +48,10 @@ impl Release {
     /// Its endpoints.
     pub fn roster(&self) -> &Arc<Roster> {
         &self.roster
+    }
+
+    /// Choice of an endpoint for each request.
+    pub fn balance(&self) -> &BalancePolicy {
+        &self.balance
     }
 }

@@ -9,7 +9,7 @@
 use std::sync::Arc;
 
 use super::{Release, hash};
-use crate::stats::OutcomeTable;
+use crate::{model::rendezvous, stats::OutcomeTable};
 
 /// A release in a split, with its weight.
 #[derive(Debug)]
@@ -52,10 +52,7 @@ impl SplitEntry {
     }
 
     fn score(&self, key: u64) -> f64 {
-        // 53 bits, shifted by half a step so that neither 0 nor 1 results and the logarithm is finite and negative.
-        #[expect(clippy::cast_precision_loss, reason = "53 bits are exact in an f64")]
-        let unit = ((hash::combine(key, self.seed) >> 11) as f64 + 0.5) * (0.5_f64).powi(53);
-        -f64::from(self.weight) / libm::log(unit)
+        rendezvous::score(key, self.seed, self.weight)
     }
 }
 

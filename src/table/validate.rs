@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::{validate_health, validate_route};
+use super::{validate_balance, validate_health, validate_route};
 use crate::model::{
     ChangeSet, EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
@@ -90,12 +90,7 @@ fn release(
             );
         }
     }
-    if spec.limits.concurrency == Some(0) || spec.limits.connections_per_endpoint == Some(0) {
-        problems.push(
-            Problem::new(at("limits"), "a limit of 0 refuses every request")
-                .hint("leave it out for no limit"),
-        );
-    }
+    validate_balance::problems(&at, spec, problems);
 }
 
 type Match<'a> = (Option<&'a str>, bool, &'a str, &'a BTreeMap<String, String>);

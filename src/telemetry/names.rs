@@ -63,6 +63,24 @@ pub const ENDPOINT_CONNECTIONS: Metric = (
     Kind::Gauge,
     "Open connections to an endpoint, idle ones included",
 );
+/// Ejection of each endpoint.
+pub const ENDPOINT_EJECTED: Metric = (
+    "switchback_endpoint_ejected",
+    Kind::Gauge,
+    "1 while an endpoint is ejected or probed after an ejection",
+);
+/// Ejections of each endpoint.
+pub const ENDPOINT_EJECTIONS: Metric = (
+    "switchback_endpoint_ejections_total",
+    Kind::Counter,
+    "Ejections of an endpoint by reason",
+);
+/// Pauses that each endpoint asked for.
+pub const ENDPOINT_RETRY_AFTER: Metric = (
+    "switchback_endpoint_retry_after_total",
+    Kind::Counter,
+    "Responses 429 or 503 with a Retry-After that was honoured",
+);
 /// Requests in flight on each endpoint.
 pub const ENDPOINT_IN_FLIGHT: Metric = (
     "switchback_endpoint_requests_in_flight",
@@ -231,8 +249,11 @@ pub const ALL: &[Metric] = &[
     CUTS,
     DRIFT,
     ENDPOINT_CONNECTIONS,
+    ENDPOINT_EJECTED,
+    ENDPOINT_EJECTIONS,
     ENDPOINT_HEALTHY,
     ENDPOINT_IN_FLIGHT,
+    ENDPOINT_RETRY_AFTER,
     FAILED_ATTEMPTS,
     FALLBACKS,
     FIRST_BYTE_SECONDS,

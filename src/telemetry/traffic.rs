@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use super::{names, text::Text};
 use crate::{
-    fleet::{CellKey, Fleet, Health, RosterRole, WatchedRelease},
+    fleet::{CellKey, EjectionReason, Endpoint, Fleet, Health, RosterRole, WatchedRelease},
     model::{AttemptFailure, LeaveCause, ReleaseName, WorkClass},
     stats::CellSnapshot,
     table::{LiveTable, RoutingTable},
@@ -189,6 +189,9 @@ fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
         .collect();
     for metric in [
         names::ENDPOINT_HEALTHY,
+        names::ENDPOINT_EJECTED,
+        names::ENDPOINT_EJECTIONS,
+        names::ENDPOINT_RETRY_AFTER,
         names::ENDPOINT_IN_FLIGHT,
         names::ENDPOINT_CONNECTIONS,
     ] {
@@ -196,19 +199,40 @@ fn write_endpoints(text: &mut Text, watched: &[&WatchedRelease]) {
         for (watched, endpoint, is_draining) in &endpoints {
             // The address distinguishes endpoints of one name.
             let (url, address) = (endpoint.url().to_string(), endpoint.address().to_string());
-            let labels = [
+            let [release, version, url, address] = [
                 ("release", watched.roster.release().as_str()),
                 ("version", watched.roster.version().as_str()),
                 ("endpoint", url.as_str()),
                 ("address", address.as_str()),
             ];
+            let labels = [release, version, url, address];
             let value = match metric {
                 names::ENDPOINT_HEALTHY if *is_draining => continue,
-                names::ENDPOINT_HEALTHY => u32::from(endpoint.health() != Health::Unhealthy),
-                names::ENDPOINT_IN_FLIGHT => endpoint.in_flight(),
-                _ => endpoint.connections(),
+                names::ENDPOINT_HEALTHY => u64::from(endpoint.health() != Health::Unhealthy),
+                names::ENDPOINT_EJECTED => u64::from(endpoint.ejected().is_some()),
+                names::ENDPOINT_EJECTIONS => {
+                    write_ejections(text, endpoint, labels);
+                    continue;
+                }
+                // Most endpoints never ask for a pause.
+                names::ENDPOINT_RETRY_AFTER if endpoint.retry_afters() == 0 => continue,
+                names::ENDPOINT_RETRY_AFTER => endpoint.retry_afters(),
+                names::ENDPOINT_IN_FLIGHT => u64::from(endpoint.in_flight()),
+                _ => u64::from(endpoint.connections()),
             };
             text.sample(metric, &labels, value);
+        }
+    }
+}
+
+/// The reasons for which the endpoint was ejected at least once.
+fn write_ejections(text: &mut Text, endpoint: &Endpoint, labels: [(&str, &str); 4]) {
+    let [release, version, url, address] = labels;
+    for reason in EjectionReason::ALL {
+        let count = endpoint.ejections(reason);
+        if count > 0 {
+            let labels = [release, version, url, address, ("reason", reason.as_str())];
+            text.sample(names::ENDPOINT_EJECTIONS, &labels, count);
         }
     }
 }
@@ -240,9 +264,9 @@ mod tests {
             text.lines().filter(of).count()
         };
         let in_flight = roster.pick(&crate::fleet::Pick::random(0, 0, 0)).unwrap();
-        assert_eq!(samples(), 3);
+        assert_eq!(samples(), 4);
         roster.set(&[]);
-        assert_eq!(samples(), 2, "all but its health");
+        assert_eq!(samples(), 3, "all but its health");
         drop(in_flight);
         assert_eq!(samples(), 0);
     }

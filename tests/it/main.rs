@@ -7,6 +7,7 @@
 
 mod admin;
 mod agent_errors;
+mod balancing;
 mod cli;
 mod cli_mistakes;
 mod cli_table;

@@ -1,0 +1,280 @@
+//! State of one endpoint between serving and ejected: failures in a row, the ejection, the probe that ends it.
+//!
+//! Serving → ejected: a refused connection, or as many failures in a row as the release's policy says. Ejected → probing:
+//! the first request after the ejection time. Probing → serving: the probe succeeds. Probing → ejected, for longer: it
+//! fails. A probe that ends without either (its client left) makes room for another one after five seconds.
+
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicU32, AtomicU64, Ordering},
+};
+
+use super::balance::EjectionPolicy;
+
+/// Initial ejection time after a refused connection.
+const FIRST_REFUSAL_MS: u64 = 1_000;
+/// Maximum ejection time after a refused connection; it doubles with each one.
+const LONGEST_REFUSAL_MS: u64 = 30_000;
+/// Time for which a probe keeps other requests away.
+const PROBE_MS: u64 = 5_000;
+
+/// Reason for an ejection.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum EjectionReason {
+    /// No connection could be made.
+    #[default]
+    ConnectFailed,
+    /// Failures in a row.
+    ConsecutiveFailures,
+    /// Gateway failures in a row.
+    ConsecutiveGatewayFailures,
+}
+
+/// Ejections of one endpoint.
+#[derive(Debug, Default)]
+pub(super) struct Ejection {
+    // In milliseconds of the caller's clock; 0 while it serves.
+    until_ms: AtomicU64,
+    failures: AtomicU32,
+    gateway_failures: AtomicU32,
+    counts: [AtomicU64; EjectionReason::ALL.len()],
+    record: Mutex<Record>,
+}
+
+/// Facts that an ejection is decided by; locked only when an endpoint fails or recovers.
+#[derive(Debug, Default)]
+struct Record {
+    reason: EjectionReason,
+    // Refused connections since the last one that was accepted.
+    refusals: u32,
+    // Ejections for failures, less those that were forgotten.
+    times: u32,
+    returned_ms: u64,
+    is_probing: bool,
+}
+
+impl EjectionReason {
+    /// All reasons, in the order of [`EjectionReason::index`].
+    pub const ALL: [Self; 3] = [
+        Self::ConnectFailed,
+        Self::ConsecutiveFailures,
+        Self::ConsecutiveGatewayFailures,
+    ];
+
+    /// Name in status, metrics and logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ConnectFailed => "connect_failed",
+            Self::ConsecutiveFailures => "consecutive_failures",
+            Self::ConsecutiveGatewayFailures => "consecutive_gateway_failures",
+        }
+    }
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl Ejection {
+    /// End of the ejection, or of its probe; 0 while the endpoint serves.
+    pub(super) fn until_ms(&self) -> u64 {
+        self.until_ms.load(Ordering::Relaxed)
+    }
+
+    /// Reason of the ejection, if there is one.
+    pub(super) fn reason(&self) -> Option<EjectionReason> {
+        (self.until_ms() != 0).then(|| self.lock().reason)
+    }
+
+    /// Number of ejections for a reason.
+    pub(super) fn count(&self, reason: EjectionReason) -> u64 {
+        self.counts[reason.index()].load(Ordering::Relaxed)
+    }
+
+    /// Ejects after a refused connection: for 1 s, then 2 s, up to 30 s. A longer ejection stays.
+    pub(super) fn refused(&self, now_ms: u64) {
+        let mut record = self.lock();
+        let span = (FIRST_REFUSAL_MS << record.refusals.min(5)).min(LONGEST_REFUSAL_MS);
+        record.refusals = record.refusals.saturating_add(1);
+        let is_held = now_ms < self.until_ms() && record.reason != EjectionReason::ConnectFailed;
+        if is_held && !record.is_probing {
+            return;
+        }
+        self.begin(&mut record, EjectionReason::ConnectFailed, now_ms + span);
+    }
+
+    /// Records an accepted connection; true if that ends an ejection.
+    pub(super) fn connected(&self, now_ms: Option<u64>) -> bool {
+        let mut record = self.lock();
+        record.refusals = 0;
+        if self.until_ms() == 0 || record.reason != EjectionReason::ConnectFailed {
+            return false;
+        }
+        self.end(&mut record, now_ms);
+        true
+    }
+
+    /// Counts a failure; the reason if it is one too many, or the probe's.
+    pub(super) fn failed(
+        &self,
+        is_gateway: bool,
+        policy: &EjectionPolicy,
+    ) -> Option<EjectionReason> {
+        let reached = |count: u32, limit: u32| limit > 0 && count >= limit;
+        let failures = self.failures.fetch_add(1, Ordering::Relaxed) + 1;
+        let gateway_failures = if is_gateway {
+            self.gateway_failures.fetch_add(1, Ordering::Relaxed) + 1
+        } else {
+            self.gateway_failures.store(0, Ordering::Relaxed);
+            0
+        };
+        let record = self.lock();
+        if self.until_ms() != 0 {
+            // A request that was sent before the ejection, or for want of another endpoint, says nothing new.
+            return record.is_probing.then_some(record.reason);
+        }
+        drop(record);
+        if reached(gateway_failures, policy.gateway_failures) {
+            return Some(EjectionReason::ConsecutiveGatewayFailures);
+        }
+        reached(failures, policy.failures).then_some(EjectionReason::ConsecutiveFailures)
+    }
+
+    /// Ejects for a reason that [`Ejection::failed`] gave.
+    pub(super) fn eject(&self, reason: EjectionReason, policy: &EjectionPolicy, now_ms: u64) {
+        let mut record = self.lock();
+        let served_ms = if record.is_probing {
+            0
+        } else {
+            now_ms.saturating_sub(record.returned_ms)
+        };
+        record.times = policy.times(record.times, served_ms);
+        let until = now_ms + policy.span_ms(record.times);
+        self.begin(&mut record, reason, until);
+    }
+
+    /// Takes the single probe after an ejection.
+    pub(super) fn take_probe(&self, until: u64, now_ms: u64) -> bool {
+        let mut record = self.lock();
+        if self.until_ms() != until {
+            return false;
+        }
+        record.is_probing = true;
+        self.until_ms.store(now_ms + PROBE_MS, Ordering::Relaxed);
+        true
+    }
+
+    /// Ends the ejection if its probe is under way; false otherwise.
+    pub(super) fn probe_succeeded(&self, now_ms: u64) -> bool {
+        let mut record = self.lock();
+        let is_probing = record.is_probing;
+        if is_probing {
+            self.end(&mut record, Some(now_ms));
+        }
+        is_probing
+    }
+
+    /// Forgets the failures in a row.
+    pub(super) fn reset_failures(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+        self.gateway_failures.store(0, Ordering::Relaxed);
+    }
+
+    fn begin(&self, record: &mut Record, reason: EjectionReason, until_ms: u64) {
+        record.reason = reason;
+        record.is_probing = false;
+        self.reset_failures();
+        self.counts[reason.index()].fetch_add(1, Ordering::Relaxed);
+        self.until_ms.store(until_ms.max(1), Ordering::Relaxed);
+    }
+
+    fn end(&self, record: &mut Record, now_ms: Option<u64>) {
+        record.is_probing = false;
+        record.returned_ms = now_ms.unwrap_or(record.returned_ms);
+        self.reset_failures();
+        self.until_ms.store(0, Ordering::Relaxed);
+    }
+
+    // Safe to ignore poisoning: no step under the lock can panic halfway.
+    fn lock(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fleet::BalancePolicy;
+    use crate::model::{EjectionSpec, ReleaseSpec};
+
+    fn policy(spec: EjectionSpec) -> EjectionPolicy {
+        let spec = ReleaseSpec {
+            ejection: Some(spec),
+            ..ReleaseSpec::default()
+        };
+        *BalancePolicy::of(&spec).ejection().unwrap()
+    }
+
+    #[test]
+    fn five_failures_in_a_row_eject_and_a_success_between_them_forgets_them() {
+        let policy = policy(EjectionSpec::default());
+        let state = Ejection::default();
+        (0..4).for_each(|_| assert_eq!(state.failed(false, &policy), None));
+        state.reset_failures();
+        (0..4).for_each(|_| assert_eq!(state.failed(false, &policy), None));
+        let reason = state.failed(false, &policy);
+        assert_eq!(reason, Some(EjectionReason::ConsecutiveFailures));
+    }
+
+    #[test]
+    fn gateway_failures_have_a_limit_of_their_own() {
+        let policy = policy(EjectionSpec {
+            consecutive_failures: 0,
+            consecutive_gateway_failures: 2,
+            ..EjectionSpec::default()
+        });
+        let state = Ejection::default();
+        assert_eq!(state.failed(true, &policy), None);
+        (0..9).for_each(|_| assert_eq!(state.failed(false, &policy), None));
+        assert_eq!(state.failed(true, &policy), None);
+        let reason = state.failed(true, &policy);
+        assert_eq!(reason, Some(EjectionReason::ConsecutiveGatewayFailures));
+    }
+
+    #[test]
+    fn a_failed_probe_ejects_for_longer_and_a_good_one_ends_it() {
+        let policy = policy(EjectionSpec::default());
+        let state = Ejection::default();
+        let reason = EjectionReason::ConsecutiveFailures;
+        state.eject(reason, &policy, 1_000);
+        assert_eq!(state.until_ms(), 31_000);
+        assert_eq!(
+            state.failed(false, &policy),
+            None,
+            "sent before the ejection"
+        );
+        assert!(!state.probe_succeeded(31_000), "no probe yet");
+        assert!(state.take_probe(31_000, 31_000) && !state.take_probe(31_000, 31_000));
+        assert_eq!(state.failed(false, &policy), Some(reason));
+        state.eject(reason, &policy, 32_000);
+        assert_eq!(state.until_ms(), 92_000);
+        assert!(state.take_probe(92_000, 92_000) && state.probe_succeeded(92_000));
+        assert_eq!((state.until_ms(), state.reason()), (0, None));
+        state.eject(reason, &policy, 112_000);
+        assert_eq!(state.until_ms(), 142_000, "forgotten after two intervals");
+        assert_eq!(state.count(reason), 3);
+    }
+
+    #[test]
+    fn an_accepted_connection_ends_the_ejection_of_a_refused_one_alone() {
+        let policy = policy(EjectionSpec::default());
+        let state = Ejection::default();
+        state.refused(0);
+        assert_eq!(state.until_ms(), 1_000);
+        assert!(state.connected(None) && !state.connected(None));
+        state.eject(EjectionReason::ConsecutiveFailures, &policy, 0);
+        state.refused(10);
+        assert!(!state.connected(None));
+        assert_eq!(state.until_ms(), 30_000);
+    }
+}
