@@ -73,7 +73,15 @@ const LAYERS: &[(&str, &[&str])] = &[
     ),
     (
         "admin",
-        &["api", "config", "control", "model", "net", "telemetry"],
+        &[
+            "api",
+            "config",
+            "control",
+            "model",
+            "net",
+            "seal",
+            "telemetry",
+        ],
     ),
     (
         "health",

@@ -9,6 +9,7 @@
 //! | `/v1/routes/{route}/switch` | POST | gives all requests to one release |
 //! | `/v1/routes/{route}/promote` | POST | gives all requests to the canary |
 //! | `/v1/routes/{route}/abort` | POST | gives all requests to the stable release |
+//! | `/v1/routes/{route}/preview` | POST | makes a token for requests to a release, at weight 0 too |
 //! | `/v1/routes/{route}/rollback` | POST | restores the route's previous split |
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
@@ -47,6 +48,7 @@ mod openapi;
 mod page;
 mod pages;
 mod params;
+mod preview;
 mod probes;
 mod problems;
 mod releases;

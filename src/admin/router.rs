@@ -20,7 +20,7 @@ use super::{
     content_negotiation::negotiate,
     error::{no_such_method, no_such_path},
     idempotency::answer_repeats,
-    import, limits, openapi, probes, releases,
+    import, limits, openapi, preview, probes, releases,
     respond::audit,
     revisions, rollback, routes as table_routes, settings, split,
     state::AdminState,
@@ -105,6 +105,7 @@ fn small() -> OpenApiRouter<AdminState> {
             releases::delete_release
         ))
         .routes(routes!(work::work))
+        .routes(routes!(preview::preview))
         .routes(routes!(revisions::list_revisions))
         .routes(routes!(revisions::read_revision))
         .routes(routes!(revisions::diff_revisions))

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     control::Controller,
     model::{ReleaseName, RouteName},
+    seal::KeyRing,
 };
 
 /// State of the handlers.
@@ -28,20 +29,24 @@ pub struct AdminState {
     pub(super) settings: Arc<RunningSettings>,
     /// Large responses, rendered once for all concurrent requests.
     pub(super) pages: Pages,
+    /// Keys of preview tokens.
+    pub(super) seal: Arc<KeyRing>,
     /// Places of requests that wait.
     pub(super) waits: Waits,
 }
 
 impl AdminState {
-    /// Creates the state for a controller, with metrics, readiness and the running settings.
+    /// Creates the state for a controller, with metrics, readiness, the running settings and the keys of preview tokens.
     pub fn new(
         controller: Arc<Controller>,
         observed: ProbeState,
         settings: Arc<RunningSettings>,
+        seal: Arc<KeyRing>,
     ) -> Self {
         Self {
             pages: Pages::of(&controller),
             waits: Waits::default(),
+            seal,
             controller,
             observed,
             settings,

@@ -6,6 +6,7 @@
 mod import;
 mod lists;
 mod options;
+mod preview;
 mod problem;
 mod receipt;
 mod reload;
@@ -18,6 +19,7 @@ pub use self::{
     import::{Conflict, ConflictPolicy, ImportReport},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     options::{LONGEST_WAIT, group_error, message_error},
+    preview::{LONGEST_PREVIEW, PreviewRequest, PreviewToken},
     problem::ProblemDocument,
     receipt::{DryRun, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},

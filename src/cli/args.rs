@@ -180,6 +180,19 @@ pub(super) enum RemoteCommand {
         #[arg(value_parser = revision)]
         to: Revision,
     },
+    /// Make a token by which requests choose a release, before it gets traffic
+    #[command(
+        after_help = "The token goes into the field x-switchback-release. It is bound to the route and the release, holds on every listener and cannot be taken back. Such requests are in no statistics of the release.\n\nExamples:\n  switchback preview chat green --for 1h\n  switchback preview chat green --json | jq -r .token"
+    )]
+    Preview {
+        /// The route
+        route: RouteName,
+        /// A release in its split, at weight 0 too
+        release: ReleaseName,
+        /// Time until the token is void, at most 30 days
+        #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+        period: HumanDuration,
+    },
     /// List releases with their endpoints and health
     #[command(after_help = "Example:\n  switchback releases")]
     Releases,

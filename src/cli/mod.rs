@@ -15,6 +15,7 @@ mod exit;
 mod options;
 mod output;
 mod part;
+mod preview;
 mod queries;
 mod render;
 mod resources;
@@ -125,6 +126,11 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         }
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
+        RemoteCommand::Preview {
+            route,
+            release,
+            period,
+        } => preview::preview(client, &route, release, period).await,
         RemoteCommand::Release(verb) => resources::release(client, verb).await,
         RemoteCommand::Releases => queries::list_releases(client).await,
         RemoteCommand::Reload => table::reload(client).await,

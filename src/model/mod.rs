@@ -57,7 +57,7 @@ pub use self::{
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
     },
-    session::{AffinitySource, MCP_PARAM, PinLost, PinSource},
+    session::{AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource},
     table::{Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
     work::{LeaveCause, WorkClass},

@@ -17,6 +17,14 @@ pub enum DecisionReason {
 }
 
 impl DecisionReason {
+    /// All reasons, in the order of [`DecisionReason::index`].
+    pub const ALL: [Self; 4] = [Self::Fallback, Self::Override, Self::Pin, Self::Split];
+
+    /// Index in [`DecisionReason::ALL`].
+    pub const fn index(self) -> usize {
+        self as usize
+    }
+
     /// Name in logs and headers.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -195,6 +203,9 @@ mod tests {
     fn the_index_of_a_class_is_its_place() {
         for (place, class) in OutcomeClass::ALL.into_iter().enumerate() {
             assert_eq!(class.index(), place);
+        }
+        for (place, reason) in DecisionReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), place);
         }
         for (place, failure) in AttemptFailure::ALL.into_iter().enumerate() {
             assert_eq!(failure.index(), place);

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentProtocol, Fallback, HumanDuration, InFlightSpec, PinLost, PinSource,
-    ReleaseName, RetriesSpec, RouteName, Weights,
+    AffinitySource, AgentProtocol, Fallback, HumanDuration, InFlightSpec, Overrides, PinLost,
+    PinSource, ReleaseName, RetriesSpec, RouteName, Weights,
 };
 
 /// Decisions about a route.
@@ -50,6 +50,9 @@ pub struct RouteSpec {
     /// Policies for what is in flight on a release when it leaves the route, by cause and class.
     #[serde(default, skip_serializing_if = "InFlightSpec::is_default")]
     pub in_flight: InFlightSpec,
+    /// Requests that may name their release themselves.
+    #[serde(default, skip_serializing_if = "Overrides::is_default")]
+    pub overrides: Overrides,
     /// Time limits.
     #[serde(default, skip_serializing_if = "TimeoutsSpec::is_default")]
     pub timeouts: TimeoutsSpec,
@@ -71,6 +74,10 @@ pub struct RouteSpec {
     /// Name of a response header with the release, such as `x-release`; none if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose_release: Option<String>,
+    /// True to name the release, the reason of the decision and the revision in the field `x-switchback-decision` of every
+    /// response.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub expose_decision: bool,
     /// Upgrade protocols allowed in addition to WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,
@@ -219,6 +226,7 @@ impl RouteSpec {
             pins: Vec::new(),
             pin_lost: PinLost::default(),
             in_flight: InFlightSpec::default(),
+            overrides: Overrides::default(),
             timeouts: TimeoutsSpec::default(),
             retries: RetriesSpec::default(),
             fallback: None,
@@ -226,6 +234,7 @@ impl RouteSpec {
             agent_protocol: None,
             host_header: None,
             expose_release: None,
+            expose_decision: false,
             upgrades: Vec::new(),
             last_whole: None,
         }

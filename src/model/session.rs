@@ -70,3 +70,28 @@ impl PinLost {
         }
     }
 }
+
+/// Requests that may name their release themselves, by `x-switchback-release`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Overrides {
+    /// Those with the name of a release in the field, on any listener.
+    Plain,
+    /// Those with a preview token; a name only on a listener with `preview`.
+    #[default]
+    Token,
+}
+
+impl Overrides {
+    /// True for the default.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Field by which a request names its release: a name, or a preview token.
+pub const OVERRIDE_FIELD: &str = "x-switchback-release";

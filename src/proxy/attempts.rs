@@ -24,9 +24,10 @@ impl RequestContext {
         let Some(decision) = self.decision() else {
             return;
         };
-        decision
-            .cells()
-            .record_failed_attempt(self.worker.slot, failure);
+        if decision.reason != DecisionReason::Override {
+            let cells = decision.cells();
+            cells.record_failed_attempt(self.worker.slot, failure);
+        }
         tracing::debug!(
             request_id = %self.id,
             reason = failure.as_str(),

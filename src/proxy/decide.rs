@@ -4,12 +4,13 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 
 use crate::message::KnownField;
-use crate::model::{DecisionReason, RequestView};
+use crate::model::{DecisionReason, OVERRIDE_FIELD, Overrides, RequestView};
+use crate::seal::{Content, Label, Preview, is_sealed};
 use crate::table::{Route, SplitEntry};
 
 use super::error::ProxyError;
 use super::io::RequestParts;
-use super::pins::Pins;
+use super::pins::{Pins, now_seconds};
 use super::session::Session;
 use super::settings::{PeerInfo, ProxySettings};
 
@@ -32,7 +33,7 @@ pub(super) struct DecisionInput<'c> {
 /// Position of the release in the split of the route, and why. A random key is a key like any other.
 ///
 /// # Errors
-/// An override to a release that the route does not have.
+/// An override to a release that the route does not have, or by a token that is not valid.
 pub(super) fn decide(
     settings: &ProxySettings,
     route: &Route,
@@ -54,7 +55,7 @@ pub(super) fn decide(
         let fallback = route.retries().fallback().ok_or(ProxyError::NoEndpoint)?;
         return Ok((fallback, DecisionReason::Fallback));
     }
-    if let Some(entry) = overridden(route, request, input)? {
+    if let Some(entry) = overridden(settings, route, request, input)? {
         return Ok((entry, DecisionReason::Override));
     }
     if let Some(pins) = Pins::of(route, settings)
@@ -66,19 +67,49 @@ pub(super) fn decide(
 }
 
 fn overridden(
+    settings: &ProxySettings,
     route: &Route,
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
 ) -> Result<Option<usize>, ProxyError> {
-    if !input.preview || !request.facts.present.contains(KnownField::XSwitchback) {
+    if !request.facts.present.contains(KnownField::XSwitchback) {
         return Ok(None);
     }
-    let Some(name) = request.header("x-switchback-release") else {
+    let Some(value) = request.header(OVERRIDE_FIELD) else {
+        return Ok(None);
+    };
+    let takes_names = || input.preview || route.spec().overrides == Overrides::Plain;
+    let mut content = Content::default();
+    let name = if is_sealed(value) {
+        previewed(settings, route, value, &mut content)?
+    } else if takes_names() {
+        value
+    } else {
         return Ok(None);
     };
     let named = |entry: &SplitEntry| entry.release().name().as_str().as_bytes() == name;
     let entry = route.split().entries().iter().position(named);
     entry.map(Some).ok_or(ProxyError::UnknownRelease)
+}
+
+/// The release that a preview token names. A client that shows one wants that release: it is not silently given another.
+fn previewed<'t>(
+    settings: &ProxySettings,
+    route: &Route,
+    token: &[u8],
+    content: &'t mut Content,
+) -> Result<&'t [u8], ProxyError> {
+    let label = Label::preview(route.spec().name.as_str());
+    let ring = settings
+        .seal
+        .as_deref()
+        .ok_or(ProxyError::OverrideRefused)?;
+    let opened = Preview::open(ring, &label, token, content);
+    let preview = opened.map_err(|_| ProxyError::OverrideRefused)?;
+    if preview.is_expired(now_seconds().into()) {
+        return Err(ProxyError::OverrideRefused);
+    }
+    Ok(preview.release.as_bytes())
 }
 
 /// Position of the release that the session of a request is pinned to. Refused pins are counted once for each request.

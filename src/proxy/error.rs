@@ -25,6 +25,9 @@ pub(super) enum ProxyError {
     /// Too many requests in flight, in total or on this release.
     #[error("too many requests in flight")]
     Overloaded,
+    /// The request names its release by a preview token that is forged, for another route, or over.
+    #[error("the preview token is not valid")]
+    OverrideRefused,
     /// The endpoint of a pinned session is gone, and the route lets no other serve it. With the status.
     #[error("the endpoint of the session is gone")]
     PinLost(u16),
@@ -116,6 +119,8 @@ pub enum ErrorReason {
     NoRoute,
     /// A limit on requests was reached.
     Overloaded,
+    /// A preview token is not valid.
+    OverrideRefused,
     /// The endpoint of a pinned session is gone.
     PinLost,
     /// No permit became free in time.
@@ -146,7 +151,9 @@ impl ProxyError {
             | Self::PinLost(_)
             | Self::QueueTimeout
             | Self::ReleaseLeft(_) => Fault::Switchback,
-            Self::LastHop(_) | Self::Refused(_) | Self::UnknownRelease => Fault::Client,
+            Self::LastHop(_) | Self::OverrideRefused | Self::Refused(_) | Self::UnknownRelease => {
+                Fault::Client
+            }
             Self::RequestTimeout | Self::Upstream(_) => Fault::Upstream,
         }
     }
@@ -166,6 +173,7 @@ impl ProxyError {
             Self::NoEndpoint => ErrorReason::NoEndpoint,
             Self::NoRoute => ErrorReason::NoRoute,
             Self::Overloaded => ErrorReason::Overloaded,
+            Self::OverrideRefused => ErrorReason::OverrideRefused,
             Self::PinLost(_) => ErrorReason::PinLost,
             Self::QueueTimeout => ErrorReason::QueueTimeout,
             Self::Refused(rejection) => ErrorReason::BadRequest(rejection.reason),
@@ -183,6 +191,7 @@ impl ProxyError {
     pub(super) fn status(&self) -> u16 {
         match self {
             Self::LastHop(_) => 200,
+            Self::OverrideRefused => 403,
             Self::PinLost(status) => *status,
             Self::NoRoute | Self::UnknownRelease => 404,
             Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseLeft(_) => 503,
@@ -285,6 +294,7 @@ impl ErrorReason {
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
             Self::Overloaded => "overloaded",
+            Self::OverrideRefused => "override_refused",
             Self::PinLost => "pin_lost",
             Self::QueueTimeout => "queue_timeout",
             Self::ReleaseLeft => "release_left",

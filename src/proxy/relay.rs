@@ -260,6 +260,9 @@ fn take_head<R: Responder>(
     let status = responder.respond(&responding, |out| {
         forward::write_response(out, parts, exposed, pins);
         forward::write_response_own(out, parts, &context.id, expose, || worker.date());
+        if selected.route().spec().expose_decision {
+            selected.decision.write(out);
+        }
         if selected.route().has_sessions() {
             let session = context.session.get();
             session.write_cookie(selected.route(), context.random_key, out);

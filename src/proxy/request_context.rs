@@ -8,7 +8,7 @@ use std::time::SystemTime;
 use tokio::time::Instant;
 
 use crate::message::{KnownField, Version};
-use crate::model::{AttemptFailure, Outcome, RequestView};
+use crate::model::{AttemptFailure, DecisionReason, Outcome, RequestView};
 use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
@@ -284,6 +284,22 @@ impl RequestContext {
     }
 }
 
+impl RequestContext {
+    /// Records the request in the statistics of its release.
+    #[inline]
+    fn record(&self, decision: &Decision, outcome: Outcome, ended: Tick) {
+        let (cells, slot) = (decision.cells(), self.worker.slot);
+        match decision.reason {
+            DecisionReason::Split => {}
+            DecisionReason::Override => return cells.record_override(slot, outcome),
+            reason => cells.record_decision(slot, reason, self.session.get().is_lost),
+        }
+        let first_byte = self.first_byte.get().map(|at| at.since(self.started));
+        cells.record(slot, outcome, ended.since(self.started), first_byte);
+        cells.record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
+    }
+}
+
 impl Drop for RequestContext {
     fn drop(&mut self) {
         let ended = self.worker.timers.now();
@@ -294,14 +310,7 @@ impl Drop for RequestContext {
         if let Some(decision) = self.decision()
             && !is_refused
         {
-            let first_byte = self.first_byte.get().map(|at| at.since(self.started));
-            let slot = self.worker.slot;
-            decision
-                .cells()
-                .record(slot, outcome, ended.since(self.started), first_byte);
-            decision
-                .cells()
-                .record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
+            self.record(decision, outcome, ended);
         }
         if let Some(fields) = self.log_fields.take() {
             self.write_log(&fields, outcome, is_refused, ended);

@@ -13,7 +13,7 @@ use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
 use super::decide::{DecisionInput, decide};
 use super::error::ProxyError;
-use super::io::RequestParts;
+use super::io::{FieldSink, RequestParts};
 use super::pins::Minted;
 use super::queue_position::QueuePosition;
 use super::route_cache::CachedRoute;
@@ -181,14 +181,17 @@ impl Decision {
         self.route.split().entries()[self.entry].release()
     }
 
-    /// The release that answers if this one cannot; `None` if it is that already, or if no other one may: it has been
-    /// asked for, or has the session.
+    /// The release that answers if this one cannot; `None` if it is that already.
     pub(super) fn fallback(&self) -> Option<&Arc<Release>> {
-        if matches!(self.reason, DecisionReason::Override | DecisionReason::Pin) {
-            return None;
-        }
         let fallback = self.route.retries().fallback()?;
         (fallback != self.entry).then(|| self.route.split().entries()[fallback].release())
+    }
+
+    /// Writes the field that names the release, the reason and the revision.
+    pub(super) fn write(&self, out: &mut dyn FieldSink) {
+        let (release, reason) = (self.release().name(), self.reason.as_str());
+        let text = format!("{release}; reason={reason}; revision={}", self.revision);
+        out.add("x-switchback-decision", text.as_bytes());
     }
 
     fn identity(&self) -> u64 {

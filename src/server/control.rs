@@ -17,6 +17,7 @@ use crate::{
     health::{self, Checks},
     history::History,
     net::{ConnectionLimits, ServerTls},
+    seal::KeyRing,
     table::LiveTable,
     telemetry::{AccessLogGuard, Metrics, names},
 };
@@ -72,7 +73,7 @@ impl ControlPlane {
         cell: &Arc<LiveTable>,
         fleet: &Arc<Fleet>,
         listeners: Vec<(SocketAddr, Arc<ConnectionLimits>)>,
-        access_log: Option<AccessLogGuard>,
+        (access_log, seal): (Option<AccessLogGuard>, Arc<KeyRing>),
     ) -> Result<Self, ServerError> {
         let (stop, _) = watch::channel(false);
         let mut tasks = JoinSet::new();
@@ -111,7 +112,7 @@ impl ControlPlane {
             checks,
             reloads,
         };
-        plane.serve(config, observed, Arc::new(settings))?;
+        plane.serve(config, observed, Arc::new(settings), seal)?;
         Ok(plane)
     }
 
@@ -120,6 +121,7 @@ impl ControlPlane {
         config: &Config,
         observed: ProbeState,
         settings: Arc<RunningSettings>,
+        seal: Arc<KeyRing>,
     ) -> Result<(), ServerError> {
         let tls = config.admin.tls.as_ref();
         let tls = tls.map(|tls| listeners::server_tls(config.admin.address, tls, false));
@@ -127,7 +129,12 @@ impl ControlPlane {
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let (listener, address) = listen(config.admin.address, "admin.address")?;
         self.admin = address;
-        let state = AdminState::new(Arc::clone(&self.controller), observed.clone(), settings);
+        let state = AdminState::new(
+            Arc::clone(&self.controller),
+            observed.clone(),
+            settings,
+            seal,
+        );
         let router = admin::router(state, access, &config.admin, address);
         self.tasks.spawn(admin::serve(
             listener,

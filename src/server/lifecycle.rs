@@ -97,9 +97,10 @@ fn start_around(
     let limits = listeners::fit_descriptors(&config);
     let bound = listeners::bind_all(&config, limits.connections, workers)?;
     let opened = open_access_log(&config.access_log)?;
+    let seal = seal_keys::load(&config.sessions, &config.history.path)?;
     let settings = ProxySettings {
         limits,
-        seal: Some(seal_keys::load(&config.sessions, &config.history.path)?),
+        seal: Some(Arc::clone(&seal)),
         ..ProxySettings::new(&config)
     };
     let shared = Shared::new(settings, Arc::clone(cell), workers, opened.log);
@@ -107,7 +108,14 @@ fn start_around(
         .iter()
         .map(|bound| (bound.address, Arc::clone(&bound.limits)))
         .collect();
-    let control = ControlPlane::start(&config, controller, cell, fleet, listeners, opened.guard)?;
+    let control = ControlPlane::start(
+        &config,
+        controller,
+        cell,
+        fleet,
+        listeners,
+        (opened.guard, seal),
+    )?;
     runtime.block_on(config_reload::import_first(
         &control.controller,
         &config,

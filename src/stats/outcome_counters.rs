@@ -9,9 +9,10 @@ use std::{
     time::Duration,
 };
 
+use super::decision_counters::{DecisionCounters, DecisionSnapshot};
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
 use super::retry_budget::RetryBudgetCell;
-use crate::model::{AttemptFailure, LeaveCause, Outcome, OutcomeClass, WorkClass};
+use crate::model::{AttemptFailure, DecisionReason, LeaveCause, Outcome, OutcomeClass, WorkClass};
 
 /// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
 /// no upstream can create series (architecture, "Invariants").
@@ -44,6 +45,7 @@ struct OutcomeCounters {
     retries: AtomicU64,
     denied_retries: AtomicU64,
     retry_budget: RetryBudgetCell,
+    decisions: DecisionCounters,
 }
 
 impl Default for OutcomeCounters {
@@ -58,6 +60,7 @@ impl Default for OutcomeCounters {
             retries: AtomicU64::new(0),
             denied_retries: AtomicU64::new(0),
             retry_budget: RetryBudgetCell::default(),
+            decisions: DecisionCounters::default(),
         }
     }
 }
@@ -102,6 +105,18 @@ impl OutcomeTable {
         if let Some(first_byte) = first_byte {
             cell.first_byte.record(first_byte);
         }
+    }
+
+    /// Records the reason of a request that was not split; its outcome is recorded beside it. `is_lost` if another endpoint
+    /// than that of its pin served it.
+    pub fn record_decision(&self, slot: usize, reason: DecisionReason, is_lost: bool) {
+        self.cell(slot).decisions.record(reason, is_lost);
+    }
+
+    /// Records the outcome of a request that named the release itself. It is recorded nowhere else: those who look at a
+    /// release before it gets traffic say nothing about how it serves.
+    pub fn record_override(&self, slot: usize, outcome: Outcome) {
+        self.cell(slot).decisions.record_override(outcome);
     }
 
     /// Records an attempt without a response.
@@ -176,6 +191,7 @@ impl OutcomeTable {
             {
                 *total += count.load(Ordering::Relaxed);
             }
+            cell.decisions.add_to(&mut snapshot.decisions);
             cell.duration.add_to(&mut snapshot.duration);
             cell.first_byte.add_to(&mut snapshot.first_byte);
             snapshot.bytes_in += cell.bytes_in.load(Ordering::Relaxed);
@@ -218,13 +234,17 @@ pub struct CellSnapshot {
     pub retries: u64,
     /// Requests that were not sent again because the retry budget was used up.
     pub denied_retries: u64,
+    /// Reasons of the decisions, and overridden requests.
+    pub decisions: DecisionSnapshot,
 }
 
 impl CellSnapshot {
     /// True if no request, no failed attempt, no cut and no move was counted.
     pub fn is_empty(&self) -> bool {
         let left = self.cuts.iter().flatten().chain(&self.moves);
-        let mut counts = self.failed_attempts.iter().chain(left);
+        let counts = self.failed_attempts.iter().chain(left);
+        let overridden = &self.decisions.overridden;
+        let mut counts = counts.chain(overridden);
         self.requests() == 0 && counts.all(|count| *count == 0)
     }
 
@@ -261,6 +281,7 @@ impl CellSnapshot {
         for (total, count) in self.moves.iter_mut().zip(other.moves) {
             *total += count;
         }
+        self.decisions.add(&other.decisions);
         self.retries += other.retries;
         self.denied_retries += other.denied_retries;
     }

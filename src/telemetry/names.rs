@@ -111,6 +111,24 @@ pub const MOVES: Metric = (
     Kind::Counter,
     "Sessions moved to another release because theirs left the route, by cause",
 );
+/// Decisions for a release by reason.
+pub const DECISIONS: Metric = (
+    "switchback_decisions_total",
+    Kind::Counter,
+    "Requests for which a release was decided on, by reason: split, pin, override or fallback",
+);
+/// Requests that named their release themselves.
+pub const OVERRIDE_REQUESTS: Metric = (
+    "switchback_override_requests_total",
+    Kind::Counter,
+    "Requests that named their release themselves, by outcome; they are in no other count of the release",
+);
+/// Pinned requests on another endpoint.
+pub const PINS_LOST: Metric = (
+    "switchback_pins_lost_total",
+    Kind::Counter,
+    "Requests of pinned sessions that another endpoint of the release served",
+);
 /// Session ids that pinned nothing, by reason.
 pub const PINS_REFUSED: Metric = (
     "switchback_pins_refused_total",
@@ -247,6 +265,7 @@ pub const ALL: &[Metric] = &[
     CONNECTIONS_REFUSED,
     CONVERGENCE_SECONDS,
     CUTS,
+    DECISIONS,
     DRIFT,
     ENDPOINT_CONNECTIONS,
     ENDPOINT_EJECTED,
@@ -262,6 +281,8 @@ pub const ALL: &[Metric] = &[
     HISTORY_PENDING,
     LIVE_REVISION,
     MOVES,
+    OVERRIDE_REQUESTS,
+    PINS_LOST,
     PINS_REFUSED,
     REJECTED,
     REQUESTS,

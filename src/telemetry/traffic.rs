@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::{names, text::Text};
 use crate::{
     fleet::{CellKey, EjectionReason, Endpoint, Fleet, Health, RosterRole, WatchedRelease},
-    model::{AttemptFailure, LeaveCause, ReleaseName, WorkClass},
+    model::{AttemptFailure, DecisionReason, LeaveCause, OutcomeClass, ReleaseName, WorkClass},
     stats::CellSnapshot,
     table::{LiveTable, RoutingTable},
 };
@@ -49,6 +49,7 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
             );
         }
     }
+    write_decisions(text, &all);
     write_failed_attempts(text, &all);
     write_leaving(text, &all);
     for (metric, histogram) in [
@@ -75,6 +76,35 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         text.head(metric);
         for (key, snapshot) in &all {
             text.sample(metric, &labels(key), count(snapshot));
+        }
+    }
+}
+
+fn write_decisions(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
+    text.head(names::DECISIONS);
+    for (key, snapshot) in all {
+        for reason in DecisionReason::ALL {
+            let count = snapshot.decisions.of_reason(reason, snapshot.requests());
+            if count > 0 {
+                let [route, release, version] = labels(key);
+                let labels = [route, release, version, ("reason", reason.as_str())];
+                text.sample(names::DECISIONS, &labels, count);
+            }
+        }
+    }
+    text.head(names::OVERRIDE_REQUESTS);
+    for (key, snapshot) in all {
+        let counts = OutcomeClass::ALL.iter().zip(snapshot.decisions.overridden);
+        for (class, count) in counts.filter(|(_, count)| *count > 0) {
+            let [route, release, version] = labels(key);
+            let labels = [route, release, version, ("outcome", class.as_str())];
+            text.sample(names::OVERRIDE_REQUESTS, &labels, count);
+        }
+    }
+    text.head(names::PINS_LOST);
+    for (key, snapshot) in all {
+        if snapshot.decisions.lost_pins > 0 {
+            text.sample(names::PINS_LOST, &labels(key), snapshot.decisions.lost_pins);
         }
     }
 }

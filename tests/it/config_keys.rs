@@ -199,6 +199,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.agent_protocol", By("an_mcp_client_gets_a_json_rpc_error")),
     ("routes.host_header", Here(table::host_header, ["preserve", "endpoint"])),
     ("routes.expose_release", By("an_endpoint_cannot_say_which_release_it_is")),
+    ("routes.expose_decision", Here(table::decision, ["true", "false"])),
+    ("routes.overrides", By("a_name_is_enough_where_the_route_says_so")),
     ("routes.upgrades", By("a_route_forwards_other_upgrades_if_it_allows_them")),
 ];
 

@@ -37,6 +37,7 @@ mod history_writer;
 mod http1;
 mod in_flight;
 mod limits;
+mod overrides;
 mod program;
 mod readiness;
 mod redaction;

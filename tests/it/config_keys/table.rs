@@ -260,3 +260,14 @@ pub(super) fn durable_within(settings: &str) -> String {
     drop(gate.open);
     is_refused.to_string()
 }
+
+/// The decision that a response names.
+pub(super) fn decision(route: &str) -> String {
+    let origin = Origin::replying("x");
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], route)
+        .start();
+    let answer = proxy.client().get("/");
+    format!("{:?}", answer.value("x-switchback-decision"))
+}

@@ -14,12 +14,14 @@ use switchback::control::{Controller, Expected, Settings};
 use switchback::fleet::Fleet;
 use switchback::history::History;
 use switchback::model::{Actor, Author};
+use switchback::seal::KeyRing;
 use switchback::table::LiveTable;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
+use super::proxy::SECRET;
 use super::{Client, Response};
 
 /// Two releases and a route: the configuration file of the start.
@@ -96,7 +98,8 @@ impl TestAdmin {
         let access = Access::load(&config.admin.tokens, address).unwrap();
         // There is no handler of reloads: no process surrounds this API.
         let settings = Arc::new(RunningSettings::new(config.settings_digests()).0);
-        let state = AdminState::new(Arc::clone(&controller), observed.clone(), settings);
+        let seal = Arc::new(KeyRing::new(&[SECRET]).unwrap().unwrap());
+        let state = AdminState::new(Arc::clone(&controller), observed.clone(), settings, seal);
         let router = admin::router(state, access, &config.admin, address);
         runtime.spawn(admin::serve(listener, None, router, until(stopped.clone())));
         let (listener, observe) = bind(&runtime);

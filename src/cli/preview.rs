@@ -1,0 +1,70 @@
+//! The subcommand that makes a preview token.
+
+use axum::http::Method;
+
+use super::{
+    client::{ApiRequest, Client},
+    exit::Failure,
+    output::Out,
+    text::clean,
+};
+use crate::{
+    api::{PreviewRequest, PreviewToken},
+    model::{HumanDuration, PathMatch, ReleaseName, RouteName, RouteSpec},
+};
+
+/// Host of the command that is printed, if the route matches any.
+const ANY_HOST: &str = "127.0.0.1:8080";
+
+/// Makes a token for a release of a route, and prints it with a command that uses it.
+pub(super) async fn preview(
+    client: &Client,
+    route: &RouteName,
+    release: ReleaseName,
+    period: HumanDuration,
+) -> Result<Out, Failure> {
+    let ask = ApiRequest::of(Method::POST, format!("/v1/routes/{route}/preview"));
+    let answer = client
+        .send(ask.json(&PreviewRequest { release, period }))
+        .await?;
+    let made: PreviewToken = answer.read()?;
+    let spec: RouteSpec = client
+        .send(ApiRequest::get(format!("/v1/routes/{route}")))
+        .await?
+        .read()?;
+    let (header, token) = (clean(&made.header), clean(&made.token));
+    let text = format!(
+        "{token}\n\n{} of {} until {}:\n  curl -H '{header}: {token}' '{}'\n",
+        made.release,
+        made.route,
+        made.expires_at,
+        clean(&url(&spec)),
+    );
+    Ok(Out {
+        text,
+        json: answer.body,
+    })
+}
+
+/// A URL that the route matches, as far as it is known here.
+fn url(route: &RouteSpec) -> String {
+    let exact = route.all_hosts().find(|host| !host.starts_with("*."));
+    let host = exact.unwrap_or(ANY_HOST);
+    let (PathMatch::Exact(path) | PathMatch::Prefix(path)) = route.path_match();
+    format!("http://{host}{path}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_url_is_one_that_the_route_matches() {
+        let mut route =
+            RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
+        assert_eq!(url(&route), "http://127.0.0.1:8080/");
+        route.hosts = vec!["*.a.test".into(), "b.test".into()];
+        route.path_prefix = Some("/chat".into());
+        assert_eq!(url(&route), "http://b.test/chat");
+    }
+}
