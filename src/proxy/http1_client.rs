@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::future::{pending, poll_fn};
 use std::io::{self, IoSlice};
+use std::task::{Context, Waker};
 use std::time::Duration;
 
 use crate::http1::{
@@ -344,6 +345,16 @@ impl Responder for Http1Responder<'_> {
         self.out.truncate(start);
         self.encoder = None;
         true
+    }
+
+    fn append(&mut self, last: &[u8]) {
+        self.settle();
+        if let Ok(framed) = self.encode(&BodyFrame::more(last)) {
+            let mut cx = Context::from_waker(Waker::noop());
+            let parts = (&self.out[..], last);
+            // The connection ends either way.
+            let _ = framed.poll_write(&mut cx, &self.channel, parts, &mut Written::default());
+        }
     }
 }
 

@@ -128,6 +128,17 @@ pub(super) struct BodyFrame<'b> {
     pub(super) trailers: Option<TrailerFields<'b>>,
 }
 
+impl<'b> BodyFrame<'b> {
+    /// Data that is not the end of the body.
+    pub(super) const fn more(data: &'b [u8]) -> Self {
+        Self {
+            data,
+            last: false,
+            trailers: None,
+        }
+    }
+}
+
 /// The trailer section of either protocol.
 #[derive(Clone, Copy)]
 pub(super) struct TrailerFields<'b> {
@@ -203,6 +214,10 @@ pub(super) trait Responder: BodySink<Error = ClientError> {
     /// Ends a gRPC response that has begun with an error status in its trailers, if a trailer can be sent now.
     /// Otherwise the response is truncated.
     fn abort(&mut self, _why: &ProxyError) {}
+
+    /// Adds the last bytes to a body that is truncated after them, as far as they can be written at once. Nothing else
+    /// may be under way.
+    fn append(&mut self, last: &[u8]);
 }
 
 /// The start of a final response.

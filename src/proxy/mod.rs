@@ -12,7 +12,7 @@
 //! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
 //! | `observe` | what an attempt says about its endpoint |
-//! | `relay`, `relay_body`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
+//! | `relay`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
@@ -32,6 +32,7 @@ mod date;
 mod decide;
 mod error;
 mod error_form;
+mod event_stream;
 mod fair_queue;
 mod forward;
 mod grpc;

@@ -10,6 +10,7 @@ use crate::net::Deadline;
 use crate::table::Route;
 
 use super::error::{ClientError, ProxyError, UpstreamError};
+use super::event_stream::{EventBoundary, last_event};
 use super::forward;
 use super::io::{
     ClientBody, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart, UpstreamResponse,
@@ -20,7 +21,7 @@ use super::relay_body::{relay_body, yield_once};
 use super::request_context::RequestContext;
 use super::stage::Committed;
 use super::upload::{RequestSink, upload};
-use super::work_class::ResponseClass;
+use super::work_class::{Cut, ResponseClass};
 
 /// Moves the rest of a request and its response. `forget` is called as soon as the head will not be needed again.
 #[expect(
@@ -36,6 +37,7 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
 ) -> impl Future<Output = RelayEnd> {
     async move {
         let context = committed.context;
+        let events = EventBoundary::new();
         let end = {
             let request_is_read = &context.request_is_read;
             request_is_read.set(false);
@@ -44,7 +46,7 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
             let mut download = pin!(download(
                 (committed, meta),
                 response,
-                &mut *responder,
+                (&mut *responder, &events),
                 request_is_read,
                 forget
             ));
@@ -74,7 +76,7 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
             })
             .await
         };
-        retract_or_abort(context, meta, end, responder)
+        retract_or_abort((context, &events), meta, end, responder)
     }
 }
 
@@ -116,9 +118,10 @@ fn upload_and_watch<C: ClientBody, K: RequestSink>(
     }
 }
 
-/// Retracts a response that has failed after it began, if nothing of it has left; otherwise gRPC gets a status.
+/// Retracts a response that has failed after it began, if nothing of it has left; otherwise gRPC gets a status, and a
+/// stream of events that is cut a last one.
 fn retract_or_abort<R: Responder>(
-    context: &RequestContext,
+    (context, events): (&RequestContext, &EventBoundary),
     meta: &RequestMeta,
     end: RelayEnd,
     responder: &mut R,
@@ -139,7 +142,20 @@ fn retract_or_abort<R: Responder>(
             _ => {}
         }
     }
+    if let RelayEnd::Cut(cut) = &end
+        && cut.class.is_events
+        && events.is_between()
+    {
+        responder.append(end_of_events(context, *cut).as_bytes());
+    }
     end
+}
+
+/// The last event of a stream that is cut. Clients come back at different times.
+fn end_of_events(context: &RequestContext, cut: Cut) -> String {
+    let error = ProxyError::ReleaseLeft(cut);
+    let retry_ms = 1_000 + context.worker.random() % 4_000;
+    last_event(error.reason().as_str(), &error.to_string(), retry_ms)
 }
 
 /// The kind of a response head.
@@ -187,7 +203,7 @@ fn pass_heads<R: Responder, A: UpstreamResponse>(
 fn download<R: Responder, A: UpstreamResponse>(
     (committed, meta): (Committed<'_>, &RequestMeta),
     response: &mut A,
-    responder: &mut R,
+    (responder, events): (&mut R, &EventBoundary),
     request_is_read: &Cell<bool>,
     forget: impl FnOnce(),
 ) -> impl Future<Output = RelayEnd> {
@@ -210,11 +226,12 @@ fn download<R: Responder, A: UpstreamResponse>(
                 .map_or_else(RelayEnd::Client, |()| RelayEnd::Upgraded);
         }
         let turns = &context.worker.turns;
+        let is_events = committed.selected.work.class().is_events;
         match relay_body(
             response,
             responder,
             || committed.exposed(),
-            &context.bytes_out,
+            (&context.bytes_out, is_events.then_some(events)),
             turns,
         )
         .await

@@ -8,6 +8,7 @@ use std::task::Poll;
 use tokio::task::yield_now;
 
 use super::budget::Budget;
+use super::event_stream::EventBoundary;
 use super::fair_queue::FairQueue;
 use super::io::{BodySink, BodySource, RelayError};
 
@@ -28,6 +29,7 @@ pub(super) async fn yield_once(yielding: &Cell<bool>) {
 }
 
 /// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
+/// `events` follows the boundaries of server-sent events.
 /// A trailer field with the name that `exposed` returns is dropped.
 #[expect(
     clippy::manual_async_fn,
@@ -37,7 +39,7 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     exposed: impl Fn() -> Option<&'e str>,
-    moved: &Cell<u64>,
+    (moved, events): (&Cell<u64>, Option<&EventBoundary>),
     queue: &FairQueue,
 ) -> impl Future<Output = Result<(), RelayError<S::Error, K::Error>>> {
     async move {
@@ -58,7 +60,11 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
             }
             let (last, length) = (frame.last, frame.data.len());
             moved.set(moved.get() + length as u64);
+            let end = events.map(|events| (events, events.begin(frame.data)));
             sink.send(frame).await.map_err(RelayError::Sink)?;
+            if let Some((events, last)) = end {
+                events.sent(last);
+            }
             if last {
                 return Ok(());
             }
@@ -120,7 +126,13 @@ mod tests {
     fn a_body_without_end_lets_the_others_have_their_turn() {
         let (moved, turns) = (Cell::new(0), FairQueue::new());
         let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-        let mut relay = pin!(relay_body(&mut source, &mut sink, || None, &moved, &turns));
+        let mut relay = pin!(relay_body(
+            &mut source,
+            &mut sink,
+            || None,
+            (&moved, None),
+            &turns
+        ));
         for _ in 0..10 {
             let before = moved.get();
             poll(relay.as_mut());
@@ -136,7 +148,7 @@ mod tests {
                 let (moved, turns) = (&moved, &turns);
                 Box::pin(async move {
                     let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-                    relay_body(&mut source, &mut sink, || None, moved, turns).await
+                    relay_body(&mut source, &mut sink, || None, (moved, None), turns).await
                 })
             })
             .collect();

@@ -18,7 +18,7 @@ use super::outcome::{Upgraded, UpgradedEndpoint};
 use super::request_context::RequestContext;
 use super::select::Selected;
 use super::tunnel_end::{Aborted, Received, TunnelEnd};
-use super::websocket::{CLOSE_GOING_AWAY, CLOSE_MASKED, FrameTracker};
+use super::websocket::{CLOSE_GOING_AWAY, CLOSE_MASKED, CLOSE_RESTART, FrameTracker};
 use super::worker::Worker;
 
 /// One direction.
@@ -118,8 +118,13 @@ async fn pass_on(
     match tunnel(&worker, up, down, timeouts.websocket_idle, is_cut).await {
         Ended::ByBoth => {}
         Ended::ByUs => {
+            let close = if is_cut() {
+                CLOSE_RESTART
+            } else {
+                CLOSE_GOING_AWAY
+            };
             let has_heard = [
-                send_close_frame(client, &to_client, CLOSE_GOING_AWAY),
+                send_close_frame(client, &to_client, close),
                 send_close_frame(endpoint, &to_endpoint, CLOSE_MASKED),
             ];
             Box::pin(linger(&worker, [client, endpoint], has_heard)).await;
@@ -135,7 +140,7 @@ async fn pass_on(
     context.end(Outcome::Answered(status));
 }
 
-/// Sends a close frame (1001), if the side is between two frames.
+/// Sends a close frame, if the side is between two frames.
 fn send_close_frame(to: TunnelEnd<'_>, bounds: &Cell<Option<FrameTracker>>, frame: &[u8]) -> bool {
     let is_between = bounds
         .get()

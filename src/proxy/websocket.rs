@@ -6,7 +6,9 @@
 
 /// Close frame for a client: going away (1001).
 pub(super) const CLOSE_GOING_AWAY: &[u8] = &[0x88, 2, 0x03, 0xe9];
-/// The same for a server, which requires a mask; any mask is valid.
+/// Close frame for a client whose release left: the service restarts (1012). Many take 1001 for a normal end.
+pub(super) const CLOSE_RESTART: &[u8] = &[0x88, 2, 0x03, 0xf4];
+/// The first for a server, which requires a mask; any mask is valid.
 pub(super) const CLOSE_MASKED: &[u8] = &[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe9];
 
 /// Longest frame header: two bytes, a 64-bit length, a mask.

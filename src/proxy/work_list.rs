@@ -202,6 +202,14 @@ impl WorkPlace {
         }
     }
 
+    /// The class.
+    pub(super) fn class(&self) -> ResponseClass {
+        let mut places = self.list.places.borrow_mut();
+        places
+            .at(self.place)
+            .map_or(ResponseClass::UNARY, |work| work.class)
+    }
+
     /// True if it is to end.
     pub(super) fn is_cut(&self) -> bool {
         self.list.cuts.get() > 0 && self.cut().is_some()

@@ -1,4 +1,5 @@
 //! Work in flight: what is counted, what is waited for, what ends it.
 
+mod cuts;
 mod harness;
 mod work;

@@ -224,6 +224,12 @@ impl Responder for ResponseWriter<'_> {
             self.handle.end_with(&trailers);
         }
     }
+
+    fn append(&mut self, last: &[u8]) {
+        if self.start(false).is_ok() {
+            self.handle.append(last);
+        }
+    }
 }
 
 impl Drop for ResponseWriter<'_> {

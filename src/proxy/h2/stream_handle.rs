@@ -162,6 +162,15 @@ impl StreamHandle {
         self.sending.set(SendState::Over);
     }
 
+    /// Sends as much of the data as there is room for now, unless a frame is being sent.
+    pub(super) fn append(&self, mut data: &[u8]) {
+        if self.sending.get() == SendState::Open {
+            let cx = Context::from_waker(Waker::noop());
+            // An error means that the stream is gone.
+            let _ = self.engine().poll_send(self.key, &cx, &mut data, false);
+        }
+    }
+
     /// Ends our direction with these trailers, unless a frame is being sent.
     pub(super) fn end_with(&self, trailers: &[u8]) {
         if self.sending.get() == SendState::Open {

@@ -150,6 +150,30 @@ impl Whole {
         )
     }
 
+    /// The counters of cuts of the route `chat` that are not zero, as `release version class cause count`.
+    pub(super) fn cuts(&self) -> Vec<String> {
+        let response = self.metrics();
+        let lines = response
+            .lines()
+            .filter_map(|line| line.strip_prefix("switchback_cuts_total{"));
+        let shown = |line: &str| {
+            let (labels, count) = line.split_once("} ").unwrap();
+            let values = labels
+                .split(',')
+                .skip(1)
+                .map(|label| label.split('"').nth(1).unwrap());
+            format!("{} {count}", values.collect::<Vec<_>>().join(" "))
+        };
+        lines.map(shown).collect()
+    }
+
+    fn metrics(&self) -> String {
+        let address = self.running.admin();
+        let mut client = Client::connect(address);
+        client.send(format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n"));
+        client.response().text()
+    }
+
     /// The work in flight on a release.
     pub(super) fn work(&self, release: &str) -> Value {
         self.done("GET", &format!("/v1/releases/{release}/work"), &Value::Null)

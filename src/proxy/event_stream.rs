@@ -1,0 +1,97 @@
+//! Server-sent events that pass: the boundary between two, and the last one that we add when we end a stream.
+
+use std::cell::Cell;
+
+/// The last bytes of an event stream that were sent.
+pub(super) struct EventBoundary(Cell<Option<[u8; 3]>>);
+
+// === impl EventBoundary ===
+
+impl EventBoundary {
+    /// The boundary before the first byte.
+    pub(super) fn new() -> Self {
+        Self(Cell::new(Some(*b"\n\n\n")))
+    }
+
+    /// A frame is about to be sent; until it was, there is no boundary.
+    pub(super) fn begin(&self, data: &[u8]) -> Option<[u8; 3]> {
+        let last = self.0.take()?;
+        let recent = last.iter().chain(data).rev().take(3);
+        let mut now = [0; 3];
+        for (place, byte) in now.iter_mut().rev().zip(recent) {
+            *place = *byte;
+        }
+        Some(now)
+    }
+
+    /// That frame was sent.
+    pub(super) fn sent(&self, last: Option<[u8; 3]>) {
+        self.0.set(last);
+    }
+
+    /// True if the last event is whole: the last line that was sent is empty. A line ends with CR, LF or both.
+    pub(super) fn is_between(&self) -> bool {
+        let is_end = |byte: u8| byte == b'\n' || byte == b'\r';
+        match self.0.get() {
+            None => false,
+            Some([before, b'\r', b'\n']) => is_end(before),
+            Some([_, before, last]) => is_end(before) && is_end(last),
+        }
+    }
+}
+
+/// The last event of a stream that we end: when to come back, and an error in the form that clients of agents read. It
+/// is one block, since a block without data breaks some of them.
+pub(super) fn last_event(reason: &str, message: &str, retry_ms: u64) -> String {
+    format!(
+        "retry: {retry_ms}\nevent: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{reason}\",\"code\":\"{reason}\",\"message\":\"{message}\"}}}}\n\n"
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn is_between(frames: &[&str]) -> bool {
+        let boundary = EventBoundary::new();
+        for frame in frames {
+            let last = boundary.begin(frame.as_bytes());
+            assert!(!boundary.is_between(), "while it is being sent");
+            boundary.sent(last);
+        }
+        boundary.is_between()
+    }
+
+    #[test]
+    fn an_event_ends_with_an_empty_line_however_it_is_cut() {
+        for whole in [
+            "data: 1\n\n",
+            "data: 1\r\n\r\n",
+            "data: 1\r\r",
+            "data: 1\n\r\n",
+            ": ping\n\n",
+        ] {
+            assert!(is_between(&[whole]), "{whole:?}");
+            for cut in 1..whole.len() {
+                let (first, second) = whole.split_at(cut);
+                let is_early = whole.ends_with("\r\n") && cut == whole.len() - 1;
+                assert_eq!(is_between(&[first]), is_early, "{first:?}");
+                assert!(is_between(&[first, second]), "{first:?} {second:?}");
+            }
+        }
+        assert!(is_between(&[]) && is_between(&[""]));
+        for open in ["data: 1", "data: 1\n", "data: 1\r\n", "data: 1\n\ndata"] {
+            assert!(!is_between(&[open]), "{open:?}");
+        }
+    }
+
+    #[test]
+    fn the_last_event_is_one_block_with_data_that_is_json() {
+        let event = last_event("release_left", "the release left the route", 1_234);
+        let (head, data) = event.trim_end().split_once("\ndata: ").unwrap();
+        assert_eq!(head, "retry: 1234\nevent: error");
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data["error"]["code"], "release_left");
+        assert!(event.ends_with("\n\n") && event.matches("\n\n").count() == 1);
+    }
+}

@@ -1,0 +1,208 @@
+//! The end of what is in flight: by cause, by class, by policy, as the client and the counters see it.
+
+use std::thread;
+
+use serde_json::json;
+
+use super::harness::{Held, HeldOrigin, Whole};
+use super::work::{EVENTS, GET, UPGRADE, UPGRADED};
+use crate::support::{Client, wait_until};
+
+const CAUSES: [&str; 4] = ["switch", "split", "rollback", "remove"];
+const POLICIES: [&str; 4] = ["finish", "finish within 300ms", "cut", "cut over 300ms"];
+
+/// One request of each class, on the release that is about to leave, with its endpoint's side.
+struct InFlight {
+    unary: (Client, Held),
+    stream: (Client, Held),
+    socket: (Client, Held),
+}
+
+impl InFlight {
+    fn begin(proxy: &Whole, origin: &HeldOrigin) -> Self {
+        let mut unary = proxy.client();
+        unary.send(GET);
+        let unary = (unary, origin.next());
+        let mut stream = proxy.client();
+        stream.send(GET);
+        let mut events = origin.next();
+        events.send(EVENTS).chunk("data: 1\n\n");
+        stream.response_head();
+        assert_eq!(stream.chunk(), "data: 1\n\n");
+        let mut socket = proxy.client();
+        socket.send(UPGRADE);
+        let mut tunnel = origin.next();
+        tunnel.send(UPGRADED);
+        assert_eq!(socket.response().status, 101);
+        Self {
+            unary,
+            stream: (stream, events),
+            socket: (socket, tunnel),
+        }
+    }
+
+    /// All of it goes on, and ends as its endpoint ends it.
+    fn finish(self) {
+        let (mut client, mut held) = self.unary;
+        held.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        assert_eq!(client.response().text(), "ok");
+        let (mut client, mut held) = self.stream;
+        held.chunk("data: 2\n\n").send("0\r\n\r\n");
+        assert_eq!(client.chunk(), "data: 2\n\n");
+        assert_eq!(client.chunk(), "");
+        let (mut client, mut held) = self.socket;
+        held.send("\u{1}\u{2}hi");
+        assert_eq!(client.read_exact(4), b"\x01\x02hi");
+    }
+
+    /// All of it was ended by the proxy, each in the way of its protocol.
+    fn assert_cut(self, reason: &str) {
+        let mut unary = self.unary.0;
+        let response = unary.response();
+        assert_eq!(response.status, 503);
+        assert_eq!(response.value("x-switchback-reason"), Some(reason));
+        let wait: u64 = response.value("retry-after").unwrap().parse().unwrap();
+        assert!((1..=5).contains(&wait), "{wait}");
+        let mut stream = self.stream.0;
+        let event = stream.chunk();
+        let lines: Vec<_> = event.lines().collect();
+        let [retry, "event: error", data, ""] = lines[..] else {
+            panic!("{event:?}");
+        };
+        let retry: u64 = retry.strip_prefix("retry: ").unwrap().parse().unwrap();
+        assert!((1_000..5_000).contains(&retry), "{retry}");
+        let data: serde_json::Value =
+            serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(data["error"]["code"], reason);
+        assert!(stream.is_closed(), "without the chunk that would end it");
+        let mut socket = self.socket.0;
+        assert_eq!(socket.read_exact(4), [0x88, 2, 3, 0xf4], "1012");
+        assert!(socket.is_closed());
+    }
+}
+
+/// Makes a release leave the route for a cause.
+fn leave(proxy: &Whole, cause: &str) {
+    match cause {
+        "switch" => proxy.switch("green"),
+        "split" => {
+            let body = json!({ "weights": { "blue": 0, "green": 100 } });
+            proxy.done("PATCH", "/v1/routes/chat/split", &body)
+        }
+        "rollback" => proxy.done("POST", "/v1/rollback", &json!({})),
+        _ => {
+            let url = proxy.green.origin.url();
+            let body = json!({ "version": "2", "endpoints": [url] });
+            proxy.done("PUT", "/v1/releases/blue", &body)
+        }
+    };
+}
+
+fn case(cause: &str, policy: &str) {
+    let policies = ["unary", "stream", "websocket", "grpc_stream"];
+    let policies = policies.map(|class| format!("{class} = {policy:?}"));
+    let proxy = Whole::start(&format!(
+        "[routes.in_flight.{cause}]\n{}\n",
+        policies.join("\n")
+    ));
+    let release = if cause == "rollback" {
+        proxy.switch("green");
+        "green"
+    } else {
+        "blue"
+    };
+    let origin = if release == "green" {
+        &proxy.green
+    } else {
+        &proxy.blue
+    };
+    let in_flight = InFlight::begin(&proxy, origin);
+    leave(&proxy, cause);
+    if policy == "finish" {
+        in_flight.finish();
+        assert_eq!(proxy.cuts(), [""; 0], "{cause}");
+    } else {
+        let reason = if cause == "remove" {
+            "release_removed"
+        } else {
+            "release_left"
+        };
+        in_flight.assert_cut(reason);
+        let expected = ["unary", "stream", "websocket"];
+        let expected = expected.map(|class| format!("{release} 1 {class} {cause} 1"));
+        wait_until("the counters", || proxy.cuts().len() == 3);
+        assert_eq!(proxy.cuts(), expected, "{cause}: {policy}");
+    }
+    let work = format!("/v1/releases/{release}/work?version=1&wait=drained");
+    let (status, work) = proxy.admin("GET", &work, &serde_json::Value::Null);
+    // A removed version is forgotten with its last request.
+    assert!(
+        status == 200 && work["in_flight"] == 0 || status == 404,
+        "{cause}: {policy}: {work}"
+    );
+}
+
+#[test]
+fn every_class_ends_as_the_policy_of_its_cause_says() {
+    thread::scope(|scope| {
+        for cause in CAUSES {
+            scope.spawn(move || POLICIES.iter().for_each(|policy| case(cause, policy)));
+        }
+    });
+}
+
+#[test]
+fn a_rollback_with_cut_ends_at_once_what_may_finish_otherwise_and_nothing_of_other_routes() {
+    let proxy = Whole::start(
+        "[[routes]]\nname = \"other\"\npath_prefix = \"/other\"\nsplit = { green = 1 }\n",
+    );
+    proxy.switch("green");
+    let in_flight = InFlight::begin(&proxy, &proxy.green);
+    let mut other = proxy.client();
+    other.send(GET.replace("GET / ", "GET /other "));
+    let mut kept = proxy.green.next();
+    proxy.done("POST", "/v1/routes/chat/rollback?cut=true", &json!({}));
+    in_flight.assert_cut("release_left");
+    kept.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(other.response().text(), "ok");
+    let expected = ["unary", "stream", "websocket"];
+    wait_until("the counters", || proxy.cuts().len() == 3);
+    assert_eq!(
+        proxy.cuts(),
+        expected.map(|class| format!("green 1 {class} rollback 1"))
+    );
+}
+
+#[test]
+fn a_stream_is_never_ended_inside_an_event() {
+    let proxy = Whole::start("[routes.in_flight.switch]\nstream = \"cut\"\n");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut events = proxy.blue.next();
+    events.send(EVENTS).chunk("data: 1\n\ndata: 2\n");
+    client.response_head();
+    assert_eq!(client.chunk(), "data: 1\n\ndata: 2\n");
+    proxy.switch("green");
+    assert!(client.is_closed(), "without a word");
+    wait_until("the counter", || proxy.cuts() == ["blue 1 stream switch 1"]);
+}
+
+#[test]
+fn a_release_that_comes_back_in_time_keeps_its_work() {
+    let proxy = Whole::start("[routes.in_flight.switch]\nunary = \"finish within 400ms\"\n");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    proxy.switch("green");
+    proxy.switch("blue");
+    // What green had is cut after its time, and so the time of blue is over as well.
+    proxy.switch("green");
+    let mut second = proxy.client();
+    second.send(GET);
+    let _held = proxy.green.next();
+    proxy.switch("blue");
+    assert_eq!(second.response().status, 503);
+    answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+    assert_eq!(proxy.cuts(), ["green 1 unary switch 1"]);
+}
