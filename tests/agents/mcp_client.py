@@ -44,3 +44,20 @@ def modern(world):
             same((first["release"], second["release"], first["session"]), ("blue", "green", None))
 
     asyncio.run(talk())
+
+
+def waits_for_a_starting_release(world):
+    """A probe of a release whose endpoints come up a second later is answered by them: the generation stays the modern one."""
+
+    async def talk():
+        async def start():
+            await asyncio.sleep(1)
+            for agent in world.of("blue"):
+                await asyncio.to_thread(agent.start)
+
+        starting = asyncio.create_task(start())
+        async with connect(world, mode="auto") as client:
+            same((client.protocol_version, (await where(client))["release"]), ("2026-07-28", "blue"))
+        await starting
+
+    asyncio.run(talk())

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import threading
 
 import grpc
 import httpx
@@ -74,3 +75,16 @@ def call_finishes(world):
         world.open_gates()
         same((list(old), list(new)), ([b"done"], [b"done"]))
         same((old.code(), new.code()), (grpc.StatusCode.OK, grpc.StatusCode.OK))
+
+
+def waits_for_a_restart(world):
+    """A POST while all endpoints restart waits for one of them, and is executed once; the SDK does not have to repeat it."""
+    with chat_client(world, max_retries=0) as client:
+        same(ask(client, "quick", "before").choices[0].message.content, "blue")
+        for agent in world.of("blue"):
+            agent.kill()
+        starting = threading.Timer(1, lambda: [agent.start() for agent in world.of("blue")])
+        starting.start()
+        same(ask(client, "quick", "meanwhile").choices[0].message.content, "blue")
+        starting.join()
+    same([line.partition(" ")[2] for line in world.executed()], ["before", "meanwhile"])
