@@ -28,6 +28,7 @@ def main():
         check("mcp waits for a starting release", mcp_client.waits_for_a_starting_release, start=False)
         check("mcp sessions stay whole at 95/5", sessions.stay_whole, 300, 95, 5)
         check("mcp sessions stay whole at 50/50", sessions.stay_whole, 300, 50, 50)
+        check("mcp sessions survive a restart of the proxy", sessions.survive_a_restart, 40)
         check("openai stream finishes through a switch", streams.chat_finishes)
         check("openai POST waits for a restart", streams.waits_for_a_restart)
         check("websockets stay through a switch", streams.sockets_stay, 20)

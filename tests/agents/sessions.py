@@ -71,3 +71,11 @@ def stay_whole(world, count, blue, green):
     same({session.places[0]["endpoint"] for session in sessions}, {agent.name for agent in world.agents}, "endpoints in use")
     same([agent.look()["sessions"] for agent in world.agents], [0, 0, 0, 0], "sessions that were not ended")
     return f"{count} sessions, {began} of them on green"
+
+
+def survive_a_restart(world, count):
+    """Sessions go on at their endpoints after a restart of the proxy, which stores nothing about them."""
+    world.split("tools", blue=50, green=50)
+    sessions = asyncio.run(sessions_through(world, count, [world.restart]))
+    broken = [said for session in sessions if (said := session.broken(2))]
+    assert not broken, f"{len(broken)} of {count} sessions broke, such as: {broken[0]}"

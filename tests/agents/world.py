@@ -119,6 +119,11 @@ class World:
     def rollback(self):
         return self.call("POST", "/v1/rollback")
 
+    def restart(self):
+        """The proxy is stopped, and started again on its history."""
+        same(self.proxy.stop(), 0, "exit status")
+        self.proxy.start()
+
     def command(self, *arguments, seconds=60):
         """A command of the program against this proxy; it has to succeed."""
         line = [binary(), *arguments, "--admin", f"http://127.0.0.1:{self.proxy.admin}"]

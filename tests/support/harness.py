@@ -123,8 +123,13 @@ grace = "2s"
 """
         self.config = self.folder / "switchback.toml"
         self.config.write_text(config)
+        self.ports = [self.plain, self.admin] + ([self.tls] if certificate else [])
+        self.start()
+
+    def start(self):
+        """Starts the process, after the first time on the same ports and the same history."""
         self.process = Process("switchback", [binary(), "serve", "--config", str(self.config)], self.folder)
-        for port in [self.plain, self.admin] + ([self.tls] if certificate else []):
+        for port in self.ports:
             self.process.wait_for_port(port)
         wait_until("ready", lambda: self.get("/readyz")[0] == 200)
 
