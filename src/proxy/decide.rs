@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use crate::message::KnownField;
 use crate::model::{DecisionReason, OVERRIDE_FIELD, Overrides, RequestView};
 use crate::seal::{Content, Label, Preview, is_sealed};
-use crate::table::{Route, SplitEntry};
+use crate::table::{Route, RoutingTable, SplitEntry};
 
 use super::error::ProxyError;
 use super::io::RequestParts;
-use super::pins::{Pins, now_seconds};
+use super::pins::{Pinned, Pins, now_seconds};
 use super::session::Session;
 use super::settings::{PeerInfo, ProxySettings};
 
@@ -36,7 +36,7 @@ pub(super) struct DecisionInput<'c> {
 /// An override to a release that the route does not have, or by a token that is not valid.
 pub(super) fn decide(
     settings: &ProxySettings,
-    route: &Route,
+    (table, route): (&RoutingTable, &Route),
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
 ) -> Result<(usize, DecisionReason), ProxyError> {
@@ -59,7 +59,7 @@ pub(super) fn decide(
         return Ok((entry, DecisionReason::Override));
     }
     if let Some(pins) = Pins::of(route, settings)
-        && let Some(entry) = pinned(pins, (settings, route), request, input.session)
+        && let Some(entry) = pinned(pins, settings, (table, route), request, input.session)
     {
         return Ok((entry, DecisionReason::Pin));
     }
@@ -112,20 +112,24 @@ fn previewed<'t>(
     Ok(preview.release.as_bytes())
 }
 
-/// Position of the release that the session of a request is pinned to. Refused pins are counted once for each request.
+/// Position of the release that the session of a request is pinned to. Refused pins and moves are counted once for each
+/// request.
 fn pinned(
     pins: Pins<'_>,
-    (settings, route): (&ProxySettings, &Route),
+    settings: &ProxySettings,
+    (table, route): (&RoutingTable, &Route),
     request: &RequestParts<'_>,
     session: &Cell<Session>,
 ) -> Option<usize> {
     let mut noted = session.get();
-    let is_counted = noted.is_counted;
+    let is_first = !noted.is_counted;
     let found = pins.find(route, request, settings, |refusal| {
-        if !is_counted {
+        if is_first {
             refusal.count();
         }
     });
+    let stays = |(entry, _): &(usize, Pinned)| !moves((table, route), *entry, is_first);
+    let found = found.filter(stays);
     noted.is_counted = true;
     noted.pinned = found.map(|(_, pinned)| pinned);
     if let Some(pinned) = noted.pinned {
@@ -134,4 +138,17 @@ fn pinned(
     }
     session.set(noted);
     found.map(|(entry, _)| entry)
+}
+
+/// True if the release of a pin has left the route, and its sessions move by the policy of that.
+fn moves((table, route): (&RoutingTable, &Route), entry: usize, is_first: bool) -> bool {
+    let Some(departure) = table.departure(route, entry) else {
+        return false;
+    };
+    let moves = departure.moves_session(u64::from(now_seconds()) * 1_000);
+    if moves && is_first {
+        let cells = route.split().entries()[entry].cells();
+        cells.record_move(departure.cause());
+    }
+    moves
 }

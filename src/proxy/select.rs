@@ -66,7 +66,7 @@ pub(super) fn select(
         let route = route(table, request)?;
         let refused = |error| SelectError::Refused(error, route.agent_protocol());
         let settings = &worker.shared.settings;
-        let (entry, reason) = decide(settings, route, request, input).map_err(refused)?;
+        let (entry, reason) = decide(settings, (table, route), request, input).map_err(refused)?;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),

@@ -11,6 +11,7 @@ use switchback::seal::{KeyRing, Label, Pin};
 use tempfile::TempDir;
 
 use crate::support::h2::{H2Client, block, read, request};
+use crate::support::random::Random;
 use crate::support::{Client, Origin, Response, SECRET, TestProxy};
 
 /// A proxy whose one route has these lines, with `blue` and `green` at equal weights.
@@ -525,5 +526,148 @@ fn two_proxies_with_one_key_agree_on_their_pins() {
         let first = ask(&mut one, "/", "");
         let again = ask(&mut two, "/", &session(&first, turn % 2 == 0));
         assert_eq!((again.status, again.text()), (200, first.text()));
+    }
+}
+
+// === what a session meets ===
+
+/// An endpoint that mints an id, and takes every id for its own.
+fn trusting(name: &'static str) -> Origin {
+    let minted = Mutex::new(0_usize);
+    Origin::answering(move |request| {
+        let id = request.value("mcp-session-id").map(ToOwned::to_owned);
+        let id = id.unwrap_or_else(|| {
+            let mut minted = minted.lock().unwrap();
+            *minted += 1;
+            format!("{name}-{minted}")
+        });
+        let length = name.len();
+        format!("HTTP/1.1 200 OK\r\nMcp-Session-Id: {id}\r\nContent-Length: {length}\r\n\r\n{name}")
+            .into_bytes()
+    })
+}
+
+const RELEASES: [&str; 3] = ["blue", "green", "red"];
+
+/// The weights of a route, and how the releases without one left it.
+struct Model {
+    weights: [u32; 3],
+    undo: Vec<[u32; 3]>,
+    left_by_rollback: [bool; 3],
+}
+
+impl Model {
+    fn become_live(&mut self, weights: [u32; 3], is_rollback: bool) {
+        for release in 0..3 {
+            if self.weights[release] > 0 && weights[release] == 0 {
+                self.left_by_rollback[release] = is_rollback;
+            } else if weights[release] > 0 {
+                self.left_by_rollback[release] = false;
+            }
+        }
+        self.weights = weights;
+    }
+
+    fn change(&mut self, weights: [u32; 3]) {
+        if weights != self.weights {
+            self.undo.push(self.weights);
+            self.become_live(weights, false);
+        }
+    }
+}
+
+/// A request of a session, with its endpoint's release checked against the model.
+fn step(client: &mut Client, model: &Model, session: &mut (usize, String), keeps: bool) {
+    let answer = ask(client, "/", &format!("Mcp-Session-Id: {}\r\n", session.1));
+    let reached = RELEASES
+        .iter()
+        .position(|name| answer.text().starts_with(name))
+        .unwrap();
+    let release = session.0;
+    if keeps || model.weights[release] > 0 || !model.left_by_rollback[release] {
+        assert_eq!(
+            RELEASES[reached], RELEASES[release],
+            "a live pin: {:?}",
+            model.weights
+        );
+        assert_eq!(answer.value("mcp-session-id"), Some(&session.1[..]));
+    } else {
+        assert!(
+            model.weights[reached] > 0,
+            "a session that moves follows the split"
+        );
+        *session = (reached, answer.value("mcp-session-id").unwrap().to_owned());
+    }
+}
+
+#[test]
+fn no_request_with_a_live_pin_reaches_another_release_whatever_happens() {
+    let agents = ["blue 1", "blue 2", "green 1", "green 2", "red 1", "red 2"].map(trusting);
+    for (seed, keeps) in (1..=12).flat_map(|seed| [(seed, false), (seed, true)]) {
+        let policy = if keeps {
+            "in_flight = { rollback = { session = \"keep\" } }"
+        } else {
+            ""
+        };
+        let lines =
+            format!("path_prefix = \"/\"\npins = [{{ header = \"mcp-session-id\" }}]\n{policy}");
+        let mut proxy = TestProxy::builder().workers(2);
+        for (place, name) in RELEASES.iter().enumerate() {
+            proxy = proxy.release(name, &[&agents[2 * place], &agents[2 * place + 1]]);
+        }
+        let weights = [("blue", 5), ("green", 3), ("red", 2)];
+        let proxy = proxy.route_with("chat", &weights, &lines).start();
+        let (mut random, mut client) = (Random(seed), proxy.client());
+        let mut model = Model {
+            weights: [5, 3, 2],
+            undo: Vec::new(),
+            left_by_rollback: [false; 3],
+        };
+        let mut sessions: Vec<(usize, String)> = Vec::new();
+        for _ in 0..120 {
+            match random.below(10) {
+                0 | 1 => {
+                    let answer = ask(&mut client, "/", "");
+                    let release = RELEASES
+                        .iter()
+                        .position(|name| answer.text().starts_with(name))
+                        .unwrap();
+                    assert!(model.weights[release] > 0);
+                    sessions.push((release, answer.value("mcp-session-id").unwrap().to_owned()));
+                }
+                2 => {
+                    let mut weights = [0, 1, 2].map(|_| u32::try_from(random.below(3)).unwrap());
+                    weights[usize::try_from(random.below(3)).unwrap()] += 1;
+                    let [blue, green, red] = weights;
+                    let change = serde_json::json!({"kind": "set_split", "route": "chat",
+                        "weights": {"blue": blue, "green": green, "red": red}});
+                    if weights != model.weights {
+                        proxy.change(&serde_json::from_value(change).unwrap());
+                        model.change(weights);
+                    }
+                }
+                3 if !model.undo.is_empty() => {
+                    proxy.rollback();
+                    let back = model.undo.pop().unwrap();
+                    model.become_live(back, true);
+                }
+                4 => {
+                    let release = usize::try_from(random.below(3)).unwrap();
+                    let roster = proxy.roster(RELEASES[release]);
+                    let both = [&agents[2 * release], &agents[2 * release + 1]];
+                    let both = both.map(|agent| (agent.url().parse().unwrap(), agent.address()));
+                    let stays = usize::try_from(random.below(3)).unwrap();
+                    roster.set(both.get(stays..=stays).unwrap_or(&both));
+                }
+                _ if !sessions.is_empty() => {
+                    let place = usize::try_from(random.below(sessions.len() as u64)).unwrap();
+                    step(&mut client, &model, &mut sessions[place], keeps);
+                }
+                _ => {}
+            }
+        }
+        for session in &mut sessions {
+            step(&mut client, &model, session, keeps);
+        }
     }
 }
