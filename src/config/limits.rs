@@ -156,7 +156,7 @@ pub struct Timeouts {
     /// Timeout for the whole request, first byte to last; unlimited when absent.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request: Option<HumanDuration>,
-    /// Idle timeout of a pooled connection to an endpoint; less where the endpoint says so.
+    /// Idle timeout of a pooled connection to an endpoint; less where the endpoint says so, or has closed one earlier.
     pub endpoint_idle: HumanDuration,
     /// Interval of pings on an idle HTTP/2 connection to an endpoint that has open streams; no pings when absent. An
     /// endpoint that does not reply gets no new streams until it does; its open streams remain subject to `silence`.

@@ -15,6 +15,7 @@ use super::{
     concurrency_limit::ConcurrencyLimit,
     ejection::{Ejection, EjectionReason},
     endpoint_flags::EndpointFlags,
+    idle_limit::IdleLimit,
     peak_ewma::PeakEwma,
 };
 use crate::model::{EndpointUrl, rendezvous};
@@ -65,6 +66,7 @@ pub struct Endpoint {
     pub(super) latency: PeakEwma,
     pub(super) in_flight: CachePadded<AtomicU32>,
     connections: Arc<ConcurrencyLimit>,
+    idle_limit: IdleLimit,
 }
 
 impl Endpoint {
@@ -84,6 +86,7 @@ impl Endpoint {
             latency: PeakEwma::default(),
             in_flight: CachePadded::default(),
             connections: Arc::default(),
+            idle_limit: IdleLimit::default(),
         }
     }
 
@@ -221,6 +224,11 @@ impl Endpoint {
     /// Open connections over all workers, including idle ones.
     pub fn connections(&self) -> u32 {
         self.connections.held()
+    }
+
+    /// Longest idle time of its connections, as far as it was learned.
+    pub fn idle_limit(&self) -> &IdleLimit {
+        &self.idle_limit
     }
 
     /// Limit on its connections, with the queue of requests that wait for one.

@@ -11,6 +11,7 @@ mod ejection;
 mod endpoint;
 mod endpoint_flags;
 mod endpoint_queue;
+mod idle_limit;
 mod in_flight;
 mod observe;
 mod peak_ewma;
@@ -28,6 +29,7 @@ pub use self::{
     ejection::EjectionReason,
     endpoint::{Endpoint, Health},
     endpoint_queue::EndpointTicket,
+    idle_limit::IdleLimit,
     in_flight::InFlight,
     pick::{Pick, PickError},
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},

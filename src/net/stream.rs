@@ -10,6 +10,8 @@ use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
 use socket2::SockRef;
+use rustix::io::Errno;
+use rustix::net::RecvFlags;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
@@ -179,6 +181,18 @@ impl Stream {
         }
         let mut byte = [0];
         matches!(self.try_read(&mut byte), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
+    }
+
+    /// The same with a system call, which sees what the runtime has not seen yet. Bytes on a TLS connection may be those
+    /// of the protocol.
+    #[must_use]
+    pub fn is_idle_now(&self) -> bool {
+        let mut byte = [0_u8];
+        match rustix::net::recv(self.tcp(), &mut byte, RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((0, _)) => false,
+            Ok(_) => matches!(self, Self::Tls(_)),
+            Err(error) => error == Errno::AGAIN,
+        }
     }
 
     /// True if the other side has closed or reset its direction, even if there are unread bytes before that end.

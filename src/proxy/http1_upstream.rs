@@ -24,6 +24,11 @@ use super::timed_stream::TimedStream;
 use super::upload::RequestSink;
 use super::worker::Worker;
 
+/// Idle time after which a 408 that ends a connection is about that time, and not about the request that crossed it.
+const GIVEN_UP_MS: u64 = 500;
+/// The rejection of such a 408.
+const UNSOLICITED: Rejection = Rejection::response(Reason::RequestTimeout);
+
 /// Writes the request: its head, which waits for the first frame of the body, then the body.
 struct Http1Sink<'s> {
     stream: TimedStream<'s>,
@@ -48,6 +53,8 @@ struct Http1Response<'s> {
     scan: HeadScan,
     /// A byte of it has come.
     has_begun: bool,
+    /// The connection was idle for so long that its endpoint may have given up waiting for a request.
+    was_idle: bool,
 }
 
 /// An attempt over HTTP/1.1, and what is left of its connection.
@@ -100,10 +107,14 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
             };
             let reader = BodyReader::new(stream(), &exchange, &worker.buffers, None);
             let mut response = Http1Response::new(reader, meta, encoded.accept.as_deref(), worker);
+            response.was_idle = connection.idle_ms >= GIVEN_UP_MS;
             let both = (&mut sink, &mut response);
             let end = relay(committed, meta, (client, responder), both, forget).await;
             let has_moved = (sink.has_written, response.has_begun);
             let evidence = evidence(has_moved, connection.is_reused);
+            if evidence == Evidence::KeptConnectionEnded {
+                note_kept_end(committed, connection.idle_ms, &end);
+            }
             (end, evidence, response.reader.into_rest())
         };
         let unread = received.as_ref().map_or(&[][..], Buffer::data);
@@ -122,6 +133,16 @@ fn evidence(has_moved: (bool, bool), is_reused: bool) -> Evidence {
         (false, false) => Evidence::NotSent,
         (true, false) if is_reused => Evidence::KeptConnectionEnded,
         _ => Evidence::Unknown,
+    }
+}
+
+/// Learns from a kept connection that ended when its request came: the endpoint keeps none for that long.
+#[cold]
+fn note_kept_end(committed: Committed<'_>, idle_ms: u64, end: &RelayEnd) {
+    if matches!(end, RelayEnd::Upstream(UpstreamError::Closed(_))) {
+        let endpoint = committed.selected.in_flight.endpoint();
+        let now_ms = committed.context.worker.now_ms();
+        endpoint.idle_limit().observe(idle_ms, idle_ms, now_ms);
     }
 }
 
@@ -215,6 +236,7 @@ impl<'s> Http1Response<'s> {
             accept,
             scan: HeadScan::default(),
             has_begun: false,
+            was_idle: false,
         }
     }
 }
@@ -278,6 +300,9 @@ impl Http1Response<'_> {
         look: impl FnOnce(&ResponseParts<'_>) -> R,
     ) -> Result<R, Rejection> {
         let facts = head.validate(self.asked, self.limits)?;
+        if facts.status == 408 && self.was_idle && !facts.keep_alive {
+            return Err(UNSOLICITED);
+        }
         let agreement = if facts.is_upgrade {
             self.agree(head)?
         } else {
@@ -312,6 +337,15 @@ impl Http1Response<'_> {
         }
     }
 
+    /// The error that a response is. An unsolicited one is the end of a kept connection, and no response.
+    fn refuse(&mut self, rejection: Rejection) -> UpstreamError {
+        if rejection == UNSOLICITED {
+            self.has_begun = false;
+            return UpstreamError::Closed(None);
+        }
+        UpstreamError::Invalid(rejection)
+    }
+
     fn consume_head(&mut self, end: usize) {
         let buffer = self.reader.buffer.as_mut().expect("a head was found in it");
         buffer.consume(end);
@@ -341,14 +375,15 @@ impl UpstreamResponse for Http1Response<'_> {
             self.fill().await?;
         }
         if let Some(validated) = self.validate_start(&mut look) {
-            let (looked, end) = validated.map_err(UpstreamError::Invalid)?;
+            let (looked, end) = validated.map_err(|rejection| self.refuse(rejection))?;
             self.consume_head(end);
             return Ok(looked);
         }
         let look = look.expect("a head that was not read was not looked at");
         let range = self.find_head().await?;
         let end = range.end;
-        let looked = self.validate(range, look).map_err(UpstreamError::Invalid)?;
+        let looked = self.validate(range, look);
+        let looked = looked.map_err(|rejection| self.refuse(rejection))?;
         self.scan = HeadScan::default();
         self.consume_head(end);
         Ok(looked)

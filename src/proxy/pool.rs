@@ -22,6 +22,8 @@ pub(super) struct Connection {
     pub(super) stream: Stream,
     /// True if it carried a request before.
     pub(super) is_reused: bool,
+    /// Time that it was idle before its request, in milliseconds.
+    pub(super) idle_ms: u64,
     counted: ConnectionCount,
     /// As in [`PoolKey`].
     tls: u64,
@@ -53,8 +55,15 @@ pub(super) struct Pools {
 
 struct Idle {
     connection: Connection,
+    since_ms: u64,
+    /// Time at which it was seen open last.
+    alive_ms: u64,
     until_ms: u64,
 }
+
+/// Idle time from which on a system call makes sure that the connection is open: events of the runtime may be late, and
+/// the endpoint may be about to close.
+const LONG_MS: u64 = 1_000;
 
 /// Fast hash: keys are addresses that operators configured, so it needs no resistance to collision attacks.
 #[derive(Default)]
@@ -107,6 +116,7 @@ impl Connection {
         Self {
             stream,
             is_reused: false,
+            idle_ms: 0,
             counted,
             tls: key.tls,
         }
@@ -140,8 +150,11 @@ impl Pools {
         let pool = pools.get_mut(&key)?;
         while let Some(idle) = pool.pop() {
             self.idle.set(self.idle.get() - 1);
-            if now_ms < idle.until_ms && idle.connection.stream.is_idle() {
-                return Some(idle.connection);
+            if now_ms >= idle.until_ms {
+                continue;
+            }
+            if let Some(connection) = idle.into_usable(now_ms) {
+                return Some(connection);
             }
         }
         None
@@ -183,10 +196,13 @@ impl Pools {
             drop(pool.remove(0));
             self.idle.set(self.idle.get() - 1);
         }
-        let until_ms = now_ms + u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
+        let limit_ms = connection.counted.endpoint.idle_limit().limit_ms(now_ms);
+        let idle_ms = u64::try_from(idle.as_millis()).unwrap_or(u64::MAX);
         pool.push(Idle {
             connection,
-            until_ms,
+            since_ms: now_ms,
+            alive_ms: now_ms,
+            until_ms: now_ms.saturating_add(idle_ms.min(limit_ms)),
         });
         if self.idle.replace(self.idle.get() + 1) == 0 {
             self.filled.notify_one();
@@ -229,11 +245,45 @@ impl Pools {
     pub(super) fn sweep(&self, now_ms: u64) {
         let mut left = 0;
         self.by_key.borrow_mut().retain(|_, pool| {
-            pool.retain(|idle| now_ms < idle.until_ms && idle.connection.stream.is_idle());
+            pool.retain_mut(|idle| idle.is_alive(now_ms) && now_ms < idle.until_ms);
             left += pool.len();
             !pool.is_empty()
         });
         self.idle.set(left);
+    }
+}
+
+// === impl Idle ===
+
+impl Idle {
+    /// The connection, if it is still open.
+    fn into_usable(mut self, now_ms: u64) -> Option<Connection> {
+        let idle_ms = now_ms.saturating_sub(self.since_ms);
+        if !self.is_alive(now_ms) {
+            return None;
+        }
+        if idle_ms >= LONG_MS && !self.connection.stream.is_idle_now() {
+            self.note_end(now_ms);
+            return None;
+        }
+        self.connection.idle_ms = idle_ms;
+        Some(self.connection)
+    }
+
+    /// True if the connection is open; otherwise its endpoint's limit is learned from it.
+    fn is_alive(&mut self, now_ms: u64) -> bool {
+        if self.connection.stream.is_idle() {
+            self.alive_ms = now_ms;
+            return true;
+        }
+        self.note_end(now_ms);
+        false
+    }
+
+    fn note_end(&self, now_ms: u64) {
+        let (alive, age) = (self.alive_ms - self.since_ms, now_ms - self.since_ms);
+        let limit = self.connection.counted.endpoint.idle_limit();
+        limit.observe(alive, age, now_ms);
     }
 }
 

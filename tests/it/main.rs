@@ -36,6 +36,7 @@ mod history;
 mod history_writer;
 mod http1;
 mod in_flight;
+mod idle_connections;
 mod limits;
 mod overrides;
 mod program;
