@@ -9,9 +9,9 @@ use std::net::{Shutdown, SocketAddr};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker, ready};
 
-use socket2::SockRef;
 use rustix::io::Errno;
 use rustix::net::RecvFlags;
+use socket2::SockRef;
 use tokio::io::Interest;
 use tokio::net::TcpStream;
 
