@@ -5,6 +5,7 @@ import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
+import cuts
 import mcp_client
 import orchestrator
 import sessions
@@ -33,6 +34,13 @@ def main():
         check("openai POST waits for a restart", streams.waits_for_a_restart)
         check("websockets stay through a switch", streams.sockets_stay, 20)
         check("grpcio stream finishes through a switch", streams.call_finishes)
+        check("openai stream is cut", cuts.chat)
+        check("a cut stream on the wire", cuts.raw_events)
+        check("mcp call is cut", cuts.tool_call, "unary")
+        check("websockets are cut", cuts.sockets, 50)
+        spread = 'in_flight = { rollback = { websocket = "cut over 2s" } }\n'
+        check("websockets are cut one by one", cuts.sockets_spread, 50, keys={"sockets": spread})
+        check("grpcio stream is cut", cuts.calls)
         check("an orchestrator kills what has drained", orchestrator.kills_after_drain)
     launcher.stop()
     suite.finish()

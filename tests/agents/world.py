@@ -79,9 +79,12 @@ ROUTES = [
 
 
 class World:
-    """Two releases with two endpoints each, routes for every protocol, all weight on blue; nothing is shared with others."""
+    """Two releases with two endpoints each, routes for every protocol, all weight on blue; nothing is shared with others.
 
-    def __init__(self, launcher, path, start=True):
+    `start` starts the endpoints; `keys` are more lines for the configuration of routes, by name.
+    """
+
+    def __init__(self, launcher, path, start=True, keys=None):
         self.folder = pathlib.Path(path)
         self.journal = self.folder / "journal"
         self.journal.touch()
@@ -90,9 +93,10 @@ class World:
         for release in ("blue", "green"):
             table += self.release(release, "http/1.1", [agent.http for agent in self.of(release)])
             table += self.release(f"{release}-grpc", "h2", [agent.grpc for agent in self.of(release)])
-        for name, match, keys, of in ROUTES:
+        for name, match, always, of in ROUTES:
             split = f'{{ {of.format("blue")} = 1, {of.format("green")} = 0 }}'
-            table += f'[[routes]]\nname = "{name}"\n{match}\nsplit = {split}\nexpose_release = "x-release"\n{keys}\n'
+            table += f'[[routes]]\nname = "{name}"\n{match}\nsplit = {split}\nexpose_release = "x-release"\n{always}\n'
+            table += (keys or {}).get(name, "")
         self.proxy = Proxy(self.folder, table)
         self.url = f"http://127.0.0.1:{self.proxy.plain}"
 
@@ -168,7 +172,7 @@ def world(launcher, folder, **options):
     try:
         yield made
     except BaseException as error:
-        error.add_note("--- the proxy's last lines\n" + "\n".join(made.proxy.process.log.read_text().splitlines()[-30:]))
+        error.add_note("--- the proxy's last lines\n" + "\n".join(made.proxy.process.log.read_text().splitlines()[-12:]))
         raise
     finally:
         made.stop()
