@@ -12,7 +12,7 @@ use super::{
 /// The rules that make it evidence, for both arms alike:
 /// - A *unit* is a session where the route has a key, else a request. A session counts once for each signal and
 ///   threshold, with its first bad event ([`super::FirstBad`]); without that, sessions that repeat raise false alarms in
-///   every second rollout.
+///   most rollouts.
 /// - Only units that *started* after the step count: right after a step the canary has nothing that is old enough to have
 ///   failed.
 /// - Overrides, mirrored copies, health checks, attempts that were retried away and sessions that a pin holds on a
@@ -58,6 +58,13 @@ impl Evidence {
     pub fn bad(&mut self, signal: Signal, level: usize, arm: Arm, count: u64) {
         if let Some(tally) = self.bad[signal.index()].get_mut(level) {
             tally.count(arm, count);
+        }
+    }
+
+    /// Adds units of a signal with thresholds: how many passed each of them ([`super::Thresholds::older`]).
+    pub fn passed(&mut self, signal: Signal, arm: Arm, counts: [u64; LEVELS]) {
+        for (level, count) in counts.into_iter().enumerate() {
+            self.bad(signal, level, arm, count);
         }
     }
 

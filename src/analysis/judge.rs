@@ -1,6 +1,6 @@
 //! State of a judge, and the evidence that changes it.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use thiserror::Error;
 
 use super::{
@@ -22,7 +22,7 @@ pub enum WatchError {
     #[error("the settings of the judge are invalid")]
     Settings(#[from] SettingsError),
     /// There is nothing to look at.
-    #[error("a judge needs at least one signal to look at")]
+    #[error("there is no signal: a judge needs at least one to look at")]
     NoSignal,
     /// A signal is named twice.
     #[error("the signal `{}` is named twice", .0.as_str())]
@@ -31,12 +31,14 @@ pub enum WatchError {
 
 /// Judge of one rollout: small, and saved with serde. Signals, thresholds and weights are fixed when it is made.
 ///
-/// It takes 8 numbers and 5 counts for each signal and threshold: about 600 bytes for failures, broken streams and four
+/// It takes 8 numbers and 5 counts for each signal and threshold: about 650 bytes for failures, broken streams and four
 /// thresholds of slowness.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
     version: Version,
+    #[serde(deserialize_with = "valid_settings")]
     pub(super) settings: Settings,
+    #[serde(deserialize_with = "valid_signals")]
     pub(super) watches: Vec<Signals>,
     pub(super) step: u32,
     pub(super) share: Share,
@@ -261,4 +263,35 @@ fn signals(watches: Vec<Watch>) -> Result<Vec<Signals>, WatchError> {
         all.push(Signals { watch, levels });
     }
     (!all.is_empty()).then_some(all).ok_or(WatchError::NoSignal)
+}
+
+fn valid_settings<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Settings, D::Error> {
+    let settings = Settings::deserialize(deserializer)?;
+    settings.check().map_err(D::Error::custom)?;
+    Ok(settings)
+}
+
+/// Signals with as many levels as they have thresholds, and weights as [`signals`] makes them.
+fn valid_signals<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Signals>, D::Error> {
+    let saved = Vec::<Signals>::deserialize(deserializer)?;
+    let watches = saved.iter().map(|signals| signals.watch.clone());
+    let made = signals(watches.collect()).map_err(D::Error::custom)?;
+    for (saved, made) in saved.iter().zip(made) {
+        let (has, needs) = (saved.levels.len(), made.levels.len());
+        if has != needs {
+            let name = saved.watch.signal().as_str();
+            let message = format!("`{name}` has {has} levels, not {needs}");
+            return Err(D::Error::custom(message));
+        }
+        let pairs = saved.levels.iter().zip(&made.levels);
+        if pairs
+            .into_iter()
+            .any(|(saved, made)| !saved.has_weight_of(made))
+        {
+            return Err(D::Error::custom(
+                "the weights of a judge are not those of its signals",
+            ));
+        }
+    }
+    Ok(saved)
 }

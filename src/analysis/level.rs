@@ -90,6 +90,10 @@ impl Level {
         }
     }
 
+    pub(super) fn has_weight_of(&self, other: &Self) -> bool {
+        (self.weight - other.weight).abs() < 1e-9
+    }
+
     pub(super) const fn bad(&self) -> Tally {
         self.bad
     }

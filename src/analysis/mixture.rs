@@ -13,7 +13,7 @@ const RATIOS: [f64; 7] = [1.5, 2.0, 3.0, 5.0, 10.0, 30.0, 100.0];
 const COUNT: f64 = 7.0;
 
 /// Part of the stake that bets on a regression that is not there at the start.
-const LATE: f64 = 0.5;
+const LATE: f64 = 0.25;
 
 /// Part of the waiting stake that starts at the first bad unit. It falls as 1/m: with a fixed one, nothing would be left
 /// to bet on a regression after some thousands of bad units.

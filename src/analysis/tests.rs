@@ -109,7 +109,7 @@ fn where_nothing_fails_the_margin_decides_and_says_so() {
     let judge = after(only_failures(), &[failures(0, 5, (1_200, 22_800), (1, 20))]);
     let words = &judge.verdict(NAMES).metrics[0].words;
     assert!(
-        words.contains("fine: less than 1 percentage points more"),
+        words.contains("fine: less than 1 percentage point more"),
         "{words}"
     );
 }
@@ -118,20 +118,10 @@ fn where_nothing_fails_the_margin_decides_and_says_so() {
 fn fine_needs_every_signal() {
     let mut evidence = failures(0, 5, (1_500, 28_500), (15, 285));
     let mut slow = evidence;
-    for (level, (canary, stable)) in [(750, 14_250), (150, 2_850), (75, 1_425), (15, 285)]
-        .into_iter()
-        .enumerate()
-    {
-        evidence.bad(Signal::Slow, level, Arm::Canary, canary);
-        evidence.bad(Signal::Slow, level, Arm::Stable, stable);
-        slow.bad(
-            Signal::Slow,
-            level,
-            Arm::Canary,
-            if level == 3 { 60 } else { canary },
-        );
-        slow.bad(Signal::Slow, level, Arm::Stable, stable);
-    }
+    evidence.passed(Signal::Slow, Arm::Canary, [750, 150, 75, 15]);
+    evidence.passed(Signal::Slow, Arm::Stable, [14_250, 2_850, 1_425, 285]);
+    slow.passed(Signal::Slow, Arm::Canary, [750, 150, 75, 60]);
+    slow.passed(Signal::Slow, Arm::Stable, [14_250, 2_850, 1_425, 285]);
     assert_eq!(after(usual(), &[evidence]).finding(), Finding::Fine);
     let slow = after(usual(), &[slow]);
     assert_ne!(slow.finding(), Finding::Fine);
@@ -303,6 +293,13 @@ fn a_saved_state_is_small_and_one_that_is_broken_or_of_another_version_is_refuse
             "`5` in the state of a judge is not from 0 to 1",
         ),
         ("[1.0,2.5,5.0,10.0]", "[1.0,1.0]", "ascending"),
+        (
+            "[1.0,2.5,5.0,10.0]",
+            "[1.0,2.5]",
+            "`slow` has 4 levels, not 2",
+        ),
+        (r#""watches":["#, r#""watches":[],"were":["#, "no signal"),
+        (r#""alpha":0.01"#, r#""alpha":1.5"#, "`alpha` is 1.5"),
     ] {
         let broken = json.replacen(from, to, 1);
         assert_ne!(broken, json, "{from} in {json}");

@@ -67,6 +67,9 @@ impl Thresholds {
     }
 
     /// Number of values of a histogram above each threshold. Between two bounds, the lower one decides.
+    ///
+    /// With the requests in flight that have passed it added, the sum grows when a request becomes that old and not when
+    /// it ends: the difference between two looks is evidence.
     pub fn older(&self, cumulative: impl IntoIterator<Item = (f64, u64)>) -> [u64; LEVELS] {
         let mut below = [0; LEVELS];
         let mut total = 0;

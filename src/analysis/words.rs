@@ -31,7 +31,9 @@ impl fmt::Display for Claim {
         match self {
             Self::Ratio(ratio) => write!(f, "less than {ratio} times as often"),
             Self::Margin(margin) => {
-                write!(f, "less than {} percentage points more", margin * 100.0)
+                let points = (margin * 10_000.0).round() / 100.0;
+                let noun = if points > 1.0 { "points" } else { "point" };
+                write!(f, "less than {points} percentage {noun} more")
             }
         }
     }

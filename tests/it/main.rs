@@ -55,3 +55,4 @@ mod support;
 mod tls;
 mod trailers;
 mod upstream_connections;
+mod verdicts;
