@@ -35,6 +35,7 @@ mod auth;
 mod auth_failures;
 mod body;
 mod browser_guard;
+mod condition;
 mod connections;
 mod consent;
 mod content_negotiation;

@@ -156,10 +156,14 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
     }
 }
 
-/// A way back has the options of any change except this one.
+/// A way back waits for no health before it.
 fn without_wait(operation: &mut Value) {
-    if let Some(parameters) = operation["parameters"].as_array_mut() {
-        parameters.retain(|parameter| parameter["name"] != "wait");
+    let parameters = operation["parameters"].as_array_mut();
+    let waits = parameters.into_iter().flatten();
+    for wait in waits.filter(|parameter| parameter["name"] == "wait") {
+        wait["schema"]["pattern"] = json!("^(converged|drained)$");
+        wait["description"] =
+            json!("Waits after the change, for `timeout`, until it has come so far.");
     }
 }
 

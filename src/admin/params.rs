@@ -4,23 +4,27 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{FromRequestParts, Path, Query},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::request::Parts,
 };
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 
 use super::{
     auth::Caller,
+    condition::{Condition, if_match},
     connections::{Changing, Connection},
     error::ApiError,
     idempotency::idempotency_key,
     switch::{switch, switch_schema},
 };
 use crate::{
-    api::{ConflictPolicy, LONGEST_WAIT, group_error, message_error},
-    control::{Expected, KeyGuard},
-    model::{Actor, Author, HumanDuration, Revision},
+    api::{ChangeWait, ConflictPolicy, LONGEST_WAIT, WaitUntil, group_error, message_error},
+    control::KeyGuard,
+    model::{Actor, Author, HumanDuration},
 };
+
+/// Wait after a change without a `timeout`.
+const TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Options of a change, in the query.
 #[derive(Debug, Clone, Default, Deserialize, IntoParams)]
@@ -43,13 +47,23 @@ pub(super) struct ChangeOptions {
     /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if
     /// one is not healthy by then, the change is refused. Without it a change only waits for the first check of a release that has checks but no result
     /// yet.
+    /// `converged` and `drained` wait after the change instead, for `timeout`: until every worker has taken it up, or
+    /// until nothing is in flight any more on the releases that left a route by it (`drained` in the receipt).
+    #[param(
+        required = false,
+        nullable = false,
+        value_type = String,
+        pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m|converged|drained)$"
+    )]
+    wait: Option<ChangeWait>,
+    /// Longest wait after the change, such as `30s`, at most `60s`.
     #[param(
         required = false,
         nullable = false,
         value_type = String,
         pattern = "^([0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m)$"
     )]
-    wait: Option<HumanDuration>,
+    timeout: Option<HumanDuration>,
     /// Reason. A message in the body takes precedence.
     #[param(required = false, nullable = false, max_length = 256)]
     message: Option<String>,
@@ -152,19 +166,6 @@ pub(super) struct TableConditions {
     idempotency_key: Option<String>,
 }
 
-/// Condition of a change (`If-Match`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Condition {
-    /// No condition.
-    Any,
-    /// The target exists, in any revision (`*`).
-    Existing,
-    /// An empty list, which never matches.
-    Nothing,
-    /// This revision.
-    Revision(Revision),
-}
-
 /// Parameters of a change.
 pub(super) struct ChangeParams {
     caller: Caller,
@@ -180,6 +181,8 @@ pub(super) struct ChangeParams {
     /// True to proceed although it would be refused as unready.
     pub(super) force: bool,
     pub(super) wait: Option<Duration>,
+    /// State to wait for after the change, and for how long.
+    pub(super) until: Option<(WaitUntil, Duration)>,
     pub(super) drop: bool,
     /// True to end at once what is in flight on releases that leave.
     pub(super) cut: bool,
@@ -189,36 +192,6 @@ pub(super) struct ChangeParams {
 pub(super) struct ImportParams {
     pub(super) params: ChangeParams,
     pub(super) wins: Option<ConflictPolicy>,
-}
-
-impl Condition {
-    /// The condition for the controller. It is evaluated after everything else about the request was validated: an
-    /// invalid request should not fail because of its condition.
-    pub(super) fn expected(self) -> Result<Expected, ApiError> {
-        match self {
-            Self::Any | Self::Existing => Ok(Expected::Any),
-            Self::Nothing => Err(ApiError::new(
-                StatusCode::PRECONDITION_FAILED,
-                "conflict",
-                "the condition names no revision",
-            )
-            .hint("leave `If-Match` out, or send the value of `ETag`")),
-            Self::Revision(revision) => Ok(Expected::Unchanged(revision)),
-        }
-    }
-
-    /// Rejects a change of what must exist and does not.
-    pub(super) fn holds_for(self, exists: bool) -> Result<(), ApiError> {
-        if exists || self != Self::Existing {
-            return Ok(());
-        }
-        Err(ApiError::new(
-            StatusCode::PRECONDITION_FAILED,
-            "conflict",
-            "the target does not exist",
-        )
-        .hint("leave `If-Match` out to add it"))
-    }
 }
 
 impl ChangeParams {
@@ -254,7 +227,10 @@ impl ChangeParams {
 
 impl ChangeParams {
     fn of(parts: &Parts, options: ChangeOptions) -> Result<Self, ApiError> {
-        let caller = parts.extensions.get::<Caller>().cloned();
+        let (caller, until) = (
+            parts.extensions.get::<Caller>().cloned(),
+            wait_after(&options)?,
+        );
         Ok(Self {
             connection: parts.extensions.get::<Arc<Connection>>().cloned(),
             key_guard: parts.extensions.get::<Arc<KeyGuard>>().cloned(),
@@ -265,7 +241,11 @@ impl ChangeParams {
             condition: if_match(&parts.headers)?,
             dry_run: options.dry_run,
             force: options.force,
-            wait: options.wait.map(short_wait).transpose()?,
+            wait: match options.wait {
+                Some(ChangeWait::Healthy(wait)) => Some(short_wait("wait", wait)?),
+                Some(ChangeWait::Until(_)) | None => None,
+            },
+            until,
             drop: false,
             cut: options.cut,
         })
@@ -297,7 +277,8 @@ impl<S: Send + Sync> FromRequestParts<S> for ImportParams {
             dry_run,
             force,
             cut: false,
-            wait,
+            wait: wait.map(ChangeWait::Healthy),
+            timeout: None,
             message,
             group,
         };
@@ -306,10 +287,29 @@ impl<S: Send + Sync> FromRequestParts<S> for ImportParams {
     }
 }
 
-fn short_wait(HumanDuration(wait): HumanDuration) -> Result<Duration, ApiError> {
+/// The state to wait for after a change, and for how long.
+fn wait_after(options: &ChangeOptions) -> Result<Option<(WaitUntil, Duration)>, ApiError> {
+    let timeout = options
+        .timeout
+        .map(|timeout| short_wait("timeout", timeout));
+    match (options.wait, timeout.transpose()?) {
+        (Some(ChangeWait::Until(_)), _) if options.dry_run => Err(ApiError::invalid(
+            "a dry run makes nothing that could be waited for",
+        )
+        .hint("leave `wait` out")),
+        (Some(ChangeWait::Until(until)), timeout) => Ok(Some((until, timeout.unwrap_or(TIMEOUT)))),
+        (_, Some(_)) => Err(ApiError::invalid(
+            "`timeout` is of no use without `wait=converged` or `wait=drained`",
+        )
+        .hint("the time of `wait=30s` is its own")),
+        (_, None) => Ok(None),
+    }
+}
+
+fn short_wait(name: &str, HumanDuration(wait): HumanDuration) -> Result<Duration, ApiError> {
     if wait > LONGEST_WAIT {
         return Err(ApiError::invalid(format!(
-            "`wait` is longer than {}",
+            "`{name}` is longer than {}",
             HumanDuration(LONGEST_WAIT)
         )));
     }
@@ -327,34 +327,6 @@ fn grouped(group: String) -> Result<String, ApiError> {
     match group_error(&group) {
         Some(mistake) => Err(ApiError::invalid(mistake)),
         None => Ok(group),
-    }
-}
-
-fn if_match(headers: &HeaderMap) -> Result<Condition, ApiError> {
-    let mut fields = headers.get_all(header::IF_MATCH).iter();
-    let Some(field) = fields.next() else {
-        return Ok(Condition::Any);
-    };
-    let text = field.to_str().unwrap_or_default().trim();
-    if text.is_empty() {
-        return Ok(Condition::Nothing);
-    }
-    if text == "*" && fields.next().is_none() {
-        return Ok(Condition::Existing);
-    }
-    let digits = text
-        .strip_prefix('"')
-        .and_then(|text| text.strip_suffix('"'));
-    let plain = |digits: &&str| {
-        (1..=18).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit())
-    };
-    let revision = digits.filter(plain).and_then(|digits| digits.parse().ok());
-    match (revision, fields.next()) {
-        (Some(revision), None) => Ok(Condition::Revision(Revision(revision))),
-        _ => Err(
-            ApiError::malformed("`If-Match` is not the number of one revision in quotes")
-                .hint("send the value of `ETag`, such as `If-Match: \"42\"`"),
-        ),
     }
 }
 
@@ -383,42 +355,5 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathPar
             .await
             .map_err(|rejection| ApiError::malformed(rejection.body_text()))?;
         Ok(Self(segments))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn conditions(value: &str) -> Result<Condition, ApiError> {
-        if_match(&HeaderMap::from_iter([(
-            header::IF_MATCH,
-            value.parse().unwrap(),
-        )]))
-    }
-
-    #[test]
-    fn a_condition_is_one_revision_in_quotes() {
-        let revision = Condition::Revision(Revision(42));
-        assert_eq!(conditions("\"42\"").unwrap(), revision);
-        let existing = conditions("*").unwrap();
-        assert_eq!(existing, Condition::Existing);
-        assert!(existing.holds_for(true).is_ok());
-        assert_eq!(
-            existing.holds_for(false).unwrap_err().status().as_u16(),
-            412
-        );
-        let nothing = conditions("").unwrap();
-        assert_eq!(nothing.expected().unwrap_err().status().as_u16(), 412);
-        for wrong in [
-            "42",
-            "W/\"42\"",
-            "\"\"",
-            "\"x\"",
-            "\"1\", \"2\"",
-            "\"99999999999999999999\"",
-        ] {
-            assert!(conditions(wrong).is_err(), "{wrong}");
-        }
     }
 }

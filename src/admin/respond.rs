@@ -1,6 +1,6 @@
 //! From a request to the controller and back: a change becomes a receipt, a dry run or an error.
 
-use std::{str::FromStr, sync::Arc};
+use std::{str::FromStr, sync::Arc, time::Duration};
 
 use axum::{
     extract::Request,
@@ -18,10 +18,11 @@ use super::{
     params::ChangeParams,
     problems::refused,
     state::AdminState,
+    waits::Waits,
 };
 use crate::{
-    api::Receipt,
-    control::{ControlError, EarlyReceipt, KeyGuard, RollbackTo},
+    api::{Receipt, WaitUntil},
+    control::{ControlError, Controller, EarlyReceipt, KeyGuard, LeftReleases, RollbackTo},
     model::{Change, NameError},
 };
 
@@ -42,13 +43,19 @@ pub(super) async fn answer(
         return Ok(tagged(dry_run.revision, &dry_run));
     }
     let (author, consent) = (params.author(), params.consent());
+    let (until, waits) = (params.until, admin.waits.clone());
     let _changing = params.changing();
     let key_guard = params.key_guard();
     let work = async move |responder| {
         let early = controller.apply_early(change, author, expected, consent);
         let early = early.await;
         let is_recorded = early.as_ref().is_ok_and(|early| early.changed);
-        send_receipt(responder, early, key_guard, is_recorded).await;
+        let after = WaitAfter {
+            controller: &controller,
+            waits,
+            until,
+        };
+        send_receipt(responder, early, (key_guard, is_recorded), after).await;
     };
     let done = respond_early(work).await?;
     receipt(done.map_err(|error| scope.refused(error)))
@@ -69,12 +76,18 @@ pub(super) async fn roll_back(
         return Ok(tagged(dry_run.revision, &dry_run));
     }
     let (author, consent) = (params.author(), params.consent());
+    let (until, waits) = (params.until, admin.waits.clone());
     let _changing = params.changing();
     let key_guard = params.key_guard();
     let work = async move |responder| {
         let early = controller.rollback_early(to, author, expected, consent);
         // A failing disk refuses no rollback, not even one that changes nothing.
-        send_receipt(responder, early.await, key_guard, true).await;
+        let after = WaitAfter {
+            controller: &controller,
+            waits,
+            until,
+        };
+        send_receipt(responder, early.await, (key_guard, true), after).await;
     };
     let done = respond_early(work).await?;
     receipt(done.map_err(refused))
@@ -127,11 +140,11 @@ async fn respond_early<T: Send + 'static, W: Future<Output = ()> + Send + 'stati
 async fn send_receipt(
     responder: Responder<Result<Receipt, ControlError>>,
     early: Result<EarlyReceipt<'_>, ControlError>,
-    key_guard: Option<Arc<KeyGuard>>,
-    is_recorded: bool,
+    (key_guard, is_recorded): (Option<Arc<KeyGuard>>, bool),
+    after: WaitAfter<'_>,
 ) {
-    let (receipt, effects) = match early {
-        Ok(early) => early.into_parts(),
+    let (left, (mut receipt, mut effects)) = match early {
+        Ok(early) => (early.left().clone(), early.into_parts()),
         Err(error) => return responder.send(Err(error)).await,
     };
     let kept = keep(
@@ -143,8 +156,39 @@ async fn send_receipt(
     .await;
     // A repeat of the request need not wait for the effects.
     drop(key_guard);
+    if after.until.is_some() {
+        // They are not to wait with the client.
+        drop(effects.take());
+        after.wait(&mut receipt, &left).await;
+    }
     responder.send(kept.map(|()| receipt)).await;
     drop(effects);
+}
+
+/// The wait of a request after its change was made.
+struct WaitAfter<'a> {
+    controller: &'a Controller,
+    waits: Waits,
+    until: Option<(WaitUntil, Duration)>,
+}
+
+impl WaitAfter<'_> {
+    /// Waits as the request says, and adds to the receipt what has come of it. The change is made, so a wait for which
+    /// there is no place is no error: the receipt says how far the change has come.
+    async fn wait(&self, receipt: &mut Receipt, left: &LeftReleases) {
+        let Some((until, longest)) = self.until else {
+            return;
+        };
+        let wait = async {
+            match until {
+                WaitUntil::Converged => self.controller.wait_converged(receipt, longest).await,
+                WaitUntil::Drained => {
+                    self.controller.wait_left(receipt, left, longest).await;
+                }
+            }
+        };
+        let _has_waited = self.waits.run(wait).await;
+    }
 }
 
 fn broken(error: Option<JoinError>) -> ApiError {

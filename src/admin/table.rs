@@ -4,8 +4,9 @@ use axum::{extract::State, response::Response};
 
 use super::{
     body::Body,
+    condition::Condition,
     error::{ApiError, needs_revision},
-    params::{ChangeOptions, ChangeParams, Condition, TableConditions},
+    params::{ChangeOptions, ChangeParams, TableConditions},
     respond::answer,
     state::AdminState,
 };

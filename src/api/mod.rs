@@ -33,5 +33,5 @@ pub use self::{
         WorkerStatus,
     },
     timestamp::Timestamp,
-    work::{ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},
+    work::{ChangeWait, ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},
 };

@@ -51,6 +51,10 @@ pub struct Receipt {
     pub in_flight_on_previous: u64,
     /// Duration of the swap itself, in microseconds.
     pub swap_microseconds: u64,
+    /// With `?wait=drained`: true if nothing is in flight any more on the releases that left a route by the change,
+    /// false if something was when the time was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drained: Option<bool>,
     /// A useful next step, where an abort finds nothing on trial and a rollback is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,

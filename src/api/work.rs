@@ -1,10 +1,14 @@
 //! Work in flight on a release, and the waits for its end.
 
-use serde::{Deserialize, Serialize};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 use utoipa::ToSchema;
 
 use super::Timestamp;
-use crate::model::{EndpointUrl, ReleaseName, Revision, RouteName, Version, WorkClass};
+use crate::model::{
+    EndpointUrl, HumanDuration, ReleaseName, Revision, RouteName, Version, WorkClass,
+};
 
 /// Work in flight on one version of a release.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -28,6 +32,9 @@ pub struct Work {
     pub classes: Vec<ClassWork>,
     /// Requests in flight by the revision that selected it, latest first.
     pub revisions: Vec<RevisionWork>,
+    /// Routes of which sessions with a pin to it may still come, as their policy keeps them; the first 50.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<RouteName>,
     /// Removed endpoints that still have requests in flight.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub removed_endpoints: Vec<EndpointWork>,
@@ -89,6 +96,58 @@ pub struct EndpointWork {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WaitUntil {
+    /// Every worker has taken it up.
+    Converged,
     /// Nothing is in flight any more.
     Drained,
+}
+
+/// Wait of a change: before it, until its releases are healthy, or after it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChangeWait {
+    /// At most so long until every release that gets a larger share is healthy.
+    Healthy(HumanDuration),
+    /// Until the change has come so far.
+    Until(WaitUntil),
+}
+
+// === impl ChangeWait ===
+
+impl FromStr for ChangeWait {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "converged" => Ok(Self::Until(WaitUntil::Converged)),
+            "drained" => Ok(Self::Until(WaitUntil::Drained)),
+            _ => text.parse().map(Self::Healthy).map_err(|error: String| {
+                format!("{error}, or what to wait for: `converged` or `drained`")
+            }),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for ChangeWait {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wait_is_a_time_or_a_state() {
+        let span = HumanDuration::seconds(30);
+        assert_eq!("30s".parse(), Ok(ChangeWait::Healthy(span)));
+        assert_eq!("drained".parse(), Ok(ChangeWait::Until(WaitUntil::Drained)));
+        assert!(
+            "soon"
+                .parse::<ChangeWait>()
+                .unwrap_err()
+                .contains("`converged`")
+        );
+    }
 }

@@ -79,11 +79,17 @@ fn still_active(work: &Work) -> Failure {
 
 fn still_draining(work: &Work, timeout: HumanDuration) -> Failure {
     let message = format!(
-        "`{}` is not drained after {timeout}: {} in flight\n{}",
+        "`{}` is not drained after {timeout}: {} in flight\n{}{}",
         work.release,
         count(work.in_flight, "request"),
-        table(work).trim_end()
+        if work.in_flight > 0 {
+            table(work)
+        } else {
+            String::new()
+        },
+        sessions(work)
     );
+    let message = message.trim_end().to_owned();
     Failure::new(Exit::TryAgain, message)
 }
 
@@ -97,6 +103,7 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
     if work.in_flight > 0 {
         text.push_str(&table(work));
     }
+    text.push_str(&sessions(work));
     for endpoint in &work.removed_endpoints {
         let (url, address) = (&endpoint.url, clean(&endpoint.address));
         let in_flight = endpoint.in_flight;
@@ -105,6 +112,22 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
         ));
     }
     Out { text, json }
+}
+
+/// The routes whose sessions may still come.
+fn sessions(work: &Work) -> String {
+    if work.sessions.is_empty() {
+        return String::new();
+    }
+    let routes: Vec<_> = work
+        .sessions
+        .iter()
+        .map(|route| format!("`{route}`"))
+        .collect();
+    format!(
+        "sessions with a pin may still come, of {}\nhint: set `in_flight` with `session = \"keep for 1h\"` or `\"move\"`, or take the release out of the split\n",
+        routes.join(", ")
+    )
 }
 
 fn table(work: &Work) -> String {

@@ -7,7 +7,7 @@
 //!
 //! The files by subject, each list from the caller down:
 //!
-//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `proposal`,
+//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `proposal`, `leave`,
 //!   `precondition`, `consent`, `idempotency`
 //! - after a swap: `swap`, `convergence`, `receipt`
 //! - health before a swap: `health_gate`, `readiness`, `candidates`
@@ -31,6 +31,7 @@ mod error;
 mod health_gate;
 mod idempotency;
 mod import;
+mod leave;
 mod merge;
 mod metrics;
 mod precondition;
@@ -67,7 +68,7 @@ pub use self::{
     error::ControlError,
     idempotency::{KeyGuard, ReplayedResponse},
     precondition::Expected,
-    receipt::EarlyReceipt,
+    receipt::{EarlyReceipt, LeftReleases},
     rollback::RollbackTo,
     settings::Settings,
     status_part::StatusPart,

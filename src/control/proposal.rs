@@ -2,11 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Consent, ControlError};
+use super::{Consent, ControlError, leave::cause_of};
 use crate::{
-    model::{
-        Cause, Change, ChangeSet, Digest, LeaveCause, RouteName, TableDocument, TableState, Weights,
-    },
+    model::{Cause, Change, ChangeSet, Digest, RouteName, TableDocument, TableState, Weights},
     table::Leave,
 };
 
@@ -71,20 +69,8 @@ impl Proposal {
 
     /// The way in which releases leave their routes by it.
     pub(super) fn leave(&self) -> Leave {
-        let cause = match self.change {
-            Change::Abort { .. } => LeaveCause::Rollback,
-            Change::Promote { .. } | Change::Switch { .. } => LeaveCause::Switch,
-            Change::RemoveRelease { .. } | Change::RemoveRoute { .. } => LeaveCause::Remove,
-            Change::PatchSplit { .. }
-            | Change::PutRelease { .. }
-            | Change::PutRoute { .. }
-            | Change::Replace { .. }
-            | Change::SetEndpoints { .. }
-            | Change::SetPercents { .. }
-            | Change::SetSplit { .. } => LeaveCause::Split,
-        };
         Leave {
-            cause,
+            cause: cause_of(&self.change),
             cut: self.cut,
         }
     }

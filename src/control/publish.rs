@@ -353,6 +353,8 @@ impl Controller {
         let swapped =
             swapped.map_err(|conflict| stale(&self.log, conflict.live, Scope::Whole, parent))?;
         let (effects, undone) = (&self.effects, Vec::new());
-        Ok(AppliedSwap::new(effects, live, kept, undone, swapped.took))
+        let left = Arc::clone(swapped.table.departures().latest());
+        let swap = AppliedSwap::new(effects, live, kept, undone, (swapped.took, left));
+        Ok(swap)
     }
 }

@@ -1,6 +1,6 @@
 //! Receipts: of a swap, of a request that was made before, of a change that changes nothing.
 
-use std::ops::Deref;
+use std::{ops::Deref, sync::Arc};
 
 use super::{
     convergence::Convergence,
@@ -12,15 +12,20 @@ use crate::{
     api::{Receipt, Timestamp},
     history::StoredRevision,
     model::{Author, Cause, Diff, Digest, Revision, RevisionRecord},
-    table::{LiveTable, RollbackTarget, RoutingTable, UndoEntry},
+    table::{Departure, LiveTable, RollbackTarget, RoutingTable, UndoEntry},
 };
 
 /// A receipt that can be sent before the effects of its swap have run: they run when this is dropped.
 #[derive(Debug)]
 pub struct EarlyReceipt<'a> {
     receipt: Receipt,
+    left: LeftReleases,
     effects: Option<PendingEffects<'a>>,
 }
+
+/// The releases that left a route by a change.
+#[derive(Debug, Clone, Default)]
+pub struct LeftReleases(pub(super) Arc<[Arc<Departure>]>);
 
 /// The source of receipts.
 #[derive(Debug, Clone, Copy)]
@@ -32,6 +37,11 @@ pub(super) struct Receipts<'a> {
 // === impl EarlyReceipt ===
 
 impl<'a> EarlyReceipt<'a> {
+    /// The releases that left a route by the change.
+    pub fn left(&self) -> &LeftReleases {
+        &self.left
+    }
+
     /// The receipt, and what is still to run.
     pub fn into_parts(self) -> (Receipt, Option<PendingEffects<'a>>) {
         (self.receipt, self.effects)
@@ -56,6 +66,7 @@ impl From<Receipt> for EarlyReceipt<'_> {
     fn from(receipt: Receipt) -> Self {
         Self {
             receipt,
+            left: LeftReleases::default(),
             effects: None,
         }
     }
@@ -79,6 +90,7 @@ impl<'a> Receipts<'a> {
         };
         EarlyReceipt {
             receipt,
+            left: LeftReleases(swap.left),
             effects: Some(swap.effects),
         }
     }
@@ -160,6 +172,7 @@ impl<'a> Receipts<'a> {
             in_flight_on_previous: in_flight_on_previous(self.table),
             swap_microseconds: 0,
             hint: None,
+            drained: None,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{ControlError, revision_index::RevisionIndex, revision_log::RevisionLog};
+use super::{
+    ControlError, leave::departures, revision_index::RevisionIndex, revision_log::RevisionLog,
+};
 use crate::{
     fleet::Fleet,
     model::{ChangeSet, Revision},
@@ -29,7 +31,8 @@ pub(super) fn restore(
     let revision = live.record.revision;
     let decision = index.decision(revision);
     let levels = levels(&index, decision);
-    table.restore(draft, revision, decision, levels, group);
+    let departures = departures(index.kept().values());
+    table.restore(draft, revision, decision, levels, group, departures);
     Ok(())
 }
 

@@ -276,8 +276,9 @@ impl Controller {
             whole: kept.whole.clone(),
         });
         drop(index);
-        let (effects, took) = (&self.effects, swapped.took);
-        RollbackAttempt::Live(AppliedSwap::new(effects, live, &kept, swap.undone, took))
+        let left = Arc::clone(swapped.table.departures().latest());
+        let (effects, how) = (&self.effects, (swapped.took, left));
+        RollbackAttempt::Live(AppliedSwap::new(effects, live, &kept, swap.undone, how))
     }
 
     /// Swaps to a level of the undo stack and enters it in the index in one step, which the history then follows.
@@ -308,6 +309,7 @@ impl Controller {
         let entry = Entry::new((*kept.record).clone());
         self.log.history.append_async(entry);
         drop(index);
+        let left = Arc::clone(swapped.table.departures().latest());
         let Swapped {
             replaced,
             undid,
@@ -319,7 +321,7 @@ impl Controller {
             &replaced,
             &kept,
             undid,
-            took,
+            (took, left),
         ))
     }
 

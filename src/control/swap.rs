@@ -14,7 +14,7 @@ use crate::{
     fleet::Fleet,
     history::StoredRevision,
     model::{Diff, Revision, RevisionRecord},
-    table::{LiveTable, RoutingTable},
+    table::{Departure, LiveTable, RoutingTable},
 };
 
 /// The effects of every swap that no receipt waits for: the fleet's watch list, the audit log, the retention of
@@ -43,6 +43,8 @@ pub(super) struct AppliedSwap<'a> {
     pub(super) undone: Vec<Revision>,
     pub(super) applied_at: Timestamp,
     pub(super) took: Duration,
+    /// The releases that left a route by it.
+    pub(super) left: Arc<[Arc<Departure>]>,
     pub(super) effects: PendingEffects<'a>,
 }
 
@@ -99,7 +101,7 @@ impl<'a> AppliedSwap<'a> {
         replaced: &RoutingTable,
         kept: &StoredRevision,
         undone: Vec<Revision>,
-        took: Duration,
+        (took, left): (Duration, Arc<[Arc<Departure>]>),
     ) -> Self {
         let (record, applied_at) = (Arc::clone(&kept.record), now());
         let state = kept.state.as_ref().expect("a live revision has a state");
@@ -116,6 +118,7 @@ impl<'a> AppliedSwap<'a> {
             undone,
             applied_at,
             took,
+            left,
             effects: PendingEffects(effects),
         }
     }

@@ -10,12 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Controller, clock::now};
+use super::{
+    Controller,
+    clock::{now, now_ms},
+    convergence::Convergence,
+    receipt::LeftReleases,
+};
 use crate::{
-    api::{ClassWork, EndpointWork, RevisionWork, Work, WorkState},
+    api::{ClassWork, EndpointWork, Receipt, RevisionWork, Work, WorkState},
     fleet::{Roster, RosterRole},
-    model::{ReleaseName, Revision, RouteName, Version, WorkClass},
-    table::{ClassTally, RoutingTable, WorkTally},
+    model::{Hashed, ReleaseName, Revision, RouteName, RouteSpec, Version, WorkClass},
+    table::{ClassTally, Departure, RoutingTable, WorkTally},
 };
 
 /// Interval at which a wait looks again.
@@ -35,6 +40,8 @@ struct Wait<'a> {
     controller: &'a Controller,
     roster: &'a Arc<Roster>,
     seen: Option<(Revision, bool)>,
+    // Departures by which sessions are kept, as of the revision that was seen.
+    kept: Vec<Arc<Departure>>,
 }
 
 impl Controller {
@@ -74,7 +81,9 @@ impl Controller {
         let live = self.table.load();
         let roster = &of.roster;
         let routes = weighing(&live, roster).take(SHOWN).cloned().collect();
-        let (state, mut waiting_for) = self.work_state(&live, roster);
+        let sessions = keeping(&live, roster).map(|one| one.route().clone());
+        let sessions: Vec<_> = sessions.take(SHOWN).collect();
+        let (state, mut waiting_for) = self.work_state(&live, roster, sessions.is_empty());
         let (tally, silent) = match state {
             WorkState::Drained => (WorkTally::default(), Vec::new()),
             WorkState::Active | WorkState::Draining => self.table.work().count(roster, None).await,
@@ -93,6 +102,7 @@ impl Controller {
             },
             classes: classes(&tally),
             revisions: revisions(&tally),
+            sessions,
             removed_endpoints: removed_endpoints(roster),
             other_versions: of.others.clone(),
             waiting_for,
@@ -106,19 +116,76 @@ impl Controller {
             controller: self,
             roster: &of.roster,
             seen: None,
+            kept: Vec::new(),
         };
         while !wait.is_drained() && Instant::now() < until {
             tokio::time::sleep(LOOK).await;
         }
     }
 
-    fn work_state(&self, live: &RoutingTable, roster: &Arc<Roster>) -> (WorkState, Vec<usize>) {
+    /// Waits until every worker has taken up a change, for a limited time, and enters that into its receipt.
+    pub async fn wait_converged(&self, receipt: &mut Receipt, longest: Duration) {
+        let converged = self.table.converged(receipt.revision);
+        // The receipt says if it was not in time.
+        let _in_time = tokio::time::timeout(longest, converged).await;
+        let now = Convergence::now(&self.table, &self.log, receipt.revision);
+        receipt.converged_at = receipt.converged_at.or(now.at);
+        (receipt.waiting_for, receipt.unresolved) = (now.waiting_for, now.unresolved);
+    }
+
+    /// Waits until nothing is in flight on the releases that left a route by a change, for a limited time, and enters
+    /// the result into its receipt.
+    pub async fn wait_left(
+        &self,
+        receipt: &mut Receipt,
+        LeftReleases(left): &LeftReleases,
+        longest: Duration,
+    ) {
+        let until = Instant::now() + longest;
+        self.wait_converged(receipt, longest).await;
+        let mut drained = true;
+        for departure in left.iter() {
+            drained &= self.wait_departure(departure, until).await;
+        }
+        receipt.drained = Some(drained && receipt.waiting_for.is_empty());
+        let previous = self.table.in_flight_on_previous();
+        receipt.in_flight_on_previous = previous.iter().map(|(_, count)| count).sum();
+    }
+
+    /// Waits until nothing is in flight on a release that left a route, of what that route sent to it before. False if
+    /// something is when the time is over.
+    async fn wait_departure(&self, departure: &Departure, until: Instant) -> bool {
+        let (release, version) = (departure.release(), departure.version());
+        let roster = self.fleet.roster(release, version);
+        loop {
+            let (tally, silent) = self
+                .table
+                .work()
+                .count(&roster, Some(departure.route()))
+                .await;
+            let earlier = tally.revisions.range(..departure.revision());
+            if silent.is_empty() && earlier.map(|(_, one)| one.count).sum::<u64>() == 0 {
+                return true;
+            }
+            if Instant::now() >= until {
+                return false;
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    fn work_state(
+        &self,
+        live: &RoutingTable,
+        roster: &Arc<Roster>,
+        is_without_sessions: bool,
+    ) -> (WorkState, Vec<usize>) {
         if weighing(live, roster).next().is_some() {
             return (WorkState::Active, Vec::new());
         }
         let waiting_for = self.table.waiting_for(live.revision());
         // In this order: what a worker selected before it took up the table is counted by then.
-        let is_drained = waiting_for.is_empty() && roster.in_flight() == 0;
+        let is_drained = is_without_sessions && waiting_for.is_empty() && roster.in_flight() == 0;
         let state = if is_drained {
             WorkState::Drained
         } else {
@@ -145,6 +212,23 @@ fn weighing<'a>(
     routes
         .filter(move |route| weight(&route.split).is_some_and(|weight| weight > 0))
         .map(|route| &route.name)
+}
+
+/// The departures of a release from routes whose sessions may still come to it by their pins.
+fn keeping<'a>(
+    live: &'a RoutingTable,
+    roster: &'a Arc<Roster>,
+) -> impl Iterator<Item = &'a Arc<Departure>> {
+    let (spec, now_ms) = (live.compiled().spec(), now_ms());
+    let has_pins = |(_, route): &(usize, &Arc<Hashed<RouteSpec>>)| {
+        !route.pins.is_empty() && route.split.contains_key(roster.release())
+    };
+    let routes = spec.routes().iter().enumerate().filter(has_pins);
+    let departures = live.departures();
+    let departure = |(place, _)| departures.of(place, roster.release(), roster.version());
+    routes
+        .filter_map(departure)
+        .filter(move |one| !one.moves_session(now_ms))
 }
 
 fn classes(tally: &WorkTally) -> Vec<ClassWork> {
@@ -184,9 +268,17 @@ impl Wait<'_> {
         let live = table.load();
         let is_active = match self.seen {
             Some((revision, is_active)) if revision == live.revision() => is_active,
-            _ => weighing(&live, self.roster).next().is_some(),
+            _ => {
+                self.kept = keeping(&live, self.roster).cloned().collect();
+                weighing(&live, self.roster).next().is_some()
+            }
         };
         self.seen = Some((live.revision(), is_active));
-        !is_active && table.waiting_for(live.revision()).is_empty() && self.roster.in_flight() == 0
+        let now_ms = now_ms();
+        self.kept.retain(|one| !one.moves_session(now_ms));
+        !is_active
+            && self.kept.is_empty()
+            && table.waiting_for(live.revision()).is_empty()
+            && self.roster.in_flight() == 0
     }
 }

@@ -44,18 +44,23 @@ pub struct Departures {
     by_route: ChunkedMap<Option<Arc<[Arc<Departure>]>>>,
     // Those with work that may have to be cut, of removed routes too.
     pending: Arc<[Arc<Departure>]>,
+    // Those of the swap that made the table live.
+    latest: Arc<[Arc<Departure>]>,
 }
 
 /// A swap, as far as departures depend on it.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Transition<'a> {
-    pub(super) before: &'a TableSpec,
-    pub(super) after: &'a TableSpec,
-    pub(super) leave: Leave,
+pub struct Transition<'a> {
+    /// The decisions before it.
+    pub before: &'a TableSpec,
+    /// The decisions after it.
+    pub after: &'a TableSpec,
+    /// The way in which releases leave by it.
+    pub leave: Leave,
     /// The revision that the swap makes live.
-    pub(super) revision: Revision,
+    pub revision: Revision,
     /// Milliseconds since 1970.
-    pub(super) now_ms: u64,
+    pub now_ms: u64,
 }
 
 type Route = Arc<Hashed<RouteSpec>>;
@@ -142,6 +147,11 @@ impl Departures {
         &self.pending
     }
 
+    /// Departures by the swap that made the table live.
+    pub fn latest(&self) -> &Arc<[Arc<Departure>]> {
+        &self.latest
+    }
+
     /// The departure of a release from the route at a place, if it left.
     pub fn of(
         &self,
@@ -155,7 +165,7 @@ impl Departures {
 
     /// The departures after a swap.
     #[must_use]
-    pub(super) fn after(&self, swap: &Transition<'_>) -> Self {
+    pub fn after(&self, swap: &Transition<'_>) -> Self {
         let Some(changed) = swap.changed_routes() else {
             return self.rebuilt(swap);
         };
@@ -185,10 +195,10 @@ impl Departures {
             }
             by_route = by_route.set(place, (!now.is_empty()).then(|| now.into()));
         }
+        let is_changed = |route: &RouteName| returned.iter().any(|after| after.name == *route);
         Self {
-            pending: swap.pending(&self.pending, left, |route| {
-                returned.iter().any(|after| after.name == *route)
-            }),
+            pending: swap.pending(&self.pending, &left, is_changed),
+            latest: left.into(),
             by_route,
         }
     }
@@ -221,7 +231,8 @@ impl Departures {
             } else {
                 ChunkedMap::default()
             },
-            pending: swap.pending(&self.pending, left, |_| true),
+            pending: swap.pending(&self.pending, &left, |_| true),
+            latest: left.into(),
         }
     }
 }
@@ -319,7 +330,7 @@ impl Transition<'_> {
     fn pending(
         &self,
         old: &Arc<[Arc<Departure>]>,
-        left: Vec<Arc<Departure>>,
+        left: &[Arc<Departure>],
         is_changed: impl Fn(&RouteName) -> bool,
     ) -> Arc<[Arc<Departure>]> {
         let is_back = |one: &Departure| {
@@ -334,8 +345,8 @@ impl Transition<'_> {
         if left.is_empty() && old.iter().all(|one| holds(&one)) {
             return Arc::clone(old);
         }
-        let left = left.into_iter().filter(|one| one.is_pending(self.now_ms));
-        old.iter().filter(holds).cloned().chain(left).collect()
+        let left = left.iter().filter(|one| one.is_pending(self.now_ms));
+        old.iter().filter(holds).chain(left).cloned().collect()
     }
 }
 

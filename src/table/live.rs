@@ -14,7 +14,7 @@ use tokio::sync::Notify;
 
 use super::{
     Compiled, Departures, Draft, Leave, RevisionConflict, RollbackError, RollbackTarget,
-    RoutingTable, StackChange, Swapped, UndoEntry, departures::Transition, undo::UndoStack,
+    RoutingTable, StackChange, Swapped, Transition, UndoEntry, undo::UndoStack,
     work_board::WorkBoard, worker_epochs::WorkerEpochs,
 };
 use crate::{
@@ -88,8 +88,8 @@ impl LiveTable {
         self.writer.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Restores the live table from the history, with the number of its decision and the levels
-    /// below. Before any worker runs.
+    /// Restores the live table from the history, with the number of its decision, the levels below and the releases that
+    /// left. Before any worker runs.
     pub fn restore(
         &self,
         draft: Draft,
@@ -97,10 +97,10 @@ impl LiveTable {
         decision: Revision,
         levels: Vec<UndoEntry>,
         group: Option<Arc<str>>,
+        departures: Departures,
     ) {
         let mut writer = self.writer();
         writer.undo = UndoStack::restored(levels, decision, group);
-        let departures = Departures::default();
         let (compiled, rosters) = (draft.compiled, draft.state.rosters);
         let table = RoutingTable::new(revision, compiled, rosters, departures, self.workers);
         self.current.store(Arc::new(table));

@@ -29,7 +29,7 @@ mod worker_epochs;
 
 pub use self::{
     compile::{Compiled, Draft, compile},
-    departures::{Departure, Departures, Leave},
+    departures::{Departure, Departures, Leave, Transition},
     hash::key_of,
     live::{LiveTable, TableReader},
     pins::PinField,

@@ -314,12 +314,19 @@ fn the_description_offers_only_what_is_taken() {
     let wait = |path: &str| {
         let parameters = document["paths"][path]["post"]["parameters"].as_array();
         let mut parameters = parameters.expect("parameters").iter();
-        parameters.any(|parameter| parameter["name"] == "wait")
+        let wait = parameters.find(|parameter| parameter["name"] == "wait");
+        wait.expect("wait")["schema"]["pattern"].clone()
     };
-    assert!(wait("/v1/routes/{route}/switch"));
-    assert!(!wait("/v1/rollback"));
-    assert!(!wait("/v1/routes/{route}/rollback"));
-    assert!(!wait("/v1/routes/{route}/abort"));
+    let takes_time = |path: &str| wait(path).as_str().unwrap().contains("60s");
+    assert!(takes_time("/v1/routes/{route}/switch"));
+    for back in [
+        "/v1/rollback",
+        "/v1/routes/{route}/rollback",
+        "/v1/routes/{route}/abort",
+    ] {
+        assert!(!takes_time(back), "{back}");
+        assert_eq!(wait(back), "^(converged|drained)$");
+    }
     let schemas = &document["components"]["schemas"];
     let either = schemas["SplitPatchRequest"]["oneOf"].as_array();
     assert_eq!(either.map(Vec::len), Some(2));

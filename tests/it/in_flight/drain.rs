@@ -1,0 +1,153 @@
+//! The contract of "drained": an old fleet that is stopped then loses nothing.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::thread;
+
+use serde_json::{Value, json};
+
+use super::harness::Whole;
+use super::work::GET;
+use crate::support::Origin;
+
+/// Rounds in each of which a new fleet takes over and the old one is stopped.
+const ROUNDS: u64 = 200;
+
+/// Sends requests one after the other until the end; each must be answered.
+fn load(proxy: &Whole, ended: &AtomicBool, answered: &AtomicU64) {
+    let mut client = proxy.client();
+    while !ended.load(Ordering::Relaxed) {
+        let response = client.get("/");
+        assert_eq!(response.status, 200, "{}", response.head);
+        answered.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+/// Puts a fleet in place of the other release, gives it everything, and waits until the old one is drained.
+fn take_over(proxy: &Whole, round: u64, fleet: &Origin) {
+    let (new, old) = if round.is_multiple_of(2) {
+        ("blue", "green")
+    } else {
+        ("green", "blue")
+    };
+    let body = json!({ "version": round.to_string(), "endpoints": [fleet.url()] });
+    proxy.done("PUT", &format!("/v1/releases/{new}"), &body);
+    let receipt = proxy.switch(new);
+    assert!(receipt["converged_at"].is_string(), "{receipt}");
+    let work = format!("/v1/releases/{old}/work?wait=drained");
+    assert_eq!(proxy.done("GET", &work, &Value::Null)["state"], "drained");
+}
+
+#[test]
+fn an_old_fleet_that_is_stopped_once_it_has_drained_loses_nothing() {
+    let first = Origin::replying("ok");
+    let proxy = Whole::start("");
+    let body = json!({ "version": "0", "endpoints": [first.url()] });
+    proxy.done("PUT", "/v1/releases/green", &body);
+    proxy.switch("green");
+    let (ended, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| load(&proxy, &ended, &answered));
+        }
+        let mut old = first;
+        for round in 2..ROUNDS + 2 {
+            let new = Origin::replying("ok");
+            take_over(&proxy, round, &new);
+            // It stops listening, and closes its connections.
+            drop(std::mem::replace(&mut old, new));
+        }
+        ended.store(true, Ordering::Relaxed);
+    });
+    assert!(answered.load(Ordering::Relaxed) > ROUNDS, "there was load");
+}
+
+#[test]
+fn a_receipt_waits_until_what_left_has_drained_or_its_time_is_over() {
+    let proxy = Whole::start("");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    let switch = |to: &str, query: &str| {
+        proxy.done(
+            "POST",
+            &format!("/v1/routes/chat/switch?{query}"),
+            &json!({ "to": to }),
+        )
+    };
+    let receipt = switch("green", "wait=drained&timeout=50ms");
+    assert_eq!(receipt["drained"], false);
+    assert_eq!(receipt["in_flight_on_previous"], 1);
+    assert!(receipt["converged_at"].is_string());
+    switch("blue", "wait=converged");
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| switch("green", "wait=drained&timeout=60s"));
+        answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        assert_eq!(waiting.join().unwrap()["drained"], true);
+    });
+    assert_eq!(client.response().text(), "ok");
+    let receipt = proxy.done("POST", "/v1/rollback?wait=drained", &json!({}));
+    assert_eq!(receipt["drained"], true, "nothing was in flight");
+    for (path, body) in [
+        ("/v1/rollback?wait=5s", json!({})),
+        ("/v1/rollback?timeout=5s", json!({})),
+        (
+            "/v1/routes/chat/switch?dry_run&wait=drained",
+            json!({ "to": "green" }),
+        ),
+    ] {
+        let (status, problem) = proxy.admin("POST", path, &body);
+        assert_eq!(status, 422, "{path}: {problem}");
+        assert!(problem["hint"].is_string(), "{path}: {problem}");
+    }
+}
+
+#[test]
+fn a_release_with_work_in_flight_is_removed_by_force_alone() {
+    let proxy = Whole::start("");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    let body = json!({ "weights": { "green": 1 }, "drop": true });
+    proxy.done("PUT", "/v1/routes/chat/split", &body);
+    // Twice the same decision, so that no warm level needs it.
+    let remove =
+        |query: &str| proxy.admin("DELETE", &format!("/v1/releases/blue{query}"), &Value::Null);
+    let (status, problem) = remove("");
+    assert_eq!(status, 409, "{problem}");
+    assert!(
+        problem["type"]
+            .as_str()
+            .unwrap()
+            .ends_with("release-wanted"),
+        "{problem}"
+    );
+    assert_eq!(remove("?force=true").0, 200);
+    assert_eq!(
+        proxy.work("blue")["state"],
+        "draining",
+        "it is known until its work ends"
+    );
+    answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+}
+
+#[test]
+fn sessions_that_their_policy_keeps_hold_a_release() {
+    let policies = [
+        ("keep", "draining"),
+        ("keep for 50ms", "drained"),
+        ("move", "drained"),
+    ];
+    for (policy, state) in policies {
+        let proxy = Whole::start(&format!(
+            "pins = [{{ header = \"mcp-session-id\" }}]\n[routes.in_flight.switch]\nsession = {policy:?}\n"
+        ));
+        proxy.switch("green");
+        let path = "/v1/releases/blue/work?wait=drained&timeout=300ms";
+        let (_, work) = proxy.admin("GET", path, &Value::Null);
+        assert_eq!(work["state"], state, "{policy}: {work}");
+        let sessions = json!(["chat"]);
+        let kept = (state == "draining").then_some(&sessions);
+        assert_eq!(work.get("sessions"), kept, "{policy}");
+    }
+}
