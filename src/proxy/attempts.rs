@@ -124,6 +124,14 @@ impl RequestContext {
         !self.has_fallen_back && self.decision().is_some_and(falls_back)
     }
 
+    /// True if an endpoint may have executed the request, which is not idempotent: it must not be sent again by its client
+    /// either.
+    pub(super) fn may_be_done(&self, meta: &RequestMeta) -> bool {
+        let is_final = |attempts: &Attempts| attempts.is_final;
+        let is_safe = |decision: &Decision| meta.may_be_repeated(decision.route.retries());
+        self.attempts.as_deref().is_some_and(is_final) && !self.decision().is_some_and(is_safe)
+    }
+
     /// True if the request, which failed by this error, is safe to send to the fallback of its route.
     pub(super) fn falls_back(&self, error: &ProxyError) -> bool {
         let is_final = |attempts: &Attempts| attempts.is_final;

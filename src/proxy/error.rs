@@ -206,12 +206,9 @@ impl ProxyError {
         matches!(self, Self::LastHop(None)) || self.status() == 405
     }
 
-    /// Value of `Retry-After` in seconds, where a retry is known to help.
-    pub(super) fn retry_after(&self) -> Option<&'static str> {
-        match self.status() {
-            503 => Some("1"),
-            _ => None,
-        }
+    /// True if the response says when to come back: the error is about this moment.
+    pub(super) fn is_momentary(&self) -> bool {
+        matches!(self.status(), 429 | 503)
     }
 }
 

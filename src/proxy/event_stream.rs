@@ -3,19 +3,27 @@
 use std::cell::Cell;
 
 /// The last bytes of an event stream that were sent.
-pub(super) struct EventBoundary(Cell<Option<[u8; 3]>>);
+pub(super) struct EventBoundary {
+    last: Cell<Option<[u8; 3]>>,
+    /// The last frame ends with an event that says that none follows.
+    is_final: Cell<bool>,
+}
 
 // === impl EventBoundary ===
 
 impl EventBoundary {
     /// The boundary before the first byte.
     pub(super) fn new() -> Self {
-        Self(Cell::new(Some(*b"\n\n\n")))
+        Self {
+            last: Cell::new(Some(*b"\n\n\n")),
+            is_final: Cell::new(false),
+        }
     }
 
     /// A frame is about to be sent; until it was, there is no boundary.
     pub(super) fn begin(&self, data: &[u8]) -> Option<[u8; 3]> {
-        let last = self.0.take()?;
+        let last = self.last.take()?;
+        self.is_final.set(is_final(data));
         let recent = last.iter().chain(data).rev().take(3);
         let mut now = [0; 3];
         for (place, byte) in now.iter_mut().rev().zip(recent) {
@@ -26,18 +34,32 @@ impl EventBoundary {
 
     /// That frame was sent.
     pub(super) fn sent(&self, last: Option<[u8; 3]>) {
-        self.0.set(last);
+        self.last.set(last);
     }
 
     /// True if the last event is whole: the last line that was sent is empty. A line ends with CR, LF or both.
     pub(super) fn is_between(&self) -> bool {
         let is_end = |byte: u8| byte == b'\n' || byte == b'\r';
-        match self.0.get() {
+        match self.last.get() {
             None => false,
             Some([before, b'\r', b'\n']) => is_end(before),
             Some([_, before, last]) => is_end(before) && is_end(last),
         }
     }
+
+    /// True if the client has the event that says that none follows. Many leave then, before the end of the body.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.is_final.get() && self.is_between()
+    }
+}
+
+/// True if the bytes end with the last event of a stream: `data: [DONE]` of the OpenAI API, `message_stop` of the
+/// Anthropic API.
+fn is_final(data: &[u8]) -> bool {
+    let is_padding = |byte: &u8| matches!(byte, b'\r' | b'\n' | b' ' | b'}');
+    let padding = data.iter().rev().take_while(|byte| is_padding(byte)).count();
+    let data = &data[..data.len() - padding];
+    data.ends_with(b"[DONE]") || data.ends_with(b"\"message_stop\"")
 }
 
 /// The last event of a stream that we end: when to come back, and an error in the form that clients of agents read. It
@@ -82,6 +104,24 @@ mod tests {
         assert!(is_between(&[]) && is_between(&[""]));
         for open in ["data: 1", "data: 1\n", "data: 1\r\n", "data: 1\n\ndata"] {
             assert!(!is_between(&[open]), "{open:?}");
+        }
+    }
+
+    #[test]
+    fn the_event_that_ends_a_stream_of_a_model_is_known() {
+        for (frame, is) in [
+            ("data: [DONE]\n\n", true),
+            ("data: {}\n\ndata: [DONE]\r\n\r\n", true),
+            ("event: message_stop\ndata: {\"type\": \"message_stop\"   }\n\n", true),
+            ("data: {\"text\": \"[DONE]\"}\n\n", false),
+            ("data: {}\n\n", false),
+            ("", false),
+        ] {
+            let boundary = EventBoundary::new();
+            let last = boundary.begin(frame.as_bytes());
+            assert!(!boundary.is_delivered(), "{frame:?} is being sent");
+            boundary.sent(last);
+            assert_eq!(boundary.is_delivered(), is, "{frame:?}");
         }
     }
 

@@ -39,6 +39,7 @@ pub(super) async fn reply_and_close(
         id: &id,
         error: &error,
         form: ErrorForm::Problem,
+        may_be_done: false,
         to_head: refused.is_head(),
         request_is_read: false,
     };

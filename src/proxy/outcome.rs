@@ -71,6 +71,8 @@ pub(super) enum RelayEnd {
     Upgraded,
     /// It failed after the response began, but nothing of the response had left, so that the client can get one of ours.
     Unsent(ProxyError),
+    /// The client has left with the last event of a stream, before the end of the body.
+    Delivered,
     /// The response is whole.
     Whole,
 }
@@ -84,7 +86,7 @@ pub(super) fn conclude(
     evidence: Evidence,
 ) -> Attempted {
     match &end {
-        RelayEnd::Whole => observe::whole(context, selected),
+        RelayEnd::Whole | RelayEnd::Delivered => observe::whole(context, selected),
         RelayEnd::Upstream(error) => {
             observe::broken(context, selected, meta, (error, evidence));
         }
@@ -99,6 +101,7 @@ pub(super) fn conclude(
             context.end(Outcome::Answered(status));
             return Attempted::Finished(RequestEnd::Whole);
         }
+        RelayEnd::Delivered => context.end(Outcome::Answered(status)),
         RelayEnd::Cut(cut) => context.release_left(cut),
         RelayEnd::Client(error) => {
             context.end(Outcome::ClientGone(Some(status)));
@@ -136,6 +139,8 @@ fn conclude_unanswered(
             }
         }
         Ok(error) => {
+            // An endpoint has the request, and may go on with it.
+            context.attempts.get_or_insert_default().is_final = true;
             if matches!(error, ProxyError::RequestTimeout) {
                 context.count_failed_attempt(AttemptFailure::RequestTimeout, &error);
             }
@@ -166,7 +171,10 @@ impl RelayEnd {
             Self::TooLong => Ok(ProxyError::RequestTimeout),
             Self::Cut(cut) => Ok(ProxyError::ReleaseLeft(cut)),
             Self::Unsent(error) => Ok(error),
-            end @ (Self::Client(ClientError::Gone) | Self::Upgraded | Self::Whole) => Err(end),
+            end @ (Self::Client(ClientError::Gone)
+            | Self::Delivered
+            | Self::Upgraded
+            | Self::Whole) => Err(end),
         }
     }
 }

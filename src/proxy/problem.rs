@@ -21,6 +21,8 @@ pub(super) struct Own<'p> {
     pub(super) id: &'p RequestId,
     pub(super) error: &'p ProxyError,
     pub(super) form: ErrorForm,
+    /// An endpoint may have executed the request, and must not do so twice.
+    pub(super) may_be_done: bool,
     /// The request is a `HEAD`, so there is no body.
     pub(super) to_head: bool,
     /// Nothing of the request is left that would have to be read before the next one.
@@ -40,6 +42,7 @@ pub(super) async fn respond_problem<R: Responder>(
         id: &context.id,
         error,
         form: context.error_form,
+        may_be_done: context.may_be_done(&meta),
         to_head: meta.asked.head,
         request_is_read: is_nearly_read && !ends_connection(error),
     };
@@ -161,8 +164,10 @@ impl Own<'_> {
         }
         out.add("cache-control", b"no-store");
         self.write_marks(out);
-        if let Some(seconds) = self.error.retry_after() {
-            out.add("retry-after", seconds.as_bytes());
+        if self.error.is_momentary() {
+            // Small, since clients treat large values in many ways; random, so that they do not come together.
+            let seconds = [b'1' + (self.worker.random() % 5) as u8];
+            out.add("retry-after", &seconds);
         }
     }
 
@@ -175,5 +180,9 @@ impl Own<'_> {
             self.error.reason().as_str().as_bytes(),
         );
         out.add("x-request-id", self.id.to_string().as_bytes());
+        if self.may_be_done {
+            // The SDKs of OpenAI and Anthropic obey: without it they have a POST executed up to three times.
+            out.add("x-should-retry", b"false");
+        }
     }
 }

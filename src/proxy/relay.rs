@@ -130,6 +130,9 @@ fn retract_or_abort<R: Responder>(
         return end;
     }
     let is_there = !matches!(end, RelayEnd::Client(ClientError::Gone));
+    if !is_there && events.is_delivered() {
+        return RelayEnd::Delivered;
+    }
     if is_there && responder.retract() {
         context.status.set(None);
         context.first_byte.set(None);

@@ -207,10 +207,27 @@ fn a_post_is_executed_once_whatever_happens_to_its_connection() {
             .route_with("all", &[("blue", 1)], route)
             .start();
         for done in 1..20 {
-            assert_eq!(ask(&proxy, "POST", "").status, 502);
+            let response = ask(&proxy, "POST", "");
+            assert_eq!(response.status, 502);
+            // Its client does not have it executed again either.
+            assert_eq!(response.value("x-should-retry"), Some("false"));
             assert_eq!(executed.load(Ordering::SeqCst), done);
         }
     }
+}
+
+#[test]
+fn what_was_not_executed_or_may_be_twice_is_left_to_the_client() {
+    let (origin, _) = executing_then_closing();
+    let proxy = TestProxy::before(&origin);
+    assert_eq!(ask(&proxy, "GET", "").value("x-should-retry"), None);
+    let proxy = TestProxy::builder()
+        .settings("[timeouts]\nconnect = \"50ms\"")
+        .release_with("blue", &closed())
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let response = ask(&proxy, "POST", "");
+    assert_eq!((response.status, response.value("x-should-retry")), (502, None));
 }
 
 /// The second request of each connection is read, and not answered.

@@ -164,7 +164,8 @@ fn a_release_takes_so_many_requests_queues_some_and_refuses_the_rest() {
         (refused.status, refused.value("x-switchback-reason")),
         (503, Some("overloaded"))
     );
-    assert_eq!(refused.value("retry-after"), Some("1"));
+    let wait: u64 = refused.value("retry-after").unwrap().parse().unwrap();
+    assert!((1..=5).contains(&wait), "{wait}");
     release.send(()).unwrap();
     assert_eq!(first.response().status, 200);
     is_asked.recv_timeout(TIMEOUT).unwrap();

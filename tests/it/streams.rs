@@ -360,3 +360,23 @@ fn an_early_answer_reaches_the_client_and_ends_both_connections() {
     );
     assert!(client.is_closed());
 }
+
+#[test]
+fn a_stream_that_was_delivered_is_a_success_although_its_client_left_before_the_last_chunk() {
+    for (event, outcome) in [("data: [DONE]\n\n", "good"), ("data: {}\n\n", "client_gone")] {
+        let (report, _reports) = channel();
+        let (origin, orders) = reporting(report);
+        let proxy = TestProxy::before(&origin);
+        let mut client = proxy.client();
+        client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n");
+        orders.send(STREAM.to_vec()).unwrap();
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        orders.send(chunk.into_bytes()).unwrap();
+        client.response_head();
+        assert_eq!(client.chunk(), event);
+        drop(client);
+        let line = &proxy.access_lines(1)[0];
+        assert_eq!((&line["outcome"], &line["status"]), (&outcome.into(), &200.into()));
+        orders.send(Vec::new()).unwrap();
+    }
+}

@@ -64,6 +64,7 @@ async fn refuse(client: &ClientIo, handle: &StreamHandle, (rejection, head): (Re
         id: &id,
         error: &error,
         form: ErrorForm::Problem,
+        may_be_done: false,
         to_head: refused.is_head(),
         request_is_read: false,
     };
