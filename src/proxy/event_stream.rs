@@ -57,7 +57,11 @@ impl EventBoundary {
 /// Anthropic API.
 fn is_final(data: &[u8]) -> bool {
     let is_padding = |byte: &u8| matches!(byte, b'\r' | b'\n' | b' ' | b'}');
-    let padding = data.iter().rev().take_while(|byte| is_padding(byte)).count();
+    let padding = data
+        .iter()
+        .rev()
+        .take_while(|byte| is_padding(byte))
+        .count();
     let data = &data[..data.len() - padding];
     data.ends_with(b"[DONE]") || data.ends_with(b"\"message_stop\"")
 }
@@ -112,7 +116,10 @@ mod tests {
         for (frame, is) in [
             ("data: [DONE]\n\n", true),
             ("data: {}\n\ndata: [DONE]\r\n\r\n", true),
-            ("event: message_stop\ndata: {\"type\": \"message_stop\"   }\n\n", true),
+            (
+                "event: message_stop\ndata: {\"type\": \"message_stop\"   }\n\n",
+                true,
+            ),
             ("data: {\"text\": \"[DONE]\"}\n\n", false),
             ("data: {}\n\n", false),
             ("", false),

@@ -227,7 +227,10 @@ fn what_was_not_executed_or_may_be_twice_is_left_to_the_client() {
         .route("all", "/", &[("blue", 1)])
         .start();
     let response = ask(&proxy, "POST", "");
-    assert_eq!((response.status, response.value("x-should-retry")), (502, None));
+    assert_eq!(
+        (response.status, response.value("x-should-retry")),
+        (502, None)
+    );
 }
 
 /// The second request of each connection is read, and not answered.

@@ -363,7 +363,10 @@ fn an_early_answer_reaches_the_client_and_ends_both_connections() {
 
 #[test]
 fn a_stream_that_was_delivered_is_a_success_although_its_client_left_before_the_last_chunk() {
-    for (event, outcome) in [("data: [DONE]\n\n", "good"), ("data: {}\n\n", "client_gone")] {
+    for (event, outcome) in [
+        ("data: [DONE]\n\n", "good"),
+        ("data: {}\n\n", "client_gone"),
+    ] {
         let (report, _reports) = channel();
         let (origin, orders) = reporting(report);
         let proxy = TestProxy::before(&origin);
@@ -376,7 +379,10 @@ fn a_stream_that_was_delivered_is_a_success_although_its_client_left_before_the_
         assert_eq!(client.chunk(), event);
         drop(client);
         let line = &proxy.access_lines(1)[0];
-        assert_eq!((&line["outcome"], &line["status"]), (&outcome.into(), &200.into()));
+        assert_eq!(
+            (&line["outcome"], &line["status"]),
+            (&outcome.into(), &200.into())
+        );
         orders.send(Vec::new()).unwrap();
     }
 }
