@@ -19,6 +19,7 @@ use std::fmt::Write as _;
 use simulation::{
     draws::Draws,
     failures::{Rollout, Traffic, until_fine, until_late, until_worse},
+    long_work::{Settled, until_passed},
     references::{RolledBack, compare},
     requests::{Frozen, Kind, Requests, Slower},
     rollouts::{Delays, many},
@@ -318,6 +319,14 @@ fn fine(scale: Scale) -> Vec<Case> {
         450,
         |draws| requests.until(draws, Finding::Fine, 400_000),
     ));
+    for (name, settled) in [
+        ("by age", Settled::ByAge),
+        ("when they end", Settled::AtTheEnd),
+    ] {
+        let name = format!("twice as bad after two minutes, units settled {name}");
+        let run = move |draws: &mut Draws| until_passed(draws, settled);
+        cases.push(Case::run(name, scale.of(1_000), 460, run));
+    }
     cases
 }
 

@@ -2,6 +2,7 @@
 
 pub(crate) mod draws;
 pub(crate) mod failures;
+pub(crate) mod long_work;
 pub(crate) mod references;
 pub(crate) mod requests;
 pub(crate) mod rollouts;

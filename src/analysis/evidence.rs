@@ -46,8 +46,9 @@ impl Evidence {
         self.started.count(arm, count);
     }
 
-    /// Adds units, counted as started before, that are now older than the last threshold or have ended: their failures
-    /// would have been seen.
+    /// Adds units, counted as started before, that are now as old as the last threshold, or as the timeout of the route if
+    /// there is none: their failures would have been seen. One that has ended earlier is not settled before: what is
+    /// quick has succeeded, and what hangs fails late, so that every canary would look perfect at first.
     pub const fn settled(&mut self, arm: Arm, count: u64) {
         self.settled.count(arm, count);
     }

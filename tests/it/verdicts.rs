@@ -5,6 +5,7 @@ use switchback::analysis::{Arm, Judge, Share};
 use simulation::{
     draws::Draws,
     failures::{Rollout, Traffic, until_fine, until_late, until_worse},
+    long_work::{Settled, until_passed},
     references::compare,
     requests::{Kind, Requests, Slower},
     rollouts::{Delays, many},
@@ -138,6 +139,17 @@ fn a_good_canary_is_fine_in_time_and_one_twice_as_bad_is_not() {
     );
     let bad = fine(0.1).into_iter().flatten().count();
     assert!(bad <= 12, "{bad} of 100, of which 5 are expected at most");
+}
+
+#[test]
+fn long_work_is_not_fine_before_its_failures_can_be_seen() {
+    let passed = |settled| count(10, |draws| until_passed(draws, settled).is_some());
+    let (by_age, at_the_end) = (passed(Settled::ByAge), passed(Settled::AtTheEnd));
+    assert!(by_age <= 2, "{by_age} of 10");
+    assert!(
+        at_the_end >= 9,
+        "{at_the_end} of 10: the rule makes no difference"
+    );
 }
 
 #[test]
