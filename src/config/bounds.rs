@@ -117,6 +117,13 @@ fn bounds(config: &Config) -> Vec<Bound> {
             .hint("there are buffers of 16KiB, 64KiB and 256KiB"),
         bound("limits.retry_body", limits.retry_body.0, 0, 1 << 20)
             .hint("each request in flight may hold as much"),
+        bound(
+            "sessions.mcp_starts",
+            config.sessions.mcp_starts.0,
+            0,
+            1 << 30,
+        )
+        .hint("a session takes about 1 KiB"),
         at_least_one("limits.connections", limits.connections),
         at_least_one("limits.upstream_connections", limits.upstream_connections),
         at_least_one("limits.requests", limits.requests),

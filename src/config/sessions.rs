@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::Size;
 use crate::model::{HumanDuration, Problem};
 
 /// Sessions of clients.
@@ -15,6 +16,8 @@ pub struct Sessions {
     pub keys: Vec<SealKeySpec>,
     /// Age from which a pin is not followed.
     pub max_age: HumanDuration,
+    /// Memory for the starts of MCP sessions, which are repeated when a session is moved.
+    pub mcp_starts: Size,
 }
 
 impl Default for Sessions {
@@ -22,6 +25,7 @@ impl Default for Sessions {
         Self {
             keys: Vec::new(),
             max_age: HumanDuration::seconds(30 * 24 * 3600),
+            mcp_starts: Size::kib(16 * 1024),
         }
     }
 }

@@ -13,6 +13,7 @@ mod endpoint_flags;
 mod endpoint_queue;
 mod idle_limit;
 mod in_flight;
+mod mcp_sessions;
 mod observe;
 mod peak_ewma;
 mod pick;
@@ -31,6 +32,7 @@ pub use self::{
     endpoint_queue::EndpointTicket,
     idle_limit::IdleLimit,
     in_flight::InFlight,
+    mcp_sessions::{McpMove, McpMoveGuard, McpMoving, McpSession, McpSessions},
     pick::{Pick, PickError},
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,

@@ -16,6 +16,7 @@ mod endpoint;
 mod growth;
 mod health;
 mod in_flight;
+mod mcp;
 mod name;
 mod outcome;
 mod percent;
@@ -45,6 +46,7 @@ pub use self::{
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
+    mcp::McpAgreement,
     name::{NameError, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},

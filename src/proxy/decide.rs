@@ -10,9 +10,10 @@ use crate::table::{Route, RoutingTable, SplitEntry};
 
 use super::error::ProxyError;
 use super::io::RequestParts;
-use super::pins::{Pinned, Pins, now_seconds};
+use super::pins::{Pins, now_seconds};
 use super::session::Session;
 use super::settings::{PeerInfo, ProxySettings};
+use super::shared::Shared;
 
 /// The input of a selection beside the table and the head.
 pub(super) struct DecisionInput<'c> {
@@ -30,17 +31,45 @@ pub(super) struct DecisionInput<'c> {
     pub(super) falls_back: bool,
 }
 
+/// The release of a request.
+pub(super) struct Choice {
+    /// Position in the split of the route.
+    pub(super) entry: usize,
+    pub(super) reason: DecisionReason,
+    /// The release that its session was pinned to has left the route.
+    pub(super) has_left: bool,
+}
+
+/// The pin of a request.
+enum Pin {
+    None,
+    /// It leads to the release at this position of the split.
+    Stays(usize),
+    /// Its release has left the route, and its session goes elsewhere.
+    Leaves,
+}
+
+impl Choice {
+    fn of(entry: usize, reason: DecisionReason) -> Self {
+        Self {
+            entry,
+            reason,
+            has_left: false,
+        }
+    }
+}
+
 /// Position of the release in the split of the route, and why. A random key is a key like any other.
 ///
 /// # Errors
 /// An override to a release that the route does not have, or by a token that is not valid.
 pub(super) fn decide(
-    settings: &ProxySettings,
+    shared: &Shared,
     (table, route): (&RoutingTable, &Route),
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
-) -> Result<(usize, DecisionReason), ProxyError> {
-    let mut key = input.random;
+) -> Result<Choice, ProxyError> {
+    let (mut key, settings) = (input.random, &shared.settings);
     if route.has_sessions() {
         let before = input.session.get();
         let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
@@ -53,17 +82,21 @@ pub(super) fn decide(
     if input.falls_back {
         // Without one, the table has changed, and the request may have been sent to the release before.
         let fallback = route.retries().fallback().ok_or(ProxyError::NoEndpoint)?;
-        return Ok((fallback, DecisionReason::Fallback));
+        return Ok(Choice::of(fallback, DecisionReason::Fallback));
     }
     if let Some(entry) = overridden(settings, route, request, input)? {
-        return Ok((entry, DecisionReason::Override));
+        return Ok(Choice::of(entry, DecisionReason::Override));
     }
-    if let Some(pins) = Pins::of(route, settings)
-        && let Some(entry) = pinned(pins, settings, (table, route), request, input.session)
-    {
-        return Ok((entry, DecisionReason::Pin));
+    let pin = Pins::of(route, shared).map_or(Pin::None, |pins| {
+        pinned(pins, settings, (table, route), request, input.session)
+    });
+    if let Pin::Stays(entry) = pin {
+        return Ok(Choice::of(entry, DecisionReason::Pin));
     }
-    Ok((route.split().position(key), DecisionReason::Split))
+    Ok(Choice {
+        has_left: matches!(pin, Pin::Leaves),
+        ..Choice::of(route.split().position(key), DecisionReason::Split)
+    })
 }
 
 fn overridden(
@@ -112,7 +145,7 @@ fn previewed<'t>(
     Ok(preview.release.as_bytes())
 }
 
-/// Position of the release that the session of a request is pinned to. Refused pins and moves are counted once for each
+/// The pin of a request, if it has one. Refused pins and moves are counted once for each
 /// request.
 fn pinned(
     pins: Pins<'_>,
@@ -120,7 +153,7 @@ fn pinned(
     (table, route): (&RoutingTable, &Route),
     request: &RequestParts<'_>,
     session: &Cell<Session>,
-) -> Option<usize> {
+) -> Pin {
     let mut noted = session.get();
     let is_first = !noted.is_counted;
     let found = pins.find(route, request, settings, |refusal| {
@@ -128,8 +161,14 @@ fn pinned(
             refusal.count();
         }
     });
-    let stays = |(entry, _): &(usize, Pinned)| !moves((table, route), *entry, is_first);
-    let found = found.filter(stays);
+    // Its end, a DELETE, still goes where it is.
+    let leaves = |entry| request.method != b"DELETE" && moves((table, route), entry, is_first);
+    let pin = match found {
+        None => Pin::None,
+        Some((entry, _)) if leaves(entry) => Pin::Leaves,
+        Some((entry, _)) => Pin::Stays(entry),
+    };
+    let found = found.filter(|_| matches!(pin, Pin::Stays(_)));
     noted.is_counted = true;
     noted.pinned = found.map(|(_, pinned)| pinned);
     if let Some(pinned) = noted.pinned {
@@ -137,7 +176,7 @@ fn pinned(
         noted.new_cookie = None;
     }
     session.set(noted);
-    found.map(|(entry, _)| entry)
+    pin
 }
 
 /// True if the release of a pin has left the route, and its sessions move by the policy of that.

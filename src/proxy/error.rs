@@ -8,6 +8,7 @@ use crate::message::{self, Rejection};
 use crate::model::{AttemptFailure, Fault, LeaveCause};
 use crate::telemetry::names;
 
+use super::mcp_session::MoveError;
 use super::work_class::Cut;
 
 /// A failed request, to which the proxy itself responds.
@@ -43,6 +44,9 @@ pub(super) enum ProxyError {
     /// The request as a whole exceeded its timeout.
     #[error("request timeout")]
     RequestTimeout,
+    /// The session that the request belongs to cannot go on.
+    #[error("the session is lost")]
+    SessionLost(#[source] MoveError),
     /// The request names a release that its route does not have.
     #[error("the route has no such release")]
     UnknownRelease,
@@ -131,6 +135,8 @@ pub enum ErrorReason {
     ReleaseRemoved,
     /// The request as a whole exceeded its timeout.
     RequestTimeout,
+    /// The session cannot go on.
+    SessionLost,
     /// The endpoint was idle for too long.
     Silence,
     /// An override names a release that the route does not have.
@@ -150,7 +156,8 @@ impl ProxyError {
             | Self::Overloaded
             | Self::PinLost(_)
             | Self::QueueTimeout
-            | Self::ReleaseLeft(_) => Fault::Switchback,
+            | Self::ReleaseLeft(_)
+            | Self::SessionLost(_) => Fault::Switchback,
             Self::LastHop(_) | Self::OverrideRefused | Self::Refused(_) | Self::UnknownRelease => {
                 Fault::Client
             }
@@ -182,6 +189,7 @@ impl ProxyError {
             }
             Self::ReleaseLeft(_) => ErrorReason::ReleaseLeft,
             Self::RequestTimeout => ErrorReason::RequestTimeout,
+            Self::SessionLost(_) => ErrorReason::SessionLost,
             Self::UnknownRelease => ErrorReason::UnknownRelease,
             Self::Upstream(error) => error.reason(),
         }
@@ -193,7 +201,7 @@ impl ProxyError {
             Self::LastHop(_) => 200,
             Self::OverrideRefused => 403,
             Self::PinLost(status) => *status,
-            Self::NoRoute | Self::UnknownRelease => 404,
+            Self::NoRoute | Self::SessionLost(_) | Self::UnknownRelease => 404,
             Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseLeft(_) => 503,
             Self::RequestTimeout => 504,
             Self::Refused(rejection) => rejection.status,
@@ -297,6 +305,7 @@ impl ErrorReason {
             Self::ReleaseLeft => "release_left",
             Self::ReleaseRemoved => "release_removed",
             Self::RequestTimeout => "request_timeout",
+            Self::SessionLost => "session_lost",
             Self::Silence => "upstream_silent",
             Self::UnknownRelease => "unknown_release",
             Self::UpstreamClosed => "upstream_closed",

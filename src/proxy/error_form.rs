@@ -52,10 +52,11 @@ impl ErrorForm {
         }
     }
 
-    /// Status of the response. A 404 of ours is no unknown method of MCP, and a lost session only if its endpoint is gone.
+    /// Status of the response. A 404 of ours is no unknown method of MCP, but may be a session that is lost.
     pub(super) fn status(self, error: &ProxyError) -> u16 {
+        let is_lost = matches!(error, ProxyError::PinLost(_) | ProxyError::SessionLost(_));
         match (self, error.status()) {
-            (Self::McpJsonRpc, 404) if !matches!(error, ProxyError::PinLost(_)) => 400,
+            (Self::McpJsonRpc, 404) if !is_lost => 400,
             (_, status) => status,
         }
     }

@@ -19,10 +19,12 @@
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
 //! | `request_context`, `error`, `error_form`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
+//! | `mcp_start`, `mcp_session`, `internal_request`, `body_tap` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
 mod attempts;
+mod body_tap;
 mod budget;
 mod client_watch;
 mod connect;
@@ -40,9 +42,12 @@ mod h2;
 mod http1_body;
 mod http1_client;
 mod http1_upstream;
+mod internal_request;
 mod io;
 mod lingering_close;
 mod log_sampler;
+mod mcp_session;
+mod mcp_start;
 mod misdirected;
 mod observe;
 mod outcome;

@@ -4,15 +4,20 @@
 //! holds is what the endpoint sees, whether or not the request still follows the pin.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::fleet::McpSessions;
 use crate::message::{Field, KnownField, KnownSet, trim};
+use crate::model::AgentProtocol;
 use crate::seal::{Content, KeyRing, LONGEST_ID, OpenError, Pin, is_sealed};
 use crate::table::{PinField, Route, key_of};
 use crate::telemetry::names;
 
 use super::io::{FieldSink, RequestParts, ResponseParts};
+use super::mcp_start::SessionStart;
 use super::settings::ProxySettings;
+use super::shared::Shared;
 
 /// The pin that a request follows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +52,8 @@ pub(super) enum PinRefusal {
 pub(super) struct Pins<'p> {
     fields: &'p [PinField],
     ring: &'p KeyRing,
+    /// Sessions whose ids may lead elsewhere by now, on a route to MCP servers.
+    sessions: Option<&'p McpSessions>,
 }
 
 /// The origin of an id: what its seal will say.
@@ -62,13 +69,17 @@ pub(super) struct Minted {
 impl<'p> Pins<'p> {
     /// Pins of a route; `None` if it has none.
     #[inline]
-    pub(super) fn of(route: &'p Route, settings: &'p ProxySettings) -> Option<Self> {
+    pub(super) fn of(route: &'p Route, shared: &'p Shared) -> Option<Self> {
         let fields = route.pins();
         if fields.is_empty() {
             return None;
         }
-        let ring = settings.seal.as_deref()?;
-        Some(Self { fields, ring })
+        let is_mcp = route.agent_protocol() == Some(AgentProtocol::Mcp);
+        Some(Self {
+            fields,
+            ring: shared.settings.seal.as_deref()?,
+            sessions: is_mcp.then_some(&shared.mcp_sessions),
+        })
     }
 
     /// The first pin of a request that leads to a release of the split, with its position. `refused` gets the reasons of
@@ -101,6 +112,8 @@ impl<'p> Pins<'p> {
         settings: &ProxySettings,
     ) -> Result<(usize, Pinned), PinRefusal> {
         let mut content = Content::default();
+        let current = self.current(text);
+        let text = current.as_deref().map_or(text, str::as_bytes);
         let pin = Pin::open(self.ring, field.label(), text, &mut content)?;
         if pin.age(now_seconds()) > settings.session_max_age {
             return Err(PinRefusal::Expired);
@@ -113,6 +126,11 @@ impl<'p> Pins<'p> {
             key: key_of(pin.id),
         };
         Ok((position, pinned))
+    }
+
+    /// The id of a session that was moved since its client got `text`.
+    fn current(self, text: &[u8]) -> Option<Arc<str>> {
+        self.sessions?.current(text)
     }
 
     // === the request to the endpoint ===
@@ -185,7 +203,9 @@ impl<'p> Pins<'p> {
         if !is_sealed(value) {
             return value;
         }
-        match Pin::open(self.ring, pin.label(), value, content) {
+        let current = self.current(value);
+        let text = current.as_deref().map_or(value, str::as_bytes);
+        match Pin::open(self.ring, pin.label(), text, content) {
             Ok(pin) => pin.id,
             Err(_) => value,
         }
@@ -210,7 +230,7 @@ impl<'p> Pins<'p> {
     pub(super) fn write_response(
         self,
         parts: &ResponseParts<'_>,
-        minted: &Minted,
+        (minted, start): (&Minted, Option<&SessionStart>),
         out: &mut dyn FieldSink,
     ) {
         for field in parts.fields.clone() {
@@ -224,6 +244,9 @@ impl<'p> Pins<'p> {
                 self.write_cookie(pin, &field, minted, out);
             } else {
                 self.seal(pin, field.value, minted, |value| {
+                    if let Some(start) = start {
+                        start.note(field.name, value);
+                    }
                     out.field(&Field { value, ..field });
                 });
             }

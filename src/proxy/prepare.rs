@@ -15,6 +15,8 @@ use super::error_form::ErrorForm;
 use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
+use super::mcp_session::SessionMove;
+use super::mcp_start::SessionStart;
 use super::pins::Pins;
 use super::pool::PoolKey;
 use super::queue_position::QueuePosition;
@@ -71,6 +73,7 @@ fn select_anew(
     match select(&context.worker, parts, &input, position) {
         Ok(selected) => {
             shape_errors(context, selected.route().agent_protocol(), parts);
+            context.session_start = SessionStart::of(&selected, parts).map(Box::new);
             connect_or_dial(context, selected, parts)
         }
         Err(SelectError::Refused(error, protocol)) => {
@@ -82,6 +85,15 @@ fn select_anew(
             shape_errors(context, decision.route.agent_protocol(), parts);
             context.decide(Some(decision), None);
             Stage::Failed(error, None)
+        }
+        Err(SelectError::Moves(decision)) => {
+            shape_errors(context, decision.route.agent_protocol(), parts);
+            let session = SessionMove::of(context, decision.release().name(), parts);
+            context.decide(Some(decision), None);
+            session.map_or_else(
+                |error| Stage::Failed(ProxyError::SessionLost(error), None),
+                |session| Stage::Moving(Box::new(session)),
+            )
         }
         Err(SelectError::Busy(decision, position)) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
@@ -288,7 +300,7 @@ pub(super) fn write_fields(
         trace: settings
             .makes_traces
             .then(|| (worker.random(), worker.random())),
-        pins: Pins::of(selected.route(), settings),
+        pins: Pins::of(selected.route(), &worker.shared),
     };
     let mut scratch = worker.take_buffer();
     forward::write_request(out, parts, &forwarding, &mut scratch);

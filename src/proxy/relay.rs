@@ -217,6 +217,10 @@ fn download<R: Responder, A: UpstreamResponse>(
             Err(end) => return end,
         };
         forget();
+        let start = context.session_start.as_deref();
+        if let Some(start) = start {
+            start.keep_request(&context.body);
+        }
         context.body.discard(&context.worker);
         let yielding = &context.worker.is_yielding;
         if !responder.is_buffered() {
@@ -234,12 +238,21 @@ fn download<R: Responder, A: UpstreamResponse>(
             response,
             responder,
             || committed.exposed(),
-            (&context.bytes_out, is_events.then_some(events)),
+            (
+                &context.bytes_out,
+                is_events.then_some(events),
+                start.map(|start| &start.response),
+            ),
             turns,
         )
         .await
         {
-            Ok(()) => RelayEnd::Whole,
+            Ok(()) => {
+                if let Some(start) = start {
+                    start.finish(&context.worker.shared.mcp_sessions);
+                }
+                RelayEnd::Whole
+            }
             Err(RelayError::Source(error)) => RelayEnd::Upstream(error),
             Err(RelayError::Sink(error)) => RelayEnd::Client(error),
         }
@@ -287,7 +300,8 @@ fn take_head<R: Responder>(
             let session = context.session.get();
             session.write_cookie(selected.route(), context.random_key, out);
             if let Some(pins) = pins {
-                pins.write_response(parts, &selected.minted(session), out);
+                let start = context.session_start.as_deref();
+                pins.write_response(parts, (&selected.minted(session), start), out);
             }
         }
     })?;

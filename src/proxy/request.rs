@@ -7,6 +7,7 @@ use super::error::ProxyError;
 use super::h2 as http2;
 use super::http1_upstream;
 use super::io::{ClientBody, RequestHead, RequestMeta, RequestParts, Responder};
+use super::mcp_session::move_session;
 use super::outcome::{Attempted, RequestEnd, Upgraded, UpgradedEndpoint};
 use super::prepare::prepare;
 use super::problem::respond_problem;
@@ -111,6 +112,13 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
             Stage::Queued(release) => {
                 let granted = Box::pin(queue(context, release, meta, client)).await;
                 granted.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
+            }
+            Stage::Moving(session) => {
+                let Some(head) = head else {
+                    return Step::Finished(RequestEnd::Cut);
+                };
+                let moved = Box::pin(move_session(context, session, head)).await;
+                moved.map_or_else(Step::Failed, |()| Step::Prepare(None))
             }
             Stage::Received => Step::Prepare(None),
             Stage::Failed(..) => request.failed(),

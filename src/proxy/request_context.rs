@@ -16,6 +16,7 @@ use super::error::{ErrorReason, ProxyError};
 use super::error_form::ErrorForm;
 use super::forward::{RequestId, hops_left, traced};
 use super::io::{RequestMeta, RequestParts};
+use super::mcp_start::SessionStart;
 use super::queue_position::QueuePosition;
 use super::retry::Attempts;
 use super::retry_body::RetryBody;
@@ -41,6 +42,10 @@ pub(super) struct RequestContext {
     pub(super) body: RetryBody,
     /// Its position in the queues of a release.
     pub(super) waiting: Option<Box<QueuePosition>>,
+    /// It has moved its session.
+    pub(super) has_moved: bool,
+    /// The session that it may begin.
+    pub(super) session_start: Option<Box<SessionStart>>,
     /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
@@ -109,6 +114,8 @@ impl RequestContext {
             endpoint: None,
             attempts: None,
             body: RetryBody::default(),
+            has_moved: false,
+            session_start: None,
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),

@@ -79,6 +79,13 @@ impl RetryBody {
         self.share.take();
     }
 
+    /// A copy of the body, if all of it is buffered and no longer than `most`.
+    pub(super) fn copy(&self, most: usize) -> Option<Vec<u8>> {
+        let bytes = self.bytes.borrow();
+        let is_whole = self.state.get() == State::Kept { is_over: true };
+        (is_whole && bytes.len() <= most).then(|| bytes.clone())
+    }
+
     /// The bytes that a retry has to send first.
     pub(super) fn lend<'k>(&'k self, worker: &'k Worker) -> Option<RetryReader<'k>> {
         match self.state.get() {

@@ -7,13 +7,14 @@ use std::sync::Arc;
 
 use crate::fleet::{InFlight, Permit, Pick, PickError};
 use crate::message::{Reason, Rejection, normal_path};
-use crate::model::{AgentProtocol, DecisionReason, Revision};
+use crate::model::{AgentProtocol, DecisionReason, RequestView, Revision};
 use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
-use super::decide::{DecisionInput, decide};
+use super::decide::{Choice, DecisionInput, decide};
 use super::error::ProxyError;
 use super::io::{FieldSink, RequestParts};
+use super::mcp_session::SESSION_FIELD;
 use super::pins::Minted;
 use super::queue_position::QueuePosition;
 use super::route_cache::CachedRoute;
@@ -46,6 +47,8 @@ pub(super) enum SelectError {
     /// The release or each of its endpoints has as many requests as it may: the request waits, at the position that it
     /// may have already.
     Busy(Decision, Box<QueuePosition>),
+    /// The session of the request has to be begun anew on the release first.
+    Moves(Decision),
     /// The release has no endpoint that could respond, or none that may.
     Unserved(Decision, ProxyError),
     /// The request gets a response of ours, in the form of its route if there is one.
@@ -65,8 +68,14 @@ pub(super) fn select(
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
         let refused = |error| SelectError::Refused(error, route.agent_protocol());
-        let settings = &worker.shared.settings;
-        let (entry, reason) = decide(settings, (table, route), request, input).map_err(refused)?;
+        let chosen = decide(
+            &worker.shared,
+            (table.as_ref(), route.as_ref()),
+            request,
+            input,
+        )
+        .map_err(refused)?;
+        let Choice { entry, reason, .. } = chosen;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
             route: worker.cached_route(route),
@@ -74,6 +83,10 @@ pub(super) fn select(
             reason,
             entry,
         };
+        let begins_anew = || begins_anew(route, request);
+        if chosen.has_left && begins_anew() {
+            return Err(SelectError::Moves(decision()));
+        }
         let permit = match release.spec().limits.concurrency {
             None => None,
             Some(limit) => {
@@ -111,6 +124,9 @@ pub(super) fn select(
         if reason == DecisionReason::Pin {
             check_pin(route, input.session, in_flight.endpoint().address())
                 .map_err(|error| SelectError::Unserved(decision(), error))?;
+            if input.session.get().is_lost && begins_anew() {
+                return Err(SelectError::Moves(decision()));
+            }
         }
         let (decision, since) = (decision(), worker.timers.recent());
         let Decision {
@@ -155,6 +171,12 @@ fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> 
         preferred: session.pinned.map(|pinned| pinned.endpoint),
         ..random
     }
+}
+
+/// True if a session that leaves its endpoint is begun anew on another one, by us: the state of an MCP session is in the
+/// memory of its server.
+fn begins_anew(route: &Route, request: &RequestParts<'_>) -> bool {
+    route.agent_protocol() == Some(AgentProtocol::Mcp) && request.header(SESSION_FIELD).is_some()
 }
 
 /// Notes that the pinned endpoint of a session is not the one that was picked.

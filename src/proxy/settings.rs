@@ -26,6 +26,8 @@ pub struct ProxySettings {
     pub via: String,
     /// True if `Via` is sent.
     pub sends_via: bool,
+    /// Memory for the starts of MCP sessions, in bytes.
+    pub mcp_starts: usize,
     /// True if a request without a trace starts one.
     pub makes_traces: bool,
     /// Keys for session ids; without them no route has pins.
@@ -94,6 +96,7 @@ impl ProxySettings {
             trusted: config.trusted_proxies.clone(),
             via: config.headers.via.clone().unwrap_or_else(unique_name),
             sends_via: config.headers.send_via,
+            mcp_starts: config.sessions.mcp_starts.0,
             makes_traces: config.headers.traceparent == Traceparent::Create,
             seal: None,
             session_max_age: config.sessions.max_age.0,

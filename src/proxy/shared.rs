@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::fleet::ConnectionBudget;
+use crate::fleet::{ConnectionBudget, McpSessions};
 use crate::table::LiveTable;
 use crate::telemetry::AccessLog;
 
@@ -28,6 +28,8 @@ pub struct Shared {
     pub(super) epoch: Instant,
     pub(super) draining: watch::Sender<bool>,
     refusals: RefusalLog,
+    /// The MCP sessions that began here.
+    pub(super) mcp_sessions: McpSessions,
     pub(super) misdirected: MisdirectedLog,
     /// Connections to endpoints, across all workers.
     pub(super) connections: Arc<ConnectionBudget>,
@@ -47,6 +49,7 @@ impl Shared {
     ) -> Arc<Self> {
         let connections = ConnectionBudget::new(settings.limits.upstream_connections);
         Arc::new(Self {
+            mcp_sessions: McpSessions::new(settings.mcp_starts),
             settings,
             cell,
             workers: workers.max(1),

@@ -9,6 +9,7 @@ use crate::table::Release;
 use super::connect::Connected;
 use super::error::ProxyError;
 use super::h2 as http2;
+use super::mcp_session::SessionMove;
 use super::pins::Pins;
 use super::pool::Connection;
 use super::request_context::RequestContext;
@@ -31,6 +32,8 @@ pub(super) enum Stage {
     Received,
     /// It waits for a permit of this release.
     Queued(Arc<Release>),
+    /// Its session is to be moved to another release first.
+    Moving(Box<SessionMove>),
     /// A release and an endpoint are selected; there is no connection, not yet or not any more.
     Selected(Selected),
     /// It is committed with the first byte that is written.
@@ -79,7 +82,7 @@ impl Stage {
     /// The selection, without the connection.
     pub(super) fn into_selected(self) -> Option<Selected> {
         match self {
-            Self::Received | Self::Queued(_) => None,
+            Self::Received | Self::Queued(_) | Self::Moving(_) => None,
             Self::Selected(selected) | Self::Http1(selected, _) | Self::Http2(selected, _) => {
                 Some(selected)
             }
@@ -107,7 +110,7 @@ impl<'r> Committed<'r> {
 
     /// The pins of its route, if it has any.
     pub(super) fn pins(self) -> Option<Pins<'r>> {
-        Pins::of(self.selected.route(), &self.context.worker.shared.settings)
+        Pins::of(self.selected.route(), &self.context.worker.shared)
     }
 
     /// The end that it is to have because its release left the route, if it is to have one.

@@ -54,9 +54,8 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             let frame = frame.map_err(RelayError::Source)?;
             let (last, length) = (frame.last, frame.data.len());
             context.bytes_in.set(context.bytes_in.get() + length as u64);
-            context
-                .body
-                .read(&frame, sink.keeps_body(), &context.worker);
+            let keeps = sink.keeps_body() || context.session_start.is_some();
+            context.body.read(&frame, keeps, &context.worker);
             if let Err(error) = sink.send(frame).await {
                 if sink.is_untouched() {
                     context.body.put_back(&frame, &context.worker);

@@ -129,6 +129,18 @@ pub const PINS_LOST: Metric = (
     Kind::Counter,
     "Requests of pinned sessions that another endpoint of the release served",
 );
+/// Starts of MCP sessions that were forgotten because of the bound.
+pub const MCP_SESSIONS_EVICTED: Metric = (
+    "switchback_mcp_sessions_evicted_total",
+    Kind::Counter,
+    "Starts of MCP sessions that were forgotten to make room for new ones",
+);
+/// MCP sessions begun anew.
+pub const MCP_SESSIONS_MOVED: Metric = (
+    "switchback_mcp_sessions_moved_total",
+    Kind::Counter,
+    "MCP sessions begun anew on another endpoint for their clients, or not, by result",
+);
 /// Session ids that pinned nothing, by reason.
 pub const PINS_REFUSED: Metric = (
     "switchback_pins_refused_total",
@@ -280,6 +292,8 @@ pub const ALL: &[Metric] = &[
     HISTORY_ERRORS,
     HISTORY_PENDING,
     LIVE_REVISION,
+    MCP_SESSIONS_EVICTED,
+    MCP_SESSIONS_MOVED,
     MOVES,
     OVERRIDE_REQUESTS,
     PINS_LOST,

@@ -164,6 +164,7 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.split", By("shares_are_within_statistical_bounds")),
     ("routes.stable", Here(table::stable, ["blue", "green"])),
     ("routes.affinity", By("an_empty_affinity_value_is_none_and_the_next_source_is_asked")),
+    ("sessions.mcp_starts", By("a_session_whose_start_was_forgotten_cannot_be_moved")),
     ("routes.pins", By("sessions_of_an_id_that_the_server_mints_stay_whole")),
     ("routes.pin_lost", By("a_session_whose_endpoint_is_gone_goes_where_the_route_says")),
     ("routes.fallback", By("a_dead_canary_is_seen_and_users_do_not_feel_it")),

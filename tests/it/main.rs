@@ -38,6 +38,7 @@ mod http1;
 mod idle_connections;
 mod in_flight;
 mod limits;
+mod mcp_sessions;
 mod overrides;
 mod program;
 mod readiness;

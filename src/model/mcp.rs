@@ -1,0 +1,175 @@
+//! The agreement of client and server at the start of an MCP session.
+//!
+//! Sessions exist in the generation of the protocol up to 2025-11-25: the response to `initialize` names the negotiated
+//! version and the server's capabilities, on which the client relies for as long as the session lasts.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+/// Nesting of capabilities that is looked at; the specification has two levels.
+const DEEPEST: usize = 4;
+
+/// Result of an `initialize` request: the protocol version, and the capabilities of the server.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct McpAgreement {
+    version: Box<str>,
+    // Paths of what the server offers, such as `resources.subscribe`.
+    capabilities: BTreeSet<Box<str>>,
+}
+
+impl McpAgreement {
+    /// Reads the body of a response to `initialize`: a JSON-RPC response, as it is or as an event of an event stream.
+    /// `None` if it is no such response, or an error.
+    pub fn parse(body: &[u8]) -> Option<Self> {
+        let response = serde_json::from_slice(body)
+            .ok()
+            .or_else(|| events(body).find_map(|event| result_of(&event)))?;
+        let result = response.get("result")?;
+        let mut capabilities = BTreeSet::new();
+        collect("", result.get("capabilities")?, DEEPEST, &mut capabilities);
+        Some(Self {
+            version: result.get("protocolVersion")?.as_str()?.into(),
+            capabilities,
+        })
+    }
+
+    /// True if a client that relies on `before` can go on with this: the same version, and no capability less.
+    pub fn covers(&self, before: &Self) -> bool {
+        self.version == before.version && self.capabilities.is_superset(&before.capabilities)
+    }
+
+    /// The negotiated protocol version, such as `2025-11-25`.
+    pub fn version(&self) -> &str {
+        &self.version
+    }
+
+    /// Size in memory, in bytes, about.
+    pub fn size(&self) -> usize {
+        let names = self.capabilities.iter().map(|name| name.len() + 32);
+        self.version.len() + names.sum::<usize>()
+    }
+}
+
+/// The response, if an event is one: requests and notifications of the server may come before it.
+fn result_of(event: &[u8]) -> Option<Value> {
+    let message: Value = serde_json::from_slice(event).ok()?;
+    message.get("result").is_some().then_some(message)
+}
+
+/// The data of each event; several lines of one event are joined, as the format says.
+fn events(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let lines = body.split(|&byte| byte == b'\n');
+    let mut data = Vec::new();
+    let mut ended = lines
+        .chain(std::iter::once(&b""[..]))
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    std::iter::from_fn(move || {
+        loop {
+            let line = ended.next()?;
+            if line.is_empty() {
+                return Some(std::mem::take(&mut data));
+            }
+            if let Some(value) = line.strip_prefix(b"data:") {
+                data.extend_from_slice(value);
+                data.push(b'\n');
+            }
+        }
+    })
+}
+
+/// Adds the path of each capability. `false` and `null` offer nothing; an empty object is an offer without options.
+fn collect(path: &str, value: &Value, depth: usize, into: &mut BTreeSet<Box<str>>) {
+    let Value::Object(members) = value else {
+        return;
+    };
+    for (name, value) in members {
+        if matches!(value, Value::Null | Value::Bool(false)) {
+            continue;
+        }
+        let path = if path.is_empty() {
+            name.clone()
+        } else {
+            format!("{path}.{name}")
+        };
+        if depth > 1 {
+            collect(&path, value, depth - 1, into);
+        }
+        into.insert(path.into());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn agreed(version: &str, capabilities: &str) -> McpAgreement {
+        let body = format!(
+            r#"{{"jsonrpc":"2.0","id":0,"result":{{"protocolVersion":"{version}","capabilities":{capabilities},"serverInfo":{{"name":"a","version":"1"}}}}}}"#
+        );
+        McpAgreement::parse(body.as_bytes()).unwrap()
+    }
+
+    #[test]
+    fn a_client_can_go_on_where_nothing_that_it_relies_on_is_missing() {
+        let before = agreed(
+            "2025-06-18",
+            r#"{"tools":{"listChanged":true},"resources":{"subscribe":false}}"#,
+        );
+        for (version, capabilities, covers) in [
+            (
+                "2025-06-18",
+                r#"{"tools":{"listChanged":true},"resources":{}}"#,
+                true,
+            ),
+            (
+                "2025-06-18",
+                r#"{"tools":{"listChanged":true},"resources":{"subscribe":true},"prompts":{}}"#,
+                true,
+            ),
+            (
+                "2025-06-18",
+                r#"{"tools":{"listChanged":false},"resources":{}}"#,
+                false,
+            ),
+            ("2025-06-18", r#"{"tools":{"listChanged":true}}"#, false),
+            (
+                "2025-11-25",
+                r#"{"tools":{"listChanged":true},"resources":{}}"#,
+                false,
+            ),
+        ] {
+            let now = agreed(version, capabilities);
+            assert_eq!(now.covers(&before), covers, "{version} {capabilities}");
+        }
+        assert_eq!(before.version(), "2025-06-18");
+    }
+
+    #[test]
+    fn the_response_is_found_in_an_event_stream_too() {
+        let stream = "event: message\r\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\r\n\r\n\
+                      id: 1\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":0,\r\ndata: \"result\":{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{}}}\r\n\r\n";
+        let agreed = McpAgreement::parse(stream.as_bytes()).unwrap();
+        assert_eq!(agreed.version(), "2025-03-26");
+    }
+
+    #[test]
+    fn errors_and_other_bodies_agree_on_nothing() {
+        for body in [
+            &b""[..],
+            b"hello",
+            br#"{"jsonrpc":"2.0","id":0,"error":{"code":-32603,"message":"no"}}"#,
+            br#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":1,"capabilities":{}}}"#,
+            br#"{"jsonrpc":"2.0","id":0,"result":{"protocolVersion":"2025-06-18"}}"#,
+            b"data: {\"result\":\n\n",
+        ] {
+            assert_eq!(McpAgreement::parse(body), None);
+        }
+    }
+
+    #[test]
+    fn deep_nesting_is_not_followed() {
+        let deep = format!("{}1{}", r#"{"a":"#.repeat(100), "}".repeat(100));
+        assert!(agreed("1", &deep).size() < 200);
+    }
+}

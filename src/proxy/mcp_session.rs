@@ -1,0 +1,246 @@
+//! Moves an MCP session: the proxy begins it anew, for its client, on the release that its route selects now.
+//!
+//! The 404 that the specification has for a lost session brings most clients to a halt (Python `mcp` 2.3 and the
+//! TypeScript client 2.4 keep the dead id). So the proxy repeats the `initialize` request that it has kept, with the
+//! header fields of the request at hand, and tells the server that the client is ready. The client keeps its id; where
+//! it leads to is noted in [`McpSessions`](crate::fleet::McpSessions).
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::fleet::{McpMove, McpMoveGuard, McpSession};
+use crate::http1::HeadWriter;
+use crate::message::{Field, KnownField, KnownSet, RequestFraming};
+use crate::model::{McpAgreement, ReleaseName, RequestView};
+use crate::telemetry::names;
+
+use super::error::ProxyError;
+use super::http1_client::validate;
+use super::internal_request::{InternalRequest, InternalResponse, call};
+use super::io::{RequestHead, RequestParts};
+use super::mcp_start::{LONGEST_RESPONSE, count_evicted};
+use super::request_context::RequestContext;
+use super::worker::Worker;
+
+/// The field with a session's id.
+pub(super) const SESSION_FIELD: &str = "mcp-session-id";
+/// Timeout for a move.
+const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Notification that ends the start of a session.
+const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
+
+/// A session that its request has to move first.
+pub(super) struct SessionMove {
+    /// The id that the client has sent.
+    pub(super) id: Box<[u8]>,
+    /// The release to begin it anew on.
+    pub(super) release: ReleaseName,
+}
+
+/// The reason why a session cannot be moved.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(super) enum MoveError {
+    /// Its start is not known here: it is too old, too large, or began at another proxy.
+    #[error("the start of the session is not known")]
+    Unknown,
+    /// The release did not begin a session.
+    #[error("the release did not begin a session")]
+    Refused,
+    /// The release offers less than the client relies on.
+    #[error("the release agrees on another version, or on less capabilities")]
+    Less,
+    /// It took too long.
+    #[error("timeout while the session was begun anew")]
+    Timeout,
+}
+
+impl MoveError {
+    /// Label of the metric.
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Unknown => "unknown",
+            Self::Refused => "refused",
+            Self::Less => "less",
+            Self::Timeout => "timeout",
+        }
+    }
+}
+
+impl SessionMove {
+    /// The move of the session that a request belongs to. A request moves its session once.
+    pub(super) fn of(
+        context: &mut RequestContext,
+        release: &ReleaseName,
+        parts: &RequestParts<'_>,
+    ) -> Result<Self, MoveError> {
+        if std::mem::replace(&mut context.has_moved, true) {
+            return Err(MoveError::Refused);
+        }
+        let id = parts.header(SESSION_FIELD).ok_or(MoveError::Unknown)?;
+        let current = context.worker.shared.mcp_sessions.current(id);
+        Ok(Self {
+            id: current.as_deref().map_or(id, str::as_bytes).into(),
+            release: release.clone(),
+        })
+    }
+}
+
+/// Moves a session, or waits until another request has done so. The request is to be selected for again.
+pub(super) async fn move_session<H: RequestHead>(
+    context: &RequestContext,
+    session: &SessionMove,
+    head: &H,
+) -> Result<(), ProxyError> {
+    let worker = &context.worker;
+    let deadline = worker.timers.deadline();
+    deadline.set_from_now(MOVE_TIMEOUT);
+    let moving = async {
+        loop {
+            match worker.shared.mcp_sessions.start_move(&session.id) {
+                McpMove::Moved(_) => return Ok(()),
+                McpMove::Moving(moving) => moving.ended().await,
+                McpMove::Unknown => return Err(MoveError::Unknown),
+                McpMove::Start(kept, guard) => {
+                    let template = head.look(|parts| template(parts, &kept, &session.release));
+                    let template = template.ok_or(MoveError::Refused)?;
+                    return begin_anew(context, template, kept, guard)
+                        .await
+                        .inspect(|()| count("moved"));
+                }
+            }
+        }
+    };
+    let moved = tokio::select! {
+        biased;
+        moved = moving => moved,
+        () = deadline.expired() => Err(MoveError::Timeout),
+    };
+    moved
+        .inspect_err(|error| count(error.as_str()))
+        .map_err(ProxyError::SessionLost)
+}
+
+fn count(result: &'static str) {
+    metrics::counter!(names::MCP_SESSIONS_MOVED.0, "result" => result).increment(1);
+}
+
+/// Sends `initialize` and the notification that follows it.
+async fn begin_anew(
+    context: &RequestContext,
+    head: Vec<u8>,
+    kept: McpSession,
+    guard: McpMoveGuard<'_>,
+) -> Result<(), MoveError> {
+    let (worker, peer) = (&context.worker, context.peer);
+    let send = async |head: Vec<u8>, body: Bytes| {
+        let request = InternalRequest {
+            head,
+            body,
+            most: LONGEST_RESPONSE,
+        };
+        let sent = call(Rc::clone(worker), peer, request).await;
+        sent.ok()
+            .filter(|response| (200..300).contains(&response.status))
+            .ok_or(MoveError::Refused)
+    };
+    let response = send(head.clone(), kept.initialize.clone()).await?;
+    let (id, agreement) = begun(&response).ok_or(MoveError::Refused)?;
+    if !agreement.covers(&kept.agreement) {
+        return Err(MoveError::Less);
+    }
+    let ready = ready(worker, &head, id, &agreement).ok_or(MoveError::Refused)?;
+    send(ready, Bytes::from_static(INITIALIZED)).await?;
+    let session = McpSession {
+        initialize: kept.initialize,
+        agreement: Arc::new(agreement),
+    };
+    count_evicted(guard.moved(id, session));
+    Ok(())
+}
+
+/// The id and the agreement of a session that was begun.
+fn begun(response: &InternalResponse) -> Option<(&str, McpAgreement)> {
+    let id = std::str::from_utf8(response.value(SESSION_FIELD)?).ok()?;
+    Some((id, McpAgreement::parse(&response.body)?))
+}
+
+/// Head of the `initialize` request: that of the request at hand, to another release.
+fn template(parts: &RequestParts<'_>, kept: &McpSession, release: &ReleaseName) -> Option<Vec<u8>> {
+    let own = [("x-switchback-release", release.as_str().as_bytes())];
+    head(parts, &own, kept.initialize.len())
+}
+
+/// Head of the notification, which the id leads to the release.
+fn ready(
+    worker: &Worker,
+    initialize: &[u8],
+    id: &str,
+    agreement: &McpAgreement,
+) -> Option<Vec<u8>> {
+    let own = [
+        (SESSION_FIELD, id.as_bytes()),
+        ("mcp-protocol-version", agreement.version().as_bytes()),
+    ];
+    let limits = &worker.shared.settings.message;
+    let write = |parts: &RequestParts<'_>| head(parts, &own, INITIALIZED.len());
+    validate(initialize, limits, write).ok().flatten()
+}
+
+/// Head of a JSON request with the fields of another one, except for those about its body and its connection.
+fn head(parts: &RequestParts<'_>, own: &[(&'static str, &[u8])], length: usize) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(1024);
+    let target = &parts.facts.target;
+    let mut writer = HeadWriter::request(&mut out, b"POST", target.path, target.query);
+    if let Some(authority) = &parts.facts.authority {
+        writer.add("host", authority.as_str().as_bytes());
+    }
+    for field in parts.fields.clone() {
+        if !is_replaced(&field) && !parts.facts.nominated.is_other_hop_by_hop(&field) {
+            writer.field(&field);
+        }
+    }
+    writer
+        .add("content-type", b"application/json")
+        .add("accept", b"application/json, text/event-stream");
+    for (name, value) in own {
+        writer.add(name, value);
+    }
+    let length = u64::try_from(length).unwrap_or_default();
+    writer.finish(RequestFraming::Length(length)).ok()?;
+    Some(out)
+}
+
+/// Fields that say something about one request alone.
+const OF_ONE_REQUEST: KnownSet = KnownSet::of(&[
+    KnownField::Accept,
+    KnownField::Connection,
+    KnownField::ContentEncoding,
+    KnownField::ContentLength,
+    KnownField::ContentType,
+    KnownField::Expect,
+    KnownField::Host,
+    KnownField::Http2Settings,
+    KnownField::IfMatch,
+    KnownField::IfModifiedSince,
+    KnownField::IfNoneMatch,
+    KnownField::IfRange,
+    KnownField::IfUnmodifiedSince,
+    KnownField::KeepAlive,
+    KnownField::Mcp,
+    KnownField::ProxyConnection,
+    KnownField::Range,
+    KnownField::SecWebSocketKey,
+    KnownField::SecWebSocketVersion,
+    KnownField::Te,
+    KnownField::Trailer,
+    KnownField::TransferEncoding,
+    KnownField::Upgrade,
+    KnownField::XSwitchback,
+]);
+
+fn is_replaced(field: &Field<'_>) -> bool {
+    OF_ONE_REQUEST.contains(field.known) || field.name.eq_ignore_ascii_case(b"last-event-id")
+}

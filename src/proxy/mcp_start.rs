@@ -1,0 +1,87 @@
+//! The start of an MCP session that passes: what is kept of it, so that the session can be begun anew elsewhere.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::fleet::{McpSession, McpSessions};
+use crate::model::{AgentProtocol, McpAgreement, RequestView};
+use crate::telemetry::names;
+
+use super::body_tap::BodyTap;
+use super::io::RequestParts;
+use super::mcp_session::SESSION_FIELD;
+use super::retry_body::RetryBody;
+use super::select::Selected;
+
+/// Longest `initialize` request that is kept.
+const LONGEST_REQUEST: usize = 16 * 1024;
+/// Longest response to it that is read.
+pub(super) const LONGEST_RESPONSE: usize = 64 * 1024;
+
+/// A request that may begin a session, and its response as far as it came.
+#[derive(Debug)]
+pub(super) struct SessionStart {
+    request: OnceCell<Bytes>,
+    /// The id that the client gets.
+    id: OnceCell<Box<[u8]>>,
+    pub(super) response: BodyTap,
+}
+
+impl SessionStart {
+    /// `None` for a request that begins no session: those of MCP before 2026-07-28 begin with a POST without an id.
+    #[inline]
+    pub(super) fn of(selected: &Selected, parts: &RequestParts<'_>) -> Option<Self> {
+        let is_mcp = selected.route().agent_protocol() == Some(AgentProtocol::Mcp);
+        (is_mcp && begins(parts)).then(|| Self {
+            request: OnceCell::new(),
+            id: OnceCell::new(),
+            response: BodyTap::new(LONGEST_RESPONSE),
+        })
+    }
+
+    /// Notes a sealed field of the response, if it is the id of the session that begins.
+    pub(super) fn note(&self, name: &[u8], value: &[u8]) {
+        if name.eq_ignore_ascii_case(SESSION_FIELD.as_bytes()) {
+            // A second one would be a fault of the server; the first is what clients take.
+            let _is_first = self.id.set(value.into());
+        }
+    }
+
+    /// Keeps the body of the request, before its buffer is emptied.
+    pub(super) fn keep_request(&self, body: &RetryBody) {
+        if self.id.get().is_some()
+            && let Some(bytes) = body.copy(LONGEST_REQUEST)
+        {
+            let _is_first = self.request.set(bytes.into());
+        }
+    }
+
+    /// Keeps the session, if both bodies were whole and the response is the agreement of client and server.
+    pub(super) fn finish(&self, sessions: &McpSessions) {
+        let parts = self.id.get().zip(self.request.get());
+        let response = parts.and_then(|_| self.response.whole());
+        if let Some((id, initialize)) = parts
+            && let Some(agreement) = response.and_then(|body| McpAgreement::parse(&body))
+        {
+            let session = McpSession {
+                initialize: initialize.clone(),
+                agreement: Arc::new(agreement),
+            };
+            count_evicted(sessions.insert(id, session));
+        }
+    }
+}
+
+fn begins(parts: &RequestParts<'_>) -> bool {
+    let has = |name| parts.header(name).is_some();
+    parts.method == b"POST" && !has(SESSION_FIELD) && !has("mcp-method")
+}
+
+/// Counts sessions whose start was forgotten.
+pub(super) fn count_evicted(count: u64) {
+    if count > 0 {
+        metrics::counter!(names::MCP_SESSIONS_EVICTED.0).increment(count);
+    }
+}
