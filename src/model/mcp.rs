@@ -7,6 +7,9 @@ use std::collections::BTreeSet;
 
 use serde_json::Value;
 
+/// Field with the id of a session.
+pub const MCP_SESSION_FIELD: &str = "mcp-session-id";
+
 /// Nesting of capabilities that is looked at; the specification has two levels.
 const DEEPEST: usize = 4;
 

@@ -46,7 +46,7 @@ pub use self::{
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
-    mcp::McpAgreement,
+    mcp::{MCP_SESSION_FIELD, McpAgreement},
     name::{NameError, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},

@@ -8,7 +8,7 @@ use crate::message::{self, Rejection};
 use crate::model::{AttemptFailure, Fault, LeaveCause};
 use crate::telemetry::names;
 
-use super::mcp_session::MoveError;
+use super::session_move::MoveError;
 use super::work_class::Cut;
 
 /// A failed request, to which the proxy itself responds.

@@ -3,22 +3,13 @@
 //! Their head and body are in memory, and so is the response, up to a limit.
 
 use std::future::pending;
-use std::pin::Pin;
-use std::rc::Rc;
 
 use bytes::Bytes;
 
 use crate::message::{Field, Rejection};
-use crate::net::BufferSize;
 
 use super::error::{ClientError, UpstreamError};
-use super::http1_client::{Http1Head, validate};
 use super::io::{BodyFrame, BodySink, BodySource, ClientBody, FieldSink, Responder, ResponseStart};
-use super::outcome::RequestEnd;
-use super::request::serve;
-use super::settings::PeerInfo;
-use super::stage::Request;
-use super::worker::Worker;
 
 /// A request in memory.
 pub(super) struct InternalRequest {
@@ -49,48 +40,12 @@ pub(super) enum InternalError {
 }
 
 /// Body of an internal request.
-struct InternalBody(Bytes);
+pub(super) struct InternalBody(pub(super) Bytes);
 
 /// Recorder of the response.
-struct Recorder {
-    response: InternalResponse,
+pub(super) struct Recorder {
+    pub(super) response: InternalResponse,
     most: usize,
-}
-
-/// Sends a request as if it came from `peer`, and returns the whole response. It may name its release itself.
-///
-/// The future is boxed as a trait object, since the request that waits for it is of the same kind.
-pub(super) fn call(
-    worker: Rc<Worker>,
-    peer: PeerInfo,
-    request: InternalRequest,
-) -> Pin<Box<dyn Future<Output = Result<InternalResponse, InternalError>>>> {
-    Box::pin(async move {
-        let limits = &worker.shared.settings.message;
-        let mut started = None;
-        validate(&request.head, limits, |parts| {
-            started = Some((Request::start(&worker, (peer, true), parts), parts.meta()));
-        })?;
-        let Some((mut own, meta)) = started else {
-            return Err(InternalError::Incomplete);
-        };
-        let mut buffer = worker.buffers.take(BufferSize::Small);
-        if !buffer.append(&request.head) {
-            buffer = worker.buffers.copy_exact(&request.head);
-        }
-        let range = 0..request.head.len();
-        let mut head = Some(Http1Head::new(buffer, range, limits));
-        let mut body = InternalBody(request.body);
-        let mut recorder = Recorder {
-            response: InternalResponse::default(),
-            most: request.most,
-        };
-        let end = serve(&mut own, &meta, &mut head, &mut body, &mut recorder).await;
-        match end {
-            RequestEnd::Whole => Ok(recorder.response),
-            RequestEnd::Cut | RequestEnd::Upgraded(_) => Err(InternalError::Incomplete),
-        }
-    })
 }
 
 // === impl InternalResponse ===
@@ -129,6 +84,16 @@ impl ClientBody for InternalBody {
 }
 
 // === impl Recorder ===
+
+impl Recorder {
+    /// A recorder of at most `most` bytes of body.
+    pub(super) fn new(most: usize) -> Self {
+        Self {
+            response: InternalResponse::default(),
+            most,
+        }
+    }
+}
 
 impl FieldSink for Vec<(Box<str>, Box<[u8]>)> {
     fn field(&mut self, field: &Field<'_>) {

@@ -5,7 +5,6 @@
 //! header fields of the request at hand, and tells the server that the client is ready. The client keeps its id; where
 //! it leads to is noted in [`McpSessions`](crate::fleet::McpSessions).
 
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,87 +13,31 @@ use bytes::Bytes;
 use crate::fleet::{McpMove, McpMoveGuard, McpSession};
 use crate::http1::HeadWriter;
 use crate::message::{Field, KnownField, KnownSet, RequestFraming};
-use crate::model::{McpAgreement, ReleaseName, RequestView};
+use crate::model::{MCP_SESSION_FIELD, McpAgreement, ReleaseName};
 use crate::telemetry::names;
 
 use super::error::ProxyError;
 use super::http1_client::validate;
-use super::internal_request::{InternalRequest, InternalResponse, call};
+use super::internal_request::{InternalError, InternalRequest, InternalResponse};
 use super::io::{RequestHead, RequestParts};
 use super::mcp_start::{LONGEST_RESPONSE, count_evicted};
-use super::request_context::RequestContext;
+use super::session_move::{MoveError, SessionMove};
 use super::worker::Worker;
 
-/// The field with a session's id.
-pub(super) const SESSION_FIELD: &str = "mcp-session-id";
 /// Timeout for a move.
 const MOVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// Notification that ends the start of a session.
 const INITIALIZED: &[u8] = br#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#;
 
-/// A session that its request has to move first.
-pub(super) struct SessionMove {
-    /// The id that the client has sent.
-    pub(super) id: Box<[u8]>,
-    /// The release to begin it anew on.
-    pub(super) release: ReleaseName,
-}
-
-/// The reason why a session cannot be moved.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-pub(super) enum MoveError {
-    /// Its start is not known here: it is too old, too large, or began at another proxy.
-    #[error("the start of the session is not known")]
-    Unknown,
-    /// The release did not begin a session.
-    #[error("the release did not begin a session")]
-    Refused,
-    /// The release offers less than the client relies on.
-    #[error("the release agrees on another version, or on less capabilities")]
-    Less,
-    /// It took too long.
-    #[error("timeout while the session was begun anew")]
-    Timeout,
-}
-
-impl MoveError {
-    /// Label of the metric.
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Unknown => "unknown",
-            Self::Refused => "refused",
-            Self::Less => "less",
-            Self::Timeout => "timeout",
-        }
-    }
-}
-
-impl SessionMove {
-    /// The move of the session that a request belongs to. A request moves its session once.
-    pub(super) fn of(
-        context: &mut RequestContext,
-        release: &ReleaseName,
-        parts: &RequestParts<'_>,
-    ) -> Result<Self, MoveError> {
-        if std::mem::replace(&mut context.has_moved, true) {
-            return Err(MoveError::Refused);
-        }
-        let id = parts.header(SESSION_FIELD).ok_or(MoveError::Unknown)?;
-        let current = context.worker.shared.mcp_sessions.current(id);
-        Ok(Self {
-            id: current.as_deref().map_or(id, str::as_bytes).into(),
-            release: release.clone(),
-        })
-    }
-}
-
 /// Moves a session, or waits until another request has done so. The request is to be selected for again.
+///
+/// `send` sends a request of our own and returns the whole response.
 pub(super) async fn move_session<H: RequestHead>(
-    context: &RequestContext,
+    worker: &Worker,
     session: &SessionMove,
     head: &H,
+    send: impl AsyncFn(InternalRequest) -> Result<InternalResponse, InternalError>,
 ) -> Result<(), ProxyError> {
-    let worker = &context.worker;
     let deadline = worker.timers.deadline();
     deadline.set_from_now(MOVE_TIMEOUT);
     let moving = async {
@@ -106,7 +49,7 @@ pub(super) async fn move_session<H: RequestHead>(
                 McpMove::Start(kept, guard) => {
                     let template = head.look(|parts| template(parts, &kept, &session.release));
                     let template = template.ok_or(MoveError::Refused)?;
-                    return begin_anew(context, template, kept, guard)
+                    return begin_anew(worker, &send, template, kept, guard)
                         .await
                         .inspect(|()| count("moved"));
                 }
@@ -129,20 +72,21 @@ fn count(result: &'static str) {
 
 /// Sends `initialize` and the notification that follows it.
 async fn begin_anew(
-    context: &RequestContext,
+    worker: &Worker,
+    send: &impl AsyncFn(InternalRequest) -> Result<InternalResponse, InternalError>,
     head: Vec<u8>,
     kept: McpSession,
     guard: McpMoveGuard<'_>,
 ) -> Result<(), MoveError> {
-    let (worker, peer) = (&context.worker, context.peer);
     let send = async |head: Vec<u8>, body: Bytes| {
         let request = InternalRequest {
             head,
             body,
             most: LONGEST_RESPONSE,
         };
-        let sent = call(Rc::clone(worker), peer, request).await;
-        sent.ok()
+        send(request)
+            .await
+            .ok()
             .filter(|response| (200..300).contains(&response.status))
             .ok_or(MoveError::Refused)
     };
@@ -163,7 +107,7 @@ async fn begin_anew(
 
 /// The id and the agreement of a session that was begun.
 fn begun(response: &InternalResponse) -> Option<(&str, McpAgreement)> {
-    let id = std::str::from_utf8(response.value(SESSION_FIELD)?).ok()?;
+    let id = std::str::from_utf8(response.value(MCP_SESSION_FIELD)?).ok()?;
     Some((id, McpAgreement::parse(&response.body)?))
 }
 
@@ -181,7 +125,7 @@ fn ready(
     agreement: &McpAgreement,
 ) -> Option<Vec<u8>> {
     let own = [
-        (SESSION_FIELD, id.as_bytes()),
+        (MCP_SESSION_FIELD, id.as_bytes()),
         ("mcp-protocol-version", agreement.version().as_bytes()),
     ];
     let limits = &worker.shared.settings.message;

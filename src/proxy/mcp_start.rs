@@ -6,14 +6,13 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::fleet::{McpSession, McpSessions};
-use crate::model::{AgentProtocol, McpAgreement, RequestView};
+use crate::model::{AgentProtocol, MCP_SESSION_FIELD, McpAgreement, RequestView};
+use crate::table::Route;
 use crate::telemetry::names;
 
 use super::body_tap::BodyTap;
 use super::io::RequestParts;
-use super::mcp_session::SESSION_FIELD;
 use super::retry_body::RetryBody;
-use super::select::Selected;
 
 /// Longest `initialize` request that is kept.
 const LONGEST_REQUEST: usize = 16 * 1024;
@@ -32,8 +31,8 @@ pub(super) struct SessionStart {
 impl SessionStart {
     /// `None` for a request that begins no session: those of MCP before 2026-07-28 begin with a POST without an id.
     #[inline]
-    pub(super) fn of(selected: &Selected, parts: &RequestParts<'_>) -> Option<Self> {
-        let is_mcp = selected.route().agent_protocol() == Some(AgentProtocol::Mcp);
+    pub(super) fn of(route: &Route, parts: &RequestParts<'_>) -> Option<Self> {
+        let is_mcp = route.agent_protocol() == Some(AgentProtocol::Mcp);
         (is_mcp && begins(parts)).then(|| Self {
             request: OnceCell::new(),
             id: OnceCell::new(),
@@ -43,7 +42,7 @@ impl SessionStart {
 
     /// Notes a sealed field of the response, if it is the id of the session that begins.
     pub(super) fn note(&self, name: &[u8], value: &[u8]) {
-        if name.eq_ignore_ascii_case(SESSION_FIELD.as_bytes()) {
+        if name.eq_ignore_ascii_case(MCP_SESSION_FIELD.as_bytes()) {
             // A second one would be a fault of the server; the first is what clients take.
             let _is_first = self.id.set(value.into());
         }
@@ -76,7 +75,7 @@ impl SessionStart {
 
 fn begins(parts: &RequestParts<'_>) -> bool {
     let has = |name| parts.header(name).is_some();
-    parts.method == b"POST" && !has(SESSION_FIELD) && !has("mcp-method")
+    parts.method == b"POST" && !has(MCP_SESSION_FIELD) && !has("mcp-method")
 }
 
 /// Counts sessions whose start was forgotten.

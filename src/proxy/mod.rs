@@ -19,7 +19,7 @@
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
 //! | `request_context`, `error`, `error_form`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
-//! | `mcp_start`, `mcp_session`, `internal_request`, `body_tap` | MCP sessions that are begun anew, and requests of our own |
+//! | `mcp_start`, `mcp_session`, `session_move`, `internal_request`, `body_tap` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
@@ -70,6 +70,7 @@ mod route_cache;
 mod select;
 mod serve;
 mod session;
+mod session_move;
 mod settings;
 mod shared;
 mod stage;

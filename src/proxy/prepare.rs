@@ -15,13 +15,13 @@ use super::error_form::ErrorForm;
 use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
-use super::mcp_session::SessionMove;
 use super::mcp_start::SessionStart;
 use super::pins::Pins;
 use super::pool::PoolKey;
 use super::queue_position::QueuePosition;
 use super::request_context::RequestContext;
-use super::select::{SelectError, Selected, select};
+use super::select::{Decision, SelectError, Selected, select};
+use super::session_move::{MoveError, SessionMove};
 use super::stage::{EncodedRequest, Stage};
 
 /// Selects for a request, unless `previous` is still right, and prepares its head. `dialed` is a connection that was
@@ -73,7 +73,7 @@ fn select_anew(
     match select(&context.worker, parts, &input, position) {
         Ok(selected) => {
             shape_errors(context, selected.route().agent_protocol(), parts);
-            context.session_start = SessionStart::of(&selected, parts).map(Box::new);
+            context.session_start = SessionStart::of(selected.route(), parts).map(Box::new);
             connect_or_dial(context, selected, parts)
         }
         Err(SelectError::Refused(error, protocol)) => {
@@ -88,12 +88,7 @@ fn select_anew(
         }
         Err(SelectError::Moves(decision)) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
-            let session = SessionMove::of(context, decision.release().name(), parts);
-            context.decide(Some(decision), None);
-            session.map_or_else(
-                |error| Stage::Failed(ProxyError::SessionLost(error), None),
-                |session| Stage::Moving(Box::new(session)),
-            )
+            begin_anew(context, decision, parts)
         }
         Err(SelectError::Busy(decision, position)) => {
             shape_errors(context, decision.route.agent_protocol(), parts);
@@ -102,6 +97,21 @@ fn select_anew(
             context.decide(Some(decision), None);
             Stage::Queued(release)
         }
+    }
+}
+
+/// Lets the session of a request begin anew on a release. A request does so once.
+fn begin_anew(context: &mut RequestContext, decision: Decision, parts: &RequestParts<'_>) -> Stage {
+    let session = if std::mem::replace(&mut context.has_moved, true) {
+        Err(MoveError::Refused)
+    } else {
+        let sessions = &context.worker.shared.mcp_sessions;
+        SessionMove::new(sessions, decision.release().name(), parts)
+    };
+    context.decide(Some(decision), None);
+    match session {
+        Ok(session) => Stage::Moving(Box::new(session)),
+        Err(error) => Stage::Failed(ProxyError::SessionLost(error), None),
     }
 }
 

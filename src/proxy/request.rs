@@ -1,11 +1,16 @@
 //! The life of a request, whatever its client and its endpoint speak: prepared, sent, and again until it has an end.
 
+use std::pin::Pin;
 use std::rc::Rc;
 
 use super::connect::Connected;
 use super::error::ProxyError;
 use super::h2 as http2;
+use super::http1_client::{Http1Head, validate};
 use super::http1_upstream;
+use super::internal_request::{
+    InternalBody, InternalError, InternalRequest, InternalResponse, Recorder,
+};
 use super::io::{ClientBody, RequestHead, RequestMeta, RequestParts, Responder};
 use super::mcp_session::move_session;
 use super::outcome::{Attempted, RequestEnd, Upgraded, UpgradedEndpoint};
@@ -117,7 +122,9 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
                 let Some(head) = head else {
                     return Step::Finished(RequestEnd::Cut);
                 };
-                let moved = Box::pin(move_session(context, session, head)).await;
+                let (worker, peer) = (&context.worker, context.peer);
+                let send = async |own| call(Rc::clone(worker), peer, own).await;
+                let moved = Box::pin(move_session(worker, session, head, send)).await;
                 moved.map_or_else(Step::Failed, |()| Step::Prepare(None))
             }
             Stage::Received => Step::Prepare(None),
@@ -145,6 +152,32 @@ async fn recover<C: ClientBody>(
         Ok(false) => Step::Failed(error),
         Err(aborted) => request.abort(aborted),
     }
+}
+
+/// Sends a request of our own as if it came from `peer`, and returns the whole response. It may name its release itself.
+///
+/// The future is a trait object, since the request that waits for it is of the same kind.
+fn call(
+    worker: Rc<Worker>,
+    peer: PeerInfo,
+    own: InternalRequest,
+) -> Pin<Box<dyn Future<Output = Result<InternalResponse, InternalError>>>> {
+    Box::pin(async move {
+        let limits = &worker.shared.settings.message;
+        let start = |parts: &RequestParts<'_>| {
+            let request = Request::start(&worker, (peer, true), parts);
+            (request, parts.meta())
+        };
+        let (mut request, meta) = validate(&own.head, limits, start)?;
+        let buffer = worker.buffers.copy_exact(&own.head);
+        let mut head = Some(Http1Head::new(buffer, 0..own.head.len(), limits));
+        let mut body = InternalBody(own.body);
+        let mut recorder = Recorder::new(own.most);
+        match serve(&mut request, &meta, &mut head, &mut body, &mut recorder).await {
+            RequestEnd::Whole => Ok(recorder.response),
+            RequestEnd::Cut | RequestEnd::Upgraded(_) => Err(InternalError::Incomplete),
+        }
+    })
 }
 
 /// Responds with a problem in place of an endpoint.

@@ -7,14 +7,13 @@ use std::sync::Arc;
 
 use crate::fleet::{InFlight, Permit, Pick, PickError};
 use crate::message::{Reason, Rejection, normal_path};
-use crate::model::{AgentProtocol, DecisionReason, RequestView, Revision};
+use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
 use super::decide::{Choice, DecisionInput, decide};
 use super::error::ProxyError;
 use super::io::{FieldSink, RequestParts};
-use super::mcp_session::SESSION_FIELD;
 use super::pins::Minted;
 use super::queue_position::QueuePosition;
 use super::route_cache::CachedRoute;
@@ -176,7 +175,8 @@ fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> 
 /// True if a session that leaves its endpoint is begun anew on another one, by us: the state of an MCP session is in the
 /// memory of its server.
 fn begins_anew(route: &Route, request: &RequestParts<'_>) -> bool {
-    route.agent_protocol() == Some(AgentProtocol::Mcp) && request.header(SESSION_FIELD).is_some()
+    route.agent_protocol() == Some(AgentProtocol::Mcp)
+        && request.header(MCP_SESSION_FIELD).is_some()
 }
 
 /// Notes that the pinned endpoint of a session is not the one that was picked.

@@ -9,11 +9,11 @@ use crate::table::Release;
 use super::connect::Connected;
 use super::error::ProxyError;
 use super::h2 as http2;
-use super::mcp_session::SessionMove;
 use super::pins::Pins;
 use super::pool::Connection;
 use super::request_context::RequestContext;
 use super::select::Selected;
+use super::session_move::SessionMove;
 use super::settings::RequestTimeouts;
 use super::work_class::Cut;
 
