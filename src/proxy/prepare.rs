@@ -102,11 +102,14 @@ fn select_anew(
 
 /// Lets the session of a request begin anew on a release. A request does so once.
 fn begin_anew(context: &mut RequestContext, decision: Decision, parts: &RequestParts<'_>) -> Stage {
-    let session = if std::mem::replace(&mut context.has_moved, true) {
-        Err(MoveError::Refused)
-    } else {
-        let sessions = &context.worker.shared.mcp_sessions;
-        SessionMove::new(sessions, decision.release().name(), parts)
+    let has_moved = std::mem::replace(&mut context.has_moved, true);
+    let session = match parts.header(MCP_SESSION_FIELD) {
+        _ if has_moved => Err(MoveError::Refused),
+        None => Err(MoveError::Unknown),
+        Some(id) => {
+            let sessions = &context.worker.shared.mcp_sessions;
+            Ok(SessionMove::new(sessions, decision.release().name(), id))
+        }
     };
     context.decide(Some(decision), None);
     match session {

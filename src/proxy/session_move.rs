@@ -1,9 +1,7 @@
 //! The move of an MCP session that a request needs before it can be sent, and the reasons why there is none.
 
 use crate::fleet::McpSessions;
-use crate::model::{MCP_SESSION_FIELD, ReleaseName, RequestView};
-
-use super::io::RequestParts;
+use crate::model::ReleaseName;
 
 /// A session that its request has to move first.
 pub(super) struct SessionMove {
@@ -31,18 +29,13 @@ pub(super) enum MoveError {
 }
 
 impl SessionMove {
-    /// The move of the session that a request belongs to.
-    pub(super) fn new(
-        sessions: &McpSessions,
-        release: &ReleaseName,
-        parts: &RequestParts<'_>,
-    ) -> Result<Self, MoveError> {
-        let id = parts.header(MCP_SESSION_FIELD).ok_or(MoveError::Unknown)?;
+    /// The move of the session that its client knows by `id`.
+    pub(super) fn new(sessions: &McpSessions, release: &ReleaseName, id: &[u8]) -> Self {
         let current = sessions.current(id);
-        Ok(Self {
+        Self {
             id: current.as_deref().map_or(id, str::as_bytes).into(),
             release: release.clone(),
-        })
+        }
     }
 }
 
