@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
-use crate::model::{AgentProtocol, HostHeader, Protocol, RequestView};
+use crate::model::{AgentProtocol, HostHeader, MCP_SESSION_FIELD, Protocol, RequestView};
 
 use super::connect::Connected;
 use super::decide::DecisionInput;
