@@ -128,6 +128,13 @@ fn bounds(config: &Config) -> Vec<Bound> {
         at_least_one("limits.upstream_connections", limits.upstream_connections),
         at_least_one("limits.requests", limits.requests),
         at_least_one("history.keep", config.history.keep),
+        bound(
+            "sessions.learned_ids",
+            config.sessions.learned_ids,
+            0,
+            1 << 24,
+        )
+        .hint("each takes 65 bytes; 0 learns none"),
         at_least_one(
             "health_checks.concurrency",
             config.health_checks.concurrency,
@@ -188,6 +195,7 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
         ("timeouts.converge", times.converge),
         ("history.durable_within", config.history.durable_within),
         ("sessions.max_age", config.sessions.max_age),
+        ("sessions.learned_for", config.sessions.learned_for),
         (
             "limits.http2.abuse_window",
             config.limits.http2.abuse_window,

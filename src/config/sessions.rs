@@ -18,6 +18,10 @@ pub struct Sessions {
     pub max_age: HumanDuration,
     /// Memory for the starts of MCP sessions, which are repeated when a session is moved.
     pub mcp_starts: Size,
+    /// Number of ids of tasks and contexts that are learned from the responses of agents and remembered.
+    pub learned_ids: usize,
+    /// Longest time that each of them is remembered.
+    pub learned_for: HumanDuration,
 }
 
 impl Default for Sessions {
@@ -26,6 +30,8 @@ impl Default for Sessions {
             keys: Vec::new(),
             max_age: HumanDuration::seconds(30 * 24 * 3600),
             mcp_starts: Size::kib(16 * 1024),
+            learned_ids: 65_536,
+            learned_for: HumanDuration::seconds(24 * 3600),
         }
     }
 }

@@ -13,6 +13,7 @@ mod endpoint_flags;
 mod endpoint_queue;
 mod idle_limit;
 mod in_flight;
+mod learned_pins;
 mod mcp_sessions;
 mod observe;
 mod peak_ewma;
@@ -32,6 +33,7 @@ pub use self::{
     endpoint_queue::EndpointTicket,
     idle_limit::IdleLimit,
     in_flight::InFlight,
+    learned_pins::{LearnedPin, LearnedPins},
     mcp_sessions::{McpMove, McpMoveGuard, McpMoving, McpSession, McpSessions},
     pick::{Pick, PickError},
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},

@@ -101,6 +101,16 @@ impl RouteSpec {
         self.host.iter().chain(&self.hosts).map(String::as_str)
     }
 
+    /// Fields that carry session ids: those of `pins`, or those of the agents' protocol.
+    pub fn effective_pins(&self) -> Vec<PinSource> {
+        match self.agent_protocol {
+            Some(AgentProtocol::Mcp) if self.pins.is_empty() => {
+                vec![PinSource::Header("mcp-session-id".to_owned())]
+            }
+            _ => self.pins.clone(),
+        }
+    }
+
     /// Path match of the route.
     pub fn path_match(&self) -> PathMatch<'_> {
         match (&self.path, &self.path_prefix) {

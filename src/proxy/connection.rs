@@ -372,6 +372,6 @@ mod tests {
         connection.received = Some(buffer);
         let opened = connection.open(0..head.len()).unwrap();
         let size = size_of_val(&connection.exchange(opened, 0..head.len()));
-        assert!(size <= 2660, "a request takes {size} bytes");
+        assert!(size <= 2720, "a request takes {size} bytes");
     }
 }

@@ -4,13 +4,15 @@ use std::cell::Cell;
 use std::net::SocketAddr;
 
 use crate::message::KnownField;
-use crate::model::{DecisionReason, OVERRIDE_FIELD, Overrides, RequestView};
+use crate::model::{AgentProtocol, DecisionReason, OVERRIDE_FIELD, Overrides, RequestView};
 use crate::seal::{Content, Label, Preview, is_sealed};
 use crate::table::{Route, RoutingTable, SplitEntry};
 
+use super::agent_ids;
+use super::body_form::Peeked;
 use super::error::ProxyError;
 use super::io::RequestParts;
-use super::pins::{Pins, now_seconds};
+use super::pins::{Pinned, Pins, now_seconds};
 use super::session::Session;
 use super::settings::{PeerInfo, ProxySettings};
 use super::shared::Shared;
@@ -29,6 +31,8 @@ pub(super) struct DecisionInput<'c> {
     pub(super) session: &'c Cell<Session>,
     /// True if the release that was decided on could not answer: the fallback of the route is to.
     pub(super) falls_back: bool,
+    /// The result of a look at the body.
+    pub(super) peeked: Option<&'c Peeked>,
 }
 
 /// The release of a request.
@@ -73,7 +77,7 @@ pub(super) fn decide(
     if route.has_sessions() {
         let before = input.session.get();
         let session = Session::by_affinity(route, request, (input.peer, settings), input.random);
-        key = session.key.unwrap_or(key);
+        key = session.key().unwrap_or(key);
         input.session.set(Session {
             is_counted: before.is_counted,
             ..session
@@ -91,6 +95,12 @@ pub(super) fn decide(
         pinned(pins, settings, (table, route), request, input.session)
     });
     if let Pin::Stays(entry) = pin {
+        return Ok(Choice::of(entry, DecisionReason::Pin));
+    }
+    if matches!(pin, Pin::None)
+        && let Some(protocol) = route.agent_protocol()
+        && let Some(entry) = learned(shared, (table, route), (protocol, request), input)
+    {
         return Ok(Choice::of(entry, DecisionReason::Pin));
     }
     Ok(Choice {
@@ -170,13 +180,33 @@ fn pinned(
     };
     let found = found.filter(|_| matches!(pin, Pin::Stays(_)));
     noted.is_counted = true;
-    noted.pinned = found.map(|(_, pinned)| pinned);
-    if let Some(pinned) = noted.pinned {
-        noted.key = Some(pinned.key);
-        noted.new_cookie = None;
+    if let Some((_, pinned)) = found {
+        noted.pin(pinned);
     }
     session.set(noted);
     pin
+}
+
+/// Position of the release that handed out the id that a request names in its head or its body.
+fn learned(
+    shared: &Shared,
+    (table, route): (&RoutingTable, &Route),
+    (protocol, request): (AgentProtocol, &RequestParts<'_>),
+    input: &DecisionInput<'_>,
+) -> Option<usize> {
+    let in_body = || Some(input.peeked?.id.as_ref()?.as_bytes());
+    let id = agent_ids::of_request_head(protocol, request).or_else(in_body)?;
+    let name = route.spec().name.as_str();
+    let pin = shared.learned.find(name, id, now_seconds())?;
+    let entry = route.split().position_of(pin.release)?;
+    let mut noted = input.session.get();
+    let stays = !moves((table, route), entry, !noted.is_counted);
+    noted.is_counted = true;
+    if stays {
+        noted.pin(Pinned::learned(pin.endpoint, id));
+    }
+    input.session.set(noted);
+    stays.then_some(entry)
 }
 
 /// True if the release of a pin has left the route, and its sessions move by the policy of that.

@@ -10,6 +10,7 @@
 //! | `serve`, `connection`, `lingering_close` | a client's connection: preface, one request after the other, close |
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
 //! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
+//! | `agent_ids`, `body_form`, `peek`, `learn` | ids of tasks in the messages of MCP and A2A |
 //! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
 //! | `observe` | what an attempt says about its endpoint |
 //! | `relay`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
@@ -23,7 +24,9 @@
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
+mod agent_ids;
 mod attempts;
+mod body_form;
 mod body_tap;
 mod budget;
 mod client_watch;
@@ -44,6 +47,7 @@ mod http1_client;
 mod http1_upstream;
 mod internal_request;
 mod io;
+mod learn;
 mod lingering_close;
 mod log_sampler;
 mod mcp_session;
@@ -51,6 +55,7 @@ mod mcp_start;
 mod misdirected;
 mod observe;
 mod outcome;
+mod peek;
 mod pins;
 mod poll_again;
 mod pool;

@@ -66,6 +66,17 @@ pub(super) struct Minted {
     pub(super) pinned: Option<Pinned>,
 }
 
+impl Pinned {
+    /// The pin of an id that was learned.
+    pub(super) fn learned(endpoint: SocketAddr, id: &[u8]) -> Self {
+        Self {
+            issued: now_seconds(),
+            endpoint,
+            key: key_of(id),
+        }
+    }
+}
+
 impl<'p> Pins<'p> {
     /// Pins of a route; `None` if it has none.
     #[inline]

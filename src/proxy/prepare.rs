@@ -69,6 +69,7 @@ fn select_anew(
         session: &context.session,
         tried: attempts.map_or(&[], |attempts| &attempts.tried),
         falls_back: context.has_fallen_back,
+        peeked: context.peeked.as_deref(),
     };
     match select(&context.worker, parts, &input, position) {
         Ok(selected) => {
@@ -76,6 +77,7 @@ fn select_anew(
             context.session_start = SessionStart::of(selected.route(), parts).map(Box::new);
             connect_or_dial(context, selected, parts)
         }
+        Err(SelectError::Unread) => Stage::Unread,
         Err(SelectError::Refused(error, protocol)) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);

@@ -6,19 +6,23 @@ use std::pin::pin;
 use std::task::{Context, Poll};
 
 use crate::message::{KnownField, Reason, Rejection, Version};
+use crate::model::AgentProtocol;
 use crate::net::Deadline;
 use crate::table::Route;
 
+use super::body_form::BodyForm;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::event_stream::{EventBoundary, last_event};
 use super::forward;
 use super::io::{
     ClientBody, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart, UpstreamResponse,
 };
+use super::learn::LearningSource;
 use super::observe;
 use super::outcome::RelayEnd;
 use super::relay_body::{relay_body, yield_once};
 use super::request_context::RequestContext;
+use super::session::Session;
 use super::stage::Committed;
 use super::upload::{RequestSink, upload};
 use super::work_class::{Cut, ResponseClass};
@@ -234,19 +238,20 @@ fn download<R: Responder, A: UpstreamResponse>(
         }
         let turns = &context.worker.turns;
         let is_events = committed.selected.work.class().is_events;
-        match relay_body(
-            response,
-            responder,
-            || committed.exposed(),
-            (
-                &context.bytes_out,
-                is_events.then_some(events),
-                start.map(|start| &start.response),
-            ),
-            turns,
-        )
-        .await
-        {
+        let moved = (
+            &context.bytes_out,
+            is_events.then_some(events),
+            start.map(|start| &start.response),
+        );
+        let exposed = || committed.exposed();
+        let relayed = match learning(committed) {
+            None => relay_body(response, responder, exposed, moved, turns).await,
+            Some(forms) => {
+                let mut response = LearningSource::new(response, committed, forms);
+                Box::pin(relay_body(&mut response, responder, exposed, moved, turns)).await
+            }
+        };
+        match relayed {
             Ok(()) => {
                 if let Some(start) = start {
                     start.finish(&context.worker.shared.mcp_sessions);
@@ -257,6 +262,12 @@ fn download<R: Responder, A: UpstreamResponse>(
             Err(RelayError::Sink(error)) => RelayEnd::Client(error),
         }
     }
+}
+
+/// Protocol and form of a response that ids are learned from; `None` for all others.
+fn learning(committed: Committed<'_>) -> Option<(AgentProtocol, BodyForm)> {
+    let protocol = committed.selected.route().agent_protocol()?;
+    Some((protocol, committed.context.session.get().learns?))
 }
 
 fn take_head<R: Responder>(
@@ -305,6 +316,11 @@ fn take_head<R: Responder>(
             }
         }
     })?;
+    if selected.route().agent_protocol().is_some() {
+        let session = context.session.get();
+        let learns = BodyForm::of(parts);
+        context.session.set(Session { learns, ..session });
+    }
     context.status.set(Some(status));
     context.first_byte.set(Some(now));
     if status == 421 {

@@ -14,6 +14,7 @@ use super::internal_request::{
 use super::io::{ClientBody, RequestHead, RequestMeta, RequestParts, Responder};
 use super::mcp_session::move_session;
 use super::outcome::{Attempted, RequestEnd, Upgraded, UpgradedEndpoint};
+use super::peek::peek;
 use super::prepare::prepare;
 use super::problem::respond_problem;
 use super::relay_body::yield_once;
@@ -117,6 +118,10 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
             Stage::Queued(release) => {
                 let granted = Box::pin(queue(context, release, meta, client)).await;
                 granted.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
+            }
+            Stage::Unread => {
+                let peeked = Box::pin(peek(context, meta, client)).await;
+                peeked.map_or_else(|aborted| request.abort(aborted), |()| Step::Prepare(None))
             }
             Stage::Moving(session) => {
                 let Some(head) = head else {

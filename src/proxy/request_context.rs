@@ -12,6 +12,7 @@ use crate::model::{AttemptFailure, DecisionReason, Outcome, RequestView};
 use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
+use super::body_form::Peeked;
 use super::error::{ErrorReason, ProxyError};
 use super::error_form::ErrorForm;
 use super::forward::{RequestId, hops_left, traced};
@@ -50,6 +51,8 @@ pub(super) struct RequestContext {
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
     pub(super) random_key: u64,
+    /// The result of a look at its body, if the body was read before the decision.
+    pub(super) peeked: Option<Box<Peeked>>,
     /// Its session as of the last decision. Valid only on a route with sessions.
     pub(super) session: Cell<Session>,
     /// It opens a session of MCP, on a route of such agents.
@@ -119,6 +122,7 @@ impl RequestContext {
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),
+            peeked: None,
             session: Cell::default(),
             opens_session: false,
             has_yielded: false,

@@ -11,6 +11,7 @@ use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView
 use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
 
+use super::body_form::Peeked;
 use super::decide::{Choice, DecisionInput, decide};
 use super::error::ProxyError;
 use super::io::{FieldSink, RequestParts};
@@ -43,6 +44,8 @@ pub(super) struct Selected {
 
 /// The reason why nothing is selected, or not yet.
 pub(super) enum SelectError {
+    /// The body is to be read first.
+    Unread,
     /// The release or each of its endpoints has as many requests as it may: the request waits, at the position that it
     /// may have already.
     Busy(Decision, Box<QueuePosition>),
@@ -67,6 +70,9 @@ pub(super) fn select(
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
         let refused = |error| SelectError::Refused(error, route.agent_protocol());
+        if input.peeked.is_none() && Peeked::is_wanted(route.agent_protocol(), request) {
+            return Err(SelectError::Unread);
+        }
         let chosen = decide(
             &worker.shared,
             (table.as_ref(), route.as_ref()),
@@ -166,8 +172,8 @@ fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> 
         return random;
     }
     Pick {
-        key: session.key,
-        preferred: session.pinned.map(|pinned| pinned.endpoint),
+        key: session.key(),
+        preferred: session.pinned().map(|pinned| pinned.endpoint),
         ..random
     }
 }
@@ -185,7 +191,7 @@ fn begins_anew(route: &Route, request: &RequestParts<'_>) -> bool {
 /// If the route lets no other endpoint serve the session.
 fn check_pin(route: &Route, session: &Cell<Session>, picked: SocketAddr) -> Result<(), ProxyError> {
     let mut noted = session.get();
-    let Some(pinned) = noted.pinned.filter(|_| route.has_sessions()) else {
+    let Some(pinned) = noted.pinned().filter(|_| route.has_sessions()) else {
         return Ok(());
     };
     noted.is_lost = pinned.endpoint != picked;
@@ -253,7 +259,7 @@ impl Selected {
         Minted {
             release: self.decision.identity(),
             endpoint: self.in_flight.endpoint().address(),
-            pinned: session.pinned.filter(|_| follows),
+            pinned: session.pinned().filter(|_| follows),
         }
     }
 

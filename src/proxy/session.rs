@@ -6,6 +6,7 @@ use crate::message::{Field, KnownField, trim};
 use crate::model::RequestView;
 use crate::table::{Route, key_of};
 
+use super::body_form::BodyForm;
 use super::forward::hex_half;
 use super::io::{FieldSink, RequestParts};
 use super::pins::Pinned;
@@ -14,16 +15,28 @@ use super::settings::{PeerInfo, ProxySettings};
 /// Facts about the session of a request, noted when its release was decided on. Valid only on a route with sessions.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Session {
-    /// Affinity key, for the choice of an endpoint; `None` if the release was chosen at random.
-    pub(super) key: Option<u64>,
-    /// The pin that it follows.
-    pub(super) pinned: Option<Pinned>,
+    /// Its identification.
+    pub(super) identity: Identity,
+    /// Form of the response, if ids are learned from it.
+    pub(super) learns: Option<BodyForm>,
     /// Another endpoint than the pinned one was picked.
     pub(super) is_lost: bool,
     /// Refused pins of this request were counted.
     pub(super) is_counted: bool,
     /// The response sets the route's cookie.
     pub(super) new_cookie: Option<CookieScope>,
+}
+
+/// Identification of a session.
+#[derive(Clone, Copy, Default)]
+pub(super) enum Identity {
+    /// Its affinity key.
+    Key(u64),
+    /// Nothing: the release is chosen at random.
+    #[default]
+    None,
+    /// The pin that it follows.
+    Pin(Pinned),
 }
 
 /// Connections that a cookie may be sent over.
@@ -87,16 +100,43 @@ impl Session {
         };
         if let Some(key) = route.affinity_key(&view) {
             return Self {
-                key: Some(key),
+                identity: Identity::Key(key),
                 ..Self::default()
             };
         }
         let generates = route.generated_cookie().is_some();
         Self {
-            key: generates.then(|| key_of(&hex_half(random))),
+            identity: if generates {
+                Identity::Key(key_of(&hex_half(random)))
+            } else {
+                Identity::None
+            },
             new_cookie: generates.then(|| CookieScope::of(parts, peer)),
             ..Self::default()
         }
+    }
+
+    /// Key by which an endpoint is chosen; `None` if the release was chosen at random.
+    pub(super) fn key(self) -> Option<u64> {
+        match self.identity {
+            Identity::Key(key) => Some(key),
+            Identity::None => None,
+            Identity::Pin(pinned) => Some(pinned.key),
+        }
+    }
+
+    /// The pin that it follows.
+    pub(super) fn pinned(self) -> Option<Pinned> {
+        match self.identity {
+            Identity::Pin(pinned) => Some(pinned),
+            Identity::Key(_) | Identity::None => None,
+        }
+    }
+
+    /// Notes the pin that it follows.
+    pub(super) fn pin(&mut self, pinned: Pinned) {
+        self.identity = Identity::Pin(pinned);
+        self.new_cookie = None;
     }
 
     /// Writes the cookie of a new session, whose value is the random number that it was decided by.

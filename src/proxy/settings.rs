@@ -34,6 +34,10 @@ pub struct ProxySettings {
     pub seal: Option<Arc<KeyRing>>,
     /// Age from which a pin is not followed.
     pub session_max_age: Duration,
+    /// Number of ids that are learned from responses.
+    pub learned_ids: usize,
+    /// Seconds that each of them is remembered at most.
+    pub learned_for: u32,
 }
 
 /// Settings of one listener, shared by its connections.
@@ -100,6 +104,8 @@ impl ProxySettings {
             makes_traces: config.headers.traceparent == Traceparent::Create,
             seal: None,
             session_max_age: config.sessions.max_age.0,
+            learned_ids: config.sessions.learned_ids,
+            learned_for: u32::try_from(config.sessions.learned_for.0.as_secs()).unwrap_or(u32::MAX),
         }
     }
 

@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::fleet::{ConnectionBudget, McpSessions};
+use crate::fleet::{ConnectionBudget, LearnedPins, McpSessions};
 use crate::table::LiveTable;
 use crate::telemetry::AccessLog;
 
@@ -27,6 +27,8 @@ pub struct Shared {
     pub(super) requests: CachePadded<AtomicUsize>,
     pub(super) epoch: Instant,
     pub(super) draining: watch::Sender<bool>,
+    /// Ids that agents handed out in the bodies of responses.
+    pub(super) learned: LearnedPins,
     refusals: RefusalLog,
     /// The MCP sessions that began here.
     pub(super) mcp_sessions: McpSessions,
@@ -48,6 +50,7 @@ impl Shared {
         access_log: AccessLog,
     ) -> Arc<Self> {
         let connections = ConnectionBudget::new(settings.limits.upstream_connections);
+        let learned = LearnedPins::new(settings.learned_ids, settings.learned_for);
         Arc::new(Self {
             mcp_sessions: McpSessions::new(settings.mcp_starts),
             settings,
@@ -58,6 +61,7 @@ impl Shared {
             requests: CachePadded::new(AtomicUsize::new(0)),
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
+            learned,
             refusals: RefusalLog::default(),
             misdirected: MisdirectedLog::default(),
             connections,

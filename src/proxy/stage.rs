@@ -30,6 +30,8 @@ pub(super) enum Stage {
     /// Nothing is selected.
     #[default]
     Received,
+    /// Its body is to be read first.
+    Unread,
     /// It waits for a permit of this release.
     Queued(Arc<Release>),
     /// Its session is to be moved to another release first.
@@ -82,7 +84,7 @@ impl Stage {
     /// The selection, without the connection.
     pub(super) fn into_selected(self) -> Option<Selected> {
         match self {
-            Self::Received | Self::Queued(_) | Self::Moving(_) => None,
+            Self::Received | Self::Unread | Self::Queued(_) | Self::Moving(_) => None,
             Self::Selected(selected) | Self::Http1(selected, _) | Self::Http2(selected, _) => {
                 Some(selected)
             }

@@ -37,7 +37,11 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
     sink: &mut K,
 ) -> impl Future<Output = Result<(), RelayError<ClientError, UpstreamError>>> {
     async move {
-        if context.attempts.is_some() && Box::pin(send_again(context, sink)).await? {
+        let is_read = context.attempts.is_some() || context.peeked.is_some();
+        if is_read && Box::pin(send_again(context, sink)).await? {
+            if !sink.keeps_body() {
+                context.body.discard(&context.worker);
+            }
             return Ok(());
         }
         if !client.is_ready() {

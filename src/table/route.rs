@@ -25,7 +25,7 @@ impl Route {
         let has_affinity = !spec.affinity.is_empty();
         let retries = RetryPolicy::new(&spec, &split);
         Self {
-            pins: spec.pins.iter().map(PinField::new).collect(),
+            pins: spec.effective_pins().iter().map(PinField::new).collect(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
             spec,
@@ -69,7 +69,7 @@ impl Route {
     /// True if its requests may belong to sessions, so that a decision notes more than the release.
     #[inline]
     pub fn has_sessions(&self) -> bool {
-        self.affinity.is_some() || !self.pins.is_empty()
+        self.affinity.is_some() || !self.pins.is_empty() || self.agent_protocol.is_some()
     }
 
     /// Fields that carry pins.

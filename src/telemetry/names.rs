@@ -117,6 +117,12 @@ pub const DECISIONS: Metric = (
     Kind::Counter,
     "Requests for which a release was decided on, by reason: split, pin, override or fallback",
 );
+/// Ids of agents that were forgotten.
+pub const LEARNED_IDS_EVICTED: Metric = (
+    "switchback_learned_ids_evicted_total",
+    Kind::Counter,
+    "Ids of tasks and contexts that were forgotten before their time because the table was full",
+);
 /// Requests that named their release themselves.
 pub const OVERRIDE_REQUESTS: Metric = (
     "switchback_override_requests_total",
@@ -291,6 +297,7 @@ pub const ALL: &[Metric] = &[
     HISTORY_DURABLE_REVISION,
     HISTORY_ERRORS,
     HISTORY_PENDING,
+    LEARNED_IDS_EVICTED,
     LIVE_REVISION,
     MCP_SESSIONS_EVICTED,
     MCP_SESSIONS_MOVED,

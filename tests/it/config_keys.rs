@@ -65,6 +65,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("rollback.warm_for", Here(table::warm, ["1h", "0s"])),
     ("sessions.keys.file", By("two_proxies_with_one_key_agree_on_their_pins")),
     ("sessions.keys.env", By("two_proxies_with_one_key_agree_on_their_pins")),
+    ("sessions.learned_ids", By("the_table_of_ids_has_a_size_and_a_time")),
+    ("sessions.learned_for", By("the_table_of_ids_has_a_size_and_a_time")),
     ("sessions.max_age", By("a_pin_that_is_too_old_is_not_followed_and_its_id_is_opened")),
     ("headers.underscores", Here(http1::underscore, ["pass", "refuse"])),
     ("headers.via", Here(http1::via, ["one", "two"])),

@@ -7,6 +7,7 @@
 
 mod admin;
 mod agent_errors;
+mod agent_sessions;
 mod balancing;
 mod cli;
 mod cli_mistakes;

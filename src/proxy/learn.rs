@@ -1,0 +1,187 @@
+//! Learning of ids from the bodies of responses, on routes whose agents speak MCP or A2A.
+//!
+//! A copy of the first bytes of a response is read beside its relay: a JSON body, or the events of a stream. An id is
+//! learned before the frame that completes its message goes on, so it is known before a client can use it.
+
+use crate::fleet::{LearnedPin, LearnedPins};
+use crate::model::AgentProtocol;
+use crate::telemetry::names;
+
+use super::agent_ids;
+use super::body_form::BodyForm;
+use super::io::{BodyFrame, BodySource};
+use super::pins::now_seconds;
+use super::stage::Committed;
+
+/// Bytes of a response that are looked at.
+const LONGEST: usize = 16 * 1024;
+/// Times that an unfinished JSON body is parsed: it may be complete before its last frame comes.
+const ATTEMPTS: u32 = 4;
+
+/// A body that is learned from while it is relayed.
+pub(super) struct LearningSource<'s, S> {
+    source: &'s mut S,
+    learner: Learner<'s>,
+}
+
+/// Reader of the messages at the start of a body.
+struct Learner<'s> {
+    committed: Committed<'s>,
+    protocol: AgentProtocol,
+    form: BodyForm,
+    start: Vec<u8>,
+    attempts: u32,
+    is_done: bool,
+}
+
+// === impl LearningSource ===
+
+impl<'s, S> LearningSource<'s, S> {
+    /// Wraps the body of a response.
+    pub(super) fn new(
+        source: &'s mut S,
+        committed: Committed<'s>,
+        (protocol, form): (AgentProtocol, BodyForm),
+    ) -> Self {
+        Self {
+            source,
+            learner: Learner {
+                committed,
+                protocol,
+                form,
+                start: Vec::new(),
+                attempts: 0,
+                is_done: false,
+            },
+        }
+    }
+}
+
+impl<S: BodySource> BodySource for LearningSource<'_, S> {
+    type Error = S::Error;
+
+    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, S::Error> {
+        let frame = self.source.next_frame().await?;
+        self.learner.read(frame.data, frame.last);
+        Ok(frame)
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.source.is_ready()
+    }
+}
+
+// === impl Learner ===
+
+impl Learner<'_> {
+    fn read(&mut self, data: &[u8], last: bool) {
+        if self.is_done {
+            return;
+        }
+        let room = LONGEST - self.start.len();
+        self.start.extend_from_slice(&data[..data.len().min(room)]);
+        let is_cut = data.len() > room;
+        match self.form {
+            BodyForm::Events => self.read_events(),
+            BodyForm::Json if is_cut => {}
+            BodyForm::Json => self.read_json(last),
+        }
+        if is_cut || last {
+            self.is_done = true;
+        }
+        if self.is_done {
+            self.start = Vec::new();
+        }
+    }
+
+    fn read_json(&mut self, last: bool) {
+        let looks_whole = self.start.trim_ascii_end().ends_with(b"}");
+        if last || looks_whole && self.attempts < ATTEMPTS {
+            self.attempts += 1;
+            let message = std::mem::take(&mut self.start);
+            self.learn(&message);
+            self.start = message;
+        }
+    }
+
+    /// Reads the events that are complete, and keeps the rest.
+    fn read_events(&mut self) {
+        let start = std::mem::take(&mut self.start);
+        let mut rest = &start[..];
+        while let Some((event, after)) = next_event(rest) {
+            if let Some(message) = data_of(event) {
+                self.learn(&message);
+            }
+            rest = after;
+        }
+        self.start = rest.to_vec();
+    }
+
+    fn learn(&mut self, message: &[u8]) {
+        let Committed { context, selected } = self.committed;
+        let learned = &context.worker.shared.learned;
+        let minted = selected.minted(context.session.get());
+        let pin = LearnedPin {
+            release: minted.release,
+            endpoint: minted.endpoint,
+        };
+        let route = selected.route().spec().name.as_str();
+        let mut is_done = false;
+        agent_ids::of_response(self.protocol, message, |minted| {
+            learn_one(learned, route, minted, pin);
+            is_done = true;
+        });
+        self.is_done |= is_done;
+    }
+}
+
+fn learn_one(learned: &LearnedPins, route: &str, minted: agent_ids::MintedId<'_>, pin: LearnedPin) {
+    let evicts = learned.learn(
+        route,
+        minted.id.as_bytes(),
+        pin,
+        (now_seconds(), minted.seconds),
+    );
+    if evicts {
+        metrics::counter!(names::LEARNED_IDS_EVICTED.0).increment(1);
+    }
+}
+
+/// The first complete event, and what follows it.
+fn next_event(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    const ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+    let ends = ENDS.iter().filter_map(|end| {
+        let at = memchr::memmem::find(text, end)?;
+        Some((at, at + end.len()))
+    });
+    let (end, after) = ends.min()?;
+    Some((&text[..end], &text[after..]))
+}
+
+/// The data of an event, its lines joined; `None` if it has none.
+fn data_of(event: &[u8]) -> Option<Vec<u8>> {
+    let lines = event.split(|&byte| byte == b'\n' || byte == b'\r');
+    let data = lines.filter_map(|line| {
+        let value = line.strip_prefix(b"data:")?;
+        Some(value.strip_prefix(b" ").unwrap_or(value))
+    });
+    let data: Vec<&[u8]> = data.collect();
+    (!data.is_empty()).then(|| data.join(&b'\n'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_taken_apart_whatever_ends_their_lines() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("id: 1{end}data: a{end}data:b{end}{end}: ping{end}{end}data: c");
+            let (first, rest) = next_event(text.as_bytes()).unwrap();
+            assert_eq!(data_of(first).unwrap(), b"a\nb");
+            let (second, rest) = next_event(rest).unwrap();
+            assert_eq!(data_of(second), None);
+            assert_eq!(next_event(rest), None);
+        }
+    }
+}

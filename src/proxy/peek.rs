@@ -1,0 +1,48 @@
+//! A body that is read before the release is decided on: messages of A2A over JSON-RPC name their task only there.
+
+use crate::message::RequestFraming;
+
+use super::agent_ids;
+use super::body_form::Peeked;
+use super::error::ClientError;
+use super::io::{ClientBody, RequestMeta};
+use super::outcome::RelayEnd;
+use super::request_context::RequestContext;
+use super::waiting::WaitAborted;
+
+/// Reads the body into the buffer that repeats are sent from, and notes the id in it. Where there is no room for it, it
+/// is not read, and the request is split.
+pub(super) async fn peek<C: ClientBody>(
+    context: &mut RequestContext,
+    meta: &RequestMeta,
+    client: &mut C,
+) -> Result<(), WaitAborted> {
+    let mut peeked = Peeked::default();
+    if let RequestFraming::Length(length) = meta.framing
+        && context.body.reserve(length, &context.worker)
+    {
+        read(context, client).await.map_err(aborted)?;
+        peeked.id = context.body.look(agent_ids::of_request_body);
+    }
+    context.peeked = Some(Box::new(peeked));
+    Ok(())
+}
+
+async fn read<C: ClientBody>(context: &RequestContext, client: &mut C) -> Result<(), ClientError> {
+    loop {
+        let frame = client.next_frame().await?;
+        let read = context.bytes_in.get() + frame.data.len() as u64;
+        context.bytes_in.set(read);
+        context.body.read(&frame, true, &context.worker);
+        if frame.last {
+            return Ok(());
+        }
+    }
+}
+
+fn aborted(error: ClientError) -> WaitAborted {
+    match RelayEnd::Client(error).unanswered() {
+        Ok(error) => WaitAborted::Error(error),
+        Err(_) => WaitAborted::Client,
+    }
+}
