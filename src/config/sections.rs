@@ -232,10 +232,19 @@ pub enum LogFormat {
     Text,
 }
 
-/// Shutdown of the process.
+/// Shutdown of the process, in this order: not ready, drained, ended.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
+    /// Time after SIGTERM in which `/readyz` is not ready and everything is served as before, so that load balancers
+    /// see it and send nothing more. When absent: 3 s where `TERMINATION_GRACE_PERIOD_SECONDS` is set in the
+    /// environment, none otherwise. SIGINT skips it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_ready_for: Option<HumanDuration>,
+    /// Longest time that WebSockets may go on after that; those that are left are closed (1012) one after the other in
+    /// the last quarter of it. By default what is left of `grace`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub websockets: Option<HumanDuration>,
     /// Longest time that work may go on after SIGTERM. When absent: five seconds less than
     /// `TERMINATION_GRACE_PERIOD_SECONDS` where that is set in the environment, ten minutes otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -245,10 +254,35 @@ pub struct Shutdown {
 impl Shutdown {
     /// The effective grace period.
     pub fn effective_grace(&self) -> Duration {
-        let of_environment = std::env::var("TERMINATION_GRACE_PERIOD_SECONDS").ok();
+        let of_environment = grace_of_environment();
         self.grace
             .map_or_else(|| default_grace(of_environment.as_deref()), |grace| grace.0)
     }
+
+    /// The effective time of not being ready while everything is served, never longer than the grace period.
+    pub fn effective_not_ready_for(&self) -> Duration {
+        let default = || default_not_ready_for(grace_of_environment().as_deref());
+        let configured = self.not_ready_for.map(|span| span.0);
+        let span = configured.unwrap_or_else(default);
+        span.min(self.effective_grace())
+    }
+
+    /// Begin and end of closing WebSockets, from the begin of the drain, which may take `left`. A little is kept for
+    /// them to read the close frame.
+    pub fn websocket_closing(&self, left: Duration) -> (Duration, Duration) {
+        let longest = left - (left / 8).min(Duration::from_secs(1));
+        let end = self.websockets.map_or(longest, |span| span.0.min(longest));
+        (end / 4 * 3, end)
+    }
+}
+
+fn grace_of_environment() -> Option<String> {
+    std::env::var("TERMINATION_GRACE_PERIOD_SECONDS").ok()
+}
+
+fn default_not_ready_for(of_environment: Option<&str>) -> Duration {
+    let seconds = of_environment.and_then(|seconds| seconds.trim().parse::<u64>().ok());
+    seconds.map_or(Duration::ZERO, |_| Duration::from_secs(3))
 }
 
 fn default_grace(of_environment: Option<&str>) -> Duration {
@@ -272,6 +306,34 @@ mod tests {
             env: None,
         };
         assert_eq!(token.name(), "ci");
+    }
+
+    #[test]
+    fn where_an_orchestrator_ends_the_process_it_is_not_ready_first() {
+        assert_eq!(default_not_ready_for(None), Duration::ZERO);
+        assert_eq!(default_not_ready_for(Some("30")), Duration::from_secs(3));
+        let longer = Shutdown {
+            grace: Some(HumanDuration::seconds(2)),
+            not_ready_for: Some(HumanDuration::seconds(5)),
+            websockets: None,
+        };
+        assert_eq!(longer.effective_not_ready_for(), Duration::from_secs(2));
+    }
+
+    #[test]
+    fn websockets_are_closed_in_the_last_quarter_of_their_time() {
+        let closing = |websockets: Option<u64>, left| {
+            let websockets = websockets.map(HumanDuration::seconds);
+            let shutdown = Shutdown {
+                websockets,
+                ..Shutdown::default()
+            };
+            let (begin, end) = shutdown.websocket_closing(Duration::from_secs(left));
+            (begin.as_secs_f64(), end.as_secs_f64())
+        };
+        assert_eq!(closing(None, 601), (450.0, 600.0));
+        assert_eq!(closing(Some(20), 601), (15.0, 20.0));
+        assert_eq!(closing(Some(20), 0), (0.0, 0.0));
     }
 
     #[test]

@@ -114,7 +114,8 @@ async fn pass_on(
         bounds: &to_client,
         received: ahead,
     };
-    let is_cut = || selected.work.is_cut();
+    let lot = u32::try_from(worker.random() >> 32).expect("half of the bits are left");
+    let is_cut = || selected.work.is_cut() || worker.closes(lot);
     match tunnel(&worker, up, down, timeouts.websocket_idle, is_cut).await {
         Ended::ByBoth => {}
         Ended::ByUs => {

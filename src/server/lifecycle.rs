@@ -15,7 +15,7 @@ use super::{
     listeners::{self, OpenListener},
     logs::{LogFile, open_access_log},
     seal_keys,
-    signals::{SignalEvent, Signals},
+    signals::{EndSignal, SignalEvent, Signals},
     worker::{self, ConnectionBalancer, Phase, WorkerListener, WorkerSetup},
 };
 use crate::{
@@ -33,6 +33,8 @@ use crate::{
 const CONTROL_THREADS: usize = 2;
 /// Timeout for the history to write what is pending, at the end.
 const CLOSE: Duration = Duration::from_secs(2);
+/// Number of parts in which WebSockets are closed at the end.
+const CLOSING_STEPS: u32 = 64;
 /// Timeout for worker threads to end.
 const JOIN: Duration = Duration::from_secs(1);
 
@@ -226,7 +228,8 @@ impl Running {
         tracing::info!(%revision, workers, version = env!("CARGO_PKG_VERSION"), "ready");
     }
 
-    /// Serves until SIGTERM or SIGINT, then lets work finish within the grace; a second signal ends it at once.
+    /// Serves until SIGTERM or SIGINT; then it is not ready for a while, and lets work finish within the grace. A second
+    /// signal ends it at once.
     ///
     /// # Errors
     /// When signals cannot be listened to.
@@ -236,11 +239,11 @@ impl Running {
         let mut signals = Signals::new().map_err(ServerError::Thread)?;
         // A signal may arrive as soon as readiness is announced.
         self.announce();
-        runtime.block_on(async {
+        let signal = runtime.block_on(async {
             loop {
                 tokio::select! {
                     asked = signals.next() => match asked {
-                        SignalEvent::End => break,
+                        SignalEvent::End(signal) => break signal,
                         SignalEvent::Reload => drop(self.reload("SIGHUP").await),
                     },
                     Some(reply) = self.control.reloads.recv() => {
@@ -250,18 +253,53 @@ impl Running {
                 }
             }
         });
-        self.drain();
-        let grace = self.config.shutdown.effective_grace();
         runtime.block_on(async {
             tokio::select! {
-                () = self.finished() => tracing::info!("all requests have finished"),
-                () = tokio::time::sleep(grace) => tracing::warn!(requests = self.shared.requests(), "the grace period is over: open requests are aborted"),
+                is_finished = self.wind_down(signal) => if is_finished {
+                    tracing::info!("all requests have finished");
+                } else {
+                    tracing::warn!(requests = self.shared.requests(), "the grace period is over: open requests are aborted");
+                },
                 () = end(&mut signals) => tracing::warn!(requests = self.shared.requests(), "second signal: open requests are aborted"),
             }
         });
         drop(entered);
         self.stop();
         Ok(())
+    }
+
+    /// Not ready, then drained; true if all work has finished within the grace.
+    async fn wind_down(&self, signal: EndSignal) -> bool {
+        let shutdown = &self.config.shutdown;
+        let mut left = shutdown.effective_grace();
+        if signal == EndSignal::Terminate {
+            let span = shutdown.effective_not_ready_for();
+            self.control.readiness.set_draining();
+            if !span.is_zero() {
+                tracing::info!(?span, "not ready; everything is served as before");
+                tokio::time::sleep(span).await;
+            }
+            left = left.saturating_sub(span);
+        }
+        self.drain();
+        let (begin, end) = shutdown.websocket_closing(left);
+        tokio::select! {
+            () = self.finished() => true,
+            () = async {
+                self.close_websockets(begin, end).await;
+                tokio::time::sleep(left.saturating_sub(end)).await;
+            } => false,
+        }
+    }
+
+    /// Closes the WebSockets that are left between two moments from now, one part after the other.
+    async fn close_websockets(&self, begin: Duration, end: Duration) {
+        tokio::time::sleep(begin).await;
+        for step in 1..=CLOSING_STEPS {
+            tokio::time::sleep((end - begin) / CLOSING_STEPS).await;
+            self.shared.close_websockets(u32::MAX / CLOSING_STEPS * step);
+        }
+        self.shared.close_websockets(u32::MAX);
     }
 
     /// Reloads the certificates and the configuration file.
@@ -344,5 +382,5 @@ impl Running {
 }
 
 async fn end(signals: &mut Signals) {
-    while signals.next().await != SignalEvent::End {}
+    while !matches!(signals.next().await, SignalEvent::End(_)) {}
 }

@@ -6,9 +6,18 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum SignalEvent {
     /// End, once the work in flight is done.
-    End,
+    End(EndSignal),
     /// Reload the certificates and the configuration file.
     Reload,
+}
+
+/// The signal that asks for the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum EndSignal {
+    /// SIGINT: from a terminal, where nothing watches the readiness.
+    Interrupt,
+    /// SIGTERM.
+    Terminate,
 }
 
 /// The registered signals.
@@ -31,8 +40,8 @@ impl Signals {
     /// The next signal. Cancelling it loses nothing.
     pub(super) async fn next(&mut self) -> SignalEvent {
         tokio::select! {
-            _ = self.terminate.recv() => SignalEvent::End,
-            _ = self.interrupt.recv() => SignalEvent::End,
+            _ = self.terminate.recv() => SignalEvent::End(EndSignal::Terminate),
+            _ = self.interrupt.recv() => SignalEvent::End(EndSignal::Interrupt),
             _ = self.hangup.recv() => SignalEvent::Reload,
         }
     }

@@ -125,6 +125,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("access_log.queue", Here(process::queue, ["1", "8192"])),
     ("log.level", Here(process::log_level, ["info", "trace"])),
     ("log.format", Here(process::log_format, ["text", "json"])),
+    ("shutdown.not_ready_for", By("a_terminated_process_is_not_ready_first_and_serves_on")),
+    ("shutdown.websockets", By("websockets_are_closed_with_1012_before_the_grace_is_over")),
     ("shutdown.grace", Here(process::grace, ["50ms", "1h"])),
     ("releases.version", By("a_version_that_comes_back_brings_its_last_roster")),
     ("releases.endpoints", By("a_release_is_registered_scaled_and_removed")),

@@ -50,6 +50,7 @@ mod retries;
 mod rollback;
 mod rollback_promise;
 mod sessions;
+mod shutdown;
 mod start;
 mod streaming;
 mod streams;

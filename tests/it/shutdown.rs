@@ -1,0 +1,106 @@
+//! The end of the process: not ready first, then drained, with WebSockets closed one after the other.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+
+use crate::conformance::child::Switchback;
+use crate::support::signal::{Signal, send};
+use crate::support::{Client, Origin, TestProxy, wait_until};
+
+const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
+fn before(origin: &Origin, settings: &str) -> Switchback {
+    let rest = format!(
+        "{settings}\n[releases.blue]\nendpoints = [{:?}]\n\
+         [[routes]]\nname = \"all\"\nsplit = {{ blue = 1 }}\n",
+        origin.url()
+    );
+    Switchback::start(&[""], &rest)
+}
+
+fn is_ready(switchback: &Switchback) -> bool {
+    let mut client = Client::connect(switchback.admin());
+    client.send("GET /readyz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n");
+    client.response().status == 200
+}
+
+fn socket() -> Origin {
+    Origin::after_request(|_, mut stream, mut reader| {
+        let answer =
+            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
+        stream.write_all(answer).unwrap();
+        let _ = reader.read_to_end(&mut Vec::new());
+    })
+}
+
+#[test]
+fn a_terminated_process_is_not_ready_first_and_serves_on() {
+    let origin = Origin::replying("ok");
+    let mut switchback = before(&origin, "shutdown.not_ready_for = \"1h\"");
+    assert!(is_ready(&switchback));
+    send(switchback.child.id(), Signal::TERM);
+    wait_until("it is not ready", || !is_ready(&switchback));
+    for _ in 0..3 {
+        let response = Client::connect(switchback.listeners[0]).get("/");
+        assert_eq!(response.status, 200);
+        assert_eq!(response.value("connection"), None);
+    }
+    send(switchback.child.id(), Signal::TERM);
+    assert!(switchback.child.wait().unwrap().success());
+}
+
+#[test]
+fn after_that_it_takes_no_connections_and_ends_with_its_work() {
+    let (origin, arrived, release) = Origin::holding();
+    let mut switchback = before(&origin, "shutdown.not_ready_for = \"200ms\"");
+    let mut client = Client::connect(switchback.listeners[0]);
+    client.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    arrived.recv().unwrap();
+    send(switchback.child.id(), Signal::TERM);
+    wait_until("its listener closes", || {
+        TcpStream::connect(switchback.listeners[0]).is_err()
+    });
+    assert!(switchback.is_alive());
+    release.send(()).unwrap();
+    let response = client.response();
+    assert_eq!((response.status, response.value("connection")), (200, Some("close")));
+    assert!(switchback.child.wait().unwrap().success());
+}
+
+#[test]
+fn websockets_are_closed_with_1012_before_the_grace_is_over() {
+    let origin = socket();
+    let mut switchback = before(&origin, "shutdown = { grace = \"1h\", websockets = \"100ms\" }");
+    let mut client = Client::connect(switchback.listeners[0]);
+    assert_eq!(client.send(UPGRADE).response().status, 101);
+    send(switchback.child.id(), Signal::TERM);
+    assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xf4]);
+    assert!(client.is_closed());
+    drop(client);
+    assert!(switchback.child.wait().unwrap().success());
+}
+
+#[test]
+fn websockets_are_not_all_closed_together() {
+    let origin = socket();
+    let proxy = TestProxy::before(&origin);
+    let clients: Vec<_> = (0..40)
+        .map(|_| {
+            let mut client = proxy.client();
+            assert_eq!(client.send(UPGRADE).response().status, 101);
+            client
+        })
+        .collect();
+    let open = || proxy.roster("blue").in_flight();
+    assert_eq!(open(), 40);
+    proxy.shared.close_websockets(u32::MAX / 2);
+    proxy.wait_until(|| open() < 40);
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    assert!((1..40).contains(&open()), "{} of 40", open());
+    proxy.shared.close_websockets(u32::MAX);
+    for mut client in clients {
+        assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xf4]);
+    }
+    proxy.wait_until(|| open() == 0);
+}
