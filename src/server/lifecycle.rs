@@ -297,7 +297,8 @@ impl Running {
         tokio::time::sleep(begin).await;
         for step in 1..=CLOSING_STEPS {
             tokio::time::sleep((end - begin) / CLOSING_STEPS).await;
-            self.shared.close_websockets(u32::MAX / CLOSING_STEPS * step);
+            self.shared
+                .close_websockets(u32::MAX / CLOSING_STEPS * step);
         }
         self.shared.close_websockets(u32::MAX);
     }

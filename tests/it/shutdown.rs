@@ -64,14 +64,20 @@ fn after_that_it_takes_no_connections_and_ends_with_its_work() {
     assert!(switchback.is_alive());
     release.send(()).unwrap();
     let response = client.response();
-    assert_eq!((response.status, response.value("connection")), (200, Some("close")));
+    assert_eq!(
+        (response.status, response.value("connection")),
+        (200, Some("close"))
+    );
     assert!(switchback.child.wait().unwrap().success());
 }
 
 #[test]
 fn websockets_are_closed_with_1012_before_the_grace_is_over() {
     let origin = socket();
-    let mut switchback = before(&origin, "shutdown = { grace = \"1h\", websockets = \"100ms\" }");
+    let mut switchback = before(
+        &origin,
+        "shutdown = { grace = \"1h\", websockets = \"100ms\" }",
+    );
     let mut client = Client::connect(switchback.listeners[0]);
     assert_eq!(client.send(UPGRADE).response().status, 101);
     send(switchback.child.id(), Signal::TERM);
