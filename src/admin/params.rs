@@ -167,6 +167,10 @@ pub(super) struct TableConditions {
 }
 
 /// Parameters of a change.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own in the query"
+)]
 pub(super) struct ChangeParams {
     caller: Caller,
     connection: Option<Arc<Connection>>,

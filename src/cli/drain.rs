@@ -1,6 +1,9 @@
 //! The subcommand that waits until nothing is in flight on a release.
 
-use std::time::{Duration, Instant};
+use std::{
+    fmt::Write as _,
+    time::{Duration, Instant},
+};
 
 use super::{
     client::{ApiRequest, ApiResponse, Client},
@@ -107,9 +110,11 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
     for endpoint in &work.removed_endpoints {
         let (url, address) = (&endpoint.url, clean(&endpoint.address));
         let in_flight = endpoint.in_flight;
-        text.push_str(&format!(
-            "removed endpoint {url} ({address}): {in_flight} in flight\n"
-        ));
+        // Writing to a string cannot fail.
+        let _ = writeln!(
+            text,
+            "removed endpoint {url} ({address}): {in_flight} in flight"
+        );
     }
     Out { text, json }
 }

@@ -206,7 +206,7 @@ fn weighing<'a>(
     live: &'a RoutingTable,
     roster: &'a Arc<Roster>,
 ) -> impl Iterator<Item = &'a RouteName> {
-    let routes = is_live(live, roster).then(|| live.compiled().spec().routes().iter());
+    let routes = is_live(live, roster).then_some(live.compiled().spec().routes().iter());
     let weight = |split: &crate::model::Weights| split.get(roster.release()).copied();
     let routes = routes.into_iter().flatten();
     routes

@@ -40,7 +40,7 @@ pub struct LeavePolicies {
     /// Streams of events or of lines of JSON; `finish within 15m` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<WorkPolicy>,
-    /// WebSockets and other upgrades; `finish within 15m` by default.
+    /// A WebSocket or another upgrade; `finish within 15m` by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket: Option<WorkPolicy>,
     /// gRPC calls whose response has begun; `finish within 15m` by default.

@@ -91,6 +91,26 @@ impl ErrorForm {
     }
 }
 
+impl ErrorForm {
+    /// True for the forms of JSON-RPC, whose errors carry the id of the request.
+    pub(super) const fn is_json_rpc(self) -> bool {
+        matches!(self, Self::McpJsonRpc | Self::A2aJsonRpc)
+    }
+
+    /// The fields of a last event in a stream of events that we end: a JSON-RPC error where the client waits for one.
+    pub(super) fn event(self, error: &ProxyError, rpc_id: Option<&str>) -> String {
+        let reason = error.reason().as_str();
+        match rpc_id.filter(|_| self.is_json_rpc()) {
+            Some(id) => format!(
+                r#"data: {{"jsonrpc":"2.0","id":{id},"error":{{"code":{INTERNAL_ERROR},"message":"{error}","data":{{"reason":"{reason}"}}}}}}"#
+            ),
+            None => format!(
+                "event: error\ndata: {{\"type\":\"error\",\"error\":{{\"type\":\"{reason}\",\"code\":\"{reason}\",\"message\":\"{error}\"}}}}"
+            ),
+        }
+    }
+}
+
 /// The id is null: the request's own is in its body, which is not read for an error.
 fn write_json_rpc(body: &mut Vec<u8>, error: &ProxyError, data: &str) -> std::io::Result<()> {
     let code = match error.fault() {
@@ -133,6 +153,24 @@ mod tests {
 
     fn body(form: ErrorForm, error: &ProxyError) -> Value {
         serde_json::from_slice(&form.body(error, &RequestId::Own(7))).unwrap()
+    }
+
+    #[test]
+    fn the_last_event_of_a_stream_is_what_its_client_waits_for() {
+        let error = ProxyError::NoEndpoint;
+        let plain = ErrorForm::Problem.event(&error, Some("7"));
+        let (name, data) = plain.split_once("\ndata: ").unwrap();
+        assert_eq!(name, "event: error");
+        let data: Value = serde_json::from_str(data).unwrap();
+        assert_eq!(data["error"]["code"], "no_endpoint");
+        assert_eq!(ErrorForm::McpJsonRpc.event(&error, None), plain);
+        let rpc = ErrorForm::McpJsonRpc.event(&error, Some(r#""a""#));
+        let data: Value = serde_json::from_str(rpc.strip_prefix("data: ").unwrap()).unwrap();
+        assert_eq!(
+            (&data["id"], &data["error"]["code"]),
+            (&json!("a"), &json!(-32603))
+        );
+        assert_eq!(data["error"]["data"]["reason"], "no_endpoint");
     }
 
     #[test]

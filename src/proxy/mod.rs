@@ -19,7 +19,7 @@
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
-//! | `request_context`, `error`, `error_form`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
+//! | `request_context`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
 //! | `mcp_start`, `mcp_session`, `session_move`, `internal_request`, `body_tap` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
@@ -72,6 +72,7 @@ mod retry;
 mod retry_body;
 mod retry_memory;
 mod route_cache;
+mod rpc_id;
 mod select;
 mod serve;
 mod session;

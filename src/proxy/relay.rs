@@ -162,7 +162,10 @@ fn retract_or_abort<R: Responder>(
 fn end_of_events(context: &RequestContext, cut: Cut) -> String {
     let error = ProxyError::ReleaseLeft(cut);
     let retry_ms = 1_000 + context.worker.random() % 4_000;
-    last_event(error.reason().as_str(), &error.to_string(), retry_ms)
+    let fields = context
+        .error_form
+        .event(&error, context.rpc_id.get().map(AsRef::as_ref));
+    last_event(&fields, retry_ms)
 }
 
 /// The kind of a response head.

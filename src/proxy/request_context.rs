@@ -1,6 +1,6 @@
 //! The context of one request from its head to its last byte, and the record of its end: statistics and access log.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::SystemTime;
@@ -73,6 +73,8 @@ pub(super) struct RequestContext {
     error: Option<ErrorReason>,
     /// Form of our own errors on its route.
     pub(super) error_form: ErrorForm,
+    /// The id of the request, where the client speaks JSON-RPC.
+    pub(super) rpc_id: OnceCell<Box<str>>,
     /// The response is ours.
     is_refused: bool,
     outcome: Option<Outcome>,
@@ -135,6 +137,7 @@ impl RequestContext {
             status: Cell::new(None),
             error: None,
             error_form: ErrorForm::default(),
+            rpc_id: OnceCell::new(),
             is_refused: false,
             outcome: None,
             log_fields,

@@ -11,6 +11,7 @@ use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
 use super::io::{BodySink, ClientBody, RelayError};
 use super::request_context::RequestContext;
+use super::rpc_id::rpc_id;
 
 /// The endpoint's side of a body.
 pub(super) trait RequestSink: BodySink<Error = UpstreamError> {
@@ -57,6 +58,10 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             };
             let frame = frame.map_err(RelayError::Source)?;
             let (last, length) = (frame.last, frame.data.len());
+            if context.error_form.is_json_rpc() && context.bytes_in.get() == 0 {
+                // The rest of a body that comes in parts is not waited for.
+                rpc_id(frame.data).map(|id| context.rpc_id.set(id));
+            }
             context.bytes_in.set(context.bytes_in.get() + length as u64);
             let keeps = sink.keeps_body() || context.session_start.is_some();
             context.body.read(&frame, keeps, &context.worker);

@@ -126,18 +126,14 @@ impl WorkList {
 impl Places {
     fn take(&mut self, work: Work) -> u32 {
         let place = self.free;
-        match self.all.get_mut(place as usize) {
-            Some(free) => {
-                if let Place::Free { next } = std::mem::replace(free, Place::Taken(work)) {
-                    self.free = next;
-                }
-                place
+        if let Some(free) = self.all.get_mut(place as usize) {
+            if let Place::Free { next } = std::mem::replace(free, Place::Taken(work)) {
+                self.free = next;
             }
-            None => {
-                self.all.push(Place::Taken(work));
-                u32::try_from(self.all.len() - 1).expect("fewer than 4 billion requests")
-            }
+            return place;
         }
+        self.all.push(Place::Taken(work));
+        u32::try_from(self.all.len() - 1).expect("fewer than 4 billion requests")
     }
 
     fn leave(&mut self, place: u32) -> Option<Work> {

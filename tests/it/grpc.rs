@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
-use switchback::model::OutcomeClass;
+use switchback::model::{LeaveCause, OutcomeClass, WorkClass};
 
 use crate::support::TestProxy;
 use crate::support::h2::{H2Client, H2Origin, H2Response, block, read, read_body, request, send};
@@ -232,6 +232,14 @@ fn a_release_that_left_ends_its_calls_with_a_status_and_not_their_connection() {
         let answer = unary(&client, call("/echo"), message("hello")).await;
         assert_eq!(answer.body, message("hello"));
     });
+    let table = proxy.cell.load();
+    let route = table.compiled().routes().get(0).unwrap();
+    let cuts = route.split().entries()[0].cells().snapshot().cuts;
+    assert_eq!(
+        cuts[WorkClass::GrpcStream.index()][LeaveCause::Remove.index()],
+        1
+    );
+    assert_eq!(cuts.iter().flatten().sum::<u64>(), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use serde_json::json;
 
 use super::harness::{Held, HeldOrigin, Whole};
 use super::work::{EVENTS, GET, UPGRADE, UPGRADED};
+use crate::support::h2::{H2Client, block, request};
 use crate::support::{Client, wait_until};
 
 const CAUSES: [&str; 4] = ["switch", "split", "rollback", "remove"];
@@ -184,6 +185,68 @@ fn a_stream_is_never_ended_inside_an_event() {
     assert_eq!(client.chunk(), "data: 1\n\ndata: 2\n");
     proxy.switch("green");
     assert!(client.is_closed(), "without a word");
+    wait_until("the counter", || proxy.cuts() == ["blue 1 stream switch 1"]);
+}
+
+#[test]
+fn a_call_of_mcp_gets_an_error_with_its_own_id() {
+    let proxy = Whole::start("agent_protocol = \"mcp\"\n");
+    let mut client = proxy.client();
+    let call = r#"{"jsonrpc":"2.0","id":"c-7","method":"tools/call"}"#;
+    let length = call.len();
+    client.send(format!(
+        "POST / HTTP/1.1\r\nHost: a.test\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\r\n{call}"
+    ));
+    let mut events = proxy.blue.next();
+    events.send(EVENTS).chunk("data: 1\n\n");
+    client.response_head();
+    assert_eq!(client.chunk(), "data: 1\n\n");
+    proxy.done(
+        "POST",
+        "/v1/routes/chat/switch?cut=true",
+        &json!({ "to": "green" }),
+    );
+    let event = client.chunk();
+    let lines: Vec<_> = event.lines().collect();
+    let [retry, data, ""] = lines[..] else {
+        panic!("{event:?}");
+    };
+    assert!(retry.starts_with("retry: "), "{retry}");
+    let data: serde_json::Value =
+        serde_json::from_str(data.strip_prefix("data: ").unwrap()).unwrap();
+    assert_eq!(
+        (&data["jsonrpc"], &data["id"]),
+        (&json!("2.0"), &json!("c-7"))
+    );
+    assert_eq!(data["error"]["data"]["reason"], "release_left");
+    assert!(client.is_closed());
+}
+
+#[test]
+fn a_stream_over_http2_gets_its_last_event_and_a_reset() {
+    let proxy = Whole::start("");
+    block(async {
+        let client = H2Client::connect(proxy.running.listeners()[0]).await;
+        let (answer, _out) = client.open(request("GET", "/"), true).await;
+        let mut events = proxy.blue.next();
+        events.send(EVENTS).chunk("data: 1\n\n");
+        let mut body = answer.await.unwrap().into_body();
+        let first = body.data().await.unwrap().unwrap();
+        assert_eq!(&first[..], b"data: 1\n\n");
+        proxy.done(
+            "POST",
+            "/v1/routes/chat/switch?cut=true",
+            &json!({ "to": "green" }),
+        );
+        let last = body.data().await.unwrap().unwrap();
+        let last = String::from_utf8(last.to_vec()).unwrap();
+        assert!(
+            last.starts_with("retry: ") && last.ends_with("\n\n"),
+            "{last}"
+        );
+        let end = body.data().await.unwrap().unwrap_err();
+        assert!(end.is_reset(), "{end}");
+    });
     wait_until("the counter", || proxy.cuts() == ["blue 1 stream switch 1"]);
 }
 
