@@ -1,5 +1,6 @@
 //! The end of what is in flight: by cause, by class, by policy, as the client and the counters see it.
 
+use std::sync::mpsc::channel;
 use std::thread;
 
 use serde_json::json;
@@ -7,7 +8,7 @@ use serde_json::json;
 use super::harness::{Held, HeldOrigin, Whole};
 use super::work::{EVENTS, GET, UPGRADE, UPGRADED};
 use crate::support::h2::{H2Client, block, request};
-use crate::support::{Client, wait_until};
+use crate::support::{Client, TIMEOUT, wait_until};
 
 const CAUSES: [&str; 4] = ["switch", "split", "rollback", "remove"];
 const POLICIES: [&str; 4] = ["finish", "finish within 300ms", "cut", "cut over 300ms"];
@@ -225,28 +226,35 @@ fn a_call_of_mcp_gets_an_error_with_its_own_id() {
 #[test]
 fn a_stream_over_http2_gets_its_last_event_and_a_reset() {
     let proxy = Whole::start("");
-    block(async {
-        let client = H2Client::connect(proxy.running.listeners()[0]).await;
-        let (answer, _out) = client.open(request("GET", "/"), true).await;
-        let mut events = proxy.blue.next();
-        events.send(EVENTS).chunk("data: 1\n\n");
-        let mut body = answer.await.unwrap().into_body();
-        let first = body.data().await.unwrap().unwrap();
-        assert_eq!(&first[..], b"data: 1\n\n");
-        proxy.done(
-            "POST",
-            "/v1/routes/chat/switch?cut=true",
-            &json!({ "to": "green" }),
-        );
-        let last = body.data().await.unwrap().unwrap();
-        let last = String::from_utf8(last.to_vec()).unwrap();
-        assert!(
-            last.starts_with("retry: ") && last.ends_with("\n\n"),
-            "{last}"
-        );
-        let end = body.data().await.unwrap().unwrap_err();
-        assert!(end.is_reset(), "{end}");
+    let address = proxy.running.listeners()[0];
+    let (begun, has_begun) = channel();
+    let client = thread::spawn(move || {
+        block(async {
+            let client = H2Client::connect(address).await;
+            let (answer, _out) = client.open(request("GET", "/"), true).await;
+            let mut body = answer.await.unwrap().into_body();
+            let first = body.data().await.unwrap().unwrap();
+            assert_eq!(&first[..], b"data: 1\n\n");
+            begun.send(()).unwrap();
+            let last = body.data().await.unwrap().unwrap();
+            let last = String::from_utf8(last.to_vec()).unwrap();
+            assert!(
+                last.starts_with("retry: ") && last.ends_with("\n\n"),
+                "{last}"
+            );
+            let end = body.data().await.unwrap().unwrap_err();
+            assert!(end.is_reset(), "{end}");
+        });
     });
+    let mut events = proxy.blue.next();
+    events.send(EVENTS).chunk("data: 1\n\n");
+    has_begun.recv_timeout(TIMEOUT).unwrap();
+    proxy.done(
+        "POST",
+        "/v1/routes/chat/switch?cut=true",
+        &json!({ "to": "green" }),
+    );
+    client.join().unwrap();
     wait_until("the counter", || proxy.cuts() == ["blue 1 stream switch 1"]);
 }
 
