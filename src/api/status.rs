@@ -5,7 +5,8 @@ use utoipa::ToSchema;
 
 use super::Timestamp;
 use crate::model::{
-    Author, Cause, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName, RouteSpec, Version,
+    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, ReleaseName, Revision, RouteName,
+    RouteSpec, Version,
 };
 
 /// Status: the live table, its health, and what can be undone.
@@ -160,6 +161,10 @@ pub enum EndpointHealth {
     Unchecked,
 }
 
+const fn whole_weight() -> u32 {
+    EndpointSpec::WEIGHT
+}
+
 /// Reason of an ejection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -183,6 +188,9 @@ pub struct EndpointStatus {
     pub health: EndpointHealth,
     /// Requests, streams and tunnels in flight on it.
     pub in_flight: u64,
+    /// Its weight among the endpoints of its release; 0 takes no new work.
+    #[serde(default = "whole_weight")]
+    pub weight: u32,
     /// Reason of its ejection, while it is ejected or probed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejected: Option<EjectionCause>,

@@ -23,8 +23,8 @@ use super::{
 use crate::{
     config,
     model::{
-        EndpointUrl, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
-        Version,
+        EndpointSpec, EndpointUrl, HealthSpec, Protocol, ReleaseDocument, ReleaseName, RouteName,
+        RouteSpec, Version,
     },
 };
 
@@ -71,7 +71,7 @@ pub(super) struct ReleaseSet {
     version: Option<Version>,
     /// Endpoint, such as `http://10.0.0.7:9000`; repeat for each; replaces all of them
     #[arg(long, value_name = "URL")]
-    endpoint: Vec<EndpointUrl>,
+    endpoint: Vec<EndpointSpec>,
     /// Path of its health check, such as /healthz
     #[arg(long, value_name = "PATH")]
     health: Option<String>,
@@ -93,6 +93,24 @@ pub(super) enum EndpointVerb {
     /// Remove endpoints from a release; requests in flight on them may finish
     #[command(after_help = "Example:\n  switchback endpoint remove green http://10.0.0.7:9000")]
     Remove(Endpoints),
+    /// Set the weight of an endpoint; with 0 it takes no new work
+    #[command(after_help = "Example:\n  switchback endpoint weight green http://10.0.0.7:9000 0")]
+    Weight(EndpointWeight),
+}
+
+/// Weight of one endpoint.
+#[derive(Debug, Args)]
+pub(super) struct EndpointWeight {
+    /// The release
+    release: ReleaseName,
+    /// The endpoint
+    #[arg(value_name = "URL")]
+    url: EndpointUrl,
+    /// Its weight among the endpoints of the release, 0 to 1,000
+    #[arg(value_parser = clap::value_parser!(u32).range(0..=1_000))]
+    weight: u32,
+    #[command(flatten)]
+    change: ChangeArgs,
 }
 
 /// Endpoints of one release.
@@ -177,39 +195,65 @@ pub(super) async fn release(client: &Client, verb: ReleaseVerb) -> Result<Out, F
 }
 
 pub(super) async fn endpoint(client: &Client, verb: EndpointVerb) -> Result<Out, Failure> {
-    let (endpoints, adds) = match verb {
-        EndpointVerb::Add(endpoints) => (endpoints, true),
-        EndpointVerb::Remove(endpoints) => (endpoints, false),
-    };
-    let Endpoints {
-        release,
-        urls,
-        change,
-    } = endpoints;
-    let path = release_path(&release);
-    let read = client.send(ApiRequest::get(&path)).await?;
-    let mut document: ReleaseDocument = read.read()?;
-    for url in urls {
-        let place = document.endpoints.iter().position(|known| *known == url);
-        match (place, adds) {
-            (None, true) => document.endpoints.push(url),
-            (Some(place), false) => drop(document.endpoints.remove(place)),
-            (Some(_), true) => return Err(refused(format!("`{release}` has `{url}` already"))),
-            (None, false) => {
-                let known: Vec<_> = document.endpoints.iter().map(ToString::to_string).collect();
-                let message = format!(
-                    "`{release}` has no endpoint `{url}`\nhint: it has {}",
-                    known.join(", ")
-                );
-                return Err(refused(message));
-            }
+    match verb {
+        EndpointVerb::Add(endpoints) => change_endpoints(client, &endpoints, add_endpoint).await,
+        EndpointVerb::Remove(endpoints) => {
+            change_endpoints(client, &endpoints, remove_endpoint).await
+        }
+        EndpointVerb::Weight(given) => {
+            let endpoints = Endpoints {
+                release: given.release,
+                urls: vec![given.url],
+                change: given.change,
+            };
+            change_endpoints(client, &endpoints, |known, url| {
+                let place = place_of(known, url)?;
+                let weighed = EndpointSpec::new(url.clone(), given.weight);
+                known[place] = weighed.ok_or_else(|| "the weight is above 1,000".to_owned())?;
+                Ok(())
+            })
+            .await
         }
     }
-    done(
-        client
-            .send(write(path, &document, read.revision, &change))
-            .await?,
-    )
+}
+
+async fn change_endpoints(
+    client: &Client,
+    endpoints: &Endpoints,
+    change: impl Fn(&mut Vec<EndpointSpec>, &EndpointUrl) -> Result<(), String>,
+) -> Result<Out, Failure> {
+    let release = &endpoints.release;
+    let path = release_path(release);
+    let read = client.send(ApiRequest::get(&path)).await?;
+    let mut document: ReleaseDocument = read.read()?;
+    for url in &endpoints.urls {
+        change(&mut document.endpoints, url)
+            .map_err(|problem| refused(format!("`{release}` {problem}")))?;
+    }
+    let write = write(path, &document, read.revision, &endpoints.change);
+    done(client.send(write).await?)
+}
+
+fn add_endpoint(known: &mut Vec<EndpointSpec>, url: &EndpointUrl) -> Result<(), String> {
+    if place_of(known, url).is_ok() {
+        return Err(format!("has `{url}` already"));
+    }
+    known.push(url.clone().into());
+    Ok(())
+}
+
+fn remove_endpoint(known: &mut Vec<EndpointSpec>, url: &EndpointUrl) -> Result<(), String> {
+    let place = place_of(known, url)?;
+    known.remove(place);
+    Ok(())
+}
+
+fn place_of(known: &[EndpointSpec], url: &EndpointUrl) -> Result<usize, String> {
+    let place = known.iter().position(|one| one.url() == url);
+    place.ok_or_else(|| {
+        let known: Vec<_> = known.iter().map(|one| one.url().to_string()).collect();
+        format!("has no endpoint `{url}`\nhint: it has {}", known.join(", "))
+    })
 }
 
 pub(super) async fn route(client: &Client, verb: RouteVerb) -> Result<Out, Failure> {

@@ -11,7 +11,7 @@ pub fn own_listeners(table: &TableDocument, own: &[SocketAddr]) -> Vec<Problem> 
     let mut found = Vec::new();
     let endpoints = table.releases.iter().flat_map(|(name, release)| {
         let numbered = release.endpoints.iter().enumerate();
-        numbered.map(move |(place, url)| (name, place, url))
+        numbered.map(move |(place, endpoint)| (name, place, endpoint.url()))
     });
     for (name, place, url) in endpoints {
         if let Some(listener) = own.iter().find(|own| is_same(url, **own)) {

@@ -315,10 +315,6 @@ fn in_release(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             "`endpoints` is a list",
             format!("write `endpoints = [\"{given}\"]`"),
         ),
-        ("releases.*.endpoints.*", DeValue::Table(_)) => say(
-            "an endpoint is a string",
-            "such as `\"http://10.0.0.11:9000\"`",
-        ),
         ("releases.*.endpoints.*", DeValue::String(given)) => {
             let Some((scheme, rest)) = given.split_once("://") else {
                 let at = format!("http://{given}");

@@ -160,7 +160,7 @@ mod tests {
         let table = switched(&fleet);
         let live = table.load();
         let blue = live.compiled().releases()["blue"].roster();
-        let url: crate::model::EndpointUrl = "http://127.0.0.1:9".parse().unwrap();
+        let url: crate::model::EndpointSpec = "http://127.0.0.1:9".parse().unwrap();
         blue.set(&[(url, "127.0.0.1:9".parse().unwrap())]);
         let (mut cuts, start, wall) = (Cuts::default(), Instant::now(), now_ms());
         cuts.follow(live.departures().pending(), &fleet);

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     fleet::{Fleet, Roster, RosterRole, WatchedRelease},
-    model::{EndpointUrl, Growth, ReleaseName, ReleaseSpec, TableState},
+    model::{EndpointSpec, Growth, ReleaseName, ReleaseSpec, TableState},
     table::{LiveTable, compile},
 };
 
@@ -159,7 +159,7 @@ impl<'a> HealthGate<'a> {
 fn longest_first_check(candidates: &Candidates<'_>, state: &TableState) -> Duration {
     let of = |name: &ReleaseName| {
         let health = state.spec.release(name)?.health.as_ref()?;
-        let is_name = |url: &EndpointUrl| url.ip().is_none();
+        let is_name = |one: &EndpointSpec| one.url().ip().is_none();
         let resolving = state.endpoints(name).iter().any(is_name);
         let resolving = if resolving { RESOLVING } else { Duration::ZERO };
         Some(health.timeout.0 + resolving + FIRST_CHECK_SLACK)

@@ -19,8 +19,8 @@ use super::{
 use crate::{
     fleet::{Fleet, Health, Roster},
     model::{
-        EndpointUrl, Growth, ReleaseName, Revision, RouteSpec, TableSpec, TableState, Version,
-        rescues,
+        EndpointSpec, EndpointUrl, Growth, ReleaseName, Revision, RouteSpec, TableSpec, TableState,
+        Version, rescues,
     },
     table::{Compiled, LiveTable, RollbackTarget, RoutingTable, UndoEntry},
 };
@@ -237,15 +237,17 @@ fn version<'a>(state: &'a TableState, name: &ReleaseName) -> Option<&'a Version>
 
 /// True if one of these endpoints could respond. The roster has addresses for the endpoints that it was given (`known`);
 /// the others count as able to.
-fn could_respond(roster: &Roster, urls: &[EndpointUrl], known: &[EndpointUrl]) -> bool {
+fn could_respond(roster: &Roster, urls: &[EndpointSpec], known: &[EndpointSpec]) -> bool {
     let endpoints = roster.endpoints();
-    let fit = |url: &EndpointUrl| {
+    let is_known = |url: &EndpointUrl| known.iter().any(|one| one.url() == url);
+    let fit = |one: &EndpointSpec| {
+        let url = one.url();
         let mut resolved = endpoints
             .iter()
             .filter(|endpoint| endpoint.url() == url)
             .peekable();
         if resolved.peek().is_none() {
-            return !known.contains(url);
+            return !is_known(url);
         }
         resolved.any(|endpoint| endpoint.health() != Health::Unhealthy)
     };
@@ -254,15 +256,16 @@ fn could_respond(roster: &Roster, urls: &[EndpointUrl], known: &[EndpointUrl]) -
 
 /// The readiness of a release by its checks. An endpoint that is not resolved yet is unknown.
 fn checked_readiness(
-    urls: &[EndpointUrl],
+    urls: &[EndpointSpec],
     own: Option<&Arc<Roster>>,
     candidate: Option<&Arc<Roster>>,
 ) -> Readiness {
-    let mut missing: Vec<_> = urls.iter().collect();
+    let urls: Vec<_> = urls.iter().map(EndpointSpec::url).collect();
+    let mut missing = urls.clone();
     let mut unknown = false;
     for roster in own.into_iter().chain(candidate) {
         for endpoint in roster.endpoints().iter() {
-            if !urls.contains(endpoint.url()) {
+            if !urls.contains(&endpoint.url()) {
                 continue;
             }
             missing.retain(|url| *url != endpoint.url());

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use super::ControlError;
 use crate::{
     fleet::{Fleet, Roster},
-    model::{ChangeSet, EndpointUrl, TableSpec, TableState},
+    model::{ChangeSet, EndpointSpec, TableSpec, TableState},
     table::{Draft, LiveTable, RoutingTable, UndoEntry, compile},
 };
 
@@ -47,8 +47,11 @@ pub(super) fn with_rosters(spec: &TableSpec, live: &RoutingTable) -> TableState 
 }
 
 /// Sets the endpoints of a roster if all of them are addresses, which need no look-up; `false` if not.
-pub(super) fn set_static_endpoints(roster: &Roster, urls: &[EndpointUrl]) -> bool {
-    let member = |url: &EndpointUrl| Some((url.clone(), SocketAddr::new(url.ip()?, url.port())));
+pub(super) fn set_static_endpoints(roster: &Roster, urls: &[EndpointSpec]) -> bool {
+    let member = |endpoint: &EndpointSpec| {
+        let url = endpoint.url();
+        Some((endpoint.clone(), SocketAddr::new(url.ip()?, url.port())))
+    };
     let members: Option<Vec<_>> = urls.iter().map(member).collect();
     let Some(members) = members else {
         return false;

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     fleet::{Fleet, Roster, RosterRole, WatchedRelease},
-    model::{ChangeSet, EndpointUrl},
+    model::{ChangeSet, EndpointSpec},
     table::{Draft, Release},
 };
 
@@ -17,7 +17,7 @@ use crate::{
 pub(super) const RESOLVING: Duration = Duration::from_secs(2);
 
 /// Endpoints and their addresses.
-pub(super) type Members = Vec<(EndpointUrl, SocketAddr)>;
+pub(super) type Members = Vec<(EndpointSpec, SocketAddr)>;
 
 /// The addresses that were looked up for a change; they are watched until this is dropped.
 #[derive(Debug, Default)]
@@ -82,11 +82,13 @@ fn unresolved(fleet: &Fleet, draft: &Draft, touched: &ChangeSet) -> Upcoming {
 }
 
 /// Detached rosters for names that a roster is to hold and has no address for.
-fn new_names(fleet: &Fleet, release: &Release, urls: &[EndpointUrl]) -> Vec<WatchedRelease> {
+fn new_names(fleet: &Fleet, release: &Release, urls: &[EndpointSpec]) -> Vec<WatchedRelease> {
     let endpoints = release.roster().endpoints();
-    let is_new =
-        |url: &&EndpointUrl| url.ip().is_none() && !endpoints.iter().any(|one| one.url() == *url);
-    let detached = |url: &EndpointUrl| {
+    let is_new = |new: &&EndpointSpec| {
+        let url = new.url();
+        url.ip().is_none() && !endpoints.iter().any(|one| one.url() == url)
+    };
+    let detached = |url: &EndpointSpec| {
         let (name, version) = (release.name(), release.version());
         let roster = fleet.candidate(name, version);
         warm(release, roster, Arc::new([url.clone()]))
@@ -94,7 +96,7 @@ fn new_names(fleet: &Fleet, release: &Release, urls: &[EndpointUrl]) -> Vec<Watc
     urls.iter().filter(is_new).map(detached).collect()
 }
 
-fn warm(release: &Release, roster: Arc<Roster>, urls: Arc<[EndpointUrl]>) -> WatchedRelease {
+fn warm(release: &Release, roster: Arc<Roster>, urls: Arc<[EndpointSpec]>) -> WatchedRelease {
     WatchedRelease {
         roster,
         spec: Arc::clone(release.spec()),
@@ -108,7 +110,7 @@ fn members(rosters: &[Arc<Roster>]) -> Members {
     for roster in rosters {
         let endpoints = roster.endpoints();
         let endpoints = endpoints.iter();
-        members.extend(endpoints.map(|one| (one.url().clone(), one.address())));
+        members.extend(endpoints.map(|one| (one.spec(), one.address())));
     }
     members
 }

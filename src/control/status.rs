@@ -213,6 +213,7 @@ fn endpoint_status(endpoint: &Endpoint, is_checked: bool, draining: bool) -> End
             Health::Unknown => EndpointHealth::Unknown,
         },
         in_flight: u64::from(endpoint.in_flight()),
+        weight: endpoint.weight(),
         ejected: endpoint.ejected().map(ejection_cause),
         draining,
     }

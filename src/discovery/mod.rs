@@ -26,7 +26,7 @@ pub use self::resolver::{DiscoveryError, Resolver};
 use crate::{
     config,
     fleet::{Fleet, WatchedRelease},
-    model::EndpointUrl,
+    model::EndpointSpec,
 };
 
 /// Concurrent queries of each family: those of one never wait for those of the other.
@@ -34,7 +34,7 @@ const MOST_LOOKUPS: usize = 32;
 
 type Lookups = JoinSet<(Question, Result<Outcome, DiscoveryError>)>;
 
-type Members = Vec<(EndpointUrl, SocketAddr)>;
+type Members = Vec<(EndpointSpec, SocketAddr)>;
 
 /// Updates the rosters until it is dropped. `own` are the addresses of our listeners, which are never
 /// endpoints: requests would loop.
@@ -87,7 +87,8 @@ fn ask(cache: &mut DnsCache, family: Family, lookups: &mut Lookups, resolver: &R
 
 fn hosts(watched: &[WatchedRelease]) -> BTreeSet<Arc<str>> {
     let urls = watched.iter().flat_map(|one| one.urls.iter());
-    urls.filter(|url| url.ip().is_none())
+    urls.map(EndpointSpec::url)
+        .filter(|url| url.ip().is_none())
         .map(|url| url.host().into())
         .collect()
 }
@@ -116,7 +117,7 @@ fn set_rosters(watched: &[WatchedRelease], cache: &DnsCache, own: &[SocketAddr])
         let now = roster.endpoints();
         let now: Vec<_> = now
             .iter()
-            .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
+            .map(|endpoint| (endpoint.spec(), endpoint.address()))
             .collect();
         let Some(members) = members(&one.urls, &now, cache) else {
             continue;
@@ -136,15 +137,16 @@ fn set_rosters(watched: &[WatchedRelease], cache: &DnsCache, own: &[SocketAddr])
 
 /// Members for a roster; `None` while nothing is known.
 fn members(
-    urls: &[EndpointUrl],
-    now: &[(EndpointUrl, SocketAddr)],
+    endpoints: &[EndpointSpec],
+    now: &[(EndpointSpec, SocketAddr)],
     cache: &DnsCache,
 ) -> Option<Members> {
     let mut members = Members::new();
     let mut waiting = false;
-    for url in urls {
+    for endpoint in endpoints {
+        let url = endpoint.url();
         let mut add = |ip: IpAddr| {
-            let member = (url.clone(), SocketAddr::new(ip, url.port()));
+            let member = (endpoint.clone(), SocketAddr::new(ip, url.port()));
             if !members.contains(&member) {
                 members.push(member);
             }
@@ -158,7 +160,7 @@ fn members(
         // Current members of this host stay until there is a response.
         let kept = now
             .iter()
-            .filter(|(other, address)| other == url && !known.has(Family::of(address.ip())));
+            .filter(|(other, address)| other.url() == url && !known.has(Family::of(address.ip())));
         kept.for_each(|(_, address)| add(address.ip()));
         waiting |= known.waiting;
     }
@@ -171,12 +173,13 @@ mod tests {
 
     use super::*;
 
-    fn urls(texts: &[&str]) -> Vec<EndpointUrl> {
+    fn urls(texts: &[&str]) -> Vec<EndpointSpec> {
         texts.iter().map(|text| text.parse().unwrap()).collect()
     }
 
     fn shown(members: Option<Members>) -> Option<Vec<String>> {
-        let show = |(url, address): &(EndpointUrl, SocketAddr)| format!("{} {address}", url.host());
+        let show =
+            |(url, address): &(EndpointSpec, SocketAddr)| format!("{} {address}", url.url().host());
         Some(members?.iter().map(show).collect())
     }
 

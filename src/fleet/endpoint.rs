@@ -18,7 +18,7 @@ use super::{
     idle_limit::IdleLimit,
     peak_ewma::PeakEwma,
 };
-use crate::model::{EndpointUrl, rendezvous};
+use crate::model::{EndpointSpec, EndpointUrl, rendezvous};
 
 /// Share of its weight that an endpoint has at the beginning of a slow start, in thousandths: Envoy's
 /// `min_weight_percent`.
@@ -70,15 +70,15 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Creates an endpoint of unknown health and weight 1, at the beginning of its slow start.
-    pub fn new(url: EndpointUrl, address: SocketAddr) -> Self {
+    /// Creates an endpoint of unknown health, at the beginning of its slow start.
+    pub fn new(spec: &EndpointSpec, address: SocketAddr) -> Self {
         Self {
-            url,
+            url: spec.url().clone(),
             address,
             seed: seed_of(address),
             health: AtomicU8::new(Health::Unknown as u8),
             flags: EndpointFlags::new(EndpointFlags::STARTING),
-            weight: AtomicU32::new(1),
+            weight: AtomicU32::new(spec.weight()),
             ejection: Ejection::default(),
             avoid_until_ms: AtomicU64::new(0),
             retry_afters: AtomicU64::new(0),
@@ -93,6 +93,12 @@ impl Endpoint {
     /// Configured URL; shared by several endpoints if its host has several addresses.
     pub fn url(&self) -> &EndpointUrl {
         &self.url
+    }
+
+    /// Its URL and weight.
+    pub fn spec(&self) -> EndpointSpec {
+        let spec = EndpointSpec::new(self.url.clone(), self.weight());
+        spec.unwrap_or_else(|| self.url.clone().into())
     }
 
     /// Address to connect to.
@@ -139,7 +145,6 @@ impl Endpoint {
     }
 
     /// Sets its weight.
-    #[cfg(test)]
     pub(super) fn set_weight(&self, weight: u32) {
         self.weight.store(weight, Ordering::Relaxed);
     }
@@ -354,7 +359,7 @@ mod tests {
 
     fn endpoint() -> Endpoint {
         Endpoint::new(
-            "http://127.0.0.1:9".parse().unwrap(),
+            &"http://127.0.0.1:9".parse().unwrap(),
             "127.0.0.1:9".parse().unwrap(),
         )
     }

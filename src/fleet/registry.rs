@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::Roster;
 use crate::{
-    model::{EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, Version},
+    model::{EndpointSpec, Hashed, ReleaseName, ReleaseSpec, RouteName, Version},
     stats::OutcomeTable,
 };
 
@@ -48,7 +48,7 @@ pub struct WatchedRelease {
     /// Spec with its health check and protocol.
     pub spec: Arc<Hashed<ReleaseSpec>>,
     /// Configured endpoints: names to resolve, or addresses.
-    pub urls: Arc<[EndpointUrl]>,
+    pub urls: Arc<[EndpointSpec]>,
     /// Reason for watching it.
     pub role: RosterRole,
 }

@@ -21,7 +21,7 @@ use super::{
     in_flight::{InFlight, Load, WorkerCounters},
     pick::{Pick, PickError},
 };
-use crate::model::{EndpointUrl, ReleaseName, Version};
+use crate::model::{EndpointSpec, EndpointUrl, ReleaseName, Version};
 
 /// The endpoints of one version of one release.
 #[derive(Debug)]
@@ -37,7 +37,7 @@ pub struct Roster {
     // Held while it is decided if one more endpoint is ejected.
     pub(super) ejecting: Mutex<()>,
     // Configured endpoints, once set. Locked while members are replaced, so that the last configuration wins.
-    configured: Mutex<Option<Arc<[EndpointUrl]>>>,
+    configured: Mutex<Option<Arc<[EndpointSpec]>>>,
     // Number of times the members were set.
     generation: watch::Sender<u64>,
 }
@@ -144,9 +144,12 @@ impl Roster {
     /// Replaces the members by resolved addresses. An endpoint that stays keeps its counts and its health;
     /// one that returns while it drains keeps its counts. Does nothing if the addresses were resolved for
     /// an outdated configuration.
-    pub fn set(&self, members: &[(EndpointUrl, SocketAddr)]) {
+    pub fn set(&self, members: &[(EndpointSpec, SocketAddr)]) {
         let told = self.lock_configured();
-        let is_of = |urls: &Arc<[EndpointUrl]>| members.iter().all(|(url, _)| urls.contains(url));
+        let is_of = |specs: &Arc<[EndpointSpec]>| {
+            let mut members = members.iter();
+            members.all(|(spec, _)| specs.contains(spec))
+        };
         if told.as_ref().is_none_or(is_of) {
             self.replace(members);
         }
@@ -155,34 +158,35 @@ impl Roster {
     /// Sets the configured endpoints, and addresses known for them. Members outside the configuration leave at once;
     /// addresses and resolved names join at once, so that later picks use only these; other names join once they are
     /// resolved. Old members stay only if the roster would be empty otherwise.
-    pub fn configure(&self, urls: &[EndpointUrl], known: &[(EndpointUrl, SocketAddr)]) {
+    pub fn configure(&self, specs: &[EndpointSpec], known: &[(EndpointSpec, SocketAddr)]) {
         let mut told = self.lock_configured();
-        *told = Some(urls.into());
+        *told = Some(specs.into());
         let now = self.endpoints();
         let mut members = Vec::new();
-        for url in urls {
+        for spec in specs {
+            let url = spec.url();
             if let Some(ip) = url.ip() {
-                members.push((url.clone(), SocketAddr::new(ip, url.port())));
+                members.push((spec.clone(), SocketAddr::new(ip, url.port())));
                 continue;
             }
             let held = now
                 .iter()
                 .map(|endpoint| (endpoint.url(), endpoint.address()));
-            let known = known.iter().map(|(url, address)| (url, *address));
+            let known = known.iter().map(|(spec, address)| (spec.url(), *address));
             let new = held.chain(known).filter(|(other, _)| *other == url);
-            for (url, address) in new {
-                let member = (url.clone(), address);
+            for (_, address) in new {
+                let member = (spec.clone(), address);
                 if !members.contains(&member) {
                     members.push(member);
                 }
             }
         }
-        let is_there = |(url, address): &(EndpointUrl, SocketAddr), endpoint: &Arc<Endpoint>| {
-            endpoint.url() == url && endpoint.address() == *address
+        let is_there = |(spec, address): &(EndpointSpec, SocketAddr), endpoint: &Arc<Endpoint>| {
+            endpoint.spec() == *spec && endpoint.address() == *address
         };
         let same = members.len() == now.len()
             && members.iter().zip(now.iter()).all(|(a, b)| is_there(a, b));
-        if !same && (urls.is_empty() || !members.is_empty()) {
+        if !same && (specs.is_empty() || !members.is_empty()) {
             self.replace(&members);
         }
     }
@@ -191,40 +195,43 @@ impl Roster {
     /// would be empty without them.
     pub fn unresolved(&self) -> (Vec<EndpointUrl>, Vec<EndpointUrl>) {
         let told = self.lock_configured();
-        let urls = told.as_deref().unwrap_or_default();
+        let specs = told.as_deref().unwrap_or_default();
+        let urls: Vec<_> = specs.iter().map(EndpointSpec::url).collect();
         if urls.is_empty() {
             return (Vec::new(), Vec::new());
         }
         let endpoints = self.endpoints();
         let held: BTreeSet<_> = endpoints.iter().map(|one| one.url().clone()).collect();
-        let is_missing = |url: &&EndpointUrl| url.ip().is_none() && !held.contains(*url);
-        let missing = urls.iter().filter(is_missing).cloned().collect();
-        let stays = |url: &EndpointUrl| !urls.contains(url);
+        let is_missing = |url: &&&EndpointUrl| url.ip().is_none() && !held.contains(**url);
+        let missing = urls.iter().filter(is_missing).copied().cloned().collect();
+        let stays = |url: &EndpointUrl| !urls.contains(&url);
         (missing, held.into_iter().filter(stays).collect())
     }
 
     // Safe to ignore poisoning: the value is valid between any two statements.
-    fn lock_configured(&self) -> MutexGuard<'_, Option<Arc<[EndpointUrl]>>> {
+    fn lock_configured(&self) -> MutexGuard<'_, Option<Arc<[EndpointSpec]>>> {
         self.configured
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn replace(&self, members: &[(EndpointUrl, SocketAddr)]) {
+    fn replace(&self, members: &[(EndpointSpec, SocketAddr)]) {
         let before = self.members.load();
         let draining = before.draining();
-        let keep = |(url, address): &(EndpointUrl, SocketAddr)| {
-            let same =
-                |endpoint: &&Arc<Endpoint>| endpoint.url() == url && endpoint.address() == *address;
+        let keep = |(spec, address): &(EndpointSpec, SocketAddr)| {
+            let same = |endpoint: &&Arc<Endpoint>| {
+                endpoint.url() == spec.url() && endpoint.address() == *address
+            };
             let back = || {
                 let back = draining.iter().find(same).cloned()?;
                 back.set_health(Health::Unknown);
                 Some(back)
             };
             let stays = before.endpoints.iter().find(same).cloned();
-            stays
-                .or_else(back)
-                .unwrap_or_else(|| Arc::new(Endpoint::new(url.clone(), *address)))
+            let kept = stays.or_else(back).inspect(|endpoint| {
+                endpoint.set_weight(spec.weight());
+            });
+            kept.unwrap_or_else(|| Arc::new(Endpoint::new(spec, *address)))
         };
         let endpoints: Vec<_> = members.iter().map(keep).collect();
         let is_gone = |old: &&Arc<Endpoint>| !endpoints.iter().any(|new| Arc::ptr_eq(old, new));
@@ -258,13 +265,13 @@ impl Roster {
         self.load.sum()
     }
 
-    /// Number of endpoints that are not unhealthy.
+    /// Number of endpoints that are not unhealthy and take new work.
     pub fn healthy(&self) -> usize {
         self.members
             .load()
             .endpoints
             .iter()
-            .filter(|endpoint| endpoint.health() != Health::Unhealthy)
+            .filter(|endpoint| endpoint.health() != Health::Unhealthy && endpoint.weight() > 0)
             .count()
     }
 
@@ -325,7 +332,7 @@ mod tests {
         let all: Vec<_> = roster.endpoints().iter().cloned().collect();
         let members: Vec<_> = all
             .iter()
-            .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
+            .map(|endpoint| (endpoint.spec(), endpoint.address()))
             .collect();
         let in_flight: Vec<_> = (0..2)
             .map(|_| {
@@ -380,7 +387,7 @@ mod tests {
     fn counts_come_back_wherever_they_are_dropped_while_the_members_change() {
         let roster = Arc::new(roster(4));
         let all: Vec<_> = roster.endpoints().iter().cloned().collect();
-        let member = |endpoint: &Arc<Endpoint>| (endpoint.url().clone(), endpoint.address());
+        let member = |endpoint: &Arc<Endpoint>| (endpoint.spec(), endpoint.address());
         let members: Vec<_> = all.iter().map(member).collect();
         let (give, take) = std::sync::mpsc::sync_channel(64);
         std::thread::scope(|scope| {
@@ -516,7 +523,7 @@ mod tests {
     fn an_endpoint_that_stays_keeps_its_counts() {
         let roster = roster(2);
         let held = roster.pick(&Pick::random(0, 0, 0)).unwrap();
-        let member = |endpoint: &Arc<Endpoint>| (endpoint.url().clone(), endpoint.address());
+        let member = |endpoint: &Arc<Endpoint>| (endpoint.spec(), endpoint.address());
         let kept = member(held.endpoint());
         roster.set(&[kept]);
         assert_eq!(roster.endpoints()[0].in_flight(), 1);

@@ -10,7 +10,8 @@ use proptest::prelude::*;
 
 use super::{endpoint::Endpoint, *};
 use crate::model::{
-    Balance, EjectionSpec, HumanDuration, LimitsSpec, ReleaseName, ReleaseSpec, Version,
+    Balance, EjectionSpec, EndpointSpec, HumanDuration, LimitsSpec, ReleaseName, ReleaseSpec,
+    Version,
 };
 
 const POLICIES: [Balance; 4] = [
@@ -27,19 +28,11 @@ fn address(port: u16) -> SocketAddr {
 /// A release whose endpoints have these weights, on ports from 1 on.
 fn roster(weights: &[u32]) -> Roster {
     let roster = Roster::new(ReleaseName::new("blue").unwrap(), Version::default(), 2);
-    let member = |port: u16| {
-        (
-            format!("http://127.0.0.1:{port}").parse().unwrap(),
-            address(port),
-        )
+    let member = |(port, weight): (u16, &u32)| {
+        let url = format!("http://127.0.0.1:{port}").parse().unwrap();
+        (EndpointSpec::new(url, *weight).unwrap(), address(port))
     };
-    let ports = 1..=u16::try_from(weights.len()).unwrap();
-    let members: Vec<_> = ports.map(member).collect();
-    roster.set(&members);
-    for (endpoint, weight) in roster.endpoints().iter().zip(weights) {
-        endpoint.set_weight(*weight);
-    }
-    roster.set(&members);
+    roster.set(&(1..).zip(weights).map(member).collect::<Vec<_>>());
     roster
 }
 

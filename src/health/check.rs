@@ -7,7 +7,7 @@ use tokio::net::TcpStream;
 use super::{error::CheckError, http1_client, http2_client};
 use crate::{
     fleet::Endpoint,
-    model::{EndpointUrl, HealthSpec, Protocol, ReleaseSpec, Scheme},
+    model::{EndpointSpec, EndpointUrl, HealthSpec, Protocol, ReleaseSpec, Scheme},
     net::{ClientTls, NetError, Stream},
 };
 
@@ -22,8 +22,8 @@ pub(super) struct Target {
 
 impl Target {
     /// Loads the TLS settings if an endpoint needs them. If they are invalid, each check reports it.
-    pub(super) fn new(spec: &ReleaseSpec, urls: &[EndpointUrl]) -> Self {
-        let tls = urls.iter().any(|url| url.scheme() == Scheme::Https);
+    pub(super) fn new(spec: &ReleaseSpec, urls: &[EndpointSpec]) -> Self {
+        let tls = urls.iter().any(|one| one.url().scheme() == Scheme::Https);
         let load = || ClientTls::load(&spec.tls.as_ref().into()).map_err(Arc::new);
         Self {
             protocol: spec.protocol,

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::seal::{self, DecodeError};
 use crate::model::{
-    Cause, EndpointUrl, Hashed, ReleaseName, RevisionRecord, RouteName, TableDocument, TableSpec,
+    Cause, EndpointSpec, Hashed, ReleaseName, RevisionRecord, RouteName, TableDocument, TableSpec,
     TableState, Version,
 };
 
@@ -101,13 +101,13 @@ pub(super) struct Snapshot {
 struct RosterLine {
     release: ReleaseName,
     version: Version,
-    endpoints: Vec<EndpointUrl>,
+    endpoints: Vec<EndpointSpec>,
 }
 
 impl Snapshot {
     pub(super) fn of(state: &TableState) -> Self {
         let roster =
-            |((release, version), endpoints): (&(ReleaseName, Version), &Arc<[EndpointUrl]>)| {
+            |((release, version), endpoints): (&(ReleaseName, Version), &Arc<[EndpointSpec]>)| {
                 RosterLine {
                     release: release.clone(),
                     version: version.clone(),

@@ -7,7 +7,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use super::{
-    EndpointUrl, Hashed, Percents, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
+    EndpointSpec, Hashed, Percents, Problem, ReleaseDocument, ReleaseName, RouteName, RouteSpec,
     TableDocument, TableState, Weights,
 };
 
@@ -72,7 +72,7 @@ pub enum Change {
         /// The release.
         release: ReleaseName,
         /// The new endpoints.
-        endpoints: Vec<EndpointUrl>,
+        endpoints: Vec<EndpointSpec>,
     },
     /// Gives percents to some releases of a route; the others share the rest in their present proportion.
     SetPercents {

@@ -9,7 +9,7 @@ use utoipa::{
 };
 
 use super::{
-    EndpointUrl, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
+    EndpointSpec, Hashed, ReleaseName, ReleaseSpec, Rosters, RouteSpec, TableSpec, TableState,
 };
 
 /// Document form of a table: releases with endpoints, and routes.
@@ -33,7 +33,7 @@ pub struct ReleaseDocument {
     /// Spec without the endpoints.
     pub spec: ReleaseSpec,
     /// Current endpoints.
-    pub endpoints: Vec<EndpointUrl>,
+    pub endpoints: Vec<EndpointSpec>,
 }
 
 /// Flat form for serde. `serde(flatten)` cannot reject unknown keys, so the fields are repeated here.
@@ -44,7 +44,7 @@ struct RawDocument {
     #[serde(default, skip_serializing_if = "super::Version::is_empty")]
     version: super::Version,
     #[schema(min_items = 1, max_items = 1024)]
-    endpoints: Vec<EndpointUrl>,
+    endpoints: Vec<EndpointSpec>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     health: Option<super::HealthSpec>,
     #[serde(default)]

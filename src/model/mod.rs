@@ -13,6 +13,7 @@ mod digest;
 mod document;
 mod duration;
 mod endpoint;
+mod endpoint_spec;
 mod growth;
 mod health;
 mod in_flight;
@@ -43,6 +44,7 @@ pub use self::{
     document::{ReleaseDocument, TableDocument},
     duration::HumanDuration,
     endpoint::{EndpointUrl, Scheme},
+    endpoint_spec::EndpointSpec,
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},

@@ -42,7 +42,7 @@ const SPAN: &str = concat!(
 );
 
 /// Schema from its keywords; some that are needed here (`not`, `propertyNames`) have no field in the builder.
-fn keywords(keywords: Value) -> Schema {
+pub(super) fn keywords(keywords: Value) -> Schema {
     let Value::Object(keywords) = keywords else {
         return Schema::default();
     };

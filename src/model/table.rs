@@ -6,12 +6,12 @@ use std::{
 };
 
 use super::{
-    ChunkedMap, Digest, EndpointUrl, Hashed, ReleaseName, ReleaseSpec, RouteName, RouteSpec,
+    ChunkedMap, Digest, EndpointSpec, Hashed, ReleaseName, ReleaseSpec, RouteName, RouteSpec,
     Version,
 };
 
 /// Endpoints of each release, by version: the last roster of a version is kept when the version goes.
-pub type Rosters = BTreeMap<(ReleaseName, Version), Arc<[EndpointUrl]>>;
+pub type Rosters = BTreeMap<(ReleaseName, Version), Arc<[EndpointSpec]>>;
 
 /// State that changes apply to: decisions and facts.
 #[derive(Debug, Clone, Default)]
@@ -24,7 +24,7 @@ pub struct TableState {
 
 impl TableState {
     /// Endpoints of a release of the table.
-    pub fn endpoints(&self, release: &ReleaseName) -> &[EndpointUrl] {
+    pub fn endpoints(&self, release: &ReleaseName) -> &[EndpointSpec] {
         let Some(spec) = self.spec.release(release) else {
             return &[];
         };

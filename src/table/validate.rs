@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{validate_balance, validate_health, validate_route};
 use crate::model::{
-    ChangeSet, EndpointUrl, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
+    ChangeSet, EndpointSpec, Problem, ReleaseName, ReleaseSpec, RouteSpec, Scheme, TableState,
 };
 
 /// Maximum number of endpoints of a release.
@@ -45,7 +45,7 @@ pub(super) fn problems(state: &TableState, touched: &ChangeSet, everything: bool
 fn release(
     name: &ReleaseName,
     spec: &ReleaseSpec,
-    endpoints: &[EndpointUrl],
+    endpoints: &[EndpointSpec],
     problems: &mut Vec<Problem>,
 ) {
     let at = |key: &str| format!("releases.{name}.{key}");
@@ -65,7 +65,14 @@ fn release(
         ));
     }
     let mut seen = HashSet::new();
-    for (place, url) in endpoints.iter().enumerate() {
+    if !endpoints.is_empty() && endpoints.iter().all(|endpoint| endpoint.weight() == 0) {
+        problems.push(
+            Problem::new(at("endpoints"), "no endpoint has a weight above 0").hint(
+                "take the release out of the splits instead, or leave one endpoint its weight",
+            ),
+        );
+    }
+    for (place, url) in endpoints.iter().map(EndpointSpec::url).enumerate() {
         if !seen.insert(url) {
             problems.push(Problem::new(
                 format!("{}.{place}", at("endpoints")),
@@ -83,7 +90,10 @@ fn release(
                 "a client certificate needs both `cert` and `key`",
             ));
         }
-        if endpoints.iter().all(|url| url.scheme() == Scheme::Http) {
+        if endpoints
+            .iter()
+            .all(|one| one.url().scheme() == Scheme::Http)
+        {
             problems.push(
                 Problem::new(at("tls"), "no endpoint uses TLS")
                     .hint("write `https://` in its endpoints"),

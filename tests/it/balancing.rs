@@ -320,3 +320,25 @@ fn in_a_storm_of_429_every_request_is_answered_by_an_endpoint() {
     let both = [one.requests().len(), two.requests().len()];
     assert!(both.iter().all(|count| *count > 10), "{both:?}");
 }
+
+#[test]
+fn endpoints_get_requests_by_their_weights_and_none_at_0() {
+    let origins: Vec<_> = (0..3).map(|_| Origin::replying("x")).collect();
+    let of = |index: usize, weight| {
+        let url = origins[index].url();
+        format!("{{ url = \"{url}\", weight = {weight} }}")
+    };
+    let endpoints = format!("[{}, {}, \"{}\"]", of(0, 0), of(1, 3), origins[2].url());
+    let lines = format!("endpoints = {endpoints}\nbalance = \"round_robin\"");
+    let proxy = TestProxy::builder()
+        .release_with("blue", &lines)
+        .route("all", "/", &[("blue", 1)])
+        .start();
+    let mut client = proxy.client();
+    (0..40).for_each(|_| assert_eq!(client.get("/").status, 200));
+    let counts: Vec<_> = origins
+        .iter()
+        .map(|origin| origin.requests().len())
+        .collect();
+    assert_eq!(counts, [0, 30, 10]);
+}

@@ -34,12 +34,16 @@ fn a_release_is_registered_scaled_and_removed() {
         ],
     );
     run_ok(&admin, &["endpoint", "remove", "red", "http://127.0.0.1:3"]);
+    let weigh = ["endpoint", "weight", "red", "http://127.0.0.1:5", "0"];
+    run_ok(&admin, &weigh);
     run_ok(&admin, &["release", "set", "red", "--health", "/healthz"]);
     let red = admin.get("/v1/releases/red");
-    assert_eq!(
-        red["endpoints"],
-        json!(["http://127.0.0.1:4", "http://127.0.0.1:5"])
-    );
+    let drained = json!({ "url": "http://127.0.0.1:5", "weight": 0 });
+    assert_eq!(red["endpoints"], json!(["http://127.0.0.1:4", drained]));
+    let status = admin.get("/v1/status");
+    let releases = status["releases"].as_array().unwrap();
+    let red_status = releases.iter().find(|one| one["name"] == "red").unwrap();
+    assert_eq!(red_status["endpoints"][1]["weight"], 0);
     assert_eq!(
         (&red["version"], &red["health"]["path"]),
         (&json!("3.0.0"), &json!("/healthz"))

@@ -14,7 +14,7 @@ use switchback::{
     config,
     discovery::{self, Resolver},
     fleet::{Fleet, Roster, RosterRole, WatchedRelease},
-    model::{EndpointUrl, Hashed, HumanDuration, ReleaseName, ReleaseSpec, Version},
+    model::{EndpointSpec, Hashed, HumanDuration, ReleaseName, ReleaseSpec, Version},
 };
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -223,7 +223,7 @@ fn ip(text: &str) -> IpAddr {
 }
 
 fn watched(fleet: &Fleet, name: &str, urls: &[&str]) -> WatchedRelease {
-    let urls: Vec<EndpointUrl> = urls.iter().map(|url| url.parse().unwrap()).collect();
+    let urls: Vec<EndpointSpec> = urls.iter().map(|url| url.parse().unwrap()).collect();
     WatchedRelease {
         roster: fleet.roster(&ReleaseName::new(name).unwrap(), &Version::default()),
         spec: Arc::new(Hashed::new(ReleaseSpec::default())),

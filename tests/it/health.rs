@@ -16,7 +16,7 @@ use switchback::{
     config::HealthChecks,
     fleet::{Endpoint, Fleet, Health, RosterRole, WatchedRelease},
     health,
-    model::{EndpointUrl, Hashed, Protocol, ReleaseName, ReleaseSpec, UpstreamTls, Version},
+    model::{EndpointSpec, Hashed, Protocol, ReleaseName, ReleaseSpec, UpstreamTls, Version},
     net::{CertificateFiles, ClientCertificates, ServerTls, ServerTlsSettings, Stream},
 };
 use tokio::{
@@ -101,7 +101,7 @@ fn watch(fleet: &Fleet, spec: ReleaseSpec, urls: &[(String, SocketAddr)]) -> Vec
     let parsed = urls
         .iter()
         .map(|(url, address)| (url.parse().unwrap(), *address));
-    let members: Vec<(EndpointUrl, SocketAddr)> = parsed.collect();
+    let members: Vec<(EndpointSpec, SocketAddr)> = parsed.collect();
     roster.set(&members);
     let endpoints = roster.endpoints().to_vec();
     fleet.watch(vec![WatchedRelease {

@@ -728,7 +728,7 @@ async fn the_roster_is_there_before_the_table_that_names_it() {
         let endpoints = roster.endpoints();
         endpoints
             .iter()
-            .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
+            .map(|endpoint| (endpoint.spec(), endpoint.address()))
             .collect::<Vec<_>>()
     };
     let now = members();

@@ -396,7 +396,7 @@ fn a_session_whose_endpoint_is_gone_goes_where_the_route_says() {
             .endpoints()
             .iter()
             .filter(|endpoint| endpoint.address() != gone)
-            .map(|endpoint| (endpoint.url().clone(), endpoint.address()))
+            .map(|endpoint| (endpoint.spec(), endpoint.address()))
             .collect();
         proxy.roster("blue").set(&stays);
         set_split(&proxy, 0, 1);

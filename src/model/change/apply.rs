@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, sync::Arc};
 
 use super::{Applied, Change, ChangeError, ChangeSet};
 use crate::model::{
-    EndpointUrl, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
+    EndpointSpec, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
     RouteSpec, TableDocument, TableSpec, TableState, Version, Weights, percent,
 };
 
@@ -277,7 +277,7 @@ fn put_release(state: &TableState, name: &ReleaseName, document: &ReleaseDocumen
 fn set_endpoints(
     state: &TableState,
     name: &ReleaseName,
-    endpoints: &[EndpointUrl],
+    endpoints: &[EndpointSpec],
 ) -> Result<Applied, ChangeError> {
     known_release(state, name)?;
     let version = state
@@ -303,7 +303,7 @@ fn with_roster(
     state: &TableState,
     name: &ReleaseName,
     version: &Version,
-    endpoints: &[EndpointUrl],
+    endpoints: &[EndpointSpec],
 ) -> Arc<Rosters> {
     let key = (name.clone(), version.clone());
     if state

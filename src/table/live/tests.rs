@@ -110,7 +110,9 @@ fn rosters_are_carried_forward_by_a_rollback() {
     bench.publish(&joined, 3, StackChange::Keep);
     bench.back(4);
     assert_eq!(
-        bench.state().endpoints(&"blue".parse().unwrap())[0].port(),
+        bench.state().endpoints(&"blue".parse().unwrap())[0]
+            .url()
+            .port(),
         7
     );
 }

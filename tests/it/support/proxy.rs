@@ -237,7 +237,11 @@ impl TestProxy {
             let members: Vec<_> = state
                 .endpoints(name)
                 .iter()
-                .map(|url| (url.clone(), SocketAddr::new(url.ip().unwrap(), url.port())))
+                .map(|endpoint| {
+                    let url = endpoint.url();
+                    let address = SocketAddr::new(url.ip().unwrap(), url.port());
+                    (endpoint.clone(), address)
+                })
                 .collect();
             self.fleet.roster(name, &spec.version).set(&members);
         }
