@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::net::TcpStream;
 
-use super::{error::CheckError, http1_client, http2_client};
+use super::{error::CheckError, grpc_client, http1_client, http2_client};
 use crate::{
     fleet::Endpoint,
     model::{EndpointSpec, EndpointUrl, HealthSpec, Protocol, ReleaseSpec, Scheme},
@@ -39,6 +39,10 @@ impl Target {
     ) -> Result<(), CheckError> {
         let stream = self.connect(endpoint, health.port).await?;
         let authority = authority(endpoint.url(), health);
+        if let Some(service) = &health.grpc {
+            let scheme = endpoint.url().scheme();
+            return grpc_client::ask(stream, scheme, &authority, service).await;
+        }
         match self.protocol {
             Protocol::Http1 => http1_client::ask(&stream, &authority, health).await,
             Protocol::Http2 => {

@@ -29,12 +29,21 @@ pub(super) enum CheckError {
     /// The connection failed.
     #[error("the connection failed")]
     Exchange(#[source] io::Error),
+    /// The call of the health service failed.
+    #[error("gRPC status {0}")]
+    Grpc(String),
+    /// The response of the health service is malformed.
+    #[error("malformed response of the gRPC health service")]
+    GrpcMalformed,
     /// HTTP/2 error.
     #[error("no response over HTTP/2")]
     Http2(#[source] Http2Error),
     /// The response is not valid HTTP/1.1.
     #[error("malformed response")]
     Malformed(#[source] Rejection),
+    /// The health service says something else than `SERVING`.
+    #[error("the gRPC health service says {0}")]
+    NotServing(&'static str),
     /// The path cannot be requested.
     #[error("the path `{0}` cannot be requested")]
     Path(String),

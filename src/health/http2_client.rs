@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     http2::{
-        BodyEvent, BudgetLimits, Connection, Key, Role, Settings, StreamError, hpack::Encoder,
+        BodyEvent, BudgetLimits, Connection, Head, Key, Role, Settings, StreamError, hpack::Encoder,
     },
     message::KnownField,
     model::{HealthMethod, HealthSpec, Scheme},
@@ -49,18 +49,9 @@ pub(super) async fn ask(
     health: &HealthSpec,
 ) -> Result<(), CheckError> {
     let failed = CheckError::Http2;
-    let mut engine = Connection::new(Role::Client, SETTINGS, BUDGET);
     let block = head(scheme, authority, health).ok_or(failed(Http2Error::Request))?;
-    let key = engine
-        .open(&block, true)
-        .map_err(|gone| failed(Http2Error::Gone(gone)))?;
+    let mut asking = Exchange::open(stream, &block, true).map_err(failed)?;
     let mut buffer = vec![0; 32 * 1024];
-    let mut asking = Exchange {
-        stream,
-        engine,
-        key,
-        filled: 0,
-    };
     // The response and its connection are driven here, so that nothing outlives the check.
     let status = poll_fn(|cx| asking.poll(cx, &mut buffer, Exchange::poll_status));
     check_status(status.await.map_err(failed)?, health)?;
@@ -96,7 +87,7 @@ fn head(scheme: Scheme, authority: &str, health: &HealthSpec) -> Option<Vec<u8>>
 }
 
 /// A request in progress.
-struct Exchange {
+pub(super) struct Exchange {
     stream: Stream,
     engine: Connection,
     key: Key,
@@ -104,11 +95,48 @@ struct Exchange {
     filled: usize,
 }
 
-// === impl Asking ===
+// === impl Exchange ===
 
 impl Exchange {
+    /// Begins a request; nothing follows its head if `is_over`.
+    pub(super) fn open(stream: Stream, block: &[u8], is_over: bool) -> Result<Self, Http2Error> {
+        let mut engine = Connection::new(Role::Client, SETTINGS, BUDGET);
+        let key = engine.open(block, is_over).map_err(Http2Error::Gone)?;
+        Ok(Self {
+            stream,
+            engine,
+            key,
+            filled: 0,
+        })
+    }
+
+    /// Sends the whole body of the request.
+    pub(super) fn poll_send(
+        &mut self,
+        cx: &Context<'_>,
+        data: &mut &[u8],
+    ) -> Poll<Result<(), StreamError>> {
+        self.engine.poll_send(self.key, cx, data, true)
+    }
+
+    /// Receives a head of the response.
+    pub(super) fn poll_head(&mut self, cx: &Context<'_>) -> Poll<Result<Head, StreamError>> {
+        self.engine.poll_head(self.key, cx)
+    }
+
+    /// Receives the next part of the body.
+    pub(super) fn poll_take(
+        &mut self,
+        cx: &Context<'_>,
+        piece: &mut Vec<u8>,
+    ) -> Poll<Result<BodyEvent, StreamError>> {
+        let taken = ready!(self.engine.poll_take(self.key, cx, piece));
+        self.engine.release_capacity(self.key, piece.len());
+        Poll::Ready(taken)
+    }
+
     /// Drives the connection until the response has the needed part.
-    fn poll<T>(
+    pub(super) fn poll<T>(
         &mut self,
         cx: &mut Context<'_>,
         buffer: &mut [u8],
@@ -129,7 +157,7 @@ impl Exchange {
     /// Status of the final response.
     fn poll_status(&mut self, cx: &mut Context<'_>) -> Poll<Result<u16, StreamError>> {
         loop {
-            let head = ready!(self.engine.poll_head(self.key, cx))?;
+            let head = ready!(self.poll_head(cx))?;
             if head.status() >= 200 {
                 return Poll::Ready(Ok(head.status()));
             }
@@ -144,16 +172,13 @@ impl Exchange {
     ) -> Poll<Result<bool, StreamError>> {
         loop {
             let mut piece = Vec::new();
-            match ready!(self.engine.poll_take(self.key, cx, &mut piece))? {
+            match ready!(self.poll_take(cx, &mut piece))? {
                 BodyEvent::End(_) => return Poll::Ready(Ok(false)),
-                BodyEvent::Data { last } => {
-                    self.engine.release_capacity(self.key, piece.len());
-                    match body.push(&piece) {
-                        Some(found) => return Poll::Ready(Ok(found)),
-                        None if last => return Poll::Ready(Ok(false)),
-                        None => {}
-                    }
-                }
+                BodyEvent::Data { last } => match body.push(&piece) {
+                    Some(found) => return Poll::Ready(Ok(found)),
+                    None if last => return Poll::Ready(Ok(false)),
+                    None => {}
+                },
             }
         }
     }

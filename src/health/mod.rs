@@ -13,6 +13,8 @@
 mod check;
 mod error;
 mod expect;
+mod grpc_client;
+mod grpc_message;
 mod http1_client;
 mod http2_client;
 mod hysteresis;

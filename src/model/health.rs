@@ -11,9 +11,15 @@ use super::HumanDuration;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HealthSpec {
-    /// Path to request, such as `/healthz`.
-    #[schema(pattern = r#"^/[!"$-~]{0,200}$"#)]
+    /// Path to request, such as `/healthz`; none for `grpc`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(pattern = r#"^(/[!"$-~]{0,200})?$"#)]
     pub path: String,
+    /// Service whose health is asked for with `grpc.health.v1.Health/Check`, instead of a path; empty for the server as a
+    /// whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(pattern = "^[!-~]{0,200}$")]
+    pub grpc: Option<String>,
     /// The method of the request.
     #[serde(default, skip_serializing_if = "HealthMethod::is_default")]
     pub method: HealthMethod,

@@ -81,7 +81,7 @@ fn release(
         }
     }
     if let Some(check) = &spec.health {
-        validate_health::problems(&at("health"), check, problems);
+        validate_health::problems(&at("health"), check, spec.protocol, problems);
     }
     if let Some(tls) = &spec.tls {
         if tls.cert.is_some() != tls.key.is_some() {

@@ -3,12 +3,73 @@
 use std::time::Duration;
 
 use crate::message::normal_path;
-use crate::model::{EndpointUrl, HealthMethod, HealthSpec, HumanDuration, Problem};
+use crate::model::{
+    EndpointUrl, HealthMethod, HealthSpec, HumanDuration, Problem, Protocol, StatusRange,
+};
 
 /// Maximum length of the text that is searched in a body.
 const LONGEST_TEXT: usize = 1024;
+/// Maximum length of the name of a service.
+const LONGEST_SERVICE: usize = 200;
 
-pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
+pub(super) fn problems(
+    at: &str,
+    check: &HealthSpec,
+    protocol: Protocol,
+    problems: &mut Vec<Problem>,
+) {
+    match &check.grpc {
+        Some(service) => grpc(at, check, service, protocol, problems),
+        None if check.path.is_empty() => {
+            problems.push(Problem::new(at, "missing key `path`").hint(
+                "write `path = \"/healthz\"`, or `grpc = \"\"` for the health service of gRPC",
+            ))
+        }
+        None => path(at, check, problems),
+    }
+    times(at, check, problems);
+    answer(at, check, problems);
+}
+
+/// A check by the health service of gRPC, which has a path and a response of its own.
+fn grpc(
+    at: &str,
+    check: &HealthSpec,
+    service: &str,
+    protocol: Protocol,
+    problems: &mut Vec<Problem>,
+) {
+    if protocol != Protocol::Http2 {
+        problems.push(
+            Problem::new(format!("{at}.grpc"), "gRPC needs HTTP/2")
+                .hint("write `protocol = \"h2\"` on the release"),
+        );
+    }
+    if service.len() > LONGEST_SERVICE || !service.bytes().all(|b| b.is_ascii_graphic()) {
+        problems.push(
+            Problem::new(
+                format!("{at}.grpc"),
+                format!("`{service}` is not a service"),
+            )
+            .hint("such as `agents.v1.Chat`, or `\"\"` for the server as a whole"),
+        );
+    }
+    let is_plain = check.path.is_empty()
+        && check.body.is_none()
+        && check.method == HealthMethod::default()
+        && check.status == StatusRange::default();
+    if !is_plain {
+        problems.push(
+            Problem::new(
+                at,
+                "`grpc` cannot be combined with `path`, `method`, `status` or `body`",
+            )
+            .hint("the health service of gRPC has its own"),
+        );
+    }
+}
+
+fn path(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
     let odd = |b: u8| !b.is_ascii_graphic() || b == b'#';
     let path = check
         .path
@@ -26,6 +87,9 @@ pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>
             .hint("such as `/healthz`"),
         );
     }
+}
+
+fn times(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {
     for (key, span) in [("interval", check.interval), ("timeout", check.timeout)] {
         if span < HumanDuration(Duration::from_millis(10)) {
             problems.push(
@@ -40,7 +104,6 @@ pub(super) fn problems(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>
             "`rise` and `fall` count results in a row and are at least 1",
         ));
     }
-    answer(at, check, problems);
 }
 
 fn answer(at: &str, check: &HealthSpec, problems: &mut Vec<Problem>) {

@@ -412,3 +412,88 @@ async fn an_endpoint_that_speaks_only_http2_is_asked_over_http2() {
     agent.say(503);
     becomes(&endpoints[0], Health::Unhealthy).await;
 }
+
+/// A health service of gRPC. The responses of its two services are set by the test: a status of the service, or of the
+/// call if that is above 100.
+async fn health_service(whole: Arc<AtomicU16>, chat: Arc<AtomicU16>) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((tcp, _)) = listener.accept().await {
+            let (whole, chat) = (Arc::clone(&whole), Arc::clone(&chat));
+            tokio::spawn(async move {
+                let Ok(mut connection) = h2::server::handshake(tcp).await else {
+                    return;
+                };
+                while let Some(Ok((request, respond))) = connection.accept().await {
+                    let (whole, chat) = (Arc::clone(&whole), Arc::clone(&chat));
+                    tokio::spawn(answer_health(request, respond, whole, chat));
+                }
+            });
+        }
+    });
+    address
+}
+
+async fn answer_health(
+    request: http::Request<h2::RecvStream>,
+    mut respond: h2::server::SendResponse<bytes::Bytes>,
+    whole: Arc<AtomicU16>,
+    chat: Arc<AtomicU16>,
+) {
+    assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+    assert_eq!(request.headers()["content-type"], "application/grpc");
+    assert_eq!(request.headers()["te"], "trailers");
+    let mut body = request.into_body();
+    let mut received = Vec::new();
+    while let Some(Ok(data)) = body.data().await {
+        received.extend_from_slice(&data);
+    }
+    let status = match &received[..] {
+        [0, 0, 0, 0, 0] => whole,
+        [0, 0, 0, 0, 11, 0x0a, 9, name @ ..] if name == b"agents.v1" => chat,
+        other => panic!("{other:?}"),
+    };
+    let status = status.load(Ordering::Relaxed);
+    let head = http::Response::builder().header("content-type", "application/grpc");
+    if let Some(code) = status.checked_sub(100) {
+        let head = head.header("grpc-status", code).body(()).unwrap();
+        let _ = respond.send_response(head, true);
+        return;
+    }
+    // Its client may be gone: a check that is aborted ends its connection.
+    let Ok(mut out) = respond.send_response(head.body(()).unwrap(), false) else {
+        return;
+    };
+    let message = [0, 0, 0, 0, 2, 8, u8::try_from(status).unwrap()];
+    let _ = out.send_data(bytes::Bytes::copy_from_slice(&message), false);
+    let mut trailers = http::HeaderMap::new();
+    trailers.insert("grpc-status", "0".parse().unwrap());
+    let _ = out.send_trailers(trailers);
+}
+
+#[tokio::test]
+async fn the_health_service_of_grpc_is_asked_for_one_service_or_the_whole() {
+    let (whole, chat) = (Arc::new(AtomicU16::new(1)), Arc::new(AtomicU16::new(2)));
+    let address = health_service(Arc::clone(&whole), Arc::clone(&chat)).await;
+    let (fleet, _checks) = start();
+    let of = |service: &str| {
+        let health = format!(r#"{{"grpc":"{service}","rise":1,"fall":1,{QUICK}}}"#);
+        ReleaseSpec {
+            health: Some(serde_json::from_str(&health).unwrap()),
+            protocol: Protocol::Http2,
+            ..ReleaseSpec::default()
+        }
+    };
+    let url = [(format!("http://{address}"), address)];
+    let endpoints = watch(&fleet, of(""), &url);
+    becomes(&endpoints[0], Health::Healthy).await;
+    whole.store(112, Ordering::Relaxed);
+    becomes(&endpoints[0], Health::Unhealthy).await;
+    let endpoints = watch(&fleet, of("agents.v1"), &url);
+    becomes(&endpoints[0], Health::Unhealthy).await;
+    chat.store(1, Ordering::Relaxed);
+    becomes(&endpoints[0], Health::Healthy).await;
+    chat.store(3, Ordering::Relaxed);
+    becomes(&endpoints[0], Health::Unhealthy).await;
+}
