@@ -8,9 +8,10 @@ use clap_complete::Shell;
 use super::{
     access::AccessArgs,
     config_file::ConfigFile,
+    endpoints::EndpointVerb,
     options::{ChangeArgs, CommonArgs, HealthArgs, revision, version},
     part::Part,
-    resources::{EndpointVerb, ReleaseVerb, RouteVerb},
+    resources::{ReleaseVerb, RouteVerb},
     table::Import,
 };
 use crate::{

@@ -11,6 +11,7 @@ mod client;
 mod config_file;
 mod connector;
 mod drain;
+mod endpoints;
 mod exit;
 mod options;
 mod output;
@@ -109,7 +110,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
     match verb {
         RemoteCommand::Change(verb) => ask_change(client, verb).await,
         RemoteCommand::Diff { from, to } => queries::diff(client, from, to).await,
-        RemoteCommand::Endpoint(verb) => resources::endpoint(client, verb).await,
+        RemoteCommand::Endpoint(verb) => endpoints::endpoint(client, verb).await,
         RemoteCommand::Drain {
             release,
             version,
