@@ -294,15 +294,13 @@ impl<'p> Pins<'p> {
             id,
         }
         .seal(self.ring, pin.label());
-        match text {
-            Some(text) => write(&text),
-            None => {
-                if id.len() > LONGEST_ID {
-                    PinRefusal::TooLong.count();
-                }
-                write(id);
-            }
+        if let Some(text) = text {
+            return write(&text);
         }
+        if id.len() > LONGEST_ID {
+            PinRefusal::TooLong.count();
+        }
+        write(id);
     }
 }
 

@@ -15,7 +15,8 @@ use super::error::{ClientError, ProxyError, UpstreamError};
 use super::event_stream::{EventBoundary, last_event};
 use super::forward;
 use super::io::{
-    ClientBody, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart, UpstreamResponse,
+    ClientBody, FieldSink, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart,
+    UpstreamResponse,
 };
 use super::learn::LearningSource;
 use super::observe;
@@ -307,17 +308,7 @@ fn take_head<R: Responder>(
     let status = responder.respond(&responding, |out| {
         forward::write_response(out, parts, exposed, pins);
         forward::write_response_own(out, parts, &context.id, expose, || worker.date());
-        if selected.route().spec().expose_decision {
-            selected.decision.write(out);
-        }
-        if selected.route().has_sessions() {
-            let session = context.session.get();
-            session.write_cookie(selected.route(), context.random_key, out);
-            if let Some(pins) = pins {
-                let start = context.session_start.as_deref();
-                pins.write_response(parts, (&selected.minted(session), start), out);
-            }
-        }
+        write_session(committed, parts, out);
     })?;
     if selected.route().agent_protocol().is_some() {
         let session = context.session.get();
@@ -345,6 +336,25 @@ fn take_head<R: Responder>(
     } else {
         Head::Final
     })
+}
+
+/// Writes the fields about the decision and the session, on routes that have them.
+#[inline]
+fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut dyn FieldSink) {
+    let Committed { context, selected } = committed;
+    let route = selected.route();
+    if route.spec().expose_decision {
+        selected.decision.write(out);
+    }
+    if !route.has_sessions() {
+        return;
+    }
+    let session = context.session.get();
+    session.write_cookie(route, context.random_key, out);
+    if let Some(pins) = committed.pins() {
+        let start = context.session_start.as_deref();
+        pins.write_response(parts, (&selected.minted(session), start), out);
+    }
 }
 
 /// The protocol that follows an upgrade: a WebSocket, or another one that the client asked for and the route allows.

@@ -92,31 +92,14 @@ pub(super) fn select(
         if chosen.has_left && begins_anew() {
             return Err(SelectError::Moves(decision()));
         }
-        let permit = match release.spec().limits.concurrency {
-            None => None,
-            Some(limit) => {
-                let permit = position.take_permit(release.roster().concurrency_limit(), limit);
-                let queued = |slot| {
-                    let position = QueuePosition {
-                        slot,
-                        ..QueuePosition::default()
-                    };
-                    SelectError::Busy(decision(), Box::new(position))
-                };
-                Some(permit.map_err(queued)?)
-            }
-        };
+        let permit = permit(&mut position, release)
+            .map_err(|position| SelectError::Busy(decision(), Box::new(position)))?;
         let pick = Pick {
             policy: release.balance(),
             tried: input.tried,
             ..preferring(route, input.session.get(), worker, now_ms)
         };
-        let picked = if release.balance().limits_endpoints() {
-            position.pick(release, &pick)
-        } else {
-            release.roster().pick(&pick)
-        };
-        let in_flight = match picked {
+        let in_flight = match picked(&mut position, release, &pick) {
             Ok(in_flight) => in_flight,
             Err(PickError::NoEndpoint) => {
                 return Err(SelectError::Unserved(decision(), ProxyError::NoEndpoint));
@@ -144,6 +127,35 @@ pub(super) fn select(
             _counted: table.count(worker.slot),
             permit,
         })
+    })
+}
+
+/// An endpoint of the release, with room for the request if its endpoints have a limit.
+#[inline]
+fn picked(
+    position: &mut QueuePosition,
+    release: &Release,
+    pick: &Pick<'_>,
+) -> Result<InFlight, PickError> {
+    if release.balance().limits_endpoints() {
+        position.pick(release, pick)
+    } else {
+        release.roster().pick(pick)
+    }
+}
+
+/// A permit of the release, if it has a limit; otherwise the place in its queue.
+fn permit(
+    position: &mut QueuePosition,
+    release: &Release,
+) -> Result<Option<Permit>, QueuePosition> {
+    let Some(limit) = release.spec().limits.concurrency else {
+        return Ok(None);
+    };
+    let permit = position.take_permit(release.roster().concurrency_limit(), limit);
+    permit.map(Some).map_err(|slot| QueuePosition {
+        slot,
+        ..QueuePosition::default()
     })
 }
 
