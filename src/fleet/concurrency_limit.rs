@@ -106,7 +106,7 @@ impl ConcurrencyLimit {
         drop(line);
         Some(QueueSlot {
             limit: Arc::clone(self),
-            waiter: waiter,
+            waiter,
             number,
             is_taken: false,
         })

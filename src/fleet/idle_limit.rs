@@ -39,7 +39,7 @@ impl IdleLimit {
         let limit = (alive_ms - alive_ms / 8).max(SHORTEST_MS);
         if limit < self.limit_ms(now_ms) {
             let learned = limit.min(u64::from(u32::MAX)) << 32;
-            let second = now_ms / 1_000 & u64::from(u32::MAX);
+            let second = (now_ms / 1_000) & u64::from(u32::MAX);
             self.0.store(learned | second, Ordering::Relaxed);
         }
     }

@@ -96,7 +96,9 @@ impl Answer {
             let mut piece = Vec::new();
             match ready!(exchange.poll_take(cx, &mut piece))? {
                 BodyEvent::End(trailers) => {
-                    trailers.iter().for_each(|trailers| self.note(trailers));
+                    if let Some(trailers) = &trailers {
+                        self.note(trailers);
+                    }
                     return Poll::Ready(Ok(()));
                 }
                 BodyEvent::Data { last } => {
