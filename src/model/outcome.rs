@@ -60,6 +60,8 @@ pub enum AttemptFailure {
     ConnectTimeout,
     /// The endpoint has reached its limit of connections or streams.
     ConnectionLimit,
+    /// The response did not begin in time.
+    FirstByteTimeout,
     /// The endpoint did not process the request.
     Refused,
     /// The timeout of the whole request expired.
@@ -68,20 +70,24 @@ pub enum AttemptFailure {
     Silent,
     /// The endpoint responded with a status after which the request was sent elsewhere.
     Status,
+    /// The timeout of the attempt expired.
+    TryTimeout,
 }
 
 impl AttemptFailure {
     /// All failures, in the order of [`AttemptFailure::index`].
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::BadAnswer,
         Self::Closed,
         Self::ConnectFailed,
         Self::ConnectTimeout,
         Self::ConnectionLimit,
+        Self::FirstByteTimeout,
         Self::Refused,
         Self::RequestTimeout,
         Self::Silent,
         Self::Status,
+        Self::TryTimeout,
     ];
 
     /// Name in metrics and logs.
@@ -92,10 +98,12 @@ impl AttemptFailure {
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
             Self::ConnectionLimit => "connection_limit",
+            Self::FirstByteTimeout => "first_byte_timeout",
             Self::Refused => "refused",
             Self::RequestTimeout => "request_timeout",
             Self::Silent => "upstream_silent",
             Self::Status => "upstream_status",
+            Self::TryTimeout => "try_timeout",
         }
     }
 

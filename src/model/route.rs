@@ -212,6 +212,13 @@ pub struct TimeoutsSpec {
     /// Timeout for the whole request, first byte to last; none by default.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<HumanDuration>,
+    /// Timeout from the first byte of the request to the first one of its response, all attempts together; none by
+    /// default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_byte: Option<HumanDuration>,
+    /// Timeout of one attempt, until its response begins; an idempotent request is then sent again. None by default.
+    #[serde(default, rename = "try", skip_serializing_if = "Option::is_none")]
+    pub per_try: Option<HumanDuration>,
 }
 
 impl TimeoutsSpec {

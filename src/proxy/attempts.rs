@@ -60,7 +60,7 @@ impl RequestContext {
         let attempts = self.attempts.get_or_insert_default();
         attempts.is_final = !failed.is_safe();
         if again {
-            if evidence == Evidence::Answered {
+            if matches!(evidence, Evidence::Answered | Evidence::TimedOut) {
                 attempts.avoid(selected.in_flight.endpoint().address());
             }
             attempts.repeat(evidence, self.worker.http2.opened());

@@ -79,6 +79,12 @@ pub(super) enum UpstreamError {
     /// Timeout while the endpoint sent nothing, or did not read.
     #[error("idle timeout of the endpoint")]
     IdleTimeout,
+    /// The response did not begin in time.
+    #[error("timeout before the first byte of the response")]
+    FirstByteTimeout,
+    /// The response did not begin in the time of one attempt.
+    #[error("timeout of the attempt")]
+    TryTimeout,
     /// The endpoint refused the request without processing it.
     #[error("the endpoint refused the request unprocessed")]
     Unprocessed(#[source] io::Error),
@@ -115,6 +121,8 @@ pub enum ErrorReason {
     ConnectFailed,
     /// No connection to an endpoint in time.
     ConnectTimeout,
+    /// The response did not begin in time.
+    FirstByteTimeout,
     /// The request was not to be forwarded any further (`Max-Forwards: 0`).
     MaxForwards,
     /// No endpoint is available.
@@ -139,6 +147,8 @@ pub enum ErrorReason {
     SessionLost,
     /// The endpoint was idle for too long.
     Silence,
+    /// The response did not begin in the time of one attempt.
+    TryTimeout,
     /// An override names a release that the route does not have.
     UnknownRelease,
     /// The endpoint closed the connection before it responded.
@@ -229,6 +239,8 @@ impl UpstreamError {
             Self::ConnectionLimit | Self::NoStreams => ErrorReason::Overloaded,
             Self::Invalid(_) => ErrorReason::BadAnswer,
             Self::IdleTimeout => ErrorReason::Silence,
+            Self::FirstByteTimeout => ErrorReason::FirstByteTimeout,
+            Self::TryTimeout => ErrorReason::TryTimeout,
             Self::Status(_) => ErrorReason::UpstreamStatus,
         }
     }
@@ -237,7 +249,10 @@ impl UpstreamError {
         match self {
             Self::Closed(_) | Self::Connect(_) | Self::Invalid(_) | Self::Tls(_) => 502,
             Self::ConnectionLimit | Self::NoStreams | Self::Unprocessed(_) => 503,
-            Self::ConnectTimeout | Self::IdleTimeout => 504,
+            Self::ConnectTimeout
+            | Self::IdleTimeout
+            | Self::FirstByteTimeout
+            | Self::TryTimeout => 504,
             Self::Status(status) => *status,
         }
     }
@@ -251,6 +266,8 @@ impl UpstreamError {
             Self::ConnectionLimit | Self::NoStreams => AttemptFailure::ConnectionLimit,
             Self::Invalid(_) => AttemptFailure::BadAnswer,
             Self::IdleTimeout => AttemptFailure::Silent,
+            Self::FirstByteTimeout => AttemptFailure::FirstByteTimeout,
+            Self::TryTimeout => AttemptFailure::TryTimeout,
             Self::Status(_) => AttemptFailure::Status,
             Self::Unprocessed(_) => AttemptFailure::Refused,
         }
@@ -295,6 +312,7 @@ impl ErrorReason {
             Self::BadRequest(reason) => reason.as_str(),
             Self::ConnectFailed => "connect_failed",
             Self::ConnectTimeout => "connect_timeout",
+            Self::FirstByteTimeout => "first_byte_timeout",
             Self::MaxForwards => "max_forwards",
             Self::NoEndpoint => "no_endpoint",
             Self::NoRoute => "no_route",
@@ -307,6 +325,7 @@ impl ErrorReason {
             Self::RequestTimeout => "request_timeout",
             Self::SessionLost => "session_lost",
             Self::Silence => "upstream_silent",
+            Self::TryTimeout => "try_timeout",
             Self::UnknownRelease => "unknown_release",
             Self::UpstreamClosed => "upstream_closed",
             Self::UpstreamStatus => "upstream_status",

@@ -84,7 +84,7 @@ pub(super) fn send_request<H: RequestHead, C: ClientBody, R: Responder>(
         let exchange = RefCell::new(Exchange::new(encoded.encoder.clone()));
         let policy = selected.route().retries();
         let is_repeatable =
-            (connection.is_reused || policy.repeats_statuses()) && meta.may_be_repeated(policy);
+            (connection.is_reused || policy.repeats_sent()) && meta.may_be_repeated(policy);
         let (end, evidence, received) = {
             let committed = Committed {
                 context: &*context,

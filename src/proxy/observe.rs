@@ -105,7 +105,10 @@ pub(super) fn refused(worker: &Worker, selected: &Selected) {
 fn counts(error: &UpstreamError, evidence: Evidence) -> bool {
     match error {
         UpstreamError::Closed(_) => evidence != Evidence::KeptConnectionEnded,
-        UpstreamError::Invalid(_) | UpstreamError::IdleTimeout => true,
+        UpstreamError::Invalid(_)
+        | UpstreamError::IdleTimeout
+        | UpstreamError::FirstByteTimeout
+        | UpstreamError::TryTimeout => true,
         // A status is counted with its head, connecting where it fails; the others are limits, ours or the endpoint's.
         UpstreamError::Status(_)
         | UpstreamError::Connect(_)

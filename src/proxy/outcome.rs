@@ -128,6 +128,7 @@ fn conclude_unanswered(
     let evidence = match end {
         RelayEnd::Upstream(UpstreamError::Closed(_) | UpstreamError::Unprocessed(_)) => evidence,
         RelayEnd::Upstream(UpstreamError::Status(_)) => Evidence::Answered,
+        RelayEnd::Upstream(UpstreamError::TryTimeout) => Evidence::TimedOut,
         _ => Evidence::Unknown,
     };
     match end.unanswered() {

@@ -56,6 +56,7 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
                 forget
             ));
             let limit = context.total_limit(meta);
+            let response_limit = context.response_limit();
             let mut is_uploading = true;
             poll_fn(|cx| {
                 // Once the request is whole, its response may end it, and the client need not be watched before.
@@ -77,12 +78,32 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
                 if !is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
                     return Poll::Ready(end);
                 }
+                if let Some(late) = poll_late(cx, context, response_limit.as_ref()) {
+                    return Poll::Ready(late);
+                }
                 poll_ended(cx, committed, limit.as_ref())
             })
             .await
         };
         retract_or_abort((context, &events), meta, end, responder)
     }
+}
+
+/// The end of a request whose response has not begun in time.
+fn poll_late(
+    cx: &mut Context<'_>,
+    context: &RequestContext,
+    limit: Option<&(Deadline, bool)>,
+) -> Option<RelayEnd> {
+    let (limit, is_of_try) = limit?;
+    if context.status.get().is_some() || limit.poll_expired(cx).is_pending() {
+        return None;
+    }
+    Some(RelayEnd::Upstream(if *is_of_try {
+        UpstreamError::TryTimeout
+    } else {
+        UpstreamError::FirstByteTimeout
+    }))
 }
 
 /// Ready when the request has to end, whatever its two directions do.

@@ -3,7 +3,7 @@
 use std::cell::{Cell, OnceCell};
 use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
@@ -209,6 +209,28 @@ impl RequestContext {
     pub(super) fn decide(&mut self, decision: Option<Decision>, endpoint: Option<SocketAddr>) {
         self.decision = decision;
         self.endpoint = endpoint;
+    }
+
+    /// Deadline for the begin of the response, and true if it is that of this attempt, if its route has one.
+    pub(super) fn response_limit(&self) -> Option<(Deadline, bool)> {
+        let spec = &self.decision()?.route.spec().timeouts;
+        if spec.first_byte.is_none() && spec.per_try.is_none() {
+            return None;
+        }
+        let waited = self.worker.timers.now().since(self.started);
+        let left = spec.first_byte.map(|span| span.0.saturating_sub(waited));
+        let of_try = spec.per_try.map_or(Duration::MAX, |span| span.0);
+        let deadline = self.worker.timers.deadline();
+        match left {
+            Some(left) if left <= of_try => {
+                deadline.set_from_now(left);
+                Some((deadline, false))
+            }
+            _ => {
+                deadline.set_from_now(of_try);
+                Some((deadline, true))
+            }
+        }
     }
 
     /// Deadline for the whole request, if it has one.

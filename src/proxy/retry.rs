@@ -6,7 +6,8 @@
 //! | the endpoint refused it: `REFUSED_STREAM`, or a stream above the last one of its GOAWAY | retry | retry |
 //! | a reused connection ended before one byte of the response | retry | no |
 //! | a response with a status that the route repeats | retry | no |
-//! | a new connection ended, another reset, a malformed response, a timeout, a partial response | no | no |
+//! | no response within the route's timeout of an attempt | retry | no |
+//! | a new connection ended, another reset, a malformed response, another timeout, a partial response | no | no |
 //!
 //! A request is idempotent by its method, or by an `Idempotency-Key` where the route says so. In each case only if the
 //! whole body read so far is still buffered, fewer than the route's number of attempts were made and the connect
@@ -41,6 +42,8 @@ pub(super) enum Evidence {
     KeptConnectionEnded,
     /// The response has a status that the route repeats.
     Answered,
+    /// The response did not begin within the route's timeout of an attempt.
+    TimedOut,
     /// The endpoint may have processed it.
     Unknown,
 }
@@ -90,7 +93,9 @@ impl FailedAttempt {
     pub(super) fn is_safe(self) -> bool {
         let is_safe = match self.evidence {
             Evidence::NotSent | Evidence::Refused => true,
-            Evidence::KeptConnectionEnded | Evidence::Answered => self.is_idempotent,
+            Evidence::KeptConnectionEnded | Evidence::Answered | Evidence::TimedOut => {
+                self.is_idempotent
+            }
             Evidence::Unknown => false,
         };
         is_safe && self.holds_body
@@ -168,6 +173,7 @@ mod tests {
             (Evidence::Refused, true, true),
             (Evidence::KeptConnectionEnded, true, false),
             (Evidence::Answered, true, false),
+            (Evidence::TimedOut, true, false),
             (Evidence::Unknown, false, false),
         ] {
             for (is_idempotent, again) in [(true, idempotent), (false, other)] {

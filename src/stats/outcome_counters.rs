@@ -314,7 +314,7 @@ mod tests {
         cells.record_failed_attempt(1, AttemptFailure::Silent);
         let mut snapshot = cells.snapshot();
         snapshot.add(&cells.snapshot());
-        assert_eq!(snapshot.failed_attempts, [0, 0, 0, 0, 0, 4, 0, 2, 0]);
+        assert_eq!(snapshot.failed_attempts, [0, 0, 0, 0, 0, 0, 4, 0, 2, 0, 0]);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub struct RetryPolicy {
     attempts: u32,
     other_endpoints: Option<u32>,
     takes_keys: bool,
+    has_try_timeout: bool,
     // One bit for each of `RetriesSpec::STATUSES`.
     statuses: u8,
     // Invariant: an index into the entries of the route's split.
@@ -34,6 +35,7 @@ impl RetryPolicy {
             attempts: retries.attempts.unwrap_or(MOST_ATTEMPTS),
             other_endpoints: retries.endpoints,
             takes_keys: retries.idempotency_key,
+            has_try_timeout: spec.timeouts.per_try.is_some(),
             statuses: retries
                 .on_status
                 .iter()
@@ -58,9 +60,9 @@ impl RetryPolicy {
         self.takes_keys
     }
 
-    /// True if an idempotent request is sent again after some status.
-    pub fn repeats_statuses(&self) -> bool {
-        self.statuses != 0
+    /// True if an idempotent request that was sent may be sent again, after some status or a timeout of an attempt.
+    pub fn repeats_sent(&self) -> bool {
+        self.statuses != 0 || self.has_try_timeout
     }
 
     /// True if an idempotent request is sent again after this status.

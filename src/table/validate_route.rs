@@ -250,6 +250,8 @@ impl Check<'_> {
             ("silence", limits.silence),
             ("websocket_idle", limits.websocket_idle),
             ("request", limits.request),
+            ("first_byte", limits.first_byte),
+            ("try", limits.per_try),
         ];
         for (key, span) in all {
             if span.is_some_and(|span| span.0 < Duration::from_millis(1)) {

@@ -201,6 +201,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.timeouts.connect", Here(time::unconnected, ["50ms", "1h"])),
     ("routes.timeouts.silence", Here(time::unanswered, ["50ms", "1h"])),
     ("routes.timeouts.websocket_idle", Here(time::quiet_websocket, ["50ms", "1h"])),
+    ("routes.timeouts.first_byte", By("a_response_that_does_not_begin_in_time_is_504_and_its_request_is_not_repeated")),
+    ("routes.timeouts.try", By("an_attempt_that_brings_no_response_in_time_is_repeated_if_it_may_be")),
     ("routes.timeouts.request", Here(time::unanswered, ["50ms", "1h"])),
     ("routes.strip_prefix", By("prefixes_are_taken_off_and_games_with_paths_are_refused")),
     ("routes.agent_protocol", By("an_mcp_client_gets_a_json_rpc_error")),

@@ -289,3 +289,63 @@ fn retries_end_with_their_budget_and_the_request_gets_its_error() {
     assert!((30..=60).contains(&blue.retries), "{}", blue.retries);
     assert_eq!(bad.requests().len() as u64, 100 + blue.retries);
 }
+
+/// Reads requests and answers none.
+fn silent() -> (Origin, Arc<AtomicUsize>) {
+    let seen = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&seen);
+    let origin = Origin::after_request(move |_, _, mut reader| {
+        count.fetch_add(1, Ordering::SeqCst);
+        let _ = std::io::Read::read_to_end(&mut reader, &mut Vec::new());
+    });
+    (origin, seen)
+}
+
+#[test]
+fn an_attempt_that_brings_no_response_in_time_is_repeated_if_it_may_be() {
+    for (method, attempts) in [("GET", 2), ("POST", 1)] {
+        let (origin, seen) = silent();
+        let proxy = TestProxy::builder()
+            .release("blue", &[&origin])
+            .route_with(
+                "all",
+                &[("blue", 1)],
+                "timeouts = { try = \"50ms\" }\nretries = { attempts = 2 }",
+            )
+            .start();
+        let response = ask(&proxy, method, "");
+        let reason = response.value("x-switchback-reason");
+        assert_eq!((response.status, reason), (504, Some("try_timeout")), "{method}");
+        assert_eq!(seen.load(Ordering::SeqCst), attempts, "{method}");
+    }
+}
+
+#[test]
+fn a_response_that_does_not_begin_in_time_is_504_and_its_request_is_not_repeated() {
+    let (origin, seen) = silent();
+    let proxy = TestProxy::builder()
+        .release("blue", &[&origin])
+        .route_with("all", &[("blue", 1)], "timeouts = { first_byte = \"50ms\" }")
+        .start();
+    let response = ask(&proxy, "GET", "");
+    let reason = response.value("x-switchback-reason");
+    assert_eq!((response.status, reason), (504, Some("first_byte_timeout")));
+    assert_eq!(seen.load(Ordering::SeqCst), 1);
+    let stream = Origin::after_request(|_, mut stream, mut reader| {
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+            .unwrap();
+        std::thread::sleep(std::time::Duration::from_millis(150));
+        stream.write_all(b"2\r\nok\r\n0\r\n\r\n").unwrap();
+        let _ = std::io::Read::read_to_end(&mut reader, &mut Vec::new());
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&stream])
+        .route_with(
+            "all",
+            &[("blue", 1)],
+            "timeouts = { first_byte = \"100ms\", try = \"100ms\" }",
+        )
+        .start();
+    assert_eq!(ask(&proxy, "GET", "").text(), "ok", "a response has its time");
+}
