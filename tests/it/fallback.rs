@@ -315,7 +315,11 @@ fn an_attempt_that_brings_no_response_in_time_is_repeated_if_it_may_be() {
             .start();
         let response = ask(&proxy, method, "");
         let reason = response.value("x-switchback-reason");
-        assert_eq!((response.status, reason), (504, Some("try_timeout")), "{method}");
+        assert_eq!(
+            (response.status, reason),
+            (504, Some("try_timeout")),
+            "{method}"
+        );
         assert_eq!(seen.load(Ordering::SeqCst), attempts, "{method}");
     }
 }
@@ -325,7 +329,11 @@ fn a_response_that_does_not_begin_in_time_is_504_and_its_request_is_not_repeated
     let (origin, seen) = silent();
     let proxy = TestProxy::builder()
         .release("blue", &[&origin])
-        .route_with("all", &[("blue", 1)], "timeouts = { first_byte = \"50ms\" }")
+        .route_with(
+            "all",
+            &[("blue", 1)],
+            "timeouts = { first_byte = \"50ms\" }",
+        )
         .start();
     let response = ask(&proxy, "GET", "");
     let reason = response.value("x-switchback-reason");
@@ -347,5 +355,9 @@ fn a_response_that_does_not_begin_in_time_is_504_and_its_request_is_not_repeated
             "timeouts = { first_byte = \"100ms\", try = \"100ms\" }",
         )
         .start();
-    assert_eq!(ask(&proxy, "GET", "").text(), "ok", "a response has its time");
+    assert_eq!(
+        ask(&proxy, "GET", "").text(),
+        "ok",
+        "a response has its time"
+    );
 }
