@@ -99,11 +99,10 @@ fn poll_late(
     if context.status.get().is_some() || limit.poll_expired(cx).is_pending() {
         return None;
     }
-    Some(RelayEnd::Upstream(if *is_of_try {
-        UpstreamError::TryTimeout
-    } else {
-        UpstreamError::FirstByteTimeout
-    }))
+    let of_try = is_of_try.then_some(UpstreamError::TryTimeout);
+    Some(RelayEnd::Upstream(
+        of_try.unwrap_or(UpstreamError::FirstByteTimeout),
+    ))
 }
 
 /// Ready when the request has to end, whatever its two directions do.
