@@ -17,7 +17,8 @@ use crate::{
     model::{LeaveCause, Revision, RouteName, WorkClass},
 };
 
-/// Largest number of requests that a worker has not answered yet; a further count is not made.
+/// Largest number of requests that a worker has not taken yet; a further one is left out. Cuts are ordered again and again
+/// while there is work.
 const MOST: usize = 1_024;
 /// Longest wait for a worker's tally.
 const LONGEST: Duration = Duration::from_secs(2);
@@ -118,8 +119,7 @@ impl WorkBoard {
     pub fn cut(&self, order: CutOrder) {
         let order = Arc::new(order);
         for inbox in &self.0 {
-            // A cut is never left out: the control plane makes one per class and departure, and few at a time.
-            inbox.put(WorkRequest::Cut(Arc::clone(&order)), usize::MAX);
+            inbox.put(WorkRequest::Cut(Arc::clone(&order)));
         }
     }
 
@@ -165,8 +165,8 @@ impl Inbox {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, request: WorkRequest, most: usize) {
-        if let Some(requests) = self.lock().as_mut().filter(|held| held.len() < most) {
+    fn put(&self, request: WorkRequest) {
+        if let Some(requests) = self.lock().as_mut().filter(|held| held.len() < MOST) {
             requests.push(request);
             self.arrived.notify_one();
         }
@@ -179,7 +179,7 @@ impl Inbox {
             route: route.cloned(),
             tally,
         };
-        self.put(count, MOST);
+        self.put(count);
         answer
     }
 }
