@@ -57,7 +57,7 @@ impl SessionStart {
         }
     }
 
-    /// Keeps the session, if both bodies were whole and the response is the agreement of client and server.
+    /// Keeps the session, if the request was whole and what came of the response has the agreement of client and server.
     pub(super) fn finish(&self, sessions: &McpSessions) {
         let parts = self.id.get().zip(self.request.get());
         let response = parts.and_then(|_| self.response.whole());

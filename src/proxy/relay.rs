@@ -85,6 +85,10 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
             })
             .await
         };
+        // The client may leave as soon as it has the event with the response, before the end of the stream.
+        if let Some(start) = context.session_start.as_deref() {
+            start.finish(&context.worker.shared.mcp_sessions);
+        }
         retract_or_abort((context, &events), meta, end, responder)
     }
 }
@@ -276,12 +280,7 @@ fn download<R: Responder, A: UpstreamResponse>(
             }
         };
         match relayed {
-            Ok(()) => {
-                if let Some(start) = start {
-                    start.finish(&context.worker.shared.mcp_sessions);
-                }
-                RelayEnd::Whole
-            }
+            Ok(()) => RelayEnd::Whole,
             Err(RelayError::Source(error)) => RelayEnd::Upstream(error),
             Err(RelayError::Sink(error)) => RelayEnd::Client(error),
         }
