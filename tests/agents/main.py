@@ -10,6 +10,7 @@ import mcp_client
 import orchestrator
 import sessions
 import streams
+import tasks
 from harness import Suite, folder
 from world import Launcher, world
 
@@ -30,13 +31,19 @@ def main():
         check("mcp sessions stay whole at 95/5", sessions.stay_whole, 300, 95, 5)
         check("mcp sessions stay whole at 50/50", sessions.stay_whole, 300, 50, 50)
         check("mcp sessions survive a restart of the proxy", sessions.survive_a_restart, 40)
+        check("mcp sessions move after a rollback", sessions.move_after_a_rollback, 40)
+        check("mcp sessions move from a dead endpoint", sessions.move_from_a_dead_endpoint, 40)
+        check("a2a tasks are found", tasks.polled, 40)
+        check("a2a streams go on", tasks.streamed)
         check("openai stream finishes through a switch", streams.chat_finishes)
+        check("openai POST is executed once", streams.executed_once)
         check("openai POST waits for a restart", streams.waits_for_a_restart)
         check("websockets stay through a switch", streams.sockets_stay, 20)
         check("grpcio stream finishes through a switch", streams.call_finishes)
         check("openai stream is cut", cuts.chat)
         check("a cut stream on the wire", cuts.raw_events)
         check("mcp call is cut", cuts.tool_call, "unary")
+        check("mcp stream is cut", cuts.tool_call, "stream")
         check("websockets are cut", cuts.sockets, 50)
         spread = 'in_flight = { rollback = { websocket = "cut over 2s" } }\n'
         check("websockets are cut one by one", cuts.sockets_spread, 50, keys={"sockets": spread})

@@ -40,6 +40,15 @@ class Session:
             return "the client knows the server's own id"
         return None
 
+    def moved(self, old, new):
+        """What is wrong with a session that should have moved between its two phases, or None."""
+        if self.failure:
+            return self.failure
+        places = [(place["release"], place["calls"]) for place in self.places]
+        if places != [(old, 0), (old, 1), (new, 0)]:
+            return f"{self.places}"
+        return None
+
 
 async def sessions_through(world, count, changes):
     """Sessions that live through changes, each with a call before, between and after them."""
@@ -79,3 +88,24 @@ def survive_a_restart(world, count):
     sessions = asyncio.run(sessions_through(world, count, [world.restart]))
     broken = [said for session in sessions if (said := session.broken(2))]
     assert not broken, f"{len(broken)} of {count} sessions broke, such as: {broken[0]}"
+
+
+def move_after_a_rollback(world, count):
+    """Sessions of the release that was rolled back go on at the other one with their next call; clients do not notice."""
+    world.switch("tools", "green")
+    sessions = asyncio.run(sessions_through(world, count, [lambda: None, world.rollback]))
+    moved = [session.moved("green", "blue") for session in sessions]
+    assert not any(moved), f"{sum(map(bool, moved))} of {count} sessions broke, such as: {next(filter(None, moved))}"
+    same([agent.look()["sessions"] for agent in world.of("blue")], [0, 0], "sessions that were not ended")
+
+
+def move_from_a_dead_endpoint(world, count):
+    """Sessions of an endpoint that died go on at the other one of the same release; the others stay where they are."""
+    dead, alive = world.of("blue")
+    sessions = asyncio.run(sessions_through(world, count, [dead.kill]))
+    assert not (failures := [session.failure for session in sessions if session.failure]), failures[0]
+    same({place["endpoint"] for session in sessions for place in session.places[1:]}, {alive.name})
+    stayed = [session for session in sessions if session.places[0]["endpoint"] == alive.name]
+    assert 0 < len(stayed) < count, f"{len(stayed)} of {count} on one endpoint"
+    same([said for session in stayed if (said := session.broken(2))], [])
+    same([agent.look()["sessions"] for agent in (alive,)], [0], "sessions that were not ended")

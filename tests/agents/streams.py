@@ -77,6 +77,20 @@ def call_finishes(world):
         same((old.code(), new.code()), (grpc.StatusCode.OK, grpc.StatusCode.OK))
 
 
+def executed_once(world):
+    """An agent that executes and then dies: its POST is not sent to another endpoint, and the SDK does not repeat it either."""
+    with chat_client(world) as client:
+        try:
+            ask(client, "dies", "pay the bill")
+        except openai.InternalServerError as error:
+            same((error.status_code, error.response.headers.get("x-should-retry")), (502, "false"))
+        else:
+            raise AssertionError("an answer although the agent died")
+        same([line.partition(" ")[2] for line in world.executed()], ["pay the bill"])
+        # The other endpoint goes on.
+        same(ask(client, "quick", "again").choices[0].message.content, "blue")
+
+
 def waits_for_a_restart(world):
     """A POST while all endpoints restart waits for one of them, and is executed once; the SDK does not have to repeat it."""
     with chat_client(world, max_retries=0) as client:
