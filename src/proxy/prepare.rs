@@ -18,7 +18,6 @@ use super::io::{FieldSink, RequestParts};
 use super::mcp_start::SessionStart;
 use super::pins::Pins;
 use super::pool::PoolKey;
-use super::queue_position::QueuePosition;
 use super::request_context::RequestContext;
 use super::select::{Decision, SelectError, Selected, select};
 use super::session_move::{MoveError, SessionMove};
@@ -56,11 +55,8 @@ fn select_anew(
     previous: Option<Selected>,
     parts: &RequestParts<'_>,
 ) -> Stage {
-    let position = match (previous, context.waiting.take()) {
-        (Some(selected), _) => selected.into_position(),
-        (None, Some(waiting)) => *waiting,
-        (None, None) => QueuePosition::default(),
-    };
+    let waiting = context.waiting.take();
+    let position = previous.map(Selected::into_position).or(waiting);
     let attempts = context.attempts.as_ref();
     let input = DecisionInput {
         preview: context.preview,

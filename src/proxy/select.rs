@@ -62,7 +62,7 @@ pub(super) fn select(
     worker: &Worker,
     request: &RequestParts<'_>,
     input: &DecisionInput<'_>,
-    mut position: QueuePosition,
+    mut position: Option<Box<QueuePosition>>,
 ) -> Result<Selected, SelectError> {
     let now_ms = worker.cached_now_ms();
     worker.with_table(|table| {
@@ -92,12 +92,12 @@ pub(super) fn select(
         if chosen.has_left && begins_anew() {
             return Err(SelectError::Moves(decision()));
         }
-        let permit = permit(&mut position, release)
-            .map_err(|position| SelectError::Busy(decision(), Box::new(position)))?;
+        let permit = permit(release, &mut position)
+            .map_err(|position| SelectError::Busy(decision(), position))?;
         let pick = Pick {
             policy: release.balance(),
             tried: input.tried,
-            ..preferring(route, input.session.get(), worker, now_ms)
+            ..preferring(route, input.session, worker, now_ms)
         };
         let in_flight = match picked(&mut position, release, &pick) {
             Ok(in_flight) => in_flight,
@@ -105,8 +105,9 @@ pub(super) fn select(
                 return Err(SelectError::Unserved(decision(), ProxyError::NoEndpoint));
             }
             Err(PickError::Full(_)) => {
+                let mut position = position.unwrap_or_default();
                 position.permit = permit;
-                return Err(SelectError::Busy(decision(), Box::new(position)));
+                return Err(SelectError::Busy(decision(), position));
             }
         };
         if reason == DecisionReason::Pin {
@@ -133,29 +134,38 @@ pub(super) fn select(
 /// An endpoint of the release, with room for the request if its endpoints have a limit.
 #[inline]
 fn picked(
-    position: &mut QueuePosition,
+    position: &mut Option<Box<QueuePosition>>,
     release: &Release,
     pick: &Pick<'_>,
 ) -> Result<InFlight, PickError> {
     if release.balance().limits_endpoints() {
-        position.pick(release, pick)
+        position.get_or_insert_default().pick(release, pick)
     } else {
         release.roster().pick(pick)
     }
 }
 
-/// A permit of the release, if it has a limit; otherwise the place in its queue.
+/// A permit of the release, if it has a limit.
+///
+/// # Errors
+/// The position in the queue, if none is free.
+#[inline]
 fn permit(
-    position: &mut QueuePosition,
     release: &Release,
-) -> Result<Option<Permit>, QueuePosition> {
+    position: &mut Option<Box<QueuePosition>>,
+) -> Result<Option<Permit>, Box<QueuePosition>> {
     let Some(limit) = release.spec().limits.concurrency else {
         return Ok(None);
     };
-    let permit = position.take_permit(release.roster().concurrency_limit(), limit);
-    permit.map(Some).map_err(|slot| QueuePosition {
-        slot,
-        ..QueuePosition::default()
+    let requests = release.roster().concurrency_limit();
+    let permit = position
+        .get_or_insert_default()
+        .take_permit(requests, limit);
+    permit.map(Some).map_err(|slot| {
+        Box::new(QueuePosition {
+            slot,
+            ..QueuePosition::default()
+        })
     })
 }
 
@@ -178,11 +188,17 @@ fn route<'t>(
 }
 
 /// A pick by a random number that prefers the endpoint of the session, if the route has sessions.
-fn preferring(route: &Route, session: Session, worker: &Worker, now_ms: u64) -> Pick<'static> {
+fn preferring(
+    route: &Route,
+    session: &Cell<Session>,
+    worker: &Worker,
+    now_ms: u64,
+) -> Pick<'static> {
     let random = Pick::random(worker.random(), now_ms, worker.slot);
     if !route.has_sessions() {
         return random;
     }
+    let session = session.get();
     Pick {
         key: session.key(),
         preferred: session.pinned().map(|pinned| pinned.endpoint),
@@ -248,13 +264,13 @@ impl Decision {
 impl Selected {
     /// The permit of its release, and the place on its endpoint where there is a limit; nothing else is counted any
     /// more.
-    pub(super) fn into_position(self) -> QueuePosition {
+    pub(super) fn into_position(self) -> Box<QueuePosition> {
         let is_limited = self.release().balance().limits_endpoints();
-        QueuePosition {
+        Box::new(QueuePosition {
             permit: self.permit,
             in_flight: is_limited.then_some(self.in_flight),
             ..QueuePosition::default()
-        }
+        })
     }
 
     pub(super) fn route(&self) -> &CachedRoute {
@@ -288,7 +304,7 @@ impl Selected {
         let pick = Pick {
             policy: self.release().balance(),
             tried,
-            ..preferring(self.route(), session.get(), worker, worker.now_ms())
+            ..preferring(self.route(), session, worker, worker.now_ms())
         };
         match self.release().roster().pick(&pick) {
             Ok(picked) => self.in_flight = picked,
