@@ -177,6 +177,21 @@ impl McpSessions {
         McpMove::Start(entry.session.clone(), guard)
     }
 
+    /// Leads an id that a client holds to another one without the moves between them, if its session is known.
+    pub fn shorten(&self, from: &[u8], to: &str) {
+        self.lead(self.key(from), to);
+    }
+
+    fn lead(&self, from: Key, to: &str) {
+        // A server may hand out an id twice, and an id that leads to itself would lead nowhere.
+        if from == self.key(to.as_bytes()) {
+            return;
+        }
+        if let Some(entry) = self.part(from).sessions.get_mut(&from) {
+            entry.moved_to = Some(to.into());
+        }
+    }
+
     /// Number of known sessions.
     pub fn len(&self) -> usize {
         self.parts
@@ -250,9 +265,7 @@ impl McpMoveGuard<'_> {
     /// Notes that the session goes on under `id`, with this agreement, and returns how many others that drove out.
     pub fn moved(self, id: &str, session: McpSession) -> u64 {
         let evicted = self.sessions.insert(id.as_bytes(), session);
-        if let Some(entry) = self.sessions.part(self.key).sessions.get_mut(&self.key) {
-            entry.moved_to = Some(id.into());
-        }
+        self.sessions.lead(self.key, id);
         self.sessions.has_moved.store(true, Ordering::Release);
         evicted
     }
@@ -294,6 +307,27 @@ mod tests {
         assert_eq!(sessions.current(b"c"), None);
         assert!(matches!(sessions.start_move(b"a"), McpMove::Moved(to) if &*to == "b"));
         assert!(matches!(sessions.start_move(b"x"), McpMove::Unknown));
+    }
+
+    #[test]
+    fn a_session_may_move_any_number_of_times_and_to_an_id_that_it_had() {
+        let sessions = McpSessions::new(1 << 20);
+        sessions.insert(b"0", session(10));
+        let moved = |from: &str, to: &str| {
+            let McpMove::Start(session, guard) = sessions.start_move(from.as_bytes()) else {
+                panic!("nothing moves it yet");
+            };
+            guard.moved(to, session);
+            sessions.shorten(b"0", to);
+        };
+        for number in 0..200 {
+            moved(&number.to_string(), &(number + 1).to_string());
+        }
+        assert_eq!(sessions.current(b"0").as_deref(), Some("200"));
+        moved("200", "200");
+        moved("200", "0");
+        assert_eq!(sessions.current(b"0"), None);
+        assert!(matches!(sessions.start_move(b"0"), McpMove::Start(..)));
     }
 
     #[tokio::test]

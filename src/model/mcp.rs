@@ -12,6 +12,8 @@ pub const MCP_SESSION_FIELD: &str = "mcp-session-id";
 
 /// Nesting of capabilities that is looked at; the specification has two levels.
 const DEEPEST: usize = 4;
+/// Longest path of a capability: paths repeat the names above them, so that longer ones would make a small body large.
+const LONGEST_PATH: usize = 256;
 
 /// Result of an `initialize` request: the protocol version, and the capabilities of the server.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +32,7 @@ impl McpAgreement {
             .or_else(|| events(body).find_map(|event| result_of(&event)))?;
         let result = response.get("result")?;
         let mut capabilities = BTreeSet::new();
-        collect("", result.get("capabilities")?, DEEPEST, &mut capabilities);
+        collect("", result.get("capabilities")?, DEEPEST, &mut capabilities)?;
         Some(Self {
             version: result.get("protocolVersion")?.as_str()?.into(),
             capabilities,
@@ -82,13 +84,17 @@ fn events(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
 }
 
 /// Adds the path of each capability. `false` and `null` offer nothing; an empty object is an offer without options.
-fn collect(path: &str, value: &Value, depth: usize, into: &mut BTreeSet<Box<str>>) {
+/// `None` if a path is too long.
+fn collect(path: &str, value: &Value, depth: usize, into: &mut BTreeSet<Box<str>>) -> Option<()> {
     let Value::Object(members) = value else {
-        return;
+        return Some(());
     };
     for (name, value) in members {
         if matches!(value, Value::Null | Value::Bool(false)) {
             continue;
+        }
+        if path.len() + 1 + name.len() > LONGEST_PATH {
+            return None;
         }
         let path = if path.is_empty() {
             name.clone()
@@ -96,10 +102,11 @@ fn collect(path: &str, value: &Value, depth: usize, into: &mut BTreeSet<Box<str>
             format!("{path}.{name}")
         };
         if depth > 1 {
-            collect(&path, value, depth - 1, into);
+            collect(&path, value, depth - 1, into)?;
         }
         into.insert(path.into());
     }
+    Some(())
 }
 
 #[cfg(test)]
@@ -168,6 +175,21 @@ mod tests {
         ] {
             assert_eq!(McpAgreement::parse(body), None);
         }
+    }
+
+    #[test]
+    fn a_long_name_with_many_below_it_is_no_agreement() {
+        let below: Vec<String> = (0..5_000).map(|at| format!("\"{at}\":1")).collect();
+        let long = |length| {
+            let name = "n".repeat(length);
+            format!(
+                r#"{{"result":{{"protocolVersion":"1","capabilities":{{"{name}":{{{}}}}}}}}}"#,
+                below.join(",")
+            )
+        };
+        let agreed = McpAgreement::parse(long(200).as_bytes()).unwrap();
+        assert!(agreed.size() < 2 << 20);
+        assert_eq!(McpAgreement::parse(long(30_000).as_bytes()), None);
     }
 
     #[test]

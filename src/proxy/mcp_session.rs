@@ -49,7 +49,7 @@ pub(super) async fn move_session<H: RequestHead>(
                 McpMove::Start(kept, guard) => {
                     let template = head.look(|parts| template(parts, &kept, &session.release));
                     let template = template.ok_or(MoveError::Refused)?;
-                    return begin_anew(worker, &send, template, kept, guard)
+                    return begin_anew(worker, &send, (template, &session.known_as), kept, guard)
                         .await
                         .inspect(|()| count("moved"));
                 }
@@ -74,7 +74,7 @@ fn count(result: &'static str) {
 async fn begin_anew(
     worker: &Worker,
     send: &impl AsyncFn(InternalRequest) -> Result<InternalResponse, InternalError>,
-    head: Vec<u8>,
+    (head, known_as): (Vec<u8>, &[u8]),
     kept: McpSession,
     guard: McpMoveGuard<'_>,
 ) -> Result<(), MoveError> {
@@ -102,6 +102,7 @@ async fn begin_anew(
         agreement: Arc::new(agreement),
     };
     count_evicted(guard.moved(id, session));
+    worker.shared.mcp_sessions.shorten(known_as, id);
     Ok(())
 }
 
@@ -167,6 +168,7 @@ const OF_ONE_REQUEST: KnownSet = KnownSet::of(&[
     KnownField::Expect,
     KnownField::Host,
     KnownField::Http2Settings,
+    KnownField::IdempotencyKey,
     KnownField::IfMatch,
     KnownField::IfModifiedSince,
     KnownField::IfNoneMatch,

@@ -25,7 +25,7 @@ pub(super) struct SessionStart {
     request: OnceCell<Bytes>,
     /// The id that the client gets.
     id: OnceCell<Box<[u8]>>,
-    pub(super) response: BodyTap,
+    response: BodyTap,
 }
 
 impl SessionStart {
@@ -55,6 +55,11 @@ impl SessionStart {
         {
             let _is_first = self.request.set(bytes.into());
         }
+    }
+
+    /// The tap for the response, if it begins a session: most requests without an id begin none.
+    pub(super) fn tap(&self) -> Option<&BodyTap> {
+        self.request.get().map(|_| &self.response)
     }
 
     /// Keeps the session, if the request was whole and what came of the response has the agreement of client and server.

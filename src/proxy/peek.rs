@@ -5,7 +5,7 @@ use crate::message::RequestFraming;
 use super::agent_ids;
 use super::body_form::Peeked;
 use super::error::ClientError;
-use super::io::{ClientBody, RequestMeta};
+use super::io::{BodyFrame, ClientBody, RequestMeta};
 use super::outcome::RelayEnd;
 use super::request_context::RequestContext;
 use super::waiting::WaitAborted;
@@ -33,8 +33,11 @@ async fn read<C: ClientBody>(context: &RequestContext, client: &mut C) -> Result
         let frame = client.next_frame().await?;
         let read = context.bytes_in.get() + frame.data.len() as u64;
         context.bytes_in.set(read);
-        context.body.read(&frame, true, &context.worker);
-        if frame.last {
+        // Trailers cannot be sent again, and may be dropped (RFC 9110, section 6.5.1).
+        let trailers = None;
+        let kept = BodyFrame { trailers, ..frame };
+        context.body.read(&kept, true, &context.worker);
+        if kept.last {
             return Ok(());
         }
     }

@@ -19,6 +19,7 @@ use super::io::{
     UpstreamResponse,
 };
 use super::learn::LearningSource;
+use super::mcp_start::SessionStart;
 use super::observe;
 use super::outcome::RelayEnd;
 use super::relay_body::{relay_body, yield_once};
@@ -269,7 +270,7 @@ fn download<R: Responder, A: UpstreamResponse>(
         let moved = (
             &context.bytes_out,
             is_events.then_some(events),
-            start.map(|start| &start.response),
+            start.and_then(SessionStart::tap),
         );
         let exposed = || committed.exposed();
         let relayed = match learning(committed) {

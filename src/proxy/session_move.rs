@@ -5,6 +5,8 @@ use crate::model::ReleaseName;
 
 /// A session that its request has to move first.
 pub(super) struct SessionMove {
+    /// The id that its client has sent.
+    pub(super) known_as: Box<[u8]>,
     /// The id that leads to the session now.
     pub(super) id: Box<[u8]>,
     /// The release to begin it anew on.
@@ -33,6 +35,7 @@ impl SessionMove {
     pub(super) fn new(sessions: &McpSessions, release: &ReleaseName, id: &[u8]) -> Self {
         let current = sessions.current(id);
         Self {
+            known_as: id.into(),
             id: current.as_deref().map_or(id, str::as_bytes).into(),
             release: release.clone(),
         }

@@ -49,7 +49,7 @@ pub(super) async fn dial<C: ClientBody>(
     deadline.set_from_now(until.saturating_duration_since(now));
     let attempts = context.attempts.as_ref();
     let newer_than = attempts.and_then(|attempts| attempts.newer_than);
-    let may_wait = is_last_endpoint(context, selected);
+    let may_wait = is_last_endpoint(context, selected) || is_pinned_here(context, selected);
     let connecting = connect(worker, selected, newer_than, &deadline, may_wait);
     let connected = or_client_closed(context, meta, client, connecting).await;
     if let Err(WaitAborted::Error(error @ ProxyError::RequestTimeout)) = &connected {
@@ -237,6 +237,13 @@ fn is_last_endpoint(context: &RequestContext, selected: &Selected) -> bool {
     let attempts = context.attempts.as_ref();
     let tried = attempts.map_or(0, |attempts| attempts.tried.len());
     tried >= other_endpoints(context, selected) || are_all_out(context, selected)
+}
+
+/// True if the session of a request is pinned to the selected endpoint: that it has no connection left does not make it
+/// lost.
+fn is_pinned_here(context: &RequestContext, selected: &Selected) -> bool {
+    let pinned = context.session.get().pinned();
+    pinned.is_some_and(|pinned| pinned.endpoint == selected.in_flight.endpoint().address())
 }
 
 /// True if every other endpoint of the release was tried or is unhealthy.

@@ -5,6 +5,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use switchback::fleet::Endpoint;
+
 use crate::support::h2::{H2Origin, echo};
 use crate::support::{Client, Origin, TIMEOUT, TestProxy};
 
@@ -274,5 +276,49 @@ fn a_request_waits_for_a_busy_endpoint_when_the_other_one_is_dead() {
     }
     for client in &mut clients {
         assert_eq!(client.response().status, 200);
+    }
+}
+
+#[test]
+fn a_session_waits_for_its_endpoint_although_another_one_has_room() {
+    let minting = |name: &'static str| {
+        let fields = format!(
+            "Mcp-Session-Id: {name}\r\nContent-Length: {}\r\n",
+            name.len()
+        );
+        let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n{name}");
+        Origin::answering(move |_| head.clone().into_bytes())
+    };
+    let (one, two) = (minting("one"), minting("two"));
+    let endpoints = format!(
+        "endpoints = [{:?}, {:?}]\nlimits = {{ connections_per_endpoint = 1 }}",
+        one.url(),
+        two.url()
+    );
+    let pins = "path_prefix = \"/\"\npins = [{ header = \"mcp-session-id\" }]";
+    let proxy = TestProxy::builder()
+        .release_with("blue", &endpoints)
+        .route_with("chat", &[("blue", 1)], pins)
+        .settings("[timeouts]\nconnect = \"1h\"")
+        .start();
+    let mut client = proxy.client();
+    let begun = client.get("/");
+    let id = begun.value("mcp-session-id").unwrap();
+    let fields = format!("Host: a\r\nMcp-Session-Id: {id}\r\n");
+    // Its body is not whole, so it keeps the only connection of the endpoint.
+    client.send(format!(
+        "POST / HTTP/1.1\r\n{fields}Content-Length: 2\r\n\r\na"
+    ));
+    let endpoints = proxy.roster("blue").endpoints();
+    let agent = if begun.text() == "one" { &one } else { &two };
+    let is_own = |endpoint: &&Arc<Endpoint>| endpoint.address() == agent.address();
+    let own = endpoints.iter().find(is_own).unwrap();
+    proxy.wait_until(|| own.in_flight() == 1);
+    let mut second = proxy.client();
+    second.send(format!("GET / HTTP/1.1\r\n{fields}\r\n"));
+    proxy.wait_until(|| own.connection_limit().waiting() == 1);
+    client.send("b");
+    for client in [&mut client, &mut second] {
+        assert_eq!(client.response().text(), begun.text());
     }
 }

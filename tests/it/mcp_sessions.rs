@@ -22,13 +22,17 @@ struct Server {
 }
 
 impl Server {
-    fn start(name: &'static str, version: &'static str, capabilities: Value) -> Origin {
-        let server = Self {
+    fn new(name: &'static str, version: &'static str, capabilities: Value) -> Self {
+        Self {
             name,
             version,
             capabilities,
             sessions: Mutex::default(),
-        };
+        }
+    }
+
+    fn start(name: &'static str, version: &'static str, capabilities: Value) -> Origin {
+        let server = Self::new(name, version, capabilities);
         Origin::answering(move |request| server.answer(request))
     }
 
@@ -190,6 +194,46 @@ fn a_session_that_was_moved_can_be_moved_again() {
         proxy.switch("tools", to);
         assert_eq!(session.call(), (server.into(), id.into()));
     }
+}
+
+#[test]
+fn a_session_outlives_any_number_of_moves() {
+    let blue = Server::start("blue", "2025-06-18", tools());
+    let green = Server::start("green", "2025-06-18", tools());
+    let proxy = proxy(&[&blue], &[&green], MOVES);
+    let mut session = Session::begin(&proxy);
+    for number in 0..70 {
+        let to = ["green", "blue"][number % 2];
+        proxy.switch("tools", to);
+        assert_eq!(session.call().0, to, "move {number}");
+    }
+}
+
+#[test]
+fn a_key_of_the_clients_request_is_not_sent_with_ours() {
+    let begun = Server::start("blue", "2025-06-18", tools());
+    let keys = Arc::new(Mutex::new(Vec::new()));
+    let (server, seen) = (
+        Server::new("green", "2025-06-18", tools()),
+        Arc::clone(&keys),
+    );
+    let green = Origin::answering(move |request| {
+        let message: Value = serde_json::from_slice(&request.body).unwrap_or_default();
+        let key = request.value("idempotency-key").map(str::to_owned);
+        let method = message["method"].as_str().unwrap_or_default().to_owned();
+        seen.lock().unwrap().push((method, key));
+        server.answer(request)
+    });
+    let proxy = proxy(&[&begun], &[&green], MOVES);
+    let mut session = Session::begin(&proxy);
+    proxy.switch("tools", "green");
+    let call = r#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#;
+    assert_eq!(session.post("Idempotency-Key: k\r\n", call).status, 200);
+    let seen = keys.lock().unwrap();
+    let of = |at: usize| (seen[at].0.as_str(), seen[at].1.as_deref());
+    assert_eq!(of(0), ("initialize", None));
+    assert_eq!(of(1), ("notifications/initialized", None));
+    assert_eq!(of(2), ("tools/call", Some("k")));
 }
 
 #[test]

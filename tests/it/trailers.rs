@@ -152,3 +152,33 @@ fn an_endpoint_cannot_say_in_a_trailer_which_release_it_is() {
         });
     }
 }
+
+#[test]
+fn a_body_that_is_read_for_its_task_arrives_whole_though_trailers_follow_it() {
+    let origin = strict();
+    let proxy = TestProxy::builder()
+        .release_with("blue", &origin.release())
+        .route_with(
+            "agent",
+            &[("blue", 1)],
+            "path_prefix = \"/\"\nagent_protocol = \"a2a\"",
+        )
+        .start();
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let mut asked = request("POST", "/");
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("content-length", "2"),
+        ] {
+            asked.headers_mut().insert(name, value.parse().unwrap());
+        }
+        let (answer, mut out) = client.open(asked, false).await;
+        send(&mut out, Bytes::from_static(b"{}"), false)
+            .await
+            .unwrap();
+        out.send_trailers(long(5)).unwrap();
+        let answer = read(answer.await.unwrap()).await.unwrap();
+        assert_eq!((answer.status(), answer.text()), (200, "2 0"));
+    });
+}
