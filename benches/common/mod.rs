@@ -10,7 +10,7 @@ use std::{
 
 use switchback::{
     fleet::Fleet,
-    model::{ChangeSet, EndpointUrl, RequestView, Revision, TableDocument, TableState},
+    model::{ChangeSet, EndpointSpec, RequestView, Revision, TableDocument, TableState},
     table::{Compiled, LiveTable, StackChange, compile},
 };
 
@@ -99,8 +99,10 @@ pub(crate) fn of_state(state: &TableState, workers: usize) -> (LiveTable, Fleet)
     let draft =
         compile(state.clone(), &ChangeSet::default(), None, &fleet).expect("the table is valid");
     for (name, release) in draft.compiled().releases() {
-        let member =
-            |url: &EndpointUrl| (url.clone(), SocketAddr::from(([127, 0, 0, 1], url.port())));
+        let member = |endpoint: &EndpointSpec| {
+            let address = SocketAddr::from(([127, 0, 0, 1], endpoint.url().port()));
+            (endpoint.clone(), address)
+        };
         let members: Vec<_> = state.endpoints(name).iter().map(member).collect();
         release.roster().set(&members);
     }

@@ -270,7 +270,7 @@ impl Shutdown {
     /// Begin and end of closing WebSockets, from the begin of the drain, which may take `left`. A little is kept for
     /// them to read the close frame.
     pub fn websocket_closing(&self, left: Duration) -> (Duration, Duration) {
-        let longest = left - (left / 8).min(Duration::from_secs(1));
+        let longest = left.saturating_sub((left / 8).min(Duration::from_secs(1)));
         let end = self.websockets.map_or(longest, |span| span.0.min(longest));
         (end / 4 * 3, end)
     }

@@ -236,7 +236,7 @@ fn classes(tally: &WorkTally) -> Vec<ClassWork> {
     let work = |(class, tally): (WorkClass, &ClassTally)| ClassWork {
         class,
         count: tally.count,
-        oldest_seconds: (tally.count > 0).then(|| tally.oldest.as_secs_f64()),
+        oldest_seconds: (tally.count > 0).then_some(tally.oldest.as_secs_f64()),
     };
     classes.map(work).collect()
 }

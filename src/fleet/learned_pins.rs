@@ -170,17 +170,18 @@ mod tests {
     #[test]
     fn a_full_table_forgets_the_oldest_and_says_so() {
         let table = LearnedPins::new(PLACES, 60);
-        for id in 0..=PLACES as u32 {
+        let places = u32::try_from(PLACES).unwrap();
+        for id in 0..=places {
             let evicts = table.learn(
                 "chat",
                 &id.to_be_bytes(),
                 pin(id.into()),
                 (1_000 + id, None),
             );
-            assert_eq!(evicts, id == PLACES as u32);
+            assert_eq!(evicts, id == places);
         }
         assert_eq!(table.find("chat", &0_u32.to_be_bytes(), 1_010), None);
-        for id in 1..=PLACES as u32 {
+        for id in 1..=places {
             assert_eq!(
                 table.find("chat", &id.to_be_bytes(), 1_010),
                 Some(pin(id.into()))

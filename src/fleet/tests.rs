@@ -36,19 +36,19 @@ fn roster(weights: &[u32]) -> Roster {
     roster
 }
 
-fn policy(spec: ReleaseSpec) -> BalancePolicy {
-    BalancePolicy::of(&spec)
+fn policy(spec: &ReleaseSpec) -> BalancePolicy {
+    BalancePolicy::of(spec)
 }
 
 fn balanced(balance: Balance) -> BalancePolicy {
-    policy(ReleaseSpec {
+    policy(&ReleaseSpec {
         balance,
         ..ReleaseSpec::default()
     })
 }
 
 fn limited(limit: u32) -> BalancePolicy {
-    policy(ReleaseSpec {
+    policy(&ReleaseSpec {
         limits: LimitsSpec {
             in_flight_per_endpoint: Some(limit),
             ..LimitsSpec::default()
@@ -146,7 +146,7 @@ proptest! {
         steps in proptest::collection::vec((any::<prop::sample::Index>(), 0..5_u8, 0..40_000_u64), 1..200),
     ) {
         let roster = roster(&vec![1; count]);
-        let policy = policy(ReleaseSpec { ejection: Some(EjectionSpec::default()), ..ReleaseSpec::default() });
+        let policy = policy(&ReleaseSpec { ejection: Some(EjectionSpec::default()), ..ReleaseSpec::default() });
         let endpoints = roster.endpoints();
         let mut now_ms = 1;
         for (which, what, passed) in steps {
@@ -225,7 +225,7 @@ fn peak_ewma_prefers_the_endpoint_that_responds_sooner() {
 #[test]
 fn a_recovered_endpoint_starts_slowly() {
     let roster = roster(&[1, 1]);
-    let policy = policy(ReleaseSpec {
+    let policy = policy(&ReleaseSpec {
         slow_start: Some(HumanDuration::seconds(10)),
         ..ReleaseSpec::default()
     });
@@ -380,7 +380,7 @@ fn a_pause_moves_requests_away_unless_all_ask_for_one() {
 #[test]
 fn an_ejected_endpoint_gets_one_probe_and_the_last_one_is_never_ejected() {
     let roster = roster(&[1, 1]);
-    let policy = policy(ReleaseSpec {
+    let policy = policy(&ReleaseSpec {
         ejection: Some(EjectionSpec::default()),
         ..ReleaseSpec::default()
     });

@@ -53,7 +53,7 @@ mod tests {
 
     /// The message behind its length, received by the other process.
     fn passed<T: serde::Serialize + serde::de::DeserializeOwned>(content: &T) -> T {
-        decode(&Message::of(content).content().to_vec()).unwrap()
+        decode(Message::of(content).content()).unwrap()
     }
 
     #[test]

@@ -79,7 +79,7 @@ impl BodySource for InternalBody {
 
 impl ClientBody for InternalBody {
     async fn closed(&mut self) {
-        pending().await
+        pending::<()>().await;
     }
 }
 

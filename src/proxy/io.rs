@@ -64,6 +64,7 @@ pub(super) trait RequestHead {
 
 /// Properties of a request that outlive its head.
 #[derive(Clone, Copy, Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct RequestMeta {
     /// Framing of the body.
     pub(super) framing: RequestFraming,

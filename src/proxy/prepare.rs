@@ -56,7 +56,9 @@ fn select_anew(
     parts: &RequestParts<'_>,
 ) -> Stage {
     let waiting = context.waiting.take();
-    let position = previous.map(Selected::into_position).or(waiting);
+    let position = previous
+        .map(|selected| Box::new(selected.into_position()))
+        .or(waiting);
     let attempts = context.attempts.as_ref();
     let input = DecisionInput {
         preview: context.preview,

@@ -28,6 +28,7 @@ use super::work_class::Cut;
 use super::worker::{RequestPermit, Worker};
 
 /// The context of a request, whatever its stage. Dropping it records the request.
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub(super) struct RequestContext {
     pub(super) worker: Rc<Worker>,
     pub(super) peer: PeerInfo,

@@ -124,7 +124,8 @@ impl Attempts {
         self.pauses += 1;
         self.tried.clear();
         let longest = longest.min(LONGEST_PAUSE);
-        longest - longest / 2 * u32::from(random as u8) / 256
+        let part = u32::try_from(random % 256).unwrap_or_default();
+        longest.saturating_sub(longest / 2 * part / 256)
     }
 
     /// Prefers other endpoints than this one, which may be tried again once there is no other.

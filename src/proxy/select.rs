@@ -73,13 +73,8 @@ pub(super) fn select(
         if input.peeked.is_none() && Peeked::is_wanted(route.agent_protocol(), request) {
             return Err(SelectError::Unread);
         }
-        let chosen = decide(
-            &worker.shared,
-            (table.as_ref(), route.as_ref()),
-            request,
-            input,
-        )
-        .map_err(refused)?;
+        let place = (table.as_ref(), route.as_ref());
+        let chosen = decide(&worker.shared, place, request, input).map_err(refused)?;
         let Choice { entry, reason, .. } = chosen;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
@@ -264,13 +259,13 @@ impl Decision {
 impl Selected {
     /// The permit of its release, and the place on its endpoint where there is a limit; nothing else is counted any
     /// more.
-    pub(super) fn into_position(self) -> Box<QueuePosition> {
+    pub(super) fn into_position(self) -> QueuePosition {
         let is_limited = self.release().balance().limits_endpoints();
-        Box::new(QueuePosition {
+        QueuePosition {
             permit: self.permit,
             in_flight: is_limited.then_some(self.in_flight),
             ..QueuePosition::default()
-        })
+        }
     }
 
     pub(super) fn route(&self) -> &CachedRoute {

@@ -296,7 +296,7 @@ impl Running {
     async fn close_websockets(&self, begin: Duration, end: Duration) {
         tokio::time::sleep(begin).await;
         for step in 1..=CLOSING_STEPS {
-            tokio::time::sleep((end - begin) / CLOSING_STEPS).await;
+            tokio::time::sleep(end.saturating_sub(begin) / CLOSING_STEPS).await;
             self.shared
                 .close_websockets(u32::MAX / CLOSING_STEPS * step);
         }

@@ -438,7 +438,7 @@ mod tests {
         );
         let other = table("1", &[("b", 0, 1)]);
         let third = second
-            .with_route(Arc::clone(&other.routes().get(0).unwrap()))
+            .with_route(Arc::clone(other.routes().get(0).unwrap()))
             .unwrap();
         let both = after(&left, (&second, &third), LeaveCause::Split, 3);
         let (kept, old) = (of(&both, 0, "blue").unwrap(), of(&left, 0, "blue").unwrap());

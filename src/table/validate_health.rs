@@ -23,7 +23,7 @@ pub(super) fn problems(
         None if check.path.is_empty() => {
             problems.push(Problem::new(at, "missing key `path`").hint(
                 "write `path = \"/healthz\"`, or `grpc = \"\"` for the health service of gRPC",
-            ))
+            ));
         }
         None => path(at, check, problems),
     }
