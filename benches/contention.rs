@@ -76,7 +76,13 @@ fn table(criterion: &mut Criterion) {
         let (table, mut draws) = (cell.load(), Draws(slot as u64));
         let route = table.route(&Request::to(0)).expect("the request takes it");
         let release = Arc::clone(route.split().choose(0).release());
-        move |_| drop(black_box(release.roster().pick(draws.next(), 0, slot)))
+        move |_| {
+            drop(black_box(release.roster().pick(&Pick::random(
+                draws.next(),
+                0,
+                slot,
+            ))))
+        }
     });
 }
 

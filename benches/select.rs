@@ -15,7 +15,7 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
-    fleet::Fleet,
+    fleet::{Fleet, Pick},
     model::{Change, Revision},
     table::{LiveTable, StackChange, TableReader, compile},
 };
@@ -28,7 +28,10 @@ fn select(reader: &mut TableReader, request: &Request, draws: &mut Draws, slot: 
     let key = route.affinity_key(request).unwrap_or_else(|| draws.next());
     let release = route.split().choose(key).release();
     let revision = table.count(slot);
-    black_box((release.roster().pick(draws.next(), 0, slot), revision));
+    black_box((
+        release.roster().pick(&Pick::random(draws.next(), 0, slot)).ok(),
+        revision,
+    ));
 }
 
 fn requests(routes: usize) -> Vec<Request> {

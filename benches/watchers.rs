@@ -26,6 +26,7 @@ use switchback::{
     fleet::Fleet,
     history::History,
     model::{Actor, Author, TableDocument},
+    seal::KeyRing,
     table::LiveTable,
     telemetry::Metrics,
 };
@@ -102,7 +103,12 @@ impl Api {
         let access = Access::load(&config.admin.tokens, address).expect("there are no tokens");
         let observed = ProbeState::new(move || metrics.render(), Arc::new(Readiness::default()));
         let running = Arc::new(RunningSettings::new(config.settings_digests()).0);
-        let state = AdminState::new(Arc::clone(&controller), observed, running);
+        let secret = "a-secret-for-the-watchers-of-a-benchmark";
+        let ring = KeyRing::new(&[secret])
+            .ok()
+            .flatten()
+            .expect("it is long enough");
+        let state = AdminState::new(Arc::clone(&controller), observed, running, Arc::new(ring));
         let router = admin::router(state, access, &config.admin, address);
         runtime.spawn(admin::serve(listener, None, router, std::future::pending()));
         runtime.spawn(async move { controller.run().await });

@@ -1,17 +1,22 @@
 //! A body that is read before the release is decided on: messages of A2A over JSON-RPC name their task only there.
 
+use std::time::Duration;
+
 use crate::message::RequestFraming;
 
 use super::agent_ids;
 use super::body_form::Peeked;
-use super::error::ClientError;
+use super::error::{ClientError, ProxyError};
 use super::io::{BodyFrame, ClientBody, RequestMeta};
 use super::outcome::RelayEnd;
 use super::request_context::RequestContext;
 use super::waiting::WaitAborted;
 
-/// Reads the body into the buffer that repeats are sent from, and notes the id in it. Where there is no room for it, it
-/// is not read, and the request is split.
+/// Time for a body to be read: its request holds memory, and is not decided on yet.
+const LONGEST: Duration = Duration::from_secs(10);
+
+/// Reads the body into the buffer that repeats are sent from, and notes the id in it. One that is too long for that is
+/// not read, and the request is split; where the memory for all of them is used up, the client is to come back.
 pub(super) async fn peek<C: ClientBody>(
     context: &mut RequestContext,
     meta: &RequestMeta,
@@ -19,9 +24,18 @@ pub(super) async fn peek<C: ClientBody>(
 ) -> Result<(), WaitAborted> {
     let mut peeked = Peeked::default();
     if let RequestFraming::Length(length) = meta.framing
-        && context.body.reserve(length, &context.worker)
+        && context.body.fits(length, &context.worker)
     {
-        read(context, client).await.map_err(aborted)?;
+        let deadline = context.worker.timers.deadline();
+        deadline.set_from_now(LONGEST);
+        tokio::select! {
+            biased;
+            read = read(context, client) => read.map_err(aborted)?,
+            () = deadline.expired() => return Err(aborted(ClientError::Silent)),
+        }
+        if !context.body.is_whole() {
+            return Err(WaitAborted::Error(ProxyError::Overloaded));
+        }
         peeked.id = context.body.look(agent_ids::of_request_body);
     }
     context.peeked = Some(Box::new(peeked));
@@ -37,7 +51,7 @@ async fn read<C: ClientBody>(context: &RequestContext, client: &mut C) -> Result
         let trailers = None;
         let kept = BodyFrame { trailers, ..frame };
         context.body.read(&kept, true, &context.worker);
-        if kept.last {
+        if kept.last || !context.body.is_whole() {
             return Ok(());
         }
     }

@@ -58,23 +58,12 @@ impl RetryBody {
         }
     }
 
-    /// Makes room for a whole body of this length, of which nothing was read yet; false if there is none. After it, every
-    /// frame of the body is kept.
-    pub(super) fn reserve(&self, length: u64, worker: &Worker) -> bool {
+    /// True if a whole body of this length can be kept, of which nothing was read yet. Memory is taken as it comes: a
+    /// client that announces much and sends nothing takes none.
+    pub(super) fn fits(&self, length: u64, worker: &Worker) -> bool {
         let most = worker.shared.settings.limits.retry_body.0;
         let length = usize::try_from(length).unwrap_or(usize::MAX);
-        if self.state.get() != State::Unread || length > most {
-            return false;
-        }
-        let mut bytes = worker.take_buffer();
-        bytes.reserve(length);
-        let mut share = worker.kept_room.share();
-        let has_room = share.grow_to(bytes.capacity());
-        if has_room {
-            self.bytes.replace(bytes);
-            self.share.replace(Some(share));
-        }
-        has_room
+        self.state.get() == State::Unread && length <= most
     }
 
     /// Calls `look` with the bytes that are buffered.

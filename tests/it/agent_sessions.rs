@@ -306,3 +306,31 @@ fn sessions_of_mcp_are_pinned_without_a_word_in_the_route() {
     );
     assert_eq!(agent.last().value("mcp-session-id"), Some("s-1"));
 }
+
+#[test]
+fn heads_that_announce_bodies_and_send_none_take_no_room_from_others() {
+    let agents = agents(Form::Json, a2a_task);
+    let proxy = proxy(&agents, "", "agent_protocol = \"a2a\"");
+    let mut client = proxy.client();
+    let first = post(
+        &mut client,
+        "/",
+        "",
+        "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"SendMessage\",\"params\":{}}",
+    );
+    let (id, agent) = (task_id(&first), name(&first));
+    let stalled: Vec<_> = (0..300)
+        .map(|_| {
+            let mut client = proxy.client();
+            client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 65536\r\n\r\n{");
+            client
+        })
+        .collect();
+    let message = format!(
+        r#"{{"jsonrpc":"2.0","id":2,"method":"SendMessage","params":{{"message":{{"taskId":"{id}"}}}}}}"#
+    );
+    for _ in 0..20 {
+        assert_eq!(name(&post(&mut client, "/", "", &message)), agent);
+    }
+    drop(stalled);
+}

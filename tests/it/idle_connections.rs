@@ -71,7 +71,7 @@ fn no_post_is_lost_to_an_endpoint_that_closes_idle_connections() {
                     assert_eq!(post(&mut client), 200);
                     // All around the time at which the endpoint closes.
                     let jitter = Duration::from_micros((number * 4 + round) * 137 % 4_000);
-                    thread::sleep(idle - Duration::from_millis(2) + jitter);
+                    thread::sleep(idle.saturating_sub(Duration::from_millis(2)) + jitter);
                 }
             });
         }

@@ -476,7 +476,7 @@ impl Node {
             urls[0], urls[1]
         );
         let path = folder.path().join("switchback.toml");
-        std::fs::write(&path, text).unwrap();
+        write(&path, text);
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchback"))
             .args(["serve", "--config", path.to_str().unwrap()])
             .envs(variables.iter().copied())
@@ -513,7 +513,7 @@ fn two_proxies_with_one_key_agree_on_their_pins() {
     let (blue, green) = (agent("blue"), agent("green"));
     let secret = "one-key-of-all-the-nodes-of-a-fleet";
     let file = tempfile::NamedTempFile::new().unwrap();
-    std::fs::write(file.path(), format!("{secret}\n")).unwrap();
+    write(file.path(), &format!("{secret}\n"));
     let by_file = format!("{{ file = {:?} }}", file.path());
     let by_env = "{ env = \"SESSION_KEY_OF_A_TEST\" }";
     let variables = [("SESSION_KEY_OF_A_TEST", secret)];
