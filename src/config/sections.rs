@@ -241,7 +241,7 @@ pub struct Shutdown {
     /// environment, none otherwise. SIGINT skips it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_ready_for: Option<HumanDuration>,
-    /// Longest time that WebSockets may go on after that; those that are left are closed (1012) one after the other in
+    /// Longest time that `WebSockets` may go on after that; those that are left are closed (1012) one after the other in
     /// the last quarter of it. By default what is left of `grace`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub websockets: Option<HumanDuration>,
@@ -267,7 +267,7 @@ impl Shutdown {
         span.min(self.effective_grace())
     }
 
-    /// Begin and end of closing WebSockets, from the begin of the drain, which may take `left`. A little is kept for
+    /// Begin and end of closing `WebSockets`, from the begin of the drain, which may take `left`. A little is kept for
     /// them to read the close frame.
     pub fn websocket_closing(&self, left: Duration) -> (Duration, Duration) {
         let longest = left.saturating_sub((left / 8).min(Duration::from_secs(1)));

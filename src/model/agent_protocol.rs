@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AgentProtocol {
-    /// Agent2Agent: JSON-RPC, or HTTP with JSON.
+    /// `Agent2Agent`: JSON-RPC, or HTTP with JSON.
     A2a,
     /// Model Context Protocol over streamable HTTP.
     Mcp,

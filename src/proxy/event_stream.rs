@@ -53,7 +53,7 @@ impl EventBoundary {
     }
 }
 
-/// True if the bytes end with the last event of a stream: `data: [DONE]` of the OpenAI API, `message_stop` of the
+/// True if the bytes end with the last event of a stream: `data: [DONE]` of the `OpenAI` API, `message_stop` of the
 /// Anthropic API.
 fn is_final(data: &[u8]) -> bool {
     let is_padding = |byte: &u8| matches!(byte, b'\r' | b'\n' | b' ' | b'}');

@@ -29,7 +29,7 @@ pub struct Shared {
     pub(super) draining: watch::Sender<bool>,
     /// Ids that agents handed out in the bodies of responses.
     pub(super) learned: LearnedPins,
-    /// Part of the WebSockets that are to end, of `u32::MAX`.
+    /// Part of the `WebSockets` that are to end, of `u32::MAX`.
     pub(super) closing: watch::Sender<u32>,
     refusals: RefusalLog,
     /// The MCP sessions that began here.
@@ -99,7 +99,7 @@ impl Shared {
         self.tls.clear();
     }
 
-    /// Ends this part of the WebSockets, of `u32::MAX`, with a close frame that says that the service restarts. Their
+    /// Ends this part of the `WebSockets`, of `u32::MAX`, with a close frame that says that the service restarts. Their
     /// clients come back at once, so they are not all ended together.
     pub fn close_websockets(&self, part: u32) {
         self.closing.send_replace(part);

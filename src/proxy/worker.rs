@@ -53,7 +53,7 @@ pub struct Worker {
     heads: RefCell<Vec<Vec<u8>>>,
     date: DateCache,
     draining: Cell<bool>,
-    /// Part of the WebSockets that are to end, of `u32::MAX`.
+    /// Part of the `WebSockets` that are to end, of `u32::MAX`.
     closing: Cell<u32>,
     connections: Cell<usize>,
     idle: Notify,
@@ -213,7 +213,7 @@ impl Worker {
         std::future::pending::<()>().await;
     }
 
-    /// Wakes the WebSockets whenever more of them are to end.
+    /// Wakes the `WebSockets` whenever more of them are to end.
     async fn follow_closing(&self) {
         let mut closing = self.shared.closing.subscribe();
         // `shared` holds the sender, so the loop does not end.

@@ -33,7 +33,7 @@ use crate::{
 const CONTROL_THREADS: usize = 2;
 /// Timeout for the history to write what is pending, at the end.
 const CLOSE: Duration = Duration::from_secs(2);
-/// Number of parts in which WebSockets are closed at the end.
+/// Number of parts in which `WebSockets` are closed at the end.
 const CLOSING_STEPS: u32 = 64;
 /// Timeout for worker threads to end.
 const JOIN: Duration = Duration::from_secs(1);
@@ -292,7 +292,7 @@ impl Running {
         }
     }
 
-    /// Closes the WebSockets that are left between two moments from now, one part after the other.
+    /// Closes the `WebSockets` that are left between two moments from now, one part after the other.
     async fn close_websockets(&self, begin: Duration, end: Duration) {
         tokio::time::sleep(begin).await;
         for step in 1..=CLOSING_STEPS {
