@@ -79,7 +79,7 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
                 if !is_read && let Poll::Ready(end) = download.as_mut().poll(cx) {
                     return Poll::Ready(end);
                 }
-                if let Some(late) = poll_late(cx, context, response_limit.as_ref()) {
+                if let Some(late) = poll_late(cx, context, response_limit.as_deref()) {
                     return Poll::Ready(late);
                 }
                 poll_ended(cx, committed, limit.as_ref())

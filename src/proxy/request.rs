@@ -52,19 +52,18 @@ pub(super) fn serve<H: RequestHead, C: ClientBody, R: Responder>(
 ) -> impl Future<Output = RequestEnd> {
     async move {
         loop {
-            let mut stepped = step(request, meta, head, client, responder).await;
-            if let Step::Failed(error) = stepped {
-                // The head goes with what may have been processed, which is not sent anywhere else.
-                stepped = match head {
-                    Some(_) => Box::pin(recover(request, meta, error, client)).await,
-                    None => Step::Failed(error),
-                };
-            }
-            let dialed = match stepped {
+            let dialed = match step(request, meta, head, client, responder).await {
                 Step::Prepare(dialed) => dialed,
                 Step::Finished(end) => return end,
                 Step::Failed(error) => {
-                    return Box::pin(fail(request, meta, error, responder)).await;
+                    // The head goes with what may have been processed, which is not sent anywhere else.
+                    let may_recover = head.is_some();
+                    let sides = (&mut *client, &mut *responder);
+                    let ended = recover_or_fail(request, meta, error, may_recover, sides);
+                    match Box::pin(ended).await {
+                        Some(end) => return end,
+                        None => None,
+                    }
                 }
             };
             let Some(head) = head else {
@@ -135,6 +134,26 @@ fn step<H: RequestHead, C: ClientBody, R: Responder>(
             Stage::Received => Step::Prepare(None),
             Stage::Failed(..) => request.failed(),
         }
+    }
+}
+
+/// Gives a request that failed another chance, if there is one and it may; otherwise its end.
+async fn recover_or_fail<C: ClientBody, R: Responder>(
+    request: &mut Request,
+    meta: &RequestMeta,
+    error: ProxyError,
+    may_recover: bool,
+    (client, responder): (&mut C, &mut R),
+) -> Option<RequestEnd> {
+    let step = if may_recover {
+        recover(request, meta, error, client).await
+    } else {
+        Step::Failed(error)
+    };
+    match step {
+        Step::Prepare(_) => None,
+        Step::Finished(end) => Some(end),
+        Step::Failed(error) => Some(fail(request, meta, error, responder).await),
     }
 }
 

@@ -213,7 +213,7 @@ impl RequestContext {
     }
 
     /// Deadline for the begin of the response, and true if it is that of this attempt, if its route has one.
-    pub(super) fn response_limit(&self) -> Option<(Deadline, bool)> {
+    pub(super) fn response_limit(&self) -> Option<Box<(Deadline, bool)>> {
         let spec = &self.decision()?.route.spec().timeouts;
         if spec.first_byte.is_none() && spec.per_try.is_none() {
             return None;
@@ -225,11 +225,11 @@ impl RequestContext {
         match left {
             Some(left) if left <= of_try => {
                 deadline.set_from_now(left);
-                Some((deadline, false))
+                Some(Box::new((deadline, false)))
             }
             _ => {
                 deadline.set_from_now(of_try);
-                Some((deadline, true))
+                Some(Box::new((deadline, true)))
             }
         }
     }
