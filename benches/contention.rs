@@ -16,6 +16,7 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
+    fleet::Pick,
     model::{Outcome, Revision},
     stats::{OutcomeTable, Sharded},
     telemetry::{AccessFormat, AccessLog, AccessRecord},

@@ -29,7 +29,10 @@ fn select(reader: &mut TableReader, request: &Request, draws: &mut Draws, slot: 
     let release = route.split().choose(key).release();
     let revision = table.count(slot);
     black_box((
-        release.roster().pick(&Pick::random(draws.next(), 0, slot)).ok(),
+        release
+            .roster()
+            .pick(&Pick::random(draws.next(), 0, slot))
+            .ok(),
         revision,
     ));
 }

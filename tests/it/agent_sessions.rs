@@ -137,6 +137,7 @@ fn calls_about_a_task_of_mcp_reach_the_agent_that_has_it() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table of requests")]
 fn messages_about_a_task_or_a_context_of_a2a_reach_its_agent_with_their_body() {
     let agents = agents(Form::Json, a2a_task);
     let proxy = proxy(&agents, "", "agent_protocol = \"a2a\"");

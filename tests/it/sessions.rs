@@ -1,7 +1,7 @@
 //! Sessions: what identifies one, and that it stays whole while weights change.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
@@ -476,7 +476,7 @@ impl Node {
             urls[0], urls[1]
         );
         let path = folder.path().join("switchback.toml");
-        write(&path, text);
+        write(&path, &text);
         let mut child = Command::new(env!("CARGO_BIN_EXE_switchback"))
             .args(["serve", "--config", path.to_str().unwrap()])
             .envs(variables.iter().copied())
@@ -547,6 +547,12 @@ fn trusting(name: &'static str) -> Origin {
     })
 }
 
+/// Writes a file of a test.
+fn write(path: &std::path::Path, text: &str) {
+    let mut file = std::fs::File::create(path).unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+}
+
 const RELEASES: [&str; 3] = ["blue", "green", "red"];
 
 /// The weights of a route, and how the releases without one left it.
@@ -558,12 +564,13 @@ struct Model {
 
 impl Model {
     fn become_live(&mut self, weights: [u32; 3], is_rollback: bool) {
-        for release in 0..3 {
-            if self.weights[release] > 0 && weights[release] == 0 {
-                self.left_by_rollback[release] = is_rollback;
-            } else if weights[release] > 0 {
-                self.left_by_rollback[release] = false;
-            }
+        let left = self.left_by_rollback.iter_mut();
+        for ((left, before), after) in left.zip(self.weights).zip(weights) {
+            *left = match (before, after) {
+                (1.., 0) => is_rollback,
+                (0, 0) => *left,
+                (_, 1..) => false,
+            };
         }
         self.weights = weights;
     }
@@ -601,6 +608,7 @@ fn step(client: &mut Client, model: &Model, session: &mut (usize, String), keeps
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "it is a model's loop")]
 fn no_request_with_a_live_pin_reaches_another_release_whatever_happens() {
     let agents = ["blue 1", "blue 2", "green 1", "green 2", "red 1", "red 2"].map(trusting);
     for (seed, keeps) in (1..=12).flat_map(|seed| [(seed, false), (seed, true)]) {
