@@ -78,11 +78,8 @@ fn table(criterion: &mut Criterion) {
         let route = table.route(&Request::to(0)).expect("the request takes it");
         let release = Arc::clone(route.split().choose(0).release());
         move |_| {
-            drop(black_box(release.roster().pick(&Pick::random(
-                draws.next(),
-                0,
-                slot,
-            ))))
+            let pick = Pick::random(draws.next(), 0, slot);
+            drop(black_box(release.roster().pick(&pick)));
         }
     });
 }
