@@ -54,7 +54,7 @@ struct Record {
 }
 
 impl EjectionReason {
-    /// All reasons, in the order of [`EjectionReason::index`].
+    /// All reasons, in the order of their index.
     pub const ALL: [Self; 3] = [
         Self::ConnectFailed,
         Self::ConsecutiveFailures,

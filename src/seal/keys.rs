@@ -261,7 +261,7 @@ mod tests {
 
     const SECRETS: [&str; 3] = [
         "first secret first secret first_",
-        "second-secret-second-secret-secon",
+        "second-secret-second-secret-second",
         "third-secret-third-secret-third-se",
     ];
 
@@ -360,7 +360,7 @@ mod tests {
             prop_assert!(opened(&ring, &label, &flipped).is_err());
             prop_assert!(opened(&ring, &label, &sealed[..cut.index(sealed.len())]).is_err());
             prop_assert!(opened(&keys(&[1, 2]), &label, &sealed).is_err());
-            for other in [Label::pin_cookie("x-session"), Label::pin_header("x-sessio"), Label::preview("x-session")] {
+            for other in [Label::pin_cookie("x-session"), Label::pin_header("x-session-id"), Label::preview("x-session")] {
                 prop_assert_eq!(opened(&ring, &other, &sealed), Err(OpenError::Forged));
             }
         }
