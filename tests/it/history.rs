@@ -298,13 +298,10 @@ impl Run {
         match step {
             Step::Disk(works) => {
                 self.broken.store(!works, Ordering::SeqCst);
+                // A write that began before may still fail after: only with nothing left to write it cannot.
                 let well = || {
-                    self.fixture()
-                        .controller
-                        .status()
-                        .durability
-                        .error
-                        .is_none()
+                    let durability = self.fixture().controller.status().durability;
+                    durability.error.is_none() && durability.pending_records == 0
                 };
                 // A failing disk is noticed by a write; a healthy one on its own.
                 wait_until("the disk is well again", || !works || well());
