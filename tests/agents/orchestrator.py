@@ -10,6 +10,7 @@ import httpx
 import mcp_client
 import openai
 import streams
+import tasks
 from world import same
 
 ROUNDS = int(os.environ.get("AGENTS_ROUNDS", "20"))
@@ -20,7 +21,7 @@ class Load:
 
     def __init__(self, world):
         self.world, self.done, self.lost, self.running = world, collections.Counter(), [], True
-        kinds = (self.chat, self.chat_stream, self.tools, self.socket, self.call)
+        kinds = (self.chat, self.chat_stream, self.tools, self.session, self.socket, self.call, self.task)
         self.clients = [asyncio.create_task(self.work(kind)) for kind in kinds for _ in range(2)]
 
     async def work(self, kind):
@@ -69,6 +70,24 @@ class Load:
 
         return piece
 
+    async def session(self, stack):
+        client = await stack.enter_async_context(mcp_client.connect(self.world))
+
+        async def piece():
+            await mcp_client.where(client)
+
+        return piece
+
+    async def task(self, stack):
+        client = await stack.enter_async_context(tasks.connect(self.world))
+
+        async def piece():
+            # What a fleet remembers of finished tasks ends with it, so they are not asked for afterwards.
+            events = [event async for event in client.send_message(tasks.message())]
+            same(events[-1].status_update.status.state, tasks.TaskState.TASK_STATE_COMPLETED)
+
+        return piece
+
     async def socket(self, stack):
         async def piece():
             async with streams.socket(self.world) as client:
@@ -107,7 +126,7 @@ def kills_after_drain(world):
 
     load = asyncio.run(rounds())
     assert not load.lost, f"{len(load.lost)} lost of {load.done}, such as: {load.lost[:3]}"
-    same(len(load.done), 5, "kinds of work")
+    same(len(load.done), 7, "kinds of work")
     return f"{ROUNDS} rounds, {dict(load.done)}"
 
 
