@@ -85,10 +85,12 @@ fn complete(document: &mut Value, tokens: bool) {
     // Exactly one of the two.
     document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
         json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
-    let sources = &mut document["components"]["schemas"]["AffinitySource"]["oneOf"];
-    let sources = sources.as_array_mut().into_iter().flatten();
-    for source in sources.filter(|source| source["type"] == "object") {
-        source["additionalProperties"] = json!(false);
+    for schema in ["AffinitySource", "PinSource"] {
+        let sources = &mut document["components"]["schemas"][schema]["oneOf"];
+        let sources = sources.as_array_mut().into_iter().flatten();
+        for source in sources.filter(|source| source["type"] == "object") {
+            source["additionalProperties"] = json!(false);
+        }
     }
     unsign(document);
     if tokens {

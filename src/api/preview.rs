@@ -17,7 +17,6 @@ pub struct PreviewRequest {
     pub release: ReleaseName,
     /// Time until the token is void, from `1s` to `30d`; an hour by default.
     #[serde(default = "an_hour", rename = "for")]
-    #[schema(value_type = String)]
     pub period: HumanDuration,
 }
 

@@ -21,6 +21,7 @@ pub struct RetriesSpec {
     pub idempotency_key: bool,
     /// Statuses of endpoints after which an idempotent request is sent again: 502, 503 or 504; none by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(schema_with = super::schema::retry_statuses)]
     pub on_status: Vec<u16>,
 }
 

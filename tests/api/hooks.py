@@ -1,7 +1,8 @@
 """Rules for schemathesis that no schema can express.
 
 What was deleted with `dry_run` is still there; a key belongs to the request that came with it first; a range of statuses
-does not run backwards. And a change does not wait for long here, where no endpoint becomes healthy.
+does not run backwards. A `timeout` belongs to a wait that it is the time of, and a dry run has nothing to wait for. And
+nothing waits for long here, where no endpoint becomes healthy and nothing is drained.
 """
 
 import json
@@ -11,6 +12,8 @@ import schemathesis
 
 KEY, FIRST = re.compile(r"[!-~]{1,64}"), {}
 WAIT = re.compile(r"[0-9]+(ms|s|m)")
+ENDS = ("converged", "drained")
+SPAN = re.compile(r"[0-9]+[a-z]+( [0-9]+[a-z]+)*")
 RANGE = re.compile(r"([2-5][0-9]{2})-([2-5][0-9]{2})")
 
 
@@ -20,7 +23,8 @@ def with_a_key_of_its_own(case):
     key = headers.get("Idempotency-Key")
     if not isinstance(key, str) or not KEY.fullmatch(key):
         return
-    request = json.dumps([case.method, case.path, case.path_parameters, case.query, case.body], default=repr, sort_keys=True)
+    parts = [case.method, case.path, case.path_parameters, case.query or {}, case.body, headers.get("If-Match")]
+    request = json.dumps(parts, default=repr, sort_keys=True)
     requests = FIRST.setdefault(key, [])
     if request not in requests:
         requests.append(request)
@@ -51,6 +55,15 @@ def before_call(context, case, kwargs):
         del query["dry_run"]
     if isinstance(query.get("wait"), str) and WAIT.fullmatch(query["wait"]):
         query["wait"] = "1ms"
+    if query.get("dry_run", False) not in (False, "false") and query.get("wait") in ENDS:
+        del query["wait"]
+    if "timeout" in query and query.get("wait") not in ENDS:
+        del query["timeout"]
+    if query.get("wait") in ENDS:
+        query["timeout"] = "1ms"
     if isinstance(case.body, (dict, list)):
         case.body = forwards(case.body)
+    # A token of a preview lasts for a month at most.
+    if isinstance(case.body, dict) and isinstance(case.body.get("for"), str) and SPAN.fullmatch(case.body["for"]):
+        case.body["for"] = "1h"
     with_a_key_of_its_own(case)
