@@ -1,7 +1,10 @@
 //! Spec of the retries of a route, and of the release that answers for one that cannot.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde_json::json;
+use utoipa::{ToSchema, openapi::Schema};
+
+use super::schema::keywords;
 
 /// Retries of a route's requests. Without them, only a request that was provably not processed is sent again, and an
 /// idempotent one if a kept connection ended without a response.
@@ -21,7 +24,7 @@ pub struct RetriesSpec {
     pub idempotency_key: bool,
     /// Statuses of endpoints after which an idempotent request is sent again: 502, 503 or 504; none by default.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    #[schema(schema_with = super::schema::retry_statuses)]
+    #[schema(schema_with = statuses)]
     pub on_status: Vec<u16>,
 }
 
@@ -31,6 +34,16 @@ pub struct RetriesSpec {
 pub enum Fallback {
     /// The stable release of the route.
     Stable,
+}
+
+/// Schema of `on_status`.
+fn statuses() -> Schema {
+    keywords(json!({
+        "type": "array",
+        "description": "Statuses of endpoints after which an idempotent request is sent again; none by default.",
+        "items": { "type": "integer", "enum": RetriesSpec::STATUSES },
+        "uniqueItems": true,
+    }))
 }
 
 impl RetriesSpec {

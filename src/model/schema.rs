@@ -18,8 +18,8 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RetriesSpec, RouteName,
-    SessionPolicy, Version, WorkPolicy,
+    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RouteName, SessionPolicy, Version,
+    WorkPolicy,
 };
 
 /// Pattern of a name.
@@ -51,16 +51,6 @@ pub(super) fn keywords(keywords: Value) -> Schema {
         .extensions(Some(keywords.into_iter().collect::<Extensions>()))
         .build()
         .into()
-}
-
-/// Statuses after which a request is sent again, each once.
-pub fn retry_statuses() -> Schema {
-    keywords(json!({
-        "type": "array",
-        "description": "Statuses of endpoints after which an idempotent request is sent again; none by default.",
-        "items": { "type": "integer", "enum": RetriesSpec::STATUSES },
-        "uniqueItems": true,
-    }))
 }
 
 /// Weights per release: at least one is not 0, or no release could serve.
