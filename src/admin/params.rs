@@ -44,9 +44,9 @@ pub(super) struct ChangeOptions {
     #[param(required = false, schema_with = switch_schema)]
     #[serde(deserialize_with = "switch")]
     cut: bool,
-    /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if
-    /// one is not healthy by then, the change is refused. Without it a change only waits for the first check of a release that has checks but no result
-    /// yet.
+    /// Time to wait until every release that gets a larger share is healthy, such as `30s`, at most `60s`; if one is not
+    /// healthy by then, the change is refused. Without it a change only waits for the first check of a release that has
+    /// checks but no result yet.
     /// `converged` and `drained` wait after the change instead, for `timeout`: until every worker has taken it up, or
     /// until nothing is in flight any more on the releases that left a route by it (`drained` in the receipt).
     #[param(

@@ -54,7 +54,8 @@ pub enum WorkState {
     Active,
     /// No live route gives it a weight, and something is in flight or may still come.
     Draining,
-    /// No live route gives it a weight, no worker can select it any more by a weight, and nothing is in flight.
+    /// No live route gives it a weight, no worker can select it any more by a weight, nothing is in flight, and no policy
+    /// keeps sessions with a pin on it.
     Drained,
 }
 

@@ -107,8 +107,8 @@ impl Controller {
         }
     }
 
-    /// Keeps warm and draining releases, statistics and gauges up to date, and ends work that has to end, for as long as it is polled. Cancelling it
-    /// loses nothing.
+    /// Keeps warm and draining releases, statistics and gauges up to date, and ends work that has to end, for as long as
+    /// it is polled. Cancelling it loses nothing.
     pub async fn run(&self) {
         tokio::join!(self.upkeep(), cuts::run(&self.table, &self.fleet));
     }

@@ -41,7 +41,8 @@ pub struct RouteSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub affinity: Vec<AffinitySource>,
     /// Fields that carry session ids of the endpoints. An id leaves sealed, with its release and endpoint; a request that
-    /// brings it back goes there, whatever the weights are. None by default.
+    /// brings it back goes there, whatever the weights are. None by default; with `agent_protocol = "mcp"` the header
+    /// `mcp-session-id`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub pins: Vec<PinSource>,
     /// Handling of a request whose pinned endpoint is gone or unhealthy.
