@@ -34,16 +34,17 @@ pub struct InFlightSpec {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LeavePolicies {
-    /// Requests whose response is no stream, or has not begun; `finish within 15m` by default.
+    /// Requests whose response is no stream, or has not begun; by default `finish within 15m`, but `finish` after a
+    /// removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unary: Option<WorkPolicy>,
-    /// Streams of events or of lines of JSON; `finish within 15m` by default.
+    /// Streams of events or of lines of JSON; by default `finish within 15m`, but `finish` after a removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub stream: Option<WorkPolicy>,
-    /// A WebSocket or another upgrade; `finish within 15m` by default.
+    /// A WebSocket or another upgrade; by default `finish within 15m`, but `finish` after a removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub websocket: Option<WorkPolicy>,
-    /// gRPC calls whose response has begun; `finish within 15m` by default.
+    /// gRPC calls whose response has begun; by default `finish within 15m`, but `finish` after a removal.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub grpc_stream: Option<WorkPolicy>,
     /// Sessions that hold a pin; by default `keep`, but `move` after a rollback or a removal.
