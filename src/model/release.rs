@@ -34,7 +34,7 @@ pub struct ReleaseSpec {
     /// Longest time for which an endpoint is avoided after a 429 or 503 with `Retry-After`; 60 s if absent, 0 s never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub max_retry_after: Option<HumanDuration>,
-    /// Ejection of endpoints whose responses fail; without it only refused connections eject one, for a short time.
+    /// Ejection of endpoints whose responses fail; without it only failed connections eject one, for a short time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ejection: Option<EjectionSpec>,
 }
