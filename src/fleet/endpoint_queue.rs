@@ -4,6 +4,9 @@
 //! looks next: a freed place calls the first request in it, and a request that finds the queue not empty joins it
 //! instead of overtaking. A called request that takes a place calls the next one if there is room for it as well, so no
 //! call is lost.
+//!
+//! Those who wait for any endpoint and those who wait for one that their session is pinned to are lines of their own,
+//! each with the whole bound: a session that sends much to its busy endpoint keeps no other session out.
 
 use std::{
     collections::BTreeMap,
@@ -20,7 +23,7 @@ use tokio::sync::Notify;
 #[derive(Debug, Default)]
 pub(super) struct EndpointQueue {
     waiting: AtomicU32,
-    line: Mutex<Line>,
+    lines: Mutex<Lines>,
 }
 
 /// A request in the queue, until dropped.
@@ -32,11 +35,17 @@ pub struct EndpointTicket {
     has_place: bool,
 }
 
+/// The waiting requests by the endpoint that they wait for, each line in order of arrival. No line is empty.
 #[derive(Debug, Default)]
-struct Line {
+struct Lines {
     next: u64,
-    waiters: BTreeMap<u64, Position>,
+    by_wanted: BTreeMap<Option<SocketAddr>, Line>,
+    // Number of requests that were called and have not looked yet.
+    called: usize,
 }
+
+/// The requests that wait for the same, by their number.
+type Line = BTreeMap<u64, Position>;
 
 #[derive(Debug)]
 struct Position {
@@ -60,14 +69,19 @@ impl EndpointQueue {
         self.waiting.load(Ordering::SeqCst)
     }
 
-    /// Joins the end of the queue, unless `most` requests are in it.
+    /// Number of requests that wait for any endpoint.
+    pub(super) fn waiting_for_any(&self) -> u32 {
+        self.lock().waiting_for(None)
+    }
+
+    /// Joins the end of the queue, unless `most` requests wait for the same.
     pub(super) fn join(
         self: &Arc<Self>,
         most: u32,
         wanted: Option<SocketAddr>,
     ) -> Option<EndpointTicket> {
-        let mut line = self.lock();
-        if self.waiting() >= most {
+        let mut lines = self.lock();
+        if lines.waiting_for(wanted) >= most {
             return None;
         }
         self.waiting.fetch_add(1, Ordering::SeqCst);
@@ -76,14 +90,8 @@ impl EndpointQueue {
             is_called: AtomicBool::new(false),
             woken: Notify::new(),
         });
-        let number = line.next;
-        line.next += 1;
-        let position = Position {
-            waiter: Arc::clone(&waiter),
-            called_for: None,
-        };
-        line.waiters.insert(number, position);
-        drop(line);
+        let number = lines.push(Arc::clone(&waiter));
+        drop(lines);
         Some(EndpointTicket {
             queue: Arc::clone(self),
             waiter,
@@ -94,29 +102,82 @@ impl EndpointQueue {
 
     /// Calls the first request that may use a place on this endpoint.
     pub(super) fn call(&self, free: SocketAddr) {
-        let mut line = self.lock();
-        let may_use = |position: &&mut Position| {
-            let wanted = position.waiter.wanted;
-            position.called_for.is_none() && wanted.is_none_or(|wanted| wanted == free)
-        };
-        if let Some(first) = line.waiters.values_mut().find(may_use) {
-            first.called_for = Some(free);
-            first.waiter.is_called.store(true, Ordering::Release);
-            first.waiter.woken.notify_one();
-        }
+        self.lock().call(free);
     }
 
     /// True if a request was called and has not looked yet.
     pub(super) fn has_called(&self) -> bool {
-        let line = self.lock();
-        line.waiters
-            .values()
-            .any(|position| position.called_for.is_some())
+        self.lock().called > 0
     }
 
     // Safe to ignore poisoning: no step under the lock can panic halfway.
-    fn lock(&self) -> MutexGuard<'_, Line> {
-        self.line.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Lines> {
+        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Lines {
+    fn waiting_for(&self, wanted: Option<SocketAddr>) -> u32 {
+        let length = self.by_wanted.get(&wanted).map_or(0, Line::len);
+        u32::try_from(length).unwrap_or(u32::MAX)
+    }
+
+    /// Adds a request at the end; returns its number.
+    fn push(&mut self, waiter: Arc<Waiter>) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        let line = self.by_wanted.entry(waiter.wanted).or_default();
+        line.insert(
+            number,
+            Position {
+                waiter,
+                called_for: None,
+            },
+        );
+        number
+    }
+
+    fn call(&mut self, free: SocketAddr) {
+        let mut first: Option<(u64, &mut Position)> = None;
+        for (wanted, line) in &mut self.by_wanted {
+            if wanted.is_some_and(|wanted| wanted != free) {
+                continue;
+            }
+            let mut uncalled = line
+                .iter_mut()
+                .filter(|(_, position)| position.called_for.is_none());
+            if let Some((number, position)) = uncalled.next()
+                && first.as_ref().is_none_or(|(first, _)| number < first)
+            {
+                first = Some((*number, position));
+            }
+        }
+        if let Some((_, first)) = first {
+            first.called_for = Some(free);
+            first.waiter.is_called.store(true, Ordering::Release);
+            first.waiter.woken.notify_one();
+            self.called += 1;
+        }
+    }
+
+    /// Takes a call back; returns the endpoint that it was for.
+    fn uncall(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<SocketAddr> {
+        let position = self.by_wanted.get_mut(&wanted)?.get_mut(&number)?;
+        let called_for = position.called_for.take()?;
+        self.called -= 1;
+        Some(called_for)
+    }
+
+    /// Removes a request; returns the endpoint that it was called for.
+    fn remove(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<SocketAddr> {
+        let called_for = self.uncall((wanted, number));
+        if let Some(line) = self.by_wanted.get_mut(&wanted) {
+            line.remove(&number);
+            if line.is_empty() {
+                self.by_wanted.remove(&wanted);
+            }
+        }
+        called_for
     }
 }
 
@@ -150,10 +211,8 @@ impl EndpointTicket {
 
     /// Gives the turn up, since there was no place; the request keeps its position.
     pub(super) fn missed(&self) {
-        let mut line = self.queue.lock();
-        if let Some(position) = line.waiters.get_mut(&self.number) {
-            position.called_for = None;
-        }
+        let mut lines = self.queue.lock();
+        lines.uncall(self.position());
         self.waiter.is_called.store(false, Ordering::Release);
     }
 
@@ -161,16 +220,20 @@ impl EndpointTicket {
     pub(super) fn leave(mut self) {
         self.has_place = true;
     }
+
+    fn position(&self) -> (Option<SocketAddr>, u64) {
+        (self.waiter.wanted, self.number)
+    }
 }
 
 impl Drop for EndpointTicket {
     fn drop(&mut self) {
-        let position = self.queue.lock().waiters.remove(&self.number);
+        let mut lines = self.queue.lock();
+        let called_for = lines.remove(self.position());
         self.queue.waiting.fetch_sub(1, Ordering::SeqCst);
         // A call that was not used is passed on.
-        let called_for = position.and_then(|position| position.called_for);
         if let Some(free) = called_for.filter(|_| !self.has_place) {
-            self.queue.call(free);
+            lines.call(free);
         }
     }
 }
@@ -211,5 +274,36 @@ mod tests {
         assert!(queue.join(1, None).is_none());
         drop(held);
         assert!(queue.join(1, None).is_some());
+    }
+
+    #[test]
+    fn a_session_that_fills_the_line_of_its_endpoint_keeps_no_other_out() {
+        let queue = Arc::new(EndpointQueue::default());
+        let flood: Vec<_> = (0..99)
+            .filter_map(|_| queue.join(2, Some(address(1))))
+            .collect();
+        assert_eq!(flood.len(), 2);
+        let others = [None, None, Some(address(2))].map(|wanted| queue.join(2, wanted).unwrap());
+        assert!(queue.join(2, None).is_none());
+        assert_eq!((queue.waiting(), queue.waiting_for_any()), (5, 2));
+        drop((flood, others));
+        assert_eq!((queue.waiting(), queue.waiting_for_any()), (0, 0));
+        assert!(queue.lock().by_wanted.is_empty(), "no line is kept");
+    }
+
+    #[test]
+    fn those_who_wait_for_any_and_those_who_wait_for_one_are_called_in_order_of_arrival() {
+        let queue = Arc::new(EndpointQueue::default());
+        let wanted = [None, Some(address(1)), None, Some(address(1))];
+        let tickets = wanted.map(|wanted| queue.join(9, wanted).unwrap());
+        for number in 0..4 {
+            queue.call(address(1));
+            let called = tickets.each_ref().map(EndpointTicket::is_called);
+            assert_eq!(called, [0, 1, 2, 3].map(|other| other <= number));
+        }
+        queue.call(address(1));
+        assert!(queue.has_called());
+        tickets.iter().for_each(EndpointTicket::missed);
+        assert!(!queue.has_called());
     }
 }

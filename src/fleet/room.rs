@@ -40,7 +40,7 @@ impl Roster {
         Err(PickError::Full(None))
     }
 
-    /// Joins the queue for an endpoint with room, or for one endpoint, unless `most` requests wait already.
+    /// Joins the queue for an endpoint with room, or for one endpoint, unless `most` requests wait for the same already.
     pub fn wait_for_room(
         &self,
         policy: &BalancePolicy,
@@ -84,6 +84,11 @@ impl Roster {
     /// Number of requests that wait for an endpoint with room.
     pub fn waiting_for_room(&self) -> u32 {
         self.load.queue.waiting()
+    }
+
+    /// Number of requests that wait for any endpoint with room: those that are pinned to one are not among them.
+    pub fn waiting_for_any(&self) -> u32 {
+        self.load.queue.waiting_for_any()
     }
 
     fn call_if_room(&self, policy: &BalancePolicy) {

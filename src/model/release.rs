@@ -96,7 +96,8 @@ pub struct LimitsSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub concurrency: Option<u32>,
-    /// Maximum number of queued requests; 0 if absent. Further requests get a 503.
+    /// Maximum number of queued requests, and as many for each endpoint from the sessions that are pinned to it; 0 if
+    /// absent. Further requests get a 503.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub queue: Option<u32>,
     /// Maximum time in the queue; 5 s if absent.

@@ -89,7 +89,7 @@ impl QueuePosition {
     /// Joins the queue that it has to wait in, unless it is in it already; false if the queue is full.
     pub(super) fn join(&mut self, release: &Release, worker: &Worker) -> bool {
         let (limits, roster) = (&release.spec().limits, release.roster());
-        // Both queues together hold as many as one may.
+        // Both queues together hold as many as one may; those who wait for the endpoint of their pin count for it alone.
         let most = limits.queue.unwrap_or(0);
         let requests = roster.concurrency_limit();
         if let Some(room) = &mut self.room {
@@ -98,7 +98,7 @@ impl QueuePosition {
             room.ticket = room.ticket.take().or_else(join);
             return room.ticket.is_some();
         }
-        let most = most.saturating_sub(roster.waiting_for_room());
+        let most = most.saturating_sub(roster.waiting_for_any());
         let limit = limits.concurrency.unwrap_or(u32::MAX);
         let join = || requests.queue(limit, most, worker.slot);
         self.slot = self.slot.take().or_else(join);
