@@ -91,15 +91,15 @@ impl Ejection {
         self.counts[reason.index()].load(Ordering::Relaxed)
     }
 
-    /// Ejects after a refused connection: for 1 s, then 2 s, up to 30 s. A longer ejection stays.
+    /// Ejects after a refused connection: for 1 s, then 2 s, up to 30 s.
     pub(super) fn refused(&self, now_ms: u64) {
         let mut record = self.lock();
-        let span = (FIRST_REFUSAL_MS << record.refusals.min(5)).min(LONGEST_REFUSAL_MS);
-        record.refusals = record.refusals.saturating_add(1);
-        let is_held = now_ms < self.until_ms() && record.reason != EjectionReason::ConnectFailed;
-        if is_held && !record.is_probing {
+        if now_ms < self.until_ms() && !record.is_probing {
+            // One of many that were begun before the ejection, or for want of another endpoint: it says nothing new.
             return;
         }
+        let span = (FIRST_REFUSAL_MS << record.refusals.min(5)).min(LONGEST_REFUSAL_MS);
+        record.refusals = record.refusals.saturating_add(1);
         self.begin(&mut record, EjectionReason::ConnectFailed, now_ms + span);
     }
 
@@ -263,6 +263,18 @@ mod tests {
         state.eject(reason, &policy, 112_000);
         assert_eq!(state.until_ms(), 142_000, "forgotten after two intervals");
         assert_eq!(state.count(reason), 3);
+    }
+
+    #[test]
+    fn many_connections_that_are_refused_at_once_eject_for_one_second() {
+        let state = Ejection::default();
+        (0..50).for_each(|millisecond| state.refused(10_000 + millisecond));
+        assert_eq!(state.until_ms(), 11_000);
+        assert_eq!(state.count(EjectionReason::ConnectFailed), 1);
+        assert!(state.take_probe(11_000, 11_000));
+        (0..50).for_each(|millisecond| state.refused(11_000 + millisecond));
+        assert_eq!(state.until_ms(), 13_000, "the probe's, and no other");
+        assert_eq!(state.count(EjectionReason::ConnectFailed), 2);
     }
 
     #[test]

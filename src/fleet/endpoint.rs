@@ -150,7 +150,7 @@ impl Endpoint {
     }
 
     /// Records a refused connection: the endpoint is ejected for 1 s, then 2 s, up to 30 s,
-    /// followed by one probe each time.
+    /// followed by one probe each time. What is refused meanwhile does not prolong it.
     pub fn refused(&self, now_ms: u64) {
         self.ejection.refused(now_ms);
         self.flags.set(EndpointFlags::EJECTED);
