@@ -3,7 +3,7 @@
 //! The average is Finagle's (`PeakEwma.scala`), which linkerd took over: an observation above the average replaces it,
 //! one below counts by the time since the last one, `exp(-elapsed / 10 s)`. The cost of an endpoint is the average times
 //! its requests in flight and one more; an endpoint that is not measured yet and has requests in flight costs more than
-//! any that is.
+//! any that is. One whose average has decayed was measured all the same: an open stream does not keep others away.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const DECAY_MS: f32 = 10_000.0;
 /// Cost of an endpoint that is not measured yet.
 const PENALTY: f64 = 1e12;
-/// Least time that is observed: the clock counts milliseconds, and 0 means that nothing was.
+/// Least average: the clock counts milliseconds, 0 means that nothing was observed, and each request in flight has a cost
+/// however long ago the last one was observed.
 const LEAST_MS: f32 = 0.5;
 /// Time that a failure counts as, at least: linkerd's load biaser. Fast failures would attract requests otherwise.
 const FAILURE_MS: f32 = 5_000.0;
@@ -38,11 +39,12 @@ impl PeakEwma {
 
     /// Cost of one more request, with as many in flight.
     pub(super) fn cost(&self, in_flight: u32, now_ms: u64) -> f64 {
-        let average = f64::from(decayed(self.0.load(Ordering::Relaxed), now_ms));
-        if average < 1e-3 && in_flight > 0 {
-            return PENALTY + f64::from(in_flight);
+        let in_flight = f64::from(in_flight);
+        match decayed(self.0.load(Ordering::Relaxed), now_ms) {
+            Some(average) => f64::from(average) * (in_flight + 1.0),
+            None if in_flight > 0.0 => PENALTY + in_flight,
+            None => 0.0,
         }
-        average * (f64::from(in_flight) + 1.0)
     }
 
     fn update(&self, latency: f32, now_ms: u64) {
@@ -71,8 +73,10 @@ fn next(seen: u64, latency: f32, now_ms: u64) -> u64 {
     u64::from(stamp(now_ms)) << 32 | u64::from(next.to_bits())
 }
 
-fn decayed(seen: u64, now_ms: u64) -> f32 {
-    average_of(seen) * kept(seen, now_ms)
+/// The average at this time; `None` if nothing was observed yet.
+fn decayed(seen: u64, now_ms: u64) -> Option<f32> {
+    let average = average_of(seen);
+    (average > 0.0).then(|| (average * kept(seen, now_ms)).max(LEAST_MS))
 }
 
 fn average_of(seen: u64) -> f32 {
@@ -123,6 +127,17 @@ mod tests {
         let average = PeakEwma::default();
         assert!(average.cost(0, 0) < 1.0);
         assert!(average.cost(1, 0) > 1e9);
+    }
+
+    #[test]
+    fn an_average_that_has_decayed_is_not_taken_for_unmeasured() {
+        let average = PeakEwma::default();
+        average.observe(100, 1_000);
+        for now_ms in [200_000, 2_000_000] {
+            let costs = [0, 1, 2].map(|in_flight| average.cost(in_flight, now_ms));
+            assert!(costs.is_sorted_by(|one, next| one < next), "{costs:?}");
+            assert!(costs[2] < 10.0, "{costs:?}");
+        }
     }
 
     #[test]

@@ -223,6 +223,28 @@ fn peak_ewma_prefers_the_endpoint_that_responds_sooner() {
 }
 
 #[test]
+fn an_endpoint_with_an_open_stream_gets_requests_after_a_quiet_time() {
+    let roster = roster(&[1, 1]);
+    let policy = balanced(Balance::PeakEwma);
+    let request = |index: u64, now_ms| {
+        let pick = Pick {
+            policy: &policy,
+            preferred: (index < 2).then(|| address(1 + u16::try_from(index).unwrap())),
+            ..Pick::random(draws(index + 1).last().unwrap(), now_ms, 0)
+        };
+        let picked = roster.pick(&pick).unwrap();
+        roster.record_latency(&picked, false, now_ms + 100);
+        picked
+    };
+    let _stream = request(0, 1_000);
+    drop(request(1, 1_000));
+    let at_first = (2..100)
+        .filter(|index| port(&request(*index, 300_000 + index * 1_000)) == 1)
+        .count();
+    assert!((5..50).contains(&at_first), "{at_first} of 98");
+}
+
+#[test]
 fn a_recovered_endpoint_starts_slowly() {
     let roster = roster(&[1, 1]);
     let policy = policy(&ReleaseSpec {
