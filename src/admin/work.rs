@@ -50,6 +50,7 @@ pub(super) struct WorkQuery {
 /// The state is `active` while a live route gives the release a weight, `draining` while something is in flight or a
 /// worker may still select it, `drained` after that: its endpoints can be stopped.
 /// With `?wait=drained` the answer comes once it is drained, or with status 504 when the time is over.
+/// A deleted release is answered for as well, as long as a rollback may lead back to it or something is in flight on it.
 #[utoipa::path(get, path = "/v1/releases/{release}/work", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), WorkQuery),
     responses(
