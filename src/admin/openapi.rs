@@ -144,7 +144,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
         statuses.push(("428", "`If-Match` is missing"));
     }
     if path.ends_with("/rollback") || path.ends_with("/abort") {
-        without_health_wait(operation);
+        without_wait(operation);
     }
     let responses = operation["responses"].as_object_mut();
     let Some(responses) = responses else { return };
@@ -153,14 +153,13 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
             .entry(status)
             .or_insert_with(|| problem(description));
     }
-    let is_change = !path.ends_with("/preview") && path != "/v1/reload";
-    if method != "get" && is_change {
+    if method != "get" {
         tag_answer(responses);
     }
 }
 
 /// A way back waits for no health before it.
-fn without_health_wait(operation: &mut Value) {
+fn without_wait(operation: &mut Value) {
     let parameters = operation["parameters"].as_array_mut();
     let waits = parameters.into_iter().flatten();
     for wait in waits.filter(|parameter| parameter["name"] == "wait") {

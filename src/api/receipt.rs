@@ -52,8 +52,7 @@ pub struct Receipt {
     /// Duration of the swap itself, in microseconds.
     pub swap_microseconds: u64,
     /// With `?wait=drained`: true if nothing is in flight any more on the releases that left a route by the change,
-    /// false if that was not certain when the time was over. Absent where the request changed nothing, since it says
-    /// nothing of a release then: `GET /v1/releases/{release}/work` does.
+    /// false if something was when the time was over.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<bool>,
     /// A useful next step, where an abort finds nothing on trial and a rollback is possible.

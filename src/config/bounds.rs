@@ -195,7 +195,6 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
         ("timeouts.converge", times.converge),
         ("history.durable_within", config.history.durable_within),
         ("sessions.max_age", config.sessions.max_age),
-        ("sessions.learned_for", config.sessions.learned_for),
         (
             "limits.http2.abuse_window",
             config.limits.http2.abuse_window,
@@ -218,6 +217,13 @@ pub(super) fn spans(config: &Config, found: &mut Vec<Problem>) {
                     .hint("leave it out for the default"),
             );
         }
+    }
+    // The table of learned ids counts in seconds.
+    let learned_for = config.sessions.learned_for;
+    if learned_for < HumanDuration::seconds(1) {
+        let message = format!("{learned_for} is less than 1s");
+        let problem = Problem::new("sessions.learned_for", message);
+        found.push(problem.hint("`sessions.learned_ids = 0` learns none"));
     }
     if dns.max_ttl < dns.min_ttl {
         let message = format!("{} is less than `min_ttl`, {}", dns.max_ttl, dns.min_ttl);

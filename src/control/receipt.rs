@@ -19,12 +19,12 @@ use crate::{
 #[derive(Debug)]
 pub struct EarlyReceipt<'a> {
     receipt: Receipt,
-    left: Option<LeftReleases>,
+    left: LeftReleases,
     effects: Option<PendingEffects<'a>>,
 }
 
 /// The releases that left a route by a change.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct LeftReleases(pub(super) Arc<[Arc<Departure>]>);
 
 /// The source of receipts.
@@ -37,9 +37,9 @@ pub(super) struct Receipts<'a> {
 // === impl EarlyReceipt ===
 
 impl<'a> EarlyReceipt<'a> {
-    /// The releases that left a route by the change; `None` if this request has changed nothing.
-    pub fn left(&self) -> Option<&LeftReleases> {
-        self.left.as_ref()
+    /// The releases that left a route by the change.
+    pub fn left(&self) -> &LeftReleases {
+        &self.left
     }
 
     /// The receipt, and what is still to run.
@@ -66,7 +66,7 @@ impl From<Receipt> for EarlyReceipt<'_> {
     fn from(receipt: Receipt) -> Self {
         Self {
             receipt,
-            left: None,
+            left: LeftReleases::default(),
             effects: None,
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Receipts<'a> {
         };
         EarlyReceipt {
             receipt,
-            left: Some(LeftReleases(swap.left)),
+            left: LeftReleases(swap.left),
             effects: Some(swap.effects),
         }
     }

@@ -24,12 +24,9 @@ pub struct McpAgreement {
 }
 
 impl McpAgreement {
-    /// Reads the body of a response to `initialize`: a JSON-RPC response, as it is or as an event of an event stream.
-    /// `None` if it is no such response, or an error.
-    pub fn parse(body: &[u8]) -> Option<Self> {
-        let response = serde_json::from_slice(body)
-            .ok()
-            .or_else(|| events(body).find_map(|event| result_of(&event)))?;
+    /// Reads the JSON-RPC response to `initialize`. `None` if the message is another one, or an error.
+    pub fn parse(message: &[u8]) -> Option<Self> {
+        let response: Value = serde_json::from_slice(message).ok()?;
         let result = response.get("result")?;
         let mut capabilities = BTreeSet::new();
         collect("", result.get("capabilities")?, DEEPEST, &mut capabilities)?;
@@ -54,33 +51,6 @@ impl McpAgreement {
         let names = self.capabilities.iter().map(|name| name.len() + 32);
         self.version.len() + names.sum::<usize>()
     }
-}
-
-/// The response, if an event is one: requests and notifications of the server may come before it.
-fn result_of(event: &[u8]) -> Option<Value> {
-    let message: Value = serde_json::from_slice(event).ok()?;
-    message.get("result").is_some().then_some(message)
-}
-
-/// The data of each event; several lines of one event are joined, as the format says.
-fn events(body: &[u8]) -> impl Iterator<Item = Vec<u8>> {
-    let lines = body.split(|&byte| byte == b'\n');
-    let mut data = Vec::new();
-    let mut ended = lines
-        .chain(std::iter::once(&b""[..]))
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line));
-    std::iter::from_fn(move || {
-        loop {
-            let line = ended.next()?;
-            if line.is_empty() {
-                return Some(std::mem::take(&mut data));
-            }
-            if let Some(value) = line.strip_prefix(b"data:") {
-                data.extend_from_slice(value);
-                data.push(b'\n');
-            }
-        }
-    })
 }
 
 /// Adds the path of each capability. `false` and `null` offer nothing; an empty object is an offer without options.
@@ -153,14 +123,6 @@ mod tests {
             assert_eq!(now.covers(&before), covers, "{version} {capabilities}");
         }
         assert_eq!(before.version(), "2025-06-18");
-    }
-
-    #[test]
-    fn the_response_is_found_in_an_event_stream_too() {
-        let stream = "event: message\r\ndata: {\"jsonrpc\":\"2.0\",\"method\":\"notifications/message\",\"params\":{}}\r\n\r\n\
-                      id: 1\r\ndata: {\"jsonrpc\":\"2.0\",\"id\":0,\r\ndata: \"result\":{\"protocolVersion\":\"2025-03-26\",\"capabilities\":{}}}\r\n\r\n";
-        let agreed = McpAgreement::parse(stream.as_bytes()).unwrap();
-        assert_eq!(agreed.version(), "2025-03-26");
     }
 
     #[test]

@@ -60,7 +60,8 @@ impl RequestContext {
         let attempts = self.attempts.get_or_insert_default();
         attempts.is_final = !failed.is_safe();
         if again {
-            if matches!(evidence, Evidence::Answered | Evidence::TimedOut) {
+            let is_pinned = selected.decision.reason == DecisionReason::Pin;
+            if matches!(evidence, Evidence::Answered | Evidence::TimedOut) && !is_pinned {
                 attempts.avoid(selected.in_flight.endpoint().address());
             }
             attempts.repeat(evidence, self.worker.http2.opened());
@@ -93,7 +94,8 @@ impl RequestContext {
         let (cells, slot) = (selected.decision.cells(), self.worker.slot);
         match evidence {
             Evidence::NotSent | Evidence::Refused => cells.record_retry(slot),
-            Evidence::Answered => {}
+            // Taken before the response was given up.
+            Evidence::Answered if !self.may_fall_back() => {}
             _ => return cells.take_retry(slot, self.worker.now_ms()),
         }
         true
@@ -110,9 +112,13 @@ impl RequestContext {
         if !failed.is_safe() {
             return false;
         }
+        // A session lives at the endpoint that responds.
+        let is_pinned = selected.decision.reason == DecisionReason::Pin;
         let (cells, slot) = (selected.decision.cells(), self.worker.slot);
-        failed.may_be_repeated() && cells.take_retry(slot, self.worker.now_ms())
-            || self.may_fall_back()
+        self.may_fall_back()
+            || !is_pinned
+                && failed.may_be_repeated()
+                && cells.take_retry(slot, self.worker.now_ms())
     }
 
     /// True if the release that was decided on may be replaced by the fallback of its route. A request that names its

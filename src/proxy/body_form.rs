@@ -25,8 +25,8 @@ pub(super) struct Peeked {
 }
 
 impl Peeked {
-    /// True if the body of the request may name its session, and is to be read first: a message of A2A over JSON-RPC. A
-    /// client that waits for a 100 has not sent it yet.
+    /// True if the body of the request may name its session, and is to be read first: a message of A2A. A client
+    /// that waits for a 100 has not sent it yet.
     #[inline]
     pub(super) fn is_wanted(protocol: Option<AgentProtocol>, parts: &RequestParts<'_>) -> bool {
         if protocol != Some(AgentProtocol::A2a) {

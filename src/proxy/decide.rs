@@ -12,7 +12,7 @@ use super::agent_ids;
 use super::body_form::Peeked;
 use super::error::ProxyError;
 use super::io::RequestParts;
-use super::pins::{Pinned, Pins, now_seconds};
+use super::pins::{PinRefusal, Pinned, Pins, now_seconds};
 use super::session::Session;
 use super::settings::{PeerInfo, ProxySettings};
 use super::shared::Shared;
@@ -54,6 +54,12 @@ enum Pin {
 }
 
 impl Choice {
+    /// The release that a key is split to. A random key is a key like any other.
+    #[inline]
+    pub(super) fn by_split(route: &Route, key: u64) -> Self {
+        Self::of(route.split().position(key), DecisionReason::Split)
+    }
+
     fn of(entry: usize, reason: DecisionReason) -> Self {
         Self {
             entry,
@@ -63,10 +69,11 @@ impl Choice {
     }
 }
 
-/// Position of the release in the split of the route, and why. A random key is a key like any other.
+/// Position of the release in the split of the route, and why.
 ///
 /// # Errors
 /// An override to a release that the route does not have, or by a token that is not valid.
+#[inline(never)]
 pub(super) fn decide(
     shared: &Shared,
     (table, route): (&RoutingTable, &Route),
@@ -105,7 +112,7 @@ pub(super) fn decide(
     }
     Ok(Choice {
         has_left: matches!(pin, Pin::Leaves),
-        ..Choice::of(route.split().position(key), DecisionReason::Split)
+        ..Choice::by_split(route, key)
     })
 }
 
@@ -166,7 +173,9 @@ fn pinned(
 ) -> Pin {
     let mut noted = session.get();
     let is_first = !noted.is_counted;
+    let mut is_out = false;
     let found = pins.find(route, request, settings, |refusal| {
+        is_out |= refusal == PinRefusal::Foreign;
         if is_first {
             refusal.count();
         }
@@ -174,6 +183,7 @@ fn pinned(
     // Its end, a DELETE, still goes where it is.
     let leaves = |entry| request.method != b"DELETE" && moves((table, route), entry, is_first);
     let pin = match found {
+        None if is_out => Pin::Leaves,
         None => Pin::None,
         Some((entry, _)) if leaves(entry) => Pin::Leaves,
         Some((entry, _)) => Pin::Stays(entry),

@@ -145,6 +145,8 @@ pub enum ErrorReason {
     RequestTimeout,
     /// The session cannot go on.
     SessionLost,
+    /// The session could not be begun anew at the moment.
+    SessionMove,
     /// The endpoint was idle for too long.
     Silence,
     /// The response did not begin in the time of one attempt.
@@ -199,6 +201,7 @@ impl ProxyError {
             }
             Self::ReleaseLeft(_) => ErrorReason::ReleaseLeft,
             Self::RequestTimeout => ErrorReason::RequestTimeout,
+            Self::SessionLost(error) if error.is_temporary() => ErrorReason::SessionMove,
             Self::SessionLost(_) => ErrorReason::SessionLost,
             Self::UnknownRelease => ErrorReason::UnknownRelease,
             Self::Upstream(error) => error.reason(),
@@ -211,6 +214,7 @@ impl ProxyError {
             Self::LastHop(_) => 200,
             Self::OverrideRefused => 403,
             Self::PinLost(status) => *status,
+            Self::SessionLost(error) if error.is_temporary() => 503,
             Self::NoRoute | Self::SessionLost(_) | Self::UnknownRelease => 404,
             Self::NoEndpoint | Self::Overloaded | Self::QueueTimeout | Self::ReleaseLeft(_) => 503,
             Self::RequestTimeout => 504,
@@ -324,6 +328,7 @@ impl ErrorReason {
             Self::ReleaseRemoved => "release_removed",
             Self::RequestTimeout => "request_timeout",
             Self::SessionLost => "session_lost",
+            Self::SessionMove => "session_move",
             Self::Silence => "upstream_silent",
             Self::TryTimeout => "try_timeout",
             Self::UnknownRelease => "unknown_release",

@@ -111,7 +111,7 @@ impl ErrorForm {
     }
 }
 
-/// The id is null: the request's own is in its body, which is not read for an error.
+/// Writes a JSON-RPC error. Its id is null if that of the request was not read.
 fn write_json_rpc(body: &mut Vec<u8>, error: &ProxyError, data: &str) -> std::io::Result<()> {
     let code = match error.fault() {
         Fault::Client => INVALID_REQUEST,

@@ -1,4 +1,4 @@
-//! Server-sent events that pass: the boundary between two, and the last one that we add when we end a stream.
+//! Server-sent events that pass: their data, the boundary between two, and the last one that we add when we end a stream.
 
 use std::cell::Cell;
 
@@ -72,6 +72,39 @@ pub(super) fn last_event(fields: &str, retry_ms: u64) -> String {
     format!("retry: {retry_ms}\n{fields}\n\n")
 }
 
+/// The first complete event, and what follows it.
+pub(super) fn next_event(text: &[u8]) -> Option<(&[u8], &[u8])> {
+    const ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
+    let ends = ENDS.iter().filter_map(|end| {
+        let at = memchr::memmem::find(text, end)?;
+        Some((at, at + end.len()))
+    });
+    let (end, after) = ends.min()?;
+    Some((&text[..end], &text[after..]))
+}
+
+/// The data of each complete event.
+pub(super) fn events(text: &[u8]) -> impl Iterator<Item = Vec<u8>> {
+    let mut rest = text;
+    let next = std::iter::from_fn(move || {
+        let (event, after) = next_event(rest)?;
+        rest = after;
+        Some(event)
+    });
+    next.filter_map(data_of)
+}
+
+/// The data of an event, its lines joined; `None` if it has none.
+pub(super) fn data_of(event: &[u8]) -> Option<Vec<u8>> {
+    let lines = event.split(|&byte| byte == b'\n' || byte == b'\r');
+    let data = lines.filter_map(|line| {
+        let value = line.strip_prefix(b"data:")?;
+        Some(value.strip_prefix(b" ").unwrap_or(value))
+    });
+    let data: Vec<&[u8]> = data.collect();
+    (!data.is_empty()).then(|| data.join(&b'\n'))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -127,6 +160,18 @@ mod tests {
             assert!(!boundary.is_delivered(), "{frame:?} is being sent");
             boundary.sent(last);
             assert_eq!(boundary.is_delivered(), is, "{frame:?}");
+        }
+    }
+
+    #[test]
+    fn events_are_taken_apart_whatever_ends_their_lines() {
+        for end in ["\n", "\r\n", "\r"] {
+            let text = format!("id: 1{end}data: a{end}data:b{end}{end}: ping{end}{end}data: c");
+            let (first, rest) = next_event(text.as_bytes()).unwrap();
+            assert_eq!(data_of(first).unwrap(), b"a\nb");
+            let (second, rest) = next_event(rest).unwrap();
+            assert_eq!(data_of(second), None);
+            assert_eq!(next_event(rest), None);
         }
     }
 }

@@ -322,7 +322,13 @@ fn joined_with(
     own(scratch);
 }
 
-fn join(scratch: &mut Vec<u8>, parts: &RequestParts<'_>, known: KnownField, separator: &[u8]) {
+/// Joins all values of a field in `scratch`.
+pub(super) fn join(
+    scratch: &mut Vec<u8>,
+    parts: &RequestParts<'_>,
+    known: KnownField,
+    separator: &[u8],
+) {
     scratch.clear();
     for field in parts
         .fields

@@ -129,7 +129,7 @@ impl<'s, D: BodyDecode> BodyReader<'s, D> {
     }
 
     /// See [`super::io::BodySource::next_frame`].
-    pub(super) async fn next_piece(&mut self) -> Result<BodyFrame<'_>, IoError> {
+    pub(super) async fn next_piece<E: From<IoError>>(&mut self) -> Result<BodyFrame<'_>, E> {
         let (data, last) = loop {
             self.settle();
             if let Some(found) = self.decode_buffered()? {

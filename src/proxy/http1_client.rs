@@ -164,7 +164,7 @@ impl Http1Client<'_> {
         let read = async {
             let mut left = DRAINED;
             while !self.reader.decoder_is_done() {
-                let Ok(frame) = self.reader.next_piece().await else {
+                let Ok(frame) = self.reader.next_piece::<ClientError>().await else {
                     return;
                 };
                 match left.checked_sub(frame.data.len() as u64) {
@@ -184,8 +184,8 @@ impl Http1Client<'_> {
 impl BodySource for Http1Client<'_> {
     type Error = ClientError;
 
-    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, ClientError> {
-        Ok(self.reader.next_piece().await?)
+    fn next_frame(&mut self) -> impl Future<Output = Result<BodyFrame<'_>, ClientError>> {
+        self.reader.next_piece()
     }
 
     fn is_ready(&mut self) -> bool {

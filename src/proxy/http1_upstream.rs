@@ -356,8 +356,8 @@ impl Http1Response<'_> {
 impl BodySource for Http1Response<'_> {
     type Error = UpstreamError;
 
-    async fn next_frame(&mut self) -> Result<BodyFrame<'_>, UpstreamError> {
-        Ok(self.reader.next_piece().await?)
+    fn next_frame(&mut self) -> impl Future<Output = Result<BodyFrame<'_>, UpstreamError>> {
+        self.reader.next_piece()
     }
 
     fn is_ready(&mut self) -> bool {

@@ -1,4 +1,5 @@
-//! Learning of ids from the bodies of responses, on routes whose agents speak MCP or A2A.
+//! Learning from the bodies of responses, on routes whose agents speak MCP or A2A: ids of tasks and contexts, and what
+//! client and server agree on when a session of MCP begins.
 //!
 //! A copy of the first bytes of a response is read beside its relay: a JSON body, or the events of a stream. An id is
 //! learned before the frame that completes its message goes on, so it is known before a client can use it.
@@ -9,11 +10,13 @@ use crate::telemetry::names;
 
 use super::agent_ids;
 use super::body_form::BodyForm;
+use super::event_stream::{data_of, next_event};
 use super::io::{BodyFrame, BodySource};
+use super::mcp_start::{LONGEST_RESPONSE, SessionStart};
 use super::pins::now_seconds;
 use super::stage::Committed;
 
-/// Bytes of a response that are looked at.
+/// Bytes of a response that ids are looked for in.
 const LONGEST: usize = 16 * 1024;
 /// Times that an unfinished JSON body is parsed: it may be complete before its last frame comes.
 const ATTEMPTS: u32 = 4;
@@ -30,6 +33,8 @@ struct Learner<'s> {
     protocol: AgentProtocol,
     form: BodyForm,
     start: Vec<u8>,
+    /// Bytes that are still looked at.
+    left: usize,
     attempts: u32,
     is_done: bool,
 }
@@ -43,6 +48,8 @@ impl<'s, S> LearningSource<'s, S> {
         committed: Committed<'s>,
         (protocol, form): (AgentProtocol, BodyForm),
     ) -> Self {
+        let start = session_start(committed);
+        let longest = start.map_or(LONGEST, |_| LONGEST_RESPONSE);
         Self {
             source,
             learner: Learner {
@@ -50,6 +57,7 @@ impl<'s, S> LearningSource<'s, S> {
                 protocol,
                 form,
                 start: Vec::new(),
+                left: longest,
                 attempts: 0,
                 is_done: false,
             },
@@ -78,9 +86,10 @@ impl Learner<'_> {
         if self.is_done {
             return;
         }
-        let room = LONGEST - self.start.len();
-        self.start.extend_from_slice(&data[..data.len().min(room)]);
-        let is_cut = data.len() > room;
+        let is_cut = data.len() > self.left;
+        let data = &data[..data.len().min(self.left)];
+        self.left -= data.len();
+        self.start.extend_from_slice(data);
         match self.form {
             BodyForm::Events => self.read_events(),
             BodyForm::Json if is_cut => {}
@@ -119,6 +128,11 @@ impl Learner<'_> {
 
     fn learn(&mut self, message: &[u8]) {
         let Committed { context, selected } = self.committed;
+        if let Some(start) = session_start(self.committed) {
+            let sessions = &context.worker.shared.mcp_sessions;
+            self.is_done = start.agree(message, sessions);
+            return;
+        }
         let learned = &context.worker.shared.learned;
         let minted = selected.minted(context.session.get());
         let pin = LearnedPin {
@@ -135,6 +149,12 @@ impl Learner<'_> {
     }
 }
 
+/// The session that the response begins, if it does.
+fn session_start(committed: Committed<'_>) -> Option<&SessionStart> {
+    let start = committed.context.session_start.as_deref();
+    start.filter(|start| start.has_begun())
+}
+
 fn learn_one(learned: &LearnedPins, route: &str, minted: agent_ids::MintedId<'_>, pin: LearnedPin) {
     let evicts = learned.learn(
         route,
@@ -144,44 +164,5 @@ fn learn_one(learned: &LearnedPins, route: &str, minted: agent_ids::MintedId<'_>
     );
     if evicts {
         metrics::counter!(names::LEARNED_IDS_EVICTED.0).increment(1);
-    }
-}
-
-/// The first complete event, and what follows it.
-fn next_event(text: &[u8]) -> Option<(&[u8], &[u8])> {
-    const ENDS: [&[u8]; 3] = [b"\n\n", b"\r\n\r\n", b"\r\r"];
-    let ends = ENDS.iter().filter_map(|end| {
-        let at = memchr::memmem::find(text, end)?;
-        Some((at, at + end.len()))
-    });
-    let (end, after) = ends.min()?;
-    Some((&text[..end], &text[after..]))
-}
-
-/// The data of an event, its lines joined; `None` if it has none.
-fn data_of(event: &[u8]) -> Option<Vec<u8>> {
-    let lines = event.split(|&byte| byte == b'\n' || byte == b'\r');
-    let data = lines.filter_map(|line| {
-        let value = line.strip_prefix(b"data:")?;
-        Some(value.strip_prefix(b" ").unwrap_or(value))
-    });
-    let data: Vec<&[u8]> = data.collect();
-    (!data.is_empty()).then(|| data.join(&b'\n'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn events_are_taken_apart_whatever_ends_their_lines() {
-        for end in ["\n", "\r\n", "\r"] {
-            let text = format!("id: 1{end}data: a{end}data:b{end}{end}: ping{end}{end}data: c");
-            let (first, rest) = next_event(text.as_bytes()).unwrap();
-            assert_eq!(data_of(first).unwrap(), b"a\nb");
-            let (second, rest) = next_event(rest).unwrap();
-            assert_eq!(data_of(second), None);
-            assert_eq!(next_event(rest), None);
-        }
     }
 }

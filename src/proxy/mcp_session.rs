@@ -17,6 +17,8 @@ use crate::model::{MCP_SESSION_FIELD, McpAgreement, ReleaseName};
 use crate::telemetry::names;
 
 use super::error::ProxyError;
+use super::event_stream::events;
+use super::forward;
 use super::http1_client::validate;
 use super::internal_request::{InternalError, InternalRequest, InternalResponse};
 use super::io::{RequestHead, RequestParts};
@@ -84,11 +86,15 @@ async fn begin_anew(
             body,
             most: LONGEST_RESPONSE,
         };
-        send(request)
-            .await
-            .ok()
-            .filter(|response| (200..300).contains(&response.status))
-            .ok_or(MoveError::Refused)
+        let response = send(request).await.map_err(|error| match error {
+            InternalError::Incomplete => MoveError::Unavailable,
+            InternalError::Invalid(_) => MoveError::Refused,
+        })?;
+        match response.status {
+            200..300 => Ok(response),
+            408 | 429 | 502..=504 => Err(MoveError::Unavailable),
+            _ => Err(MoveError::Refused),
+        }
     };
     let response = send(head.clone(), kept.initialize.clone()).await?;
     let (id, agreement) = begun(&response).ok_or(MoveError::Refused)?;
@@ -109,7 +115,10 @@ async fn begin_anew(
 /// The id and the agreement of a session that was begun.
 fn begun(response: &InternalResponse) -> Option<(&str, McpAgreement)> {
     let id = std::str::from_utf8(response.value(MCP_SESSION_FIELD)?).ok()?;
-    Some((id, McpAgreement::parse(&response.body)?))
+    let agreement = McpAgreement::parse(&response.body);
+    let agreement = agreement
+        .or_else(|| events(&response.body).find_map(|event| McpAgreement::parse(&event)))?;
+    Some((id, agreement))
 }
 
 /// Head of the `initialize` request: that of the request at hand, to another release.
@@ -147,6 +156,12 @@ fn head(parts: &RequestParts<'_>, own: &[(&'static str, &[u8])], length: usize) 
             writer.field(&field);
         }
     }
+    // HTTP/2 may split it (RFC 9113, section 8.2.3).
+    if parts.facts.present.contains(KnownField::Cookie) {
+        let mut cookies = Vec::new();
+        forward::join(&mut cookies, parts, KnownField::Cookie, b"; ");
+        writer.add("cookie", &cookies);
+    }
     writer
         .add("content-type", b"application/json")
         .add("accept", b"application/json, text/event-stream");
@@ -158,13 +173,15 @@ fn head(parts: &RequestParts<'_>, own: &[(&'static str, &[u8])], length: usize) 
     Some(out)
 }
 
-/// Fields that say something about one request alone.
+/// Fields that say something about one request alone, and those that are written anew.
 const OF_ONE_REQUEST: KnownSet = KnownSet::of(&[
     KnownField::Accept,
+    KnownField::AcceptEncoding,
     KnownField::Connection,
     KnownField::ContentEncoding,
     KnownField::ContentLength,
     KnownField::ContentType,
+    KnownField::Cookie,
     KnownField::Expect,
     KnownField::Host,
     KnownField::Http2Settings,

@@ -10,22 +10,20 @@ use crate::model::{AgentProtocol, MCP_SESSION_FIELD, McpAgreement, RequestView};
 use crate::table::Route;
 use crate::telemetry::names;
 
-use super::body_tap::BodyTap;
 use super::io::RequestParts;
 use super::retry_body::RetryBody;
 
 /// Longest `initialize` request that is kept.
-const LONGEST_REQUEST: usize = 16 * 1024;
+pub(super) const LONGEST_REQUEST: usize = 16 * 1024;
 /// Longest response to it that is read.
 pub(super) const LONGEST_RESPONSE: usize = 64 * 1024;
 
-/// A request that may begin a session, and its response as far as it came.
-#[derive(Debug)]
+/// A request that may begin a session, and the id that its response hands out.
+#[derive(Debug, Default)]
 pub(super) struct SessionStart {
     request: OnceCell<Bytes>,
     /// The id that the client gets.
     id: OnceCell<Box<[u8]>>,
-    response: BodyTap,
 }
 
 impl SessionStart {
@@ -33,11 +31,7 @@ impl SessionStart {
     #[inline]
     pub(super) fn of(route: &Route, parts: &RequestParts<'_>) -> Option<Self> {
         let is_mcp = route.agent_protocol() == Some(AgentProtocol::Mcp);
-        (is_mcp && begins(parts)).then(|| Self {
-            request: OnceCell::new(),
-            id: OnceCell::new(),
-            response: BodyTap::new(LONGEST_RESPONSE),
-        })
+        (is_mcp && begins(parts)).then(Self::default)
     }
 
     /// Notes a sealed field of the response, if it is the id of the session that begins.
@@ -57,27 +51,35 @@ impl SessionStart {
         }
     }
 
-    /// The tap for the response, if it begins a session: most requests without an id begin none.
-    pub(super) fn tap(&self) -> Option<&BodyTap> {
-        self.request.get().map(|_| &self.response)
+    /// True if the response begins a session and the request is kept: most requests without an id begin none.
+    pub(super) fn has_begun(&self) -> bool {
+        self.request.get().is_some()
     }
 
-    /// Keeps the session, if the request was whole and what came of the response has the agreement of client and server.
-    pub(super) fn finish(&self, sessions: &McpSessions) {
-        let parts = self.id.get().zip(self.request.get());
-        let response = parts.and_then(|_| self.response.whole());
-        if let Some((id, initialize)) = parts
-            && let Some(agreement) = response.and_then(|body| McpAgreement::parse(&body))
-        {
-            let session = McpSession {
-                initialize: initialize.clone(),
-                agreement: Arc::new(agreement),
-            };
-            count_evicted(sessions.insert(id, session));
-        }
+    /// Keeps the session if a message of the response is the agreement of client and server; true if it is.
+    pub(super) fn agree(&self, message: &[u8], sessions: &McpSessions) -> bool {
+        let Some((id, initialize)) = self.id.get().zip(self.request.get()) else {
+            return false;
+        };
+        let Some(agreement) = McpAgreement::parse(message) else {
+            return false;
+        };
+        let session = McpSession {
+            initialize: initialize.clone(),
+            agreement: Arc::new(agreement),
+        };
+        count_evicted(sessions.insert(id, session));
+        true
     }
 }
 
+/// True if a request to an MCP server is the probe of its generation, or begins a session of the older one.
+pub(super) fn opens_session(parts: &RequestParts<'_>) -> bool {
+    let opens = |method| [&b"server/discover"[..], b"initialize"].contains(&method);
+    begins(parts) || parts.method == b"POST" && parts.header("mcp-method").is_some_and(opens)
+}
+
+/// True for a POST of the older generation without a session. It names no method in a header.
 fn begins(parts: &RequestParts<'_>) -> bool {
     let has = |name| parts.header(name).is_some();
     parts.method == b"POST" && !has(MCP_SESSION_FIELD) && !has("mcp-method")

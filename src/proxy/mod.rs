@@ -13,21 +13,20 @@
 //! | `agent_ids`, `body_form`, `peek`, `learn` | ids of tasks in the messages of MCP and A2A |
 //! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
 //! | `observe` | what an attempt says about its endpoint |
-//! | `relay`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
+//! | `relay`, `response_head`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
 //! | `attempts`, `retry`, `retry_body`, `retry_memory` | retries, the body that they need, and the memory for it |
 //! | `http1_client`, `http1_upstream`, `http1_body`, `timed_stream` | both sides over HTTP/1.1 |
 //! | `h2`, `grpc` | both sides over HTTP/2, and the needs of gRPC |
 //! | `tunnel` | WebSockets after their 101 |
 //! | `pool`, `connect`, `upstream_tls` | connections to endpoints |
 //! | `request_context`, `error`, `error_form`, `rpc_id`, `problem`, `refused_head`, `misdirected`, `date` | the end of a request: statistics, access log, responses of our own |
-//! | `mcp_start`, `mcp_session`, `session_move`, `internal_request`, `body_tap` | MCP sessions that are begun anew, and requests of our own |
+//! | `mcp_start`, `mcp_session`, `session_move`, `internal_request` | MCP sessions that are begun anew, and requests of our own |
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
 mod agent_ids;
 mod attempts;
 mod body_form;
-mod body_tap;
 mod budget;
 mod client_watch;
 mod connect;
@@ -68,6 +67,7 @@ mod relay_body;
 mod request;
 mod request_context;
 mod request_view;
+mod response_head;
 mod retry;
 mod retry_body;
 mod retry_memory;

@@ -1,4 +1,4 @@
-//! A body that is read before the release is decided on: messages of A2A over JSON-RPC name their task only there.
+//! A body that is read before the release is decided on: messages of A2A name their task only there.
 
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use super::error::{ClientError, ProxyError};
 use super::io::{BodyFrame, ClientBody, RequestMeta};
 use super::outcome::RelayEnd;
 use super::request_context::RequestContext;
+use super::rpc_id::rpc_id;
 use super::waiting::WaitAborted;
 
 /// Time for a body to be read: its request holds memory, and is not decided on yet.
@@ -37,6 +38,9 @@ pub(super) async fn peek<C: ClientBody>(
             return Err(WaitAborted::Error(ProxyError::Overloaded));
         }
         peeked.id = context.body.look(agent_ids::of_request_body);
+        if let Some(id) = context.body.look(rpc_id) {
+            let _is_first = context.rpc_id.set(id);
+        }
     }
     context.peeked = Some(Box::new(peeked));
     Ok(())

@@ -15,7 +15,7 @@ use super::error_form::ErrorForm;
 use super::forward::{self, Forwarding};
 use super::h2 as http2;
 use super::io::{FieldSink, RequestParts};
-use super::mcp_start::SessionStart;
+use super::mcp_start::{SessionStart, opens_session};
 use super::pins::Pins;
 use super::pool::PoolKey;
 use super::request_context::RequestContext;
@@ -75,7 +75,10 @@ fn select_anew(
             context.session_start = SessionStart::of(selected.route(), parts).map(Box::new);
             connect_or_dial(context, selected, parts)
         }
-        Err(SelectError::Unread) => Stage::Unread,
+        Err(SelectError::Unread) => {
+            shape_errors(context, Some(AgentProtocol::A2a), parts);
+            Stage::Unread
+        }
         Err(SelectError::Refused(error, protocol)) => {
             shape_errors(context, protocol, parts);
             context.decide(None, None);
@@ -104,7 +107,8 @@ fn select_anew(
 fn begin_anew(context: &mut RequestContext, decision: Decision, parts: &RequestParts<'_>) -> Stage {
     let has_moved = std::mem::replace(&mut context.has_moved, true);
     let session = match parts.header(MCP_SESSION_FIELD) {
-        _ if has_moved => Err(MoveError::Refused),
+        // The table has changed since.
+        _ if has_moved => Err(MoveError::Unavailable),
         None => Err(MoveError::Unknown),
         Some(id) => {
             let sessions = &context.worker.shared.mcp_sessions;
@@ -129,17 +133,6 @@ fn shape_errors(
         context.error_form = ErrorForm::of(protocol, parts);
         context.opens_session = protocol == AgentProtocol::Mcp && opens_session(parts);
     }
-}
-
-/// True if a request to an MCP server is the probe of its generation, or begins a session of the older one. Those name
-/// no method in a header.
-fn opens_session(parts: &RequestParts<'_>) -> bool {
-    let opens = |method| [&b"server/discover"[..], b"initialize"].contains(&method);
-    parts.method == b"POST"
-        && match parts.header("mcp-method") {
-            Some(method) => opens(method),
-            None => parts.header("mcp-session-id").is_none(),
-        }
 }
 
 /// Picks another endpoint of the release that a request is bound to.

@@ -5,29 +5,21 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use crate::message::{KnownField, Reason, Rejection, Version};
 use crate::model::AgentProtocol;
 use crate::net::Deadline;
-use crate::table::Route;
 
 use super::body_form::BodyForm;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::event_stream::{EventBoundary, last_event};
-use super::forward;
-use super::io::{
-    ClientBody, FieldSink, RelayError, RequestMeta, Responder, ResponseParts, ResponseStart,
-    UpstreamResponse,
-};
+use super::io::{ClientBody, RelayError, RequestMeta, Responder, UpstreamResponse};
 use super::learn::LearningSource;
-use super::mcp_start::SessionStart;
-use super::observe;
 use super::outcome::RelayEnd;
 use super::relay_body::{relay_body, yield_once};
 use super::request_context::RequestContext;
-use super::session::Session;
+use super::response_head::{Head, pass_heads};
 use super::stage::Committed;
 use super::upload::{RequestSink, upload};
-use super::work_class::{Cut, ResponseClass};
+use super::work_class::Cut;
 
 /// Moves the rest of a request and its response. `forget` is called as soon as the head will not be needed again.
 #[expect(
@@ -86,10 +78,6 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
             })
             .await
         };
-        // The client may leave as soon as it has the event with the response, before the end of the stream.
-        if let Some(start) = context.session_start.as_deref() {
-            start.finish(&context.worker.shared.mcp_sessions);
-        }
         retract_or_abort((context, &events), meta, end, responder)
     }
 }
@@ -194,44 +182,6 @@ fn end_of_events(context: &RequestContext, cut: Cut) -> String {
     last_event(&fields, retry_ms)
 }
 
-/// The kind of a response head.
-enum Head {
-    Final,
-    Informational { to_flush: bool },
-    Upgrade,
-}
-
-/// Passes the heads of a response on, up to the final one.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "an async fn would keep its arguments twice"
-)]
-fn pass_heads<R: Responder, A: UpstreamResponse>(
-    (committed, meta): (Committed<'_>, &RequestMeta),
-    response: &mut A,
-    responder: &mut R,
-    request_is_read: &Cell<bool>,
-) -> impl Future<Output = Result<Head, RelayEnd>> {
-    async move {
-        let bytes_in = &committed.context.bytes_in;
-        loop {
-            let passed = response
-                .head(|parts| {
-                    let is_read = request_is_read.get() || meta.is_nearly_read(bytes_in.get());
-                    take_head((committed, meta), responder, parts, is_read)
-                })
-                .await;
-            match passed.flatten().map_err(RelayEnd::Upstream)? {
-                Head::Informational { to_flush: false } => {}
-                Head::Informational { to_flush: true } => {
-                    responder.flush().await.map_err(RelayEnd::Client)?;
-                }
-                head => return Ok(head),
-            }
-        }
-    }
-}
-
 #[expect(
     clippy::manual_async_fn,
     reason = "an async fn would keep its arguments twice"
@@ -250,8 +200,7 @@ fn download<R: Responder, A: UpstreamResponse>(
             Err(end) => return end,
         };
         forget();
-        let start = context.session_start.as_deref();
-        if let Some(start) = start {
+        if let Some(start) = context.session_start.as_deref() {
             start.keep_request(&context.body);
         }
         context.body.discard(&context.worker);
@@ -266,12 +215,8 @@ fn download<R: Responder, A: UpstreamResponse>(
                 .map_or_else(RelayEnd::Client, |()| RelayEnd::Upgraded);
         }
         let turns = &context.worker.turns;
-        let is_events = committed.selected.work.class().is_events;
-        let moved = (
-            &context.bytes_out,
-            is_events.then_some(events),
-            start.and_then(SessionStart::tap),
-        );
+        let is_events = matches!(head, Head::Final { is_events: true });
+        let moved = (&context.bytes_out, is_events.then_some(events));
         let exposed = || committed.exposed();
         let relayed = match learning(committed) {
             None => relay_body(response, responder, exposed, moved, turns).await,
@@ -292,109 +237,4 @@ fn download<R: Responder, A: UpstreamResponse>(
 fn learning(committed: Committed<'_>) -> Option<(AgentProtocol, BodyForm)> {
     let protocol = committed.selected.route().agent_protocol()?;
     Some((protocol, committed.context.session.get().learns?))
-}
-
-fn take_head<R: Responder>(
-    (committed, meta): (Committed<'_>, &RequestMeta),
-    responder: &mut R,
-    parts: &ResponseParts<'_>,
-    request_is_read: bool,
-) -> Result<Head, UpstreamError> {
-    let Committed { context, selected } = committed;
-    let release = selected.release().name().as_str();
-    let exposed = committed.exposed();
-    let pins = committed.pins();
-    if parts.facts.is_informational() {
-        let to_flush = responder.send_informational(parts.facts.status, |out| {
-            forward::write_response(out, parts, exposed, pins);
-        });
-        return Ok(Head::Informational { to_flush });
-    }
-    observe::responded(context, selected, parts, context.request_is_read.get());
-    let status = parts.facts.status;
-    if status >= 502 && context.gives_up(selected, status, meta) {
-        return Err(UpstreamError::Status(status));
-    }
-    let expose = exposed.map(|name| (name, release));
-    let worker = &context.worker;
-    let now = worker.timers.now();
-    let responding = ResponseStart {
-        status: parts.facts.status,
-        reason: parts.reason,
-        upgrade: upgrade(parts, selected.route())?,
-        framing: parts.facts.framing,
-        request_is_read,
-    };
-    let status = responder.respond(&responding, |out| {
-        forward::write_response(out, parts, exposed, pins);
-        forward::write_response_own(out, parts, &context.id, expose, || worker.date());
-        write_session(committed, parts, out);
-    })?;
-    if selected.route().agent_protocol().is_some() {
-        let session = context.session.get();
-        let learns = BodyForm::of(parts);
-        context.session.set(Session { learns, ..session });
-    }
-    context.status.set(Some(status));
-    context.first_byte.set(Some(now));
-    if status == 421 {
-        let route = selected.route().spec().name.as_str();
-        let endpoint = selected.in_flight.endpoint().address();
-        let misdirected = &worker.shared.misdirected;
-        misdirected.explain(worker.cached_now_ms(), route, release, endpoint);
-    }
-    let class = ResponseClass::of(parts.facts, || {
-        let mut fields = parts.fields.clone();
-        let field = fields.find(|field| field.known == KnownField::ContentType)?;
-        Some(field.value)
-    });
-    if class != ResponseClass::UNARY {
-        selected.work.set_class(class);
-    }
-    Ok(if parts.facts.is_upgrade {
-        Head::Upgrade
-    } else {
-        Head::Final
-    })
-}
-
-/// Writes the fields about the decision and the session, on routes that have them.
-#[inline]
-fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut dyn FieldSink) {
-    let Committed { context, selected } = committed;
-    let route = selected.route();
-    if route.spec().expose_decision {
-        selected.decision.write(out);
-    }
-    if !route.has_sessions() {
-        return;
-    }
-    let session = context.session.get();
-    session.write_cookie(route, context.random_key, out);
-    if let Some(pins) = committed.pins() {
-        let start = context.session_start.as_deref();
-        pins.write_response(parts, (&selected.minted(session), start), out);
-    }
-}
-
-/// The protocol that follows an upgrade: a WebSocket, or another one that the client asked for and the route allows.
-fn upgrade<'h>(
-    parts: &ResponseParts<'h>,
-    route: &Route,
-) -> Result<Option<&'h [u8]>, UpstreamError> {
-    if !parts.facts.is_upgrade {
-        return Ok(None);
-    }
-    if parts.facts.version == Version::Http2 {
-        return Ok(Some(b"websocket"));
-    }
-    let mut fields = parts.fields.clone();
-    let protocol = fields.find(|field| field.known == KnownField::Upgrade);
-    let protocol = protocol.map(|field| field.value).unwrap_or_default();
-    if protocol.eq_ignore_ascii_case(b"websocket") {
-        return Ok(Some(b"websocket"));
-    }
-    let is_allowed = route.spec().upgrades_to(protocol);
-    let refused = || UpstreamError::Invalid(Rejection::response(Reason::UnsolicitedUpgrade));
-    is_allowed.then_some(Some(protocol)).ok_or_else(refused)
 }

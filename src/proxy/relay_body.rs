@@ -7,7 +7,6 @@ use std::task::Poll;
 
 use tokio::task::yield_now;
 
-use super::body_tap::BodyTap;
 use super::budget::Budget;
 use super::event_stream::EventBoundary;
 use super::fair_queue::FairQueue;
@@ -30,7 +29,7 @@ pub(super) async fn yield_once(yielding: &Cell<bool>) {
 }
 
 /// Moves a body from source to sink. A pending head leaves with the first frame, or at once if none is ready.
-/// `events` follows the boundaries of server-sent events, `tap` gets a copy of the data.
+/// `events` follows the boundaries of server-sent events.
 /// A trailer field with the name that `exposed` returns is dropped.
 #[expect(
     clippy::manual_async_fn,
@@ -40,7 +39,7 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
     source: &mut S,
     sink: &mut K,
     exposed: impl Fn() -> Option<&'e str>,
-    (moved, events, tap): (&Cell<u64>, Option<&EventBoundary>, Option<&BodyTap>),
+    (moved, events): (&Cell<u64>, Option<&EventBoundary>),
     queue: &FairQueue,
 ) -> impl Future<Output = Result<(), RelayError<S::Error, K::Error>>> {
     async move {
@@ -62,9 +61,6 @@ pub(super) fn relay_body<'e, S: BodySource, K: BodySink>(
             let (last, length) = (frame.last, frame.data.len());
             moved.set(moved.get() + length as u64);
             let end = events.map(|events| (events, events.begin(frame.data)));
-            if let Some(tap) = tap {
-                tap.read(frame.data);
-            }
             sink.send(frame).await.map_err(RelayError::Sink)?;
             if let Some((events, last)) = end {
                 events.sent(last);
@@ -134,7 +130,7 @@ mod tests {
             &mut source,
             &mut sink,
             || None,
-            (&moved, None, None),
+            (&moved, None),
             &turns
         ));
         for _ in 0..10 {
@@ -152,7 +148,7 @@ mod tests {
                 let (moved, turns) = (&moved, &turns);
                 Box::pin(async move {
                     let (mut source, mut sink) = (Endless([0; 16 * 1024]), Greedy);
-                    relay_body(&mut source, &mut sink, || None, (moved, None, None), turns).await
+                    relay_body(&mut source, &mut sink, || None, (moved, None), turns).await
                 })
             })
             .collect();

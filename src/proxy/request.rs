@@ -224,12 +224,16 @@ impl Request {
         (peer, preview): (PeerInfo, bool),
         parts: &RequestParts<'_>,
     ) -> Self {
-        let mut context = RequestContext::new(worker, peer, preview, parts);
-        let stage = match context.admit(parts) {
-            Ok(()) => prepare(&mut context, (None, None), parts),
+        // Built where it stays: it is too large to be moved often.
+        let mut request = Self {
+            context: RequestContext::new(worker, peer, preview, parts),
+            stage: Stage::Received,
+        };
+        request.stage = match request.context.admit(parts) {
+            Ok(()) => prepare(&mut request.context, (None, None), parts),
             Err(error) => Stage::Failed(error, None),
         };
-        Self { context, stage }
+        request
     }
 
     fn prepare<H: RequestHead>(&mut self, dialed: Option<Connected>, head: &H) {

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fleet::{InFlight, Permit, Pick, PickError};
-use crate::message::{Reason, Rejection, normal_path};
+use crate::message::{KnownField, Reason, Rejection, normal_path};
 use crate::model::{AgentProtocol, DecisionReason, MCP_SESSION_FIELD, RequestView, Revision};
 use crate::stats::OutcomeTable;
 use crate::table::{Release, RevisionInFlight, Route, RoutingTable};
@@ -69,12 +69,7 @@ pub(super) fn select(
         // A request that was selected for by an earlier table and is not committed is selected for again.
         worker.acknowledge(table.revision());
         let route = route(table, request)?;
-        let refused = |error| SelectError::Refused(error, route.agent_protocol());
-        if input.peeked.is_none() && Peeked::is_wanted(route.agent_protocol(), request) {
-            return Err(SelectError::Unread);
-        }
-        let place = (table.as_ref(), route.as_ref());
-        let chosen = decide(&worker.shared, place, request, input).map_err(refused)?;
+        let chosen = choose(worker, (table.as_ref(), route.as_ref()), request, input)?;
         let Choice { entry, reason, .. } = chosen;
         let release = route.split().entries()[entry].release();
         let decision = || Decision {
@@ -89,11 +84,10 @@ pub(super) fn select(
         }
         let permit = permit(release, &mut position)
             .map_err(|position| SelectError::Busy(decision(), position))?;
-        let pick = Pick {
-            policy: release.balance(),
-            tried: input.tried,
-            ..preferring(route, input.session, worker, now_ms)
-        };
+        let mut pick = Pick::random(worker.random(), now_ms, worker.slot);
+        pick.policy = release.balance();
+        pick.tried = input.tried;
+        prefer(&mut pick, route, input.session);
         let in_flight = match picked(&mut position, release, &pick) {
             Ok(in_flight) => in_flight,
             Err(PickError::NoEndpoint) => {
@@ -124,6 +118,25 @@ pub(super) fn select(
             permit,
         })
     })
+}
+
+/// The release of a request, and the reason for it.
+#[inline]
+fn choose(
+    worker: &Worker,
+    (table, route): (&RoutingTable, &Route),
+    request: &RequestParts<'_>,
+    input: &DecisionInput<'_>,
+) -> Result<Choice, SelectError> {
+    let protocol = route.agent_protocol();
+    if is_plain(route, request, input) {
+        return Ok(Choice::by_split(route, input.random));
+    }
+    if input.peeked.is_none() && Peeked::is_wanted(protocol, request) {
+        return Err(SelectError::Unread);
+    }
+    decide(&worker.shared, (table, route), request, input)
+        .map_err(|error| SelectError::Refused(error, protocol))
 }
 
 /// An endpoint of the release, with room for the request if its endpoints have a limit.
@@ -182,29 +195,29 @@ fn route<'t>(
     found.ok_or(ProxyError::NoRoute)
 }
 
-/// A pick by a random number that prefers the endpoint of the session, if the route has sessions.
-fn preferring(
-    route: &Route,
-    session: &Cell<Session>,
-    worker: &Worker,
-    now_ms: u64,
-) -> Pick<'static> {
-    let random = Pick::random(worker.random(), now_ms, worker.slot);
-    if !route.has_sessions() {
-        return random;
+/// Prefers the endpoint of the session, if the route has sessions.
+#[inline]
+fn prefer(pick: &mut Pick<'_>, route: &Route, session: &Cell<Session>) {
+    if route.has_sessions() {
+        let session = session.get();
+        pick.key = session.key();
+        pick.preferred = session.pinned().map(|pinned| pinned.endpoint);
     }
-    let session = session.get();
-    Pick {
-        key: session.key(),
-        preferred: session.pinned().map(|pinned| pinned.endpoint),
-        ..random
-    }
+}
+
+/// True if nothing but the weights decides on a request.
+#[inline]
+fn is_plain(route: &Route, request: &RequestParts<'_>, input: &DecisionInput<'_>) -> bool {
+    !route.has_sessions()
+        && !input.falls_back
+        && !request.facts.present.contains(KnownField::XSwitchback)
 }
 
 /// True if a session that leaves its endpoint is begun anew on another one, by us: the state of an MCP session is in the
 /// memory of its server.
 fn begins_anew(route: &Route, request: &RequestParts<'_>) -> bool {
     route.agent_protocol() == Some(AgentProtocol::Mcp)
+        && request.method != b"DELETE"
         && request.header(MCP_SESSION_FIELD).is_some()
 }
 
@@ -296,11 +309,10 @@ impl Selected {
         tried: &[SocketAddr],
         session: &Cell<Session>,
     ) -> Result<(), ProxyError> {
-        let pick = Pick {
-            policy: self.release().balance(),
-            tried,
-            ..preferring(self.route(), session, worker, worker.now_ms())
-        };
+        let mut pick = Pick::random(worker.random(), worker.now_ms(), worker.slot);
+        pick.policy = self.release().balance();
+        pick.tried = tried;
+        prefer(&mut pick, self.route(), session);
         match self.release().roster().pick(&pick) {
             Ok(picked) => self.in_flight = picked,
             // All are full, and the place that the request holds is its own.
@@ -309,6 +321,11 @@ impl Selected {
         }
         if self.decision.reason == DecisionReason::Pin {
             check_pin(self.route(), session, self.in_flight.endpoint().address())?;
+            let is_mcp = self.route().agent_protocol() == Some(AgentProtocol::Mcp);
+            if is_mcp && session.get().is_lost {
+                // Another server does not know it; the next request of the session begins it anew.
+                return Err(ProxyError::PinLost(503));
+            }
         }
         Ok(())
     }

@@ -25,6 +25,9 @@ pub(super) enum MoveError {
     /// It took too long.
     #[error("timeout while the session was begun anew")]
     Timeout,
+    /// The release could not respond at the moment.
+    #[error("the release could not begin the session at the moment")]
+    Unavailable,
     /// Its start is not known here: it is too old, too large, or began at another proxy.
     #[error("the start of the session is not known")]
     Unknown,
@@ -43,12 +46,18 @@ impl SessionMove {
 }
 
 impl MoveError {
+    /// True if the next request of the session may move it.
+    pub(super) const fn is_temporary(self) -> bool {
+        matches!(self, Self::Timeout | Self::Unavailable)
+    }
+
     /// Label of the metric.
     pub(super) const fn as_str(self) -> &'static str {
         match self {
             Self::Less => "less",
             Self::Refused => "refused",
             Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
             Self::Unknown => "unknown",
         }
     }

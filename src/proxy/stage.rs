@@ -32,7 +32,7 @@ pub(super) enum Stage {
     Received,
     /// Its body is to be read first.
     Unread,
-    /// It waits for a permit of this release.
+    /// It waits until this release, or an endpoint of it, has room.
     Queued(Arc<Release>),
     /// Its session is to be moved to another release first.
     Moving(Box<SessionMove>),

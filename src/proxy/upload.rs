@@ -10,6 +10,7 @@ use crate::message::Rejection;
 use super::budget::Budget;
 use super::error::{ClientError, UpstreamError};
 use super::io::{BodySink, ClientBody, RelayError};
+use super::mcp_start::LONGEST_REQUEST;
 use super::request_context::RequestContext;
 use super::rpc_id::rpc_id;
 
@@ -40,7 +41,7 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
     async move {
         let is_read = context.attempts.is_some() || context.peeked.is_some();
         if is_read && Box::pin(send_again(context, sink)).await? {
-            if !sink.keeps_body() {
+            if !sink.keeps_body() && context.session_start.is_none() {
                 context.body.discard(&context.worker);
             }
             return Ok(());
@@ -60,10 +61,14 @@ pub(super) fn upload<C: ClientBody, K: RequestSink>(
             let (last, length) = (frame.last, frame.data.len());
             if context.error_form.is_json_rpc() && context.bytes_in.get() == 0 {
                 // The rest of a body that comes in parts is not waited for.
-                rpc_id(frame.data).map(|id| context.rpc_id.set(id));
+                if let Some(id) = rpc_id(frame.data) {
+                    let _is_first = context.rpc_id.set(id);
+                }
             }
-            context.bytes_in.set(context.bytes_in.get() + length as u64);
-            let keeps = sink.keeps_body() || context.session_start.is_some();
+            let read = context.bytes_in.get() + length as u64;
+            context.bytes_in.set(read);
+            let keeps = sink.keeps_body()
+                || context.session_start.is_some() && read <= LONGEST_REQUEST as u64;
             context.body.read(&frame, keeps, &context.worker);
             if let Err(error) = sink.send(frame).await {
                 if sink.is_untouched() {

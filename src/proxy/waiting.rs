@@ -46,7 +46,13 @@ pub(super) async fn dial<C: ClientBody>(
     let until = connect_until(context, selected);
     let (worker, now) = (&context.worker, Instant::now());
     let deadline = worker.timers.deadline();
-    deadline.set_from_now(until.saturating_duration_since(now));
+    let timeouts = worker
+        .shared
+        .settings
+        .for_route(&selected.route().spec().timeouts);
+    // A request that opens a session tries for longer, but each time no longer than others.
+    let left = until.saturating_duration_since(now);
+    deadline.set_from_now(left.min(timeouts.connect));
     let attempts = context.attempts.as_ref();
     let newer_than = attempts.and_then(|attempts| attempts.newer_than);
     let may_wait = is_last_endpoint(context, selected) || is_pinned_here(context, selected);

@@ -28,30 +28,29 @@ pub(super) struct WorkList {
 }
 
 struct Places {
-    all: Vec<Place>,
+    all: Vec<Work>,
     /// The first free place.
     free: u32,
 }
 
-enum Place {
-    Free { next: u32 },
-    Taken(Work),
-}
-
-/// One request.
+/// One request, or a free place.
 struct Work {
-    route: Rc<CachedRoute>,
+    /// Absent in a free place.
+    route: Option<Rc<CachedRoute>>,
     /// An index into the entries of the route's split.
     entry: usize,
     revision: Revision,
     since: Tick,
     class: ResponseClass,
     cut: Option<LeaveCause>,
+    /// The free place after this one, if it is free itself.
+    next: u32,
 }
 
 /// The place of one request in the list, until it is dropped.
 pub(super) struct WorkPlace {
     list: Rc<WorkList>,
+    // Invariant: an index into the places, which is taken.
     place: u32,
 }
 
@@ -77,12 +76,13 @@ impl WorkList {
         since: Tick,
     ) -> WorkPlace {
         let work = Work {
-            route: Rc::clone(route),
+            route: Some(Rc::clone(route)),
             entry,
             revision,
             since,
             class: ResponseClass::UNARY,
             cut: None,
+            next: NO_PLACE,
         };
         WorkPlace {
             place: self.places.borrow_mut().take(work),
@@ -99,7 +99,7 @@ impl WorkList {
     ) -> WorkTally {
         let places = self.places.borrow();
         let mut tally = WorkTally::default();
-        for (_, work) in places.taken().filter(|(_, work)| work.is_of(roster, route)) {
+        for work in places.all.iter().filter(|work| work.is_of(roster, route)) {
             tally.count(work.class.class, work.revision, now.since(work.since));
         }
         tally
@@ -109,10 +109,8 @@ impl WorkList {
     pub(super) fn mark(&self, order: &CutOrder) -> bool {
         let mut places = self.places.borrow_mut();
         let before = self.cuts.get();
-        for (place, all) in (0..).zip(&mut places.all) {
-            if let Place::Taken(work) = all
-                && work.is_ordered(order, place)
-            {
+        for (place, work) in (0..).zip(&mut places.all) {
+            if work.is_ordered(order, place) {
                 work.cut = Some(order.cause);
                 self.cuts.set(self.cuts.get() + 1);
             }
@@ -127,37 +125,20 @@ impl Places {
     fn take(&mut self, work: Work) -> u32 {
         let place = self.free;
         if let Some(free) = self.all.get_mut(place as usize) {
-            if let Place::Free { next } = std::mem::replace(free, Place::Taken(work)) {
-                self.free = next;
-            }
+            self.free = free.next;
+            *free = work;
             return place;
         }
-        self.all.push(Place::Taken(work));
+        self.all.push(work);
         u32::try_from(self.all.len() - 1).expect("fewer than 4 billion requests")
     }
 
-    fn leave(&mut self, place: u32) -> Option<Work> {
-        let free = Place::Free { next: self.free };
-        let taken = std::mem::replace(self.all.get_mut(place as usize)?, free);
-        self.free = place;
-        match taken {
-            Place::Taken(work) => Some(work),
-            Place::Free { .. } => None,
-        }
-    }
-
-    fn taken(&self) -> impl Iterator<Item = (u32, &Work)> {
-        (0..).zip(&self.all).filter_map(|(place, all)| match all {
-            Place::Taken(work) => Some((place, work)),
-            Place::Free { .. } => None,
-        })
-    }
-
-    fn at(&mut self, place: u32) -> Option<&mut Work> {
-        match self.all.get_mut(place as usize)? {
-            Place::Taken(work) => Some(work),
-            Place::Free { .. } => None,
-        }
+    /// Frees a place; the cause of its cut, if it was to be cut.
+    fn leave(&mut self, place: u32) -> Option<LeaveCause> {
+        let work = self.all.get_mut(place as usize)?;
+        work.route = None;
+        work.next = std::mem::replace(&mut self.free, place);
+        work.cut.take()
     }
 }
 
@@ -165,9 +146,11 @@ impl Places {
 
 impl Work {
     fn is_of(&self, roster: &Arc<Roster>, route: Option<&RouteName>) -> bool {
-        let release = self.route.split().entries()[self.entry].release();
-        Arc::ptr_eq(release.roster(), roster)
-            && route.is_none_or(|route| *route == self.route.spec().name)
+        let Some(own) = &self.route else {
+            return false;
+        };
+        let release = own.split().entries()[self.entry].release();
+        Arc::ptr_eq(release.roster(), roster) && route.is_none_or(|route| *route == own.spec().name)
     }
 
     fn is_ordered(&self, order: &CutOrder, place: u32) -> bool {
@@ -193,17 +176,7 @@ fn lot(place: u32, since: Tick) -> u32 {
 impl WorkPlace {
     /// Sets the class, once the response says what it is.
     pub(super) fn set_class(&self, class: ResponseClass) {
-        if let Some(work) = self.list.places.borrow_mut().at(self.place) {
-            work.class = class;
-        }
-    }
-
-    /// The class.
-    pub(super) fn class(&self) -> ResponseClass {
-        let mut places = self.list.places.borrow_mut();
-        places
-            .at(self.place)
-            .map_or(ResponseClass::UNARY, |work| work.class)
+        self.list.places.borrow_mut().all[self.place as usize].class = class;
     }
 
     /// True if it is to end.
@@ -213,8 +186,7 @@ impl WorkPlace {
 
     /// The end that it is to have, if it is to end.
     pub(super) fn cut(&self) -> Option<Cut> {
-        let mut places = self.list.places.borrow_mut();
-        let work = places.at(self.place)?;
+        let work = &self.list.places.borrow().all[self.place as usize];
         work.cut.map(|cause| Cut {
             cause,
             class: work.class,
@@ -224,8 +196,7 @@ impl WorkPlace {
 
 impl Drop for WorkPlace {
     fn drop(&mut self) {
-        let left = self.list.places.borrow_mut().leave(self.place);
-        if left.is_some_and(|work| work.cut.is_some()) {
+        if self.list.places.borrow_mut().leave(self.place).is_some() {
             self.list.cuts.set(self.list.cuts.get() - 1);
         }
     }

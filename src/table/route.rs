@@ -16,6 +16,7 @@ pub struct Route {
     affinity: Option<Affinity>,
     retries: RetryPolicy,
     pins: Box<[PinField]>,
+    has_sessions: bool,
 }
 
 impl Route {
@@ -24,8 +25,10 @@ impl Route {
         let agent_protocol = spec.agent_protocol;
         let has_affinity = !spec.affinity.is_empty();
         let retries = RetryPolicy::new(&spec, &split);
+        let pins: Box<[_]> = spec.effective_pins().iter().map(PinField::new).collect();
         Self {
-            pins: spec.effective_pins().iter().map(PinField::new).collect(),
+            has_sessions: has_affinity || !pins.is_empty() || agent_protocol.is_some(),
+            pins,
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
             spec,
@@ -69,7 +72,7 @@ impl Route {
     /// True if its requests may belong to sessions, so that a decision notes more than the release.
     #[inline]
     pub fn has_sessions(&self) -> bool {
-        self.affinity.is_some() || !self.pins.is_empty() || self.agent_protocol.is_some()
+        self.has_sessions
     }
 
     /// Fields that carry pins.

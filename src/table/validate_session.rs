@@ -71,7 +71,8 @@ fn pins(route: &RouteSpec, check: &mut Check<'_>) {
             check.problem(&key, "it is listed twice", "");
         }
     }
-    if !route.has_pins() && route.pin_lost != PinLost::Another {
+    let has_pins = !route.pins.is_empty() || route.agent_protocol.is_some();
+    if !has_pins && route.pin_lost != PinLost::Another {
         check.problem(
             "pin_lost",
             "it has no effect without `pins`",

@@ -1,11 +1,13 @@
 //! Sessions of agents that speak MCP and A2A: tasks and contexts whose ids are only in messages.
 
 use std::collections::HashSet;
+use std::io::{BufReader, Read, Write};
+use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::support::h2::{H2Client, block, read, request, send};
-use crate::support::{Client, Origin, Request, Response, TestProxy};
+use crate::support::{Client, Origin, Request, Response, TestProxy, read_head};
 
 /// Form of an agent's message.
 #[derive(Clone, Copy)]
@@ -74,6 +76,10 @@ fn mcp_task(id: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":1,"result":{{"resultType":"task","taskId":"{id}","ttlMs":60000}}}}"#
     )
+}
+
+fn mcp_task_for_a_day(id: &str) -> String {
+    mcp_task(id).replace("60000", "86400000")
 }
 
 fn a2a_task(id: &str) -> String {
@@ -235,7 +241,7 @@ fn a_message_that_was_read_first_is_sent_whole_after_a_failed_connection() {
 }
 
 #[test]
-fn a_body_that_is_long_or_cut_or_waits_for_a_100_is_no_reason_to_wait() {
+fn a_body_that_is_long_or_cut_is_no_reason_to_wait() {
     let agents = agents(Form::Json, a2a_task);
     let proxy = proxy(&agents, "", "agent_protocol = \"a2a\"");
     let mut client = proxy.client();
@@ -257,27 +263,62 @@ fn a_body_that_is_long_or_cut_or_waits_for_a_100_is_no_reason_to_wait() {
     cut.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"jsonrpc\"");
     drop(cut);
     assert_eq!(post(&mut client, "/", "", "{}").status, 200);
-    assert_eq!(
-        post(&mut client, "/", "Expect: 100-continue\r\n", "{}").status,
-        200
-    );
+}
+
+#[test]
+fn a_body_that_waits_for_a_100_is_not_waited_for() {
+    let agent = Origin::scripted(|mut stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
+        let head = read_head(&mut reader).unwrap();
+        assert!(head.to_lowercase().contains("expect: 100-continue"));
+        stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n").unwrap();
+        let mut body = [0; 2];
+        reader.read_exact(&mut body).unwrap();
+        assert_eq!(&body, b"{}");
+        stream
+            .write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+            .unwrap();
+    });
+    let proxy = TestProxy::builder()
+        .release("blue", &[&agent])
+        .route_with(
+            "chat",
+            &[("blue", 1)],
+            "path_prefix = \"/\"\nagent_protocol = \"a2a\"",
+        )
+        .start();
+    let mut client = proxy.client();
+    client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+    assert_eq!(client.try_response().unwrap().status, 100);
+    assert_eq!(client.send("{}").response().status, 200);
 }
 
 #[test]
 fn the_table_of_ids_has_a_size_and_a_time() {
-    let agents = agents(Form::Json, mcp_task);
-    for settings in ["learned_ids = 0", "learned_for = \"500ms\""] {
+    let agents = agents(Form::Json, mcp_task_for_a_day);
+    for (settings, at, waits) in [
+        ("learned_ids = 0", "green", false),
+        ("learned_for = \"1s\"", "green", true),
+        ("learned_for = \"1h\"", "blue", true),
+    ] {
         let settings = format!("[sessions]\n{settings}");
         let proxy = proxy(&agents, &settings, "agent_protocol = \"mcp\"");
         let mut client = proxy.client();
-        let begun: Vec<_> = (0..20).map(|_| post(&mut client, "/", "", "{}")).collect();
+        let only_blue = |client: &mut Client| {
+            let begun = (0..40).map(|_| post(client, "/", "", "{}"));
+            let by_blue = begun.filter(|response| name(response).starts_with("blue"));
+            by_blue.collect::<Vec<_>>()
+        };
+        let begun = only_blue(&mut client);
         proxy.switch("chat", "green");
+        if waits {
+            // The time that is tested is the time that passes.
+            std::thread::sleep(Duration::from_millis(2_100));
+        }
         for first in &begun {
             let fields = format!("Mcp-Method: tasks/get\r\nMcp-Name: {}\r\n", task_id(first));
-            assert!(
-                name(&post(&mut client, "/", &fields, "{}")).starts_with("green"),
-                "{settings}"
-            );
+            let now = name(&post(&mut client, "/", &fields, "{}"));
+            assert!(now.starts_with(at), "{settings}: {now}");
         }
     }
 }
@@ -311,6 +352,7 @@ fn sessions_of_mcp_are_pinned_without_a_word_in_the_route() {
 #[test]
 fn heads_that_announce_bodies_and_send_none_take_no_room_from_others() {
     let agents = agents(Form::Json, a2a_task);
+    // The one worker reads the heads of those that stall before the calls that come after them.
     let proxy = proxy(&agents, "", "agent_protocol = \"a2a\"");
     let mut client = proxy.client();
     let first = post(

@@ -3,5 +3,4 @@
 mod cuts;
 mod drain;
 mod harness;
-mod matrix;
 mod work;

@@ -1,11 +1,15 @@
 //! MCP sessions that lose their release or their endpoint: the proxy begins them anew, and their clients do not notice.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
 use std::thread;
 
+use bytes::Bytes;
 use serde_json::{Value, json};
+use switchback::model::Change;
 
+use crate::support::h2::{H2Client, block, read, request, send};
 use crate::support::{Client, Origin, Request, Response, TestProxy, TestProxyBuilder};
 
 const INITIALIZE: &str = r#"{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"protocolVersion":"2025-06-18","capabilities":{},"clientInfo":{"name":"test","version":"1"}}}"#;
@@ -263,6 +267,33 @@ fn requests_that_come_together_move_their_session_once() {
 }
 
 #[test]
+fn a_session_moves_when_its_release_is_out_of_the_split() {
+    let blue = Server::start("blue", "2025-06-18", tools());
+    let green = Server::start("green", "2025-06-18", tools());
+    let proxy = TestProxy::builder()
+        .release("blue", &[&blue])
+        .release("green", &[&green])
+        .route_with(
+            "tools",
+            &[("blue", 1)],
+            "path_prefix = \"/\"\nagent_protocol = \"mcp\"",
+        )
+        .start();
+    let mut session = Session::begin(&proxy);
+    proxy.change(&Change::SetSplit {
+        route: "tools".parse().unwrap(),
+        weights: serde_json::from_value(json!({ "green": 1 })).unwrap(),
+    });
+    for _ in 0..2 {
+        assert_eq!(session.call(), ("green".into(), "green-0".into()));
+    }
+    proxy.rollback();
+    for _ in 0..2 {
+        assert_eq!(session.call(), ("blue".into(), "blue-1".into()));
+    }
+}
+
+#[test]
 fn a_session_whose_endpoint_is_gone_goes_on_at_another_one() {
     let (first, second) = (
         Server::start("first", "2025-06-18", tools()),
@@ -270,12 +301,12 @@ fn a_session_whose_endpoint_is_gone_goes_on_at_another_one() {
     );
     let green = Origin::replying("");
     let proxy = proxy(&[&first, &second], &[&green], "");
-    let mut sessions: Vec<_> = (0..8).map(|_| Session::begin(&proxy)).collect();
+    let mut sessions: Vec<_> = (0..32).map(|_| Session::begin(&proxy)).collect();
     let on_first = sessions
         .iter_mut()
         .filter_map(|session| (session.call().0 == "first").then_some(()))
         .count();
-    assert!((1..8).contains(&on_first), "{on_first} of 8");
+    assert!((1..32).contains(&on_first), "{on_first} of 32");
     proxy
         .roster("blue")
         .configure(&[second.url().parse().unwrap()], &[]);
@@ -318,6 +349,103 @@ fn a_release_that_offers_less_gets_no_session_and_the_client_a_json_rpc_404() {
 }
 
 #[test]
+fn a_release_that_cannot_begin_a_session_at_the_moment_gets_it_later() {
+    let blue = Server::start("blue", "2025-06-18", tools());
+    let green = Server {
+        name: "green",
+        version: "2025-06-18",
+        capabilities: tools(),
+        sessions: Mutex::default(),
+    };
+    let refused = AtomicUsize::new(0);
+    let green = Origin::answering(
+        move |request| match refused.fetch_add(1, Ordering::SeqCst) {
+            0 => reply("503 Service Unavailable", "", "{}"),
+            _ => green.answer(request),
+        },
+    );
+    let proxy = proxy(&[&blue], &[&green], MOVES);
+    let mut session = Session::begin(&proxy);
+    proxy.switch("tools", "green");
+    let response = session.post("", r#"{"jsonrpc":"2.0","id":7,"method":"tools/list"}"#);
+    assert_eq!(response.status, 503, "{}", response.text());
+    assert_eq!(response.value("x-switchback-reason"), Some("session_move"));
+    assert!(response.value("retry-after").is_some());
+    assert_eq!(session.call(), ("green".into(), "green-0".into()));
+}
+
+#[test]
+fn the_cookies_of_an_http2_client_are_one_field_of_our_own_requests() {
+    let blue = Server::start("blue", "2025-06-18", tools());
+    let green = Server::start("green", "2025-06-18", tools());
+    let proxy = proxy(&[&blue], &[&green], MOVES);
+    let id = Session::begin(&proxy).id;
+    proxy.switch("tools", "green");
+    let call = Bytes::from_static(br#"{"jsonrpc":"2.0","id":7,"method":"tools/call"}"#);
+    block(async {
+        let client = H2Client::connect(proxy.address).await;
+        let mut asked = request("POST", "/mcp");
+        for (name, value) in [
+            ("mcp-session-id", id.as_str()),
+            ("cookie", "a=1"),
+            ("cookie", "b=2"),
+        ] {
+            asked.headers_mut().append(name, value.parse().unwrap());
+        }
+        let (answer, mut body) = client.open(asked, false).await;
+        send(&mut body, call, true).await.unwrap();
+        let response = read(answer.await.unwrap()).await.unwrap();
+        assert_eq!(response.head.status(), 200);
+    });
+    for request in green.requests() {
+        assert_eq!(
+            request.value("cookie"),
+            Some("a=1; b=2"),
+            "{}",
+            request.head
+        );
+    }
+    assert_eq!(
+        green.requests().len(),
+        3,
+        "initialize, the notification, the call"
+    );
+}
+
+#[test]
+fn a_response_of_a_session_is_not_given_up_for_another_endpoint() {
+    let unwell = |name: &'static str| {
+        let server = Server {
+            name,
+            version: "2025-06-18",
+            capabilities: tools(),
+            sessions: Mutex::default(),
+        };
+        Origin::answering(move |request| match request.line() {
+            line if line.starts_with("GET") => reply("503 Service Unavailable", "", name),
+            _ => server.answer(request),
+        })
+    };
+    let (first, second) = (unwell("first"), unwell("second"));
+    let green = Origin::replying("");
+    let proxy = proxy(
+        &[&first, &second],
+        &[&green],
+        "retries = { on_status = [503] }",
+    );
+    for _ in 0..8 {
+        let mut session = Session::begin(&proxy);
+        let (server, _) = session.call();
+        let id = &session.id;
+        session.client.send(format!(
+            "GET /mcp HTTP/1.1\r\nHost: a\r\nMcp-Session-Id: {id}\r\n\r\n"
+        ));
+        let response = session.client.response();
+        assert_eq!((response.status, response.text()), (503, server));
+    }
+}
+
+#[test]
 fn a_session_that_began_at_another_proxy_cannot_be_moved() {
     let blue = Server::start("blue", "2025-06-18", tools());
     let green = Server::start("green", "2025-06-18", tools());
@@ -336,7 +464,9 @@ fn a_session_that_began_at_another_proxy_cannot_be_moved() {
         "the seal is enough while the release stays"
     );
     here.switch("tools", "green");
-    assert_eq!(session.post("", "{}").status, 404);
+    let response = session.post("", "{}");
+    assert_eq!(response.status, 404);
+    assert_eq!(response.value("x-switchback-reason"), Some("session_lost"));
 }
 
 #[test]
