@@ -2,7 +2,8 @@
 //!
 //! A server of the generation up to 2025-11-25 keeps a session in its own memory, and most clients do not begin a new one
 //! when theirs is gone. So the proxy keeps the `initialize` request of each session, and the agreement that it led to,
-//! in a table of bounded size; the oldest sessions leave first. A session is known by the id that its client holds.
+//! in a table of bounded size; those that began or moved longest ago leave first. A session is known by the id that its
+//! client holds, which leads to the id of its new place once it has moved.
 
 use std::{
     collections::{HashMap, VecDeque, hash_map::RandomState},
@@ -40,18 +41,22 @@ pub struct McpSessions {
 
 #[derive(Debug, Default)]
 struct Part {
-    sessions: HashMap<Key, Entry>,
+    entries: HashMap<Key, Entry>,
     // In the order of insertion.
     order: VecDeque<Key>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Entry {
-    session: McpSession,
-    moved_to: Option<Arc<str>>,
-    // Present while a request moves the session; it ends when its sender is dropped.
-    moving: Option<watch::Receiver<()>>,
+enum Entry {
+    /// The session is where its id says.
+    Here {
+        session: McpSession,
+        /// Present while a request moves the session; it ends when its sender is dropped.
+        moving: Option<watch::Receiver<()>>,
+    },
+    /// The session goes on under this id.
+    Moved(Arc<str>),
 }
 
 /// The start of a session.
@@ -105,27 +110,11 @@ impl McpSessions {
     /// Keeps the start of the session that its client knows by `id`, and returns how many others that drove out.
     pub fn insert(&self, id: &[u8], session: McpSession) -> u64 {
         let key = self.key(id);
-        let mut part = self.part(key);
-        let size = session.size();
-        if size > self.most_bytes {
-            return 0;
-        }
-        part.remove(key);
-        let mut evicted = 0;
-        while part.bytes + size > self.most_bytes && part.evict_oldest() {
-            evicted += 1;
-        }
-        part.bytes += size;
-        part.order.push_back(key);
-        part.sessions.insert(
-            key,
-            Entry {
-                session,
-                moved_to: None,
-                moving: None,
-            },
-        );
-        evicted
+        let entry = Entry::Here {
+            session,
+            moving: None,
+        };
+        self.part(key).put(key, entry, self.most_bytes)
     }
 
     /// The id that leads to a session now, if it was moved since its client got `id`.
@@ -136,11 +125,10 @@ impl McpSessions {
         let mut found: Option<Arc<str>> = None;
         for _ in 0..MOST_MOVES {
             let key = self.key(found.as_ref().map_or(id, |found| found.as_bytes()));
-            let next = self
-                .part(key)
-                .sessions
-                .get(&key)
-                .and_then(|entry| entry.moved_to.clone());
+            let next = match self.part(key).entries.get(&key) {
+                Some(Entry::Moved(to)) => Some(Arc::clone(to)),
+                _ => None,
+            };
             match next {
                 Some(next) => found = Some(next),
                 None => break,
@@ -153,56 +141,33 @@ impl McpSessions {
     pub fn start_move(&self, id: &[u8]) -> McpMove<'_> {
         let key = self.key(id);
         let mut part = self.part(key);
-        let Some(entry) = part.sessions.get_mut(&key) else {
-            return McpMove::Unknown;
+        let (session, moving) = match part.entries.get_mut(&key) {
+            None => return McpMove::Unknown,
+            Some(Entry::Moved(to)) => return McpMove::Moved(Arc::clone(to)),
+            Some(Entry::Here { session, moving }) => (session, moving),
         };
-        if let Some(moved_to) = &entry.moved_to {
-            return McpMove::Moved(Arc::clone(moved_to));
-        }
         // A sender that is gone has not moved it.
-        if let Some(moving) = entry
-            .moving
-            .as_ref()
-            .filter(|moving| moving.has_changed().is_ok())
-        {
+        if let Some(moving) = moving.as_ref().filter(|one| one.has_changed().is_ok()) {
             return McpMove::Moving(McpMoving(moving.clone()));
         }
         let (sender, receiver) = watch::channel(());
-        entry.moving = Some(receiver);
+        *moving = Some(receiver);
         let guard = McpMoveGuard {
             sessions: self,
             key,
             _sender: sender,
         };
-        McpMove::Start(entry.session.clone(), guard)
+        McpMove::Start(session.clone(), guard)
     }
 
-    /// Leads an id that a client holds to another one without the moves between them, if its session is known.
-    pub fn shorten(&self, from: &[u8], to: &str) {
-        self.lead(self.key(from), to);
-    }
-
-    fn lead(&self, from: Key, to: &str) {
+    /// Leads an id to the one that its session goes on under, and returns how many others that drove out.
+    fn lead(&self, from: Key, to: &str) -> u64 {
         // A server may hand out an id twice, and an id that leads to itself would lead nowhere.
         if from == self.key(to.as_bytes()) {
-            return;
+            return 0;
         }
-        if let Some(entry) = self.part(from).sessions.get_mut(&from) {
-            entry.moved_to = Some(to.into());
-        }
-    }
-
-    /// Number of known sessions.
-    pub fn len(&self) -> usize {
-        self.parts
-            .iter()
-            .map(|part| lock(part).sessions.len())
-            .sum()
-    }
-
-    /// True if no session is known.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        let entry = Entry::Moved(to.into());
+        self.part(from).put(from, entry, self.most_bytes)
     }
 
     fn key(&self, id: &[u8]) -> Key {
@@ -224,9 +189,26 @@ fn lock(part: &Mutex<Part>) -> MutexGuard<'_, Part> {
 // === impl Part ===
 
 impl Part {
+    /// Makes an entry the latest one, and returns how many others that drove out.
+    fn put(&mut self, key: Key, entry: Entry, most_bytes: usize) -> u64 {
+        self.remove(key);
+        let size = entry.size();
+        if size > most_bytes {
+            return 0;
+        }
+        let mut evicted = 0;
+        while self.bytes + size > most_bytes && self.evict_oldest() {
+            evicted += 1;
+        }
+        self.bytes += size;
+        self.order.push_back(key);
+        self.entries.insert(key, entry);
+        evicted
+    }
+
     fn remove(&mut self, key: Key) {
-        if let Some(entry) = self.sessions.remove(&key) {
-            self.bytes -= entry.session.size();
+        if let Some(entry) = self.entries.remove(&key) {
+            self.bytes -= entry.size();
             self.order.retain(|other| *other != key);
         }
     }
@@ -234,11 +216,23 @@ impl Part {
     /// False if there is none.
     fn evict_oldest(&mut self) -> bool {
         let oldest = self.order.pop_front();
-        let entry = oldest.and_then(|key| self.sessions.remove(&key));
+        let entry = oldest.and_then(|key| self.entries.remove(&key));
         if let Some(entry) = &entry {
-            self.bytes -= entry.session.size();
+            self.bytes -= entry.size();
         }
         entry.is_some()
+    }
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn size(&self) -> usize {
+        ENTRY_SIZE
+            + match self {
+                Self::Here { session, .. } => session.size(),
+                Self::Moved(to) => to.len(),
+            }
     }
 }
 
@@ -246,7 +240,7 @@ impl Part {
 
 impl McpSession {
     fn size(&self) -> usize {
-        ENTRY_SIZE + self.initialize.len() + self.agreement.size()
+        self.initialize.len() + self.agreement.size()
     }
 }
 
@@ -262,19 +256,24 @@ impl McpMoving {
 // === impl McpMoveGuard ===
 
 impl McpMoveGuard<'_> {
-    /// Notes that the session goes on under `id`, with this agreement, and returns how many others that drove out.
-    pub fn moved(self, id: &str, session: McpSession) -> u64 {
-        let evicted = self.sessions.insert(id.as_bytes(), session);
-        self.sessions.lead(self.key, id);
-        self.sessions.has_moved.store(true, Ordering::Release);
+    /// Notes that the session goes on under `id`, with this agreement, and leads the id that its client holds straight to
+    /// it. Returns how many others that drove out.
+    pub fn moved(self, known_as: &[u8], id: &str, session: McpSession) -> u64 {
+        let sessions = self.sessions;
+        // The ids that lead there are made the latest first, so that the new one does not drive them out.
+        let evicted = sessions.lead(sessions.key(known_as), id)
+            + sessions.lead(self.key, id)
+            + sessions.insert(id.as_bytes(), session);
+        sessions.has_moved.store(true, Ordering::Release);
         evicted
     }
 }
 
 impl Drop for McpMoveGuard<'_> {
     fn drop(&mut self) {
-        if let Some(entry) = self.sessions.part(self.key).sessions.get_mut(&self.key) {
-            entry.moving = None;
+        let mut part = self.sessions.part(self.key);
+        if let Some(Entry::Here { moving, .. }) = part.entries.get_mut(&self.key) {
+            *moving = None;
         }
     }
 }
@@ -291,6 +290,15 @@ mod tests {
         }
     }
 
+    fn len_of(sessions: &McpSessions) -> usize {
+        let parts = sessions.parts.iter();
+        parts.map(|part| lock(part).entries.len()).sum()
+    }
+
+    fn bytes_of(sessions: &McpSessions) -> usize {
+        sessions.parts.iter().map(|part| lock(part).bytes).sum()
+    }
+
     #[test]
     fn a_session_is_followed_over_all_its_moves() {
         let sessions = McpSessions::new(1 << 20);
@@ -300,7 +308,7 @@ mod tests {
             let McpMove::Start(session, guard) = sessions.start_move(from.as_bytes()) else {
                 panic!("nothing moves it yet");
             };
-            guard.moved(to, session);
+            guard.moved(from.as_bytes(), to, session);
         }
         assert_eq!(sessions.current(b"a").as_deref(), Some("c"));
         assert_eq!(sessions.current(b"b").as_deref(), Some("c"));
@@ -317,8 +325,7 @@ mod tests {
             let McpMove::Start(session, guard) = sessions.start_move(from.as_bytes()) else {
                 panic!("nothing moves it yet");
             };
-            guard.moved(to, session);
-            sessions.shorten(b"0", to);
+            guard.moved(b"0", to, session);
         };
         for number in 0..200 {
             moved(&number.to_string(), &(number + 1).to_string());
@@ -328,6 +335,47 @@ mod tests {
         moved("200", "0");
         assert_eq!(sessions.current(b"0"), None);
         assert!(matches!(sessions.start_move(b"0"), McpMove::Start(..)));
+    }
+
+    #[test]
+    fn a_move_drives_out_neither_the_id_that_its_client_holds_nor_the_new_one() {
+        let sessions = McpSessions::new(PARTS * 4_096);
+        let mut moved = 0;
+        for number in 0..300 {
+            let id = |place: &str| format!("{place}-{number}");
+            sessions.insert(id("client").as_bytes(), session(700));
+            // Others, until the session is the oldest of its part.
+            let key = sessions.key(id("client").as_bytes());
+            for other in 0.. {
+                if sessions.part(key).order.front() == Some(&key) {
+                    break;
+                }
+                sessions.insert(format!("other-{number}-{other}").as_bytes(), session(700));
+            }
+            let McpMove::Start(start, guard) = sessions.start_move(id("client").as_bytes()) else {
+                continue;
+            };
+            guard.moved(id("client").as_bytes(), &id("new"), start);
+            let current = sessions.current(id("client").as_bytes());
+            assert_eq!(current, Some(id("new").into()));
+            assert!(matches!(
+                sessions.start_move(id("new").as_bytes()),
+                McpMove::Start(..)
+            ));
+            moved += 1;
+        }
+        assert_eq!(moved, 300);
+    }
+
+    #[test]
+    fn a_session_that_has_moved_keeps_its_start_once() {
+        let sessions = McpSessions::new(1 << 20);
+        sessions.insert(b"a", session(9_000));
+        let McpMove::Start(start, guard) = sessions.start_move(b"a") else {
+            panic!("nothing moves it yet");
+        };
+        guard.moved(b"a", "b", start);
+        assert!(bytes_of(&sessions) < 10_000);
     }
 
     #[tokio::test]
@@ -353,11 +401,11 @@ mod tests {
         let sessions = McpSessions::new(PARTS * 4_096);
         let insert = |number: u32| sessions.insert(&number.to_le_bytes(), session(700));
         let evicted: u64 = (0..1_000).map(insert).sum();
-        assert_eq!(evicted + sessions.len() as u64, 1_000);
+        assert_eq!(evicted + len_of(&sessions) as u64, 1_000);
         for part in &sessions.parts {
             let part = lock(part);
-            assert!(part.bytes <= 4_096 && part.order.len() == part.sessions.len());
-            let sizes = part.sessions.values().map(|entry| entry.session.size());
+            assert!(part.bytes <= 4_096 && part.order.len() == part.entries.len());
+            let sizes = part.entries.values().map(Entry::size);
             assert_eq!(part.bytes, sizes.sum::<usize>());
         }
         assert!(matches!(
@@ -378,7 +426,7 @@ mod tests {
         for size in [10, 500, 20] {
             sessions.insert(b"a", session(size));
         }
-        let bytes: usize = sessions.parts.iter().map(|part| lock(part).bytes).sum();
-        assert_eq!((sessions.len(), bytes), (1, session(20).size()));
+        let size = ENTRY_SIZE + session(20).size();
+        assert_eq!((len_of(&sessions), bytes_of(&sessions)), (1, size));
     }
 }

@@ -107,8 +107,7 @@ async fn begin_anew(
         initialize: kept.initialize,
         agreement: Arc::new(agreement),
     };
-    count_evicted(guard.moved(id, session));
-    worker.shared.mcp_sessions.shorten(known_as, id);
+    count_evicted(guard.moved(known_as, id, session));
     Ok(())
 }
 
