@@ -64,14 +64,27 @@ impl Choice<'_> {
         })
     }
 
+    /// The endpoint to wait for, since the session is pinned to it and it can serve; `None` if any will do.
+    pub(super) fn wanted(&self) -> Option<SocketAddr> {
+        let address = self.pick.preferred?;
+        let endpoint = &self.endpoints[self.preferred_index(address)?];
+        let can_serve = !matches!(
+            self.availability(endpoint),
+            Availability::Ejected | Availability::Out
+        );
+        can_serve.then_some(address)
+    }
+
+    fn preferred_index(&self, address: SocketAddr) -> Option<usize> {
+        let is_preferred = |endpoint: &Arc<Endpoint>| endpoint.address() == address;
+        let index = self.endpoints.iter().position(is_preferred);
+        index.filter(|_| !self.pick.tried.contains(&address))
+    }
+
     /// The endpoint that the session is pinned to, whatever its weight; `None` if it cannot serve.
     fn preferred(&self, address: SocketAddr) -> Option<Result<usize, PickError>> {
-        let is_preferred = |endpoint: &Arc<Endpoint>| endpoint.address() == address;
-        let index = self.endpoints.iter().position(is_preferred)?;
+        let index = self.preferred_index(address)?;
         let endpoint = &self.endpoints[index];
-        if self.pick.tried.contains(&address) {
-            return None;
-        }
         match self.availability(endpoint) {
             Availability::Fit | Availability::Avoided if self.has_room(endpoint) => Some(Ok(index)),
             Availability::Fit | Availability::Avoided => Some(Err(PickError::Full(Some(address)))),

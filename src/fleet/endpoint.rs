@@ -226,6 +226,12 @@ impl Endpoint {
         self.in_flight.load(Ordering::Relaxed)
     }
 
+    /// True if fewer than `limit` requests are in flight. Ordered after the step by which the caller joined the queue:
+    /// either it sees the place of a request that has ended, or that one sees who waits.
+    pub(super) fn has_room(&self, limit: u32) -> bool {
+        self.in_flight.load(Ordering::SeqCst) < limit
+    }
+
     /// Open connections over all workers, including idle ones.
     pub fn connections(&self) -> u32 {
         self.connections.held()

@@ -19,6 +19,8 @@ use std::{
 
 use tokio::sync::Notify;
 
+use super::endpoint::Endpoint;
+
 /// The waiting requests of a release, in order of arrival, of all workers.
 #[derive(Debug, Default)]
 pub(super) struct EndpointQueue {
@@ -33,6 +35,14 @@ pub struct EndpointTicket {
     waiter: Arc<Waiter>,
     number: u64,
     has_place: bool,
+}
+
+/// A free place on an endpoint.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct FreePlace {
+    endpoint: SocketAddr,
+    /// False if only requests that are pinned to the endpoint may use it.
+    takes_new_work: bool,
 }
 
 /// The waiting requests by the endpoint that they wait for, each line in order of arrival. No line is empty.
@@ -50,8 +60,8 @@ type Line = BTreeMap<u64, Position>;
 #[derive(Debug)]
 struct Position {
     waiter: Arc<Waiter>,
-    /// The endpoint that it was called for.
-    called_for: Option<SocketAddr>,
+    /// The place that it was called for.
+    called_for: Option<FreePlace>,
 }
 
 #[derive(Debug)]
@@ -100,8 +110,8 @@ impl EndpointQueue {
         })
     }
 
-    /// Calls the first request that may use a place on this endpoint.
-    pub(super) fn call(&self, free: SocketAddr) {
+    /// Calls the first request that may use the place.
+    pub(super) fn call(&self, free: FreePlace) {
         self.lock().call(free);
     }
 
@@ -113,6 +123,19 @@ impl EndpointQueue {
     // Safe to ignore poisoning: no step under the lock can panic halfway.
     fn lock(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl FreePlace {
+    pub(super) fn on(endpoint: &Endpoint) -> Self {
+        Self {
+            endpoint: endpoint.address(),
+            takes_new_work: endpoint.weight() > 0,
+        }
+    }
+
+    fn is_for(&self, wanted: Option<SocketAddr>) -> bool {
+        wanted.map_or(self.takes_new_work, |wanted| wanted == self.endpoint)
     }
 }
 
@@ -137,10 +160,10 @@ impl Lines {
         number
     }
 
-    fn call(&mut self, free: SocketAddr) {
+    fn call(&mut self, free: FreePlace) {
         let mut first: Option<(u64, &mut Position)> = None;
         for (wanted, line) in &mut self.by_wanted {
-            if wanted.is_some_and(|wanted| wanted != free) {
+            if !free.is_for(*wanted) {
                 continue;
             }
             let mut uncalled = line
@@ -160,16 +183,16 @@ impl Lines {
         }
     }
 
-    /// Takes a call back; returns the endpoint that it was for.
-    fn uncall(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<SocketAddr> {
+    /// Takes a call back; returns the place that it was for.
+    fn uncall(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<FreePlace> {
         let position = self.by_wanted.get_mut(&wanted)?.get_mut(&number)?;
         let called_for = position.called_for.take()?;
         self.called -= 1;
         Some(called_for)
     }
 
-    /// Removes a request; returns the endpoint that it was called for.
-    fn remove(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<SocketAddr> {
+    /// Removes a request; returns the place that it was called for.
+    fn remove(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<FreePlace> {
         let called_for = self.uncall((wanted, number));
         if let Some(line) = self.by_wanted.get_mut(&wanted) {
             line.remove(&number);
@@ -248,23 +271,46 @@ mod tests {
         SocketAddr::from(([127, 0, 0, 1], port))
     }
 
+    fn free(port: u16) -> FreePlace {
+        FreePlace {
+            endpoint: address(port),
+            takes_new_work: true,
+        }
+    }
+
     #[test]
     fn the_first_that_may_use_the_place_is_called() {
         let queue = Arc::new(EndpointQueue::default());
         let pinned = queue.join(9, Some(address(2))).unwrap();
         let (first, second) = (queue.join(9, None).unwrap(), queue.join(9, None).unwrap());
-        queue.call(address(1));
+        queue.call(free(1));
         let called = |ticket: &EndpointTicket| ticket.called().now_or_never().is_some();
         assert!(called(&first) && !called(&pinned) && !called(&second));
-        queue.call(address(2));
+        queue.call(free(2));
         assert!(called(&pinned) && !called(&second));
         first.missed();
-        queue.call(address(1));
+        queue.call(free(1));
         assert!(called(&first) && !called(&second), "it keeps its position");
         drop(first);
         assert!(called(&second), "a call that was not used is passed on");
         drop((second, pinned));
         assert_eq!(queue.waiting(), 0);
+    }
+
+    #[test]
+    fn a_place_without_weight_is_for_those_who_are_pinned_to_it() {
+        let queue = Arc::new(EndpointQueue::default());
+        let (any, pinned) = (
+            queue.join(9, None).unwrap(),
+            queue.join(9, Some(address(1))).unwrap(),
+        );
+        queue.call(FreePlace {
+            takes_new_work: false,
+            ..free(1)
+        });
+        assert!(!any.is_called() && pinned.is_called());
+        drop(pinned);
+        assert!(!any.is_called(), "nor if the call is passed on");
     }
 
     #[test]
@@ -297,11 +343,11 @@ mod tests {
         let wanted = [None, Some(address(1)), None, Some(address(1))];
         let tickets = wanted.map(|wanted| queue.join(9, wanted).unwrap());
         for number in 0..4 {
-            queue.call(address(1));
+            queue.call(free(1));
             let called = tickets.each_ref().map(EndpointTicket::is_called);
             assert_eq!(called, [0, 1, 2, 3].map(|other| other <= number));
         }
-        queue.call(address(1));
+        queue.call(free(1));
         assert!(queue.has_called());
         tickets.iter().for_each(EndpointTicket::missed);
         assert!(!queue.has_called());

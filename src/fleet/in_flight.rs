@@ -7,7 +7,10 @@ use std::sync::{
 
 use crossbeam_utils::CachePadded;
 
-use super::{endpoint::Endpoint, endpoint_queue::EndpointQueue};
+use super::{
+    endpoint::Endpoint,
+    endpoint_queue::{EndpointQueue, FreePlace},
+};
 use crate::stats::Sharded;
 
 /// Requests in flight on a release.
@@ -114,7 +117,7 @@ impl Drop for InFlight {
         let load = &self.counters.load;
         load.count.sub(self.slot as usize);
         if load.queue.waiting() > 0 {
-            load.queue.call(endpoint.address());
+            load.queue.call(FreePlace::on(endpoint));
         }
     }
 }

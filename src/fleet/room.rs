@@ -9,7 +9,7 @@ use super::{
     balance::BalancePolicy,
     choice::Choice,
     endpoint::{Endpoint, Health},
-    endpoint_queue::EndpointTicket,
+    endpoint_queue::{EndpointTicket, FreePlace},
     in_flight::{InFlight, WorkerCounters},
     pick::PickError,
 };
@@ -23,10 +23,7 @@ impl Roster {
     ) -> Result<InFlight, PickError> {
         let pick = choice.pick;
         if !pick.is_called && self.load.queue.waiting() > 0 {
-            return Err(PickError::Full(pick.preferred.filter(|address| {
-                let is_it = |endpoint: &Arc<Endpoint>| endpoint.address() == *address;
-                choice.endpoints.iter().any(is_it)
-            })));
+            return Err(PickError::Full(choice.wanted()));
         }
         let limit = pick.policy.in_flight_per_endpoint;
         // Another worker may take the last place meanwhile; each further look is for one that it has not taken.
@@ -98,10 +95,10 @@ impl Roster {
         }
         let has_room = |endpoint: &&Arc<Endpoint>| {
             endpoint.health() != Health::Unhealthy
-                && endpoint.in_flight() < policy.in_flight_per_endpoint
+                && endpoint.has_room(policy.in_flight_per_endpoint)
         };
         for endpoint in self.endpoints().iter().filter(has_room) {
-            queue.call(endpoint.address());
+            queue.call(FreePlace::on(endpoint));
         }
     }
 }

@@ -367,6 +367,52 @@ fn whoever_waits_is_not_overtaken_and_a_pinned_request_waits_for_its_endpoint() 
 }
 
 #[test]
+fn a_place_on_an_endpoint_without_weight_calls_who_is_pinned_to_it() {
+    let roster = roster(&[0, 1]);
+    let policy = limited(1);
+    let pick = |preferred| Pick {
+        policy: &policy,
+        preferred,
+        ..Pick::random(7, 1, 0)
+    };
+    let other = roster.pick(&pick(None)).unwrap();
+    let any = roster.wait_for_room(&policy, 9, None).unwrap();
+    assert!(!any.is_called(), "the room is not for new work");
+    let held = {
+        let pick = Pick {
+            is_called: true,
+            ..pick(Some(address(1)))
+        };
+        roster.pick(&pick).unwrap()
+    };
+    let pinned = roster.wait_for_room(&policy, 9, Some(address(1))).unwrap();
+    drop(held);
+    assert!(pinned.is_called() && !any.is_called());
+    drop(other);
+    assert!(any.is_called());
+}
+
+#[test]
+fn a_request_does_not_wait_for_its_endpoint_while_that_cannot_serve() {
+    let roster = roster(&[1, 1]);
+    let policy = limited(1);
+    let pick = |preferred| Pick {
+        policy: &policy,
+        preferred,
+        ..Pick::random(7, 1, 0)
+    };
+    let full = |preferred| roster.pick(&pick(preferred)).unwrap_err();
+    let _held = [1, 2].map(|port| roster.pick(&pick(Some(address(port)))).unwrap());
+    let _ticket = roster.wait_for_room(&policy, 9, None).unwrap();
+    assert_eq!(full(Some(address(1))), PickError::Full(Some(address(1))));
+    roster.endpoints()[0].set_health(Health::Unhealthy);
+    assert_eq!(full(Some(address(1))), PickError::Full(None));
+    roster.endpoints()[1].refused(1);
+    assert_eq!(full(Some(address(2))), PickError::Full(None));
+    assert_eq!(full(Some(address(3))), PickError::Full(None), "no member");
+}
+
+#[test]
 fn an_endpoint_without_weight_takes_no_new_work_but_keeps_its_sessions() {
     let roster = roster(&[0, 1]);
     let policy = BalancePolicy::DEFAULT;
