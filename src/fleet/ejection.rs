@@ -3,13 +3,16 @@
 //! Serving → ejected: a refused connection, or as many failures in a row as the release's policy says. Ejected → probing:
 //! the first request after the ejection time. Probing → serving: the probe succeeds. Probing → ejected, for longer: it
 //! fails. A probe that ends without either (its client left) makes room for another one after five seconds.
+//!
+//! The endpoint's flag changes under the same lock: otherwise a refusal and a connection at the same moment could leave an
+//! endpoint that is ejected without the flag, which no later connection returns to service.
 
 use std::sync::{
     Mutex, MutexGuard, PoisonError,
     atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
-use super::balance::EjectionPolicy;
+use super::{balance::EjectionPolicy, endpoint_flags::EndpointFlags};
 
 /// Initial ejection time after a refused connection.
 const FIRST_REFUSAL_MS: u64 = 1_000;
@@ -92,7 +95,7 @@ impl Ejection {
     }
 
     /// Ejects after a refused connection: for 1 s, then 2 s, up to 30 s.
-    pub(super) fn refused(&self, now_ms: u64) {
+    pub(super) fn refused(&self, now_ms: u64, flags: &EndpointFlags) {
         let mut record = self.lock();
         if now_ms < self.until_ms() && !record.is_probing {
             // One of many that were begun before the ejection, or for want of another endpoint: it says nothing new.
@@ -100,17 +103,18 @@ impl Ejection {
         }
         let span = (FIRST_REFUSAL_MS << record.refusals.min(5)).min(LONGEST_REFUSAL_MS);
         record.refusals = record.refusals.saturating_add(1);
-        self.begin(&mut record, EjectionReason::ConnectFailed, now_ms + span);
+        let reason = EjectionReason::ConnectFailed;
+        self.begin(&mut record, reason, now_ms + span, flags);
     }
 
     /// Records an accepted connection; true if that ends an ejection.
-    pub(super) fn connected(&self, now_ms: Option<u64>) -> bool {
+    pub(super) fn connected(&self, flags: &EndpointFlags) -> bool {
         let mut record = self.lock();
         record.refusals = 0;
         if self.until_ms() == 0 || record.reason != EjectionReason::ConnectFailed {
             return false;
         }
-        self.end(&mut record, now_ms);
+        self.end(&mut record, flags);
         true
     }
 
@@ -140,9 +144,18 @@ impl Ejection {
         reached(failures, policy.failures).then_some(EjectionReason::ConsecutiveFailures)
     }
 
-    /// Ejects for a reason that [`Ejection::failed`] gave.
-    pub(super) fn eject(&self, reason: EjectionReason, policy: &EjectionPolicy, now_ms: u64) {
+    /// Ejects for a reason that [`Ejection::failed`] gave; false if another failure did so in the meantime.
+    pub(super) fn eject(
+        &self,
+        reason: EjectionReason,
+        policy: &EjectionPolicy,
+        now_ms: u64,
+        flags: &EndpointFlags,
+    ) -> bool {
         let mut record = self.lock();
+        if self.until_ms() != 0 && !record.is_probing {
+            return false;
+        }
         let served_ms = if record.is_probing {
             0
         } else {
@@ -150,7 +163,8 @@ impl Ejection {
         };
         record.times = policy.times(record.times, served_ms);
         let until = now_ms + policy.span_ms(record.times);
-        self.begin(&mut record, reason, until);
+        self.begin(&mut record, reason, until, flags);
+        true
     }
 
     /// Takes the single probe after an ejection.
@@ -165,11 +179,12 @@ impl Ejection {
     }
 
     /// Ends the ejection if its probe is under way; false otherwise.
-    pub(super) fn probe_succeeded(&self, now_ms: u64) -> bool {
+    pub(super) fn probe_succeeded(&self, now_ms: u64, flags: &EndpointFlags) -> bool {
         let mut record = self.lock();
         let is_probing = record.is_probing;
         if is_probing {
-            self.end(&mut record, Some(now_ms));
+            record.returned_ms = now_ms;
+            self.end(&mut record, flags);
         }
         is_probing
     }
@@ -180,19 +195,26 @@ impl Ejection {
         self.gateway_failures.store(0, Ordering::Relaxed);
     }
 
-    fn begin(&self, record: &mut Record, reason: EjectionReason, until_ms: u64) {
+    fn begin(
+        &self,
+        record: &mut Record,
+        reason: EjectionReason,
+        until_ms: u64,
+        flags: &EndpointFlags,
+    ) {
         record.reason = reason;
         record.is_probing = false;
         self.reset_failures();
         self.counts[reason.index()].fetch_add(1, Ordering::Relaxed);
         self.until_ms.store(until_ms.max(1), Ordering::Relaxed);
+        flags.set(EndpointFlags::EJECTED);
     }
 
-    fn end(&self, record: &mut Record, now_ms: Option<u64>) {
+    fn end(&self, record: &mut Record, flags: &EndpointFlags) {
         record.is_probing = false;
-        record.returned_ms = now_ms.unwrap_or(record.returned_ms);
         self.reset_failures();
         self.until_ms.store(0, Ordering::Relaxed);
+        flags.clear(EndpointFlags::EJECTED);
     }
 
     // Safe to ignore poisoning: no step under the lock can panic halfway.
@@ -244,35 +266,35 @@ mod tests {
     #[test]
     fn a_failed_probe_ejects_for_longer_and_a_good_one_ends_it() {
         let policy = policy(EjectionSpec::default());
-        let state = Ejection::default();
+        let (state, flags) = (Ejection::default(), EndpointFlags::new(0));
         let reason = EjectionReason::ConsecutiveFailures;
-        state.eject(reason, &policy, 1_000);
+        state.eject(reason, &policy, 1_000, &flags);
         assert_eq!(state.until_ms(), 31_000);
         assert_eq!(
             state.failed(false, &policy),
             None,
             "sent before the ejection"
         );
-        assert!(!state.probe_succeeded(31_000), "no probe yet");
+        assert!(!state.probe_succeeded(31_000, &flags), "no probe yet");
         assert!(state.take_probe(31_000, 31_000) && !state.take_probe(31_000, 31_000));
         assert_eq!(state.failed(false, &policy), Some(reason));
-        state.eject(reason, &policy, 32_000);
+        state.eject(reason, &policy, 32_000, &flags);
         assert_eq!(state.until_ms(), 92_000);
-        assert!(state.take_probe(92_000, 92_000) && state.probe_succeeded(92_000));
+        assert!(state.take_probe(92_000, 92_000) && state.probe_succeeded(92_000, &flags));
         assert_eq!((state.until_ms(), state.reason()), (0, None));
-        state.eject(reason, &policy, 112_000);
+        state.eject(reason, &policy, 112_000, &flags);
         assert_eq!(state.until_ms(), 142_000, "forgotten after two intervals");
         assert_eq!(state.count(reason), 3);
     }
 
     #[test]
     fn many_connections_that_are_refused_at_once_eject_for_one_second() {
-        let state = Ejection::default();
-        (0..50).for_each(|millisecond| state.refused(10_000 + millisecond));
+        let (state, flags) = (Ejection::default(), EndpointFlags::new(0));
+        (0..50).for_each(|millisecond| state.refused(10_000 + millisecond, &flags));
         assert_eq!(state.until_ms(), 11_000);
         assert_eq!(state.count(EjectionReason::ConnectFailed), 1);
         assert!(state.take_probe(11_000, 11_000));
-        (0..50).for_each(|millisecond| state.refused(11_000 + millisecond));
+        (0..50).for_each(|millisecond| state.refused(11_000 + millisecond, &flags));
         assert_eq!(state.until_ms(), 13_000, "the probe's, and no other");
         assert_eq!(state.count(EjectionReason::ConnectFailed), 2);
     }
@@ -280,13 +302,39 @@ mod tests {
     #[test]
     fn an_accepted_connection_ends_the_ejection_of_a_refused_one_alone() {
         let policy = policy(EjectionSpec::default());
-        let state = Ejection::default();
-        state.refused(0);
+        let (state, flags) = (Ejection::default(), EndpointFlags::new(0));
+        state.refused(0, &flags);
         assert_eq!(state.until_ms(), 1_000);
-        assert!(state.connected(None) && !state.connected(None));
-        state.eject(EjectionReason::ConsecutiveFailures, &policy, 0);
-        state.refused(10);
-        assert!(!state.connected(None));
+        assert!(state.connected(&flags) && !state.connected(&flags));
+        state.eject(EjectionReason::ConsecutiveFailures, &policy, 0, &flags);
+        state.refused(10, &flags);
+        assert!(!state.connected(&flags));
         assert_eq!(state.until_ms(), 30_000);
+    }
+
+    #[test]
+    fn two_failures_at_once_eject_once() {
+        let policy = policy(EjectionSpec::default());
+        let (state, flags) = (Ejection::default(), EndpointFlags::new(0));
+        let reasons: Vec<_> = (0..6).filter_map(|_| state.failed(true, &policy)).collect();
+        let ejected = reasons
+            .iter()
+            .filter(|reason| state.eject(**reason, &policy, 1_000, &flags));
+        assert_eq!((reasons.len(), ejected.count()), (2, 1));
+        assert_eq!(state.until_ms(), 31_000);
+    }
+
+    #[test]
+    fn the_flag_changes_before_another_worker_may_look_at_the_ejection() {
+        let (state, flags) = (Ejection::default(), EndpointFlags::new(0));
+        let mut record = state.lock();
+        state.begin(&mut record, EjectionReason::ConnectFailed, 1_000, &flags);
+        assert!(flags.has(EndpointFlags::EJECTED));
+        state.end(&mut record, &flags);
+        assert!(!flags.has(EndpointFlags::EJECTED));
+        drop(record);
+        state.refused(0, &flags);
+        assert!(flags.has(EndpointFlags::EJECTED));
+        assert!(state.connected(&flags) && !flags.has(EndpointFlags::EJECTED));
     }
 }

@@ -152,21 +152,22 @@ impl Endpoint {
     /// Records a refused connection: the endpoint is ejected for 1 s, then 2 s, up to 30 s,
     /// followed by one probe each time. What is refused meanwhile does not prolong it.
     pub fn refused(&self, now_ms: u64) {
-        self.ejection.refused(now_ms);
-        self.flags.set(EndpointFlags::EJECTED);
+        self.ejection.refused(now_ms, &self.flags);
     }
 
     /// Records an accepted connection: an ejection because of refused ones ends.
     pub fn connected(&self) {
-        if self.flags.has(EndpointFlags::EJECTED) && self.ejection.connected(None) {
-            self.return_to_service();
+        if self.flags.has(EndpointFlags::EJECTED) && self.ejection.connected(&self.flags) {
+            self.start_slowly();
         }
     }
 
     /// Records the head of a response that is no failure: a probe has succeeded.
     pub fn responded(&self, now_ms: u64) {
-        if self.flags.has(EndpointFlags::EJECTED) && self.ejection.probe_succeeded(now_ms) {
-            self.return_to_service();
+        if self.flags.has(EndpointFlags::EJECTED)
+            && self.ejection.probe_succeeded(now_ms, &self.flags)
+        {
+            self.start_slowly();
         }
     }
 
@@ -184,13 +185,20 @@ impl Endpoint {
         is_gateway: bool,
         policy: &EjectionPolicy,
     ) -> Option<EjectionReason> {
+        let reason = self.ejection.failed(is_gateway, policy);
+        // Last, so that the next success finds the flag and forgets what was counted.
         self.flags.set(EndpointFlags::FAILING);
-        self.ejection.failed(is_gateway, policy)
+        reason
     }
 
-    pub(super) fn eject(&self, reason: EjectionReason, policy: &EjectionPolicy, now_ms: u64) {
-        self.ejection.eject(reason, policy, now_ms);
-        self.flags.set(EndpointFlags::EJECTED);
+    /// Ejects it; false if it is ejected already.
+    pub(super) fn eject(
+        &self,
+        reason: EjectionReason,
+        policy: &EjectionPolicy,
+        now_ms: u64,
+    ) -> bool {
+        self.ejection.eject(reason, policy, now_ms, &self.flags)
     }
 
     /// Records that it asked for a pause.
@@ -323,11 +331,6 @@ impl Endpoint {
             }
         }
         false
-    }
-
-    fn return_to_service(&self) {
-        self.start_slowly();
-        self.flags.clear(EndpointFlags::EJECTED);
     }
 
     fn start_slowly(&self) {

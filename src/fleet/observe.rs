@@ -26,11 +26,9 @@ impl Roster {
         let reason = endpoint.failed(is_gateway, ejection)?;
         // One at a time, so that two workers do not eject the last two endpoints.
         let _one = self.ejecting.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.may_eject(endpoint, ejection, now_ms) {
-            return None;
-        }
-        endpoint.eject(reason, ejection, now_ms);
-        Some(reason)
+        let is_ejected =
+            self.may_eject(endpoint, ejection, now_ms) && endpoint.eject(reason, ejection, now_ms);
+        is_ejected.then_some(reason)
     }
 
     /// True if few enough are ejected, and one stays that can serve.
