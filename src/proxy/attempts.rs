@@ -3,7 +3,7 @@
 use tokio::time::Instant;
 
 use crate::model::{AttemptFailure, DecisionReason, Outcome};
-use crate::telemetry::{ErrorChain, names};
+use crate::telemetry::ErrorChain;
 
 use super::error::{ProxyError, UpstreamError};
 use super::io::RequestMeta;
@@ -155,15 +155,13 @@ impl RequestContext {
         };
         let duration = self.worker.timers.now().since(self.started);
         let outcome = Outcome::Failed(error.status());
-        decision
-            .cells()
-            .record(self.worker.slot, outcome, duration, None);
-        let route = decision.route.spec().name.to_string();
-        let (from, to) = (decision.release().name().to_string(), to.name().to_string());
+        let (cells, slot) = (decision.cells(), self.worker.slot);
+        cells.record(slot, outcome, duration, None);
+        cells.record_fallback(slot);
+        let route = decision.route.spec().name.as_str();
+        let (from, to) = (decision.release().name().as_str(), to.name().as_str());
         let error = ErrorChain(error);
         tracing::debug!(request_id = %self.id, route, from, to, %error, "fallback");
-        let labels = [("route", route), ("from", from), ("to", to)];
-        metrics::counter!(names::FALLBACKS.0, &labels).increment(1);
         if let Some(attempts) = &mut self.attempts {
             attempts.fall_back();
         }

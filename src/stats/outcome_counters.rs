@@ -44,6 +44,7 @@ struct OutcomeCounters {
     bytes_out: AtomicU64,
     retries: AtomicU64,
     denied_retries: AtomicU64,
+    fallbacks: AtomicU64,
     retry_budget: RetryBudgetCell,
     decisions: DecisionCounters,
 }
@@ -59,6 +60,7 @@ impl Default for OutcomeCounters {
             bytes_out: AtomicU64::new(0),
             retries: AtomicU64::new(0),
             denied_retries: AtomicU64::new(0),
+            fallbacks: AtomicU64::new(0),
             retry_budget: RetryBudgetCell::default(),
             decisions: DecisionCounters::default(),
         }
@@ -148,6 +150,11 @@ impl OutcomeTable {
         add_relaxed(&self.cell(slot).retries, 1);
     }
 
+    /// Records that the fallback of the route gets a request, since the release could not answer it.
+    pub fn record_fallback(&self, slot: usize) {
+        add_relaxed(&self.cell(slot).fallbacks, 1);
+    }
+
     /// Takes a retry from the budget of the worker, and records it or that there was none.
     pub fn take_retry(&self, slot: usize, now_ms: u64) -> bool {
         let cell = self.cell(slot);
@@ -198,6 +205,7 @@ impl OutcomeTable {
             snapshot.bytes_out += cell.bytes_out.load(Ordering::Relaxed);
             snapshot.retries += cell.retries.load(Ordering::Relaxed);
             snapshot.denied_retries += cell.denied_retries.load(Ordering::Relaxed);
+            snapshot.fallbacks += cell.fallbacks.load(Ordering::Relaxed);
         }
         if let Some(left) = self.left.get() {
             let value = |count: &AtomicU64| count.load(Ordering::Relaxed);
@@ -234,6 +242,8 @@ pub struct CellSnapshot {
     pub retries: u64,
     /// Requests that were not sent again because the retry budget was used up.
     pub denied_retries: u64,
+    /// Requests that the release could not answer and the fallback of the route got. They are failures of the release.
+    pub fallbacks: u64,
     /// Reasons of the decisions, and overridden requests.
     pub decisions: DecisionSnapshot,
 }
@@ -284,6 +294,7 @@ impl CellSnapshot {
         self.decisions.add(&other.decisions);
         self.retries += other.retries;
         self.denied_retries += other.denied_retries;
+        self.fallbacks += other.fallbacks;
     }
 }
 
@@ -327,6 +338,15 @@ mod tests {
         cells.record_retry(0);
         let snapshot = cells.snapshot();
         assert_eq!((snapshot.retries, snapshot.denied_retries), (61, 20));
+    }
+
+    #[test]
+    fn fallbacks_are_summed_over_workers() {
+        let cells = OutcomeTable::new(2);
+        [0, 1, 1].map(|slot| cells.record_fallback(slot));
+        let mut snapshot = cells.snapshot();
+        snapshot.add(&cells.snapshot());
+        assert_eq!(snapshot.fallbacks, 6);
     }
 
     #[test]

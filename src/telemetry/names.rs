@@ -261,11 +261,11 @@ pub const RETRIES_DENIED: Metric = (
     Kind::Counter,
     "Requests not sent again because the retry budget was used up",
 );
-/// Requests that the stable release answered for another one.
+/// Requests that went to the stable release instead of the release that is named.
 pub const FALLBACKS: Metric = (
     "switchback_fallbacks_total",
     Kind::Counter,
-    "Requests that went to the stable release because another one could not answer them",
+    "Requests that went to the stable release because this one could not answer them",
 );
 /// Duration of a swap.
 pub const SWAP_SECONDS: Metric = (

@@ -101,10 +101,16 @@ fn write_decisions(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
             text.sample(names::OVERRIDE_REQUESTS, &labels, count);
         }
     }
-    text.head(names::PINS_LOST);
-    for (key, snapshot) in all {
-        if snapshot.decisions.lost_pins > 0 {
-            text.sample(names::PINS_LOST, &labels(key), snapshot.decisions.lost_pins);
+    for (metric, count) in [
+        (
+            names::PINS_LOST,
+            (|s| s.decisions.lost_pins) as fn(&CellSnapshot) -> u64,
+        ),
+        (names::FALLBACKS, |s| s.fallbacks),
+    ] {
+        text.head(metric);
+        for (key, snapshot) in all.iter().filter(|(_, snapshot)| count(snapshot) > 0) {
+            text.sample(metric, &labels(key), count(snapshot));
         }
     }
 }
@@ -269,10 +275,10 @@ fn write_ejections(text: &mut Text, endpoint: &Endpoint, labels: [(&str, &str); 
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::model::{Hashed, ReleaseSpec, Version};
+    use crate::model::{Hashed, Outcome, ReleaseSpec, RouteName, Version};
 
     #[test]
     fn a_removed_endpoint_is_in_the_metrics_until_its_last_request_ends() {
@@ -299,6 +305,26 @@ mod tests {
         assert_eq!(samples(), 3, "all but its health");
         drop(in_flight);
         assert_eq!(samples(), 0);
+    }
+
+    #[test]
+    fn a_fallback_counts_for_the_release_that_could_not_answer() {
+        let fleet = Fleet::new(1);
+        let route = RouteName::new("all").unwrap();
+        let [green, blue] = ["green", "blue"].map(|release| {
+            let release = ReleaseName::new(release).unwrap();
+            fleet.cells(&route, &release, &Version::default())
+        });
+        green.record(0, Outcome::Failed(502), Duration::ZERO, None);
+        green.record_fallback(0);
+        blue.record(0, Outcome::Answered(200), Duration::ZERO, None);
+        let mut text = Text::default();
+        write_cells(&mut text, &fleet);
+        let text = text.finish();
+        let of = |line: &&str| line.starts_with("switchback_fallbacks_total{");
+        let lines: Vec<_> = text.lines().filter(of).collect();
+        assert_eq!(lines.len(), 1);
+        assert!(lines[0].contains("release=\"green\"") && lines[0].ends_with(" 1"));
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn a_dead_canary_is_seen_and_users_do_not_feel_it() {
     assert_eq!(green.failed_attempts.iter().sum::<u64>(), 2);
     assert_eq!(blue.of_class(OutcomeClass::Success), 2);
     assert_eq!((blue.requests(), green.requests()), (2, 2));
+    assert_eq!((blue.fallbacks, green.fallbacks), (0, 2));
     let line = &proxy.access_lines(2)[1];
     assert_eq!(
         (&line["decision"], &line["release"]),
