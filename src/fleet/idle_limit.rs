@@ -10,8 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 const RESTART_MS: u64 = 1_000;
 /// Shortest limit, in milliseconds.
 const SHORTEST_MS: u64 = 500;
-/// Time in which a limit grows by its own length, in seconds.
+/// Time in which a limit doubles, in seconds.
 const DOUBLING_SECONDS: u64 = 16 * 60;
+/// Doublings after which a limit grows no further: the shortest one is six days then.
+const MOST_DOUBLINGS: u64 = 20;
 
 /// The limit of an endpoint, once there is one.
 #[derive(Debug, Default)]
@@ -45,10 +47,15 @@ impl IdleLimit {
     }
 }
 
-/// A limit at a later second.
+/// A limit at a later second: doubled for each whole span, and linear within one.
 fn grown(learned: u64, now: u64) -> u64 {
     let (limit, since) = (learned >> 32, learned & u64::from(u32::MAX));
-    limit + limit * now.saturating_sub(since) / DOUBLING_SECONDS
+    let elapsed = now
+        .saturating_sub(since)
+        .min(MOST_DOUBLINGS * DOUBLING_SECONDS);
+    // At most 2^52, and 2^62 below: the limit has 32 bits.
+    let doubled = limit << (elapsed / DOUBLING_SECONDS);
+    doubled + doubled * (elapsed % DOUBLING_SECONDS) / DOUBLING_SECONDS
 }
 
 #[cfg(test)]
@@ -64,6 +71,21 @@ mod tests {
         limit.observe(1_900, 2_100, 11_000);
         assert_eq!(limit.limit_ms(11_000), 1_401, "the shortest counts");
         assert_eq!(limit.limit_ms(10_000 + 16 * 60_000), 2_800);
+    }
+
+    #[test]
+    fn a_limit_doubles_each_time_and_not_only_once() {
+        let limit = IdleLimit::default();
+        limit.observe(1_600, 2_300, 0);
+        let minutes = |minutes: u64| limit.limit_ms(minutes * 60_000);
+        assert_eq!(
+            [0, 16, 32, 40, 48].map(minutes),
+            [1_400, 2_800, 5_600, 8_400, 11_200]
+        );
+        assert_eq!(
+            [20 * 16, 21 * 16, u64::MAX / 60_000].map(minutes),
+            [1_400 << 20; 3]
+        );
     }
 
     #[test]
