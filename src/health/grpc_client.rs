@@ -38,20 +38,15 @@ pub(super) async fn ask(
     let request = grpc_message::request(service);
     let mut buffer = vec![0; 32 * 1024];
     let mut unsent = &request[..];
-    let mut is_sent = false;
+    let mut send =
+        |exchange: &mut Exchange, cx: &mut Context<'_>| exchange.poll_send(cx, &mut unsent);
+    let sent = poll_fn(|cx| exchange.poll(cx, &mut buffer, &mut send));
+    sent.await.map_err(CheckError::Http2)?;
     let mut answer = Answer::default();
-    let mut step = |exchange: &mut Exchange, cx: &mut Context<'_>| {
-        if !is_sent {
-            ready!(exchange.poll_send(cx, &mut unsent))?;
-            is_sent = true;
-            // What was sent has to leave before anything comes back.
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        answer.poll(exchange, cx)
-    };
-    let called = poll_fn(|cx| exchange.poll(cx, &mut buffer, &mut step));
-    called.await.map_err(CheckError::Http2)?;
+    // What was sent leaves with the first poll.
+    let mut receive = |exchange: &mut Exchange, cx: &mut Context<'_>| answer.poll(exchange, cx);
+    let received = poll_fn(|cx| exchange.poll(cx, &mut buffer, &mut receive));
+    received.await.map_err(CheckError::Http2)?;
     answer.check()
 }
 
