@@ -343,7 +343,9 @@ mod tests {
     #[test]
     fn fallbacks_are_summed_over_workers() {
         let cells = OutcomeTable::new(2);
-        [0, 1, 1].map(|slot| cells.record_fallback(slot));
+        for slot in [0, 1, 1] {
+            cells.record_fallback(slot);
+        }
         let mut snapshot = cells.snapshot();
         snapshot.add(&cells.snapshot());
         assert_eq!(snapshot.fallbacks, 6);
