@@ -3,6 +3,7 @@
 //! | path | methods | description |
 //! |---|---|---|
 //! | `/v1/table` | GET, PUT | the whole table, with its revision as `ETag`; a write must name that in `If-Match` |
+//! | `/v1/changes` | POST | several changes of routes and releases in one revision |
 //! | `/v1/routes` | GET | all routes |
 //! | `/v1/routes/{route}` | GET, PUT, DELETE | one route |
 //! | `/v1/routes/{route}/split` | PUT, PATCH | its weights: all of them, or the named ones |
@@ -35,6 +36,7 @@ mod auth;
 mod auth_failures;
 mod body;
 mod browser_guard;
+mod changes;
 mod condition;
 mod connections;
 mod consent;

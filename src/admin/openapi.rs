@@ -7,7 +7,7 @@ use utoipa::{
     openapi::{Info, License, OpenApi, OpenApiBuilder, Server},
 };
 
-use crate::api::ProblemDocument;
+use crate::api::{CHANGE_KEYS, ProblemDocument};
 
 /// Statuses of any response.
 const ALWAYS: [(&str, &str); 7] = [
@@ -85,6 +85,7 @@ fn complete(document: &mut Value, tokens: bool) {
     // Exactly one of the two.
     document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
         json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
+    one_change(&mut document["components"]["schemas"]["ChangeItem"]);
     for schema in ["AffinitySource", "PinSource"] {
         let sources = &mut document["components"]["schemas"][schema]["oneOf"];
         let sources = sources.as_array_mut().into_iter().flatten();
@@ -103,6 +104,21 @@ fn complete(document: &mut Value, tokens: bool) {
         for (method, operation) in item.as_object_mut().into_iter().flatten() {
             describe(path, method, operation, tokens);
         }
+    }
+}
+
+/// One of several changes is a name and one thing to do, and what is a switch is true.
+fn one_change(item: &mut Value) {
+    let pair = |(name, keys): (&'static str, &'static [&'static str])| {
+        keys.iter()
+            .map(move |key| json!({ "required": [name, key] }))
+    };
+    let pairs: Vec<_> = CHANGE_KEYS.into_iter().flat_map(pair).collect();
+    item["oneOf"] = json!(pairs);
+    item["minProperties"] = json!(2);
+    item["maxProperties"] = json!(2);
+    for key in ["promote", "abort", "remove"] {
+        item["properties"][key]["const"] = json!(true);
     }
 }
 

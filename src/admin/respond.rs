@@ -210,6 +210,7 @@ impl ErrorScope {
         match change {
             Change::SetEndpoints { .. } | Change::SetSplit { .. } => Self::Alone,
             Change::Abort { .. }
+            | Change::Batch { .. }
             | Change::PatchSplit { .. }
             | Change::Promote { .. }
             | Change::PutRelease { .. }

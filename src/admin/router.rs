@@ -17,6 +17,7 @@ use super::{
     auth::{Access, authenticate},
     body::announced,
     browser_guard::{Hosts, guard},
+    changes,
     content_negotiation::negotiate,
     error::{no_such_method, no_such_path},
     idempotency::answer_repeats,
@@ -117,6 +118,7 @@ fn small() -> OpenApiRouter<AdminState> {
 
 fn whole_tables() -> OpenApiRouter<AdminState> {
     OpenApiRouter::default()
+        .routes(routes!(changes::make_changes))
         .routes(routes!(table::read_table, table::put_table))
         .routes(routes!(import::import))
 }

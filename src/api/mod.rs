@@ -3,6 +3,7 @@
 //!
 //! Plain data without behavior beyond what readers need; times are text with microseconds, RFC 3339, UTC.
 
+mod changes;
 mod import;
 mod lists;
 mod options;
@@ -16,6 +17,7 @@ mod timestamp;
 mod work;
 
 pub use self::{
+    changes::{CHANGE_KEYS, ChangeItem, ChangesRequest, MOST_CHANGES},
     import::{Conflict, ConflictPolicy, ImportReport},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     options::{LONGEST_WAIT, group_error, message_error},

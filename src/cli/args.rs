@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use super::{
     access::AccessArgs,
+    changes::ManyArgs,
     config_file::ConfigFile,
     endpoints::EndpointVerb,
     options::{ChangeArgs, CommonArgs, HealthArgs, revision, version},
@@ -248,6 +249,11 @@ pub(super) enum ChangeVerb {
         after_help = "Changes in the file since its last import are applied, as one revision; live changes stay.\nEntries that changed on both sides are refused (exit status 75), unless --wins chooses a side.\n\nExamples:\n  switchback apply switchback.toml\n  switchback apply switchback.toml --dry-run\n  switchback apply switchback.toml --wins file -m 'as agreed'"
     )]
     Apply(Import),
+    /// Make several changes in one revision, which one rollback undoes
+    #[command(
+        after_help = "Either all changes are made or none. Their order is: those in the file, splits, switches, promotions, aborts.\nThe file has the body of `POST /v1/changes`, which can add and remove releases as well.\n\nExamples:\n  switchback change --split chat:green=25 --switch tools=green -m 'release 2.0.0'\n  switchback change --split chat:green=5,blue=95 --abort tools --dry-run\n  switchback change --file changes.json --wait 30s"
+    )]
+    Change(Box<ManyArgs>),
     /// Give releases of a route their percent of it; the others share the rest as before
     #[command(
         after_help = "The numbers are percents, with up to four decimals. Releases that are not named share the rest as before; a named one that is not in the split joins it.\nWith --patch and --replace the numbers are weights instead: relative, 0 to 1000000. --patch changes those that are named; --replace sets the whole split, and a release that is not named leaves it.\n\nExamples:\n  switchback split chat green=5\n  switchback split chat green=5 --wait 30s -m 'canary of 2.0.0'\n  switchback split chat blue=50 green=50 --dry-run\n  switchback split chat green=10 --patch\n  switchback split chat blue=3 green=1 --replace\n  switchback split chat green=1 --replace --drop"

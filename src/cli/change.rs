@@ -76,14 +76,14 @@ const PERCENTS: &[(&str, &str)] = &[(
     "with `--replace` the numbers are weights, relative to one another",
 )];
 
-fn percent(text: &str) -> Result<Percent, String> {
+pub(super) fn percent(text: &str) -> Result<Percent, String> {
     let hint = "with `--replace` the numbers are weights, relative to one another";
     text.parse()
         .map_err(|error: String| format!("{error}\nhint: {hint}"))
 }
 
 /// The number of each release; a duplicate is an error.
-fn each<T>(
+pub(super) fn each<T>(
     parts: &[Part],
     number: impl Fn(&str) -> Result<T, String>,
 ) -> Result<BTreeMap<ReleaseName, T>, Failure> {
@@ -205,7 +205,7 @@ async fn on_route(
 }
 
 /// Sends a change on the condition that its object has not changed since the command began.
-async fn based(
+pub(super) async fn based(
     client: &Client,
     seen: String,
     ask: ApiRequest,

@@ -7,6 +7,7 @@
 mod access;
 mod args;
 mod change;
+mod changes;
 mod client;
 mod config_file;
 mod connector;
@@ -150,6 +151,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
             change,
         } => change::abort(client, &route, (force, cut), change).await,
         ChangeVerb::Apply(import) => table::apply(client, import).await,
+        ChangeVerb::Change(many) => changes::change(client, *many).await,
         ChangeVerb::Promote {
             route,
             to,

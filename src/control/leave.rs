@@ -1,18 +1,32 @@
 //! The way in which releases leave their routes, by the change that makes them.
 
+use std::sync::Arc;
+
 use crate::{
     history::StoredRevision,
     model::{Change, LeaveCause},
     table::{Departures, Leave, Transition},
 };
 
+/// The way in which releases leave their routes by a change; a batch has a cause for each of its routes.
+pub(super) fn leave_by(change: &Change, cut: bool) -> Leave {
+    let own = |one: &Change| Some((one.route()?.clone(), cause_of(one)));
+    let by_route = || change.parts().iter().filter_map(own).collect();
+    Leave {
+        cause: cause_of(change),
+        by_route: change.is_batch().then(|| Arc::new(by_route())),
+        cut,
+    }
+}
+
 /// The cause for which releases leave by a change and stay in the table.
-pub(super) fn cause_of(change: &Change) -> LeaveCause {
+fn cause_of(change: &Change) -> LeaveCause {
     match change {
         Change::Abort { .. } => LeaveCause::Rollback,
         Change::Promote { .. } | Change::Switch { .. } => LeaveCause::Switch,
         Change::RemoveRelease { .. } | Change::RemoveRoute { .. } => LeaveCause::Remove,
-        Change::PatchSplit { .. }
+        Change::Batch { .. }
+        | Change::PatchSplit { .. }
         | Change::PutRelease { .. }
         | Change::PutRoute { .. }
         | Change::Replace { .. }
@@ -31,15 +45,15 @@ pub(super) fn departures<'a>(revisions: impl Iterator<Item = &'a StoredRevision>
         let earlier = before.and_then(|before| before.state.as_ref());
         if let (Some(earlier), Some(state)) = (earlier, &kept.state) {
             let record = &kept.record;
-            let cause = if record.cause.is_rollback() {
-                LeaveCause::Rollback
-            } else {
-                record.change.as_ref().map_or(LeaveCause::Split, cause_of)
+            let leave = match &record.change {
+                _ if record.cause.is_rollback() => Leave::ROLLBACK,
+                Some(change) => leave_by(change, false),
+                None => Leave::SPLIT,
             };
             departures = departures.after(&Transition {
                 before: &earlier.spec,
                 after: &state.spec,
-                leave: Leave::by(cause),
+                leave: &leave,
                 revision: record.revision,
                 now_ms: record.published_at_ms,
             });
@@ -51,8 +65,6 @@ pub(super) fn departures<'a>(revisions: impl Iterator<Item = &'a StoredRevision>
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::{
         history::FullWeight,

@@ -7,7 +7,7 @@
 //!
 //! The files by subject, each list from the caller down:
 //!
-//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `proposal`, `leave`,
+//! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `batch`, `proposal`, `leave`,
 //!   `precondition`, `consent`, `idempotency`
 //! - after a swap: `swap`, `convergence`, `receipt`
 //! - health before a swap: `health_gate`, `readiness`, `candidates`
@@ -17,6 +17,7 @@
 //! - work in flight: `work`, `cuts`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
+mod batch;
 mod candidates;
 mod clock;
 mod consent;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Consent, ControlError, leave::cause_of};
+use super::{Consent, ControlError, leave::leave_by};
 use crate::{
     model::{Cause, Change, ChangeSet, Digest, RouteName, TableDocument, TableState, Weights},
     table::Leave,
@@ -69,15 +69,13 @@ impl Proposal {
 
     /// The way in which releases leave their routes by it.
     pub(super) fn leave(&self) -> Leave {
-        Leave {
-            cause: cause_of(&self.change),
-            cut: self.cut,
-        }
+        leave_by(&self.change, self.cut)
     }
 
     /// True if it only goes back to what was live, and so waits for no check.
     pub(super) fn is_way_back(&self) -> bool {
-        matches!(self.change, Change::Abort { .. })
+        let mut parts = self.change.parts().iter();
+        parts.all(|part| matches!(part, Change::Abort { .. }))
     }
 }
 

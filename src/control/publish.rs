@@ -187,25 +187,40 @@ impl Controller {
         expected: Expected,
         consent: Consent,
     ) -> Result<Option<Proposal>, ControlError> {
-        let scope = Scope::of(change);
-        if matches!((scope, expected), (Scope::Whole, Expected::Any)) {
-            return Err(ControlError::PreconditionRequired {
-                live: live.revision(),
-            });
+        for part in change.parts() {
+            let scope = Scope::of(part);
+            if matches!((scope, expected), (Scope::Whole, Expected::Any)) {
+                return Err(ControlError::PreconditionRequired {
+                    live: live.revision(),
+                });
+            }
+            check_base(&self.log, live.revision(), scope, expected)?;
         }
-        check_base(&self.log, live.revision(), scope, expected)?;
         let before = live.state();
+        if change.is_batch() {
+            self.check_batch(live, &before, change, consent)?;
+        }
         let proposal = Proposal::of_change(&before, change, consent)?;
+        self.check_use(&before, change, consent)?;
+        Ok(proposal)
+    }
+
+    /// Checks that a change takes nothing away that is of use, unless that is asked for.
+    pub(super) fn check_use(
+        &self,
+        before: &TableState,
+        change: &Change,
+        consent: Consent,
+    ) -> Result<(), ControlError> {
         if !consent.drop {
-            check_drops_no_weight(&before, change)?;
+            check_drops_no_weight(before, change)?;
         }
         match change {
             Change::RemoveRelease { release } if !consent.force => {
-                self.check_removable(&before, release)?;
+                self.check_removable(before, release)
             }
-            _ => {}
+            _ => Ok(()),
         }
-        Ok(proposal)
     }
 
     fn check_removable(

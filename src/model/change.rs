@@ -12,6 +12,7 @@ use super::{
 };
 
 mod apply;
+mod batch;
 #[cfg(test)]
 mod tests;
 
@@ -23,6 +24,12 @@ pub enum Change {
     Abort {
         /// The route.
         route: RouteName,
+    },
+    /// Makes several changes as one, in their order.
+    Batch {
+        /// The changes; none of them is a batch.
+        #[schema(no_recursion)]
+        changes: Vec<Change>,
     },
     /// Sets some weights of a route; the others stay.
     PatchSplit {
@@ -183,7 +190,8 @@ impl Change {
             | Self::SetSplit { route, .. }
             | Self::Switch { route, .. } => Some(route),
             Self::PutRoute { route } => Some(&route.name),
-            Self::PutRelease { .. }
+            Self::Batch { .. }
+            | Self::PutRelease { .. }
             | Self::RemoveRelease { .. }
             | Self::Replace { .. }
             | Self::SetEndpoints { .. } => None,
@@ -197,6 +205,7 @@ impl Change {
             | Self::RemoveRelease { release }
             | Self::SetEndpoints { release, .. } => Some(release),
             Self::Abort { .. }
+            | Self::Batch { .. }
             | Self::PatchSplit { .. }
             | Self::Promote { .. }
             | Self::PutRoute { .. }

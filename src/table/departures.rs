@@ -5,7 +5,7 @@
 //! the control plane ends by them what is in flight.
 //! They are computed from the two tables of a swap by comparing pointers, so that they cost what the change touched.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use crate::model::{
     ChunkedMap, Hashed, LeaveCause, ReleaseName, Revision, RouteName, RouteSpec, TableSpec,
@@ -25,14 +25,18 @@ pub struct Departure {
     version: Version,
     revision: Revision,
     at_ms: u64,
-    leave: Leave,
+    cause: LeaveCause,
+    // True if all work is cut at once, whatever the policy says.
+    cut: bool,
 }
 
 /// The way in which a change makes releases leave.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Leave {
     /// The cause, if the release stays in the table.
     pub cause: LeaveCause,
+    /// The causes of routes that have one of their own: a batch may abort one route and switch another.
+    pub by_route: Option<Arc<BTreeMap<RouteName, LeaveCause>>>,
     /// True if all work is cut at once, whatever the policy says.
     pub cut: bool,
 }
@@ -56,7 +60,7 @@ pub struct Transition<'a> {
     /// The decisions after it.
     pub after: &'a TableSpec,
     /// The way in which releases leave by it.
-    pub leave: Leave,
+    pub leave: &'a Leave,
     /// The revision that the swap makes live.
     pub revision: Revision,
     /// Milliseconds since 1970.
@@ -90,7 +94,7 @@ impl Departure {
 
     /// Cause for which it left.
     pub fn cause(&self) -> LeaveCause {
-        self.leave.cause
+        self.cause
     }
 
     /// Part of the work of a class that is to be cut now, from 0 to `u32::MAX` for all of it.
@@ -100,15 +104,15 @@ impl Departure {
 
     /// True if a session with a pin to the release moves with its next request.
     pub fn moves_session(&self, now_ms: u64) -> bool {
-        let policy = self.route.in_flight.session(self.leave.cause);
-        self.leave.cut || policy.moves(self.age(now_ms))
+        let policy = self.route.in_flight.session(self.cause);
+        self.cut || policy.moves(self.age(now_ms))
     }
 
     fn policy(&self, class: WorkClass) -> WorkPolicy {
-        if self.leave.cut {
+        if self.cut {
             return WorkPolicy::Cut;
         }
-        self.route.in_flight.work(self.leave.cause, class)
+        self.route.in_flight.work(self.cause, class)
     }
 
     /// True while some of its work may have to be cut.
@@ -135,7 +139,16 @@ impl Leave {
 
     /// A change for this cause.
     pub const fn by(cause: LeaveCause) -> Self {
-        Self { cause, cut: false }
+        Self {
+            cause,
+            by_route: None,
+            cut: false,
+        }
+    }
+
+    fn cause_on(&self, route: &RouteName) -> LeaveCause {
+        let own = self.by_route.as_ref().and_then(|by| by.get(route));
+        own.copied().unwrap_or(self.cause)
     }
 }
 
@@ -308,7 +321,7 @@ impl Transition<'_> {
         version: &Version,
     ) -> Departure {
         let is_there = after.is_some() && version_in(self.after, release) == Some(version);
-        let cause = match self.leave.cause {
+        let cause = match self.leave.cause_on(&before.name) {
             LeaveCause::Rollback => LeaveCause::Rollback,
             cause if is_there => cause,
             _ => LeaveCause::Remove,
@@ -319,10 +332,8 @@ impl Transition<'_> {
             version: version.clone(),
             revision: self.revision,
             at_ms: self.now_ms,
-            leave: Leave {
-                cause,
-                ..self.leave
-            },
+            cause,
+            cut: self.leave.cut,
         }
     }
 
@@ -390,7 +401,7 @@ mod tests {
         old.after(&Transition {
             before,
             after,
-            leave: Leave::by(cause),
+            leave: &Leave::by(cause),
             revision: Revision(revision),
             now_ms: 1_000_000,
         })
@@ -447,6 +458,29 @@ mod tests {
         assert_eq!(both.pending().len(), 2);
         let same = after(&both, (&third, &third), LeaveCause::Split, 4);
         assert!(Arc::ptr_eq(same.pending(), both.pending()));
+    }
+
+    #[test]
+    fn a_route_may_have_a_cause_of_its_own() {
+        let blue = table("1", &[("a", 1, 0), ("b", 1, 0)]);
+        let green = table("1", &[("a", 0, 1), ("b", 0, 1)]);
+        let own = BTreeMap::from([("b".parse().unwrap(), LeaveCause::Rollback)]);
+        let leave = Leave {
+            by_route: Some(Arc::new(own)),
+            ..Leave::by(LeaveCause::Switch)
+        };
+        let left = Departures::default().after(&Transition {
+            before: &blue,
+            after: &green,
+            leave: &leave,
+            revision: Revision(2),
+            now_ms: 1_000_000,
+        });
+        let cause = |place| of(&left, place, "blue").unwrap().cause();
+        assert_eq!(
+            (cause(0), cause(1)),
+            (LeaveCause::Switch, LeaveCause::Rollback)
+        );
     }
 
     #[test]

@@ -245,7 +245,7 @@ impl LiveTable {
         let departures = replaced.departures().after(&Transition {
             before: replaced.compiled().spec(),
             after: next.compiled.spec(),
-            leave: next.leave,
+            leave: &next.leave,
             revision: next.revision,
             now_ms: unix_ms(),
         });

@@ -1,5 +1,6 @@
 //! The admin API over real sockets: its operations and its refusals.
 
+mod batch;
 mod guards;
 mod options;
 mod refusals;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Applied, Change, ChangeError, ChangeSet};
+use super::{Applied, Change, ChangeError, ChangeSet, batch};
 use crate::model::{
     EndpointSpec, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
     RouteSpec, TableDocument, TableSpec, TableState, Version, Weights, percent,
@@ -21,9 +21,10 @@ impl Change {
 }
 
 /// Applies the change.
-fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
+pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
     match change {
         Change::Abort { route } => abort(state, route),
+        Change::Batch { changes } => batch::apply(changes, state),
         Change::PatchSplit { route, weights } => patch_split(state, route, weights),
         Change::Promote { route, to } => promote(state, route, to.as_ref()),
         Change::PutRelease { release, document } => Ok(put_release(state, release, document)),
@@ -362,11 +363,16 @@ fn also(
     first: Applied,
     then: impl FnOnce(&TableState) -> Result<Applied, ChangeError>,
 ) -> Result<Applied, ChangeError> {
-    let mut second = then(&first.state)?;
+    let second = then(&first.state)?;
+    Ok(joined(first, second))
+}
+
+/// The result of a change and of one that was applied to its result.
+pub(super) fn joined(first: Applied, mut second: Applied) -> Applied {
     second.touched.routes.extend(first.touched.routes);
     second.touched.releases.extend(first.touched.releases);
     second.touched.structure |= first.touched.structure;
-    Ok(second)
+    second
 }
 
 fn replace(state: &TableState, table: &TableDocument) -> Applied {
