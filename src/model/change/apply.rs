@@ -2,29 +2,17 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{Applied, Change, ChangeError, ChangeSet, batch};
+use super::{Applied, Change, ChangeError, ChangeSet};
 use crate::model::{
     EndpointSpec, Hashed, MAX_WEIGHT, Problem, ReleaseDocument, ReleaseName, Rosters, RouteName,
     RouteSpec, TableDocument, TableSpec, TableState, Version, Weights, percent,
 };
 
-impl Change {
-    /// Applies the change. Pure: the same state and change always give the same state.
-    ///
-    /// The compiler of the table validates the result; errors here are only those that prevent the change itself.
-    ///
-    /// # Errors
-    /// If a route or release does not exist or is still in use, or if the release is ambiguous.
-    pub fn apply_to(&self, state: &TableState) -> Result<Applied, ChangeError> {
-        apply(self, state)
-    }
-}
-
 /// Applies the change.
 pub(super) fn apply(change: &Change, state: &TableState) -> Result<Applied, ChangeError> {
     match change {
         Change::Abort { route } => abort(state, route),
-        Change::Batch { changes } => batch::apply(changes, state),
+        Change::Batch { changes } => in_order(changes, state),
         Change::PatchSplit { route, weights } => patch_split(state, route, weights),
         Change::Promote { route, to } => promote(state, route, to.as_ref()),
         Change::PutRelease { release, document } => Ok(put_release(state, release, document)),
@@ -356,6 +344,18 @@ fn remove_release(state: &TableState, name: &ReleaseName) -> Result<Applied, Cha
         applied = also(applied, |state| with_split(state, route, weights, None))?;
     }
     Ok(applied)
+}
+
+/// Applies all changes up to the first that cannot be applied.
+fn in_order(changes: &[Change], state: &TableState) -> Result<Applied, ChangeError> {
+    let nothing = Applied {
+        state: state.clone(),
+        touched: ChangeSet::default(),
+    };
+    let mut changes = changes.iter();
+    changes.try_fold(nothing, |before, change| {
+        also(before, |state| apply(change, state))
+    })
 }
 
 /// Applies one change after another.

@@ -6,6 +6,24 @@ use super::{Applied, Change, ChangeError, ChangeSet, apply};
 use crate::model::{Problem, ReleaseName, RouteName, TableState, closest};
 
 impl Change {
+    /// Applies the change. Pure: the same state and change always give the same state.
+    ///
+    /// The compiler of the table validates the result; errors here are only those that prevent the change itself. Of a
+    /// batch they are those of all its changes, each with its place.
+    ///
+    /// # Errors
+    /// If a route or release does not exist or is still in use, or if the release is ambiguous.
+    pub fn apply_to(&self, state: &TableState) -> Result<Applied, ChangeError> {
+        let Self::Batch { changes } = self else {
+            return apply::apply(self, state);
+        };
+        let (applied, problems) = apply_possible(changes, state);
+        if problems.is_empty() {
+            return Ok(applied);
+        }
+        Err(ChangeError::Invalid(problems))
+    }
+
     /// The changes of a batch, in their order; of any other change the change itself.
     pub fn parts(&self) -> &[Change] {
         match self {
@@ -40,15 +58,6 @@ impl Change {
         };
         problems.into_iter().map(place).collect()
     }
-}
-
-/// Applies all changes of a batch, each to the result of the one before it.
-pub(super) fn apply(changes: &[Change], state: &TableState) -> Result<Applied, ChangeError> {
-    let (applied, problems) = apply_possible(changes, state);
-    if problems.is_empty() {
-        return Ok(applied);
-    }
-    Err(ChangeError::Invalid(problems))
 }
 
 fn apply_possible(changes: &[Change], state: &TableState) -> (Applied, Vec<Problem>) {
