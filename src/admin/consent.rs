@@ -20,12 +20,13 @@ impl ChangeParams {
         self
     }
 
-    /// For a rollback or an abort, which never waits.
-    pub(super) fn without_wait(self) -> Result<Self, ApiError> {
+    /// For a rollback or an abort, which waits for no health.
+    pub(super) fn without_health_wait(self) -> Result<Self, ApiError> {
         if self.wait.is_some() {
-            return Err(
-                ApiError::invalid("a rollback or an abort does not wait").hint("leave `wait` out")
-            );
+            let refusal = ApiError::invalid("a rollback or an abort waits for no health");
+            return Err(refusal.hint(
+                "leave `wait` out, or wait for its end with `wait=converged` or `wait=drained`",
+            ));
         }
         Ok(self)
     }

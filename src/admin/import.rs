@@ -29,7 +29,7 @@ use crate::{
     responses((status = 200, description = "the entries applied and kept", body = ImportReport)))]
 pub(super) async fn import(
     State(admin): State<AdminState>,
-    ImportParams { params, wins }: ImportParams,
+    ImportParams { mut params, wins }: ImportParams,
     Body(table): Body<TableDocument>,
 ) -> Result<Response, ApiError> {
     let expected = params.condition.expected()?;
@@ -43,7 +43,7 @@ pub(super) async fn import(
         admin.pages.look(looked).await?
     } else {
         let (consent, _changing) = (params.consent(), params.changing());
-        let key_guard = params.key_guard();
+        let key_guard = params.take_key_guard();
         run_detached(async move {
             let report = controller
                 .import(table, wins, author, expected, consent)

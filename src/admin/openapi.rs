@@ -160,7 +160,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
         statuses.push(("428", "`If-Match` is missing"));
     }
     if path.ends_with("/rollback") || path.ends_with("/abort") {
-        without_wait(operation);
+        without_health_wait(operation);
     }
     let responses = operation["responses"].as_object_mut();
     let Some(responses) = responses else { return };
@@ -169,13 +169,14 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
             .entry(status)
             .or_insert_with(|| problem(description));
     }
-    if method != "get" {
+    let is_change = !path.ends_with("/preview") && path != "/v1/reload";
+    if method != "get" && is_change {
         tag_answer(responses);
     }
 }
 
 /// A way back waits for no health before it.
-fn without_wait(operation: &mut Value) {
+fn without_health_wait(operation: &mut Value) {
     let parameters = operation["parameters"].as_array_mut();
     let waits = parameters.into_iter().flatten();
     for wait in waits.filter(|parameter| parameter["name"] == "wait") {

@@ -210,9 +210,9 @@ impl ChangeParams {
         }
     }
 
-    /// The guard of the idempotency key, held until the response is stored.
-    pub(super) fn key_guard(&self) -> Option<Arc<KeyGuard>> {
-        self.key_guard.clone()
+    /// Takes the guard of the idempotency key out: held until the response is stored, and no longer.
+    pub(super) fn take_key_guard(&mut self) -> Option<Arc<KeyGuard>> {
+        self.key_guard.take()
     }
 
     /// Protects the connection from eviction while the change is applied.
@@ -230,14 +230,14 @@ impl ChangeParams {
 }
 
 impl ChangeParams {
-    fn of(parts: &Parts, options: ChangeOptions) -> Result<Self, ApiError> {
+    fn of(parts: &mut Parts, options: ChangeOptions) -> Result<Self, ApiError> {
         let (caller, until) = (
             parts.extensions.get::<Caller>().cloned(),
             wait_after(&options)?,
         );
         Ok(Self {
             connection: parts.extensions.get::<Arc<Connection>>().cloned(),
-            key_guard: parts.extensions.get::<Arc<KeyGuard>>().cloned(),
+            key_guard: parts.extensions.remove::<Arc<KeyGuard>>(),
             caller: caller.ok_or_else(ApiError::internal)?,
             message: options.message.map(short).transpose()?,
             group: options.group.map(grouped).transpose()?,

@@ -29,7 +29,7 @@ use crate::{
 /// Applies a change, or reports what it would do.
 pub(super) async fn answer(
     admin: &AdminState,
-    params: ChangeParams,
+    mut params: ChangeParams,
     change: Change,
 ) -> Result<Response, ApiError> {
     let controller = Arc::clone(&admin.controller);
@@ -45,7 +45,7 @@ pub(super) async fn answer(
     let (author, consent) = (params.author(), params.consent());
     let (until, waits) = (params.until, admin.waits.clone());
     let _changing = params.changing();
-    let key_guard = params.key_guard();
+    let key_guard = params.take_key_guard();
     let work = async move |responder| {
         let early = controller.apply_early(change, author, expected, consent);
         let early = early.await;
@@ -67,7 +67,7 @@ pub(super) async fn roll_back(
     params: ChangeParams,
     to: RollbackTo,
 ) -> Result<Response, ApiError> {
-    let params = params.without_wait()?;
+    let mut params = params.without_health_wait()?;
     let controller = Arc::clone(&admin.controller);
     let expected = params.condition.expected()?;
     if params.dry_run {
@@ -78,7 +78,7 @@ pub(super) async fn roll_back(
     let (author, consent) = (params.author(), params.consent());
     let (until, waits) = (params.until, admin.waits.clone());
     let _changing = params.changing();
-    let key_guard = params.key_guard();
+    let key_guard = params.take_key_guard();
     let work = async move |responder| {
         let early = controller.rollback_early(to, author, expected, consent);
         // A failing disk refuses no rollback, not even one that changes nothing.
@@ -144,7 +144,7 @@ async fn send_receipt(
     after: WaitAfter<'_>,
 ) {
     let (left, (mut receipt, mut effects)) = match early {
-        Ok(early) => (early.left().clone(), early.into_parts()),
+        Ok(early) => (early.left().cloned(), early.into_parts()),
         Err(error) => return responder.send(Err(error)).await,
     };
     let kept = keep(
@@ -159,7 +159,7 @@ async fn send_receipt(
     if after.until.is_some() {
         // They are not to wait with the client.
         drop(effects.take());
-        after.wait(&mut receipt, &left).await;
+        after.wait(&mut receipt, left.as_ref()).await;
     }
     responder.send(kept.map(|()| receipt)).await;
     drop(effects);
@@ -175,15 +175,17 @@ struct WaitAfter<'a> {
 impl WaitAfter<'_> {
     /// Waits as the request says, and adds to the receipt what has come of it. The change is made, so a wait for which
     /// there is no place is no error: the receipt says how far the change has come.
-    async fn wait(&self, receipt: &mut Receipt, left: &LeftReleases) {
+    async fn wait(&self, receipt: &mut Receipt, left: Option<&LeftReleases>) {
         let Some((until, longest)) = self.until else {
             return;
         };
         let wait = async {
-            match until {
-                WaitUntil::Converged => self.controller.wait_converged(receipt, longest).await,
-                WaitUntil::Drained => {
+            match (until, left) {
+                (WaitUntil::Drained, Some(left)) => {
                     self.controller.wait_left(receipt, left, longest).await;
+                }
+                (WaitUntil::Converged, _) | (WaitUntil::Drained, None) => {
+                    self.controller.wait_converged(receipt, longest).await;
                 }
             }
         };

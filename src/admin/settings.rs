@@ -53,8 +53,13 @@ fn not_reloaded(error: ReloadError) -> ApiError {
     let text = error.to_string();
     match error {
         ReloadError::Control(error) => refused(error),
-        ReloadError::File(_) => ApiError::invalid(text)
-            .hint("nothing was changed; `switchback check FILE` shows the same"),
+        ReloadError::File(_) => ApiError::new(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            "invalid-file",
+            "the configuration file cannot be read or has problems",
+        )
+        .detail(text)
+        .hint("nothing was changed; `switchback check FILE` shows the same"),
         ReloadError::NoFile => ApiError::new(
             StatusCode::CONFLICT,
             "no-file",

@@ -141,6 +141,6 @@ pub(super) async fn abort(
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
 ) -> Result<Response, ApiError> {
     let route = admin.route(&name)?;
-    let params = params.without_wait()?.because(message)?;
+    let params = params.without_health_wait()?.because(message)?;
     answer(&admin, params, Change::Abort { route }).await
 }

@@ -47,9 +47,11 @@ pub(super) struct WorkQuery {
 
 /// Work in flight on a release.
 ///
-/// The state is `active` while a live route gives the release a weight, `draining` while something is in flight or a
-/// worker may still select it, `drained` after that: its endpoints can be stopped.
+/// The state is `active` while a live route gives the release a weight or has it as its fallback, `draining` while
+/// something is in flight, a worker may still select it or sessions with a pin may still come, `drained` after that: its
+/// endpoints can be stopped.
 /// With `?wait=drained` the answer comes once it is drained, or with status 504 when the time is over.
+/// A deleted release is answered for as well, as long as a rollback may lead back to it or something is in flight on it.
 #[utoipa::path(get, path = "/v1/releases/{release}/work", tag = "releases",
     params(("release" = ReleaseName, Path, description = "the release"), WorkQuery),
     responses(

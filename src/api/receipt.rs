@@ -52,7 +52,8 @@ pub struct Receipt {
     /// Duration of the swap itself, in microseconds.
     pub swap_microseconds: u64,
     /// With `?wait=drained`: true if nothing is in flight any more on the releases that left a route by the change,
-    /// false if something was when the time was over.
+    /// false if that was not certain when the time was over. Absent where the request changed nothing, since it says
+    /// nothing of a release then: `GET /v1/releases/{release}/work` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<bool>,
     /// A useful next step, where an abort finds nothing on trial and a rollback is possible.

@@ -23,7 +23,7 @@ pub struct Work {
     pub revision: Revision,
     /// Time of the answer.
     pub at: Timestamp,
-    /// Routes that give it a weight; the first 50.
+    /// Routes that give it a weight, or have it as their fallback; the first 50.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub routes: Vec<RouteName>,
     /// Requests, streams and tunnels in flight on it.
@@ -50,12 +50,12 @@ pub struct Work {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum WorkState {
-    /// A live route gives it a weight.
+    /// A live route gives it a weight, or has it as its fallback.
     Active,
-    /// No live route gives it a weight, and something is in flight or may still come.
+    /// No live route sends requests to it, and something is in flight, a worker may still select it, or sessions with a
+    /// pin may still come.
     Draining,
-    /// No live route gives it a weight, no worker can select it any more by a weight, nothing is in flight, and no policy
-    /// keeps sessions with a pin on it.
+    /// None of that: its endpoints can be stopped.
     Drained,
 }
 

@@ -157,7 +157,7 @@ pub(super) enum RemoteCommand {
     },
     /// Show the work in flight on a release, or wait until there is none
     #[command(
-        after_help = "With --wait the exit status is 0 once the release is drained: nothing is sent to its endpoints any more, so they can be stopped. It is 75 when the time is over, and 65 if a route still gives the release a weight.\n\nExamples:\n  switchback drain blue\n  switchback drain blue --wait --timeout 15m\n  switchback drain blue --json | jq .classes"
+        after_help = "With --wait the exit status is 0 once the release is drained: nothing is sent to its endpoints any more, so they can be stopped. It is 75 when the time is over, and 65 if a route still sends requests to it.\n\nExamples:\n  switchback drain blue\n  switchback drain blue --wait --timeout 15m\n  switchback drain blue --json | jq .classes"
     )]
     Drain {
         /// The release

@@ -13,11 +13,15 @@ use super::{
 };
 use crate::{
     api::{Work, WorkState},
-    model::{HumanDuration, ReleaseName, Version},
+    model::{HumanDuration, ReleaseName, RouteName, Version},
 };
 
 /// Longest wait of one request: a longer one is made of several.
 const ONCE: Duration = Duration::from_secs(20);
+/// Longest wait in all: more than a process lives, and little enough to be added to the clock.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+/// Interval at which it looks while too many others wait.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// Arguments of a drain.
 pub(super) struct DrainArgs {
@@ -29,7 +33,7 @@ pub(super) struct DrainArgs {
 
 /// Shows the work in flight on a release; with `wait`, once nothing is left, or with a failure when the time is over.
 pub(super) async fn drain(client: &Client, args: DrainArgs) -> Result<Out, Failure> {
-    let until = Instant::now() + args.timeout.0;
+    let until = Instant::now() + args.timeout.0.min(LONGEST);
     let mut seen = ask(client, &args, None).await?;
     if !args.wait {
         return Ok(shown(&seen.0, seen.1.body));
@@ -43,8 +47,23 @@ pub(super) async fn drain(client: &Client, args: DrainArgs) -> Result<Out, Failu
             WorkState::Draining if left.is_zero() => {
                 return Err(still_draining(&work, args.timeout).with_json(answer.body));
             }
-            WorkState::Draining => seen = ask(client, &args, Some(left.min(ONCE))).await?,
+            WorkState::Draining => seen = wait(client, &args, left).await?,
         }
+    }
+}
+
+/// Waits for a while, at the server or, if too many wait there, here.
+async fn wait(
+    client: &Client,
+    args: &DrainArgs,
+    left: Duration,
+) -> Result<(Work, ApiResponse), Failure> {
+    match ask(client, args, Some(left.min(ONCE))).await {
+        Err(failure) if failure.exit == Exit::TryAgain => {
+            tokio::time::sleep(left.min(LOOK)).await;
+            ask(client, args, None).await
+        }
+        done => done,
     }
 }
 
@@ -67,17 +86,17 @@ async fn ask(
 }
 
 fn still_active(work: &Work) -> Failure {
-    let routes: Vec<_> = work
-        .routes
-        .iter()
-        .map(|route| format!("`{route}`"))
-        .collect();
     let message = format!(
-        "`{}` still gets requests, from {}\nhint: give its weight to another release first, such as with `switchback switch`",
+        "`{}` still gets requests, from {}\nhint: give its weight to another release first, such as with `switchback switch`; where it is the `fallback` of a route, make another one stable",
         work.release,
-        routes.join(", ")
+        names(&work.routes)
     );
     Failure::new(Exit::Refused, message)
+}
+
+fn names(routes: &[RouteName]) -> String {
+    let names: Vec<_> = routes.iter().map(|route| format!("`{route}`")).collect();
+    names.join(", ")
 }
 
 fn still_draining(work: &Work, timeout: HumanDuration) -> Failure {
@@ -103,6 +122,10 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
         WorkState::Drained => "drained",
     };
     let mut text = format!("{} {}  {state}\n", work.release, work.version);
+    if !work.routes.is_empty() {
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "gets requests from {}", names(&work.routes));
+    }
     if work.in_flight > 0 {
         text.push_str(&table(work));
     }
@@ -110,7 +133,6 @@ fn shown(work: &Work, json: Vec<u8>) -> Out {
     for endpoint in &work.removed_endpoints {
         let (url, address) = (&endpoint.url, clean(&endpoint.address));
         let in_flight = endpoint.in_flight;
-        // Writing to a string cannot fail.
         let _ = writeln!(
             text,
             "removed endpoint {url} ({address}): {in_flight} in flight"
@@ -124,14 +146,11 @@ fn sessions(work: &Work) -> String {
     if work.sessions.is_empty() {
         return String::new();
     }
-    let routes: Vec<_> = work
-        .sessions
-        .iter()
-        .map(|route| format!("`{route}`"))
-        .collect();
+    // A policy that is set now holds for the next departure.
     format!(
-        "sessions with a pin may still come, of {}\nhint: set `in_flight` with `session = \"keep for 1h\"` or `\"move\"`, or take the release out of the split\n",
-        routes.join(", ")
+        "sessions with a pin may still come, of {}\nhint: they move once the release is out of the split, such as by `switchback split {} OTHER=1 --replace`\n",
+        names(&work.sessions),
+        work.sessions[0]
     )
 }
 

@@ -95,6 +95,8 @@ impl Failure {
 fn exit_of(status: u16, word: &str) -> Exit {
     match (status, word) {
         (_, "not-durable" | "history") => Exit::History,
+        // As `check` has it.
+        (_, "invalid-file") => Exit::Config,
         (_, "not-ready" | "import-conflict") | (412 | 429 | 503, _) => Exit::TryAgain,
         (401 | 403, _) => Exit::NotAllowed,
         (500.., _) => Exit::Internal,
@@ -185,6 +187,7 @@ mod tests {
         for (status, word, exit) in [
             (404, "unknown-route", Exit::Refused),
             (422, "invalid", Exit::Refused),
+            (422, "invalid-file", Exit::Config),
             (412, "conflict", Exit::TryAgain),
             (409, "not-ready", Exit::TryAgain),
             // Same status as `serve --strict`.

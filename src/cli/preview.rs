@@ -33,8 +33,9 @@ pub(super) async fn preview(
         .await?
         .read()?;
     let (header, token) = (clean(&made.header), clean(&made.token));
+    let matched: String = spec.headers.iter().map(argument).collect();
     let text = format!(
-        "{token}\n\n{} of {} until {}:\n  curl -H '{header}: {token}' '{}'\n",
+        "{token}\n\n{} of {} until {}:\n  curl -H '{header}: {token}'{matched} '{}'\n",
         made.release,
         made.route,
         made.expires_at,
@@ -44,6 +45,12 @@ pub(super) async fn preview(
         text,
         json: answer.body,
     })
+}
+
+/// A header field that the route matches, as an argument of curl in a shell.
+fn argument((name, value): (&String, &String)) -> String {
+    let field = clean(&format!("{name}: {value}")).replace('\'', "'\\''");
+    format!(" -H '{field}'")
 }
 
 /// A URL that the route matches, as far as it is known here.
@@ -66,5 +73,12 @@ mod tests {
         route.hosts = vec!["*.a.test".into(), "b.test".into()];
         route.path_prefix = Some("/chat".into());
         assert_eq!(url(&route), "http://b.test/chat");
+    }
+
+    #[test]
+    fn a_field_that_the_route_matches_is_one_argument() {
+        let shown = |value: &str| argument((&"x-beta".to_owned(), &value.to_owned()));
+        assert_eq!(shown("yes"), " -H 'x-beta: yes'");
+        assert_eq!(shown("it's"), r" -H 'x-beta: it'\''s'");
     }
 }

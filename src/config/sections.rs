@@ -9,7 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{ListenerTls, Size};
-use crate::model::HumanDuration;
+use crate::model::{HumanDuration, Problem};
 
 /// The admin API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -237,8 +237,8 @@ pub enum LogFormat {
 #[serde(default, deny_unknown_fields)]
 pub struct Shutdown {
     /// Time after SIGTERM in which `/readyz` is not ready and everything is served as before, so that load balancers
-    /// see it and send nothing more. When absent: 3 s where `TERMINATION_GRACE_PERIOD_SECONDS` is set in the
-    /// environment, none otherwise. SIGINT skips it.
+    /// see it and send nothing more. It is part of `grace`. When absent: 3 s where `TERMINATION_GRACE_PERIOD_SECONDS` is
+    /// set in the environment, but no more than a quarter of `grace`; none otherwise. SIGINT skips it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub not_ready_for: Option<HumanDuration>,
     /// Longest time that `WebSockets` may go on after that; those that are left are closed (1012) one after the other in
@@ -259,12 +259,25 @@ impl Shutdown {
             .map_or_else(|| default_grace(of_environment.as_deref()), |grace| grace.0)
     }
 
-    /// The effective time of not being ready while everything is served, never longer than the grace period.
+    /// The effective time of not being ready while everything is served, a part of the grace period.
     pub fn effective_not_ready_for(&self) -> Duration {
-        let default = || default_not_ready_for(grace_of_environment().as_deref());
-        let configured = self.not_ready_for.map(|span| span.0);
-        let span = configured.unwrap_or_else(default);
-        span.min(self.effective_grace())
+        let of_environment = grace_of_environment();
+        let default = || default_not_ready_for(of_environment.as_deref(), self.effective_grace());
+        self.not_ready_for.map_or_else(default, |span| span.0)
+    }
+
+    /// The problem of a time of not being ready that leaves work no time to finish.
+    pub(super) fn problem(&self) -> Option<Problem> {
+        let (not_ready_for, grace) = (self.not_ready_for?, self.effective_grace());
+        if not_ready_for.0.is_zero() || not_ready_for.0 < grace {
+            return None;
+        }
+        let message = format!(
+            "{not_ready_for} leaves no time to finish, since it is part of `grace`, {}",
+            HumanDuration(grace)
+        );
+        let problem = Problem::new("shutdown.not_ready_for", message);
+        Some(problem.hint("raise `grace`, or lower `not_ready_for`"))
     }
 
     /// Begin and end of closing `WebSockets`, from the begin of the drain, which may take `left`. A little is kept for
@@ -280,9 +293,9 @@ fn grace_of_environment() -> Option<String> {
     std::env::var("TERMINATION_GRACE_PERIOD_SECONDS").ok()
 }
 
-fn default_not_ready_for(of_environment: Option<&str>) -> Duration {
+fn default_not_ready_for(of_environment: Option<&str>, grace: Duration) -> Duration {
     let seconds = of_environment.and_then(|seconds| seconds.trim().parse::<u64>().ok());
-    seconds.map_or(Duration::ZERO, |_| Duration::from_secs(3))
+    seconds.map_or(Duration::ZERO, |_| Duration::from_secs(3).min(grace / 4))
 }
 
 fn default_grace(of_environment: Option<&str>) -> Duration {
@@ -310,14 +323,28 @@ mod tests {
 
     #[test]
     fn where_an_orchestrator_ends_the_process_it_is_not_ready_first() {
-        assert_eq!(default_not_ready_for(None), Duration::ZERO);
-        assert_eq!(default_not_ready_for(Some("30")), Duration::from_secs(3));
-        let longer = Shutdown {
-            grace: Some(HumanDuration::seconds(2)),
-            not_ready_for: Some(HumanDuration::seconds(5)),
-            websockets: None,
+        let default = |of_environment, grace| {
+            default_not_ready_for(of_environment, Duration::from_secs(grace)).as_secs_f64()
         };
-        assert_eq!(longer.effective_not_ready_for(), Duration::from_secs(2));
+        assert_eq!(default(None, 25), 0.0);
+        assert_eq!(default(Some("30"), 25), 3.0);
+        assert_eq!(default(Some("8"), 3), 0.75, "most of the grace is left");
+    }
+
+    #[test]
+    fn not_being_ready_leaves_a_part_of_the_grace() {
+        let problem = |not_ready_for, grace| {
+            let shutdown = Shutdown {
+                grace: Some(HumanDuration::seconds(grace)),
+                not_ready_for: Some(HumanDuration::seconds(not_ready_for)),
+                ..Shutdown::default()
+            };
+            shutdown.problem()
+        };
+        assert!(problem(4, 5).is_none() && problem(0, 0).is_none());
+        let refused = problem(5, 5).unwrap();
+        assert_eq!(refused.path, "shutdown.not_ready_for");
+        assert!(refused.hint.is_some());
     }
 
     #[test]

@@ -39,11 +39,11 @@ pub(super) async fn run(table: &LiveTable, fleet: &Fleet) {
     let mut cuts = Cuts::default();
     loop {
         let pending = Arc::clone(table.load().departures().pending());
-        cuts.follow(&pending, fleet);
+        cuts.follow(&pending, fleet, now_ms());
         for order in cuts.due(now_ms(), Instant::now()) {
             table.work().cut(order);
         }
-        if pending.is_empty() {
+        if cuts.0.is_empty() {
             table.swapped().await;
         } else {
             // A swap may bring a cut that is to be made at once.
@@ -53,10 +53,10 @@ pub(super) async fn run(table: &LiveTable, fleet: &Fleet) {
 }
 
 impl Cuts {
-    /// Takes up the departures of the live table, and forgets all others.
-    fn follow(&mut self, pending: &[Arc<Departure>], fleet: &Fleet) {
+    /// Takes up the departures of the live table, and forgets all others and those whose time is over.
+    fn follow(&mut self, pending: &[Arc<Departure>], fleet: &Fleet, now_ms: u64) {
         let mut before = std::mem::take(&mut self.0);
-        for departure in pending {
+        for departure in pending.iter().filter(|one| one.is_pending(now_ms)) {
             let key = Arc::as_ptr(departure).addr();
             let given = before.remove(&key).unwrap_or_else(|| Given {
                 departure: Arc::clone(departure),
@@ -163,7 +163,7 @@ mod tests {
         let url: crate::model::EndpointSpec = "http://127.0.0.1:9".parse().unwrap();
         blue.set(&[(url, "127.0.0.1:9".parse().unwrap())]);
         let (mut cuts, start, wall) = (Cuts::default(), Instant::now(), now_ms());
-        cuts.follow(live.departures().pending(), &fleet);
+        cuts.follow(live.departures().pending(), &fleet, wall);
         let mut due = |ms: u64| -> Vec<(&str, u32)> {
             let orders = cuts.due(wall + ms, start + Duration::from_millis(ms));
             let shown = |order: CutOrder| {
@@ -189,5 +189,7 @@ mod tests {
         );
         drop(held);
         assert_eq!(due(8_000), []);
+        cuts.follow(live.departures().pending(), &fleet, wall + 3_600_000);
+        assert!(cuts.0.is_empty(), "their time is over");
     }
 }

@@ -19,12 +19,12 @@ use crate::{
 #[derive(Debug)]
 pub struct EarlyReceipt<'a> {
     receipt: Receipt,
-    left: LeftReleases,
+    left: Option<LeftReleases>,
     effects: Option<PendingEffects<'a>>,
 }
 
 /// The releases that left a route by a change.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct LeftReleases(pub(super) Arc<[Arc<Departure>]>);
 
 /// The source of receipts.
@@ -37,9 +37,9 @@ pub(super) struct Receipts<'a> {
 // === impl EarlyReceipt ===
 
 impl<'a> EarlyReceipt<'a> {
-    /// The releases that left a route by the change.
-    pub fn left(&self) -> &LeftReleases {
-        &self.left
+    /// The releases that left a route by the change; `None` if this request has changed nothing.
+    pub fn left(&self) -> Option<&LeftReleases> {
+        self.left.as_ref()
     }
 
     /// The receipt, and what is still to run.
@@ -66,7 +66,7 @@ impl From<Receipt> for EarlyReceipt<'_> {
     fn from(receipt: Receipt) -> Self {
         Self {
             receipt,
-            left: LeftReleases::default(),
+            left: None,
             effects: None,
         }
     }
@@ -90,7 +90,7 @@ impl<'a> Receipts<'a> {
         };
         EarlyReceipt {
             receipt,
-            left: LeftReleases(swap.left),
+            left: Some(LeftReleases(swap.left)),
             effects: Some(swap.effects),
         }
     }

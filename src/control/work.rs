@@ -2,8 +2,8 @@
 //!
 //! "Drained" is a contract: once it is said, no request is sent to an endpoint of the release any more, unless a change
 //! or an override asks for it. It takes three things in this order: no route of the live table gives the release a
-//! weight, every worker has taken up that table, and no request counts on the release. A request counts from its
-//! selection to its last byte, through every attempt, so nothing can come from in between.
+//! weight or has it as its fallback, every worker has taken up that table, and no request counts on the release. A
+//! request counts from its selection to its last byte, through every attempt, so nothing can come from in between.
 
 use std::{
     sync::Arc,
@@ -141,20 +141,21 @@ impl Controller {
         LeftReleases(left): &LeftReleases,
         longest: Duration,
     ) {
-        let until = Instant::now() + longest;
+        let until = tokio::time::Instant::now() + longest;
         self.wait_converged(receipt, longest).await;
-        let mut drained = true;
-        for departure in left.iter() {
-            drained &= self.wait_departure(departure, until).await;
-        }
-        receipt.drained = Some(drained && receipt.waiting_for.is_empty());
+        let all = async {
+            for departure in left.iter() {
+                self.wait_departure(departure).await;
+            }
+        };
+        let is_in_time = tokio::time::timeout_at(until, all).await.is_ok();
+        receipt.drained = Some(is_in_time && receipt.waiting_for.is_empty());
         let previous = self.table.in_flight_on_previous();
         receipt.in_flight_on_previous = previous.iter().map(|(_, count)| count).sum();
     }
 
-    /// Waits until nothing is in flight on a release that left a route, of what that route sent to it before. False if
-    /// something is when the time is over.
-    async fn wait_departure(&self, departure: &Departure, until: Instant) -> bool {
+    /// Waits until nothing is in flight on a release that left a route, of what that route sent to it before.
+    async fn wait_departure(&self, departure: &Departure) {
         let (release, version) = (departure.release(), departure.version());
         let roster = self.fleet.roster(release, version);
         loop {
@@ -165,10 +166,7 @@ impl Controller {
                 .await;
             let earlier = tally.revisions.range(..departure.revision());
             if silent.is_empty() && earlier.map(|(_, one)| one.count).sum::<u64>() == 0 {
-                return true;
-            }
-            if Instant::now() >= until {
-                return false;
+                return;
             }
             tokio::time::sleep(LOOK).await;
         }
@@ -201,16 +199,15 @@ fn is_live(live: &RoutingTable, roster: &Arc<Roster>) -> bool {
     own.is_some_and(|own| Arc::ptr_eq(own.roster(), roster))
 }
 
-/// The routes of a table that give a release a weight.
+/// The routes of a table that send requests to a release: by its weight, or as their fallback.
 fn weighing<'a>(
     live: &'a RoutingTable,
     roster: &'a Arc<Roster>,
 ) -> impl Iterator<Item = &'a RouteName> {
     let routes = is_live(live, roster).then_some(live.compiled().spec().routes().iter());
-    let weight = |split: &crate::model::Weights| split.get(roster.release()).copied();
     let routes = routes.into_iter().flatten();
     routes
-        .filter(move |route| weight(&route.split).is_some_and(|weight| weight > 0))
+        .filter(|route| route.may_choose(roster.release()))
         .map(|route| &route.name)
 }
 
@@ -221,9 +218,10 @@ fn keeping<'a>(
 ) -> impl Iterator<Item = &'a Arc<Departure>> {
     let (spec, now_ms) = (live.compiled().spec(), now_ms());
     let has_pins = |(_, route): &(usize, &Arc<Hashed<RouteSpec>>)| {
-        !route.pins.is_empty() && route.split.contains_key(roster.release())
+        route.has_pins() && route.split.contains_key(roster.release())
     };
-    let routes = spec.routes().iter().enumerate().filter(has_pins);
+    let routes = is_live(live, roster).then_some(spec.routes().iter().enumerate());
+    let routes = routes.into_iter().flatten().filter(has_pins);
     let departures = live.departures();
     let departure = |(place, _)| departures.of(place, roster.release(), roster.version());
     routes

@@ -4,6 +4,7 @@
 //! request for decisions ([`RequestView`]). Nothing here knows tokio, hyper, a socket, a file or the clock, so every
 //! rule can be tested with literals.
 
+mod agent_card;
 mod agent_protocol;
 mod balance;
 mod change;
@@ -22,6 +23,7 @@ mod name;
 mod outcome;
 mod percent;
 mod problem;
+mod public_url;
 mod release;
 pub mod rendezvous;
 mod request;
@@ -35,6 +37,7 @@ mod weights;
 mod work;
 
 pub use self::{
+    agent_card::{AgentCards, CardRewrite, is_endpoint, rewrite_card},
     agent_protocol::AgentProtocol,
     balance::{Balance, EjectionSpec},
     change::{Applied, Change, ChangeError, ChangeSet},
@@ -53,6 +56,7 @@ pub use self::{
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},
     problem::{Problem, closest},
+    public_url::PublicUrl,
     release::{LimitsSpec, Protocol, ReleaseSpec, UpstreamTls},
     request::RequestView,
     retries::{Fallback, RetriesSpec},

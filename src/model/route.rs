@@ -112,6 +112,11 @@ impl RouteSpec {
         }
     }
 
+    /// True if sessions are pinned: by fields of `pins`, or by ids that the agents' protocol has.
+    pub fn has_pins(&self) -> bool {
+        !self.pins.is_empty() || self.agent_protocol.is_some()
+    }
+
     /// Path match of the route.
     pub fn path_match(&self) -> PathMatch<'_> {
         match (&self.path, &self.path_prefix) {
@@ -149,6 +154,12 @@ impl RouteSpec {
     pub fn weighed(&self) -> impl Iterator<Item = &ReleaseName> {
         let weighed = self.split.iter().filter(|(_, weight)| **weight > 0);
         weighed.map(|(name, _)| name)
+    }
+
+    /// True if a request without a pin may come to the release: by its weight, or as the fallback.
+    pub fn may_choose(&self, release: &ReleaseName) -> bool {
+        let fallback = self.fallback.and_then(|_| self.stable_release());
+        self.weighed().chain(fallback).any(|own| own == release)
     }
 
     /// Share of the requests of a release, from 0 to 1.

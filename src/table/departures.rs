@@ -116,10 +116,10 @@ impl Departure {
     }
 
     /// True while some of its work may have to be cut.
-    fn is_pending(&self, now_ms: u64) -> bool {
+    pub fn is_pending(&self, now_ms: u64) -> bool {
         let limits = WorkClass::ALL.map(|class| self.policy(class).limit());
         let longest = limits.into_iter().flatten().max();
-        longest.is_some_and(|limit| self.age(now_ms) < limit + AFTERWARDS)
+        longest.is_some_and(|limit| self.age(now_ms) < limit.saturating_add(AFTERWARDS))
     }
 
     fn age(&self, now_ms: u64) -> Duration {
@@ -172,8 +172,9 @@ impl Departures {
         release: &ReleaseName,
         version: &Version,
     ) -> Option<&Arc<Departure>> {
-        let departures = self.by_route.get(place)?.as_ref()?;
-        departures.iter().find(|one| one.is_of(release, version))
+        self.at(place)?
+            .iter()
+            .find(|one| one.is_of(release, version))
     }
 
     /// The departures after a swap.
@@ -192,21 +193,15 @@ impl Departures {
             let (Some(before), Some(after)) = (before, after) else {
                 continue;
             };
-            let old = self.by_route.get(place).and_then(Option::as_deref);
-            let now = swap.route(before, Some(after), old.unwrap_or_default());
-            left.extend(
-                now.iter()
-                    .filter(|one| one.revision == swap.revision)
-                    .cloned(),
-            );
+            let now = self.of_route(place, swap, (before, after), &mut left);
             returned.push(after);
-            if now.is_empty() && old.is_none() {
+            if now.is_none() && self.at(place).is_none() {
                 continue;
             }
             if by_route.is_empty() {
                 by_route = swap.after.routes().iter().map(|_| None).collect();
             }
-            by_route = by_route.set(place, (!now.is_empty()).then(|| now.into()));
+            by_route = by_route.set(place, now);
         }
         let is_changed = |route: &RouteName| returned.iter().any(|after| after.name == *route);
         Self {
@@ -216,20 +211,31 @@ impl Departures {
         }
     }
 
+    /// The departures after a swap of a route that had this place; those by the swap itself go to `left` as well.
+    fn of_route(
+        &self,
+        place: usize,
+        swap: &Transition<'_>,
+        (before, after): (&Route, &Route),
+        left: &mut Vec<Arc<Departure>>,
+    ) -> Option<Arc<[Arc<Departure>]>> {
+        let now = swap.route(before, Some(after), self.at(place).unwrap_or_default());
+        let new = now.iter().filter(|one| one.revision == swap.revision);
+        left.extend(new.cloned());
+        (!now.is_empty()).then(|| now.into())
+    }
+
+    fn at(&self, place: usize) -> Option<&[Arc<Departure>]> {
+        self.by_route.get(place)?.as_deref()
+    }
+
     /// The departures after a swap that adds, removes or moves routes.
     fn rebuilt(&self, swap: &Transition<'_>) -> Self {
         let mut left = Vec::new();
         let route = |after: &Route| {
             let place = swap.before.place(&after.name)?;
             let before = swap.before.routes().get(place)?;
-            let old = self.by_route.get(place).and_then(Option::as_deref);
-            let now = swap.route(before, Some(after), old.unwrap_or_default());
-            left.extend(
-                now.iter()
-                    .filter(|one| one.revision == swap.revision)
-                    .cloned(),
-            );
-            (!now.is_empty()).then(|| now.into())
+            self.of_route(place, swap, (before, after), &mut left)
         };
         let by_route: ChunkedMap<Option<Arc<[_]>>> =
             swap.after.routes().iter().map(route).collect();
@@ -267,10 +273,12 @@ impl Transition<'_> {
         if !changed.iter().all(is_same_name) {
             return None;
         }
-        if !std::ptr::eq(self.before.releases(), self.after.releases()) {
-            let has_changed = |release: &ReleaseName| {
-                version_in(self.before, release) != version_in(self.after, release)
-            };
+        let has_changed = |release: &ReleaseName| {
+            version_in(self.before, release) != version_in(self.after, release)
+        };
+        // All routes are looked at only for a release that another version has replaced: a new one is in no route yet.
+        let is_other = !std::ptr::eq(self.before.releases(), self.after.releases());
+        if is_other && self.before.releases().keys().any(has_changed) {
             let routes = after.iter().enumerate();
             let by_release = routes.filter(|(_, route)| route.split.keys().any(has_changed));
             changed.extend(by_release.map(|(place, _)| place));
@@ -537,5 +545,26 @@ mod tests {
         assert_eq!(departure.cut_part(WorkClass::Unary, later(900)), u32::MAX);
         assert!(!departure.moves_session(later(4)) && departure.moves_session(later(5)));
         assert!(departure.is_pending(later(1_799)) && !departure.is_pending(later(1_800)));
+    }
+
+    #[test]
+    fn a_limit_beyond_all_time_is_none() {
+        let endless = format!("finish within {}s", u64::MAX);
+        let spec = |blue: u32| -> TableSpec {
+            let document: TableDocument = serde_json::from_value(serde_json::json!({
+                "releases": {"blue": {"version": "1", "endpoints": ["http://127.0.0.1:1"]}},
+                "routes": [{
+                    "name": "a", "split": {"blue": blue},
+                    "in_flight": {"split": {"stream": endless}},
+                }],
+            }))
+            .unwrap();
+            document.into_state(&TableState::default()).spec
+        };
+        let (one, none) = (spec(1), spec(0));
+        let left = after(&Departures::default(), (&one, &none), LeaveCause::Split, 2);
+        let departure = of(&left, 0, "blue").unwrap();
+        assert!(departure.is_pending(u64::MAX));
+        assert_eq!(departure.cut_part(WorkClass::Stream, u64::MAX), 0);
     }
 }

@@ -71,8 +71,7 @@ fn pins(route: &RouteSpec, check: &mut Check<'_>) {
             check.problem(&key, "it is listed twice", "");
         }
     }
-    let has_pins = !route.pins.is_empty() || route.agent_protocol.is_some();
-    if !has_pins && route.pin_lost != PinLost::Another {
+    if !route.has_pins() && route.pin_lost != PinLost::Another {
         check.problem(
             "pin_lost",
             "it has no effect without `pins`",

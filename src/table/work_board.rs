@@ -85,6 +85,10 @@ struct Inbox {
     arrived: Notify,
 }
 
+/// Error of a worker that has not taken its requests for so long that there is no room for more.
+#[derive(Debug)]
+struct Full;
+
 // === impl WorkBoard ===
 
 impl WorkBoard {
@@ -119,7 +123,8 @@ impl WorkBoard {
     pub fn cut(&self, order: CutOrder) {
         let order = Arc::new(order);
         for inbox in &self.0 {
-            inbox.put(WorkRequest::Cut(Arc::clone(&order)));
+            // One that finds no room is ordered again.
+            let _is_in = inbox.put(WorkRequest::Cut(Arc::clone(&order)));
         }
     }
 
@@ -146,6 +151,10 @@ impl WorkBoard {
         let until = tokio::time::Instant::now() + longest;
         let (mut all, mut silent) = (WorkTally::default(), Vec::new());
         for (worker, answer) in asked.into_iter().enumerate() {
+            let Ok(answer) = answer else {
+                silent.push(worker);
+                continue;
+            };
             match tokio::time::timeout_at(until, answer).await {
                 Ok(Ok(tally)) => all.add(&tally),
                 // It does not run, so it has no work.
@@ -165,22 +174,30 @@ impl Inbox {
         self.requests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, request: WorkRequest) {
-        if let Some(requests) = self.lock().as_mut().filter(|held| held.len() < MOST) {
+    /// Leaves a request for the worker; one that does not run needs none.
+    fn put(&self, request: WorkRequest) -> Result<(), Full> {
+        if let Some(requests) = self.lock().as_mut() {
+            if requests.len() >= MOST {
+                return Err(Full);
+            }
             requests.push(request);
             self.arrived.notify_one();
         }
+        Ok(())
     }
 
-    fn ask(&self, roster: &Arc<Roster>, route: Option<&RouteName>) -> oneshot::Receiver<WorkTally> {
+    fn ask(
+        &self,
+        roster: &Arc<Roster>,
+        route: Option<&RouteName>,
+    ) -> Result<oneshot::Receiver<WorkTally>, Full> {
         let (tally, answer) = oneshot::channel();
         let count = WorkRequest::Count {
             roster: Arc::clone(roster),
             route: route.cloned(),
             tally,
         };
-        self.put(count);
-        answer
+        self.put(count).map(|()| answer)
     }
 }
 
@@ -270,5 +287,24 @@ mod tests {
         let ((all, silent), ()) =
             tokio::join!(board.count_within(&roster, None, Duration::ZERO), stop);
         assert_eq!((all.total(), silent), (0, vec![0]));
+    }
+
+    #[tokio::test]
+    async fn a_worker_without_room_for_the_question_is_not_one_without_work() {
+        let (board, roster) = (WorkBoard::new(1), roster());
+        board.join(0);
+        for _ in 0..MOST {
+            board.cut(CutOrder {
+                roster: Arc::clone(&roster),
+                route: None,
+                class: None,
+                before: Revision(1),
+                part: u32::MAX,
+                cause: LeaveCause::Remove,
+            });
+        }
+        let (all, silent) = board.count(&roster, None).await;
+        assert_eq!((all.total(), silent), (0, vec![0]));
+        assert_eq!(board.requests(0).await.len(), MOST);
     }
 }

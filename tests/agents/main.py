@@ -50,7 +50,7 @@ def main():
         check("grpcio stream is cut", cuts.calls)
         # The stream that a session of MCP keeps open is no work that a switch has to wait for.
         moves = 'in_flight = { switch = { stream = "finish within 200ms", session = "move" } }\n'
-        check("an orchestrator kills what has drained", orchestrator.kills_after_drain, keys={"tools": moves})
+        check("an orchestrator kills what has drained", orchestrator.kills_after_drain, keys={"tools": moves, "tasks": moves})
     launcher.stop()
     suite.finish()
 

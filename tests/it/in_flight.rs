@@ -3,4 +3,5 @@
 mod cuts;
 mod drain;
 mod harness;
+mod matrix;
 mod work;

@@ -37,7 +37,10 @@ fn socket() -> Origin {
 #[test]
 fn a_terminated_process_is_not_ready_first_and_serves_on() {
     let origin = Origin::replying("ok");
-    let mut switchback = before(&origin, "shutdown.not_ready_for = \"1h\"");
+    let mut switchback = before(
+        &origin,
+        "shutdown = { not_ready_for = \"1h\", grace = \"2h\" }",
+    );
     assert!(is_ready(&switchback));
     send(switchback.child.id(), Signal::TERM);
     wait_until("it is not ready", || !is_ready(&switchback));

@@ -1,11 +1,21 @@
 //! The endpoint for the work in flight, and the subcommand that waits for its end.
 
+use std::thread;
+
 use serde_json::Value;
+use switchback::fleet::{InFlight, Pick};
 
 use crate::support::{
     TestAdmin,
     cli::{run_failing, run_ok},
 };
+
+/// A request that never ends, on green.
+fn held_by_green(admin: &TestAdmin) -> InFlight {
+    let live = admin.controller.live();
+    let green = &live.compiled().releases()["green"];
+    green.roster().pick(&Pick::random(0, 0, 0)).unwrap()
+}
 
 #[test]
 fn a_wait_that_makes_no_sense_is_refused_with_a_hint() {
@@ -32,7 +42,10 @@ fn a_wait_that_makes_no_sense_is_refused_with_a_hint() {
 #[test]
 fn a_drain_says_what_is_in_flight_and_its_exit_status_what_came_of_it() {
     let admin = TestAdmin::start();
-    assert_eq!(run_ok(&admin, &["drain", "blue"]), "blue 1.0.0  active\n");
+    assert_eq!(
+        run_ok(&admin, &["drain", "blue"]),
+        "blue 1.0.0  active\ngets requests from `chat`\n"
+    );
     assert_eq!(
         run_ok(&admin, &["drain", "green", "--wait"]),
         "green 2.0.0  drained\n"
@@ -46,12 +59,7 @@ fn a_drain_says_what_is_in_flight_and_its_exit_status_what_came_of_it() {
     let (exit, error) = run_failing(&admin, &["drain", "gren"]);
     assert_eq!(exit, Some(65));
     assert!(error.contains("did you mean `green`?"), "{error}");
-    // A request that never ends.
-    let green = &admin.controller.live().compiled().releases()["green"].clone();
-    let held = green
-        .roster()
-        .pick(&switchback::fleet::Pick::random(0, 0, 0))
-        .unwrap();
+    let held = held_by_green(&admin);
     let (exit, error) = run_failing(&admin, &["drain", "green", "--wait", "--timeout", "100ms"]);
     assert_eq!(exit, Some(75));
     assert!(
@@ -64,4 +72,34 @@ fn a_drain_says_what_is_in_flight_and_its_exit_status_what_came_of_it() {
         serde_json::from_str::<Value>(&json).unwrap()["state"],
         "drained"
     );
+}
+
+#[test]
+fn a_drain_waits_itself_where_too_many_others_wait() {
+    let admin = TestAdmin::start();
+    let held = held_by_green(&admin);
+    let path = "/v1/releases/green/work?wait=drained&timeout=60s";
+    let (answer, answers) = std::sync::mpsc::channel();
+    thread::scope(|scope| {
+        for _ in 0..33 {
+            let (admin, answer) = (&admin, answer.clone());
+            scope.spawn(move || answer.send(admin.json("GET", path, &Value::Null).0));
+        }
+        assert_eq!(answers.recv(), Ok(503), "the others wait");
+        let command = ["drain", "green", "--wait", "--timeout", "100ms"];
+        let (exit, error) = run_failing(&admin, &command);
+        assert_eq!(exit, Some(75));
+        let expected = "`green` is not drained after 100ms: 1 request in flight";
+        assert!(error.contains(expected), "{error}");
+        drop(held);
+        assert!(answers.iter().take(32).all(|status| status == 200));
+    });
+}
+
+#[test]
+fn a_drain_may_wait_for_longer_than_the_clock_reaches() {
+    let admin = TestAdmin::start();
+    let endless = format!("{}s", u64::MAX);
+    let drained = run_ok(&admin, &["drain", "green", "--wait", "--timeout", &endless]);
+    assert_eq!(drained, "green 2.0.0  drained\n");
 }

@@ -1,17 +1,10 @@
-//! The end of what is in flight: by cause, by class, by policy, as the client and the counters see it.
-
-use std::sync::mpsc::channel;
-use std::thread;
+//! Cuts that an operator orders, and their form; `matrix` has those by policy.
 
 use serde_json::json;
 
 use super::harness::{Held, HeldOrigin, Whole};
 use super::work::{EVENTS, GET, UPGRADE, UPGRADED};
-use crate::support::h2::{H2Client, block, request};
-use crate::support::{Client, TIMEOUT, wait_until};
-
-const CAUSES: [&str; 4] = ["switch", "split", "rollback", "remove"];
-const POLICIES: [&str; 4] = ["finish", "finish within 300ms", "cut", "cut over 300ms"];
+use crate::support::{Client, wait_until};
 
 /// One request of each class, on the release that is about to leave, with its endpoint's side.
 struct InFlight {
@@ -43,20 +36,6 @@ impl InFlight {
         }
     }
 
-    /// All of it goes on, and ends as its endpoint ends it.
-    fn finish(self) {
-        let (mut client, mut held) = self.unary;
-        held.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
-        assert_eq!(client.response().text(), "ok");
-        let (mut client, mut held) = self.stream;
-        held.chunk("data: 2\n\n").send("0\r\n\r\n");
-        assert_eq!(client.chunk(), "data: 2\n\n");
-        assert_eq!(client.chunk(), "");
-        let (mut client, mut held) = self.socket;
-        held.send("\u{1}\u{2}hi");
-        assert_eq!(client.read_exact(4), b"\x01\x02hi");
-    }
-
     /// All of it was ended by the proxy, each in the way of its protocol.
     fn assert_cut(self, reason: &str) {
         let mut unary = self.unary.0;
@@ -81,76 +60,6 @@ impl InFlight {
         assert_eq!(socket.read_exact(4), [0x88, 2, 3, 0xf4], "1012");
         assert!(socket.is_closed());
     }
-}
-
-/// Makes a release leave the route for a cause.
-fn leave(proxy: &Whole, cause: &str) {
-    match cause {
-        "switch" => proxy.switch("green"),
-        "split" => {
-            let body = json!({ "weights": { "blue": 0, "green": 100 } });
-            proxy.done("PATCH", "/v1/routes/chat/split", &body)
-        }
-        "rollback" => proxy.done("POST", "/v1/rollback", &json!({})),
-        _ => {
-            let url = proxy.green.origin.url();
-            let body = json!({ "version": "2", "endpoints": [url] });
-            proxy.done("PUT", "/v1/releases/blue", &body)
-        }
-    };
-}
-
-fn case(cause: &str, policy: &str) {
-    let policies = ["unary", "stream", "websocket", "grpc_stream"];
-    let policies = policies.map(|class| format!("{class} = {policy:?}"));
-    let proxy = Whole::start(&format!(
-        "[routes.in_flight.{cause}]\n{}\n",
-        policies.join("\n")
-    ));
-    let release = if cause == "rollback" {
-        proxy.switch("green");
-        "green"
-    } else {
-        "blue"
-    };
-    let origin = if release == "green" {
-        &proxy.green
-    } else {
-        &proxy.blue
-    };
-    let in_flight = InFlight::begin(&proxy, origin);
-    leave(&proxy, cause);
-    if policy == "finish" {
-        in_flight.finish();
-        assert_eq!(proxy.cuts(), [""; 0], "{cause}");
-    } else {
-        let reason = if cause == "remove" {
-            "release_removed"
-        } else {
-            "release_left"
-        };
-        in_flight.assert_cut(reason);
-        let expected = ["unary", "stream", "websocket"];
-        let expected = expected.map(|class| format!("{release} 1 {class} {cause} 1"));
-        wait_until("the counters", || proxy.cuts().len() == 3);
-        assert_eq!(proxy.cuts(), expected, "{cause}: {policy}");
-    }
-    let work = format!("/v1/releases/{release}/work?version=1&wait=drained");
-    let (status, work) = proxy.admin("GET", &work, &serde_json::Value::Null);
-    // A removed version is forgotten with its last request.
-    assert!(
-        status == 200 && work["in_flight"] == 0 || status == 404,
-        "{cause}: {policy}: {work}"
-    );
-}
-
-#[test]
-fn every_class_ends_as_the_policy_of_its_cause_says() {
-    thread::scope(|scope| {
-        for cause in CAUSES {
-            scope.spawn(move || POLICIES.iter().for_each(|policy| case(cause, policy)));
-        }
-    });
 }
 
 #[test]
@@ -221,41 +130,6 @@ fn a_call_of_mcp_gets_an_error_with_its_own_id() {
     );
     assert_eq!(data["error"]["data"]["reason"], "release_left");
     assert!(client.is_closed());
-}
-
-#[test]
-fn a_stream_over_http2_gets_its_last_event_and_a_reset() {
-    let proxy = Whole::start("");
-    let address = proxy.running.listeners()[0];
-    let (begun, has_begun) = channel();
-    let client = thread::spawn(move || {
-        block(async {
-            let client = H2Client::connect(address).await;
-            let (answer, _out) = client.open(request("GET", "/"), true).await;
-            let mut body = answer.await.unwrap().into_body();
-            let first = body.data().await.unwrap().unwrap();
-            assert_eq!(&first[..], b"data: 1\n\n");
-            begun.send(()).unwrap();
-            let last = body.data().await.unwrap().unwrap();
-            let last = String::from_utf8(last.to_vec()).unwrap();
-            assert!(
-                last.starts_with("retry: ") && last.ends_with("\n\n"),
-                "{last}"
-            );
-            let end = body.data().await.unwrap().unwrap_err();
-            assert!(end.is_reset(), "{end}");
-        });
-    });
-    let mut events = proxy.blue.next();
-    events.send(EVENTS).chunk("data: 1\n\n");
-    has_begun.recv_timeout(TIMEOUT).unwrap();
-    proxy.done(
-        "POST",
-        "/v1/routes/chat/switch?cut=true",
-        &json!({ "to": "green" }),
-    );
-    client.join().unwrap();
-    wait_until("the counter", || proxy.cuts() == ["blue 1 stream switch 1"]);
 }
 
 #[test]

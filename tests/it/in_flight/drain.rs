@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::harness::Whole;
 use super::work::GET;
-use crate::support::Origin;
+use crate::support::{Client, Origin, wait_until};
 
 /// Rounds in each of which a new fleet takes over and the old one is stopped.
 const ROUNDS: u64 = 200;
@@ -134,20 +134,96 @@ fn a_release_with_work_in_flight_is_removed_by_force_alone() {
 #[test]
 fn sessions_that_their_policy_keeps_hold_a_release() {
     let policies = [
-        ("keep", "draining"),
-        ("keep for 50ms", "drained"),
-        ("move", "drained"),
+        ("pins = [{ header = \"sid\" }]", "keep", "draining"),
+        ("agent_protocol = \"mcp\"", "keep", "draining"),
+        ("agent_protocol = \"a2a\"", "keep", "draining"),
+        ("agent_protocol = \"a2a\"", "move", "drained"),
+        ("pins = [{ header = \"sid\" }]", "keep for 50ms", "drained"),
+        ("pins = [{ header = \"sid\" }]", "move", "drained"),
     ];
-    for (policy, state) in policies {
+    for (pins, policy, state) in policies {
         let proxy = Whole::start(&format!(
-            "pins = [{{ header = \"mcp-session-id\" }}]\n[routes.in_flight.switch]\nsession = {policy:?}\n"
+            "{pins}\n[routes.in_flight.switch]\nsession = {policy:?}\n"
         ));
         proxy.switch("green");
         let path = "/v1/releases/blue/work?wait=drained&timeout=300ms";
         let (_, work) = proxy.admin("GET", path, &Value::Null);
-        assert_eq!(work["state"], state, "{policy}: {work}");
+        assert_eq!(work["state"], state, "{pins} {policy}: {work}");
         let sessions = json!(["chat"]);
         let kept = (state == "draining").then_some(&sessions);
-        assert_eq!(work.get("sessions"), kept, "{policy}");
+        assert_eq!(work.get("sessions"), kept, "{pins} {policy}");
     }
+}
+
+#[test]
+fn sessions_of_a_version_that_was_replaced_do_not_hold_it() {
+    let proxy = Whole::start("pins = [{ header = \"sid\" }]");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    proxy.switch("green");
+    let body = json!({ "version": "2", "endpoints": [proxy.green.origin.url()] });
+    proxy.done("PUT", "/v1/releases/blue", &body);
+    thread::scope(|scope| {
+        let path = "/v1/releases/blue/work?version=1&wait=drained&timeout=60s";
+        let waiting = scope.spawn(|| proxy.done("GET", path, &Value::Null));
+        answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+        assert_eq!(waiting.join().unwrap()["state"], "drained");
+    });
+    assert_eq!(client.response().text(), "ok");
+}
+
+#[test]
+fn a_release_that_others_fall_back_to_is_not_drained() {
+    let proxy = Whole::start("fallback = \"stable\"");
+    let body = json!({ "weights": { "blue": 0, "green": 1 } });
+    proxy.done("PUT", "/v1/routes/chat/split", &body);
+    let work = proxy.work("blue");
+    assert_eq!(
+        (&work["state"], &work["routes"]),
+        (&"active".into(), &json!(["chat"]))
+    );
+}
+
+#[test]
+fn a_change_that_changed_nothing_says_nothing_of_what_drained() {
+    let proxy = Whole::start("");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    proxy.switch("green");
+    let path = "/v1/routes/chat/switch?wait=drained&timeout=60s";
+    let receipt = proxy.done("POST", path, &json!({ "to": "green" }));
+    assert_eq!(receipt["changed"], false);
+    assert_eq!(receipt.get("drained"), None, "{receipt}");
+    assert!(receipt["converged_at"].is_string(), "{receipt}");
+    answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+}
+
+#[test]
+fn a_repeat_of_a_change_does_not_wait_for_the_wait_of_the_first() {
+    let proxy = Whole::start("");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    let address = proxy.running.admin();
+    let body = r#"{"to":"green"}"#;
+    let switch = || {
+        let mut client = Client::connect(address);
+        client.send(format!(
+            "POST /v1/routes/chat/switch?wait=drained&timeout=60s HTTP/1.1\r\nhost: {address}\r\n\
+             content-type: application/json\r\nidempotency-key: once\r\ncontent-length: {}\r\n\r\n{body}",
+            body.len()
+        ));
+        client
+    };
+    let mut first = switch();
+    wait_until("the switch", || proxy.work("blue")["state"] == "draining");
+    let repeat = switch().response();
+    assert_eq!(repeat.value("idempotency-replayed"), Some("true"));
+    answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+    let waited: Value = serde_json::from_slice(&first.response().body).unwrap();
+    assert_eq!(waited["drained"], true);
 }

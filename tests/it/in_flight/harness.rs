@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
+use std::ops::Deref;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
@@ -24,12 +25,17 @@ pub(super) struct Held {
     pub(super) stream: TcpStream,
 }
 
-/// The proxy.
+/// A whole proxy, with a history of its own.
+pub(super) struct Served {
+    pub(super) running: Running,
+    _folder: tempfile::TempDir,
+}
+
+/// A proxy before two such endpoints.
 pub(super) struct Whole {
     pub(super) blue: HeldOrigin,
     pub(super) green: HeldOrigin,
-    pub(super) running: Running,
-    _folder: tempfile::TempDir,
+    served: Served,
 }
 
 impl HeldOrigin {
@@ -78,12 +84,7 @@ impl Whole {
     /// The same with further settings.
     pub(super) fn with(settings: &str, route: &str) -> Self {
         let (blue, green) = (HeldOrigin::new(), HeldOrigin::new());
-        let folder = tempfile::tempdir().unwrap();
-        let mut text = format!(
-            "workers = 2\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [history]\npath = {:?}\n[access_log]\nformat = \"off\"\n{settings}\n",
-            folder.path().display().to_string()
-        );
+        let mut text = format!("{settings}\n");
         for (name, held) in [("blue", &blue), ("green", &green)] {
             let url = held.origin.url();
             writeln!(
@@ -97,13 +98,36 @@ impl Whole {
             "[[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\nstable = \"blue\"\n{route}"
         )
         .unwrap();
-        let config = config::parse(&text, Path::new("/"), FileCheck::MustExist);
-        let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
-        let running = server::start(config, Options::default()).unwrap();
+        let served = Served::start(&text);
         Self {
             blue,
             green,
-            running,
+            served,
+        }
+    }
+}
+
+impl Deref for Whole {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
+}
+
+impl Served {
+    /// Starts one with these settings, releases and routes.
+    pub(super) fn start(lines: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "workers = 2\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
+             [history]\npath = {:?}\n[access_log]\nformat = \"off\"\n{lines}\n",
+            folder.path().display().to_string()
+        );
+        let config = config::parse(&text, Path::new("/"), FileCheck::MustExist);
+        let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
+        Self {
+            running: server::start(config, Options::default()).unwrap(),
             _folder: folder,
         }
     }
@@ -150,21 +174,27 @@ impl Whole {
         )
     }
 
-    /// The counters of cuts of the route `chat` that are not zero, as `release version class cause count`.
+    /// The counters of cuts that are not zero, as `release version class cause count`.
     pub(super) fn cuts(&self) -> Vec<String> {
+        let counters = self.counters("switchback_cuts_total");
+        let without_route = |line: String| line.split_once(' ').unwrap().1.to_owned();
+        counters.into_iter().map(without_route).collect()
+    }
+
+    /// The counters of a family, as the values of their labels and the count.
+    pub(super) fn counters(&self, family: &str) -> Vec<String> {
         let response = self.metrics();
-        let lines = response
-            .lines()
-            .filter_map(|line| line.strip_prefix("switchback_cuts_total{"));
-        let shown = |line: &str| {
-            let (labels, count) = line.split_once("} ").unwrap();
+        let of_family = |line: &str| {
+            let (labels, count) = line
+                .strip_prefix(family)?
+                .strip_prefix('{')?
+                .split_once("} ")?;
             let values = labels
                 .split(',')
-                .skip(1)
                 .map(|label| label.split('"').nth(1).unwrap());
-            format!("{} {count}", values.collect::<Vec<_>>().join(" "))
+            Some(format!("{} {count}", values.collect::<Vec<_>>().join(" ")))
         };
-        lines.map(shown).collect()
+        response.lines().filter_map(of_family).collect()
     }
 
     fn metrics(&self) -> String {
