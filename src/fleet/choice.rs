@@ -120,7 +120,7 @@ impl Choice<'_> {
         }
     }
 
-    /// Of two random candidates, drawn by weight, the one that is loaded less for its weight.
+    /// Of two random candidates the one that is loaded less.
     fn two_choices(&self, candidate: impl Fn(usize) -> bool) -> Option<usize> {
         let weight = |index: usize| {
             if candidate(index) {
@@ -130,7 +130,15 @@ impl Choice<'_> {
             }
         };
         let all = 0..self.endpoints.len();
-        let total: u64 = all.clone().map(weight).sum();
+        let weights = all.clone().map(weight).filter(|weight| *weight > 0);
+        let (total, least, most) = weights
+            .fold((0, u64::MAX, 0), |(total, least, most), weight| {
+                (total + weight, weight.min(least), weight.max(most))
+            });
+        let is_by_latency = self.pick.policy.balance == Balance::PeakEwma;
+        if least < most && !is_by_latency {
+            return self.by_load(all.filter(|index| weight(*index) > 0));
+        }
         let (high, low) = halves(self.pick.random);
         let first = drawn(all.clone(), weight, below(high, total))?;
         let rest = total.saturating_sub(weight(first));
@@ -138,27 +146,42 @@ impl Choice<'_> {
         let Some(second) = drawn(others, weight, below(low, rest)) else {
             return Some(first);
         };
-        Some(if self.is_loaded_less(second, first) {
-            second
+        let is_less = if is_by_latency {
+            self.costs_less(second, first)
         } else {
-            first
-        })
+            self.endpoints[second].in_flight() < self.endpoints[first].in_flight()
+        };
+        Some(if is_less { second } else { first })
     }
 
-    fn is_loaded_less(&self, one: usize, other: usize) -> bool {
-        let (mine, theirs) = (self.weight(other), self.weight(one));
-        let (one, other) = (&self.endpoints[one], &self.endpoints[other]);
-        if self.pick.policy.balance != Balance::PeakEwma {
-            return u64::from(one.in_flight()) * mine < u64::from(other.in_flight()) * theirs;
-        }
-        let cost = |endpoint: &Endpoint| {
-            endpoint
-                .latency
-                .cost(endpoint.in_flight(), self.pick.now_ms)
+    /// The candidate whose requests in flight, and a random part of one, are the fewest for its weight.
+    ///
+    /// The random parts are exponential, so that idle candidates get what their weights say (the least of exponentials
+    /// divided by weights is one's own with the probability of its share), and busy ones hold as much as their weights
+    /// say. Envoy draws by weight ÷ (in flight + 1), which holds only the square root of it.
+    fn by_load(&self, candidates: impl Iterator<Item = usize>) -> Option<usize> {
+        let fitness = |index: usize| {
+            let endpoint = &self.endpoints[index];
+            let part = rendezvous::score(self.pick.random, endpoint.seed(), 1).recip();
+            #[expect(clippy::cast_precision_loss, reason = "weights are small")]
+            let weight = self.weight(index) as f64;
+            weight / (f64::from(endpoint.in_flight()) + part)
         };
+        let fit = candidates.map(|index| (index, fitness(index)));
+        let fittest = fit.max_by(|one, other| one.1.total_cmp(&other.1))?;
+        Some(fittest.0)
+    }
+
+    fn costs_less(&self, one: usize, other: usize) -> bool {
         #[expect(clippy::cast_precision_loss, reason = "weights are small")]
-        let weights = (mine as f64, theirs as f64);
-        cost(one) * weights.0 < cost(other) * weights.1
+        let cost = |index: usize, weight: u64| {
+            let endpoint = &self.endpoints[index];
+            let cost = endpoint
+                .latency
+                .cost(endpoint.in_flight(), self.pick.now_ms);
+            cost * weight as f64
+        };
+        cost(one, self.weight(other)) < cost(other, self.weight(one))
     }
 
     /// nginx's smooth weighted round robin: each gets its weight, the one with most is next and pays the sum.

@@ -279,6 +279,27 @@ fn a_recovered_endpoint_starts_slowly() {
 }
 
 #[test]
+fn an_endpoint_with_nothing_in_flight_gets_no_more_than_its_weight_says() {
+    let roster = roster(&[10, 1]);
+    let policy = policy(&ReleaseSpec::default());
+    let pick = |draw| {
+        let pick = Pick {
+            policy: &policy,
+            ..Pick::random(draw, 1, 0)
+        };
+        roster.pick(&pick).unwrap()
+    };
+    let heavy = |picked: &InFlight| port(picked) == 1;
+    let _busy = draws(100).map(pick).find(heavy).unwrap();
+    // 1 - exp(-1/10) / (1 + 1/10) = 0.177
+    let share = draws(6_000)
+        .map(pick)
+        .filter(|picked| !heavy(picked))
+        .count();
+    assert!(share.abs_diff(1_065) < 150, "{share} of 6,000");
+}
+
+#[test]
 fn the_limit_holds_while_workers_pick_wait_and_leave() {
     const LIMIT: u32 = 2;
     let roster = roster(&[1, 1, 1]);
