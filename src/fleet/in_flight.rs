@@ -56,6 +56,7 @@ impl Load {
 
 impl InFlight {
     /// Counts a request on the endpoint at an index, if it exists.
+    #[inline]
     pub(super) fn new(
         hold: &Arc<CachePadded<WorkerCounters>>,
         index: usize,
@@ -110,6 +111,7 @@ impl InFlight {
 }
 
 impl Drop for InFlight {
+    #[inline]
     fn drop(&mut self) {
         let endpoint = self.endpoint();
         // Ordered before the look at the queue: either the place is seen there, or the one who waits for it here.

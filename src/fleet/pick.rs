@@ -58,6 +58,7 @@ impl Pick<'_> {
     }
 
     /// Index of the endpoint to use, if nothing but two choices among equals is asked for.
+    #[inline]
     pub(super) fn plain_index(&self, endpoints: &Endpoints) -> Option<usize> {
         if !self.policy.is_plain() || self.preferred.is_some() {
             return None;

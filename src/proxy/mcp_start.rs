@@ -7,7 +7,6 @@ use bytes::Bytes;
 
 use crate::fleet::{McpSession, McpSessions};
 use crate::model::{AgentProtocol, MCP_SESSION_FIELD, McpAgreement, RequestView};
-use crate::table::Route;
 use crate::telemetry::names;
 
 use super::io::RequestParts;
@@ -29,8 +28,8 @@ pub(super) struct SessionStart {
 impl SessionStart {
     /// `None` for a request that begins no session: those of MCP before 2026-07-28 begin with a POST without an id.
     #[inline]
-    pub(super) fn of(route: &Route, parts: &RequestParts<'_>) -> Option<Self> {
-        let is_mcp = route.agent_protocol() == Some(AgentProtocol::Mcp);
+    pub(super) fn of(protocol: AgentProtocol, parts: &RequestParts<'_>) -> Option<Self> {
+        let is_mcp = protocol == AgentProtocol::Mcp;
         (is_mcp && begins(parts)).then(Self::default)
     }
 

@@ -85,8 +85,13 @@ pub(super) fn conclude(
     end: RelayEnd,
     evidence: Evidence,
 ) -> Attempted {
+    if let (RelayEnd::Whole, Some(status)) = (&end, context.status.get()) {
+        observe::whole(context, selected);
+        context.end(Outcome::Answered(status));
+        return Attempted::Finished(RequestEnd::Whole);
+    }
     match &end {
-        RelayEnd::Whole | RelayEnd::Delivered => observe::whole(context, selected),
+        RelayEnd::Delivered => observe::whole(context, selected),
         RelayEnd::Upstream(error) => {
             observe::broken(context, selected, meta, (error, evidence));
         }
@@ -97,11 +102,7 @@ pub(super) fn conclude(
     };
     match end {
         RelayEnd::Upgraded => return Attempted::Upgraded,
-        RelayEnd::Whole => {
-            context.end(Outcome::Answered(status));
-            return Attempted::Finished(RequestEnd::Whole);
-        }
-        RelayEnd::Delivered => context.end(Outcome::Answered(status)),
+        RelayEnd::Whole | RelayEnd::Delivered => context.end(Outcome::Answered(status)),
         RelayEnd::Cut(cut) => context.release_left(cut),
         RelayEnd::Client(error) => {
             context.end(Outcome::ClientGone(Some(status)));

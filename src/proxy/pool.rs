@@ -148,13 +148,12 @@ impl Pools {
     pub(super) fn take(&self, key: PoolKey, now_ms: u64) -> Option<Connection> {
         let mut pools = self.by_key.borrow_mut();
         let pool = pools.get_mut(&key)?;
-        while let Some(idle) = pool.pop() {
+        while let Some(last) = pool.last_mut() {
+            let is_usable = now_ms < last.until_ms && last.is_usable(now_ms);
             self.idle.set(self.idle.get() - 1);
-            if now_ms >= idle.until_ms {
-                continue;
-            }
-            if let Some(connection) = idle.into_usable(now_ms) {
-                return Some(connection);
+            let idle = pool.pop()?;
+            if is_usable {
+                return Some(idle.connection);
             }
         }
         None
@@ -256,18 +255,18 @@ impl Pools {
 // === impl Idle ===
 
 impl Idle {
-    /// The connection, if it is still open.
-    fn into_usable(mut self, now_ms: u64) -> Option<Connection> {
+    /// True if the connection is open, and a request may be sent on it.
+    fn is_usable(&mut self, now_ms: u64) -> bool {
         let idle_ms = now_ms.saturating_sub(self.since_ms);
         if !self.is_alive(now_ms) {
-            return None;
+            return false;
         }
         if idle_ms >= LONG_MS && !self.connection.stream.is_idle_now() {
             self.note_end(now_ms);
-            return None;
+            return false;
         }
         self.connection.idle_ms = idle_ms;
-        Some(self.connection)
+        true
     }
 
     /// True if the connection is open; otherwise its endpoint's limit is learned from it.

@@ -71,8 +71,10 @@ fn select_anew(
     };
     match select(&context.worker, parts, &input, position) {
         Ok(selected) => {
-            shape_errors(context, selected.route().agent_protocol(), parts);
-            context.session_start = SessionStart::of(selected.route(), parts).map(Box::new);
+            if let Some(protocol) = selected.route().agent_protocol() {
+                shape_errors(context, Some(protocol), parts);
+                context.session_start = SessionStart::of(protocol, parts).map(Box::new);
+            }
             connect_or_dial(context, selected, parts)
         }
         Err(SelectError::Unread) => {

@@ -78,6 +78,9 @@ pub(super) fn relay<C: ClientBody, R: Responder, K: RequestSink, A: UpstreamResp
             })
             .await
         };
+        if context.status.get().is_none() || matches!(end, RelayEnd::Whole | RelayEnd::Upgraded) {
+            return end;
+        }
         retract_or_abort((context, &events), meta, end, responder)
     }
 }
@@ -138,15 +141,13 @@ fn upload_and_watch<C: ClientBody, K: RequestSink>(
 
 /// Retracts a response that has failed after it began, if nothing of it has left; otherwise gRPC gets a status, and a
 /// stream of events that is cut a last one.
+#[cold]
 fn retract_or_abort<R: Responder>(
     (context, events): (&RequestContext, &EventBoundary),
     meta: &RequestMeta,
     end: RelayEnd,
     responder: &mut R,
 ) -> RelayEnd {
-    if context.status.get().is_none() || matches!(end, RelayEnd::Whole | RelayEnd::Upgraded) {
-        return end;
-    }
     let is_there = !matches!(end, RelayEnd::Client(ClientError::Gone));
     if !is_there && events.is_delivered() {
         return RelayEnd::Delivered;

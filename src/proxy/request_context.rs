@@ -213,6 +213,7 @@ impl RequestContext {
     }
 
     /// Deadline for the begin of the response, and true if it is that of this attempt, if its route has one.
+    #[inline]
     pub(super) fn response_limit(&self) -> Option<Box<(Deadline, bool)>> {
         let spec = &self.decision()?.route.spec().timeouts;
         if spec.first_byte.is_none() && spec.per_try.is_none() {

@@ -99,6 +99,7 @@ fn take_head<R: Responder>(
 }
 
 /// Notes what a final head says that was sent with this status.
+#[inline]
 fn note_head(
     Committed { context, selected }: Committed<'_>,
     parts: &ResponseParts<'_>,
@@ -155,6 +156,7 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
 }
 
 /// The protocol that follows an upgrade: a WebSocket, or another one that the client asked for and the route allows.
+#[inline]
 fn upgrade<'h>(
     parts: &ResponseParts<'h>,
     route: &Route,

@@ -27,6 +27,7 @@ impl Deref for CachedRoute {
 }
 
 impl RouteCache {
+    #[inline]
     pub(super) fn get(&mut self, route: &Arc<Route>) -> Rc<CachedRoute> {
         if self.0.is_empty() {
             self.0.resize_with(PLACES, || None);

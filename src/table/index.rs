@@ -85,6 +85,7 @@ impl Index {
     }
 
     /// Position of the route of a request by `path`.
+    #[inline]
     pub(super) fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
         if self.exact.is_empty() && self.suffixes.is_empty() {
             return self.any.find(request, path);
@@ -189,7 +190,17 @@ fn nth_slash(path: &str, count: usize) -> usize {
 }
 
 impl Candidates {
+    #[inline]
     fn find(&self, request: &impl RequestView) -> Option<usize> {
+        match self.0.first() {
+            // Those that match more header fields come first.
+            Some(first) if first.headers.is_empty() => Some(first.place),
+            _ => self.find_by_headers(request),
+        }
+    }
+
+    #[cold]
+    fn find_by_headers(&self, request: &impl RequestView) -> Option<usize> {
         let has =
             |(name, value): &(Box<str>, Box<str>)| request.header(name) == Some(value.as_bytes());
         self.0

@@ -75,6 +75,7 @@ impl RoutingTable {
     }
 
     /// Finds the route of a request.
+    #[inline]
     pub fn route(&self, request: &impl RequestView) -> Option<&Arc<Route>> {
         self.compiled.route(request, request.path())
     }

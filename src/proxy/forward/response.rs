@@ -20,16 +20,29 @@ pub(in crate::proxy) fn write_response(
     if matches!(parts.agreement, Agreement::Replaced(_)) {
         taken.insert(KnownField::SecWebSocketAccept);
     }
+    let is_ours = |field: &Field<'_>| {
+        taken.contains(field.known) || parts.facts.nominated.is_other_hop_by_hop(field)
+    };
+    if exposed.is_none() && pins.is_none() {
+        write_fields(out, parts, is_ours);
+        return;
+    }
     let is_exposed = |field: &Field<'_>| {
         exposed.is_some_and(|name| field.name.eq_ignore_ascii_case(name.as_bytes()))
     };
     let is_sealed = |field: &Field<'_>| pins.is_some_and(|pins| pins.takes_of_response(field));
-    let is_guarded = exposed.is_some() || pins.is_some();
-    let takes = |field: &Field<'_>| {
-        taken.contains(field.known)
-            || parts.facts.nominated.is_other_hop_by_hop(field)
-            || is_guarded && (is_exposed(field) || is_sealed(field))
-    };
+    write_fields(out, parts, |field| {
+        is_ours(field) || is_exposed(field) || is_sealed(field)
+    });
+}
+
+/// Writes the fields that are not taken.
+#[inline]
+fn write_fields(
+    out: &mut dyn FieldSink,
+    parts: &ResponseParts<'_>,
+    takes: impl Fn(&Field<'_>) -> bool,
+) {
     match &parts.fields {
         HeadFields::Http1(fields) => {
             for line in fields.clone().lines().filter(|line| !takes(&line.field)) {
