@@ -40,10 +40,10 @@ impl Choice<'_> {
         if let Some(probe) = self.probe() {
             return Ok(probe);
         }
-        let of =
+        let with =
             |wanted: Availability| move |endpoint: &Endpoint| self.availability(endpoint) == wanted;
-        let fit = self.by_policy(of(Availability::Fit));
-        if let Some(index) = fit.or_else(|| self.by_policy(of(Availability::Avoided))) {
+        let fit = self.by_policy(with(Availability::Fit));
+        if let Some(index) = fit.or_else(|| self.by_policy(with(Availability::Avoided))) {
             return Ok(index);
         }
         let may_serve = |endpoint: &Endpoint| {
@@ -55,9 +55,9 @@ impl Choice<'_> {
         if self.any(may_serve) {
             return Err(PickError::Full(None));
         }
-        let is_in = |endpoint: &Endpoint| self.availability(endpoint) != Availability::Out;
-        let ejected = self.by_policy(is_in);
-        ejected.ok_or(if self.any(is_in) {
+        let is_not_out = |endpoint: &Endpoint| self.availability(endpoint) != Availability::Out;
+        let ejected = self.by_policy(is_not_out);
+        ejected.ok_or(if self.any(is_not_out) {
             PickError::Full(None)
         } else {
             PickError::NoEndpoint
@@ -107,23 +107,23 @@ impl Choice<'_> {
         })
     }
 
-    /// One of the usable endpoints with room that are `good`, by the policy.
-    fn by_policy(&self, good: impl Fn(&Endpoint) -> bool) -> Option<usize> {
-        let candidate = |index: usize| {
+    /// One of the usable endpoints with room that are eligible, by the policy.
+    fn by_policy(&self, is_eligible: impl Fn(&Endpoint) -> bool) -> Option<usize> {
+        let is_candidate = |index: usize| {
             let endpoint = &self.endpoints[index];
-            self.is_usable(endpoint) && self.has_room(endpoint) && good(endpoint)
+            self.is_usable(endpoint) && self.has_room(endpoint) && is_eligible(endpoint)
         };
         match (self.pick.policy.balance, self.pick.key) {
-            (Balance::RoundRobin, _) => self.next_in_turn(candidate),
-            (Balance::ConsistentHash, Some(key)) => self.by_key(key, candidate),
-            _ => self.two_choices(candidate),
+            (Balance::RoundRobin, _) => self.next_in_turn(is_candidate),
+            (Balance::ConsistentHash, Some(key)) => self.by_key(key, is_candidate),
+            _ => self.two_choices(is_candidate),
         }
     }
 
     /// Of two random candidates the one that is loaded less.
-    fn two_choices(&self, candidate: impl Fn(usize) -> bool) -> Option<usize> {
+    fn two_choices(&self, is_candidate: impl Fn(usize) -> bool) -> Option<usize> {
         let weight = |index: usize| {
-            if candidate(index) {
+            if is_candidate(index) {
                 self.weight(index)
             } else {
                 0
@@ -185,9 +185,9 @@ impl Choice<'_> {
     }
 
     /// nginx's smooth weighted round robin: each gets its weight, the one with most is next and pays the sum.
-    fn next_in_turn(&self, candidate: impl Fn(usize) -> bool) -> Option<usize> {
+    fn next_in_turn(&self, is_candidate: impl Fn(usize) -> bool) -> Option<usize> {
         let (mut best, mut total) = (None, 0);
-        for index in (0..self.endpoints.len()).filter(|index| candidate(*index)) {
+        for index in (0..self.endpoints.len()).filter(|index| is_candidate(*index)) {
             let weight = i64::try_from(self.weight(index)).unwrap_or(i64::MAX);
             total += weight;
             let turn = self.turns[index].load(Ordering::Relaxed) + weight;
@@ -202,9 +202,9 @@ impl Choice<'_> {
     }
 
     /// Weighted rendezvous: without the best endpoint its keys go to their next one, and come back.
-    fn by_key(&self, key: u64, candidate: impl Fn(usize) -> bool) -> Option<usize> {
+    fn by_key(&self, key: u64, is_candidate: impl Fn(usize) -> bool) -> Option<usize> {
         let mut best: Option<(f64, usize)> = None;
-        for index in (0..self.endpoints.len()).filter(|index| candidate(*index)) {
+        for index in (0..self.endpoints.len()).filter(|index| is_candidate(*index)) {
             let endpoint = &self.endpoints[index];
             let score = rendezvous::score(key, endpoint.seed(), endpoint.weight());
             if best.is_none_or(|(highest, _)| score > highest) {
@@ -214,10 +214,10 @@ impl Choice<'_> {
         best.map(|(_, index)| index)
     }
 
-    fn any(&self, good: impl Fn(&Endpoint) -> bool) -> bool {
+    fn any(&self, is_eligible: impl Fn(&Endpoint) -> bool) -> bool {
         self.endpoints
             .iter()
-            .any(|endpoint| self.is_usable(endpoint) && good(endpoint))
+            .any(|endpoint| self.is_usable(endpoint) && is_eligible(endpoint))
     }
 
     fn availability(&self, endpoint: &Endpoint) -> Availability {

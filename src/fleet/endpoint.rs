@@ -17,14 +17,9 @@ use super::{
     endpoint_flags::EndpointFlags,
     idle_limit::IdleLimit,
     peak_ewma::PeakEwma,
+    slow_start::SlowStart,
 };
 use crate::model::{EndpointSpec, EndpointUrl, rendezvous};
-
-/// Share of its weight that an endpoint has at the beginning of a slow start, in thousandths: Envoy's
-/// `min_weight_percent`.
-const LEAST_SHARE: u64 = 100;
-/// The whole weight.
-const WHOLE: u64 = 1_000;
 
 /// Result of active checks of an endpoint.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -61,8 +56,7 @@ pub struct Endpoint {
     // In milliseconds of the caller's clock.
     avoid_until_ms: AtomicU64,
     retry_afters: AtomicU64,
-    // 0: it begins with the next look.
-    slow_start_ms: AtomicU64,
+    slow_start: SlowStart,
     pub(super) latency: PeakEwma,
     pub(super) in_flight: CachePadded<AtomicU32>,
     connections: Arc<ConcurrencyLimit>,
@@ -82,7 +76,7 @@ impl Endpoint {
             ejection: Ejection::default(),
             avoid_until_ms: AtomicU64::new(0),
             retry_afters: AtomicU64::new(0),
-            slow_start_ms: AtomicU64::new(0),
+            slow_start: SlowStart::default(),
             latency: PeakEwma::default(),
             in_flight: CachePadded::default(),
             connections: Arc::default(),
@@ -130,7 +124,7 @@ impl Endpoint {
             return before;
         }
         if before == Health::Unhealthy {
-            self.start_slowly();
+            self.slow_start.restart(&self.flags);
             self.flags.clear(EndpointFlags::UNHEALTHY);
         }
         if health == Health::Healthy {
@@ -158,7 +152,7 @@ impl Endpoint {
     /// Records an accepted connection: an ejection because of refused ones ends.
     pub fn connected(&self) {
         if self.flags.has(EndpointFlags::EJECTED) && self.ejection.connected(&self.flags) {
-            self.start_slowly();
+            self.slow_start.restart(&self.flags);
         }
     }
 
@@ -167,7 +161,7 @@ impl Endpoint {
         if self.flags.has(EndpointFlags::EJECTED)
             && self.ejection.probe_succeeded(now_ms, &self.flags)
         {
-            self.start_slowly();
+            self.slow_start.restart(&self.flags);
         }
     }
 
@@ -293,27 +287,8 @@ impl Endpoint {
 
     /// Its weight at this moment, in thousandths: smaller during a slow start.
     pub(super) fn effective_weight(&self, policy: &BalancePolicy, now_ms: u64) -> u64 {
-        u64::from(self.weight()) * self.share(policy, now_ms)
-    }
-
-    /// Envoy's slow start with an aggression of 1: linear, from a tenth.
-    fn share(&self, policy: &BalancePolicy, now_ms: u64) -> u64 {
-        if !self.flags.has(EndpointFlags::STARTING) {
-            return WHOLE;
-        }
-        let began = match self.slow_start_ms.load(Ordering::Relaxed) {
-            0 => {
-                self.slow_start_ms.store(now_ms.max(1), Ordering::Relaxed);
-                now_ms
-            }
-            began => began,
-        };
-        let elapsed = now_ms.saturating_sub(began);
-        if elapsed >= policy.slow_start_ms {
-            self.flags.clear(EndpointFlags::STARTING);
-            return WHOLE;
-        }
-        (elapsed * WHOLE / policy.slow_start_ms).max(LEAST_SHARE)
+        let span_ms = policy.slow_start_ms;
+        u64::from(self.weight()) * self.slow_start.share(span_ms, now_ms, &self.flags)
     }
 
     /// Counts a request, unless `limit` are in flight.
@@ -331,11 +306,6 @@ impl Endpoint {
             }
         }
         false
-    }
-
-    fn start_slowly(&self) {
-        self.slow_start_ms.store(0, Ordering::Relaxed);
-        self.flags.set(EndpointFlags::STARTING);
     }
 }
 

@@ -5,10 +5,11 @@
 //! that of an expired one, or of the oldest. Only a hash of the id is kept.
 
 use std::{
-    hash::{BuildHasher as _, RandomState},
     net::{Ipv4Addr, SocketAddr},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
+
+use super::keyed_hash::KeyedHash;
 
 /// Places of a set.
 const PLACES: usize = 8;
@@ -19,7 +20,7 @@ pub struct LearnedPins {
     sets: OnceLock<Box<[Mutex<Set>]>>,
     capacity: usize,
     time_limit: u32,
-    hashers: (RandomState, RandomState),
+    hash: KeyedHash,
 }
 
 /// The release and the endpoint of an id.
@@ -58,7 +59,7 @@ impl LearnedPins {
             sets: OnceLock::new(),
             capacity,
             time_limit,
-            hashers: (RandomState::new(), RandomState::new()),
+            hash: KeyedHash::default(),
         }
     }
 
@@ -113,10 +114,8 @@ impl LearnedPins {
     }
 
     fn key(&self, route: &str, id: &[u8]) -> u128 {
-        let (first, second) = &self.hashers;
-        let half = |hasher: &RandomState| u128::from(hasher.hash_one((route, id)));
         // 0 is the key of an empty place.
-        (half(first) << 64 | half(second)).max(1)
+        self.hash.hash((route, id)).max(1)
     }
 }
 

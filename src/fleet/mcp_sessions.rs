@@ -6,8 +6,7 @@
 //! client holds, which leads to the id of its new place once it has moved.
 
 use std::{
-    collections::{HashMap, VecDeque, hash_map::RandomState},
-    hash::BuildHasher as _,
+    collections::{HashMap, VecDeque},
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -17,6 +16,7 @@ use std::{
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::keyed_hash::KeyedHash;
 use crate::model::McpAgreement;
 
 /// Number of parts with a lock of their own.
@@ -26,14 +26,14 @@ const ENTRY_SIZE: usize = 256;
 /// Moves of a session that are followed from its first id on.
 const MOST_MOVES: usize = 64;
 
-/// Hash of a session's id. The hash is keyed, so that no client can choose ids that fall together.
+/// Hash of a session's id.
 type Key = u128;
 
 /// The known sessions, shared by all workers.
 #[derive(Debug)]
 pub struct McpSessions {
     parts: [Mutex<Part>; PARTS],
-    hashers: [RandomState; 2],
+    hash: KeyedHash,
     most_bytes: usize,
     // Set with the first move: until then no request takes a lock.
     has_moved: AtomicBool,
@@ -101,7 +101,7 @@ impl McpSessions {
     pub fn new(most_bytes: usize) -> Self {
         Self {
             parts: std::array::from_fn(|_| Mutex::default()),
-            hashers: [RandomState::new(), RandomState::new()],
+            hash: KeyedHash::default(),
             most_bytes: most_bytes / PARTS,
             has_moved: AtomicBool::new(false),
         }
@@ -171,8 +171,7 @@ impl McpSessions {
     }
 
     fn key(&self, id: &[u8]) -> Key {
-        let [high, low] = [0, 1].map(|half| u128::from(self.hashers[half].hash_one(id)));
-        high << 64 | low
+        self.hash.hash(id)
     }
 
     fn part(&self, key: Key) -> MutexGuard<'_, Part> {

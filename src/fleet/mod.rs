@@ -13,6 +13,7 @@ mod endpoint_flags;
 mod endpoint_queue;
 mod idle_limit;
 mod in_flight;
+mod keyed_hash;
 mod learned_pins;
 mod mcp_sessions;
 mod observe;
@@ -21,6 +22,7 @@ mod pick;
 mod registry;
 mod room;
 mod roster;
+mod slow_start;
 #[cfg(test)]
 mod tests;
 

@@ -145,12 +145,12 @@ impl Roster {
     /// one that returns while it drains keeps its counts. Does nothing if the addresses were resolved for
     /// an outdated configuration.
     pub fn set(&self, members: &[(EndpointSpec, SocketAddr)]) {
-        let told = self.lock_configured();
+        let configured = self.lock_configured();
         let is_of = |specs: &Arc<[EndpointSpec]>| {
             let mut members = members.iter();
             members.all(|(spec, _)| specs.contains(spec))
         };
-        if told.as_ref().is_none_or(is_of) {
+        if configured.as_ref().is_none_or(is_of) {
             self.replace(members);
         }
     }
@@ -159,8 +159,8 @@ impl Roster {
     /// addresses and resolved names join at once, so that later picks use only these; other names join once they are
     /// resolved. Old members stay only if the roster would be empty otherwise.
     pub fn configure(&self, specs: &[EndpointSpec], known: &[(EndpointSpec, SocketAddr)]) {
-        let mut told = self.lock_configured();
-        *told = Some(specs.into());
+        let mut configured = self.lock_configured();
+        *configured = Some(specs.into());
         let now = self.endpoints();
         let mut members = Vec::new();
         for spec in specs {
@@ -194,8 +194,8 @@ impl Roster {
     /// Configured names without an address, and endpoints outside the configuration that stay because the roster
     /// would be empty without them.
     pub fn unresolved(&self) -> (Vec<EndpointUrl>, Vec<EndpointUrl>) {
-        let told = self.lock_configured();
-        let specs = told.as_deref().unwrap_or_default();
+        let configured = self.lock_configured();
+        let specs = configured.as_deref().unwrap_or_default();
         let urls: Vec<_> = specs.iter().map(EndpointSpec::url).collect();
         if urls.is_empty() {
             return (Vec::new(), Vec::new());

@@ -1,8 +1,6 @@
 //! The split of a route: chooses a release by key.
 //!
-//! Weighted rendezvous hashing (Thaler and Ravishankar 1998; the logarithmic weights are Schindelhauer and
-//! Schomaker's, 2005): each release gets a hash `u` of the key and its own name and version, and the highest score `-w
-//! / ln(u)` wins. The law: *a key moves from i to j only if j's weight grew by a larger factor than i's.* So if one
+//! Weighted rendezvous hashing ([`rendezvous`]), with the name and version of a release as its seed. By its law, if one
 //! weight changes, keys move only to or from that release, and going back restores the exact assignment. A request
 //! without a key uses a random one: one mechanism, not two.
 
