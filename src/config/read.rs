@@ -336,7 +336,7 @@ mod tests {
             "1: worker: unexpected key `worker`\n  hint: did you mean `workers`?",
             "3: listeners.0.address: `nowhere` is not an address with a port",
             "5: releases.blue.endpoints.0: `a` is not an endpoint",
-            "5: releases.blue.endpoints.2: expected a string, not `7`",
+            "5: releases.blue.endpoints.2: expected a URL, or a table with `url` and `weight`, not `7`",
             "6: releases.green: missing key `endpoints`",
             "7: releases.a b: `a b` is not a name",
             "11: routes.chat.split.blue: a weight is 0 or more, not `-1`",

@@ -108,7 +108,7 @@ impl<'de> de::Visitor<'de> for Visitor {
     type Value = EndpointSpec;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a string")
+        f.write_str("a URL, or a table with `url` and `weight`")
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<EndpointSpec, E> {
