@@ -13,8 +13,8 @@
 
 #[path = "verdicts/mod.rs"]
 mod simulation;
-
-use std::fmt::Write as _;
+#[path = "verdicts/tables.rs"]
+mod tables;
 
 use simulation::{
     draws::Draws,
@@ -26,6 +26,7 @@ use simulation::{
     sessions::{Unit, is_false_alarm},
 };
 use switchback::analysis::{Finding, Judge};
+use tables::{Case, Equal, delays_table, equal_table, failing_table, grouped, number, targets};
 
 const SEED: u64 = 20_261_128;
 const BEGIN: &str = "<!-- begin: cargo bench --bench verdicts -- --docs -->\n";
@@ -94,9 +95,6 @@ fn page(scale: Scale) -> String {
     );
     page + &others(scale)
 }
-
-/// Name, rollouts, and share of false alarms.
-type Equal = (String, usize, f64);
 
 /// False alarms among rollouts of equal releases.
 fn equal_releases(scale: Scale) -> Vec<Equal> {
@@ -183,24 +181,16 @@ fn days(draws: &mut Draws) -> bool {
     rollout.judge.is_worse()
 }
 
-/// Delays of a case.
-struct Case {
-    name: String,
-    delays: Delays,
-}
-
-impl Case {
-    fn run(
-        name: impl Into<String>,
-        rollouts: usize,
-        seed: u64,
-        one: impl Fn(&mut Draws) -> Option<u64> + Sync,
-    ) -> Self {
-        let name = name.into();
-        let delays = Delays::of(&many(rollouts, SEED + seed, one));
-        progress(&name);
-        Self { name, delays }
-    }
+fn case(
+    name: impl Into<String>,
+    rollouts: usize,
+    seed: u64,
+    one: impl Fn(&mut Draws) -> Option<u64> + Sync,
+) -> Case {
+    let name = name.into();
+    let delays = Delays::of(&many(rollouts, SEED + seed, one));
+    progress(&name);
+    Case { name, delays }
 }
 
 #[expect(clippy::print_stderr, reason = "the progress of some minutes")]
@@ -217,7 +207,7 @@ fn failing(scale: Scale) -> Vec<Case> {
             for percent in [1, 5, 50] {
                 let traffic = Traffic::new(percent, base * factor, base);
                 let seed = 100 + cases.len() as u64;
-                cases.push(Case::run(
+                cases.push(case(
                     format!("{base} {factor} {percent}"),
                     scale.of(2_000),
                     seed,
@@ -271,7 +261,7 @@ fn whole_judge(scale: Scale) -> Vec<Case> {
         ),
     ];
     let run = |(number, (name, requests)): (usize, (&str, Requests))| {
-        Case::run(name, scale.of(1_000), 200 + number as u64, |draws| {
+        case(name, scale.of(1_000), 200 + number as u64, |draws| {
             requests.until(draws, Finding::Worse, 400_000)
         })
     };
@@ -307,13 +297,13 @@ fn fine(scale: Scale) -> Vec<Case> {
             let traffic = Traffic::new(5, base * factor, base);
             let name = format!("failures of {} %, {name}, 5 % canary", base * 100.0);
             let seed = 400 + cases.len() as u64;
-            cases.push(Case::run(name, scale.of(2_000), seed, |draws| {
+            cases.push(case(name, scale.of(2_000), seed, |draws| {
                 until_fine(draws, traffic, requests)
             }));
         }
     }
     let requests = Requests::new(5, Kind::STABLE);
-    cases.push(Case::run(
+    cases.push(case(
         "all signals, as good, 5 % canary",
         scale.of(1_000),
         450,
@@ -325,123 +315,9 @@ fn fine(scale: Scale) -> Vec<Case> {
     ] {
         let name = format!("twice as bad after two minutes, units settled {name}");
         let run = move |draws: &mut Draws| until_passed(draws, settled);
-        cases.push(Case::run(name, scale.of(1_000), 460, run));
+        cases.push(case(name, scale.of(1_000), 460, run));
     }
     cases
-}
-
-fn targets(worst: f64, failing: &[Case], whole: &[Case], late: &[Case], fine: &[Case]) -> String {
-    let rows = [
-        (
-            "failures 1 % → 10 %, failures alone",
-            failing,
-            "0.01 10 5",
-            55,
-        ),
-        (
-            "failures 1 % → 10 %, all signals",
-            whole,
-            "failures × 10",
-            65,
-        ),
-        ("failures 0.1 % → 1 %", failing, "0.001 10 5", 500),
-        ("all durations × 1.5", whole, "all durations × 1.5", 240),
-        ("every request fails", whole, "every request fails", 5),
-        (
-            "× 10 after 20,000 healthy canary requests",
-            late,
-            "after 20,000 healthy canary requests",
-            140,
-        ),
-        (
-            "*fine* at 1 % failures",
-            fine,
-            "failures of 1 %, as good, 5 % canary",
-            900,
-        ),
-    ];
-    let mut page = String::from(
-        "Median canary requests, 5 % canary, a look after each request:\n\n\
-         | what | measured | target | |\n|---|--:|--:|---|\n",
-    );
-    for (what, cases, name, target) in rows {
-        let case = cases.iter().find(|case| case.name == name);
-        let measured = case.expect("a case of this name").delays.median();
-        let is_met = measured.is_some_and(|measured| measured <= target);
-        let (measured, target) = (number(measured), grouped(target));
-        let _ = writeln!(
-            page,
-            "| {what} | {measured} | ≤ {target} | {} |",
-            mark(is_met)
-        );
-    }
-    let share = worst * 100.0;
-    let mark = mark(worst <= 0.01);
-    page + &format!("| false alarms, the worst of all cells | {share:.2} % | ≤ 1 % | {mark} |\n")
-}
-
-fn mark(is_met: bool) -> &'static str {
-    if is_met { "✓" } else { "✗" }
-}
-
-fn equal_table(cells: &[Equal]) -> String {
-    let mut page = String::from(
-        "\nFalse alarms among equal releases:\n\n| rollouts of | rollouts | false alarms |\n|---|--:|--:|\n",
-    );
-    for (name, rollouts, share) in cells {
-        let _ = writeln!(
-            page,
-            "| {name} | {} | {:.2} % |",
-            grouped(*rollouts as u64),
-            share * 100.0
-        );
-    }
-    page
-}
-
-fn failing_table(cases: &[Case]) -> String {
-    let mut page = String::from(
-        "\nCanary requests until *worse*, failures alone, median / p95:\n\n\
-         | stable fails | canary | 1 % canary | 5 % canary | 50 % canary |\n|--:|--:|--:|--:|--:|\n",
-    );
-    for shares in cases.chunks(3) {
-        let mut words = shares[0].name.split(' ');
-        let base: f64 = words
-            .next()
-            .and_then(|word| word.parse().ok())
-            .expect("a rate");
-        let factor = words.next().unwrap_or_default();
-        let cell = |case: &Case| {
-            format!(
-                "{} / {}",
-                number(case.delays.median()),
-                number(case.delays.quantile(0.95))
-            )
-        };
-        let cells: Vec<String> = shares.iter().map(cell).collect();
-        let _ = writeln!(
-            page,
-            "| {} % | × {factor} | {} |",
-            base * 100.0,
-            cells.join(" | ")
-        );
-    }
-    page
-}
-
-fn delays_table(title: &str, cases: &[Case]) -> String {
-    let mut page = format!(
-        "\n{title}:\n\n| case | found in | median canary requests | p95 |\n|---|--:|--:|--:|\n"
-    );
-    for Case { name, delays } in cases {
-        let (median, p95) = (number(delays.median()), number(delays.quantile(0.95)));
-        let _ = writeln!(
-            page,
-            "| {name} | {:.1} % | {median} | {p95} |",
-            delays.share() * 100.0
-        );
-    }
-    page
 }
 
 /// Share of rollouts that each judge takes back, and its median canary requests.
@@ -489,21 +365,4 @@ fn compared(scale: Scale, traffic: Traffic, rate: u64) -> String {
         format!("× {factor}")
     };
     format!("| {stable} % | {factor} | {rate} | {cells} |\n")
-}
-
-fn number(value: Option<u64>) -> String {
-    value.map_or("–".into(), grouped)
-}
-
-/// A number with its thousands apart.
-fn grouped(value: u64) -> String {
-    let digits = value.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }

@@ -1,5 +1,7 @@
 //! Random numbers: xoshiro256++ (Blackman and Vigna 2019), seeded by splitmix64, and what is drawn with it.
 
+use switchback::model::rendezvous;
+
 /// A stream of random numbers, the same for the same seed.
 pub(crate) struct Draws([u64; 4]);
 
@@ -8,9 +10,7 @@ impl Draws {
         let mut state = seed;
         Self(std::array::from_fn(|_| {
             state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-            let mixed = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-            let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-            mixed ^ (mixed >> 31)
+            rendezvous::mix(state)
         }))
     }
 

@@ -17,11 +17,19 @@ pub(crate) struct Traffic {
     pub(crate) stable: f64,
 }
 
-/// The next bad request, and the good ones before it.
-pub(crate) struct Bad {
-    pub(crate) arm: Arm,
+/// Good requests, and the bad one that follows them.
+#[derive(Clone, Copy)]
+pub(crate) struct Next {
     pub(crate) good_canary: u64,
     pub(crate) good_stable: u64,
+    /// Arm of the bad request; none within the requests that are left.
+    pub(crate) bad: Option<Arm>,
+}
+
+impl Next {
+    pub(crate) fn requests(self) -> u64 {
+        self.good_canary + self.good_stable + u64::from(self.bad.is_some())
+    }
 }
 
 impl Traffic {
@@ -46,8 +54,8 @@ impl Traffic {
         self.weight() * self.canary + (1.0 - self.weight()) * self.stable
     }
 
-    /// The next bad request within so many; `None` with the good ones if there is none.
-    pub(crate) fn next(self, draws: &mut Draws, within: u64) -> Result<Bad, (u64, u64)> {
+    /// Requests up to the next bad one, at most so many.
+    pub(crate) fn next(self, draws: &mut Draws, within: u64) -> Next {
         let bad = self.bad();
         let at = draws.geometric(bad);
         let good = at.min(within.saturating_add(1)) - 1;
@@ -55,17 +63,15 @@ impl Traffic {
             good,
             self.weight() * (1.0 - self.canary) / (1.0 - bad).max(1e-12),
         );
-        let good_stable = good - good_canary;
-        if at > within {
-            return Err((good_canary, good_stable));
-        }
-        let is_canary = draws.is(self.weight() * self.canary / bad);
-        let arm = if is_canary { Arm::Canary } else { Arm::Stable };
-        Ok(Bad {
-            arm,
+        let arm = || {
+            let is_canary = draws.is(self.weight() * self.canary / bad);
+            if is_canary { Arm::Canary } else { Arm::Stable }
+        };
+        Next {
             good_canary,
-            good_stable,
-        })
+            good_stable: good - good_canary,
+            bad: (at <= within).then(arm),
+        }
     }
 }
 
@@ -101,16 +107,8 @@ impl Rollout {
         let mut left = requests;
         while left > 0 {
             let next = traffic.next(draws, left);
-            let (arm, canary, stable) = match next {
-                Ok(Bad {
-                    arm,
-                    good_canary,
-                    good_stable,
-                }) => (Some(arm), good_canary, good_stable),
-                Err((canary, stable)) => (None, canary, stable),
-            };
-            left -= canary + stable + u64::from(arm.is_some());
-            self.look(traffic.share(), arm, canary, stable);
+            left -= next.requests();
+            self.look(traffic.share(), next);
             if stop(&self.judge) {
                 return true;
             }
@@ -124,22 +122,19 @@ impl Rollout {
     }
 
     /// One look at some good requests and a bad one.
-    pub(crate) fn look(
-        &mut self,
-        share: Share,
-        bad: Option<Arm>,
-        good_canary: u64,
-        good_stable: u64,
-    ) {
+    pub(crate) fn look(&mut self, share: Share, next: Next) {
         let mut evidence = Evidence::of_step(self.step, share);
-        for (arm, good) in [(Arm::Canary, good_canary), (Arm::Stable, good_stable)] {
-            let is_bad = bad == Some(arm);
+        for (arm, good) in [
+            (Arm::Canary, next.good_canary),
+            (Arm::Stable, next.good_stable),
+        ] {
+            let is_bad = next.bad == Some(arm);
             evidence.started(arm, good + u64::from(is_bad));
             evidence.settled(arm, good + u64::from(is_bad));
             evidence.bad(Signal::Failures, 0, arm, u64::from(is_bad));
         }
         self.judge.observe(&evidence);
-        self.canary_requests += good_canary + u64::from(bad == Some(Arm::Canary));
+        self.canary_requests += next.good_canary + u64::from(next.bad == Some(Arm::Canary));
     }
 }
 

@@ -12,7 +12,7 @@ use switchback::analysis::Arm;
 
 use super::{
     draws::Draws,
-    failures::{Bad, Rollout, Traffic},
+    failures::{Rollout, Traffic},
 };
 
 const MINUTES: usize = 180;
@@ -68,17 +68,10 @@ fn minute(
     let mut left = requests;
     let before = rollout.canary_requests;
     while left > 0 {
-        let (arm, canary, stable) = match traffic.next(draws, left) {
-            Ok(Bad {
-                arm,
-                good_canary,
-                good_stable,
-            }) => (Some(arm), good_canary, good_stable),
-            Err((canary, stable)) => (None, canary, stable),
-        };
-        left -= canary + stable + u64::from(arm.is_some());
-        rollout.look(traffic.share(), arm, canary, stable);
-        match arm {
+        let next = traffic.next(draws, left);
+        left -= next.requests();
+        rollout.look(traffic.share(), next);
+        match next.bad {
             Some(Arm::Canary) => minute.canary_failed += 1,
             // A baseline is a part of stable that is as large as the canary.
             Some(Arm::Stable) => {

@@ -1,8 +1,11 @@
 //! Traffic with all usual signals: failures, durations, streams that break off.
 
+use std::time::Duration;
+
 use switchback::{
     analysis::{Arm, Evidence, Finding, Judge, Settings, Share, Signal, Thresholds, Watch},
-    stats::BOUNDS_SECONDS,
+    model::Outcome,
+    stats::OutcomeTable,
 };
 
 use super::draws::Draws;
@@ -27,7 +30,7 @@ pub(crate) enum Slower {
 pub(crate) enum Frozen {
     /// Stable's exact quantiles.
     Exact,
-    /// The nearest bounds of the histogram of 1,000 requests of stable.
+    /// The nearest bounds of the proxy's own histogram of 1,000 requests of stable.
     Bounds,
 }
 
@@ -74,21 +77,14 @@ impl Requests {
                 Thresholds::given(&seconds).expect("quantiles ascend")
             }
             Frozen::Bounds => {
-                let mut counts = [0; BOUNDS_SECONDS.len() + 1];
+                let outcomes = OutcomeTable::new(1);
                 for _ in 0..1_000 {
                     let seconds = self.median * (SIGMA * draws.normal()).exp();
-                    counts[BOUNDS_SECONDS.partition_point(|bound| *bound < seconds)] += 1;
+                    let duration = Duration::from_secs_f64(seconds);
+                    outcomes.record(0, Outcome::Answered(200), duration, None);
                 }
-                let mut total = 0;
-                let cumulative = BOUNDS_SECONDS
-                    .into_iter()
-                    .chain([f64::INFINITY])
-                    .zip(counts)
-                    .map(|(bound, count)| {
-                        total += count;
-                        (bound, total)
-                    });
-                Thresholds::freeze(cumulative).expect("1,000 values")
+                let durations = outcomes.snapshot().duration;
+                Thresholds::freeze(durations.cumulative()).expect("1,000 values")
             }
         }
     }

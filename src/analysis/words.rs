@@ -39,7 +39,8 @@ impl fmt::Display for Claim {
     }
 }
 
-/// A signal's verdict with its numbers: "green fails 9.1 % (12 of 132), blue 0.9 % (22 of 2,400); worse, e = 412 ≥ 100".
+/// A signal's verdict with its numbers: "green fails 9.1 % (12 of 132), blue 0.9 % (22 of 2,400); worse, e = 408,304 ≥
+/// 100".
 pub(super) struct Sentence<'a> {
     pub(super) metric: &'a MetricVerdict,
     pub(super) names: Names<'a>,

@@ -89,15 +89,11 @@ fn a_wrong_share_raises_false_alarms_unless_units_are_counted() {
             let (traffic, assumed) = (Traffic::new(10, 0.01, 0.01), Share::of_weights(5, 95));
             let mut rollout = Rollout::new();
             for _ in 0..500 {
-                let Ok(bad) = traffic.next(draws, u64::MAX) else {
-                    break;
-                };
-                let units = if counts_units {
-                    (bad.good_canary, bad.good_stable)
-                } else {
-                    (0, 0)
-                };
-                rollout.look(assumed, Some(bad.arm), units.0, units.1);
+                let mut next = traffic.next(draws, u64::MAX);
+                if !counts_units {
+                    (next.good_canary, next.good_stable) = (0, 0);
+                }
+                rollout.look(assumed, next);
             }
             rollout.judge.is_worse()
         })
@@ -214,8 +210,6 @@ fn a_rollout_is_the_same_for_the_same_seed() {
     };
     assert_eq!(run(), run());
     let mut draws = Draws::of(SEED);
-    let arm = Traffic::new(50, 0.5, 0.5)
-        .next(&mut draws, u64::MAX)
-        .map(|bad| bad.arm);
-    assert!(matches!(arm, Ok(Arm::Canary | Arm::Stable)));
+    let next = Traffic::new(50, 0.5, 0.5).next(&mut draws, u64::MAX);
+    assert!(matches!(next.bad, Some(Arm::Canary | Arm::Stable)));
 }
