@@ -16,6 +16,7 @@ mod in_flight;
 mod keyed_hash;
 mod learned_pins;
 mod mcp_sessions;
+mod mcp_streams;
 mod observe;
 mod peak_ewma;
 mod pick;
@@ -37,6 +38,7 @@ pub use self::{
     in_flight::InFlight,
     learned_pins::{LearnedPin, LearnedPins},
     mcp_sessions::{McpMove, McpMoveGuard, McpMoving, McpSession, McpSessions},
+    mcp_streams::{McpStream, McpStreams},
     pick::{Pick, PickError},
     registry::{CellKey, Fleet, RosterRole, WatchedRelease},
     roster::Roster,

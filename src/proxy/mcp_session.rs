@@ -53,7 +53,10 @@ pub(super) async fn move_session<H: RequestHead>(
                     let template = template.ok_or(MoveError::Refused)?;
                     return begin_anew(worker, &send, (template, &session.known_as), kept, guard)
                         .await
-                        .inspect(|()| count("moved"));
+                        .inspect(|()| {
+                            count("moved");
+                            worker.shared.mcp_streams.end(&session.id);
+                        });
                 }
             }
         }

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use crate::fleet::McpStream;
 use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
 use crate::model::{AgentProtocol, HostHeader, MCP_SESSION_FIELD, Protocol, RequestView};
@@ -22,6 +23,7 @@ use super::request_context::RequestContext;
 use super::select::{Decision, SelectError, Selected, select};
 use super::session_move::{MoveError, SessionMove};
 use super::stage::{EncodedRequest, Stage};
+use super::worker::Worker;
 
 /// Selects for a request, unless `previous` is still right, and prepares its head. `dialed` is a connection that was
 /// opened for `previous`.
@@ -74,6 +76,7 @@ fn select_anew(
             if let Some(protocol) = selected.route().agent_protocol() {
                 shape_errors(context, Some(protocol), parts);
                 context.session_start = SessionStart::of(protocol, parts).map(Box::new);
+                context.session_stream = session_stream(&context.worker, protocol, parts);
             }
             connect_or_dial(context, selected, parts)
         }
@@ -122,6 +125,21 @@ fn begin_anew(context: &mut RequestContext, decision: Decision, parts: &RequestP
         Ok(session) => Stage::Moving(Box::new(session)),
         Err(error) => Stage::Failed(ProxyError::SessionLost(error), None),
     }
+}
+
+/// The stream of its session that a request opens, if it is such a GET.
+fn session_stream(
+    worker: &Worker,
+    protocol: AgentProtocol,
+    parts: &RequestParts<'_>,
+) -> Option<Box<McpStream>> {
+    if protocol != AgentProtocol::Mcp || parts.method != b"GET" {
+        return None;
+    }
+    let id = parts.header(MCP_SESSION_FIELD)?;
+    let current = worker.shared.mcp_sessions.current(id);
+    let id = current.as_deref().map_or(id, str::as_bytes);
+    Some(Box::new(worker.shared.mcp_streams.open(id)))
 }
 
 /// Sets the form that our own errors have on the route.

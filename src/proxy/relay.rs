@@ -1,7 +1,7 @@
 //! A committed request: its body goes up while the response comes down, in one task, until both are at an end.
 
 use std::cell::Cell;
-use std::future::poll_fn;
+use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
@@ -19,7 +19,7 @@ use super::request_context::RequestContext;
 use super::response_head::{Head, pass_heads};
 use super::stage::Committed;
 use super::upload::{RequestSink, upload};
-use super::work_class::Cut;
+use super::work_class::{Cut, ResponseClass};
 
 /// Moves the rest of a request and its response. `forget` is called as soon as the head will not be needed again.
 #[expect(
@@ -223,7 +223,12 @@ fn download<R: Responder, A: UpstreamResponse>(
             None => relay_body(response, responder, exposed, moved, turns).await,
             Some(forms) => {
                 let mut response = LearningSource::new(response, committed, forms);
-                Box::pin(relay_body(&mut response, responder, exposed, moved, turns)).await
+                let relayed = relay_body(&mut response, responder, exposed, moved, turns);
+                tokio::select! {
+                    biased;
+                    relayed = Box::pin(relayed) => relayed,
+                    cut = session_moved(committed), if is_events => return RelayEnd::Cut(cut),
+                }
             }
         };
         match relayed {
@@ -231,6 +236,18 @@ fn download<R: Responder, A: UpstreamResponse>(
             Err(RelayError::Source(error)) => RelayEnd::Upstream(error),
             Err(RelayError::Sink(error)) => RelayEnd::Client(error),
         }
+    }
+}
+
+/// Returns when the session has moved that the response is the stream of: its server has nothing more to say.
+async fn session_moved(committed: Committed<'_>) -> Cut {
+    match committed.context.session_stream.as_deref() {
+        Some(stream) => stream.ended().await,
+        None => pending().await,
+    }
+    Cut {
+        cause: committed.cause_of_leaving(),
+        class: ResponseClass::EVENTS,
     }
 }
 

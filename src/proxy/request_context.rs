@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio::time::Instant;
 
+use crate::fleet::McpStream;
 use crate::message::{KnownField, Version};
 use crate::model::{AttemptFailure, DecisionReason, Outcome, RequestView};
 use crate::net::{Deadline, Tick};
@@ -48,6 +49,8 @@ pub(super) struct RequestContext {
     pub(super) has_moved: bool,
     /// The session that it may begin.
     pub(super) session_start: Option<Box<SessionStart>>,
+    /// The stream of a session of MCP that it opens.
+    pub(super) session_stream: Option<Box<McpStream>>,
     /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
@@ -122,6 +125,7 @@ impl RequestContext {
             body: RetryBody::default(),
             has_moved: false,
             session_start: None,
+            session_stream: None,
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),

@@ -7,7 +7,7 @@ use crossbeam_utils::CachePadded;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::fleet::{ConnectionBudget, LearnedPins, McpSessions};
+use crate::fleet::{ConnectionBudget, LearnedPins, McpSessions, McpStreams};
 use crate::table::LiveTable;
 use crate::telemetry::AccessLog;
 
@@ -34,6 +34,8 @@ pub struct Shared {
     refusals: RefusalLog,
     /// The MCP sessions that began here.
     pub(super) mcp_sessions: McpSessions,
+    /// Their streams that are open.
+    pub(super) mcp_streams: Arc<McpStreams>,
     pub(super) misdirected: MisdirectedLog,
     /// Connections to endpoints, across all workers.
     pub(super) connections: Arc<ConnectionBudget>,
@@ -55,6 +57,7 @@ impl Shared {
         let learned = LearnedPins::new(settings.learned_ids, settings.learned_for);
         Arc::new(Self {
             mcp_sessions: McpSessions::new(settings.mcp_starts),
+            mcp_streams: Arc::default(),
             settings,
             cell,
             workers: workers.max(1),

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::http1::BodyEncoder;
 use crate::message::handshake;
+use crate::model::LeaveCause;
 use crate::table::Release;
 
 use super::connect::Connected;
@@ -113,6 +114,23 @@ impl<'r> Committed<'r> {
     /// The pins of its route, if it has any.
     pub(super) fn pins(self) -> Option<Pins<'r>> {
         Pins::of(self.selected.route(), &self.context.worker.shared)
+    }
+
+    /// The cause for which its release left the route, as far as the live table knows one.
+    pub(super) fn cause_of_leaving(self) -> LeaveCause {
+        let (route, release) = (self.selected.route(), self.selected.release());
+        self.context
+            .worker
+            .with_table(|table| {
+                let place = table.compiled().spec().place(&route.spec().name)?;
+                let departures = table.departures();
+                Some(
+                    departures
+                        .of(place, release.name(), release.version())?
+                        .cause(),
+                )
+            })
+            .unwrap_or(LeaveCause::Remove)
     }
 
     /// The end that it is to have because its release left the route, if it is to have one.

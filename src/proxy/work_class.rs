@@ -39,6 +39,12 @@ impl ResponseClass {
     /// The class of what has no response yet, or an ordinary one.
     pub(super) const UNARY: Self = Self::of_class(WorkClass::Unary);
 
+    /// The class of server-sent events.
+    pub(super) const EVENTS: Self = Self {
+        class: WorkClass::Stream,
+        is_events: true,
+    };
+
     const fn of_class(class: WorkClass) -> Self {
         Self {
             class,

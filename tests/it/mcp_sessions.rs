@@ -68,6 +68,11 @@ impl Server {
             return reply("202 Accepted", "", "");
         }
         assert!(*is_ready, "the client has said that it is ready");
+        if request.line().starts_with("GET") {
+            let event = format!("event: message\ndata: {}\n\n", self.name);
+            let length = event.len();
+            return format!("HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n{length:x}\r\n{event}\r\n").into_bytes();
+        }
         let result = json!({ "server": self.name, "session": id, "authorization": request.value("authorization") });
         reply("200 OK", "", &answer(&message, &result))
     }
@@ -264,6 +269,39 @@ fn requests_that_come_together_move_their_session_once() {
     for call in calls {
         assert_eq!(call.join().unwrap(), ("green".into(), "green-0".into()));
     }
+}
+
+#[test]
+fn the_stream_of_a_session_ends_when_the_session_has_moved() {
+    let blue = Server::start("blue", "2025-06-18", tools());
+    let green = Server::start("green", "2025-06-18", tools());
+    let proxy = proxy(&[&blue], &[&green], "");
+    proxy.switch("tools", "green");
+    let (mut session, mut other) = (Session::begin(&proxy), Session::begin(&proxy));
+    let open = |id: &str| {
+        let mut client = proxy.client();
+        client.send(format!("GET /mcp HTTP/1.1\r\nHost: a\r\nAccept: text/event-stream\r\nMcp-Session-Id: {id}\r\n\r\n"));
+        assert!(client.response_head().starts_with("HTTP/1.1 200"));
+        let server = client.chunk();
+        (client, server)
+    };
+    let (mut stream, server) = open(&session.id);
+    let (mut kept, _) = open(&other.id);
+    assert!(server.contains("data: green"), "{server}");
+    proxy.rollback();
+    assert_eq!(session.call().0, "blue");
+    let last = stream.chunk();
+    assert!(last.starts_with("retry: "), "{last}");
+    assert!(
+        last.contains("event: error") && last.contains("release_left"),
+        "{last}"
+    );
+    assert!(stream.is_closed());
+    let (_stream, server) = open(&session.id);
+    assert!(server.contains("data: blue"), "{server}");
+    // Of a session that makes no request it stays, until it opens a new one.
+    assert_eq!(other.call().0, "blue");
+    assert!(kept.chunk().starts_with("retry: "));
 }
 
 #[test]
