@@ -324,11 +324,12 @@ mod tests {
     #[test]
     fn where_an_orchestrator_ends_the_process_it_is_not_ready_first() {
         let default = |of_environment, grace| {
-            default_not_ready_for(of_environment, Duration::from_secs(grace)).as_secs_f64()
+            default_not_ready_for(of_environment, Duration::from_secs(grace))
         };
-        assert_eq!(default(None, 25), 0.0);
-        assert_eq!(default(Some("30"), 25), 3.0);
-        assert_eq!(default(Some("8"), 3), 0.75, "most of the grace is left");
+        assert_eq!(default(None, 25), Duration::ZERO);
+        assert_eq!(default(Some("30"), 25), Duration::from_secs(3));
+        let quarter = Duration::from_millis(750);
+        assert_eq!(default(Some("8"), 3), quarter, "most of the grace is left");
     }
 
     #[test]

@@ -132,11 +132,10 @@ async fn http2(address: SocketAddr, work: Work, path: &str) -> String {
     let seen = match work {
         Work::WebSocket => format!("{} {end}", frames(&bytes)),
         Work::Stream => format!("{} {end}", events(&bytes)),
-        Work::GrpcStream => format!("{} {end}", messages(&bytes)),
         Work::Call if value("grpc-status").is_some() => {
             format!("only {}", value("grpc-status").unwrap())
         }
-        Work::Call => format!("{} {end}", messages(&bytes)),
+        Work::GrpcStream | Work::Call => format!("{} {end}", messages(&bytes)),
         Work::Unary => whole(
             head.status.as_u16(),
             ["x-switchback-reason", "retry-after"].map(value),
