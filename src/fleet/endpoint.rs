@@ -228,10 +228,10 @@ impl Endpoint {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// True if fewer than `limit` requests are in flight. Ordered after the step by which the caller joined the queue:
-    /// either it sees the place of a request that has ended, or that one sees who waits.
-    pub(super) fn has_room(&self, limit: u32) -> bool {
-        self.in_flight.load(Ordering::SeqCst) < limit
+    /// Number of requests that it may have beside those in flight. Ordered after the step by which the caller joined the
+    /// queue: either it sees the place of a request that has ended, or that one sees who waits.
+    pub(super) fn room(&self, limit: u32) -> u32 {
+        limit.saturating_sub(self.in_flight.load(Ordering::SeqCst))
     }
 
     /// Open connections over all workers, including idle ones.

@@ -50,8 +50,8 @@ pub(super) struct FreePlace {
 struct Lines {
     next: u64,
     by_wanted: BTreeMap<Option<SocketAddr>, Line>,
-    // Number of requests that were called and have not looked yet.
-    called: usize,
+    // Number of requests that were called and have not looked yet, by the endpoint that they were called for.
+    called: BTreeMap<SocketAddr, u32>,
 }
 
 /// The requests that wait for the same, by their number.
@@ -115,9 +115,13 @@ impl EndpointQueue {
         self.lock().call(free);
     }
 
-    /// True if a request was called and has not looked yet.
-    pub(super) fn has_called(&self) -> bool {
-        self.lock().called > 0
+    /// Calls the first request that may use one of the endpoint's free places, unless as many were called for it already.
+    /// A call for another endpoint is no reason to wait: its request may take a place there, or find none.
+    pub(super) fn call_for_any_of(&self, free: FreePlace, places: u32) {
+        let mut lines = self.lock();
+        if lines.called_for(free.endpoint) < places {
+            lines.call(free);
+        }
     }
 
     // Safe to ignore poisoning: no step under the lock can panic halfway.
@@ -160,6 +164,10 @@ impl Lines {
         number
     }
 
+    fn called_for(&self, endpoint: SocketAddr) -> u32 {
+        self.called.get(&endpoint).copied().unwrap_or(0)
+    }
+
     fn call(&mut self, free: FreePlace) {
         let mut first: Option<(u64, &mut Position)> = None;
         for (wanted, line) in &mut self.by_wanted {
@@ -179,7 +187,7 @@ impl Lines {
             first.called_for = Some(free);
             first.waiter.is_called.store(true, Ordering::Release);
             first.waiter.woken.notify_one();
-            self.called += 1;
+            *self.called.entry(free.endpoint).or_default() += 1;
         }
     }
 
@@ -187,7 +195,12 @@ impl Lines {
     fn uncall(&mut self, (wanted, number): (Option<SocketAddr>, u64)) -> Option<FreePlace> {
         let position = self.by_wanted.get_mut(&wanted)?.get_mut(&number)?;
         let called_for = position.called_for.take()?;
-        self.called -= 1;
+        let left = self.called_for(called_for.endpoint).saturating_sub(1);
+        if left == 0 {
+            self.called.remove(&called_for.endpoint);
+        } else {
+            self.called.insert(called_for.endpoint, left);
+        }
         Some(called_for)
     }
 
@@ -314,6 +327,18 @@ mod tests {
     }
 
     #[test]
+    fn no_more_are_called_for_room_than_there_are_places() {
+        let queue = Arc::new(EndpointQueue::default());
+        let tickets = [(); 4].map(|()| queue.join(9, None).unwrap());
+        (0..9).for_each(|_| queue.call_for_any_of(free(1), 2));
+        queue.call_for_any_of(free(2), 1);
+        assert_eq!(
+            tickets.each_ref().map(EndpointTicket::is_called),
+            [true, true, true, false]
+        );
+    }
+
+    #[test]
     fn the_queue_is_bounded() {
         let queue = Arc::new(EndpointQueue::default());
         let held = queue.join(1, None).unwrap();
@@ -348,8 +373,8 @@ mod tests {
             assert_eq!(called, [0, 1, 2, 3].map(|other| other <= number));
         }
         queue.call(free(1));
-        assert!(queue.has_called());
+        assert_eq!(queue.lock().called_for(address(1)), 4);
         tickets.iter().for_each(EndpointTicket::missed);
-        assert!(!queue.has_called());
+        assert!(queue.lock().called.is_empty());
     }
 }

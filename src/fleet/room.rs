@@ -90,15 +90,13 @@ impl Roster {
 
     fn call_if_room(&self, policy: &BalancePolicy) {
         let queue = &self.load.queue;
-        if queue.waiting() == 0 || queue.has_called() {
+        if queue.waiting() == 0 {
             return;
         }
-        let has_room = |endpoint: &&Arc<Endpoint>| {
-            endpoint.health() != Health::Unhealthy
-                && endpoint.has_room(policy.in_flight_per_endpoint)
-        };
-        for endpoint in self.endpoints().iter().filter(has_room) {
-            queue.call(FreePlace::on(endpoint));
+        let is_fit = |endpoint: &&Arc<Endpoint>| endpoint.health() != Health::Unhealthy;
+        for endpoint in self.endpoints().iter().filter(is_fit) {
+            let places = endpoint.room(policy.in_flight_per_endpoint);
+            queue.call_for_any_of(FreePlace::on(endpoint), places);
         }
     }
 }

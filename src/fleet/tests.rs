@@ -388,6 +388,38 @@ fn whoever_waits_is_not_overtaken_and_a_pinned_request_waits_for_its_endpoint() 
 }
 
 #[test]
+fn a_place_is_called_for_although_another_request_was_called_for_nothing() {
+    let roster = roster(&[1, 1]);
+    let policy = limited(1);
+    let pick = |preferred| Pick {
+        policy: &policy,
+        preferred,
+        ..Pick::random(7, 1, 0)
+    };
+    let held = [1, 2].map(|port| roster.pick(&pick(Some(address(port)))).unwrap());
+    let wait = |wanted| roster.wait_for_room(&policy, 9, wanted).unwrap();
+    let (first, pinned, last) = (wait(None), wait(Some(address(2))), wait(None));
+    drop(held);
+    assert!(first.is_called() && pinned.is_called() && !last.is_called());
+    // The first was called for endpoint 1 and takes the place on endpoint 2, for which the pinned one was called.
+    let tried = [address(1)];
+    let picked = roster.pick(&Pick {
+        tried: &tried,
+        is_called: true,
+        ..pick(None)
+    });
+    assert_eq!(picked.as_ref().map(port), Ok(2));
+    roster.end_turn(&policy, first, true);
+    let called = Pick {
+        is_called: true,
+        ..pick(Some(address(2)))
+    };
+    assert!(roster.pick(&called).is_err());
+    let pinned = roster.end_turn(&policy, pinned, false);
+    assert!(pinned.is_some() && last.is_called(), "endpoint 1 is free");
+}
+
+#[test]
 fn a_place_on_an_endpoint_without_weight_calls_who_is_pinned_to_it() {
     let roster = roster(&[0, 1]);
     let policy = limited(1);
