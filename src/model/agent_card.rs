@@ -43,6 +43,17 @@ pub enum CardRewrite {
     Invalid,
 }
 
+impl AgentCards {
+    /// True for the default.
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks for a reference"
+    )]
+    pub(super) fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 /// Replaces the start of all URLs of a card whose host and port are those of an endpoint.
 pub fn rewrite_card(
     card: &[u8],

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentProtocol, Fallback, HumanDuration, InFlightSpec, Overrides, PinLost,
-    PinSource, ReleaseName, RetriesSpec, RouteName, Weights,
+    AffinitySource, AgentCards, AgentProtocol, Fallback, HumanDuration, InFlightSpec, Overrides,
+    PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec, RouteName, Weights,
 };
 
 /// Decisions about a route.
@@ -69,6 +69,14 @@ pub struct RouteSpec {
     /// Protocol of the agents: our own errors have its form, and its defaults apply; plain HTTP if absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_protocol: Option<AgentProtocol>,
+    /// Handling of agent cards that name an endpoint of the route: by default they name the proxy instead. Only where
+    /// `agent_protocol` is `a2a`.
+    #[serde(default, skip_serializing_if = "AgentCards::is_default")]
+    pub agent_card: AgentCards,
+    /// URL of the proxy in agent cards; by default the scheme and host of the request. A prefix that is removed from
+    /// paths follows it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<PublicUrl>,
     /// `Host` sent to the endpoint: by default `endpoint` if `agent_protocol` is `mcp`, otherwise `preserve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_header: Option<HostHeader>,
@@ -142,6 +150,11 @@ impl RouteSpec {
             Some(AgentProtocol::Mcp) => HostHeader::Endpoint,
             Some(AgentProtocol::A2a) | None => HostHeader::Preserve,
         })
+    }
+
+    /// True if agent cards that name an endpoint of the route are rewritten.
+    pub fn rewrites_cards(&self) -> bool {
+        self.agent_protocol == Some(AgentProtocol::A2a) && self.agent_card == AgentCards::Rewrite
     }
 
     /// True if an upgrade to this protocol, other than WebSocket, is allowed.
@@ -261,6 +274,8 @@ impl RouteSpec {
             fallback: None,
             strip_prefix: None,
             agent_protocol: None,
+            agent_card: AgentCards::default(),
+            public_url: None,
             host_header: None,
             expose_release: None,
             expose_decision: false,

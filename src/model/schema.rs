@@ -18,8 +18,8 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, ReleaseName, RouteName, SessionPolicy, Version,
-    WorkPolicy,
+    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, PublicUrl, ReleaseName, RouteName,
+    SessionPolicy, Version, WorkPolicy,
 };
 
 /// Pattern of a name.
@@ -33,6 +33,16 @@ const ENDPOINT: &str = concat!(
     "|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){5}",
     "|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\\])",
     "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?$"
+);
+
+/// Pattern of a public URL: that of an endpoint, and a path.
+const PUBLIC: &str = concat!(
+    "^https?://([A-Za-z0-9_][A-Za-z0-9._-]{0,252}|\\[(([0-9A-Fa-f]{1,4}:){7}[0-9A-Fa-f]{1,4}",
+    "|([0-9A-Fa-f]{1,4}:){1,7}:|([0-9A-Fa-f]{1,4}:){1,6}:[0-9A-Fa-f]{1,4}",
+    "|([0-9A-Fa-f]{1,4}:){1,5}(:[0-9A-Fa-f]{1,4}){2}|([0-9A-Fa-f]{1,4}:){1,4}(:[0-9A-Fa-f]{1,4}){3}",
+    "|([0-9A-Fa-f]{1,4}:){1,3}(:[0-9A-Fa-f]{1,4}){4}|([0-9A-Fa-f]{1,4}:){1,2}(:[0-9A-Fa-f]{1,4}){5}",
+    "|[0-9A-Fa-f]{1,4}:(:[0-9A-Fa-f]{1,4}){6}|:((:[0-9A-Fa-f]{1,4}){1,7}|:))\\])",
+    "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[!$-.0-;=@-Z\\[\\]^-~]+)*/?$"
 );
 
 /// Pattern of a duration, as it is also written.
@@ -128,6 +138,13 @@ text!(EndpointUrl, "EndpointUrl", {
     "description": "Address that requests are sent to: `scheme://host:port`.",
     "pattern": ENDPOINT,
     "examples": ["http://10.0.0.11:9000"],
+});
+text!(PublicUrl, "PublicUrl", {
+    "type": "string",
+    "description": "URL at which clients reach the proxy: `scheme://host[:port][/path]`.",
+    "pattern": PUBLIC,
+    "maxLength": 1000,
+    "examples": ["https://agents.example.com"],
 });
 text!(HumanDuration, "Span", {
     "type": "string",

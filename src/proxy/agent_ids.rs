@@ -75,6 +75,17 @@ pub(super) fn of_request_body(body: &[u8]) -> Option<String> {
     found.iter().filter_map(text).find(is_id)
 }
 
+/// True for a call over JSON-RPC for the extended card of an agent, by the name of 1.0 or 0.3.
+pub(super) fn is_for_card(body: &[u8]) -> bool {
+    const METHODS: [&str; 2] = ["GetExtendedAgentCard", "agent/getAuthenticatedExtendedCard"];
+    if memchr::memmem::find(body, b"Extended").is_none() {
+        return false;
+    }
+    let call = serde_json::from_slice::<Value>(body).ok();
+    let method = call.as_ref().and_then(|call| call.get("method")?.as_str());
+    method.is_some_and(|method| METHODS.contains(&method))
+}
+
 /// Calls `each` with the ids that a message of an agent hands out.
 pub(super) fn of_response(
     protocol: AgentProtocol,
@@ -209,6 +220,28 @@ mod tests {
             None
         );
         assert_eq!(of("no json"), None);
+    }
+
+    #[test]
+    fn a_call_for_the_extended_card_is_recognised() {
+        for (body, is_it) in [
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"GetExtendedAgentCard"}"#,
+                true,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","id":1,"method":"agent\/getAuthenticatedExtendedCard"}"#,
+                true,
+            ),
+            (
+                r#"{"jsonrpc":"2.0","method":"SendMessage","params":"GetExtendedAgentCard"}"#,
+                false,
+            ),
+            (r#"[{"method":"GetExtendedAgentCard"}]"#, false),
+            ("GetExtendedAgentCard", false),
+        ] {
+            assert_eq!(is_for_card(body.as_bytes()), is_it, "{body}");
+        }
     }
 
     #[test]

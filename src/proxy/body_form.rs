@@ -22,6 +22,8 @@ pub(super) enum BodyForm {
 pub(super) struct Peeked {
     /// The id of a task or a context in it.
     pub(super) id: Option<String>,
+    /// It is a call for an agent card.
+    pub(super) is_for_card: bool,
 }
 
 impl Peeked {

@@ -12,8 +12,8 @@ use super::settings::PeerInfo;
 pub(super) use hops::{hops_left, traced};
 pub(super) use request_id::RequestId;
 pub(super) use response::{write_response, write_response_own};
-pub(super) use text::hex_half;
-use text::{Address, hex};
+use text::Address;
+pub(super) use text::{hex, hex_half};
 use trace::is_traceparent;
 
 mod hops;
@@ -36,6 +36,8 @@ pub(super) struct Forwarding<'f> {
     pub(super) trace: Option<(u64, u64)>,
     /// Pins of the route, whose ids are opened.
     pub(super) pins: Option<Pins<'f>>,
+    /// The response is to be a whole agent card, uncompressed.
+    pub(super) is_card: bool,
 }
 
 // === requests ===
@@ -92,6 +94,9 @@ pub(super) fn write_request(
             hops.saturating_sub(1).to_string().as_bytes(),
         );
     }
+    if forwarding.is_card {
+        out.trusted("accept-encoding", b"identity");
+    }
     if parts.facts.accepts_trailers {
         out.trusted("te", b"trailers");
     }
@@ -127,6 +132,17 @@ const CONDITIONAL: KnownSet = KnownSet::of(&[
     KnownField::Tracestate,
 ]);
 
+/// Fields that ask for a part of the response, for a coding of it or for nothing new: not sent where it may be rewritten.
+const OF_A_COPY: KnownSet = KnownSet::of(&[
+    KnownField::AcceptEncoding,
+    KnownField::IfMatch,
+    KnownField::IfModifiedSince,
+    KnownField::IfNoneMatch,
+    KnownField::IfRange,
+    KnownField::IfUnmodifiedSince,
+    KnownField::Range,
+]);
+
 /// Decides which fields are dropped, and records which were seen.
 struct HeaderFilter<'f> {
     cookies: bool,
@@ -153,6 +169,9 @@ impl<'f> HeaderFilter<'f> {
         }
         if forwarding.hides_key {
             taken.insert(KnownField::SecWebSocketKey);
+        }
+        if forwarding.is_card {
+            taken = taken.union(OF_A_COPY);
         }
         let mut conditional = CONDITIONAL;
         if let Some(pins) = forwarding.pins {

@@ -11,6 +11,7 @@
 //! | `request`, `stage`, `outcome` | the life of a request: the loop, its stages, its end. Start here |
 //! | `prepare`, `select`, `decide`, `session`, `pins`, `forward` | the synchronous section: select, rewrite, encode |
 //! | `agent_ids`, `body_form`, `peek`, `learn` | ids of tasks in the messages of MCP and A2A |
+//! | `card_request`, `agent_card`, `card_log` | agent cards of A2A that name the proxy instead of an endpoint |
 //! | `waiting`, `queue_position` | the waits before the commit: for a connection, a permit, an endpoint with room |
 //! | `observe` | what an attempt says about its endpoint |
 //! | `relay`, `response_head`, `relay_body`, `event_stream`, `upload`, `io` | both bodies of a committed request, whatever protocols both sides speak |
@@ -24,10 +25,13 @@
 //! | `worker`, `work_list`, `work_class`, `shared`, `settings` | what workers have and share |
 
 mod admission;
+mod agent_card;
 mod agent_ids;
 mod attempts;
 mod body_form;
 mod budget;
+mod card_log;
+mod card_request;
 mod client_watch;
 mod connect;
 mod connection;

@@ -38,6 +38,7 @@ pub(super) async fn peek<C: ClientBody>(
             return Err(WaitAborted::Error(ProxyError::Overloaded));
         }
         peeked.id = context.body.look(agent_ids::of_request_body);
+        peeked.is_for_card = context.body.look(agent_ids::is_for_card);
         if let Some(id) = context.body.look(rpc_id) {
             let _is_first = context.rpc_id.set(id);
         }

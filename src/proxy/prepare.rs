@@ -9,6 +9,7 @@ use crate::http1::{BodyEncoder, HeadWriter};
 use crate::message::{Reason, Rejection, Version, handshake};
 use crate::model::{AgentProtocol, HostHeader, MCP_SESSION_FIELD, Protocol, RequestView};
 
+use super::card_request::CardRequest;
 use super::connect::Connected;
 use super::decide::DecisionInput;
 use super::error::ProxyError;
@@ -77,6 +78,8 @@ fn select_anew(
                 shape_errors(context, Some(protocol), parts);
                 context.session_start = SessionStart::of(protocol, parts).map(Box::new);
                 context.session_stream = session_stream(&context.worker, protocol, parts);
+                let peeked = context.peeked.as_deref();
+                context.card = CardRequest::of(selected.route(), parts, context.peer, peeked);
             }
             connect_or_dial(context, selected, parts)
         }
@@ -327,6 +330,7 @@ pub(super) fn write_fields(
             .makes_traces
             .then(|| (worker.random(), worker.random())),
         pins: Pins::of(selected.route(), &worker.shared),
+        is_card: context.card.is_some(),
     };
     let mut scratch = worker.take_buffer();
     forward::write_request(out, parts, &forwarding, &mut scratch);

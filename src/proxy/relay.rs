@@ -8,6 +8,7 @@ use std::task::{Context, Poll};
 use crate::model::AgentProtocol;
 use crate::net::Deadline;
 
+use super::agent_card::relay_card;
 use super::body_form::BodyForm;
 use super::error::{ClientError, ProxyError, UpstreamError};
 use super::event_stream::{EventBoundary, last_event};
@@ -197,6 +198,10 @@ fn download<R: Responder, A: UpstreamResponse>(
     async move {
         let context = committed.context;
         let head = match pass_heads((committed, meta), response, responder, request_is_read).await {
+            // Nothing was sent to the client yet, so another attempt may follow, which needs the head.
+            Ok(Head::Card(held)) => {
+                return Box::pin(relay_card(committed, held, response, responder)).await;
+            }
             Ok(head) => head,
             Err(end) => return end,
         };

@@ -14,6 +14,7 @@ use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
 use super::body_form::Peeked;
+use super::card_request::CardRequest;
 use super::error::{ErrorReason, ProxyError};
 use super::error_form::ErrorForm;
 use super::forward::{RequestId, hops_left, traced};
@@ -51,6 +52,8 @@ pub(super) struct RequestContext {
     pub(super) session_start: Option<Box<SessionStart>>,
     /// The stream of a session of MCP that it opens.
     pub(super) session_stream: Option<Box<McpStream>>,
+    /// The card that it requests, if that is to be rewritten.
+    pub(super) card: Option<Box<CardRequest>>,
     /// Deadline for connecting, all endpoints together.
     pub(super) connect_deadline: Option<Instant>,
     /// Random split key when there is no affinity key.
@@ -126,6 +129,7 @@ impl RequestContext {
             has_moved: false,
             session_start: None,
             session_stream: None,
+            card: None,
             waiting: None,
             connect_deadline: None,
             random_key: worker.random(),

@@ -6,6 +6,7 @@ use crate::message::{KnownField, Reason, Rejection, Version};
 use crate::net::Tick;
 use crate::table::Route;
 
+use super::agent_card::{HeldCard, is_held};
 use super::body_form::BodyForm;
 use super::error::UpstreamError;
 use super::forward;
@@ -20,6 +21,8 @@ use super::work_class::ResponseClass;
 
 /// The kind of a response head.
 pub(super) enum Head {
+    /// The final one, held back until the agent card that follows is whole.
+    Card(Box<HeldCard>),
     /// The final one; `is_events` if server-sent events follow.
     Final { is_events: bool },
     /// An informational one, to be sent at once.
@@ -90,11 +93,18 @@ fn take_head<R: Responder>(
         framing: parts.facts.framing,
         request_is_read,
     };
-    let status = responder.respond(&responding, |out| {
+    let fields = |out: &mut dyn FieldSink| {
         forward::write_response(out, parts, exposed, pins);
         forward::write_response_own(out, parts, &context.id, expose, || worker.date());
         write_session(committed, parts, out);
-    })?;
+    };
+    if let Some(card) = context.card.as_deref()
+        && is_held(committed, parts)
+    {
+        let held = HeldCard::new(card, &responding, fields);
+        return Ok(Head::Card(Box::new(held)));
+    }
+    let status = responder.respond(&responding, fields)?;
     Ok(note_head(committed, parts, (status, now)))
 }
 

@@ -11,6 +11,7 @@ use crate::fleet::{ConnectionBudget, LearnedPins, McpSessions, McpStreams};
 use crate::table::LiveTable;
 use crate::telemetry::AccessLog;
 
+use super::card_log::CardLog;
 use super::connection_refusal::RefusalLog;
 use super::misdirected::MisdirectedLog;
 use super::settings::ProxySettings;
@@ -37,6 +38,7 @@ pub struct Shared {
     /// Their streams that are open.
     pub(super) mcp_streams: Arc<McpStreams>,
     pub(super) misdirected: MisdirectedLog,
+    pub(super) card_log: CardLog,
     /// Connections to endpoints, across all workers.
     pub(super) connections: Arc<ConnectionBudget>,
     pub(super) idle_wanted: watch::Sender<()>,
@@ -70,6 +72,7 @@ impl Shared {
             closing: watch::Sender::new(0),
             refusals: RefusalLog::default(),
             misdirected: MisdirectedLog::default(),
+            card_log: CardLog::default(),
             connections,
             idle_wanted: watch::Sender::new(()),
         })

@@ -19,6 +19,7 @@ mod split;
 mod swap;
 mod undo;
 mod validate;
+mod validate_agents;
 mod validate_balance;
 mod validate_health;
 mod validate_retries;

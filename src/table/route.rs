@@ -12,6 +12,7 @@ pub struct Route {
     split: Split,
     host_header: HostHeader,
     agent_protocol: Option<AgentProtocol>,
+    rewrites_cards: bool,
     // None if the route has no source.
     affinity: Option<Affinity>,
     retries: RetryPolicy,
@@ -29,6 +30,7 @@ impl Route {
         Self {
             has_sessions: has_affinity || !pins.is_empty() || agent_protocol.is_some(),
             pins,
+            rewrites_cards: spec.rewrites_cards(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
             retries,
             spec,
@@ -56,6 +58,12 @@ impl Route {
     /// Protocol of the agents, if it is configured.
     pub fn agent_protocol(&self) -> Option<AgentProtocol> {
         self.agent_protocol
+    }
+
+    /// True if agent cards that name an endpoint of the route are rewritten.
+    #[inline]
+    pub fn rewrites_cards(&self) -> bool {
+        self.rewrites_cards
     }
 
     /// Its releases and their weights.

@@ -39,6 +39,12 @@ pub const ADMIN_AUTH_FAILURES: Metric = (
     Kind::Counter,
     "Unauthorized requests to the admin API",
 );
+/// Agent cards on routes that rewrite them.
+pub const AGENT_CARDS: Metric = (
+    "switchback_agent_cards_total",
+    Kind::Counter,
+    "Agent cards on their way to clients, by result",
+);
 /// Open client connections by listener.
 pub const CONNECTIONS: Metric = (
     "switchback_connections",
@@ -278,6 +284,7 @@ pub const SWAP_SECONDS: Metric = (
 pub const ALL: &[Metric] = &[
     ACCESS_LOG_DROPPED,
     ADMIN_AUTH_FAILURES,
+    AGENT_CARDS,
     BUILD_INFO,
     CONNECTIONS,
     CONNECTIONS_REFUSED,

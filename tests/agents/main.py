@@ -33,6 +33,7 @@ def main():
         check("mcp sessions survive a restart of the proxy", sessions.survive_a_restart, 40)
         check("mcp sessions move after a rollback", sessions.move_after_a_rollback, 40)
         check("mcp sessions move from a dead endpoint", sessions.move_from_a_dead_endpoint, 40)
+        check("a2a cards name the proxy", tasks.carded)
         check("a2a tasks are found", tasks.polled, 40)
         check("a2a streams go on", tasks.streamed)
         check("openai stream finishes through a switch", streams.chat_finishes)

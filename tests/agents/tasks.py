@@ -12,14 +12,30 @@ from world import same
 
 @contextlib.asynccontextmanager
 async def connect(world, streaming=True):
-    """A client that has the agent's card, with the address of the proxy in it: the agents name their own."""
+    """A client that follows the agent's card. The agents name their own addresses, and the proxy puts its own there."""
     async with httpx.AsyncClient(timeout=20, trust_env=False) as transport:
         card = await A2ACardResolver(transport, world.url).get_agent_card()
-        for interface in card.supported_interfaces:
-            interface.url = f"{world.url}/a2a"
+        same([interface.url for interface in card.supported_interfaces], [f"{world.url}/a2a"])
         config = ClientConfig(streaming=streaming, polling=not streaming, httpx_client=transport)
         async with ClientFactory(config).create(card) as client:
             yield client
+
+
+def carded(world):
+    """A client that resolves the card through the proxy sends its messages there as well."""
+
+    async def talk():
+        world.open_gates()
+        async with connect(world) as client:
+            events = [event async for event in client.send_message(message())]
+        task = next(event.task for event in events if event.HasField("task"))
+        states = [event.status_update.status.state for event in events if event.HasField("status_update")]
+        same((states[-1], bool(task.id)), (TaskState.TASK_STATE_COMPLETED, True))
+
+    asyncio.run(talk())
+    same(world.metrics("switchback_agent_cards_total"), {'{result="rewritten"}': 1})
+    requests = world.metrics("switchback_requests_total")
+    same(sum(count for labels, count in requests.items() if 'route="tasks"' in labels), 2, "the card and the message")
 
 
 def message(text="work"):

@@ -206,6 +206,8 @@ const KEYS: &[(&str, Proof)] = &[
     ("routes.timeouts.request", Here(time::unanswered, ["50ms", "1h"])),
     ("routes.strip_prefix", By("prefixes_are_taken_off_and_games_with_paths_are_refused")),
     ("routes.agent_protocol", By("an_mcp_client_gets_a_json_rpc_error")),
+    ("routes.agent_card", By("a_card_passes_as_it_is_where_the_route_says_so")),
+    ("routes.public_url", By("a_card_names_the_public_url_of_its_route_and_the_prefix_that_is_removed")),
     ("routes.host_header", Here(table::host_header, ["preserve", "endpoint"])),
     ("routes.expose_release", By("an_endpoint_cannot_say_which_release_it_is")),
     ("routes.expose_decision", Here(table::decision, ["true", "false"])),

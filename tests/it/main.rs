@@ -6,6 +6,7 @@
 )]
 
 mod admin;
+mod agent_cards;
 mod agent_errors;
 mod agent_sessions;
 mod balancing;

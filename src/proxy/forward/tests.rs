@@ -73,6 +73,7 @@ fn forwarded_as(
             host: None,
             trace,
             pins: None,
+            is_card: false,
         };
         let mut lines = Lines::default();
         write_request(&mut lines, parts, &forwarding, &mut Vec::new());

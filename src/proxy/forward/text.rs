@@ -69,7 +69,7 @@ fn write_v4(text: &mut [u8; 48], address: Ipv4Addr) -> usize {
 }
 
 /// The 32 hexadecimal digits of a number.
-pub(super) fn hex(number: u128) -> [u8; 32] {
+pub(in crate::proxy) fn hex(number: u128) -> [u8; 32] {
     let mut text = [0; 32];
     let (high, low) = text.split_at_mut(16);
     #[expect(clippy::cast_possible_truncation, reason = "one half after the other")]

@@ -1,0 +1,195 @@
+//! Requests for agent cards, on routes whose cards are rewritten.
+
+use crate::message::{KnownField, Method, trim};
+use crate::model::{PublicUrl, Scheme};
+use crate::table::Route;
+
+use super::body_form::Peeked;
+use super::forward;
+use super::io::RequestParts;
+use super::settings::PeerInfo;
+
+/// Ends of paths that lead to a card: the current and the earlier address, and those of the extended card.
+const PATHS: [&[u8]; 4] = [
+    b"/.well-known/agent-card.json",
+    b"/.well-known/agent.json",
+    b"/extendedAgentCard",
+    b"/v1/card",
+];
+
+/// A request for a card.
+#[derive(Debug, Clone)]
+pub(super) struct CardRequest {
+    /// The URL that the card is to name.
+    pub(super) public: PublicUrl,
+    pub(super) form: CardForm,
+    /// Entity tags of the client's `If-None-Match`, as it sent them.
+    if_none_match: Vec<u8>,
+}
+
+/// Form of a request for a card.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum CardForm {
+    /// A call over JSON-RPC.
+    Call,
+    /// A `GET` of its address.
+    Get,
+    /// A `HEAD` of its address.
+    Head,
+}
+
+impl CardRequest {
+    /// `None` for all other requests, and for one that does not say under which host it reached the proxy.
+    #[inline]
+    pub(super) fn of(
+        route: &Route,
+        parts: &RequestParts<'_>,
+        peer: PeerInfo,
+        peeked: Option<&Peeked>,
+    ) -> Option<Box<Self>> {
+        if !route.rewrites_cards() {
+            return None;
+        }
+        let form = form(parts, peeked)?;
+        let spec = route.spec();
+        let public = match &spec.public_url {
+            Some(public) => public.clone(),
+            None => requested(parts, peer)?,
+        };
+        let mut if_none_match = Vec::new();
+        forward::join(&mut if_none_match, parts, KnownField::IfNoneMatch, b",");
+        Some(Box::new(Self {
+            public: public.below(spec.stripped_prefix().unwrap_or_default()),
+            form,
+            if_none_match,
+        }))
+    }
+
+    /// True if the client has the response with this entity tag already (RFC 9110, section 13.1.2).
+    pub(super) fn has(&self, tag: &[u8]) -> bool {
+        let opaque = |tag: &[u8]| tag.strip_prefix(b"W/").unwrap_or(tag).to_vec();
+        let mut known = self.if_none_match.split(|&byte| byte == b',').map(trim);
+        self.form == CardForm::Get
+            && known.any(|known| known == b"*" || opaque(known) == opaque(tag))
+    }
+}
+
+fn form(parts: &RequestParts<'_>, peeked: Option<&Peeked>) -> Option<CardForm> {
+    if peeked.is_some_and(|peeked| peeked.is_for_card) {
+        return Some(CardForm::Call);
+    }
+    let form = match parts.facts.method {
+        Method::Get => CardForm::Get,
+        Method::Head => CardForm::Head,
+        _ => return None,
+    };
+    let path = parts.facts.target.path;
+    PATHS.iter().any(|end| path.ends_with(end)).then_some(form)
+}
+
+/// The URL at which the client has reached the proxy, or what is in front of it and trusted.
+fn requested(parts: &RequestParts<'_>, peer: PeerInfo) -> Option<PublicUrl> {
+    let forwarded = |known| {
+        let value = peer.is_trusted.then(|| parts.value(known)).flatten()?;
+        let first = value.split(|&byte| byte == b',').next()?;
+        std::str::from_utf8(trim(first)).ok()
+    };
+    let scheme = match forwarded(KnownField::XForwardedProto) {
+        Some(name) if name.eq_ignore_ascii_case("https") => Scheme::Https,
+        Some(name) if name.eq_ignore_ascii_case("http") => Scheme::Http,
+        _ if peer.is_secure => Scheme::Https,
+        _ => Scheme::Http,
+    };
+    let own = || parts.facts.authority.as_ref().map(|own| own.as_str());
+    let authority = forwarded(KnownField::XForwardedHost).or_else(own)?;
+    PublicUrl::of_request(scheme, authority)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::message::Limits;
+    use crate::proxy::http1_client::validate;
+
+    fn on<R>(head: &str, look: impl FnOnce(&RequestParts<'_>) -> R) -> R {
+        validate(head.as_bytes(), &Limits::default(), look).unwrap()
+    }
+
+    fn peer(is_trusted: bool, is_secure: bool) -> PeerInfo {
+        PeerInfo {
+            client: SocketAddr::from(([192, 0, 2, 1], 1)),
+            is_trusted,
+            is_secure,
+        }
+    }
+
+    #[test]
+    fn cards_are_requested_at_their_addresses() {
+        let of = |line: &str| {
+            on(&format!("{line} HTTP/1.1\r\nHost: a\r\n\r\n"), |parts| {
+                form(parts, None)
+            })
+        };
+        assert_eq!(of("GET /.well-known/agent-card.json"), Some(CardForm::Get));
+        assert_eq!(
+            of("GET /agents/a/.well-known/agent.json?x=1"),
+            Some(CardForm::Get)
+        );
+        assert_eq!(
+            of("HEAD /.well-known/agent-card.json"),
+            Some(CardForm::Head)
+        );
+        assert_eq!(of("GET /a/extendedAgentCard"), Some(CardForm::Get));
+        assert_eq!(of("GET /v1/card"), Some(CardForm::Get));
+        for other in [
+            "POST /.well-known/agent-card.json",
+            "GET /.well-known/agent-card.json/x",
+            "GET /agent-card.json",
+            "GET /?/.well-known/agent-card.json",
+        ] {
+            assert_eq!(of(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn the_url_is_that_of_the_request_and_of_trusted_proxies_in_front() {
+        let of = |fields: &str, peer| {
+            let head = format!("GET / HTTP/1.1\r\nHost: A.test:443\r\n{fields}\r\n");
+            on(&head, |parts| requested(parts, peer)).map(|url| url.to_string())
+        };
+        assert_eq!(
+            of("", peer(false, false)).as_deref(),
+            Some("http://a.test:443")
+        );
+        assert_eq!(of("", peer(false, true)).as_deref(), Some("https://a.test"));
+        let front = "X-Forwarded-Proto: https, http\r\nX-Forwarded-Host: front.test, a.test\r\n";
+        assert_eq!(
+            of(front, peer(true, false)).as_deref(),
+            Some("https://front.test")
+        );
+        assert_eq!(
+            of(front, peer(false, false)).as_deref(),
+            Some("http://a.test:443")
+        );
+        let bad = "X-Forwarded-Host: a b/c\r\n";
+        assert_eq!(of(bad, peer(true, false)), None);
+    }
+
+    #[test]
+    fn the_entity_tag_of_the_client_is_compared_weakly() {
+        let request = |tags: &str, form| CardRequest {
+            public: "https://a.test".parse().unwrap(),
+            form,
+            if_none_match: tags.into(),
+        };
+        let has = |tags, tag: &str| request(tags, CardForm::Get).has(tag.as_bytes());
+        assert!(has("\"a\", W/\"b\"", "\"b\"") && has("\"a\"", "W/\"a\"") && has("*", "\"x\""));
+        assert!(!has("\"a\"", "\"b\"") && !has("", "\"b\"") && !has("a", "\"a\""));
+        assert!(
+            !request("*", CardForm::Head).has(b"\"a\"")
+                && !request("*", CardForm::Call).has(b"\"a\"")
+        );
+    }
+}
