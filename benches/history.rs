@@ -55,6 +55,7 @@ impl Appender {
             digest: self.state.spec.digest(),
             change: Some(change),
             request: None,
+            cut: false,
         };
         let written = self
             .history

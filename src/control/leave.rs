@@ -50,6 +50,10 @@ pub(super) fn departures<'a>(revisions: impl Iterator<Item = &'a StoredRevision>
                 Some(change) => leave_by(change, false),
                 None => Leave::SPLIT,
             };
+            let leave = Leave {
+                cut: record.cut,
+                ..leave
+            };
             departures = departures.after(&Transition {
                 before: &earlier.spec,
                 after: &state.spec,
@@ -101,6 +105,7 @@ mod tests {
             digest: state.spec.digest(),
             change: change.map(|text| serde_json::from_str(text).unwrap()),
             request: None,
+            cut: false,
         };
         StoredRevision {
             record: Arc::new(record),
@@ -126,6 +131,9 @@ mod tests {
         };
         assert_eq!(of(&kept, &blue), Some((LeaveCause::Switch, false)));
         assert_eq!(of(&kept, &green), None);
+        Arc::make_mut(&mut kept[1].record).cut = true;
+        let cut = Some((LeaveCause::Switch, true));
+        assert_eq!(of(&kept, &blue), cut, "sessions of what was cut move");
         kept.push(revision(3, 1, Cause::Rollback { to: Revision(1) }, None));
         assert_eq!(of(&kept, &blue), None);
         assert_eq!(of(&kept, &green), Some((LeaveCause::Rollback, true)));

@@ -306,6 +306,7 @@ impl Controller {
             cause: proposal.cause,
             digest: draft.digest(),
             change: Some(proposal.change),
+            cut: proposal.cut,
         };
         let kept = StoredRevision {
             record: Arc::new(record),

@@ -217,7 +217,7 @@ impl Controller {
             whole: FullWeight::new(),
             undone: Vec::new(),
         };
-        Ok(self.swap_live_first(live, swap, request.by))
+        Ok(self.swap_live_first(live, swap, request))
     }
 
     fn attempt_route(
@@ -245,7 +245,7 @@ impl Controller {
             whole: back.whole,
             undone: vec![back.undone],
         };
-        Ok(self.swap_live_first(&live, swap, request.by))
+        Ok(self.swap_live_first(&live, swap, request))
     }
 
     /// Swaps to a draft and enters it in the index in one step, which the history then follows.
@@ -253,10 +253,10 @@ impl Controller {
         &self,
         live: &Arc<RoutingTable>,
         swap: LiveFirst,
-        by: &Author,
+        request: Request<'_>,
     ) -> RollbackAttempt<'_> {
         let mut index = self.log.index();
-        if was_made(&index, by) {
+        if was_made(&index, request.by) {
             return RollbackAttempt::Again;
         }
         let (revision, based_on) = (self.log.history.reserve(), live.revision());
@@ -267,7 +267,7 @@ impl Controller {
         else {
             return RollbackAttempt::Again;
         };
-        let mut kept = self.record_of(&swapped, swap.cause, by);
+        let mut kept = self.record_of(&swapped, swap.cause, request);
         Arc::make_mut(&mut kept.record).change = swap.change;
         kept.whole = swap.whole;
         index.insert(kept.clone());
@@ -288,9 +288,8 @@ impl Controller {
         target: RollbackTarget,
         request: Request<'_>,
     ) -> RollbackAttempt<'_> {
-        let by = request.by;
         let mut index = self.log.index();
-        if was_made(&index, by) {
+        if was_made(&index, request.by) {
             return RollbackAttempt::Again;
         }
         let next = || self.log.history.reserve();
@@ -304,7 +303,7 @@ impl Controller {
             }
         };
         let to = swapped.restored.unwrap_or_default();
-        let kept = self.record_of(&swapped, Cause::Rollback { to }, by);
+        let kept = self.record_of(&swapped, Cause::Rollback { to }, request);
         index.insert(kept.clone());
         let entry = Entry::new((*kept.record).clone());
         self.log.history.append_async(entry);
@@ -325,7 +324,12 @@ impl Controller {
         ))
     }
 
-    fn record_of(&self, swapped: &Swapped, cause: Cause, by: &Author) -> StoredRevision {
+    fn record_of(
+        &self,
+        swapped: &Swapped,
+        cause: Cause,
+        Request { by, consent, .. }: Request<'_>,
+    ) -> StoredRevision {
         let (before, after) = (swapped.replaced.state(), swapped.table.state());
         let group = self.table.live_group().map(|group| group.to_string());
         let record = RevisionRecord {
@@ -341,6 +345,7 @@ impl Controller {
             digest: swapped.table.digest(),
             change: None,
             request: self.idempotency.request_of(by),
+            cut: consent.cut,
         };
         StoredRevision {
             record: Arc::new(record),

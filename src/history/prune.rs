@@ -97,6 +97,7 @@ mod tests {
             digest: Digest::default(),
             change: None,
             request: None,
+            cut: false,
         };
         let kept = StoredRevision {
             record: Arc::new(record),

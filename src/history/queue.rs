@@ -172,6 +172,7 @@ mod tests {
             digest: Digest::default(),
             change: None,
             request: None,
+            cut: false,
         })))
     }
 

@@ -256,6 +256,7 @@ mod tests {
             digest: Digest::default(),
             change: None,
             request: None,
+            cut: false,
         };
         let entry = Entry::new(record);
         JournalWrite {

@@ -58,6 +58,7 @@ fn publish(
         digest: state.spec.digest(),
         change: Some(change),
         request: None,
+        cut: false,
     };
     (Entry::new(record), state)
 }
@@ -73,6 +74,7 @@ fn rollback(revision: Revision, parent: Revision, to: Revision, digest: Digest) 
         digest,
         change: None,
         request: None,
+        cut: false,
     })
 }
 

@@ -131,4 +131,7 @@ pub struct RevisionRecord {
     /// Digest of the request if it differs from the change: an import.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Digest>,
+    /// True if what was in flight on the releases that left by it was cut, and their sessions move.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cut: bool,
 }
