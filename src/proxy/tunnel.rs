@@ -116,7 +116,14 @@ async fn pass_on(
     };
     let lot = u32::try_from(worker.random() >> 32).expect("half of the bits are left");
     let is_cut = || selected.work.is_cut() || worker.closes(lot);
-    match tunnel(&worker, up, down, timeouts.websocket_idle, is_cut).await {
+    let ended = tunnel(&worker, up, down, timeouts.websocket_idle, is_cut).await;
+    // Before the sides get time to read the end: a client whose connection ends meanwhile drops this.
+    if let Some(cut) = selected.work.cut() {
+        context.release_left(cut);
+    }
+    let status = context.status.get().unwrap_or(101);
+    context.end(Outcome::Answered(status));
+    match ended {
         Ended::ByBoth => {}
         Ended::ByUs => {
             let close = if is_cut() {
@@ -134,11 +141,6 @@ async fn pass_on(
         Ended::ByEndpoint => client.abort(endpoint),
         Ended::Closed => Box::pin(client.linger(&worker)).await,
     }
-    if let Some(cut) = selected.work.cut() {
-        context.release_left(cut);
-    }
-    let status = context.status.get().unwrap_or(101);
-    context.end(Outcome::Answered(status));
 }
 
 /// Sends a close frame, if the side is between two frames.
