@@ -42,6 +42,7 @@ mod in_flight;
 mod limits;
 mod mcp_sessions;
 mod overrides;
+mod pin_promise;
 mod program;
 mod readiness;
 mod redaction;

@@ -4,15 +4,12 @@ use std::fmt::Write as _;
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::ops::Deref;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::mpsc::{Receiver, channel};
 
 use serde_json::Value;
-use switchback::config::{self, FileCheck};
-use switchback::server::{self, Options, Running};
 
-use crate::support::{Client, Origin, TIMEOUT};
+use crate::support::{Origin, Served, TIMEOUT};
 
 /// An endpoint that hands each request to the test, with the connection to write the response to.
 pub(super) struct HeldOrigin {
@@ -23,12 +20,6 @@ pub(super) struct HeldOrigin {
 /// A request that an endpoint has: the connection.
 pub(super) struct Held {
     pub(super) stream: TcpStream,
-}
-
-/// A whole proxy, with a history of its own.
-pub(super) struct Served {
-    pub(super) running: Running,
-    _folder: tempfile::TempDir,
 }
 
 /// A proxy before two such endpoints.
@@ -105,65 +96,6 @@ impl Whole {
             served,
         }
     }
-}
-
-impl Deref for Whole {
-    type Target = Served;
-
-    fn deref(&self) -> &Served {
-        &self.served
-    }
-}
-
-impl Served {
-    /// Starts one with these settings, releases and routes.
-    pub(super) fn start(lines: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let text = format!(
-            "workers = 2\n[[listeners]]\naddress = \"127.0.0.1:0\"\n[admin]\naddress = \"127.0.0.1:0\"\n\
-             [history]\npath = {:?}\n[access_log]\nformat = \"off\"\n{lines}\n",
-            folder.path().display().to_string()
-        );
-        let config = config::parse(&text, Path::new("/"), FileCheck::MustExist);
-        let config = config.unwrap_or_else(|problems| panic!("{problems:#?}\n{text}"));
-        Self {
-            running: server::start(config, Options::default()).unwrap(),
-            _folder: folder,
-        }
-    }
-
-    /// A new connection to the proxy.
-    pub(super) fn client(&self) -> Client {
-        Client::connect(self.running.listeners()[0])
-    }
-
-    /// Sends a request to the admin API.
-    pub(super) fn admin(&self, method: &str, path: &str, body: &Value) -> (u16, Value) {
-        let address = self.running.admin();
-        let text = if body.is_null() {
-            String::new()
-        } else {
-            body.to_string()
-        };
-        let mut client = Client::connect(address);
-        client.send(format!(
-            "{method} {path} HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{text}",
-            text.len()
-        ));
-        let response = client.response();
-        let json = serde_json::from_slice(&response.body);
-        (
-            response.status,
-            json.unwrap_or_else(|error| panic!("{error}: {}", response.text())),
-        )
-    }
-
-    /// Sends a change that must succeed.
-    pub(super) fn done(&self, method: &str, path: &str, body: &Value) -> Value {
-        let (status, body) = self.admin(method, path, body);
-        assert_eq!(status, 200, "{path}: {body}");
-        body
-    }
 
     /// Gives everything to a release.
     pub(super) fn switch(&self, to: &str) -> Value {
@@ -181,29 +113,6 @@ impl Served {
         counters.into_iter().map(without_route).collect()
     }
 
-    /// The counters of a family, as the values of their labels and the count.
-    pub(super) fn counters(&self, family: &str) -> Vec<String> {
-        let response = self.metrics();
-        let of_family = |line: &str| {
-            let (labels, count) = line
-                .strip_prefix(family)?
-                .strip_prefix('{')?
-                .split_once("} ")?;
-            let values = labels
-                .split(',')
-                .map(|label| label.split('"').nth(1).unwrap());
-            Some(format!("{} {count}", values.collect::<Vec<_>>().join(" ")))
-        };
-        response.lines().filter_map(of_family).collect()
-    }
-
-    fn metrics(&self) -> String {
-        let address = self.running.admin();
-        let mut client = Client::connect(address);
-        client.send(format!("GET /metrics HTTP/1.1\r\nhost: {address}\r\n\r\n"));
-        client.response().text()
-    }
-
     /// The work in flight on a release.
     pub(super) fn work(&self, release: &str) -> Value {
         self.done("GET", &format!("/v1/releases/{release}/work"), &Value::Null)
@@ -217,5 +126,13 @@ impl Served {
             .iter()
             .map(|class| class["count"].as_u64().unwrap())
             .collect()
+    }
+}
+
+impl Deref for Whole {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
     }
 }

@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
-use super::harness::Served;
-use crate::support::wait_until;
+use crate::support::{Served, wait_until};
 use case::{CLASSES, Case, Work};
 use client::End;
 use endpoint::Endpoint;
@@ -258,6 +257,11 @@ fn every_case(client: Transport, upstream: Transport) {
 #[test]
 fn every_class_ends_as_its_policy_says_over_http1() {
     every_case(Transport::Http1, Transport::Http1);
+}
+
+#[test]
+fn every_class_ends_as_its_policy_says_over_http2() {
+    every_case(Transport::Http2, Transport::Http2);
 }
 
 #[test]

@@ -10,12 +10,14 @@ mod log;
 mod origin;
 mod proxy;
 pub(crate) mod random;
+mod served;
 pub(crate) mod signal;
 
 pub(crate) use admin::{TABLE, TestAdmin};
 pub(crate) use client::{Client, Response, exchange, read_response};
 pub(crate) use origin::{Origin, Request, read_head, read_request};
 pub(crate) use proxy::{SECRET, TestProxy, TestProxyBuilder};
+pub(crate) use served::Served;
 
 use std::time::{Duration, Instant};
 
