@@ -1,9 +1,9 @@
 //! Parameters of a change besides its body: author, reason, condition and permissions.
 
-use std::{sync::Arc, time::Duration};
+use std::{error::Error as _, sync::Arc, time::Duration};
 
 use axum::{
-    extract::{FromRequestParts, Path, Query},
+    extract::{FromRequestParts, Path, Query, rejection::QueryRejection},
     http::request::Parts,
 };
 use serde::{Deserialize, de::DeserializeOwned};
@@ -343,9 +343,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryParams<T>
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Query(arguments) = Query::<T>::from_request_parts(parts, state)
             .await
-            .map_err(|rejection| ApiError::malformed(rejection.body_text()))?;
+            .map_err(|rejection| ApiError::malformed(cause(&rejection)))?;
         Ok(Self(arguments))
     }
+}
+
+/// The cause of a rejection; of its own it says only that there is one.
+fn cause(rejection: &QueryRejection) -> String {
+    let cause = rejection.source().map(ToString::to_string);
+    cause.unwrap_or_else(|| rejection.body_text())
 }
 
 /// Parts of the path.

@@ -35,7 +35,7 @@ pub(super) async fn preview(
     let PreviewRequest { release, period } = request;
     check(&admin, &route, &release)?;
     if period.0 < Duration::from_secs(1) || period > LONGEST_PREVIEW {
-        let message = format!("`for` is {period}, and a token holds from 1s to {LONGEST_PREVIEW}");
+        let message = "a token holds for 1s to 30d";
         return Err(
             ApiError::invalid(message).hint("such as `{\"release\": \"green\", \"for\": \"1h\"}`")
         );

@@ -121,8 +121,8 @@ impl FromStr for ChangeWait {
         match text {
             "converged" => Ok(Self::Until(WaitUntil::Converged)),
             "drained" => Ok(Self::Until(WaitUntil::Drained)),
-            _ => text.parse().map(Self::Healthy).map_err(|error: String| {
-                format!("{error}, or what to wait for: `converged` or `drained`")
+            _ => text.parse().map(Self::Healthy).map_err(|_: String| {
+                format!("`{text}` is neither `converged`, nor `drained`, nor a time such as `30s`")
             }),
         }
     }

@@ -10,7 +10,7 @@ use super::{
     changes::ManyArgs,
     config_file::ConfigFile,
     endpoints::EndpointVerb,
-    options::{ChangeArgs, CommonArgs, HealthArgs, revision, version},
+    options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
     resources::{ReleaseVerb, RouteVerb},
     table::Import,
@@ -192,7 +192,7 @@ pub(super) enum RemoteCommand {
         /// A release in its split, at weight 0 too
         release: ReleaseName,
         /// Time until the token is void, at most 30 days
-        #[arg(long = "for", value_name = "TIME", default_value = "1h")]
+        #[arg(long = "for", value_name = "TIME", default_value = "1h", value_parser = period)]
         period: HumanDuration,
     },
     /// List releases with their endpoints and health

@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::{
-    api::{LONGEST_WAIT, group_error, message_error},
+    api::{LONGEST_PREVIEW, LONGEST_WAIT, group_error, message_error},
     model::{HumanDuration, Revision, Version},
 };
 
@@ -67,6 +67,15 @@ pub(super) fn message(text: &str) -> Result<String, String> {
     message_error(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
 
+/// Parses the time for which a preview token holds.
+pub(super) fn period(text: &str) -> Result<HumanDuration, String> {
+    let span: HumanDuration = text.parse()?;
+    if span < HumanDuration::seconds(1) || span > LONGEST_PREVIEW {
+        return Err("a token holds for 1s to 30d".to_owned());
+    }
+    Ok(span)
+}
+
 fn group(text: &str) -> Result<String, String> {
     group_error(text).map_or_else(|| Ok(text.to_owned()), Err)
 }
@@ -92,6 +101,10 @@ mod tests {
             "`90s` is too long; the maximum is 60s"
         );
         assert!(wait("soon").is_err());
+        assert_eq!(period("30d").unwrap(), LONGEST_PREVIEW);
+        for wrong in ["90d", "0s"] {
+            assert_eq!(period(wrong).unwrap_err(), "a token holds for 1s to 30d");
+        }
         assert!(message(&"x".repeat(257)).is_err());
         assert_eq!(group("deploy-7").unwrap(), "deploy-7");
         for wrong in ["", "a b", "ä"] {

@@ -9,8 +9,8 @@ use super::{
     text::{Columns, clean},
 };
 use crate::{
-    api::{RevisionDiff, RevisionPage, RevisionSummary, Status},
-    model::{Cause, Revision},
+    api::{EndpointStatus, RevisionDiff, RevisionPage, RevisionSummary, Status},
+    model::{Cause, EndpointSpec, Revision},
 };
 
 pub(super) async fn list_routes(client: &Client) -> Result<Out, Failure> {
@@ -44,11 +44,7 @@ pub(super) async fn list_releases(client: &Client) -> Result<Out, Failure> {
                 role(release.role).to_owned(),
                 endpoint.url.to_string(),
                 clean(&endpoint.address),
-                if endpoint.draining {
-                    "draining".to_owned()
-                } else {
-                    format!("{:?}", endpoint.health).to_lowercase()
-                },
+                state(endpoint),
                 endpoint.in_flight.to_string(),
             ]);
         }
@@ -67,6 +63,22 @@ pub(super) async fn list_releases(client: &Client) -> Result<Out, Failure> {
         text: columns.shown(),
         json,
     })
+}
+
+/// State of an endpoint: its health, and what is not as usual.
+fn state(endpoint: &EndpointStatus) -> String {
+    let mut state = if endpoint.draining {
+        "draining".to_owned()
+    } else {
+        format!("{:?}", endpoint.health).to_lowercase()
+    };
+    if endpoint.ejected.is_some() {
+        state.push_str(", ejected");
+    }
+    if endpoint.weight != EndpointSpec::WEIGHT {
+        state = format!("{state}, weight {}", endpoint.weight);
+    }
+    state
 }
 
 pub(super) async fn history(
@@ -141,4 +153,22 @@ pub(super) async fn diff(client: &Client, from: Revision, to: Revision) -> Resul
         text,
         json: answer.body,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn an_endpoint_that_is_ejected_or_weighed_says_so() {
+        let state = |more: serde_json::Value| {
+            let mut endpoint = serde_json::json!({
+                "url": "http://10.0.0.1:9000", "address": "10.0.0.1:9000", "health": "healthy", "in_flight": 0,
+            });
+            let more = more.as_object().cloned().unwrap_or_default();
+            endpoint.as_object_mut().unwrap().extend(more);
+            super::state(&serde_json::from_value(endpoint).unwrap())
+        };
+        assert_eq!(state(serde_json::json!({})), "healthy");
+        let both = serde_json::json!({ "ejected": "connect_failed", "weight": 2 });
+        assert_eq!(state(both), "healthy, ejected, weight 2");
+    }
 }

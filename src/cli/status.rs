@@ -214,7 +214,7 @@ fn releases(releases: &[ReleaseStatus]) -> String {
     columns.shown()
 }
 
-/// `1 of 2`, with the number of unknown ones; `unchecked` without checks.
+/// `1 of 2`, with the numbers of unknown and of ejected ones; `unchecked` without checks.
 fn healthy(release: &ReleaseStatus) -> String {
     let count = |is: &dyn Fn(EndpointHealth) -> bool| {
         let serving = release
@@ -224,17 +224,23 @@ fn healthy(release: &ReleaseStatus) -> String {
         serving.filter(|endpoint| is(endpoint.health)).count()
     };
     let all = count(&|_| true);
+    let endpoints = release.endpoints.iter();
+    let ejected = match endpoints.filter(|one| one.ejected.is_some()).count() {
+        0 => String::new(),
+        ejected => format!(", {ejected} ejected"),
+    };
     if all > 0 && count(&|health| health == EndpointHealth::Unchecked) == all {
-        return "unchecked".to_owned();
+        return "unchecked".to_owned() + &ejected;
     }
     let healthy = format!(
         "{} of {all}",
         count(&|health| health == EndpointHealth::Healthy)
     );
-    match count(&|health| health == EndpointHealth::Unknown) {
+    let healthy = match count(&|health| health == EndpointHealth::Unknown) {
         0 => healthy,
         unknown => format!("{healthy}, {unknown} unknown"),
-    }
+    };
+    healthy + &ejected
 }
 
 fn hosts(route: &RouteStatus) -> String {
@@ -261,5 +267,36 @@ pub(super) fn role(role: ReleaseRole) -> &'static str {
         ReleaseRole::Live => "live",
         ReleaseRole::Standby => "standby",
         ReleaseRole::Warm => "warm",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_release_shows_how_many_of_its_endpoints_are_ejected() {
+        let endpoint = |health: &str, ejected: Option<&str>| {
+            serde_json::json!({
+                "url": "http://10.0.0.1:9000", "address": "10.0.0.1:9000", "health": health, "in_flight": 0,
+                "ejected": ejected,
+            })
+        };
+        let shown = |health: &str, ejected| {
+            let release = serde_json::json!({
+                "name": "blue", "version": "1", "role": "live", "ready": true, "healthy": 2, "in_flight": 0,
+                "endpoints": [endpoint(health, None), endpoint(health, ejected)],
+            });
+            healthy(&serde_json::from_value(release).unwrap())
+        };
+        assert_eq!(shown("healthy", None), "2 of 2");
+        assert_eq!(
+            shown("healthy", Some("connect_failed")),
+            "2 of 2, 1 ejected"
+        );
+        assert_eq!(
+            shown("unchecked", Some("connect_failed")),
+            "unchecked, 1 ejected"
+        );
     }
 }

@@ -29,7 +29,7 @@ impl Default for Sessions {
         Self {
             keys: Vec::new(),
             max_age: HumanDuration::seconds(30 * 24 * 3600),
-            mcp_starts: Size::kib(16 * 1024),
+            mcp_starts: Size::mib(16),
             learned_ids: 65_536,
             learned_for: HumanDuration::seconds(24 * 3600),
         }

@@ -1,13 +1,15 @@
 //! Warnings: valid settings that will hardly have the intended effect.
 
 use super::Config;
-use crate::model::{Problem, Protocol, RouteSpec};
+use crate::model::{Problem, Protocol, ReleaseName, ReleaseSpec, RouteSpec};
 
 impl Config {
     /// Warnings. None of them prevents the use of a configuration.
     pub fn warnings(&self) -> Vec<Problem> {
-        let of_route = |route| self.warnings_of(route);
-        self.routes.iter().flat_map(of_route).collect()
+        let of_releases = self.releases.iter();
+        let of_releases = of_releases.filter_map(|(name, release)| queue(name, &release.spec));
+        let of_routes = self.routes.iter().flat_map(|route| self.warnings_of(route));
+        of_releases.chain(of_routes).collect()
     }
 
     /// Warnings about one route: a fallback that leads nowhere, connection upgrades on a release that speaks HTTP/2.
@@ -37,6 +39,24 @@ impl Config {
         }
         found
     }
+}
+
+/// Warning about a queue in which nothing ever waits.
+fn queue(name: &ReleaseName, release: &ReleaseSpec) -> Option<Problem> {
+    let limits = &release.limits;
+    let (is_limited, has_queue) = (
+        limits
+            .in_flight_per_endpoint
+            .or(limits.concurrency)
+            .is_some(),
+        limits.queue.is_some_and(|queue| queue > 0),
+    );
+    if is_limited || !has_queue {
+        return None;
+    }
+    let at = format!("releases.{name}.limits.queue");
+    let message = "nothing waits in the queue of a release without a limit";
+    Some(Problem::new(at, message).hint("add `in_flight_per_endpoint` or `concurrency`"))
 }
 
 /// Warning about a fallback to a stable release that there is not.

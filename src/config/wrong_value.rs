@@ -275,6 +275,18 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
             "`affinity` is a list, tried in order",
             "put brackets around it: `affinity = [{ cookie = \"sid\" }]`",
         ),
+        ("routes.*.pins" | "routes.*.pins.*", DeValue::String(given)) => say(
+            "a pin is a table that names a header field or a cookie",
+            format!("write `pins = [{{ header = \"{given}\" }}]`, or `cookie`"),
+        ),
+        ("routes.*.pins", DeValue::Table(_)) => say(
+            "`pins` is a list",
+            "put brackets around it: `pins = [{ header = \"mcp-session-id\" }]`",
+        ),
+        ("routes.*.pin_lost", DeValue::Integer(given)) => say(
+            "`pin_lost` is a string",
+            format!("put it in quotes: `pin_lost = \"{}\"`", given.as_str()),
+        ),
         ("routes.*.headers", DeValue::Array(_) | DeValue::String(_)) => say(
             "`headers` is a table of names and values",
             "write `headers = { x-beta = \"yes\" }`",

@@ -20,8 +20,8 @@ pub(super) const SLOT_FILE: &str = "rollback.slot";
 pub(super) const MARK: &str = "history.mark";
 
 const LOCK: &str = "lock";
-/// File name of the key for session ids, which the server keeps here.
-const SEAL_KEY: &str = "seal.key";
+/// File name of the key for session ids, which the server keeps in the folder of the history.
+pub const SEAL_KEY: &str = "seal.key";
 const FILES: [&str; 5] = [STORE, SLOT_FILE, MARK, LOCK, SEAL_KEY];
 
 /// Time that a start waits for the lock of a living process, which may be about to end.

@@ -55,6 +55,7 @@ use self::{
     writer::Writer,
 };
 pub use self::{
+    data_dir::SEAL_KEY,
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,
     ipc::HISTORY_WRITER,

@@ -74,8 +74,6 @@ pub enum SessionPolicy {
     KeepFor(HumanDuration),
     /// They move with their next request.
     Move,
-    /// They stay on their release to their end, and are never moved.
-    Finish,
 }
 
 // === impl InFlightSpec ===
@@ -169,7 +167,7 @@ impl FromStr for WorkPolicy {
                 "`{text}` is no policy: write `finish`, `finish within 15m`, `cut` or `cut over 30s`"
             )
         };
-        let span = |text: &str| text.trim().parse::<HumanDuration>();
+        let span = str::parse::<HumanDuration>;
         match text {
             "finish" => Ok(Self::Finish),
             "cut" => Ok(Self::Cut),
@@ -202,7 +200,7 @@ impl SessionPolicy {
     /// True if a session moves with its next request, where its release left `since` ago.
     pub fn moves(self, since: Duration) -> bool {
         match self {
-            Self::Keep | Self::Finish => false,
+            Self::Keep => false,
             Self::KeepFor(HumanDuration(time)) => since >= time,
             Self::Move => true,
         }
@@ -214,13 +212,13 @@ impl FromStr for SessionPolicy {
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "keep" => Ok(Self::Keep),
+            // The word that other work has for it.
+            "keep" | "finish" => Ok(Self::Keep),
             "move" => Ok(Self::Move),
-            "finish" => Ok(Self::Finish),
             _ => match text.strip_prefix("keep for ") {
-                Some(time) => time.trim().parse().map(Self::KeepFor),
+                Some(time) => time.parse().map(Self::KeepFor),
                 None => Err(format!(
-                    "`{text}` is no policy for sessions: write `keep`, `keep for 15m`, `move` or `finish`"
+                    "`{text}` is no policy for sessions: write `keep`, `keep for 15m` or `move`"
                 )),
             },
         }
@@ -233,7 +231,6 @@ impl fmt::Display for SessionPolicy {
             Self::Keep => f.write_str("keep"),
             Self::KeepFor(time) => write!(f, "keep for {time}"),
             Self::Move => f.write_str("move"),
-            Self::Finish => f.write_str("finish"),
         }
     }
 }
@@ -267,9 +264,10 @@ mod tests {
         for text in ["finish", "finish within 15m", "cut", "cut over 30s"] {
             assert_eq!(text.parse::<WorkPolicy>().unwrap().to_string(), text);
         }
-        for text in ["keep", "keep for 15m", "move", "finish"] {
+        for text in ["keep", "keep for 15m", "move"] {
             assert_eq!(text.parse::<SessionPolicy>().unwrap().to_string(), text);
         }
+        assert_eq!("finish".parse(), Ok(SessionPolicy::Keep));
         for text in [
             "",
             "finish in 15m",
@@ -318,7 +316,7 @@ mod tests {
             let policy: SessionPolicy = text.parse().unwrap();
             policy.moves(Duration::from_secs(since))
         };
-        assert!(!moves("keep", 1_000_000) && !moves("finish", 1_000_000) && moves("move", 0));
+        assert!(!moves("keep", 1_000_000) && moves("move", 0));
         assert!(!moves("keep for 10s", 9) && moves("keep for 10s", 10));
     }
 }

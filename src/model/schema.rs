@@ -45,11 +45,17 @@ const PUBLIC: &str = concat!(
     "(:([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5]))?(/[!$-.0-;=@-Z\\[\\]^-~]+)*/?$"
 );
 
-/// Pattern of a duration, as it is also written.
-const SPAN: &str = concat!(
-    "^[0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years)",
-    "( [0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years))*$"
-);
+/// Pattern of a duration, as it is also written, between two other patterns.
+macro_rules! span {
+    ($before:literal, $after:literal) => {
+        concat!(
+            $before,
+            "[0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years)",
+            "( [0-9]{1,9}(ns|us|ms|s|m|h|day|days|month|months|year|years))*",
+            $after
+        )
+    };
+}
 
 /// Schema from its keywords; some that are needed here (`not`, `propertyNames`) have no field in the builder.
 pub(super) fn keywords(keywords: Value) -> Schema {
@@ -149,19 +155,19 @@ text!(PublicUrl, "PublicUrl", {
 text!(HumanDuration, "Span", {
     "type": "string",
     "description": "A duration: a number with a unit, such as `2s` or `500ms`.",
-    "pattern": SPAN,
+    "pattern": (span!("^", "$")),
     "examples": ["2s"],
 });
 text!(WorkPolicy, "WorkPolicy", {
     "type": "string",
     "description": "What becomes of work in flight: `finish`, `finish within 15m`, `cut` or `cut over 30s`.",
-    "pattern": "^(finish|cut|(finish within|cut over) [0-9]{1,9}(ns|us|ms|s|m|h))$",
+    "pattern": (span!("^(finish|cut|(finish within|cut over) ", ")$")),
     "examples": ["finish within 15m"],
 });
 text!(SessionPolicy, "SessionPolicy", {
     "type": "string",
-    "description": "What becomes of sessions with a pin: `keep`, `keep for 15m`, `move` or `finish`.",
-    "pattern": "^(keep|move|finish|keep for [0-9]{1,9}(ns|us|ms|s|m|h))$",
+    "description": "What becomes of sessions with a pin: `keep` (or `finish`), `keep for 15m` or `move`.",
+    "pattern": (span!("^(keep|move|finish|keep for ", ")$")),
     "examples": ["keep for 15m"],
 });
 text!(Digest, "Digest", {

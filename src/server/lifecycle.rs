@@ -253,6 +253,7 @@ impl Running {
                 }
             }
         });
+        self.refuse_reloads();
         runtime.block_on(async {
             tokio::select! {
                 is_finished = self.wind_down(signal) => if is_finished {
@@ -266,6 +267,12 @@ impl Running {
         drop(entered);
         self.stop();
         Ok(())
+    }
+
+    /// Ends the queue of reloads: whoever waits in it is refused, and so is every later one.
+    fn refuse_reloads(&mut self) {
+        self.control.reloads.close();
+        while self.control.reloads.try_recv().is_ok() {}
     }
 
     /// Not ready, then drained; true if all work has finished within the grace.

@@ -14,13 +14,10 @@ use thiserror::Error;
 
 use crate::{
     config::{SealKeySpec, Sessions},
+    history::SEAL_KEY,
     seal::{KeyRing, WeakSecret},
 };
 
-/// Name of the file in the folder of the history.
-const KEY_FILE: &str = "seal.key";
-/// Its name until it is durable.
-const NEW_KEY_FILE: &str = "seal.key.new";
 /// Random bytes of a key.
 const KEY_BYTES: usize = 32;
 
@@ -58,7 +55,7 @@ pub enum SealKeyError {
 /// # Errors
 /// If a key cannot be read, made or used.
 pub(super) fn load(sessions: &Sessions, folder: &Path) -> Result<Arc<KeyRing>, SealKeyError> {
-    let path = folder.join(KEY_FILE);
+    let path = folder.join(SEAL_KEY);
     let mut secrets = sessions
         .keys
         .iter()
@@ -73,7 +70,7 @@ pub(super) fn load(sessions: &Sessions, folder: &Path) -> Result<Arc<KeyRing>, S
         source,
     };
     let ring = KeyRing::new(&texts).map_err(|(place, source)| weak(place, source))?;
-    ring.map(Arc::new).ok_or(SealKeyError::Random)
+    Ok(Arc::new(ring.expect("there is at least one secret")))
 }
 
 /// Checks that a configured key can be used.
@@ -106,7 +103,7 @@ fn secret(spec: &SealKeySpec) -> Result<String, SealKeyError> {
 
 /// The key of this folder; made if there is none.
 fn own(folder: &Path) -> Result<String, SealKeyError> {
-    let path = folder.join(KEY_FILE);
+    let path = folder.join(SEAL_KEY);
     match fs::read_to_string(&path) {
         Ok(secret) => Ok(secret),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -128,14 +125,19 @@ fn random() -> Result<String, SealKeyError> {
 
 /// Writes the key for its owner only. It has its name once it is durable: a key that was used is never lost.
 fn write(folder: &Path, secret: &str) -> io::Result<()> {
-    let new = folder.join(NEW_KEY_FILE);
+    let new = new_file(folder);
     let mut options = OpenOptions::new();
     options.write(true).create(true).truncate(true).mode(0o600);
     let mut file = options.open(&new)?;
     file.write_all(format!("{secret}\n").as_bytes())?;
     file.sync_all()?;
-    fs::rename(&new, folder.join(KEY_FILE))?;
+    fs::rename(&new, folder.join(SEAL_KEY))?;
     File::open(folder)?.sync_all()
+}
+
+/// The file of a key until it is durable.
+fn new_file(folder: &Path) -> PathBuf {
+    folder.join(format!("{SEAL_KEY}.new"))
 }
 
 fn at(path: &Path, source: io::Error) -> SealKeyError {
@@ -161,9 +163,9 @@ mod tests {
         let sealed = first.seal(&label, b"id").unwrap();
         let mut content = Content::default();
         assert_eq!(again.open(&label, &sealed, &mut content), Ok(&b"id"[..]));
-        let mode = fs::metadata(folder.path().join(KEY_FILE)).unwrap();
+        let mode = fs::metadata(folder.path().join(SEAL_KEY)).unwrap();
         assert_eq!(mode.permissions().mode() & 0o777, 0o600);
-        assert!(!folder.path().join(NEW_KEY_FILE).exists());
+        assert!(!new_file(folder.path()).exists());
         let elsewhere = tempfile::tempdir().unwrap();
         let other = load(&Sessions::default(), elsewhere.path()).unwrap();
         assert!(other.open(&label, &sealed, &mut content).is_err());
@@ -200,7 +202,7 @@ mod tests {
         let both = of(vec![new.clone(), old]).unwrap();
         assert!(both.open(&label, &sealed, &mut content).is_ok());
         assert!(
-            !folder.path().join(KEY_FILE).exists(),
+            !folder.path().join(SEAL_KEY).exists(),
             "no key is made beside configured ones"
         );
         let weak = of(vec![new, file("weak", "short")]).unwrap_err();

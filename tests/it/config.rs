@@ -412,6 +412,32 @@ fn a_fallback_that_leads_nowhere_is_said_beforehand() {
 }
 
 #[test]
+fn a_queue_in_which_nothing_waits_is_said_beforehand() {
+    let places = |limits: &str| {
+        let text = TWO_PROTOCOLS.replace(
+            "[[routes]]",
+            &format!("limits = {{ {limits} }}\n[[routes]]"),
+        );
+        let warnings = parse(&text).unwrap().warnings();
+        warnings
+            .iter()
+            .map(|one| one.path.clone())
+            .collect::<Vec<_>>()
+    };
+    let [place] = &places("queue = 9")[..] else {
+        panic!("one warning");
+    };
+    assert!(place.ends_with(".limits.queue"), "{place}");
+    for fine in [
+        "queue = 0",
+        "queue = 9, concurrency = 2",
+        "queue = 9, in_flight_per_endpoint = 1",
+    ] {
+        assert_eq!(places(fine), [""; 0], "{fine}");
+    }
+}
+
+#[test]
 fn what_a_release_of_http2_makes_of_upgrades_is_said_beforehand() {
     let warned = |lines: &str| {
         let config = parse(&format!("{TWO_PROTOCOLS}{lines}")).unwrap();

@@ -13,6 +13,8 @@ use std::{
 
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
+use crate::conformance::child::Switchback;
+
 /// Number of programs that run at a time.
 const AT_A_TIME: usize = 4;
 
@@ -99,6 +101,27 @@ fn every_mistake_is_answered_with_what_was_meant_and_check_and_serve_agree() {
         write(path.parent().unwrap(), "mistakes.txt", &written);
     }
     assert_eq!(written, fs::read_to_string(table()).unwrap());
+}
+
+#[test]
+fn a_reload_of_an_invalid_file_ends_as_check_does() {
+    let running = Switchback::start(
+        &[""],
+        "[releases.blue]\nendpoints = [\"http://127.0.0.1:1\"]\n\
+         [[routes]]\nname = \"chat\"\nsplit = { blue = 1 }\n",
+    );
+    let file = running.file();
+    let text = fs::read_to_string(&file).unwrap();
+    write(
+        file.parent().unwrap(),
+        "switchback.toml",
+        &text.replace("blue = 1", "green = 1"),
+    );
+    let admin = running.admin().to_string();
+    let reload = run(file.parent().unwrap(), &["reload", "--admin", &admin]);
+    let said = String::from_utf8_lossy(&reload.stderr);
+    assert_eq!(reload.status.code(), Some(78), "{said}");
+    assert!(said.contains("routes.chat.split"), "{said}");
 }
 
 const REST: &str = "[admin]\naddress = \"127.0.0.1:0\"\n[history]\npath = \"history\"\n\

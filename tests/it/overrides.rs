@@ -92,7 +92,7 @@ fn the_command_line_prints_the_token_and_a_command_that_uses_it() {
     let (_, wrong) = cli::run_failing(&admin, &["preview", "chat", "gren"]);
     assert!(wrong.contains("did you mean `green`?"), "{wrong}");
     let (_, wrong) = cli::run_failing(&admin, &["preview", "chat", "green", "--for", "31d"]);
-    assert!(wrong.contains("from 1s to 30days"), "{wrong}");
+    assert!(wrong.contains("a token holds for 1s to 30d"), "{wrong}");
 }
 
 #[test]

@@ -54,6 +54,26 @@ fn a_terminated_process_is_not_ready_first_and_serves_on() {
 }
 
 #[test]
+fn a_reload_is_refused_once_the_process_ends() {
+    let origin = Origin::replying("ok");
+    let mut switchback = before(
+        &origin,
+        "shutdown = { not_ready_for = \"1h\", grace = \"2h\" }",
+    );
+    send(switchback.child.id(), Signal::TERM);
+    wait_until("it is not ready", || !is_ready(&switchback));
+    let host = switchback.admin();
+    let mut client = Client::connect(host);
+    client.send(format!(
+        "POST /v1/reload HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n\r\n"
+    ));
+    let response = client.response();
+    assert_eq!(response.status, 503, "{}", response.text());
+    send(switchback.child.id(), Signal::TERM);
+    assert!(switchback.child.wait().unwrap().success());
+}
+
+#[test]
 fn after_that_it_takes_no_connections_and_ends_with_its_work() {
     let (origin, arrived, release) = Origin::holding();
     let mut switchback = before(&origin, "shutdown.not_ready_for = \"200ms\"");

@@ -5,6 +5,7 @@ use std::{
     fs::{self, File},
     io::Write as _,
     net::SocketAddr,
+    path::PathBuf,
     process::{Child, Command, Stdio},
     thread::sleep,
     time::{Duration, Instant},
@@ -81,6 +82,11 @@ impl Switchback {
         let address =
             line.and_then(|line| line.split_once("listening address=")?.1.split(' ').next());
         address.unwrap_or_else(|| panic!("{log}")).parse().unwrap()
+    }
+
+    /// Its configuration file.
+    pub(crate) fn file(&self) -> PathBuf {
+        self.folder.path().join("switchback.toml")
     }
 
     /// Its output so far.
