@@ -27,6 +27,7 @@ mod self_loop;
 mod sessions;
 mod settings;
 mod shape;
+mod shutdown;
 mod size;
 mod spans;
 mod syntax;
@@ -44,11 +45,12 @@ pub use self::{
     part::{load_release, load_route},
     sections::{
         AccessLog, AccessLogFormat, Admin, Discovery, HealthChecks, History, Log, LogFormat,
-        Observe, Rollback, Shutdown, TokenRole, TokenSpec,
+        Observe, Rollback, TokenRole, TokenSpec,
     },
     self_loop::{is_own_listener, own_listeners},
     sessions::{SealKeySpec, Sessions},
     settings::{SettingsDigests, changed_settings},
+    shutdown::{Shutdown, ShutdownPolicies},
     size::Size,
 };
 use crate::model::Problem;

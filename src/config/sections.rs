@@ -3,13 +3,12 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::Duration,
 };
 
 use serde::{Deserialize, Serialize};
 
 use super::{ListenerTls, Size};
-use crate::model::{HumanDuration, Problem};
+use crate::model::HumanDuration;
 
 /// The admin API.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -232,80 +231,6 @@ pub enum LogFormat {
     Text,
 }
 
-/// Shutdown of the process, in this order: not ready, drained, ended.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Shutdown {
-    /// Time after SIGTERM in which `/readyz` is not ready and everything is served as before, so that load balancers
-    /// see it and send nothing more. It is part of `grace`. When absent: 3 s where `TERMINATION_GRACE_PERIOD_SECONDS` is
-    /// set in the environment, but no more than a quarter of `grace`; none otherwise. SIGINT skips it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub not_ready_for: Option<HumanDuration>,
-    /// Longest time that `WebSockets` may go on after that; those that are left are closed (1012) one after the other in
-    /// the last quarter of it. By default what is left of `grace`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub websockets: Option<HumanDuration>,
-    /// Longest time that work may go on after SIGTERM. When absent: five seconds less than
-    /// `TERMINATION_GRACE_PERIOD_SECONDS` where that is set in the environment, ten minutes otherwise.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub grace: Option<HumanDuration>,
-}
-
-impl Shutdown {
-    /// The effective grace period.
-    pub fn effective_grace(&self) -> Duration {
-        let of_environment = grace_of_environment();
-        self.grace
-            .map_or_else(|| default_grace(of_environment.as_deref()), |grace| grace.0)
-    }
-
-    /// The effective time of not being ready while everything is served, a part of the grace period.
-    pub fn effective_not_ready_for(&self) -> Duration {
-        let of_environment = grace_of_environment();
-        let default = || default_not_ready_for(of_environment.as_deref(), self.effective_grace());
-        self.not_ready_for.map_or_else(default, |span| span.0)
-    }
-
-    /// The problem of a time of not being ready that leaves work no time to finish.
-    pub(super) fn problem(&self) -> Option<Problem> {
-        let (not_ready_for, grace) = (self.not_ready_for?, self.effective_grace());
-        if not_ready_for.0.is_zero() || not_ready_for.0 < grace {
-            return None;
-        }
-        let message = format!(
-            "{not_ready_for} leaves no time to finish, since it is part of `grace`, {}",
-            HumanDuration(grace)
-        );
-        let problem = Problem::new("shutdown.not_ready_for", message);
-        Some(problem.hint("raise `grace`, or lower `not_ready_for`"))
-    }
-
-    /// Begin and end of closing `WebSockets`, from the begin of the drain, which may take `left`. A little is kept for
-    /// them to read the close frame.
-    pub fn websocket_closing(&self, left: Duration) -> (Duration, Duration) {
-        let longest = left.saturating_sub((left / 8).min(Duration::from_secs(1)));
-        let end = self.websockets.map_or(longest, |span| span.0.min(longest));
-        (end / 4 * 3, end)
-    }
-}
-
-fn grace_of_environment() -> Option<String> {
-    std::env::var("TERMINATION_GRACE_PERIOD_SECONDS").ok()
-}
-
-fn default_not_ready_for(of_environment: Option<&str>, grace: Duration) -> Duration {
-    let seconds = of_environment.and_then(|seconds| seconds.trim().parse::<u64>().ok());
-    seconds.map_or(Duration::ZERO, |_| Duration::from_secs(3).min(grace / 4))
-}
-
-fn default_grace(of_environment: Option<&str>) -> Duration {
-    of_environment
-        .and_then(|seconds| seconds.trim().parse::<u64>().ok())
-        .map_or(Duration::from_secs(600), |seconds| {
-            Duration::from_secs(seconds.saturating_sub(5))
-        })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,56 +244,5 @@ mod tests {
             env: None,
         };
         assert_eq!(token.name(), "ci");
-    }
-
-    #[test]
-    fn where_an_orchestrator_ends_the_process_it_is_not_ready_first() {
-        let default = |of_environment, grace| {
-            default_not_ready_for(of_environment, Duration::from_secs(grace))
-        };
-        assert_eq!(default(None, 25), Duration::ZERO);
-        assert_eq!(default(Some("30"), 25), Duration::from_secs(3));
-        let quarter = Duration::from_millis(750);
-        assert_eq!(default(Some("8"), 3), quarter, "most of the grace is left");
-    }
-
-    #[test]
-    fn not_being_ready_leaves_a_part_of_the_grace() {
-        let problem = |not_ready_for, grace| {
-            let shutdown = Shutdown {
-                grace: Some(HumanDuration::seconds(grace)),
-                not_ready_for: Some(HumanDuration::seconds(not_ready_for)),
-                ..Shutdown::default()
-            };
-            shutdown.problem()
-        };
-        assert!(problem(4, 5).is_none() && problem(0, 0).is_none());
-        let refused = problem(5, 5).unwrap();
-        assert_eq!(refused.path, "shutdown.not_ready_for");
-        assert!(refused.hint.is_some());
-    }
-
-    #[test]
-    fn websockets_are_closed_in_the_last_quarter_of_their_time() {
-        let closing = |websockets: Option<u64>, left| {
-            let websockets = websockets.map(HumanDuration::seconds);
-            let shutdown = Shutdown {
-                websockets,
-                ..Shutdown::default()
-            };
-            let (begin, end) = shutdown.websocket_closing(Duration::from_secs(left));
-            (begin.as_secs_f64(), end.as_secs_f64())
-        };
-        assert_eq!(closing(None, 601), (450.0, 600.0));
-        assert_eq!(closing(Some(20), 601), (15.0, 20.0));
-        assert_eq!(closing(Some(20), 0), (0.0, 0.0));
-    }
-
-    #[test]
-    fn the_grace_follows_what_the_environment_allows() {
-        assert_eq!(default_grace(None), Duration::from_secs(600));
-        assert_eq!(default_grace(Some("30")), Duration::from_secs(25));
-        assert_eq!(default_grace(Some("3")), Duration::ZERO);
-        assert_eq!(default_grace(Some("soon")), Duration::from_secs(600));
     }
 }

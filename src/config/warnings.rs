@@ -9,7 +9,8 @@ impl Config {
         let of_releases = self.releases.iter();
         let of_releases = of_releases.filter_map(|(name, release)| queue(name, &release.spec));
         let of_routes = self.routes.iter().flat_map(|route| self.warnings_of(route));
-        of_releases.chain(of_routes).collect()
+        let of_process = self.shutdown.warnings();
+        of_process.chain(of_releases).chain(of_routes).collect()
     }
 
     /// Warnings about one route: a fallback that leads nowhere, connection upgrades on a release that speaks HTTP/2.

@@ -12,7 +12,7 @@ use std::{
 use super::clock::now_ms;
 use crate::{
     fleet::{Fleet, Roster},
-    model::WorkClass,
+    model::{CutCause, WorkClass},
     table::{CutOrder, Departure, LiveTable},
 };
 
@@ -103,12 +103,12 @@ impl Given {
         }
         (self.parts, self.at) = (parts, Some(now));
         let order = |(class, part): (WorkClass, u32)| CutOrder {
-            roster: Arc::clone(&self.roster),
+            roster: Some(Arc::clone(&self.roster)),
             route: Some(departure.route().clone()),
             class: Some(class),
             before: departure.revision(),
             part,
-            cause: departure.cause(),
+            cause: CutCause::Left(departure.cause()),
         };
         let parts = WorkClass::ALL.into_iter().zip(parts);
         parts.filter(|(_, part)| *part > 0).map(order).collect()
@@ -169,7 +169,7 @@ mod tests {
             let shown = |order: CutOrder| {
                 assert_eq!(
                     (order.before, order.cause),
-                    (Revision(2), LeaveCause::Switch)
+                    (Revision(2), CutCause::Left(LeaveCause::Switch))
                 );
                 (order.class.unwrap().as_str(), order.part / (u32::MAX / 4))
             };

@@ -28,6 +28,7 @@ mod drain_deadline;
 mod draining;
 mod drift;
 mod dry_run;
+mod ending;
 mod error;
 mod health_gate;
 mod idempotency;

@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     fleet::{CellKey, Fleet, WatchedRelease},
-    model::{LeaveCause, Revision, Rosters},
+    model::{CutCause, LeaveCause, Revision, Rosters},
     table::{Compiled, CutOrder, LiveTable},
 };
 
@@ -104,12 +104,12 @@ impl Reconciler {
         let mut watched = wanted.into_releases();
         for roster in state.timers.overdue(&watched, now, drain) {
             self.table.work().cut(CutOrder {
-                roster,
+                roster: Some(roster),
                 route: None,
                 class: None,
                 before: tables.revision,
                 part: u32::MAX,
-                cause: LeaveCause::Remove,
+                cause: CutCause::Left(LeaveCause::Remove),
             });
         }
         watched.extend(beside);

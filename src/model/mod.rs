@@ -68,5 +68,5 @@ pub use self::{
     session::{AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource},
     table::{Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
-    work::{LeaveCause, WorkClass},
+    work::{CutCause, LeaveCause, WorkClass},
 };

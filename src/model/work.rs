@@ -35,6 +35,15 @@ pub enum LeaveCause {
     Remove,
 }
 
+/// Cause for which work in flight is ended by us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CutCause {
+    /// Its release left the route.
+    Left(LeaveCause),
+    /// The process ends.
+    Shutdown,
+}
+
 impl WorkClass {
     /// All classes, in the order of [`WorkClass::index`].
     pub const ALL: [Self; 4] = [Self::Unary, Self::Stream, Self::Websocket, Self::GrpcStream];
@@ -75,6 +84,33 @@ impl LeaveCause {
     }
 }
 
+impl CutCause {
+    /// All causes, in the order of [`CutCause::index`].
+    pub const ALL: [Self; 5] = [
+        Self::Left(LeaveCause::Switch),
+        Self::Left(LeaveCause::Split),
+        Self::Left(LeaveCause::Rollback),
+        Self::Left(LeaveCause::Remove),
+        Self::Shutdown,
+    ];
+
+    /// Name in metrics and in logs.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Left(cause) => cause.as_str(),
+            Self::Shutdown => "shutdown",
+        }
+    }
+
+    /// Position in [`CutCause::ALL`].
+    pub const fn index(self) -> usize {
+        match self {
+            Self::Left(cause) => cause.index(),
+            Self::Shutdown => LeaveCause::ALL.len(),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,6 +124,9 @@ mod tests {
         for (place, cause) in LeaveCause::ALL.into_iter().enumerate() {
             assert_eq!(cause.index(), place);
             assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
+        }
+        for (place, cause) in CutCause::ALL.into_iter().enumerate() {
+            assert_eq!(cause.index(), place);
         }
     }
 }

@@ -5,7 +5,7 @@
 use std::io;
 
 use crate::message::{self, Rejection};
-use crate::model::{AttemptFailure, Fault, LeaveCause};
+use crate::model::{AttemptFailure, CutCause, Fault, LeaveCause};
 use crate::telemetry::names;
 
 use super::session_move::MoveError;
@@ -38,7 +38,7 @@ pub(super) enum ProxyError {
     /// The request is invalid and not forwarded.
     #[error("the request is invalid")]
     Refused(#[source] Rejection),
-    /// The release left the route, and the time of what was in flight on it is over.
+    /// The release left the route or the process ends, and the time of what was in flight is over.
     #[error("{}", left(.0.cause))]
     ReleaseLeft(Cut),
     /// The request as a whole exceeded its timeout.
@@ -147,6 +147,8 @@ pub enum ErrorReason {
     SessionLost,
     /// The session could not be begun anew at the moment.
     SessionMove,
+    /// The process ends, and the time of what was in flight is over.
+    ShuttingDown,
     /// The endpoint was idle for too long.
     Silence,
     /// The response did not begin in the time of one attempt.
@@ -196,10 +198,11 @@ impl ProxyError {
             Self::PinLost(_) => ErrorReason::PinLost,
             Self::QueueTimeout => ErrorReason::QueueTimeout,
             Self::Refused(rejection) => ErrorReason::BadRequest(rejection.reason),
-            Self::ReleaseLeft(cut) if cut.cause == LeaveCause::Remove => {
-                ErrorReason::ReleaseRemoved
-            }
-            Self::ReleaseLeft(_) => ErrorReason::ReleaseLeft,
+            Self::ReleaseLeft(cut) => match cut.cause {
+                CutCause::Left(LeaveCause::Remove) => ErrorReason::ReleaseRemoved,
+                CutCause::Left(_) => ErrorReason::ReleaseLeft,
+                CutCause::Shutdown => ErrorReason::ShuttingDown,
+            },
             Self::RequestTimeout => ErrorReason::RequestTimeout,
             Self::SessionLost(error) if error.is_temporary() => ErrorReason::SessionMove,
             Self::SessionLost(_) => ErrorReason::SessionLost,
@@ -287,12 +290,13 @@ impl UpstreamError {
 }
 
 /// The text of an error for work that is cut.
-const fn left(cause: LeaveCause) -> &'static str {
+const fn left(cause: CutCause) -> &'static str {
     match cause {
-        LeaveCause::Remove => "the release was removed",
-        LeaveCause::Switch | LeaveCause::Split | LeaveCause::Rollback => {
+        CutCause::Left(LeaveCause::Remove) => "the release was removed",
+        CutCause::Left(LeaveCause::Switch | LeaveCause::Split | LeaveCause::Rollback) => {
             "the release left the route"
         }
+        CutCause::Shutdown => "the proxy is shutting down",
     }
 }
 
@@ -329,6 +333,7 @@ impl ErrorReason {
             Self::RequestTimeout => "request_timeout",
             Self::SessionLost => "session_lost",
             Self::SessionMove => "session_move",
+            Self::ShuttingDown => "shutting_down",
             Self::Silence => "upstream_silent",
             Self::TryTimeout => "try_timeout",
             Self::UnknownRelease => "unknown_release",

@@ -5,7 +5,7 @@ use std::future::{pending, poll_fn};
 use std::pin::pin;
 use std::task::{Context, Poll};
 
-use crate::model::AgentProtocol;
+use crate::model::{AgentProtocol, CutCause};
 use crate::net::Deadline;
 
 use super::agent_card::relay_card;
@@ -251,7 +251,7 @@ async fn session_moved(committed: Committed<'_>) -> Cut {
         None => pending().await,
     }
     Cut {
-        cause: committed.cause_of_leaving(),
+        cause: CutCause::Left(committed.cause_of_leaving()),
         class: ResponseClass::EVENTS,
     }
 }

@@ -253,7 +253,7 @@ impl RequestContext {
         Some(deadline)
     }
 
-    /// Notes that we end it because its release left: no fault of either side.
+    /// Notes that we end it because its release left or the process ends: no fault of either side.
     pub(super) fn release_left(&mut self, cut: Cut) {
         let status = self.status.get().unwrap_or(503);
         self.refuse(&ProxyError::ReleaseLeft(cut));

@@ -30,8 +30,6 @@ pub struct Shared {
     pub(super) draining: watch::Sender<bool>,
     /// Ids that agents handed out in the bodies of responses.
     pub(super) learned: LearnedPins,
-    /// Part of the `WebSockets` that are to end, of `u32::MAX`.
-    pub(super) closing: watch::Sender<u32>,
     refusals: RefusalLog,
     /// The MCP sessions that began here.
     pub(super) mcp_sessions: McpSessions,
@@ -69,7 +67,6 @@ impl Shared {
             epoch: Instant::now(),
             draining: watch::Sender::new(false),
             learned,
-            closing: watch::Sender::new(0),
             refusals: RefusalLog::default(),
             misdirected: MisdirectedLog::default(),
             card_log: CardLog::default(),
@@ -103,12 +100,6 @@ impl Shared {
     /// Makes new connections to endpoints reload the files of their TLS settings.
     pub fn reload_upstream_tls(&self) {
         self.tls.clear();
-    }
-
-    /// Ends this part of the `WebSockets`, of `u32::MAX`, with a close frame that says that the service restarts. Their
-    /// clients come back at once, so they are not all ended together.
-    pub fn close_websockets(&self, part: u32) {
-        self.closing.send_replace(part);
     }
 
     /// Makes every worker stop accepting connections and close idle ones.

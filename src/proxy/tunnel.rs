@@ -114,8 +114,7 @@ async fn pass_on(
         bounds: &to_client,
         received: ahead,
     };
-    let lot = u32::try_from(worker.random() >> 32).expect("half of the bits are left");
-    let is_cut = || selected.work.is_cut() || worker.closes(lot);
+    let is_cut = || selected.work.is_cut();
     let ended = tunnel(&worker, up, down, timeouts.websocket_idle, is_cut).await;
     // Before the sides get time to read the end: a client whose connection ends meanwhile drops this.
     if let Some(cut) = selected.work.cut() {

@@ -1,7 +1,7 @@
 //! The class of a request in flight, by the head of its response.
 
 use crate::message::{KnownField, ResponseFraming, ValidatedResponse};
-use crate::model::{LeaveCause, WorkClass};
+use crate::model::{CutCause, WorkClass};
 
 use super::grpc;
 
@@ -26,10 +26,10 @@ pub(super) struct ResponseClass {
     pub(super) is_events: bool,
 }
 
-/// The end of a request that we end because its release left the route: the cause, and what the request was.
+/// The end of a request that we end because its release left the route or the process ends: the cause, and what the request was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cut {
-    pub(super) cause: LeaveCause,
+    pub(super) cause: CutCause,
     pub(super) class: ResponseClass,
 }
 

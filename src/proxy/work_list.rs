@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use crate::fleet::Roster;
-use crate::model::{LeaveCause, Revision, RouteName};
+use crate::model::{CutCause, Revision, RouteName};
 use crate::net::Tick;
 use crate::table::{CutOrder, WorkTally};
 
@@ -42,7 +42,7 @@ struct Work {
     revision: Revision,
     since: Tick,
     class: ResponseClass,
-    cut: Option<LeaveCause>,
+    cut: Option<CutCause>,
     /// The free place after this one, if it is free itself.
     next: u32,
 }
@@ -99,7 +99,8 @@ impl WorkList {
     ) -> WorkTally {
         let places = self.places.borrow();
         let mut tally = WorkTally::default();
-        for work in places.all.iter().filter(|work| work.is_of(roster, route)) {
+        let places = places.all.iter();
+        for work in places.filter(|work| work.is_of(Some(roster), route)) {
             tally.count(work.class.class, work.revision, now.since(work.since));
         }
         tally
@@ -134,7 +135,7 @@ impl Places {
     }
 
     /// Frees a place; the cause of its cut, if it was to be cut.
-    fn leave(&mut self, place: u32) -> Option<LeaveCause> {
+    fn leave(&mut self, place: u32) -> Option<CutCause> {
         let work = self.all.get_mut(place as usize)?;
         work.route = None;
         work.next = std::mem::replace(&mut self.free, place);
@@ -145,12 +146,13 @@ impl Places {
 // === impl Work ===
 
 impl Work {
-    fn is_of(&self, roster: &Arc<Roster>, route: Option<&RouteName>) -> bool {
+    fn is_of(&self, roster: Option<&Arc<Roster>>, route: Option<&RouteName>) -> bool {
         let Some(own) = &self.route else {
             return false;
         };
         let release = own.split().entries()[self.entry].release();
-        Arc::ptr_eq(release.roster(), roster) && route.is_none_or(|route| *route == own.spec().name)
+        roster.is_none_or(|roster| Arc::ptr_eq(release.roster(), roster))
+            && route.is_none_or(|route| *route == own.spec().name)
     }
 
     fn is_ordered(&self, order: &CutOrder, place: u32) -> bool {
@@ -158,7 +160,7 @@ impl Work {
             && self.revision < order.before
             && order.class.is_none_or(|class| class == self.class.class)
             && lot(place, self.since) <= order.part
-            && self.is_of(&order.roster, order.route.as_ref())
+            && self.is_of(order.roster.as_ref(), order.route.as_ref())
     }
 }
 
@@ -206,7 +208,7 @@ impl Drop for WorkPlace {
 mod tests {
     use super::*;
     use crate::fleet::Fleet;
-    use crate::model::{ChangeSet, TableDocument, TableState, WorkClass};
+    use crate::model::{ChangeSet, LeaveCause, TableDocument, TableState, WorkClass};
     use crate::net::Timers;
     use crate::table::compile;
 
@@ -237,12 +239,12 @@ mod tests {
 
     fn order(route: &Rc<CachedRoute>, before: u64, part: u32) -> CutOrder {
         CutOrder {
-            roster: Arc::clone(roster(route, 0)),
+            roster: Some(Arc::clone(roster(route, 0))),
             route: Some(route.spec().name.clone()),
             class: None,
             before: Revision(before),
             part,
-            cause: LeaveCause::Rollback,
+            cause: CutCause::Left(LeaveCause::Rollback),
         }
     }
 
@@ -281,11 +283,29 @@ mod tests {
         let (other_release, other_route) = (enter(&a, 1, 4), enter(&b, 0, 4));
         assert!(list.mark(&order(&a, 5, u32::MAX)));
         assert!(!list.mark(&order(&a, 5, u32::MAX)), "each is marked once");
-        assert_eq!(old.cut().unwrap().cause, LeaveCause::Rollback);
+        assert_eq!(
+            old.cut().unwrap().cause,
+            CutCause::Left(LeaveCause::Rollback)
+        );
         for kept in [&new, &other_release, &other_route] {
             assert!(!kept.is_cut());
         }
-        drop(old);
+        let everything = CutOrder {
+            roster: None,
+            route: None,
+            class: Some(WorkClass::Unary),
+            before: Revision(u64::MAX),
+            part: u32::MAX,
+            cause: CutCause::Shutdown,
+        };
+        other_route.set_class(ResponseClass {
+            class: WorkClass::Stream,
+            is_events: true,
+        });
+        assert!(list.mark(&everything));
+        assert_eq!(new.cut().unwrap().cause, CutCause::Shutdown);
+        assert!(other_release.is_cut() && !other_route.is_cut());
+        drop((old, new, other_release));
         assert_eq!(list.cuts.get(), 0);
     }
 

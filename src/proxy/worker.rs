@@ -53,8 +53,6 @@ pub struct Worker {
     heads: RefCell<Vec<Vec<u8>>>,
     date: DateCache,
     draining: Cell<bool>,
-    /// Part of the `WebSockets` that are to end, of `u32::MAX`.
-    closing: Cell<u32>,
     connections: Cell<usize>,
     idle: Notify,
     /// Start of its own clock, in milliseconds of the clock that all workers share.
@@ -105,7 +103,6 @@ impl Worker {
             heads: RefCell::default(),
             date: DateCache::default(),
             draining: Cell::new(draining),
-            closing: Cell::new(0),
             connections: Cell::new(0),
             idle: Notify::new(),
             began_ms: began.as_secs() * 1_000 + u64::from(began.subsec_millis()),
@@ -124,7 +121,6 @@ impl Worker {
             self.sweep(),
             self.trim(),
             self.follow_drain(),
-            self.follow_closing(),
             self.give_up_idle()
         );
     }
@@ -211,22 +207,6 @@ impl Worker {
             self.timers.wake_all();
         }
         std::future::pending::<()>().await;
-    }
-
-    /// Wakes the `WebSockets` whenever more of them are to end.
-    async fn follow_closing(&self) {
-        let mut closing = self.shared.closing.subscribe();
-        // `shared` holds the sender, so the loop does not end.
-        while closing.changed().await.is_ok() {
-            self.closing.set(*closing.borrow_and_update());
-            self.timers.wake_all();
-        }
-    }
-
-    /// True if a WebSocket with this lot is to end, because the process ends.
-    pub(super) fn closes(&self, lot: u32) -> bool {
-        let part = self.closing.get();
-        part > 0 && lot <= part
     }
 
     /// Counts a request among those of all workers; `None` at the limit.

@@ -33,8 +33,6 @@ use crate::{
 const CONTROL_THREADS: usize = 2;
 /// Timeout for the history to write what is pending, at the end.
 const CLOSE: Duration = Duration::from_secs(2);
-/// Number of parts in which `WebSockets` are closed at the end.
-const CLOSING_STEPS: u32 = 64;
 /// Timeout for worker threads to end.
 const JOIN: Duration = Duration::from_secs(1);
 
@@ -289,25 +287,10 @@ impl Running {
             left = left.saturating_sub(span);
         }
         self.drain();
-        let (begin, end) = shutdown.websocket_closing(left);
         tokio::select! {
             () = self.finished() => true,
-            () = async {
-                self.close_websockets(begin, end).await;
-                tokio::time::sleep(left.saturating_sub(end)).await;
-            } => false,
+            () = self.control.controller.end_work(shutdown, left) => false,
         }
-    }
-
-    /// Closes the `WebSockets` that are left between two moments from now, one part after the other.
-    async fn close_websockets(&self, begin: Duration, end: Duration) {
-        tokio::time::sleep(begin).await;
-        for step in 1..=CLOSING_STEPS {
-            tokio::time::sleep(end.saturating_sub(begin) / CLOSING_STEPS).await;
-            self.shared
-                .close_websockets(u32::MAX / CLOSING_STEPS * step);
-        }
-        self.shared.close_websockets(u32::MAX);
     }
 
     /// Reloads the certificates and the configuration file.

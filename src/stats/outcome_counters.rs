@@ -12,7 +12,9 @@ use std::{
 use super::decision_counters::{DecisionCounters, DecisionSnapshot};
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
 use super::retry_budget::RetryBudgetCell;
-use crate::model::{AttemptFailure, DecisionReason, LeaveCause, Outcome, OutcomeClass, WorkClass};
+use crate::model::{
+    AttemptFailure, CutCause, DecisionReason, LeaveCause, Outcome, OutcomeClass, WorkClass,
+};
 
 /// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
 /// no upstream can create series (architecture, "Invariants").
@@ -25,6 +27,7 @@ const CODES: [u16; 39] = [
 const CLASSES: usize = OutcomeClass::ALL.len();
 const FAILURES: usize = AttemptFailure::ALL.len();
 const CAUSES: usize = LeaveCause::ALL.len();
+const CUT_CAUSES: usize = CutCause::ALL.len();
 const WORK: usize = WorkClass::ALL.len();
 
 fn code_index(code: u16) -> usize {
@@ -70,7 +73,7 @@ impl Default for OutcomeCounters {
 /// Counters of a release that left its route. They are rarely written, so all workers share them.
 #[derive(Debug, Default)]
 struct LeaveCounters {
-    cuts: [[AtomicU64; CAUSES]; WORK],
+    cuts: [[AtomicU64; CUT_CAUSES]; WORK],
     moves: [AtomicU64; CAUSES],
 }
 
@@ -134,7 +137,7 @@ impl OutcomeTable {
     }
 
     /// Records work in flight that we ended.
-    pub fn record_cut(&self, class: WorkClass, cause: LeaveCause) {
+    pub fn record_cut(&self, class: WorkClass, cause: CutCause) {
         let left = self.left.get_or_init(Box::default);
         left.cuts[class.index()][cause.index()].fetch_add(1, Ordering::Relaxed);
     }
@@ -234,8 +237,8 @@ pub struct CellSnapshot {
     pub bytes_in: u64,
     /// Body bytes to clients.
     pub bytes_out: u64,
-    /// Work that was cut, by class and cause, in the order of [`WorkClass::ALL`] and [`LeaveCause::ALL`].
-    pub cuts: [[u64; CAUSES]; WORK],
+    /// Work that was cut, by class and cause, in the order of [`WorkClass::ALL`] and [`CutCause::ALL`].
+    pub cuts: [[u64; CUT_CAUSES]; WORK],
     /// Sessions that were moved away, in the order of [`LeaveCause::ALL`].
     pub moves: [u64; CAUSES],
     /// Requests that were sent again, each time.
@@ -306,13 +309,13 @@ mod tests {
     fn cuts_and_moves_are_counted_by_cause_and_make_a_table_worth_showing() {
         let cells = OutcomeTable::new(2);
         assert!(cells.is_empty() && cells.snapshot().is_empty());
-        cells.record_cut(WorkClass::Stream, LeaveCause::Rollback);
+        cells.record_cut(WorkClass::Stream, CutCause::Left(LeaveCause::Rollback));
         cells.record_move(LeaveCause::Remove);
         let mut snapshot = cells.snapshot();
         assert!(!cells.is_empty() && !snapshot.is_empty());
         snapshot.add(&cells.snapshot());
         let stream = snapshot.cuts[WorkClass::Stream.index()];
-        assert_eq!(stream, [0, 0, 2, 0]);
+        assert_eq!(stream, [0, 0, 2, 0, 0]);
         assert_eq!(snapshot.cuts.iter().flatten().sum::<u64>(), 2);
         assert_eq!(snapshot.moves, [0, 0, 0, 2]);
     }

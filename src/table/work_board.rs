@@ -14,7 +14,7 @@ use tokio::sync::{Notify, oneshot};
 
 use crate::{
     fleet::Roster,
-    model::{LeaveCause, Revision, RouteName, WorkClass},
+    model::{CutCause, Revision, RouteName, WorkClass},
 };
 
 /// Largest number of requests that a worker has not taken yet; a further one is left out. Cuts are ordered again and again
@@ -39,11 +39,11 @@ pub enum WorkRequest {
     Cut(Arc<CutOrder>),
 }
 
-/// Work that is to end: that of a release, selected by an earlier revision.
+/// Work that is to end: that of a release or all of it, selected by an earlier revision.
 #[derive(Debug)]
 pub struct CutOrder {
-    /// The endpoints of the release.
-    pub roster: Arc<Roster>,
+    /// The endpoints of the release; all work if absent.
+    pub roster: Option<Arc<Roster>>,
     /// The route that the release left; all of them if absent.
     pub route: Option<RouteName>,
     /// The class; all of them if absent.
@@ -52,8 +52,8 @@ pub struct CutOrder {
     pub before: Revision,
     /// Part of the work, from 0 to `u32::MAX` for all of it. A larger part includes every smaller one.
     pub part: u32,
-    /// The cause for which the release left.
-    pub cause: LeaveCause,
+    /// The cause.
+    pub cause: CutCause,
 }
 
 /// Work in flight as one worker has it, or all of them.
@@ -295,12 +295,12 @@ mod tests {
         board.join(0);
         for _ in 0..MOST {
             board.cut(CutOrder {
-                roster: Arc::clone(&roster),
+                roster: None,
                 route: None,
                 class: None,
                 before: Revision(1),
                 part: u32::MAX,
-                cause: LeaveCause::Remove,
+                cause: CutCause::Shutdown,
             });
         }
         let (all, silent) = board.count(&roster, None).await;

@@ -109,7 +109,7 @@ pub const FAILED_ATTEMPTS: Metric = (
 pub const CUTS: Metric = (
     "switchback_cuts_total",
     Kind::Counter,
-    "Requests, streams and tunnels ended because their release left the route, by class and cause",
+    "Requests, streams and tunnels ended because their release left the route or the process ends, by class and cause",
 );
 /// Sessions that were moved.
 pub const MOVES: Metric = (

@@ -5,7 +5,9 @@ use std::collections::HashSet;
 use super::{names, text::Text};
 use crate::{
     fleet::{CellKey, EjectionReason, Endpoint, Fleet, Health, RosterRole, WatchedRelease},
-    model::{AttemptFailure, DecisionReason, LeaveCause, OutcomeClass, ReleaseName, WorkClass},
+    model::{
+        AttemptFailure, CutCause, DecisionReason, LeaveCause, OutcomeClass, ReleaseName, WorkClass,
+    },
     stats::CellSnapshot,
     table::{LiveTable, RoutingTable},
 };
@@ -128,12 +130,12 @@ fn write_failed_attempts(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
     }
 }
 
-/// Work that was cut and sessions that were moved because their release left the route.
+/// Work that was cut, and sessions that were moved because their release left the route.
 fn write_leaving(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
     text.head(names::CUTS);
     for (key, snapshot) in all {
         for (class, counts) in WorkClass::ALL.iter().zip(snapshot.cuts) {
-            let counts = LeaveCause::ALL.iter().zip(counts);
+            let counts = CutCause::ALL.iter().zip(counts);
             for (cause, count) in counts.filter(|(_, count)| *count > 0) {
                 let [route, release, version] = labels(key);
                 let (class, cause) = (("class", class.as_str()), ("cause", cause.as_str()));

@@ -3,6 +3,9 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
+use switchback::model::{CutCause, Revision, WorkClass};
+use switchback::table::CutOrder;
+
 use crate::conformance::child::Switchback;
 use crate::support::signal::{Signal, send};
 use crate::support::{Client, Origin, TestProxy, wait_until};
@@ -99,7 +102,7 @@ fn websockets_are_closed_with_1012_before_the_grace_is_over() {
     let origin = socket();
     let mut switchback = before(
         &origin,
-        "shutdown = { grace = \"1h\", websockets = \"100ms\" }",
+        "shutdown = { grace = \"1h\", in_flight = { websocket = \"finish within 100ms\" } }",
     );
     let mut client = Client::connect(switchback.listeners[0]);
     assert_eq!(client.send(UPGRADE).response().status, 101);
@@ -107,6 +110,43 @@ fn websockets_are_closed_with_1012_before_the_grace_is_over() {
     assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xf4]);
     assert!(client.is_closed());
     drop(client);
+    assert!(switchback.child.wait().unwrap().success());
+}
+
+#[test]
+fn each_class_has_a_limit_of_its_own_at_the_end() {
+    let events = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n9\r\ndata: 1\n\n\r\n";
+    let (release, released) = std::sync::mpsc::channel();
+    let released = std::sync::Mutex::new(released);
+    let origin = Origin::after_request(move |request, mut stream, mut reader| {
+        if request.head.starts_with("GET /events") {
+            stream.write_all(events.as_bytes()).unwrap();
+            let _ = reader.read_to_end(&mut Vec::new());
+        } else {
+            released.lock().unwrap().recv().unwrap();
+            let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+            stream.write_all(answer).unwrap();
+        }
+    });
+    let mut switchback = before(
+        &origin,
+        "shutdown = { grace = \"1h\", in_flight = { stream = \"cut\", unary = \"finish\" } }",
+    );
+    let address = switchback.listeners[0];
+    let (mut stream, mut unary) = (Client::connect(address), Client::connect(address));
+    unary.send("GET /unary HTTP/1.1\r\nHost: a\r\n\r\n");
+    stream.send("GET /events HTTP/1.1\r\nHost: a\r\n\r\n");
+    assert!(stream.response_head().contains("200"));
+    wait_until("both are at the endpoint", || origin.connections() == 2);
+    send(switchback.child.id(), Signal::TERM);
+    let mut rest = Vec::new();
+    stream.reader().read_to_end(&mut rest).unwrap();
+    let rest = String::from_utf8(rest).unwrap();
+    assert!(rest.contains("event: error"), "{rest}");
+    assert!(rest.contains("shutting_down"), "{rest}");
+    assert!(switchback.is_alive());
+    release.send(()).unwrap();
+    assert_eq!(unary.response().text(), "ok");
     assert!(switchback.child.wait().unwrap().success());
 }
 
@@ -123,11 +163,21 @@ fn websockets_are_not_all_closed_together() {
         .collect();
     let open = || proxy.roster("blue").in_flight();
     assert_eq!(open(), 40);
-    proxy.shared.close_websockets(u32::MAX / 2);
+    let close = |part| {
+        proxy.cell.work().cut(CutOrder {
+            roster: None,
+            route: None,
+            class: Some(WorkClass::Websocket),
+            before: Revision(u64::MAX),
+            part,
+            cause: CutCause::Shutdown,
+        });
+    };
+    close(u32::MAX / 2);
     proxy.wait_until(|| open() < 40);
     std::thread::sleep(std::time::Duration::from_millis(50));
     assert!((1..40).contains(&open()), "{} of 40", open());
-    proxy.shared.close_websockets(u32::MAX);
+    close(u32::MAX);
     for mut client in clients {
         assert_eq!(client.read_exact(4), [0x88, 2, 3, 0xf4]);
     }

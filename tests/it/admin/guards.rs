@@ -304,7 +304,8 @@ fn a_way_back_takes_no_time_to_wait() {
     ] {
         let (status, problem) = admin.json("POST", &format!("{path}?wait=1s"), &Value::Null);
         assert_eq!(status, 422, "{path}: {problem}");
-        assert_eq!(problem["hint"], "leave `wait` out", "{path}: {problem}");
+        let hint = problem["hint"].as_str().unwrap();
+        assert!(hint.starts_with("leave `wait` out"), "{path}: {problem}");
     }
 }
 

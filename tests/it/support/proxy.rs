@@ -9,7 +9,7 @@ use std::thread::JoinHandle;
 
 use switchback::config::{self, Config, FileCheck, Network};
 use switchback::fleet::Fleet;
-use switchback::model::{Change, LeaveCause, Revision};
+use switchback::model::{Change, CutCause, LeaveCause, Revision};
 use switchback::net::{Acceptor, ConnectionLimits, bind_listener};
 use switchback::proxy::{ListenerSettings, ProxySettings, Shared, Worker, listen};
 use switchback::seal::KeyRing;
@@ -273,12 +273,12 @@ impl TestProxy {
     /// Has all work in flight on a release end.
     pub(crate) fn cut(&self, release: &str) {
         self.cell.work().cut(CutOrder {
-            roster: self.roster(release),
+            roster: Some(self.roster(release)),
             route: None,
             class: None,
             before: Revision(u64::MAX),
             part: u32::MAX,
-            cause: LeaveCause::Remove,
+            cause: CutCause::Left(LeaveCause::Remove),
         });
     }
 
