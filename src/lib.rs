@@ -18,6 +18,7 @@ pub mod message;
 pub mod model;
 pub mod net;
 pub mod proxy;
+pub mod rollout;
 pub mod seal;
 pub mod server;
 pub mod stats;

@@ -27,6 +27,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("seal", &[]),
     ("analysis", &[]),
+    ("rollout", &["analysis", "model"]),
     ("message", &["model"]),
     // the stack
     ("stats", &["model"]),
@@ -45,11 +46,14 @@ const LAYERS: &[(&str, &[&str])] = &[
     (
         "control",
         &[
+            "analysis",
             "api",
             "config",
             "fleet",
             "history",
             "model",
+            "rollout",
+            "stats",
             "table",
             "telemetry",
         ],
@@ -79,6 +83,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "control",
             "model",
             "net",
+            "rollout",
             "seal",
             "telemetry",
         ],

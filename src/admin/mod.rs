@@ -15,6 +15,9 @@
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
 //! | `/v1/releases/{release}/work` | GET | its work in flight; waits until it is drained |
+//! | `/v1/rollouts` | GET, POST | all rollouts; starts one |
+//! | `/v1/rollouts/{rollout}` | GET | one rollout |
+//! | `/v1/rollouts/{rollout}/{command}` | POST | `pause`, `resume`, `approve`, `skip`, `promote`, `abort`, `rollback` |
 //! | `/v1/rollback` | POST | restores what was live before; works without a body |
 //! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
 //! | `/v1/settings` | GET | digests of the running static settings |
@@ -60,6 +63,7 @@ mod rendered_routes;
 mod respond;
 mod revisions;
 mod rollback;
+mod rollouts;
 mod router;
 mod routes;
 mod serve;

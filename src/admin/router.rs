@@ -23,7 +23,7 @@ use super::{
     idempotency::answer_repeats,
     import, limits, openapi, preview, probes, releases,
     respond::audit,
-    revisions, rollback, routes as table_routes, settings, split,
+    revisions, rollback, rollouts, routes as table_routes, settings, split,
     state::AdminState,
     status, table,
     unread_body::close_if_unread,
@@ -110,6 +110,8 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(revisions::list_revisions))
         .routes(routes!(revisions::read_revision))
         .routes(routes!(revisions::diff_revisions))
+        .routes(routes!(rollouts::list_rollouts, rollouts::start_rollout))
+        .routes(routes!(rollouts::read_rollout))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))
@@ -127,6 +129,7 @@ fn rollbacks() -> OpenApiRouter<AdminState> {
     OpenApiRouter::default()
         .routes(routes!(rollback::rollback))
         .routes(routes!(rollback::rollback_route))
+        .routes(routes!(rollouts::command_rollout))
 }
 
 #[expect(clippy::unused_async, reason = "a handler is asynchronous")]
@@ -177,8 +180,11 @@ mod tests {
     fn every_change_takes_the_same_conditions_and_options() {
         for (path, item) in api()["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
-                // A reload is not a change of its own: the changes are in the file. A preview token changes nothing.
-                let changes = path != "/v1/reload" && !path.ends_with("/preview");
+                // A reload is not a change of its own: the changes are in the file. A preview token changes nothing. A
+                // rollout is a plan of changes, and its commands name it.
+                let changes = path != "/v1/reload"
+                    && !path.ends_with("/preview")
+                    && !path.starts_with("/v1/rollouts");
                 if method == "get" || !changes {
                     continue;
                 }

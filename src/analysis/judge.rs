@@ -13,6 +13,7 @@ use super::{
     signal::{Signal, Watch},
     stable_guard::StableGuard,
     tally::Tally,
+    thresholds::Thresholds,
 };
 
 /// Reason why a judge cannot be made.
@@ -176,6 +177,12 @@ impl Judge {
         {
             level.charge(&self.settings);
         }
+    }
+
+    /// Thresholds of a signal that it looks at, if that has some.
+    pub fn thresholds(&self, signal: Signal) -> Option<&Thresholds> {
+        let mut watches = self.watches.iter().map(|signals| &signals.watch);
+        watches.find(|watch| watch.signal() == signal)?.thresholds()
     }
 
     /// True if the canary is worse. Once true, it stays true.

@@ -7,11 +7,13 @@ mod changes;
 mod import;
 mod lists;
 mod options;
+mod plan_choice;
 mod preview;
 mod problem;
 mod receipt;
 mod reload;
 mod requests;
+mod rollout;
 mod status;
 mod timestamp;
 mod work;
@@ -21,6 +23,7 @@ pub use self::{
     import::{Conflict, ConflictPolicy, ImportReport},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     options::{LONGEST_WAIT, group_error, message_error},
+    plan_choice::PlanChoice,
     preview::{LONGEST_PREVIEW, PreviewRequest, PreviewToken},
     problem::ProblemDocument,
     receipt::{DryRun, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
@@ -28,6 +31,10 @@ pub use self::{
     requests::{
         MessageRequest, PromoteRequest, RollbackRequest, RouteBody, SplitPatchRequest,
         SplitRequest, SwitchRequest,
+    },
+    rollout::{
+        Rollout, RolloutEntry, RolloutFinding, RolloutList, RolloutMetric, RolloutPause,
+        RolloutRate, RolloutRequest, RolloutState, RolloutVerdict,
     },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,

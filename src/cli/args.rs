@@ -13,6 +13,7 @@ use super::{
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
     resources::{ReleaseVerb, RouteVerb},
+    rollouts::RolloutVerb,
     table::Import,
 };
 use crate::{
@@ -233,6 +234,12 @@ pub(super) enum RemoteCommand {
         after_help = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000"
     )]
     Endpoint(EndpointVerb),
+    /// Move a route to another release step by step, judged by the traffic itself
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback rollout start chat green\n  switchback rollout show chat\n  switchback rollout abort chat"
+    )]
+    Rollout(RolloutVerb),
     /// Show, set and remove routes
     #[command(
         subcommand,

@@ -21,6 +21,7 @@ mod preview;
 mod queries;
 mod render;
 mod resources;
+mod rollouts;
 mod runtime;
 mod serve;
 mod status;
@@ -137,6 +138,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Releases => queries::list_releases(client).await,
         RemoteCommand::Reload => table::reload(client).await,
         RemoteCommand::Route(verb) => resources::route(client, verb).await,
+        RemoteCommand::Rollout(verb) => rollouts::rollout(client, verb).await,
         RemoteCommand::Show { revision } => table::show_revision(client, revision).await,
         RemoteCommand::Status { route, all } => status::status(client, route, all || json).await,
     }

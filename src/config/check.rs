@@ -24,6 +24,9 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     listeners(config, &mut found);
     admin(config, &mut found);
     sessions::check(&config.sessions, &mut found);
+    for (name, plan) in &config.plans {
+        found.extend(plan.problems(&format!("plans.{name}")));
+    }
     names(config, &mut found);
     globs(config, &mut found);
     bounds::numbers(config, &mut found);

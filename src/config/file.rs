@@ -11,7 +11,7 @@ use super::{
     AccessLog, Admin, Discovery, HealthChecks, History, Listener, Log, Network, Observe,
     ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
 };
-use crate::model::{ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
+use crate::model::{PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
 
 /// Default limit on the number of workers.
 const MOST_WORKERS: usize = 16;
@@ -54,6 +54,8 @@ pub struct Config {
     pub log: Log,
     /// Shutdown of the process.
     pub shutdown: Shutdown,
+    /// Plans of rollouts by name.
+    pub plans: BTreeMap<PlanName, PlanSpec>,
     /// Releases by name.
     pub releases: BTreeMap<ReleaseName, ReleaseDocument>,
     /// The strings that contain environment variables.

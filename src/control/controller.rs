@@ -18,6 +18,8 @@ use super::{
     reconcile::Reconciler,
     restore::restore,
     revision_log::RevisionLog,
+    rollout_evidence::Cells,
+    rollout_registry::RolloutRegistry,
     route_index::RouteIndexCache,
     settings::Settings,
     swap::{AppliedSwap, SwapEffects},
@@ -47,6 +49,7 @@ pub struct Controller {
     pub(super) publishing: tokio::sync::Mutex<()>,
     pub(super) drift: DriftCache,
     pub(super) route_index: RouteIndexCache,
+    pub(super) rollouts: RolloutRegistry,
 }
 
 impl Controller {
@@ -84,6 +87,10 @@ impl Controller {
     ) -> Self {
         let reconciler = Reconciler::new(&settings, Arc::clone(&table), Arc::clone(&fleet));
         let reconciler = Arc::new(reconciler);
+        let rollouts = RolloutRegistry::open(log.history.path(), |record| {
+            let releases = (&record.to, &record.from);
+            Cells::of(&fleet, &record.route, releases).judge()
+        });
         let durable_within = settings.durable_within;
         let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
@@ -104,13 +111,18 @@ impl Controller {
             publishing: tokio::sync::Mutex::new(()),
             drift: DriftCache::default(),
             route_index: RouteIndexCache::default(),
+            rollouts,
         }
     }
 
     /// Keeps warm and draining releases, statistics and gauges up to date, and ends work that has to end, for as long as
     /// it is polled. Cancelling it loses nothing.
     pub async fn run(&self) {
-        tokio::join!(self.upkeep(), cuts::run(&self.table, &self.fleet));
+        tokio::join!(
+            self.upkeep(),
+            cuts::run(&self.table, &self.fleet),
+            self.run_rollouts()
+        );
     }
 
     async fn upkeep(&self) {

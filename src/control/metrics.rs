@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use metrics::{counter, gauge, histogram};
 
-use super::revision_log::RevisionLog;
-use crate::{model::Cause, telemetry::names};
+use super::{revision_log::RevisionLog, rollout_record};
+use crate::{model::Cause, rollout::State, telemetry::names};
 
 pub(super) fn count_swap(cause: &Cause, took: Duration) {
     counter!(names::SWAPS.0, "cause" => cause.as_str()).increment(1);
@@ -31,6 +31,27 @@ pub(super) fn set_gauges(log: &RevisionLog, is_rollback_ready: bool) {
     gauge!(names::HISTORY_PENDING.0).set(log.history.standing().pending as f64);
     gauge!(names::HISTORY_DURABLE_REVISION.0).set(durable.0 as f64);
     gauge!(names::ROLLBACK_READY.0).set(f64::from(u8::from(is_rollback_ready)));
+}
+
+/// Sets the numbers of rollouts that run, by state.
+pub(super) fn set_rollouts(states: impl Iterator<Item = State>) {
+    let mut counts =
+        [State::Planned, State::Running, State::Paused, State::Baking].map(|state| (state, 0_u32));
+    for state in states {
+        let mut found = counts.iter_mut();
+        if let Some((_, count)) = found.find(|(other, _)| *other == state) {
+            *count += 1;
+        }
+    }
+    for (state, count) in counts {
+        let name = rollout_record::state(state).as_str();
+        gauge!(names::ROLLOUTS.0, "state" => name).set(f64::from(count));
+    }
+}
+
+pub(super) fn count_rollout_end(state: State) {
+    let name = rollout_record::state(state).as_str();
+    counter!(names::ROLLOUTS_ENDED.0, "state" => name).increment(1);
 }
 
 pub(super) fn set_drift(is_drifted: bool) {

@@ -15,6 +15,8 @@
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
+//! - rollouts: `rollouts`, `rollout_orders`; under them `rollout_registry`, `rollout_evidence`, `rollout_record`,
+//!   `rollout_file`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -52,6 +54,13 @@ mod revision_index;
 mod revision_log;
 mod revisions;
 mod rollback;
+mod rollout_error;
+mod rollout_evidence;
+mod rollout_file;
+mod rollout_orders;
+mod rollout_record;
+mod rollout_registry;
+mod rollouts;
 mod route_index;
 mod route_rollback;
 mod settings;
@@ -72,6 +81,7 @@ pub use self::{
     precondition::Expected,
     receipt::{EarlyReceipt, LeftReleases},
     rollback::RollbackTo,
+    rollout_error::RolloutError,
     settings::Settings,
     status_part::StatusPart,
     swap::PendingEffects,

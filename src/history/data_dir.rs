@@ -22,7 +22,17 @@ pub(super) const MARK: &str = "history.mark";
 const LOCK: &str = "lock";
 /// File name of the key for session ids, which the server keeps in the folder of the history.
 pub const SEAL_KEY: &str = "seal.key";
-const FILES: [&str; 5] = [STORE, SLOT_FILE, MARK, LOCK, SEAL_KEY];
+/// File of the rollouts, and its name until it is durable; the control plane keeps them here.
+const ROLLOUTS: [&str; 2] = ["rollouts.json", "rollouts.json.new"];
+const FILES: [&str; 7] = [
+    STORE,
+    SLOT_FILE,
+    MARK,
+    LOCK,
+    SEAL_KEY,
+    ROLLOUTS[0],
+    ROLLOUTS[1],
+];
 
 /// Time that a start waits for the lock of a living process, which may be about to end.
 const HANDOVER: Duration = Duration::from_secs(1);

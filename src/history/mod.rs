@@ -11,6 +11,7 @@
 //! This module stores and finds records; the control plane decides which of them become live, and in which order.
 
 mod batch;
+mod beside;
 mod call;
 mod data_dir;
 mod disk;
@@ -55,6 +56,7 @@ use self::{
     writer::Writer,
 };
 pub use self::{
+    beside::{read_beside, write_beside},
     data_dir::SEAL_KEY,
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,

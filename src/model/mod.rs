@@ -29,6 +29,7 @@ pub mod rendezvous;
 mod request;
 mod retries;
 mod revision;
+mod rollout;
 mod route;
 mod schema;
 mod session;
@@ -52,7 +53,7 @@ pub use self::{
     health::{HealthMethod, HealthSpec, StatusRange},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
-    name::{NameError, ReleaseName, RouteName, Version},
+    name::{NameError, PlanName, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},
     problem::{Problem, closest},
@@ -61,6 +62,7 @@ pub use self::{
     request::RequestView,
     retries::{Fallback, RetriesSpec},
     revision::{Actor, Author, Cause, Revision, RevisionRecord},
+    rollout::{MOST_STEPS, PlanSpec, StepEnd, StepSpec},
     route::{HostHeader, PathMatch, RouteSpec, StripPrefix, TimeoutsSpec},
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,

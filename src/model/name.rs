@@ -90,6 +90,10 @@ name! {
     ReleaseName
 }
 name! {
+    /// Name of a plan for rollouts, such as `careful`.
+    PlanName
+}
+name! {
     /// Name of a route, such as `chat`.
     RouteName
 }

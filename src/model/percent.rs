@@ -4,7 +4,12 @@ use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
-use super::{MAX_WEIGHT, Problem, ReleaseName, RouteName, RouteSpec, Weights};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{RefOr, Schema},
+};
+
+use super::{MAX_WEIGHT, Problem, ReleaseName, RouteName, RouteSpec, Weights, schema::keywords};
 
 /// Resolution of a percent: four decimal places.
 const PARTS: u32 = 10_000;
@@ -18,6 +23,38 @@ pub type Percents = BTreeMap<ReleaseName, Percent>;
 /// A percent from 0 to 100, with up to four decimal places.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Percent(u32);
+
+impl Percent {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// Everything.
+    pub const ALL: Self = Self(100 * PARTS);
+
+    /// Whole percents, at most 100.
+    pub const fn of(percents: u32) -> Self {
+        if percents > 100 {
+            return Self::ALL;
+        }
+        Self(percents * PARTS)
+    }
+
+    /// The percents that are missing to 100.
+    #[must_use]
+    pub const fn rest(self) -> Self {
+        Self(Self::ALL.0 - self.0)
+    }
+
+    /// The percents that a weight is of a sum of weights, rounded down.
+    pub fn of_weights(weight: u32, total: u64) -> Self {
+        let parts = u64::from(weight) * WHOLE / total.max(1);
+        Self(u32::try_from(parts.min(WHOLE)).unwrap_or(Self::ALL.0))
+    }
+
+    /// The share, from 0 to 1.
+    pub fn share(self) -> f64 {
+        f64::from(self.0) / f64::from(Self::ALL.0)
+    }
+}
 
 impl FromStr for Percent {
     type Err = String;
@@ -49,6 +86,26 @@ impl fmt::Display for Percent {
         }
         let rest = format!("{rest:04}");
         write!(f, "{whole}.{}", rest.trim_end_matches('0'))
+    }
+}
+
+impl PartialSchema for Percent {
+    fn schema() -> RefOr<Schema> {
+        keywords(serde_json::json!({
+            "type": "number",
+            "description": "Percents, with up to four decimals.",
+            "minimum": 0,
+            "maximum": 100,
+            "multipleOf": 0.0001,
+            "examples": [5],
+        }))
+        .into()
+    }
+}
+
+impl ToSchema for Percent {
+    fn name() -> std::borrow::Cow<'static, str> {
+        std::borrow::Cow::Borrowed("Percent")
     }
 }
 

@@ -18,7 +18,7 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, PublicUrl, ReleaseName, RouteName,
+    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, PlanName, PublicUrl, ReleaseName, RouteName,
     SessionPolicy, Version, WorkPolicy,
 };
 
@@ -132,6 +132,12 @@ text!(RouteName, "RouteName", {
     "description": "The name of a route.",
     "pattern": NAME,
     "examples": ["chat"],
+});
+text!(PlanName, "PlanName", {
+    "type": "string",
+    "description": "The name of a plan for rollouts.",
+    "pattern": NAME,
+    "examples": ["careful"],
 });
 text!(Version, "Version", {
     "type": "string",

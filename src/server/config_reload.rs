@@ -98,6 +98,7 @@ pub(super) async fn reload(
     let config =
         preflight::load(path).map_err(|error| ReloadError::File(ErrorChain(&error).to_string()))?;
     let import = import(controller, config.table(), None, by, false).await?;
+    controller.set_plans(config.plans.clone());
     Ok(ReloadReport {
         import,
         restart: changed_settings(running, &config.settings_digests()),

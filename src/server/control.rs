@@ -63,6 +63,7 @@ pub(super) fn open_controller(
         Arc::clone(fleet),
     )
     .map_err(ServerError::Control)
+    .inspect(|controller| controller.set_plans(config.plans.clone()))
 }
 
 impl ControlPlane {

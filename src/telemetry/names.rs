@@ -273,6 +273,18 @@ pub const FALLBACKS: Metric = (
     Kind::Counter,
     "Requests that went to the stable release because this one could not answer them",
 );
+/// Rollouts that run, by state.
+pub const ROLLOUTS: Metric = (
+    "switchback_rollouts",
+    Kind::Gauge,
+    "Rollouts that have not ended, by state",
+);
+/// Rollouts that have ended, by state.
+pub const ROLLOUTS_ENDED: Metric = (
+    "switchback_rollouts_ended_total",
+    Kind::Counter,
+    "Rollouts that have ended, by state",
+);
 /// Duration of a swap.
 pub const SWAP_SECONDS: Metric = (
     "switchback_swap_seconds",
@@ -322,6 +334,8 @@ pub const ALL: &[Metric] = &[
     RETRIES,
     RETRIES_DENIED,
     ROLLBACK_READY,
+    ROLLOUTS,
+    ROLLOUTS_ENDED,
     SPLIT_WEIGHT,
     SWAPS,
     SWAP_SECONDS,

@@ -51,6 +51,7 @@ mod restarts;
 mod retries;
 mod rollback;
 mod rollback_promise;
+mod rollouts;
 mod sessions;
 mod shutdown;
 mod start;

@@ -1,0 +1,181 @@
+//! Endpoints of rollouts.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderValue, StatusCode, header},
+    response::{IntoResponse as _, Response},
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+
+use super::{
+    auth::Caller,
+    body::{Body, OptionalBody},
+    error::ApiError,
+    json_response::tagged,
+    params::PathParams,
+    problems::refused,
+    respond::run_detached,
+    state::AdminState,
+    unknown_name::unknown,
+};
+use crate::{
+    api::{MessageRequest, Rollout, RolloutList, RolloutRequest, message_error},
+    control::{ControlError, RolloutError},
+    model::PlanName,
+    rollout::Command,
+};
+
+/// Command in the path.
+#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RolloutCommand {
+    /// Go no further.
+    Pause,
+    /// Go on.
+    Resume,
+    /// Approve what waits for an approval.
+    Approve,
+    /// End the step now, whatever it waits for.
+    Skip,
+    /// Give the release everything now.
+    Promote,
+    /// Give up.
+    Abort,
+    /// Take back, even if it has succeeded.
+    Rollback,
+}
+
+/// All rollouts that run, and the last ones that have ended, the latest first.
+#[utoipa::path(get, path = "/v1/rollouts", tag = "rollouts",
+    responses((status = 200, description = "the rollouts", body = RolloutList,
+        headers(("etag" = String, description = "the live revision, in quotes")))))]
+pub(super) async fn list_rollouts(State(admin): State<AdminState>) -> Response {
+    let rollouts = admin.controller.rollouts();
+    tagged(
+        admin.controller.live().revision(),
+        &RolloutList { rollouts },
+    )
+}
+
+/// Starts a rollout: the release gets the requests of a route step by step, judged by the traffic itself.
+///
+/// The response comes when its first step is live. 409 if another rollout runs on the route, or the release has requests
+/// of it already.
+#[utoipa::path(post, path = "/v1/rollouts", tag = "rollouts", request_body = RolloutRequest,
+    responses((status = 201, description = "the rollout", body = Rollout)))]
+pub(super) async fn start_rollout(
+    State(admin): State<AdminState>,
+    caller: axum::Extension<Caller>,
+    Body(request): Body<RolloutRequest>,
+) -> Result<Response, ApiError> {
+    checked(request.message.as_deref())?;
+    let controller = Arc::clone(&admin.controller);
+    let author = caller.name.to_string();
+    let work = async move { controller.start_rollout(request, author).await };
+    let rollout = run_detached(work).await?.map_err(unmade)?;
+    let place = HeaderValue::from_str(&["/v1/rollouts", &rollout.id].join("/"));
+    let mut response = tagged(admin.controller.live().revision(), &rollout);
+    *response.status_mut() = StatusCode::CREATED;
+    let place = place.map_err(|_| ApiError::internal())?;
+    response.headers_mut().insert(header::LOCATION, place);
+    Ok(response.into_response())
+}
+
+/// A rollout by its id, or the latest one of a route.
+#[utoipa::path(get, path = "/v1/rollouts/{rollout}", tag = "rollouts",
+    params(("rollout" = String, Path, description = "its id, or the name of its route")),
+    responses((status = 200, description = "the rollout", body = Rollout,
+        headers(("etag" = String, description = "the live revision, in quotes")))))]
+pub(super) async fn read_rollout(
+    State(admin): State<AdminState>,
+    PathParams(text): PathParams<String>,
+) -> Result<Response, ApiError> {
+    let rollout = admin.controller.rollout(&text).map_err(unmade)?;
+    Ok(tagged(admin.controller.live().revision(), &rollout))
+}
+
+/// Commands a rollout.
+///
+/// 409 if the command does not fit its state. A way back that cannot be gone now, since the earlier release has no healthy
+/// endpoint, is tried again every second.
+#[utoipa::path(post, path = "/v1/rollouts/{rollout}/{command}", tag = "rollouts",
+    params(("rollout" = String, Path, description = "its id, or the name of its route"),
+        ("command" = RolloutCommand, Path, description = "the command")),
+    request_body(content = MessageRequest, description = "may be left out"),
+    responses((status = 200, description = "the rollout", body = Rollout)))]
+pub(super) async fn command_rollout(
+    State(admin): State<AdminState>,
+    PathParams((text, command)): PathParams<(String, RolloutCommand)>,
+    caller: axum::Extension<Caller>,
+    OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
+) -> Result<Response, ApiError> {
+    checked(message.as_deref())?;
+    let controller = Arc::clone(&admin.controller);
+    let by = caller.name.to_string();
+    let work = async move {
+        let command = command.into();
+        controller
+            .command_rollout(&text, command, &by, message.as_deref())
+            .await
+    };
+    let rollout = run_detached(work).await?.map_err(unmade)?;
+    Ok(tagged(admin.controller.live().revision(), &rollout))
+}
+
+impl From<RolloutCommand> for Command {
+    fn from(command: RolloutCommand) -> Self {
+        match command {
+            RolloutCommand::Pause => Self::Pause,
+            RolloutCommand::Resume => Self::Resume,
+            RolloutCommand::Approve => Self::Approve,
+            RolloutCommand::Skip => Self::Skip,
+            RolloutCommand::Promote => Self::Promote,
+            RolloutCommand::Abort => Self::Abort,
+            RolloutCommand::Rollback => Self::Rollback,
+        }
+    }
+}
+
+fn checked(message: Option<&str>) -> Result<(), ApiError> {
+    match message.and_then(message_error) {
+        Some(mistake) => Err(ApiError::invalid(mistake)),
+        None => Ok(()),
+    }
+}
+
+/// The API error for an error of a rollout.
+fn unmade(error: RolloutError) -> ApiError {
+    let text = error.to_string();
+    let conflict = |hint: String| {
+        let title = "the rollout, or the route, does not allow it";
+        let refusal = ApiError::new(StatusCode::CONFLICT, "rollout-conflict", title);
+        refusal.detail(text.clone()).hint(hint)
+    };
+    match error {
+        RolloutError::Control(error) => refused(error),
+        RolloutError::Plan(problems) => {
+            let mut refusal = refused(ControlError::Invalid(problems));
+            refusal.document.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
+            refusal
+        }
+        RolloutError::Active { id, .. } => conflict(format!(
+            "`switchback rollout show {id}` shows it, `switchback rollout abort {id}` ends it"
+        )),
+        RolloutError::HasWeight { route, .. } => conflict(format!(
+            "a rollout begins at 0: `switchback abort {route}` gives everything to the stable release"
+        )),
+        RolloutError::NoStable(_) => conflict("name another release".to_owned()),
+        RolloutError::Refused(refused) => conflict(refused.hint().to_owned()),
+        RolloutError::Changed => conflict(
+            "it is left as it is; `switchback rollback` goes back, and a new rollout can be started".to_owned(),
+        ),
+        RolloutError::TooMany => conflict("wait until some have ended, or abort them".to_owned()),
+        RolloutError::Unknown(name) => unknown("rollout", &name, std::iter::empty()),
+        RolloutError::UnknownPlan { name, known } => {
+            unknown("plan", name.as_str(), known.iter().map(PlanName::as_str))
+        }
+    }
+}

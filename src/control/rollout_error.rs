@@ -1,0 +1,59 @@
+//! The error of a request about a rollout. Nothing has changed then.
+
+use thiserror::Error;
+
+use super::ControlError;
+use crate::{
+    model::{PlanName, Problem, ReleaseName, RouteName},
+    rollout::Refused,
+};
+
+/// The error of a request about a rollout.
+#[derive(Debug, Error)]
+pub enum RolloutError {
+    /// The change that it makes is refused.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// A rollout is running on the route.
+    #[error("rollout {id} is running on route `{route}`")]
+    Active {
+        /// The rollout.
+        id: String,
+        /// The route.
+        route: RouteName,
+    },
+    /// The plan is not valid.
+    #[error("the plan is not valid")]
+    Plan(Vec<Problem>),
+    /// The release has requests of the route already.
+    #[error("release `{release}` gets requests of route `{route}` already")]
+    HasWeight {
+        /// The release.
+        release: ReleaseName,
+        /// The route.
+        route: RouteName,
+    },
+    /// It is not known which release the requests are taken from.
+    #[error("no release of route `{0}` has requests that could be given to another one")]
+    NoStable(RouteName),
+    /// The command does not fit.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// Others have changed the route since.
+    #[error("the route or a release of the rollout has been changed since")]
+    Changed,
+    /// Too many run.
+    #[error("too many rollouts are running")]
+    TooMany,
+    /// No such rollout.
+    #[error("no rollout is called `{0}`")]
+    Unknown(String),
+    /// No plan of that name.
+    #[error("no plan is called `{name}`")]
+    UnknownPlan {
+        /// The unknown name.
+        name: PlanName,
+        /// Existing names.
+        known: Vec<PlanName>,
+    },
+}

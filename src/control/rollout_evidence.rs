@@ -1,0 +1,309 @@
+//! Evidence of a rollout, from the counters that every request is counted in anyway.
+//!
+//! The counters know requests by their end, and not their sessions. So a request is evidence when it ends, and a session
+//! counts as often as it fails (`docs/rollouts.md` says what that means). To keep *fine* cautious:
+//! - what ends in the first moments of a step may have begun before it, so it can show that the release is worse, and not
+//!   that it is fine;
+//! - a request is settled when so much time has passed since its end as the last threshold allows from its start.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use crate::{
+    analysis::{Arm, Evidence, Judge, LEVELS, Settings, Share, Signal, Tally, Thresholds, Watch},
+    fleet::Fleet,
+    model::{OutcomeClass, ReleaseName, RouteName, RouteSpec, Version},
+    rollout::Place,
+    stats::OutcomeTable,
+};
+
+/// Age at which a request is settled, on a route without thresholds and without a timeout.
+const SETTLED: Duration = Duration::from_secs(30);
+/// Longest such age: a route may allow requests of hours.
+const LONGEST_SETTLED: Duration = Duration::from_secs(600);
+
+/// Counters of the two releases of a rollout.
+#[derive(Debug, Clone)]
+pub(super) struct Cells {
+    pub(super) canary: Arc<OutcomeTable>,
+    pub(super) stable: Arc<OutcomeTable>,
+}
+
+/// Counts of one release.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Counts {
+    units: u64,
+    failures: u64,
+    broken: u64,
+    older: [u64; LEVELS],
+}
+
+/// Reader of the evidence of one place of a rollout.
+#[derive(Debug)]
+pub(super) struct EvidenceReader {
+    cells: Cells,
+    place: Place,
+    steps: u32,
+    thresholds: Option<Thresholds>,
+    settled_after: Duration,
+    /// True if sessions may stay on a release, so that the weights are not the shares.
+    counts_shares: bool,
+    last: [Counts; 2],
+    waiting: [Counts; 2],
+    seen: Duration,
+    units: Tally,
+    settled: Tally,
+    starts: VecDeque<(Duration, Tally)>,
+}
+
+impl Cells {
+    pub(super) fn of(
+        fleet: &Fleet,
+        route: &RouteName,
+        (canary, stable): (&(ReleaseName, Version), &(ReleaseName, Version)),
+    ) -> Self {
+        Self {
+            canary: fleet.cells(route, &canary.0, &canary.1),
+            stable: fleet.cells(route, &stable.0, &stable.1),
+        }
+    }
+
+    /// A judge without evidence, with the signals that can be looked at: slowness only where the stable release has shown
+    /// what is usual.
+    pub(super) fn judge(&self) -> Judge {
+        let durations = self.stable.snapshot().duration;
+        let slow = Thresholds::freeze(durations.cumulative()).map(Watch::Slow);
+        let mut watches = vec![Watch::Failures, Watch::BrokenStreams];
+        watches.extend(slow);
+        Judge::new(Settings::default(), watches).expect("the default settings are valid")
+    }
+
+    fn counts(&self, thresholds: Option<&Thresholds>) -> [Counts; 2] {
+        [&self.canary, &self.stable].map(|cells| Counts::of(cells, thresholds))
+    }
+}
+
+impl Counts {
+    fn of(cells: &OutcomeTable, thresholds: Option<&Thresholds>) -> Self {
+        let snapshot = cells.snapshot();
+        let failed = |is_cut: bool| {
+            let counts = snapshot.counts.iter();
+            let counts = counts.filter(|((class, code), _)| {
+                *class == OutcomeClass::Failure && (*code < 400) == is_cut
+            });
+            counts.map(|(_, count)| count).sum()
+        };
+        let older = thresholds.map(|thresholds| thresholds.older(snapshot.duration.cumulative()));
+        Self {
+            units: snapshot.requests(),
+            failures: failed(false),
+            broken: failed(true),
+            older: older.unwrap_or_default(),
+        }
+    }
+
+    /// Difference from an earlier look.
+    fn since(self, before: Self) -> Self {
+        let mut older = self.older;
+        for (now, before) in older.iter_mut().zip(before.older) {
+            *now = now.saturating_sub(before);
+        }
+        Self {
+            units: self.units.saturating_sub(before.units),
+            failures: self.failures.saturating_sub(before.failures),
+            broken: self.broken.saturating_sub(before.broken),
+            older,
+        }
+    }
+
+    fn plus(self, more: Self) -> Self {
+        let mut older = self.older;
+        for (sum, more) in older.iter_mut().zip(more.older) {
+            *sum += more;
+        }
+        Self {
+            units: self.units + more.units,
+            failures: self.failures + more.failures,
+            broken: self.broken + more.broken,
+            older,
+        }
+    }
+}
+
+impl EvidenceReader {
+    /// A reader that begins now.
+    pub(super) fn new(
+        cells: Cells,
+        route: &RouteSpec,
+        (place, steps): (Place, u32),
+        thresholds: Option<Thresholds>,
+    ) -> Self {
+        let slowest = thresholds
+            .as_ref()
+            .and_then(|thresholds| thresholds.seconds().last())
+            .map(|seconds| Duration::from_secs_f64(*seconds));
+        let timeout = route.timeouts.request.map(|timeout| timeout.0);
+        let settled_after = slowest.or(timeout).unwrap_or(SETTLED).min(LONGEST_SETTLED);
+        Self {
+            last: cells.counts(thresholds.as_ref()),
+            cells,
+            place,
+            steps,
+            thresholds,
+            settled_after,
+            counts_shares: !route.effective_pins().is_empty(),
+            waiting: [Counts::default(); 2],
+            seen: Duration::ZERO,
+            units: Tally::default(),
+            settled: Tally::default(),
+            starts: VecDeque::new(),
+        }
+    }
+
+    /// The place that it reads for.
+    pub(super) const fn place(&self) -> Place {
+        self.place
+    }
+
+    /// True if the release got requests at this place.
+    pub(super) const fn has_traffic(&self) -> bool {
+        self.units.canary > 0
+    }
+
+    /// True while what ends may have begun before the step.
+    pub(super) fn is_early(&self) -> bool {
+        self.seen < self.settled_after
+    }
+
+    /// The evidence since the last look, if there is some to be given; the weights are those of the live split.
+    pub(super) fn look(
+        &mut self,
+        elapsed: Duration,
+        (canary, stable): (u32, u32),
+    ) -> Option<Evidence> {
+        let is_early = self.is_early();
+        self.seen = self.seen.saturating_add(elapsed);
+        let now = self.cells.counts(self.thresholds.as_ref());
+        let added = [now[0].since(self.last[0]), now[1].since(self.last[1])];
+        self.last = now;
+        let units = Tally::new(added[0].units, added[1].units);
+        self.units.add(units);
+        if !is_early {
+            self.starts.push_back((self.seen, units));
+        }
+        let settled = self.take_settled();
+        self.settled.add(settled);
+        self.waiting = [
+            self.waiting[0].plus(added[0]),
+            self.waiting[1].plus(added[1]),
+        ];
+        let waiting = Tally::new(self.waiting[0].units, self.waiting[1].units);
+        let share = if self.counts_shares {
+            Share::of_counts(waiting)?
+        } else {
+            Share::of_weights(canary, stable)
+        };
+        let [canary, stable] = std::mem::take(&mut self.waiting);
+        let settled = std::mem::take(&mut self.settled);
+        let mut evidence = Evidence::of_step(self.step(is_early), share);
+        for (arm, counts, settled) in [
+            (Arm::Canary, canary, settled.canary),
+            (Arm::Stable, stable, settled.stable),
+        ] {
+            evidence.started(arm, counts.units);
+            evidence.settled(arm, settled);
+            evidence.bad(Signal::Failures, 0, arm, counts.failures);
+            evidence.bad(Signal::BrokenStreams, 0, arm, counts.broken);
+            evidence.passed(Signal::Slow, arm, counts.older);
+        }
+        Some(evidence)
+    }
+
+    /// The judge's number of the step: each place has one for its first moments and one for the rest.
+    fn step(&self, is_early: bool) -> u32 {
+        let place = match self.place {
+            Place::Step(step) => step,
+            Place::Bake => self.steps,
+        };
+        2 * place + u32::from(!is_early)
+    }
+
+    fn take_settled(&mut self) -> Tally {
+        let mut settled = Tally::default();
+        while let Some((at, units)) = self.starts.front() {
+            if self.seen.saturating_sub(*at) < self.settled_after {
+                break;
+            }
+            settled.add(*units);
+            self.starts.pop_front();
+        }
+        settled
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Outcome;
+
+    fn reader(cells: &Cells, settled: f64) -> EvidenceReader {
+        let route = RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
+        let thresholds = Thresholds::given(&[settled]);
+        EvidenceReader::new(cells.clone(), &route, (Place::Step(1), 3), thresholds)
+    }
+
+    fn cells() -> Cells {
+        Cells {
+            canary: Arc::new(OutcomeTable::new(1)),
+            stable: Arc::new(OutcomeTable::new(1)),
+        }
+    }
+
+    fn record(table: &OutcomeTable, outcome: Outcome, count: usize) {
+        for _ in 0..count {
+            table.record(0, outcome, Duration::from_millis(1), None);
+        }
+    }
+
+    #[test]
+    fn only_what_was_counted_since_the_last_look_is_evidence() {
+        let cells = cells();
+        record(&cells.canary, Outcome::Failed(502), 7);
+        let mut reader = reader(&cells, 0.5);
+        let second = Duration::from_secs(1);
+        let nothing = Evidence::of_step(2, Share::of_weights(5, 95));
+        assert_eq!(reader.look(second, (5, 95)), Some(nothing));
+        assert!(!reader.has_traffic());
+        record(&cells.canary, Outcome::Answered(500), 2);
+        record(&cells.canary, Outcome::Cut(200), 1);
+        record(&cells.stable, Outcome::Answered(200), 10);
+        let mut some = Evidence::of_step(3, Share::of_weights(5, 95));
+        some.started(Arm::Canary, 3);
+        some.started(Arm::Stable, 10);
+        some.bad(Signal::Failures, 0, Arm::Canary, 2);
+        some.bad(Signal::BrokenStreams, 0, Arm::Canary, 1);
+        assert_eq!(reader.look(second, (5, 95)), Some(some));
+        let mut later = Evidence::of_step(3, Share::of_weights(5, 95));
+        later.settled(Arm::Canary, 3);
+        later.settled(Arm::Stable, 10);
+        assert_eq!(
+            reader.look(second, (5, 95)),
+            Some(later),
+            "they are settled once they are old"
+        );
+    }
+
+    #[test]
+    fn the_first_moments_of_a_step_show_nothing_that_is_fine() {
+        let cells = cells();
+        let mut reader = reader(&cells, 3.0);
+        let second = Duration::from_secs(1);
+        let steps: Vec<_> = (0..5)
+            .map(|_| {
+                let is_early = reader.is_early();
+                reader.look(second, (5, 95));
+                is_early
+            })
+            .collect();
+        assert_eq!(steps, [true, true, true, false, false]);
+    }
+}

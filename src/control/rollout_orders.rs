@@ -1,0 +1,284 @@
+//! The orders of a rollout, carried out: each is a revision like any other, in one group.
+
+use super::{
+    Consent, ControlError, Controller, Expected, RollbackTo,
+    clock::now,
+    metrics,
+    rollout_evidence::{Cells, EvidenceReader},
+    rollout_record::RolloutRecord,
+    rollout_registry::{RolloutEntry, RunningRollout},
+};
+use crate::{
+    analysis::Signal,
+    history::AppendError,
+    model::{Actor, Change, Percent, Percents, ReleaseName, RouteSpec, Weights},
+    rollout::{Action, Event, Target},
+    table::RollbackTarget,
+};
+
+impl Controller {
+    /// Carries out an order, and tells the machine what came of it. An order that cannot be carried out now is given
+    /// again by the machine; the error says why.
+    pub(super) async fn carry_out(
+        &self,
+        entry: &RolloutEntry,
+        run: &mut RunningRollout,
+        action: Action,
+    ) -> Result<(), ControlError> {
+        if self.is_changed_by_others(&run.record) {
+            end_superseded(run);
+            entry.show(&run.record);
+            return Ok(());
+        }
+        // The order is on the disk before it is carried out forward; back, nothing is waited for.
+        entry.show(&run.record);
+        let result = match action {
+            Action::Publish(target) => self.publish_target(run, target).await,
+            Action::Return => self.go_back(run).await,
+        };
+        run.record.waiting_for = result.as_ref().err().map(ToString::to_string);
+        if run.record.machine.has_ended() {
+            end(run);
+        }
+        entry.show(&run.record);
+        result
+    }
+
+    async fn publish_target(
+        &self,
+        run: &mut RunningRollout,
+        target: Target,
+    ) -> Result<(), ControlError> {
+        if !self.rollouts.save(self.settings.durable_within).await {
+            let reason =
+                AppendError::NotWritten("the state of the rollout could not be written".to_owned());
+            return Err(ControlError::NotDurable(reason));
+        }
+        let record = &run.record;
+        let percent = record.machine.weight(target);
+        let (route, to) = (record.route.clone(), record.to.0.clone());
+        let (change, what) = match target {
+            Target::Step(step) => (
+                Change::SetPercents {
+                    route,
+                    percents: Percents::from([(to, percent)]),
+                },
+                format!("step {step}: {percent} percent"),
+            ),
+            Target::Whole => (
+                Change::Promote {
+                    route,
+                    to: Some(to),
+                },
+                "everything".to_owned(),
+            ),
+        };
+        let live = self.table.load().revision();
+        let author = record.author_of(what.clone());
+        let expected = Expected::Unchanged(live);
+        let receipt = self
+            .apply(change, author, expected, Consent::default())
+            .await?;
+        let _never_refused = run.record.machine.on(Event::Published);
+        run.record.note(
+            "switchback",
+            format!("{what}, revision {}", receipt.revision),
+        );
+        self.read_from_here(run);
+        Ok(())
+    }
+
+    /// Begins to read the evidence of the place that has been reached.
+    pub(super) fn read_from_here(&self, run: &mut RunningRollout) {
+        let state = self.table.load().state();
+        let record = &run.record;
+        let (route, place) = (state.spec.route(&record.route), record.machine.place());
+        let (Some(route), Some(place)) = (route, place) else {
+            run.reader = None;
+            return;
+        };
+        let cells = self.cells_of(record);
+        let steps = record.machine.plan().last() + 1;
+        let thresholds = run.judge.thresholds(Signal::Slow).cloned();
+        run.reader = Some(EvidenceReader::new(
+            cells,
+            route,
+            (place, steps),
+            thresholds,
+        ));
+    }
+
+    pub(super) fn cells_of(&self, record: &RolloutRecord) -> Cells {
+        Cells::of(&self.fleet, &record.route, (&record.to, &record.from))
+    }
+
+    /// Gives the route what it had before: by a rollback of the whole group where nothing came after it, else by one step
+    /// of the route after the other. A rollback is live before it is durable.
+    async fn go_back(&self, run: &mut RunningRollout) -> Result<(), ControlError> {
+        let most = run.record.machine.plan().steps.len() + 2;
+        for _ in 0..most {
+            if self.is_original(&run.record) {
+                break;
+            }
+            self.step_back(&run.record).await?;
+        }
+        let _never_refused = run.record.machine.on(Event::Returned);
+        let words = run.record.verdict.as_ref().map(|verdict| &verdict.words);
+        let words = words.map_or_else(String::new, |words| format!(" ({words})"));
+        let state = super::rollout_record::state(run.record.machine.state());
+        let what = format!(
+            "{}: the route has its earlier split again{words}",
+            state.as_str()
+        );
+        run.record.note("switchback", what);
+        Ok(())
+    }
+
+    async fn step_back(&self, record: &RolloutRecord) -> Result<(), ControlError> {
+        let message = format!("rollout {} of `{}` is taken back", record.id, record.to.0);
+        let author = record.author_of(message);
+        let live = self.table.load().revision();
+        let group = self.table.live_group();
+        let has_level = self.table.level(RollbackTarget::Previous).is_some();
+        let to = if has_level && group.as_deref() == Some(record.group().as_str()) {
+            RollbackTo::Previous
+        } else if self.sole_stable(record) {
+            return self.abort_for(record).await;
+        } else {
+            RollbackTo::Route(record.route.clone())
+        };
+        let expected = Expected::Unchanged(live);
+        let back = self.rollback(to, author, expected, Consent::default());
+        back.await.map(drop)
+    }
+
+    /// Gives everything back to the only release that had requests: that touches no decision about another route.
+    async fn abort_for(&self, record: &RolloutRecord) -> Result<(), ControlError> {
+        let message = format!("rollout {} of `{}` is taken back", record.id, record.to.0);
+        let route = record.route.clone();
+        let change = Change::Abort { route };
+        let live = self.table.load().revision();
+        let author = record.author_of(message);
+        let made = self.apply(
+            change,
+            author.clone(),
+            Expected::Unchanged(live),
+            Consent::default(),
+        );
+        match made.await {
+            Ok(_) => Ok(()),
+            // A rollback of the route waits for no disk.
+            Err(ControlError::NotDurable(_) | ControlError::Busy) => {
+                let to = RollbackTo::Route(record.route.clone());
+                let back = self.rollback(to, author, Expected::Any, Consent::default());
+                back.await.map(drop)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// True if the route had one release alone, and an abort gives everything to it.
+    fn sole_stable(&self, record: &RolloutRecord) -> bool {
+        let state = self.table.load().state();
+        let stable = state
+            .spec
+            .route(&record.route)
+            .and_then(|route| route.stable_release().cloned());
+        let others = record
+            .original
+            .iter()
+            .any(|(name, weight)| *weight > 0 && *name != record.from.0);
+        !others && stable.as_ref() == Some(&record.from.0)
+    }
+
+    /// True if the route has the shares that it had before.
+    fn is_original(&self, record: &RolloutRecord) -> bool {
+        let state = self.table.load().state();
+        let route = state.spec.route(&record.route);
+        route.is_some_and(|route| are_same_shares(&route.split, &record.original))
+    }
+
+    /// True if somebody else has changed the route, or a release of the rollout, since it began.
+    pub(super) fn is_changed_by_others(&self, record: &RolloutRecord) -> bool {
+        let state = self.table.load().state();
+        if state.spec.place(&record.route).is_none() {
+            return true;
+        }
+        let is_same = |(name, version): &(ReleaseName, _)| {
+            state
+                .spec
+                .release(name)
+                .is_some_and(|spec| spec.version == *version)
+        };
+        if !is_same(&record.from) || !is_same(&record.to) {
+            return true;
+        }
+        let index = self.log.index();
+        let changed = index.route_changed(&record.route);
+        let made = changed
+            .filter(|changed| *changed > record.base)
+            .and_then(|changed| index.get(changed));
+        made.is_some_and(|made| {
+            let author = &made.record.author;
+            author.actor != Actor::System || author.name != record.name()
+        })
+    }
+
+    /// Percents of the route that the release of a rollout has.
+    pub(super) fn weight_of(&self, record: &RolloutRecord) -> Percent {
+        let state = self.table.load().state();
+        let route = state.spec.route(&record.route);
+        route.map_or(Percent::NONE, |route| percent_of(route, &record.to.0))
+    }
+}
+
+/// Ends a rollout whose route, or a release of it, was changed by others: it stays as it is.
+pub(super) fn end_superseded(run: &mut RunningRollout) {
+    let _never_refused = run.record.machine.on(Event::Changed);
+    run.record.waiting_for = None;
+    end(run);
+    let what = "superseded: the route, or a release of the rollout, was changed by others";
+    run.record.note("switchback", what.to_owned());
+}
+
+fn end(run: &mut RunningRollout) {
+    run.record.ended_at = Some(now());
+    run.reader = None;
+    metrics::count_rollout_end(run.record.machine.state());
+}
+
+fn percent_of(route: &RouteSpec, release: &ReleaseName) -> Percent {
+    let weight = route.split.get(release).copied().unwrap_or(0);
+    Percent::of_weights(weight, total(&route.split))
+}
+
+fn total(weights: &Weights) -> u64 {
+    weights.values().map(|weight| u64::from(*weight)).sum()
+}
+
+/// True if two splits give each release the same share.
+fn are_same_shares(one: &Weights, other: &Weights) -> bool {
+    let (of_one, of_other) = (total(one), total(other));
+    let weight = |weights: &Weights, name| u64::from(weights.get(name).copied().unwrap_or(0));
+    let mut names = one.keys().chain(other.keys());
+    names.all(|name| weight(one, name) * of_other == weight(other, name) * of_one)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_the_same_whatever_the_weights_add_up_to() {
+        let weights = |blue, green| -> Weights {
+            [("blue", blue), ("green", green)]
+                .map(|(name, weight)| (name.parse().unwrap(), weight))
+                .into()
+        };
+        assert!(are_same_shares(&weights(1, 0), &weights(100, 0)));
+        assert!(are_same_shares(&weights(95, 5), &weights(950, 50)));
+        assert!(!are_same_shares(&weights(95, 5), &weights(94, 6)));
+        let alone: Weights = [("blue".parse().unwrap(), 3)].into();
+        assert!(are_same_shares(&alone, &weights(7, 0)));
+    }
+}

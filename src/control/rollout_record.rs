@@ -1,0 +1,224 @@
+//! Record of a rollout: everything that is saved of it, and how it is shown.
+
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use serde::{Deserialize, Serialize};
+
+use super::clock::now;
+use crate::{
+    analysis::{Finding, Judge, Names, Rate, Verdict},
+    api::{
+        Rollout, RolloutEntry, RolloutFinding, RolloutMetric, RolloutPause, RolloutRate,
+        RolloutState, RolloutVerdict, Timestamp,
+    },
+    model::{
+        Actor, Author, HumanDuration, Percent, PlanName, ReleaseName, Revision, RouteName, Version,
+        Weights,
+    },
+    rollout::{Machine, PauseReason, State},
+};
+
+/// Largest number of entries in the log of a rollout.
+const MOST_ENTRIES: usize = 100;
+
+/// A rollout, as it is saved.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct RolloutRecord {
+    pub(super) id: String,
+    pub(super) route: RouteName,
+    pub(super) from: (ReleaseName, Version),
+    pub(super) to: (ReleaseName, Version),
+    pub(super) machine: Machine,
+    /// The judge, in its own form.
+    judge: String,
+    /// The revision that was live before it.
+    pub(super) base: Revision,
+    /// The split before it.
+    pub(super) original: Weights,
+    pub(super) plan_name: Option<PlanName>,
+    pub(super) started_at: Timestamp,
+    pub(super) ended_at: Option<Timestamp>,
+    pub(super) author: String,
+    pub(super) message: Option<String>,
+    pub(super) verdict: Option<RolloutVerdict>,
+    pub(super) waiting_for: Option<String>,
+    pub(super) log: Vec<RolloutEntry>,
+}
+
+/// Parts of a new rollout.
+#[derive(Debug)]
+pub(super) struct Begin {
+    pub(super) route: RouteName,
+    pub(super) from: (ReleaseName, Version),
+    pub(super) to: (ReleaseName, Version),
+    pub(super) base: Revision,
+    pub(super) original: Weights,
+    pub(super) machine: Machine,
+    pub(super) plan_name: Option<PlanName>,
+    pub(super) author: String,
+    pub(super) message: Option<String>,
+}
+
+impl RolloutRecord {
+    pub(super) fn new(id: String, begin: Begin) -> Self {
+        Self {
+            id,
+            route: begin.route,
+            from: begin.from,
+            to: begin.to,
+            machine: begin.machine,
+            judge: String::new(),
+            base: begin.base,
+            original: begin.original,
+            plan_name: begin.plan_name,
+            started_at: now(),
+            ended_at: None,
+            author: begin.author,
+            message: begin.message,
+            verdict: None,
+            waiting_for: None,
+            log: Vec::new(),
+        }
+    }
+
+    /// Group of its revisions.
+    pub(super) fn group(&self) -> String {
+        format!("rollout-{}", self.id)
+    }
+
+    /// Name of the author of its revisions.
+    pub(super) fn name(&self) -> String {
+        format!("rollout {}", self.id)
+    }
+
+    /// Author of a revision that it makes.
+    pub(super) fn author_of(&self, message: String) -> Author {
+        Author {
+            actor: Actor::System,
+            name: self.name(),
+            message: Some(message),
+            idempotency_key: None,
+            group: Some(self.group()),
+        }
+    }
+
+    /// Adds an entry to its log and to the audit log.
+    pub(super) fn note(&mut self, by: &str, what: String) {
+        tracing::info!(
+            target: "audit",
+            rollout = self.id, route = %self.route, release = %self.to.0, name = by, what, "rollout"
+        );
+        if self.log.len() == MOST_ENTRIES {
+            self.log.remove(0);
+        }
+        self.log.push(RolloutEntry {
+            at: now(),
+            by: by.to_owned(),
+            what,
+        });
+    }
+
+    /// The judge that was saved; none if there is none, or it cannot be read.
+    pub(super) fn saved_judge(&self) -> Option<Judge> {
+        let bytes = STANDARD_NO_PAD.decode(&self.judge).ok()?;
+        postcard::from_bytes(&bytes).ok()
+    }
+
+    /// Takes over the state of the judge, and its verdict.
+    pub(super) fn save_judge(&mut self, judge: &Judge) {
+        let bytes = postcard::to_extend(judge, Vec::new()).unwrap_or_default();
+        self.judge = STANDARD_NO_PAD.encode(bytes);
+        let names = Names {
+            canary: self.to.0.as_str(),
+            stable: self.from.0.as_str(),
+        };
+        self.verdict = Some(verdict(judge.verdict(names)));
+    }
+
+    /// The rollout, as it is shown; `weight` is what its release has by the live table.
+    pub(super) fn show(&self, weight: Percent) -> Rollout {
+        let held = self.machine.held();
+        Rollout {
+            id: self.id.clone(),
+            route: self.route.clone(),
+            from: self.from.0.clone(),
+            from_version: self.from.1.clone(),
+            to: self.to.0.clone(),
+            to_version: self.to.1.clone(),
+            state: state(self.machine.state()),
+            paused_for: self.machine.pause().map(pause),
+            step: self.machine.step(),
+            weight,
+            held: HumanDuration::seconds(held.as_secs()),
+            plan: self.machine.plan().clone(),
+            plan_name: self.plan_name.clone(),
+            group: self.group(),
+            started_at: self.started_at,
+            ended_at: self.ended_at,
+            author: self.author.clone(),
+            message: self.message.clone(),
+            verdict: self.verdict.clone(),
+            waiting_for: self.waiting_for.clone(),
+            log: self.log.clone(),
+        }
+    }
+}
+
+/// The state of a machine, as it is shown.
+pub(super) const fn state(state: State) -> RolloutState {
+    match state {
+        State::Planned => RolloutState::Planned,
+        State::Running => RolloutState::Running,
+        State::Paused => RolloutState::Paused,
+        State::Baking => RolloutState::Baking,
+        State::Succeeded => RolloutState::Succeeded,
+        State::RolledBack => RolloutState::RolledBack,
+        State::Aborted => RolloutState::Aborted,
+        State::Superseded => RolloutState::Superseded,
+    }
+}
+
+const fn pause(reason: PauseReason) -> RolloutPause {
+    match reason {
+        PauseReason::Manual => RolloutPause::Manual,
+        PauseReason::Approval => RolloutPause::Approval,
+        PauseReason::Inconclusive => RolloutPause::Inconclusive,
+        PauseReason::NoTraffic => RolloutPause::NoTraffic,
+    }
+}
+
+const fn finding(finding: Finding) -> RolloutFinding {
+    match finding {
+        Finding::Worse => RolloutFinding::Worse,
+        Finding::Fine => RolloutFinding::Fine,
+        Finding::NotEnoughData => RolloutFinding::NotEnoughData,
+        Finding::Unmeasurable => RolloutFinding::Unmeasurable,
+    }
+}
+
+const fn rate(rate: Rate) -> RolloutRate {
+    RolloutRate {
+        bad: rate.bad,
+        units: rate.units,
+    }
+}
+
+fn verdict(verdict: Verdict) -> RolloutVerdict {
+    let metrics = verdict.metrics.into_iter().map(|metric| RolloutMetric {
+        name: metric.name.as_str().to_owned(),
+        verdict: finding(metric.verdict),
+        e: metric.e.min(f64::MAX),
+        fine_e: metric.fine_e.min(f64::MAX),
+        fine_bound: metric.fine_bound,
+        threshold_seconds: metric.threshold_seconds,
+        canary: rate(metric.canary),
+        stable: rate(metric.stable),
+        words: metric.words,
+    });
+    RolloutVerdict {
+        overall: finding(verdict.overall),
+        e: verdict.e.min(f64::MAX),
+        bound: verdict.bound,
+        metrics: metrics.collect(),
+        words: verdict.words,
+    }
+}

@@ -1,0 +1,151 @@
+//! The rollouts that run, and the last ones that have ended.
+
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+use tokio::sync::Notify;
+
+use super::{
+    rollout_evidence::EvidenceReader, rollout_file::RolloutFile, rollout_record::RolloutRecord,
+};
+use crate::{
+    analysis::Judge,
+    model::{PlanName, PlanSpec},
+};
+
+/// Largest number of rollouts that run at the same time.
+pub(super) const MOST_RUNNING: usize = 100;
+/// Number of rollouts that have ended and are shown.
+const KEPT: usize = 100;
+
+/// All rollouts.
+#[derive(Debug)]
+pub(super) struct RolloutRegistry {
+    entries: Mutex<Vec<Arc<RolloutEntry>>>,
+    plans: Mutex<Arc<BTreeMap<PlanName, PlanSpec>>>,
+    file: RolloutFile,
+    /// Held while one is started: two on one route must not begin at the same time.
+    pub(super) starting: tokio::sync::Mutex<()>,
+    /// Wakes the loop when one begins.
+    pub(super) begun: Notify,
+}
+
+/// One rollout: its state is behind a lock that is held while an order is carried out, and its record can be read at any
+/// time.
+#[derive(Debug)]
+pub(super) struct RolloutEntry {
+    pub(super) running: tokio::sync::Mutex<RunningRollout>,
+    shown: Mutex<Arc<RolloutRecord>>,
+}
+
+/// The state of a rollout.
+#[derive(Debug)]
+pub(super) struct RunningRollout {
+    pub(super) record: RolloutRecord,
+    pub(super) judge: Judge,
+    pub(super) reader: Option<EvidenceReader>,
+    pub(super) looked_at: Instant,
+}
+
+impl RolloutRegistry {
+    /// The rollouts that were saved in the folder of the history. `judge` makes one where none was saved.
+    pub(super) fn open(folder: &Path, judge: impl Fn(&RolloutRecord) -> Judge) -> Self {
+        let file = RolloutFile::new(folder.to_owned());
+        let entries = file.read().into_iter().map(|record| {
+            let saved = record.saved_judge();
+            let judge = saved.map_or_else(
+                || judge(&record),
+                |mut judge| {
+                    judge.resume();
+                    judge
+                },
+            );
+            Arc::new(RolloutEntry::new(record, judge))
+        });
+        Self {
+            entries: Mutex::new(entries.collect()),
+            plans: Mutex::default(),
+            file,
+            starting: tokio::sync::Mutex::default(),
+            begun: Notify::new(),
+        }
+    }
+
+    // Safe to ignore poisoning: what panics under this lock leaves the list whole.
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<RolloutEntry>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All rollouts, the earliest first.
+    pub(super) fn all(&self) -> Vec<Arc<RolloutEntry>> {
+        self.lock().clone()
+    }
+
+    /// Those that have not ended.
+    pub(super) fn running(&self) -> Vec<Arc<RolloutEntry>> {
+        let mut all = self.all();
+        all.retain(|entry| !entry.record().machine.has_ended());
+        all
+    }
+
+    /// Adds one; of those that have ended the earliest are forgotten.
+    pub(super) fn add(&self, entry: &Arc<RolloutEntry>) {
+        let mut entries = self.lock();
+        entries.push(Arc::clone(entry));
+        let has_ended = |entry: &Arc<RolloutEntry>| entry.record().machine.has_ended();
+        let ended = entries.iter().filter(|entry| has_ended(entry)).count();
+        let mut surplus = ended.saturating_sub(KEPT);
+        entries.retain(|entry| {
+            let is_surplus = surplus > 0 && has_ended(entry);
+            surplus -= usize::from(is_surplus);
+            !is_surplus
+        });
+    }
+
+    pub(super) fn remove(&self, entry: &Arc<RolloutEntry>) {
+        self.lock().retain(|other| !Arc::ptr_eq(other, entry));
+    }
+
+    /// The plans of the configuration file.
+    pub(super) fn plans(&self) -> Arc<BTreeMap<PlanName, PlanSpec>> {
+        Arc::clone(&self.plans.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    pub(super) fn set_plans(&self, plans: BTreeMap<PlanName, PlanSpec>) {
+        *self.plans.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plans);
+    }
+
+    /// Writes all rollouts, and waits for it at most so long. `false` if they are not known to be written.
+    pub(super) async fn save(&self, within: Duration) -> bool {
+        let records: Vec<_> = self.all().iter().map(|entry| entry.record()).collect();
+        self.file.write(&records, within).await
+    }
+}
+
+impl RolloutEntry {
+    pub(super) fn new(record: RolloutRecord, judge: Judge) -> Self {
+        Self {
+            shown: Mutex::new(Arc::new(record.clone())),
+            running: tokio::sync::Mutex::new(RunningRollout {
+                record,
+                judge,
+                reader: None,
+                looked_at: Instant::now(),
+            }),
+        }
+    }
+
+    /// The record as of the last change.
+    pub(super) fn record(&self) -> Arc<RolloutRecord> {
+        Arc::clone(&self.shown.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Shows the record of a change.
+    pub(super) fn show(&self, record: &RolloutRecord) {
+        *self.shown.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(record.clone());
+    }
+}

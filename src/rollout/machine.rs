@@ -1,0 +1,388 @@
+//! The machine: what each event does.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    command::{Command, Refused},
+    place::{End, PauseReason, Place, State, Target},
+};
+use crate::{
+    analysis::Finding,
+    model::{Percent, PlanSpec, StepSpec},
+};
+
+/// Longest time that one observation adds to a step: more has not been observed.
+const LONGEST_LOOK: Duration = Duration::from_secs(5);
+
+/// State of one rollout; saved with serde.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Machine {
+    plan: PlanSpec,
+    phase: Phase,
+    /// The latest step, also after it.
+    step: u32,
+    /// Time of the place in which it was held and observed.
+    held: Duration,
+    /// Time beyond the shortest one in which the evidence was waited for.
+    waited: Duration,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Phase {
+    Planned,
+    /// A weight is ordered and not confirmed.
+    Moving {
+        target: Target,
+        from: Option<Place>,
+    },
+    Holding(Place),
+    Paused {
+        place: Place,
+        reason: PauseReason,
+    },
+    /// The way back is ordered and not confirmed.
+    Returning(End),
+    Ended(End),
+}
+
+/// Observation since the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Observed {
+    /// Time since then.
+    pub elapsed: Duration,
+    /// Finding on the release.
+    pub finding: Finding,
+    /// True if the release got requests at this place.
+    pub has_traffic: bool,
+    /// True if nothing can be compared, for another reason than the release's large share.
+    pub is_blocked: bool,
+}
+
+/// Event that a machine is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event {
+    /// Begin.
+    Start,
+    /// The weight that was ordered is live.
+    Published,
+    /// The way back has been gone.
+    Returned,
+    /// Others have changed the route or a release of the rollout.
+    Changed,
+    /// A look at the evidence.
+    Observed(Observed),
+    /// An operator wants this.
+    Command(Command),
+}
+
+/// Order of a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Give the release the weight of a target.
+    Publish(Target),
+    /// Give the route back what it had.
+    Return,
+}
+
+impl Machine {
+    /// Creates a rollout that has not begun.
+    pub const fn new(plan: PlanSpec) -> Self {
+        Self {
+            plan,
+            phase: Phase::Planned,
+            step: 0,
+            held: Duration::ZERO,
+            waited: Duration::ZERO,
+        }
+    }
+
+    /// The plan.
+    pub const fn plan(&self) -> &PlanSpec {
+        &self.plan
+    }
+
+    /// The latest step.
+    pub const fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Time in which the present place was held.
+    pub const fn held(&self) -> Duration {
+        self.held
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Planned => State::Planned,
+            Phase::Moving {
+                from: Some(Place::Bake),
+                ..
+            }
+            | Phase::Holding(Place::Bake) => State::Baking,
+            Phase::Moving { .. } | Phase::Holding(Place::Step(_)) | Phase::Returning(_) => {
+                State::Running
+            }
+            Phase::Paused { .. } => State::Paused,
+            Phase::Ended(end) => end.into(),
+        }
+    }
+
+    /// Reason of the pause, in one.
+    pub const fn pause(&self) -> Option<PauseReason> {
+        match self.phase {
+            Phase::Paused { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The place that is held, paused or not.
+    pub const fn place(&self) -> Option<Place> {
+        match self.phase {
+            Phase::Holding(place) | Phase::Paused { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
+    /// True if there is nothing more to do.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// True while the way back is ordered and not gone.
+    pub const fn goes_back(&self) -> bool {
+        matches!(self.phase, Phase::Returning(_))
+    }
+
+    /// Percents that a target gives the release.
+    pub fn weight(&self, target: Target) -> Percent {
+        match target {
+            Target::Step(step) => self.plan.weight(step),
+            Target::Whole => Percent::ALL,
+        }
+    }
+
+    /// Changes the state by an event; the order is to be carried out.
+    ///
+    /// # Errors
+    /// If a command does not fit. Nothing has changed then.
+    pub fn on(&mut self, event: Event) -> Result<Option<Action>, Refused> {
+        match event {
+            Event::Start => Ok(self.start()),
+            Event::Published => {
+                self.published();
+                Ok(None)
+            }
+            Event::Returned => {
+                if let Phase::Returning(end) = self.phase {
+                    self.phase = Phase::Ended(end);
+                }
+                Ok(None)
+            }
+            Event::Changed => {
+                if !self.has_ended() {
+                    self.phase = Phase::Ended(End::Superseded);
+                }
+                Ok(None)
+            }
+            Event::Observed(seen) => Ok(self.observed(seen)),
+            Event::Command(command) => self.command(command),
+        }
+    }
+
+    fn start(&mut self) -> Option<Action> {
+        (self.phase == Phase::Planned).then(|| self.go(self.target_at(0), None))
+    }
+
+    fn published(&mut self) {
+        let Phase::Moving { target, .. } = self.phase else {
+            return;
+        };
+        (self.held, self.waited) = (Duration::ZERO, Duration::ZERO);
+        self.phase = match target {
+            Target::Whole => Phase::Ended(End::Succeeded),
+            Target::Step(step) if self.is_bare_end(step) => {
+                self.step = step;
+                Phase::Holding(Place::Bake)
+            }
+            Target::Step(step) => {
+                self.step = step;
+                Phase::Holding(Place::Step(step))
+            }
+        };
+    }
+
+    fn observed(&mut self, seen: Observed) -> Option<Action> {
+        match self.phase {
+            Phase::Returning(_) => return Some(Action::Return),
+            Phase::Planned | Phase::Ended(_) => return None,
+            _ if seen.finding == Finding::Worse => return Some(self.go_back(End::RolledBack)),
+            Phase::Moving { target, .. } => return Some(Action::Publish(target)),
+            Phase::Holding(place) => return self.hold(place, seen),
+            Phase::Paused { place, reason } => {
+                if reason == PauseReason::NoTraffic && seen.has_traffic {
+                    self.phase = Phase::Holding(place);
+                }
+            }
+        }
+        None
+    }
+
+    /// Holds a place, and leaves it once everything is there that it waits for.
+    fn hold(&mut self, place: Place, seen: Observed) -> Option<Action> {
+        let elapsed = seen.elapsed.min(LONGEST_LOOK);
+        self.held = self.held.saturating_add(elapsed);
+        let shortest = match place {
+            Place::Step(step) => self.plan.hold(step),
+            Place::Bake => self.plan.bake(),
+        };
+        if self.held < shortest {
+            return None;
+        }
+        if let Some(reason) = self.lacks(place, seen, elapsed) {
+            let reason = reason?;
+            self.phase = Phase::Paused { place, reason };
+            return None;
+        }
+        self.leave(place)
+    }
+
+    /// The reason for which a place cannot be left: `Some(None)` if it is only waited for.
+    #[expect(
+        clippy::option_option,
+        reason = "waiting and pausing are two ways not to go on"
+    )]
+    fn lacks(
+        &mut self,
+        place: Place,
+        seen: Observed,
+        elapsed: Duration,
+    ) -> Option<Option<PauseReason>> {
+        match place {
+            Place::Step(step) if self.plan.waits_for_fine(step) => {
+                if seen.finding != Finding::Fine {
+                    self.waited = self.waited.saturating_add(elapsed);
+                    let is_late = self.waited > self.plan.within(step);
+                    let reason = if seen.has_traffic {
+                        PauseReason::Inconclusive
+                    } else {
+                        PauseReason::NoTraffic
+                    };
+                    return Some(is_late.then_some(reason));
+                }
+            }
+            _ if !seen.has_traffic => return Some(Some(PauseReason::NoTraffic)),
+            _ if seen.is_blocked => return Some(Some(PauseReason::Inconclusive)),
+            Place::Step(_) | Place::Bake => {}
+        }
+        let approval = |step| self.plan.step(step).is_some_and(|step| step.approval);
+        let needs_approval = matches!(place, Place::Step(step) if approval(step));
+        needs_approval.then_some(Some(PauseReason::Approval))
+    }
+
+    /// Goes on from a place.
+    fn leave(&mut self, place: Place) -> Option<Action> {
+        match place {
+            Place::Bake => Some(self.go(Target::Whole, Some(place))),
+            Place::Step(step) if step < self.plan.last() => {
+                Some(self.go(self.target_at(step + 1), Some(place)))
+            }
+            Place::Step(_) if self.plan.bake().is_zero() => {
+                Some(self.go(Target::Whole, Some(place)))
+            }
+            Place::Step(_) => {
+                // The weight stays: what is held back is held back through the bake.
+                (self.held, self.waited) = (Duration::ZERO, Duration::ZERO);
+                self.phase = Phase::Holding(Place::Bake);
+                None
+            }
+        }
+    }
+
+    fn go(&mut self, target: Target, from: Option<Place>) -> Action {
+        self.phase = Phase::Moving { target, from };
+        Action::Publish(target)
+    }
+
+    fn go_back(&mut self, end: End) -> Action {
+        self.phase = Phase::Returning(end);
+        Action::Return
+    }
+
+    /// The target of a step; a last step that holds nothing, without a bake, is the whole.
+    fn target_at(&self, step: u32) -> Target {
+        if self.is_bare_end(step) && self.plan.bake().is_zero() {
+            return Target::Whole;
+        }
+        Target::Step(step)
+    }
+
+    /// True for a last step that is left at once.
+    fn is_bare_end(&self, step: u32) -> bool {
+        let holds = |step: &StepSpec| step.hold.is_some() || step.until.is_some() || step.approval;
+        step == self.plan.last() && !self.plan.step(step).is_some_and(holds)
+    }
+
+    fn command(&mut self, command: Command) -> Result<Option<Action>, Refused> {
+        match (self.phase, command) {
+            (Phase::Ended(End::Succeeded), Command::Rollback) => {
+                Ok(Some(self.go_back(End::RolledBack)))
+            }
+            (Phase::Ended(_), _) => Err(Refused::Ended),
+            (Phase::Returning(_), _) => Err(Refused::GoesBack),
+            (Phase::Planned, Command::Abort | Command::Rollback) => {
+                self.phase = Phase::Ended(End::Aborted);
+                Ok(None)
+            }
+            (_, Command::Abort) => Ok(Some(self.go_back(End::Aborted))),
+            (_, Command::Rollback) => Ok(Some(self.go_back(End::RolledBack))),
+            (Phase::Planned | Phase::Moving { from: None, .. }, _) => Err(Refused::NotBegun),
+            (Phase::Moving { from, .. }, Command::Promote) => {
+                Ok(Some(self.go(Target::Whole, from)))
+            }
+            (Phase::Holding(place) | Phase::Paused { place, .. }, Command::Promote) => {
+                Ok(Some(self.go(Target::Whole, Some(place))))
+            }
+            (
+                Phase::Holding(place)
+                | Phase::Moving {
+                    from: Some(place), ..
+                },
+                Command::Pause,
+            ) => {
+                let reason = PauseReason::Manual;
+                self.phase = Phase::Paused { place, reason };
+                Ok(None)
+            }
+            (Phase::Paused { reason, .. }, Command::Pause) => Err(Refused::Paused(reason)),
+            (
+                Phase::Paused {
+                    reason: PauseReason::Approval,
+                    ..
+                },
+                Command::Resume,
+            ) => Err(Refused::NeedsApproval),
+            (Phase::Paused { place, .. }, Command::Resume) => {
+                self.waited = Duration::ZERO;
+                self.phase = Phase::Holding(place);
+                Ok(None)
+            }
+            (_, Command::Resume) => Err(Refused::NotPaused),
+            (
+                Phase::Paused {
+                    place,
+                    reason: PauseReason::Approval,
+                },
+                Command::Approve,
+            )
+            | (Phase::Holding(place) | Phase::Paused { place, .. }, Command::Skip) => {
+                Ok(self.leave(place))
+            }
+            (_, Command::Approve) => Err(Refused::NoApproval),
+            (Phase::Moving { target, .. }, Command::Skip) => Ok(Some(Action::Publish(target))),
+        }
+    }
+}

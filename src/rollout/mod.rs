@@ -1,0 +1,22 @@
+//! State machine of a rollout. Pure: state and event in, state and action out; there is no clock and no I/O.
+//!
+//! A [`Machine`] follows a plan: it holds each step for its time, until the evidence is there, or until it is approved,
+//! and then orders the next weight. It knows time only as what has been held: an event says how much has passed since the
+//! last one, and of a long gap only a part counts, so that no jump of a clock skips or repeats a step.
+//!
+//! What it orders on its own goes back at any time, and forward only with evidence: never past an approval, never on
+//! silence, never after a change by others. `control` carries the orders out and reports what came of them; one that was
+//! not carried out is given again with the next observation, after a restart too.
+
+mod command;
+mod machine;
+mod place;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::{
+    command::{Command, Refused},
+    machine::{Action, Event, Machine, Observed},
+    place::{End, PauseReason, Place, State, Target},
+};
