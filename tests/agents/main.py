@@ -6,6 +6,7 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 
 import cuts
+import idle
 import mcp_client
 import orchestrator
 import sessions
@@ -26,6 +27,7 @@ def main():
 
             suite.check(name, body, seconds=60)
 
+        suite.check("POSTs race with the ends of idle connections", lambda: idle.race(path), seconds=90)
         check("mcp modern", mcp_client.modern)
         check("mcp waits for a starting release", mcp_client.waits_for_a_starting_release, start=False)
         check("mcp sessions stay whole at 95/5", sessions.stay_whole, 300, 95, 5)
