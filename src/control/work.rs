@@ -40,8 +40,8 @@ struct Wait<'a> {
     controller: &'a Controller,
     roster: &'a Arc<Roster>,
     seen: Option<(Revision, bool)>,
-    // Departures by which sessions are kept, as of the revision that was seen.
-    kept: Vec<Arc<Departure>>,
+    // Departures by which sessions are kept, as of the revision that was seen; none where it is not known.
+    kept: Vec<Option<Arc<Departure>>>,
 }
 
 impl Controller {
@@ -81,7 +81,7 @@ impl Controller {
         let live = self.table.load();
         let roster = &of.roster;
         let routes = weighing(&live, roster).take(SHOWN).cloned().collect();
-        let sessions = keeping(&live, roster).map(|one| one.route().clone());
+        let sessions = keeping(&live, roster).map(|(route, _)| route.clone());
         let sessions: Vec<_> = sessions.take(SHOWN).collect();
         let (state, mut waiting_for) = self.work_state(&live, roster, sessions.is_empty());
         let (tally, silent) = match state {
@@ -211,11 +211,12 @@ fn weighing<'a>(
         .map(|route| &route.name)
 }
 
-/// The departures of a release from routes whose sessions may still come to it by their pins.
+/// The routes whose sessions may still come to a release by their pins, with its departure. Where that is not known, such
+/// as on a route where it never had a weight, a preview or another route may have pinned sessions to it.
 fn keeping<'a>(
     live: &'a RoutingTable,
     roster: &'a Arc<Roster>,
-) -> impl Iterator<Item = &'a Arc<Departure>> {
+) -> impl Iterator<Item = (&'a RouteName, Option<&'a Arc<Departure>>)> {
     let (spec, now_ms) = (live.compiled().spec(), now_ms());
     let has_pins = |(_, route): &(usize, &Arc<Hashed<RouteSpec>>)| {
         route.has_pins() && route.split.contains_key(roster.release())
@@ -223,10 +224,13 @@ fn keeping<'a>(
     let routes = is_live(live, roster).then_some(spec.routes().iter().enumerate());
     let routes = routes.into_iter().flatten().filter(has_pins);
     let departures = live.departures();
-    let departure = |(place, _)| departures.of(place, roster.release(), roster.version());
+    let departure = |(place, route): (usize, &'a Arc<Hashed<RouteSpec>>)| {
+        let departure = departures.of(place, roster.release(), roster.version());
+        (&route.name, departure)
+    };
     routes
-        .filter_map(departure)
-        .filter(move |one| !one.moves_session(now_ms))
+        .map(departure)
+        .filter(move |(_, one)| one.is_none_or(|one| !one.moves_session(now_ms)))
 }
 
 fn classes(tally: &WorkTally) -> Vec<ClassWork> {
@@ -267,13 +271,15 @@ impl Wait<'_> {
         let is_active = match self.seen {
             Some((revision, is_active)) if revision == live.revision() => is_active,
             _ => {
-                self.kept = keeping(&live, self.roster).cloned().collect();
+                let kept = keeping(&live, self.roster);
+                self.kept = kept.map(|(_, departure)| departure.cloned()).collect();
                 weighing(&live, self.roster).next().is_some()
             }
         };
         self.seen = Some((live.revision(), is_active));
         let now_ms = now_ms();
-        self.kept.retain(|one| !one.moves_session(now_ms));
+        let moves = |one: &Arc<Departure>| one.moves_session(now_ms);
+        self.kept.retain(|one| !one.as_ref().is_some_and(moves));
         !is_active
             && self.kept.is_empty()
             && table.waiting_for(live.revision()).is_empty()

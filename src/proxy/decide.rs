@@ -180,8 +180,7 @@ fn pinned(
             refusal.count();
         }
     });
-    // Its end, a DELETE, still goes where it is.
-    let leaves = |entry| request.method != b"DELETE" && moves((table, route), entry, is_first);
+    let leaves = |entry| moves((table, route), entry, is_first);
     let pin = match found {
         None if is_out => Pin::Leaves,
         None => Pin::None,

@@ -93,8 +93,11 @@ async fn begin_anew(
             InternalError::Incomplete => MoveError::Unavailable,
             InternalError::Invalid(_) => MoveError::Refused,
         })?;
+        let is_ours = response.value("x-switchback-reason").is_some();
         match response.status {
             200..300 => Ok(response),
+            // The release has left meanwhile, say.
+            _ if is_ours => Err(MoveError::Unavailable),
             408 | 429 | 502..=504 => Err(MoveError::Unavailable),
             _ => Err(MoveError::Refused),
         }

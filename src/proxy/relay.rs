@@ -1,10 +1,11 @@
 //! A committed request: its body goes up while the response comes down, in one task, until both are at an end.
 
 use std::cell::Cell;
-use std::future::{pending, poll_fn};
+use std::future::poll_fn;
 use std::pin::pin;
 use std::task::{Context, Poll};
 
+use crate::fleet::McpStream;
 use crate::model::{AgentProtocol, CutCause};
 use crate::net::Deadline;
 
@@ -224,17 +225,23 @@ fn download<R: Responder, A: UpstreamResponse>(
         let is_events = matches!(head, Head::Final { is_events: true });
         let moved = (&context.bytes_out, is_events.then_some(events));
         let exposed = || committed.exposed();
+        let stream = context.session_stream.as_deref();
         let relayed = match learning(committed) {
-            None => relay_body(response, responder, exposed, moved, turns).await,
+            None if stream.is_none() => {
+                Some(relay_body(response, responder, exposed, moved, turns).await)
+            }
+            None => {
+                let relayed = relay_body(response, responder, exposed, moved, turns);
+                Box::pin(until_moved(relayed, stream)).await
+            }
             Some(forms) => {
                 let mut response = LearningSource::new(response, committed, forms);
                 let relayed = relay_body(&mut response, responder, exposed, moved, turns);
-                tokio::select! {
-                    biased;
-                    relayed = Box::pin(relayed) => relayed,
-                    cut = session_moved(committed), if is_events => return RelayEnd::Cut(cut),
-                }
+                Box::pin(until_moved(relayed, stream)).await
             }
+        };
+        let Some(relayed) = relayed else {
+            return RelayEnd::Cut(of_moved(committed, is_events));
         };
         match relayed {
             Ok(()) => RelayEnd::Whole,
@@ -244,15 +251,23 @@ fn download<R: Responder, A: UpstreamResponse>(
     }
 }
 
-/// Returns when the session has moved that the response is the stream of: its server has nothing more to say.
-async fn session_moved(committed: Committed<'_>) -> Cut {
-    match committed.context.session_stream.as_deref() {
-        Some(stream) => stream.ended().await,
-        None => pending().await,
+/// The result of a relay; `None` if the session has moved whose stream it is.
+async fn until_moved<T>(relayed: impl Future<Output = T>, stream: Option<&McpStream>) -> Option<T> {
+    let Some(stream) = stream else {
+        return Some(relayed.await);
+    };
+    tokio::select! {
+        biased;
+        relayed = relayed => Some(relayed),
+        () = stream.ended() => None,
     }
+}
+
+/// The end of a stream whose session has moved: its server has nothing more to say.
+fn of_moved(committed: Committed<'_>, is_events: bool) -> Cut {
     Cut {
         cause: CutCause::Left(committed.cause_of_leaving()),
-        class: ResponseClass::EVENTS,
+        class: ResponseClass::of_stream(is_events),
     }
 }
 

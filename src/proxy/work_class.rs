@@ -39,11 +39,13 @@ impl ResponseClass {
     /// The class of what has no response yet, or an ordinary one.
     pub(super) const UNARY: Self = Self::of_class(WorkClass::Unary);
 
-    /// The class of server-sent events.
-    pub(super) const EVENTS: Self = Self {
-        class: WorkClass::Stream,
-        is_events: true,
-    };
+    /// The class of a stream.
+    pub(super) const fn of_stream(is_events: bool) -> Self {
+        Self {
+            class: WorkClass::Stream,
+            is_events,
+        }
+    }
 
     const fn of_class(class: WorkClass) -> Self {
         Self {

@@ -33,6 +33,8 @@ pub(super) struct ControlPlane {
     pub(super) observe: Option<SocketAddr>,
     /// TLS of the admin API.
     pub(super) tls: Option<Arc<ServerTls>>,
+    // True once the admin API answers.
+    opened: watch::Sender<bool>,
     stop: watch::Sender<bool>,
     tasks: JoinSet<()>,
     pub(super) checks: Checks,
@@ -108,6 +110,7 @@ impl ControlPlane {
             admin: config.admin.address,
             observe: None,
             tls: None,
+            opened: watch::Sender::new(false),
             stop,
             tasks,
             checks,
@@ -137,12 +140,19 @@ impl ControlPlane {
             seal,
         );
         let router = admin::router(state, access, &config.admin, address);
-        self.tasks.spawn(admin::serve(
+        let served = admin::serve(
             listener,
             self.tls.clone(),
             router,
             stopped(self.stop.subscribe()),
-        ));
+        );
+        let mut opened = self.opened.subscribe();
+        self.tasks.spawn(async move {
+            // Closed: the start has failed.
+            if opened.wait_for(|is_open| *is_open).await.is_ok() {
+                served.await;
+            }
+        });
         if let Some(observe) = &config.observe {
             let (listener, address) = listen(observe.address, "observe.address")?;
             self.observe = Some(address);
@@ -155,6 +165,11 @@ impl ControlPlane {
             ));
         }
         Ok(())
+    }
+
+    /// Lets the admin API answer: changes come after the import of the file, not amid it.
+    pub(super) fn open(&self) {
+        self.opened.send_replace(true);
     }
 
     /// Stops the admin API and everything else, and writes what the history still has to write, within a time limit.

@@ -121,6 +121,7 @@ fn start_around(
         &config,
         &options,
     ))?;
+    control.open();
     drop(entered);
     let (phase, _) = watch::channel(Phase::Serving);
     let listeners = bound.iter().map(|bound| bound.address).collect();

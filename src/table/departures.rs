@@ -12,7 +12,7 @@ use crate::model::{
     Version, WorkClass, WorkPolicy,
 };
 
-/// Largest number of departures of one route; of more, the oldest is forgotten.
+/// Largest number of departures of one route of releases out of its split; of more, the oldest is forgotten.
 const MOST: usize = 16;
 /// Time for which a departure is kept after its last limit, for requests that become streams later.
 const AFTERWARDS: Duration = Duration::from_secs(15 * 60);
@@ -317,7 +317,13 @@ impl Transition<'_> {
         };
         let kept: Vec<_> = old.iter().filter(holds).cloned().collect();
         now.extend(kept);
-        now.truncate(MOST);
+        // Those in the split say where sessions go; of the others, only work in flight may have to be cut.
+        let mut others = 0;
+        now.retain(|one| {
+            let is_in_split = after.is_some_and(|after| after.split.contains_key(&one.release));
+            others += usize::from(!is_in_split);
+            is_in_split || others <= MOST
+        });
         now
     }
 
@@ -545,6 +551,38 @@ mod tests {
         assert_eq!(departure.cut_part(WorkClass::Unary, later(900)), u32::MAX);
         assert!(!departure.moves_session(later(4)) && departure.moves_session(later(5)));
         assert!(departure.is_pending(later(1_799)) && !departure.is_pending(later(1_800)));
+    }
+
+    #[test]
+    fn a_release_in_the_split_stays_departed_however_many_leave_after_it() {
+        const RELEASES: usize = MOST + 4;
+        let name = |number: usize| format!("r{number}");
+        let all = |live: usize| {
+            let releases: serde_json::Map<_, _> = (0..RELEASES)
+                .map(|number| {
+                    let endpoints = [format!("http://127.0.0.1:{}", number + 1)];
+                    (
+                        name(number),
+                        serde_json::json!({ "version": "1", "endpoints": endpoints }),
+                    )
+                })
+                .collect();
+            let split: serde_json::Map<_, _> = (0..RELEASES)
+                .map(|number| (name(number), u32::from(number == live).into()))
+                .collect();
+            let routes = [serde_json::json!({ "name": "chat", "path": "/", "split": split })];
+            let table = serde_json::json!({ "releases": releases, "routes": routes });
+            let document: TableDocument = serde_json::from_value(table).unwrap();
+            document.into_state(&TableState::default()).spec
+        };
+        let mut departures = Departures::default();
+        for live in 1..RELEASES {
+            let swap = (&all(live - 1), &all(live));
+            departures = after(&departures, swap, LeaveCause::Switch, live as u64);
+        }
+        for number in 0..RELEASES - 1 {
+            assert!(of(&departures, 0, &name(number)).is_some(), "{number}");
+        }
     }
 
     #[test]

@@ -45,11 +45,12 @@ fn an_old_fleet_that_is_stopped_once_it_has_drained_loses_nothing() {
     proxy.done("PUT", "/v1/releases/green", &body);
     proxy.switch("green");
     let (ended, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    // The last fleet stays until the last response has come.
+    let mut old = first;
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| load(&proxy, &ended, &answered));
         }
-        let mut old = first;
         for round in 2..ROUNDS + 2 {
             let new = Origin::replying("ok");
             take_over(&proxy, round, &new);
