@@ -99,8 +99,8 @@ impl Shutdown {
             // Their clients come back at once, so they are not all closed together.
             WorkClass::Websocket if since < begin => 0,
             WorkClass::Websocket => {
-                let over = HumanDuration(longest - begin);
-                WorkPolicy::CutOver(over).part(since - begin)
+                let over = HumanDuration(longest.saturating_sub(begin));
+                WorkPolicy::CutOver(over).part(since.saturating_sub(begin))
             }
             WorkClass::Unary | WorkClass::Stream | WorkClass::GrpcStream => {
                 WorkPolicy::FinishWithin(HumanDuration(longest)).part(since)

@@ -182,7 +182,10 @@ fn time(value: &DeValue<'_>) -> Advice {
 
 /// Advice for a value of the wrong type.
 fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
-    if let Some(advice) = in_table(place, value).or_else(|| in_release(place, value)) {
+    let advice = in_table(place, value)
+        .or_else(|| in_sessions(place, value))
+        .or_else(|| in_release(place, value));
+    if let Some(advice) = advice {
         return advice;
     }
     let inner = match place {
@@ -263,6 +266,16 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
         ("routes.*.host", DeValue::Array(_)) => {
             say("`host` is one host", "write `hosts = [...]` for several")
         }
+        ("routes.*.headers", DeValue::Array(_) | DeValue::String(_)) => say(
+            "`headers` is a table of names and values",
+            "write `headers = { x-beta = \"yes\" }`",
+        ),
+        _ => return None,
+    })
+}
+
+fn in_sessions(place: &str, value: &DeValue<'_>) -> Option<Advice> {
+    Some(match (place, value) {
         ("routes.*.affinity" | "routes.*.affinity.*", DeValue::String(given)) => say(
             "an affinity source is `\"bearer\"`, `\"client_address\"` or a table such as `{ header = \"x-session\" }`",
             format!("write `affinity = [{{ header = \"{given}\" }}]`, or `cookie` or `query`"),
@@ -286,10 +299,6 @@ fn in_table(place: &str, value: &DeValue<'_>) -> Option<Advice> {
         ("routes.*.pin_lost", DeValue::Integer(given)) => say(
             "`pin_lost` is a string",
             format!("put it in quotes: `pin_lost = \"{}\"`", given.as_str()),
-        ),
-        ("routes.*.headers", DeValue::Array(_) | DeValue::String(_)) => say(
-            "`headers` is a table of names and values",
-            "write `headers = { x-beta = \"yes\" }`",
         ),
         _ => return None,
     })

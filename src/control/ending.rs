@@ -36,7 +36,7 @@ impl Controller {
             if since >= left {
                 return;
             }
-            tokio::time::sleep(tick.min(left - since)).await;
+            tokio::time::sleep(tick.min(left.saturating_sub(since))).await;
         }
     }
 }

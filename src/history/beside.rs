@@ -55,7 +55,10 @@ mod tests {
         let mut bytes = fs::read(path.join("a.json")).unwrap();
         let last = bytes.len() - 3;
         bytes[last] ^= 1;
-        fs::write(path.join("a.json"), bytes).unwrap();
+        File::create(path.join("a.json"))
+            .unwrap()
+            .write_all(&bytes)
+            .unwrap();
         assert!(read_beside(path, "a.json").is_err());
     }
 }

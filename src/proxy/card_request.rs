@@ -1,6 +1,6 @@
 //! Requests for agent cards, on routes whose cards are rewritten.
 
-use crate::message::{KnownField, Method, trim};
+use crate::message::{Authority, KnownField, Method, trim};
 use crate::model::{PublicUrl, Scheme};
 use crate::table::Route;
 
@@ -100,7 +100,7 @@ fn requested(parts: &RequestParts<'_>, peer: PeerInfo) -> Option<PublicUrl> {
         _ if peer.is_secure => Scheme::Https,
         _ => Scheme::Http,
     };
-    let own = || parts.facts.authority.as_ref().map(|own| own.as_str());
+    let own = || parts.facts.authority.as_ref().map(Authority::as_str);
     let authority = forwarded(KnownField::XForwardedHost).or_else(own)?;
     PublicUrl::of_request(scheme, authority)
 }

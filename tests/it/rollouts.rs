@@ -1,7 +1,8 @@
 //! Rollouts from end to end: a whole switchback, two origins, real requests.
 
 use std::{
-    fs,
+    fs::File,
+    io::Write as _,
     path::Path,
     sync::{
         Arc,
@@ -55,7 +56,7 @@ impl Bench {
         });
         let origins = [Origin::replying("blue"), green];
         let folder = tempfile::tempdir().unwrap();
-        let [blue, green] = origins.each_ref().map(|origin| origin.url());
+        let [blue, green] = origins.each_ref().map(Origin::url);
         let text = format!(
             "history.path = \"history\"\nadmin.address = \"127.0.0.1:0\"\naccess_log.format = \"off\"\n\
              workers = 1\n[plans.quick]\nbake = \"1s\"\nsteps = [{{ weight = 50, hold = \"1s\" }}, {{ weight = 100 }}]\n\
@@ -65,7 +66,8 @@ impl Bench {
              [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n\
              [[routes]]\nname = \"tools\"\npath_prefix = \"/tools\"\nsplit = {{ blue = 1 }}\n"
         );
-        fs::write(folder.path().join("switchback.toml"), text).unwrap();
+        let mut file = File::create(folder.path().join("switchback.toml")).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
         let mut bench = Self {
             running: None,
             folder,
