@@ -103,7 +103,7 @@ pub(super) async fn read_rollout(
 /// endpoint, is tried again every second.
 #[utoipa::path(post, path = "/v1/rollouts/{rollout}/{command}", tag = "rollouts",
     params(("rollout" = String, Path, description = "its id, or the name of its route"),
-        ("command" = RolloutCommand, Path, description = "the command")),
+        ("command" = inline(RolloutCommand), Path, description = "the command")),
     request_body(content = MessageRequest, description = "may be left out"),
     responses((status = 200, description = "the rollout", body = Rollout)))]
 pub(super) async fn command_rollout(

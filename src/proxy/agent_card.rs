@@ -72,22 +72,24 @@ pub(super) async fn relay_card<R: Responder, A: UpstreamResponse>(
     responder: &mut R,
 ) -> RelayEnd {
     let mut body = Vec::new();
-    loop {
+    let mut is_whole = false;
+    while !is_whole && body.len() <= LONGEST {
         match response.next_frame().await {
             Err(error) => return RelayEnd::Upstream(error),
             Ok(frame) => {
                 body.extend_from_slice(frame.data);
-                if frame.last {
-                    break;
-                }
+                is_whole = frame.last;
             }
         }
-        if body.len() > LONGEST {
-            note_left(committed, CardLeft::TooLarge);
+    }
+    if body.len() > LONGEST {
+        note_left(committed, CardLeft::TooLarge);
+        if !is_whole {
             return pass_on((committed, &held), &body, response, responder).await;
         }
+    } else {
+        body = held.rewrite(committed, body);
     }
-    let body = held.rewrite(committed, body);
     if let Err(end) = held.begin(committed, responder) {
         return end;
     }
