@@ -236,8 +236,8 @@ mod tests {
         assert_eq!(named, PlanChoice::Named("careful".parse().unwrap()));
         let given = request(r#"{"steps":[{"weight":100}],"bake":"30m"}"#).unwrap();
         assert!(matches!(given.plan, Some(PlanChoice::Given(plan)) if plan.steps.len() == 1));
-        let error = request(r#"{"steps":[{"wieght":100}]}"#).unwrap_err();
-        assert!(error.to_string().contains("wieght"), "{error}");
+        let error = request(r#"{"steps":[{"share":100}]}"#).unwrap_err();
+        assert!(error.to_string().contains("share"), "{error}");
         assert!(request("5").is_err());
     }
 }

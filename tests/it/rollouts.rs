@@ -369,7 +369,7 @@ fn what_cannot_be_rolled_out_is_refused_and_nothing_changes() {
             422,
         ),
         (
-            json!({ "route": "chat", "to": "green", "plan": { "stps": [] } }),
+            json!({ "route": "chat", "to": "green", "plan": { "step": [] } }),
             422,
         ),
         (json!({ "route": "chat" }), 422),

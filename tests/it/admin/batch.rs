@@ -118,7 +118,7 @@ fn what_is_no_change_is_refused_with_its_place() {
         assert_eq!((status, paths(&problem)), (422, vec![path]), "{problem}");
     }
     for items in [
-        json!([{ "route": "chat", "swich": "green" }]),
+        json!([{ "route": "chat", "switched": "green" }]),
         json!([{ "route": "chat", "promote": false }]),
         json!([{ "route": "chat", "switch": "green", "split": null }]),
     ] {
