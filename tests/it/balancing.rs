@@ -1,13 +1,15 @@
 //! Choosing an endpoint inside a release: room, policies, ejection, pauses.
 
-use std::io::Write;
+use std::io::{BufReader, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicU16, AtomicUsize, Ordering};
+use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use switchback::fleet::EjectionReason;
+use switchback::fleet::{EjectionReason, Endpoint};
 
-use crate::support::{Origin, TestProxy, TestProxyBuilder, read_request};
+use crate::support::{Origin, TIMEOUT, TestProxy, TestProxyBuilder, read_request, reply};
 
 fn blue(origins: &[&Origin], lines: &str) -> TestProxyBuilder {
     let urls: Vec<_> = origins.iter().map(|origin| origin.url()).collect();
@@ -17,7 +19,7 @@ fn blue(origins: &[&Origin], lines: &str) -> TestProxyBuilder {
 }
 
 fn answer(status: u16, fields: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status} X\r\n{fields}Content-Length: 2\r\n\r\nok").into_bytes()
+    reply(status, fields, "ok")
 }
 
 /// An origin whose status can be changed.
@@ -67,7 +69,8 @@ fn counting(most: &Arc<AtomicUsize>) -> Origin {
     let (most, now) = (Arc::clone(most), AtomicUsize::new(0));
     Origin::answering(move |_| {
         most.fetch_max(now.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        thread::yield_now();
+        // Its work: without the limit, eight clients are here at once.
+        thread::sleep(Duration::from_millis(1));
         now.fetch_sub(1, Ordering::SeqCst);
         answer(200, "")
     })
@@ -98,7 +101,7 @@ fn an_agent_that_takes_one_turn_at_a_time_never_gets_two() {
 #[test]
 fn each_policy_has_an_effect() {
     let (one, two) = (Origin::replying("1"), Origin::replying("2"));
-    let order = |balance: &str, fields: &str| {
+    let order = |balance: &str, fields: &str, count: usize| {
         let proxy = TestProxy::builder()
             .release_with(
                 "blue",
@@ -119,27 +122,24 @@ fn each_policy_has_an_effect() {
             client.send(format!("GET / HTTP/1.1\r\nHost: a\r\n{fields}\r\n"));
             client.response().text()
         };
-        (0..60).map(ask).collect::<String>()
+        (0..count).map(ask).collect::<String>()
     };
-    let in_turn = order("round_robin", "");
+    let in_turn = order("round_robin", "", 60);
     assert!(
         ["12".repeat(30), "21".repeat(30)].contains(&in_turn),
         "{in_turn}"
     );
     for balance in ["least_in_flight", "peak_ewma"] {
-        let random = order(balance, "");
+        let random = order(balance, "", 60);
         assert!(
             random.contains("11") || random.contains("22"),
             "{balance}: {random}"
         );
     }
-    let of = |user: u32| order("consistent_hash", &format!("x-user: {user}\r\n"));
-    let users: Vec<_> = (0..12).map(of).collect();
-    assert!(
-        users
-            .iter()
-            .all(|all| *all == "1".repeat(60) || *all == "2".repeat(60))
-    );
+    let of = |user: u32| order("consistent_hash", &format!("x-user: {user}\r\n"), 10);
+    let users: Vec<_> = (0..24).map(of).collect();
+    let stays = ["1".repeat(10), "2".repeat(10)];
+    assert!(users.iter().all(|all| stays.contains(all)), "{users:?}");
     assert!(users.iter().any(|all| *all != users[0]), "users are spread");
 }
 
@@ -147,7 +147,7 @@ fn each_policy_has_an_effect() {
 fn a_slow_endpoint_gets_fewer_requests_by_peak_ewma() {
     let fast = Origin::replying("fast");
     let slow = Origin::answering(|_| {
-        thread::sleep(std::time::Duration::from_millis(100));
+        thread::sleep(Duration::from_millis(100));
         answer(200, "")
     });
     let proxy = blue(&[&slow, &fast], "balance = \"peak_ewma\"").start();
@@ -233,57 +233,76 @@ fn an_endpoint_that_cuts_its_answers_is_ejected() {
     assert_eq!(asked.load(Ordering::SeqCst), 5);
 }
 
-/// A client that leaves, a body that stays incomplete, 4xx, and what an endpoint says about an odd method.
-#[test]
-fn what_clients_cause_ejects_no_endpoint() {
-    let arrivals = Arc::new(Mutex::new(0));
-    let count = Arc::clone(&arrivals);
-    // It closes as soon as a body does not come, as a server with a timeout does.
-    let origin = Origin::scripted(move |stream| {
-        let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+/// An endpoint that closes as soon as a body does not come, as a server with a timeout does. It reports requests for
+/// `/held`, and does not answer them.
+fn impatient(held: &Sender<()>) -> Origin {
+    let held = held.clone();
+    Origin::scripted(move |stream| {
+        let mut reader = BufReader::new(stream.try_clone().unwrap());
         stream
-            .set_read_timeout(Some(std::time::Duration::from_millis(100)))
+            .set_read_timeout(Some(Duration::from_millis(100)))
             .unwrap();
         while let Some(request) = read_request(&mut reader) {
-            *count.lock().unwrap() += 1;
             let status = match request.line().split(' ').nth(1) {
+                Some("/held") => {
+                    stream.set_read_timeout(Some(TIMEOUT)).unwrap();
+                    held.send(()).unwrap();
+                    let _ = reader.read_to_end(&mut Vec::new());
+                    return;
+                }
+                Some("/500") => 500,
                 Some("/501") => 501,
                 Some("/505") => 505,
-                Some("/gone") => return drop(reader.into_inner().set_nonblocking(true)),
                 _ => 404,
             };
             if (&stream).write_all(&answer(status, "")).is_err() {
                 return;
             }
         }
-    });
-    let spare = Origin::replying("spare");
+    })
+}
+
+/// A client that leaves, a body that stays incomplete, 4xx, and what an endpoint says about an odd method.
+#[test]
+fn what_clients_cause_ejects_no_endpoint() {
+    let (held, arrivals) = channel();
+    let (one, two) = (impatient(&held), impatient(&held));
     let ejection = "ejection = { consecutive_failures = 1 }";
-    let proxy = blue(&[&origin, &spare], ejection)
-        .settings("[timeouts]\nbody = \"200ms\"")
+    let proxy = blue(&[&one, &two], ejection)
+        .settings("[timeouts]\nbody = \"10s\"")
         .start();
-    let endpoint = Arc::clone(&proxy.roster("blue").endpoints()[0]);
-    for path in ["/404", "/501", "/505"] {
-        (0..8).for_each(|_| drop(proxy.client().get(path)));
+    let roster = proxy.roster("blue");
+    let ejections = || -> u64 {
+        let of = |one: &Arc<Endpoint>| one.ejections(EjectionReason::ConsecutiveFailures);
+        roster.endpoints().iter().map(of).sum()
+    };
+    for (path, status) in [("/404", 404), ("/501", 501), ("/505", 505)] {
+        (0..8).for_each(|_| assert_eq!(proxy.client().get(path).status, status));
     }
     for _ in 0..8 {
         let mut client = proxy.client();
         client.send("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\nab");
-        let _ = client.try_response();
+        let response = client.try_response();
+        let status = response.expect("an error").status;
+        assert_eq!(status, 502, "its endpoint gives up first");
         let mut leaving = proxy.client();
-        leaving.send("GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        leaving.send("GET /held HTTP/1.1\r\nHost: a\r\n\r\n");
+        arrivals.recv_timeout(TIMEOUT).unwrap();
     }
-    proxy.wait_until(|| proxy.roster("blue").in_flight() == 0);
-    assert!(*arrivals.lock().unwrap() > 5);
-    assert_eq!(endpoint.ejected(), None);
-    assert_eq!(endpoint.ejections(EjectionReason::ConsecutiveFailures), 0);
+    proxy.access_lines(24 + 16);
+    proxy.wait_until(|| roster.in_flight() == 0);
+    assert_eq!(ejections(), 0);
+    assert_eq!(proxy.client().get("/500").status, 500);
+    proxy.wait_until(|| ejections() == 1);
 }
 
 #[test]
 fn an_endpoint_that_asks_for_a_pause_is_avoided_for_that_time() {
     let paused = Arc::new(AtomicBool::new(true));
-    let is_paused = Arc::clone(&paused);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let (is_paused, times) = (Arc::clone(&paused), Arc::clone(&asked));
     let busy = Origin::answering(move |_| {
+        times.lock().unwrap().push(Instant::now());
         if is_paused.load(Ordering::SeqCst) {
             answer(429, "Retry-After: 3600\r\n")
         } else {
@@ -302,12 +321,19 @@ fn an_endpoint_that_asks_for_a_pause_is_avoided_for_that_time() {
     while busy.requests().len() < 2 {
         assert_eq!(client.get("/").status, 200);
     }
-    let ignored = blue(&[&busy, &good], "max_retry_after = \"0s\"").start();
+    let pause = {
+        let asked = asked.lock().unwrap();
+        asked[1] - asked[0]
+    };
+    // The clock has milliseconds.
+    assert!(pause >= Duration::from_millis(298), "{pause:?}");
+    let no_pause = "max_retry_after = \"0s\"\nbalance = \"round_robin\"";
+    let ignored = blue(&[&busy, &good], no_pause).start();
     paused.store(true, Ordering::SeqCst);
     let before = busy.requests().len();
     let mut client = ignored.client();
     (0..60).for_each(|_| drop(client.get("/")));
-    assert!(busy.requests().len() > before + 10);
+    assert_eq!(busy.requests().len() - before, 30);
 }
 
 #[test]

@@ -3,8 +3,7 @@
 
 use std::{
     fmt::Write as _,
-    fs::{self, File},
-    io::Write as _,
+    fs,
     path::{Path, PathBuf},
     process::{Command, Output, Stdio},
     thread,
@@ -14,6 +13,7 @@ use std::{
 use rcgen::{CertifiedKey, generate_simple_self_signed};
 
 use crate::conformance::child::Switchback;
+use crate::support::write;
 
 /// Number of programs that run at a time.
 const AT_A_TIME: usize = 4;
@@ -35,11 +35,6 @@ fn mistakes(table: &str) -> Vec<(String, String, String)> {
         (name.to_owned(), format!("{text}{end}"), said.to_owned())
     };
     blocks.map(mistake).collect()
-}
-
-fn write(folder: &Path, name: &str, text: &str) {
-    let mut file = File::create(folder.join(name)).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
 }
 
 fn run(folder: &Path, arguments: &[&str]) -> Output {
@@ -82,7 +77,7 @@ fn every_mistake_is_answered_with_what_was_meant_and_check_and_serve_agree() {
     let part = mistakes.len().div_ceil(AT_A_TIME);
     let said_of = |(_, text, _): &(String, String, String)| {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), "switchback.toml", text);
+        write(folder.path().join("switchback.toml"), text);
         said(folder.path())
     };
     let found: Vec<String> = thread::scope(|scope| {
@@ -97,8 +92,7 @@ fn every_mistake_is_answered_with_what_was_meant_and_check_and_serve_agree() {
         write!(written, "=== {name}\n{text}---\n{said}").unwrap();
     }
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        let path = table();
-        write(path.parent().unwrap(), "mistakes.txt", &written);
+        write(table(), &written);
     }
     assert_eq!(written, fs::read_to_string(table()).unwrap());
 }
@@ -113,8 +107,7 @@ fn a_reload_of_an_invalid_file_ends_as_check_does() {
     let file = running.file();
     let text = fs::read_to_string(&file).unwrap();
     write(
-        file.parent().unwrap(),
-        "switchback.toml",
+        file.parent().unwrap().join("switchback.toml"),
         &text.replace("blue = 1", "green = 1"),
     );
     let admin = running.admin().to_string();
@@ -220,13 +213,16 @@ fn what_serve_cannot_use_check_refuses() {
     for name in ["a", "b"] {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed([format!("{name}.test")]).unwrap();
-        write(folder, &format!("{name}.pem"), &cert.pem());
-        write(folder, &format!("{name}.key"), &signing_key.serialize_pem());
+        write(folder.join(&format!("{name}.pem")), &cert.pem());
+        write(
+            folder.join(&format!("{name}.key")),
+            &signing_key.serialize_pem(),
+        );
     }
-    write(folder, "empty", "");
-    write(folder, "token", "short\n");
+    write(folder.join("empty"), "");
+    write(folder.join("token"), "short\n");
     for (text, expected) in [unusable(), unusable_for_admin()].concat() {
-        write(folder, "switchback.toml", &text);
+        write(folder.join("switchback.toml"), &text);
         assert_eq!(
             said(folder),
             format!("error: switchback.toml:{expected}"),
@@ -239,7 +235,7 @@ fn what_serve_cannot_use_check_refuses() {
 fn variables_are_read_and_what_they_hold_is_not_shown() {
     let folder = tempfile::tempdir().unwrap();
     let check = |text: &str, arguments: &[&str]| {
-        write(folder.path(), "switchback.toml", text);
+        write(folder.path().join("switchback.toml"), text);
         let output = Command::new(env!("CARGO_BIN_EXE_switchback"))
             .args(["check", "switchback.toml"])
             .args(arguments)

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use switchback::fleet::Endpoint;
 
 use crate::support::h2::{H2Origin, echo};
-use crate::support::{Client, Origin, TIMEOUT, TestProxy};
+use crate::support::{Client, Origin, TIMEOUT, TestProxy, closed_address, reply};
 
 const REQUEST: &str = "GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
 
@@ -261,9 +261,7 @@ fn idle_connections_make_room_for_others() {
 #[test]
 fn a_request_waits_for_a_busy_endpoint_when_the_other_one_is_dead() {
     let (origin, arrivals, release) = Origin::holding();
-    let dead = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = dead.local_addr().unwrap();
-    drop(dead);
+    let address = closed_address();
     let endpoints = format!("endpoints = [{:?}, \"http://{address}\"]", origin.url());
     let proxy = one_connection(&endpoints);
     let mut clients: Vec<Client> = (0..6).map(|_| proxy.client()).collect();
@@ -282,12 +280,7 @@ fn a_request_waits_for_a_busy_endpoint_when_the_other_one_is_dead() {
 #[test]
 fn a_session_waits_for_its_endpoint_although_another_one_has_room() {
     let minting = |name: &'static str| {
-        let fields = format!(
-            "Mcp-Session-Id: {name}\r\nContent-Length: {}\r\n",
-            name.len()
-        );
-        let head = format!("HTTP/1.1 200 OK\r\n{fields}\r\n{name}");
-        Origin::answering(move |_| head.clone().into_bytes())
+        Origin::answering(move |_| reply(200, &format!("Mcp-Session-Id: {name}\r\n"), name))
     };
     let (one, two) = (minting("one"), minting("two"));
     let endpoints = format!(

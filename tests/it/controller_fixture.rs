@@ -21,12 +21,6 @@ pub(crate) struct ControllerFixture {
     pub(crate) cell: Arc<LiveTable>,
 }
 
-/// Writes a whole file.
-pub(crate) fn write(path: &Path, bytes: impl AsRef<[u8]>) {
-    let mut file = std::fs::File::create(path).unwrap();
-    std::io::Write::write_all(&mut file, bytes.as_ref()).unwrap();
-}
-
 /// A folder in memory, if possible: these tests do not depend on the speed of a disk.
 pub(crate) fn folder() -> tempfile::TempDir {
     let memory = Path::new("/dev/shm");

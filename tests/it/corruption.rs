@@ -19,8 +19,8 @@ use switchback::{
 };
 
 use crate::{
-    controller_fixture::{ControllerFixture, change, folder, grouped, set_split, write},
-    support::{random::Random, wait_until},
+    controller_fixture::{ControllerFixture, change, folder, grouped, set_split},
+    support::{random::Random, wait_until, write},
 };
 
 const STORE: &str = "history.redb";

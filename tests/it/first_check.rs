@@ -2,7 +2,6 @@
 //! first.
 
 use std::{
-    net::TcpListener,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,7 +20,7 @@ use switchback::{
 
 use crate::{
     controller_fixture::{ControllerFixture, author, change, document, folder, history_path},
-    support::{Origin, TestAdmin},
+    support::{Origin, TestAdmin, closed_address},
 };
 
 /// Upper bound for waits that should take milliseconds.
@@ -29,8 +28,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 /// An address that refuses connections.
 fn refusing() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    format!("http://{}", closed_address())
 }
 
 /// An agent that is healthy once the flag is set.

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, Response};
 use switchback::model::{LeaveCause, OutcomeClass, WorkClass};
 
-use crate::support::TestProxy;
 use crate::support::h2::{H2Client, H2Origin, H2Response, block, read, read_body, request, send};
+use crate::support::{TestProxy, closed_address};
 
 /// A message with its prefix of five bytes.
 fn message(text: &str) -> Bytes {
@@ -86,10 +86,7 @@ fn service() -> H2Origin {
 }
 
 fn before(origin: &H2Origin) -> TestProxy {
-    TestProxy::builder()
-        .release_with("blue", &origin.release())
-        .route("all", "/", &[("blue", 1)])
-        .start()
+    TestProxy::before_with(&origin.release())
 }
 
 async fn unary(client: &H2Client, call: Request<()>, body: Bytes) -> H2Response {
@@ -146,9 +143,7 @@ fn both_sides_may_stream_at_once() {
 
 #[test]
 fn errors_of_ours_are_a_status_without_a_body() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let dead = port.local_addr().unwrap();
-    drop(port);
+    let dead = closed_address();
     let proxy = TestProxy::builder()
         .release_with(
             "dead",

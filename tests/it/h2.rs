@@ -9,13 +9,10 @@ use crate::support::h2::{
     DATA, END_STREAM, GOAWAY, H2Client, H2Origin, PING, RawFrame, RawH2, block, pseudo, read,
     read_body, request, send,
 };
-use crate::support::{Origin, TestProxy};
+use crate::support::{Origin, TestProxy, closed_address};
 
 fn before(origin: &H2Origin) -> TestProxy {
-    TestProxy::builder()
-        .release_with("blue", &origin.release())
-        .route("all", "/", &[("blue", 1)])
-        .start()
+    TestProxy::before_with(&origin.release())
 }
 
 #[test]
@@ -521,16 +518,10 @@ fn a_head_request_has_a_length_and_no_body() {
 
 #[test]
 fn an_endpoint_that_is_down_is_502_and_one_that_goes_away_is_connected_to_again() {
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = port.local_addr().unwrap();
-    drop(port);
-    let proxy = TestProxy::builder()
-        .release_with(
-            "blue",
-            &format!("endpoints = [\"http://{address}\"]\nprotocol = \"h2\""),
-        )
-        .route("all", "/", &[("blue", 1)])
-        .start();
+    let address = closed_address();
+    let proxy = TestProxy::before_with(&format!(
+        "endpoints = [\"http://{address}\"]\nprotocol = \"h2\""
+    ));
     block(async {
         let client = H2Client::connect(proxy.address).await;
         assert_eq!(client.get("/").await.unwrap().status(), 502);

@@ -10,7 +10,7 @@ use crate::support::h2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, H2Client, H2Origin, HEADERS, RST_STREAM, RawH2,
     block, frame, header_block, read_body, request, send,
 };
-use crate::support::{Origin, TestProxy};
+use crate::support::{Origin, TestProxy, UPGRADE};
 
 /// An endpoint that runs `serve` on each connection.
 fn raw(serve: impl Fn(&mut RawH2) -> Option<()> + Send + Sync + 'static) -> Origin {
@@ -23,10 +23,7 @@ fn raw(serve: impl Fn(&mut RawH2) -> Option<()> + Send + Sync + 'static) -> Orig
 
 fn before(address: std::net::SocketAddr) -> TestProxy {
     let lines = format!("endpoints = [\"http://{address}\"]\nprotocol = \"h2\"");
-    TestProxy::builder()
-        .release_with("blue", &lines)
-        .route("all", "/", &[("blue", 1)])
-        .start()
+    TestProxy::before_with(&lines)
 }
 
 /// A response head.
@@ -193,10 +190,7 @@ fn a_websocket_to_an_endpoint_that_announces_no_connect_is_refused_and_nothing_g
     let origin = H2Origin::echo();
     let proxy = before(origin.address);
     let mut client = proxy.client();
-    client.send(
-        "GET /ws HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    );
+    client.send(UPGRADE);
     let response = client.response();
     let why = response.value("x-switchback-reason");
     assert_eq!((response.status, why), (501, Some("upgrade_unsupported")));

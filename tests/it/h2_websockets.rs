@@ -84,10 +84,7 @@ where
 }
 
 fn before(origin: &H2Origin) -> TestProxy {
-    TestProxy::builder()
-        .release_with("blue", &origin.release())
-        .route("all", "/", &[("blue", 1)])
-        .start()
+    TestProxy::before_with(&origin.release())
 }
 
 /// Opens a WebSocket over HTTP/2.

@@ -1,6 +1,6 @@
 //! HTTP/1.1 from a client to an endpoint and back.
 
-use crate::support::{Client, Origin, TestProxy};
+use crate::support::{Client, Origin, TestProxy, closed_address};
 
 #[test]
 fn a_get_is_forwarded_and_its_connection_is_kept() {
@@ -178,10 +178,7 @@ fn no_endpoint_to_send_to_is_a_problem_document_with_its_reason() {
 
 #[test]
 fn a_dead_endpoint_is_a_bad_gateway_and_another_one_answers() {
-    let dead = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
+    let dead = closed_address();
     let live = Origin::replying("live");
     let proxy = TestProxy::builder()
         .release_with("dead", &format!("endpoints = [\"http://{dead}\"]"))

@@ -134,10 +134,11 @@ fn a_408_on_an_idle_connection_is_not_the_response_to_the_next_request() {
     });
     let proxy = before(&origin);
     let mut client = proxy.client();
+    let endpoint = Arc::clone(&proxy.roster("blue").endpoints()[0]);
     for done in 1..20 {
         assert_eq!(post(&mut client), 200);
-        // It is there before the next request is sent.
-        proxy.wait_until(|| origin.connections() == done);
-        thread::sleep(Duration::from_millis(5));
+        assert_eq!(origin.connections(), done);
+        // It has come before the next request is sent.
+        proxy.wait_until(|| endpoint.connections() == 0);
     }
 }

@@ -167,7 +167,7 @@ fn a_damaged_history_ends_it_with_74_and_a_hint() {
     let mut torn = whole.clone();
     torn[64..4096].fill(0xff);
     for (bytes, said) in [(&whole[..0], "missing or empty"), (&torn[..], "is damaged")] {
-        crate::controller_fixture::write(&store, bytes);
+        crate::support::write(&store, bytes);
         let output = program(&["demo", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"])
             .args(history)
             .output()

@@ -1,17 +1,14 @@
 //! Sessions: what identifies one, and that it stays whole while weights change.
 
 use std::collections::HashSet;
-use std::io::{BufRead, BufReader, Write as _};
-use std::net::SocketAddr;
-use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use switchback::seal::{KeyRing, Label, Pin};
-use tempfile::TempDir;
 
+use crate::conformance::child::Switchback;
 use crate::support::h2::{H2Client, block, read, request};
-use crate::support::{Client, Origin, Response, SECRET, TestProxy};
+use crate::support::{Client, Origin, Response, SECRET, TestProxy, UPGRADE, reply, write};
 
 /// A proxy whose one route has these lines, with `blue` and `green` at equal weights.
 fn halves(blue: &Origin, green: &Origin, settings: &str, lines: &str) -> TestProxy {
@@ -146,17 +143,15 @@ fn agent(name: &'static str) -> Origin {
             None => {
                 let id = format!("{name}/{}", minted.len());
                 minted.insert(id.clone());
-                ("200 OK", id)
+                (200, id)
             }
-            Some(id) if minted.contains(id) => ("200 OK", id.to_owned()),
-            Some(id) => ("404 Not Found", id.to_owned()),
+            Some(id) if minted.contains(id) => (200, id.to_owned()),
+            Some(id) => (404, id.to_owned()),
         };
-        format!(
-            "HTTP/1.1 {status}\r\nMcp-Session-Id: {id}\r\nSet-Cookie: a=b\r\nSet-Cookie: agent_sid={id}; Path=/; HttpOnly\r\n\
-             Content-Length: {}\r\n\r\n{name} {id}",
-            name.len() + 1 + id.len()
-        )
-        .into_bytes()
+        let fields = format!(
+            "Mcp-Session-Id: {id}\r\nSet-Cookie: a=b\r\nSet-Cookie: agent_sid={id}; Path=/; HttpOnly\r\n"
+        );
+        reply(status, &fields, &format!("{name} {id}"))
     })
 }
 
@@ -443,11 +438,8 @@ fn a_client_of_http2_and_a_websocket_follow_their_pins() {
     });
     for first in &begun {
         let mut client = proxy.client();
-        client.send(format!(
-            "GET / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-             Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n{}\r\n",
-            session(first, false)
-        ));
+        let session = session(first, false);
+        client.send(format!("{}\r\n{session}\r\n", UPGRADE.trim_end()));
         assert_eq!(
             client.response().text(),
             first.text(),
@@ -456,55 +448,15 @@ fn a_client_of_http2_and_a_websocket_follow_their_pins() {
     }
 }
 
-/// A switchback in a process of its own, with this key; killed when dropped.
-struct Node {
-    child: Child,
-    address: SocketAddr,
-    _folder: TempDir,
-}
-
-impl Node {
-    fn start(agents: &[&Origin], key: &str, variables: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let urls: Vec<_> = agents.iter().map(|agent| agent.url()).collect();
-        let text = format!(
-            "workers = 1\nlisteners = [{{ address = \"127.0.0.1:0\" }}]\nadmin = {{ address = \"127.0.0.1:0\" }}\n\
-             history = {{ path = \"history\" }}\nsessions = {{ keys = [{key}] }}\nlog = {{ format = \"json\" }}\n\
-             access_log = {{ format = \"off\" }}\n[releases.blue]\nendpoints = [{:?}]\n[releases.green]\n\
-             endpoints = [{:?}]\n[[routes]]\nname = \"chat\"\nsplit = {{ blue = 1, green = 1 }}\n{PINS}\n",
-            urls[0], urls[1]
-        );
-        let path = folder.path().join("switchback.toml");
-        write(&path, &text);
-        let mut child = Command::new(env!("CARGO_BIN_EXE_switchback"))
-            .args(["serve", "--config", path.to_str().unwrap()])
-            .envs(variables.iter().copied())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
-        let address = lines.find_map(|line| {
-            let line: serde_json::Value = serde_json::from_str(&line.unwrap()).unwrap();
-            let text = line.to_string();
-            let (_, rest) = text.split_once("\"address\":\"")?;
-            let address = rest.split_once('"')?.0.parse().ok();
-            address.filter(|_| text.contains("\"proxy\""))
-        });
-        std::thread::spawn(move || lines.for_each(drop));
-        Self {
-            child,
-            address: address.expect("it says where it listens"),
-            _folder: folder,
-        }
-    }
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+/// A switchback in a process of its own, with this key.
+fn node(agents: [&Origin; 2], key: &str, variables: &[(&str, &str)]) -> Switchback {
+    let [blue, green] = agents.map(Origin::url);
+    let rest = format!(
+        "workers = 1\nsessions = {{ keys = [{key}] }}\n[releases.blue]\nendpoints = [{blue:?}]\n\
+         [releases.green]\nendpoints = [{green:?}]\n\
+         [[routes]]\nname = \"chat\"\nsplit = {{ blue = 1, green = 1 }}\n{PINS}\n"
+    );
+    Switchback::start_with(variables, &[""], &rest)
 }
 
 #[test]
@@ -517,19 +469,13 @@ fn two_proxies_with_one_key_agree_on_their_pins() {
     let by_env = "{ env = \"SESSION_KEY_OF_A_TEST\" }";
     let variables = [("SESSION_KEY_OF_A_TEST", secret)];
     let nodes = [
-        Node::start(&[&blue, &green], &by_file, &[]),
-        Node::start(&[&blue, &green], by_env, &variables),
+        node([&blue, &green], &by_file, &[]),
+        node([&blue, &green], by_env, &variables),
     ];
-    let [mut one, mut two] = [0, 1].map(|node: usize| Client::connect(nodes[node].address));
+    let [mut one, mut two] = [0, 1].map(|node: usize| Client::connect(nodes[node].listeners[0]));
     for turn in 0..40 {
         let first = ask(&mut one, "/", "");
         let again = ask(&mut two, "/", &session(&first, turn % 2 == 0));
         assert_eq!((again.status, again.text()), (200, first.text()));
     }
-}
-
-/// Writes a file of a test.
-fn write(path: &std::path::Path, text: &str) {
-    let mut file = std::fs::File::create(path).unwrap();
-    file.write_all(text.as_bytes()).unwrap();
 }

@@ -8,10 +8,7 @@ use switchback::table::CutOrder;
 
 use crate::conformance::child::Switchback;
 use crate::support::signal::{Signal, send};
-use crate::support::{Client, Origin, TestProxy, wait_until};
-
-const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                       Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+use crate::support::{Client, Origin, TestProxy, UPGRADE, UPGRADED, wait_until};
 
 fn before(origin: &Origin, settings: &str) -> Switchback {
     let rest = format!(
@@ -30,9 +27,7 @@ fn is_ready(switchback: &Switchback) -> bool {
 
 fn socket() -> Origin {
     Origin::after_request(|_, mut stream, mut reader| {
-        let answer =
-            b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n";
-        stream.write_all(answer).unwrap();
+        stream.write_all(UPGRADED.as_bytes()).unwrap();
         let _ = reader.read_to_end(&mut Vec::new());
     })
 }

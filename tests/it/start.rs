@@ -13,7 +13,8 @@ use switchback::{
     server::{self, Options, Running, ServerError},
 };
 
-use crate::controller_fixture::{author, change, folder, write};
+use crate::controller_fixture::{author, change, folder};
+use crate::support::write;
 
 /// A configuration file with one route over two releases.
 fn file(folder: &Path, green: u32, more: &str) -> PathBuf {

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 
-use crate::support::{Origin, TIMEOUT, TestProxy};
+use crate::support::{Origin, TIMEOUT, TestProxy, UPGRADE, UPGRADED};
 
 /// An origin that sends the bytes of a channel, and reports when its connection has ended.
 fn reporting(report: Sender<&'static str>) -> (Origin, Sender<Vec<u8>>) {
@@ -121,10 +121,7 @@ fn echo() -> Origin {
         assert_eq!(request.value("upgrade"), Some("websocket"));
         assert_eq!(request.value("connection"), Some("upgrade"));
         stream
-            .write_all(
-                b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-                  Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nfirst",
-            )
+            .write_all(format!("{UPGRADED}first").as_bytes())
             .unwrap();
         let mut buffer = [0; 1024];
         while let Ok(read @ 1..) = reader.read(&mut buffer) {
@@ -135,9 +132,6 @@ fn echo() -> Origin {
         let _ = stream.write_all(b"bye");
     })
 }
-
-const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
 
 #[test]
 fn a_websocket_is_a_tunnel_after_its_101_and_is_counted_until_it_ends() {
@@ -213,8 +207,8 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
     for is_silent in [true, false] {
         let (report, reports) = channel();
         let origin = Origin::after_request(move |_, mut stream, mut reader| {
-            let answer = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n\x82\x03abc";
-            stream.write_all(answer).unwrap();
+            stream.write_all(UPGRADED.as_bytes()).unwrap();
+            stream.write_all(b"\x82\x03abc").unwrap();
             let mut rest = Vec::new();
             let _ = reader.read_to_end(&mut rest);
             report.send(rest).unwrap();
@@ -242,10 +236,7 @@ fn a_websocket_that_we_end_ends_with_a_close_frame_to_both_sides() {
 
 #[test]
 fn an_unsolicited_101_is_a_bad_gateway() {
-    let origin = Origin::answering(|_| {
-        b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
-            .to_vec()
-    });
+    let origin = Origin::answering(|_| UPGRADED.into());
     let proxy = TestProxy::before(&origin);
     let response = proxy.client().get("/");
     assert_eq!(

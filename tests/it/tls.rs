@@ -4,7 +4,6 @@
 //! The client is that of the same library, which is strict; real clients are in `tests/clients`.
 
 use std::{
-    fs::File,
     io::{BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpStream},
     path::Path,
@@ -24,7 +23,7 @@ use tempfile::TempDir;
 
 use crate::{
     conformance::child::Switchback,
-    support::{Client, Origin, Response, TIMEOUT, read_response, wait_until},
+    support::{Client, Origin, Response, TIMEOUT, read_response, wait_until, write},
 };
 
 /// An authority, and the folder of its certificates.
@@ -53,9 +52,7 @@ impl Authority {
     }
 
     fn write(&self, name: &str, text: &str) {
-        let file = File::create(self.path(name));
-        file.and_then(|mut file| file.write_all(text.as_bytes()))
-            .unwrap();
+        write(self.path(name), text);
     }
 
     /// Writes a certificate for a name, and its key, to `FILE.pem` and `FILE.key`.

@@ -29,10 +29,7 @@ fn strict() -> H2Origin {
 }
 
 fn before(origin: &H2Origin) -> TestProxy {
-    TestProxy::builder()
-        .release_with("blue", &origin.release())
-        .route("all", "/", &[("blue", 1)])
-        .start()
+    TestProxy::before_with(&origin.release())
 }
 
 fn failures(proxy: &TestProxy) -> u64 {

@@ -1,6 +1,6 @@
 //! Probes of the limits of HTTP/1.1 and its connections.
 
-use crate::support::{Origin, TestProxy};
+use crate::support::{Origin, TestProxy, closed_address};
 
 fn status_of(settings: &str, origin: &Origin, request: &str) -> String {
     let proxy = TestProxy::builder()
@@ -121,10 +121,7 @@ pub(super) fn two_connections(settings: &str) -> String {
 /// True if a request fails because one of two endpoints is down.
 pub(super) fn dead_endpoint(settings: &str) -> String {
     let origin = Origin::replying("x");
-    let dead = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        listener.local_addr().unwrap()
-    };
+    let dead = closed_address();
     let lines = format!("endpoints = [{:?}, \"http://{dead}\"]", origin.url());
     let proxy = TestProxy::builder()
         .release_with("blue", &lines)

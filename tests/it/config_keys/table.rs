@@ -20,7 +20,7 @@ use super::{process::Harness, time::soon};
 use crate::{
     controller_fixture::{ControllerFixture, change, folder, history_path, set_split},
     rollback::gate,
-    support::{Origin, TestProxy, h2::block},
+    support::{Origin, TestProxy, closed_address, h2::block},
 };
 
 /// A configuration with settings only.
@@ -67,11 +67,7 @@ pub(super) fn host_header(route: &str) -> String {
 /// True if a request that finds the first endpoint closed is answered by the second.
 pub(super) fn other_endpoints(route: &str) -> String {
     let origin = Origin::replying("x");
-    let closed = || {
-        let gone = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        gone.local_addr().unwrap()
-    };
-    let gone = closed();
+    let gone = closed_address();
     let proxy = TestProxy::builder()
         .release_with(
             "blue",

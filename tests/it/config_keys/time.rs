@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Origin, TIMEOUT, TestProxy};
+use crate::support::{Origin, TIMEOUT, TestProxy, UPGRADE, UPGRADED};
 
 /// Wait of a probe for something to happen; that it does not happen costs as much. On a busy machine, what did not
 /// happen within the first may yet happen within the second; what never happens does so in neither.
@@ -82,9 +82,7 @@ pub(super) fn unconnected_in_all(settings: &str) -> String {
 
 pub(super) fn quiet_websocket(route: &str) -> String {
     let origin = Origin::after_request(|_, mut stream, mut reader| {
-        let answer = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-            Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
-        stream.write_all(answer.as_bytes()).unwrap();
+        stream.write_all(UPGRADED.as_bytes()).unwrap();
         drop(reader.read_to_end(&mut Vec::new()));
     });
     let proxy = TestProxy::builder()
@@ -92,11 +90,7 @@ pub(super) fn quiet_websocket(route: &str) -> String {
         .route_with("all", &[("blue", 1)], route)
         .start();
     let mut client = proxy.client();
-    let response = client.send(
-        "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n",
-    );
-    assert_eq!(response.response().status, 101);
+    assert_eq!(client.send(UPGRADE).response().status, 101);
     happens(client.reader()).to_string()
 }
 

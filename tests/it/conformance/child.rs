@@ -3,7 +3,6 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
-    io::Write as _,
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -12,6 +11,8 @@ use std::{
 };
 
 use tempfile::TempDir;
+
+use crate::support::write;
 
 /// A running switchback. It ends when it is dropped.
 pub(crate) struct Switchback {
@@ -29,6 +30,11 @@ const START: Duration = Duration::from_secs(20);
 impl Switchback {
     /// Starts one. `listeners` are the keys of each listener beside its address, `rest` the rest of the configuration.
     pub(crate) fn start(listeners: &[&str], rest: &str) -> Self {
+        Self::start_with(&[], listeners, rest)
+    }
+
+    /// The same with variables of its environment.
+    pub(crate) fn start_with(variables: &[(&str, &str)], listeners: &[&str], rest: &str) -> Self {
         let folder = tempfile::tempdir().unwrap();
         // Ports chosen by the system, as in the log: a port that was free a moment ago may be taken.
         let mut config =
@@ -37,14 +43,13 @@ impl Switchback {
             writeln!(config, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{keys}").unwrap();
         }
         let file = folder.path().join("switchback.toml");
-        File::create(&file)
-            .and_then(|mut file| file.write_all(config.as_bytes()))
-            .unwrap();
+        write(&file, &config);
         let log = File::create(folder.path().join("log")).unwrap();
         let built = env!("CARGO_BIN_EXE_switchback").to_string();
         let child = Command::new(std::env::var("SWITCHBACK").unwrap_or(built))
             .args(["serve", "--config"])
             .arg(&file)
+            .envs(variables.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)

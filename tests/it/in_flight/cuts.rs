@@ -3,8 +3,8 @@
 use serde_json::json;
 
 use super::harness::{Held, HeldOrigin, Whole};
-use super::work::{EVENTS, GET, UPGRADE, UPGRADED};
-use crate::support::{Client, wait_until};
+use super::work::{EVENTS, GET};
+use crate::support::{Client, UPGRADE, UPGRADED, wait_until};
 
 /// One request of each class, on the release that is about to leave, with its endpoint's side.
 struct InFlight {
@@ -134,7 +134,7 @@ fn a_call_of_mcp_gets_an_error_with_its_own_id() {
 
 #[test]
 fn a_release_that_comes_back_in_time_keeps_its_work() {
-    let proxy = Whole::start("[routes.in_flight.switch]\nunary = \"finish within 400ms\"\n");
+    let proxy = Whole::start("[routes.in_flight.switch]\nunary = \"finish within 2s\"\n");
     let mut client = proxy.client();
     client.send(GET);
     let mut answer = proxy.blue.next();

@@ -12,11 +12,11 @@ use crate::support::{Client, Origin, wait_until};
 /// Rounds in each of which a new fleet takes over and the old one is stopped.
 const ROUNDS: u64 = 200;
 
-/// Sends requests one after the other until the end; each must be answered.
+/// Sends requests that may be executed once only, one after the other until the end; each must be answered.
 fn load(proxy: &Whole, ended: &AtomicBool, answered: &AtomicU64) {
     let mut client = proxy.client();
     while !ended.load(Ordering::Relaxed) {
-        let response = client.get("/");
+        let response = client.post("/", b"once");
         assert_eq!(response.status, 200, "{}", response.head);
         answered.fetch_add(1, Ordering::Relaxed);
     }
@@ -46,7 +46,7 @@ fn an_old_fleet_that_is_stopped_once_it_has_drained_loses_nothing() {
     proxy.switch("green");
     let (ended, answered) = (AtomicBool::new(false), AtomicU64::new(0));
     // The last fleet stays until the last response has come.
-    let mut old = first;
+    let (mut old, mut executed) = (first, 0);
     thread::scope(|scope| {
         for _ in 0..4 {
             scope.spawn(|| load(&proxy, &ended, &answered));
@@ -54,12 +54,21 @@ fn an_old_fleet_that_is_stopped_once_it_has_drained_loses_nothing() {
         for round in 2..ROUNDS + 2 {
             let new = Origin::replying("ok");
             take_over(&proxy, round, &new);
+            let drained = std::mem::replace(&mut old, new);
+            executed += drained.requests().len();
             // It stops listening, and closes its connections.
-            drop(std::mem::replace(&mut old, new));
+            drop(drained);
         }
         ended.store(true, Ordering::Relaxed);
     });
-    assert!(answered.load(Ordering::Relaxed) > ROUNDS, "there was load");
+    let answered = answered.load(Ordering::Relaxed);
+    assert!(answered > ROUNDS, "there was load");
+    executed += old.requests().len();
+    assert_eq!(executed as u64, answered, "each is executed once");
+    // None was saved by another attempt either.
+    let mut failed = proxy.counters("switchback_failed_attempts_total");
+    failed.retain(|count| !count.ends_with(" 0"));
+    assert_eq!(failed, [""; 0]);
 }
 
 #[test]
@@ -104,13 +113,13 @@ fn a_receipt_waits_until_what_left_has_drained_or_its_time_is_over() {
 
 #[test]
 fn a_release_with_work_in_flight_is_removed_by_force_alone() {
-    let proxy = Whole::start("");
+    // Without warm revisions nothing else needs it.
+    let proxy = Whole::with("[rollback]\nwarm_revisions = 0\n", "");
     let mut client = proxy.client();
     client.send(GET);
     let mut answer = proxy.blue.next();
     let body = json!({ "weights": { "green": 1 }, "drop": true });
     proxy.done("PUT", "/v1/routes/chat/split", &body);
-    // Twice the same decision, so that no warm level needs it.
     let remove =
         |query: &str| proxy.admin("DELETE", &format!("/v1/releases/blue{query}"), &Value::Null);
     let (status, problem) = remove("");
@@ -130,6 +139,21 @@ fn a_release_with_work_in_flight_is_removed_by_force_alone() {
     );
     answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     assert_eq!(client.response().text(), "ok");
+}
+
+#[test]
+fn a_release_whose_work_has_ended_is_removed_without_force() {
+    let proxy = Whole::with("[rollback]\nwarm_revisions = 0\n", "");
+    let mut client = proxy.client();
+    client.send(GET);
+    let mut answer = proxy.blue.next();
+    let body = json!({ "weights": { "green": 1 }, "drop": true });
+    proxy.done("PUT", "/v1/routes/chat/split", &body);
+    answer.send("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    assert_eq!(client.response().text(), "ok");
+    let work = "/v1/releases/blue/work?wait=drained";
+    assert_eq!(proxy.done("GET", work, &Value::Null)["state"], "drained");
+    proxy.done("DELETE", "/v1/releases/blue", &Value::Null);
 }
 
 #[test]

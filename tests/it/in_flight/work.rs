@@ -5,13 +5,9 @@ use std::thread;
 use serde_json::Value;
 
 use super::harness::Whole;
-use crate::support::wait_until;
+use crate::support::{UPGRADE, UPGRADED, wait_until};
 
 pub(super) const GET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
-pub(super) const UPGRADE: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
-pub(super) const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 pub(super) const EVENTS: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
 

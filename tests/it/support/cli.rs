@@ -3,7 +3,7 @@
 use std::process::{Command, Output};
 
 use super::TestAdmin;
-use crate::controller_fixture::write;
+use super::write;
 
 /// Runs the program with these variables and without an admin API.
 pub(crate) fn program(arguments: &[&str], variables: &[(&str, &str)]) -> Output {

@@ -15,14 +15,33 @@ pub(crate) mod signal;
 
 pub(crate) use admin::{TABLE, TestAdmin};
 pub(crate) use client::{Client, Response, exchange, read_response};
-pub(crate) use origin::{Origin, Request, read_head, read_request};
+pub(crate) use origin::{
+    Origin, Request, ReservedPort, closed_address, read_head, read_request, reply,
+};
 pub(crate) use proxy::{SECRET, TestProxy, TestProxyBuilder};
 pub(crate) use served::Served;
 
+use std::fs::File;
+use std::io::Write as _;
+use std::path::Path;
 use std::time::{Duration, Instant};
+
+/// A request for a WebSocket.
+pub(crate) const UPGRADE: &str = "GET /ws HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n";
+
+/// The response that accepts it.
+pub(crate) const UPGRADED: &str = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
 
 /// Longest time that anything may take before a test fails.
 pub(crate) const TIMEOUT: Duration = Duration::from_secs(60);
+
+/// Writes a whole file.
+pub(crate) fn write(path: impl AsRef<Path>, bytes: impl AsRef<[u8]>) {
+    let mut file = File::create(path).unwrap();
+    file.write_all(bytes.as_ref()).unwrap();
+}
 
 /// Waits for something that another thread or process does.
 pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {

@@ -1,15 +1,19 @@
 //! Endpoints of tests: threads that read and write raw bytes.
 
+use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+use http::StatusCode;
+use socket2::{Domain, Socket, Type};
+
 use super::TIMEOUT;
 
-/// An endpoint on a port of its own. It ends when it is dropped.
+/// An endpoint on a port of its own. It ends when it is dropped, and its connections with it.
 pub(crate) struct Origin {
     address: SocketAddr,
     shared: Arc<Shared>,
@@ -18,8 +22,21 @@ pub(crate) struct Origin {
 #[derive(Default)]
 struct Shared {
     connections: AtomicUsize,
-    ended: AtomicBool,
+    open: Mutex<Open>,
     requests: Mutex<Vec<Request>>,
+}
+
+/// The open connections of an endpoint.
+#[derive(Default)]
+struct Open {
+    ended: bool,
+    streams: HashMap<usize, TcpStream>,
+}
+
+/// A connection that is being served.
+struct Served {
+    shared: Arc<Shared>,
+    number: usize,
 }
 
 /// A request as the origin received it.
@@ -68,13 +85,7 @@ pub(super) fn values<'h>(head: &'h str, name: &str) -> Vec<&'h str> {
 impl Origin {
     /// Responds to every request with 200 and this body, keeps connections open, records requests.
     pub(crate) fn replying(body: &'static str) -> Self {
-        Self::answering(move |_| {
-            format!(
-                "HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}",
-                body.len()
-            )
-            .into_bytes()
-        })
+        Self::answering(move |_| reply(200, "", body))
     }
 
     /// Responds to every request with the bytes that `answer` makes, keeps connections open, records requests.
@@ -116,7 +127,7 @@ impl Origin {
         let origin = Self::answering(move |request| {
             arrived.send(request.line().to_owned()).unwrap();
             released.lock().unwrap().recv_timeout(TIMEOUT).unwrap();
-            b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok".to_vec()
+            reply(200, "", "ok")
         });
         (origin, arrivals, release)
     }
@@ -128,15 +139,14 @@ impl Origin {
         let (serve, own) = (Arc::new(serve), Arc::clone(&shared));
         thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
-                if own.ended.load(Ordering::SeqCst) {
+                let Some(served) = Served::begin(&own, &stream) else {
                     return;
-                }
-                own.connections.fetch_add(1, Ordering::SeqCst);
+                };
                 stream.set_read_timeout(Some(TIMEOUT)).unwrap();
                 stream.set_write_timeout(Some(TIMEOUT)).unwrap();
                 stream.set_nodelay(true).unwrap();
-                let (serve, own) = (Arc::clone(&serve), Arc::clone(&own));
-                thread::spawn(move || serve(stream, &own));
+                let serve = Arc::clone(&serve);
+                thread::spawn(move || serve(stream, &served.shared));
             }
         });
         Self { address, shared }
@@ -170,10 +180,84 @@ impl Origin {
 
 impl Drop for Origin {
     fn drop(&mut self) {
-        self.shared.ended.store(true, Ordering::SeqCst);
+        let streams = {
+            let mut open = self.shared.open.lock().unwrap();
+            open.ended = true;
+            std::mem::take(&mut open.streams)
+        };
         // Wakes the thread that accepts.
         drop(TcpStream::connect(self.address));
+        for stream in streams.into_values() {
+            // Its peer may have closed it.
+            let _ = stream.shutdown(Shutdown::Both);
+        }
     }
+}
+
+impl Served {
+    /// Counts a connection; `None` if the endpoint has ended.
+    fn begin(shared: &Arc<Shared>, stream: &TcpStream) -> Option<Self> {
+        let mut open = shared.open.lock().unwrap();
+        if open.ended {
+            return None;
+        }
+        let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+        open.streams.insert(number, stream.try_clone().unwrap());
+        let shared = Arc::clone(shared);
+        Some(Self { shared, number })
+    }
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        // It is closed now, unless its script has handed it on.
+        self.shared
+            .open
+            .lock()
+            .unwrap()
+            .streams
+            .remove(&self.number);
+    }
+}
+
+/// A port on which nothing listens until [`ReservedPort::listen`]; it is given to no other socket.
+pub(crate) struct ReservedPort {
+    socket: Socket,
+    address: SocketAddr,
+}
+
+impl ReservedPort {
+    /// Reserves one.
+    pub(crate) fn new() -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let any: SocketAddr = ([127, 0, 0, 1], 0).into();
+        socket.bind(&any.into()).unwrap();
+        let address = socket.local_addr().unwrap().as_socket().unwrap();
+        Self { socket, address }
+    }
+
+    /// Its address.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Listens on it.
+    pub(crate) fn listen(&self) -> TcpListener {
+        self.socket.listen(128).unwrap();
+        self.socket.try_clone().unwrap().into()
+    }
+}
+
+/// An address that refuses connections as long as the tests run.
+pub(crate) fn closed_address() -> SocketAddr {
+    Box::leak(Box::new(ReservedPort::new())).address
+}
+
+/// A response with a body of known length.
+pub(crate) fn reply(status: u16, fields: &str, body: &str) -> Vec<u8> {
+    let status = StatusCode::from_u16(status).unwrap();
+    let length = body.len();
+    format!("HTTP/1.1 {status}\r\n{fields}Content-Length: {length}\r\n\r\n{body}").into_bytes()
 }
 
 /// Reads one request, or nothing at the end of the connection.

@@ -204,6 +204,14 @@ impl TestProxy {
             .start()
     }
 
+    /// The same with the release written as in the configuration file.
+    pub(crate) fn before_with(release: &str) -> Self {
+        Self::builder()
+            .release_with("blue", release)
+            .route("all", "/", &[("blue", 1)])
+            .start()
+    }
+
     fn import(&mut self, config: &Config) {
         self.change(&Change::Replace {
             table: config.table(),
