@@ -8,12 +8,13 @@ Only what is well-formed is changed: what is wrong on purpose stays wrong.
 """
 
 import hashlib
+import itertools
 import re
 
 import requests
 import schemathesis
 
-KEY, FIRST = re.compile(r"[!-~]{1,64}"), {}
+KEY, FIRST, NUMBERS = re.compile(r"[!-~]{1,64}"), {}, itertools.count()
 SHORT = re.compile(r"[0-9]{1,4}ms|[1-5]?[0-9]s|60s|1m")
 ENDS = ("converged", "drained")
 UNIT = r"(ns|us|ms|s|m|h|days?|months?|years?)"
@@ -34,11 +35,16 @@ def request_of(case):
 
 
 def with_a_key_of_its_own(case):
-    """A key that another request has used is replaced by a digest of both; the same request keeps it, and is a repeat."""
+    """A key that another request has used is replaced by a digest of both; the same request keeps it, and is a repeat.
+
+    A DELETE is never a repeat, which would delete nothing of what has been made again since.
+    """
     key = (case.headers or {}).get("Idempotency-Key")
     if not isinstance(key, str) or not KEY.fullmatch(key):
         return
     request = request_of(case)
+    if case.method == "DELETE":
+        request += f" {next(NUMBERS)}"
     if FIRST.setdefault(key, request) != request:
         key = hashlib.sha256(f"{key} {request}".encode()).hexdigest()
         FIRST[key] = request
