@@ -299,6 +299,35 @@ mod tests {
     }
 
     #[test]
+    fn each_key_is_the_policy_of_its_own_cause_and_class() {
+        let causes = ["switch", "split", "rollback", "remove"];
+        let classes = ["unary", "stream", "websocket", "grpc_stream", "session"];
+        for (cause, leave) in causes.into_iter().zip(LeaveCause::ALL) {
+            for class in classes {
+                let policy = if class == "session" {
+                    "keep for 7s"
+                } else {
+                    "cut over 7s"
+                };
+                let text = format!(r#"{{"{cause}":{{"{class}":"{policy}"}}}}"#);
+                let spec: InFlightSpec = serde_json::from_str(&text).unwrap();
+                let mut own = Vec::new();
+                for other in LeaveCause::ALL {
+                    let works = WorkClass::ALL
+                        .map(|work| (work.as_str(), spec.work(other, work).to_string()));
+                    let all = works
+                        .into_iter()
+                        .chain([("session", spec.session(other).to_string())]);
+                    let set = all.filter(|(_, policy)| policy.ends_with("7s"));
+                    own.extend(set.map(|(class, policy)| (other, class, policy)));
+                }
+                assert_eq!(own, [(leave, class, policy.to_owned())]);
+                assert_eq!(serde_json::to_string(&spec).unwrap(), text);
+            }
+        }
+    }
+
+    #[test]
     fn a_cut_over_a_time_takes_a_growing_part_and_the_others_all_or_nothing() {
         let seconds = Duration::from_secs;
         let part = |text: &str, since| text.parse::<WorkPolicy>().unwrap().part(seconds(since));
