@@ -3,7 +3,7 @@
 #
 # Version: Node 24.19.0 (undici 7.29.0).
 # One expects that two seconds are enough for requests that follow one another at once.
-# The client takes two seconds off what it is told, for safety, and closes where nothing is left.
+# The client takes two seconds off the announced time, for safety, and closes where nothing is left.
 # A server that says nothing has its connections used again.
 # A proxy says 3 or more here, or nothing; a short time of its server's, passed on, costs each request a connection.
 # Seen: five requests, one after the other

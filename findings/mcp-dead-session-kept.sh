@@ -5,7 +5,8 @@
 # When a request in a session gets 404, the protocol (2025-11-25, "Session Management") says that the client MUST send
 # another `initialize`, without an id.
 # It does not: every call fails until the program itself makes another client.
-# So a proxy cannot move a session by a 404: it keeps the server until the session ends, or breaks the agent.
+# So a 404 breaks the agent. A proxy keeps the server until the session ends, or begins the session anew on another
+# server itself, and lets the client keep its id.
 # Here a DELETE ends the session between two calls, as a restart of the server would.
 # Seen:
 #   call: 3

@@ -6,7 +6,7 @@
 # The protocol has it sent with the result of `initialize`.
 # But a call without an id is refused with a 400 that has the field too, with another id each time, and a request that
 # uses such an id gets 404.
-# So a proxy learns sessions from answers of 2xx only; else it keeps an entry for every such error.
+# So a proxy takes the ids of answers with a 2xx alone for sessions; else it has one more with every such error.
 # Seen:
 #   tools/list without a session: 400, names a session
 #   again: 400, names another session

@@ -4,7 +4,7 @@
 # Versions: mcp 2.3.0 on both ends, whose server speaks both, uvicorn 0.54.0.
 # In its mode `auto` the client asks `server/discover` first, to learn of which era the server is.
 # A 503 (or 429, or 401) says nothing about that, so one expects an error or another try.
-# The client takes any error there for an old server, and tells nobody: it sends `initialize`, gets a session from the
+# The client takes any error there for an old server, without a word: it sends `initialize`, gets a session from the
 # same server and keeps it to the end, with state in the server that the new protocol does without.
 # So while a server starts, a proxy waits rather than answer the probe itself.
 # Seen: what the probe got, then what a call used

@@ -5,7 +5,7 @@
 # Of clients so alike one expects one rule: a long wait is obeyed, or cut to the longest they allow.
 # They agree up to a minute.
 # Above it openai in JavaScript takes its own half a second, so who asks it to stay away longer sees it sooner.
-# Above two minutes openai in Python does not try again at all; anthropic's two wait as long as they are told.
+# Above two minutes openai in Python does not try again at all; anthropic's two wait the whole time.
 # A proxy that wants its clients back, but not at once, says a few seconds and never how long it will take.
 # Seen: what a client does in the three seconds after a 503 that says so many seconds
 #   60: openai waits, anthropic waits, openai (JS) waits, anthropic (JS) waits

@@ -7,8 +7,8 @@
 # A 502 is repeated as well, unless it has the field `x-should-retry: false`, which no RFC knows.
 # So a proxy that lost its server after the request was sent answers itself, with that field, rather than breaking off.
 # Seen:
-#   openai: cut answer 3 requests, 0 keys; cut stream 1; 502 3, told not to 1
-#   anthropic: cut answer 3 requests, 0 keys; cut stream 1; 502 3, told not to 1
+#   openai: cut answer 3 requests, 0 keys; cut stream 1; 502 3, forbidden 1
+#   anthropic: cut answer 3 requests, 0 keys; cut stream 1; 502 3, forbidden 1
 set -euo pipefail
 dir=$(mktemp -d)
 trap 'rm -rf "$dir"' EXIT
@@ -19,7 +19,7 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import anthropic
 import openai
 
-status, told = 200, False
+status, forbidden = 200, False
 requests = []
 
 
@@ -28,7 +28,7 @@ class Handler(BaseHTTPRequestHandler):
         self.rfile.read(int(self.headers["content-length"]))
         requests.append("idempotency-key" in self.headers)
         self.send_response(status)
-        if told:
+        if forbidden:
             self.send_header("x-should-retry", "false")
         self.send_header("content-length", "100" if status == 200 else "0")
         self.end_headers()
@@ -39,9 +39,9 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
 
-def count(call, answers, tells, stream):
-    global status, told
-    status, told = answers, tells
+def count(call, answers, forbids, stream):
+    global status, forbidden
+    status, forbidden = answers, forbids
     requests.clear()
     try:
         answer = call(model="m", messages=[{"role": "user", "content": "hi"}], stream=stream)
@@ -64,11 +64,11 @@ for name, call in calls.items():
     sent, keys = count(call, 200, False, False)
     streams, failed = count(call, 200, False, True)[0], count(call, 502, False, False)[0]
     once = count(call, 502, True, False)[0]
-    print(f"{name}: cut answer {sent} requests, {keys} keys; cut stream {streams}; 502 {failed}, told not to {once}")
+    print(f"{name}: cut answer {sent} requests, {keys} keys; cut stream {streams}; 502 {failed}, forbidden {once}")
 PYTHON
 python3 -m venv "$dir/venv"
 "$dir/venv/bin/pip" install -q --disable-pip-version-check openai==3.57.0 anthropic==2.14.0
 seen=$("$dir/venv/bin/python" "$dir/cut.py")
 echo "$seen"
-[ "$seen" = "openai: cut answer 3 requests, 0 keys; cut stream 1; 502 3, told not to 1
-anthropic: cut answer 3 requests, 0 keys; cut stream 1; 502 3, told not to 1" ]
+[ "$seen" = "openai: cut answer 3 requests, 0 keys; cut stream 1; 502 3, forbidden 1
+anthropic: cut answer 3 requests, 0 keys; cut stream 1; 502 3, forbidden 1" ]
