@@ -108,7 +108,7 @@ fn a_reload_of_an_invalid_file_ends_as_check_does() {
     let text = fs::read_to_string(&file).unwrap();
     write(
         file.parent().unwrap().join("switchback.toml"),
-        &text.replace("blue = 1", "green = 1"),
+        text.replace("blue = 1", "green = 1"),
     );
     let admin = running.admin().to_string();
     let reload = run(file.parent().unwrap(), &["reload", "--admin", &admin]);
@@ -213,10 +213,10 @@ fn what_serve_cannot_use_check_refuses() {
     for name in ["a", "b"] {
         let CertifiedKey { cert, signing_key } =
             generate_simple_self_signed([format!("{name}.test")]).unwrap();
-        write(folder.join(&format!("{name}.pem")), &cert.pem());
+        write(folder.join(format!("{name}.pem")), cert.pem());
         write(
-            folder.join(&format!("{name}.key")),
-            &signing_key.serialize_pem(),
+            folder.join(format!("{name}.key")),
+            signing_key.serialize_pem(),
         );
     }
     write(folder.join("empty"), "");

@@ -213,7 +213,7 @@ async fn a_store_that_is_missing_or_empty_beside_its_other_files_is_refused() {
             "{what}: {said}"
         );
     };
-    write(&path.join(STORE), b"");
+    write(path.join(STORE), b"");
     refused("empty");
     fs::remove_file(path.join(STORE)).unwrap();
     refused("missing");
@@ -249,7 +249,7 @@ async fn a_history_is_for_its_owner_alone_and_one_of_old_becomes_so() {
     // A folder with files of others keeps its mode.
     open_up(&path, 0o755);
     open_up(&path.join(STORE), 0o644);
-    write(&path.join("notes"), b"");
+    write(path.join("notes"), b"");
     opened(&path).unwrap();
     assert_eq!(all(), (0o755, [0o600; 3]));
 }

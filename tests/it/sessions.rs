@@ -464,7 +464,7 @@ fn two_proxies_with_one_key_agree_on_their_pins() {
     let (blue, green) = (agent("blue"), agent("green"));
     let secret = "one-key-of-all-the-nodes-of-a-fleet";
     let file = tempfile::NamedTempFile::new().unwrap();
-    write(file.path(), &format!("{secret}\n"));
+    write(file.path(), format!("{secret}\n"));
     let by_file = format!("{{ file = {:?} }}", file.path());
     let by_env = "{ env = \"SESSION_KEY_OF_A_TEST\" }";
     let variables = [("SESSION_KEY_OF_A_TEST", secret)];

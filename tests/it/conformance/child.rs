@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs::{self, File},
+    io::Write as _,
     net::SocketAddr,
     path::PathBuf,
     process::{Child, Command, Stdio},
@@ -11,8 +12,6 @@ use std::{
 };
 
 use tempfile::TempDir;
-
-use crate::support::write;
 
 /// A running switchback. It ends when it is dropped.
 pub(crate) struct Switchback {
@@ -43,7 +42,8 @@ impl Switchback {
             writeln!(config, "[[listeners]]\naddress = \"127.0.0.1:0\"\n{keys}").unwrap();
         }
         let file = folder.path().join("switchback.toml");
-        write(&file, &config);
+        let mut written = File::create(&file).unwrap();
+        written.write_all(config.as_bytes()).unwrap();
         let log = File::create(folder.path().join("log")).unwrap();
         let built = env!("CARGO_BIN_EXE_switchback").to_string();
         let child = Command::new(std::env::var("SWITCHBACK").unwrap_or(built))
