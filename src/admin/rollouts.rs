@@ -7,8 +7,6 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use serde::Deserialize;
-use utoipa::ToSchema;
 
 use super::{
     auth::Caller,
@@ -27,26 +25,6 @@ use crate::{
     model::PlanName,
     rollout::Command,
 };
-
-/// Command in the path.
-#[derive(Debug, Clone, Copy, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum RolloutCommand {
-    /// Go no further.
-    Pause,
-    /// Go on.
-    Resume,
-    /// Approve what waits for an approval.
-    Approve,
-    /// End the step now, whatever it waits for.
-    Skip,
-    /// Give the release everything now.
-    Promote,
-    /// Give up.
-    Abort,
-    /// Take back, even if it has succeeded.
-    Rollback,
-}
 
 /// All rollouts that run, and the last ones that have ended, the latest first.
 #[utoipa::path(get, path = "/v1/rollouts", tag = "rollouts",
@@ -103,12 +81,12 @@ pub(super) async fn read_rollout(
 /// endpoint, is tried again every second.
 #[utoipa::path(post, path = "/v1/rollouts/{rollout}/{command}", tag = "rollouts",
     params(("rollout" = String, Path, description = "its id, or the name of its route"),
-        ("command" = inline(RolloutCommand), Path, description = "the command")),
+        ("command" = inline(Command), Path, description = "the command")),
     request_body(content = MessageRequest, description = "may be left out"),
     responses((status = 200, description = "the rollout", body = Rollout)))]
 pub(super) async fn command_rollout(
     State(admin): State<AdminState>,
-    PathParams((text, command)): PathParams<(String, RolloutCommand)>,
+    PathParams((text, command)): PathParams<(String, Command)>,
     caller: axum::Extension<Caller>,
     OptionalBody(MessageRequest { message }): OptionalBody<MessageRequest>,
 ) -> Result<Response, ApiError> {
@@ -116,27 +94,12 @@ pub(super) async fn command_rollout(
     let controller = Arc::clone(&admin.controller);
     let by = caller.name.to_string();
     let work = async move {
-        let command = command.into();
         controller
             .command_rollout(&text, command, &by, message.as_deref())
             .await
     };
     let rollout = run_detached(work).await?.map_err(unmade)?;
     Ok(tagged(admin.controller.live().revision(), &rollout))
-}
-
-impl From<RolloutCommand> for Command {
-    fn from(command: RolloutCommand) -> Self {
-        match command {
-            RolloutCommand::Pause => Self::Pause,
-            RolloutCommand::Resume => Self::Resume,
-            RolloutCommand::Approve => Self::Approve,
-            RolloutCommand::Skip => Self::Skip,
-            RolloutCommand::Promote => Self::Promote,
-            RolloutCommand::Abort => Self::Abort,
-            RolloutCommand::Rollback => Self::Rollback,
-        }
-    }
 }
 
 fn checked(message: Option<&str>) -> Result<(), ApiError> {
