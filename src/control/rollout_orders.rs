@@ -215,10 +215,11 @@ impl Controller {
         }
         let index = self.log.index();
         let changed = index.route_changed(&record.route);
-        let made = changed
-            .filter(|changed| *changed > record.base)
-            .and_then(|changed| index.get(changed));
-        made.is_some_and(|made| {
+        let Some(changed) = changed.filter(|changed| *changed > record.base) else {
+            return false;
+        };
+        // A change that is not known any more was hardly its own.
+        index.get(changed).is_none_or(|made| {
             let author = &made.record.author;
             author.actor != Actor::System || author.name != record.name()
         })

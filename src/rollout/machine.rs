@@ -224,6 +224,8 @@ impl Machine {
             Phase::Holding(place) => return self.hold(place, seen),
             Phase::Paused { place, reason } => {
                 if reason == PauseReason::NoTraffic && seen.has_traffic {
+                    // The evidence has its time from now on.
+                    self.waited = Duration::ZERO;
                     self.phase = Phase::Holding(place);
                 }
             }
@@ -326,6 +328,12 @@ impl Machine {
         step == self.plan.last() && !self.plan.step(step).is_some_and(holds)
     }
 
+    fn pause_by_hand(&mut self, place: Place) -> Option<Action> {
+        let reason = PauseReason::Manual;
+        self.phase = Phase::Paused { place, reason };
+        None
+    }
+
     fn command(&mut self, command: Command) -> Result<Option<Action>, Refused> {
         match (self.phase, command) {
             (Phase::Ended(End::Succeeded), Command::Rollback) => {
@@ -350,13 +358,14 @@ impl Machine {
                 Phase::Holding(place)
                 | Phase::Moving {
                     from: Some(place), ..
+                }
+                // This pause would end by itself.
+                | Phase::Paused {
+                    place,
+                    reason: PauseReason::NoTraffic,
                 },
                 Command::Pause,
-            ) => {
-                let reason = PauseReason::Manual;
-                self.phase = Phase::Paused { place, reason };
-                Ok(None)
-            }
+            ) => Ok(self.pause_by_hand(place)),
             (Phase::Paused { reason, .. }, Command::Pause) => Err(Refused::Paused(reason)),
             (
                 Phase::Paused {

@@ -126,6 +126,32 @@ fn a_release_without_requests_pauses_and_goes_on_when_they_come() {
 }
 
 #[test]
+fn after_a_pause_without_requests_the_evidence_has_its_time_again() {
+    let json = r#"{"steps": [{"weight": 5, "until": "fine", "within": "3s"}, {"weight": 100}]}"#;
+    let mut run = Run::begun(plan(json));
+    for _ in 0..10 {
+        run.tell(seen(Finding::NotEnoughData, false)).unwrap();
+    }
+    assert_eq!(run.machine.pause(), Some(PauseReason::NoTraffic));
+    run.seconds(2, Finding::NotEnoughData);
+    assert_eq!(run.machine.pause(), None, "it has three seconds");
+    run.seconds(4, Finding::NotEnoughData);
+    assert_eq!(run.machine.pause(), Some(PauseReason::Inconclusive));
+}
+
+#[test]
+fn a_pause_by_hand_outlasts_one_without_requests() {
+    let mut run = Run::begun(plan(TWO_STEPS));
+    for _ in 0..20 {
+        run.tell(seen(Finding::NotEnoughData, false)).unwrap();
+    }
+    run.tell(Event::Command(Command::Pause)).unwrap();
+    assert_eq!(run.machine.pause(), Some(PauseReason::Manual));
+    run.seconds(100, Finding::Fine);
+    assert_eq!(run.weight, Percent::of(5));
+}
+
+#[test]
 fn an_approval_is_waited_for_and_a_late_verdict_is_inconclusive() {
     let mut run = Run::begun(plan(
         r#"{"steps": [{"weight": 5, "approval": true},
