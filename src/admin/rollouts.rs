@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{
     extract::State,
     http::{HeaderValue, StatusCode, header},
-    response::{IntoResponse as _, Response},
+    response::Response,
 };
 
 use super::{
@@ -59,7 +59,7 @@ pub(super) async fn start_rollout(
     *response.status_mut() = StatusCode::CREATED;
     let place = place.map_err(|_| ApiError::internal())?;
     response.headers_mut().insert(header::LOCATION, place);
-    Ok(response.into_response())
+    Ok(response)
 }
 
 /// A rollout by its id, or the latest one of a route.
@@ -135,6 +135,13 @@ fn unmade(error: RolloutError) -> ApiError {
         RolloutError::Changed => conflict(
             "it is left as it is; `switchback rollback` goes back, and a new rollout can be started".to_owned(),
         ),
+        RolloutError::NotSaved => {
+            let title = "the state of the rollout could not be written";
+            let refusal = ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not-durable", title);
+            refusal
+                .detail(text)
+                .hint("look at the disk of the history; the state is written again every second")
+        }
         RolloutError::TooMany => conflict("wait until some have ended, or abort them".to_owned()),
         RolloutError::Unknown(name) => unknown("rollout", &name, std::iter::empty()),
         RolloutError::UnknownPlan { name, known } => {

@@ -1,10 +1,6 @@
 //! Several changes in one revision.
 
-use std::{
-    io::Read as _,
-    path::{Path, PathBuf},
-    str::FromStr,
-};
+use std::{path::PathBuf, str::FromStr};
 
 use clap::Args;
 use hyper::Method;
@@ -13,6 +9,7 @@ use super::{
     change::{based, each, percent},
     client::{ApiRequest, Client},
     exit::{Exit, Failure},
+    json_file,
     options::{ChangeArgs, HealthArgs},
     output::Out,
     part::Part,
@@ -103,7 +100,7 @@ pub(super) async fn change(client: &Client, many: ManyArgs) -> Result<Out, Failu
 
 fn request(many: &ManyArgs) -> Result<ChangesRequest, Failure> {
     let mut request = match &many.file {
-        Some(file) => read(file)?,
+        Some(file) => json_file::read(file)?,
         None => ChangesRequest::default(),
     };
     for RouteSplit(route, parts) in &many.split {
@@ -140,22 +137,6 @@ fn of(route: &RouteName) -> ChangeItem {
         route: Some(route.clone()),
         ..ChangeItem::default()
     }
-}
-
-fn read(file: &Path) -> Result<ChangesRequest, Failure> {
-    let mut text = String::new();
-    let read = if file == Path::new("-") {
-        std::io::stdin().read_to_string(&mut text).map(drop)
-    } else {
-        std::fs::read_to_string(file).map(|read| text = read)
-    };
-    let name = file.display();
-    read.map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {name}: {error}")))?;
-    let mut json = serde_json::Deserializer::from_str(&text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let message = format!("{name}: `{}`: {}", error.path(), error.inner());
-        Failure::new(Exit::Config, message)
-    })
 }
 
 #[cfg(test)]

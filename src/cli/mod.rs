@@ -14,6 +14,7 @@ mod connector;
 mod drain;
 mod endpoints;
 mod exit;
+mod json_file;
 mod options;
 mod output;
 mod part;

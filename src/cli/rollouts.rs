@@ -7,14 +7,15 @@ use hyper::Method;
 
 use super::{
     client::{ApiRequest, Client},
-    exit::{Exit, Failure},
+    exit::Failure,
+    json_file,
     options::message,
     output::Out,
     text::{Columns, clean},
 };
 use crate::{
     api::{MessageRequest, PlanChoice, Rollout, RolloutList, RolloutRequest},
-    model::{PlanName, PlanSpec, ReleaseName, RouteName},
+    model::{PlanName, ReleaseName, RouteName},
 };
 
 /// Subcommands of rollouts.
@@ -32,6 +33,7 @@ pub(super) enum RolloutVerb {
     #[command(after_help = "Example:\n  switchback rollout show chat")]
     Show {
         /// The rollout, or its route
+        #[arg(value_parser = rollout_name)]
         rollout: String,
     },
     /// Go no further; what is worse is still taken back
@@ -67,7 +69,7 @@ pub(super) struct StartArgs {
     /// A plan of the configuration file
     #[arg(long, value_name = "NAME", conflicts_with = "plan_file")]
     plan: Option<PlanName>,
-    /// A file with a plan in JSON
+    /// A file with a plan in JSON; `-` for the standard input
     #[arg(long, value_name = "FILE")]
     plan_file: Option<PathBuf>,
     /// Reason, for the history
@@ -79,6 +81,7 @@ pub(super) struct StartArgs {
 #[derive(Debug, Args)]
 pub(super) struct CommandArgs {
     /// The rollout, or its route
+    #[arg(value_parser = rollout_name)]
     rollout: String,
     /// Reason, for its log
     #[arg(short, long, value_parser = message)]
@@ -109,20 +112,23 @@ pub(super) async fn rollout(client: &Client, verb: RolloutVerb) -> Result<Out, F
     .await
 }
 
-/// The path of a rollout; what cannot be an id or a name stays out of it.
-fn path(rollout: &str) -> String {
+/// The id of a rollout, or the name of a route.
+fn rollout_name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    let plain: String = rollout
-        .chars()
-        .map(|c| if is_plain(c) { c } else { '_' })
-        .collect();
-    format!("/v1/rollouts/{plain}")
+    if text.is_empty() || !text.chars().all(is_plain) {
+        return Err("neither the id of a rollout nor the name of a route; `switchback rollout list` shows both".to_owned());
+    }
+    Ok(text.to_owned())
+}
+
+fn path(rollout: &str) -> String {
+    format!("/v1/rollouts/{rollout}")
 }
 
 async fn begin(client: &Client, start: StartArgs) -> Result<Out, Failure> {
     let plan = match (start.plan, &start.plan_file) {
         (Some(name), _) => Some(PlanChoice::Named(name)),
-        (None, Some(file)) => Some(PlanChoice::Given(Box::new(read(file)?))),
+        (None, Some(file)) => Some(PlanChoice::Given(Box::new(json_file::read(file)?))),
         (None, None) => None,
     };
     let request = RolloutRequest {
@@ -136,17 +142,6 @@ async fn begin(client: &Client, start: StartArgs) -> Result<Out, Failure> {
         ApiRequest::of(Method::POST, "/v1/rollouts").json(&request),
     )
     .await
-}
-
-fn read(file: &std::path::Path) -> Result<PlanSpec, Failure> {
-    let name = file.display();
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(Exit::NoInput, format!("cannot read {name}: {error}")))?;
-    let mut json = serde_json::Deserializer::from_str(&text);
-    serde_path_to_error::deserialize(&mut json).map_err(|error| {
-        let message = format!("{name}: `{}`: {}", error.path(), error.inner());
-        Failure::new(Exit::Config, message)
-    })
 }
 
 async fn list(client: &Client) -> Result<Out, Failure> {

@@ -1,4 +1,4 @@
-//! The error of a request about a rollout. Nothing has changed then.
+//! The error of a request about a rollout. Nothing has changed then, unless it says so.
 
 use thiserror::Error;
 
@@ -39,6 +39,9 @@ pub enum RolloutError {
     /// The command does not fit.
     #[error(transparent)]
     Refused(#[from] Refused),
+    /// The command is carried out, and is not on the disk.
+    #[error("the command is carried out, but a restart may forget it: the disk did not take it")]
+    NotSaved,
     /// Others have changed the route since.
     #[error("the route or a release of the rollout has been changed since")]
     Changed,

@@ -150,7 +150,7 @@ impl EvidenceReader {
             steps,
             thresholds,
             settled_after,
-            counts_shares: !route.effective_pins().is_empty(),
+            counts_shares: route.has_pins(),
             waiting: [Counts::default(); 2],
             seen: Duration::ZERO,
             units: Tally::default(),

@@ -1,6 +1,6 @@
 //! The file of the rollouts, beside the history: each with its state and its evidence.
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{io, path::PathBuf, sync::Arc, time::Duration};
 
 use tokio::sync::Mutex;
 
@@ -38,29 +38,28 @@ impl RolloutFile {
         })
     }
 
-    /// Writes all rollouts, and waits for it at most so long. `false` if they are not known to be written.
+    /// Writes all rollouts, and waits for it at most so long. `false`, with an error in the log, if they are not known to
+    /// be written.
     pub(super) async fn write(&self, rollouts: &[Arc<RolloutRecord>], within: Duration) -> bool {
-        let Ok(writing) =
-            tokio::time::timeout(within, Arc::clone(&self.writing).lock_owned()).await
-        else {
-            return false;
-        };
-        let Ok(text) = serde_json::to_string(rollouts) else {
-            return false;
-        };
+        let written = self.try_write(rollouts, within).await;
+        if let Err(error) = &written {
+            tracing::error!(%error, "the rollouts cannot be written");
+        }
+        written.is_ok()
+    }
+
+    async fn try_write(&self, rollouts: &[Arc<RolloutRecord>], within: Duration) -> io::Result<()> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer in time");
+        let lock = Arc::clone(&self.writing).lock_owned();
+        let writing = tokio::time::timeout(within, lock).await.map_err(late)?;
+        let text = serde_json::to_string(rollouts)?;
         let folder = self.folder.clone();
         let write = tokio::task::spawn_blocking(move || {
             let written = write_beside(&folder, FILE, &text);
             drop(writing);
             written
         });
-        match tokio::time::timeout(within, write).await {
-            Ok(Ok(Ok(()))) => true,
-            Ok(Ok(Err(error))) => {
-                tracing::error!(%error, "the rollouts cannot be written");
-                false
-            }
-            Ok(Err(_)) | Err(_) => false,
-        }
+        let written = tokio::time::timeout(within, write).await.map_err(late)?;
+        written.map_err(io::Error::other)?
     }
 }

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     analysis::Signal,
     history::AppendError,
-    model::{Actor, Change, Percent, Percents, ReleaseName, RouteSpec, Weights},
+    model::{Actor, Change, Percent, Percents, ReleaseName, Revision, RouteSpec, Weights},
     rollout::{Action, Event, Target},
     table::RollbackTarget,
 };
@@ -25,6 +25,8 @@ impl Controller {
         run: &mut RunningRollout,
         action: Action,
     ) -> Result<(), ControlError> {
+        // Read before the look at others' changes: what comes after this revision refuses the order.
+        let live = self.table.load().revision();
         if self.is_changed_by_others(&run.record) {
             end_superseded(run);
             entry.show(&run.record);
@@ -33,7 +35,7 @@ impl Controller {
         // The order is on the disk before it is carried out forward; back, nothing is waited for.
         entry.show(&run.record);
         let result = match action {
-            Action::Publish(target) => self.publish_target(run, target).await,
+            Action::Publish(target) => self.publish_target(run, target, live).await,
             Action::Return => self.go_back(run).await,
         };
         run.record.waiting_for = result.as_ref().err().map(ToString::to_string);
@@ -48,12 +50,9 @@ impl Controller {
         &self,
         run: &mut RunningRollout,
         target: Target,
+        live: Revision,
     ) -> Result<(), ControlError> {
-        if !self.rollouts.save(self.settings.durable_within).await {
-            let reason =
-                AppendError::NotWritten("the state of the rollout could not be written".to_owned());
-            return Err(ControlError::NotDurable(reason));
-        }
+        self.save_rollouts().await?;
         let record = &run.record;
         let percent = record.machine.weight(target);
         let (route, to) = (record.route.clone(), record.to.0.clone());
@@ -73,12 +72,10 @@ impl Controller {
                 "everything".to_owned(),
             ),
         };
-        let live = self.table.load().revision();
         let author = record.author_of(what.clone());
         let expected = Expected::Unchanged(live);
-        let receipt = self
-            .apply(change, author, expected, Consent::default())
-            .await?;
+        let made = self.apply(change, author, expected, Consent::default());
+        let receipt = made.await?;
         let _never_refused = run.record.machine.on(Event::Published);
         run.record.note(
             "switchback",
@@ -112,69 +109,96 @@ impl Controller {
         Cells::of(&self.fleet, &record.route, (&record.to, &record.from))
     }
 
+    /// Saves the states of all rollouts.
+    pub(super) async fn save_rollouts(&self) -> Result<(), ControlError> {
+        if self.rollouts.save(self.settings.durable_within).await {
+            return Ok(());
+        }
+        let reason = "the state of the rollout could not be written".to_owned();
+        Err(ControlError::NotDurable(AppendError::NotWritten(reason)))
+    }
+
     /// Gives the route what it had before: by a rollback of the whole group where nothing came after it, else by one step
     /// of the route after the other. A rollback is live before it is durable.
     async fn go_back(&self, run: &mut RunningRollout) -> Result<(), ControlError> {
         let most = run.record.machine.plan().steps.len() + 2;
-        for _ in 0..most {
-            if self.is_original(&run.record) {
-                break;
+        for attempt in 0..=most {
+            let live = self.table.load().revision();
+            if self.is_changed_by_others(&run.record) {
+                end_superseded(run);
+                return Ok(());
             }
-            self.step_back(&run.record).await?;
+            if self.is_original(&run.record) {
+                returned(run);
+                return Ok(());
+            }
+            // Steps that lead elsewhere are not followed for ever: the last attempt sets the split itself.
+            let made = if attempt < most {
+                self.step_back(&run.record, live).await
+            } else {
+                let (route, weights) = (run.record.route.clone(), run.record.original.clone());
+                self.publish_back(&run.record, Change::SetSplit { route, weights }, live)
+                    .await
+            };
+            match made {
+                // Another change was faster: it is looked at first.
+                Ok(()) | Err(ControlError::Stale { .. }) => {}
+                Err(error) => return Err(error),
+            }
         }
-        let _never_refused = run.record.machine.on(Event::Returned);
-        let words = run.record.verdict.as_ref().map(|verdict| &verdict.words);
-        let words = words.map_or_else(String::new, |words| format!(" ({words})"));
-        let state = super::rollout_record::state(run.record.machine.state());
-        let what = format!(
-            "{}: the route has its earlier split again{words}",
-            state.as_str()
-        );
-        run.record.note("switchback", what);
-        Ok(())
+        if self.is_original(&run.record) {
+            returned(run);
+            return Ok(());
+        }
+        Err(ControlError::Busy)
     }
 
-    async fn step_back(&self, record: &RolloutRecord) -> Result<(), ControlError> {
-        let message = format!("rollout {} of `{}` is taken back", record.id, record.to.0);
-        let author = record.author_of(message);
-        let live = self.table.load().revision();
-        let group = self.table.live_group();
-        let has_level = self.table.level(RollbackTarget::Previous).is_some();
-        let to = if has_level && group.as_deref() == Some(record.group().as_str()) {
-            RollbackTo::Previous
-        } else if self.sole_stable(record) {
-            return self.abort_for(record).await;
-        } else {
-            RollbackTo::Route(record.route.clone())
+    async fn step_back(&self, record: &RolloutRecord, live: Revision) -> Result<(), ControlError> {
+        let route = RollbackTo::Route(record.route.clone());
+        let is_ours = self.table.live_group().as_deref() == Some(record.group().as_str());
+        if is_ours && self.table.level(RollbackTarget::Previous).is_some() {
+            return self.roll_back(record, RollbackTo::Previous, live).await;
+        }
+        if !self.sole_stable(record) {
+            return self.roll_back(record, route, live).await;
+        }
+        // An abort touches no decision about another route.
+        let change = Change::Abort {
+            route: record.route.clone(),
         };
-        let expected = Expected::Unchanged(live);
+        match self.publish_back(record, change, live).await {
+            // A rollback of the route waits for no disk.
+            Err(ControlError::NotDurable(_) | ControlError::Busy) => {
+                self.roll_back(record, route, live).await
+            }
+            made => made,
+        }
+    }
+
+    async fn roll_back(
+        &self,
+        record: &RolloutRecord,
+        to: RollbackTo,
+        live: Revision,
+    ) -> Result<(), ControlError> {
+        let (author, expected) = (record.author_of_return(), Expected::Unchanged(live));
         let back = self.rollback(to, author, expected, Consent::default());
         back.await.map(drop)
     }
 
-    /// Gives everything back to the only release that had requests: that touches no decision about another route.
-    async fn abort_for(&self, record: &RolloutRecord) -> Result<(), ControlError> {
-        let message = format!("rollout {} of `{}` is taken back", record.id, record.to.0);
-        let route = record.route.clone();
-        let change = Change::Abort { route };
-        let live = self.table.load().revision();
-        let author = record.author_of(message);
-        let made = self.apply(
-            change,
-            author.clone(),
-            Expected::Unchanged(live),
-            Consent::default(),
-        );
-        match made.await {
-            Ok(_) => Ok(()),
-            // A rollback of the route waits for no disk.
-            Err(ControlError::NotDurable(_) | ControlError::Busy) => {
-                let to = RollbackTo::Route(record.route.clone());
-                let back = self.rollback(to, author, Expected::Any, Consent::default());
-                back.await.map(drop)
-            }
-            Err(error) => Err(error),
-        }
+    async fn publish_back(
+        &self,
+        record: &RolloutRecord,
+        change: Change,
+        live: Revision,
+    ) -> Result<(), ControlError> {
+        let (author, expected) = (record.author_of_return(), Expected::Unchanged(live));
+        let consent = Consent {
+            drop: true,
+            ..Consent::default()
+        };
+        let made = self.apply(change, author, expected, consent);
+        made.await.map(drop)
     }
 
     /// True if the route had one release alone, and an abort gives everything to it.
@@ -240,6 +264,19 @@ pub(super) fn end_superseded(run: &mut RunningRollout) {
     end(run);
     let what = "superseded: the route, or a release of the rollout, was changed by others";
     run.record.note("switchback", what.to_owned());
+}
+
+/// Tells the machine that the route has its earlier split again.
+fn returned(run: &mut RunningRollout) {
+    let _never_refused = run.record.machine.on(Event::Returned);
+    let words = run.record.verdict.as_ref().map(|verdict| &verdict.words);
+    let words = words.map_or_else(String::new, |words| format!(" ({words})"));
+    let state = super::rollout_record::state(run.record.machine.state());
+    let what = format!(
+        "{}: the route has its earlier split again{words}",
+        state.as_str()
+    );
+    run.record.note("switchback", what);
 }
 
 fn end(run: &mut RunningRollout) {

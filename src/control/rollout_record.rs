@@ -101,6 +101,14 @@ impl RolloutRecord {
         }
     }
 
+    /// Author of a revision that takes it back.
+    pub(super) fn author_of_return(&self) -> Author {
+        self.author_of(format!(
+            "rollout {} of `{}` is taken back",
+            self.id, self.to.0
+        ))
+    }
+
     /// Adds an entry to its log and to the audit log.
     pub(super) fn note(&mut self, by: &str, what: String) {
         tracing::info!(
@@ -117,16 +125,26 @@ impl RolloutRecord {
         });
     }
 
-    /// The judge that was saved; none if there is none, or it cannot be read.
+    /// The judge that was saved. One that cannot be read, by another version of the program perhaps, is given up with an
+    /// error in the log: a new one knows nothing, and so is cautious.
     pub(super) fn saved_judge(&self) -> Option<Judge> {
-        let bytes = STANDARD_NO_PAD.decode(&self.judge).ok()?;
-        postcard::from_bytes(&bytes).ok()
+        let id = &self.id;
+        let bytes = STANDARD_NO_PAD.decode(&self.judge);
+        let bytes = bytes.map_err(|error| tracing::error!(rollout = id, %error, "its evidence cannot be read; it begins anew"));
+        let judge = postcard::from_bytes(&bytes.ok()?);
+        judge
+            .map_err(|error| tracing::error!(rollout = id, %error, "its evidence cannot be read; it begins anew"))
+            .ok()
     }
 
     /// Takes over the state of the judge, and its verdict.
     pub(super) fn save_judge(&mut self, judge: &Judge) {
-        let bytes = postcard::to_extend(judge, Vec::new()).unwrap_or_default();
-        self.judge = STANDARD_NO_PAD.encode(bytes);
+        match postcard::to_extend(judge, Vec::new()) {
+            Ok(bytes) => self.judge = STANDARD_NO_PAD.encode(bytes),
+            Err(error) => {
+                tracing::error!(rollout = self.id, %error, "its evidence cannot be saved");
+            }
+        }
         let names = Names {
             canary: self.to.0.as_str(),
             stable: self.from.0.as_str(),

@@ -119,7 +119,8 @@ impl RolloutRegistry {
         *self.plans.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(plans);
     }
 
-    /// Writes all rollouts, and waits for it at most so long. `false` if they are not known to be written.
+    /// Writes all rollouts, and waits for it at most so long. `false`, with an error in the log, if they are not known to
+    /// be written.
     pub(super) async fn save(&self, within: Duration) -> bool {
         let records: Vec<_> = self.all().iter().map(|entry| entry.record()).collect();
         self.file.write(&records, within).await

@@ -60,25 +60,30 @@ impl Controller {
         let by = record.author.clone();
         record.note(&by, "started".to_owned());
         let entry = Arc::new(RolloutEntry::new(record, judge));
-        self.rollouts.add(&entry);
-        if let Err(error) = self.first_step(&entry, action).await {
-            self.rollouts.remove(&entry);
-            self.rollouts.save(self.settings.durable_within).await;
-            return Err(error);
-        }
+        self.first_step(&entry, action).await?;
+        // The order was saved; without what came of it, a restart orders the same again.
         self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
         Ok(self.show(&entry.record()))
     }
 
+    /// Makes the first step live. The lock is held all the time: the loop must not carry out what is refused here.
     async fn first_step(
         &self,
-        entry: &RolloutEntry,
+        entry: &Arc<RolloutEntry>,
         action: Option<Action>,
     ) -> Result<(), RolloutError> {
         let mut run = entry.running.lock().await;
-        if let Some(action) = action {
-            self.carry_out(entry, &mut run, action).await?;
+        self.rollouts.add(entry);
+        let Some(action) = action else { return Ok(()) };
+        let done = self.carry_out(entry, &mut run, action).await;
+        if let Err(error) = done {
+            let _never_refused = run.record.machine.on(Event::Changed);
+            entry.show(&run.record);
+            self.rollouts.remove(entry);
+            // Logged if it fails; then a restart would look at what is live, and go on from there.
+            self.rollouts.save(self.settings.durable_within).await;
+            return Err(error.into());
         }
         Ok(())
     }
@@ -202,6 +207,7 @@ impl Controller {
         if is_changed {
             return Err(RolloutError::Changed);
         }
+        let before = run.record.machine.clone();
         let action = run.record.machine.on(Event::Command(command))?;
         run.record.ended_at = None;
         let why = message.map_or_else(String::new, |message| format!(": {message}"));
@@ -211,14 +217,28 @@ impl Controller {
             Some(action) => self.carry_out(&entry, &mut run, action).await,
             None => Ok(()),
         };
+        let is_forward = matches!(action, Some(Action::Publish(_)));
+        if let Err(error) = &done
+            && is_forward
+            && !error.may_return()
+        {
+            // The operator is told that it did not happen, so it must not happen later.
+            run.record.machine = before;
+            run.record.waiting_for = None;
+            run.record.note("switchback", format!("refused: {error}"));
+        }
         if run.record.machine.has_ended() && run.record.ended_at.is_none() {
             run.record.ended_at = Some(super::clock::now());
-            entry.show(&run.record);
         }
+        entry.show(&run.record);
         drop(run);
-        self.rollouts.save(self.settings.durable_within).await;
+        let is_saved = self.rollouts.save(self.settings.durable_within).await;
         self.rollouts.begun.notify_one();
         done?;
+        // An order forward was saved before, and a way back waits for no disk.
+        if action.is_none() && !is_saved {
+            return Err(RolloutError::NotSaved);
+        }
         Ok(self.show(&entry.record()))
     }
 
