@@ -15,6 +15,8 @@
 //! | `/v1/releases` | GET | all releases |
 //! | `/v1/releases/{release}` | GET, PUT, DELETE | one release |
 //! | `/v1/releases/{release}/work` | GET | its work in flight; waits until it is drained |
+//! | `/v1/quarantine` | GET | the releases that were taken back |
+//! | `/v1/quarantine/{release}` | PUT, DELETE | puts a release there, or lifts it |
 //! | `/v1/rollouts` | GET, POST | all rollouts; starts one |
 //! | `/v1/rollouts/{rollout}` | GET | one rollout |
 //! | `/v1/rollouts/{rollout}/{command}` | POST | `pause`, `resume`, `approve`, `skip`, `promote`, `abort`, `rollback` |
@@ -57,6 +59,7 @@ mod params;
 mod preview;
 mod probes;
 mod problems;
+mod quarantine;
 mod releases;
 mod reload_queue;
 mod rendered_routes;

@@ -20,7 +20,7 @@ use super::{
 use crate::{
     api::{ChangeWait, ConflictPolicy, LONGEST_WAIT, WaitUntil, group_error, message_error},
     control::KeyGuard,
-    model::{Actor, Author, HumanDuration},
+    model::{Actor, Author, HumanDuration, Version},
 };
 
 /// Wait after a change without a `timeout`.
@@ -84,6 +84,16 @@ pub(super) struct Page {
     /// Maximum number of items.
     #[param(required = false, nullable = false, value_type = usize, minimum = 1, maximum = 1000)]
     pub(super) limit: Option<usize>,
+}
+
+/// Options of a lift, in the query.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct LiftOptions {
+    /// Only this version; all of them by default.
+    #[param(required = false, nullable = false)]
+    pub(super) version: Option<Version>,
 }
 
 /// Options of an import, in the query.

@@ -43,6 +43,14 @@ pub(super) fn refused(error: ControlError) -> ApiError {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }
         ControlError::PreconditionRequired { .. } => needs_revision(),
+        ControlError::Quarantined(entry) => {
+            conflict("quarantined", "the release is in quarantine")
+                .detail(text)
+                .hint(format!(
+                    "give it a new version; or `switchback quarantine lift {}`, or force it this once",
+                    entry.release
+                ))
+        }
         ControlError::ReleaseWanted { .. } => conflict("release-wanted", "the release is in use")
             .detail(text)
             .hint(

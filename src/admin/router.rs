@@ -21,7 +21,7 @@ use super::{
     content_negotiation::negotiate,
     error::{no_such_method, no_such_path},
     idempotency::answer_repeats,
-    import, limits, openapi, preview, probes, releases,
+    import, limits, openapi, preview, probes, quarantine, releases,
     respond::audit,
     revisions, rollback, rollouts, routes as table_routes, settings, split,
     state::AdminState,
@@ -110,6 +110,11 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(revisions::list_revisions))
         .routes(routes!(revisions::read_revision))
         .routes(routes!(revisions::diff_revisions))
+        .routes(routes!(quarantine::list_quarantine))
+        .routes(routes!(
+            quarantine::put_in_quarantine,
+            quarantine::lift_quarantine
+        ))
         .routes(routes!(rollouts::list_rollouts, rollouts::start_rollout))
         .routes(routes!(rollouts::read_rollout))
         .routes(routes!(status::status))
@@ -181,10 +186,11 @@ mod tests {
         for (path, item) in api()["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 // A reload is not a change of its own: the changes are in the file. A preview token changes nothing. A
-                // rollout is a plan of changes, and its commands name it.
+                // rollout is a plan of changes, and its commands name it. The quarantine is not in the table.
                 let changes = path != "/v1/reload"
                     && !path.ends_with("/preview")
-                    && !path.starts_with("/v1/rollouts");
+                    && !path.starts_with("/v1/rollouts")
+                    && !path.starts_with("/v1/quarantine");
                 if method == "get" || !changes {
                     continue;
                 }

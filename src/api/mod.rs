@@ -10,6 +10,7 @@ mod options;
 mod plan_choice;
 mod preview;
 mod problem;
+mod quarantine;
 mod receipt;
 mod reload;
 mod requests;
@@ -26,6 +27,7 @@ pub use self::{
     plan_choice::PlanChoice,
     preview::{LONGEST_PREVIEW, PreviewRequest, PreviewToken},
     problem::ProblemDocument,
+    quarantine::{QuarantineList, QuarantineRequest, QuarantinedRelease},
     receipt::{DryRun, Receipt, RevisionDetail, RevisionPage, RevisionSummary, UnresolvedRelease},
     reload::{ReloadReport, SettingsReport},
     requests::{
@@ -38,8 +40,8 @@ pub use self::{
     },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
-        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RouteStatus, Share, Status, Totals,
-        WorkerStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RolloutStatus, RouteStatus, Share,
+        Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
     work::{ChangeWait, ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},

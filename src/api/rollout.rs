@@ -19,6 +19,9 @@ pub struct RolloutRequest {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub plan: Option<PlanChoice>,
+    /// Start although the release is in quarantine.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
     /// Reason.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(max_length = 256)]

@@ -3,10 +3,10 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Timestamp;
+use super::{QuarantinedRelease, RolloutPause, RolloutState, Timestamp};
 use crate::model::{
-    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, ReleaseName, Revision, RouteName,
-    RouteSpec, Version,
+    Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
+    RouteName, RouteSpec, Version,
 };
 
 /// Status: the live table, its health, and what can be undone.
@@ -47,6 +47,42 @@ pub struct Status {
     pub in_flight_on_previous: Vec<InFlightOn>,
     /// Differences between the live table and the last imported file.
     pub drift: Drift,
+    /// Rollouts that have not ended, the latest first; `/v1/rollouts` has the ended ones too.
+    #[serde(default)]
+    pub rollouts: Vec<RolloutStatus>,
+    /// Releases in quarantine, the latest first.
+    #[serde(default)]
+    pub quarantine: Vec<QuarantinedRelease>,
+}
+
+/// A rollout in brief.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutStatus {
+    /// Its id.
+    pub id: String,
+    /// The route.
+    pub route: RouteName,
+    /// The release that had the requests.
+    pub from: ReleaseName,
+    /// The release that gets them.
+    pub to: ReleaseName,
+    /// The state.
+    pub state: RolloutState,
+    /// Reason of the pause, if it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_for: Option<RolloutPause>,
+    /// The latest step, counted from 0.
+    pub step: u32,
+    /// Number of steps.
+    pub steps: u32,
+    /// Percents of the route that the release has.
+    pub weight: Percent,
+    /// The verdict as a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<String>,
+    /// Reason for which its last order could not be carried out yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting_for: Option<String>,
 }
 
 /// Numbers of routes and releases.

@@ -12,6 +12,7 @@ use super::{
     endpoints::EndpointVerb,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
+    quarantine::QuarantineVerb,
     resources::{ReleaseVerb, RouteVerb},
     rollouts::RolloutVerb,
     table::Import,
@@ -240,6 +241,12 @@ pub(super) enum RemoteCommand {
         after_help = "Examples:\n  switchback rollout start chat green\n  switchback rollout show chat\n  switchback rollout abort chat"
     )]
     Rollout(RolloutVerb),
+    /// Show releases that were taken back, and let them get requests again
+    #[command(
+        subcommand,
+        after_help = "A version that a rollback or a rollout took back gets requests again by hand, and by no rollout and no edited file.\n\nExamples:\n  switchback quarantine list\n  switchback quarantine lift green"
+    )]
+    Quarantine(QuarantineVerb),
     /// Show, set and remove routes
     #[command(
         subcommand,

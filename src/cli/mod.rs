@@ -19,6 +19,7 @@ mod options;
 mod output;
 mod part;
 mod preview;
+mod quarantine;
 mod queries;
 mod render;
 mod resources;
@@ -26,6 +27,7 @@ mod rollouts;
 mod runtime;
 mod serve;
 mod status;
+mod status_notices;
 mod table;
 mod text;
 mod toml_output;
@@ -139,6 +141,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Releases => queries::list_releases(client).await,
         RemoteCommand::Reload => table::reload(client).await,
         RemoteCommand::Route(verb) => resources::route(client, verb).await,
+        RemoteCommand::Quarantine(verb) => quarantine::quarantine(client, verb).await,
         RemoteCommand::Rollout(verb) => rollouts::rollout(client, verb).await,
         RemoteCommand::Show { revision } => table::show_revision(client, revision).await,
         RemoteCommand::Status { route, all } => status::status(client, route, all || json).await,

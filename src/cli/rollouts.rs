@@ -14,7 +14,10 @@ use super::{
     text::{Columns, clean},
 };
 use crate::{
-    api::{MessageRequest, PlanChoice, Rollout, RolloutList, RolloutRequest},
+    api::{
+        MessageRequest, PlanChoice, Rollout, RolloutList, RolloutPause, RolloutRequest,
+        RolloutState,
+    },
     model::{PlanName, ReleaseName, RouteName},
 };
 
@@ -72,6 +75,9 @@ pub(super) struct StartArgs {
     /// A file with a plan in JSON; `-` for the standard input
     #[arg(long, value_name = "FILE")]
     plan_file: Option<PathBuf>,
+    /// Start although the release is in quarantine
+    #[arg(long)]
+    force: bool,
     /// Reason, for the history
     #[arg(short, long, value_parser = message)]
     message: Option<String>,
@@ -135,6 +141,7 @@ async fn begin(client: &Client, start: StartArgs) -> Result<Out, Failure> {
         route: start.route,
         to: start.to,
         plan,
+        force: start.force,
         message: start.message,
     };
     one(
@@ -169,16 +176,17 @@ fn row(rollout: &Rollout) -> Vec<String> {
         rollout.route.to_string(),
         rollout.from.to_string(),
         rollout.to.to_string(),
-        state(rollout),
+        state(rollout.state, rollout.paused_for),
         format!("{}/{}", rollout.step + 1, rollout.plan.steps.len()),
         format!("{}%", rollout.weight),
         verdict.unwrap_or_default(),
     ]
 }
 
-fn state(rollout: &Rollout) -> String {
-    let state = rollout.state.as_str();
-    match rollout.paused_for {
+/// The state, with the reason of a pause.
+pub(super) fn state(state: RolloutState, paused_for: Option<RolloutPause>) -> String {
+    let state = state.as_str();
+    match paused_for {
         Some(reason) => format!("{state} ({})", reason.as_str()),
         None => state.to_owned(),
     }
@@ -200,7 +208,7 @@ fn shown(rollout: &Rollout) -> String {
         rollout.route,
         rollout.from,
         rollout.to,
-        state(rollout),
+        state(rollout.state, rollout.paused_for),
         rollout.step + 1,
         rollout.plan.steps.len(),
         rollout.weight,

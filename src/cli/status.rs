@@ -5,6 +5,7 @@ use super::{
     exit::Failure,
     output::Out,
     render,
+    status_notices::notices,
     text::{self, Columns, clean, count},
 };
 use crate::{
@@ -35,6 +36,7 @@ pub(super) async fn status(
     if route.is_none() {
         head.push_str(&drift(&status));
     }
+    head.push_str(&notices(&status));
     let mut text = [head, routes(&status.routes), releases(&status.releases)].join("\n");
     if route.is_none() {
         text.push_str(&left_out(&status));

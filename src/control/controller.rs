@@ -13,6 +13,7 @@ use super::{
     health_gate::HealthGate,
     idempotency::{IdempotencyStore, KeyGuard},
     metrics,
+    quarantine::Quarantine,
     readiness::ReadinessCheck,
     receipt::Receipts,
     reconcile::Reconciler,
@@ -50,6 +51,7 @@ pub struct Controller {
     pub(super) drift: DriftCache,
     pub(super) route_index: RouteIndexCache,
     pub(super) rollouts: RolloutRegistry,
+    pub(super) quarantine: Quarantine,
 }
 
 impl Controller {
@@ -91,6 +93,7 @@ impl Controller {
             let releases = (&record.to, &record.from);
             Cells::of(&fleet, &record.route, releases).judge()
         });
+        let quarantine = Quarantine::open(log.history.path());
         let durable_within = settings.durable_within;
         let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
@@ -112,6 +115,7 @@ impl Controller {
             drift: DriftCache::default(),
             route_index: RouteIndexCache::default(),
             rollouts,
+            quarantine,
         }
     }
 

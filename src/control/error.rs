@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    api::RevisionSummary,
+    api::{QuarantinedRelease, RevisionSummary},
     history::AppendError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
 };
@@ -64,6 +64,9 @@ pub enum ControlError {
         /// The releases.
         releases: Vec<ReleaseName>,
     },
+    /// The release was taken back, and is not to get a larger share by itself.
+    #[error("release `{}` in version `{}` is in quarantine since {}: {}", .0.release, .0.version, .0.since, .0.reason)]
+    Quarantined(Box<QuarantinedRelease>),
     /// The base of the change is out of date.
     #[error(
         "revision {live} is live, and what the change is about has changed since revision {expected}"

@@ -141,6 +141,10 @@ impl Controller {
             self.remember(&comparison, import.file).await?;
             return Ok(Attempt::Merged(comparison, None));
         };
+        if !import.consent.force {
+            self.quarantine
+                .check(&live.state().spec, &proposal.state.spec)?;
+        }
         if candidates.is_none() && self.must_wait(&proposal, import.consent) {
             return Ok(Attempt::HealthUnknown(Box::new(proposal)));
         }
@@ -180,6 +184,11 @@ impl Controller {
             return Ok(self.report(comparison, policy, None));
         }
         let table = comparison.merged.document.clone();
+        let before = live.state();
+        let proposal = Proposal::of_import(&before, table.clone(), &Arc::default(), force.into())?;
+        if let (Some(proposal), false) = (proposal, force) {
+            self.quarantine.check(&before.spec, &proposal.state.spec)?;
+        }
         let dry_run = self.dry_run(
             &Change::Replace { table },
             Expected::Unchanged(live.revision()),

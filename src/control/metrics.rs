@@ -49,6 +49,11 @@ pub(super) fn set_rollouts(states: impl Iterator<Item = State>) {
     }
 }
 
+/// Sets the number of releases in quarantine.
+pub(super) fn set_quarantined(count: usize) {
+    gauge!(names::QUARANTINED.0).set(count as f64);
+}
+
 pub(super) fn count_rollout_end(state: State) {
     let name = rollout_record::state(state).as_str();
     counter!(names::ROLLOUTS_ENDED.0, "state" => name).increment(1);

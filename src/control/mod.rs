@@ -15,8 +15,8 @@
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
-//! - rollouts: `rollouts`, `rollout_orders`; under them `rollout_registry`, `rollout_evidence`, `rollout_record`,
-//!   `rollout_file`
+//! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`; under them `rollout_registry`,
+//!   `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -41,6 +41,7 @@ mod metrics;
 mod precondition;
 mod proposal;
 mod publish;
+mod quarantine;
 mod queries;
 mod readiness;
 mod receipt;
@@ -54,20 +55,23 @@ mod revision_index;
 mod revision_log;
 mod revisions;
 mod rollback;
+mod rollout_begin;
 mod rollout_error;
 mod rollout_evidence;
-mod rollout_file;
+mod rollout_loop;
 mod rollout_orders;
 mod rollout_record;
 mod rollout_registry;
 mod rollouts;
 mod route_index;
 mod route_rollback;
+mod saved_file;
 mod settings;
 mod statistics_retention;
 mod status;
 mod status_part;
 mod swap;
+mod taken_back;
 mod upcoming;
 mod warm_levels;
 mod watch_set;

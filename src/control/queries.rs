@@ -28,7 +28,10 @@ impl Controller {
             warm: self.reconciler.warm(),
         };
         let index = self.route_index.get(live);
-        reader.status(part, &index, self.current_drift())
+        let mut status = reader.status(part, &index, self.current_drift());
+        status.rollouts = self.rollout_states(part);
+        status.quarantine = self.quarantined().to_vec();
+        status
     }
 
     /// The revisions that last changed these routes, where they are known.

@@ -116,7 +116,10 @@ impl Controller {
             match self.attempt_rollback(&to, request)? {
                 RollbackAttempt::Live(swap) => {
                     let convergence = self.converge(&swap).await;
-                    self.log.wait_durable(swap.record.revision).await;
+                    tokio::join!(
+                        self.log.wait_durable(swap.record.revision),
+                        self.quarantine_taken_back(&swap.record)
+                    );
                     return Ok(self.receipts().of_swap(swap, convergence));
                 }
                 RollbackAttempt::Replayed(kept) => {

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     analysis::Signal,
+    api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
     model::{Actor, Change, Percent, Percents, ReleaseName, Revision, RouteSpec, Weights},
-    rollout::{Action, Event, Target},
+    rollout::{Action, Event, State, Target},
     table::RollbackTarget,
 };
 
@@ -38,6 +39,9 @@ impl Controller {
             Action::Publish(target) => self.publish_target(run, target, live).await,
             Action::Return => self.go_back(run).await,
         };
+        if result.is_ok() && run.record.machine.state() == State::RolledBack {
+            self.quarantine_rolled_back(&run.record).await;
+        }
         run.record.waiting_for = result.as_ref().err().map(ToString::to_string);
         if run.record.machine.has_ended() {
             end(run);
@@ -52,6 +56,7 @@ impl Controller {
         target: Target,
         live: Revision,
     ) -> Result<(), ControlError> {
+        self.check_quarantine(&run.record)?;
         self.save_rollouts().await?;
         let record = &run.record;
         let percent = record.machine.weight(target);
@@ -107,6 +112,29 @@ impl Controller {
 
     pub(super) fn cells_of(&self, record: &RolloutRecord) -> Cells {
         Cells::of(&self.fleet, &record.route, (&record.to, &record.from))
+    }
+
+    fn check_quarantine(&self, record: &RolloutRecord) -> Result<(), ControlError> {
+        let (release, version) = &record.to;
+        match self.quarantine.find(release, version) {
+            Some(entry) if !record.is_forced => Err(ControlError::Quarantined(Box::new(entry))),
+            _ => Ok(()),
+        }
+    }
+
+    async fn quarantine_rolled_back(&self, record: &RolloutRecord) {
+        let (release, version) = record.to.clone();
+        let verdict = record.verdict.as_ref();
+        let worse = verdict.filter(|verdict| verdict.overall == RolloutFinding::Worse);
+        let why = worse.map_or("rolled back by hand", |verdict| &verdict.words);
+        self.quarantine.put(QuarantinedRelease {
+            release,
+            version,
+            reason: format!("rollout on `{}`: {why}", record.route),
+            by: record.name(),
+            since: now(),
+        });
+        self.quarantine.save(self.settings.durable_within).await;
     }
 
     /// Saves the states of all rollouts.

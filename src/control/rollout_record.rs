@@ -8,7 +8,7 @@ use crate::{
     analysis::{Finding, Judge, Names, Rate, Verdict},
     api::{
         Rollout, RolloutEntry, RolloutFinding, RolloutMetric, RolloutPause, RolloutRate,
-        RolloutState, RolloutVerdict, Timestamp,
+        RolloutState, RolloutStatus, RolloutVerdict, Timestamp,
     },
     model::{
         Actor, Author, HumanDuration, Percent, PlanName, ReleaseName, Revision, RouteName, Version,
@@ -39,6 +39,9 @@ pub(super) struct RolloutRecord {
     pub(super) ended_at: Option<Timestamp>,
     pub(super) author: String,
     pub(super) message: Option<String>,
+    /// True if it goes on although its release is in quarantine.
+    #[serde(default)]
+    pub(super) is_forced: bool,
     pub(super) verdict: Option<RolloutVerdict>,
     pub(super) waiting_for: Option<String>,
     pub(super) log: Vec<RolloutEntry>,
@@ -56,6 +59,7 @@ pub(super) struct Begin {
     pub(super) plan_name: Option<PlanName>,
     pub(super) author: String,
     pub(super) message: Option<String>,
+    pub(super) is_forced: bool,
 }
 
 impl RolloutRecord {
@@ -74,6 +78,7 @@ impl RolloutRecord {
             ended_at: None,
             author: begin.author,
             message: begin.message,
+            is_forced: begin.is_forced,
             verdict: None,
             waiting_for: None,
             log: Vec::new(),
@@ -177,6 +182,25 @@ impl RolloutRecord {
             verdict: self.verdict.clone(),
             waiting_for: self.waiting_for.clone(),
             log: self.log.clone(),
+        }
+    }
+}
+
+impl RolloutRecord {
+    /// The rollout in brief.
+    pub(super) fn status(&self, weight: Percent) -> RolloutStatus {
+        RolloutStatus {
+            id: self.id.clone(),
+            route: self.route.clone(),
+            from: self.from.0.clone(),
+            to: self.to.0.clone(),
+            state: state(self.machine.state()),
+            paused_for: self.machine.pause().map(pause),
+            step: self.machine.step(),
+            steps: self.machine.plan().last() + 1,
+            weight,
+            verdict: self.verdict.as_ref().map(|verdict| verdict.words.clone()),
+            waiting_for: self.waiting_for.clone(),
         }
     }
 }

@@ -10,13 +10,15 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    rollout_evidence::EvidenceReader, rollout_file::RolloutFile, rollout_record::RolloutRecord,
+    rollout_evidence::EvidenceReader, rollout_record::RolloutRecord, saved_file::SavedFile,
 };
 use crate::{
     analysis::Judge,
     model::{PlanName, PlanSpec},
 };
 
+/// Name of the file in the folder of the history. Of a damaged one no rollout is known, so that nothing happens on its own.
+const FILE: &str = "rollouts.json";
 /// Largest number of rollouts that run at the same time.
 pub(super) const MOST_RUNNING: usize = 100;
 /// Number of rollouts that have ended and are shown.
@@ -27,7 +29,7 @@ const KEPT: usize = 100;
 pub(super) struct RolloutRegistry {
     entries: Mutex<Vec<Arc<RolloutEntry>>>,
     plans: Mutex<Arc<BTreeMap<PlanName, PlanSpec>>>,
-    file: RolloutFile,
+    file: SavedFile,
     /// Held while one is started: two on one route must not begin at the same time.
     pub(super) starting: tokio::sync::Mutex<()>,
     /// Wakes the loop when one begins.
@@ -54,8 +56,9 @@ pub(super) struct RunningRollout {
 impl RolloutRegistry {
     /// The rollouts that were saved in the folder of the history. `judge` makes one where none was saved.
     pub(super) fn open(folder: &Path, judge: impl Fn(&RolloutRecord) -> Judge) -> Self {
-        let file = RolloutFile::new(folder.to_owned());
-        let entries = file.read().into_iter().map(|record| {
+        let file = SavedFile::new(folder, FILE);
+        let saved: Vec<RolloutRecord> = file.read();
+        let entries = saved.into_iter().map(|record| {
             let saved = record.saved_judge();
             let judge = saved.map_or_else(
                 || judge(&record),
@@ -122,8 +125,11 @@ impl RolloutRegistry {
     /// Writes all rollouts, and waits for it at most so long. `false`, with an error in the log, if they are not known to
     /// be written.
     pub(super) async fn save(&self, within: Duration) -> bool {
-        let records: Vec<_> = self.all().iter().map(|entry| entry.record()).collect();
-        self.file.write(&records, within).await
+        let records = || {
+            let all = self.all();
+            all.iter().map(|entry| entry.record()).collect::<Vec<_>>()
+        };
+        self.file.write(records, within).await
     }
 }
 

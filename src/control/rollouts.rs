@@ -1,33 +1,23 @@
-//! Rollouts: start, commands, and the loop that looks at each once a second.
+//! Rollouts: start, commands and queries.
 //!
-//! What decides is in `rollout` (states) and `analysis` (verdicts). This reads the evidence, tells the machine, carries
-//! out its orders (`rollout_orders.rs`) through the same publishes and rollbacks as everybody's, and saves the state.
+//! What decides is in `rollout` (states) and `analysis` (verdicts). The loop (`rollout_loop.rs`) reads the evidence and
+//! tells the machine; its orders (`rollout_orders.rs`) are carried out through the same publishes and rollbacks as
+//! everybody's.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-
-use futures_util::future::join_all;
-use tokio::time::{Instant, sleep_until};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
-    Controller, RolloutError,
+    Controller, RolloutError, StatusPart,
     clock::now_ms,
-    metrics,
-    rollout_evidence::EvidenceReader,
     rollout_orders::end_superseded,
-    rollout_record::{Begin, RolloutRecord},
-    rollout_registry::{MOST_RUNNING, RolloutEntry, RunningRollout},
+    rollout_record::RolloutRecord,
+    rollout_registry::{MOST_RUNNING, RolloutEntry},
 };
 use crate::{
-    analysis::{Finding, Obstacle},
-    api::{PlanChoice, Rollout, RolloutRequest},
-    model::{
-        ChangeError, PlanName, PlanSpec, ReleaseName, RouteName, RouteSpec, TableState, Version,
-    },
-    rollout::{Action, Command, Event, Machine, Observed},
+    api::{Rollout, RolloutRequest, RolloutStatus},
+    model::{PlanName, PlanSpec},
+    rollout::{Action, Command, Event},
 };
-
-/// Interval at which each rollout is looked at.
-const LOOK: Duration = Duration::from_secs(1);
 
 impl Controller {
     /// Starts a rollout: its first step is live when this returns.
@@ -88,61 +78,6 @@ impl Controller {
         Ok(())
     }
 
-    /// Checks a request against the live table.
-    fn begin(&self, request: RolloutRequest, author: String) -> Result<Begin, RolloutError> {
-        let (plan, plan_name) = self.plan_of(request.plan)?;
-        let problems = plan.problems("plan");
-        if !problems.is_empty() {
-            return Err(RolloutError::Plan(problems));
-        }
-        let live = self.table.load();
-        let state = live.state();
-        let RolloutRequest {
-            route, to, message, ..
-        } = request;
-        let spec = state
-            .spec
-            .route(&route)
-            .ok_or_else(|| unknown_route(&state, &route))?;
-        let to = versioned(&state, &to)?;
-        if spec.split.get(&to.0).is_some_and(|weight| *weight > 0) {
-            let release = to.0;
-            return Err(RolloutError::HasWeight { release, route });
-        }
-        let from = stable_of(spec, &to.0).ok_or_else(|| RolloutError::NoStable(route.clone()))?;
-        Ok(Begin {
-            from: versioned(&state, &from)?,
-            original: spec.split.clone(),
-            base: live.revision(),
-            machine: Machine::new(plan),
-            route,
-            to,
-            plan_name,
-            author,
-            message,
-        })
-    }
-
-    fn plan_of(
-        &self,
-        choice: Option<PlanChoice>,
-    ) -> Result<(PlanSpec, Option<PlanName>), RolloutError> {
-        match choice {
-            None => Ok((PlanSpec::default(), None)),
-            Some(PlanChoice::Given(plan)) => Ok((*plan, None)),
-            Some(PlanChoice::Named(name)) => {
-                let plans = self.rollouts.plans();
-                match plans.get(&name) {
-                    Some(plan) => Ok((plan.clone(), Some(name))),
-                    None => Err(RolloutError::UnknownPlan {
-                        known: plans.keys().cloned().collect(),
-                        name,
-                    }),
-                }
-            }
-        }
-    }
-
     /// An id that no other rollout has: the time in hexadecimal digits.
     fn new_id(&self) -> String {
         let all = self.rollouts.all();
@@ -157,6 +92,20 @@ impl Controller {
         all.iter()
             .rev()
             .map(|entry| self.show(&entry.record()))
+            .collect()
+    }
+
+    /// The rollouts that run, in brief: all of them, or that of the route that is asked for.
+    pub(super) fn rollout_states(&self, part: &StatusPart) -> Vec<RolloutStatus> {
+        let running = self.rollouts.running();
+        let records = running.iter().rev().map(|entry| entry.record());
+        let is_asked = |record: &Arc<RolloutRecord>| match part {
+            StatusPart::Route(route) => record.route == *route,
+            _ => true,
+        };
+        let asked = records.filter(is_asked);
+        asked
+            .map(|record| record.status(self.weight_of(&record)))
             .collect()
     }
 
@@ -246,151 +195,4 @@ impl Controller {
     pub fn set_plans(&self, plans: BTreeMap<PlanName, PlanSpec>) {
         self.rollouts.set_plans(plans);
     }
-
-    /// Looks at every running rollout once a second, for as long as it is polled. With none it waits without a timer.
-    pub(super) async fn run_rollouts(&self) {
-        let mut next = Instant::now();
-        loop {
-            metrics::set_rollouts(
-                self.rollouts
-                    .running()
-                    .iter()
-                    .map(|entry| entry.record().machine.state()),
-            );
-            if self.rollouts.running().is_empty() {
-                self.rollouts.begun.notified().await;
-            }
-            next = (next + LOOK).max(Instant::now());
-            sleep_until(next).await;
-            let running = self.rollouts.running();
-            join_all(running.iter().map(|entry| self.look_at(entry))).await;
-            if !running.is_empty() {
-                self.rollouts.save(self.settings.durable_within).await;
-            }
-        }
-    }
-
-    async fn look_at(&self, entry: &RolloutEntry) {
-        let mut run = entry.running.lock().await;
-        let run = &mut *run;
-        let now = std::time::Instant::now();
-        let elapsed = now.duration_since(std::mem::replace(&mut run.looked_at, now));
-        if run.record.machine.has_ended() {
-            return;
-        }
-        if self.is_changed_by_others(&run.record) {
-            end_superseded(run);
-            entry.show(&run.record);
-            return;
-        }
-        if run.record.machine.place().is_some_and(|place| {
-            run.reader
-                .as_ref()
-                .is_none_or(|reader| reader.place() != place)
-        }) {
-            self.read_from_here(run);
-        }
-        let seen = self.observe(run, elapsed);
-        let before = (run.record.machine.state(), run.record.machine.pause());
-        let action = run
-            .record
-            .machine
-            .on(Event::Observed(seen))
-            .unwrap_or_default();
-        let after = (run.record.machine.state(), run.record.machine.pause());
-        if let (Some(reason), true) = (after.1, before != after) {
-            let words = run
-                .record
-                .verdict
-                .as_ref()
-                .map_or("", |verdict| &verdict.words);
-            let what = format!("paused ({reason:?}): {words}");
-            run.record.note("switchback", what);
-        }
-        entry.show(&run.record);
-        if let Some(action) = action {
-            // What cannot be carried out is ordered again in a second; the record says why.
-            let _again = self.carry_out(entry, run, action).await;
-        }
-    }
-
-    /// Gives the judge what was counted, and takes its finding.
-    fn observe(&self, run: &mut RunningRollout, elapsed: Duration) -> Observed {
-        let weights = self.weights(&run.record);
-        if let Some(reader) = &mut run.reader
-            && let Some(evidence) = reader.look(elapsed, weights)
-        {
-            run.judge.observe(&evidence);
-        }
-        run.record.save_judge(&run.judge);
-        let is_early = run.reader.as_ref().is_none_or(EvidenceReader::is_early);
-        let finding = match run.judge.finding() {
-            Finding::Fine if is_early => Finding::NotEnoughData,
-            finding => finding,
-        };
-        let obstacle = run.judge.obstacle();
-        Observed {
-            elapsed,
-            finding,
-            has_traffic: run.reader.as_ref().is_some_and(EvidenceReader::has_traffic),
-            is_blocked: matches!(
-                obstacle,
-                Some(Obstacle::StableFails { .. } | Obstacle::ShareIsOff { .. })
-            ),
-        }
-    }
-
-    fn weights(&self, record: &RolloutRecord) -> (u32, u32) {
-        let state = self.table.load().state();
-        let route = state.spec.route(&record.route);
-        let weight = |name| {
-            route
-                .and_then(|route| route.split.get(name))
-                .copied()
-                .unwrap_or(0)
-        };
-        (weight(&record.to.0), weight(&record.from.0))
-    }
-}
-
-/// The release that the requests are taken from: the stable one, or that with most of them.
-fn stable_of(route: &RouteSpec, to: &ReleaseName) -> Option<ReleaseName> {
-    let has_weight = |name: &&ReleaseName| route.split.get(*name).is_some_and(|weight| *weight > 0);
-    let stable = route
-        .stable_release()
-        .filter(|name| *name != to)
-        .filter(has_weight);
-    let largest = || {
-        let weighed = route
-            .split
-            .iter()
-            .filter(|(name, weight)| **weight > 0 && *name != to);
-        weighed
-            .max_by_key(|(_, weight)| **weight)
-            .map(|(name, _)| name)
-    };
-    stable.or_else(largest).cloned()
-}
-
-fn versioned(
-    state: &TableState,
-    name: &ReleaseName,
-) -> Result<(ReleaseName, Version), RolloutError> {
-    if let Some(spec) = state.spec.release(name) {
-        return Ok((name.clone(), spec.version.clone()));
-    }
-    let error = ChangeError::UnknownRelease {
-        name: name.to_string(),
-        known: state.spec.releases().keys().cloned().collect(),
-    };
-    Err(RolloutError::Control(error.into()))
-}
-
-fn unknown_route(state: &TableState, route: &RouteName) -> RolloutError {
-    let known = state.spec.routes().iter().map(|route| route.name.clone());
-    let error = ChangeError::UnknownRoute {
-        name: route.to_string(),
-        known: known.collect(),
-    };
-    RolloutError::Control(error.into())
 }

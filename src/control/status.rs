@@ -69,6 +69,8 @@ impl StatusReader<'_> {
                 })
                 .collect(),
             drift,
+            rollouts: Vec::new(),
+            quarantine: Vec::new(),
         }
     }
 

@@ -273,6 +273,12 @@ pub const FALLBACKS: Metric = (
     Kind::Counter,
     "Requests that went to the stable release because this one could not answer them",
 );
+/// Releases in quarantine.
+pub const QUARANTINED: Metric = (
+    "switchback_quarantined_releases",
+    Kind::Gauge,
+    "Versions of releases that were taken back and are in quarantine",
+);
 /// Rollouts that run, by state.
 pub const ROLLOUTS: Metric = (
     "switchback_rollouts",

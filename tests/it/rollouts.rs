@@ -24,6 +24,8 @@ use crate::support::{
     cli::{file, run_failing, run_ok},
 };
 
+mod quarantine;
+
 /// A plan whose first step is never left by itself.
 const LONG: &str = r#"{"steps":[{"weight":5,"hold":"10m"},{"weight":100}]}"#;
 /// A plan that is over soon.

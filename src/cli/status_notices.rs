@@ -1,0 +1,54 @@
+//! The notices of a status besides its tables: rollouts that run, and releases in quarantine.
+
+use std::fmt::Write as _;
+
+use super::{rollouts::state, text::clean};
+use crate::api::{QuarantinedRelease, RolloutStatus, Status};
+
+/// Most releases in quarantine that are shown.
+const MOST: usize = 5;
+
+/// A line for each rollout, and for each release in quarantine.
+pub(super) fn notices(status: &Status) -> String {
+    let mut text: String = status.rollouts.iter().map(rollout).collect();
+    text.extend(status.quarantine.iter().take(MOST).map(quarantined));
+    if let Some(more @ 1..) = status.quarantine.len().checked_sub(MOST) {
+        let _ = writeln!(
+            text,
+            "{more} more in quarantine: `switchback quarantine list`"
+        );
+    }
+    text
+}
+
+fn rollout(rollout: &RolloutStatus) -> String {
+    let waiting = rollout.waiting_for.as_deref();
+    let waiting = waiting.map_or_else(String::new, |reason| {
+        format!("; waiting: {}", clean(reason))
+    });
+    let verdict = rollout.verdict.as_deref();
+    let verdict = verdict.map_or_else(String::new, |words| format!(": {}", clean(words)));
+    format!(
+        "rollout {} of {} to {}: {}, step {} of {}, {}%{verdict}{waiting}\n",
+        clean(&rollout.id),
+        rollout.route,
+        rollout.to,
+        state(rollout.state, rollout.paused_for),
+        rollout.step + 1,
+        rollout.steps,
+        rollout.weight,
+    )
+}
+
+fn quarantined(entry: &QuarantinedRelease) -> String {
+    let version = if entry.version.is_empty() {
+        String::new()
+    } else {
+        format!(" {}", clean(entry.version.as_str()))
+    };
+    format!(
+        "in quarantine: {}{version}, {}\n",
+        entry.release,
+        clean(&entry.reason)
+    )
+}

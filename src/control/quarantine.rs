@@ -1,0 +1,221 @@
+//! The quarantine: versions of releases that were taken back, beside the history.
+//!
+//! A rollback takes effect before its entry is made, so that none is refused or kept waiting by it. An entry holds until
+//! it is lifted; a new version of the release is another release.
+
+use std::{
+    path::Path,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+use super::{ControlError, metrics, saved_file::SavedFile};
+use crate::{
+    api::QuarantinedRelease,
+    model::{Growth, ReleaseName, TableSpec, Version},
+};
+
+/// Name of the file in the folder of the history.
+const FILE: &str = "quarantine.json";
+/// Largest number of entries; the earliest are dropped.
+const MOST: usize = 1_000;
+
+/// The entries, the latest first.
+#[derive(Debug)]
+pub(super) struct Quarantine {
+    entries: Mutex<Arc<Vec<QuarantinedRelease>>>,
+    file: SavedFile,
+}
+
+impl Quarantine {
+    /// The quarantine that was saved in the folder of the history.
+    pub(super) fn open(folder: &Path) -> Self {
+        let file = SavedFile::new(folder, FILE);
+        let entries: Vec<QuarantinedRelease> = file.read();
+        metrics::set_quarantined(entries.len());
+        Self {
+            entries: Mutex::new(Arc::new(entries)),
+            file,
+        }
+    }
+
+    // Safe to ignore poisoning: the list is replaced as a whole.
+    fn lock(&self) -> MutexGuard<'_, Arc<Vec<QuarantinedRelease>>> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All entries, the latest first.
+    pub(super) fn all(&self) -> Arc<Vec<QuarantinedRelease>> {
+        Arc::clone(&self.lock())
+    }
+
+    /// The entry of a version, if there is one.
+    pub(super) fn find(
+        &self,
+        release: &ReleaseName,
+        version: &Version,
+    ) -> Option<QuarantinedRelease> {
+        let all = self.all();
+        let is_it =
+            |entry: &&QuarantinedRelease| entry.release == *release && entry.version == *version;
+        all.iter().find(is_it).cloned()
+    }
+
+    /// Adds an entry, in place of an earlier one of the same version.
+    pub(super) fn put(&self, entry: QuarantinedRelease) {
+        tracing::warn!(
+            target: "audit",
+            release = %entry.release, version = %entry.version, name = entry.by, reason = entry.reason,
+            "a release is in quarantine"
+        );
+        self.replace(|entries| {
+            entries
+                .retain(|other| other.release != entry.release || other.version != entry.version);
+            entries.insert(0, entry);
+            entries.truncate(MOST);
+        });
+    }
+
+    /// Removes the entries of a release, or of one version of it, and returns them.
+    pub(super) fn lift(
+        &self,
+        release: &ReleaseName,
+        version: Option<&Version>,
+    ) -> Vec<QuarantinedRelease> {
+        let is_lifted = |entry: &QuarantinedRelease| {
+            entry.release == *release && version.is_none_or(|version| entry.version == *version)
+        };
+        let mut lifted = Vec::new();
+        self.replace(|entries| lifted = entries.extract_if(.., |entry| is_lifted(entry)).collect());
+        lifted
+    }
+
+    fn replace(&self, change: impl FnOnce(&mut Vec<QuarantinedRelease>)) {
+        let mut all = self.lock();
+        let mut entries = (**all).clone();
+        change(&mut entries);
+        metrics::set_quarantined(entries.len());
+        *all = Arc::new(entries);
+    }
+
+    /// Writes the entries, and waits for it at most so long. `false`, with an error in the log, if they are not known to
+    /// be written.
+    pub(super) async fn save(&self, within: Duration) -> bool {
+        self.file.write(|| self.all().to_vec(), within).await
+    }
+
+    /// Refuses a table that gives a larger share to a release in quarantine.
+    pub(super) fn check(&self, before: &TableSpec, after: &TableSpec) -> Result<(), ControlError> {
+        if self.all().is_empty() {
+            return Ok(());
+        }
+        let growth = Growth::between(before, after);
+        let growing = growth.iter().flat_map(|growth| &growth.releases);
+        let mut kept = growing.filter_map(|name| self.find(name, &after.release(name)?.version));
+        kept.next().map_or(Ok(()), |entry| {
+            Err(ControlError::Quarantined(Box::new(entry)))
+        })
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{
+        control::clock::now,
+        model::{TableDocument, TableState},
+    };
+
+    pub(in crate::control) fn table(
+        releases: &[(&str, &str)],
+        routes: &[(&str, &[(&str, u32)])],
+    ) -> TableSpec {
+        let releases = releases.iter().map(|(name, version)| {
+            let release =
+                serde_json::json!({ "version": version, "endpoints": ["http://127.0.0.1:1"] });
+            ((*name).to_owned(), release)
+        });
+        let routes = routes.iter().map(|(name, split)| {
+            let split = split.iter().map(|(name, weight)| (*name, *weight));
+            serde_json::json!({ "name": name, "path_prefix": format!("/{name}"),
+                "split": split.collect::<std::collections::BTreeMap<_, _>>() })
+        });
+        let document = serde_json::json!({
+            "releases": releases.collect::<serde_json::Map<_, _>>(), "routes": routes.collect::<Vec<_>>(),
+        });
+        let table: TableDocument = serde_json::from_value(document).unwrap();
+        let replaced = crate::model::Change::Replace { table };
+        replaced
+            .apply_to(&TableState::default())
+            .unwrap()
+            .state
+            .spec
+    }
+
+    #[test]
+    fn a_larger_share_is_refused_until_the_entry_is_lifted_or_the_version_is_new() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = Quarantine::open(folder.path());
+        let green = |version: &str, weight| {
+            table(
+                &[("blue", "1"), ("green", version)],
+                &[("chat", &[("blue", 9), ("green", weight)])],
+            )
+        };
+        let entry = |version: &str| QuarantinedRelease {
+            release: "green".parse().unwrap(),
+            version: Version::new(version).unwrap(),
+            reason: "test".to_owned(),
+            by: "test".to_owned(),
+            since: now(),
+        };
+        quarantine.put(entry("2"));
+        quarantine.put(entry("2"));
+        quarantine.put(entry("1"));
+        assert_eq!(quarantine.all().len(), 2);
+        let refusal = quarantine
+            .check(&green("2", 1), &green("2", 2))
+            .unwrap_err();
+        assert!(
+            refusal.to_string().contains("`green` in version `2`"),
+            "{refusal}"
+        );
+        quarantine.check(&green("2", 2), &green("2", 1)).unwrap();
+        quarantine.check(&green("2", 1), &green("3", 2)).unwrap();
+        let green_name = "green".parse().unwrap();
+        assert_eq!(
+            quarantine
+                .lift(&green_name, Some(&Version::new("2").unwrap()))
+                .len(),
+            1
+        );
+        quarantine.check(&green("2", 1), &green("2", 2)).unwrap();
+        let lifted = quarantine.lift(&green_name, None);
+        assert_eq!(
+            lifted
+                .iter()
+                .map(|entry| entry.version.as_str())
+                .collect::<Vec<_>>(),
+            ["1"]
+        );
+        assert!(quarantine.all().is_empty());
+    }
+
+    #[test]
+    fn the_earliest_entries_are_dropped_beyond_the_limit() {
+        let folder = tempfile::tempdir().unwrap();
+        let quarantine = Quarantine::open(folder.path());
+        let entry = |number: usize| QuarantinedRelease {
+            release: "green".parse().unwrap(),
+            version: Version::new(&number.to_string()).unwrap(),
+            reason: "test".to_owned(),
+            by: "test".to_owned(),
+            since: now(),
+        };
+        (0..=MOST).for_each(|number| quarantine.put(entry(number)));
+        let all = quarantine.all();
+        assert_eq!(all.len(), MOST);
+        assert_eq!(all[0].version.as_str(), MOST.to_string());
+        assert_eq!(all[MOST - 1].version.as_str(), "1");
+    }
+}

@@ -1,0 +1,128 @@
+//! The loop that looks at each rollout once a second: it reads the evidence, tells the machine, and carries out its orders.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::time::{Instant, sleep_until};
+
+use super::{
+    Controller, metrics,
+    rollout_evidence::EvidenceReader,
+    rollout_orders::end_superseded,
+    rollout_record::RolloutRecord,
+    rollout_registry::{RolloutEntry, RunningRollout},
+};
+use crate::{
+    analysis::{Finding, Obstacle},
+    rollout::{Event, Observed},
+};
+
+/// Interval at which each rollout is looked at.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Controller {
+    /// Looks at every running rollout once a second, for as long as it is polled. With none it waits without a timer.
+    pub(super) async fn run_rollouts(&self) {
+        let mut next = Instant::now();
+        loop {
+            metrics::set_rollouts(
+                self.rollouts
+                    .running()
+                    .iter()
+                    .map(|entry| entry.record().machine.state()),
+            );
+            if self.rollouts.running().is_empty() {
+                self.rollouts.begun.notified().await;
+            }
+            next = (next + LOOK).max(Instant::now());
+            sleep_until(next).await;
+            let running = self.rollouts.running();
+            join_all(running.iter().map(|entry| self.look_at(entry))).await;
+            if !running.is_empty() {
+                self.rollouts.save(self.settings.durable_within).await;
+            }
+        }
+    }
+
+    async fn look_at(&self, entry: &RolloutEntry) {
+        let mut run = entry.running.lock().await;
+        let run = &mut *run;
+        let now = std::time::Instant::now();
+        let elapsed = now.duration_since(std::mem::replace(&mut run.looked_at, now));
+        if run.record.machine.has_ended() {
+            return;
+        }
+        if self.is_changed_by_others(&run.record) {
+            end_superseded(run);
+            entry.show(&run.record);
+            return;
+        }
+        if run.record.machine.place().is_some_and(|place| {
+            run.reader
+                .as_ref()
+                .is_none_or(|reader| reader.place() != place)
+        }) {
+            self.read_from_here(run);
+        }
+        let seen = self.observe(run, elapsed);
+        let before = (run.record.machine.state(), run.record.machine.pause());
+        let action = run
+            .record
+            .machine
+            .on(Event::Observed(seen))
+            .unwrap_or_default();
+        let after = (run.record.machine.state(), run.record.machine.pause());
+        if let (Some(reason), true) = (after.1, before != after) {
+            let words = run
+                .record
+                .verdict
+                .as_ref()
+                .map_or("", |verdict| &verdict.words);
+            let what = format!("paused ({reason:?}): {words}");
+            run.record.note("switchback", what);
+        }
+        entry.show(&run.record);
+        if let Some(action) = action {
+            // What cannot be carried out is ordered again in a second; the record says why.
+            let _again = self.carry_out(entry, run, action).await;
+        }
+    }
+
+    /// Gives the judge what was counted, and takes its finding.
+    fn observe(&self, run: &mut RunningRollout, elapsed: Duration) -> Observed {
+        let weights = self.weights(&run.record);
+        if let Some(reader) = &mut run.reader
+            && let Some(evidence) = reader.look(elapsed, weights)
+        {
+            run.judge.observe(&evidence);
+        }
+        run.record.save_judge(&run.judge);
+        let is_early = run.reader.as_ref().is_none_or(EvidenceReader::is_early);
+        let finding = match run.judge.finding() {
+            Finding::Fine if is_early => Finding::NotEnoughData,
+            finding => finding,
+        };
+        let obstacle = run.judge.obstacle();
+        Observed {
+            elapsed,
+            finding,
+            has_traffic: run.reader.as_ref().is_some_and(EvidenceReader::has_traffic),
+            is_blocked: matches!(
+                obstacle,
+                Some(Obstacle::StableFails { .. } | Obstacle::ShareIsOff { .. })
+            ),
+        }
+    }
+
+    fn weights(&self, record: &RolloutRecord) -> (u32, u32) {
+        let state = self.table.load().state();
+        let route = state.spec.route(&record.route);
+        let weight = |name| {
+            route
+                .and_then(|route| route.split.get(name))
+                .copied()
+                .unwrap_or(0)
+        };
+        (weight(&record.to.0), weight(&record.from.0))
+    }
+}

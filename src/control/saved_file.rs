@@ -1,0 +1,75 @@
+//! A small file with JSON beside the history, replaced as a whole.
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use serde::{Serialize, de::DeserializeOwned};
+use tokio::sync::Mutex;
+
+use crate::history::{read_beside, write_beside};
+
+/// The file. One write at a time; a disk that hangs holds that one, and the others are refused.
+#[derive(Debug)]
+pub(super) struct SavedFile {
+    folder: PathBuf,
+    name: &'static str,
+    writing: Arc<Mutex<()>>,
+}
+
+impl SavedFile {
+    pub(super) fn new(folder: &Path, name: &'static str) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            name,
+            writing: Arc::default(),
+        }
+    }
+
+    /// The content of the file. Of a damaged one none is known, and an error is in the log.
+    pub(super) fn read<T: DeserializeOwned + Default>(&self) -> T {
+        let read = read_beside(&self.folder, self.name)
+            .and_then(|text| Ok(text.map(|text| serde_json::from_str(&text)).transpose()?));
+        read.map(Option::unwrap_or_default)
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, file = self.name, "the file beside the history cannot be read; its content is left out");
+                T::default()
+            })
+    }
+
+    /// Writes what there is once earlier writes have ended, and waits for all of it at most so long. `false`, with an
+    /// error in the log, if it is not known to be written.
+    pub(super) async fn write<T: Serialize>(
+        &self,
+        content: impl FnOnce() -> T,
+        within: Duration,
+    ) -> bool {
+        let written = self.try_write(content, within).await;
+        if let Err(error) = &written {
+            tracing::error!(%error, file = self.name, "the file beside the history cannot be written");
+        }
+        written.is_ok()
+    }
+
+    async fn try_write<T: Serialize>(
+        &self,
+        content: impl FnOnce() -> T,
+        within: Duration,
+    ) -> io::Result<()> {
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer in time");
+        let lock = Arc::clone(&self.writing).lock_owned();
+        let writing = tokio::time::timeout(within, lock).await.map_err(late)?;
+        let text = serde_json::to_string(&content())?;
+        let (folder, name) = (self.folder.clone(), self.name);
+        let write = tokio::task::spawn_blocking(move || {
+            let written = write_beside(&folder, name, &text);
+            drop(writing);
+            written
+        });
+        let written = tokio::time::timeout(within, write).await.map_err(late)?;
+        written.map_err(io::Error::other)?
+    }
+}

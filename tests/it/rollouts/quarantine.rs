@@ -1,0 +1,184 @@
+//! Releases that were taken back: no rollout and no edited file gives them requests again.
+
+use super::*;
+
+#[test]
+fn what_was_taken_back_gets_requests_again_by_hand_and_not_by_itself() {
+    let mut bench = Bench::start();
+    let path = bench.begin(LONG);
+    assert_eq!(
+        bench
+            .ask(
+                "POST",
+                &format!("{path}/rollback"),
+                r#"{"message":"wrong answers"}"#
+            )
+            .0,
+        200
+    );
+    let (_, list) = bench.ask("GET", "/v1/quarantine", "");
+    assert_eq!(list["releases"][0]["release"], "green", "{list}");
+    // It is on the disk.
+    bench.restart();
+    let (_, status) = bench.ask("GET", "/v1/status", "");
+    assert_eq!(status["quarantine"][0]["version"], "2", "{status}");
+    let start = |force: bool| {
+        let body = json!({"route": "chat", "to": "green", "force": force, "plan": serde_json::from_str::<Value>(LONG).unwrap()});
+        bench.ask("POST", "/v1/rollouts", &body.to_string())
+    };
+    let (code, refusal) = start(false);
+    assert_eq!(code, 409, "{refusal}");
+    assert!(
+        refusal["type"].as_str().unwrap().ends_with("quarantined"),
+        "{refusal}"
+    );
+    assert!(
+        refusal["hint"]
+            .as_str()
+            .unwrap()
+            .contains("quarantine lift green"),
+        "{refusal}"
+    );
+    // An edited file does not bring it back.
+    let (_, table) = bench.ask("GET", "/v1/table", "");
+    let mut table = table["table"]
+        .as_object()
+        .cloned()
+        .map_or(table.clone(), Value::Object);
+    table["routes"][0]["split"] = json!({"blue": 50, "green": 50});
+    let body = json!({"releases": table["releases"], "routes": table["routes"]}).to_string();
+    let (code, refusal) = bench.ask("POST", "/v1/import?wins=file&dry_run=true", &body);
+    assert_eq!(
+        (
+            code,
+            refusal["type"]
+                .as_str()
+                .is_some_and(|kind| kind.ends_with("quarantined"))
+        ),
+        (409, true),
+        "{refusal}"
+    );
+    let (code, refusal) = bench.ask("POST", "/v1/import?wins=file", &body);
+    assert_eq!(code, 409, "{refusal}");
+    // A person may.
+    let (code, answer) = bench.ask(
+        "PUT",
+        "/v1/routes/chat/split",
+        r#"{"weights":{"blue":95,"green":5}}"#,
+    );
+    assert_eq!(code, 200, "{answer}");
+    assert_eq!(bench.ask("POST", "/v1/routes/chat/abort", "").0, 200);
+    // With force a rollout does, step by step.
+    let (code, rollout) = start(true);
+    assert_eq!(code, 201, "{rollout}");
+    let id = rollout["id"].as_str().unwrap().to_owned();
+    let (code, rollout) = bench.ask("POST", &format!("/v1/rollouts/{id}/promote"), "");
+    assert_eq!(
+        (code, &rollout["state"]),
+        (200, &json!("succeeded")),
+        "{rollout}"
+    );
+    // A bare rollback takes it back again, and one command lets it go.
+    let (code, answer) = bench.ask("POST", "/v1/rollback", r#"{"message":"slow"}"#);
+    assert_eq!(code, 200, "{answer}");
+    let (_, list) = bench.ask("GET", "/v1/quarantine", "");
+    let entries = list["releases"].as_array().unwrap();
+    assert_eq!(entries.len(), 1, "{list}");
+    assert!(
+        entries[0]["reason"].as_str().unwrap().ends_with(": slow"),
+        "{list}"
+    );
+    assert_eq!(bench.ask("DELETE", "/v1/quarantine/green", "").0, 200);
+    assert_eq!(bench.ask("DELETE", "/v1/quarantine/green", "").0, 404);
+    assert_eq!(start(false).0, 201);
+}
+
+#[test]
+fn a_release_that_is_put_in_quarantine_amid_its_rollout_goes_no_further() {
+    let bench = Bench::start();
+    let load = bench.load();
+    let path = bench.begin(SHORT);
+    let (code, entry) = bench.ask(
+        "PUT",
+        "/v1/quarantine/green",
+        r#"{"reason":"under suspicion"}"#,
+    );
+    assert_eq!((code, &entry["version"]), (200, &json!("2")), "{entry}");
+    let end = Instant::now() + Duration::from_secs(60);
+    loop {
+        let (_, rollout) = bench.ask("GET", &path, "");
+        if rollout["waiting_for"]
+            .as_str()
+            .is_some_and(|reason| reason.contains("under suspicion"))
+        {
+            assert_eq!(rollout["weight"], 50, "{rollout}");
+            break;
+        }
+        assert!(Instant::now() < end, "{rollout:#}");
+        thread::sleep(Duration::from_millis(20));
+    }
+    assert_eq!(
+        bench.ask("DELETE", "/v1/quarantine/green?version=1", "").0,
+        404
+    );
+    assert_eq!(
+        bench.ask("DELETE", "/v1/quarantine/green?version=2", "").0,
+        200
+    );
+    bench.reaches(&path, "succeeded");
+    drop(load);
+}
+
+#[test]
+fn the_command_line_shows_and_lifts_a_quarantine() {
+    let admin = TestAdmin::start();
+    assert_eq!(
+        run_ok(&admin, &["quarantine", "list"]),
+        "no release is in quarantine\n"
+    );
+    let plan = file(&admin, "plan.json", LONG);
+    run_ok(
+        &admin,
+        &["rollout", "start", "chat", "green", "--plan-file", &plan],
+    );
+    let shown = run_ok(&admin, &["status"]);
+    assert!(
+        shown.contains(" of chat to green: running, step 1 of 2, 5%"),
+        "{shown}"
+    );
+    run_ok(&admin, &["rollout", "rollback", "chat"]);
+    let shown = run_ok(&admin, &["quarantine", "list"]);
+    assert!(
+        shown.contains("rollout on `chat`: rolled back by hand"),
+        "{shown}"
+    );
+    let shown = run_ok(&admin, &["status"]);
+    assert!(shown.contains("in quarantine: green"), "{shown}");
+    let (code, text) = run_failing(
+        &admin,
+        &["rollout", "start", "chat", "green", "--plan-file", &plan],
+    );
+    assert_eq!(code, Some(65), "{text}");
+    assert!(text.contains("switchback quarantine lift green"), "{text}");
+    run_ok(
+        &admin,
+        &[
+            "rollout",
+            "start",
+            "chat",
+            "green",
+            "--plan-file",
+            &plan,
+            "--force",
+        ],
+    );
+    run_ok(&admin, &["rollout", "abort", "chat"]);
+    assert!(run_ok(&admin, &["quarantine", "lift", "green"]).starts_with("lifted:"));
+    let (code, text) = run_failing(&admin, &["quarantine", "lift", "green"]);
+    assert!(text.contains("green"), "{code:?}: {text}");
+    run_ok(
+        &admin,
+        &["quarantine", "add", "green", "-m", "under suspicion"],
+    );
+    assert!(run_ok(&admin, &["quarantine", "list"]).contains("under suspicion"));
+}
