@@ -85,7 +85,7 @@ impl Judge {
         let level = &signals.levels[index];
         let thresholds = signals.watch.thresholds();
         let fine = self.fine(level);
-        let bad = level.bad();
+        let (bad, events) = (level.bad(), level.events());
         let units = self.started;
         let mut metric = MetricVerdict {
             name: signals.watch.signal(),
@@ -94,8 +94,8 @@ impl Judge {
             fine_e: fine.e(),
             fine_bound: self.settings.fine_bound(),
             threshold_seconds: thresholds.map(|thresholds| thresholds.seconds()[index]),
-            canary: rate(bad.canary, units.canary),
-            stable: rate(bad.stable, units.stable),
+            canary: rate((bad.canary, events.canary), units.canary),
+            stable: rate((bad.stable, events.stable), units.stable),
             words: String::new(),
         };
         let claim = if fine.ratio >= fine.margin {
@@ -175,12 +175,16 @@ impl Judge {
     }
 }
 
-const fn rate(bad: u64, units: u64) -> Rate {
+const fn rate((distinct, bad): (u64, u64), units: u64) -> Rate {
     // A request that was older than its step when it failed is bad without having been counted as started.
     let units = if units == 0 || units > bad {
         units
     } else {
         bad
     };
-    Rate { bad, units }
+    Rate {
+        bad,
+        units,
+        distinct,
+    }
 }

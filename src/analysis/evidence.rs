@@ -25,6 +25,7 @@ pub struct Evidence {
     started: Tally,
     settled: Tally,
     bad: [[Tally; LEVELS]; Signal::ALL.len()],
+    again: [[Tally; LEVELS]; Signal::ALL.len()],
 }
 
 impl Evidence {
@@ -37,6 +38,7 @@ impl Evidence {
             started: Tally::new(0, 0),
             settled: Tally::new(0, 0),
             bad: [[Tally::new(0, 0); LEVELS]; Signal::ALL.len()],
+            again: [[Tally::new(0, 0); LEVELS]; Signal::ALL.len()],
         }
     }
 
@@ -62,6 +64,14 @@ impl Evidence {
         }
     }
 
+    /// Adds further bad events of units that were bad by this signal and threshold before. They are no evidence that the
+    /// canary is worse, but where units are counted as requests they are evidence that it is not fine.
+    pub fn again(&mut self, signal: Signal, level: usize, arm: Arm, count: u64) {
+        if let Some(tally) = self.again[signal.index()].get_mut(level) {
+            tally.count(arm, count);
+        }
+    }
+
     /// Adds units of a signal with thresholds: how many passed each of them ([`super::Thresholds::older`]).
     pub fn passed(&mut self, signal: Signal, arm: Arm, counts: [u64; LEVELS]) {
         for (level, count) in counts.into_iter().enumerate() {
@@ -83,6 +93,10 @@ impl Evidence {
 
     pub(super) const fn all_settled(&self) -> Tally {
         self.settled
+    }
+
+    pub(super) const fn all_again(&self, signal: Signal, level: usize) -> Tally {
+        self.again[signal.index()][level]
     }
 
     pub(super) const fn all_bad(&self, signal: Signal, level: usize) -> Tally {

@@ -32,7 +32,7 @@ pub enum WatchError {
 
 /// Judge of one rollout: small, and saved with serde. Signals, thresholds and weights are fixed when it is made.
 ///
-/// It takes 8 numbers and 5 counts for each signal and threshold: about 650 bytes for failures, broken streams and four
+/// It takes 8 numbers and 7 counts for each signal and threshold: about 650 bytes for failures, broken streams and four
 /// thresholds of slowness.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Judge {
@@ -89,7 +89,7 @@ pub(super) struct Alarm {
 #[serde(try_from = "u16", into = "u16")]
 struct Version;
 
-const VERSION: u16 = 1;
+const VERSION: u16 = 2;
 
 impl TryFrom<u16> for Version {
     type Error = String;
@@ -146,9 +146,13 @@ impl Judge {
         for Signals { watch, levels } in &mut self.watches {
             for (index, level) in levels.iter_mut().enumerate() {
                 let bad = evidence.all_bad(watch.signal(), index);
-                if bad.total() == 0 {
+                let again = evidence.all_again(watch.signal(), index);
+                let mut events = bad;
+                events.add(again);
+                if events.total() == 0 {
                     continue;
                 }
+                level.observe_again(again);
                 let share = if counts {
                     evidence.share()
                 } else {
@@ -156,7 +160,7 @@ impl Judge {
                 };
                 level.observe(&self.settings, share, bad);
                 if is_current {
-                    level.observe_step(&self.settings, share, bad);
+                    level.observe_step(&self.settings, share, events);
                 }
                 may_alarm |= bad.canary > 0;
             }
@@ -219,7 +223,9 @@ impl Judge {
         let started = evidence.all_started();
         self.started.add(started);
         let failed = evidence.all_bad(Signal::Failures, 0).stable;
-        self.stable_guard.observe(started.stable, failed);
+        let again = evidence.all_again(Signal::Failures, 0).stable;
+        self.stable_guard
+            .observe(started.stable, failed.saturating_add(again));
         if is_current {
             self.share = evidence.share();
             self.started_in_step.add(started);

@@ -12,7 +12,7 @@ use super::{
     tally::Tally,
 };
 
-/// E-processes and counts: eight numbers of evidence and five counts.
+/// E-processes and counts: eight numbers of evidence and seven counts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Level {
     /// Weight among all levels of all signals; they add up to 1.
@@ -22,7 +22,9 @@ pub(super) struct Level {
     ratio: Ratio,
     /// Bad units of the whole rollout.
     bad: Tally,
-    /// Bad units of this step.
+    /// Further bad events of units that were bad before.
+    again: Tally,
+    /// Bad units of this step, with those that were bad again.
     bad_in_step: Tally,
 }
 
@@ -33,6 +35,7 @@ impl Level {
             mixture: Mixture::new(),
             ratio: Ratio::default(),
             bad: Tally::default(),
+            again: Tally::default(),
             bad_in_step: Tally::default(),
         }
     }
@@ -50,7 +53,12 @@ impl Level {
             .observe(share.tolerating(settings.tolerance), bad);
     }
 
-    /// Adds bad units of the current step as evidence that it is fine.
+    /// Adds further bad events of units that were bad before.
+    pub(super) fn observe_again(&mut self, again: Tally) {
+        self.again.add(again);
+    }
+
+    /// Adds bad units of the current step, and those that were bad again, as evidence about its being fine.
     pub(super) fn observe_step(&mut self, settings: &Settings, share: Share, bad: Tally) {
         self.bad_in_step.add(bad);
         let cap = 2.0 * settings.fine_bound().ln();
@@ -94,8 +102,16 @@ impl Level {
         (self.weight - other.weight).abs() < 1e-9
     }
 
+    /// Bad units of the whole rollout.
     pub(super) const fn bad(&self) -> Tally {
         self.bad
+    }
+
+    /// Bad events of the whole rollout.
+    pub(super) fn events(&self) -> Tally {
+        let mut events = self.bad;
+        events.add(self.again);
+        events
     }
 }
 

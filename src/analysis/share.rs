@@ -36,6 +36,16 @@ impl Share {
         }
     }
 
+    /// The same share of sessions, whose requests are counted: one with many requests is one draw, so that the counts cannot
+    /// contradict the share.
+    #[must_use]
+    pub const fn of_sessions(self) -> Self {
+        Self {
+            is_counted: true,
+            ..self
+        }
+    }
+
     /// Share that was counted in one stratum, for where units are not assigned as the weights say (a fallback, an
     /// endpoint that was ejected). The bad units of the stratum must be among the counted ones.
     ///
@@ -53,7 +63,7 @@ impl Share {
         self.value
     }
 
-    /// True if it was counted, and so is no claim that counts could contradict.
+    /// True if it was counted, or is one of sessions, and so is no claim that counts of requests could contradict.
     pub(super) const fn is_counted(self) -> bool {
         self.is_counted
     }

@@ -281,7 +281,7 @@ fn a_saved_state_is_small_and_one_that_is_broken_or_of_another_version_is_refuse
         Finding::Worse
     );
     for (from, to, hint) in [
-        (r#""version":1"#, r#""version":2"#, "version 2, not 1"),
+        (r#""version":2"#, r#""version":3"#, "version 3, not 2"),
         (
             r#""weight":0.5"#,
             r#""weight":50.0"#,

@@ -86,8 +86,10 @@ pub struct MetricVerdict {
 /// Bad units of one arm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Rate {
-    /// Bad units.
+    /// Bad units, as often as each was bad.
     pub bad: u64,
     /// All units, or 0 where they are not counted.
     pub units: u64,
+    /// Sessions among the bad ones: fewer, where a session was bad more than once.
+    pub distinct: u64,
 }

@@ -148,7 +148,16 @@ impl fmt::Display for Rate {
             return write!(f, "{bad} times");
         }
         let share = Percent(real(self.bad) / real(self.units));
-        write!(f, "{share} ({bad} of {units})")
+        write!(f, "{share} ({bad} of {units}")?;
+        if self.distinct < self.bad {
+            let noun = if self.distinct == 1 {
+                "session"
+            } else {
+                "sessions"
+            };
+            write!(f, ", {} {noun}", Count(self.distinct))?;
+        }
+        f.write_str(")")
     }
 }
 
@@ -233,6 +242,17 @@ mod tests {
         ] {
             assert_eq!(EValue(value).to_string(), words);
         }
-        assert_eq!(Rate { bad: 3, units: 0 }.to_string(), "3 times");
+        let rate = |bad, units, distinct| Rate {
+            bad,
+            units,
+            distinct,
+        };
+        assert_eq!(rate(3, 0, 3).to_string(), "3 times");
+        assert_eq!(rate(12, 132, 12).to_string(), "9.1 % (12 of 132)");
+        assert_eq!(
+            rate(12, 132, 3).to_string(),
+            "9.1 % (12 of 132, 3 sessions)"
+        );
+        assert_eq!(rate(12, 132, 1).to_string(), "9.1 % (12 of 132, 1 session)");
     }
 }

@@ -188,6 +188,8 @@ pub struct RolloutRate {
     pub bad: u64,
     /// All requests.
     pub units: u64,
+    /// Sessions among the bad ones, on a route with sessions: each counts once as evidence that the release is worse.
+    pub distinct: u64,
 }
 
 /// The rollouts, the latest first.

@@ -16,7 +16,7 @@
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`; under them `rollout_registry`,
-//!   `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
+//!   `rollout_sessions`, `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -62,6 +62,7 @@ mod rollout_loop;
 mod rollout_orders;
 mod rollout_record;
 mod rollout_registry;
+mod rollout_sessions;
 mod rollouts;
 mod route_index;
 mod route_rollback;

@@ -1,7 +1,8 @@
 //! Evidence of a rollout, from the counters that every request is counted in anyway.
 //!
-//! The counters know requests by their end, and not their sessions. So a request is evidence when it ends, and a session
-//! counts as often as it fails (`docs/rollouts.md` says what that means). To keep *fine* cautious:
+//! The counters know requests by their end. So a request is evidence when it ends; a session counts once as evidence that
+//! the release is worse (`rollout_sessions.rs`), and as often as it fails as evidence that it is not fine. To keep *fine*
+//! cautious:
 //! - what ends in the first moments of a step may have begun before it, so it can show that the release is worse, and not
 //!   that it is fine;
 //! - a request is settled when so much time has passed since its end as the last threshold allows from its start.
@@ -11,7 +12,7 @@ use std::{collections::VecDeque, sync::Arc, time::Duration};
 use crate::{
     analysis::{Arm, Evidence, Judge, LEVELS, Settings, Share, Signal, Tally, Thresholds, Watch},
     fleet::Fleet,
-    model::{OutcomeClass, ReleaseName, RouteName, RouteSpec, Version},
+    model::{Outcome, OutcomeClass, ReleaseName, RouteName, RouteSpec, Version},
     rollout::Place,
     stats::OutcomeTable,
 };
@@ -30,11 +31,11 @@ pub(super) struct Cells {
 
 /// Counts of one release.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Counts {
+pub(super) struct Counts {
     units: u64,
-    failures: u64,
-    broken: u64,
-    older: [u64; LEVELS],
+    pub(super) failures: u64,
+    pub(super) broken: u64,
+    pub(super) older: [u64; LEVELS],
 }
 
 /// Reader of the evidence of one place of a rollout.
@@ -49,6 +50,8 @@ pub(super) struct EvidenceReader {
     counts_shares: bool,
     last: [Counts; 2],
     waiting: [Counts; 2],
+    /// First bad events of sessions among those that wait.
+    first: [Counts; 2],
     seen: Duration,
     units: Tally,
     settled: Tally,
@@ -85,18 +88,17 @@ impl Cells {
 impl Counts {
     fn of(cells: &OutcomeTable, thresholds: Option<&Thresholds>) -> Self {
         let snapshot = cells.snapshot();
-        let failed = |is_cut: bool| {
+        let failed = |signal| {
             let counts = snapshot.counts.iter();
-            let counts = counts.filter(|((class, code), _)| {
-                *class == OutcomeClass::Failure && (*code < 400) == is_cut
-            });
+            let counts =
+                counts.filter(|((class, code), _)| signal_of(*class, *code) == Some(signal));
             counts.map(|(_, count)| count).sum()
         };
         let older = thresholds.map(|thresholds| thresholds.older(snapshot.duration.cumulative()));
         Self {
             units: snapshot.requests(),
-            failures: failed(false),
-            broken: failed(true),
+            failures: failed(Signal::Failures),
+            broken: failed(Signal::BrokenStreams),
             older: older.unwrap_or_default(),
         }
     }
@@ -115,6 +117,19 @@ impl Counts {
         }
     }
 
+    fn add_to(
+        self,
+        evidence: &mut Evidence,
+        arm: Arm,
+        add: fn(&mut Evidence, Signal, usize, Arm, u64),
+    ) {
+        add(evidence, Signal::Failures, 0, arm, self.failures);
+        add(evidence, Signal::BrokenStreams, 0, arm, self.broken);
+        for (level, count) in self.older.into_iter().enumerate() {
+            add(evidence, Signal::Slow, level, arm, count);
+        }
+    }
+
     fn plus(self, more: Self) -> Self {
         let mut older = self.older;
         for (sum, more) in older.iter_mut().zip(more.older) {
@@ -127,6 +142,21 @@ impl Counts {
             older,
         }
     }
+}
+
+/// The signal of a request that failed: a stream that breaks off has a status of success.
+fn signal_of(class: OutcomeClass, code: u16) -> Option<Signal> {
+    let signal = if code < 400 {
+        Signal::BrokenStreams
+    } else {
+        Signal::Failures
+    };
+    (class == OutcomeClass::Failure).then_some(signal)
+}
+
+/// The signal of an outcome, if it is a failure.
+pub(super) fn failure(outcome: Outcome) -> Option<Signal> {
+    signal_of(outcome.class(), outcome.code())
 }
 
 impl EvidenceReader {
@@ -152,6 +182,7 @@ impl EvidenceReader {
             settled_after,
             counts_shares: route.has_pins(),
             waiting: [Counts::default(); 2],
+            first: [Counts::default(); 2],
             seen: Duration::ZERO,
             units: Tally::default(),
             settled: Tally::default(),
@@ -174,11 +205,13 @@ impl EvidenceReader {
         self.seen < self.settled_after
     }
 
-    /// The evidence since the last look, if there is some to be given; the weights are those of the live split.
+    /// The evidence since the last look, if there is some to be given; the weights are those of the live split. `first`
+    /// has the first bad events of sessions, on a route with sessions.
     pub(super) fn look(
         &mut self,
         elapsed: Duration,
         (canary, stable): (u32, u32),
+        first: Option<[Counts; 2]>,
     ) -> Option<Evidence> {
         let is_early = self.is_early();
         self.seen = self.seen.saturating_add(elapsed);
@@ -192,28 +225,28 @@ impl EvidenceReader {
         }
         let settled = self.take_settled();
         self.settled.add(settled);
-        self.waiting = [
-            self.waiting[0].plus(added[0]),
-            self.waiting[1].plus(added[1]),
-        ];
+        let plus = |to: [Counts; 2], more: [Counts; 2]| [to[0].plus(more[0]), to[1].plus(more[1])];
+        self.waiting = plus(self.waiting, added);
+        self.first = plus(self.first, first.unwrap_or(added));
         let waiting = Tally::new(self.waiting[0].units, self.waiting[1].units);
         let share = if self.counts_shares {
             Share::of_counts(waiting)?
+        } else if first.is_some() {
+            Share::of_weights(canary, stable).of_sessions()
         } else {
             Share::of_weights(canary, stable)
         };
-        let [canary, stable] = std::mem::take(&mut self.waiting);
+        let waiting = std::mem::take(&mut self.waiting);
+        let first = std::mem::take(&mut self.first);
         let settled = std::mem::take(&mut self.settled);
         let mut evidence = Evidence::of_step(self.step(is_early), share);
-        for (arm, counts, settled) in [
-            (Arm::Canary, canary, settled.canary),
-            (Arm::Stable, stable, settled.stable),
-        ] {
-            evidence.started(arm, counts.units);
-            evidence.settled(arm, settled);
-            evidence.bad(Signal::Failures, 0, arm, counts.failures);
-            evidence.bad(Signal::BrokenStreams, 0, arm, counts.broken);
-            evidence.passed(Signal::Slow, arm, counts.older);
+        let settled = [settled.canary, settled.stable];
+        for (index, arm) in [Arm::Canary, Arm::Stable].into_iter().enumerate() {
+            evidence.started(arm, waiting[index].units);
+            evidence.settled(arm, settled[index]);
+            first[index].add_to(&mut evidence, arm, Evidence::bad);
+            let again = waiting[index].since(first[index]);
+            again.add_to(&mut evidence, arm, Evidence::again);
         }
         Some(evidence)
     }
@@ -243,7 +276,6 @@ impl EvidenceReader {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Outcome;
 
     fn reader(cells: &Cells, settled: f64) -> EvidenceReader {
         let route = RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
@@ -271,7 +303,7 @@ mod tests {
         let mut reader = reader(&cells, 0.5);
         let second = Duration::from_secs(1);
         let nothing = Evidence::of_step(2, Share::of_weights(5, 95));
-        assert_eq!(reader.look(second, (5, 95)), Some(nothing));
+        assert_eq!(reader.look(second, (5, 95), None), Some(nothing));
         assert!(!reader.has_traffic());
         record(&cells.canary, Outcome::Answered(500), 2);
         record(&cells.canary, Outcome::Cut(200), 1);
@@ -281,12 +313,12 @@ mod tests {
         some.started(Arm::Stable, 10);
         some.bad(Signal::Failures, 0, Arm::Canary, 2);
         some.bad(Signal::BrokenStreams, 0, Arm::Canary, 1);
-        assert_eq!(reader.look(second, (5, 95)), Some(some));
+        assert_eq!(reader.look(second, (5, 95), None), Some(some));
         let mut later = Evidence::of_step(3, Share::of_weights(5, 95));
         later.settled(Arm::Canary, 3);
         later.settled(Arm::Stable, 10);
         assert_eq!(
-            reader.look(second, (5, 95)),
+            reader.look(second, (5, 95), None),
             Some(later),
             "they are settled once they are old"
         );
@@ -300,7 +332,7 @@ mod tests {
         let steps: Vec<_> = (0..5)
             .map(|_| {
                 let is_early = reader.is_early();
-                reader.look(second, (5, 95));
+                reader.look(second, (5, 95), None);
                 is_early
             })
             .collect();

@@ -11,6 +11,7 @@ use super::{
     rollout_orders::end_superseded,
     rollout_record::RolloutRecord,
     rollout_registry::{RolloutEntry, RunningRollout},
+    rollout_sessions::RolloutSessions,
 };
 use crate::{
     analysis::{Finding, Obstacle},
@@ -91,8 +92,9 @@ impl Controller {
     /// Gives the judge what was counted, and takes its finding.
     fn observe(&self, run: &mut RunningRollout, elapsed: Duration) -> Observed {
         let weights = self.weights(&run.record);
+        let first = run.sessions.as_mut().map(RolloutSessions::look);
         if let Some(reader) = &mut run.reader
-            && let Some(evidence) = reader.look(elapsed, weights)
+            && let Some(evidence) = reader.look(elapsed, weights, first)
         {
             run.judge.observe(&evidence);
         }

@@ -7,6 +7,7 @@ use super::{
     rollout_evidence::{Cells, EvidenceReader},
     rollout_record::RolloutRecord,
     rollout_registry::{RolloutEntry, RunningRollout},
+    rollout_sessions::RolloutSessions,
 };
 use crate::{
     analysis::Signal,
@@ -102,6 +103,9 @@ impl Controller {
         let cells = self.cells_of(record);
         let steps = record.machine.plan().last() + 1;
         let thresholds = run.judge.thresholds(Signal::Slow).cloned();
+        if run.sessions.is_none() {
+            run.sessions = RolloutSessions::of(&cells, route, thresholds.as_ref());
+        }
         run.reader = Some(EvidenceReader::new(
             cells,
             route,
@@ -309,7 +313,7 @@ fn returned(run: &mut RunningRollout) {
 
 fn end(run: &mut RunningRollout) {
     run.record.ended_at = Some(now());
-    run.reader = None;
+    (run.reader, run.sessions) = (None, None);
     metrics::count_rollout_end(run.record.machine.state());
 }
 

@@ -241,6 +241,7 @@ const fn rate(rate: Rate) -> RolloutRate {
     RolloutRate {
         bad: rate.bad,
         units: rate.units,
+        distinct: rate.distinct,
     }
 }
 

@@ -10,7 +10,8 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    rollout_evidence::EvidenceReader, rollout_record::RolloutRecord, saved_file::SavedFile,
+    rollout_evidence::EvidenceReader, rollout_record::RolloutRecord,
+    rollout_sessions::RolloutSessions, saved_file::SavedFile,
 };
 use crate::{
     analysis::Judge,
@@ -50,6 +51,8 @@ pub(super) struct RunningRollout {
     pub(super) record: RolloutRecord,
     pub(super) judge: Judge,
     pub(super) reader: Option<EvidenceReader>,
+    /// On a route with sessions, while it runs.
+    pub(super) sessions: Option<RolloutSessions>,
     pub(super) looked_at: Instant,
 }
 
@@ -141,6 +144,7 @@ impl RolloutEntry {
                 record,
                 judge,
                 reader: None,
+                sessions: None,
                 looked_at: Instant::now(),
             }),
         }

@@ -125,6 +125,11 @@ impl RouteSpec {
         !self.pins.is_empty() || self.agent_protocol.is_some()
     }
 
+    /// True if a request may belong to a session: by its affinity or by a pin.
+    pub fn has_sessions(&self) -> bool {
+        !self.affinity.is_empty() || self.has_pins()
+    }
+
     /// Path match of the route.
     pub fn path_match(&self) -> PathMatch<'_> {
         match (&self.path, &self.path_prefix) {

@@ -157,6 +157,9 @@ impl RequestContext {
         let outcome = Outcome::Failed(error.status());
         let (cells, slot) = (decision.cells(), self.worker.slot);
         cells.record(slot, outcome, duration, None);
+        if cells.notes(outcome, duration) {
+            self.note_bad(decision, outcome, duration);
+        }
         cells.record_fallback(slot);
         let route = decision.route.spec().name.as_str();
         let (from, to) = (decision.release().name().as_str(), to.name().as_str());

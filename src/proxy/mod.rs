@@ -65,6 +65,7 @@ mod pool;
 mod prepare;
 mod problem;
 mod queue_position;
+mod record;
 mod refused_head;
 mod relay;
 mod relay_body;

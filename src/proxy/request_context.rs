@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use crate::fleet::McpStream;
 use crate::message::{KnownField, Version};
-use crate::model::{AttemptFailure, DecisionReason, Outcome, RequestView};
+use crate::model::{AttemptFailure, Outcome, RequestView};
 use crate::net::{Deadline, Tick};
 use crate::telemetry::{AccessRecord, ErrorChain};
 
@@ -327,22 +327,6 @@ impl RequestContext {
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
         });
-    }
-}
-
-impl RequestContext {
-    /// Records the request in the statistics of its release.
-    #[inline]
-    fn record(&self, decision: &Decision, outcome: Outcome, ended: Tick) {
-        let (cells, slot) = (decision.cells(), self.worker.slot);
-        match decision.reason {
-            DecisionReason::Split => {}
-            DecisionReason::Override => return cells.record_override(slot, outcome),
-            reason => cells.record_decision(slot, reason, self.session.get().is_lost),
-        }
-        let first_byte = self.first_byte.get().map(|at| at.since(self.started));
-        cells.record(slot, outcome, ended.since(self.started), first_byte);
-        cells.record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
     }
 }
 

@@ -3,15 +3,19 @@
 //! One copy per worker: each worker writes only its own cache lines, readers sum over all. The same counters feed the
 //! metrics and the evaluation of a release.
 
+mod bad_units;
 mod decision_counters;
 mod histogram;
+mod noted_release;
 mod outcome_counters;
 mod retry_budget;
 mod sharded;
 
 pub use self::{
+    bad_units::{BadUnit, NotedUnits},
     decision_counters::DecisionSnapshot,
     histogram::{BOUNDS_SECONDS, HistogramSnapshot},
+    noted_release::NotedRelease,
     outcome_counters::{CellSnapshot, OutcomeTable},
     sharded::{CounterValue, Sharded},
 };

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use super::bad_units::{BadUnit, BadUnits};
 use super::decision_counters::{DecisionCounters, DecisionSnapshot};
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
 use super::retry_budget::RetryBudgetCell;
@@ -82,6 +83,7 @@ struct LeaveCounters {
 pub struct OutcomeTable {
     workers: Box<[OnceLock<Box<OutcomeCounters>>]>,
     left: OnceLock<Box<LeaveCounters>>,
+    bad: BadUnits,
 }
 
 impl OutcomeTable {
@@ -90,6 +92,7 @@ impl OutcomeTable {
         Self {
             workers: (0..workers.max(1)).map(|_| OnceLock::new()).collect(),
             left: OnceLock::new(),
+            bad: BadUnits::default(),
         }
     }
 
@@ -110,6 +113,21 @@ impl OutcomeTable {
         if let Some(first_byte) = first_byte {
             cell.first_byte.record(first_byte);
         }
+    }
+
+    /// True if a request with this outcome is to be noted with its session: a rollout looks at the release.
+    #[inline]
+    pub fn notes(&self, outcome: Outcome, duration: Duration) -> bool {
+        self.bad.notes(outcome, duration)
+    }
+
+    pub(super) fn bad(&self) -> &BadUnits {
+        &self.bad
+    }
+
+    /// Notes a bad request with its session.
+    pub fn note(&self, bad: BadUnit) {
+        self.bad.note(bad);
     }
 
     /// Records the reason of a request that was not split; its outcome is recorded beside it. `is_lost` if another endpoint

@@ -28,7 +28,7 @@ impl Route {
         let retries = RetryPolicy::new(&spec, &split);
         let pins: Box<[_]> = spec.effective_pins().iter().map(PinField::new).collect();
         Self {
-            has_sessions: has_affinity || !pins.is_empty() || agent_protocol.is_some(),
+            has_sessions: spec.has_sessions(),
             pins,
             rewrites_cards: spec.rewrites_cards(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),

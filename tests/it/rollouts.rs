@@ -25,6 +25,7 @@ use crate::support::{
 };
 
 mod quarantine;
+mod sessions;
 
 /// A plan whose first step is never left by itself.
 const LONG: &str = r#"{"steps":[{"weight":5,"hold":"10m"},{"weight":100}]}"#;
@@ -66,6 +67,8 @@ impl Bench {
              [releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
              [releases.green]\nversion = \"2\"\nendpoints = [{green:?}]\n\
              [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n\
+             [[routes]]\nname = \"keyed\"\npath_prefix = \"/keyed\"\naffinity = [{{ header = \"x-session\" }}]\n\
+             split = {{ blue = 100, green = 0 }}\n\
              [[routes]]\nname = \"tools\"\npath_prefix = \"/tools\"\nsplit = {{ blue = 1 }}\n"
         );
         let mut file = File::create(folder.path().join("switchback.toml")).unwrap();

@@ -1,0 +1,150 @@
+//! The sessions of a rollout: each counts once for each signal and threshold, with its first bad event.
+//!
+//! Requests of one session fail together. Counted one by one, a client that fails whatever serves it raises a false alarm
+//! in about half of the rollouts (docs/verdicts.md).
+
+use std::{sync::Arc, time::Duration};
+
+use super::rollout_evidence::{Cells, Counts, failure};
+use crate::{
+    analysis::{FirstBad, Signal, Thresholds},
+    model::RouteSpec,
+    stats::{BadUnit, NotedRelease},
+};
+
+/// Largest number of bad sessions that are remembered, for each signal and threshold.
+const MOST: usize = 20_000;
+
+/// The bad sessions of a rollout.
+#[derive(Debug)]
+pub(super) struct RolloutSessions {
+    /// Those of the release, and those of the stable one.
+    noted: [NotedRelease; 2],
+    thresholds: Option<Thresholds>,
+    seen: FirstBad,
+}
+
+impl RolloutSessions {
+    /// Begins to note bad sessions; `None` on a route without sessions.
+    pub(super) fn of(
+        cells: &Cells,
+        route: &RouteSpec,
+        thresholds: Option<&Thresholds>,
+    ) -> Option<Self> {
+        let lowest = thresholds.and_then(|thresholds| thresholds.seconds().first());
+        let slow = lowest.map(|seconds| Duration::from_secs_f64(*seconds));
+        let noted = |table: &Arc<_>| NotedRelease::new(Arc::clone(table), slow);
+        route.has_sessions().then(|| Self {
+            noted: [noted(&cells.canary), noted(&cells.stable)],
+            thresholds: thresholds.cloned(),
+            seen: FirstBad::new(MOST),
+        })
+    }
+
+    /// First bad events of sessions since the last look. None if more were bad on the stable release than are noted: what
+    /// is left of them would make the release seem worse.
+    pub(super) fn look(&mut self) -> [Counts; 2] {
+        let [canary, stable] = self.noted.each_ref().map(NotedRelease::take);
+        let counts = [canary.units, stable.units].map(|units| self.first(&units));
+        if stable.is_cut {
+            return [Counts::default(); 2];
+        }
+        counts
+    }
+
+    fn first(&mut self, bad: &[BadUnit]) -> Counts {
+        let mut counts = Counts::default();
+        for bad in bad {
+            let failed = match failure(bad.outcome) {
+                Some(Signal::BrokenStreams) => Some((Signal::BrokenStreams, &mut counts.broken)),
+                Some(signal) => Some((signal, &mut counts.failures)),
+                None => None,
+            };
+            if let Some((signal, count)) = failed {
+                *count += u64::from(self.seen.is_first(bad.unit, signal, 0));
+            }
+            let thresholds = self.thresholds.as_ref();
+            let passed = thresholds.map_or(0, |thresholds| {
+                thresholds.passed(bad.duration.as_secs_f64())
+            });
+            for (level, count) in counts.older.iter_mut().enumerate().take(passed) {
+                *count += u64::from(self.seen.is_first(bad.unit, Signal::Slow, level));
+            }
+        }
+        counts
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{model::Outcome, stats::OutcomeTable};
+
+    fn sessions() -> (Cells, RolloutSessions) {
+        let cells = Cells {
+            canary: Arc::new(OutcomeTable::new(1)),
+            stable: Arc::new(OutcomeTable::new(1)),
+        };
+        let mut route =
+            RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
+        let thresholds = Thresholds::given(&[0.5, 1.0]);
+        assert!(RolloutSessions::of(&cells, &route, thresholds.as_ref()).is_none());
+        route.affinity = serde_json::from_str(r#"[{"header":"x-session"}]"#).unwrap();
+        let sessions = RolloutSessions::of(&cells, &route, thresholds.as_ref());
+        (cells, sessions.unwrap())
+    }
+
+    fn note(table: &OutcomeTable, unit: u64, outcome: Outcome, duration: Duration) {
+        assert!(table.notes(outcome, duration));
+        table.note(BadUnit {
+            unit,
+            outcome,
+            duration,
+        });
+    }
+
+    #[test]
+    fn a_session_counts_once_for_each_signal_and_threshold() {
+        let (cells, mut sessions) = sessions();
+        let quick = Duration::from_millis(1);
+        for _ in 0..10 {
+            note(&cells.canary, 1, Outcome::Failed(502), quick);
+            note(&cells.canary, 2, Outcome::Cut(200), quick);
+            note(
+                &cells.canary,
+                2,
+                Outcome::Answered(200),
+                Duration::from_millis(700),
+            );
+            note(
+                &cells.stable,
+                3,
+                Outcome::Answered(500),
+                Duration::from_secs(2),
+            );
+        }
+        let [canary, stable] = sessions.look();
+        assert_eq!(
+            (canary.failures, canary.broken, canary.older),
+            (1, 1, [1, 0, 0, 0])
+        );
+        assert_eq!(
+            (stable.failures, stable.broken, stable.older),
+            (1, 0, [1, 1, 0, 0])
+        );
+        note(&cells.canary, 1, Outcome::Failed(502), quick);
+        note(&cells.canary, 4, Outcome::Failed(502), quick);
+        assert_eq!(sessions.look()[0].failures, 1, "only the new one");
+    }
+
+    #[test]
+    fn a_cut_list_of_the_stable_release_is_no_evidence() {
+        let (cells, mut sessions) = sessions();
+        let quick = Duration::from_millis(1);
+        note(&cells.canary, 1, Outcome::Failed(502), quick);
+        (0..5_000).for_each(|unit| note(&cells.stable, unit, Outcome::Failed(502), quick));
+        assert_eq!(sessions.look(), [Counts::default(); 2]);
+        note(&cells.canary, 9_999, Outcome::Failed(502), quick);
+        assert_eq!(sessions.look()[0].failures, 1);
+    }
+}

@@ -1,0 +1,43 @@
+//! A request in the statistics of its release.
+
+use std::time::Duration;
+
+use super::{request_context::RequestContext, select::Decision};
+use crate::{
+    model::{DecisionReason, Outcome},
+    net::Tick,
+    stats::BadUnit,
+};
+
+impl RequestContext {
+    /// Records the request in the statistics of its release.
+    #[inline]
+    pub(super) fn record(&self, decision: &Decision, outcome: Outcome, ended: Tick) {
+        let (cells, slot) = (decision.cells(), self.worker.slot);
+        match decision.reason {
+            DecisionReason::Split => {}
+            DecisionReason::Override => return cells.record_override(slot, outcome),
+            reason => cells.record_decision(slot, reason, self.session.get().is_lost),
+        }
+        let first_byte = self.first_byte.get().map(|at| at.since(self.started));
+        let duration = ended.since(self.started);
+        cells.record(slot, outcome, duration, first_byte);
+        if cells.notes(outcome, duration) {
+            self.note_bad(decision, outcome, duration);
+        }
+        cells.record_bytes(slot, self.bytes_in.get(), self.bytes_out.get());
+    }
+
+    /// Notes a bad request with its session, for the rollout that looks at its release.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn note_bad(&self, decision: &Decision, outcome: Outcome, duration: Duration) {
+        let has_sessions = decision.route.has_sessions();
+        let session = self.session.get().key().filter(|_| has_sessions);
+        decision.cells().note(BadUnit {
+            unit: session.unwrap_or(self.random_key),
+            outcome,
+            duration,
+        });
+    }
+}
