@@ -24,6 +24,7 @@ use crate::support::{
     cli::{file, run_failing, run_ok},
 };
 
+mod killed;
 mod quarantine;
 mod sessions;
 

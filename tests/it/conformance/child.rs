@@ -44,17 +44,7 @@ impl Switchback {
         let file = folder.path().join("switchback.toml");
         let mut written = File::create(&file).unwrap();
         written.write_all(config.as_bytes()).unwrap();
-        let log = File::create(folder.path().join("log")).unwrap();
-        let built = env!("CARGO_BIN_EXE_switchback").to_string();
-        let child = Command::new(std::env::var("SWITCHBACK").unwrap_or(built))
-            .args(["serve", "--config"])
-            .arg(&file)
-            .envs(variables.iter().copied())
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .unwrap();
+        let child = spawn(&folder, variables);
         let mut switchback = Self {
             child,
             folder,
@@ -63,6 +53,14 @@ impl Switchback {
         switchback.wait_until_it_is_ready();
         assert_eq!(switchback.listeners.len(), listeners.len());
         switchback
+    }
+
+    /// Kills it, and starts it again with the same configuration and history. Its addresses are others then.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.child = spawn(&self.folder, &[]);
+        self.wait_until_it_is_ready();
     }
 
     fn wait_until_it_is_ready(&mut self) {
@@ -111,6 +109,20 @@ impl Switchback {
     pub(crate) fn is_alive(&mut self) -> bool {
         self.child.try_wait().unwrap().is_none()
     }
+}
+
+fn spawn(folder: &TempDir, variables: &[(&str, &str)]) -> Child {
+    let log = File::create(folder.path().join("log")).unwrap();
+    let built = env!("CARGO_BIN_EXE_switchback").to_string();
+    Command::new(std::env::var("SWITCHBACK").unwrap_or(built))
+        .args(["serve", "--config"])
+        .arg(folder.path().join("switchback.toml"))
+        .envs(variables.iter().copied())
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().unwrap())
+        .stderr(log)
+        .spawn()
+        .unwrap()
 }
 
 impl Drop for Switchback {
