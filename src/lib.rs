@@ -12,6 +12,7 @@ pub mod discovery;
 pub mod fleet;
 pub mod health;
 pub mod history;
+pub mod hooks;
 pub mod http1;
 pub mod http2;
 pub mod message;

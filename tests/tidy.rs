@@ -39,6 +39,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("api", &["model"]),
     ("config", &["fleet", "model", "table"]),
     ("net", &["config", "model"]),
+    ("hooks", &["api", "config", "model", "net"]),
     ("telemetry", &["fleet", "model", "stats", "table"]),
     ("demo", &["config", "message", "model"]),
     // the control plane
@@ -51,6 +52,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "config",
             "fleet",
             "history",
+            "hooks",
             "model",
             "rollout",
             "stats",
@@ -114,6 +116,7 @@ const LAYERS: &[(&str, &[&str])] = &[
             "fleet",
             "health",
             "history",
+            "hooks",
             "model",
             "net",
             "proxy",
@@ -137,7 +140,12 @@ const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Files that may name types of hyper, http and axum: those that do the I/O. A folder ends in `/`.
-const HTTP_TYPES: &[&str] = &["src/admin/", "src/cli/", "src/demo/"];
+const HTTP_TYPES: &[&str] = &[
+    "src/admin/",
+    "src/cli/",
+    "src/demo/",
+    "src/hooks/http_post.rs",
+];
 
 const MAX_LINES: usize = 400;
 

@@ -35,8 +35,8 @@ pub use self::{
         SplitRequest, SwitchRequest,
     },
     rollout::{
-        Rollout, RolloutEntry, RolloutFinding, RolloutList, RolloutMetric, RolloutPause,
-        RolloutRate, RolloutRequest, RolloutState, RolloutVerdict,
+        Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutList, RolloutMetric,
+        RolloutPause, RolloutRate, RolloutRequest, RolloutState, RolloutVerdict,
     },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,

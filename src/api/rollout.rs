@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Timestamp, plan_choice::PlanChoice};
-use crate::model::{HumanDuration, Percent, PlanName, PlanSpec, ReleaseName, RouteName, Version};
+use crate::model::{
+    HookName, HumanDuration, Percent, PlanName, PlanSpec, ReleaseName, RouteName, Version,
+};
 
 /// `POST /v1/rollouts`: gives a release the requests of a route step by step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -74,6 +76,9 @@ pub struct Rollout {
     /// Verdict on the release.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub verdict: Option<RolloutVerdict>,
+    /// Latest answer of a gate.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub gate: Option<RolloutGate>,
     /// Reason for which its last order could not be carried out yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,
@@ -115,6 +120,22 @@ pub enum RolloutPause {
     Inconclusive,
     /// The release got no requests.
     NoTraffic,
+    /// A gate gave no decision, as often as it was asked; it is asked again after a `resume`.
+    Gate,
+}
+
+/// Answer of a gate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct RolloutGate {
+    /// The hook.
+    pub hook: HookName,
+    /// `continue`, `wait`, `rollback`, or `silent` if it gave no decision.
+    pub decision: String,
+    /// Its reason, or that of the failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// Time of the answer.
+    pub at: Timestamp,
 }
 
 /// Entry in the log of a rollout.
@@ -223,6 +244,7 @@ impl RolloutPause {
             Self::Approval => "approval",
             Self::Inconclusive => "inconclusive",
             Self::NoTraffic => "no_traffic",
+            Self::Gate => "gate",
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
-use super::{Config, Listener, ListenerTls, Network, TokenRole, bounds, own_listeners, sessions};
+use super::{
+    Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, own_listeners, sessions,
+};
 use crate::{
     fleet::Fleet,
     model::{ChangeSet, Problem, TableState},
@@ -27,6 +29,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     for (name, plan) in &config.plans {
         found.extend(plan.problems(&format!("plans.{name}")));
     }
+    check_hooks::check(config, &mut found);
     names(config, &mut found);
     globs(config, &mut found);
     bounds::numbers(config, &mut found);
@@ -240,7 +243,7 @@ fn missing_files(config: &mut Config, found: &mut Vec<Problem>) {
         }
     };
     config.each_path(|at, path| {
-        if ["listeners.", "admin.", "sessions."]
+        if ["listeners.", "admin.", "sessions.", "hooks."]
             .iter()
             .any(|part| at.starts_with(part))
         {

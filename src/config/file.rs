@@ -8,10 +8,12 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Discovery, HealthChecks, History, Listener, Log, Network, Observe,
+    AccessLog, Admin, Discovery, HealthChecks, History, HookSpec, Listener, Log, Network, Observe,
     ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
 };
-use crate::model::{PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument};
+use crate::model::{
+    HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
+};
 
 /// Default limit on the number of workers.
 const MOST_WORKERS: usize = 16;
@@ -54,6 +56,8 @@ pub struct Config {
     pub log: Log,
     /// Shutdown of the process.
     pub shutdown: Shutdown,
+    /// Hooks of rollouts by name.
+    pub hooks: BTreeMap<HookName, HookSpec>,
     /// Plans of rollouts by name.
     pub plans: BTreeMap<PlanName, PlanSpec>,
     /// Releases by name.
@@ -144,6 +148,16 @@ impl Config {
         for (place, key) in self.sessions.keys.iter_mut().enumerate() {
             if let Some(file) = &mut key.file {
                 visit(format!("sessions.keys.{place}.file"), file);
+            }
+        }
+        for (name, hook) in &mut self.hooks {
+            for (place, secret) in hook.secrets.iter_mut().enumerate() {
+                if let Some(file) = &mut secret.file {
+                    visit(format!("hooks.{name}.secrets.{place}.file"), file);
+                }
+            }
+            if let Some(ca) = &mut hook.ca {
+                visit(format!("hooks.{name}.ca"), ca);
             }
         }
         let listeners = self.listeners.iter_mut().enumerate();

@@ -14,8 +14,10 @@ use thiserror::Error;
 mod advice;
 mod bounds;
 mod check;
+mod check_hooks;
 mod environment;
 mod file;
+mod hooks;
 mod limits;
 mod listener;
 mod network;
@@ -37,8 +39,10 @@ mod wrong_value;
 
 pub use self::{
     check::FileCheck,
+    check_hooks::gate_problems,
     environment::Variables,
     file::{Config, Headers, Traceparent, Underscores},
+    hooks::{HookFormat, HookSpec},
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},
     listener::{Certificate, ClientAuth, Listener, ListenerTls, TlsVersion},
     network::Network,
@@ -48,7 +52,7 @@ pub use self::{
         Observe, Rollback, TokenRole, TokenSpec,
     },
     self_loop::{is_own_listener, own_listeners},
-    sessions::{SealKeySpec, Sessions},
+    sessions::{SecretSpec, Sessions},
     settings::{SettingsDigests, changed_settings},
     shutdown::{Shutdown, ShutdownPolicies},
     size::Size,

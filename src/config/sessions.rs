@@ -13,7 +13,7 @@ use crate::model::{HumanDuration, Problem};
 pub struct Sessions {
     /// Secrets that seal session ids and preview tokens: the first one seals, all of them open. With none, one is made
     /// at the first start and kept in the folder of the history.
-    pub keys: Vec<SealKeySpec>,
+    pub keys: Vec<SecretSpec>,
     /// Age from which a pin is not followed.
     pub max_age: HumanDuration,
     /// Memory for the starts of MCP sessions, which are repeated when a session is moved.
@@ -39,7 +39,7 @@ impl Default for Sessions {
 /// Source of a secret: a file or an environment variable, never the configuration itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct SealKeySpec {
+pub struct SecretSpec {
     /// File that holds the secret, with only white space around it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<PathBuf>,

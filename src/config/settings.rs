@@ -1,4 +1,5 @@
-//! The static settings: all keys of a configuration except the table and the plans of rollouts. A running process cannot reload them.
+//! The static settings: all keys of a configuration except the table, the plans of rollouts and their
+//! hooks. A running process cannot reload them.
 
 use std::{collections::BTreeMap, fmt::Write as _};
 
@@ -21,7 +22,7 @@ impl Config {
         let sections = value.as_object().expect("a configuration is a table");
         sections
             .iter()
-            .filter(|(key, _)| !matches!(key.as_str(), "plans" | "releases" | "routes"))
+            .filter(|(key, _)| !matches!(key.as_str(), "hooks" | "plans" | "releases" | "routes"))
             .map(|(key, value)| (key.clone(), short_digest(&value.to_string())))
             .collect()
     }

@@ -11,6 +11,7 @@ use super::{
     cuts,
     drift::DriftCache,
     health_gate::HealthGate,
+    hook_queue::HookQueue,
     idempotency::{IdempotencyStore, KeyGuard},
     metrics,
     quarantine::Quarantine,
@@ -52,6 +53,7 @@ pub struct Controller {
     pub(super) route_index: RouteIndexCache,
     pub(super) rollouts: RolloutRegistry,
     pub(super) quarantine: Quarantine,
+    pub(super) hooks: HookQueue,
 }
 
 impl Controller {
@@ -116,6 +118,7 @@ impl Controller {
             route_index: RouteIndexCache::default(),
             rollouts,
             quarantine,
+            hooks: HookQueue::default(),
         }
     }
 
@@ -125,7 +128,8 @@ impl Controller {
         tokio::join!(
             self.upkeep(),
             cuts::run(&self.table, &self.fleet),
-            self.run_rollouts()
+            self.run_rollouts(),
+            self.run_hooks()
         );
     }
 

@@ -5,7 +5,11 @@ use std::time::Duration;
 use metrics::{counter, gauge, histogram};
 
 use super::{revision_log::RevisionLog, rollout_record};
-use crate::{model::Cause, rollout::State, telemetry::names};
+use crate::{
+    model::{Cause, HookName},
+    rollout::State,
+    telemetry::names,
+};
 
 pub(super) fn count_swap(cause: &Cause, took: Duration) {
     counter!(names::SWAPS.0, "cause" => cause.as_str()).increment(1);
@@ -57,6 +61,20 @@ pub(super) fn set_quarantined(count: usize) {
 pub(super) fn count_rollout_end(state: State) {
     let name = rollout_record::state(state).as_str();
     counter!(names::ROLLOUTS_ENDED.0, "state" => name).increment(1);
+}
+
+/// Counts a call of a hook by its outcome.
+pub(super) fn count_hook(hook: &HookName, outcome: &'static str) {
+    let labels = [("hook", hook.to_string()), ("outcome", outcome.to_owned())];
+    counter!(names::HOOK_CALLS.0, &labels).increment(1);
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and messages are counted in thousands"
+)]
+pub(super) fn set_hooks_owed(count: usize) {
+    gauge!(names::HOOKS_OWED.0).set(count as f64);
 }
 
 pub(super) fn set_drift(is_drifted: bool) {

@@ -17,6 +17,7 @@
 //! - work in flight: `work`, `cuts`
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
+//! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -32,7 +33,11 @@ mod drift;
 mod dry_run;
 mod ending;
 mod error;
+mod gate_question;
 mod health_gate;
+mod hook_loop;
+mod hook_outbox;
+mod hook_queue;
 mod idempotency;
 mod import;
 mod leave;
@@ -58,6 +63,7 @@ mod rollback;
 mod rollout_begin;
 mod rollout_error;
 mod rollout_evidence;
+mod rollout_gate;
 mod rollout_loop;
 mod rollout_orders;
 mod rollout_record;

@@ -3,6 +3,7 @@
 use super::{ControlError, Controller, RolloutError, rollout_record::Begin};
 use crate::{
     api::{PlanChoice, RolloutRequest},
+    config::gate_problems,
     model::{
         ChangeError, PlanName, PlanSpec, ReleaseName, RouteName, RouteSpec, TableState, Version,
     },
@@ -17,7 +18,9 @@ impl Controller {
         author: String,
     ) -> Result<Begin, RolloutError> {
         let (plan, plan_name) = self.plan_of(request.plan.clone())?;
-        let problems = plan.problems("plan");
+        let mut problems = plan.problems("plan");
+        let hooks = self.hooks.set();
+        problems.extend(gate_problems(&plan, "plan", |gate| hooks.format(gate)));
         if !problems.is_empty() {
             return Err(RolloutError::Plan(problems));
         }

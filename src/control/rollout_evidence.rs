@@ -254,6 +254,7 @@ impl EvidenceReader {
     /// The judge's number of the step: each place has one for its first moments and one for the rest.
     fn step(&self, is_early: bool) -> u32 {
         let place = match self.place {
+            Place::Start => 0,
             Place::Step(step) => step,
             Place::Bake => self.steps,
         };

@@ -55,6 +55,7 @@ impl Controller {
         }
         if self.is_changed_by_others(&run.record) {
             end_superseded(run);
+            self.owe(run);
             entry.show(&run.record);
             return;
         }
@@ -65,7 +66,10 @@ impl Controller {
         }) {
             self.read_from_here(run);
         }
-        let seen = self.observe(run, elapsed);
+        let seen = Observed {
+            gate: self.gate_answer(run),
+            ..self.observe(run, elapsed)
+        };
         let before = (run.record.machine.state(), run.record.machine.pause());
         let action = run
             .record
@@ -82,10 +86,13 @@ impl Controller {
             let what = format!("paused ({reason:?}): {words}");
             run.record.note("switchback", what);
         }
+        self.owe(run);
         entry.show(&run.record);
         if let Some(action) = action {
             // What cannot be carried out is ordered again in a second; the record says why.
             let _again = self.carry_out(entry, run, action).await;
+            self.owe(run);
+            entry.show(&run.record);
         }
     }
 
@@ -113,6 +120,7 @@ impl Controller {
                 obstacle,
                 Some(Obstacle::StableFails { .. } | Obstacle::ShareIsOff { .. })
             ),
+            gate: None,
         }
     }
 

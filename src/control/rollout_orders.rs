@@ -14,7 +14,7 @@ use crate::{
     api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
     model::{Actor, Change, Percent, Percents, ReleaseName, Revision, RouteSpec, Weights},
-    rollout::{Action, Event, State, Target},
+    rollout::{Action, Event, Place, State, Target},
     table::RollbackTarget,
 };
 
@@ -96,6 +96,7 @@ impl Controller {
         let state = self.table.load().state();
         let record = &run.record;
         let (route, place) = (state.spec.route(&record.route), record.machine.place());
+        let place = place.filter(|place| *place != Place::Start);
         let (Some(route), Some(place)) = (route, place) else {
             run.reader = None;
             return;

@@ -3,16 +3,16 @@
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde::{Deserialize, Serialize};
 
-use super::clock::now;
+use super::{clock::now, hook_outbox::HookOutbox};
 use crate::{
     analysis::{Finding, Judge, Names, Rate, Verdict},
     api::{
-        Rollout, RolloutEntry, RolloutFinding, RolloutMetric, RolloutPause, RolloutRate,
-        RolloutState, RolloutStatus, RolloutVerdict, Timestamp,
+        Rollout, RolloutEntry, RolloutFinding, RolloutGate, RolloutMetric, RolloutPause,
+        RolloutRate, RolloutState, RolloutStatus, RolloutVerdict, Timestamp,
     },
     model::{
-        Actor, Author, HumanDuration, Percent, PlanName, ReleaseName, Revision, RouteName, Version,
-        Weights,
+        Actor, Author, HookName, HumanDuration, Percent, PlanName, ReleaseName, Revision,
+        RouteName, Version, Weights,
     },
     rollout::{Machine, PauseReason, State},
 };
@@ -45,6 +45,21 @@ pub(super) struct RolloutRecord {
     pub(super) verdict: Option<RolloutVerdict>,
     pub(super) waiting_for: Option<String>,
     pub(super) log: Vec<RolloutEntry>,
+    /// Messages that hooks are owed.
+    #[serde(default)]
+    pub(super) outbox: HookOutbox,
+    /// Latest answer of a gate.
+    #[serde(default)]
+    gate: Option<GateRecord>,
+}
+
+/// Answer of a gate, as it is saved.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct GateRecord {
+    pub(super) hook: HookName,
+    pub(super) decision: String,
+    pub(super) reason: Option<String>,
+    pub(super) at: Timestamp,
 }
 
 /// Parts of a new rollout.
@@ -82,6 +97,8 @@ impl RolloutRecord {
             verdict: None,
             waiting_for: None,
             log: Vec::new(),
+            outbox: HookOutbox::default(),
+            gate: None,
         }
     }
 
@@ -128,6 +145,19 @@ impl RolloutRecord {
             by: by.to_owned(),
             what,
         });
+    }
+
+    /// Takes an answer of a gate; one that says something new is an entry in the log.
+    pub(super) fn hear(&mut self, answer: GateRecord) {
+        let said = |gate: &GateRecord| (gate.decision.clone(), gate.reason.clone());
+        let is_new = self.gate.as_ref().map(said) != Some(said(&answer));
+        if is_new || answer.decision != "wait" {
+            let reason = answer.reason.as_deref();
+            let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
+            let by = format!("gate {}", answer.hook);
+            self.note(&by, format!("{}{reason}", answer.decision));
+        }
+        self.gate = Some(answer);
     }
 
     /// The judge that was saved. One that cannot be read, by another version of the program perhaps, is given up with an
@@ -180,6 +210,7 @@ impl RolloutRecord {
             author: self.author.clone(),
             message: self.message.clone(),
             verdict: self.verdict.clone(),
+            gate: self.gate.as_ref().map(gate),
             waiting_for: self.waiting_for.clone(),
             log: self.log.clone(),
         }
@@ -225,6 +256,16 @@ const fn pause(reason: PauseReason) -> RolloutPause {
         PauseReason::Approval => RolloutPause::Approval,
         PauseReason::Inconclusive => RolloutPause::Inconclusive,
         PauseReason::NoTraffic => RolloutPause::NoTraffic,
+        PauseReason::Gate => RolloutPause::Gate,
+    }
+}
+
+fn gate(record: &GateRecord) -> RolloutGate {
+    RolloutGate {
+        hook: record.hook.clone(),
+        decision: record.decision.clone(),
+        reason: record.reason.clone(),
+        at: record.at,
     }
 }
 

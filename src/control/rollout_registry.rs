@@ -10,7 +10,7 @@ use std::{
 use tokio::sync::Notify;
 
 use super::{
-    rollout_evidence::EvidenceReader, rollout_record::RolloutRecord,
+    gate_question::GateAsking, rollout_evidence::EvidenceReader, rollout_record::RolloutRecord,
     rollout_sessions::RolloutSessions, saved_file::SavedFile,
 };
 use crate::{
@@ -54,6 +54,7 @@ pub(super) struct RunningRollout {
     /// On a route with sessions, while it runs.
     pub(super) sessions: Option<RolloutSessions>,
     pub(super) looked_at: Instant,
+    pub(super) gate: GateAsking,
 }
 
 impl RolloutRegistry {
@@ -146,6 +147,7 @@ impl RolloutEntry {
                 reader: None,
                 sessions: None,
                 looked_at: Instant::now(),
+                gate: GateAsking::default(),
             }),
         }
     }

@@ -65,7 +65,12 @@ impl Controller {
     ) -> Result<(), RolloutError> {
         let mut run = entry.running.lock().await;
         self.rollouts.add(entry);
-        let Some(action) = action else { return Ok(()) };
+        let Some(action) = action else {
+            // A gate is asked first.
+            self.owe(&mut run);
+            entry.show(&run.record);
+            return Ok(());
+        };
         let done = self.carry_out(entry, &mut run, action).await;
         if let Err(error) = done {
             let _never_refused = run.record.machine.on(Event::Changed);
@@ -75,6 +80,8 @@ impl Controller {
             self.rollouts.save(self.settings.durable_within).await;
             return Err(error.into());
         }
+        self.owe(&mut run);
+        entry.show(&run.record);
         Ok(())
     }
 
@@ -151,6 +158,7 @@ impl Controller {
         let is_changed = self.is_changed_by_others(&run.record);
         if is_changed && !run.record.machine.has_ended() {
             end_superseded(&mut run);
+            self.owe(&mut run);
             entry.show(&run.record);
         }
         if is_changed {
@@ -179,6 +187,7 @@ impl Controller {
         if run.record.machine.has_ended() && run.record.ended_at.is_none() {
             run.record.ended_at = Some(super::clock::now());
         }
+        self.owe(&mut run);
         entry.show(&run.record);
         drop(run);
         let is_saved = self.rollouts.save(self.settings.durable_within).await;

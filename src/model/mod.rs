@@ -17,6 +17,7 @@ mod endpoint;
 mod endpoint_spec;
 mod growth;
 mod health;
+mod hook;
 mod in_flight;
 mod mcp;
 mod name;
@@ -51,9 +52,10 @@ pub use self::{
     endpoint_spec::EndpointSpec,
     growth::{Growth, rescues},
     health::{HealthMethod, HealthSpec, StatusRange},
+    hook::{HookEvent, HookUrl},
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
-    name::{NameError, PlanName, ReleaseName, RouteName, Version},
+    name::{HookName, NameError, PlanName, ReleaseName, RouteName, Version},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},
     problem::{Problem, closest},

@@ -90,6 +90,10 @@ name! {
     ReleaseName
 }
 name! {
+    /// Name of a hook, such as `checks`.
+    HookName
+}
+name! {
     /// Name of a plan for rollouts, such as `careful`.
     PlanName
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{HumanDuration, Percent, Problem};
+use super::{HookName, HumanDuration, Percent, Problem};
 
 /// Largest number of steps of a plan.
 pub const MOST_STEPS: usize = 50;
@@ -36,6 +36,10 @@ pub struct PlanSpec {
     /// release could not be judged. At most 50; 0 turns it off.
     #[serde(default = "held_back", skip_serializing_if = "is_held_back")]
     pub hold_back: Percent,
+    /// Hook that is asked before each weight, the first and the last included: only what it lets go on goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub gate: Option<HookName>,
 }
 
 /// Step of a plan.
@@ -60,6 +64,10 @@ pub struct StepSpec {
     /// True if an approval is needed after all that.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub approval: bool,
+    /// Hook that is asked before the step ends, in place of that of the plan.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub gate: Option<HookName>,
 }
 
 /// Evidence that a step waits for.
@@ -90,6 +98,7 @@ impl Default for PlanSpec {
             steps: [5, 25, 50, 100].map(StepSpec::of).to_vec(),
             bake: Some(HumanDuration::seconds(600)),
             hold_back: held_back(),
+            gate: None,
         }
     }
 }
@@ -134,6 +143,23 @@ impl PlanSpec {
     /// Time after the last step.
     pub fn bake(&self) -> Duration {
         self.bake.map_or(Duration::ZERO, |HumanDuration(bake)| bake)
+    }
+
+    /// Hook that is asked before a step ends.
+    pub fn gate(&self, index: u32) -> Option<&HookName> {
+        let own = self.step(index).and_then(|step| step.gate.as_ref());
+        own.or(self.gate.as_ref())
+    }
+
+    /// All gates, with their paths in the plan.
+    pub fn gates(&self) -> impl Iterator<Item = (String, &HookName)> {
+        let of_plan = self.gate.iter().map(|gate| ("gate".to_owned(), gate));
+        let steps = self.steps.iter().enumerate();
+        let of_steps = steps.filter_map(|(index, step)| {
+            let gate = step.gate.as_ref()?;
+            Some((format!("steps.{index}.gate"), gate))
+        });
+        of_plan.chain(of_steps)
     }
 
     /// Problems of the plan, with their paths under this one.
@@ -208,6 +234,7 @@ impl StepSpec {
             until: None,
             within: None,
             approval: false,
+            gate: None,
         }
     }
 }

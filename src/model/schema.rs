@@ -18,8 +18,8 @@ use utoipa::{
 };
 
 use super::{
-    Digest, EndpointUrl, HumanDuration, MAX_WEIGHT, PlanName, PublicUrl, ReleaseName, RouteName,
-    SessionPolicy, Version, WorkPolicy,
+    Digest, EndpointUrl, HookName, HumanDuration, MAX_WEIGHT, PlanName, PublicUrl, ReleaseName,
+    RouteName, SessionPolicy, Version, WorkPolicy,
 };
 
 /// Pattern of a name.
@@ -132,6 +132,12 @@ text!(RouteName, "RouteName", {
     "description": "The name of a route.",
     "pattern": NAME,
     "examples": ["chat"],
+});
+text!(HookName, "HookName", {
+    "type": "string",
+    "description": "The name of a hook.",
+    "pattern": NAME,
+    "examples": ["checks"],
 });
 text!(PlanName, "PlanName", {
     "type": "string",

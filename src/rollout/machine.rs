@@ -6,11 +6,14 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     command::{Command, Refused},
-    place::{End, PauseReason, Place, State, Target},
+    gate::GateAnswer,
+    happened::{Happened, Happenings},
+    phase::Phase,
+    place::{End, PauseReason, Place, Target},
 };
 use crate::{
     analysis::Finding,
-    model::{Percent, PlanSpec, StepSpec},
+    model::{HookEvent, PlanSpec, StepSpec},
 };
 
 /// Longest time that one observation adds to a step: more has not been observed.
@@ -19,33 +22,20 @@ const LONGEST_LOOK: Duration = Duration::from_secs(5);
 /// State of one rollout; saved with serde.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Machine {
-    plan: PlanSpec,
-    phase: Phase,
+    pub(super) plan: PlanSpec,
+    pub(super) phase: Phase,
     /// The latest step, also after it.
-    step: u32,
+    pub(super) step: u32,
     /// Time of the place in which it was held and observed.
-    held: Duration,
+    pub(super) held: Duration,
     /// Time beyond the shortest one in which the evidence was waited for.
     waited: Duration,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Phase {
-    Planned,
-    /// A weight is ordered and not confirmed.
-    Moving {
-        target: Target,
-        from: Option<Place>,
-    },
-    Holding(Place),
-    Paused {
-        place: Place,
-        reason: PauseReason,
-    },
-    /// The way back is ordered and not confirmed.
-    Returning(End),
-    Ended(End),
+    /// True if a gate is all that the place still waits for.
+    #[serde(default)]
+    pub(super) asks: bool,
+    /// Events that others are to hear of.
+    #[serde(default, skip_serializing_if = "Happenings::is_empty")]
+    happened: Happenings,
 }
 
 /// Observation since the last look.
@@ -59,6 +49,8 @@ pub struct Observed {
     pub has_traffic: bool,
     /// True if nothing can be compared, for another reason than the release's large share.
     pub is_blocked: bool,
+    /// Answer of the gate of this place, if it has given one since.
+    pub gate: Option<GateAnswer>,
 }
 
 /// Event that a machine is told.
@@ -96,73 +88,14 @@ impl Machine {
             step: 0,
             held: Duration::ZERO,
             waited: Duration::ZERO,
+            asks: false,
+            happened: Happenings::new(),
         }
     }
 
-    /// The plan.
-    pub const fn plan(&self) -> &PlanSpec {
-        &self.plan
-    }
-
-    /// The latest step.
-    pub const fn step(&self) -> u32 {
-        self.step
-    }
-
-    /// Time in which the present place was held.
-    pub const fn held(&self) -> Duration {
-        self.held
-    }
-
-    /// The state.
-    pub fn state(&self) -> State {
-        match self.phase {
-            Phase::Planned => State::Planned,
-            Phase::Moving {
-                from: Some(Place::Bake),
-                ..
-            }
-            | Phase::Holding(Place::Bake) => State::Baking,
-            Phase::Moving { .. } | Phase::Holding(Place::Step(_)) | Phase::Returning(_) => {
-                State::Running
-            }
-            Phase::Paused { .. } => State::Paused,
-            Phase::Ended(end) => end.into(),
-        }
-    }
-
-    /// Reason of the pause, in one.
-    pub const fn pause(&self) -> Option<PauseReason> {
-        match self.phase {
-            Phase::Paused { reason, .. } => Some(reason),
-            _ => None,
-        }
-    }
-
-    /// The place that is held, paused or not.
-    pub const fn place(&self) -> Option<Place> {
-        match self.phase {
-            Phase::Holding(place) | Phase::Paused { place, .. } => Some(place),
-            _ => None,
-        }
-    }
-
-    /// True if there is nothing more to do.
-    pub const fn has_ended(&self) -> bool {
-        matches!(self.phase, Phase::Ended(_))
-    }
-
-    /// True while the way back is ordered and not gone.
-    pub const fn goes_back(&self) -> bool {
-        matches!(self.phase, Phase::Returning(_))
-    }
-
-    /// Percents that a target gives the release.
-    pub fn weight(&self, target: Target) -> Percent {
-        match target {
-            Target::Step(step) => self.plan.weight(step),
-            Target::Whole => Percent::ALL,
-        }
+    /// Takes what has happened since the last time.
+    pub fn take_happened(&mut self) -> Vec<Happened> {
+        self.happened.take()
     }
 
     /// Changes the state by an event; the order is to be carried out.
@@ -178,13 +111,14 @@ impl Machine {
             }
             Event::Returned => {
                 if let Phase::Returning(end) = self.phase {
-                    self.phase = Phase::Ended(end);
+                    self.happened.add(HookEvent::AfterRollback, None);
+                    self.end(end);
                 }
                 Ok(None)
             }
             Event::Changed => {
                 if !self.has_ended() {
-                    self.phase = Phase::Ended(End::Superseded);
+                    self.end(End::Superseded);
                 }
                 Ok(None)
             }
@@ -194,32 +128,47 @@ impl Machine {
     }
 
     fn start(&mut self) -> Option<Action> {
-        (self.phase == Phase::Planned).then(|| self.go(self.target_at(0), None))
+        if self.phase != Phase::Planned {
+            return None;
+        }
+        self.happened.add(HookEvent::BeforeStart, None);
+        if self.plan.gate.is_some() {
+            self.asks = true;
+            self.phase = Phase::Holding(Place::Start);
+            return None;
+        }
+        Some(self.go(self.target_at(0), None))
     }
 
     fn published(&mut self) {
         let Phase::Moving { target, .. } = self.phase else {
             return;
         };
-        (self.held, self.waited) = (Duration::ZERO, Duration::ZERO);
-        self.phase = match target {
-            Target::Whole => Phase::Ended(End::Succeeded),
-            Target::Step(step) if self.is_bare_end(step) => {
-                self.step = step;
-                Phase::Holding(Place::Bake)
-            }
+        match target {
+            Target::Whole => self.end(End::Succeeded),
             Target::Step(step) => {
                 self.step = step;
-                Phase::Holding(Place::Step(step))
+                self.arrive(if self.is_bare_end(step) {
+                    Place::Bake
+                } else {
+                    Place::Step(step)
+                });
             }
-        };
+        }
+    }
+
+    fn arrive(&mut self, place: Place) {
+        (self.held, self.waited, self.asks) = (Duration::ZERO, Duration::ZERO, false);
+        self.phase = Phase::Holding(place);
     }
 
     fn observed(&mut self, seen: Observed) -> Option<Action> {
         match self.phase {
             Phase::Returning(_) => return Some(Action::Return),
             Phase::Planned | Phase::Ended(_) => return None,
-            _ if seen.finding == Finding::Worse => return Some(self.go_back(End::RolledBack)),
+            _ if seen.finding == Finding::Worse || seen.gate == Some(GateAnswer::Rollback) => {
+                return Some(self.go_back(End::RolledBack));
+            }
             Phase::Moving { target, .. } => return Some(Action::Publish(target)),
             Phase::Holding(place) => return self.hold(place, seen),
             Phase::Paused { place, reason } => {
@@ -235,18 +184,19 @@ impl Machine {
 
     /// Holds a place, and leaves it once everything is there that it waits for.
     fn hold(&mut self, place: Place, seen: Observed) -> Option<Action> {
+        self.asks = false;
         let elapsed = seen.elapsed.min(LONGEST_LOOK);
         self.held = self.held.saturating_add(elapsed);
         let shortest = match place {
             Place::Step(step) => self.plan.hold(step),
             Place::Bake => self.plan.bake(),
+            Place::Start => Duration::ZERO,
         };
         if self.held < shortest {
             return None;
         }
         if let Some(reason) = self.lacks(place, seen, elapsed) {
-            let reason = reason?;
-            self.phase = Phase::Paused { place, reason };
+            self.pause_for(place, reason?);
             return None;
         }
         self.leave(place)
@@ -264,6 +214,8 @@ impl Machine {
         elapsed: Duration,
     ) -> Option<Option<PauseReason>> {
         match place {
+            // Nothing runs there that could be judged.
+            Place::Start => {}
             Place::Step(step) if self.plan.waits_for_fine(step) => {
                 if seen.finding != Finding::Fine {
                     self.waited = self.waited.saturating_add(elapsed);
@@ -280,6 +232,16 @@ impl Machine {
             _ if seen.is_blocked => return Some(Some(PauseReason::Inconclusive)),
             Place::Step(_) | Place::Bake => {}
         }
+        if self.gate().is_some() {
+            match seen.gate {
+                Some(GateAnswer::Continue) => {}
+                Some(GateAnswer::Silent) => return Some(Some(PauseReason::Gate)),
+                Some(GateAnswer::Wait | GateAnswer::Rollback) | None => {
+                    self.asks = true;
+                    return Some(None);
+                }
+            }
+        }
         let approval = |step| self.plan.step(step).is_some_and(|step| step.approval);
         let needs_approval = matches!(place, Place::Step(step) if approval(step));
         needs_approval.then_some(Some(PauseReason::Approval))
@@ -287,7 +249,11 @@ impl Machine {
 
     /// Goes on from a place.
     fn leave(&mut self, place: Place) -> Option<Action> {
+        if matches!(place, Place::Step(_)) {
+            self.happened.add(HookEvent::AfterStep, None);
+        }
         match place {
+            Place::Start => Some(self.go(self.target_at(0), Some(place))),
             Place::Bake => Some(self.go(Target::Whole, Some(place))),
             Place::Step(step) if step < self.plan.last() => {
                 Some(self.go(self.target_at(step + 1), Some(place)))
@@ -297,16 +263,30 @@ impl Machine {
             }
             Place::Step(_) => {
                 // The weight stays: what is held back is held back through the bake.
-                (self.held, self.waited) = (Duration::ZERO, Duration::ZERO);
-                self.phase = Phase::Holding(Place::Bake);
+                self.arrive(Place::Bake);
                 None
             }
         }
     }
 
     fn go(&mut self, target: Target, from: Option<Place>) -> Action {
+        let event = match target {
+            Target::Step(_) => HookEvent::BeforeStep,
+            Target::Whole => HookEvent::BeforePromotion,
+        };
+        self.happened.add(event, Some(target));
         self.phase = Phase::Moving { target, from };
         Action::Publish(target)
+    }
+
+    fn end(&mut self, end: End) {
+        self.happened.add(HookEvent::Finished, None);
+        self.phase = Phase::Ended(end);
+    }
+
+    fn pause_for(&mut self, place: Place, reason: PauseReason) {
+        self.phase = Phase::Paused { place, reason };
+        self.happened.add(HookEvent::Paused, None);
     }
 
     fn go_back(&mut self, end: End) -> Action {
@@ -315,7 +295,7 @@ impl Machine {
     }
 
     /// The target of a step; a last step that holds nothing, without a bake, is the whole.
-    fn target_at(&self, step: u32) -> Target {
+    pub(super) fn target_at(&self, step: u32) -> Target {
         if self.is_bare_end(step) && self.plan.bake().is_zero() {
             return Target::Whole;
         }
@@ -324,14 +304,10 @@ impl Machine {
 
     /// True for a last step that is left at once.
     fn is_bare_end(&self, step: u32) -> bool {
-        let holds = |step: &StepSpec| step.hold.is_some() || step.until.is_some() || step.approval;
+        let holds = |step: &StepSpec| {
+            step.hold.is_some() || step.until.is_some() || step.approval || step.gate.is_some()
+        };
         step == self.plan.last() && !self.plan.step(step).is_some_and(holds)
-    }
-
-    fn pause_by_hand(&mut self, place: Place) -> Option<Action> {
-        let reason = PauseReason::Manual;
-        self.phase = Phase::Paused { place, reason };
-        None
     }
 
     fn command(&mut self, command: Command) -> Result<Option<Action>, Refused> {
@@ -342,7 +318,7 @@ impl Machine {
             (Phase::Ended(_), _) => Err(Refused::Ended),
             (Phase::Returning(_), _) => Err(Refused::GoesBack),
             (Phase::Planned, Command::Abort | Command::Rollback) => {
-                self.phase = Phase::Ended(End::Aborted);
+                self.end(End::Aborted);
                 Ok(None)
             }
             (_, Command::Abort) => Ok(Some(self.go_back(End::Aborted))),
@@ -365,7 +341,10 @@ impl Machine {
                     reason: PauseReason::NoTraffic,
                 },
                 Command::Pause,
-            ) => Ok(self.pause_by_hand(place)),
+            ) => {
+                self.pause_for(place, PauseReason::Manual);
+                Ok(None)
+            }
             (Phase::Paused { reason, .. }, Command::Pause) => Err(Refused::Paused(reason)),
             (
                 Phase::Paused {

@@ -4,19 +4,25 @@
 //! and then orders the next weight. It knows time only as what has been held: an event says how much has passed since the
 //! last one, and of a long gap only a part counts, so that no jump of a clock skips or repeats a step.
 //!
-//! What it orders on its own goes back at any time, and forward only with evidence: never past an approval, never on
-//! silence, never after a change by others. `control` carries the orders out and reports what came of them; one that was
-//! not carried out is given again with the next observation, after a restart too.
+//! What it orders on its own goes back at any time, and forward only with evidence: never past an approval, never past a
+//! gate that has not said so, never on silence, never after a change by others. `control` carries the orders out and
+//! reports what came of them; one that was not carried out is given again with the next observation, after a restart too.
 
 mod command;
+mod gate;
+mod happened;
 mod machine;
+mod phase;
 mod place;
+mod view;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::{
     command::{Command, Refused},
+    gate::GateAnswer,
+    happened::Happened,
     machine::{Action, Event, Machine, Observed},
     place::{End, PauseReason, Place, State, Target},
 };

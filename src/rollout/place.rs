@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
+    /// The time before the first step, if a gate is asked before it.
+    Start,
     /// A step.
     Step(u32),
     /// The time after the last step.
@@ -34,6 +36,8 @@ pub enum PauseReason {
     Inconclusive,
     /// The release got no requests.
     NoTraffic,
+    /// A gate gave no decision.
+    Gate,
 }
 
 /// End of a rollout.

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::{
     analysis::Finding,
-    model::{HumanDuration, Percent, PlanSpec, StepEnd, StepSpec},
+    model::{HookEvent, HumanDuration, Percent, PlanSpec, StepEnd, StepSpec},
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -18,6 +18,7 @@ fn seen(finding: Finding, has_traffic: bool) -> Event {
         finding,
         has_traffic,
         is_blocked: false,
+        gate: None,
     })
 }
 
@@ -61,6 +62,123 @@ impl Run {
             self.tell(seen(finding, true)).unwrap();
         }
     }
+}
+
+impl Run {
+    /// A good second in which a gate answers.
+    fn answered(&mut self, answer: GateAnswer) {
+        self.tell(Event::Observed(Observed {
+            elapsed: SECOND,
+            finding: Finding::Fine,
+            has_traffic: true,
+            is_blocked: false,
+            gate: Some(answer),
+        }))
+        .unwrap();
+    }
+
+    fn happened(&mut self) -> Vec<HookEvent> {
+        let happened = self.machine.take_happened();
+        happened.into_iter().map(|one| one.event).collect()
+    }
+}
+
+const GATED: &str =
+    r#"{"steps": [{"weight": 5, "hold": "3s"}, {"weight": 100}], "bake": "2s", "gate": "checks"}"#;
+
+#[test]
+fn a_gate_is_asked_before_every_weight_and_nothing_goes_on_without_it() {
+    let mut run = Run::begun(plan(GATED));
+    run.seconds(100, Finding::Fine);
+    assert_eq!(
+        (run.weight, run.machine.state()),
+        (Percent::NONE, State::Planned),
+        "not even the first weight"
+    );
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.weight, Percent::of(5));
+    assert!(run.machine.gate().is_some_and(|(_, is_asked)| !is_asked));
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.weight, Percent::of(5), "too early: that answer is none");
+    run.seconds(100, Finding::Fine);
+    assert_eq!(run.weight, Percent::of(5));
+    assert!(run.machine.gate().is_some_and(|(_, is_asked)| is_asked));
+    run.answered(GateAnswer::Wait);
+    assert_eq!(run.weight, Percent::of(5));
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.weight, Percent::of(95));
+    run.seconds(100, Finding::Fine);
+    assert_eq!(run.machine.state(), State::Baking);
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.machine.state(), State::Succeeded);
+}
+
+#[test]
+fn a_gate_that_is_silent_pauses_and_a_resume_asks_it_again() {
+    let mut run = Run::begun(plan(GATED));
+    run.answered(GateAnswer::Silent);
+    assert_eq!(run.machine.pause(), Some(PauseReason::Gate));
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.weight, Percent::NONE, "a pause is ended by hand");
+    run.tell(Event::Command(Command::Resume)).unwrap();
+    run.seconds(10, Finding::Fine);
+    assert_eq!(run.weight, Percent::NONE, "resuming is no answer");
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.weight, Percent::of(5));
+}
+
+#[test]
+fn a_gate_takes_back_at_once_wherever_the_rollout_is() {
+    for looks in [0, 1, 2, 10] {
+        let mut run = Run::begun(plan(GATED));
+        run.answered(GateAnswer::Continue);
+        run.seconds(looks, Finding::NotEnoughData);
+        run.answered(GateAnswer::Rollback);
+        assert_eq!(
+            (run.weight, run.machine.state()),
+            (Percent::NONE, State::RolledBack)
+        );
+    }
+}
+
+#[test]
+fn an_approval_comes_after_the_gate() {
+    let mut run = Run::begun(plan(
+        r#"{"steps": [{"weight": 5, "hold": "1s", "gate": "checks", "approval": true}, {"weight": 100}]}"#,
+    ));
+    run.seconds(10, Finding::Fine);
+    assert_eq!(run.machine.pause(), None, "the gate is waited for");
+    run.answered(GateAnswer::Continue);
+    assert_eq!(run.machine.pause(), Some(PauseReason::Approval));
+    run.tell(Event::Command(Command::Approve)).unwrap();
+    assert_eq!(run.machine.state(), State::Succeeded);
+}
+
+#[test]
+fn every_event_happens_once_in_the_order_of_the_rollout() {
+    use HookEvent::{
+        AfterRollback, AfterStep, BeforePromotion, BeforeStart, BeforeStep, Finished, Paused,
+    };
+    let mut run = Run::begun(plan(TWO_STEPS));
+    run.seconds(20, Finding::Fine);
+    assert_eq!(
+        run.happened(),
+        [
+            BeforeStart,
+            BeforeStep,
+            AfterStep,
+            BeforeStep,
+            AfterStep,
+            BeforeStep
+        ]
+    );
+    run.tell(Event::Command(Command::Pause)).unwrap();
+    run.tell(Event::Command(Command::Resume)).unwrap();
+    run.seconds(30, Finding::Fine);
+    assert_eq!(run.happened(), [Paused, BeforePromotion, Finished]);
+    run.tell(Event::Command(Command::Rollback)).unwrap();
+    assert_eq!(run.happened(), [AfterRollback, Finished]);
+    assert_eq!(run.happened(), []);
 }
 
 const TWO_STEPS: &str = r#"{"steps": [{"weight": 5, "hold": "10s"}, {"weight": 50, "until": "fine"},
@@ -192,6 +310,7 @@ fn a_long_gap_skips_no_step() {
         finding: Finding::NotEnoughData,
         has_traffic: true,
         is_blocked: false,
+        gate: None,
     });
     run.tell(gap).unwrap();
     assert_eq!(
@@ -209,19 +328,31 @@ fn findings() -> impl Strategy<Value = Finding> {
     ]
 }
 
+fn answers() -> impl Strategy<Value = Option<GateAnswer>> {
+    prop_oneof![
+        10 => Just(None),
+        10 => Just(Some(GateAnswer::Continue)),
+        5 => Just(Some(GateAnswer::Wait)),
+        1 => Just(Some(GateAnswer::Silent)),
+        1 => Just(Some(GateAnswer::Rollback)),
+    ]
+}
+
 fn events() -> impl Strategy<Value = Event> {
     let looks = (
         0_u64..8_000,
         findings(),
         any::<bool>(),
         prop::bool::weighted(0.1),
+        answers(),
     )
-        .prop_map(|(elapsed, finding, has_traffic, is_blocked)| {
+        .prop_map(|(elapsed, finding, has_traffic, is_blocked, gate)| {
             Event::Observed(Observed {
                 elapsed: Duration::from_millis(elapsed),
                 finding,
                 has_traffic,
                 is_blocked,
+                gate,
             })
         });
     prop_oneof![
@@ -240,13 +371,15 @@ fn steps() -> impl Strategy<Value = StepSpec> {
         any::<bool>(),
         prop::option::of(1_u64..20),
         any::<bool>(),
+        any::<bool>(),
     )
-        .prop_map(|(hold, fine, within, approval)| StepSpec {
+        .prop_map(|(hold, fine, within, approval, is_gated)| StepSpec {
             weight: Percent::NONE,
             hold: hold.map(HumanDuration::seconds),
             until: fine.then_some(StepEnd::Fine),
             within: within.map(HumanDuration::seconds),
             approval,
+            gate: is_gated.then(|| "step".parse().unwrap()),
         })
 }
 
@@ -255,8 +388,9 @@ fn plans() -> impl Strategy<Value = PlanSpec> {
         prop::collection::vec(steps(), 1..5),
         prop::option::of(0_u64..20),
         0_u32..20,
+        any::<bool>(),
     )
-        .prop_map(|(mut steps, bake, hold_back)| {
+        .prop_map(|(mut steps, bake, hold_back, is_gated)| {
             let count = u32::try_from(steps.len()).unwrap();
             for (place, step) in (1..).zip(&mut steps) {
                 step.weight = Percent::of(100 * place / count);
@@ -265,6 +399,7 @@ fn plans() -> impl Strategy<Value = PlanSpec> {
                 steps,
                 bake: bake.map(HumanDuration::seconds),
                 hold_back: Percent::of(hold_back),
+                gate: is_gated.then(|| "plan".parse().unwrap()),
             }
         })
 }
@@ -273,7 +408,11 @@ fn plans() -> impl Strategy<Value = PlanSpec> {
 fn is_allowed(machine: &Machine, seen: Observed) -> bool {
     let plan = machine.plan();
     let held = machine.held() + seen.elapsed.min(SECOND * 5);
+    if machine.gate().is_some() && seen.gate != Some(GateAnswer::Continue) {
+        return false;
+    }
     match machine.place() {
+        Some(Place::Start) => true,
         Some(Place::Step(step)) => {
             let approved = !plan.steps[step as usize].approval;
             let shown = if plan.waits_for_fine(step) {
@@ -310,12 +449,17 @@ proptest! {
             if let (Event::Observed(look), Some(Action::Publish(_))) = (event, action) {
                 let is_repeated = before.place().is_none() && action == ordered;
                 prop_assert!(look.finding != Finding::Worse);
+                prop_assert!(look.gate != Some(GateAnswer::Rollback));
                 prop_assert!(is_repeated || before.pause().is_none() && is_allowed(&before, look), "{:?}", before);
             }
             if let Event::Observed(Observed { finding: Finding::Worse, .. }) = event
                 && !before.has_ended() && before.state() != State::Planned {
                 prop_assert_eq!(action, Some(Action::Return));
                 prop_assert!(machine.goes_back());
+            }
+            if let Event::Observed(Observed { gate: Some(GateAnswer::Rollback), .. }) = event
+                && !before.has_ended() && before.state() != State::Planned {
+                prop_assert_eq!(action, Some(Action::Return), "a gate takes back at once");
             }
             if event == Event::Changed {
                 prop_assert!(machine.has_ended());
@@ -346,7 +490,7 @@ proptest! {
         for _ in 0..200 {
             let _refused = run.tell(Event::Command(Command::Approve));
             let _refused = run.tell(Event::Command(Command::Resume));
-            run.seconds(1, Finding::Fine);
+            run.answered(GateAnswer::Continue);
         }
         prop_assert!(run.machine.has_ended(), "{:?}", run.machine);
     }

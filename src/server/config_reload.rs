@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{Options, ServerError, preflight};
+use super::{Options, ServerError, hooks, preflight};
 use crate::{
     admin::ReloadError,
     api::{ConflictPolicy, ImportReport, ReloadReport},
@@ -97,7 +97,12 @@ pub(super) async fn reload(
 ) -> Result<ReloadReport, ReloadError> {
     let config =
         preflight::load(path).map_err(|error| ReloadError::File(ErrorChain(&error).to_string()))?;
+    let hooks = hooks::load(&config).map_err(|problems| {
+        let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
+        ReloadError::File(lines.join("\n\n"))
+    })?;
     let import = import(controller, config.table(), None, by, false).await?;
+    controller.set_hooks(hooks);
     controller.set_plans(config.plans.clone());
     Ok(ReloadReport {
         import,

@@ -7,7 +7,7 @@ use tokio::{
     task::JoinSet,
 };
 
-use super::{Options, ServerError, listeners};
+use super::{Options, ServerError, hooks, listeners};
 use crate::{
     admin::{self, Access, AdminState, ProbeState, Readiness, ReloadRequest, RunningSettings},
     config::Config,
@@ -49,6 +49,7 @@ pub(super) fn open_controller(
     cell: &Arc<LiveTable>,
     fleet: &Arc<Fleet>,
 ) -> Result<Controller, ServerError> {
+    let hooks = hooks::load(config).map_err(ServerError::Hooks)?;
     let path = &config.history.path;
     let (history, loaded) = match options.writer_program.as_deref() {
         Some(program) => History::open_apart(path, program)?,
@@ -65,7 +66,10 @@ pub(super) fn open_controller(
         Arc::clone(fleet),
     )
     .map_err(ServerError::Control)
-    .inspect(|controller| controller.set_plans(config.plans.clone()))
+    .inspect(|controller| {
+        controller.set_plans(config.plans.clone());
+        controller.set_hooks(hooks);
+    })
 }
 
 impl ControlPlane {

@@ -7,7 +7,7 @@ use thiserror::Error;
 use super::seal_keys::SealKeyError;
 use crate::{
     admin::AccessError, config::ConfigError, control::ControlError, discovery::DiscoveryError,
-    history::HistoryError, net::NetError,
+    history::HistoryError, model::Problem, net::NetError,
 };
 
 /// Error of a start.
@@ -45,6 +45,9 @@ pub enum ServerError {
     /// Names cannot be resolved.
     #[error("the resolver of host names cannot be set up")]
     Discovery(#[from] DiscoveryError),
+    /// Hooks cannot be used.
+    #[error("the hooks cannot be used: {}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Hooks(Vec<Problem>),
     /// The history cannot be used.
     #[error(transparent)]
     History(#[from] HistoryError),

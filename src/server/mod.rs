@@ -7,6 +7,7 @@
 mod config_reload;
 mod control;
 mod error;
+mod hooks;
 mod lifecycle;
 mod listeners;
 mod logs;

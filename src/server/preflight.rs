@@ -10,7 +10,7 @@ use std::{
     path::Path,
 };
 
-use super::{listeners::tls_settings, seal_keys};
+use super::{hooks, listeners::tls_settings, seal_keys};
 use crate::{
     admin::Access,
     config::{self, AccessLogFormat, Certificate, Config, ConfigError, ListenerTls},
@@ -45,6 +45,13 @@ fn problems(config: &Config) -> Vec<Problem> {
     }
     tokens(config, &mut found);
     seal_keys(config, &mut found);
+    let sources = config.hooks.values().flat_map(|hook| &hook.secrets);
+    if sources
+        .map(|secret| (&secret.file, &secret.env))
+        .all(|(file, env)| file.is_some() != env.is_some())
+    {
+        found.extend(hooks::load(config).err().unwrap_or_default());
+    }
     access_log(config, &mut found);
     history(config, &mut found);
     if let Err(error) = check_log_level(&config.log.level) {

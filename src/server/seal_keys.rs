@@ -13,7 +13,7 @@ use ring::rand::{SecureRandom as _, SystemRandom};
 use thiserror::Error;
 
 use crate::{
-    config::{SealKeySpec, Sessions},
+    config::{SecretSpec, Sessions},
     history::SEAL_KEY,
     seal::{KeyRing, WeakSecret},
 };
@@ -77,7 +77,7 @@ pub(super) fn load(sessions: &Sessions, folder: &Path) -> Result<Arc<KeyRing>, S
 ///
 /// # Errors
 /// If it cannot be read, or can be guessed.
-pub(super) fn check(spec: &SealKeySpec) -> Result<(), SealKeyError> {
+pub(super) fn check(spec: &SecretSpec) -> Result<(), SealKeyError> {
     let weak = |(_, source)| SealKeyError::Weak {
         source_name: name(spec),
         source,
@@ -86,12 +86,12 @@ pub(super) fn check(spec: &SealKeySpec) -> Result<(), SealKeyError> {
 }
 
 /// Its file or variable, for messages.
-fn name(spec: &SealKeySpec) -> String {
+fn name(spec: &SecretSpec) -> String {
     let file = spec.file.as_ref().map(|file| file.display().to_string());
     file.or_else(|| spec.env.clone()).unwrap_or_default()
 }
 
-fn secret(spec: &SealKeySpec) -> Result<String, SealKeyError> {
+fn secret(spec: &SecretSpec) -> Result<String, SealKeyError> {
     match (&spec.file, &spec.env) {
         (Some(path), _) => fs::read_to_string(path).map_err(|source| at(path, source)),
         (None, variable) => {
@@ -180,7 +180,7 @@ mod tests {
                 .unwrap()
                 .write_all(text.as_bytes())
                 .unwrap();
-            SealKeySpec {
+            SecretSpec {
                 file: Some(path),
                 env: None,
             }
@@ -189,7 +189,7 @@ mod tests {
             file("new", &"n".repeat(40)),
             file("old", &format!("{}\n", "o".repeat(40))),
         );
-        let of = |keys: Vec<SealKeySpec>| {
+        let of = |keys: Vec<SecretSpec>| {
             let sessions = Sessions {
                 keys,
                 ..Sessions::default()
@@ -207,7 +207,7 @@ mod tests {
         );
         let weak = of(vec![new, file("weak", "short")]).unwrap_err();
         assert!(weak.to_string().contains("weak"), "{weak}");
-        let missing = SealKeySpec {
+        let missing = SecretSpec {
             file: None,
             env: Some("NO_SUCH_VARIABLE_9".into()),
         };

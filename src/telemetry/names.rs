@@ -279,6 +279,18 @@ pub const QUARANTINED: Metric = (
     Kind::Gauge,
     "Versions of releases that were taken back and are in quarantine",
 );
+/// Calls of hooks, by hook and outcome.
+pub const HOOK_CALLS: Metric = (
+    "switchback_hook_calls_total",
+    Kind::Counter,
+    "Messages to hooks and answers of gates, by hook and outcome",
+);
+/// Messages that hooks are owed.
+pub const HOOKS_OWED: Metric = (
+    "switchback_hooks_owed",
+    Kind::Gauge,
+    "Messages to hooks that are not delivered yet",
+);
 /// Rollouts that run, by state.
 pub const ROLLOUTS: Metric = (
     "switchback_rollouts",
@@ -340,6 +352,9 @@ pub const ALL: &[Metric] = &[
     RETRIES,
     RETRIES_DENIED,
     ROLLBACK_READY,
+    HOOK_CALLS,
+    HOOKS_OWED,
+    QUARANTINED,
     ROLLOUTS,
     ROLLOUTS_ENDED,
     SPLIT_WEIGHT,

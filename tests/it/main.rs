@@ -36,6 +36,7 @@ mod h2_websockets;
 mod health;
 mod history;
 mod history_writer;
+mod hooks;
 mod http1;
 mod idle_connections;
 mod in_flight;

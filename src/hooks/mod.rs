@@ -1,0 +1,33 @@
+//! Hooks of rollouts: messages to other programs, and questions to gates.
+//!
+//! A message is a [`HookMessage`]: an event and the rollout as it was then. It is rendered in the format of the hook,
+//! signed by the scheme of Standard Webhooks, and posted or given to a command. `control` decides what is sent, keeps what
+//! is owed and tells the rollout what a gate has said; here is one attempt, and what it means.
+//!
+//! Pure are `backoff` and `schedule` (times of attempts), `decision` (the answer of a gate), `message`, `payload`, `slack`
+//! and `signature`. I/O is in `http_post`, `command` and, above both, `call`.
+
+mod ask;
+mod backoff;
+mod call;
+mod command;
+mod decision;
+mod error;
+mod hook;
+mod http_post;
+mod message;
+mod payload;
+mod schedule;
+mod secret;
+mod signature;
+mod slack;
+
+pub use self::{
+    ask::ask,
+    call::deliver,
+    decision::{Answer, Decision},
+    error::{CallError, HookError},
+    hook::{Hook, HookSet},
+    message::{HookMessage, MessageGate, NextWeight},
+    schedule::{DeliveryKey, Failure, Schedule},
+};

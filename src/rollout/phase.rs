@@ -1,0 +1,25 @@
+//! Phase of a rollout: the state that its machine is in.
+
+use serde::{Deserialize, Serialize};
+
+use super::place::{End, PauseReason, Place, Target};
+
+/// Phase of a rollout.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Phase {
+    Planned,
+    /// A weight is ordered and not confirmed.
+    Moving {
+        target: Target,
+        from: Option<Place>,
+    },
+    Holding(Place),
+    Paused {
+        place: Place,
+        reason: PauseReason,
+    },
+    /// The way back is ordered and not confirmed.
+    Returning(End),
+    Ended(End),
+}

@@ -1,0 +1,98 @@
+//! A rollout as it is seen: its state, its place, what it waits for and what follows.
+
+use std::time::Duration;
+
+use super::{
+    machine::Machine,
+    phase::Phase,
+    place::{PauseReason, Place, State, Target},
+};
+use crate::model::{HookName, Percent, PlanSpec};
+
+impl Machine {
+    /// The plan.
+    pub const fn plan(&self) -> &PlanSpec {
+        &self.plan
+    }
+
+    /// The latest step.
+    pub const fn step(&self) -> u32 {
+        self.step
+    }
+
+    /// Time in which the present place was held.
+    pub const fn held(&self) -> Duration {
+        self.held
+    }
+
+    /// The state.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Planned | Phase::Holding(Place::Start) => State::Planned,
+            Phase::Moving {
+                from: Some(Place::Bake),
+                ..
+            }
+            | Phase::Holding(Place::Bake) => State::Baking,
+            Phase::Moving { .. } | Phase::Holding(Place::Step(_)) | Phase::Returning(_) => {
+                State::Running
+            }
+            Phase::Paused { .. } => State::Paused,
+            Phase::Ended(end) => end.into(),
+        }
+    }
+
+    /// Reason of the pause, in one.
+    pub const fn pause(&self) -> Option<PauseReason> {
+        match self.phase {
+            Phase::Paused { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+
+    /// The place that is held, paused or not.
+    pub const fn place(&self) -> Option<Place> {
+        match self.phase {
+            Phase::Holding(place) | Phase::Paused { place, .. } => Some(place),
+            _ => None,
+        }
+    }
+
+    /// Hook that is asked before the present place is left, and true if it is all that is waited for.
+    pub fn gate(&self) -> Option<(&HookName, bool)> {
+        let gate = match self.place()? {
+            Place::Step(step) => self.plan.gate(step),
+            Place::Start | Place::Bake => self.plan.gate.as_ref(),
+        };
+        gate.map(|gate| (gate, self.asks && self.pause().is_none()))
+    }
+
+    /// Weight that follows the present place; none after the last step, whose weight stays through the bake.
+    pub fn next(&self) -> Option<Target> {
+        match self.place()? {
+            Place::Start => Some(self.target_at(0)),
+            Place::Bake => Some(Target::Whole),
+            Place::Step(step) if step < self.plan.last() => Some(self.target_at(step + 1)),
+            Place::Step(_) if self.plan.bake().is_zero() => Some(Target::Whole),
+            Place::Step(_) => None,
+        }
+    }
+
+    /// True if there is nothing more to do.
+    pub const fn has_ended(&self) -> bool {
+        matches!(self.phase, Phase::Ended(_))
+    }
+
+    /// True while the way back is ordered and not gone.
+    pub const fn goes_back(&self) -> bool {
+        matches!(self.phase, Phase::Returning(_))
+    }
+
+    /// Percents that a target gives the release.
+    pub fn weight(&self, target: Target) -> Percent {
+        match target {
+            Target::Step(step) => self.plan.weight(step),
+            Target::Whole => Percent::ALL,
+        }
+    }
+}
