@@ -48,6 +48,8 @@ pub struct ValidatedRequest<'h> {
     pub nominated: ConnectionOptions<'h>,
     /// Known fields that are present.
     pub present: KnownSet,
+    /// The first `Content-Type`.
+    pub content_type: Option<&'h [u8]>,
 }
 
 /// Flags collected during the pass over the fields.
@@ -57,6 +59,7 @@ struct Flags<'h> {
     nominated: ConnectionOptions<'h>,
     present: KnownSet,
     host: Option<&'h [u8]>,
+    content_type: Option<&'h [u8]>,
     upgrade: Upgrade<'h>,
     keys: u8,
     expects_continue: bool,
@@ -68,6 +71,7 @@ struct Flags<'h> {
 const READ: KnownSet = KnownSet::of(&[
     KnownField::Connection,
     KnownField::ContentLength,
+    KnownField::ContentType,
     KnownField::Expect,
     KnownField::Host,
     KnownField::KeepAlive,
@@ -157,6 +161,8 @@ impl<'h> Flags<'h> {
             KnownField::Host if was_there => return Err(Reason::DuplicateHost),
             KnownField::Host => self.host = Some(field.value),
             KnownField::ContentLength => self.framing.read(field),
+            KnownField::ContentType if was_there => {}
+            KnownField::ContentType => self.content_type = Some(field.value),
             known if version == Version::Http2 => self.read_http2(known, field.value)?,
             known => self.read_http1(known, field, was_there, version)?,
         }
@@ -234,6 +240,7 @@ impl<'h> Flags<'h> {
             accepts_trailers: self.accepts_trailers,
             nominated: self.nominated,
             present: self.present,
+            content_type: self.content_type,
         })
     }
 

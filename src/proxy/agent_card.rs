@@ -17,6 +17,7 @@ use super::forward::hex;
 use super::io::{
     BodyFrame, FieldSink, RelayError, Responder, ResponseParts, ResponseStart, UpstreamResponse,
 };
+use super::learn::LearningSource;
 use super::outcome::RelayEnd;
 use super::relay_body::relay_body;
 use super::select::Selected;
@@ -123,7 +124,9 @@ async fn pass_on<R: Responder, A: UpstreamResponse>(
     }
     let moved = (&context.bytes_out, None);
     let exposed = || committed.exposed();
-    match relay_body(response, responder, exposed, moved, &context.worker.turns).await {
+    let mut response = LearningSource::new(response, committed, None);
+    let turns = &context.worker.turns;
+    match relay_body(&mut response, responder, exposed, moved, turns).await {
         Ok(()) => RelayEnd::Whole,
         Err(RelayError::Source(error)) => RelayEnd::Upstream(error),
         Err(RelayError::Sink(error)) => RelayEnd::Client(error),

@@ -21,7 +21,7 @@ use super::http1_body::{BodyReader, TimedStream};
 use super::http1_client::{Http1Client, Http1Head, Http1Responder, validate, validate_start};
 use super::io::{RequestMeta, RequestParts};
 use super::lingering_close;
-use super::outcome::{RequestEnd, Upgraded};
+use super::outcome::RequestEnd;
 use super::refused_head::RefusedHead;
 use super::request::serve;
 use super::settings::PeerInfo;
@@ -48,9 +48,8 @@ pub(super) struct Connection {
     counted: (ConnectionPermit, ConnectionGuard),
 }
 
-/// A request whose head was validated.
+/// The head of a request, as far as it is needed after its validation.
 struct AcceptedAs {
-    request: Request,
     meta: RequestMeta,
     version: Version,
     keep_alive: bool,
@@ -59,6 +58,9 @@ struct AcceptedAs {
 /// Next step of the connection after a request.
 enum NextRequest {
     Request,
+    /// The buffer starts with no head that is whole and valid at the first scan.
+    Unread,
+    Refused(Rejection),
     Over,
     /// The request's box is freed by then: a WebSocket may live for days.
     Tunnel(Box<Tunnel>),
@@ -69,17 +71,6 @@ struct AfterRequest {
     keep_alive: bool,
     hides_a_cut: bool,
     is_read: bool,
-}
-
-impl AcceptedAs {
-    fn into_tunnel(self, received: Option<Buffer>, upgraded: Box<Upgraded>) -> Tunnel {
-        Tunnel {
-            context: self.request.context,
-            upgraded,
-            received,
-            is_websocket: self.meta.asked.websocket,
-        }
-    }
 }
 
 impl AfterRequest {
@@ -117,22 +108,21 @@ impl Connection {
     pub(super) async fn run(mut self) {
         let mut parse_failed_before = false;
         loop {
+            // One box for each active request; an idle connection has none.
             let next = match self.next_head(parse_failed_before).await {
                 HeadRead::Closed => return,
                 HeadRead::Http2 => return self.serve_http2().await,
                 HeadRead::Refused(rejection) => return self.refuse(rejection).await,
-                // One box for each active request; an idle connection has none.
-                HeadRead::Head(range) => self.serve(range).await,
-                HeadRead::Start => {
-                    let Some(serving) = self.serve_start() else {
-                        parse_failed_before = true;
-                        continue;
-                    };
-                    serving.await
-                }
+                HeadRead::Head(range) => self.serve(Some(range)).await,
+                HeadRead::Start => self.serve(None).await,
             };
             match next {
                 NextRequest::Request => {}
+                NextRequest::Unread => {
+                    parse_failed_before = true;
+                    continue;
+                }
+                NextRequest::Refused(rejection) => return self.refuse(rejection).await,
                 NextRequest::Over => return,
                 NextRequest::Tunnel(mut tunnel) => {
                     return tunnel.run(TunnelEnd::Socket(&self.stream)).await;
@@ -143,36 +133,15 @@ impl Connection {
         }
     }
 
+    /// Serves the request whose head is in this range of the buffer; without one, the buffer starts with it if it is
+    /// whole and valid at the first scan.
+    ///
     /// Not an `async fn`: the future lives in the box alone, not a second time in the connection's task.
-    fn serve(&mut self, range: Range<usize>) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
-        match self.open(range.clone()) {
-            Ok(opened) => Box::pin(self.exchange(opened, range)),
-            Err(rejection) => self.serve_refused(rejection),
-        }
-    }
-
-    /// Fast path for a buffered head that is complete and valid at the first scan.
-    fn serve_start(&mut self) -> Option<Pin<Box<dyn Future<Output = NextRequest> + '_>>> {
-        let buffer = self.received.as_ref()?;
-        let limits = &self.worker.shared.settings.message;
-        let mut opened = None;
-        // Written where it stays: what a closure returns is moved on each of its ways out.
-        let start = |parts: &RequestParts<'_>| opened = Some(self.begin(parts));
-        match validate_start(buffer.data(), limits, start)? {
-            Ok(((), end)) => Some(Box::pin(self.exchange(opened?, 0..end))),
-            Err(rejection) => Some(self.serve_refused(rejection)),
-        }
-    }
-
-    fn serve_refused(
+    fn serve(
         &mut self,
-        rejection: Rejection,
+        range: Option<Range<usize>>,
     ) -> Pin<Box<dyn Future<Output = NextRequest> + '_>> {
-        let refusing = self.refuse(rejection);
-        Box::pin(async {
-            refusing.await;
-            NextRequest::Over
-        })
+        Box::pin(self.exchange(range))
     }
 
     fn refuse(&mut self, rejection: Rejection) -> Pin<Box<dyn Future<Output = ()> + '_>> {
@@ -202,39 +171,55 @@ impl Connection {
         })
     }
 
-    /// Validates a head, selects an endpoint and encodes the head, all in one synchronous section.
-    fn open(&self, range: Range<usize>) -> Result<AcceptedAs, Rejection> {
-        let buffer = self.received.as_ref().expect("a head was found in it");
+    /// Validates a head, selects an endpoint and encodes the head, all in one synchronous section. Returns the range of
+    /// the head as well; `None` if there is none at the start of the buffer.
+    ///
+    /// The request is written where it stays: it is too large to be moved often.
+    fn open(
+        &self,
+        range: Option<Range<usize>>,
+        place: &mut Option<Request>,
+    ) -> Option<Result<(AcceptedAs, Range<usize>), Rejection>> {
+        let buffer = self.received.as_ref()?;
         let limits = &self.worker.shared.settings.message;
-        validate(&buffer.data()[range], limits, |parts| self.begin(parts))
+        let begin = |parts: &RequestParts<'_>| self.begin(parts, place);
+        let Some(range) = range else {
+            let validated = validate_start(buffer.data(), limits, begin)?;
+            return Some(validated.map(|(accepted, end)| (accepted, 0..end)));
+        };
+        let validated = validate(&buffer.data()[range.clone()], limits, begin);
+        Some(validated.map(|accepted| (accepted, range)))
     }
 
-    fn begin(&self, parts: &RequestParts<'_>) -> AcceptedAs {
+    fn begin(&self, parts: &RequestParts<'_>, place: &mut Option<Request>) -> AcceptedAs {
+        Request::start_in(place, &self.worker, (self.peer, self.preview), parts);
         AcceptedAs {
-            request: Request::start(&self.worker, (self.peer, self.preview), parts),
             meta: parts.meta(),
             version: parts.facts.version,
             keep_alive: parts.facts.keep_alive,
         }
     }
 
-    /// Serves one request.
-    ///
-    /// The block uses the opened request where it is captured, so that the future stores it once.
+    /// Serves one request. It is opened in the box where it is served: what a future captures is moved into its box.
     #[expect(
         clippy::manual_async_fn,
         reason = "an async fn would keep its arguments twice"
     )]
-    fn exchange(
-        &mut self,
-        mut opened: AcceptedAs,
-        range: Range<usize>,
-    ) -> impl Future<Output = NextRequest> {
+    fn exchange(&mut self, range: Option<Range<usize>>) -> impl Future<Output = NextRequest> {
         async move {
+            let mut place = None;
+            let (accepted, range) = match self.open(range, &mut place) {
+                Some(Ok(opened)) => opened,
+                Some(Err(rejection)) => return NextRequest::Refused(rejection),
+                None => return NextRequest::Unread,
+            };
+            let Some(request) = &mut place else {
+                return NextRequest::Over;
+            };
             let worker = Rc::clone(&self.worker);
             let settings = &worker.shared.settings;
-            let meta = &opened.meta;
-            let (buffer, body) = self.split(range.end, opened.request.stage.is_http1());
+            let meta = &accepted.meta;
+            let (buffer, body) = self.split(range.end, request.stage.is_http1());
             let (finished, rest, after) = {
                 let mut head = Some(Http1Head::new(buffer, range, &settings.message));
                 let channel = |limit| TimedStream::new(&self.stream, &worker.timers, limit);
@@ -248,10 +233,9 @@ impl Connection {
                     is_watched: &is_watched,
                 };
                 let silence = channel(settings.timeouts.silence.0);
-                let keep_alive = opened.keep_alive && !self.is_old();
+                let keep_alive = accepted.keep_alive && !self.is_old();
                 let mut responder =
-                    Http1Responder::new(silence, &worker, opened.version, keep_alive);
-                let request = &mut opened.request;
+                    Http1Responder::new(silence, &worker, accepted.version, keep_alive);
                 let finished = {
                     let serving =
                         pin!(serve(request, meta, &mut head, &mut client, &mut responder));
@@ -268,7 +252,14 @@ impl Connection {
                 (finished, client.reader.into_rest(), after)
             };
             if let RequestEnd::Upgraded(upgraded) = finished {
-                return NextRequest::Tunnel(Box::new(opened.into_tunnel(rest, upgraded)));
+                return place.map_or(NextRequest::Over, |request| {
+                    NextRequest::Tunnel(Box::new(Tunnel {
+                        context: request.context,
+                        upgraded,
+                        received: rest,
+                        is_websocket: accepted.meta.asked.websocket,
+                    }))
+                });
             }
             self.finish(finished, rest, after).await
         }
@@ -366,12 +357,7 @@ mod tests {
             is_secure: false,
         };
         let mut connection = Connection::new(worker, Stream::Tcp(tcp), peer, false, permit);
-        let head = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
-        let mut buffer = connection.worker.buffers.take(BufferSize::Small);
-        assert!(buffer.append(head));
-        connection.received = Some(buffer);
-        let opened = connection.open(0..head.len()).unwrap();
-        let size = size_of_val(&connection.exchange(opened, 0..head.len()));
+        let size = size_of_val(&connection.exchange(None));
         // The allocator has a class of 2,560 bytes and one of 3,072.
         assert!(size <= 2_896, "a request takes {size} bytes");
     }

@@ -100,9 +100,7 @@ fn validate_head<R>(
 impl<'h> RequestParts<'h> {
     /// Properties of the request that outlive its head.
     pub(super) fn meta(&self) -> RequestMeta {
-        let is_grpc = self
-            .value(KnownField::ContentType)
-            .is_some_and(grpc::is_grpc);
+        let is_grpc = self.facts.content_type.is_some_and(grpc::is_grpc);
         let timeout = || self.value(KnownField::GrpcTimeout);
         RequestMeta {
             framing: self.facts.framing,

@@ -21,10 +21,10 @@ const LONGEST: usize = 16 * 1024;
 /// Times that an unfinished JSON body is parsed: it may be complete before its last frame comes.
 const ATTEMPTS: u32 = 4;
 
-/// A body that is learned from while it is relayed.
+/// A body that is learned from while it is relayed, if it has a form for that.
 pub(super) struct LearningSource<'s, S> {
     source: &'s mut S,
-    learner: Learner<'s>,
+    learner: Option<Learner<'s>>,
 }
 
 /// Reader of the messages at the start of a body.
@@ -46,21 +46,22 @@ impl<'s, S> LearningSource<'s, S> {
     pub(super) fn new(
         source: &'s mut S,
         committed: Committed<'s>,
-        (protocol, form): (AgentProtocol, BodyForm),
+        forms: Option<(AgentProtocol, BodyForm)>,
     ) -> Self {
         let start = session_start(committed);
         let longest = start.map_or(LONGEST, |_| LONGEST_RESPONSE);
+        let learner = |(protocol, form)| Learner {
+            committed,
+            protocol,
+            form,
+            start: Vec::new(),
+            left: longest,
+            attempts: 0,
+            is_done: false,
+        };
         Self {
             source,
-            learner: Learner {
-                committed,
-                protocol,
-                form,
-                start: Vec::new(),
-                left: longest,
-                attempts: 0,
-                is_done: false,
-            },
+            learner: forms.map(learner),
         }
     }
 }
@@ -70,7 +71,9 @@ impl<S: BodySource> BodySource for LearningSource<'_, S> {
 
     async fn next_frame(&mut self) -> Result<BodyFrame<'_>, S::Error> {
         let frame = self.source.next_frame().await?;
-        self.learner.read(frame.data, frame.last);
+        if let Some(learner) = &mut self.learner {
+            learner.read(frame.data, frame.last);
+        }
         Ok(frame)
     }
 

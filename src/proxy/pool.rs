@@ -6,7 +6,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hash, Hasher};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(super) struct Connection {
 }
 
 /// Key of interchangeable connections.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct PoolKey {
     address: SocketAddr,
     /// 0 for cleartext, else a hash of the TLS settings and the name that was verified.
@@ -85,6 +85,21 @@ impl PoolKey {
             address: endpoint.address(),
             tls,
         }
+    }
+}
+
+impl Hash for PoolKey {
+    /// Hashes whole words, since each request looks a pool up twice; the derived code hashes an address byte by byte.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let port = u64::from(self.address.port());
+        match self.address.ip() {
+            IpAddr::V4(ip) => state.write_u64(u64::from(ip.to_bits()) << 16 | port),
+            IpAddr::V6(ip) => {
+                state.write(&ip.octets());
+                state.write_u64(port);
+            }
+        }
+        state.write_u64(self.tls);
     }
 }
 

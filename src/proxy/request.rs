@@ -224,16 +224,40 @@ impl Request {
         (peer, preview): (PeerInfo, bool),
         parts: &RequestParts<'_>,
     ) -> Self {
-        // Built where it stays: it is too large to be moved often.
-        let mut request = Self {
+        let mut request = Self::received(worker, (peer, preview), parts);
+        request.prepare_first(parts);
+        request
+    }
+
+    /// Does the same in the place where the request stays: it is too large to be moved often.
+    pub(super) fn start_in(
+        place: &mut Option<Self>,
+        worker: &Rc<Worker>,
+        from: (PeerInfo, bool),
+        parts: &RequestParts<'_>,
+    ) {
+        let request = place.insert(Self::received(worker, from, parts));
+        request.prepare_first(parts);
+    }
+
+    #[inline]
+    fn received(
+        worker: &Rc<Worker>,
+        (peer, preview): (PeerInfo, bool),
+        parts: &RequestParts<'_>,
+    ) -> Self {
+        Self {
             context: RequestContext::new(worker, peer, preview, parts),
             stage: Stage::Received,
-        };
-        request.stage = match request.context.admit(parts) {
-            Ok(()) => prepare(&mut request.context, (None, None), parts),
+        }
+    }
+
+    #[inline]
+    fn prepare_first(&mut self, parts: &RequestParts<'_>) {
+        self.stage = match self.context.admit(parts) {
+            Ok(()) => prepare(&mut self.context, (None, None), parts),
             Err(error) => Stage::Failed(error, None),
         };
-        request
     }
 
     fn prepare<H: RequestHead>(&mut self, dialed: Option<Connected>, head: &H) {

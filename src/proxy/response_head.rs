@@ -8,6 +8,7 @@ use crate::table::Route;
 
 use super::agent_card::{HeldCard, is_held};
 use super::body_form::BodyForm;
+use super::card_request::CardRequest;
 use super::error::UpstreamError;
 use super::forward;
 use super::io::{
@@ -93,19 +94,37 @@ fn take_head<R: Responder>(
         framing: parts.facts.framing,
         request_is_read,
     };
-    let fields = |out: &mut dyn FieldSink| {
-        forward::write_response(out, parts, exposed, pins);
-        forward::write_response_own(out, parts, &context.id, expose, || worker.date());
-        write_session(committed, parts, out);
-    };
     if let Some(card) = context.card.as_deref()
         && is_held(committed, parts)
     {
-        let held = HeldCard::new(card, &responding, fields);
-        return Ok(Head::Card(Box::new(held)));
+        return Ok(hold(committed, parts, card, &responding));
     }
-    let status = responder.respond(&responding, fields)?;
+    let status = responder.respond(&responding, |out| {
+        forward::write_response(out, parts, exposed, pins);
+        forward::write_response_own(out, parts, &context.id, expose, || worker.date());
+        write_session(committed, parts, out);
+    })?;
     Ok(note_head(committed, parts, (status, now)))
+}
+
+/// Holds back the head of a card.
+#[cold]
+fn hold(
+    committed: Committed<'_>,
+    parts: &ResponseParts<'_>,
+    card: &CardRequest,
+    responding: &ResponseStart<'_>,
+) -> Head {
+    let Committed { context, selected } = committed;
+    let exposed = committed.exposed();
+    let expose = exposed.map(|name| (name, selected.release().name().as_str()));
+    let held = HeldCard::new(card, responding, |out| {
+        forward::write_response(out, parts, exposed, committed.pins());
+        let date = || context.worker.date();
+        forward::write_response_own(out, parts, &context.id, expose, date);
+        write_session(committed, parts, out);
+    });
+    Head::Card(Box::new(held))
 }
 
 /// Notes what a final head says that was sent with this status.

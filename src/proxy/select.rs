@@ -182,12 +182,10 @@ fn route<'t>(
     table: &'t RoutingTable,
     request: &RequestParts<'_>,
 ) -> Result<&'t Arc<Route>, ProxyError> {
-    let found = table.route(request);
-    if let std::borrow::Cow::Owned(normal) =
-        normal_path(request.facts.target.path).map_err(Rejection::request)?
-    {
-        let normal = std::str::from_utf8(&normal).unwrap_or_default();
-        let other = table.compiled().route(request, normal);
+    let (compiled, path) = (table.compiled(), request.facts.target.path);
+    let found = compiled.route(request, path);
+    if let std::borrow::Cow::Owned(normal) = normal_path(path).map_err(Rejection::request)? {
+        let other = compiled.route(request, &normal);
         if found.map(Arc::as_ptr) != other.map(Arc::as_ptr) {
             return Err(Rejection::request(Reason::AmbiguousPath).into());
         }

@@ -226,7 +226,7 @@ impl Compiled {
 
     /// Finds the route of a request by `path`, which may be another form of the request's path.
     #[inline]
-    pub fn route(&self, request: &impl RequestView, path: &str) -> Option<&Arc<Route>> {
+    pub fn route(&self, request: &impl RequestView, path: &[u8]) -> Option<&Arc<Route>> {
         self.routes.get(self.index.find(request, path)?)
     }
 }

@@ -14,24 +14,25 @@ use crate::model::{PathMatch, RequestView, RouteSpec};
 /// Maximum length of a DNS name; it bounds the buffer for the lower-case form.
 const LONGEST_HOST: usize = 255;
 
-/// Map for lookups by requests. Only operators insert names, so clients cannot cause collisions.
-type ByText<V> = HashMap<Box<str>, V, RandomState>;
+/// Maps for lookups by requests. Only operators insert names, so clients cannot cause collisions.
+type ByHost<V> = HashMap<Box<str>, V, RandomState>;
+type ByPath<V> = HashMap<Box<[u8]>, V, RandomState>;
 
 /// Index of the matching routes.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    exact: ByText<Paths>,
+    exact: ByHost<Paths>,
     // By the part after the `*`, such as `.example.com`.
-    suffixes: ByText<Paths>,
+    suffixes: ByHost<Paths>,
     any: Paths,
 }
 
 /// The routes of one host.
 #[derive(Debug, Default)]
 struct Paths {
-    exact: ByText<Candidates>,
+    exact: ByPath<Candidates>,
     // Without the final slash; the root is the empty text.
-    prefixes: ByText<Candidates>,
+    prefixes: ByPath<Candidates>,
     deepest: usize,
 }
 
@@ -86,7 +87,7 @@ impl Index {
 
     /// Position of the route of a request by `path`.
     #[inline]
-    pub(super) fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
+    pub(super) fn find(&self, request: &impl RequestView, path: &[u8]) -> Option<usize> {
         if self.exact.is_empty() && self.suffixes.is_empty() {
             return self.any.find(request, path);
         }
@@ -101,7 +102,7 @@ impl Index {
             .or_else(|| self.any.find(request, path))
     }
 
-    fn find_suffix(&self, request: &impl RequestView, host: &str, path: &str) -> Option<usize> {
+    fn find_suffix(&self, request: &impl RequestView, host: &str, path: &[u8]) -> Option<usize> {
         if self.suffixes.is_empty() {
             return None;
         }
@@ -129,16 +130,16 @@ fn lower<'a>(host: &'a str, buffer: &'a mut [u8; LONGEST_HOST]) -> Option<&'a st
     std::str::from_utf8(buffer).ok()
 }
 
-fn segments(prefix: &str) -> usize {
-    prefix.bytes().filter(|byte| *byte == b'/').count()
+fn segments(prefix: &[u8]) -> usize {
+    prefix.iter().filter(|byte| **byte == b'/').count()
 }
 
 impl Paths {
     fn add(&mut self, place: usize, route: &RouteSpec) {
         let candidates = match route.path_match() {
-            PathMatch::Exact(path) => self.exact.entry(path.into()).or_default(),
+            PathMatch::Exact(path) => self.exact.entry(path.as_bytes().into()).or_default(),
             PathMatch::Prefix(prefix) => {
-                let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+                let prefix = prefix.strip_suffix('/').unwrap_or(prefix).as_bytes();
                 self.deepest = self.deepest.max(segments(prefix));
                 self.prefixes.entry(prefix.into()).or_default()
             }
@@ -151,7 +152,7 @@ impl Paths {
         candidates.0.push(Candidate { place, headers });
     }
 
-    fn find(&self, request: &impl RequestView, path: &str) -> Option<usize> {
+    fn find(&self, request: &impl RequestView, path: &[u8]) -> Option<usize> {
         let exact = self
             .exact
             .get(path)
@@ -159,7 +160,7 @@ impl Paths {
         exact.or_else(|| self.find_prefix(request, path))
     }
 
-    fn find_prefix(&self, request: &impl RequestView, path: &str) -> Option<usize> {
+    fn find_prefix(&self, request: &impl RequestView, path: &[u8]) -> Option<usize> {
         // Ends of the first segments, at most as many as the deepest prefix has; then from the longest to the root.
         let mut end = if segments(path) <= self.deepest {
             path.len()
@@ -175,16 +176,16 @@ impl Paths {
             if found.is_some() || prefix.is_empty() {
                 return found;
             }
-            end = prefix.rfind('/').unwrap_or(0);
+            end = prefix.iter().rposition(|byte| *byte == b'/').unwrap_or(0);
         }
     }
 }
 
 /// Position of the slash after `count` segments.
-fn nth_slash(path: &str, count: usize) -> usize {
-    path.bytes()
+fn nth_slash(path: &[u8], count: usize) -> usize {
+    path.iter()
         .enumerate()
-        .filter(|(_, byte)| *byte == b'/')
+        .filter(|(_, byte)| **byte == b'/')
         .nth(count)
         .map_or(path.len(), |(place, _)| place)
 }

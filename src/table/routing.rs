@@ -77,7 +77,7 @@ impl RoutingTable {
     /// Finds the route of a request.
     #[inline]
     pub fn route(&self, request: &impl RequestView) -> Option<&Arc<Route>> {
-        self.compiled.route(request, request.path())
+        self.compiled.route(request, request.path().as_bytes())
     }
 
     /// Counts a request on this revision until the guard is dropped.

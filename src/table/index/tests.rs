@@ -70,7 +70,7 @@ fn the_most_specific_route_is_taken() {
     .map(route)
     .collect();
     let index = Index::new(routes.iter());
-    let find = |host, path, headers| index.find(&Request { host, headers }, path);
+    let find = |host, path: &str, headers| index.find(&Request { host, headers }, path.as_bytes());
     for (host, path, expected) in [
         ("a.example.com", "/v1/exact", Some(4)),
         ("A.Example.COM.", "/v1/exact", Some(4)),
@@ -120,7 +120,7 @@ fn of_equals_the_first_is_taken_and_no_match_is_none() {
                 host: "b.org",
                 headers: &[]
             },
-            "/a/b"
+            b"/a/b"
         ),
         Some(0)
     );
@@ -130,7 +130,7 @@ fn of_equals_the_first_is_taken_and_no_match_is_none() {
                 host: "b.org",
                 headers: &[]
             },
-            "/b"
+            b"/b"
         ),
         None
     );
@@ -140,7 +140,7 @@ fn of_equals_the_first_is_taken_and_no_match_is_none() {
                 host: ".org",
                 headers: &[]
             },
-            "/a"
+            b"/a"
         ),
         None
     );
@@ -157,7 +157,7 @@ fn a_path_of_many_segments_costs_no_more_than_the_deepest_prefix() {
                 host: "h",
                 headers: &[]
             },
-            &path
+            path.as_bytes()
         ),
         Some(0)
     );
@@ -167,7 +167,7 @@ fn a_path_of_many_segments_costs_no_more_than_the_deepest_prefix() {
                 host: "h",
                 headers: &[]
             },
-            &"/".repeat(16_000)
+            &b"/".repeat(16_000)
         ),
         Some(1)
     );
@@ -186,6 +186,6 @@ fn a_route_with_several_hosts_is_found_by_each() {
         ("d.example.com", 1),
     ] {
         let request = Request { host, headers: &[] };
-        assert_eq!(index.find(&request, "/"), Some(place), "{host}");
+        assert_eq!(index.find(&request, b"/"), Some(place), "{host}");
     }
 }
