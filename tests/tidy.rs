@@ -145,6 +145,7 @@ const HTTP_TYPES: &[&str] = &[
     "src/cli/",
     "src/demo/",
     "src/hooks/http_post.rs",
+    "src/server/synthetic.rs",
 ];
 
 const MAX_LINES: usize = 400;

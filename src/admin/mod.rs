@@ -20,6 +20,8 @@
 //! | `/v1/rollouts` | GET, POST | all rollouts; starts one |
 //! | `/v1/rollouts/{rollout}` | GET | one rollout |
 //! | `/v1/rollouts/{rollout}/{command}` | POST | `pause`, `resume`, `approve`, `skip`, `promote`, `abort`, `rollback` |
+//! | `/v1/drills` | GET, POST | all drills; rehearses the way back of a route |
+//! | `/v1/drills/{drill}` | GET | one drill |
 //! | `/v1/rollback` | POST | restores what was live before; works without a body |
 //! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
 //! | `/v1/settings` | GET | digests of the running static settings |
@@ -46,6 +48,7 @@ mod condition;
 mod connections;
 mod consent;
 mod content_negotiation;
+mod drills;
 mod error;
 mod idempotency;
 mod import;

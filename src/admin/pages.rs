@@ -68,10 +68,10 @@ impl Pages {
 fn status(controller: &Controller, rendered: &RenderedRoutes) -> Page {
     let live = controller.live();
     let status = controller.status_of(&live, &StatusPart::WithoutRoutes);
-    let changed = |routes: &[Arc<Hashed<RouteSpec>>]| {
-        controller.routes_changed(routes.iter().map(|route| &route.name))
+    let facts = |routes: &[Arc<Hashed<RouteSpec>>]| {
+        controller.route_facts(routes.iter().map(|route| &route.name))
     };
-    let routes = rendered.of(live.compiled().spec().routes(), changed);
+    let routes = rendered.of(live.compiled().spec().routes(), facts);
     Page::json_around(Some(status.revision), &status, "routes", routes)
 }
 

@@ -10,8 +10,8 @@ use axum::body::Bytes;
 
 use super::page::PageWriter;
 use crate::{
-    api::RouteStatus,
-    model::{ChunkedMap, Hashed, Revision, RouteSpec},
+    api::{RouteFacts, RouteStatus},
+    model::{ChunkedMap, Hashed, RouteSpec},
 };
 
 type Route = Arc<Hashed<RouteSpec>>;
@@ -24,16 +24,16 @@ pub(super) struct RenderedRoutes(Mutex<Vec<Arc<Rendered>>>);
 #[derive(Debug)]
 struct Rendered {
     routes: Arc<Vec<Route>>,
-    changed: Vec<Option<Revision>>,
+    facts: Vec<RouteFacts>,
     json: Vec<Bytes>,
 }
 
 impl RenderedRoutes {
-    /// The routes of a table as items of a JSON list. `changed` has the last revision of each of these routes.
+    /// The routes of a table as items of a JSON list. `facts` are those of each of these routes.
     pub(super) fn of(
         &self,
         routes: &ChunkedMap<Route>,
-        changed: impl Fn(&[Route]) -> Vec<Option<Revision>>,
+        facts: impl Fn(&[Route]) -> Vec<RouteFacts>,
     ) -> Vec<Bytes> {
         // Locked to copy pointers; one status is rendered at a time.
         let memo = || self.0.lock().unwrap_or_else(PoisonError::into_inner);
@@ -41,11 +41,11 @@ impl RenderedRoutes {
         let chunks = routes.chunks().iter().enumerate();
         let rendered: Vec<_> = chunks
             .map(|(place, routes)| {
-                let changed = changed(routes);
+                let facts = facts(routes);
                 let known = before
                     .get(place)
-                    .filter(|known| Arc::ptr_eq(&known.routes, routes) && known.changed == changed);
-                let render = || Arc::new(Rendered::of(Arc::clone(routes), changed.clone()));
+                    .filter(|known| Arc::ptr_eq(&known.routes, routes) && known.facts == facts);
+                let render = || Arc::new(Rendered::of(Arc::clone(routes), facts.clone()));
                 known.map_or_else(render, Arc::clone)
             })
             .collect();
@@ -55,16 +55,16 @@ impl RenderedRoutes {
 }
 
 impl Rendered {
-    fn of(routes: Arc<Vec<Route>>, changed: Vec<Option<Revision>>) -> Self {
+    fn of(routes: Arc<Vec<Route>>, facts: Vec<RouteFacts>) -> Self {
         let mut writer = PageWriter::default();
-        for (route, changed) in routes.iter().zip(&changed) {
-            serde_json::to_writer(&mut writer, &RouteStatus::of(route, *changed))
+        for (route, facts) in routes.iter().zip(&facts) {
+            serde_json::to_writer(&mut writer, &RouteStatus::of(route, facts))
                 .expect("types of the API have string keys, and memory takes every byte");
             writer.write_all(b",").expect("memory takes every byte");
         }
         Self {
             routes,
-            changed,
+            facts,
             json: writer.into_chunks(),
         }
     }
@@ -83,6 +83,7 @@ fn items(rendered: &[Arc<Rendered>]) -> Vec<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Revision;
 
     fn route(name: &str, weight: u32) -> Route {
         let spec = serde_json::json!({ "name": name, "split": { "blue": weight } });
@@ -97,7 +98,10 @@ mod tests {
     fn what_did_not_change_is_rendered_once_and_its_memory_is_shared() {
         let rendered = RenderedRoutes::default();
         let changed = |by: u64| {
-            let of = move |route: &Route| (route.name.as_str() == "r300").then_some(Revision(by));
+            let of = move |route: &Route| RouteFacts {
+                changed_by: (route.name.as_str() == "r300").then_some(Revision(by)),
+                drill: None,
+            };
             move |routes: &[Route]| routes.iter().map(of).collect::<Vec<_>>()
         };
         let before: ChunkedMap<_> = (0..1_000).map(|n| route(&format!("r{n}"), 1)).collect();

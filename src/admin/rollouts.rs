@@ -124,6 +124,12 @@ fn unmade(error: RolloutError) -> ApiError {
             refusal.document.status = StatusCode::UNPROCESSABLE_ENTITY.as_u16();
             refusal
         }
+        RolloutError::Drill { id, .. } => conflict(format!(
+            "`switchback drill show {id}` shows it; `switchback rollback` ends it"
+        )),
+        RolloutError::DrillTooOld { route, .. } => {
+            conflict(format!("rehearse the way back first: `switchback drill {route}`"))
+        }
         RolloutError::Active { id, .. } => conflict(format!(
             "`switchback rollout show {id}` shows it, `switchback rollout abort {id}` ends it"
         )),

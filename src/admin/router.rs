@@ -19,6 +19,7 @@ use super::{
     browser_guard::{Hosts, guard},
     changes,
     content_negotiation::negotiate,
+    drills,
     error::{no_such_method, no_such_path},
     idempotency::answer_repeats,
     import, limits, openapi, preview, probes, quarantine, releases,
@@ -117,6 +118,8 @@ fn small() -> OpenApiRouter<AdminState> {
         ))
         .routes(routes!(rollouts::list_rollouts, rollouts::start_rollout))
         .routes(routes!(rollouts::read_rollout))
+        .routes(routes!(drills::list_drills, drills::start_drill))
+        .routes(routes!(drills::read_drill))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))
@@ -186,8 +189,10 @@ mod tests {
         for (path, item) in api()["paths"].as_object().unwrap() {
             for (method, operation) in item.as_object().unwrap() {
                 // A reload is not a change of its own: the changes are in the file. A preview token changes nothing. A
-                // rollout is a plan of changes, and its commands name it. The quarantine is not in the table.
+                // rollout is a plan of changes, and its commands name it. The quarantine is not in the table. A drill leaves
+                // things as they are.
                 let changes = path != "/v1/reload"
+                    && path != "/v1/drills"
                     && !path.ends_with("/preview")
                     && !path.starts_with("/v1/rollouts")
                     && !path.starts_with("/v1/quarantine");

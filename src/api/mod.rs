@@ -4,6 +4,7 @@
 //! Plain data without behavior beyond what readers need; times are text with microseconds, RFC 3339, UTC.
 
 mod changes;
+mod drill;
 mod import;
 mod lists;
 mod options;
@@ -21,6 +22,9 @@ mod work;
 
 pub use self::{
     changes::{CHANGE_KEYS, ChangeItem, ChangesRequest, MOST_CHANGES},
+    drill::{
+        Drill, DrillAction, DrillList, DrillLoad, DrillRequest, DrillState, DrillStep, DrillSummary,
+    },
     import::{Conflict, ConflictPolicy, ImportReport},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},
     options::{LONGEST_WAIT, group_error, message_error},
@@ -40,8 +44,8 @@ pub use self::{
     },
     status::{
         ConvergenceStatus, Drift, DurabilityStatus, EjectionCause, EndpointHealth, EndpointStatus,
-        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RolloutStatus, RouteStatus, Share,
-        Status, Totals, WorkerStatus,
+        InFlightOn, ReleaseRole, ReleaseStatus, RollbackStatus, RolloutStatus, RouteFacts,
+        RouteStatus, Share, Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
     work::{ChangeWait, ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{QuarantinedRelease, RolloutPause, RolloutState, Timestamp};
+use super::{DrillSummary, QuarantinedRelease, RolloutPause, RolloutState, Timestamp};
 use crate::model::{
     Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
     RouteName, RouteSpec, Version,
@@ -128,6 +128,18 @@ pub struct RouteStatus {
     /// The revision that last changed it, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub changed_by: Option<Revision>,
+    /// The last drill of it that has ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub drill: Option<DrillSummary>,
+}
+
+/// Facts about a route, beside its decisions.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RouteFacts {
+    /// The revision that last changed it, if known.
+    pub changed_by: Option<Revision>,
+    /// The last drill of it that has ended.
+    pub drill: Option<DrillSummary>,
 }
 
 /// A release in a split.
@@ -329,7 +341,7 @@ pub struct Drift {
 
 impl RouteStatus {
     /// A configured route, with the revision that last changed it.
-    pub fn of(route: &RouteSpec, changed_by: Option<Revision>) -> Self {
+    pub fn of(route: &RouteSpec, facts: &RouteFacts) -> Self {
         // Summed once, not for each release: a split may have many.
         let total: f64 = route.split.values().map(|weight| f64::from(*weight)).sum();
         let share = |(release, weight): (&ReleaseName, &u32)| Share {
@@ -350,7 +362,8 @@ impl RouteStatus {
             headers: route.headers.clone(),
             split: route.split.iter().map(share).collect(),
             stable: route.stable_release().cloned(),
-            changed_by,
+            changed_by: facts.changed_by,
+            drill: facts.drill.clone(),
         }
     }
 }

@@ -9,6 +9,7 @@ use super::{
     access::AccessArgs,
     changes::ManyArgs,
     config_file::ConfigFile,
+    drill::DrillArgs,
     endpoints::EndpointVerb,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
@@ -235,6 +236,11 @@ pub(super) enum RemoteCommand {
         after_help = "Examples:\n  switchback endpoint add green http://10.0.0.8:9000\n  switchback endpoint remove green http://10.0.0.7:9000"
     )]
     Endpoint(EndpointVerb),
+    /// Rehearse the way back of a route
+    #[command(
+        after_help = "The mechanism publishes the live table once more and rolls that back: no client sees anything. `smoke` sends the synthetic requests of the route to the release that a rollback would bring back, `live` gives it a small share of the sessions and judges it, `full` gives it everything for a time.\n\nThe exit status is 0 if the drill has passed, 65 if it has failed, 75 if it has shown nothing.\n\nExamples:\n  switchback drill chat\n  switchback drill chat --level smoke\n  switchback drill chat --level live --share 2 --for 15m\n  switchback drill show chat"
+    )]
+    Drill(DrillArgs),
     /// Move a route to another release step by step, judged by the traffic itself
     #[command(
         subcommand,

@@ -12,6 +12,7 @@ mod client;
 mod config_file;
 mod connector;
 mod drain;
+mod drill;
 mod endpoints;
 mod exit;
 mod json_file;
@@ -142,6 +143,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Reload => table::reload(client).await,
         RemoteCommand::Route(verb) => resources::route(client, verb).await,
         RemoteCommand::Quarantine(verb) => quarantine::quarantine(client, verb).await,
+        RemoteCommand::Drill(args) => drill::drill(client, args).await,
         RemoteCommand::Rollout(verb) => rollouts::rollout(client, verb).await,
         RemoteCommand::Show { revision } => table::show_revision(client, revision).await,
         RemoteCommand::Status { route, all } => status::status(client, route, all || json).await,

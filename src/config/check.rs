@@ -3,7 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
-    Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, own_listeners, sessions,
+    Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, drills, own_listeners,
+    sessions,
 };
 use crate::{
     fleet::Fleet,
@@ -26,6 +27,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     listeners(config, &mut found);
     admin(config, &mut found);
     sessions::check(&config.sessions, &mut found);
+    drills::check(&config.drills, &config.routes, &mut found);
     for (name, plan) in &config.plans {
         found.extend(plan.problems(&format!("plans.{name}")));
     }

@@ -8,8 +8,8 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Discovery, HealthChecks, History, HookSpec, Listener, Log, Network, Observe,
-    ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
+    AccessLog, Admin, Discovery, Drills, HealthChecks, History, HookSpec, Listener, Log, Network,
+    Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
 };
 use crate::model::{
     HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
@@ -38,6 +38,8 @@ pub struct Config {
     pub history: History,
     /// Retention of warm revisions.
     pub rollback: Rollback,
+    /// Rehearsals of the way back.
+    pub drills: Drills,
     /// Sessions of clients.
     pub sessions: Sessions,
     /// Rewriting of request headers.

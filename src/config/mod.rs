@@ -15,6 +15,7 @@ mod advice;
 mod bounds;
 mod check;
 mod check_hooks;
+mod drills;
 mod environment;
 mod file;
 mod hooks;
@@ -40,6 +41,7 @@ mod wrong_value;
 pub use self::{
     check::FileCheck,
     check_hooks::gate_problems,
+    drills::{Drills, LONGEST_DRILL, MOST_DRILL_SHARE},
     environment::Variables,
     file::{Config, Headers, Traceparent, Underscores},
     hooks::{HookFormat, HookSpec},

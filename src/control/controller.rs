@@ -10,6 +10,7 @@ use super::{
     convergence::{Convergence, converge},
     cuts,
     drift::DriftCache,
+    drill_registry::DrillRegistry,
     health_gate::HealthGate,
     hook_queue::HookQueue,
     idempotency::{IdempotencyStore, KeyGuard},
@@ -54,6 +55,7 @@ pub struct Controller {
     pub(super) rollouts: RolloutRegistry,
     pub(super) quarantine: Quarantine,
     pub(super) hooks: HookQueue,
+    pub(super) drills: DrillRegistry,
 }
 
 impl Controller {
@@ -96,6 +98,7 @@ impl Controller {
             Cells::of(&fleet, &record.route, releases).judge()
         });
         let quarantine = Quarantine::open(log.history.path());
+        let drills = DrillRegistry::open(log.history.path());
         let durable_within = settings.durable_within;
         let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
@@ -119,6 +122,7 @@ impl Controller {
             rollouts,
             quarantine,
             hooks: HookQueue::default(),
+            drills,
         }
     }
 
@@ -129,7 +133,8 @@ impl Controller {
             self.upkeep(),
             cuts::run(&self.table, &self.fleet),
             self.run_rollouts(),
-            self.run_hooks()
+            self.run_hooks(),
+            self.run_drills()
         );
     }
 

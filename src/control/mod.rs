@@ -18,6 +18,8 @@
 //! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
+//! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
+//!   `drill_schedule`, `drill_registry`, `drill_record`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -30,6 +32,16 @@ mod cuts;
 mod drain_deadline;
 mod draining;
 mod drift;
+mod drill_error;
+mod drill_load;
+mod drill_loop;
+mod drill_mechanism;
+mod drill_metrics;
+mod drill_record;
+mod drill_registry;
+mod drill_schedule;
+mod drill_trial;
+mod drills;
 mod dry_run;
 mod ending;
 mod error;
@@ -78,6 +90,7 @@ mod statistics_retention;
 mod status;
 mod status_part;
 mod swap;
+mod synthetic;
 mod taken_back;
 mod upcoming;
 mod warm_levels;
@@ -87,6 +100,7 @@ mod work;
 pub use self::{
     consent::Consent,
     controller::Controller,
+    drill_error::DrillError,
     error::ControlError,
     idempotency::{KeyGuard, ReplayedResponse},
     precondition::Expected,
@@ -96,5 +110,6 @@ pub use self::{
     settings::Settings,
     status_part::StatusPart,
     swap::PendingEffects,
+    synthetic::{SyntheticRequest, SyntheticTraffic},
     work::WorkOf,
 };

@@ -67,12 +67,26 @@ pub(super) fn check_base(
         return Ok(());
     };
     let whole = matches!(scope, Scope::Whole);
-    let changed = scope.changed(&log.index());
-    let unchanged = expected < live && !whole && changed.is_none_or(|by| by <= expected);
+    let unchanged = {
+        let index = log.index();
+        let changed = scope.changed(&index);
+        expected < live
+            && if whole {
+                only_drills_since(&index, expected)
+            } else {
+                changed.is_none_or(|by| by <= expected)
+            }
+    };
     if expected == live || unchanged {
         return Ok(());
     }
     Err(stale(log, live, scope, expected))
+}
+
+/// True if all that was made live since a revision are drills: they change nothing, so no base is out of date by them.
+fn only_drills_since(index: &RevisionIndex, revision: Revision) -> bool {
+    let is_change = |kept: &StoredRevision| !kept.record.cause.is_drill();
+    index.get(revision).is_some() && index.since(revision, is_change).next().is_none()
 }
 
 /// The error that lists what changed since the base.

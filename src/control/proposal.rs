@@ -52,6 +52,24 @@ impl Proposal {
         }))
     }
 
+    /// The live table once more, for a drill: a fact that changes nothing.
+    pub(super) fn of_drill(live: TableState, route: &RouteName) -> Self {
+        let weights = live.spec.route(route).map(|route| route.split.clone());
+        Self {
+            cause: Cause::Drill { to: None },
+            change: Change::SetSplit {
+                route: route.clone(),
+                weights: weights.unwrap_or_default(),
+            },
+            state: live,
+            touched: ChangeSet::default(),
+            imported: None,
+            request: None,
+            force: false,
+            cut: false,
+        }
+    }
+
     /// Applies the table of an imported file.
     pub(super) fn of_import(
         before: &TableState,

@@ -6,7 +6,7 @@ use super::{
     status::StatusReader, status_part,
 };
 use crate::{
-    api::{RevisionDetail, RevisionPage, Status},
+    api::{RevisionDetail, RevisionPage, RouteFacts, Status},
     model::{Cause, Diff, Revision, RouteName},
     table::RoutingTable,
 };
@@ -31,15 +31,25 @@ impl Controller {
         let mut status = reader.status(part, &index, self.current_drift());
         status.rollouts = self.rollout_states(part);
         status.quarantine = self.quarantined().to_vec();
+        for route in &mut status.routes {
+            route.drill = self.drills.last(&route.name);
+        }
         status
     }
 
-    /// The revisions that last changed these routes, where they are known.
-    pub fn routes_changed<'a>(
+    /// The facts of these routes.
+    pub fn route_facts<'a>(
         &self,
-        routes: impl Iterator<Item = &'a RouteName>,
-    ) -> Vec<Option<Revision>> {
-        status_part::routes_changed(&self.log, routes)
+        routes: impl Iterator<Item = &'a RouteName> + Clone,
+    ) -> Vec<RouteFacts> {
+        let changed = status_part::routes_changed(&self.log, routes.clone());
+        let facts = changed.into_iter().zip(routes);
+        facts
+            .map(|(changed_by, route)| RouteFacts {
+                changed_by,
+                drill: self.drills.last(route),
+            })
+            .collect()
     }
 
     /// Revisions before one, latest first; all kept ones when `before` is absent.
@@ -85,6 +95,7 @@ impl Controller {
             Cause::Publish
             | Cause::Rollback { .. }
             | Cause::RollbackRoute { .. }
+            | Cause::Drill { .. }
             | Cause::Roster
             | Cause::Void => ReplayedResponse::Made(Box::new(receipt)),
         }))

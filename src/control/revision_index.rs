@@ -89,7 +89,8 @@ impl RevisionIndex {
                 break;
             }
             decision = *revision;
-            if kept.record.cause.is_rollback() {
+            let cause = &kept.record.cause;
+            if cause.is_rollback() && !cause.is_drill() {
                 break;
             }
         }

@@ -40,7 +40,7 @@ pub enum RollbackTo {
 }
 
 /// The result of one attempt.
-enum RollbackAttempt<'a> {
+pub(super) enum RollbackAttempt<'a> {
     Live(AppliedSwap<'a>),
     /// The same request was made before.
     Replayed(StoredRevision),
@@ -51,21 +51,21 @@ enum RollbackAttempt<'a> {
 }
 
 /// A table that goes live without having been on the undo stack, and is written behind like any rollback.
-struct LiveFirst {
-    draft: Draft,
-    undo: StackChange,
-    cause: Cause,
-    change: Option<Change>,
-    whole: FullWeight,
-    undone: Vec<Revision>,
+pub(super) struct LiveFirst {
+    pub(super) draft: Draft,
+    pub(super) undo: StackChange,
+    pub(super) cause: Cause,
+    pub(super) change: Option<Change>,
+    pub(super) whole: FullWeight,
+    pub(super) undone: Vec<Revision>,
 }
 
 /// A request for a rollback, apart from its destination.
 #[derive(Clone, Copy)]
-struct Request<'a> {
-    by: &'a Author,
-    expected: Expected,
-    consent: Consent,
+pub(super) struct Request<'a> {
+    pub(super) by: &'a Author,
+    pub(super) expected: Expected,
+    pub(super) consent: Consent,
 }
 
 impl Request<'_> {
@@ -252,7 +252,7 @@ impl Controller {
     }
 
     /// Swaps to a draft and enters it in the index in one step, which the history then follows.
-    fn swap_live_first(
+    pub(super) fn swap_live_first(
         &self,
         live: &Arc<RoutingTable>,
         swap: LiveFirst,
@@ -382,6 +382,7 @@ fn is_rollback_to(cause: &Cause, target: RollbackTarget) -> bool {
             Cause::Import
             | Cause::Publish
             | Cause::RollbackRoute { .. }
+            | Cause::Drill { .. }
             | Cause::Roster
             | Cause::Void,
             _,

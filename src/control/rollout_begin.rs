@@ -1,11 +1,14 @@
 //! The check of a start: the plan is valid, and the release can get requests of the route.
 
-use super::{ControlError, Controller, RolloutError, rollout_record::Begin};
+use std::time::Duration;
+
+use super::{ControlError, Controller, RolloutError, clock::now, rollout_record::Begin};
 use crate::{
     api::{PlanChoice, RolloutRequest},
     config::gate_problems,
     model::{
-        ChangeError, PlanName, PlanSpec, ReleaseName, RouteName, RouteSpec, TableState, Version,
+        ChangeError, HumanDuration, PlanName, PlanSpec, ReleaseName, RouteName, RouteSpec,
+        TableState, Version,
     },
     rollout::Machine,
 };
@@ -45,6 +48,7 @@ impl Controller {
         if !force && let Some(entry) = self.quarantine.find(&to.0, &to.1) {
             return Err(ControlError::Quarantined(Box::new(entry)).into());
         }
+        self.check_drills(&route, plan.drill_max_age)?;
         let from = stable_of(spec, &to.0).ok_or_else(|| RolloutError::NoStable(route.clone()))?;
         Ok(Begin {
             from: versioned(&state, &from)?,
@@ -57,6 +61,32 @@ impl Controller {
             author,
             message,
             is_forced: force,
+        })
+    }
+
+    /// Refuses a rollout while a drill has changed the split, and where the last drill that has passed is too old.
+    fn check_drills(
+        &self,
+        route: &RouteName,
+        max_age: Option<HumanDuration>,
+    ) -> Result<(), RolloutError> {
+        let running = self.drills.running_on(route);
+        if let Some(record) = running.filter(|record| record.drill.level.changes_split()) {
+            let (id, route) = (record.drill.id.clone(), route.clone());
+            return Err(RolloutError::Drill { id, route });
+        }
+        let Some(max_age) = max_age else {
+            return Ok(());
+        };
+        let passed = self.drills.last(route).and_then(|last| last.last_passed_at);
+        let age = passed.map(|at| Duration::from_micros(now().0.saturating_sub(at.0)));
+        if age.is_some_and(|age| age <= max_age.0) {
+            return Ok(());
+        }
+        Err(RolloutError::DrillTooOld {
+            route: route.clone(),
+            max_age,
+            age: age.map(|age| HumanDuration::seconds(age.as_secs())),
         })
     }
 

@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use super::ControlError;
 use crate::{
-    model::{PlanName, Problem, ReleaseName, RouteName},
+    model::{HumanDuration, PlanName, Problem, ReleaseName, RouteName},
     rollout::Refused,
 };
 
@@ -21,6 +21,24 @@ pub enum RolloutError {
         id: String,
         /// The route.
         route: RouteName,
+    },
+    /// A drill gives requests of the route to its predecessor.
+    #[error("drill {id} is running on route `{route}`")]
+    Drill {
+        /// The drill.
+        id: String,
+        /// The route.
+        route: RouteName,
+    },
+    /// The plan asks for a drill that has passed not so long ago.
+    #[error("{}", too_old(.route, .max_age, .age.as_ref()))]
+    DrillTooOld {
+        /// The route.
+        route: RouteName,
+        /// The largest age by the plan.
+        max_age: HumanDuration,
+        /// Age of the last drill that has passed, if there was one.
+        age: Option<HumanDuration>,
     },
     /// The plan is not valid.
     #[error("the plan is not valid")]
@@ -59,4 +77,12 @@ pub enum RolloutError {
         /// Existing names.
         known: Vec<PlanName>,
     },
+}
+
+fn too_old(route: &RouteName, max_age: &HumanDuration, age: Option<&HumanDuration>) -> String {
+    let last = age.map_or_else(
+        || "none has passed yet".to_owned(),
+        |age| format!("the last one that has passed is {age} old"),
+    );
+    format!("the plan asks for a drill of route `{route}` in the last {max_age}, and {last}")
 }

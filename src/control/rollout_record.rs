@@ -286,7 +286,7 @@ const fn rate(rate: Rate) -> RolloutRate {
     }
 }
 
-fn verdict(verdict: Verdict) -> RolloutVerdict {
+pub(super) fn verdict(verdict: Verdict) -> RolloutVerdict {
     let metrics = verdict.metrics.into_iter().map(|metric| RolloutMetric {
         name: metric.name.as_str().to_owned(),
         verdict: finding(metric.verdict),

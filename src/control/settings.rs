@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use crate::{config::Config, history::KEPT_REVISIONS};
+use crate::{
+    config::{Config, Drills},
+    history::KEPT_REVISIONS,
+};
 
 /// The settings of a controller that an operator can change.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +22,8 @@ pub struct Settings {
     pub warm_for: Duration,
     /// Longest time that requests in flight may go on once their release has left the live table.
     pub drain: Duration,
+    /// Drills: their defaults, and those that begin by themselves.
+    pub drills: Drills,
     /// True if the table came from a file that people edit: only then can the live table drift from it.
     pub has_file: bool,
 }
@@ -34,6 +39,7 @@ impl Settings {
             warm_revisions: config.rollback.warm_revisions,
             warm_for: config.rollback.warm_for.0,
             drain: config.timeouts.drain.0,
+            drills: config.drills.clone(),
             has_file: true,
         }
     }
@@ -48,6 +54,7 @@ impl Default for Settings {
             warm_revisions: 2,
             warm_for: Duration::from_secs(24 * 3600),
             drain: Duration::from_secs(15 * 60),
+            drills: Drills::default(),
             has_file: true,
         }
     }

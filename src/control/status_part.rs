@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use super::{revision_log::RevisionLog, route_index::RouteIndex};
 use crate::{
-    api::{ReleaseRole, ReleaseStatus, RouteStatus, Totals},
+    api::{ReleaseRole, ReleaseStatus, RouteFacts, RouteStatus, Totals},
     model::{Revision, RouteName, RouteSpec, TableSpec},
 };
 
@@ -115,7 +115,10 @@ fn route_statuses(log: &RevisionLog, routes: &[&RouteSpec]) -> Vec<RouteStatus> 
     for routes in routes.chunks(AT_ONCE) {
         let changed = routes_changed(log, routes.iter().map(|route| &route.name));
         let routes = routes.iter().zip(changed);
-        shown.extend(routes.map(|(route, changed)| RouteStatus::of(route, changed)));
+        shown.extend(routes.map(|(route, changed_by)| {
+            let drill = None;
+            RouteStatus::of(route, &RouteFacts { changed_by, drill })
+        }));
     }
     shown
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{ControlError, Controller, clock::now};
+use super::{ControlError, Controller, clock::now, drill_record::DRILL_GROUP};
 use crate::{
     api::QuarantinedRelease,
     history::StoredRevision,
@@ -73,6 +73,10 @@ impl Controller {
         }
         let taken = {
             let index = self.log.index();
+            // What a drill has begun is ended, and the predecessor is no worse for it.
+            if index.get(record.parent).is_some_and(is_of_drill) {
+                return;
+            }
             let spec = |kept: Option<&StoredRevision>| Some(kept?.state.as_ref()?.spec.clone());
             let (before, after) = (index.get(record.parent), index.get(record.revision));
             spec(before).zip(spec(after))
@@ -95,6 +99,12 @@ impl Controller {
         }
         self.quarantine.save(self.settings.durable_within).await;
     }
+}
+
+fn is_of_drill(kept: &StoredRevision) -> bool {
+    let author = &kept.record.author;
+    let group = author.group.as_deref();
+    author.actor == Actor::System && group.is_some_and(|group| group.starts_with(DRILL_GROUP))
 }
 
 /// The versions with requests in one table, on a route where they have a smaller share in the other, that have none there

@@ -57,10 +57,13 @@ fn orphans(
             continue;
         }
         let source_goes = match entry.record.cause {
-            Cause::Rollback { to } => removed.contains(&to) || !kept.contains_key(&to),
+            Cause::Rollback { to } | Cause::Drill { to: Some(to) } => {
+                removed.contains(&to) || !kept.contains_key(&to)
+            }
             Cause::Import
             | Cause::Publish
             | Cause::RollbackRoute { .. }
+            | Cause::Drill { to: None }
             | Cause::Roster
             | Cause::Void => false,
         };

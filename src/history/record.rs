@@ -33,10 +33,7 @@ impl Entry {
 
     /// True if it records a rollback, which was live first.
     pub fn is_rollback(&self) -> bool {
-        matches!(
-            self.record.cause,
-            Cause::Rollback { .. } | Cause::RollbackRoute { .. }
-        )
+        self.record.cause.is_rollback()
     }
 
     /// True if it records a number that never became live.

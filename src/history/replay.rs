@@ -188,6 +188,15 @@ impl Replay {
                     rosters: Arc::clone(&before.rosters),
                 }
             }
+            // A drill changes nothing. Where a record before it is missing, it names the decision that it went back to.
+            (Cause::Drill { .. }, _) if follows => before.clone(),
+            (Cause::Drill { to }, _) => {
+                let earlier = self.kept[*self.places.get(to.as_ref()?)?].state.as_ref()?;
+                TableState {
+                    spec: earlier.spec.clone(),
+                    rosters: Arc::clone(&before.rosters),
+                }
+            }
             // A change says nothing about parts that it does not build on. Rollbacks of the whole table do: one
             // between two of them may be missing.
             (_, Some(change)) if follows => change.apply_to(before).ok()?.state,

@@ -129,7 +129,7 @@ impl StatusRange {
         clippy::trivially_copy_pass_by_ref,
         reason = "serde asks for a reference"
     )]
-    fn is_default(&self) -> bool {
+    pub(super) fn is_default(&self) -> bool {
         *self == Self::default()
     }
 

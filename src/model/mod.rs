@@ -12,6 +12,7 @@ mod chunked_map;
 mod diff;
 mod digest;
 mod document;
+mod drill;
 mod duration;
 mod endpoint;
 mod endpoint_spec;
@@ -47,6 +48,7 @@ pub use self::{
     diff::{Diff, DiffEntry, ShareChange},
     digest::{Digest, Hashed},
     document::{ReleaseDocument, TableDocument},
+    drill::{DrillLevel, DrillRequestSpec, MOST_DRILL_REQUESTS},
     duration::HumanDuration,
     endpoint::{EndpointUrl, Scheme},
     endpoint_spec::EndpointSpec,

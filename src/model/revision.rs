@@ -83,6 +83,12 @@ pub enum Cause {
     },
     /// Only endpoints joined or left: a fact, not a decision.
     Roster,
+    /// A drill made live what was live already, or took that back: a fact, not a decision.
+    Drill {
+        /// The decision that was gone back to; absent for the publish before it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        to: Option<Revision>,
+    },
     /// The configuration file was imported.
     Import,
     /// A number that was reserved but never became live.
@@ -92,7 +98,15 @@ pub enum Cause {
 impl Cause {
     /// True for a rollback, which is live before it is durable.
     pub const fn is_rollback(&self) -> bool {
-        matches!(self, Self::Rollback { .. } | Self::RollbackRoute { .. })
+        matches!(
+            self,
+            Self::Rollback { .. } | Self::RollbackRoute { .. } | Self::Drill { to: Some(_) }
+        )
+    }
+
+    /// True for a revision of a drill: it has the content of the one before it.
+    pub const fn is_drill(&self) -> bool {
+        matches!(self, Self::Drill { .. })
     }
 
     /// Name in metrics and tables.
@@ -101,6 +115,7 @@ impl Cause {
             Self::Publish => "publish",
             Self::Rollback { .. } | Self::RollbackRoute { .. } => "rollback",
             Self::Roster => "roster",
+            Self::Drill { .. } => "drill",
             Self::Import => "import",
             Self::Void => "void",
         }

@@ -40,6 +40,10 @@ pub struct PlanSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub gate: Option<HookName>,
+    /// Largest age of the last drill of the route that has passed, without which no rollout begins; any by default.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub drill_max_age: Option<HumanDuration>,
 }
 
 /// Step of a plan.
@@ -99,6 +103,7 @@ impl Default for PlanSpec {
             bake: Some(HumanDuration::seconds(600)),
             hold_back: held_back(),
             gate: None,
+            drill_max_age: None,
         }
     }
 }

@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    AffinitySource, AgentCards, AgentProtocol, Fallback, HumanDuration, InFlightSpec, Overrides,
-    PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec, RouteName, Weights,
+    AffinitySource, AgentCards, AgentProtocol, DrillRequestSpec, Fallback, HumanDuration,
+    InFlightSpec, Overrides, PinLost, PinSource, PublicUrl, ReleaseName, RetriesSpec, RouteName,
+    Weights,
 };
 
 /// Decisions about a route.
@@ -87,6 +88,10 @@ pub struct RouteSpec {
     /// response.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub expose_decision: bool,
+    /// Synthetic requests for drills: `smoke` sends each to the predecessor, `full` sends them as a load.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 16)]
+    pub drill: Vec<DrillRequestSpec>,
     /// Upgrade protocols allowed in addition to WebSocket, such as `tcp` or `SPDY/3.1`; none by default.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub upgrades: Vec<String>,
@@ -284,6 +289,7 @@ impl RouteSpec {
             host_header: None,
             expose_release: None,
             expose_decision: false,
+            drill: Vec::new(),
             upgrades: Vec::new(),
             last_whole: None,
         }

@@ -16,6 +16,7 @@ use super::{
     logs::{LogFile, open_access_log},
     seal_keys,
     signals::{EndSignal, SignalEvent, Signals},
+    synthetic::SyntheticEntrance,
     worker::{self, ConnectionBalancer, Phase, WorkerListener, WorkerSetup},
 };
 use crate::{
@@ -127,7 +128,10 @@ fn start_around(
     let listeners = bound.iter().map(|bound| bound.address).collect();
     let tls = bound.iter().filter_map(|bound| bound.tls.clone());
     let tls = tls.chain(control.tls.clone()).collect();
-    let threads = start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
+    let (threads, balance) =
+        start_workers(bound, &config.trusted_proxies, workers, &shared, &phase)?;
+    let entrance = Arc::new(SyntheticEntrance::new(balance));
+    control.controller.set_synthetic_traffic(entrance);
     control.readiness.set_ready();
     Ok(Running {
         config,
@@ -149,7 +153,7 @@ fn start_workers(
     workers: usize,
     shared: &Arc<Shared>,
     phase: &watch::Sender<Phase>,
-) -> Result<Vec<JoinHandle<()>>, ServerError> {
+) -> Result<(Vec<JoinHandle<()>>, Arc<ConnectionBalancer>), ServerError> {
     let limits: Vec<_> = bound
         .iter()
         .map(|bound| Arc::clone(&bound.limits))
@@ -191,9 +195,9 @@ fn start_workers(
             balance: Arc::clone(&balance),
             handed,
         });
-    seats
-        .map(|setup| worker::start(setup).map_err(ServerError::Thread))
-        .collect()
+    let threads = seats.map(|setup| worker::start(setup).map_err(ServerError::Thread));
+    let threads = threads.collect::<Result<_, _>>()?;
+    Ok((threads, balance))
 }
 
 impl Running {

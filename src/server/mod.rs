@@ -15,6 +15,7 @@ mod options;
 mod preflight;
 mod seal_keys;
 mod signals;
+mod synthetic;
 mod worker;
 
 pub use self::{

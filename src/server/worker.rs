@@ -55,6 +55,7 @@ pub(super) struct WorkerSetup {
 }
 
 /// A connection that another worker accepted, before a byte of it was read.
+#[derive(Debug)]
 pub(super) struct HandoffConnection {
     tcp: std::net::TcpStream,
     peer: std::net::SocketAddr,
@@ -62,14 +63,19 @@ pub(super) struct HandoffConnection {
     listener: usize,
 }
 
+/// Largest number of concurrent connections of synthetic requests.
+const SYNTHETIC: usize = 64;
+
 /// Number of connections of each worker, and the channels to hand one over.
 ///
 /// The kernel spreads connections by a hash of their addresses, which works for many connections but not for a few
 /// heavy ones: of eight HTTP/2 connections, six may land on one worker.
+#[derive(Debug)]
 pub(super) struct ConnectionBalancer {
     // By worker, then by listener. Each counts the open connections of its worker, below the limits of the listener.
     open: Vec<Vec<Arc<ConnectionLimits>>>,
     ways: Vec<mpsc::Sender<HandoffConnection>>,
+    synthetic: Arc<ConnectionLimits>,
 }
 
 impl ConnectionBalancer {
@@ -85,7 +91,33 @@ impl ConnectionBalancer {
         let open = (0..workers)
             .map(|_| listeners.iter().map(setup).collect())
             .collect();
-        (Arc::new(Self { open, ways }), ends)
+        let synthetic = ConnectionLimits::new(SYNTHETIC, None);
+        let balancer = Self {
+            open,
+            ways,
+            synthetic,
+        };
+        (Arc::new(balancer), ends)
+    }
+
+    /// Hands the connection of a synthetic request to a worker.
+    pub(super) fn hand_synthetic(
+        &self,
+        turn: usize,
+        tcp: std::net::TcpStream,
+        peer: std::net::SocketAddr,
+    ) -> Result<(), ()> {
+        let permit = self.synthetic.acquire().ok_or(())?;
+        let listeners = self.open.first().map_or(0, Vec::len);
+        let way = self.ways.get(turn % self.ways.len().max(1)).ok_or(())?;
+        let handed = HandoffConnection {
+            tcp,
+            peer,
+            permit,
+            // After the listeners of the configuration.
+            listener: listeners,
+        };
+        way.try_send(handed).map_err(|_| ())
     }
 
     /// Connection limits of one worker at one listener.
@@ -149,6 +181,12 @@ async fn work(setup: WorkerSetup) {
         .iter()
         .enumerate()
         .map(|(place, listener)| AcceptLoop::new(&worker, listener, &balance, slot, place))
+        .chain([AcceptLoop::synthetic(
+            &worker,
+            &balance,
+            slot,
+            listeners.len(),
+        )])
         .collect();
     let mut accepting = Vec::new();
     for (accept_loop, listener) in accept_loops.iter().zip(listeners) {
@@ -219,6 +257,28 @@ impl AcceptLoop {
             preview: listener.preview,
             proxy_senders: listener.proxy_senders.clone(),
             name: listener.name.clone(),
+        };
+        Rc::new(Self {
+            worker: Rc::clone(worker),
+            settings: Rc::new(settings),
+            balance: Arc::clone(balance),
+            slot,
+            place,
+        })
+    }
+
+    /// The entrance of synthetic requests: it accepts nothing, and takes what is handed to it.
+    fn synthetic(
+        worker: &Rc<Worker>,
+        balance: &Arc<ConnectionBalancer>,
+        slot: usize,
+        place: usize,
+    ) -> Rc<Self> {
+        let settings = ListenerSettings {
+            tls: None,
+            preview: true,
+            proxy_senders: None,
+            name: "drill".to_owned(),
         };
         Rc::new(Self {
             worker: Rc::clone(worker),

@@ -325,6 +325,11 @@ impl LiveTable {
         self.epochs.converged(revision).await;
     }
 
+    /// Waits like [`LiveTable::converged`]; the last worker that acknowledged the revision, unless all had. Cancel-safe.
+    pub async fn last_converged(&self, revision: Revision) -> Option<usize> {
+        self.epochs.last_converged(revision).await
+    }
+
     /// Acknowledged revision of each running worker.
     pub fn seen(&self) -> Vec<(usize, Revision)> {
         self.epochs.seen()

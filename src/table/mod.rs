@@ -21,6 +21,7 @@ mod undo;
 mod validate;
 mod validate_agents;
 mod validate_balance;
+mod validate_drill;
 mod validate_health;
 mod validate_retries;
 mod validate_route;

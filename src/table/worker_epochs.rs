@@ -92,14 +92,22 @@ impl WorkerEpochs {
 
     /// Waits until every running worker has acknowledged a revision. Cancel-safe.
     pub(super) async fn converged(&self, revision: Revision) {
+        self.last_converged(revision).await;
+    }
+
+    /// Waits until every running worker has acknowledged a revision; the last one that did, unless all had already.
+    /// Cancel-safe.
+    pub(super) async fn last_converged(&self, revision: Revision) -> Option<usize> {
+        let mut last = None;
         loop {
             let notified = self.acknowledged.notified();
             tokio::pin!(notified);
             // Registered before the check, so that an acknowledgement between the two is not missed.
             notified.as_mut().enable();
-            if self.lagging(revision).is_empty() {
-                return;
-            }
+            let Some(behind) = self.lagging(revision).pop() else {
+                return last;
+            };
+            last = Some(behind);
             notified.await;
         }
     }

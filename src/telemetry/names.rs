@@ -291,6 +291,24 @@ pub const HOOKS_OWED: Metric = (
     Kind::Gauge,
     "Messages to hooks that are not delivered yet",
 );
+/// Outcome of the last drill of a route.
+pub const DRILL_PASSED: Metric = (
+    "switchback_drill_passed",
+    Kind::Gauge,
+    "1 if the last drill of the route has passed",
+);
+/// Time of the last drill of a route.
+pub const DRILL_TIMESTAMP: Metric = (
+    "switchback_drill_timestamp_seconds",
+    Kind::Gauge,
+    "End of the last drill of the route, in seconds since 1970",
+);
+/// Drills that have ended, by level and state.
+pub const DRILLS_ENDED: Metric = (
+    "switchback_drills_ended_total",
+    Kind::Counter,
+    "Drills that have ended, by level and state",
+);
 /// Rollouts that run, by state.
 pub const ROLLOUTS: Metric = (
     "switchback_rollouts",
@@ -322,6 +340,9 @@ pub const ALL: &[Metric] = &[
     CUTS,
     DECISIONS,
     DRIFT,
+    DRILLS_ENDED,
+    DRILL_PASSED,
+    DRILL_TIMESTAMP,
     ENDPOINT_CONNECTIONS,
     ENDPOINT_EJECTED,
     ENDPOINT_EJECTIONS,

@@ -24,6 +24,8 @@ mod demo;
 mod dialing;
 mod discovery;
 mod docs;
+mod drill_laws;
+mod drills;
 mod durability;
 mod fallback;
 mod first_check;
