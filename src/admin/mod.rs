@@ -22,6 +22,8 @@
 //! | `/v1/rollouts/{rollout}/{command}` | POST | `pause`, `resume`, `approve`, `skip`, `promote`, `abort`, `rollback` |
 //! | `/v1/drills` | GET, POST | all drills; rehearses the way back of a route |
 //! | `/v1/drills/{drill}` | GET | one drill |
+//! | `/v1/verifications` | GET | what became of users after rollbacks |
+//! | `/v1/verifications/{id}` | GET | one verification; `?wait=ended` waits for it |
 //! | `/v1/rollback` | POST | restores what was live before; works without a body |
 //! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
 //! | `/v1/settings` | GET | digests of the running static settings |
@@ -82,6 +84,7 @@ mod switch;
 mod table;
 mod unknown_name;
 mod unread_body;
+mod verifications;
 mod waits;
 mod work;
 mod write_timeout;

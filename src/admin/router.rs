@@ -28,7 +28,7 @@ use super::{
     state::AdminState,
     status, table,
     unread_body::close_if_unread,
-    work,
+    verifications, work,
 };
 use crate::config::Admin;
 
@@ -120,6 +120,8 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(rollouts::read_rollout))
         .routes(routes!(drills::list_drills, drills::start_drill))
         .routes(routes!(drills::read_drill))
+        .routes(routes!(verifications::list_verifications))
+        .routes(routes!(verifications::read_verification))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))

@@ -3,13 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{
-    margin::{self, Sample},
-    mixture::Mixture,
-    number::fraction,
-    ratio::Ratio,
-    settings::Settings,
-    share::Share,
-    tally::Tally,
+    margin, mixture::Mixture, number::fraction, ratio::Ratio, sample::Sample, settings::Settings,
+    share::Share, tally::Tally,
 };
 
 /// E-processes and counts: eight numbers of evidence and seven counts.

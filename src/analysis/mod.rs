@@ -8,6 +8,7 @@
 //!   nothing in certainty: false alarms stay below `alpha` however often the judge looks, and whenever the rollout ends.
 //! - It is asked for a [`Verdict`], with the numbers in words.
 //! - It is saved and restored with serde; [`Judge::resume`] is called after a restore.
+//! - After a rollback, a [`Recovery`] says of the route whether users are well again (`docs/verification.md`).
 //!
 //! ```
 //! use switchback::analysis::{Arm, Evidence, Judge, Names, Settings, Share, Signal, Finding, Watch};
@@ -32,7 +33,12 @@ mod level;
 mod margin;
 mod mixture;
 mod number;
+mod period;
 mod ratio;
+mod recovery;
+mod recovery_verdict;
+mod recovery_words;
+mod sample;
 mod settings;
 mod share;
 mod share_check;
@@ -44,12 +50,17 @@ mod verdict;
 mod words;
 
 #[cfg(test)]
+mod recovery_tests;
+#[cfg(test)]
 mod tests;
 
 pub use self::{
     evidence::Evidence,
     first_bad::FirstBad,
     judge::{Judge, WatchError},
+    period::{Period, PeriodNames, Reference, Since},
+    recovery::Recovery,
+    recovery_verdict::{Evidence as RecoveryEvidence, Outcome, RecoverySignal, RecoveryVerdict},
     settings::{Settings, SettingsError},
     share::Share,
     signal::{Signal, Watch},

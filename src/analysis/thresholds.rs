@@ -61,6 +61,14 @@ impl Thresholds {
         (total >= FEWEST).then(|| Self::given(&seconds)).flatten()
     }
 
+    /// Thresholds of which none is lower than so many seconds.
+    #[must_use]
+    pub fn at_least(self, seconds: f64) -> Self {
+        let mut raised: Vec<f64> = self.0.iter().map(|one| one.max(seconds)).collect();
+        raised.dedup();
+        Self::given(&raised).unwrap_or(self)
+    }
+
     /// The thresholds.
     pub fn seconds(&self) -> &[f64] {
         &self.0
@@ -146,6 +154,19 @@ mod tests {
             [0.5, 1.0, 1.1, 5.0, 6.0].map(|age| thresholds.passed(age)),
             [0, 0, 1, 1, 2]
         );
+    }
+
+    #[test]
+    fn low_thresholds_are_raised_to_one() {
+        let raised = |seconds| {
+            Thresholds::given(&[0.001, 0.005, 0.1])
+                .unwrap()
+                .at_least(seconds)
+        };
+        assert_eq!(raised(0.025).seconds(), [0.025, 0.1]);
+        assert_eq!(raised(1.0).seconds(), [1.0]);
+        assert_eq!(raised(0.0).seconds(), [0.001, 0.005, 0.1]);
+        assert_eq!(raised(f64::NAN).seconds(), [0.001, 0.005, 0.1]);
     }
 
     #[test]

@@ -84,7 +84,7 @@ impl fmt::Display for Sentence<'_> {
     }
 }
 
-const fn verb(signal: Signal) -> &'static str {
+pub(super) const fn verb(signal: Signal) -> &'static str {
     match signal {
         Signal::Failures => "fails",
         Signal::Slow => "is slower than",
@@ -162,7 +162,7 @@ impl fmt::Display for Rate {
 }
 
 /// A share as a percent with the digits that matter.
-struct Percent(f64);
+pub(super) struct Percent(pub(super) f64);
 
 impl fmt::Display for Percent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -179,7 +179,7 @@ impl fmt::Display for Percent {
 }
 
 /// A count with its thousands apart.
-struct Count(u64);
+pub(super) struct Count(pub(super) u64);
 
 impl fmt::Display for Count {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -195,7 +195,7 @@ impl fmt::Display for Count {
 }
 
 /// An e-value: rounded down, so that none seems to reach a bound that it does not.
-struct EValue(f64);
+pub(super) struct EValue(pub(super) f64);
 
 impl fmt::Display for EValue {
     #[expect(

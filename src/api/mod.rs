@@ -18,6 +18,7 @@ mod requests;
 mod rollout;
 mod status;
 mod timestamp;
+mod verification;
 mod work;
 
 pub use self::{
@@ -48,5 +49,10 @@ pub use self::{
         RouteStatus, Share, Status, Totals, WorkerStatus,
     },
     timestamp::Timestamp,
+    verification::{
+        OtherChange, OtherChangeKind, RequestRate, RouteVerification, Verification,
+        VerificationList, VerificationReference, VerificationSignal, VerificationState,
+        VerificationStatus, VerificationSummary, VerificationVerdict,
+    },
     work::{ChangeWait, ClassWork, EndpointWork, RevisionWork, WaitUntil, Work, WorkState},
 };

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Timestamp;
+use super::{Timestamp, VerificationSummary};
 use crate::model::{
     Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName,
     TableDocument,
@@ -30,6 +30,10 @@ pub struct Receipt {
     /// Revisions undone by a rollback, latest first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undid: Vec<Revision>,
+    /// Id of the verification that a rollback or an abort begins: `GET /v1/verifications/{id}` says what has become of
+    /// users.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<String>,
     /// True if this revision survives a restart.
     pub durable: bool,
     /// The revision that a restart would restore, where it is not this one.
@@ -130,6 +134,9 @@ pub struct RevisionSummary {
     pub undoable: bool,
     /// True if it survives a restart.
     pub durable: bool,
+    /// Verification of this rollback, as long as it is kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationSummary>,
 }
 
 /// A page of revisions, latest first.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Timestamp, plan_choice::PlanChoice};
+use super::{Timestamp, VerificationSummary, plan_choice::PlanChoice};
 use crate::model::{
     HookName, HumanDuration, Percent, PlanName, PlanSpec, ReleaseName, RouteName, Version,
 };
@@ -79,6 +79,9 @@ pub struct Rollout {
     /// Latest answer of a gate.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub gate: Option<RolloutGate>,
+    /// Verification of its way back, once it was taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub verification: Option<VerificationSummary>,
     /// Reason for which its last order could not be carried out yet.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub waiting_for: Option<String>,

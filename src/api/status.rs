@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DrillSummary, QuarantinedRelease, RolloutPause, RolloutState, Timestamp};
+use super::{
+    DrillSummary, QuarantinedRelease, RolloutPause, RolloutState, Timestamp, VerificationStatus,
+};
 use crate::model::{
     Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
     RouteName, RouteSpec, Version,
@@ -53,6 +55,9 @@ pub struct Status {
     /// Releases in quarantine, the latest first.
     #[serde(default)]
     pub quarantine: Vec<QuarantinedRelease>,
+    /// The latest verification of each route that a rollback moved, the latest first.
+    #[serde(default)]
+    pub verifications: Vec<VerificationStatus>,
 }
 
 /// A rollout in brief.

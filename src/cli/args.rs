@@ -36,7 +36,10 @@ Exit status:
   74  the history cannot be read or written
   75  not now: another change came first, file and live table conflict, a release is not ready or not drained
   77  the token is missing, unknown or read-only
-  78  the configuration has problems; all of them are shown";
+  78  the configuration has problems; all of them are shown
+  80  with --verify: the rollback is made, and users have not recovered; the release was not the (only) cause
+  81  with --verify: the rollback is made, and users are worse off than with the release
+  82  with --verify: the rollback is made, and there was not enough data for a verdict";
 
 /// The command line.
 #[derive(Debug, Parser)]
@@ -253,6 +256,17 @@ pub(super) enum RemoteCommand {
         after_help = "A version that a rollback or a rollout took back gets requests again by hand, and by no rollout and no edited file.\n\nExamples:\n  switchback quarantine list\n  switchback quarantine lift green"
     )]
     Quarantine(QuarantineVerb),
+    /// Show what became of users after a rollback, or wait for the verdict
+    #[command(
+        after_help = "Without an id all verifications are listed, the latest first. With --wait the exit status is 0 if users have recovered, 80 if not, 81 if they are worse off, 82 if there was not enough data.\n\nExamples:\n  switchback verification\n  switchback verification 42\n  switchback verification 42 --wait"
+    )]
+    Verification {
+        /// The revision of the rollback
+        id: Option<String>,
+        /// Wait until it has ended
+        #[arg(long, requires = "id")]
+        wait: bool,
+    },
     /// Show, set and remove routes
     #[command(
         subcommand,
@@ -343,7 +357,7 @@ pub(super) enum ChangeVerb {
     },
     /// Restore what was live before
     #[command(
-        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --dry-run"
+        after_help = "Two rollbacks go two revisions back: it is a stack, not a toggle. A rollback is live before it is durable and does not wait for the disk.\nWith --route only the previous split of one route is restored. The revisions in between leave the undo stack, so the next rollback of everything also undoes their changes to other routes; --dry-run lists those revisions.\nWith --verify the exit status says what became of users: 0 recovered, 80 not recovered, 81 worse, 82 not enough data.\n\nExamples:\n  switchback rollback\n  switchback rollback --to 41 -m 'back to Friday'\n  switchback rollback --route chat\n  switchback rollback --cut -m 'wrong answers'\n  switchback rollback --verify\n  switchback rollback --dry-run"
     )]
     Rollback {
         /// The revision to restore
@@ -361,6 +375,9 @@ pub(super) enum ChangeVerb {
         /// End at once what is in flight on releases that leave
         #[arg(long)]
         cut: bool,
+        /// Wait for the verification: do users get again what they got before?
+        #[arg(long, conflicts_with = "dry_run")]
+        verify: bool,
         #[command(flatten)]
         change: CommonArgs,
     },

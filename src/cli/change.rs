@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     api::{
-        ChangeAnswer, MessageRequest, PromoteRequest, RollbackRequest, SplitPatchRequest,
+        ChangeAnswer, MessageRequest, PromoteRequest, Receipt, RollbackRequest, SplitPatchRequest,
         SplitRequest, SwitchRequest,
     },
     model::{Percent, ReleaseName, Revision, RouteName, Weights},
@@ -167,7 +167,7 @@ pub(super) async fn rollback(
     client: &Client,
     back: RollbackArgs,
     change: CommonArgs,
-) -> Result<Out, Failure> {
+) -> Result<(Out, Option<Receipt>), Failure> {
     let message = change.message.clone();
     let RollbackArgs {
         to,
@@ -191,7 +191,12 @@ pub(super) async fn rollback(
             }),
         ),
     };
-    based(client, seen, ask.force(force).cut(cut), &change).await
+    let answer = sent(client, seen, ask.force(force).cut(cut), &change).await?;
+    let receipt = match answer.read()? {
+        ChangeAnswer::Receipt(receipt) => Some(*receipt),
+        ChangeAnswer::DryRun(_) => None,
+    };
+    Ok((done(answer)?, receipt))
 }
 
 async fn on_route(
@@ -211,12 +216,21 @@ pub(super) async fn based(
     ask: ApiRequest,
     change: &CommonArgs,
 ) -> Result<Out, Failure> {
+    done(sent(client, seen, ask, change).await?)
+}
+
+async fn sent(
+    client: &Client,
+    seen: String,
+    ask: ApiRequest,
+    change: &CommonArgs,
+) -> Result<ApiResponse, Failure> {
     let revision = match change.based_on {
         Some(revision) => Some(revision),
         None => client.send(ApiRequest::get(seen)).await?.revision,
     };
     let ask = ask.based_on(revision).dry_run(change.dry_run);
-    done(client.send(ask).await?)
+    client.send(ask).await
 }
 
 pub(super) fn done(answer: ApiResponse) -> Result<Out, Failure> {

@@ -189,11 +189,11 @@ impl ApiRequest {
         self.force(health.force)
     }
 
-    /// Has the answer come once a release is drained, or with what is left when the time is over.
-    pub(super) fn waiting_for_drain(mut self, longest: Duration) -> Self {
+    /// Has the answer come once it is so far, or as it is when the time is over.
+    pub(super) fn waiting_for(mut self, state: &str, longest: Duration) -> Self {
         self.wait = longest;
         self.also = Some(StatusCode::GATEWAY_TIMEOUT);
-        self.argument("wait", "drained")
+        self.argument("wait", state)
             .argument("timeout", HumanDuration(longest))
     }
 

@@ -79,7 +79,7 @@ async fn ask(
     if let Some(wait) = wait {
         // At least a millisecond, which is the shortest that is written.
         let wait = Duration::from_millis(u64::try_from(wait.as_millis()).unwrap_or(0).max(1));
-        ask = ask.waiting_for_drain(wait);
+        ask = ask.waiting_for("drained", wait);
     }
     let answer = client.send(ask).await?;
     Ok((answer.read()?, answer))

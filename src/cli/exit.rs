@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use super::text::clean;
 use crate::api::ProblemDocument;
 
-/// Exit statuses, those of `sysexits.h` where they fit.
+/// Exit statuses, those of `sysexits.h` where they fit; the verdicts of a verification come after them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub(super) enum Exit {
@@ -27,6 +27,12 @@ pub(super) enum Exit {
     NotAllowed = 77,
     /// The configuration has problems.
     Config = 78,
+    /// A rollback was made, and users have not recovered.
+    NotRecovered = 80,
+    /// A rollback was made, and users are worse off.
+    Worse = 81,
+    /// A rollback was made, and its verification has shown nothing.
+    NotVerified = 82,
 }
 
 /// Failure of a command.

@@ -32,6 +32,7 @@ mod status_notices;
 mod table;
 mod text;
 mod toml_output;
+mod verifications;
 
 use std::{io::Write, path::Path, process::ExitCode};
 
@@ -114,7 +115,7 @@ fn remote(access: &AccessArgs, verb: RemoteCommand) -> Result<Out, Failure> {
 
 async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Failure> {
     match verb {
-        RemoteCommand::Change(verb) => ask_change(client, verb).await,
+        RemoteCommand::Change(verb) => ask_change(client, verb, json).await,
         RemoteCommand::Diff { from, to } => queries::diff(client, from, to).await,
         RemoteCommand::Endpoint(verb) => endpoints::endpoint(client, verb).await,
         RemoteCommand::Drain {
@@ -146,11 +147,14 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
         RemoteCommand::Drill(args) => drill::drill(client, args).await,
         RemoteCommand::Rollout(verb) => rollouts::rollout(client, verb).await,
         RemoteCommand::Show { revision } => table::show_revision(client, revision).await,
+        RemoteCommand::Verification { id, wait } => {
+            verifications::verification(client, id.as_deref(), wait).await
+        }
         RemoteCommand::Status { route, all } => status::status(client, route, all || json).await,
     }
 }
 
-async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
+async fn ask_change(client: &Client, verb: ChangeVerb, json: bool) -> Result<Out, Failure> {
     match verb {
         ChangeVerb::Abort {
             route,
@@ -172,6 +176,7 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
             route,
             force,
             cut,
+            verify,
             change,
         } => {
             let back = RollbackArgs {
@@ -181,7 +186,11 @@ async fn ask_change(client: &Client, verb: ChangeVerb) -> Result<Out, Failure> {
                 force,
                 cut,
             };
-            change::rollback(client, back, change).await
+            let (done, receipt) = change::rollback(client, back, change).await?;
+            match receipt.filter(|_| verify) {
+                Some(receipt) => verifications::verified(client, &receipt, (done, json)).await,
+                None => Ok(done),
+            }
         }
         ChangeVerb::Split {
             route,

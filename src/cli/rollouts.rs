@@ -220,6 +220,10 @@ fn shown(rollout: &Rollout) -> String {
             let _ = writeln!(text, "    {}", clean(&metric.words));
         }
     }
+    if let Some(verification) = &rollout.verification {
+        let (id, words) = (clean(&verification.id), clean(&verification.words));
+        let _ = writeln!(text, "  verification {id}: {words}");
+    }
     if let Some(reason) = &rollout.waiting_for {
         let _ = writeln!(text, "  waiting: {}", clean(reason));
     }

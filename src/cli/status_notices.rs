@@ -1,9 +1,13 @@
-//! The notices of a status besides its tables: rollouts that run, and releases in quarantine.
+//! The notices of a status besides its tables: rollouts that run, verifications of rollbacks that run or ended badly,
+//! and releases in quarantine.
 
 use std::fmt::Write as _;
 
 use super::{rollouts::state, text::clean};
-use crate::api::{QuarantinedRelease, RolloutStatus, Status};
+use crate::api::{
+    QuarantinedRelease, RolloutStatus, Status, VerificationState, VerificationStatus,
+    VerificationVerdict,
+};
 
 /// Most releases in quarantine that are shown.
 const MOST: usize = 5;
@@ -11,6 +15,12 @@ const MOST: usize = 5;
 /// A line for each rollout, and for each release in quarantine.
 pub(super) fn notices(status: &Status) -> String {
     let mut text: String = status.rollouts.iter().map(rollout).collect();
+    let verifications = status.verifications.iter();
+    text.extend(
+        verifications
+            .filter(|one| is_worth_a_look(one))
+            .map(verification),
+    );
     text.extend(status.quarantine.iter().take(MOST).map(quarantined));
     if let Some(more @ 1..) = status.quarantine.len().checked_sub(MOST) {
         let _ = writeln!(
@@ -37,6 +47,24 @@ fn rollout(rollout: &RolloutStatus) -> String {
         rollout.step + 1,
         rollout.steps,
         rollout.weight,
+    )
+}
+
+fn is_worth_a_look(one: &VerificationStatus) -> bool {
+    let is_running = one.state == VerificationState::Running;
+    let is_bad = matches!(
+        one.verdict,
+        VerificationVerdict::NotRecovered | VerificationVerdict::Worse
+    );
+    is_running || is_bad
+}
+
+fn verification(one: &VerificationStatus) -> String {
+    let (id, state) = (clean(&one.id), one.state.as_str());
+    format!(
+        "rollback {id} of {}, verification {state}: {}\n",
+        one.route,
+        clean(&one.words)
     )
 }
 

@@ -36,6 +36,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     globs(config, &mut found);
     bounds::numbers(config, &mut found);
     bounds::spans(config, &mut found);
+    config.verification.check(&mut found);
     found.extend(config.shutdown.problem());
     if files == FileCheck::MustExist {
         missing_files(config, &mut found);

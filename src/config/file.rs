@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     AccessLog, Admin, Discovery, Drills, HealthChecks, History, HookSpec, Listener, Log, Network,
-    Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
+    Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
 };
 use crate::model::{
     HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
@@ -40,6 +40,8 @@ pub struct Config {
     pub rollback: Rollback,
     /// Rehearsals of the way back.
     pub drills: Drills,
+    /// Verification of rollbacks.
+    pub verification: Verification,
     /// Sessions of clients.
     pub sessions: Sessions,
     /// Rewriting of request headers.

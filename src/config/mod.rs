@@ -34,6 +34,7 @@ mod shutdown;
 mod size;
 mod spans;
 mod syntax;
+mod verification;
 mod warnings;
 mod wrong_key;
 mod wrong_value;
@@ -58,6 +59,7 @@ pub use self::{
     settings::{SettingsDigests, changed_settings},
     shutdown::{Shutdown, ShutdownPolicies},
     size::Size,
+    verification::Verification,
 };
 use crate::model::Problem;
 

@@ -26,12 +26,13 @@ use super::{
     route_index::RouteIndexCache,
     settings::Settings,
     swap::{AppliedSwap, SwapEffects},
+    verification_registry::VerificationRegistry,
 };
 use crate::{
     api::Drift,
     fleet::Fleet,
     history::{History, Loaded, StoredResponse},
-    model::Digest,
+    model::{Digest, RevisionRecord},
     table::{LiveTable, RoutingTable},
 };
 
@@ -56,6 +57,7 @@ pub struct Controller {
     pub(super) quarantine: Quarantine,
     pub(super) hooks: HookQueue,
     pub(super) drills: DrillRegistry,
+    pub(super) verifications: Arc<VerificationRegistry>,
 }
 
 impl Controller {
@@ -99,6 +101,9 @@ impl Controller {
         });
         let quarantine = Quarantine::open(log.history.path());
         let drills = DrillRegistry::open(log.history.path());
+        let verifications = VerificationRegistry::open(log.history.path(), settings.verification);
+        verifications.note_interrupted(live_record(&log, &table).as_deref());
+        let verifications = Arc::new(verifications);
         let durable_within = settings.durable_within;
         let idempotency = IdempotencyStore::new(answers, Arc::clone(&log), durable_within);
         Self {
@@ -107,6 +112,7 @@ impl Controller {
                 fleet: Arc::clone(&fleet),
                 log: Arc::clone(&log),
                 reconciler: Arc::clone(&reconciler),
+                verifications: Arc::clone(&verifications),
                 keep: settings.keep,
                 pending: Mutex::default(),
             },
@@ -123,6 +129,7 @@ impl Controller {
             quarantine,
             hooks: HookQueue::default(),
             drills,
+            verifications,
         }
     }
 
@@ -134,7 +141,8 @@ impl Controller {
             cuts::run(&self.table, &self.fleet),
             self.run_rollouts(),
             self.run_hooks(),
-            self.run_drills()
+            self.run_drills(),
+            self.run_verifications()
         );
     }
 
@@ -146,6 +154,8 @@ impl Controller {
             self.effects.run();
             self.reconciler.reconcile();
             self.reconciler.drop_statistics();
+            self.verifications
+                .sample(&self.fleet, &self.table.load().state());
             self.effects.set_gauges();
             // It looks at every entry of the table, so no change waits for it.
             metrics::set_drift(self.current_drift().drifted);
@@ -195,6 +205,7 @@ impl Controller {
         Receipts {
             table: &self.table,
             log: &self.log,
+            verifications: &self.verifications,
         }
     }
 
@@ -205,4 +216,11 @@ impl Controller {
         }
         self.drift.get(&self.table.load(), &self.log)
     }
+}
+
+/// The record of the live revision.
+fn live_record(log: &RevisionLog, table: &LiveTable) -> Option<Arc<RevisionRecord>> {
+    let index = log.index();
+    let kept = index.get(table.load().revision())?;
+    Some(Arc::clone(&kept.record))
 }

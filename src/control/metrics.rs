@@ -6,6 +6,7 @@ use metrics::{counter, gauge, histogram};
 
 use super::{revision_log::RevisionLog, rollout_record};
 use crate::{
+    api::VerificationVerdict,
     model::{Cause, HookName},
     rollout::State,
     telemetry::names,
@@ -75,6 +76,23 @@ pub(super) fn count_hook(hook: &HookName, outcome: &'static str) {
 )]
 pub(super) fn set_hooks_owed(count: usize) {
     gauge!(names::HOOKS_OWED.0).set(count as f64);
+}
+
+pub(super) fn set_verifications(running: usize) {
+    let running = u32::try_from(running).unwrap_or(u32::MAX);
+    gauge!(names::VERIFICATIONS_RUNNING.0).set(f64::from(running));
+}
+
+/// Shows every verdict from the start: a counter that begins with 1 has not increased for Prometheus.
+pub(super) fn show_verifications() {
+    for verdict in VerificationVerdict::ALL {
+        counter!(names::VERIFICATIONS.0, "verdict" => verdict.as_str()).increment(0);
+    }
+    set_verifications(0);
+}
+
+pub(super) fn count_verification(verdict: VerificationVerdict) {
+    counter!(names::VERIFICATIONS.0, "verdict" => verdict.as_str()).increment(1);
 }
 
 pub(super) fn set_drift(is_drifted: bool) {

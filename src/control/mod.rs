@@ -20,6 +20,9 @@
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
 //!   `drill_schedule`, `drill_registry`, `drill_record`
+//! - verifications of rollbacks: `verifications` with `verification_queries`; under them `verification_registry`,
+//!   `verification_record` with `verification_shown`, `verification_changes`, `route_trails` with `route_trail`,
+//!   `route_shares`, `route_counts`, `saved_file`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -82,8 +85,12 @@ mod rollout_record;
 mod rollout_registry;
 mod rollout_sessions;
 mod rollouts;
+mod route_counts;
 mod route_index;
 mod route_rollback;
+mod route_shares;
+mod route_trail;
+mod route_trails;
 mod saved_file;
 mod settings;
 mod statistics_retention;
@@ -93,6 +100,12 @@ mod swap;
 mod synthetic;
 mod taken_back;
 mod upcoming;
+mod verification_changes;
+mod verification_queries;
+mod verification_record;
+mod verification_registry;
+mod verification_shown;
+mod verifications;
 mod warm_levels;
 mod watch_set;
 mod work;
@@ -107,7 +120,7 @@ pub use self::{
     receipt::{EarlyReceipt, LeftReleases},
     rollback::RollbackTo,
     rollout_error::RolloutError,
-    settings::Settings,
+    settings::{Settings, VerificationSettings},
     status_part::StatusPart,
     swap::PendingEffects,
     synthetic::{SyntheticRequest, SyntheticTraffic},

@@ -34,6 +34,7 @@ impl Controller {
         for route in &mut status.routes {
             route.drill = self.drills.last(&route.name);
         }
+        status.verifications = self.verification_states(part);
         status
     }
 
@@ -54,7 +55,11 @@ impl Controller {
 
     /// Revisions before one, latest first; all kept ones when `before` is absent.
     pub fn revisions(&self, before: Option<Revision>, limit: usize) -> RevisionPage {
-        revisions::list(&self.table, &self.log, before, limit)
+        let mut page = revisions::list(&self.table, &self.log, before, limit);
+        for summary in &mut page.revisions {
+            summary.verification = self.verification_of(summary.revision);
+        }
+        page
     }
 
     /// One revision, with its change and its table.
@@ -62,7 +67,9 @@ impl Controller {
     /// # Errors
     /// When it is not kept.
     pub fn revision(&self, revision: Revision) -> Result<RevisionDetail, ControlError> {
-        revisions::detail(&self.table, &self.log, revision)
+        let mut detail = revisions::detail(&self.table, &self.log, revision)?;
+        detail.summary.verification = self.verification_of(revision);
+        Ok(detail)
     }
 
     /// The difference of two revisions.

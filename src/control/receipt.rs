@@ -7,6 +7,7 @@ use super::{
     revision_index::RevisionIndex,
     revision_log::RevisionLog,
     swap::{AppliedSwap, PendingEffects},
+    verification_registry::VerificationRegistry,
 };
 use crate::{
     api::{Receipt, Timestamp},
@@ -32,6 +33,7 @@ pub struct LeftReleases(pub(super) Arc<[Arc<Departure>]>);
 pub(super) struct Receipts<'a> {
     pub(super) table: &'a LiveTable,
     pub(super) log: &'a RevisionLog,
+    pub(super) verifications: &'a VerificationRegistry,
 }
 
 // === impl EarlyReceipt ===
@@ -84,6 +86,7 @@ impl<'a> Receipts<'a> {
         let receipt = Receipt {
             diff: swap.diff,
             undid: swap.undone,
+            verification: swap.verification,
             applied_at: swap.applied_at,
             swap_microseconds: u64::try_from(swap.took.as_micros()).unwrap_or(u64::MAX),
             ..self.of_record(record.revision, Some(record), convergence)
@@ -109,6 +112,10 @@ impl<'a> Receipts<'a> {
         Receipt {
             diff: diff.unwrap_or_default(),
             undid,
+            verification: self
+                .verifications
+                .record(record.revision)
+                .map(|verification| verification.id()),
             ..self.of_record(record.revision, Some(record), convergence)
         }
     }
@@ -163,6 +170,7 @@ impl<'a> Receipts<'a> {
             message: record.and_then(|record| record.author.message.clone()),
             diff: Diff::default(),
             undid: Vec::new(),
+            verification: None,
             durable,
             restart_revision: (!durable).then(|| self.log.restart_revision()),
             applied_at: Timestamp::from_millis(published),

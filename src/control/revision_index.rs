@@ -168,5 +168,6 @@ pub(super) fn summary(kept: &StoredRevision, flags: RevisionFlags<'_>) -> Revisi
         live: record.revision == flags.live,
         undoable: flags.chain.contains(&record.revision),
         durable: record.revision <= flags.durable,
+        verification: None,
     }
 }

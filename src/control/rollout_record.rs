@@ -211,6 +211,7 @@ impl RolloutRecord {
             message: self.message.clone(),
             verdict: self.verdict.clone(),
             gate: self.gate.as_ref().map(gate),
+            verification: None,
             waiting_for: self.waiting_for.clone(),
             log: self.log.clone(),
         }

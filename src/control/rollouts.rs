@@ -137,7 +137,10 @@ impl Controller {
     }
 
     fn show(&self, record: &RolloutRecord) -> Rollout {
-        record.show(self.weight_of(record))
+        Rollout {
+            verification: self.verification_by(&record.name()),
+            ..record.show(self.weight_of(record))
+        }
     }
 
     /// Carries out a command of an operator.

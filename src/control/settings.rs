@@ -26,6 +26,19 @@ pub struct Settings {
     pub drills: Drills,
     /// True if the table came from a file that people edit: only then can the live table drift from it.
     pub has_file: bool,
+    /// The verification of rollbacks.
+    pub verification: VerificationSettings,
+}
+
+/// Settings of the verification of rollbacks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct VerificationSettings {
+    /// True if rollbacks are verified.
+    pub enabled: bool,
+    /// Requests of a route after which a verification ends.
+    pub requests: u64,
+    /// Time after which it ends.
+    pub within: Duration,
 }
 
 impl Settings {
@@ -41,6 +54,11 @@ impl Settings {
             drain: config.timeouts.drain.0,
             drills: config.drills.clone(),
             has_file: true,
+            verification: VerificationSettings {
+                enabled: config.verification.enabled,
+                requests: config.verification.requests,
+                within: config.verification.within.0,
+            },
         }
     }
 }
@@ -56,6 +74,17 @@ impl Default for Settings {
             drain: Duration::from_secs(15 * 60),
             drills: Drills::default(),
             has_file: true,
+            verification: VerificationSettings::default(),
+        }
+    }
+}
+
+impl Default for VerificationSettings {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            requests: 2_000,
+            within: Duration::from_secs(600),
         }
     }
 }

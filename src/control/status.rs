@@ -71,6 +71,7 @@ impl StatusReader<'_> {
             drift,
             rollouts: Vec::new(),
             quarantine: Vec::new(),
+            verifications: Vec::new(),
         }
     }
 

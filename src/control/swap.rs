@@ -8,6 +8,7 @@ use std::{
 use super::{
     clock::now, metrics, readiness::is_rollback_ready, reconcile::Reconciler,
     retention::prune_history, revision_log::RevisionLog,
+    verification_registry::VerificationRegistry,
 };
 use crate::{
     api::Timestamp,
@@ -25,6 +26,7 @@ pub(super) struct SwapEffects {
     pub(super) fleet: Arc<Fleet>,
     pub(super) log: Arc<RevisionLog>,
     pub(super) reconciler: Arc<Reconciler>,
+    pub(super) verifications: Arc<VerificationRegistry>,
     /// Number of revisions that are kept.
     pub(super) keep: usize,
     pub(super) pending: Mutex<Vec<AuditEntry>>,
@@ -45,6 +47,8 @@ pub(super) struct AppliedSwap<'a> {
     pub(super) took: Duration,
     /// The releases that left a route by it.
     pub(super) left: Arc<[Arc<Departure>]>,
+    /// Id of the verification that it begins.
+    pub(super) verification: Option<String>,
     pub(super) effects: PendingEffects<'a>,
 }
 
@@ -107,6 +111,8 @@ impl<'a> AppliedSwap<'a> {
         let state = kept.state.as_ref().expect("a live revision has a state");
         let diff = Diff::between(&replaced.state(), state);
         metrics::count_swap(&record.cause, took);
+        let verifications = &effects.verifications;
+        let verification = verifications.after_swap(&effects.fleet, replaced, kept, &undone);
         effects.pending().push(AuditEntry {
             record: Arc::clone(&record),
             changes: diff.0.len(),
@@ -119,6 +125,7 @@ impl<'a> AppliedSwap<'a> {
             applied_at,
             took,
             left,
+            verification,
             effects: PendingEffects(effects),
         }
     }

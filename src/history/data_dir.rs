@@ -22,17 +22,18 @@ pub(super) const MARK: &str = "history.mark";
 const LOCK: &str = "lock";
 /// File name of the key for session ids, which the server keeps in the folder of the history.
 pub const SEAL_KEY: &str = "seal.key";
-/// File of the rollouts, and its name until it is durable; the control plane keeps them here.
-const ROLLOUTS: [&str; 2] = ["rollouts.json", "rollouts.json.new"];
-const FILES: [&str; 7] = [
-    STORE,
-    SLOT_FILE,
-    MARK,
-    LOCK,
-    SEAL_KEY,
-    ROLLOUTS[0],
-    ROLLOUTS[1],
+/// Files that the control plane keeps here, each with its name until it is durable.
+const BESIDE: [&str; 8] = [
+    "drills.json",
+    "drills.json.new",
+    "quarantine.json",
+    "quarantine.json.new",
+    "rollouts.json",
+    "rollouts.json.new",
+    "verifications.json",
+    "verifications.json.new",
 ];
+const FILES: [&str; 5] = [STORE, SLOT_FILE, MARK, LOCK, SEAL_KEY];
 
 /// Time that a start waits for the lock of a living process, which may be about to end.
 const HANDOVER: Duration = Duration::from_secs(1);
@@ -63,7 +64,7 @@ pub(super) fn make(path: &Path) -> Result<(), HistoryError> {
 fn narrow_folder(path: &Path) -> io::Result<()> {
     for entry in fs::read_dir(path)? {
         let name = entry?.file_name();
-        if !FILES.iter().any(|file| name == *file) {
+        if !FILES.iter().chain(&BESIDE).any(|file| name == *file) {
             return Ok(());
         }
     }

@@ -93,6 +93,19 @@ impl HistogramSnapshot {
         })
     }
 
+    /// The values that were recorded since an earlier snapshot of the same histogram.
+    #[must_use]
+    pub fn since(&self, before: &Self) -> Self {
+        let mut buckets = self.buckets;
+        for (now, before) in buckets.iter_mut().zip(before.buckets) {
+            *now = now.saturating_sub(before);
+        }
+        Self {
+            buckets,
+            sum_micros: self.sum_micros.saturating_sub(before.sum_micros),
+        }
+    }
+
     /// Adds another histogram to this one.
     pub fn add(&mut self, other: &Self) {
         for (total, count) in self.buckets.iter_mut().zip(other.buckets) {
@@ -118,6 +131,23 @@ mod tests {
         assert_eq!((counts[0], counts[1], counts[15], counts[16]), (1, 2, 2, 3));
         assert_eq!(snapshot.count(), 3);
         assert!((snapshot.sum_seconds() - 700.002_001).abs() < 1e-9);
+    }
+
+    #[test]
+    fn a_later_snapshot_less_an_earlier_one_is_what_came_between() {
+        let histogram = Histogram::default();
+        let snapshot = || {
+            let mut snapshot = HistogramSnapshot::default();
+            histogram.add_to(&mut snapshot);
+            snapshot
+        };
+        histogram.record(Duration::from_millis(1));
+        let before = snapshot();
+        histogram.record(Duration::from_secs(1));
+        let between = snapshot().since(&before);
+        assert_eq!(between.count(), 1);
+        assert!((between.sum_seconds() - 1.0).abs() < 1e-9);
+        assert_eq!(before.since(&snapshot()), HistogramSnapshot::default());
     }
 
     #[test]

@@ -293,6 +293,23 @@ impl CellSnapshot {
             .sum()
     }
 
+    /// Number of requests that failed before a response began, or with one of 5xx.
+    pub fn failures(&self) -> u64 {
+        self.failed(|code| code >= 400)
+    }
+
+    /// Number of responses that broke off after they had begun well.
+    pub fn broken_streams(&self) -> u64 {
+        self.failed(|code| code < 400)
+    }
+
+    fn failed(&self, is_meant: impl Fn(u16) -> bool) -> u64 {
+        let counts = self.counts.iter();
+        let failed =
+            counts.filter(|((class, code), _)| *class == OutcomeClass::Failure && is_meant(*code));
+        failed.map(|(_, count)| count).sum()
+    }
+
     /// Adds another snapshot to this one.
     pub fn add(&mut self, other: &Self) {
         for (key, count) in &other.counts {
@@ -387,6 +404,7 @@ mod tests {
         assert_eq!(snapshot.counts[&(OutcomeClass::Success, 200)], 2);
         assert_eq!(snapshot.of_class(OutcomeClass::Failure), 1);
         assert_eq!((snapshot.requests(), snapshot.first_byte.count()), (3, 1));
+        assert_eq!((snapshot.failures(), snapshot.broken_streams()), (0, 1));
     }
 
     #[test]

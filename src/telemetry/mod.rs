@@ -8,6 +8,7 @@ mod error_chain;
 mod escape;
 mod log;
 mod log_level;
+mod metric;
 mod metrics;
 pub mod names;
 mod text;

@@ -1,29 +1,6 @@
 //! All metrics: name, type, help. The table in the README is checked against this list.
 
-/// Type of a metric.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// Only goes up.
-    Counter,
-    /// Goes up and down.
-    Gauge,
-    /// Counts in buckets.
-    Histogram,
-}
-
-impl Kind {
-    /// Name in the exposition format.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Counter => "counter",
-            Self::Gauge => "gauge",
-            Self::Histogram => "histogram",
-        }
-    }
-}
-
-/// A metric: name, type, help.
-pub type Metric = (&'static str, Kind, &'static str);
+pub use super::metric::{Kind, Metric};
 
 /// Always 1; its labels identify the build.
 pub const BUILD_INFO: Metric = ("switchback_build_info", Kind::Gauge, "The running build");
@@ -321,6 +298,18 @@ pub const ROLLOUTS_ENDED: Metric = (
     Kind::Counter,
     "Rollouts that have ended, by state",
 );
+/// Verifications of rollbacks that have ended, by verdict.
+pub const VERIFICATIONS: Metric = (
+    "switchback_verifications_total",
+    Kind::Counter,
+    "Verifications of rollbacks that have ended, by verdict",
+);
+/// Verifications of rollbacks that run.
+pub const VERIFICATIONS_RUNNING: Metric = (
+    "switchback_verifications_running",
+    Kind::Gauge,
+    "Verifications of rollbacks that have not ended",
+);
 /// Duration of a swap.
 pub const SWAP_SECONDS: Metric = (
     "switchback_swap_seconds",
@@ -381,6 +370,8 @@ pub const ALL: &[Metric] = &[
     SPLIT_WEIGHT,
     SWAPS,
     SWAP_SECONDS,
+    VERIFICATIONS,
+    VERIFICATIONS_RUNNING,
 ];
 
 /// Histograms of durations of micro- to milliseconds.

@@ -65,3 +65,4 @@ mod tls;
 mod trailers;
 mod upstream_connections;
 mod verdicts;
+mod verifications;

@@ -1,0 +1,141 @@
+//! Readings of all routes: what a rollback is compared with.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{
+    route_counts::{self, RouteCounts},
+    route_shares::{self, MovedRoute, Shares},
+    route_trail::{Mark, RouteTrail},
+    verification_record::RouteCase,
+};
+use crate::{
+    fleet::Fleet,
+    model::{Revision, RouteName, TableState},
+};
+
+/// Most routes whose counts are remembered.
+const MOST_TRAILS: usize = 1_000;
+/// Interval of the readings of counters.
+const SAMPLE: Duration = Duration::from_secs(60);
+/// Longest time until what began before a rollback has ended, on a route without a timeout or thresholds.
+const SETTLED: Duration = Duration::from_secs(30);
+
+/// The readings, by route.
+#[derive(Debug, Default)]
+pub(super) struct RouteTrails {
+    routes: HashMap<RouteName, RouteTrail>,
+    sampled_at: Option<Instant>,
+}
+
+impl RouteTrails {
+    /// The routes that are read.
+    pub(super) fn routes(&self) -> impl Iterator<Item = &RouteName> {
+        self.routes.keys()
+    }
+
+    /// A route of which requests are taken back now: its case, its counters as they are, and the revisions that gave the
+    /// requests.
+    pub(super) fn case(
+        &self,
+        fleet: &Fleet,
+        moved: &MovedRoute,
+        after: &TableState,
+        (now, within): (Instant, Duration),
+    ) -> (RouteCase, RouteCounts, Vec<Revision>) {
+        let trail = self.routes.get(&moved.route);
+        let counts = self.read(fleet, &moved.route, [&moved.before, &moved.after]);
+        let (taken_back, restored) = (moved.taken_back(), moved.restored());
+        let past = trail.map(|trail| trail.past((now, &counts), &taken_back, &moved.after));
+        let past = past.unwrap_or_default();
+        let slowest = past.recovery.thresholds.as_ref();
+        let slowest = slowest.and_then(|slow| slow.seconds().last().copied());
+        let spec = after.spec.route(&moved.route);
+        let timeout = spec
+            .and_then(|spec| spec.timeouts.request)
+            .map(|timeout| timeout.0);
+        let settled = slowest.map(Duration::from_secs_f64).or(timeout);
+        let settled = settled.unwrap_or(SETTLED).min(within / 2);
+        let shares = moved.after.iter().map(|(key, share)| (key.clone(), *share));
+        let case = RouteCase::new(
+            moved.route.clone(),
+            (taken_back, &restored),
+            shares.collect(),
+            (past.recovery, settled),
+        );
+        (case, counts, past.own_revisions)
+    }
+
+    /// Reads the counters of a route, for the releases that were read before and those of these shares.
+    fn read(&self, fleet: &Fleet, route: &RouteName, shares: [&Shares; 2]) -> RouteCounts {
+        let known = self.routes.get(route);
+        let known = known.into_iter().flat_map(RouteTrail::releases);
+        let releases = known.chain(shares.into_iter().flat_map(Shares::keys));
+        route_counts::read(fleet, route, releases)
+    }
+
+    /// Adds a reading at a change; routes that are new begin with one.
+    pub(super) fn mark_change(
+        &mut self,
+        fleet: &Fleet,
+        (before, after): (&TableState, &TableState),
+        moved: &[MovedRoute],
+        (revision, at): (Revision, Instant),
+    ) {
+        for moved in moved {
+            if !self.has_room(&moved.route) {
+                continue;
+            }
+            let counts = self.read(fleet, &moved.route, [&moved.before, &moved.after]);
+            let trail = self.routes.entry(moved.route.clone()).or_default();
+            trail.add(Mark {
+                at,
+                revision: Some(revision),
+                shares: Arc::new(moved.after.clone()),
+                counts,
+            });
+        }
+        if before.spec.routes().len() != after.spec.routes().len() {
+            self.sample(fleet, after, at);
+        }
+    }
+
+    fn has_room(&self, route: &RouteName) -> bool {
+        self.routes.len() < MOST_TRAILS || self.routes.contains_key(route)
+    }
+
+    /// Reads the counters of the routes of the live table, if that was last done a minute ago.
+    pub(super) fn sample_if_due(&mut self, fleet: &Fleet, live: &TableState, now: Instant) {
+        let is_due = |at| now.duration_since(at) >= SAMPLE;
+        if self.sampled_at.is_none_or(is_due) {
+            self.sampled_at = Some(now);
+            self.sample(fleet, live, now);
+        }
+    }
+
+    fn sample(&mut self, fleet: &Fleet, live: &TableState, at: Instant) {
+        self.routes
+            .retain(|route, _| live.spec.place(route).is_some());
+        for route in live.spec.routes().iter() {
+            let name = &route.name;
+            let Some(shares) = route_shares::shares(&live.spec, name) else {
+                continue;
+            };
+            if !self.has_room(name) {
+                break;
+            }
+            let releases = route_shares::releases(&live.spec, name);
+            let trail = self.routes.entry(name.clone()).or_default();
+            let counts = route_counts::read(fleet, name, releases.iter().chain(trail.releases()));
+            trail.add(Mark {
+                at,
+                revision: None,
+                shares: Arc::new(shares),
+                counts,
+            });
+        }
+    }
+}
