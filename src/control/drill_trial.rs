@@ -7,7 +7,7 @@ use tokio::time::sleep;
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     drill_record::{DrillRecord, Trial},
-    rollout_evidence::{Cells, EvidenceReader},
+    rollout_evidence::{Cells, EvidenceReader, Looked},
     rollout_record::verdict,
     rollout_sessions::RolloutSessions,
 };
@@ -189,8 +189,11 @@ impl Controller {
                 .unwrap_or(0)
         };
         let weights = (weight(&trial.to.0), weight(&trial.from.0));
-        let first = watch.sessions.as_mut().map(RolloutSessions::look);
-        if let Some(evidence) = watch.reader.look(elapsed, weights, first) {
+        let looked = Looked {
+            first: watch.sessions.as_mut().map(RolloutSessions::look),
+            ..Looked::default()
+        };
+        if let Some(evidence) = watch.reader.look(elapsed, weights, looked) {
             watch.judge.observe(&evidence);
         }
         let names = Names {

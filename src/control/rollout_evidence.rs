@@ -1,13 +1,18 @@
 //! Evidence of a rollout, from the counters that every request is counted in anyway.
 //!
-//! The counters know requests by their end. So a request is evidence when it ends; a session counts once as evidence that
+//! The counters know requests by their end. So a request that fails is evidence when it ends, and one that is slow when it
+//! has become so old: the workers say how old the work in flight is. A session counts once as evidence that
 //! the release is worse (`rollout_sessions.rs`), and as often as it fails as evidence that it is not fine. To keep *fine*
 //! cautious:
 //! - what ends in the first moments of a step may have begun before it, so it can show that the release is worse, and not
 //!   that it is fine;
 //! - a request is settled when so much time has passed since its end as the last threshold allows from its start.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use crate::{
     analysis::{Arm, Evidence, Judge, LEVELS, Settings, Share, Signal, Tally, Thresholds, Watch},
@@ -15,6 +20,7 @@ use crate::{
     model::{Outcome, OutcomeClass, ReleaseName, RouteName, RouteSpec, Version},
     rollout::Place,
     stats::OutcomeTable,
+    table::Ages,
 };
 
 /// Age at which a request is settled, on a route without thresholds and without a timeout.
@@ -38,6 +44,17 @@ pub(super) struct Counts {
     pub(super) older: [u64; LEVELS],
 }
 
+/// What is known at a look beside the counters.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Looked {
+    /// First bad events of sessions, on a route with sessions.
+    pub(super) first: Option<[Counts; 2]>,
+    /// Requests in flight that are older than the thresholds, if every worker has said so.
+    pub(super) in_flight: Option<[[u64; LEVELS]; 2]>,
+    /// Those among them that began before the place, at the first look.
+    pub(super) earlier: [[u64; LEVELS]; 2],
+}
+
 /// Reader of the evidence of one place of a rollout.
 #[derive(Debug)]
 pub(super) struct EvidenceReader {
@@ -46,6 +63,9 @@ pub(super) struct EvidenceReader {
     steps: u32,
     thresholds: Option<Thresholds>,
     settled_after: Duration,
+    began: Instant,
+    /// True once the ages of what is in flight were known.
+    has_ages: bool,
     /// True if sessions may stay on a release, so that the weights are not the shares.
     counts_shares: bool,
     last: [Counts; 2],
@@ -144,6 +164,14 @@ impl Counts {
     }
 }
 
+fn add_older(counts: &mut [Counts; 2], more: [[u64; LEVELS]; 2]) {
+    for (counts, more) in counts.iter_mut().zip(more) {
+        for (older, more) in counts.older.iter_mut().zip(more) {
+            *older += more;
+        }
+    }
+}
+
 /// The signal of a request that failed: a stream that breaks off has a status of success.
 fn signal_of(class: OutcomeClass, code: u16) -> Option<Signal> {
     let signal = if code < 400 {
@@ -180,6 +208,8 @@ impl EvidenceReader {
             steps,
             thresholds,
             settled_after,
+            began: Instant::now(),
+            has_ages: false,
             counts_shares: route.has_pins(),
             waiting: [Counts::default(); 2],
             first: [Counts::default(); 2],
@@ -205,19 +235,34 @@ impl EvidenceReader {
         self.seen < self.settled_after
     }
 
-    /// The evidence since the last look, if there is some to be given; the weights are those of the live split. `first`
-    /// has the first bad events of sessions, on a route with sessions.
+    /// The ages from which requests in flight that began before the place count as slow, until they are known.
+    pub(super) fn earlier_ages(&self) -> Option<Ages> {
+        let since = self.began.elapsed();
+        let ages = self.ages()?.map(|age| age.max(since));
+        (!self.has_ages).then_some(ages)
+    }
+
+    /// The ages from which requests in flight count as slow; `None` if slowness is not looked at.
+    pub(super) fn ages(&self) -> Option<Ages> {
+        let mut ages = [Duration::MAX; LEVELS];
+        let seconds = self.thresholds.as_ref()?.seconds();
+        for (age, seconds) in ages.iter_mut().zip(seconds) {
+            *age = Duration::from_secs_f64(*seconds);
+        }
+        Some(ages)
+    }
+
+    /// The evidence since the last look, if there is some to be given; the weights are those of the live split.
     pub(super) fn look(
         &mut self,
         elapsed: Duration,
         (canary, stable): (u32, u32),
-        first: Option<[Counts; 2]>,
+        looked: Looked,
     ) -> Option<Evidence> {
         let is_early = self.is_early();
         self.seen = self.seen.saturating_add(elapsed);
-        let now = self.cells.counts(self.thresholds.as_ref());
-        let added = [now[0].since(self.last[0]), now[1].since(self.last[1])];
-        self.last = now;
+        let first = looked.first;
+        let added = self.count(looked);
         let units = Tally::new(added[0].units, added[1].units);
         self.units.add(units);
         if !is_early {
@@ -249,6 +294,27 @@ impl EvidenceReader {
             again.add_to(&mut evidence, arm, Evidence::again);
         }
         Some(evidence)
+    }
+
+    /// What was counted since the last look. A request is slow once it is older than a threshold, in flight or not: what
+    /// hangs does not wait for its end.
+    fn count(&mut self, looked: Looked) -> [Counts; 2] {
+        let mut now = self.cells.counts(self.thresholds.as_ref());
+        if let Some(in_flight) = looked.in_flight {
+            add_older(&mut now, in_flight);
+            if !std::mem::replace(&mut self.has_ages, true) {
+                add_older(&mut self.last, looked.earlier);
+            }
+        }
+        let added = [now[0].since(self.last[0]), now[1].since(self.last[1])];
+        // A request that ends between two counts is in neither, and was counted before.
+        for (now, last) in now.iter_mut().zip(self.last) {
+            for (older, last) in now.older.iter_mut().zip(last.older) {
+                *older = last.max(*older);
+            }
+        }
+        self.last = now;
+        added
     }
 
     /// The judge's number of the step: each place has one for its first moments and one for the rest.
@@ -304,7 +370,10 @@ mod tests {
         let mut reader = reader(&cells, 0.5);
         let second = Duration::from_secs(1);
         let nothing = Evidence::of_step(2, Share::of_weights(5, 95));
-        assert_eq!(reader.look(second, (5, 95), None), Some(nothing));
+        assert_eq!(
+            reader.look(second, (5, 95), Looked::default()),
+            Some(nothing)
+        );
         assert!(!reader.has_traffic());
         record(&cells.canary, Outcome::Answered(500), 2);
         record(&cells.canary, Outcome::Cut(200), 1);
@@ -314,12 +383,12 @@ mod tests {
         some.started(Arm::Stable, 10);
         some.bad(Signal::Failures, 0, Arm::Canary, 2);
         some.bad(Signal::BrokenStreams, 0, Arm::Canary, 1);
-        assert_eq!(reader.look(second, (5, 95), None), Some(some));
+        assert_eq!(reader.look(second, (5, 95), Looked::default()), Some(some));
         let mut later = Evidence::of_step(3, Share::of_weights(5, 95));
         later.settled(Arm::Canary, 3);
         later.settled(Arm::Stable, 10);
         assert_eq!(
-            reader.look(second, (5, 95), None),
+            reader.look(second, (5, 95), Looked::default()),
             Some(later),
             "they are settled once they are old"
         );
@@ -333,7 +402,7 @@ mod tests {
         let steps: Vec<_> = (0..5)
             .map(|_| {
                 let is_early = reader.is_early();
-                reader.look(second, (5, 95), None);
+                reader.look(second, (5, 95), Looked::default());
                 is_early
             })
             .collect();

@@ -7,15 +7,16 @@ use tokio::time::{Instant, sleep_until};
 
 use super::{
     Controller, metrics,
-    rollout_evidence::EvidenceReader,
+    rollout_evidence::{EvidenceReader, Looked},
     rollout_orders::end_superseded,
     rollout_record::RolloutRecord,
     rollout_registry::{RolloutEntry, RunningRollout},
     rollout_sessions::RolloutSessions,
 };
 use crate::{
-    analysis::{Finding, Obstacle},
+    analysis::{Finding, LEVELS, Obstacle},
     rollout::{Event, Observed},
+    table::Ages,
 };
 
 /// Interval at which each rollout is looked at.
@@ -59,6 +60,12 @@ impl Controller {
             entry.show(&run.record);
             return;
         }
+        if let Some(end) = self.interrupted_return(&run.record)
+            && let Ok(Some(action)) = run.record.machine.on(Event::Interrupted(end))
+        {
+            let _again = self.carry_out(entry, run, action).await;
+            return;
+        }
         if run.record.machine.place().is_some_and(|place| {
             run.reader
                 .as_ref()
@@ -66,9 +73,10 @@ impl Controller {
         }) {
             self.read_from_here(run);
         }
+        let looked = self.slow_in_flight(run).await;
         let seen = Observed {
             gate: self.gate_answer(run),
-            ..self.observe(run, elapsed)
+            ..self.observe(run, elapsed, looked)
         };
         let before = (run.record.machine.state(), run.record.machine.pause());
         let action = run
@@ -96,12 +104,42 @@ impl Controller {
         }
     }
 
+    /// The requests in flight that are slow. With a worker that does not answer, they are not known.
+    async fn slow_in_flight(&self, run: &RunningRollout) -> Looked {
+        let Some(reader) = &run.reader else {
+            return Looked::default();
+        };
+        let older = async |ages: Option<Ages>| self.older(&run.record, ages?).await;
+        let (in_flight, earlier) = (older(reader.ages()).await, reader.earlier_ages());
+        let earlier = older(earlier).await.unwrap_or_default();
+        Looked {
+            in_flight,
+            earlier,
+            ..Looked::default()
+        }
+    }
+
+    /// The requests in flight on both releases that are older than each of the ages.
+    async fn older(&self, record: &RolloutRecord, ages: Ages) -> Option<[[u64; LEVELS]; 2]> {
+        let (board, route) = (self.table.work(), &record.route);
+        let roster = |(name, version): &(_, _)| self.fleet.roster(name, version);
+        let [canary, stable] = [&record.to, &record.from].map(roster);
+        let (canary, stable) = tokio::join!(
+            board.count_older(&canary, route, ages),
+            board.count_older(&stable, route, ages)
+        );
+        Some([canary?, stable?])
+    }
+
     /// Gives the judge what was counted, and takes its finding.
-    fn observe(&self, run: &mut RunningRollout, elapsed: Duration) -> Observed {
+    fn observe(&self, run: &mut RunningRollout, elapsed: Duration, looked: Looked) -> Observed {
         let weights = self.weights(&run.record);
-        let first = run.sessions.as_mut().map(RolloutSessions::look);
+        let looked = Looked {
+            first: run.sessions.as_mut().map(RolloutSessions::look),
+            ..looked
+        };
         if let Some(reader) = &mut run.reader
-            && let Some(evidence) = reader.look(elapsed, weights, first)
+            && let Some(evidence) = reader.look(elapsed, weights, looked)
         {
             run.judge.observe(&evidence);
         }

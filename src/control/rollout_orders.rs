@@ -14,7 +14,7 @@ use crate::{
     api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
     model::{Actor, Change, Percent, Percents, ReleaseName, Revision, RouteSpec, Weights},
-    rollout::{Action, Event, Place, State, Target},
+    rollout::{Action, End, Event, Place, State, Target},
     table::RollbackTarget,
 };
 
@@ -280,6 +280,22 @@ impl Controller {
             let author = &made.record.author;
             author.actor != Actor::System || author.name != record.name()
         })
+    }
+
+    /// The end of a way back that was begun before the process was killed: its revisions are on the disk, and the state that
+    /// ordered them is not.
+    pub(super) fn interrupted_return(&self, record: &RolloutRecord) -> Option<End> {
+        record.machine.place()?;
+        let index = self.log.index();
+        let changed = index.route_changed(&record.route);
+        let changed = changed.filter(|changed| *changed > record.base)?;
+        let author = &index.get(changed)?.record.author;
+        let is_of = |end: &End| author.message == Some(record.return_message(*end));
+        let is_own = author.actor == Actor::System && author.name == record.name();
+        [End::RolledBack, End::Aborted]
+            .into_iter()
+            .find(is_of)
+            .filter(|_| is_own)
     }
 
     /// Percents of the route that the release of a rollout has.

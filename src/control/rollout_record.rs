@@ -14,7 +14,7 @@ use crate::{
         Actor, Author, HookName, HumanDuration, Percent, PlanName, ReleaseName, Revision,
         RouteName, Version, Weights,
     },
-    rollout::{Machine, PauseReason, State},
+    rollout::{End, Machine, PauseReason, State},
 };
 
 /// Largest number of entries in the log of a rollout.
@@ -125,10 +125,18 @@ impl RolloutRecord {
 
     /// Author of a revision that takes it back.
     pub(super) fn author_of_return(&self) -> Author {
-        self.author_of(format!(
-            "rollout {} of `{}` is taken back",
-            self.id, self.to.0
-        ))
+        let end = self.machine.goes_back().unwrap_or(End::RolledBack);
+        self.author_of(self.return_message(end))
+    }
+
+    /// Message of a revision on the way back: it says what the rollout ends as.
+    pub(super) fn return_message(&self, end: End) -> String {
+        let what = if end == End::Aborted {
+            "is given up"
+        } else {
+            "is taken back"
+        };
+        format!("rollout {} of `{}` {what}", self.id, self.to.0)
     }
 
     /// Adds an entry to its log and to the audit log.

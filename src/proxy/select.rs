@@ -107,11 +107,14 @@ pub(super) fn select(
             }
         }
         let (decision, since) = (decision(), worker.timers.recent());
+        let is_preview = reason == DecisionReason::Override;
         let Decision {
             route, revision, ..
         } = &decision;
         Ok(Selected {
-            work: worker.work.enter(route, entry, *revision, since),
+            work: worker
+                .work
+                .enter(route, entry, (*revision, is_preview), since),
             decision,
             in_flight,
             _counted: table.count(worker.slot),

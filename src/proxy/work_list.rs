@@ -12,7 +12,7 @@ use std::sync::Arc;
 use crate::fleet::Roster;
 use crate::model::{CutCause, Revision, RouteName};
 use crate::net::Tick;
-use crate::table::{CutOrder, WorkTally};
+use crate::table::{Ages, CutOrder, WorkTally};
 
 use super::route_cache::CachedRoute;
 use super::work_class::{Cut, ResponseClass};
@@ -41,6 +41,7 @@ struct Work {
     entry: usize,
     revision: Revision,
     since: Tick,
+    is_preview: bool,
     class: ResponseClass,
     cut: Option<CutCause>,
     /// The free place after this one, if it is free itself.
@@ -72,7 +73,7 @@ impl WorkList {
         self: &Rc<Self>,
         route: &Rc<CachedRoute>,
         entry: usize,
-        revision: Revision,
+        (revision, is_preview): (Revision, bool),
         since: Tick,
     ) -> WorkPlace {
         let work = Work {
@@ -80,6 +81,7 @@ impl WorkList {
             entry,
             revision,
             since,
+            is_preview,
             class: ResponseClass::UNARY,
             cut: None,
             next: NO_PLACE,
@@ -94,14 +96,18 @@ impl WorkList {
     pub(super) fn tally(
         &self,
         roster: &Arc<Roster>,
-        route: Option<&RouteName>,
+        (route, ages): (Option<&RouteName>, &Ages),
         now: Tick,
     ) -> WorkTally {
         let places = self.places.borrow();
         let mut tally = WorkTally::default();
         let places = places.all.iter();
         for work in places.filter(|work| work.is_of(Some(roster), route)) {
-            tally.count(work.class.class, work.revision, now.since(work.since));
+            let age = now.since(work.since);
+            tally.count(work.class.class, work.revision, age);
+            if !work.is_preview {
+                tally.count_age(age, ages);
+            }
         }
         tally
     }
@@ -207,6 +213,7 @@ impl Drop for WorkPlace {
 #[cfg(test)]
 mod tests {
     use super::*;
+    const NO_AGES: Ages = [std::time::Duration::MAX; 4];
     use crate::fleet::Fleet;
     use crate::model::{ChangeSet, LeaveCause, TableDocument, TableState, WorkClass};
     use crate::net::Timers;
@@ -252,17 +259,17 @@ mod tests {
     fn the_list_counts_by_release_and_route_and_its_places_are_used_again() {
         let (list, [a, b]) = (WorkList::new(), routes());
         let now = Timers::new().now();
-        let enter = |route, entry| list.enter(route, entry, Revision(3), now);
+        let enter = |route, entry| list.enter(route, entry, (Revision(3), false), now);
         let held = [enter(&a, 0), enter(&a, 1), enter(&b, 0)];
         held[0].set_class(ResponseClass {
             class: WorkClass::Stream,
             is_events: true,
         });
-        let total = |roster, route| list.tally(roster, route, now).total();
+        let total = |roster, route| list.tally(roster, (route, &NO_AGES), now).total();
         assert_eq!(total(roster(&a, 0), None), 2);
         assert_eq!(total(roster(&a, 0), Some(&b.spec().name)), 1);
         assert_eq!(total(roster(&a, 1), None), 1);
-        let tally = list.tally(roster(&a, 0), None, now);
+        let tally = list.tally(roster(&a, 0), (None, &NO_AGES), now);
         assert_eq!(tally.classes[WorkClass::Stream.index()].count, 1);
         assert_eq!(tally.revisions[&Revision(3)].count, 2);
         let [first, second, third] = held;
@@ -278,7 +285,8 @@ mod tests {
     fn a_cut_marks_what_earlier_revisions_selected_for_its_route_and_nothing_else() {
         let (list, [a, b]) = (WorkList::new(), routes());
         let now = Timers::new().now();
-        let enter = |route, entry, revision| list.enter(route, entry, Revision(revision), now);
+        let enter =
+            |route, entry, revision| list.enter(route, entry, (Revision(revision), false), now);
         let (old, new) = (enter(&a, 0, 4), enter(&a, 0, 5));
         let (other_release, other_route) = (enter(&a, 1, 4), enter(&b, 0, 4));
         assert!(list.mark(&order(&a, 5, u32::MAX)));
@@ -314,7 +322,7 @@ mod tests {
         let (list, [a, _]) = (WorkList::new(), routes());
         let now = Timers::new().now();
         let all: Vec<_> = (0..2_000)
-            .map(|_| list.enter(&a, 0, Revision(1), now))
+            .map(|_| list.enter(&a, 0, (Revision(1), false), now))
             .collect();
         let cut = || all.iter().filter(|work| work.is_cut()).count();
         let mut before = 0;

@@ -150,11 +150,12 @@ impl Worker {
                     WorkRequest::Count {
                         roster,
                         route,
+                        ages,
                         tally,
                     } => {
                         let now = self.timers.now();
                         // Nothing waits for it any more if this fails.
-                        let _ = tally.send(self.work.tally(&roster, route.as_ref(), now));
+                        let _ = tally.send(self.work.tally(&roster, (route.as_ref(), &ages), now));
                     }
                     WorkRequest::Cut(order) => has_marked |= self.work.mark(&order),
                 }

@@ -64,6 +64,8 @@ pub enum Event {
     Returned,
     /// Others have changed the route or a release of the rollout.
     Changed,
+    /// A way back was begun, and then the process was killed.
+    Interrupted(End),
     /// A look at the evidence.
     Observed(Observed),
     /// An operator wants this.
@@ -122,6 +124,7 @@ impl Machine {
                 }
                 Ok(None)
             }
+            Event::Interrupted(end) => Ok((!self.has_ended()).then(|| self.go_back(end))),
             Event::Observed(seen) => Ok(self.observed(seen)),
             Event::Command(command) => self.command(command),
         }

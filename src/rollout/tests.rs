@@ -456,7 +456,7 @@ proptest! {
             if let Event::Observed(Observed { finding: Finding::Worse, .. }) = event
                 && !before.has_ended() && before.state() != State::Planned {
                 prop_assert_eq!(action, Some(Action::Return));
-                prop_assert!(machine.goes_back());
+                prop_assert!(machine.goes_back().is_some());
             }
             if let Event::Observed(Observed { gate: Some(GateAnswer::Rollback), .. }) = event
                 && !before.has_ended() && before.state() != State::Planned {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{
     machine::Machine,
     phase::Phase,
-    place::{PauseReason, Place, State, Target},
+    place::{End, PauseReason, Place, State, Target},
 };
 use crate::model::{HookName, Percent, PlanSpec};
 
@@ -83,9 +83,12 @@ impl Machine {
         matches!(self.phase, Phase::Ended(_))
     }
 
-    /// True while the way back is ordered and not gone.
-    pub const fn goes_back(&self) -> bool {
-        matches!(self.phase, Phase::Returning(_))
+    /// The end of the way back, while that is ordered and not gone.
+    pub const fn goes_back(&self) -> Option<End> {
+        match self.phase {
+            Phase::Returning(end) => Some(end),
+            _ => None,
+        }
     }
 
     /// Percents that a target gives the release.

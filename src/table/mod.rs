@@ -42,5 +42,5 @@ pub use self::{
     split::{Split, SplitEntry},
     swap::{RevisionConflict, RollbackError, StackChange, Swapped},
     undo::{RollbackTarget, UndoEntry},
-    work_board::{ClassTally, CutOrder, WorkBoard, WorkRequest, WorkTally},
+    work_board::{Ages, ClassTally, CutOrder, WorkBoard, WorkRequest, WorkTally},
 };

@@ -32,6 +32,8 @@ pub enum WorkRequest {
         roster: Arc<Roster>,
         /// The route; all of them if absent.
         route: Option<RouteName>,
+        /// The ages for [`WorkTally::older`].
+        ages: Ages,
         /// Receives the result.
         tally: oneshot::Sender<WorkTally>,
     },
@@ -56,6 +58,9 @@ pub struct CutOrder {
     pub cause: CutCause,
 }
 
+/// Ages above which work is counted, ascending; [`Duration::MAX`] where there are fewer.
+pub type Ages = [Duration; 4];
+
 /// Work in flight as one worker has it, or all of them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct WorkTally {
@@ -63,6 +68,8 @@ pub struct WorkTally {
     pub classes: [ClassTally; WorkClass::ALL.len()],
     /// By the revision that selected it.
     pub revisions: BTreeMap<Revision, ClassTally>,
+    /// Work that is older than each of the ages, without previews.
+    pub older: [u64; 4],
 }
 
 /// A number of requests, and the age of the oldest.
@@ -134,19 +141,33 @@ impl WorkBoard {
         roster: &Arc<Roster>,
         route: Option<&RouteName>,
     ) -> (WorkTally, Vec<usize>) {
-        self.count_within(roster, route, LONGEST).await
+        let ages = [Duration::MAX; 4];
+        self.count_within(roster, (route, ages), LONGEST).await
+    }
+
+    /// Counts the work of one route in flight on a release that is older than each of these ages; `None` if a worker does
+    /// not answer in time.
+    pub async fn count_older(
+        &self,
+        roster: &Arc<Roster>,
+        route: &RouteName,
+        ages: Ages,
+    ) -> Option<[u64; 4]> {
+        let counted = self.count_within(roster, (Some(route), ages), LONGEST);
+        let (tally, silent) = counted.await;
+        silent.is_empty().then_some(tally.older)
     }
 
     async fn count_within(
         &self,
         roster: &Arc<Roster>,
-        route: Option<&RouteName>,
+        (route, ages): (Option<&RouteName>, Ages),
         longest: Duration,
     ) -> (WorkTally, Vec<usize>) {
         let asked: Vec<_> = self
             .0
             .iter()
-            .map(|inbox| inbox.ask(roster, route))
+            .map(|inbox| inbox.ask(roster, route, ages))
             .collect();
         let until = tokio::time::Instant::now() + longest;
         let (mut all, mut silent) = (WorkTally::default(), Vec::new());
@@ -190,11 +211,13 @@ impl Inbox {
         &self,
         roster: &Arc<Roster>,
         route: Option<&RouteName>,
+        ages: Ages,
     ) -> Result<oneshot::Receiver<WorkTally>, Full> {
         let (tally, answer) = oneshot::channel();
         let count = WorkRequest::Count {
             roster: Arc::clone(roster),
             route: route.cloned(),
+            ages,
             tally,
         };
         self.put(count).map(|()| answer)
@@ -214,7 +237,17 @@ impl WorkTally {
         self.revisions.entry(revision).or_default().add(one);
     }
 
+    /// Counts the age of a request.
+    pub fn count_age(&mut self, age: Duration, ages: &Ages) {
+        for (count, threshold) in self.older.iter_mut().zip(ages) {
+            *count += u64::from(age > *threshold);
+        }
+    }
+
     fn add(&mut self, other: &Self) {
+        for (all, older) in self.older.iter_mut().zip(other.older) {
+            *all += older;
+        }
         for (all, class) in self.classes.iter_mut().zip(&other.classes) {
             all.add(*class);
         }
@@ -259,6 +292,8 @@ mod tests {
                 let mut own = WorkTally::default();
                 own.count(WorkClass::Stream, Revision(7), age);
                 own.count(WorkClass::Unary, Revision(9), Duration::ZERO);
+                let seconds = [1, 5, 6, 7].map(Duration::from_secs);
+                own.count_age(age, &seconds);
                 tally.send(own).unwrap();
             }
         };
@@ -267,6 +302,7 @@ mod tests {
             answer(0, second),
             answer(1, third)
         );
+        assert_eq!(all.older, [2, 0, 0, 0]);
         let stream = all.classes[WorkClass::Stream.index()];
         assert_eq!((stream.count, stream.oldest), (2, third));
         assert_eq!((all.total(), silent), (4, Vec::new()));
@@ -284,8 +320,10 @@ mod tests {
         board.join(0);
         board.join(1);
         let stop = async { board.leave(1) };
-        let ((all, silent), ()) =
-            tokio::join!(board.count_within(&roster, None, Duration::ZERO), stop);
+        let ((all, silent), ()) = tokio::join!(
+            board.count_within(&roster, (None, [Duration::MAX; 4]), Duration::ZERO),
+            stop
+        );
         assert_eq!((all.total(), silent), (0, vec![0]));
     }
 

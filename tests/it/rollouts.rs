@@ -25,6 +25,7 @@ use crate::support::{
 };
 
 mod killed;
+mod kinds;
 mod quarantine;
 mod sessions;
 

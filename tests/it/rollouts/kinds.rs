@@ -1,0 +1,170 @@
+//! Kinds of bad releases: slow ones, ones that break streams off, ones that hang. Those outside of the canary's share feel
+//! nothing of it.
+
+use super::*;
+
+/// The way in which green is bad.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Each answer takes a while.
+    Slow,
+    /// Each answer ends in its middle.
+    Broken,
+    /// No answer comes.
+    Hanging,
+}
+
+struct Kinds {
+    running: Option<Running>,
+    _folder: TempDir,
+    _origins: [Origin; 2],
+}
+
+impl Kinds {
+    fn start(kind: Kind) -> Self {
+        let green = Origin::after_request(move |_, mut stream, _| match kind {
+            Kind::Slow => {
+                thread::sleep(Duration::from_millis(300));
+                let answer =
+                    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\ngreen";
+                let _gone = stream.write_all(answer);
+            }
+            Kind::Broken => {
+                let _gone = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 50\r\n\r\ngreen");
+            }
+            Kind::Hanging => {
+                let _until_it_is_closed = std::io::copy(&mut stream, &mut std::io::sink());
+            }
+        });
+        let origins = [Origin::replying("blue"), green];
+        let [blue, green] = origins.each_ref().map(Origin::url);
+        let folder = tempfile::tempdir().unwrap();
+        let text = format!(
+            "history.path = \"history\"\nadmin.address = \"127.0.0.1:0\"\naccess_log.format = \"off\"\nworkers = 1\n\
+             [[listeners]]\naddress = \"127.0.0.1:0\"\n\
+             [releases.blue]\nversion = \"1\"\nendpoints = [{blue:?}]\n\
+             [releases.green]\nversion = \"2\"\nendpoints = [{green:?}]\n\
+             [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n"
+        );
+        let path = folder.path().join("switchback.toml");
+        File::create(&path)
+            .unwrap()
+            .write_all(text.as_bytes())
+            .unwrap();
+        let running = server::start(config::load(&path).unwrap(), Options::default()).unwrap();
+        Self {
+            running: Some(running),
+            _folder: folder,
+            _origins: origins,
+        }
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().unwrap()
+    }
+
+    fn ask(&self, method: &str, path: &str, body: &str) -> Value {
+        let (address, length) = (self.running().admin(), body.len());
+        let mut client = Client::connect(address);
+        client.send(format!(
+            "{method} {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: application/json\r\n\
+             Content-Length: {length}\r\n\r\n{body}"
+        ));
+        serde_json::from_slice(&client.response().body).unwrap()
+    }
+
+    /// Clients that ask again and again, each over connections of its own, until the rollout has ended.
+    fn load(&self, path: &str, clients: usize) -> Value {
+        let stop = Arc::new(AtomicBool::new(false));
+        let address = self.running().listeners()[0];
+        let client = || {
+            let stop = Arc::clone(&stop);
+            thread::spawn(move || {
+                while !stop.load(Ordering::Relaxed) {
+                    // One request a connection, for answers that end in their middle. A client is patient.
+                    let mut stream = std::net::TcpStream::connect(address).unwrap();
+                    stream
+                        .set_read_timeout(Some(Duration::from_millis(100)))
+                        .unwrap();
+                    let request = b"GET / HTTP/1.1\r\nHost: a.test\r\nConnection: close\r\n\r\n";
+                    stream.write_all(request).unwrap();
+                    let is_late =
+                        |error: &std::io::Error| error.kind() == std::io::ErrorKind::WouldBlock;
+                    while !stop.load(Ordering::Relaxed)
+                        && std::io::copy(&mut stream, &mut std::io::sink())
+                            .is_err_and(|error| is_late(&error))
+                    {}
+                }
+            })
+        };
+        let clients: Vec<_> = (0..clients).map(|_| client()).collect();
+        let end = Instant::now() + Duration::from_secs(60);
+        let rollout = loop {
+            let rollout = self.ask("GET", path, "");
+            if rollout["ended_at"].is_string() || Instant::now() > end {
+                break rollout;
+            }
+            thread::sleep(Duration::from_millis(20));
+        };
+        stop.store(true, Ordering::Relaxed);
+        clients
+            .into_iter()
+            .for_each(|client| client.join().unwrap());
+        rollout
+    }
+
+    /// Starts a rollout at 20 percent, after enough requests for blue's durations to be known, and loads it to its end.
+    fn judged(kind: Kind) -> Value {
+        let this = Self::start(kind);
+        let mut client = Client::connect(this.running().listeners()[0]);
+        (0..300).for_each(|_| drop(client.get("/")));
+        drop(client);
+        let plan = json!({"steps": [{"weight": 20, "hold": "10m"}, {"weight": 100}]});
+        let body = json!({"route": "chat", "to": "green", "plan": plan}).to_string();
+        let begun = this.ask("POST", "/v1/rollouts", &body);
+        let path = format!(
+            "/v1/rollouts/{}",
+            begun["id"].as_str().unwrap_or_else(|| panic!("{begun}"))
+        );
+        let ended = this.load(&path, 8);
+        assert_eq!(ended["state"], "rolled_back", "{ended:#}");
+        ended
+    }
+}
+
+impl Drop for Kinds {
+    fn drop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop();
+        }
+    }
+}
+
+/// The metrics that are worse, and that blue was never bad by them.
+fn worse(rollout: &Value) -> Vec<&str> {
+    let metrics = rollout["verdict"]["metrics"].as_array().unwrap();
+    let worse = metrics.iter().filter(|metric| metric["verdict"] == "worse");
+    worse
+        .map(|metric| metric["name"].as_str().unwrap())
+        .collect()
+}
+
+#[test]
+fn a_slow_release_is_taken_back() {
+    let ended = Kinds::judged(Kind::Slow);
+    assert_eq!(worse(&ended), ["slow"], "{ended:#}");
+}
+
+#[test]
+fn a_release_that_breaks_streams_off_is_taken_back() {
+    let ended = Kinds::judged(Kind::Broken);
+    assert_eq!(worse(&ended), ["broken_streams"], "{ended:#}");
+    let stable = &ended["verdict"]["metrics"][1]["stable"];
+    assert_eq!(stable["bad"], 0, "{ended:#}");
+}
+
+#[test]
+fn a_release_that_hangs_is_taken_back_before_its_timeout() {
+    let ended = Kinds::judged(Kind::Hanging);
+    assert_eq!(worse(&ended), ["slow"], "{ended:#}");
+}
