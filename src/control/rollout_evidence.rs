@@ -44,7 +44,7 @@ pub(super) struct Counts {
     pub(super) older: [u64; LEVELS],
 }
 
-/// What is known at a look beside the counters.
+/// Facts at a look that the counters do not have.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Looked {
     /// First bad events of sessions, on a route with sessions.
@@ -296,7 +296,7 @@ impl EvidenceReader {
         Some(evidence)
     }
 
-    /// What was counted since the last look. A request is slow once it is older than a threshold, in flight or not: what
+    /// Counts since the last look. A request is slow once it is older than a threshold, in flight or not: what
     /// hangs does not wait for its end.
     fn count(&mut self, looked: Looked) -> [Counts; 2] {
         let mut now = self.cells.counts(self.thresholds.as_ref());
