@@ -105,11 +105,11 @@ impl DrillRecord {
     }
 
     pub(super) fn fail(&mut self, why: impl Into<String>) {
-        add(&mut self.drill.failures, why.into());
+        add(&mut self.drill.failures, &why.into());
     }
 
     pub(super) fn note(&mut self, what: impl Into<String>) {
-        add(&mut self.drill.notes, what.into());
+        add(&mut self.drill.notes, &what.into());
     }
 
     /// Adds a step, and what was not in time as a failure.
@@ -143,7 +143,7 @@ impl DrillRecord {
     }
 }
 
-fn add(words: &mut Vec<String>, text: String) {
+fn add(words: &mut Vec<String>, text: &str) {
     if words.len() < MOST_WORDS {
         words.push(text.chars().take(LONGEST_WORDS).collect());
     }
