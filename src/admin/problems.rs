@@ -39,6 +39,9 @@ pub(super) fn refused(error: ControlError) -> ApiError {
         ControlError::NotReady {
             releases, nearest, ..
         } => not_ready(text, releases, nearest),
+        ControlError::NoRoom(_) => conflict("no-room", "a release has no room for its requests")
+            .detail(text)
+            .hint("add endpoints or raise the limits of the release, wait for fewer requests, or force it"),
         ControlError::NothingToUndo => {
             conflict("nothing-to-undo", "there is nothing to go back to").detail(text)
         }

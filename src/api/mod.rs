@@ -4,6 +4,7 @@
 //! Plain data without behavior beyond what readers need; times are text with microseconds, RFC 3339, UTC.
 
 mod changes;
+mod crowded;
 mod drill;
 mod import;
 mod lists;
@@ -23,6 +24,7 @@ mod work;
 
 pub use self::{
     changes::{CHANGE_KEYS, ChangeItem, ChangesRequest, MOST_CHANGES},
+    crowded::Crowded,
     drill::{
         Drill, DrillAction, DrillList, DrillLoad, DrillRequest, DrillState, DrillStep, DrillSummary,
     },

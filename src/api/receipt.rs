@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Timestamp, VerificationSummary};
+use super::{Crowded, Timestamp, VerificationSummary};
 use crate::model::{
     Author, Cause, Change, Diff, Digest, EndpointUrl, ReleaseName, Revision, RouteName,
     TableDocument,
@@ -60,6 +60,9 @@ pub struct Receipt {
     /// nothing of a release then: `GET /v1/releases/{release}/work` does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub drained: Option<bool>,
+    /// Releases that a rollback gives more to and that have no room for it. A rollback is never refused for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded: Vec<Crowded>,
     /// A useful next step, where an abort finds nothing on trial and a rollback is possible.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
@@ -108,6 +111,9 @@ pub struct DryRun {
     /// refused if it fails.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub unknown: Vec<ReleaseName>,
+    /// Releases that would get more and have no room for it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded: Vec<Crowded>,
 }
 
 /// A revision in a list.

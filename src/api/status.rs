@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    DrillSummary, QuarantinedRelease, RolloutPause, RolloutState, Timestamp, VerificationStatus,
+    Crowded, DrillSummary, QuarantinedRelease, RolloutPause, RolloutState, Timestamp,
+    VerificationStatus,
 };
 use crate::model::{
     Author, Cause, Diff, Digest, EndpointSpec, EndpointUrl, Percent, ReleaseName, Revision,
@@ -271,6 +272,10 @@ pub struct RollbackStatus {
     pub ready: bool,
     /// Releases whose endpoints are all unhealthy.
     pub not_ready: Vec<ReleaseName>,
+    /// Releases that it would give more to and that have no room for it, by the requests in flight now. A rollback is not
+    /// refused for that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub crowded: Vec<Crowded>,
     /// The nearest revision on the chain that is ready.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub nearest_ready: Option<Revision>,

@@ -41,6 +41,9 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         let still = count(receipt.in_flight_on_previous, "request");
         text = format!("{text}  {still} still in flight on earlier revisions\n");
     }
+    for crowded in &receipt.crowded {
+        text = format!("{text}  {crowded}\n");
+    }
     for one in &receipt.unresolved {
         text = format!("{text}  {}\n", unresolved(one));
     }
@@ -115,6 +118,9 @@ pub(super) fn dry_run(dry_run: &DryRun, forced: bool) -> String {
         text = format!(
             "{text}  a later rollback without --route also undoes other changes: {noun} {revisions}\n"
         );
+    }
+    for crowded in &dry_run.crowded {
+        text = format!("{text}  {crowded}\n");
     }
     for release in &dry_run.not_ready {
         text = format!("{text}  not ready: {release} has no healthy endpoint\n");

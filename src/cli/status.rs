@@ -168,6 +168,9 @@ fn way_back(status: &Status) -> String {
             text = format!("{text}; the nearest revision that is ready is {nearest}");
         }
     }
+    for crowded in &rollback.crowded {
+        text = format!("{text}; {crowded}");
+    }
     text + "\n"
 }
 

@@ -3,6 +3,7 @@
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     candidates::Candidates,
+    capacity::crowded,
     precondition::{Scope, check_base},
     readiness::{Growing, Readiness, ReadinessCheck, Resolved},
     recompile::with_rosters,
@@ -30,7 +31,7 @@ impl Controller {
         let consent = consent.into();
         let live = self.table.load();
         let Some(proposal) = self.check(&live, change, expected, consent)? else {
-            return Ok(dry_run_of(&live, &live.state()));
+            return Ok(dry_run_of(&self.fleet, &live, &live.state()));
         };
         compile(
             proposal.state.clone(),
@@ -49,7 +50,7 @@ impl Controller {
             } else {
                 names(&growing, Readiness::Unknown)
             },
-            ..dry_run_of(&live, &proposal.state)
+            ..dry_run_of(&self.fleet, &live, &proposal.state)
         };
         unless_unready(dry_run, consent.force, || None)
     }
@@ -155,11 +156,11 @@ fn dry_run_of_return(
     let not_ready = ReadinessCheck { fleet, live }.unready_return(&state.spec, compiled);
     DryRun {
         not_ready: not_ready.into_iter().collect(),
-        ..dry_run_of(live, state)
+        ..dry_run_of(fleet, live, state)
     }
 }
 
-fn dry_run_of(live: &RoutingTable, state: &TableState) -> DryRun {
+fn dry_run_of(fleet: &Fleet, live: &RoutingTable, state: &TableState) -> DryRun {
     let diff = Diff::between(&live.state(), state);
     DryRun {
         revision: live.revision(),
@@ -172,6 +173,7 @@ fn dry_run_of(live: &RoutingTable, state: &TableState) -> DryRun {
         takes_along: Vec::new(),
         not_ready: Vec::new(),
         unknown: Vec::new(),
+        crowded: crowded(fleet, live.compiled().spec(), &state.spec),
     }
 }
 

@@ -3,7 +3,7 @@
 use thiserror::Error;
 
 use crate::{
-    api::{QuarantinedRelease, RevisionSummary},
+    api::{Crowded, QuarantinedRelease, RevisionSummary},
     history::AppendError,
     model::{ChangeError, Problem, ReleaseName, Revision, RouteName},
 };
@@ -39,6 +39,9 @@ pub enum ControlError {
         /// The nearest revision on the undo chain whose releases are ready.
         nearest: Option<Revision>,
     },
+    /// Releases have no room for the requests that they would get.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    NoRoom(Vec<Crowded>),
     /// There is nothing to roll back to.
     #[error("there is nothing to roll back to")]
     NothingToUndo,

@@ -10,7 +10,7 @@
 //! - changes: `publish`, `import` with `merge`, `rollback` with `route_rollback`, `dry_run`; under them `batch`, `proposal`, `leave`,
 //!   `precondition`, `consent`, `idempotency`
 //! - after a swap: `swap`, `convergence`, `receipt`
-//! - health before a swap: `health_gate`, `readiness`, `candidates`
+//! - health and room before a swap: `health_gate`, `readiness`, `candidates`, `capacity`
 //! - releases that the fleet watches: `reconcile`; under it `watch_set`, `warm_levels`, `draining`, `drain_deadline`,
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
@@ -27,6 +27,7 @@
 
 mod batch;
 mod candidates;
+mod capacity;
 mod clock;
 mod consent;
 mod controller;

@@ -10,7 +10,7 @@ use super::{
     verification_registry::VerificationRegistry,
 };
 use crate::{
-    api::{Receipt, Timestamp},
+    api::{Crowded, Receipt, Timestamp},
     history::StoredRevision,
     model::{Author, Cause, Diff, Digest, Revision, RevisionRecord},
     table::{Departure, LiveTable, RollbackTarget, RoutingTable, UndoEntry},
@@ -47,6 +47,13 @@ impl<'a> EarlyReceipt<'a> {
     /// The receipt, and what is still to run.
     pub fn into_parts(self) -> (Receipt, Option<PendingEffects<'a>>) {
         (self.receipt, self.effects)
+    }
+
+    /// The same receipt with the releases that have no room for what they got.
+    #[must_use]
+    pub(super) fn crowded(mut self, crowded: Vec<Crowded>) -> Self {
+        self.receipt.crowded = crowded;
+        self
     }
 
     /// The receipt, once the effects of its swap have run.
@@ -179,6 +186,7 @@ impl<'a> Receipts<'a> {
             unresolved: convergence.unresolved,
             in_flight_on_previous: in_flight_on_previous(self.table),
             swap_microseconds: 0,
+            crowded: Vec::new(),
             hint: None,
             drained: None,
         }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{
     Consent, ControlError, Controller, EarlyReceipt, Expected,
+    capacity::crowded_by,
     clock::now_ms,
     precondition::{Scope, check_base, idempotent_replay},
     recompile::{compile_again, ensure_compiled},
@@ -115,12 +116,13 @@ impl Controller {
         for _ in 0..MOST_ATTEMPTS {
             match self.attempt_rollback(&to, request)? {
                 RollbackAttempt::Live(swap) => {
+                    let crowded = crowded_by(&self.fleet, &self.log, &swap.record);
                     let convergence = self.converge(&swap).await;
                     tokio::join!(
                         self.log.wait_durable(swap.record.revision),
                         self.quarantine_taken_back(&swap.record)
                     );
-                    return Ok(self.receipts().of_swap(swap, convergence));
+                    return Ok(self.receipts().of_swap(swap, convergence).crowded(crowded));
                 }
                 RollbackAttempt::Replayed(kept) => {
                     return Ok(self.receipts().of_replay(&kept).into());

@@ -2,6 +2,7 @@
 
 use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
+    capacity::crowded,
     clock::now,
     metrics,
     rollout_evidence::{Cells, EvidenceReader},
@@ -59,26 +60,8 @@ impl Controller {
     ) -> Result<(), ControlError> {
         self.check_quarantine(&run.record)?;
         self.save_rollouts().await?;
-        let record = &run.record;
-        let percent = record.machine.weight(target);
-        let (route, to) = (record.route.clone(), record.to.0.clone());
-        let (change, what) = match target {
-            Target::Step(step) => (
-                Change::SetPercents {
-                    route,
-                    percents: Percents::from([(to, percent)]),
-                },
-                format!("step {step}: {percent} percent"),
-            ),
-            Target::Whole => (
-                Change::Promote {
-                    route,
-                    to: Some(to),
-                },
-                "everything".to_owned(),
-            ),
-        };
-        let author = record.author_of(what.clone());
+        let (change, what) = change_to(&run.record, target);
+        let author = run.record.author_of(what.clone());
         let expected = Expected::Unchanged(live);
         let made = self.apply(change, author, expected, Consent::default());
         let receipt = made.await?;
@@ -89,6 +72,31 @@ impl Controller {
         );
         self.read_from_here(run);
         Ok(())
+    }
+
+    /// Refuses an order forward that the release has no room for, by the requests in flight now; a person may give it
+    /// all the same, and the way back is never refused.
+    pub(super) fn check_room(
+        &self,
+        record: &RolloutRecord,
+        action: Action,
+    ) -> Result<(), ControlError> {
+        let Action::Publish(target) = action else {
+            return Ok(());
+        };
+        let state = self.table.load().state();
+        let (change, _) = change_to(record, target);
+        // What cannot be applied is refused when it is, with its reason.
+        let applied = change.apply_to(&state).ok();
+        let after = applied.filter(|_| !record.is_forced);
+        let mut crowded = after.map_or_else(Vec::new, |after| {
+            crowded(&self.fleet, &state.spec, &after.state.spec)
+        });
+        crowded.retain(|crowded| crowded.release == record.to.0);
+        if crowded.is_empty() {
+            return Ok(());
+        }
+        Err(ControlError::NoRoom(crowded))
     }
 
     /// Begins to read the evidence of the place that has been reached.
@@ -131,7 +139,9 @@ impl Controller {
         let (release, version) = record.to.clone();
         let verdict = record.verdict.as_ref();
         let worse = verdict.filter(|verdict| verdict.overall == RolloutFinding::Worse);
-        let why = worse.map_or("rolled back by hand", |verdict| &verdict.words);
+        let why = worse.map(|verdict| verdict.words.clone());
+        let why = why.or_else(|| record.gate_that_took_back());
+        let why = why.unwrap_or_else(|| "rolled back by hand".to_owned());
         self.quarantine.put(QuarantinedRelease {
             release,
             version,
@@ -303,6 +313,28 @@ impl Controller {
         let state = self.table.load().state();
         let route = state.spec.route(&record.route);
         route.map_or(Percent::NONE, |route| percent_of(route, &record.to.0))
+    }
+}
+
+/// The change that gives the release of a rollout the weight of a target, and its description.
+fn change_to(record: &RolloutRecord, target: Target) -> (Change, String) {
+    let percent = record.machine.weight(target);
+    let (route, to) = (record.route.clone(), record.to.0.clone());
+    match target {
+        Target::Step(step) => (
+            Change::SetPercents {
+                route,
+                percents: Percents::from([(to, percent)]),
+            },
+            format!("step {step}: {percent} percent"),
+        ),
+        Target::Whole => (
+            Change::Promote {
+                route,
+                to: Some(to),
+            },
+            "everything".to_owned(),
+        ),
     }
 }
 

@@ -168,6 +168,13 @@ impl RolloutRecord {
         self.gate = Some(answer);
     }
 
+    /// The answer of the gate that took the release back, if one did.
+    pub(super) fn gate_that_took_back(&self) -> Option<String> {
+        let gate = self.gate.as_ref()?;
+        let reason = gate.reason.as_deref().unwrap_or("it gave no reason");
+        (gate.decision == "rollback").then(|| format!("taken back by gate {}: {reason}", gate.hook))
+    }
+
     /// The judge that was saved. One that cannot be read, by another version of the program perhaps, is given up with an
     /// error in the log: a new one knows nothing, and so is cautious.
     pub(super) fn saved_judge(&self) -> Option<Judge> {

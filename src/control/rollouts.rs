@@ -71,7 +71,10 @@ impl Controller {
             entry.show(&run.record);
             return Ok(());
         };
-        let done = self.carry_out(entry, &mut run, action).await;
+        let done = match self.check_room(&run.record, action) {
+            Ok(()) => self.carry_out(entry, &mut run, action).await,
+            refused => refused,
+        };
         if let Err(error) = done {
             let _never_refused = run.record.machine.on(Event::Changed);
             entry.show(&run.record);

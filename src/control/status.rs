@@ -153,6 +153,7 @@ impl StatusReader<'_> {
                 changes: 0,
                 ready: false,
                 not_ready: Vec::new(),
+                crowded: Vec::new(),
                 nearest_ready: None,
                 depth,
             };
@@ -167,6 +168,7 @@ impl StatusReader<'_> {
             diff: dry_run.diff,
             ready,
             not_ready: dry_run.not_ready,
+            crowded: dry_run.crowded,
             nearest_ready: if ready {
                 Some(level.revision)
             } else {
