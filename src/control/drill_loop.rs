@@ -3,11 +3,11 @@
 
 use std::time::{Duration, Instant};
 
-use futures_util::{StreamExt as _, stream::FuturesUnordered};
+use futures_util::{StreamExt as _, future::join_all, stream::FuturesUnordered};
 use tokio::time::sleep;
 
 use super::{
-    Controller, DrillError,
+    ControlError, Controller, DrillError,
     clock::now,
     drill_metrics,
     drill_record::DrillRecord,
@@ -26,10 +26,14 @@ impl Controller {
     pub(super) async fn run_drills(&self) {
         let interrupted = self.drills.running();
         self.show_last_drills();
-        for record in interrupted {
-            self.end_interrupted((*record).clone()).await;
-        }
-        tokio::join!(self.conduct_drills(), self.schedule_drills());
+        let interrupted = interrupted
+            .iter()
+            .map(|record| self.end_interrupted((**record).clone()));
+        tokio::join!(
+            join_all(interrupted),
+            self.conduct_drills(),
+            self.schedule_drills()
+        );
     }
 
     /// Shows in the metrics what was saved.
@@ -84,7 +88,8 @@ impl Controller {
         let (chosen, ends, now) = (&self.settings.drills.routes, self.drills.ends(), now());
         let routes = state.spec.routes().iter().map(|route| &route.name);
         let routes = routes.filter(|route| chosen.is_empty() || chosen.contains(route));
-        let free = routes.filter(|route| self.check_free(route).is_ok());
+        let free =
+            routes.filter(|route| self.check_free(route, self.settings.drills.level).is_ok());
         free.map(|route| {
             let age = |end: &Timestamp| Duration::from_micros(now.0.saturating_sub(end.0));
             let age = ends.get(route).map(age);
@@ -114,12 +119,19 @@ impl Controller {
                     error @ (DrillError::NoPredecessor { .. }
                     | DrillError::HasWeight { .. }
                     | DrillError::NotInSplit { .. }
-                    | DrillError::NoRequests(_)),
+                    | DrillError::NoRequests(_)
+                    | DrillError::Control(ControlError::Quarantined(_))),
                 ) => {
                     let why =
                         format!("only the mechanism, since a {level} drill is impossible: {error}");
                     self.drill_mechanism_of(vec![route], Some(why)).await;
                 }
+                // It is due at the next look as well.
+                Err(
+                    error @ (DrillError::Active { .. }
+                    | DrillError::Rollout { .. }
+                    | DrillError::TooMany),
+                ) => tracing::debug!(%route, %error, "a drill waits"),
                 Err(error) => tracing::warn!(%route, %error, "a drill did not begin"),
             }
         }

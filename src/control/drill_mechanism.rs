@@ -83,7 +83,7 @@ impl Controller {
             .readiness(&live)
             .unready_return(&level.spec, level.compiled.as_deref());
         if let Some(release) = unready.first() {
-            record.note(format!(
+            record.fail(format!(
                 "a rollback to revision {} would be refused now: no healthy endpoint in `{release}`",
                 level.revision
             ));

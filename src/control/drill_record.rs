@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// Begin of the groups of revisions that drills make.
-pub(super) const DRILL_GROUP: &str = "drill-";
+const DRILL_GROUP: &str = "drill-";
 /// Largest number of failures, and of notes.
 const MOST_WORDS: usize = 20;
 /// Longest failure or note.

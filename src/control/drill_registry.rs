@@ -79,6 +79,12 @@ impl DrillRegistry {
         running.find(|record| record.drill.route == *route)
     }
 
+    /// The one that has changed a split.
+    pub(super) fn changing_split(&self) -> Option<Arc<DrillRecord>> {
+        let mut running = self.running().into_iter();
+        running.find(|record| record.drill.level.changes_split())
+    }
+
     /// A drill by its id, or the latest one of a route.
     pub(super) fn find(&self, text: &str) -> Option<Arc<DrillRecord>> {
         let all = self.all();

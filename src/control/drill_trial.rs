@@ -14,7 +14,7 @@ use super::{
 use crate::{
     analysis::{Finding, Judge, Names, Settings, Thresholds, Watch},
     api::{DrillAction, DrillState, DrillStep, Receipt, Timestamp},
-    model::{Actor, Change, DrillLevel, Percents, ReleaseName, Version},
+    model::{Actor, Change, DrillLevel, Percents, ReleaseName, Revision, Version},
     rollout::Place,
     table::RollbackTarget,
 };
@@ -23,6 +23,8 @@ use crate::{
 const LOOK: Duration = Duration::from_secs(1);
 /// Longest time that the way back waits for a change of somebody else that is being written.
 const POLITE: Duration = Duration::from_secs(2);
+/// Steps back after which the split is set as it was.
+const MOST_STEPS: usize = 3;
 /// Interval at which a way back that is refused is tried again.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -68,7 +70,8 @@ impl Controller {
                 record.fail(format!(
                     "the predecessor could not get its requests: {error}"
                 ));
-                false
+                // A restart may bring the change all the same: then it is taken back.
+                error.may_return()
             }
         }
     }
@@ -210,11 +213,14 @@ impl Controller {
     /// Gives the route what it had before the drill; `false` if others have changed it. A rollback is live before it is
     /// durable. One that is refused is tried again: nothing else takes back what the drill began.
     async fn take_back(&self, record: &mut DrillRecord, trial: &Trial) -> bool {
-        // So that a change that is being written is not refused because of it.
-        let _lock = tokio::time::timeout(POLITE, self.publishing.lock()).await;
-        let mut is_told = false;
+        // So that a change that is being written is not refused because of it; only for the first attempt.
+        let lock = tokio::time::timeout(POLITE, self.publishing.lock()).await;
+        let mut lock = lock.ok();
+        let (mut is_told, mut steps) = (false, 0);
         loop {
-            if self.is_trial_changed(record, trial) {
+            // Read before the look at others' changes: what comes after this revision refuses the step.
+            let live = self.table.load().revision();
+            if self.is_route_changed(record, trial) {
                 record.note("others have changed the route, which stays as they made it");
                 record.end(Some(DrillState::Superseded));
                 return false;
@@ -222,8 +228,17 @@ impl Controller {
             if self.has_original_split(record, trial) {
                 return true;
             }
-            match self.step_back_from(record).await {
-                Ok(()) => {}
+            let made = if steps < MOST_STEPS {
+                self.step_back_from(record, live).await
+            } else {
+                drop(lock.take());
+                self.set_back(record, trial, live).await
+            };
+            drop(lock.take());
+            steps += usize::from(made.is_ok());
+            match made {
+                // Another change was faster: it is looked at first.
+                Ok(()) | Err(ControlError::Stale { .. }) => {}
                 Err(error) => {
                     if !is_told {
                         record.fail(format!("the way back was refused: {error}"));
@@ -236,8 +251,34 @@ impl Controller {
         }
     }
 
-    async fn step_back_from(&self, record: &mut DrillRecord) -> Result<(), ControlError> {
-        let live = self.table.load().revision();
+    /// Sets the split that the route had, where steps lead elsewhere.
+    async fn set_back(
+        &self,
+        record: &mut DrillRecord,
+        trial: &Trial,
+        live: Revision,
+    ) -> Result<(), ControlError> {
+        let change = Change::SetSplit {
+            route: record.drill.route.clone(),
+            weights: trial.original.clone(),
+        };
+        let author = record.author_of("drill: the predecessor gives back its requests".to_owned());
+        let consent = Consent {
+            force: true,
+            drop: true,
+            ..Consent::default()
+        };
+        let begin = Begin::now();
+        let made = self.apply(change, author, Expected::Unchanged(live), consent);
+        begin.add(record, DrillAction::Rollback, &made.await?, None);
+        Ok(())
+    }
+
+    async fn step_back_from(
+        &self,
+        record: &mut DrillRecord,
+        live: Revision,
+    ) -> Result<(), ControlError> {
         let group = self.table.live_group();
         let has_level = self.table.level(RollbackTarget::Previous).is_some();
         let to = if has_level && group.as_deref() == Some(record.group().as_str()) {
@@ -272,10 +313,13 @@ impl Controller {
             let release = state.spec.release(name);
             release.is_some_and(|release| release.version == *version)
         };
-        if state.spec.place(&record.drill.route).is_none()
-            || !is_same(&trial.from)
-            || !is_same(&trial.to)
-        {
+        !is_same(&trial.from) || !is_same(&trial.to) || self.is_route_changed(record, trial)
+    }
+
+    /// True if somebody else has changed the route since the drill began: then it stays as they made it.
+    fn is_route_changed(&self, record: &DrillRecord, trial: &Trial) -> bool {
+        let state = self.table.load().state();
+        if state.spec.place(&record.drill.route).is_none() {
             return true;
         }
         let index = self.log.index();

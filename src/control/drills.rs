@@ -97,7 +97,7 @@ impl Controller {
         let Some(spec) = state.spec.route(&route) else {
             return Err(DrillError::Control(unknown_route(&state, &route).into()));
         };
-        self.check_free(&route)?;
+        self.check_free(&route, level)?;
         if level.sends_requests() && spec.drill.is_empty() {
             return Err(DrillError::NoRequests(route));
         }
@@ -149,7 +149,17 @@ impl Controller {
     }
 
     /// Refuses a drill beside a rollout or another drill of the route.
-    pub(super) fn check_free(&self, route: &RouteName) -> Result<(), DrillError> {
+    ///
+    /// A drill that changes the split is the only one, with no rollout beside it: the way back of each goes over the
+    /// revisions that the other has made.
+    pub(super) fn check_free(
+        &self,
+        route: &RouteName,
+        level: DrillLevel,
+    ) -> Result<(), DrillError> {
+        if level.changes_split() {
+            self.check_alone()?;
+        }
         let route = route.clone();
         let rollouts = self.rollouts.running();
         let mut rollouts = rollouts.iter().map(|entry| entry.record());
@@ -165,6 +175,21 @@ impl Controller {
             return Err(DrillError::TooMany);
         }
         Ok(())
+    }
+
+    fn check_alone(&self) -> Result<(), DrillError> {
+        if let Some(entry) = self.rollouts.running().first() {
+            let rollout = entry.record();
+            let (id, route) = (rollout.id.clone(), rollout.route.clone());
+            return Err(DrillError::Rollout { id, route });
+        }
+        match self.drills.changing_split() {
+            Some(other) => Err(DrillError::Active {
+                id: other.drill.id.clone(),
+                route: other.drill.route.clone(),
+            }),
+            None => Ok(()),
+        }
     }
 
     /// The predecessor of a route, and the route as it is.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use crate::{
     hooks::{HookMessage, NextWeight},
     model::HookName,
-    rollout::{Machine, Target},
+    rollout::{Machine, Place, Target},
 };
 
 /// Largest number of messages that are owed; of more the earliest are dropped.
@@ -86,11 +86,19 @@ impl HookOutbox {
         is_settled
     }
 
-    /// Id of the next question to a gate: the same until an answer has come, over retries and restarts.
-    pub(super) fn question(&self, is_ready: bool) -> String {
+    /// Id of the next question to a gate at a place: the same until an answer has come, over retries and restarts.
+    pub(super) fn question(&self, is_ready: bool, place: Option<Place>) -> String {
         let contents = self.lock();
+        let place = match place {
+            Some(Place::Step(step)) => step.to_string(),
+            Some(Place::Bake) => "bake".to_owned(),
+            Some(Place::Start) | None => "start".to_owned(),
+        };
         let kind = if is_ready { "gate" } else { "watch" };
-        format!("msg_{:016x}_{kind}_{}", contents.key, contents.answers)
+        format!(
+            "msg_{:016x}_{kind}_{place}_{}",
+            contents.key, contents.answers
+        )
     }
 
     /// Counts an answer of a gate.
@@ -176,7 +184,7 @@ mod tests {
         let saved = serde_json::to_string(&outbox).unwrap();
         let again: HookOutbox = serde_json::from_str(&saved).unwrap();
         assert_eq!(again, outbox);
-        assert_eq!(again.question(true), outbox.question(true));
+        assert_eq!(again.question(true, None), outbox.question(true, None));
         let left: Vec<_> = again.owed().into_iter().map(|owed| owed.to).collect();
         assert_eq!(left, [names(&["b"]), names(&["a"])]);
         assert!(again.settle(&id, &"b".parse().unwrap()));
@@ -188,11 +196,11 @@ mod tests {
     #[test]
     fn a_question_keeps_its_id_until_it_is_answered() {
         let outbox = HookOutbox::new(7);
-        let first = outbox.question(true);
-        assert_eq!(outbox.question(true), first);
-        assert_ne!(outbox.question(false), first);
+        let first = outbox.question(true, None);
+        assert_eq!(outbox.question(true, None), first);
+        assert_ne!(outbox.question(false, None), first);
         outbox.answered();
-        assert_ne!(outbox.question(true), first);
+        assert_ne!(outbox.question(true, None), first);
     }
 
     #[test]

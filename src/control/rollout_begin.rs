@@ -64,15 +64,14 @@ impl Controller {
         })
     }
 
-    /// Refuses a rollout while a drill has changed the split, and where the last drill that has passed is too old.
+    /// Refuses a rollout while a drill has changed a split, and where the last drill that has passed is too old.
     fn check_drills(
         &self,
         route: &RouteName,
         max_age: Option<HumanDuration>,
     ) -> Result<(), RolloutError> {
-        let running = self.drills.running_on(route);
-        if let Some(record) = running.filter(|record| record.drill.level.changes_split()) {
-            let (id, route) = (record.drill.id.clone(), route.clone());
+        if let Some(record) = self.drills.changing_split() {
+            let (id, route) = (record.drill.id.clone(), record.drill.route.clone());
             return Err(RolloutError::Drill { id, route });
         }
         let Some(max_age) = max_age else {

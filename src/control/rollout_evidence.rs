@@ -69,6 +69,8 @@ pub(super) struct EvidenceReader {
     /// True if sessions may stay on a release, so that the weights are not the shares.
     counts_shares: bool,
     last: [Counts; 2],
+    /// The counts of the look that has begun.
+    now: Option<[Counts; 2]>,
     waiting: [Counts; 2],
     /// First bad events of sessions among those that wait.
     first: [Counts; 2],
@@ -203,6 +205,7 @@ impl EvidenceReader {
         let settled_after = slowest.or(timeout).unwrap_or(SETTLED).min(LONGEST_SETTLED);
         Self {
             last: cells.counts(thresholds.as_ref()),
+            now: None,
             cells,
             place,
             steps,
@@ -252,6 +255,11 @@ impl EvidenceReader {
         Some(ages)
     }
 
+    /// Begins a look: what ends before the work in flight is counted is in neither, and never in both.
+    pub(super) fn snapshot(&mut self) {
+        self.now = Some(self.cells.counts(self.thresholds.as_ref()));
+    }
+
     /// The evidence since the last look, if there is some to be given; the weights are those of the live split.
     pub(super) fn look(
         &mut self,
@@ -299,7 +307,8 @@ impl EvidenceReader {
     /// Counts since the last look. A request is slow once it is older than a threshold, in flight or not: what
     /// hangs does not wait for its end.
     fn count(&mut self, looked: Looked) -> [Counts; 2] {
-        let mut now = self.cells.counts(self.thresholds.as_ref());
+        let now = self.now.take();
+        let mut now = now.unwrap_or_else(|| self.cells.counts(self.thresholds.as_ref()));
         if let Some(in_flight) = looked.in_flight {
             add_older(&mut now, in_flight);
             if !std::mem::replace(&mut self.has_ages, true) {

@@ -60,7 +60,7 @@ impl Controller {
         };
         let name = record.machine.gate().map(|(gate, _)| gate.to_string());
         let message = HookMessage {
-            id: record.outbox.question(is_ready),
+            id: record.outbox.question(is_ready, record.machine.place()),
             event,
             at: now(),
             next: next.map(|target| next_weight(&record.machine, target)),
@@ -99,12 +99,13 @@ impl Controller {
             }
         };
         metrics::count_hook(gate, outcome);
-        run.record.hear(GateRecord {
+        let answered = GateRecord {
             hook: gate.clone(),
             decision: outcome.to_owned(),
             reason,
             at: now(),
-        });
+        };
+        run.record.hear(answered, was_ready);
         (was_ready || answer == GateAnswer::Rollback).then_some(answer)
     }
 }
@@ -122,11 +123,12 @@ const fn answer(decision: Decision) -> GateAnswer {
 }
 
 fn missing(record: &mut RolloutRecord, gate: &HookName) -> GateAnswer {
-    record.hear(GateRecord {
+    let silent = GateRecord {
         hook: gate.clone(),
         decision: "silent".to_owned(),
         reason: Some("there is no such hook".to_owned()),
         at: now(),
-    });
+    };
+    record.hear(silent, true);
     GateAnswer::Silent
 }

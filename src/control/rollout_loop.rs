@@ -64,6 +64,8 @@ impl Controller {
             && let Ok(Some(action)) = run.record.machine.on(Event::Interrupted(end))
         {
             let _again = self.carry_out(entry, run, action).await;
+            self.owe(run);
+            entry.show(&run.record);
             return;
         }
         if run.record.machine.place().is_some_and(|place| {
@@ -72,6 +74,9 @@ impl Controller {
                 .is_none_or(|reader| reader.place() != place)
         }) {
             self.read_from_here(run);
+        }
+        if let Some(reader) = &mut run.reader {
+            reader.snapshot();
         }
         let looked = self.slow_in_flight(run).await;
         let seen = Observed {

@@ -4,6 +4,7 @@ use super::{
     Consent, ControlError, Controller, Expected, RollbackTo,
     capacity::crowded,
     clock::now,
+    gate_question::GateAsking,
     metrics,
     rollout_evidence::{Cells, EvidenceReader},
     rollout_record::RolloutRecord,
@@ -45,7 +46,7 @@ impl Controller {
             self.quarantine_rolled_back(&run.record).await;
         }
         run.record.waiting_for = result.as_ref().err().map(ToString::to_string);
-        if run.record.machine.has_ended() {
+        if run.record.machine.has_ended() && run.record.ended_at.is_none() {
             end(run);
         }
         entry.show(&run.record);
@@ -137,10 +138,7 @@ impl Controller {
 
     async fn quarantine_rolled_back(&self, record: &RolloutRecord) {
         let (release, version) = record.to.clone();
-        let verdict = record.verdict.as_ref();
-        let worse = verdict.filter(|verdict| verdict.overall == RolloutFinding::Worse);
-        let why = worse.map(|verdict| verdict.words.clone());
-        let why = why.or_else(|| record.gate_that_took_back());
+        let why = why_back(record);
         let why = why.unwrap_or_else(|| "rolled back by hand".to_owned());
         self.quarantine.put(QuarantinedRelease {
             release,
@@ -157,8 +155,7 @@ impl Controller {
         if self.rollouts.save(self.settings.durable_within).await {
             return Ok(());
         }
-        let reason = "the state of the rollout could not be written".to_owned();
-        Err(ControlError::NotDurable(AppendError::NotWritten(reason)))
+        Err(not_written())
     }
 
     /// Gives the route what it had before: by a rollback of the whole group where nothing came after it, else by one step
@@ -347,10 +344,24 @@ pub(super) fn end_superseded(run: &mut RunningRollout) {
     run.record.note("switchback", what.to_owned());
 }
 
+/// The error where the state of a rollout cannot be written.
+pub(super) fn not_written() -> ControlError {
+    let reason = "the state of the rollout could not be written".to_owned();
+    ControlError::NotDurable(AppendError::NotWritten(reason))
+}
+
+/// The reason for which a rollout goes back by itself.
+fn why_back(record: &RolloutRecord) -> Option<String> {
+    let verdict = record.verdict.as_ref();
+    let worse = verdict.filter(|verdict| verdict.overall == RolloutFinding::Worse);
+    let worse = worse.map(|verdict| verdict.words.clone());
+    worse.or_else(|| record.gate_that_took_back())
+}
+
 /// Tells the machine that the route has its earlier split again.
 fn returned(run: &mut RunningRollout) {
     let _never_refused = run.record.machine.on(Event::Returned);
-    let words = run.record.verdict.as_ref().map(|verdict| &verdict.words);
+    let words = why_back(&run.record);
     let words = words.map_or_else(String::new, |words| format!(" ({words})"));
     let state = super::rollout_record::state(run.record.machine.state());
     let what = format!(
@@ -363,6 +374,7 @@ fn returned(run: &mut RunningRollout) {
 fn end(run: &mut RunningRollout) {
     run.record.ended_at = Some(now());
     (run.reader, run.sessions) = (None, None);
+    run.gate = GateAsking::default();
     metrics::count_rollout_end(run.record.machine.state());
 }
 

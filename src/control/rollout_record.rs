@@ -50,7 +50,7 @@ pub(super) struct RolloutRecord {
     pub(super) outbox: HookOutbox,
     /// Latest answer of a gate.
     #[serde(default)]
-    gate: Option<GateRecord>,
+    pub(super) gate: Option<GateRecord>,
 }
 
 /// Answer of a gate, as it is saved.
@@ -155,11 +155,11 @@ impl RolloutRecord {
         });
     }
 
-    /// Takes an answer of a gate; one that says something new is an entry in the log.
-    pub(super) fn hear(&mut self, answer: GateRecord) {
+    /// Takes an answer of a gate; one that says something new is an entry in the log, and one that was waited for.
+    pub(super) fn hear(&mut self, answer: GateRecord, was_waited_for: bool) {
         let said = |gate: &GateRecord| (gate.decision.clone(), gate.reason.clone());
         let is_new = self.gate.as_ref().map(said) != Some(said(&answer));
-        if is_new || answer.decision != "wait" {
+        if is_new || was_waited_for && answer.decision != "wait" {
             let reason = answer.reason.as_deref();
             let reason = reason.map_or_else(String::new, |reason| format!(": {reason}"));
             let by = format!("gate {}", answer.hook);

@@ -45,11 +45,10 @@ impl RolloutSessions {
     /// is left of them would make the release seem worse.
     pub(super) fn look(&mut self) -> [Counts; 2] {
         let [canary, stable] = self.noted.each_ref().map(NotedRelease::take);
-        let counts = [canary.units, stable.units].map(|units| self.first(&units));
         if stable.is_cut {
             return [Counts::default(); 2];
         }
-        counts
+        [canary.units, stable.units].map(|units| self.first(&units))
     }
 
     fn first(&mut self, bad: &[BadUnit]) -> Counts {

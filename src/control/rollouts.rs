@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use super::{
     Controller, RolloutError, StatusPart,
     clock::now_ms,
-    rollout_orders::end_superseded,
+    rollout_orders::{end_superseded, not_written},
     rollout_record::RolloutRecord,
     rollout_registry::{MOST_RUNNING, RolloutEntry},
 };
@@ -69,7 +69,13 @@ impl Controller {
             // A gate is asked first.
             self.owe(&mut run);
             entry.show(&run.record);
-            return Ok(());
+            if self.rollouts.save(self.settings.durable_within).await {
+                return Ok(());
+            }
+            let _never_refused = run.record.machine.on(Event::Changed);
+            entry.show(&run.record);
+            self.rollouts.remove(entry);
+            return Err(not_written().into());
         };
         let done = match self.check_room(&run.record, action) {
             Ok(()) => self.carry_out(entry, &mut run, action).await,

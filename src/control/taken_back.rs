@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, sync::Arc};
 
-use super::{ControlError, Controller, clock::now, drill_record::DRILL_GROUP};
+use super::{ControlError, Controller, clock::now};
 use crate::{
     api::QuarantinedRelease,
     history::StoredRevision,
@@ -73,15 +73,15 @@ impl Controller {
         }
         let taken = {
             let index = self.log.index();
-            // What a drill has begun is ended, and the predecessor is no worse for it.
-            if index.get(record.parent).is_some_and(is_of_drill) {
-                return;
-            }
             let spec = |kept: Option<&StoredRevision>| Some(kept?.state.as_ref()?.spec.clone());
             let (before, after) = (index.get(record.parent), index.get(record.revision));
             spec(before).zip(spec(after))
         };
-        let taken = taken.map_or_else(Vec::new, |(before, after)| taken_back(&before, &after));
+        let mut taken = taken.map_or_else(Vec::new, |(before, after)| taken_back(&before, &after));
+        // A drill that is ended by it had given the predecessor some requests, which is no worse for it.
+        let drill = self.drills.changing_split();
+        let drilled = drill.as_ref().and_then(|drill| drill.trial.as_ref());
+        taken.retain(|release| drilled.is_none_or(|trial| trial.to != *release));
         if taken.is_empty() {
             return;
         }
@@ -99,12 +99,6 @@ impl Controller {
         }
         self.quarantine.save(self.settings.durable_within).await;
     }
-}
-
-fn is_of_drill(kept: &StoredRevision) -> bool {
-    let author = &kept.record.author;
-    let group = author.group.as_deref();
-    author.actor == Actor::System && group.is_some_and(|group| group.starts_with(DRILL_GROUP))
 }
 
 /// The versions with requests in one table, on a route where they have a smaller share in the other, that have none there

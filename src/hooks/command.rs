@@ -164,6 +164,11 @@ impl Group {
 
     /// The exit status of a command that has ended.
     async fn reap(mut self) -> io::Result<ExitStatus> {
+        // What it has left behind in its group ends with it; as long as it is not reaped, the id is its own.
+        if let Some(pid) = self.id() {
+            // It fails only if all of its processes are gone.
+            let _killed = kill_process_group(pid, Signal::KILL);
+        }
         let Some(mut child) = self.0.take() else {
             return Err(io::ErrorKind::NotFound.into());
         };

@@ -20,6 +20,8 @@ use crate::{
 /// Largest number of requests that a worker has not taken yet; a further one is left out. Cuts are ordered again and again
 /// while there is work.
 const MOST: usize = 1_024;
+/// Longest wait for the ages of its work: the next look asks again.
+const LONGEST_AGES: Duration = Duration::from_millis(200);
 /// Longest wait for a worker's tally.
 const LONGEST: Duration = Duration::from_secs(2);
 
@@ -153,7 +155,7 @@ impl WorkBoard {
         route: &RouteName,
         ages: Ages,
     ) -> Option<[u64; 4]> {
-        let counted = self.count_within(roster, (Some(route), ages), LONGEST);
+        let counted = self.count_within(roster, (Some(route), ages), LONGEST_AGES);
         let (tally, silent) = counted.await;
         silent.is_empty().then_some(tally.older)
     }
