@@ -267,6 +267,12 @@ fn period() -> impl Strategy<Value = Period> {
     let counts = (any::<u64>(), 0..64_u32, 0.0..=1.0_f64, 0.0..=1.0_f64);
     counts.prop_map(|(units, small, failing, broken)| {
         let units = units >> small;
+        #[expect(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a part of a count is a count"
+        )]
         let part = |share: f64| (share * (units as f64)) as u64;
         Period {
             units,

@@ -55,6 +55,10 @@ pub(super) fn set_rollouts(states: impl Iterator<Item = State>) {
 }
 
 /// Sets the number of releases in quarantine.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge is a float, and there are a thousand at most"
+)]
 pub(super) fn set_quarantined(count: usize) {
     gauge!(names::QUARANTINED.0).set(count as f64);
 }

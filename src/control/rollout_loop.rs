@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     analysis::{Finding, LEVELS, Obstacle},
-    rollout::{Event, Observed},
+    rollout::{Action, Event, Observed},
     table::Ages,
 };
 
@@ -68,11 +68,22 @@ impl Controller {
             entry.show(&run.record);
             return;
         }
-        if run.record.machine.place().is_some_and(|place| {
-            run.reader
-                .as_ref()
-                .is_none_or(|reader| reader.place() != place)
-        }) {
+        let action = self.judge(run, elapsed).await;
+        self.owe(run);
+        entry.show(&run.record);
+        if let Some(action) = action {
+            // What cannot be carried out is ordered again in a second; the record says why.
+            let _again = self.carry_out(entry, run, action).await;
+            self.owe(run);
+            entry.show(&run.record);
+        }
+    }
+
+    /// Looks at the evidence, and tells the machine: its order.
+    async fn judge(&self, run: &mut RunningRollout, elapsed: Duration) -> Option<Action> {
+        let reads = run.reader.as_ref().map(EvidenceReader::place);
+        let place = run.record.machine.place();
+        if place.is_some() && reads != place {
             self.read_from_here(run);
         }
         if let Some(reader) = &mut run.reader {
@@ -83,33 +94,17 @@ impl Controller {
             gate: self.gate_answer(run),
             ..self.observe(run, elapsed, looked)
         };
-        let before = (run.record.machine.state(), run.record.machine.pause());
-        let action = run
-            .record
-            .machine
-            .on(Event::Observed(seen))
-            .unwrap_or_default();
-        let after = (run.record.machine.state(), run.record.machine.pause());
+        let machine = &mut run.record.machine;
+        let before = (machine.state(), machine.pause());
+        let action = machine.on(Event::Observed(seen)).unwrap_or_default();
+        let after = (machine.state(), machine.pause());
         if let (Some(reason), true) = (after.1, before != after) {
-            let words = run
-                .record
-                .verdict
-                .as_ref()
-                .map_or("", |verdict| &verdict.words);
+            let verdict = run.record.verdict.as_ref();
+            let words = verdict.map_or("", |verdict| &verdict.words);
             let what = format!("paused ({reason:?}): {words}");
             run.record.note("switchback", what);
         }
-        self.owe(run);
-        entry.show(&run.record);
-        if let Some(action) = action {
-            // What cannot be carried out is ordered again in a second; the record says why.
-            match self.check_room(&run.record, action) {
-                Ok(()) => drop(self.carry_out(entry, run, action).await),
-                Err(error) => run.record.waiting_for = Some(error.to_string()),
-            }
-            self.owe(run);
-            entry.show(&run.record);
-        }
+        action
     }
 
     /// The requests in flight that are slow. With a worker that does not answer, they are not known.

@@ -33,11 +33,13 @@ impl SavedFile {
     pub(super) fn read<T: DeserializeOwned + Default>(&self) -> T {
         let read = read_beside(&self.folder, self.name)
             .and_then(|text| Ok(text.map(|text| serde_json::from_str(&text)).transpose()?));
-        read.map(Option::unwrap_or_default)
-            .unwrap_or_else(|error| {
+        match read {
+            Ok(content) => content.unwrap_or_default(),
+            Err(error) => {
                 tracing::error!(%error, file = self.name, "the file beside the history cannot be read; its content is left out");
                 T::default()
-            })
+            }
+        }
     }
 
     /// Writes what there is once earlier writes have ended, and waits for all of it at most so long. `false`, with an

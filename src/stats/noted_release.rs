@@ -44,7 +44,7 @@ mod tests {
         assert!(table.notes(Outcome::Answered(500), quick));
         assert!(table.notes(Outcome::Cut(200), quick));
         assert!(table.notes(Outcome::Answered(200), second));
-        assert!(!table.notes(Outcome::Answered(200), second - quick));
+        assert!(!table.notes(Outcome::Answered(200), Duration::from_millis(999)));
         let bad = |unit| BadUnit {
             unit,
             outcome: Outcome::Failed(502),

@@ -131,7 +131,7 @@ fn lower<'a>(host: &'a str, buffer: &'a mut [u8; LONGEST_HOST]) -> Option<&'a st
 }
 
 fn segments(prefix: &[u8]) -> usize {
-    prefix.iter().filter(|byte| **byte == b'/').count()
+    memchr::memchr_iter(b'/', prefix).count()
 }
 
 impl Paths {

@@ -1,7 +1,8 @@
 //! Verifications of rollbacks from end to end: a whole switchback, two origins, real requests.
 
 use std::{
-    fs,
+    fs::{self, File},
+    io::Write as _,
     process::Output,
     sync::{
         Arc,
@@ -68,7 +69,8 @@ impl Bench {
              [[routes]]\nname = \"chat\"\nsplit = {{ blue = 100, green = 0 }}\n\
              [[routes]]\nname = \"tools\"\npath_prefix = \"/tools\"\nsplit = {{ blue = 1 }}\n"
         );
-        fs::write(folder.path().join("switchback.toml"), text).unwrap();
+        let mut file = File::create(folder.path().join("switchback.toml")).unwrap();
+        file.write_all(text.as_bytes()).unwrap();
         let mut bench = Self {
             running: None,
             folder,

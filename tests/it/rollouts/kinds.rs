@@ -112,9 +112,9 @@ impl Kinds {
             thread::sleep(Duration::from_millis(20));
         };
         stop.store(true, Ordering::Relaxed);
-        clients
-            .into_iter()
-            .for_each(|client| client.join().unwrap());
+        for client in clients {
+            client.join().unwrap();
+        }
         rollout
     }
 

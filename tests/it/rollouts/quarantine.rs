@@ -2,74 +2,55 @@
 
 use super::*;
 
+/// Starts a rollout of green on `chat`.
+fn start(bench: &Bench, force: bool) -> (u16, Value) {
+    let plan: Value = serde_json::from_str(LONG).unwrap();
+    let body = json!({"route": "chat", "to": "green", "force": force, "plan": plan});
+    bench.ask("POST", "/v1/rollouts", &body.to_string())
+}
+
+/// True if an answer says that the release is in quarantine.
+fn is_quarantined((code, refusal): &(u16, Value)) -> bool {
+    let kind = refusal["type"].as_str().unwrap_or_default();
+    *code == 409 && kind.ends_with("quarantined")
+}
+
 #[test]
-fn what_was_taken_back_gets_requests_again_by_hand_and_not_by_itself() {
+fn no_rollout_and_no_edited_file_gives_requests_to_what_was_taken_back() {
     let mut bench = Bench::start();
     let path = bench.begin(LONG);
-    assert_eq!(
-        bench
-            .ask(
-                "POST",
-                &format!("{path}/rollback"),
-                r#"{"message":"wrong answers"}"#
-            )
-            .0,
-        200
-    );
+    let message = r#"{"message":"wrong answers"}"#;
+    let (code, _) = bench.ask("POST", &format!("{path}/rollback"), message);
+    assert_eq!(code, 200);
     let (_, list) = bench.ask("GET", "/v1/quarantine", "");
     assert_eq!(list["releases"][0]["release"], "green", "{list}");
     // It is on the disk.
     bench.restart();
     let (_, status) = bench.ask("GET", "/v1/status", "");
     assert_eq!(status["quarantine"][0]["version"], "2", "{status}");
-    let start = |force: bool| {
-        let body = json!({"route": "chat", "to": "green", "force": force, "plan": serde_json::from_str::<Value>(LONG).unwrap()});
-        bench.ask("POST", "/v1/rollouts", &body.to_string())
-    };
-    let (code, refusal) = start(false);
-    assert_eq!(code, 409, "{refusal}");
-    assert!(
-        refusal["type"].as_str().unwrap().ends_with("quarantined"),
-        "{refusal}"
-    );
-    assert!(
-        refusal["hint"]
-            .as_str()
-            .unwrap()
-            .contains("quarantine lift green"),
-        "{refusal}"
-    );
-    // An edited file does not bring it back.
-    let (_, table) = bench.ask("GET", "/v1/table", "");
-    let mut table = table["table"]
-        .as_object()
-        .cloned()
-        .map_or(table.clone(), Value::Object);
+    let refusal = start(&bench, false);
+    assert!(is_quarantined(&refusal), "{refusal:?}");
+    let hint = refusal.1["hint"].as_str().unwrap();
+    assert!(hint.contains("quarantine lift green"), "{hint}");
+    let (_, mut table) = bench.ask("GET", "/v1/table", "");
     table["routes"][0]["split"] = json!({"blue": 50, "green": 50});
     let body = json!({"releases": table["releases"], "routes": table["routes"]}).to_string();
-    let (code, refusal) = bench.ask("POST", "/v1/import?wins=file&dry_run=true", &body);
-    assert_eq!(
-        (
-            code,
-            refusal["type"]
-                .as_str()
-                .is_some_and(|kind| kind.ends_with("quarantined"))
-        ),
-        (409, true),
-        "{refusal}"
-    );
-    let (code, refusal) = bench.ask("POST", "/v1/import?wins=file", &body);
-    assert_eq!(code, 409, "{refusal}");
+    for path in ["/v1/import?wins=file&dry_run=true", "/v1/import?wins=file"] {
+        let refusal = bench.ask("POST", path, &body);
+        assert!(is_quarantined(&refusal), "{path}: {refusal:?}");
+    }
     // A person may.
-    let (code, answer) = bench.ask(
-        "PUT",
-        "/v1/routes/chat/split",
-        r#"{"weights":{"blue":95,"green":5}}"#,
-    );
+    let split = r#"{"weights":{"blue":95,"green":5}}"#;
+    let (code, answer) = bench.ask("PUT", "/v1/routes/chat/split", split);
     assert_eq!(code, 200, "{answer}");
-    assert_eq!(bench.ask("POST", "/v1/routes/chat/abort", "").0, 200);
-    // With force a rollout does, step by step.
-    let (code, rollout) = start(true);
+}
+
+#[test]
+fn force_passes_the_quarantine_and_a_bare_rollback_puts_there_what_it_took_back() {
+    let bench = Bench::start();
+    let reason = r#"{"reason":"under suspicion"}"#;
+    assert_eq!(bench.ask("PUT", "/v1/quarantine/green", reason).0, 200);
+    let (code, rollout) = start(&bench, true);
     assert_eq!(code, 201, "{rollout}");
     let id = rollout["id"].as_str().unwrap().to_owned();
     let (code, rollout) = bench.ask("POST", &format!("/v1/rollouts/{id}/promote"), "");
@@ -78,19 +59,16 @@ fn what_was_taken_back_gets_requests_again_by_hand_and_not_by_itself() {
         (200, &json!("succeeded")),
         "{rollout}"
     );
-    // A bare rollback takes it back again, and one command lets it go.
     let (code, answer) = bench.ask("POST", "/v1/rollback", r#"{"message":"slow"}"#);
     assert_eq!(code, 200, "{answer}");
     let (_, list) = bench.ask("GET", "/v1/quarantine", "");
     let entries = list["releases"].as_array().unwrap();
     assert_eq!(entries.len(), 1, "{list}");
-    assert!(
-        entries[0]["reason"].as_str().unwrap().ends_with(": slow"),
-        "{list}"
-    );
+    let reason = entries[0]["reason"].as_str().unwrap();
+    assert!(reason.ends_with(": slow"), "{reason}");
     assert_eq!(bench.ask("DELETE", "/v1/quarantine/green", "").0, 200);
     assert_eq!(bench.ask("DELETE", "/v1/quarantine/green", "").0, 404);
-    assert_eq!(start(false).0, 201);
+    assert_eq!(start(&bench, false).0, 201);
 }
 
 #[test]
