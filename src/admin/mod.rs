@@ -24,6 +24,7 @@
 //! | `/v1/drills/{drill}` | GET | one drill |
 //! | `/v1/verifications` | GET | what became of users after rollbacks |
 //! | `/v1/verifications/{id}` | GET | one verification; `?wait=ended` waits for it |
+//! | `/v1/feedback` | GET, POST | what users say of answers; one opinion of an answer, by its stamp |
 //! | `/v1/rollback` | POST | restores what was live before; works without a body |
 //! | `/v1/import` | POST | imports an edited file: applies its changes, keeps live changes |
 //! | `/v1/settings` | GET | digests of the running static settings |
@@ -52,6 +53,8 @@ mod consent;
 mod content_negotiation;
 mod drills;
 mod error;
+mod feedback;
+mod feedback_rate;
 mod idempotency;
 mod import;
 mod json;
@@ -91,6 +94,7 @@ mod write_timeout;
 
 pub use self::{
     auth::{Access, AccessError},
+    feedback::{FeedbackState, feedback_router},
     probes::{ProbeState, Readiness, observe_router},
     reload_queue::{ReloadError, ReloadRequest, RunningSettings},
     router::router,

@@ -85,6 +85,8 @@ fn complete(document: &mut Value, tokens: bool) {
     // Exactly one of the two.
     document["components"]["schemas"]["SplitPatchRequest"]["oneOf"] =
         json!([{ "required": ["percent"] }, { "required": ["weights"] }]);
+    document["components"]["schemas"]["FeedbackRequest"]["oneOf"] =
+        json!([{ "required": ["score"] }, { "required": ["thumb"] }, { "required": ["label"] }]);
     one_change(&mut document["components"]["schemas"]["ChangeItem"]);
     for schema in ["AffinitySource", "PinSource"] {
         let sources = &mut document["components"]["schemas"][schema]["oneOf"];
@@ -156,6 +158,16 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
         statuses.extend(CHANGES);
         statuses.push(("415", "the content type is not JSON"));
     }
+    if path == "/v1/feedback" && method == "post" {
+        statuses.insert(
+            0,
+            (
+                "403",
+                "the stamp is forged, the request comes from a web page, or the token is read-only",
+            ),
+        );
+        statuses.push(("410", "the stamp has expired"));
+    }
     if path == "/v1/table" && method == "put" {
         statuses.push(("428", "`If-Match` is missing"));
     }
@@ -169,7 +181,7 @@ fn describe(path: &str, method: &str, operation: &mut Value, tokens: bool) {
             .entry(status)
             .or_insert_with(|| problem(description));
     }
-    let is_change = !path.ends_with("/preview") && path != "/v1/reload";
+    let is_change = !path.ends_with("/preview") && !matches!(path, "/v1/reload" | "/v1/feedback");
     if method != "get" && is_change {
         tag_answer(responses);
     }

@@ -21,6 +21,7 @@ use super::{
     content_negotiation::negotiate,
     drills,
     error::{no_such_method, no_such_path},
+    feedback,
     idempotency::answer_repeats,
     import, limits, openapi, preview, probes, quarantine, releases,
     respond::audit,
@@ -122,6 +123,7 @@ fn small() -> OpenApiRouter<AdminState> {
         .routes(routes!(drills::read_drill))
         .routes(routes!(verifications::list_verifications))
         .routes(routes!(verifications::read_verification))
+        .routes(routes!(feedback::list_feedback, feedback::give_feedback))
         .routes(routes!(status::status))
         .routes(routes!(settings::read_settings))
         .routes(routes!(settings::reload))
@@ -196,6 +198,7 @@ mod tests {
                 let changes = path != "/v1/reload"
                     && path != "/v1/drills"
                     && !path.ends_with("/preview")
+                    && path != "/v1/feedback"
                     && !path.starts_with("/v1/rollouts")
                     && !path.starts_with("/v1/quarantine");
                 if method == "get" || !changes {

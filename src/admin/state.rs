@@ -6,6 +6,7 @@ use axum::extract::FromRef;
 
 use super::{
     error::ApiError,
+    feedback::FeedbackState,
     pages::Pages,
     probes::ProbeState,
     reload_queue::RunningSettings,
@@ -33,6 +34,8 @@ pub struct AdminState {
     pub(super) seal: Arc<KeyRing>,
     /// Places of requests that wait.
     pub(super) waits: Waits,
+    /// The desk that takes feedback.
+    pub(super) feedback: FeedbackState,
 }
 
 impl AdminState {
@@ -41,9 +44,11 @@ impl AdminState {
         controller: Arc<Controller>,
         observed: ProbeState,
         settings: Arc<RunningSettings>,
+        feedback: FeedbackState,
         seal: Arc<KeyRing>,
     ) -> Self {
         Self {
+            feedback,
             pages: Pages::of(&controller),
             waits: Waits::default(),
             seal,

@@ -6,6 +6,7 @@
 mod changes;
 mod crowded;
 mod drill;
+mod feedback;
 mod import;
 mod lists;
 mod options;
@@ -27,6 +28,10 @@ pub use self::{
     crowded::Crowded,
     drill::{
         Drill, DrillAction, DrillList, DrillLoad, DrillRequest, DrillState, DrillStep, DrillSummary,
+    },
+    feedback::{
+        FeedbackAnswer, FeedbackEntry, FeedbackList, FeedbackReceipt, FeedbackRequest,
+        LONGEST_LABEL,
     },
     import::{Conflict, ConflictPolicy, ImportReport},
     lists::{ChangeAnswer, ReleaseList, RevisionDiff, RouteList},

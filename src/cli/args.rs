@@ -11,6 +11,7 @@ use super::{
     config_file::ConfigFile,
     drill::DrillArgs,
     endpoints::EndpointVerb,
+    feedback::FeedbackVerb,
     options::{ChangeArgs, CommonArgs, HealthArgs, period, revision, version},
     part::Part,
     quarantine::QuarantineVerb,
@@ -267,6 +268,12 @@ pub(super) enum RemoteCommand {
         #[arg(long, requires = "id")]
         wait: bool,
     },
+    /// List and give users' feedback on answers
+    #[command(
+        subcommand,
+        after_help = "Examples:\n  switchback feedback list\n  switchback feedback give sb1.v7m-EdpTnkUWN4… --thumb down"
+    )]
+    Feedback(FeedbackVerb),
     /// Show, set and remove routes
     #[command(
         subcommand,

@@ -15,6 +15,7 @@ mod drain;
 mod drill;
 mod endpoints;
 mod exit;
+mod feedback;
 mod json_file;
 mod options;
 mod output;
@@ -133,6 +134,7 @@ async fn ask(client: &Client, verb: RemoteCommand, json: bool) -> Result<Out, Fa
             drain::drain(client, drain).await
         }
         RemoteCommand::Export { config } => table::export(client, config.as_deref()).await,
+        RemoteCommand::Feedback(verb) => feedback::feedback(client, verb).await,
         RemoteCommand::History { limit, before } => queries::history(client, limit, before).await,
         RemoteCommand::Preview {
             route,

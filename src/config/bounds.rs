@@ -140,6 +140,8 @@ fn bounds(config: &Config) -> Vec<Bound> {
             config.health_checks.concurrency,
         ),
         at_least_one("access_log.queue", config.access_log.queue),
+        at_least_one("feedback.per_client", config.feedback.per_client as usize),
+        at_least_one("feedback.rate", config.feedback.rate as usize),
         bound("admin.max_body", config.admin.max_body.0, 1_024, 1 << 30),
         bound("admin.max_table", config.admin.max_table.0, 1_024, 1 << 30),
     ];

@@ -3,8 +3,8 @@
 use std::{collections::BTreeMap, net::SocketAddr, path::PathBuf};
 
 use super::{
-    Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, drills, own_listeners,
-    sessions,
+    Config, Listener, ListenerTls, Network, TokenRole, bounds, check_hooks, drills, feedback,
+    own_listeners, sessions,
 };
 use crate::{
     fleet::Fleet,
@@ -28,6 +28,7 @@ pub(super) fn problems(config: &mut Config, files: FileCheck) -> Vec<Problem> {
     admin(config, &mut found);
     sessions::check(&config.sessions, &mut found);
     drills::check(&config.drills, &config.routes, &mut found);
+    feedback::check(&config.feedback, &mut found);
     for (name, plan) in &config.plans {
         found.extend(plan.problems(&format!("plans.{name}")));
     }
@@ -98,6 +99,12 @@ fn listeners(config: &Config, found: &mut Vec<Problem>) {
                 .observe
                 .iter()
                 .map(|one| ("observe.address".to_owned(), one.address)),
+        )
+        .chain(
+            config
+                .feedback
+                .address
+                .map(|address| ("feedback.address".to_owned(), address)),
         );
     for (path, address) in addresses.filter(|(_, address)| address.port() != 0) {
         if let Some(first) = seen.insert(address, path.clone()) {

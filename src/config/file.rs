@@ -8,8 +8,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{
-    AccessLog, Admin, Discovery, Drills, HealthChecks, History, HookSpec, Listener, Log, Network,
-    Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables, Verification,
+    AccessLog, Admin, Discovery, Drills, Feedback, HealthChecks, History, HookSpec, Listener, Log,
+    Network, Observe, ResourceLimits, Rollback, Sessions, Shutdown, Timeouts, Variables,
+    Verification,
 };
 use crate::model::{
     HookName, PlanName, PlanSpec, ReleaseDocument, ReleaseName, RouteSpec, TableDocument,
@@ -34,6 +35,8 @@ pub struct Config {
     /// Listener for metrics and probes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
+    /// What users say of answers.
+    pub feedback: Feedback,
     /// Storage of revisions.
     pub history: History,
     /// Retention of warm revisions.

@@ -17,6 +17,7 @@ mod check;
 mod check_hooks;
 mod drills;
 mod environment;
+mod feedback;
 mod file;
 mod hooks;
 mod limits;
@@ -44,6 +45,7 @@ pub use self::{
     check_hooks::gate_problems,
     drills::{Drills, LONGEST_DRILL, MOST_DRILL_SHARE},
     environment::Variables,
+    feedback::Feedback,
     file::{Config, Headers, Traceparent, Underscores},
     hooks::{HookFormat, HookSpec},
     limits::{BUFFER_SIZES, Http2Limits, ResourceLimits, Timeouts},

@@ -85,6 +85,12 @@ const KEYS: &[(&str, &[&str], &str, &str)] = &[
         "host and port are one key: `address = \"0.0.0.0:9901\"`",
     ),
     (
+        "feedback",
+        &["host", "port", "listen", "bind", "addr"],
+        "address",
+        "host and port are one key: `address = \"0.0.0.0:9902\"`",
+    ),
+    (
         "admin",
         &["token", "password", "secret", "auth"],
         "tokens",

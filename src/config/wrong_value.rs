@@ -16,7 +16,9 @@ pub(super) fn of_value(steps: &[PathStep], value: &DeValue<'_>, wants_switch: bo
         _ => "",
     };
     match place.as_str() {
-        "listeners.*.address" | "admin.address" | "observe.address" => address(value),
+        "listeners.*.address" | "admin.address" | "observe.address" | "feedback.address" => {
+            address(value)
+        }
         "routes.*.split.*" => weight(key, value),
         "releases.*.protocol" => protocol(value),
         _ if wants_switch && place != "listeners.*.proxy_protocol" => switch(key, value),
@@ -190,7 +192,7 @@ fn shape(place: &str, key: &str, value: &DeValue<'_>) -> Advice {
     }
     let inner = match place {
         "access_log" | "history" => "path",
-        "admin" | "observe" => "address",
+        "admin" | "observe" | "feedback" => "address",
         "log" => "level",
         _ => "",
     };

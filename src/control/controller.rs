@@ -11,6 +11,7 @@ use super::{
     cuts,
     drift::DriftCache,
     drill_registry::DrillRegistry,
+    feedback::FeedbackDesk,
     health_gate::HealthGate,
     hook_queue::HookQueue,
     idempotency::{IdempotencyStore, KeyGuard},
@@ -58,6 +59,7 @@ pub struct Controller {
     pub(super) hooks: HookQueue,
     pub(super) drills: DrillRegistry,
     pub(super) verifications: Arc<VerificationRegistry>,
+    pub(super) feedback: FeedbackDesk,
 }
 
 impl Controller {
@@ -97,7 +99,7 @@ impl Controller {
         let reconciler = Arc::new(reconciler);
         let rollouts = RolloutRegistry::open(log.history.path(), |record| {
             let releases = (&record.to, &record.from);
-            Cells::of(&fleet, &record.route, releases).judge()
+            Cells::of(&fleet, &record.route, releases).judge(false)
         });
         let quarantine = Quarantine::open(log.history.path());
         let drills = DrillRegistry::open(log.history.path());
@@ -130,6 +132,7 @@ impl Controller {
             hooks: HookQueue::default(),
             drills,
             verifications,
+            feedback: FeedbackDesk::default(),
         }
     }
 

@@ -157,7 +157,8 @@ impl Controller {
 
     fn watch_of(&self, record: &DrillRecord, trial: &Trial) -> Option<DrillWatch> {
         let route = &record.drill.route;
-        let state = self.table.load().state();
+        let live = self.table.load();
+        let state = live.state();
         let cells = Cells::of(&self.fleet, route, (&trial.to, &trial.from));
         // A release that had no requests for a while is slower at first, and that says nothing about the way back.
         let watches = [Watch::Failures, Watch::BrokenStreams];
@@ -167,7 +168,13 @@ impl Controller {
         let thresholds = Thresholds::freeze(cells.stable.snapshot().duration.cumulative());
         let spec = state.spec.route(route)?;
         let sessions = RolloutSessions::of(&cells, spec, thresholds.as_ref());
-        let reader = EvidenceReader::new(cells, spec, (Place::Step(0), 1), thresholds);
+        let reader = EvidenceReader::new(
+            cells,
+            spec,
+            (Place::Step(0), 1),
+            thresholds,
+            live.revision(),
+        );
         Some(DrillWatch {
             judge,
             reader,

@@ -23,6 +23,7 @@
 //! - verifications of rollbacks: `verifications` with `verification_queries`; under them `verification_registry`,
 //!   `verification_record` with `verification_shown`, `verification_changes`, `route_trails` with `route_trail`,
 //!   `route_shares`, `route_counts`, `saved_file`
+//! - what users say of answers: `feedback`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -49,6 +50,7 @@ mod drills;
 mod dry_run;
 mod ending;
 mod error;
+mod feedback;
 mod gate_question;
 mod health_gate;
 mod hook_loop;
@@ -116,6 +118,7 @@ pub use self::{
     controller::Controller,
     drill_error::DrillError,
     error::ControlError,
+    feedback::Answer,
     idempotency::{KeyGuard, ReplayedResponse},
     precondition::Expected,
     receipt::{EarlyReceipt, LeftReleases},

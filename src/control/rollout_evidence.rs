@@ -17,7 +17,7 @@ use std::{
 use crate::{
     analysis::{Arm, Evidence, Judge, LEVELS, Settings, Share, Signal, Tally, Thresholds, Watch},
     fleet::Fleet,
-    model::{Outcome, OutcomeClass, ReleaseName, RouteName, RouteSpec, Version},
+    model::{Outcome, OutcomeClass, ReleaseName, Revision, RouteName, RouteSpec, Version},
     rollout::Place,
     stats::OutcomeTable,
     table::Ages,
@@ -41,6 +41,7 @@ pub(super) struct Counts {
     units: u64,
     pub(super) failures: u64,
     pub(super) broken: u64,
+    pub(super) disliked: u64,
     pub(super) older: [u64; LEVELS],
 }
 
@@ -93,12 +94,13 @@ impl Cells {
     }
 
     /// A judge without evidence, with the signals that can be looked at: slowness only where the stable release has shown
-    /// what is usual.
-    pub(super) fn judge(&self) -> Judge {
+    /// what is usual, and what users say only where answers carry stamps.
+    pub(super) fn judge(&self, is_stamped: bool) -> Judge {
         let durations = self.stable.snapshot().duration;
         let slow = Thresholds::freeze(durations.cumulative()).map(Watch::Slow);
         let mut watches = vec![Watch::Failures, Watch::BrokenStreams];
         watches.extend(slow);
+        watches.extend(is_stamped.then_some(Watch::NegativeFeedback));
         Judge::new(Settings::default(), watches).expect("the default settings are valid")
     }
 
@@ -121,6 +123,7 @@ impl Counts {
             units: snapshot.requests(),
             failures: failed(Signal::Failures),
             broken: failed(Signal::BrokenStreams),
+            disliked: snapshot.feedback.watched_negative,
             older: older.unwrap_or_default(),
         }
     }
@@ -135,6 +138,7 @@ impl Counts {
             units: self.units.saturating_sub(before.units),
             failures: self.failures.saturating_sub(before.failures),
             broken: self.broken.saturating_sub(before.broken),
+            disliked: self.disliked.saturating_sub(before.disliked),
             older,
         }
     }
@@ -147,6 +151,7 @@ impl Counts {
     ) {
         add(evidence, Signal::Failures, 0, arm, self.failures);
         add(evidence, Signal::BrokenStreams, 0, arm, self.broken);
+        add(evidence, Signal::NegativeFeedback, 0, arm, self.disliked);
         for (level, count) in self.older.into_iter().enumerate() {
             add(evidence, Signal::Slow, level, arm, count);
         }
@@ -161,6 +166,7 @@ impl Counts {
             units: self.units + more.units,
             failures: self.failures + more.failures,
             broken: self.broken + more.broken,
+            disliked: self.disliked + more.disliked,
             older,
         }
     }
@@ -190,13 +196,17 @@ pub(super) fn failure(outcome: Outcome) -> Option<Signal> {
 }
 
 impl EvidenceReader {
-    /// A reader that begins now.
+    /// A reader that begins now, at this revision: what users say of earlier answers is not evidence.
     pub(super) fn new(
         cells: Cells,
         route: &RouteSpec,
         (place, steps): (Place, u32),
         thresholds: Option<Thresholds>,
+        revision: Revision,
     ) -> Self {
+        for cells in [&cells.canary, &cells.stable] {
+            cells.watch_feedback(revision);
+        }
         let slowest = thresholds
             .as_ref()
             .and_then(|thresholds| thresholds.seconds().last())
@@ -352,11 +362,18 @@ impl EvidenceReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::{Opinion, Thumb};
 
     fn reader(cells: &Cells, settled: f64) -> EvidenceReader {
         let route = RouteSpec::plain("chat".parse().unwrap(), std::collections::BTreeMap::new());
         let thresholds = Thresholds::given(&[settled]);
-        EvidenceReader::new(cells.clone(), &route, (Place::Step(1), 3), thresholds)
+        EvidenceReader::new(
+            cells.clone(),
+            &route,
+            (Place::Step(1), 3),
+            thresholds,
+            Revision(8),
+        )
     }
 
     fn cells() -> Cells {
@@ -401,6 +418,29 @@ mod tests {
             Some(later),
             "they are settled once they are old"
         );
+    }
+
+    #[test]
+    fn what_users_dislike_is_evidence_if_the_answer_is_of_this_step() {
+        let cells = cells();
+        let mut reader = reader(&cells, 0.5);
+        let down = Opinion::of_thumb(Thumb::Down);
+        for revision in [7, 8, 9] {
+            cells
+                .canary
+                .record_feedback(down, Revision(revision), revision);
+        }
+        let up = Opinion::of_thumb(Thumb::Up);
+        cells.stable.record_feedback(up, Revision(9), 1);
+        let mut some = Evidence::of_step(2, Share::of_weights(5, 95));
+        some.bad(Signal::NegativeFeedback, 0, Arm::Canary, 2);
+        let seen = reader.look(Duration::from_secs(1), (5, 95), Looked::default());
+        assert_eq!(seen, Some(some));
+        let watched = |is_stamped: bool| {
+            let judge = cells.judge(is_stamped);
+            format!("{judge:?}").contains("watch: NegativeFeedback")
+        };
+        assert!(watched(true) && !watched(false));
     }
 
     #[test]

@@ -15,7 +15,9 @@ use crate::{
     analysis::Signal,
     api::{QuarantinedRelease, RolloutFinding},
     history::AppendError,
-    model::{Actor, Change, Percent, Percents, ReleaseName, Revision, RouteSpec, Weights},
+    model::{
+        Actor, Change, Percent, Percents, ReleaseName, Revision, RouteName, RouteSpec, Weights,
+    },
     rollout::{Action, End, Event, Place, State, Target},
     table::RollbackTarget,
 };
@@ -102,7 +104,8 @@ impl Controller {
 
     /// Begins to read the evidence of the place that has been reached.
     pub(super) fn read_from_here(&self, run: &mut RunningRollout) {
-        let state = self.table.load().state();
+        let live = self.table.load();
+        let state = live.state();
         let record = &run.record;
         let (route, place) = (state.spec.route(&record.route), record.machine.place());
         let place = place.filter(|place| *place != Place::Start);
@@ -121,7 +124,15 @@ impl Controller {
             route,
             (place, steps),
             thresholds,
+            live.revision(),
         ));
+    }
+
+    /// True if the answers of a route carry stamps, so that users can say what they think of them.
+    pub(super) fn is_stamped(&self, route: &RouteName) -> bool {
+        let state = self.table.load().state();
+        let route = state.spec.route(route);
+        route.is_some_and(|route| route.is_stamped())
     }
 
     pub(super) fn cells_of(&self, record: &RolloutRecord) -> Cells {

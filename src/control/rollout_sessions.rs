@@ -20,6 +20,7 @@ const MOST: usize = 20_000;
 pub(super) struct RolloutSessions {
     /// Those of the release, and those of the stable one.
     noted: [NotedRelease; 2],
+    cells: Cells,
     thresholds: Option<Thresholds>,
     seen: FirstBad,
 }
@@ -36,6 +37,7 @@ impl RolloutSessions {
         let noted = |table: &Arc<_>| NotedRelease::new(Arc::clone(table), slow);
         route.has_sessions().then(|| Self {
             noted: [noted(&cells.canary), noted(&cells.stable)],
+            cells: cells.clone(),
             thresholds: thresholds.cloned(),
             seen: FirstBad::new(MOST),
         })
@@ -45,10 +47,27 @@ impl RolloutSessions {
     /// is left of them would make the release seem worse.
     pub(super) fn look(&mut self) -> [Counts; 2] {
         let [canary, stable] = self.noted.each_ref().map(NotedRelease::take);
+        let disliked = self.disliked();
         if stable.is_cut {
             return [Counts::default(); 2];
         }
-        [canary.units, stable.units].map(|units| self.first(&units))
+        let mut counts = [canary.units, stable.units].map(|units| self.first(&units));
+        [counts[0].disliked, counts[1].disliked] = disliked;
+        counts
+    }
+
+    /// Sessions whose users dislike an answer for the first time. None if there were too many to note, on either side.
+    fn disliked(&mut self) -> [u64; 2] {
+        let taken = [&self.cells.canary, &self.cells.stable].map(|table| table.take_disliking());
+        let [Some(canary), Some(stable)] = taken else {
+            return [0; 2];
+        };
+        let mut first = |sessions: Vec<u64>| {
+            let is_first =
+                |session: &u64| self.seen.is_first(*session, Signal::NegativeFeedback, 0);
+            sessions.into_iter().filter(is_first).count() as u64
+        };
+        [first(canary), first(stable)]
     }
 
     fn first(&mut self, bad: &[BadUnit]) -> Counts {
@@ -77,7 +96,10 @@ impl RolloutSessions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{model::Outcome, stats::OutcomeTable};
+    use crate::{
+        model::{Opinion, Outcome, Revision, Thumb},
+        stats::OutcomeTable,
+    };
 
     fn sessions() -> (Cells, RolloutSessions) {
         let cells = Cells {
@@ -134,6 +156,23 @@ mod tests {
         note(&cells.canary, 1, Outcome::Failed(502), quick);
         note(&cells.canary, 4, Outcome::Failed(502), quick);
         assert_eq!(sessions.look()[0].failures, 1, "only the new one");
+    }
+
+    #[test]
+    fn a_session_dislikes_once() {
+        let (cells, mut sessions) = sessions();
+        let down = Opinion::of_thumb(Thumb::Down);
+        for table in [&cells.canary, &cells.stable] {
+            table.watch_feedback(Revision(1));
+        }
+        for session in [1, 2, 1, 1, 2] {
+            cells.canary.record_feedback(down, Revision(1), session);
+        }
+        cells.stable.record_feedback(down, Revision(1), 3);
+        let [canary, stable] = sessions.look();
+        assert_eq!((canary.disliked, stable.disliked), (2, 1));
+        cells.canary.record_feedback(down, Revision(1), 1);
+        assert_eq!(sessions.look(), [Counts::default(); 2], "again");
     }
 
     #[test]

@@ -22,6 +22,7 @@ mod hook;
 mod in_flight;
 mod mcp;
 mod name;
+mod opinion;
 mod outcome;
 mod percent;
 mod problem;
@@ -58,6 +59,7 @@ pub use self::{
     in_flight::{InFlightSpec, LeavePolicies, SessionPolicy, WorkPolicy},
     mcp::{MCP_SESSION_FIELD, McpAgreement},
     name::{HookName, NameError, PlanName, ReleaseName, RouteName, Version},
+    opinion::{Opinion, OpinionSign, Thumb},
     outcome::{AttemptFailure, DecisionReason, Fault, Outcome, OutcomeClass},
     percent::{Percent, Percents},
     problem::{Problem, closest},
@@ -71,7 +73,9 @@ pub use self::{
     schema::{
         percents as percents_schema, some_weights as some_weights_schema, weights as weights_schema,
     },
-    session::{AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource},
+    session::{
+        AffinitySource, MCP_PARAM, OVERRIDE_FIELD, Overrides, PinLost, PinSource, STAMP_FIELD,
+    },
     table::{Rosters, TableSpec, TableState},
     weights::{MAX_WEIGHT, Weights},
     work::{CutCause, LeaveCause, WorkClass},

@@ -81,7 +81,8 @@ pub struct RouteSpec {
     /// `Host` sent to the endpoint: by default `endpoint` if `agent_protocol` is `mcp`, otherwise `preserve`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_header: Option<HostHeader>,
-    /// Name of a response header with the release, such as `x-release`; none if absent.
+    /// Name of a response header with the release, such as `x-release`; none if absent. `sealed`: a sealed stamp in
+    /// `x-switchback-stamp` instead, with which users say later what they think of the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub expose_release: Option<String>,
     /// True to name the release, the reason of the decision and the revision in the field `x-switchback-decision` of every
@@ -99,6 +100,9 @@ pub struct RouteSpec {
     #[serde(skip)]
     pub last_whole: Option<ReleaseName>,
 }
+
+/// Value of `expose_release` for a stamp.
+const SEALED: &str = "sealed";
 
 /// Path match of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,6 +137,19 @@ impl RouteSpec {
     /// True if a request may belong to a session: by its affinity or by a pin.
     pub fn has_sessions(&self) -> bool {
         !self.affinity.is_empty() || self.has_pins()
+    }
+
+    /// Name of the response header with the release, if there is one.
+    #[inline]
+    pub fn exposed_field(&self) -> Option<&str> {
+        self.expose_release
+            .as_deref()
+            .filter(|_| !self.is_stamped())
+    }
+
+    /// True if answers carry a sealed stamp.
+    pub fn is_stamped(&self) -> bool {
+        self.expose_release.as_deref() == Some(SEALED)
     }
 
     /// Path match of the route.

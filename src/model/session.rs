@@ -95,3 +95,6 @@ impl Overrides {
 
 /// Field by which a request names its release: a name, or a preview token.
 pub const OVERRIDE_FIELD: &str = "x-switchback-release";
+
+/// Response field with the sealed stamp of the answer.
+pub const STAMP_FIELD: &str = "x-switchback-stamp";

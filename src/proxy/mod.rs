@@ -85,6 +85,7 @@ mod session_move;
 mod settings;
 mod shared;
 mod stage;
+mod stamp;
 mod timed_stream;
 mod tunnel;
 mod tunnel_end;

@@ -18,6 +18,7 @@ use super::observe;
 use super::outcome::RelayEnd;
 use super::session::Session;
 use super::stage::Committed;
+use super::stamp::write_stamp;
 use super::work_class::ResponseClass;
 
 /// The kind of a response head.
@@ -170,8 +171,8 @@ fn note_head(
 fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut dyn FieldSink) {
     let Committed { context, selected } = committed;
     let route = selected.route();
-    if route.spec().expose_decision {
-        selected.decision.write(out);
+    if route.says_more() {
+        write_more(committed, out);
     }
     if !route.has_sessions() {
         return;
@@ -181,6 +182,18 @@ fn write_session(committed: Committed<'_>, parts: &ResponseParts<'_>, out: &mut 
     if let Some(pins) = committed.pins() {
         let start = context.session_start.as_deref();
         pins.write_response(parts, (&selected.minted(session), start), out);
+    }
+}
+
+/// Writes what the route says of the decision beside the name of the release.
+#[cold]
+fn write_more(committed: Committed<'_>, out: &mut dyn FieldSink) {
+    let selected = committed.selected;
+    if selected.route().spec().expose_decision {
+        selected.decision.write(out);
+    }
+    if selected.route().is_stamped() {
+        write_stamp(committed, out);
     }
 }
 

@@ -108,7 +108,7 @@ impl<'r> Committed<'r> {
 
     /// The name of the field that tells the client which release responds, if the route has one.
     pub(super) fn exposed(self) -> Option<&'r str> {
-        self.selected.route().spec().expose_release.as_deref()
+        self.selected.route().spec().exposed_field()
     }
 
     /// The pins of its route, if it has any.

@@ -20,6 +20,11 @@ impl Label {
         Self::new(b"preview ", route)
     }
 
+    /// Stamps of answers.
+    pub fn stamp() -> Self {
+        Self::new(b"stamp", "")
+    }
+
     fn new(purpose: &[u8], name: &str) -> Self {
         Self([purpose, name.as_bytes()].concat().into())
     }

@@ -1,4 +1,4 @@
-//! Sealed texts: session ids and preview tokens that only a holder of the keys can have made.
+//! Sealed texts: session ids, preview tokens and stamps of answers that only a holder of the keys can have made.
 //!
 //! A text is `sb1.` and then, in base64url without padding, the id of the key (4 bytes), a nonce (12), and the content
 //! under AES-256-GCM with its tag (16). All of it is visible ASCII that is legal in a header field and in a cookie. What
@@ -10,10 +10,12 @@ mod keys;
 mod label;
 mod pin;
 mod preview;
+mod stamp;
 
 pub use self::{
     keys::{Content, KeyRing, LONGEST_CONTENT, OpenError, Sealed, WeakSecret, is_sealed},
     label::Label,
     pin::{LONGEST_ID, Pin},
     preview::Preview,
+    stamp::Stamp,
 };

@@ -9,7 +9,10 @@ use tokio::{
 
 use super::{Options, ServerError, hooks, listeners};
 use crate::{
-    admin::{self, Access, AdminState, ProbeState, Readiness, ReloadRequest, RunningSettings},
+    admin::{
+        self, Access, AdminState, FeedbackState, ProbeState, Readiness, ReloadRequest,
+        RunningSettings,
+    },
     config::Config,
     control::{Controller, Settings},
     discovery::{self, Resolver},
@@ -31,6 +34,7 @@ pub(super) struct ControlPlane {
     pub(super) readiness: Arc<Readiness>,
     pub(super) admin: SocketAddr,
     pub(super) observe: Option<SocketAddr>,
+    pub(super) feedback: Option<SocketAddr>,
     /// TLS of the admin API.
     pub(super) tls: Option<Arc<ServerTls>>,
     // True once the admin API answers.
@@ -113,6 +117,7 @@ impl ControlPlane {
             readiness,
             admin: config.admin.address,
             observe: None,
+            feedback: None,
             tls: None,
             opened: watch::Sender::new(false),
             stop,
@@ -137,10 +142,16 @@ impl ControlPlane {
         let access = Access::load(&config.admin.tokens, config.admin.address)?;
         let (listener, address) = listen(config.admin.address, "admin.address")?;
         self.admin = address;
+        let desk = FeedbackState::new(
+            Arc::clone(&self.controller),
+            Arc::clone(&seal),
+            &config.feedback,
+        );
         let state = AdminState::new(
             Arc::clone(&self.controller),
             observed.clone(),
             settings,
+            desk.clone(),
             seal,
         );
         let router = admin::router(state, access, &config.admin, address);
@@ -157,6 +168,18 @@ impl ControlPlane {
                 served.await;
             }
         });
+        if let Some(address) = config.feedback.address {
+            let (listener, address) = listen(address, "feedback.address")?;
+            self.feedback = Some(address);
+            let trusted = config.trusted_proxies.clone();
+            let router = admin::feedback_router(desk, &config.feedback, trusted);
+            self.tasks.spawn(admin::serve(
+                listener,
+                None,
+                router,
+                stopped(self.stop.subscribe()),
+            ));
+        }
         if let Some(observe) = &config.observe {
             let (listener, address) = listen(observe.address, "observe.address")?;
             self.observe = Some(address);

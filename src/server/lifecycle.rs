@@ -211,6 +211,11 @@ impl Running {
         self.control.admin
     }
 
+    /// Address of the listener for feedback, if there is one.
+    pub fn feedback(&self) -> Option<SocketAddr> {
+        self.control.feedback
+    }
+
     /// The only writer.
     pub fn controller(&self) -> &Arc<Controller> {
         &self.control.controller
@@ -221,6 +226,9 @@ impl Running {
             tracing::info!(%address, kind = "proxy", "listening");
         }
         tracing::info!(address = %self.control.admin, kind = "admin", "listening");
+        if let Some(address) = self.control.feedback {
+            tracing::info!(%address, kind = "feedback", "listening");
+        }
         if let Some(address) = self.control.observe {
             tracing::info!(%address, kind = "observe", "listening");
         }

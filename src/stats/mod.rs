@@ -5,6 +5,7 @@
 
 mod bad_units;
 mod decision_counters;
+mod feedback_counters;
 mod histogram;
 mod noted_release;
 mod outcome_counters;
@@ -14,6 +15,7 @@ mod sharded;
 pub use self::{
     bad_units::{BadUnit, NotedUnits},
     decision_counters::DecisionSnapshot,
+    feedback_counters::FeedbackSnapshot,
     histogram::{BOUNDS_SECONDS, HistogramSnapshot},
     noted_release::NotedRelease,
     outcome_counters::{CellSnapshot, OutcomeTable},

@@ -11,10 +11,12 @@ use std::{
 
 use super::bad_units::{BadUnit, BadUnits};
 use super::decision_counters::{DecisionCounters, DecisionSnapshot};
+use super::feedback_counters::{FeedbackCounters, FeedbackSnapshot};
 use super::histogram::{Histogram, HistogramSnapshot, add_relaxed};
 use super::retry_budget::RetryBudgetCell;
 use crate::model::{
-    AttemptFailure, CutCause, DecisionReason, LeaveCause, Outcome, OutcomeClass, WorkClass,
+    AttemptFailure, CutCause, DecisionReason, LeaveCause, Opinion, Outcome, OutcomeClass, Revision,
+    WorkClass,
 };
 
 /// Codes that are counted individually; any other code is counted as the `x00` of its hundred. A closed list, so that
@@ -84,6 +86,7 @@ pub struct OutcomeTable {
     workers: Box<[OnceLock<Box<OutcomeCounters>>]>,
     left: OnceLock<Box<LeaveCounters>>,
     bad: BadUnits,
+    feedback: OnceLock<Box<FeedbackCounters>>,
 }
 
 impl OutcomeTable {
@@ -93,6 +96,7 @@ impl OutcomeTable {
             workers: (0..workers.max(1)).map(|_| OnceLock::new()).collect(),
             left: OnceLock::new(),
             bad: BadUnits::default(),
+            feedback: OnceLock::new(),
         }
     }
 
@@ -160,6 +164,30 @@ impl OutcomeTable {
         left.cuts[class.index()][cause.index()].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// Records a user's opinion of an answer by this revision, in this session.
+    pub fn record_feedback(&self, opinion: Opinion, revision: Revision, session: u64) {
+        let feedback = self.feedback.get_or_init(Box::default);
+        feedback.record(opinion, revision, session);
+    }
+
+    /// Takes the sessions with a negative opinion of an answer that is watched; `None` if there were too many to note.
+    pub fn take_disliking(&self) -> Option<Vec<u64>> {
+        self.feedback
+            .get()
+            .map_or_else(|| Some(Vec::new()), |feedback| feedback.take_disliking())
+    }
+
+    /// Watches what is said of answers by this revision and later ones.
+    pub fn watch_feedback(&self, from: Revision) {
+        self.feedback.get_or_init(Box::default).watch(from);
+    }
+
+    /// Opinions of its answers.
+    pub fn feedback(&self) -> FeedbackSnapshot {
+        let feedback = self.feedback.get();
+        feedback.map_or_else(FeedbackSnapshot::default, |feedback| feedback.snapshot())
+    }
+
     /// Records a session that was moved to another release.
     pub fn record_move(&self, cause: LeaveCause) {
         let left = self.left.get_or_init(Box::default);
@@ -197,7 +225,8 @@ impl OutcomeTable {
 
     /// True if nothing was recorded yet.
     pub fn is_empty(&self) -> bool {
-        self.left.get().is_none() && self.workers.iter().all(|cell| cell.get().is_none())
+        let is_shared_empty = self.left.get().is_none() && self.feedback.get().is_none();
+        is_shared_empty && self.workers.iter().all(|cell| cell.get().is_none())
     }
 
     /// Sum over all workers.
@@ -236,6 +265,7 @@ impl OutcomeTable {
                 .map(|counts| counts.each_ref().map(value));
             snapshot.moves = left.moves.each_ref().map(value);
         }
+        snapshot.feedback = self.feedback();
         snapshot
     }
 }
@@ -267,16 +297,19 @@ pub struct CellSnapshot {
     pub fallbacks: u64,
     /// Reasons of the decisions, and overridden requests.
     pub decisions: DecisionSnapshot,
+    /// Opinions of its answers.
+    pub feedback: FeedbackSnapshot,
 }
 
 impl CellSnapshot {
-    /// True if no request, no failed attempt, no cut and no move was counted.
+    /// True if no request, no failed attempt, no cut, no move and no opinion was counted.
     pub fn is_empty(&self) -> bool {
         let left = self.cuts.iter().flatten().chain(&self.moves);
         let counts = self.failed_attempts.iter().chain(left);
         let overridden = &self.decisions.overridden;
         let mut counts = counts.chain(overridden);
-        self.requests() == 0 && counts.all(|count| *count == 0)
+        let has_more = self.requests() > 0 || self.feedback.count() > 0;
+        !has_more && counts.all(|count| *count == 0)
     }
 
     /// Number of all requests.
@@ -330,6 +363,7 @@ impl CellSnapshot {
             *total += count;
         }
         self.decisions.add(&other.decisions);
+        self.feedback.add(&other.feedback);
         self.retries += other.retries;
         self.denied_retries += other.denied_retries;
         self.fallbacks += other.fallbacks;

@@ -18,6 +18,9 @@ pub struct Route {
     retries: RetryPolicy,
     pins: Box<[PinField]>,
     has_sessions: bool,
+    is_stamped: bool,
+    // A stamp, or the decision.
+    says_more: bool,
 }
 
 impl Route {
@@ -29,6 +32,8 @@ impl Route {
         let pins: Box<[_]> = spec.effective_pins().iter().map(PinField::new).collect();
         Self {
             has_sessions: spec.has_sessions(),
+            is_stamped: spec.is_stamped(),
+            says_more: spec.is_stamped() || spec.expose_decision,
             pins,
             rewrites_cards: spec.rewrites_cards(),
             affinity: has_affinity.then(|| Affinity::new(&spec.affinity)),
@@ -81,6 +86,17 @@ impl Route {
     #[inline]
     pub fn has_sessions(&self) -> bool {
         self.has_sessions
+    }
+
+    /// True if its answers carry a sealed stamp.
+    pub fn is_stamped(&self) -> bool {
+        self.is_stamped
+    }
+
+    /// True if its answers say more of the decision than the name of the release: a stamp, or all of it.
+    #[inline]
+    pub fn says_more(&self) -> bool {
+        self.says_more
     }
 
     /// Fields that carry pins.

@@ -286,6 +286,24 @@ pub const DRILLS_ENDED: Metric = (
     Kind::Counter,
     "Drills that have ended, by level and state",
 );
+/// Opinions of users.
+pub const FEEDBACK: Metric = (
+    "switchback_feedback_total",
+    Kind::Counter,
+    "Opinions of users of the answers of a release, each answer once: negative, neutral or positive",
+);
+/// Sum of the scores of opinions.
+pub const FEEDBACK_SCORE: Metric = (
+    "switchback_feedback_score",
+    Kind::Gauge,
+    "Sum of the scores that users gave the answers of a release, each from -1 to 1",
+);
+/// Feedback that was not counted.
+pub const FEEDBACK_REFUSED: Metric = (
+    "switchback_feedback_refused_total",
+    Kind::Counter,
+    "Feedback that was not counted, by reason: expired, forged, invalid, rate or repeated",
+);
 /// Rollouts that run, by state.
 pub const ROLLOUTS: Metric = (
     "switchback_rollouts",
@@ -340,6 +358,9 @@ pub const ALL: &[Metric] = &[
     ENDPOINT_RETRY_AFTER,
     FAILED_ATTEMPTS,
     FALLBACKS,
+    FEEDBACK,
+    FEEDBACK_REFUSED,
+    FEEDBACK_SCORE,
     FIRST_BYTE_SECONDS,
     HISTORY_DURABLE_REVISION,
     HISTORY_ERRORS,

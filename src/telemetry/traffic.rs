@@ -6,7 +6,8 @@ use super::{names, text::Text};
 use crate::{
     fleet::{CellKey, EjectionReason, Endpoint, Fleet, Health, RosterRole, WatchedRelease},
     model::{
-        AttemptFailure, CutCause, DecisionReason, LeaveCause, OutcomeClass, ReleaseName, WorkClass,
+        AttemptFailure, CutCause, DecisionReason, LeaveCause, OpinionSign, OutcomeClass,
+        ReleaseName, WorkClass,
     },
     stats::CellSnapshot,
     table::{LiveTable, RoutingTable},
@@ -52,6 +53,7 @@ fn write_cells(text: &mut Text, fleet: &Fleet) {
         }
     }
     write_decisions(text, &all);
+    write_feedback(text, &all);
     write_failed_attempts(text, &all);
     write_leaving(text, &all);
     for (metric, histogram) in [
@@ -114,6 +116,26 @@ fn write_decisions(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
         for (key, snapshot) in all.iter().filter(|(_, snapshot)| count(snapshot) > 0) {
             text.sample(metric, &labels(key), count(snapshot));
         }
+    }
+}
+
+fn write_feedback(text: &mut Text, all: &[(CellKey, CellSnapshot)]) {
+    let said = || all.iter().filter(|(_, cells)| cells.feedback.count() > 0);
+    text.head(names::FEEDBACK);
+    for (key, snapshot) in said() {
+        for sign in OpinionSign::ALL {
+            let [route, release, version] = labels(key);
+            let labels = [route, release, version, ("opinion", sign.as_str())];
+            text.sample(names::FEEDBACK, &labels, snapshot.feedback.of_sign(sign));
+        }
+    }
+    text.head(names::FEEDBACK_SCORE);
+    for (key, snapshot) in said() {
+        text.sample(
+            names::FEEDBACK_SCORE,
+            &labels(key),
+            snapshot.feedback.score(),
+        );
     }
 }
 

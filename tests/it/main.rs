@@ -29,6 +29,7 @@ mod drill_laws;
 mod drills;
 mod durability;
 mod fallback;
+mod feedback;
 mod first_check;
 mod grpc;
 mod h2;

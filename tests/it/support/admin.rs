@@ -8,7 +8,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use switchback::admin::{self, Access, AdminState, ProbeState, Readiness, RunningSettings};
+use switchback::admin::{
+    self, Access, AdminState, FeedbackState, ProbeState, Readiness, RunningSettings,
+};
 use switchback::config::{self, FileCheck};
 use switchback::control::{Controller, Expected, Settings};
 use switchback::fleet::Fleet;
@@ -99,7 +101,14 @@ impl TestAdmin {
         // There is no handler of reloads: no process surrounds this API.
         let settings = Arc::new(RunningSettings::new(config.settings_digests()).0);
         let seal = Arc::new(KeyRing::new(&[SECRET]).unwrap().unwrap());
-        let state = AdminState::new(Arc::clone(&controller), observed.clone(), settings, seal);
+        let desk = FeedbackState::new(Arc::clone(&controller), Arc::clone(&seal), &config.feedback);
+        let state = AdminState::new(
+            Arc::clone(&controller),
+            observed.clone(),
+            settings,
+            desk,
+            seal,
+        );
         let router = admin::router(state, access, &config.admin, address);
         runtime.spawn(admin::serve(listener, None, router, until(stopped.clone())));
         let (listener, observe) = bind(&runtime);
