@@ -4,10 +4,9 @@
 //! and how often is limited. Such a listener says nothing of releases.
 
 use std::{
-    collections::BTreeMap,
     net::IpAddr,
     sync::{Arc, Mutex, PoisonError},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
 
 use axum::{
@@ -23,128 +22,26 @@ use super::{
     body::{Body, announced},
     connections::Connection,
     error::{ApiError, no_such_method, no_such_path},
+    feedback_desk::{FeedbackState, refused},
     feedback_rate::{RateLimit, Rates},
     json_response::json,
     state::AdminState,
     unread_body::close_if_unread,
 };
 use crate::{
-    api::{FeedbackAnswer, FeedbackList, FeedbackReceipt, FeedbackRequest, LONGEST_LABEL},
+    api::{FeedbackAnswer, FeedbackList, FeedbackReceipt, FeedbackRequest},
     config::{Feedback, Network},
-    control::{Answer, Controller},
-    model::{Opinion, OpinionSign, Revision, Version},
-    seal::{Content, KeyRing, Stamp},
-    telemetry::names,
+    control::Answer,
 };
 
 /// Longest body of feedback, in bytes.
 const LONGEST_BODY: usize = 4 << 10;
-
-/// The desk that takes feedback.
-#[derive(Clone)]
-pub struct FeedbackState {
-    controller: Arc<Controller>,
-    seal: Arc<KeyRing>,
-    valid_seconds: u64,
-    labels: Arc<BTreeMap<String, OpinionSign>>,
-}
 
 /// Limits of the listener, and the proxies before it.
 struct Gate {
     rates: Mutex<RateLimit>,
     start: Instant,
     trusted: Vec<Network>,
-}
-
-impl FeedbackState {
-    /// The desk of a controller.
-    pub fn new(controller: Arc<Controller>, seal: Arc<KeyRing>, settings: &Feedback) -> Self {
-        Self {
-            controller,
-            seal,
-            valid_seconds: settings.valid_for.0.as_secs(),
-            labels: Arc::new(settings.labels.clone()),
-        }
-    }
-
-    /// Counts an opinion; returns if it was counted, and the answer.
-    fn take(&self, request: &FeedbackRequest) -> Result<(bool, Answer), ApiError> {
-        let opinion = self.opinion(request)?;
-        let answer = self.answer(&request.stamp)?;
-        let counted = self.controller.take_feedback(&answer, opinion);
-        if !counted {
-            refused("repeated");
-        }
-        Ok((counted, answer))
-    }
-
-    fn opinion(&self, request: &FeedbackRequest) -> Result<Opinion, ApiError> {
-        let wrong = |detail: String| {
-            refused("invalid");
-            Err(ApiError::invalid(detail))
-        };
-        match (request.score, request.thumb, &request.label) {
-            (Some(score), None, None) => {
-                Opinion::of_score(score).map_or_else(|| wrong("`score` is -1 to 1".into()), Ok)
-            }
-            (None, Some(thumb), None) => Ok(Opinion::of_thumb(thumb)),
-            (None, None, Some(label)) => match self.labels.get(label) {
-                Some(sign) => Ok(Opinion::of_sign(*sign)),
-                None => wrong(unknown_label(label)),
-            },
-            _ => wrong("exactly one of `score`, `thumb` and `label` is needed".into()),
-        }
-    }
-
-    /// The answer of a stamp that is ours and holds.
-    fn answer(&self, text: &str) -> Result<Answer, ApiError> {
-        let mut content = Content::default();
-        let forged = || {
-            refused("forged");
-            ApiError::new(
-                StatusCode::FORBIDDEN,
-                "forged-stamp",
-                "the stamp is not one of ours",
-            )
-            .hint("send the field `x-switchback-stamp` of the answer, unchanged")
-        };
-        let stamp = Stamp::open(&self.seal, text.as_bytes(), &mut content).map_err(|_| forged())?;
-        if stamp.age(now_seconds()) > self.valid_seconds {
-            refused("expired");
-            return Err(
-                ApiError::new(StatusCode::GONE, "expired-stamp", "the stamp has expired")
-                    .detail(format!("a stamp holds for {} s", self.valid_seconds)),
-            );
-        }
-        answer_of(&stamp).ok_or_else(forged)
-    }
-}
-
-fn answer_of(stamp: &Stamp<'_>) -> Option<Answer> {
-    Some(Answer {
-        route: stamp.route.parse().ok()?,
-        release: stamp.release.parse().ok()?,
-        version: Version::new(stamp.version).ok()?,
-        revision: Revision(stamp.revision),
-        number: stamp.number,
-        session: stamp.session,
-    })
-}
-
-fn unknown_label(label: &str) -> String {
-    if label.chars().count() > LONGEST_LABEL {
-        return format!("a label has at most {LONGEST_LABEL} characters");
-    }
-    "the label is none of `[feedback.labels]`".to_owned()
-}
-
-fn refused(reason: &'static str) {
-    metrics::counter!(names::FEEDBACK_REFUSED.0, "reason" => reason).increment(1);
-}
-
-fn now_seconds() -> u64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0, |now| now.as_secs())
 }
 
 impl FromRef<AdminState> for FeedbackState {
@@ -183,7 +80,7 @@ pub(super) async fn give_feedback(
     }))
 }
 
-/// What was said of each release on each route, since the start of this process.
+/// Opinions of each release on each route, since the start of this process.
 #[utoipa::path(get, path = "/v1/feedback", tag = "feedback",
     responses((status = 200, description = "the opinions by release", body = FeedbackList)))]
 pub(super) async fn list_feedback(State(admin): State<AdminState>) -> Response {

@@ -54,6 +54,7 @@ mod content_negotiation;
 mod drills;
 mod error;
 mod feedback;
+mod feedback_desk;
 mod feedback_rate;
 mod idempotency;
 mod import;
@@ -94,7 +95,8 @@ mod write_timeout;
 
 pub use self::{
     auth::{Access, AccessError},
-    feedback::{FeedbackState, feedback_router},
+    feedback::feedback_router,
+    feedback_desk::FeedbackState,
     probes::{ProbeState, Readiness, observe_router},
     reload_queue::{ReloadError, ReloadRequest, RunningSettings},
     router::router,

@@ -6,7 +6,7 @@ use axum::extract::FromRef;
 
 use super::{
     error::ApiError,
-    feedback::FeedbackState,
+    feedback_desk::FeedbackState,
     pages::Pages,
     probes::ProbeState,
     reload_queue::RunningSettings,

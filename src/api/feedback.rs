@@ -53,7 +53,7 @@ pub struct FeedbackAnswer {
     pub revision: Revision,
 }
 
-/// What was said of a release on a route, since the start of this process.
+/// Opinions of a release on a route, since the start of this process.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedbackEntry {
     /// The route.
@@ -72,7 +72,7 @@ pub struct FeedbackEntry {
     pub score: f64,
 }
 
-/// What was said of each release on each route.
+/// The opinions of each release on each route.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FeedbackList {
     /// Releases that something was said of.

@@ -11,7 +11,7 @@ const LONGEST_LABEL: usize = 64;
 /// Largest number of labels.
 const MOST_LABELS: usize = 64;
 
-/// What users say of answers.
+/// Feedback: the opinions that users have of answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Feedback {
@@ -73,7 +73,7 @@ mod tests {
         let problems = |feedback: &Feedback| {
             let mut found = Vec::new();
             check(feedback, &mut found);
-            let paths = found.iter().map(|problem| problem.path.to_string());
+            let paths = found.iter().map(|problem| problem.path.clone());
             paths.collect::<Vec<_>>()
         };
         let mut feedback = Feedback::default();

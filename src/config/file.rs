@@ -35,7 +35,7 @@ pub struct Config {
     /// Listener for metrics and probes.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub observe: Option<Observe>,
-    /// What users say of answers.
+    /// Feedback: the opinions that users have of answers.
     pub feedback: Feedback,
     /// Storage of revisions.
     pub history: History,

@@ -11,7 +11,7 @@ use super::{
     cuts,
     drift::DriftCache,
     drill_registry::DrillRegistry,
-    feedback::FeedbackDesk,
+    feedback_desk::FeedbackDesk,
     health_gate::HealthGate,
     hook_queue::HookQueue,
     idempotency::{IdempotencyStore, KeyGuard},

@@ -203,7 +203,7 @@ impl Controller {
             first: watch.sessions.as_mut().map(RolloutSessions::look),
             ..Looked::default()
         };
-        if let Some(evidence) = watch.reader.look(elapsed, weights, looked) {
+        if let Some(evidence) = watch.reader.look(elapsed, weights, &looked) {
             watch.judge.observe(&evidence);
         }
         let names = Names {

@@ -1,69 +1,11 @@
 //! Feedback: what users say of answers, counted once at the release that gave them.
 
-use std::{
-    collections::HashSet,
-    mem,
-    sync::{Mutex, PoisonError},
-};
-
-use super::Controller;
+use super::{Controller, feedback_desk::Answer};
 use crate::{
     api::FeedbackEntry,
-    model::{Opinion, OpinionSign, ReleaseName, Revision, RouteName, Version},
+    model::{Opinion, OpinionSign, ReleaseName, RouteName, Version},
     stats::FeedbackSnapshot,
 };
-
-/// Number of answers in each of the two generations that are remembered.
-const REMEMBERED: usize = 50_000;
-
-/// An answer that a user has an opinion of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Answer {
-    /// The route.
-    pub route: RouteName,
-    /// The release that gave it.
-    pub release: ReleaseName,
-    /// Its version.
-    pub version: Version,
-    /// The revision by which the release was chosen.
-    pub revision: Revision,
-    /// Its number, which no other answer has but by chance.
-    pub number: u64,
-    /// Its session, as a hash; a random number without one.
-    pub session: u64,
-}
-
-/// The answers that were spoken of lately: at least the last [`REMEMBERED`], at most twice as many.
-#[derive(Debug, Default)]
-struct RecentAnswers {
-    newer: HashSet<u64>,
-    older: HashSet<u64>,
-}
-
-/// The desk where opinions are taken. It forgets at a restart.
-#[derive(Debug, Default)]
-pub(super) struct FeedbackDesk(Mutex<RecentAnswers>);
-
-impl RecentAnswers {
-    /// True for an answer that is not remembered; it is from now on.
-    fn insert(&mut self, number: u64) -> bool {
-        if self.older.contains(&number) || !self.newer.insert(number) {
-            return false;
-        }
-        if self.newer.len() >= REMEMBERED {
-            self.older = mem::take(&mut self.newer);
-        }
-        true
-    }
-}
-
-impl FeedbackDesk {
-    fn is_first(&self, answer: &Answer) -> bool {
-        // Safe to ignore poisoning: a set is never in between.
-        let mut recent = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        recent.insert(answer.number)
-    }
-}
 
 impl Controller {
     /// Counts an opinion of an answer. `false` if one was counted before: the first one stays.
@@ -78,7 +20,7 @@ impl Controller {
         is_first
     }
 
-    /// What was said of each release on each route, by name.
+    /// The opinions of each release on each route, by name.
     pub fn feedback(&self) -> Vec<FeedbackEntry> {
         let mut all = Vec::new();
         self.fleet.each_cells(|(route, release, version), cells| {
@@ -119,25 +61,5 @@ fn entry(
         neutral: seen.of_sign(OpinionSign::Neutral),
         negative: seen.of_sign(OpinionSign::Negative),
         score: seen.score() / count,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_answer_is_counted_once_and_remembered_within_a_bound() {
-        let mut recent = RecentAnswers::default();
-        assert!(recent.insert(7) && !recent.insert(7));
-        for number in 100..100 + REMEMBERED as u64 - 1 {
-            assert!(recent.insert(number));
-        }
-        assert!(!recent.insert(7), "the last {REMEMBERED} are remembered");
-        for number in 1_000_000..1_000_000 + 3 * REMEMBERED as u64 {
-            assert!(recent.insert(number));
-            assert!(recent.newer.len() + recent.older.len() <= 2 * REMEMBERED);
-        }
-        assert!(recent.insert(7), "it was forgotten");
     }
 }

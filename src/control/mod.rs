@@ -15,7 +15,7 @@
 //!   `statistics_retention`, `upcoming`; beside it `resolve`, `recompile`, `removal`
 //! - revisions: `revision_log`, `revision_index`, `retention`, `restore`
 //! - work in flight: `work`, `cuts`
-//! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`; under them `rollout_registry`,
+//! - rollouts: `rollouts` with `rollout_begin`, `rollout_loop`, `rollout_orders`, `rollout_return`; under them `rollout_registry`,
 //!   `rollout_sessions`, `rollout_evidence`, `rollout_record`, `saved_file`; beside them `taken_back` with `quarantine`
 //! - hooks of rollouts: `hook_loop` with `hook_queue` and `hook_outbox`; `rollout_gate` with `gate_question`
 //! - drills: `drills`, `drill_loop`; under them `drill_mechanism`, `drill_trial`, `drill_load` with `synthetic`,
@@ -23,7 +23,7 @@
 //! - verifications of rollbacks: `verifications` with `verification_queries`; under them `verification_registry`,
 //!   `verification_record` with `verification_shown`, `verification_changes`, `route_trails` with `route_trail`,
 //!   `route_shares`, `route_counts`, `saved_file`
-//! - what users say of answers: `feedback`
+//! - what users say of answers: `feedback` with `feedback_desk`
 //! - queries: `queries`; under it `status`, `status_part`, `route_index`, `drift`, `revisions`
 
 mod batch;
@@ -51,6 +51,7 @@ mod dry_run;
 mod ending;
 mod error;
 mod feedback;
+mod feedback_desk;
 mod gate_question;
 mod health_gate;
 mod hook_loop;
@@ -86,6 +87,7 @@ mod rollout_loop;
 mod rollout_orders;
 mod rollout_record;
 mod rollout_registry;
+mod rollout_return;
 mod rollout_sessions;
 mod rollouts;
 mod route_counts;
@@ -118,7 +120,7 @@ pub use self::{
     controller::Controller,
     drill_error::DrillError,
     error::ControlError,
-    feedback::Answer,
+    feedback_desk::Answer,
     idempotency::{KeyGuard, ReplayedResponse},
     precondition::Expected,
     receipt::{EarlyReceipt, LeftReleases},

@@ -275,7 +275,7 @@ impl EvidenceReader {
         &mut self,
         elapsed: Duration,
         (canary, stable): (u32, u32),
-        looked: Looked,
+        looked: &Looked,
     ) -> Option<Evidence> {
         let is_early = self.is_early();
         self.seen = self.seen.saturating_add(elapsed);
@@ -316,7 +316,7 @@ impl EvidenceReader {
 
     /// Counts since the last look. A request is slow once it is older than a threshold, in flight or not: what
     /// hangs does not wait for its end.
-    fn count(&mut self, looked: Looked) -> [Counts; 2] {
+    fn count(&mut self, looked: &Looked) -> [Counts; 2] {
         let now = self.now.take();
         let mut now = now.unwrap_or_else(|| self.cells.counts(self.thresholds.as_ref()));
         if let Some(in_flight) = looked.in_flight {
@@ -397,7 +397,7 @@ mod tests {
         let second = Duration::from_secs(1);
         let nothing = Evidence::of_step(2, Share::of_weights(5, 95));
         assert_eq!(
-            reader.look(second, (5, 95), Looked::default()),
+            reader.look(second, (5, 95), &Looked::default()),
             Some(nothing)
         );
         assert!(!reader.has_traffic());
@@ -409,12 +409,12 @@ mod tests {
         some.started(Arm::Stable, 10);
         some.bad(Signal::Failures, 0, Arm::Canary, 2);
         some.bad(Signal::BrokenStreams, 0, Arm::Canary, 1);
-        assert_eq!(reader.look(second, (5, 95), Looked::default()), Some(some));
+        assert_eq!(reader.look(second, (5, 95), &Looked::default()), Some(some));
         let mut later = Evidence::of_step(3, Share::of_weights(5, 95));
         later.settled(Arm::Canary, 3);
         later.settled(Arm::Stable, 10);
         assert_eq!(
-            reader.look(second, (5, 95), Looked::default()),
+            reader.look(second, (5, 95), &Looked::default()),
             Some(later),
             "they are settled once they are old"
         );
@@ -434,7 +434,7 @@ mod tests {
         cells.stable.record_feedback(up, Revision(9), 1);
         let mut some = Evidence::of_step(2, Share::of_weights(5, 95));
         some.bad(Signal::NegativeFeedback, 0, Arm::Canary, 2);
-        let seen = reader.look(Duration::from_secs(1), (5, 95), Looked::default());
+        let seen = reader.look(Duration::from_secs(1), (5, 95), &Looked::default());
         assert_eq!(seen, Some(some));
         let watched = |is_stamped: bool| {
             let judge = cells.judge(is_stamped);
@@ -451,7 +451,7 @@ mod tests {
         let steps: Vec<_> = (0..5)
             .map(|_| {
                 let is_early = reader.is_early();
-                reader.look(second, (5, 95), Looked::default());
+                reader.look(second, (5, 95), &Looked::default());
                 is_early
             })
             .collect();

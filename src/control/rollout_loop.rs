@@ -92,7 +92,7 @@ impl Controller {
         let looked = self.slow_in_flight(run).await;
         let seen = Observed {
             gate: self.gate_answer(run),
-            ..self.observe(run, elapsed, looked)
+            ..self.observe(run, elapsed, &looked)
         };
         let machine = &mut run.record.machine;
         let before = (machine.state(), machine.pause());
@@ -135,14 +135,14 @@ impl Controller {
     }
 
     /// Gives the judge what was counted, and takes its finding.
-    fn observe(&self, run: &mut RunningRollout, elapsed: Duration, looked: Looked) -> Observed {
+    fn observe(&self, run: &mut RunningRollout, elapsed: Duration, looked: &Looked) -> Observed {
         let weights = self.weights(&run.record);
         let looked = Looked {
             first: run.sessions.as_mut().map(RolloutSessions::look),
-            ..looked
+            ..*looked
         };
         if let Some(reader) = &mut run.reader
-            && let Some(evidence) = reader.look(elapsed, weights, looked)
+            && let Some(evidence) = reader.look(elapsed, weights, &looked)
         {
             run.judge.observe(&evidence);
         }

@@ -1,11 +1,8 @@
 //! Counters of what users said of the answers of one route and release.
 
-use std::{
-    mem,
-    sync::{
-        Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicI64, AtomicU64, Ordering},
-    },
+use std::sync::{
+    Mutex, MutexGuard, PoisonError,
+    atomic::{AtomicI64, AtomicU64, Ordering},
 };
 
 use crate::model::{Opinion, OpinionSign, Revision};
@@ -84,7 +81,7 @@ impl FeedbackCounters {
 
     /// Takes the sessions with a negative opinion since the last call; `None` if there were too many to note.
     pub(super) fn take_disliking(&self) -> Option<Vec<u64>> {
-        mem::replace(&mut *self.lock(), Some(Vec::new()))
+        self.lock().replace(Vec::new())
     }
 
     /// Watches answers from this revision on.
