@@ -264,16 +264,10 @@ fn a_route_that_fails_as_with_the_release_is_seldom_called_recovered() {
 }
 
 fn period() -> impl Strategy<Value = Period> {
-    let counts = (any::<u64>(), 0..64_u32, 0.0..=1.0_f64, 0.0..=1.0_f64);
+    let counts = (any::<u64>(), 0..64_u32, 0..=256_u64, 0..=256_u64);
     counts.prop_map(|(units, small, failing, broken)| {
         let units = units >> small;
-        #[expect(
-            clippy::cast_precision_loss,
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a part of a count is a count"
-        )]
-        let part = |share: f64| (share * (units as f64)) as u64;
+        let part = |share: u64| units / 256 * share;
         Period {
             units,
             failures: part(failing).min(units),

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     fleet::Fleet,
-    model::{Revision, RouteName, TableState},
+    model::{ChangeSet, Revision, RouteName, TableState},
 };
 
 /// Most routes whose counts are remembered.
@@ -82,7 +82,7 @@ impl RouteTrails {
         &mut self,
         fleet: &Fleet,
         (before, after): (&TableState, &TableState),
-        moved: &[MovedRoute],
+        (touched, moved): (&ChangeSet, &[MovedRoute]),
         (revision, at): (Revision, Instant),
     ) {
         for moved in moved {
@@ -98,8 +98,9 @@ impl RouteTrails {
                 counts,
             });
         }
-        if before.spec.routes().len() != after.spec.routes().len() {
-            self.sample(fleet, after, at);
+        let is_new = |route: &&RouteName| before.spec.place(route).is_none();
+        for route in touched.routes.iter().filter(is_new) {
+            self.sample_route(fleet, after, route, at);
         }
     }
 
@@ -120,22 +121,23 @@ impl RouteTrails {
         self.routes
             .retain(|route, _| live.spec.place(route).is_some());
         for route in live.spec.routes().iter() {
-            let name = &route.name;
-            let Some(shares) = route_shares::shares(&live.spec, name) else {
-                continue;
-            };
-            if !self.has_room(name) {
-                break;
-            }
-            let releases = route_shares::releases(&live.spec, name);
-            let trail = self.routes.entry(name.clone()).or_default();
-            let counts = route_counts::read(fleet, name, releases.iter().chain(trail.releases()));
-            trail.add(Mark {
-                at,
-                revision: None,
-                shares: Arc::new(shares),
-                counts,
-            });
+            self.sample_route(fleet, live, &route.name, at);
         }
+    }
+
+    fn sample_route(&mut self, fleet: &Fleet, live: &TableState, route: &RouteName, at: Instant) {
+        let shares = route_shares::shares(&live.spec, route).map(Arc::new);
+        let Some(shares) = shares.filter(|_| self.has_room(route)) else {
+            return;
+        };
+        let releases = route_shares::releases(&live.spec, route);
+        let trail = self.routes.entry(route.clone()).or_default();
+        let counts = route_counts::read(fleet, route, releases.iter().chain(trail.releases()));
+        trail.add(Mark {
+            at,
+            revision: None,
+            shares,
+            counts,
+        });
     }
 }

@@ -144,7 +144,13 @@ impl VerificationRegistry {
             routes.push((case, counts));
         }
         let more = moved.len().saturating_sub(routes.len());
-        trails.mark_change(fleet, (&before, after), &moved, (kept.record.revision, now));
+        let changed = (&kept.touched, &moved[..]);
+        trails.mark_change(
+            fleet,
+            (&before, after),
+            changed,
+            (kept.record.revision, now),
+        );
         drop(trails);
         self.supersede(&moved, kept.record.revision);
         let (cases, counts): (Vec<_>, Vec<_>) = routes.into_iter().unzip();
