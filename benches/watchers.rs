@@ -20,7 +20,7 @@ use std::{
 
 use criterion::{BenchmarkId, Criterion, criterion_group, criterion_main};
 use switchback::{
-    admin::{self, Access, AdminState, ProbeState, Readiness, RunningSettings},
+    admin::{self, Access, AdminState, FeedbackState, ProbeState, Readiness, RunningSettings},
     config::{self, FileCheck},
     control::{Controller, Expected, Settings},
     fleet::Fleet,
@@ -108,7 +108,9 @@ impl Api {
             .ok()
             .flatten()
             .expect("it is long enough");
-        let state = AdminState::new(Arc::clone(&controller), observed, running, Arc::new(ring));
+        let ring = Arc::new(ring);
+        let desk = FeedbackState::new(Arc::clone(&controller), Arc::clone(&ring), &config.feedback);
+        let state = AdminState::new(Arc::clone(&controller), observed, running, desk, ring);
         let router = admin::router(state, access, &config.admin, address);
         runtime.spawn(admin::serve(listener, None, router, std::future::pending()));
         runtime.spawn(async move { controller.run().await });

@@ -7,6 +7,7 @@ use crate::model::{AffinitySource, AgentProtocol, Hashed, HostHeader, RequestVie
 
 /// A compiled route with its split.
 #[derive(Debug)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Route {
     spec: Arc<Hashed<RouteSpec>>,
     split: Split,

@@ -131,6 +131,15 @@ fn an_opinion_is_counted_once_at_the_release_that_gave_the_answer() {
     }
 }
 
+/// A token by which a request names green.
+fn preview(bench: &Bench) -> String {
+    let wanted = json!({ "release": "green", "for": "1h" });
+    let token = bench
+        .served
+        .done("POST", "/v1/routes/chat/preview", &wanted);
+    token["token"].as_str().unwrap().to_owned()
+}
+
 #[test]
 fn what_is_no_stamp_of_ours_counts_nothing() {
     let bench = Bench::start("rate = 10000\nper_client = 10000");
@@ -139,15 +148,9 @@ fn what_is_no_stamp_of_ours_counts_nothing() {
     let last = forged.len() - 3;
     forged[last] = if forged[last] == b'A' { b'B' } else { b'A' };
     let forged = String::from_utf8(forged).unwrap();
-    let token = bench.served.done(
-        "POST",
-        "/v1/routes/chat/preview",
-        &json!({ "release": "green", "for": "1h" }),
-    );
-    let preview = token["token"].as_str().unwrap().to_owned();
     for wrong in [
         forged,
-        preview,
+        preview(&bench),
         "mine".to_owned(),
         String::new(),
         "sb1.".repeat(600),
@@ -180,6 +183,11 @@ fn what_is_no_stamp_of_ours_counts_nothing() {
         Client::connect(bench.listener()).get("/v1/feedback").status,
         405
     );
+}
+
+#[test]
+fn only_answers_of_a_route_that_asks_for_it_are_stamped_and_no_previews() {
+    let bench = Bench::start("");
     // None but a route that asks for it stamps answers, and none of those that were asked for by name.
     let plain = bench.served.client().get("/plain");
     assert!(
@@ -188,9 +196,9 @@ fn what_is_no_stamp_of_ours_counts_nothing() {
         plain.head
     );
     let mut client = bench.served.client();
+    let token = preview(&bench);
     client.send(format!(
-        "GET / HTTP/1.1\r\nHost: a\r\nX-Switchback-Release: {}\r\n\r\n",
-        token["token"].as_str().unwrap()
+        "GET / HTTP/1.1\r\nHost: a\r\nX-Switchback-Release: {token}\r\n\r\n"
     ));
     let previewed = client.response();
     assert_eq!(previewed.text(), "green");
