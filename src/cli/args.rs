@@ -22,7 +22,7 @@ use super::{
 use crate::{
     api::ConflictPolicy,
     model::{HumanDuration, ReleaseName, Revision, RouteName, Version},
-    server::HISTORY_WRITER,
+    server::{BESIDE, HISTORY_WRITER},
 };
 
 /// Exit statuses, shown below every help text.
@@ -97,7 +97,11 @@ pub(super) enum LocalCommand {
     },
     /// Write the history's disk for the proxy that starts it
     #[command(name = HISTORY_WRITER, hide = true)]
-    KeepHistory,
+    KeepHistory {
+        /// The files beside it, and not the history itself
+        #[arg(value_parser = [BESIDE])]
+        part: Option<String>,
+    },
     /// Run one sample agent, to try things out in containers
     #[command(
         after_help = "Example:\n  switchback agent --name blue --label 1.0.0 --address 127.0.0.1:9000"

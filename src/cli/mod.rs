@@ -98,7 +98,7 @@ fn dispatch(cli: Cli) -> Result<Out, Failure> {
         Verb::Here(LocalCommand::Demo { listen, history }) => {
             serve::demo(listen, &access.admin()?, history)
         }
-        Verb::Here(LocalCommand::KeepHistory) => serve::keep(),
+        Verb::Here(LocalCommand::KeepHistory { part }) => serve::keep(part.is_some()),
         Verb::Here(LocalCommand::Serve {
             config,
             wins,

@@ -88,12 +88,17 @@ fn this_program() -> PathBuf {
 }
 
 /// Writes the history's disk for the proxy that started this process.
-pub(super) fn keep() -> Result<Out, Failure> {
+pub(super) fn keep(is_beside: bool) -> Result<Out, Failure> {
     let failed = |error: std::io::Error| {
         let message = format!("the history writer is started by `serve` and `demo` only: {error}");
         Failure::new(Exit::Usage, message)
     };
-    server::run_writer_process().map_err(failed)?;
+    let run = if is_beside {
+        server::run_beside_process
+    } else {
+        server::run_writer_process
+    };
+    run().map_err(failed)?;
     Ok(Out::default())
 }
 

@@ -97,13 +97,14 @@ impl Controller {
     ) -> Self {
         let reconciler = Reconciler::new(&settings, Arc::clone(&table), Arc::clone(&fleet));
         let reconciler = Arc::new(reconciler);
-        let rollouts = RolloutRegistry::open(log.history.path(), |record| {
+        let beside = log.history.beside();
+        let rollouts = RolloutRegistry::open(&beside, |record| {
             let releases = (&record.to, &record.from);
             Cells::of(&fleet, &record.route, releases).judge(false)
         });
-        let quarantine = Quarantine::open(log.history.path());
-        let drills = DrillRegistry::open(log.history.path());
-        let verifications = VerificationRegistry::open(log.history.path(), settings.verification);
+        let quarantine = Quarantine::open(&beside);
+        let drills = DrillRegistry::open(&beside);
+        let verifications = VerificationRegistry::open(&beside, settings.verification);
         verifications.note_interrupted(live_record(&log, &table).as_deref());
         let verifications = Arc::new(verifications);
         let durable_within = settings.durable_within;

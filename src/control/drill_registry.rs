@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::Duration,
 };
@@ -13,6 +12,7 @@ use tokio::sync::Notify;
 use super::{drill_record::DrillRecord, saved_file::SavedFile, synthetic::SyntheticTraffic};
 use crate::{
     api::{DrillSummary, Timestamp},
+    history::BesideFiles,
     model::RouteName,
 };
 
@@ -46,8 +46,8 @@ struct Drills {
 
 impl DrillRegistry {
     /// The drills that were saved in the folder of the history.
-    pub(super) fn open(folder: &Path) -> Self {
-        let file = SavedFile::new(folder, FILE);
+    pub(super) fn open(files: &Arc<BesideFiles>) -> Self {
+        let file = SavedFile::new(files, FILE);
         Self {
             drills: Mutex::new(file.read()),
             file,

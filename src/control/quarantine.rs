@@ -4,7 +4,6 @@
 //! it is lifted; a new version of the release is another release.
 
 use std::{
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -12,6 +11,7 @@ use std::{
 use super::{ControlError, metrics, saved_file::SavedFile};
 use crate::{
     api::QuarantinedRelease,
+    history::BesideFiles,
     model::{Growth, ReleaseName, TableSpec, Version},
 };
 
@@ -29,8 +29,8 @@ pub(super) struct Quarantine {
 
 impl Quarantine {
     /// The quarantine that was saved in the folder of the history.
-    pub(super) fn open(folder: &Path) -> Self {
-        let file = SavedFile::new(folder, FILE);
+    pub(super) fn open(files: &Arc<BesideFiles>) -> Self {
+        let file = SavedFile::new(files, FILE);
         let entries: Vec<QuarantinedRelease> = file.read();
         metrics::set_quarantined(entries.len());
         Self {
@@ -155,7 +155,7 @@ pub(super) mod tests {
     #[test]
     fn a_larger_share_is_refused_until_the_entry_is_lifted_or_the_version_is_new() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(folder.path());
+        let quarantine = Quarantine::open(&Arc::new(BesideFiles::here(folder.path())));
         let green = |version: &str, weight| {
             table(
                 &[("blue", "1"), ("green", version)],
@@ -204,7 +204,7 @@ pub(super) mod tests {
     #[test]
     fn the_earliest_entries_are_dropped_beyond_the_limit() {
         let folder = tempfile::tempdir().unwrap();
-        let quarantine = Quarantine::open(folder.path());
+        let quarantine = Quarantine::open(&Arc::new(BesideFiles::here(folder.path())));
         let entry = |number: usize| QuarantinedRelease {
             release: "green".parse().unwrap(),
             version: Version::new(&number.to_string()).unwrap(),

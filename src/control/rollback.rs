@@ -117,10 +117,11 @@ impl Controller {
             match self.attempt_rollback(&to, request)? {
                 RollbackAttempt::Live(swap) => {
                     let crowded = crowded_by(&self.fleet, &self.log, &swap.record);
+                    let is_taken = self.quarantine_taken_back(&swap.record);
                     let convergence = self.converge(&swap).await;
                     tokio::join!(
                         self.log.wait_durable(swap.record.revision),
-                        self.quarantine_taken_back(&swap.record)
+                        self.save_quarantine(is_taken)
                     );
                     return Ok(self.receipts().of_swap(swap, convergence).crowded(crowded));
                 }

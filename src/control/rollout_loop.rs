@@ -73,7 +73,10 @@ impl Controller {
         entry.show(&run.record);
         if let Some(action) = action {
             // What cannot be carried out is ordered again in a second; the record says why.
-            let _again = self.carry_out(entry, run, action).await;
+            match self.check_room(&run.record, action) {
+                Ok(()) => drop(self.carry_out(entry, run, action).await),
+                Err(error) => run.record.waiting_for = Some(error.to_string()),
+            }
             self.owe(run);
             entry.show(&run.record);
         }

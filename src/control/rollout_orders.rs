@@ -62,6 +62,8 @@ impl Controller {
     ) -> Result<(), ControlError> {
         self.check_quarantine(&run.record)?;
         self.save_rollouts().await?;
+        // It may have been taken back meanwhile.
+        self.check_quarantine(&run.record)?;
         let (change, what) = change_to(&run.record, target);
         let author = run.record.author_of(what.clone());
         let expected = Expected::Unchanged(live);

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     analysis::Judge,
+    history::BesideFiles,
     model::{PlanName, PlanSpec},
 };
 
@@ -59,8 +59,8 @@ pub(super) struct RunningRollout {
 
 impl RolloutRegistry {
     /// The rollouts that were saved in the folder of the history. `judge` makes one where none was saved.
-    pub(super) fn open(folder: &Path, judge: impl Fn(&RolloutRecord) -> Judge) -> Self {
-        let file = SavedFile::new(folder, FILE);
+    pub(super) fn open(files: &Arc<BesideFiles>, judge: impl Fn(&RolloutRecord) -> Judge) -> Self {
+        let file = SavedFile::new(files, FILE);
         let saved: Vec<RolloutRecord> = file.read();
         let entries = saved.into_iter().map(|record| {
             let saved = record.saved_judge();

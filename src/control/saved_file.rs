@@ -1,29 +1,24 @@
 //! A small file with JSON beside the history, replaced as a whole.
 
-use std::{
-    io,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, sync::Arc, time::Duration};
 
 use serde::{Serialize, de::DeserializeOwned};
 use tokio::sync::Mutex;
 
-use crate::history::{read_beside, write_beside};
+use crate::history::BesideFiles;
 
 /// The file. One write at a time; a disk that hangs holds that one, and the others are refused.
 #[derive(Debug)]
 pub(super) struct SavedFile {
-    folder: PathBuf,
+    files: Arc<BesideFiles>,
     name: &'static str,
     writing: Arc<Mutex<()>>,
 }
 
 impl SavedFile {
-    pub(super) fn new(folder: &Path, name: &'static str) -> Self {
+    pub(super) fn new(files: &Arc<BesideFiles>, name: &'static str) -> Self {
         Self {
-            folder: folder.to_owned(),
+            files: Arc::clone(files),
             name,
             writing: Arc::default(),
         }
@@ -31,7 +26,9 @@ impl SavedFile {
 
     /// The content of the file. Of a damaged one none is known, and an error is in the log.
     pub(super) fn read<T: DeserializeOwned + Default>(&self) -> T {
-        let read = read_beside(&self.folder, self.name)
+        let read = self
+            .files
+            .read(self.name)
             .and_then(|text| Ok(text.map(|text| serde_json::from_str(&text)).transpose()?));
         match read {
             Ok(content) => content.unwrap_or_default(),
@@ -65,9 +62,9 @@ impl SavedFile {
         let lock = Arc::clone(&self.writing).lock_owned();
         let writing = tokio::time::timeout(within, lock).await.map_err(late)?;
         let text = serde_json::to_string(&content())?;
-        let (folder, name) = (self.folder.clone(), self.name);
+        let (files, name) = (Arc::clone(&self.files), self.name);
         let write = tokio::task::spawn_blocking(move || {
-            let written = write_beside(&folder, name, &text);
+            let written = files.write(name, &text, within);
             drop(writing);
             written
         });

@@ -1,6 +1,6 @@
 //! Releases that are put in quarantine and lifted, and those that a rollback by hand has taken back.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use super::{ControlError, Controller, clock::now};
 use crate::{
@@ -8,6 +8,9 @@ use crate::{
     history::StoredRevision,
     model::{Actor, ChangeError, Growth, ReleaseName, RevisionRecord, TableSpec, Version},
 };
+
+/// Longest time that a rollback waits for its entries to be written.
+const SOON: Duration = Duration::from_millis(500);
 
 impl Controller {
     /// The releases in quarantine, the latest first.
@@ -66,10 +69,11 @@ impl Controller {
     }
 
     /// Puts in quarantine what a rollback of an operator has taken back: each version that had requests on a route that
-    /// it changed, and has none on any now. The entries are on the disk when this returns, or an error is in the log.
-    pub(super) async fn quarantine_taken_back(&self, record: &RevisionRecord) {
+    /// it changed, and has none on any now. True if there is one. To be called at once: a rollout must not give it
+    /// requests meanwhile.
+    pub(super) fn quarantine_taken_back(&self, record: &RevisionRecord) -> bool {
         if record.author.actor == Actor::System {
-            return;
+            return false;
         }
         let taken = {
             let index = self.log.index();
@@ -83,7 +87,7 @@ impl Controller {
         let drilled = drill.as_ref().and_then(|drill| drill.trial.as_ref());
         taken.retain(|release| drilled.is_none_or(|trial| trial.to != *release));
         if taken.is_empty() {
-            return;
+            return false;
         }
         let why = record.author.message.as_deref();
         let why = why.filter(|why| !why.is_empty());
@@ -97,7 +101,15 @@ impl Controller {
                 since: now(),
             });
         }
-        self.quarantine.save(self.settings.durable_within).await;
+        true
+    }
+
+    /// Writes the quarantine where something was added by a rollback, which waits for no disk: it is late in the log then,
+    /// and with the next entry on the disk.
+    pub(super) async fn save_quarantine(&self, is_taken: bool) {
+        if is_taken {
+            self.quarantine.save(SOON).await;
+        }
     }
 }
 

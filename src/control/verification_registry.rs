@@ -1,8 +1,7 @@
 //! The verifications that run, the last ones that have ended, and the readings of routes.
 
 use std::{
-    path::Path,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     api::{Timestamp, VerificationState},
     fleet::Fleet,
+    history::BesideFiles,
     history::StoredRevision,
     model::{Actor, Change, Revision, RevisionRecord, RouteName, TableState},
     table::RoutingTable,
@@ -60,8 +60,8 @@ pub(super) struct VerificationEntry {
 
 impl VerificationRegistry {
     /// The verifications that were saved in the folder of the history: those that ran go on.
-    pub(super) fn open(folder: &Path, settings: VerificationSettings) -> Self {
-        let file = SavedFile::new(folder, FILE);
+    pub(super) fn open(files: &Arc<BesideFiles>, settings: VerificationSettings) -> Self {
+        let file = SavedFile::new(files, FILE);
         let entry = |record: VerificationRecord| VerificationEntry {
             counts: vec![RouteCounts::new(); record.routes.len()],
             record,

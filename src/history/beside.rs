@@ -12,7 +12,7 @@ use super::{data_dir::open_private, seal};
 ///
 /// # Errors
 /// If it cannot be read, or is damaged.
-pub fn read_beside(folder: &Path, name: &str) -> io::Result<Option<String>> {
+pub(super) fn read_beside(folder: &Path, name: &str) -> io::Result<Option<String>> {
     let bytes = match fs::read(folder.join(name)) {
         Ok(bytes) => bytes,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -30,7 +30,7 @@ pub fn read_beside(folder: &Path, name: &str) -> io::Result<Option<String>> {
 ///
 /// # Errors
 /// If it cannot be written.
-pub fn write_beside(folder: &Path, name: &str, json: &str) -> io::Result<()> {
+pub(super) fn write_beside(folder: &Path, name: &str, json: &str) -> io::Result<()> {
     let new = folder.join(format!("{name}.new"));
     let mut file = open_private(&new)?;
     file.set_len(0)?;

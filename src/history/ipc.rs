@@ -18,6 +18,9 @@ use serde::{Deserialize, Serialize};
 /// Subcommand of the command line that starts a writer process.
 pub const HISTORY_WRITER: &str = "history-writer";
 
+/// Argument of that subcommand for the process that writes the files beside the history.
+pub const BESIDE: &str = "beside";
+
 /// Limit on a message: a whole history at a start. Usual messages are a few kilobytes.
 const LONGEST: u64 = 1 << 30;
 

@@ -42,6 +42,15 @@ pub(super) enum JournalRequest<W = JournalWrite> {
     },
 }
 
+/// Request to the process that writes the files beside the history; the reply is `Result<(), String>`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct BesideRequest {
+    #[serde(with = "os_path")]
+    pub(super) folder: PathBuf,
+    pub(super) name: String,
+    pub(super) json: String,
+}
+
 /// Content of the journal.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct JournalContents {

@@ -12,6 +12,7 @@
 
 mod batch;
 mod beside;
+mod beside_files;
 mod call;
 mod data_dir;
 mod disk;
@@ -56,17 +57,17 @@ use self::{
     writer::Writer,
 };
 pub use self::{
-    beside::{read_beside, write_beside},
+    beside_files::BesideFiles,
     data_dir::SEAL_KEY,
     durability::{FaultInjector, FaultPoint, HistoryHealth, Progress},
     error::HistoryError,
-    ipc::HISTORY_WRITER,
+    ipc::{BESIDE, HISTORY_WRITER},
     prune::{KEPT_REVISIONS, Pruned, plan_pruning},
     queue::AppendError,
     record::{Entry, FullWeight, with_whole},
     replay::{Loaded, StoredRevision},
     stored_response::{AnswerRow, StoredResponse},
-    writer_process::run_writer_process,
+    writer_process::{run_beside_process, run_writer_process},
 };
 use crate::model::{Revision, TableDocument, TableState};
 
@@ -79,6 +80,7 @@ pub struct History {
     slots: Option<JournalWriter>,
     progress: watch::Receiver<Progress>,
     disk: Disk,
+    beside: Arc<BesideFiles>,
 }
 
 impl History {
@@ -98,7 +100,7 @@ impl History {
         path: &Path,
         hook: Option<FaultInjector>,
     ) -> Result<(Self, Loaded), HistoryError> {
-        Self::open_on(path, Disk::here(path)?, hook)
+        Self::open_on(path, (Disk::here(path)?, None), hook)
     }
 
     /// Like [`History::open`], with the disk written by a separate process: `program` is started with
@@ -108,12 +110,13 @@ impl History {
     /// # Errors
     /// As [`History::open`], and if the program cannot be started.
     pub fn open_apart(path: &Path, program: &Path) -> Result<(Self, Loaded), HistoryError> {
-        Self::open_on(path, Disk::out_of_process(path, program)?, None)
+        let disk = Disk::out_of_process(path, program)?;
+        Self::open_on(path, (disk, Some(program)), None)
     }
 
     fn open_on(
         path: &Path,
-        disk: Disk,
+        (disk, program): (Disk, Option<&Path>),
         hook: Option<FaultInjector>,
     ) -> Result<(Self, Loaded), HistoryError> {
         let (store, rows) = disk.open_first()?;
@@ -155,6 +158,7 @@ impl History {
             slots,
             progress,
             disk,
+            beside: Arc::new(BesideFiles::new(path, program)),
         };
         history.settle(&loaded, late)?;
         Ok((history, loaded))
@@ -189,6 +193,11 @@ impl History {
             path: self.path.clone(),
             reason: reserved.err().unwrap_or_default(),
         })
+    }
+
+    /// The small files beside it.
+    pub fn beside(&self) -> Arc<BesideFiles> {
+        Arc::clone(&self.beside)
     }
 
     /// Folder of the history.

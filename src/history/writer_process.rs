@@ -23,11 +23,12 @@ use tokio::signal::unix::{SignalKind, signal};
 
 use super::{
     batch::Batch,
+    beside::write_beside,
     data_dir,
     error::{HistoryError, WriteError},
     guarded,
     ipc::{self, Message},
-    messages::{JournalContents, JournalRequest, StoreRequest},
+    messages::{BesideRequest, JournalContents, JournalRequest, StoreRequest},
     record,
     rollback_journal::JournalFile,
     store::Store,
@@ -65,6 +66,21 @@ pub fn run_writer_process() -> io::Result<()> {
     slots
         .join()
         .map_err(|_| io::Error::other("the journal thread panicked"))
+}
+
+/// Writes the files beside a history until the proxy is gone and all that it sent is written.
+///
+/// # Errors
+/// If the process was not started for that.
+pub fn run_beside_process() -> io::Result<()> {
+    ignore_signals()?;
+    guarded::quiet();
+    let channel = lane_of(io::stdin().as_fd())?;
+    serve(&channel, |ask: BesideRequest| {
+        let BesideRequest { folder, name, json } = ask;
+        Ok(Message::of(&worded(write_beside(&folder, &name, &json))))
+    });
+    Ok(())
 }
 
 /// Installs handlers that do nothing. The first one stays for the life of the process.

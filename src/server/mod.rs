@@ -25,4 +25,4 @@ pub use self::{
     preflight::load,
 };
 /// Subcommand and entry point of the process that writes the history's disk for another.
-pub use crate::history::{HISTORY_WRITER, run_writer_process};
+pub use crate::history::{BESIDE, HISTORY_WRITER, run_beside_process, run_writer_process};

@@ -1,0 +1,161 @@
+//! The small files beside the history, written by a process of their own.
+//!
+//! A file system that hangs blocks its writer in the kernel, beyond the reach of signals; so the program does not write
+//! them itself. The process is started with the first write, and ends with this one. It is sent a file at a time: while
+//! one is late, further ones are refused.
+
+use std::{
+    io,
+    os::{
+        fd::OwnedFd,
+        unix::{net::UnixStream, process::CommandExt as _},
+    },
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use super::{
+    beside::{read_beside, write_beside},
+    ipc::{self, BESIDE, HISTORY_WRITER, Message},
+    messages::BesideRequest,
+};
+
+/// Timeout for sending: the process reads its input unless it is late.
+const SEND: Duration = Duration::from_secs(2);
+
+/// The files in the folder of a history.
+#[derive(Debug)]
+pub struct BesideFiles {
+    folder: PathBuf,
+    /// The program that writes; without one, this process does.
+    program: Option<PathBuf>,
+    process: Mutex<Option<Process>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    channel: UnixStream,
+    /// True while the reply to an earlier write is waited for.
+    is_late: bool,
+}
+
+impl BesideFiles {
+    pub(super) fn new(folder: &Path, program: Option<&Path>) -> Self {
+        Self {
+            folder: folder.to_owned(),
+            program: program.map(Path::to_owned),
+            process: Mutex::default(),
+        }
+    }
+
+    /// The files of a folder, written by this process.
+    pub fn here(folder: &Path) -> Self {
+        Self::new(folder, None)
+    }
+
+    /// The text of a file, if there is one.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is damaged.
+    pub fn read(&self, name: &str) -> io::Result<Option<String>> {
+        read_beside(&self.folder, name)
+    }
+
+    /// Replaces a file by JSON. Blocks, where another process writes at most so long.
+    ///
+    /// # Errors
+    /// If it is not known to be written: one that is late may be written all the same.
+    pub fn write(&self, name: &str, json: &str, within: Duration) -> io::Result<()> {
+        let Some(program) = &self.program else {
+            return write_beside(&self.folder, name, json);
+        };
+        let mut place = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut process = match place.take() {
+            Some(process) => process,
+            None => Process::start(program)?,
+        };
+        let request = Message::of(&BesideRequest {
+            folder: self.folder.clone(),
+            name: name.to_owned(),
+            json: json.to_owned(),
+        });
+        let written = process.write(&request, within);
+        // Of one that is gone another is started with the next write.
+        let is_gone = matches!(&written, Err(error) if !is_refusal(error));
+        if !is_gone || process.is_late {
+            *place = Some(process);
+        }
+        written
+    }
+}
+
+/// True for an error that the process has replied with.
+fn is_refusal(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Other
+}
+
+impl Process {
+    fn start(program: &Path) -> io::Result<Self> {
+        let (channel, end) = UnixStream::pair()?;
+        channel.set_write_timeout(Some(SEND))?;
+        // In its own process group: Ctrl-C in a terminal is for the proxy.
+        let child = Command::new(program)
+            .arg0("switchback")
+            .args([HISTORY_WRITER, BESIDE])
+            .stdin(OwnedFd::from(end))
+            .stdout(Stdio::null())
+            .process_group(0)
+            .spawn()?;
+        Ok(Self {
+            child,
+            channel,
+            is_late: false,
+        })
+    }
+
+    fn write(&mut self, request: &Message, within: Duration) -> io::Result<()> {
+        let late = || io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer in time");
+        if self.is_late {
+            if !ipc::is_readable(&self.channel, Duration::ZERO)? {
+                return Err(late());
+            }
+            ipc::receive(&self.channel)?;
+            self.is_late = false;
+        }
+        ipc::send(&self.channel, request)?;
+        if !ipc::is_readable(&self.channel, within)? {
+            self.is_late = true;
+            return Err(late());
+        }
+        let reply = ipc::receive(&self.channel)?;
+        ipc::decode::<Result<(), String>>(&reply)?.map_err(io::Error::other)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It ends by itself once it has written what it was sent; one that has ended leaves no zombie.
+        drop(self.channel.shutdown(std::net::Shutdown::Both));
+        drop(self.child.try_wait());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_writes_nothing_is_an_error_and_nothing_hangs() {
+        let folder = tempfile::tempdir().unwrap();
+        let files = BesideFiles::new(folder.path(), Some(Path::new("/bin/true")));
+        assert!(
+            files
+                .write("a.json", "[1]", Duration::from_secs(10))
+                .is_err()
+        );
+        assert_eq!(files.read("a.json").unwrap(), None);
+    }
+}
