@@ -8,6 +8,7 @@ impl ChangeParams {
     pub(super) fn consent(&self) -> Consent {
         Consent {
             force: self.force,
+            quarantined: self.force,
             wait: self.wait.unwrap_or_default(),
             drop: self.drop,
             cut: self.cut,

@@ -8,7 +8,7 @@ use std::{
 
 use axum::http::StatusCode;
 
-use super::error::ApiError;
+use super::{error::ApiError, unknown_name::unknown};
 use crate::{
     api::{FeedbackRequest, LONGEST_LABEL},
     config::Feedback,
@@ -61,7 +61,7 @@ impl FeedbackState {
             (None, Some(thumb), None) => Ok(Opinion::of_thumb(thumb)),
             (None, None, Some(label)) => match self.labels.get(label) {
                 Some(sign) => Ok(Opinion::of_sign(*sign)),
-                None => wrong(unknown_label(label)),
+                None => Err(unknown_label(label, &self.labels)),
             },
             _ => wrong("exactly one of `score`, `thumb` and `label` is needed".into()),
         }
@@ -102,11 +102,14 @@ fn answer_of(stamp: &Stamp<'_>) -> Option<Answer> {
     })
 }
 
-fn unknown_label(label: &str) -> String {
+fn unknown_label(label: &str, labels: &BTreeMap<String, OpinionSign>) -> ApiError {
+    refused("invalid");
     if label.chars().count() > LONGEST_LABEL {
-        return format!("a label has at most {LONGEST_LABEL} characters");
+        let detail = format!("a label has at most {LONGEST_LABEL} characters");
+        return ApiError::invalid(detail);
     }
-    "the label is none of `[feedback.labels]`".to_owned()
+    let known = labels.keys().map(String::as_str);
+    unknown("label", label, known)
 }
 
 pub(super) fn refused(reason: &'static str) {

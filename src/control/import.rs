@@ -141,7 +141,7 @@ impl Controller {
             self.remember(&comparison, import.file).await?;
             return Ok(Attempt::Merged(comparison, None));
         };
-        if !import.consent.force {
+        if !import.consent.quarantined {
             self.quarantine
                 .check(&live.state().spec, &proposal.state.spec)?;
         }

@@ -7,7 +7,7 @@ use crate::{
     admin::ReloadError,
     api::{ConflictPolicy, ImportReport, ReloadReport},
     config::{Config, SettingsDigests, changed_settings},
-    control::{ControlError, Controller, Expected},
+    control::{Consent, ControlError, Controller, Expected},
     model::{Actor, Author, Revision, TableDocument},
     telemetry::ErrorChain,
 };
@@ -18,7 +18,7 @@ async fn import(
     table: TableDocument,
     wins: Option<ConflictPolicy>,
     by: &str,
-    force: bool,
+    consent: Consent,
 ) -> Result<ImportReport, ControlError> {
     let author = Author {
         actor: Actor::File,
@@ -28,7 +28,7 @@ async fn import(
         group: None,
     };
     let report = controller
-        .import(table, wins, author, Expected::Any, force)
+        .import(table, wins, author, Expected::Any, consent)
         .await?;
     if report.conflicts.is_empty() {
         tracing::info!(
@@ -63,10 +63,14 @@ pub(super) async fn import_first(
     config: &Config,
     options: &Options,
 ) -> Result<(), ServerError> {
-    // Nothing is checked yet, and host names may be unresolved: neither refuses a start.
+    // Nothing is checked yet, and host names may be unresolved: neither refuses a start. What was taken back stays so.
+    let consent = Consent {
+        force: true,
+        ..Consent::default()
+    };
     let nothing_live = controller.live().revision() == Revision(0);
     let strict = options.strict || nothing_live;
-    let why = match import(controller, config.table(), options.wins, "start", true).await {
+    let why = match import(controller, config.table(), options.wins, "start", consent).await {
         Err(error) if strict => return Err(ServerError::Control(error)),
         Err(error) => ErrorChain(&error).to_string(),
         Ok(report) => match conflicts(&report) {
@@ -101,7 +105,7 @@ pub(super) async fn reload(
         let lines: Vec<_> = problems.iter().map(ToString::to_string).collect();
         ReloadError::File(lines.join("\n\n"))
     })?;
-    let import = import(controller, config.table(), None, by, false).await?;
+    let import = import(controller, config.table(), None, by, Consent::default()).await?;
     controller.set_hooks(hooks);
     controller.set_plans(config.plans.clone());
     Ok(ReloadReport {

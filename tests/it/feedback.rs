@@ -162,7 +162,7 @@ fn what_is_no_stamp_of_ours_counts_nothing() {
         (json!({ "stamp": stamp }), 422),
         (json!({ "stamp": stamp, "thumb": "up", "score": 1 }), 422),
         (json!({ "stamp": stamp, "score": 1.5 }), 422),
-        (json!({ "stamp": stamp, "label": "wrong" }), 422),
+        (json!({ "stamp": stamp, "label": "wrong" }), 404),
         (json!({ "stamp": stamp, "thumb": "sideways" }), 422),
         (json!({ "thumb": "up" }), 422),
         (

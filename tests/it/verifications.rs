@@ -221,10 +221,10 @@ fn users_of_a_bad_release_have_recovered_after_its_rollback() {
         (&json!("before"), &json!(true))
     );
     let failures = &route["signals"][0];
-    assert_eq!(
-        (&failures["since"]["bad"], &failures["reference"]["bad"]),
-        (&json!(0), &json!(0))
-    );
+    assert_eq!(failures["since"]["bad"], 0, "{route:#}");
+    // A request amid the change may count before it.
+    let before = failures["reference"]["bad"].as_u64().unwrap();
+    assert!(before < 5, "{route:#}");
     assert!(
         failures["own"]["bad"].as_u64().unwrap() >= 100,
         "{failures}"

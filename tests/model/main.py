@@ -335,8 +335,12 @@ class Run:
             key = f"key-{len(self.receipts)}-{self.rng.getrandbits(32)}"
             headers = headers | {"idempotency-key": key}
         self.note((request, headers))
+        before = self.live
         answer = self.client.ask(request.method, request.path, request.body, headers)
         self.judge(answer, outcome, refusals, holds)
+        if answer.status == 200 and outcome.changed and not request.publish:
+            missing = promises.taken_back(before, self.live) - self.quarantined()
+            assert not missing, f"{missing} in quarantine: {answer}"
         if key and answer.status == 200:
             self.receipts[key] = request, headers, answer
         if self.rng.random() < 0.4:
@@ -492,8 +496,10 @@ class Run:
             outcome, refusals = None, refused.statuses
         if outcome is not None and outcome.changed and promises.unanswered(self.live, outcome.after, self.agents.well.get):
             outcome = None
+        if outcome is not None and self.is_held_back(outcome.after):
+            outcome = None
         if outcome is None:
-            # A conflict, an invalid table, or one that leads to an unhealthy release.
+            # A conflict, an invalid table, or one that leads to an unhealthy release or to one in quarantine.
             assert answer.status in (409, *refusals), f"nothing is taken over: {answer}"
             return self.compare()
         assert answer.status == 200, answer
@@ -503,6 +509,15 @@ class Run:
         self.base = self.file
         return self.compare()
 
+    def quarantined(self):
+        entries = self.client.ask("GET", "/v1/quarantine").json["releases"]
+        return {(entry["release"], entry["version"]) for entry in entries}
+
+    def is_held_back(self, after):
+        """True if a file would give more to a version that was taken back."""
+        entries = self.quarantined()
+        return any((name, after.table.versions[name]) in entries for name in promises.growing(self.live, after))
+
     def started(self):
         """After a start, which takes the file over once more: with a conflict, what was live stays."""
         self.client = Client(self.server.admin)
@@ -510,7 +525,7 @@ class Run:
             outcome = promises.import_file(self.live, self.base, self.file)
         except Refused:
             outcome = None
-        if outcome is not None:
+        if outcome is not None and not self.is_held_back(outcome.after):
             if outcome.changed:
                 self.adopt(outcome, self.revision_live())
             self.base = self.file

@@ -382,6 +382,15 @@ def growing(before, after):
     return names
 
 
+def taken_back(before, after):
+    """The versions that had requests on a route where they get less, and have none on any now: what a rollback puts in
+    quarantine."""
+    weighed = {name for route, _, _ in after.table.routes for name, (weight, _) in shares(after.table, route).items() if weight}
+    versions, now = before.table.versions, after.table.versions
+    lost = [name for name in growing(after, before) if name not in weighed or now.get(name) != versions.get(name)]
+    return {(name, versions[name]) for name in lost}
+
+
 def unanswered(before, after, is_well):
     """Releases with a check that get more although none of their endpoints passes it."""
     checked = [name for name in growing(before, after) if name in CHECKED]
